@@ -1,0 +1,3 @@
+"""What runs outside the rainbow server: the client, the command line, and what an agent needs."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,96 @@
+"""The failures that rainbow expects, each named by its canonical code.
+
+The server's services raise them, its doors turn them into answers, and the client turns answers back
+into them. Codes: https://grpc.io/docs/guides/status-codes/
+"""
+
+
+class RainbowError(Exception):
+    """A failure with a message for the person who can do something about it.
+
+    `field` names the input at fault; it is empty where no single input is.
+    """
+
+    code: str = "UNKNOWN"
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.message = message
+        self.field = field
+
+
+class InvalidArgument(RainbowError):
+    """The input is wrong, whatever the state of the system."""
+
+    code = "INVALID_ARGUMENT"
+
+
+class Unauthenticated(RainbowError):
+    """The credential is missing, wrong, expired or revoked, or belongs to something else."""
+
+    code = "UNAUTHENTICATED"
+
+
+class PermissionDenied(RainbowError):
+    """The credential is good, and of a kind that may not do this."""
+
+    code = "PERMISSION_DENIED"
+
+
+class NotFound(RainbowError):
+    """There is no such thing, or it is somebody else's."""
+
+    code = "NOT_FOUND"
+
+
+class AlreadyExists(RainbowError):
+    """Something else stands under this name or key."""
+
+    code = "ALREADY_EXISTS"
+
+
+class FailedPrecondition(RainbowError):
+    """The thing is not in a state that allows this."""
+
+    code = "FAILED_PRECONDITION"
+
+
+class ResourceExhausted(RainbowError):
+    """A limit of the server is reached."""
+
+    code = "RESOURCE_EXHAUSTED"
+
+
+class Unavailable(RainbowError):
+    """The server cannot be reached or cannot serve now; the same call may succeed later."""
+
+    code = "UNAVAILABLE"
+
+
+class DeadlineExceeded(RainbowError):
+    """No answer came in time; the server may have done its work all the same."""
+
+    code = "DEADLINE_EXCEEDED"
+
+
+class Unimplemented(RainbowError):
+    """The server does not know this call; it may be older than the client."""
+
+    code = "UNIMPLEMENTED"
+
+
+BY_CODE: dict[str, type[RainbowError]] = {
+    error.code: error
+    for error in (
+        InvalidArgument,
+        Unauthenticated,
+        PermissionDenied,
+        NotFound,
+        AlreadyExists,
+        FailedPrecondition,
+        ResourceExhausted,
+        Unavailable,
+        DeadlineExceeded,
+        Unimplemented,
+    )
+}

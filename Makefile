@@ -1,0 +1,106 @@
+# Everything that is done with a checkout. The virtual environments are made when a target needs them.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+SHELL := bash
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+PIP_INSTALL := -m pip install --quiet
+PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc \
+	--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+	--proto_path=rainbow/protos=grpc_api rainbow/protos/rainbow.proto
+
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: .venv/runtime ## Show rainbow's main job, from registering a cluster to accepting its jobs
+	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/demo.sh
+
+.PHONY: run
+run: .venv/runtime ## Start the server and stay
+	@exec $(BIN)/python manage.py grpcserver
+
+.PHONY: venv
+venv: .venv/development ## Make .venv, with all that development needs
+
+.PHONY: test
+test: test-sqlite test-postgresql ## Run the tests on SQLite, then on PostgreSQL
+
+.PHONY: test-sqlite
+test-sqlite: .venv/development ## Run the tests on SQLite
+	env -u DATABASE_URL $(BIN)/python -m pytest
+
+.PHONY: test-postgresql
+test-postgresql: .venv/development ## Run the tests on a PostgreSQL that they start and stop
+	$(BIN)/python -m pytest -p tests.postgresql
+
+.PHONY: check
+check: lint types migrations-fresh stubs-fresh test ## Do all that a change has to pass
+
+.PHONY: lint
+lint: .venv/development ## Check style and format
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --quiet --check
+
+.PHONY: format
+format: .venv/development ## Format the code
+	$(BIN)/ruff check --quiet --fix
+	$(BIN)/ruff format --quiet
+
+.PHONY: types
+types: .venv/development ## Check the types
+	$(BIN)/python -m mypy
+
+.PHONY: migrations-fresh
+migrations-fresh: .venv/development ## Check that the migrations make what the models say
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+.PHONY: stubs
+stubs: .venv/development .venv-stubs/installed ## Write rainbow/protos from grpc_api/rainbow.proto
+	$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:.
+
+.PHONY: stubs-fresh
+stubs-fresh: .venv/development .venv-stubs/installed ## Check that rainbow/protos is what `make stubs` writes
+	rm -rf build/stubs && mkdir -p build/stubs
+	$(PROTOC) --python_out=build/stubs --grpc_python_out=build/stubs \
+		--mypy_out=quiet:build/stubs --mypy_grpc_out=quiet:build/stubs
+	diff -r --brief --exclude=__init__.py --exclude=__pycache__ rainbow/protos build/stubs/rainbow/protos
+
+.PHONY: docs
+docs: .venv/development ## Write docs/protocol.md from grpc_api/rainbow.proto
+	$(BIN)/python manage.py protocol
+
+.PHONY: bench
+bench: .venv/development ## Measure the server and print the table
+	$(BIN)/python -m benchmarks
+
+.PHONY: clean
+clean: ## Remove what these targets made, and nothing else
+	rm -rf .venv .venv-stubs build dist *.egg-info .*_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'rainbow needs Python 3.11 or newer: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The `rainbow` command of this environment runs the checkout's code.
+.venv/runtime: requirements.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python $(PIP_INSTALL) -r requirements.txt --editable .
+	@touch $@
+
+.venv/development: requirements-dev.txt .venv/runtime
+	$(BIN)/python $(PIP_INSTALL) -r requirements-dev.txt
+	@touch $@
+
+# Stubs of this version run with grpcio 1.71 and protobuf 5.29, and with all that came after them.
+.venv-stubs/installed: Makefile | .venv/bin/python
+	$(BIN)/python -m venv --clear .venv-stubs
+	.venv-stubs/bin/python $(PIP_INSTALL) grpcio-tools==1.71.2 'setuptools<80'
+	@touch $@

@@ -1,0 +1,131 @@
+"""The cast of the tests, and the servers that they talk to.
+
+The suite runs on the database that DATABASE_URL names, SQLite if it is not set. `make test` runs it on both.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import hypothesis
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from clusters.callers import Caller, Claim
+from clusters.models import Cluster
+from clusters.services import admit, register_cluster
+from tests.databases import PostgresqlDatabases, SqliteDatabases, databases_of_this_run
+from tests.servers import RainbowServer, start_rainbow
+
+# The same examples in every run, and no verdict from a busy machine's clock.
+hypothesis.settings.register_profile("rainbow", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("rainbow")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A cluster of the cast, with its credentials and the callers that they make."""
+
+    name: str
+    cluster: Cluster
+    token: str
+    secret: str
+    submitter: Caller
+    puller: Caller
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def alpha(db: None, now: datetime) -> Member:
+    return _registered("alpha", now)
+
+
+@pytest.fixture
+def beta(db: None, now: datetime) -> Member:
+    return _registered("beta", now)
+
+
+@pytest.fixture
+def mallory(db: None, now: datetime) -> Member:
+    """A stranger: good credentials, of a cluster that is none of the others' business."""
+    return _registered("mallory", now)
+
+
+def _registered(name: str, now: datetime) -> Member:
+    new = register_cluster(name=name, offered_secret="open", registration_secret="open", now=now)
+    assert new
+    return Member(
+        name=name,
+        cluster=Cluster.objects.get(name=name),
+        token=new.token,
+        secret=new.secret,
+        submitter=admit(Claim(value=new.token), now=now),
+        puller=admit(Claim(value=new.secret), now=now),
+    )
+
+
+@pytest.fixture(scope="session")
+def postgresql_only() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("needs PostgreSQL; make test-postgresql runs it")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Keep SQLite's test database out of the checkout."""
+    if connection.vendor == "sqlite":
+        settings.DATABASES["default"]["TEST"]["NAME"] = str(tmp_path_factory.mktemp("django") / "rainbow.db")
+
+
+@pytest.fixture(scope="session")
+def _databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteDatabases | PostgresqlDatabases]:
+    databases = databases_of_this_run(tmp_path_factory.mktemp("databases"))
+    yield databases
+    databases.drop_all()
+
+
+@pytest.fixture(scope="session")
+def new_database(_databases: SqliteDatabases | PostgresqlDatabases) -> Callable[[], str]:
+    """Make the URL of a fresh database for servers."""
+    return _databases.new
+
+
+@pytest.fixture(scope="session")
+def server(
+    new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RainbowServer]:
+    """One server for all tests that do not stop it; each registers clusters of its own."""
+    log = tmp_path_factory.mktemp("server") / "log"
+    running = start_rainbow(database_url=new_database(), log=log)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start_server(
+    new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., RainbowServer]]:
+    """Start further servers: `start_server(database_url=…, address=…, arguments=…, environment=…)`.
+
+    Everything may be left out; the database is then a fresh one. What still runs after the test is killed.
+    """
+    started: list[RainbowServer] = []
+    folder, numbers = tmp_path_factory.mktemp("servers"), count(1)
+
+    def start(*, database_url: str = "", **options: Any) -> RainbowServer:
+        log = folder / f"log{next(numbers)}"
+        started.append(start_rainbow(database_url=database_url or new_database(), log=log, **options))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.kill()

@@ -1,0 +1,96 @@
+"""Real servers for the tests: `manage.py grpcserver` as a process of its own, on databases of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests import processes
+
+ROOT = Path(__file__).parent.parent
+MANAGE = (sys.executable, str(ROOT / "manage.py"))
+REGISTRATION_SECRET = "for-the-tests-only"
+# A server that is about to listen is asked again soon; gRPC would first wait a second.
+IMPATIENT = [(f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial", "min", "max")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RainbowServer:
+    """A running server. `log` is the path of what it wrote."""
+
+    address: str
+    database_url: str
+    registration_secret: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def stop(self) -> int:
+        """End it as an operator does, and give its exit code."""
+        processes.stop(self.process, gently=signal.SIGTERM)
+        return self.process.returncode
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self.process.kill()
+        self.process.wait()
+
+    def wait_until_serving(self) -> None:
+        with grpc.insecure_channel(self.address, options=IMPATIENT) as channel:
+            connected = grpc.channel_ready_future(channel)
+            processes.wait_until(connected.done, process=self.process, log=self.log)
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def start_rainbow(
+    *,
+    database_url: str,
+    log: Path,
+    address: str = "",
+    arguments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> RainbowServer:
+    """Start a server and return when it serves; an empty address means a free port of this machine."""
+    address = address or f"127.0.0.1:{free_port()}"
+    settings = {"RAINBOW_REGISTRATION_SECRET": REGISTRATION_SECRET, **(environment or {})}
+    command = [*MANAGE, "grpcserver", "--address", address, *arguments]
+    process = processes.start(command, log=log, environment=environment_for(database_url, **settings))
+    server = RainbowServer(
+        address=address,
+        database_url=database_url,
+        registration_secret=settings["RAINBOW_REGISTRATION_SECRET"],
+        process=process,
+        log=log,
+    )
+    try:
+        server.wait_until_serving()
+    except BaseException:
+        server.kill()
+        raise
+    return server
+
+
+def migrate(database_url: str) -> None:
+    subprocess.run(
+        [*MANAGE, "migrate", "--verbosity=0"], env=environment_for(database_url), check=True, timeout=120
+    )
+
+
+def environment_for(database_url: str, **settings: str) -> dict[str, str]:
+    """This process's environment, without what its owner may have set for servers of their own."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAINBOW_")}
+    return {**inherited, "DATABASE_URL": database_url, **settings}
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

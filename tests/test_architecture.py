@@ -1,0 +1,242 @@
+"""The arrows of the design, held by reading the source: who may import whom, and who may do what."""
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+APPS = ("clusters", "jobs")
+SERVER = (*APPS, "grpc_api", "rainbow_site")
+PACKAGES = (*SERVER, "rainbow")
+
+# The doors, by the modules of an app that belong to each. Everything else in an app is its inside.
+DOORS = {
+    "admin": "admin",
+    "forms": "admin",
+    "rest": "rest",
+    "serializers": "rest",
+    "filters": "rest",
+    "urls": "rest",
+    "management": "command",
+}
+TRANSPORTS = ("rest_framework", "grpc", "grpc_health", "grpc_reflection", "google.protobuf", "django.http")
+SIGNALS = ("django.dispatch", "django.core.signals", "django.db.models.signals", "django.test.signals")
+# wsgi and asgi choose the settings, as Django has it.
+READERS_OF_THE_ENVIRONMENT = (
+    "rainbow_site.settings",
+    "rainbow.config",
+    "rainbow_site.wsgi",
+    "rainbow_site.asgi",
+)
+ALWAYS_WRITES = ("save", "bulk_create", "bulk_update", "get_or_create", "update_or_create")
+WRITES_OF_A_MANAGER = ("create", "update", "delete")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    name: str
+    tree: ast.Module
+    is_package: bool = False
+
+    @property
+    def package(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def door(self) -> str:
+        """Which door this module belongs to; empty for the inside of an app and for what is no app."""
+        package, _, rest = self.name.partition(".")
+        if package == "grpc_api":
+            return "grpc"
+        return DOORS.get(rest.partition(".")[0], "") if package in APPS else ""
+
+    def imports(self) -> Iterator[tuple[int, str]]:
+        """Line and full name of everything that it imports; for `from a import b` that is a.b."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from ((node.lineno, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                origin = self._origin(node)
+                yield from ((node.lineno, f"{origin}.{alias.name}") for alias in node.names)
+
+    def _origin(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        parts = self.name.split(".")
+        parents = parts[: len(parts) - node.level + self.is_package]
+        return ".".join([*parents, *([node.module] if node.module else [])])
+
+
+Rule = Callable[[Module], Iterator[str]]
+
+
+def clusters_never_import_jobs(module: Module) -> Iterator[str]:
+    if module.package == "clusters":
+        yield from _forbidden(module, "jobs")
+
+
+def the_inside_of_an_app_knows_no_door(module: Module) -> Iterator[str]:
+    if module.package in APPS and not module.door:
+        doors = [f"{app}.{door}" for app in APPS for door in DOORS]
+        yield from _forbidden(module, *TRANSPORTS, "grpc_api", *doors)
+
+
+def doors_never_import_each_other(module: Module) -> Iterator[str]:
+    if module.door:
+        others = [f"{app}.{name}" for app in APPS for name, door in DOORS.items() if door != module.door]
+        yield from _forbidden(module, *others, *([] if module.door == "grpc" else ["grpc_api"]))
+
+
+def doors_never_write(module: Module) -> Iterator[str]:
+    if not module.door:
+        return
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _writes(node.func):
+            yield f"{module.name}:{node.lineno} writes with {ast.unparse(node.func)}"
+
+
+def the_outside_never_imports_the_server(module: Module) -> Iterator[str]:
+    if module.package == "rainbow":
+        yield from _forbidden(module, *SERVER, "django", "rest_framework", "environ")
+
+
+def the_server_shares_only_stubs_and_errors(module: Module) -> Iterator[str]:
+    if module.package in SERVER:
+        for line, name in module.imports():
+            if _within(name, "rainbow") and not _within(name, "rainbow.protos", "rainbow.errors"):
+                yield f"{module.name}:{line} imports {name}"
+
+
+def settings_and_config_alone_read_the_environment(module: Module) -> Iterator[str]:
+    if module.name in READERS_OF_THE_ENVIRONMENT:
+        return
+    yield from _forbidden(module, "os.environ", "os.getenv", "environ")
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv"):
+            yield f"{module.name}:{node.lineno} reads the environment"
+
+
+def imports_stand_at_the_top(module: Module) -> Iterator[str]:
+    # The command line puts off what would delay `rainbow --help` by a third of a second.
+    if module.package == "rainbow" and module.name.startswith("rainbow.cli"):
+        return
+    for function in ast.walk(module.tree):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    yield f"{module.name}:{node.lineno} imports inside a function"
+
+
+def nobody_uses_signals(module: Module) -> Iterator[str]:
+    yield from _forbidden(module, *SIGNALS)
+
+
+def no_model_has_an_ordering(module: Module) -> Iterator[str]:
+    for meta in ast.walk(module.tree):
+        if isinstance(meta, ast.ClassDef) and meta.name == "Meta":
+            for node in ast.walk(meta):
+                if isinstance(node, ast.Name) and node.id == "ordering" and isinstance(node.ctx, ast.Store):
+                    yield f"{module.name}:{node.lineno} sets Meta.ordering"
+
+
+def _forbidden(module: Module, *names: str) -> Iterator[str]:
+    for line, imported in module.imports():
+        if _within(imported, *names):
+            yield f"{module.name}:{line} imports {imported}"
+
+
+def _within(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def _writes(function: ast.Attribute) -> bool:
+    if function.attr in ALWAYS_WRITES:
+        return True
+    return function.attr in WRITES_OF_A_MANAGER and ".objects" in ast.unparse(function.value)
+
+
+def _modules(package: str) -> Iterator[Module]:
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if "migrations" in parts or path.stem.endswith(("_pb2", "_pb2_grpc")):
+            continue
+        is_package = path.stem == "__init__"
+        yield Module(
+            name=".".join(parts[:-1] if is_package else parts),
+            tree=ast.parse(path.read_text(), filename=str(path)),
+            is_package=is_package,
+        )
+
+
+RULES: list[Rule] = [
+    clusters_never_import_jobs,
+    the_inside_of_an_app_knows_no_door,
+    doors_never_import_each_other,
+    doors_never_write,
+    the_outside_never_imports_the_server,
+    the_server_shares_only_stubs_and_errors,
+    settings_and_config_alone_read_the_environment,
+    imports_stand_at_the_top,
+    nobody_uses_signals,
+    no_model_has_an_ordering,
+]
+
+VIOLATIONS = [
+    (clusters_never_import_jobs, "clusters.models", "from jobs.models import Job"),
+    (clusters_never_import_jobs, "clusters.services.pause", "import jobs"),
+    (the_inside_of_an_app_knows_no_door, "jobs.services.submit", "import grpc"),
+    (the_inside_of_an_app_knows_no_door, "jobs.models", "from django import http"),
+    (the_inside_of_an_app_knows_no_door, "jobs.services", "from rest_framework.exceptions import NotFound"),
+    (the_inside_of_an_app_knows_no_door, "jobs.services.submit", "from ..admin import JobAdmin"),
+    (doors_never_import_each_other, "jobs.admin", "from grpc_api import servicer"),
+    (doors_never_import_each_other, "jobs.admin", "from .rest import JobView"),
+    (doors_never_import_each_other, "grpc_api.servicer", "import clusters.admin"),
+    (doors_never_write, "jobs.admin", "job.save()"),
+    (doors_never_write, "grpc_api.servicer", "Job.objects.filter(id=1).update(state='queued')"),
+    (doors_never_write, "jobs.management.commands.prune", "Job.objects.all().delete()"),
+    (the_outside_never_imports_the_server, "rainbow.client", "from django.conf import settings"),
+    (the_outside_never_imports_the_server, "rainbow.cli", "def main():\n    import jobs.services"),
+    (the_server_shares_only_stubs_and_errors, "grpc_api.servicer", "from rainbow import client"),
+    (settings_and_config_alone_read_the_environment, "jobs.models", "import os\nos.environ.get('HOME')"),
+    (settings_and_config_alone_read_the_environment, "rainbow.client", "from os import getenv"),
+    (imports_stand_at_the_top, "jobs.models", "def late():\n    import json"),
+    (nobody_uses_signals, "jobs.apps", "from django.db.models.signals import post_save"),
+    (no_model_has_an_ordering, "jobs.models", "class Job:\n    class Meta:\n        ordering = ['id']"),
+]
+
+ALLOWED = [
+    (clusters_never_import_jobs, "jobs.models", "from clusters.models import Cluster"),
+    (the_inside_of_an_app_knows_no_door, "jobs.rest", "import rest_framework"),
+    (doors_never_import_each_other, "grpc_api.servicer", "from grpc_api import server\nimport jobs.services"),
+    (doors_never_write, "jobs.admin", "options.update(a=1)"),
+    (doors_never_write, "jobs.services.submit", "job.save()"),
+    (the_server_shares_only_stubs_and_errors, "jobs.services", "from rainbow.errors import NotFound"),
+]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("rule", RULES)
+def test_the_arrows_hold(rule: Rule, package: str) -> None:
+    modules = list(_modules(package))
+
+    found = [violation for module in modules for violation in rule(module)]
+
+    assert modules, f"there is nothing to read in {package}/"
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(("rule", "name", "source"), VIOLATIONS)
+def test_a_violation_is_found(rule: Rule, name: str, source: str) -> None:
+    assert list(rule(Module(name=name, tree=ast.parse(source))))
+
+
+@pytest.mark.parametrize(("rule", "name", "source"), ALLOWED)
+def test_what_the_design_allows_is_no_violation(rule: Rule, name: str, source: str) -> None:
+    assert not list(rule(Module(name=name, tree=ast.parse(source))))
+
+
+def test_every_rule_is_known_to_find_something() -> None:
+    assert {rule for rule, _, _ in VIOLATIONS} == set(RULES)

@@ -120,9 +120,6 @@ def settings_and_config_alone_read_the_environment(module: Module) -> Iterator[s
 
 
 def imports_stand_at_the_top(module: Module) -> Iterator[str]:
-    # The command line puts off what would delay `rainbow --help` by a third of a second.
-    if module.package == "rainbow" and module.name.startswith("rainbow.cli"):
-        return
     for function in ast.walk(module.tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             for node in ast.walk(function):

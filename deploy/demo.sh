@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# rainbow's main job from start to end. Prints each command as one would type it, keeps everything in a
+# temporary folder, and stops what it started. Needs `python` and `rainbow` of the environment; see `make demo`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+folder=$(mktemp -d)
+server=
+
+finish() {
+    local status=$?
+    trap - EXIT
+    if [[ -n $server ]]; then
+        kill "$server" 2>/dev/null || true
+        wait "$server" || true
+    fi
+    if ((status)); then
+        printf '\nThe demo failed. The server said:\n' >&2
+        cat "$folder/server.log" >&2 || true
+    fi
+    rm -rf "$folder"
+    exit "$status"
+}
+trap finish EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+step() { printf '\n# %s\n' "$1"; }
+run() {
+    printf '$ %s\n' "$1"
+    eval "$1"
+}
+free_port() { python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+connects() { (: <"/dev/tcp/${1/://}") 2>/dev/null; }
+wait_for_server() {
+    local deadline=$((SECONDS + 30))
+    until connects "$RAINBOW_HOST"; do
+        if ! kill -0 "$server" 2>/dev/null || ((SECONDS > deadline)); then return 1; fi
+        sleep 0.1
+    done
+}
+
+# What the caller set up for servers of their own stays out of this.
+for name in $(compgen -e | grep '^RAINBOW_' || true); do unset "$name"; done
+
+step "A server, on an embedded database. Only who knows its registration secret may add clusters."
+run "export DATABASE_URL=sqlite:///$folder/rainbow.db RAINBOW_REGISTRATION_SECRET=only-for-this-demo"
+run "export RAINBOW_HOST=127.0.0.1:$(free_port) RAINBOW_CONFIG=$folder/config.toml"
+run "python manage.py grpcserver --address \$RAINBOW_HOST >$folder/server.log 2>&1 &"
+server=$!
+wait_for_server
+run "rainbow version"
+
+step "The cluster registers. --save keeps its token and its secret for the commands that follow."
+run "rainbow register --cluster-name keebler --save"
+
+step "Somebody who has the token submits jobs, from anywhere."
+run "rainbow submit --nodes 1 --tasks 1 --command hostname"
+run "rainbow submit --nodes 2 --tasks 8 --command 'mpirun ./simulate --steps 1000' --job-name simulate"
+run "rainbow submit --nodes 1 --command 'python plot.py'"
+run "rainbow jobs"
+
+step "The cluster looks at what waits for it. This reserves nothing."
+run "rainbow request"
+
+step "It accepts the first two, which leave the queue and are now its own to run."
+run "rainbow request --max-jobs 2 --accept 2"
+
+step "One is left."
+run "rainbow request"
+run "rainbow summary"
+
+step "What the server's operator sees."
+run "cat $folder/server.log"

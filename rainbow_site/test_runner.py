@@ -9,9 +9,7 @@ VERBOSITY = {0: ["--quiet"], 1: [], 2: ["--verbose"], 3: ["-vv"]}
 class PytestRunner:
     """Lets `manage.py test` run the suite with pytest; labels are what pytest takes, or dotted modules."""
 
-    def __init__(
-        self, *, verbosity: int = 1, failfast: bool = False, keepdb: bool = False, **_others: object
-    ) -> None:
+    def __init__(self, *, verbosity: int = 1, failfast: bool = False, keepdb: bool = False, **_others: object) -> None:
         self.options = [
             "--pyargs",
             *VERBOSITY[verbosity],

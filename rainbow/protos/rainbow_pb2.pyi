@@ -1555,7 +1555,7 @@ class SummarizeJobsResponse(_message.Message):
 
     CLUSTER_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
-    OLDEST_QUEUED_AT_FIELD_NUMBER: _builtins.int
+    OLDEST_SUBMITTED_AT_FIELD_NUMBER: _builtins.int
     AGENT_LAST_ASKED_AT_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
     cluster: _builtins.str
@@ -1566,8 +1566,8 @@ class SummarizeJobsResponse(_message.Message):
         """How many jobs are in each state; states without jobs are left out."""
 
     @_builtins.property
-    def oldest_queued_at(self) -> _timestamp_pb2.Timestamp:
-        """When the oldest waiting job was put into the queue; not set when none waits."""
+    def oldest_submitted_at(self) -> _timestamp_pb2.Timestamp:
+        """When the oldest of the waiting jobs was submitted; not set when none waits."""
 
     @_builtins.property
     def agent_last_asked_at(self) -> _timestamp_pb2.Timestamp:
@@ -1578,13 +1578,13 @@ class SummarizeJobsResponse(_message.Message):
         *,
         cluster: _builtins.str = ...,
         counts: _abc.Iterable[Global___StateCount] | None = ...,
-        oldest_queued_at: _timestamp_pb2.Timestamp | None = ...,
+        oldest_submitted_at: _timestamp_pb2.Timestamp | None = ...,
         agent_last_asked_at: _timestamp_pb2.Timestamp | None = ...,
         paused: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_last_asked_at", b"agent_last_asked_at", "oldest_queued_at", b"oldest_queued_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_last_asked_at", b"agent_last_asked_at", "oldest_submitted_at", b"oldest_submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_last_asked_at", b"agent_last_asked_at", "cluster", b"cluster", "counts", b"counts", "oldest_queued_at", b"oldest_queued_at", "paused", b"paused"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_last_asked_at", b"agent_last_asked_at", "cluster", b"cluster", "counts", b"counts", "oldest_submitted_at", b"oldest_submitted_at", "paused", b"paused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

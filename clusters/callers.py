@@ -1,0 +1,53 @@
+"""Who asks: whoever holds a cluster's credential, or an operator."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from clusters.models import CredentialKind
+
+# A visit is written down at most this often: often enough for a person, rarely enough for the disk.
+NOTE_ASKING_EVERY = timedelta(seconds=10)
+NOTE_USE_EVERY = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a client presents: a value, and the cluster it is said to be for (None: whichever it belongs to)."""
+
+    value: str
+    cluster: str | None = None
+    kinds: frozenset[CredentialKind] = frozenset(CredentialKind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The holder of a good credential, and its cluster as it was at that moment."""
+
+    credential_id: int
+    kind: CredentialKind
+    label: str
+    digest: str
+    last_used_at: datetime | None
+    cluster_id: int
+    cluster: str
+    last_asked_at: datetime | None
+    paused_at: datetime | None
+    paused_reason: str
+
+    @property
+    def paused(self) -> bool:
+        return self.paused_at is not None
+
+    def use_is_worth_noting(self, now: datetime) -> bool:
+        return self.last_used_at is None or now - self.last_used_at >= NOTE_USE_EVERY
+
+    def asking_is_worth_noting(self, now: datetime) -> bool:
+        return self.last_asked_at is None or now - self.last_asked_at >= NOTE_ASKING_EVERY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """A signed-in person who looks after clusters."""
+
+    user_id: int
+    name: str

@@ -1,0 +1,76 @@
+"""Who may submit and who may pull."""
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+
+
+class CredentialKind(models.TextChoices):
+    TOKEN = "token", "token"
+    SECRET = "secret", "secret"
+
+
+class Cluster(models.Model):
+    """A place that runs jobs."""
+
+    name = models.CharField(max_length=63, unique=True)
+    registered_at = models.DateTimeField()
+    last_asked_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    paused_reason = models.CharField(max_length=1000, default="", blank=True)
+    paused_by = models.CharField(max_length=255, default="", blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="cluster_has_name", condition=~Q(name="")),
+            models.CheckConstraint(
+                name="paused_cluster_has_reason", condition=Q(paused_at__isnull=True) | ~Q(paused_reason="")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CredentialQuerySet(models.QuerySet["Credential"]):
+    def live(self, now: datetime) -> "CredentialQuerySet":
+        return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now), revoked_at__isnull=True)
+
+
+class Credential(models.Model):
+    """A token or a secret of a cluster: only the SHA-256 digest of its value, in hexadecimal.
+
+    Rotation gives it another value; the previous one may serve beside it for a while.
+    """
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="credentials")
+    kind = models.CharField(max_length=6, choices=CredentialKind)
+    label = models.CharField(max_length=63)
+    digest = models.CharField(max_length=64, unique=True)
+    previous_digest = models.CharField(max_length=64, unique=True, null=True, blank=True)
+    previous_expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    rotated_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    objects = CredentialQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="credential_kind_is_known", condition=Q(kind__in=CredentialKind)),
+            models.CheckConstraint(
+                name="previous_value_expires",
+                condition=Q(previous_digest__isnull=True) | Q(previous_expires_at__isnull=False),
+            ),
+            models.UniqueConstraint(
+                name="one_live_credential_per_label",
+                fields=["cluster", "kind", "label"],
+                condition=Q(revoked_at__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.label}"

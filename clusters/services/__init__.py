@@ -1,0 +1,27 @@
+"""The verbs of clusters and their credentials: the only writers of this app's rows."""
+
+from clusters.services.authenticate import admit, authenticate, note_visits
+from clusters.services.credentials import (
+    DEFAULT_LABEL,
+    NewCredential,
+    create_credential,
+    revoke_credential,
+    rotate_credential,
+)
+from clusters.services.pause import pause_cluster, resume_cluster
+from clusters.services.register import Registration, register_cluster
+
+__all__ = [
+    "DEFAULT_LABEL",
+    "NewCredential",
+    "Registration",
+    "admit",
+    "authenticate",
+    "create_credential",
+    "note_visits",
+    "pause_cluster",
+    "register_cluster",
+    "resume_cluster",
+    "revoke_credential",
+    "rotate_credential",
+]

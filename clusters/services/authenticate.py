@@ -1,0 +1,71 @@
+"""Telling who calls."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from clusters.callers import Caller, Claim
+from clusters.models import Cluster, Credential, CredentialKind
+from clusters.sql import Row, credentials_by_digest, credentials_by_previous_digest
+from rainbow.errors import Unauthenticated
+
+REQUEST_DENIED = "request denied"
+
+
+def digest_of(value: str) -> str:
+    """SHA-256 in hexadecimal. The values are random and long, so a plain digest is safe to keep."""
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def admit(claim: Claim, *, now: datetime) -> Caller:
+    """The caller behind one claim. Raises Unauthenticated."""
+    verdict = authenticate([claim], now=now)[0]
+    if isinstance(verdict, Unauthenticated):
+        raise verdict
+    return verdict
+
+
+def authenticate(claims: Sequence[Claim], *, now: datetime) -> list[Caller | Unauthenticated]:
+    """The callers behind many claims, in one query.
+
+    An unknown value, a wrong kind, another cluster's credential and an unknown cluster are refused in
+    the same words after the same work, so that an answer tells nothing about what exists.
+    """
+    digests = {claim.value: digest_of(claim.value) for claim in claims if claim.value}
+    rows = _look_up(list(digests.values()), now)
+    return [_judge(claim, rows.get(digests.get(claim.value, ""))) for claim in claims]
+
+
+def note_visits(*, used: Iterable[int], asked: Iterable[int], now: datetime) -> None:
+    """Writes down that these credentials (ids) were used and that these clusters (ids) asked for jobs."""
+    Credential.objects.filter(id__in=list(used)).update(last_used_at=now)
+    Cluster.objects.filter(id__in=list(asked)).update(last_asked_at=now)
+
+
+def _look_up(digests: Sequence[str], now: datetime) -> dict[str, Row]:
+    rows = {row[0]: row for row in credentials_by_digest(digests, now)} if digests else {}
+    missing = [digest for digest in digests if digest not in rows]
+    if missing:
+        rows.update({row[0]: row for row in credentials_by_previous_digest(missing, now)})
+    return rows
+
+
+def _judge(claim: Claim, row: Row | None) -> Caller | Unauthenticated:
+    if not claim.value:
+        kinds = " or ".join(kind for kind in CredentialKind if kind in claim.kinds)
+        return Unauthenticated(f"a cluster {kinds} is required")
+    if row is None or row[2] not in claim.kinds or claim.cluster not in (None, row[6]):
+        return Unauthenticated(REQUEST_DENIED)
+    digest, credential_id, kind, label, last_used_at, cluster_id, cluster, *state = row
+    return Caller(
+        credential_id=credential_id,
+        kind=CredentialKind(kind),
+        label=label,
+        digest=digest,
+        last_used_at=last_used_at,
+        cluster_id=cluster_id,
+        cluster=cluster,
+        last_asked_at=state[0],
+        paused_at=state[1],
+        paused_reason=state[2],
+    )

@@ -1,0 +1,41 @@
+"""Adding a cluster."""
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+
+from clusters.models import Cluster, CredentialKind
+from clusters.services.authenticate import REQUEST_DENIED, digest_of
+from clusters.services.credentials import DEFAULT_LABEL, create_credential
+from clusters.validation import check_cluster_name
+from rainbow.errors import Unauthenticated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A new cluster's credentials, known only now."""
+
+    token: str
+    secret: str
+
+
+@transaction.atomic
+def register_cluster(*, name: str, offered_secret: str, registration_secret: str, now: datetime) -> Registration | None:
+    """Adds a cluster; None when the name is taken.
+
+    Raises Unauthenticated when `offered_secret` is not the server's `registration_secret`, InvalidArgument
+    when the name breaks the rules.
+    """
+    if not hmac.compare_digest(digest_of(offered_secret), digest_of(registration_secret)):
+        raise Unauthenticated(REQUEST_DENIED)
+    check_cluster_name(name)
+    cluster, created = Cluster.objects.get_or_create(name=name, defaults={"registered_at": now})
+    if not created:
+        return None
+    token, secret = (
+        create_credential(cluster=cluster, kind=kind, label=DEFAULT_LABEL, now=now)
+        for kind in (CredentialKind.TOKEN, CredentialKind.SECRET)
+    )
+    return Registration(token=token.value, secret=secret.value)

@@ -1,0 +1,47 @@
+"""The hot statement of this app: looking up credentials, as plain SQL (docs/decisions/0003-plain-sql.md)."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection
+
+from clusters.models import Cluster, Credential
+
+_CREDENTIAL = Credential._meta.db_table
+_CLUSTER = Cluster._meta.db_table
+_BY_DIGEST = f"""
+    SELECT {{digest}}, k.id, k.kind, k.label, k.last_used_at,
+           c.id, c.name, c.last_asked_at, c.paused_at, c.paused_reason
+    FROM {_CREDENTIAL} k JOIN {_CLUSTER} c ON c.id = k.cluster_id
+    WHERE {{digest}} IN ({{places}}) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > %s)
+"""
+
+Row = tuple[Any, ...]
+
+
+def credentials_by_digest(digests: Sequence[str], now: datetime) -> list[Row]:
+    """The live credentials whose current value has one of these digests, with their clusters."""
+    return _select("k.digest", digests, now)
+
+
+def credentials_by_previous_digest(digests: Sequence[str], now: datetime) -> list[Row]:
+    """The same for values that were replaced and still work."""
+    return _select("k.previous_digest", digests, now, "AND k.previous_expires_at > %s")
+
+
+def _select(column: str, digests: Sequence[str], now: datetime, further: str = "") -> list[Row]:
+    places = ",".join(["%s"] * len(digests))
+    at = connection.ops.adapt_datetimefield_value(now)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _BY_DIGEST.format(digest=column, places=places) + further,
+            [*digests, at, *([at] if further else [])],
+        )
+        rows = cursor.fetchall()
+    return [(*row[:4], as_datetime(row[4]), *row[5:7], *map(as_datetime, row[7:9]), row[9]) for row in rows]
+
+
+def as_datetime(value: datetime | None) -> datetime | None:
+    """A timestamp as a cursor returns it: SQLite keeps UTC without saying so."""
+    return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value

@@ -1,0 +1,61 @@
+"""What rainbow takes as a cluster's name, a label, a reason: each check raises InvalidArgument."""
+
+import re
+
+from rainbow.errors import InvalidArgument
+
+_CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+MAX_REASON = 1000
+
+
+def check_cluster_name(name: str) -> None:
+    if not _CLUSTER_NAME.fullmatch(name):
+        raise InvalidArgument(
+            "must be 1 to 63 letters, digits, dots, underscores and hyphens, the first a letter or digit",
+            field="name",
+        )
+
+
+def check_label(label: str) -> None:
+    """A credential's label: 1 to 63 characters without control characters."""
+    check_line(label, field="label", longest=63, required=True)
+
+
+def check_reason(reason: str, *, required: bool = False) -> None:
+    """Why somebody did something, in words for others."""
+    check_line(reason, field="reason", longest=MAX_REASON, required=required)
+
+
+def check_line(text: str, *, field: str, longest: int, required: bool = False) -> None:
+    """One line of text, counted in characters."""
+    if required and not text:
+        raise InvalidArgument("must not be empty", field=field)
+    if len(text) > longest:
+        raise InvalidArgument(f"must be at most {longest:,} characters, not {len(text):,}", field=field)
+    if _CONTROL.search(text):
+        raise InvalidArgument("must not contain control characters", field=field)
+    size_in_bytes(text, field=field)
+
+
+def check_lines(text: str, *, field: str, longest: int) -> None:
+    """Text of any number of lines, counted in bytes of UTF-8."""
+    size = size_in_bytes(text, field=field)
+    if size > longest:
+        raise InvalidArgument(f"must be at most {longest:,} bytes, not {size:,}", field=field)
+    if _CONTROL_IN_LINES.search(text):
+        raise InvalidArgument("must not contain control characters other than tab and newline", field=field)
+
+
+def size_in_bytes(text: str, *, field: str) -> int:
+    """The length of the text in UTF-8, which lone surrogates (JSON can carry them) do not have."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidArgument("must be valid UTF-8", field=field) from None
+
+
+def check_range(number: int, *, field: str, lowest: int, highest: int) -> None:
+    if not lowest <= number <= highest:
+        raise InvalidArgument(f"must be {lowest:,} to {highest:,}, not {number:,}", field=field)

@@ -1,0 +1,196 @@
+"""The database's part of each RPC: translate, one service call, translate back. Runs in a thread."""
+
+from datetime import datetime, timedelta
+
+from clusters.callers import Caller
+from clusters.services import DEFAULT_LABEL, rotate_credential
+from clusters.validation import check_range
+from grpc_api.translate import (
+    OUTCOMES,
+    REASONS,
+    count_to_message,
+    entries_that_fit,
+    error_to_message,
+    event_to_message,
+    job_to_message,
+    jobs_that_fit,
+    kind_from,
+    request_id,
+    spec_from,
+    states_from,
+    timestamp,
+)
+from jobs.models import Job
+from jobs.services import (
+    Order,
+    Receipt,
+    Search,
+    Wanted,
+    accept_jobs,
+    cancel_jobs,
+    get_jobs,
+    list_jobs,
+    request_jobs,
+    submit_jobs,
+    summarize_jobs,
+    warn,
+)
+from rainbow.errors import InvalidArgument, RainbowError
+from rainbow.protos import rainbow_pb2 as pb
+
+MAX_BATCH = 10_000
+DEFAULT_GRACE_SECONDS = 300
+
+
+def submit_job(request: pb.SubmitJobRequest, caller: Caller, now: datetime) -> pb.SubmitJobResponse:
+    order = Order(by=caller, cluster_id=caller.cluster_id, spec=spec_from(request))
+    result = submit_jobs(orders=[order], now=now)[0]
+    if isinstance(result, RainbowError):
+        raise result
+    return pb.SubmitJobResponse(
+        request_id=request_id(),
+        jobid=result.job_id,
+        status=pb.SubmitJobResponse.SUBMIT_SUCCESS,
+        duplicate=result.duplicate,
+        position=result.position,
+        agent_last_asked_at=timestamp(caller.last_asked_at),
+        warning=warn(caller, now=now),
+    )
+
+
+def submit_many(request: pb.SubmitJobsRequest, caller: Caller, now: datetime) -> pb.SubmitJobsResponse:
+    check_range(len(request.jobs), field="jobs", lowest=1, highest=MAX_BATCH)
+    specs = [spec_from(job) for job in request.jobs]
+    orders = [Order(by=caller, cluster_id=caller.cluster_id, spec=spec) for spec in specs]
+    return pb.SubmitJobsResponse(
+        results=[_submit_result(result) for result in submit_jobs(orders=orders, now=now)],
+        agent_last_asked_at=timestamp(caller.last_asked_at),
+        warning=warn(caller, now=now),
+    )
+
+
+def look_at_queue(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -> pb.RequestJobsResponse:
+    wanted = Wanted(
+        limit=request.maxJobs,
+        max_nodes=request.max_nodes,
+        max_tasks=request.max_tasks,
+        max_time_limit_seconds=request.max_time_limit_seconds,
+        labels=dict(request.labels),
+    )
+    entries = entries_that_fit(request_jobs(caller=caller, wanted=wanted), caller.cluster)
+    found = pb.RequestJobsResponse
+    return pb.RequestJobsResponse(
+        request_id=request_id(),
+        jobs=dict(entries),
+        status=found.REQUEST_JOBS_SUCCESS if entries else found.REQUEST_JOBS_NORESULTS,
+        jobids=[job_id for job_id, _ in entries],
+        paused=caller.paused_reason,
+    )
+
+
+def accept(request: pb.AcceptJobsRequest, caller: Caller, now: datetime) -> pb.AcceptJobsResponse:
+    acceptance = accept_jobs(
+        caller=caller,
+        job_ids=request.jobids,
+        agent=request.agent,
+        lease_seconds=request.lease_seconds,
+        now=now,
+    )
+    result = pb.AcceptJobsResponse
+    return pb.AcceptJobsResponse(
+        status=result.RESULT_TYPE_PARTIAL if acceptance.refused else result.RESULT_TYPE_SUCCESS,
+        accepted=[
+            pb.AcceptedJob(jobid=job.job_id, attempt=job.attempt, lease_expires_at=timestamp(job.lease_expires_at))
+            for job in acceptance.accepted
+        ],
+        refused=[
+            pb.RefusedJob(jobid=job.job_id, reason=REASONS[job.reason], message=job.reason.value)
+            for job in acceptance.refused
+        ],
+    )
+
+
+def get(request: pb.GetJobsRequest, caller: Caller, now: datetime) -> pb.GetJobsResponse:
+    wanted = list(dict.fromkeys(request.jobids))
+    found = get_jobs(caller=caller, job_ids=wanted, with_events=request.with_events)
+    mine = [job_id for job_id in wanted if job_id in found]
+    jobs = list(jobs_that_fit(_detail(found[job_id], with_events=request.with_events) for job_id in mine))
+    return pb.GetJobsResponse(
+        jobs=jobs,
+        missing=[job_id for job_id in wanted if job_id not in found],
+        remaining=mine[len(jobs) :],
+    )
+
+
+def list_page(request: pb.ListJobsRequest, caller: Caller, now: datetime) -> pb.ListJobsResponse:
+    search = Search(
+        states=states_from(request.states),
+        labels=dict(request.labels),
+        name=request.name,
+        size=request.page_size,
+        before=_last_id(request.page_token),
+    )
+    page = list_jobs(caller=caller, search=search)
+    jobs = list(jobs_that_fit(job_to_message(job, brief=True) for job in page.jobs))
+    more = page.more or len(jobs) < len(page.jobs)
+    return pb.ListJobsResponse(jobs=jobs, next_page_token=str(jobs[-1].id) if more else "")
+
+
+def cancel(request: pb.CancelJobsRequest, caller: Caller, now: datetime) -> pb.CancelJobsResponse:
+    results = cancel_jobs(by=caller, job_ids=request.jobids, reason=request.reason, now=now)
+    return pb.CancelJobsResponse(
+        results=[
+            pb.CancelResult(jobid=item.job_id, outcome=OUTCOMES[item.outcome], message=item.outcome.value)
+            for item in results
+        ]
+    )
+
+
+def summarize(request: pb.SummarizeJobsRequest, caller: Caller, now: datetime) -> pb.SummarizeJobsResponse:
+    summary = summarize_jobs(cluster_ids=[caller.cluster_id])[0]
+    return pb.SummarizeJobsResponse(
+        cluster=caller.cluster,
+        counts=[count_to_message(state, count) for state, count in summary.counts.items()],
+        oldest_submitted_at=timestamp(summary.oldest_submitted_at),
+        agent_last_asked_at=timestamp(caller.last_asked_at),
+        paused=caller.paused_reason,
+    )
+
+
+def rotate(request: pb.RotateCredentialRequest, caller: Caller, now: datetime) -> pb.RotateCredentialResponse:
+    seconds = request.grace_seconds if request.HasField("grace_seconds") else DEFAULT_GRACE_SECONDS
+    new = rotate_credential(
+        cluster_id=caller.cluster_id,
+        kind=kind_from(request.kind),
+        label=request.label or DEFAULT_LABEL,
+        grace=timedelta(seconds=seconds),
+        presented_digest=caller.digest,
+        now=now,
+    )
+    return pb.RotateCredentialResponse(
+        credential=new.value,
+        kind=request.kind,
+        label=new.credential.label,
+        previous_expires_at=timestamp(new.credential.previous_expires_at or now),
+    )
+
+
+def _submit_result(result: Receipt | RainbowError) -> pb.SubmitResult:
+    if isinstance(result, RainbowError):
+        return pb.SubmitResult(error=error_to_message(result))
+    return pb.SubmitResult(jobid=result.job_id, duplicate=result.duplicate, position=result.position)
+
+
+def _detail(job: Job, *, with_events: bool) -> pb.Job:
+    message = job_to_message(job, brief=False)
+    if with_events:
+        message.events.extend(event_to_message(event) for event in job.events.all())
+    return message
+
+
+def _last_id(page_token: str) -> int:
+    if not page_token:
+        return 0
+    if not (page_token.isascii() and page_token.isdecimal() and len(page_token) <= 10):
+        raise InvalidArgument("must be the next_page_token of an earlier answer", field="page_token")
+    return int(page_token)

@@ -1,0 +1,54 @@
+"""The embedded database: one SQLite file, and the lock that tells whether a server lives on it."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from django.core.management import call_command
+
+_SUFFIXES = ("", "-wal", "-shm")
+
+
+class InUse(Exception):
+    """A live server uses the database."""
+
+
+@contextmanager
+def held(database: Path, *, cleanup: bool) -> Iterator[bool]:
+    """Creates and migrates the database and holds it for a server; yields whether the file is new.
+
+    Any number of servers may hold it. `cleanup` deletes it first. Raises InUse when a server would lose it.
+    """
+    lock_file = database.with_name(database.name + ".lock")
+    with lock_file.open("a") as lock:
+        if cleanup:
+            _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _delete(database)
+        new = not database.exists()
+        if _alone(lock):
+            call_command("migrate", verbosity=0, interactive=False)
+        _lock(lock, fcntl.LOCK_SH)
+        yield new
+
+
+def _alone(lock: IO[str]) -> bool:
+    """Where other servers live already, the first of them has migrated."""
+    try:
+        _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except InUse:
+        return False
+    return True
+
+
+def _lock(lock: IO[str], operation: int) -> None:
+    try:
+        fcntl.flock(lock, operation)
+    except BlockingIOError:
+        raise InUse from None
+
+
+def _delete(database: Path) -> None:
+    for suffix in _SUFFIXES:
+        database.with_name(database.name + suffix).unlink(missing_ok=True)

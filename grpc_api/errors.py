@@ -1,0 +1,25 @@
+"""The one table from failures to gRPC codes."""
+
+import logging
+
+import grpc
+from django.db import InterfaceError, OperationalError
+
+from rainbow.errors import BY_CODE, RainbowError, Unavailable
+
+# Names the input at fault, beside the message, for programs.
+FIELD_METADATA_KEY = "rainbow-field"
+
+_STATUS = {error: grpc.StatusCode[code] for code, error in BY_CODE.items()}
+_log = logging.getLogger("rainbow.grpc")
+
+
+def status_of(error: Exception) -> tuple[grpc.StatusCode, RainbowError]:
+    """The code to answer with, and the error to describe. What nobody expected is logged here, with its trace."""
+    if isinstance(error, RainbowError):
+        return _STATUS[type(error)], error
+    if isinstance(error, OperationalError | InterfaceError):
+        _log.warning("database does not answer error=%r", str(error))
+        return grpc.StatusCode.UNAVAILABLE, Unavailable("the database does not answer now; try again")
+    _log.error("unexpected failure", exc_info=error)
+    return grpc.StatusCode.INTERNAL, RainbowError("the server failed; its log says how")

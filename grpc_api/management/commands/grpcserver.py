@@ -1,0 +1,123 @@
+"""manage.py grpcserver: serves rainbow over gRPC."""
+
+import logging
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from grpc_api.embedded import InUse, held
+from grpc_api.server import CannotListen, ServerOptions, serve
+
+_log = logging.getLogger("rainbow.grpc")
+
+
+class Command(BaseCommand):
+    help = "Serves rainbow over gRPC until SIGTERM or SIGINT. docs/configuration.md has the settings."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--address",
+            default=settings.RAINBOW_ADDRESS,
+            help="host:port to listen on (RAINBOW_ADDRESS; now %(default)s)",
+        )
+        parser.add_argument(
+            "--name",
+            default=settings.RAINBOW_NAME,
+            help="what the server calls itself in its log (RAINBOW_NAME; now %(default)s)",
+        )
+        parser.add_argument(
+            "--secret",
+            metavar="VALUE",
+            help="the registration secret. Others can read it in the process list: prefer "
+            "RAINBOW_REGISTRATION_SECRET or --secret-file",
+        )
+        parser.add_argument(
+            "--secret-file",
+            type=Path,
+            metavar="PATH",
+            help="a file whose first line is the registration secret",
+        )
+        parser.add_argument(
+            "--cleanup",
+            action="store_true",
+            help="first delete the embedded database, unless a server uses it",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        server = ServerOptions(
+            address=options["address"],
+            name=options["name"],
+            registration_secret=_registration_secret(options["secret"], options["secret_file"]),
+            tls_cert=_file(settings.RAINBOW_TLS_CERT),
+            tls_key=_file(settings.RAINBOW_TLS_KEY),
+        )
+        _log.info("creating %s", server.name)
+        with _database(cleanup=options["cleanup"]) as description:
+            _log.info("database: %s", description)
+            if server.registration_secret == settings.DEVELOPMENT_SECRET:
+                _log.warning(
+                    "the development registration secret is in use: anybody can register a cluster; "
+                    "set RAINBOW_REGISTRATION_SECRET"
+                )
+            try:
+                uvloop.run(serve(server))
+            except CannotListen as error:
+                raise CommandError(str(error)) from None
+
+
+def _registration_secret(value: str | None, file: Path | None) -> str:
+    if value and file:
+        raise CommandError("give --secret or --secret-file, not both")
+    if file is None:
+        return value or settings.RAINBOW_REGISTRATION_SECRET
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"--secret-file: cannot read {file}: {error}") from None
+    if not lines or not lines[0]:
+        raise CommandError(f"--secret-file: the first line of {file} is empty")
+    return lines[0]
+
+
+def _file(path: str) -> Path | None:
+    return Path(path) if path else None
+
+
+@contextmanager
+def _database(*, cleanup: bool) -> Iterator[str]:
+    """Makes the database ready and yields its description, without a password."""
+    if connection.vendor == "sqlite":
+        with _embedded(Path(connection.settings_dict["NAME"]), cleanup=cleanup) as description:
+            yield description
+        return
+    if cleanup:
+        raise CommandError("--cleanup is for the embedded database only")
+    _check_migrations()
+    place = connection.settings_dict
+    yield f"postgresql {place['NAME']} at {place['HOST'] or 'localhost'}"
+
+
+@contextmanager
+def _embedded(path: Path, *, cleanup: bool) -> Iterator[str]:
+    try:
+        with held(path, cleanup=cleanup) as new:
+            _check_migrations()
+            yield f"sqlite {path}" + (" (created)" if new else "")
+    except InUse:
+        raise CommandError(f"--cleanup: a live server uses {path}; stop it first") from None
+
+
+def _check_migrations() -> None:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise CommandError("the database is not up to date: run manage.py migrate")
+    connection.close()

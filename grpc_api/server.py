@@ -1,0 +1,103 @@
+"""The gRPC server: starts it, keeps it, stops it without losing an answer."""
+
+import asyncio
+import logging
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from grpc_api.arrivals import Arrivals
+from grpc_api.handlers import SERVICE, generic_handler
+from grpc_api.lanes import Lanes
+from grpc_api.servicer import RainbowServicer
+from grpc_api.translate import MESSAGE_LIMIT
+
+# How long calls in flight may take to finish once the server is told to stop.
+GRACE_SECONDS = 30
+
+_OPTIONS = [
+    # Without this a second server on the same port starts silently and takes half of the calls.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    # Agents behind firewalls ping to keep their connections; do not take that for abuse.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
+_log = logging.getLogger("rainbow.grpc")
+
+
+class CannotListen(Exception):
+    """The address is in use, not this machine's, or not an address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """`tls_cert` and `tls_key` are PEM files; both None serve without TLS."""
+
+    address: str
+    name: str
+    registration_secret: str
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+async def serve(options: ServerOptions) -> None:
+    """Serves until SIGTERM or SIGINT, then finishes the calls in flight. Raises CannotListen."""
+    lanes, arrivals = Lanes(), Arrivals()
+    servicer = RainbowServicer(lanes=lanes, arrivals=arrivals, registration_secret=options.registration_secret)
+    server = grpc.aio.server(options=_OPTIONS)
+    server.add_generic_rpc_handlers((generic_handler(servicer),))
+    checks = _add_standard_services(server)
+    address = _listen(server, options)
+    stop = _stop_on_signals()
+    watcher = asyncio.create_task(arrivals.watch(lanes))
+    await server.start()
+    await checks.set(SERVICE.full_name, health_pb2.HealthCheckResponse.SERVING)
+    _log.info("%s serves %s at %s", options.name, SERVICE.full_name, address)
+    await stop.wait()
+    _log.info("stopping; finishing the calls in flight")
+    await checks.enter_graceful_shutdown()
+    arrivals.close()
+    await server.stop(GRACE_SECONDS)
+    watcher.cancel()
+    lanes.close()
+    _log.info("stopped")
+
+
+def _add_standard_services(server: grpc.aio.Server) -> health.HealthServicer:
+    checks = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    names = (SERVICE.full_name, HEALTH_SERVICE, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    return checks
+
+
+def _listen(server: grpc.aio.Server, options: ServerOptions) -> str:
+    try:
+        port = _add_port(server, options)
+    except RuntimeError:
+        raise CannotListen(
+            f"cannot listen on {options.address}: it is in use, not this machine's, or not host:port"
+        ) from None
+    return f"{options.address.rpartition(':')[0]}:{port}"
+
+
+def _add_port(server: grpc.aio.Server, options: ServerOptions) -> int:
+    if options.tls_cert is None or options.tls_key is None:
+        return server.add_insecure_port(options.address)
+    pair = (options.tls_key.read_bytes(), options.tls_cert.read_bytes())
+    return server.add_secure_port(options.address, grpc.ssl_server_credentials([pair]))
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,36 @@
+"""Writing down who was here, beside the calls: no caller waits for it or fails because of it."""
+
+import asyncio
+import logging
+from datetime import datetime
+from functools import partial
+
+from django.db import DatabaseError
+
+from clusters.callers import Caller
+from clusters.services import note_visits
+from grpc_api.lanes import Lanes
+
+_log = logging.getLogger("rainbow.grpc")
+
+
+class Visits:
+    """Notes the uses of credentials and the requests of clusters, each now and then (clusters/callers.py)."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
+        self._writing: dict[int, asyncio.Task[None]] = {}
+
+    def note(self, caller: Caller, now: datetime, *, asked: bool) -> None:
+        used = [caller.credential_id] if caller.use_is_worth_noting(now) else []
+        asking = [caller.cluster_id] if asked and caller.asking_is_worth_noting(now) else []
+        if (used or asking) and caller.credential_id not in self._writing:
+            task = asyncio.create_task(self._write(used, asking, now))
+            self._writing[caller.credential_id] = task
+            task.add_done_callback(lambda _: self._writing.pop(caller.credential_id))
+
+    async def _write(self, used: list[int], asking: list[int], now: datetime) -> None:
+        try:
+            await self._lanes.write(partial(note_visits, used=used, asked=asking, now=now))
+        except DatabaseError as error:
+            _log.warning("could not note a visit error=%r", str(error))

@@ -1,0 +1,181 @@
+"""The queue: jobs, what happened to them, and how many there are."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from clusters.callers import Caller
+from clusters.models import Cluster, Credential, CredentialKind
+from jobs.states import FINAL, JobState, OnLost, What
+
+# Ids travel as int32.
+MAX_ID = 2**31 - 1
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def visible_to(self, caller: Caller) -> "JobQuerySet":
+        """A token sees the jobs that were submitted with it, a secret all jobs of its cluster."""
+        mine = self.filter(cluster_id=caller.cluster_id)
+        if caller.kind == CredentialKind.TOKEN:
+            return mine.filter(submitted_by_id=caller.credential_id)
+        return mine
+
+
+class Job(models.Model):
+    """A command to run on a cluster, and how that goes."""
+
+    id = models.AutoField(primary_key=True)
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="jobs", db_index=False)
+    submitted_by = models.ForeignKey(Credential, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    name = models.CharField(max_length=255, blank=True)
+    command = models.TextField()
+    nodes = models.IntegerField()
+    tasks = models.IntegerField()
+    priority = models.SmallIntegerField()
+    time_limit_seconds = models.IntegerField()
+    environment = models.JSONField(default=dict, blank=True)
+    working_directory = models.TextField(blank=True)
+    labels = models.JSONField(default=dict, blank=True)
+    on_lost = models.CharField(max_length=7, choices=OnLost)
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
+    # SHA-256 of what was submitted under the key, so that a retry is told from another job.
+    fingerprint = models.BinaryField(max_length=32, null=True)
+
+    state = models.CharField(max_length=9, choices=JobState)
+    attempt = models.IntegerField(db_default=1)
+    agent = models.CharField(max_length=255, blank=True, db_default="")
+    native_id = models.CharField(max_length=255, blank=True, db_default="")
+    exit_code = models.IntegerField(null=True, blank=True)
+    reason = models.TextField(blank=True, db_default="")
+    output = models.TextField(blank=True, db_default="")
+
+    submitted_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    lost_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            # The waiting queue, in exactly the order of a request.
+            models.Index(fields=["cluster", "-priority", "id"], name="job_queue", condition=Q(state=JobState.QUEUED)),
+            # Listings, newest first: a page is a merge of a few ranges of these.
+            models.Index(fields=["cluster", "state", "id"], name="job_by_cluster"),
+            models.Index(fields=["submitted_by", "state", "id"], name="job_by_credential"),
+            models.Index(fields=["lease_expires_at"], name="job_lease", condition=Q(lease_expires_at__isnull=False)),
+            models.Index(fields=["finished_at"], name="job_finished", condition=Q(finished_at__isnull=False)),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                name="one_job_per_key",
+                fields=["cluster", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False),
+            ),
+            models.CheckConstraint(name="job_id_fits_the_wire", condition=Q(id__range=(1, MAX_ID))),
+            models.CheckConstraint(name="job_state_is_known", condition=Q(state__in=JobState)),
+            models.CheckConstraint(name="job_has_command", condition=~Q(command="")),
+            models.CheckConstraint(
+                name="job_size_is_possible",
+                condition=Q(nodes__gte=1, tasks__gte=0, time_limit_seconds__gte=0, attempt__gte=1),
+            ),
+            models.CheckConstraint(
+                name="key_has_fingerprint",
+                condition=Q(idempotency_key__isnull=True) | Q(fingerprint__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="final_job_has_finished_at",
+                condition=Q(state__in=FINAL, finished_at__isnull=False)
+                | (~Q(state__in=FINAL) & Q(finished_at__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="job_in_hand_has_accepted_at",
+                condition=~Q(state__in=[JobState.ACCEPTED, JobState.RUNNING, JobState.LOST])
+                | Q(accepted_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="only_an_agent_holds_a_lease",
+                condition=Q(lease_expires_at__isnull=True)
+                | (Q(state__in=[JobState.ACCEPTED, JobState.RUNNING]) & ~Q(agent="")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"job {self.pk}"
+
+    @property
+    def final(self) -> bool:
+        return self.state in FINAL
+
+    @property
+    def handed_over(self) -> bool:
+        """Taken by the original protocol's plain accept: the cluster owns it and reports nothing."""
+        return self.state == JobState.ACCEPTED and not self.agent
+
+
+class JobLabel(models.Model):
+    """One label of a job, for finding it: an index over `Job.labels`, written once with the job."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="label_rows", db_index=False)
+    key = models.CharField(max_length=63)
+    value = models.CharField(max_length=255)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="one_value_per_label", fields=["job", "key"])]
+        indexes = [models.Index(fields=["key", "value", "job"], name="job_by_label")]
+
+
+class JobEvent(models.Model):
+    """One step in a job's life; rows are only ever added. Replaying a job's events gives its state."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events", db_index=False)
+    at = models.DateTimeField()
+    what = models.CharField(max_length=16, choices=What)
+    state = models.CharField(max_length=9, choices=JobState)
+    attempt = models.IntegerField()
+    credential = models.ForeignKey(Credential, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    operator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    why = models.TextField(blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["job", "id"], name="event_by_job")]
+        constraints = [
+            models.CheckConstraint(name="event_state_is_known", condition=Q(state__in=JobState)),
+            models.CheckConstraint(
+                name="one_actor_per_event",
+                condition=Q(credential__isnull=True) | Q(operator__isnull=True),
+            ),
+        ]
+
+    @property
+    def who(self) -> str:
+        if self.credential:
+            return str(self.credential)
+        return self.operator.get_username() if self.operator else "the server"
+
+    def __str__(self) -> str:
+        return f"{self.what} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class JobCount(models.Model):
+    """How many jobs of a cluster are in a state at a priority: the sum over the slots.
+
+    Kept in the transactions that move the jobs, so that a summary costs the same at any number of jobs.
+    Writers spread over the slots so that they do not wait for one another's commits.
+    """
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+", db_index=False)
+    state = models.CharField(max_length=9, choices=JobState)
+    priority = models.SmallIntegerField()
+    slot = models.SmallIntegerField()
+    jobs = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="one_count_per_slot", fields=["cluster", "state", "priority", "slot"])
+        ]

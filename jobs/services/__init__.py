@@ -1,0 +1,40 @@
+"""The verbs that move jobs: the only writers of this app's rows."""
+
+from jobs.services.accept import Acceptance, Accepted, RefusalReason, Refused, accept_jobs
+from jobs.services.cancel import Cancellation, CancelOutcome, cancel_jobs
+from jobs.services.lookup import Page, Search, get_jobs, list_jobs
+from jobs.services.outlook import warn
+from jobs.services.prune import prune_jobs
+from jobs.services.request import QueuedJob, Wanted, request_jobs
+from jobs.services.requeue import Requeue, requeue_jobs
+from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.summarize import Summary, summarize_jobs
+from jobs.services.watch import newly_queued
+
+__all__ = [
+    "Acceptance",
+    "Accepted",
+    "CancelOutcome",
+    "Cancellation",
+    "Order",
+    "Page",
+    "QueuedJob",
+    "Receipt",
+    "RefusalReason",
+    "Refused",
+    "Requeue",
+    "Search",
+    "Summary",
+    "Wanted",
+    "accept_jobs",
+    "cancel_jobs",
+    "get_jobs",
+    "list_jobs",
+    "newly_queued",
+    "prune_jobs",
+    "request_jobs",
+    "requeue_jobs",
+    "submit_jobs",
+    "summarize_jobs",
+    "warn",
+]

@@ -1,0 +1,144 @@
+"""Taking jobs off the queue."""
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from django.db import transaction
+
+from clusters.callers import Caller
+from clusters.validation import check_line, check_range
+from jobs.events import Step, record
+from jobs.models import Job
+from jobs.sql import take_jobs
+from jobs.states import JobState, What
+from rainbow.errors import InvalidArgument
+
+DEFAULT_LEASE_SECONDS = 300
+MIN_LEASE_SECONDS = 10
+MAX_LEASE_SECONDS = 86_400
+MAX_IDS = 50_000
+_PART = 10_000
+
+
+class RefusalReason(Enum):
+    NOT_FOUND = "this cluster has no such job"
+    NOT_QUEUED = "the job no longer waits"
+    REPEATED = "the same call named this job before"
+    PAUSED = "the cluster is paused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    job_id: int
+    attempt: int
+    lease_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    job_id: int
+    reason: RefusalReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    accepted: list[Accepted]
+    refused: list[Refused]
+
+
+@transaction.atomic
+def accept_jobs(
+    *, caller: Caller, job_ids: Sequence[int], agent: str = "", lease_seconds: int = 0, now: datetime
+) -> Acceptance:
+    """Takes those of the jobs that wait in the caller's cluster, and says of the others why not.
+
+    With an agent's name a lease of `lease_seconds` (10 to 86,400; 0 means 300) begins, and a repeated call
+    of the same agent finds its jobs accepted. Without, the jobs are handed over for good.
+    Raises InvalidArgument.
+    """
+    _check(job_ids, agent, lease_seconds)
+    expires_at = now + timedelta(seconds=lease_seconds or DEFAULT_LEASE_SECONDS) if agent else None
+    distinct = list(dict.fromkeys(job_ids))
+    if caller.paused:
+        return Acceptance(accepted=[], refused=[_refused(id, RefusalReason.PAUSED) for id in job_ids])
+    taken = _take(caller, distinct, agent, expires_at, now)
+    held = _renew(caller, set(distinct) - taken.keys(), agent, expires_at)
+    accepted = {**taken, **held}
+    return Acceptance(
+        accepted=[accepted[id] for id in distinct if id in accepted],
+        refused=_refusals(caller, job_ids, accepted.keys()),
+    )
+
+
+def _check(job_ids: Sequence[int], agent: str, lease_seconds: int) -> None:
+    if not job_ids:
+        raise InvalidArgument("one or more jobs must be accepted")
+    if len(job_ids) > MAX_IDS:
+        raise InvalidArgument(f"must be at most {MAX_IDS:,} ids, not {len(job_ids):,}", field="jobids")
+    check_line(agent, field="agent", longest=255)
+    if lease_seconds and not agent:
+        raise InvalidArgument("needs an agent's name", field="lease_seconds")
+    if lease_seconds:
+        check_range(lease_seconds, field="lease_seconds", lowest=MIN_LEASE_SECONDS, highest=MAX_LEASE_SECONDS)
+
+
+def _take(
+    caller: Caller, job_ids: list[int], agent: str, expires_at: datetime | None, now: datetime
+) -> dict[int, Accepted]:
+    rows = take_jobs(caller.cluster_id, job_ids, agent=agent, now=now, lease_expires_at=expires_at)
+    steps = [_step(caller, *row) for row in sorted(rows)]
+    record([(step, caller) for step in steps], now=now, why=f"by {agent}" if agent else "")
+    return {id: Accepted(job_id=id, attempt=attempt, lease_expires_at=expires_at) for id, attempt, _ in rows}
+
+
+def _step(caller: Caller, job_id: int, attempt: int, priority: int) -> Step:
+    return Step(
+        job_id=job_id,
+        cluster_id=caller.cluster_id,
+        priority=priority,
+        attempt=attempt,
+        what=What.ACCEPTED,
+        before=JobState.QUEUED,
+        after=JobState.ACCEPTED,
+    )
+
+
+def _renew(caller: Caller, job_ids: set[int], agent: str, expires_at: datetime | None) -> dict[int, Accepted]:
+    """What this agent accepted before: the answer to its first call was lost."""
+    if not (agent and job_ids):
+        return {}
+    held: dict[int, Accepted] = {}
+    for part in _parts(job_ids):
+        mine = Job.objects.filter(id__in=part, cluster_id=caller.cluster_id, state=JobState.ACCEPTED, agent=agent)
+        mine.update(lease_expires_at=expires_at)
+        for id, attempt in mine.values_list("id", "attempt"):
+            held[id] = Accepted(job_id=id, attempt=attempt, lease_expires_at=expires_at)
+    return held
+
+
+def _refusals(caller: Caller, job_ids: Sequence[int], accepted: Container[int]) -> list[Refused]:
+    missing = {id for id in job_ids if id not in accepted}
+    known: set[int] = set()
+    for part in _parts(missing):
+        known.update(Job.objects.filter(id__in=part, cluster_id=caller.cluster_id).values_list("id", flat=True))
+    refused, seen = [], set[int]()
+    for id in job_ids:
+        if id in seen:
+            refused.append(_refused(id, RefusalReason.REPEATED))
+        elif id in missing:
+            refused.append(_refused(id, RefusalReason.NOT_QUEUED if id in known else RefusalReason.NOT_FOUND))
+        seen.add(id)
+    return refused
+
+
+def _refused(job_id: int, reason: RefusalReason) -> Refused:
+    return Refused(job_id=job_id, reason=reason, message=reason.value)
+
+
+def _parts(job_ids: Iterable[int]) -> Iterator[list[int]]:
+    """SQLite takes some 32,000 values in a statement."""
+    ids = sorted(job_ids)
+    return (ids[start : start + _PART] for start in range(0, len(ids), _PART))

@@ -1,0 +1,86 @@
+"""Stopping jobs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from django.db import transaction
+
+from clusters.callers import Caller, Operator
+from clusters.validation import check_reason
+from jobs.events import Step, record
+from jobs.models import Job
+from jobs.services.lookup import check_ids, locked
+from jobs.states import FINAL, JobState, What
+
+MAX_IDS = 10_000
+
+
+class CancelOutcome(Enum):
+    CANCELLED = "cancelled"
+    REQUESTED = "the cluster's agent will stop the job"
+    ALREADY_FINAL = "the job was over already"
+    NOT_FOUND = "there is no such job"
+    OUT_OF_REACH = "the cluster took the job without an agent, so it can only be stopped there"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancellation:
+    job_id: int
+    outcome: CancelOutcome
+
+
+@transaction.atomic
+def cancel_jobs(
+    *, by: Caller | Operator, job_ids: Sequence[int], reason: str = "", now: datetime
+) -> list[Cancellation]:
+    """Asks for jobs to stop: at once where nobody runs them, otherwise by word to their agent.
+
+    Whoever asks reaches the jobs that they may see; an operator reaches all. A result for each distinct id.
+    Raises InvalidArgument.
+    """
+    check_ids(job_ids, highest=MAX_IDS)
+    check_reason(reason)
+    distinct = list(dict.fromkeys(job_ids))
+    jobs = locked(by, distinct)
+    outcomes = {job.id: _outcome(job) for job in jobs.values()}
+    _stop([job for job in jobs.values() if outcomes[job.id] == CancelOutcome.CANCELLED], by, reason, now)
+    _ask([job for job in jobs.values() if outcomes[job.id] == CancelOutcome.REQUESTED], by, reason, now)
+    return [Cancellation(job_id=id, outcome=outcomes.get(id, CancelOutcome.NOT_FOUND)) for id in distinct]
+
+
+def _outcome(job: Job) -> CancelOutcome:
+    if job.state in FINAL:
+        return CancelOutcome.ALREADY_FINAL
+    if job.handed_over:
+        return CancelOutcome.OUT_OF_REACH
+    if job.state in (JobState.QUEUED, JobState.LOST):
+        return CancelOutcome.CANCELLED
+    return CancelOutcome.REQUESTED
+
+
+def _stop(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) -> None:
+    """Should a lost job's agent come back, its report finds the job cancelled, and it is told to stop it."""
+    Job.objects.filter(id__in=[job.id for job in jobs]).update(
+        state=JobState.CANCELLED, finished_at=now, cancel_requested_at=now, reason=reason
+    )
+    record([(_step(job, What.CANCELLED, JobState.CANCELLED), by) for job in jobs], now=now, why=reason)
+
+
+def _ask(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) -> None:
+    new = [job for job in jobs if not job.cancel_requested_at]
+    Job.objects.filter(id__in=[job.id for job in new]).update(cancel_requested_at=now, reason=reason)
+    record([(_step(job, What.CANCEL_REQUESTED, JobState(job.state)), by) for job in new], now=now, why=reason)
+
+
+def _step(job: Job, what: What, after: JobState) -> Step:
+    return Step(
+        job_id=job.id,
+        cluster_id=job.cluster_id,
+        priority=job.priority,
+        attempt=job.attempt,
+        what=what,
+        before=JobState(job.state),
+        after=after,
+    )

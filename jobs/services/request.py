@@ -1,0 +1,83 @@
+"""Looking at the queue."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clusters.callers import Caller
+from clusters.validation import check_range
+from jobs.specs import MAX_INT, check_labels
+from jobs.sql import REQUEST_COLUMNS, queued_jobs
+
+_CHUNK = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a cluster can take. 0 means any, and for `limit` as many as there are."""
+
+    limit: int = 0
+    max_nodes: int = 0
+    max_tasks: int = 0
+    max_time_limit_seconds: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        bounds = {
+            "nodes": self.max_nodes,
+            "tasks": self.max_tasks,
+            "time_limit_seconds": self.max_time_limit_seconds,
+        }
+        return {name: bound for name, bound in bounds.items() if bound}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedJob:
+    """A waiting job as its cluster sees it."""
+
+    id: int
+    name: str
+    nodes: int
+    tasks: int
+    command: str
+    priority: int
+    time_limit_seconds: int
+    environment: Mapping[str, str]
+    working_directory: str
+    labels: Mapping[str, str]
+    attempt: int
+
+
+def request_jobs(*, caller: Caller, wanted: Wanted) -> Iterator[QueuedJob]:
+    """The waiting jobs of the caller's cluster, highest priority first, then oldest first; reserves nothing.
+
+    Reads as it is consumed, a few thousand rows at a time. A paused cluster has no jobs.
+    Raises InvalidArgument.
+    """
+    for name in ("max_nodes", "max_tasks", "max_time_limit_seconds"):
+        check_range(getattr(wanted, name), field=name, lowest=0, highest=MAX_INT)
+    check_labels(wanted.labels)
+    return iter(()) if caller.paused else _read(caller.cluster_id, wanted)
+
+
+def _read(cluster_id: int, wanted: Wanted) -> Iterator[QueuedJob]:
+    left = wanted.limit if wanted.limit > 0 else MAX_INT
+    after: tuple[int, int] | None = None
+    while left > 0:
+        limit = min(left, _CHUNK)
+        rows = queued_jobs(cluster_id, limit=limit, at_most=wanted.bounds, labels=wanted.labels, after=after)
+        jobs = [_queued_job(row) for row in rows]
+        yield from jobs
+        if len(jobs) < limit:
+            return
+        left -= len(jobs)
+        after = (jobs[-1].priority, jobs[-1].id)
+
+
+def _queued_job(row: tuple[Any, ...]) -> QueuedJob:
+    values = dict(zip(REQUEST_COLUMNS, row, strict=True))
+    for name in ("environment", "labels"):
+        values[name] = json.loads(values[name])
+    return QueuedJob(**values)

@@ -1,0 +1,77 @@
+"""Putting jobs back into the queue."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from clusters.callers import Caller, Operator
+from clusters.validation import check_reason
+from jobs.events import Actor, Step, record
+from jobs.models import Job
+from jobs.services.lookup import check_ids, locked
+from jobs.states import REQUEUEABLE, JobState, What
+
+MAX_IDS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requeue:
+    """What became of the wish to put one job back; `refusal` is empty when it waits again."""
+
+    job_id: int
+    refusal: str
+
+
+@transaction.atomic
+def requeue_jobs(*, by: Caller | Operator, job_ids: Sequence[int], reason: str, now: datetime) -> list[Requeue]:
+    """Puts accepted and lost jobs back as their next attempt; reports of the old attempt count no more.
+
+    A job that had started may so run twice: that is for whoever asks to decide. A result for each distinct id.
+    Raises InvalidArgument.
+    """
+    check_ids(job_ids, highest=MAX_IDS)
+    check_reason(reason, required=True)
+    distinct = list(dict.fromkeys(job_ids))
+    jobs = locked(by, distinct)
+    refusals = {job.id: _refusal(job) for job in jobs.values()}
+    put_back([job for job in jobs.values() if not refusals[job.id]], by=by, reason=reason, now=now)
+    return [Requeue(job_id=id, refusal=refusals.get(id, "there is no such job")) for id in distinct]
+
+
+def put_back(jobs: Sequence[Job], *, by: Actor, reason: str, now: datetime) -> None:
+    """Queues jobs again that the caller has locked and found requeueable."""
+    Job.objects.filter(id__in=[job.id for job in jobs]).update(
+        state=JobState.QUEUED,
+        attempt=F("attempt") + 1,
+        agent="",
+        native_id="",
+        reason=reason,
+        accepted_at=None,
+        started_at=None,
+        lost_at=None,
+        lease_expires_at=None,
+    )
+    record([(_step(job), by) for job in jobs], now=now, why=reason)
+
+
+def _refusal(job: Job) -> str:
+    if job.cancel_requested_at:
+        return "somebody asked for the job to stop"
+    if job.state not in REQUEUEABLE:
+        return f"the job is {job.state}; only accepted and lost jobs can be put back"
+    return ""
+
+
+def _step(job: Job) -> Step:
+    return Step(
+        job_id=job.id,
+        cluster_id=job.cluster_id,
+        priority=job.priority,
+        attempt=job.attempt + 1,
+        what=What.REQUEUED,
+        before=JobState(job.state),
+        after=JobState.QUEUED,
+    )

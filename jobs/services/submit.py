@@ -1,0 +1,184 @@
+"""Handing in jobs."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import DataError, IntegrityError, transaction
+
+from clusters.callers import Caller, Operator
+from jobs.events import Step, record
+from jobs.models import Job
+from jobs.specs import JobSpec, check_spec
+from jobs.sql import insert_jobs, insert_labels, queued_counts, rank, timestamp
+from jobs.states import JobState, What
+from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError, ResourceExhausted
+
+# Where a job's idempotency key is unique.
+Key = tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One job that somebody hands in for a cluster."""
+
+    by: Caller | Operator
+    cluster_id: int
+    spec: JobSpec
+
+    @property
+    def submitted_by(self) -> int | None:
+        return self.by.credential_id if isinstance(self.by, Caller) else None
+
+    @property
+    def key(self) -> Key | None:
+        return (self.cluster_id, self.spec.idempotency_key) if self.spec.idempotency_key else None
+
+    @property
+    def fingerprint(self) -> bytes | None:
+        return self.spec.fingerprint(self.submitted_by) if self.spec.idempotency_key else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A job that is in the records. `position` counts from 1; 0 when the job does not wait."""
+
+    job_id: int
+    duplicate: bool
+    position: int
+
+
+def submit_jobs(*, orders: Sequence[Order], now: datetime) -> list[Receipt | RainbowError]:
+    """Queues jobs in one transaction. Each order gets its receipt or its own refusal, in their order.
+
+    Refusals: InvalidArgument, and AlreadyExists when the idempotency key stands for another job.
+    Raises ResourceExhausted, and queues none, when the ids are used up.
+    """
+    results: dict[int, Receipt | RainbowError] = {}
+    good: dict[int, Order] = {}
+    for place, order in enumerate(orders):
+        if refusal := _refusal(order.spec):
+            results[place] = refusal
+        else:
+            good[place] = order
+    if good:
+        results.update(zip(good, _submit(list(good.values()), now), strict=True))
+    return [results[place] for place in range(len(orders))]
+
+
+def _refusal(spec: JobSpec) -> InvalidArgument | None:
+    try:
+        check_spec(spec)
+    except InvalidArgument as error:
+        return error
+    return None
+
+
+def _submit(orders: list[Order], now: datetime) -> list[Receipt | RainbowError]:
+    try:
+        with transaction.atomic():
+            new = _insert(_without_repeats(orders), now)
+            record([(_step(order, job_id), order.by) for order, job_id in new], now=now)
+            receipts = dict(_receipts(new))
+            earlier = _earlier(order for order in orders if id(order) not in receipts)
+            return [receipts.get(id(order)) or _replay(order, earlier) for order in orders]
+    except (IntegrityError, DataError) as error:
+        raise _explained(error) from error
+
+
+def _without_repeats(orders: Iterable[Order]) -> list[Order]:
+    """Of several orders under one key only the first is a candidate for a new job."""
+    first: dict[object, Order] = {}
+    for order in orders:
+        first.setdefault(order.key or id(order), order)
+    return list(first.values())
+
+
+def _insert(orders: list[Order], now: datetime) -> list[tuple[Order, int]]:
+    """Adds the jobs and returns those that are new, with their ids."""
+    at = timestamp(now)
+    rows = insert_jobs([_row(order, at) for order in orders])
+    keyed = {(cluster_id, key): job_id for job_id, cluster_id, key in rows if key is not None}
+    plain = iter([job_id for job_id, _, key in rows if key is None])
+    ids = [keyed.get(order.key) if order.key else next(plain) for order in orders]
+    new = [(order, job_id) for order, job_id in zip(orders, ids, strict=True) if job_id is not None]
+    insert_labels([(job_id, *label) for order, job_id in new for label in order.spec.labels.items()])
+    return new
+
+
+def _row(order: Order, at: object) -> tuple[object, ...]:
+    spec = order.spec
+    return (
+        order.cluster_id,
+        order.submitted_by,
+        spec.name,
+        spec.command,
+        spec.nodes,
+        spec.tasks,
+        spec.priority,
+        spec.time_limit_seconds,
+        _json(spec.environment),
+        spec.working_directory,
+        _json(spec.labels),
+        spec.on_lost.value,
+        spec.idempotency_key or None,
+        order.fingerprint,
+        JobState.QUEUED.value,
+        at,
+    )
+
+
+def _json(mapping: Mapping[str, str]) -> str:
+    return json.dumps(dict(mapping)) if mapping else "{}"
+
+
+def _step(order: Order, job_id: int) -> Step:
+    return Step(
+        job_id=job_id,
+        cluster_id=order.cluster_id,
+        priority=order.spec.priority,
+        attempt=1,
+        what=What.SUBMITTED,
+        before=None,
+        after=JobState.QUEUED,
+    )
+
+
+def _receipts(new: Sequence[tuple[Order, int]]) -> Iterator[tuple[int, Receipt]]:
+    """Receipts by the identity of their orders. The counts say how long the queue is now; the newest is last."""
+    waiting = queued_counts({order.cluster_id for order, _ in new}) if new else []
+    behind: Counter[tuple[int, int]] = Counter()
+    for order, job_id in reversed(new):
+        mine = (order.cluster_id, order.spec.priority)
+        ahead = sum(jobs for cluster, priority, jobs in waiting if cluster == mine[0] and priority >= mine[1])
+        yield id(order), Receipt(job_id=job_id, duplicate=False, position=int(ahead) - behind[mine])
+        behind[mine] += 1
+
+
+def _earlier(orders: Iterable[Order]) -> dict[Key, Job]:
+    """The jobs that stand under the keys of these orders."""
+    keys: dict[int, set[str]] = {}
+    for order in orders:
+        keys.setdefault(order.cluster_id, set()).add(order.spec.idempotency_key)
+    return {
+        (cluster_id, job.idempotency_key or ""): job
+        for cluster_id, wanted in keys.items()
+        for job in Job.objects.filter(cluster_id=cluster_id, idempotency_key__in=wanted).defer("output")
+    }
+
+
+def _replay(order: Order, earlier: Mapping[Key, Job]) -> Receipt | RainbowError:
+    job = earlier[order.key or (0, "")]
+    if bytes(job.fingerprint or b"") != order.fingerprint:
+        return AlreadyExists("another job was submitted under this key", field="idempotency_key")
+    position = rank(job.cluster_id, job.priority, job.id) if job.state == JobState.QUEUED else 0
+    return Receipt(job_id=job.id, duplicate=True, position=position)
+
+
+def _explained(error: Exception) -> Exception:
+    """Ids are 32-bit on the wire: SQLite's check and PostgreSQL's sequence both stop before the commit."""
+    if "job_id_fits_the_wire" in str(error) or "nextval" in str(error):
+        return ResourceExhausted("the job ids are used up; an operator has to make room (docs/operations.md)")
+    return error

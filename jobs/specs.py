@@ -1,0 +1,99 @@
+"""A job as it is handed in, and the rules for it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from clusters.validation import check_line, check_lines, check_range, size_in_bytes
+from jobs.states import OnLost
+from rainbow.errors import InvalidArgument
+
+MAX_INT = 2**31 - 1
+MAX_NAME = 255
+MAX_COMMAND_BYTES = 64 * 1024
+MAX_ENVIRONMENT_BYTES = 64 * 1024
+MAX_LABELS = 32
+MAX_LABEL_VALUE = 255
+MAX_PATH = 4096
+MAX_KEY = 255
+MAX_PRIORITY = 100
+MAX_TIME_LIMIT_SECONDS = 365 * 24 * 3600
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """What a submitter says of a job. 0 and empty mean not said, except for nodes, command and priority."""
+
+    command: str
+    name: str = ""
+    nodes: int = 1
+    tasks: int = 0
+    priority: int = 0
+    time_limit_seconds: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    on_lost: OnLost = OnLost.KEEP
+    idempotency_key: str = ""
+
+    def fingerprint(self, submitted_by: int | None) -> bytes:
+        """Tells a retry from another job under the same key: the content, and the credential's id."""
+        content = {item.name: getattr(self, item.name) for item in fields(self)}
+        text = json.dumps([submitted_by, content], sort_keys=True, default=dict)
+        return hashlib.sha256(text.encode()).digest()
+
+
+def check_spec(spec: JobSpec) -> None:
+    """Raises InvalidArgument with the name of the first field that breaks its rule."""
+    check_line(spec.name, field="name", longest=MAX_NAME)
+    if not spec.command.strip():
+        raise InvalidArgument("must not be empty", field="command")
+    check_lines(spec.command, field="command", longest=MAX_COMMAND_BYTES)
+    check_range(spec.nodes, field="nodes", lowest=1, highest=MAX_INT)
+    check_range(spec.tasks, field="tasks", lowest=0, highest=MAX_INT)
+    check_range(spec.priority, field="priority", lowest=-MAX_PRIORITY, highest=MAX_PRIORITY)
+    check_range(spec.time_limit_seconds, field="time_limit_seconds", lowest=0, highest=MAX_TIME_LIMIT_SECONDS)
+    check_line(spec.idempotency_key, field="idempotency_key", longest=MAX_KEY)
+    _check_environment(spec.environment)
+    _check_working_directory(spec.working_directory)
+    check_labels(spec.labels)
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    if len(labels) > MAX_LABELS:
+        raise InvalidArgument(f"must be at most {MAX_LABELS}, not {len(labels):,}", field="labels")
+    for key, value in labels.items():
+        if not _LABEL_KEY.fullmatch(key):
+            raise InvalidArgument(
+                "keys must be 1 to 63 letters, digits, dots, underscores, slashes and hyphens,"
+                " the first a letter or digit",
+                field="labels",
+            )
+        check_line(value, field="labels", longest=MAX_LABEL_VALUE)
+
+
+def _check_environment(environment: Mapping[str, str]) -> None:
+    size = 0
+    for name, value in environment.items():
+        if not _VARIABLE.fullmatch(name):
+            raise InvalidArgument(
+                "names must be letters, digits and underscores, the first not a digit", field="environment"
+            )
+        if "\0" in value:
+            raise InvalidArgument("values must not contain a null character", field="environment")
+        size += len(name) + size_in_bytes(value, field="environment")
+    if size > MAX_ENVIRONMENT_BYTES:
+        raise InvalidArgument(
+            f"must be at most {MAX_ENVIRONMENT_BYTES:,} bytes in all, not {size:,}", field="environment"
+        )
+
+
+def _check_working_directory(path: str) -> None:
+    check_line(path, field="working_directory", longest=MAX_PATH)
+    if path and not path.startswith("/"):
+        raise InvalidArgument("must be an absolute path", field="working_directory")

@@ -1,0 +1,181 @@
+"""The hot statements of the queue, one each, as plain SQL built from the models' own names.
+
+docs/decisions/0003-plain-sql.md says why. Both databases run the same tests.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, models
+
+from jobs.models import Job, JobCount, JobEvent, JobLabel
+from jobs.states import JobState
+
+Row = tuple[Any, ...]
+
+_JOB = Job._meta.db_table
+_LABEL = JobLabel._meta.db_table
+_COUNT = JobCount._meta.db_table
+_QUEUED = f"state = '{JobState.QUEUED}'"
+
+# SQLite takes at most 32,766 values in a statement; 256 rows also keep it quick to compile.
+_SQLITE_ROWS = 256
+# On PostgreSQL a writer adds to one of these, so that commits seldom wait for each other's counts.
+_SLOTS = 16
+
+JOB_COLUMNS = (
+    "cluster_id", "submitted_by_id", "name", "command", "nodes", "tasks", "priority",
+    "time_limit_seconds", "environment", "working_directory", "labels", "on_lost",
+    "idempotency_key", "fingerprint", "state", "submitted_at",
+)  # fmt: skip
+EVENT_COLUMNS = ("job_id", "at", "what", "state", "attempt", "credential_id", "operator_id", "why")
+LABEL_COLUMNS = ("job_id", "key", "value")
+COUNT_COLUMNS = ("cluster_id", "state", "priority", "slot", "jobs")
+REQUEST_COLUMNS = (
+    "id", "name", "nodes", "tasks", "command", "priority", "time_limit_seconds",
+    "environment", "working_directory", "labels", "attempt",
+)  # fmt: skip
+
+
+def insert_jobs(rows: Sequence[Row]) -> list[Row]:
+    """Adds jobs (JOB_COLUMNS) and returns (id, cluster_id, idempotency_key) of each, in their order.
+
+    A row whose key is taken in its cluster is left out.
+    """
+    further = (
+        "ON CONFLICT (cluster_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING "
+        "RETURNING id, cluster_id, idempotency_key"
+    )
+    # Ids rise in the order of insertion; the order in which RETURNING lists them is not promised.
+    return sorted(_insert(Job, JOB_COLUMNS, rows, further), key=lambda row: row[0])
+
+
+def insert_events(rows: Sequence[Row]) -> None:
+    """Adds events (EVENT_COLUMNS)."""
+    _insert(JobEvent, EVENT_COLUMNS, rows)
+
+
+def insert_labels(rows: Sequence[Row]) -> None:
+    """Adds labels (LABEL_COLUMNS)."""
+    _insert(JobLabel, LABEL_COLUMNS, rows)
+
+
+def add_counts(changes: Mapping[tuple[int, str, int], int]) -> None:
+    """Adds to the counts by (cluster_id, state, priority).
+
+    The rows are locked in one order, and last in their transaction, so that no two writers wait in a circle.
+    """
+    slot = threading.get_native_id() % _SLOTS if connection.vendor == "postgresql" else 0
+    rows = [(*key[:3], slot, change) for key, change in sorted(changes.items()) if change]
+    further = f"ON CONFLICT (cluster_id, state, priority, slot) DO UPDATE SET jobs = {_COUNT}.jobs + excluded.jobs"
+    _insert(JobCount, COUNT_COLUMNS, rows, further)
+
+
+def queued_counts(cluster_ids: Iterable[int]) -> list[Row]:
+    """(cluster_id, priority, jobs) of what waits in these clusters."""
+    places = ",".join(["%s"] * len(ids := list(cluster_ids)))
+    statement = (
+        f"SELECT cluster_id, priority, SUM(jobs) FROM {_COUNT} "
+        f"WHERE {_QUEUED} AND cluster_id IN ({places}) GROUP BY cluster_id, priority"
+    )
+    return _fetch(statement, ids)
+
+
+def queued_jobs(
+    cluster_id: int,
+    *,
+    limit: int,
+    at_most: Mapping[str, int],
+    labels: Mapping[str, str],
+    after: tuple[int, int] | None,
+) -> list[Row]:
+    """The next jobs (REQUEST_COLUMNS) of a cluster's queue, after this (priority, id).
+
+    `at_most` bounds columns; a time limit that was not said is 0 and so within any bound.
+    """
+    tests = [f"{_QUEUED} AND cluster_id = %s"]
+    values: list[object] = [cluster_id]
+    for name, bound in at_most.items():
+        tests.append(f"{name} <= %s")
+        values.append(bound)
+    for item in labels.items():
+        tests.append(f"EXISTS (SELECT 1 FROM {_LABEL} l WHERE l.job_id = {_JOB}.id AND key = %s AND value = %s)")
+        values.extend(item)
+    if after:
+        tests.append("priority <= %s AND (priority < %s OR id > %s)")
+        values.extend([after[0], *after])
+    columns = ", ".join(REQUEST_COLUMNS)
+    statement = f"SELECT {columns} FROM {_JOB} WHERE {' AND '.join(tests)} ORDER BY priority DESC, id LIMIT %s"
+    return _fetch(statement, [*values, limit])
+
+
+def rank(cluster_id: int, priority: int, job_id: int) -> int:
+    """The place of a waiting job in its queue, from 1. Costs more the longer the queue before it."""
+    statement = (
+        f"SELECT COUNT(*) FROM {_JOB} WHERE {_QUEUED} AND cluster_id = %s "
+        "AND priority >= %s AND (priority > %s OR id <= %s)"
+    )
+    return int(_fetch(statement, [cluster_id, priority, priority, job_id])[0][0])
+
+
+def take_jobs(
+    cluster_id: int, job_ids: Sequence[int], *, agent: str, now: datetime, lease_expires_at: datetime | None
+) -> list[Row]:
+    """Accepts those of the jobs that wait; returns their (id, attempt, priority)."""
+    among = "id = ANY(%s)" if connection.vendor == "postgresql" else "id IN (SELECT value FROM json_each(%s))"
+    ids = list(job_ids) if connection.vendor == "postgresql" else str(list(job_ids))
+    statement = (
+        f"UPDATE {_JOB} SET state = '{JobState.ACCEPTED}', agent = %s, accepted_at = %s, lease_expires_at = %s "
+        f"WHERE {_QUEUED} AND cluster_id = %s AND {among} RETURNING id, attempt, priority"
+    )
+    times = [timestamp(now), timestamp(lease_expires_at) if lease_expires_at else None]
+    return _fetch(statement, [agent, *times, cluster_id, ids])
+
+
+def timestamp(value: datetime) -> Any:
+    """A time as this database's cursor takes it."""
+    return connection.ops.adapt_datetimefield_value(value)
+
+
+def _insert(model: type[models.Model], columns: Sequence[str], rows: Sequence[Row], further: str = "") -> list[Row]:
+    if not rows:
+        return []
+    into = f"INSERT INTO {model._meta.db_table} ({', '.join(columns)})"
+    if connection.vendor == "postgresql":
+        return _insert_from_arrays(model, into, columns, rows, further)
+    return _insert_values(into, columns, rows, further)
+
+
+def _insert_values(into: str, columns: Sequence[str], rows: Sequence[Row], further: str) -> list[Row]:
+    places = f"({','.join(['%s'] * len(columns))})"
+    returned: list[Row] = []
+    for start in range(0, len(rows), _SQLITE_ROWS):
+        some = rows[start : start + _SQLITE_ROWS]
+        statement = f"{into} VALUES {','.join([places] * len(some))} {further}"
+        returned += _fetch(statement, [value for row in some for value in row])
+    return returned
+
+
+def _insert_from_arrays(
+    model: type[models.Model], into: str, columns: Sequence[str], rows: Sequence[Row], further: str
+) -> list[Row]:
+    """One array a column: the statement is the same for any number of rows."""
+    types = [_column_type(model, name) for name in columns]
+    arrays = ", ".join(f"%s::{'text' if kind == 'jsonb' else kind}[]" for kind in types)
+    values = ", ".join(f"{name}::{kind}" for name, kind in zip(columns, types, strict=True))
+    source = f"SELECT {values} FROM unnest({arrays}) WITH ORDINALITY AS t({', '.join(columns)}, place)"
+    arrays_of_values = [list(column) for column in zip(*rows, strict=True)]
+    return _fetch(f"{into} {source} ORDER BY place {further}", arrays_of_values)
+
+
+def _column_type(model: type[models.Model], column: str) -> str:
+    field = next(field for field in model._meta.local_concrete_fields if field.column == column)
+    return str(field.db_type(connection))
+
+
+def _fetch(statement: str, values: Sequence[Any]) -> list[Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchall() if cursor.description else []

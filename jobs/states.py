@@ -1,0 +1,47 @@
+"""The states of a job and the moves between them (docs/concepts.md draws them)."""
+
+from django.db import models
+
+
+class JobState(models.TextChoices):
+    QUEUED = "queued", "queued"
+    ACCEPTED = "accepted", "accepted"
+    RUNNING = "running", "running"
+    COMPLETED = "completed", "completed"
+    FAILED = "failed", "failed"
+    CANCELLED = "cancelled", "cancelled"
+    LOST = "lost", "lost"
+
+
+FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+# The states from which nobody but an operator, or the job's own wish, may put a job back.
+REQUEUEABLE = frozenset({JobState.ACCEPTED, JobState.LOST})
+
+MOVES: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.ACCEPTED, JobState.CANCELLED}),
+    JobState.ACCEPTED: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.LOST}) | FINAL,
+    JobState.RUNNING: frozenset({JobState.LOST}) | FINAL,
+    JobState.LOST: frozenset({JobState.RUNNING, JobState.QUEUED}) | FINAL,
+    JobState.COMPLETED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+}
+
+
+class OnLost(models.TextChoices):
+    KEEP = "keep", "stay lost"
+    REQUEUE = "requeue", "go back into the queue"
+
+
+class What(models.TextChoices):
+    """What an event records."""
+
+    SUBMITTED = "submitted", "submitted"
+    ACCEPTED = "accepted", "accepted"
+    STARTED = "started", "started"
+    ENDED = "ended", "ended"
+    CANCEL_REQUESTED = "cancel_requested", "cancel requested"
+    CANCELLED = "cancelled", "cancelled"
+    LOST = "lost", "lost"
+    FOUND = "found", "found again"
+    REQUEUED = "requeued", "requeued"

@@ -1,0 +1,261 @@
+"""The synchronous client of a rainbow server."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from rainbow import records, translation
+from rainbow.connection import Connection
+from rainbow.errors import AlreadyExists
+from rainbow.protos import rainbow_pb2 as pb
+from rainbow.retries import Retries
+
+DEFAULT_TIMEOUT_SECONDS = 10.0
+IDS_PER_LOOKUP = 1000
+
+
+class Client:
+    """Speaks to one rainbow server on behalf of one cluster. Threads may share it; processes may not.
+
+    Every method raises a `RainbowError`. A call that finds no server is repeated until its deadline
+    (`timeout_seconds`) and then raises Unavailable. A call that gets no answer in time raises
+    DeadlineExceeded and is not repeated.
+
+    Three calls would mislead when repeated: `register`, `rotate_credential`, and `accept_jobs` without an
+    agent's name. They are sent again only if the server certainly did not see them. When they raise
+    Unavailable or DeadlineExceeded, the server may have done its work.
+
+    With a token and a secret both, looking up, listing, cancelling and counting jobs uses the token.
+    `ca_file` holds PEM certificates to trust in place of the system's, and turns TLS on.
+    """
+
+    def __init__(
+        self,
+        host: str = "localhost:50051",
+        *,
+        cluster: str = "",
+        token: str = "",
+        secret: str = "",
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        tls: bool = False,
+        ca_file: Path | str | None = None,
+        retries: Retries | None = None,
+    ) -> None:
+        self.cluster = cluster
+        self._token = token
+        self._secret = secret
+        self._connection = Connection(
+            host, timeout_seconds=timeout_seconds, retries=retries or Retries(), tls=tls, ca_file=ca_file
+        )
+        self._stub = self._connection.stub
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def serial(self, content_id: str = "ping") -> records.Echo:
+        """Test the connection. Needs no credential."""
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.Request(content=pb.Content(id=content_id), sent=translation.now())
+        return translation.echo(self._connection.ask(self._stub.Serial, request))
+
+    def register(self, cluster: str, *, registration_secret: str) -> records.Registration:
+        """Add a cluster. Raises AlreadyExists when the name is taken."""
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.RegisterRequest(name=cluster, secret=registration_secret, sent=translation.now())
+        answer = self._connection.ask_once(self._stub.Register, request)
+        if answer.status == pb.RegisterResponse.REGISTER_EXISTS:
+            raise AlreadyExists(f"{cluster} is registered; its credentials are not shown again")
+        _expect(answer.status, pb.RegisterResponse.REGISTER_SUCCESS)
+        return records.Registration(cluster=cluster, token=answer.token, secret=answer.secret)
+
+    def submit_job(self, spec: records.JobSpec) -> records.Submission:
+        """Queue one job. Submitting again under the same idempotency key makes no second one."""
+        spec = _with_key(spec)
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = translation.submit_request(spec, cluster=self.cluster, token=self._token)
+        answer = self._connection.ask(self._stub.SubmitJob, request)
+        _expect(answer.status, pb.SubmitJobResponse.SUBMIT_SUCCESS)
+        return translation.submission(answer, key=spec.idempotency_key)
+
+    def submit_jobs(self, specs: Iterable[records.JobSpec]) -> records.SubmitResults:
+        """Queue 1 to 10,000 jobs in one call; one that is refused keeps no other out."""
+        keyed = [_with_key(spec) for spec in specs]
+        with translation.refusing_what_the_wire_cannot_carry():
+            jobs = [translation.job_spec(spec) for spec in keyed]
+        request = pb.SubmitJobsRequest(cluster=self.cluster, jobs=jobs)
+        answer = self._connection.ask(self._stub.SubmitJobs, request, credential=self._token)
+        with translation.refusing_nonsense():
+            return translation.submit_results(answer, keys=[spec.idempotency_key for spec in keyed])
+
+    def request_jobs(
+        self,
+        *,
+        max_jobs: int = 0,
+        wait_seconds: int = 0,
+        max_nodes: int = 0,
+        max_tasks: int = 0,
+        max_time_limit_seconds: int = 0,
+        labels: Mapping[str, str] | None = None,
+    ) -> records.WaitingJobs:
+        """See which jobs wait, in the order of the queue; nothing is reserved. A limit of 0 is no limit.
+
+        When nothing waits, the answer comes after `wait_seconds`, 0 to 300, or as soon as something does.
+        """
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.RequestJobsRequest(
+                cluster=self.cluster,
+                secret=self._secret,
+                maxJobs=max_jobs,
+                sent=translation.now(),
+                wait_seconds=wait_seconds,
+                max_nodes=max_nodes,
+                max_tasks=max_tasks,
+                max_time_limit_seconds=max_time_limit_seconds,
+                labels=labels,
+            )
+        answer = self._wait_for_jobs(request)
+        nothing = pb.RequestJobsResponse.REQUEST_JOBS_NORESULTS
+        _expect(answer.status, nothing, pb.RequestJobsResponse.REQUEST_JOBS_SUCCESS)
+        with translation.refusing_nonsense():
+            return translation.waiting_jobs(answer)
+
+    def accept_jobs(self, jobids: Sequence[int], *, agent: str = "", lease_seconds: int = 0) -> records.Acceptance:
+        """Take waiting jobs off the queue, to run them.
+
+        With an agent's name a lease runs (0 means the server's 300 seconds), and the same agent may ask again
+        and gets the same answer. Without one the jobs are handed over for good; asking again would call them
+        taken.
+        """
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.AcceptJobsRequest(
+                cluster=self.cluster,
+                secret=self._secret,
+                jobids=jobids,
+                sent=translation.now(),
+                agent=agent,
+                lease_seconds=lease_seconds,
+            )
+        ask = self._connection.ask if agent else self._connection.ask_once
+        answer = ask(self._stub.AcceptJobs, request)
+        partial = pb.AcceptJobsResponse.RESULT_TYPE_PARTIAL
+        _expect(answer.status, partial, pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS)
+        return translation.acceptance(answer)
+
+    def get_jobs(self, jobids: Sequence[int], *, with_events: bool = False) -> records.FoundJobs:
+        """Look up any number of jobs, with all that is known of them."""
+        found: list[records.Job] = []
+        missing: list[int] = []
+        pending = list(jobids)
+        while pending:
+            answer = self._look_up(pending[:IDS_PER_LOOKUP], with_events=with_events)
+            if not (answer.jobs or answer.missing):
+                raise translation.nonsense()
+            found += [translation.job(message) for message in answer.jobs]
+            missing += answer.missing
+            pending = [*answer.remaining, *pending[IDS_PER_LOOKUP:]]
+        return records.FoundJobs(jobs=tuple(found), missing=tuple(missing))
+
+    def list_jobs(
+        self,
+        *,
+        states: Iterable[records.JobState] = (),
+        labels: Mapping[str, str] | None = None,
+        name: str = "",
+        page_size: int = 0,
+    ) -> Iterator[records.Job]:
+        """Every job that fits, newest first. Pages are fetched as they are needed."""
+        states, token, more = tuple(states), "", True
+        while more:
+            page = self.list_page(states=states, labels=labels, name=name, page_size=page_size, page_token=token)
+            yield from page.jobs
+            token = page.next_page_token
+            more = bool(token)
+
+    def list_page(
+        self,
+        *,
+        states: Iterable[records.JobState] = (),
+        labels: Mapping[str, str] | None = None,
+        name: str = "",
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> records.JobPage:
+        """One page of 1 to 1,000 jobs; a `page_size` of 0 means 100."""
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.ListJobsRequest(
+                cluster=self.cluster,
+                states=[translation.JOB_STATES[state] for state in states],
+                labels=labels,
+                name=name,
+                page_size=page_size,
+                page_token=page_token,
+            )
+        answer = self._connection.ask(self._stub.ListJobs, request, credential=self._token or self._secret)
+        jobs = tuple(translation.job(message) for message in answer.jobs)
+        return records.JobPage(jobs=jobs, next_page_token=answer.next_page_token)
+
+    def cancel_jobs(self, jobids: Sequence[int], *, reason: str = "") -> tuple[records.CancelResult, ...]:
+        """Stop 1 to 10,000 jobs.
+
+        When an answer got lost on the way, a job that this very call cancelled may read ALREADY_FINAL.
+        """
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.CancelJobsRequest(cluster=self.cluster, jobids=jobids, reason=reason)
+        answer = self._connection.ask(self._stub.CancelJobs, request, credential=self._token or self._secret)
+        return tuple(translation.cancel_result(message) for message in answer.results)
+
+    def summarize_jobs(self) -> records.Summary:
+        """Count the cluster's jobs in each state."""
+        request = pb.SummarizeJobsRequest(cluster=self.cluster)
+        credential = self._token or self._secret
+        return translation.summary(self._connection.ask(self._stub.SummarizeJobs, request, credential=credential))
+
+    def rotate_credential(
+        self, kind: records.CredentialKind, *, label: str = "", grace_seconds: int | None = None
+    ) -> records.RotatedCredential:
+        """Replace a credential's value; the old one works for `grace_seconds` more (None means 300)."""
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.RotateCredentialRequest(
+                cluster=self.cluster,
+                kind=translation.CREDENTIAL_KINDS[kind],
+                label=label,
+                grace_seconds=grace_seconds,
+            )
+        answer = self._connection.ask_once(self._stub.RotateCredential, request, credential=self._secret)
+        with translation.refusing_nonsense():
+            return translation.rotated_credential(answer)
+
+    def _wait_for_jobs(self, request: pb.RequestJobsRequest) -> pb.RequestJobsResponse:
+        usual, wait = self._connection.timeout_seconds, request.wait_seconds
+
+        def attempt(left: float) -> pb.RequestJobsResponse:
+            request.wait_seconds = min(wait, max(0, math.ceil(left - usual)))
+            return self._connection.send(self._stub.RequestJobs, request, timeout_seconds=left)
+
+        return self._connection.repeat(attempt, deadline_seconds=usual + max(0, wait))
+
+    def _look_up(self, jobids: Sequence[int], *, with_events: bool) -> pb.GetJobsResponse:
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.GetJobsRequest(cluster=self.cluster, jobids=jobids, with_events=with_events)
+        return self._connection.ask(self._stub.GetJobs, request, credential=self._token or self._secret)
+
+
+def _with_key(spec: records.JobSpec) -> records.JobSpec:
+    return spec if spec.idempotency_key else replace(spec, idempotency_key=uuid4().hex)
+
+
+def _expect(status: int, *sensible: int) -> None:
+    if status not in sensible:
+        raise translation.nonsense()

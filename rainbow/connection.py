@@ -1,0 +1,132 @@
+"""One channel to a rainbow server: deadlines, repetition, and status codes as exceptions."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+
+from rainbow import translation
+from rainbow.errors import DeadlineExceeded, InvalidArgument, RainbowError, Unavailable
+from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
+from rainbow.retries import Retries
+
+FIELD_KEY = "rainbow-field"
+# gRPC's own words for a call that never left: nobody listens, no such name.
+NEVER_SENT = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
+CHANNEL_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 5000))
+
+Metadata = tuple[tuple[str, str], ...]
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+
+
+class Unreachable(Unavailable):
+    """No connection came about, so that the server did not see the call."""
+
+
+class Connection:
+    def __init__(
+        self, host: str, *, timeout_seconds: float, retries: Retries, tls: bool, ca_file: Path | str | None
+    ) -> None:
+        self.host = host
+        self.timeout_seconds = timeout_seconds
+        self._retries = retries
+        self._channel = _open_channel(host, tls=tls, ca_file=ca_file)
+        self.stub = RainbowSchedulerStub(self._channel)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def ask(
+        self,
+        call: "grpc.UnaryUnaryMultiCallable[Question, Answer]",
+        request: Question,
+        *,
+        credential: str = "",
+    ) -> Answer:
+        """Send, and send again whenever the server is not available."""
+        return self.repeat(
+            lambda left: self.send(call, request, timeout_seconds=left, credential=credential),
+            deadline_seconds=self.timeout_seconds,
+        )
+
+    def ask_once(
+        self,
+        call: "grpc.UnaryUnaryMultiCallable[Question, Answer]",
+        request: Question,
+        *,
+        credential: str = "",
+    ) -> Answer:
+        """Send, and send again only if the server certainly did not see it."""
+        return self.repeat(
+            lambda left: self.send(call, request, timeout_seconds=left, credential=credential),
+            deadline_seconds=self.timeout_seconds,
+            after=Unreachable,
+        )
+
+    def repeat(
+        self,
+        attempt: Callable[[float], Answer],
+        *,
+        deadline_seconds: float,
+        after: type[Unavailable] = Unavailable,
+    ) -> Answer:
+        return self._retries.run(attempt, deadline_seconds=deadline_seconds, after=after)
+
+    def send(
+        self,
+        call: "grpc.UnaryUnaryMultiCallable[Question, Answer]",
+        request: Question,
+        *,
+        timeout_seconds: float,
+        credential: str = "",
+    ) -> Answer:
+        """One attempt. Raises what the server's status code stands for."""
+        metadata = _bearer(credential)
+        try:
+            return call(request, timeout=timeout_seconds, metadata=metadata)
+        except grpc.RpcError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: grpc.RpcError) -> RainbowError:
+        details = error.details() or "no reason given"
+        if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+            text = f"{self.host} did not answer in time; it may have done its work all the same"
+            return DeadlineExceeded(text)
+        if error.code() == grpc.StatusCode.UNAVAILABLE:
+            return _unavailable(self.host, details)
+        return translation.failure(error.code().name, details, field=_field_of(error))
+
+
+def _open_channel(host: str, *, tls: bool, ca_file: Path | str | None) -> grpc.Channel:
+    if not tls and not ca_file:
+        return grpc.insecure_channel(host, options=CHANNEL_OPTIONS)
+    credentials = grpc.ssl_channel_credentials(_certificates(ca_file) if ca_file else None)
+    return grpc.secure_channel(host, credentials, options=CHANNEL_OPTIONS)
+
+
+def _certificates(ca_file: Path | str) -> bytes:
+    try:
+        return Path(ca_file).read_bytes()
+    except OSError as error:
+        raise InvalidArgument(f"cannot read {ca_file}: {error.strerror}", field="ca_file") from error
+
+
+def _bearer(credential: str) -> Metadata:
+    if not credential:
+        return ()
+    if not (credential.isascii() and credential.isprintable()):
+        raise InvalidArgument("a credential consists of printable ASCII characters")
+    return (("authorization", f"Bearer {credential}"),)
+
+
+def _unavailable(host: str, details: str) -> Unavailable:
+    if details.startswith(NEVER_SENT):
+        return Unreachable(f"{host} cannot be reached: {details.rpartition(': ')[2]}")
+    return Unavailable(f"{host} is not available: {details}")
+
+
+def _field_of(error: grpc.RpcError) -> str:
+    values = [item.value for item in error.trailing_metadata() or () if item.key == FIELD_KEY]
+    return str(values[0]) if values else ""

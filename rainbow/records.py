@@ -1,0 +1,271 @@
+"""What the client takes and answers. Protobuf messages stay behind it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from rainbow.errors import RainbowError
+
+
+class JobState(StrEnum):
+    """Where a job is in its life. Completed, failed and cancelled are final."""
+
+    UNSPECIFIED = "unspecified"
+    QUEUED = "queued"
+    ACCEPTED = "accepted"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+
+class OnLost(StrEnum):
+    """What happens to a job when contact with its agent is lost; unspecified means keep."""
+
+    UNSPECIFIED = "unspecified"
+    KEEP = "keep"
+    REQUEUE = "requeue"
+
+
+class CredentialKind(StrEnum):
+    TOKEN = "token"
+    SECRET = "secret"
+
+
+class RefusalReason(StrEnum):
+    """Why a job was not accepted."""
+
+    UNSPECIFIED = "unspecified"
+    NOT_FOUND = "not_found"
+    NOT_QUEUED = "not_queued"
+    REPEATED = "repeated"
+    PAUSED = "paused"
+
+
+class CancelOutcome(StrEnum):
+    """What became of the wish to stop a job."""
+
+    UNSPECIFIED = "unspecified"
+    CANCELLED = "cancelled"
+    REQUESTED = "requested"
+    ALREADY_FINAL = "already_final"
+    NOT_FOUND = "not_found"
+    OUT_OF_REACH = "out_of_reach"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """A job as it is handed in. The ranges are those of SubmitJobRequest in rainbow.proto.
+
+    `tasks` and `time_limit_seconds` 0 mean not said. An empty `idempotency_key` lets the client choose one.
+    """
+
+    command: str
+    name: str = ""
+    nodes: int = 1
+    tasks: int = 0
+    priority: int = 0
+    time_limit_seconds: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str = ""
+    on_lost: OnLost = OnLost.UNSPECIFIED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A new cluster's first credentials, which the server shows only this once."""
+
+    cluster: str
+    token: str = field(repr=False)
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A queued job. `position` 1 goes next; 0 no longer waits. `duplicate`: its key was known already."""
+
+    jobid: int
+    duplicate: bool
+    position: int
+    idempotency_key: str
+    agent_last_asked_at: datetime | None
+    warning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitResult:
+    """One job of many: queued, or refused with an `error` and the id 0."""
+
+    jobid: int
+    duplicate: bool
+    position: int
+    idempotency_key: str
+    error: RainbowError | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitResults:
+    """One result for each job, in the order of the submission."""
+
+    results: tuple[SubmitResult, ...]
+    agent_last_asked_at: datetime | None
+    warning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingJob:
+    """A job as the queue offers it to its cluster."""
+
+    id: int
+    cluster: str
+    name: str
+    nodes: int
+    tasks: int
+    command: str
+    time_limit_seconds: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str = ""
+    priority: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingJobs:
+    """Waiting jobs in the order of the queue. `paused` says why there are none, if an operator paused it."""
+
+    jobs: tuple[WaitingJob, ...]
+    paused: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedJob:
+    """A job that is now the caller's. No lease runs when it was accepted without an agent's name."""
+
+    jobid: int
+    attempt: int
+    lease_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedJob:
+    jobid: int
+    reason: RefusalReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """What became of the jobs that the cluster wanted. `complete`: it got them all."""
+
+    complete: bool
+    accepted: tuple[AcceptedJob, ...]
+    refused: tuple[RefusedJob, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEvent:
+    """One step in a job's life."""
+
+    at: datetime
+    what: str
+    state: JobState
+    attempt: int
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """All that a job's submitter and its cluster may know.
+
+    `environment`, `output` and `events` are empty in a list of jobs.
+    """
+
+    id: int
+    cluster: str
+    name: str
+    command: str
+    nodes: int
+    tasks: int
+    state: JobState
+    priority: int
+    time_limit_seconds: int
+    environment: Mapping[str, str]
+    working_directory: str
+    labels: Mapping[str, str]
+    idempotency_key: str
+    on_lost: OnLost
+    attempt: int
+    agent: str
+    native_id: str
+    exit_code: int | None
+    reason: str
+    output: str
+    submitted_at: datetime | None
+    accepted_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    lost_at: datetime | None
+    lease_expires_at: datetime | None
+    cancel_requested_at: datetime | None
+    submitted_by: str
+    events: tuple[JobEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundJobs:
+    """`missing` are the ids that do not exist or are not the caller's."""
+
+    jobs: tuple[Job, ...]
+    missing: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """Jobs, newest first. An empty `next_page_token` says that this was the last page."""
+
+    jobs: tuple[Job, ...]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelResult:
+    jobid: int
+    outcome: CancelOutcome
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How many jobs of a cluster are in each state; states without jobs are left out."""
+
+    cluster: str
+    counts: Mapping[JobState, int]
+    oldest_submitted_at: datetime | None
+    agent_last_asked_at: datetime | None
+    paused: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotatedCredential:
+    """A credential's new value, which the server shows only this once."""
+
+    credential: str = field(repr=False)
+    kind: CredentialKind
+    label: str
+    previous_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Echo:
+    """The server's answer to a test of the connection."""
+
+    request_id: str
+    message_count: int
+    messages_processed: int
+    processing_details: str

@@ -1,0 +1,64 @@
+"""A server that plays a part: for what a real one cannot be made to do, such as losing an answer."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from rainbow.protos import rainbow_pb2 as pb
+
+SERVICE = pb.DESCRIPTOR.services_by_name["RainbowScheduler"]
+Line = Any  # a message to answer, a status code to fail with, or a function of the call's context
+
+
+@dataclass(slots=True)
+class RehearsedServer:
+    """Answers its calls with the lines of a script, one after the other, and keeps what it was asked."""
+
+    address: str = ""
+    script: list[Line] = field(default_factory=list)
+    asked: list[Any] = field(default_factory=list)
+    metadata: list[dict[str, str]] = field(default_factory=list)
+
+    def answer(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self.asked.append(request)
+        self.metadata.append({item.key: str(item.value) for item in context.invocation_metadata()})
+        line = self.script.pop(0)
+        if isinstance(line, grpc.StatusCode):
+            context.abort(line, "as rehearsed")
+        return line(context) if isinstance(line, Callable) else line  # type: ignore[arg-type]
+
+
+@contextmanager
+def rehearsed_server(
+    *script: Line, address: str = "localhost:0", credentials: grpc.ServerCredentials | None = None
+) -> Iterator[RehearsedServer]:
+    rehearsed = RehearsedServer(script=list(script))
+    server = grpc.server(ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers([_handlers(rehearsed)])
+    bind = server.add_insecure_port
+    port = server.add_secure_port(address, credentials) if credentials else bind(address)
+    rehearsed.address = f"localhost:{port}"
+    server.start()
+    yield rehearsed
+    server.stop(None).wait()
+
+
+def _handlers(rehearsed: RehearsedServer) -> grpc.GenericRpcHandler:
+    unary = [method for method in SERVICE.methods if not method.client_streaming]
+    return grpc.method_handlers_generic_handler(
+        SERVICE.full_name, {method.name: _handler(rehearsed, method) for method in unary}
+    )
+
+
+def _handler(rehearsed: RehearsedServer, method: MethodDescriptor) -> Any:
+    return grpc.unary_unary_rpc_method_handler(
+        rehearsed.answer,
+        request_deserializer=GetMessageClass(method.input_type).FromString,
+        response_serializer=GetMessageClass(method.output_type).SerializeToString,
+    )

@@ -1,0 +1,138 @@
+"""What the command line knows before it is told: flags, then the environment, then a file, then defaults."""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from rainbow.errors import InvalidArgument
+
+DEFAULTS: Mapping[str, Any] = {
+    "host": "localhost:50051",
+    "cluster": "keebler",
+    "token": "",
+    "secret": "",
+    "registration_secret": "chocolate-cookies",
+    "tls": False,
+    "ca_file": "",
+}
+CREDENTIALS = ("token", "secret", "registration_secret")
+SWITCHES = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where the server is, which cluster is meant, and the credentials for it; empty where nobody said."""
+
+    host: str
+    cluster: str
+    token: str = field(repr=False)
+    secret: str = field(repr=False)
+    registration_secret: str = field(repr=False)
+    tls: bool
+    ca_file: str
+
+
+def settings(flags: Mapping[str, Any]) -> Settings:
+    """The settings in force. `flags` holds what was said on the command line, by setting.
+
+    Of the file, the table of the cluster in force goes before the defaults at the file's top.
+    """
+    told = {**_environment(), **_known(flags)}
+    file = read_file(config_path())
+    cluster = told.get("cluster") or file.get("cluster") or DEFAULTS["cluster"]
+    return Settings(**{**DEFAULTS, **_known(file), **_known(_table(file, cluster)), **told, "cluster": cluster})
+
+
+def config_path() -> Path:
+    """Where the file is, whether or not it exists."""
+    named = os.environ.get("RAINBOW_CONFIG")
+    return Path(named) if named else Path(platformdirs.user_config_dir("rainbow")) / "config.toml"
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The file's content; empty if there is none. Raises InvalidArgument for one that others may read."""
+    return parse(read_text(path), path=path)
+
+
+def read_text(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            text = file.read()
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"cannot read {path}: {error}") from error
+    if mode & 0o077 and _holds_credentials(parse(text, path=path)):
+        raise InvalidArgument(
+            f"{path} holds credentials, and others may read or change it (mode {mode:04o}); run: chmod 600 {path}"
+        )
+    return text
+
+
+def parse(text: str, *, path: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidArgument(f"{path} is not valid TOML: {error}") from error
+    for table in (content, *_clusters(content, path=path).values()):
+        _check_types(table, path=path)
+    return content
+
+
+def _environment() -> dict[str, Any]:
+    named = {name: os.environ.get(f"RAINBOW_{name.upper()}", "") for name in DEFAULTS}
+    told: dict[str, Any] = {name: value for name, value in named.items() if value}
+    if "tls" in told:
+        told["tls"] = _switch(told["tls"])
+    return told
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in SWITCHES:
+        raise InvalidArgument(f"{text!r} is neither true nor false", field="RAINBOW_TLS")
+    return SWITCHES[text.lower()]
+
+
+def _holds_credentials(content: Mapping[str, Any]) -> bool:
+    tables = [content, *content.get("clusters", {}).values()]
+    return any(table.get(name) for table in tables for name in CREDENTIALS)
+
+
+def _clusters(content: Mapping[str, Any], *, path: Path) -> Mapping[str, Any]:
+    clusters = content.get("clusters", {})
+    if not isinstance(clusters, dict) or not all(isinstance(table, dict) for table in clusters.values()):
+        raise InvalidArgument(f"in {path}, each cluster must be a table such as [clusters.keebler]")
+    return clusters
+
+
+def _check_types(table: Mapping[str, Any], *, path: Path) -> None:
+    for name, value in _known(table).items():
+        expected = type(DEFAULTS[name])
+        if not isinstance(value, expected):
+            words = {str: "a string", bool: "true or false"}[expected]
+            raise InvalidArgument(f"must be {words} in {path}", field=name)
+
+
+def _table(file: Mapping[str, Any], cluster: str) -> Mapping[str, Any]:
+    table: Mapping[str, Any] = file.get("clusters", {}).get(cluster, {})
+    return table
+
+
+def _known(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name in DEFAULTS}

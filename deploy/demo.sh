@@ -15,7 +15,7 @@ finish() {
         wait "$server" || true
     fi
     if ((status)); then
-        printf '\nThe demo failed. The server said:\n' >&2
+        printf '\nThe demo did not reach its end. The server said:\n' >&2
         cat "$folder/server.log" >&2 || true
     fi
     rm -rf "$folder"

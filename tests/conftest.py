@@ -100,9 +100,7 @@ def new_database(_databases: SqliteDatabases | PostgresqlDatabases) -> Callable[
 
 
 @pytest.fixture(scope="session")
-def server(
-    new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RainbowServer]:
+def server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowServer]:
     """One server for all tests that do not stop it; each registers clusters of its own."""
     log = tmp_path_factory.mktemp("server") / "log"
     running = start_rainbow(database_url=new_database(), log=log)

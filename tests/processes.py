@@ -34,7 +34,7 @@ def start(
         )
 
 
-def stop(process: subprocess.Popen[bytes], *, gently: signal.Signals, timeout_seconds: float = 20) -> None:
+def stop(process: subprocess.Popen[bytes], *, gently: signal.Signals, timeout_seconds: float = 40) -> None:
     """Ask a process to end; kill it and fail if it does not."""
     if process.poll() is not None:
         return

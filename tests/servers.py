@@ -79,9 +79,7 @@ def start_rainbow(
 
 
 def migrate(database_url: str) -> None:
-    subprocess.run(
-        [*MANAGE, "migrate", "--verbosity=0"], env=environment_for(database_url), check=True, timeout=120
-    )
+    subprocess.run([*MANAGE, "migrate", "--verbosity=0"], env=environment_for(database_url), check=True, timeout=120)
 
 
 def environment_for(database_url: str, **settings: str) -> dict[str, str]:

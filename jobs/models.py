@@ -66,6 +66,9 @@ class Job(models.Model):
             # Listings, newest first: a page is a merge of a few ranges of these.
             models.Index(fields=["cluster", "state", "id"], name="job_by_cluster"),
             models.Index(fields=["submitted_by", "state", "id"], name="job_by_credential"),
+            models.Index(fields=["state", "id"], name="job_by_state"),
+            # From a time to the ids of about that time.
+            models.Index(fields=["submitted_at"], name="job_by_time"),
             models.Index(fields=["lease_expires_at"], name="job_lease", condition=Q(lease_expires_at__isnull=False)),
             models.Index(fields=["finished_at"], name="job_finished", condition=Q(finished_at__isnull=False)),
         ]

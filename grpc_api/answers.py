@@ -112,7 +112,7 @@ def accept(request: pb.AcceptJobsRequest, caller: Caller, now: datetime) -> pb.A
 
 def get(request: pb.GetJobsRequest, caller: Caller, now: datetime) -> pb.GetJobsResponse:
     wanted = list(dict.fromkeys(request.jobids))
-    found = get_jobs(caller=caller, job_ids=wanted, with_events=request.with_events)
+    found = get_jobs(by=caller, job_ids=wanted, with_events=request.with_events)
     mine = [job_id for job_id in wanted if job_id in found]
     jobs = list(jobs_that_fit(_detail(found[job_id], with_events=request.with_events) for job_id in mine))
     return pb.GetJobsResponse(
@@ -128,9 +128,9 @@ def list_page(request: pb.ListJobsRequest, caller: Caller, now: datetime) -> pb.
         labels=dict(request.labels),
         name=request.name,
         size=request.page_size,
-        before=_last_id(request.page_token),
+        last=_last_id(request.page_token),
     )
-    page = list_jobs(caller=caller, search=search)
+    page = list_jobs(by=caller, search=search)
     jobs = list(jobs_that_fit(job_to_message(job, brief=True) for job in page.jobs))
     more = page.more or len(jobs) < len(page.jobs)
     return pb.ListJobsResponse(jobs=jobs, next_page_token=str(jobs[-1].id) if more else "")

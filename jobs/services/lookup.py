@@ -1,8 +1,9 @@
 """Finding jobs."""
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import islice
 
 from django.db.models import Prefetch
@@ -18,43 +19,57 @@ from rainbow.errors import InvalidArgument
 MAX_LOOKUP = 1_000
 MAX_PAGE = 1_000
 DEFAULT_PAGE = 100
+# Ids rise with the time of submission, but for what several servers submit at the same moment.
+_SLACK = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """Which jobs to list; empty means any. `before` is the last id of the page before, 0 for the first page."""
+    """Which jobs to list; empty, 0 and None mean any.
+
+    `last` is the last id of the page before, 0 for the first page. `size` is 1 to 1,000; 0 means 100.
+    """
 
     states: Sequence[JobState] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
+    cluster_id: int | None = None
+    submitted_by: int | None = None
+    submitted_after: datetime | None = None
+    submitted_before: datetime | None = None
+    oldest_first: bool = False
     size: int = 0
-    before: int = 0
+    last: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Jobs, newest first, and whether there are more."""
+    """Jobs in order, and whether there are more."""
 
     jobs: list[Job]
     more: bool
 
 
-def get_jobs(*, caller: Caller, job_ids: Sequence[int], with_events: bool = False) -> dict[int, Job]:
-    """The caller's jobs among these (1 to 1,000 ids), by id. Raises InvalidArgument."""
+def get_jobs(*, by: Caller | Operator, job_ids: Sequence[int], with_events: bool = False) -> dict[int, Job]:
+    """The jobs among these (1 to 1,000 ids) that whoever asks may see, by id. Raises InvalidArgument."""
     check_ids(job_ids, highest=MAX_LOOKUP)
-    found = Job.objects.visible_to(caller).filter(id__in=job_ids).select_related("cluster", "submitted_by")
+    found = within_reach(by).filter(id__in=job_ids).select_related("cluster", "submitted_by")
     if with_events:
         events = JobEvent.objects.select_related("credential", "operator").order_by("id")
         found = found.prefetch_related(Prefetch("events", queryset=events))
     return {job.id: job for job in found}
 
 
-def list_jobs(*, caller: Caller, search: Search) -> Page:
-    """A page of the caller's jobs without their output and environment. Raises InvalidArgument."""
+def list_jobs(*, by: Caller | Operator, search: Search) -> Page:
+    """A page of the jobs that whoever asks may see, without output and environment. Raises InvalidArgument.
+
+    It costs the same on every page and at any number of jobs.
+    """
     size = _check(search)
-    ids = _newest(Job.objects.visible_to(caller), caller, search, size + 1)
+    ids = _ids_in_order(by, search, size + 1)
     jobs = Job.objects.filter(id__in=ids[:size]).select_related("cluster", "submitted_by")
-    return Page(jobs=list(jobs.defer("output", "environment").order_by("-id")), more=len(ids) > size)
+    in_order = jobs.defer("output", "environment").order_by("id" if search.oldest_first else "-id")
+    return Page(jobs=list(in_order), more=len(ids) > size)
 
 
 def check_ids(job_ids: Sequence[int], *, highest: int) -> None:
@@ -62,10 +77,14 @@ def check_ids(job_ids: Sequence[int], *, highest: int) -> None:
         raise InvalidArgument(f"must be 1 to {highest:,} ids, not {len(job_ids):,}", field="jobids")
 
 
+def within_reach(by: Caller | Operator) -> JobQuerySet:
+    """The jobs that whoever asks may see and act on; an operator reaches all."""
+    return Job.objects.visible_to(by) if isinstance(by, Caller) else Job.objects.all()
+
+
 def locked(by: Caller | Operator, job_ids: Sequence[int]) -> dict[int, Job]:
     """The jobs among these that whoever asks may act on, locked in the order of their ids until the commit."""
-    reach = Job.objects.visible_to(by) if isinstance(by, Caller) else Job.objects.all()
-    jobs = reach.filter(id__in=job_ids).defer("output", "command", "environment").order_by("id")
+    jobs = within_reach(by).filter(id__in=job_ids).defer("output", "command", "environment").order_by("id")
     return {job.id: job for job in jobs.select_for_update()}
 
 
@@ -76,19 +95,51 @@ def _check(search: Search) -> int:
     return search.size or DEFAULT_PAGE
 
 
-def _newest(jobs: JobQuerySet, caller: Caller, search: Search, size: int) -> list[int]:
-    """Merges the newest of each state: every range is read from the end of an index, however long it is."""
-    matching = jobs.filter(id__lt=search.before or MAX_ID + 1)
-    if search.name:
-        matching = matching.filter(name=search.name)
+def _ids_in_order(by: Caller | Operator, search: Search, size: int) -> list[int]:
+    """Merges a range of each state: every range is read from its end of an index, however long it is."""
+    matching = _matching(within_reach(by), search)
+    sign = "" if search.oldest_first else "-"
+    # The whole index is named, so that PostgreSQL does not walk the primary key in search of a rare state.
+    order = [sign + column for column in (*_owner(by, search), "state", "id")]
+    ranges = (
+        list(matching.filter(state=state).order_by(*order).values_list("id", flat=True)[:size])
+        for state in search.states or JobState
+    )
+    return list(islice(heapq.merge(*ranges, reverse=not search.oldest_first), size))
+
+
+def _matching(jobs: JobQuerySet, search: Search) -> JobQuerySet:
+    exact = {"name": search.name, "cluster_id": search.cluster_id, "submitted_by_id": search.submitted_by}
+    jobs = jobs.filter(**{column: value for column, value in exact.items() if value})
     for key, value in search.labels.items():
-        matching = matching.filter(label_rows__key=key, label_rows__value=value)
-    owner = "submitted_by_id" if caller.kind == CredentialKind.TOKEN else "cluster_id"
-    ranges = (_ids(matching, owner, state, size) for state in search.states or JobState)
-    return list(islice(heapq.merge(*ranges, reverse=True), size))
+        jobs = jobs.filter(label_rows__key=key, label_rows__value=value)
+    if search.submitted_after:
+        jobs = jobs.filter(submitted_at__gte=search.submitted_after)
+    if search.submitted_before:
+        jobs = jobs.filter(submitted_at__lt=search.submitted_before)
+    first, last = _id_bounds(search)
+    return jobs.filter(id__gte=first, id__lte=last)
 
 
-def _ids(jobs: JobQuerySet, owner: str, state: JobState, size: int) -> Iterable[int]:
-    """Ordered by the whole index, so that PostgreSQL does not walk the primary key in search of a rare state."""
-    newest = jobs.filter(state=state).order_by(f"-{owner}", "-state", "-id")
-    return list(newest.values_list("id", flat=True)[:size])
+def _id_bounds(search: Search) -> tuple[int, int]:
+    """The ids that a page may hold: an index over ids finds them, where one over times would not serve."""
+    first, last = 1, MAX_ID
+    if search.last:
+        first, last = (search.last + 1, last) if search.oldest_first else (first, search.last - 1)
+    ids = Job.objects.values_list("id", flat=True)
+    if search.submitted_after:
+        since = ids.filter(submitted_at__gte=search.submitted_after - _SLACK).order_by("submitted_at")
+        first = max(first, since.first() or MAX_ID)
+    if search.submitted_before:
+        until = ids.filter(submitted_at__lte=search.submitted_before + _SLACK).order_by("-submitted_at")
+        last = min(last, until.first() or 0)
+    return first, last
+
+
+def _owner(by: Caller | Operator, search: Search) -> tuple[str, ...]:
+    """The column that leads the index for this search."""
+    if isinstance(by, Caller):
+        return ("submitted_by_id",) if by.kind == CredentialKind.TOKEN else ("cluster_id",)
+    if search.cluster_id:
+        return ("cluster_id",)
+    return ("submitted_by_id",) if search.submitted_by else ()

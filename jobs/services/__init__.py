@@ -7,6 +7,7 @@ from jobs.services.outlook import warn
 from jobs.services.prune import prune_jobs
 from jobs.services.request import QueuedJob, Wanted, request_jobs
 from jobs.services.requeue import Requeue, requeue_jobs
+from jobs.services.restart import IdRange, Restart, restart_ids
 from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.services.summarize import Summary, summarize_jobs
 from jobs.services.watch import newly_queued
@@ -16,6 +17,7 @@ __all__ = [
     "Accepted",
     "CancelOutcome",
     "Cancellation",
+    "IdRange",
     "Order",
     "Page",
     "QueuedJob",
@@ -23,6 +25,7 @@ __all__ = [
     "RefusalReason",
     "Refused",
     "Requeue",
+    "Restart",
     "Search",
     "Summary",
     "Wanted",
@@ -34,6 +37,7 @@ __all__ = [
     "prune_jobs",
     "request_jobs",
     "requeue_jobs",
+    "restart_ids",
     "submit_jobs",
     "summarize_jobs",
     "warn",

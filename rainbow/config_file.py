@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,8 @@ from typing import Any
 
 from rainbow.config import parse, read_text
 from rainbow.errors import InvalidArgument
+
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def save_cluster(path: Path, cluster: str, values: Mapping[str, str | bool]) -> None:
@@ -99,9 +102,12 @@ def _ended(text: str) -> str:
 
 def _table(cluster: str, values: Mapping[str, Any]) -> str:
     plain = {name: value for name, value in values.items() if isinstance(value, str | bool | int | float)}
-    return f"[clusters.{quoted(cluster)}]\n" + "".join(
-        f"{quoted(name)} = {_written(value)}\n" for name, value in plain.items()
-    )
+    lines = [f"{_key(name)} = {_written(value)}\n" for name, value in plain.items()]
+    return f"[clusters.{_key(cluster)}]\n" + "".join(lines)
+
+
+def _key(name: str) -> str:
+    return name if BARE_KEY.fullmatch(name) else quoted(name)
 
 
 def _written(value: str | bool | int | float) -> str:

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
+from rainbow.client import Client
 from rainbow.protos import rainbow_pb2 as pb
+from rainbow.retries import Retries
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RainbowScheduler"]
 Line = Any  # a message to answer, a status code to fail with, or a function of the call's context
@@ -41,12 +44,53 @@ def rehearsed_server(
     rehearsed = RehearsedServer(script=list(script))
     server = grpc.server(ThreadPoolExecutor(2))
     server.add_generic_rpc_handlers([_handlers(rehearsed)])
-    bind = server.add_insecure_port
-    port = server.add_secure_port(address, credentials) if credentials else bind(address)
-    rehearsed.address = f"localhost:{port}"
+    rehearsed.address = f"localhost:{_listen(server, address, credentials)}"
     server.start()
     yield rehearsed
     server.stop(None).wait()
+
+
+Rehearse = Callable[..., tuple[RehearsedServer, Client]]
+
+
+class Clock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    def retries(self, **options: Any) -> Retries:
+        return Retries(clock=lambda: self.now, sleep=self.sleep, **options)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def rehearse(clock: Clock) -> Iterator[Rehearse]:
+    """A server with a script, and a client that speaks to it and never really sleeps."""
+    with ExitStack() as stack:
+
+        def start(*script: Any, **options: Any) -> tuple[RehearsedServer, Client]:
+            server = stack.enter_context(rehearsed_server(*script))
+            options = {"cluster": "keebler", "token": "the-token", "secret": "the-secret", **options}
+            client = Client(server.address, **{"retries": clock.retries(), **options})
+            return server, stack.enter_context(client)
+
+        yield start
+
+
+def _listen(server: grpc.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    if credentials:
+        return server.add_secure_port(address, credentials)
+    return server.add_insecure_port(address)
 
 
 def _handlers(rehearsed: RehearsedServer) -> grpc.GenericRpcHandler:

@@ -136,6 +136,14 @@ def test_saving_makes_a_file_that_nobody_else_may_open(path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("name", ["alpha", "a.b", "1", "_x-y"])
+def test_every_name_of_a_cluster_can_be_saved(path: Path, name: str) -> None:
+    save_cluster(path, name, {"token": "first"})
+    save_cluster(path, name, {"token": "second"})
+
+    assert tomllib.loads(path.read_text()) == {"cluster": name, "clusters": {name: {"token": "second"}}}
+
+
 def test_saving_leaves_every_other_line_as_it_was(path: Path) -> None:
     others = '# mine\r\nhost = "all:1"\n\n[clusters.beta] # hers\ntoken = "b"\nodd = [\n  1,\n]\n'
     write(path, others)

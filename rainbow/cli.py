@@ -1,0 +1,104 @@
+"""The `rainbow` command.
+
+Its commands are loaded one at a time, when they are used: grpc and rich would make every `--help` wait.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from rainbow import __version__
+from rainbow.commands.options import server_options
+from rainbow.commands.output import complain
+from rainbow.errors import RainbowError
+
+COMMANDS = {
+    "register": "Add a cluster, and get its token and its secret.",
+    "submit": "Queue a job for a cluster.",
+    "request": "See which jobs wait for the cluster, and accept some.",
+    "jobs": "List jobs, newest first.",
+    "job": "Show one job, with what happened to it.",
+    "cancel": "Stop jobs.",
+    "summary": "Count a cluster's jobs in each state.",
+    "rotate": "Replace the cluster's token or secret.",
+    "version": "Show the version.",
+}
+UNEXPECTED = 1
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+PIPE_CLOSED = 141  # 128 + SIGPIPE
+EXIT_CODES = {
+    "INVALID_ARGUMENT": 2,
+    "UNAUTHENTICATED": 3,
+    "PERMISSION_DENIED": 3,
+    "NOT_FOUND": 4,
+    "ALREADY_EXISTS": 5,
+    "FAILED_PRECONDITION": 5,
+    "RESOURCE_EXHAUSTED": 5,
+    "UNAVAILABLE": 6,
+    "DEADLINE_EXCEEDED": 6,
+}
+EPILOG = """\b
+Exit codes:
+  0  done
+  1  the server answered something unexpected
+  2  wrong usage, or an invalid argument
+  3  a credential is missing or was refused
+  4  not found
+  5  a conflict, or not everything could be done
+  6  the server cannot be reached, or did not answer in time
+
+\b
+Settings come from flags, then from RAINBOW_HOST, RAINBOW_CLUSTER, RAINBOW_TOKEN,
+RAINBOW_SECRET, RAINBOW_REGISTRATION_SECRET, RAINBOW_TLS and RAINBOW_CA_FILE, then
+from a file that `rainbow register --save` writes (RAINBOW_CONFIG says where).
+"""
+
+
+class LazyGroup(click.Group):
+    """Loads a command's module only to run it, and ends every failure with a message and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"rainbow.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RainbowError as error:
+            complain(f"Error: {error}")
+            ctx.exit(EXIT_CODES.get(error.code, UNEXPECTED))
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            _stop_writing()
+            ctx.exit(PIPE_CLOSED)
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="rainbow %(version)s")
+@server_options
+def main() -> None:
+    """Hand jobs to clusters that nobody can reach from outside.
+
+    \b
+    rainbow register --cluster-name keebler --save
+    rainbow submit -- hostname
+    rainbow request --accept 1
+    """
+
+
+def _stop_writing() -> None:
+    """Keep the interpreter from flushing into the closed pipe once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

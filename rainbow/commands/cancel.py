@@ -1,0 +1,59 @@
+"""rainbow cancel"""
+
+from collections.abc import Sequence
+
+import click
+
+from rainbow.commands import session
+from rainbow.commands.options import json_option, observer_options, server_options
+from rainbow.commands.output import complain, say, write_json
+from rainbow.commands.types import MAX_INT32
+from rainbow.records import CancelOutcome, CancelResult
+
+EPILOG = """\b
+Examples:
+  rainbow cancel 7 8 9
+  rainbow cancel 7 --reason 'wrong input file'
+
+Exits with 4 when a job was not found, and with 5 when one cannot be stopped any more.
+"""
+DONE = (CancelOutcome.CANCELLED, CancelOutcome.REQUESTED)
+WORDS = {
+    CancelOutcome.UNSPECIFIED: "the server's answer is not understood",
+    CancelOutcome.CANCELLED: "cancelled",
+    CancelOutcome.REQUESTED: "will be stopped by its cluster",
+    CancelOutcome.ALREADY_FINAL: "is over already",
+    CancelOutcome.NOT_FOUND: "does not exist, or is somebody else's",
+    CancelOutcome.OUT_OF_REACH: "was taken by its cluster for good and cannot be stopped from here",
+}
+
+
+@click.command("cancel", epilog=EPILOG)
+@server_options
+@observer_options
+@click.option("--reason", default="", metavar="TEXT", help="Why; others read it in the job's events.")
+@json_option
+@click.argument("jobids", metavar="ID...", nargs=-1, required=True, type=click.IntRange(1, MAX_INT32))
+@click.pass_context
+def command(ctx: click.Context, jobids: Sequence[int], reason: str, as_cluster: bool, as_json: bool) -> None:
+    """Stop jobs: a waiting one at once, one that a cluster holds as soon as its agent confirms it."""
+    with session.observer(ctx, as_cluster=as_cluster) as client:
+        results = client.cancel_jobs(jobids, reason=reason)
+    if as_json:
+        write_json({"results": results})
+    else:
+        _tell(results)
+    ctx.exit(_exit_code(results))
+
+
+def _tell(results: Sequence[CancelResult]) -> None:
+    for result in results:
+        tell = say if result.outcome in DONE else complain
+        tell(f"Job {result.jobid}: {result.message or WORDS[result.outcome]}")
+
+
+def _exit_code(results: Sequence[CancelResult]) -> int:
+    outcomes = {result.outcome for result in results}
+    if CancelOutcome.NOT_FOUND in outcomes:
+        return 4
+    return 0 if outcomes.issubset(DONE) else 5

@@ -1,0 +1,97 @@
+"""rainbow job"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+import click
+
+from rainbow.commands import session
+from rainbow.commands.options import json_option, observer_options, server_options
+from rainbow.commands.output import on_one_line, say, write_json
+from rainbow.commands.tables import aligned, show_table
+from rainbow.commands.types import MAX_INT32
+from rainbow.commands.words import span, when
+from rainbow.errors import NotFound
+from rainbow.records import Job, JobEvent, OnLost
+
+EPILOG = """\b
+Examples:
+  rainbow job 7
+  rainbow job 7 --json
+"""
+EVENT_COLUMNS = ("WHEN", "WHAT", "STATE", "ATTEMPT", "WHO", "WHY")
+
+
+@click.command("job", epilog=EPILOG)
+@server_options
+@observer_options
+@json_option
+@click.argument("jobid", metavar="ID", type=click.IntRange(1, MAX_INT32))
+@click.pass_context
+def command(ctx: click.Context, jobid: int, as_cluster: bool, as_json: bool) -> None:
+    """Show one job, with what happened to it."""
+    with session.observer(ctx, as_cluster=as_cluster) as client:
+        found = client.get_jobs([jobid], with_events=True)
+    if not found.jobs:
+        raise NotFound(f"there is no job {jobid}, or it is somebody else's")
+    if as_json:
+        write_json(found.jobs[0])
+    else:
+        _tell(found.jobs[0], now=datetime.now(UTC))
+
+
+def _tell(job: Job, *, now: datetime) -> None:
+    facts = [*_what_it_is(job), *_how_it_runs(job), *_when_it_did(job, now=now)]
+    say(aligned([(f"{name}:", on_one_line(value)) for name, value in facts if value]))
+    if job.events:
+        say("")
+        show_table(EVENT_COLUMNS, [_row(event, now=now) for event in job.events])
+    if job.output:
+        say(f"\nThe end of its output:\n{job.output}")
+
+
+def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:
+    yield "id", str(job.id)
+    yield "state", f"{job.state}: {job.reason}" if job.reason else job.state.value
+    yield "cluster", job.cluster
+    yield "name", job.name
+    yield "command", job.command
+    yield "nodes", str(job.nodes)
+    yield "tasks", str(job.tasks or "")
+    yield "priority", str(job.priority)
+    yield "time limit", span(job.time_limit_seconds) if job.time_limit_seconds else ""
+    yield "working directory", job.working_directory
+    yield "environment", _pairs(job.environment)
+    yield "labels", _pairs(job.labels)
+    yield "if lost", "" if job.on_lost == OnLost.UNSPECIFIED else job.on_lost.value
+    yield "submitted by", job.submitted_by
+    yield "key", job.idempotency_key
+
+
+def _how_it_runs(job: Job) -> Iterator[tuple[str, str]]:
+    yield "attempt", str(job.attempt or "")
+    yield "agent", job.agent
+    yield "native id", job.native_id
+    yield "exit code", "" if job.exit_code is None else str(job.exit_code)
+
+
+def _when_it_did(job: Job, *, now: datetime) -> Iterator[tuple[str, str]]:
+    moments = {
+        "submitted": job.submitted_at,
+        "accepted": job.accepted_at,
+        "started": job.started_at,
+        "finished": job.finished_at,
+        "lost": job.lost_at,
+        "lease ends": job.lease_expires_at,
+        "asked to stop": job.cancel_requested_at,
+    }
+    for name, moment in moments.items():
+        yield name, when(moment, now=now) if moment else ""
+
+
+def _pairs(mapping: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(mapping.items()))
+
+
+def _row(event: JobEvent, *, now: datetime) -> list[str]:
+    return [when(event.at, now=now), event.what, event.state.value, str(event.attempt), event.who, event.why]

@@ -1,0 +1,87 @@
+"""rainbow jobs"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+
+import click
+
+from rainbow.client import Client
+from rainbow.commands import session
+from rainbow.commands.options import json_option, label_option, observer_options, server_options
+from rainbow.commands.output import complain, say, write_json
+from rainbow.commands.tables import show_table
+from rainbow.commands.words import ago
+from rainbow.records import Job, JobState
+
+EPILOG = """\b
+Examples:
+  rainbow jobs --state queued --state running
+  rainbow jobs --label project=demo --all --json
+"""
+COLUMNS = ("ID", "STATE", "NAME", "NODES", "SUBMITTED", "COMMAND")
+STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
+USUAL_LIMIT = 20
+LARGEST_PAGE = 1000
+
+
+@click.command("jobs", epilog=EPILOG)
+@server_options
+@observer_options
+@click.option(
+    "--state", "states", type=click.Choice(STATES), multiple=True, help="Only jobs in this state; repeatable."
+)
+@label_option("Only jobs with this label; repeatable.")
+@click.option("--job-name", "name", default="", metavar="NAME", help="Only jobs of exactly this name.")
+@click.option("--limit", type=click.IntRange(min=1), help="How many jobs to list.  [default: 20]")
+@click.option("--all", "everything", is_flag=True, help="List them all.")
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    as_cluster: bool,
+    states: Sequence[str],
+    labels: Mapping[str, str],
+    name: str,
+    limit: int | None,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """List jobs, newest first.
+
+    A token lists the jobs that were submitted with it, the cluster's secret all jobs of the cluster.
+    """
+    if everything and limit is not None:
+        raise click.UsageError("Give either --limit or --all.")
+    most = None if everything else limit or USUAL_LIMIT
+    chosen = [JobState(state) for state in states]
+    with session.observer(ctx, as_cluster=as_cluster) as client:
+        jobs, more = _listed(client, most=most, states=chosen, labels=labels, name=name)
+    if as_json:
+        write_json({"jobs": jobs, "more": more})
+    else:
+        _tell(jobs, more=more, now=datetime.now(UTC))
+
+
+def _listed(
+    client: Client, *, most: int | None, states: Sequence[JobState], labels: Mapping[str, str], name: str
+) -> tuple[list[Job], bool]:
+    """At most so many jobs, and whether there are more."""
+    asked = None if most is None else most + 1
+    page_size = LARGEST_PAGE if asked is None else min(asked, LARGEST_PAGE)
+    jobs = list(islice(client.list_jobs(states=states, labels=labels, name=name, page_size=page_size), asked))
+    return jobs[:most], most is not None and len(jobs) > most
+
+
+def _tell(jobs: Sequence[Job], *, more: bool, now: datetime) -> None:
+    if not jobs:
+        say("No jobs.")
+        return
+    show_table(COLUMNS, [_row(job, now=now) for job in jobs])
+    if more:
+        complain("There are more; --all or a larger --limit lists them.")
+
+
+def _row(job: Job, *, now: datetime) -> list[str]:
+    submitted = ago(job.submitted_at, now=now) if job.submitted_at else "-"
+    return [str(job.id), job.state.value, job.name, str(job.nodes), submitted, job.command]

@@ -1,0 +1,124 @@
+"""Options that several commands share.
+
+What they bring waits in the context, not in each command's arguments.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rainbow.commands.types import Pair, as_mapping
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Command], Command]
+HOST_HELP = "The server.  [env: RAINBOW_HOST; default: localhost:50051]"
+CLUSTER_HELP = "The cluster.  [env: RAINBOW_CLUSTER; default: keebler]"
+TLS_HELP = "Encrypt the connection.  [env: RAINBOW_TLS; default: no]"
+CA_HELP = "PEM certificates to trust; turns TLS on.  [env: RAINBOW_CA_FILE]"
+TIMEOUT_HELP = "How long to try, in seconds, waiting for jobs apart.  [default: 10]"
+AS_CLUSTER_HELP = "Use the cluster's secret, which reaches all of its jobs; the token reaches its own."
+TIMEOUT = click.FloatRange(min=0, min_open=True)
+
+
+def flags(ctx: click.Context) -> dict[str, Any]:
+    """What was said on the command line, by the name of the setting."""
+    return ctx.ensure_object(dict)
+
+
+def remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value is not None:
+        flags(ctx)[str(param.name)] = value
+
+
+def remembered(*names: str, **attributes: Any) -> Decorator[Any]:
+    return click.option(*names, expose_value=False, callback=remember, **attributes)
+
+
+def server_options(command: Command) -> Command:
+    """Where the server is and which cluster is meant; these may also stand before the command."""
+    return _with_options(
+        command,
+        remembered("--host", metavar="HOST:PORT", help=HOST_HELP),
+        remembered("--cluster-name", "cluster", metavar="NAME", help=CLUSTER_HELP),
+        remembered("--tls/--no-tls", default=None, help=TLS_HELP),
+        remembered("--ca-file", metavar="PATH", help=CA_HELP),
+        remembered("--timeout", type=TIMEOUT, metavar="SECONDS", help=TIMEOUT_HELP),
+    )
+
+
+def token_options(command: Command) -> Command:
+    text = "The cluster's token.  [env: RAINBOW_TOKEN]"
+    return _with_options(command, *_credential("token", "--token", text=text))
+
+
+def secret_options(command: Command) -> Command:
+    text = "The cluster's secret.  [env: RAINBOW_SECRET]"
+    return _with_options(command, *_credential("secret", "--request-secret", text=text))
+
+
+def registration_secret_options(command: Command) -> Command:
+    text = "The server's registration secret.  [env: RAINBOW_REGISTRATION_SECRET; default: chocolate-cookies]"
+    return _with_options(command, *_credential("registration_secret", "-s", "--secret", text=text))
+
+
+def observer_options(command: Command) -> Command:
+    """Credentials for looking at jobs: the token, or else the secret."""
+    as_cluster = click.option("--as-cluster", is_flag=True, help=AS_CLUSTER_HELP)
+    return _with_options(command, token_options, secret_options, as_cluster)
+
+
+def label_option(text: str) -> Decorator[Any]:
+    return click.option(
+        "--label", "labels", type=Pair(), multiple=True, callback=as_mapping, metavar="NAME=VALUE", help=text
+    )
+
+
+def json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def _with_options(command: Command, *decorators: Decorator[Any]) -> Command:
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+def _credential(setting: str, *names: str, text: str) -> tuple[Decorator[Any], Decorator[Any]]:
+    """Two options: the value itself, and a file that holds it."""
+    flag = names[-1]
+
+    def take_value(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            _remember_once(ctx, setting, _from_stdin() if value == "-" else value, flag=flag)
+
+    def take_file(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
+        if path is not None:
+            _remember_once(ctx, setting, _from_file(path), flag=flag)
+
+    value_help, file_help = f"{text}  `-` reads standard input.", f"A file that holds what {flag} would say."
+    return (
+        click.option(*names, metavar="VALUE", expose_value=False, callback=take_value, help=value_help),
+        click.option(f"{flag}-file", metavar="PATH", expose_value=False, callback=take_file, help=file_help),
+    )
+
+
+def _remember_once(ctx: click.Context, setting: str, value: str, *, flag: str) -> None:
+    if setting in flags(ctx):
+        raise click.UsageError(f"Give either {flag} or {flag}-file, not both.", ctx)
+    if not value:
+        raise click.UsageError(f"{flag} is empty.", ctx)
+    flags(ctx)[setting] = value
+
+
+def _from_stdin() -> str:
+    return sys.stdin.readline().strip()
+
+
+def _from_file(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"Cannot read {path}: {error}") from error

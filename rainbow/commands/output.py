@@ -1,0 +1,51 @@
+"""What the commands print: lines for people, one JSON document for scripts."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+
+from rainbow.errors import RainbowError
+
+
+def say(text: str) -> None:
+    click.echo(printable(text))
+
+
+def complain(text: str) -> None:
+    click.echo(printable(text), err=True)
+
+
+def write_json(document: Any) -> None:
+    click.echo(json.dumps(plain(document), indent=2))
+
+
+def printable(text: str) -> str:
+    """The text with its control characters escaped, so that a job's name cannot drive a terminal."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else _escaped(character) for character in text
+    )
+
+
+def on_one_line(text: str) -> str:
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON has it: a record by its fields, a moment in ISO 8601."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, RainbowError):
+        return {"code": value.code, "field": value.field, "message": value.message}
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode()

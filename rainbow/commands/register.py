@@ -1,0 +1,60 @@
+"""rainbow register"""
+
+import click
+
+from rainbow.commands import session
+from rainbow.commands.options import json_option, registration_secret_options, server_options
+from rainbow.commands.output import complain, say, write_json
+from rainbow.commands.saving import is_saved, prepare_to_save
+from rainbow.config import config_path
+from rainbow.records import Registration
+
+EPILOG = """\b
+Examples:
+  rainbow register --cluster-name keebler --save
+  rainbow register --cluster-name keebler --secret-file /etc/rainbow/registration-secret
+"""
+
+
+@click.command("register", epilog=EPILOG)
+@server_options
+@registration_secret_options
+@click.option("--save", is_flag=True, help="Put the credentials into the configuration file; do not print them.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, save: bool, as_json: bool) -> None:
+    """Add a cluster, and get its token and its secret.
+
+    People need the token, to submit jobs to the cluster. The cluster needs the secret, to get its jobs. The
+    server shows both only this once.
+    """
+    known = session.settings(ctx)
+    if save:
+        prepare_to_save()
+    with session.stranger(ctx) as client:
+        new = client.register(known.cluster, registration_secret=known.registration_secret)
+    saved = save and is_saved(known, {"token": new.token, "secret": new.secret})
+    if as_json:
+        write_json(_document(new, saved=saved))
+    else:
+        _tell(new, host=known.host, saved=saved)
+    if save and not saved:
+        ctx.exit(1)
+
+
+def _document(new: Registration, *, saved: bool) -> dict[str, str | None]:
+    return {
+        "cluster": new.cluster,
+        "token": None if saved else new.token,
+        "secret": None if saved else new.secret,
+        "saved_to": str(config_path()) if saved else None,
+    }
+
+
+def _tell(new: Registration, *, host: str, saved: bool) -> None:
+    say(f"Registered the cluster {new.cluster} at {host}.")
+    if saved:
+        say(f"Its token and its secret are in {config_path()}.")
+        return
+    say(f"token:  {new.token}\nsecret: {new.secret}")
+    complain("Keep both: they are not shown again. The token is for people, the secret for the cluster.")

@@ -1,0 +1,115 @@
+"""rainbow submit"""
+
+import shlex
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import click
+
+from rainbow.client import Client
+from rainbow.commands import session
+from rainbow.commands.options import json_option, label_option, server_options, token_options
+from rainbow.commands.output import complain, say, write_json
+from rainbow.commands.types import Pair, Span, as_mapping
+from rainbow.commands.words import ago
+from rainbow.connection import Unreachable
+from rainbow.errors import DeadlineExceeded, Unavailable
+from rainbow.records import JobSpec, OnLost, Submission
+
+EPILOG = """\b
+Examples:
+  rainbow submit -- hostname
+  rainbow submit --nodes 2 --tasks 8 --time-limit 1h30m -- python3 train.py --epochs 10
+  rainbow submit --command 'make test | tee log' --label project=demo
+"""
+TIME_LIMIT = Span(lowest=1, highest=31_536_000)
+ON_LOST = click.Choice([OnLost.KEEP.value, OnLost.REQUEUE.value])
+NAME_LENGTH = 255
+
+
+@click.command("submit", epilog=EPILOG)
+@server_options
+@token_options
+@click.option("-c", "--command", metavar="TEXT", help="What to run, in place of words after `--`.")
+@click.option("--job-name", "name", metavar="NAME", help="The job's name.  [default: the command's first word]")
+@click.option("-n", "--nodes", type=click.IntRange(min=1), default=1, show_default=True, help="How many nodes.")
+@click.option("-t", "--tasks", type=click.IntRange(min=0), default=0, help="How many tasks; 0 leaves it open.")
+@click.option("--time-limit", "time_limit_seconds", type=TIME_LIMIT, help="How long it may run: 90, 10m, 1h30m.")
+@click.option("--priority", type=click.IntRange(-100, 100), default=0, help="The higher, the sooner.  [default: 0]")
+@click.option(
+    "--env",
+    "environment",
+    type=Pair(),
+    multiple=True,
+    callback=as_mapping,
+    metavar="NAME=VALUE",
+    help="A variable for the job; repeatable.",
+)
+@click.option("--workdir", "working_directory", default="", metavar="PATH", help="Where it runs, on the cluster.")
+@label_option("A label to find the job by; repeatable.")
+@click.option(
+    "--key",
+    "idempotency_key",
+    metavar="TEXT",
+    help="Submitting again under the same key makes no second job.",
+)
+@click.option(
+    "--on-lost", type=ON_LOST, help="If contact is lost: keep waiting, or run the job again.  [default: keep]"
+)
+@json_option
+@click.argument("words", nargs=-1, metavar="[-- WORD...]")
+@click.pass_context
+def command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
+    """Queue a job for a cluster.
+
+    The command stands after `--`, word by word as a shell would pass it on, or as one text with --command.
+    """
+    spec = _spec(**given)
+    with session.submitter(ctx) as client:
+        queued = _submitted(client, spec)
+    if as_json:
+        write_json(queued)
+    else:
+        _tell(queued, cluster=client.cluster, now=datetime.now(UTC))
+
+
+def _spec(*, words: tuple[str, ...], command: str | None, **given: Any) -> JobSpec:
+    if bool(words) == bool(command):
+        raise click.UsageError("Give what to run either after `--` or with --command.")
+    text = command or shlex.join(words)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen.setdefault("name", (words[0] if words else _first_word(text))[:NAME_LENGTH])
+    chosen.setdefault("idempotency_key", uuid4().hex)
+    return JobSpec(command=text, **{**chosen, "on_lost": OnLost(chosen.get("on_lost", OnLost.UNSPECIFIED))})
+
+
+def _first_word(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError:  # an open quote, which is the cluster's business
+        words = text.split()
+    return words[0] if words else ""
+
+
+def _submitted(client: Client, spec: JobSpec) -> Submission:
+    """Submit, and if nobody knows whether it worked, say how to find out."""
+    try:
+        return client.submit_job(spec)
+    except Unreachable:
+        raise
+    except (Unavailable, DeadlineExceeded) as error:
+        again = f"to find out, repeat the command with --key {spec.idempotency_key}: it makes no second job"
+        raise type(error)(f"{error.message}; {again}") from error
+
+
+def _tell(queued: Submission, *, cluster: str, now: datetime) -> None:
+    place = f"at position {queued.position} of the queue" if queued.position else "no longer waiting"
+    if queued.duplicate:
+        say(f"Job {queued.jobid} was submitted to {cluster} before, under this key; it is {place}.")
+    else:
+        say(f"Submitted job {queued.jobid} to {cluster}; it is {place}.")
+    if queued.agent_last_asked_at is not None:
+        say(f"{cluster} last asked for jobs {ago(queued.agent_last_asked_at, now=now)}.")
+    if queued.warning:
+        complain(f"Warning: {queued.warning}")

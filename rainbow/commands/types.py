@@ -1,0 +1,58 @@
+"""Kinds of values that the command line takes."""
+
+import re
+from collections.abc import Iterable
+
+import click
+
+MAX_INT32 = 2**31 - 1
+UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+SPAN = re.compile(r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?", re.ASCII)
+
+
+class Span(click.ParamType[int]):
+    """A span of time in seconds, written 600, 10m, 2h or 1h30m."""
+
+    name = "span"
+
+    def __init__(self, *, lowest: int, highest: int) -> None:
+        self.lowest = lowest
+        self.highest = highest
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        seconds = value if isinstance(value, int) else _seconds(value)
+        if seconds is None:
+            self.fail(f"{value!r} is not a span of time; write seconds, or a form such as 10m, 2h or 1h30m")
+        if not self.lowest <= seconds <= self.highest:
+            self.fail(f"{value} is not within {self.lowest} to {self.highest:,} seconds")
+        return seconds
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """A name and a value, written NAME=VALUE."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: str | tuple[str, str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, rest = value.partition("=")
+        if not (key and equals):
+            self.fail(f"{value!r} has not the form NAME=VALUE")
+        return key, rest
+
+
+def as_mapping(ctx: click.Context, param: click.Parameter, value: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """An option's callback: the pairs given, as one mapping."""
+    return dict(value)
+
+
+def _seconds(text: str) -> int | None:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    found = SPAN.fullmatch(text)
+    if not text or found is None:
+        return None
+    return sum(int(number or 0) * UNIT_SECONDS[unit] for unit, number in found.groupdict().items())

@@ -1,0 +1,17 @@
+"""rainbow version"""
+
+import click
+
+from rainbow import __version__
+from rainbow.commands.options import json_option
+from rainbow.commands.output import say, write_json
+
+
+@click.command("version")
+@json_option
+def command(as_json: bool) -> None:
+    """Show the version."""
+    if as_json:
+        write_json({"version": __version__})
+    else:
+        say(f"rainbow {__version__}")

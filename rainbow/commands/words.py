@@ -1,0 +1,33 @@
+"""Numbers and times as people say them."""
+
+from datetime import datetime
+
+UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def ago(moment: datetime, *, now: datetime) -> str:
+    """How far away a moment is, in its largest unit."""
+    seconds = round((now - moment).total_seconds())
+    noun, length = next(((noun, length) for noun, length in UNITS if abs(seconds) >= length), ("", 1))
+    if not noun:
+        return "just now"
+    words = count(abs(seconds) // length, noun)
+    return f"{words} ago" if seconds > 0 else f"in {words}"
+
+
+def when(moment: datetime, *, now: datetime) -> str:
+    """A moment in local time, and how far away it is."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S} ({ago(moment, now=now)})"
+
+
+def span(seconds: int) -> str:
+    """A span as the command line takes it: 1h30m."""
+    parts = []
+    for noun, length in UNITS:
+        number, seconds = divmod(seconds, length)
+        parts.append(f"{number}{noun[0]}" if number else "")
+    return "".join(parts) or "0s"

@@ -1,0 +1,208 @@
+"""How the command line fails: with a message, an exit code, and no credential in sight."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import grpc
+import pytest
+
+from rainbow.protos import rainbow_pb2 as pb
+from rainbow.records import Registration
+from tests import commandline
+from tests.commandline import Run, answer
+from tests.rehearsed import RehearsedServer, rehearsed_server
+from tests.servers import free_port
+
+# The fixtures that this file uses from there.
+config_file = commandline.config_file
+stranger = commandline.stranger
+cluster = commandline.cluster
+rainbow = commandline.rainbow
+
+QUEUED = pb.SubmitJobResponse(jobid=7, status=pb.SubmitJobResponse.SUBMIT_SUCCESS, position=1)
+
+
+@pytest.fixture
+def rehearse(rainbow: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Gives the command line a server with a script."""
+    with ExitStack() as stack:
+
+        def start(*script: Any) -> RehearsedServer:
+            server = stack.enter_context(rehearsed_server(*script))
+            monkeypatch.setenv("RAINBOW_HOST", server.address)
+            return server
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["nothing"], "No such command 'nothing'"),
+        (["submit"], "either after `--` or with --command"),
+        (["submit", "-c", "a", "--", "b"], "either after `--` or with --command"),
+        (["submit", "--nodes", "0", "--", "a"], "0 is not in the range"),
+        (["submit", "--nodes", str(2**31), "--", "a"], "cannot be sent"),
+        (["submit", "--priority", "101", "--", "a"], "101 is not in the range"),
+        (["submit", "--time-limit", "soon", "--", "a"], "'soon' is not a span of time"),
+        (["submit", "--time-limit", "366d", "--", "a"], "366d is not within 1 to 31,536,000 seconds"),
+        (["submit", "--env", "A", "--", "a"], "'A' has not the form NAME=VALUE"),
+        (["submit", "--label", "=1", "--", "a"], "'=1' has not the form NAME=VALUE"),
+        (["submit", "--workdir", "relative", "--", "a"], "working_directory: "),
+        (["submit", "--job-name", "n" * 256, "--", "a"], "name: "),
+        (["submit", "--token", "", "--", "a"], "--token is empty"),
+        (["submit", "--token", "a", "--token-file", os.devnull, "--", "a"], "either --token or --token-file"),
+        (["submit", "--token-file", os.devnull, "--", "a"], "--token is empty"),
+        (["submit", "--token-file", "/none", "--", "a"], "Cannot read /none"),
+        (["submit", "--ca-file", "/none", "--", "a"], "cannot read /none"),
+        (["submit", "-c", "a\udcff"], "cannot be sent"),
+        (["request", "--lease", "60"], "--lease needs --agent"),
+        (["request", "--accept", "-1"], "-1 is not in the range"),
+        (["request", "--wait", "6m"], "6m is not within 0 to 300 seconds"),
+        (["jobs", "--all", "--limit", "1"], "either --limit or --all"),
+        (["jobs", "--state", "unspecified"], "'unspecified' is not one of"),
+        (["job", "0"], "0 is not in the range"),
+        (["cancel"], "Missing argument"),
+        (["rotate", "key"], "'key' is not one of"),
+        (["rotate", "token", "--label", "none"], ""),
+        (["register", "--cluster-name", "-"], ""),
+    ],
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else "",
+)
+def test_a_mistake_is_told_without_a_traceback(rainbow: Run, words: list[str], complaint: str) -> None:
+    result = rainbow(*words)
+
+    assert result.exit_code in (2, 4)
+    assert complaint in result.stderr
+    assert not result.stdout
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["submit", "--token", "wrong", "--", "a"],
+        ["request", "--request-secret", "wrong"],
+        ["jobs", "--token", "wrong"],
+        ["register", "--secret", "wrong", "--cluster-name", "other"],
+        ["submit", "--cluster-name", "another", "--", "a"],
+    ],
+    ids=" ".join,
+)
+def test_a_refused_credential_exits_with_3(rainbow: Run, words: list[str]) -> None:
+    result = rainbow(*words)
+
+    assert (result.exit_code, result.stderr) == (3, "Error: request denied\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "ways"),
+    [
+        (["submit", "--", "a"], "no token is known for the cluster keebler; use --token-file, RAINBOW_TOKEN"),
+        (["request"], "no secret is known for the cluster keebler; use --request-secret-file, RAINBOW_SECRET"),
+        (["jobs"], "no token is known"),
+        (["jobs", "--as-cluster"], "no secret is known"),
+    ],
+    ids=["submit", "request", "jobs", "jobs as cluster"],
+)
+def test_a_missing_credential_exits_with_3_and_says_where_to_put_it(stranger: Run, words: list[str], ways: str) -> None:
+    result = stranger(*words)
+
+    assert result.exit_code == 3
+    assert ways in result.stderr
+
+
+@pytest.mark.parametrize("words", [["job", "2147483647"], ["cancel", "2147483647"]], ids=" ".join)
+def test_what_is_not_there_exits_with_4(rainbow: Run, words: list[str]) -> None:
+    result = rainbow(*words)
+
+    assert result.exit_code == 4
+    assert "2147483647" in result.stderr
+
+
+def test_conflicts_exit_with_5(rainbow: Run, cluster: Registration) -> None:
+    jobid = answer(rainbow("submit", "--key", "mine", "--json", "--", "hostname"))["jobid"]
+    rainbow("request", "--accept", "1")
+
+    other_content = rainbow("submit", "--key", "mine", "--", "other")
+    same_name = rainbow("register", "--cluster-name", cluster.cluster)
+    taken_for_good = rainbow("cancel", str(jobid))
+
+    assert [result.exit_code for result in (other_content, same_name, taken_for_good)] == [5, 5, 5]
+
+
+def test_an_accept_that_got_only_some_jobs_exits_with_5(rainbow: Run, rehearse: Any) -> None:
+    line = '{"id":%d,"cluster":"keebler","name":"n","nodes":1,"tasks":0,"command":"hostname"}'
+    rehearse(
+        pb.RequestJobsResponse(status=1, jobs={1: line % 1, 2: line % 2}),
+        pb.AcceptJobsResponse(
+            status=pb.AcceptJobsResponse.RESULT_TYPE_PARTIAL,
+            accepted=[pb.AcceptedJob(jobid=1, attempt=1)],
+            refused=[pb.RefusedJob(jobid=2, reason=pb.RefusedJob.REASON_NOT_QUEUED, message="it was taken")],
+        ),
+    )
+
+    result = rainbow("request", "--accept", "2")
+
+    assert result.exit_code == 5
+    assert "Accepted 1 of 2 jobs: 1\n" in result.stdout
+    assert result.stderr == "Job 2 was refused: it was taken\n"
+
+
+def test_a_paused_cluster_is_told_why_it_gets_nothing(rainbow: Run, rehearse: Any) -> None:
+    rehearse(pb.RequestJobsResponse(paused="the power is off"))
+
+    result = rainbow("request")
+
+    assert result.exit_code == 0
+    assert "gets no jobs now: the power is off" in result.stdout
+
+
+def test_an_unreachable_server_exits_with_6_and_says_what_takes_so_long(rainbow: Run) -> None:
+    nowhere = f"localhost:{free_port()}"
+
+    result = rainbow("submit", "--host", nowhere, "--timeout", "0.4", "--", "a")
+
+    assert result.exit_code == 6
+    waiting, error = result.stderr.splitlines()
+    assert waiting.startswith(f"{nowhere} cannot be reached: ")
+    assert waiting.endswith("; trying for 0.4 seconds")
+    assert error.startswith(f"Error: {nowhere} cannot be reached: ")
+
+
+def test_a_lost_answer_exits_with_6_and_says_how_to_find_out(rainbow: Run, rehearse: Any) -> None:
+    enough = Event()
+    server = rehearse(lambda context: enough.wait(30) and QUEUED)
+
+    result = rainbow("submit", "--timeout", "0.2", "--", "a")
+
+    enough.set()
+    assert result.exit_code == 6
+    key = server.asked[0].idempotency_key
+    assert f"repeat the command with --key {key}: it makes no second job" in result.stderr
+
+
+def test_an_unexpected_answer_exits_with_1(rainbow: Run, rehearse: Any) -> None:
+    rehearse(grpc.StatusCode.DATA_LOSS)
+
+    result = rainbow("summary")
+
+    assert (result.exit_code, result.stderr) == (1, "Error: as rehearsed (DATA_LOSS)\n")
+
+
+def test_a_credential_may_come_from_standard_input_or_a_file(
+    rainbow: Run, cluster: Registration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAINBOW_TOKEN", "wrong")
+    monkeypatch.setenv("RAINBOW_SECRET", "wrong")
+    file = tmp_path / "credential"
+    file.write_text(f"{cluster.secret}\n")
+
+    by_input = rainbow("submit", "--token", "-", "--", "a", input=f"{cluster.token}\n")
+    by_file = rainbow("request", "--request-secret-file", str(file))
+
+    assert (by_input.exit_code, by_file.exit_code) == (0, 0)

@@ -1,0 +1,186 @@
+"""The command line among other processes: terminals, pipes, signals; and how it words things."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import grpc
+import pytest
+
+from rainbow.cli import COMMANDS
+from rainbow.commands.output import on_one_line, printable
+from rainbow.commands.types import Span
+from rainbow.commands.words import ago, span, when
+from rainbow.protos import rainbow_pb2 as pb
+from tests import commandline
+from tests.commandline import Run
+from tests.rehearsed import RehearsedServer, rehearsed_server
+
+# The fixtures that this file uses from there.
+config_file = commandline.config_file
+stranger = commandline.stranger
+cluster = commandline.cluster
+rainbow = commandline.rainbow
+
+MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
+QUEUED = pb.SubmitJobResponse(jobid=7, status=pb.SubmitJobResponse.SUBMIT_SUCCESS, position=1)
+NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def rehearse(rainbow: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Gives the command line a server with a script."""
+    with ExitStack() as stack:
+
+        def start(*script: Any) -> RehearsedServer:
+            server = stack.enter_context(rehearsed_server(*script))
+            monkeypatch.setenv("RAINBOW_HOST", server.address)
+            return server
+
+        yield start
+
+
+def test_a_job_cannot_drive_the_terminal_that_shows_it(rainbow: Run, rehearse: Any) -> None:
+    rehearse(pb.ListJobsResponse(jobs=[pb.Job(id=1, name="n", command="echo \x1b[2J\nrm \u202e")]))
+
+    result = rainbow("jobs")
+
+    assert "echo \\x1b[2J\\nrm \\u202e" in result.stdout
+
+
+def test_a_credential_from_standard_input_is_in_no_process_list(rehearse: Any) -> None:
+    lists: list[str] = []
+
+    def look_around(context: grpc.ServicerContext) -> pb.SubmitJobResponse:
+        lists.extend(_command_lines())
+        return QUEUED
+
+    server = rehearse(look_around)
+    subprocess.run([*MAIN, "submit", "--token", "-", "-c", "a"], input=b"hush-hush\n", check=True)
+
+    assert server.asked[0].token == "hush-hush"
+    assert any("submit\0--token\0-\0" in line for line in lists)
+    assert not any("hush-hush" in line for line in lists)
+
+
+def test_an_interrupted_command_ends_with_130_and_no_word(rehearse: Any) -> None:
+    asked, enough = Event(), Event()
+
+    def dawdle(context: grpc.ServicerContext) -> pb.RequestJobsResponse:
+        asked.set()
+        enough.wait(30)
+        return pb.RequestJobsResponse()
+
+    rehearse(dawdle)
+    with subprocess.Popen([*MAIN, "request", "--wait", "5m"], stderr=subprocess.PIPE) as process:
+        assert asked.wait(30)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+    enough.set()
+
+    assert (process.returncode, stderr) == (130, b"")
+
+
+def test_a_reader_that_has_had_enough_causes_no_noise(rehearse: Any) -> None:
+    rehearse(pb.ListJobsResponse(jobs=[pb.Job(id=number) for number in range(1, 1000)]))
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    done = subprocess.run([*MAIN, "jobs", "--all"], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_terminal_gets_a_table_that_fits(rehearse: Any) -> None:
+    rehearse(pb.ListJobsResponse(jobs=[pb.Job(id=1, state=pb.JOB_STATE_RUNNING, command="x" * 500)]))
+    ours, theirs = pty.openpty()
+
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    subprocess.run([*MAIN, "jobs"], stdout=theirs, check=True, env=environment)
+    os.close(theirs)
+    text = os.read(ours, 65536).decode()
+    os.close(ours)
+
+    header, row = re.sub(r"\x1b\[[0-9;]*m", "", text).split("\r\n")[:2]
+    assert header.split() == ["ID", "STATE", "NAME", "NODES", "SUBMITTED", "COMMAND"]
+    assert row.startswith("1   running")
+    assert row.rstrip().endswith("x…")
+    assert len(row) <= 80
+
+
+@pytest.mark.parametrize("words", [["--help"], ["version"], ["--version"]], ids=" ".join)
+def test_help_loads_nothing_heavy(words: list[str]) -> None:
+    code = (
+        "import sys; from rainbow.cli import main\n"
+        f"try: main({words!r})\n"
+        "finally: sys.exit(', '.join({'grpc', 'google', 'rich', 'platformdirs'} & set(sys.modules)) or 0)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_as_the_overview_does(stranger: Run, command: str) -> None:
+    overview = " ".join(stranger("--help").stdout.split())
+
+    text = " ".join(stranger(command, "--help").stdout.split())
+
+    assert f"{command} {COMMANDS[command]}" in overview
+    assert COMMANDS[command].rstrip(".") in text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("1d1s", 86401)]
+)
+def test_a_span_of_time_is_written_as_people_do(text: str, seconds: int) -> None:
+    assert Span(lowest=0, highest=10**6).convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (90, "1m30s"), (5400, "1h30m"), (86401, "1d1s")])
+def test_a_span_of_time_is_shown_as_it_may_be_written(seconds: int, text: str) -> None:
+    assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "just now"),
+        (1, "1 second ago"),
+        (119, "1 minute ago"),
+        (7200, "2 hours ago"),
+        (200000, "2 days ago"),
+        (-90, "in 1 minute"),
+    ],
+)
+def test_a_moment_is_told_by_its_distance(seconds: int, words: str) -> None:
+    moment = NOW - timedelta(seconds=seconds)
+
+    assert ago(moment, now=NOW) == words
+    assert when(moment, now=NOW) == f"{moment.astimezone():%Y-%m-%d %H:%M:%S} ({words})"
+
+
+def test_text_for_people_keeps_its_letters_and_loses_its_controls() -> None:
+    assert printable("ü→\n\t\x1b\x7f\udcff") == "ü→\n\t\\x1b\\x7f\\udcff"
+    assert on_one_line("a\nb\tc") == "a\\nb\\tc"
+
+
+def _command_lines() -> list[str]:
+    lines = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(entry.read_text(errors="replace"))
+        except OSError:  # it ended meanwhile
+            continue
+    return lines

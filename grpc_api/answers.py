@@ -35,6 +35,7 @@ from jobs.services import (
     summarize_jobs,
     warn,
 )
+from jobs.specs import JobSpec
 from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
 
@@ -60,10 +61,11 @@ def submit_job(request: pb.SubmitJobRequest, caller: Caller, now: datetime) -> p
 
 def submit_many(request: pb.SubmitJobsRequest, caller: Caller, now: datetime) -> pb.SubmitJobsResponse:
     check_range(len(request.jobs), field="jobs", lowest=1, highest=MAX_BATCH)
-    specs = [spec_from(job) for job in request.jobs]
-    orders = [Order(by=caller, cluster_id=caller.cluster_id, spec=spec) for spec in specs]
+    specs = [_spec_or_refusal(job) for job in request.jobs]
+    orders = [Order(by=caller, cluster_id=caller.cluster_id, spec=spec) for spec in specs if isinstance(spec, JobSpec)]
+    results = iter(submit_jobs(orders=orders, now=now))
     return pb.SubmitJobsResponse(
-        results=[_submit_result(result) for result in submit_jobs(orders=orders, now=now)],
+        results=[_submit_result(next(results) if isinstance(spec, JobSpec) else spec) for spec in specs],
         agent_last_asked_at=timestamp(caller.last_asked_at),
         warning=warn(caller, now=now),
     )
@@ -173,6 +175,13 @@ def rotate(request: pb.RotateCredentialRequest, caller: Caller, now: datetime) -
         label=new.credential.label,
         previous_expires_at=timestamp(new.credential.previous_expires_at or now),
     )
+
+
+def _spec_or_refusal(job: pb.JobSpec) -> JobSpec | InvalidArgument:
+    try:
+        return spec_from(job)
+    except InvalidArgument as error:
+        return error
 
 
 def _submit_result(result: Receipt | RainbowError) -> pb.SubmitResult:

@@ -1,7 +1,8 @@
 """Clusters of the cast that speak to a running server: what a client would write, with the credentials filled in."""
 
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -106,6 +107,14 @@ def connected(address: str) -> Iterator[pb_grpc.RainbowSchedulerStub]:
     """A connection that shares no socket with any other."""
     with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         yield pb_grpc.RainbowSchedulerStub(channel)
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Return when the condition holds; it is what another process brings about, soon."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
 
 
 def refusal_of(call: Any, request: Any, **options: Any) -> Refusal:

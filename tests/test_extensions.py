@@ -1,0 +1,776 @@
+"""What the protocol learned beyond its frozen part, through a real server."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import pytest
+
+from rainbow.protos import rainbow_pb2 as pb
+from tests.rows import add_token, cluster_asked, count, execute, set_cluster
+from tests.servers import RainbowServer
+from tests.wire import (
+    PATIENCE_SECONDS,
+    Refusal,
+    Remote,
+    bearer,
+    connected,
+    eventually,
+    joined,
+    refusal_of,
+    registration,
+)
+
+DENIED = Refusal(code=grpc.StatusCode.UNAUTHENTICATED, text="request denied", field="")
+FULL = {
+    "name": "full",
+    "nodes": 2,
+    "tasks": 3,
+    "command": "run <it>",
+    "time_limit_seconds": 60,
+    "environment": {"A": "1", "B": "two\nlines"},
+    "working_directory": "/scratch",
+    "priority": 7,
+    "labels": {"team": "x", "app/kind": ""},
+    "idempotency_key": "once",
+    "on_lost": pb.ON_LOST_REQUEUE,
+}
+
+
+@pytest.fixture
+def alpha(server: RainbowServer) -> Iterator[Remote]:
+    with joined(server) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def beta(server: RainbowServer) -> Iterator[Remote]:
+    with joined(server) as cluster:
+        yield cluster
+
+
+def spec(**fields: Any) -> pb.JobSpec:
+    return pb.JobSpec(**{"nodes": 1, "command": "hostname", **fields})
+
+
+def ids_of(answer: pb.SubmitJobsResponse) -> list[int]:
+    return [result.jobid for result in answer.results]
+
+
+def cancel(cluster: Remote, *ids: int, reason: str = "", by: str = "") -> list[tuple[int, int]]:
+    """The outcomes by id; by the cluster's secret unless another credential is given."""
+    answer = cluster.stub.CancelJobs(
+        pb.CancelJobsRequest(jobids=ids, reason=reason), metadata=bearer(by or cluster.secret)
+    )
+    assert all(result.message for result in answer.results)
+    return [(result.jobid, result.outcome) for result in answer.results]
+
+
+def rotate(cluster: Remote, value: str = "", **fields: Any) -> pb.RotateCredentialResponse:
+    """A new secret unless `kind` says otherwise; `value` is the secret that asks."""
+    request = pb.RotateCredentialRequest(**{"kind": pb.CREDENTIAL_KIND_SECRET, **fields})
+    return cluster.stub.RotateCredential(request, metadata=bearer(value or cluster.secret))
+
+
+def may_pull(cluster: Remote, secret: str) -> bool:
+    request = pb.RequestJobsRequest(cluster=cluster.name, secret=secret)
+    try:
+        cluster.stub.RequestJobs(request, timeout=PATIENCE_SECONDS)
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+        return False
+    return True
+
+
+# Submitting once
+
+
+def test_the_same_job_under_the_same_key_is_a_duplicate(alpha: Remote) -> None:
+    first, again = alpha.submit(**FULL), alpha.submit(**FULL)
+
+    assert (first.duplicate, again.duplicate) == (False, True)
+    assert again.jobid == first.jobid
+    assert list(alpha.request().jobids) == [first.jobid]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "other"),
+        ("nodes", 3),
+        ("tasks", 0),
+        ("command", "run"),
+        ("time_limit_seconds", 61),
+        ("environment", {"A": "1"}),
+        ("working_directory", "/"),
+        ("priority", 8),
+        ("labels", {"team": "y", "app/kind": ""}),
+        ("on_lost", pb.ON_LOST_KEEP),
+    ],
+)
+def test_another_job_under_the_same_key_is_refused(alpha: Remote, field: str, value: object) -> None:
+    job_id = alpha.submit(**FULL).jobid
+
+    refusal = refusal_of(alpha.stub.SubmitJob, alpha.submission(**{**FULL, field: value}))
+
+    assert (refusal.code, refusal.field) == (grpc.StatusCode.ALREADY_EXISTS, "idempotency_key")
+    assert list(alpha.request().jobids) == [job_id]
+
+
+def test_a_key_belongs_to_its_cluster(alpha: Remote, beta: Remote) -> None:
+    mine, theirs = alpha.submit(**FULL), beta.submit(**FULL)
+
+    assert mine.jobid != theirs.jobid
+    assert not theirs.duplicate
+
+
+def test_a_duplicate_of_a_job_that_no_longer_waits_has_no_position(alpha: Remote) -> None:
+    job_id = alpha.submit(**FULL).jobid
+    alpha.accept(job_id)
+
+    again = alpha.submit(**FULL)
+
+    assert (again.jobid, again.duplicate, again.position) == (job_id, True, 0)
+
+
+def test_the_same_key_inside_one_call_makes_one_job_and_another_content_is_refused(alpha: Remote) -> None:
+    same, other = spec(idempotency_key="k"), spec(idempotency_key="k", command="other")
+
+    first, plain, again, refused = alpha.submit_many(same, spec(), same, other).results
+
+    assert (again.jobid, again.duplicate, again.position) == (first.jobid, True, 1)
+    assert (refused.jobid, refused.error.code, refused.error.field) == (0, "ALREADY_EXISTS", "idempotency_key")
+    assert list(alpha.request().jobids) == [first.jobid, plain.jobid]
+
+
+def test_many_submissions_under_one_key_at_the_same_time_make_one_job(alpha: Remote, server: RainbowServer) -> None:
+    def submit(_: int) -> pb.SubmitJobResponse:
+        with connected(server.address) as stub:
+            return stub.SubmitJob(alpha.submission(idempotency_key="race"), timeout=PATIENCE_SECONDS)
+
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(submit, range(24)))
+
+    assert len({reply.jobid for reply in replies}) == 1
+    assert [reply.duplicate for reply in replies].count(False) == 1
+    assert alpha.summary() == {pb.JOB_STATE_QUEUED: 1}
+
+
+# Submitting many
+
+
+def test_many_jobs_are_queued_in_their_order_with_a_result_each(alpha: Remote) -> None:
+    specs = [spec(command=f"echo {number}") for number in range(600)]
+
+    answer = alpha.submit_many(*specs)
+
+    ids = ids_of(answer)
+    assert [result.position for result in answer.results] == list(range(1, 601))
+    assert ids == sorted(ids)
+    jobs = alpha.request().jobs
+    assert [json.loads(jobs[job_id])["command"] for job_id in ids] == [spec.command for spec in specs]
+
+
+def test_a_job_that_is_refused_does_not_keep_the_others_out(alpha: Remote) -> None:
+    specs = [spec(), spec(nodes=0), spec(labels={"": "x"}), pb.JobSpec(nodes=1, command="x", on_lost=9), spec()]
+
+    good, *bad, last = alpha.submit_many(*specs).results
+
+    assert [(result.jobid, result.error.code, result.error.field) for result in bad] == [
+        (0, "INVALID_ARGUMENT", "nodes"),
+        (0, "INVALID_ARGUMENT", "labels"),
+        (0, "INVALID_ARGUMENT", "on_lost"),
+    ]
+    assert not good.HasField("error")
+    assert list(alpha.request().jobids) == [good.jobid, last.jobid]
+
+
+@pytest.mark.parametrize("number", [0, 10_001])
+def test_no_jobs_and_too_many_jobs_are_refused(alpha: Remote, number: int) -> None:
+    request = pb.SubmitJobsRequest(jobs=[spec()] * number)
+
+    refusal = refusal_of(alpha.stub.SubmitJobs, request, metadata=alpha.by_token)
+
+    assert refusal.text == f"jobs: must be 1 to 10,000, not {number:,}"
+    assert not alpha.request().jobs
+
+
+# What a submitter is told
+
+
+def test_a_position_counts_the_jobs_of_higher_priority_and_the_older_ones(alpha: Remote) -> None:
+    positions = [alpha.submit(priority=priority).position for priority in (0, 0, 10, -10, 10, 0)]
+
+    assert positions == [1, 2, 1, 4, 2, 5]
+
+
+def test_positions_within_one_call_are_those_after_it(alpha: Remote) -> None:
+    answer = alpha.submit_many(spec(), spec(priority=5), spec(), spec(priority=5))
+
+    assert [result.position for result in answer.results] == [3, 1, 4, 2]
+    assert list(alpha.request().jobids) == [ids_of(answer)[place] for place in (1, 3, 0, 2)]
+
+
+def test_a_submitter_is_told_that_nobody_ever_asked(alpha: Remote) -> None:
+    reply, many = alpha.submit(), alpha.submit_many(spec())
+
+    assert reply.warning == many.warning == f"{alpha.name} has never asked for jobs"
+    assert not reply.HasField("agent_last_asked_at")
+
+
+def test_a_submitter_is_not_warned_where_the_cluster_just_asked(alpha: Remote, server: RainbowServer) -> None:
+    alpha.request()
+    eventually(lambda: cluster_asked(server.database_url, alpha.name))
+
+    reply = alpha.submit()
+
+    assert reply.warning == ""
+    assert abs(reply.agent_last_asked_at.ToDatetime(UTC) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_a_submitter_is_told_how_long_nobody_asked(alpha: Remote, server: RainbowServer) -> None:
+    then = datetime.now(UTC) - timedelta(minutes=42, seconds=5)
+    set_cluster(server.database_url, alpha.name, last_asked_at=then)
+
+    reply = alpha.submit()
+
+    assert reply.warning == f"{alpha.name} last asked for jobs 42 minutes ago"
+    assert reply.agent_last_asked_at.ToDatetime(UTC) == then
+
+
+def test_a_paused_cluster_takes_submissions_and_hands_nothing_out(alpha: Remote, server: RainbowServer) -> None:
+    job_id = alpha.submit().jobid
+    set_cluster(server.database_url, alpha.name, paused_at=datetime.now(UTC), paused_reason="maintenance")
+
+    warned, found, accepted = alpha.submit(), alpha.request(), alpha.accept(job_id)
+
+    assert warned.warning == f"{alpha.name} is paused: maintenance"
+    assert (found.paused, len(found.jobs)) == ("maintenance", 0)
+    assert accepted.status == pb.AcceptJobsResponse.RESULT_TYPE_PARTIAL
+    assert [job.reason for job in accepted.refused] == [pb.RefusedJob.REASON_PAUSED]
+    assert alpha.summary() == {pb.JOB_STATE_QUEUED: 2}
+
+
+# Requesting
+
+
+def test_jobs_are_offered_by_priority_and_then_by_age(alpha: Remote) -> None:
+    ids = [alpha.submit(priority=priority).jobid for priority in (0, -1, 100, 0, -100, 100)]
+
+    found = alpha.request()
+
+    assert list(found.jobids) == [ids[place] for place in (2, 5, 0, 3, 1, 4)]
+    assert list(alpha.request(maxJobs=3).jobids) == list(found.jobids)[:3]
+
+
+@pytest.mark.parametrize(
+    ("filters", "places"),
+    [
+        ({}, [0, 1, 2, 3]),
+        ({"max_nodes": 1}, [0, 2]),
+        ({"max_nodes": 2}, [0, 1, 2]),
+        ({"max_tasks": 4}, [0, 2, 3]),
+        ({"max_time_limit_seconds": 60}, [0, 1, 3]),
+        ({"labels": {"gpu": "yes"}}, [1, 2]),
+        ({"labels": {"gpu": "yes", "team": "x"}}, [2]),
+        ({"labels": {"gpu": ""}}, []),
+        ({"max_nodes": 1, "labels": {"gpu": "yes"}}, [2]),
+        ({"max_nodes": 2, "maxJobs": 1}, [0]),
+        ({"labels": {"team": "x"}, "maxJobs": 1}, [2]),
+    ],
+)
+def test_a_cluster_is_offered_what_it_can_take(alpha: Remote, filters: dict[str, Any], places: list[int]) -> None:
+    ids = ids_of(
+        alpha.submit_many(
+            spec(nodes=1, tasks=4),
+            spec(nodes=2, tasks=5, time_limit_seconds=60, labels={"gpu": "yes"}),
+            spec(nodes=1, time_limit_seconds=61, labels={"gpu": "yes", "team": "x"}),
+            spec(nodes=3),
+        )
+    )
+
+    found = alpha.request(**filters)
+
+    assert list(found.jobids) == [ids[place] for place in places]
+
+
+def test_a_filter_finds_a_job_far_down_the_queue(alpha: Remote) -> None:
+    alpha.submit_many(*[spec(nodes=2)] * 4_500)
+    small = ids_of(alpha.submit_many(spec(), spec(), spec(labels={"a": "b"})))
+
+    assert list(alpha.request(max_nodes=1).jobids) == small
+    assert list(alpha.request(labels={"a": "b"}).jobids) == small[2:]
+
+
+def test_a_request_that_waits_is_answered_when_a_job_is_submitted(alpha: Remote, server: RainbowServer) -> None:
+    waiting = waiting_request(alpha, server)
+
+    job_id = alpha.submit().jobid
+
+    assert list(waiting.result().jobids) == [job_id]
+
+
+def test_a_request_that_waits_is_answered_when_many_jobs_are_submitted(alpha: Remote, server: RainbowServer) -> None:
+    waiting = waiting_request(alpha, server)
+
+    (job_id,) = ids_of(alpha.submit_many(spec()))
+
+    assert job_id in waiting.result().jobs
+
+
+def test_a_request_that_waits_does_not_hear_of_jobs_that_it_did_not_ask_for(
+    alpha: Remote, beta: Remote, server: RainbowServer
+) -> None:
+    waiting = waiting_request(alpha, server, max_nodes=1)
+
+    beta.submit()
+    alpha.submit(nodes=2)
+    job_id = alpha.submit(nodes=1).jobid
+
+    assert list(waiting.result().jobids) == [job_id]
+
+
+def test_a_request_that_waits_is_answered_when_another_server_takes_a_job(
+    alpha: Remote, server: RainbowServer, start_server: Callable[..., RainbowServer]
+) -> None:
+    other = start_server(database_url=server.database_url)
+    waiting = waiting_request(alpha, server)
+
+    with connected(other.address) as stub:
+        job_id = stub.SubmitJob(alpha.submission()).jobid
+
+    assert list(waiting.result().jobids) == [job_id]
+
+
+def test_a_request_that_waits_is_answered_when_the_server_stops(start_server: Callable[..., RainbowServer]) -> None:
+    server = start_server()
+    with joined(server) as cluster:
+        waiting = waiting_request(cluster, server)
+
+        exit_code = server.stop()
+
+        assert waiting.result().status == pb.RequestJobsResponse.REQUEST_JOBS_NORESULTS
+    assert exit_code == 0
+
+
+def test_a_request_that_waits_is_answered_before_its_client_gives_up(alpha: Remote) -> None:
+    request = pb.RequestJobsRequest(cluster=alpha.name, secret=alpha.secret, wait_seconds=300)
+
+    found = alpha.stub.RequestJobs(request, timeout=1)
+
+    assert found.status == pb.RequestJobsResponse.REQUEST_JOBS_NORESULTS
+
+
+def test_a_request_that_waits_is_answered_when_its_time_is_up(alpha: Remote) -> None:
+    found = alpha.request(wait_seconds=1)
+
+    assert found.status == pb.RequestJobsResponse.REQUEST_JOBS_NORESULTS
+
+
+def test_a_request_that_may_wait_does_not_where_a_job_waits(alpha: Remote) -> None:
+    job_id = alpha.submit().jobid
+
+    assert list(alpha.request(wait_seconds=300).jobids) == [job_id]
+
+
+def waiting_request(cluster: Remote, server: RainbowServer, **filters: Any) -> Any:
+    """A request that the server has looked at once and now holds."""
+    request = pb.RequestJobsRequest(cluster=cluster.name, secret=cluster.secret, wait_seconds=300, **filters)
+    call = cluster.stub.RequestJobs.future(request, timeout=PATIENCE_SECONDS)
+    eventually(lambda: cluster_asked(server.database_url, cluster.name))
+    return call
+
+
+# Accepting
+
+
+def test_an_agent_gets_a_lease_for_what_it_accepts(alpha: Remote) -> None:
+    job_id = alpha.submit().jobid
+    before = datetime.now(UTC)
+
+    (job,) = alpha.accept(job_id, agent="agent-1", lease_seconds=60).accepted
+
+    left = job.lease_expires_at.ToDatetime(UTC) - before
+    assert timedelta(seconds=60) <= left < timedelta(seconds=60 + PATIENCE_SECONDS)
+    record = alpha.job(job_id)
+    assert (record.agent, record.lease_expires_at) == ("agent-1", job.lease_expires_at)
+
+
+def test_a_lease_of_no_length_is_five_minutes_and_a_plain_hand_over_has_none(alpha: Remote) -> None:
+    leased, plain = alpha.submit().jobid, alpha.submit().jobid
+    before = datetime.now(UTC)
+
+    (with_agent,) = alpha.accept(leased, agent="agent-1").accepted
+    (without,) = alpha.accept(plain).accepted
+
+    assert with_agent.lease_expires_at.ToDatetime(UTC) - before >= timedelta(seconds=300)
+    assert not without.HasField("lease_expires_at")
+
+
+def test_an_agent_that_accepts_again_finds_its_jobs_accepted(alpha: Remote) -> None:
+    held, fresh = alpha.submit().jobid, alpha.submit().jobid
+    (first,) = alpha.accept(held, agent="agent-1", lease_seconds=20).accepted
+
+    again = alpha.accept(held, fresh, agent="agent-1", lease_seconds=600)
+
+    assert again.status == pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS
+    assert [(job.jobid, job.attempt) for job in again.accepted] == [(held, 1), (fresh, 1)]
+    assert again.accepted[0].lease_expires_at.seconds > first.lease_expires_at.seconds
+    assert [event.what for event in alpha.job(held, with_events=True).events] == ["submitted", "accepted"]
+
+
+@pytest.mark.parametrize(("first", "second"), [("agent-1", "agent-2"), ("agent-1", ""), ("", "agent-2"), ("", "")])
+def test_what_one_agent_holds_nobody_else_can_accept(alpha: Remote, first: str, second: str) -> None:
+    job_id = alpha.submit().jobid
+    alpha.accept(job_id, agent=first)
+
+    answer = alpha.accept(job_id, agent=second)
+
+    assert not answer.accepted
+    assert [job.reason for job in answer.refused] == [pb.RefusedJob.REASON_NOT_QUEUED]
+    assert alpha.job(job_id).agent == first
+
+
+# Looking up
+
+
+def test_a_job_is_shown_with_all_that_was_handed_in(alpha: Remote) -> None:
+    job_id = alpha.submit(**FULL).jobid
+
+    job = alpha.job(job_id)
+
+    shown = {name: getattr(job, name) for name in FULL}
+    shown |= {"environment": dict(job.environment), "labels": dict(job.labels)}
+    assert shown == FULL
+    assert (job.id, job.cluster, job.state, job.attempt) == (job_id, alpha.name, pb.JOB_STATE_QUEUED, 1)
+    assert job.submitted_by == "default"
+    assert abs(job.submitted_at.ToDatetime(UTC) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert not job.HasField("exit_code")
+    assert not job.events
+
+
+def test_a_job_is_shown_with_what_happened_to_it(alpha: Remote) -> None:
+    job_id = alpha.submit().jobid
+    alpha.accept(job_id, agent="agent-1")
+    cancel(alpha, job_id, reason="too <long>", by=alpha.token)
+
+    events = alpha.job(job_id, with_events=True).events
+
+    assert [(event.what, event.state, event.attempt, event.who, event.why) for event in events] == [
+        ("submitted", pb.JOB_STATE_QUEUED, 1, "token default", ""),
+        ("accepted", pb.JOB_STATE_ACCEPTED, 1, "secret default", "by agent-1"),
+        ("cancel_requested", pb.JOB_STATE_ACCEPTED, 1, "token default", "too <long>"),
+    ]
+
+
+def test_jobs_come_in_the_order_of_the_request_and_others_are_missing(alpha: Remote, beta: Remote) -> None:
+    first, second, theirs = alpha.submit().jobid, alpha.submit().jobid, beta.submit().jobid
+
+    answer = alpha.stub.GetJobs(
+        pb.GetJobsRequest(jobids=[second, theirs, first, 0, -1, second]), metadata=alpha.by_token
+    )
+
+    assert [job.id for job in answer.jobs] == [second, first]
+    assert list(answer.missing) == [theirs, 0, -1]
+    assert not answer.remaining
+
+
+def test_jobs_that_do_not_fit_one_message_remain(alpha: Remote) -> None:
+    heavy = spec(command="x" * 60_000, environment={"A": "y" * 60_000})
+    ids = ids_of(alpha.submit_many(*[heavy] * 30)) + ids_of(alpha.submit_many(*[heavy] * 30))
+
+    first = alpha.stub.GetJobs(pb.GetJobsRequest(jobids=ids), metadata=alpha.by_secret)
+    second = alpha.stub.GetJobs(pb.GetJobsRequest(jobids=first.remaining), metadata=alpha.by_secret)
+
+    assert first.remaining
+    assert [job.id for answer in (first, second) for job in answer.jobs] == ids
+    assert not second.remaining
+
+
+def test_the_pages_of_a_listing_hold_every_job_once_newest_first(alpha: Remote, beta: Remote) -> None:
+    ids = ids_of(alpha.submit_many(*[spec() for _ in range(25)]))
+    beta.submit()
+    alpha.accept(*ids[::3])
+    cancel(alpha, *ids[1::3])
+
+    walked = pages(alpha, page_size=4)
+
+    assert [len(page) for page in walked] == [4, 4, 4, 4, 4, 4, 1]
+    assert [job.id for page in walked for job in page] == ids[::-1]
+
+
+def test_a_listing_shows_what_is_asked_for(alpha: Remote) -> None:
+    labelled = {"labels": {"a": "1", "b": "2"}}
+    ids = ids_of(
+        alpha.submit_many(*[spec(name="n", **labelled), spec(name="m", labels={"a": "1"}), spec(name="n")] * 5)
+    )
+    alpha.accept(*ids[:6])
+    cancel(alpha, *ids[6:9])
+
+    def listed(**search: Any) -> list[int]:
+        return [job.id for page in pages(alpha, page_size=2, **search) for job in page]
+
+    newest_first = ids[::-1]
+    assert listed(states=[pb.JOB_STATE_ACCEPTED]) == newest_first[9:]
+    assert listed(states=[pb.JOB_STATE_CANCELLED, pb.JOB_STATE_ACCEPTED]) == newest_first[6:]
+    assert listed(states=[pb.JOB_STATE_LOST]) == []
+    assert listed(labels={"a": "1"}) == [job_id for job_id in newest_first if (job_id - ids[0]) % 3 != 2]
+    assert listed(labels={"a": "1", "b": "2"}, states=[pb.JOB_STATE_QUEUED]) == [ids[12], ids[9]]
+    assert listed(name="m") == ids[1::3][::-1]
+
+
+def test_a_page_ends_where_a_message_would_be_full(alpha: Remote) -> None:
+    heavy = spec(command="x" * 60_000)
+    ids = [job_id for _ in range(3) for job_id in ids_of(alpha.submit_many(*[heavy] * 40))]
+
+    walked = pages(alpha, page_size=1_000)
+
+    assert len(walked) > 1
+    assert [job.id for page in walked for job in page] == ids[::-1]
+
+
+def test_a_listing_leaves_out_what_may_be_long(alpha: Remote) -> None:
+    alpha.submit(**FULL)
+
+    [[job]] = pages(alpha)
+
+    assert job.command == FULL["command"]
+    assert not job.environment
+
+
+def pages(cluster: Remote, **search: Any) -> list[list[pb.Job]]:
+    """Every page, by the cluster's secret unless `by` is another credential."""
+    by, found, token = search.pop("by", cluster.secret), [], ""
+    while True:
+        request = pb.ListJobsRequest(page_token=token, **search)
+        page = cluster.stub.ListJobs(request, metadata=bearer(by), timeout=PATIENCE_SECONDS)
+        found.append(list(page.jobs))
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+def test_a_token_reaches_the_jobs_that_were_submitted_with_it_and_the_secret_reaches_all(
+    alpha: Remote, server: RainbowServer
+) -> None:
+    other = f"another-token-of-{alpha.name}"
+    add_token(server.database_url, alpha.name, label="other", value=other)
+    mine, others = alpha.submit().jobid, alpha.submit(token=other).jobid
+
+    def shown(by: str) -> tuple[list[int], list[int]]:
+        answer = alpha.stub.GetJobs(pb.GetJobsRequest(jobids=[mine, others]), metadata=bearer(by))
+        return [job.id for job in answer.jobs], [job.id for page in pages(alpha, by=by) for job in page]
+
+    assert shown(alpha.token) == ([mine], [mine])
+    assert shown(other) == ([others], [others])
+    assert shown(alpha.secret) == ([mine, others], [others, mine])
+    assert cancel(alpha, mine, others, by=other) == [
+        (mine, pb.CancelResult.OUTCOME_NOT_FOUND),
+        (others, pb.CancelResult.OUTCOME_CANCELLED),
+    ]
+
+
+def test_a_key_of_another_token_is_refused_without_showing_its_job(alpha: Remote, server: RainbowServer) -> None:
+    other = f"another-token-of-{alpha.name}"
+    add_token(server.database_url, alpha.name, label="other", value=other)
+    alpha.submit(**FULL)
+
+    refusal = refusal_of(alpha.stub.SubmitJob, alpha.submission(**FULL, token=other))
+
+    assert refusal.code == grpc.StatusCode.ALREADY_EXISTS
+
+
+# Cancelling
+
+
+def test_every_job_of_a_call_to_cancel_has_its_outcome(alpha: Remote, beta: Remote) -> None:
+    waiting, handed_over, held, over = ids_of(alpha.submit_many(*[spec()] * 4))
+    theirs = beta.submit().jobid
+    alpha.accept(handed_over)
+    alpha.accept(held, agent="agent-1")
+    cancel(alpha, over)
+
+    outcomes = cancel(alpha, held, waiting, over, handed_over, theirs, waiting, 0, reason="enough")
+
+    outcome = pb.CancelResult
+    assert outcomes == [
+        (held, outcome.OUTCOME_REQUESTED),
+        (waiting, outcome.OUTCOME_CANCELLED),
+        (over, outcome.OUTCOME_ALREADY_FINAL),
+        (handed_over, outcome.OUTCOME_OUT_OF_REACH),
+        (theirs, outcome.OUTCOME_NOT_FOUND),
+        (0, outcome.OUTCOME_NOT_FOUND),
+    ]
+    assert alpha.job(held).state == pb.JOB_STATE_ACCEPTED
+    assert alpha.job(held).HasField("cancel_requested_at")
+    assert (alpha.job(waiting).state, alpha.job(waiting).reason) == (pb.JOB_STATE_CANCELLED, "enough")
+    assert beta.job(theirs).state == pb.JOB_STATE_QUEUED
+    assert not alpha.request().jobs
+
+
+def test_asking_twice_for_a_job_to_stop_is_asking_once(alpha: Remote) -> None:
+    job_id = alpha.submit().jobid
+    alpha.accept(job_id, agent="agent-1")
+
+    first, second = cancel(alpha, job_id, reason="first"), cancel(alpha, job_id, reason="second")
+
+    assert first == second == [(job_id, pb.CancelResult.OUTCOME_REQUESTED)]
+    events = alpha.job(job_id, with_events=True).events
+    assert [event.why for event in events if event.what == "cancel_requested"] == ["first"]
+
+
+# Summaries
+
+
+def test_a_summary_counts_the_rows(alpha: Remote, beta: Remote, server: RainbowServer) -> None:
+    ids = ids_of(alpha.submit_many(*[spec(priority=number % 3) for number in range(30)]))
+    beta.submit()
+    alpha.accept(*ids[:7])
+    alpha.accept(*ids[7:9], agent="agent-1")
+    cancel(alpha, *ids[5:20])
+
+    answer = alpha.stub.SummarizeJobs(pb.SummarizeJobsRequest(cluster=alpha.name), metadata=alpha.by_token)
+
+    rows = execute(
+        server.database_url,
+        "SELECT state, submitted_at FROM jobs_job WHERE cluster_id = (SELECT id FROM clusters_cluster WHERE name = %s)",
+        [alpha.name],
+    )
+    counted = {pb.JobState.Name(item.state).removeprefix("JOB_STATE_").lower(): item.count for item in answer.counts}
+    assert counted == Counter(state for state, _ in rows) == {"accepted": 9, "cancelled": 11, "queued": 10}
+    assert answer.oldest_submitted_at == alpha.job(ids[20]).submitted_at
+    assert answer.cluster == alpha.name
+
+
+def test_a_summary_of_nothing_is_empty(alpha: Remote) -> None:
+    answer = alpha.stub.SummarizeJobs(pb.SummarizeJobsRequest(), metadata=alpha.by_secret)
+
+    assert not answer.counts
+    assert not answer.HasField("oldest_submitted_at")
+    assert not answer.HasField("agent_last_asked_at")
+
+
+# Credentials
+
+
+def test_a_rotated_secret_works_and_the_old_one_works_beside_it_for_a_while(
+    alpha: Remote, server: RainbowServer
+) -> None:
+    before = datetime.now(UTC)
+
+    new = rotate(alpha, grace_seconds=60)
+
+    assert new.credential not in ("", alpha.secret)
+    assert (new.kind, new.label) == (pb.CREDENTIAL_KIND_SECRET, "default")
+    assert new.previous_expires_at.ToDatetime(UTC) - before >= timedelta(seconds=60)
+    assert may_pull(alpha, new.credential)
+    assert may_pull(alpha, alpha.secret)
+    execute(
+        server.database_url,
+        "UPDATE clusters_credential SET previous_expires_at = %s WHERE kind = 'secret' AND cluster_id = "
+        "(SELECT id FROM clusters_cluster WHERE name = %s)",
+        [before, alpha.name],
+    )
+    assert may_pull(alpha, new.credential)
+    assert not may_pull(alpha, alpha.secret)
+
+
+def test_grace_is_five_minutes_where_nothing_was_said_and_none_where_none_was_wished(alpha: Remote) -> None:
+    before = datetime.now(UTC)
+
+    with_grace = rotate(alpha)
+    without = rotate(alpha, with_grace.credential, grace_seconds=0)
+
+    assert with_grace.previous_expires_at.ToDatetime(UTC) - before >= timedelta(seconds=300)
+    assert may_pull(alpha, without.credential)
+    assert not may_pull(alpha, with_grace.credential)
+    assert not may_pull(alpha, alpha.secret)
+
+
+def test_rotating_again_with_the_old_secret_makes_up_for_an_answer_that_was_lost(alpha: Remote) -> None:
+    lost = rotate(alpha)
+
+    found = rotate(alpha)
+
+    assert may_pull(alpha, found.credential)
+    assert may_pull(alpha, alpha.secret)
+    assert not may_pull(alpha, lost.credential)
+
+
+def test_a_secret_replaces_the_token_and_the_jobs_stay_with_it(alpha: Remote) -> None:
+    job_id = alpha.submit().jobid
+
+    new = rotate(alpha, kind=pb.CREDENTIAL_KIND_TOKEN, grace_seconds=0)
+
+    assert refusal_of(alpha.stub.SubmitJob, alpha.submission()) == DENIED
+    second = alpha.submit(token=new.credential).jobid
+    assert [job.id for page in pages(alpha, by=new.credential) for job in page] == [second, job_id]
+
+
+def test_a_token_cannot_rotate_and_nobody_rotates_for_another_cluster(alpha: Remote, beta: Remote) -> None:
+    request = pb.RotateCredentialRequest(cluster=alpha.name, kind=pb.CREDENTIAL_KIND_TOKEN)
+
+    refusals = [
+        refusal_of(alpha.stub.RotateCredential, request, metadata=bearer(value))
+        for value in (alpha.token, beta.secret, "wrong")
+    ]
+
+    assert refusals == [DENIED] * 3
+    assert alpha.submit().jobid
+
+
+def test_a_label_that_no_credential_has_is_not_found(alpha: Remote) -> None:
+    request = pb.RotateCredentialRequest(kind=pb.CREDENTIAL_KIND_SECRET, label="unheard-of")
+
+    refusal = refusal_of(alpha.stub.RotateCredential, request, metadata=alpha.by_secret)
+
+    assert (refusal.code, refusal.field) == (grpc.StatusCode.NOT_FOUND, "label")
+
+
+def test_the_frozen_calls_take_the_credential_from_the_metadata(alpha: Remote, server: RainbowServer) -> None:
+    stub, secret = alpha.stub, server.registration_secret
+
+    new = stub.Register(registration(server, secret=""), metadata=bearer(secret))
+    job_id = stub.SubmitJob(alpha.submission(token=""), metadata=alpha.by_token).jobid
+    found = stub.RequestJobs(pb.RequestJobsRequest(cluster=alpha.name), metadata=alpha.by_secret)
+    accepted = stub.AcceptJobs(
+        pb.AcceptJobsRequest(cluster=alpha.name, jobids=[job_id]),
+        metadata=(("authorization", f"bEARER {alpha.secret}"),),
+    )
+
+    assert new.token
+    assert list(found.jobids) == [job_id]
+    assert [job.jobid for job in accepted.accepted] == [job_id]
+
+
+@pytest.mark.parametrize(
+    ("call", "request_"),
+    [
+        ("SubmitJobs", pb.SubmitJobsRequest(jobs=[pb.JobSpec(nodes=1, command="x")])),
+        ("GetJobs", pb.GetJobsRequest(jobids=[1])),
+        ("ListJobs", pb.ListJobsRequest()),
+        ("CancelJobs", pb.CancelJobsRequest(jobids=[1])),
+        ("SummarizeJobs", pb.SummarizeJobsRequest()),
+        ("RotateCredential", pb.RotateCredentialRequest(kind=pb.CREDENTIAL_KIND_SECRET)),
+    ],
+)
+def test_a_new_call_wants_a_good_credential_in_the_metadata(
+    alpha: Remote, beta: Remote, server: RainbowServer, call: str, request_: Any
+) -> None:
+    before = count(server.database_url, "jobs_job")
+    elsewhere = type(request_)()
+    elsewhere.CopyFrom(request_)
+    elsewhere.cluster = beta.name
+
+    method = getattr(alpha.stub, call)
+
+    assert refusal_of(method, request_).text.endswith(" is required")
+    assert refusal_of(method, request_, metadata=(("authorization", alpha.secret),)).text.endswith(" is required")
+    assert refusal_of(method, request_, metadata=bearer("wrong")) == DENIED
+    assert refusal_of(method, elsewhere, metadata=alpha.by_token) == DENIED
+    assert refusal_of(method, elsewhere, metadata=alpha.by_secret) == DENIED
+    assert count(server.database_url, "jobs_job") == before

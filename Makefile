@@ -59,7 +59,7 @@ types: .venv/development ## Check the types
 
 .PHONY: migrations-fresh
 migrations-fresh: .venv/development ## Check that the migrations make what the models say
-	$(BIN)/python manage.py makemigrations --check --dry-run
+	DATABASE_URL=sqlite:///:memory: $(BIN)/python manage.py makemigrations --check --dry-run
 
 .PHONY: stubs
 stubs: .venv/development .venv-stubs/installed ## Write rainbow/protos from grpc_api/rainbow.proto

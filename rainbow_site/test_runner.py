@@ -1,5 +1,6 @@
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,6 @@ class PytestRunner:
 
     def __init__(self, *, verbosity: int = 1, failfast: bool = False, keepdb: bool = False, **_others: object) -> None:
         self.options = [
-            "--pyargs",
             *VERBOSITY[verbosity],
             *(["--exitfirst"] if failfast else []),
             *(["--reuse-db"] if keepdb else []),
@@ -23,4 +23,10 @@ class PytestRunner:
         parser.add_argument("--keepdb", action="store_true", help="keep the test database for the next run")
 
     def run_tests(self, test_labels: Sequence[str]) -> int:
-        return int(pytest.main([*self.options, *test_labels]))
+        return int(pytest.main([*self.options, *map(_as_path, test_labels)]))
+
+
+def _as_path(label: str) -> str:
+    # pytest's own --pyargs loses the fixtures when modules and paths are mixed.
+    path = f"{label.replace('.', '/')}.py"
+    return path if Path(path).exists() else label

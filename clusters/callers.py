@@ -38,6 +38,10 @@ class Caller:
     def paused(self) -> bool:
         return self.paused_at is not None
 
+    @property
+    def who(self) -> str:
+        return f"{self.kind} {self.label}"
+
     def use_is_worth_noting(self, now: datetime) -> bool:
         return self.last_used_at is None or now - self.last_used_at >= NOTE_USE_EVERY
 
@@ -51,3 +55,7 @@ class Operator:
 
     user_id: int
     name: str
+
+    @property
+    def who(self) -> str:
+        return self.name

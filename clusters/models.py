@@ -74,3 +74,17 @@ class Credential(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.label}"
+
+
+class FailedAttempts(models.Model):
+    """How often a source (an address, a cluster's name) offered credentials that were refused, in one window."""
+
+    source = models.CharField(max_length=100, unique=True)
+    began_at = models.DateTimeField(db_index=True)
+    failures = models.IntegerField()
+
+    class Meta:
+        verbose_name_plural = "failed attempts"
+
+    def __str__(self) -> str:
+        return f"{self.failures} from {self.source}"

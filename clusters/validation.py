@@ -8,6 +8,7 @@ _CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MAX_REASON = 1000
+MAX_LABEL = 63
 
 
 def check_cluster_name(name: str) -> None:
@@ -20,7 +21,7 @@ def check_cluster_name(name: str) -> None:
 
 def check_label(label: str) -> None:
     """A credential's label: 1 to 63 characters without control characters."""
-    check_line(label, field="label", longest=63, required=True)
+    check_line(label, field="label", longest=MAX_LABEL, required=True)
 
 
 def check_reason(reason: str, *, required: bool = False) -> None:

@@ -33,7 +33,7 @@ from jobs.services import (
     request_jobs,
     submit_jobs,
     summarize_jobs,
-    warn,
+    warn_caller,
 )
 from jobs.specs import JobSpec
 from rainbow.errors import InvalidArgument, RainbowError
@@ -55,7 +55,7 @@ def submit_job(request: pb.SubmitJobRequest, caller: Caller, now: datetime) -> p
         duplicate=result.duplicate,
         position=result.position,
         agent_last_asked_at=timestamp(caller.last_asked_at),
-        warning=warn(caller, now=now),
+        warning=warn_caller(caller, now=now),
     )
 
 
@@ -67,7 +67,7 @@ def submit_many(request: pb.SubmitJobsRequest, caller: Caller, now: datetime) ->
     return pb.SubmitJobsResponse(
         results=[_submit_result(next(results) if isinstance(spec, JobSpec) else spec) for spec in specs],
         agent_last_asked_at=timestamp(caller.last_asked_at),
-        warning=warn(caller, now=now),
+        warning=warn_caller(caller, now=now),
     )
 
 

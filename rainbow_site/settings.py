@@ -15,7 +15,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 # Secrets are read plainly: django-environ takes a value that begins with "$" for another variable's name.
-SECRET_KEY = os.environ.get("RAINBOW_SECRET_KEY") or get_random_secret_key()
+RAINBOW_SECRET_KEY = os.environ.get("RAINBOW_SECRET_KEY", "")
+SECRET_KEY = RAINBOW_SECRET_KEY or get_random_secret_key()
 DEVELOPMENT_SECRET = "chocolate-cookies"
 RAINBOW_REGISTRATION_SECRET = os.environ.get("RAINBOW_REGISTRATION_SECRET") or DEVELOPMENT_SECRET
 
@@ -25,6 +26,8 @@ ALLOWED_HOSTS = [
 ]
 
 RAINBOW_ADDRESS = env.str("RAINBOW_ADDRESS", default="[::]:50051")
+RAINBOW_WEB_ADDRESS = env.str("RAINBOW_WEB_ADDRESS", default="127.0.0.1:8000")
+RAINBOW_WEB_WORKERS = env.int("RAINBOW_WEB_WORKERS", default=2)
 RAINBOW_NAME = env.str("RAINBOW_NAME", default="rainbow")
 RAINBOW_LOG_LEVEL = env.str("RAINBOW_LOG_LEVEL", default="INFO").upper()
 RAINBOW_TLS_CERT = env.str("RAINBOW_TLS_CERT", default="")
@@ -44,12 +47,18 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "clusters",
     "jobs",
     "grpc_api",
+    "rainbow_site",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -81,7 +90,41 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
-STATIC_URL = "static/"
+STATIC_URL = "/static/"
+# Static files are served from where their packages keep them, so that nothing has to be collected first.
+WHITENOISE_USE_FINDERS = True
+LOGIN_URL = "admin:login"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "clusters.rest.authentication.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    # Every view says itself whom it admits (clusters/rest/frame.py).
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_PARSER_CLASSES": ["clusters.rest.parsers.BoundedJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "rainbow_site.problems.answer_failure",
+    "NUM_PROXIES": env.int("RAINBOW_PROXIES", default=0),
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "rainbow",
+    "DESCRIPTION": "Submit jobs to clusters from anywhere, and hand them over.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "AUTHENTICATION_WHITELIST": [],
+    "ENUM_NAME_OVERRIDES": {"JobState": "jobs.states.JobState", "OnLost": "jobs.states.OnLost"},
+}
 
 LOGGING = {
     "version": 1,
@@ -92,3 +135,8 @@ LOGGING = {
 }
 
 TEST_RUNNER = "rainbow_site.test_runner.PytestRunner"
+
+
+def environment_with(**settings: str) -> dict[str, str]:
+    """This process's environment with some settings, for a child."""
+    return {**os.environ, **settings}

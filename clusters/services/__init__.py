@@ -10,6 +10,7 @@ from clusters.services.credentials import (
 )
 from clusters.services.pause import pause_cluster, resume_cluster
 from clusters.services.register import Registration, register_cluster
+from clusters.services.throttle import note_failure, seconds_blocked
 
 __all__ = [
     "DEFAULT_LABEL",
@@ -18,10 +19,12 @@ __all__ = [
     "admit",
     "authenticate",
     "create_credential",
+    "note_failure",
     "note_visits",
     "pause_cluster",
     "register_cluster",
     "resume_cluster",
     "revoke_credential",
     "rotate_credential",
+    "seconds_blocked",
 ]

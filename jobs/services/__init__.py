@@ -3,7 +3,7 @@
 from jobs.services.accept import Acceptance, Accepted, RefusalReason, Refused, accept_jobs
 from jobs.services.cancel import Cancellation, CancelOutcome, cancel_jobs
 from jobs.services.lookup import Page, Search, get_jobs, list_jobs
-from jobs.services.outlook import warn
+from jobs.services.outlook import warn, warn_caller
 from jobs.services.prune import prune_jobs
 from jobs.services.request import QueuedJob, Wanted, request_jobs
 from jobs.services.requeue import Requeue, requeue_jobs
@@ -41,4 +41,5 @@ __all__ = [
     "submit_jobs",
     "summarize_jobs",
     "warn",
+    "warn_caller",
 ]

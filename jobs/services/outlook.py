@@ -1,4 +1,4 @@
-"""Telling a submitter why a job may wait long."""
+"""Telling why jobs may wait long."""
 
 from datetime import datetime, timedelta
 
@@ -8,16 +8,26 @@ from clusters.callers import Caller
 QUIET_AFTER = timedelta(minutes=5)
 
 
-def warn(caller: Caller, *, now: datetime) -> str:
-    """What is amiss with the caller's cluster, in words; empty when nothing is."""
-    if caller.paused:
-        return f"{caller.cluster} is paused: {caller.paused_reason}"
-    if caller.last_asked_at is None:
-        return f"{caller.cluster} has never asked for jobs"
-    silence = now - caller.last_asked_at
+def warn(*, cluster: str, last_asked_at: datetime | None, paused_reason: str, now: datetime) -> str:
+    """What is amiss with a cluster, in words; empty when nothing is."""
+    if paused_reason:
+        return f"{cluster} is paused: {paused_reason}"
+    if last_asked_at is None:
+        return f"{cluster} has never asked for jobs"
+    silence = now - last_asked_at
     if silence < QUIET_AFTER:
         return ""
-    return f"{caller.cluster} last asked for jobs {in_words(silence)} ago"
+    return f"{cluster} last asked for jobs {in_words(silence)} ago"
+
+
+def warn_caller(caller: Caller, *, now: datetime) -> str:
+    """The same of a caller's own cluster."""
+    return warn(
+        cluster=caller.cluster,
+        last_asked_at=caller.last_asked_at,
+        paused_reason=caller.paused_reason,
+        now=now,
+    )
 
 
 def in_words(span: timedelta) -> str:

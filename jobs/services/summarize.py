@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Sum
+from django.db.models import OuterRef, Subquery, Sum
 
+from clusters.models import Cluster
 from jobs.models import Job, JobCount
 from jobs.states import JobState
 
@@ -25,13 +26,16 @@ def summarize_jobs(*, cluster_ids: Sequence[int]) -> list[Summary]:
     sums = JobCount.objects.filter(cluster_id__in=cluster_ids).values("cluster_id", "state")
     for row in sums.annotate(total=Sum("jobs")).filter(total__gt=0).order_by("state"):
         counts[row["cluster_id"]][JobState(row["state"])] = row["total"]
+    oldest = _oldest(cluster_ids)
     return [
-        Summary(cluster_id=cluster_id, counts=found, oldest_submitted_at=_oldest(cluster_id))
+        Summary(cluster_id=cluster_id, counts=found, oldest_submitted_at=oldest.get(cluster_id))
         for cluster_id, found in counts.items()
     ]
 
 
-def _oldest(cluster_id: int) -> datetime | None:
-    waiting = Job.objects.filter(cluster_id=cluster_id, state=JobState.QUEUED)
-    in_order = waiting.order_by("cluster_id", "state", "id")
-    return in_order.values_list("submitted_at", flat=True).first()
+def _oldest(cluster_ids: Sequence[int]) -> dict[int, datetime]:
+    """One look at the head of an index for each cluster, in one query."""
+    waiting = Job.objects.filter(cluster_id=OuterRef("id"), state=JobState.QUEUED)
+    first = waiting.order_by("cluster_id", "state", "id").values("submitted_at")[:1]
+    clusters = Cluster.objects.filter(id__in=cluster_ids).annotate(oldest=Subquery(first))
+    return {id: at for id, at in clusters.values_list("id", "oldest") if at}

@@ -1,0 +1,85 @@
+"""Who calls: the holder of a token or a secret, or a signed-in operator."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import Throttled
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from clusters.callers import Caller, Claim
+from clusters.services import admit, note_failure, seconds_blocked
+from rainbow.errors import Unauthenticated
+
+_SCHEME = b"bearer"
+
+
+class Holder:
+    """Stands for the user where REST framework wants one: somebody with a cluster's credential."""
+
+    is_authenticated = True
+    is_anonymous = False
+    is_active = True
+    is_staff = False
+    pk = None
+
+    def __init__(self, caller: Caller) -> None:
+        self.username = f"{caller.cluster} {caller.kind} {caller.label}"
+
+
+class BearerAuthentication(BaseAuthentication):
+    """`Authorization: Bearer` with a token or a secret (RFC 6750, section 2.1)."""
+
+    def authenticate(self, request: Request) -> tuple[Holder, Caller] | None:
+        value = bearer_in(request)
+        if value is None:
+            return None
+        with refusals_counted(request):
+            caller = admit(Claim(value=value), now=timezone.now())
+        return Holder(caller), caller
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+def bearer_in(request: Request) -> str | None:
+    """The value after `Authorization: Bearer`; None when the header is missing or of another scheme."""
+    scheme, _, value = get_authorization_header(request).partition(b" ")
+    return value.strip().decode("latin-1") if scheme.lower() == _SCHEME else None
+
+
+@contextmanager
+def refusals_counted(request: Request, *, guessable: bool = False) -> Iterator[None]:
+    """Counts a refused credential against its address and its cluster; past the limit the answer is 429.
+
+    Tokens and secrets cannot be guessed, so a good one passes always: nobody is locked out by what others try.
+    What people choose (`guessable`) is not even looked at while its source is blocked.
+    """
+    sources, now = _sources(request), timezone.now()
+    if guessable and (seconds := seconds_blocked(sources, now=now)):
+        raise Throttled(wait=seconds)
+    try:
+        yield
+    except Unauthenticated:
+        if seconds := seconds_blocked(sources, now=now):
+            raise Throttled(wait=seconds) from None
+        note_failure(sources, now=now)
+        raise
+
+
+def _sources(request: Request) -> list[str]:
+    address = BaseThrottle().get_ident(request)
+    cluster = (request.parser_context or {}).get("kwargs", {}).get("cluster", "")
+    return [f"address {address}"[:100], *([f"cluster {cluster}"[:100]] if cluster else [])]
+
+
+class RegistrationAuthentication(BaseAuthentication):
+    """Only says what the header means: the verb itself compares the registration secret."""
+
+    def authenticate(self, request: Request) -> None:
+        return None
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"

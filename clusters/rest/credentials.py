@@ -1,0 +1,104 @@
+"""A cluster's tokens and secrets."""
+
+from datetime import timedelta
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from clusters.callers import Caller
+from clusters.models import Credential, CredentialKind
+from clusters.rest.frame import NO_STORE, SECRET, admitted, cluster_named, read
+from clusters.rest.schema import answers
+from clusters.rest.serializers import (
+    CredentialSerializer,
+    CredentialValueSerializer,
+    NewCredentialSerializer,
+    RotateSerializer,
+)
+from clusters.services import NewCredential, create_credential, revoke_credential, rotate_credential
+from rainbow.errors import NotFound
+
+_STAFF = "clusters.change_credential"
+_NEW = {"kind": "token", "label": "physics", "expires_at": "2027-06-30T00:00:00Z"}
+
+
+class Credentials(APIView):
+    @extend_schema(
+        operation_id="list_credentials",
+        tags=["credentials"],
+        responses=answers({200: CredentialSerializer(many=True)}),
+    )
+    def get(self, request: Request, cluster: str) -> Response:
+        """The cluster's credentials, without their values. Needs its secret, or an operator."""
+        admitted(request, SECRET, staff=_STAFF, cluster=cluster)
+        credentials = cluster_named(cluster).credentials.order_by("kind", "label", "id")
+        return Response(CredentialSerializer(credentials, many=True).data)
+
+    @extend_schema(
+        operation_id="create_credential",
+        tags=["credentials"],
+        request=NewCredentialSerializer,
+        responses=answers({201: CredentialValueSerializer}, 409, body=True),
+        examples=[OpenApiExample("a token for a group", value=_NEW, request_only=True)],
+    )
+    def post(self, request: Request, cluster: str) -> Response:
+        """Adds a token or a secret; its value is shown this once. Needs the cluster's secret, or an operator."""
+        admitted(request, SECRET, staff=_STAFF, cluster=cluster)
+        data = read(NewCredentialSerializer, request.data)
+        kind = CredentialKind(data.pop("kind"))
+        new = create_credential(cluster=cluster_named(cluster), kind=kind, now=timezone.now(), **data)
+        return _shown_once(new, status.HTTP_201_CREATED)
+
+
+class Rotate(APIView):
+    @extend_schema(
+        operation_id="rotate_credential",
+        tags=["credentials"],
+        request=RotateSerializer,
+        responses=answers({200: CredentialValueSerializer}, body=True),
+        examples=[OpenApiExample("an hour to change over", value={"grace_seconds": 3600}, request_only=True)],
+    )
+    def post(self, request: Request, cluster: str, credential: int) -> Response:
+        """Gives a credential a new value, shown this once. Needs the cluster's secret, or an operator."""
+        by = admitted(request, SECRET, staff=_STAFF, cluster=cluster)
+        grace = read(RotateSerializer, request.data)["grace_seconds"]
+        old = _credential(cluster, credential)
+        new = rotate_credential(
+            cluster_id=old.cluster_id,
+            kind=CredentialKind(old.kind),
+            label=old.label,
+            grace=timedelta(seconds=grace),
+            presented_digest=by.digest if isinstance(by, Caller) else "",
+            now=timezone.now(),
+        )
+        return _shown_once(new, status.HTTP_200_OK)
+
+
+class Revoke(APIView):
+    @extend_schema(
+        operation_id="revoke_credential",
+        tags=["credentials"],
+        request=None,
+        responses=answers({200: CredentialSerializer}, 409),
+    )
+    def post(self, request: Request, cluster: str, credential: int) -> Response:
+        """Withdraws a credential for good, at once. Needs the cluster's secret, or an operator."""
+        admitted(request, SECRET, staff=_STAFF, cluster=cluster)
+        revoke_credential(credential=_credential(cluster, credential), now=timezone.now())
+        return Response(CredentialSerializer(_credential(cluster, credential)).data)
+
+
+def _credential(cluster: str, number: int) -> Credential:
+    try:
+        return Credential.objects.get(id=number, cluster__name=cluster)
+    except Credential.DoesNotExist:
+        raise NotFound("the cluster has no such credential") from None
+
+
+def _shown_once(new: NewCredential, code: int) -> Response:
+    shown = {**CredentialSerializer(new.credential).data, "value": new.value}
+    return Response(shown, status=code, headers=NO_STORE)

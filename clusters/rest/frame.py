@@ -1,0 +1,62 @@
+"""What every REST view begins with: who may call it, and how it reads its input."""
+
+from typing import Any
+
+from rest_framework.exceptions import NotAuthenticated, PermissionDenied
+from rest_framework.request import Request
+from rest_framework.serializers import BaseSerializer
+
+from clusters.callers import Caller, Operator
+from clusters.models import Cluster, CredentialKind
+from clusters.rest.authentication import refusals_counted
+from clusters.services.authenticate import REQUEST_DENIED
+from rainbow.errors import NotFound, Unauthenticated
+
+TOKEN = frozenset({CredentialKind.TOKEN})
+SECRET = frozenset({CredentialKind.SECRET})
+EITHER = TOKEN | SECRET
+
+# For answers that carry a credential: no cache on the way keeps them (RFC 9111, section 5.2.2.5).
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def admitted(
+    request: Request, kinds: frozenset[CredentialKind], *, staff: str, cluster: str | None = None
+) -> Caller | Operator:
+    """Whoever asks: the holder of a credential of these kinds, or staff with a permission.
+
+    A holder comes no further than the credential's own cluster. Raises Unauthenticated, NotAuthenticated,
+    PermissionDenied.
+    """
+    user = request.user
+    if isinstance(request.auth, Caller) or not user.is_authenticated:
+        return holder(request, kinds, cluster=cluster)
+    if not (user.is_staff and user.has_perm(staff)):
+        raise PermissionDenied("this account may not do this")
+    return Operator(user_id=user.pk, name=user.get_username())
+
+
+def holder(request: Request, kinds: frozenset[CredentialKind], *, cluster: str | None = None) -> Caller:
+    """The holder of a credential of these kinds, and nobody else. Raises as `admitted` does."""
+    if not isinstance(request.auth, Caller):
+        wanted = " or ".join(kind for kind in CredentialKind if kind in kinds)
+        raise NotAuthenticated(f"a cluster {wanted} is required")
+    with refusals_counted(request):
+        if request.auth.kind not in kinds or cluster not in (None, request.auth.cluster):
+            raise Unauthenticated(REQUEST_DENIED)
+    return request.auth
+
+
+def read(kind: type[BaseSerializer[Any]], data: Any) -> dict[str, Any]:
+    """The input as this serializer understands it. Raises ValidationError."""
+    serializer = kind(data=data)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def cluster_named(name: str) -> Cluster:
+    """Raises NotFound, which only operators see: a credential opens no cluster but its own."""
+    try:
+        return Cluster.objects.get(name=name)
+    except Cluster.DoesNotExist:
+        raise NotFound("there is no such cluster") from None

@@ -1,0 +1,52 @@
+"""Adding a cluster."""
+
+from django.conf import settings
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import status
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from clusters.rest.authentication import RegistrationAuthentication, bearer_in, refusals_counted
+from clusters.rest.frame import NO_STORE, read
+from clusters.rest.schema import answers
+from clusters.rest.serializers import RegisteredSerializer, RegisterSerializer
+from clusters.services import register_cluster
+from rainbow.errors import AlreadyExists
+
+
+class Register(APIView):
+    authentication_classes = [RegistrationAuthentication]
+    permission_classes = [AllowAny]
+
+    @extend_schema(
+        operation_id="register_cluster",
+        tags=["clusters"],
+        request=RegisterSerializer,
+        responses=answers({201: RegisteredSerializer}, 409, body=True),
+        examples=[
+            OpenApiExample("a cluster", value={"name": "keebler"}, request_only=True),
+            OpenApiExample(
+                "its credentials",
+                value={"name": "keebler", "token": "rbt_…", "secret": "rbs_…"},
+                response_only=True,
+                status_codes=["201"],
+            ),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        """Adds a cluster and answers with its first token and secret. Needs the registration secret."""
+        name = read(RegisterSerializer, request.data)["name"]
+        with refusals_counted(request, guessable=True):
+            registration = register_cluster(
+                name=name,
+                offered_secret=bearer_in(request) or "",
+                registration_secret=settings.RAINBOW_REGISTRATION_SECRET,
+                now=timezone.now(),
+            )
+        if registration is None:
+            raise AlreadyExists("a cluster of this name is registered", field="name")
+        content = {"name": name, "token": registration.token, "secret": registration.secret}
+        return Response(content, status=status.HTTP_201_CREATED, headers=NO_STORE)

@@ -1,0 +1,15 @@
+from django.urls import path
+
+from clusters.rest import converters  # noqa: F401  (registers the converter)
+from clusters.rest.credentials import Credentials, Revoke, Rotate
+from clusters.rest.pausing import Pause, Resume
+from clusters.rest.registration import Register
+
+urlpatterns = [
+    path("register", Register.as_view()),
+    path("clusters/<cluster:cluster>/pause", Pause.as_view()),
+    path("clusters/<cluster:cluster>/resume", Resume.as_view()),
+    path("clusters/<cluster:cluster>/credentials", Credentials.as_view()),
+    path("clusters/<cluster:cluster>/credentials/<int:credential>/rotate", Rotate.as_view()),
+    path("clusters/<cluster:cluster>/credentials/<int:credential>/revoke", Revoke.as_view()),
+]

@@ -1,0 +1,29 @@
+"""Slowing down whoever tries credentials that are not good. Kept in the database, for all processes together."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db.models import F
+
+from clusters.models import FailedAttempts
+
+WINDOW = timedelta(minutes=1)
+# How many failures a source may have in a window before its further ones are refused unread.
+LIMIT = 30
+_KEEP = timedelta(hours=1)
+
+
+def seconds_blocked(sources: Sequence[str], *, now: datetime) -> int:
+    """How long the most blocked of these sources has to wait; 0 when none is."""
+    full = FailedAttempts.objects.filter(source__in=sources, failures__gte=LIMIT, began_at__gt=now - WINDOW)
+    began = full.order_by("-began_at").values_list("began_at", flat=True).first()
+    return max(1, int((began + WINDOW - now).total_seconds())) if began else 0
+
+
+def note_failure(sources: Sequence[str], *, now: datetime) -> None:
+    """Counts a refused credential against an address, a cluster's name."""
+    for source in sources:
+        current = FailedAttempts.objects.filter(source=source, began_at__gt=now - WINDOW)
+        if not current.update(failures=F("failures") + 1):
+            FailedAttempts.objects.update_or_create(source=source, defaults={"began_at": now, "failures": 1})
+            FailedAttempts.objects.filter(began_at__lt=now - _KEEP).delete()

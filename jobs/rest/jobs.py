@@ -1,0 +1,146 @@
+"""Looking at jobs and acting on them."""
+
+from urllib.parse import urlencode
+
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import conditional_page
+from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from clusters.callers import Caller, Operator
+from clusters.rest.frame import EITHER, SECRET, admitted, read
+from clusters.rest.schema import answers
+from clusters.rest.serializers import OptionalReasonSerializer, ReasonSerializer
+from jobs.models import MAX_ID, Job
+from jobs.rest.filters import JobFilter, search_from
+from jobs.rest.serializers import (
+    CancelManySerializer,
+    EventSerializer,
+    JobBriefSerializer,
+    JobPageSerializer,
+    JobSerializer,
+    OutcomeSerializer,
+    OutcomesSerializer,
+)
+from jobs.rest.submission import Submission
+from jobs.services import CancelOutcome, Page, cancel_jobs, get_jobs, list_jobs, requeue_jobs
+from rainbow.errors import FailedPrecondition, NotFound
+
+_VIEW = "jobs.view_job"
+_CHANGE = "jobs.change_job"
+_NO_SUCH_JOB = "there is no such job"
+_REASON = OpenApiExample("a reason", value={"reason": "wrong input file"}, request_only=True)
+
+
+class Jobs(Submission, GenericAPIView[Job]):
+    """Lists on GET, hands in on POST."""
+
+    queryset = Job.objects.none()
+    filter_backends = [DjangoFilterBackend]
+    filterset_class = JobFilter
+    pagination_class = None
+
+    @extend_schema(operation_id="list_jobs", tags=["jobs"], filters=True, responses=answers({200: JobPageSerializer}))
+    def get(self, request: Request) -> Response:
+        """A page of jobs: with a token those submitted with it, with a secret its cluster's, for operators all."""
+        by = admitted(request, EITHER, staff=_VIEW)
+        page = list_jobs(by=by, search=search_from(request.query_params))
+        return Response({"next": _next(request, page), "results": JobBriefSerializer(page.jobs, many=True).data})
+
+
+class JobDetail(APIView):
+    @extend_schema(operation_id="get_job", tags=["jobs"], responses=answers({200: JobSerializer}))
+    @method_decorator(conditional_page)
+    def get(self, request: Request, job: int) -> Response:
+        """One job with its environment and the end of its output. Answers 304 to a matching If-None-Match."""
+        return Response(JobSerializer(_job(admitted(request, EITHER, staff=_VIEW), job)).data)
+
+
+class Events(APIView):
+    @extend_schema(operation_id="list_events", tags=["jobs"], responses=answers({200: EventSerializer(many=True)}))
+    def get(self, request: Request, job: int) -> Response:
+        """What happened to a job, oldest first. Replaying it gives the job's state."""
+        found = _job(admitted(request, EITHER, staff=_VIEW), job, with_events=True)
+        return Response(EventSerializer(found.events.all(), many=True).data)
+
+
+class Cancel(APIView):
+    @extend_schema(
+        operation_id="cancel_job",
+        tags=["jobs"],
+        request=OptionalReasonSerializer,
+        responses=answers({200: OutcomeSerializer}, 409, body=True),
+        examples=[_REASON],
+    )
+    def post(self, request: Request, job: int) -> Response:
+        """Stops a job: at once where nobody runs it, otherwise as soon as its cluster's agent confirms."""
+        by = admitted(request, EITHER, staff=_CHANGE)
+        reason = read(OptionalReasonSerializer, request.data)["reason"]
+        result = cancel_jobs(by=by, job_ids=[_possible(job)], reason=reason, now=timezone.now())[0]
+        if result.outcome == CancelOutcome.NOT_FOUND:
+            raise NotFound(_NO_SUCH_JOB)
+        if result.outcome in (CancelOutcome.ALREADY_FINAL, CancelOutcome.OUT_OF_REACH):
+            raise FailedPrecondition(result.outcome.value)
+        return Response(OutcomeSerializer(result).data)
+
+
+class CancelMany(APIView):
+    @extend_schema(
+        operation_id="cancel_jobs",
+        tags=["jobs"],
+        request=CancelManySerializer,
+        responses=answers({200: OutcomesSerializer}, body=True),
+        examples=[OpenApiExample("two jobs", value={"ids": [12, 13], "reason": "wrong input"}, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        """Stops up to 10,000 jobs, with an outcome for each distinct id."""
+        by = admitted(request, EITHER, staff=_CHANGE)
+        data = read(CancelManySerializer, request.data)
+        results = cancel_jobs(by=by, job_ids=data["ids"], reason=data["reason"], now=timezone.now())
+        return Response(OutcomesSerializer({"results": results}).data)
+
+
+class Requeue(APIView):
+    @extend_schema(
+        operation_id="requeue_job",
+        tags=["jobs"],
+        request=ReasonSerializer,
+        responses=answers({200: JobSerializer}, 409, body=True),
+        examples=[OpenApiExample("a reason", value={"reason": "the cluster is gone"}, request_only=True)],
+    )
+    def post(self, request: Request, job: int) -> Response:
+        """Puts an accepted or lost job back as its next attempt. It may so run twice: that is for you to decide."""
+        by = admitted(request, SECRET, staff=_CHANGE)
+        _job(by, job)
+        reason = read(ReasonSerializer, request.data)["reason"]
+        result = requeue_jobs(by=by, job_ids=[job], reason=reason, now=timezone.now())[0]
+        if result.refusal:
+            raise FailedPrecondition(result.refusal)
+        return Response(JobSerializer(_job(by, job)).data)
+
+
+def _job(by: Caller | Operator, job_id: int, *, with_events: bool = False) -> Job:
+    """Somebody else's job and one that does not exist are the same answer."""
+    found = get_jobs(by=by, job_ids=[_possible(job_id)], with_events=with_events).get(job_id)
+    if found is None:
+        raise NotFound(_NO_SUCH_JOB)
+    return found
+
+
+def _possible(job_id: int) -> int:
+    if not 1 <= job_id <= MAX_ID:
+        raise NotFound(_NO_SUCH_JOB)
+    return job_id
+
+
+def _next(request: Request, page: Page) -> str | None:
+    if not page.more:
+        return None
+    query = request.query_params.copy()
+    query["cursor"] = str(page.jobs[-1].id)
+    return f"{request.build_absolute_uri(request.path)}?{urlencode(list(query.lists()), doseq=True)}"

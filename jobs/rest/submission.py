@@ -1,0 +1,118 @@
+"""Handing in jobs."""
+
+from dataclasses import replace
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from clusters.callers import Caller
+from clusters.rest.frame import TOKEN, holder, read
+from clusters.rest.schema import answers
+from jobs.rest.serializers import (
+    JobSpecSerializer,
+    SubmitManySerializer,
+    SubmittedManySerializer,
+    SubmittedSerializer,
+)
+from jobs.services import Order, Receipt, submit_jobs, warn_caller
+from jobs.specs import JobSpec
+from rainbow.errors import InvalidArgument, RainbowError
+
+KEY_HEADER = "Idempotency-Key"
+REPLAYED = {"Idempotency-Replayed": "true"}
+
+_KEY = OpenApiParameter(
+    KEY_HEADER,
+    str,
+    OpenApiParameter.HEADER,
+    description="Repeating a call with the same key and body makes no second job; "
+    "the answer then has `Idempotency-Replayed: true`. With another body it is refused with 409.",
+)
+_SPEC = {"command": "./simulate --steps 1000", "nodes": 2, "time_limit_seconds": 3600, "labels": {"team": "physics"}}
+
+
+class Submission(APIView):
+    @extend_schema(
+        operation_id="submit_job",
+        tags=["jobs"],
+        parameters=[_KEY],
+        request=JobSpecSerializer,
+        responses=answers({201: SubmittedSerializer}, 409, 507, body=True),
+        examples=[OpenApiExample("a job", value=_SPEC, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        """Queues one job for the token's cluster. Once it is answered, the job is on disk."""
+        by, now = holder(request, TOKEN), timezone.now()
+        spec = JobSpec(**read(JobSpecSerializer, request.data), idempotency_key=_key(request))
+        receipt = submit_jobs(orders=[_order(by, spec)], now=now)[0]
+        if isinstance(receipt, RainbowError):
+            raise receipt
+        submitted = {
+            "id": receipt.job_id,
+            "cluster": by.cluster,
+            "position": receipt.position,
+            "last_asked_at": by.last_asked_at,
+            "warning": warn_caller(by, now=now),
+        }
+        headers = {"Location": f"{request.path}/{receipt.job_id}", **(REPLAYED if receipt.duplicate else {})}
+        return Response(SubmittedSerializer(submitted).data, status=status.HTTP_201_CREATED, headers=headers)
+
+
+class Batch(APIView):
+    @extend_schema(
+        operation_id="submit_jobs",
+        tags=["jobs"],
+        parameters=[_KEY],
+        request=SubmitManySerializer,
+        responses=answers({200: SubmittedManySerializer}, 507, body=True),
+        examples=[OpenApiExample("two jobs", value={"jobs": [_SPEC, {"command": "hostname"}]}, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        """Queues up to 10,000 jobs in one transaction, with a result for each, in their order.
+
+        A job that is refused does not keep the others out. Under an Idempotency-Key each job without a key of
+        its own gets one that is made of the header's and its place.
+        """
+        by, now = holder(request, TOKEN), timezone.now()
+        specs = _keyed(read(SubmitManySerializer, request.data)["jobs"], _key(request))
+        results = submit_jobs(orders=[_order(by, spec) for spec in specs], now=now)
+        answer = {
+            "results": [_item(result) for result in results],
+            "last_asked_at": by.last_asked_at,
+            "warning": warn_caller(by, now=now),
+        }
+        replayed = all(isinstance(result, Receipt) and result.duplicate for result in results)
+        return Response(SubmittedManySerializer(answer).data, headers=REPLAYED if replayed else None)
+
+
+def _key(request: Request) -> str:
+    key = request.headers.get(KEY_HEADER, "")
+    if not key.isascii():
+        raise InvalidArgument("must be ASCII", field=KEY_HEADER)
+    return key
+
+
+def _order(caller: Caller, spec: JobSpec) -> Order:
+    return Order(by=caller, cluster_id=caller.cluster_id, spec=spec)
+
+
+def _keyed(jobs: list[dict[str, Any]], key: str) -> list[JobSpec]:
+    specs = [JobSpec(**job) for job in jobs]
+    if not key:
+        return specs
+    return [
+        spec if spec.idempotency_key else replace(spec, idempotency_key=f"{key}/{place}")
+        for place, spec in enumerate(specs)
+    ]
+
+
+def _item(result: Receipt | RainbowError) -> dict[str, Any]:
+    if isinstance(result, RainbowError):
+        error = {"code": result.code, "field": result.field, "detail": result.message}
+        return {"id": None, "duplicate": False, "position": 0, "error": error}
+    return {"id": result.job_id, "duplicate": result.duplicate, "position": result.position, "error": None}

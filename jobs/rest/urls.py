@@ -1,0 +1,20 @@
+from django.urls import path
+
+from clusters.rest import converters  # noqa: F401  (registers the converter)
+from jobs.rest.fleet import Accept, ClusterDetail, Clusters, Queue
+from jobs.rest.jobs import Cancel, CancelMany, Events, JobDetail, Jobs, Requeue
+from jobs.rest.submission import Batch
+
+urlpatterns = [
+    path("clusters", Clusters.as_view()),
+    path("clusters/<cluster:cluster>", ClusterDetail.as_view()),
+    path("clusters/<cluster:cluster>/queue", Queue.as_view()),
+    path("clusters/<cluster:cluster>/accept", Accept.as_view()),
+    path("jobs", Jobs.as_view()),
+    path("jobs/batch", Batch.as_view()),
+    path("jobs/cancel", CancelMany.as_view()),
+    path("jobs/<int:job>", JobDetail.as_view()),
+    path("jobs/<int:job>/events", Events.as_view()),
+    path("jobs/<int:job>/cancel", Cancel.as_view()),
+    path("jobs/<int:job>/requeue", Requeue.as_view()),
+]

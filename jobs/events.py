@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clusters.callers import Caller, Operator
-from jobs.sql import add_counts, insert_events, timestamp
-from jobs.states import JobState, What
+from jobs.sql import add_activity, add_counts, insert_events, timestamp
+from jobs.states import Activity, JobState, What
 
 # Whoever does something to a job; None is the server itself.
 Actor = Caller | Operator | None
@@ -15,7 +15,10 @@ Actor = Caller | Operator | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One thing that happens to one job. `before` is None for a new job."""
+    """One thing that happens to one job. `before` is None for a new job.
+
+    `from_cluster_id` and `from_priority` are what the job had before a step that changes them.
+    """
 
     job_id: int
     cluster_id: int
@@ -24,20 +27,48 @@ class Step:
     what: What
     before: JobState | None
     after: JobState
+    from_cluster_id: int | None = None
+    from_priority: int | None = None
+
+    @property
+    def activity(self) -> Activity | None:
+        """What the step counts as; None when it is not counted."""
+        return Activity(self.after.value) if self.what == What.ENDED else _ACTIVITIES.get(self.what)
+
+    @property
+    def counted_before(self) -> tuple[int, str, int] | None:
+        if self.before is None:
+            return None
+        cluster_id = self.cluster_id if self.from_cluster_id is None else self.from_cluster_id
+        priority = self.priority if self.from_priority is None else self.from_priority
+        return cluster_id, self.before.value, priority
+
+    @property
+    def counted_after(self) -> tuple[int, str, int]:
+        return self.cluster_id, self.after.value, self.priority
+
+
+_ACTIVITIES = {
+    What.SUBMITTED: Activity.SUBMITTED,
+    What.ACCEPTED: Activity.ACCEPTED,
+    What.STARTED: Activity.STARTED,
+    What.CANCELLED: Activity.CANCELLED,
+    What.LOST: Activity.LOST,
+    What.REQUEUED: Activity.REQUEUED,
+}
 
 
 def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "") -> None:
-    """Adds an event for each step and moves the counts. Call it last in the transaction that takes the steps."""
+    """Adds an event for each step and keeps the counts. Call it last in the transaction that takes the steps."""
     at = timestamp(now)
     insert_events([_event(step, by, at, why) for step, by in steps])
     changes: Counter[tuple[int, str, int]] = Counter()
     for step, _ in steps:
-        if step.before == step.after:
-            continue
-        changes[step.cluster_id, step.after.value, step.priority] += 1
-        if step.before:
-            changes[step.cluster_id, step.before.value, step.priority] -= 1
+        changes[step.counted_after] += 1
+        if step.counted_before:
+            changes[step.counted_before] -= 1
     add_counts(changes)
+    add_activity(Counter((step.cluster_id, step.activity.value) for step, _ in steps if step.activity), now)
 
 
 def _event(step: Step, by: Actor, at: object, why: str) -> tuple[object, ...]:

@@ -1,12 +1,15 @@
 """The queue: jobs, what happened to them, and how many there are."""
 
+from collections.abc import Iterable
+
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 
 from clusters.callers import Caller
 from clusters.models import Cluster, Credential, CredentialKind
-from jobs.states import FINAL, JobState, OnLost, What
+from jobs.states import FINAL, Activity, JobState, OnLost, Span, What
 
 # Ids travel as int32.
 MAX_ID = 2**31 - 1
@@ -14,11 +17,15 @@ MAX_ID = 2**31 - 1
 
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, caller: Caller) -> "JobQuerySet":
-        """A token sees the jobs that were submitted with it, a secret all jobs of its cluster."""
-        mine = self.filter(cluster_id=caller.cluster_id)
+        """A token sees the jobs that were submitted with it, wherever they are now; a secret all of its cluster."""
         if caller.kind == CredentialKind.TOKEN:
-            return mine.filter(submitted_by_id=caller.credential_id)
-        return mine
+            return self.filter(submitted_by_id=caller.credential_id)
+        return self.filter(cluster_id=caller.cluster_id)
+
+    def under_keys(self, cluster_id: int, keys: Iterable[str]) -> "JobQuerySet":
+        """The jobs that were submitted to a cluster under these idempotency keys."""
+        submitted = self.alias(_submitted_to=Coalesce("submitted_to_id", "cluster_id"))
+        return submitted.filter(_submitted_to=cluster_id, idempotency_key__in=list(keys))
 
 
 class Job(models.Model):
@@ -26,6 +33,8 @@ class Job(models.Model):
 
     id = models.AutoField(primary_key=True)
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="jobs", db_index=False)
+    # Where it was handed in, if it has been moved since: its idempotency key goes on standing there.
+    submitted_to = models.ForeignKey(Cluster, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     submitted_by = models.ForeignKey(Credential, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     name = models.CharField(max_length=255, blank=True)
     command = models.TextField()
@@ -60,6 +69,11 @@ class Job(models.Model):
     objects = JobQuerySet.as_manager()
 
     class Meta:
+        default_permissions = ("view",)
+        permissions = [
+            ("act_on_job", "Can cancel, requeue, reprioritize and move jobs"),
+            ("see_content_of_job", "Can see what jobs run: command, environment, output"),
+        ]
         indexes = [
             # The waiting queue, in exactly the order of a request.
             models.Index(fields=["cluster", "-priority", "id"], name="job_queue", condition=Q(state=JobState.QUEUED)),
@@ -74,8 +88,9 @@ class Job(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(
+                Coalesce("submitted_to", "cluster"),
+                F("idempotency_key"),
                 name="one_job_per_key",
-                fields=["cluster", "idempotency_key"],
                 condition=Q(idempotency_key__isnull=False),
             ),
             models.CheckConstraint(name="job_id_fits_the_wire", condition=Q(id__range=(1, MAX_ID))),
@@ -181,4 +196,26 @@ class JobCount(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(name="one_count_per_slot", fields=["cluster", "state", "priority", "slot"])
+        ]
+
+
+class JobActivity(models.Model):
+    """How many jobs of a cluster took a step within a stretch of time: the sum over the slots.
+
+    Kept beside the counts, in stretches of every span, so that a chart over a week reads as few rows as one over
+    an hour. Slots are those of JobCount.
+    """
+
+    span_seconds = models.IntegerField(choices=Span)
+    began_at = models.DateTimeField()
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+", db_index=False)
+    what = models.CharField(max_length=9, choices=Activity)
+    slot = models.SmallIntegerField()
+    jobs = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="one_activity_per_slot", fields=["span_seconds", "began_at", "cluster", "what", "slot"]
+            )
         ]

@@ -5,19 +5,20 @@ docs/decisions/0003-plain-sql.md says why. Both databases run the same tests.
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection, models
 
-from jobs.models import Job, JobCount, JobEvent, JobLabel
-from jobs.states import JobState
+from jobs.models import Job, JobActivity, JobCount, JobEvent, JobLabel
+from jobs.states import JobState, Span
 
 Row = tuple[Any, ...]
 
 _JOB = Job._meta.db_table
 _LABEL = JobLabel._meta.db_table
 _COUNT = JobCount._meta.db_table
+_ACTIVITY = JobActivity._meta.db_table
 _QUEUED = f"state = '{JobState.QUEUED}'"
 
 # SQLite takes at most 32,766 values in a statement; 256 rows also keep it quick to compile.
@@ -33,6 +34,7 @@ JOB_COLUMNS = (
 EVENT_COLUMNS = ("job_id", "at", "what", "state", "attempt", "credential_id", "operator_id", "why")
 LABEL_COLUMNS = ("job_id", "key", "value")
 COUNT_COLUMNS = ("cluster_id", "state", "priority", "slot", "jobs")
+ACTIVITY_COLUMNS = ("span_seconds", "began_at", "cluster_id", "what", "slot", "jobs")
 REQUEST_COLUMNS = (
     "id", "name", "nodes", "tasks", "command", "priority", "time_limit_seconds",
     "environment", "working_directory", "labels", "attempt",
@@ -45,7 +47,8 @@ def insert_jobs(rows: Sequence[Row]) -> list[Row]:
     A row whose key is taken in its cluster is left out.
     """
     further = (
-        "ON CONFLICT (cluster_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING "
+        "ON CONFLICT ((COALESCE(submitted_to_id, cluster_id)), idempotency_key) WHERE idempotency_key IS NOT NULL "
+        "DO NOTHING "
         "RETURNING id, cluster_id, idempotency_key"
     )
     # Ids rise in the order of insertion; the order in which RETURNING lists them is not promised.
@@ -67,10 +70,34 @@ def add_counts(changes: Mapping[tuple[int, str, int], int]) -> None:
 
     The rows are locked in one order, and last in their transaction, so that no two writers wait in a circle.
     """
-    slot = threading.get_native_id() % _SLOTS if connection.vendor == "postgresql" else 0
-    rows = [(*key[:3], slot, change) for key, change in sorted(changes.items()) if change]
+    rows = [(*key, _slot(), change) for key, change in sorted(changes.items()) if change]
     further = f"ON CONFLICT (cluster_id, state, priority, slot) DO UPDATE SET jobs = {_COUNT}.jobs + excluded.jobs"
     _insert(JobCount, COUNT_COLUMNS, rows, further)
+
+
+def add_activity(changes: Mapping[tuple[int, str], int], now: datetime) -> None:
+    """Adds to the activity by (cluster_id, what) around this time. Locks in one order, as add_counts does."""
+    stretches = [(span.value, timestamp(beginning(span, now))) for span in Span]
+    add_activity_rows(
+        [(*stretch, *key, _slot(), number) for stretch in stretches for key, number in sorted(changes.items())]
+    )
+
+
+def add_activity_rows(rows: Sequence[Row]) -> None:
+    """Adds rows (ACTIVITY_COLUMNS) to what is there."""
+    key = ", ".join(ACTIVITY_COLUMNS[:-1])
+    further = f"ON CONFLICT ({key}) DO UPDATE SET jobs = {_ACTIVITY}.jobs + excluded.jobs"
+    _insert(JobActivity, ACTIVITY_COLUMNS, rows, further)
+
+
+def beginning(span: Span, now: datetime) -> datetime:
+    """When the stretch of this length began that `now` lies in; stretches are counted from 1970, in UTC."""
+    seconds = int(now.timestamp())
+    return datetime.fromtimestamp(seconds - seconds % span.value, UTC)
+
+
+def _slot() -> int:
+    return threading.get_native_id() % _SLOTS if connection.vendor == "postgresql" else 0
 
 
 def queued_counts(cluster_ids: Iterable[int]) -> list[Row]:

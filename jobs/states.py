@@ -45,3 +45,26 @@ class What(models.TextChoices):
     LOST = "lost", "lost"
     FOUND = "found", "found again"
     REQUEUED = "requeued", "requeued"
+    PRIORITY_CHANGED = "priority_changed", "priority changed"
+    MOVED = "moved", "moved to another cluster"
+
+
+class Activity(models.TextChoices):
+    """What is counted as time goes by."""
+
+    SUBMITTED = "submitted", "submitted"
+    ACCEPTED = "accepted", "accepted"
+    STARTED = "started", "started"
+    COMPLETED = "completed", "completed"
+    FAILED = "failed", "failed"
+    CANCELLED = "cancelled", "cancelled"
+    LOST = "lost", "lost"
+    REQUEUED = "requeued", "requeued"
+
+
+class Span(models.IntegerChoices):
+    """How long the stretches are that activity is counted in, in seconds."""
+
+    FIVE_MINUTES = 300, "5 minutes"
+    HOUR = 3_600, "hour"
+    SIX_HOURS = 21_600, "6 hours"

@@ -165,7 +165,7 @@ def _earlier(orders: Iterable[Order]) -> dict[Key, Job]:
     return {
         (cluster_id, job.idempotency_key or ""): job
         for cluster_id, wanted in keys.items()
-        for job in Job.objects.filter(cluster_id=cluster_id, idempotency_key__in=wanted).defer("output")
+        for job in Job.objects.under_keys(cluster_id, wanted).defer("output")
     }
 
 

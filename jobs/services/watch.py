@@ -14,5 +14,5 @@ def newly_queued(*, after: int | None) -> tuple[int, set[str]]:
         return JobEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0, set()
     new = JobEvent.objects.filter(id__gt=after).order_by("id")
     rows = list(new.values_list("id", "what", "job__cluster__name"))
-    grown = {name for _, what, name in rows if what in (What.SUBMITTED, What.REQUEUED)}
+    grown = {name for _, what, name in rows if what in (What.SUBMITTED, What.REQUEUED, What.MOVED)}
     return (rows[-1][0] if rows else after), grown

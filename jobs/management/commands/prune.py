@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from jobs.services import prune_jobs
+from jobs.services import prune_activity, prune_jobs
 
 LONGEST_DAYS = 36_500
 
@@ -26,6 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         number = prune_jobs(before=timezone.now() - timedelta(days=options["older_than"]))
+        prune_activity(now=timezone.now())
         self.stdout.write(f"Pruned {number:,} {'job' if number == 1 else 'jobs'}.")
 
 

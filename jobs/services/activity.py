@@ -1,0 +1,76 @@
+"""What went on, as time goes by."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Sum
+
+from jobs.models import JobActivity
+from jobs.sql import add_activity_rows, beginning, timestamp
+from jobs.states import Activity, Span
+
+# How long what is counted in stretches of a span is kept.
+KEPT = {
+    Span.FIVE_MINUTES: timedelta(days=2),
+    Span.HOUR: timedelta(days=15),
+    Span.SIX_HOURS: timedelta(days=400),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """Numbers of jobs in consecutive stretches of time, oldest first; the last one is not over yet."""
+
+    span: Span
+    beginnings: list[datetime]
+    numbers: dict[Activity, list[int]]
+
+    def total(self, *what: Activity) -> list[int]:
+        """What several activities come to in each stretch."""
+        return [sum(numbers) for numbers in zip(*(self.numbers[name] for name in what), strict=True)]
+
+
+def activity_over(*, span: Span, stretches: int, now: datetime, cluster_id: int | None = None) -> Timeline:
+    """The activity of one cluster, or of all, in the last stretches of a span."""
+    last = beginning(span, now)
+    beginnings = [last - timedelta(seconds=span.value * back) for back in reversed(range(stretches))]
+    found = JobActivity.objects.filter(span_seconds=span, began_at__gte=beginnings[0])
+    if cluster_id is not None:
+        found = found.filter(cluster_id=cluster_id)
+    numbers = {what: [0] * stretches for what in Activity}
+    places = {at: place for place, at in enumerate(beginnings)}
+    for at, what, jobs in found.values_list("began_at", "what").annotate(Sum("jobs")).order_by():
+        if at in places:
+            numbers[Activity(what)][places[at]] = jobs
+    return Timeline(span=span, beginnings=beginnings, numbers=numbers)
+
+
+def activity_by_cluster(*, span: Span, since: datetime, until: datetime) -> dict[int, dict[Activity, int]]:
+    """What each cluster's jobs did in the stretches that began in [since, until)."""
+    found = JobActivity.objects.filter(span_seconds=span, began_at__gte=since, began_at__lt=until)
+    totals: dict[int, dict[Activity, int]] = {}
+    for cluster_id, what, jobs in found.values_list("cluster_id", "what").annotate(Sum("jobs")).order_by():
+        totals.setdefault(cluster_id, {})[Activity(what)] = jobs
+    return totals
+
+
+def prune_activity(*, now: datetime) -> None:
+    """Deletes activity that nobody charts any more, and joins the slots of stretches that are over."""
+    for span, kept in KEPT.items():
+        JobActivity.objects.filter(span_seconds=span, began_at__lt=now - kept).delete()
+        over = JobActivity.objects.filter(span_seconds=span, began_at__lt=beginning(span, now)).exclude(slot=0)
+        for began_at in list(over.values_list("began_at", flat=True).distinct().order_by("began_at")):
+            _join_slots(span, began_at)
+
+
+@transaction.atomic
+def _join_slots(span: Span, began_at: datetime) -> None:
+    found = JobActivity.objects.filter(span_seconds=span, began_at=began_at).exclude(slot=0).order_by("id")
+    rows = list(found.select_for_update().values_list("id", "cluster_id", "what", "jobs"))
+    JobActivity.objects.filter(id__in=[row[0] for row in rows]).delete()
+    totals: Counter[tuple[int, str]] = Counter()
+    for _, cluster_id, what, jobs in rows:
+        totals[cluster_id, what] += jobs
+    add_activity_rows([(span.value, timestamp(began_at), *key, 0, jobs) for key, jobs in sorted(totals.items())])

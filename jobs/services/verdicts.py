@@ -1,0 +1,20 @@
+"""What a verb that is done to many jobs says of each."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of one job; `refusal` says why nothing did and is empty when it changed."""
+
+    job_id: int
+    refusal: str
+
+
+NO_SUCH_JOB = "there is no such job"
+
+
+def verdicts(job_ids: Iterable[int], refusals: dict[int, str]) -> list[Verdict]:
+    """One for each id; `refusals` has an entry, perhaps an empty one, for each job that was found."""
+    return [Verdict(job_id=id, refusal=refusals.get(id, NO_SUCH_JOB)) for id in job_ids]

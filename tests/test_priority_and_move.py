@@ -1,0 +1,134 @@
+"""Operators let jobs wait shorter or longer, or let another cluster run them."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from clusters.callers import Operator
+from jobs.models import Job, JobEvent
+from jobs.services import (
+    CancelOutcome,
+    Wanted,
+    accept_jobs,
+    cancel_jobs,
+    change_priority,
+    get_jobs,
+    move_jobs,
+    newly_queued,
+    request_jobs,
+)
+from rainbow.errors import InvalidArgument, NotFound
+from tests.queue import counted, operator_named, recounted, submitted
+
+
+@pytest.fixture
+def olga(db: None) -> Operator:
+    return operator_named("olga")
+
+
+def waiting(member: Any) -> list[int]:
+    return [job.id for job in request_jobs(caller=member.puller, wanted=Wanted())]
+
+
+def test_a_higher_priority_goes_first(alpha: Any, olga: Operator, now: datetime) -> None:
+    first, second = submitted(alpha, 2, now=now)
+
+    verdicts = change_priority(by=olga, job_ids=[second], priority=50, reason="demo at noon", now=now)
+
+    assert [verdict.refusal for verdict in verdicts] == [""]
+    assert waiting(alpha) == [second, first]
+    assert counted() == recounted()
+    event = JobEvent.objects.filter(job_id=second).latest("id")
+    assert (event.what, event.why, event.operator_id) == (
+        "priority_changed",
+        "from 0 to 50: demo at noon",
+        olga.user_id,
+    )
+
+
+def test_a_job_that_does_not_wait_keeps_its_priority(alpha: Any, olga: Operator, now: datetime) -> None:
+    ids = submitted(alpha, 2, now=now)
+    accept_jobs(caller=alpha.puller, job_ids=ids[:1], now=now)
+
+    verdicts = change_priority(by=olga, job_ids=[*ids, 10**6], priority=9, reason="urgent", now=now)
+
+    assert [verdict.refusal for verdict in verdicts] == [
+        "the job is accepted; only waiting jobs have a use for a priority",
+        "",
+        "there is no such job",
+    ]
+    assert counted() == recounted()
+
+
+@pytest.mark.parametrize("priority", [-101, 101])
+def test_a_priority_out_of_range_is_refused(alpha: Any, olga: Operator, now: datetime, priority: int) -> None:
+    ids = submitted(alpha, now=now)
+
+    with pytest.raises(InvalidArgument, match="priority"):
+        change_priority(by=olga, job_ids=ids, priority=priority, reason="why not", now=now)
+
+
+def test_a_moved_job_waits_at_the_other_cluster(alpha: Any, beta: Any, olga: Operator, now: datetime) -> None:
+    ids = submitted(alpha, 3, now=now, priority=7)
+
+    verdicts = move_jobs(by=olga, job_ids=ids[:2], cluster_id=beta.cluster.id, reason="alpha is full", now=now)
+
+    assert [verdict.refusal for verdict in verdicts] == ["", ""]
+    assert (waiting(alpha), waiting(beta)) == (ids[2:], ids[:2])
+    assert counted() == recounted()
+    event = JobEvent.objects.filter(job_id=ids[0]).latest("id")
+    assert (event.what, event.why) == ("moved", "from alpha to beta: alpha is full")
+
+
+def test_the_submitter_goes_on_seeing_a_moved_job(alpha: Any, beta: Any, olga: Operator, now: datetime) -> None:
+    ids = submitted(alpha, now=now)
+
+    move_jobs(by=olga, job_ids=ids, cluster_id=beta.cluster.id, reason="alpha is full", now=now)
+
+    assert list(get_jobs(by=alpha.submitter, job_ids=ids)) == ids
+    assert list(get_jobs(by=beta.puller, job_ids=ids)) == ids
+    assert not get_jobs(by=alpha.puller, job_ids=ids)
+    assert not get_jobs(by=beta.submitter, job_ids=ids)
+    assert cancel_jobs(by=alpha.submitter, job_ids=ids, now=now)[0].outcome == CancelOutcome.CANCELLED
+
+
+def test_repeating_a_submission_finds_the_moved_job(alpha: Any, beta: Any, olga: Operator, now: datetime) -> None:
+    ids = submitted(alpha, now=now, idempotency_key="tuesday")
+    move_jobs(by=olga, job_ids=ids, cluster_id=beta.cluster.id, reason="alpha is full", now=now)
+
+    assert submitted(alpha, now=now, idempotency_key="tuesday") == ids
+    assert Job.objects.count() == 1
+
+
+def test_the_same_key_may_stand_at_both_clusters(alpha: Any, beta: Any, olga: Operator, now: datetime) -> None:
+    there = submitted(beta, now=now, idempotency_key="tuesday")
+    ids = submitted(alpha, now=now, idempotency_key="tuesday")
+
+    move_jobs(by=olga, job_ids=ids, cluster_id=beta.cluster.id, reason="alpha is full", now=now)
+
+    assert submitted(beta, now=now, idempotency_key="tuesday") == there
+    assert sorted(waiting(beta)) == there + ids
+
+
+def test_only_waiting_jobs_move(alpha: Any, beta: Any, olga: Operator, now: datetime) -> None:
+    ids = submitted(alpha, 2, now=now)
+    accept_jobs(caller=alpha.puller, job_ids=ids[:1], now=now)
+
+    verdicts = move_jobs(by=olga, job_ids=ids, cluster_id=alpha.cluster.id, reason="hm", now=now)
+
+    assert [verdict.refusal for verdict in verdicts] == [
+        "the job is accepted; only waiting jobs can be moved",
+        "the job is there already",
+    ]
+    with pytest.raises(NotFound):
+        move_jobs(by=olga, job_ids=ids, cluster_id=0, reason="hm", now=now)
+
+
+def test_moving_wakes_whoever_waits_at_the_other_cluster(alpha: Any, beta: Any, olga: Operator, now: datetime) -> None:
+    ids = submitted(alpha, now=now)
+    last, _ = newly_queued(after=None)
+
+    move_jobs(by=olga, job_ids=ids, cluster_id=beta.cluster.id, reason="alpha is full", now=now)
+
+    assert newly_queued(after=last)[1] == {"beta"}

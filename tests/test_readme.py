@@ -1,0 +1,114 @@
+"""The README's "Five minutes by hand" work as they stand there: each command is run, and says what it says there."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.servers import ROOT, RainbowServer
+
+README = (ROOT / "README.md").read_text()
+BY_HAND = README.partition("\n## Five minutes by hand\n")[2].partition("\n## ")[0]
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+START, ACTIVATE = "make run", "source .venv/bin/activate"
+# What differs from one run to the next, and what stands for it on both sides.
+VARYING = {
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}": "TIME",
+    r"\S*/rainbow\.db": "DATABASE",
+    r"\S*/config\.toml": "FILE",
+    r"just now|\d+ seconds? ago": "AGO",
+    r"(localhost|127\.0\.0\.1|\[::\]):\d+": "ADDRESS",
+    r"[ \t]+": " ",
+}
+
+
+class Step(NamedTuple):
+    """A command that a reader types, and what the README says that it prints."""
+
+    command: str
+    output: str
+
+
+def steps() -> list[Step]:
+    found = []
+    for block in CONSOLE.findall(BY_HAND):
+        for part in f"\n{block}".split("\n$ ")[1:]:
+            command, _, output = part.partition("\n")
+            found.append(Step(command, output))
+    return found
+
+
+def settled(text: str) -> list[str]:
+    for pattern, word in VARYING.items():
+        text = re.sub(pattern, word, text)
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+@pytest.fixture
+def by_the_readme(start_server: Callable[..., RainbowServer], tmp_path: Path) -> RainbowServer:
+    """What `make run` starts, on a free port and a database of its own, without any setting of the secret."""
+    return start_server(
+        database_url=f"sqlite:///{tmp_path / 'rainbow.db'}", environment={"RAINBOW_REGISTRATION_SECRET": ""}
+    )
+
+
+@pytest.fixture
+def second_terminal(by_the_readme: RainbowServer, tmp_path: Path) -> dict[str, str]:
+    """The environment of a shell in which `rainbow` is this checkout's."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "rainbow"
+    program.write_text(f"#!{sys.executable}\nfrom rainbow.cli import main\nmain(prog_name='rainbow')\n")
+    program.chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAINBOW_")}
+    return {
+        **kept,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "RAINBOW_HOST": by_the_readme.address,
+        "RAINBOW_CONFIG": str(tmp_path / "config.toml"),
+    }
+
+
+def test_five_minutes_by_hand(by_the_readme: RainbowServer, second_terminal: dict[str, str]) -> None:
+    start, activate, *others = steps()
+    assert (start.command, activate.command) == (START, ACTIVATE)
+
+    assert settled(by_the_readme.log.read_text()) == settled(start.output)
+    for step in others:
+        assert settled(typed(step.command, second_terminal)) == settled(step.output), step.command
+
+    words = {step.command.split()[1] for step in others}
+    assert words >= {"register", "submit", "request", "jobs"}
+    assert any("--accept" in step.command for step in others)
+
+
+def typed(command: str, environment: dict[str, str]) -> str:
+    shell = subprocess.run(
+        ["bash", "-c", command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
+    assert shell.returncode == 0, shell.stdout
+    return shell.stdout
+
+
+def test_make_run_starts_what_the_tests_start() -> None:
+    recipe = subprocess.run(
+        ["make", "--dry-run", "--old-file=.venv/runtime", "run"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert recipe.stdout.split()[-2:] == ["manage.py", "grpcserver"]
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`make ([a-z-]+)`", README))))
+def test_every_target_that_the_readme_names_exists(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -1,28 +1,86 @@
 """Reading requests off the wire, so that a broken one is told what is wrong with it."""
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
+from google.protobuf import any_pb2, timestamp_pb2
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClassesForFiles
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from rainbow.errors import InvalidArgument
+from rainbow.protos import rainbow_pb2 as pb
 
 M = TypeVar("M", bound=Message)
 
 _LENGTH_DELIMITED = 2
+_LOWEST, _HIGHEST = -(2**31), 2**31 - 1
 
 
 def decode(kind: type[M], data: bytes) -> M:
-    """The message in these bytes. Raises InvalidArgument, with the field's name where text is not UTF-8."""
+    """The message in these bytes.
+
+    Raises InvalidArgument, with the field's name where text is not UTF-8 or a number does not fit 32 bits.
+    """
     try:
-        return kind.FromString(data)
+        message = kind.FromString(data)
     except DecodeError:
         field = _not_utf8(kind.DESCRIPTOR, data)
         if field:
             raise InvalidArgument("must be valid UTF-8", field=field) from None
         raise InvalidArgument(f"the request is not a {kind.DESCRIPTOR.name}") from None
+    # Nearly every client writes the very bytes that we would; those hold no number that was cut short.
+    if message.SerializeToString() != data:
+        _check_numbers(message, data)
+    return message
+
+
+def _check_numbers(message: Message, data: bytes) -> None:
+    """Protobuf cuts a number that is too long for its field down to the lower bits; nobody meant what is left."""
+    wide = _WIDE[message.DESCRIPTOR.full_name].FromString(data)
+    if wide.SerializeToString(deterministic=True) == message.SerializeToString(deterministic=True):
+        return
+    for field, value in wide.ListFields():
+        if _exceeds_32_bits(value):
+            raise InvalidArgument(f"must be {_LOWEST:,} to {_HIGHEST:,}", field=field.name)
+
+
+def _exceeds_32_bits(value: object) -> bool:
+    if isinstance(value, int):
+        return not _LOWEST <= value <= _HIGHEST
+    if isinstance(value, Message):
+        ours = value.DESCRIPTOR.file.package == pb.DESCRIPTOR.package
+        return ours and any(_exceeds_32_bits(part) for _, part in value.ListFields())
+    return not isinstance(value, str | bytes) and isinstance(value, Iterable) and any(map(_exceeds_32_bits, value))
+
+
+def _wide_messages() -> dict[str, type[Message]]:
+    """The proto's messages by name, with 64 bits for every number."""
+    file = FileDescriptorProto()
+    pb.DESCRIPTOR.CopyToProto(file)
+    for message in file.message_type:
+        _widen(message)
+    pool = DescriptorPool()
+    for known in (any_pb2, timestamp_pb2):
+        pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
+    pool.AddSerializedFile(file.SerializeToString())
+    return GetMessageClassesForFiles([file.name], pool)
+
+
+def _widen(message: DescriptorProto) -> None:
+    for nested in message.nested_type:
+        _widen(nested)
+    for field in message.field:
+        if field.type in (FieldDescriptorProto.TYPE_INT32, FieldDescriptorProto.TYPE_ENUM):
+            field.type = FieldDescriptorProto.TYPE_INT64
+            field.ClearField("type_name")
+
+
+_WIDE = _wide_messages()
 
 
 def _not_utf8(descriptor: Any, data: bytes) -> str:

@@ -73,6 +73,7 @@ def rotate_credential(
     """
     if not timedelta(0) <= grace <= MAX_GRACE:
         raise InvalidArgument("must be 0 to 604,800", field="grace_seconds")
+    check_label(label)
     credential = _live(cluster_id, kind, label, now)
     held = credential.previous_digest == presented_digest and presented_digest
     outgoing = credential.previous_digest if held else credential.digest

@@ -9,14 +9,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import grpc
 import pytest
+from rich.console import Console
 
 from rainbow.cli import COMMANDS
+from rainbow.commands import tables
 from rainbow.commands.output import on_one_line, printable
 from rainbow.commands.types import Span
 from rainbow.commands.words import ago, span, when
@@ -116,6 +119,17 @@ def test_a_terminal_gets_a_table_that_fits(rehearse: Any) -> None:
     assert row.startswith("1   running")
     assert row.rstrip().endswith("x…")
     assert len(row) <= 80
+
+
+def test_a_table_leaves_room_for_its_last_column() -> None:
+    cells = [["x" * 50, "y" * 50, "reason" * 50]]
+
+    text = Console(width=100, file=StringIO())
+    text.print(tables._drawn(["A", "B", "WHY"], cells, width=100))
+
+    row = text.file.getvalue().splitlines()[1]
+    assert len(row.rstrip()) <= 100
+    assert "reasonreason" in row
 
 
 @pytest.mark.parametrize("words", [["--help"], ["version"], ["--version"]], ids=" ".join)

@@ -10,7 +10,7 @@ from rainbow.commands.options import json_option, observer_options, server_optio
 from rainbow.commands.output import on_one_line, say, write_json
 from rainbow.commands.tables import aligned, show_table
 from rainbow.commands.types import MAX_INT32
-from rainbow.commands.words import span, when
+from rainbow.commands.words import local, span, when
 from rainbow.errors import NotFound
 from rainbow.records import Job, JobEvent, OnLost
 
@@ -45,7 +45,7 @@ def _tell(job: Job, *, now: datetime) -> None:
     say(aligned([(f"{name}:", on_one_line(value)) for name, value in facts if value]))
     if job.events:
         say("")
-        show_table(EVENT_COLUMNS, [_row(event, now=now) for event in job.events])
+        show_table(EVENT_COLUMNS, [_row(event) for event in job.events])
     if job.output:
         say(f"\nThe end of its output:\n{job.output}")
 
@@ -93,5 +93,5 @@ def _pairs(mapping: Mapping[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in sorted(mapping.items()))
 
 
-def _row(event: JobEvent, *, now: datetime) -> list[str]:
-    return [when(event.at, now=now), event.what, event.state.value, str(event.attempt), event.who, event.why]
+def _row(event: JobEvent) -> list[str]:
+    return [local(event.at), event.what, event.state.value, str(event.attempt), event.who, event.why]

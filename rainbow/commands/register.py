@@ -5,7 +5,7 @@ import click
 from rainbow.commands import session
 from rainbow.commands.options import json_option, registration_secret_options, server_options
 from rainbow.commands.output import complain, say, write_json
-from rainbow.commands.saving import is_saved, prepare_to_save
+from rainbow.commands.saving import prepare_to_save, try_to_save
 from rainbow.config import config_path
 from rainbow.records import Registration
 
@@ -33,7 +33,7 @@ def command(ctx: click.Context, save: bool, as_json: bool) -> None:
         prepare_to_save()
     with session.stranger(ctx) as client:
         new = client.register(known.cluster, registration_secret=known.registration_secret)
-    saved = save and is_saved(known, {"token": new.token, "secret": new.secret})
+    saved = save and try_to_save(known, {"token": new.token, "secret": new.secret})
     if as_json:
         write_json(_document(new, saved=saved))
     else:

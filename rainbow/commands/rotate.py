@@ -8,7 +8,7 @@ import click
 from rainbow.commands import session
 from rainbow.commands.options import json_option, secret_options, server_options
 from rainbow.commands.output import complain, plain, say, write_json
-from rainbow.commands.saving import is_saved, prepare_to_save
+from rainbow.commands.saving import prepare_to_save, try_to_save
 from rainbow.commands.types import Span
 from rainbow.commands.words import when
 from rainbow.config import config_path
@@ -38,7 +38,7 @@ def command(ctx: click.Context, kind: str, label: str, grace_seconds: int | None
         prepare_to_save()
     with session.puller(ctx) as client:
         new = client.rotate_credential(CredentialKind(kind), label=label, grace_seconds=grace_seconds)
-    saved = save and is_saved(session.settings(ctx), {new.kind.value: new.credential})
+    saved = save and try_to_save(session.settings(ctx), {new.kind.value: new.credential})
     if as_json:
         write_json(_document(new, saved=saved))
     else:

@@ -13,8 +13,11 @@ def prepare_to_save() -> None:
     read_file(config_path())
 
 
-def is_saved(known: Settings, credentials: Mapping[str, str]) -> bool:
-    """Save the cluster's credentials, and where its server is. A failure is told and must not lose them."""
+def try_to_save(known: Settings, credentials: Mapping[str, str]) -> bool:
+    """Save the cluster's credentials and where its server is, and say whether it worked.
+
+    A failure is told, and does not end the command: the caller then shows the credentials.
+    """
     server: dict[str, str | bool] = {"host": known.host}
     if known.tls:
         server["tls"] = True

@@ -14,6 +14,7 @@ from rainbow.commands.output import on_one_line
 STYLES = {"completed": "green", "running": "cyan", "failed": "red", "lost": "yellow", "cancelled": "dim"}
 GAP = 2
 WIDEST = 40  # of every column but the last
+NARROWEST = 10  # of the last
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -39,7 +40,7 @@ def _drawn(columns: Sequence[str], cells: Sequence[Sequence[str]], *, width: int
     left = width
     for number, column in enumerate(columns, start=1):
         widest = max(len(text) for text in (column, *(row[number - 1] for row in cells)))
-        room = max(left, WIDEST) if number == len(columns) else min(widest, WIDEST)
+        room = max(left, NARROWEST) if number == len(columns) else min(widest, WIDEST)
         table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=min(widest, room), max_width=room)
         left -= room + GAP
     for row in cells:

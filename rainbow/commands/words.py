@@ -21,7 +21,11 @@ def ago(moment: datetime, *, now: datetime) -> str:
 
 def when(moment: datetime, *, now: datetime) -> str:
     """A moment in local time, and how far away it is."""
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S} ({ago(moment, now=now)})"
+    return f"{local(moment)} ({ago(moment, now=now)})"
+
+
+def local(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def span(seconds: int) -> str:

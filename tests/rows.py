@@ -20,8 +20,10 @@ def execute(database_url: str, statement: str, values: Sequence[Any] = ()) -> li
         return file.execute(statement.replace("%s", "?"), [_as_sqlite_has_it(value) for value in values]).fetchall()
 
 
-def count(database_url: str, table: str) -> int:
-    return int(execute(database_url, f"SELECT COUNT(*) FROM {table}")[0][0])
+def count(database_url: str, *tables: str) -> tuple[int, ...]:
+    """How many rows each of these tables has."""
+    counts = ", ".join(f"(SELECT COUNT(*) FROM {table})" for table in tables)
+    return execute(database_url, f"SELECT {counts}")[0]
 
 
 def set_cluster(database_url: str, name: str, **columns: Any) -> None:

@@ -21,6 +21,7 @@ from grpc_api.management.commands import protocol
 from grpc_api.management.commands.grpcserver import Command as GrpcServer
 from grpc_api.protofile import Member, ProtoFile, UnknownLine, parse
 from grpc_api.reference import reference
+from jobs.states import JobState
 from rainbow import cli, config
 from rainbow.client import Client
 from rainbow.protos import rainbow_pb2 as pb
@@ -125,6 +126,21 @@ def test_every_example_of_the_command_line_can_be_typed(words: list[str]) -> Non
     assert command
 
     command.make_parser(click.Context(command)).parse_args(words[1:])
+
+
+def test_every_state_has_its_meaning() -> None:
+    page = (DOCS / "concepts.md").read_text()
+
+    assert re.findall(r"^\| `(\w+)` \| [a-z]", page, re.MULTILINE)[: len(JobState)] == list(JobState)
+
+
+def test_every_error_has_its_exit_code() -> None:
+    page = (DOCS / "concepts.md").read_text().partition("\n## Errors\n")[2]
+    documented = dict(re.findall(r"^\| `([A-Z_]+)` \| .* \| (\d) \|$", page, re.MULTILINE))
+
+    assert documented
+    for code, exit_code in documented.items():
+        assert cli.EXIT_CODES[code] == int(exit_code)
 
 
 def test_the_reference_of_the_protocol_is_fresh() -> None:

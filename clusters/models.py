@@ -17,11 +17,15 @@ class Cluster(models.Model):
     name = models.CharField(max_length=63, unique=True)
     registered_at = models.DateTimeField()
     last_asked_at = models.DateTimeField(null=True, blank=True)
+    # What it then said that it can take: clusters.callers.Bounds.
+    last_bounds = models.JSONField(default=dict, blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
     paused_reason = models.CharField(max_length=1000, default="", blank=True)
     paused_by = models.CharField(max_length=255, default="", blank=True)
 
     class Meta:
+        # Nobody adds or deletes clusters by hand; to change one is to do what the services do.
+        default_permissions = ("view", "change")
         constraints = [
             models.CheckConstraint(name="cluster_has_name", condition=~Q(name="")),
             models.CheckConstraint(
@@ -59,6 +63,7 @@ class Credential(models.Model):
     objects = CredentialQuerySet.as_manager()
 
     class Meta:
+        default_permissions = ("view", "change")
         constraints = [
             models.CheckConstraint(name="credential_kind_is_known", condition=Q(kind__in=CredentialKind)),
             models.CheckConstraint(

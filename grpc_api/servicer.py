@@ -13,7 +13,7 @@ from grpc_api import answers
 from grpc_api.arrivals import Arrivals
 from grpc_api.calls import Call
 from grpc_api.lanes import Lanes
-from grpc_api.translate import request_id
+from grpc_api.translate import bounds_from, request_id
 from grpc_api.visits import Visits
 from rainbow.protos import rainbow_pb2 as pb
 
@@ -153,7 +153,9 @@ class RainbowServicer:
 
         caller, reply = await lane(admit_and_answer)
         call.note(cluster=caller.cluster)
-        self._visits.note(caller, now, asked=answer is answers.look_at_queue)
+        self._visits.note(
+            caller, now, asked=bounds_from(request) if isinstance(request, pb.RequestJobsRequest) else None
+        )
         return reply
 
 

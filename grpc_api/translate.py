@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from clusters.callers import Bounds
 from clusters.models import CredentialKind
 from jobs.models import Job, JobEvent
 from jobs.services import CancelOutcome, QueuedJob, RefusalReason
@@ -53,6 +54,15 @@ def spec_from(message: pb.SubmitJobRequest | pb.JobSpec) -> JobSpec:
         labels=dict(message.labels),
         on_lost=_known(_ON_LOST_BACK, message.on_lost, "on_lost"),
         idempotency_key=message.idempotency_key,
+    )
+
+
+def bounds_from(message: pb.RequestJobsRequest) -> Bounds:
+    return Bounds(
+        max_nodes=message.max_nodes,
+        max_tasks=message.max_tasks,
+        max_time_limit_seconds=message.max_time_limit_seconds,
+        labels=dict(message.labels),
     )
 
 

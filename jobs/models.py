@@ -69,11 +69,9 @@ class Job(models.Model):
     objects = JobQuerySet.as_manager()
 
     class Meta:
-        default_permissions = ("view",)
-        permissions = [
-            ("act_on_job", "Can cancel, requeue, reprioritize and move jobs"),
-            ("see_content_of_job", "Can see what jobs run: command, environment, output"),
-        ]
+        # Nobody adds or deletes jobs by hand; to change them is to do what the services do.
+        default_permissions = ("view", "change")
+        permissions = [("see_content_of_job", "Can see what jobs run: command, environment, output")]
         indexes = [
             # The waiting queue, in exactly the order of a request.
             models.Index(fields=["cluster", "-priority", "id"], name="job_queue", condition=Q(state=JobState.QUEUED)),

@@ -147,6 +147,12 @@ def rank(cluster_id: int, priority: int, job_id: int) -> int:
     return int(_fetch(statement, [cluster_id, priority, priority, job_id])[0][0])
 
 
+def jobs_before(cluster_id: int, priority: int, job_id: int, *, at_most: int) -> int:
+    """How many older jobs of the same priority wait; counts no further than `at_most`."""
+    older = f"SELECT 1 FROM {_JOB} WHERE {_QUEUED} AND cluster_id = %s AND priority = %s AND id < %s LIMIT %s"
+    return int(_fetch(f"SELECT COUNT(*) FROM ({older}) AS older", [cluster_id, priority, job_id, at_most])[0][0])
+
+
 def take_jobs(
     cluster_id: int, job_ids: Sequence[int], *, agent: str, now: datetime, lease_expires_at: datetime | None
 ) -> list[Row]:

@@ -1,10 +1,10 @@
 """Telling who calls."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from clusters.callers import Caller, Claim
+from clusters.callers import Bounds, Caller, Claim
 from clusters.models import Cluster, Credential, CredentialKind
 from clusters.sql import Row, credentials_by_digest, credentials_by_previous_digest
 from rainbow.errors import Unauthenticated
@@ -36,10 +36,11 @@ def authenticate(claims: Sequence[Claim], *, now: datetime) -> list[Caller | Una
     return [_judge(claim, rows.get(digests.get(claim.value, ""))) for claim in claims]
 
 
-def note_visits(*, used: Iterable[int], asked: Iterable[int], now: datetime) -> None:
-    """Writes down that these credentials (ids) were used and that these clusters (ids) asked for jobs."""
+def note_visits(*, used: Iterable[int], asked: Mapping[int, Bounds], now: datetime) -> None:
+    """Writes down that these credentials (ids) were used, and which clusters (ids) asked for jobs, and for which."""
     Credential.objects.filter(id__in=list(used)).update(last_used_at=now)
-    Cluster.objects.filter(id__in=list(asked)).update(last_asked_at=now)
+    for cluster_id, bounds in asked.items():
+        Cluster.objects.filter(id=cluster_id).update(last_asked_at=now, last_bounds=bounds.said())
 
 
 def _look_up(digests: Sequence[str], now: datetime) -> dict[str, Row]:

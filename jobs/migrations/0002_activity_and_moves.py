@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterModelOptions(
             name='job',
-            options={'default_permissions': ('view',), 'permissions': [('act_on_job', 'Can cancel, requeue, reprioritize and move jobs'), ('see_content_of_job', 'Can see what jobs run: command, environment, output')]},
+            options={'default_permissions': ('view', 'change'), 'permissions': [('see_content_of_job', 'Can see what jobs run: command, environment, output')]},
         ),
         migrations.RemoveConstraint(
             model_name='job',

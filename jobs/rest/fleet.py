@@ -11,13 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from clusters.callers import Caller, Operator
+from clusters.callers import Bounds, Caller, Operator
 from clusters.models import Cluster
 from clusters.rest.frame import EITHER, SECRET, admitted, cluster_named, holder, read
 from clusters.rest.schema import answers
 from clusters.services import note_visits
 from jobs.rest.serializers import AcceptanceSerializer, AcceptSerializer, QueueSerializer, SummarySerializer
-from jobs.rest.waiting import QueueQuerySerializer, look
+from jobs.rest.waiting import QueueQuerySerializer, bounds_from, look
 from jobs.services import accept_jobs, summarize_jobs, warn
 
 _VIEW = "clusters.view_cluster"
@@ -55,7 +55,7 @@ class Queue(APIView):
         """
         caller = holder(request, SECRET, cluster=cluster)
         query = read(QueueQuerySerializer, request.query_params)
-        _note_asking(caller)
+        _note_asking(caller, bounds_from(query))
         jobs = look(caller, query)
         return Response(QueueSerializer({"jobs": jobs, "paused": caller.paused_reason}).data)
 
@@ -107,7 +107,7 @@ def _warning(cluster: Cluster, now: datetime) -> str:
 _OF_THE_CLUSTER = ("name", "registered_at", "last_asked_at", "paused_at", "paused_reason", "paused_by")
 
 
-def _note_asking(caller: Caller) -> None:
+def _note_asking(caller: Caller, bounds: Bounds) -> None:
     now = timezone.now()
     if caller.asking_is_worth_noting(now):
-        note_visits(used=[caller.credential_id], asked=[caller.cluster_id], now=now)
+        note_visits(used=[caller.credential_id], asked={caller.cluster_id: bounds}, now=now)

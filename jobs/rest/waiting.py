@@ -6,10 +6,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from clusters.callers import Caller
+from clusters.callers import Bounds, Caller
 from clusters.rest.fields import Text
 from jobs.services import QueuedJob, Wanted, newly_queued, request_jobs
-from jobs.specs import MAX_INT
+from jobs.specs import MAX_INT, check_labels
 from rainbow.errors import InvalidArgument
 
 # As much as a message of the gRPC door holds, near enough.
@@ -39,14 +39,27 @@ class QueueQuerySerializer(serializers.Serializer[object]):
     )
 
 
-def look(caller: Caller, query: dict[str, Any]) -> list[QueuedJob]:
-    """The jobs that a query asks for, waiting for the first of them as long as it says. Raises InvalidArgument."""
-    wanted = Wanted(
-        limit=query["max_jobs"],
+def bounds_from(query: dict[str, Any]) -> Bounds:
+    """What the cluster said that it can take. Raises InvalidArgument."""
+    labels = dict(_pair(text) for text in query["label"])
+    check_labels(labels)
+    return Bounds(
         max_nodes=query["max_nodes"],
         max_tasks=query["max_tasks"],
         max_time_limit_seconds=query["max_time_limit_seconds"],
-        labels=dict(_pair(text) for text in query["label"]),
+        labels=labels,
+    )
+
+
+def look(caller: Caller, query: dict[str, Any]) -> list[QueuedJob]:
+    """The jobs that a query asks for, waiting for the first of them as long as it says. Raises InvalidArgument."""
+    bounds = bounds_from(query)
+    wanted = Wanted(
+        limit=query["max_jobs"],
+        max_nodes=bounds.max_nodes,
+        max_tasks=bounds.max_tasks,
+        max_time_limit_seconds=bounds.max_time_limit_seconds,
+        labels=bounds.labels,
     )
     jobs = _that_fit(caller, wanted)
     if jobs or not query["wait_seconds"] or not _MAY_WAIT.acquire(blocking=False):

@@ -5,7 +5,7 @@ from jobs.services.activity import prune_activity
 from jobs.services.cancel import Cancellation, CancelOutcome, cancel_jobs
 from jobs.services.lookup import Page, Search, get_jobs, list_jobs
 from jobs.services.move import move_jobs
-from jobs.services.outlook import warn
+from jobs.services.outlook import warn, warn_caller
 from jobs.services.priority import change_priority
 from jobs.services.prune import prune_jobs
 from jobs.services.request import QueuedJob, Wanted, request_jobs
@@ -14,6 +14,7 @@ from jobs.services.restart import IdRange, Restart, restart_ids
 from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.services.summarize import Summary, summarize_jobs
 from jobs.services.verdicts import Verdict
+from jobs.services.waiting import explain_wait
 from jobs.services.watch import newly_queued
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "accept_jobs",
     "cancel_jobs",
     "change_priority",
+    "explain_wait",
     "get_jobs",
     "list_jobs",
     "move_jobs",
@@ -49,4 +51,5 @@ __all__ = [
     "submit_jobs",
     "summarize_jobs",
     "warn",
+    "warn_caller",
 ]

@@ -47,9 +47,13 @@ def activity_over(*, span: Span, stretches: int, now: datetime, cluster_id: int 
     return Timeline(span=span, beginnings=beginnings, numbers=numbers)
 
 
-def activity_by_cluster(*, span: Span, since: datetime, until: datetime) -> dict[int, dict[Activity, int]]:
-    """What each cluster's jobs did in the stretches that began in [since, until)."""
-    found = JobActivity.objects.filter(span_seconds=span, began_at__gte=since, began_at__lt=until)
+def activity_by_cluster(
+    *, span: Span, since: datetime, until: datetime | None = None
+) -> dict[int, dict[Activity, int]]:
+    """What each cluster's jobs did in the stretches that began at or after `since` and before `until`."""
+    found = JobActivity.objects.filter(span_seconds=span, began_at__gte=since)
+    if until:
+        found = found.filter(began_at__lt=until)
     totals: dict[int, dict[Activity, int]] = {}
     for cluster_id, what, jobs in found.values_list("cluster_id", "what").annotate(Sum("jobs")).order_by():
         totals.setdefault(cluster_id, {})[Activity(what)] = jobs

@@ -1,0 +1,75 @@
+"""Why a job waits, in words, from what the server knows."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from clusters.callers import Bounds
+from clusters.services import note_visits, pause_cluster
+from jobs.models import Job
+from jobs.services import accept_jobs, explain_wait
+from tests.queue import submitted
+
+
+def asked(member: Any, at: datetime, **bounds: Any) -> None:
+    note_visits(used=[], asked={member.cluster.id: Bounds(**bounds)}, now=at)
+
+
+def why(job_id: int, now: datetime) -> list[str]:
+    return explain_wait(job=Job.objects.select_related("cluster").get(id=job_id), now=now)
+
+
+def test_the_next_job_of_a_busy_cluster_waits_for_nothing(alpha: Any, now: datetime) -> None:
+    ids = submitted(alpha, 2, now=now)
+    asked(alpha, now)
+    accept_jobs(caller=alpha.puller, job_ids=ids[:1], now=now)
+
+    assert why(ids[1], now) == ["no job is before it", "alpha took 1 job in the last hour"]
+    assert why(ids[0], now) == []
+
+
+def test_a_pause_and_a_silent_agent_come_first(alpha: Any, now: datetime) -> None:
+    ids = submitted(alpha, 3, now=now)
+    submitted(alpha, now=now, priority=5)
+    asked(alpha, now)
+    pause_cluster(cluster_id=alpha.cluster.id, reason="a new file system", by="olga", now=now)
+
+    assert why(ids[2], now + timedelta(minutes=42)) == [
+        "alpha was paused 42 minutes ago by olga: a new file system",
+        "alpha's agent last asked for jobs 42 minutes ago",
+        "3 jobs are before it",
+        "alpha took 0 jobs in the last hour",
+    ]
+
+
+def test_an_agent_that_never_asked_is_said(alpha: Any, now: datetime) -> None:
+    ids = submitted(alpha, now=now)
+
+    assert why(ids[0], now)[0] == "alpha's agent has never asked for jobs"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "sentence"),
+    [
+        ({"max_nodes": 8}, "the agent's last request took at most 8 nodes, and this job wants 16"),
+        ({"max_tasks": 100}, "the agent's last request took at most 100 tasks, and this job wants 2,048"),
+        (
+            {"max_time_limit_seconds": 3600},
+            "the agent's last request took at most 3,600 seconds, and this job wants 7,200",
+        ),
+        ({"labels": {"queue": "gpu"}}, "the agent's last request took only jobs labeled queue=gpu"),
+    ],
+)
+def test_what_the_agent_cannot_take_is_said(alpha: Any, now: datetime, bounds: Any, sentence: str) -> None:
+    ids = submitted(alpha, now=now, nodes=16, tasks=2048, time_limit_seconds=7200, labels={"queue": "cpu"})
+    asked(alpha, now, **bounds)
+
+    assert why(ids[0], now)[0] == sentence
+
+
+def test_what_the_agent_can_take_is_no_reason(alpha: Any, now: datetime) -> None:
+    ids = submitted(alpha, now=now, nodes=4, labels={"queue": "cpu"})
+    asked(alpha, now, max_nodes=8, labels={"queue": "cpu"})
+
+    assert why(ids[0], now)[0] == "no job is before it"

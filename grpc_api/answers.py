@@ -4,26 +4,21 @@ from datetime import datetime, timedelta
 
 from clusters.callers import Caller
 from clusters.services import DEFAULT_LABEL, rotate_credential
-from clusters.validation import check_range
 from grpc_api.translate import (
     OUTCOMES,
     REASONS,
     count_to_message,
     entries_that_fit,
-    error_to_message,
     event_to_message,
     job_to_message,
     jobs_that_fit,
     kind_from,
     request_id,
-    spec_from,
     states_from,
     timestamp,
 )
 from jobs.models import Job
 from jobs.services import (
-    Order,
-    Receipt,
     Search,
     Wanted,
     accept_jobs,
@@ -31,44 +26,12 @@ from jobs.services import (
     get_jobs,
     list_jobs,
     request_jobs,
-    submit_jobs,
     summarize_jobs,
-    warn_caller,
 )
-from jobs.specs import JobSpec
-from rainbow.errors import InvalidArgument, RainbowError
+from rainbow.errors import InvalidArgument
 from rainbow.protos import rainbow_pb2 as pb
 
-MAX_BATCH = 10_000
 DEFAULT_GRACE_SECONDS = 300
-
-
-def submit_job(request: pb.SubmitJobRequest, caller: Caller, now: datetime) -> pb.SubmitJobResponse:
-    order = Order(by=caller, cluster_id=caller.cluster_id, spec=spec_from(request))
-    result = submit_jobs(orders=[order], now=now)[0]
-    if isinstance(result, RainbowError):
-        raise result
-    return pb.SubmitJobResponse(
-        request_id=request_id(),
-        jobid=result.job_id,
-        status=pb.SubmitJobResponse.SUBMIT_SUCCESS,
-        duplicate=result.duplicate,
-        position=result.position,
-        agent_last_asked_at=timestamp(caller.last_asked_at),
-        warning=warn_caller(caller, now=now),
-    )
-
-
-def submit_many(request: pb.SubmitJobsRequest, caller: Caller, now: datetime) -> pb.SubmitJobsResponse:
-    check_range(len(request.jobs), field="jobs", lowest=1, highest=MAX_BATCH)
-    specs = [_spec_or_refusal(job) for job in request.jobs]
-    orders = [Order(by=caller, cluster_id=caller.cluster_id, spec=spec) for spec in specs if isinstance(spec, JobSpec)]
-    results = iter(submit_jobs(orders=orders, now=now))
-    return pb.SubmitJobsResponse(
-        results=[_submit_result(next(results) if isinstance(spec, JobSpec) else spec) for spec in specs],
-        agent_last_asked_at=timestamp(caller.last_asked_at),
-        warning=warn_caller(caller, now=now),
-    )
 
 
 def look_at_queue(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -> pb.RequestJobsResponse:
@@ -175,19 +138,6 @@ def rotate(request: pb.RotateCredentialRequest, caller: Caller, now: datetime) -
         label=new.credential.label,
         previous_expires_at=timestamp(new.credential.previous_expires_at or now),
     )
-
-
-def _spec_or_refusal(job: pb.JobSpec) -> JobSpec | InvalidArgument:
-    try:
-        return spec_from(job)
-    except InvalidArgument as error:
-        return error
-
-
-def _submit_result(result: Receipt | RainbowError) -> pb.SubmitResult:
-    if isinstance(result, RainbowError):
-        return pb.SubmitResult(error=error_to_message(result))
-    return pb.SubmitResult(jobid=result.job_id, duplicate=result.duplicate, position=result.position)
 
 
 def _detail(job: Job, *, with_events: bool) -> pb.Job:

@@ -39,11 +39,15 @@ class CannotListen(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """`tls_cert` and `tls_key` are PEM files; both None serve without TLS."""
+    """`batch` is how many single submissions share a commit at most; 1 gives each its own.
+
+    `tls_cert` and `tls_key` are PEM files; both None serve without TLS.
+    """
 
     address: str
     name: str
     registration_secret: str
+    batch: int
     tls_cert: Path | None = None
     tls_key: Path | None = None
 
@@ -51,7 +55,12 @@ class ServerOptions:
 async def serve(options: ServerOptions) -> None:
     """Serves until SIGTERM or SIGINT, then finishes the calls in flight. Raises CannotListen."""
     lanes, arrivals = Lanes(), Arrivals()
-    servicer = RainbowServicer(lanes=lanes, arrivals=arrivals, registration_secret=options.registration_secret)
+    servicer = RainbowServicer(
+        lanes=lanes,
+        arrivals=arrivals,
+        registration_secret=options.registration_secret,
+        batch=options.batch,
+    )
     server = grpc.aio.server(options=_OPTIONS)
     server.add_generic_rpc_handlers((generic_handler(servicer),))
     checks = _add_standard_services(server)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from clusters.callers import Caller, Claim
@@ -13,6 +14,8 @@ from grpc_api import answers
 from grpc_api.arrivals import Arrivals
 from grpc_api.calls import Call
 from grpc_api.lanes import Lanes
+from grpc_api.submission import Answered, Asked, submit_many, submit_together
+from grpc_api.together import Together
 from grpc_api.translate import bounds_from, request_id
 from grpc_api.visits import Visits
 from rainbow.protos import rainbow_pb2 as pb
@@ -46,6 +49,7 @@ class RainbowServicer:
         lanes: Lanes,
         arrivals: Arrivals,
         registration_secret: str,
+        batch: int,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._lanes = lanes
@@ -53,6 +57,7 @@ class RainbowServicer:
         self._registration_secret = registration_secret
         self._clock = clock
         self._visits = Visits(lanes)
+        self._submit = Together(self._submit_batch, most=batch)
 
     async def Register(self, request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
         registration = await self._lanes.write(
@@ -75,15 +80,16 @@ class RainbowServicer:
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> pb.SubmitJobResponse:
         claim = Claim(value=request.token or call.bearer, cluster=request.cluster, kinds=TOKEN)
-        reply = await self._answer(self._lanes.write, claim, answers.submit_job, request, call)
-        call.note(job=reply.jobid, duplicate=reply.duplicate or None)
+        caller, reply = await self._submit((request, claim))
+        call.note(cluster=caller.cluster, job=reply.jobid, duplicate=reply.duplicate or None)
+        self._visits.note(caller, self._clock(), asked=None)
         if not reply.duplicate:
             self._arrivals.announce([request.cluster])
         return reply
 
     async def SubmitJobs(self, request: pb.SubmitJobsRequest, call: Call) -> pb.SubmitJobsResponse:
         claim = _claim(request.cluster, call, TOKEN)
-        reply = await self._answer(self._lanes.write, claim, answers.submit_many, request, call)
+        reply = await self._answer(self._lanes.write, claim, submit_many, request, call)
         refused = sum(result.HasField("error") for result in reply.results)
         call.note(jobs=len(reply.results) - refused, refused=refused)
         self._arrivals.announce([str(call.notes["cluster"])])
@@ -141,6 +147,9 @@ class RainbowServicer:
             count += 1
             yield _echo(request, count)
         call.note(messages=count)
+
+    async def _submit_batch(self, asked: list[Asked]) -> list[Answered | Exception]:
+        return await self._lanes.write(partial(submit_together, asked, self._clock()))
 
     async def _answer(
         self, lane: Lane[Reply], claim: Claim, answer: Answer[Request, Reply], request: Request, call: Call

@@ -30,6 +30,7 @@ RAINBOW_WEB_ADDRESS = env.str("RAINBOW_WEB_ADDRESS", default="127.0.0.1:8000")
 RAINBOW_WEB_WORKERS = env.int("RAINBOW_WEB_WORKERS", default=2)
 RAINBOW_NAME = env.str("RAINBOW_NAME", default="rainbow")
 RAINBOW_LOG_LEVEL = env.str("RAINBOW_LOG_LEVEL", default="INFO").upper()
+RAINBOW_BATCH = env.int("RAINBOW_BATCH", default=256)
 RAINBOW_TLS_CERT = env.str("RAINBOW_TLS_CERT", default="")
 RAINBOW_TLS_KEY = env.str("RAINBOW_TLS_KEY", default="")
 

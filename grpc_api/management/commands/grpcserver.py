@@ -57,6 +57,7 @@ class Command(BaseCommand):
             address=options["address"],
             name=options["name"],
             registration_secret=_registration_secret(options["secret"], options["secret_file"]),
+            batch=settings.RAINBOW_BATCH,
             tls_cert=_file(settings.RAINBOW_TLS_CERT),
             tls_key=_file(settings.RAINBOW_TLS_KEY),
         )

@@ -1,0 +1,51 @@
+"""Who used the processors, read from /proc (proc_pid_stat(5), proc_stat(5))."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineTime:
+    """Seconds since the machine's start, summed over its processors; `stolen` went to other virtual machines."""
+
+    busy: float
+    stolen: float
+    total: float
+
+
+def machine_time() -> MachineTime:
+    ticks = [int(value) for value in (_PROC / "stat").read_text().splitlines()[0].split()[1:9]]
+    _, _, _, idle, waiting_for_disk, _, _, stolen = ticks
+    busy = sum(ticks) - idle - waiting_for_disk - stolen
+    return MachineTime(busy=busy / _TICK, stolen=stolen / _TICK, total=sum(ticks) / _TICK)
+
+
+def time_of_tree(root: int) -> float:
+    """Seconds used by a process, its descendants, and those of them that have ended; 0 when it is gone."""
+    processes = dict(_processes())
+    return sum(_time_below(root, processes))
+
+
+def _time_below(root: int, processes: dict[int, tuple[int, float]]) -> Iterator[float]:
+    if root in processes:
+        yield processes[root][1]
+        for pid, (parent, _) in processes.items():
+            if parent == root:
+                yield from _time_below(pid, processes)
+
+
+def _processes() -> Iterator[tuple[int, tuple[int, float]]]:
+    """Every process with its parent and its time, which includes that of its ended children."""
+    for folder in _PROC.glob("[0-9]*"):
+        try:
+            text = (folder / "stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        # The name, in parentheses, may hold spaces and parentheses.
+        fields = text.rpartition(")")[2].split()
+        yield int(folder.name), (int(fields[1]), sum(map(int, fields[11:15])) / _TICK)

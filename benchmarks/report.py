@@ -1,0 +1,117 @@
+"""What an entry found, printed as a table and written as JSON."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benchmarks.measure import Row, Sample
+
+# From this share of a core on, the load generator may have been the limit.
+_BUSY_LOAD = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """`yardstick` names what `of …` compares with. Failures are what makes a run's figures worthless."""
+
+    title: str
+    yardstick: str
+    rows: list[Row]
+    notes: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+_Column = tuple[str, Callable[[Row], str]]
+
+
+def as_text(report: Report) -> str:
+    """A table in Markdown, and what there is to say of it."""
+    columns = _columns(report)
+    cells = [[title for title, _ in columns], *([write(row) for _, write in columns] for row in report.rows)]
+    lines = [report.title, "", *_table(cells), ""]
+    lines += [f"- {note}" for note in (*report.notes, *_disturbances(report.rows))]
+    lines += [f"- FAILED: {failure}" for failure in failures_of(report)]
+    return "\n".join(lines)
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    rows = [
+        {
+            "name": row.name,
+            "in_flight": row.in_flight,
+            "rate": row.middle(lambda sample: sample.rate),
+            "ratio": row.ratio,
+            "p50": row.middle(lambda sample: sample.p50),
+            "p99": row.middle(lambda sample: sample.p99),
+            "server_time_per_call": row.middle(_server_time_per_call),
+            "samples": [asdict(sample) for sample in row.samples],
+        }
+        for row in report.rows
+    ]
+    failures = failures_of(report)
+    return {
+        "title": report.title,
+        "yardstick": report.yardstick,
+        "rows": rows,
+        "notes": report.notes,
+        "failures": failures,
+    }
+
+
+def failures_of(report: Report) -> list[str]:
+    failed = [f"{row.failed} of {row.name}, {row.in_flight} in flight" for row in report.rows if row.failed]
+    return [*report.failures, *failed]
+
+
+def _columns(report: Report) -> list[_Column]:
+    columns: list[_Column] = [
+        ("call", lambda row: row.name),
+        ("in flight", lambda row: f"{row.in_flight}"),
+        ("calls/s", lambda row: f"{row.middle(lambda sample: sample.rate):,.0f}"),
+        ("from-to", _range),
+        (f"of {report.yardstick}", lambda row: f"{row.ratio:.2f}"),
+        ("p50 ms", lambda row: f"{row.middle(lambda sample: sample.p50) * 1000:.2f}"),
+        ("p99 ms", lambda row: f"{row.middle(lambda sample: sample.p99) * 1000:.2f}"),
+        ("server CPU s/1k", lambda row: f"{row.middle(_server_time_per_call) * 1000:.3f}"),
+    ]
+    if any(sample.database_time for row in report.rows for sample in row.samples):
+        columns.append(("database CPU s/1k", lambda row: f"{row.middle(_database_time_per_call) * 1000:.3f}"))
+    columns.append(("load", _load))
+    return columns
+
+
+def _range(row: Row) -> str:
+    rates = [sample.rate for sample in row.samples]
+    return f"{min(rates):,.0f}-{max(rates):,.0f}"
+
+
+def _load(row: Row) -> str:
+    share = row.middle(lambda sample: sample.load_time / sample.seconds)
+    return f"{share:.0%}" + (" (!)" if share >= _BUSY_LOAD else "")
+
+
+def _server_time_per_call(sample: Sample) -> float:
+    return sample.server_time / (sample.calls + sample.failed)
+
+
+def _database_time_per_call(sample: Sample) -> float:
+    return sample.database_time / (sample.calls + sample.failed)
+
+
+def _disturbances(rows: Sequence[Row]) -> Iterable[str]:
+    samples = [sample for row in rows for sample in row.samples]
+    available = sum(sample.seconds for sample in samples) * (os.cpu_count() or 1)
+    others = sum(sample.others_time for sample in samples) / available
+    stolen = sum(sample.stolen_time for sample in samples) / available
+    yield f"meanwhile the rest of the machine used {others:.0%} of the processors, other machines {stolen:.0%}"
+
+
+def _table(cells: Sequence[Sequence[str]]) -> list[str]:
+    """The first column is text, the others are figures."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    head, *body = [
+        "| " + " | ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) + " |" for row in cells
+    ]
+    rule = "| " + " | ".join(["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]) + " |"
+    return [head, rule, *body]

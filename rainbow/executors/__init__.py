@@ -1,0 +1,37 @@
+"""The adapters to schedulers, one for each."""
+
+from collections.abc import Callable, Mapping
+
+from rainbow.executors.executor import (
+    Capacity,
+    Ending,
+    Executor,
+    JobPhase,
+    Progress,
+    SchedulerSilent,
+    Site,
+    Ticket,
+    Work,
+    WorkRefused,
+)
+from rainbow.executors.local import LocalExecutor
+from rainbow.executors.slurm import SlurmExecutor
+
+EXECUTORS: Mapping[str, Callable[[Site], Executor]] = {
+    "slurm": SlurmExecutor,
+    "local": LocalExecutor,
+}
+
+__all__ = [
+    "EXECUTORS",
+    "Capacity",
+    "Ending",
+    "Executor",
+    "JobPhase",
+    "Progress",
+    "SchedulerSilent",
+    "Site",
+    "Ticket",
+    "Work",
+    "WorkRefused",
+]

@@ -1,0 +1,94 @@
+"""Calls of a scheduler's commands: each has a time limit, and none outlives the agent unnoticed."""
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rainbow.executors.executor import SchedulerSilent
+
+# Slurm's own commands give up after 9 to 11 seconds without a controller.
+TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    status: int
+    text: str
+    complaint: str
+
+
+def ask(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    standard_input: str = "",
+    keep_open: Sequence[int] = (),
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> Answer:
+    """Run a command to its end. Raises SchedulerSilent if it cannot be started or takes too long.
+
+    A command that takes too long is killed.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            input=standard_input.encode(),
+            capture_output=True,
+            env=environment,
+            pass_fds=keep_open,
+            timeout=timeout_seconds,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SchedulerSilent(f"{command[0]} did not answer within {timeout_seconds:g} seconds") from error
+    except OSError as error:
+        raise SchedulerSilent(f"{command[0]} cannot be started: {error.strerror}") from error
+    return Answer(
+        status=done.returncode,
+        text=done.stdout.decode(errors="replace"),
+        complaint=done.stderr.decode(errors="replace").strip(),
+    )
+
+
+@contextlib.contextmanager
+def submitting(folder: Path) -> Iterator[int]:
+    """A file descriptor for the command that submits: as long as that runs, `all_submitted` waits for it.
+
+    So the agent may be killed in the middle, and its successor cannot look before the command has done its work.
+    """
+    handle = _open_lock(folder)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def all_submitted(folder: Path, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    """Return once no command that submits runs any more. Raises SchedulerSilent if that takes too long."""
+    deadline = time.monotonic() + timeout_seconds
+    handle = _open_lock(folder)
+    try:
+        while not _taken(handle):
+            if time.monotonic() > deadline:
+                raise SchedulerSilent("an earlier submission is still under way")
+            time.sleep(0.05)
+    finally:
+        os.close(handle)
+
+
+def _open_lock(folder: Path) -> int:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return os.open(folder / "submitting.lock", os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,139 @@
+"""Slurm, by its commands. Needs `squeue --json`, so Slurm 21.08 or later."""
+
+import re
+import time
+from collections.abc import Callable, Collection, Iterable
+
+from rainbow.executors.commands import Answer, all_submitted, ask, submitting
+from rainbow.executors.endings import gone
+from rainbow.executors.environment import command_environment, home_of
+from rainbow.executors.executor import Capacity, Progress, SchedulerSilent, Site, Ticket, Work, WorkRefused
+from rainbow.executors.folders import JobFolder, folder_of, tail
+from rainbow.executors.slurm_accounts import Accounts
+from rainbow.executors.slurm_nodes import NODE_FORMAT, free
+from rainbow.executors.slurm_records import Record, from_squeue
+from rainbow.executors.slurm_script import claimed_by, noted_end, script
+
+# What Slurm's commands say when they may be right or wrong to give up. `sbatch` may have submitted all the same.
+SILENT = re.compile(
+    r"unable to contact|timed out|timeout|connection (refused|reset)|zero bytes|temporarily|not responding"
+    r"|transmission|communication|unable to process configuration|cannot stat file|no such file or directory.*retrying"
+    r"|protocol authentication|unspecified error|try again|getaddrinfo|resolve",
+    re.IGNORECASE,
+)
+FORGOTTEN = gone("Slurm no longer knows the job, and it left no word of its end")
+NOTHING_TO_CANCEL = re.compile(r"invalid job id|already complet", re.IGNORECASE)
+
+
+class SlurmExecutor:
+    def __init__(self, site: Site, *, pause: Callable[[float], None] = time.sleep) -> None:
+        self._site = site
+        self._environment = command_environment(site.environment)
+        self._accounts = Accounts(self._environment, pause=pause)
+
+    def capacity(self) -> Capacity:
+        partition = [word for word in self._site.options if word.startswith("--partition=")]
+        answer = self._answered("sinfo", "--noheader", "--Node", f"--format={NODE_FORMAT}", *partition)
+        return free(answer.text, chosen=bool(partition))
+
+    def slots(self, work: Work) -> int:
+        return max(work.nodes, work.tasks)
+
+    def submit(self, work: Work, key: str) -> str:
+        folder = self._folder(key)
+        folder.make()
+        with submitting(self._site.folder) as lock:
+            answer = ask(
+                ["sbatch", *self._site.options, *self._arguments(work, key, folder)],
+                environment=self._environment,
+                standard_input=script(work, folder, home=home_of(self._site.environment)),
+                keep_open=[lock],
+            )
+        if answer.status:
+            raise _failure(answer.complaint)
+        return answer.text.strip().partition(";")[0]
+
+    def find(self, keys: Collection[str]) -> dict[str, str]:
+        all_submitted(self._site.folder)
+        found = self._named(keys, self._queue())
+        if len(found) < len(keys):
+            missing = set(keys) - found.keys()
+            found |= self._named(missing, self._accounts.named(missing))
+        for key in keys:
+            if claim := claimed_by(self._folder(key)):
+                found[key] = claim
+        return found
+
+    def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
+        queue = {record.native_id: record for record in self._queue()} if tickets else {}
+        current = {ticket.key: self._native_id(ticket) for ticket in tickets}
+        seen = {key: queue[native].progress() for key, native in current.items() if native in queue}
+        left = {key: native for key, native in current.items() if key not in seen}
+        return seen | self._left_the_queue(left)
+
+    def cancel(self, ticket: Ticket) -> None:
+        if self._folder(ticket.key).path.is_dir():
+            self._folder(ticket.key).cancelled.touch()
+        natives = sorted({ticket.native_id, self._native_id(ticket)})
+        answer = ask(["scancel", *natives], environment=self._environment)
+        if answer.status and not NOTHING_TO_CANCEL.search(answer.complaint):
+            raise SchedulerSilent(f"scancel: {answer.complaint}")
+
+    def output(self, ticket: Ticket) -> str:
+        return tail(self._folder(ticket.key).output)
+
+    def forget(self, ticket: Ticket) -> None:
+        self._folder(ticket.key).remove()
+
+    def _folder(self, key: str) -> JobFolder:
+        return folder_of(self._site.folder, key)
+
+    def _native_id(self, ticket: Ticket) -> str:
+        """Of two jobs of one name, the one that runs counts; see slurm_script.py."""
+        return claimed_by(self._folder(ticket.key)) or ticket.native_id
+
+    def _arguments(self, work: Work, key: str, folder: JobFolder) -> list[str]:
+        limit = [f"--time={-(-work.time_limit_seconds // 60)}"] if work.time_limit_seconds else []
+        return [
+            "--parsable",
+            f"--job-name={key}",
+            "--export=NIL",
+            "--no-requeue",
+            # Not where the job runs, but how `find` tells it from another agent's job of the same name.
+            f"--chdir={folder.path}",
+            f"--output={str(folder.output).replace('%', '%%')}",
+            "--open-mode=append",
+            f"--nodes={work.nodes}",
+            f"--ntasks={self.slots(work)}",
+            *limit,
+        ]
+
+    def _queue(self) -> list[Record]:
+        # Slurm 22.05 ignores the filters with --json, later ones need them.
+        return list(from_squeue(self._answered("squeue", "--json", "--me", "--states=all").text))
+
+    def _named(self, keys: Collection[str], records: Iterable[Record]) -> dict[str, str]:
+        folders = {key: str(self._folder(key).path) for key in keys}
+        ours = [record for record in records if folders.get(record.name) == record.folder]
+        return {record.name: record.native_id for record in reversed(ours)}
+
+    def _left_the_queue(self, natives: dict[str, str]) -> dict[str, Progress]:
+        noted = {key: noted_end(self._folder(key)) for key in natives}
+        try:
+            accounts = {record.native_id: record for record in self._accounts.numbered(natives.values())}
+        except SchedulerSilent:
+            return {key: progress for key, progress in noted.items() if progress}
+        known = {key: accounts[native].progress() for key, native in natives.items() if native in accounts}
+        return {key: known.get(key) or noted[key] or FORGOTTEN for key in natives}
+
+    def _answered(self, *command: str) -> Answer:
+        answer = ask(command, environment=self._environment)
+        if answer.status:
+            raise SchedulerSilent(f"{command[0]}: {answer.complaint}")
+        return answer
+
+
+def _failure(complaint: str) -> WorkRefused | SchedulerSilent:
+    """What a failed sbatch stands for, with its words."""
+    words = " ".join(line.removeprefix("sbatch: error: ") for line in complaint.splitlines())
+    return SchedulerSilent(f"sbatch: {words}") if SILENT.search(complaint) else WorkRefused(f"Slurm refused: {words}")

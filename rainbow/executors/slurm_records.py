@@ -1,0 +1,146 @@
+"""What squeue and sacct say of jobs, in the words of executor.py."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rainbow.executors.endings import cancelled, ended, exited, killed, timed, timed_out
+from rainbow.executors.executor import Ending, JobPhase, Progress, SchedulerSilent
+from rainbow.executors.folders import at
+
+# The states of squeue(1), "JOB STATE CODES"; all others are some form of running.
+PENDING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
+ENDINGS = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY"}
+ENDINGS |= {"PREEMPTED", "REVOKED", "LAUNCH_FAILED"}
+GIVEN_UP = {
+    "BOOT_FAIL": "a node did not boot",
+    "OUT_OF_MEMORY": "ran out of memory",
+    "PREEMPTED": "preempted by another job",
+    "REVOKED": "revoked by Slurm",
+    "LAUNCH_FAILED": "Slurm could not start it",
+}
+# slurmd says so in place of a signal where it could not open the job's files.
+CANNOT_OPEN_FILES = 53
+
+SACCT_FORMAT = "JobIDRaw,JobName,State,ExitCode,Start,End,Reason,WorkDir"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One job as Slurm tells it. Times are seconds since 1970; 0 means none."""
+
+    native_id: str
+    name: str
+    folder: str
+    states: frozenset[str]
+    reason: str
+    exit_code: int
+    signal: int
+    started: int
+    ended: int
+
+    def progress(self) -> Progress:
+        started_at = at(self.started) if self.started else None
+        if self.states & PENDING:
+            return Progress(phase=JobPhase.PENDING, reason=self.reason)
+        # COMPLETING stands beside or in place of an ending: the job still holds its nodes.
+        if "COMPLETING" in self.states or not self.states & ENDINGS:
+            return Progress(phase=JobPhase.RUNNING, started_at=started_at)
+        return timed(self._end(), started_at=started_at, ended_at=at(self.ended) if self.ended else None)
+
+    def _end(self) -> Progress:
+        if "CANCELLED" in self.states:
+            return cancelled()
+        if "TIMEOUT" in self.states:
+            return timed_out()
+        if "DEADLINE" in self.states:
+            return ended(Ending.TIMED_OUT, reason="reached its deadline")
+        if "NODE_FAIL" in self.states:
+            return ended(Ending.NODE_FAILED, reason="a node that it ran on failed")
+        for state in self.states & GIVEN_UP.keys():
+            return ended(Ending.FAILED, reason=GIVEN_UP[state])
+        return self._end_of_its_own()
+
+    def _end_of_its_own(self) -> Progress:
+        if self.signal == CANNOT_OPEN_FILES:
+            return ended(
+                Ending.FAILED,
+                reason="Slurm could not open the job's output; do the nodes see the agent's state folder?",
+            )
+        if self.signal:
+            return killed(self.signal)
+        if self.exit_code or "COMPLETED" in self.states:
+            return exited(self.exit_code)
+        return ended(Ending.FAILED, reason=self.reason or "Slurm gave up on it")
+
+
+def from_squeue(text: str) -> Iterator[Record]:
+    """The jobs of `squeue --json`, in the form of Slurm 22.05 and in that of 23.02 and later.
+
+    Without a controller that command succeeds, with no jobs and a list of errors.
+    """
+    try:
+        answer = json.loads(text)
+        if answer.get("errors"):
+            raise SchedulerSilent(f"squeue: {_words(answer['errors'])}")
+        for job in answer["jobs"]:
+            yield _from_job(job)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SchedulerSilent(f"squeue said something that rainbow does not understand: {error!r}") from error
+
+
+def from_sacct(text: str) -> Iterator[Record]:
+    """The lines of `sacct --parsable2` with SACCT_FORMAT and times as seconds."""
+    for line in text.splitlines():
+        native_id, name, state, code, started, ended, rest = line.split("|", 6)
+        reason, _, folder = rest.partition("|")
+        exit_code, _, signal = code.partition(":")
+        yield Record(
+            native_id=native_id,
+            name=name,
+            folder=folder,
+            states=frozenset(state.split()[:1]),
+            reason="" if reason == "None" else reason,
+            exit_code=int(exit_code or 0),
+            signal=int(signal or 0),
+            started=int(started) if started.isdigit() else 0,
+            ended=int(ended) if ended.isdigit() else 0,
+        )
+
+
+def _words(errors: list[dict[str, Any]]) -> str:
+    return "; ".join(f"{error.get('description')}: {error.get('error')}" for error in errors)
+
+
+def _from_job(job: dict[str, Any]) -> Record:
+    states = [job["job_state"]] if isinstance(job["job_state"], str) else job["job_state"]
+    words = [job["state_reason"], job.get("state_description", "")]
+    code, signal = _exit(job["exit_code"])
+    return Record(
+        native_id=str(job["job_id"]),
+        name=job["name"],
+        folder=job["current_working_directory"],
+        states=frozenset(states),
+        reason=": ".join(word for word in words if word and word != "None"),
+        exit_code=code,
+        signal=signal,
+        # A job that was cancelled while it waited has a start time as well, but no nodes.
+        started=_number(job["start_time"]) if job["nodes"] else 0,
+        ended=_number(job["end_time"]),
+    )
+
+
+def _exit(code: Any) -> tuple[int, int]:
+    """Exit code and signal. Slurm 22.05 has a status of wait(2) here, later ones an object."""
+    if isinstance(code, int):
+        return code >> 8 & 0xFF, code & 0x7F
+    signal = code.get("signal") or {}
+    return _number(code.get("return_code")), _number(signal.get("id", signal.get("signal_id")))
+
+
+def _number(value: Any) -> int:
+    """Slurm 23.02 and later write numbers as {"set": true, "infinite": false, "number": 7}."""
+    if isinstance(value, dict):
+        return int(value["number"]) if value.get("set") else 0
+    return int(value or 0)

@@ -1,0 +1,90 @@
+"""The batch script of a job, and the words that it leaves in the job's folder.
+
+Slurm forgets a job some minutes after its end, so the script notes the exit code as well. It hides nothing from
+Slurm: it ends as the command did, by the same exit code or the same signal.
+"""
+
+import shlex
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from rainbow.executors.endings import cancelled, from_shell_status, timed, timed_out
+from rainbow.executors.environment import FOR_JOBS
+from rainbow.executors.executor import Ending, Progress, Work
+from rainbow.executors.folders import JobFolder, at
+
+# What Slurm and its plugins tell a job. SLURM_JWT is a credential of the one who submitted it.
+FROM_SLURM = ("SLURM_*", "SLURMD_*", "PMI*", "*_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ZE_AFFINITY_MASK")
+
+# The shell waits for its child before it runs a trap, so a signal to all of the job's processes reaches the
+# command, and the script lives on to note how that took it. Traps are reset in the child; ignored signals were not.
+SIGNALS = "HUP INT QUIT TERM USR1 USR2 XCPU"
+
+SCRIPT = """#!/bin/sh
+# Only one of two scheduler jobs of the same name ever runs the command.
+set -C
+printf '%s %s %s\\n' "$SLURM_JOB_ID" "$(date +%s)" {limit} > {started} || exit 1
+set +C
+for name in $(awk 'BEGIN {{ for (name in ENVIRON) if (name ~ /^[A-Za-z_][A-Za-z0-9_]*$/) print name }}'); do
+  case $name in
+    SLURM_JWT) unset "$name" ;;
+    {kept}) ;;
+    *) unset "$name" ;;
+  esac
+done
+trap : {signals}
+(
+{exports}  cd {directory} || exit 1
+  exec /bin/sh -c {command}
+)
+status=$?
+printf '%s %s\\n' "$status" "$(date +%s)" > {ended}.new && mv -f {ended}.new {ended}
+signal=$(kill -l "$status" 2>/dev/null)
+if [ "$status" -gt 128 ] && [ -n "$signal" ]; then
+  ulimit -c 0
+  trap - "$signal" 2>/dev/null
+  kill -s "$signal" $$
+fi
+exit "$status"
+"""
+
+
+def script(work: Work, folder: JobFolder, *, home: str) -> str:
+    return SCRIPT.format(
+        limit=work.time_limit_seconds,
+        started=shlex.quote(str(folder.started)),
+        ended=shlex.quote(str(folder.ended)),
+        kept="|".join((*FOR_JOBS, *FROM_SLURM)),
+        signals=SIGNALS,
+        exports=_exports(work.environment),
+        directory=shlex.quote(work.working_directory or home),
+        command=shlex.quote(work.command),
+    )
+
+
+def claimed_by(folder: JobFolder) -> str:
+    """The native id of the scheduler job that runs the command; empty if none does yet."""
+    words = folder.read(folder.started)
+    return words[0] if words else ""
+
+
+def noted_end(folder: JobFolder) -> Progress | None:
+    """The end of a job by its own account; None if it left no word of it."""
+    started, ended = folder.read(folder.started), folder.read(folder.ended)
+    if not started or not ended:
+        return None
+    began, finished = at(started[1]), at(ended[1])
+    progress = from_shell_status(int(ended[0]))
+    if progress.ending == Ending.SIGNALLED and folder.cancelled.exists():
+        progress = cancelled()
+    elif progress.ending == Ending.SIGNALLED and _reached(int(started[2]), began, finished):
+        progress = timed_out()
+    return timed(progress, started_at=began, ended_at=finished)
+
+
+def _exports(environment: Mapping[str, str]) -> str:
+    return "".join(f"  export {name}={shlex.quote(value)}\n" for name, value in environment.items())
+
+
+def _reached(limit_seconds: int, began: datetime, finished: datetime) -> bool:
+    return 0 < limit_seconds <= (finished - began) / timedelta(seconds=1)

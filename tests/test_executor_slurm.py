@@ -1,0 +1,244 @@
+"""The Slurm executor against a real Slurm: `apt-get install --no-install-recommends slurmctld slurmd slurm-client`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rainbow.executors import EXECUTORS, Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
+from rainbow.executors.slurm import SlurmExecutor
+from tests.executors import hand_over, lines_of, progress, wait_for, wait_until
+from tests.slurm_cluster import NODES, SlurmCluster, missing_commands
+
+pytestmark = pytest.mark.skipif(bool(missing_commands()), reason=f"Slurm is not installed: {missing_commands()}")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    running = SlurmCluster(folder=tmp_path_factory.mktemp("slurm"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """The agent's state folder, with all that is hard in a path."""
+    return tmp_path / "the agent's 100% état"
+
+
+@pytest.fixture
+def site(cluster: SlurmCluster, state: Path) -> Site:
+    return Site(folder=state, environment=cluster.environment)
+
+
+@pytest.fixture
+def slurm(site: Site) -> Executor:
+    return EXECUTORS["slurm"](site)
+
+
+def test_a_job_runs_as_it_was_asked_for(slurm: Executor, tmp_path: Path) -> None:
+    asked = {"GREETING": 'it\'s\n"$HOME" `id`', "PATH": "/bin:/usr/bin"}
+
+    ticket = hand_over(
+        slurm,
+        "rainbow-1-1",
+        'printf "%s|" "$GREETING" "$PWD"; echo é >&2',
+        environment=asked,
+        working_directory=str(tmp_path),
+    )
+    seen = wait_for(slurm, ticket, JobPhase.ENDED)
+
+    assert (seen.ending, seen.exit_code, seen.reason) == (Ending.EXITED, 0, "")
+    assert seen.started_at and seen.ended_at and seen.started_at <= seen.ended_at
+    assert slurm.output(ticket) == f"{asked['GREETING']}|{tmp_path}|é\n"
+
+
+def test_nothing_of_the_agent_reaches_a_job(slurm: Executor) -> None:
+    ticket = hand_over(slurm, "rainbow-2-1", "env -0 | cut -z -d= -f1 | tr '\\0' '\\n'", environment={"MINE": "1"})
+    wait_for(slurm, ticket, JobPhase.ENDED)
+
+    names = set(slurm.output(ticket).split())
+
+    others = {name for name in names if not name.startswith("SLURM")}
+    assert {"MINE", "PATH", "HOME", "USER", "SLURM_JOB_ID"} <= names
+    assert others <= {
+        "MINE",
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "TMPDIR",
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_",
+    }
+
+
+def test_an_exit_code_is_told(slurm: Executor) -> None:
+    ticket = hand_over(slurm, "rainbow-3-1", "exit 7")
+
+    seen = wait_for(slurm, ticket, JobPhase.ENDED)
+
+    assert (seen.ending, seen.exit_code, seen.signal) == (Ending.EXITED, 7, None)
+
+
+def test_a_signal_is_told(slurm: Executor) -> None:
+    ticket = hand_over(slurm, "rainbow-4-1", "kill -9 $$")
+
+    seen = wait_for(slurm, ticket, JobPhase.ENDED)
+
+    assert (seen.ending, seen.exit_code, seen.signal) == (Ending.SIGNALLED, None, 9)
+    assert seen.reason == "killed by signal 9 (SIGKILL)"
+
+
+def test_a_missing_directory_fails_the_job_and_its_output_says_so(slurm: Executor) -> None:
+    ticket = hand_over(slurm, "rainbow-5-1", "true", working_directory="/no/such/directory")
+
+    seen = wait_for(slurm, ticket, JobPhase.ENDED)
+
+    assert (seen.ending, seen.exit_code) == (Ending.EXITED, 1)
+    assert "/no/such/directory" in slurm.output(ticket)
+
+
+def test_a_running_job_is_cancelled(slurm: Executor) -> None:
+    ticket = hand_over(slurm, "rainbow-6-1", "sleep 300")
+    running = wait_for(slurm, ticket, JobPhase.RUNNING)
+
+    slurm.cancel(ticket)
+    seen = wait_for(slurm, ticket, JobPhase.ENDED)
+
+    assert seen.ending == Ending.CANCELLED
+    assert seen.started_at == running.started_at
+    slurm.cancel(ticket)  # once more does no harm
+
+
+def test_a_job_may_end_in_its_own_way_when_asked_to(slurm: Executor) -> None:
+    ticket = hand_over(slurm, "rainbow-7-1", "trap 'echo saved; exit 3' TERM; sleep 300 & echo ready; wait")
+    wait_until(lambda: "ready" in slurm.output(ticket))
+
+    slurm.cancel(ticket)
+    seen = wait_for(slurm, ticket, JobPhase.ENDED)
+
+    assert seen.ending == Ending.CANCELLED
+    assert slurm.output(ticket).endswith("saved\n")
+
+
+def test_more_nodes_than_exist_wait_with_a_reason_until_cancelled(slurm: Executor) -> None:
+    ticket = hand_over(slurm, "rainbow-8-1", "true", nodes=NODES + 1)
+    wait_until(lambda: progress(slurm, ticket).reason)
+
+    seen = progress(slurm, ticket)
+
+    assert seen.phase == JobPhase.PENDING
+    assert seen.reason in ("PartitionConfig", "PartitionNodeLimit")
+    slurm.cancel(ticket)
+    ended = wait_for(slurm, ticket, JobPhase.ENDED)
+    assert (ended.ending, ended.started_at) == (Ending.CANCELLED, None)
+
+
+def test_what_slurm_will_never_take_is_refused_in_its_words(site: Site) -> None:
+    slurm = SlurmExecutor(Site(folder=site.folder, environment=site.environment, options=("--partition=nowhere",)))
+
+    with pytest.raises(WorkRefused, match="Invalid partition name"):
+        slurm.submit(Work(command="true"), "rainbow-9-1")
+
+
+def test_capacity_is_what_is_free_now(slurm: Executor) -> None:
+    wait_until(lambda: slurm.capacity().nodes == NODES)
+    before = slurm.capacity()
+
+    ticket = hand_over(slurm, "rainbow-10-1", "sleep 300", nodes=2, tasks=4)
+    wait_for(slurm, ticket, JobPhase.RUNNING)
+    during = slurm.capacity()
+
+    assert (before.nodes, before.slots, before.not_ready) == (3, 6, "")
+    assert (during.nodes, during.slots) == (1, 2)
+    slurm.cancel(ticket)
+
+
+def test_a_job_is_found_by_its_name_and_only_by_its_own_agent(slurm: Executor, site: Site) -> None:
+    running = hand_over(slurm, "rainbow-11-1", "sleep 300")
+    waiting = hand_over(slurm, "rainbow-12-1", "true", nodes=NODES + 1)
+    stranger = SlurmExecutor(Site(folder=site.folder / "other", environment=site.environment))
+
+    found = SlurmExecutor(site).find([running.key, waiting.key, "rainbow-13-1"])
+
+    assert found == {running.key: running.native_id, waiting.key: waiting.native_id}
+    assert stranger.find([running.key, waiting.key]) == {}
+    slurm.cancel(running)
+    slurm.cancel(waiting)
+
+
+def test_a_job_that_was_handed_over_twice_runs_once(slurm: Executor, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    first = hand_over(slurm, "rainbow-14-1", f"echo ran >> {ran}; sleep 1; exit 5")
+    second = hand_over(slurm, "rainbow-14-1", f"echo ran >> {ran}; sleep 1; exit 5")
+
+    ends = [wait_for(slurm, ticket, JobPhase.ENDED) for ticket in (first, second)]
+
+    assert first.native_id != second.native_id
+    assert [end.exit_code for end in ends] == [5, 5]
+    assert lines_of(ran) == ["ran"]
+
+
+def test_a_job_outlives_the_controller(slurm: Executor, cluster: SlurmCluster) -> None:
+    ticket = hand_over(slurm, "rainbow-15-1", "sleep 2; exit 4")
+    wait_for(slurm, ticket, JobPhase.RUNNING)
+
+    cluster.stop_controller()
+    try:
+        with pytest.raises(SchedulerSilent):
+            slurm.watch([ticket])
+        with pytest.raises(SchedulerSilent):
+            slurm.submit(Work(command="true"), "rainbow-16-1")
+        with pytest.raises(SchedulerSilent):
+            slurm.cancel(ticket)
+    finally:
+        cluster.start_controller()
+
+    assert wait_for(slurm, ticket, JobPhase.ENDED).exit_code == 4
+    assert slurm.find(["rainbow-16-1"]) == {}
+
+
+def test_a_record_that_left_the_queue_is_told_by_the_job_itself(slurm: Executor, cluster: SlurmCluster) -> None:
+    done = hand_over(slurm, "rainbow-17-1", "exit 7")
+    killed = hand_over(slurm, "rainbow-18-1", "kill -15 $$")
+    ended = wait_for(slurm, done, JobPhase.ENDED)
+    wait_until(lambda: "rainbow-1" not in cluster.run("squeue", "--states=all", "--format=%j"), seconds=90)
+
+    seen, other = progress(slurm, done), progress(slurm, killed)
+
+    assert (seen.phase, seen.ending, seen.exit_code) == (JobPhase.ENDED, Ending.EXITED, 7)
+    assert (other.ending, other.signal) == (Ending.SIGNALLED, 15)
+    assert seen.started_at and ended.started_at and abs((seen.started_at - ended.started_at).total_seconds()) <= 2
+    assert slurm.find([done.key]) == {done.key: done.native_id}
+
+
+def test_a_job_that_nobody_knows_is_gone(slurm: Executor) -> None:
+    seen = progress(slurm, Ticket(key="rainbow-19-1", native_id="4000000"))
+
+    assert seen.phase == JobPhase.GONE
+    assert "no longer knows" in seen.reason
+
+
+def test_what_is_forgotten_leaves_nothing_behind(slurm: Executor, state: Path) -> None:
+    ticket = hand_over(slurm, "rainbow-20-1", "true")
+    wait_for(slurm, ticket, JobPhase.ENDED)
+
+    slurm.forget(ticket)
+
+    assert list((state / "jobs").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_time_limit_ends_the_job(slurm: Executor) -> None:
+    ticket = hand_over(slurm, "rainbow-21-1", "sleep 300", time_limit_seconds=5)
+
+    seen = wait_for(slurm, ticket, JobPhase.ENDED, seconds=110)
+
+    assert (seen.ending, seen.exit_code) == (Ending.TIMED_OUT, None)
+    assert seen.reason == "reached its time limit"

@@ -183,6 +183,12 @@ def test_every_comment_of_the_proto_is_in_the_reference() -> None:
         assert f"| {member.number} | `{member.name}` |" in page
 
 
+def test_every_field_and_value_of_the_proto_says_what_it_means() -> None:
+    file = parse(protocol.PROTO.read_text())
+
+    assert not [member.name for member in all_members(file) if not member.comment]
+
+
 @pytest.mark.parametrize("line", ["extend Job {", "  oneof which {", "message A { string a = 1; }", "string a = 1"])
 def test_a_line_that_the_reader_does_not_know_is_refused(line: str) -> None:
     with pytest.raises(UnknownLine):

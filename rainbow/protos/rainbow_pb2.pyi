@@ -5,7 +5,7 @@ The wire protocol of rainbow.
 
 Fields 1 to 19 of the messages of Register, SubmitJob, RequestJobs, AcceptJobs, Serial and Stream are
 frozen: published clients speak them. Fields from 20 up and all further calls are extensions; where a
-client leaves an extension out, the frozen behaviour holds.
+client leaves an extension out, the frozen behavior holds.
 
 A credential is a cluster's token (to submit) or its secret (to pull). The frozen calls carry it in a field
 of the request; they also take it from the call's metadata, as the other calls do, in the form
@@ -37,6 +37,7 @@ class _JobState:
 class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     JOB_STATE_UNSPECIFIED: _JobState.ValueType  # 0
+    """Not sent by this server."""
     JOB_STATE_QUEUED: _JobState.ValueType  # 1
     """Waits for its cluster."""
     JOB_STATE_ACCEPTED: _JobState.ValueType  # 2
@@ -56,6 +57,7 @@ class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
     """Where a job is in its life. Completed, failed and cancelled are final."""
 
 JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
+"""Not sent by this server."""
 JOB_STATE_QUEUED: JobState.ValueType  # 1
 """Waits for its cluster."""
 JOB_STATE_ACCEPTED: JobState.ValueType  # 2
@@ -103,6 +105,7 @@ class _CredentialKind:
 class _CredentialKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CredentialKind.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CREDENTIAL_KIND_UNSPECIFIED: _CredentialKind.ValueType  # 0
+    """Not sent by this server, and refused in a request."""
     CREDENTIAL_KIND_TOKEN: _CredentialKind.ValueType  # 1
     """Lets people submit jobs to the cluster."""
     CREDENTIAL_KIND_SECRET: _CredentialKind.ValueType  # 2
@@ -112,6 +115,7 @@ class CredentialKind(_CredentialKind, metaclass=_CredentialKindEnumTypeWrapper):
     """The two kinds of credential."""
 
 CREDENTIAL_KIND_UNSPECIFIED: CredentialKind.ValueType  # 0
+"""Not sent by this server, and refused in a request."""
 CREDENTIAL_KIND_TOKEN: CredentialKind.ValueType  # 1
 """Lets people submit jobs to the cluster."""
 CREDENTIAL_KIND_SECRET: CredentialKind.ValueType  # 2
@@ -159,17 +163,25 @@ class RegisterResponse(_message.Message):
     class _ResultTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RegisterResponse._ResultType.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         REGISTER_UNSPECIFIED: RegisterResponse._ResultType.ValueType  # 0
+        """Not sent by this server."""
         REGISTER_SUCCESS: RegisterResponse._ResultType.ValueType  # 1
+        """The cluster is there; its credentials are in this answer."""
         REGISTER_ERROR: RegisterResponse._ResultType.ValueType  # 2
+        """Not sent by this server, whose errors are gRPC codes."""
         REGISTER_DENIED: RegisterResponse._ResultType.ValueType  # 3
+        """Not sent by this server: a wrong registration secret is UNAUTHENTICATED."""
         REGISTER_EXISTS: RegisterResponse._ResultType.ValueType  # 4
         """The name is taken; nothing changed, and no credential is sent."""
 
     class ResultType(_ResultType, metaclass=_ResultTypeEnumTypeWrapper): ...
     REGISTER_UNSPECIFIED: RegisterResponse.ResultType.ValueType  # 0
+    """Not sent by this server."""
     REGISTER_SUCCESS: RegisterResponse.ResultType.ValueType  # 1
+    """The cluster is there; its credentials are in this answer."""
     REGISTER_ERROR: RegisterResponse.ResultType.ValueType  # 2
+    """Not sent by this server, whose errors are gRPC codes."""
     REGISTER_DENIED: RegisterResponse.ResultType.ValueType  # 3
+    """Not sent by this server: a wrong registration secret is UNAUTHENTICATED."""
     REGISTER_EXISTS: RegisterResponse.ResultType.ValueType  # 4
     """The name is taken; nothing changed, and no credential is sent."""
 
@@ -184,6 +196,7 @@ class RegisterResponse(_message.Message):
     secret: _builtins.str
     """Lets this cluster pull its jobs. Keep it on the cluster."""
     status: Global___RegisterResponse.ResultType.ValueType
+    """Whether this call made the cluster."""
     def __init__(
         self,
         *,
@@ -331,15 +344,23 @@ class SubmitJobResponse(_message.Message):
     class _ResultTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[SubmitJobResponse._ResultType.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         SUBMIT_UNSPECIFIED: SubmitJobResponse._ResultType.ValueType  # 0
+        """Not sent by this server."""
         SUBMIT_SUCCESS: SubmitJobResponse._ResultType.ValueType  # 1
+        """The job is in the queue, or was there already."""
         SUBMIT_ERROR: SubmitJobResponse._ResultType.ValueType  # 2
+        """Not sent by this server, whose errors are gRPC codes."""
         SUBMIT_DENIED: SubmitJobResponse._ResultType.ValueType  # 3
+        """Not sent by this server: a wrong token is UNAUTHENTICATED."""
 
     class ResultType(_ResultType, metaclass=_ResultTypeEnumTypeWrapper): ...
     SUBMIT_UNSPECIFIED: SubmitJobResponse.ResultType.ValueType  # 0
+    """Not sent by this server."""
     SUBMIT_SUCCESS: SubmitJobResponse.ResultType.ValueType  # 1
+    """The job is in the queue, or was there already."""
     SUBMIT_ERROR: SubmitJobResponse.ResultType.ValueType  # 2
+    """Not sent by this server, whose errors are gRPC codes."""
     SUBMIT_DENIED: SubmitJobResponse.ResultType.ValueType  # 3
+    """Not sent by this server: a wrong token is UNAUTHENTICATED."""
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     JOBID_FIELD_NUMBER: _builtins.int
@@ -353,6 +374,7 @@ class SubmitJobResponse(_message.Message):
     jobid: _builtins.int
     """The job's id, from 1."""
     status: Global___SubmitJobResponse.ResultType.ValueType
+    """Always SUBMIT_SUCCESS."""
     duplicate: _builtins.bool
     """The job was there already, under the same idempotency key."""
     position: _builtins.int
@@ -469,17 +491,23 @@ class RequestJobsResponse(_message.Message):
     class _ResultTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RequestJobsResponse._ResultType.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         REQUEST_JOBS_NORESULTS: RequestJobsResponse._ResultType.ValueType  # 0
-        """Nothing waits."""
+        """No job waits that the request's limits let through, or the cluster is paused."""
         REQUEST_JOBS_SUCCESS: RequestJobsResponse._ResultType.ValueType  # 1
+        """At least one job is in `jobs`."""
         REQUEST_JOBS_ERROR: RequestJobsResponse._ResultType.ValueType  # 2
+        """Not sent by this server, whose errors are gRPC codes."""
         REQUEST_JOBS_DENIED: RequestJobsResponse._ResultType.ValueType  # 3
+        """Not sent by this server: a wrong secret is UNAUTHENTICATED."""
 
     class ResultType(_ResultType, metaclass=_ResultTypeEnumTypeWrapper): ...
     REQUEST_JOBS_NORESULTS: RequestJobsResponse.ResultType.ValueType  # 0
-    """Nothing waits."""
+    """No job waits that the request's limits let through, or the cluster is paused."""
     REQUEST_JOBS_SUCCESS: RequestJobsResponse.ResultType.ValueType  # 1
+    """At least one job is in `jobs`."""
     REQUEST_JOBS_ERROR: RequestJobsResponse.ResultType.ValueType  # 2
+    """Not sent by this server, whose errors are gRPC codes."""
     REQUEST_JOBS_DENIED: RequestJobsResponse.ResultType.ValueType  # 3
+    """Not sent by this server: a wrong secret is UNAUTHENTICATED."""
 
     @_typing.final
     class JobsEntry(_message.Message):
@@ -509,6 +537,7 @@ class RequestJobsResponse(_message.Message):
     request_id: _builtins.str
     """A fresh UUID for each answer."""
     status: Global___RequestJobsResponse.ResultType.ValueType
+    """Whether there are any."""
     paused: _builtins.str
     """Why the cluster gets no jobs now, in words, when an operator paused it."""
     @_builtins.property
@@ -593,22 +622,29 @@ class AcceptJobsResponse(_message.Message):
     class _ResultTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[AcceptJobsResponse._ResultType.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         RESULT_TYPE_UNSPECIFIED: AcceptJobsResponse._ResultType.ValueType  # 0
+        """Not sent by this server."""
         RESULT_TYPE_PARTIAL: AcceptJobsResponse._ResultType.ValueType  # 1
-        """Some of the ids were refused; see `refused`."""
+        """Some or all of the ids were refused; see `refused`."""
         RESULT_TYPE_SUCCESS: AcceptJobsResponse._ResultType.ValueType  # 2
+        """All of the ids were accepted."""
         RESULT_TYPE_ERROR: AcceptJobsResponse._ResultType.ValueType  # 3
+        """Not sent by this server, whose errors are gRPC codes."""
 
     class ResultType(_ResultType, metaclass=_ResultTypeEnumTypeWrapper): ...
     RESULT_TYPE_UNSPECIFIED: AcceptJobsResponse.ResultType.ValueType  # 0
+    """Not sent by this server."""
     RESULT_TYPE_PARTIAL: AcceptJobsResponse.ResultType.ValueType  # 1
-    """Some of the ids were refused; see `refused`."""
+    """Some or all of the ids were refused; see `refused`."""
     RESULT_TYPE_SUCCESS: AcceptJobsResponse.ResultType.ValueType  # 2
+    """All of the ids were accepted."""
     RESULT_TYPE_ERROR: AcceptJobsResponse.ResultType.ValueType  # 3
+    """Not sent by this server, whose errors are gRPC codes."""
 
     STATUS_FIELD_NUMBER: _builtins.int
     ACCEPTED_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     status: Global___AcceptJobsResponse.ResultType.ValueType
+    """Whether all of the ids were accepted."""
     @_builtins.property
     def accepted(self) -> _containers.RepeatedCompositeFieldContainer[Global___AcceptedJob]:
         """The jobs that are now the caller's."""
@@ -634,6 +670,8 @@ Global___AcceptJobsResponse: _TypeAlias = AcceptJobsResponse  # noqa: Y015
 
 @_typing.final
 class Content(_message.Message):
+    """What a connection test carries."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -660,10 +698,15 @@ class Content(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """The answer brings it back as its request_id."""
     @_builtins.property
-    def data(self) -> _any_pb2.Any: ...
+    def data(self) -> _any_pb2.Any:
+        """Anything; the server does not read it."""
+
     @_builtins.property
-    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Anything; the server does not read it."""
+
     def __init__(
         self,
         *,
@@ -686,7 +729,9 @@ class Request(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     SENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def content(self) -> Global___Content: ...
+    def content(self) -> Global___Content:
+        """What to answer to."""
+
     @_builtins.property
     def sent(self) -> _timestamp_pb2.Timestamp:
         """When the client sent this; the server does not use it."""
@@ -716,13 +761,19 @@ class Response(_message.Message):
     class _ResultTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Response._ResultType.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         RESULT_TYPE_UNSPECIFIED: Response._ResultType.ValueType  # 0
+        """Not sent by this server, nor are the others: no field has this type."""
         RESULT_TYPE_SUCCESS: Response._ResultType.ValueType  # 1
+        """Not sent by this server."""
         RESULT_TYPE_ERROR: Response._ResultType.ValueType  # 2
+        """Not sent by this server."""
 
     class ResultType(_ResultType, metaclass=_ResultTypeEnumTypeWrapper): ...
     RESULT_TYPE_UNSPECIFIED: Response.ResultType.ValueType  # 0
+    """Not sent by this server, nor are the others: no field has this type."""
     RESULT_TYPE_SUCCESS: Response.ResultType.ValueType  # 1
+    """Not sent by this server."""
     RESULT_TYPE_ERROR: Response.ResultType.ValueType  # 2
+    """Not sent by this server."""
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
@@ -735,6 +786,7 @@ class Response(_message.Message):
     messages_processed: _builtins.int
     """How many of them were processed."""
     processing_details: _builtins.str
+    """Always `processed successfully`."""
     def __init__(
         self,
         *,
@@ -761,6 +813,7 @@ class AcceptedJob(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     LEASE_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     jobid: _builtins.int
+    """The job's id."""
     attempt: _builtins.int
     """Which attempt to run this job it is, from 1. Reports name it."""
     @_builtins.property
@@ -795,6 +848,7 @@ class RefusedJob(_message.Message):
     class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RefusedJob._Reason.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         REASON_UNSPECIFIED: RefusedJob._Reason.ValueType  # 0
+        """Not sent by this server."""
         REASON_NOT_FOUND: RefusedJob._Reason.ValueType  # 1
         """This cluster has no such job."""
         REASON_NOT_QUEUED: RefusedJob._Reason.ValueType  # 2
@@ -806,6 +860,7 @@ class RefusedJob(_message.Message):
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
     REASON_UNSPECIFIED: RefusedJob.Reason.ValueType  # 0
+    """Not sent by this server."""
     REASON_NOT_FOUND: RefusedJob.Reason.ValueType  # 1
     """This cluster has no such job."""
     REASON_NOT_QUEUED: RefusedJob.Reason.ValueType  # 2
@@ -819,7 +874,9 @@ class RefusedJob(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     jobid: _builtins.int
+    """The id as the request gave it."""
     reason: Global___RefusedJob.Reason.ValueType
+    """Why it was not accepted."""
     message: _builtins.str
     """The reason in words."""
     def __init__(
@@ -839,7 +896,7 @@ Global___RefusedJob: _TypeAlias = RefusedJob  # noqa: Y015
 
 @_typing.final
 class JobSpec(_message.Message):
-    """A job as it is handed in. Ranges and meanings are those of SubmitJobRequest."""
+    """A job as it is handed in. The fields mean what they mean in SubmitJobRequest."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -895,18 +952,31 @@ class JobSpec(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     ON_LOST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Up to 255 characters; may be empty."""
     nodes: _builtins.int
+    """From 1."""
     tasks: _builtins.int
+    """From 1; 0 means not said."""
     command: _builtins.str
+    """What to run, 1 byte to 64 KiB."""
     time_limit_seconds: _builtins.int
+    """1 to 31,536,000 seconds; 0 means not said."""
     working_directory: _builtins.str
+    """An absolute path on the cluster, up to 4,096 characters; empty means not said."""
     priority: _builtins.int
+    """-100 to 100; the higher goes first."""
     idempotency_key: _builtins.str
+    """Up to 255 characters, unique in its cluster; empty means none."""
     on_lost: Global___OnLost.ValueType
+    """What happens to the job when contact with its agent is lost."""
     @_builtins.property
-    def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Names and values together up to 64 KiB."""
+
     @_builtins.property
-    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Up to 32."""
+
     def __init__(
         self,
         *,
@@ -1130,19 +1200,29 @@ class Job(_message.Message):
     SUBMITTED_BY_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
+    """From 1."""
     cluster: _builtins.str
+    """The cluster that it is for."""
     name: _builtins.str
+    """May be empty."""
     command: _builtins.str
+    """What is run."""
     nodes: _builtins.int
+    """From 1."""
     tasks: _builtins.int
     """0 means not said."""
     state: Global___JobState.ValueType
+    """Where it is in its life."""
     priority: _builtins.int
+    """-100 to 100; the higher goes first."""
     time_limit_seconds: _builtins.int
     """0 means not said."""
     working_directory: _builtins.str
+    """Empty means not said."""
     idempotency_key: _builtins.str
+    """Empty means none."""
     on_lost: Global___OnLost.ValueType
+    """What happens to it when contact with its agent is lost."""
     attempt: _builtins.int
     """Which attempt to run it this is, from 1."""
     agent: _builtins.str
@@ -1162,19 +1242,33 @@ class Job(_message.Message):
         """Only in GetJobs."""
 
     @_builtins.property
-    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What its submitter marked it with."""
+
     @_builtins.property
-    def submitted_at(self) -> _timestamp_pb2.Timestamp: ...
+    def submitted_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was queued."""
+
     @_builtins.property
-    def accepted_at(self) -> _timestamp_pb2.Timestamp: ...
+    def accepted_at(self) -> _timestamp_pb2.Timestamp:
+        """When its cluster took it; like all times below, not set where it did not happen."""
+
     @_builtins.property
-    def started_at(self) -> _timestamp_pb2.Timestamp: ...
+    def started_at(self) -> _timestamp_pb2.Timestamp:
+        """When the cluster's scheduler started it."""
+
     @_builtins.property
-    def finished_at(self) -> _timestamp_pb2.Timestamp: ...
+    def finished_at(self) -> _timestamp_pb2.Timestamp:
+        """When it ended or was cancelled."""
+
     @_builtins.property
-    def lost_at(self) -> _timestamp_pb2.Timestamp: ...
+    def lost_at(self) -> _timestamp_pb2.Timestamp:
+        """When contact with its agent was lost."""
+
     @_builtins.property
-    def lease_expires_at(self) -> _timestamp_pb2.Timestamp: ...
+    def lease_expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When the lease ends unless it is renewed."""
+
     @_builtins.property
     def cancel_requested_at(self) -> _timestamp_pb2.Timestamp:
         """Set when somebody asked for the job to stop."""
@@ -1243,11 +1337,15 @@ class JobEvent(_message.Message):
     state: Global___JobState.ValueType
     """The job's state from then on."""
     attempt: _builtins.int
+    """Which attempt it belongs to, from 1."""
     who: _builtins.str
     """Who did it: a credential's kind and label, an operator's name, or the server."""
     why: _builtins.str
+    """What was given as the reason; may be empty."""
     @_builtins.property
-    def at(self) -> _timestamp_pb2.Timestamp: ...
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When it happened."""
+
     def __init__(
         self,
         *,
@@ -1403,7 +1501,9 @@ class ListJobsResponse(_message.Message):
     next_page_token: _builtins.str
     """Asks for the next page; empty when this was the last."""
     @_builtins.property
-    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]: ...
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]:
+        """Newest first, without their environments, outputs and events."""
+
     def __init__(
         self,
         *,
@@ -1483,6 +1583,7 @@ class CancelResult(_message.Message):
     class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[CancelResult._Outcome.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         OUTCOME_UNSPECIFIED: CancelResult._Outcome.ValueType  # 0
+        """Not sent by this server."""
         OUTCOME_CANCELLED: CancelResult._Outcome.ValueType  # 1
         """The job is cancelled."""
         OUTCOME_REQUESTED: CancelResult._Outcome.ValueType  # 2
@@ -1496,6 +1597,7 @@ class CancelResult(_message.Message):
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
     OUTCOME_UNSPECIFIED: CancelResult.Outcome.ValueType  # 0
+    """Not sent by this server."""
     OUTCOME_CANCELLED: CancelResult.Outcome.ValueType  # 1
     """The job is cancelled."""
     OUTCOME_REQUESTED: CancelResult.Outcome.ValueType  # 2
@@ -1511,7 +1613,9 @@ class CancelResult(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     jobid: _builtins.int
+    """The id as the request gave it."""
     outcome: Global___CancelResult.Outcome.ValueType
+    """What became of the wish."""
     message: _builtins.str
     """The outcome in words."""
     def __init__(
@@ -1559,6 +1663,7 @@ class SummarizeJobsResponse(_message.Message):
     AGENT_LAST_ASKED_AT_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
     cluster: _builtins.str
+    """The cluster whose jobs these are."""
     paused: _builtins.str
     """Why the cluster gets no jobs now, when an operator paused it."""
     @_builtins.property
@@ -1599,7 +1704,9 @@ class StateCount(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     state: Global___JobState.ValueType
+    """The state that is counted."""
     count: _builtins.int
+    """From 1."""
     def __init__(
         self,
         *,
@@ -1661,7 +1768,9 @@ class RotateCredentialResponse(_message.Message):
     credential: _builtins.str
     """The new value, shown this once."""
     kind: Global___CredentialKind.ValueType
+    """The kind of the credential, as in the request."""
     label: _builtins.str
+    """The label of the credential."""
     @_builtins.property
     def previous_expires_at(self) -> _timestamp_pb2.Timestamp:
         """When the old value stops working."""

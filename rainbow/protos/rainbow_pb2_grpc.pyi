@@ -5,7 +5,7 @@ The wire protocol of rainbow.
 
 Fields 1 to 19 of the messages of Register, SubmitJob, RequestJobs, AcceptJobs, Serial and Stream are
 frozen: published clients speak them. Fields from 20 up and all further calls are extensions; where a
-client leaves an extension out, the frozen behaviour holds.
+client leaves an extension out, the frozen behavior holds.
 
 A credential is a cluster's token (to submit) or its secret (to pull). The frozen calls carry it in a field
 of the request; they also take it from the call's metadata, as the other calls do, in the form

@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce
 
 from clusters.callers import Caller
 from clusters.models import Cluster, Credential, CredentialKind
-from jobs.states import FINAL, Activity, JobState, OnLost, Span, What
+from jobs.states import FINAL, Activity, ActKind, JobState, OnLost, Span, What
 
 # Ids travel as int32.
 MAX_ID = 2**31 - 1
@@ -217,3 +217,51 @@ class JobActivity(models.Model):
                 name="one_activity_per_slot", fields=["span_seconds", "began_at", "cluster", "what", "slot"]
             )
         ]
+
+
+class Sweep(models.Model):
+    """Something that an operator does to all jobs that match, in short steps that can be watched and stopped.
+
+    It walks the ids from `first_id` to `last_id`; `next_id` is where the next step begins.
+    """
+
+    kind = models.CharField(max_length=10, choices=ActKind)
+    reason = models.CharField(max_length=1000)
+    priority = models.SmallIntegerField(null=True)
+    to_cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
+    # Which jobs: jobs.services.Search.
+    search = models.JSONField()
+    operator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
+    begun_at = models.DateTimeField()
+    stepped_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    stopped = models.BooleanField(default=False)
+    first_id = models.IntegerField()
+    next_id = models.IntegerField()
+    last_id = models.IntegerField()
+    changed = models.IntegerField(default=0)
+    # How many could not be changed, by the reason why.
+    refusals = models.JSONField(default=dict)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["stepped_at"], name="sweep_going", condition=Q(finished_at__isnull=True))]
+        constraints = [models.CheckConstraint(name="sweep_has_reason", condition=~Q(reason=""))]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} all that match"
+
+    @property
+    def over(self) -> bool:
+        return self.finished_at is not None
+
+    @property
+    def refused(self) -> int:
+        return sum(self.refusals.values())
+
+    @property
+    def percent(self) -> int:
+        """How far it is, 0 to 100."""
+        if self.over and not self.stopped:
+            return 100
+        return (self.next_id - self.first_id) * 100 // (self.last_id - self.first_id + 1)

@@ -49,6 +49,15 @@ class What(models.TextChoices):
     MOVED = "moved", "moved to another cluster"
 
 
+class ActKind(models.TextChoices):
+    """What operators do to many jobs at once."""
+
+    CANCEL = "cancel", "cancel"
+    REQUEUE = "requeue", "requeue"
+    PRIORITIZE = "prioritize", "change the priority of"
+    MOVE = "move", "move"
+
+
 class Activity(models.TextChoices):
     """What is counted as time goes by."""
 

@@ -2,17 +2,21 @@
 
 from jobs.services.accept import Acceptance, Accepted, RefusalReason, Refused, accept_jobs
 from jobs.services.activity import prune_activity
+from jobs.services.acts import Act, act_on_jobs
 from jobs.services.cancel import Cancellation, CancelOutcome, cancel_jobs
-from jobs.services.lookup import Page, Search, get_jobs, list_jobs
+from jobs.services.expire import Expiry, expire_leases
+from jobs.services.lookup import Page, Search, count_jobs, get_jobs, list_jobs
 from jobs.services.move import move_jobs
 from jobs.services.outlook import warn, warn_caller
 from jobs.services.priority import change_priority
 from jobs.services.prune import prune_jobs
+from jobs.services.report import Report, Reported, ReportOutcome, report_jobs
 from jobs.services.request import QueuedJob, Wanted, request_jobs
 from jobs.services.requeue import Requeue, requeue_jobs
 from jobs.services.restart import IdRange, Restart, restart_ids
 from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.services.summarize import Summary, summarize_jobs
+from jobs.services.sweep import begin_sweep, search_of, step_sweep, stop_sweep
 from jobs.services.verdicts import Verdict
 from jobs.services.waiting import explain_wait
 from jobs.services.watch import newly_queued
@@ -20,8 +24,10 @@ from jobs.services.watch import newly_queued
 __all__ = [
     "Acceptance",
     "Accepted",
+    "Act",
     "CancelOutcome",
     "Cancellation",
+    "Expiry",
     "IdRange",
     "Order",
     "Page",
@@ -29,6 +35,9 @@ __all__ = [
     "Receipt",
     "RefusalReason",
     "Refused",
+    "Report",
+    "ReportOutcome",
+    "Reported",
     "Requeue",
     "Restart",
     "Search",
@@ -36,8 +45,12 @@ __all__ = [
     "Verdict",
     "Wanted",
     "accept_jobs",
+    "act_on_jobs",
+    "begin_sweep",
     "cancel_jobs",
     "change_priority",
+    "count_jobs",
+    "expire_leases",
     "explain_wait",
     "get_jobs",
     "list_jobs",
@@ -45,9 +58,13 @@ __all__ = [
     "newly_queued",
     "prune_activity",
     "prune_jobs",
+    "report_jobs",
     "request_jobs",
     "requeue_jobs",
     "restart_ids",
+    "search_of",
+    "step_sweep",
+    "stop_sweep",
     "submit_jobs",
     "summarize_jobs",
     "warn",

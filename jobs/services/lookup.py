@@ -1,12 +1,12 @@
 """Finding jobs."""
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, Q, QuerySet
 
 from clusters.callers import Caller, Operator
 from clusters.models import CredentialKind
@@ -21,6 +21,8 @@ MAX_PAGE = 1_000
 DEFAULT_PAGE = 100
 # Ids rise with the time of submission, but for what several servers submit at the same moment.
 _SLACK = timedelta(minutes=1)
+# How many jobs of a state a search for text looks through at a time.
+_WINDOW = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +30,15 @@ class Search:
     """Which jobs to list; empty, 0 and None mean any.
 
     `last` is the last id of the page before, 0 for the first page. `size` is 1 to 1,000; 0 means 100.
+    `text` is part of the name or, if `in_commands`, of the command, in any case; no index finds it, so only the
+    newest 20,000 jobs of each state are looked through, and the page says how far.
     """
 
     states: Sequence[JobState] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
+    text: str = ""
+    in_commands: bool = False
     cluster_id: int | None = None
     submitted_by: int | None = None
     submitted_after: datetime | None = None
@@ -44,10 +50,14 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Jobs in order, and whether there are more."""
+    """Jobs in order, and whether there are more.
+
+    `looked_until` is the last id that a search for text came to, 0 if it came to the end.
+    """
 
     jobs: list[Job]
     more: bool
+    looked_until: int = 0
 
 
 def get_jobs(*, by: Caller | Operator, job_ids: Sequence[int], with_events: bool = False) -> dict[int, Job]:
@@ -65,11 +75,19 @@ def list_jobs(*, by: Caller | Operator, search: Search) -> Page:
 
     It costs the same on every page and at any number of jobs.
     """
-    size = _check(search)
-    ids = _ids_in_order(by, search, size + 1)
+    check_search(search)
+    size = search.size or DEFAULT_PAGE
+    matching, looked_until = _within_window(matching_jobs(within_reach(by), search), _owner(by, search), search)
+    ids = _ids_in_order(matching, _owner(by, search), search, size + 1)
     jobs = Job.objects.filter(id__in=ids[:size]).select_related("cluster", "submitted_by")
     in_order = jobs.defer("output", "environment").order_by("id" if search.oldest_first else "-id")
-    return Page(jobs=list(in_order), more=len(ids) > size)
+    return Page(jobs=list(in_order), more=len(ids) > size, looked_until=looked_until)
+
+
+def count_jobs(*, by: Caller | Operator, search: Search, most: int) -> int:
+    """How many jobs match, counted no further than `most` (1 to 1,000,000), nor than a search for text goes."""
+    matching, _ = _within_window(matching_jobs(within_reach(by), search), _owner(by, search), search)
+    return len(_ids_in_order(matching, _owner(by, search), search, most))
 
 
 def check_ids(job_ids: Sequence[int], *, highest: int) -> None:
@@ -88,27 +106,49 @@ def locked(by: Caller | Operator, job_ids: Sequence[int]) -> dict[int, Job]:
     return {job.id: job for job in jobs.select_for_update()}
 
 
-def _check(search: Search) -> int:
+def check_search(search: Search) -> None:
+    """Raises InvalidArgument."""
     check_labels(search.labels)
     check_line(search.name, field="name", longest=MAX_NAME)
+    check_line(search.text, field="text", longest=MAX_NAME)
     check_range(search.size, field="page_size", lowest=0, highest=MAX_PAGE)
-    return search.size or DEFAULT_PAGE
 
 
-def _ids_in_order(by: Caller | Operator, search: Search, size: int) -> list[int]:
+def _ids_in_order(matching: JobQuerySet, owner: Sequence[str], search: Search, size: int) -> list[int]:
     """Merges a range of each state: every range is read from its end of an index, however long it is."""
-    matching = _matching(within_reach(by), search)
-    sign = "" if search.oldest_first else "-"
-    # The whole index is named, so that PostgreSQL does not walk the primary key in search of a rare state.
-    order = [sign + column for column in (*_owner(by, search), "state", "id")]
-    ranges = (
-        list(matching.filter(state=state).order_by(*order).values_list("id", flat=True)[:size])
-        for state in search.states or JobState
-    )
+    ranges = [list(ids[:size]) for ids in _ranges(matching, owner, search)]
     return list(islice(heapq.merge(*ranges, reverse=not search.oldest_first), size))
 
 
-def _matching(jobs: JobQuerySet, search: Search) -> JobQuerySet:
+def _ranges(matching: JobQuerySet, owner: Sequence[str], search: Search) -> Iterator[QuerySet[Job, int]]:
+    """The ids of each state in order."""
+    sign = "" if search.oldest_first else "-"
+    # The whole index is named, so that PostgreSQL does not walk the primary key in search of a rare state.
+    order = [sign + column for column in (*owner, "state", "id")]
+    for state in search.states or JobState:
+        yield matching.filter(state=state).order_by(*order).values_list("id", flat=True)
+
+
+def _within_window(matching: JobQuerySet, owner: Sequence[str], search: Search) -> tuple[JobQuerySet, int]:
+    """The jobs that hold the text, of the next few; and the last id of those few, 0 if there are no more."""
+    if not search.text:
+        return matching, 0
+    ends = [end for ids in _ranges(matching, owner, search) for end in ids[_WINDOW - 1 : _WINDOW]]
+    if not ends:
+        return matching.filter(holds(search)), 0
+    end = min(ends) if search.oldest_first else max(ends)
+    bound = {"id__lte" if search.oldest_first else "id__gte": end}
+    return matching.filter(holds(search), **bound), end
+
+
+def holds(search: Search) -> Q:
+    """That the name, or the command, has the text of a search in it."""
+    named = Q(name__icontains=search.text)
+    return named | Q(command__icontains=search.text) if search.in_commands else named
+
+
+def matching_jobs(jobs: JobQuerySet, search: Search) -> JobQuerySet:
+    """Those of the jobs that match all but the states and the text of a search."""
     exact = {"name": search.name, "cluster_id": search.cluster_id, "submitted_by_id": search.submitted_by}
     jobs = jobs.filter(**{column: value for column, value in exact.items() if value})
     for key, value in search.labels.items():

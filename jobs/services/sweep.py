@@ -1,0 +1,123 @@
+"""Acting on all jobs that match, in short steps."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils.dateparse import parse_datetime
+
+from clusters.callers import Operator
+from jobs.models import Job, Sweep
+from jobs.services.acts import Act, act_on_jobs, check_act
+from jobs.services.lookup import Search, check_search, holds, list_jobs, matching_jobs
+from jobs.services.verdicts import Verdict
+from jobs.states import ActKind, JobState
+from rainbow.errors import FailedPrecondition
+
+# One step changes at most so many jobs and looks at so many ids: it keeps no other writer waiting for long.
+_MOST_CHANGED = 1_000
+_MOST_LOOKED_AT = 50_000
+_TIMES = ("submitted_after", "submitted_before")
+
+
+def begin_sweep(*, act: Act, search: Search, by: Operator, now: datetime) -> Sweep:
+    """Fixes what is to be done to which jobs; jobs that are submitted from now on are left alone.
+
+    Nothing is done yet: `step_sweep` does it. Raises InvalidArgument and NotFound.
+    """
+    check_act(act)
+    check_search(search)
+    last = Job.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    first = _first(search, by) or last + 1
+    return Sweep.objects.create(
+        kind=act.kind,
+        reason=act.reason,
+        priority=act.priority if act.kind == ActKind.PRIORITIZE else None,
+        to_cluster_id=act.cluster_id if act.kind == ActKind.MOVE else None,
+        search=_as_json(search),
+        operator_id=by.user_id,
+        begun_at=now,
+        stepped_at=now,
+        finished_at=now if first > last else None,
+        first_id=first,
+        next_id=first,
+        last_id=max(last, first),
+    )
+
+
+@transaction.atomic
+def step_sweep(*, sweep_id: int, now: datetime) -> Sweep:
+    """Does the next part of a sweep, in the name of whoever began it; nothing when it is over."""
+    sweep = Sweep.objects.select_for_update().get(id=sweep_id)
+    if sweep.over:
+        return sweep
+    job_ids, sweep.next_id = _next(sweep)
+    if job_ids:
+        by = Operator(user_id=sweep.operator_id, name="")
+        _count(sweep, act_on_jobs(act=_act(sweep), by=by, job_ids=job_ids, now=now))
+    sweep.stepped_at = now
+    sweep.finished_at = now if sweep.next_id > sweep.last_id else None
+    sweep.save()
+    return sweep
+
+
+def stop_sweep(*, sweep_id: int, now: datetime) -> None:
+    """Leaves the rest of the jobs alone. Raises FailedPrecondition when the sweep is over."""
+    going = Sweep.objects.filter(id=sweep_id, finished_at__isnull=True)
+    if not going.update(finished_at=now, stopped=True):
+        raise FailedPrecondition("this is over already")
+
+
+def search_of(sweep: Sweep) -> Search:
+    """Which jobs the sweep is for."""
+    said: dict[str, Any] = dict(sweep.search)
+    for name in _TIMES:
+        said[name] = parse_datetime(said[name]) if said.get(name) else None
+    said["states"] = [JobState(state) for state in said["states"]]
+    return Search(**said)
+
+
+def _as_json(search: Search) -> dict[str, Any]:
+    said = asdict(search)
+    for name in _TIMES:
+        said[name] = said[name].isoformat() if said[name] else None
+    del said["oldest_first"], said["size"], said["last"]
+    return said
+
+
+def _first(search: Search, by: Operator) -> int:
+    """The first id that is worth looking at."""
+    said = {**_as_json(search), "text": "", **{name: getattr(search, name) for name in _TIMES}}
+    page = list_jobs(by=by, search=Search(**said, oldest_first=True, size=1))
+    return page.jobs[0].id if page.jobs else 0
+
+
+def _act(sweep: Sweep) -> Act:
+    return Act(
+        kind=ActKind(sweep.kind),
+        reason=sweep.reason,
+        priority=sweep.priority or 0,
+        cluster_id=sweep.to_cluster_id or 0,
+    )
+
+
+def _next(sweep: Sweep) -> tuple[list[int], int]:
+    """The next ids to act on, and where the step after that begins."""
+    search = search_of(sweep)
+    until = min(sweep.last_id, sweep.next_id + _MOST_LOOKED_AT - 1)
+    jobs = matching_jobs(Job.objects.filter(id__gte=sweep.next_id, id__lte=until), search)
+    if search.states:
+        jobs = jobs.filter(state__in=search.states)
+    if search.text:
+        jobs = jobs.filter(holds(search))
+    found = list(jobs.order_by("id").values_list("id", flat=True)[:_MOST_CHANGED])
+    return found, (found[-1] if len(found) == _MOST_CHANGED else until) + 1
+
+
+def _count(sweep: Sweep, verdicts: Sequence[Verdict]) -> None:
+    refused = Counter(verdict.refusal for verdict in verdicts if verdict.refusal)
+    sweep.changed += len(verdicts) - refused.total()
+    sweep.refusals = dict(Counter(sweep.refusals) + refused)

@@ -1,0 +1,173 @@
+"""Acting on all jobs that match, in short steps."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from clusters.callers import Operator
+from jobs.models import Job, JobEvent, Sweep
+from jobs.services import (
+    Act,
+    Search,
+    accept_jobs,
+    begin_sweep,
+    count_jobs,
+    list_jobs,
+    lookup,
+    search_of,
+    step_sweep,
+    stop_sweep,
+    sweep,
+)
+from jobs.states import ActKind, JobState
+from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound
+from tests.queue import counted, operator_named, recounted, submitted
+
+CANCEL = Act(kind=ActKind.CANCEL, reason="the data was wrong")
+
+
+@pytest.fixture
+def olga(db: None) -> Operator:
+    return operator_named("olga")
+
+
+def swept(act: Act, search: Search, by: Operator, now: datetime) -> Sweep:
+    going = begin_sweep(act=act, search=search, by=by, now=now)
+    for _ in range(100):
+        if going.over:
+            return going
+        going = step_sweep(sweep_id=going.id, now=now)
+    raise AssertionError("it has no end")
+
+
+def test_all_that_match_and_no_others_are_cancelled(alpha: Any, beta: Any, olga: Operator, now: datetime) -> None:
+    bad = submitted(alpha, 5, now=now, name="bad-input", labels={"project": "sky"})
+    submitted(alpha, 5, now=now, name="good", labels={"project": "sky"})
+    submitted(beta, 5, now=now, name="bad-input", labels={"project": "sky"})
+    accept_jobs(caller=alpha.puller, job_ids=bad[:1], now=now)
+
+    search = Search(states=[JobState.QUEUED], cluster_id=alpha.cluster.id, text="BAD", labels={"project": "sky"})
+    done = swept(CANCEL, search, olga, now)
+
+    assert (done.changed, done.refused, done.percent) == (4, 0, 100)
+    assert list(Job.objects.filter(state="cancelled").order_by("id").values_list("id", flat=True)) == bad[1:]
+    assert counted() == recounted()
+    event = JobEvent.objects.get(job_id=bad[1], what="cancelled")
+    assert (event.operator_id, event.why) == (olga.user_id, "the data was wrong")
+
+
+def test_a_sweep_goes_in_bounded_steps(
+    alpha: Any, olga: Operator, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_MOST_CHANGED", 10)
+    ids = submitted(alpha, 25, now=now)
+
+    going = begin_sweep(act=CANCEL, search=Search(), by=olga, now=now)
+    steps = [step_sweep(sweep_id=going.id, now=now + timedelta(seconds=second)) for second in range(4)]
+
+    assert [(step.changed, step.percent) for step in steps] == [(10, 40), (20, 80), (25, 100), (25, 100)]
+    assert steps[2].finished_at == now + timedelta(seconds=2)
+    assert Job.objects.filter(id__in=ids, state="cancelled").count() == 25
+
+
+def test_ids_that_do_not_match_are_passed_over_in_bounded_steps(
+    alpha: Any, olga: Operator, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_MOST_LOOKED_AT", 10)
+    first = submitted(alpha, name="wanted", now=now)
+    submitted(alpha, 20, name="other", now=now)
+    last = submitted(alpha, name="wanted", now=now)
+
+    going = begin_sweep(act=CANCEL, search=Search(name="wanted"), by=olga, now=now)
+    steps = [step_sweep(sweep_id=going.id, now=now) for _ in range(3)]
+
+    assert [step.changed for step in steps] == [1, 1, 2]
+    assert set(Job.objects.filter(state="cancelled").values_list("id", flat=True)) == {*first, *last}
+
+
+def test_jobs_that_come_later_are_left_alone(alpha: Any, olga: Operator, now: datetime) -> None:
+    submitted(alpha, 2, now=now)
+    going = begin_sweep(act=CANCEL, search=Search(), by=olga, now=now)
+    later = submitted(alpha, now=now)
+
+    step_sweep(sweep_id=going.id, now=now)
+
+    assert Job.objects.get(id=later[0]).state == "queued"
+
+
+def test_refusals_are_counted_by_their_reason(alpha: Any, beta: Any, olga: Operator, now: datetime) -> None:
+    ids = submitted(alpha, 4, now=now)
+    submitted(beta, 2, now=now)
+    accept_jobs(caller=alpha.puller, job_ids=ids[:1], now=now)
+
+    done = swept(Act(kind=ActKind.MOVE, reason="full", cluster_id=beta.cluster.id), Search(), olga, now)
+
+    assert done.changed == 3
+    assert done.refusals == {
+        "the job is accepted; only waiting jobs can be moved": 1,
+        "the job is there already": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [
+        (Act(kind=ActKind.CANCEL, reason=""), InvalidArgument),
+        (Act(kind=ActKind.PRIORITIZE, reason="x", priority=101), InvalidArgument),
+        (Act(kind=ActKind.MOVE, reason="x", cluster_id=0), NotFound),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_it_begins(
+    alpha: Any, olga: Operator, now: datetime, act: Act, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        begin_sweep(act=act, search=Search(), by=olga, now=now)
+    assert not Sweep.objects.exists()
+
+
+def test_a_sweep_can_be_stopped_half_way(
+    alpha: Any, olga: Operator, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_MOST_CHANGED", 10)
+    submitted(alpha, 20, now=now)
+    going = begin_sweep(act=CANCEL, search=Search(), by=olga, now=now)
+    step_sweep(sweep_id=going.id, now=now)
+
+    stop_sweep(sweep_id=going.id, now=now)
+
+    assert step_sweep(sweep_id=going.id, now=now).changed == 10
+    assert Sweep.objects.get().percent == 50
+    with pytest.raises(FailedPrecondition):
+        stop_sweep(sweep_id=going.id, now=now)
+
+
+def test_a_search_survives_being_written_down(alpha: Any, olga: Operator, now: datetime) -> None:
+    search = Search(states=[JobState.LOST], labels={"a": "b"}, submitted_after=now, text="x", submitted_by=7)
+
+    going = begin_sweep(act=CANCEL, search=search, by=olga, now=now)
+
+    assert search_of(Sweep.objects.get(id=going.id)) == search
+    assert going.over, "nothing matches"
+
+
+def test_text_is_looked_for_a_window_at_a_time(
+    alpha: Any, olga: Operator, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "_WINDOW", 10)
+    old = submitted(alpha, name="Needle", now=now)
+    ids = submitted(alpha, 14, now=now, name="hay")
+
+    first = list_jobs(by=olga, search=Search(text="needle"))
+    second = list_jobs(by=olga, search=Search(text="needle", last=first.looked_until))
+
+    assert (first.jobs, first.looked_until) == ([], ids[4])
+    assert ([job.id for job in second.jobs], second.looked_until) == (old, 0)
+
+
+def test_commands_are_searched_only_when_asked_for(alpha: Any, olga: Operator, now: datetime) -> None:
+    ids = submitted(alpha, now=now, command="python train.py")
+
+    assert not list_jobs(by=olga, search=Search(text="train")).jobs
+    assert [job.id for job in list_jobs(by=olga, search=Search(text="train", in_commands=True)).jobs] == ids
+    assert count_jobs(by=olga, search=Search(text="train", in_commands=True), most=10) == 1

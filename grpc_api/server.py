@@ -9,11 +9,11 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
-from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from grpc_api.arrivals import Arrivals
 from grpc_api.handlers import SERVICE, generic_handler
+from grpc_api.health import HealthChecks
 from grpc_api.lanes import Lanes
 from grpc_api.servicer import RainbowServicer
 from grpc_api.translate import MESSAGE_LIMIT
@@ -30,6 +30,7 @@ _OPTIONS = [
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 ]
+_LAST_PORT = 65_535
 _log = logging.getLogger("rainbow.grpc")
 
 
@@ -72,7 +73,7 @@ async def serve(options: ServerOptions) -> None:
     _log.info("%s serves %s at %s", options.name, SERVICE.full_name, address)
     await stop.wait()
     _log.info("stopping; finishing the calls in flight")
-    await checks.enter_graceful_shutdown()
+    await checks.close()
     arrivals.close()
     await server.stop(GRACE_SECONDS)
     watcher.cancel()
@@ -80,8 +81,8 @@ async def serve(options: ServerOptions) -> None:
     _log.info("stopped")
 
 
-def _add_standard_services(server: grpc.aio.Server) -> health.HealthServicer:
-    checks = health.HealthServicer()
+def _add_standard_services(server: grpc.aio.Server) -> HealthChecks:
+    checks = HealthChecks()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     names = (SERVICE.full_name, HEALTH_SERVICE, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
@@ -90,12 +91,20 @@ def _add_standard_services(server: grpc.aio.Server) -> health.HealthServicer:
 
 def _listen(server: grpc.aio.Server, options: ServerOptions) -> str:
     try:
+        _check_port(options.address)
         port = _add_port(server, options)
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         raise CannotListen(
             f"cannot listen on {options.address}: it is in use, not this machine's, or not host:port"
         ) from None
     return f"{options.address.rpartition(':')[0]}:{port}"
+
+
+def _check_port(address: str) -> None:
+    """gRPC takes the lower 16 bits of any number. Raises ValueError."""
+    port = address.rpartition(":")[2]
+    if port.isdecimal() and int(port) > _LAST_PORT:
+        raise ValueError
 
 
 def _add_port(server: grpc.aio.Server, options: ServerOptions) -> int:

@@ -1,0 +1,251 @@
+"""The server as its operator sees it: how it starts, what it says, how it stops."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+from django.db import connection
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from rainbow.protos import rainbow_pb2 as pb
+from tests.rows import count
+from tests.servers import MANAGE, RainbowServer, environment_for, free_port
+from tests.wire import PATIENCE_SECONDS, connected, joined, refusal_of, registration
+
+NAME = "convergedcomputing.org.grpc.v1.RainbowScheduler"
+
+StartServer = Callable[..., RainbowServer]
+
+
+@pytest.fixture
+def sqlite_only() -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("is about the embedded database")
+
+
+def grpcserver(database_url: str, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs a server that is expected to refuse to serve."""
+    command = [*MANAGE, "grpcserver", "--address", f"127.0.0.1:{free_port()}", *arguments]
+    environment = environment_for(database_url, **settings)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+
+
+def test_a_server_says_what_it_serves_where_and_on_which_database(start_server: StartServer) -> None:
+    server = start_server(arguments=["--name", "over-the-rainbow"])
+
+    log = server.log.read_text()
+
+    database = server.database_url.partition("://")[2].partition("?")[0].lstrip("/").partition("@/")
+    assert "creating over-the-rainbow" in log
+    assert f"over-the-rainbow serves {NAME} at {server.address}" in log
+    assert (database[2] or database[0]) in log
+    assert "WARNING" not in log
+
+
+def test_a_server_with_the_development_secret_warns_of_it(start_server: StartServer) -> None:
+    server = start_server(environment={"RAINBOW_REGISTRATION_SECRET": ""})
+
+    with connected(server.address) as stub:
+        new = stub.Register(registration(server, secret="chocolate-cookies"))
+
+    assert new.token
+    assert "WARNING the development registration secret is in use" in server.log.read_text()
+    assert "chocolate-cookies" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("by", ["--secret", "--secret-file"])
+def test_the_registration_secret_may_come_as_an_argument_or_from_a_file(
+    start_server: StartServer, tmp_path: Path, by: str
+) -> None:
+    (tmp_path / "secret").write_text("$from here\nnot this\n")
+    value = "$from here" if by == "--secret" else str(tmp_path / "secret")
+
+    server = start_server(arguments=[by, value])
+
+    with connected(server.address) as stub:
+        assert stub.Register(registration(server, secret="$from here")).token
+        assert refusal_of(stub.Register, registration(server)).code == grpc.StatusCode.UNAUTHENTICATED
+    assert "$from here" not in server.log.read_text()
+
+
+def test_a_second_server_on_the_same_address_says_so_and_ends(server: RainbowServer) -> None:
+    second = grpcserver(server.database_url, "--address", server.address)
+
+    assert second.returncode == 1
+    assert f"cannot listen on {server.address}: it is in use" in second.stderr
+    assert "Traceback" not in second.stderr
+    server.wait_until_serving()
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:99999", "192.0.2.1:50051", ""])
+def test_an_address_that_cannot_be_is_refused_without_a_trace(new_database: Callable[[], str], address: str) -> None:
+    refused = grpcserver(new_database(), "--address", address)
+
+    assert refused.returncode == 1
+    assert "cannot listen on" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_secret_file_that_cannot_serve_is_refused_without_a_trace(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    (tmp_path / "empty").write_text("\n")
+
+    url = new_database()
+    missing = grpcserver(url, "--secret-file", str(tmp_path / "missing"))
+    empty = grpcserver(url, "--secret-file", str(tmp_path / "empty"))
+    both = grpcserver(url, "--secret-file", str(tmp_path / "empty"), "--secret", "x")
+
+    assert "cannot read" in missing.stderr
+    assert "the first line of" in empty.stderr
+    assert "not both" in both.stderr
+    assert not any("Traceback" in refused.stderr for refused in (missing, empty, both))
+
+
+@pytest.mark.usefixtures("sqlite_only")
+def test_a_clean_start_is_refused_while_a_server_lives_on_the_database(server: RainbowServer) -> None:
+    before = count(server.database_url, "clusters_cluster")
+
+    refused = grpcserver(server.database_url, "--cleanup")
+
+    assert refused.returncode == 1
+    assert "a live server uses" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert count(server.database_url, "clusters_cluster") == before
+    with joined(server) as cluster:
+        assert cluster.submit().jobid
+
+
+@pytest.mark.usefixtures("sqlite_only")
+@pytest.mark.parametrize("end", [RainbowServer.stop, RainbowServer.kill])
+def test_a_clean_start_after_a_server_ended_has_an_empty_database(
+    start_server: StartServer, end: Callable[[RainbowServer], object]
+) -> None:
+    server = start_server()
+    with joined(server) as cluster:
+        cluster.submit()
+    end(server)
+
+    fresh = start_server(database_url=server.database_url, arguments=["--cleanup"])
+
+    assert count(fresh.database_url, "clusters_cluster", "jobs_job") == (0, 0)
+    with joined(fresh) as cluster:
+        assert cluster.submit().jobid == 1
+
+
+@pytest.mark.usefixtures("postgresql_only")
+def test_a_database_of_its_own_cannot_be_cleaned_up(server: RainbowServer) -> None:
+    refused = grpcserver(server.database_url, "--cleanup")
+
+    assert refused.returncode == 1
+    assert "--cleanup is for the embedded database only" in refused.stderr
+
+
+@pytest.mark.usefixtures("sqlite_only")
+def test_a_server_keeps_what_an_earlier_one_stored(start_server: StartServer) -> None:
+    server = start_server()
+    with joined(server) as cluster:
+        job_id = cluster.submit().jobid
+        assert server.stop() == 0
+
+        again = start_server(database_url=server.database_url, address=server.address)
+
+        assert "(created)" in server.log.read_text()
+        assert "(created)" not in again.log.read_text()
+        with connected(again.address) as stub:
+            found = stub.RequestJobs(pb.RequestJobsRequest(cluster=cluster.name, secret=cluster.secret))
+    assert list(found.jobids) == [job_id]
+
+
+def test_health_is_told_for_the_server_and_its_service(server: RainbowServer) -> None:
+    with grpc.insecure_channel(server.address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+
+        answers = [stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=10).status for name in ("", NAME)]
+        unknown = refusal_of(stub.Check, health_pb2.HealthCheckRequest(service="unheard.of"))
+
+    assert answers == [health_pb2.HealthCheckResponse.SERVING] * 2
+    assert unknown.code == grpc.StatusCode.NOT_FOUND
+
+
+def test_whoever_watches_a_server_hears_that_it_stops_and_does_not_hold_it_up(start_server: StartServer) -> None:
+    server = start_server()
+    with grpc.insecure_channel(server.address) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=NAME))
+        first = next(watch)
+        began = time.monotonic()
+
+        exit_code = server.stop()
+
+        second = next(watch)
+    assert exit_code == 0
+    assert (first.status, second.status) == (
+        health_pb2.HealthCheckResponse.SERVING,
+        health_pb2.HealthCheckResponse.NOT_SERVING,
+    )
+    assert time.monotonic() - began < 10
+
+
+def test_reflection_lists_the_services_and_describes_ours(server: RainbowServer) -> None:
+    with grpc.insecure_channel(server.address) as channel:
+        reflection = ProtoReflectionDescriptorDatabase(channel)
+
+        services = reflection.get_services()
+        file = reflection.FindFileContainingSymbol(NAME)
+
+    assert {NAME, "grpc.health.v1.Health"} <= set(services)
+    assert [method.name for method in file.service[0].method] == [
+        method.name for method in pb.DESCRIPTOR.services_by_name["RainbowScheduler"].methods
+    ]
+
+
+def test_a_server_ends_well_when_it_is_interrupted(start_server: StartServer) -> None:
+    server = start_server()
+
+    server.process.send_signal(2)
+
+    assert server.process.wait(PATIENCE_SECONDS) == 0
+    assert server.log.read_text().rstrip().endswith("stopped")
+
+
+def test_a_call_has_one_line_of_log_that_says_who_what_and_how_it_ended(start_server: StartServer) -> None:
+    server = start_server()
+    with joined(server) as cluster:
+        job_id = cluster.submit().jobid
+        refusal_of(cluster.stub.SubmitJob, cluster.submission(nodes=0))
+        server.stop()
+
+    lines = [line.split(" INFO ", 1)[1] for line in server.log.read_text().splitlines() if "SubmitJob" in line]
+
+    assert len(lines) == 2
+    assert lines[0].startswith(f"SubmitJob cluster={cluster.name} job={job_id} code=OK ms=")
+    assert "field=nodes code=INVALID_ARGUMENT ms=" in lines[1]
+
+
+def test_the_log_holds_no_credential_however_calls_end(start_server: StartServer) -> None:
+    server = start_server(environment={"RAINBOW_LOG_LEVEL": "DEBUG"})
+    with joined(server) as cluster:
+        stub, wrong = cluster.stub, "not-a-credential-but-somebodys-password"
+        job_id = cluster.submit().jobid
+        cluster.request()
+        cluster.accept(job_id, agent="agent-1")
+        cluster.job(job_id, with_events=True)
+        refusal_of(stub.SubmitJob, cluster.submission(token=wrong))
+        refusal_of(stub.SubmitJob, cluster.submission(token=cluster.secret))
+        refusal_of(stub.SubmitJob, cluster.submission(cluster=cluster.token))
+        refusal_of(stub.Register, registration(server, name=wrong, secret=wrong))
+        refusal_of(stub.Register, registration(server, name=f"{cluster.secret}/"))
+        request = pb.RotateCredentialRequest(kind=pb.CREDENTIAL_KIND_SECRET)
+        rotated = stub.RotateCredential(request, metadata=cluster.by_secret)
+        refusal_of(stub.ListJobs, pb.ListJobsRequest(page_token=wrong), metadata=cluster.by_token)
+        server.stop()
+
+    log = server.log.read_text()
+
+    held = [cluster.token, cluster.secret, rotated.credential, server.registration_secret, wrong]
+    assert [value for value in held if value in log] == []
+    assert log.count("RotateCredential") == 1

@@ -32,8 +32,7 @@ class Step:
 
     @property
     def activity(self) -> Activity | None:
-        """What the step counts as; None when it is not counted."""
-        return Activity(self.after.value) if self.what == What.ENDED else _ACTIVITIES.get(self.what)
+        return activity_of(self.what, self.after)
 
     @property
     def counted_before(self) -> tuple[int, str, int] | None:
@@ -69,6 +68,11 @@ def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "")
             changes[step.counted_before] -= 1
     add_counts(changes)
     add_activity(Counter((step.cluster_id, step.activity.value) for step, _ in steps if step.activity), now)
+
+
+def activity_of(what: What, after: JobState) -> Activity | None:
+    """What a step counts as; None when it is not counted."""
+    return Activity(after.value) if what == What.ENDED else _ACTIVITIES.get(what)
 
 
 def _event(step: Step, by: Actor, at: object, why: str) -> tuple[object, ...]:

@@ -55,6 +55,11 @@ def insert_jobs(rows: Sequence[Row]) -> list[Row]:
     return sorted(_insert(Job, JOB_COLUMNS, rows, further), key=lambda row: row[0])
 
 
+def insert_whole_jobs(columns: Sequence[str], rows: Sequence[Row]) -> list[int]:
+    """Adds jobs that have been through something, in any columns, and returns their ids in their order."""
+    return sorted(row[0] for row in _insert(Job, columns, rows, "RETURNING id"))
+
+
 def insert_events(rows: Sequence[Row]) -> None:
     """Adds events (EVENT_COLUMNS)."""
     _insert(JobEvent, EVENT_COLUMNS, rows)

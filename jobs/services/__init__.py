@@ -4,16 +4,15 @@ from jobs.services.accept import Acceptance, Accepted, RefusalReason, Refused, a
 from jobs.services.activity import prune_activity
 from jobs.services.acts import Act, act_on_jobs
 from jobs.services.cancel import Cancellation, CancelOutcome, cancel_jobs
-from jobs.services.expire import Expiry, expire_leases
 from jobs.services.lookup import Page, Search, count_jobs, get_jobs, list_jobs
 from jobs.services.move import move_jobs
 from jobs.services.outlook import warn, warn_caller
 from jobs.services.priority import change_priority
 from jobs.services.prune import prune_jobs
-from jobs.services.report import Report, Reported, ReportOutcome, report_jobs
 from jobs.services.request import QueuedJob, Wanted, request_jobs
 from jobs.services.requeue import Requeue, requeue_jobs
 from jobs.services.restart import IdRange, Restart, restart_ids
+from jobs.services.stage import stage_demo
 from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.services.summarize import Summary, summarize_jobs
 from jobs.services.sweep import begin_sweep, search_of, step_sweep, stop_sweep
@@ -27,7 +26,6 @@ __all__ = [
     "Act",
     "CancelOutcome",
     "Cancellation",
-    "Expiry",
     "IdRange",
     "Order",
     "Page",
@@ -35,9 +33,6 @@ __all__ = [
     "Receipt",
     "RefusalReason",
     "Refused",
-    "Report",
-    "ReportOutcome",
-    "Reported",
     "Requeue",
     "Restart",
     "Search",
@@ -50,7 +45,6 @@ __all__ = [
     "cancel_jobs",
     "change_priority",
     "count_jobs",
-    "expire_leases",
     "explain_wait",
     "get_jobs",
     "list_jobs",
@@ -58,11 +52,11 @@ __all__ = [
     "newly_queued",
     "prune_activity",
     "prune_jobs",
-    "report_jobs",
     "request_jobs",
     "requeue_jobs",
     "restart_ids",
     "search_of",
+    "stage_demo",
     "step_sweep",
     "stop_sweep",
     "submit_jobs",

@@ -1,0 +1,75 @@
+"""manage.py demo: a fleet that one would believe, made quickly, true to the rules of real ones."""
+
+from datetime import datetime
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.contrib.auth import authenticate
+from django.core.management import CommandError, call_command
+from django.db.models import F, Sum
+
+from clusters.models import Cluster
+from jobs.models import Job, JobActivity, JobEvent
+from jobs.services import stage_demo
+from jobs.services.fleet import ConcernKind, concerns, fleet_health
+from jobs.states import Activity, JobState, Span
+from tests.queue import counted, recounted
+
+
+@pytest.fixture
+def staged(db: None, now: datetime) -> None:
+    stage_demo(clusters=12, jobs=3_000, now=now)
+
+
+def test_every_state_is_there_and_counted(staged: None) -> None:
+    assert {state for _, state, _ in counted()} == set(JobState)
+    assert counted() == recounted()
+
+
+def test_the_last_event_of_a_job_is_its_state(staged: None) -> None:
+    ends = JobEvent.objects.order_by("job_id", "-id")
+    last: dict[int, str] = {}
+    for job_id, state in ends.values_list("job_id", "state"):
+        last.setdefault(job_id, state)
+
+    assert last == dict(Job.objects.values_list("id", "state"))
+
+
+def test_the_times_of_a_job_are_in_order(staged: None, now: datetime) -> None:
+    assert not Job.objects.filter(accepted_at__lt=F("submitted_at")).exists()
+    assert not Job.objects.filter(started_at__lt=F("accepted_at")).exists()
+    assert not Job.objects.filter(finished_at__lt=F("started_at")).exists()
+    assert not Job.objects.filter(finished_at__gt=now).exists()
+
+
+def test_activity_adds_up(staged: None) -> None:
+    submitted = JobActivity.objects.filter(what=Activity.SUBMITTED, span_seconds=Span.SIX_HOURS)
+
+    assert submitted.aggregate(total=Sum("jobs"))["total"] == 3_000
+
+
+def test_there_is_something_to_attend_to(staged: None, now: datetime) -> None:
+    found = concerns(fleet=fleet_health(now=now), development_secret=False, now=now)
+
+    assert {ConcernKind.SILENT, ConcernKind.LOST, ConcernKind.FAILING, ConcernKind.EXPIRING} <= {
+        concern.kind for concern in found
+    }
+
+
+def test_the_command_says_how_to_sign_in(db: None) -> None:
+    said = StringIO()
+
+    call_command("demo", jobs=50, clusters=14, stdout=said)
+
+    password = said.getvalue().split()[-1]
+    operator, viewer = (authenticate(username=name, password=password) for name in ("operator", "viewer"))
+    assert operator and operator.has_perm("jobs.change_job")
+    assert viewer and viewer.has_perm("jobs.view_job") and not viewer.has_perm("jobs.change_job")
+    assert Cluster.objects.count() == 14
+
+
+def test_a_database_in_use_is_left_alone(alpha: Any) -> None:
+    with pytest.raises(CommandError, match="wants an empty one"):
+        call_command("demo")
+    assert not Job.objects.exists()

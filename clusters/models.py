@@ -19,6 +19,8 @@ class Cluster(models.Model):
     last_asked_at = models.DateTimeField(null=True, blank=True)
     # What it then said that it can take: clusters.callers.Bounds.
     last_bounds = models.JSONField(default=dict, blank=True)
+    # Why its agent takes no jobs now, in the agent's words; empty when it does.
+    not_ready = models.CharField(max_length=1000, default="", blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
     paused_reason = models.CharField(max_length=1000, default="", blank=True)
     paused_by = models.CharField(max_length=255, default="", blank=True)

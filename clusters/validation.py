@@ -24,9 +24,9 @@ def check_label(label: str) -> None:
     check_line(label, field="label", longest=MAX_LABEL, required=True)
 
 
-def check_reason(reason: str, *, required: bool = False) -> None:
+def check_reason(reason: str, *, field: str = "reason", required: bool = False) -> None:
     """Why somebody did something, in words for others."""
-    check_line(reason, field="reason", longest=MAX_REASON, required=required)
+    check_line(reason, field=field, longest=MAX_REASON, required=required)
 
 
 def check_line(text: str, *, field: str, longest: int, required: bool = False) -> None:
@@ -60,3 +60,9 @@ def size_in_bytes(text: str, *, field: str) -> int:
 def check_range(number: int, *, field: str, lowest: int, highest: int) -> None:
     if not lowest <= number <= highest:
         raise InvalidArgument(f"must be {lowest:,} to {highest:,}, not {number:,}", field=field)
+
+
+def tail_of(text: str, longest: int) -> str:
+    """The end of the text, at most so many bytes of UTF-8, without half a character; null characters go."""
+    end = text.replace("\0", "").encode()[-longest:]
+    return end.decode(errors="ignore")

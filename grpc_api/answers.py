@@ -7,12 +7,14 @@ from clusters.services import DEFAULT_LABEL, rotate_credential
 from grpc_api.translate import (
     OUTCOMES,
     REASONS,
+    REPORT_OUTCOMES,
     count_to_message,
     entries_that_fit,
     event_to_message,
     job_to_message,
     jobs_that_fit,
     kind_from,
+    report_from,
     request_id,
     states_from,
     timestamp,
@@ -25,10 +27,11 @@ from jobs.services import (
     cancel_jobs,
     get_jobs,
     list_jobs,
+    report_jobs,
     request_jobs,
     summarize_jobs,
 )
-from rainbow.errors import InvalidArgument
+from rainbow.errors import InvalidArgument, NotFound
 from rainbow.protos import rainbow_pb2 as pb
 
 DEFAULT_GRACE_SECONDS = 300
@@ -99,6 +102,40 @@ def list_page(request: pb.ListJobsRequest, caller: Caller, now: datetime) -> pb.
     jobs = list(jobs_that_fit(job_to_message(job, brief=True) for job in page.jobs))
     more = page.more or len(jobs) < len(page.jobs)
     return pb.ListJobsResponse(jobs=jobs, next_page_token=str(jobs[-1].id) if more else "")
+
+
+def report(request: pb.ReportJobsRequest, caller: Caller, now: datetime) -> pb.ReportJobsResponse:
+    results = report_jobs(
+        caller=caller,
+        agent=request.agent,
+        reports=[report_from(message) for message in request.reports],
+        lease_seconds=request.lease_seconds,
+        not_ready=request.not_ready,
+        pause=request.pause,
+        now=now,
+    )
+    return pb.ReportJobsResponse(
+        results=[
+            pb.ReportResult(
+                jobid=result.job_id,
+                outcome=REPORT_OUTCOMES[result.outcome],
+                cancel=result.cancel,
+                lease_expires_at=timestamp(result.lease_expires_at),
+            )
+            for result in results
+        ]
+    )
+
+
+def watched(request: pb.WatchJobsRequest, caller: Caller, now: datetime) -> list[pb.Job]:
+    """The jobs as they are now. Raises NotFound where one is missing."""
+    found = get_jobs(by=caller, job_ids=request.jobids)
+    if missing := [job_id for job_id in request.jobids if job_id not in found]:
+        raise NotFound(f"there is no job {missing[0]}", field="jobids")
+    jobs = [job_to_message(found[job_id], brief=True) for job_id in dict.fromkeys(request.jobids)]
+    for job in jobs:
+        job.ClearField("lease_expires_at")
+    return jobs
 
 
 def cancel(request: pb.CancelJobsRequest, caller: Caller, now: datetime) -> pb.CancelJobsResponse:

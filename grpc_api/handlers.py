@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -19,7 +20,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["RainbowScheduler"]
 
 Context = grpc.aio.ServicerContext[bytes, Message]
 Unary = Callable[[Any, Call], Awaitable[Message]]
-Streaming = Callable[[AsyncIterator[Any], Call], AsyncIterator[Message]]
+Streaming = Callable[[Any, Call], AsyncIterator[Message]]
 
 _log = logging.getLogger("rainbow.grpc")
 
@@ -33,7 +34,13 @@ def generic_handler(servicer: object) -> grpc.GenericRpcHandler:
 def _handler(method: MethodDescriptor, answer: Any) -> "grpc.RpcMethodHandler[Any, Any]":
     kind = GetMessageClass(method.input_type)
     if method.client_streaming:
-        return grpc.stream_stream_rpc_method_handler(_stream(method.name, kind, answer), response_serializer=_serialize)
+        return grpc.stream_stream_rpc_method_handler(
+            _stream(method.name, partial(_decoded, kind), answer), response_serializer=_serialize
+        )
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(
+            _stream(method.name, partial(decode, kind), answer), response_serializer=_serialize
+        )
     return grpc.unary_unary_rpc_method_handler(_unary(method.name, kind, answer), response_serializer=_serialize)
 
 
@@ -54,13 +61,18 @@ def _unary(name: str, kind: type[Message], answer: Unary) -> Callable[[bytes, Co
     return handle
 
 
+async def _decoded(kind: type[Message], items: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+    async for data in items:
+        yield decode(kind, data)
+
+
 def _stream(
-    name: str, kind: type[Message], answer: Streaming
-) -> Callable[[AsyncIterator[bytes], Context], AsyncIterator[Message]]:
-    async def handle(items: AsyncIterator[bytes], context: Context) -> AsyncIterator[Message]:
+    name: str, read: Callable[[Any], Any], answer: Streaming
+) -> Callable[[Any, Context], AsyncIterator[Message]]:
+    async def handle(received: Any, context: Context) -> AsyncIterator[Message]:
         call, began = _call(context), time.perf_counter()
         try:
-            async for reply in answer((decode(kind, data) async for data in items), call):
+            async for reply in answer(read(received), call):
                 yield reply
         except Exception as error:
             await _refuse(error, name, call, context, began)

@@ -16,7 +16,7 @@ from grpc_api.calls import Call
 from grpc_api.lanes import Lanes
 from grpc_api.submission import Answered, Asked, submit_many, submit_together
 from grpc_api.together import Together
-from grpc_api.translate import bounds_from, request_id
+from grpc_api.translate import FINAL_STATES, bounds_from, request_id
 from grpc_api.visits import Visits
 from rainbow.protos import rainbow_pb2 as pb
 
@@ -137,6 +137,28 @@ class RainbowServicer:
         reply = await self._answer(self._lanes.write, claim, answers.rotate, request, call)
         call.note(kind=pb.CredentialKind.Name(reply.kind))
         return reply
+
+    async def ReportJobs(self, request: pb.ReportJobsRequest, call: Call) -> pb.ReportJobsResponse:
+        claim = _claim(request.cluster, call, SECRET)
+        reply = await self._answer(self._lanes.write, claim, answers.report, request, call)
+        call.note(reports=len(request.reports))
+        self._arrivals.announce([result.jobid for result in reply.results])
+        return reply
+
+    async def WatchJobs(self, request: pb.WatchJobsRequest, call: Call) -> AsyncIterator[pb.WatchJobsResponse]:
+        claim = _claim(request.cluster, call, EITHER)
+        sent: dict[int, pb.Job] = {}
+        with self._arrivals.expect(*request.jobids) as arrival:
+            while True:
+                arrival.clear()
+                jobs = await self._answer(self._lanes.read, claim, answers.watched, request, call)
+                for job in jobs:
+                    if sent.get(job.id) != job:
+                        sent[job.id] = job
+                        yield pb.WatchJobsResponse(job=job)
+                if self._arrivals.closed or all(job.state in FINAL_STATES for job in jobs):
+                    return
+                await _wait(arrival, LOOK_EVERY_SECONDS)
 
     async def Serial(self, request: pb.Request, call: Call) -> pb.Response:
         return _echo(request, 1)

@@ -3,17 +3,17 @@
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
-from typing import Any, TypeVar
+from datetime import UTC, datetime
+from typing import Any, TypeVar, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from clusters.callers import Bounds
 from clusters.models import CredentialKind
 from jobs.models import Job, JobEvent
-from jobs.services import CancelOutcome, QueuedJob, RefusalReason
+from jobs.services import CancelOutcome, QueuedJob, RefusalReason, Report, ReportOutcome
 from jobs.specs import JobSpec
-from jobs.states import JobState, OnLost
+from jobs.states import FINAL, JobState, OnLost
 from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
 
@@ -37,6 +37,7 @@ _KINDS = {
     pb.CREDENTIAL_KIND_SECRET: CredentialKind.SECRET,
 }
 REASONS = {reason: pb.RefusedJob.Reason.Value(f"REASON_{reason.name}") for reason in RefusalReason}
+REPORT_OUTCOMES = {outcome: pb.ReportResult.Outcome.Value(f"OUTCOME_{outcome.name}") for outcome in ReportOutcome}
 OUTCOMES = {outcome: pb.CancelResult.Outcome.Value(f"OUTCOME_{outcome.name}") for outcome in CancelOutcome}
 
 
@@ -64,6 +65,30 @@ def bounds_from(message: pb.RequestJobsRequest) -> Bounds:
         max_time_limit_seconds=message.max_time_limit_seconds,
         labels=dict(message.labels),
     )
+
+
+def report_from(message: pb.JobReport) -> Report:
+    """Raises InvalidArgument."""
+    return Report(
+        job_id=message.jobid,
+        attempt=message.attempt,
+        state=_known(_STATES_BACK, message.state, "state"),
+        native_id=message.native_id,
+        exit_code=message.exit_code if message.HasField("exit_code") else None,
+        reason=message.reason,
+        output=message.output,
+        started_at=_time_from(message, "started_at"),
+        finished_at=_time_from(message, "finished_at"),
+    )
+
+
+def _time_from(message: pb.JobReport, field: str) -> datetime | None:
+    if not message.HasField(field):  # type: ignore[arg-type]
+        return None
+    try:
+        return cast(datetime, getattr(message, field).ToDatetime(UTC))
+    except ValueError:
+        raise InvalidArgument("must be a time of the years 1 to 9999", field=field) from None
 
 
 def states_from(numbers: Iterable[int]) -> list[JobState]:
@@ -117,6 +142,9 @@ def jobs_that_fit(jobs: Iterable[pb.Job]) -> Iterator[pb.Job]:
         if left < 0 and place:
             return
         yield job
+
+
+FINAL_STATES = frozenset(_STATES[state] for state in FINAL)
 
 
 def job_to_message(job: Job, *, brief: bool) -> pb.Job:

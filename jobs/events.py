@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clusters.callers import Caller, Operator
+from jobs.models import Job
 from jobs.sql import add_activity, add_counts, insert_events, timestamp
 from jobs.states import Activity, JobState, What
 
@@ -29,6 +30,19 @@ class Step:
     after: JobState
     from_cluster_id: int | None = None
     from_priority: int | None = None
+
+    @classmethod
+    def of(cls, job: Job, what: What, after: JobState) -> "Step":
+        """A step of a job as it stands before it."""
+        return cls(
+            job_id=job.id,
+            cluster_id=job.cluster_id,
+            priority=job.priority,
+            attempt=job.attempt,
+            what=what,
+            before=JobState(job.state),
+            after=after,
+        )
 
     @property
     def activity(self) -> Activity | None:

@@ -64,6 +64,7 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     lost_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    lease_seconds = models.IntegerField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
 
     objects = JobQuerySet.as_manager()
@@ -111,6 +112,10 @@ class Job(models.Model):
                 name="job_in_hand_has_accepted_at",
                 condition=~Q(state__in=[JobState.ACCEPTED, JobState.RUNNING, JobState.LOST])
                 | Q(accepted_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="lease_has_length",
+                condition=Q(lease_expires_at__isnull=True) | Q(lease_seconds__isnull=False),
             ),
             models.CheckConstraint(
                 name="only_an_agent_holds_a_lease",
@@ -265,3 +270,14 @@ class Sweep(models.Model):
         if self.over and not self.stopped:
             return 100
         return (self.next_id - self.first_id) * 100 // (self.last_id - self.first_id + 1)
+
+
+class LeaseWatch(models.Model):
+    """One row: when a server last looked for leases that ran out, and since when it holds their expiry back."""
+
+    looked_at = models.DateTimeField()
+    held_back_since = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(name="one_lease_watch", condition=Q(id=1))]

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection, models
 
+from jobs.leases import Lease
 from jobs.models import Job, JobActivity, JobCount, JobEvent, JobLabel
 from jobs.states import JobState, Span
 
@@ -158,18 +159,17 @@ def jobs_before(cluster_id: int, priority: int, job_id: int, *, at_most: int) ->
     return int(_fetch(f"SELECT COUNT(*) FROM ({older}) AS older", [cluster_id, priority, job_id, at_most])[0][0])
 
 
-def take_jobs(
-    cluster_id: int, job_ids: Sequence[int], *, agent: str, now: datetime, lease_expires_at: datetime | None
-) -> list[Row]:
+def take_jobs(cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, now: datetime) -> list[Row]:
     """Accepts those of the jobs that wait; returns their (id, attempt, priority)."""
     among = "id = ANY(%s)" if connection.vendor == "postgresql" else "id IN (SELECT value FROM json_each(%s))"
     ids = list(job_ids) if connection.vendor == "postgresql" else str(list(job_ids))
     statement = (
-        f"UPDATE {_JOB} SET state = '{JobState.ACCEPTED}', agent = %s, accepted_at = %s, lease_expires_at = %s "
+        f"UPDATE {_JOB} SET state = '{JobState.ACCEPTED}', accepted_at = %s, "
+        "agent = %s, lease_seconds = %s, lease_expires_at = %s "
         f"WHERE {_QUEUED} AND cluster_id = %s AND {among} RETURNING id, attempt, priority"
     )
-    times = [timestamp(now), timestamp(lease_expires_at) if lease_expires_at else None]
-    return _fetch(statement, [agent, *times, cluster_id, ids])
+    held = [lease.agent, lease.seconds, timestamp(lease.expires_at)] if lease else ["", None, None]
+    return _fetch(statement, [timestamp(now), *held, cluster_id, ids])
 
 
 def timestamp(value: datetime) -> Any:

@@ -21,7 +21,7 @@ MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.ACCEPTED, JobState.CANCELLED}),
     JobState.ACCEPTED: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.LOST}) | FINAL,
     JobState.RUNNING: frozenset({JobState.LOST}) | FINAL,
-    JobState.LOST: frozenset({JobState.RUNNING, JobState.QUEUED}) | FINAL,
+    JobState.LOST: frozenset({JobState.ACCEPTED, JobState.RUNNING, JobState.QUEUED}) | FINAL,
     JobState.COMPLETED: frozenset(),
     JobState.FAILED: frozenset(),
     JobState.CANCELLED: frozenset(),

@@ -15,7 +15,7 @@ from jobs.services import (
     change_priority,
     get_jobs,
     move_jobs,
-    newly_queued,
+    news_since,
     request_jobs,
 )
 from rainbow.errors import InvalidArgument, NotFound
@@ -127,8 +127,8 @@ def test_only_waiting_jobs_move(alpha: Any, beta: Any, olga: Operator, now: date
 
 def test_moving_wakes_whoever_waits_at_the_other_cluster(alpha: Any, beta: Any, olga: Operator, now: datetime) -> None:
     ids = submitted(alpha, now=now)
-    last, _ = newly_queued(after=None)
+    last = news_since(after=None).last
 
     move_jobs(by=olga, job_ids=ids, cluster_id=beta.cluster.id, reason="alpha is full", now=now)
 
-    assert newly_queued(after=last)[1] == {"beta"}
+    assert news_since(after=last).clusters == {"beta"}

@@ -8,7 +8,7 @@ from clusters.services.credentials import (
     revoke_credential,
     rotate_credential,
 )
-from clusters.services.pause import pause_cluster, resume_cluster
+from clusters.services.pause import note_readiness, pause_cluster, resume_cluster
 from clusters.services.register import Registration, register_cluster
 from clusters.services.throttle import note_failure, seconds_blocked
 
@@ -20,6 +20,7 @@ __all__ = [
     "authenticate",
     "create_credential",
     "note_failure",
+    "note_readiness",
     "note_visits",
     "pause_cluster",
     "register_cluster",

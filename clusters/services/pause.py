@@ -20,3 +20,9 @@ def resume_cluster(*, cluster_id: int) -> None:
     paused = Cluster.objects.filter(id=cluster_id, paused_at__isnull=False)
     if not paused.update(paused_at=None, paused_reason="", paused_by=""):
         raise FailedPrecondition("the cluster is not paused")
+
+
+def note_readiness(*, cluster_id: int, not_ready: str) -> None:
+    """Writes down why the cluster's agent takes no jobs now; empty when it does."""
+    check_reason(not_ready, field="not_ready")
+    Cluster.objects.filter(id=cluster_id).exclude(not_ready=not_ready).update(not_ready=not_ready)

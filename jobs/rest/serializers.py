@@ -5,10 +5,10 @@ from typing import Any
 from rest_framework import serializers
 
 from clusters.rest.fields import Mapping, Number, Text
+from jobs.leases import MAX_SECONDS
 from jobs.models import MAX_ID, Job, JobEvent
 from jobs.services import RefusalReason
 from jobs.services.accept import MAX_IDS as MAX_ACCEPT
-from jobs.services.accept import MAX_LEASE_SECONDS
 from jobs.services.cancel import MAX_IDS as MAX_CANCEL
 from jobs.specs import (
     MAX_COMMAND_BYTES,
@@ -149,7 +149,7 @@ class AcceptSerializer(serializers.Serializer[object]):
     ids = serializers.ListField(child=Number(min_value=1, max_value=MAX_ID), allow_empty=False, max_length=MAX_ACCEPT)
     agent = Text(max_length=255, allow_blank=True, default="", help_text="without it the jobs are handed over for good")
     lease_seconds = Number(
-        min_value=0, max_value=MAX_LEASE_SECONDS, default=0, help_text="10 to 86,400; 0 means 300; only with an agent"
+        min_value=0, max_value=MAX_SECONDS, default=0, help_text="10 to 86,400; 0 means 300; only with an agent"
     )
 
 

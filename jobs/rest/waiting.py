@@ -8,7 +8,8 @@ from rest_framework import serializers
 
 from clusters.callers import Bounds, Caller
 from clusters.rest.fields import Text
-from jobs.services import QueuedJob, Wanted, newly_queued, request_jobs
+from jobs.rest.stopping import STOPPING
+from jobs.services import QueuedJob, Wanted, news_since, request_jobs
 from jobs.specs import MAX_INT, check_labels
 from rainbow.errors import InvalidArgument
 
@@ -71,12 +72,11 @@ def look(caller: Caller, query: dict[str, Any]) -> list[QueuedJob]:
 
 
 def _wait(caller: Caller, wanted: Wanted, until: float) -> list[QueuedJob]:
-    seen, _ = newly_queued(after=None)
+    news = news_since(after=None)
     jobs = _that_fit(caller, wanted)
-    while not jobs and time.monotonic() < until:
-        time.sleep(WATCH_EVERY_SECONDS)
-        seen, grown = newly_queued(after=seen)
-        if caller.cluster in grown:
+    while not jobs and time.monotonic() < until and not STOPPING.wait(WATCH_EVERY_SECONDS):
+        news = news_since(after=news.last)
+        if caller.cluster in news.clusters:
             jobs = _that_fit(caller, wanted)
     return jobs
 

@@ -4,11 +4,13 @@ from jobs.services.accept import Acceptance, Accepted, RefusalReason, Refused, a
 from jobs.services.activity import prune_activity
 from jobs.services.acts import Act, act_on_jobs
 from jobs.services.cancel import Cancellation, CancelOutcome, cancel_jobs
+from jobs.services.expire import Expiry, expire_leases
 from jobs.services.lookup import Page, Search, count_jobs, get_jobs, list_jobs
 from jobs.services.move import move_jobs
 from jobs.services.outlook import warn, warn_caller
 from jobs.services.priority import change_priority
 from jobs.services.prune import prune_jobs
+from jobs.services.report import Report, Reported, ReportOutcome, report_jobs
 from jobs.services.request import QueuedJob, Wanted, request_jobs
 from jobs.services.requeue import Requeue, requeue_jobs
 from jobs.services.restart import IdRange, Restart, restart_ids
@@ -18,7 +20,7 @@ from jobs.services.summarize import Summary, summarize_jobs
 from jobs.services.sweep import begin_sweep, search_of, step_sweep, stop_sweep
 from jobs.services.verdicts import Verdict
 from jobs.services.waiting import explain_wait
-from jobs.services.watch import newly_queued
+from jobs.services.watch import News, news_since
 
 __all__ = [
     "Acceptance",
@@ -26,13 +28,18 @@ __all__ = [
     "Act",
     "CancelOutcome",
     "Cancellation",
+    "Expiry",
     "IdRange",
+    "News",
     "Order",
     "Page",
     "QueuedJob",
     "Receipt",
     "RefusalReason",
     "Refused",
+    "Report",
+    "ReportOutcome",
+    "Reported",
     "Requeue",
     "Restart",
     "Search",
@@ -45,13 +52,15 @@ __all__ = [
     "cancel_jobs",
     "change_priority",
     "count_jobs",
+    "expire_leases",
     "explain_wait",
     "get_jobs",
     "list_jobs",
     "move_jobs",
-    "newly_queued",
+    "news_since",
     "prune_activity",
     "prune_jobs",
+    "report_jobs",
     "request_jobs",
     "requeue_jobs",
     "restart_ids",

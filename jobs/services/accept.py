@@ -2,22 +2,20 @@
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 
 from django.db import transaction
 
 from clusters.callers import Caller
-from clusters.validation import check_line, check_range
+from clusters.validation import check_line
 from jobs.events import Step, record
+from jobs.leases import Lease, lease_from
 from jobs.models import Job
 from jobs.sql import take_jobs
 from jobs.states import JobState, What
 from rainbow.errors import InvalidArgument
 
-DEFAULT_LEASE_SECONDS = 300
-MIN_LEASE_SECONDS = 10
-MAX_LEASE_SECONDS = 86_400
 MAX_IDS = 50_000
 _PART = 10_000
 
@@ -60,12 +58,12 @@ def accept_jobs(
     Raises InvalidArgument.
     """
     _check(job_ids, agent, lease_seconds)
-    expires_at = now + timedelta(seconds=lease_seconds or DEFAULT_LEASE_SECONDS) if agent else None
+    lease = lease_from(agent=agent, seconds=lease_seconds, now=now) if agent else None
     distinct = list(dict.fromkeys(job_ids))
     if caller.paused:
         return Acceptance(accepted=[], refused=[_refused(id, RefusalReason.PAUSED) for id in job_ids])
-    taken = _take(caller, distinct, agent, expires_at, now)
-    held = _renew(caller, set(distinct) - taken.keys(), agent, expires_at)
+    taken = _take(caller, distinct, lease, now)
+    held = _renew(caller, set(distinct) - taken.keys(), lease)
     accepted = {**taken, **held}
     return Acceptance(
         accepted=[accepted[id] for id in distinct if id in accepted],
@@ -81,17 +79,17 @@ def _check(job_ids: Sequence[int], agent: str, lease_seconds: int) -> None:
     check_line(agent, field="agent", longest=255)
     if lease_seconds and not agent:
         raise InvalidArgument("needs an agent's name", field="lease_seconds")
-    if lease_seconds:
-        check_range(lease_seconds, field="lease_seconds", lowest=MIN_LEASE_SECONDS, highest=MAX_LEASE_SECONDS)
 
 
-def _take(
-    caller: Caller, job_ids: list[int], agent: str, expires_at: datetime | None, now: datetime
-) -> dict[int, Accepted]:
-    rows = take_jobs(caller.cluster_id, job_ids, agent=agent, now=now, lease_expires_at=expires_at)
+def _take(caller: Caller, job_ids: list[int], lease: Lease | None, now: datetime) -> dict[int, Accepted]:
+    rows = take_jobs(caller.cluster_id, job_ids, lease=lease, now=now)
     steps = [_step(caller, *row) for row in sorted(rows)]
-    record([(step, caller) for step in steps], now=now, why=f"by {agent}" if agent else "")
-    return {id: Accepted(job_id=id, attempt=attempt, lease_expires_at=expires_at) for id, attempt, _ in rows}
+    record([(step, caller) for step in steps], now=now, why=f"by {lease.agent}" if lease else "")
+    return {id: _accepted(id, attempt, lease) for id, attempt, _ in rows}
+
+
+def _accepted(job_id: int, attempt: int, lease: Lease | None) -> Accepted:
+    return Accepted(job_id=job_id, attempt=attempt, lease_expires_at=lease.expires_at if lease else None)
 
 
 def _step(caller: Caller, job_id: int, attempt: int, priority: int) -> Step:
@@ -106,16 +104,15 @@ def _step(caller: Caller, job_id: int, attempt: int, priority: int) -> Step:
     )
 
 
-def _renew(caller: Caller, job_ids: set[int], agent: str, expires_at: datetime | None) -> dict[int, Accepted]:
+def _renew(caller: Caller, job_ids: set[int], lease: Lease | None) -> dict[int, Accepted]:
     """What this agent accepted before: the answer to its first call was lost."""
-    if not (agent and job_ids):
-        return {}
     held: dict[int, Accepted] = {}
+    if lease is None:
+        return held
     for part in _parts(job_ids):
-        mine = Job.objects.filter(id__in=part, cluster_id=caller.cluster_id, state=JobState.ACCEPTED, agent=agent)
-        mine.update(lease_expires_at=expires_at)
-        for id, attempt in mine.values_list("id", "attempt"):
-            held[id] = Accepted(job_id=id, attempt=attempt, lease_expires_at=expires_at)
+        mine = Job.objects.filter(id__in=part, cluster_id=caller.cluster_id, state=JobState.ACCEPTED, agent=lease.agent)
+        mine.update(lease_seconds=lease.seconds, lease_expires_at=lease.expires_at)
+        held.update({id: _accepted(id, attempt, lease) for id, attempt in mine.values_list("id", "attempt")})
     return held
 
 

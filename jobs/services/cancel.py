@@ -65,22 +65,10 @@ def _stop(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) ->
     Job.objects.filter(id__in=[job.id for job in jobs]).update(
         state=JobState.CANCELLED, finished_at=now, cancel_requested_at=now, reason=reason
     )
-    record([(_step(job, What.CANCELLED, JobState.CANCELLED), by) for job in jobs], now=now, why=reason)
+    record([(Step.of(job, What.CANCELLED, JobState.CANCELLED), by) for job in jobs], now=now, why=reason)
 
 
 def _ask(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) -> None:
     new = [job for job in jobs if not job.cancel_requested_at]
     Job.objects.filter(id__in=[job.id for job in new]).update(cancel_requested_at=now, reason=reason)
-    record([(_step(job, What.CANCEL_REQUESTED, JobState(job.state)), by) for job in new], now=now, why=reason)
-
-
-def _step(job: Job, what: What, after: JobState) -> Step:
-    return Step(
-        job_id=job.id,
-        cluster_id=job.cluster_id,
-        priority=job.priority,
-        attempt=job.attempt,
-        what=what,
-        before=JobState(job.state),
-        after=after,
-    )
+    record([(Step.of(job, What.CANCEL_REQUESTED, JobState(job.state)), by) for job in new], now=now, why=reason)

@@ -1,7 +1,7 @@
 """Putting jobs back into the queue."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
@@ -52,6 +52,7 @@ def put_back(jobs: Sequence[Job], *, by: Actor, reason: str, now: datetime) -> N
         accepted_at=None,
         started_at=None,
         lost_at=None,
+        lease_seconds=None,
         lease_expires_at=None,
     )
     record([(_step(job), by) for job in jobs], now=now, why=reason)
@@ -66,12 +67,4 @@ def _refusal(job: Job) -> str:
 
 
 def _step(job: Job) -> Step:
-    return Step(
-        job_id=job.id,
-        cluster_id=job.cluster_id,
-        priority=job.priority,
-        attempt=job.attempt + 1,
-        what=What.REQUEUED,
-        before=JobState(job.state),
-        after=JobState.QUEUED,
-    )
+    return replace(Step.of(job, What.REQUEUED, JobState.QUEUED), attempt=job.attempt + 1)

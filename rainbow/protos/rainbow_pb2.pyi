@@ -1790,3 +1790,240 @@ class RotateCredentialResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RotateCredentialResponse: _TypeAlias = RotateCredentialResponse  # noqa: Y015
+
+@_typing.final
+class ReportJobsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    REPORTS_FIELD_NUMBER: _builtins.int
+    LEASE_SECONDS_FIELD_NUMBER: _builtins.int
+    NOT_READY_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    cluster: _builtins.str
+    """May be left out, since a credential belongs to one cluster."""
+    agent: _builtins.str
+    """The agent's name, up to 255 characters."""
+    lease_seconds: _builtins.int
+    """How long the agent may stay silent from now on before its jobs are taken for lost, 10 to 86,400 seconds;
+    0 means 300.
+    """
+    not_ready: _builtins.str
+    """Why the agent takes no jobs now, up to 1,000 characters; empty when it does."""
+    pause: _builtins.str
+    """Pauses the cluster, with this reason of up to 1,000 characters: the agent found that its jobs fail at once."""
+    @_builtins.property
+    def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobReport]:
+        """Up to 1,000 reports. Without any, only the agent's readiness is heard."""
+
+    def __init__(
+        self,
+        *,
+        cluster: _builtins.str = ...,
+        agent: _builtins.str = ...,
+        reports: _abc.Iterable[Global___JobReport] | None = ...,
+        lease_seconds: _builtins.int = ...,
+        not_ready: _builtins.str = ...,
+        pause: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "cluster", b"cluster", "lease_seconds", b"lease_seconds", "not_ready", b"not_ready", "pause", b"pause", "reports", b"reports"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportJobsRequest: _TypeAlias = ReportJobsRequest  # noqa: Y015
+
+@_typing.final
+class JobReport(_message.Message):
+    """How one attempt at a job goes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOBID_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    NATIVE_ID_FIELD_NUMBER: _builtins.int
+    EXIT_CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    STARTED_AT_FIELD_NUMBER: _builtins.int
+    FINISHED_AT_FIELD_NUMBER: _builtins.int
+    jobid: _builtins.int
+    """The job's id."""
+    attempt: _builtins.int
+    """The attempt that AcceptJobs named. A report of an older one changes nothing."""
+    state: Global___JobState.ValueType
+    """JOB_STATE_ACCEPTED while it waits in the scheduler, JOB_STATE_RUNNING, or how it ended."""
+    native_id: _builtins.str
+    """The scheduler's own id of the job, up to 255 characters. A job that has one is never put back on its own when
+    its agent falls silent, unless its submitter wished so.
+    """
+    exit_code: _builtins.int
+    """Set where the job ended by itself; 0 or not set for a completed one."""
+    reason: _builtins.str
+    """Why it waits, or why it ended as it did, up to 4 KiB."""
+    output: _builtins.str
+    """The end of what it wrote; more than 64 KiB is cut at its beginning."""
+    @_builtins.property
+    def started_at(self) -> _timestamp_pb2.Timestamp:
+        """When the scheduler started it."""
+
+    @_builtins.property
+    def finished_at(self) -> _timestamp_pb2.Timestamp:
+        """When it ended."""
+
+    def __init__(
+        self,
+        *,
+        jobid: _builtins.int = ...,
+        attempt: _builtins.int = ...,
+        state: Global___JobState.ValueType = ...,
+        native_id: _builtins.str = ...,
+        exit_code: _builtins.int | None = ...,
+        reason: _builtins.str = ...,
+        output: _builtins.str = ...,
+        started_at: _timestamp_pb2.Timestamp | None = ...,
+        finished_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "exit_code", b"exit_code", "finished_at", b"finished_at", "started_at", b"started_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "attempt", b"attempt", "exit_code", b"exit_code", "finished_at", b"finished_at", "jobid", b"jobid", "native_id", b"native_id", "output", b"output", "reason", b"reason", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
+    _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exit_code) -> _WhichOneofReturnType__exit_code | None: ...
+
+Global___JobReport: _TypeAlias = JobReport  # noqa: Y015
+
+@_typing.final
+class ReportJobsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportResult]:
+        """One for each report, in the same order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___ReportResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportJobsResponse: _TypeAlias = ReportJobsResponse  # noqa: Y015
+
+@_typing.final
+class ReportResult(_message.Message):
+    """What became of one report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ReportResult._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OUTCOME_UNSPECIFIED: ReportResult._Outcome.ValueType  # 0
+        """Not sent by this server."""
+        OUTCOME_COUNTED: ReportResult._Outcome.ValueType  # 1
+        """The report counts, and the lease runs anew."""
+        OUTCOME_STALE: ReportResult._Outcome.ValueType  # 2
+        """Another attempt at this job counts, or it is over: the report changed nothing."""
+        OUTCOME_UNKNOWN: ReportResult._Outcome.ValueType  # 3
+        """This cluster has no such job."""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
+    OUTCOME_UNSPECIFIED: ReportResult.Outcome.ValueType  # 0
+    """Not sent by this server."""
+    OUTCOME_COUNTED: ReportResult.Outcome.ValueType  # 1
+    """The report counts, and the lease runs anew."""
+    OUTCOME_STALE: ReportResult.Outcome.ValueType  # 2
+    """Another attempt at this job counts, or it is over: the report changed nothing."""
+    OUTCOME_UNKNOWN: ReportResult.Outcome.ValueType  # 3
+    """This cluster has no such job."""
+
+    JOBID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    LEASE_EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    jobid: _builtins.int
+    """The job's id."""
+    outcome: Global___ReportResult.Outcome.ValueType
+    """What became of the report."""
+    cancel: _builtins.bool
+    """The agent is to stop what it runs under this job and attempt."""
+    @_builtins.property
+    def lease_expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When the lease ends unless it is renewed; not set where none runs."""
+
+    def __init__(
+        self,
+        *,
+        jobid: _builtins.int = ...,
+        outcome: Global___ReportResult.Outcome.ValueType = ...,
+        cancel: _builtins.bool = ...,
+        lease_expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease_expires_at", b"lease_expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "jobid", b"jobid", "lease_expires_at", b"lease_expires_at", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportResult: _TypeAlias = ReportResult  # noqa: Y015
+
+@_typing.final
+class WatchJobsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    JOBIDS_FIELD_NUMBER: _builtins.int
+    cluster: _builtins.str
+    """May be left out, since a credential belongs to one cluster."""
+    @_builtins.property
+    def jobids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """From 1 to 1,000 ids."""
+
+    def __init__(
+        self,
+        *,
+        cluster: _builtins.str = ...,
+        jobids: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "jobids", b"jobids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchJobsRequest: _TypeAlias = WatchJobsRequest  # noqa: Y015
+
+@_typing.final
+class WatchJobsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___Job:
+        """Without environment, output, lease and events."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchJobsResponse: _TypeAlias = WatchJobsResponse  # noqa: Y015

@@ -94,6 +94,16 @@ class RainbowSchedulerStub(object):
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.RotateCredentialRequest.SerializeToString,
                 response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.RotateCredentialResponse.FromString,
                 _registered_method=True)
+        self.ReportJobs = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/ReportJobs',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.ReportJobsRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ReportJobsResponse.FromString,
+                _registered_method=True)
+        self.WatchJobs = channel.unary_stream(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/WatchJobs',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.WatchJobsRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.WatchJobsResponse.FromString,
+                _registered_method=True)
 
 
 class RainbowSchedulerServicer(object):
@@ -191,6 +201,22 @@ class RainbowSchedulerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportJobs(self, request, context):
+        """An agent tells how its jobs go, renews their leases, and learns which to stop. Late, repeated and reordered
+        reports do no harm. Needs the cluster's secret.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchJobs(self, request, context):
+        """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
+        that were submitted with it, a secret all jobs of its cluster. When the server stops, the stream ends early.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RainbowSchedulerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -253,6 +279,16 @@ def add_RainbowSchedulerServicer_to_server(servicer, server):
                     servicer.RotateCredential,
                     request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.RotateCredentialRequest.FromString,
                     response_serializer=rainbow_dot_protos_dot_rainbow__pb2.RotateCredentialResponse.SerializeToString,
+            ),
+            'ReportJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportJobs,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ReportJobsRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.ReportJobsResponse.SerializeToString,
+            ),
+            'WatchJobs': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchJobs,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.WatchJobsRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.WatchJobsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -579,6 +615,60 @@ class RainbowScheduler(object):
             '/convergedcomputing.org.grpc.v1.RainbowScheduler/RotateCredential',
             rainbow_dot_protos_dot_rainbow__pb2.RotateCredentialRequest.SerializeToString,
             rainbow_dot_protos_dot_rainbow__pb2.RotateCredentialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/ReportJobs',
+            rainbow_dot_protos_dot_rainbow__pb2.ReportJobsRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.ReportJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/WatchJobs',
+            rainbow_dot_protos_dot_rainbow__pb2.WatchJobsRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.WatchJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -80,6 +80,14 @@ class RainbowSchedulerStub:
     """Replaces the value of one of the cluster's credentials; the new value is shown this once.
     Needs the cluster's secret.
     """
+    ReportJobs: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.ReportJobsRequest, _rainbow_pb2.ReportJobsResponse]
+    """An agent tells how its jobs go, renews their leases, and learns which to stop. Late, repeated and reordered
+    reports do no harm. Needs the cluster's secret.
+    """
+    WatchJobs: _grpc.UnaryStreamMultiCallable[_rainbow_pb2.WatchJobsRequest, _rainbow_pb2.WatchJobsResponse]
+    """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
+    that were submitted with it, a secret all jobs of its cluster. When the server stops, the stream ends early.
+    """
 
 @_typing.type_check_only
 class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
@@ -123,6 +131,14 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     RotateCredential: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.RotateCredentialRequest, _rainbow_pb2.RotateCredentialResponse]  # type: ignore[assignment]
     """Replaces the value of one of the cluster's credentials; the new value is shown this once.
     Needs the cluster's secret.
+    """
+    ReportJobs: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.ReportJobsRequest, _rainbow_pb2.ReportJobsResponse]  # type: ignore[assignment]
+    """An agent tells how its jobs go, renews their leases, and learns which to stop. Late, repeated and reordered
+    reports do no harm. Needs the cluster's secret.
+    """
+    WatchJobs: _aio.UnaryStreamMultiCallable[_rainbow_pb2.WatchJobsRequest, _rainbow_pb2.WatchJobsResponse]  # type: ignore[assignment]
+    """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
+    that were submitted with it, a secret all jobs of its cluster. When the server stops, the stream ends early.
     """
 
 class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
@@ -236,6 +252,26 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_rainbow_pb2.RotateCredentialResponse, _abc.Awaitable[_rainbow_pb2.RotateCredentialResponse]]:
         """Replaces the value of one of the cluster's credentials; the new value is shown this once.
         Needs the cluster's secret.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportJobs(
+        self,
+        request: _rainbow_pb2.ReportJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.ReportJobsResponse, _abc.Awaitable[_rainbow_pb2.ReportJobsResponse]]:
+        """An agent tells how its jobs go, renews their leases, and learns which to stop. Late, repeated and reordered
+        reports do no harm. Needs the cluster's secret.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchJobs(
+        self,
+        request: _rainbow_pb2.WatchJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_rainbow_pb2.WatchJobsResponse], _abc.AsyncIterator[_rainbow_pb2.WatchJobsResponse]]:
+        """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
+        that were submitted with it, a secret all jobs of its cluster. When the server stops, the stream ends early.
         """
 
 def add_RainbowSchedulerServicer_to_server(servicer: RainbowSchedulerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,30 @@
+"""How long an agent may stay silent about a job that it holds."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from clusters.validation import check_range
+
+DEFAULT_SECONDS = 300
+MIN_SECONDS = 10
+MAX_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """An agent's right to its jobs, from a moment on."""
+
+    agent: str
+    seconds: int
+    began_at: datetime
+
+    @property
+    def expires_at(self) -> datetime:
+        return self.began_at + timedelta(seconds=self.seconds)
+
+
+def lease_from(*, agent: str, seconds: int, now: datetime) -> Lease:
+    """A lease of 10 to 86,400 seconds; 0 means 300. Raises InvalidArgument."""
+    if seconds:
+        check_range(seconds, field="lease_seconds", lowest=MIN_SECONDS, highest=MAX_SECONDS)
+    return Lease(agent=agent, seconds=seconds or DEFAULT_SECONDS, began_at=now)

@@ -1,0 +1,5 @@
+"""Whether this process was told to stop."""
+
+import threading
+
+STOPPING = threading.Event()

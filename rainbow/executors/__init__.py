@@ -14,11 +14,13 @@ from rainbow.executors.executor import (
     Work,
     WorkRefused,
 )
+from rainbow.executors.flux import flux_executor
 from rainbow.executors.local import LocalExecutor
 from rainbow.executors.slurm import SlurmExecutor
 
 EXECUTORS: Mapping[str, Callable[[Site], Executor]] = {
     "slurm": SlurmExecutor,
+    "flux": flux_executor,
     "local": LocalExecutor,
 }
 

@@ -1,0 +1,78 @@
+"""What Flux says of jobs, in the words of executor.py. `flux jobs --json` and the Python bindings say it alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rainbow.executors.endings import cancelled, ended, from_shell_status, from_wait_status, timed, timed_out
+from rainbow.executors.executor import Ending, JobPhase, Progress
+from rainbow.executors.folders import at
+
+# Flux RFC 21: the states before RUN, and those in which a job has resources.
+PENDING = {"NEW", "DEPEND", "PRIORITY", "SCHED"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FluxJob:
+    native_id: str
+    name: str
+    folder: str
+    progress: Progress
+
+
+def from_flux(job: Mapping[str, Any]) -> FluxJob:
+    return FluxJob(
+        native_id=plain(str(job["jobid"] if "jobid" in job else job["id"])),
+        name=job.get("name", ""),
+        folder=job.get("cwd", ""),
+        progress=_progress(job),
+    )
+
+
+def plain(native_id: str) -> str:
+    """A job id with the letter f in front in place of the ƒ; Flux takes either (flux-jobs(1), id.f58plain)."""
+    return native_id.strip().replace("\u0192", "f", 1)
+
+
+def _progress(job: Mapping[str, Any]) -> Progress:
+    started_at = at(job["t_run"]) if job.get("t_run") else None
+    if job["state"] in PENDING:
+        return Progress(phase=JobPhase.PENDING, reason=_why_it_waits(job))
+    if job["state"] != "INACTIVE":
+        return Progress(phase=JobPhase.RUNNING, started_at=started_at)
+    ended_at = at(job["t_cleanup"]) if job.get("t_cleanup") else None
+    return timed(_end(job), started_at=started_at, ended_at=ended_at)
+
+
+def _why_it_waits(job: Mapping[str, Any]) -> str:
+    if waits_for := job.get("dependencies"):
+        return f"depends on {', '.join(waits_for)}"
+    sched = (job.get("annotations") or {}).get("sched") or {}
+    return str(sched.get("reason_pending", ""))
+
+
+def _end(job: Mapping[str, Any]) -> Progress:
+    if job.get("result") == "TIMEOUT":
+        return timed_out()
+    if job.get("result") == "CANCELED":
+        return cancelled()
+    exception = job.get("exception") or {}
+    note = str(exception.get("note") or exception.get("type") or "")
+    if exception.get("type") == "node-failure":
+        return ended(Ending.NODE_FAILED, reason=note)
+    if "waitstatus" not in job:
+        return ended(Ending.FAILED, reason=note or "Flux gave up on it")
+    return _end_of_its_own(job["waitstatus"], note)
+
+
+def _end_of_its_own(wait_status: int, note: str) -> Progress:
+    """Flux's shell ends with 128+n where signal n ended a task, as every shell does."""
+    progress = from_wait_status(wait_status)
+    if progress.exit_code is not None:
+        progress = from_shell_status(progress.exit_code)
+    return ended(
+        progress.ending or Ending.FAILED,
+        reason=note or progress.reason,
+        exit_code=progress.exit_code,
+        signal=progress.signal,
+    )

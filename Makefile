@@ -23,8 +23,8 @@ demo: .venv/runtime ## Show rainbow's main job, from registering a cluster to ac
 	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/demo.sh
 
 .PHONY: run
-run: .venv/runtime ## Start the server and stay
-	@exec $(BIN)/python manage.py grpcserver
+run: .venv/runtime ## Start the server, gRPC and HTTP, and stay
+	@exec $(BIN)/python manage.py serve
 
 .PHONY: venv
 venv: .venv/development ## Make .venv, with all that development needs

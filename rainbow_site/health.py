@@ -1,15 +1,26 @@
 """Whether this process lives, and whether it can serve."""
 
-from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
+import logging
+
+from django.db import Error
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from rainbow_site.readiness import NOT_UP_TO_DATE, up_to_date
+
+_log = logging.getLogger("rainbow.http")
 
 
+@require_safe
+@never_cache
 def healthz(request: HttpRequest) -> JsonResponse:
     """200 while the process answers at all."""
     return JsonResponse({"status": "ok"})
 
 
+@require_safe
+@never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 when the database answers and has every migration; 503 otherwise."""
     trouble = _trouble()
@@ -18,8 +29,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 def _trouble() -> str:
     try:
-        executor = MigrationExecutor(connection)
-        behind = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError:
+        return "" if up_to_date() else NOT_UP_TO_DATE
+    except Error as error:
+        _log.warning("database does not answer error=%r", str(error))
         return "the database does not answer"
-    return "the database is not up to date: run manage.py migrate" if behind else ""

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import reverse
+from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -42,6 +44,7 @@ STATUS: dict[type[RainbowError], HTTPStatus] = {
     Unimplemented: HTTPStatus.NOT_IMPLEMENTED,
 }
 
+_FAILED = "the server failed; its log says how"
 _log = logging.getLogger("rainbow.http")
 
 
@@ -63,6 +66,8 @@ def answer_failure(error: Exception, context: dict[str, Any]) -> Response:
     elif isinstance(error, OperationalError | InterfaceError):
         _log.warning("database does not answer error=%r", str(error))
         response = _from_rainbow(Unavailable("the database does not answer now; try again"), context)
+    elif isinstance(error, SuspiciousOperation | UnreadablePostError):
+        response = Response(problem(HTTPStatus.BAD_REQUEST, str(error)), status=HTTPStatus.BAD_REQUEST)
     else:
         response = exception_handler(error, context) or _unexpected(error)
         response.data = _describe(error, response)
@@ -72,10 +77,32 @@ def answer_failure(error: Exception, context: dict[str, Any]) -> Response:
     return response
 
 
-def not_found(request: HttpRequest, rest: str = "") -> JsonResponse:
+def problem_response(status: HTTPStatus, detail: str) -> JsonResponse:
+    """A problem document from where REST framework does not reach."""
+    return JsonResponse(problem(status, detail), status=status, content_type=MEDIA_TYPE)
+
+
+def not_found(request: HttpRequest) -> JsonResponse:
     """The answer under /api/ where nothing is."""
-    document = problem(HTTPStatus.NOT_FOUND, f"nothing is here; {reverse('api-docs')} shows what there is")
-    return JsonResponse(document, status=HTTPStatus.NOT_FOUND, content_type=MEDIA_TYPE)
+    return problem_response(HTTPStatus.NOT_FOUND, f"nothing is here; {reverse('api-docs')} shows what there is")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400: a host that is not ours, a query of too many parts."""
+    if _for_programs(request):
+        return problem_response(HTTPStatus.BAD_REQUEST, str(exception))
+    return defaults.bad_request(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500: what nobody expected, outside of the views of REST framework."""
+    if _for_programs(request):
+        return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, _FAILED)
+    return defaults.server_error(request)
+
+
+def _for_programs(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
 
 
 def _from_rainbow(error: RainbowError, context: dict[str, Any]) -> Response:
@@ -98,7 +125,7 @@ def _describe(error: Exception, response: Response) -> dict[str, Any]:
         return problem(response.status_code, "some of the input is not valid", errors=errors)
     if isinstance(error, exceptions.APIException):
         return problem(response.status_code, str(error.detail))
-    return problem(response.status_code, HTTPStatus(response.status_code).description or "the server failed")
+    return problem(response.status_code, HTTPStatus(response.status_code).description or _FAILED)
 
 
 def _flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:

@@ -28,6 +28,7 @@ ALLOWED_HOSTS = [
 RAINBOW_ADDRESS = env.str("RAINBOW_ADDRESS", default="[::]:50051")
 RAINBOW_WEB_ADDRESS = env.str("RAINBOW_WEB_ADDRESS", default="127.0.0.1:8000")
 RAINBOW_WEB_WORKERS = env.int("RAINBOW_WEB_WORKERS", default=2)
+RAINBOW_PROXIES = env.int("RAINBOW_PROXIES", default=0)
 RAINBOW_NAME = env.str("RAINBOW_NAME", default="rainbow")
 RAINBOW_LOG_LEVEL = env.str("RAINBOW_LOG_LEVEL", default="INFO").upper()
 RAINBOW_BATCH = env.int("RAINBOW_BATCH", default=256)
@@ -59,7 +60,10 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "rainbow_site.policy.send_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "rainbow_site.access.log_requests",
+    "rainbow_site.chunks.refuse_chunks",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -95,6 +99,8 @@ STATIC_URL = "/static/"
 # Static files are served from where their packages keep them, so that nothing has to be collected first.
 WHITENOISE_USE_FINDERS = True
 LOGIN_URL = "admin:login"
+# Only a proxy of our own is believed when it says that the client came over TLS.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if RAINBOW_PROXIES else None
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -111,7 +117,7 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "rainbow_site.problems.answer_failure",
-    "NUM_PROXIES": env.int("RAINBOW_PROXIES", default=0),
+    "NUM_PROXIES": RAINBOW_PROXIES,
     "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -132,7 +138,11 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"rainbow": {"handlers": ["stderr"], "level": RAINBOW_LOG_LEVEL}},
+    "loggers": {
+        "rainbow": {"handlers": ["stderr"], "level": RAINBOW_LOG_LEVEL},
+        # What goes wrong in a page; Django would otherwise send it to nobody by mail.
+        "django": {"handlers": ["stderr"], "level": "ERROR"},
+    },
 }
 
 TEST_RUNNER = "rainbow_site.test_runner.PytestRunner"

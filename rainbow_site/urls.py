@@ -10,6 +10,9 @@ api = [
     path("", include("jobs.rest.urls")),
 ]
 
+handler400 = "rainbow_site.problems.bad_request"
+handler500 = "rainbow_site.problems.server_error"
+
 urlpatterns = [
     path("healthz", healthz),
     path("readyz", readyz),

@@ -108,11 +108,20 @@ def server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFac
     running.stop()
 
 
+@pytest.fixture(scope="session")
+def web_server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowServer]:
+    """The same with its web door: what `manage.py serve` starts."""
+    log = tmp_path_factory.mktemp("web_server") / "log"
+    running = start_rainbow(database_url=new_database(), log=log, with_web=True)
+    yield running
+    running.stop()
+
+
 @pytest.fixture
 def start_server(
     new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., RainbowServer]]:
-    """Start further servers: `start_server(database_url=…, address=…, arguments=…, environment=…)`.
+    """Start further servers: `start_server(database_url=…, address=…, with_web=…, arguments=…, environment=…)`.
 
     Everything may be left out; the database is then a fresh one. What still runs after the test is killed.
     """

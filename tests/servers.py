@@ -1,4 +1,4 @@
-"""Real servers for the tests: `manage.py grpcserver` as a process of its own, on databases of its own."""
+"""Real servers for the tests: `manage.py grpcserver` or `serve` as a process of its own, on databases of its own."""
 
 import os
 import signal
@@ -8,7 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
+from urllib.request import urlopen
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -24,9 +26,10 @@ IMPATIENT = [(f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RainbowServer:
-    """A running server. `log` is the path of what it wrote."""
+    """A running server. `log` is the path of what it wrote; `web` the URL of its web door, empty without one."""
 
     address: str
+    web: str
     database_url: str
     registration_secret: str
     process: subprocess.Popen[bytes]
@@ -48,6 +51,9 @@ class RainbowServer:
             processes.wait_until(connected.done, process=self.process, log=self.log)
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        if self.web:
+            with urlopen(f"{self.web}/readyz", timeout=10) as ready:
+                assert ready.status == HTTPStatus.OK
 
 
 def start_rainbow(
@@ -55,16 +61,23 @@ def start_rainbow(
     database_url: str,
     log: Path,
     address: str = "",
+    with_web: bool = False,
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> RainbowServer:
     """Start a server and return when it serves; an empty address means a free port of this machine."""
     address = address or f"127.0.0.1:{free_port()}"
+    web = f"127.0.0.1:{free_port()}" if with_web else ""
     settings = {"RAINBOW_REGISTRATION_SECRET": REGISTRATION_SECRET, **(environment or {})}
-    command = [*MANAGE, "grpcserver", "--address", address, *arguments]
+    if with_web:
+        # Else `serve` keeps a key of its own in the checkout.
+        settings = {"RAINBOW_SECRET_KEY": "for-the-tests-only", **settings}
+    words = ["serve", "--web", web] if with_web else ["grpcserver"]
+    command = [*MANAGE, *words, "--address", address, *arguments]
     process = processes.start(command, log=log, environment=environment_for(database_url, **settings))
     server = RainbowServer(
         address=address,
+        web=f"http://{web}" if web else "",
         database_url=database_url,
         registration_secret=settings["RAINBOW_REGISTRATION_SECRET"],
         process=process,

@@ -53,7 +53,9 @@ def settled(text: str) -> list[str]:
 def by_the_readme(start_server: Callable[..., RainbowServer], tmp_path: Path) -> RainbowServer:
     """What `make run` starts, on a free port and a database of its own, without any setting of the secret."""
     return start_server(
-        database_url=f"sqlite:///{tmp_path / 'rainbow.db'}", environment={"RAINBOW_REGISTRATION_SECRET": ""}
+        database_url=f"sqlite:///{tmp_path / 'rainbow.db'}",
+        with_web=True,
+        environment={"RAINBOW_REGISTRATION_SECRET": ""},
     )
 
 
@@ -106,7 +108,7 @@ def test_make_run_starts_what_the_tests_start() -> None:
         ["make", "--dry-run", "--old-file=.venv/runtime", "run"], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
-    assert recipe.stdout.split()[-2:] == ["manage.py", "grpcserver"]
+    assert recipe.stdout.split()[-2:] == ["manage.py", "serve"]
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"`make ([a-z-]+)`", README))))

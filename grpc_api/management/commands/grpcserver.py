@@ -2,19 +2,15 @@
 
 import logging
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
-from grpc_api.embedded import InUse, held
 from grpc_api.server import CannotListen, ServerOptions, serve
+from rainbow_site.readiness import NotReady, ready_database
 
 _log = logging.getLogger("rainbow.grpc")
 
@@ -62,17 +58,17 @@ class Command(BaseCommand):
             tls_key=_file(settings.RAINBOW_TLS_KEY),
         )
         _log.info("creating %s", server.name)
-        with _database(cleanup=options["cleanup"]) as description:
-            _log.info("database: %s", description)
-            if server.registration_secret == settings.DEVELOPMENT_SECRET:
-                _log.warning(
-                    "the development registration secret is in use: anybody can register a cluster; "
-                    "set RAINBOW_REGISTRATION_SECRET"
-                )
-            try:
+        try:
+            with ready_database(cleanup=options["cleanup"]) as description:
+                _log.info("database: %s", description)
+                if server.registration_secret == settings.DEVELOPMENT_SECRET:
+                    _log.warning(
+                        "the development registration secret is in use: anybody can register a cluster; "
+                        "set RAINBOW_REGISTRATION_SECRET"
+                    )
                 uvloop.run(serve(server))
-            except CannotListen as error:
-                raise CommandError(str(error)) from None
+        except (NotReady, CannotListen) as error:
+            raise CommandError(str(error)) from None
 
 
 def _registration_secret(value: str | None, file: Path | None) -> str:
@@ -91,34 +87,3 @@ def _registration_secret(value: str | None, file: Path | None) -> str:
 
 def _file(path: str) -> Path | None:
     return Path(path) if path else None
-
-
-@contextmanager
-def _database(*, cleanup: bool) -> Iterator[str]:
-    """Makes the database ready and yields its description, without a password."""
-    if connection.vendor == "sqlite":
-        with _embedded(Path(connection.settings_dict["NAME"]), cleanup=cleanup) as description:
-            yield description
-        return
-    if cleanup:
-        raise CommandError("--cleanup is for the embedded database only")
-    _check_migrations()
-    place = connection.settings_dict
-    yield f"postgresql {place['NAME']} at {place['HOST'] or 'localhost'}"
-
-
-@contextmanager
-def _embedded(path: Path, *, cleanup: bool) -> Iterator[str]:
-    try:
-        with held(path, cleanup=cleanup) as new:
-            _check_migrations()
-            yield f"sqlite {path}" + (" (created)" if new else "")
-    except InUse:
-        raise CommandError(f"--cleanup: a live server uses {path}; stop it first") from None
-
-
-def _check_migrations() -> None:
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise CommandError("the database is not up to date: run manage.py migrate")
-    connection.close()

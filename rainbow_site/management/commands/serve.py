@@ -1,5 +1,6 @@
 """manage.py serve: the gRPC server and the web server under one command."""
 
+import logging
 import secrets
 import sys
 from argparse import ArgumentParser
@@ -7,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from rainbow_site.children import run_together
+from rainbow_site.children import Child, run_together
+from rainbow_site.listening import CannotListen, address_of, listen
+from rainbow_site.readiness import NotReady, ready_database
 from rainbow_site.settings import environment_with
 
 _MANAGE = str(settings.BASE_DIR / "manage.py")
+_log = logging.getLogger("rainbow.http")
 
 
 class Command(BaseCommand):
@@ -35,16 +39,26 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        grpc = [sys.executable, _MANAGE, "grpcserver", "--address", options["address"]]
-        web = [
-            *(sys.executable, "-m", "gunicorn", "rainbow_site.wsgi"),
-            *("--bind", options["web"]),
-            *("--workers", str(settings.RAINBOW_WEB_WORKERS), "--threads", "8"),
-            # A control socket in the home folder is nothing that we use.
-            *("--no-control-socket", "--graceful-timeout", "30", "--log-level", "warning"),
-        ]
-        self.stderr.write(f"HTTP at http://{options['web']}: /admin/, /api/docs/, /api/v1/")
-        sys.exit(run_together([grpc, web], environment=environment_with(RAINBOW_SECRET_KEY=_secret_key())))
+        environment = environment_with(RAINBOW_SECRET_KEY=_secret_key())
+        try:
+            # Calls that come before the web server runs wait for it; before the database is ready, none come.
+            with ready_database(), listen(options["web"]) as web:
+                _log.info("HTTP at http://%s: /api/docs/, /admin/", address_of(web))
+                sys.exit(run_together([_grpc(options["address"]), _web(web.fileno())], environment=environment))
+        except (NotReady, CannotListen) as error:
+            raise CommandError(str(error)) from None
+
+
+def _grpc(address: str) -> Child:
+    return Child(name="gRPC server", command=[sys.executable, _MANAGE, "grpcserver", "--address", address])
+
+
+def _web(listener: int) -> Child:
+    command = [
+        *(sys.executable, "-m", "gunicorn", "--config", "python:rainbow_site.web"),
+        *("--bind", f"fd://{listener}", "--workers", str(settings.RAINBOW_WEB_WORKERS)),
+    ]
+    return Child(name="web server", command=command, files=[listener])
 
 
 def _secret_key() -> str:
@@ -52,7 +66,22 @@ def _secret_key() -> str:
     if settings.RAINBOW_SECRET_KEY:
         return str(settings.RAINBOW_SECRET_KEY)
     file = Path(settings.BASE_DIR / "rainbow.key")
-    if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(48))
-    return file.read_text()
+    try:
+        if not file.exists():
+            _write_once(file, secrets.token_urlsafe(48))
+        return file.read_text()
+    except OSError as error:
+        raise CommandError(f"cannot keep a key in {file}: {error.strerror}; set RAINBOW_SECRET_KEY") from None
+
+
+def _write_once(file: Path, text: str) -> None:
+    """Only its owner may read it. Where another process was faster, its text stays."""
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    draft.touch(mode=0o600)
+    try:
+        draft.write_text(text)
+        file.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

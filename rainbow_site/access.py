@@ -1,0 +1,42 @@
+"""One line of log for each HTTP request, as the gRPC server writes one for each call."""
+
+import logging
+import re
+import time
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.encoding import escape_uri_path
+
+from clusters.callers import Caller
+from clusters.rest.addresses import address_of
+
+Answer = Callable[[HttpRequest], HttpResponseBase]
+
+# Somebody may put a credential where it does not belong. The query is not written at all.
+_CREDENTIAL = re.compile(r"rb[ts]_[\w-]+")
+_LONGEST_PATH = 200
+# Probes ask every few seconds.
+_QUIET = ("/healthz", "/readyz")
+_log = logging.getLogger("rainbow.http")
+
+
+def log_requests(answer: Answer) -> Answer:
+    """Middleware."""
+
+    def log_and_answer(request: HttpRequest) -> HttpResponseBase:
+        began = time.perf_counter()
+        response = answer(request)
+        if request.path not in _QUIET and _log.isEnabledFor(logging.INFO):
+            _write(request, response.status_code, time.perf_counter() - began)
+        return response
+
+    return log_and_answer
+
+
+def _write(request: HttpRequest, status: int, seconds: float) -> None:
+    path = _CREDENTIAL.sub("(credential)", escape_uri_path(request.path))[:_LONGEST_PATH]
+    caller = getattr(request, "auth", None)
+    cluster = f" cluster={caller.cluster}" if isinstance(caller, Caller) else ""
+    peer = f" peer={address_of(request)}" if status >= 400 else ""
+    _log.info("%s %s%s%s status=%d ms=%.1f", request.method, path, cluster, peer, status, seconds * 1000)

@@ -1,0 +1,26 @@
+"""Taking a port before the process that will serve it starts."""
+
+import socket
+
+# As long as gunicorn's own.
+_BACKLOG = 2048
+
+
+class CannotListen(Exception):
+    """The address is in use, not this machine's, or not an address."""
+
+
+def listen(address: str) -> socket.socket:
+    """A socket that listens on host:port, an IPv6 host in brackets; port 0 is any free one. Raises CannotListen."""
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError, ValueError):
+        raise CannotListen(f"cannot listen on {address}: it is in use, not this machine's, or not host:port") from None
+
+
+def address_of(listener: socket.socket) -> str:
+    """Where it listens, as host:port."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{host}:{port}"

@@ -1,0 +1,58 @@
+"""Whether the database can serve, and making it so."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from grpc_api.embedded import InUse, held
+
+NOT_UP_TO_DATE = "the database is not up to date: run manage.py migrate"
+
+
+class NotReady(Exception):
+    """The database cannot serve, in words for an operator."""
+
+
+def up_to_date() -> bool:
+    """Whether the database has every migration. Raises django.db.Error when it does not answer."""
+    executor = MigrationExecutor(connection)
+    return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+
+
+@contextmanager
+def ready_database(*, cleanup: bool = False) -> Iterator[str]:
+    """Makes the database ready, holds it for a server, and yields its description, without a password.
+
+    SQLite's is created and migrated; `cleanup` deletes it first. Raises NotReady.
+    """
+    if connection.vendor == "sqlite":
+        with _embedded(Path(connection.settings_dict["NAME"]), cleanup=cleanup) as description:
+            yield description
+        return
+    if cleanup:
+        raise NotReady("--cleanup is for the embedded database only")
+    _check_migrations()
+    place = connection.settings_dict
+    yield f"postgresql {place['NAME']} at {place['HOST'] or 'localhost'}"
+
+
+@contextmanager
+def _embedded(path: Path, *, cleanup: bool) -> Iterator[str]:
+    try:
+        with held(path, cleanup=cleanup) as new:
+            _check_migrations()
+            yield f"sqlite {path}" + (" (created)" if new else "")
+    except InUse:
+        raise NotReady(f"--cleanup: a live server uses {path}; stop it first") from None
+
+
+def _check_migrations() -> None:
+    try:
+        if not up_to_date():
+            raise NotReady(NOT_UP_TO_DATE)
+    except OperationalError as error:
+        raise NotReady(f"the database does not answer: {error}") from None
+    connection.close()

@@ -22,7 +22,7 @@ from grpc_api.translate import MESSAGE_LIMIT
 # How long calls in flight may take to finish once the server is told to stop.
 GRACE_SECONDS = 30
 
-_OPTIONS = [
+OPTIONS = [
     # Without this a second server on the same port starts silently and takes half of the calls.
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
@@ -63,7 +63,7 @@ async def serve(options: ServerOptions) -> None:
         registration_secret=options.registration_secret,
         batch=options.batch,
     )
-    server = grpc.aio.server(options=_OPTIONS)
+    server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers((generic_handler(servicer),))
     checks = _add_standard_services(server)
     address = _listen(server, options)

@@ -4,7 +4,7 @@ import os
 import stat
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,15 @@ class Settings:
 def settings(flags: Mapping[str, Any]) -> Settings:
     """The settings in force. `flags` holds what was said on the command line, by setting.
 
-    Of the file, the table of the cluster in force goes before the defaults at the file's top.
+    Of the file, the table of the cluster in force goes before the defaults at the file's top. What is empty
+    counts as not said.
     """
-    told = {**_environment(), **_known(flags)}
-    file = read_file(config_path())
-    cluster = told.get("cluster") or file.get("cluster") or DEFAULTS["cluster"]
-    return Settings(**{**DEFAULTS, **_known(file), **_known(_table(file, cluster)), **told, "cluster": cluster})
+    environment, file = _environment(), read_file(config_path())
+    told = {**DEFAULTS, **_known(file), **environment, **_known(flags)}
+    places = (file, _table(file, told["cluster"]), environment, flags)
+    known = {name: value for place in places for name, value in _with_tls(_known(place)).items()}
+    found = Settings(**{**DEFAULTS, **known, "cluster": told["cluster"]})
+    return found if found.tls else replace(found, ca_file="")
 
 
 def config_path() -> Path:
@@ -96,8 +99,7 @@ def parse(text: str, *, path: Path) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
-    named = {name: os.environ.get(f"RAINBOW_{name.upper()}", "") for name in DEFAULTS}
-    told: dict[str, Any] = {name: value for name, value in named.items() if value}
+    told: dict[str, Any] = _known({name: os.environ.get(f"RAINBOW_{name.upper()}", "") for name in DEFAULTS})
     if "tls" in told:
         told["tls"] = _switch(told["tls"])
     return told
@@ -134,5 +136,10 @@ def _table(file: Mapping[str, Any], cluster: str) -> Mapping[str, Any]:
     return table
 
 
-def _known(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in table.items() if name in DEFAULTS}
+def _known(place: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in place.items() if name in DEFAULTS and value != ""}
+
+
+def _with_tls(place: Mapping[str, Any]) -> dict[str, Any]:
+    """Whoever names certificates asks for TLS, unless the same place says no."""
+    return {"tls": True, **place} if "ca_file" in place else dict(place)

@@ -7,22 +7,26 @@ from typing import TypeVar
 import grpc
 
 from rainbow import translation
-from rainbow.errors import DeadlineExceeded, InvalidArgument, RainbowError, Unavailable
+from rainbow.errors import DeadlineExceeded, InvalidArgument, RainbowError, Unavailable, Unreachable
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from rainbow.retries import Retries
 
 FIELD_KEY = "rainbow-field"
 # gRPC's own words for a call that never left: nobody listens, no such name.
 NEVER_SENT = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
-CHANNEL_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 5000))
+CHANNEL_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 5000),
+    # Firewalls and address translators forget a silent connection after some minutes, and nobody is told. A call
+    # that waits for jobs is silent: pings keep its connection known, and notice within 45 seconds when it is dead.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
 
 Metadata = tuple[tuple[str, str], ...]
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
-
-
-class Unreachable(Unavailable):
-    """No connection came about, so that the server did not see the call."""
 
 
 class Connection:

@@ -67,6 +67,10 @@ class Unavailable(RainbowError):
     code = "UNAVAILABLE"
 
 
+class Unreachable(Unavailable):
+    """No connection came about, so that the server certainly did not see the call. Only clients raise it."""
+
+
 class DeadlineExceeded(RainbowError):
     """No answer came in time; the server may have done its work all the same."""
 

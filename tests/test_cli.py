@@ -1,6 +1,7 @@
 """The command line: registering, settings and credentials, and its manual."""
 
 import stat
+import tomllib
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,7 +10,8 @@ import pytest
 
 from rainbow import __version__
 from rainbow.cli import COMMANDS, EXIT_CODES, INTERRUPTED, PIPE_CLOSED, UNEXPECTED, main
-from rainbow.config import DEFAULTS
+from rainbow.commands.saving import try_to_save
+from rainbow.config import DEFAULTS, settings
 from rainbow.records import Registration
 from tests import commandline
 from tests.commandline import Run, answer
@@ -64,6 +66,21 @@ def test_saving_with_json_says_where_the_credentials_are(stranger: Run, config_f
     new = answer(stranger("register", "--cluster-name", f"c-{uuid4().hex}", "--save", "--json"))
 
     assert (new["token"], new["secret"], new["saved_to"]) == (None, None, str(config_file))
+
+
+def test_what_is_saved_serves_from_every_folder_and_says_whether_to_encrypt(
+    tmp_path: Path, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    new = {"token": "t", "secret": "s"}
+    saved = []
+    for flags in ({"ca_file": "ca.pem"}, {"tls": False}):
+        assert try_to_save(settings(flags), new)
+        saved.append(tomllib.loads(config_file.read_text())["clusters"]["keebler"])
+
+    assert (saved[0]["tls"], saved[0]["ca_file"]) == (True, str(tmp_path / "ca.pem"))
+    assert saved[1]["tls"] is False
+    assert settings({}).ca_file == ""
 
 
 def test_credentials_that_cannot_be_saved_are_shown_rather_than_lost(stranger: Run, config_file: Path) -> None:

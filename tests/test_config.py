@@ -1,5 +1,6 @@
 """What the command line knows before it is told, and how it is kept."""
 
+import json
 import multiprocessing
 import stat
 import tomllib
@@ -78,6 +79,53 @@ def test_an_odd_switch_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -
 
     with pytest.raises(InvalidArgument, match="RAINBOW_TLS: 'perhaps' is neither true nor false"):
         settings({})
+
+
+def test_whoever_names_certificates_asks_for_tls(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_flag = settings({"ca_file": "ca.pem"})
+    monkeypatch.setenv("RAINBOW_CA_FILE", "ca.pem")
+    by_environment = settings({})
+
+    assert by_flag.tls
+    assert by_environment.tls
+
+
+def test_no_tls_goes_before_certificates_that_a_later_place_names(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(path, 'ca_file = "all.pem"\n[clusters.plain]\ntls = false\n')
+
+    by_flag = settings({"tls": False})
+    by_table = settings({"cluster": "plain"})
+    monkeypatch.setenv("RAINBOW_TLS", "no")
+    by_environment = settings({})
+
+    for known in (by_flag, by_table, by_environment):
+        assert (known.tls, known.ca_file) == (False, "")
+
+
+def test_no_tls_goes_before_certificates_that_the_same_place_names() -> None:
+    known = settings({"tls": False, "ca_file": "ca.pem"})
+
+    assert (known.tls, known.ca_file) == (False, "")
+
+
+def test_certificates_go_before_a_no_that_a_later_place_says(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(path, "tls = false\n")
+    monkeypatch.setenv("RAINBOW_TLS", "no")
+
+    known = settings({"ca_file": "ca.pem"})
+
+    assert (known.tls, known.ca_file) == (True, "ca.pem")
+
+
+@pytest.mark.parametrize("name", sorted(config.DEFAULTS))
+def test_an_empty_variable_or_flag_counts_as_not_said(name: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = True if name == "tls" else "said"
+    write(path, f"tls = true\n{name} = {json.dumps(said)}\n" if name != "tls" else "tls = true\n")
+    monkeypatch.setenv(f"RAINBOW_{name.upper()}", "")
+
+    known = settings({name: ""})
+
+    assert getattr(known, name) == said
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o644, 0o660])

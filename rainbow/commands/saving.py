@@ -1,6 +1,7 @@
 """Keeping new credentials in the configuration file."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from rainbow.commands.output import complain
 from rainbow.config import Settings, config_path, read_file
@@ -18,11 +19,9 @@ def try_to_save(known: Settings, credentials: Mapping[str, str]) -> bool:
 
     A failure is told, and does not end the command: the caller then shows the credentials.
     """
-    server: dict[str, str | bool] = {"host": known.host}
-    if known.tls:
-        server["tls"] = True
+    server: dict[str, str | bool] = {"host": known.host, "tls": known.tls}
     if known.ca_file:
-        server["ca_file"] = known.ca_file
+        server["ca_file"] = str(Path(known.ca_file).absolute())
     try:
         save_cluster(config_path(), known.cluster, {**server, **credentials})
     except InvalidArgument as error:

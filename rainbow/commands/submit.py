@@ -13,8 +13,7 @@ from rainbow.commands.options import json_option, label_option, server_options, 
 from rainbow.commands.output import complain, say, write_json
 from rainbow.commands.types import Pair, Span, as_mapping
 from rainbow.commands.words import ago
-from rainbow.connection import Unreachable
-from rainbow.errors import DeadlineExceeded, Unavailable
+from rainbow.errors import DeadlineExceeded, Unavailable, Unreachable
 from rainbow.records import JobSpec, OnLost, Submission
 
 EPILOG = """\b

@@ -255,6 +255,11 @@ def test_a_key_is_never_a_path(local: Executor, key: str) -> None:
         local.submit(Work(command="true"), key)
 
 
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_every_executor_is_described(name: str) -> None:
+    assert f"\n## {name}\n" in (ROOT / "docs" / "executors.md").read_text()
+
+
 def _lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"

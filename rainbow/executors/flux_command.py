@@ -107,7 +107,7 @@ def _jobs(answer: Answer) -> list[FluxJob]:
     try:
         content: dict[str, Any] = json.loads(answer.text)
         return [from_flux(job) for job in content.get("jobs", [content] if content else [])]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         if answer.status:
             raise _silence("jobs", answer) from error
         raise _not_understood("jobs", answer.text) from error

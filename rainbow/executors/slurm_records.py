@@ -86,27 +86,34 @@ def from_squeue(text: str) -> Iterator[Record]:
             raise SchedulerSilent(f"squeue: {_words(answer['errors'])}")
         for job in answer["jobs"]:
             yield _from_job(job)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SchedulerSilent(f"squeue said something that rainbow does not understand: {error!r}") from error
 
 
 def from_sacct(text: str) -> Iterator[Record]:
     """The lines of `sacct --parsable2` with SACCT_FORMAT and times as seconds."""
-    for line in text.splitlines():
-        native_id, name, state, code, started, ended, rest = line.split("|", 6)
-        reason, _, folder = rest.partition("|")
-        exit_code, _, signal = code.partition(":")
-        yield Record(
-            native_id=native_id,
-            name=name,
-            folder=folder,
-            states=frozenset(state.split()[:1]),
-            reason="" if reason == "None" else reason,
-            exit_code=int(exit_code or 0),
-            signal=int(signal or 0),
-            started=int(started) if started.isdigit() else 0,
-            ended=int(ended) if ended.isdigit() else 0,
-        )
+    try:
+        for line in text.splitlines():
+            yield _from_line(line)
+    except ValueError as error:
+        raise SchedulerSilent(f"sacct said something that rainbow does not understand: {error!r}") from error
+
+
+def _from_line(line: str) -> Record:
+    # The folder comes last because it may hold the separator.
+    native_id, name, state, code, started, ended, reason, folder = line.split("|", 7)
+    exit_code, _, signal = code.partition(":")
+    return Record(
+        native_id=native_id,
+        name=name,
+        folder=folder,
+        states=frozenset(state.split()[:1]),
+        reason="" if reason == "None" else reason,
+        exit_code=int(exit_code or 0),
+        signal=int(signal or 0),
+        started=int(started) if started.isdigit() else 0,
+        ended=int(ended) if ended.isdigit() else 0,
+    )
 
 
 def _words(errors: list[dict[str, Any]]) -> str:

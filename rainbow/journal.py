@@ -1,0 +1,215 @@
+"""What the agent did with each job, on disk before it does the next thing.
+
+After a crash at any line the journal says, of every job, the last thing that was certain:
+
+- accepted: the server gave it to this agent, and nothing else happened
+- submitting: the scheduler may or may not have it, and has to be asked by name
+- submitted, running, ended: the scheduler has or had it, under its native id
+- reported: the server knows its end; the record may go
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from enum import IntEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rainbow.errors import FailedPrecondition
+from rainbow.executors import Ending, JobPhase, Progress, Ticket, Work
+
+VERSION = 1
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS job (
+    key TEXT PRIMARY KEY,
+    jobid INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    step INTEGER NOT NULL CHECK (step BETWEEN 1 AND 6),
+    work TEXT NOT NULL,
+    native_id TEXT NOT NULL DEFAULT '',
+    progress TEXT NOT NULL DEFAULT '',
+    changed_at TEXT NOT NULL,
+    UNIQUE (jobid, attempt)
+) STRICT;
+CREATE INDEX IF NOT EXISTS unreported ON job (jobid, attempt) WHERE step < 6;
+"""
+
+
+class Step(IntEnum):
+    """How far a job got. A step is never taken back."""
+
+    ACCEPTED = 1
+    SUBMITTING = 2
+    SUBMITTED = 3
+    RUNNING = 4
+    ENDED = 5
+    REPORTED = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One attempt to run one job. `progress` is the last that its scheduler said of it."""
+
+    jobid: int
+    attempt: int
+    work: Work
+    step: Step = Step.ACCEPTED
+    native_id: str = ""
+    progress: Progress | None = None
+
+    @property
+    def key(self) -> str:
+        """The name of the job in the scheduler."""
+        return f"rainbow-{self.jobid}-{self.attempt}"
+
+    @property
+    def ticket(self) -> Ticket:
+        return Ticket(key=self.key, native_id=self.native_id)
+
+
+class Journal:
+    """The journal in an agent's state folder, which it keeps for itself until it is closed.
+
+    Each call is on disk when it returns. Safe for use by several threads.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises FailedPrecondition if another agent uses the folder, or a newer one wrote it."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = _lock_folder(folder)
+        try:
+            self._database = _open(folder / "journal.db")
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._turn = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._database.close()
+        os.close(self._lock)
+
+    def accepted(self, entries: Iterable[Entry], *, now: datetime) -> None:
+        """Note jobs that the server gave; those that are noted already stay as they are."""
+        rows = [(entry.key, entry.jobid, entry.attempt, _written(entry.work), now.isoformat()) for entry in entries]
+        with self._transaction() as database:
+            database.executemany(
+                f"INSERT INTO job (key, jobid, attempt, step, work, changed_at) VALUES (?, ?, ?, {Step.ACCEPTED}, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                rows,
+            )
+
+    def submitting(self, key: str, *, now: datetime) -> None:
+        self._advance(key, Step.SUBMITTING, now)
+
+    def submitted(self, key: str, native_id: str, *, now: datetime) -> None:
+        self._advance(key, Step.SUBMITTED, now, native_id=native_id)
+
+    def running(self, key: str, progress: Progress, *, now: datetime) -> None:
+        self._advance(key, Step.RUNNING, now, progress=_told(progress))
+
+    def ended(self, key: str, progress: Progress, *, now: datetime) -> None:
+        """Note how it ended. What was refused before the scheduler had it ends as well."""
+        self._advance(key, Step.ENDED, now, progress=_told(progress))
+
+    def reported(self, keys: Iterable[str], *, now: datetime) -> None:
+        """Note that the server knows the end, or wants to hear no more of this attempt."""
+        with self._transaction() as database:
+            database.executemany(
+                f"UPDATE job SET step = {Step.REPORTED}, changed_at = ? WHERE key = ?",
+                [(now.isoformat(), key) for key in keys],
+            )
+
+    def unreported(self) -> list[Entry]:
+        """All that is still to be seen to, oldest jobs first."""
+        with self._turn:
+            rows = self._database.execute("SELECT * FROM job WHERE step < 6 ORDER BY jobid, attempt").fetchall()
+        return [_entry(row) for row in rows]
+
+    def prune(self, *, before: datetime) -> list[Ticket]:
+        """Drop what was reported before then; the tickets tell whose files may go as well."""
+        with self._transaction() as database:
+            rows = database.execute(
+                f"DELETE FROM job WHERE step = {Step.REPORTED} AND changed_at < ? RETURNING *", (before.isoformat(),)
+            ).fetchall()
+        return [_entry(row).ticket for row in rows]
+
+    def _advance(self, key: str, step: Step, now: datetime, *, native_id: str = "", progress: str = "") -> None:
+        """Raises FailedPrecondition if the job is not in the journal. A later step stays."""
+        with self._transaction() as database:
+            known = database.execute(
+                "UPDATE job SET step = max(step, ?), changed_at = ?, native_id = iif(? = '', native_id, ?),"
+                " progress = iif(? = '' OR step > ?, progress, ?) WHERE key = ?",
+                (step, now.isoformat(), native_id, native_id, progress, step, progress, key),
+            ).rowcount
+        if not known:
+            raise FailedPrecondition(f"{key} is not in the journal")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._turn, self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield self._database
+
+
+def _lock_folder(folder: Path) -> int:
+    handle = os.open(folder / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise FailedPrecondition(f"another agent uses {folder}; give each agent a state folder of its own") from error
+    return handle
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.touch(mode=0o600)
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    database.row_factory = sqlite3.Row
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        database.close()
+        raise FailedPrecondition(f"{path} was written by a newer rainbow; use that one, or another state folder")
+    database.executescript(SCHEMA)
+    database.execute(f"PRAGMA user_version = {VERSION}")
+    return database
+
+
+def _entry(row: sqlite3.Row) -> Entry:
+    return Entry(
+        jobid=row["jobid"],
+        attempt=row["attempt"],
+        work=Work(**json.loads(row["work"])),
+        step=Step(row["step"]),
+        native_id=row["native_id"],
+        progress=_heard(json.loads(row["progress"])) if row["progress"] else None,
+    )
+
+
+def _written(work: Work) -> str:
+    return json.dumps({**asdict(replace(work, environment={})), "environment": dict(work.environment)})
+
+
+def _told(progress: Progress) -> str:
+    """A progress as JSON, its times as seconds since 1970."""
+    return json.dumps(asdict(progress), default=lambda moment: moment.timestamp())
+
+
+def _heard(told: dict[str, Any]) -> Progress:
+    moments = {name: told[name] and datetime.fromtimestamp(told[name], UTC) for name in ("started_at", "ended_at")}
+    ending = told["ending"] and Ending(told["ending"])
+    return Progress(**{**told, **moments, "phase": JobPhase(told["phase"]), "ending": ending})

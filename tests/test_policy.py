@@ -1,0 +1,95 @@
+"""The site's policy file."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rainbow.errors import InvalidArgument
+from rainbow.executors import Work
+from rainbow.policy import Policy, read_policy
+
+FILE = r"""
+max_nodes = 4
+max_tasks = 64
+max_time_limit_seconds = 3600
+allowed_commands = ['python3 [\w./ -]+', 'hostname']
+refused_environment = ["LD_*", "SLURM_*"]
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "policy.toml"
+
+
+@pytest.fixture
+def policy(path: Path) -> Policy:
+    path.write_text(FILE)
+    return read_policy(path)
+
+
+def work(**more: Any) -> Work:
+    return Work(**{"command": "hostname", "time_limit_seconds": 60, **more})
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        {},
+        {"nodes": 4, "tasks": 64, "time_limit_seconds": 3600},
+        {"command": "python3 train.py --epochs 10"},
+        {"environment": {"GREETING": "hello", "OLD_PATH": "/"}},
+    ],
+)
+def test_what_is_within_the_policy_is_taken(policy: Policy, allowed: dict[str, Any]) -> None:
+    assert policy.check(work(**allowed)) is None
+
+
+@pytest.mark.parametrize(
+    ("refused", "words"),
+    [
+        ({"nodes": 5}, "5 nodes are more than the 4 that this cluster allows"),
+        ({"tasks": 65}, "65 tasks are more than the 64 that this cluster allows"),
+        ({"time_limit_seconds": 3601}, "3601 seconds of time limit are more than the 3600 that this cluster allows"),
+        ({"time_limit_seconds": 0}, "this cluster takes only jobs with a time limit, of at most 3600 seconds"),
+        ({"command": "python3 a.py; rm -rf /"}, "the command is none of those that this cluster allows"),
+        ({"command": "hostname\nid"}, "the command is none of those that this cluster allows"),
+        ({"command": "hostname\n"}, "the command is none of those that this cluster allows"),
+        ({"environment": {"SLURM_CONF": "", "LD_PRELOAD": ""}}, "this cluster lets no job set LD_PRELOAD, SLURM_CONF"),
+    ],
+)
+def test_a_refusal_says_why(policy: Policy, refused: dict[str, Any], words: str) -> None:
+    assert policy.check(work(**refused)) == words
+
+
+def test_an_empty_policy_allows_all(path: Path) -> None:
+    path.write_text("")
+
+    assert read_policy(path).check(Work(command="rm -rf /", nodes=2**31 - 1, environment={"LD_PRELOAD": ""})) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("max_nodes = ", "not valid TOML"),
+        ("max_node = 4", "there is no max_node; known are max_nodes, max_tasks"),
+        ("max_nodes = '4'", "max_nodes: must be a whole number from 0"),
+        ("max_nodes = true", "max_nodes: must be a whole number from 0"),
+        ("max_tasks = -1", "max_tasks: must be a whole number from 0"),
+        ("allowed_commands = 'hostname'", "allowed_commands: must be a list of strings"),
+        ("refused_environment = ['']", "refused_environment: must be a list of strings"),
+        ("allowed_commands = ['(']", "is not a regular expression: missing"),
+        (b"\xff", "cannot read the policy"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_reason(path: Path, content: str | bytes, words: str) -> None:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    with pytest.raises(InvalidArgument, match=words.replace("(", r"\(")):
+        read_policy(path)
+
+
+def test_a_missing_file_is_refused(path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="cannot read the policy"):
+        read_policy(path)

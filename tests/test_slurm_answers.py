@@ -1,0 +1,228 @@
+"""What the Slurm executor makes of answers that the real Slurm of these tests does not give."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rainbow.executors import Ending, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
+from rainbow.executors.commands import all_submitted, submitting
+from rainbow.executors.slurm import SlurmExecutor
+from rainbow.executors.slurm_nodes import free
+from rainbow.executors.slurm_records import from_sacct, from_squeue
+
+EMPTY = '{"jobs": [], "errors": []}'
+NO_ACCOUNTS = "echo 'Slurm accounting storage is disabled' >&2; exit 1"
+
+
+def number(value: int | None) -> dict[str, Any]:
+    """A number as Slurm 23.02 and later write it."""
+    return {"set": value is not None, "infinite": False, "number": value or 0}
+
+
+def job(**more: Any) -> str:
+    """One job as Slurm 23.11 describes it (OpenAPI v0.0.40)."""
+    usual = {
+        "job_id": 7,
+        "name": "rainbow-1-1",
+        "current_working_directory": "/state",
+        "job_state": ["COMPLETED"],
+        "state_reason": "None",
+        "state_description": "",
+        "nodes": "n0",
+        "exit_code": {"status": ["SUCCESS"], "return_code": number(0), "signal": {"id": number(None), "name": ""}},
+        "start_time": number(1795374601),
+        "end_time": number(1795374602),
+    }
+    return json.dumps({"jobs": [{**usual, **more}], "errors": []})
+
+
+class Commands:
+    """Slurm's commands, played by scripts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.site = Site(folder=folder / "state", environment={"PATH": f"{folder}:/usr/bin:/bin", "HOME": "/"})
+        self.pauses: list[float] = []
+        self.slurm = SlurmExecutor(self.site, pause=self.pauses.append)
+
+    def play(self, name: str, script: str) -> None:
+        (self.folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (self.folder / name).chmod(0o700)
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Commands:
+    played = Commands(tmp_path)
+    played.play("squeue", f"echo '{EMPTY}'")
+    played.play("sacct", NO_ACCOUNTS)
+    return played
+
+
+@pytest.mark.parametrize(
+    ("more", "ending", "code", "signal"),
+    [
+        ({}, Ending.EXITED, 0, None),
+        ({"job_state": ["FAILED"], "exit_code": {"return_code": number(7), "signal": {}}}, "exited", 7, None),
+        ({"job_state": ["FAILED"], "exit_code": {"return_code": 0, "signal": {"signal_id": 9}}}, "signalled", None, 9),
+        ({"job_state": ["CANCELLED"], "exit_code": 15}, "cancelled", None, None),
+        ({"job_state": "NODE_FAIL"}, "node_failed", None, None),
+        ({"job_state": "OUT_OF_MEMORY", "exit_code": 125 << 8}, "failed", None, None),
+        ({"job_state": "FAILED", "exit_code": 53}, "failed", None, None),
+        ({"job_state": "DEADLINE"}, "timed_out", None, None),
+    ],
+)  # fmt: skip
+def test_the_ends_of_all_versions_are_understood(
+    more: dict[str, Any], ending: str, code: int | None, signal: int | None
+) -> None:
+    (record,) = from_squeue(job(**more))
+
+    seen = record.progress()
+
+    assert (seen.phase, seen.ending, seen.exit_code, seen.signal) == (JobPhase.ENDED, ending, code, signal)
+
+
+@pytest.mark.parametrize(
+    ("states", "phase"),
+    [
+        (["PENDING"], JobPhase.PENDING),
+        (["RUNNING", "CONFIGURING"], JobPhase.PENDING),
+        (["RUNNING"], JobPhase.RUNNING),
+        (["SUSPENDED"], JobPhase.RUNNING),
+        (["CANCELLED", "COMPLETING"], JobPhase.RUNNING),
+        ("COMPLETING", JobPhase.RUNNING),
+    ],
+)
+def test_the_states_before_the_end_are_understood(states: Any, phase: JobPhase) -> None:
+    (record,) = from_squeue(job(job_state=states, state_reason="Resources", state_description="soon"))
+
+    seen = record.progress()
+
+    assert (seen.phase, seen.ending) == (phase, None)
+    assert seen.reason == ("Resources: soon" if phase == JobPhase.PENDING else "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"jobs": [{}]}', '{"jobs": [], "errors": [{"description": "Failed", "error": "Unspecified error"}]}'],
+)
+def test_an_answer_without_sense_says_nothing_about_jobs(commands: Commands, text: str) -> None:
+    commands.play("squeue", f"echo '{text}'")
+
+    with pytest.raises(SchedulerSilent, match="squeue"):
+        commands.slurm.watch([Ticket(key="rainbow-1-1", native_id="7")])
+
+
+def test_accounts_are_understood() -> None:
+    lines = (
+        "7|rainbow-1-1|CANCELLED by 1000|0:15|1795374601|1795374602|None|/state/a|b\n"
+        "8|rainbow-2-1|FAILED|7:0|1795374601|1795374602|None|/state\n"
+        "9|rainbow-3-1|PENDING|0:0|Unknown|Unknown|Priority|/state\n"
+    )
+
+    cancelled, failed, waiting = from_sacct(lines)
+
+    assert (cancelled.progress().ending, cancelled.folder) == (Ending.CANCELLED, "/state/a|b")
+    assert (failed.progress().ending, failed.progress().exit_code) == (Ending.EXITED, 7)
+    assert (waiting.progress().phase, waiting.progress().reason) == (JobPhase.PENDING, "Priority")
+
+
+def test_what_left_the_queue_is_looked_up_in_the_accounts(commands: Commands) -> None:
+    commands.play("sacct", "echo '7|rainbow-1-1|TIMEOUT|0:15|1795374601|1795374602|None|/state'")
+
+    seen = commands.slurm.watch([Ticket(key="rainbow-1-1", native_id="7"), Ticket(key="rainbow-2-1", native_id="8")])
+
+    assert seen["rainbow-1-1"].ending == Ending.TIMED_OUT
+    assert seen["rainbow-2-1"].phase == JobPhase.GONE
+
+
+def test_accounts_that_do_not_answer_leave_the_job_open(commands: Commands) -> None:
+    commands.play("sacct", "echo 'sacct: error: Problem talking to the database: Connection refused' >&2; exit 1")
+
+    assert commands.slurm.watch([Ticket(key="rainbow-1-1", native_id="7")]) == {}
+
+
+def test_one_empty_answer_of_the_accounts_is_not_believed(commands: Commands) -> None:
+    state = commands.site.folder / "jobs" / "rainbow-1-1"
+    line = f"7|rainbow-1-1|CANCELLED|0:0|Unknown|1795374602|None|{state}"
+    commands.play(
+        "sacct", f'if [ -e "{commands.folder}/asked" ]; then echo "{line}"; fi; : > "{commands.folder}/asked"'
+    )
+
+    found = commands.slurm.find(["rainbow-1-1"])
+
+    assert found == {"rainbow-1-1": "7"}
+    assert commands.pauses == [4.0]
+
+
+def test_without_accounts_nobody_waits_for_them(commands: Commands) -> None:
+    assert commands.slurm.find(["rainbow-1-1"]) == {}
+    assert commands.pauses == []
+
+
+def test_sbatch_is_called_without_the_agents_environment(commands: Commands) -> None:
+    commands.play(
+        "sbatch", f'printf "%s\\n" "$@" > {commands.folder}/words; env > {commands.folder}/seen; echo "7;alpha"'
+    )
+    commands.site.folder.mkdir()
+
+    native_id = commands.slurm.submit(Work(command="true", nodes=3, tasks=2, time_limit_seconds=61), "rainbow-1-1")
+
+    words = (commands.folder / "words").read_text().splitlines()
+    assert native_id == "7"
+    assert {"--export=NIL", "--time=2", "--nodes=3", "--ntasks=3", "--job-name=rainbow-1-1", "--no-requeue"} <= set(
+        words
+    )
+    assert "RAINBOW" not in (commands.folder / "seen").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("Batch job submission failed: Unable to contact slurm controller (connect failure)", SchedulerSilent),
+        ("Batch job submission failed: Socket timed out on send/recv operation", SchedulerSilent),
+        ("Batch job submission failed: Requested node configuration is not available", WorkRefused),
+        ("Batch job submission failed: Invalid account or account/partition combination specified", WorkRefused),
+    ],
+)
+def test_a_refusal_is_told_from_silence(commands: Commands, words: str, error: type[Exception]) -> None:
+    commands.play("sbatch", f"echo 'sbatch: error: {words}' >&2; exit 1")
+
+    with pytest.raises(error, match=words.split("(")[0].strip()):
+        commands.slurm.submit(Work(command="true"), "rainbow-1-1")
+
+
+def test_nobody_looks_while_a_submission_is_under_way(tmp_path: Path) -> None:
+    with submitting(tmp_path) as lock:
+        orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"], pass_fds=[lock])
+    began = time.monotonic()
+
+    with pytest.raises(SchedulerSilent, match="under way"):
+        all_submitted(tmp_path, timeout_seconds=0.1)
+    all_submitted(tmp_path)
+
+    assert 0.3 < time.monotonic() - began < 10
+    orphan.wait()
+
+
+@pytest.mark.parametrize(
+    ("lines", "chosen", "nodes", "slots", "not_ready"),
+    [
+        ("n0|debug*|up|idle|0/4/0/4\nn0|long|up|idle|0/4/0/4", False, 1, 4, ""),
+        ("n0|debug*|up|mixed|1/3/0/4\nn1|debug*|up|idle~|0/4/0/4", False, 2, 7, ""),
+        ("n0|debug*|up|allocated|4/0/0/4\nn1|debug*|up|idle*|0/4/0/4", False, 0, 0, ""),
+        ("n0|long|up|idle|0/4/0/4", True, 1, 4, ""),
+        ("n0|debug*|up|drained|0/0/4/4", False, 0, 0, "no node is in service: 1 drained"),
+        ("n0|debug*|down|idle|0/4/0/4", False, 0, 0, "no node is in service: 1 in a partition that is not up"),
+        ("n0|long|up|idle|0/4/0/4", False, 0, 0, "Slurm has no default partition"),
+        ("", True, 0, 0, "Slurm has no such partition"),
+    ],
+)  # fmt: skip
+def test_free_nodes_are_counted(lines: str, chosen: bool, nodes: int, slots: int, not_ready: str) -> None:
+    seen = free(lines, chosen=chosen)
+
+    assert (seen.nodes, seen.slots, seen.not_ready) == (nodes, slots, not_ready)

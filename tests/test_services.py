@@ -1,0 +1,286 @@
+"""Clusters and their credentials: the services themselves."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from clusters.callers import Caller, Claim
+from clusters.models import Cluster, Credential, CredentialKind
+from clusters.services import (
+    admit,
+    authenticate,
+    create_credential,
+    pause_cluster,
+    register_cluster,
+    resume_cluster,
+    revoke_credential,
+    rotate_credential,
+)
+from jobs.services import Wanted, accept_jobs, request_jobs
+from rainbow.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    RainbowError,
+    Unauthenticated,
+)
+from tests.queue import submitted
+
+pytestmark = pytest.mark.django_db
+
+TOKEN, SECRET = CredentialKind.TOKEN, CredentialKind.SECRET
+MINUTE = timedelta(minutes=1)
+
+
+def register(name: str, now: datetime, *, offered: str = "open") -> Any:
+    return register_cluster(name=name, offered_secret=offered, registration_secret="open", now=now)
+
+
+def credential_of(caller: Caller) -> Credential:
+    return Credential.objects.get(id=caller.credential_id)
+
+
+def is_good(value: str, now: datetime, **claim: Any) -> bool:
+    return isinstance(authenticate([Claim(value=value, **claim)], now=now)[0], Caller)
+
+
+def everything_stored() -> str:
+    return f"{list(Cluster.objects.values())} {list(Credential.objects.values())}"
+
+
+# Registering
+
+
+def test_a_new_cluster_has_a_token_and_a_secret_of_which_only_digests_are_stored(now: datetime) -> None:
+    new = register("alpha", now)
+
+    assert new.token != new.secret
+    assert [admit(Claim(value=value), now=now).kind for value in (new.token, new.secret)] == [TOKEN, SECRET]
+    assert new.token not in everything_stored()
+    assert new.secret not in everything_stored()
+
+
+def test_a_cluster_that_exists_is_left_as_it_is(alpha: Any, now: datetime) -> None:
+    before = everything_stored()
+
+    assert register("alpha", now + MINUTE) is None
+    assert everything_stored() == before
+
+
+@pytest.mark.parametrize(("name", "offered"), [("gamma", "wrong"), ("gamma", ""), ("alpha", "wrong"), ("", "wrong")])
+def test_whoever_lacks_the_registration_secret_learns_nothing(
+    alpha: Any, now: datetime, name: str, offered: str
+) -> None:
+    with pytest.raises(Unauthenticated, match=r"^request denied$"):
+        register(name, now, offered=offered)
+
+    assert Cluster.objects.count() == 1
+
+
+def test_a_name_that_breaks_the_rules_is_not_stored(now: datetime) -> None:
+    with pytest.raises(InvalidArgument):
+        register("no spaces", now)
+
+    assert not Cluster.objects.exists()
+
+
+# Telling who calls
+
+
+def test_many_claims_are_judged_one_by_one(alpha: Any, beta: Any, now: datetime) -> None:
+    claims = [
+        Claim(value=alpha.token),
+        Claim(value=alpha.token, cluster="alpha", kinds=frozenset({TOKEN})),
+        Claim(value=beta.secret),
+        Claim(value=alpha.token, cluster="beta"),
+        Claim(value=alpha.token, cluster="nobody"),
+        Claim(value=alpha.token, kinds=frozenset({SECRET})),
+        Claim(value="wrong", cluster="alpha"),
+        Claim(value=""),
+        Claim(value="", kinds=frozenset({SECRET})),
+    ]
+
+    verdicts = authenticate(claims, now=now)
+
+    good, bad = verdicts[:3], verdicts[3:]
+    assert [verdict.cluster for verdict in good if isinstance(verdict, Caller)] == ["alpha", "alpha", "beta"]
+    assert [str(verdict) for verdict in bad] == [
+        *["request denied"] * 4,
+        "a cluster token or secret is required",
+        "a cluster secret is required",
+    ]
+
+
+@pytest.mark.parametrize("number", [1, 50])
+def test_claims_are_judged_in_two_queries_however_many(
+    alpha: Any, now: datetime, number: int, django_assert_max_num_queries: Callable[[int], Any]
+) -> None:
+    claims = [Claim(value=f"wrong-{place}") for place in range(number)] + [Claim(value=alpha.token)] * number
+
+    with django_assert_max_num_queries(2):
+        authenticate(claims, now=now)
+
+
+def test_a_credential_works_until_it_expires(alpha: Any, now: datetime) -> None:
+    new = create_credential(cluster=alpha.cluster, kind=TOKEN, label="brief", now=now, expires_at=now + MINUTE)
+
+    assert is_good(new.value, now)
+    assert is_good(new.value, now + MINUTE - timedelta(microseconds=1))
+    assert not is_good(new.value, now + MINUTE)
+
+
+# Making and withdrawing credentials
+
+
+def test_a_cluster_may_have_several_tokens(alpha: Any, now: datetime) -> None:
+    new = create_credential(cluster=alpha.cluster, kind=TOKEN, label="for bob", now=now)
+
+    assert admit(Claim(value=new.value), now=now).label == "for bob"
+    assert is_good(alpha.token, now)
+    assert new.value not in everything_stored()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "field"),
+    [
+        ({"label": "default"}, AlreadyExists, "label"),
+        ({"label": ""}, InvalidArgument, "label"),
+        ({"label": "l" * 64}, InvalidArgument, "label"),
+        ({"label": "a\nb"}, InvalidArgument, "label"),
+        ({"expires_at": timedelta(0)}, InvalidArgument, "expires_at"),
+    ],
+)
+def test_a_credential_that_cannot_be_is_refused_by_its_field(
+    alpha: Any, now: datetime, changes: dict[str, Any], error: type[RainbowError], field: str
+) -> None:
+    if "expires_at" in changes:
+        changes = {"expires_at": now + changes["expires_at"]}
+
+    with pytest.raises(error) as refused:
+        create_credential(**{"cluster": alpha.cluster, "kind": TOKEN, "label": "new", "now": now, **changes})
+
+    assert refused.value.field == field
+    assert Credential.objects.count() == 2
+
+
+def test_a_revoked_credential_works_no_more_and_cannot_be_revoked_again(alpha: Any, now: datetime) -> None:
+    token = credential_of(alpha.submitter)
+    rotated = rotate_credential(cluster_id=alpha.cluster.id, kind=TOKEN, grace=MINUTE, now=now)
+
+    revoke_credential(credential=token, now=now)
+
+    assert not is_good(rotated.value, now)
+    assert not is_good(alpha.token, now)
+    assert is_good(alpha.secret, now)
+    with pytest.raises(FailedPrecondition):
+        revoke_credential(credential=token, now=now)
+    with pytest.raises(NotFound):
+        rotate_credential(cluster_id=alpha.cluster.id, kind=TOKEN, now=now)
+
+
+def test_after_a_revocation_the_label_is_free(alpha: Any, now: datetime) -> None:
+    revoke_credential(credential=credential_of(alpha.submitter), now=now)
+
+    new = create_credential(cluster=alpha.cluster, kind=TOKEN, label="default", now=now)
+
+    assert is_good(new.value, now)
+    assert not is_good(alpha.token, now)
+
+
+# Rotating
+
+
+def test_the_old_value_works_until_its_grace_is_over(alpha: Any, now: datetime) -> None:
+    new = rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, now=now)
+
+    assert is_good(new.value, now)
+    assert is_good(alpha.secret, now + MINUTE - timedelta(microseconds=1))
+    assert not is_good(alpha.secret, now + MINUTE)
+    assert new.value not in everything_stored()
+
+
+def test_without_grace_the_old_value_works_no_more(alpha: Any, now: datetime) -> None:
+    new = rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, now=now)
+
+    assert is_good(new.value, now)
+    assert not is_good(alpha.secret, now)
+
+
+def test_a_second_rotation_ends_the_first_value(alpha: Any, now: datetime) -> None:
+    first = rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, now=now)
+    second = rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, now=now)
+
+    assert [is_good(value, now) for value in (alpha.secret, first.value, second.value)] == [False, True, True]
+
+
+def test_whoever_rotates_again_with_the_value_before_the_lost_answer_keeps_it(alpha: Any, now: datetime) -> None:
+    lost = rotate_credential(
+        cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, presented_digest=alpha.puller.digest, now=now
+    )
+    caller = admit(Claim(value=alpha.secret), now=now)
+
+    found = rotate_credential(
+        cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, presented_digest=caller.digest, now=now
+    )
+
+    assert [is_good(value, now) for value in (alpha.secret, lost.value, found.value)] == [True, False, True]
+
+
+def test_a_rotation_leaves_the_other_credentials_alone(alpha: Any, beta: Any, now: datetime) -> None:
+    bobs = create_credential(cluster=alpha.cluster, kind=TOKEN, label="for bob", now=now)
+
+    rotate_credential(cluster_id=alpha.cluster.id, kind=TOKEN, now=now)
+
+    assert not is_good(alpha.token, now)
+    assert all(is_good(value, now) for value in (bobs.value, alpha.secret, beta.token, beta.secret))
+
+
+@pytest.mark.parametrize("grace", [timedelta(seconds=-1), timedelta(days=7, seconds=1)])
+def test_a_grace_out_of_range_is_refused(alpha: Any, now: datetime, grace: timedelta) -> None:
+    with pytest.raises(InvalidArgument, match="0 to 604,800"):
+        rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, grace=grace, now=now)
+
+    assert is_good(alpha.secret, now)
+
+
+# Pausing
+
+
+def test_a_paused_cluster_is_offered_nothing_until_it_is_resumed(alpha: Any, now: datetime) -> None:
+    ids = submitted(alpha, 2, now=now)
+    pause_cluster(cluster_id=alpha.cluster.id, reason="maintenance", by="olga", now=now)
+    paused = admit(Claim(value=alpha.secret), now=now)
+
+    offered, accepted = (
+        list(request_jobs(caller=paused, wanted=Wanted())),
+        accept_jobs(caller=paused, job_ids=ids, now=now),
+    )
+    resume_cluster(cluster_id=alpha.cluster.id)
+    resumed = admit(Claim(value=alpha.secret), now=now)
+
+    assert (paused.paused, paused.paused_reason, offered, accepted.accepted) == (True, "maintenance", [], [])
+    assert not resumed.paused
+    assert [job.id for job in request_jobs(caller=resumed, wanted=Wanted())] == ids
+
+
+def test_pausing_twice_and_resuming_twice_is_refused(alpha: Any, now: datetime) -> None:
+    with pytest.raises(FailedPrecondition):
+        resume_cluster(cluster_id=alpha.cluster.id)
+    pause_cluster(cluster_id=alpha.cluster.id, reason="first", by="olga", now=now)
+
+    with pytest.raises(FailedPrecondition):
+        pause_cluster(cluster_id=alpha.cluster.id, reason="second", by="paul", now=now)
+
+    cluster = Cluster.objects.get(id=alpha.cluster.id)
+    assert (cluster.paused_reason, cluster.paused_by) == ("first", "olga")
+
+
+@pytest.mark.parametrize("reason", ["", "r" * 1_001, "a\0b"])
+def test_a_pause_needs_a_reason_that_can_be_shown(alpha: Any, now: datetime, reason: str) -> None:
+    with pytest.raises(InvalidArgument, match="reason: "):
+        pause_cluster(cluster_id=alpha.cluster.id, reason=reason, by="olga", now=now)
+
+    assert Cluster.objects.get(id=alpha.cluster.id).paused_at is None

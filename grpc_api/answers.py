@@ -6,7 +6,6 @@ from clusters.callers import Caller
 from clusters.services import DEFAULT_LABEL, rotate_credential
 from grpc_api.translate import (
     OUTCOMES,
-    REASONS,
     REPORT_OUTCOMES,
     count_to_message,
     entries_that_fit,
@@ -23,7 +22,6 @@ from jobs.models import Job
 from jobs.services import (
     Search,
     Wanted,
-    accept_jobs,
     cancel_jobs,
     get_jobs,
     list_jobs,
@@ -53,28 +51,6 @@ def look_at_queue(request: pb.RequestJobsRequest, caller: Caller, now: datetime)
         status=found.REQUEST_JOBS_SUCCESS if entries else found.REQUEST_JOBS_NORESULTS,
         jobids=[job_id for job_id, _ in entries],
         paused=caller.paused_reason,
-    )
-
-
-def accept(request: pb.AcceptJobsRequest, caller: Caller, now: datetime) -> pb.AcceptJobsResponse:
-    acceptance = accept_jobs(
-        caller=caller,
-        job_ids=request.jobids,
-        agent=request.agent,
-        lease_seconds=request.lease_seconds,
-        now=now,
-    )
-    result = pb.AcceptJobsResponse
-    return pb.AcceptJobsResponse(
-        status=result.RESULT_TYPE_PARTIAL if acceptance.refused else result.RESULT_TYPE_SUCCESS,
-        accepted=[
-            pb.AcceptedJob(jobid=job.job_id, attempt=job.attempt, lease_expires_at=timestamp(job.lease_expires_at))
-            for job in acceptance.accepted
-        ],
-        refused=[
-            pb.RefusedJob(jobid=job.job_id, reason=REASONS[job.reason], message=job.reason.value)
-            for job in acceptance.refused
-        ],
     )
 
 

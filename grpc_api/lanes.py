@@ -3,14 +3,23 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from django.db import close_old_connections, connection
 
 T = TypeVar("T")
 
-_READERS = 4
 _WRITERS = 4
+_READERS = 4
+# Threads that read SQLite at once fight over Python's lock at every row: two are faster than four, and a long
+# listing still does not hold up the rest.
+_SQLITE_READERS = 2
+
+
+class Lane(Protocol):
+    """Does some work in one of its threads."""
+
+    async def __call__(self, work: Callable[[], T]) -> T: ...
 
 
 class Lanes:
@@ -21,9 +30,9 @@ class Lanes:
     """
 
     def __init__(self) -> None:
-        writers = _WRITERS if connection.vendor == "postgresql" else 1
-        self._writers = ThreadPoolExecutor(writers, thread_name_prefix="write")
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read")
+        sqlite = connection.vendor == "sqlite"
+        self._writers = ThreadPoolExecutor(1 if sqlite else _WRITERS, thread_name_prefix="write")
+        self._readers = ThreadPoolExecutor(_SQLITE_READERS if sqlite else _READERS, thread_name_prefix="read")
 
     async def write(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writers, _attended, work)

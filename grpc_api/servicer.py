@@ -1,29 +1,27 @@
 """The RPCs: who asks, in which thread it is answered, and who is woken by it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
 
 from clusters.callers import Caller, Claim
 from clusters.models import CredentialKind
 from clusters.services import admit, register_cluster
 from clusters.validation import check_range
 from grpc_api import answers
+from grpc_api.acceptance import accept_together
 from grpc_api.arrivals import Arrivals
+from grpc_api.batches import Answer, Answered, Asked, Reply, Request, read_together
 from grpc_api.calls import Call
-from grpc_api.lanes import Lanes
-from grpc_api.submission import Answered, Asked, submit_many, submit_together
-from grpc_api.together import Together
+from grpc_api.lanes import Lane, Lanes
+from grpc_api.submission import submit_many, submit_together
+from grpc_api.together import Together, Work
 from grpc_api.translate import FINAL_STATES, bounds_from, request_id
 from grpc_api.visits import Visits
 from rainbow.protos import rainbow_pb2 as pb
 
-Request = TypeVar("Request")
-Reply = TypeVar("Reply")
-Answer = Callable[[Request, Caller, datetime], Reply]
-Lane = Callable[[Callable[[], tuple[Caller, Reply]]], Awaitable[tuple[Caller, Reply]]]
+AnswerAll = Callable[[list[Asked[Request]], datetime], list[Answered[Reply] | Exception]]
 
 TOKEN = frozenset({CredentialKind.TOKEN})
 SECRET = frozenset({CredentialKind.SECRET})
@@ -57,7 +55,9 @@ class RainbowServicer:
         self._registration_secret = registration_secret
         self._clock = clock
         self._visits = Visits(lanes)
-        self._submit = Together(self._submit_batch, most=batch)
+        self._submit = Together(self._in_lane(lanes.write, submit_together), most=batch)
+        self._look = Together(self._in_lane(lanes.read, partial(read_together, answers.look_at_queue)), most=batch)
+        self._accept = Together(self._in_lane(lanes.write, accept_together), most=batch)
 
     async def Register(self, request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
         registration = await self._lanes.write(
@@ -80,9 +80,8 @@ class RainbowServicer:
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> pb.SubmitJobResponse:
         claim = Claim(value=request.token or call.bearer, cluster=request.cluster, kinds=TOKEN)
-        caller, reply = await self._submit((request, claim))
-        call.note(cluster=caller.cluster, job=reply.jobid, duplicate=reply.duplicate or None)
-        self._visits.note(caller, self._clock(), asked=None)
+        reply = await self._shared(self._submit, request, claim, call)
+        call.note(job=reply.jobid, duplicate=reply.duplicate or None)
         if not reply.duplicate:
             self._arrivals.announce([request.cluster])
         return reply
@@ -102,7 +101,7 @@ class RainbowServicer:
         with self._arrivals.expect(request.cluster) as arrival:
             while True:
                 arrival.clear()
-                reply = await self._answer(self._lanes.read, claim, answers.look_at_queue, request, call)
+                reply = await self._shared(self._look, request, claim, call)
                 check_range(request.wait_seconds, field="wait_seconds", lowest=0, highest=MAX_WAIT_SECONDS)
                 if reply.jobids or clock() >= until or self._arrivals.closed:
                     break
@@ -112,7 +111,7 @@ class RainbowServicer:
 
     async def AcceptJobs(self, request: pb.AcceptJobsRequest, call: Call) -> pb.AcceptJobsResponse:
         claim = Claim(value=request.secret or call.bearer, cluster=request.cluster, kinds=SECRET)
-        reply = await self._answer(self._lanes.write, claim, answers.accept, request, call)
+        reply = await self._shared(self._accept, request, claim, call)
         call.note(accepted=len(reply.accepted), refused=len(reply.refused))
         return reply
 
@@ -170,24 +169,38 @@ class RainbowServicer:
             yield _echo(request, count)
         call.note(messages=count)
 
-    async def _submit_batch(self, asked: list[Asked]) -> list[Answered | Exception]:
-        return await self._lanes.write(partial(submit_together, asked, self._clock()))
+    def _in_lane(self, lane: Lane, answer_all: AnswerAll[Request, Reply]) -> Work[Asked[Request], Answered[Reply]]:
+        async def work(asked: list[Asked[Request]]) -> list[Answered[Reply] | Exception]:
+            return await lane(partial(answer_all, asked, self._clock()))
+
+        return work
+
+    async def _shared(
+        self, batch: Together[Asked[Request], Answered[Reply]], request: Request, claim: Claim, call: Call
+    ) -> Reply:
+        """Answers a frequent call together with those of its kind that arrive meanwhile."""
+        caller, reply = await batch((request, claim))
+        self._note(caller, request, call)
+        return reply
 
     async def _answer(
-        self, lane: Lane[Reply], claim: Claim, answer: Answer[Request, Reply], request: Request, call: Call
+        self, lane: Lane, claim: Claim, answer: Answer[Request, Reply], request: Request, call: Call
     ) -> Reply:
+        """Answers a rare call by itself."""
         now = self._clock()
 
-        def admit_and_answer() -> tuple[Caller, Reply]:
+        def admit_and_answer() -> Answered[Reply]:
             caller = admit(claim, now=now)
             return caller, answer(request, caller, now)
 
         caller, reply = await lane(admit_and_answer)
-        call.note(cluster=caller.cluster)
-        self._visits.note(
-            caller, now, asked=bounds_from(request) if isinstance(request, pb.RequestJobsRequest) else None
-        )
+        self._note(caller, request, call)
         return reply
+
+    def _note(self, caller: Caller, request: object, call: Call) -> None:
+        call.note(cluster=caller.cluster)
+        asked = bounds_from(request) if isinstance(request, pb.RequestJobsRequest) else None
+        self._visits.note(caller, self._clock(), asked=asked)
 
 
 def _claim(cluster: str, call: Call, kinds: frozenset[CredentialKind]) -> Claim:

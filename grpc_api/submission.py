@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from clusters.callers import Caller, Claim
+from clusters.callers import Caller
 from clusters.services import authenticate
 from clusters.validation import check_range
+from grpc_api.batches import Answered, Asked
 from grpc_api.translate import error_to_message, request_id, spec_from, timestamp
 from jobs.services import Order, Receipt, submit_jobs, warn_caller
 from rainbow.errors import InvalidArgument, RainbowError, Unauthenticated
@@ -13,11 +14,10 @@ from rainbow.protos import rainbow_pb2 as pb
 
 MAX_BATCH = 10_000
 
-Asked = tuple[pb.SubmitJobRequest, Claim]
-Answered = tuple[Caller, pb.SubmitJobResponse]
+Answer = Answered[pb.SubmitJobResponse] | Exception
 
 
-def submit_together(asked: Sequence[Asked], now: datetime) -> list[Answered | Exception]:
+def submit_together(asked: Sequence[Asked[pb.SubmitJobRequest]], now: datetime) -> list[Answer]:
     """Answers many SubmitJob calls; a bad one fails alone."""
     verdicts = authenticate([claim for _, claim in asked], now=now)
     orders = [_order(request, verdict) for (request, _), verdict in zip(asked, verdicts, strict=True)]
@@ -51,7 +51,7 @@ def _submit(orders: Sequence[Order | RainbowError], now: datetime) -> list[Recei
     return [next(results) if isinstance(order, Order) else order for order in orders]
 
 
-def _answered(by: Caller | Unauthenticated, outcome: Receipt | RainbowError, now: datetime) -> Answered | Exception:
+def _answered(by: Caller | Unauthenticated, outcome: Receipt | RainbowError, now: datetime) -> Answer:
     if isinstance(by, Unauthenticated):
         return by
     return outcome if isinstance(outcome, RainbowError) else (by, _submitted(by, outcome, now))

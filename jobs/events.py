@@ -30,6 +30,7 @@ class Step:
     after: JobState
     from_cluster_id: int | None = None
     from_priority: int | None = None
+    why: str = ""
 
     @classmethod
     def of(cls, job: Job, what: What, after: JobState) -> "Step":
@@ -92,4 +93,4 @@ def activity_of(what: What, after: JobState) -> Activity | None:
 def _event(step: Step, by: Actor, at: object, why: str) -> tuple[object, ...]:
     credential = by.credential_id if isinstance(by, Caller) else None
     operator = by.user_id if isinstance(by, Operator) else None
-    return (step.job_id, at, step.what.value, step.after.value, step.attempt, credential, operator, why)
+    return (step.job_id, at, step.what.value, step.after.value, step.attempt, credential, operator, step.why or why)

@@ -1,6 +1,6 @@
 """The verbs that move jobs: the only writers of this app's rows."""
 
-from jobs.services.accept import Acceptance, Accepted, RefusalReason, Refused, accept_jobs
+from jobs.services.accept import Acceptance, Accepted, RefusalReason, Refused, Taking, accept_jobs, accept_together
 from jobs.services.activity import prune_activity
 from jobs.services.acts import Act, act_on_jobs
 from jobs.services.cancel import Cancellation, CancelOutcome, cancel_jobs
@@ -44,9 +44,11 @@ __all__ = [
     "Restart",
     "Search",
     "Summary",
+    "Taking",
     "Verdict",
     "Wanted",
     "accept_jobs",
+    "accept_together",
     "act_on_jobs",
     "begin_sweep",
     "cancel_jobs",

@@ -47,61 +47,108 @@ class Acceptance:
     refused: list[Refused]
 
 
-@transaction.atomic
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """One cluster's wish to take some jobs.
+
+    With an agent's name a lease of `lease_seconds` (10 to 86,400; 0 means 300) begins, and a repeated wish
+    of the same agent finds its jobs accepted. Without, the jobs are handed over for good.
+    """
+
+    caller: Caller
+    job_ids: Sequence[int]
+    agent: str = ""
+    lease_seconds: int = 0
+
+
 def accept_jobs(
     *, caller: Caller, job_ids: Sequence[int], agent: str = "", lease_seconds: int = 0, now: datetime
 ) -> Acceptance:
     """Takes those of the jobs that wait in the caller's cluster, and says of the others why not.
 
-    With an agent's name a lease of `lease_seconds` (10 to 86,400; 0 means 300) begins, and a repeated call
-    of the same agent finds its jobs accepted. Without, the jobs are handed over for good.
     Raises InvalidArgument.
     """
-    _check(job_ids, agent, lease_seconds)
-    lease = lease_from(agent=agent, seconds=lease_seconds, now=now) if agent else None
-    distinct = list(dict.fromkeys(job_ids))
-    if caller.paused:
-        return Acceptance(accepted=[], refused=[_refused(id, RefusalReason.PAUSED) for id in job_ids])
-    taken = _take(caller, distinct, lease, now)
-    held = _renew(caller, set(distinct) - taken.keys(), lease)
-    accepted = {**taken, **held}
-    return Acceptance(
-        accepted=[accepted[id] for id in distinct if id in accepted],
-        refused=_refusals(caller, job_ids, accepted.keys()),
-    )
+    taking = Taking(caller=caller, job_ids=job_ids, agent=agent, lease_seconds=lease_seconds)
+    outcome = accept_together(takings=[taking], now=now)[0]
+    if isinstance(outcome, InvalidArgument):
+        raise outcome
+    return outcome
 
 
-def _check(job_ids: Sequence[int], agent: str, lease_seconds: int) -> None:
-    if not job_ids:
+def accept_together(*, takings: Sequence[Taking], now: datetime) -> list[Acceptance | InvalidArgument]:
+    """Serves many in one transaction, in their order; one that is refused changes nothing and fails alone."""
+    leases = [_lease_or_refusal(taking, now) for taking in takings]
+    taken: list[Rows] = []
+    with transaction.atomic():
+        for taking, lease in zip(takings, leases, strict=True):
+            taken.append([] if isinstance(lease, InvalidArgument) else _take(taking, lease, now))
+        steps = [
+            (_step(taking, *row), taking.caller) for taking, rows in zip(takings, taken, strict=True) for row in rows
+        ]
+        record(steps, now=now)
+        return [
+            lease if isinstance(lease, InvalidArgument) else _acceptance(taking, lease, rows)
+            for taking, lease, rows in zip(takings, leases, taken, strict=True)
+        ]
+
+
+# (id, attempt, priority) of the jobs that were taken.
+Rows = list[tuple[int, int, int]]
+
+
+def _lease_or_refusal(taking: Taking, now: datetime) -> Lease | InvalidArgument | None:
+    try:
+        _check(taking)
+        return lease_from(agent=taking.agent, seconds=taking.lease_seconds, now=now) if taking.agent else None
+    except InvalidArgument as error:
+        return error
+
+
+def _check(taking: Taking) -> None:
+    if not taking.job_ids:
         raise InvalidArgument("one or more jobs must be accepted")
-    if len(job_ids) > MAX_IDS:
-        raise InvalidArgument(f"must be at most {MAX_IDS:,} ids, not {len(job_ids):,}", field="jobids")
-    check_line(agent, field="agent", longest=255)
-    if lease_seconds and not agent:
+    if len(taking.job_ids) > MAX_IDS:
+        raise InvalidArgument(f"must be at most {MAX_IDS:,} ids, not {len(taking.job_ids):,}", field="jobids")
+    check_line(taking.agent, field="agent", longest=255)
+    if taking.lease_seconds and not taking.agent:
         raise InvalidArgument("needs an agent's name", field="lease_seconds")
 
 
-def _take(caller: Caller, job_ids: list[int], lease: Lease | None, now: datetime) -> dict[int, Accepted]:
-    rows = take_jobs(caller.cluster_id, job_ids, lease=lease, now=now)
-    steps = [_step(caller, *row) for row in sorted(rows)]
-    record([(step, caller) for step in steps], now=now, why=f"by {lease.agent}" if lease else "")
-    return {id: _accepted(id, attempt, lease) for id, attempt, _ in rows}
+def _take(taking: Taking, lease: Lease | None, now: datetime) -> Rows:
+    if taking.caller.paused:
+        return []
+    distinct = list(dict.fromkeys(taking.job_ids))
+    return sorted(take_jobs(taking.caller.cluster_id, distinct, lease=lease, now=now))
 
 
-def _accepted(job_id: int, attempt: int, lease: Lease | None) -> Accepted:
-    return Accepted(job_id=job_id, attempt=attempt, lease_expires_at=lease.expires_at if lease else None)
+def _acceptance(taking: Taking, lease: Lease | None, taken: Rows) -> Acceptance:
+    if taking.caller.paused:
+        return Acceptance(accepted=[], refused=[_refused(id, RefusalReason.PAUSED) for id in taking.job_ids])
+    accepted = {id: _accepted(id, attempt, lease) for id, attempt, _ in taken}
+    distinct = list(dict.fromkeys(taking.job_ids))
+    if len(accepted) < len(distinct):
+        accepted |= _renew(taking.caller, set(distinct) - accepted.keys(), lease)
+    return Acceptance(
+        accepted=[accepted[id] for id in distinct if id in accepted],
+        refused=_refusals(taking.caller, taking.job_ids, accepted.keys()),
+    )
 
 
-def _step(caller: Caller, job_id: int, attempt: int, priority: int) -> Step:
+def _step(taking: Taking, job_id: int, attempt: int, priority: int) -> Step:
     return Step(
         job_id=job_id,
-        cluster_id=caller.cluster_id,
+        cluster_id=taking.caller.cluster_id,
         priority=priority,
         attempt=attempt,
         what=What.ACCEPTED,
         before=JobState.QUEUED,
         after=JobState.ACCEPTED,
+        why=f"by {taking.agent}" if taking.agent else "",
     )
+
+
+def _accepted(job_id: int, attempt: int, lease: Lease | None) -> Accepted:
+    return Accepted(job_id=job_id, attempt=attempt, lease_expires_at=lease.expires_at if lease else None)
 
 
 def _renew(caller: Caller, job_ids: set[int], lease: Lease | None) -> dict[int, Accepted]:

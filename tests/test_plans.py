@@ -1,0 +1,240 @@
+"""What the database does for a call: the indexes that it uses, and how many statements it runs."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from clusters.callers import Claim
+from clusters.services import admit
+from grpc_api import answers
+from jobs.models import Job
+from jobs.services import Search, Wanted, accept_jobs, cancel_jobs, list_jobs, request_jobs, summarize_jobs
+from jobs.states import JobState
+from rainbow.protos import rainbow_pb2 as pb
+from tests.queue import submitted
+
+pytestmark = pytest.mark.django_db
+
+FINISHED, WAITING = 20_480, 200
+JOBS = Job._meta.db_table
+
+
+@pytest.fixture
+def long_history(alpha: Any, beta: Any, now: datetime) -> list[int]:
+    """The ids of alpha's waiting jobs: many finished ones came before them, most of them beta's, which waits too."""
+    for member, number in ((alpha, 2), (beta, 18)):
+        ids = submitted(member, number, now=now)
+        cancel_jobs(by=member.submitter, job_ids=ids, now=now)
+    while Job.objects.count() < FINISHED:
+        _double()
+    submitted(beta, WAITING, now=now)
+    waiting = submitted(alpha, WAITING, now=now, labels={"a": "b"})
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    return waiting
+
+
+def _double() -> None:
+    """Copies all jobs."""
+    columns = ", ".join(field.column for field in Job._meta.local_concrete_fields if not field.primary_key)
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {JOBS} ({columns}) SELECT {columns} FROM {JOBS}")
+
+
+def statements_of(work: Callable[[], object]) -> list[str]:
+    with CaptureQueriesContext(connection) as captured:
+        work()
+    return [query["sql"] for query in captured]
+
+
+def plans_of(work: Callable[[], object]) -> list[str]:
+    """How the database finds the jobs in each of the statements that the work runs."""
+    explain = "EXPLAIN (COSTS OFF)" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+    statements = [sql for sql in statements_of(work) if re.match(f"(SELECT|UPDATE).*{JOBS}\\b", sql, re.DOTALL)]
+    plans = []
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(f"{explain} {statement}")
+            plans.append("\n".join(str(row[-1]) for row in cursor.fetchall()))
+    assert plans
+    return plans
+
+
+def walks_the_history(plan: str) -> bool:
+    """Whether a plan reads jobs that have nothing to do with the question."""
+    by_key_but_not_by_keys = rf"using {JOBS}_pkey on {JOBS}\b[^\n]*\n(?!\s+Index Cond: \(id = )"
+    return bool(re.search(rf"(Seq Scan on|SCAN) {JOBS}\b|{by_key_but_not_by_keys}", plan))
+
+
+def sorts(plan: str) -> bool:
+    """Whether the database has to find all that match before it knows the first."""
+    return bool(re.search(r"Sort|TEMP B-TREE", plan))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted(limit=10),
+        Wanted(limit=10, max_nodes=4),
+        Wanted(limit=10, max_nodes=4, max_tasks=4, max_time_limit_seconds=60),
+    ],
+    ids=["any", "nodes", "bounds"],
+)
+def test_a_request_for_some_jobs_walks_its_own_queue_in_order(
+    alpha: Any, long_history: list[int], wanted: Wanted
+) -> None:
+    (plan,) = plans_of(lambda: list(request_jobs(caller=alpha.puller, wanted=wanted)))
+
+    assert "job_queue" in plan
+    assert not sorts(plan)
+    assert not walks_the_history(plan)
+
+
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted(limit=10, labels={"a": "b"})], ids=["all", "labels"])
+def test_a_request_for_jobs_of_any_number_or_label_reads_what_waits_alone(
+    alpha: Any, long_history: list[int], now: datetime, wanted: Wanted
+) -> None:
+    # More than are read at once.
+    submitted(alpha, 4_000, now=now)
+
+    plans = plans_of(lambda: list(request_jobs(caller=alpha.puller, wanted=wanted)))
+
+    assert len(plans) == (1 if wanted.limit else 3)
+    assert not any(walks_the_history(plan) for plan in plans)
+
+
+def test_accepting_finds_jobs_by_their_ids(alpha: Any, long_history: list[int], now: datetime) -> None:
+    plans = plans_of(lambda: accept_jobs(caller=alpha.puller, job_ids=long_history[:10], agent="agent-1", now=now))
+
+    assert not any(walks_the_history(plan) for plan in plans)
+
+
+@pytest.mark.parametrize("by", ["puller", "submitter"])
+@pytest.mark.parametrize("states", [[], [JobState.QUEUED], [JobState.CANCELLED], [JobState.LOST, JobState.QUEUED]])
+def test_a_listing_reads_the_end_of_an_index(
+    alpha: Any, long_history: list[int], by: str, states: list[JobState]
+) -> None:
+    search = Search(states=states, size=10)
+
+    # The last statement fetches the jobs of the page by their ids.
+    *ranges, page = plans_of(lambda: list_jobs(by=getattr(alpha, by), search=search))
+
+    assert len(ranges) == len(states or JobState)
+    assert all("job_by_" in plan for plan in ranges)
+    assert not any(walks_the_history(plan) or sorts(plan) for plan in ranges)
+    assert not walks_the_history(page)
+
+
+def test_a_later_page_costs_what_the_first_does(alpha: Any, long_history: list[int]) -> None:
+    search = Search(size=10, last=long_history[0])
+
+    *ranges, _ = plans_of(lambda: list_jobs(by=alpha.puller, search=search))
+
+    assert all("job_by_" in plan for plan in ranges)
+    assert not any(walks_the_history(plan) or sorts(plan) for plan in ranges)
+
+
+def test_a_summary_does_not_read_the_jobs(alpha: Any, long_history: list[int]) -> None:
+    (oldest,) = plans_of(lambda: summarize_jobs(cluster_ids=[alpha.cluster.id]))
+
+    assert "job_by_cluster" in oldest
+    assert not walks_the_history(oldest)
+    assert not sorts(oldest)
+
+
+def test_a_duplicate_is_found_by_its_key(alpha: Any, long_history: list[int], now: datetime) -> None:
+    submitted(alpha, now=now, idempotency_key="once")
+
+    first, *_ = plans_of(lambda: submitted(alpha, now=now, idempotency_key="once"))
+
+    assert "one_job_per_key" in first
+
+
+def test_a_value_is_found_by_its_digest(alpha: Any, now: datetime) -> None:
+    if connection.vendor == "postgresql":
+        pytest.skip("reads a small table as a whole, which is quicker")
+    (statement,) = statements_of(lambda: admit(Claim(value=alpha.token), now=now))
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {statement}")
+        plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
+
+    assert "SCAN" not in plan
+
+
+# How many statements
+
+
+def submit_one(member: Any, ids: list[int], now: datetime) -> object:
+    return submitted(member, 1, now=now, labels={"a": "b"})
+
+
+def submit_under_a_key(member: Any, ids: list[int], now: datetime) -> object:
+    return submitted(member, 1, now=now, idempotency_key="one more")
+
+
+def request_ten(member: Any, ids: list[int], now: datetime) -> object:
+    return answers.look_at_queue(pb.RequestJobsRequest(maxJobs=10), member.puller, now)
+
+
+def accept_ten(member: Any, ids: list[int], now: datetime) -> object:
+    return accept_jobs(caller=member.puller, job_ids=ids[:10], agent="agent-1", now=now)
+
+
+def accept_all(member: Any, ids: list[int], now: datetime) -> object:
+    return accept_jobs(caller=member.puller, job_ids=ids[:200], now=now)
+
+
+def get_all(member: Any, ids: list[int], now: datetime) -> object:
+    return answers.get(pb.GetJobsRequest(jobids=ids, with_events=True), member.puller, now)
+
+
+def list_all(member: Any, ids: list[int], now: datetime) -> object:
+    return answers.list_page(pb.ListJobsRequest(page_size=1_000), member.submitter, now)
+
+
+def cancel_all(member: Any, ids: list[int], now: datetime) -> object:
+    return answers.cancel(pb.CancelJobsRequest(jobids=ids[:200]), member.submitter, now)
+
+
+def summarize(member: Any, ids: list[int], now: datetime) -> object:
+    return answers.summarize(pb.SummarizeJobsRequest(), member.puller, now)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        submit_one,
+        submit_under_a_key,
+        request_ten,
+        accept_ten,
+        accept_all,
+        get_all,
+        list_all,
+        cancel_all,
+        summarize,
+    ],
+)
+def test_a_call_runs_as_many_statements_at_a_thousand_jobs_as_at_ten(
+    alpha: Any, beta: Any, now: datetime, work: Callable[[Any, list[int], datetime], object]
+) -> None:
+    few, many = submitted(alpha, 10, now=now), submitted(beta, 1_000, now=now)
+
+    at_ten = len(statements_of(lambda: work(alpha, few, now)))
+    at_a_thousand = len(statements_of(lambda: work(beta, many, now)))
+
+    assert at_ten == at_a_thousand
+    assert at_ten < 20
+
+
+def test_many_jobs_are_submitted_in_as_many_statements_as_a_few(alpha: Any, now: datetime) -> None:
+    few = len(statements_of(lambda: submitted(alpha, 10, now=now, labels={"a": "b"})))
+
+    many = len(statements_of(lambda: submitted(alpha, 250, now=now, labels={"a": "b"})))
+
+    assert few == many

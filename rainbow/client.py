@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from rainbow import records, translation
+from rainbow import records, reports, translation, watching
 from rainbow.connection import Connection
 from rainbow.errors import AlreadyExists
+from rainbow.pending import Pending
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.retries import Retries
 
@@ -48,8 +49,9 @@ class Client:
         self.cluster = cluster
         self._token = token
         self._secret = secret
+        self._retries = retries or Retries()
         self._connection = Connection(
-            host, timeout_seconds=timeout_seconds, retries=retries or Retries(), tls=tls, ca_file=ca_file
+            host, timeout_seconds=timeout_seconds, retries=self._retries, tls=tls, ca_file=ca_file
         )
         self._stub = self._connection.stub
 
@@ -125,11 +127,26 @@ class Client:
                 max_time_limit_seconds=max_time_limit_seconds,
                 labels=labels,
             )
-        answer = self._wait_for_jobs(request)
-        nothing = pb.RequestJobsResponse.REQUEST_JOBS_NORESULTS
-        _expect(answer.status, nothing, pb.RequestJobsResponse.REQUEST_JOBS_SUCCESS)
-        with translation.refusing_nonsense():
-            return translation.waiting_jobs(answer)
+        return _waiting_jobs(self._wait_for_jobs(request))
+
+    def begin_request(
+        self, *, max_jobs: int, wait_seconds: int, max_nodes: int, max_tasks: int
+    ) -> Pending[records.WaitingJobs]:
+        """The same as `request_jobs`, without waiting for the answer and without repeating."""
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.RequestJobsRequest(
+                cluster=self.cluster,
+                secret=self._secret,
+                maxJobs=max_jobs,
+                sent=translation.now(),
+                wait_seconds=wait_seconds,
+                max_nodes=max_nodes,
+                max_tasks=max_tasks,
+            )
+        timeout_seconds = self._connection.timeout_seconds + wait_seconds
+        return self._connection.begin(
+            self._stub.RequestJobs, request, timeout_seconds=timeout_seconds, read=_waiting_jobs
+        )
 
     def accept_jobs(self, jobids: Sequence[int], *, agent: str = "", lease_seconds: int = 0) -> records.Acceptance:
         """Take waiting jobs off the queue, to run them.
@@ -152,6 +169,40 @@ class Client:
         partial = pb.AcceptJobsResponse.RESULT_TYPE_PARTIAL
         _expect(answer.status, partial, pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS)
         return translation.acceptance(answer)
+
+    def report_jobs(
+        self,
+        told: Sequence[reports.JobReport],
+        *,
+        agent: str,
+        lease_seconds: int = 0,
+        not_ready: str = "",
+        pause: str = "",
+    ) -> tuple[reports.ReportResult, ...]:
+        """Tell how up to 1,000 jobs go, and renew their leases. A result for each, in their order.
+
+        `not_ready` says why the agent takes no jobs now. `pause` pauses the cluster, for this reason.
+        """
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.ReportJobsRequest(
+                cluster=self.cluster,
+                agent=agent,
+                reports=[reports.report_message(report) for report in told],
+                lease_seconds=lease_seconds,
+                not_ready=not_ready,
+                pause=pause,
+            )
+        answer = self._connection.ask(self._stub.ReportJobs, request, credential=self._secret)
+        return reports.report_results(answer, reports=told)
+
+    def watch_jobs(self, jobids: Sequence[int]) -> Iterator[records.Job]:
+        """Up to 1,000 jobs as they are now, and again at each step, until all are over.
+
+        They come without environment, output and events. When the stream breaks, it is opened again; raises
+        Unavailable when the server stays away for 5 minutes.
+        """
+        first_seconds = self._connection.timeout_seconds
+        return watching.follow(self._watch, jobids, retries=self._retries, first_seconds=first_seconds)
 
     def get_jobs(self, jobids: Sequence[int], *, with_events: bool = False) -> records.FoundJobs:
         """Look up any number of jobs, with all that is known of them."""
@@ -246,6 +297,13 @@ class Client:
 
         return self._connection.repeat(attempt, deadline_seconds=usual + max(0, wait))
 
+    def _watch(self, jobids: Sequence[int]) -> Iterator[records.Job]:
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.WatchJobsRequest(cluster=self.cluster, jobids=jobids)
+        credential = self._token or self._secret
+        for answer in self._connection.stream(self._stub.WatchJobs, request, credential=credential):
+            yield translation.job(answer.job)
+
     def _look_up(self, jobids: Sequence[int], *, with_events: bool) -> pb.GetJobsResponse:
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.GetJobsRequest(cluster=self.cluster, jobids=jobids, with_events=with_events)
@@ -254,6 +312,13 @@ class Client:
 
 def _with_key(spec: records.JobSpec) -> records.JobSpec:
     return spec if spec.idempotency_key else replace(spec, idempotency_key=uuid4().hex)
+
+
+def _waiting_jobs(answer: pb.RequestJobsResponse) -> records.WaitingJobs:
+    nothing = pb.RequestJobsResponse.REQUEST_JOBS_NORESULTS
+    _expect(answer.status, nothing, pb.RequestJobsResponse.REQUEST_JOBS_SUCCESS)
+    with translation.refusing_nonsense():
+        return translation.waiting_jobs(answer)
 
 
 def _expect(status: int, *sensible: int) -> None:

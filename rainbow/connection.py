@@ -1,6 +1,6 @@
 """One channel to a rainbow server: deadlines, repetition, and status codes as exceptions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -8,6 +8,7 @@ import grpc
 
 from rainbow import translation
 from rainbow.errors import DeadlineExceeded, InvalidArgument, RainbowError, Unavailable, Unreachable
+from rainbow.pending import Pending
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from rainbow.retries import Retries
 
@@ -27,6 +28,7 @@ CHANNEL_OPTIONS = (
 Metadata = tuple[tuple[str, str], ...]
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
+Record = TypeVar("Record")
 
 
 class Connection:
@@ -93,12 +95,40 @@ class Connection:
         except grpc.RpcError as error:
             raise self._failure(error) from error
 
+    def begin(
+        self,
+        call: "grpc.UnaryUnaryMultiCallable[Question, Answer]",
+        request: Question,
+        *,
+        timeout_seconds: float,
+        read: Callable[[Answer], Record],
+    ) -> Pending[Record]:
+        """One attempt, which is not waited for."""
+        return Pending(call.future(request, timeout=timeout_seconds), read=read, failure=self._failure)
+
+    def stream(
+        self,
+        call: "grpc.UnaryStreamMultiCallable[Question, Answer]",
+        request: Question,
+        *,
+        credential: str = "",
+    ) -> Iterator[Answer]:
+        """One attempt at a call with many answers, which ends when nobody reads on."""
+        answers = call(request, metadata=_bearer(credential))
+        try:
+            yield from answers
+        except grpc.RpcError as error:
+            raise self._failure(error) from error
+        finally:
+            answers.cancel()
+
     def _failure(self, error: grpc.RpcError) -> RainbowError:
         details = error.details() or "no reason given"
         if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
             text = f"{self.host} did not answer in time; it may have done its work all the same"
             return DeadlineExceeded(text)
-        if error.code() == grpc.StatusCode.UNAVAILABLE:
+        # A server that stops cancels what it has not finished.
+        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
             return _unavailable(self.host, details)
         return translation.failure(error.code().name, details, field=_field_of(error))
 

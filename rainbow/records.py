@@ -21,6 +21,9 @@ class JobState(StrEnum):
     LOST = "lost"
 
 
+FINAL_STATES = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+
+
 class OnLost(StrEnum):
     """What happens to a job when contact with its agent is lost; unspecified means keep."""
 

@@ -43,10 +43,12 @@ class Retries:
             try:
                 return attempt(end - self.clock())
             except after as failure:
-                self._rest(self.jitter(pause / 2, pause), until=end, failure=failure)
+                self.rest(pause, until=end, failure=failure)
             pause = min(pause * 2, self.longest_pause_seconds)
 
-    def _rest(self, pause: float, *, until: float, failure: Unavailable) -> None:
+    def rest(self, longest: float, *, until: float, failure: Unavailable) -> None:
+        """Sleep for half of `longest` seconds to all of it. Raises the failure if that would outlast `until`."""
+        pause = self.jitter(longest / 2, longest)
         if self.clock() + pause >= until:
             raise failure
         if self.on_pause is not None:

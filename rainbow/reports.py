@@ -1,0 +1,97 @@
+"""What agents tell the server of their jobs, and what it answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from rainbow import translation
+from rainbow.protos import rainbow_pb2 as pb
+from rainbow.records import JobState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReport:
+    """How one attempt at a job goes. The ranges are those of JobReport in rainbow.proto.
+
+    `state` is accepted while the job waits in the scheduler. Empty and None mean not said.
+    """
+
+    jobid: int
+    attempt: int
+    state: JobState
+    native_id: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+    output: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class ReportOutcome(StrEnum):
+    """What became of a report.
+
+    `stale`: another attempt counts, or the job is over; `unknown`: the cluster has no such job.
+    """
+
+    UNSPECIFIED = "unspecified"
+    COUNTED = "counted"
+    STALE = "stale"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportResult:
+    """`cancel` asks the agent to stop what it runs under this job and attempt."""
+
+    jobid: int
+    outcome: ReportOutcome
+    cancel: bool
+    lease_expires_at: datetime | None
+
+
+OUTCOMES = {
+    pb.ReportResult.OUTCOME_COUNTED: ReportOutcome.COUNTED,
+    pb.ReportResult.OUTCOME_STALE: ReportOutcome.STALE,
+    pb.ReportResult.OUTCOME_UNKNOWN: ReportOutcome.UNKNOWN,
+}
+
+
+def report_message(report: JobReport) -> pb.JobReport:
+    return pb.JobReport(
+        jobid=report.jobid,
+        attempt=report.attempt,
+        state=translation.JOB_STATES[report.state],
+        native_id=report.native_id,
+        exit_code=report.exit_code,
+        reason=report.reason,
+        output=report.output,
+        started_at=_stamp(report.started_at),
+        finished_at=_stamp(report.finished_at),
+    )
+
+
+def report_results(answer: pb.ReportJobsResponse, *, reports: Sequence[JobReport]) -> tuple[ReportResult, ...]:
+    """One for each report, in their order. Raises RainbowError where the server left one out."""
+    if [item.jobid for item in answer.results] != [report.jobid for report in reports]:
+        raise translation.nonsense()
+    return tuple(_result(item) for item in answer.results)
+
+
+def _result(item: pb.ReportResult) -> ReportResult:
+    return ReportResult(
+        jobid=item.jobid,
+        outcome=OUTCOMES.get(item.outcome, ReportOutcome.UNSPECIFIED),
+        cancel=item.cancel,
+        lease_expires_at=translation.moment(item, "lease_expires_at"),
+    )
+
+
+def _stamp(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
-from django.db import close_old_connections, connection
+from django.db import InterfaceError, OperationalError, connection
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Lanes:
         return await asyncio.get_running_loop().run_in_executor(self._writers, _attended, work)
 
     async def read(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, _attended, work)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, _tried_twice, work)
 
     def close(self) -> None:
         """Waits for what is under way."""
@@ -47,9 +47,17 @@ class Lanes:
 
 
 def _attended(work: Callable[[], T]) -> T:
-    """Does for a call what Django's request signals do for a page: broken and spent connections go."""
-    close_old_connections()
+    """Keeps its thread's connection; after a failure the next call begins with a new one."""
     try:
         return work()
-    finally:
-        close_old_connections()
+    except (OperationalError, InterfaceError):
+        connection.close()
+        raise
+
+
+def _tried_twice(work: Callable[[], T]) -> T:
+    """A connection may have died since its last use; looking again does no harm."""
+    try:
+        return _attended(work)
+    except (OperationalError, InterfaceError):
+        return _attended(work)

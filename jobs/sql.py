@@ -6,6 +6,7 @@ docs/decisions/0003-plain-sql.md says why. Both databases run the same tests.
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from django.db import connection, models
@@ -15,6 +16,7 @@ from jobs.models import Job, JobActivity, JobCount, JobEvent, JobLabel
 from jobs.states import JobState, Span
 
 Row = tuple[Any, ...]
+Columns = tuple[str, ...]
 
 _JOB = Job._meta.db_table
 _LABEL = JobLabel._meta.db_table
@@ -23,7 +25,9 @@ _ACTIVITY = JobActivity._meta.db_table
 _QUEUED = f"state = '{JobState.QUEUED}'"
 
 # SQLite takes at most 32,766 values in a statement; 256 rows also keep it quick to compile.
-_SQLITE_ROWS = 256
+_VALUES_ROWS = 256
+# PostgreSQL takes arrays faster than long lists of values, and a few values faster than arrays.
+_FEW_ROWS = 8
 # On PostgreSQL a writer adds to one of these, so that commits seldom wait for each other's counts.
 _SLOTS = 16
 
@@ -58,7 +62,7 @@ def insert_jobs(rows: Sequence[Row]) -> list[Row]:
 
 def insert_whole_jobs(columns: Sequence[str], rows: Sequence[Row]) -> list[int]:
     """Adds jobs that have been through something, in any columns, and returns their ids in their order."""
-    return sorted(row[0] for row in _insert(Job, columns, rows, "RETURNING id"))
+    return sorted(row[0] for row in _insert(Job, tuple(columns), rows, "RETURNING id"))
 
 
 def insert_events(rows: Sequence[Row]) -> None:
@@ -177,35 +181,45 @@ def timestamp(value: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(value)
 
 
-def _insert(model: type[models.Model], columns: Sequence[str], rows: Sequence[Row], further: str = "") -> list[Row]:
-    if not rows:
-        return []
-    into = f"INSERT INTO {model._meta.db_table} ({', '.join(columns)})"
-    if connection.vendor == "postgresql":
-        return _insert_from_arrays(model, into, columns, rows, further)
-    return _insert_values(into, columns, rows, further)
-
-
-def _insert_values(into: str, columns: Sequence[str], rows: Sequence[Row], further: str) -> list[Row]:
-    places = f"({','.join(['%s'] * len(columns))})"
+def _insert(model: type[models.Model], columns: Columns, rows: Sequence[Row], further: str = "") -> list[Row]:
+    if connection.vendor == "postgresql" and len(rows) > _FEW_ROWS:
+        return _insert_arrays(model, columns, rows, further)
     returned: list[Row] = []
-    for start in range(0, len(rows), _SQLITE_ROWS):
-        some = rows[start : start + _SQLITE_ROWS]
-        statement = f"{into} VALUES {','.join([places] * len(some))} {further}"
-        returned += _fetch(statement, [value for row in some for value in row])
+    for start in range(0, len(rows), _VALUES_ROWS):
+        some = rows[start : start + _VALUES_ROWS]
+        values = [value for row in some for value in row]
+        returned += _fetch(_values_statement(model, columns, further, len(some)), values)
     return returned
 
 
-def _insert_from_arrays(
-    model: type[models.Model], into: str, columns: Sequence[str], rows: Sequence[Row], further: str
-) -> list[Row]:
-    """One array a column: the statement is the same for any number of rows."""
-    types = [_column_type(model, name) for name in columns]
-    arrays = ", ".join(f"%s::{'text' if kind == 'jsonb' else kind}[]" for kind in types)
-    values = ", ".join(f"{name}::{kind}" for name, kind in zip(columns, types, strict=True))
-    source = f"SELECT {values} FROM unnest({arrays}) WITH ORDINALITY AS t({', '.join(columns)}, place)"
-    arrays_of_values = [list(column) for column in zip(*rows, strict=True)]
-    return _fetch(f"{into} {source} ORDER BY place {further}", arrays_of_values)
+@cache
+def _values_statement(model: type[models.Model], columns: Columns, further: str, rows: int) -> str:
+    places = f"({','.join(['%s'] * len(columns))})"
+    return f"{_into(model, columns)} VALUES {','.join([places] * rows)} {further}"
+
+
+def _insert_arrays(model: type[models.Model], columns: Columns, rows: Sequence[Row], further: str) -> list[Row]:
+    """One array a column, or one value where all rows have the same, as in most columns of most batches."""
+    arrays = {name: list(column) for name, column in zip(columns, zip(*rows, strict=True), strict=True)}
+    # The first column stays an array, since something has to tell how many rows there are.
+    same = tuple(name for name in columns[1:] if arrays[name].count(arrays[name][0]) == len(rows))
+    varying = [array for name, array in arrays.items() if name not in same]
+    return _fetch(_arrays_statement(model, columns, same, further), [*(arrays[name][0] for name in same), *varying])
+
+
+@cache
+def _arrays_statement(model: type[models.Model], columns: Columns, same: Columns, further: str) -> str:
+    types = {name: _column_type(model, name) for name in columns}
+    varying = [name for name in columns if name not in same]
+    # An array of jsonb would have to be made element by element; text serves.
+    arrays = ", ".join(f"%s::{types[name].replace('jsonb', 'text')}[]" for name in varying)
+    values = ", ".join(f"{'%s' if name in same else name}::{types[name]}" for name in columns)
+    source = f"SELECT {values} FROM unnest({arrays}) WITH ORDINALITY AS t({', '.join(varying)}, place)"
+    return f"{_into(model, columns)} {source} ORDER BY place {further}"
+
+
+def _into(model: type[models.Model], columns: Columns) -> str:
+    return f"INSERT INTO {model._meta.db_table} ({', '.join(columns)})"
 
 
 def _column_type(model: type[models.Model], column: str) -> str:

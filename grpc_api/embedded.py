@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from django.core.management import call_command
+from django.db import DatabaseError
 
 _SUFFIXES = ("", "-wal", "-shm")
 
@@ -15,22 +16,40 @@ class InUse(Exception):
     """A live server uses the database."""
 
 
+class CannotUse(Exception):
+    """The file, or its folder, cannot serve as a database."""
+
+
 @contextmanager
 def held(database: Path, *, cleanup: bool) -> Iterator[bool]:
     """Creates and migrates the database and holds it for a server; yields whether the file is new.
 
-    Any number of servers may hold it. `cleanup` deletes it first. Raises InUse when a server would lose it.
+    Any number of servers may hold it. `cleanup` deletes it first. Raises InUse when a server would lose it, and
+    CannotUse.
     """
-    lock_file = database.with_name(database.name + ".lock")
-    with lock_file.open("a") as lock:
+    with _opened(database.with_name(database.name + ".lock")) as lock:
         if cleanup:
             _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _delete(database)
         new = not database.exists()
         if _alone(lock):
-            call_command("migrate", verbosity=0, interactive=False)
+            _migrate(database)
         _lock(lock, fcntl.LOCK_SH)
         yield new
+
+
+def _opened(lock_file: Path) -> IO[str]:
+    try:
+        return lock_file.open("a")
+    except OSError as error:
+        raise CannotUse(f"cannot write {lock_file}: {error.strerror}") from None
+
+
+def _migrate(database: Path) -> None:
+    try:
+        call_command("migrate", verbosity=0, interactive=False)
+    except DatabaseError as error:
+        raise CannotUse(f"cannot use {database}: {error}") from None
 
 
 def _alone(lock: IO[str]) -> bool:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -43,15 +42,14 @@ class CannotListen(Exception):
 class ServerOptions:
     """`batch` is how many single submissions share a commit at most; 1 gives each its own.
 
-    `tls_cert` and `tls_key` are PEM files; both None serve without TLS.
+    No `credentials` serve without TLS.
     """
 
     address: str
     name: str
     registration_secret: str
     batch: int
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
+    credentials: grpc.ServerCredentials | None = None
 
 
 async def serve(options: ServerOptions) -> None:
@@ -92,14 +90,14 @@ def _add_standard_services(server: grpc.aio.Server) -> HealthChecks:
 
 
 def _listen(server: grpc.aio.Server, options: ServerOptions) -> str:
+    # The original writes every address of the machine as `:50051`.
+    address = f"[::]{options.address}" if options.address.startswith(":") else options.address
     try:
-        _check_port(options.address)
-        port = _add_port(server, options)
+        _check_port(address)
+        port = _add_port(server, address, options.credentials)
     except (RuntimeError, ValueError):
-        raise CannotListen(
-            f"cannot listen on {options.address}: it is in use, not this machine's, or not host:port"
-        ) from None
-    return f"{options.address.rpartition(':')[0]}:{port}"
+        raise CannotListen(f"cannot listen on {address}: it is in use, not this machine's, or not host:port") from None
+    return f"{address.rpartition(':')[0]}:{port}"
 
 
 def _check_port(address: str) -> None:
@@ -109,11 +107,10 @@ def _check_port(address: str) -> None:
         raise ValueError
 
 
-def _add_port(server: grpc.aio.Server, options: ServerOptions) -> int:
-    if options.tls_cert is None or options.tls_key is None:
-        return server.add_insecure_port(options.address)
-    pair = (options.tls_key.read_bytes(), options.tls_cert.read_bytes())
-    return server.add_secure_port(options.address, grpc.ssl_server_credentials([pair]))
+def _add_port(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    if credentials is None:
+        return server.add_insecure_port(address)
+    return server.add_secure_port(address, credentials)
 
 
 def _stop_on_signals() -> asyncio.Event:

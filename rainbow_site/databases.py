@@ -1,9 +1,15 @@
 """How rainbow speaks to its two databases."""
 
+from pathlib import Path
 from typing import Any
+
+from environ import Env
+
+from rainbow_site.environment import WrongSetting
 
 Config = dict[str, Any]
 
+IN_MEMORY = ":memory:"
 # What was answered is on disk: a commit waits for the disk (FULL), readers never wait for the writer (WAL),
 # and a transaction takes the write lock when it begins, so that none fails half-way for want of it.
 SQLITE_OPTIONS: Config = {
@@ -11,16 +17,34 @@ SQLITE_OPTIONS: Config = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
 }
+# With fewer slashes the path would be a host, which SQLite does not have.
+_SQLITE = "sqlite:///"
+_POSTGRESQL = ("postgresql://", "postgres://")
 
 
-def configure(config: Config, *, pool_size: int) -> Config:
-    """Completes what DATABASE_URL said with what its database needs."""
-    if config["ENGINE"].endswith("sqlite3"):
-        return _configure_sqlite(config)
-    return _configure_postgresql(config, pool_size=pool_size)
+def configure(url: str, *, pool_size: int) -> Config:
+    """What Django has to know of the database that DATABASE_URL names. Raises WrongSetting."""
+    config = _parsed(url) if url.startswith((_SQLITE, *_POSTGRESQL)) else {}
+    if not config.get("NAME"):
+        raise WrongSetting("DATABASE_URL: must be sqlite:////path/to/file.db or postgresql://user:password@host/name")
+    return _configure_sqlite(config) if url.startswith(_SQLITE) else _configure_postgresql(config, pool_size=pool_size)
+
+
+def _parsed(url: str) -> Config:
+    try:
+        config: Config = Env.db_url_config(url)
+    except ValueError:
+        # Its words may quote a part of the password.
+        raise WrongSetting(
+            "DATABASE_URL: cannot be read; percent-encode special characters of user and password"
+        ) from None
+    return config
 
 
 def _configure_sqlite(config: Config) -> Config:
+    folder = Path(config["NAME"]).parent
+    if not folder.is_dir():
+        raise WrongSetting(f"DATABASE_URL: there is no folder {folder}")
     options = {**SQLITE_OPTIONS, **config.get("OPTIONS", {})}
     # Opening a connection costs 2 ms, so they are kept. The tests use threads, for which the default
     # in-memory test database does not serve.

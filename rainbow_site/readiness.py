@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from django.db import OperationalError, connection
+import psycopg
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from grpc_api.embedded import InUse, held
+from grpc_api.embedded import CannotUse, InUse, held
+from rainbow_site.databases import IN_MEMORY
 
+_PATIENCE_SECONDS = 10
 NOT_UP_TO_DATE = "the database is not up to date: run manage.py migrate"
 
 
@@ -34,6 +37,7 @@ def ready_database(*, cleanup: bool = False) -> Iterator[str]:
         return
     if cleanup:
         raise NotReady("--cleanup is for the embedded database only")
+    _check_connection()
     _check_migrations()
     place = connection.settings_dict
     yield f"postgresql {place['NAME']} at {place['HOST'] or 'localhost'}"
@@ -41,18 +45,27 @@ def ready_database(*, cleanup: bool = False) -> Iterator[str]:
 
 @contextmanager
 def _embedded(path: Path, *, cleanup: bool) -> Iterator[str]:
+    if str(path) == IN_MEMORY:
+        raise NotReady("DATABASE_URL: a server needs a file, so that its threads share the database")
     try:
         with held(path, cleanup=cleanup) as new:
             _check_migrations()
             yield f"sqlite {path}" + (" (created)" if new else "")
     except InUse:
         raise NotReady(f"--cleanup: a live server uses {path}; stop it first") from None
+    except CannotUse as error:
+        raise NotReady(str(error)) from None
+
+
+def _check_connection() -> None:
+    """The pool would try for its whole time, and not say what is wrong."""
+    try:
+        psycopg.connect(**{"connect_timeout": _PATIENCE_SECONDS, **connection.get_connection_params()}).close()
+    except psycopg.Error as error:
+        raise NotReady(f"the database does not answer: {' '.join(str(error).split())}") from None
 
 
 def _check_migrations() -> None:
-    try:
-        if not up_to_date():
-            raise NotReady(NOT_UP_TO_DATE)
-    except OperationalError as error:
-        raise NotReady(f"the database does not answer: {error}") from None
+    if not up_to_date():
+        raise NotReady(NOT_UP_TO_DATE)
     connection.close()

@@ -5,40 +5,41 @@ docs/configuration.md describes every variable.
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
-import environ
 from django.core.management.utils import get_random_secret_key
 
 from rainbow_site.databases import configure
+from rainbow_site.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = Environment(os.environ)
+# gRPC's core writes lines of its own about what our log says better. It reads this when it is loaded.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-# Secrets are read plainly: django-environ takes a value that begins with "$" for another variable's name.
-RAINBOW_SECRET_KEY = os.environ.get("RAINBOW_SECRET_KEY", "")
+RAINBOW_SECRET_KEY = env.text("RAINBOW_SECRET_KEY")
 SECRET_KEY = RAINBOW_SECRET_KEY or get_random_secret_key()
 DEVELOPMENT_SECRET = "chocolate-cookies"
-RAINBOW_REGISTRATION_SECRET = os.environ.get("RAINBOW_REGISTRATION_SECRET") or DEVELOPMENT_SECRET
+RAINBOW_REGISTRATION_SECRET = env.text("RAINBOW_REGISTRATION_SECRET", DEVELOPMENT_SECRET)
 
-DEBUG = env.bool("RAINBOW_DEBUG", default=False)
-ALLOWED_HOSTS = [
-    host.strip() for host in env.list("RAINBOW_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-]
+DEBUG = env.switch("RAINBOW_DEBUG")
+ALLOWED_HOSTS = env.words("RAINBOW_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
-RAINBOW_ADDRESS = env.str("RAINBOW_ADDRESS", default="[::]:50051")
-RAINBOW_WEB_ADDRESS = env.str("RAINBOW_WEB_ADDRESS", default="127.0.0.1:8000")
-RAINBOW_WEB_WORKERS = env.int("RAINBOW_WEB_WORKERS", default=2)
-RAINBOW_PROXIES = env.int("RAINBOW_PROXIES", default=0)
-RAINBOW_NAME = env.str("RAINBOW_NAME", default="rainbow")
-RAINBOW_LOG_LEVEL = env.str("RAINBOW_LOG_LEVEL", default="INFO").upper()
-RAINBOW_BATCH = env.int("RAINBOW_BATCH", default=256)
-RAINBOW_TLS_CERT = env.str("RAINBOW_TLS_CERT", default="")
-RAINBOW_TLS_KEY = env.str("RAINBOW_TLS_KEY", default="")
+RAINBOW_ADDRESS = env.text("RAINBOW_ADDRESS", "[::]:50051")
+RAINBOW_WEB_ADDRESS = env.text("RAINBOW_WEB_ADDRESS", "127.0.0.1:8000")
+RAINBOW_WEB_WORKERS = env.number("RAINBOW_WEB_WORKERS", 2, lowest=1, highest=1_000)
+RAINBOW_PROXIES = env.number("RAINBOW_PROXIES", 0, lowest=0, highest=100)
+RAINBOW_NAME = env.text("RAINBOW_NAME", "rainbow")
+RAINBOW_LOG_LEVEL = env.choice("RAINBOW_LOG_LEVEL", "INFO", among=["DEBUG", "INFO", "WARNING", "ERROR"])
+RAINBOW_BATCH = env.number("RAINBOW_BATCH", 256, lowest=1, highest=10_000)
+RAINBOW_CLEANUP = env.switch("RAINBOW_CLEANUP")
+RAINBOW_TLS_CERT = env.text("RAINBOW_TLS_CERT")
+RAINBOW_TLS_KEY = env.text("RAINBOW_TLS_KEY")
 
 DATABASES = {
     "default": configure(
-        env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'rainbow.db'}"),
-        pool_size=env.int("RAINBOW_DATABASE_POOL", default=16),
+        env.text("DATABASE_URL", f"sqlite:///{quote(str(BASE_DIR / 'rainbow.db'))}"),
+        pool_size=env.number("RAINBOW_DATABASE_POOL", 16, lowest=1, highest=1_000),
     )
 }
 
@@ -142,6 +143,8 @@ LOGGING = {
         "rainbow": {"handlers": ["stderr"], "level": RAINBOW_LOG_LEVEL},
         # What goes wrong in a page; Django would otherwise send it to nobody by mail.
         "django": {"handlers": ["stderr"], "level": "ERROR"},
+        # Why PostgreSQL cannot be reached.
+        "psycopg.pool": {"handlers": ["stderr"], "level": "WARNING"},
     },
 }
 

@@ -113,7 +113,10 @@ def the_server_shares_only_stubs_and_errors(module: Module) -> Iterator[str]:
 def settings_and_config_alone_read_the_environment(module: Module) -> Iterator[str]:
     if module.name in READERS_OF_THE_ENVIRONMENT:
         return
-    yield from _forbidden(module, "os.environ", "os.getenv", "environ")
+    yield from _forbidden(module, "os.environ", "os.getenv")
+    # django-environ reads the environment as well, unless it is only asked to take a URL apart.
+    if module.name != "rainbow_site.databases":
+        yield from _forbidden(module, "environ")
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv"):
             yield f"{module.name}:{node.lineno} reads the environment"

@@ -1,7 +1,6 @@
 """What the client sends along, and what it makes of answers and failures."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from rainbow.errors import (
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import CredentialKind, JobSpec, Registration
 from tests import rehearsed
+from tests.certificates import make_certificate
 from tests.rehearsed import Clock, Rehearse, rehearsed_server
 
 # The fixtures that this file uses from there.
@@ -287,11 +287,5 @@ def test_a_certificate_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def _certificate(folder: Path) -> grpc.ServerCredentials:
-    key, certificate = folder / "key.pem", folder / "cert.pem"
-    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    files = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
-    try:
-        subprocess.run([*request, *files], check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("needs openssl, to make a certificate")
+    certificate, key = make_certificate(folder)
     return grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])

@@ -4,6 +4,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -88,6 +89,16 @@ def test_an_address_that_cannot_be_is_refused_without_a_trace(new_database: Call
     assert refused.returncode == 1
     assert "cannot listen on" in refused.stderr
     assert "Traceback" not in refused.stderr
+    assert "add_port" not in refused.stderr, "gRPC's core repeats it in its own way"
+
+
+def test_an_address_without_a_host_is_every_address_of_the_machine(start_server: StartServer) -> None:
+    """As the original has it: `--address :50051`."""
+    port = free_port()
+
+    server = start_server(address=f"127.0.0.1:{port}", arguments=["--address", f":{port}"])
+
+    assert f"at [::]:{port}" in server.log.read_text()
 
 
 def test_a_secret_file_that_cannot_serve_is_refused_without_a_trace(
@@ -122,15 +133,24 @@ def test_a_clean_start_is_refused_while_a_server_lives_on_the_database(server: R
 
 @pytest.mark.usefixtures("sqlite_only")
 @pytest.mark.parametrize("end", [RainbowServer.stop, RainbowServer.kill])
+@pytest.mark.parametrize(
+    "by",
+    [
+        {"arguments": ["--cleanup"]},
+        {"environment": {"RAINBOW_CLEANUP": "true"}},
+        {"environment": {"RAINBOW_CLEANUP": "true"}, "with_web": True},
+    ],
+    ids=["flag", "environment", "serve"],
+)
 def test_a_clean_start_after_a_server_ended_has_an_empty_database(
-    start_server: StartServer, end: Callable[[RainbowServer], object]
+    start_server: StartServer, end: Callable[[RainbowServer], object], by: dict[str, Any]
 ) -> None:
     server = start_server()
     with joined(server) as cluster:
         cluster.submit()
     end(server)
 
-    fresh = start_server(database_url=server.database_url, arguments=["--cleanup"])
+    fresh = start_server(database_url=server.database_url, **by)
 
     assert count(fresh.database_url, "clusters_cluster", "jobs_job") == (0, 0)
     with joined(fresh) as cluster:

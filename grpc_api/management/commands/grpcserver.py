@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from grpc_api.server import CannotListen, ServerOptions, serve
+from grpc_api.tls import credentials_from
 from rainbow_site.readiness import NotReady, ready_database
 
 _log = logging.getLogger("rainbow.grpc")
@@ -45,7 +46,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--cleanup",
             action="store_true",
-            help="first delete the embedded database, unless a server uses it",
+            default=settings.RAINBOW_CLEANUP,
+            help="first delete the embedded database, unless a server uses it (RAINBOW_CLEANUP)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -54,8 +56,7 @@ class Command(BaseCommand):
             name=options["name"],
             registration_secret=_registration_secret(options["secret"], options["secret_file"]),
             batch=settings.RAINBOW_BATCH,
-            tls_cert=_file(settings.RAINBOW_TLS_CERT),
-            tls_key=_file(settings.RAINBOW_TLS_KEY),
+            credentials=credentials_from(cert=settings.RAINBOW_TLS_CERT, key=settings.RAINBOW_TLS_KEY),
         )
         _log.info("creating %s", server.name)
         try:
@@ -83,7 +84,3 @@ def _registration_secret(value: str | None, file: Path | None) -> str:
     if not lines or not lines[0]:
         raise CommandError(f"--secret-file: the first line of {file} is empty")
     return lines[0]
-
-
-def _file(path: str) -> Path | None:
-    return Path(path) if path else None

@@ -39,10 +39,11 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        environment = environment_with(RAINBOW_SECRET_KEY=_secret_key())
+        # The database is cleaned up here, once, and not by the children.
+        environment = environment_with(RAINBOW_SECRET_KEY=_secret_key(), RAINBOW_CLEANUP="")
         try:
             # Calls that come before the web server runs wait for it; before the database is ready, none come.
-            with ready_database(), listen(options["web"]) as web:
+            with ready_database(cleanup=settings.RAINBOW_CLEANUP), listen(options["web"]) as web:
                 _log.info("HTTP at http://%s: /api/docs/, /admin/", address_of(web))
                 sys.exit(run_together([_grpc(options["address"]), _web(web.fileno())], environment=environment))
         except (NotReady, CannotListen) as error:

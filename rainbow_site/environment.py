@@ -1,0 +1,49 @@
+"""Reading settings out of an environment: what is empty is not set, and what is wrong is refused by its name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.core.exceptions import ImproperlyConfigured
+
+_SWITCHES = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
+_MOST_DIGITS = 9
+
+
+class WrongSetting(ImproperlyConfigured):
+    """A variable holds what it cannot be; the message names it and says what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    variables: Mapping[str, str]
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.variables.get(name) or default
+
+    def number(self, name: str, default: int, *, lowest: int, highest: int) -> int:
+        """Raises WrongSetting."""
+        text = self.text(name, str(default)).strip()
+        if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS and lowest <= int(text) <= highest:
+            return int(text)
+        raise WrongSetting(f"{name}: must be a number from {lowest:,} to {highest:,}, not {text!r}")
+
+    def switch(self, name: str) -> bool:
+        """False unless it is switched on. Raises WrongSetting."""
+        text = self.text(name, "false").strip().lower()
+        if text not in _SWITCHES:
+            raise WrongSetting(f"{name}: must be true or false, not {text!r}")
+        return _SWITCHES[text]
+
+    def choice(self, name: str, default: str, *, among: Sequence[str]) -> str:
+        """One of these words, which are in capitals. Raises WrongSetting."""
+        text = self.text(name, default).strip().upper()
+        if text not in among:
+            raise WrongSetting(f"{name}: must be one of {', '.join(among)}, not {text!r}")
+        return text
+
+    def words(self, name: str, default: str) -> list[str]:
+        """What stands between the commas."""
+        return [word.strip() for word in self.text(name, default).split(",") if word.strip()]

@@ -1,0 +1,75 @@
+"""TLS: a server that was meant to encrypt never serves without, and says what is wrong with its certificate."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from grpc_api.tls import credentials_from
+from rainbow.client import Client
+from rainbow.errors import Unavailable
+from rainbow_site.environment import WrongSetting
+from tests import processes
+from tests.certificates import make_certificate
+from tests.servers import MANAGE, environment_for, free_port
+from tests.wire import PATIENCE_SECONDS
+
+
+@pytest.fixture
+def start(new_database: Callable[[], str], tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Start a server with these settings; gives its address at once."""
+    started = []
+
+    def start(**settings: str) -> str:
+        address = f"localhost:{free_port()}"
+        command = [*MANAGE, "grpcserver", "--address", address]
+        environment = environment_for(new_database(), **settings)
+        started.append(processes.start(command, log=tmp_path / "log", environment=environment))
+        return address
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_a_server_with_a_certificate_speaks_tls_and_nothing_else(start: Callable[..., str], tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+
+    address = start(RAINBOW_TLS_CERT=str(certificate), RAINBOW_TLS_KEY=str(key))
+
+    with Client(address, ca_file=certificate, timeout_seconds=PATIENCE_SECONDS) as client:
+        assert client.serial("over tls").request_id == "over tls"
+    with Client(address, timeout_seconds=1) as plain, pytest.raises(Unavailable):
+        plain.serial()
+
+
+def test_without_a_certificate_there_is_no_tls() -> None:
+    assert credentials_from(cert="", key="") is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"cert": "cert.pem", "key": ""}, "RAINBOW_TLS_KEY: must be set too, because RAINBOW_TLS_CERT is"),
+        ({"cert": "", "key": "key.pem"}, "RAINBOW_TLS_CERT: must be set too, because RAINBOW_TLS_KEY is"),
+        ({"cert": "none.pem", "key": "key.pem"}, "RAINBOW_TLS_CERT: cannot read none.pem: No such file"),
+        ({"cert": "cert.pem", "key": "."}, "RAINBOW_TLS_KEY: cannot read .: Is a directory"),
+        ({"cert": "broken.pem", "key": "key.pem"}, "broken.pem and key.pem are not a certificate and its private key"),
+        ({"cert": "cert.pem", "key": "broken.pem"}, "not a certificate and its private key"),
+        ({"cert": "key.pem", "key": "cert.pem"}, "not a certificate and its private key"),
+        ({"cert": "cert.pem", "key": "other/key.pem"}, "not a certificate and its private key"),
+        ({"cert": "closed/cert.pem", "key": "closed/key.pem"}, "the key without a password"),
+    ],
+)
+def test_what_is_wrong_with_the_certificate_is_said(
+    settings: dict[str, str], complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, password in (("", ""), ("other", ""), ("closed", "a password")):
+        Path(folder).mkdir(exist_ok=True)
+        make_certificate(Path(folder), password=password)
+    Path("broken.pem").write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
+
+    with pytest.raises(WrongSetting, match=complaint):
+        credentials_from(**settings)

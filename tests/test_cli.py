@@ -23,7 +23,24 @@ stranger = commandline.stranger
 cluster = commandline.cluster
 rainbow = commandline.rainbow
 
+# Of the original's commands; all of them also take --host and --cluster-name.
+FLAGS = {
+    "register": "-s --secret",
+    "submit": "--token -n --nodes -t --tasks -c --command --job-name",
+    "request": "--request-secret -j --max-jobs --accept --accept-jobs",
+    "version": "",
+}
 MANUAL = Path(__file__).parent.parent / "docs" / "cli.md"
+
+
+@pytest.mark.parametrize(("name", "names"), FLAGS.items())
+def test_every_flag_of_the_original_is_there(name: str, names: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command
+
+    known = {flag for parameter in command.params for flag in parameter.opts}
+
+    assert {*names.split(), "--host", "--cluster-name"} <= known
 
 
 def test_a_cluster_is_registered_and_its_credentials_are_shown(stranger: Run) -> None:

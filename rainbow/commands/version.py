@@ -3,11 +3,13 @@
 import click
 
 from rainbow import __version__
-from rainbow.commands.options import json_option
+from rainbow.commands.options import json_option, server_options
 from rainbow.commands.output import say, write_json
 
 
+# The original takes its common flags here as well.
 @click.command("version")
+@server_options
 @json_option
 def command(as_json: bool) -> None:
     """Show the version."""

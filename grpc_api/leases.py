@@ -25,5 +25,7 @@ async def end_leases(lanes: Lanes) -> None:
             continue
         if expiry and expiry.held_back:
             _log.warning("most agents are silent at once: their leases run on for now")
-        elif expiry and (expiry.requeued or expiry.lost):
-            _log.warning("agents fell silent requeued=%d lost=%d", expiry.requeued, expiry.lost)
+        elif expiry and expiry.jobs:
+            _log.warning(
+                "agents fell silent requeued=%d cancelled=%d lost=%d", expiry.requeued, expiry.cancelled, expiry.lost
+            )

@@ -40,6 +40,8 @@ EVENT_COLUMNS = ("job_id", "at", "what", "state", "attempt", "credential_id", "o
 LABEL_COLUMNS = ("job_id", "key", "value")
 COUNT_COLUMNS = ("cluster_id", "state", "priority", "slot", "jobs")
 ACTIVITY_COLUMNS = ("span_seconds", "began_at", "cluster_id", "what", "slot", "jobs")
+REPORTED_COLUMNS = ("state", "agent", "native_id", "exit_code", "reason", "started_at", "finished_at", "lost_at")
+LEASE_COLUMNS = ("lease_seconds", "lease_expires_at")
 REQUEST_COLUMNS = (
     "id", "name", "nodes", "tasks", "command", "priority", "time_limit_seconds",
     "environment", "working_directory", "labels", "attempt",
@@ -174,6 +176,19 @@ def take_jobs(cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, n
     )
     held = [lease.agent, lease.seconds, timestamp(lease.expires_at)] if lease else ["", None, None]
     return _fetch(statement, [timestamp(now), *held, cluster_id, ids])
+
+
+def write_reported(rows: Sequence[Row]) -> None:
+    """Writes jobs: LEASE_COLUMNS, REPORTED_COLUMNS, the output (None leaves it as it is) and the id of each."""
+    columns = ", ".join(f"{column} = %s" for column in (*LEASE_COLUMNS, *REPORTED_COLUMNS))
+    statement = f"UPDATE {_JOB} SET {columns}, output = COALESCE(%s, output) WHERE id = %s"
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.executemany(statement, [tuple(map(_adapted, row)) for row in rows])
+
+
+def _adapted(value: Any) -> Any:
+    return timestamp(value) if isinstance(value, datetime) else value
 
 
 def timestamp(value: datetime) -> Any:

@@ -1,6 +1,7 @@
 """Telling how accepted jobs go."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -9,13 +10,14 @@ from django.db import transaction
 
 from clusters.callers import Caller
 from clusters.services import note_readiness, pause_cluster
-from clusters.validation import check_line, check_lines, check_range, size_in_bytes, tail_of
+from clusters.validation import check_line, check_lines, check_range, check_reason, size_in_bytes, tail_of
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
 from jobs.specs import MAX_INT
+from jobs.sql import LEASE_COLUMNS, REPORTED_COLUMNS, Row, write_reported
 from jobs.states import FINAL, MOVES, JobState, What
-from rainbow.errors import InvalidArgument
+from rainbow.errors import FailedPrecondition, InvalidArgument
 
 MAX_REPORTS = 1_000
 MAX_OUTPUT_BYTES = 64 * 1024
@@ -78,34 +80,27 @@ def report_jobs(
     goes back from running to accepted, nor from its end anywhere. A result for each report, in their order.
     Raises InvalidArgument.
     """
-    _check(agent, reports)
+    _check(agent, reports, not_ready, pause)
     lease = lease_from(agent=agent, seconds=lease_seconds, now=now)
     jobs = _locked(caller, reports)
+    before = {job.id: _said_of(job) for job in jobs.values()}
     steps: list[Step] = []
     results = [_hear(jobs.get(report.job_id), report, lease, steps) for report in reports]
-    counted = {result.job_id for result in results if result.outcome == ReportOutcome.COUNTED}
-    Job.objects.bulk_update([job for job in jobs.values() if job.id in counted], _COLUMNS, batch_size=200)
-    record([(step, caller) for step in steps], now=now)
+    _write(jobs, before, {result.job_id for result in results if result.lease_expires_at}, lease)
     note_readiness(cluster_id=caller.cluster_id, not_ready=not_ready)
-    if pause and not caller.paused:
-        pause_cluster(cluster_id=caller.cluster_id, reason=pause, by=f"agent {agent}", now=now)
+    if pause:
+        _pause(caller, agent, pause, now)
+    record([(step, caller) for step in steps], now=now)
     return results
 
 
-_COLUMNS = (
-    "state", "agent", "native_id", "exit_code", "reason", "output", "started_at", "finished_at", "lost_at",
-    "lease_seconds", "lease_expires_at",
-)  # fmt: skip
-_WHAT = {
-    JobState.RUNNING: What.STARTED,
-    JobState.CANCELLED: What.CANCELLED,
-    JobState.COMPLETED: What.ENDED,
-    JobState.FAILED: What.ENDED,
-}
+_ENDS = {JobState.CANCELLED: What.CANCELLED, JobState.COMPLETED: What.ENDED, JobState.FAILED: What.ENDED}
 
 
-def _check(agent: str, reports: Sequence[Report]) -> None:
+def _check(agent: str, reports: Sequence[Report], not_ready: str, pause: str) -> None:
     check_line(agent, field="agent", longest=255, required=True)
+    check_reason(not_ready, field="not_ready")
+    check_reason(pause, field="pause")
     if len(reports) > MAX_REPORTS:
         raise InvalidArgument(f"must be at most {MAX_REPORTS:,}, not {len(reports):,}", field="reports")
     for report in reports:
@@ -125,9 +120,13 @@ def _check_report(report: Report) -> None:
 
 
 def _locked(caller: Caller, reports: Sequence[Report]) -> dict[int, Job]:
+    """The jobs that are reported on, without their outputs, which may be long and are only ever replaced."""
     ids = {report.job_id for report in reports}
-    jobs = Job.objects.filter(id__in=ids, cluster_id=caller.cluster_id).defer("command", "environment")
+    jobs = Job.objects.filter(id__in=ids, cluster_id=caller.cluster_id).only(*_READ, *REPORTED_COLUMNS, *LEASE_COLUMNS)
     return {job.id: job for job in jobs.order_by("id").select_for_update()}
+
+
+_READ = ("cluster_id", "attempt", "priority", "accepted_at", "cancel_requested_at")
 
 
 def _hear(job: Job | None, report: Report, lease: Lease, steps: list[Step]) -> Reported:
@@ -140,34 +139,37 @@ def _hear(job: Job | None, report: Report, lease: Lease, steps: list[Step]) -> R
         repeated = job.state == report.state
         outcome = ReportOutcome.COUNTED if repeated else ReportOutcome.STALE
         return _reported(report, outcome, cancel=report.state not in FINAL)
-    steps += _advance(job, report, lease.began_at)
-    _note(job, report, lease)
-    cancel = job.cancel_requested_at is not None and job.state not in FINAL
-    return _reported(report, ReportOutcome.COUNTED, cancel=cancel, lease_expires_at=job.lease_expires_at)
+    news = list(_advance(job, report, lease.began_at))
+    _note(job, report, lease, moved=bool(news))
+    steps += news
+    held = job.state not in FINAL
+    cancel = held and job.cancel_requested_at is not None
+    return _reported(report, ReportOutcome.COUNTED, cancel=cancel, lease=lease if held else None)
 
 
-def _reported(
-    report: Report, outcome: ReportOutcome, *, cancel: bool, lease_expires_at: datetime | None = None
-) -> Reported:
-    return Reported(job_id=report.job_id, outcome=outcome, cancel=cancel, lease_expires_at=lease_expires_at)
+def _reported(report: Report, outcome: ReportOutcome, *, cancel: bool, lease: Lease | None = None) -> Reported:
+    return Reported(
+        job_id=report.job_id,
+        outcome=outcome,
+        cancel=cancel,
+        lease_expires_at=lease.expires_at if lease else None,
+    )
 
 
-def _advance(job: Job, report: Report, now: datetime) -> list[Step]:
-    """The steps from the job's state to the reported one, where that lies ahead; also sets the times of them."""
+def _advance(job: Job, report: Report, now: datetime) -> Iterator[Step]:
+    """Takes the steps from the job's state to the reported one, where that lies ahead."""
     state = _state_after(job, report)
     if state == job.state:
-        return []
-    steps = []
-    if report.started_at and not job.started_at and state != JobState.ACCEPTED:
-        job.started_at = _between(job.accepted_at, report.started_at, now)
-        if state in FINAL:
-            steps.append(_step(job, What.STARTED, JobState.RUNNING))
-    if state == JobState.RUNNING and not job.started_at:
-        job.started_at = now
+        return
+    if job.state == JobState.LOST and state not in FINAL:
+        yield _step(job, What.FOUND, JobState.RUNNING if job.started_at else JobState.ACCEPTED)
+    started_at = report.started_at or (now if state == JobState.RUNNING else None)
+    if started_at and not job.started_at and state != JobState.ACCEPTED:
+        job.started_at = _between(job.accepted_at, started_at, now)
+        yield _step(job, What.STARTED, JobState.RUNNING)
     if state in FINAL:
         job.finished_at = _between(job.started_at or job.accepted_at, report.finished_at or now, now)
-    what = What.FOUND if job.state == JobState.LOST and state not in FINAL else _WHAT[state]
-    return [*steps, _step(job, what, state)]
+        yield _step(job, _ENDS[state], state)
 
 
 def _state_after(job: Job, report: Report) -> JobState:
@@ -185,18 +187,42 @@ def _between(earliest: datetime | None, at: datetime, latest: datetime) -> datet
 
 def _step(job: Job, what: What, after: JobState) -> Step:
     step = Step.of(job, what, after)
-    job.state = after
+    job.state = after.value
     return step
 
 
-def _note(job: Job, report: Report, lease: Lease) -> None:
-    """Writes down what the report says beside the state."""
+def _note(job: Job, report: Report, lease: Lease, *, moved: bool) -> None:
+    """Takes down what the report says beside the state."""
     held = job.state not in FINAL
+    # The reason of a state ends with it, but why somebody asked for the job to stop is known no more elsewhere.
+    known = "" if moved and not job.cancel_requested_at else job.reason
     job.agent = lease.agent
     job.native_id = report.native_id or job.native_id
-    job.reason = report.reason or job.reason
-    job.output = tail_of(report.output, MAX_OUTPUT_BYTES) or job.output
-    job.exit_code = report.exit_code if not held else None
+    job.reason = report.reason or known
+    if output := tail_of(report.output, MAX_OUTPUT_BYTES):
+        job.output = output
+    if not held:
+        job.exit_code = 0 if job.state == JobState.COMPLETED else report.exit_code
     job.lost_at = None
     job.lease_seconds = lease.seconds if held else None
     job.lease_expires_at = lease.expires_at if held else None
+
+
+def _write(jobs: Mapping[int, Job], before: Mapping[int, Row], held: set[int], lease: Lease) -> None:
+    """Writes each job that changed. Most reports are signs of life: those renew their leases in one statement."""
+    changed = [job for job in jobs.values() if _said_of(job) != before[job.id]]
+    write_reported([(job.lease_seconds, job.lease_expires_at, *_said_of(job), job.id) for job in changed])
+    if same := held - {job.id for job in changed}:
+        Job.objects.filter(id__in=same).update(lease_seconds=lease.seconds, lease_expires_at=lease.expires_at)
+
+
+def _said_of(job: Job) -> Row:
+    """What reports change, but for the lease."""
+    output = None if "output" in job.get_deferred_fields() else job.output
+    return (*(getattr(job, column) for column in REPORTED_COLUMNS), output)
+
+
+def _pause(caller: Caller, agent: str, reason: str, now: datetime) -> None:
+    # Another of the cluster's agents may have been quicker.
+    with suppress(FailedPrecondition):
+        pause_cluster(cluster_id=caller.cluster_id, reason=reason, by=f"agent {agent}"[:255], now=now)

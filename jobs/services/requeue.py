@@ -9,7 +9,7 @@ from django.db.models import F
 
 from clusters.callers import Caller, Operator
 from clusters.validation import check_reason
-from jobs.events import Actor, Step, record
+from jobs.events import Step, record
 from jobs.models import Job
 from jobs.services.lookup import check_ids, locked
 from jobs.states import REQUEUEABLE, JobState, What
@@ -37,12 +37,13 @@ def requeue_jobs(*, by: Caller | Operator, job_ids: Sequence[int], reason: str, 
     distinct = list(dict.fromkeys(job_ids))
     jobs = locked(by, distinct)
     refusals = {job.id: _refusal(job) for job in jobs.values()}
-    put_back([job for job in jobs.values() if not refusals[job.id]], by=by, reason=reason, now=now)
+    steps = put_back([job for job in jobs.values() if not refusals[job.id]], reason=reason)
+    record([(step, by) for step in steps], now=now)
     return [Requeue(job_id=id, refusal=refusals.get(id, "there is no such job")) for id in distinct]
 
 
-def put_back(jobs: Sequence[Job], *, by: Actor, reason: str, now: datetime) -> None:
-    """Queues jobs again that the caller has locked and found requeueable."""
+def put_back(jobs: Sequence[Job], *, reason: str) -> list[Step]:
+    """Queues jobs again that the caller has locked and found requeueable, and gives the steps to record."""
     Job.objects.filter(id__in=[job.id for job in jobs]).update(
         state=JobState.QUEUED,
         attempt=F("attempt") + 1,
@@ -55,7 +56,7 @@ def put_back(jobs: Sequence[Job], *, by: Actor, reason: str, now: datetime) -> N
         lease_seconds=None,
         lease_expires_at=None,
     )
-    record([(_step(job), by) for job in jobs], now=now, why=reason)
+    return [_step(job, reason) for job in jobs]
 
 
 def _refusal(job: Job) -> str:
@@ -66,5 +67,5 @@ def _refusal(job: Job) -> str:
     return ""
 
 
-def _step(job: Job) -> Step:
-    return replace(Step.of(job, What.REQUEUED, JobState.QUEUED), attempt=job.attempt + 1)
+def _step(job: Job, reason: str) -> Step:
+    return replace(Step.of(job, What.REQUEUED, JobState.QUEUED), attempt=job.attempt + 1, why=reason)

@@ -14,6 +14,9 @@ _READERS = 4
 # Threads that read SQLite at once fight over Python's lock at every row: two are faster than four, and a long
 # listing still does not hold up the rest.
 _SQLITE_READERS = 2
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_DEADLOCK_DETECTED = "40P01"
+_DEADLOCKS_IN_A_ROW = 3
 
 
 class Lane(Protocol):
@@ -35,7 +38,7 @@ class Lanes:
         self._readers = ThreadPoolExecutor(_SQLITE_READERS if sqlite else _READERS, thread_name_prefix="read")
 
     async def write(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writers, _attended, work)
+        return await asyncio.get_running_loop().run_in_executor(self._writers, _until_it_is_let, work)
 
     async def read(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, _tried_twice, work)
@@ -44,6 +47,17 @@ class Lanes:
         """Waits for what is under way."""
         for pool in (self._writers, self._readers):
             pool.shutdown()
+
+
+def _until_it_is_let(work: Callable[[], T]) -> T:
+    """Does work again that PostgreSQL undid because its transaction and another one waited for each other."""
+    for _ in range(_DEADLOCKS_IN_A_ROW):
+        try:
+            return _attended(work)
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", "") != _DEADLOCK_DETECTED:
+                raise
+    return _attended(work)
 
 
 def _attended(work: Callable[[], T]) -> T:

@@ -12,7 +12,7 @@ from clusters.validation import check_line
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
-from jobs.sql import take_jobs
+from jobs.sql import lock_jobs, take_jobs
 from jobs.states import JobState, What
 from rainbow.errors import InvalidArgument
 
@@ -80,6 +80,9 @@ def accept_together(*, takings: Sequence[Taking], now: datetime) -> list[Accepta
     leases = [_lease_or_refusal(taking, now) for taking in takings]
     taken: list[Rows] = []
     with transaction.atomic():
+        if len(takings) > 1:
+            clusters = {taking.caller.cluster_id for taking in takings}
+            lock_jobs(sorted(clusters), (id for taking in takings for id in taking.job_ids))
         for taking, lease in zip(takings, leases, strict=True):
             taken.append([] if isinstance(lease, InvalidArgument) else _take(taking, lease, now))
         steps = [

@@ -1,0 +1,57 @@
+"""The threads in which the database's work is done, and what they do when it fails."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from django.db import OperationalError
+
+from grpc_api.lanes import Lanes
+
+
+class Deadlock(Exception):
+    """What psycopg raises for a transaction that PostgreSQL undid."""
+
+    sqlstate = "40P01"
+
+
+class Locked(Exception):
+    sqlstate = "55P03"
+
+
+class Work:
+    """Fails so often, for this cause, before it succeeds."""
+
+    def __init__(self, failures: int, cause: Exception) -> None:
+        self.left, self.cause, self.runs = failures, cause, 0
+
+    def __call__(self) -> str:
+        self.runs += 1
+        if self.left:
+            self.left -= 1
+            raise OperationalError("no") from self.cause
+        return "done"
+
+
+@pytest.fixture
+def lanes() -> Iterator[Lanes]:
+    lanes = Lanes()
+    yield lanes
+    lanes.close()
+
+
+def test_what_a_deadlock_undid_is_done_again(lanes: Lanes) -> None:
+    work = Work(3, Deadlock())
+
+    assert asyncio.run(lanes.write(work)) == "done"
+    assert work.runs == 4
+
+
+@pytest.mark.parametrize(("cause", "runs"), [(Deadlock(), 4), (Locked(), 1)], ids=["deadlock", "locked"])
+def test_what_goes_on_failing_is_told(lanes: Lanes, cause: Exception, runs: int) -> None:
+    work = Work(100, cause)
+
+    with pytest.raises(OperationalError):
+        asyncio.run(lanes.write(work))
+
+    assert work.runs == runs

@@ -19,9 +19,7 @@ from tests.servers import RainbowServer
 from tests.wire import SERVICE, Metadata, Refusal, Remote, joined, refusal_in, refusal_of, registration
 
 METHODS = {method.name: method for method in pb.DESCRIPTOR.services_by_name["RainbowScheduler"].methods}
-UNARY = sorted(
-    name for name, method in METHODS.items() if not (method.client_streaming or method.server_streaming)
-)
+UNARY = sorted(name for name, method in METHODS.items() if not (method.client_streaming or method.server_streaming))
 FROZEN = ("Register", "SubmitJob", "RequestJobs", "AcceptJobs", "Serial")
 INT_MAX, INT_MIN = 2**31 - 1, -(2**31)
 TABLES = ("clusters_cluster", "clusters_credential", "jobs_job", "jobs_jobevent", "jobs_joblabel")

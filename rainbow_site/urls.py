@@ -1,9 +1,15 @@
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from jobs.admin.dashboard import show_dashboard
 from rainbow_site.health import healthz, readyz
 from rainbow_site.problems import not_found
+
+admin.site.site_header = admin.site.site_title = settings.RAINBOW_NAME
+admin.site.site_url = None
+admin.site.enable_nav_sidebar = False
 
 api = [
     path("", include("clusters.rest.urls")),
@@ -19,6 +25,7 @@ urlpatterns = [
     path("api/v1/", include(api)),
     path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
-    re_path(r"^api/.*$", not_found),
+    re_path(r"^api/", not_found),
+    path("admin/", admin.site.admin_view(show_dashboard)),
     path("admin/", admin.site.urls),
 ]

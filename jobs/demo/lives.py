@@ -63,21 +63,22 @@ class Life:
 def lives(fleet: list[Profile], *, jobs: int, now: datetime, random: Random) -> Iterator[Life]:
     """So many jobs of the last week, in the order of their submission."""
     shares = [profile.share for profile in fleet]
-    for number, at in enumerate(_submissions(jobs, now, random)):
-        profile = random.choices(fleet, shares)[0]
+    burst = [now - timedelta(minutes=45) * random.random() for _ in range(jobs // 60)]
+    times = [(at, random.choices(fleet, shares)[0]) for at in _submissions(jobs - len(burst), now, random)]
+    # Somebody hands in a parameter study at the first cluster just when it has fallen silent.
+    times += [(at, fleet[0]) for at in burst]
+    for number, (at, profile) in enumerate(sorted(times, key=lambda pair: pair[0])):
         yield _life(profile, number, at, now, random)
 
 
 def _submissions(jobs: int, now: datetime, random: Random) -> list[datetime]:
-    """More by day than by night, and a burst in the last hour."""
+    """More by day than by night."""
     times: list[datetime] = []
     while len(times) < jobs:
         at = now - _WEEK * random.random()
         if random.random() < (1.0 if 8 <= at.hour < 19 else 0.45):
             times.append(at)
-    for place in range(jobs // 12):
-        times[place] = now - timedelta(minutes=50) * random.random()
-    return sorted(times)
+    return times
 
 
 def _life(profile: Profile, number: int, at: datetime, now: datetime, random: Random) -> Life:

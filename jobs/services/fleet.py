@@ -40,6 +40,17 @@ class Health:
         return self.silence is not None and self.silence < QUIET_AFTER
 
     @property
+    def oldest_waits(self) -> timedelta | None:
+        at = self.summary.oldest_submitted_at
+        return self.now - at if at else None
+
+    @property
+    def bounds(self) -> list[tuple[str, object]]:
+        """What the agent's last request could take, as pairs of a unit and a number."""
+        names = {"max_nodes": "nodes", "max_tasks": "tasks", "max_time_limit_seconds": "seconds", "labels": "as labels"}
+        return [(names[name], value) for name, value in self.cluster.last_bounds.items() if name in names]
+
+    @property
     def waiting(self) -> int:
         return self.summary.counts.get(JobState.QUEUED, 0)
 
@@ -56,6 +67,10 @@ class Health:
         """Whether many more of its jobs failed in the last hour than in the day before."""
         now, before = _failed_percent(self.hour), _failed_percent(self.day)
         return self.failed >= _FAILED and now >= _PERCENT and now >= _TIMES * before
+
+    @property
+    def in_trouble(self) -> bool:
+        return bool(self.lost or self.fails_more or (self.waiting and not self.asks))
 
 
 class ConcernKind(Enum):
@@ -99,7 +114,7 @@ def fleet_health(*, now: datetime, clusters: Sequence[Cluster] | None = None) ->
 
 def concerns(*, fleet: Iterable[Health], development_secret: bool, now: datetime) -> list[Concern]:
     """What needs attention, the grave first. `development_secret`: whether the server runs with it."""
-    found = [concern for health in fleet for concern in _of_cluster(health)]
+    found = [concern for health in fleet for concern in concerns_of(health)]
     found += [*_expiring(now), *_stalled(now)]
     if development_secret:
         text = "The development registration secret is in use: anybody can register a cluster"
@@ -107,7 +122,8 @@ def concerns(*, fleet: Iterable[Health], development_secret: bool, now: datetime
     return sorted(found, key=lambda concern: not concern.grave)
 
 
-def _of_cluster(health: Health) -> Iterator[Concern]:
+def concerns_of(health: Health) -> Iterator[Concern]:
+    """What is amiss with one cluster and its jobs."""
     name, id, waiting = health.cluster.name, health.cluster.id, health.waiting
     if waiting and not health.asks:
         since = f"has not asked for {in_words(health.silence)}" if health.silence else "has never asked"

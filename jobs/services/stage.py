@@ -46,15 +46,15 @@ def stage_demo(*, clusters: int, jobs: int, now: datetime, seed: int = 1) -> Non
     if Cluster.objects.exists():
         raise FailedPrecondition("there are clusters in this database; the demo wants an empty one")
     fleet = fleet_of(clusters)
-    tokens = {profile.name: _stage_cluster(profile, now) for profile in fleet}
+    credentials = {profile.name: _stage_cluster(profile, now) for profile in fleet}
     week = lives(fleet, jobs=jobs, now=now, random=Random(seed))
     while batch := list(islice(week, _BATCH)):
-        _stage_jobs(batch, tokens, now)
+        _stage_jobs(batch, credentials, now)
 
 
 @transaction.atomic
 def _stage_cluster(profile: Profile, now: datetime) -> list[Credential]:
-    """Adds a cluster with three tokens, and gives it the history of its profile."""
+    """Adds a cluster with the history of its profile, and returns its three tokens and its secret."""
     begun = now - timedelta(days=90)
     register_cluster(name=profile.name, offered_secret="", registration_secret="", now=begun)
     cluster = Cluster.objects.get(name=profile.name)
@@ -67,19 +67,20 @@ def _stage_cluster(profile: Profile, now: datetime) -> list[Credential]:
     if profile.paused_for:
         paused_at = now - profile.paused_for
         pause_cluster(cluster_id=cluster.id, reason=profile.paused_reason, by="olga", now=paused_at)
-    return list(cluster.credentials.filter(kind=CredentialKind.TOKEN).order_by("id"))
+    return list(cluster.credentials.order_by("-kind", "id"))
 
 
 @transaction.atomic
-def _stage_jobs(batch: Sequence[Life], tokens: dict[str, list[Credential]], now: datetime) -> None:
-    owners = [tokens[life.profile.name][life.number % 3] for life in batch]
+def _stage_jobs(batch: Sequence[Life], credentials: dict[str, list[Credential]], now: datetime) -> None:
+    owners = [credentials[life.profile.name][life.number % 3] for life in batch]
+    secrets = [credentials[life.profile.name][3] for life in batch]
     ids = insert_whole_jobs(WHOLE_JOB_COLUMNS, [_row(*pair) for pair in zip(batch, owners, strict=True)])
-    staged = list(zip(ids, batch, owners, strict=True))
-    insert_labels([(job_id, "project", life.work.project) for job_id, life, _ in staged])
+    staged = list(zip(ids, batch, owners, secrets, strict=True))
+    insert_labels([(job_id, "project", life.work.project) for job_id, life, _, _ in staged])
     insert_events([row for each in staged for row in _events(*each)])
-    counted = ((owner.cluster_id, life.state.value, life.priority) for _, life, owner in staged)
+    counted = ((owner.cluster_id, life.state.value, life.priority) for _, life, owner, _ in staged)
     add_counts(Counter(counted))
-    add_activity_rows(_activity(((life, owner.cluster_id) for _, life, owner in staged), now))
+    add_activity_rows(_activity(((life, owner.cluster_id) for _, life, owner, _ in staged), now))
 
 
 def _row(life: Life, owner: Credential) -> Row:
@@ -101,9 +102,10 @@ def _timestamp(at: datetime | None) -> object:
     return timestamp(at) if at else None
 
 
-def _events(job_id: int, life: Life, owner: Credential) -> Iterator[Row]:
+def _events(job_id: int, life: Life, owner: Credential, secret: Credential) -> Iterator[Row]:
+    who = {What.SUBMITTED: owner.id, What.CANCELLED: owner.id, What.LOST: None}
     for moment in life.moments:
-        credential = owner.id if moment.what in (What.SUBMITTED, What.CANCELLED) else None
+        credential = who.get(moment.what, secret.id)
         event = (job_id, timestamp(moment.at), moment.what.value, moment.state.value, 1, credential, None, moment.why)
         assert len(event) == len(EVENT_COLUMNS)
         yield event

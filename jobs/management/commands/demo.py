@@ -4,7 +4,7 @@ import secrets
 from argparse import ArgumentParser
 from typing import Any
 
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
@@ -26,13 +26,15 @@ class Command(BaseCommand):
             stage_demo(clusters=options["clusters"], jobs=options["jobs"], now=timezone.now())
         except FailedPrecondition as error:
             raise CommandError(f"{error}. For example: DATABASE_URL=sqlite:///demo.db") from None
-        for name in ("operator", "viewer"):
-            self._add_account(name, password)
+        self._add_account("viewer", password)
+        operator = self._add_account("operator", password)
+        operator.user_permissions.add(Permission.objects.get(codename="see_content_of_job"))
         self.stdout.write(
             f"{options['clusters']:,} clusters and {options['jobs']:,} jobs are there.\n"
             f"Sign in at /admin/ as operator or as viewer, with the password {password}"
         )
 
-    def _add_account(self, name: str, password: str) -> None:
+    def _add_account(self, name: str, password: str) -> User:
         account = User.objects.create_user(name, password=password, is_staff=True)
         account.groups.add(Group.objects.get(name=f"{name}s"))
+        return account

@@ -1,0 +1,75 @@
+"""What every page of the room is made with: shown, acted upon, never edited by hand."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db import models, transaction
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+
+from clusters.callers import Operator
+from rainbow.errors import RainbowError
+
+
+class ShownAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # at run time it takes none
+    """An admin that shows rows and acts on them through the services.
+
+    Nobody adds, edits or deletes rows; the permission to change a model is the permission to act on it.
+    """
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(f"{self.opts.app_label}.view_{self.opts.model_name}")
+
+    def acts(self, request: HttpRequest) -> bool:
+        """Whether whoever asks may act on these rows."""
+        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+    def check_sees(self, request: HttpRequest) -> None:
+        """Raises PermissionDenied."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+    def check_acts(self, request: HttpRequest) -> None:
+        """Raises PermissionDenied."""
+        if not (self.has_view_permission(request) and self.acts(request)):
+            raise PermissionDenied
+
+    def page(self, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
+        everywhere = {**self.admin_site.each_context(request), "opts": self.opts, "acts": self.acts(request)}
+        return TemplateResponse(request, template, {**everywhere, "title": title, **context})
+
+
+def operator_of(request: HttpRequest) -> Operator:
+    assert isinstance(request.user, User)
+    return Operator(user_id=request.user.pk, name=request.user.get_username())
+
+
+def log_act(request: HttpRequest, rows: list[models.Model], message: str) -> None:
+    """Writes into the admin's log what somebody did to these rows, and why."""
+    LogEntry.objects.log_actions(
+        user_id=operator_of(request).user_id, queryset=rows, action_flag=CHANGE, change_message=message
+    )
+
+
+@contextmanager
+def refusals_shown(request: HttpRequest) -> Iterator[None]:
+    """One transaction; what a service refuses undoes it and becomes a message on the page."""
+    try:
+        with transaction.atomic():
+            yield
+    except RainbowError as error:
+        messages.error(request, str(error))

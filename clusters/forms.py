@@ -1,0 +1,25 @@
+"""What operators say when they act on clusters and credentials."""
+
+from datetime import timedelta
+
+from django import forms
+
+from clusters.validation import MAX_REASON
+
+GRACES = [(0, "at once"), (300, "in 5 minutes"), (3_600, "in an hour"), (86_400, "in a day"), (604_800, "in 7 days")]
+
+
+class ReasonForm(forms.Form):
+    """Why; it stays in the records, where others read it."""
+
+    reason = forms.CharField(max_length=MAX_REASON, widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off"}))
+
+
+class RotateForm(ReasonForm):
+    grace_seconds = forms.TypedChoiceField(
+        choices=GRACES, coerce=int, initial=3_600, label="The value in use so far stops working"
+    )
+
+    @property
+    def grace(self) -> timedelta:
+        return timedelta(seconds=self.cleaned_data["grace_seconds"])

@@ -1,0 +1,111 @@
+"""Acting on jobs that were chosen one by one: a page that asks, and one transaction that does it."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+
+from clusters.admin.shown import ShownAdmin, log_act, operator_of, refusals_shown
+from jobs.forms import FORMS, act_from, number_from
+from jobs.models import Job
+from jobs.services import Act, Verdict, act_on_jobs
+from jobs.states import ActKind, JobState
+
+# As many as a list shows on a page.
+_MOST = 1_000
+DONE = {
+    ActKind.CANCEL: "cancelled",
+    ActKind.REQUEUE: "put back into the queue",
+    ActKind.PRIORITIZE: "given another priority",
+    ActKind.MOVE: "moved",
+}
+# What makes sense in a state; a job that is over is over.
+FITTING = {
+    JobState.QUEUED: (ActKind.CANCEL, ActKind.PRIORITIZE, ActKind.MOVE),
+    JobState.ACCEPTED: (ActKind.CANCEL, ActKind.REQUEUE),
+    JobState.RUNNING: (ActKind.CANCEL,),
+    JobState.LOST: (ActKind.CANCEL, ActKind.REQUEUE),
+}
+CONSEQUENCES = {
+    ActKind.CANCEL: "Waiting and lost jobs end at once. Running ones are ended by their agent when it next asks.",
+    ActKind.REQUEUE: "They wait again, as their next attempt. A job that had started may so run twice.",
+    ActKind.PRIORITIZE: "Among the waiting jobs of a cluster the higher priority goes first, then the older job.",
+    ActKind.MOVE: "They wait in the other cluster's queue. Whoever submitted them goes on seeing them.",
+}
+
+
+class JobActs(ShownAdmin):
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.act_view)
+        return [path("act/<kind>/", view, name="jobs_job_act"), *super().get_urls()]
+
+    def act_view(self, request: HttpRequest, kind: str) -> HttpResponse:
+        """Asks on GET and does it on POST, to the jobs of the parameters `id`."""
+        self.check_acts(request)
+        act_kind = kind_from(kind)
+        said = request.POST if request.method == "POST" else request.GET
+        ids = _ids(said)
+        if not ids:
+            messages.warning(request, "Choose the jobs first.")
+            return HttpResponseRedirect(reverse("admin:jobs_job_changelist"))
+        form = FORMS[act_kind](request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            with refusals_shown(request):
+                self._act(request, act_from(act_kind, form), ids)
+            return HttpResponseRedirect(_page_of(ids))
+        jobs = Job.objects.filter(id__in=ids).select_related("cluster").defer("output", "command", "environment")
+        context = {
+            "kind": act_kind,
+            "form": form,
+            "ids": ids,
+            "found": jobs.order_by("id"),
+            "consequence": CONSEQUENCES[act_kind],
+        }
+        return self.page(request, "room/act_on_jobs.html", title_of(act_kind, len(ids)), **context)
+
+    def _act(self, request: HttpRequest, act: Act, ids: Sequence[int]) -> None:
+        verdicts = act_on_jobs(act=act, by=operator_of(request), job_ids=ids, now=timezone.now())
+        changed = [verdict.job_id for verdict in verdicts if not verdict.refusal]
+        rows = list(Job.objects.filter(id__in=changed).only("id", "name"))
+        log_act(request, [*rows], f"{DONE[act.kind]}: {act.reason}")
+        _tell(request, act.kind, verdicts)
+
+
+def _tell(request: HttpRequest, kind: ActKind, verdicts: Sequence[Verdict]) -> None:
+    """How many changed, and how many did not and why."""
+    refused = Counter(verdict.refusal for verdict in verdicts if verdict.refusal)
+    changed = len(verdicts) - refused.total()
+    if changed:
+        messages.success(request, f"{jobs_in_words(changed)} {DONE[kind]}.")
+    for refusal, number in refused.most_common():
+        messages.warning(request, f"{jobs_in_words(number)} not {DONE[kind]}: {refusal}.")
+
+
+def kind_from(text: str) -> ActKind:
+    """Raises PermissionDenied: nobody may do what there is not."""
+    if text not in ActKind:
+        raise PermissionDenied
+    return ActKind(text)
+
+
+def title_of(kind: ActKind, number: int | str) -> str:
+    jobs = jobs_in_words(number) if isinstance(number, int) else f"{number} jobs"
+    return f"{kind.label.capitalize()} {jobs}"
+
+
+def jobs_in_words(number: int) -> str:
+    return f"{number:,} {'job' if number == 1 else 'jobs'}"
+
+
+def _ids(said: QueryDict) -> list[int]:
+    return list(dict.fromkeys(filter(None, map(number_from, said.getlist("id")))))[:_MOST]
+
+
+def _page_of(ids: Sequence[int]) -> str:
+    if len(ids) == 1:
+        return reverse("admin:jobs_job_change", args=[ids[0]])
+    return reverse("admin:jobs_job_changelist")

@@ -1,0 +1,99 @@
+"""Looking at clusters: how they fare, what waits there, who may submit and pull.
+
+Stands with the jobs because a cluster's page shows its jobs, of which clusters themselves know nothing.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+
+from clusters.admin.cluster import ClusterActs
+from clusters.admin.shown import operator_of
+from clusters.models import Cluster
+from jobs.admin.charts import charts, shares
+from jobs.admin.dashboard import link_of
+from jobs.forms import number_from
+from jobs.models import JobEvent
+from jobs.services import Search, list_jobs
+from jobs.services.fleet import Health, concerns_of, fleet_health
+from jobs.states import JobState
+
+_HEAD_OF_QUEUE = 10
+_EVENTS = 12
+# Events are not kept by cluster: the newest of the server are looked through for this cluster's.
+_EVENTS_LOOKED_THROUGH = 5_000
+_SHOW = {"": "all", "silent": "silent", "paused": "paused", "waiting": "with jobs waiting", "trouble": "in trouble"}
+
+
+@admin.register(Cluster)
+class ClusterAdmin(ClusterActs):
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        self.check_sees(request)
+        fleet = fleet_health(now=timezone.now())
+        show, text = request.GET.get("show", ""), request.GET.get("text", "")
+        found = [health for health in fleet if _is(health, show) and text.lower() in health.cluster.name.lower()]
+        context = {"fleet": found, "of": len(fleet), "show": show, "text": text, "shows": _SHOW}
+        return self.page(request, "room/clusters.html", "Clusters", **context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """A cluster with its queue; Django's name for it stays, because its log links there."""
+        self.check_sees(request)
+        cluster = get_object_or_404(Cluster, id=number_from(object_id))
+        now = timezone.now()
+        health = fleet_health(now=now, clusters=[cluster])[0]
+        context = {
+            "health": health,
+            "concerns": [(concern, link_of(concern)) for concern in concerns_of(health)],
+            "shares": shares(health.summary.counts),
+            "charts": charts(now=now, cluster_id=cluster.id),
+            "queue": _head_of_queue(request, cluster),
+            "events": _recent_events(cluster),
+            "acts_log": _acts_log(cluster),
+            **self._credentials(request, cluster),
+        }
+        return self.page(request, "room/cluster.html", cluster.name, **context)
+
+    def _credentials(self, request: HttpRequest, cluster: Cluster) -> dict[str, Any]:
+        if not request.user.has_perm("clusters.view_credential"):
+            return {}
+        now = timezone.now()
+        found = list(cluster.credentials.order_by("kind", "label", "id"))
+        dead = [one for one in found if one.revoked_at or (one.expires_at and one.expires_at <= now)]
+        return {
+            "credentials": [one for one in found if one not in dead],
+            "dead_credentials": dead,
+            "acts_on_credentials": self.acts(request) and request.user.has_perm("clusters.change_credential"),
+        }
+
+
+def _is(health: Health, show: str) -> bool:
+    return {
+        "silent": not health.asks,
+        "paused": health.cluster.paused_at is not None,
+        "waiting": health.waiting > 0,
+        "trouble": health.in_trouble,
+    }.get(show, True)
+
+
+def _head_of_queue(request: HttpRequest, cluster: Cluster) -> Any:
+    search = Search(states=[JobState.QUEUED], cluster_id=cluster.id, oldest_first=True, size=_HEAD_OF_QUEUE)
+    return list_jobs(by=operator_of(request), search=search)
+
+
+def _recent_events(cluster: Cluster) -> list[JobEvent]:
+    last = JobEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    recent = JobEvent.objects.filter(id__gt=last - _EVENTS_LOOKED_THROUGH, job__cluster_id=cluster.id)
+    return list(recent.select_related("job", "credential", "operator").order_by("-id")[:_EVENTS])
+
+
+def _acts_log(cluster: Cluster) -> list[LogEntry]:
+    kind = ContentType.objects.get_for_model(Cluster)
+    entries = LogEntry.objects.filter(content_type=kind, object_id=str(cluster.id)).select_related("user")
+    return list(entries.order_by("-action_time")[:_EVENTS])

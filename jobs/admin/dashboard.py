@@ -1,0 +1,69 @@
+"""What the dashboard shows."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+
+from jobs.admin.charts import charts, shares
+from jobs.services.fleet import Concern, ConcernKind, Health, concerns, fleet_health
+from jobs.states import JobState
+
+# Where one goes from a concern: the jobs in these states, or else the cluster's page.
+_STATES = {
+    ConcernKind.SILENT: JobState.QUEUED,
+    ConcernKind.LOST: JobState.LOST,
+    ConcernKind.FAILING: JobState.FAILED,
+}
+
+
+def show_dashboard(request: HttpRequest) -> TemplateResponse:
+    """The admin's index, for those who may see clusters and jobs."""
+    sees = all(request.user.has_perm(name) for name in ("clusters.view_cluster", "jobs.view_job"))
+    secret = settings.RAINBOW_REGISTRATION_SECRET == settings.DEVELOPMENT_SECRET
+    shown = dashboard(now=timezone.now(), development_secret=secret) if sees else {}
+    context = {**admin.site.each_context(request), "title": "Dashboard", "sees": sees, **shown}
+    return TemplateResponse(request, "admin/index.html", context)
+
+
+def dashboard(*, now: datetime, development_secret: bool) -> dict[str, Any]:
+    """The context of its template, in a constant number of queries."""
+    fleet = fleet_health(now=now)
+    counts = total(fleet)
+    found = concerns(fleet=fleet, development_secret=development_secret, now=now)
+    return {
+        "now": now,
+        "fleet": sorted(fleet, key=lambda health: not health.in_trouble),
+        "silent": sum(not health.asks for health in fleet),
+        "concerns": [(concern, link_of(concern)) for concern in found],
+        "shares": shares(counts),
+        "jobs": sum(counts.values()),
+        "charts": charts(now=now),
+    }
+
+
+def total(fleet: Iterable[Health]) -> dict[JobState, int]:
+    """How many jobs are in each state over these clusters."""
+    counts: Counter[JobState] = Counter()
+    for health in fleet:
+        counts.update(health.summary.counts)
+    return dict(counts)
+
+
+def link_of(concern: Concern) -> str:
+    """The page where one can do something about it; empty where there is none."""
+    if concern.kind == ConcernKind.SECRET:
+        return ""
+    if concern.kind == ConcernKind.STALLED:
+        return reverse("admin:jobs_sweep", args=[concern.about])
+    if state := _STATES.get(concern.kind):
+        return f"{reverse('admin:jobs_job_changelist')}?{urlencode({'state': state.value, 'cluster': concern.about})}"
+    return reverse("admin:clusters_cluster_change", args=[concern.about])

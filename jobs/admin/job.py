@@ -1,0 +1,70 @@
+"""Looking at jobs: the list and the timeline."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Prefetch
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+
+from clusters.admin.shown import operator_of
+from jobs.admin.acts import FITTING, JobActs
+from jobs.admin.sweeps import JobSweeps
+from jobs.admin.timeline import timeline
+from jobs.forms import SEE_CONTENT, SearchForm, number_from
+from jobs.models import Job, JobEvent
+from jobs.services import Page, explain_wait, list_jobs
+from jobs.states import ActKind, JobState
+
+
+@admin.register(Job)
+class JobAdmin(JobActs, JobSweeps):
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        self.check_sees(request)
+        form = SearchForm(request.GET)
+        text = request.GET.get("text", "").strip()
+        if number_from(text) and Job.objects.filter(id=number_from(text)).exists():
+            return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[number_from(text)]))
+        context = {"form": form, "sees_content": request.user.has_perm(SEE_CONTENT), "kinds": ActKind}
+        if form.is_valid():
+            last = number_from(request.GET.get("last", ""))
+            page = list_jobs(
+                by=operator_of(request), search=form.search(user=request.user, now=timezone.now(), last=last)
+            )
+            chosen = [(name, value) for name, value in request.GET.items() if name in form.fields and value]
+            context |= {"page": page, "first_page": not last, "chosen": chosen, **_links(request.GET, page)}
+        return self.page(request, "room/jobs.html", "Jobs", **context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """A job with its timeline; Django's name for it stays, because its log links there."""
+        self.check_sees(request)
+        events = JobEvent.objects.select_related("credential", "operator").order_by("id")
+        jobs = Job.objects.select_related("cluster", "submitted_by", "submitted_to")
+        job = get_object_or_404(jobs.prefetch_related(Prefetch("events", events)), id=number_from(object_id))
+        now = timezone.now()
+        context = {
+            "job": job,
+            "why": explain_wait(job=job, now=now),
+            "timeline": timeline(job, now),
+            "sees_content": request.user.has_perm(SEE_CONTENT),
+            "kinds": FITTING.get(JobState(job.state), ()),
+        }
+        return self.page(request, "room/job.html", f"Job {job.id} {job.name}", **context)
+
+
+def _links(query: QueryDict, page: Page) -> dict[str, str]:
+    """Where the older jobs are, and how a search for text goes on; empty when there is nothing more."""
+    older = page.jobs[-1].id if page.more else page.looked_until
+    return {"newest": _with_last(query, 0), "older": _with_last(query, older) if older else ""}
+
+
+def _with_last(query: QueryDict, last: int) -> str:
+    changed = query.copy()
+    changed.pop("last", None)
+    if last:
+        changed["last"] = str(last)
+    return f"?{changed.urlencode()}"

@@ -73,8 +73,9 @@ stubs-fresh: .venv/development .venv-stubs/installed ## Check that rainbow/proto
 	diff -r --brief --exclude=__init__.py --exclude=__pycache__ rainbow/protos build/stubs/rainbow/protos
 
 .PHONY: docs
-docs: .venv/development ## Write docs/protocol.md from grpc_api/rainbow.proto
+docs: .venv/development ## Write docs/protocol.md from grpc_api/rainbow.proto, and docs/openapi.yaml from the REST API
 	$(BIN)/python manage.py protocol
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
 .PHONY: bench
 bench: .venv/development ## Measure the server and print the table

@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import reverse
 from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -82,6 +83,7 @@ def problem_response(status: HTTPStatus, detail: str) -> JsonResponse:
     return JsonResponse(problem(status, detail), status=status, content_type=MEDIA_TYPE)
 
 
+@csrf_exempt
 def not_found(request: HttpRequest) -> JsonResponse:
     """The answer under /api/ where nothing is."""
     return problem_response(HTTPStatus.NOT_FOUND, f"nothing is here; {reverse('api-docs')} shows what there is")

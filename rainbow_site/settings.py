@@ -130,7 +130,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Every operation says itself whom it admits.
     "AUTHENTICATION_WHITELIST": [],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "rainbow_site.described.complete",
+    ],
     "ENUM_NAME_OVERRIDES": {"JobState": "jobs.states.JobState", "OnLost": "jobs.states.OnLost"},
 }
 

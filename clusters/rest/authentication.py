@@ -7,10 +7,10 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
-from rest_framework.throttling import BaseThrottle
 
 from clusters.callers import Caller, Claim
-from clusters.services import admit, note_failure, seconds_blocked
+from clusters.rest.addresses import address_of, network_of
+from clusters.services import admit, note_failure, note_visits, seconds_blocked
 from rainbow.errors import Unauthenticated
 
 _SCHEME = b"bearer"
@@ -36,8 +36,11 @@ class BearerAuthentication(BaseAuthentication):
         value = bearer_in(request)
         if value is None:
             return None
+        now = timezone.now()
         with refusals_counted(request):
-            caller = admit(Claim(value=value), now=timezone.now())
+            caller = admit(Claim(value=value), now=now)
+        if caller.use_is_worth_noting(now):
+            note_visits(used=[caller.credential_id], asked={}, now=now)
         return Holder(caller), caller
 
     def authenticate_header(self, request: Request) -> str:
@@ -47,7 +50,7 @@ class BearerAuthentication(BaseAuthentication):
 def bearer_in(request: Request) -> str | None:
     """The value after `Authorization: Bearer`; None when the header is missing or of another scheme."""
     scheme, _, value = get_authorization_header(request).partition(b" ")
-    return value.strip().decode("latin-1") if scheme.lower() == _SCHEME else None
+    return value.strip().decode(errors="replace") if scheme.lower() == _SCHEME else None
 
 
 @contextmanager
@@ -70,9 +73,8 @@ def refusals_counted(request: Request, *, guessable: bool = False) -> Iterator[N
 
 
 def _sources(request: Request) -> list[str]:
-    address = BaseThrottle().get_ident(request)
     cluster = (request.parser_context or {}).get("kwargs", {}).get("cluster", "")
-    return [f"address {address}"[:100], *([f"cluster {cluster}"[:100]] if cluster else [])]
+    return [f"address {network_of(address_of(request))}", *([f"cluster {cluster}"] if cluster else [])]
 
 
 class RegistrationAuthentication(BaseAuthentication):

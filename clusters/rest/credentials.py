@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from clusters.callers import Caller
 from clusters.models import Credential, CredentialKind
 from clusters.rest.frame import NO_STORE, SECRET, admitted, cluster_named, read
-from clusters.rest.schema import answers
+from clusters.rest.schema import BY_OPERATOR, BY_SECRET, answers
 from clusters.rest.serializers import (
     CredentialSerializer,
     CredentialValueSerializer,
@@ -29,6 +29,7 @@ _NEW = {"kind": "token", "label": "physics", "expires_at": "2027-06-30T00:00:00Z
 class Credentials(APIView):
     @extend_schema(
         operation_id="list_credentials",
+        auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["credentials"],
         responses=answers({200: CredentialSerializer(many=True)}),
     )
@@ -40,6 +41,7 @@ class Credentials(APIView):
 
     @extend_schema(
         operation_id="create_credential",
+        auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["credentials"],
         request=NewCredentialSerializer,
         responses=answers({201: CredentialValueSerializer}, 409, body=True),
@@ -57,6 +59,7 @@ class Credentials(APIView):
 class Rotate(APIView):
     @extend_schema(
         operation_id="rotate_credential",
+        auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["credentials"],
         request=RotateSerializer,
         responses=answers({200: CredentialValueSerializer}, body=True),
@@ -81,6 +84,7 @@ class Rotate(APIView):
 class Revoke(APIView):
     @extend_schema(
         operation_id="revoke_credential",
+        auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["credentials"],
         request=None,
         responses=answers({200: CredentialSerializer}, 409),

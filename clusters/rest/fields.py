@@ -1,14 +1,30 @@
-"""Fields that take what the schema says and nothing else: no number for a text, no text for a number."""
+"""Input that is taken as the schema says and not otherwise: no number for a text, nothing that is not known."""
 
+from collections.abc import Mapping as MappingType
 from typing import Any
 
 from rest_framework import serializers
 
+UNKNOWN = "there is no such input here"
+# Patterns of the schema: what clusters/validation.py takes.
+CLUSTER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+LINES = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+
+
+class Input(serializers.Serializer[Any]):
+    # What a client sends. A word that nobody knows is refused: its writer meant something by it.
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, MappingType) and (unknown := [str(name) for name in data if name not in self.fields]):
+            raise serializers.ValidationError({name: [UNKNOWN] for name in unknown})
+        return super().to_internal_value(data)
+
 
 class Text(serializers.CharField):
-    """Text as it is, white space included."""
+    """Text as it is, white space included. The `pattern` is for the schema: the service checks, in its words."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, pattern: str = "", **options: Any) -> None:
+        self.pattern = pattern
         super().__init__(trim_whitespace=False, **options)
 
     def to_internal_value(self, data: Any) -> str:
@@ -18,13 +34,39 @@ class Text(serializers.CharField):
 
 
 class Number(serializers.IntegerField):
+    """A whole number; in JSON 2.0 is one, too."""
+
     def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool) or not isinstance(data, int):
+        whole = isinstance(data, int) or (isinstance(data, float) and data.is_integer())
+        if isinstance(data, bool) or not whole:
+            self.fail("invalid")
+        return int(super().to_internal_value(int(data)))
+
+
+class Digits(serializers.IntegerField):
+    """A whole number in a query string: Python would also take 1_000 and 1.0."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not (isinstance(data, str) and data.isascii() and data.isdecimal()):
             self.fail("invalid")
         return int(super().to_internal_value(data))
 
 
-class Mapping(serializers.DictField):
-    """Text by text."""
+class Choice(serializers.ChoiceField):
+    """One of some words. Others are not repeated in the refusal: they can be as long as a body."""
 
-    child = Text(allow_blank=True)
+    default_error_messages = {"invalid_choice": "must be one of {choices}"}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str) or data not in self.choices:
+            self.fail("invalid_choice", choices=", ".join(self.choices))
+        return super().to_internal_value(data)
+
+
+class Mapping(serializers.DictField):
+    """Text by text. The pattern of its `names` and how many it has at `most` are for the schema."""
+
+    def __init__(self, *, names: str, most: int = 0, **options: Any) -> None:
+        self.names = names
+        self.most = most
+        super().__init__(**options)

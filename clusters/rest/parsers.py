@@ -1,14 +1,18 @@
 """Reading a request's body."""
 
-import io
+import re
 from typing import IO, Any
 
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.utils import json
 
 # Room for some ten thousand jobs; one job's command and environment are 64 KiB each.
 MAX_BODY_BYTES = 8 * 1024 * 1024
+
+_HALF_A_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class BodyTooLarge(APIException):
@@ -16,14 +20,27 @@ class BodyTooLarge(APIException):
     default_detail = f"the body must be at most {MAX_BODY_BYTES:,} bytes"
 
 
-class BoundedJSONParser(JSONParser):
-    """JSON of a bounded size; what cannot be read is the client's fault, whatever Python calls it."""
+class BoundedJSONParser(BaseParser):
+    """JSON (RFC 8259) of a bounded size; what cannot be read is the client's fault, whatever Python calls it."""
+
+    media_type = "application/json"
+    renderer_class = JSONRenderer
 
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> Any:
         body = stream.read(MAX_BODY_BYTES + 1)
         if len(body) > MAX_BODY_BYTES:
             raise BodyTooLarge
         try:
-            return super().parse(io.BytesIO(body), media_type, parser_context)
+            return _read(body)
         except RecursionError:
-            raise ParseError("JSON parse error - nested too deeply") from None
+            raise ParseError("this is no JSON that can be read: nested too deeply") from None
+        except ValueError as error:
+            raise ParseError(f"this is no JSON that can be read: {error}") from None
+
+
+def _read(body: bytes) -> Any:
+    content = json.loads(body.decode(), parse_constant=json.strict_constant)
+    if _HALF_A_CHARACTER.search(body):
+        # Half of a pair of surrogates is no text: no answer could repeat it, no database keep it.
+        json.dumps(content, ensure_ascii=False).encode()
+    return content

@@ -7,7 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from clusters.rest.frame import SECRET, admitted, cluster_named, read
-from clusters.rest.schema import answers
+from clusters.rest.schema import BY_OPERATOR, BY_SECRET, answers
 from clusters.rest.serializers import ClusterSerializer, ReasonSerializer
 from clusters.services import pause_cluster, resume_cluster
 
@@ -17,6 +17,7 @@ _STAFF = "clusters.change_cluster"
 class Pause(APIView):
     @extend_schema(
         operation_id="pause_cluster",
+        auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["clusters"],
         request=ReasonSerializer,
         responses=answers({200: ClusterSerializer}, 409, body=True),
@@ -34,6 +35,7 @@ class Pause(APIView):
 class Resume(APIView):
     @extend_schema(
         operation_id="resume_cluster",
+        auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["clusters"],
         request=None,
         responses=answers({200: ClusterSerializer}, 409),

@@ -11,9 +11,9 @@ from rest_framework.views import APIView
 
 from clusters.rest.authentication import RegistrationAuthentication, bearer_in, refusals_counted
 from clusters.rest.frame import NO_STORE, read
-from clusters.rest.schema import answers
+from clusters.rest.schema import BY_REGISTRATION_SECRET, answers
 from clusters.rest.serializers import RegisteredSerializer, RegisterSerializer
-from clusters.services import register_cluster
+from clusters.services import check_registration_secret, register_cluster
 from rainbow.errors import AlreadyExists
 
 
@@ -23,6 +23,7 @@ class Register(APIView):
 
     @extend_schema(
         operation_id="register_cluster",
+        auth=BY_REGISTRATION_SECRET,
         tags=["clusters"],
         request=RegisterSerializer,
         responses=answers({201: RegisteredSerializer}, 409, body=True),
@@ -38,14 +39,15 @@ class Register(APIView):
     )
     def post(self, request: Request) -> Response:
         """Adds a cluster and answers with its first token and secret. Needs the registration secret."""
-        name = read(RegisterSerializer, request.data)["name"]
+        secrets = {
+            "offered_secret": bearer_in(request) or "",
+            "registration_secret": settings.RAINBOW_REGISTRATION_SECRET,
+        }
+        # As everywhere, whoever may not come in is not told what is wrong with the rest.
         with refusals_counted(request, guessable=True):
-            registration = register_cluster(
-                name=name,
-                offered_secret=bearer_in(request) or "",
-                registration_secret=settings.RAINBOW_REGISTRATION_SECRET,
-                now=timezone.now(),
-            )
+            check_registration_secret(**secrets)
+        name = read(RegisterSerializer, request.data)["name"]
+        registration = register_cluster(name=name, **secrets, now=timezone.now())
         if registration is None:
             raise AlreadyExists("a cluster of this name is registered", field="name")
         content = {"name": name, "token": registration.token, "secret": registration.secret}

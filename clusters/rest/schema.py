@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
@@ -36,6 +36,13 @@ _WORDS = {
     503: "The server cannot serve now; try again as Retry-After says.",
     507: "The job ids are used up.",
 }
+# Whom an operation admits, as OpenAPI says it; rainbow_site/described.py says what each is.
+BY_TOKEN: list[Any] = [{"token": []}]
+BY_SECRET: list[Any] = [{"secret": []}]
+BY_OPERATOR: list[Any] = [{"operator": []}]
+BY_ANYBODY: list[Any] = [*BY_TOKEN, *BY_SECRET, *BY_OPERATOR]
+BY_REGISTRATION_SECRET: list[Any] = [{"registration_secret": []}]
+
 ALWAYS = (400, 401, 403, 404, 406, 429, 503)
 WITH_BODY = (413, 415)
 
@@ -52,21 +59,24 @@ def answers(success: Mapping[int, Any], *further: int, body: bool = False) -> di
     return {**success, **problems}
 
 
-class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = "clusters.rest.authentication.BearerAuthentication"
-    name = "credential"
+class TextExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """Says in the schema which characters the service takes."""
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "A cluster's token (to submit) or its secret (to pull).",
-        }
+    target_class = "clusters.rest.fields.Text"
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        known = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
+        return {**known, **({"pattern": self.target.pattern} if self.target.pattern else {})}
 
 
-class RegistrationScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = "clusters.rest.authentication.RegistrationAuthentication"
-    name = "registration secret"
+class MappingExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """The same of the names in a mapping, and of how many there may be."""
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "The server's registration secret."}
+    target_class = "clusters.rest.fields.Mapping"
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        known = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
+        most = {"maxProperties": self.target.most} if self.target.most else {}
+        return {**known, "propertyNames": {"pattern": self.target.names}, **most}

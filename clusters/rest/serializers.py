@@ -3,12 +3,15 @@
 from rest_framework import serializers
 
 from clusters.models import Cluster, Credential, CredentialKind
-from clusters.rest.fields import Number, Text
+from clusters.rest.fields import CLUSTER_NAME, LINE, Choice, Input, Number, Text
 from clusters.validation import MAX_LABEL, MAX_REASON
 
 
-class RegisterSerializer(serializers.Serializer[object]):
-    name = Text(help_text="1 to 63 letters, digits, dots, underscores and hyphens, the first a letter or digit")
+class RegisterSerializer(Input):
+    name = Text(
+        pattern=CLUSTER_NAME,
+        help_text="1 to 63 letters, digits, dots, underscores and hyphens, the first a letter or digit",
+    )
 
 
 class RegisteredSerializer(serializers.Serializer[object]):
@@ -17,23 +20,21 @@ class RegisteredSerializer(serializers.Serializer[object]):
     secret = serializers.CharField(help_text="lets the cluster pull its jobs; shown this once")
 
 
-class ReasonSerializer(serializers.Serializer[object]):
-    reason = Text(max_length=MAX_REASON, help_text="why, for others to read")
+class ReasonSerializer(Input):
+    reason = Text(max_length=MAX_REASON, pattern=LINE, help_text="why, for others to read")
 
 
-class OptionalReasonSerializer(serializers.Serializer[object]):
-    reason = Text(max_length=MAX_REASON, allow_blank=True, default="", help_text="why, for others to read")
+class OptionalReasonSerializer(Input):
+    reason = Text(
+        max_length=MAX_REASON, pattern=LINE, allow_blank=True, default="", help_text="why, for others to read"
+    )
 
 
 class ClusterSerializer(serializers.ModelSerializer[Cluster]):
-    paused = serializers.SerializerMethodField()
-
     class Meta:
         model = Cluster
-        fields = ("name", "registered_at", "last_asked_at", "paused", "paused_at", "paused_reason", "paused_by")
-
-    def get_paused(self, cluster: Cluster) -> bool:
-        return cluster.paused_at is not None
+        fields = ("name", "registered_at", "last_asked_at", "not_ready", "paused_at", "paused_reason", "paused_by")
+        read_only_fields = fields
 
 
 class CredentialSerializer(serializers.ModelSerializer[Credential]):
@@ -43,15 +44,18 @@ class CredentialSerializer(serializers.ModelSerializer[Credential]):
             "id", "kind", "label", "created_at", "rotated_at", "previous_expires_at",
             "expires_at", "revoked_at", "last_used_at",
         )  # fmt: skip
+        read_only_fields = fields
 
 
-class NewCredentialSerializer(serializers.Serializer[object]):
-    kind = serializers.ChoiceField(CredentialKind.choices)
-    label = Text(max_length=MAX_LABEL, help_text="tells it from the cluster's other credentials of its kind")  # type: ignore[assignment]  # (a field, not the serializer\'s own label)
+class NewCredentialSerializer(Input):
+    kind = Choice(CredentialKind.choices)
+    label = Text(
+        max_length=MAX_LABEL, pattern=LINE, help_text="tells it from the cluster's other credentials of its kind"
+    )  # type: ignore[assignment]  # (a field, not the serializer's own label)
     expires_at = serializers.DateTimeField(allow_null=True, default=None)
 
 
-class RotateSerializer(serializers.Serializer[object]):
+class RotateSerializer(Input):
     grace_seconds = Number(
         min_value=0, max_value=604_800, default=300, help_text="how long the old value works beside the new one"
     )
@@ -62,3 +66,4 @@ class CredentialValueSerializer(CredentialSerializer):
 
     class Meta(CredentialSerializer.Meta):
         fields = (*CredentialSerializer.Meta.fields, "value")  # type: ignore[assignment]
+        read_only_fields = fields  # type: ignore[assignment]

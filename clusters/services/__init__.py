@@ -9,7 +9,7 @@ from clusters.services.credentials import (
     rotate_credential,
 )
 from clusters.services.pause import note_readiness, pause_cluster, resume_cluster
-from clusters.services.register import Registration, register_cluster
+from clusters.services.register import Registration, check_registration_secret, register_cluster
 from clusters.services.throttle import note_failure, seconds_blocked
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Registration",
     "admit",
     "authenticate",
+    "check_registration_secret",
     "create_credential",
     "note_failure",
     "note_readiness",

@@ -28,8 +28,7 @@ def register_cluster(*, name: str, offered_secret: str, registration_secret: str
     Raises Unauthenticated when `offered_secret` is not the server's `registration_secret`, InvalidArgument
     when the name breaks the rules.
     """
-    if not hmac.compare_digest(digest_of(offered_secret), digest_of(registration_secret)):
-        raise Unauthenticated(REQUEST_DENIED)
+    check_registration_secret(offered_secret=offered_secret, registration_secret=registration_secret)
     check_cluster_name(name)
     cluster, created = Cluster.objects.get_or_create(name=name, defaults={"registered_at": now})
     if not created:
@@ -39,3 +38,9 @@ def register_cluster(*, name: str, offered_secret: str, registration_secret: str
         for kind in (CredentialKind.TOKEN, CredentialKind.SECRET)
     )
     return Registration(token=token.value, secret=secret.value)
+
+
+def check_registration_secret(*, offered_secret: str, registration_secret: str) -> None:
+    """Raises Unauthenticated."""
+    if not hmac.compare_digest(digest_of(offered_secret), digest_of(registration_secret)):
+        raise Unauthenticated(REQUEST_DENIED)

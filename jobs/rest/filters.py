@@ -1,40 +1,101 @@
 """Which jobs a list shows: what stands in the query string, checked and described by django-filter."""
 
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters
 from django import forms
+from django.core.validators import RegexValidator
 from django.http import QueryDict
+from django_filters.fields import IsoDateTimeField
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError
 
 from clusters.models import Cluster
+from clusters.rest.converters import ClusterName
+from clusters.rest.fields import CLUSTER_NAME, LINE, UNKNOWN
 from jobs.models import MAX_ID, Job
+from jobs.rest.labels import DESCRIPTION, PATTERN, labels_from
 from jobs.services import Search
 from jobs.services.lookup import MAX_PAGE
-from jobs.specs import MAX_NAME
+from jobs.specs import MAX_LABELS, MAX_NAME
 from jobs.states import JobState
+
+
+class DigitsField(forms.IntegerField):
+    """A whole number: Python would also take 1_000 and 1.0."""
+
+    def to_python(self, value: Any) -> int | None:
+        if value not in self.empty_values and not (value.isascii() and value.isdecimal()):
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+        return super().to_python(value)
+
+
+class TimeField(IsoDateTimeField):
+    def to_python(self, value: Any) -> datetime | None:
+        try:
+            found = super().to_python(value)
+            return found.astimezone(UTC) if found else None
+        except OverflowError:
+            raise forms.ValidationError("out of range", code="overflow") from None
+
+
+class TextsField(forms.Field):
+    """A parameter as often as it comes."""
+
+    widget = forms.SelectMultiple
+
+
+@extend_schema_field({"type": "integer", "minimum": 1, "maximum": MAX_ID})
+class IdFilter(django_filters.Filter):
+    field_class = DigitsField
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=1, max_value=MAX_ID, **options)
+
+
+@extend_schema_field({"type": "integer", "minimum": 1, "maximum": MAX_PAGE})
+class SizeFilter(django_filters.Filter):
+    field_class = DigitsField
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=1, max_value=MAX_PAGE, **options)
+
+
+class TimeFilter(django_filters.IsoDateTimeFilter):
+    field_class = TimeField
+
+
+@extend_schema_field({"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": LINE})
+class TextFilter(django_filters.CharFilter):
+    pass
+
+
+@extend_schema_field({"type": "string", "pattern": CLUSTER_NAME})
+class ClusterFilter(django_filters.CharFilter):
+    def __init__(self, **options: Any) -> None:
+        name = RegexValidator(rf"^{ClusterName.regex}\Z", "no cluster can have this name")
+        super().__init__(strip=False, validators=[name], **options)
+
+
+@extend_schema_field({"type": "array", "items": {"type": "string", "pattern": PATTERN}, "maxItems": MAX_LABELS})
+class LabelFilter(django_filters.Filter):
+    field_class = TextsField
 
 
 class JobFilter(django_filters.FilterSet):
     state = django_filters.MultipleChoiceFilter(choices=JobState.choices, help_text="any of these states")
-    cluster = django_filters.CharFilter(max_length=63, help_text="a cluster's name")
-    name = django_filters.CharFilter(max_length=MAX_NAME, strip=False, help_text="exactly this name")
-    label = django_filters.CharFilter(help_text="key=value; all of several", max_length=320, strip=False)
-    submitted_by = django_filters.NumberFilter(
-        min_value=1, max_value=MAX_ID, decimal_places=0, help_text="a credential's id"
-    )
-    submitted_after = django_filters.IsoDateTimeFilter(help_text="from this time on")
-    submitted_before = django_filters.IsoDateTimeFilter(help_text="before this time")
+    cluster = ClusterFilter(help_text="a cluster's name")
+    name = TextFilter(max_length=MAX_NAME, strip=False, help_text="exactly this name")
+    label = LabelFilter(help_text=DESCRIPTION)
+    submitted_by = IdFilter(help_text="a credential's id")
+    submitted_after = TimeFilter(help_text="from this time on")
+    submitted_before = TimeFilter(help_text="before this time")
     ordering = django_filters.ChoiceFilter(
         choices=[("-id", "newest first"), ("id", "oldest first")], help_text="newest first unless said"
     )
-    page_size = django_filters.NumberFilter(
-        min_value=1, max_value=MAX_PAGE, decimal_places=0, help_text="100 unless said"
-    )
-    cursor = django_filters.NumberFilter(
-        min_value=1, max_value=MAX_ID, decimal_places=0, help_text="from the last page's `next`"
-    )
+    page_size = SizeFilter(help_text="100 unless said")
+    cursor = IdFilter(help_text="from the last page's `next`")
 
     class Meta:
         model = Job
@@ -42,34 +103,29 @@ class JobFilter(django_filters.FilterSet):
 
 
 def search_from(query: QueryDict) -> Search:
-    """Raises ValidationError."""
+    """Raises ValidationError and InvalidArgument."""
     checked = JobFilter(query, queryset=Job.objects.none())
+    if unknown := [name for name in query if name not in checked.filters]:
+        raise ValidationError({name: [UNKNOWN] for name in unknown})
+    # A script whose variable is not set would otherwise see everything.
+    if empty := [name for name, values in query.lists() if "" in values]:
+        raise ValidationError({name: ["must not be empty"] for name in empty})
     form: forms.Form = checked.form
     if not form.is_valid():
         raise ValidationError({name: [str(error) for error in errors] for name, errors in form.errors.items()})
     said: dict[str, Any] = form.cleaned_data
     return Search(
         states=[JobState(state) for state in said["state"]],
-        labels=_labels(query.getlist("label")),
+        labels=labels_from(said["label"] or ()),
         name=said["name"],
         cluster_id=_cluster_id(said["cluster"]),
-        submitted_by=int(said["submitted_by"]) if said["submitted_by"] else None,
+        submitted_by=said["submitted_by"],
         submitted_after=said["submitted_after"],
         submitted_before=said["submitted_before"],
         oldest_first=said["ordering"] == "id",
-        size=int(said["page_size"] or 0),
-        last=int(said["cursor"] or 0),
+        size=said["page_size"] or 0,
+        last=said["cursor"] or 0,
     )
-
-
-def _labels(pairs: list[str]) -> Mapping[str, str]:
-    labels = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise ValidationError({"label": ["must be key=value"]})
-        labels[key] = value
-    return labels
 
 
 def _cluster_id(name: str) -> int | None:

@@ -1,5 +1,6 @@
 """Looking at jobs and acting on them."""
 
+from typing import Any
 from urllib.parse import urlencode
 
 from django.utils import timezone
@@ -14,16 +15,19 @@ from rest_framework.views import APIView
 
 from clusters.callers import Caller, Operator
 from clusters.rest.frame import EITHER, SECRET, admitted, read
-from clusters.rest.schema import answers
+from clusters.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
 from clusters.rest.serializers import OptionalReasonSerializer, ReasonSerializer
 from jobs.models import MAX_ID, Job
 from jobs.rest.filters import JobFilter, search_from
+from jobs.rest.permissions import ACT, VIEW, sees_content
 from jobs.rest.serializers import (
+    WITH_CONTENT,
     CancelManySerializer,
     EventSerializer,
     JobBriefSerializer,
     JobPageSerializer,
     JobSerializer,
+    JobSpecSerializer,
     OutcomeSerializer,
     OutcomesSerializer,
 )
@@ -31,8 +35,6 @@ from jobs.rest.submission import Submission
 from jobs.services import CancelOutcome, Page, cancel_jobs, get_jobs, list_jobs, requeue_jobs
 from rainbow.errors import FailedPrecondition, NotFound
 
-_VIEW = "jobs.view_job"
-_CHANGE = "jobs.change_job"
 _NO_SUCH_JOB = "there is no such job"
 _REASON = OpenApiExample("a reason", value={"reason": "wrong input file"}, request_only=True)
 
@@ -44,34 +46,46 @@ class Jobs(Submission, GenericAPIView[Job]):
     filter_backends = [DjangoFilterBackend]
     filterset_class = JobFilter
     pagination_class = None
+    # What REST framework's page prefills its form with.
+    serializer_class = JobSpecSerializer
 
-    @extend_schema(operation_id="list_jobs", tags=["jobs"], filters=True, responses=answers({200: JobPageSerializer}))
+    @extend_schema(
+        operation_id="list_jobs",
+        auth=BY_ANYBODY,
+        tags=["jobs"],
+        filters=True,
+        responses=answers({200: JobPageSerializer}),
+    )
     def get(self, request: Request) -> Response:
         """A page of jobs: with a token those submitted with it, with a secret its cluster's, for operators all."""
-        by = admitted(request, EITHER, staff=_VIEW)
+        by = admitted(request, EITHER, staff=VIEW)
         page = list_jobs(by=by, search=search_from(request.query_params))
-        return Response({"next": _next(request, page), "results": JobBriefSerializer(page.jobs, many=True).data})
+        shown = JobBriefSerializer(page.jobs, many=True, context={WITH_CONTENT: sees_content(request)})
+        return Response({"next": _next(request, page), "results": shown.data})
 
 
 class JobDetail(APIView):
-    @extend_schema(operation_id="get_job", tags=["jobs"], responses=answers({200: JobSerializer}))
+    @extend_schema(operation_id="get_job", auth=BY_ANYBODY, tags=["jobs"], responses=answers({200: JobSerializer}))
     @method_decorator(conditional_page)
     def get(self, request: Request, job: int) -> Response:
         """One job with its environment and the end of its output. Answers 304 to a matching If-None-Match."""
-        return Response(JobSerializer(_job(admitted(request, EITHER, staff=_VIEW), job)).data)
+        return Response(_shown(request, _job(admitted(request, EITHER, staff=VIEW), job)))
 
 
 class Events(APIView):
-    @extend_schema(operation_id="list_events", tags=["jobs"], responses=answers({200: EventSerializer(many=True)}))
+    @extend_schema(
+        operation_id="list_events", auth=BY_ANYBODY, tags=["jobs"], responses=answers({200: EventSerializer(many=True)})
+    )
     def get(self, request: Request, job: int) -> Response:
         """What happened to a job, oldest first. Replaying it gives the job's state."""
-        found = _job(admitted(request, EITHER, staff=_VIEW), job, with_events=True)
+        found = _job(admitted(request, EITHER, staff=VIEW), job, with_events=True)
         return Response(EventSerializer(found.events.all(), many=True).data)
 
 
 class Cancel(APIView):
     @extend_schema(
         operation_id="cancel_job",
+        auth=BY_ANYBODY,
         tags=["jobs"],
         request=OptionalReasonSerializer,
         responses=answers({200: OutcomeSerializer}, 409, body=True),
@@ -79,7 +93,7 @@ class Cancel(APIView):
     )
     def post(self, request: Request, job: int) -> Response:
         """Stops a job: at once where nobody runs it, otherwise as soon as its cluster's agent confirms."""
-        by = admitted(request, EITHER, staff=_CHANGE)
+        by = admitted(request, EITHER, staff=ACT)
         reason = read(OptionalReasonSerializer, request.data)["reason"]
         result = cancel_jobs(by=by, job_ids=[_possible(job)], reason=reason, now=timezone.now())[0]
         if result.outcome == CancelOutcome.NOT_FOUND:
@@ -92,6 +106,7 @@ class Cancel(APIView):
 class CancelMany(APIView):
     @extend_schema(
         operation_id="cancel_jobs",
+        auth=BY_ANYBODY,
         tags=["jobs"],
         request=CancelManySerializer,
         responses=answers({200: OutcomesSerializer}, body=True),
@@ -99,7 +114,7 @@ class CancelMany(APIView):
     )
     def post(self, request: Request) -> Response:
         """Stops up to 10,000 jobs, with an outcome for each distinct id."""
-        by = admitted(request, EITHER, staff=_CHANGE)
+        by = admitted(request, EITHER, staff=ACT)
         data = read(CancelManySerializer, request.data)
         results = cancel_jobs(by=by, job_ids=data["ids"], reason=data["reason"], now=timezone.now())
         return Response(OutcomesSerializer({"results": results}).data)
@@ -108,6 +123,7 @@ class CancelMany(APIView):
 class Requeue(APIView):
     @extend_schema(
         operation_id="requeue_job",
+        auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["jobs"],
         request=ReasonSerializer,
         responses=answers({200: JobSerializer}, 409, body=True),
@@ -115,13 +131,13 @@ class Requeue(APIView):
     )
     def post(self, request: Request, job: int) -> Response:
         """Puts an accepted or lost job back as its next attempt. It may so run twice: that is for you to decide."""
-        by = admitted(request, SECRET, staff=_CHANGE)
+        by = admitted(request, SECRET, staff=ACT)
         _job(by, job)
         reason = read(ReasonSerializer, request.data)["reason"]
         result = requeue_jobs(by=by, job_ids=[job], reason=reason, now=timezone.now())[0]
         if result.refusal:
             raise FailedPrecondition(result.refusal)
-        return Response(JobSerializer(_job(by, job)).data)
+        return Response(_shown(request, _job(by, job)))
 
 
 def _job(by: Caller | Operator, job_id: int, *, with_events: bool = False) -> Job:
@@ -130,6 +146,10 @@ def _job(by: Caller | Operator, job_id: int, *, with_events: bool = False) -> Jo
     if found is None:
         raise NotFound(_NO_SUCH_JOB)
     return found
+
+
+def _shown(request: Request, job: Job) -> dict[str, Any]:
+    return JobSerializer(job, context={WITH_CONTENT: sees_content(request)}).data
 
 
 def _possible(job_id: int) -> int:

@@ -4,40 +4,64 @@ from typing import Any
 
 from rest_framework import serializers
 
-from clusters.rest.fields import Mapping, Number, Text
+from clusters.rest.fields import LINE, LINES, Choice, Input, Mapping, Number, Text
+from clusters.validation import MAX_REASON
 from jobs.leases import MAX_SECONDS
 from jobs.models import MAX_ID, Job, JobEvent
-from jobs.services import RefusalReason
+from jobs.services import RefusalReason, Report
 from jobs.services.accept import MAX_IDS as MAX_ACCEPT
 from jobs.services.cancel import MAX_IDS as MAX_CANCEL
+from jobs.services.report import MAX_REASON_BYTES, MAX_REPORTS, REPORTABLE
 from jobs.specs import (
     MAX_COMMAND_BYTES,
     MAX_INT,
     MAX_KEY,
+    MAX_LABEL_VALUE,
+    MAX_LABELS,
     MAX_NAME,
     MAX_PATH,
     MAX_PRIORITY,
     MAX_TIME_LIMIT_SECONDS,
-    JobSpec,
 )
 from jobs.states import JobState, OnLost
 
 MAX_BATCH = 10_000
+# Patterns of the schema: what jobs/specs.py takes.
+_COMMAND = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+_PATH = r"^(/[^\x00-\x1f\x7f-\x9f]*)?$"
+_NO_NULL = r"^[^\x00]*$"
+_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_LABEL_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
+# In a serializer's context: whether whoever asks may know what a job runs.
+WITH_CONTENT = "with_content"
+_CONTENT = "null for operators who may not see what jobs run"
+_CONTENT_FIELDS = frozenset({"command", "environment", "output"})
 
 
-class JobSpecSerializer(serializers.Serializer[JobSpec]):
-    command = Text(max_length=MAX_COMMAND_BYTES, help_text="what to run, up to 64 KiB")
-    name = Text(max_length=MAX_NAME, allow_blank=True, default="")
+class JobSpecSerializer(Input):
+    command = Text(max_length=MAX_COMMAND_BYTES, pattern=_COMMAND, help_text="what to run, up to 64 KiB")
+    name = Text(max_length=MAX_NAME, pattern=LINE, allow_blank=True, default="")
     nodes = Number(min_value=1, max_value=MAX_INT, default=1)
     tasks = Number(min_value=0, max_value=MAX_INT, default=0, help_text="0 means not said")
     priority = Number(min_value=-MAX_PRIORITY, max_value=MAX_PRIORITY, default=0, help_text="the higher goes first")
     time_limit_seconds = Number(min_value=0, max_value=MAX_TIME_LIMIT_SECONDS, default=0, help_text="0 means not said")
-    environment = Mapping(default=dict, help_text="variables for the job, up to 64 KiB")
-    working_directory = Text(
-        max_length=MAX_PATH, allow_blank=True, default="", help_text="an absolute path on the cluster"
+    environment = Mapping(
+        child=Text(allow_blank=True, pattern=_NO_NULL),
+        names=_VARIABLE,
+        default=dict,
+        help_text="variables for the job, up to 64 KiB",
     )
-    labels = Mapping(default=dict, help_text="up to 32, for finding and filtering jobs")
-    on_lost = serializers.ChoiceField(OnLost.choices, default=OnLost.KEEP)
+    working_directory = Text(
+        max_length=MAX_PATH, pattern=_PATH, allow_blank=True, default="", help_text="an absolute path on the cluster"
+    )
+    labels = Mapping(
+        child=Text(allow_blank=True, max_length=MAX_LABEL_VALUE, pattern=LINE),
+        names=_LABEL_KEY,
+        most=MAX_LABELS,
+        default=dict,
+        help_text="up to 32, for finding and filtering jobs",
+    )
+    on_lost = Choice(OnLost.choices, default=OnLost.KEEP)
 
     def to_internal_value(self, data: Any) -> Any:
         values = super().to_internal_value(data)
@@ -45,11 +69,11 @@ class JobSpecSerializer(serializers.Serializer[JobSpec]):
 
 
 class KeyedJobSpecSerializer(JobSpecSerializer):
-    idempotency_key = Text(max_length=MAX_KEY, allow_blank=True, default="")
+    idempotency_key = Text(max_length=MAX_KEY, pattern=LINE, allow_blank=True, default="")
 
 
-class SubmitManySerializer(serializers.Serializer[object]):
-    jobs = KeyedJobSpecSerializer(many=True, allow_empty=False, max_length=MAX_BATCH)  # type: ignore[call-arg]
+class SubmitManySerializer(Input):
+    jobs = KeyedJobSpecSerializer(many=True, min_length=1, max_length=MAX_BATCH)  # type: ignore[call-arg]
 
 
 class SubmittedSerializer(serializers.Serializer[object]):
@@ -81,10 +105,18 @@ class SubmittedManySerializer(serializers.Serializer[object]):
     warning = serializers.CharField()
 
 
+class SubmitterSerializer(serializers.Serializer[object]):
+    """The credential that a job was submitted with."""
+
+    id = serializers.IntegerField()
+    label = serializers.CharField()  # type: ignore[assignment]  # (a field, not the serializer's own label)
+
+
 class JobBriefSerializer(serializers.ModelSerializer[Job]):
     id = serializers.IntegerField(read_only=True)
     cluster = serializers.CharField(source="cluster.name", read_only=True)
-    submitted_by = serializers.SerializerMethodField()
+    command = serializers.CharField(allow_null=True, help_text=_CONTENT)
+    submitted_by = SubmitterSerializer(allow_null=True)
     state = serializers.ChoiceField(JobState.choices)
     on_lost = serializers.ChoiceField(OnLost.choices)
     labels = serializers.DictField(child=serializers.CharField())
@@ -99,12 +131,16 @@ class JobBriefSerializer(serializers.ModelSerializer[Job]):
         )  # fmt: skip
         read_only_fields = fields
 
-    def get_submitted_by(self, job: Job) -> str:
-        return job.submitted_by.label if job.submitted_by else ""
+    def to_representation(self, job: Job) -> dict[str, Any]:
+        shown = super().to_representation(job)
+        if self.context[WITH_CONTENT]:
+            return shown
+        return {name: None if name in _CONTENT_FIELDS else value for name, value in shown.items()}
 
 
 class JobSerializer(JobBriefSerializer):
-    environment = serializers.DictField(child=serializers.CharField())
+    environment = serializers.DictField(child=serializers.CharField(), allow_null=True, help_text=_CONTENT)
+    output = serializers.CharField(allow_null=True, help_text=f"the end of what it wrote; {_CONTENT}")
 
     class Meta(JobBriefSerializer.Meta):
         fields = (*JobBriefSerializer.Meta.fields, "environment", "output")
@@ -145,9 +181,15 @@ class QueueSerializer(serializers.Serializer[object]):
     paused = serializers.CharField(help_text="why the cluster gets no jobs now; empty when it is not paused")
 
 
-class AcceptSerializer(serializers.Serializer[object]):
-    ids = serializers.ListField(child=Number(min_value=1, max_value=MAX_ID), allow_empty=False, max_length=MAX_ACCEPT)
-    agent = Text(max_length=255, allow_blank=True, default="", help_text="without it the jobs are handed over for good")
+class AcceptSerializer(Input):
+    ids = serializers.ListField(child=Number(min_value=1, max_value=MAX_ID), min_length=1, max_length=MAX_ACCEPT)
+    agent = Text(
+        max_length=255,
+        pattern=LINE,
+        allow_blank=True,
+        default="",
+        help_text="without it the jobs are handed over for good",
+    )
     lease_seconds = Number(
         min_value=0, max_value=MAX_SECONDS, default=0, help_text="10 to 86,400; 0 means 300; only with an agent"
     )
@@ -173,9 +215,69 @@ class AcceptanceSerializer(serializers.Serializer[object]):
     refused = RefusedSerializer(many=True)
 
 
-class CancelManySerializer(serializers.Serializer[object]):
-    ids = serializers.ListField(child=Number(min_value=1, max_value=MAX_ID), allow_empty=False, max_length=MAX_CANCEL)
-    reason = Text(max_length=1000, allow_blank=True, default="")
+class ReportSerializer(Input):
+    """How one attempt at a job goes."""
+
+    id = Number(min_value=1, max_value=MAX_ID)
+    attempt = Number(min_value=1, max_value=MAX_INT, help_text="as the acceptance named it")
+    state = Choice(
+        [(state.value, state.label) for state in JobState if state in REPORTABLE],
+        help_text="accepted while it waits in the scheduler, running, or how it ended",
+    )
+    native_id = Text(
+        max_length=255, pattern=LINE, allow_blank=True, default="", help_text="the scheduler's own id of the job"
+    )
+    exit_code = Number(min_value=-MAX_INT - 1, max_value=MAX_INT, allow_null=True, default=None)
+    reason = Text(
+        max_length=MAX_REASON_BYTES,
+        pattern=LINES,
+        allow_blank=True,
+        default="",
+        help_text="why it waits, or why it ended so, up to 4 KiB",
+    )
+    output = Text(allow_blank=True, default="", help_text="the end of what it wrote; more than 64 KiB is cut")
+    started_at = serializers.DateTimeField(allow_null=True, default=None)
+    finished_at = serializers.DateTimeField(allow_null=True, default=None)
+
+    def to_internal_value(self, data: Any) -> Report:
+        values = super().to_internal_value(data)
+        return Report(job_id=values.pop("id"), **{**values, "state": JobState(values["state"])})
+
+
+class ReportManySerializer(Input):
+    agent = Text(max_length=255, pattern=LINE, help_text="the agent's name")
+    reports = ReportSerializer(many=True, max_length=MAX_REPORTS)  # type: ignore[call-arg]
+    lease_seconds = Number(min_value=0, max_value=MAX_SECONDS, default=0, help_text="10 to 86,400; 0 means 300")
+    not_ready = Text(
+        max_length=MAX_REASON, pattern=LINE, allow_blank=True, default="", help_text="why the agent takes no jobs now"
+    )
+    pause = Text(
+        max_length=MAX_REASON,
+        pattern=LINE,
+        allow_blank=True,
+        default="",
+        help_text="pauses the cluster, for this reason",
+    )
+
+
+class ReportedSerializer(serializers.Serializer[object]):
+    id = serializers.IntegerField(source="job_id")
+    outcome = serializers.SerializerMethodField()
+    detail = serializers.CharField(source="outcome.value")
+    cancel = serializers.BooleanField(help_text="stop what runs under this job and attempt")
+    lease_expires_at = serializers.DateTimeField(allow_null=True)
+
+    def get_outcome(self, reported: Any) -> str:
+        return str(reported.outcome.name.lower())
+
+
+class ReportedManySerializer(serializers.Serializer[object]):
+    results = ReportedSerializer(many=True)
+
+
+class CancelManySerializer(Input):
+    ids = serializers.ListField(child=Number(min_value=1, max_value=MAX_ID), min_length=1, max_length=MAX_CANCEL)
+    reason = Text(max_length=MAX_REASON, pattern=LINE, allow_blank=True, default="")
 
 
 class OutcomeSerializer(serializers.Serializer[object]):
@@ -197,6 +299,7 @@ class SummarySerializer(serializers.Serializer[object]):
     name = serializers.CharField()
     registered_at = serializers.DateTimeField()
     last_asked_at = serializers.DateTimeField(allow_null=True)
+    not_ready = serializers.CharField(help_text="why its agent takes no jobs now; empty when it does")
     paused_at = serializers.DateTimeField(allow_null=True)
     paused_reason = serializers.CharField()
     paused_by = serializers.CharField()
@@ -205,7 +308,3 @@ class SummarySerializer(serializers.Serializer[object]):
         allow_null=True, help_text="when the oldest of the waiting jobs was submitted"
     )
     warning = serializers.CharField(help_text="what is amiss, in words; empty when nothing is")
-
-
-class ClusterPageSerializer(serializers.Serializer[object]):
-    results = SummarySerializer(many=True)

@@ -12,26 +12,30 @@ from rest_framework.views import APIView
 
 from clusters.callers import Caller
 from clusters.rest.frame import TOKEN, holder, read
-from clusters.rest.schema import answers
+from clusters.rest.schema import BY_TOKEN, answers
+from clusters.validation import check_line
 from jobs.rest.serializers import (
+    MAX_BATCH,
     JobSpecSerializer,
     SubmitManySerializer,
     SubmittedManySerializer,
     SubmittedSerializer,
 )
 from jobs.services import Order, Receipt, submit_jobs, warn_caller
-from jobs.specs import JobSpec
+from jobs.specs import MAX_KEY, JobSpec
 from rainbow.errors import InvalidArgument, RainbowError
 
 KEY_HEADER = "Idempotency-Key"
+# A job of a batch gets the header's key with its place behind it.
+MAX_HEADER_KEY = MAX_KEY - len(f"/{MAX_BATCH}")
 REPLAYED = {"Idempotency-Replayed": "true"}
 
 _KEY = OpenApiParameter(
     KEY_HEADER,
-    str,
+    {"type": "string", "minLength": 1, "maxLength": MAX_HEADER_KEY, "pattern": "^[\\x20-\\x7e]+$"},
     OpenApiParameter.HEADER,
-    description="Repeating a call with the same key and body makes no second job; "
-    "the answer then has `Idempotency-Replayed: true`. With another body it is refused with 409.",
+    description=f"1 to {MAX_HEADER_KEY} characters of ASCII. Repeating a call with the same key and body makes no "
+    "second job; the answer then has `Idempotency-Replayed: true`. With another body it is refused with 409.",
 )
 _SPEC = {"command": "./simulate --steps 1000", "nodes": 2, "time_limit_seconds": 3600, "labels": {"team": "physics"}}
 
@@ -39,6 +43,7 @@ _SPEC = {"command": "./simulate --steps 1000", "nodes": 2, "time_limit_seconds":
 class Submission(APIView):
     @extend_schema(
         operation_id="submit_job",
+        auth=BY_TOKEN,
         tags=["jobs"],
         parameters=[_KEY],
         request=JobSpecSerializer,
@@ -66,21 +71,24 @@ class Submission(APIView):
 class Batch(APIView):
     @extend_schema(
         operation_id="submit_jobs",
+        auth=BY_TOKEN,
         tags=["jobs"],
         parameters=[_KEY],
         request=SubmitManySerializer,
-        responses=answers({200: SubmittedManySerializer}, 507, body=True),
+        responses=answers({200: SubmittedManySerializer}, 409, 507, body=True),
         examples=[OpenApiExample("two jobs", value={"jobs": [_SPEC, {"command": "hostname"}]}, request_only=True)],
     )
     def post(self, request: Request) -> Response:
         """Queues up to 10,000 jobs in one transaction, with a result for each, in their order.
 
         A job that is refused does not keep the others out. Under an Idempotency-Key each job without a key of
-        its own gets one that is made of the header's and its place.
+        its own gets one that is made of the header's and its place; then a key that stands for another job keeps
+        all of them out.
         """
         by, now = holder(request, TOKEN), timezone.now()
-        specs = _keyed(read(SubmitManySerializer, request.data)["jobs"], _key(request))
-        results = submit_jobs(orders=[_order(by, spec) for spec in specs], now=now)
+        key = _key(request)
+        specs = _keyed(read(SubmitManySerializer, request.data)["jobs"], key)
+        results = submit_jobs(orders=[_order(by, spec) for spec in specs], now=now, refuse_all_on_conflict=bool(key))
         answer = {
             "results": [_item(result) for result in results],
             "last_asked_at": by.last_asked_at,
@@ -91,9 +99,13 @@ class Batch(APIView):
 
 
 def _key(request: Request) -> str:
-    key = request.headers.get(KEY_HEADER, "")
+    """Empty without the header. An empty header is refused: whoever sent it believes to be safe, and is not."""
+    key = request.headers.get(KEY_HEADER)
+    if key is None:
+        return ""
     if not key.isascii():
         raise InvalidArgument("must be ASCII", field=KEY_HEADER)
+    check_line(key, field=KEY_HEADER, longest=MAX_HEADER_KEY, required=True)
     return key
 
 

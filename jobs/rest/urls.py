@@ -1,8 +1,9 @@
 from django.urls import path
 
 from clusters.rest import converters  # noqa: F401  (registers the converter)
-from jobs.rest.fleet import Accept, ClusterDetail, Clusters, Queue
+from jobs.rest.fleet import ClusterDetail, Clusters
 from jobs.rest.jobs import Cancel, CancelMany, Events, JobDetail, Jobs, Requeue
+from jobs.rest.queue import Accept, Queue, Reports
 from jobs.rest.submission import Batch
 
 urlpatterns = [
@@ -10,6 +11,7 @@ urlpatterns = [
     path("clusters/<cluster:cluster>", ClusterDetail.as_view()),
     path("clusters/<cluster:cluster>/queue", Queue.as_view()),
     path("clusters/<cluster:cluster>/accept", Accept.as_view()),
+    path("clusters/<cluster:cluster>/report", Reports.as_view()),
     path("jobs", Jobs.as_view()),
     path("jobs/batch", Batch.as_view()),
     path("jobs/cancel", CancelMany.as_view()),

@@ -50,10 +50,13 @@ class Receipt:
     position: int
 
 
-def submit_jobs(*, orders: Sequence[Order], now: datetime) -> list[Receipt | RainbowError]:
+def submit_jobs(
+    *, orders: Sequence[Order], now: datetime, refuse_all_on_conflict: bool = False
+) -> list[Receipt | RainbowError]:
     """Queues jobs in one transaction. Each order gets its receipt or its own refusal, in their order.
 
-    Refusals: InvalidArgument, and AlreadyExists when the idempotency key stands for another job.
+    Refusals: InvalidArgument, and AlreadyExists when the idempotency key stands for another job; with
+    `refuse_all_on_conflict` that is raised instead, and none is queued.
     Raises ResourceExhausted, and queues none, when the ids are used up.
     """
     results: dict[int, Receipt | RainbowError] = {}
@@ -64,7 +67,7 @@ def submit_jobs(*, orders: Sequence[Order], now: datetime) -> list[Receipt | Rai
         else:
             good[place] = order
     if good:
-        results.update(zip(good, _submit(list(good.values()), now), strict=True))
+        results.update(zip(good, _submit(list(good.values()), now, refuse_all_on_conflict), strict=True))
     return [results[place] for place in range(len(orders))]
 
 
@@ -76,14 +79,17 @@ def _refusal(spec: JobSpec) -> InvalidArgument | None:
     return None
 
 
-def _submit(orders: list[Order], now: datetime) -> list[Receipt | RainbowError]:
+def _submit(orders: list[Order], now: datetime, refuse_all_on_conflict: bool) -> list[Receipt | RainbowError]:
     try:
         with transaction.atomic():
             new = _insert(_without_repeats(orders), now)
             record([(_step(order, job_id), order.by) for order, job_id in new], now=now)
             receipts = dict(_receipts(new))
             earlier = _earlier(order for order in orders if id(order) not in receipts)
-            return [receipts.get(id(order)) or _replay(order, earlier) for order in orders]
+            results = [receipts.get(id(order)) or _replay(order, earlier) for order in orders]
+            if refuse_all_on_conflict:
+                _raise_conflict(results)
+            return results
     except (IntegrityError, DataError) as error:
         raise _explained(error) from error
 
@@ -175,6 +181,12 @@ def _replay(order: Order, earlier: Mapping[Key, Job]) -> Receipt | RainbowError:
         return AlreadyExists("another job was submitted under this key", field="idempotency_key")
     position = rank(job.cluster_id, job.priority, job.id) if job.state == JobState.QUEUED else 0
     return Receipt(job_id=job.id, duplicate=True, position=position)
+
+
+def _raise_conflict(results: Iterable[Receipt | RainbowError]) -> None:
+    for result in results:
+        if isinstance(result, AlreadyExists):
+            raise result
 
 
 def _explained(error: Exception) -> Exception:

@@ -1,0 +1,15 @@
+"""What staff needs for what; who holds a cluster's credential needs none of it."""
+
+from rest_framework.request import Request
+
+from clusters.callers import Caller
+
+VIEW_CLUSTERS = "clusters.view_cluster"
+VIEW = "jobs.view_job"
+ACT = "jobs.change_job"
+SEE_CONTENT = "jobs.see_content_of_job"
+
+
+def sees_content(request: Request) -> bool:
+    """Whether whoever asks may know what a job runs: its command, its environment, its output."""
+    return isinstance(request.auth, Caller) or request.user.has_perm(SEE_CONTENT)

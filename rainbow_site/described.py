@@ -1,0 +1,62 @@
+"""What the OpenAPI schema says beyond what can be read off the views; hooks of drf-spectacular."""
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+_WHO: Schema = {
+    "token": {"type": "http", "scheme": "bearer", "description": "A cluster's token (rbt_…), to submit."},
+    "secret": {"type": "http", "scheme": "bearer", "description": "A cluster's secret (rbs_…), to pull."},
+    "registration_secret": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The server's registration secret, to register a cluster.",
+    },
+    "operator": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "sessionid",
+        "description": "The session of a signed-in operator; what changes something needs the header X-CSRFToken too.",
+    },
+}
+# Rules between inputs, which no serializer's field can tell.
+_LEASE_NEEDS_AGENT: Schema = {
+    "if": {"required": ["lease_seconds"], "properties": {"lease_seconds": {"minimum": 1}}},
+    "then": {"required": ["agent"], "properties": {"agent": {"minLength": 1}, "lease_seconds": {"minimum": 10}}},
+}
+_LEASE_IS_LONG: Schema = {
+    "if": {"properties": {"lease_seconds": {"minimum": 1}}},
+    "then": {"properties": {"lease_seconds": {"minimum": 10}}},
+}
+_COMPLETED_IS_ZERO: Schema = {
+    "if": {"properties": {"state": {"const": "completed"}}},
+    "then": {"properties": {"exit_code": {"enum": [0, None]}}},
+}
+_RULES = {
+    "AcceptRequest": _LEASE_NEEDS_AGENT,
+    "ReportManyRequest": _LEASE_IS_LONG,
+    "ReportRequest": _COMPLETED_IS_ZERO,
+}
+_BLANK = {"type": "string", "maxLength": 0}
+
+
+def complete(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """Names the credentials, closes the inputs to words that nobody knows, and adds the rules between them."""
+    components = result["components"]
+    components["securitySchemes"] = _WHO
+    for name, schema in components["schemas"].items():
+        if name.endswith("Request"):
+            schema.update({"additionalProperties": False, **_RULES.get(name, {})})
+    components["schemas"] = _without_blanks(components["schemas"])
+    return result
+
+
+def _without_blanks(schema: Any) -> Any:
+    """Drops "or an empty text", which drf-spectacular adds to every pattern: ours say it themselves."""
+    if isinstance(schema, list):
+        return [_without_blanks(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    items = {key: _without_blanks(value) for key, value in schema.items()}
+    choices = items.get("oneOf", [])
+    return {**items.pop("oneOf")[0], **items} if choices[1:] == [_BLANK] else items

@@ -1,0 +1,125 @@
+"""The REST API is what its schema says: checked in, complete, and held against a live server by Schemathesis."""
+
+import re
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+import yaml
+from django.core.management import call_command
+from django.test import Client
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from rainbow.protos import rainbow_pb2 as pb
+from tests.rows import execute
+from tests.servers import ROOT, RainbowServer
+from tests.web import Guest, post, registered
+
+FILE = ROOT / "docs" / "openapi.yaml"
+DESCRIBED = yaml.safe_load(FILE.read_text())
+# What each RPC is over REST.
+OPERATIONS_OF_RPCS = {
+    "Register": ["register_cluster"],
+    "SubmitJob": ["submit_job"],
+    "SubmitJobs": ["submit_jobs"],
+    "RequestJobs": ["request_jobs"],
+    "AcceptJobs": ["accept_jobs"],
+    "ReportJobs": ["report_jobs"],
+    "GetJobs": ["get_job", "list_events"],
+    "ListJobs": ["list_jobs"],
+    "CancelJobs": ["cancel_job", "cancel_jobs"],
+    # A web server's thread is too dear for an open stream: ask again with If-None-Match.
+    "WatchJobs": ["get_job"],
+    "SummarizeJobs": ["get_cluster", "list_clusters"],
+    "RotateCredential": ["rotate_credential"],
+    # They echo what they get, to try out a gRPC connection. Any HTTP client can be tried out on /healthz.
+    "Serial": [],
+    "Stream": [],
+}
+OPERATIONS = {
+    operation["operationId"]: operation for methods in DESCRIBED["paths"].values() for operation in methods.values()
+}
+schema = schemathesis.openapi.from_dict(DESCRIBED)
+
+
+def test_the_schema_is_fresh_valid_and_without_warnings(tmp_path: Path) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "openapi.yaml"))
+
+    assert (tmp_path / "openapi.yaml").read_text() == FILE.read_text(), "run `make docs`"
+
+
+def test_what_grpc_can_do_rest_can() -> None:
+    rpcs = [method.name for method in pb.DESCRIPTOR.services_by_name["RainbowScheduler"].methods]
+
+    assert set(OPERATIONS_OF_RPCS) == set(rpcs)
+    assert set(chain.from_iterable(OPERATIONS_OF_RPCS.values())) <= set(OPERATIONS)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_says_what_it_does_and_for_whom(name: str) -> None:
+    operation = OPERATIONS[name]
+
+    assert operation["description"].strip()
+    assert operation["security"]
+    assert {"400", "401", "429", "503"} <= set(operation["responses"])
+
+
+@pytest.mark.parametrize("name", [name for name, operation in OPERATIONS.items() if "requestBody" in operation])
+def test_every_operation_with_a_body_has_an_example(name: str) -> None:
+    assert OPERATIONS[name]["requestBody"]["content"]["application/json"]["examples"]
+
+
+def test_swagger_ui_asks_nobody_else_for_anything(client: Client) -> None:
+    page = client.get("/api/docs/")
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.content.decode())
+
+    assert links
+    assert all(link.startswith("/") for link in links)
+    assert "script-src 'self';" in page["Content-Security-Policy"]
+    assert all(client.get(link).status_code == 200 for link in links if link.startswith("/api/"))
+
+
+@pytest.fixture(scope="session")
+def guest(web_server: RainbowServer) -> Guest:
+    member = registered(web_server)
+    jobs = [{"command": "hostname", "labels": {"team": "physics"}}] * 20
+    assert post(web_server, "/api/v1/jobs/batch", {"jobs": jobs}, bearer=member.token).status == 200
+    return member
+
+
+@schema.parametrize()
+@settings(max_examples=12, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+def test_the_live_server_keeps_to_the_schema(case: Any, guest: Guest) -> None:
+    """All checks of Schemathesis, with the exception below."""
+    # So many bad credentials in a minute would be throttled; test_rest_throttling.py looks at that.
+    execute(guest.server.database_url, "DELETE FROM clusters_failedattempts")
+    if case.meta.generation.mode.is_positive:
+        send_home(case, guest)
+
+    headers = {"Authorization": f"Bearer {credential_for(case, guest)}"}
+    case.call_and_validate(base_url=guest.server.web, headers=headers, excluded_checks=inapplicable_to(case))
+
+
+def send_home(case: Any, guest: Guest) -> None:
+    """To the guest's own cluster, and without a minute's wait for jobs."""
+    if "cluster" in case.path_parameters:
+        case.path_parameters["cluster"] = guest.name
+    if "wait_seconds" in case.query:
+        case.query["wait_seconds"] = 0
+
+
+def credential_for(case: Any, guest: Guest) -> str:
+    who = [name for scheme in case.operation.definition.raw["security"] for name in scheme]
+    if "registration_secret" in who:
+        return guest.server.registration_secret
+    return guest.secret if "secret" in who else guest.token
+
+
+def inapplicable_to(case: Any) -> list[Any]:
+    """`expires_at` has to lie in the future, which no schema can say: some data that it calls good is refused."""
+    if case.operation.definition.raw["operationId"] == "create_credential":
+        return [positive_data_acceptance]
+    return []

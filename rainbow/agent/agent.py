@@ -1,0 +1,155 @@
+"""The agent's loop."""
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
+
+from rainbow.agent.handover import HandOver
+from rainbow.agent.holdings import Holdings
+from rainbow.agent.lookout import Lookout
+from rainbow.agent.post import Post
+from rainbow.agent.recovery import Recovery
+from rainbow.agent.reporter import Reporter
+from rainbow.agent.streak import Streak
+from rainbow.agent.taking import WAIT_SECONDS, Taker
+from rainbow.errors import PermissionDenied, RainbowError, Unauthenticated, Unimplemented
+from rainbow.executors import SchedulerSilent
+from rainbow.journal import Journal
+
+# Trying again does not help against these.
+FATAL = (Unauthenticated, PermissionDenied, Unimplemented)
+FORGET_EVERY = timedelta(minutes=1)
+# When it is told to stop, what it just did is followed to a quiet moment, in so many rounds at most.
+LAST_ROUNDS = 5
+
+_log = logging.getLogger("rainbow.agent")
+
+
+class Agent:
+    """Takes jobs of a cluster, hands them to its scheduler, and reports them to their end.
+
+    Nothing is asked for before the journal, the scheduler and the server agree on what is there. A scheduler or a
+    server that does not answer is waited for. `rest` sleeps for so many seconds, or until there is news.
+    """
+
+    def __init__(self, post: Post, journal: Journal, *, rest: Callable[[float], None] | None = None) -> None:
+        self._post = post
+        self._news: SimpleQueue[None] = SimpleQueue()
+        self._rest = rest or self._wait_for_news
+        self._holdings = Holdings(journal, clock=post.clock, checkpoint=post.checkpoint)
+        self._reporter = Reporter(post, self._holdings)
+        self._recovery = Recovery(post, self._holdings)
+        streak = Streak(longest=post.habits.pause_after)
+        self._hand_over = HandOver(post, self._holdings, self._reporter, streak)
+        self._lookout = Lookout(post, self._holdings, self._reporter, streak)
+        self._taker = Taker(post, self._holdings, self._reporter, self._recovery, tell=self._wake)
+        self._duties: tuple[Callable[[], bool], ...] = (
+            self._hand_over.settle,
+            self._lookout.watch,
+            self._recovery.step,
+            self._take,
+            self._hand_over.prepare,
+            self._reporter.step,
+            self._lookout.stop,
+            self._hand_over.submit,
+            self._forget,
+        )
+        self._server_duties = (self._recovery.step, self._hand_over.prepare, self._reporter.step)
+        self._is_silent = False
+        self._draining = False
+        self._wait_seconds = WAIT_SECONDS
+        self._troubles: dict[Callable[[], bool], str] = {}
+        self._next_forget: datetime | None = None
+
+    def run(self, *, once: bool = False) -> None:
+        """Repeat and rest until `drain` is called; `once` only until nothing waits that can run here, and all is over.
+
+        Raises Unauthenticated, PermissionDenied or Unimplemented when the server does, and what the journal's disk
+        makes of a write that fails: going on without it could run a job twice.
+        """
+        self._wait_seconds = 0 if once else WAIT_SECONDS
+        while not self._draining and not (once and self._has_nothing_to_do()):
+            if not self.step():
+                self._rest(self._post.habits.interval_seconds)
+        self._taker.withdraw()
+        for _ in range(LAST_ROUNDS):
+            if not self.step() or self._troubles:
+                break
+        _log.info("stopped; %d jobs go on without the agent", len(self._holdings))
+
+    def drain(self) -> None:
+        """Take no more jobs, leave those that run alone, tell what is known, and end. Signal handlers may call it."""
+        self._draining = True
+        self._wake()
+
+    def step(self) -> bool:
+        """Look at every job once and do for each what is due; say whether any of them moved on."""
+        self._is_silent = False
+        moved = [self._tried(duty) for duty in self._duties]
+        return any(moved)
+
+    def _take(self) -> bool:
+        if self._draining or not self._is_reconciled():
+            return False
+        return self._taker.step(wait_seconds=self._wait_seconds)
+
+    def _is_reconciled(self) -> bool:
+        if self._recovery.needed:
+            return False
+        return not any(held.unsure or (held.told is None and not held.unwanted) for held in self._holdings)
+
+    def _has_nothing_to_do(self) -> bool:
+        cannot = bool(self._reporter.not_ready) and not self._troubles
+        return not len(self._holdings) and (self._taker.found_nothing or cannot)
+
+    def _forget(self) -> bool:
+        """Remove what is kept on disk of jobs that are over and reported."""
+        now = self._post.clock()
+        if self._next_forget and now < self._next_forget:
+            return False
+        self._next_forget = now + FORGET_EVERY
+        for ticket in self._holdings.forgotten():
+            self._post.executor.forget(ticket)
+        return False
+
+    def _tried(self, duty: Callable[[], bool]) -> bool:
+        """Do a duty; what fails is tried again in the next round. A silent scheduler is not asked twice in a round."""
+        if self._is_silent and duty not in self._server_duties:
+            return False
+        try:
+            moved = duty()
+        except FATAL:
+            raise
+        except RainbowError as error:
+            self._is_silent = self._is_silent or isinstance(error, SchedulerSilent)
+            self._note_trouble(duty, str(error))
+            return False
+        except sqlite3.Error:
+            raise
+        except Exception as error:
+            # Whatever nobody thought of in one job, or in a scheduler's answer: the others go on.
+            self._note_trouble(duty, f"{type(error).__name__}: {error}", surprise=error)
+            return False
+        self._note_trouble(duty, "")
+        return moved
+
+    def _note_trouble(self, duty: Callable[[], bool], trouble: str, *, surprise: Exception | None = None) -> None:
+        """Say it once, and once when it is over."""
+        before = self._troubles.pop(duty, "")
+        if trouble:
+            self._troubles[duty] = trouble
+        if trouble and trouble != before:
+            _log.warning("%s", trouble, exc_info=surprise)
+        elif before and not trouble:
+            _log.info("over: %s", before)
+
+    def _wake(self) -> None:
+        self._news.put(None)
+
+    def _wait_for_news(self, seconds: float) -> None:
+        try:
+            self._news.get(timeout=seconds)
+        except Empty:
+            return

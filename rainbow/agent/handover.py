@@ -1,0 +1,101 @@
+"""Handing accepted jobs to the scheduler: each once, whatever dies on the way."""
+
+import logging
+
+from rainbow.agent.holdings import Held, Holdings
+from rainbow.agent.post import Checkpoint, Post
+from rainbow.agent.reporter import Reporter
+from rainbow.agent.streak import Streak
+from rainbow.executors import Progress, SchedulerSilent, WorkRefused
+from rainbow.executors.endings import cancelled
+from rainbow.executors.executor import Ending, JobPhase
+from rainbow.journal import Step
+
+_log = logging.getLogger("rainbow.agent")
+
+
+class HandOver:
+    """A job is announced to the server before the scheduler gets it: from then on the server never puts it back on
+    its own. It is handed over only while its lease has a third left, which is longer than that takes.
+    """
+
+    def __init__(self, post: Post, holdings: Holdings, reporter: Reporter, streak: Streak) -> None:
+        self._post = post
+        self._holdings = holdings
+        self._reporter = reporter
+        self._streak = streak
+
+    def settle(self) -> bool:
+        """Ask the scheduler which of those it has that it may or may not have."""
+        unsure = [held for held in self._holdings if held.unsure]
+        if not unsure:
+            return False
+        found = self._post.executor.find([held.key for held in unsure])
+        for held in unsure:
+            held.unsure = False
+            if held.key in found:
+                self._holdings.submitted(held, found[held.key])
+            elif held.mishap:
+                self._holdings.ended(held, _failed(held.mishap))
+        return True
+
+    def prepare(self) -> bool:
+        """Note which jobs are about to be handed over, and refuse those that the site does not take."""
+        new = [held for held in self._holdings if held.entry.step == Step.ACCEPTED and not held.unwanted]
+        for held in new:
+            if held.wanted_gone:
+                self._holdings.ended(held, cancelled())
+            elif refusal := self._post.policy.check(held.entry.work):
+                _log.info("refused job=%d reason=%s", held.entry.jobid, refusal)
+                self._holdings.ended(held, _failed(refusal))
+            else:
+                self._holdings.submitting(held)
+        return bool(new)
+
+    def submit(self) -> bool:
+        """Hand over what is announced, as long as no heartbeat is due."""
+        moved = False
+        for held in self._holdings:
+            if not self._may_go(held):
+                continue
+            if moved and self._reporter.is_late():
+                break
+            self._submit(held)
+            moved = True
+        return moved
+
+    def _may_go(self, held: Held) -> bool:
+        if held.entry.step != Step.SUBMITTING or held.unsure or held.unwanted or held.wanted_gone:
+            return False
+        if held.told is None or not held.told.native_id or held.renewed_at is None:
+            return False
+        return self._post.clock() - held.renewed_at < self._post.habits.lease * 2 / 3
+
+    def _submit(self, held: Held) -> None:
+        held.unsure = True
+        try:
+            native_id = self._post.executor.submit(held.entry.work, held.key)
+        except WorkRefused as refusal:
+            self._refuse(held, refusal.message)
+        except SchedulerSilent as silence:
+            held.waits_for = silence.message
+            raise
+        except Exception as error:
+            # Whatever this job has that nobody thought of, the others go on.
+            _log.exception("cannot hand over job=%d", held.entry.jobid)
+            held.mishap = f"it could not be handed over: {type(error).__name__}: {error}"
+        else:
+            self._post.checkpoint(Checkpoint.SUBMITTED)
+            held.waits_for = ""
+            self._holdings.submitted(held, native_id)
+            _log.info("handed over job=%d key=%s native_id=%s", held.entry.jobid, held.key, native_id)
+
+    def _refuse(self, held: Held, words: str) -> None:
+        _log.warning("refused by the scheduler job=%d reason=%s", held.entry.jobid, words)
+        end = _failed(words)
+        self._holdings.ended(held, end)
+        self._reporter.pause = self._streak.note(end) or self._reporter.pause
+
+
+def _failed(reason: str) -> Progress:
+    return Progress(phase=JobPhase.ENDED, ending=Ending.FAILED, reason=reason)

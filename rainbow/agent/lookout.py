@@ -1,0 +1,84 @@
+"""Watching the jobs that the scheduler has, and stopping those that nobody wants any more."""
+
+import logging
+from datetime import datetime, timedelta
+
+from rainbow.agent.holdings import Held, Holdings
+from rainbow.agent.post import Post
+from rainbow.agent.reporter import Reporter
+from rainbow.agent.streak import Streak
+from rainbow.agent.words import state_of
+from rainbow.executors import JobPhase, Progress
+from rainbow.executors.endings import cancelled
+from rainbow.journal import Step
+
+# Schedulers need a moment to move a job from one list of theirs to another.
+BELIEVED_GONE_AFTER = timedelta(seconds=10)
+
+_log = logging.getLogger("rainbow.agent")
+
+
+class Lookout:
+    def __init__(self, post: Post, holdings: Holdings, reporter: Reporter, streak: Streak) -> None:
+        self._post = post
+        self._holdings = holdings
+        self._reporter = reporter
+        self._streak = streak
+        self._looked_at: datetime | None = None
+        self._seen: set[str] = set()
+
+    def watch(self) -> bool:
+        """Look at all jobs of the scheduler's at once, when it is time to or when there are new ones."""
+        held = {job.key: job for job in self._holdings if job.handed_over}
+        now = self._post.clock()
+        if not held or not (self._is_time(now) or held.keys() - self._seen):
+            return False
+        self._looked_at, self._seen = now, set(held)
+        progress = self._post.executor.watch([job.entry.ticket for job in held.values()])
+        news = [self._note(held[key], seen, now) for key, seen in progress.items()]
+        return any(news)
+
+    def stop(self) -> bool:
+        """Cancel what is to be stopped, again now and then until it is over."""
+        now = self._post.clock()
+        for held in (job for job in self._holdings if job.wanted_gone):
+            if held.handed_over and self._is_to_be_cancelled(held, now):
+                _log.info("stopping job=%d key=%s", held.entry.jobid, held.key)
+                held.cancelled_at = now
+                self._post.executor.cancel(held.entry.ticket)
+            elif not held.handed_over and not held.unsure and not held.is_over and not held.unwanted:
+                self._holdings.ended(held, cancelled())
+        return False
+
+    def _is_time(self, now: datetime) -> bool:
+        interval = timedelta(seconds=self._post.habits.interval_seconds)
+        return self._looked_at is None or now - self._looked_at >= interval
+
+    def _is_to_be_cancelled(self, held: Held, now: datetime) -> bool:
+        return held.cancelled_at is None or now - held.cancelled_at >= self._post.habits.heartbeat
+
+    def _note(self, held: Held, progress: Progress, now: datetime) -> bool:
+        """Take in how a job goes, and say whether that is news."""
+        if progress.phase != JobPhase.GONE:
+            held.missing_since = None
+        if progress.phase == JobPhase.PENDING:
+            news, held.waits_for = held.waits_for != progress.reason, progress.reason
+            return news
+        if progress.phase == JobPhase.RUNNING:
+            return self._note_start(held, progress)
+        return self._note_end(held, progress, now)
+
+    def _note_start(self, held: Held, progress: Progress) -> bool:
+        if held.entry.step == Step.RUNNING:
+            return False
+        self._holdings.started(held, progress)
+        return True
+
+    def _note_end(self, held: Held, progress: Progress, now: datetime) -> bool:
+        held.missing_since = held.missing_since or now
+        if progress.phase == JobPhase.GONE and now - held.missing_since < BELIEVED_GONE_AFTER:
+            return False
+        self._holdings.ended(held, progress)
+        _log.info("ended job=%d state=%s reason=%s", held.entry.jobid, state_of(progress), progress.reason)
+        self._reporter.pause = self._streak.note(progress) or self._reporter.pause
+        return True

@@ -1,0 +1,75 @@
+"""Where an agent stands: whom it speaks to, and by what rules."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from rainbow.client import Client
+from rainbow.executors import Executor
+from rainbow.policy import Policy
+
+# A job is reported at least this often: so soon the agent hears that it is to be stopped.
+HEARTBEAT = timedelta(seconds=15)
+
+
+class Checkpoint(StrEnum):
+    """The moments of a job's way through the agent between which it may be killed, in their order."""
+
+    OFFERED = "the server offered jobs"
+    ACCEPTED = "the server gave them"
+    ACCEPTED_NOTED = "the journal knows them"
+    SUBMITTING_NOTED = "the journal knows that one is being handed over"
+    ANNOUNCED = "the server knows that one is being handed over"
+    SUBMITTED = "the scheduler has it"
+    SUBMITTED_NOTED = "the journal knows its native id"
+    SUBMITTED_REPORTED = "the server knows its native id"
+    STARTED_NOTED = "the journal knows that it runs"
+    STARTED_REPORTED = "the server knows that it runs"
+    ENDED_NOTED = "the journal knows its end"
+    ENDED_REPORTED = "the server knows its end"
+    REPORTED_NOTED = "the journal knows that the server does"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """How an agent goes about its work.
+
+    `agent` is its name for the server, its own for ever. `lease_seconds`: how long it may stay silent, 10 to 86,400.
+    `interval_seconds`: how often it looks at its jobs. `max_jobs`: how many it holds at most; 0 means no limit.
+    `ahead`: how many may wait in the scheduler's own queue. `pause_after`: so many jobs in a row that fail at once
+    pause the cluster; 0 means never.
+    """
+
+    agent: str
+    lease_seconds: int = 300
+    interval_seconds: float = 1.0
+    max_jobs: int = 0
+    ahead: int = 0
+    pause_after: int = 20
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def heartbeat(self) -> timedelta:
+        return min(self.lease / 4, HEARTBEAT)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def go_on(moment: Checkpoint) -> None:
+    """What happens at a checkpoint where nobody tests the agent: nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    client: Client
+    executor: Executor
+    habits: Habits
+    policy: Policy = field(default_factory=Policy)
+    clock: Callable[[], datetime] = utc_now
+    checkpoint: Callable[[Checkpoint], None] = go_on

@@ -1,0 +1,154 @@
+"""Telling the server how jobs go, and hearing which to stop."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from rainbow.agent.holdings import Held, Holdings
+from rainbow.agent.post import Checkpoint, Post
+from rainbow.agent.words import in_one_line, report_of
+from rainbow.errors import InvalidArgument
+from rainbow.executors import SchedulerSilent
+from rainbow.records import FINAL_STATES, JobState
+from rainbow.reports import JobReport, ReportOutcome, ReportResult
+
+# What one call takes, and stays below a message of 4 MiB.
+MOST_REPORTS = 500
+MOST_BYTES = 2 * 1024 * 1024
+
+Told = tuple[Held, JobReport]
+
+_log = logging.getLogger("rainbow.agent")
+
+
+class Reporter:
+    """`not_ready` is why the agent takes no jobs now, and `pause` why the cluster shall get none: reported next."""
+
+    def __init__(self, post: Post, holdings: Holdings) -> None:
+        self._post = post
+        self._holdings = holdings
+        self._said_not_ready: str | None = None
+        self.not_ready = ""
+        self.pause = ""
+
+    def step(self) -> bool:
+        """Report all that is new and all that is due."""
+        if done := [held for held in self._holdings if _is_done(held)]:
+            self._holdings.let_go(done)
+        due = [held for held in self._holdings if self._is_due(held)]
+        if not due and not self.pause and self.not_ready == (self._said_not_ready or ""):
+            return False
+        for batch in _batches([self._told(held) for held in due]):
+            self._send(batch)
+        return True
+
+    def is_late(self) -> bool:
+        """Whether a heartbeat is due: what takes long makes way for it."""
+        now = self._post.clock()
+        return any(self._heart_beats(held, now) for held in self._holdings)
+
+    def _is_due(self, held: Held) -> bool:
+        if held.unwanted:
+            return False
+        return report_of(held) != held.told or self._heart_beats(held, self._post.clock())
+
+    def _heart_beats(self, held: Held, now: datetime) -> bool:
+        return held.renewed_at is None or now - held.renewed_at >= self._post.habits.heartbeat
+
+    def _told(self, held: Held) -> Told:
+        report = report_of(held)
+        shown = report.state == JobState.RUNNING or (report.state in FINAL_STATES and held.entry.native_id)
+        return held, replace(report, output=self._output(held) if shown else "")
+
+    def _output(self, held: Held) -> str:
+        try:
+            return self._post.executor.output(held.entry.ticket)
+        except (SchedulerSilent, OSError, ValueError) as error:
+            _log.warning("cannot read the output job=%d error=%s", held.entry.jobid, error)
+            return ""
+
+    def _send(self, batch: Sequence[Told]) -> None:
+        sent_at = self._post.clock()
+        try:
+            results = self._call([report for _, report in batch])
+        except InvalidArgument as error:
+            self._send_apart(batch, error)
+            return
+        done = [
+            held
+            for (held, report), result in zip(batch, results, strict=True)
+            if self._hear(held, replace(report, output=""), result, sent_at)
+        ]
+        if done:
+            self._holdings.let_go(done)
+
+    def _call(self, reports: Sequence[JobReport]) -> Sequence[ReportResult]:
+        habits = self._post.habits
+        not_ready, pause = in_one_line(self.not_ready), in_one_line(self.pause)
+        results = self._post.client.report_jobs(
+            reports, agent=habits.agent, lease_seconds=habits.lease_seconds, not_ready=not_ready, pause=pause
+        )
+        self._said_not_ready, self.pause = self.not_ready, ""
+        return results
+
+    def _send_apart(self, batch: Sequence[Told], error: InvalidArgument) -> None:
+        """One report that the server cannot take holds up no other, and goes again without its words."""
+        if not batch:
+            raise error
+        if len(batch) > 1:
+            for told in batch:
+                self._send([told])
+            return
+        held, report = batch[0]
+        plain = replace(report, reason=f"its report could not be sent: {error}", output="", native_id=held.key)
+        _log.error("report refused job=%d error=%s", report.jobid, error)
+        if report == plain:
+            held.renewed_at = self._post.clock()
+            return
+        self._send([(held, plain)])
+
+    def _hear(self, held: Held, report: JobReport, result: ReportResult, sent_at: datetime) -> bool:
+        """Take in the answer to a report, and say whether the job is done with."""
+        held.renewed_at = sent_at
+        if result.outcome in (ReportOutcome.STALE, ReportOutcome.UNKNOWN):
+            return self._hear_unwanted(held, report, result)
+        held.told = report_of(held)
+        held.wanted_gone = held.wanted_gone or result.cancel
+        if moment := _moment(report, held):
+            self._post.checkpoint(moment)
+        return report.state in FINAL_STATES
+
+    def _hear_unwanted(self, held: Held, report: JobReport, result: ReportResult) -> bool:
+        _log.warning("not wanted any more job=%d attempt=%d outcome=%s", report.jobid, report.attempt, result.outcome)
+        held.unwanted = held.wanted_gone = True
+        return _is_done(held)
+
+
+def _is_done(held: Held) -> bool:
+    """Nobody wants to hear of it, and the scheduler has nothing of it to be stopped."""
+    return held.unwanted and not held.unsure and not held.handed_over
+
+
+def _moment(report: JobReport, held: Held) -> Checkpoint | None:
+    if report.state in FINAL_STATES:
+        return Checkpoint.ENDED_REPORTED
+    if report.state == JobState.RUNNING:
+        return Checkpoint.STARTED_REPORTED
+    if not report.native_id:
+        return None
+    return Checkpoint.SUBMITTED_REPORTED if held.entry.native_id else Checkpoint.ANNOUNCED
+
+
+def _batches(told: Sequence[Told]) -> Iterator[list[Told]]:
+    """At least one, since an empty call may have its own news."""
+    batch: list[Told] = []
+    size = 0
+    for held, report in told:
+        weight = len(report.output.encode()) + len(report.reason.encode()) + 1000
+        if batch and (len(batch) >= MOST_REPORTS or size + weight > MOST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append((held, report))
+        size += weight
+    yield batch

@@ -66,6 +66,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name != "version":  # which speaks to nobody
+            importlib.import_module("rainbow.config").silence_grpc()
         command: click.Command = importlib.import_module(f"rainbow.commands.{cmd_name}").command
         return command
 

@@ -98,6 +98,11 @@ def parse(text: str, *, path: Path) -> dict[str, Any]:
     return content
 
 
+def silence_grpc() -> None:
+    """Its core writes lines of its own about failures that our messages tell. It reads this when it is loaded."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
 def _environment() -> dict[str, Any]:
     told: dict[str, Any] = _known({name: os.environ.get(f"RAINBOW_{name.upper()}", "") for name in DEFAULTS})
     if "tls" in told:

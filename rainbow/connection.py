@@ -1,5 +1,7 @@
 """One channel to a rainbow server: deadlines, repetition, and status codes as exceptions."""
 
+import re
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +17,13 @@ from rainbow.retries import Retries
 FIELD_KEY = "rainbow-field"
 # gRPC's own words for a call that never left: nobody listens, no such name.
 NEVER_SENT = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
+# What OpenSSL and gRPC say of a connection, and what it means.
+NOT_TRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED: (?P<why>[^:]+)")
+MEANINGS = {
+    "WRONG_VERSION_NUMBER": "it does not speak TLS",
+    "Hostname Verification Check failed": "its certificate is for another name",
+    "Socket closed": "it closed the connection; perhaps it speaks only TLS",
+}
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5000),
@@ -142,7 +151,10 @@ def _open_channel(host: str, *, tls: bool, ca_file: Path | str | None) -> grpc.C
 
 def _certificates(ca_file: Path | str) -> bytes:
     try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca_file)
         return Path(ca_file).read_bytes()
+    except ssl.SSLError as error:
+        raise InvalidArgument(f"{ca_file} holds no certificates in PEM", field="ca_file") from error
     except OSError as error:
         raise InvalidArgument(f"cannot read {ca_file}: {error.strerror}", field="ca_file") from error
 
@@ -157,8 +169,15 @@ def _bearer(credential: str) -> Metadata:
 
 def _unavailable(host: str, details: str) -> Unavailable:
     if details.startswith(NEVER_SENT):
-        return Unreachable(f"{host} cannot be reached: {details.rpartition(': ')[2]}")
+        return Unreachable(f"{host} cannot be reached: {_meaning(details)}")
     return Unavailable(f"{host} is not available: {details}")
+
+
+def _meaning(details: str) -> str:
+    if refused := NOT_TRUSTED.search(details):
+        return f"its certificate is not trusted ({refused['why']})"
+    known = (meaning for mark, meaning in MEANINGS.items() if mark in details)
+    return next(known, details.rpartition(": ")[2])
 
 
 def _field_of(error: grpc.RpcError) -> str:

@@ -25,6 +25,7 @@ from rainbow.commands.types import Span
 from rainbow.commands.words import ago, span, when
 from rainbow.protos import rainbow_pb2 as pb
 from tests import commandline
+from tests.certificates import make_certificate
 from tests.commandline import Run
 from tests.rehearsed import RehearsedServer, rehearsed_server
 
@@ -198,3 +199,17 @@ def _command_lines() -> list[str]:
         except OSError:  # it ended meanwhile
             continue
     return lines
+
+
+def test_grpc_adds_nothing_of_its_own_to_a_failure(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
+    environment = {**os.environ, "RAINBOW_CONFIG": str(tmp_path / "config.toml")}
+
+    with rehearsed_server(pb.Response(), credentials=credentials) as server:
+        words = [*MAIN, "register", "--timeout", "0.5", "--tls", "--host", server.address]
+        refused = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+
+    assert refused.returncode == 6
+    assert "its certificate is not trusted" in refused.stderr
+    assert all(line.startswith(("localhost:", "Error: localhost:")) for line in refused.stderr.splitlines())

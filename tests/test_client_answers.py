@@ -274,11 +274,47 @@ def test_a_certificate_that_is_not_trusted_is_refused(tmp_path: Path, clock: Clo
     with (
         rehearsed_server(pb.Response(), credentials=credentials) as server,
         Client(server.address, tls=True, retries=clock.retries()) as client,
-        pytest.raises(Unavailable, match="cannot be reached"),
+        pytest.raises(Unavailable, match=r"cannot be reached: its certificate is not trusted \(self[ -]signed"),
     ):
         client.serial()
 
     assert not server.asked
+
+
+def test_a_certificate_for_another_name_is_refused(tmp_path: Path, clock: Clock) -> None:
+    credentials = _certificate(tmp_path)
+
+    with rehearsed_server(pb.Response(), credentials=credentials) as server:
+        address = server.address.replace("localhost", "127.0.0.1")
+        with (
+            Client(address, ca_file=tmp_path / "cert.pem", retries=clock.retries()) as client,
+            pytest.raises(Unavailable, match="its certificate is for another name"),
+        ):
+            client.serial()
+
+    assert not server.asked
+
+
+def test_whether_the_server_speaks_tls_is_said(tmp_path: Path, clock: Clock) -> None:
+    with (
+        rehearsed_server(pb.Response()) as server,
+        Client(server.address, tls=True, retries=clock.retries()) as client,
+        pytest.raises(Unavailable, match="it does not speak TLS"),
+    ):
+        client.serial()
+    with (
+        rehearsed_server(pb.Response(), credentials=_certificate(tmp_path)) as server,
+        Client(server.address, retries=clock.retries()) as client,
+        pytest.raises(Unavailable, match="perhaps it speaks only TLS"),
+    ):
+        client.serial()
+
+
+def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing of a certificate")
+
+    with pytest.raises(InvalidArgument, match=r"ca_file: .*notes.txt holds no certificates in PEM"):
+        Client(ca_file=tmp_path / "notes.txt")
 
 
 def test_a_certificate_file_that_is_not_there_is_named(tmp_path: Path) -> None:

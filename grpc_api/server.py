@@ -17,13 +17,12 @@ from grpc_api.lanes import Lanes
 from grpc_api.leases import end_leases
 from grpc_api.servicer import RainbowServicer
 from grpc_api.translate import MESSAGE_LIMIT
+from rainbow_site.listening import CannotListen
 
 # How long calls in flight may take to finish once the server is told to stop.
 GRACE_SECONDS = 30
 
 OPTIONS = [
-    # Without this a second server on the same port starts silently and takes half of the calls.
-    ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
     # Agents behind firewalls ping to keep their connections; do not take that for abuse.
@@ -34,21 +33,18 @@ _LAST_PORT = 65_535
 _log = logging.getLogger("rainbow.grpc")
 
 
-class CannotListen(Exception):
-    """The address is in use, not this machine's, or not an address."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
     """`batch` is how many single submissions share a commit at most; 1 gives each its own.
 
-    No `credentials` serve without TLS.
+    `share_port` lets other processes listen there, too. No `credentials` serve without TLS.
     """
 
     address: str
     name: str
     registration_secret: str
     batch: int
+    share_port: bool = False
     credentials: grpc.ServerCredentials | None = None
 
 
@@ -61,7 +57,8 @@ async def serve(options: ServerOptions) -> None:
         registration_secret=options.registration_secret,
         batch=options.batch,
     )
-    server = grpc.aio.server(options=OPTIONS)
+    # Not shared unless asked: a second server would start silently and take half of the calls.
+    server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(options.share_port))])
     server.add_generic_rpc_handlers((generic_handler(servicer),))
     checks = _add_standard_services(server)
     address = _listen(server, options)

@@ -49,7 +49,7 @@ def _configure_sqlite(config: Config) -> Config:
     # Opening a connection costs 2 ms, so they are kept. The tests use threads, for which the default
     # in-memory test database does not serve.
     test = {"NAME": str(config["NAME"]) + ".test"}
-    return {**config, "OPTIONS": options, "CONN_MAX_AGE": None, "TEST": test}
+    return {**config, "ENGINE": "rainbow_site.sqlite", "OPTIONS": options, "CONN_MAX_AGE": None, "TEST": test}
 
 
 def _configure_postgresql(config: Config, *, pool_size: int) -> Config:

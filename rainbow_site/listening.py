@@ -1,6 +1,8 @@
 """Taking a port before the process that will serve it starts."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # As long as gunicorn's own.
 _BACKLOG = 2048
@@ -18,6 +20,22 @@ def listen(address: str) -> socket.socket:
         return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError, ValueError):
         raise CannotListen(f"cannot listen on {address}: it is in use, not this machine's, or not host:port") from None
+
+
+@contextmanager
+def reserve(address: str) -> Iterator[str]:
+    """Holds host:port for processes that share it (SO_REUSEPORT, socket(7)); yields it with the port's number.
+
+    Raises CannotListen, also when others share the port already.
+    """
+    with listen(address) as alone:
+        address = address_of(alone)
+        family, place = alone.family, alone.getsockname()
+    # It takes no connections, since it does not listen.
+    with socket.socket(family) as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(place)
+        yield address
 
 
 def address_of(listener: socket.socket) -> str:

@@ -31,6 +31,8 @@ RAINBOW_WEB_WORKERS = env.number("RAINBOW_WEB_WORKERS", 2, lowest=1, highest=1_0
 RAINBOW_PROXIES = env.number("RAINBOW_PROXIES", 0, lowest=0, highest=100)
 RAINBOW_NAME = env.text("RAINBOW_NAME", "rainbow")
 RAINBOW_LOG_LEVEL = env.choice("RAINBOW_LOG_LEVEL", "INFO", among=["DEBUG", "INFO", "WARNING", "ERROR"])
+MAX_WORKERS = 64
+RAINBOW_WORKERS = env.number("RAINBOW_WORKERS", 1, lowest=1, highest=MAX_WORKERS)
 RAINBOW_BATCH = env.number("RAINBOW_BATCH", 256, lowest=1, highest=10_000)
 RAINBOW_CLEANUP = env.switch("RAINBOW_CLEANUP")
 RAINBOW_TLS_CERT = env.text("RAINBOW_TLS_CERT")

@@ -1,7 +1,8 @@
 """manage.py grpcserver: serves rainbow over gRPC."""
 
 import logging
-from argparse import ArgumentParser
+import sys
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from grpc_api.server import CannotListen, ServerOptions, serve
+from grpc_api.server import ServerOptions, serve
 from grpc_api.tls import credentials_from
+from rainbow_site.children import Child, run_together
+from rainbow_site.listening import CannotListen, reserve
 from rainbow_site.readiness import NotReady, ready_database
+from rainbow_site.settings import MAX_WORKERS, environment_with
 
 _log = logging.getLogger("rainbow.grpc")
 
@@ -50,12 +54,22 @@ class Command(BaseCommand):
             help="first delete the embedded database, unless a server uses it (RAINBOW_CLEANUP)",
         )
 
+        parser.add_argument(
+            "--workers",
+            type=_workers,
+            default=settings.RAINBOW_WORKERS,
+            metavar="NUMBER",
+            help="processes that share the port, 1 to 64 (RAINBOW_WORKERS; now %(default)s)",
+        )
+        parser.add_argument("--share-port", action="store_true", help=SUPPRESS)
+
     def handle(self, *args: Any, **options: Any) -> None:
         server = ServerOptions(
             address=options["address"],
             name=options["name"],
             registration_secret=_registration_secret(options["secret"], options["secret_file"]),
             batch=settings.RAINBOW_BATCH,
+            share_port=options["share_port"],
             credentials=credentials_from(cert=settings.RAINBOW_TLS_CERT, key=settings.RAINBOW_TLS_KEY),
         )
         _log.info("creating %s", server.name)
@@ -67,9 +81,31 @@ class Command(BaseCommand):
                         "the development registration secret is in use: anybody can register a cluster; "
                         "set RAINBOW_REGISTRATION_SECRET"
                     )
-                uvloop.run(serve(server))
+                _run(server, workers=options["workers"])
         except (NotReady, CannotListen) as error:
             raise CommandError(str(error)) from None
+
+
+def _run(server: ServerOptions, *, workers: int) -> None:
+    if workers == 1 or server.share_port:
+        uvloop.run(serve(server))
+        return
+    # Not in the children's words, which others can read in the process list.
+    environment = environment_with(RAINBOW_REGISTRATION_SECRET=server.registration_secret, RAINBOW_CLEANUP="")
+    with reserve(server.address) as address:
+        children = [_worker(address, f"{server.name}-{number}") for number in range(1, workers + 1)]
+        sys.exit(run_together(children, environment=environment))
+
+
+def _worker(address: str, name: str) -> Child:
+    words = ("grpcserver", "--address", address, "--name", name, "--share-port")
+    return Child(name=name, command=[sys.executable, str(settings.BASE_DIR / "manage.py"), *words])
+
+
+def _workers(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= MAX_WORKERS:
+        return int(text)
+    raise ArgumentTypeError(f"must be 1 to {MAX_WORKERS}, not {text}")
 
 
 def _registration_secret(value: str | None, file: Path | None) -> str:

@@ -1,0 +1,51 @@
+"""Django's SQLite backend, with the transactions of all processes on this machine in one queue.
+
+Writers that contend for SQLite's own lock sleep and try again, and the unlucky ones sleep long. Here each waits
+in the kernel for a lock on a file beside the database, and is woken when its turn comes.
+"""
+
+import fcntl
+import os
+from typing import Any
+
+from django.db.backends.sqlite3 import base
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._turn: int | None = None
+
+    def _start_transaction_under_autocommit(self) -> None:
+        self._take_turn()
+        try:
+            super()._start_transaction_under_autocommit()  # type: ignore[misc]
+        except BaseException:
+            self._end_turn()
+            raise
+
+    def _commit(self) -> None:
+        super()._commit()  # type: ignore[misc]
+        self._end_turn()
+
+    def _rollback(self) -> None:
+        super()._rollback()  # type: ignore[misc]
+        self._end_turn()
+
+    def _close(self) -> None:
+        super()._close()  # type: ignore[misc]
+        if self._turn is not None:
+            # Closing the file gives up the lock.
+            os.close(self._turn)
+            self._turn = None
+
+    def _take_turn(self) -> None:
+        if self.is_in_memory_db():
+            return
+        if self._turn is None:
+            self._turn = os.open(f"{self.settings_dict['NAME']}.turn", os.O_RDWR | os.O_CREAT, mode=0o600)
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
+
+    def _end_turn(self) -> None:
+        if self._turn is not None:
+            fcntl.flock(self._turn, fcntl.LOCK_UN)

@@ -11,11 +11,14 @@ from clusters.callers import Operator
 from jobs.models import Job, JobEvent
 from jobs.services import (
     Order,
+    Report,
     accept_jobs,
     cancel_jobs,
     change_priority,
+    expire_leases,
     move_jobs,
     prune_jobs,
+    report_jobs,
     requeue_jobs,
     submit_jobs,
     summarize_jobs,
@@ -27,7 +30,9 @@ from tests.queue import counted, operator_named, recounted
 
 pytestmark = pytest.mark.django_db
 
-STEPS = 60
+STEPS = 80
+# What agents say of jobs, most often that they run.
+SAID = [JobState.ACCEPTED, JobState.RUNNING, JobState.RUNNING, JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED]
 
 
 class Walker:
@@ -45,6 +50,9 @@ class Walker:
             self.accept,
             self.cancel,
             self.requeue,
+            self.report,
+            self.report,
+            self.expire,
             self.prioritize,
             self.move,
             self.prune,
@@ -80,6 +88,19 @@ class Walker:
 
     def requeue(self, member: Any) -> None:
         requeue_jobs(by=self.random.choice([member.puller, self.olga]), job_ids=self.some(), reason="x", now=self.now)
+
+    def report(self, member: Any) -> None:
+        reports = [
+            Report(job_id=job_id, attempt=self.random.choice([1, 1, 1, 2]), state=self.random.choice(SAID))
+            for job_id in self.some()
+        ]
+        agent = self.random.choice(["agent-1", "agent-2"])
+        report_jobs(caller=member.puller, agent=agent, reports=reports, lease_seconds=30, now=self.now)
+
+    def expire(self, member: Any) -> None:
+        # After a pause, as after an outage, every lease runs anew; those of 30 seconds then end.
+        for seconds in range(50, -1, -5):
+            expire_leases(now=self.now - timedelta(seconds=seconds))
 
     def prioritize(self, member: Any) -> None:
         priority = self.random.choice([-100, 0, 7, 100])

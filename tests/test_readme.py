@@ -105,7 +105,11 @@ def typed(command: str, environment: dict[str, str]) -> str:
 
 def test_make_run_starts_what_the_tests_start() -> None:
     recipe = subprocess.run(
-        ["make", "--dry-run", "--old-file=.venv/runtime", "run"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "--dry-run", "--old-file=.venv/runtime", "run"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
     assert recipe.stdout.split()[-2:] == ["manage.py", "serve"]

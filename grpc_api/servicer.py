@@ -223,9 +223,11 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 
 def _echo(request: pb.Request, count: int) -> pb.Response:
-    return pb.Response(
+    reply = pb.Response(
         request_id=request.content.id,
         message_count=count,
         messages_processed=count,
         processing_details="processed successfully",
     )
+    reply.answered_at.GetCurrentTime()
+    return reply

@@ -266,9 +266,10 @@ class RotatedCredential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Echo:
-    """The server's answer to a test of the connection."""
+    """The server's answer to a test of the connection. `answered_at` is by its clock; None from an old server."""
 
     request_id: str
     message_count: int
     messages_processed: int
     processing_details: str
+    answered_at: datetime | None

@@ -204,6 +204,7 @@ def echo(answer: pb.Response) -> records.Echo:
         message_count=answer.message_count,
         messages_processed=answer.messages_processed,
         processing_details=answer.processing_details,
+        answered_at=moment(answer, "answered_at"),
     )
 
 

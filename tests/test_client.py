@@ -38,6 +38,7 @@ def test_the_connection_is_tested_without_a_credential(server: RainbowServer) ->
         echo = client.serial("hello")
 
     assert (echo.request_id, echo.processing_details) == ("hello", "processed successfully")
+    assert echo.answered_at is not None
 
 
 def test_a_name_is_registered_once(server: RainbowServer, cluster: Registration) -> None:

@@ -779,6 +779,7 @@ class Response(_message.Message):
     MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
     MESSAGES_PROCESSED_FIELD_NUMBER: _builtins.int
     PROCESSING_DETAILS_FIELD_NUMBER: _builtins.int
+    ANSWERED_AT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The id of the request's content."""
     message_count: _builtins.int
@@ -787,6 +788,10 @@ class Response(_message.Message):
     """How many of them were processed."""
     processing_details: _builtins.str
     """Always `processed successfully`."""
+    @_builtins.property
+    def answered_at(self) -> _timestamp_pb2.Timestamp:
+        """When the server answered, by its clock: tells how far the caller's is off."""
+
     def __init__(
         self,
         *,
@@ -794,10 +799,11 @@ class Response(_message.Message):
         message_count: _builtins.int = ...,
         messages_processed: _builtins.int = ...,
         processing_details: _builtins.str = ...,
+        answered_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_count", b"message_count", "messages_processed", b"messages_processed", "processing_details", b"processing_details", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "message_count", b"message_count", "messages_processed", b"messages_processed", "processing_details", b"processing_details", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1228,9 +1234,9 @@ class Job(_message.Message):
     agent: _builtins.str
     """The agent that holds it; empty for a plain hand-over."""
     native_id: _builtins.str
-    """The scheduler's own id of the job."""
+    """The scheduler's own id of the job; while it is being handed over, its name there."""
     exit_code: _builtins.int
-    """Set once the job ended by itself."""
+    """Set once the job ended by itself; agents say 128+N where signal N ended it, as shells do."""
     reason: _builtins.str
     """Why it is in this state, where there is more to say."""
     output: _builtins.str
@@ -1858,10 +1864,11 @@ class JobReport(_message.Message):
     """JOB_STATE_ACCEPTED while it waits in the scheduler, JOB_STATE_RUNNING, or how it ended."""
     native_id: _builtins.str
     """The scheduler's own id of the job, up to 255 characters. A job that has one is never put back on its own when
-    its agent falls silent, unless its submitter wished so.
+    its agent falls silent, unless its submitter wished so. So an agent that is about to hand a job over first
+    reports the name that it will have in the scheduler.
     """
     exit_code: _builtins.int
-    """Set where the job ended by itself; 0 or not set for a completed one."""
+    """Set where the job ended by itself, 128+N where signal N ended it; 0 or not set for a completed one."""
     reason: _builtins.str
     """Why it waits, or why it ended as it did, up to 4 KiB."""
     output: _builtins.str

@@ -22,6 +22,13 @@ help: ## List the targets
 demo: .venv/runtime ## Show rainbow's main job, from registering a cluster to accepting its jobs
 	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/demo.sh
 
+.PHONY: room
+room: .venv/runtime ## Show the operators' room at http://127.0.0.1:8000/admin/ with a fleet that is made up
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap exit INT TERM && \
+		export DATABASE_URL="sqlite:///$$folder/rainbow.db" RAINBOW_SECRET_KEY=only-for-this-room && \
+		$(BIN)/python manage.py migrate --verbosity=0 && $(BIN)/python manage.py demo && \
+		$(BIN)/python manage.py serve --address 127.0.0.1:0 --web 127.0.0.1:8000
+
 .PHONY: run
 run: .venv/runtime ## Start the server, gRPC and HTTP, and stay
 	@exec $(BIN)/python manage.py serve
@@ -76,6 +83,10 @@ stubs-fresh: .venv/development .venv-stubs/installed ## Check that rainbow/proto
 docs: .venv/development ## Write docs/protocol.md from grpc_api/rainbow.proto, and docs/openapi.yaml from the REST API
 	$(BIN)/python manage.py protocol
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+.PHONY: screenshots
+screenshots: .venv/development ## Write docs/screenshots, with the Chromium of this machine
+	$(BIN)/python -m tests.screenshots
 
 .PHONY: bench
 bench: .venv/development ## Measure the server and print the table

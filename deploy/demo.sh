@@ -73,3 +73,5 @@ run "rainbow summary"
 
 step "What the server's operator sees."
 run "cat $folder/server.log"
+
+step "To see the operators' room with a whole fleet in it: make room"

@@ -178,15 +178,22 @@ def lock_jobs(cluster_ids: Sequence[int], job_ids: Iterable[int]) -> None:
 
 def take_jobs(cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, now: datetime) -> list[Row]:
     """Accepts those of the jobs that wait; returns their (id, attempt, priority)."""
-    among = "id = ANY(%s)" if connection.vendor == "postgresql" else "id IN (SELECT value FROM json_each(%s))"
-    ids = list(job_ids) if connection.vendor == "postgresql" else str(list(job_ids))
     statement = (
         f"UPDATE {_JOB} SET state = '{JobState.ACCEPTED}', accepted_at = %s, "
         "agent = %s, lease_seconds = %s, lease_expires_at = %s "
-        f"WHERE {_QUEUED} AND cluster_id = %s AND {among} RETURNING id, attempt, priority"
+        f"WHERE {_waiting_among()} RETURNING id, attempt, priority"
     )
+    ids = list(job_ids) if connection.vendor == "postgresql" else str(list(job_ids))
     held = [lease.agent, lease.seconds, timestamp(lease.expires_at)] if lease else ["", None, None]
     return _fetch(statement, [timestamp(now), *held, cluster_id, ids])
+
+
+def _waiting_among() -> str:
+    if connection.vendor == "sqlite":
+        return f"{_QUEUED} AND cluster_id = %s AND id IN (SELECT value FROM json_each(%s))"
+    # An UPDATE locks its rows in whatever order it finds them, and so may wait in a circle with another.
+    waiting = f"SELECT id FROM {_JOB} WHERE {_QUEUED} AND cluster_id = %s AND id = ANY(%s) ORDER BY id FOR UPDATE"
+    return f"id = ANY(ARRAY({waiting}))"
 
 
 def write_reported(rows: Sequence[Row]) -> None:

@@ -256,7 +256,7 @@ def test_many_who_do_everything_at_once_neither_fail_nor_lose_count(alpha: Any, 
     def work(seed: int) -> None:
         dice = random.Random(seed)
         try:
-            for turn in range(25):
+            for turn in range(60):
                 _do_something(dice, alpha, dice.sample(ids, 8), now + turn * timedelta(seconds=6))
         finally:
             connection.close()

@@ -89,10 +89,10 @@ def accept_together(*, takings: Sequence[Taking], now: datetime) -> list[Accepta
             (_step(taking, *row), taking.caller) for taking, rows in zip(takings, taken, strict=True) for row in rows
         ]
         record(steps, now=now)
-        return [
-            lease if isinstance(lease, InvalidArgument) else _acceptance(taking, lease, rows)
-            for taking, lease, rows in zip(takings, leases, taken, strict=True)
-        ]
+    return [
+        lease if isinstance(lease, InvalidArgument) else _acceptance(taking, lease, rows)
+        for taking, lease, rows in zip(takings, leases, taken, strict=True)
+    ]
 
 
 # (id, attempt, priority) of the jobs that were taken.
@@ -154,11 +154,16 @@ def _accepted(job_id: int, attempt: int, lease: Lease | None) -> Accepted:
     return Accepted(job_id=job_id, attempt=attempt, lease_expires_at=lease.expires_at if lease else None)
 
 
+@transaction.atomic
 def _renew(caller: Caller, job_ids: set[int], lease: Lease | None) -> dict[int, Accepted]:
-    """What this agent accepted before: the answer to its first call was lost."""
+    """What this agent accepted before: the answer to its first call was lost.
+
+    A transaction of its own: whoever locks jobs locks them in the order of their ids, and before the counts.
+    """
     held: dict[int, Accepted] = {}
     if lease is None:
         return held
+    lock_jobs([caller.cluster_id], job_ids)
     for part in _parts(job_ids):
         mine = Job.objects.filter(id__in=part, cluster_id=caller.cluster_id, state=JobState.ACCEPTED, agent=lease.agent)
         mine.update(lease_seconds=lease.seconds, lease_expires_at=lease.expires_at)

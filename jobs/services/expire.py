@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby, islice
+from operator import itemgetter
 
 from django.db import transaction
 from django.db.models import Count, Q
@@ -77,11 +79,12 @@ def _my_turn(now: datetime) -> bool:
 
 
 def _run_anew(now: datetime) -> None:
-    held = Job.objects.filter(lease_expires_at__isnull=False)
-    for seconds in held.values_list("lease_seconds", flat=True).distinct().order_by():
-        assert seconds is not None  # lease_has_length
-        expires_at = now + timedelta(seconds=seconds)
-        held.filter(lease_seconds=seconds, lease_expires_at__lt=expires_at).update(lease_expires_at=expires_at)
+    # Whoever locks jobs locks them in the order of their ids.
+    held = Job.objects.filter(lease_expires_at__isnull=False).order_by("id").select_for_update()
+    by_length = groupby(sorted((seconds, id) for id, seconds in held.values_list("id", "lease_seconds")), itemgetter(0))
+    for seconds, pairs in by_length:
+        while part := [id for _, id in islice(pairs, _BATCH)]:
+            Job.objects.filter(id__in=part).update(lease_expires_at=now + timedelta(seconds=seconds))
 
 
 def _most_are_silent(now: datetime) -> bool:

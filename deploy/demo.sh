@@ -6,10 +6,15 @@ cd "$(dirname "$0")/.."
 
 folder=$(mktemp -d)
 server=
+agent=
 
 finish() {
     local status=$?
     trap - EXIT
+    if [[ -n $agent ]]; then
+        kill "$agent" 2>/dev/null || true
+        wait "$agent" || true
+    fi
     if [[ -n $server ]]; then
         kill "$server" 2>/dev/null || true
         wait "$server" || true
@@ -17,6 +22,7 @@ finish() {
     if ((status)); then
         printf '\nThe demo did not reach its end. The server said:\n' >&2
         cat "$folder/server.log" >&2 || true
+        cat "$folder/agent.log" >&2 2>/dev/null || true
     fi
     rm -rf "$folder"
     exit "$status"
@@ -57,19 +63,35 @@ run "rainbow register --cluster-name keebler --save"
 
 step "Somebody who has the token submits jobs, from anywhere."
 run "rainbow submit --nodes 1 --tasks 1 --command hostname"
-run "rainbow submit --nodes 2 --tasks 8 --command 'mpirun ./simulate --steps 1000' --job-name simulate"
-run "rainbow submit --nodes 1 --command 'python plot.py'"
+run "rainbow submit --nodes 2 --tasks 4 --command 'for step in 1 2 3; do echo step \$step; done' --job-name simulate"
+run "rainbow submit --nodes 1 --command 'echo no data >&2; exit 7' --job-name plot"
 run "rainbow jobs"
 
 step "The cluster looks at what waits for it. This reserves nothing."
 run "rainbow request"
 
-step "It accepts the first two, which leave the queue and are now its own to run."
-run "rainbow request --max-jobs 2 --accept 2"
-
-step "One is left."
-run "rainbow request"
+step "It accepts the first, which leaves the queue and is now its own to run."
+run "rainbow request --max-jobs 1 --accept 1"
 run "rainbow summary"
+
+step "An agent does all this by itself, and reports. This one runs jobs as processes of this machine."
+run "rainbow agent --executor local --slots 8 --state-dir $folder/agent 2>$folder/agent.log &"
+agent=$!
+run "rainbow watch 2 3 || echo exited with \$?"
+
+step "A submitter may wait for the end: the output is the job's, and so is the exit code."
+run "rainbow submit --wait --command 'echo greetings from the cluster'"
+
+step "What became of the jobs."
+run "rainbow jobs"
+run "rainbow logs 2"
+run "rainbow job 3"
+
+step "The agent is told to stop, and says what it did."
+run "kill $agent"
+wait "$agent"
+agent=
+run "cat $folder/agent.log"
 
 step "What the server's operator sees."
 run "cat $folder/server.log"

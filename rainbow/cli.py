@@ -21,9 +21,13 @@ COMMANDS = {
     "request": "See which jobs wait for the cluster, and accept some.",
     "jobs": "List jobs, newest first.",
     "job": "Show one job, with what happened to it.",
+    "watch": "Show each step of jobs, until they are over.",
+    "logs": "Print the end of what a job wrote.",
     "cancel": "Stop jobs.",
     "summary": "Count a cluster's jobs in each state.",
     "rotate": "Replace the cluster's token or secret.",
+    "agent": "Run the cluster's jobs by its scheduler.",
+    "doctor": "Check what an agent needs, and say what to do.",
     "version": "Show the version.",
 }
 UNEXPECTED = 1

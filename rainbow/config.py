@@ -61,6 +61,11 @@ def settings(flags: Mapping[str, Any]) -> Settings:
     return found if found.tls else replace(found, ca_file="")
 
 
+def environment() -> dict[str, str]:
+    """All variables, for those that hand some of them on."""
+    return dict(os.environ)
+
+
 def config_path() -> Path:
     """Where the file is, whether or not it exists."""
     named = os.environ.get("RAINBOW_CONFIG")

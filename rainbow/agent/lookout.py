@@ -79,6 +79,7 @@ class Lookout:
         if progress.phase == JobPhase.GONE and now - held.missing_since < BELIEVED_GONE_AFTER:
             return False
         self._holdings.ended(held, progress)
-        _log.info("ended job=%d state=%s reason=%s", held.entry.jobid, state_of(progress), progress.reason)
+        reason = f" reason={progress.reason}" if progress.reason else ""
+        _log.info("ended job=%d state=%s%s", held.entry.jobid, state_of(progress), reason)
         self._reporter.pause = self._streak.note(progress) or self._reporter.pause
         return True

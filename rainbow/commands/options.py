@@ -59,6 +59,20 @@ def secret_options(command: Command) -> Command:
     return _with_options(command, *_credential("secret", "--request-secret", text=text))
 
 
+def secret_file_option(command: Command) -> Command:
+    """For a command that runs for long: nobody shall read the secret in the list of processes."""
+
+    def take_file(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
+        if path is not None:
+            text = _from_stdin() if path == "-" else _from_file(path)
+            _remember_once(ctx, "secret", text, flag="--request-secret-file")
+
+    text = "A file that holds the cluster's secret; `-` reads standard input."
+    return click.option("--request-secret-file", metavar="PATH", expose_value=False, callback=take_file, help=text)(
+        command
+    )
+
+
 def registration_secret_options(command: Command) -> Command:
     text = "The server's registration secret.  [env: RAINBOW_REGISTRATION_SECRET; default: chocolate-cookies]"
     return _with_options(command, *_credential("registration_secret", "-s", "--secret", text=text))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,15 @@ def complain(text: str) -> None:
 
 def write_json(document: Any) -> None:
     click.echo(json.dumps(plain(document), indent=2))
+
+
+def write_json_line(document: Any) -> None:
+    click.echo(json.dumps(plain(document)))
+
+
+def write_output(text: str) -> None:
+    """What a job wrote: as it is for programs, with its control characters escaped for a terminal."""
+    click.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
 
 
 def printable(text: str) -> str:

@@ -1,6 +1,7 @@
 """rainbow submit"""
 
 import shlex
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -9,18 +10,23 @@ import click
 
 from rainbow.client import Client
 from rainbow.commands import session
+from rainbow.commands.following import exit_code_of, follow, step_of
 from rainbow.commands.options import json_option, label_option, server_options, token_options
-from rainbow.commands.output import complain, say, write_json
+from rainbow.commands.output import complain, plain, say, write_json, write_output
 from rainbow.commands.types import Pair, Span, as_mapping
 from rainbow.commands.words import ago
 from rainbow.errors import DeadlineExceeded, Unavailable, Unreachable
-from rainbow.records import JobSpec, OnLost, Submission
+from rainbow.records import Job, JobSpec, OnLost, Submission
 
 EPILOG = """\b
 Examples:
   rainbow submit -- hostname
   rainbow submit --nodes 2 --tasks 8 --time-limit 1h30m -- python3 train.py --epochs 10
   rainbow submit --command 'make test | tee log' --label project=demo
+  rainbow submit --wait -- make test
+
+With --wait: exits with the job's exit code (128+N where signal N killed it), with 1 when it failed without one, as at
+its time limit, and with 143 when it was cancelled. A job that is lost is waited for.
 """
 TIME_LIMIT = Span(lowest=1, highest=31_536_000)
 ON_LOST = click.Choice([OnLost.KEEP.value, OnLost.REQUEUE.value])
@@ -56,10 +62,11 @@ NAME_LENGTH = 255
 @click.option(
     "--on-lost", type=ON_LOST, help="If contact is lost: keep waiting, or run the job again.  [default: keep]"
 )
+@click.option("--wait", is_flag=True, help="Show how the job goes, then its output, and exit with its exit code.")
 @json_option
 @click.argument("words", nargs=-1, metavar="[-- WORD...]")
 @click.pass_context
-def command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
+def command(ctx: click.Context, /, wait: bool, as_json: bool, **given: Any) -> None:
     """Queue a job for a cluster.
 
     The command stands after `--`, word by word as a shell would pass it on, or as one text with --command.
@@ -67,10 +74,14 @@ def command(ctx: click.Context, /, as_json: bool, **given: Any) -> None:
     spec = _spec(**given)
     with session.submitter(ctx) as client:
         queued = _submitted(client, spec)
+        if not as_json:
+            _tell(queued, cluster=client.cluster, now=datetime.now(UTC), to=complain if wait else say)
+        job = _followed(client, queued.jobid, silent=as_json) if wait else None
     if as_json:
-        write_json(queued)
-    else:
-        _tell(queued, cluster=client.cluster, now=datetime.now(UTC))
+        write_json({**plain(queued), "job": job} if job else queued)
+    elif job:
+        write_output(job.output)
+    ctx.exit(exit_code_of(job) if job else 0)
 
 
 def _spec(*, words: tuple[str, ...], command: str | None, **given: Any) -> JobSpec:
@@ -102,13 +113,23 @@ def _submitted(client: Client, spec: JobSpec) -> Submission:
         raise type(error)(f"{error.message}; {again}") from error
 
 
-def _tell(queued: Submission, *, cluster: str, now: datetime) -> None:
+def _followed(client: Client, jobid: int, *, silent: bool) -> Job:
+    """The job as it ended. Whoever stops waiting does not stop the job."""
+    try:
+        follow(client.watch_jobs([jobid]), lambda job: None if silent else complain(step_of(job)))
+        return client.get_jobs([jobid]).jobs[0]
+    except KeyboardInterrupt:
+        complain(f"Job {jobid} goes on without you; `rainbow cancel {jobid}` stops it.")
+        raise
+
+
+def _tell(queued: Submission, *, cluster: str, now: datetime, to: Callable[[str], None]) -> None:
     place = f"at position {queued.position} of the queue" if queued.position else "no longer waiting"
     if queued.duplicate:
-        say(f"Job {queued.jobid} was submitted to {cluster} before, under this key; it is {place}.")
+        to(f"Job {queued.jobid} was submitted to {cluster} before, under this key; it is {place}.")
     else:
-        say(f"Submitted job {queued.jobid} to {cluster}; it is {place}.")
+        to(f"Submitted job {queued.jobid} to {cluster}; it is {place}.")
     if queued.agent_last_asked_at is not None:
-        say(f"{cluster} last asked for jobs {ago(queued.agent_last_asked_at, now=now)}.")
+        to(f"{cluster} last asked for jobs {ago(queued.agent_last_asked_at, now=now)}.")
     if queued.warning:
         complain(f"Warning: {queued.warning}")

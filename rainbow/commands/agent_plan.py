@@ -1,0 +1,62 @@
+"""What `rainbow agent --dry-run` shows: what an agent would do with the jobs that wait, and does not."""
+
+from dataclasses import dataclass
+
+from rainbow.agent.room import MOST_AT_ONCE, Room, work_of
+from rainbow.client import Client
+from rainbow.commands.output import say
+from rainbow.commands.tables import show_table
+from rainbow.commands.words import count
+from rainbow.executors import Capacity, Executor
+from rainbow.policy import Policy
+from rainbow.records import WaitingJob
+
+COLUMNS = ("ID", "NODES", "TASKS", "WOULD BE", "COMMAND")
+MOST_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedJob:
+    """`verdict`: taken, refused with its reason, or left."""
+
+    job: WaitingJob
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """`paused` is why the server hands out no jobs now."""
+
+    capacity: Capacity
+    paused: str
+    jobs: tuple[PlannedJob, ...]
+
+
+def planned(client: Client, executor: Executor, policy: Policy) -> Plan:
+    capacity = executor.capacity()
+    waiting = client.request_jobs(max_jobs=MOST_SHOWN)
+    room = Room(nodes=capacity.nodes, slots=capacity.slots, jobs=MOST_AT_ONCE)
+    fitting = {job.id for job in room.fitting(waiting.jobs, executor.slots)} if not capacity.not_ready else set[int]()
+    jobs = tuple(PlannedJob(job=job, verdict=_verdict(job, policy, fits=job.id in fitting)) for job in waiting.jobs)
+    return Plan(capacity=capacity, paused=waiting.paused, jobs=jobs)
+
+
+def show_plan(plan: Plan) -> None:
+    if plan.paused:
+        say(f"The cluster is paused: {plan.paused}")
+    if plan.capacity.not_ready:
+        say(f"The scheduler is not ready: {plan.capacity.not_ready}")
+    say(f"Free: {count(plan.capacity.nodes, 'node')}, {count(plan.capacity.slots, 'slot')}.")
+    if not plan.jobs:
+        say("No jobs wait.")
+        return
+    rows = [(str(item.job.id), str(item.job.nodes), str(item.job.tasks or "-"), item.verdict, item.job.command)
+            for item in plan.jobs]  # fmt: skip
+    show_table(COLUMNS, rows)
+
+
+def _verdict(job: WaitingJob, policy: Policy, *, fits: bool) -> str:
+    if not fits:
+        return "left: it does not fit now"
+    refusal = policy.check(work_of(job))
+    return f"refused: {refusal}" if refusal else "taken"

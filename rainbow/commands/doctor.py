@@ -1,0 +1,46 @@
+"""rainbow doctor"""
+
+from pathlib import Path
+
+import click
+import platformdirs
+
+from rainbow.commands import session
+from rainbow.commands.options import json_option, secret_file_option, server_options
+from rainbow.commands.output import say, write_json
+from rainbow.commands.tables import show_table
+from rainbow.config import environment
+from rainbow.doctor import Patient, Verdict, examine
+from rainbow.executors import EXECUTORS, Site
+
+EPILOG = """\b
+Examples:
+  rainbow doctor
+  rainbow doctor --executor slurm --request-secret-file /etc/rainbow/secret
+
+Exits with 5 when a check failed.
+"""
+COLUMNS = ("CHECK", "RESULT", "WHAT")
+
+
+@click.command("doctor", epilog=EPILOG)
+@server_options
+@secret_file_option
+@click.option("--executor", type=click.Choice(list(EXECUTORS)), help="Ask this scheduler, too.")
+@click.option("--state-dir", metavar="PATH", help="Where an agent keeps its journal.  [default: one for each cluster]")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, executor: str | None, state_dir: str | None, as_json: bool) -> None:
+    """Check what an agent needs, and say what to do. All is seen from this machine."""
+    known = session.settings(ctx)
+    folder = Path(state_dir) if state_dir else Path(platformdirs.user_state_dir("rainbow")) / "agent" / known.cluster
+    site = Site(folder=folder, environment=environment())
+    findings = examine(Patient(settings=known, folder=folder, executor=EXECUTORS[executor](site) if executor else None))
+    if as_json:
+        write_json({"checks": findings})
+    else:
+        show_table(COLUMNS, [(item.check, item.verdict, item.detail) for item in findings])
+        for item in findings:
+            if item.advice:
+                say(f"\n{item.check}: {item.advice}")
+    ctx.exit(5 if any(item.verdict == Verdict.FAILED for item in findings) else 0)

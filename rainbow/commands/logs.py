@@ -1,0 +1,35 @@
+"""rainbow logs"""
+
+import click
+
+from rainbow.commands import session
+from rainbow.commands.options import json_option, observer_options, server_options
+from rainbow.commands.output import complain, write_json, write_output
+from rainbow.commands.types import MAX_INT32
+from rainbow.errors import NotFound
+
+EPILOG = """\b
+Examples:
+  rainbow logs 7
+"""
+
+
+@click.command("logs", epilog=EPILOG)
+@server_options
+@observer_options
+@json_option
+@click.argument("jobid", metavar="ID", type=click.IntRange(1, MAX_INT32))
+@click.pass_context
+def command(ctx: click.Context, jobid: int, as_cluster: bool, as_json: bool) -> None:
+    """Print the end of what a job wrote, up to 64 KiB. Of a job that runs it is up to 15 seconds old."""
+    with session.observer(ctx, as_cluster=as_cluster) as client:
+        found = client.get_jobs([jobid])
+    if not found.jobs:
+        raise NotFound(f"there is no job {jobid}, or it is somebody else's")
+    job = found.jobs[0]
+    if as_json:
+        write_json({"id": job.id, "state": job.state, "output": job.output})
+    elif job.output:
+        write_output(job.output)
+    else:
+        complain(f"Job {jobid} is {job.state}; nothing is known of its output.")

@@ -1,0 +1,61 @@
+"""The way to the server, as far as the operating system and TLS see it."""
+
+import socket
+import ssl
+from contextlib import closing
+
+from rainbow.config import Settings
+from rainbow.doctor.findings import Sick
+
+SECONDS = 5.0
+USUAL_PORT = 50051
+
+
+def resolve(known: Settings) -> str:
+    host, port = _place(known)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        advice = "Check --host or RAINBOW_HOST, and this machine's DNS (getent hosts, /etc/resolv.conf)."
+        raise Sick(f"{host}: {error.strerror}", advice=advice) from error
+    addresses = dict.fromkeys(str(address[0]) for *_, address in found)
+    return f"{host} is {', '.join(addresses)}"
+
+
+def connect(known: Settings) -> str:
+    with closing(_connected(known)) as connection:
+        address, port = connection.getpeername()[:2]
+    return f"{address} port {port} answers"
+
+
+def shake_hands(known: Settings) -> str:
+    if not known.tls:
+        return "none: credentials travel readable, unless a tunnel protects them"
+    host, _ = _place(known)
+    try:
+        context = ssl.create_default_context(cafile=known.ca_file or None)
+        context.set_alpn_protocols(["h2"])
+        with closing(_connected(known)) as connection, context.wrap_socket(connection, server_hostname=host) as secure:
+            certificate = secure.getpeercert() or {}
+            version = secure.version()
+    except (OSError, ssl.SSLError) as error:
+        advice = "Check that the server speaks TLS, and that --ca-file holds its authority's certificate."
+        raise Sick(f"the TLS handshake failed: {error}", advice=advice) from error
+    return f"{version}, the certificate is valid until {certificate.get('notAfter', 'an unknown time')}"
+
+
+def _connected(known: Settings) -> socket.socket:
+    host, port = _place(known)
+    try:
+        return socket.create_connection((host, port), timeout=SECONDS)
+    except OSError as error:
+        advice = "Check that the server runs and that a firewall lets this machine out to that port."
+        raise Sick(f"{known.host} cannot be reached: {error}", advice=advice) from error
+
+
+def _place(known: Settings) -> tuple[str, int]:
+    """Host and port of host:port or [address]:port."""
+    host, _, port = known.host.rpartition(":")
+    if not host or not port.isdecimal():
+        return known.host.strip("[]"), USUAL_PORT
+    return host.strip("[]"), int(port)

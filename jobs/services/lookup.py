@@ -11,7 +11,7 @@ from django.db.models import Prefetch, Q, QuerySet
 from clusters.callers import Caller, Operator
 from clusters.models import CredentialKind
 from clusters.validation import check_line, check_range
-from jobs.models import MAX_ID, Job, JobEvent, JobQuerySet
+from jobs.models import MAX_ID, Job, JobEvent, JobLabel, JobQuerySet
 from jobs.specs import MAX_NAME, check_labels
 from jobs.states import JobState
 from rainbow.errors import InvalidArgument
@@ -23,6 +23,8 @@ DEFAULT_PAGE = 100
 _SLACK = timedelta(minutes=1)
 # How many jobs of a state a search for text looks through at a time.
 _WINDOW = 20_000
+# A label that so few jobs have is looked up by itself; one that more have is met soon enough on the way.
+_FEW = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,12 +155,19 @@ def matching_jobs(jobs: JobQuerySet, search: Search) -> JobQuerySet:
     jobs = jobs.filter(**{column: value for column, value in exact.items() if value})
     for key, value in search.labels.items():
         jobs = jobs.filter(label_rows__key=key, label_rows__value=value)
+        few = list(_with_label(key, value).values_list("job_id", flat=True)[: _FEW + 1])
+        if len(few) <= _FEW:
+            jobs = jobs.filter(id__in=few)
     if search.submitted_after:
         jobs = jobs.filter(submitted_at__gte=search.submitted_after)
     if search.submitted_before:
         jobs = jobs.filter(submitted_at__lt=search.submitted_before)
     first, last = _id_bounds(search)
     return jobs.filter(id__gte=first, id__lte=last)
+
+
+def _with_label(key: str, value: str) -> QuerySet[JobLabel]:
+    return JobLabel.objects.filter(key=key, value=value).order_by("key", "value", "job_id")
 
 
 def _id_bounds(search: Search) -> tuple[int, int]:
@@ -168,12 +177,20 @@ def _id_bounds(search: Search) -> tuple[int, int]:
         first, last = (search.last + 1, last) if search.oldest_first else (first, search.last - 1)
     ids = Job.objects.values_list("id", flat=True)
     if search.submitted_after:
-        since = ids.filter(submitted_at__gte=search.submitted_after - _SLACK).order_by("submitted_at")
+        since = ids.filter(submitted_at__gte=_shifted(search.submitted_after, -_SLACK)).order_by("submitted_at")
         first = max(first, since.first() or MAX_ID)
     if search.submitted_before:
-        until = ids.filter(submitted_at__lte=search.submitted_before + _SLACK).order_by("-submitted_at")
+        until = ids.filter(submitted_at__lte=_shifted(search.submitted_before, _SLACK)).order_by("-submitted_at")
         last = min(last, until.first() or 0)
     return first, last
+
+
+def _shifted(at: datetime, span: timedelta) -> datetime:
+    """No further than the calendar goes."""
+    try:
+        return at + span
+    except OverflowError:
+        return at
 
 
 def _owner(by: Caller | Operator, search: Search) -> tuple[str, ...]:

@@ -27,7 +27,11 @@ class Arrivals:
     def __init__(self) -> None:
         self._waiting: dict[Topic, set[asyncio.Event]] = defaultdict(set)
         self._any = asyncio.Event()
-        self.closed = False
+        self.closing = asyncio.Event()
+
+    @property
+    def closed(self) -> bool:
+        return self.closing.is_set()
 
     @contextmanager
     def expect(self, *topics: Topic) -> Iterator[asyncio.Event]:
@@ -50,7 +54,7 @@ class Arrivals:
 
     def close(self) -> None:
         """Sends everybody home: the server stops."""
-        self.closed = True
+        self.closing.set()
         self.announce(list(self._waiting))
 
     async def watch(self, lanes: Lanes) -> None:

@@ -15,6 +15,7 @@ from grpc_api.arrivals import Arrivals
 from grpc_api.batches import Answer, Answered, Asked, Reply, Request, read_together
 from grpc_api.calls import Call
 from grpc_api.lanes import Lane, Lanes
+from grpc_api.streams import until
 from grpc_api.submission import submit_many, submit_together
 from grpc_api.together import Together, Work
 from grpc_api.translate import FINAL_STATES, bounds_from, request_id
@@ -94,6 +95,18 @@ class RainbowServicer:
         self._arrivals.announce([str(call.notes["cluster"])])
         return reply
 
+    async def SubmitJobStream(
+        self, requests: AsyncIterator[pb.SubmitJobStreamRequest], call: Call
+    ) -> AsyncIterator[pb.SubmitJobStreamResponse]:
+        queued = 0
+        async for request in until(self._arrivals.closing, requests):
+            claim = _claim(request.cluster, call, TOKEN)
+            reply = await self._answer(self._lanes.write, claim, submit_many, request, call)
+            queued += sum(not result.HasField("error") for result in reply.results)
+            call.note(jobs=queued)
+            self._arrivals.announce([str(call.notes["cluster"])])
+            yield pb.SubmitJobStreamResponse(results=reply.results)
+
     async def RequestJobs(self, request: pb.RequestJobsRequest, call: Call) -> pb.RequestJobsResponse:
         claim = Claim(value=request.secret or call.bearer, cluster=request.cluster, kinds=SECRET)
         clock = asyncio.get_running_loop().time
@@ -164,7 +177,7 @@ class RainbowServicer:
 
     async def Stream(self, requests: AsyncIterator[pb.Request], call: Call) -> AsyncIterator[pb.Response]:
         count = 0
-        async for request in requests:
+        async for request in until(self._arrivals.closing, requests):
             count += 1
             yield _echo(request, count)
         call.note(messages=count)

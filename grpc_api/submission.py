@@ -15,6 +15,7 @@ from rainbow.protos import rainbow_pb2 as pb
 MAX_BATCH = 10_000
 
 Answer = Answered[pb.SubmitJobResponse] | Exception
+ManyJobs = pb.SubmitJobsRequest | pb.SubmitJobStreamRequest
 
 
 def submit_together(asked: Sequence[Asked[pb.SubmitJobRequest]], now: datetime) -> list[Answer]:
@@ -25,7 +26,7 @@ def submit_together(asked: Sequence[Asked[pb.SubmitJobRequest]], now: datetime) 
     return [_answered(*pair, now) for pair in zip(verdicts, outcomes, strict=True)]
 
 
-def submit_many(request: pb.SubmitJobsRequest, caller: Caller, now: datetime) -> pb.SubmitJobsResponse:
+def submit_many(request: ManyJobs, caller: Caller, now: datetime) -> pb.SubmitJobsResponse:
     check_range(len(request.jobs), field="jobs", lowest=1, highest=MAX_BATCH)
     outcomes = _submit([_order(job, caller) for job in request.jobs], now)
     return pb.SubmitJobsResponse(

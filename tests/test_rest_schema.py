@@ -25,6 +25,8 @@ OPERATIONS_OF_RPCS = {
     "Register": ["register_cluster"],
     "SubmitJob": ["submit_job"],
     "SubmitJobs": ["submit_jobs"],
+    # HTTP has no answers in the middle of a request: one call for each batch.
+    "SubmitJobStream": ["submit_jobs"],
     "RequestJobs": ["request_jobs"],
     "AcceptJobs": ["accept_jobs"],
     "ReportJobs": ["report_jobs"],

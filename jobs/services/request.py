@@ -10,7 +10,8 @@ from clusters.validation import check_range
 from jobs.specs import MAX_INT, check_labels
 from jobs.sql import REQUEST_COLUMNS, queued_jobs
 
-_CHUNK = 2_000
+# A job may carry 128 KiB of text, so this bounds what is read at a time to 64 MiB.
+_CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ class QueuedJob:
 def request_jobs(*, caller: Caller, wanted: Wanted) -> Iterator[QueuedJob]:
     """The waiting jobs of the caller's cluster, highest priority first, then oldest first; reserves nothing.
 
-    Reads as it is consumed, a few thousand rows at a time. A paused cluster has no jobs.
+    Reads as it is consumed, a few hundred rows at a time. A paused cluster has no jobs.
     Raises InvalidArgument.
     """
     for name in ("max_nodes", "max_tasks", "max_time_limit_seconds"):

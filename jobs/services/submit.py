@@ -14,7 +14,7 @@ from jobs.models import Job
 from jobs.specs import JobSpec, check_spec
 from jobs.sql import insert_jobs, insert_labels, queued_counts, rank, timestamp
 from jobs.states import JobState, What
-from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError, ResourceExhausted
+from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError, ResourceExhausted, Unavailable
 
 # Where a job's idempotency key is unique.
 Key = tuple[int, str]
@@ -176,7 +176,9 @@ def _earlier(orders: Iterable[Order]) -> dict[Key, Job]:
 
 
 def _replay(order: Order, earlier: Mapping[Key, Job]) -> Receipt | RainbowError:
-    job = earlier[order.key or (0, "")]
+    job = earlier.get(order.key or (0, ""))
+    if job is None:
+        return Unavailable("the job under this key was deleted just now; try again")
     if bytes(job.fingerprint or b"") != order.fingerprint:
         return AlreadyExists("another job was submitted under this key", field="idempotency_key")
     position = rank(job.cluster_id, job.priority, job.id) if job.state == JobState.QUEUED else 0

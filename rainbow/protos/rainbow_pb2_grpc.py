@@ -69,6 +69,11 @@ class RainbowSchedulerStub(object):
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.SubmitJobsRequest.SerializeToString,
                 response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.SubmitJobsResponse.FromString,
                 _registered_method=True)
+        self.SubmitJobStream = channel.stream_stream(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/SubmitJobStream',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.SubmitJobStreamRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.SubmitJobStreamResponse.FromString,
+                _registered_method=True)
         self.GetJobs = channel.unary_unary(
                 '/convergedcomputing.org.grpc.v1.RainbowScheduler/GetJobs',
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.GetJobsRequest.SerializeToString,
@@ -158,6 +163,15 @@ class RainbowSchedulerServicer(object):
     def SubmitJobs(self, request, context):
         """Queues many jobs of one cluster in one transaction, with a result for each: a job that is refused
         does not keep the others out. Needs the cluster's token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitJobStream(self, request_iterator, context):
+        """Queues the jobs of a long file, a batch in each message, and answers each batch once it is on disk. A batch is
+        one transaction. Cut off in the middle, it is taken up again from the first batch without an answer: jobs with
+        an idempotency key are queued once. Needs the cluster's token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -254,6 +268,11 @@ def add_RainbowSchedulerServicer_to_server(servicer, server):
                     servicer.SubmitJobs,
                     request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.SubmitJobsRequest.FromString,
                     response_serializer=rainbow_dot_protos_dot_rainbow__pb2.SubmitJobsResponse.SerializeToString,
+            ),
+            'SubmitJobStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.SubmitJobStream,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.SubmitJobStreamRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.SubmitJobStreamResponse.SerializeToString,
             ),
             'GetJobs': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJobs,
@@ -480,6 +499,33 @@ class RainbowScheduler(object):
             '/convergedcomputing.org.grpc.v1.RainbowScheduler/SubmitJobs',
             rainbow_dot_protos_dot_rainbow__pb2.SubmitJobsRequest.SerializeToString,
             rainbow_dot_protos_dot_rainbow__pb2.SubmitJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitJobStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/SubmitJobStream',
+            rainbow_dot_protos_dot_rainbow__pb2.SubmitJobStreamRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.SubmitJobStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

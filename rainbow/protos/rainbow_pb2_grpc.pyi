@@ -64,6 +64,11 @@ class RainbowSchedulerStub:
     """Queues many jobs of one cluster in one transaction, with a result for each: a job that is refused
     does not keep the others out. Needs the cluster's token.
     """
+    SubmitJobStream: _grpc.StreamStreamMultiCallable[_rainbow_pb2.SubmitJobStreamRequest, _rainbow_pb2.SubmitJobStreamResponse]
+    """Queues the jobs of a long file, a batch in each message, and answers each batch once it is on disk. A batch is
+    one transaction. Cut off in the middle, it is taken up again from the first batch without an answer: jobs with
+    an idempotency key are queued once. Needs the cluster's token.
+    """
     GetJobs: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.GetJobsRequest, _rainbow_pb2.GetJobsResponse]
     """Looks up jobs by id. A token sees the jobs that were submitted with it, a secret all jobs of its cluster."""
     ListJobs: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.ListJobsRequest, _rainbow_pb2.ListJobsResponse]
@@ -115,6 +120,11 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     SubmitJobs: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.SubmitJobsRequest, _rainbow_pb2.SubmitJobsResponse]  # type: ignore[assignment]
     """Queues many jobs of one cluster in one transaction, with a result for each: a job that is refused
     does not keep the others out. Needs the cluster's token.
+    """
+    SubmitJobStream: _aio.StreamStreamMultiCallable[_rainbow_pb2.SubmitJobStreamRequest, _rainbow_pb2.SubmitJobStreamResponse]  # type: ignore[assignment]
+    """Queues the jobs of a long file, a batch in each message, and answers each batch once it is on disk. A batch is
+    one transaction. Cut off in the middle, it is taken up again from the first batch without an answer: jobs with
+    an idempotency key are queued once. Needs the cluster's token.
     """
     GetJobs: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.GetJobsRequest, _rainbow_pb2.GetJobsResponse]  # type: ignore[assignment]
     """Looks up jobs by id. A token sees the jobs that were submitted with it, a secret all jobs of its cluster."""
@@ -206,6 +216,17 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_rainbow_pb2.SubmitJobsResponse, _abc.Awaitable[_rainbow_pb2.SubmitJobsResponse]]:
         """Queues many jobs of one cluster in one transaction, with a result for each: a job that is refused
         does not keep the others out. Needs the cluster's token.
+        """
+
+    @_abc_1.abstractmethod
+    def SubmitJobStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_rainbow_pb2.SubmitJobStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_rainbow_pb2.SubmitJobStreamResponse], _abc.AsyncIterator[_rainbow_pb2.SubmitJobStreamResponse]]:
+        """Queues the jobs of a long file, a batch in each message, and answers each batch once it is on disk. A batch is
+        one transaction. Cut off in the middle, it is taken up again from the first batch without an answer: jobs with
+        an idempotency key are queued once. Needs the cluster's token.
         """
 
     @_abc_1.abstractmethod

@@ -1,24 +1,12 @@
 """Waking the calls that wait: for jobs in a cluster's queue, or for a job's next step."""
 
 import asyncio
-import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
-
-from django.db import DatabaseError
-
-from grpc_api.lanes import Lanes
-from jobs.services import news_since
-
-# How soon a call learns of what another server, a page or an operator did.
-WATCH_EVERY_SECONDS = 0.25
 
 # A cluster's name, for its queue, or a job's id.
 Topic = str | int
-
-_log = logging.getLogger("rainbow.grpc")
 
 
 class Arrivals:
@@ -52,26 +40,24 @@ class Arrivals:
             for event in self._waiting.get(topic, ()):
                 event.set()
 
+    def announce_any(self, kind: type[Topic] | None = None) -> None:
+        """There may be something new about all topics (of a kind): str for queues, int for jobs."""
+        self.announce([topic for topic in self._waiting if kind is None or isinstance(topic, kind)])
+
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
+    async def until_awaited(self) -> None:
+        self._any.clear()
+        if not self._waiting:
+            await self._any.wait()
+
     def close(self) -> None:
         """Sends everybody home: the server stops."""
         self.closing.set()
-        self.announce(list(self._waiting))
-
-    async def watch(self, lanes: Lanes) -> None:
-        """Announces, for ever, what others do. Asks the database only while somebody waits."""
-        seen: int | None = None
-        while True:
-            if not self._waiting:
-                self._any.clear()
-                await self._any.wait()
-                seen = None
-            try:
-                news = await lanes.read(partial(news_since, after=seen))
-                seen = news.last
-                self.announce([*news.clusters, *news.jobs])
-            except DatabaseError as error:
-                _log.warning("could not look for news error=%r", str(error))
-            await asyncio.sleep(WATCH_EVERY_SECONDS)
+        self.announce_any()
 
     def _leave(self, topic: Topic, event: asyncio.Event) -> None:
         self._waiting[topic].discard(event)

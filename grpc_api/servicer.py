@@ -163,13 +163,15 @@ class RainbowServicer:
         with self._arrivals.expect(*request.jobids) as arrival:
             while True:
                 arrival.clear()
-                jobs = await self._answer(self._lanes.read, claim, answers.watched, request, call)
-                for job in jobs:
+                for job in await self._answer(self._lanes.read, claim, answers.watched, request, call):
                     if sent.get(job.id) != job:
                         sent[job.id] = job
                         yield pb.WatchJobsResponse(job=job)
-                if self._arrivals.closed or all(job.state in FINAL_STATES for job in jobs):
+                going = [job.id for job in sent.values() if job.state not in FINAL_STATES]
+                if self._arrivals.closed or not going:
                     return
+                # What is over stays as it is, or is pruned.
+                request = pb.WatchJobsRequest(jobids=going)
                 await _wait(arrival, LOOK_EVERY_SECONDS)
 
     async def Serial(self, request: pb.Request, call: Call) -> pb.Response:

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from clusters.callers import Caller, Operator
 from jobs.models import Job
+from jobs.news import tell_after_commit
 from jobs.sql import add_activity, add_counts, insert_events, timestamp
-from jobs.states import Activity, JobState, What
+from jobs.states import PUTS_INTO_A_QUEUE, Activity, JobState, What
 
 # Whoever does something to a job; None is the server itself.
 Actor = Caller | Operator | None
@@ -73,7 +74,7 @@ _ACTIVITIES = {
 
 
 def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "") -> None:
-    """Adds an event for each step and keeps the counts. Call it last in the transaction that takes the steps."""
+    """Adds an event for each step, keeps the counts and tells the servers. Call it last in a transaction."""
     at = timestamp(now)
     insert_events([_event(step, by, at, why) for step, by in steps])
     changes: Counter[tuple[int, str, int]] = Counter()
@@ -83,6 +84,11 @@ def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "")
             changes[step.counted_before] -= 1
     add_counts(changes)
     add_activity(Counter((step.cluster_id, step.activity.value) for step, _ in steps if step.activity), now)
+    tell_after_commit(
+        cluster_ids={step.cluster_id for step, _ in steps if step.what in PUTS_INTO_A_QUEUE},
+        # Nobody waits for a job whose id was not known yet.
+        job_ids=[step.job_id for step, _ in steps if step.what != What.SUBMITTED],
+    )
 
 
 def activity_of(what: What, after: JobState) -> Activity | None:

@@ -49,6 +49,9 @@ class What(models.TextChoices):
     MOVED = "moved", "moved to another cluster"
 
 
+PUTS_INTO_A_QUEUE = frozenset({What.SUBMITTED, What.REQUEUED, What.MOVED})
+
+
 class ActKind(models.TextChoices):
     """What operators do to many jobs at once."""
 

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from jobs.models import JobEvent
-from jobs.states import What
-
-_PUTS_INTO_A_QUEUE = frozenset({What.SUBMITTED, What.REQUEUED, What.MOVED})
+from jobs.states import PUTS_INTO_A_QUEUE, What
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +22,9 @@ def news_since(*, after: int | None) -> News:
     """
     if after is None:
         return News(last=JobEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0)
-    new = JobEvent.objects.filter(id__gt=after).order_by("id")
-    rows = list(new.values_list("id", "what", "job_id", "job__cluster__name"))
-    return News(
-        last=rows[-1][0] if rows else after,
-        clusters=frozenset(name for _, what, _, name in rows if what in _PUTS_INTO_A_QUEUE),
-        jobs=frozenset(job_id for _, _, job_id, _ in rows),
-    )
+    last = max(JobEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0, after)
+    new = JobEvent.objects.filter(id__gt=after, id__lte=last)
+    grown = new.filter(what__in=PUTS_INTO_A_QUEUE).values_list("job__cluster__name", flat=True)
+    # Nobody waits for a job whose id was not known yet.
+    moved = new.exclude(what=What.SUBMITTED).values_list("job_id", flat=True)
+    return News(last=last, clusters=frozenset(grown.distinct()), jobs=frozenset(moved.distinct()))

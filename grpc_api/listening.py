@@ -1,0 +1,102 @@
+"""Hearing what other servers, pages and operators did, to wake the calls that wait for it.
+
+docs/decisions/0013-news.md says why it is done so.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+from grpc_api.arrivals import Arrivals
+from grpc_api.lanes import Lanes
+from jobs.news import CHANNEL, Word
+from jobs.services import news_since
+
+# How often a SQLite file is looked at while somebody waits, and after there was news. A look takes microseconds.
+LOOK_EVERY_SECONDS = 0.01
+REST_SECONDS = 0.03
+# How often a PostgreSQL connection on which nothing comes is asked whether it lives.
+ASK_EVERY_SECONDS = 60
+_ANSWER_SECONDS = 10
+_AGAIN_AFTER_SECONDS = 2
+
+_log = logging.getLogger("rainbow.grpc")
+
+
+async def listen(arrivals: Arrivals, lanes: Lanes) -> None:
+    """Announces, for ever, what others do."""
+    hear = _WAYS[connection.vendor]
+    while True:
+        try:
+            await hear(arrivals, lanes)
+        # Whatever it is: calls that wait would otherwise wait for their own looks, and nobody know why.
+        except Exception as error:
+            _log.warning("cannot hear of news; trying again error=%r", str(error))
+        await asyncio.sleep(_AGAIN_AFTER_SECONDS)
+
+
+async def _hear_postgresql(arrivals: Arrivals, lanes: Lanes) -> None:
+    """One connection for the whole server; nothing is asked of the database while nothing happens."""
+    async with await psycopg.AsyncConnection.connect(**_where(), autocommit=True) as told:
+        await told.execute(f"LISTEN {CHANNEL}")
+        # What was said before is not repeated.
+        arrivals.announce_any()
+        while True:
+            async for notice in told.notifies(timeout=ASK_EVERY_SECONDS):
+                _announce(arrivals, Word.of(notice.payload))
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await told.execute("SELECT 1")
+
+
+def _where() -> dict[str, Any]:
+    """Where the database is, without what belongs to Django's own connections."""
+    parameters = connection.get_connection_params()
+    return {name: value for name, value in parameters.items() if name not in ("context", "cursor_factory")}
+
+
+def _announce(arrivals: Arrivals, word: Word) -> None:
+    if word.clusters is None:
+        arrivals.announce_any(str)
+    if word.jobs is None:
+        arrivals.announce_any(int)
+    arrivals.announce([*(word.clusters or ()), *(word.jobs or ())])
+
+
+async def _hear_sqlite(arrivals: Arrivals, lanes: Lanes) -> None:
+    """Looks whether somebody has written to the file, and only then at what; nobody looks while nobody waits."""
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=0)) as file:
+        while True:
+            await arrivals.until_awaited()
+            await _follow(file, arrivals, lanes)
+
+
+async def _follow(file: sqlite3.Connection, arrivals: Arrivals, lanes: Lanes) -> None:
+    version = _version(file)
+    news = await lanes.read(partial(news_since, after=None))
+    # They may have looked before that.
+    arrivals.announce_any()
+    while arrivals.awaited:
+        await asyncio.sleep(LOOK_EVERY_SECONDS)
+        if version == (version := _version(file)):
+            continue
+        news = await lanes.read(partial(news_since, after=news.last))
+        arrivals.announce([*news.clusters, *news.jobs])
+        await asyncio.sleep(REST_SECONDS)
+
+
+def _version(file: sqlite3.Connection) -> int:
+    """Changes with every commit of another connection (https://www.sqlite.org/pragma.html#pragma_data_version)."""
+    return int(file.execute("PRAGMA data_version").fetchone()[0])
+
+
+_WAYS: dict[str, Callable[[Arrivals, Lanes], Awaitable[None]]] = {
+    "postgresql": _hear_postgresql,
+    "sqlite": _hear_sqlite,
+}

@@ -1,0 +1,52 @@
+"""Telling every server whose queues grew and which jobs took a step, once that is committed.
+
+PostgreSQL carries the word (LISTEN, NOTIFY). On SQLite the servers see that the file has changed, and look for
+themselves. docs/decisions/0013-news.md says why.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from django.db import connection, transaction
+
+from clusters.models import Cluster
+
+CHANNEL = "rainbow"
+# A notification holds up to 8,000 bytes; more than these are told as "any".
+_MAX_CLUSTERS, _MAX_JOBS = 50, 400
+
+_CLUSTER = Cluster._meta.db_table
+_NOTIFY = f"""
+    SELECT pg_notify('{CHANNEL}', json_build_object(
+        'clusters', CASE WHEN %s THEN (SELECT COALESCE(json_agg(name), '[]') FROM {_CLUSTER} WHERE id = ANY(%s)) END,
+        'jobs', %s::json
+    )::text)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """The names of clusters whose queues grew, and the ids of jobs that took a step; None means any."""
+
+    clusters: frozenset[str] | None
+    jobs: frozenset[int] | None
+
+    @classmethod
+    def of(cls, payload: str) -> "Word":
+        content = json.loads(payload)
+        return cls(**{key: None if content[key] is None else frozenset(content[key]) for key in ("clusters", "jobs")})
+
+
+def tell_after_commit(*, cluster_ids: Collection[int], job_ids: Sequence[int]) -> None:
+    """A NOTIFY within the transaction would make all commits wait for each other."""
+    if connection.vendor == "postgresql" and (cluster_ids or job_ids):
+        transaction.on_commit(partial(_tell, list(cluster_ids), job_ids), robust=True)
+
+
+def _tell(cluster_ids: list[int], job_ids: Sequence[int]) -> None:
+    few = len(cluster_ids) <= _MAX_CLUSTERS
+    jobs = json.dumps(list(job_ids)) if len(job_ids) <= _MAX_JOBS else "null"
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTIFY, [few, cluster_ids, jobs])

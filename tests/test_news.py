@@ -1,0 +1,110 @@
+"""The word that servers on PostgreSQL get of what others did, once it is committed."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection, transaction
+
+from jobs.news import CHANNEL, Word
+from jobs.services import News, accept_jobs, news_since, requeue_jobs
+from tests.queue import submitted
+from tests.rows import execute
+from tests.servers import RainbowServer
+from tests.wire import Remote, connected, eventually, joined
+
+# Longer than a word takes.
+A_MOMENT_SECONDS = 0.3
+
+
+@pytest.fixture
+def words(postgresql_only: None, transactional_db: None) -> Iterator[Callable[[], list[Word]]]:
+    """What was said since the last time."""
+    parameters = connection.get_connection_params()
+    known = {name: parameters[name] for name in ("dbname", "host", "user", "password", "port") if name in parameters}
+    with psycopg.connect(**known, autocommit=True) as listener:
+        listener.execute(f"LISTEN {CHANNEL}")
+        yield lambda: [Word.of(notice.payload) for notice in listener.notifies(timeout=A_MOMENT_SECONDS)]
+
+
+def test_a_submission_tells_whose_queue_grew(
+    words: Callable[[], list[Word]], alpha: Any, beta: Any, now: datetime
+) -> None:
+    submitted(alpha, 1_000, now=now)
+    submitted(beta, now=now)
+
+    assert words() == [
+        Word(clusters=frozenset({"alpha"}), jobs=frozenset()),
+        Word(clusters=frozenset({"beta"}), jobs=frozenset()),
+    ]
+
+
+def test_a_step_tells_which_jobs_took_it(words: Callable[[], list[Word]], alpha: Any, now: datetime) -> None:
+    ids = submitted(alpha, 3, now=now)
+    words()
+
+    accept_jobs(caller=alpha.puller, job_ids=ids, now=now)
+    requeue_jobs(by=alpha.puller, job_ids=ids[:1], reason="x", now=now)
+
+    assert words() == [
+        Word(clusters=frozenset(), jobs=frozenset(ids)),
+        Word(clusters=frozenset({"alpha"}), jobs=frozenset(ids[:1])),
+    ]
+
+
+def test_more_jobs_than_a_word_holds_are_told_as_any(
+    words: Callable[[], list[Word]], alpha: Any, now: datetime
+) -> None:
+    ids = submitted(alpha, 1_000, now=now)
+    words()
+
+    accept_jobs(caller=alpha.puller, job_ids=ids, now=now)
+
+    assert words() == [Word(clusters=frozenset(), jobs=None)]
+
+
+def test_nothing_is_told_before_the_commit_and_nothing_of_what_was_rolled_back(
+    words: Callable[[], list[Word]], alpha: Any, now: datetime
+) -> None:
+    with transaction.atomic():
+        submitted(alpha, now=now)
+        before = words()
+    after = words()
+    with transaction.atomic():
+        submitted(alpha, now=now)
+        transaction.set_rollback(True)
+
+    assert (before, len(after), words()) == ([], 1, [])
+
+
+def test_who_looks_for_news_sees_what_happened_since(alpha: Any, beta: Any, now: datetime) -> None:
+    (old,) = submitted(alpha, now=now)
+    last = news_since(after=None).last
+
+    accept_jobs(caller=alpha.puller, job_ids=[old], now=now)
+    submitted(beta, now=now)
+    news = news_since(after=last)
+
+    assert (news.clusters, news.jobs, news.last > last) == ({"beta"}, {old}, True)
+    assert news_since(after=news.last) == News(last=news.last)
+
+
+def test_a_server_whose_connection_for_news_was_cut_hears_them_again(
+    postgresql_only: None, start_server: Callable[..., RainbowServer]
+) -> None:
+    here = start_server()
+    there = start_server(database_url=here.database_url)
+    with joined(here) as alpha, connected(there.address) as stub, ThreadPoolExecutor(1) as pool:
+        other = Remote(name=alpha.name, token=alpha.token, secret=alpha.secret, stub=stub)
+        listeners = "FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+        eventually(lambda: len(execute(here.database_url, f"SELECT 1 {listeners}")) == 2)
+        execute(here.database_url, f"SELECT pg_terminate_backend(pid) {listeners}")
+
+        # Sooner than a call that waits looks for itself.
+        waiting = pool.submit(alpha.request, wait_seconds=15)
+        job_id = other.submit().jobid
+
+        assert list(waiting.result(18).jobids) == [job_id]

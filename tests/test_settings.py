@@ -2,9 +2,11 @@
 
 import re
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from django.db import ConnectionHandler
 
 from rainbow_site.databases import configure
 from rainbow_site.environment import Environment, WrongSetting
@@ -136,6 +138,18 @@ def test_a_password_with_special_characters_arrives() -> None:
         5433,
     )
     assert (config["OPTIONS"]["sslmode"], config["OPTIONS"]["pool"]["max_size"]) == ("require", 7)
+
+
+@pytest.mark.django_db
+def test_what_sqlite_commits_is_on_disk_and_readers_do_not_wait(tmp_path: Path) -> None:
+    """https://sqlite.org/pragma.html#pragma_synchronous: 2 is FULL."""
+    databases = ConnectionHandler({"default": configure(f"sqlite:///{tmp_path}/rainbow.db", pool_size=1)})
+
+    with closing(databases["default"]) as database, database.cursor() as cursor:
+        found = [cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")]
+
+    assert found == [2, "wal"]
+    assert database.transaction_mode == "IMMEDIATE"
 
 
 def test_a_database_in_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping as MappingType
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 UNKNOWN = "there is no such input here"
 # Patterns of the schema: what clusters/validation.py takes.
@@ -45,6 +46,10 @@ class Number(serializers.IntegerField):
 
 class Digits(serializers.IntegerField):
     """A whole number in a query string: Python would also take 1_000 and 1.0."""
+
+    def get_value(self, dictionary: Any) -> Any:
+        # REST framework would take an empty one for one that is not there.
+        return dictionary.get(self.field_name, empty)
 
     def to_internal_value(self, data: Any) -> int:
         if not (isinstance(data, str) and data.isascii() and data.isdecimal()):

@@ -116,6 +116,13 @@ class JobBriefSerializer(serializers.ModelSerializer[Job]):
     id = serializers.IntegerField(read_only=True)
     cluster = serializers.CharField(source="cluster.name", read_only=True)
     command = serializers.CharField(allow_null=True, help_text=_CONTENT)
+    # Said here, since REST framework would take their ranges from the database in use.
+    nodes = serializers.IntegerField()
+    tasks = serializers.IntegerField(help_text="0 means not said")
+    priority = serializers.IntegerField()
+    time_limit_seconds = serializers.IntegerField(help_text="0 means not said")
+    attempt = serializers.IntegerField()
+    exit_code = serializers.IntegerField(allow_null=True)
     submitted_by = SubmitterSerializer(allow_null=True)
     state = serializers.ChoiceField(JobState.choices)
     on_lost = serializers.ChoiceField(OnLost.choices)
@@ -153,6 +160,7 @@ class JobPageSerializer(serializers.Serializer[object]):
 
 
 class EventSerializer(serializers.ModelSerializer[JobEvent]):
+    attempt = serializers.IntegerField()
     who = serializers.CharField()
 
     class Meta:

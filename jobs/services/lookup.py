@@ -22,7 +22,7 @@ DEFAULT_PAGE = 100
 # Ids rise with the time of submission, but for what several servers submit at the same moment.
 _SLACK = timedelta(minutes=1)
 # How many jobs of a state a search for text looks through at a time.
-_WINDOW = 20_000
+_WINDOW = 10_000
 # A label that so few jobs have is looked up by itself; one that more have is met soon enough on the way.
 _FEW = 1_000
 
@@ -33,7 +33,7 @@ class Search:
 
     `last` is the last id of the page before, 0 for the first page. `size` is 1 to 1,000; 0 means 100.
     `text` is part of the name or, if `in_commands`, of the command, in any case; no index finds it, so only the
-    newest 20,000 jobs of each state are looked through, and the page says how far.
+    newest 10,000 jobs of each state are looked through, and the page says how far.
     """
 
     states: Sequence[JobState] = ()
@@ -177,11 +177,11 @@ def _id_bounds(search: Search) -> tuple[int, int]:
         first, last = (search.last + 1, last) if search.oldest_first else (first, search.last - 1)
     ids = Job.objects.values_list("id", flat=True)
     if search.submitted_after:
-        since = ids.filter(submitted_at__gte=_shifted(search.submitted_after, -_SLACK)).order_by("submitted_at")
-        first = max(first, since.first() or MAX_ID)
+        earlier = ids.filter(submitted_at__lt=_shifted(search.submitted_after, -_SLACK)).order_by("-submitted_at")
+        first = max(first, (earlier.first() or 0) + 1)
     if search.submitted_before:
-        until = ids.filter(submitted_at__lte=_shifted(search.submitted_before, _SLACK)).order_by("-submitted_at")
-        last = min(last, until.first() or 0)
+        later = ids.filter(submitted_at__gt=_shifted(search.submitted_before, _SLACK)).order_by("submitted_at")
+        last = min(last, (later.first() or last + 1) - 1)
     return first, last
 
 

@@ -23,11 +23,11 @@ class SearchForm(forms.Form):
 
     state = forms.ChoiceField(required=False, choices=[("", "any"), *JobState.choices])
     cluster = forms.ModelChoiceField(Cluster.objects.order_by("name"), required=False, empty_label="any")
-    token = forms.ModelChoiceField(Credential.objects.none(), required=False, empty_label="any", label="submitted with")
+    token = forms.ModelChoiceField(Credential.objects.none(), required=False, empty_label="any", label="Submitted with")
     since = forms.ChoiceField(
         required=False,
         choices=[("", "any time"), *((key, words) for key, (words, _) in _SINCE.items())],
-        label="submitted in",
+        label="Submitted in",
     )
     label = forms.CharField(required=False, max_length=400, widget=forms.TextInput(attrs={"placeholder": "key=value"}))
     text = forms.CharField(required=False, max_length=MAX_NAME, widget=forms.TextInput(attrs={"type": "search"}))

@@ -26,7 +26,7 @@ from jobs.states import JobState
 _HEAD_OF_QUEUE = 10
 _EVENTS = 12
 # Events are not kept by cluster: the newest of the server are looked through for this cluster's.
-_EVENTS_LOOKED_THROUGH = 5_000
+_EVENTS_LOOKED_THROUGH = 2_000
 _SHOW = {"": "all", "silent": "silent", "paused": "paused", "waiting": "with jobs waiting", "trouble": "in trouble"}
 
 
@@ -90,7 +90,8 @@ def _head_of_queue(request: HttpRequest, cluster: Cluster) -> Any:
 def _recent_events(cluster: Cluster) -> list[JobEvent]:
     last = JobEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0
     recent = JobEvent.objects.filter(id__gt=last - _EVENTS_LOOKED_THROUGH, job__cluster_id=cluster.id)
-    return list(recent.select_related("job", "credential", "operator").order_by("-id")[:_EVENTS])
+    brief = recent.select_related("job", "credential", "operator").defer("job__output", "job__command")
+    return list(brief.order_by("-id")[:_EVENTS])
 
 
 def _acts_log(cluster: Cluster) -> list[LogEntry]:

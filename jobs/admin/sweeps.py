@@ -23,7 +23,7 @@ from jobs.services import (
 from jobs.states import ActKind, JobState
 
 # A search that the counts do not answer is counted no further than this before one is asked.
-_COUNT_UP_TO = 10_000
+_COUNT_UP_TO = 5_000
 
 
 class JobSweeps(ShownAdmin):

@@ -1,6 +1,7 @@
 """What went on, as time goes by."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -48,12 +49,14 @@ def activity_over(*, span: Span, stretches: int, now: datetime, cluster_id: int 
 
 
 def activity_by_cluster(
-    *, span: Span, since: datetime, until: datetime | None = None
+    *, span: Span, since: datetime, until: datetime | None = None, cluster_ids: Sequence[int] | None = None
 ) -> dict[int, dict[Activity, int]]:
-    """What each cluster's jobs did in the stretches that began at or after `since` and before `until`."""
+    """What each cluster's jobs, or these clusters', did in the stretches that began from `since` on, before `until`."""
     found = JobActivity.objects.filter(span_seconds=span, began_at__gte=since)
     if until:
         found = found.filter(began_at__lt=until)
+    if cluster_ids is not None:
+        found = found.filter(cluster_id__in=cluster_ids)
     totals: dict[int, dict[Activity, int]] = {}
     for cluster_id, what, jobs in found.values_list("cluster_id", "what").annotate(Sum("jobs")).order_by():
         totals.setdefault(cluster_id, {})[Activity(what)] = jobs

@@ -22,7 +22,7 @@ DEFAULT_PAGE = 100
 # Ids rise with the time of submission, but for what several servers submit at the same moment.
 _SLACK = timedelta(minutes=1)
 # How many jobs of a state a search for text looks through at a time.
-_WINDOW = 10_000
+_WINDOW = 5_000
 # A label that so few jobs have is looked up by itself; one that more have is met soon enough on the way.
 _FEW = 1_000
 
@@ -33,7 +33,7 @@ class Search:
 
     `last` is the last id of the page before, 0 for the first page. `size` is 1 to 1,000; 0 means 100.
     `text` is part of the name or, if `in_commands`, of the command, in any case; no index finds it, so only the
-    newest 10,000 jobs of each state are looked through, and the page says how far.
+    newest 5,000 jobs of each state are looked through, and the page says how far.
     """
 
     states: Sequence[JobState] = ()

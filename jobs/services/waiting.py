@@ -57,6 +57,7 @@ def _place(job: Job) -> str:
 
 def _pace(job: Job, now: datetime) -> str:
     since = beginning(Span.FIVE_MINUTES, now - timedelta(hours=1))
-    totals = activity_by_cluster(span=Span.FIVE_MINUTES, since=since).get(job.cluster_id, {})
+    mine = [job.cluster_id]
+    totals = activity_by_cluster(span=Span.FIVE_MINUTES, since=since, cluster_ids=mine).get(job.cluster_id, {})
     taken = totals.get(Activity.ACCEPTED, 0)
     return f"{job.cluster} took {taken:,} {'job' if taken == 1 else 'jobs'} in the last hour"

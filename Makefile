@@ -24,9 +24,10 @@ demo: .venv/runtime ## Show rainbow's main job, from registering a cluster to ac
 
 .PHONY: room
 room: .venv/runtime ## Show the operators' room at http://127.0.0.1:8000/admin/ with a fleet that is made up
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && trap exit INT TERM && \
+	@folder=$$(mktemp -d) && trap 'kill $$demo; wait; rm -rf "$$folder"' EXIT && trap exit INT TERM && \
 		export DATABASE_URL="sqlite:///$$folder/rainbow.db" RAINBOW_SECRET_KEY=only-for-this-room && \
-		$(BIN)/python manage.py migrate --verbosity=0 && $(BIN)/python manage.py demo && \
+		$(BIN)/python manage.py migrate --verbosity=0 && \
+		{ $(BIN)/python manage.py demo --stay & demo=$$!; } && \
 		$(BIN)/python manage.py serve --address 127.0.0.1:0 --web 127.0.0.1:8000
 
 .PHONY: run

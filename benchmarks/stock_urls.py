@@ -9,6 +9,11 @@ from rainbow_site.urls import urlpatterns as ours
 
 stock = admin.AdminSite(name="stock")
 stock.register(Cluster)
-stock.register(Job, list_display=["id", "state", "name", "cluster", "submitted_at"], list_filter=["state", "cluster"])
+stock.register(
+    Job,
+    list_display=["id", "state", "name", "cluster", "submitted_at"],
+    list_filter=["state", "cluster"],
+    search_fields=["name", "command"],
+)
 
 urlpatterns = [path("stock/", stock.urls), *ours]

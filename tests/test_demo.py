@@ -1,6 +1,6 @@
 """manage.py demo: a fleet that one would believe, made quickly, true to the rules of real ones."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.db.models import F, Sum
 
 from clusters.models import Cluster
 from jobs.models import Job, JobActivity, JobEvent
-from jobs.services import stage_demo
+from jobs.services import ask_again, stage_demo
 from jobs.services.fleet import ConcernKind, concerns, fleet_health
 from jobs.states import Activity, JobState, Span
 from tests.queue import counted, recounted
@@ -57,6 +57,13 @@ def test_there_is_something_to_attend_to(db: None, now: datetime) -> None:
     assert {ConcernKind.SILENT, ConcernKind.LOST, ConcernKind.FAILING, ConcernKind.EXPIRING} <= {
         concern.kind for concern in found
     }
+
+
+def test_clusters_that_are_well_go_on_asking(staged: None, now: datetime) -> None:
+    ask_again(now=now + timedelta(hours=1))
+
+    silent = [health.cluster.name for health in fleet_health(now=now + timedelta(hours=1)) if not health.asks]
+    assert silent == ["keebler", "pampas"]
 
 
 def test_the_command_says_how_to_sign_in(db: None) -> None:

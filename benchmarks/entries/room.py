@@ -24,6 +24,7 @@ _ACCOUNT = {"username": "root", "password": "only-for-the-benchmark"}
 PAGES = [
     ("stock: jobs", "/stock/jobs/job/"),
     ("stock: lost jobs", "/stock/jobs/job/?state__exact=lost"),
+    ("stock: jobs with a text", "/stock/jobs/job/?q=nosuchtext"),
     ("stock: a job", f"/stock/jobs/job/{JOBS // 2}/change/"),
     ("dashboard", "/admin/"),
     ("clusters", "/admin/clusters/cluster/"),
@@ -33,7 +34,7 @@ PAGES = [
     ("lost jobs", "/admin/jobs/job/?state=lost"),
     ("jobs of a cluster", "/admin/jobs/job/?cluster=1"),
     ("jobs with a label", "/admin/jobs/job/?label=project%3Dclimate"),
-    ("jobs with a text", "/admin/jobs/job/?text=no+such+text"),
+    ("jobs with a text", "/admin/jobs/job/?text=nosuchtext"),
     ("a job", f"/admin/jobs/job/{JOBS // 2}/change/"),
 ]
 

@@ -93,7 +93,7 @@ class ClusterActs(ShownAdmin):
             now=timezone.now(),
         )
         log_act(request, [credential.cluster], f"rotated {credential}: {form.cleaned_data['reason']}")
-        response = self.page(request, "room/rotated.html", f"{credential} has a new value", new=new)
+        response = self.page(request, "room/rotated.html", f"The {credential} has a new value", new=new)
         add_never_cache_headers(response)  # no-store among them (RFC 9111, section 5.2.2.5)
         return response
 

@@ -14,7 +14,7 @@ from jobs.services.report import Report, Reported, ReportOutcome, report_jobs
 from jobs.services.request import QueuedJob, Wanted, request_jobs
 from jobs.services.requeue import Requeue, requeue_jobs
 from jobs.services.restart import IdRange, Restart, restart_ids
-from jobs.services.stage import stage_demo
+from jobs.services.stage import ask_again, stage_demo
 from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.services.summarize import Summary, summarize_jobs
 from jobs.services.sweep import begin_sweep, search_of, step_sweep, stop_sweep
@@ -50,6 +50,7 @@ __all__ = [
     "accept_jobs",
     "accept_together",
     "act_on_jobs",
+    "ask_again",
     "begin_sweep",
     "cancel_jobs",
     "change_priority",

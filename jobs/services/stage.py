@@ -16,6 +16,7 @@ from jobs.demo.fleet import Profile, fleet_of
 from jobs.demo.lives import Life, lives
 from jobs.events import activity_of
 from jobs.services.activity import KEPT
+from jobs.services.outlook import QUIET_AFTER
 from jobs.sql import (
     EVENT_COLUMNS,
     Row,
@@ -50,6 +51,15 @@ def stage_demo(*, clusters: int, jobs: int, now: datetime, seed: int = 1) -> Non
     week = lives(fleet, jobs=jobs, now=now, random=Random(seed))
     while batch := list(islice(week, _BATCH)):
         _stage_jobs(batch, credentials, now)
+
+
+def ask_again(*, now: datetime) -> None:
+    """Lets those clusters of the demo ask for jobs that are well, as their agents would every few seconds."""
+    well = [profile.name for profile in fleet_of(Cluster.objects.count()) if profile.silent_for < QUIET_AFTER]
+    found = Cluster.objects.filter(name__in=well)
+    note_visits(
+        used=[], asked={one.id: Bounds(max_nodes=one.last_bounds.get("max_nodes", 0)) for one in found}, now=now
+    )
 
 
 @transaction.atomic

@@ -1,15 +1,18 @@
 """manage.py demo: a fleet with a week of jobs behind it, to look at."""
 
 import secrets
+import time
 from argparse import ArgumentParser
-from typing import Any
+from typing import Any, Never
 
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from jobs.services import stage_demo
+from jobs.services import ask_again, stage_demo
 from rainbow.errors import FailedPrecondition
+
+_ASK_EVERY_SECONDS = 10
 
 
 class Command(BaseCommand):
@@ -18,6 +21,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--jobs", type=int, default=20_000, help="how many jobs (%(default)s)")
         parser.add_argument("--clusters", type=int, default=12, help="how many clusters (%(default)s)")
+        parser.add_argument("--stay", action="store_true", help="stay, and let the clusters that are well go on asking")
         parser.add_argument("--password", default="", help="of the two accounts; a random one unless said")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,7 +38,17 @@ class Command(BaseCommand):
             f"Sign in at /admin/ as operator or as viewer, with the password {password}"
         )
 
+        if options["stay"]:
+            self.stdout.flush()
+            _keep_asking()
+
     def _add_account(self, name: str, password: str) -> User:
         account = User.objects.create_user(name, password=password, is_staff=True)
         account.groups.add(Group.objects.get(name=f"{name}s"))
         return account
+
+
+def _keep_asking() -> Never:
+    while True:
+        time.sleep(_ASK_EVERY_SECONDS)
+        ask_again(now=timezone.now())

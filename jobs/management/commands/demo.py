@@ -3,6 +3,7 @@
 import secrets
 import time
 from argparse import ArgumentParser
+from contextlib import suppress
 from typing import Any, Never
 
 from django.contrib.auth.models import Group, Permission, User
@@ -40,7 +41,8 @@ class Command(BaseCommand):
 
         if options["stay"]:
             self.stdout.flush()
-            _keep_asking()
+            with suppress(KeyboardInterrupt):
+                _keep_asking()
 
     def _add_account(self, name: str, password: str) -> User:
         account = User.objects.create_user(name, password=password, is_staff=True)

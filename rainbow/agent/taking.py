@@ -55,6 +55,7 @@ class Taker:
             self.withdraw()
         if room and not self._pending:
             self._ask(room, wait_seconds)
+            self._next_look = self._post.clock() + LOOK_AGAIN
         return False
 
     def withdraw(self) -> None:
@@ -66,7 +67,8 @@ class Taker:
     def _is_time_to_look(self) -> bool:
         now = self._post.clock()
         if self._next_look is None or now >= self._next_look or self._seen_ends != self._holdings.ends:
-            self._next_look, self._seen_ends = now + LOOK_AGAIN, self._holdings.ends
+            again = LOOK_AGAIN if self._pending else timedelta(seconds=self._post.habits.interval_seconds)
+            self._next_look, self._seen_ends = now + again, self._holdings.ends
             return True
         return False
 
@@ -80,10 +82,13 @@ class Taker:
             raise
         waiting = [held.entry.work for held in self._holdings if held.is_waiting]
         sizes = [(work.nodes, self._post.executor.slots(work)) for work in waiting]
-        most = self._post.habits.max_jobs - len(self._holdings) if self._post.habits.max_jobs else MOST_AT_ONCE
-        room = room_in(capacity, sizes, most_jobs=min(most, MOST_AT_ONCE), ahead=self._post.habits.ahead)
+        room = room_in(capacity, sizes, most_jobs=self._most_jobs(), ahead=self._post.habits.ahead)
         self._reporter.not_ready = capacity.not_ready or self._fullness(room)
         return Room(nodes=0, slots=0, jobs=0) if capacity.not_ready else room
+
+    def _most_jobs(self) -> int:
+        held = sum(not held.is_over for held in self._holdings)
+        return min(self._post.habits.max_jobs - held, MOST_AT_ONCE) if self._post.habits.max_jobs else MOST_AT_ONCE
 
     def _fullness(self, room: Room) -> str:
         now = self._post.clock()

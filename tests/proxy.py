@@ -1,0 +1,86 @@
+"""A network between a client and a server that can be cut, or that loses what the server answers."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from enum import Enum
+
+
+class Weather(Enum):
+    FAIR = "everything arrives"
+    CUT = "nothing arrives, and connections break"
+    DEAF = "requests arrive, answers do not"
+
+
+class Proxy:
+    def __init__(self, target: str) -> None:
+        host, _, port = target.rpartition(":")
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.weather = Weather.FAIR
+        self.lost_bytes = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Break all connections; new ones come to nothing until `mend`."""
+        self.weather = Weather.CUT
+        self._break_all()
+
+    def deafen(self) -> None:
+        """Swallow the answers from now on."""
+        self.weather = Weather.DEAF
+
+    def mend(self) -> None:
+        """All is well again; connections on which something got lost are broken."""
+        self._break_all()
+        self.weather = Weather.FAIR
+
+    def close(self) -> None:
+        self._listener.close()
+        self._break_all()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if self.weather == Weather.CUT:
+                    client.close()
+                    continue
+                server = socket.create_connection(self._target)
+                with self._lock:
+                    self._open |= {client, server}
+                for source, sink, answers in ((client, server, False), (server, client, True)):
+                    threading.Thread(target=self._carry, args=(source, sink, answers), daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if answers and self.weather == Weather.DEAF:
+                    self.lost_bytes += len(data)
+                    continue
+                sink.sendall(data)
+        self._break(source, sink)
+
+    def _break_all(self) -> None:
+        with self._lock:
+            connections = list(self._open)
+        self._break(*connections)
+
+    def _break(self, *connections: socket.socket) -> None:
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        with self._lock:
+            self._open -= set(connections)
+
+
+@contextlib.contextmanager
+def proxy_before(target: str) -> Iterator[Proxy]:
+    proxy = Proxy(target)
+    yield proxy
+    proxy.close()

@@ -1,0 +1,187 @@
+"""Killed at every step: the agent, the server, and the network between them. Every job runs exactly once."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from rainbow.agent import Checkpoint
+from rainbow.client import Client
+from rainbow.records import Job, JobSpec, JobState
+from tests.agents import Crew, Hesitant, crew
+from tests.executors import lines_of
+from tests.proxy import Proxy, proxy_before
+from tests.servers import ROOT, RainbowServer
+from tests.wire import Remote, joined
+
+OUTAGE_SECONDS = 0.3
+# Long enough to be seen running.
+COMMAND = "echo ran >> {ran}; sleep 0.3; exit 3"
+
+# Who or what is struck, at each of the checkpoints.
+STRUCK = ("agent", "server", "network, cut", "network, deaf")
+
+Strike = Callable[[], None]
+kill_points: list[str] = []
+
+
+@pytest.fixture
+def cluster(server: RainbowServer) -> Iterator[Remote]:
+    with joined(server) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def ran(tmp_path: Path) -> Path:
+    """Where each job leaves a line."""
+    return tmp_path / "ran"
+
+
+def doomed(server: RainbowServer, cluster: Remote, folder: Path, *doom: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.doomed_agent", server.address, cluster.name, cluster.secret, str(folder)]
+    return subprocess.Popen([*command, *doom], cwd=ROOT)
+
+
+def holds_true(client: Client, jobids: list[int], ran: Path) -> None:
+    """Each job ran once, in its first attempt, its record says how it ended, and nobody holds it any more."""
+    jobs = client.get_jobs(jobids).jobs
+    assert len(lines_of(ran)) == len(jobids)
+    assert [_truth(job) for job in jobs] == [(JobState.FAILED, 3, 1, None)] * len(jobids)
+    assert all(job.native_id.isdigit() for job in jobs)
+
+
+def _truth(job: Job) -> tuple[object, ...]:
+    return job.state, job.exit_code, job.attempt, job.lease_expires_at
+
+
+@pytest.mark.parametrize("moment", Checkpoint, ids=lambda moment: moment.name.lower())
+def test_an_agent_that_is_killed_when(
+    server: RainbowServer, cluster: Remote, moment: Checkpoint, tmp_path: Path, ran: Path
+) -> None:
+    with Client(server.address, cluster=cluster.name, token=cluster.token) as submitter:
+        jobid = cluster.submit(COMMAND.format(ran=ran)).jobid
+
+        first = doomed(server, cluster, tmp_path / "state", moment.name)
+        assert first.wait(30) == -signal.SIGKILL
+        again = doomed(server, cluster, tmp_path / "state")
+
+        assert again.wait(30) == 0
+        kill_points.append(f"agent: {moment}")
+        holds_true(submitter, [jobid], ran)
+
+
+def test_an_agent_that_is_killed_again_and_again_at_any_moment(
+    server: RainbowServer, cluster: Remote, tmp_path: Path, ran: Path
+) -> None:
+    chance = random.Random(7)
+    jobids = [cluster.submit(COMMAND.format(ran=ran)).jobid for _ in range(12)]
+    for _ in range(6):
+        agent = doomed(server, cluster, tmp_path / "state")
+        time.sleep(chance.uniform(0.4, 0.9))
+        agent.kill()
+        agent.wait()
+
+    assert doomed(server, cluster, tmp_path / "state").wait(30) == 0
+
+    with Client(server.address, cluster=cluster.name, token=cluster.token) as submitter:
+        holds_true(submitter, jobids, ran)
+
+
+def struck(crew: Crew, observer: Client, strike: Strike, moment: Checkpoint, ran: Path) -> int:
+    """A job on whose way that happens, once, at that moment, and that came to its end."""
+    left = [moment]
+
+    def strike_once(now: Checkpoint) -> None:
+        if now in left:
+            left.remove(now)
+            strike()
+
+    crew.checkpoint = strike_once
+    jobid = observer.submit_job(JobSpec(command=COMMAND.format(ran=ran))).jobid
+    crew.work(lambda: not left)
+    crew.work_for(OUTAGE_SECONDS)
+    crew.work(lambda: observer.get_jobs([jobid]).jobs[0].finished_at and not crew.journal.unreported())
+    return jobid
+
+
+def watcher(server: RainbowServer, cluster: Remote) -> Client:
+    """Somebody who submits and looks, past all that is struck; as patient as it takes."""
+    return Client(server.address, cluster=cluster.name, token=cluster.token, timeout_seconds=30)
+
+
+def later(act: Strike) -> None:
+    threading.Timer(OUTAGE_SECONDS, act).start()
+
+
+def test_a_server_that_is_killed_at_each_step(
+    start_server: Callable[..., RainbowServer], tmp_path: Path, ran: Path
+) -> None:
+    server = start_server()
+    running = [server]
+
+    def restart() -> None:
+        running.append(start_server(database_url=server.database_url, address=server.address))
+
+    def strike() -> None:
+        running[-1].kill()
+        hands.submit(restart)
+
+    folder = tmp_path / "state"
+    with (
+        # One thread for all: what a thread started does not outlive it (tests/tied.py).
+        ThreadPoolExecutor(1) as hands,
+        joined(server) as cluster,
+        watcher(server, cluster) as observer,
+        crew(cluster, server.address, folder, executor=Hesitant(folder)) as agent,
+    ):
+        jobids = []
+        for moment in Checkpoint:
+            jobids.append(struck(agent, observer, strike, moment, ran))
+            agent.work(lambda: len(running) == len(jobids) + 1)
+            kill_points.append(f"server: {moment}")
+
+        holds_true(observer, jobids, ran)
+
+
+@pytest.mark.parametrize("how", ["cut", "deaf"])
+def test_a_network_that_fails_at_each_step(
+    server: RainbowServer, cluster: Remote, tmp_path: Path, ran: Path, how: str
+) -> None:
+    """Cut: nothing arrives. Deaf: what the agent sends arrives, and the answers get lost."""
+
+    def strike(proxy: Proxy) -> None:
+        (proxy.cut if how == "cut" else proxy.deafen)()
+        later(proxy.mend)
+
+    folder = tmp_path / "state"
+    with (
+        proxy_before(server.address) as proxy,
+        watcher(server, cluster) as observer,
+        crew(cluster, proxy.address, folder, executor=Hesitant(folder)) as agent,
+    ):
+        jobids = []
+        for moment in Checkpoint:
+            jobids.append(struck(agent, observer, lambda: strike(proxy), moment, ran))
+            kill_points.append(f"network, {how}: {moment}")
+
+        holds_true(observer, jobids, ran)
+        assert how == "cut" or proxy.lost_bytes
+
+
+def test_all_kill_points_were_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """After the others of this file; alone it has nothing to count."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n{len(kill_points)} kill points: {', '.join(map(_counted, STRUCK))}\n")
+
+    assert len(kill_points) in (0, len(STRUCK) * len(Checkpoint))
+
+
+def _counted(who: str) -> str:
+    return f"{sum(point.startswith(f'{who}: ') for point in kill_points)} of the {who.replace(', ', ' ')}"

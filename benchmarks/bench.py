@@ -24,6 +24,7 @@ class Server:
     """A server under test. `database_pid` is the database server's process; None for SQLite."""
 
     address: str
+    database_url: str
     registration_secret: str
     pid: int
     database_pid: int | None
@@ -45,19 +46,20 @@ class Bench:
         with self._stack:
             yield
 
-    def start_server(self, *, log_level: str = "WARNING") -> Server:
-        running = self._start(log_level)
+    def start_server(self, *, log_level: str = "WARNING", beside: Server | None = None) -> Server:
+        """A server on a database of its own, or on that of another server."""
+        running = self._start(log_level, beside.database_url if beside else self.databases.new())
         self._stack.callback(_stop, running)
         return Server(
             address=running.address,
+            database_url=running.database_url,
             registration_secret=running.registration_secret,
             pid=running.process.pid,
             database_pid=self.databases.pid,
             log=running.log,
         )
 
-    def _start(self, log_level: str) -> RainbowServer:
-        url = self.databases.new()
+    def _start(self, log_level: str, url: str) -> RainbowServer:
         number = len(list(self.folder.glob("server*.log"))) + 1
         log = self.folder / f"server{number}.log"
         return start_rainbow(database_url=url, log=log, environment={"RAINBOW_LOG_LEVEL": log_level})

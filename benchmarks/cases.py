@@ -26,12 +26,16 @@ class Case:
     is_right: Callable[[bytes], bool]
 
 
+def path_of(call: str) -> str:
+    return f"/{_SERVICE}/{call}"
+
+
 def serial(server: Server, *, name: str = "Serial (no-op)") -> Case:
     message = pb.Request(content=pb.Content(id="benchmark")).SerializeToString()
     return Case(
         name=name,
         server=server,
-        method=f"/{_SERVICE}/Serial",
+        method=path_of("Serial"),
         messages=lambda seconds: repeat(message),
         is_right=lambda reply: pb.Response.FromString(reply).request_id == "benchmark",
     )
@@ -51,7 +55,7 @@ def submit_job(server: Server, cluster: Cluster, *, submitted: list[int], name: 
     return Case(
         name=name,
         server=server,
-        method=f"/{_SERVICE}/SubmitJob",
+        method=path_of("SubmitJob"),
         messages=lambda seconds: repeat(message),
         is_right=is_right,
     )
@@ -67,7 +71,7 @@ def request_jobs(server: Server, cluster: Cluster, *, name: str = f"RequestJobs(
     return Case(
         name=name,
         server=server,
-        method=f"/{_SERVICE}/RequestJobs",
+        method=path_of("RequestJobs"),
         messages=lambda seconds: repeat(message),
         is_right=is_right,
     )
@@ -85,7 +89,7 @@ def accept_jobs(server: Server, cluster: Cluster, *, name: str = f"AcceptJobs({J
         answer = pb.AcceptJobsResponse.FromString(reply)
         return answer.status == answer.RESULT_TYPE_SUCCESS
 
-    return Case(name=name, server=server, method=f"/{_SERVICE}/AcceptJobs", messages=messages, is_right=is_right)
+    return Case(name=name, server=server, method=path_of("AcceptJobs"), messages=messages, is_right=is_right)
 
 
 def _acceptances(cluster: Cluster, job_ids: list[int]) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from statistics import median, quantiles
 
 import uvloop
 
-from benchmarks.bench import Plan
+from benchmarks.bench import Plan, Server
 from benchmarks.cases import Case
 from benchmarks.load import Load, connected, run_load
 from benchmarks.processor_time import machine_time, time_of_tree
@@ -87,15 +87,15 @@ def _measure(case: Case, *, in_flight: int, seconds: float) -> Sample:
 async def _sample(case: Case, in_flight: int, seconds: float) -> Sample:
     messages = case.messages(seconds)
     async with connected(case.server.address, case.method, in_flight=in_flight) as connections:
-        before = _Times.read(case)
+        before = Times.read(case.server)
         load = await run_load(connections, messages, case.is_right, in_flight=in_flight, seconds=seconds)
-        spent = _Times.read(case).since(before)
+        spent = Times.read(case.server).since(before)
     if not load.latencies:
         raise RuntimeError(f"no {case.name} succeeded; the server's log ends:\n{case.server.log.read_text()[-2000:]}")
-    return _summarize(load, spent)
+    return summarize(load, spent)
 
 
-def _summarize(load: Load, spent: "_Times") -> Sample:
+def summarize(load: Load, spent: "Times") -> Sample:
     percentiles = quantiles(load.latencies, n=100) if len(load.latencies) > 1 else load.latencies * 99
     return Sample(
         calls=len(load.latencies),
@@ -112,7 +112,7 @@ def _summarize(load: Load, spent: "_Times") -> Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Times:
+class Times:
     """Processor seconds up to now."""
 
     server: float
@@ -122,18 +122,18 @@ class _Times:
     stolen: float
 
     @classmethod
-    def read(cls, case: Case) -> "_Times":
+    def read(cls, server: Server) -> "Times":
         machine = machine_time()
         return cls(
-            server=time_of_tree(case.server.pid),
-            database=time_of_tree(case.server.database_pid) if case.server.database_pid else 0.0,
+            server=time_of_tree(server.pid),
+            database=time_of_tree(server.database_pid) if server.database_pid else 0.0,
             load=time.process_time(),
             busy=machine.busy,
             stolen=machine.stolen,
         )
 
-    def since(self, before: "_Times") -> "_Times":
-        return _Times(
+    def since(self, before: "Times") -> "Times":
+        return Times(
             server=self.server - before.server,
             database=self.database - before.database,
             load=self.load - before.load,

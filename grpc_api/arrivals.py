@@ -40,9 +40,17 @@ class Arrivals:
             for event in self._waiting.get(topic, ()):
                 event.set()
 
-    def announce_any(self, kind: type[Topic] | None = None) -> None:
-        """There may be something new about all topics (of a kind): str for queues, int for jobs."""
-        self.announce([topic for topic in self._waiting if kind is None or isinstance(topic, kind)])
+    def announce_all(self) -> None:
+        """There may be something new about anything."""
+        self.announce(list(self._waiting))
+
+    def announce_all_jobs(self) -> None:
+        self.announce([topic for topic in self._waiting if isinstance(topic, int)])
+
+    @property
+    def queues(self) -> list[str]:
+        """The names of the clusters whose queues somebody waits for."""
+        return [topic for topic in self._waiting if isinstance(topic, str)]
 
     @property
     def awaited(self) -> bool:
@@ -57,7 +65,7 @@ class Arrivals:
     def close(self) -> None:
         """Sends everybody home: the server stops."""
         self.closing.set()
-        self.announce_any()
+        self.announce_all()
 
     def _leave(self, topic: Topic, event: asyncio.Event) -> None:
         self._waiting[topic].discard(event)

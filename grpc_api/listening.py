@@ -6,25 +6,29 @@ docs/decisions/0013-news.md says why it is done so.
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from functools import partial
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from grpc_api.arrivals import Arrivals
 from grpc_api.lanes import Lanes
 from jobs.news import CHANNEL, Word
-from jobs.services import news_since
+from jobs.services import news_since, queues_with_jobs
 
-# How often a SQLite file is looked at while somebody waits, and after there was news. A look takes microseconds.
-LOOK_EVERY_SECONDS = 0.01
-REST_SECONDS = 0.03
+# How often a SQLite file is looked at while somebody waits; a look takes microseconds.
+LOOK_EVERY_SECONDS = 0.02
+# After reading news it rests for so many times as long as that took: under load it reads more at a time.
+REST_TIMES, REST_AT_MOST_SECONDS = 10, 0.03
 # How often a PostgreSQL connection on which nothing comes is asked whether it lives.
 ASK_EVERY_SECONDS = 60
 _ANSWER_SECONDS = 10
+# How often all that is waited for is looked at without any news: a word may be lost, a cluster be resumed.
+LOOK_AROUND_EVERY_SECONDS = 20
 _AGAIN_AFTER_SECONDS = 2
 
 _log = logging.getLogger("rainbow.grpc")
@@ -42,12 +46,23 @@ async def listen(arrivals: Arrivals, lanes: Lanes) -> None:
         await asyncio.sleep(_AGAIN_AFTER_SECONDS)
 
 
+async def look_around(arrivals: Arrivals, lanes: Lanes) -> None:
+    """Announces, now and then and for ever, what waits for those who wait: one query for all of them."""
+    while True:
+        await asyncio.sleep(LOOK_AROUND_EVERY_SECONDS)
+        try:
+            arrivals.announce(await lanes.read(partial(queues_with_jobs, clusters=arrivals.queues)))
+        except DatabaseError as error:
+            _log.warning("could not look for waiting jobs error=%r", str(error))
+        arrivals.announce_all_jobs()
+
+
 async def _hear_postgresql(arrivals: Arrivals, lanes: Lanes) -> None:
     """One connection for the whole server; nothing is asked of the database while nothing happens."""
     async with await psycopg.AsyncConnection.connect(**_where(), autocommit=True) as told:
         await told.execute(f"LISTEN {CHANNEL}")
         # What was said before is not repeated.
-        arrivals.announce_any()
+        arrivals.announce_all()
         while True:
             async for notice in told.notifies(timeout=ASK_EVERY_SECONDS):
                 _announce(arrivals, Word.of(notice.payload))
@@ -62,11 +77,10 @@ def _where() -> dict[str, Any]:
 
 
 def _announce(arrivals: Arrivals, word: Word) -> None:
-    if word.clusters is None:
-        arrivals.announce_any(str)
     if word.jobs is None:
-        arrivals.announce_any(int)
-    arrivals.announce([*(word.clusters or ()), *(word.jobs or ())])
+        arrivals.announce_all_jobs()
+    arrivals.announce(arrivals.queues if word.clusters is None else word.clusters)
+    arrivals.announce(word.jobs or ())
 
 
 async def _hear_sqlite(arrivals: Arrivals, lanes: Lanes) -> None:
@@ -81,14 +95,15 @@ async def _follow(file: sqlite3.Connection, arrivals: Arrivals, lanes: Lanes) ->
     version = _version(file)
     news = await lanes.read(partial(news_since, after=None))
     # They may have looked before that.
-    arrivals.announce_any()
+    arrivals.announce_all()
     while arrivals.awaited:
         await asyncio.sleep(LOOK_EVERY_SECONDS)
         if version == (version := _version(file)):
             continue
+        began = time.monotonic()
         news = await lanes.read(partial(news_since, after=news.last))
         arrivals.announce([*news.clusters, *news.jobs])
-        await asyncio.sleep(REST_SECONDS)
+        await asyncio.sleep(min(REST_TIMES * (time.monotonic() - began), REST_AT_MOST_SECONDS))
 
 
 def _version(file: sqlite3.Connection) -> int:

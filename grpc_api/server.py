@@ -15,7 +15,7 @@ from grpc_api.handlers import SERVICE, generic_handler
 from grpc_api.health import HealthChecks
 from grpc_api.lanes import Lanes
 from grpc_api.leases import end_leases
-from grpc_api.listening import listen
+from grpc_api.listening import listen, look_around
 from grpc_api.servicer import RainbowServicer
 from grpc_api.translate import MESSAGE_LIMIT
 from rainbow_site.listening import CannotListen
@@ -64,7 +64,8 @@ async def serve(options: ServerOptions) -> None:
     checks = _add_standard_services(server)
     address = _listen(server, options)
     stop = _stop_on_signals()
-    chores = [asyncio.create_task(listen(arrivals, lanes)), asyncio.create_task(end_leases(lanes))]
+    endless = (listen(arrivals, lanes), look_around(arrivals, lanes), end_leases(lanes))
+    chores = [asyncio.create_task(chore) for chore in endless]
     await server.start()
     await checks.set(SERVICE.full_name, health_pb2.HealthCheckResponse.SERVING)
     _log.info("%s serves %s at %s", options.name, SERVICE.full_name, address)

@@ -29,8 +29,8 @@ SECRET = frozenset({CredentialKind.SECRET})
 EITHER = TOKEN | SECRET
 
 MAX_WAIT_SECONDS = 300
-# A waiting call looks for itself this often, and is seen to be there.
-LOOK_EVERY_SECONDS = 20
+# A waiting call looks for itself this often: it is seen to be there, and a credential that was revoked ends it.
+LOOK_EVERY_SECONDS = 60
 # A waiting call is answered this long before its client gives up.
 ANSWER_BEFORE_SECONDS = 0.5
 

@@ -9,8 +9,9 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
+from clusters.services import pause_cluster, resume_cluster
 from jobs.news import CHANNEL, Word
-from jobs.services import News, accept_jobs, news_since, requeue_jobs
+from jobs.services import News, accept_jobs, news_since, queues_with_jobs, requeue_jobs
 from tests.queue import submitted
 from tests.rows import execute
 from tests.servers import RainbowServer
@@ -108,3 +109,17 @@ def test_a_server_whose_connection_for_news_was_cut_hears_them_again(
         job_id = other.submit().jobid
 
         assert list(waiting.result(18).jobids) == [job_id]
+
+
+def test_who_looks_around_sees_which_queues_have_jobs(alpha: Any, beta: Any, mallory: Any, now: datetime) -> None:
+    submitted(alpha, 2, now=now)
+    submitted(beta, now=now)
+    pause_cluster(cluster_id=beta.cluster.id, reason="x", by="olga", now=now)
+    accepted = submitted(mallory, now=now)
+    accept_jobs(caller=mallory.puller, job_ids=accepted, now=now)
+
+    paused = queues_with_jobs(clusters=["alpha", "beta", "mallory", "nobody"])
+    resume_cluster(cluster_id=beta.cluster.id)
+    resumed = queues_with_jobs(clusters=["beta", "mallory"])
+
+    assert (paused, resumed, queues_with_jobs(clusters=[])) == (["alpha"], ["beta"], [])

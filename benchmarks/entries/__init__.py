@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.bench import Bench
-from benchmarks.entries import log_lines, room, verbs, waiting_jobs
+from benchmarks.entries import idle, log_lines, room, verbs, waiting_jobs
 from benchmarks.report import Report
 
 Entry = Callable[[Bench], Report]
@@ -12,5 +12,6 @@ ENTRIES: dict[str, Entry] = {
     "verbs": verbs.measure,
     "log-lines": log_lines.measure,
     "waiting-jobs": waiting_jobs.measure,
+    "idle": idle.measure,
     "room": room.measure,
 }

@@ -20,7 +20,7 @@ from jobs.services.summarize import Summary, summarize_jobs
 from jobs.services.sweep import begin_sweep, search_of, step_sweep, stop_sweep
 from jobs.services.verdicts import Verdict
 from jobs.services.waiting import explain_wait
-from jobs.services.watch import News, news_since
+from jobs.services.watch import News, news_since, queues_with_jobs
 
 __all__ = [
     "Acceptance",
@@ -63,6 +63,7 @@ __all__ = [
     "news_since",
     "prune_activity",
     "prune_jobs",
+    "queues_with_jobs",
     "report_jobs",
     "request_jobs",
     "requeue_jobs",

@@ -1,9 +1,15 @@
 """Noticing what goes on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobs.models import JobEvent
-from jobs.states import PUTS_INTO_A_QUEUE, What
+from django.db.models import Exists, OuterRef
+
+from clusters.models import Cluster
+from jobs.models import Job, JobEvent
+from jobs.states import PUTS_INTO_A_QUEUE, JobState, What
+
+_PART = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +34,11 @@ def news_since(*, after: int | None) -> News:
     # Nobody waits for a job whose id was not known yet.
     moved = new.exclude(what=What.SUBMITTED).values_list("job_id", flat=True)
     return News(last=last, clusters=frozenset(grown.distinct()), jobs=frozenset(moved.distinct()))
+
+
+def queues_with_jobs(*, clusters: Sequence[str]) -> list[str]:
+    """Which of these clusters, by name, are not paused and have jobs that wait."""
+    waiting = Job.objects.filter(cluster_id=OuterRef("id"), state=JobState.QUEUED)
+    parts = (clusters[start : start + _PART] for start in range(0, len(clusters), _PART))
+    found = (Cluster.objects.filter(Exists(waiting), name__in=part, paused_at__isnull=True) for part in parts)
+    return [name for some in found for name in some.values_list("name", flat=True)]

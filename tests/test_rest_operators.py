@@ -11,7 +11,7 @@ from jobs.models import JobEvent
 from jobs.rest import permissions
 from tests.conftest import Member
 from tests.queue import submitted
-from tests.rest import Rest, problem_in
+from tests.rest import Rest, problem_in, puller, submitter
 
 pytestmark = pytest.mark.django_db
 ALL = ("clusters.view_cluster", "clusters.change_cluster", "clusters.change_credential", "jobs.view_job")
@@ -99,6 +99,27 @@ def test_what_a_job_runs_is_for_operators_who_may_see_it(alpha: Member, now: dat
 
     assert hidden["command"] is hidden["environment"] is hidden["output"] is listed["command"] is None
     assert (shown["command"], shown["environment"], shown["output"]) == ("hostname", {"A": "b"}, "")
+
+
+def test_operators_let_jobs_wait_shorter_and_elsewhere(alpha: Member, beta: Member, now: datetime) -> None:
+    (job,) = submitted(alpha, now=now)
+    operator = signed_in(*ALL)
+
+    sooner = operator.post("jobs/prioritize", {"ids": [job, 999], "priority": 9, "reason": "tonight"})
+    moved = operator.post("jobs/move", {"ids": [job], "cluster": "beta", "reason": "alpha is full"})
+
+    assert sooner.json()["results"] == [{"id": job, "refusal": ""}, {"id": 999, "refusal": "there is no such job"}]
+    assert moved.json()["results"] == [{"id": job, "refusal": ""}]
+    shown = operator.get(f"jobs/{job}").json()
+    assert (shown["cluster"], shown["priority"]) == ("beta", 9)
+    nowhere = operator.post("jobs/move", {"ids": [job], "cluster": "nothing", "reason": "x"})
+    assert nowhere.status_code == 404
+
+
+@pytest.mark.parametrize("path", ["jobs/prioritize", "jobs/move"])
+def test_what_only_operators_do_is_refused_to_others(alpha: Member, path: str) -> None:
+    assert [guest.post(path).status_code for guest in (submitter(alpha), puller(alpha), Rest())] == [401, 401, 401]
+    assert signed_in("jobs.view_job").post(path).status_code == 403
 
 
 def test_a_session_changes_nothing_without_its_csrf_token(alpha: Member, now: datetime) -> None:

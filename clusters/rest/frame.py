@@ -28,9 +28,18 @@ def admitted(
     A holder comes no further than the credential's own cluster. Raises Unauthenticated, NotAuthenticated,
     PermissionDenied.
     """
-    user = request.user
-    if isinstance(request.auth, Caller) or not user.is_authenticated:
+    if isinstance(request.auth, Caller) or not request.user.is_authenticated:
         return holder(request, kinds, cluster=cluster)
+    return admitted_operator(request, staff=staff)
+
+
+def admitted_operator(request: Request, *, staff: str) -> Operator:
+    """Staff with a permission, and nobody else. Raises Unauthenticated, NotAuthenticated, PermissionDenied."""
+    user = request.user
+    if isinstance(request.auth, Caller):
+        raise Unauthenticated(REQUEST_DENIED)
+    if not user.is_authenticated:
+        raise NotAuthenticated("a signed-in operator is required")
     if not (user.is_staff and user.has_perm(staff)):
         raise PermissionDenied("this account may not do this")
     return Operator(user_id=user.pk, name=user.get_username())

@@ -71,5 +71,6 @@ def _warning(cluster: Cluster, now: datetime) -> str:
         cluster=cluster.name,
         last_asked_at=cluster.last_asked_at,
         paused_reason=cluster.paused_reason,
+        not_ready=cluster.not_ready,
         now=now,
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from clusters.rest.fields import LINE, LINES, Choice, Input, Mapping, Number, Text
+from clusters.rest.fields import CLUSTER_NAME, LINE, LINES, Choice, Input, Mapping, Number, Text
 from clusters.validation import MAX_REASON
 from jobs.leases import MAX_SECONDS
 from jobs.models import MAX_ID, Job, JobEvent
@@ -286,6 +286,27 @@ class ReportedManySerializer(serializers.Serializer[object]):
 class CancelManySerializer(Input):
     ids = serializers.ListField(child=Number(min_value=1, max_value=MAX_ID), min_length=1, max_length=MAX_CANCEL)
     reason = Text(max_length=MAX_REASON, pattern=LINE, allow_blank=True, default="")
+
+
+class PrioritizeSerializer(Input):
+    ids = serializers.ListField(child=Number(min_value=1, max_value=MAX_ID), min_length=1, max_length=MAX_CANCEL)
+    priority = Number(min_value=-MAX_PRIORITY, max_value=MAX_PRIORITY)
+    reason = Text(max_length=MAX_REASON, pattern=LINE, help_text="why, for others to read")
+
+
+class MoveSerializer(Input):
+    ids = serializers.ListField(child=Number(min_value=1, max_value=MAX_ID), min_length=1, max_length=MAX_CANCEL)
+    cluster = Text(pattern=CLUSTER_NAME, help_text="the name of the cluster that shall run them")
+    reason = Text(max_length=MAX_REASON, pattern=LINE, help_text="why, for others to read")
+
+
+class VerdictSerializer(serializers.Serializer[object]):
+    id = serializers.IntegerField(source="job_id")
+    refusal = serializers.CharField(help_text="why nothing changed; empty when it did")
+
+
+class VerdictsSerializer(serializers.Serializer[object]):
+    results = VerdictSerializer(many=True)
 
 
 class OutcomeSerializer(serializers.Serializer[object]):

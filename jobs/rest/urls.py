@@ -1,6 +1,7 @@
 from django.urls import path
 
 from clusters.rest import converters  # noqa: F401  (registers the converter)
+from jobs.rest.changes import Move, Prioritize
 from jobs.rest.fleet import ClusterDetail, Clusters
 from jobs.rest.jobs import Cancel, CancelMany, Events, JobDetail, Jobs, Requeue
 from jobs.rest.queue import Accept, Queue, Reports
@@ -15,6 +16,8 @@ urlpatterns = [
     path("jobs", Jobs.as_view()),
     path("jobs/batch", Batch.as_view()),
     path("jobs/cancel", CancelMany.as_view()),
+    path("jobs/prioritize", Prioritize.as_view()),
+    path("jobs/move", Move.as_view()),
     path("jobs/<int:job>", JobDetail.as_view()),
     path("jobs/<int:job>/events", Events.as_view()),
     path("jobs/<int:job>/cancel", Cancel.as_view()),

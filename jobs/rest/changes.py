@@ -1,0 +1,58 @@
+"""What only operators do to waiting jobs: let them wait shorter or longer, let another cluster run them."""
+
+from collections.abc import Sequence
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from clusters.rest.frame import admitted_operator, cluster_named, read
+from clusters.rest.schema import BY_OPERATOR, answers
+from jobs.rest.permissions import ACT
+from jobs.rest.serializers import MoveSerializer, PrioritizeSerializer, VerdictsSerializer
+from jobs.services import Verdict, change_priority, move_jobs
+
+_URGENT = {"ids": [12, 13], "priority": 50, "reason": "the deadline is tonight"}
+_AWAY = {"ids": [12, 13], "cluster": "oreo", "reason": "keebler is full"}
+
+
+class Prioritize(APIView):
+    @extend_schema(
+        operation_id="prioritize_jobs",
+        auth=BY_OPERATOR,
+        tags=["jobs"],
+        request=PrioritizeSerializer,
+        responses=answers({200: VerdictsSerializer}, body=True),
+        examples=[OpenApiExample("urgent jobs", value=_URGENT, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        """Gives up to 10,000 waiting jobs another priority, with a verdict for each. Needs an operator."""
+        by = admitted_operator(request, staff=ACT)
+        data = read(PrioritizeSerializer, request.data)
+        return _answer(change_priority(by=by, job_ids=data.pop("ids"), now=timezone.now(), **data))
+
+
+class Move(APIView):
+    @extend_schema(
+        operation_id="move_jobs",
+        auth=BY_OPERATOR,
+        tags=["jobs"],
+        request=MoveSerializer,
+        responses=answers({200: VerdictsSerializer}, body=True),
+        examples=[OpenApiExample("to another cluster", value=_AWAY, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        """Puts up to 10,000 waiting jobs into another cluster's queue, with a verdict for each. Needs an operator."""
+        by = admitted_operator(request, staff=ACT)
+        data = read(MoveSerializer, request.data)
+        cluster = cluster_named(data["cluster"])
+        verdicts = move_jobs(
+            by=by, job_ids=data["ids"], cluster_id=cluster.id, reason=data["reason"], now=timezone.now()
+        )
+        return _answer(verdicts)
+
+
+def _answer(verdicts: Sequence[Verdict]) -> Response:
+    return Response(VerdictsSerializer({"results": verdicts}).data)

@@ -30,7 +30,7 @@ def write_json_line(document: Any) -> None:
 
 def write_output(text: str) -> None:
     """What a job wrote: as it is for programs, with its control characters escaped for a terminal."""
-    click.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
+    click.echo(printable(text) if sys.stdout.isatty() else text, nl=False, color=True)
 
 
 def printable(text: str) -> str:

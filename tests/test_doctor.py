@@ -1,0 +1,142 @@
+"""rainbow doctor: what it finds, and what it says to do."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rainbow.doctor import server as server_checks
+from rainbow.doctor.examination import CHECKS
+from rainbow.records import Registration
+from tests import commandline
+from tests.commandline import Run, answer
+from tests.servers import RainbowServer, free_port
+
+config_file = commandline.config_file
+stranger = commandline.stranger
+cluster = commandline.cluster
+rainbow = commandline.rainbow
+
+
+def examined(run: Run, *words: str) -> dict[str, dict[str, Any]]:
+    """What each check found, by its name."""
+    result = run("doctor", "--json", *words)
+    assert result.exit_code in (0, 5), result.output
+    checks = json.loads(result.stdout)["checks"]
+    assert result.exit_code == (5 if any(check["verdict"] == "failed" for check in checks) else 0)
+    return {check["check"]: check for check in checks}
+
+
+def test_where_all_is_well_every_check_is_ok(rainbow: Run, tmp_path: Path) -> None:
+    found = examined(rainbow, "--executor", "local", "--state-dir", str(tmp_path / "state"))
+
+    assert list(found) == [check.name for check in CHECKS]
+    assert {check["verdict"] for check in found.values()} == {"ok"}
+    assert not any(check["advice"] for check in found.values())
+
+
+def test_people_get_a_table(rainbow: Run, tmp_path: Path) -> None:
+    result = rainbow("doctor", "--state-dir", str(tmp_path))
+
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["CHECK", "RESULT", "WHAT"]
+    assert len(lines) == 1 + len(CHECKS)
+    assert "not asked; --executor says which" in lines[-1]
+
+
+def test_a_host_without_an_address_is_said_to_have_none(rainbow: Run, tmp_path: Path) -> None:
+    found = examined(rainbow, "--host", "no-such-host.invalid:50051", "--state-dir", str(tmp_path))
+
+    assert found["name resolution"]["verdict"] == "failed"
+    assert "DNS" in found["name resolution"]["advice"]
+    assert [found[name]["verdict"] for name in ("connection", "encryption", "server", "secret")] == ["left out"] * 4
+    assert found["state folder"]["verdict"] == "ok"
+
+
+def test_a_port_where_nobody_listens_is_told(rainbow: Run, tmp_path: Path) -> None:
+    found = examined(rainbow, "--host", f"127.0.0.1:{free_port()}", "--state-dir", str(tmp_path))
+
+    assert found["connection"]["verdict"] == "failed"
+    assert "refused" in found["connection"]["detail"]
+    assert "firewall" in found["connection"]["advice"]
+
+
+def test_tls_with_a_server_that_speaks_none_is_told(rainbow: Run, tmp_path: Path) -> None:
+    found = examined(rainbow, "--tls", "--state-dir", str(tmp_path))
+
+    assert found["encryption"]["verdict"] == "failed"
+    assert "--ca-file" in found["encryption"]["advice"]
+    assert found["server"]["verdict"] == "left out"
+
+
+@pytest.mark.parametrize(("secret", "words"), [("wrong", "request denied"), ("", "no secret is known")])
+def test_a_secret_that_is_no_good_is_told(
+    rainbow: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, secret: str, words: str
+) -> None:
+    monkeypatch.setenv("RAINBOW_SECRET", secret)
+
+    found = examined(rainbow, "--state-dir", str(tmp_path))
+
+    assert found["secret"]["verdict"] == "failed"
+    assert words in found["secret"]["detail"]
+    assert found["cluster"]["verdict"] == "left out"
+    assert found["version"]["verdict"] == "ok"
+
+
+def test_a_token_is_no_secret(rainbow: Run, cluster: Registration, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{cluster.token}\n")
+
+    found = examined(rainbow, "--request-secret-file", str(file), "--state-dir", str(tmp_path))
+
+    assert found["secret"]["verdict"] == "failed"
+    assert "and not its token" in found["secret"]["advice"]
+
+
+def test_a_clock_that_is_off_is_told(rainbow: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Slow(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz or UTC) - timedelta(minutes=3)
+
+    monkeypatch.setattr(server_checks, "datetime", Slow)
+
+    found = examined(rainbow, "--state-dir", str(tmp_path))
+
+    assert found["clock"]["verdict"] == "failed"
+    assert found["clock"]["detail"] == "this machine's clock is 180.0 seconds behind the server's"
+
+
+def test_a_folder_that_cannot_be_made_is_told(rainbow: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    found = examined(rainbow, "--state-dir", str(tmp_path / "file" / "state"))
+
+    assert found["state folder"]["verdict"] == "failed"
+    assert "--state-dir" in found["state folder"]["advice"]
+
+
+def test_a_scheduler_that_is_not_there_is_told(rainbow: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    found = examined(rainbow, "--executor", "slurm", "--state-dir", str(tmp_path))
+
+    assert found["scheduler"]["verdict"] == "failed"
+    assert "sinfo cannot be started" in found["scheduler"]["detail"]
+
+
+def test_nothing_is_changed_by_looking(rainbow: Run, tmp_path: Path) -> None:
+    before = answer(rainbow("summary", "--json"))
+
+    examined(rainbow, "--state-dir", str(tmp_path))
+
+    assert answer(rainbow("summary", "--json")) == before
+
+
+def test_the_server_of_the_tests_is_a_rainbow_server(rainbow: Run, server: RainbowServer, tmp_path: Path) -> None:
+    found = examined(rainbow, "--state-dir", str(tmp_path))
+
+    assert found["connection"]["detail"].endswith(f"port {server.address.rpartition(':')[2]} answers")
+    assert found["server"]["detail"].startswith("a rainbow server, in ")

@@ -1,0 +1,105 @@
+"""rainbow submit --wait: how the job goes, what it wrote, and its exit code."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from rainbow.commands.following import exit_code_of
+from rainbow.records import JobState, Registration
+from tests import commandline
+from tests.agents import Crew, crew
+from tests.commandline import Run, answer
+from tests.servers import RainbowServer
+from tests.wire import Remote, eventually
+
+config_file = commandline.config_file
+stranger = commandline.stranger
+cluster = commandline.cluster
+rainbow = commandline.rainbow
+
+MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
+
+
+@pytest.fixture
+def agent(server: RainbowServer, cluster: Registration, tmp_path: Path) -> Iterator[Crew]:
+    """An agent that works in a thread of its own."""
+    remote = Remote(name=cluster.cluster, token=cluster.token, secret=cluster.secret, stub=None)  # type: ignore[arg-type]
+    with crew(remote, server.address, tmp_path / "state", lease_seconds=10) as agent:
+        worker = Thread(target=agent.agent.run)
+        worker.start()
+        yield agent
+        agent.agent.drain()
+        worker.join(30)
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "exit_code", "words"),
+    [
+        ("echo hello", [], 0, "completed"),
+        ("echo no; exit 7", [], 7, "failed with exit code 7"),
+        ("kill -9 $$", [], 137, "failed with exit code 137: killed by signal 9 (SIGKILL)"),
+        ("sleep 60", ["--time-limit", "1"], 1, "failed after 1s: reached its time limit"),
+    ],
+)
+def test_the_exit_code_is_the_jobs(
+    rainbow: Run, agent: Crew, command: str, options: list[str], exit_code: int, words: str
+) -> None:
+    result = rainbow("submit", "--wait", *options, "-c", command)
+
+    assert result.exit_code == exit_code, result.output
+    states = [line.split(": ", 1)[1] for line in result.stderr.splitlines() if "  Job " in line]
+    assert states[0] == "queued"
+    assert states[-1] == words
+
+
+def test_what_the_job_wrote_is_all_that_standard_output_gets(rainbow: Run, agent: Crew) -> None:
+    result = rainbow("submit", "--wait", "-c", r"printf 'one\ttwo\n\033[1mbold'")
+
+    assert result.stdout == "one\ttwo\n\x1b[1mbold"
+
+
+def test_with_json_there_is_one_document_at_the_end(rainbow: Run, agent: Crew) -> None:
+    document = answer(rainbow("submit", "--wait", "--json", "-c", "echo hello"))
+
+    assert document["jobid"] == document["job"]["id"]
+    assert (document["job"]["state"], document["job"]["output"]) == ("completed", "hello\n")
+
+
+def test_a_cancelled_job_exits_with_143(rainbow: Run, agent: Crew) -> None:
+    with subprocess.Popen([*MAIN, "submit", "--wait", "-c", "sleep 60"], stderr=subprocess.PIPE, text=True) as process:
+        eventually(lambda: [job for job in agent.client.list_jobs() if job.state == JobState.RUNNING])
+        (job,) = agent.client.list_jobs()
+        agent.client.cancel_jobs([job.id], reason="wrong input file")
+        _, told = process.communicate(timeout=40)
+
+    assert process.returncode == 143
+    assert "cancelled" in told.splitlines()[-1]
+    assert told.splitlines()[-1].endswith(": wrong input file")
+
+
+def test_whoever_stops_waiting_does_not_stop_the_job(rainbow: Run, agent: Crew) -> None:
+    command = [*MAIN, "submit", "--wait", "-c", "sleep 2; echo done"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        eventually(lambda: [job for job in agent.client.list_jobs() if job.state == JobState.RUNNING])
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    (job,) = agent.client.list_jobs()
+
+    assert process.returncode == 130
+    assert told.endswith(f"Job {job.id} goes on without you; `rainbow cancel {job.id}` stops it.\n")
+    eventually(lambda: agent.job(job.id).output == "done\n")
+
+
+def test_exit_codes_that_no_process_can_have_are_1(agent: Crew) -> None:
+    jobid = agent.submit()
+    eventually(lambda: agent.job(jobid).finished_at)
+    job = agent.job(jobid)
+
+    codes = [exit_code_of(replace(job, state=JobState.FAILED, exit_code=code)) for code in (None, 0, -1, 256, 255)]
+    assert codes == [1, 1, 1, 1, 255]

@@ -1,0 +1,115 @@
+"""rainbow watch and rainbow logs."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rainbow.records import JobState, Registration
+from tests import commandline
+from tests.agents import Crew, crew
+from tests.commandline import Run, answer
+from tests.servers import RainbowServer
+from tests.wire import Remote
+
+config_file = commandline.config_file
+stranger = commandline.stranger
+cluster = commandline.cluster
+rainbow = commandline.rainbow
+
+MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
+
+
+@pytest.fixture
+def agent(server: RainbowServer, cluster: Registration, tmp_path: Path) -> Iterator[Crew]:
+    remote = Remote(name=cluster.cluster, token=cluster.token, secret=cluster.secret, stub=None)  # type: ignore[arg-type]
+    with crew(remote, server.address, tmp_path / "state", lease_seconds=10) as agent:
+        yield agent
+
+
+def test_jobs_that_are_over_are_shown_once_and_the_first_failure_is_the_exit_code(rainbow: Run, agent: Crew) -> None:
+    jobs = agent.finish(agent.submit("true"), agent.submit("exit 7"), agent.submit("exit 9"))
+
+    result = rainbow("watch", *(str(job.id) for job in jobs))
+
+    assert result.exit_code == 7
+    assert [line.split(": ", 1)[1] for line in result.stdout.splitlines()] == [
+        "completed",
+        "failed with exit code 7",
+        "failed with exit code 9",
+    ]
+
+
+def test_each_step_is_a_document_on_a_line(rainbow: Run, agent: Crew) -> None:
+    (job,) = agent.finish(agent.submit("true"))
+
+    result = rainbow("watch", "--json", str(job.id))
+
+    (document,) = map(json.loads, result.stdout.splitlines())
+    assert (document["id"], document["state"]) == (job.id, "completed")
+
+
+def test_a_wish_to_stop_is_a_step(rainbow: Run, agent: Crew) -> None:
+    jobid = agent.submit("sleep 60")
+    agent.work(lambda: agent.job(jobid).state == JobState.RUNNING)
+    agent.client.cancel_jobs([jobid], reason="enough")
+
+    with subprocess.Popen([*MAIN, "watch", str(jobid)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        first = process.stdout.readline()
+        agent.finish(jobid)
+        rest, _ = process.communicate(timeout=30)
+
+    assert first.endswith("running, asked to stop: enough\n")
+    assert ": enough" in rest.splitlines()[-1] and "cancelled" in rest.splitlines()[-1]
+    assert process.returncode == 143
+
+
+def test_an_unknown_job_is_not_found(rainbow: Run) -> None:
+    assert rainbow("watch", "2147483647").exit_code == 4
+    assert rainbow("logs", "2147483647").exit_code == 4
+
+
+def test_the_output_is_printed_as_it_is(rainbow: Run, agent: Crew) -> None:
+    (job,) = agent.finish(agent.submit(r"printf '\033[1mbold\n'; echo no >&2"))
+
+    assert rainbow("logs", str(job.id)).stdout == "\x1b[1mbold\nno\n"
+    assert answer(rainbow("logs", "--json", str(job.id))) == {
+        "id": job.id,
+        "state": "completed",
+        "output": "\x1b[1mbold\nno\n",
+    }
+
+
+def test_the_output_cannot_drive_a_terminal(rainbow: Run, agent: Crew) -> None:
+    (job,) = agent.finish(agent.submit(r"printf '\033[2Jgone'"))
+    ours, theirs = pty.openpty()
+
+    subprocess.run([*MAIN, "logs", str(job.id)], stdout=theirs, check=True)
+    os.close(theirs)
+
+    assert os.read(ours, 1000) == rb"\x1b[2Jgone"
+    os.close(ours)
+
+
+def test_a_job_that_wrote_nothing_says_so(rainbow: Run, agent: Crew) -> None:
+    jobid = agent.submit("true")
+
+    result = rainbow("logs", str(jobid))
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"Job {jobid} is queued; nothing is known of its output.\n"
+
+
+def test_a_running_jobs_output_is_there_after_a_heartbeat(rainbow: Run, agent: Crew) -> None:
+    jobid = agent.submit("echo so far; sleep 60")
+    agent.work(lambda: agent.job(jobid).output == "so far\n")
+
+    assert rainbow("logs", str(jobid)).stdout == "so far\n"
+    agent.client.cancel_jobs([jobid])
+    agent.finish(jobid)

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from benchmarks.http2 import Connection, connect
+from benchmarks import http1, http2
+
+Connection = http1.Connection | http2.Connection
 
 # Callers are many; so are their connections, up to this number.
 MAX_CONNECTIONS = 8
@@ -25,7 +27,12 @@ class Load:
 
 @asynccontextmanager
 async def connected(address: str, method: str, *, in_flight: int) -> AsyncIterator[list[Connection]]:
-    connections = [await connect(address, method) for _ in range(min(in_flight, MAX_CONNECTIONS))]
+    """Of gRPC for a method of it, otherwise of HTTP/1.1, which takes a connection for each call in flight."""
+    connections: list[Connection]
+    if method == http1.WHOLE_REQUESTS:
+        connections = [await http1.connect(address) for _ in range(in_flight)]
+    else:
+        connections = [await http2.connect(address, method) for _ in range(min(in_flight, MAX_CONNECTIONS))]
     try:
         yield connections
     finally:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.bench import Bench
-from benchmarks.entries import idle, log_lines, room, verbs, waiting_jobs
+from benchmarks.entries import idle, log_lines, rest, room, verbs, waiting_jobs
 from benchmarks.report import Report
 
 Entry = Callable[[Bench], Report]
@@ -14,4 +14,5 @@ ENTRIES: dict[str, Entry] = {
     "waiting-jobs": waiting_jobs.measure,
     "idle": idle.measure,
     "room": room.measure,
+    "rest": rest.measure,
 }

@@ -32,6 +32,7 @@ class Caller:
     cluster_id: int
     cluster: str
     last_asked_at: datetime | None
+    not_ready: str
     paused_at: datetime | None
     paused_reason: str
 

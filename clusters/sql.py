@@ -12,7 +12,7 @@ _CREDENTIAL = Credential._meta.db_table
 _CLUSTER = Cluster._meta.db_table
 _BY_DIGEST = f"""
     SELECT {{digest}}, k.id, k.kind, k.label, k.last_used_at,
-           c.id, c.name, c.last_asked_at, c.paused_at, c.paused_reason
+           c.id, c.name, c.last_asked_at, c.paused_at, c.paused_reason, c.not_ready
     FROM {_CREDENTIAL} k JOIN {_CLUSTER} c ON c.id = k.cluster_id
     WHERE {{digest}} IN ({{places}}) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > %s)
 """
@@ -39,7 +39,7 @@ def _select(column: str, digests: Sequence[str], now: datetime, further: str = "
             [*digests, at, *([at] if further else [])],
         )
         rows = cursor.fetchall()
-    return [(*row[:4], as_datetime(row[4]), *row[5:7], *map(as_datetime, row[7:9]), row[9]) for row in rows]
+    return [(*row[:4], as_datetime(row[4]), *row[5:7], *map(as_datetime, row[7:9]), *row[9:]) for row in rows]
 
 
 def as_datetime(value: datetime | None) -> datetime | None:

@@ -132,6 +132,7 @@ def summarize(request: pb.SummarizeJobsRequest, caller: Caller, now: datetime) -
         oldest_submitted_at=timestamp(summary.oldest_submitted_at),
         agent_last_asked_at=timestamp(caller.last_asked_at),
         paused=caller.paused_reason,
+        not_ready=caller.not_ready,
     )
 
 

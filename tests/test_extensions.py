@@ -654,6 +654,18 @@ def test_a_summary_of_nothing_is_empty(alpha: Remote) -> None:
     assert not answer.HasField("agent_last_asked_at")
 
 
+def test_a_summary_and_a_submission_say_why_the_agent_takes_nothing(alpha: Remote) -> None:
+    alpha.request()
+    report = pb.ReportJobsRequest(agent="agent-1", not_ready="slurmctld does not answer")
+    alpha.stub.ReportJobs(report, metadata=alpha.by_secret, timeout=PATIENCE_SECONDS)
+
+    answer = alpha.stub.SummarizeJobs(pb.SummarizeJobsRequest(), metadata=alpha.by_token)
+    submitted = alpha.submit()
+
+    assert answer.not_ready == "slurmctld does not answer"
+    assert submitted.warning == f"{alpha.name} is not ready: slurmctld does not answer"
+
+
 # Credentials
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from clusters.callers import Bounds
 from clusters.models import Cluster, CredentialKind
-from clusters.services import create_credential, note_visits, pause_cluster
+from clusters.services import create_credential, note_readiness, note_visits, pause_cluster
 from jobs.models import Job
-from jobs.services import Act, Search, accept_jobs, begin_sweep
+from jobs.services import Act, Search, accept_jobs, begin_sweep, expire_leases
 from jobs.services.fleet import ConcernKind, Health, concerns, fleet_health
 from jobs.sql import add_activity
 from jobs.states import ActKind, JobState
@@ -44,7 +44,7 @@ def test_health_takes_the_same_queries_for_any_number_of_clusters(
 ) -> None:
     Cluster.objects.bulk_create([Cluster(name=f"c{number}", registered_at=now) for number in range(clusters)])
 
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         concerns(fleet=fleet_health(now=now), development_secret=False, now=now)
 
 
@@ -64,6 +64,30 @@ def test_a_silent_cluster_matters_only_when_jobs_wait(alpha: Any, beta: Any, mal
     assert texts(now + timedelta(minutes=42)) == [
         "alpha is silent: its agent has not asked for 42 minutes, and 1,234 jobs wait",
         "mallory is silent: its agent has never asked, and 1 job wait",
+    ]
+
+
+def test_a_cluster_that_said_why_it_takes_nothing_is_not_silent(alpha: Any, now: datetime) -> None:
+    asked(alpha, now)
+    submitted(alpha, now=now)
+    note_readiness(cluster_id=alpha.cluster.id, not_ready="slurmctld does not answer")
+
+    assert texts(now + timedelta(minutes=42)) == [
+        "alpha is not ready: slurmctld does not answer; its agent has not asked for 42 minutes, and 1 job wait"
+    ]
+
+
+def test_leases_that_are_held_back_need_attention(alpha: Any, now: datetime) -> None:
+    ids = submitted(alpha, 3, now=now)
+    for number, job_id in enumerate(ids):
+        accept_jobs(caller=alpha.puller, job_ids=[job_id], agent=f"agent-{number}", lease_seconds=10, now=now)
+    expire_leases(now=now)
+    for seconds in (5, 10, 15):
+        expire_leases(now=now + timedelta(seconds=seconds))
+
+    assert texts(now + timedelta(minutes=4, seconds=15)) == [
+        "Most agents have been silent at once for 4 minutes: it may be the network, so their leases run on. "
+        "After 1 hour their jobs are taken for lost"
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clusters.callers import Bounds
-from clusters.services import note_visits, pause_cluster
+from clusters.services import note_readiness, note_visits, pause_cluster
 from jobs.models import Job
 from jobs.services import accept_jobs, explain_wait
 from tests.queue import submitted
@@ -41,6 +41,14 @@ def test_a_pause_and_a_silent_agent_come_first(alpha: Any, now: datetime) -> Non
         "3 jobs are before it",
         "alpha took 0 jobs in the last hour",
     ]
+
+
+def test_an_agent_that_is_not_ready_says_why(alpha: Any, now: datetime) -> None:
+    ids = submitted(alpha, now=now)
+    asked(alpha, now)
+    note_readiness(cluster_id=alpha.cluster.id, not_ready="all that it has is in use")
+
+    assert why(ids[0], now)[0] == "alpha takes no jobs now: all that it has is in use"
 
 
 def test_an_agent_that_never_asked_is_said(alpha: Any, now: datetime) -> None:

@@ -69,4 +69,5 @@ def _judge(claim: Claim, row: Row | None) -> Caller | Unauthenticated:
         last_asked_at=state[0],
         paused_at=state[1],
         paused_reason=state[2],
+        not_ready=state[3],
     )

@@ -60,7 +60,7 @@ def total(fleet: Iterable[Health]) -> dict[JobState, int]:
 
 def link_of(concern: Concern) -> str:
     """The page where one can do something about it; empty where there is none."""
-    if concern.kind == ConcernKind.SECRET:
+    if concern.kind in (ConcernKind.SECRET, ConcernKind.HELD_BACK):
         return ""
     if concern.kind == ConcernKind.STALLED:
         return reverse("admin:jobs_sweep", args=[concern.about])

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from clusters.models import Cluster, Credential
-from jobs.models import Sweep
+from jobs.models import LeaseWatch, Sweep
 from jobs.services.activity import activity_by_cluster
+from jobs.services.expire import HOLD_AT_MOST
 from jobs.services.outlook import QUIET_AFTER, in_words
 from jobs.services.summarize import Summary, summarize_jobs
 from jobs.sql import beginning
@@ -75,6 +76,8 @@ class Health:
 
 class ConcernKind(Enum):
     SILENT = "silent"
+    NOT_READY = "not ready"
+    HELD_BACK = "held back"
     LOST = "lost"
     FAILING = "failing"
     PAUSED = "paused"
@@ -117,7 +120,7 @@ def fleet_health(*, now: datetime, clusters: Sequence[Cluster] | None = None) ->
 def concerns(*, fleet: Iterable[Health], development_secret: bool, now: datetime) -> list[Concern]:
     """What needs attention, the grave first. `development_secret`: whether the server runs with it."""
     found = [concern for health in fleet for concern in concerns_of(health)]
-    found += [*_expiring(now), *_stalled(now)]
+    found += [*_held_back(now), *_expiring(now), *_stalled(now)]
     if development_secret:
         text = "The development registration secret is in use: anybody can register a cluster"
         found.append(Concern(kind=ConcernKind.SECRET, grave=False, text=text))
@@ -129,8 +132,12 @@ def concerns_of(health: Health) -> Iterator[Concern]:
     name, id, waiting = health.cluster.name, health.cluster.id, health.waiting
     if waiting and not health.asks:
         since = f"has not asked for {in_words(health.silence)}" if health.silence else "has never asked"
-        text = f"{name} is silent: its agent {since}, and {_jobs(waiting)} wait"
-        yield Concern(kind=ConcernKind.SILENT, grave=True, text=text, about=id)
+        if reason := health.cluster.not_ready:
+            text = f"{name} is not ready: {reason}; its agent {since}, and {_jobs(waiting)} wait"
+            yield Concern(kind=ConcernKind.NOT_READY, grave=False, text=text, about=id)
+        else:
+            text = f"{name} is silent: its agent {since}, and {_jobs(waiting)} wait"
+            yield Concern(kind=ConcernKind.SILENT, grave=True, text=text, about=id)
     if health.fails_more:
         ended = health.failed + health.hour.get(Activity.COMPLETED, 0)
         text = f"{name} fails more than usual: {health.failed:,} of {_jobs(ended)} in the last hour, "
@@ -143,6 +150,14 @@ def concerns_of(health: Health) -> Iterator[Concern]:
     if paused_at and waiting and health.now - paused_at >= LONG_PAUSE:
         text = f"{name} has been paused for {in_words(health.now - paused_at)}, and {_jobs(waiting)} wait"
         yield Concern(kind=ConcernKind.PAUSED, grave=False, text=text, about=id)
+
+
+def _held_back(now: datetime) -> Iterator[Concern]:
+    for watch in LeaseWatch.objects.filter(held_back_since__isnull=False):
+        since = in_words(now - watch.held_back_since) if watch.held_back_since else ""
+        text = f"Most agents have been silent at once for {since}: it may be the network, so their leases run on. "
+        text += f"After {in_words(HOLD_AT_MOST)} their jobs are taken for lost"
+        yield Concern(kind=ConcernKind.HELD_BACK, grave=True, text=text)
 
 
 def _expiring(now: datetime) -> Iterator[Concern]:

@@ -8,10 +8,12 @@ from clusters.callers import Caller
 QUIET_AFTER = timedelta(minutes=5)
 
 
-def warn(*, cluster: str, last_asked_at: datetime | None, paused_reason: str, now: datetime) -> str:
+def warn(*, cluster: str, last_asked_at: datetime | None, paused_reason: str, not_ready: str, now: datetime) -> str:
     """What is amiss with a cluster, in words; empty when nothing is."""
     if paused_reason:
         return f"{cluster} is paused: {paused_reason}"
+    if not_ready:
+        return f"{cluster} is not ready: {not_ready}"
     if last_asked_at is None:
         return f"{cluster} has never asked for jobs"
     silence = now - last_asked_at
@@ -26,6 +28,7 @@ def warn_caller(caller: Caller, *, now: datetime) -> str:
         cluster=caller.cluster,
         last_asked_at=caller.last_asked_at,
         paused_reason=caller.paused_reason,
+        not_ready=caller.not_ready,
         now=now,
     )
 

@@ -24,6 +24,8 @@ def _hindrances(job: Job, now: datetime) -> Iterator[str]:
     if cluster.paused_at:
         by = f" by {cluster.paused_by}" if cluster.paused_by else ""
         yield f"{cluster} was paused {in_words(now - cluster.paused_at)} ago{by}: {cluster.paused_reason}"
+    if cluster.not_ready:
+        yield f"{cluster} takes no jobs now: {cluster.not_ready}"
     if cluster.last_asked_at is None:
         yield f"{cluster}'s agent has never asked for jobs"
     elif now - cluster.last_asked_at >= QUIET_AFTER:

@@ -1716,10 +1716,13 @@ class SummarizeJobsResponse(_message.Message):
     OLDEST_SUBMITTED_AT_FIELD_NUMBER: _builtins.int
     AGENT_LAST_ASKED_AT_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
+    NOT_READY_FIELD_NUMBER: _builtins.int
     cluster: _builtins.str
     """The cluster whose jobs these are."""
     paused: _builtins.str
     """Why the cluster gets no jobs now, when an operator paused it."""
+    not_ready: _builtins.str
+    """Why the cluster's agent takes no jobs now, in its words; empty when it does."""
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateCount]:
         """How many jobs are in each state; states without jobs are left out."""
@@ -1740,10 +1743,11 @@ class SummarizeJobsResponse(_message.Message):
         oldest_submitted_at: _timestamp_pb2.Timestamp | None = ...,
         agent_last_asked_at: _timestamp_pb2.Timestamp | None = ...,
         paused: _builtins.str = ...,
+        not_ready: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent_last_asked_at", b"agent_last_asked_at", "oldest_submitted_at", b"oldest_submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_last_asked_at", b"agent_last_asked_at", "cluster", b"cluster", "counts", b"counts", "oldest_submitted_at", b"oldest_submitted_at", "paused", b"paused"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_last_asked_at", b"agent_last_asked_at", "cluster", b"cluster", "counts", b"counts", "not_ready", b"not_ready", "oldest_submitted_at", b"oldest_submitted_at", "paused", b"paused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -358,3 +358,14 @@ def test_only_what_changed_is_written(alpha: Any, now: datetime) -> None:
 
     assert (row(same)["output"], row(same)["state"]) == ("so far", "running")
     assert (row(ends)["output"], row(ends)["exit_code"]) == ("the end", 3)
+
+
+def test_why_somebody_asked_for_a_job_to_stop_stays_while_it_waits(alpha: Any, now: datetime) -> None:
+    job_id = job_in(JobState.ACCEPTED, alpha, now=now)
+    cancel_jobs(by=alpha.submitter, job_ids=[job_id], reason="wrong input file", now=now)
+
+    tell(alpha, job_id, JobState.ACCEPTED, reason="Resources", now=now + LATER)
+    while_it_waits = row(job_id)["reason"]
+    tell(alpha, job_id, JobState.CANCELLED, now=now + LATER)
+
+    assert (while_it_waits, row(job_id)["reason"]) == ("wrong input file", "wrong input file")

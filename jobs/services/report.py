@@ -194,11 +194,12 @@ def _step(job: Job, what: What, after: JobState) -> Step:
 def _note(job: Job, report: Report, lease: Lease, *, moved: bool) -> None:
     """Takes down what the report says beside the state."""
     held = job.state not in FINAL
-    # The reason of a state ends with it, but why somebody asked for the job to stop is known no more elsewhere.
-    known = "" if moved and not job.cancel_requested_at else job.reason
+    # The reason of a state ends with it. Why somebody asked for the job to stop stays, whatever the job waits for.
+    asked_to_stop = job.cancel_requested_at is not None
+    known = "" if moved and not asked_to_stop else job.reason
     job.agent = lease.agent
     job.native_id = report.native_id or job.native_id
-    job.reason = report.reason or known
+    job.reason = known if held and asked_to_stop and known else report.reason or known
     if output := tail_of(report.output, MAX_OUTPUT_BYTES):
         job.output = output
     if not held:

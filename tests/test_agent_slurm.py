@@ -1,0 +1,127 @@
+"""The agent beside a real Slurm, from the submission to the record."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rainbow.executors import EXECUTORS, Site
+from rainbow.records import JobState
+from tests.agents import Crew, crew
+from tests.executors import lines_of, wait_until
+from tests.servers import RainbowServer
+from tests.slurm_cluster import NODES, SlurmCluster, missing_commands
+from tests.wire import joined
+
+pytestmark = pytest.mark.skipif(bool(missing_commands()), reason=f"Slurm is not installed: {missing_commands()}")
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    running = SlurmCluster(folder=tmp_path_factory.mktemp("slurm"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def agent(server: RainbowServer, slurm: SlurmCluster, tmp_path: Path) -> Iterator[Crew]:
+    """Up to two jobs of any size may wait in Slurm's queue."""
+    folder = tmp_path / "the agent's state"
+    executor = EXECUTORS["slurm"](Site(folder=folder, environment=slurm.environment))
+    with (
+        joined(server) as cluster,
+        crew(cluster, server.address, folder, executor=executor, ahead=2, lease_seconds=10) as agent,
+    ):
+        yield agent
+        for held in agent.agent._holdings:
+            slurm.run("scancel", held.entry.native_id)
+
+
+@pytest.mark.parametrize(
+    ("command", "state", "exit_code", "reason"),
+    [
+        ("hostname; echo $GREETING", JobState.COMPLETED, 0, ""),
+        ("exit 7", JobState.FAILED, 7, "ended with exit code 7"),
+        ("kill -9 $$", JobState.FAILED, 137, "killed by signal 9 (SIGKILL)"),
+    ],
+)
+def test_a_job_runs_and_its_record_tells_the_truth(
+    agent: Crew, command: str, state: JobState, exit_code: int | None, reason: str
+) -> None:
+    jobid = agent.submit(command, environment={"GREETING": "it's me"}, nodes=2, tasks=4)
+
+    (job,) = agent.finish(jobid)
+
+    assert (job.state, job.exit_code, job.reason) == (state, exit_code, reason)
+    assert job.native_id.isdigit()
+    assert job.started_at and job.finished_at
+    if state == JobState.COMPLETED:
+        assert job.output.endswith("it's me\n")
+
+
+def test_many_jobs_run_each_once(agent: Crew, tmp_path: Path) -> None:
+    jobids = [agent.submit(f"echo {number} >> {tmp_path / 'ran'}") for number in range(15)]
+
+    jobs = agent.finish(*jobids)
+
+    assert {job.state for job in jobs} == {JobState.COMPLETED}
+    assert sorted(map(int, lines_of(tmp_path / "ran"))) == list(range(15))
+
+
+def test_more_nodes_than_exist_wait_with_slurms_reason_until_cancelled(agent: Crew) -> None:
+    jobid = agent.submit(nodes=NODES + 1)
+    agent.work(lambda: agent.job(jobid).reason)
+    waiting = agent.job(jobid)
+
+    agent.client.cancel_jobs([jobid], reason="too large")
+    (job,) = agent.finish(jobid)
+
+    assert (waiting.state, waiting.reason in ("PartitionConfig", "PartitionNodeLimit")) == (JobState.ACCEPTED, True)
+    assert (job.state, job.reason, job.started_at) == (JobState.CANCELLED, "too large", None)
+
+
+def test_a_running_job_is_cancelled(agent: Crew) -> None:
+    jobid = agent.submit("echo begun; sleep 300")
+    agent.work(lambda: agent.job(jobid).output == "begun\n")
+
+    agent.client.cancel_jobs([jobid])
+    (job,) = agent.finish(jobid)
+
+    assert (job.state, job.exit_code) == (JobState.CANCELLED, None)
+
+
+def test_a_controller_that_restarts_in_the_middle_is_waited_for(
+    agent: Crew, slurm: SlurmCluster, tmp_path: Path
+) -> None:
+    running = agent.submit(f"echo ran >> {tmp_path / 'ran'}; sleep 2; exit 4")
+    agent.work(lambda: agent.job(running).state == JobState.RUNNING)
+
+    slurm.stop_controller()
+    try:
+        later = agent.submit(f"echo ran >> {tmp_path / 'ran'}")
+        agent.work_for(3)
+        during = [agent.job(jobid).state for jobid in (running, later)]
+    finally:
+        slurm.start_controller()
+    jobs = agent.finish(running, later)
+
+    assert JobState.FAILED not in during
+    assert [(job.state, job.exit_code, job.attempt) for job in jobs] == [
+        (JobState.FAILED, 4, 1),
+        (JobState.COMPLETED, 0, 1),
+    ]
+    assert lines_of(tmp_path / "ran") == ["ran", "ran"]
+
+
+def test_a_job_that_ended_while_no_agent_was_there_is_reported(agent: Crew, slurm: SlurmCluster) -> None:
+    """Its record left Slurm's queue in the meantime."""
+    jobid = agent.submit("echo alone; sleep 1; exit 7")
+    agent.work(lambda: agent.job(jobid).state == JobState.RUNNING)
+    native_id = agent.job(jobid).native_id
+
+    agent.restart()
+    wait_until(lambda: native_id not in slurm.run("squeue", "--states=all", "--format=%i").split(), seconds=100)
+    (job,) = agent.finish(jobid)
+
+    assert (job.state, job.exit_code, job.output) == (JobState.FAILED, 7, "alone\n")

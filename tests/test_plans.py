@@ -104,7 +104,7 @@ def test_a_request_for_jobs_of_any_number_or_label_reads_what_waits_alone(
 
     plans = plans_of(lambda: list(request_jobs(caller=alpha.puller, wanted=wanted)))
 
-    assert len(plans) == (1 if wanted.limit else 3)
+    assert len(plans) == 1 if wanted.limit else len(plans) > 1
     assert not any(walks_the_history(plan) for plan in plans)
 
 

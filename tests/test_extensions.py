@@ -1,6 +1,7 @@
 """What the protocol learned beyond its frozen part, through a real server."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -350,11 +351,13 @@ def test_a_request_that_waits_is_answered_when_the_server_stops(start_server: Ca
     server = start_server()
     with joined(server) as cluster:
         waiting = waiting_request(cluster, server)
+        began = time.monotonic()
 
         exit_code = server.stop()
 
         assert waiting.result().status == pb.RequestJobsResponse.REQUEST_JOBS_NORESULTS
     assert exit_code == 0
+    assert time.monotonic() - began < PATIENCE_SECONDS / 2, "it did not wait for the call's own end"
 
 
 def test_a_request_that_waits_is_answered_before_its_client_gives_up(alpha: Remote) -> None:

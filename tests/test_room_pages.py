@@ -105,7 +105,7 @@ def test_older_pages_follow_without_a_gap(alpha: Any, vera: Client, now: datetim
 
 
 PAGES = {
-    "/admin/": 14,
+    "/admin/": 15,
     "/admin/clusters/cluster/": 9,
     "/admin/clusters/cluster/{c}/change/": 24,
     JOBS: 13,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks.bench import Bench
-from benchmarks.entries import idle, log_lines, rest, room, verbs, waiting_jobs
+from benchmarks.entries import agent, idle, log_lines, rest, room, verbs, waiting_jobs
 from benchmarks.report import Report
 
 Entry = Callable[[Bench], Report]
@@ -15,4 +15,5 @@ ENTRIES: dict[str, Entry] = {
     "idle": idle.measure,
     "room": room.measure,
     "rest": rest.measure,
+    "agent": agent.measure,
 }

@@ -11,6 +11,9 @@ PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc \
 	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 	--proto_path=rainbow/protos=grpc_api rainbow/protos/rainbow.proto
 
+# Many tests wait for processes, schedulers and browsers; the files of two at a time share the machine well.
+TWO_AT_ONCE := --numprocesses=2 --dist=loadfile
+
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -42,11 +45,11 @@ test: test-sqlite test-postgresql ## Run the tests on SQLite, then on PostgreSQL
 
 .PHONY: test-sqlite
 test-sqlite: .venv/development ## Run the tests on SQLite
-	env -u DATABASE_URL $(BIN)/python -m pytest
+	env -u DATABASE_URL $(BIN)/python -m pytest $(TWO_AT_ONCE)
 
 .PHONY: test-postgresql
-test-postgresql: .venv/development ## Run the tests on a PostgreSQL that they start and stop
-	$(BIN)/python -m pytest -p tests.postgresql
+test-postgresql: .venv/development ## Run those on a PostgreSQL that they start and stop, but for the schedulers'
+	$(BIN)/python -m pytest -p tests.postgresql $(TWO_AT_ONCE) --ignore-glob='tests/test_executor_*'
 
 .PHONY: check
 check: lint types migrations-fresh stubs-fresh test ## Do all that a change has to pass

@@ -105,7 +105,7 @@ def report(request: pb.ReportJobsRequest, caller: Caller, now: datetime) -> pb.R
 
 def watched(request: pb.WatchJobsRequest, caller: Caller, now: datetime) -> list[pb.Job]:
     """The jobs as they are now. Raises NotFound where one is missing."""
-    found = get_jobs(by=caller, job_ids=request.jobids)
+    found = get_jobs(by=caller, job_ids=request.jobids, brief=True)
     if missing := [job_id for job_id in request.jobids if job_id not in found]:
         raise NotFound(f"there is no job {missing[0]}", field="jobids")
     jobs = [job_to_message(found[job_id], brief=True) for job_id in dict.fromkeys(request.jobids)]

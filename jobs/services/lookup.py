@@ -62,10 +62,17 @@ class Page:
     looked_until: int = 0
 
 
-def get_jobs(*, by: Caller | Operator, job_ids: Sequence[int], with_events: bool = False) -> dict[int, Job]:
-    """The jobs among these (1 to 1,000 ids) that whoever asks may see, by id. Raises InvalidArgument."""
+def get_jobs(
+    *, by: Caller | Operator, job_ids: Sequence[int], with_events: bool = False, brief: bool = False
+) -> dict[int, Job]:
+    """The jobs among these (1 to 1,000 ids) that whoever asks may see, by id. Raises InvalidArgument.
+
+    `brief` leaves their output and environment unread.
+    """
     check_ids(job_ids, highest=MAX_LOOKUP)
     found = within_reach(by).filter(id__in=job_ids).select_related("cluster", "submitted_by")
+    if brief:
+        found = found.defer("output", "environment")
     if with_events:
         events = JobEvent.objects.select_related("credential", "operator").order_by("id")
         found = found.prefetch_related(Prefetch("events", queryset=events))

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -123,11 +123,7 @@ def _sample(way: Way, server: Server, folder: Path, at_once: int) -> Sample:
     spent = Times.read(server).since(before)
     sample = summarize(Load(seconds=time.time() - began, latencies=latencies, failed=0), spent)
     own = (time_of_tree(way.pid) if way.pid else 0.0) - own
-    return Sample(**{**_fields(sample), "load_time": own, "others_time": max(0.0, sample.others_time - own)})
-
-
-def _fields(sample: Sample) -> dict[str, float]:
-    return {name: getattr(sample, name) for name in sample.__dataclass_fields__}
+    return replace(sample, load_time=own, others_time=max(0.0, sample.others_time - own))
 
 
 def _run(way: Way, folder: Path, size: int) -> list[float]:

@@ -93,8 +93,16 @@ screenshots: .venv/development ## Write docs/screenshots, with the Chromium of t
 	$(BIN)/python -m tests.screenshots
 
 .PHONY: bench
-bench: .venv/development ## Measure the server and print the table
+bench: .venv/development ## Measure the server and print tables, within ten minutes
 	$(BIN)/python -m benchmarks
+
+.PHONY: bench-growth
+bench-growth: .venv/development ## Measure with ten million jobs in the database
+	$(BIN)/python -m benchmarks growth --growth 10000000
+
+.PHONY: bench-check
+bench-check: .venv/development ## Measure, and fail where it is worse than benchmarks/baseline.json
+	$(BIN)/python -m benchmarks --check
 
 .PHONY: clean
 clean: ## Remove what these targets made, and nothing else

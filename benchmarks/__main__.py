@@ -4,19 +4,25 @@ import json
 import signal
 import sys
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Sequence
-from pathlib import Path
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
 
-from benchmarks.bench import Plan, open_bench
+from benchmarks.baseline import best, load, ratios_of, regressions, save, usual
+from benchmarks.bench import Bench, OtherServer, Plan, open_bench
 from benchmarks.databases import KINDS
-from benchmarks.entries import ENTRIES
+from benchmarks.entries import ALONE, ENTRIES, ONCE, against
+from benchmarks.goals import goals_reached
 from benchmarks.machine import describe_machine
-from benchmarks.report import Report, as_json, as_text, failures_of
+from benchmarks.options import parser
+from benchmarks.report import Report, as_json, as_text, failures_of, table
+
+Reports = dict[str, Report]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     # So that a `kill` stops the servers and removes their databases, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
@@ -28,55 +34,74 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: Namespace) -> int:
     began = time.monotonic()
-    plan = Plan(seconds=options.seconds, rounds=options.rounds, in_flight=tuple(options.in_flight))
-    reports: dict[str, Report] = {}
-    with open_bench(plan=plan, database=options.database, folder=options.folder) as bench:
-        machine = {"database": bench.databases.release, **describe_machine(bench.folder)}
-        print("\n".join(f"{name}: {value}" for name, value in machine.items()), flush=True)
-        for name in options.entries or ENTRIES:
-            print(f"{name} …", file=sys.stderr)
-            with bench.servers_stopped():
-                reports[name] = ENTRIES[name](bench)
-            print(f"\n{as_text(reports[name])}", flush=True)
-    print(f"\n{plan.rounds} rounds of {plan.seconds:g} s each; {time.monotonic() - began:.0f} s in all")
+    plan = Plan(seconds=options.seconds, rounds=options.rounds, in_flight=options.in_flight, growth=options.growth)
+    about: dict[str, Any] = {"plan": asdict(plan)}
+    found: dict[str, Reports] = {}
+    for database in options.database or KINDS:
+        with open_bench(plan=plan, database=database, folder=options.folder) as bench:
+            about[database] = {"database": bench.databases.release, **describe_machine(bench.folder)}
+            _print("", *(f"{name}: {value}" for name, value in about[database].items()))
+            found[database] = dict(_measure(bench, options, first=not found))
+        if options.against:
+            break
+    _print("", f"{plan.rounds} rounds of {plan.seconds:g} s each; {time.monotonic() - began:.0f} s in all")
+    for database, reports in found.items():
+        _print_goals(database, reports)
     if options.json:
-        _write_json(options.json, machine, plan, reports)
-    return 1 if any(failures_of(report) for report in reports.values()) else 0
+        entries = {
+            database: {name: as_json(report) for name, report in reports.items()} for database, reports in found.items()
+        }
+        options.json.write_text(json.dumps({"about": about, "entries": entries}, indent=2) + "\n")
+    failed = any(failures_of(report) for reports in found.values() for report in reports.values())
+    return 1 if failed or _regressed(options, about, found) else 0
 
 
-def _write_json(path: Path, machine: dict[str, str], plan: Plan, reports: dict[str, Report]) -> None:
-    settings = {"seconds": plan.seconds, "rounds": plan.rounds, "in_flight": plan.in_flight}
-    entries = {name: as_json(report) for name, report in reports.items()}
-    path.write_text(json.dumps({"machine": machine, "plan": settings, "entries": entries}, indent=2) + "\n")
+def _measure(bench: Bench, options: Namespace, *, first: bool) -> Iterator[tuple[str, Report]]:
+    """Yields each report when it is printed. `first` is the first of the databases."""
+    if options.against:
+        yield "against", _printed(bench, "against", _other_server(options))
+        return
+    for name in options.entries or ENTRIES:
+        if options.entries or (name not in ALONE and (first or name not in ONCE)):
+            yield name, _printed(bench, name)
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="python -m benchmarks", description="Measures rainbow's server on this machine.")
-    parser.add_argument("entries", nargs="*", metavar="ENTRY", type=_entry, help=f"{', '.join(ENTRIES)}; default: all")
-    parser.add_argument("--database", choices=KINDS, default="sqlite", help="default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=2, help="length of one measurement (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is repeated (%(default)s)")
-    parser.add_argument(
-        "--in-flight", type=_numbers, default=[1, 16, 64], metavar="N,N…", help="calls in flight (1,16,64)"
+def _printed(bench: Bench, name: str, other: OtherServer | None = None) -> Report:
+    print(f"{name} …", file=sys.stderr)
+    with bench.servers_stopped():
+        report = against.measure(bench, other) if other else ENTRIES[name](bench)
+    _print("", as_text(report))
+    return report
+
+
+def _other_server(options: Namespace) -> OtherServer:
+    secret = options.registration_secret_file
+    return OtherServer(
+        address=options.against, registration_secret=secret.read_text().splitlines()[0].strip() if secret else ""
     )
-    parser.add_argument(
-        "--folder", type=Path, help="where the databases lie for the while; /dev/shm leaves out the disk"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
-    return parser
 
 
-def _entry(name: str) -> str:
-    if name not in ENTRIES:
-        raise ArgumentTypeError(f"{name!r} is none of {', '.join(ENTRIES)}")
-    return name
+def _print_goals(database: str, reports: Reports) -> None:
+    goals = list(goals_reached(reports))
+    if goals:
+        _print("", f"Goals, {database}", "", *table([["goal", "wanted", "reached", "so"], *goals]))
 
 
-def _numbers(text: str) -> list[int]:
-    numbers = [int(part) for part in text.split(",")]
-    if min(numbers) < 1:
-        raise ArgumentTypeError("calls in flight are 1 or more")
-    return numbers
+def _regressed(options: Namespace, about: dict[str, Any], found: dict[str, Reports]) -> bool:
+    """Whether --check found something, which is printed. --save-baseline keeps the ratios afterwards."""
+    worse: list[str] = []
+    if options.check:
+        now, before = ratios_of(found, best), load(options.baseline)
+        worse = list(regressions(now, before, tolerance=options.tolerance))
+        compared = len(now.keys() & before.keys())
+        _print("", f"{compared} of {len(now)} ratios compared with {options.baseline}", *(f"WORSE: {w}" for w in worse))
+    if options.save_baseline:
+        save(options.baseline, about, ratios_of(found, usual))
+    return bool(worse)
+
+
+def _print(*lines: str) -> None:
+    print("\n".join(lines), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What every entry works with: how much to measure, and servers that are stopped in the end."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -9,14 +10,22 @@ from tempfile import TemporaryDirectory
 from benchmarks.databases import KINDS, Databases
 from tests.servers import RainbowServer, start_rainbow
 
+_WORKERS_START_WITHIN_SECONDS = 30
+# In /proc/net/tcp and tcp6; https://docs.kernel.org/networking/proc_net_tcp.html
+_LISTENS = "0A"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Every case is measured `rounds` times for `seconds` at each number of calls in flight."""
+    """Every contender is measured `rounds` times for `seconds` at each number of calls in flight.
+
+    `growth` is how many jobs make a full database.
+    """
 
     seconds: float
     rounds: int
     in_flight: tuple[int, ...]
+    growth: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +38,20 @@ class Server:
     pid: int
     database_pid: int | None
     log: Path
+
+    def last_words(self) -> str:
+        return f"the server's log ends:\n{self.log.read_text()[-2000:]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherServer:
+    """A server that somebody else runs, of which no more is known."""
+
+    address: str
+    registration_secret: str
+
+
+AnyServer = Server | OtherServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,23 +69,29 @@ class Bench:
         with self._stack:
             yield
 
-    def start_server(self, *, log_level: str = "WARNING", beside: Server | None = None) -> Server:
+    def start_server(self, *, log_level: str = "WARNING", workers: int = 1, beside: Server | None = None) -> Server:
         """A server on a database of its own, or on that of another server."""
-        running = self._start(log_level, beside.database_url if beside else self.databases.new())
+        url = beside.database_url if beside else self.databases.new()
+        running = self._start(url, log_level, workers)
         self._stack.callback(_stop, running)
+        _wait_for_workers(running, workers)
         return Server(
             address=running.address,
-            database_url=running.database_url,
             registration_secret=running.registration_secret,
+            database_url=running.database_url,
             pid=running.process.pid,
             database_pid=self.databases.pid,
             log=running.log,
         )
 
-    def _start(self, log_level: str, url: str) -> RainbowServer:
+    def _start(self, url: str, log_level: str, workers: int) -> RainbowServer:
         number = len(list(self.folder.glob("server*.log"))) + 1
-        log = self.folder / f"server{number}.log"
-        return start_rainbow(database_url=url, log=log, environment={"RAINBOW_LOG_LEVEL": log_level})
+        return start_rainbow(
+            database_url=url,
+            log=self.folder / f"server{number}.log",
+            arguments=["--workers", str(workers)],
+            environment={"RAINBOW_LOG_LEVEL": log_level},
+        )
 
 
 @contextmanager
@@ -71,6 +100,22 @@ def open_bench(*, plan: Plan, database: str, folder: Path | None) -> Iterator[Be
     with TemporaryDirectory(prefix="rainbow-benchmarks-", dir=folder) as place, ExitStack() as stack:
         databases = stack.enter_context(KINDS[database](Path(place)))
         yield Bench(plan=plan, folder=Path(place), databases=databases)
+
+
+def _wait_for_workers(server: RainbowServer, workers: int) -> None:
+    """One of them answered; the others may still be starting. Each has a socket of its own."""
+    deadline = time.monotonic() + _WORKERS_START_WITHIN_SECONDS
+    while _listeners(int(server.address.rpartition(":")[2])) < workers:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not all of {workers} workers listen:\n{server.log.read_text()[-2000:]}")
+        time.sleep(0.05)
+
+
+def _listeners(port: int) -> int:
+    # gRPC listens on IPv4 addresses by way of IPv6.
+    lines = [line for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
+    sockets = [line.split() for line in lines]
+    return sum(local.endswith(f":{port:04X}") and state == _LISTENS for _, local, _, state, *_ in sockets)
 
 
 def _stop(server: RainbowServer) -> None:

@@ -1,18 +1,23 @@
-"""The calls that are measured: what they send, and how to tell a right answer."""
+"""The calls of the original protocol that are measured: what they send, and how to tell a right answer."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
+from uuid import uuid4
 
-from benchmarks.bench import Server
+import uvloop
+
+from benchmarks.bench import AnyServer, Server
 from benchmarks.cluster import Cluster
+from benchmarks.load import MAX_CONNECTIONS, connected, run_load
+from benchmarks.measure import Sample, Times, summarize
+from benchmarks.supply import Supply
 from rainbow.protos import rainbow_pb2 as pb
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["RainbowScheduler"].full_name
-# How many jobs one RequestJobs asks for, and one AcceptJobs takes.
+# How many jobs a call is about, where it is about several.
 JOBS = 10
-# More than a server accepts in a second.
-_ACCEPTED_A_SECOND = 25_000
+COMMAND = "hostname"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,17 +25,34 @@ class Case:
     """A call to measure. `messages` gives what to send in so many seconds, before their clock starts."""
 
     name: str
-    server: Server
+    server: AnyServer
     method: str
     messages: Callable[[float], Iterator[bytes]]
     is_right: Callable[[bytes], bool]
+    bearer: str = ""
+    jobs: int = 0
+    connections: int = MAX_CONNECTIONS
+
+    def measure(self, *, in_flight: int, seconds: float) -> Sample:
+        return uvloop.run(self._measure(self.messages(seconds), in_flight, seconds))
+
+    async def _measure(self, messages: Iterator[bytes], in_flight: int, seconds: float) -> Sample:
+        ours = self.server if isinstance(self.server, Server) else None
+        address, most = self.server.address, self.connections
+        async with connected(address, self.method, in_flight=in_flight, most=most, bearer=self.bearer) as connections:
+            before = Times.read(ours)
+            load = await run_load(connections, messages, self.is_right, in_flight=in_flight, seconds=seconds)
+            spent = Times.read(ours).since(before)
+        if ours and not load.latencies:
+            raise RuntimeError(f"no {self.name} succeeded; {ours.last_words()}")
+        return summarize(load, spent)
 
 
 def path_of(call: str) -> str:
     return f"/{_SERVICE}/{call}"
 
 
-def serial(server: Server, *, name: str = "Serial (no-op)") -> Case:
+def serial(server: AnyServer, *, name: str = "Serial (no-op)") -> Case:
     message = pb.Request(content=pb.Content(id="benchmark")).SerializeToString()
     return Case(
         name=name,
@@ -41,27 +63,54 @@ def serial(server: Server, *, name: str = "Serial (no-op)") -> Case:
     )
 
 
-def submit_job(server: Server, cluster: Cluster, *, submitted: list[int], name: str = "SubmitJob") -> Case:
+def stream(server: AnyServer) -> Case:
+    """A stream of one message: what a stream costs more than a call."""
+    message = pb.Request(content=pb.Content(id="benchmark")).SerializeToString()
+    return Case(
+        name="Stream(1)",
+        server=server,
+        method=path_of("Stream"),
+        messages=lambda seconds: repeat(message),
+        is_right=lambda reply: pb.Response.FromString(reply).messages_processed == 1,
+    )
+
+
+def register_cluster(server: AnyServer, *, name: str = "Register") -> Case:
+    def messages(seconds: float) -> Iterator[bytes]:
+        while True:
+            request = pb.RegisterRequest(name=f"benchmark-{uuid4().hex}", secret=server.registration_secret)
+            yield request.SerializeToString()
+
+    def is_right(reply: bytes) -> bool:
+        answer = pb.RegisterResponse.FromString(reply)
+        return answer.status == answer.REGISTER_SUCCESS
+
+    return Case(name=name, server=server, method=path_of("Register"), messages=messages, is_right=is_right)
+
+
+def submit_job(cluster: Cluster, *, submitted: list[int] | None = None, name: str = "SubmitJob") -> Case:
     """The ids of the answers are added to `submitted`."""
+    ids = [] if submitted is None else submitted
     message = pb.SubmitJobRequest(
-        name="hostname", cluster=cluster.name, token=cluster.token, nodes=1, command="hostname"
+        name=COMMAND, cluster=cluster.name, token=cluster.token, nodes=1, command=COMMAND
     ).SerializeToString()
 
     def is_right(reply: bytes) -> bool:
         answer = pb.SubmitJobResponse.FromString(reply)
-        submitted.append(answer.jobid)
+        ids.append(answer.jobid)
         return answer.status == answer.SUBMIT_SUCCESS
 
     return Case(
         name=name,
-        server=server,
+        server=cluster.server,
         method=path_of("SubmitJob"),
         messages=lambda seconds: repeat(message),
         is_right=is_right,
+        jobs=1,
     )
 
 
-def request_jobs(server: Server, cluster: Cluster, *, name: str = f"RequestJobs({JOBS})") -> Case:
+def request_jobs(cluster: Cluster, *, name: str = f"RequestJobs({JOBS})") -> Case:
     message = pb.RequestJobsRequest(cluster=cluster.name, secret=cluster.secret, maxJobs=JOBS).SerializeToString()
 
     def is_right(reply: bytes) -> bool:
@@ -70,32 +119,28 @@ def request_jobs(server: Server, cluster: Cluster, *, name: str = f"RequestJobs(
 
     return Case(
         name=name,
-        server=server,
+        server=cluster.server,
         method=path_of("RequestJobs"),
         messages=lambda seconds: repeat(message),
         is_right=is_right,
+        jobs=JOBS,
     )
 
 
-def accept_jobs(server: Server, cluster: Cluster, *, name: str = f"AcceptJobs({JOBS})") -> Case:
-    """Each job is taken once; before each measurement the queue is filled up."""
-    left: list[int] = []
-
-    def messages(seconds: float) -> Iterator[bytes]:
-        left.extend(cluster.add_jobs(max(0, int(seconds * _ACCEPTED_A_SECOND) - len(left))))
-        return _acceptances(cluster, left)
+def accept_jobs(cluster: Cluster, supply: Supply, *, each: int = JOBS, name: str = "") -> Case:
+    def message(job_ids: list[int]) -> bytes:
+        request = pb.AcceptJobsRequest(cluster=cluster.name, secret=cluster.secret, jobids=job_ids)
+        return request.SerializeToString()
 
     def is_right(reply: bytes) -> bool:
         answer = pb.AcceptJobsResponse.FromString(reply)
         return answer.status == answer.RESULT_TYPE_SUCCESS
 
-    return Case(name=name, server=server, method=path_of("AcceptJobs"), messages=messages, is_right=is_right)
-
-
-def _acceptances(cluster: Cluster, job_ids: list[int]) -> Iterator[bytes]:
-    """Serializes as it goes, so that what is left of the ids is known."""
-    while len(job_ids) >= JOBS:
-        taken = job_ids[-JOBS:]
-        del job_ids[-JOBS:]
-        request = pb.AcceptJobsRequest(cluster=cluster.name, secret=cluster.secret, jobids=taken)
-        yield request.SerializeToString()
+    return Case(
+        name=name or f"AcceptJobs({each})",
+        server=cluster.server,
+        method=path_of("AcceptJobs"),
+        messages=lambda seconds: map(message, supply.take(seconds, each=each)),
+        is_right=is_right,
+        jobs=each,
+    )

@@ -1,15 +1,16 @@
 """A cluster on a server under test, and jobs for it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import grpc
 
-from benchmarks.bench import Server
+from benchmarks.bench import AnyServer
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 
-# What one SubmitJobs takes.
+# What one SubmitJobs takes, and the least that one AcceptJobs does.
 _BATCH = 10_000
 _TIMEOUT_SECONDS = 60
 _JOB = pb.JobSpec(name="hostname", nodes=1, command="hostname")
@@ -22,36 +23,60 @@ class Cluster:
     name: str
     token: str
     secret: str
-    address: str
+    server: AnyServer
+
+    @property
+    def address(self) -> str:
+        return self.server.address
 
     def add_jobs(self, count: int) -> list[int]:
         """Queues jobs, 50,000 a second or so, and gives their ids."""
-        return list(self._submit(count))
+        with self._stub() as stub:
+            return list(self._submit(stub, count))
+
+    def accept(self, job_ids: list[int], *, agent: str = "") -> None:
+        with self._stub() as stub:
+            for start in range(0, len(job_ids), _BATCH):
+                some = job_ids[start : start + _BATCH]
+                request = pb.AcceptJobsRequest(cluster=self.name, secret=self.secret, jobids=some, agent=agent)
+                answer = stub.AcceptJobs(request, timeout=_TIMEOUT_SECONDS)
+                assert answer.status == answer.RESULT_TYPE_SUCCESS
+
+    def cancel(self, job_ids: list[int]) -> None:
+        with self._stub() as stub:
+            request = pb.CancelJobsRequest(jobids=job_ids)
+            stub.CancelJobs(request, metadata=_bearer(self.secret), timeout=_TIMEOUT_SECONDS)
+
+    def waiting(self, most: int) -> list[int]:
+        """The ids of up to so many jobs that wait."""
+        with self._stub() as stub:
+            request = pb.RequestJobsRequest(cluster=self.name, secret=self.secret, maxJobs=most)
+            return list(stub.RequestJobs(request, timeout=_TIMEOUT_SECONDS).jobs)
 
     def count_waiting(self) -> int:
-        with grpc.insecure_channel(self.address) as channel:
-            summary = RainbowSchedulerStub(channel).SummarizeJobs(
-                pb.SummarizeJobsRequest(cluster=self.name),
-                metadata=_bearer(self.secret),
-                timeout=_TIMEOUT_SECONDS,
-            )
+        with self._stub() as stub:
+            request = pb.SummarizeJobsRequest(cluster=self.name)
+            summary = stub.SummarizeJobs(request, metadata=_bearer(self.secret), timeout=_TIMEOUT_SECONDS)
         return sum(count.count for count in summary.counts if count.state == pb.JOB_STATE_QUEUED)
 
-    def _submit(self, count: int) -> Iterator[int]:
+    def _submit(self, stub: RainbowSchedulerStub, count: int) -> Iterator[int]:
+        for start in range(0, count, _BATCH):
+            jobs = [_JOB] * min(_BATCH, count - start)
+            request = pb.SubmitJobsRequest(cluster=self.name, jobs=jobs)
+            answer = stub.SubmitJobs(request, metadata=_bearer(self.token), timeout=_TIMEOUT_SECONDS)
+            yield from (result.jobid for result in answer.results)
+
+    @contextmanager
+    def _stub(self) -> Iterator[RainbowSchedulerStub]:
         with grpc.insecure_channel(self.address) as channel:
-            stub = RainbowSchedulerStub(channel)
-            for start in range(0, count, _BATCH):
-                jobs = [_JOB] * min(_BATCH, count - start)
-                request = pb.SubmitJobsRequest(cluster=self.name, jobs=jobs)
-                answer = stub.SubmitJobs(request, metadata=_bearer(self.token), timeout=_TIMEOUT_SECONDS)
-                yield from (result.jobid for result in answer.results)
+            yield RainbowSchedulerStub(channel)
 
 
-def register(server: Server, name: str) -> Cluster:
+def register(server: AnyServer, name: str) -> Cluster:
     request = pb.RegisterRequest(name=name, secret=server.registration_secret)
     with grpc.insecure_channel(server.address) as channel:
         answer = RainbowSchedulerStub(channel).Register(request, timeout=_TIMEOUT_SECONDS)
-    return Cluster(name=name, token=answer.token, secret=answer.secret, address=server.address)
+    return Cluster(name=name, token=answer.token, secret=answer.secret, server=server)
 
 
 def _bearer(credential: str) -> tuple[tuple[str, str], ...]:

@@ -1,10 +1,6 @@
 """Fresh databases of either kind, which end with the benchmark. What is committed to them is on disk."""
 
-import os
-import shutil
-import signal
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -12,9 +8,8 @@ from pathlib import Path
 
 import psycopg
 
-from tests import processes
 from tests.databases import PostgresqlDatabases, SqliteDatabases
-from tests.postgresql import RELEASE, WHEEL, _answers, _copy_programs
+from tests.postgresql import postgresql_server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,38 +28,13 @@ def sqlite(folder: Path) -> Iterator[Databases]:
 
 @contextmanager
 def postgresql(folder: Path) -> Iterator[Databases]:
-    """The PostgreSQL of the tests with its default settings, where the tests' own does not wait for the disk."""
-    # PostgreSQL refuses to run as root, and who it runs as cannot enter a private folder.
-    user = "nobody" if os.geteuid() == 0 else ""
-    place = Path(tempfile.mkdtemp(prefix="rainbow-benchmarks-postgresql-", dir=folder.parent))
-    try:
-        if user:
-            shutil.chown(place, user)
-        programs = _copy_programs(place) if user else WHEEL / RELEASE / "bin"
-        with _served(place, programs, user) as databases:
-            yield databases
-    finally:
-        shutil.rmtree(place)
+    """The PostgreSQL of the tests with its default settings."""
+    with postgresql_server(parent=folder.parent, fsync=True) as server:
+        release = f"PostgreSQL {_release(server.url)}"
+        yield Databases(release=release, new=PostgresqlDatabases(server.url).new, pid=server.pid)
 
 
 KINDS: dict[str, Callable[[Path], AbstractContextManager[Databases]]] = {"sqlite": sqlite, "postgresql": postgresql}
-
-
-@contextmanager
-def _served(place: Path, programs: Path, user: str) -> Iterator[Databases]:
-    data, log = place / "data", place / "log"
-    access = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
-    if processes.start([programs / "initdb", "-D", data, *access], log=log, user=user).wait():
-        raise RuntimeError(f"initdb failed:\n{log.read_text()}")
-    url = f"postgresql://postgres@/postgres?host={place}"
-    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={place}"]
-    end = signal.SIGINT
-    process = processes.start([programs / "postgres", "-D", data, *options], log=log, user=user, end_with=end)
-    try:
-        processes.wait_until(lambda: _answers(url), process=process, log=log)
-        yield Databases(release=f"PostgreSQL {_release(url)}", new=PostgresqlDatabases(url).new, pid=process.pid)
-    finally:
-        processes.stop(process, gently=end)
 
 
 def _release(url: str) -> str:

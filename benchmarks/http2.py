@@ -24,6 +24,8 @@ _STREAM_BITS = 0x7FFF_FFFF
 # What the server may send without being told to go on: much more than it will.
 _WINDOW = 1 << 30
 _MAX_FRAME = 16 * 1024
+# What a server takes of one call without saying more.
+_MAX_CALL = 65_535
 # How long a server may take for a call.
 _DEADLINE = b"60S"
 
@@ -38,11 +40,11 @@ class _Kind(IntEnum):
     WINDOW_UPDATE = 8
 
 
-async def connect(address: str, method: str) -> "Connection":
-    """A connection for calls of one method, such as /package.Service/Method."""
+async def connect(address: str, method: str, *, bearer: str = "") -> "Connection":
+    """A connection for calls of one method, such as /package.Service/Method, with one credential or none."""
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
-    headers = _headers(address, method)
+    headers = _headers(address, method, bearer)
     _, connection = await loop.create_connection(lambda: Connection(headers), host.strip("[]"), int(port))
     return connection
 
@@ -57,14 +59,14 @@ class Connection(asyncio.Protocol):
         self._under_way: dict[int, tuple[bytearray, Answered]] = {}
         self._held: deque[tuple[bytes, Answered]] = deque()
         self._next_stream = 1
-        self._may_send = 65_535
+        self._may_send = _MAX_CALL
         self._to_confirm = 0
 
     def call(self, message: bytes, answered: Answered) -> None:
-        """Sends a message of at most 16,379 bytes; calls `answered` later, once."""
+        """Sends a message of at most 65,530 bytes; calls `answered` later, once."""
         data = _PREFIX.pack(0, len(message)) + message
-        if len(data) > _MAX_FRAME:
-            raise ValueError(f"a message of {len(message):,} bytes does not fit one frame")
+        if len(data) > _MAX_CALL:
+            raise ValueError(f"a message of {len(message):,} bytes is too long for here")
         self._held.append((data, answered))
         self._send_held()
 
@@ -130,16 +132,14 @@ class Connection(asyncio.Protocol):
             stream, self._next_stream = self._next_stream, self._next_stream + 2
             self._may_send -= len(data)
             self._under_way[stream] = (bytearray(), answered)
-            self._transport.write(
-                _frame(_Kind.HEADERS, _END_HEADERS, stream, self._headers)
-                + _frame(_Kind.DATA, _END_STREAM, stream, data)
-            )
+            self._transport.write(_frame(_Kind.HEADERS, _END_HEADERS, stream, self._headers) + _data(stream, data))
 
 
-def _headers(address: str, method: str) -> bytes:
+def _headers(address: str, method: str, bearer: str) -> bytes:
     """The headers of a gRPC call, literally: RFC 7541, sections 6.1 and 6.2.2, and appendix A for the indices."""
     post, http = b"\x83", b"\x86"
     path, authority, content_type = b"\x04", b"\x01", b"\x0f\x10"
+    authorization = b"\x0f\x08" + _text(f"Bearer {bearer}".encode()) if bearer else b""
     return b"".join(
         [
             post + http,
@@ -148,6 +148,7 @@ def _headers(address: str, method: str) -> bytes:
             content_type + _text(b"application/grpc"),
             b"\0" + _text(b"te") + _text(b"trailers"),
             b"\0" + _text(b"grpc-timeout") + _text(_DEADLINE),
+            authorization,
         ]
     )
 
@@ -156,6 +157,12 @@ def _text(value: bytes) -> bytes:
     if len(value) >= 127:
         raise ValueError(f"too long for a header here: {value!r}")
     return bytes([len(value)]) + value
+
+
+def _data(stream: int, data: bytes) -> bytes:
+    parts = [data[start : start + _MAX_FRAME] for start in range(0, len(data), _MAX_FRAME)]
+    frames = [_frame(_Kind.DATA, 0, stream, part) for part in parts[:-1]]
+    return b"".join([*frames, _frame(_Kind.DATA, _END_STREAM, stream, parts[-1])])
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes | bytearray) -> bytes:

@@ -10,7 +10,7 @@ from benchmarks import http1, http2
 
 Connection = http1.Connection | http2.Connection
 
-# Callers are many; so are their connections, up to this number.
+# Callers are many; so are their connections, up to this number, unless a case says otherwise.
 MAX_CONNECTIONS = 8
 # How long the last calls may take once no new one is made.
 PATIENCE_SECONDS = 60
@@ -26,13 +26,15 @@ class Load:
 
 
 @asynccontextmanager
-async def connected(address: str, method: str, *, in_flight: int) -> AsyncIterator[list[Connection]]:
+async def connected(
+    address: str, method: str, *, in_flight: int, most: int = MAX_CONNECTIONS, bearer: str = ""
+) -> AsyncIterator[list[Connection]]:
     """Of gRPC for a method of it, otherwise of HTTP/1.1, which takes a connection for each call in flight."""
     connections: list[Connection]
     if method == http1.WHOLE_REQUESTS:
         connections = [await http1.connect(address) for _ in range(in_flight)]
     else:
-        connections = [await http2.connect(address, method) for _ in range(min(in_flight, MAX_CONNECTIONS))]
+        connections = [await http2.connect(address, method, bearer=bearer) for _ in range(min(in_flight, most))]
     try:
         yield connections
     finally:

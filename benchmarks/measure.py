@@ -1,24 +1,23 @@
-"""Measuring cases side by side."""
+"""Measuring contenders side by side."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
-
-import uvloop
+from typing import Protocol
 
 from benchmarks.bench import Plan, Server
-from benchmarks.cases import Case
-from benchmarks.load import Load, connected, run_load
+from benchmarks.load import Load
 from benchmarks.processor_time import machine_time, time_of_tree
 
-_WARM_UP_SECONDS = 0.5
+_WARM_UP_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One case, measured once, in seconds. `others_time` is what the rest of the machine used of the processors."""
+    """One contender, measured once, in seconds. `others_time` is what the rest of the machine used."""
 
     calls: int
     failed: int
@@ -35,20 +34,61 @@ class Sample:
     def rate(self) -> float:
         return self.calls / self.seconds
 
+    @property
+    def cost(self) -> float:
+        """Processor seconds of the server and its database for a call."""
+        return (self.server_time + self.database_time) / (self.calls + self.failed)
+
+
+class Contender(Protocol):
+    """Something that is measured beside others. `jobs` is how many one call is about; 0 where none."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def jobs(self) -> int: ...
+
+    def measure(self, *, in_flight: int, seconds: float) -> Sample: ...
+
+
+# How well the first sample does beside the second: 1 is as well, and less is worse.
+Comparison = Callable[[Sample, Sample], float]
+
+
+def by_rate(mine: Sample, other: Sample) -> float:
+    return mine.rate / other.rate if other.rate else math.inf
+
+
+def by_latency(mine: Sample, other: Sample) -> float:
+    return other.p50 / mine.p50
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One case at one number of calls in flight. `yardstick` has the samples that were taken beside these."""
+    """One contender at one number of calls in flight. `yardstick` has the samples that were taken beside these."""
 
     name: str
     in_flight: int
     samples: list[Sample]
     yardstick: list[Sample]
+    jobs: int = 0
+    compared: Comparison = by_rate
 
     @property
     def ratio(self) -> float:
-        """The median, over the rounds, of its rate to that of the yardstick."""
-        return median(mine.rate / other.rate for mine, other in zip(self.samples, self.yardstick, strict=True))
+        """The median, over the rounds, of how well it does beside the yardstick."""
+        return median(self.ratios)
+
+    @property
+    def ratios(self) -> list[float]:
+        return [self.compared(*pair) for pair in self._pairs]
+
+    @property
+    def cost_ratios(self) -> list[float]:
+        """The same of the processor time that a call costs, where less is better; zeros where that is not known."""
+        known = all(mine.cost and other.cost for mine, other in self._pairs)
+        return [mine.cost / other.cost if known else 0.0 for mine, other in self._pairs]
 
     @property
     def failed(self) -> int:
@@ -58,62 +98,44 @@ class Row:
         """The median of a figure over the rounds."""
         return median(map(figure, self.samples))
 
+    @property
+    def _pairs(self) -> list[tuple[Sample, Sample]]:
+        return list(zip(self.samples, self.yardstick, strict=True))
 
-def compare(cases: Sequence[Case], plan: Plan) -> list[Row]:
-    """Measures the cases in turn, round after round: what disturbs the machine then disturbs all alike.
 
-    The first case is the yardstick of the others.
+def compare(contenders: Sequence[Contender], plan: Plan, *, compared: Comparison = by_rate) -> list[Row]:
+    """Measures them in turn, round after round: what disturbs the machine then disturbs all alike.
+
+    The first is the yardstick of the others.
     """
-    for case in cases:
-        _measure(case, in_flight=max(plan.in_flight), seconds=_WARM_UP_SECONDS)
-    rows = []
-    for in_flight in plan.in_flight:
-        print(f"  {in_flight} in flight", file=sys.stderr)
-        rounds = [
-            [_measure(case, in_flight=in_flight, seconds=plan.seconds) for case in cases] for _ in range(plan.rounds)
-        ]
-        columns = [list(samples) for samples in zip(*rounds, strict=True)]
-        rows += [
-            Row(name=case.name, in_flight=in_flight, samples=samples, yardstick=columns[0])
-            for case, samples in zip(cases, columns, strict=True)
-        ]
-    return rows
+    for contender in contenders:
+        contender.measure(in_flight=max(plan.in_flight), seconds=min(_WARM_UP_SECONDS, plan.seconds))
+    return [row for in_flight in plan.in_flight for row in _compare(contenders, plan, in_flight, compared)]
 
 
-def _measure(case: Case, *, in_flight: int, seconds: float) -> Sample:
-    return uvloop.run(_sample(case, in_flight, seconds))
-
-
-async def _sample(case: Case, in_flight: int, seconds: float) -> Sample:
-    messages = case.messages(seconds)
-    async with connected(case.server.address, case.method, in_flight=in_flight) as connections:
-        before = Times.read(case.server)
-        load = await run_load(connections, messages, case.is_right, in_flight=in_flight, seconds=seconds)
-        spent = Times.read(case.server).since(before)
-    if not load.latencies:
-        raise RuntimeError(f"no {case.name} succeeded; the server's log ends:\n{case.server.log.read_text()[-2000:]}")
-    return summarize(load, spent)
-
-
-def summarize(load: Load, spent: "Times") -> Sample:
-    percentiles = quantiles(load.latencies, n=100) if len(load.latencies) > 1 else load.latencies * 99
-    return Sample(
-        calls=len(load.latencies),
-        failed=load.failed,
-        seconds=load.seconds,
-        p50=percentiles[49],
-        p99=percentiles[98],
-        server_time=spent.server,
-        database_time=spent.database,
-        load_time=spent.load,
-        others_time=max(0.0, spent.busy - spent.server - spent.database - spent.load),
-        stolen_time=spent.stolen,
-    )
+def _compare(contenders: Sequence[Contender], plan: Plan, in_flight: int, compared: Comparison) -> list[Row]:
+    print(f"  {', '.join(contender.name for contender in contenders)}; {in_flight} in flight", file=sys.stderr)
+    rounds = [
+        [contender.measure(in_flight=in_flight, seconds=plan.seconds) for contender in contenders]
+        for _ in range(plan.rounds)
+    ]
+    columns = [list(samples) for samples in zip(*rounds, strict=True)]
+    return [
+        Row(
+            name=contender.name,
+            in_flight=in_flight,
+            jobs=contender.jobs,
+            samples=samples,
+            yardstick=columns[0],
+            compared=compared,
+        )
+        for contender, samples in zip(contenders, columns, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """Processor seconds up to now."""
+    """Processor seconds up to now, or between two moments. `stolen` went to other virtual machines."""
 
     server: float
     database: float
@@ -122,11 +144,13 @@ class Times:
     stolen: float
 
     @classmethod
-    def read(cls, server: Server) -> "Times":
+    def read(cls, server: Server | None = None, *, database_pid: int | None = None) -> "Times":
+        """Of a server and its database, of a database alone, of this process, and of the machine."""
         machine = machine_time()
+        database_pid = server.database_pid if server else database_pid
         return cls(
-            server=time_of_tree(server.pid),
-            database=time_of_tree(server.database_pid) if server.database_pid else 0.0,
+            server=time_of_tree(server.pid) if server else 0.0,
+            database=time_of_tree(database_pid) if database_pid else 0.0,
             load=time.process_time(),
             busy=machine.busy,
             stolen=machine.stolen,
@@ -140,3 +164,20 @@ class Times:
             busy=self.busy - before.busy,
             stolen=self.stolen - before.stolen,
         )
+
+
+def summarize(load: Load, spent: Times) -> Sample:
+    some = load.latencies or [math.nan]
+    percentiles = quantiles(some, n=100) if len(some) > 1 else some * 99
+    return Sample(
+        calls=len(load.latencies),
+        failed=load.failed,
+        seconds=load.seconds,
+        p50=percentiles[49],
+        p99=percentiles[98],
+        server_time=spent.server,
+        database_time=spent.database,
+        load_time=spent.load,
+        others_time=max(0.0, spent.busy - spent.server - spent.database - spent.load),
+        stolen_time=spent.stolen,
+    )

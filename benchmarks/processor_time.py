@@ -1,4 +1,4 @@
-"""Who used the processors, read from /proc (proc_pid_stat(5), proc_stat(5))."""
+"""Who used the processors and the memory, read from /proc (proc_pid_stat(5), proc_pid_status(5), proc_stat(5))."""
 
 import os
 from collections.abc import Iterator
@@ -29,6 +29,12 @@ def time_of_tree(root: int) -> float:
     """Seconds used by a process, its descendants, and those of them that have ended; 0 when it is gone."""
     processes = dict(_processes())
     return sum(_time_below(root, processes))
+
+
+def peak_memory(pid: int) -> int:
+    """The most bytes that a process ever held in memory."""
+    lines = (_PROC / str(pid) / "status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def _time_below(root: int, processes: dict[int, tuple[int, float]]) -> Iterator[float]:

@@ -3,17 +3,37 @@
 from collections.abc import Callable
 
 from benchmarks.bench import Bench
-from benchmarks.entries import agent, idle, log_lines, rest, room, verbs, waiting_jobs
+from benchmarks.entries import (
+    agent,
+    bulk,
+    further_calls,
+    growth,
+    idle,
+    log_lines,
+    lone_call,
+    rest,
+    room,
+    verbs,
+    workers,
+)
 from benchmarks.report import Report
 
 Entry = Callable[[Bench], Report]
 
 ENTRIES: dict[str, Entry] = {
     "verbs": verbs.measure,
-    "log-lines": log_lines.measure,
-    "waiting-jobs": waiting_jobs.measure,
+    "further-calls": further_calls.measure,
+    "lone-call": lone_call.measure,
+    "bulk": bulk.measure,
+    "workers": workers.measure,
     "idle": idle.measure,
+    "growth": growth.measure,
+    "log-lines": log_lines.measure,
     "room": room.measure,
     "rest": rest.measure,
     "agent": agent.measure,
 }
+# Too long to go with the others.
+ALONE = frozenset({"agent", "rest", "room"})
+# The same on every database.
+ONCE = frozenset({"log-lines"})

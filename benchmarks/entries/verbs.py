@@ -5,6 +5,7 @@ from benchmarks.bench import Bench
 from benchmarks.cluster import Cluster, register
 from benchmarks.measure import compare
 from benchmarks.report import Report
+from benchmarks.supply import Supply
 
 _WAITING = 10_000
 
@@ -17,9 +18,9 @@ def measure(bench: Bench) -> Report:
     rows = compare(
         [
             cases.serial(server),
-            cases.submit_job(server, submitting, submitted=submitted),
-            cases.request_jobs(server, requesting),
-            cases.accept_jobs(server, accepting),
+            cases.submit_job(submitting, submitted=submitted),
+            cases.request_jobs(requesting),
+            cases.accept_jobs(accepting, Supply(accepting.add_jobs)),
         ],
         bench.plan,
     )
@@ -28,11 +29,11 @@ def measure(bench: Bench) -> Report:
         yardstick="no-op",
         rows=rows,
         notes=[f"{len(submitted):,} submissions were answered, and as many jobs wait"],
-        failures=_lost(submitting, submitted),
+        failures=lost(submitting, submitted),
     )
 
 
-def _lost(cluster: Cluster, submitted: list[int]) -> list[str]:
+def lost(cluster: Cluster, submitted: list[int]) -> list[str]:
     """Nothing that was answered may be missing, nothing may be there twice."""
     distinct, waiting = len(set(submitted)), cluster.count_waiting()
     if distinct == waiting == len(submitted):

@@ -1,0 +1,109 @@
+"""What the verbs cost, and the memory that the server needs, when few jobs are in the database and when many are."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import uvloop
+
+from benchmarks import cases, further_cases
+from benchmarks.bench import Bench, Server
+from benchmarks.cases import JOBS, Case, path_of
+from benchmarks.cluster import Cluster, register
+from benchmarks.fill import fill
+from benchmarks.load import connected, run_load
+from benchmarks.measure import Row, compare
+from benchmarks.processor_time import peak_memory
+from benchmarks.report import Report
+from benchmarks.supply import Supply
+from rainbow.protos import rainbow_pb2 as pb
+
+FEW = 10_000
+# The most that is taken off a queue to see what is left behind.
+_MOST_TAKEN = 500_000
+_IN_FLIGHT = (1, 16)
+_AGENTS, _CALLERS, _SECONDS = 1_000, 64, 3
+_MIB = 1024 * 1024
+MEMORY = "MiB of a worker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Queue:
+    """A cluster whose waiting jobs have these ids; those before them were taken."""
+
+    name: str
+    cluster: Cluster
+    ids: range
+    taken: range = range(0)
+
+
+def measure(bench: Bench) -> Report:
+    many = bench.plan.growth
+    server = bench.start_server()
+    queues = [
+        _filled(bench.start_server(), "few", waiting=FEW),
+        _filled(server, "many", waiting=many),
+        _filled(server, "behind", finished=many // 5, waiting=FEW),
+        _drained(server, min(many // 5, _MOST_TAKEN)),
+    ]
+    rows: list[Row] = []
+    for call in _CALLS:
+        rows += compare([call(queue) for queue in queues], replace(bench.plan, in_flight=_IN_FLIGHT))
+    memory = uvloop.run(_memory(server))
+    return Report(
+        title=f"While {many:,} jobs are there",
+        yardstick="few",
+        rows=rows,
+        notes=[
+            f"few: {FEW:,} jobs wait, and there are no others; the rest share a database",
+            f"many: {many:,} jobs wait",
+            f"behind: {many // 5:,} jobs are over, then {FEW:,} wait",
+            f"taken: {FEW:,} jobs wait, after {len(queues[-1].taken):,} before them were accepted",
+            f"with {_AGENTS:,} agents that wait and {_CALLERS} callers the server held {memory:.0f} MiB of memory",
+        ],
+        figures={MEMORY: memory},
+    )
+
+
+def _filled(server: Server, name: str, *, finished: int = 0, waiting: int) -> _Queue:
+    print(f"  filling: {name}", file=sys.stderr)
+    cluster = register(server, name)
+    return _Queue(name=name, cluster=cluster, ids=fill(cluster, server, finished=finished, waiting=waiting))
+
+
+def _drained(server: Server, taken: int) -> _Queue:
+    """A queue from whose head many were just taken."""
+    queue = _filled(server, "taken", waiting=taken + FEW)
+    queue.cluster.accept([*queue.ids[:taken]])
+    return replace(queue, ids=queue.ids[taken:], taken=queue.ids[:taken])
+
+
+def _accept(queue: _Queue) -> Case:
+    supply = Supply(queue.cluster.add_jobs, first=queue.ids[: FEW - JOBS])
+    return cases.accept_jobs(queue.cluster, supply, name=f"AcceptJobs({JOBS}), {queue.name}")
+
+
+# First those that look: the others change the queue.
+_CALLS: list[Callable[[_Queue], Case]] = [
+    lambda queue: cases.request_jobs(queue.cluster, name=f"RequestJobs({JOBS}), {queue.name}"),
+    lambda queue: further_cases.summarize_jobs(queue.cluster, name=f"SummarizeJobs, {queue.name}"),
+    lambda queue: cases.submit_job(queue.cluster, name=f"SubmitJob, {queue.name}"),
+    _accept,
+]
+
+
+async def _memory(server: Server) -> float:
+    """The most MiB that the server held, while agents wait and callers call."""
+    waits, calls = register(server, "agents"), register(server, "callers")
+    wait = pb.RequestJobsRequest(cluster=waits.name, secret=waits.secret, wait_seconds=300).SerializeToString()
+    case = cases.submit_job(calls)
+    async with (
+        connected(server.address, path_of("RequestJobs"), in_flight=_AGENTS, most=_AGENTS) as agents,
+        connected(server.address, case.method, in_flight=_CALLERS) as callers,
+    ):
+        for agent in agents:
+            agent.call(wait, lambda reply: None)
+        await run_load(callers, case.messages(_SECONDS), case.is_right, in_flight=_CALLERS, seconds=_SECONDS)
+        if any(agent.closed for agent in agents):
+            raise RuntimeError(f"an agent lost its connection\n{server.last_words()}")
+    return peak_memory(server.pid) / _MIB

@@ -1,0 +1,84 @@
+"""Millions of jobs, copied within the database: 100,000 a second or so."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+
+from benchmarks.bench import Server
+from benchmarks.cluster import Cluster
+from benchmarks.storage import COUNTS, EVENTS, JOBS, Connection, connect, is_sqlite, pattern_of, transaction
+
+# In one transaction; the server, which looks for silent agents now and then, is not kept waiting for long.
+_CHUNK = 250_000
+_SQLITE_SETTINGS = ("PRAGMA synchronous=OFF", "PRAGMA cache_size=-200000")
+_OVER = {"state": "'completed'", "finished_at": "o.submitted_at"}
+_NUMBERS = {
+    True: "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {})",
+    False: "WITH numbers(n) AS (SELECT generate_series(1, {}))",
+}
+
+
+def fill(cluster: Cluster, server: Server, *, finished: int = 0, waiting: int) -> range:
+    """Adds jobs that are over, then jobs that wait, with their events and counts; gives the ids of the latter."""
+    sqlite, job_id = is_sqlite(server), pattern_of(cluster, server).job_id
+    with closing(connect(server)) as connection:
+        for setting in _SQLITE_SETTINGS if sqlite else ():
+            connection.execute(setting)
+        _copy(connection, sqlite, job_id, finished, _OVER)
+        ids = _copy(connection, sqlite, job_id, waiting, {})
+        _count(connection, job_id, finished, waiting)
+        _settle(connection, sqlite)
+    return ids
+
+
+def _copy(connection: Connection, sqlite: bool, job_id: int, count: int, changes: Mapping[str, str]) -> range:
+    last = before = _last_id(connection)
+    for size in _chunks(count):
+        with transaction(connection):
+            numbers = _NUMBERS[sqlite].format(size)
+            names = _columns(connection, JOBS)
+            values = ", ".join(changes.get(name, f"o.{name}") for name in names)
+            _insert(connection, JOBS, names, f"{numbers} SELECT {values} FROM numbers, {JOBS} o WHERE o.id = {job_id}")
+            names = _columns(connection, EVENTS)
+            values = ", ".join("j.id" if name == "job_id" else f"o.{name}" for name in names)
+            source = f"{JOBS} j, {EVENTS} o WHERE j.id > {last} AND o.job_id = {job_id}"
+            _insert(connection, EVENTS, names, f"SELECT {values} FROM {source} ORDER BY j.id")
+        last = _last_id(connection)
+    return range(before + 1, last + 1)
+
+
+def _insert(connection: Connection, table: str, names: list[str], source: str) -> None:
+    connection.execute(f"INSERT INTO {table} ({', '.join(names)}) {source}")
+
+
+def _chunks(count: int) -> Iterator[int]:
+    for start in range(0, count, _CHUNK):
+        yield min(_CHUNK, count - start)
+
+
+def _count(connection: Connection, job_id: int, finished: int, waiting: int) -> None:
+    cluster = f"(SELECT cluster_id FROM {JOBS} WHERE id = {job_id})"
+    with transaction(connection):
+        connection.execute(
+            f"UPDATE {COUNTS} SET jobs = jobs + {waiting} WHERE cluster_id = {cluster} AND state = 'queued'"
+        )
+        if finished:
+            names = ["cluster_id", "state", "priority", "slot", "jobs"]
+            _insert(connection, COUNTS, names, f"VALUES ({cluster}, 'completed', 0, 0, {finished})")
+
+
+def _settle(connection: Connection, sqlite: bool) -> None:
+    """What the database does by and by, and would else do during the measurement."""
+    if sqlite:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    else:
+        connection.execute(f"VACUUM (ANALYZE) {JOBS}, {EVENTS}, {COUNTS}")
+        connection.execute("CHECKPOINT")
+
+
+def _columns(connection: Connection, table: str) -> list[str]:
+    described = connection.execute(f"SELECT * FROM {table} LIMIT 0").description
+    return [column[0] for column in described if column[0] != "id"]
+
+
+def _last_id(connection: Connection) -> int:
+    return int(connection.execute(f"SELECT MAX(id) FROM {JOBS}").fetchone()[0])

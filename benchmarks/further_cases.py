@@ -1,0 +1,167 @@
+"""The calls that extend the original protocol."""
+
+from collections.abc import Callable
+from itertools import repeat
+from typing import Any
+
+from google.protobuf.message import Message
+
+from benchmarks.cases import COMMAND, JOBS, Case, path_of
+from benchmarks.cluster import Cluster
+from benchmarks.supply import Supply
+from rainbow.protos import rainbow_pb2 as pb
+
+_AGENT = "benchmark"
+
+
+def submit_jobs(cluster: Cluster, *, each: int = JOBS, submitted: list[int] | None = None) -> Case:
+    """The ids of the answers are added to `submitted`."""
+    ids = [] if submitted is None else submitted
+    jobs = [pb.JobSpec(name=COMMAND, nodes=1, command=f"{COMMAND} {number}") for number in range(each)]
+
+    def is_right(answer: pb.SubmitJobsResponse) -> bool:
+        new = [result.jobid for result in answer.results if result.jobid]
+        ids.extend(new)
+        return len(new) == each
+
+    request = pb.SubmitJobsRequest(cluster=cluster.name, jobs=jobs)
+    return _same(f"SubmitJobs({each:,})", cluster, request, pb.SubmitJobsResponse, is_right, cluster.token, jobs=each)
+
+
+def submit_job_stream(cluster: Cluster) -> Case:
+    """A stream of one batch: what a stream costs more than a call."""
+    jobs = [pb.JobSpec(name=COMMAND, nodes=1, command=COMMAND)] * JOBS
+
+    def is_right(answer: pb.SubmitJobStreamResponse) -> bool:
+        return sum(result.jobid > 0 for result in answer.results) == JOBS
+
+    request, answer = pb.SubmitJobStreamRequest(cluster=cluster.name, jobs=jobs), pb.SubmitJobStreamResponse
+    return _same(f"SubmitJobStream({JOBS})", cluster, request, answer, is_right, cluster.token, jobs=JOBS)
+
+
+def get_jobs(cluster: Cluster, job_ids: list[int]) -> Case:
+    def is_right(answer: pb.GetJobsResponse) -> bool:
+        return len(answer.jobs) == len(job_ids)
+
+    request = pb.GetJobsRequest(jobids=job_ids)
+    return _same(f"GetJobs({len(job_ids)})", cluster, request, pb.GetJobsResponse, is_right, jobs=len(job_ids))
+
+
+def list_jobs(cluster: Cluster) -> Case:
+    def is_right(answer: pb.ListJobsResponse) -> bool:
+        return len(answer.jobs) == JOBS
+
+    request = pb.ListJobsRequest(page_size=JOBS)
+    return _same(f"ListJobs({JOBS})", cluster, request, pb.ListJobsResponse, is_right, jobs=JOBS)
+
+
+def summarize_jobs(cluster: Cluster, *, name: str = "SummarizeJobs") -> Case:
+    def is_right(answer: pb.SummarizeJobsResponse) -> bool:
+        return answer.cluster == cluster.name
+
+    return _same(name, cluster, pb.SummarizeJobsRequest(), pb.SummarizeJobsResponse, is_right)
+
+
+def rotate_credential(cluster: Cluster) -> Case:
+    """Replaces the token, so that the secret goes on serving."""
+
+    def is_right(answer: pb.RotateCredentialResponse) -> bool:
+        return bool(answer.credential)
+
+    request = pb.RotateCredentialRequest(kind=pb.CREDENTIAL_KIND_TOKEN)
+    return _same("RotateCredential", cluster, request, pb.RotateCredentialResponse, is_right)
+
+
+def watch_jobs(cluster: Cluster, job_ids: list[int]) -> Case:
+    """Of a job that is over: the stream says so and ends."""
+
+    def is_right(answer: pb.WatchJobsResponse) -> bool:
+        return answer.job.id in job_ids
+
+    return _same("WatchJobs(1)", cluster, pb.WatchJobsRequest(jobids=job_ids), pb.WatchJobsResponse, is_right)
+
+
+def heartbeat(cluster: Cluster, job_ids: list[int]) -> Case:
+    """A report without news, which renews the leases. The jobs are the agent's."""
+    reports = [pb.JobReport(jobid=job_id, attempt=1, state=pb.JOB_STATE_RUNNING) for job_id in job_ids]
+
+    def is_right(answer: pb.ReportJobsResponse) -> bool:
+        return all(result.outcome == result.OUTCOME_COUNTED for result in answer.results)
+
+    request = pb.ReportJobsRequest(agent=_AGENT, reports=reports)
+    name = f"ReportJobs({len(job_ids)}), no news"
+    return _same(name, cluster, request, pb.ReportJobsResponse, is_right, jobs=len(job_ids))
+
+
+def report_ends(cluster: Cluster) -> Case:
+    """Reports that jobs came to their end."""
+    supply = Supply(lambda count: accepted(cluster, count))
+
+    def message(job_ids: list[int]) -> bytes:
+        reports = [pb.JobReport(jobid=id, attempt=1, state=pb.JOB_STATE_COMPLETED, exit_code=0) for id in job_ids]
+        return pb.ReportJobsRequest(agent=_AGENT, reports=reports).SerializeToString()
+
+    def is_right(reply: bytes) -> bool:
+        answer = pb.ReportJobsResponse.FromString(reply)
+        return all(result.outcome == result.OUTCOME_COUNTED for result in answer.results)
+
+    return Case(
+        name=f"ReportJobs({JOBS}), ends",
+        server=cluster.server,
+        method=path_of("ReportJobs"),
+        messages=lambda seconds: map(message, supply.take(seconds, each=JOBS)),
+        is_right=is_right,
+        bearer=cluster.secret,
+        jobs=JOBS,
+    )
+
+
+def cancel_jobs(cluster: Cluster) -> Case:
+    supply = Supply(cluster.add_jobs)
+
+    def message(job_ids: list[int]) -> bytes:
+        return pb.CancelJobsRequest(jobids=job_ids).SerializeToString()
+
+    def is_right(reply: bytes) -> bool:
+        answer = pb.CancelJobsResponse.FromString(reply)
+        return all(result.outcome == result.OUTCOME_CANCELLED for result in answer.results)
+
+    return Case(
+        name=f"CancelJobs({JOBS})",
+        server=cluster.server,
+        method=path_of("CancelJobs"),
+        messages=lambda seconds: map(message, supply.take(seconds, each=JOBS)),
+        is_right=is_right,
+        bearer=cluster.secret,
+        jobs=JOBS,
+    )
+
+
+def accepted(cluster: Cluster, count: int) -> list[int]:
+    """New jobs that are in an agent's hands."""
+    job_ids = cluster.add_jobs(count)
+    cluster.accept(job_ids, agent=_AGENT)
+    return job_ids
+
+
+def _same(
+    name: str,
+    cluster: Cluster,
+    request: Message,
+    answer: type[Message],
+    is_right: Callable[[Any], bool],
+    credential: str = "",
+    *,
+    jobs: int = 0,
+) -> Case:
+    """A call that sends the same each time, with the cluster's secret unless another credential is given."""
+    message = request.SerializeToString()
+    return Case(
+        name=name,
+        server=cluster.server,
+        method=path_of(request.DESCRIPTOR.name.removesuffix("Request")),
+        messages=lambda seconds: repeat(message),
+        is_right=lambda reply: is_right(answer.FromString(reply)),
+        bearer=credential or cluster.secret,
+        jobs=jobs,
+    )

@@ -1,0 +1,100 @@
+"""What the server is meant to reach, as ratios within one run, and what it reached."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from benchmarks.cases import JOBS
+from benchmarks.entries.growth import FEW, MEMORY
+from benchmarks.report import Report
+
+_MEMORY_MIB = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """`reached` finds the figure in the entry's report; None where it was not measured."""
+
+    text: str
+    entry: str
+    wanted: str
+    reached: Callable[[Report], float | None]
+    good: Callable[[float], bool]
+
+
+def _ratio(name: str, in_flight: int) -> Callable[[Report], float | None]:
+    def find(report: Report) -> float | None:
+        row = report.row(name, in_flight)
+        return row.ratio if row else None
+
+    return find
+
+
+def _times(name: str, in_flight: int) -> Callable[[Report], float | None]:
+    """How many times as long as the yardstick it takes."""
+
+    def find(report: Report) -> float | None:
+        row = report.row(name, in_flight)
+        return 1 / row.ratio if row else None
+
+    return find
+
+
+GOALS = [
+    Goal(
+        text="SubmitJob, 64 in flight, of the no-op's rate",
+        entry="verbs",
+        wanted=">= 0.80",
+        reached=_ratio("SubmitJob", 64),
+        good=lambda figure: figure >= 0.8,
+    ),
+    Goal(
+        text="SubmitJob, two workers of one",
+        entry="workers",
+        wanted=">= 1.30",
+        reached=_ratio("SubmitJob, 2 workers", 64),
+        good=lambda figure: figure >= 1.3,
+    ),
+    Goal(
+        text="SubmitJobs(1,000), one caller, of the driver's own rate",
+        entry="bulk",
+        wanted=">= 0.50",
+        reached=_ratio("SubmitJobs(1,000)", 1),
+        good=lambda figure: figure >= 0.5,
+    ),
+    Goal(
+        text="SubmitJobs(1,000), four callers, of the driver's own rate",
+        entry="bulk",
+        wanted=">= 0.50",
+        reached=_ratio("SubmitJobs(1,000)", 4),
+        good=lambda figure: figure >= 0.5,
+    ),
+    Goal(
+        text=f"RequestJobs({JOBS}) in a full database, times as long as while {FEW:,} wait",
+        entry="growth",
+        wanted="<= 1.20",
+        reached=_times(f"RequestJobs({JOBS}), many", 1),
+        good=lambda figure: figure <= 1.2,
+    ),
+    Goal(
+        text="a lone SubmitJob, times as long as one fdatasync and one no-op",
+        entry="lone-call",
+        wanted="<= 1.50",
+        reached=_times("SubmitJob", 1),
+        good=lambda figure: figure <= 1.5,
+    ),
+    Goal(
+        text="memory with a full database, 1,000 agents and 64 callers, MiB",
+        entry="growth",
+        wanted=f"< {_MEMORY_MIB}",
+        reached=lambda report: report.figures.get(MEMORY),
+        good=lambda figure: figure < _MEMORY_MIB,
+    ),
+]
+
+
+def goals_reached(reports: Mapping[str, Report]) -> Iterator[list[str]]:
+    """Lines of a table, of the goals that were measured."""
+    for goal in GOALS:
+        figure = goal.reached(reports[goal.entry]) if goal.entry in reports else None
+        if figure is not None:
+            yield [goal.text, goal.wanted, f"{figure:,.2f}", "yes" if goal.good(figure) else "no"]

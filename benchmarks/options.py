@@ -1,0 +1,66 @@
+"""The command line of the benchmarks."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
+
+from benchmarks.baseline import BASELINE, TOLERANCE
+from benchmarks.databases import KINDS
+from benchmarks.entries import ALONE, ENTRIES
+
+
+def parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m benchmarks", description="Measures rainbow's server on this machine.")
+    parser.add_argument(
+        "entries",
+        nargs="*",
+        metavar="ENTRY",
+        type=_entry,
+        help=f"{', '.join(ENTRIES)}; default: all but {', '.join(sorted(ALONE))}",
+    )
+    parser.add_argument("--database", action="append", choices=KINDS, help="default: one after the other")
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of one measurement (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is repeated (%(default)s)")
+    parser.add_argument(
+        "--in-flight", type=_numbers, default=(1, 16, 64, 256), metavar="N,N…", help="calls in flight (1,16,64,256)"
+    )
+    parser.add_argument(
+        "--growth", type=int, default=1_000_000, metavar="JOBS", help="how many jobs fill a database (%(default)s)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where the databases lie for the while; /dev/shm leaves out the disk"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
+    _add_other_server(parser)
+    _add_baseline(parser)
+    return parser
+
+
+def _add_other_server(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("another server", "Measures only what the original protocol defines, on both.")
+    group.add_argument("--against", metavar="HOST:PORT", help="a server that speaks the protocol, without TLS")
+    group.add_argument(
+        "--registration-secret-file", type=Path, metavar="FILE", help="its registration secret, on the first line"
+    )
+
+
+def _add_baseline(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("the ratios of an earlier run")
+    group.add_argument("--check", action="store_true", help="end with exit code 1 where one became worse, and name it")
+    group.add_argument("--save-baseline", action="store_true", help="keep those of this run for later ones")
+    group.add_argument("--baseline", type=Path, default=BASELINE, metavar="FILE", help="where they are (%(default)s)")
+    group.add_argument(
+        "--tolerance", type=float, default=TOLERANCE, help="how much worse does not count yet (%(default)s)"
+    )
+
+
+def _entry(name: str) -> str:
+    if name not in ENTRIES:
+        raise ArgumentTypeError(f"{name!r} is none of {', '.join(ENTRIES)}")
+    return name
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    numbers = tuple(int(part) for part in text.split(","))
+    if min(numbers) < 1:
+        raise ArgumentTypeError("calls in flight are 1 or more")
+    return numbers

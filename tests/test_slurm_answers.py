@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,10 +175,20 @@ def test_sbatch_is_called_without_the_agents_environment(commands: Commands) -> 
 
     words = (commands.folder / "words").read_text().splitlines()
     assert native_id == "7"
-    assert {"--export=NIL", "--time=2", "--nodes=3", "--ntasks=3", "--job-name=rainbow-1-1", "--no-requeue"} <= set(
+    assert {"--export=ALL", "--time=2", "--nodes=3", "--ntasks=3", "--job-name=rainbow-1-1", "--no-requeue"} <= set(
         words
     )
     assert "RAINBOW" not in (commands.folder / "seen").read_text()
+
+
+def test_a_credential_of_slurms_own_is_not_stored_with_the_job(commands: Commands) -> None:
+    commands.play("sbatch", f'printf "%s\\n" "$@" > {commands.folder}/words; echo "7;alpha"')
+    commands.site.folder.mkdir()
+    site = replace(commands.site, environment={**commands.site.environment, "SLURM_JWT": "secret"})
+
+    SlurmExecutor(site).submit(Work(command="true"), "rainbow-1-1")
+
+    assert "--export=NIL" in (commands.folder / "words").read_text().splitlines()
 
 
 @pytest.mark.parametrize(

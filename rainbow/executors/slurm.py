@@ -97,7 +97,7 @@ class SlurmExecutor:
         return [
             "--parsable",
             f"--job-name={key}",
-            "--export=NIL",
+            self._export(),
             "--no-requeue",
             # Not where the job runs, but how `find` tells it from another agent's job of the same name.
             f"--chdir={folder.path}",
@@ -107,6 +107,14 @@ class SlurmExecutor:
             f"--ntasks={self.slots(work)}",
             *limit,
         ]
+
+    def _export(self) -> str:
+        """Anything but ALL makes Slurm begin a login shell of a second or two for the user's environment.
+
+        ALL is what `command_environment` left, and the script keeps less of it. A credential of Slurm's own is not
+        to be stored with the job.
+        """
+        return "--export=NIL" if "SLURM_JWT" in self._environment else "--export=ALL"
 
     def _queue(self) -> list[Record]:
         # Slurm 22.05 ignores the filters with --json, later ones need them.

@@ -28,7 +28,8 @@ def submit_together(asked: Sequence[Asked[pb.SubmitJobRequest]], now: datetime) 
 
 def submit_many(request: ManyJobs, caller: Caller, now: datetime) -> pb.SubmitJobsResponse:
     check_range(len(request.jobs), field="jobs", lowest=1, highest=MAX_BATCH)
-    outcomes = _submit([_order(job, caller) for job in request.jobs], now)
+    orders = [_order(job, caller) for job in request.jobs]
+    outcomes = _submit(orders, now, rank_duplicates=isinstance(request, pb.SubmitJobsRequest))
     return pb.SubmitJobsResponse(
         results=[_submit_result(outcome) for outcome in outcomes],
         agent_last_asked_at=timestamp(caller.last_asked_at),
@@ -45,10 +46,12 @@ def _order(job: pb.SubmitJobRequest | pb.JobSpec, by: Caller | Unauthenticated) 
         return error
 
 
-def _submit(orders: Sequence[Order | RainbowError], now: datetime) -> list[Receipt | RainbowError]:
+def _submit(
+    orders: Sequence[Order | RainbowError], now: datetime, *, rank_duplicates: bool = True
+) -> list[Receipt | RainbowError]:
     """Submits what is an order and passes on what was refused before, in their order."""
     good = [order for order in orders if isinstance(order, Order)]
-    results = iter(submit_jobs(orders=good, now=now))
+    results = iter(submit_jobs(orders=good, now=now, rank_duplicates=rank_duplicates))
     return [next(results) if isinstance(order, Order) else order for order in orders]
 
 

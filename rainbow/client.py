@@ -2,18 +2,16 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from uuid import uuid4
 
-from rainbow import records, reports, translation, watching
+from rainbow import records, reports, submitting, translation, watching
 from rainbow.connection import Connection
 from rainbow.errors import AlreadyExists
 from rainbow.pending import Pending
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.retries import Retries
+from rainbow.retries import Patience, Retries
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 IDS_PER_LOOKUP = 1000
@@ -84,7 +82,7 @@ class Client:
 
     def submit_job(self, spec: records.JobSpec) -> records.Submission:
         """Queue one job. Submitting again under the same idempotency key makes no second one."""
-        spec = _with_key(spec)
+        spec = submitting.with_key(spec)
         with translation.refusing_what_the_wire_cannot_carry():
             request = translation.submit_request(spec, cluster=self.cluster, token=self._token)
         answer = self._connection.ask(self._stub.SubmitJob, request)
@@ -93,13 +91,25 @@ class Client:
 
     def submit_jobs(self, specs: Iterable[records.JobSpec]) -> records.SubmitResults:
         """Queue 1 to 10,000 jobs in one call; one that is refused keeps no other out."""
-        keyed = [_with_key(spec) for spec in specs]
+        keyed = [submitting.with_key(spec) for spec in specs]
         with translation.refusing_what_the_wire_cannot_carry():
             jobs = [translation.job_spec(spec) for spec in keyed]
         request = pb.SubmitJobsRequest(cluster=self.cluster, jobs=jobs)
         answer = self._connection.ask(self._stub.SubmitJobs, request, credential=self._token)
         with translation.refusing_nonsense():
             return translation.submit_results(answer, keys=[spec.idempotency_key for spec in keyed])
+
+    def submit_stream(self, specs: Iterable[records.JobSpec]) -> Iterator[records.SubmitResult]:
+        """Queue any number of jobs, in batches: a result for each, in their order, while later ones are on their way.
+
+        Up to 4,000 jobs are read ahead of the results. When the stream breaks, it is opened again, and jobs without
+        a result are sent once more, under the same keys; of those that were queued already, the result says
+        `duplicate`. Raises Unavailable when the server stays away for 5 minutes, and InvalidArgument at a job that
+        cannot be sent. Then the last of the jobs without a result may be queued, or not.
+        """
+        patience = Patience(self._retries, first_seconds=self._connection.timeout_seconds)
+        sender = submitting.Submitting(self._submit_batches, patience=patience)
+        return sender.results(submitting.batches(specs, cluster=self.cluster))
 
     def request_jobs(
         self,
@@ -297,6 +307,9 @@ class Client:
 
         return self._connection.repeat(attempt, deadline_seconds=usual + max(0, wait))
 
+    def _submit_batches(self, batches: Iterator[submitting.Batch]) -> Iterator[submitting.Answer]:
+        return self._connection.exchange(self._stub.SubmitJobStream, batches, credential=self._token)
+
     def _watch(self, jobids: Sequence[int]) -> Iterator[records.Job]:
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.WatchJobsRequest(cluster=self.cluster, jobids=jobids)
@@ -308,10 +321,6 @@ class Client:
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.GetJobsRequest(cluster=self.cluster, jobids=jobids, with_events=with_events)
         return self._connection.ask(self._stub.GetJobs, request, credential=self._token or self._secret)
-
-
-def _with_key(spec: records.JobSpec) -> records.JobSpec:
-    return spec if spec.idempotency_key else replace(spec, idempotency_key=uuid4().hex)
 
 
 def _waiting_jobs(answer: pb.RequestJobsResponse) -> records.WaitingJobs:

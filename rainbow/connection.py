@@ -123,7 +123,19 @@ class Connection:
         credential: str = "",
     ) -> Iterator[Answer]:
         """One attempt at a call with many answers, which ends when nobody reads on."""
-        answers = call(request, metadata=_bearer(credential))
+        yield from self._read(call(request, metadata=_bearer(credential)))
+
+    def exchange(
+        self,
+        call: "grpc.StreamStreamMultiCallable[Question, Answer]",
+        requests: Iterator[Question],
+        *,
+        credential: str = "",
+    ) -> Iterator[Answer]:
+        """The same with many requests, which another thread takes from their iterator."""
+        yield from self._read(call(requests, metadata=_bearer(credential)))
+
+    def _read(self, answers: "grpc._CallIterator[Answer]") -> Iterator[Answer]:
         try:
             yield from answers
         except grpc.RpcError as error:

@@ -9,6 +9,8 @@ from typing import TypeVar
 from rainbow.errors import Unavailable
 
 Answer = TypeVar("Answer")
+# How long a server that was heard of may be away.
+PATIENCE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,12 +18,13 @@ class Retries:
     """Repeats a call that found no server, with exponential pauses, until its deadline.
 
     A pause lasts between half of its length and all of it, at random, so that many clients of a server that
-    comes back do not knock in step. `on_pause` hears of each failure that is followed by another attempt.
+    comes back do not knock in step. `on_pause` hears of each failure that is followed by another attempt, and how
+    many seconds long there are attempts.
     """
 
     first_pause_seconds: float = 0.1
     longest_pause_seconds: float = 2.0
-    on_pause: Callable[[Unavailable], None] | None = None
+    on_pause: Callable[[Unavailable, float], None] | None = None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[float, float], float] = random.uniform
@@ -43,14 +46,40 @@ class Retries:
             try:
                 return attempt(end - self.clock())
             except after as failure:
-                self.rest(pause, until=end, failure=failure)
+                self.rest(pause, until=end, within=deadline_seconds, failure=failure)
             pause = min(pause * 2, self.longest_pause_seconds)
 
-    def rest(self, longest: float, *, until: float, failure: Unavailable) -> None:
+    def rest(self, longest: float, *, until: float, within: float, failure: Unavailable) -> None:
         """Sleep for half of `longest` seconds to all of it. Raises the failure if that would outlast `until`."""
         pause = self.jitter(longest / 2, longest)
         if self.clock() + pause >= until:
             raise failure
         if self.on_pause is not None:
-            self.on_pause(failure)
+            self.on_pause(failure, within)
         self.sleep(pause)
+
+
+class Patience:
+    """How long to go on with streams that break: at first a given time, and 5 minutes once a server was heard of.
+
+    The 5 minutes begin with the first failure, however long the stream was silent before. The pauses grow until
+    `renew` says that there was an answer.
+    """
+
+    def __init__(self, retries: Retries, *, first_seconds: float) -> None:
+        self._retries = retries
+        self._pause = retries.first_pause_seconds
+        self._within = first_seconds
+        self._until: float | None = retries.clock() + first_seconds
+
+    def renew(self) -> None:
+        self._pause = self._retries.first_pause_seconds
+        self._within = PATIENCE_SECONDS
+        self._until = None
+
+    def rest(self, failure: Unavailable) -> None:
+        """Sleep before the next attempt. Raises the failure when patience has run out."""
+        if self._until is None:
+            self._until = self._retries.clock() + self._within
+        self._retries.rest(self._pause, until=self._until, within=self._within, failure=failure)
+        self._pause = min(self._pause * 2, self._retries.longest_pause_seconds)

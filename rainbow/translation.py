@@ -1,7 +1,7 @@
 """Between the messages of the wire and the records of the client."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -119,10 +119,14 @@ def submission(answer: pb.SubmitJobResponse, *, key: str) -> records.Submission:
 
 def submit_results(answer: pb.SubmitJobsResponse, *, keys: list[str]) -> records.SubmitResults:
     return records.SubmitResults(
-        results=tuple(_submit_result(item, key=key) for item, key in zip(answer.results, keys, strict=True)),
+        results=results(answer.results, keys=keys),
         agent_last_asked_at=moment(answer, "agent_last_asked_at"),
         warning=answer.warning,
     )
+
+
+def results(items: Sequence[pb.SubmitResult], *, keys: list[str]) -> tuple[records.SubmitResult, ...]:
+    return tuple(_submit_result(item, key=key) for item, key in zip(items, keys, strict=True))
 
 
 def waiting_jobs(answer: pb.RequestJobsResponse) -> records.WaitingJobs:

@@ -4,10 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rainbow.errors import Unavailable
 from rainbow.records import FINAL_STATES, Job
-from rainbow.retries import Retries
-
-# How long a server that was heard of may be away.
-PATIENCE_SECONDS = 300.0
+from rainbow.retries import Patience, Retries
 
 Stream = Callable[[Sequence[int]], Iterator[Job]]
 
@@ -19,20 +16,19 @@ def follow(stream: Stream, jobids: Sequence[int], *, retries: Retries, first_sec
     no server is heard of for `first_seconds` at the beginning, and for 5 minutes later on.
     """
     seen: dict[int, Job] = {}
-    pause, until = retries.first_pause_seconds, retries.clock() + first_seconds
+    patience = Patience(retries, first_seconds=first_seconds)
     while left := [jobid for jobid in dict.fromkeys(jobids) if jobid not in seen or not _over(seen[jobid])]:
         failure = Unavailable("the server ended the stream")
         try:
             for job in stream(left):
-                pause, until = retries.first_pause_seconds, retries.clock() + PATIENCE_SECONDS
+                patience.renew()
                 if seen.get(job.id) != job:
                     seen[job.id] = job
                     yield job
         except Unavailable as error:
             failure = error
         if not all(jobid in seen and _over(seen[jobid]) for jobid in left):
-            retries.rest(pause, until=until, failure=failure)
-        pause = min(pause * 2, retries.longest_pause_seconds)
+            patience.rest(failure)
 
 
 def _over(job: Job) -> bool:

@@ -24,6 +24,7 @@ clock = rehearsed.clock
 rehearse = rehearsed.rehearse
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+CANCELLED = grpc.StatusCode.CANCELLED  # by a server that stops, of calls that had not begun
 QUEUED = pb.SubmitJobResponse(jobid=7, status=pb.SubmitJobResponse.SUBMIT_SUCCESS, position=1)
 ACCEPTED = pb.AcceptJobsResponse(
     status=pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS, accepted=[pb.AcceptedJob(jobid=7, attempt=1)]
@@ -32,8 +33,11 @@ REGISTERED = pb.RegisterResponse(status=pb.RegisterResponse.REGISTER_SUCCESS, to
 HOSTNAME = JobSpec(command="hostname")
 
 
-def test_a_submission_that_found_no_server_is_repeated_under_the_same_key(rehearse: Rehearse) -> None:
-    server, client = rehearse(UNAVAILABLE, UNAVAILABLE, QUEUED)
+@pytest.mark.parametrize("code", [UNAVAILABLE, CANCELLED])
+def test_a_submission_that_found_no_server_is_repeated_under_the_same_key(
+    rehearse: Rehearse, code: grpc.StatusCode
+) -> None:
+    server, client = rehearse(code, code, QUEUED)
 
     job = client.submit_job(HOSTNAME)
 
@@ -65,6 +69,7 @@ def test_many_jobs_are_repeated_under_the_same_keys(rehearse: Rehearse) -> None:
     assert len(set(first)) == 2
 
 
+@pytest.mark.parametrize("code", [UNAVAILABLE, CANCELLED])
 @pytest.mark.parametrize(
     "call",
     [
@@ -74,8 +79,10 @@ def test_many_jobs_are_repeated_under_the_same_keys(rehearse: Rehearse) -> None:
     ],
     ids=["register", "accept without an agent", "rotate"],
 )
-def test_what_would_mislead_when_repeated_is_sent_once(rehearse: Rehearse, call: Callable[[Client], object]) -> None:
-    server, client = rehearse(UNAVAILABLE)
+def test_what_would_mislead_when_repeated_is_sent_once(
+    rehearse: Rehearse, call: Callable[[Client], object], code: grpc.StatusCode
+) -> None:
+    server, client = rehearse(code)
 
     with pytest.raises(Unavailable, match="as rehearsed"):
         call(client)
@@ -97,7 +104,7 @@ def test_what_never_left_is_sent_again_even_if_it_may_only_be_sent_once() -> Non
     with ExitStack() as stack:
         started: list[RehearsedServer] = []
 
-        def start_at_last(failure: Unavailable) -> None:
+        def start_at_last(failure: Unavailable, seconds: float) -> None:
             if not started:
                 started.append(stack.enter_context(rehearsed_server(REGISTERED, address=address)))
 

@@ -68,6 +68,15 @@ def test_a_stream_taken_up_again_makes_nothing_twice(alpha: Remote) -> None:
     assert not rest[0].duplicate
 
 
+def test_a_job_that_was_there_already_costs_the_same_in_a_long_queue(alpha: Remote) -> None:
+    (first,) = submit(alpha, batch("a", "b"))
+
+    (again,) = submit(alpha, batch("b", "c"))
+
+    assert [result.position for result in first] == [1, 2]
+    assert [result.position for result in again] == [0, 3]  # to find the place of `b` would take counting
+
+
 def test_a_bad_job_is_refused_alone(alpha: Remote) -> None:
     bad = pb.SubmitJobStreamRequest(jobs=[pb.JobSpec(nodes=0, command="true"), pb.JobSpec(nodes=1, command="true")])
 

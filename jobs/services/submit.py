@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,12 +51,17 @@ class Receipt:
 
 
 def submit_jobs(
-    *, orders: Sequence[Order], now: datetime, refuse_all_on_conflict: bool = False
+    *,
+    orders: Sequence[Order],
+    now: datetime,
+    refuse_all_on_conflict: bool = False,
+    rank_duplicates: bool = True,
 ) -> list[Receipt | RainbowError]:
     """Queues jobs in one transaction. Each order gets its receipt or its own refusal, in their order.
 
     Refusals: InvalidArgument, and AlreadyExists when the idempotency key stands for another job; with
-    `refuse_all_on_conflict` that is raised instead, and none is queued.
+    `refuse_all_on_conflict` that is raised instead, and none is queued. Without `rank_duplicates` the position of a
+    job that was there already is 0: finding it costs more the longer the queue.
     Raises ResourceExhausted, and queues none, when the ids are used up.
     """
     results: dict[int, Receipt | RainbowError] = {}
@@ -67,7 +72,9 @@ def submit_jobs(
         else:
             good[place] = order
     if good:
-        results.update(zip(good, _submit(list(good.values()), now, refuse_all_on_conflict), strict=True))
+        rank_of = _rank if rank_duplicates else _no_rank
+        submitted = _submit(list(good.values()), now, rank_of, refuse_all_on_conflict)
+        results.update(zip(good, submitted, strict=True))
     return [results[place] for place in range(len(orders))]
 
 
@@ -79,14 +86,16 @@ def _refusal(spec: JobSpec) -> InvalidArgument | None:
     return None
 
 
-def _submit(orders: list[Order], now: datetime, refuse_all_on_conflict: bool) -> list[Receipt | RainbowError]:
+def _submit(
+    orders: list[Order], now: datetime, rank_of: Callable[[Job], int], refuse_all_on_conflict: bool
+) -> list[Receipt | RainbowError]:
     try:
         with transaction.atomic():
             new = _insert(_without_repeats(orders), now)
             record([(_step(order, job_id), order.by) for order, job_id in new], now=now)
             receipts = dict(_receipts(new))
             earlier = _earlier(order for order in orders if id(order) not in receipts)
-            results = [receipts.get(id(order)) or _replay(order, earlier) for order in orders]
+            results = [receipts.get(id(order)) or _replay(order, earlier, rank_of) for order in orders]
             if refuse_all_on_conflict:
                 _raise_conflict(results)
             return results
@@ -175,14 +184,21 @@ def _earlier(orders: Iterable[Order]) -> dict[Key, Job]:
     }
 
 
-def _replay(order: Order, earlier: Mapping[Key, Job]) -> Receipt | RainbowError:
+def _replay(order: Order, earlier: Mapping[Key, Job], rank_of: Callable[[Job], int]) -> Receipt | RainbowError:
     job = earlier.get(order.key or (0, ""))
     if job is None:
         return Unavailable("the job under this key was deleted just now; try again")
     if bytes(job.fingerprint or b"") != order.fingerprint:
         return AlreadyExists("another job was submitted under this key", field="idempotency_key")
-    position = rank(job.cluster_id, job.priority, job.id) if job.state == JobState.QUEUED else 0
-    return Receipt(job_id=job.id, duplicate=True, position=position)
+    return Receipt(job_id=job.id, duplicate=True, position=rank_of(job))
+
+
+def _rank(job: Job) -> int:
+    return rank(job.cluster_id, job.priority, job.id) if job.state == JobState.QUEUED else 0
+
+
+def _no_rank(job: Job) -> int:
+    return 0
 
 
 def _raise_conflict(results: Iterable[Receipt | RainbowError]) -> None:

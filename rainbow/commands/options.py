@@ -128,7 +128,8 @@ def _remember_once(ctx: click.Context, setting: str, value: str, *, flag: str) -
 
 
 def _from_stdin() -> str:
-    return sys.stdin.readline().strip()
+    """One line, and not a byte more: the rest may be a file of jobs."""
+    return sys.stdin.buffer.readline().decode(errors="replace").strip()
 
 
 def _from_file(path: str) -> str:

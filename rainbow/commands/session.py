@@ -40,16 +40,15 @@ def observer(ctx: click.Context, *, as_cluster: bool) -> Client:
 
 
 def _client(ctx: click.Context, known: Settings, *, token: str = "", secret: str = "") -> Client:
-    timeout_seconds = flags(ctx).get("timeout", DEFAULT_TIMEOUT_SECONDS)
     return Client(
         known.host,
         cluster=known.cluster,
         token=token,
         secret=secret,
-        timeout_seconds=timeout_seconds,
+        timeout_seconds=flags(ctx).get("timeout", DEFAULT_TIMEOUT_SECONDS),
         tls=known.tls,
         ca_file=known.ca_file or None,
-        retries=Retries(on_pause=_Notice(timeout_seconds)),
+        retries=Retries(on_pause=_Notice()),
     )
 
 
@@ -64,11 +63,10 @@ def _required(known: Settings, kind: str, *, flag: str) -> str:
 class _Notice:
     """Tells a person, once, why a command takes its time."""
 
-    def __init__(self, timeout_seconds: float) -> None:
-        self._timeout_seconds = timeout_seconds
+    def __init__(self) -> None:
         self._told = False
 
-    def __call__(self, failure: Unavailable) -> None:
+    def __call__(self, failure: Unavailable, seconds: float) -> None:
         if not self._told:
-            complain(f"{failure.message}; trying for {self._timeout_seconds:g} seconds")
+            complain(f"{failure.message}; trying for {seconds:g} seconds")
         self._told = True

@@ -7,12 +7,14 @@ from typing import Any
 from uuid import uuid4
 
 import click
+from click.core import ParameterSource
 
 from rainbow.client import Client
 from rainbow.commands import session
 from rainbow.commands.following import exit_code_of, follow, step_of
 from rainbow.commands.options import json_option, label_option, server_options, token_options
 from rainbow.commands.output import complain, plain, say, write_json, write_output
+from rainbow.commands.submit_file import submit_file
 from rainbow.commands.types import Pair, Span, as_mapping
 from rainbow.commands.words import ago
 from rainbow.errors import DeadlineExceeded, Unavailable, Unreachable
@@ -24,6 +26,10 @@ Examples:
   rainbow submit --nodes 2 --tasks 8 --time-limit 1h30m -- python3 train.py --epochs 10
   rainbow submit --command 'make test | tee log' --label project=demo
   rainbow submit --wait -- make test
+  rainbow submit --file jobs.jsonl
+
+With --file: each line is a JSON object such as {"command": "hostname", "nodes": 2, "labels": {"project": "demo"}}.
+Submitting the same file again, after a cut or at any time, queues no job twice. Exits with 5 when jobs were refused.
 
 With --wait: exits with the job's exit code (128+N where signal N killed it), with 1 when it failed without one, as at
 its time limit, and with 143 when it was cancelled. A job that is lost is waited for.
@@ -31,6 +37,8 @@ its time limit, and with 143 when it was cancelled. A job that is lost is waited
 TIME_LIMIT = Span(lowest=1, highest=31_536_000)
 ON_LOST = click.Choice([OnLost.KEEP.value, OnLost.REQUEUE.value])
 NAME_LENGTH = 255
+WITH_FILE = ("file", "key_prefix", "as_json")
+SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
 @click.command("submit", epilog=EPILOG)
@@ -63,14 +71,22 @@ NAME_LENGTH = 255
     "--on-lost", type=ON_LOST, help="If contact is lost: keep waiting, or run the job again.  [default: keep]"
 )
 @click.option("--wait", is_flag=True, help="Show how the job goes, then its output, and exit with its exit code.")
+@click.option("--file", metavar="PATH", help="Submit the jobs of a file, a JSON object a line; `-`: standard input.")
+@click.option(
+    "--key-prefix", metavar="TEXT", help="With --file: what the jobs' keys begin with, before the line's number."
+)
 @json_option
 @click.argument("words", nargs=-1, metavar="[-- WORD...]")
 @click.pass_context
-def command(ctx: click.Context, /, wait: bool, as_json: bool, **given: Any) -> None:
-    """Queue a job for a cluster.
+def command(
+    ctx: click.Context, /, wait: bool, as_json: bool, file: str | None, key_prefix: str | None, **given: Any
+) -> None:
+    """Queue a job for a cluster, or all jobs of a file.
 
     The command stands after `--`, word by word as a shell would pass it on, or as one text with --command.
     """
+    if file is not None or key_prefix is not None:
+        ctx.exit(_submit_file(ctx, file, key_prefix=key_prefix or "", as_json=as_json))
     spec = _spec(**given)
     with session.submitter(ctx) as client:
         queued = _submitted(client, spec)
@@ -82,6 +98,19 @@ def command(ctx: click.Context, /, wait: bool, as_json: bool, **given: Any) -> N
     elif job:
         write_output(job.output)
     ctx.exit(exit_code_of(job) if job else 0)
+
+
+def _submit_file(ctx: click.Context, path: str | None, *, key_prefix: str, as_json: bool) -> int:
+    if not path:
+        raise click.UsageError("--key-prefix needs --file." if path is None else "--file is empty.")
+    for option in ctx.command.params:
+        name = str(option.name)
+        if name in ctx.params and name not in WITH_FILE and ctx.get_parameter_source(name) in SAID:
+            raise click.UsageError(
+                f"With --file, each line says what its job is; leave out {option.get_error_hint(ctx)}."
+            )
+    with session.submitter(ctx) as client:
+        return submit_file(client, path, key_prefix=key_prefix, as_json=as_json)
 
 
 def _spec(*, words: tuple[str, ...], command: str | None, **given: Any) -> JobSpec:

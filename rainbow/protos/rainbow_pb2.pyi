@@ -1403,7 +1403,9 @@ class SubmitJobStreamResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitResult]:
-        """One for each job of the batch, in the same order."""
+        """One for each job of the batch, in the same order. Those of jobs that were there already tell no position, which
+        would cost more the longer the queue.
+        """
 
     def __init__(
         self,

@@ -1,0 +1,83 @@
+"""A job as a line of JSON: an object with the fields of a JobSpec."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rainbow.errors import InvalidArgument
+from rainbow.records import JobSpec, OnLost
+
+# More than the largest job needs, also where every character is an escape.
+LONGEST_LINE = 1024 * 1024
+ON_LOST = (OnLost.KEEP.value, OnLost.REQUEUE.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a field's value must be, in words and as a test. Ranges are the server's to check."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+TEXT = Kind(words="a string", holds=lambda value: isinstance(value, str))
+NUMBER = Kind(words="a whole number of 32 bits", holds=lambda value: type(value) is int and -(2**31) <= value < 2**31)
+PAIRS = Kind(
+    words="an object whose values are strings",
+    holds=lambda value: isinstance(value, dict) and all(isinstance(item, str) for item in value.values()),
+)
+WISH = Kind(words=" or ".join(ON_LOST), holds=lambda value: value in ON_LOST)
+FIELDS: Mapping[str, Kind] = {
+    "command": TEXT,
+    "name": TEXT,
+    "nodes": NUMBER,
+    "tasks": NUMBER,
+    "priority": NUMBER,
+    "time_limit_seconds": NUMBER,
+    "environment": PAIRS,
+    "working_directory": TEXT,
+    "labels": PAIRS,
+    "idempotency_key": TEXT,
+    "on_lost": WISH,
+}
+
+
+def job_on(line: bytes) -> JobSpec:
+    """Raises InvalidArgument, with the name of the field where one is at fault."""
+    fields = _parsed(line)
+    for name, value in fields.items():
+        if name not in FIELDS:
+            raise InvalidArgument(f"is unknown; the fields are {', '.join(FIELDS)}", field=name)
+        if not FIELDS[name].holds(value):
+            raise InvalidArgument(f"must be {FIELDS[name].words}", field=name)
+    if "command" not in fields:
+        raise InvalidArgument("is missing", field="command")
+    return JobSpec(**{**fields, "on_lost": OnLost(fields.get("on_lost", OnLost.UNSPECIFIED))})
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    if len(line) > LONGEST_LINE:
+        raise InvalidArgument(f"is longer than {LONGEST_LINE:,} bytes")
+    try:
+        content = DECODER.decode(line.decode())
+    except UnicodeDecodeError as error:
+        raise InvalidArgument("is not UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise InvalidArgument(f"is not JSON: {error.msg} at column {error.colno}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise InvalidArgument("is no job") from error
+    if not isinstance(content, dict):
+        raise InvalidArgument("is not a JSON object")
+    return content
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise InvalidArgument("stands twice", field=next(name for name in names if names.count(name) > 1))
+    return content
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_without_repeats)

@@ -1,0 +1,117 @@
+"""Submitting many jobs over as many streams as that takes."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+from queue import SimpleQueue
+from uuid import uuid4
+
+from rainbow import translation
+from rainbow.errors import InvalidArgument, Unavailable
+from rainbow.protos import rainbow_pb2 as pb
+from rainbow.records import JobSpec, SubmitResult
+from rainbow.retries import Patience
+
+# A batch is one transaction, and servers take messages of up to 4 MiB.
+JOBS_PER_BATCH = 500
+BYTES_PER_BATCH = 1024 * 1024
+# How many batches may be without an answer: enough for the server to have the next one when it ends one.
+WINDOW = 8
+
+Batch = pb.SubmitJobStreamRequest
+Answer = pb.SubmitJobStreamResponse
+Stream = Callable[[Iterator[Batch]], Iterator[Answer]]
+
+
+class Submitting:
+    """Sends batches ahead of their answers, and once more those that a broken stream left without one."""
+
+    def __init__(self, stream: Stream, *, patience: Patience) -> None:
+        self._stream = stream
+        self._patience = patience
+        self._unanswered: deque[Batch] = deque()
+        self._outbox: SimpleQueue[Batch | None] = SimpleQueue()
+        self._answers: Iterator[Answer] = iter(())
+        self._is_open = False
+
+    def results(self, batches: Iterator[Batch]) -> Iterator[SubmitResult]:
+        """One for each job, in their order. Raises Unavailable when no server is heard of for too long."""
+        try:
+            while self._fill(batches):
+                answer = self._next_answer()
+                keys = [job.idempotency_key for job in self._unanswered.popleft().jobs]
+                yield from _results(answer, keys=keys)
+        finally:
+            self._close()
+
+    def _fill(self, batches: Iterator[Batch]) -> bool:
+        for batch in islice(batches, WINDOW - len(self._unanswered)):
+            self._unanswered.append(batch)
+            self._outbox.put(batch)
+        return bool(self._unanswered)
+
+    def _next_answer(self) -> Answer:
+        while True:
+            try:
+                if not self._is_open:
+                    self._open()
+                answer = next(self._answers)
+            except StopIteration:
+                failure = Unavailable("the server ended the stream")
+            except Unavailable as error:
+                failure = error
+            else:
+                self._patience.renew()
+                return answer
+            self._is_open = False
+            self._patience.rest(failure)
+
+    def _open(self) -> None:
+        """A new stream, which begins with all that is unanswered. What is put into the outbox follows."""
+        self._outbox.put(None)
+        self._outbox = SimpleQueue()
+        for batch in self._unanswered:
+            self._outbox.put(batch)
+        self._answers = self._stream(iter(self._outbox.get, None))
+        self._is_open = True
+
+    def _close(self) -> None:
+        """Let the server see the end of the stream. Where answers are missing, nobody waits for them."""
+        self._outbox.put(None)
+        if self._is_open and not self._unanswered:
+            with suppress(Unavailable):
+                next(self._answers, None)
+
+
+def batches(specs: Iterable[JobSpec], *, cluster: str) -> Iterator[Batch]:
+    """The jobs in batches, read no further than each batch needs."""
+    batch, size = Batch(cluster=cluster), 0
+    for spec in specs:
+        job = message(with_key(spec))
+        size += job.ByteSize()
+        if batch.jobs and (len(batch.jobs) == JOBS_PER_BATCH or size > BYTES_PER_BATCH):
+            yield batch
+            batch, size = Batch(cluster=cluster), job.ByteSize()
+        batch.jobs.append(job)
+    if batch.jobs:
+        yield batch
+
+
+def message(spec: JobSpec) -> pb.JobSpec:
+    """Raises InvalidArgument for a job that cannot be sent."""
+    with translation.refusing_what_the_wire_cannot_carry():
+        job = translation.job_spec(spec)
+    if job.ByteSize() > BYTES_PER_BATCH:
+        raise InvalidArgument(f"a job of {job.ByteSize():,} bytes cannot be sent; the most is {BYTES_PER_BATCH:,}")
+    return job
+
+
+def with_key(spec: JobSpec) -> JobSpec:
+    return spec if spec.idempotency_key else replace(spec, idempotency_key=uuid4().hex)
+
+
+def _results(answer: Answer, *, keys: list[str]) -> tuple[SubmitResult, ...]:
+    with translation.refusing_nonsense():
+        return translation.results(answer.results, keys=keys)

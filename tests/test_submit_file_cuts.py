@@ -1,0 +1,110 @@
+"""Submitting a file while servers die, people lose patience, and others write."""
+
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rainbow import job_file
+from rainbow.client import Client
+from rainbow.errors import FailedPrecondition
+from tests import commandline, job_files
+from tests.commandline import Run, answer
+from tests.job_files import GOOD, MAIN, JobsFile, numbered
+from tests.rows import count, execute
+from tests.servers import RainbowServer, free_port
+from tests.wire import eventually
+
+# The fixtures that this file uses from there.
+config_file = commandline.config_file
+stranger = commandline.stranger
+cluster = commandline.cluster
+rainbow = commandline.rainbow
+jobs_file = job_files.jobs_file
+
+WRITTEN_FOR_LONG = 40_000
+
+
+def test_a_server_that_is_killed_and_comes_back_gets_each_job_once(
+    start_server: Callable[..., RainbowServer], rainbow: Run, jobs_file: JobsFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start_server()
+    _join(server, monkeypatch)
+
+    with _submitting(jobs_file(*numbered(WRITTEN_FOR_LONG))) as process:
+        eventually(lambda: count(server.database_url, "jobs_job") > (0,))
+        server.kill()
+        (before,) = count(server.database_url, "jobs_job")
+        again = start_server(database_url=server.database_url, address=server.address)
+        stdout, stderr = process.communicate(timeout=100)
+
+    commands = execute(again.database_url, "SELECT COUNT(DISTINCT command), COUNT(*) FROM jobs_job")
+    assert process.returncode == 0, stderr
+    assert 0 < before < WRITTEN_FOR_LONG
+    assert commands == [(WRITTEN_FOR_LONG, WRITTEN_FOR_LONG)]
+    assert b"Submitted " in stdout
+
+
+def test_a_server_that_stays_away_leaves_word_of_how_to_go_on(
+    rainbow: Run, jobs_file: JobsFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAINBOW_HOST", f"localhost:{free_port()}")
+
+    result = rainbow("submit", "--timeout", "0.4", "--file", jobs_file(GOOD))
+
+    assert result.exit_code == 6
+    assert "Stopped after 0 of 1 job. The same command with the same file goes on" in result.stderr
+
+
+def test_an_interrupted_command_says_how_to_go_on_and_goes_on(
+    start_server: Callable[..., RainbowServer], rainbow: Run, jobs_file: JobsFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start_server()
+    _join(server, monkeypatch)
+    path = jobs_file(*numbered(WRITTEN_FOR_LONG))
+
+    with _submitting(path) as process:
+        eventually(lambda: count(server.database_url, "jobs_job") > (0,))
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    (before,) = count(server.database_url, "jobs_job")
+    rest = answer(rainbow("submit", "--file", path, "--json"))
+
+    assert (process.returncode, stdout) == (130, b"")
+    assert re.fullmatch(
+        rb"Stopped after [\d,]+ of 40,000 jobs. The same command with the same file goes on:"
+        rb" no job is submitted twice.\n",
+        stderr,
+    )
+    assert before <= rest["duplicates"] < WRITTEN_FOR_LONG
+    assert rest["submitted"] + rest["duplicates"] == WRITTEN_FOR_LONG
+    assert count(server.database_url, "jobs_job") == (WRITTEN_FOR_LONG,)
+
+
+def test_a_file_that_is_changed_meanwhile_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.jsonl"
+    path.write_bytes(GOOD * 3)
+
+    with path.open("rb") as file:
+        lines = job_file.jobs(file, job_file.check(file), key_prefix="k")
+        next(lines)
+        with path.open("ab") as more:
+            more.write(GOOD)
+        with pytest.raises(FailedPrecondition, match="was changed while it was submitted"):
+            list(lines)
+
+
+def _join(server: RainbowServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(server.address) as stranger:
+        new = stranger.register("keebler", registration_secret=server.registration_secret)
+    for name, value in {"HOST": server.address, "CLUSTER": new.cluster, "TOKEN": new.token}.items():
+        monkeypatch.setenv(f"RAINBOW_{name}", value)
+
+
+def _submitting(path: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*MAIN, "submit", "--file", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )

@@ -32,6 +32,8 @@ def held(database: Path, *, cleanup: bool) -> Iterator[bool]:
             _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _delete(database)
         new = not database.exists()
+        # Commands, environments and output of jobs are their owners' business; SQLite gives its other files this mode.
+        database.touch(mode=0o600)
         if _alone(lock):
             _migrate(database)
         _lock(lock, fcntl.LOCK_SH)

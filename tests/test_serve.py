@@ -17,6 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 from django.core.management.base import CommandError
+from django.test import Client
 
 from rainbow_site.listening import CannotListen, address_of, listen
 from rainbow_site.management.commands import serve
@@ -161,6 +162,12 @@ def test_a_request_leaves_one_line_in_the_log_and_no_credential(start_server: St
     assert "rbt_" not in log
     assert "rbs_" not in log
     assert "/readyz" not in log
+
+
+def test_the_root_leads_to_the_operators_room(client: Client) -> None:
+    answer = client.get("/")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
 
 
 def test_readyz_says_when_the_database_falls_behind(start_server: StartServer) -> None:

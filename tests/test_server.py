@@ -35,6 +35,16 @@ def grpcserver(database_url: str, *arguments: str, **settings: str) -> subproces
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
 
 
+def test_nobody_else_may_read_the_embedded_database(
+    start_server: StartServer, tmp_path: Path, sqlite_only: None
+) -> None:
+    start_server(database_url=f"sqlite:///{tmp_path}/rainbow.db")
+
+    modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.glob("rainbow.db*")}
+
+    assert {modes["rainbow.db"], modes["rainbow.db-wal"]} == {0o600}
+
+
 def test_a_server_says_what_it_serves_where_and_on_which_database(start_server: StartServer) -> None:
     server = start_server(arguments=["--name", "over-the-rainbow"])
 

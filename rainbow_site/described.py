@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from jobs.rest.serializers import MAX_BATCH
+from jobs.services.report import MAX_REPORTS
+
 Schema = dict[str, Any]
 
 _WHO: Schema = {
@@ -37,6 +40,11 @@ _RULES = {
     "ReportManyRequest": _LEASE_IS_LONG,
     "ReportRequest": _COMPLETED_IS_ZERO,
 }
+# How many there may be, which drf-spectacular does not tell of lists of objects.
+_ITEMS: dict[tuple[str, str], Schema] = {
+    ("SubmitManyRequest", "jobs"): {"minItems": 1, "maxItems": MAX_BATCH},
+    ("ReportManyRequest", "reports"): {"maxItems": MAX_REPORTS},
+}
 _BLANK = {"type": "string", "maxLength": 0}
 
 
@@ -47,6 +55,8 @@ def complete(result: Schema, generator: Any, request: Any, public: bool) -> Sche
     for name, schema in components["schemas"].items():
         if name.endswith("Request"):
             schema.update({"additionalProperties": False, **_RULES.get(name, {})})
+    for (name, field), numbers in _ITEMS.items():
+        components["schemas"][name]["properties"][field].update(numbers)
     components["schemas"] = _without_blanks(components["schemas"])
     return result
 

@@ -15,6 +15,7 @@ import yaml
 from django.core.management import call_command
 from django.test import Client
 from hypothesis import HealthCheck, Phase, settings
+from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from rainbow.protos import rainbow_pb2 as pb
@@ -139,7 +140,10 @@ def send_home(case: Any, guest: Guest) -> None:
 def credentials_for(case: Any, guest: Guest, operator: dict[str, str]) -> dict[str, str]:
     who = [name for scheme in case.operation.definition.raw["security"] for name in scheme]
     if who == ["operator"]:
-        return operator
+        # Where the cookie is what is wrong with the call, the right one must not be put in its place.
+        at_fault = getattr(case.meta.phase.data, "parameter_location", None)
+        wrong_cookie = case.meta.generation.mode.is_negative and at_fault == ParameterLocation.COOKIE
+        return {} if wrong_cookie else operator
     values = {"registration_secret": guest.server.registration_secret, "token": guest.token, "secret": guest.secret}
     return {"Authorization": f"Bearer {next(value for name, value in values.items() if name in who)}"}
 

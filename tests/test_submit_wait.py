@@ -54,8 +54,6 @@ def test_the_exit_code_is_the_jobs(
 
     assert result.exit_code == exit_code, result.output
     states = [line.split(": ", 1)[1] for line in result.stderr.splitlines() if "  Job " in line]
-    # A quick agent has taken the job before the first look at it.
-    assert len(states) > 1 or states == [words]
     assert states[-1] == words
 
 

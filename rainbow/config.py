@@ -10,6 +10,7 @@ from typing import Any
 
 import platformdirs
 
+from rainbow.address import with_port
 from rainbow.errors import InvalidArgument
 
 DEFAULTS: Mapping[str, Any] = {
@@ -22,6 +23,7 @@ DEFAULTS: Mapping[str, Any] = {
     "ca_file": "",
 }
 CREDENTIALS = ("token", "secret", "registration_secret")
+SPOKEN = {"token": "token", "secret": "secret", "registration_secret": "registration secret"}
 SWITCHES = {
     "1": True,
     "true": True,
@@ -36,7 +38,10 @@ SWITCHES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where the server is, which cluster is meant, and the credentials for it; empty where nobody said."""
+    """Where the server is, which cluster is meant, and the credentials for it; empty where nobody said.
+
+    `sources` names the place that each setting is from, `unknown` what the file says that is no setting.
+    """
 
     host: str
     cluster: str
@@ -45,10 +50,17 @@ class Settings:
     registration_secret: str = field(repr=False)
     tls: bool
     ca_file: str
+    sources: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+
+    def described(self, credential: str) -> str:
+        """Which credential this is and where it is from, without its value."""
+        owner = "" if credential == "registration_secret" else f" of cluster {self.cluster}"
+        return f"the {SPOKEN[credential]}{owner} at {self.host}, from {self.sources.get(credential, 'the default')}"
 
 
-def settings(flags: Mapping[str, Any]) -> Settings:
-    """The settings in force. `flags` holds what was said on the command line, by setting.
+def settings(flags: Mapping[str, Any], *, named: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force. `flags` holds what was said on the command line, by setting, `named` by which flag.
 
     Of the file, the table of the cluster in force goes before the defaults at the file's top. What is empty
     counts as not said.
@@ -57,7 +69,15 @@ def settings(flags: Mapping[str, Any]) -> Settings:
     told = {**DEFAULTS, **_known(file), **environment, **_known(flags)}
     places = (file, _table(file, told["cluster"]), environment, flags)
     known = {name: value for place in places for name, value in _with_tls(_known(place)).items()}
-    found = Settings(**{**DEFAULTS, **known, "cluster": told["cluster"]})
+    sources = {
+        **{name: str(config_path()) for place in places[:2] for name in _known(place)},
+        **{name: f"RAINBOW_{name.upper()}" for name in environment},
+        **{name: (named or {}).get(name, f"--{name}") for name in _known(flags)},
+    }
+    found = Settings(
+        **{**DEFAULTS, **known, "cluster": told["cluster"]}, sources=sources, unknown=tuple(_unknown(file))
+    )
+    found = replace(found, host=_host(found))
     return found if found.tls else replace(found, ca_file="")
 
 
@@ -115,6 +135,15 @@ def _environment() -> dict[str, Any]:
     return told
 
 
+def _host(found: Settings) -> str:
+    try:
+        return with_port(found.host)
+    except InvalidArgument as error:
+        source = found.sources["host"]
+        where = source if source.startswith(("--", "RAINBOW_")) else f"host in {source}"
+        raise InvalidArgument(f"{where}: {error.message}") from error
+
+
 def _switch(text: str) -> bool:
     if text.lower() not in SWITCHES:
         raise InvalidArgument(f"{text!r} is neither true nor false", field="RAINBOW_TLS")
@@ -138,7 +167,12 @@ def _check_types(table: Mapping[str, Any], *, path: Path) -> None:
         expected = type(DEFAULTS[name])
         if not isinstance(value, expected):
             words = {str: "a string", bool: "true or false"}[expected]
-            raise InvalidArgument(f"must be {words} in {path}", field=name)
+            raise InvalidArgument(f"{name}: must be {words} in {path}")
+
+
+def _unknown(file: Mapping[str, Any]) -> list[str]:
+    tables = [file, *file.get("clusters", {}).values()]
+    return sorted({name for table in tables for name in table} - {*DEFAULTS, "clusters"})
 
 
 def _table(file: Mapping[str, Any], cluster: str) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import grpc
 
 from rainbow import translation
+from rainbow.address import with_port
 from rainbow.errors import DeadlineExceeded, InvalidArgument, RainbowError, Unavailable, Unreachable
 from rainbow.pending import Pending
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
@@ -44,10 +45,10 @@ class Connection:
     def __init__(
         self, host: str, *, timeout_seconds: float, retries: Retries, tls: bool, ca_file: Path | str | None
     ) -> None:
-        self.host = host
+        self.host = with_port(host)
         self.timeout_seconds = timeout_seconds
         self._retries = retries
-        self._channel = _open_channel(host, tls=tls, ca_file=ca_file)
+        self._channel = _open_channel(self.host, tls=tls, ca_file=ca_file)
         self.stub = RainbowSchedulerStub(self._channel)
 
     def close(self) -> None:
@@ -189,7 +190,8 @@ def _meaning(details: str) -> str:
     if refused := NOT_TRUSTED.search(details):
         return f"its certificate is not trusted ({refused['why']})"
     known = (meaning for mark, meaning in MEANINGS.items() if mark in details)
-    return next(known, details.rpartition(": ")[2])
+    # The last of several is in brackets, which begin before it.
+    return next(known, details.rpartition(": ")[2].removesuffix("]"))
 
 
 def _field_of(error: grpc.RpcError) -> str:

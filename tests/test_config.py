@@ -36,6 +36,35 @@ def test_without_anything_said_the_defaults_hold() -> None:
     assert (known.registration_secret, known.tls, known.ca_file) == ("chocolate-cookies", False, "")
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("localhost", "localhost:50051"),
+        ("a.example:1", "a.example:1"),
+        ("10.0.0.1", "10.0.0.1:50051"),
+        ("[::1]", "[::1]:50051"),
+        ("[::1]:7", "[::1]:7"),
+        ("::1", "[::1]:50051"),
+        ("under_score.", "under_score.:50051"),
+    ],
+)
+def test_a_host_without_a_port_has_the_usual_one(said: str, meant: str) -> None:
+    assert settings({"host": said}).host == meant
+
+
+def test_a_malformed_host_is_refused_by_the_place_that_says_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(path, 'host = "http://a"\n')
+    with pytest.raises(InvalidArgument, match=f"host in {path}: must be HOST or HOST:PORT, without http://"):
+        settings({})
+
+    monkeypatch.setenv("RAINBOW_HOST", "a:1:2")
+    with pytest.raises(InvalidArgument, match="RAINBOW_HOST: must be HOST or HOST:PORT"):
+        settings({})
+
+    with pytest.raises(InvalidArgument, match="--host: must be HOST or HOST:PORT"):
+        settings({"host": "[::1"})
+
+
 def test_a_flag_goes_before_the_environment_and_that_before_the_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +148,7 @@ def test_certificates_go_before_a_no_that_a_later_place_says(path: Path, monkeyp
 
 @pytest.mark.parametrize("name", sorted(config.DEFAULTS))
 def test_an_empty_variable_or_flag_counts_as_not_said(name: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = True if name == "tls" else "said"
+    said = {"tls": True, "host": "said:1"}.get(name, "said")
     write(path, f"tls = true\n{name} = {json.dumps(said)}\n" if name != "tls" else "tls = true\n")
     monkeypatch.setenv(f"RAINBOW_{name.upper()}", "")
 

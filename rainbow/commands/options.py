@@ -14,7 +14,7 @@ from rainbow.commands.types import Pair, as_mapping
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
-HOST_HELP = "The server.  [env: RAINBOW_HOST; default: localhost:50051]"
+HOST_HELP = "The server; port 50051 unless said.  [env: RAINBOW_HOST; default: localhost:50051]"
 CLUSTER_HELP = "The cluster.  [env: RAINBOW_CLUSTER; default: keebler]"
 TLS_HELP = "Encrypt the connection.  [env: RAINBOW_TLS; default: no]"
 CA_HELP = "PEM certificates to trust; turns TLS on.  [env: RAINBOW_CA_FILE]"
@@ -28,9 +28,19 @@ def flags(ctx: click.Context) -> dict[str, Any]:
     return ctx.ensure_object(dict)
 
 
+def flag_names(ctx: click.Context) -> dict[str, str]:
+    """By which flag each of them was said."""
+    names: dict[str, str] = ctx.meta.setdefault("rainbow.flag_names", {})
+    return names
+
+
 def remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    if value is not None:
-        flags(ctx)[str(param.name)] = value
+    if value is None:
+        return
+    if param.name == "host" and not value.strip():
+        raise click.UsageError("--host is empty; it must be HOST or HOST:PORT, without http://.", ctx)
+    flags(ctx)[str(param.name)] = value
+    flag_names(ctx)[str(param.name)] = param.opts[0]
 
 
 def remembered(*names: str, **attributes: Any) -> Decorator[Any]:
@@ -41,7 +51,7 @@ def server_options(command: Command) -> Command:
     """Where the server is and which cluster is meant; these may also stand before the command."""
     return _with_options(
         command,
-        remembered("--host", metavar="HOST:PORT", help=HOST_HELP),
+        remembered("--host", metavar="HOST[:PORT]", help=HOST_HELP),
         remembered("--cluster-name", "cluster", metavar="NAME", help=CLUSTER_HELP),
         remembered("--tls/--no-tls", default=None, help=TLS_HELP),
         remembered("--ca-file", metavar="PATH", help=CA_HELP),
@@ -65,7 +75,7 @@ def secret_file_option(command: Command) -> Command:
     def take_file(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
         if path is not None:
             text = _from_stdin() if path == "-" else _from_file(path)
-            _remember_once(ctx, "secret", text, flag="--request-secret-file")
+            _remember_once(ctx, "secret", text, flag="--request-secret", said_by="--request-secret-file")
 
     text = "A file that holds the cluster's secret; `-` reads standard input."
     return click.option("--request-secret-file", metavar="PATH", expose_value=False, callback=take_file, help=text)(
@@ -106,11 +116,11 @@ def _credential(setting: str, *names: str, text: str) -> tuple[Decorator[Any], D
 
     def take_value(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
         if value is not None:
-            _remember_once(ctx, setting, _from_stdin() if value == "-" else value, flag=flag)
+            _remember_once(ctx, setting, _from_stdin() if value == "-" else value, flag=flag, said_by=flag)
 
     def take_file(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
         if path is not None:
-            _remember_once(ctx, setting, _from_file(path), flag=flag)
+            _remember_once(ctx, setting, _from_file(path), flag=flag, said_by=f"{flag}-file")
 
     value_help, file_help = f"{text}  `-` reads standard input.", f"A file that holds what {flag} would say."
     return (
@@ -119,12 +129,13 @@ def _credential(setting: str, *names: str, text: str) -> tuple[Decorator[Any], D
     )
 
 
-def _remember_once(ctx: click.Context, setting: str, value: str, *, flag: str) -> None:
+def _remember_once(ctx: click.Context, setting: str, value: str, *, flag: str, said_by: str) -> None:
     if setting in flags(ctx):
         raise click.UsageError(f"Give either {flag} or {flag}-file, not both.", ctx)
     if not value:
-        raise click.UsageError(f"{flag} is empty.", ctx)
+        raise click.UsageError(f"{said_by} is empty.", ctx)
     flags(ctx)[setting] = value
+    flag_names(ctx)[setting] = said_by
 
 
 def _from_stdin() -> str:

@@ -4,15 +4,15 @@ import socket
 import ssl
 from contextlib import closing
 
+from rainbow.address import place
 from rainbow.config import Settings
 from rainbow.doctor.findings import Sick
 
 SECONDS = 5.0
-USUAL_PORT = 50051
 
 
 def resolve(known: Settings) -> str:
-    host, port = _place(known)
+    host, port = place(known.host)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -31,7 +31,7 @@ def connect(known: Settings) -> str:
 def shake_hands(known: Settings) -> str:
     if not known.tls:
         return "none: credentials travel readable, unless a tunnel protects them"
-    host, _ = _place(known)
+    host, _ = place(known.host)
     try:
         context = ssl.create_default_context(cafile=known.ca_file or None)
         context.set_alpn_protocols(["h2"])
@@ -45,17 +45,9 @@ def shake_hands(known: Settings) -> str:
 
 
 def _connected(known: Settings) -> socket.socket:
-    host, port = _place(known)
+    host, port = place(known.host)
     try:
         return socket.create_connection((host, port), timeout=SECONDS)
     except OSError as error:
         advice = "Check that the server runs and that a firewall lets this machine out to that port."
         raise Sick(f"{known.host} cannot be reached: {error}", advice=advice) from error
-
-
-def _place(known: Settings) -> tuple[str, int]:
-    """Host and port of host:port or [address]:port."""
-    host, _, port = known.host.rpartition(":")
-    if not host or not port.isdecimal():
-        return known.host.strip("[]"), USUAL_PORT
-    return host.strip("[]"), int(port)

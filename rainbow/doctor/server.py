@@ -67,7 +67,7 @@ def try_secret(known: Settings) -> str:
         pass
     except RainbowError as error:
         advice = f"Is it the secret of {known.cluster}, and not its token? `rainbow rotate secret` makes a new one."
-        raise Sick(f"{known.cluster}: {error}", advice=advice) from error
+        raise Sick(f"{error}: {known.described('secret')}", advice=advice) from error
     return f"it lets this machine pull the jobs of {known.cluster}"
 
 

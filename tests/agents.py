@@ -41,6 +41,7 @@ class ScriptedExecutor:
 
     free: Capacity = field(default_factory=lambda: Capacity(nodes=4, slots=8))
     mishaps: dict[str, Exception] = field(default_factory=dict)
+    most_slots: int = 1000
     silent: set[str] = field(default_factory=set)
     jobs: dict[str, Work] = field(default_factory=dict)
     progress: dict[str, Progress] = field(default_factory=dict)
@@ -56,6 +57,9 @@ class ScriptedExecutor:
 
     def slots(self, work: Work) -> int:
         return max(work.nodes, work.tasks)
+
+    def never(self, work: Work) -> str:
+        return "too large for ever" if self.slots(work) > self.most_slots else ""
 
     def submit(self, work: Work, key: str) -> str:
         self.handed_over.append(key)

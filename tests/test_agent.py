@@ -188,6 +188,35 @@ def test_the_sites_policy_refuses_with_its_reason(hire: Hire, scheduler: Scripte
     assert list(scheduler.jobs) == [key(good)]
 
 
+def test_what_can_never_run_is_refused_though_nothing_is_free(hire: Hire, scheduler: ScriptedExecutor) -> None:
+    scheduler.free, scheduler.most_slots = Capacity(nodes=0, slots=0), 16
+    agent = hire(executor=scheduler, policy=Policy(max_nodes=8))
+    forbidden, too_large, fits_later = agent.submit(nodes=9), agent.submit(tasks=17), agent.submit(nodes=5, tasks=16)
+
+    agent.work(lambda: agent.job(forbidden).finished_at and agent.job(too_large).finished_at)
+    agent.work_for(0.3)
+
+    assert [(agent.job(jobid).state, agent.job(jobid).reason) for jobid in (forbidden, too_large)] == [
+        (JobState.FAILED, "9 nodes are more than the 8 that this cluster allows"),
+        (JobState.FAILED, "too large for ever"),
+    ]
+    assert agent.job(fits_later).state == JobState.QUEUED
+    assert not scheduler.handed_over
+
+
+def test_what_can_never_run_is_looked_for_again_after_a_while(scripted: Crew, scheduler: ScriptedExecutor) -> None:
+    scheduler.free, scheduler.most_slots = Capacity(nodes=1, slots=1), 16
+    scripted.work_for(0.5)
+    too_large = scripted.submit(tasks=17)
+    scripted.work_for(0.3)
+    assert scripted.job(too_large).state == JobState.QUEUED
+
+    scripted.clock.move(76)
+    scripted.work(lambda: scripted.job(too_large).finished_at)
+
+    assert scripted.job(too_large).reason == "too large for ever"
+
+
 def test_what_the_scheduler_will_never_take_fails_with_its_words(scripted: Crew, scheduler: ScriptedExecutor) -> None:
     scheduler.mishaps["bad"] = WorkRefused("Slurm refused: Invalid account")
     bad, good = scripted.submit("bad"), scripted.submit()
@@ -481,6 +510,16 @@ def test_an_agent_that_is_told_to_work_once_ends_when_nothing_is_left(hire: Hire
     agent.agent.run(once=True)
 
     assert {agent.job(jobid).state for jobid in jobids} == {JobState.COMPLETED}
+
+
+def test_an_agent_that_works_once_refuses_what_can_never_run(hire: Hire, tmp_path: Path) -> None:
+    agent = hire(executor=local(tmp_path / "state", slots=2), interval_seconds=0.05)
+    busy, too_large = agent.submit("sleep 0.3", tasks=2), agent.submit(nodes=50)
+
+    agent.agent.run(once=True)
+
+    assert agent.job(busy).state == JobState.COMPLETED
+    assert agent.job(too_large).reason == "needs 50 slots, and this machine has 2"
 
 
 def test_a_server_that_is_away_at_the_start_is_waited_for(

@@ -109,7 +109,8 @@ def test_a_policy_that_is_not_meant_like_this_is_told(rainbow: Run, tmp_path: Pa
 def test_a_dry_run_shows_what_it_would_take_and_takes_nothing(rainbow: Run, client: Client, tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text("max_nodes = 2\n")
-    specs = [JobSpec(command="true"), JobSpec(command="true", nodes=3), JobSpec(command="true", nodes=2, tasks=4)]
+    specs = [JobSpec(command="true"), JobSpec(command="true", nodes=3), JobSpec(command="true", tasks=2),
+             JobSpec(command="true", nodes=2, tasks=2), JobSpec(command="true", nodes=2, tasks=4)]  # fmt: skip
     jobids = [client.submit_job(spec).jobid for spec in specs]
     words = ["--executor", "local", "--slots", "5", "--policy", str(policy), "--dry-run"]
 
@@ -119,7 +120,9 @@ def test_a_dry_run_shows_what_it_would_take_and_takes_nothing(rainbow: Run, clie
     assert [item["verdict"] for item in plan["jobs"]] == [
         "taken",
         "refused: 3 nodes are more than the 2 that this cluster allows",
+        "taken",
         "left: it does not fit now",
+        "refused: needs 8 slots, and this machine has 5",
     ]
     assert shown.startswith("Free: 5 nodes, 5 slots.\n")
     assert {client.get_jobs([jobid]).jobs[0].state for jobid in jobids} == {JobState.QUEUED}

@@ -12,6 +12,7 @@ from rainbow.agent.lookout import Lookout
 from rainbow.agent.post import Post
 from rainbow.agent.recovery import Recovery
 from rainbow.agent.reporter import Reporter
+from rainbow.agent.sifting import Sifter
 from rainbow.agent.streak import Streak
 from rainbow.agent.taking import WAIT_SECONDS, Taker
 from rainbow.errors import PermissionDenied, RainbowError, Unauthenticated, Unimplemented
@@ -45,18 +46,20 @@ class Agent:
         self._hand_over = HandOver(post, self._holdings, self._reporter, streak)
         self._lookout = Lookout(post, self._holdings, self._reporter, streak)
         self._taker = Taker(post, self._holdings, self._reporter, self._recovery, tell=self._wake)
+        self._sifter = Sifter(post, self._taker, tell=self._wake)
         self._duties: tuple[Callable[[], bool], ...] = (
             self._hand_over.settle,
             self._lookout.watch,
             self._recovery.step,
             self._take,
+            self._sift,
             self._hand_over.prepare,
             self._reporter.step,
             self._lookout.stop,
             self._hand_over.submit,
             self._forget,
         )
-        self._server_duties = (self._recovery.step, self._hand_over.prepare, self._reporter.step)
+        self._server_duties = (self._recovery.step, self._sift, self._hand_over.prepare, self._reporter.step)
         self._is_silent = False
         self._draining = False
         self._wait_seconds = WAIT_SECONDS
@@ -74,6 +77,7 @@ class Agent:
             if not self.step():
                 self._rest(self._post.habits.interval_seconds)
         self._taker.withdraw()
+        self._sifter.withdraw()
         for _ in range(LAST_ROUNDS):
             if not self.step() or self._troubles:
                 break
@@ -95,6 +99,11 @@ class Agent:
             return False
         return self._taker.step(wait_seconds=self._wait_seconds)
 
+    def _sift(self) -> bool:
+        if self._draining or not self._is_reconciled():
+            return False
+        return self._sifter.step()
+
     def _is_reconciled(self) -> bool:
         if self._recovery.needed:
             return False
@@ -102,7 +111,7 @@ class Agent:
 
     def _has_nothing_to_do(self) -> bool:
         cannot = bool(self._reporter.not_ready) and not self._troubles
-        return not len(self._holdings) and (self._taker.found_nothing or cannot)
+        return self._sifter.has_looked and not len(self._holdings) and (self._taker.found_nothing or cannot)
 
     def _forget(self) -> bool:
         """Remove what is kept on disk of jobs that are over and reported."""

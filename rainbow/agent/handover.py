@@ -40,12 +40,12 @@ class HandOver:
         return True
 
     def prepare(self) -> bool:
-        """Note which jobs are about to be handed over, and refuse those that the site does not take."""
+        """Note which jobs are about to be handed over, and refuse those that can never run here."""
         new = [held for held in self._holdings if held.entry.step == Step.ACCEPTED and not held.unwanted]
         for held in new:
             if held.wanted_gone:
                 self._holdings.ended(held, cancelled())
-            elif refusal := self._post.policy.check(held.entry.work):
+            elif refusal := self._post.refusal(held.entry.work):
                 _log.info("refused job=%d reason=%s", held.entry.jobid, refusal)
                 self._holdings.ended(held, _failed(refusal))
             else:

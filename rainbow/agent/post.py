@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from rainbow.client import Client
-from rainbow.executors import Executor
+from rainbow.executors import Executor, Work
 from rainbow.policy import Policy
 
 # A job is reported at least this often: so soon the agent hears that it is to be stopped.
@@ -73,3 +73,7 @@ class Post:
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], datetime] = utc_now
     checkpoint: Callable[[Checkpoint], None] = go_on
+
+    def refusal(self, work: Work) -> str:
+        """Why this work will never run here, by the site's policy or for its size; empty when it may."""
+        return self.policy.check(work) or self.executor.never(work)

@@ -26,7 +26,7 @@ _log = logging.getLogger("rainbow.agent")
 
 
 class Taker:
-    """`tell` is called, in another thread, when an answer has come."""
+    """`tell` is called, in another thread, when an answer has come. `asked_at`: when it last asked the server."""
 
     def __init__(
         self, post: Post, holdings: Holdings, reporter: Reporter, recovery: Recovery, *, tell: Callable[[], None]
@@ -38,7 +38,7 @@ class Taker:
         self._tell = tell
         self._pending: Pending[WaitingJobs] | None = None
         self._asked = Room(nodes=0, slots=0, jobs=0)
-        self._asked_at = post.clock()
+        self.asked_at = post.clock()
         self._next_look: datetime | None = None
         self._seen_ends = 0
         self._full_since: datetime | None = None
@@ -63,6 +63,22 @@ class Taker:
         if self._pending:
             self._pending.cancel()
         self._pending = None
+
+    def accept(self, jobs: Sequence[WaitingJob]) -> None:
+        habits, sent_at = self._post.habits, self._post.clock()
+        try:
+            taken = self._post.client.accept_jobs(
+                [job.id for job in jobs], agent=habits.agent, lease_seconds=habits.lease_seconds
+            )
+        except (Unavailable, DeadlineExceeded):
+            # They may be ours all the same.
+            self._recovery.needed = True
+            raise
+        self._post.checkpoint(Checkpoint.ACCEPTED)
+        works = {job.id: work_of(job) for job in jobs}
+        entries = [Entry(jobid=job.jobid, attempt=job.attempt, work=works[job.jobid]) for job in taken.accepted]
+        self._holdings.accepted(entries, renewed_at=sent_at)
+        _log.info("accepted jobs=%s", ",".join(str(job.jobid) for job in taken.accepted))
 
     def _is_time_to_look(self) -> bool:
         now = self._post.clock()
@@ -97,7 +113,7 @@ class Taker:
 
     def _ask(self, room: Room, wait_seconds: int) -> None:
         self.found_nothing = False
-        self._asked, self._asked_at = room, self._post.clock()
+        self._asked, self.asked_at = room, self._post.clock()
         self._pending = self._post.client.begin_request(
             max_jobs=room.jobs,
             wait_seconds=wait_seconds,
@@ -111,7 +127,7 @@ class Taker:
         jobs = pending.result().jobs
         if not jobs:
             self.found_nothing = True
-            self._next_look = self._asked_at + LOOK_AGAIN
+            self._next_look = self.asked_at + LOOK_AGAIN
             return False
         self._next_look = None
         self._post.checkpoint(Checkpoint.OFFERED)
@@ -119,26 +135,10 @@ class Taker:
         if not chosen:
             self._next_look = self._post.clock() + LOOK_AGAIN
             return False
-        self._accept(chosen)
+        self.accept(chosen)
         return True
 
     def _chosen(self, jobs: Sequence[WaitingJob]) -> list[WaitingJob]:
         """Those that fit. What does not fit where nothing runs never will: its scheduler is to say so."""
         chosen = self._room().fitting(jobs, self._post.executor.slots)
         return chosen or ([] if len(self._holdings) or self._reporter.not_ready else [jobs[0]])
-
-    def _accept(self, jobs: Sequence[WaitingJob]) -> None:
-        habits, asked_at = self._post.habits, self._post.clock()
-        try:
-            taken = self._post.client.accept_jobs(
-                [job.id for job in jobs], agent=habits.agent, lease_seconds=habits.lease_seconds
-            )
-        except (Unavailable, DeadlineExceeded):
-            # They may be ours all the same.
-            self._recovery.needed = True
-            raise
-        self._post.checkpoint(Checkpoint.ACCEPTED)
-        works = {job.id: work_of(job) for job in jobs}
-        entries = [Entry(jobid=job.jobid, attempt=job.attempt, work=works[job.jobid]) for job in taken.accepted]
-        self._holdings.accepted(entries, renewed_at=asked_at)
-        _log.info("accepted jobs=%s", ",".join(str(job.jobid) for job in taken.accepted))

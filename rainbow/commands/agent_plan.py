@@ -36,8 +36,12 @@ def planned(client: Client, executor: Executor, policy: Policy) -> Plan:
     capacity = executor.capacity()
     waiting = client.request_jobs(max_jobs=MOST_SHOWN)
     room = Room(nodes=capacity.nodes, slots=capacity.slots, jobs=MOST_AT_ONCE)
-    fitting = {job.id for job in room.fitting(waiting.jobs, executor.slots)} if not capacity.not_ready else set[int]()
-    jobs = tuple(PlannedJob(job=job, verdict=_verdict(job, policy, fits=job.id in fitting)) for job in waiting.jobs)
+    refusals = {job.id: policy.check(work_of(job)) or executor.never(work_of(job)) for job in waiting.jobs}
+    possible = [job for job in waiting.jobs if not refusals[job.id]] if not capacity.not_ready else []
+    fitting = {job.id for job in room.fitting(possible, executor.slots)}
+    jobs = tuple(
+        PlannedJob(job=job, verdict=_verdict(refusals[job.id], fits=job.id in fitting)) for job in waiting.jobs
+    )
     return Plan(capacity=capacity, paused=waiting.paused, jobs=jobs)
 
 
@@ -55,8 +59,7 @@ def show_plan(plan: Plan) -> None:
     show_table(COLUMNS, rows)
 
 
-def _verdict(job: WaitingJob, policy: Policy, *, fits: bool) -> str:
-    if not fits:
-        return "left: it does not fit now"
-    refusal = policy.check(work_of(job))
-    return f"refused: {refusal}" if refusal else "taken"
+def _verdict(refusal: str, *, fits: bool) -> str:
+    if refusal:
+        return f"refused: {refusal}"
+    return "taken" if fits else "left: it does not fit now"

@@ -113,6 +113,9 @@ class Executor(Protocol):
     def slots(self, work: Work) -> int:
         """How many slots of the capacity the work takes."""
 
+    def never(self, work: Work) -> str:
+        """Why this work can never run here, whatever becomes free; empty where only its scheduler can tell."""
+
     def submit(self, work: Work, key: str) -> str:
         """Hand the work over and return its native id. Raises WorkRefused."""
 

@@ -51,6 +51,9 @@ class FluxExecutor:
     def slots(self, work: Work) -> int:
         return max(work.nodes, work.tasks)
 
+    def never(self, work: Work) -> str:
+        return ""
+
     def submit(self, work: Work, key: str) -> str:
         folder = self._folder(key)
         folder.make()

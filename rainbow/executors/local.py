@@ -45,10 +45,14 @@ class LocalExecutor:
     def slots(self, work: Work) -> int:
         return work.nodes * max(work.tasks, 1)
 
+    def never(self, work: Work) -> str:
+        slots = self.slots(work)
+        return f"needs {slots} slots, and this machine has {self._total}" if slots > self._total else ""
+
     def submit(self, work: Work, key: str) -> str:
         job = self._job(work)
-        if job.slots > self._total:
-            raise WorkRefused(f"needs {job.slots} slots, and this machine has {self._total}")
+        if refusal := self.never(work):
+            raise WorkRefused(refusal)
         if not Path(job.directory).is_dir():
             raise WorkRefused(f"there is no directory {job.directory}")
         if job.slots > self.capacity().slots:

@@ -39,6 +39,9 @@ class SlurmExecutor:
     def slots(self, work: Work) -> int:
         return max(work.nodes, work.tasks)
 
+    def never(self, work: Work) -> str:
+        return ""
+
     def submit(self, work: Work, key: str) -> str:
         folder = self._folder(key)
         folder.make()

@@ -186,7 +186,8 @@ class JobEvent:
 class Job:
     """All that a job's submitter and its cluster may know.
 
-    `environment`, `output` and `events` are empty in a list of jobs.
+    `environment`, `output` and `events` are empty in a list of jobs. `why_waiting` is there where at most 10 jobs
+    were looked up, for one that waits.
     """
 
     id: int
@@ -218,6 +219,7 @@ class Job:
     cancel_requested_at: datetime | None
     submitted_by: str
     events: tuple[JobEvent, ...]
+    why_waiting: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,13 +247,17 @@ class CancelResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """How many jobs of a cluster are in each state; states without jobs are left out."""
+    """How many jobs of a cluster are in each state; states without jobs are left out.
+
+    `paused` and `not_ready` say why it gets none now: an operator stopped it, or its agent takes none.
+    """
 
     cluster: str
     counts: Mapping[JobState, int]
     oldest_submitted_at: datetime | None
     agent_last_asked_at: datetime | None
     paused: str
+    not_ready: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,6 +175,7 @@ def job(message: pb.Job) -> records.Job:
         cancel_requested_at=moment(message, "cancel_requested_at"),
         submitted_by=message.submitted_by,
         events=tuple(_job_event(event) for event in message.events),
+        why_waiting=message.why_waiting,
     )
 
 
@@ -190,6 +191,7 @@ def summary(answer: pb.SummarizeJobsResponse) -> records.Summary:
         oldest_submitted_at=moment(answer, "oldest_submitted_at"),
         agent_last_asked_at=moment(answer, "agent_last_asked_at"),
         paused=answer.paused,
+        not_ready=answer.not_ready,
     )
 
 

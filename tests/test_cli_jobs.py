@@ -2,9 +2,11 @@
 
 import pytest
 
+from rainbow.client import Client
 from rainbow.records import Registration
 from tests import commandline
 from tests.commandline import Run, answer
+from tests.servers import RainbowServer
 
 # The fixtures that this file uses from there.
 config_file = commandline.config_file
@@ -210,6 +212,26 @@ def test_jobs_are_cancelled_with_a_reason(rainbow: Run) -> None:
     assert result.exit_code == 0
     assert [line.split(":")[0] for line in result.stdout.splitlines()] == [f"Job {jobid}" for jobid in ids]
     assert answer(rainbow("job", "--json", ids[0]))["state"] == "cancelled"
+
+
+def test_a_waiting_job_says_why_it_waits(rainbow: Run, cluster: Registration) -> None:
+    first, second = (str(answer(rainbow("submit", "--json", "--", "hostname"))["jobid"]) for _ in range(2))
+
+    why = answer(rainbow("job", "--json", second))["why_waiting"]
+    shown = rainbow("job", second).stdout
+
+    assert why.startswith(f"{cluster.cluster}'s agent has never asked for jobs; 1 job is before it; ")
+    assert f"\nWhy it waits: {why}\n" in shown
+    rainbow("cancel", first)
+    assert "Why it waits" not in rainbow("job", first).stdout
+
+
+def test_a_summary_says_why_the_agent_takes_no_jobs(rainbow: Run, cluster: Registration, server: RainbowServer) -> None:
+    with Client(server.address, cluster=cluster.cluster, secret=cluster.secret) as agent:
+        agent.report_jobs([], agent="login1", not_ready="no node is in service")
+
+    assert answer(rainbow("summary", "--json"))["not_ready"] == "no node is in service"
+    assert f"{cluster.cluster} takes no jobs now: no node is in service\n" in rainbow("summary").stdout
 
 
 def test_a_summary_counts_every_state(rainbow: Run, cluster: Registration) -> None:

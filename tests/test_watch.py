@@ -6,11 +6,13 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rainbow.records import JobState, Registration
+from rainbow.commands.following import follow
+from rainbow.records import Job, JobState, Registration
 from tests import commandline
 from tests.agents import Crew, crew
 from tests.commandline import Run, answer
@@ -52,6 +54,17 @@ def test_each_step_is_a_document_on_a_line(rainbow: Run, agent: Crew) -> None:
 
     (document,) = map(json.loads, result.stdout.splitlines())
     assert (document["id"], document["state"]) == (job.id, "completed")
+
+
+def test_a_native_id_alone_is_no_step(agent: Crew) -> None:
+    (job,) = agent.finish(agent.submit("true"))
+    accepted = replace(job, state=JobState.ACCEPTED, native_id="")
+    steps = [accepted, replace(accepted, native_id="rainbow-1-1"), replace(accepted, reason="Resources"), job]
+    told: list[Job] = []
+
+    follow(steps, told.append)
+
+    assert told == [steps[0], steps[2], steps[3]]
 
 
 def test_a_wish_to_stop_is_a_step(rainbow: Run, agent: Crew) -> None:

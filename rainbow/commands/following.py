@@ -39,7 +39,7 @@ def exit_code_of(job: Job) -> int:
 
 
 def _told(job: Job | None) -> tuple[object, ...]:
-    return () if job is None else (job.state, job.attempt, job.reason, job.native_id, bool(job.cancel_requested_at))
+    return () if job is None else (job.state, job.attempt, job.reason, bool(job.cancel_requested_at))
 
 
 def _since(job: Job) -> datetime | None:

@@ -43,6 +43,8 @@ def command(ctx: click.Context, jobid: int, as_cluster: bool, as_json: bool) -> 
 def _tell(job: Job, *, now: datetime) -> None:
     facts = [*_what_it_is(job), *_how_it_runs(job), *_when_it_did(job, now=now)]
     say(aligned([(f"{name}:", on_one_line(value)) for name, value in facts if value]))
+    if job.why_waiting:
+        say(f"\nWhy it waits: {on_one_line(job.why_waiting)}")
     if job.events:
         say("")
         show_table(EVENT_COLUMNS, [_row(event) for event in job.events])

@@ -48,3 +48,5 @@ def _tell(summary: Summary, *, now: datetime) -> None:
     say(f"{summary.cluster} {last}.")
     if summary.paused:
         say(f"{summary.cluster} gets no jobs now: {summary.paused}")
+    if summary.not_ready:
+        say(f"{summary.cluster} takes no jobs now: {summary.not_ready}")

@@ -1205,6 +1205,7 @@ class Job(_message.Message):
     CANCEL_REQUESTED_AT_FIELD_NUMBER: _builtins.int
     SUBMITTED_BY_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    WHY_WAITING_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """From 1."""
     cluster: _builtins.str
@@ -1243,6 +1244,8 @@ class Job(_message.Message):
     """The end of what it wrote, up to 64 KiB. Only in GetJobs."""
     submitted_by: _builtins.str
     """The label of the credential that it was submitted with."""
+    why_waiting: _builtins.str
+    """Why it waits, in words. Only in GetJobs of at most 10 jobs, for a waiting job."""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only in GetJobs."""
@@ -1315,10 +1318,11 @@ class Job(_message.Message):
         cancel_requested_at: _timestamp_pb2.Timestamp | None = ...,
         submitted_by: _builtins.str = ...,
         events: _abc.Iterable[Global___JobEvent] | None = ...,
+        why_waiting: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "cancel_requested_at", b"cancel_requested_at", "exit_code", b"exit_code", "finished_at", b"finished_at", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "started_at", b"started_at", "submitted_at", b"submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "command", b"command", "environment", b"environment", "events", b"events", "exit_code", b"exit_code", "finished_at", b"finished_at", "id", b"id", "idempotency_key", b"idempotency_key", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "name", b"name", "native_id", b"native_id", "nodes", b"nodes", "on_lost", b"on_lost", "output", b"output", "priority", b"priority", "reason", b"reason", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "command", b"command", "environment", b"environment", "events", b"events", "exit_code", b"exit_code", "finished_at", b"finished_at", "id", b"id", "idempotency_key", b"idempotency_key", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "name", b"name", "native_id", b"native_id", "nodes", b"nodes", "on_lost", b"on_lost", "output", b"output", "priority", b"priority", "reason", b"reason", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015

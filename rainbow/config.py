@@ -11,7 +11,7 @@ from typing import Any
 import platformdirs
 
 from rainbow.address import with_port
-from rainbow.errors import InvalidArgument
+from rainbow.errors import InvalidArgument, why
 
 DEFAULTS: Mapping[str, Any] = {
     "host": "localhost:50051",
@@ -105,7 +105,7 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"cannot read {path}: {error}") from error
+        raise InvalidArgument(f"cannot read {path}: {why(error)}") from error
     if mode & 0o077 and _holds_credentials(parse(text, path=path)):
         raise InvalidArgument(
             f"{path} holds credentials, and others may read or change it (mode {mode:04o}); run: chmod 600 {path}"

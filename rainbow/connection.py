@@ -10,7 +10,7 @@ import grpc
 
 from rainbow import translation
 from rainbow.address import with_port
-from rainbow.errors import DeadlineExceeded, InvalidArgument, RainbowError, Unavailable, Unreachable
+from rainbow.errors import DeadlineExceeded, InvalidArgument, RainbowError, Unavailable, Unreachable, why
 from rainbow.pending import Pending
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from rainbow.retries import Retries
@@ -169,7 +169,7 @@ def _certificates(ca_file: Path | str) -> bytes:
     except ssl.SSLError as error:
         raise InvalidArgument(f"{ca_file} holds no certificates in PEM", field="ca_file") from error
     except OSError as error:
-        raise InvalidArgument(f"cannot read {ca_file}: {error.strerror}", field="ca_file") from error
+        raise InvalidArgument(f"cannot read {ca_file}: {why(error)}", field="ca_file") from error
 
 
 def _bearer(credential: str) -> Metadata:

@@ -19,6 +19,14 @@ class RainbowError(Exception):
         self.field = field
 
 
+def why(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file could not be used, without the path, which the message names itself."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]
+
+
 class InvalidArgument(RainbowError):
     """The input is wrong, whatever the state of the system."""
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from rainbow.errors import InvalidArgument
+from rainbow.errors import InvalidArgument, why
 from rainbow.executors import Work
 
 LIMITS = ("max_nodes", "max_tasks", "max_time_limit_seconds")
@@ -61,7 +61,7 @@ def read_policy(path: Path) -> Policy:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"cannot read the policy {path}: {error}") from error
+        raise InvalidArgument(f"cannot read the policy {path}: {why(error)}") from error
     except tomllib.TOMLDecodeError as error:
         raise InvalidArgument(f"{path} is not valid TOML: {error}") from error
     unknown = sorted(content.keys() - {*LIMITS, *LISTS})

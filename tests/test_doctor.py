@@ -67,8 +67,19 @@ def test_tls_with_a_server_that_speaks_none_is_told(rainbow: Run, tmp_path: Path
     found = examined(rainbow, "--tls", "--state-dir", str(tmp_path))
 
     assert found["encryption"]["verdict"] == "failed"
-    assert "--ca-file" in found["encryption"]["advice"]
+    assert found["encryption"]["detail"].endswith(" does not answer in TLS")
+    assert "--no-tls" in found["encryption"]["advice"]
     assert found["server"]["verdict"] == "left out"
+
+
+def test_certificates_that_cannot_be_used_are_told(rainbow: Run, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("none")
+
+    bad = examined(rainbow, "--ca-file", str(tmp_path / "ca.pem"), "--state-dir", str(tmp_path))["encryption"]
+    missing = examined(rainbow, "--ca-file", "/none", "--state-dir", str(tmp_path))["encryption"]
+
+    assert bad["detail"] == f"cannot use {tmp_path}/ca.pem: it holds no certificates in PEM"
+    assert missing["detail"] == "cannot use /none: no such file or directory"
 
 
 @pytest.mark.parametrize(("secret", "words"), [("wrong", "request denied"), ("", "no secret is known")])
@@ -125,6 +136,28 @@ def test_a_scheduler_that_is_not_there_is_told(rainbow: Run, monkeypatch: pytest
 
     assert found["scheduler"]["verdict"] == "failed"
     assert "sinfo cannot be started" in found["scheduler"]["detail"]
+
+
+def test_what_a_scheduler_complains_of_is_one_line_without_its_name_twice(
+    rainbow: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sinfo = tmp_path / "sinfo"
+    sinfo.write_text("#!/bin/sh\necho 'sinfo: error: no config' >&2\necho 'sinfo: error: no controller' >&2\nexit 1\n")
+    sinfo.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    found = examined(rainbow, "--executor", "slurm", "--state-dir", str(tmp_path))["scheduler"]
+
+    assert found["detail"] == "sinfo: no config no controller"
+    assert found["advice"].endswith("try by hand: sinfo.")
+
+
+def test_a_state_folder_that_does_not_exist_is_not_made(rainbow: Run, tmp_path: Path) -> None:
+    found = examined(rainbow, "--state-dir", str(tmp_path / "a" / "b"))
+
+    assert found["state folder"]["verdict"] == "ok"
+    assert found["state folder"]["detail"] == f"{tmp_path}/a/b does not exist yet; an agent can make it in {tmp_path}"
+    assert not (tmp_path / "a").exists()
 
 
 def test_nothing_is_changed_by_looking(rainbow: Run, tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ def command(ctx: click.Context, executor: str | None, state_dir: str | None, as_
     known = session.settings(ctx)
     folder = Path(state_dir) if state_dir else Path(platformdirs.user_state_dir("rainbow")) / "agent" / known.cluster
     site = Site(folder=folder, environment=environment())
-    findings = examine(Patient(settings=known, folder=folder, executor=EXECUTORS[executor](site) if executor else None))
+    scheduler = EXECUTORS[executor](site) if executor else None
+    findings = examine(Patient(settings=known, folder=folder, executor=scheduler, executor_name=executor or ""))
     if as_json:
         write_json({"checks": findings})
     else:

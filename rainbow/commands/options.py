@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from rainbow.commands.types import Pair, as_mapping
+from rainbow.errors import why
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
@@ -147,4 +148,4 @@ def _from_file(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"Cannot read {path}: {error}") from error
+        raise click.UsageError(f"cannot read {path}: {why(error)}") from error

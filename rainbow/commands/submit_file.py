@@ -14,7 +14,7 @@ from rainbow.client import Client
 from rainbow.commands.output import complain, on_one_line, say, write_json
 from rainbow.commands.progress import Show, progress
 from rainbow.commands.words import count
-from rainbow.errors import InvalidArgument, RainbowError, Unavailable
+from rainbow.errors import InvalidArgument, RainbowError, Unavailable, why
 from rainbow.job_file import Checked, Line
 from rainbow.records import JobSpec, SubmitResult
 
@@ -78,7 +78,7 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
             source = stack.enter_context(click.open_file(path, "rb"))
             file = stack.enter_context(job_file.readable_twice(source))
         except OSError as error:
-            raise InvalidArgument(f"cannot read {path}: {error.strerror}") from error
+            raise InvalidArgument(f"cannot read {path}: {why(error)}") from error
         yield file
 
 

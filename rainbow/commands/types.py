@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import click
 
+from rainbow.commands.words import UNITS, count
+
 MAX_INT32 = 2**31 - 1
 UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 SPAN = re.compile(r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?", re.ASCII)
@@ -24,7 +26,7 @@ class Span(click.ParamType[int]):
         if seconds is None:
             self.fail(f"{value!r} is not a span of time; write seconds, or a form such as 10m, 2h or 1h30m")
         if not self.lowest <= seconds <= self.highest:
-            self.fail(f"{value} is not within {self.lowest} to {self.highest:,} seconds")
+            self.fail(f"{value} is not within {_spelled(self.lowest)} to {_spelled(self.highest)}")
         return seconds
 
 
@@ -47,6 +49,12 @@ class Pair(click.ParamType[tuple[str, str]]):
 def as_mapping(ctx: click.Context, param: click.Parameter, value: Iterable[tuple[str, str]]) -> dict[str, str]:
     """An option's callback: the pairs given, as one mapping."""
     return dict(value)
+
+
+def _spelled(seconds: int) -> str:
+    """In the largest unit that divides it."""
+    noun, length = next((unit for unit in UNITS if seconds and seconds % unit[1] == 0), ("second", 1))
+    return count(seconds // length, noun)
 
 
 def _seconds(text: str) -> int | None:

@@ -24,6 +24,7 @@ class Patient:
     settings: Settings
     folder: Path
     executor: Executor | None
+    executor_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ CHECKS = (
     Check(name="secret", look=lambda patient: server.try_secret(patient.settings), after="server"),
     Check(name="cluster", look=lambda patient: server.look_at_cluster(patient.settings), after="secret"),
     Check(name="state folder", look=lambda patient: site.try_folder(patient.folder)),
-    Check(name="scheduler", look=lambda patient: site.ask_scheduler(patient.executor)),
+    Check(name="scheduler", look=lambda patient: site.ask_scheduler(patient.executor, name=patient.executor_name)),
 )
 
 
@@ -75,4 +76,4 @@ def _found(check: Check, patient: Patient) -> Finding:
     try:
         return Finding(check=check.name, verdict=Verdict.OK, detail=check.look(patient))
     except Sick as sick:
-        return Finding(check=check.name, verdict=Verdict.FAILED, detail=sick.what, advice=sick.advice)
+        return Finding(check=check.name, verdict=Verdict.FAILED, detail=" ".join(sick.what.split()), advice=sick.advice)

@@ -7,6 +7,7 @@ from contextlib import closing
 from rainbow.address import place
 from rainbow.config import Settings
 from rainbow.doctor.findings import Sick
+from rainbow.errors import why
 
 SECONDS = 5.0
 
@@ -32,16 +33,31 @@ def shake_hands(known: Settings) -> str:
     if not known.tls:
         return "none: credentials travel readable, unless a tunnel protects them"
     host, _ = place(known.host)
+    context = _trusting(known.ca_file)
     try:
-        context = ssl.create_default_context(cafile=known.ca_file or None)
-        context.set_alpn_protocols(["h2"])
         with closing(_connected(known)) as connection, context.wrap_socket(connection, server_hostname=host) as secure:
             certificate = secure.getpeercert() or {}
             version = secure.version()
-    except (OSError, ssl.SSLError) as error:
-        advice = "Check that the server speaks TLS, and that --ca-file holds its authority's certificate."
-        raise Sick(f"the TLS handshake failed: {error}", advice=advice) from error
+    except ssl.SSLError as error:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            advice = "Check that --ca-file holds its authority's certificate, and that --host is a name in its own."
+            raise Sick(f"its certificate is not trusted: {error.verify_message}", advice=advice) from error
+        advice = "If the server speaks no TLS, use --no-tls, or RAINBOW_TLS=no; credentials then travel readable."
+        raise Sick(f"{known.host} does not answer in TLS", advice=advice) from error
+    except OSError as error:
+        advice = "Check that the server speaks TLS; if it does not, use --no-tls, or RAINBOW_TLS=no."
+        raise Sick(f"the TLS handshake failed: {why(error)}", advice=advice) from error
     return f"{version}, the certificate is valid until {certificate.get('notAfter', 'an unknown time')}"
+
+
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        reason = "it holds no certificates in PEM" if isinstance(error, ssl.SSLError) else why(error)
+        raise Sick(f"cannot use {ca_file}: {reason}", advice="Check --ca-file or RAINBOW_CA_FILE.") from error
+    context.set_alpn_protocols(["h2"])
+    return context
 
 
 def _connected(known: Settings) -> socket.socket:
@@ -50,4 +66,4 @@ def _connected(known: Settings) -> socket.socket:
         return socket.create_connection((host, port), timeout=SECONDS)
     except OSError as error:
         advice = "Check that the server runs and that a firewall lets this machine out to that port."
-        raise Sick(f"{known.host} cannot be reached: {error}", advice=advice) from error
+        raise Sick(f"{known.host} cannot be reached: {why(error)}", advice=advice) from error

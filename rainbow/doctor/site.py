@@ -9,11 +9,15 @@ from rainbow.doctor.findings import Sick
 from rainbow.errors import RainbowError
 from rainbow.executors import Executor
 
+# What to try by hand, by the executor's name.
+COMMANDS = {"slurm": "sinfo", "flux": "flux resource list"}
+
 
 def try_folder(folder: Path) -> str:
+    """Of a folder that does not exist, the nearest one above it is tried; nothing is made."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=folder) as file:
+        place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        with tempfile.TemporaryFile(dir=place) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.write(b"rainbow")
             file.flush()
@@ -21,18 +25,19 @@ def try_folder(folder: Path) -> str:
     except OSError as error:
         advice = "Choose a folder that the agent's user may write, on a file system that knows locks, by --state-dir."
         raise Sick(f"{folder}: {error.strerror}", advice=advice) from error
+    if place != folder:
+        return f"{folder} does not exist yet; an agent can make it in {place}"
     return f"{folder} can be written and locked"
 
 
-def ask_scheduler(executor: Executor | None) -> str:
+def ask_scheduler(executor: Executor | None, *, name: str) -> str:
     if executor is None:
         return "not asked; --executor says which"
     try:
         capacity = executor.capacity()
     except RainbowError as error:
-        advice = (
-            "Its commands have to work for this user on this machine; try them by hand (sinfo, flux resource list)."
-        )
+        by_hand = f"; try by hand: {COMMANDS[name]}" if name in COMMANDS else ""
+        advice = f"The scheduler {name} has to work for this user on this machine{by_hand}."
         raise Sick(str(error), advice=advice) from error
     if capacity.not_ready:
         raise Sick(capacity.not_ready, advice="Agents take no jobs until the scheduler has nodes in service.")

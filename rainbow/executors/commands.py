@@ -50,8 +50,13 @@ def ask(
     return Answer(
         status=done.returncode,
         text=done.stdout.decode(errors="replace"),
-        complaint=done.stderr.decode(errors="replace").strip(),
+        complaint=_complaint(done.stderr.decode(errors="replace"), command[0]),
     )
+
+
+def _complaint(text: str, name: str) -> str:
+    """What a command says is wrong, without its own name before each line."""
+    return "\n".join(line.removeprefix(f"{name}: ").removeprefix("error: ") for line in text.strip().splitlines())
 
 
 @contextlib.contextmanager

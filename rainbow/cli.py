@@ -6,14 +6,16 @@ Its commands are loaded one at a time, when they are used: grpc and rich would m
 import importlib
 import os
 import sys
+from difflib import get_close_matches
 from typing import Any
 
 import click
 
 from rainbow import __version__
-from rainbow.commands.options import server_options
+from rainbow.commands.fields import as_typed
+from rainbow.commands.options import credential_in_use, server_options
 from rainbow.commands.output import complain
-from rainbow.errors import RainbowError
+from rainbow.errors import RainbowError, Unauthenticated
 
 COMMANDS = {
     "register": "Add a cluster, and get its token and its secret.",
@@ -30,6 +32,7 @@ COMMANDS = {
     "doctor": "Check what an agent needs, and say what to do.",
     "version": "Show the version.",
 }
+DENIED = "request denied"  # all that a server says of a credential
 UNEXPECTED = 1
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 PIPE_CLOSED = 141  # 128 + SIGPIPE
@@ -75,6 +78,16 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"rainbow.commands.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        near = get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "rainbow --help lists them."
+        raise click.UsageError(f"No such command {name!r}; {hint}", ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -83,7 +96,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except RainbowError as error:
-            complain(f"Error: {error}")
+            complain(f"Error: {_told(ctx, error)}")
             ctx.exit(EXIT_CODES.get(error.code, UNEXPECTED))
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
@@ -103,6 +116,15 @@ def main() -> None:
     rainbow submit -- hostname
     rainbow request --accept 1
     """
+
+
+def _told(ctx: click.Context, error: RainbowError) -> str:
+    """The failure in the words of the command line."""
+    if isinstance(error, Unauthenticated) and error.message == DENIED:
+        return ": ".join(filter(None, (DENIED, credential_in_use(ctx))))
+    name = ctx.invoked_subcommand
+    command = ctx.command.get_command(ctx, name) if name and isinstance(ctx.command, click.Group) else None
+    return as_typed(error, command)
 
 
 def _stop_writing() -> None:

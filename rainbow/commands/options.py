@@ -21,6 +21,7 @@ TLS_HELP = "Encrypt the connection.  [env: RAINBOW_TLS; default: no]"
 CA_HELP = "PEM certificates to trust; turns TLS on.  [env: RAINBOW_CA_FILE]"
 TIMEOUT_HELP = "How long to try, in seconds, waiting for jobs apart.  [default: 10]"
 AS_CLUSTER_HELP = "Use the cluster's secret, which reaches all of its jobs; the token reaches its own."
+CREDENTIAL = "rainbow.credential"
 TIMEOUT = click.FloatRange(min=0, min_open=True)
 
 
@@ -33,6 +34,16 @@ def flag_names(ctx: click.Context) -> dict[str, str]:
     """By which flag each of them was said."""
     names: dict[str, str] = ctx.meta.setdefault("rainbow.flag_names", {})
     return names
+
+
+def use_credential(ctx: click.Context, described: str) -> None:
+    """Note which credential the server gets to see, for the case that it is refused."""
+    ctx.meta[CREDENTIAL] = described
+
+
+def credential_in_use(ctx: click.Context) -> str:
+    words: str = ctx.meta.get(CREDENTIAL, "")
+    return words
 
 
 def remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:

@@ -50,12 +50,17 @@ def spec_from(message: pb.SubmitJobRequest | pb.JobSpec) -> JobSpec:
         tasks=message.tasks,
         priority=message.priority,
         time_limit_seconds=message.time_limit_seconds,
-        environment=dict(message.environment),
+        environment=_plain(message.environment),
         working_directory=message.working_directory,
-        labels=dict(message.labels),
+        labels=_plain(message.labels),
         on_lost=_known(_ON_LOST_BACK, message.on_lost, "on_lost"),
         idempotency_key=message.idempotency_key,
     )
+
+
+def _plain(items: Mapping[str, str]) -> dict[str, str]:
+    # Protobuf is slow to copy a map, even one without items, as most jobs have.
+    return dict(items) if items else {}
 
 
 def bounds_from(message: pb.RequestJobsRequest) -> Bounds:

@@ -92,7 +92,9 @@ def _regressed(options: Namespace, about: dict[str, Any], found: dict[str, Repor
     worse: list[str] = []
     if options.check:
         now, before = ratios_of(found, best), load(options.baseline)
-        worse = list(regressions(now, before, tolerance=options.tolerance))
+        worse = list(
+            regressions(now, before, rate_tolerance=options.rate_tolerance, cost_tolerance=options.cost_tolerance)
+        )
         compared = len(now.keys() & before.keys())
         _print("", f"{compared} of {len(now)} ratios compared with {options.baseline}", *(f"WORSE: {w}" for w in worse))
     if options.save_baseline:

@@ -47,12 +47,12 @@ def get_jobs(cluster: Cluster, job_ids: list[int]) -> Case:
     return _same(f"GetJobs({len(job_ids)})", cluster, request, pb.GetJobsResponse, is_right, jobs=len(job_ids))
 
 
-def list_jobs(cluster: Cluster) -> Case:
+def list_jobs(cluster: Cluster, *, name: str = f"ListJobs({JOBS})") -> Case:
     def is_right(answer: pb.ListJobsResponse) -> bool:
         return len(answer.jobs) == JOBS
 
     request = pb.ListJobsRequest(page_size=JOBS)
-    return _same(f"ListJobs({JOBS})", cluster, request, pb.ListJobsResponse, is_right, jobs=JOBS)
+    return _same(name, cluster, request, pb.ListJobsResponse, is_right, jobs=JOBS)
 
 
 def summarize_jobs(cluster: Cluster, *, name: str = "SummarizeJobs") -> Case:

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
-from benchmarks.baseline import BASELINE, TOLERANCE
+from benchmarks.baseline import BASELINE, COST_TOLERANCE, RATE_TOLERANCE
 from benchmarks.databases import KINDS
 from benchmarks.entries import ALONE, ENTRIES
 
@@ -18,7 +18,7 @@ def parser() -> ArgumentParser:
         help=f"{', '.join(ENTRIES)}; default: all but {', '.join(sorted(ALONE))}",
     )
     parser.add_argument("--database", action="append", choices=KINDS, help="default: one after the other")
-    parser.add_argument("--seconds", type=float, default=0.5, help="length of one measurement (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.4, help="length of one measurement (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is repeated (%(default)s)")
     parser.add_argument(
         "--in-flight", type=_numbers, default=(1, 16, 64, 256), metavar="N,N…", help="calls in flight (1,16,64,256)"
@@ -48,9 +48,10 @@ def _add_baseline(parser: ArgumentParser) -> None:
     group.add_argument("--check", action="store_true", help="end with exit code 1 where one became worse, and name it")
     group.add_argument("--save-baseline", action="store_true", help="keep those of this run for later ones")
     group.add_argument("--baseline", type=Path, default=BASELINE, metavar="FILE", help="where they are (%(default)s)")
-    group.add_argument(
-        "--tolerance", type=float, default=TOLERANCE, help="how much worse does not count yet (%(default)s)"
-    )
+    for kind, default in (("rate", RATE_TOLERANCE), ("cost", COST_TOLERANCE)):
+        group.add_argument(
+            f"--{kind}-tolerance", type=float, default=default, help="how much worse does not count (%(default)s)"
+        )
 
 
 def _entry(name: str) -> str:

@@ -56,7 +56,7 @@ def test_what_became_worse_is_named() -> None:
         "sqlite/verbs/Another/64": Figures(rate=0.0, cost=9.0),
     }
 
-    assert list(regressions(now, before, tolerance=0.3)) == [
+    assert list(regressions(now, before, rate_tolerance=0.3, cost_tolerance=0.3)) == [
         "sqlite/verbs/AcceptJobs(10)/64: 9.00 times its yardstick's CPU, before 2.00",
         "sqlite/verbs/SubmitJob/64: 0.20 of its yardstick's rate, before 0.50",
     ]

@@ -12,7 +12,7 @@ from benchmarks.cases import JOBS, Case, path_of
 from benchmarks.cluster import Cluster, register
 from benchmarks.fill import fill
 from benchmarks.load import connected, run_load
-from benchmarks.measure import Row, compare
+from benchmarks.measure import Row, by_latency, compare
 from benchmarks.processor_time import peak_memory
 from benchmarks.report import Report
 from benchmarks.supply import Supply
@@ -21,7 +21,6 @@ from rainbow.protos import rainbow_pb2 as pb
 FEW = 10_000
 # The most that is taken off a queue to see what is left behind.
 _MOST_TAKEN = 500_000
-_IN_FLIGHT = (1, 16)
 _AGENTS, _CALLERS, _SECONDS = 1_000, 64, 3
 _MIB = 1024 * 1024
 MEMORY = "MiB of a worker"
@@ -48,7 +47,7 @@ def measure(bench: Bench) -> Report:
     ]
     rows: list[Row] = []
     for call in _CALLS:
-        rows += compare([call(queue) for queue in queues], replace(bench.plan, in_flight=_IN_FLIGHT))
+        rows += compare([call(queue) for queue in queues], replace(bench.plan, in_flight=(1,)), compared=by_latency)
     memory = uvloop.run(_memory(server))
     return Report(
         title=f"While {many:,} jobs are there",
@@ -86,6 +85,7 @@ def _accept(queue: _Queue) -> Case:
 # First those that look: the others change the queue.
 _CALLS: list[Callable[[_Queue], Case]] = [
     lambda queue: cases.request_jobs(queue.cluster, name=f"RequestJobs({JOBS}), {queue.name}"),
+    lambda queue: further_cases.list_jobs(queue.cluster, name=f"ListJobs({JOBS}), {queue.name}"),
     lambda queue: further_cases.summarize_jobs(queue.cluster, name=f"SummarizeJobs, {queue.name}"),
     lambda queue: cases.submit_job(queue.cluster, name=f"SubmitJob, {queue.name}"),
     _accept,

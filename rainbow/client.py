@@ -205,14 +205,15 @@ class Client:
         answer = self._connection.ask(self._stub.ReportJobs, request, credential=self._secret)
         return reports.report_results(answer, reports=told)
 
-    def watch_jobs(self, jobids: Sequence[int]) -> Iterator[records.Job]:
+    def watch_jobs(self, jobids: Sequence[int], *, first_seconds: float = 0) -> Iterator[records.Job]:
         """Up to 1,000 jobs as they are now, and again at each step, until all are over.
 
         They come without environment, output and events. When the stream breaks, it is opened again; raises
-        Unavailable when the server stays away for 5 minutes.
+        Unavailable when the server stays away for 5 minutes, or at the beginning for `first_seconds`, which is the
+        timeout unless said.
         """
-        first_seconds = self._connection.timeout_seconds
-        return watching.follow(self._watch, jobids, retries=self._retries, first_seconds=first_seconds)
+        first = first_seconds or self._connection.timeout_seconds
+        return watching.follow(self._watch, jobids, retries=self._retries, first_seconds=first)
 
     def get_jobs(self, jobids: Sequence[int], *, with_events: bool = False) -> records.FoundJobs:
         """Look up any number of jobs, with all that is known of them."""

@@ -15,7 +15,7 @@ from rainbow.records import Registration
 from tests import commandline
 from tests.commandline import Run, answer
 from tests.rehearsed import RehearsedServer, rehearsed_server
-from tests.servers import free_port
+from tests.servers import RainbowServer, free_port
 
 # The fixtures that this file uses from there.
 config_file = commandline.config_file
@@ -43,33 +43,43 @@ def rehearse(rainbow: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ("words", "complaint"),
     [
         (["nothing"], "No such command 'nothing'"),
+        (["sumbit"], "No such command 'sumbit'; did you mean submit?"),
+        (["submit", "ls", "-l"], "put the command after --"),
+        (["submit", "--nodes", "2", "ls", "-la"], "put the command after --"),
+        (["submit", "ls", "-n"], "put the command after --"),
+        (["submit", "--nods", "2", "--", "a"], "No such option"),
         (["submit"], "either after `--` or with --command"),
-        (["submit", "-c", "a", "--", "b"], "either after `--` or with --command"),
+        (["submit", "-c", "a", "--", "b"], "after `--`, or with --command, not both"),
         (["submit", "--nodes", "0", "--", "a"], "0 is not in the range"),
         (["submit", "--nodes", str(2**31), "--", "a"], "cannot be sent"),
         (["submit", "--priority", "101", "--", "a"], "101 is not in the range"),
         (["submit", "--time-limit", "soon", "--", "a"], "'soon' is not a span of time"),
-        (["submit", "--time-limit", "366d", "--", "a"], "366d is not within 1 to 31,536,000 seconds"),
+        (["submit", "--time-limit", "366d", "--", "a"], "366d is not within 1 second to 365 days"),
         (["submit", "--env", "A", "--", "a"], "'A' has not the form NAME=VALUE"),
         (["submit", "--label", "=1", "--", "a"], "'=1' has not the form NAME=VALUE"),
-        (["submit", "--workdir", "relative", "--", "a"], "working_directory: "),
-        (["submit", "--job-name", "n" * 256, "--", "a"], "name: "),
+        (["submit", "--workdir", "relative", "--", "a"], "Error: --workdir: "),
+        (["submit", "--job-name", "n" * 256, "--", "a"], "Error: --job-name: "),
         (["submit", "--token", "", "--", "a"], "--token is empty"),
         (["submit", "--token", "a", "--token-file", os.devnull, "--", "a"], "either --token or --token-file"),
-        (["submit", "--token-file", os.devnull, "--", "a"], "--token is empty"),
-        (["submit", "--token-file", "/none", "--", "a"], "Cannot read /none"),
-        (["submit", "--ca-file", "/none", "--", "a"], "cannot read /none"),
+        (["submit", "--token-file", os.devnull, "--", "a"], "--token-file is empty"),
+        (["submit", "--token-file", "/none", "--", "a"], "Error: cannot read /none: no such file or directory\n"),
+        (
+            ["submit", "--ca-file", "/none", "--", "a"],
+            "Error: --ca-file: cannot read /none: no such file or directory\n",
+        ),
         (["submit", "-c", "a\udcff"], "cannot be sent"),
         (["request", "--lease", "60"], "--lease needs --agent"),
         (["request", "--accept", "-1"], "-1 is not in the range"),
-        (["request", "--wait", "6m"], "6m is not within 0 to 300 seconds"),
+        (["request", "--wait", "6m"], "6m is not within 0 seconds to 5 minutes"),
         (["jobs", "--all", "--limit", "1"], "either --limit or --all"),
         (["jobs", "--state", "unspecified"], "'unspecified' is not one of"),
         (["job", "0"], "0 is not in the range"),
         (["cancel"], "Missing argument"),
         (["rotate", "key"], "'key' is not one of"),
+        (["rotate", "token", "--grace", "9d"], "9d is not within 0 seconds to 7 days"),
         (["rotate", "token", "--label", "none"], ""),
-        (["register", "--cluster-name", "-"], ""),
+        (["submit", "--key", "k" * 999, "--", "a"], "Error: --key: "),
+        (["register", "--cluster-name", "-"], "Error: --cluster-name: "),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else "",
 )
@@ -96,7 +106,36 @@ def test_a_mistake_is_told_without_a_traceback(rainbow: Run, words: list[str], c
 def test_a_refused_credential_exits_with_3(rainbow: Run, words: list[str]) -> None:
     result = rainbow(*words)
 
-    assert (result.exit_code, result.stderr) == (3, "Error: request denied\n")
+    assert result.exit_code == 3
+    assert result.stderr.startswith("Error: request denied: the ")
+    assert "wrong" not in result.stderr
+
+
+def test_a_misspelled_option_is_not_taken_for_the_commands(rainbow: Run) -> None:
+    result = rainbow("submit", "--nods", "2")
+
+    assert result.exit_code == 2
+    assert "put the command after --" not in result.stderr
+
+
+def test_a_refused_credential_is_named_by_its_kind_its_cluster_and_its_source(
+    rainbow: Run, cluster: Registration, server: RainbowServer, config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = f"of cluster {cluster.cluster} at {server.address}, from"
+    monkeypatch.setenv("RAINBOW_TOKEN", "hush-hush")
+    monkeypatch.delenv("RAINBOW_SECRET")
+    config_file.write_text('secret = "hush-hush"\n')
+    config_file.chmod(0o600)
+
+    by_variable = rainbow("jobs").stderr
+    by_flag = rainbow("jobs", "--token", "hush-hush").stderr
+    by_file = rainbow("request").stderr
+    stranger = rainbow("register", "--secret", "hush-hush", "--cluster-name", "other").stderr
+
+    assert by_variable == f"Error: request denied: the token {where} RAINBOW_TOKEN\n"
+    assert by_flag == f"Error: request denied: the token {where} --token\n"
+    assert by_file == f"Error: request denied: the secret {where} {config_file}\n"
+    assert stranger == f"Error: request denied: the registration secret at {server.address}, from --secret\n"
 
 
 @pytest.mark.parametrize(
@@ -114,6 +153,7 @@ def test_a_missing_credential_exits_with_3_and_says_where_to_put_it(stranger: Ru
 
     assert result.exit_code == 3
     assert ways in result.stderr
+    assert "rainbow register --save" in result.stderr
 
 
 @pytest.mark.parametrize("words", [["job", "2147483647"], ["cancel", "2147483647"]], ids=" ".join)
@@ -172,6 +212,42 @@ def test_an_unreachable_server_exits_with_6_and_says_what_takes_so_long(rainbow:
     assert waiting.startswith(f"{nowhere} cannot be reached: ")
     assert waiting.endswith("; trying for 0.4 seconds")
     assert error.startswith(f"Error: {nowhere} cannot be reached: ")
+
+
+@pytest.mark.parametrize("host", ["http://localhost:8000", "a.example:50051:1", "a..b", "localhost:", "a b", "a:70000"])
+@pytest.mark.parametrize("words", [["submit", "--", "a"], ["doctor"], ["jobs"]], ids=" ".join)
+def test_a_malformed_host_exits_with_2_at_once(rainbow: Run, words: list[str], host: str) -> None:
+    result = rainbow("--host", host, *words)
+
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: --host: must be HOST or HOST:PORT, without http://, not {host!r}\n"
+
+
+def test_an_empty_host_on_the_command_line_exits_with_2(rainbow: Run) -> None:
+    result = rainbow("jobs", "--host", "")
+
+    assert result.exit_code == 2
+    assert "--host is empty; it must be HOST or HOST:PORT" in result.stderr
+
+
+def test_a_host_without_an_address_is_told_without_a_stray_bracket(rainbow: Run) -> None:
+    result = rainbow("jobs", "--host", "no-such-host.invalid", "--timeout", "0.4")
+
+    assert result.exit_code == 6
+    assert "Error: no-such-host.invalid:50051 cannot be reached: " in result.stderr
+    assert "]" not in result.stderr
+
+
+def test_a_setting_that_does_not_exist_is_warned_of(rainbow: Run, config_file: Path) -> None:
+    config_file.write_text('hots = "a:1"\n[clusters.beta]\ntokn = "t"\n')
+
+    result = rainbow("jobs")
+
+    assert result.exit_code == 0
+    assert result.stderr == (
+        f"Warning: {config_file}: there is no setting hots, tokn; known are host, cluster, token, secret, "
+        "registration_secret, tls, ca_file\n"
+    )
 
 
 def test_a_lost_answer_exits_with_6_and_says_how_to_find_out(rainbow: Run, rehearse: Any) -> None:

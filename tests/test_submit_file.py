@@ -213,8 +213,8 @@ def test_a_pipe_with_a_name_is_read_as_well(rainbow: Run, cluster: Registration)
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--file", "/none"], "cannot read /none: No such file or directory"),
-        (["--file", "/"], "cannot read /: Is a directory"),
+        (["--file", "/none"], "cannot read /none: no such file or directory"),
+        (["--file", "/"], "cannot read /: is a directory"),
         (["--file", "x", "--nodes", "2"], "each line says what its job is; leave out '-n' / '--nodes'"),
         (["--file", "x", "--wait"], "leave out '--wait'"),
         (["--file", "x", "--", "hostname"], "leave out '[-- WORD...]'"),

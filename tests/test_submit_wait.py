@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
+import grpc
 import pytest
 
 from rainbow.commands.following import exit_code_of
+from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobState, Registration
 from tests import commandline
 from tests.agents import Crew, crew
 from tests.commandline import Run, answer
+from tests.rehearsed import rehearsed_server
 from tests.servers import RainbowServer
 from tests.wire import Remote, eventually
 
@@ -68,6 +71,20 @@ def test_with_json_there_is_one_document_at_the_end(rainbow: Run, agent: Crew) -
 
     assert document["jobid"] == document["job"]["id"]
     assert (document["job"]["state"], document["job"]["output"]) == ("completed", "hello\n")
+
+
+def test_how_long_an_outage_is_borne_is_told(rainbow: Run) -> None:
+    away = grpc.StatusCode.UNAVAILABLE
+    queued = pb.SubmitJobResponse(jobid=7, status=pb.SubmitJobResponse.SUBMIT_SUCCESS)
+    over = pb.Job(id=7, state=pb.JOB_STATE_COMPLETED)
+    script = [away, queued, away, pb.WatchJobsResponse(job=over), pb.GetJobsResponse(jobs=[over])]
+
+    with rehearsed_server(*script) as server:
+        result = rainbow("submit", "--host", server.address, "--wait", "--", "a")
+
+    told = [line.rpartition("; ")[2] for line in result.stderr.splitlines() if "as rehearsed" in line]
+    assert told == ["trying for 10 seconds", "trying for 5 minutes"]
+    assert result.exit_code == 0
 
 
 def test_a_cancelled_job_exits_with_143(rainbow: Run, agent: Crew) -> None:

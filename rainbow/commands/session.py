@@ -4,30 +4,44 @@ import click
 
 from rainbow import config
 from rainbow.client import DEFAULT_TIMEOUT_SECONDS, Client
-from rainbow.commands.options import flags
+from rainbow.commands.options import flag_names, flags, use_credential
 from rainbow.commands.output import complain
+from rainbow.commands.words import count
 from rainbow.config import Settings
 from rainbow.errors import Unauthenticated, Unavailable
 from rainbow.retries import Retries
 
+WARNED = "rainbow.warned"
+
 
 def settings(ctx: click.Context) -> Settings:
-    return config.settings(flags(ctx))
+    known = config.settings(flags(ctx), named=flag_names(ctx))
+    if known.unknown and not ctx.meta.get(WARNED):
+        ctx.meta[WARNED] = True
+        words = f"there is no setting {', '.join(known.unknown)}; known are {', '.join(config.DEFAULTS)}"
+        complain(f"Warning: {config.config_path()}: {words}")
+    return known
 
 
 def stranger(ctx: click.Context) -> Client:
-    """Someone without a credential of the cluster."""
-    return _client(ctx, settings(ctx))
+    """Someone without a credential of the cluster, who may know the server's registration secret."""
+    known = settings(ctx)
+    use_credential(ctx, known.described("registration_secret"))
+    return _client(ctx, known)
 
 
 def submitter(ctx: click.Context) -> Client:
     known = settings(ctx)
-    return _client(ctx, known, token=_required(known, "token", flag="--token-file"))
+    token = _required(known, "token", flag="--token-file")
+    use_credential(ctx, known.described("token"))
+    return _client(ctx, known, token=token)
 
 
 def puller(ctx: click.Context) -> Client:
     known = settings(ctx)
-    return _client(ctx, known, secret=_required(known, "secret", flag="--request-secret-file"))
+    secret = _required(known, "secret", flag="--request-secret-file")
+    use_credential(ctx, known.described("secret"))
+    return _client(ctx, known, secret=secret)
 
 
 def observer(ctx: click.Context, *, as_cluster: bool) -> Client:
@@ -56,17 +70,20 @@ def _required(known: Settings, kind: str, *, flag: str) -> str:
     value: str = getattr(known, kind)
     if not value:
         where = f"use {flag}, RAINBOW_{kind.upper()} or {config.config_path()}"
-        raise Unauthenticated(f"no {kind} is known for the cluster {known.cluster}; {where}")
+        new = "`rainbow register --save` gets one for a new cluster"
+        raise Unauthenticated(f"no {kind} is known for the cluster {known.cluster}; {where}; {new}")
     return value
 
 
 class _Notice:
-    """Tells a person, once, why a command takes its time."""
+    """Tells a person why a command takes its time, once for each length of time that it tries."""
 
     def __init__(self) -> None:
-        self._told = False
+        self._told: set[float] = set()
 
     def __call__(self, failure: Unavailable, seconds: float) -> None:
-        if not self._told:
-            complain(f"{failure.message}; trying for {seconds:g} seconds")
-        self._told = True
+        if seconds not in self._told:
+            minutes, rest = divmod(seconds, 60)
+            length = f"{seconds:g} seconds" if rest or not minutes else count(int(minutes), "minute")
+            complain(f"{failure.message}; trying for {length}")
+        self._told.add(seconds)

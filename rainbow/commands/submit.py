@@ -15,10 +15,12 @@ from rainbow.commands.following import exit_code_of, follow, step_of
 from rainbow.commands.options import json_option, label_option, server_options, token_options
 from rainbow.commands.output import complain, plain, say, write_json, write_output
 from rainbow.commands.submit_file import submit_file
+from rainbow.commands.submit_words import SubmitCommand
 from rainbow.commands.types import Pair, Span, as_mapping
 from rainbow.commands.words import ago
 from rainbow.errors import DeadlineExceeded, Unavailable, Unreachable
 from rainbow.records import Job, JobSpec, OnLost, Submission
+from rainbow.retries import PATIENCE_SECONDS
 
 EPILOG = """\b
 Examples:
@@ -41,7 +43,7 @@ WITH_FILE = ("file", "key_prefix", "as_json")
 SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
-@click.command("submit", epilog=EPILOG)
+@click.command("submit", cls=SubmitCommand, epilog=EPILOG)
 @server_options
 @token_options
 @click.option("-c", "--command", metavar="TEXT", help="What to run, in place of words after `--`.")
@@ -114,7 +116,9 @@ def _submit_file(ctx: click.Context, path: str | None, *, key_prefix: str, as_js
 
 
 def _spec(*, words: tuple[str, ...], command: str | None, **given: Any) -> JobSpec:
-    if bool(words) == bool(command):
+    if words and command:
+        raise click.UsageError("Give what to run once: after `--`, or with --command, not both.")
+    if not words and not command:
         raise click.UsageError("Give what to run either after `--` or with --command.")
     text = command or shlex.join(words)
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -145,7 +149,10 @@ def _submitted(client: Client, spec: JobSpec) -> Submission:
 def _followed(client: Client, jobid: int, *, silent: bool) -> Job:
     """The job as it ended. Whoever stops waiting does not stop the job."""
     try:
-        follow(client.watch_jobs([jobid]), lambda job: None if silent else complain(step_of(job)))
+        follow(
+            client.watch_jobs([jobid], first_seconds=PATIENCE_SECONDS),
+            lambda job: None if silent else complain(step_of(job)),
+        )
         return client.get_jobs([jobid]).jobs[0]
     except KeyboardInterrupt:
         complain(f"Job {jobid} goes on without you; `rainbow cancel {jobid}` stops it.")

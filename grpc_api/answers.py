@@ -35,7 +35,6 @@ from rainbow.protos import rainbow_pb2 as pb
 
 DEFAULT_GRACE_SECONDS = 300
 # Telling why a job waits takes a few queries for each.
-MOST_EXPLAINED = 10
 
 
 def look_at_queue(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -> pb.RequestJobsResponse:
@@ -62,9 +61,9 @@ def get(request: pb.GetJobsRequest, caller: Caller, now: datetime) -> pb.GetJobs
     found = get_jobs(by=caller, job_ids=wanted, with_events=request.with_events)
     mine = [job_id for job_id in wanted if job_id in found]
     jobs = list(jobs_that_fit(_detail(found[job_id], with_events=request.with_events) for job_id in mine))
-    if len(wanted) <= MOST_EXPLAINED:
-        for job in jobs:
-            job.why_waiting = "; ".join(explain_wait(job=found[job.id], now=now))
+    # A few queries for a job: for somebody who looks at one.
+    if len(wanted) == len(jobs) == 1:
+        jobs[0].why_waiting = "; ".join(explain_wait(job=found[jobs[0].id], now=now))
     return pb.GetJobsResponse(
         jobs=jobs,
         missing=[job_id for job_id in wanted if job_id not in found],

@@ -11,14 +11,16 @@ from typing import Any
 
 from django.db import connection, models
 
+from clusters.models import Cluster
 from jobs.leases import Lease
-from jobs.models import Job, JobActivity, JobCount, JobEvent, JobLabel
+from jobs.models import MAX_ID, Job, JobActivity, JobCount, JobEvent, JobLabel
 from jobs.states import JobState, Span
 
 Row = tuple[Any, ...]
 Columns = tuple[str, ...]
 
 _JOB = Job._meta.db_table
+_CLUSTER = Cluster._meta.db_table
 _LABEL = JobLabel._meta.db_table
 _COUNT = JobCount._meta.db_table
 _ACTIVITY = JobActivity._meta.db_table
@@ -120,6 +122,21 @@ def queued_counts(cluster_ids: Iterable[int]) -> list[Row]:
         f"WHERE {_QUEUED} AND cluster_id IN ({places}) GROUP BY cluster_id, priority"
     )
     return _fetch(statement, ids)
+
+
+def oldest_queued(cluster_ids: Sequence[int]) -> list[Row]:
+    """(cluster_id, submitted_at) of each cluster's oldest waiting job: one look at the head of an index for each.
+
+    The bounds are rows, because where single columns are given PostgreSQL forgets that they lead the order, and may
+    walk an index that other clusters' jobs come first in.
+    """
+    row, order = "(j.cluster_id, j.state, j.id)", "j.cluster_id, j.state, j.id"
+    oldest = (
+        f"SELECT j.submitted_at FROM {_JOB} j WHERE {row} >= (c.id, '{JobState.QUEUED}', 0) "
+        f"AND {row} <= (c.id, '{JobState.QUEUED}', {MAX_ID}) ORDER BY {order} LIMIT 1"
+    )
+    places = ",".join(["%s"] * len(cluster_ids))
+    return _fetch(f"SELECT c.id, ({oldest}) FROM {_CLUSTER} c WHERE c.id IN ({places})", cluster_ids)
 
 
 def queued_jobs(

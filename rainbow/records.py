@@ -186,8 +186,8 @@ class JobEvent:
 class Job:
     """All that a job's submitter and its cluster may know.
 
-    `environment`, `output` and `events` are empty in a list of jobs. `why_waiting` is there where at most 10 jobs
-    were looked up, for one that waits.
+    `environment`, `output` and `events` are empty in a list of jobs. `why_waiting` is there where a single job
+    was looked up, and it waits.
     """
 
     id: int

@@ -14,6 +14,7 @@ from clusters.services import admit
 from grpc_api import answers
 from jobs.models import Job
 from jobs.services import Search, Wanted, accept_jobs, cancel_jobs, list_jobs, request_jobs, summarize_jobs
+from jobs.sql import oldest_queued
 from jobs.states import JobState
 from rainbow.protos import rainbow_pb2 as pb
 from tests.queue import submitted
@@ -145,6 +146,22 @@ def test_a_summary_does_not_read_the_jobs(alpha: Any, long_history: list[int]) -
     assert "job_by_cluster" in oldest
     assert not walks_the_history(oldest)
     assert not sorts(oldest)
+
+
+def test_the_oldest_of_a_short_queue_is_found_past_the_long_queue_of_another(
+    alpha: Any, beta: Any, now: datetime
+) -> None:
+    submitted(beta, 20_000, now=now)
+    submitted(alpha, 1, now=now)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+    (plan,) = plans_of(lambda: oldest_queued([alpha.cluster.id]))
+
+    assert "job_by_cluster" in plan
+    assert not sorts(plan)
+    (bounds,) = [line for line in plan.splitlines() if "Index Cond" in line and "ROW" in line] or [plan]
+    assert "cluster_id" in bounds
 
 
 def test_a_duplicate_is_found_by_its_key(alpha: Any, long_history: list[int], now: datetime) -> None:

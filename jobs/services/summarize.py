@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import OuterRef, Subquery, Sum
+from django.db.models import Sum
 
-from clusters.models import Cluster
-from jobs.models import Job, JobCount
+from clusters.sql import as_datetime
+from jobs.models import JobCount
+from jobs.sql import oldest_queued
 from jobs.states import JobState
 
 
@@ -26,16 +27,8 @@ def summarize_jobs(*, cluster_ids: Sequence[int]) -> list[Summary]:
     sums = JobCount.objects.filter(cluster_id__in=cluster_ids).values("cluster_id", "state")
     for row in sums.annotate(total=Sum("jobs")).filter(total__gt=0).order_by("state"):
         counts[row["cluster_id"]][JobState(row["state"])] = row["total"]
-    oldest = _oldest(cluster_ids)
+    oldest = {cluster_id: as_datetime(at) for cluster_id, at in oldest_queued(cluster_ids)} if cluster_ids else {}
     return [
         Summary(cluster_id=cluster_id, counts=found, oldest_submitted_at=oldest.get(cluster_id))
         for cluster_id, found in counts.items()
     ]
-
-
-def _oldest(cluster_ids: Sequence[int]) -> dict[int, datetime]:
-    """One look at the head of an index for each cluster, in one query."""
-    waiting = Job.objects.filter(cluster_id=OuterRef("id"), state=JobState.QUEUED)
-    first = waiting.order_by("cluster_id", "state", "id").values("submitted_at")[:1]
-    clusters = Cluster.objects.filter(id__in=cluster_ids).annotate(oldest=Subquery(first))
-    return {id: at for id, at in clusters.values_list("id", "oldest") if at}

@@ -1245,7 +1245,7 @@ class Job(_message.Message):
     submitted_by: _builtins.str
     """The label of the credential that it was submitted with."""
     why_waiting: _builtins.str
-    """Why it waits, in words. Only in GetJobs of at most 10 jobs, for a waiting job."""
+    """Why it waits, in words. Only in GetJobs of a single job, for a waiting one."""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only in GetJobs."""

@@ -52,6 +52,11 @@ test-sqlite: .venv/development ## Run the tests on SQLite
 test-postgresql: .venv/development ## Run those on a PostgreSQL that they start and stop, but for the schedulers'
 	$(BIN)/python -m pytest -p tests.postgresql $(TWO_AT_ONCE) --ignore-glob='tests/test_executor_*'
 
+.PHONY: test-flux
+test-flux: .venv/development ## Run the tests that need a real Flux, inside an instance of it
+	@command -v flux >/dev/null || { echo "flux is not on PATH" >&2; exit 1; }
+	$(BIN)/python -m pytest -m flux tests/test_executor_flux.py
+
 .PHONY: check
 check: lint types migrations-fresh stubs-fresh test ## Do all that a change has to pass
 

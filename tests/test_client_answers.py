@@ -318,7 +318,7 @@ def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:
 
 
 def test_a_certificate_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match=r"cannot read .*none.pem: No such file"):
+    with pytest.raises(InvalidArgument, match=r"cannot read .*none.pem: no such file"):
         Client(ca_file=tmp_path / "none.pem")
 
 

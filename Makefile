@@ -12,8 +12,9 @@ PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc \
 	--proto_path=rainbow/protos=grpc_api rainbow/protos/rainbow.proto
 
 # Many tests wait for processes, schedulers and browsers; the files of two at a time share the machine well.
-# In their order: those that empty the database come after those that need what the migrations put there.
-TWO_AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+# Those that empty the database run by themselves: the others need what the migrations put there.
+EMPTYING := tests/test_news.py tests/test_races.py tests/test_restart_ids.py
+TWO_AT_ONCE := --numprocesses=2 --dist=loadfile $(EMPTYING:%=--ignore=%)
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -47,10 +48,12 @@ test: test-sqlite test-postgresql ## Run the tests on SQLite, then on PostgreSQL
 .PHONY: test-sqlite
 test-sqlite: .venv/development ## Run the tests on SQLite
 	env -u DATABASE_URL $(BIN)/python -m pytest $(TWO_AT_ONCE)
+	env -u DATABASE_URL $(BIN)/python -m pytest $(EMPTYING)
 
 .PHONY: test-postgresql
 test-postgresql: .venv/development ## Run those on a PostgreSQL that they start and stop, but for the schedulers'
 	$(BIN)/python -m pytest -p tests.postgresql $(TWO_AT_ONCE) --ignore-glob='tests/test_executor_*'
+	$(BIN)/python -m pytest -p tests.postgresql $(EMPTYING)
 
 .PHONY: test-flux
 test-flux: .venv/development ## Run the tests that need a real Flux, inside an instance of it

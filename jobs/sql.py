@@ -210,7 +210,7 @@ def _waiting_among() -> str:
         return f"{_QUEUED} AND cluster_id = %s AND id IN (SELECT value FROM json_each(%s))"
     # An UPDATE locks its rows in whatever order it finds them, and so may wait in a circle with another.
     waiting = f"SELECT id FROM {_JOB} WHERE {_QUEUED} AND cluster_id = %s AND id = ANY(%s) ORDER BY id FOR UPDATE"
-    return f"id = ANY(ARRAY({waiting}))"
+    return f"id IN (SELECT waiting.id FROM ({waiting}) waiting)"
 
 
 def write_reported(rows: Sequence[Row]) -> None:

@@ -3,6 +3,7 @@
 The suite runs on the database that DATABASE_URL names, SQLite if it is not set. `make test` runs it on both.
 """
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,9 @@ from tests.servers import RainbowServer, start_rainbow
 # The same examples in every run, and no verdict from a busy machine's clock.
 hypothesis.settings.register_profile("rainbow", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("rainbow")
+
+# A shell's background jobs ignore Ctrl-C, and so would the commands that tests begin and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,12 +15,16 @@ from jobs.states import FINAL, Activity, ActKind, JobState, OnLost, Span, What
 MAX_ID = 2**31 - 1
 
 
+def visible_by(caller: Caller) -> dict[str, int]:
+    """A token sees the jobs that were submitted with it, wherever they are now; a secret all of its cluster."""
+    if caller.kind == CredentialKind.TOKEN:
+        return {"submitted_by_id": caller.credential_id}
+    return {"cluster_id": caller.cluster_id}
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, caller: Caller) -> "JobQuerySet":
-        """A token sees the jobs that were submitted with it, wherever they are now; a secret all of its cluster."""
-        if caller.kind == CredentialKind.TOKEN:
-            return self.filter(submitted_by_id=caller.credential_id)
-        return self.filter(cluster_id=caller.cluster_id)
+        return self.filter(**visible_by(caller))
 
     def under_keys(self, cluster_id: int, keys: Iterable[str]) -> "JobQuerySet":
         """The jobs that were submitted to a cluster under these idempotency keys."""

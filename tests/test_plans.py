@@ -140,6 +140,23 @@ def test_a_later_page_costs_what_the_first_does(alpha: Any, long_history: list[i
     assert not any(walks_the_history(plan) or sorts(plan) for plan in ranges)
 
 
+def test_a_rare_state_is_found_where_its_cluster_and_its_state_are_common(
+    alpha: Any, beta: Any, long_history: list[int]
+) -> None:
+    # Most jobs are beta's, and half of all jobs wait, so that most of beta's seem to wait.
+    Job.objects.filter(cluster=beta.cluster).exclude(state=JobState.QUEUED).update(state=JobState.COMPLETED)
+    Job.objects.filter(cluster=beta.cluster, state=JobState.QUEUED).delete()
+    while Job.objects.filter(cluster=alpha.cluster).count() < FINISHED:
+        submitted(alpha, 10_000, now=Job.objects.latest("id").submitted_at)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+    (waiting,) = plans_of(lambda: list_jobs(by=beta.puller, search=Search(states=[JobState.QUEUED], size=10)))
+
+    assert "job_by_cluster" in waiting
+    assert not walks_the_history(waiting)
+
+
 def test_a_summary_does_not_read_the_jobs(alpha: Any, long_history: list[int]) -> None:
     (oldest,) = plans_of(lambda: summarize_jobs(cluster_ids=[alpha.cluster.id]))
 

@@ -17,7 +17,7 @@ from clusters.rest.fields import CLUSTER_NAME, LINE, UNKNOWN
 from jobs.models import MAX_ID, Job
 from jobs.rest.labels import DESCRIPTION, PATTERN, labels_from
 from jobs.services import Search
-from jobs.services.lookup import MAX_PAGE
+from jobs.services.search import MAX_PAGE
 from jobs.specs import MAX_LABELS, MAX_NAME
 from jobs.states import JobState
 

@@ -12,7 +12,8 @@ from django.utils.dateparse import parse_datetime
 from clusters.callers import Operator
 from jobs.models import Job, Sweep
 from jobs.services.acts import Act, act_on_jobs, check_act
-from jobs.services.lookup import Search, check_search, holds, list_jobs, matching_jobs
+from jobs.services.lookup import list_jobs
+from jobs.services.search import Search, check_search, holds, matching_jobs
 from jobs.services.verdicts import Verdict
 from jobs.states import ActKind, JobState
 from rainbow.errors import FailedPrecondition

@@ -1,0 +1,184 @@
+"""Which jobs a search is for, and where in the indexes they lie."""
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import islice
+
+from django.db.models import BooleanField, Expression, F, Func, Q, QuerySet, Value
+
+from clusters.callers import Caller, Operator
+from clusters.validation import check_line, check_range
+from jobs.models import MAX_ID, Job, JobLabel, JobQuerySet, visible_by
+from jobs.specs import MAX_NAME, check_labels
+from jobs.states import JobState
+
+MAX_PAGE = 1_000
+# Ids rise with the time of submission, but for what several servers submit at the same moment.
+_SLACK = timedelta(minutes=1)
+# How many jobs of a state a search for text looks through at a time.
+_WINDOW = 5_000
+# A label that so few jobs have is looked up by itself; one that more have is met soon enough on the way.
+_FEW = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Which jobs to list; empty, 0 and None mean any.
+
+    `last` is the last id of the page before, 0 for the first page. `size` is 1 to 1,000; 0 means 100.
+    `text` is part of the name or, if `in_commands`, of the command, in any case; no index finds it, so only the
+    newest 5,000 jobs of each state are looked through, and the page says how far.
+    """
+
+    states: Sequence[JobState] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    text: str = ""
+    in_commands: bool = False
+    cluster_id: int | None = None
+    submitted_by: int | None = None
+    submitted_after: datetime | None = None
+    submitted_before: datetime | None = None
+    oldest_first: bool = False
+    size: int = 0
+    last: int = 0
+
+
+def check_search(search: Search) -> None:
+    """Raises InvalidArgument."""
+    check_labels(search.labels)
+    check_line(search.name, field="name", longest=MAX_NAME)
+    check_line(search.text, field="text", longest=MAX_NAME)
+    check_range(search.size, field="page_size", lowest=0, highest=MAX_PAGE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranges:
+    """The jobs of a search, in a range of an index for each state.
+
+    `owner` is the column that leads the index, with its value. `ids` are the first and the last that come into
+    question.
+    """
+
+    jobs: JobQuerySet
+    owner: Mapping[str, int]
+    states: Sequence[JobState]
+    ids: tuple[int, int]
+    oldest_first: bool
+
+    def first_ids(self, number: int) -> list[int]:
+        """Merges the ranges: each is read from its end of the index, however long it is."""
+        ranges = [list(ids[:number]) for ids in self]
+        return list(islice(heapq.merge(*ranges, reverse=not self.oldest_first), number))
+
+    def __iter__(self) -> Iterator[QuerySet[Job, int]]:
+        """The ids of each state in order."""
+        sign = "" if self.oldest_first else "-"
+        order = [sign + column for column in (*self.owner, "state", "id")]
+        for state in self.states:
+            jobs = self.jobs.filter(*self._bounds(state)).order_by(*order)
+            yield jobs.values_list("id", flat=True)
+
+    def _bounds(self, state: JobState) -> Iterator[Expression]:
+        """As rows: where owner and state are given by themselves, PostgreSQL forgets that they lead the order.
+
+        In search of a rare state it may then walk the primary key, or all owners' jobs of that state.
+        """
+        here = _row(*map(F, self.owner), F("state"), F("id"))
+        for comparison, id in zip((" >= ", " <= "), self.ids, strict=True):
+            bound = _row(*map(Value, self.owner.values()), Value(state.value), Value(id))
+            yield Func(here, bound, arg_joiner=comparison, template="%(expressions)s", output_field=BooleanField())
+
+
+def _row(*values: Expression | F) -> Func:
+    return Func(*values, template="(%(expressions)s)", output_field=BooleanField())
+
+
+def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:
+    """Where the jobs of a search lie that somebody may see.
+
+    And the last id that a search for text looks at, of the next few; 0 if there are no more.
+    """
+    owner = _owner(by, search)
+    ranges = Ranges(
+        jobs=_matching(Job.objects.all(), search, known=owner),
+        owner=owner,
+        states=search.states or list(JobState),
+        ids=_id_bounds(search),
+        oldest_first=search.oldest_first,
+    )
+    if not search.text:
+        return ranges, 0
+    ends = [end for ids in ranges for end in ids[_WINDOW - 1 : _WINDOW]]
+    within = replace(ranges, jobs=ranges.jobs.filter(holds(search)))
+    if not ends:
+        return within, 0
+    first, last = ranges.ids
+    end = min(ends) if search.oldest_first else max(ends)
+    return replace(within, ids=(first, end) if search.oldest_first else (end, last)), end
+
+
+def matching_jobs(jobs: JobQuerySet, search: Search) -> JobQuerySet:
+    """Those of the jobs that match all but the states and the text of a search."""
+    first, last = _id_bounds(search)
+    return _matching(jobs, search).filter(id__gte=first, id__lte=last)
+
+
+def holds(search: Search) -> Q:
+    """That the name, or the command, has the text of a search in it."""
+    named = Q(name__icontains=search.text)
+    return named | Q(command__icontains=search.text) if search.in_commands else named
+
+
+def _matching(jobs: JobQuerySet, search: Search, *, known: Mapping[str, int] | None = None) -> JobQuerySet:
+    exact = {"name": search.name, "cluster_id": search.cluster_id, "submitted_by_id": search.submitted_by}
+    asked = {column: value for column, value in exact.items() if value}
+    jobs = jobs.filter(**dict(asked.items() - (known or {}).items()))
+    for key, value in search.labels.items():
+        jobs = jobs.filter(label_rows__key=key, label_rows__value=value)
+        few = list(_with_label(key, value).values_list("job_id", flat=True)[: _FEW + 1])
+        if len(few) <= _FEW:
+            jobs = jobs.filter(id__in=few)
+    if search.submitted_after:
+        jobs = jobs.filter(submitted_at__gte=search.submitted_after)
+    if search.submitted_before:
+        jobs = jobs.filter(submitted_at__lt=search.submitted_before)
+    return jobs
+
+
+def _with_label(key: str, value: str) -> QuerySet[JobLabel]:
+    return JobLabel.objects.filter(key=key, value=value).order_by("key", "value", "job_id")
+
+
+def _id_bounds(search: Search) -> tuple[int, int]:
+    """The ids that a page may hold: an index over ids finds them, where one over times would not serve."""
+    first, last = 1, MAX_ID
+    if search.last:
+        first, last = (search.last + 1, last) if search.oldest_first else (first, search.last - 1)
+    ids = Job.objects.values_list("id", flat=True)
+    if search.submitted_after:
+        earlier = ids.filter(submitted_at__lt=_shifted(search.submitted_after, -_SLACK)).order_by("-submitted_at")
+        first = max(first, (earlier.first() or 0) + 1)
+    if search.submitted_before:
+        later = ids.filter(submitted_at__gt=_shifted(search.submitted_before, _SLACK)).order_by("submitted_at")
+        last = min(last, (later.first() or last + 1) - 1)
+    return first, last
+
+
+def _shifted(at: datetime, span: timedelta) -> datetime:
+    """No further than the calendar goes."""
+    try:
+        return at + span
+    except OverflowError:
+        return at
+
+
+def _owner(by: Caller | Operator, search: Search) -> dict[str, int]:
+    """The column that leads the index for this search, and its value: what a caller may see, and no more."""
+    if isinstance(by, Caller):
+        return visible_by(by)
+    if search.cluster_id:
+        return {"cluster_id": search.cluster_id}
+    return {"submitted_by_id": search.submitted_by} if search.submitted_by else {}

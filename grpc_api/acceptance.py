@@ -4,40 +4,31 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from clusters.callers import Caller
-from clusters.services import authenticate
-from grpc_api.batches import Answered, Asked
+from grpc_api.batches import Answered, Asked, write_together
 from grpc_api.translate import REASONS, timestamp
 from jobs.services import Acceptance, Taking
 from jobs.services import accept_together as accept_jobs_together
-from rainbow.errors import RainbowError, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
 
-Answer = Answered[pb.AcceptJobsResponse] | Exception
 
-
-def accept_together(asked: Sequence[Asked[pb.AcceptJobsRequest]], now: datetime) -> list[Answer]:
+def accept_together(
+    asked: Sequence[Asked[pb.AcceptJobsRequest]], now: datetime
+) -> list[Answered[pb.AcceptJobsResponse] | Exception]:
     """Answers many AcceptJobs calls; a bad one fails alone."""
-    verdicts = authenticate([claim for _, claim in asked], now=now)
-    takings = [
-        _taking(request, verdict)
-        for (request, _), verdict in zip(asked, verdicts, strict=True)
-        if isinstance(verdict, Caller)
-    ]
-    outcomes = iter(accept_jobs_together(takings=takings, now=now))
-    return [
-        verdict if isinstance(verdict, Unauthenticated) else _answer(verdict, next(outcomes)) for verdict in verdicts
-    ]
+    return write_together(
+        asked,
+        now,
+        item_from=_taking,
+        verb=lambda takings: accept_jobs_together(takings=takings, now=now),
+        answer=_accepted,
+    )
 
 
 def _taking(request: pb.AcceptJobsRequest, caller: Caller) -> Taking:
     return Taking(caller=caller, job_ids=request.jobids, agent=request.agent, lease_seconds=request.lease_seconds)
 
 
-def _answer(caller: Caller, outcome: Acceptance | RainbowError) -> Answer:
-    return outcome if isinstance(outcome, RainbowError) else (caller, _accepted(outcome))
-
-
-def _accepted(acceptance: Acceptance) -> pb.AcceptJobsResponse:
+def _accepted(acceptance: Acceptance, caller: Caller) -> pb.AcceptJobsResponse:
     result = pb.AcceptJobsResponse
     return pb.AcceptJobsResponse(
         status=result.RESULT_TYPE_PARTIAL if acceptance.refused else result.RESULT_TYPE_SUCCESS,

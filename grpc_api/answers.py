@@ -6,14 +6,12 @@ from clusters.callers import Caller
 from clusters.services import DEFAULT_LABEL, rotate_credential
 from grpc_api.translate import (
     OUTCOMES,
-    REPORT_OUTCOMES,
     count_to_message,
     entries_that_fit,
     event_to_message,
     job_to_message,
     jobs_that_fit,
     kind_from,
-    report_from,
     request_id,
     states_from,
     timestamp,
@@ -26,7 +24,6 @@ from jobs.services import (
     explain_wait,
     get_jobs,
     list_jobs,
-    report_jobs,
     request_jobs,
     summarize_jobs,
 )
@@ -83,29 +80,6 @@ def list_page(request: pb.ListJobsRequest, caller: Caller, now: datetime) -> pb.
     jobs = list(jobs_that_fit(job_to_message(job, brief=True) for job in page.jobs))
     more = page.more or len(jobs) < len(page.jobs)
     return pb.ListJobsResponse(jobs=jobs, next_page_token=str(jobs[-1].id) if more else "")
-
-
-def report(request: pb.ReportJobsRequest, caller: Caller, now: datetime) -> pb.ReportJobsResponse:
-    results = report_jobs(
-        caller=caller,
-        agent=request.agent,
-        reports=[report_from(message) for message in request.reports],
-        lease_seconds=request.lease_seconds,
-        not_ready=request.not_ready,
-        pause=request.pause,
-        now=now,
-    )
-    return pb.ReportJobsResponse(
-        results=[
-            pb.ReportResult(
-                jobid=result.job_id,
-                outcome=REPORT_OUTCOMES[result.outcome],
-                cancel=result.cancel,
-                lease_expires_at=timestamp(result.lease_expires_at),
-            )
-            for result in results
-        ]
-    )
 
 
 def watched(request: pb.WatchJobsRequest, caller: Caller, now: datetime) -> list[pb.Job]:

@@ -36,7 +36,7 @@ _log = logging.getLogger("rainbow.grpc")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """`batch` is how many single submissions share a commit at most; 1 gives each its own.
+    """`batch` is how many submissions, accepts or reports share a commit at most; 1 gives each its own.
 
     `share_port` lets other processes listen there, too. No `credentials` serve without TLS.
     """

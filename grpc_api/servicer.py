@@ -15,8 +15,9 @@ from grpc_api.arrivals import Arrivals
 from grpc_api.batches import Answer, Answered, Asked, Reply, Request, read_together
 from grpc_api.calls import Call
 from grpc_api.lanes import Lane, Lanes
+from grpc_api.reporting import report_together
 from grpc_api.streams import until
-from grpc_api.submission import submit_many, submit_together
+from grpc_api.submission import ManyJobs, Submission, submit_many, submit_together
 from grpc_api.together import Together, Work
 from grpc_api.translate import FINAL_STATES, bounds_from, request_id
 from grpc_api.visits import Visits
@@ -59,6 +60,7 @@ class RainbowServicer:
         self._submit = Together(self._in_lane(lanes.write, submit_together), most=batch)
         self._look = Together(self._in_lane(lanes.read, partial(read_together, answers.look_at_queue)), most=batch)
         self._accept = Together(self._in_lane(lanes.write, accept_together), most=batch)
+        self._report = Together(self._in_lane(lanes.write, report_together), most=batch)
 
     async def Register(self, request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
         registration = await self._lanes.write(
@@ -88,24 +90,19 @@ class RainbowServicer:
         return reply
 
     async def SubmitJobs(self, request: pb.SubmitJobsRequest, call: Call) -> pb.SubmitJobsResponse:
-        claim = _claim(request.cluster, call, TOKEN)
-        reply = await self._answer(self._lanes.write, claim, submit_many, request, call)
-        refused = sum(result.HasField("error") for result in reply.results)
-        call.note(jobs=len(reply.results) - refused, refused=refused)
-        self._arrivals.announce([str(call.notes["cluster"])])
-        return reply
+        submission = await self._submit_many(request, call)
+        call.note(jobs=len(request.jobs) - submission.refused, refused=submission.refused)
+        return submission.reply
 
     async def SubmitJobStream(
         self, requests: AsyncIterator[pb.SubmitJobStreamRequest], call: Call
     ) -> AsyncIterator[pb.SubmitJobStreamResponse]:
         queued = 0
         async for request in until(self._arrivals.closing, requests):
-            claim = _claim(request.cluster, call, TOKEN)
-            reply = await self._answer(self._lanes.write, claim, submit_many, request, call)
-            queued += sum(not result.HasField("error") for result in reply.results)
+            submission = await self._submit_many(request, call)
+            queued += len(request.jobs) - submission.refused
             call.note(jobs=queued)
-            self._arrivals.announce([str(call.notes["cluster"])])
-            yield pb.SubmitJobStreamResponse(results=reply.results)
+            yield pb.SubmitJobStreamResponse(results=submission.reply.results)
 
     async def RequestJobs(self, request: pb.RequestJobsRequest, call: Call) -> pb.RequestJobsResponse:
         claim = Claim(value=request.secret or call.bearer, cluster=request.cluster, kinds=SECRET)
@@ -152,7 +149,7 @@ class RainbowServicer:
 
     async def ReportJobs(self, request: pb.ReportJobsRequest, call: Call) -> pb.ReportJobsResponse:
         claim = _claim(request.cluster, call, SECRET)
-        reply = await self._answer(self._lanes.write, claim, answers.report, request, call)
+        reply = await self._shared(self._report, request, claim, call)
         call.note(reports=len(request.reports))
         self._arrivals.announce([result.jobid for result in reply.results])
         return reply
@@ -183,6 +180,12 @@ class RainbowServicer:
             count += 1
             yield _echo(request, count)
         call.note(messages=count)
+
+    async def _submit_many(self, request: ManyJobs, call: Call) -> Submission:
+        claim = _claim(request.cluster, call, TOKEN)
+        submission = await self._answer(self._lanes.write, claim, submit_many, request, call)
+        self._arrivals.announce([str(call.notes["cluster"])])
+        return submission
 
     def _in_lane(self, lane: Lane, answer_all: AnswerAll[Request, Reply]) -> Work[Asked[Request], Answered[Reply]]:
         async def work(asked: list[Asked[Request]]) -> list[Answered[Reply] | Exception]:

@@ -4,7 +4,7 @@ docs/decisions/0003-plain-sql.md says why. Both databases run the same tests.
 """
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -28,6 +28,8 @@ _QUEUED = f"state = '{JobState.QUEUED}'"
 
 # SQLite takes at most 32,766 values in a statement; 256 rows also keep it quick to compile.
 _VALUES_ROWS = 256
+# Ids in a statement, well within that.
+_PART = 10_000
 # PostgreSQL takes arrays faster than long lists of values, and a few values faster than arrays.
 _FEW_ROWS = 8
 # On PostgreSQL a writer adds to one of these, so that commits seldom wait for each other's counts.
@@ -191,6 +193,12 @@ def lock_jobs(cluster_ids: Sequence[int], job_ids: Iterable[int]) -> None:
     if connection.vendor == "postgresql":
         statement = f"SELECT 1 FROM {_JOB} WHERE id = ANY(%s) AND cluster_id = ANY(%s) ORDER BY id FOR UPDATE"
         _fetch(statement, [sorted(set(job_ids)), list(cluster_ids)])
+
+
+def in_parts(job_ids: Iterable[int]) -> Iterator[list[int]]:
+    """The ids in their order, as many at a time as a statement takes."""
+    ids = sorted(job_ids)
+    return (ids[start : start + _PART] for start in range(0, len(ids), _PART))
 
 
 def take_jobs(cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, now: datetime) -> list[Row]:

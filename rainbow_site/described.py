@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from jobs.reports import MAX_REPORTS
 from jobs.rest.serializers import MAX_BATCH
-from jobs.services.report import MAX_REPORTS
 
 Schema = dict[str, Any]
 

@@ -14,7 +14,7 @@ from jobs.services import (
     begin_sweep,
     count_jobs,
     list_jobs,
-    lookup,
+    search,
     search_of,
     step_sweep,
     stop_sweep,
@@ -154,7 +154,7 @@ def test_a_search_survives_being_written_down(alpha: Any, olga: Operator, now: d
 def test_text_is_looked_for_a_window_at_a_time(
     alpha: Any, olga: Operator, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookup, "_WINDOW", 10)
+    monkeypatch.setattr(search, "_WINDOW", 10)
     old = submitted(alpha, name="Needle", now=now)
     ids = submitted(alpha, 14, now=now, name="hay")
 

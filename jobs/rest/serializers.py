@@ -8,10 +8,10 @@ from clusters.rest.fields import CLUSTER_NAME, LINE, LINES, Choice, Input, Mappi
 from clusters.validation import MAX_REASON
 from jobs.leases import MAX_SECONDS
 from jobs.models import MAX_ID, Job, JobEvent
+from jobs.reports import MAX_REASON_BYTES, MAX_REPORTS, REPORTABLE
 from jobs.services import RefusalReason, Report
 from jobs.services.accept import MAX_IDS as MAX_ACCEPT
 from jobs.services.cancel import MAX_IDS as MAX_CANCEL
-from jobs.services.report import MAX_REASON_BYTES, MAX_REPORTS, REPORTABLE
 from jobs.specs import (
     MAX_COMMAND_BYTES,
     MAX_INT,

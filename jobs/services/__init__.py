@@ -1,19 +1,21 @@
 """The verbs that move jobs: the only writers of this app's rows."""
 
+from jobs.reports import Account, Report, Reported, ReportOutcome
 from jobs.services.accept import Acceptance, Accepted, RefusalReason, Refused, Taking, accept_jobs, accept_together
 from jobs.services.activity import prune_activity
 from jobs.services.acts import Act, act_on_jobs
 from jobs.services.cancel import Cancellation, CancelOutcome, cancel_jobs
 from jobs.services.expire import Expiry, expire_leases
-from jobs.services.lookup import Page, Search, count_jobs, get_jobs, list_jobs
+from jobs.services.lookup import Page, count_jobs, get_jobs, list_jobs
 from jobs.services.move import move_jobs
 from jobs.services.outlook import warn, warn_caller
 from jobs.services.priority import change_priority
 from jobs.services.prune import prune_jobs
-from jobs.services.report import Report, Reported, ReportOutcome, report_jobs
+from jobs.services.report import report_jobs, report_together
 from jobs.services.request import QueuedJob, Wanted, request_jobs
 from jobs.services.requeue import Requeue, requeue_jobs
 from jobs.services.restart import IdRange, Restart, restart_ids
+from jobs.services.search import Search
 from jobs.services.stage import ask_again, stage_demo
 from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.services.summarize import Summary, summarize_jobs
@@ -25,6 +27,7 @@ from jobs.services.watch import News, news_since, queues_with_jobs
 __all__ = [
     "Acceptance",
     "Accepted",
+    "Account",
     "Act",
     "CancelOutcome",
     "Cancellation",
@@ -65,6 +68,7 @@ __all__ = [
     "prune_jobs",
     "queues_with_jobs",
     "report_jobs",
+    "report_together",
     "request_jobs",
     "requeue_jobs",
     "restart_ids",

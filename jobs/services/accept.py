@@ -1,6 +1,6 @@
 """Taking jobs off the queue."""
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -12,12 +12,11 @@ from clusters.validation import check_line
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
-from jobs.sql import lock_jobs, take_jobs
+from jobs.sql import in_parts, lock_jobs, take_jobs
 from jobs.states import JobState, What
 from rainbow.errors import InvalidArgument
 
 MAX_IDS = 50_000
-_PART = 10_000
 
 
 class RefusalReason(Enum):
@@ -164,7 +163,7 @@ def _renew(caller: Caller, job_ids: set[int], lease: Lease | None) -> dict[int, 
     if lease is None:
         return held
     lock_jobs([caller.cluster_id], job_ids)
-    for part in _parts(job_ids):
+    for part in in_parts(job_ids):
         mine = Job.objects.filter(id__in=part, cluster_id=caller.cluster_id, state=JobState.ACCEPTED, agent=lease.agent)
         mine.update(lease_seconds=lease.seconds, lease_expires_at=lease.expires_at)
         held.update({id: _accepted(id, attempt, lease) for id, attempt in mine.values_list("id", "attempt")})
@@ -174,7 +173,7 @@ def _renew(caller: Caller, job_ids: set[int], lease: Lease | None) -> dict[int, 
 def _refusals(caller: Caller, job_ids: Sequence[int], accepted: Container[int]) -> list[Refused]:
     missing = {id for id in job_ids if id not in accepted}
     known: set[int] = set()
-    for part in _parts(missing):
+    for part in in_parts(missing):
         known.update(Job.objects.filter(id__in=part, cluster_id=caller.cluster_id).values_list("id", flat=True))
     refused, seen = [], set[int]()
     for id in job_ids:
@@ -188,9 +187,3 @@ def _refusals(caller: Caller, job_ids: Sequence[int], accepted: Container[int]) 
 
 def _refused(job_id: int, reason: RefusalReason) -> Refused:
     return Refused(job_id=job_id, reason=reason, message=reason.value)
-
-
-def _parts(job_ids: Iterable[int]) -> Iterator[list[int]]:
-    """SQLite takes some 32,000 values in a statement."""
-    ids = sorted(job_ids)
-    return (ids[start : start + _PART] for start in range(0, len(ids), _PART))

@@ -1,0 +1,177 @@
+"""What an agent tells of its jobs, and what that does to a job."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from clusters.callers import Caller
+from clusters.validation import check_line, check_lines, check_range, check_reason, size_in_bytes, tail_of
+from jobs.events import Step
+from jobs.leases import Lease
+from jobs.models import Job
+from jobs.specs import MAX_INT
+from jobs.states import FINAL, MOVES, JobState, What
+from rainbow.errors import InvalidArgument
+
+MAX_REPORTS = 1_000
+MAX_OUTPUT_BYTES = 64 * 1024
+MAX_REASON_BYTES = 4_096
+# What an agent can say of a job; the rest is the server's to say.
+REPORTABLE = frozenset({JobState.ACCEPTED, JobState.RUNNING}) | FINAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How one attempt at a job goes, as the cluster's scheduler sees it.
+
+    `state` is accepted while the job waits in the scheduler. Empty and None mean not said. `output` is the end of
+    what the job wrote; more than 64 KiB is cut at its beginning.
+    """
+
+    job_id: int
+    attempt: int
+    state: JobState
+    native_id: str = ""
+    exit_code: int | None = None
+    reason: str = ""
+    output: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class ReportOutcome(Enum):
+    COUNTED = "the report counts"
+    STALE = "another attempt at this job counts, or it is over"
+    UNKNOWN = "this cluster has no such job"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """What became of one report. `cancel` asks the agent to stop what it runs under this job and attempt."""
+
+    job_id: int
+    outcome: ReportOutcome
+    cancel: bool
+    lease_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What one agent tells in one call: of up to 1,000 attempts at jobs, and of its cluster.
+
+    `not_ready` says why the agent takes no jobs now; `pause` pauses the cluster, with that reason.
+    """
+
+    caller: Caller
+    agent: str
+    reports: Sequence[Report]
+    lease_seconds: int = 0
+    not_ready: str = ""
+    pause: str = ""
+
+
+def check_account(account: Account) -> None:
+    """Raises InvalidArgument."""
+    check_line(account.agent, field="agent", longest=255, required=True)
+    check_reason(account.not_ready, field="not_ready")
+    check_reason(account.pause, field="pause")
+    if len(account.reports) > MAX_REPORTS:
+        raise InvalidArgument(f"must be at most {MAX_REPORTS:,}, not {len(account.reports):,}", field="reports")
+    for report in account.reports:
+        _check_report(report)
+
+
+def _check_report(report: Report) -> None:
+    if report.state not in REPORTABLE:
+        raise InvalidArgument("must be accepted, running, completed, failed or cancelled", field="state")
+    check_line(report.native_id, field="native_id", longest=255)
+    check_lines(report.reason, field="reason", longest=MAX_REASON_BYTES)
+    size_in_bytes(report.output, field="output")
+    if report.exit_code is not None:
+        check_range(report.exit_code, field="exit_code", lowest=-MAX_INT - 1, highest=MAX_INT)
+    if report.state == JobState.COMPLETED and report.exit_code not in (None, 0):
+        raise InvalidArgument("must be 0 or not said for a completed job", field="exit_code")
+
+
+def hear(job: Job | None, report: Report, lease: Lease, steps: list[Step]) -> Reported:
+    """Takes one report in: changes the job (None: there is none), adds the steps that it took."""
+    if job is None:
+        return _reported(report, ReportOutcome.UNKNOWN, cancel=True)
+    if job.attempt != report.attempt or job.state == JobState.QUEUED:
+        return _reported(report, ReportOutcome.STALE, cancel=True)
+    if job.state in FINAL:
+        repeated = job.state == report.state
+        outcome = ReportOutcome.COUNTED if repeated else ReportOutcome.STALE
+        return _reported(report, outcome, cancel=report.state not in FINAL)
+    news = list(_advance(job, report, lease.began_at))
+    _note(job, report, lease, moved=bool(news))
+    steps += news
+    held = job.state not in FINAL
+    cancel = held and job.cancel_requested_at is not None
+    return _reported(report, ReportOutcome.COUNTED, cancel=cancel, lease=lease if held else None)
+
+
+def _reported(report: Report, outcome: ReportOutcome, *, cancel: bool, lease: Lease | None = None) -> Reported:
+    return Reported(
+        job_id=report.job_id,
+        outcome=outcome,
+        cancel=cancel,
+        lease_expires_at=lease.expires_at if lease else None,
+    )
+
+
+_ENDS = {JobState.CANCELLED: What.CANCELLED, JobState.COMPLETED: What.ENDED, JobState.FAILED: What.ENDED}
+
+
+def _advance(job: Job, report: Report, now: datetime) -> Iterator[Step]:
+    """Takes the steps from the job's state to the reported one, where that lies ahead."""
+    state = _state_after(job, report)
+    if state == job.state:
+        return
+    if job.state == JobState.LOST and state not in FINAL:
+        yield _step(job, What.FOUND, JobState.RUNNING if job.started_at else JobState.ACCEPTED)
+    started_at = report.started_at or (now if state == JobState.RUNNING else None)
+    if started_at and not job.started_at and state != JobState.ACCEPTED:
+        job.started_at = _between(job.accepted_at, started_at, now)
+        yield _step(job, What.STARTED, JobState.RUNNING)
+    if state in FINAL:
+        job.finished_at = _between(job.started_at or job.accepted_at, report.finished_at or now, now)
+        yield _step(job, _ENDS[state], state)
+
+
+def _state_after(job: Job, report: Report) -> JobState:
+    """A word from before is only a sign of life: it brings back a lost job to where it was."""
+    before = JobState(job.state)
+    if before == JobState.LOST and report.state == JobState.ACCEPTED and job.started_at:
+        return JobState.RUNNING
+    return report.state if report.state in MOVES[before] else before
+
+
+def _between(earliest: datetime | None, at: datetime, latest: datetime) -> datetime:
+    """An agent's clock may be wrong; what it says stays within what is possible."""
+    return min(max(at, earliest or at), latest)
+
+
+def _step(job: Job, what: What, after: JobState) -> Step:
+    step = Step.of(job, what, after)
+    job.state = after.value
+    return step
+
+
+def _note(job: Job, report: Report, lease: Lease, *, moved: bool) -> None:
+    """Takes down what the report says beside the state."""
+    held = job.state not in FINAL
+    # The reason of a state ends with it. Why somebody asked for the job to stop stays, whatever the job waits for.
+    asked_to_stop = job.cancel_requested_at is not None
+    known = "" if moved and not asked_to_stop else job.reason
+    job.agent = lease.agent
+    job.native_id = report.native_id or job.native_id
+    job.reason = known if held and asked_to_stop and known else report.reason or known
+    if output := tail_of(report.output, MAX_OUTPUT_BYTES):
+        job.output = output
+    if not held:
+        job.exit_code = 0 if job.state == JobState.COMPLETED else report.exit_code
+    job.lost_at = None
+    job.lease_seconds = lease.seconds if held else None
+    job.lease_expires_at = lease.expires_at if held else None

@@ -31,6 +31,9 @@ def check_reason(reason: str, *, field: str = "reason", required: bool = False) 
 
 def check_line(text: str, *, field: str, longest: int, required: bool = False) -> None:
     """One line of text, counted in characters."""
+    # Printable text holds neither control characters nor lone surrogates; nearly all text is.
+    if text.isprintable() and 0 < len(text) <= longest:
+        return
     if required and not text:
         raise InvalidArgument("must not be empty", field=field)
     if len(text) > longest:
@@ -42,6 +45,8 @@ def check_line(text: str, *, field: str, longest: int, required: bool = False) -
 
 def check_lines(text: str, *, field: str, longest: int) -> None:
     """Text of any number of lines, counted in bytes of UTF-8."""
+    if text.isascii() and text.isprintable() and len(text) <= longest:
+        return
     size = size_in_bytes(text, field=field)
     if size > longest:
         raise InvalidArgument(f"must be at most {longest:,} bytes, not {size:,}", field=field)

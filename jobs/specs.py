@@ -25,7 +25,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: to make one would take three times as long, and a submission makes thousands.
+@dataclass(slots=True, kw_only=True)
 class JobSpec:
     """What a submitter says of a job. 0 and empty mean not said, except for nodes, command and priority."""
 

@@ -34,7 +34,8 @@ class Wanted:
         return {name: bound for name, bound in bounds.items() if bound}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: to make one would take three times as long, and every look at a queue makes many.
+@dataclass(slots=True, kw_only=True)
 class QueuedJob:
     """A waiting job as its cluster sees it."""
 

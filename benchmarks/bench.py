@@ -84,11 +84,24 @@ class Bench:
             log=running.log,
         )
 
+    def start_web(self, *, beside: Server) -> RainbowServer:
+        """REST and the operators' room on the database of another server."""
+        running = start_rainbow(
+            database_url=beside.database_url,
+            log=self._next_log(),
+            with_web=True,
+            environment={"RAINBOW_LOG_LEVEL": "WARNING"},
+        )
+        self._stack.callback(_stop, running)
+        return running
+
+    def _next_log(self) -> Path:
+        return self.folder / f"server{len(list(self.folder.glob('server*.log'))) + 1}.log"
+
     def _start(self, url: str, log_level: str, workers: int) -> RainbowServer:
-        number = len(list(self.folder.glob("server*.log"))) + 1
         return start_rainbow(
             database_url=url,
-            log=self.folder / f"server{number}.log",
+            log=self._next_log(),
             arguments=["--workers", str(workers)],
             environment={"RAINBOW_LOG_LEVEL": log_level},
         )

@@ -1,7 +1,7 @@
-"""What the verbs cost, and the memory that the server needs, when few jobs are in the database and when many are."""
+"""What the verbs, the room's pages and the server's memory cost when few jobs are in the database and when many are."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import uvloop
@@ -13,6 +13,7 @@ from benchmarks.cluster import Cluster, register
 from benchmarks.fill import fill
 from benchmarks.load import connected, run_load
 from benchmarks.measure import Row, by_latency, compare
+from benchmarks.pages import Page, Visitor, add_account, sign_in
 from benchmarks.processor_time import peak_memory
 from benchmarks.report import Report
 from benchmarks.supply import Supply
@@ -32,6 +33,7 @@ class _Queue:
 
     name: str
     cluster: Cluster
+    server: Server
     ids: range
     taken: range = range(0)
 
@@ -49,6 +51,7 @@ def measure(bench: Bench) -> Report:
     for call in _CALLS:
         rows += compare([call(queue) for queue in queues], replace(bench.plan, in_flight=(1,)), compared=by_latency)
     memory = uvloop.run(_memory(server))
+    rows += _pages(bench, queues[:2])
     return Report(
         title=f"While {many:,} jobs are there",
         yardstick="few",
@@ -67,7 +70,9 @@ def measure(bench: Bench) -> Report:
 def _filled(server: Server, name: str, *, finished: int = 0, waiting: int) -> _Queue:
     print(f"  filling: {name}", file=sys.stderr)
     cluster = register(server, name)
-    return _Queue(name=name, cluster=cluster, ids=fill(cluster, server, finished=finished, waiting=waiting))
+    return _Queue(
+        name=name, cluster=cluster, server=server, ids=fill(cluster, server, finished=finished, waiting=waiting)
+    )
 
 
 def _drained(server: Server, taken: int) -> _Queue:
@@ -89,6 +94,40 @@ _CALLS: list[Callable[[_Queue], Case]] = [
     lambda queue: further_cases.summarize_jobs(queue.cluster, name=f"SummarizeJobs, {queue.name}"),
     lambda queue: cases.submit_job(queue.cluster, name=f"SubmitJob, {queue.name}"),
     _accept,
+]
+
+
+def _pages(bench: Bench, queues: Sequence[_Queue]) -> list[Row]:
+    """The operators' room, by a web server beside each queue's server."""
+    rooms = [(queue, _room(bench, queue)) for queue in queues]
+    once = replace(bench.plan, in_flight=(1,))
+    return [
+        row
+        for name, path_of_page in _PAGES
+        for row in compare(
+            [Page(name=f"{name}, {queue.name}", path=path_of_page(queue), visitor=visitor) for queue, visitor in rooms],
+            once,
+            compared=by_latency,
+        )
+    ]
+
+
+def _room(bench: Bench, queue: _Queue) -> Visitor:
+    add_account(queue.server.database_url)
+    return sign_in(bench.start_web(beside=queue.server), database_pid=queue.server.database_pid)
+
+
+# The clusters that are compared were the first on their servers.
+_PAGES: list[tuple[str, Callable[[_Queue], str]]] = [
+    ("dashboard", lambda queue: "/admin/"),
+    ("clusters", lambda queue: "/admin/clusters/cluster/"),
+    ("a cluster", lambda queue: "/admin/clusters/cluster/1/change/"),
+    ("jobs", lambda queue: "/admin/jobs/job/"),
+    ("jobs, a late page", lambda queue: f"/admin/jobs/job/?last={queue.ids[len(queue.ids) // 2]}"),
+    ("lost jobs", lambda queue: "/admin/jobs/job/?state=lost"),
+    ("jobs of a cluster", lambda queue: "/admin/jobs/job/?cluster=1"),
+    ("jobs with a text", lambda queue: "/admin/jobs/job/?text=nosuchtext"),
+    ("a job", lambda queue: f"/admin/jobs/job/{queue.ids[len(queue.ids) // 2]}/change/"),
 ]
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from django.db.models import BooleanField, Expression, F, Func, Q, QuerySet, Value
+from django.db.models import BooleanField, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from clusters.callers import Caller, Operator
 from clusters.validation import check_line, check_range
@@ -78,22 +79,20 @@ class Ranges:
         sign = "" if self.oldest_first else "-"
         order = [sign + column for column in (*self.owner, "state", "id")]
         for state in self.states:
-            jobs = self.jobs.filter(*self._bounds(state)).order_by(*order)
-            yield jobs.values_list("id", flat=True)
+            yield self.jobs.filter(self._within(state)).order_by(*order).values_list("id", flat=True)
 
-    def _bounds(self, state: JobState) -> Iterator[Expression]:
+    def _within(self, state: JobState) -> RawSQL:
         """As rows: where owner and state are given by themselves, PostgreSQL forgets that they lead the order.
 
         In search of a rare state it may then walk the primary key, or all owners' jobs of that state.
         """
-        here = _row(*map(F, self.owner), F("state"), F("id"))
-        for comparison, id in zip((" >= ", " <= "), self.ids, strict=True):
-            bound = _row(*map(Value, self.owner.values()), Value(state.value), Value(id))
-            yield Func(here, bound, arg_joiner=comparison, template="%(expressions)s", output_field=BooleanField())
-
-
-def _row(*values: Expression | F) -> Func:
-    return Func(*values, template="(%(expressions)s)", output_field=BooleanField())
+        table = Job._meta.db_table
+        here = ", ".join(f"{table}.{column}" for column in (*self.owner, "state", "id"))
+        ends = [[*self.owner.values(), state.value, id] for id in self.ids]
+        places = ", ".join(["%s"] * len(ends[0]))
+        return RawSQL(
+            f"({here}) >= ({places}) AND ({here}) <= ({places})", [*ends[0], *ends[1]], output_field=BooleanField()
+        )
 
 
 def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:

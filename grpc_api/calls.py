@@ -1,6 +1,6 @@
 """What a servicer's method knows of the call that it answers, beside the request."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 _SCHEME = "bearer "
@@ -8,10 +8,14 @@ _SCHEME = "bearer "
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """`seconds_left` is the client's deadline; None when it set none. `notes` go into the log line."""
+    """`seconds_left` is the client's deadline; None when it set none. `notes` go into the log line.
+
+    `peer` tells who is at the other end, in gRPC's words; few calls need it.
+    """
 
     bearer: str
     seconds_left: float | None
+    peer: Callable[[], str]
     notes: dict[str, object] = field(default_factory=dict)
 
     def note(self, **facts: object) -> None:

@@ -82,12 +82,13 @@ def _stream(
 
 
 def _call(context: Context) -> Call:
-    return Call(bearer=bearer_in(context.invocation_metadata()), seconds_left=context.time_remaining())
+    bearer = bearer_in(context.invocation_metadata())
+    return Call(bearer=bearer, seconds_left=context.time_remaining(), peer=context.peer)
 
 
 async def _refuse(error: Exception, name: str, call: Call, context: Context, began: float) -> None:
     code, shown = status_of(error)
-    call.note(peer=context.peer(), field=shown.field)
+    call.note(peer=call.peer(), field=shown.field)
     _write_log(name, call, code, began)
     metadata = ((FIELD_METADATA_KEY, shown.field),) if shown.field else ()
     await context.abort(code, str(shown), metadata)

@@ -7,7 +7,7 @@ from functools import partial
 
 from clusters.callers import Caller, Claim
 from clusters.models import CredentialKind
-from clusters.services import admit, register_cluster
+from clusters.services import admit
 from clusters.validation import check_range
 from grpc_api import answers
 from grpc_api.acceptance import accept_together
@@ -15,6 +15,7 @@ from grpc_api.arrivals import Arrivals
 from grpc_api.batches import Answer, Answered, Asked, Reply, Request, read_together
 from grpc_api.calls import Call
 from grpc_api.lanes import Lane, Lanes
+from grpc_api.registration import register
 from grpc_api.reporting import report_together
 from grpc_api.streams import until
 from grpc_api.submission import ManyJobs, Submission, submit_many, submit_together
@@ -64,10 +65,11 @@ class RainbowServicer:
 
     async def Register(self, request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
         registration = await self._lanes.write(
-            lambda: register_cluster(
-                name=request.name,
+            lambda: register(
+                request,
                 offered_secret=request.secret or call.bearer,
                 registration_secret=self._registration_secret,
+                peer=call.peer(),
                 now=self._clock(),
             )
         )

@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from clusters.models import FailedAttempts
-from clusters.rest.addresses import network_of
-from clusters.services import note_failure, seconds_blocked
+from clusters.services import note_failure, seconds_blocked, source_at
 from clusters.services.throttle import LIMIT, WINDOW
 from tests.conftest import Member
 from tests.rest import Rest, problem_in, puller, submitter
@@ -82,7 +81,7 @@ def test_old_windows_are_cleared_away(db: None, now: datetime) -> None:
     [("192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("unknown", "unknown")],
 )
 def test_the_addresses_of_one_ipv6_network_are_counted_together(address: str, counted: str) -> None:
-    assert network_of(address) == counted
+    assert source_at(address) == f"address {counted}"
 
 
 def test_all_processes_count_together(start_server: Callable[..., RainbowServer]) -> None:

@@ -6,8 +6,6 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-# What one customer of a provider gets at least (RFC 6177, section 2).
-_IPV6_NETWORK_BITS = 64
 UNKNOWN = "unknown"
 
 
@@ -18,10 +16,3 @@ def address_of(request: HttpRequest | Request) -> str:
         return str(ipaddress.ip_address(said))
     except ValueError:
         return UNKNOWN
-
-
-def network_of(address: str) -> str:
-    """Who is counted together: an IPv4 address is one client's, of IPv6 a whole network is."""
-    if ":" not in address:
-        return address
-    return str(ipaddress.ip_network((address.partition("%")[0], _IPV6_NETWORK_BITS), strict=False))

@@ -9,8 +9,8 @@ from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 
 from clusters.callers import Caller, Claim
-from clusters.rest.addresses import address_of, network_of
-from clusters.services import admit, note_failure, note_visits, seconds_blocked
+from clusters.rest.addresses import address_of
+from clusters.services import admit, note_failure, note_visits, seconds_blocked, source_at
 from rainbow.errors import Unauthenticated
 
 _SCHEME = b"bearer"
@@ -74,7 +74,7 @@ def refusals_counted(request: Request, *, guessable: bool = False) -> Iterator[N
 
 def _sources(request: Request) -> list[str]:
     cluster = (request.parser_context or {}).get("kwargs", {}).get("cluster", "")
-    return [f"address {network_of(address_of(request))}", *([f"cluster {cluster}"] if cluster else [])]
+    return [source_at(address_of(request)), *([f"cluster {cluster}"] if cluster else [])]
 
 
 class RegistrationAuthentication(BaseAuthentication):

@@ -10,7 +10,7 @@ from clusters.services.credentials import (
 )
 from clusters.services.pause import note_readiness, pause_cluster, resume_cluster
 from clusters.services.register import Registration, check_registration_secret, register_cluster
-from clusters.services.throttle import note_failure, seconds_blocked
+from clusters.services.throttle import note_failure, seconds_blocked, source_at
 
 __all__ = [
     "DEFAULT_LABEL",
@@ -29,4 +29,5 @@ __all__ = [
     "revoke_credential",
     "rotate_credential",
     "seconds_blocked",
+    "source_at",
 ]

@@ -1,5 +1,6 @@
 """Slowing down whoever tries credentials that are not good. Kept in the database, for all processes together."""
 
+import ipaddress
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -11,6 +12,15 @@ WINDOW = timedelta(minutes=1)
 # How many failures a source may have in a window before its further ones are refused unread.
 LIMIT = 30
 _KEEP = timedelta(hours=1)
+# What one customer of a provider gets at least (RFC 6177, section 2).
+_IPV6_NETWORK_BITS = 64
+
+
+def source_at(address: str) -> str:
+    """Who is counted together: an IPv4 address is one client's, of IPv6 a whole network is."""
+    if ":" in address:
+        address = str(ipaddress.ip_network((address.partition("%")[0], _IPV6_NETWORK_BITS), strict=False))
+    return f"address {address}"
 
 
 def seconds_blocked(sources: Sequence[str], *, now: datetime) -> int:

@@ -1,0 +1,34 @@
+"""The database's part of registering: a secret that people choose can be guessed, so guesses are few."""
+
+from datetime import datetime
+from urllib.parse import unquote
+
+from clusters.services import Registration, note_failure, register_cluster, seconds_blocked, source_at
+from rainbow.errors import ResourceExhausted, Unauthenticated
+from rainbow.protos import rainbow_pb2 as pb
+
+
+def register(
+    request: pb.RegisterRequest, *, offered_secret: str, registration_secret: str, peer: str, now: datetime
+) -> Registration | None:
+    """Adds a cluster; None when the name is taken.
+
+    Raises Unauthenticated, InvalidArgument, and ResourceExhausted where too many were refused of late: then the
+    secret is not even looked at.
+    """
+    sources = [source_at(address_in(peer))]
+    if seconds := seconds_blocked(sources, now=now):
+        raise ResourceExhausted(f"too many wrong secrets came from there; try again in {seconds} seconds")
+    try:
+        return register_cluster(
+            name=request.name, offered_secret=offered_secret, registration_secret=registration_secret, now=now
+        )
+    except Unauthenticated:
+        note_failure(sources, now=now)
+        raise
+
+
+def address_in(peer: str) -> str:
+    """The address in what gRPC says of a peer, such as ipv4:192.0.2.7:50000 or ipv6:%5B2001:db8::1%5D:50000."""
+    kind, _, place = unquote(peer).partition(":")
+    return place.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else "unknown"

@@ -90,6 +90,15 @@ def test_what_is_not_there_is_404(vera: Client, page: str) -> None:
     assert vera.get(f"/admin/{page}{end}").status_code == 404
 
 
+def test_a_page_that_is_not_there_says_so_and_leads_back(vera: Client) -> None:
+    answer = vera.get("/admin/nothing/<b>/")
+    text = answer.content.decode()
+
+    assert answer.status_code == 404
+    assert "There is nothing at /admin/nothing/&lt;b&gt;/" in text
+    assert 'href="/admin/">To the dashboard' in text and "room.css" in text
+
+
 def test_older_pages_follow_without_a_gap(alpha: Any, vera: Client, now: datetime) -> None:
     ids = submitted(alpha, 250, now=now)
     seen: list[int] = []

@@ -58,7 +58,9 @@ def test_who_may_not_act_gets_403(ids: dict[str, int], address: str, method: str
 def test_staff_of_no_group_sees_nothing(ids: dict[str, int], address: str) -> None:
     client = signed_in("nina")
 
-    assert client.get(address.format(**ids)).status_code == 403
+    refusal = client.get(address.format(**ids))
+    assert refusal.status_code == 403
+    assert "Your account may not do this" in refusal.content.decode()
     assert "sees nothing yet" in client.get("/admin/").content.decode()
 
 

@@ -61,8 +61,9 @@ def plan_of(statement: str) -> list[str]:
 
 
 def whole_reads(plan: list[str]) -> list[str]:
-    """The lines of a plan that read a large table from one end to the other."""
-    whole = re.compile(rf"(Seq Scan on|SCAN) ({'|'.join(LARGE)})\b(?!.* USING)")
+    """The lines of a plan that read a large table, or all of a cluster's jobs in it, from one end to the other."""
+    large = "|".join(LARGE)
+    whole = re.compile(rf"(Seq Scan on|SCAN) ({large})\b(?!.* USING)|SEARCH ({large})\b.*\((cluster_id|state)=\?\)")
     return [line for line in plan if whole.search(line)]
 
 

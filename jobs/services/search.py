@@ -13,6 +13,7 @@ from clusters.callers import Caller, Operator
 from clusters.validation import check_line, check_range
 from jobs.models import MAX_ID, Job, JobLabel, JobQuerySet, visible_by
 from jobs.specs import MAX_NAME, check_labels
+from jobs.sql import range_of_jobs
 from jobs.states import JobState
 
 MAX_PAGE = 1_000
@@ -79,20 +80,8 @@ class Ranges:
         sign = "" if self.oldest_first else "-"
         order = [sign + column for column in (*self.owner, "state", "id")]
         for state in self.states:
-            yield self.jobs.filter(self._within(state)).order_by(*order).values_list("id", flat=True)
-
-    def _within(self, state: JobState) -> RawSQL:
-        """As rows: where owner and state are given by themselves, PostgreSQL forgets that they lead the order.
-
-        In search of a rare state it may then walk the primary key, or all owners' jobs of that state.
-        """
-        table = Job._meta.db_table
-        here = ", ".join(f"{table}.{column}" for column in (*self.owner, "state", "id"))
-        ends = [[*self.owner.values(), state.value, id] for id in self.ids]
-        places = ", ".join(["%s"] * len(ends[0]))
-        return RawSQL(
-            f"({here}) >= ({places}) AND ({here}) <= ({places})", [*ends[0], *ends[1]], output_field=BooleanField()
-        )
+            within = RawSQL(*range_of_jobs(self.owner, state, self.ids), output_field=BooleanField())
+            yield self.jobs.filter(within).order_by(*order).values_list("id", flat=True)
 
 
 def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:

@@ -162,6 +162,16 @@ def test_a_rare_state_is_found_where_its_cluster_and_its_state_are_common(
     assert not walks_the_history(waiting)
 
 
+def test_postgresql_tidies_up_before_the_queues_index_is_full_of_dead_entries(db: None) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("needs PostgreSQL; make test-postgresql runs it")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reloptions FROM pg_class WHERE relname = %s", [JOBS])
+        (options,) = cursor.fetchone()
+
+    assert "autovacuum_vacuum_scale_factor=0.02" in options
+
+
 def test_a_summary_does_not_read_the_jobs(alpha: Any, long_history: list[int]) -> None:
     (oldest,) = plans_of(lambda: summarize_jobs(cluster_ids=[alpha.cluster.id]))
 

@@ -40,13 +40,7 @@ def write_together(
     admitted = _admitted(asked, now)
     outcomes = each_or_refusal([_made(item_from, request, verdict) for request, verdict in admitted], verb)
 
-    def tell(outcome: Outcome, caller: Caller) -> Answered[Reply]:
-        return caller, answer(outcome, caller)
-
-    return [
-        outcome if isinstance(outcome, RainbowError) else _made(tell, outcome, verdict)
-        for (_, verdict), outcome in zip(admitted, outcomes, strict=True)
-    ]
+    return [_told(outcome, verdict, answer) for (_, verdict), outcome in zip(admitted, outcomes, strict=True)]
 
 
 def each_or_refusal(
@@ -61,6 +55,16 @@ def each_or_refusal(
 def _admitted(asked: Sequence[Asked[Request]], now: datetime) -> list[tuple[Request, Caller | Unauthenticated]]:
     verdicts = authenticate([claim for _, claim in asked], now=now)
     return [(request, verdict) for (request, _), verdict in zip(asked, verdicts, strict=True)]
+
+
+def _told(
+    outcome: Outcome | RainbowError, by: Caller | Unauthenticated, answer: Callable[[Outcome, Caller], Reply]
+) -> Answered[Reply] | RainbowError:
+    if isinstance(outcome, RainbowError):
+        return outcome
+    # Who was not let in has an outcome of the first kind.
+    assert isinstance(by, Caller)
+    return by, answer(outcome, by)
 
 
 def _made(

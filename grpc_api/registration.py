@@ -16,7 +16,7 @@ def register(
     Raises Unauthenticated, InvalidArgument, and ResourceExhausted where too many were refused of late: then the
     secret is not even looked at.
     """
-    sources = [source_at(address_in(peer))]
+    sources = [source_at(address_in(peer), registering=True)]
     if seconds := seconds_blocked(sources, now=now):
         raise ResourceExhausted(f"too many wrong secrets came from there; try again in {seconds} seconds")
     try:

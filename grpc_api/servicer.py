@@ -60,16 +60,21 @@ class RainbowServicer:
         self._visits = Visits(lanes)
         self._submit = Together(self._in_lane(lanes.write, submit_together), most=batch)
         self._look = Together(self._in_lane(lanes.read, partial(read_together, answers.look_at_queue)), most=batch)
-        self._accept = Together(self._in_lane(lanes.write, accept_together), most=batch)
-        self._report = Together(self._in_lane(lanes.write, report_together), most=batch)
+        self._accept = Together(
+            self._in_lane(lanes.write, accept_together), most=batch, jobs_of=lambda asked: len(asked[0].jobids)
+        )
+        self._report = Together(
+            self._in_lane(lanes.write, report_together), most=batch, jobs_of=lambda asked: len(asked[0].reports)
+        )
 
     async def Register(self, request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
+        peer = call.peer()
         registration = await self._lanes.write(
             lambda: register(
                 request,
                 offered_secret=request.secret or call.bearer,
                 registration_secret=self._registration_secret,
-                peer=call.peer(),
+                peer=peer,
                 now=self._clock(),
             )
         )

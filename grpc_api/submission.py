@@ -17,7 +17,7 @@ MAX_BATCH = 10_000
 ManyJobs = pb.SubmitJobsRequest | pb.SubmitJobStreamRequest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """The answer to a call with many jobs, and how many of them it refuses."""
 

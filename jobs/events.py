@@ -92,7 +92,7 @@ def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "")
     tell_after_commit(
         cluster_ids={step.cluster_id for step, *_ in kinds.values() if step.what in PUTS_INTO_A_QUEUE},
         # Nobody waits for a job whose id was not known yet.
-        job_ids=[step.job_id for alike in kinds.values() if alike[0].what != What.SUBMITTED for step in alike],
+        job_ids={step.job_id for alike in kinds.values() if alike[0].what != What.SUBMITTED for step in alike},
     )
 
 

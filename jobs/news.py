@@ -14,8 +14,9 @@ from django.db import connection, transaction
 from clusters.models import Cluster
 
 CHANNEL = "rainbow"
-# A notification holds up to 8,000 bytes; more than these are told as "any".
-_MAX_CLUSTERS, _MAX_JOBS = 50, 400
+# A notification holds up to 8,000 bytes. More clusters than these are told as "any", and so are more jobs than fit
+# a few notifications.
+_MAX_CLUSTERS, _MAX_JOBS, _MAX_NOTIFICATIONS = 50, 400, 10
 
 _CLUSTER = Cluster._meta.db_table
 _NOTIFY = f"""
@@ -39,14 +40,21 @@ class Word:
         return cls(**{key: None if content[key] is None else frozenset(content[key]) for key in ("clusters", "jobs")})
 
 
-def tell_after_commit(*, cluster_ids: Collection[int], job_ids: Sequence[int]) -> None:
+def tell_after_commit(*, cluster_ids: Collection[int], job_ids: Collection[int]) -> None:
     """A NOTIFY within the transaction would make all commits wait for each other."""
     if connection.vendor == "postgresql" and (cluster_ids or job_ids):
-        transaction.on_commit(partial(_tell, list(cluster_ids), job_ids), robust=True)
+        transaction.on_commit(partial(_tell, list(cluster_ids), list(job_ids)), robust=True)
 
 
 def _tell(cluster_ids: list[int], job_ids: Sequence[int]) -> None:
     few = len(cluster_ids) <= _MAX_CLUSTERS
-    jobs = json.dumps(list(job_ids)) if len(job_ids) <= _MAX_JOBS else "null"
     with connection.cursor() as cursor:
-        cursor.execute(_NOTIFY, [few, cluster_ids, jobs])
+        for jobs in _in_notifications(job_ids):
+            cursor.execute(_NOTIFY, [few, cluster_ids, jobs])
+
+
+def _in_notifications(job_ids: Sequence[int]) -> list[str]:
+    if len(job_ids) > _MAX_JOBS * _MAX_NOTIFICATIONS:
+        return ["null"]
+    starts = range(0, max(1, len(job_ids)), _MAX_JOBS)
+    return [json.dumps(job_ids[start : start + _MAX_JOBS]) for start in starts]

@@ -141,15 +141,18 @@ def oldest_queued(cluster_ids: Sequence[int]) -> list[Row]:
     return _fetch(f"SELECT c.id, ({oldest}) FROM {_CLUSTER} c WHERE c.id IN ({places})", cluster_ids)
 
 
-def range_of_jobs(owner: Mapping[str, int], state: JobState, ids: tuple[int, int]) -> tuple[str, list[Any]]:
+def range_of_jobs(
+    owner: Mapping[str, int], state: JobState, ids: tuple[int, int], *, alone: bool
+) -> tuple[str, list[Any]]:
     """The condition, with its values, for a range of an index: an owner's jobs in one state, the first to the last id.
 
     On PostgreSQL the bounds are rows, as in oldest_queued: in search of a rare state it may else walk the primary key.
-    SQLite would read on past such bounds, and finds its way by single columns.
+    It cannot tell how few jobs lie between such bounds, though, which matters where there are further conditions; so
+    rows bound only what stands `alone`. SQLite would read on past them, and finds its way by single columns.
     """
     names = [f"{_JOB}.{name}" for name in (*owner, "state", "id")]
     fixed = [*owner.values(), state.value]
-    if connection.vendor == "sqlite":
+    if connection.vendor == "sqlite" or not alone:
         equal = " AND ".join(f"{name} = %s" for name in names[:-1])
         return f"{equal} AND {names[-1]} BETWEEN %s AND %s", [*fixed, *ids]
     row, places = ", ".join(names), ", ".join(["%s"] * len(names))

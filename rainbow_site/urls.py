@@ -18,6 +18,8 @@ api = [
 ]
 
 handler400 = "rainbow_site.problems.bad_request"
+handler403 = "rainbow_site.pages.forbidden"
+handler404 = "rainbow_site.pages.missing"
 handler500 = "rainbow_site.problems.server_error"
 
 urlpatterns = [

@@ -70,7 +70,7 @@ def test_a_silent_cluster_matters_only_when_jobs_wait(alpha: Any, beta: Any, mal
 def test_a_cluster_that_said_why_it_takes_nothing_is_not_silent(alpha: Any, now: datetime) -> None:
     asked(alpha, now)
     submitted(alpha, now=now)
-    note_readiness(not_ready={alpha.cluster.id: "slurmctld does not answer"})
+    note_readiness(cluster_id=alpha.cluster.id, not_ready="slurmctld does not answer")
 
     assert texts(now + timedelta(minutes=42)) == [
         "alpha is not ready: slurmctld does not answer; its agent has not asked for 42 minutes, and 1 job wait"

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from clusters.callers import Claim
 from grpc_api.submission import submit_together
-from grpc_api.together import Together
+from grpc_api.together import HEAVIEST, Together
 from jobs.models import Job
 from rainbow.errors import InvalidArgument, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
@@ -63,6 +63,17 @@ def test_a_batch_holds_no_more_than_it_may() -> None:
         return gate.batches
 
     assert [len(batch) for batch in asyncio.run(scene())] == [2, 2, 1]
+
+
+def test_a_batch_holds_no_more_jobs_than_are_done_soon_unless_one_call_does() -> None:
+    async def scene() -> list[list[Any]]:
+        gate = Gate()
+        gate.open.set()
+        together: Together[Any, Any] = Together(gate, most=100, jobs_of=lambda jobs: int(jobs))
+        await asyncio.gather(*(together(jobs) for jobs in (1, HEAVIEST - 1, 1, HEAVIEST + 1, 2, 3)))
+        return gate.batches
+
+    assert asyncio.run(scene()) == [[1, HEAVIEST - 1], [1], [HEAVIEST + 1], [2, 3]]
 
 
 def test_a_bad_call_fails_alone() -> None:

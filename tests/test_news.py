@@ -11,7 +11,9 @@ from django.db import connection, transaction
 
 from clusters.services import pause_cluster, resume_cluster
 from jobs.news import CHANNEL, Word
-from jobs.services import News, accept_jobs, news_since, queues_with_jobs, requeue_jobs
+from jobs.services import News, Report, accept_jobs, news_since, queues_with_jobs, report_jobs, requeue_jobs
+from jobs.states import JobState
+from tests.lives import AGENT
 from tests.queue import submitted
 from tests.rows import execute
 from tests.servers import RainbowServer
@@ -56,15 +58,32 @@ def test_a_step_tells_which_jobs_took_it(words: Callable[[], list[Word]], alpha:
     ]
 
 
-def test_more_jobs_than_a_word_holds_are_told_as_any(
+def test_more_jobs_than_a_word_holds_take_several_and_very_many_are_told_as_any(
     words: Callable[[], list[Word]], alpha: Any, now: datetime
 ) -> None:
-    ids = submitted(alpha, 1_000, now=now)
+    some, very_many = submitted(alpha, 1_000, now=now), submitted(alpha, 5_000, now=now)
     words()
 
-    accept_jobs(caller=alpha.puller, job_ids=ids, now=now)
+    accept_jobs(caller=alpha.puller, job_ids=some, now=now)
+    several = words()
+    accept_jobs(caller=alpha.puller, job_ids=very_many, now=now)
 
+    assert len(several) == 3
+    assert frozenset().union(*(word.jobs or () for word in several)) == frozenset(some)
     assert words() == [Word(clusters=frozenset(), jobs=None)]
+
+
+def test_a_job_that_takes_two_steps_at_once_is_told_once(
+    words: Callable[[], list[Word]], alpha: Any, now: datetime
+) -> None:
+    ids = submitted(alpha, 300, now=now)
+    accept_jobs(caller=alpha.puller, job_ids=ids, agent=AGENT, now=now)
+    words()
+
+    ends = [Report(job_id=id, attempt=1, state=JobState.COMPLETED, started_at=now) for id in ids]
+    report_jobs(caller=alpha.puller, agent=AGENT, reports=ends, now=now)
+
+    assert words() == [Word(clusters=frozenset(), jobs=frozenset(ids))]
 
 
 def test_nothing_is_told_before_the_commit_and_nothing_of_what_was_rolled_back(

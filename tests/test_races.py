@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 from django.db import connection
 
 from clusters.models import Cluster
+from clusters.services import resume_cluster
 from jobs import sql
 from jobs.models import LeaseWatch
 from jobs.services import (
     Acceptance,
+    Account,
     CancelOutcome,
     Expiry,
     Report,
@@ -23,10 +26,12 @@ from jobs.services import (
     cancel_jobs,
     expire_leases,
     report_jobs,
+    report_together,
     requeue_jobs,
 )
 from jobs.services.expire import EVERY
 from jobs.states import JobState
+from rainbow.errors import FailedPrecondition
 from tests.lives import AGENT, job_in, replay, row
 from tests.queue import counted, recounted, submitted
 from tests.turns import race
@@ -247,6 +252,39 @@ def test_a_start_that_is_reported_while_somebody_puts_the_job_back_is_stale(alph
 
 
 # Everything at once
+
+
+def test_servers_that_hear_many_agents_at_once_do_not_wait_in_a_circle(alpha: Any, beta: Any, now: datetime) -> None:
+    ids = {member.name: submitted(member, 20, now=now) for member in (alpha, beta)}
+    for member in (alpha, beta):
+        accept_jobs(caller=member.puller, job_ids=ids[member.name], agent=AGENT, now=now)
+
+    def work(seed: int) -> None:
+        dice = random.Random(seed)
+        try:
+            for _ in range(40):
+                accounts = [_account(dice, dice.choice((alpha, beta)), ids) for _ in range(4)]
+                report_together(accounts=accounts, now=now)
+                with suppress(FailedPrecondition):
+                    resume_cluster(cluster_id=dice.choice((alpha, beta)).cluster.id)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as crowd:
+        list(crowd.map(work, range(6)))
+
+    assert counted() == recounted()
+    for job_id in (*ids["alpha"], *ids["beta"]):
+        assert replay(job_id) == (row(job_id)["state"], 1)
+
+
+def _account(dice: random.Random, member: Any, ids: dict[str, list[int]]) -> Account:
+    states = [JobState.ACCEPTED, JobState.RUNNING, JobState.RUNNING, JobState.COMPLETED]
+    # Most say nothing of jobs: whoever waits for a job takes no turn at the clusters.
+    some = dice.sample(ids[member.name], dice.choice([0, 0, 0, 0, 5]))
+    reports = [Report(job_id=id, attempt=1, state=dice.choice(states)) for id in some]
+    pause = dice.choice(["", "a black hole"])
+    return Account(caller=member.puller, agent=AGENT, reports=reports, not_ready=dice.choice(["", "busy"]), pause=pause)
 
 
 def test_many_who_do_everything_at_once_neither_fail_nor_lose_count(alpha: Any, now: datetime) -> None:

@@ -96,7 +96,8 @@ def test_a_page_that_is_not_there_says_so_and_leads_back(vera: Client) -> None:
 
     assert answer.status_code == 404
     assert "There is nothing at /admin/nothing/&lt;b&gt;/" in text
-    assert 'href="/admin/">To the dashboard' in text and "room.css" in text
+    assert "<title>Not found · rainbow</title>" in text
+    assert 'href="/admin/jobs/job/"' in text and "vera" in text
 
 
 def test_older_pages_follow_without_a_gap(alpha: Any, vera: Client, now: datetime) -> None:

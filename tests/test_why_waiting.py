@@ -46,7 +46,7 @@ def test_a_pause_and_a_silent_agent_come_first(alpha: Any, now: datetime) -> Non
 def test_an_agent_that_is_not_ready_says_why(alpha: Any, now: datetime) -> None:
     ids = submitted(alpha, now=now)
     asked(alpha, now)
-    note_readiness(not_ready={alpha.cluster.id: "all that it has is in use"})
+    note_readiness(cluster_id=alpha.cluster.id, not_ready="all that it has is in use")
 
     assert why(ids[0], now)[0] == "alpha takes no jobs now: all that it has is in use"
 

@@ -60,7 +60,8 @@ def refusals_counted(request: Request, *, guessable: bool = False) -> Iterator[N
     Tokens and secrets cannot be guessed, so a good one passes always: nobody is locked out by what others try.
     What people choose (`guessable`) is not even looked at while its source is blocked.
     """
-    sources, now = _sources(request), timezone.now()
+    now = timezone.now()
+    sources = [source_at(address_of(request), registering=True)] if guessable else _sources(request)
     if guessable and (seconds := seconds_blocked(sources, now=now)):
         raise Throttled(wait=seconds)
     try:

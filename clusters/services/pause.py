@@ -1,6 +1,5 @@
 """Holding back a cluster's jobs."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from clusters.models import Cluster
@@ -23,12 +22,7 @@ def resume_cluster(*, cluster_id: int) -> None:
         raise FailedPrecondition("the cluster is not paused")
 
 
-def note_readiness(*, not_ready: Mapping[int, str]) -> None:
-    """Writes down why the agents of clusters (ids) take no jobs now; empty when they do."""
-    for reason in not_ready.values():
-        check_reason(reason, field="not_ready")
-    known = dict(Cluster.objects.filter(id__in=not_ready).values_list("id", "not_ready"))
-    # In one order, so that no two writers wait in a circle.
-    for cluster_id in sorted(known):
-        if known[cluster_id] != not_ready[cluster_id]:
-            Cluster.objects.filter(id=cluster_id).update(not_ready=not_ready[cluster_id])
+def note_readiness(*, cluster_id: int, not_ready: str) -> None:
+    """Writes down why the cluster's agent takes no jobs now; empty when it does."""
+    check_reason(not_ready, field="not_ready")
+    Cluster.objects.filter(id=cluster_id).exclude(not_ready=not_ready).update(not_ready=not_ready)

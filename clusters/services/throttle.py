@@ -16,11 +16,14 @@ _KEEP = timedelta(hours=1)
 _IPV6_NETWORK_BITS = 64
 
 
-def source_at(address: str) -> str:
-    """Who is counted together: an IPv4 address is one client's, of IPv6 a whole network is."""
+def source_at(address: str, *, registering: bool = False) -> str:
+    """Who is counted together: an IPv4 address is one client's, of IPv6 a whole network is.
+
+    Whoever registers is counted apart: an old token in somebody's script keeps no cluster of that network out.
+    """
     if ":" in address:
         address = str(ipaddress.ip_network((address.partition("%")[0], _IPV6_NETWORK_BITS), strict=False))
-    return f"address {address}"
+    return f"{'registering from' if registering else 'address'} {address}"
 
 
 def seconds_blocked(sources: Sequence[str], *, now: datetime) -> int:

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import transaction
 
 from clusters.callers import Caller
+from clusters.models import Cluster
 from clusters.services import note_readiness, pause_cluster
 from jobs.events import Actor, Step, record
 from jobs.leases import Lease, lease_from
@@ -30,7 +31,7 @@ def report_jobs(
     pause: str = "",
     now: datetime,
 ) -> list[Reported]:
-    """Takes an agent's word for its jobs and renews their leases. Raises InvalidArgument."""
+    """Takes an agent's word for its jobs (up to 1,000 reports) and renews their leases. Raises InvalidArgument."""
     account = Account(
         caller=caller, agent=agent, reports=reports, lease_seconds=lease_seconds, not_ready=not_ready, pause=pause
     )
@@ -82,7 +83,10 @@ def _hear(account: Account, lease: Lease, jobs: Jobs, steps: list[tuple[Step, Ac
 
 
 def _locked(accounts: Iterable[Account]) -> Jobs:
-    """Those of the jobs that are their reporters', without their outputs, which may be long and are only replaced."""
+    """The jobs that are named, of the reporters' clusters, without their outputs: those may be long, and are replaced.
+
+    One query locks them all in the order of their ids, also a job that only another cluster than its own names.
+    """
     wanted = {(account.caller.cluster_id, report.job_id) for account in accounts for report in account.reports}
     jobs = Job.objects.only(*_READ, *REPORTED_COLUMNS, *LEASE_COLUMNS).order_by("id").select_for_update()
     found = (
@@ -119,12 +123,19 @@ def _columns_of(job: Job) -> tuple[Row, Row]:
     return lease, (*(getattr(job, column) for column in REPORTED_COLUMNS), output)
 
 
-def _note_clusters(accounts: Iterable[Account], now: datetime) -> None:
-    """Of several accounts of one cluster the last counts."""
-    note_readiness(not_ready={account.caller.cluster_id: account.not_ready for account in accounts})
-    for account in accounts:
-        if account.pause:
-            _pause(account, now)
+def _note_clusters(accounts: Sequence[Account], now: datetime) -> None:
+    """Of several accounts of one cluster the last says whether it is ready, and the first pauses it.
+
+    In the order of the clusters' ids, so that no two writers wait in a circle.
+    """
+    last = {account.caller.cluster_id: account for account in accounts}
+    pauses = {account.caller.cluster_id: account for account in reversed(accounts) if account.pause}
+    known = dict(Cluster.objects.filter(id__in=last).values_list("id", "not_ready"))
+    for cluster_id in sorted(known):
+        if known[cluster_id] != last[cluster_id].not_ready:
+            note_readiness(cluster_id=cluster_id, not_ready=last[cluster_id].not_ready)
+        if cluster_id in pauses:
+            _pause(pauses[cluster_id], now)
 
 
 def _pause(account: Account, now: datetime) -> None:

@@ -61,10 +61,11 @@ class Ranges:
     """The jobs of a search, in a range of an index for each state.
 
     `owner` is the column that leads the index, with its value. `ids` are the first and the last that come into
-    question.
+    question. `narrowed` says whether `jobs` asks for more than that.
     """
 
     jobs: JobQuerySet
+    narrowed: bool
     owner: Mapping[str, int]
     states: Sequence[JobState]
     ids: tuple[int, int]
@@ -80,7 +81,8 @@ class Ranges:
         sign = "" if self.oldest_first else "-"
         order = [sign + column for column in (*self.owner, "state", "id")]
         for state in self.states:
-            within = RawSQL(*range_of_jobs(self.owner, state, self.ids), output_field=BooleanField())
+            condition = range_of_jobs(self.owner, state, self.ids, alone=not self.narrowed)
+            within = RawSQL(*condition, output_field=BooleanField())
             yield self.jobs.filter(within).order_by(*order).values_list("id", flat=True)
 
 
@@ -90,8 +92,10 @@ def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:
     And the last id that a search for text looks at, of the next few; 0 if there are no more.
     """
     owner = _owner(by, search)
+    jobs = _matching(Job.objects.all(), search, known=owner)
     ranges = Ranges(
-        jobs=_matching(Job.objects.all(), search, known=owner),
+        jobs=jobs,
+        narrowed=bool(jobs.query.where),
         owner=owner,
         states=search.states or list(JobState),
         ids=_id_bounds(search),
@@ -100,7 +104,7 @@ def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:
     if not search.text:
         return ranges, 0
     ends = [end for ids in ranges for end in ids[_WINDOW - 1 : _WINDOW]]
-    within = replace(ranges, jobs=ranges.jobs.filter(holds(search)))
+    within = replace(ranges, jobs=jobs.filter(holds(search)), narrowed=True)
     if not ends:
         return within, 0
     first, last = ranges.ids

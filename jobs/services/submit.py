@@ -166,7 +166,7 @@ def _receipts(new: Sequence[tuple[Order, int]]) -> Iterator[tuple[int, Receipt]]
     waiting = queued_counts({order.cluster_id for order, _ in new}) if new else []
     last: dict[tuple[int, int], int] = {}
     for cluster_id, priority in {(order.cluster_id, order.spec.priority) for order, _ in new}:
-        counts = [jobs for cluster, rank, jobs in waiting if cluster == cluster_id and rank >= priority]
+        counts = [jobs for cluster, at, jobs in waiting if cluster == cluster_id and at >= priority]
         last[cluster_id, priority] = int(sum(counts))
     for order, job_id in reversed(new):
         mine = (order.cluster_id, order.spec.priority)

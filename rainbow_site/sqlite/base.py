@@ -16,11 +16,15 @@ from typing import Any
 from django.db.backends.sqlite3 import base
 from django.db.backends.sqlite3.base import FORMAT_QMARK_REGEX
 
-# The hot statements come in a few sizes each; the longest take 20 KB.
-_KEPT_STATEMENTS = 256
+# The hot statements come in a few sizes each, up to 20 KB. Longer ones name thousands of ids, seldom as many again.
+_KEPT_STATEMENTS, _LONGEST_KEPT = 256, 24_000
 
 
 @lru_cache(_KEPT_STATEMENTS)
+def _kept_with_question_marks(query: str) -> str:
+    return _with_question_marks(query)
+
+
 def _with_question_marks(query: str) -> str:
     return FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
 
@@ -28,7 +32,7 @@ def _with_question_marks(query: str) -> str:
 class Cursor(base.SQLiteCursorWrapper):
     def convert_query(self, query: str, *, param_names: Iterable[str] | None = None) -> str:
         if param_names is None:
-            return _with_question_marks(query)
+            return (_kept_with_question_marks if len(query) <= _LONGEST_KEPT else _with_question_marks)(query)
         return super().convert_query(query, param_names=param_names)
 
 

@@ -1,0 +1,22 @@
+"""What a person sees where there is no page, or none for them."""
+
+from http import HTTPStatus
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+
+def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404."""
+    return _page(request, HTTPStatus.NOT_FOUND, "Not found")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler403."""
+    return _page(request, HTTPStatus.FORBIDDEN, "Not allowed")
+
+
+def _page(request: HttpRequest, status: HTTPStatus, title: str) -> HttpResponse:
+    context = {**admin.site.each_context(request), "title": title}
+    return render(request, f"{status.value}.html", context, status=status)

@@ -144,12 +144,13 @@ class Times:
     stolen: float
 
     @classmethod
-    def read(cls, server: Server | None = None, *, database_pid: int | None = None) -> "Times":
-        """Of a server and its database, of a database alone, of this process, and of the machine."""
+    def read(cls, server: Server | None = None, *, pid: int | None = None, database_pid: int | None = None) -> "Times":
+        """Of a server and its database, or of the processes with these ids; of this process, and of the machine."""
         machine = machine_time()
-        database_pid = server.database_pid if server else database_pid
+        if server:
+            pid, database_pid = server.pid, server.database_pid
         return cls(
-            server=time_of_tree(server.pid) if server else 0.0,
+            server=time_of_tree(pid) if pid else 0.0,
             database=time_of_tree(database_pid) if database_pid else 0.0,
             load=time.process_time(),
             busy=machine.busy,

@@ -5,12 +5,11 @@ import subprocess
 import time
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
-from statistics import quantiles
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
-from benchmarks.measure import Sample
-from benchmarks.processor_time import machine_time, time_of_tree
+from benchmarks.load import Load
+from benchmarks.measure import Sample, Times, summarize
 from tests.servers import MANAGE, RainbowServer, environment_for
 
 _ACCOUNT = {"username": "root", "password": "only-for-the-benchmark"}
@@ -42,33 +41,16 @@ class Page:
     def measure(self, *, in_flight: int, seconds: float) -> Sample:
         """Opens it again and again, whatever `in_flight` says: an operator waits for one page at a time."""
         latencies: list[float] = []
-        before, began, load = self._processor_times(), time.perf_counter(), time.process_time()
+        before, began = self._times(), time.perf_counter()
         while not latencies or time.perf_counter() - began < seconds:
             asked = time.perf_counter()
             self.visitor.open(self.path)
             latencies.append(time.perf_counter() - asked)
-        lasted, after = time.perf_counter() - began, self._processor_times()
-        server, database, busy, stolen = (end - start for start, end in zip(before, after, strict=True))
-        load = time.process_time() - load
-        percentiles = quantiles(latencies, n=100) if len(latencies) > 1 else latencies * 99
-        return Sample(
-            calls=len(latencies),
-            failed=0,
-            seconds=lasted,
-            p50=percentiles[49],
-            p99=percentiles[98],
-            server_time=server,
-            database_time=database,
-            load_time=load,
-            others_time=max(0.0, busy - server - database - load),
-            stolen_time=stolen,
-        )
+        load = Load(seconds=time.perf_counter() - began, latencies=latencies, failed=0)
+        return summarize(load, self._times().since(before))
 
-    def _processor_times(self) -> tuple[float, float, float, float]:
-        """Of the server, of its database, of the whole machine, and what other machines took of it."""
-        machine, pid = machine_time(), self.visitor.database_pid
-        database = time_of_tree(pid) if pid else 0.0
-        return time_of_tree(self.visitor.server.process.pid), database, machine.busy, machine.stolen
+    def _times(self) -> Times:
+        return Times.read(pid=self.visitor.server.process.pid, database_pid=self.visitor.database_pid)
 
 
 def add_account(url: str) -> None:

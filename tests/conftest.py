@@ -28,6 +28,9 @@ hypothesis.settings.load_profile("rainbow")
 # A shell's background jobs ignore Ctrl-C, and so would the commands that tests begin and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The tests of one server come from one address, and many bring a wrong secret.
+MANY_GUESSES = {"RAINBOW_GUESSES": "1000000"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
@@ -107,7 +110,7 @@ def new_database(_databases: SqliteDatabases | PostgresqlDatabases) -> Callable[
 def server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowServer]:
     """One server for all tests that do not stop it; each registers clusters of its own."""
     log = tmp_path_factory.mktemp("server") / "log"
-    running = start_rainbow(database_url=new_database(), log=log)
+    running = start_rainbow(database_url=new_database(), log=log, environment=MANY_GUESSES)
     yield running
     running.stop()
 
@@ -116,7 +119,7 @@ def server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFac
 def web_server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowServer]:
     """The same with its web door: what `manage.py serve` starts."""
     log = tmp_path_factory.mktemp("web_server") / "log"
-    running = start_rainbow(database_url=new_database(), log=log, with_web=True)
+    running = start_rainbow(database_url=new_database(), log=log, with_web=True, environment=MANY_GUESSES)
     yield running
     running.stop()
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import grpc
 import pytest
 
-from clusters.services.throttle import LIMIT
 from grpc_api.registration import address_in
 from tests.servers import RainbowServer
 from tests.wire import joined, refusal_of, registration
+
+LIMIT = 30
 
 
 def test_an_address_has_thirty_guesses_a_minute_and_good_credentials_pass(

@@ -4,13 +4,12 @@ import ipaddress
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db.models import F
 
 from clusters.models import FailedAttempts
 
 WINDOW = timedelta(minutes=1)
-# How many failures a source may have in a window before its further ones are refused unread.
-LIMIT = 30
 _KEEP = timedelta(hours=1)
 # What one customer of a provider gets at least (RFC 6177, section 2).
 _IPV6_NETWORK_BITS = 64
@@ -27,8 +26,13 @@ def source_at(address: str, *, registering: bool = False) -> str:
 
 
 def seconds_blocked(sources: Sequence[str], *, now: datetime) -> int:
-    """How long the most blocked of these sources has to wait; 0 when none is."""
-    full = FailedAttempts.objects.filter(source__in=sources, failures__gte=LIMIT, began_at__gt=now - WINDOW)
+    """How long the most blocked of these sources has to wait; 0 when none is.
+
+    Blocked is who had RAINBOW_GUESSES refused in a window.
+    """
+    full = FailedAttempts.objects.filter(
+        source__in=sources, failures__gte=settings.RAINBOW_GUESSES, began_at__gt=now - WINDOW
+    )
     began = full.order_by("-began_at").values_list("began_at", flat=True).first()
     return max(1, int((began + WINDOW - now).total_seconds())) if began else 0
 

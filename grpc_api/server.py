@@ -19,7 +19,7 @@ from grpc_api.leases import end_leases
 from grpc_api.listening import listen, look_around
 from grpc_api.servicer import RainbowServicer
 from grpc_api.translate import MESSAGE_LIMIT
-from rainbow_site.listening import CannotListen
+from rainbow_site.listening import CannotListen, check_address
 
 # How long calls in flight may take to finish once the server is told to stop.
 GRACE_SECONDS = 30
@@ -103,7 +103,9 @@ def _listen(server: grpc.aio.Server, options: ServerOptions) -> str:
         _check_port(address)
         port = _add_port(server, address, options.credentials)
     except (RuntimeError, ValueError):
-        raise CannotListen(f"cannot listen on {address}: it is in use, not this machine's, or not host:port") from None
+        # gRPC does not say why; a socket does.
+        check_address(address)
+        raise CannotListen(f"cannot listen on {address}") from None
     return f"{address.rpartition(':')[0]}:{port}"
 
 

@@ -1,5 +1,6 @@
 """Taking a port before the process that will serve it starts."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +19,20 @@ def listen(address: str) -> socket.socket:
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     try:
         return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
-    except (OSError, OverflowError, ValueError):
-        raise CannotListen(f"cannot listen on {address}: it is in use, not this machine's, or not host:port") from None
+    except (OSError, OverflowError, ValueError) as error:
+        raise CannotListen(f"cannot listen on {address}: {_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return "it is not host:port"
+    known = {errno.EADDRINUSE: "it is in use", errno.EACCES: "that port is for root"}
+    return known.get(error.errno or 0, "this machine has no such address")
+
+
+def check_address(address: str) -> None:
+    """Raises CannotListen."""
+    listen(address).close()
 
 
 @contextmanager

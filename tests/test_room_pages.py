@@ -74,12 +74,14 @@ def test_nothing_in_the_query_breaks_a_page(alpha: Any, vera: Client, now: datet
 
 
 def test_a_job_tells_its_life(alpha: Any, vera: Client, now: datetime) -> None:
-    ids = submitted(alpha, now=now, command="echo <script>alert(1)</script>", environment={"A": "b"})
+    said = {"command": "echo <script>alert(1)</script>", "environment": {"A": "b"}, "time_limit_seconds": 7200}
+    ids = submitted(alpha, now=now, **said)
 
     shown = text_of(vera, f"{JOBS}{ids[0]}/change/")
 
     assert "Submitted" in shown and "no job is before it" in shown and "token default" in shown
     assert "echo &lt;script&gt;" in shown and "A=b" in shown
+    assert '<span title="7,200 s">2 hours</span>' in shown
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,18 @@ def test_a_grpc_port_in_use_ends_the_web_server_too(new_database: Callable[[], s
         socket.create_connection(("127.0.0.1", web), timeout=5)
 
 
-@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:99999", "192.0.2.1:80"])
-def test_what_is_no_address_of_this_machine_is_refused(address: str) -> None:
-    with pytest.raises(CannotListen, match="cannot listen on"):
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("nonsense", "it is not host:port"),
+        ("127.0.0.1:", "it is not host:port"),
+        ("127.0.0.1:http", "it is not host:port"),
+        ("127.0.0.1:99999", "it is not host:port"),
+        ("192.0.2.1:8000", "this machine has no such address"),
+    ],
+)
+def test_what_is_no_address_of_this_machine_is_refused(address: str, why: str) -> None:
+    with pytest.raises(CannotListen, match=f"cannot listen on {re.escape(address)}: {why}"):
         listen(address)
 
 

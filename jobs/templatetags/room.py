@@ -27,6 +27,12 @@ def span(value: timedelta | None) -> str:
 
 
 @register.filter
+def seconds(value: int) -> str:
+    """How long so many seconds are, in words; a dash for 0."""
+    return in_words(timedelta(seconds=value)) if value else _DASH
+
+
+@register.filter
 def moment(value: datetime | None) -> SafeString | str:
     """A time in full, to the second, in UTC."""
     if value is None:

@@ -18,7 +18,9 @@ def register(
     """
     sources = [source_at(address_in(peer), registering=True)]
     if seconds := seconds_blocked(sources, now=now):
-        raise ResourceExhausted(f"too many wrong secrets came from there; try again in {seconds} seconds")
+        raise ResourceExhausted(
+            f"too many wrong secrets came from your address; even the right one has to wait {seconds} seconds"
+        )
     try:
         return register_cluster(
             name=request.name, offered_secret=offered_secret, registration_secret=registration_secret, now=now

@@ -64,6 +64,11 @@ class Client:
     def close(self) -> None:
         self._connection.close()
 
+    @property
+    def answers(self) -> int:
+        """How many single calls were answered so far: where it rises, the server is there."""
+        return self._connection.answers
+
     def serial(self, content_id: str = "ping") -> records.Echo:
         """Test the connection. Needs no credential."""
         with translation.refusing_what_the_wire_cannot_carry():

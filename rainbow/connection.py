@@ -47,6 +47,7 @@ class Connection:
     ) -> None:
         self.host = with_port(host)
         self.timeout_seconds = timeout_seconds
+        self.answers = 0
         self._retries = retries
         self._channel = _open_channel(self.host, tls=tls, ca_file=ca_file)
         self.stub = RainbowSchedulerStub(self._channel)
@@ -101,9 +102,13 @@ class Connection:
         """One attempt. Raises what the server's status code stands for."""
         metadata = _bearer(credential)
         try:
-            return call(request, timeout=timeout_seconds, metadata=metadata)
+            return self._heard(call(request, timeout=timeout_seconds, metadata=metadata))
         except grpc.RpcError as error:
             raise self._failure(error) from error
+
+    def _heard(self, answer: Answer) -> Answer:
+        self.answers += 1
+        return answer
 
     def begin(
         self,
@@ -114,7 +119,8 @@ class Connection:
         read: Callable[[Answer], Record],
     ) -> Pending[Record]:
         """One attempt, which is not waited for."""
-        return Pending(call.future(request, timeout=timeout_seconds), read=read, failure=self._failure)
+        future = call.future(request, timeout=timeout_seconds)
+        return Pending(future, read=lambda answer: read(self._heard(answer)), failure=self._failure)
 
     def stream(
         self,

@@ -11,7 +11,7 @@ import pytest
 
 from rainbow.agent import identity_in
 from rainbow.client import Client
-from rainbow.errors import Unauthenticated, Unavailable
+from rainbow.errors import FailedPrecondition, Unauthenticated, Unavailable
 from rainbow.executors import Capacity, Ending, JobPhase, Progress, WorkRefused
 from rainbow.policy import Policy
 from rainbow.records import Job, JobState
@@ -522,15 +522,32 @@ def test_an_agent_that_works_once_refuses_what_can_never_run(hire: Hire, tmp_pat
     assert agent.job(too_large).reason == "needs 50 slots, and this machine has 2"
 
 
-def test_a_server_that_is_away_at_the_start_is_waited_for(
-    start_server: Callable[..., RainbowServer], tmp_path: Path
+def test_an_agent_that_works_once_says_when_its_scheduler_takes_nothing(
+    scripted: Crew, scheduler: ScriptedExecutor
 ) -> None:
+    jobid = scripted.submit()
+    scheduler.silent = {"watch", "capacity"}
+
+    with pytest.raises(FailedPrecondition, match="the scheduler does not answer"):
+        scripted.agent.run(once=True)
+
+    assert scripted.job(jobid).state == JobState.QUEUED
+
+
+def test_a_server_that_is_away_at_the_start_is_waited_for(
+    start_server: Callable[..., RainbowServer], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     server = start_server()
     with joined(server) as cluster, crew(cluster, server.address, tmp_path, timeout_seconds=0.5) as agent:
         jobid = agent.submit()
         server.kill()
         agent.work_for(1)
+        away = [record.message for record in caplog.records if record.name == "rainbow.agent"]
+        assert any("cannot be reached" in message for message in away)
+        assert not any(message.startswith("no longer") for message in away), "nobody has answered yet"
 
         again = start_server(database_url=server.database_url, address=server.address)
         with Client(again.address, cluster=cluster.name, token=cluster.token) as submitter:
             agent.work(lambda: submitter.get_jobs([jobid]).jobs[0].state == JobState.COMPLETED)
+    assert any(record.message.startswith("no longer") for record in caplog.records)

@@ -134,11 +134,9 @@ def _bars(ended: Sequence[int], failed: Sequence[int], top: int) -> list[Bar]:
 
 
 def _line(numbers: Sequence[int], top: int) -> str:
-    """The points of a line through the middles of the stretches, but for the last, which is not over."""
+    """The points of a line through the middles of the stretches; the last is not over, no more than its bar."""
     step = (WIDTH - _LEFT) / len(numbers)
-    return " ".join(
-        f"{_LEFT + (place + 0.5) * step:.1f},{_y(number, top)}" for place, number in enumerate(numbers[:-1])
-    )
+    return " ".join(f"{_LEFT + (place + 0.5) * step:.1f},{_y(number, top)}" for place, number in enumerate(numbers))
 
 
 def _time_marks(timeline: Timeline, times: str) -> list[Mark]:

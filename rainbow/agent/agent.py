@@ -15,7 +15,16 @@ from rainbow.agent.reporter import Reporter
 from rainbow.agent.sifting import Sifter
 from rainbow.agent.streak import Streak
 from rainbow.agent.taking import WAIT_SECONDS, Taker
-from rainbow.errors import PermissionDenied, RainbowError, Unauthenticated, Unimplemented
+from rainbow.agent.words import in_one_line
+from rainbow.errors import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    PermissionDenied,
+    RainbowError,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+)
 from rainbow.executors import SchedulerSilent
 from rainbow.journal import Journal
 
@@ -64,11 +73,14 @@ class Agent:
         self._draining = False
         self._wait_seconds = WAIT_SECONDS
         self._troubles: dict[Callable[[], bool], str] = {}
+        # How many calls the server had answered when it did not answer this duty's.
+        self._unheard_since: dict[Callable[[], bool], int] = {}
         self._next_forget: datetime | None = None
 
     def run(self, *, once: bool = False) -> None:
         """Repeat and rest until `drain` is called; `once` only until nothing waits that can run here, and all is over.
 
+        With `once`, raises FailedPrecondition when the scheduler takes no jobs now.
         Raises Unauthenticated, PermissionDenied or Unimplemented when the server does, and what the journal's disk
         makes of a write that fails: going on without it could run a job twice.
         """
@@ -82,6 +94,8 @@ class Agent:
             if not self.step() or self._troubles:
                 break
         _log.info("stopped; %d jobs go on without the agent", len(self._holdings))
+        if once and not self._draining and self._reporter.not_ready and not self._taker.found_nothing:
+            raise FailedPrecondition(f"jobs may wait that cannot run now: {in_one_line(self._reporter.not_ready)}")
 
     def drain(self) -> None:
         """Take no more jobs, leave those that run alone, tell what is known, and end. Signal handlers may call it."""
@@ -133,6 +147,8 @@ class Agent:
             raise
         except RainbowError as error:
             self._is_silent = self._is_silent or isinstance(error, SchedulerSilent)
+            if isinstance(error, Unavailable | DeadlineExceeded):
+                self._unheard_since[duty] = self._post.client.answers
             self._note_trouble(duty, str(error))
             return False
         except sqlite3.Error:
@@ -141,7 +157,9 @@ class Agent:
             # Whatever nobody thought of in one job, or in a scheduler's answer: the others go on.
             self._note_trouble(duty, f"{type(error).__name__}: {error}", surprise=error)
             return False
-        self._note_trouble(duty, "")
+        # A duty that had nothing to ask does not know whether the server is back.
+        if self._post.client.answers > self._unheard_since.get(duty, -1):
+            self._note_trouble(duty, "")
         return moved
 
     def _note_trouble(self, duty: Callable[[], bool], trouble: str, *, surprise: Exception | None = None) -> None:
@@ -152,7 +170,7 @@ class Agent:
         if trouble and trouble != before:
             _log.warning("%s", trouble, exc_info=surprise)
         elif before and not trouble:
-            _log.info("over: %s", before)
+            _log.info("no longer: %s", before)
 
     def _wake(self) -> None:
         self._news.put(None)

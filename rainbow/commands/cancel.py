@@ -36,7 +36,7 @@ WORDS = {
 @click.argument("jobids", metavar="ID...", nargs=-1, required=True, type=click.IntRange(1, MAX_INT32))
 @click.pass_context
 def command(ctx: click.Context, jobids: Sequence[int], reason: str, as_cluster: bool, as_json: bool) -> None:
-    """Stop jobs: a waiting one at once, one that a cluster holds as soon as its agent confirms it."""
+    """Stop jobs: a waiting one at once, one that a cluster holds when its agent reports next, within 15 seconds."""
     with session.observer(ctx, as_cluster=as_cluster) as client:
         results = client.cancel_jobs(jobids, reason=reason)
     if as_json:

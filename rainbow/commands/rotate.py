@@ -57,6 +57,6 @@ def _tell(new: RotatedCredential, *, saved: bool, now: datetime) -> None:
         say(f"The new {new.kind} ({new.label}) is in {config_path()}.")
     else:
         say(f"{new.kind}: {new.credential}")
-        complain("Keep it: it is not shown again.")
+        complain("Keep it: it is not shown again. A configuration file still has the old one; --save replaces it.")
     if new.previous_expires_at is not None:
         complain(f"The old value stops working at {when(new.previous_expires_at, now=now)}.")

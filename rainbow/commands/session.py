@@ -83,7 +83,12 @@ class _Notice:
 
     def __call__(self, failure: Unavailable, seconds: float) -> None:
         if seconds not in self._told:
-            minutes, rest = divmod(seconds, 60)
-            length = f"{seconds:g} seconds" if rest or not minutes else count(int(minutes), "minute")
-            complain(f"{failure.message}; trying for {length}")
+            complain(f"{failure.message}; trying for {_length(seconds)}")
         self._told.add(seconds)
+
+
+def _length(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    if minutes and not rest:
+        return count(int(minutes), "minute")
+    return count(int(seconds), "second") if seconds.is_integer() else f"{seconds:g} seconds"

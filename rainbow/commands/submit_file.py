@@ -143,7 +143,7 @@ def _told(number: int, error: RainbowError) -> str:
 
 
 def _summary(outcome: Outcome, *, seconds: float) -> str:
-    speed = f" in {seconds:,.1f} seconds ({outcome.answered / seconds:,.0f} a second)" if outcome.answered else ""
+    speed = f" in {seconds:,.1f} seconds ({outcome.answered / seconds:,.0f} a second)" if outcome.submitted else ""
     there = f"; {_were(outcome.duplicates)} there already" if outcome.duplicates else ""
     refused = f"; {_were(outcome.refused)} refused" if outcome.refused else ""
     return f"Submitted {count(outcome.submitted, 'job')} to {outcome.cluster}{speed}{there}{refused}."

@@ -54,6 +54,14 @@ def test_the_registration_secret_is_not_even_looked_at_while_its_address_is_bloc
     assert Rest("right", REMOTE_ADDR="203.0.113.1").post("register", {"name": "keebler"}).status_code == 201
 
 
+def test_an_old_token_in_somebodys_script_keeps_no_cluster_from_registering(alpha: Member, settings) -> None:
+    settings.RAINBOW_REGISTRATION_SECRET = "right"
+    for _ in range(LIMIT + 5):
+        Rest("wrong").get("jobs")
+
+    assert Rest("right").post("register", {"name": "keebler"}).status_code == 201
+
+
 def test_a_missing_credential_and_a_mistake_in_the_input_are_no_guesses(alpha: Member) -> None:
     for _ in range(LIMIT + 5):
         Rest().get("jobs")

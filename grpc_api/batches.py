@@ -25,7 +25,7 @@ def read_together(
     def look(request: Request, caller: Caller) -> Answered[Reply]:
         return caller, answer(request, caller, now)
 
-    return [_made(look, request, verdict) for request, verdict in _admitted(asked, now)]
+    return [made_or_refusal(look, request, verdict) for request, verdict in _admitted(asked, now)]
 
 
 def write_together(
@@ -38,8 +38,7 @@ def write_together(
 ) -> list[Answered[Reply] | Exception]:
     """Answers many calls with one verb over their items; a call that is refused fails alone."""
     admitted = _admitted(asked, now)
-    outcomes = each_or_refusal([_made(item_from, request, verdict) for request, verdict in admitted], verb)
-
+    outcomes = each_or_refusal([made_or_refusal(item_from, request, verdict) for request, verdict in admitted], verb)
     return [_told(outcome, verdict, answer) for (_, verdict), outcome in zip(admitted, outcomes, strict=True)]
 
 
@@ -50,6 +49,18 @@ def each_or_refusal(
     items = list(items)
     outcomes = iter(verb([item for item in items if not isinstance(item, RainbowError)]))
     return [item if isinstance(item, RainbowError) else next(outcomes) for item in items]
+
+
+def made_or_refusal(
+    make: Callable[[Request, Caller], Item], request: Request, by: Caller | Unauthenticated
+) -> Item | RainbowError:
+    """What is made of a request, or why it is refused."""
+    if isinstance(by, Unauthenticated):
+        return by
+    try:
+        return make(request, by)
+    except RainbowError as error:
+        return error
 
 
 def _admitted(asked: Sequence[Asked[Request]], now: datetime) -> list[tuple[Request, Caller | Unauthenticated]]:
@@ -65,14 +76,3 @@ def _told(
     # Who was not let in has an outcome of the first kind.
     assert isinstance(by, Caller)
     return by, answer(outcome, by)
-
-
-def _made(
-    make: Callable[[Request, Caller], Item], request: Request, by: Caller | Unauthenticated
-) -> Item | RainbowError:
-    if isinstance(by, Unauthenticated):
-        return by
-    try:
-        return make(request, by)
-    except RainbowError as error:
-        return error

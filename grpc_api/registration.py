@@ -3,8 +3,8 @@
 from datetime import datetime
 from urllib.parse import unquote
 
-from clusters.services import Registration, note_failure, register_cluster, seconds_blocked, source_at
-from rainbow.errors import ResourceExhausted, Unauthenticated
+from clusters.services import Registration, failures_counted, register_cluster, source_at
+from rainbow.errors import ResourceExhausted
 from rainbow.protos import rainbow_pb2 as pb
 
 
@@ -16,18 +16,16 @@ def register(
     Raises Unauthenticated, InvalidArgument, and ResourceExhausted where too many were refused of late: then the
     secret is not even looked at.
     """
-    sources = [source_at(address_in(peer), registering=True)]
-    if seconds := seconds_blocked(sources, now=now):
-        raise ResourceExhausted(
-            f"too many wrong secrets came from your address; even the right one has to wait {seconds} seconds"
-        )
-    try:
+    with failures_counted([source_at(address_in(peer), registering=True)], now=now, blocked=_blocked, guessable=True):
         return register_cluster(
             name=request.name, offered_secret=offered_secret, registration_secret=registration_secret, now=now
         )
-    except Unauthenticated:
-        note_failure(sources, now=now)
-        raise
+
+
+def _blocked(seconds: int) -> ResourceExhausted:
+    return ResourceExhausted(
+        f"too many wrong secrets came from your address; even the right one has to wait {seconds} seconds"
+    )
 
 
 def address_in(peer: str) -> str:

@@ -1,7 +1,6 @@
 """The gRPC server: starts it, keeps it, stops it without losing an answer."""
 
 import asyncio
-import gc
 import logging
 import signal
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from grpc_api.leases import end_leases
 from grpc_api.listening import listen, look_around
 from grpc_api.servicer import RainbowServicer
 from grpc_api.translate import MESSAGE_LIMIT
+from rainbow_site.collector import spare_the_collector
 from rainbow_site.listening import CannotListen, check_address
 
 # How long calls in flight may take to finish once the server is told to stop.
@@ -67,7 +67,7 @@ async def serve(options: ServerOptions) -> None:
     stop = _stop_on_signals()
     endless = (listen(arrivals, lanes), look_around(arrivals, lanes), end_leases(lanes))
     chores = [asyncio.create_task(chore) for chore in endless]
-    _spare_the_collector()
+    spare_the_collector()
     await server.start()
     await checks.set(SERVICE.full_name, health_pb2.HealthCheckResponse.SERVING)
     _log.info("%s serves %s at %s", options.name, SERVICE.full_name, address)
@@ -80,12 +80,6 @@ async def serve(options: ServerOptions) -> None:
         chore.cancel()
     lanes.close()
     _log.info("stopped")
-
-
-def _spare_the_collector() -> None:
-    """What is there by now stays: looking through it for garbage stopped every call for 30 ms, again and again."""
-    gc.collect()
-    gc.freeze()
 
 
 def _add_standard_services(server: grpc.aio.Server) -> HealthChecks:

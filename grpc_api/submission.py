@@ -6,10 +6,10 @@ from datetime import datetime
 
 from clusters.callers import Caller
 from clusters.validation import check_range
-from grpc_api.batches import Answered, Asked, each_or_refusal, write_together
+from grpc_api.batches import Answered, Asked, each_or_refusal, made_or_refusal, write_together
 from grpc_api.translate import error_to_message, request_id, spec_from, timestamp
 from jobs.services import Order, Receipt, submit_jobs, warn_caller
-from rainbow.errors import InvalidArgument, RainbowError
+from rainbow.errors import RainbowError
 from rainbow.protos import rainbow_pb2 as pb
 
 MAX_BATCH = 10_000
@@ -43,7 +43,7 @@ def submit_many(request: ManyJobs, caller: Caller, now: datetime) -> Submission:
     check_range(len(request.jobs), field="jobs", lowest=1, highest=MAX_BATCH)
     rank = isinstance(request, pb.SubmitJobsRequest)
     outcomes = each_or_refusal(
-        (_order_or_refusal(job, caller) for job in request.jobs),
+        (made_or_refusal(_order, job, caller) for job in request.jobs),
         lambda orders: submit_jobs(orders=orders, now=now, rank_duplicates=rank),
     )
     reply = pb.SubmitJobsResponse(
@@ -56,13 +56,6 @@ def submit_many(request: ManyJobs, caller: Caller, now: datetime) -> Submission:
 
 def _order(job: pb.SubmitJobRequest | pb.JobSpec, caller: Caller) -> Order:
     return Order(by=caller, cluster_id=caller.cluster_id, spec=spec_from(job))
-
-
-def _order_or_refusal(job: pb.JobSpec, caller: Caller) -> Order | RainbowError:
-    try:
-        return _order(job, caller)
-    except InvalidArgument as error:
-        return error
 
 
 def _submitted(receipt: Receipt, caller: Caller, now: datetime) -> pb.SubmitJobResponse:

@@ -3,12 +3,12 @@
 https://gunicorn.org/reference/settings/
 """
 
-import gc
 import signal
 from types import FrameType
 from typing import Any
 
 from jobs.rest.stopping import STOPPING
+from rainbow_site.collector import spare_the_collector
 
 wsgi_app = "rainbow_site.wsgi"
 worker_class = "gthread"
@@ -23,9 +23,7 @@ loglevel = "warning"
 
 
 def post_worker_init(worker: Any) -> None:
-    # What is there by now stays; looking through it for garbage would stop every call for tens of milliseconds.
-    gc.collect()
-    gc.freeze()
+    spare_the_collector()
     _stop_waiting_calls_first()
 
 

@@ -10,8 +10,7 @@ from rest_framework.request import Request
 
 from clusters.callers import Caller, Claim
 from clusters.rest.addresses import address_of
-from clusters.services import admit, note_failure, note_visits, seconds_blocked, source_at
-from rainbow.errors import Unauthenticated
+from clusters.services import admit, failures_counted, note_visits, source_at
 
 _SCHEME = b"bearer"
 
@@ -55,22 +54,10 @@ def bearer_in(request: Request) -> str | None:
 
 @contextmanager
 def refusals_counted(request: Request, *, guessable: bool = False) -> Iterator[None]:
-    """Counts a refused credential against its address and its cluster; past the limit the answer is 429.
-
-    Tokens and secrets cannot be guessed, so a good one passes always: nobody is locked out by what others try.
-    What people choose (`guessable`) is not even looked at while its source is blocked.
-    """
-    now = timezone.now()
+    """Counts a refused credential against its address and its cluster; past the limit the answer is 429."""
     sources = [source_at(address_of(request), registering=True)] if guessable else _sources(request)
-    if guessable and (seconds := seconds_blocked(sources, now=now)):
-        raise Throttled(wait=seconds)
-    try:
+    with failures_counted(sources, now=timezone.now(), blocked=lambda wait: Throttled(wait=wait), guessable=guessable):
         yield
-    except Unauthenticated:
-        if seconds := seconds_blocked(sources, now=now):
-            raise Throttled(wait=seconds) from None
-        note_failure(sources, now=now)
-        raise
 
 
 def _sources(request: Request) -> list[str]:

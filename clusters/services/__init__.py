@@ -10,7 +10,7 @@ from clusters.services.credentials import (
 )
 from clusters.services.pause import note_readiness, pause_cluster, resume_cluster
 from clusters.services.register import Registration, check_registration_secret, register_cluster
-from clusters.services.throttle import note_failure, seconds_blocked, source_at
+from clusters.services.throttle import failures_counted, note_failure, seconds_blocked, source_at
 
 __all__ = [
     "DEFAULT_LABEL",
@@ -20,6 +20,7 @@ __all__ = [
     "authenticate",
     "check_registration_secret",
     "create_credential",
+    "failures_counted",
     "note_failure",
     "note_readiness",
     "note_visits",

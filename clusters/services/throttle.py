@@ -1,13 +1,15 @@
 """Slowing down whoever tries credentials that are not good. Kept in the database, for all processes together."""
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import F
 
 from clusters.models import FailedAttempts
+from rainbow.errors import Unauthenticated
 
 WINDOW = timedelta(minutes=1)
 _KEEP = timedelta(hours=1)
@@ -35,6 +37,26 @@ def seconds_blocked(sources: Sequence[str], *, now: datetime) -> int:
     )
     began = full.order_by("-began_at").values_list("began_at", flat=True).first()
     return max(1, int((began + WINDOW - now).total_seconds())) if began else 0
+
+
+@contextmanager
+def failures_counted(
+    sources: Sequence[str], *, now: datetime, blocked: Callable[[int], Exception], guessable: bool = False
+) -> Iterator[None]:
+    """Counts a refused credential against its sources; past the limit raises what `blocked` makes of the seconds.
+
+    Tokens and secrets cannot be guessed, so a good one passes always: nobody is locked out by what others try.
+    What people choose (`guessable`) is not even looked at while its source is blocked.
+    """
+    if guessable and (seconds := seconds_blocked(sources, now=now)):
+        raise blocked(seconds)
+    try:
+        yield
+    except Unauthenticated:
+        if seconds := seconds_blocked(sources, now=now):
+            raise blocked(seconds) from None
+        note_failure(sources, now=now)
+        raise
 
 
 def note_failure(sources: Sequence[str], *, now: datetime) -> None:

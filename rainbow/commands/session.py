@@ -91,4 +91,4 @@ def _length(seconds: float) -> str:
     minutes, rest = divmod(seconds, 60)
     if minutes and not rest:
         return count(int(minutes), "minute")
-    return count(int(seconds), "second") if seconds.is_integer() else f"{seconds:g} seconds"
+    return f"{seconds:g} seconds" if seconds % 1 else count(int(seconds), "second")

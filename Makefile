@@ -5,7 +5,10 @@ SHELL := bash
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-PIP_INSTALL := -m pip install --quiet
+# What is installed is what the locks name, by hash, and nothing of it is built here: building runs others' code.
+INSTALL_LOCKED := install --quiet --no-deps --require-hashes --only-binary :all: --requirement
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --only-binary :all: \
+	--custom-compile-command 'make lock' $(LOCK_OPTIONS)
 PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc \
 	--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
 	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
@@ -97,6 +100,19 @@ docs: .venv/development ## Write docs/protocol.md from grpc_api/rainbow.proto, a
 	$(BIN)/python manage.py protocol
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
+.PHONY: lock
+lock: .venv/development ## Write requirements*.lock for requirements*.txt; LOCK_OPTIONS=--upgrade takes what is newest
+	for name in requirements requirements-dev requirements-stubs; do \
+		$(LOCK) $$name.txt --output-file $$name.lock || exit; \
+	done
+
+.PHONY: sbom
+sbom: .venv/development ## Write build/sbom.json, the bill of materials (CycloneDX) of what the server runs on
+	$(BIN)/python -m venv --clear --without-pip build/sbom
+	$(BIN)/python -m pip --python build/sbom/bin/python $(INSTALL_LOCKED) requirements.lock
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file build/sbom.json build/sbom
+
 .PHONY: screenshots
 screenshots: .venv/development ## Write docs/screenshots, with the Chromium of this machine
 	$(BIN)/python -m tests.screenshots
@@ -124,16 +140,16 @@ clean: ## Remove what these targets made, and nothing else
 	$(PYTHON) -m venv .venv
 
 # The `rainbow` command of this environment runs the checkout's code.
-.venv/runtime: requirements.txt pyproject.toml | .venv/bin/python
-	$(BIN)/python $(PIP_INSTALL) -r requirements.txt --editable .
+.venv/runtime: requirements.lock pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip $(INSTALL_LOCKED) requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
-.venv/development: requirements-dev.txt .venv/runtime
-	$(BIN)/python $(PIP_INSTALL) -r requirements-dev.txt
+.venv/development: requirements-dev.lock .venv/runtime
+	$(BIN)/python -m pip $(INSTALL_LOCKED) requirements-dev.lock
 	@touch $@
 
-# Stubs of this version run with grpcio 1.71 and protobuf 5.29, and with all that came after them.
-.venv-stubs/installed: Makefile | .venv/bin/python
+.venv-stubs/installed: requirements-stubs.lock | .venv/bin/python
 	$(BIN)/python -m venv --clear .venv-stubs
-	.venv-stubs/bin/python $(PIP_INSTALL) grpcio-tools==1.71.2 'setuptools<80'
+	.venv-stubs/bin/python -m pip $(INSTALL_LOCKED) requirements-stubs.lock
 	@touch $@

@@ -36,6 +36,7 @@ HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TEST = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
 OUR_APPS = {"clusters", "jobs", "grpc_api", "rainbow_site"}
 
 
@@ -229,6 +230,14 @@ def test_every_page_that_the_code_refers_to_exists() -> None:
 
     assert "docs/decisions/0003-plain-sql.md" in named
     assert all((ROOT / name).exists() for name in named)
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    named = {name for page in PAGES for name in re.findall(r"`(test_\w+)`", page.read_text())}
+    tests = {name for path in (ROOT / "tests").glob("test_*.py") for name in TEST.findall(path.read_text())}
+
+    assert len(named) > 40
+    assert named - tests == set()
 
 
 def test_the_backup_of_a_running_database_is_complete(

@@ -91,14 +91,16 @@ def test_operators_submit_with_a_token_like_everybody(alpha: Member, path: str) 
 
 
 def test_what_a_job_runs_is_for_operators_who_may_see_it(alpha: Member, now: datetime) -> None:
-    (job,) = submitted(alpha, now=now, environment={"A": "b"})
+    (job,) = submitted(alpha, now=now, environment={"A": "b"}, working_directory="/home/ada/secret-project")
 
     blind = signed_in("jobs.view_job")
     hidden, listed = blind.get(f"jobs/{job}").json(), blind.get("jobs").json()["results"][0]
     shown = signed_in("jobs.view_job", "jobs.see_content_of_job").get(f"jobs/{job}").json()
 
-    assert hidden["command"] is hidden["environment"] is hidden["output"] is listed["command"] is None
+    for name in ("command", "environment", "output", "working_directory"):
+        assert (name, hidden[name], listed.get(name)) == (name, None, None)
     assert (shown["command"], shown["environment"], shown["output"]) == ("hostname", {"A": "b"}, "")
+    assert shown["working_directory"] == "/home/ada/secret-project"
 
 
 def test_operators_let_jobs_wait_shorter_and_elsewhere(alpha: Member, beta: Member, now: datetime) -> None:

@@ -11,5 +11,5 @@ SEE_CONTENT = "jobs.see_content_of_job"
 
 
 def sees_content(request: Request) -> bool:
-    """Whether whoever asks may know what a job runs: its command, its environment, its output."""
+    """Whether the caller may know what a job runs: its command, environment, working directory and output."""
     return isinstance(request.auth, Caller) or request.user.has_perm(SEE_CONTENT)

@@ -35,7 +35,7 @@ _LABEL_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
 # In a serializer's context: whether whoever asks may know what a job runs.
 WITH_CONTENT = "with_content"
 _CONTENT = "null for operators who may not see what jobs run"
-_CONTENT_FIELDS = frozenset({"command", "environment", "output"})
+_CONTENT_FIELDS = frozenset({"command", "environment", "output", "working_directory"})
 
 
 class JobSpecSerializer(Input):
@@ -116,6 +116,7 @@ class JobBriefSerializer(serializers.ModelSerializer[Job]):
     id = serializers.IntegerField(read_only=True)
     cluster = serializers.CharField(source="cluster.name", read_only=True)
     command = serializers.CharField(allow_null=True, help_text=_CONTENT)
+    working_directory = serializers.CharField(allow_null=True, help_text=_CONTENT)
     # Said here, since REST framework would take their ranges from the database in use.
     nodes = serializers.IntegerField()
     tasks = serializers.IntegerField(help_text="0 means not said")

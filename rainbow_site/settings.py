@@ -47,7 +47,7 @@ DATABASES = {
 }
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "rainbow_site.room.apps.RoomConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -103,6 +103,7 @@ STATIC_URL = "/static/"
 # Static files are served from where their packages keep them, so that nothing has to be collected first.
 WHITENOISE_USE_FINDERS = True
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 # Only a proxy of our own is believed when it says that the client came over TLS.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if RAINBOW_PROXIES else None
 
@@ -146,11 +147,17 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"one_line": {"()": "rainbow_site.one_line.OneLine"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "one line": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["one_line"]},
+    },
     "loggers": {
         "rainbow": {"handlers": ["stderr"], "level": RAINBOW_LOG_LEVEL},
         # What goes wrong in a page; Django would otherwise send it to nobody by mail.
         "django": {"handlers": ["stderr"], "level": "ERROR"},
+        # Requests that are refused as suspicious, such as for a host that is not ours.
+        "django.security": {"handlers": ["one line"], "level": "ERROR", "propagate": False},
         # Why PostgreSQL cannot be reached.
         "psycopg.pool": {"handlers": ["stderr"], "level": "WARNING"},
     },

@@ -1,4 +1,3 @@
-from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
@@ -7,10 +6,6 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from jobs.admin.dashboard import show_dashboard
 from rainbow_site.health import healthz, readyz
 from rainbow_site.problems import not_found
-
-admin.site.site_header = admin.site.site_title = settings.RAINBOW_NAME
-admin.site.site_url = None
-admin.site.enable_nav_sidebar = False
 
 api = [
     path("", include("clusters.rest.urls")),

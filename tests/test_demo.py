@@ -52,7 +52,7 @@ def test_activity_adds_up(staged: None) -> None:
 def test_there_is_something_to_attend_to(db: None, now: datetime) -> None:
     stage_demo(clusters=12, jobs=15_000, now=now)
 
-    found = concerns(fleet=fleet_health(now=now), development_secret=False, now=now)
+    found = concerns(fleet=fleet_health(now=now), development_secret=False, debug=False, now=now)
 
     assert {ConcernKind.SILENT, ConcernKind.LOST, ConcernKind.FAILING, ConcernKind.EXPIRING} <= {
         concern.kind for concern in found

@@ -16,9 +16,10 @@ from jobs.states import ActKind, JobState
 from tests.queue import operator_named, submitted
 
 
-def texts(now: datetime, *, development_secret: bool = False) -> list[str]:
+def texts(now: datetime, *, development_secret: bool = False, debug: bool = False) -> list[str]:
     return [
-        found.text for found in concerns(fleet=fleet_health(now=now), development_secret=development_secret, now=now)
+        found.text
+        for found in concerns(fleet=fleet_health(now=now), development_secret=development_secret, debug=debug, now=now)
     ]
 
 
@@ -45,7 +46,7 @@ def test_health_takes_the_same_queries_for_any_number_of_clusters(
     Cluster.objects.bulk_create([Cluster(name=f"c{number}", registered_at=now) for number in range(clusters)])
 
     with django_assert_num_queries(8):
-        concerns(fleet=fleet_health(now=now), development_secret=False, now=now)
+        concerns(fleet=fleet_health(now=now), development_secret=False, debug=False, now=now)
 
 
 def test_a_quiet_fleet_needs_no_attention(alpha: Any, beta: Any, now: datetime) -> None:
@@ -101,7 +102,9 @@ def test_lost_jobs_need_attention(alpha: Any, now: datetime) -> None:
     lost = Health(cluster=health.cluster, summary=health.summary, hour={}, day={}, now=now)
     lost.summary.counts.update(from_counts)
 
-    assert [found.kind for found in concerns(fleet=[lost], development_secret=False, now=now)] == [ConcernKind.LOST]
+    assert [found.kind for found in concerns(fleet=[lost], development_secret=False, debug=False, now=now)] == [
+        ConcernKind.LOST
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -66,6 +67,16 @@ def test_prune_corrects_the_counts(alpha: Member) -> None:
 
     assert said == "Pruned 1 job.\n"
     assert summarize_jobs(cluster_ids=[alpha.cluster.id])[0].counts == {}
+
+
+def test_prune_deletes_expired_sessions_and_leaves_the_others(db: None) -> None:
+    for key, hours in (("over", -1), ("going-on", 1)):
+        Session.objects.create(session_key=key, expire_date=timezone.now() + timedelta(hours=hours))
+
+    said = prune("90")
+
+    assert said == "Pruned 0 jobs.\n"
+    assert [session.session_key for session in Session.objects.all()] == ["going-on"]
 
 
 @pytest.mark.parametrize("days", ["-1", "soon", "1.5", "36501", "٣"])

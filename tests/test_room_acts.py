@@ -145,13 +145,15 @@ def test_a_sweep_can_be_stopped(alpha: Any, olaf: Client, now: datetime) -> None
     assert "Stopped at 66 %" in olaf.get(page).content.decode()
 
 
-def test_following_a_link_does_not_act(alpha: Any, olaf: Client, now: datetime) -> None:
+def test_following_a_link_does_not_act_but_leads_to_the_page_that_does(alpha: Any, olaf: Client, now: datetime) -> None:
     submitted(alpha, 1, now=now)
     page = olaf.post(f"{JOBS}sweep/begin/cancel/", {"reason": "wrong input"})["Location"]
 
-    assert olaf.get(f"{page}step/").status_code == 403
-    assert olaf.get(f"{page}stop/").status_code == 403
+    for verb in ("step", "stop"):
+        followed = olaf.get(f"{page}{verb}/")
+        assert (followed.status_code, followed["Location"]) == (302, page)
     assert Job.objects.get().state == "queued"
+    assert not Sweep.objects.get().over
 
 
 @pytest.mark.parametrize("query", ["", "?id=", "?id=x", "?id=99999999999", "?id=0&id=-1"])

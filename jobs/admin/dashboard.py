@@ -29,16 +29,16 @@ def show_dashboard(request: HttpRequest) -> TemplateResponse:
     """The admin's index, for those who may see clusters and jobs."""
     sees = all(request.user.has_perm(name) for name in ("clusters.view_cluster", "jobs.view_job"))
     secret = settings.RAINBOW_REGISTRATION_SECRET == settings.DEVELOPMENT_SECRET
-    shown = dashboard(now=timezone.now(), development_secret=secret) if sees else {}
+    shown = dashboard(now=timezone.now(), development_secret=secret, debug=settings.DEBUG) if sees else {}
     context = {**admin.site.each_context(request), "title": "Dashboard", "sees": sees, **shown}
     return TemplateResponse(request, "admin/index.html", context)
 
 
-def dashboard(*, now: datetime, development_secret: bool) -> dict[str, Any]:
+def dashboard(*, now: datetime, development_secret: bool, debug: bool) -> dict[str, Any]:
     """The context of its template, in a constant number of queries."""
     fleet = fleet_health(now=now)
     counts = total(fleet)
-    found = concerns(fleet=fleet, development_secret=development_secret, now=now)
+    found = concerns(fleet=fleet, development_secret=development_secret, debug=debug, now=now)
     return {
         "now": now,
         "fleet": sorted(fleet, key=lambda health: not health.in_trouble),
@@ -60,7 +60,7 @@ def total(fleet: Iterable[Health]) -> dict[JobState, int]:
 
 def link_of(concern: Concern) -> str:
     """The page where one can do something about it; empty where there is none."""
-    if concern.kind in (ConcernKind.SECRET, ConcernKind.HELD_BACK):
+    if concern.kind in (ConcernKind.SECRET, ConcernKind.DEBUG, ConcernKind.HELD_BACK):
         return ""
     if concern.kind == ConcernKind.STALLED:
         return reverse("admin:jobs_sweep", args=[concern.about])

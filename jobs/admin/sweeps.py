@@ -1,7 +1,6 @@
 """Acting on all jobs that match: a page that asks, and one that shows how far it is."""
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -51,7 +50,7 @@ class JobSweeps(ShownAdmin):
                 sweep = begin_sweep(act=act, search=search, by=operator_of(request), now=timezone.now())
                 which = " ".join(chosen.in_words()) or "without exception"
                 log_act(request, [sweep], f"began to {act_kind.label} all jobs {which}: {act.reason}")
-                return HttpResponseRedirect(reverse("admin:jobs_sweep", args=[sweep.id]))
+                return _page_of(sweep.id)
         context = {
             "kind": act_kind,
             "form": form,
@@ -69,29 +68,30 @@ class JobSweeps(ShownAdmin):
         return self.page(request, "room/sweep.html", f"{kind.label.capitalize()} all that match", **context)
 
     def step_view(self, request: HttpRequest, sweep_id: int) -> HttpResponse:
-        _check_posted(request)
         self.check_acts(request)
         get_object_or_404(Sweep, id=sweep_id)
+        if request.method != "POST":
+            return _page_of(sweep_id)
         sweep = step_sweep(sweep_id=sweep_id, now=timezone.now())
         if sweep.over and not sweep.stopped:
             log_act(request, [sweep], f"{sweep.changed:,} {DONE[ActKind(sweep.kind)]}, {sweep.refused:,} not")
-        return HttpResponseRedirect(reverse("admin:jobs_sweep", args=[sweep_id]))
+        return _page_of(sweep_id)
 
     def stop_view(self, request: HttpRequest, sweep_id: int) -> HttpResponse:
-        _check_posted(request)
         self.check_acts(request)
         sweep = get_object_or_404(Sweep, id=sweep_id)
+        if request.method != "POST":
+            return _page_of(sweep_id)
         with refusals_shown(request):
             stop_sweep(sweep_id=sweep_id, now=timezone.now())
             log_act(request, [sweep], f"stopped after {sweep.changed:,} jobs")
             messages.success(request, "Stopped. What was done stays done.")
-        return HttpResponseRedirect(reverse("admin:jobs_sweep", args=[sweep_id]))
+        return _page_of(sweep_id)
 
 
-def _check_posted(request: HttpRequest) -> None:
-    """Raises PermissionDenied: a link must not act."""
-    if request.method != "POST":
-        raise PermissionDenied
+def _page_of(sweep_id: int) -> HttpResponseRedirect:
+    """Where a link to an act leads, too, such as after signing in again: it must not act."""
+    return HttpResponseRedirect(reverse("admin:jobs_sweep", args=[sweep_id]))
 
 
 def _number(request: HttpRequest, search: Search) -> int | str:

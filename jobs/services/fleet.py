@@ -84,6 +84,7 @@ class ConcernKind(Enum):
     EXPIRING = "expiring"
     STALLED = "stalled"
     SECRET = "secret"
+    DEBUG = "debug"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,13 +118,16 @@ def fleet_health(*, now: datetime, clusters: Sequence[Cluster] | None = None) ->
     ]
 
 
-def concerns(*, fleet: Iterable[Health], development_secret: bool, now: datetime) -> list[Concern]:
-    """What needs attention, the grave first. `development_secret`: whether the server runs with it."""
+def concerns(*, fleet: Iterable[Health], development_secret: bool, debug: bool, now: datetime) -> list[Concern]:
+    """What needs attention, the grave first. The flags say whether the server runs with the one and in the other."""
     found = [concern for health in fleet for concern in concerns_of(health)]
     found += [*_held_back(now), *_expiring(now), *_stalled(now)]
     if development_secret:
         text = "The development registration secret is in use: anybody can register a cluster"
         found.append(Concern(kind=ConcernKind.SECRET, grave=False, text=text))
+    if debug:
+        text = "RAINBOW_DEBUG is on: whoever makes a page fail reads this server's code and settings"
+        found.append(Concern(kind=ConcernKind.DEBUG, grave=True, text=text))
     return sorted(found, key=lambda concern: not concern.grave)
 
 

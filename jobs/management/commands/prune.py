@@ -1,9 +1,10 @@
-"""manage.py prune: deletes the records of old jobs."""
+"""manage.py prune: deletes what is old, every night."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
@@ -13,7 +14,10 @@ LONGEST_DAYS = 36_500
 
 
 class Command(BaseCommand):
-    help = "Deletes the records of jobs that ended, or were handed over for good, more than so many days ago."
+    help = (
+        "Deletes the records of jobs that ended, or were handed over for good, more than so many days ago, and the "
+        "web pages' sessions that expired."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -27,6 +31,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         number = prune_jobs(before=timezone.now() - timedelta(days=options["older_than"]))
         prune_activity(now=timezone.now())
+        call_command("clearsessions")
         self.stdout.write(f"Pruned {number:,} {'job' if number == 1 else 'jobs'}.")
 
 

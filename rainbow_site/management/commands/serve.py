@@ -41,6 +41,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # The database is cleaned up here, once, and not by the children.
         environment = environment_with(RAINBOW_SECRET_KEY=_secret_key(), RAINBOW_CLEANUP="")
+        if settings.DEBUG:
+            _log.warning(
+                "RAINBOW_DEBUG is on: whoever makes a page fail reads this server's code and settings; "
+                "never on a server that others reach"
+            )
         try:
             # Calls that come before the web server runs wait for it; before the database is ready, none come.
             with ready_database(cleanup=settings.RAINBOW_CLEANUP), listen(options["web"]) as web:

@@ -64,6 +64,11 @@ class Client:
     def close(self) -> None:
         self._connection.close()
 
+    def use_secret(self, secret: str) -> bool:
+        """Use this secret from the next call on, and say whether it is another one."""
+        is_new, self._secret = secret != self._secret, secret
+        return is_new
+
     @property
     def answers(self) -> int:
         """How many single calls were answered so far: where it rises, the server is there."""

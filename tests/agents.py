@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rainbow.agent import Agent, Checkpoint, Habits, Post, identity_in
-from rainbow.agent.post import go_on
+from rainbow.agent.post import go_on, no_secret
 from rainbow.client import Client
 from rainbow.executors import EXECUTORS, Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket, Work
 from rainbow.journal import Journal
@@ -105,6 +105,7 @@ class Crew:
     policy: Policy
     habits: dict[str, Any]
     checkpoint: Callable[[Checkpoint], None] = go_on
+    read_secret: Callable[[], str] = no_secret
     stack: ExitStack
     agent: Agent = field(init=False)
 
@@ -151,6 +152,7 @@ class Crew:
             policy=self.policy,
             clock=self.clock.now,
             checkpoint=lambda moment: self.checkpoint(moment),
+            read_secret=lambda: self.read_secret(),
         )
         self.agent = Agent(post, self.journal)
 

@@ -126,3 +126,13 @@ def test_a_dry_run_shows_what_it_would_take_and_takes_nothing(rainbow: Run, clie
     ]
     assert shown.startswith("Free: 5 nodes, 5 slots.\n")
     assert {client.get_jobs([jobid]).jobs[0].state for jobid in jobids} == {JobState.QUEUED}
+
+
+def test_words_of_a_job_forge_no_line_of_the_log(start: Start, client: Client) -> None:
+    client.submit_job(JobSpec(command="true", working_directory="/no/such\n2026-01-01 INFO forged \x1b[31m"))
+
+    agent = start("--once")
+    _, log = agent.communicate(timeout=120)
+
+    assert "there is no directory /no/such\\n2026-01-01 INFO forged \\x1b[31m" in log
+    assert "\x1b" not in log

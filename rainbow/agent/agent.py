@@ -11,6 +11,7 @@ from rainbow.agent.holdings import Holdings
 from rainbow.agent.lookout import Lookout
 from rainbow.agent.post import Post
 from rainbow.agent.recovery import Recovery
+from rainbow.agent.renewal import Renewal
 from rainbow.agent.reporter import Reporter
 from rainbow.agent.sifting import Sifter
 from rainbow.agent.streak import Streak
@@ -29,7 +30,7 @@ from rainbow.executors import SchedulerSilent
 from rainbow.journal import Journal
 
 # Trying again does not help against these.
-FATAL = (Unauthenticated, PermissionDenied, Unimplemented)
+FATAL = (PermissionDenied, Unimplemented)
 FORGET_EVERY = timedelta(minutes=1)
 # When it is told to stop, what it just did is followed to a quiet moment, in so many rounds at most.
 LAST_ROUNDS = 5
@@ -56,6 +57,7 @@ class Agent:
         self._lookout = Lookout(post, self._holdings, self._reporter, streak)
         self._taker = Taker(post, self._holdings, self._reporter, self._recovery, tell=self._wake)
         self._sifter = Sifter(post, self._taker, tell=self._wake)
+        self._renewal = Renewal(post.client, post.read_secret, post.clock)
         self._duties: tuple[Callable[[], bool], ...] = (
             self._hand_over.settle,
             self._lookout.watch,
@@ -70,6 +72,7 @@ class Agent:
         )
         self._server_duties = (self._recovery.step, self._sift, self._hand_over.prepare, self._reporter.step)
         self._is_silent = False
+        self._is_refused = False
         self._draining = False
         self._wait_seconds = WAIT_SECONDS
         self._troubles: dict[Callable[[], bool], str] = {}
@@ -81,8 +84,9 @@ class Agent:
         """Repeat and rest until `drain` is called; `once` only until nothing waits that can run here, and all is over.
 
         With `once`, raises FailedPrecondition when the scheduler takes no jobs now.
-        Raises Unauthenticated, PermissionDenied or Unimplemented when the server does, and what the journal's disk
-        makes of a write that fails: going on without it could run a job twice.
+        Raises PermissionDenied or Unimplemented when the server does, Unauthenticated when it refuses the secret and no
+        other one is to be had, and what the journal's disk makes of a write that fails: going on without it could run a
+        job twice.
         """
         self._wait_seconds = 0 if once else WAIT_SECONDS
         while not self._draining and not (once and self._has_nothing_to_do()):
@@ -104,7 +108,7 @@ class Agent:
 
     def step(self) -> bool:
         """Look at every job once and do for each what is due; say whether any of them moved on."""
-        self._is_silent = False
+        self._is_silent = self._is_refused = False
         moved = [self._tried(duty) for duty in self._duties]
         return any(moved)
 
@@ -138,13 +142,23 @@ class Agent:
         return False
 
     def _tried(self, duty: Callable[[], bool]) -> bool:
-        """Do a duty; what fails is tried again in the next round. A silent scheduler is not asked twice in a round."""
-        if self._is_silent and duty not in self._server_duties:
+        """Do a duty; what fails is tried again in the next round.
+
+        A silent scheduler is not asked twice in a round, nor is a server that refuses the secret.
+        """
+        if self._is_refused or (self._is_silent and duty not in self._server_duties):
             return False
         try:
             moved = duty()
         except FATAL:
             raise
+        except Unauthenticated as refusal:
+            self._is_refused = True
+            self._unheard_since[duty] = self._post.client.answers
+            if not self._renewal.is_worth_a_try():
+                raise
+            self._note_trouble(duty, f"{refusal}; reading the secret again")
+            return False
         except RainbowError as error:
             self._is_silent = self._is_silent or isinstance(error, SchedulerSilent)
             if isinstance(error, Unavailable | DeadlineExceeded):

@@ -65,14 +65,22 @@ def go_on(moment: Checkpoint) -> None:
     """What happens at a checkpoint where nobody tests the agent: nothing."""
 
 
+def no_secret() -> str:
+    """Where there is none to be read again."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
+    """`read_secret` returns the secret as it is configured by now, empty where that cannot be read."""
+
     client: Client
     executor: Executor
     habits: Habits
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], datetime] = utc_now
     checkpoint: Callable[[Checkpoint], None] = go_on
+    read_secret: Callable[[], str] = no_secret
 
     def refusal(self, work: Work) -> str:
         """Why this work will never run here, by the site's policy or for its size; empty when it may."""

@@ -1,6 +1,7 @@
 """rainbow agent"""
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -11,14 +12,13 @@ import click
 import platformdirs
 
 from rainbow.agent import Agent, Habits, Post, identity_in
-from rainbow.client import Client
 from rainbow.commands import session
 from rainbow.commands.agent_plan import planned, show_plan
 from rainbow.commands.options import json_option, secret_file_option, server_options
-from rainbow.commands.output import write_json
+from rainbow.commands.output import on_one_line, write_json
 from rainbow.commands.types import Span
 from rainbow.config import environment
-from rainbow.executors import EXECUTORS, Executor, Site
+from rainbow.executors import EXECUTORS, Site
 from rainbow.journal import Journal
 from rainbow.policy import Policy, read_policy
 
@@ -33,6 +33,11 @@ SIGTERM and Ctrl-C end it: it takes no more jobs, and those that run go on. docs
 COUNT = click.IntRange(min=0)
 # Looking costs Slurm and Flux a call, and this machine next to nothing.
 INTERVAL_SECONDS = {"slurm": 1.0, "flux": 1.0, "local": 0.2}
+
+AS_ROOT = (
+    "jobs run as root: all who have the cluster's token can do anything on this machine;"
+    " run the agent as a user who owns nothing else"
+)
 
 _log = logging.getLogger("rainbow.agent")
 
@@ -112,12 +117,21 @@ def command(
         interval = interval_seconds or INTERVAL_SECONDS[executor]
         chosen = Habits(agent=agent, interval_seconds=interval, **habits)
         _log.info("%s for %s by %s, state in %s", chosen.agent, client.cluster, executor, folder)
-        _run(client, scheduler, policy, chosen, folder, once=once)
+        if os.geteuid() == 0:
+            _log.warning("%s", AS_ROOT)
+        post = Post(
+            client=client,
+            executor=scheduler,
+            habits=chosen,
+            policy=policy,
+            read_secret=lambda: session.secret_again(ctx),
+        )
+        _run(post, folder, once=once)
 
 
-def _run(client: Client, scheduler: Executor, policy: Policy, habits: Habits, folder: Path, *, once: bool) -> None:
+def _run(post: Post, folder: Path, *, once: bool) -> None:
     with Journal(folder) as journal:
-        agent = Agent(Post(client=client, executor=scheduler, habits=habits, policy=policy), journal)
+        agent = Agent(post, journal)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: agent.drain())
         agent.run(once=once)
@@ -127,5 +141,15 @@ def _usual_folder(cluster: str) -> Path:
     return Path(platformdirs.user_state_dir("rainbow")) / "agent" / cluster
 
 
+class _LineFormatter(logging.Formatter):
+    """Each message is one line, whatever words of a job, a scheduler or a server it repeats."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = on_one_line(record.message)
+        return super().formatMessage(record)
+
+
 def _start_log() -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LineFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -22,6 +22,8 @@ CA_HELP = "PEM certificates to trust; turns TLS on.  [env: RAINBOW_CA_FILE]"
 TIMEOUT_HELP = "How long to try, in seconds, waiting for jobs apart.  [default: 10]"
 AS_CLUSTER_HELP = "Use the cluster's secret, which reaches all of its jobs; the token reaches its own."
 CREDENTIAL = "rainbow.credential"
+SECRET_FILE = "rainbow.secret_file"
+STANDARD_INPUT = "-"
 TIMEOUT = click.FloatRange(min=0, min_open=True)
 
 
@@ -86,13 +88,20 @@ def secret_file_option(command: Command) -> Command:
 
     def take_file(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
         if path is not None:
-            text = _from_stdin() if path == "-" else _from_file(path)
+            text = _from_stdin() if path == STANDARD_INPUT else _from_file(path)
+            ctx.meta[SECRET_FILE] = path
             _remember_once(ctx, "secret", text, flag="--request-secret", said_by="--request-secret-file")
 
     text = "A file that holds the cluster's secret; `-` reads standard input."
     return click.option("--request-secret-file", metavar="PATH", expose_value=False, callback=take_file, help=text)(
         command
     )
+
+
+def secret_from_file_again(ctx: click.Context) -> str | None:
+    """What the file of --request-secret-file holds by now; None without that option, and for standard input."""
+    path: str | None = ctx.meta.get(SECRET_FILE)
+    return None if path in (None, STANDARD_INPUT) else _from_file(path)
 
 
 def registration_secret_options(command: Command) -> Command:

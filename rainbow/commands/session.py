@@ -4,11 +4,11 @@ import click
 
 from rainbow import config
 from rainbow.client import DEFAULT_TIMEOUT_SECONDS, Client
-from rainbow.commands.options import flag_names, flags, use_credential
+from rainbow.commands.options import flag_names, flags, secret_from_file_again, use_credential
 from rainbow.commands.output import complain
 from rainbow.commands.words import count
 from rainbow.config import Settings
-from rainbow.errors import Unauthenticated, Unavailable
+from rainbow.errors import InvalidArgument, Unauthenticated, Unavailable
 from rainbow.retries import Retries
 
 WARNED = "rainbow.warned"
@@ -42,6 +42,15 @@ def puller(ctx: click.Context) -> Client:
     secret = _required(known, "secret", flag="--request-secret-file")
     use_credential(ctx, known.described("secret"))
     return _client(ctx, known, secret=secret)
+
+
+def secret_again(ctx: click.Context) -> str:
+    """The secret that the same options, file and environment say by now; empty where they cannot be read."""
+    try:
+        in_file = secret_from_file_again(ctx)
+        return settings(ctx).secret if in_file is None else in_file
+    except (click.UsageError, InvalidArgument):
+        return ""
 
 
 def observer(ctx: click.Context, *, as_cluster: bool) -> Client:

@@ -1,5 +1,7 @@
 """rainbow agent, as a process of its own."""
 
+import io
+import logging
 import os
 import signal
 import subprocess
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rainbow.client import Client
+from rainbow.commands.agent import LineFormatter
 from rainbow.records import JobSpec, JobState, Registration
 from tests import commandline
 from tests.commandline import Run, answer
@@ -128,11 +131,11 @@ def test_a_dry_run_shows_what_it_would_take_and_takes_nothing(rainbow: Run, clie
     assert {client.get_jobs([jobid]).jobs[0].state for jobid in jobids} == {JobState.QUEUED}
 
 
-def test_words_of_a_job_forge_no_line_of_the_log(start: Start, client: Client) -> None:
-    client.submit_job(JobSpec(command="true", working_directory="/no/such\n2026-01-01 INFO forged \x1b[31m"))
+def test_words_that_the_log_repeats_forge_no_line_of_it() -> None:
+    log = logging.StreamHandler(io.StringIO())
+    log.setFormatter(LineFormatter("%(levelname)s %(message)s"))
+    words = "no such account\n2026-01-01 INFO forged \x1b[31m"
 
-    agent = start("--once")
-    _, log = agent.communicate(timeout=120)
+    log.handle(logging.makeLogRecord({"levelname": "INFO", "msg": "refused reason=%s", "args": (words,)}))
 
-    assert "there is no directory /no/such\\n2026-01-01 INFO forged \\x1b[31m" in log
-    assert "\x1b" not in log
+    assert log.stream.getvalue() == "INFO refused reason=no such account\\n2026-01-01 INFO forged \\x1b[31m\n"

@@ -141,7 +141,7 @@ def _usual_folder(cluster: str) -> Path:
     return Path(platformdirs.user_state_dir("rainbow")) / "agent" / cluster
 
 
-class _LineFormatter(logging.Formatter):
+class LineFormatter(logging.Formatter):
     """Each message is one line, whatever words of a job, a scheduler or a server it repeats."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
@@ -151,5 +151,5 @@ class _LineFormatter(logging.Formatter):
 
 def _start_log() -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_LineFormatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -5,11 +5,11 @@ themselves. docs/decisions/0013-news.md says why.
 """
 
 import json
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 
 from clusters.models import Cluster
 
@@ -17,6 +17,8 @@ CHANNEL = "rainbow"
 # A notification holds up to 8,000 bytes. More clusters than these are told as "any", and so are more jobs than fit
 # a few notifications.
 _MAX_CLUSTERS, _MAX_JOBS, _MAX_NOTIFICATIONS = 50, 400, 10
+
+_log = logging.getLogger("rainbow.news")
 
 _CLUSTER = Cluster._meta.db_table
 _NOTIFY = f"""
@@ -43,14 +45,26 @@ class Word:
 def tell_after_commit(*, cluster_ids: Collection[int], job_ids: Collection[int]) -> None:
     """A NOTIFY within the transaction would make all commits wait for each other."""
     if connection.vendor == "postgresql" and (cluster_ids or job_ids):
-        transaction.on_commit(partial(_tell, list(cluster_ids), list(job_ids)), robust=True)
+        # A function, since Django names what failed: a partial has no name, and would fail the call once more.
+        def tell() -> None:
+            _tell(list(cluster_ids), list(job_ids))
+
+        transaction.on_commit(tell, robust=True)
 
 
 def _tell(cluster_ids: list[int], job_ids: Sequence[int]) -> None:
+    """Fails nobody: what is committed is to be answered, whatever becomes of the word."""
     few = len(cluster_ids) <= _MAX_CLUSTERS
-    with connection.cursor() as cursor:
-        for jobs in _in_notifications(job_ids):
-            cursor.execute(_NOTIFY, [few, cluster_ids, jobs])
+    try:
+        with connection.cursor() as cursor:
+            for jobs in _in_notifications(job_ids):
+                cursor.execute(_NOTIFY, [few, cluster_ids, jobs])
+    except Error as error:
+        _log.warning(
+            "could not tell other servers of news; calls that wait there look for themselves error=%r", str(error)
+        )
+        # What failed here would fail the next call on this connection as well.
+        connection.close()
 
 
 def _in_notifications(job_ids: Sequence[int]) -> list[str]:

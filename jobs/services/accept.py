@@ -75,23 +75,25 @@ def accept_jobs(
 
 
 def accept_together(*, takings: Sequence[Taking], now: datetime) -> list[Acceptance | InvalidArgument]:
-    """Serves many in one transaction, in their order; one that is refused changes nothing and fails alone."""
+    """Serves many in one transaction, in their order; one that is refused changes nothing and fails alone.
+
+    All that the answers tell is read before the commit: what fails after it would hide what was taken.
+    """
     leases = [_lease_or_refusal(taking, now) for taking in takings]
     taken: list[Rows] = []
     with transaction.atomic():
-        if len(takings) > 1:
-            clusters = {taking.caller.cluster_id for taking in takings}
-            lock_jobs(sorted(clusters), (id for taking in takings for id in taking.job_ids))
+        _lock(takings, leases)
         for taking, lease in zip(takings, leases, strict=True):
             taken.append([] if isinstance(lease, InvalidArgument) else _take(taking, lease, now))
+        outcomes = [
+            lease if isinstance(lease, InvalidArgument) else _acceptance(taking, lease, rows)
+            for taking, lease, rows in zip(takings, leases, taken, strict=True)
+        ]
         steps = [
             (_step(taking, *row), taking.caller) for taking, rows in zip(takings, taken, strict=True) for row in rows
         ]
         record(steps, now=now)
-    return [
-        lease if isinstance(lease, InvalidArgument) else _acceptance(taking, lease, rows)
-        for taking, lease, rows in zip(takings, leases, taken, strict=True)
-    ]
+    return outcomes
 
 
 # (id, attempt, priority) of the jobs that were taken.
@@ -114,6 +116,15 @@ def _check(taking: Taking) -> None:
     check_line(taking.agent, field="agent", longest=255)
     if taking.lease_seconds and not taking.agent:
         raise InvalidArgument("needs an agent's name", field="lease_seconds")
+
+
+def _lock(takings: Sequence[Taking], leases: Sequence[Lease | InvalidArgument | None]) -> None:
+    """Taking jobs locks them in the order of their ids. Where other statements lock more, all are locked before."""
+    if len(takings) == 1 and leases[0] is None:
+        return
+    good = [taking for taking, lease in zip(takings, leases, strict=True) if not isinstance(lease, InvalidArgument)]
+    clusters = {taking.caller.cluster_id for taking in good}
+    lock_jobs(sorted(clusters), (id for taking in good for id in taking.job_ids))
 
 
 def _take(taking: Taking, lease: Lease | None, now: datetime) -> Rows:
@@ -153,16 +164,11 @@ def _accepted(job_id: int, attempt: int, lease: Lease | None) -> Accepted:
     return Accepted(job_id=job_id, attempt=attempt, lease_expires_at=lease.expires_at if lease else None)
 
 
-@transaction.atomic
 def _renew(caller: Caller, job_ids: set[int], lease: Lease | None) -> dict[int, Accepted]:
-    """What this agent accepted before: the answer to its first call was lost.
-
-    A transaction of its own: whoever locks jobs locks them in the order of their ids, and before the counts.
-    """
+    """What this agent accepted before: the answer to its first call was lost."""
     held: dict[int, Accepted] = {}
     if lease is None:
         return held
-    lock_jobs([caller.cluster_id], job_ids)
     for part in in_parts(job_ids):
         mine = Job.objects.filter(id__in=part, cluster_id=caller.cluster_id, state=JobState.ACCEPTED, agent=lease.agent)
         mine.update(lease_seconds=lease.seconds, lease_expires_at=lease.expires_at)

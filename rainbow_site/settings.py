@@ -25,7 +25,8 @@ RAINBOW_REGISTRATION_SECRET = env.text("RAINBOW_REGISTRATION_SECRET", DEVELOPMEN
 DEBUG = env.switch("RAINBOW_DEBUG")
 ALLOWED_HOSTS = env.words("RAINBOW_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
-RAINBOW_ADDRESS = env.text("RAINBOW_ADDRESS", "[::]:50051")
+# What stands in its place when it is not set depends on the registration secret (rainbow_site/reach.py).
+RAINBOW_ADDRESS = env.text("RAINBOW_ADDRESS")
 RAINBOW_WEB_ADDRESS = env.text("RAINBOW_WEB_ADDRESS", "127.0.0.1:8000")
 RAINBOW_WEB_WORKERS = env.number("RAINBOW_WEB_WORKERS", 2, lowest=1, highest=1_000)
 RAINBOW_PROXIES = env.number("RAINBOW_PROXIES", 0, lowest=0, highest=100)

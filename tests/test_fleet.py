@@ -141,5 +141,5 @@ def test_what_can_wait_comes_after_what_cannot(alpha: Any, beta: Any, now: datet
         "alpha has been paused for 2 days, and 2 jobs wait",
         "The token “nightly” of alpha expires in 3 days",
         "An act on all that match (cancel) stands still at 0 %: 0 jobs changed, begun 5 minutes ago",
-        "The development registration secret is in use: anybody can register a cluster",
+        "The development registration secret is in use: only this machine can register clusters",
     ]

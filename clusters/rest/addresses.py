@@ -7,6 +7,8 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 UNKNOWN = "unknown"
+# What a proxy says of the client before it (RFC 7239, and what came before it).
+_OF_A_PROXY = ("X-Forwarded-For", "Forwarded")
 
 
 def address_of(request: HttpRequest | Request) -> str:
@@ -16,3 +18,13 @@ def address_of(request: HttpRequest | Request) -> str:
         return str(ipaddress.ip_address(said))
     except ValueError:
         return UNKNOWN
+
+
+def is_from_this_machine(request: Request) -> bool:
+    """Whether the client is a process of this machine, and not a proxy that speaks for others."""
+    peer = request.META.get("REMOTE_ADDR", "")
+    try:
+        near = ipaddress.ip_address(peer).is_loopback
+    except ValueError:
+        return False
+    return near and not any(name in request.headers for name in _OF_A_PROXY)

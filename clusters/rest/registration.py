@@ -9,12 +9,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from clusters.rest.addresses import is_from_this_machine
 from clusters.rest.authentication import RegistrationAuthentication, bearer_in, refusals_counted
 from clusters.rest.frame import NO_STORE, read
 from clusters.rest.schema import BY_REGISTRATION_SECRET, answers
 from clusters.rest.serializers import RegisteredSerializer, RegisterSerializer
 from clusters.services import check_registration_secret, register_cluster
-from rainbow.errors import AlreadyExists
+from rainbow.errors import AlreadyExists, PermissionDenied
 
 
 class Register(APIView):
@@ -46,9 +47,19 @@ class Register(APIView):
         # As everywhere, whoever may not come in is not told what is wrong with the rest.
         with refusals_counted(request, guessable=True):
             check_registration_secret(**secrets)
+        _check_secret_may_serve(request)
         name = read(RegisterSerializer, request.data)["name"]
         registration = register_cluster(name=name, **secrets, now=timezone.now())
         if registration is None:
             raise AlreadyExists("a cluster of this name is registered", field="name")
         content = {"name": name, "token": registration.token, "secret": registration.secret}
         return Response(content, status=status.HTTP_201_CREATED, headers=NO_STORE)
+
+
+def _check_secret_may_serve(request: Request) -> None:
+    """Raises PermissionDenied: the development secret is public, however its server came to be reached."""
+    if settings.RAINBOW_REGISTRATION_SECRET == settings.DEVELOPMENT_SECRET and not is_from_this_machine(request):
+        raise PermissionDenied(
+            "the development registration secret serves the server's own machine only; "
+            "set RAINBOW_REGISTRATION_SECRET there"
+        )

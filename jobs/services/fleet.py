@@ -123,7 +123,7 @@ def concerns(*, fleet: Iterable[Health], development_secret: bool, debug: bool, 
     found = [concern for health in fleet for concern in concerns_of(health)]
     found += [*_held_back(now), *_expiring(now), *_stalled(now)]
     if development_secret:
-        text = "The development registration secret is in use: anybody can register a cluster"
+        text = "The development registration secret is in use: only this machine can register clusters"
         found.append(Concern(kind=ConcernKind.SECRET, grave=False, text=text))
     if debug:
         text = "RAINBOW_DEBUG is on: whoever makes a page fail reads this server's code and settings"

@@ -14,6 +14,7 @@ from grpc_api.server import ServerOptions, serve
 from grpc_api.tls import credentials_from
 from rainbow_site.children import Child, run_together
 from rainbow_site.listening import CannotListen, reserve
+from rainbow_site.reach import check_reach, grpc_address, is_for_development
 from rainbow_site.readiness import NotReady, ready_database
 from rainbow_site.settings import MAX_WORKERS, environment_with
 
@@ -27,8 +28,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--address",
-            default=settings.RAINBOW_ADDRESS,
-            help="host:port to listen on (RAINBOW_ADDRESS; now %(default)s)",
+            help="host:port to listen on (RAINBOW_ADDRESS; if neither is said [::]:50051, and with the development "
+            "registration secret 127.0.0.1:50051)",
         )
         parser.add_argument(
             "--name",
@@ -64,22 +65,24 @@ class Command(BaseCommand):
         parser.add_argument("--share-port", action="store_true", help=SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        secret = _registration_secret(options["secret"], options["secret_file"])
         server = ServerOptions(
-            address=options["address"],
+            address=grpc_address(options["address"], registration_secret=secret),
             name=options["name"],
-            registration_secret=_registration_secret(options["secret"], options["secret_file"]),
+            registration_secret=secret,
             batch=settings.RAINBOW_BATCH,
             share_port=options["share_port"],
             credentials=credentials_from(cert=settings.RAINBOW_TLS_CERT, key=settings.RAINBOW_TLS_KEY),
         )
         _log.info("creating %s", server.name)
         try:
+            check_reach(server.address, registration_secret=secret, named="--address or RAINBOW_ADDRESS")
             with ready_database(cleanup=options["cleanup"]) as description:
                 _log.info("database: %s", description)
-                if server.registration_secret == settings.DEVELOPMENT_SECRET:
+                if is_for_development(secret):
                     _log.warning(
-                        "the development registration secret is in use: anybody can register a cluster; "
-                        "set RAINBOW_REGISTRATION_SECRET"
+                        "the development registration secret is in use: the server is for this machine only; "
+                        "set RAINBOW_REGISTRATION_SECRET to serve others"
                     )
                 _run(server, workers=options["workers"])
         except (NotReady, CannotListen) as error:

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from rainbow_site.children import Child, run_together
 from rainbow_site.listening import CannotListen, address_of, listen
+from rainbow_site.reach import check_reach, grpc_address
 from rainbow_site.readiness import NotReady, ready_database
 from rainbow_site.settings import environment_with
 
@@ -29,8 +30,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--address",
-            default=settings.RAINBOW_ADDRESS,
-            help="host:port for gRPC (RAINBOW_ADDRESS; now %(default)s)",
+            help="host:port for gRPC (RAINBOW_ADDRESS; if neither is said [::]:50051, and with the development "
+            "registration secret 127.0.0.1:50051)",
         )
         parser.add_argument(
             "--web",
@@ -46,11 +47,15 @@ class Command(BaseCommand):
                 "RAINBOW_DEBUG is on: whoever makes a page fail reads this server's code and settings; "
                 "never on a server that others reach"
             )
+        secret = settings.RAINBOW_REGISTRATION_SECRET
+        grpc, web_address = grpc_address(options["address"], registration_secret=secret), options["web"]
         try:
+            check_reach(grpc, registration_secret=secret, named="--address or RAINBOW_ADDRESS")
+            check_reach(web_address, registration_secret=secret, named="--web or RAINBOW_WEB_ADDRESS")
             # Calls that come before the web server runs wait for it; before the database is ready, none come.
-            with ready_database(cleanup=settings.RAINBOW_CLEANUP), listen(options["web"]) as web:
+            with ready_database(cleanup=settings.RAINBOW_CLEANUP), listen(web_address) as web:
                 _log.info("HTTP at http://%s: /api/docs/, /admin/", address_of(web))
-                sys.exit(run_together([_grpc(options["address"]), _web(web.fileno())], environment=environment))
+                sys.exit(run_together([_grpc(grpc), _web(web.fileno())], environment=environment))
         except (NotReady, CannotListen) as error:
             raise CommandError(str(error)) from None
 

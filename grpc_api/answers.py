@@ -22,6 +22,7 @@ from jobs.services import (
     Wanted,
     cancel_jobs,
     explain_wait,
+    find_jobs,
     get_jobs,
     list_jobs,
     request_jobs,
@@ -54,18 +55,13 @@ def look_at_queue(request: pb.RequestJobsRequest, caller: Caller, now: datetime)
 
 
 def get(request: pb.GetJobsRequest, caller: Caller, now: datetime) -> pb.GetJobsResponse:
-    wanted = list(dict.fromkeys(request.jobids))
-    found = get_jobs(by=caller, job_ids=wanted, with_events=request.with_events)
-    mine = [job_id for job_id in wanted if job_id in found]
-    jobs = list(jobs_that_fit(_detail(found[job_id], with_events=request.with_events) for job_id in mine))
+    found = find_jobs(by=caller, job_ids=request.jobids, with_events=request.with_events)
+    jobs = list(jobs_that_fit(_detail(job, with_events=request.with_events) for job in found.jobs))
     # A few queries for a job: for somebody who looks at one.
-    if len(wanted) == len(jobs) == 1:
-        jobs[0].why_waiting = "; ".join(explain_wait(job=found[jobs[0].id], now=now))
-    return pb.GetJobsResponse(
-        jobs=jobs,
-        missing=[job_id for job_id in wanted if job_id not in found],
-        remaining=mine[len(jobs) :],
-    )
+    if len(found.jobs) == 1 and not found.missing and not found.remaining:
+        jobs[0].why_waiting = "; ".join(explain_wait(job=found.jobs[0], now=now))
+    unsent = [job.id for job in found.jobs[len(jobs) :]]
+    return pb.GetJobsResponse(jobs=jobs, missing=found.missing, remaining=[*unsent, *found.remaining])
 
 
 def list_page(request: pb.ListJobsRequest, caller: Caller, now: datetime) -> pb.ListJobsResponse:

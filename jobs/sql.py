@@ -166,8 +166,9 @@ def queued_jobs(
     at_most: Mapping[str, int],
     labels: Mapping[str, str],
     after: tuple[int, int] | None,
+    columns: Sequence[str] = REQUEST_COLUMNS,
 ) -> list[Row]:
-    """The next jobs (REQUEST_COLUMNS) of a cluster's queue, after this (priority, id).
+    """The next jobs of a cluster's queue, after this (priority, id).
 
     `at_most` bounds columns; a time limit that was not said is 0 and so within any bound.
     """
@@ -182,9 +183,14 @@ def queued_jobs(
     if after:
         tests.append("priority <= %s AND (priority < %s OR id > %s)")
         values.extend([after[0], *after])
-    columns = ", ".join(REQUEST_COLUMNS)
-    statement = f"SELECT {columns} FROM {_JOB} WHERE {' AND '.join(tests)} ORDER BY priority DESC, id LIMIT %s"
-    return _fetch(statement, [*values, limit])
+    wanted, where = ", ".join(columns), " AND ".join(tests)
+    return _fetch(f"SELECT {wanted} FROM {_JOB} WHERE {where} ORDER BY priority DESC, id LIMIT %s", [*values, limit])
+
+
+def bytes_in(columns: Iterable[str]) -> str:
+    """The size of what a job has in these columns. The database counts it where it lies, and sends none of it."""
+    counted = "LENGTH(CAST({} AS BLOB))" if connection.vendor == "sqlite" else "OCTET_LENGTH({}::text)"
+    return " + ".join(counted.format(f"{_JOB}.{column}") for column in columns)
 
 
 def rank(cluster_id: int, priority: int, job_id: int) -> int:

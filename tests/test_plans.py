@@ -127,19 +127,20 @@ def test_a_listing_reads_the_end_of_an_index(
 ) -> None:
     search = Search(states=states, size=10)
 
-    # The last statement fetches the jobs of the page by their ids.
-    *ranges, page = plans_of(lambda: list_jobs(by=getattr(alpha, by), search=search))
+    # The last statements find out how many jobs fit the page and fetch them, both by their ids.
+    *ranges, sizes, page = plans_of(lambda: list_jobs(by=getattr(alpha, by), search=search))
 
     assert len(ranges) == len(states or JobState)
     assert all("job_by_" in plan for plan in ranges)
     assert not any(walks_the_history(plan) or sorts(plan) for plan in ranges)
+    assert not walks_the_history(sizes)
     assert not walks_the_history(page)
 
 
 def test_a_later_page_costs_what_the_first_does(alpha: Any, long_history: list[int]) -> None:
     search = Search(size=10, last=long_history[0])
 
-    *ranges, _ = plans_of(lambda: list_jobs(by=alpha.puller, search=search))
+    *ranges, _, _ = plans_of(lambda: list_jobs(by=alpha.puller, search=search))
 
     assert all("job_by_" in plan and begins_at_an_id(plan) for plan in ranges)
     assert not any(walks_the_history(plan) or sorts(plan) for plan in ranges)

@@ -6,7 +6,7 @@ from jobs.services.activity import prune_activity
 from jobs.services.acts import Act, act_on_jobs
 from jobs.services.cancel import Cancellation, CancelOutcome, cancel_jobs
 from jobs.services.expire import Expiry, expire_leases
-from jobs.services.lookup import Page, count_jobs, get_jobs, list_jobs
+from jobs.services.lookup import Found, Page, count_jobs, find_jobs, get_jobs, list_jobs
 from jobs.services.move import move_jobs
 from jobs.services.outlook import warn, warn_caller
 from jobs.services.priority import change_priority
@@ -32,6 +32,7 @@ __all__ = [
     "CancelOutcome",
     "Cancellation",
     "Expiry",
+    "Found",
     "IdRange",
     "News",
     "Order",
@@ -60,6 +61,7 @@ __all__ = [
     "count_jobs",
     "expire_leases",
     "explain_wait",
+    "find_jobs",
     "get_jobs",
     "list_jobs",
     "move_jobs",

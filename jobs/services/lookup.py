@@ -7,6 +7,7 @@ from django.db.models import Prefetch
 
 from clusters.callers import Caller, Operator
 from jobs.models import Job, JobEvent, JobQuerySet
+from jobs.services.fitting import BRIEF, WHOLE, ids_that_fit
 from jobs.services.search import Search, check_search, ranges_of
 from rainbow.errors import InvalidArgument
 
@@ -26,6 +27,15 @@ class Page:
     looked_until: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Jobs, the ids that do not exist or are somebody else's, and those whose jobs did not fit one answer."""
+
+    jobs: list[Job]
+    missing: list[int]
+    remaining: list[int]
+
+
 def get_jobs(
     *, by: Caller | Operator, job_ids: Sequence[int], with_events: bool = False, brief: bool = False
 ) -> dict[int, Job]:
@@ -43,18 +53,35 @@ def get_jobs(
     return {job.id: job for job in found}
 
 
+def find_jobs(*, by: Caller | Operator, job_ids: Sequence[int], with_events: bool = False) -> Found:
+    """The same in the order of the ids, as many as fit one answer. Raises InvalidArgument."""
+    check_ids(job_ids, highest=MAX_LOOKUP)
+    wanted = list(dict.fromkeys(job_ids))
+    # One job always fits.
+    fitting, remaining = ids_that_fit(within_reach(by), wanted, WHOLE) if len(wanted) > 1 else (wanted, [])
+    found = get_jobs(by=by, job_ids=fitting, with_events=with_events) if fitting else {}
+    there = found.keys() | set(remaining)
+    return Found(
+        jobs=[found[job_id] for job_id in fitting if job_id in found],
+        missing=[job_id for job_id in wanted if job_id not in there],
+        remaining=remaining,
+    )
+
+
 def list_jobs(*, by: Caller | Operator, search: Search) -> Page:
     """A page of the jobs that whoever asks may see, without output and environment. Raises InvalidArgument.
 
-    It costs the same on every page and at any number of jobs.
+    It costs the same on every page and at any number of jobs. Jobs with much text may fill it before its size is
+    reached: then there is more.
     """
     check_search(search)
     size = search.size or DEFAULT_PAGE
     ranges, looked_until = ranges_of(search, by)
     ids = ranges.first_ids(size + 1)
-    jobs = Job.objects.filter(id__in=ids[:size]).select_related("cluster", "submitted_by")
+    fitting, _ = ids_that_fit(Job.objects.all(), ids[:size], BRIEF)
+    jobs = Job.objects.filter(id__in=fitting).select_related("cluster", "submitted_by")
     in_order = jobs.defer("output", "environment").order_by("id" if search.oldest_first else "-id")
-    return Page(jobs=list(in_order), more=len(ids) > size, looked_until=looked_until)
+    return Page(jobs=list(in_order), more=len(ids) > len(fitting), looked_until=looked_until)
 
 
 def count_jobs(*, by: Caller | Operator, search: Search, most: int) -> int:

@@ -3,15 +3,19 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from clusters.callers import Caller
 from clusters.validation import check_range
+from jobs.services.fitting import number_that_fits
 from jobs.specs import MAX_INT, check_labels
-from jobs.sql import REQUEST_COLUMNS, queued_jobs
+from jobs.sql import REQUEST_COLUMNS, bytes_in, queued_jobs
 
-# A job may carry 128 KiB of text, so this bounds what is read at a time to 64 MiB.
+# A job may carry 128 KiB of text: so few are read whatever their size, more only where they fit an answer.
+_FEW = 50
 _CHUNK = 500
+_LONG = ("command", "environment", "labels", "working_directory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +70,18 @@ def request_jobs(*, caller: Caller, wanted: Wanted) -> Iterator[QueuedJob]:
 
 def _read(cluster_id: int, wanted: Wanted) -> Iterator[QueuedJob]:
     left = wanted.limit if wanted.limit > 0 else MAX_INT
+    look = partial(queued_jobs, cluster_id, at_most=wanted.bounds, labels=wanted.labels)
     after: tuple[int, int] | None = None
-    while left > 0:
-        limit = min(left, _CHUNK)
-        rows = queued_jobs(cluster_id, limit=limit, at_most=wanted.bounds, labels=wanted.labels, after=after)
-        jobs = [_queued_job(row) for row in rows]
+    number = min(left, _FEW)
+    while number:
+        jobs = [_queued_job(row) for row in look(limit=number, after=after)]
         yield from jobs
-        if len(jobs) < limit:
-            return
         left -= len(jobs)
+        if len(jobs) < number or not left:
+            return
         after = (jobs[-1].priority, jobs[-1].id)
+        ahead = look(limit=min(left, _CHUNK), after=after, columns=[bytes_in(_LONG)])
+        number = number_that_fits(size for (size,) in ahead)
 
 
 def _queued_job(row: tuple[Any, ...]) -> QueuedJob:

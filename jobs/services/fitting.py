@@ -1,0 +1,34 @@
+"""How much fits one answer: what callers put into jobs may be long, and a thousand of them would fill the memory."""
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, takewhile
+
+from django.db.models import IntegerField
+from django.db.models.expressions import RawSQL
+
+from jobs.models import JobQuerySet
+from jobs.sql import bytes_in
+
+# As much as a message of the gRPC door holds, near enough.
+ANSWER_BYTES = 4 * 1024 * 1024
+BRIEF = ("command", "working_directory", "labels", "reason")
+WHOLE = (*BRIEF, "environment", "output")
+
+
+def number_that_fits(sizes: Iterable[int]) -> int:
+    """How many of the first of these sizes fit one answer; the first does, however large it is."""
+    within = takewhile(lambda place_and_total: _fits(*place_and_total), enumerate(accumulate(sizes)))
+    return sum(1 for _ in within)
+
+
+def ids_that_fit(jobs: JobQuerySet, ids: Sequence[int], columns: Sequence[str]) -> tuple[list[int], list[int]]:
+    """The first of these ids whose jobs fit one answer, and the rest of those that are there."""
+    counted = RawSQL(bytes_in(columns), (), output_field=IntegerField())
+    sizes = dict(jobs.filter(id__in=ids).values_list("id", counted))
+    there = [job_id for job_id in ids if job_id in sizes]
+    number = number_that_fits(sizes[job_id] for job_id in there)
+    return there[:number], there[number:]
+
+
+def _fits(place: int, total: int) -> bool:
+    return total <= ANSWER_BYTES or place == 0

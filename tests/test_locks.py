@@ -69,7 +69,8 @@ def test_a_lock_names_packages_by_hash_and_no_place_to_get_them(name: str) -> No
 def test_a_lock_holds_all_that_its_packages_need(name: str) -> None:
     """As far as they are installed here; nothing else would come along, since pip follows no dependencies."""
     locked = lock(name)
-    installed = [package for package in locked if list(metadata.distributions(name=package))]
+    versions = {canonicalize_name(one.name): one.version for one in metadata.distributions()}
+    installed = [package for package in locked if versions.get(package) == locked[package].version]
     needed = [Requirement(line) for package in installed for line in metadata.requires(package) or ()]
     here = [one for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
 

@@ -1,5 +1,6 @@
 """The operators' room in a real browser. Skipped, and said so, where there is no Chromium."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -117,6 +118,15 @@ def test_all_that_match_are_cancelled_while_one_watches(olga: Visit) -> None:
     expect(olga.page.get_by_text("Done.")).to_be_visible(timeout=30_000)
     olga.go("/admin/jobs/job/?state=queued&cluster=7")
     expect(olga.page.get_by_text("No job.")).to_be_visible()
+
+
+def test_what_can_change_nothing_is_not_offered(olga: Visit) -> None:
+    olga.go("/admin/jobs/job/?state=failed")
+    expect(olga.page.get_by_text("Nothing can be done to these jobs any more")).to_be_visible()
+    expect(olga.page.get_by_role("button", name="Requeue")).to_have_count(0)
+
+    olga.go("/admin/jobs/job/sweep/begin/requeue/")
+    expect(olga.page.get_by_role("button", name="Requeue")).to_have_text(re.compile(r"^Requeue [\d,]+ of [\d,]+ jobs$"))
 
 
 def test_a_new_value_is_shown_once(olga: Visit) -> None:

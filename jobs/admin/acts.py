@@ -12,8 +12,8 @@ from django.utils import timezone
 from clusters.admin.shown import ShownAdmin, log_act, operator_of, refusals_shown
 from jobs.forms import FORMS, act_from, number_from
 from jobs.models import Job
-from jobs.services import Act, Verdict, act_on_jobs
-from jobs.states import ActKind, JobState
+from jobs.services import Act, Verdict, act_on_jobs, changeable
+from jobs.states import ActKind
 
 # As many as a list shows on a page.
 _MOST = 1_000
@@ -23,12 +23,12 @@ DONE = {
     ActKind.PRIORITIZE: "given another priority",
     ActKind.MOVE: "moved",
 }
-# What makes sense in a state; a job that is over is over.
-FITTING = {
-    JobState.QUEUED: (ActKind.CANCEL, ActKind.PRIORITIZE, ActKind.MOVE),
-    JobState.ACCEPTED: (ActKind.CANCEL, ActKind.REQUEUE),
-    JobState.RUNNING: (ActKind.CANCEL,),
-    JobState.LOST: (ActKind.CANCEL, ActKind.REQUEUE),
+# Which jobs stay as they are.
+EXCEPT = {
+    ActKind.CANCEL: "A job that is over stays so, and one that was handed over without an agent is its cluster's.",
+    ActKind.REQUEUE: "Only accepted and lost jobs can be put back, unless somebody asked for them to stop.",
+    ActKind.PRIORITIZE: "Only waiting jobs have a use for a priority.",
+    ActKind.MOVE: "Only waiting jobs can be moved.",
 }
 CONSEQUENCES = {
     ActKind.CANCEL: "Waiting and lost jobs end at once. Running ones are ended by their agent when it next asks.",
@@ -58,14 +58,17 @@ class JobActs(ShownAdmin):
                 self._act(request, act_from(act_kind, form), ids)
             return HttpResponseRedirect(_page_of(ids))
         jobs = Job.objects.filter(id__in=ids).select_related("cluster").defer("output", "command", "environment")
+        changing = changeable(kind=act_kind, job_ids=ids)
         context = {
             "kind": act_kind,
             "form": form,
             "ids": ids,
             "found": jobs.order_by("id"),
+            "changing": changing,
             "consequence": CONSEQUENCES[act_kind],
+            "exception": EXCEPT[act_kind] if len(changing) < len(ids) else "",
         }
-        return self.page(request, "room/act_on_jobs.html", title_of(act_kind, len(ids)), **context)
+        return self.page(request, "room/act_on_jobs.html", title_of(act_kind, len(changing), of=len(ids)), **context)
 
     def _act(self, request: HttpRequest, act: Act, ids: Sequence[int]) -> None:
         verdicts = act_on_jobs(act=act, by=operator_of(request), job_ids=ids, now=timezone.now())
@@ -92,13 +95,17 @@ def kind_from(text: str) -> ActKind:
     return ActKind(text)
 
 
-def title_of(kind: ActKind, number: int | str) -> str:
-    jobs = jobs_in_words(number) if isinstance(number, int) else f"{number} jobs"
-    return f"{kind.label.capitalize()} {jobs}"
+def title_of(kind: ActKind, number: int | str, *, of: int | str) -> str:
+    """Cancel 3 of 5 jobs."""
+    jobs = jobs_in_words(of)
+    if number == 0:
+        return f"The job cannot be {DONE[kind]}" if of == 1 else f"None of {jobs} can be {DONE[kind]}"
+    some = f"{number:,}" if isinstance(number, int) else number
+    return f"{kind.label.capitalize()} {jobs if number == of else f'{some} of {jobs}'}"
 
 
-def jobs_in_words(number: int) -> str:
-    return f"{number:,} {'job' if number == 1 else 'jobs'}"
+def jobs_in_words(number: int | str) -> str:
+    return f"{number:,} {'job' if number == 1 else 'jobs'}" if isinstance(number, int) else f"{number} jobs"
 
 
 def _ids(said: QueryDict) -> list[int]:

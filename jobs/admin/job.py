@@ -10,13 +10,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from clusters.admin.shown import operator_of
-from jobs.admin.acts import FITTING, JobActs
+from clusters.callers import Operator
+from jobs.admin.acts import JobActs
 from jobs.admin.sweeps import JobSweeps
 from jobs.admin.timeline import timeline
 from jobs.forms import SEE_CONTENT, SearchForm, number_from
 from jobs.models import Job, JobEvent
-from jobs.services import Page, explain_wait, list_jobs
-from jobs.states import ActKind, JobState
+from jobs.services import Page, Search, acts_for, acts_for_all, explain_wait, list_jobs
+from jobs.states import ActKind
 
 
 @admin.register(Job)
@@ -27,15 +28,22 @@ class JobAdmin(JobActs, JobSweeps):
         text = request.GET.get("text", "").strip()
         if number_from(text) and Job.objects.filter(id=number_from(text)).exists():
             return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[number_from(text)]))
-        context = {"form": form, "sees_content": request.user.has_perm(SEE_CONTENT), "kinds": ActKind}
+        context = {"form": form, "sees_content": request.user.has_perm(SEE_CONTENT)}
         if form.is_valid():
-            last = number_from(request.GET.get("last", ""))
-            page = list_jobs(
-                by=operator_of(request), search=form.search(user=request.user, now=timezone.now(), last=last)
-            )
-            chosen = [(name, value) for name, value in request.GET.items() if name in form.fields and value]
-            context |= {"page": page, "first_page": not last, "chosen": chosen, **_links(request.GET, page)}
+            context |= self._found(request, form)
         return self.page(request, "room/jobs.html", "Jobs", **context)
+
+    def _found(self, request: HttpRequest, form: SearchForm) -> dict[str, Any]:
+        last = number_from(request.GET.get("last", ""))
+        search = form.search(user=request.user, now=timezone.now(), last=last)
+        page = list_jobs(by=operator_of(request), search=search)
+        return {
+            "page": page,
+            "first_page": not last,
+            "chosen": [(name, value) for name, value in request.GET.items() if name in form.fields and value],
+            **(_offers(operator_of(request), search, page) if self.acts(request) else {}),
+            **_links(request.GET, page),
+        }
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -51,9 +59,16 @@ class JobAdmin(JobActs, JobSweeps):
             "why": explain_wait(job=job, now=now),
             "timeline": timeline(job, now),
             "sees_content": request.user.has_perm(SEE_CONTENT),
-            "kinds": FITTING.get(JobState(job.state), ()),
+            "kinds": acts_for([job]) if self.acts(request) else [],
         }
         return self.page(request, "room/job.html", f"Job {job.id} {job.name}", **context)
+
+
+def _offers(by: Operator, search: Search, page: Page) -> dict[str, list[ActKind]]:
+    """The acts that change some of the jobs on the page, and those that may change some of all that match."""
+    kinds = acts_for(page.jobs)
+    all_are_here = not (search.last or page.more or page.looked_until)
+    return {"kinds": kinds, "kinds_for_all": kinds if all_are_here else acts_for_all(by=by, search=search)}
 
 
 def _links(query: QueryDict, page: Page) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Acting on all jobs that match: a page that asks, and one that shows how far it is."""
 
+from collections import Counter
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -8,13 +10,15 @@ from django.utils import timezone
 
 from clusters.admin.shown import ShownAdmin, log_act, operator_of, refusals_shown
 from clusters.models import Cluster
-from jobs.admin.acts import CONSEQUENCES, DONE, kind_from, title_of
+from jobs.admin.acts import CONSEQUENCES, DONE, EXCEPT, kind_from, title_of
 from jobs.forms import FORMS, SearchForm, act_from
 from jobs.models import Sweep
 from jobs.services import (
     Search,
+    at_most,
     begin_sweep,
     count_jobs,
+    foresee,
     step_sweep,
     stop_sweep,
     summarize_jobs,
@@ -51,14 +55,17 @@ class JobSweeps(ShownAdmin):
                 which = " ".join(chosen.in_words()) or "without exception"
                 log_act(request, [sweep], f"began to {act_kind.label} all jobs {which}: {act.reason}")
                 return _page_of(sweep.id)
+        changing, of = _extent(request, act_kind, search)
         context = {
             "kind": act_kind,
             "form": form,
             "words": chosen.in_words(),
             "back": request.GET.urlencode(),
+            "changing": changing,
             "consequence": CONSEQUENCES[act_kind],
+            "exception": EXCEPT[act_kind] if changing != of else "",
         }
-        return self.page(request, "room/begin_sweep.html", title_of(act_kind, _number(request, search)), **context)
+        return self.page(request, "room/begin_sweep.html", title_of(act_kind, changing, of=of), **context)
 
     def sweep_view(self, request: HttpRequest, sweep_id: int) -> HttpResponse:
         self.check_sees(request)
@@ -94,11 +101,25 @@ def _page_of(sweep_id: int) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("admin:jobs_sweep", args=[sweep_id]))
 
 
-def _number(request: HttpRequest, search: Search) -> int | str:
-    """How many jobs match: from the counts where they know, otherwise counted so far and no further."""
-    if not (search.labels or search.text or search.submitted_by or search.submitted_after):
-        ids = [search.cluster_id] if search.cluster_id else list(Cluster.objects.values_list("id", flat=True))
-        summaries = summarize_jobs(cluster_ids=ids)
-        return sum(one.counts.get(state, 0) for one in summaries for state in search.states or JobState)
-    number = count_jobs(by=operator_of(request), search=search, most=_COUNT_UP_TO)
-    return number if number < _COUNT_UP_TO else f"{number:,} or more"
+def _extent(request: HttpRequest, kind: ActKind, search: Search) -> tuple[int | str, int | str]:
+    """How many jobs the act changes, and how many match: from the counts where they know, otherwise counted so far."""
+    by = operator_of(request)
+    found = foresee(kind=kind, by=by, search=search)
+    if search.labels or search.text or search.submitted_by or search.submitted_after:
+        number = count_jobs(by=by, search=search, most=_COUNT_UP_TO)
+        of = number if number < _COUNT_UP_TO else f"{number:,} or more"
+        return f"{found.jobs:,} or more" if found.more else found.jobs, of
+    counts = _counts(search)
+    of = sum(counts.get(state, 0) for state in search.states or JobState)
+    most = at_most(counts, kind=kind, search=search)
+    if found.more:
+        return most if most == of else f"up to {most:,}", of
+    return found.jobs, of
+
+
+def _counts(search: Search) -> Counter[JobState]:
+    ids = [search.cluster_id] if search.cluster_id else list(Cluster.objects.values_list("id", flat=True))
+    total: Counter[JobState] = Counter()
+    for summary in summarize_jobs(cluster_ids=ids):
+        total.update(summary.counts)
+    return total

@@ -6,6 +6,7 @@ from jobs.services.activity import prune_activity
 from jobs.services.acts import Act, act_on_jobs
 from jobs.services.cancel import Cancellation, CancelOutcome, cancel_jobs
 from jobs.services.expire import Expiry, expire_leases
+from jobs.services.foresight import Foresight, acts_for, acts_for_all, at_most, changeable, foresee
 from jobs.services.lookup import Found, Page, count_jobs, find_jobs, get_jobs, list_jobs
 from jobs.services.move import move_jobs
 from jobs.services.outlook import warn, warn_caller
@@ -32,6 +33,7 @@ __all__ = [
     "CancelOutcome",
     "Cancellation",
     "Expiry",
+    "Foresight",
     "Found",
     "IdRange",
     "News",
@@ -54,14 +56,19 @@ __all__ = [
     "accept_jobs",
     "accept_together",
     "act_on_jobs",
+    "acts_for",
+    "acts_for_all",
     "ask_again",
+    "at_most",
     "begin_sweep",
     "cancel_jobs",
     "change_priority",
+    "changeable",
     "count_jobs",
     "expire_leases",
     "explain_wait",
     "find_jobs",
+    "foresee",
     "get_jobs",
     "list_jobs",
     "move_jobs",

@@ -7,7 +7,7 @@ from datetime import datetime
 from clusters.callers import Operator
 from clusters.models import Cluster
 from clusters.validation import check_range, check_reason
-from jobs.services.cancel import CancelOutcome, cancel_jobs
+from jobs.services.cancel import CHANGED, cancel_jobs
 from jobs.services.move import move_jobs
 from jobs.services.priority import change_priority
 from jobs.services.requeue import requeue_jobs
@@ -15,8 +15,6 @@ from jobs.services.verdicts import Verdict
 from jobs.specs import MAX_PRIORITY
 from jobs.states import ActKind
 from rainbow.errors import NotFound
-
-_CHANGED = (CancelOutcome.CANCELLED, CancelOutcome.REQUESTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +44,7 @@ def check_act(act: Act) -> None:
 
 def _cancel(act: Act, by: Operator, job_ids: Sequence[int], now: datetime) -> list[Verdict]:
     results = cancel_jobs(by=by, job_ids=job_ids, reason=act.reason, now=now)
-    refusals = ((item.job_id, "" if item.outcome in _CHANGED else item.outcome.value) for item in results)
+    refusals = ((item.job_id, "" if item.outcome in CHANGED else item.outcome.value) for item in results)
     return [Verdict(job_id=id, refusal=refusal) for id, refusal in refusals]
 
 

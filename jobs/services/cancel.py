@@ -25,6 +25,9 @@ class CancelOutcome(Enum):
     OUT_OF_REACH = "the cluster took the job without an agent, so it can only be stopped there"
 
 
+CHANGED = frozenset({CancelOutcome.CANCELLED, CancelOutcome.REQUESTED})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancellation:
     job_id: int
@@ -44,13 +47,14 @@ def cancel_jobs(
     check_reason(reason)
     distinct = list(dict.fromkeys(job_ids))
     jobs = locked(by, distinct)
-    outcomes = {job.id: _outcome(job) for job in jobs.values()}
+    outcomes = {job.id: outcome_of(job) for job in jobs.values()}
     _stop([job for job in jobs.values() if outcomes[job.id] == CancelOutcome.CANCELLED], by, reason, now)
     _ask([job for job in jobs.values() if outcomes[job.id] == CancelOutcome.REQUESTED], by, reason, now)
     return [Cancellation(job_id=id, outcome=outcomes.get(id, CancelOutcome.NOT_FOUND)) for id in distinct]
 
 
-def _outcome(job: Job) -> CancelOutcome:
+def outcome_of(job: Job) -> CancelOutcome:
+    """What it comes to if the job is cancelled now."""
     if job.state in FINAL:
         return CancelOutcome.ALREADY_FINAL
     if job.handed_over:

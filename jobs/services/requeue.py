@@ -36,7 +36,7 @@ def requeue_jobs(*, by: Caller | Operator, job_ids: Sequence[int], reason: str, 
     check_reason(reason, required=True)
     distinct = list(dict.fromkeys(job_ids))
     jobs = locked(by, distinct)
-    refusals = {job.id: _refusal(job) for job in jobs.values()}
+    refusals = {job.id: refusal_of(job) for job in jobs.values()}
     steps = put_back([job for job in jobs.values() if not refusals[job.id]], reason=reason)
     record([(step, by) for step in steps], now=now)
     return [Requeue(job_id=id, refusal=refusals.get(id, "there is no such job")) for id in distinct]
@@ -59,7 +59,8 @@ def put_back(jobs: Sequence[Job], *, reason: str) -> list[Step]:
     return [_step(job, reason) for job in jobs]
 
 
-def _refusal(job: Job) -> str:
+def refusal_of(job: Job) -> str:
+    """Why the job cannot be put back now; empty when it can."""
     if job.cancel_requested_at:
         return "somebody asked for the job to stop"
     if job.state not in REQUEUEABLE:

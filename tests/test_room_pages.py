@@ -120,9 +120,9 @@ PAGES = {
     "/admin/": 15,
     "/admin/clusters/cluster/": 9,
     "/admin/clusters/cluster/{c}/change/": 24,
-    JOBS: 18,
-    f"{JOBS}?state=failed": 7,
-    f"{JOBS}?text=plot": 25,
+    JOBS: 19,
+    f"{JOBS}?state=failed": 8,
+    f"{JOBS}?text=plot": 26,
     f"{JOBS}{{j}}/change/": 9,
 }
 

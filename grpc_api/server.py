@@ -27,9 +27,16 @@ GRACE_SECONDS = 30
 OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
-    # Agents behind firewalls ping to keep their connections; do not take that for abuse.
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    # Clients ping to keep connections on which nothing else happens. gRPC takes three pings that come sooner than
+    # this for abuse and ends the connection. The rainbow client pings every 30 seconds, and no client of grpc-go more
+    # often than every 10, which a network may shorten.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A client that is gone without a word would keep its calls for two hours. This timer begins anew with all that a
+    # client sends, so that one that pings every 30 seconds is never asked. Proxies see that the connection is in use.
+    ("grpc.keepalive_time_ms", 45_000),
+    ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.http2.ping_timeout_ms", 15_000),
 ]
 _LAST_PORT = 65_535
 _log = logging.getLogger("rainbow.grpc")

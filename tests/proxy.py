@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 
@@ -11,18 +11,25 @@ class Weather(Enum):
     FAIR = "everything arrives"
     CUT = "nothing arrives, and connections break"
     DEAF = "requests arrive, answers do not"
+    VOID = "nothing arrives, and no connection breaks"
+
+
+# Sees what is carried, and whether it is an answer.
+Tap = Callable[[bytes, bool], None]
 
 
 class Proxy:
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, tap: Tap | None = None) -> None:
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._tap = tap
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.weather = Weather.FAIR
         self.lost_bytes = 0
+        self.connections = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -33,6 +40,15 @@ class Proxy:
     def deafen(self) -> None:
         """Swallow the answers from now on."""
         self.weather = Weather.DEAF
+
+    def swallow(self) -> None:
+        """Swallow all from now on, as a firewall does that has forgotten a connection."""
+        self.weather = Weather.VOID
+
+    @property
+    def is_connected(self) -> bool:
+        with self._lock:
+            return bool(self._open)
 
     def mend(self) -> None:
         """All is well again; connections on which something got lost are broken."""
@@ -51,6 +67,7 @@ class Proxy:
                     client.close()
                     continue
                 server = socket.create_connection(self._target)
+                self.connections += 1
                 with self._lock:
                     self._open |= {client, server}
                 for source, sink, answers in ((client, server, False), (server, client, True)):
@@ -59,9 +76,11 @@ class Proxy:
     def _carry(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if answers and self.weather == Weather.DEAF:
+                if self.weather == Weather.VOID or (answers and self.weather == Weather.DEAF):
                     self.lost_bytes += len(data)
                     continue
+                if self._tap:
+                    self._tap(data, answers)
                 sink.sendall(data)
         self._break(source, sink)
 
@@ -80,7 +99,7 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxy_before(target: str) -> Iterator[Proxy]:
-    proxy = Proxy(target)
+def proxy_before(target: str, *, tap: Tap | None = None) -> Iterator[Proxy]:
+    proxy = Proxy(target, tap=tap)
     yield proxy
     proxy.close()

@@ -21,7 +21,11 @@ ROOT = Path(__file__).parent.parent
 MANAGE = (sys.executable, str(ROOT / "manage.py"))
 REGISTRATION_SECRET = "for-the-tests-only"
 # A server that is about to listen is asked again soon; gRPC would first wait a second.
-IMPATIENT = [(f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial", "min", "max")]
+IMPATIENT = [
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 50),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,7 @@ def start_rainbow(
     with_web: bool = False,
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    manage: Sequence[str] = MANAGE,
 ) -> RainbowServer:
     """Start a server and return when it serves; an empty address means a free port of this machine."""
     address = address or f"127.0.0.1:{free_port()}"
@@ -73,7 +78,7 @@ def start_rainbow(
         # Else `serve` keeps a key of its own in the checkout.
         settings = {"RAINBOW_SECRET_KEY": "for-the-tests-only", **settings}
     words = ["serve", "--web", web] if with_web else ["grpcserver"]
-    command = [*MANAGE, *words, "--address", address, *arguments]
+    command = [*manage, *words, "--address", address, *arguments]
     process = processes.start(command, log=log, environment=environment_for(database_url, **settings))
     server = RainbowServer(
         address=address,

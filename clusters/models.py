@@ -47,14 +47,14 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
 class Credential(models.Model):
     """A token or a secret of a cluster: only the SHA-256 digest of its value, in hexadecimal.
 
-    Rotation gives it another value; the previous one may serve beside it for a while.
+    Rotation gives it another value; former ones may serve beside it for a while. `previous_expires_at` is what the
+    last rotation promised to the value that it replaced.
     """
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="credentials")
     kind = models.CharField(max_length=6, choices=CredentialKind)
     label = models.CharField(max_length=63)
     digest = models.CharField(max_length=64, unique=True)
-    previous_digest = models.CharField(max_length=64, unique=True, null=True, blank=True)
     previous_expires_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
     rotated_at = models.DateTimeField(null=True, blank=True)
@@ -68,10 +68,6 @@ class Credential(models.Model):
         default_permissions = ("view", "change")
         constraints = [
             models.CheckConstraint(name="credential_kind_is_known", condition=Q(kind__in=CredentialKind)),
-            models.CheckConstraint(
-                name="previous_value_expires",
-                condition=Q(previous_digest__isnull=True) | Q(previous_expires_at__isnull=False),
-            ),
             models.UniqueConstraint(
                 name="one_live_credential_per_label",
                 fields=["cluster", "kind", "label"],
@@ -81,6 +77,20 @@ class Credential(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.label}"
+
+
+class FormerValue(models.Model):
+    """A value that a credential had before, and until when it still works."""
+
+    credential = models.ForeignKey(Credential, on_delete=models.CASCADE, related_name="former_values")
+    digest = models.CharField(max_length=64, unique=True)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.credential} until {self.expires_at}"
 
 
 class FailedAttempts(models.Model):

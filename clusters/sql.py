@@ -6,14 +6,15 @@ from typing import Any
 
 from django.db import connection
 
-from clusters.models import Cluster, Credential
+from clusters.models import Cluster, Credential, FormerValue
 
 _CREDENTIAL = Credential._meta.db_table
+_FORMER_VALUE = FormerValue._meta.db_table
 _CLUSTER = Cluster._meta.db_table
 _BY_DIGEST = f"""
     SELECT {{digest}}, k.id, k.kind, k.label, k.last_used_at,
            c.id, c.name, c.last_asked_at, c.paused_at, c.paused_reason, c.not_ready
-    FROM {_CREDENTIAL} k JOIN {_CLUSTER} c ON c.id = k.cluster_id
+    FROM {{credentials}} JOIN {_CLUSTER} c ON c.id = k.cluster_id
     WHERE {{digest}} IN ({{places}}) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > %s)
 """
 
@@ -22,20 +23,21 @@ Row = tuple[Any, ...]
 
 def credentials_by_digest(digests: Sequence[str], now: datetime) -> list[Row]:
     """The live credentials whose current value has one of these digests, with their clusters."""
-    return _select("k.digest", digests, now)
+    return _select("k.digest", f"{_CREDENTIAL} k", digests, now)
 
 
-def credentials_by_previous_digest(digests: Sequence[str], now: datetime) -> list[Row]:
+def credentials_by_former_digest(digests: Sequence[str], now: datetime) -> list[Row]:
     """The same for values that were replaced and still work."""
-    return _select("k.previous_digest", digests, now, "AND k.previous_expires_at > %s")
+    credentials = f"{_FORMER_VALUE} v JOIN {_CREDENTIAL} k ON k.id = v.credential_id"
+    return _select("v.digest", credentials, digests, now, "AND v.expires_at > %s")
 
 
-def _select(column: str, digests: Sequence[str], now: datetime, further: str = "") -> list[Row]:
+def _select(column: str, credentials: str, digests: Sequence[str], now: datetime, further: str = "") -> list[Row]:
     places = ",".join(["%s"] * len(digests))
     at = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
         cursor.execute(
-            _BY_DIGEST.format(digest=column, places=places) + further,
+            _BY_DIGEST.format(digest=column, credentials=credentials, places=places) + further,
             [*digests, at, *([at] if further else [])],
         )
         rows = cursor.fetchall()

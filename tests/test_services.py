@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from clusters.callers import Caller, Claim
-from clusters.models import Cluster, Credential, CredentialKind
+from clusters.models import Cluster, Credential, CredentialKind, FormerValue
 from clusters.services import (
     admit,
     authenticate,
@@ -18,6 +18,7 @@ from clusters.services import (
     revoke_credential,
     rotate_credential,
 )
+from clusters.services.credentials import MAX_FORMER_VALUES
 from jobs.services import Wanted, accept_jobs, request_jobs
 from rainbow.errors import (
     AlreadyExists,
@@ -48,7 +49,7 @@ def is_good(value: str, now: datetime, **claim: Any) -> bool:
 
 
 def everything_stored() -> str:
-    return f"{list(Cluster.objects.values())} {list(Credential.objects.values())}"
+    return str([list(model.objects.values()) for model in (Cluster, Credential, FormerValue)])
 
 
 # Registering
@@ -209,24 +210,61 @@ def test_without_grace_the_old_value_works_no_more(alpha: Any, now: datetime) ->
     assert not is_good(alpha.secret, now)
 
 
-def test_a_second_rotation_ends_the_first_value(alpha: Any, now: datetime) -> None:
-    first = rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, now=now)
-    second = rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, now=now)
+def rotated(cluster: Any, *, grace: timedelta, now: datetime, holding: str = "") -> str:
+    """The secret's next value, asked for with the one in `holding`."""
+    held = admit(Claim(value=holding), now=now).digest if holding else ""
+    new = rotate_credential(cluster_id=cluster.cluster.id, kind=SECRET, grace=grace, presented_digest=held, now=now)
+    return new.value
 
-    assert [is_good(value, now) for value in (alpha.secret, first.value, second.value)] == [False, True, True]
+
+def test_every_value_works_as_long_as_it_was_promised_however_often_it_is_rotated(alpha: Any, now: datetime) -> None:
+    first = rotated(alpha, grace=10 * MINUTE, now=now)
+    second = rotated(alpha, grace=MINUTE, now=now)
+    third = rotated(alpha, grace=5 * MINUTE, now=now)
+    values = (alpha.secret, first, second, third)
+
+    assert [is_good(value, now) for value in values] == [True, True, True, True]
+    assert [is_good(value, now + MINUTE) for value in values] == [True, False, True, True]
+    assert [is_good(value, now + 5 * MINUTE) for value in values] == [True, False, False, True]
+    assert [is_good(value, now + 10 * MINUTE) for value in values] == [False, False, False, True]
 
 
 def test_whoever_rotates_again_with_the_value_before_the_lost_answer_keeps_it(alpha: Any, now: datetime) -> None:
-    lost = rotate_credential(
-        cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, presented_digest=alpha.puller.digest, now=now
-    )
-    caller = admit(Claim(value=alpha.secret), now=now)
+    lost = rotated(alpha, grace=MINUTE, now=now, holding=alpha.secret)
+    later = now + MINUTE / 2
 
-    found = rotate_credential(
-        cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, presented_digest=caller.digest, now=now
-    )
+    found = rotated(alpha, grace=MINUTE, now=later, holding=alpha.secret)
 
-    assert [is_good(value, now) for value in (alpha.secret, lost.value, found.value)] == [True, False, True]
+    assert [is_good(value, now + MINUTE) for value in (alpha.secret, lost, found)] == [True, True, True]
+    assert [is_good(value, later + MINUTE) for value in (alpha.secret, lost, found)] == [False, False, True]
+
+
+def test_the_longest_promise_to_the_value_that_is_held_is_told(alpha: Any, now: datetime) -> None:
+    rotated(alpha, grace=10 * MINUTE, now=now)
+    held = admit(Claim(value=alpha.secret), now=now).digest
+
+    new = rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, presented_digest=held, now=now)
+
+    assert new.credential.previous_expires_at == now + 10 * MINUTE
+
+
+def test_without_grace_all_values_that_were_replaced_end(alpha: Any, now: datetime) -> None:
+    first = rotated(alpha, grace=MINUTE, now=now)
+    second = rotated(alpha, grace=timedelta(0), now=now)
+
+    assert [is_good(value, now) for value in (alpha.secret, first, second)] == [False, False, True]
+
+
+def test_no_more_than_ten_values_that_were_replaced_work(alpha: Any, now: datetime) -> None:
+    for _ in range(MAX_FORMER_VALUES):
+        latest = rotated(alpha, grace=MINUTE, now=now)
+
+    with pytest.raises(FailedPrecondition, match="10 values that were replaced still work"):
+        rotated(alpha, grace=MINUTE, now=now)
+
+    assert is_good(latest, now)
+    rotated(alpha, grace=MINUTE, now=now + MINUTE)
+    assert FormerValue.objects.count() == 1
 
 
 def test_a_rotation_leaves_the_other_credentials_alone(alpha: Any, beta: Any, now: datetime) -> None:

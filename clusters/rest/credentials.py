@@ -62,11 +62,14 @@ class Rotate(APIView):
         auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["credentials"],
         request=RotateSerializer,
-        responses=answers({200: CredentialValueSerializer}, body=True),
+        responses=answers({200: CredentialValueSerializer}, 409, body=True),
         examples=[OpenApiExample("an hour to change over", value={"grace_seconds": 3600}, request_only=True)],
     )
     def post(self, request: Request, cluster: str, credential: int) -> Response:
-        """Gives a credential a new value, shown this once. Needs the cluster's secret, or an operator."""
+        """Gives a credential a new value, shown this once. Needs the cluster's secret, or an operator.
+
+        Values that were replaced work as long as they were promised, up to 10 of them; a grace of 0 ends them all.
+        """
         by = admitted(request, SECRET, staff=_STAFF, cluster=cluster)
         grace = read(RotateSerializer, request.data)["grace_seconds"]
         old = _credential(cluster, credential)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from clusters.callers import Bounds, Caller, Claim
 from clusters.models import Cluster, Credential, CredentialKind
-from clusters.sql import Row, credentials_by_digest, credentials_by_previous_digest
+from clusters.sql import Row, credentials_by_digest, credentials_by_former_digest
 from rainbow.errors import Unauthenticated
 
 REQUEST_DENIED = "request denied"
@@ -47,7 +47,7 @@ def _look_up(digests: Sequence[str], now: datetime) -> dict[str, Row]:
     rows = {row[0]: row for row in credentials_by_digest(digests, now)} if digests else {}
     missing = [digest for digest in digests if digest not in rows]
     if missing:
-        rows.update({row[0]: row for row in credentials_by_previous_digest(missing, now)})
+        rows.update({row[0]: row for row in credentials_by_former_digest(missing, now)})
     return rows
 
 

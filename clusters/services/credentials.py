@@ -14,6 +14,8 @@ from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, N
 # The label of the two credentials that registration makes.
 DEFAULT_LABEL = "default"
 MAX_GRACE = timedelta(days=7)
+# How many replaced values of one credential may work beside the present one.
+MAX_FORMER_VALUES = 10
 # Tells a token from a secret at a glance, and lets scanners for leaked secrets find both.
 _PREFIX = {CredentialKind.TOKEN: "rbt_", CredentialKind.SECRET: "rbs_"}
 _RANDOM_BYTES = 24
@@ -67,30 +69,46 @@ def rotate_credential(
 ) -> NewCredential:
     """Gives a credential a new value; the one in use so far works on for `grace` (0 to 7 days).
 
-    `presented_digest` is the digest of the value that the caller holds. When that is this credential's
-    previous value, the answer to an earlier rotation was lost: then it is the held value that works on.
-    Raises InvalidArgument, and NotFound when the cluster has no live credential of this kind and label.
+    Values that were replaced before work on as long as they were promised; a grace of 0 ends them all.
+    `presented_digest` is the digest of the value that the caller holds. When that was replaced before, the answer to
+    a rotation was lost: then it, too, works on for `grace`.
+    Raises InvalidArgument, NotFound when the cluster has no live credential of this kind and label, and
+    FailedPrecondition when 10 replaced values still work.
     """
     if not timedelta(0) <= grace <= MAX_GRACE:
         raise InvalidArgument("must be 0 to 604,800", field="grace_seconds")
     check_label(label)
     credential = _live(cluster_id, kind, label, now)
-    held = credential.previous_digest == presented_digest and presented_digest
-    outgoing = credential.previous_digest if held else credential.digest
+    credential.former_values.filter(**({"expires_at__lte": now} if grace else {})).delete()
+    credential.previous_expires_at = _keep(credential, presented_digest, until=now + grace) if grace else None
     value = new_value(kind)
     credential.digest = digest_of(value)
-    credential.previous_digest = outgoing if grace else None
-    credential.previous_expires_at = now + grace if grace else None
     credential.rotated_at = now
-    credential.save(update_fields=["digest", "previous_digest", "previous_expires_at", "rotated_at"])
+    credential.save(update_fields=["digest", "previous_expires_at", "rotated_at"])
     return NewCredential(credential=credential, value=value)
+
+
+def _keep(credential: Credential, held: str, *, until: datetime) -> datetime:
+    """Lets the present value, and an earlier one that is held, work until then, and says how long the held one does."""
+    former = credential.former_values
+    if former.count() >= MAX_FORMER_VALUES:
+        raise FailedPrecondition(
+            f"{MAX_FORMER_VALUES} values that were replaced still work; wait until one of them ends,"
+            " or end them all with a grace of 0",
+            field="grace_seconds",
+        )
+    former.create(digest=credential.digest, expires_at=until)
+    promised = former.filter(digest=held).values_list("expires_at", flat=True).first() or until
+    former.filter(digest=held, expires_at__lt=until).update(expires_at=until)
+    return max(promised, until)
 
 
 def revoke_credential(*, credential: Credential, now: datetime) -> None:
     """Withdraws a credential for good, at once. Raises FailedPrecondition when it was revoked before."""
     live = Credential.objects.filter(id=credential.id, revoked_at__isnull=True)
-    if not live.update(revoked_at=now, previous_digest=None, previous_expires_at=None):
+    if not live.update(revoked_at=now, previous_expires_at=None):
         raise FailedPrecondition("this credential was revoked before")
+    credential.former_values.all().delete()
 
 
 def _live(cluster_id: int, kind: CredentialKind, label: str, now: datetime) -> Credential:

@@ -1801,7 +1801,8 @@ class RotateCredentialRequest(_message.Message):
     """Which one of that kind; empty means `default`, the one made at registration."""
     grace_seconds: _builtins.int
     """How long the old value works beside the new one, 0 to 604,800 seconds; not set means 300, so that a lost
-    answer locks nobody out.
+    answer locks nobody out. Values that were replaced before work on as long as they were promised, up to 10 of
+    them; 0 ends them all.
     """
     def __init__(
         self,
@@ -1837,7 +1838,7 @@ class RotateCredentialResponse(_message.Message):
     """The label of the credential."""
     @_builtins.property
     def previous_expires_at(self) -> _timestamp_pb2.Timestamp:
-        """When the old value stops working."""
+        """When the value that asked stops working, or else the one that was replaced."""
 
     def __init__(
         self,

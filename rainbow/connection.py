@@ -32,7 +32,7 @@ CHANNEL_OPTIONS = (
     # that waits for jobs is silent: pings keep its connection known, and notice within 45 seconds when it is dead.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 15_000),
-    # Without this one gRPC 1.85 waits for a minute, whatever the one above says.
+    # Without this one gRPC (1.83, 1.85) waits for a minute, whatever the one above says.
     ("grpc.http2.ping_timeout_ms", 15_000),
     ("grpc.http2.max_pings_without_data", 0),
 )

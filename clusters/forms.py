@@ -6,6 +6,9 @@ from django import forms
 
 from clusters.validation import MAX_REASON
 
+# As a BigAutoField counts.
+_HIGHEST = 2**63 - 1
+
 GRACES = [(0, "at once"), (300, "in 5 minutes"), (3_600, "in an hour"), (86_400, "in a day"), (604_800, "in 7 days")]
 
 
@@ -23,3 +26,10 @@ class RotateForm(ReasonForm):
     @property
     def grace(self) -> timedelta:
         return timedelta(seconds=self.cleaned_data["grace_seconds"])
+
+
+def number_from(text: str, *, highest: int = _HIGHEST) -> int:
+    """An id that stands in a query string; 0 when it is none that a row can have."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(highest))):
+        return 0
+    return int(text) if int(text) <= highest else 0

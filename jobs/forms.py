@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import AnonymousUser, User
 
-from clusters.forms import ReasonForm
+from clusters.forms import ReasonForm, number_from
 from clusters.models import Cluster, Credential, CredentialKind
 from jobs.models import MAX_ID
 from jobs.services import Act, Search
@@ -35,10 +35,10 @@ class SearchForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.label_suffix = ""
-        chosen = str(self.data.get("cluster", ""))
+        cluster_id = number_from(str(self.data.get("cluster", "")))
         field = self.fields["token"]
-        if chosen.isascii() and chosen.isdecimal() and isinstance(field, forms.ModelChoiceField):
-            tokens = Credential.objects.filter(cluster_id=int(chosen), kind=CredentialKind.TOKEN)
+        if cluster_id and isinstance(field, forms.ModelChoiceField):
+            tokens = Credential.objects.filter(cluster_id=cluster_id, kind=CredentialKind.TOKEN)
             field.queryset = tokens.order_by("label", "id")
         else:
             field.widget.attrs["disabled"] = True
@@ -112,6 +112,6 @@ def act_from(kind: ActKind, form: ReasonForm) -> Act:
     return Act(kind=kind, reason=said["reason"], priority=said.get("priority", 0), cluster_id=to.id if to else 0)
 
 
-def number_from(text: str) -> int:
-    """An id that stands in a query string; 0 when it is none."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= MAX_ID else 0
+def job_id_from(text: str) -> int:
+    """The id of a job that stands in a query string; 0 when it is none."""
+    return number_from(text, highest=MAX_ID)

@@ -1,9 +1,10 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from jobs.admin.dashboard import show_dashboard
+from rainbow_site.api_schema import ApiSchema
 from rainbow_site.health import healthz, readyz
 from rainbow_site.problems import not_found
 
@@ -22,7 +23,7 @@ urlpatterns = [
     path("healthz", healthz),
     path("readyz", readyz),
     path("api/v1/", include(api)),
-    path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/schema", ApiSchema.as_view(), name="api-schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
     re_path(r"^api/", not_found),
     path("admin/", admin.site.admin_view(show_dashboard)),

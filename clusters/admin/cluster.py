@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
 from clusters.admin.shown import ShownAdmin, log_act, operator_of, refusals_shown
-from clusters.forms import ReasonForm, RotateForm
+from clusters.forms import ReasonForm, RotateForm, number_from
 from clusters.models import Cluster, Credential, CredentialKind
 from clusters.services import pause_cluster, resume_cluster, revoke_credential, rotate_credential
 from rainbow.errors import RainbowError
@@ -50,7 +50,7 @@ class ClusterActs(ShownAdmin):
         if verb not in VERBS:
             raise PermissionDenied
         said = request.POST if request.method == "POST" else request.GET
-        ids = [int(text) for text in said.getlist("id") if text.isascii() and text.isdecimal()]
+        ids = [number_from(text) for text in said.getlist("id")]
         clusters = list(Cluster.objects.filter(id__in=ids).order_by("name"))
         if not clusters:
             messages.warning(request, f"Choose the clusters to {verb} first.")

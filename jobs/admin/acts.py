@@ -10,7 +10,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from clusters.admin.shown import ShownAdmin, log_act, operator_of, refusals_shown
-from jobs.forms import FORMS, act_from, number_from
+from jobs.forms import FORMS, act_from, job_id_from
 from jobs.models import Job
 from jobs.services import Act, Verdict, act_on_jobs, changeable
 from jobs.states import ActKind
@@ -109,7 +109,7 @@ def jobs_in_words(number: int | str) -> str:
 
 
 def _ids(said: QueryDict) -> list[int]:
-    return list(dict.fromkeys(filter(None, map(number_from, said.getlist("id")))))[:_MOST]
+    return list(dict.fromkeys(filter(None, map(job_id_from, said.getlist("id")))))[:_MOST]
 
 
 def _page_of(ids: Sequence[int]) -> str:

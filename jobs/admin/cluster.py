@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from clusters.admin.cluster import ClusterActs
 from clusters.admin.shown import operator_of
+from clusters.forms import number_from
 from clusters.models import Cluster
 from jobs.admin.charts import charts, shares
 from jobs.admin.dashboard import link_of
-from jobs.forms import number_from
 from jobs.models import Job, JobEvent
 from jobs.services import Search, list_jobs
 from jobs.services.fleet import Health, concerns_of, fleet_health

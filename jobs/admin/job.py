@@ -14,7 +14,7 @@ from clusters.callers import Operator
 from jobs.admin.acts import JobActs
 from jobs.admin.sweeps import JobSweeps
 from jobs.admin.timeline import timeline
-from jobs.forms import SEE_CONTENT, SearchForm, number_from
+from jobs.forms import SEE_CONTENT, SearchForm, job_id_from
 from jobs.models import Job, JobEvent
 from jobs.services import Page, Search, acts_for, acts_for_all, explain_wait, list_jobs
 from jobs.states import ActKind
@@ -26,15 +26,15 @@ class JobAdmin(JobActs, JobSweeps):
         self.check_sees(request)
         form = SearchForm(request.GET)
         text = request.GET.get("text", "").strip()
-        if number_from(text) and Job.objects.filter(id=number_from(text)).exists():
-            return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[number_from(text)]))
+        if job_id_from(text) and Job.objects.filter(id=job_id_from(text)).exists():
+            return HttpResponseRedirect(reverse("admin:jobs_job_change", args=[job_id_from(text)]))
         context = {"form": form, "sees_content": request.user.has_perm(SEE_CONTENT)}
         if form.is_valid():
             context |= self._found(request, form)
         return self.page(request, "room/jobs.html", "Jobs", **context)
 
     def _found(self, request: HttpRequest, form: SearchForm) -> dict[str, Any]:
-        last = number_from(request.GET.get("last", ""))
+        last = job_id_from(request.GET.get("last", ""))
         search = form.search(user=request.user, now=timezone.now(), last=last)
         page = list_jobs(by=operator_of(request), search=search)
         return {
@@ -52,7 +52,7 @@ class JobAdmin(JobActs, JobSweeps):
         self.check_sees(request)
         events = JobEvent.objects.select_related("credential", "operator").order_by("id")
         jobs = Job.objects.select_related("cluster", "submitted_by", "submitted_to")
-        job = get_object_or_404(jobs.prefetch_related(Prefetch("events", events)), id=number_from(object_id))
+        job = get_object_or_404(jobs.prefetch_related(Prefetch("events", events)), id=job_id_from(object_id))
         now = timezone.now()
         context = {
             "job": job,

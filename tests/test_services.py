@@ -125,6 +125,20 @@ def test_claims_are_judged_in_two_queries_however_many(
         authenticate(claims, now=now)
 
 
+def test_whatever_is_refused_takes_the_same_work(
+    alpha: Any, beta: Any, now: datetime, django_assert_num_queries: Callable[[int], Any]
+) -> None:
+    """So that the time of an answer tells nothing, either."""
+    for value, cluster in (
+        (alpha.token, "beta"),
+        (alpha.token, "nosuch"),
+        ("rbt_nobodys", "alpha"),
+        (alpha.secret, "alpha"),
+    ):
+        with django_assert_num_queries(2), pytest.raises(Unauthenticated):
+            admit(Claim(value=value, cluster=cluster, kinds=frozenset({TOKEN})), now=now)
+
+
 def test_a_credential_works_until_it_expires(alpha: Any, now: datetime) -> None:
     new = create_credential(cluster=alpha.cluster, kind=TOKEN, label="brief", now=now, expires_at=now + MINUTE)
 

@@ -37,7 +37,7 @@ class BearerAuthentication(BaseAuthentication):
             return None
         now = timezone.now()
         with refusals_counted(request):
-            caller = admit(Claim(value=value), now=now)
+            caller = admit(Claim(value=value, cluster=_cluster_in(request)), now=now)
         if caller.use_is_worth_noting(now):
             note_visits(used=[caller.credential_id], asked={}, now=now)
         return Holder(caller), caller
@@ -61,8 +61,13 @@ def refusals_counted(request: Request, *, guessable: bool = False) -> Iterator[N
 
 
 def _sources(request: Request) -> list[str]:
-    cluster = (request.parser_context or {}).get("kwargs", {}).get("cluster", "")
+    cluster = _cluster_in(request)
     return [source_at(address_of(request)), *([f"cluster {cluster}"] if cluster else [])]
+
+
+def _cluster_in(request: Request) -> str | None:
+    """The cluster that the path names."""
+    return (request.parser_context or {}).get("kwargs", {}).get("cluster")
 
 
 class RegistrationAuthentication(BaseAuthentication):

@@ -1,8 +1,9 @@
 """Telling who calls."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeGuard
 
 from clusters.callers import Bounds, Caller, Claim
 from clusters.models import Cluster, Credential, CredentialKind
@@ -31,9 +32,12 @@ def authenticate(claims: Sequence[Claim], *, now: datetime) -> list[Caller | Una
     An unknown value, a wrong kind, another cluster's credential and an unknown cluster are refused in
     the same words after the same work, so that an answer tells nothing about what exists.
     """
-    digests = {claim.value: digest_of(claim.value) for claim in claims if claim.value}
-    rows = _look_up(list(digests.values()), now)
-    return [_judge(claim, rows.get(digests.get(claim.value, ""))) for claim in claims]
+    digests = [digest_of(claim.value) if claim.value else "" for claim in claims]
+    rows = _by_digest(credentials_by_digest, digests, now)
+    # Also for what is refused anyway: else its answer would come sooner than that for a value that nobody has.
+    open_ones = [digest for claim, digest in zip(claims, digests, strict=True) if not _fits(claim, rows.get(digest))]
+    rows |= _by_digest(credentials_by_former_digest, open_ones, now)
+    return [_judge(claim, rows.get(digest)) for claim, digest in zip(claims, digests, strict=True)]
 
 
 def note_visits(*, used: Iterable[int], asked: Mapping[int, Bounds], now: datetime) -> None:
@@ -43,19 +47,22 @@ def note_visits(*, used: Iterable[int], asked: Mapping[int, Bounds], now: dateti
         Cluster.objects.filter(id=cluster_id).update(last_asked_at=now, last_bounds=bounds.said())
 
 
-def _look_up(digests: Sequence[str], now: datetime) -> dict[str, Row]:
-    rows = {row[0]: row for row in credentials_by_digest(digests, now)} if digests else {}
-    missing = [digest for digest in digests if digest not in rows]
-    if missing:
-        rows.update({row[0]: row for row in credentials_by_former_digest(missing, now)})
-    return rows
+def _by_digest(
+    look_up: Callable[[Sequence[str], datetime], list[Row]], digests: Iterable[str], now: datetime
+) -> dict[str, Row]:
+    wanted = list(dict.fromkeys(filter(None, digests)))
+    return {row[0]: row for row in look_up(wanted, now)} if wanted else {}
+
+
+def _fits(claim: Claim, row: Row | None) -> TypeGuard[Row]:
+    return row is not None and row[2] in claim.kinds and claim.cluster in (None, row[6])
 
 
 def _judge(claim: Claim, row: Row | None) -> Caller | Unauthenticated:
     if not claim.value:
         kinds = " or ".join(kind for kind in CredentialKind if kind in claim.kinds)
         return Unauthenticated(f"a cluster {kinds} is required")
-    if row is None or row[2] not in claim.kinds or claim.cluster not in (None, row[6]):
+    if not _fits(claim, row):
         return Unauthenticated(REQUEST_DENIED)
     digest, credential_id, kind, label, last_used_at, cluster_id, cluster, *state = row
     return Caller(

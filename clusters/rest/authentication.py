@@ -67,7 +67,8 @@ def _sources(request: Request) -> list[str]:
 
 def _cluster_in(request: Request) -> str | None:
     """The cluster that the path names."""
-    return (request.parser_context or {}).get("kwargs", {}).get("cluster")
+    named: str | None = (request.parser_context or {}).get("kwargs", {}).get("cluster")
+    return named
 
 
 class RegistrationAuthentication(BaseAuthentication):

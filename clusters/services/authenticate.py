@@ -35,7 +35,7 @@ def authenticate(claims: Sequence[Claim], *, now: datetime) -> list[Caller | Una
     digests = [digest_of(claim.value) if claim.value else "" for claim in claims]
     rows = _by_digest(credentials_by_digest, digests, now)
     # Also for what is refused anyway: else its answer would come sooner than that for a value that nobody has.
-    open_ones = [digest for claim, digest in zip(claims, digests, strict=True) if not _fits(claim, rows.get(digest))]
+    open_ones = [digest for claim, digest in zip(claims, digests, strict=True) if not _fits(rows.get(digest), claim)]
     rows |= _by_digest(credentials_by_former_digest, open_ones, now)
     return [_judge(claim, rows.get(digest)) for claim, digest in zip(claims, digests, strict=True)]
 
@@ -54,7 +54,7 @@ def _by_digest(
     return {row[0]: row for row in look_up(wanted, now)} if wanted else {}
 
 
-def _fits(claim: Claim, row: Row | None) -> TypeGuard[Row]:
+def _fits(row: Row | None, claim: Claim) -> TypeGuard[Row]:
     return row is not None and row[2] in claim.kinds and claim.cluster in (None, row[6])
 
 
@@ -62,7 +62,7 @@ def _judge(claim: Claim, row: Row | None) -> Caller | Unauthenticated:
     if not claim.value:
         kinds = " or ".join(kind for kind in CredentialKind if kind in claim.kinds)
         return Unauthenticated(f"a cluster {kinds} is required")
-    if not _fits(claim, row):
+    if not _fits(row, claim):
         return Unauthenticated(REQUEST_DENIED)
     digest, credential_id, kind, label, last_used_at, cluster_id, cluster, *state = row
     return Caller(

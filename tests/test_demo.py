@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db.models import F, Sum
 
@@ -82,3 +83,20 @@ def test_a_database_in_use_is_left_alone(alpha: Any) -> None:
     with pytest.raises(CommandError, match="wants an empty one"):
         call_command("demo")
     assert not Job.objects.exists()
+
+
+def test_a_database_with_accounts_is_left_alone(db: None) -> None:
+    """Else a server in use would have accounts whose password somebody saw on a screen."""
+    User.objects.create_user("ada")
+
+    with pytest.raises(CommandError, match="wants an empty one"):
+        call_command("demo")
+    assert not Cluster.objects.exists()
+    assert User.objects.get().username == "ada"
+
+
+@pytest.mark.parametrize("flag", ["--jobs=0", "--jobs=-5", "--jobs=10000001", "--clusters=0", "--clusters=x"])
+def test_a_number_that_cannot_be_is_refused(db: None, flag: str) -> None:
+    with pytest.raises(CommandError, match=r"must be 1 to 10,000"):
+        call_command("demo", flag)
+    assert not Cluster.objects.exists()

@@ -45,7 +45,7 @@ def stage_demo(*, clusters: int, jobs: int, now: datetime, seed: int = 1) -> Non
     Raises FailedPrecondition when there are clusters.
     """
     if Cluster.objects.exists():
-        raise FailedPrecondition("there are clusters in this database; the demo wants an empty one")
+        raise FailedPrecondition("there are clusters in this database")
     fleet = fleet_of(clusters)
     credentials = {profile.name: _stage_cluster(profile, now) for profile in fleet}
     week = lives(fleet, jobs=jobs, now=now, random=Random(seed))

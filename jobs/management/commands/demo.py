@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Never
 
@@ -13,24 +14,31 @@ from django.utils import timezone
 from jobs.services import ask_again, stage_demo
 from rainbow.errors import FailedPrecondition
 
+MOST_JOBS, MOST_CLUSTERS = 10_000_000, 10_000
 _ASK_EVERY_SECONDS = 10
+_FRESH = "the demo wants an empty one, for example DATABASE_URL=sqlite:///demo.db"
+_PASSWORD_HELP = "of the two accounts; a random one unless said. Others can read it in the process list"
 
 
 class Command(BaseCommand):
     help = "Fills an empty development database with clusters, a week of jobs in all states, and two accounts."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--jobs", type=int, default=20_000, help="how many jobs (%(default)s)")
-        parser.add_argument("--clusters", type=int, default=12, help="how many clusters (%(default)s)")
+        parser.add_argument("--jobs", type=_number(most=MOST_JOBS), default=20_000, help="how many jobs (%(default)s)")
+        parser.add_argument(
+            "--clusters", type=_number(most=MOST_CLUSTERS), default=12, help="how many clusters (%(default)s)"
+        )
         parser.add_argument("--stay", action="store_true", help="stay, and let the clusters that are well go on asking")
-        parser.add_argument("--password", default="", help="of the two accounts; a random one unless said")
+        parser.add_argument("--password", default="", help=_PASSWORD_HELP)
 
     def handle(self, *args: Any, **options: Any) -> None:
         password = options["password"] or secrets.token_urlsafe(9)
+        if User.objects.exists():
+            raise CommandError(f"there are accounts in this database; {_FRESH}")
         try:
             stage_demo(clusters=options["clusters"], jobs=options["jobs"], now=timezone.now())
         except FailedPrecondition as error:
-            raise CommandError(f"{error}. For example: DATABASE_URL=sqlite:///demo.db") from None
+            raise CommandError(f"{error}; {_FRESH}") from None
         self._add_account("viewer", password)
         operator = self._add_account("operator", password)
         operator.user_permissions.add(Permission.objects.get(codename="see_content_of_job"))
@@ -54,3 +62,12 @@ def _keep_asking() -> Never:
     while True:
         time.sleep(_ASK_EVERY_SECONDS)
         ask_again(now=timezone.now())
+
+
+def _number(*, most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most:
+            return int(text)
+        raise ArgumentTypeError(f"must be 1 to {most:,}, not {text}")
+
+    return number

@@ -7,9 +7,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from clusters.admin.shown import visible
 from jobs.services.outlook import in_words
 
 register = template.Library()
+register.filter(visible)
 
 _DASH = "\N{EN DASH}"
 

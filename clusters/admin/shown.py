@@ -1,6 +1,5 @@
 """What every page of the room is made with: shown, acted upon, never edited by hand."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,16 +13,8 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
 from clusters.callers import Operator
+from clusters.visible import visible
 from rainbow.errors import RainbowError
-
-# Control characters but tab and newline; and those that turn the direction of what follows (UAX #9, section 2),
-# with which a command could look like another.
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def visible(text: object) -> str:
-    """What callers wrote, with those characters escaped that would not show or would hide others."""
-    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
 class ShownAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # at run time it takes none

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from clusters.admin.shown import visible
+from clusters.visible import visible
 from jobs.services.outlook import in_words
 
 register = template.Library()

@@ -96,7 +96,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except RainbowError as error:
-            complain(f"Error: {_told(ctx, error)}")
+            complain("\n".join([f"Error: {_told(ctx, error)}", *getattr(error, "__notes__", ())]))
             ctx.exit(EXIT_CODES.get(error.code, UNEXPECTED))
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)

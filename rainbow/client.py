@@ -22,11 +22,11 @@ class Client:
 
     Every method raises a `RainbowError`. A call that finds no server is repeated until its deadline
     (`timeout_seconds`) and then raises Unavailable. A call that gets no answer in time raises
-    DeadlineExceeded and is not repeated.
+    DeadlineExceeded and is not repeated. `error.may_be_done` says whether the server may have done its work after any
+    of the attempts, and `error.idempotency_keys` under which keys jobs that may be queued are submitted again.
 
     Three calls would mislead when repeated: `register`, `rotate_credential`, and `accept_jobs` without an
-    agent's name. They are sent again only if the server certainly did not see them. When they raise
-    Unavailable or DeadlineExceeded, the server may have done its work.
+    agent's name. They are sent again only if the server certainly did not see them.
 
     With a token and a secret both, looking up, listing, cancelling and counting jobs uses the token.
     `ca_file` holds PEM certificates to trust in place of the system's, and turns TLS on.
@@ -95,9 +95,10 @@ class Client:
         spec = submitting.with_key(spec)
         with translation.refusing_what_the_wire_cannot_carry():
             request = translation.submit_request(spec, cluster=self.cluster, token=self._token)
-        answer = self._connection.ask(self._stub.SubmitJob, request)
-        _expect(answer.status, pb.SubmitJobResponse.SUBMIT_SUCCESS)
-        return translation.submission(answer, key=spec.idempotency_key)
+        with submitting.keys_kept([spec]):
+            answer = self._connection.ask(self._stub.SubmitJob, request)
+            _expect(answer.status, pb.SubmitJobResponse.SUBMIT_SUCCESS)
+            return translation.submission(answer, key=spec.idempotency_key)
 
     def submit_jobs(self, specs: Iterable[records.JobSpec]) -> records.SubmitResults:
         """Queue 1 to 10,000 jobs in one call; one that is refused keeps no other out."""
@@ -105,8 +106,8 @@ class Client:
         with translation.refusing_what_the_wire_cannot_carry():
             jobs = [translation.job_spec(spec) for spec in keyed]
         request = pb.SubmitJobsRequest(cluster=self.cluster, jobs=jobs)
-        answer = self._connection.ask(self._stub.SubmitJobs, request, credential=self._token)
-        with translation.refusing_nonsense():
+        with submitting.keys_kept(keyed), translation.refusing_nonsense():
+            answer = self._connection.ask(self._stub.SubmitJobs, request, credential=self._token)
             return translation.submit_results(answer, keys=[spec.idempotency_key for spec in keyed])
 
     def submit_stream(self, specs: Iterable[records.JobSpec]) -> Iterator[records.SubmitResult]:

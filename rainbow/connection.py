@@ -4,6 +4,7 @@ import re
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 import grpc
@@ -155,12 +156,24 @@ class Connection:
     def _failure(self, error: grpc.RpcError) -> RainbowError:
         details = error.details() or "no reason given"
         if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-            text = f"{self.host} did not answer in time; it may have done its work all the same"
-            return DeadlineExceeded(text)
+            if self._is_connecting():
+                return Unreachable(f"{self.host} cannot be reached: no connection came about in time")
+            return DeadlineExceeded(f"{self.host} did not answer in time; it may have done its work all the same")
         # A server that stops cancels what it has not finished.
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
             return _unavailable(self.host, details)
         return translation.failure(error.code().name, details, field=_field_of(error))
+
+    def _is_connecting(self) -> bool:
+        """Whether the channel has no connection yet. One that breaks ends its calls and is not replaced at once."""
+        states = SimpleQueue[grpc.ChannelConnectivity]()
+        self._channel.subscribe(states.put)
+        try:
+            return states.get(timeout=1) == grpc.ChannelConnectivity.CONNECTING
+        except Empty:
+            return False
+        finally:
+            self._channel.unsubscribe(states.put)
 
 
 def _open_channel(host: str, *, tls: bool, ca_file: Path | str | None) -> grpc.Channel:

@@ -8,15 +8,19 @@ into them. Codes: https://grpc.io/docs/guides/status-codes/
 class RainbowError(Exception):
     """A failure with a message for the person who can do something about it.
 
-    `field` names the input at fault; it is empty where no single input is.
+    `field` names the input at fault; it is empty where no single input is. `may_be_done`: the server may have done
+    what was asked all the same, and only its answer is missing. Jobs that a client then does not know to be queued are
+    submitted again under `idempotency_keys`, which makes no second ones.
     """
 
     code: str = "UNKNOWN"
+    may_be_done: bool = True
 
     def __init__(self, message: str, *, field: str = "") -> None:
         super().__init__(f"{field}: {message}" if field else message)
         self.message = message
         self.field = field
+        self.idempotency_keys: tuple[str, ...] = ()
 
 
 def why(error: OSError | UnicodeDecodeError) -> str:
@@ -31,42 +35,49 @@ class InvalidArgument(RainbowError):
     """The input is wrong, whatever the state of the system."""
 
     code = "INVALID_ARGUMENT"
+    may_be_done = False
 
 
 class Unauthenticated(RainbowError):
     """The credential is missing, wrong, expired or revoked, or belongs to something else."""
 
     code = "UNAUTHENTICATED"
+    may_be_done = False
 
 
 class PermissionDenied(RainbowError):
     """The credential is good, and of a kind that may not do this."""
 
     code = "PERMISSION_DENIED"
+    may_be_done = False
 
 
 class NotFound(RainbowError):
     """There is no such thing, or it is somebody else's."""
 
     code = "NOT_FOUND"
+    may_be_done = False
 
 
 class AlreadyExists(RainbowError):
     """Something else stands under this name or key."""
 
     code = "ALREADY_EXISTS"
+    may_be_done = False
 
 
 class FailedPrecondition(RainbowError):
     """The thing is not in a state that allows this."""
 
     code = "FAILED_PRECONDITION"
+    may_be_done = False
 
 
 class ResourceExhausted(RainbowError):
     """A limit of the server is reached."""
 
     code = "RESOURCE_EXHAUSTED"
+    may_be_done = False
 
 
 class Unavailable(RainbowError):
@@ -77,6 +88,8 @@ class Unavailable(RainbowError):
 
 class Unreachable(Unavailable):
     """No connection came about, so that the server certainly did not see the call. Only clients raise it."""
+
+    may_be_done = False
 
 
 class DeadlineExceeded(RainbowError):
@@ -89,6 +102,7 @@ class Unimplemented(RainbowError):
     """The server does not know this call; it may be older than the client."""
 
     code = "UNIMPLEMENTED"
+    may_be_done = False
 
 
 BY_CODE: dict[str, type[RainbowError]] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rainbow.errors import Unavailable
+from rainbow.errors import RainbowError, Unavailable
 
 Answer = TypeVar("Answer")
 # How long a server that was heard of may be away.
@@ -38,25 +38,38 @@ class Retries:
     ) -> Answer:
         """Call `attempt` with the seconds that are left, again after each failure of the type `after`.
 
-        Raises the last failure when the next pause would outlast the deadline.
+        When the next pause would outlast the deadline, raises the last failure, or the last after which the server
+        may have done what was asked. Every failure that is raised says so if any attempt left that open.
         """
         end = self.clock() + deadline_seconds
         pause = self.first_pause_seconds
+        worst: RainbowError | None = None
         while True:
             try:
                 return attempt(end - self.clock())
-            except after as failure:
-                self.rest(pause, until=end, within=deadline_seconds, failure=failure)
+            except RainbowError as failure:
+                worst = worse(worst, failure)
+                if not isinstance(failure, after):
+                    failure.may_be_done = worst.may_be_done
+                    raise
+                if not self.rest(pause, until=end, within=deadline_seconds, failure=failure):
+                    raise worst from worst.__cause__
             pause = min(pause * 2, self.longest_pause_seconds)
 
-    def rest(self, longest: float, *, until: float, within: float, failure: Unavailable) -> None:
-        """Sleep for half of `longest` seconds to all of it. Raises the failure if that would outlast `until`."""
+    def rest(self, longest: float, *, until: float, within: float, failure: Unavailable) -> bool:
+        """Sleep for half of `longest` seconds to all of it. Returns False, at once, if that would outlast `until`."""
         pause = self.jitter(longest / 2, longest)
         if self.clock() + pause >= until:
-            raise failure
+            return False
         if self.on_pause is not None:
             self.on_pause(failure, within)
         self.sleep(pause)
+        return True
+
+
+def worse(before: RainbowError | None, failure: RainbowError) -> RainbowError:
+    """The later one, unless only the earlier one leaves open whether the server did what was asked."""
+    return before if before is not None and before.may_be_done and not failure.may_be_done else failure
 
 
 class Patience:
@@ -71,15 +84,19 @@ class Patience:
         self._pause = retries.first_pause_seconds
         self._within = first_seconds
         self._until: float | None = retries.clock() + first_seconds
+        self._worst: RainbowError | None = None
 
     def renew(self) -> None:
+        self._worst = None
         self._pause = self._retries.first_pause_seconds
         self._within = PATIENCE_SECONDS
         self._until = None
 
     def rest(self, failure: Unavailable) -> None:
-        """Sleep before the next attempt. Raises the failure when patience has run out."""
+        """Sleep before the next attempt. When patience has run out, raises the worst failure since `renew`."""
+        self._worst = worse(self._worst, failure)
         if self._until is None:
             self._until = self._retries.clock() + self._within
-        self._retries.rest(self._pause, until=self._until, within=self._within, failure=failure)
+        if not self._retries.rest(self._pause, until=self._until, within=self._within, failure=failure):
+            raise self._worst from self._worst.__cause__
         self._pause = min(self._pause * 2, self._retries.longest_pause_seconds)

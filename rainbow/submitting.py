@@ -1,15 +1,15 @@
 """Submitting many jobs over as many streams as that takes."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from queue import SimpleQueue
 from uuid import uuid4
 
 from rainbow import translation
-from rainbow.errors import InvalidArgument, Unavailable
+from rainbow.errors import InvalidArgument, RainbowError, Unavailable
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec, SubmitResult
 from rainbow.retries import Patience
@@ -43,6 +43,9 @@ class Submitting:
                 answer = self._next_answer()
                 keys = [job.idempotency_key for job in self._unanswered.popleft().jobs]
                 yield from _results(answer, keys=keys)
+        except RainbowError as error:
+            error.idempotency_keys = tuple(job.idempotency_key for batch in self._unanswered for job in batch.jobs)
+            raise
         finally:
             self._close()
 
@@ -110,6 +113,17 @@ def message(spec: JobSpec) -> pb.JobSpec:
 
 def with_key(spec: JobSpec) -> JobSpec:
     return spec if spec.idempotency_key else replace(spec, idempotency_key=uuid4().hex)
+
+
+@contextmanager
+def keys_kept(specs: Sequence[JobSpec]) -> Iterator[None]:
+    """Leave the jobs' keys with a failure after which they may be queued."""
+    try:
+        yield
+    except RainbowError as error:
+        if error.may_be_done:
+            error.idempotency_keys = tuple(spec.idempotency_key for spec in specs)
+        raise
 
 
 def _results(answer: Answer, *, keys: list[str]) -> tuple[SubmitResult, ...]:

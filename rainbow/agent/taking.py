@@ -9,7 +9,7 @@ from rainbow.agent.post import Checkpoint, Post
 from rainbow.agent.recovery import Recovery
 from rainbow.agent.reporter import Reporter
 from rainbow.agent.room import MOST_AT_ONCE, Room, room_in, work_of
-from rainbow.errors import DeadlineExceeded, Unavailable
+from rainbow.errors import RainbowError
 from rainbow.executors import SchedulerSilent
 from rainbow.journal import Entry
 from rainbow.pending import Pending
@@ -70,9 +70,9 @@ class Taker:
             taken = self._post.client.accept_jobs(
                 [job.id for job in jobs], agent=habits.agent, lease_seconds=habits.lease_seconds
             )
-        except (Unavailable, DeadlineExceeded):
+        except RainbowError as error:
             # They may be ours all the same.
-            self._recovery.needed = True
+            self._recovery.needed = self._recovery.needed or error.may_be_done
             raise
         self._post.checkpoint(Checkpoint.ACCEPTED)
         works = {job.id: work_of(job) for job in jobs}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from rainbow.commands import session
+from rainbow.commands.doubt import in_doubt
 from rainbow.commands.options import json_option, observer_options, server_options
 from rainbow.commands.output import complain, say, write_json
 from rainbow.commands.types import MAX_INT32
@@ -17,6 +18,7 @@ Examples:
 
 Exits with 4 when a job was not found, and with 5 when one cannot be stopped any more.
 """
+LOST = "The jobs may be stopped all the same. The same command again says what became of them."
 DONE = (CancelOutcome.CANCELLED, CancelOutcome.REQUESTED)
 WORDS = {
     CancelOutcome.UNSPECIFIED: "the server's answer is not understood",
@@ -37,7 +39,7 @@ WORDS = {
 @click.pass_context
 def command(ctx: click.Context, jobids: Sequence[int], reason: str, as_cluster: bool, as_json: bool) -> None:
     """Stop jobs: a waiting one at once, one that a cluster holds when its agent reports next, within 15 seconds."""
-    with session.observer(ctx, as_cluster=as_cluster) as client:
+    with session.observer(ctx, as_cluster=as_cluster) as client, in_doubt(LOST):
         results = client.cancel_jobs(jobids, reason=reason)
     if as_json:
         write_json({"results": results})

@@ -3,6 +3,7 @@
 import click
 
 from rainbow.commands import session
+from rainbow.commands.doubt import in_doubt
 from rainbow.commands.options import json_option, registration_secret_options, server_options
 from rainbow.commands.output import complain, say, write_json
 from rainbow.commands.saving import prepare_to_save, try_to_save
@@ -14,6 +15,11 @@ Examples:
   rainbow register --cluster-name keebler --save
   rainbow register --cluster-name keebler --secret-file /etc/rainbow/registration-secret
 """
+
+LOST = (
+    "{cluster} may be registered all the same, and its credentials lost. If the same command now says that it is"
+    " registered, have an operator rotate them, or choose another name."
+)
 
 
 @click.command("register", epilog=EPILOG)
@@ -31,7 +37,7 @@ def command(ctx: click.Context, save: bool, as_json: bool) -> None:
     known = session.settings(ctx)
     if save:
         prepare_to_save()
-    with session.stranger(ctx) as client:
+    with session.stranger(ctx) as client, in_doubt(LOST.format(cluster=known.cluster)):
         new = client.register(known.cluster, registration_secret=known.registration_secret)
     saved = save and try_to_save(known, {"token": new.token, "secret": new.secret})
     if as_json:

@@ -1,10 +1,12 @@
 """rainbow request"""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from rainbow.commands import session
+from rainbow.commands.doubt import in_doubt
 from rainbow.commands.options import json_option, label_option, secret_options, server_options
 from rainbow.commands.output import complain, say, write_json
 from rainbow.commands.tables import show_table
@@ -22,6 +24,7 @@ Exits with 5 when a job that was to be accepted was not.
 """
 COLUMNS = ("ID", "NAME", "NODES", "TASKS", "PRIORITY", "TIME LIMIT", "COMMAND")
 LIMIT = click.IntRange(min=0)
+MOST_IDS = 20
 NOTHING = Acceptance(complete=True, accepted=(), refused=())
 
 
@@ -78,13 +81,23 @@ def command(
     with session.puller(ctx) as client:
         waiting = client.request_jobs(**wanted)
         chosen = [job.id for job in waiting.jobs[:accept]]
-        taken = client.accept_jobs(chosen, agent=agent, lease_seconds=lease_seconds or 0) if chosen else NOTHING
+        with in_doubt(_where_to_look(chosen, agent=agent)):
+            taken = client.accept_jobs(chosen, agent=agent, lease_seconds=lease_seconds or 0) if chosen else NOTHING
     if as_json:
         write_json(_document(waiting, taken))
     else:
         _tell(waiting, taken, cluster=client.cluster, wanted=len(chosen))
     if not taken.complete:
         ctx.exit(5)
+
+
+def _where_to_look(jobids: Sequence[int], *, agent: str) -> str:
+    ids = ", ".join(map(str, jobids[:MOST_IDS])) + (", ..." if len(jobids) > MOST_IDS else "")
+    whose = "until its lease ends" if agent else "to run, and nobody else will"
+    return (
+        f"Of these jobs some may be accepted all the same: {ids}. `rainbow job ID --as-cluster` says so of each;"
+        f" one that is accepted is yours {whose}."
+    )
 
 
 def _document(waiting: WaitingJobs, taken: Acceptance) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from typing import Any
 import click
 
 from rainbow.commands import session
+from rainbow.commands.doubt import in_doubt
 from rainbow.commands.options import json_option, secret_options, server_options
 from rainbow.commands.output import complain, plain, say, write_json
 from rainbow.commands.saving import prepare_to_save, try_to_save
 from rainbow.commands.types import Span
-from rainbow.commands.words import when
+from rainbow.commands.words import span, when
 from rainbow.config import config_path
 from rainbow.records import CredentialKind, RotatedCredential
 
@@ -36,7 +37,7 @@ def command(ctx: click.Context, kind: str, label: str, grace_seconds: int | None
     """Replace the cluster's token or secret. The server shows the new value only this once."""
     if save:
         prepare_to_save()
-    with session.puller(ctx) as client:
+    with session.puller(ctx) as client, in_doubt(_how_to_get_one(kind, grace_seconds)):
         new = client.rotate_credential(CredentialKind(kind), label=label, grace_seconds=grace_seconds)
     saved = save and try_to_save(session.settings(ctx), {new.kind.value: new.credential})
     if as_json:
@@ -45,6 +46,17 @@ def command(ctx: click.Context, kind: str, label: str, grace_seconds: int | None
         _tell(new, saved=saved, now=datetime.now(UTC))
     if save and not saved:
         ctx.exit(1)
+
+
+def _how_to_get_one(kind: str, grace_seconds: int | None) -> str:
+    """What to do where the answer with the new value got lost. It is the secret that asks."""
+    lost = f"The {kind} may be replaced all the same, and its new value lost."
+    if kind == CredentialKind.TOKEN:
+        return f"{lost} The same command again makes another one."
+    if grace_seconds == 0:
+        return f"{lost} If the old one is refused from now on, an operator has to rotate it."
+    left = "5m" if grace_seconds is None else span(grace_seconds)
+    return f"{lost} The old one works for {left} more: within this time the same command makes another one."
 
 
 def _document(new: RotatedCredential, *, saved: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from rainbow.client import Client
 from rainbow.commands import session
+from rainbow.commands.doubt import in_doubt
 from rainbow.commands.following import exit_code_of, follow, step_of
 from rainbow.commands.options import json_option, label_option, server_options, token_options
 from rainbow.commands.output import complain, plain, say, write_json, write_output
@@ -18,7 +19,6 @@ from rainbow.commands.submit_file import submit_file
 from rainbow.commands.submit_words import SubmitCommand
 from rainbow.commands.types import Pair, Span, as_mapping
 from rainbow.commands.words import ago
-from rainbow.errors import DeadlineExceeded, Unavailable, Unreachable
 from rainbow.records import Job, JobSpec, OnLost, Submission
 from rainbow.retries import PATIENCE_SECONDS
 
@@ -136,14 +136,11 @@ def _first_word(text: str) -> str:
 
 
 def _submitted(client: Client, spec: JobSpec) -> Submission:
-    """Submit, and if nobody knows whether it worked, say how to find out."""
-    try:
+    key = shlex.quote(spec.idempotency_key)
+    with in_doubt(
+        f"The job may be queued all the same. To find out, repeat the command with --key {key}: it makes no second job."
+    ):
         return client.submit_job(spec)
-    except Unreachable:
-        raise
-    except (Unavailable, DeadlineExceeded) as error:
-        again = f"to find out, repeat the command with --key {spec.idempotency_key}: it makes no second job"
-        raise type(error)(f"{error.message}; {again}") from error
 
 
 def _followed(client: Client, jobid: int, *, silent: bool) -> Job:

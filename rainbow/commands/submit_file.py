@@ -14,7 +14,7 @@ from rainbow.client import Client
 from rainbow.commands.output import complain, on_one_line, say, write_json
 from rainbow.commands.progress import Show, progress
 from rainbow.commands.words import count
-from rainbow.errors import InvalidArgument, RainbowError, Unavailable, why
+from rainbow.errors import FailedPrecondition, InvalidArgument, RainbowError, Unavailable, why
 from rainbow.job_file import Checked, Line
 from rainbow.records import JobSpec, SubmitResult
 
@@ -97,12 +97,23 @@ def _refuse_bad_lines(path: str, checked: Checked) -> None:
 def _saying_how_to_go_on(outcome: Outcome) -> Iterator[None]:
     try:
         yield
-    except (KeyboardInterrupt, Unavailable):
-        complain(
-            f"Stopped after {outcome.answered:,} of {count(outcome.jobs, 'job')}. The same command"
-            f" with the same {'input' if outcome.file == '-' else 'file'} goes on: no job is submitted twice."
-        )
+    except KeyboardInterrupt:
+        complain(_how_to_go_on(outcome))
         raise
+    except FailedPrecondition:  # it is another file by now
+        raise
+    except RainbowError as error:
+        if outcome.answered or error.may_be_done or isinstance(error, Unavailable):
+            error.add_note(_how_to_go_on(outcome))
+        raise
+
+
+def _how_to_go_on(outcome: Outcome) -> str:
+    same = "input" if outcome.file == "-" else "file"
+    return (
+        f"Stopped after {outcome.answered:,} of {count(outcome.jobs, 'job')}. The same command"
+        f" with the same {same} goes on: no job is submitted twice."
+    )
 
 
 def _submit(client: Client, lines: Iterable[Line], outcome: Outcome, show: Show, *, silent: bool) -> None:

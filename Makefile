@@ -59,9 +59,9 @@ test-postgresql: .venv/development ## Run those on a PostgreSQL that they start 
 	$(BIN)/python -m pytest -p tests.postgresql $(EMPTYING)
 
 .PHONY: test-flux
-test-flux: .venv/development ## Run the tests that need a real Flux, inside an instance of it
+test-flux: .venv/development ## Run the tests that need a real Flux, which they start
 	@command -v flux >/dev/null || { echo "flux is not on PATH" >&2; exit 1; }
-	$(BIN)/python -m pytest -m flux tests/test_executor_flux.py
+	$(BIN)/python -m pytest -m flux tests/test_executor_flux*.py tests/test_agent_flux.py
 
 .PHONY: check
 check: lint types migrations-fresh stubs-fresh test ## Do all that a change has to pass

@@ -77,9 +77,9 @@ class ScriptedExecutor:
         self._called("watch")
         return {ticket.key: self.progress.get(ticket.key, PENDING) for ticket in tickets}
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, tickets: Collection[Ticket]) -> None:
         self._called("cancel")
-        self.cancelled.append(ticket.key)
+        self.cancelled.extend(ticket.key for ticket in tickets)
 
     def output(self, ticket: Ticket) -> str:
         return f"output of {ticket.key}\n"

@@ -15,7 +15,7 @@ def progress(executor: Executor, ticket: Ticket) -> Progress:
     return executor.watch([ticket])[ticket.key]
 
 
-def wait_for(executor: Executor, ticket: Ticket, *phases: JobPhase, seconds: float = 30) -> Progress:
+def wait_for(executor: Executor, ticket: Ticket, *phases: JobPhase, seconds: float = 120) -> Progress:
     """The job's progress once it is in one of these phases."""
     deadline = time.monotonic() + seconds
     while (seen := progress(executor, ticket)).phase not in phases:
@@ -25,7 +25,7 @@ def wait_for(executor: Executor, ticket: Ticket, *phases: JobPhase, seconds: flo
     return seen
 
 
-def wait_until(true: Callable[[], object], *, seconds: float = 20) -> None:
+def wait_until(true: Callable[[], object], *, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:

@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """A `flux` that answers as a real one did (flux-core 0.88, two nodes of two cores), for machines without Flux.
 
-It really runs what it is given. Its jobs are files in $FLUX_URI; a file `down` there makes it lose its broker.
+It really runs what it is given. Its jobs are files in $FLUX_URI. Other files there make it answer as a real one in
+trouble: `down` for a broker that is away, `no-job-list` for an instance without that module, `disabled` and `stopped`
+for a closed queue, with the reason.
 """
 
 # ruff: noqa: T201  it is a command
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -15,107 +19,159 @@ import time
 from pathlib import Path
 
 NODES, CORES = 2, 4
+MOST_SHOWN = 1000
 INSTANCE = Path(os.environ.get("FLUX_URI", "/nonexistent"))
 LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+QUEUE_LIST = (
+    "{queuem}|{enabled}|{started}|{resources.up.nnodes}|{resources.down.nnodes}"
+    "|{resources.free.nnodes}|{resources.free.ncores}"
+)
 
 
 def submit(words):
-    options = dict(
-        word.removeprefix("--").split("=", 1) for word in words if word.startswith("--") and "--env" not in word
-    )
-    command = [word for word in words if not word.startswith("--")]
-    kept = [word.removeprefix("--env=") for word in words if word.startswith("--env=")]
+    begin = next((i for i, word in enumerate(words) if not word.startswith("-")), len(words))
+    options = dict(word.removeprefix("--").split("=", 1) for word in words[:begin] if "--env" not in word)
+    kept = [word.removeprefix("--env=") for word in words[:begin] if word.startswith("--env=")]
     if "bad-option" in options:
-        fail("flux-submit: ERROR: unrecognized arguments: --bad-option=1")
-    number = len(list(INSTANCE.glob("*.json"))) + 7
-    job = {
-        "t_submit": time.time(), "name": options["job-name"], "cwd": options["cwd"],
-        "ntasks": int(options["ntasks"]), "nnodes": int(options["nodes"]), "id": number,
-        "jobid": f"\u0192{LETTERS[number // 58]}{LETTERS[number % 58]}", "state": "SCHED", "annotations": {},
-        "exception": {"occurred": False},
-    }  # fmt: skip
+        fail("usage: flux submit [OPTIONS...]\nflux submit: error: unrecognized arguments: --bad-option=1", 2)
+    if reason := told("disabled"):
+        fail(f"[Errno 22] job submission is disabled: {reason}")
+    if "queue" in options:
+        fail(f"[Errno 22] '{options['queue']}' is not a valid queue")
+    job = new_job(options)
     if job["nnodes"] > NODES:
-        note = f"unsatisfiable request: need {job['nnodes']} node(s), only {NODES} eligible"
-        job |= {
-            "state": "INACTIVE",
-            "result": "FAILED",
-            "t_cleanup": time.time(),
-            "exception": exception("alloc", note),
-        }
-        save(job)
-    elif taken() + job["ntasks"] > CORES:
-        job["annotations"] = {"sched": {"reason_pending": "insufficient resources"}}
-        save(job)
-    else:
-        run(job, command, options, {name: os.environ[name] for name in kept if name in os.environ})
-    print(job["jobid"])
+        note = f"unsatisfiable request: need {job['nnodes']} node(s) with 1 cores each, only {NODES} eligible"
+        job |= ended("FAILED", exception("alloc", note))
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    save(job | {"request": [words[begin:], options, environment]})
+    print(job["jobid"], flush=True)
+    schedule()
+
+
+def new_job(options):
+    number = len(list(INSTANCE.glob("*.json"))) + 7
+    return {
+        "t_submit": time.time(), "name": options["job-name"], "cwd": options["cwd"], "ntasks": int(options["ntasks"]),
+        "nnodes": int(options["nodes"]), "id": number, "state": "SCHED", "annotations": {}, "dependencies": [],
+        "jobid": f"\u0192{LETTERS[number // 58 // 58]}{LETTERS[number // 58 % 58]}{LETTERS[number % 58]}",
+        "exception": {"occurred": False},
+        **dict.fromkeys(("priority", "urgency"), 0 if options.get("urgency") == "hold" else 16),
+    }  # fmt: skip
+
+
+def schedule():
+    """Start what fits, the first ones first. Each call of the fake does this first, so nothing need wait for jobs."""
+    with (INSTANCE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = [job for job in all_jobs() if job["state"] == "SCHED" and job["priority"]]
+        for job in sorted(waiting, key=lambda job: job["id"]):
+            if told("stopped") or taken() + job["ntasks"] > CORES:
+                return
+            save(job | {"state": "RUN", "t_run": time.time()})
+            if not os.fork():
+                os.setsid()
+                os.closerange(0, 64)
+                run(load(job["jobid"]), *job["request"])
 
 
 def run(job, command, options, environment):
-    save(job)
-    if os.fork():
-        return
-    os.setsid()
-    os.closerange(1, 64)
-    with Path(options["output"]).open("ab") as output:
-        process = subprocess.Popen(
-            command, cwd=options["cwd"], env={**environment, "FLUX_JOB_ID": job["jobid"]}, stdout=output, stderr=output,
-            stdin=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-    save(job | {"state": "RUN", "t_run": time.time(), "pid": process.pid})
-    limit = float(options.get("time-limit", "0s").rstrip("s")) or None
-    try:
-        code, end = process.wait(limit), {}
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGALRM)
-        code, end = (
-            process.wait(),
-            {"result": "TIMEOUT", "exception": exception("timeout", "resource allocation expired")},
-        )
-    code = 128 - code if code < 0 else code
-    job = load(job["jobid"]) | {"state": "INACTIVE", "t_cleanup": time.time(), "waitstatus": code << 8}
-    save({"result": "FAILED" if code else "COMPLETED"} | job | end)
+    mode = "ab" if options.get("setopt") == "output.mode=append" else "wb"
+    with Path(options["output"]).open(mode) as output:
+        tasks = [start(rank, job, command, options, environment, output) for rank in range(job["ntasks"])]
+    save(load(job["jobid"]) | {"pids": [task.pid for task in tasks]})
+    deadline = time.monotonic() + (float(options.get("time-limit", "0s").rstrip("s")) or 1e6)
+    code, end = 0, {}
+    for task in tasks:
+        try:
+            status = task.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(task.pid, signal.SIGALRM)
+            status = task.wait()
+            end = {"result": "TIMEOUT", "exception": exception("timeout", "resource allocation expired")}
+        code = max(code, 128 - status if status < 0 else status)
+    outcome = ended("FAILED" if code else "COMPLETED", {"occurred": False}) | {"waitstatus": code << 8}
+    save(outcome | load(job["jobid"]) | {key: outcome[key] for key in ("state", "t_cleanup", "waitstatus")} | end)
     os._exit(0)
 
 
+def start(rank, job, command, options, environment, output):
+    more = {"FLUX_JOB_ID": job["jobid"], "FLUX_TASK_RANK": str(rank)}
+    return subprocess.Popen(
+        command, cwd=options["cwd"], env=environment | more, stdout=output, stderr=output,
+        stdin=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+
 def jobs(words):
-    found = [job for path in INSTANCE.glob("*.json") if (job := json.loads(path.read_text()))]
-    found.sort(key=lambda job: -job["id"])
     wanted = [word.replace("f", "\u0192", 1) for word in words if not word.startswith("-")]
-    for name in [word.removeprefix("--name=") for word in words if word.startswith("--name=")]:
-        found = [job for job in found if job["name"] == name]
+    if told("no-job-list"):
+        service = "job-list.list-id" if wanted else "job-list.list"
+        line = f"No service matching {service} is registered"
+        fail("\n".join([f"rpc: {line}"] * len(wanted)) or f"flux-jobs: ERROR: {line}")
+    found = sorted(all_jobs(), key=lambda job: -job["id"])
     if wanted:
+        print("flux-jobs: WARNING: Filtering options ignored with jobid list", file=sys.stderr)
         for missing in set(wanted) - {job["jobid"] for job in found}:
-            print(f"JobID {missing} unknown", file=sys.stderr)
+            print(f"JobID {missing.replace(chr(0x192), 'f')} unknown", file=sys.stderr)
         found = [job for job in found if job["jobid"] in wanted]
-    print(json.dumps(found[0] if len(wanted) == 1 and found else {"jobs": found}))
+    else:
+        names = [word.removeprefix("--name=") for word in words if word.startswith("--name=")]
+        found = [job for job in found if not names or job["name"] in names]
+        found = [job for job in found if "-a" in words or job["state"] != "INACTIVE"]
+    if "--count=0" not in words and len(found) > MOST_SHOWN:
+        found = found[:-1] if wanted else found[:MOST_SHOWN]
+    if wanted and not found:
+        sys.exit(1)
+    print(json.dumps(found[0] if len(wanted) == 1 else {"jobs": found}))
 
 
 def cancel(words):
-    name = words[0].replace("f", "\u0192", 1)
+    troubles = [trouble for word in words if (trouble := cancelled(word.replace("f", "\u0192", 1)))]
+    if troubles:
+        fail("\n".join(f"flux-cancel: ERROR: {trouble}" for trouble in troubles))
+
+
+def cancelled(name):
     if not (INSTANCE / f"{name}.json").exists():
-        fail(f"flux-cancel: ERROR: {name}: unknown job id")
+        return f"{name}: unknown job id"
     job = load(name)
     if job["state"] == "INACTIVE":
-        fail(f"flux-cancel: ERROR: {name}: job is inactive")
-    end = {"result": "CANCELED", "exception": exception("cancel", "")}
-    if "pid" in job:
+        return f"{name}: job is inactive"
+    end = ended("CANCELED", exception("cancel", ""))
+    if job["state"] == "SCHED":
         save(job | end)
-        os.killpg(job["pid"], signal.SIGTERM)
-    else:
-        save(job | end | {"state": "INACTIVE", "t_cleanup": time.time()})
+        return ""
+    while "pids" not in (job := load(name)):
+        time.sleep(0.01)
+    save(job | {key: end[key] for key in ("result", "exception")})
+    for pid in job["pids"]:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGTERM)
+    return ""
 
 
-def resource(words):
-    assert words[:3] == ["list", "-no", "{state} {nnodes} {ncores}"], words
+def queue(words):
+    if words[0] == "status":
+        disabled, stopped = told("disabled"), told("stopped")
+        print(f"Job submission is disabled: {disabled}" if disabled else "Job submission is enabled")
+        print(f"Scheduling is stopped: {stopped}" if stopped else "Scheduling is started")
+        return
+    assert words == ["list", "-no", QUEUE_LIST], words
     cores = taken()
-    nodes = min(NODES, cores)
-    print(f"free {NODES - nodes} {CORES - cores}\nallocated {nodes} {cores}\ndown 0 0")
+    marks = ["\u2717" if told(name) else "\u2714" for name in ("disabled", "stopped")]
+    print("", *marks, NODES, 0, NODES - min(NODES, cores), CORES - cores, sep="|")
 
 
 def taken():
-    loaded = [json.loads(path.read_text()) for path in INSTANCE.glob("*.json")]
-    return sum(job["ntasks"] for job in loaded if job["state"] == "RUN")
+    return sum(job["ntasks"] for job in all_jobs() if job["state"] == "RUN")
+
+
+def all_jobs():
+    return [json.loads(path.read_text()) for path in INSTANCE.glob("*.json")]
+
+
+def ended(result, how):
+    return {"state": "INACTIVE", "result": result, "t_cleanup": time.time(), "exception": how}
 
 
 def exception(kind, note):
@@ -132,13 +188,20 @@ def save(job):
     draft.rename(INSTANCE / f"{job['jobid']}.json")
 
 
-def fail(words):
+def told(name):
+    """The reason why something is not as usual; empty if it is."""
+    file = INSTANCE / name
+    return file.read_text() if file.exists() else ""
+
+
+def fail(words, status=1):
     print(words, file=sys.stderr)
-    sys.exit(1)
+    sys.exit(status)
 
 
 if __name__ == "__main__":
     verb, *rest = sys.argv[1:]
     if not INSTANCE.is_dir() or (INSTANCE / "down").exists():
         fail(f"flux-{verb}: ERROR: Unable to connect to Flux: broker socket {INSTANCE} was not found")
-    {"submit": submit, "jobs": jobs, "cancel": cancel, "resource": resource}[verb](rest)
+    schedule()
+    {"submit": submit, "jobs": jobs, "cancel": cancel, "queue": queue}[verb](rest)

@@ -1,6 +1,7 @@
 """rainbow doctor: what it finds, and what it says to do."""
 
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rainbow.doctor.examination import CHECKS
 from rainbow.records import Registration
 from tests import commandline
 from tests.commandline import Run, answer
+from tests.flux_instance import FakeInstance
 from tests.servers import RainbowServer, free_port
 
 config_file = commandline.config_file
@@ -150,6 +152,26 @@ def test_what_a_scheduler_complains_of_is_one_line_without_its_name_twice(
 
     assert found["detail"] == "sinfo: no config no controller"
     assert found["advice"].endswith("try by hand: sinfo.")
+
+
+@pytest.mark.parametrize("words", [(), ("--scheduler-option", "--queue=debug")])
+def test_flux_by_its_command_is_well_and_the_bindings_would_be_better(
+    rainbow: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    commands = FakeInstance(tmp_path)
+    for name, value in commands.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(sys.modules, "flux", None)
+
+    found = examined(rainbow, "--executor", "flux", "--state-dir", str(tmp_path), *words)["scheduler"]
+
+    if words:
+        assert (found["verdict"], found["detail"]) == ("failed", "Flux has no queue debug")
+    else:
+        assert found["verdict"] == "ok"
+        assert found["detail"].startswith("it answers: 2 nodes and 4 slots are free now; reached by the flux command")
+        assert "import of flux halted" in found["detail"]
+        assert "ten times faster" in found["advice"]
 
 
 def test_a_state_folder_that_does_not_exist_is_not_made(rainbow: Run, tmp_path: Path) -> None:

@@ -1,47 +1,19 @@
-"""The Flux executor against a fake `flux` that answers as a real one did, and the real one where it is on PATH."""
+"""What jobs go through under Flux: a fake that answers as a real one did, and a real one where it is on PATH."""
 
-import json
-import os
-import shutil
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from rainbow.executors import EXECUTORS, Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
-from rainbow.executors.flux import FluxExecutor
-from rainbow.executors.flux_bindings import FluxBindings
-from rainbow.executors.flux_command import FluxCommand
-from rainbow.executors.flux_jobs import from_flux
+from rainbow.executors import Ending, Executor, JobPhase, Ticket
+from tests import flux_cast
 from tests.executors import hand_over, lines_of, progress, wait_for, wait_until
+from tests.flux_cast import CAST, Place, executor_of, place_beside
 
-FAKE = Path(__file__).with_name("fake_flux.py")
-CAST = [
-    "fake",
-    pytest.param(
-        "real", marks=[pytest.mark.flux, pytest.mark.skipif(not shutil.which("flux"), reason="flux is not on PATH")]
-    ),
-]
+real_flux = flux_cast.real_flux
+place = flux_cast.place
+flux = flux_cast.flux
 
-
-@pytest.fixture
-def fake(tmp_path: Path) -> Site:
-    """The site of an agent beside the fake."""
-    commands, instance = tmp_path / "bin", tmp_path / "instance"
-    commands.mkdir()
-    instance.mkdir()
-    (commands / "flux").symlink_to(FAKE)
-    path = f"{commands}:{os.environ['PATH']}"
-    environment = {"PATH": path, "FLUX_URI": str(instance), "RAINBOW_SECRET": "the agent's own", "HOME": str(tmp_path)}
-    return Site(folder=tmp_path / "agent's état", environment=environment)
-
-
-@pytest.fixture(params=CAST)
-def flux(request: pytest.FixtureRequest, tmp_path: Path, fake: Site) -> Executor:
-    if request.param == "fake":
-        return FluxExecutor(fake, FluxCommand(fake))
-    return EXECUTORS["flux"](Site(folder=tmp_path / "agent", environment=dict(os.environ)))
+pytestmark = pytest.mark.parametrize("place", CAST, indirect=True)
 
 
 def test_a_job_runs_as_it_was_asked_for(flux: Executor, tmp_path: Path) -> None:
@@ -91,19 +63,40 @@ def test_a_time_limit_ends_the_job(flux: Executor) -> None:
     assert (seen.ending, seen.exit_code) == (Ending.TIMED_OUT, None)
 
 
+def test_output_and_errors_keep_their_order(flux: Executor) -> None:
+    ticket = hand_over(flux, "rainbow-6-1", "for i in 1 2 3; do echo $i; echo $i >&2; done")
+
+    wait_for(flux, ticket, JobPhase.ENDED)
+
+    assert flux.output(ticket).split() == ["1", "1", "2", "2", "3", "3"]
+
+
 def test_a_running_job_is_cancelled(flux: Executor) -> None:
-    ticket = hand_over(flux, "rainbow-6-1", "sleep 300")
+    ticket = hand_over(flux, "rainbow-7-1", "sleep 300")
     wait_for(flux, ticket, JobPhase.RUNNING)
 
-    flux.cancel(ticket)
+    flux.cancel([ticket])
     seen = wait_for(flux, ticket, JobPhase.ENDED)
 
     assert seen.ending == Ending.CANCELLED
-    flux.cancel(ticket)  # once more does no harm
+    flux.cancel([ticket])  # once more does no harm
+
+
+def test_many_are_cancelled_with_one_call_whatever_they_do(flux: Executor) -> None:
+    over = hand_over(flux, "rainbow-8-1", "true")
+    running = hand_over(flux, "rainbow-9-1", "sleep 300")
+    unknown = Ticket(key="rainbow-10-1", native_id="f111")
+    wait_for(flux, over, JobPhase.ENDED)
+    wait_for(flux, running, JobPhase.RUNNING)
+
+    flux.cancel([over, unknown, running])
+
+    assert wait_for(flux, running, JobPhase.ENDED).ending == Ending.CANCELLED
+    assert progress(flux, over).exit_code == 0
 
 
 def test_more_nodes_than_exist_fail_with_the_words_of_flux(flux: Executor) -> None:
-    ticket = hand_over(flux, "rainbow-7-1", "true", nodes=99)
+    ticket = hand_over(flux, "rainbow-11-1", "true", nodes=99)
 
     seen = wait_for(flux, ticket, JobPhase.ENDED)
 
@@ -111,31 +104,56 @@ def test_more_nodes_than_exist_fail_with_the_words_of_flux(flux: Executor) -> No
     assert "unsatisfiable request" in seen.reason
 
 
-def test_a_job_that_waits_is_cancelled(flux: Executor) -> None:
-    tasks = flux.capacity().slots
-    first = hand_over(flux, "rainbow-8-1", "sleep 300", tasks=tasks)
+def test_a_job_that_waits_says_so_and_is_cancelled(flux: Executor) -> None:
+    free = flux.capacity()
+    first = hand_over(flux, "rainbow-12-1", "sleep 300", nodes=free.nodes, tasks=free.slots)
     wait_for(flux, first, JobPhase.RUNNING)
-    second = hand_over(flux, "rainbow-9-1", "true", tasks=tasks)
+    second = hand_over(flux, "rainbow-13-1", "true", tasks=1)
+    wait_until(lambda: progress(flux, second).reason == "waits in Flux for its turn and for resources", seconds=120)
 
     waiting, capacity = progress(flux, second), flux.capacity()
-    flux.cancel(second)
+    flux.cancel([second])
     seen = wait_for(flux, second, JobPhase.ENDED)
 
     assert waiting.phase == JobPhase.PENDING
     assert (capacity.slots, capacity.not_ready) == (0, "")
     assert (seen.ending, seen.started_at) == (Ending.CANCELLED, None)
-    flux.cancel(first)
 
 
-def test_a_job_is_found_by_its_name(flux: Executor) -> None:
-    ticket = hand_over(flux, "rainbow-10-1", "true")
+def test_each_task_of_a_job_runs_the_command(flux: Executor, tmp_path: Path) -> None:
+    tasks = flux.capacity().slots
+    ticket = hand_over(
+        flux, "rainbow-14-1", f"echo $FLUX_TASK_RANK >> {tmp_path}/ran", nodes=flux.capacity().nodes, tasks=tasks
+    )
 
-    assert flux.find([ticket.key, "rainbow-11-1"]) == {ticket.key: ticket.native_id}
+    seen = wait_for(flux, ticket, JobPhase.ENDED)
+
+    assert seen.exit_code == 0
+    assert sorted(map(int, lines_of(tmp_path / "ran"))) == list(range(tasks))
+
+
+def test_a_job_is_found_by_its_name_and_only_by_its_own_agent(place: Place, tmp_path: Path) -> None:
+    tickets = [hand_over(place.flux, f"rainbow-{number}-1", "true") for number in (15, 16)]
+    stranger = place_beside(place.instance, tmp_path / "other", way="command")
+
+    keys = [ticket.key for ticket in tickets]
+    assert place.flux.find([*keys, "rainbow-17-1"]) == {ticket.key: ticket.native_id for ticket in tickets}
+    assert place.flux.find(keys[:1]) == {keys[0]: tickets[0].native_id}
+    assert stranger.flux.find(keys) == {}
+
+
+def test_the_next_agent_finds_the_jobs_of_the_last(place: Place) -> None:
+    ticket = hand_over(place.flux, "rainbow-18-1", "exit 3")
+
+    for way in ("command", "bindings"):
+        successor = executor_of(place.instance, place.site, way=way)
+        assert successor.find([ticket.key]) == {ticket.key: ticket.native_id}
+        assert wait_for(successor, ticket, JobPhase.ENDED).exit_code == 3
 
 
 def test_many_jobs_are_watched_with_one_call(flux: Executor) -> None:
-    tickets = [hand_over(flux, f"rainbow-{12 + code}-1", f"exit {code}") for code in range(3)]
-    unknown = Ticket(key="rainbow-15-1", native_id="f11")
+    tickets = [hand_over(flux, f"rainbow-{20 + code}-1", f"exit {code}") for code in range(3)]
+    unknown = Ticket(key="rainbow-24-1", native_id="f111")
     for ticket in tickets:
         wait_for(flux, ticket, JobPhase.ENDED)
 
@@ -145,123 +163,10 @@ def test_many_jobs_are_watched_with_one_call(flux: Executor) -> None:
     assert seen[unknown.key].phase == JobPhase.GONE
 
 
-def test_another_agents_job_of_the_same_name_is_not_found(fake: Site) -> None:
-    hand_over(FluxExecutor(fake, FluxCommand(fake)), "rainbow-16-1", "true")
-    stranger = Site(folder=fake.folder / "other", environment=fake.environment)
+def test_what_is_forgotten_leaves_nothing_behind(place: Place) -> None:
+    ticket = hand_over(place.flux, "rainbow-25-1", "true")
+    wait_for(place.flux, ticket, JobPhase.ENDED)
 
-    assert FluxExecutor(stranger, FluxCommand(stranger)).find(["rainbow-16-1"]) == {}
+    place.flux.forget(ticket)
 
-
-def test_a_broker_that_is_away_is_neither_success_nor_failure(fake: Site) -> None:
-    flux = FluxExecutor(fake, FluxCommand(fake))
-    ticket = hand_over(flux, "rainbow-17-1", "true")
-    (Path(fake.environment["FLUX_URI"]) / "down").touch()
-
-    for call in (
-        flux.capacity,
-        lambda: flux.watch([ticket]),
-        lambda: flux.find([ticket.key]),
-        lambda: flux.cancel(ticket),
-        lambda: flux.submit(Work(command="true"), "rainbow-18-1"),
-    ):
-        with pytest.raises(SchedulerSilent, match="broker socket"):
-            call()
-
-
-def test_what_flux_will_never_take_is_refused_in_its_words(fake: Site) -> None:
-    site = Site(folder=fake.folder, environment=fake.environment, options=("--bad-option=1",))
-
-    with pytest.raises(WorkRefused, match="unrecognized arguments: --bad-option"):
-        FluxExecutor(site, FluxCommand(site)).submit(Work(command="true"), "rainbow-19-1")
-
-
-def test_without_flux_nothing_answers(tmp_path: Path) -> None:
-    site = Site(folder=tmp_path, environment={"PATH": str(tmp_path)})
-
-    with pytest.raises(SchedulerSilent, match="flux cannot be started"):
-        FluxExecutor(site, FluxCommand(site)).capacity()
-
-
-@pytest.mark.parametrize(
-    ("job", "ending", "code", "reason"),
-    [
-        ({"result": "FAILED", "waitstatus": 1792}, Ending.EXITED, 7, "ended with exit code 7"),
-        ({"result": "COMPLETED", "waitstatus": 0}, Ending.EXITED, 0, ""),
-        ({"result": "CANCELED", "waitstatus": 36608}, Ending.CANCELLED, None, "cancelled"),
-        ({"result": "TIMEOUT", "waitstatus": 36352}, Ending.TIMED_OUT, None, "reached its time limit"),
-        (
-            {"result": "FAILED", "waitstatus": 32512, "exception": {"type": "exec", "note": "start failed"}},
-            Ending.EXITED,
-            127,
-            "start failed",
-        ),
-        ({"result": "FAILED", "exception": {"type": "alloc", "note": "too many"}}, Ending.FAILED, None, "too many"),
-        ({"result": "FAILED", "exception": {"type": "node-failure", "note": "n1"}}, Ending.NODE_FAILED, None, "n1"),
-    ],
-)
-def test_the_recorded_ends_are_understood(job: dict[str, Any], ending: Ending, code: int | None, reason: str) -> None:
-    seen = from_flux({"jobid": "\u0192219nq7V", "state": "INACTIVE", **job}).progress
-
-    assert (seen.phase, seen.ending, seen.exit_code, seen.reason) == (JobPhase.ENDED, ending, code, reason)
-
-
-def test_the_bindings_serve_as_the_command_does(fake: Site, tmp_path: Path) -> None:
-    flux = FluxExecutor(fake, FluxBindings(_bindings(fake), fake))
-
-    ticket = hand_over(flux, "rainbow-20-1", f"echo done > {tmp_path}/done; exit 7", nodes=2)
-    wait_until(lambda: lines_of(tmp_path / "done"))
-    seen = wait_for(flux, ticket, JobPhase.ENDED)
-
-    assert (seen.ending, seen.exit_code) == (Ending.EXITED, 7)
-    assert (flux.capacity().nodes, flux.capacity().slots) == (2, 4)
-    assert flux.find([ticket.key, "rainbow-21-1"]) == {ticket.key: ticket.native_id}
-    flux.cancel(ticket)
-
-
-def _bindings(site: Site) -> Any:
-    """Bindings of the shape that flux-core documents, which speak to the fake."""
-    door = FluxCommand(site)
-
-    class Spec(SimpleNamespace):
-        def setattr(self, name: str, value: str) -> None:
-            assert name == "system.job.name"
-            self.name = value
-
-    def submit(handle: str, spec: Spec) -> str:
-        environment = {**site.environment, **spec.environment}
-        words = [
-            f"--job-name={spec.name}",
-            f"--nodes={spec.num_nodes}",
-            f"--ntasks={spec.num_tasks}",
-            f"--cwd={spec.cwd}",
-        ]
-        return door._answered(
-            "submit", *words, f"--output={spec.stdout}", *map("--env={}".format, environment), *spec.command
-        ).text
-
-    def jobs(handle: str, ids: Any = (), name: str = "", **_: Any) -> Any:
-        content = json.loads(door._ask("jobs", "-a", "--json", *ids, *([f"--name={name}"] if name else [])).text)
-        found = [SimpleNamespace(to_dict=lambda job=job: job) for job in content.get("jobs", [content])]
-        return SimpleNamespace(jobs=lambda: found)
-
-    def cancel(handle: str, native_id: str) -> None:
-        raise OSError(22, "job is inactive")
-
-    class JobID(str):
-        @property
-        def f58(self) -> str:
-            return self.strip()
-
-    sets = {"free": (2, 4), "allocated": (0, 0), "down": (0, 0)}
-    listed = SimpleNamespace(**{state: SimpleNamespace(nnodes=n, ncores=c) for state, (n, c) in sets.items()})
-    return SimpleNamespace(
-        Flux=lambda uri: uri,
-        resource=SimpleNamespace(resource_list=lambda handle: SimpleNamespace(get=lambda: listed)),
-        job=SimpleNamespace(
-            JobspecV1=SimpleNamespace(from_command=lambda command, **more: Spec(command=command, **more)),
-            JobID=JobID,
-            JobList=jobs,
-            submit=submit,
-            cancel=cancel,
-        ),
-    )
+    assert list((place.site.folder / "jobs").iterdir()) == []

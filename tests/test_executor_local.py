@@ -29,7 +29,7 @@ def local(site: Site) -> Iterator[Executor]:
     yield executor
     jobs = site.folder / "jobs"
     for key in [folder.name for folder in jobs.iterdir()] if jobs.exists() else []:
-        executor.cancel(Ticket(key=key, native_id=""))
+        executor.cancel([Ticket(key=key, native_id="")])
         wait_for(executor, Ticket(key=key, native_id=""), JobPhase.ENDED, JobPhase.GONE)
 
 
@@ -121,19 +121,19 @@ def test_a_running_job_is_cancelled_with_all_its_processes(local: Executor, tmp_
     ticket = hand_over(local, "rainbow-7-1", f"sleep 300 & echo $! > {tmp_path}/pid; wait")
     wait_until(lambda: lines_of(tmp_path / "pid"))
 
-    local.cancel(ticket)
+    local.cancel([ticket])
     seen = wait_for(local, ticket, JobPhase.ENDED)
 
     assert (seen.ending, seen.exit_code, seen.reason) == (Ending.CANCELLED, None, "cancelled")
     wait_until(lambda: not _lives(int(lines_of(tmp_path / "pid")[0])))
-    local.cancel(ticket)  # once more does no harm
+    local.cancel([ticket])  # once more does no harm
 
 
 def test_a_job_that_ended_by_itself_is_not_cancelled(local: Executor) -> None:
     ticket = hand_over(local, "rainbow-8-1", "exit 3")
     wait_for(local, ticket, JobPhase.ENDED)
 
-    local.cancel(ticket)
+    local.cancel([ticket])
 
     assert progress(local, ticket).exit_code == 3
 
@@ -191,7 +191,7 @@ def test_slots_are_nodes_times_tasks(local: Executor, site: Site) -> None:
     with pytest.raises(WorkRefused, match="needs 6 slots, and this machine has 4"):
         local.submit(Work(command="true", nodes=2, tasks=3), "rainbow-15-1")
     assert local.find(["rainbow-14-1", "rainbow-15-1"]) == {}
-    local.cancel(ticket)
+    local.cancel([ticket])
     wait_for(local, ticket, JobPhase.ENDED)
     assert local.capacity().slots == 4
 
@@ -220,7 +220,7 @@ def test_the_number_of_another_process_is_not_taken_for_the_runner(local: Execut
         ticket = Ticket(key="rainbow-18-1", native_id=str(stranger.pid))
 
         seen = progress(local, ticket)
-        local.cancel(ticket)
+        local.cancel([ticket])
 
         assert seen.phase == JobPhase.GONE
         assert stranger.poll() is None

@@ -108,19 +108,19 @@ def test_a_running_job_is_cancelled(slurm: Executor) -> None:
     ticket = hand_over(slurm, "rainbow-6-1", "sleep 300")
     running = wait_for(slurm, ticket, JobPhase.RUNNING)
 
-    slurm.cancel(ticket)
+    slurm.cancel([ticket])
     seen = wait_for(slurm, ticket, JobPhase.ENDED)
 
     assert seen.ending == Ending.CANCELLED
     assert seen.started_at == running.started_at
-    slurm.cancel(ticket)  # once more does no harm
+    slurm.cancel([ticket])  # once more does no harm
 
 
 def test_a_job_may_end_in_its_own_way_when_asked_to(slurm: Executor) -> None:
     ticket = hand_over(slurm, "rainbow-7-1", "trap 'echo saved; exit 3' TERM; sleep 300 & echo ready; wait")
     wait_until(lambda: "ready" in slurm.output(ticket))
 
-    slurm.cancel(ticket)
+    slurm.cancel([ticket])
     seen = wait_for(slurm, ticket, JobPhase.ENDED)
 
     assert seen.ending == Ending.CANCELLED
@@ -135,7 +135,7 @@ def test_more_nodes_than_exist_wait_with_a_reason_until_cancelled(slurm: Executo
 
     assert seen.phase == JobPhase.PENDING
     assert seen.reason in ("PartitionConfig", "PartitionNodeLimit")
-    slurm.cancel(ticket)
+    slurm.cancel([ticket])
     ended = wait_for(slurm, ticket, JobPhase.ENDED)
     assert (ended.ending, ended.started_at) == (Ending.CANCELLED, None)
 
@@ -157,7 +157,7 @@ def test_capacity_is_what_is_free_now(slurm: Executor) -> None:
 
     assert (before.nodes, before.slots, before.not_ready) == (3, 6, "")
     assert (during.nodes, during.slots) == (1, 2)
-    slurm.cancel(ticket)
+    slurm.cancel([ticket])
 
 
 def test_a_job_is_found_by_its_name_and_only_by_its_own_agent(slurm: Executor, site: Site) -> None:
@@ -169,8 +169,8 @@ def test_a_job_is_found_by_its_name_and_only_by_its_own_agent(slurm: Executor, s
 
     assert found == {running.key: running.native_id, waiting.key: waiting.native_id}
     assert stranger.find([running.key, waiting.key]) == {}
-    slurm.cancel(running)
-    slurm.cancel(waiting)
+    slurm.cancel([running])
+    slurm.cancel([waiting])
 
 
 def test_a_job_that_was_handed_over_twice_runs_once(slurm: Executor, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_job_outlives_the_controller(slurm: Executor, cluster: SlurmCluster) -
         with pytest.raises(SchedulerSilent):
             slurm.submit(Work(command="true"), "rainbow-16-1")
         with pytest.raises(SchedulerSilent):
-            slurm.cancel(ticket)
+            slurm.cancel([ticket])
     finally:
         cluster.start_controller()
 

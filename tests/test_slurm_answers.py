@@ -196,6 +196,8 @@ def test_a_credential_of_slurms_own_is_not_stored_with_the_job(commands: Command
     [
         ("Batch job submission failed: Unable to contact slurm controller (connect failure)", SchedulerSilent),
         ("Batch job submission failed: Socket timed out on send/recv operation", SchedulerSilent),
+        ("Batch job submission failed: Required partition not available (inactive or drain)", SchedulerSilent),
+        ("QOSMaxSubmitJobPerUserLimit", SchedulerSilent),
         ("Batch job submission failed: Requested node configuration is not available", WorkRefused),
         ("Batch job submission failed: Invalid account or account/partition combination specified", WorkRefused),
     ],
@@ -205,6 +207,23 @@ def test_a_refusal_is_told_from_silence(commands: Commands, words: str, error: t
 
     with pytest.raises(error, match=words.split("(")[0].strip()):
         commands.slurm.submit(Work(command="true"), "rainbow-1-1")
+
+
+def test_a_submission_that_was_killed_is_no_refusal(commands: Commands) -> None:
+    commands.play("sbatch", "kill -9 $$")
+
+    with pytest.raises(SchedulerSilent, match="sbatch ended with status -9"):
+        commands.slurm.submit(Work(command="true"), "rainbow-1-1")
+
+
+@pytest.mark.parametrize("options", [("--partition=debug",), ("-p", "debug"), ("-pdebug",), ("--partition", "debug")])
+def test_free_is_what_the_chosen_partition_has(commands: Commands, options: tuple[str, ...]) -> None:
+    commands.play("sinfo", f'printf "%s\n" "$@" > {commands.folder}/words; echo "n0|debug|up|idle|0/4/0/4"')
+
+    seen = SlurmExecutor(replace(commands.site, options=options)).capacity()
+
+    assert (seen.nodes, seen.not_ready) == (1, "")
+    assert "--partition=debug" in (commands.folder / "words").read_text().splitlines()
 
 
 def test_nobody_looks_while_a_submission_is_under_way(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Watching the jobs that the scheduler has, and stopping those that nobody wants any more."""
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rainbow.agent.holdings import Held, Holdings
@@ -41,14 +42,21 @@ class Lookout:
     def stop(self) -> bool:
         """Cancel what is to be stopped, again now and then until it is over."""
         now = self._post.clock()
-        for held in (job for job in self._holdings if job.wanted_gone):
-            if held.handed_over and self._is_to_be_cancelled(held, now):
-                _log.info("stopping job=%d key=%s", held.entry.jobid, held.key)
-                held.cancelled_at = now
-                self._post.executor.cancel(held.entry.ticket)
-            elif not held.handed_over and not held.unsure and not held.is_over and not held.unwanted:
+        wanted_gone = [held for held in self._holdings if held.wanted_gone]
+        for held in wanted_gone:
+            if not held.handed_over and not held.unsure and not held.is_over and not held.unwanted:
                 self._holdings.ended(held, cancelled())
+        self._cancel([held for held in wanted_gone if held.handed_over and self._is_to_be_cancelled(held, now)], now)
         return False
+
+    def _cancel(self, jobs: Sequence[Held], now: datetime) -> None:
+        """All with one call, which costs some schedulers half a second."""
+        if not jobs:
+            return
+        _log.info("stopping jobs=%s", ",".join(str(held.entry.jobid) for held in jobs))
+        for held in jobs:
+            held.cancelled_at = now
+        self._post.executor.cancel([held.entry.ticket for held in jobs])
 
     def _is_time(self, now: datetime) -> bool:
         interval = timedelta(seconds=self._post.habits.interval_seconds)

@@ -14,7 +14,7 @@ import platformdirs
 from rainbow.agent import Agent, Habits, Post, identity_in
 from rainbow.commands import session
 from rainbow.commands.agent_plan import planned, show_plan
-from rainbow.commands.options import json_option, secret_file_option, server_options
+from rainbow.commands.options import json_option, scheduler_option, secret_file_option, server_options
 from rainbow.commands.output import on_one_line, write_json
 from rainbow.commands.types import Span
 from rainbow.config import environment
@@ -52,13 +52,7 @@ _log = logging.getLogger("rainbow.agent")
 @click.option("--slots", type=COUNT, default=0, help="How much `local` runs at once.  [default: one for each CPU]")
 @click.option("--max-jobs", type=COUNT, default=0, help="How many jobs it holds at most.  [default: no limit]")
 @click.option("--ahead", type=COUNT, default=0, help="How many jobs may wait in the scheduler's queue.  [default: 0]")
-@click.option(
-    "--scheduler-option",
-    "scheduler_options",
-    multiple=True,
-    metavar="WORD",
-    help="A word for sbatch or flux submit; repeatable.",
-)
+@scheduler_option
 @click.option(
     "--lease",
     "lease_seconds",
@@ -116,7 +110,16 @@ def command(
         agent = identity_in(folder, name or socket.gethostname())
         interval = interval_seconds or INTERVAL_SECONDS[executor]
         chosen = Habits(agent=agent, interval_seconds=interval, **habits)
-        _log.info("%s for %s by %s, state in %s", chosen.agent, client.cluster, executor, folder)
+        _log.info(
+            "%s for %s by %s, reached %s, state in %s",
+            chosen.agent,
+            client.cluster,
+            executor,
+            scheduler.way.words,
+            folder,
+        )
+        if scheduler.way.advice:
+            _log.warning("%s", scheduler.way.advice)
         if os.geteuid() == 0:
             _log.warning("%s", AS_ROOT)
         post = Post(

@@ -6,7 +6,7 @@ import click
 import platformdirs
 
 from rainbow.commands import session
-from rainbow.commands.options import json_option, secret_file_option, server_options
+from rainbow.commands.options import json_option, scheduler_option, secret_file_option, server_options
 from rainbow.commands.output import say, write_json
 from rainbow.commands.tables import show_table
 from rainbow.config import environment
@@ -28,13 +28,16 @@ COLUMNS = ("CHECK", "RESULT", "WHAT")
 @secret_file_option
 @click.option("--executor", type=click.Choice(list(EXECUTORS)), help="Ask this scheduler, too.")
 @click.option("--state-dir", metavar="PATH", help="Where an agent keeps its journal.  [default: one for each cluster]")
+@scheduler_option
 @json_option
 @click.pass_context
-def command(ctx: click.Context, executor: str | None, state_dir: str | None, as_json: bool) -> None:
+def command(
+    ctx: click.Context, executor: str | None, state_dir: str | None, scheduler_options: tuple[str, ...], as_json: bool
+) -> None:
     """Check what an agent needs, and say what to do. All is seen from this machine."""
     known = session.settings(ctx)
     folder = Path(state_dir) if state_dir else Path(platformdirs.user_state_dir("rainbow")) / "agent" / known.cluster
-    site = Site(folder=folder, environment=environment())
+    site = Site(folder=folder, environment=environment(), options=scheduler_options)
     scheduler = EXECUTORS[executor](site) if executor else None
     findings = examine(Patient(settings=known, folder=folder, executor=scheduler, executor_name=executor or ""))
     if as_json:

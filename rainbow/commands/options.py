@@ -121,6 +121,16 @@ def label_option(text: str) -> Decorator[Any]:
     )
 
 
+def scheduler_option(command: Command) -> Command:
+    return click.option(
+        "--scheduler-option",
+        "scheduler_options",
+        multiple=True,
+        metavar="WORD",
+        help="A word for sbatch or flux submit; repeatable.",
+    )(command)
+
+
 def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rainbow.config import Settings
 from rainbow.doctor import network, server, site
-from rainbow.doctor.findings import Sick
+from rainbow.doctor.findings import Sick, Well
 from rainbow.executors import Executor
 
 
@@ -29,7 +29,7 @@ class Patient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`advice` says what to do where a check failed."""
+    """`advice` says what to do where a check failed, or what would be better."""
 
     check: str
     verdict: Verdict
@@ -42,7 +42,7 @@ class Check:
     """`look` says what is well, or raises Sick. It makes sense only where the check `after` went well."""
 
     name: str
-    look: Callable[[Patient], str]
+    look: Callable[[Patient], str | Well]
     after: str = ""
 
 
@@ -74,6 +74,8 @@ def examine(patient: Patient) -> list[Finding]:
 
 def _found(check: Check, patient: Patient) -> Finding:
     try:
-        return Finding(check=check.name, verdict=Verdict.OK, detail=check.look(patient))
+        seen = check.look(patient)
+        well = seen if isinstance(seen, Well) else Well(what=seen)
+        return Finding(check=check.name, verdict=Verdict.OK, detail=well.what, advice=well.advice)
     except Sick as sick:
         return Finding(check=check.name, verdict=Verdict.FAILED, detail=" ".join(sick.what.split()), advice=sick.advice)

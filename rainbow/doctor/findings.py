@@ -1,4 +1,14 @@
-"""How a check says that something is not well."""
+"""What a check finds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Well:
+    """All is well, and `advice` says what would be better."""
+
+    what: str
+    advice: str = ""
 
 
 class Sick(Exception):

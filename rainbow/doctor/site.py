@@ -5,7 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from rainbow.doctor.findings import Sick
+from rainbow.doctor.findings import Sick, Well
 from rainbow.errors import RainbowError
 from rainbow.executors import Executor
 
@@ -30,9 +30,9 @@ def try_folder(folder: Path) -> str:
     return f"{folder} can be written and locked"
 
 
-def ask_scheduler(executor: Executor | None, *, name: str) -> str:
+def ask_scheduler(executor: Executor | None, *, name: str) -> Well:
     if executor is None:
-        return "not asked; --executor says which"
+        return Well(what="not asked; --executor says which")
     try:
         capacity = executor.capacity()
     except RainbowError as error:
@@ -40,5 +40,7 @@ def ask_scheduler(executor: Executor | None, *, name: str) -> str:
         advice = f"The scheduler {name} has to work for this user on this machine{by_hand}."
         raise Sick(str(error), advice=advice) from error
     if capacity.not_ready:
-        raise Sick(capacity.not_ready, advice="Agents take no jobs until the scheduler has nodes in service.")
-    return f"it answers: {capacity.nodes} nodes and {capacity.slots} slots are free now"
+        raise Sick(capacity.not_ready, advice="Agents take no jobs until this is over.")
+    way = executor.way
+    answer = f"it answers: {capacity.nodes} nodes and {capacity.slots} slots are free now; reached {way.words}"
+    return Well(what=answer, advice=way.advice)

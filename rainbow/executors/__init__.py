@@ -11,6 +11,7 @@ from rainbow.executors.executor import (
     SchedulerSilent,
     Site,
     Ticket,
+    Way,
     Work,
     WorkRefused,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "SchedulerSilent",
     "Site",
     "Ticket",
+    "Way",
     "Work",
     "WorkRefused",
 ]

@@ -87,6 +87,14 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How a scheduler is reached, for people. `advice` says what would do better; empty where nothing would."""
+
+    words: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """Where the agent runs.
 
@@ -108,6 +116,9 @@ class Executor(Protocol):
     A key is 1 to 100 letters, digits, dots, underscores and hyphens; it names one job for ever.
     """
 
+    @property
+    def way(self) -> Way: ...
+
     def capacity(self) -> Capacity: ...
 
     def slots(self, work: Work) -> int:
@@ -125,8 +136,8 @@ class Executor(Protocol):
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
         """The progress of each, by key. Left out is what could not be looked up this time."""
 
-    def cancel(self, ticket: Ticket) -> None:
-        """Ask for the job to stop; `watch` tells when it did. Nothing happens to one that is over."""
+    def cancel(self, tickets: Collection[Ticket]) -> None:
+        """Ask for these jobs to stop; `watch` tells when they did. Nothing happens to those that are over."""
 
     def output(self, ticket: Ticket) -> str:
         """The end of what the job wrote so far, at most 64 KiB of UTF-8."""

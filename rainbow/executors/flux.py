@@ -1,52 +1,69 @@
 """Flux, through its Python bindings where they import, else through its command."""
 
-import shlex
 from collections.abc import Collection
 from typing import Protocol
 
 from rainbow.executors import flux_bindings
+from rainbow.executors.claims import as_claimed, claimed_by, withdraw
 from rainbow.executors.commands import all_submitted
 from rainbow.executors.endings import gone
 from rainbow.executors.environment import home_of, job_environment
-from rainbow.executors.executor import Capacity, Executor, Progress, Site, Ticket, Work
-from rainbow.executors.flux_bindings import FluxBindings
+from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, Site, Ticket, Way, Work
+from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings
 from rainbow.executors.flux_command import FluxCommand
-from rainbow.executors.flux_jobs import FluxJob
+from rainbow.executors.flux_jobs import FluxJob, FluxJobs
+from rainbow.executors.flux_queues import FluxQueue, capacity
 from rainbow.executors.flux_request import FluxRequest
+from rainbow.executors.flux_script import script
 from rainbow.executors.folders import JobFolder, folder_of, tail
+from rainbow.executors.options import value_of
 
 FORGOTTEN = gone("Flux no longer knows the job")
 PRIVATE = 0o600
+BY_BINDINGS = "by Flux's Python bindings"
+BY_COMMAND = "by the flux command, since this Python has no bindings of Flux"
+ADVICE = (
+    "Flux's Python bindings are ten times faster than its command. Let the agent run in a Python of the version that "
+    "Flux was built for, with cffi and ply, and with the folder that `flux env printenv PYTHONPATH` prints in "
+    "PYTHONPATH."
+)
 
 
 class FluxDoor(Protocol):
     """A way to talk to Flux. Raises as an executor does."""
 
-    def free(self) -> Capacity: ...
+    def queues(self) -> list[FluxQueue]: ...
+
+    def status(self, queue: str) -> str:
+        """Why a queue takes or starts no jobs, in words."""
 
     def submit(self, request: FluxRequest) -> str: ...
 
-    def jobs(self, native_ids: Collection[str]) -> list[FluxJob]:
-        """Those of them that Flux knows."""
+    def jobs(self, native_ids: Collection[str]) -> FluxJobs: ...
 
-    def named(self, name: str) -> list[FluxJob]:
-        """The jobs of this user with this name, whatever became of them."""
+    def named(self, names: Collection[str]) -> list[FluxJob]:
+        """The jobs of this user with these names, whatever became of them, the latest first."""
 
-    def cancel(self, native_id: str) -> None: ...
+    def cancel(self, native_ids: Collection[str]) -> None: ...
 
 
 def flux_executor(site: Site) -> Executor:
-    found = flux_bindings.find()
-    return FluxExecutor(site, FluxBindings(found, site) if found else FluxCommand(site))
+    try:
+        found = flux_bindings.find()
+    except BindingsMissing as reason:
+        return FluxExecutor(site, FluxCommand(site), way=Way(words=f"{BY_COMMAND}: {reason}", advice=ADVICE))
+    return FluxExecutor(site, FluxBindings(found, site), way=Way(words=BY_BINDINGS))
 
 
 class FluxExecutor:
-    def __init__(self, site: Site, door: FluxDoor) -> None:
+    def __init__(self, site: Site, door: FluxDoor, *, way: Way) -> None:
         self._site = site
         self._door = door
+        self._queue = value_of(site.options, "-q", "--queue")
+        self.way = way
 
     def capacity(self) -> Capacity:
-        return self._door.free()
+        return capacity(self._door.queues(), chosen=self._queue, status=self._door.status)
 
     def slots(self, work: Work) -> int:
         return max(work.nodes, work.tasks)
@@ -60,7 +77,7 @@ class FluxExecutor:
         return self._door.submit(
             FluxRequest(
                 name=key,
-                script=str(self._script(work, folder)),
+                script=self._script(work, folder),
                 folder=str(folder.path),
                 output=str(folder.output),
                 nodes=work.nodes,
@@ -72,16 +89,29 @@ class FluxExecutor:
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         all_submitted(self._site.folder)
-        ours = {key: self._ours(key) for key in keys}
-        return {key: jobs[0] for key, jobs in ours.items() if jobs}
+        folders = {key: str(self._folder(key).path) for key in keys}
+        # Another agent of this user may know another job by the same name.
+        ours = [job for job in self._door.named(keys) if folders.get(job.name) == job.folder] if keys else []
+        found = {job.name: job.native_id for job in ours}
+        return {key: native for key in keys if (native := claimed_by(self._folder(key)) or found.get(key))}
 
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
-        wanted = [ticket.native_id for ticket in tickets]
-        known = {job.native_id: job.progress for job in self._door.jobs(wanted)} if wanted else {}
-        return {ticket.key: known.get(ticket.native_id, FORGOTTEN) for ticket in tickets}
+        natives = {ticket.key: self._native_id(ticket) for ticket in tickets}
+        seen = self._door.jobs(set(natives.values())) if natives else FluxJobs()
+        known = {job.native_id: job.progress for job in seen.jobs} | dict.fromkeys(seen.unknown, FORGOTTEN)
+        told = {ticket: known[natives[ticket.key]] for ticket in tickets if natives[ticket.key] in known}
+        return {
+            ticket.key: as_claimed(self._folder(ticket.key), progress)
+            for ticket, progress in told.items()
+            if not self._is_over_for_another(ticket, natives[ticket.key], progress)
+        }
 
-    def cancel(self, ticket: Ticket) -> None:
-        self._door.cancel(ticket.native_id)
+    def cancel(self, tickets: Collection[Ticket]) -> None:
+        for ticket in tickets:
+            withdraw(self._folder(ticket.key))
+        self._door.cancel(
+            sorted({native for ticket in tickets for native in (ticket.native_id, self._native_id(ticket))})
+        )
 
     def output(self, ticket: Ticket) -> str:
         return tail(self._folder(ticket.key).output)
@@ -92,18 +122,20 @@ class FluxExecutor:
     def _folder(self, key: str) -> JobFolder:
         return folder_of(self._site.folder, key)
 
-    def _ours(self, key: str) -> list[str]:
-        """The oldest first. Another agent of this user may know another job by the same name."""
-        folder = str(self._folder(key).path)
-        ours = [job for job in self._door.named(key) if job.folder == folder]
-        return [job.native_id for job in reversed(ours)]
+    def _native_id(self, ticket: Ticket) -> str:
+        """Of two jobs of one name, the one that runs counts."""
+        return claimed_by(self._folder(ticket.key)) or ticket.native_id
+
+    def _is_over_for_another(self, ticket: Ticket, native_id: str, progress: Progress) -> bool:
+        """Whether it ended because another job of its name began while Flux was asked."""
+        return progress.phase == JobPhase.ENDED and self._native_id(ticket) != native_id
 
     def _script(self, work: Work, folder: JobFolder) -> str:
-        """A file, because arguments and rules for the environment are for all to read, and are expanded."""
-        exports = [f"export {name}={shlex.quote(value)}" for name, value in work.environment.items()]
-        directory = shlex.quote(work.working_directory or home_of(self._site.environment))
-        lines = [*exports, f"cd {directory} || exit 1", f"exec /bin/sh -c {shlex.quote(work.command)}"]
-        file = folder.path / "script"
-        file.touch(mode=PRIVATE)
-        file.write_text("\n".join(lines) + "\n")
+        """Never changed in place: an earlier job of this name may be reading it."""
+        file, draft = folder.path / "script", folder.path / "script.new"
+        text = script(work, folder, home=home_of(self._site.environment))
+        if not file.exists() or file.read_text() != text:
+            draft.touch(mode=PRIVATE)
+            draft.write_text(text)
+            draft.replace(file)
         return str(file)

@@ -6,42 +6,54 @@ limit of its own; each gets a thread and a connection of its own, and is left be
 
 import errno
 import importlib
-import threading
-from collections.abc import Callable, Collection
-from queue import Empty, SimpleQueue
+from collections.abc import Callable, Collection, Sequence
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Never, TypeVar
 
-from rainbow.executors.commands import TIMEOUT_SECONDS
-from rainbow.executors.executor import Capacity, SchedulerSilent, Site, WorkRefused
-from rainbow.executors.flux_command import Resources, capacity
-from rainbow.executors.flux_jobs import FluxJob, from_flux, plain
+from rainbow.executors.commands import submitting
+from rainbow.executors.executor import SchedulerSilent, Site
+from rainbow.executors.flux_jobs import FluxJob, FluxJobs, from_flux, plain
+from rainbow.executors.flux_queues import FluxQueue
+from rainbow.executors.flux_refusals import failure
 from rainbow.executors.flux_request import FluxRequest
+from rainbow.executors.threads import Threads
 
+PARTS = ("flux.job", "flux.queue", "flux.cli.submit")
 REFUSALS = {errno.EINVAL, errno.EPERM, errno.EOVERFLOW, errno.E2BIG}
-STATES = ("free", "allocated", "down")
+NOTHING_TO_CANCEL = {errno.EINVAL, errno.ENOENT}
 
 Result = TypeVar("Result")
 
 
-def find() -> ModuleType | None:
-    """Flux's bindings; None if this Python cannot import them, or has another package of that name."""
+class BindingsMissing(Exception):
+    """Why this Python cannot use Flux's bindings."""
+
+
+def find() -> ModuleType:
+    """Flux's bindings. Raises BindingsMissing."""
     try:
         flux = importlib.import_module("flux")
-        for part in ("job", "resource"):
-            importlib.import_module(f"flux.{part}")
-    except (ImportError, OSError):
-        return None
-    return flux if hasattr(flux, "Flux") else None
+        if not hasattr(flux, "Flux"):
+            raise BindingsMissing(f"{flux.__name__} is another package ({getattr(flux, '__file__', None)})")
+        for part in PARTS:
+            importlib.import_module(part)
+    except (ImportError, OSError) as error:
+        raise BindingsMissing(str(error)) from error
+    return flux
 
 
 class FluxBindings:
     def __init__(self, flux: Any, site: Site) -> None:
         self._flux = flux
+        self._site = site
         self._uri = site.environment.get("FLUX_URI")
+        self._threads = Threads("Flux")
 
-    def free(self) -> Capacity:
-        return self._connected(self._free)
+    def queues(self) -> list[FluxQueue]:
+        return self._connected(self._queues)
+
+    def status(self, queue: str) -> str:
+        return self._connected(lambda handle: self._status(handle, queue))
 
     def submit(self, request: FluxRequest) -> str:
         try:
@@ -49,65 +61,93 @@ class FluxBindings:
         except SchedulerSilent as error:
             cause = error.__cause__
             if isinstance(cause, ValueError) or (isinstance(cause, OSError) and cause.errno in REFUSALS):
-                raise WorkRefused(f"Flux refused: {cause}") from cause
+                raise failure(str(cause)) from cause
             raise
 
-    def jobs(self, native_ids: Collection[str]) -> list[FluxJob]:
-        ids = [self._flux.job.JobID(native_id) for native_id in native_ids]
-        return self._connected(lambda handle: self._list(handle, ids=ids))
+    def jobs(self, native_ids: Collection[str]) -> FluxJobs:
+        return self._connected(lambda handle: self._jobs(handle, native_ids))
 
-    def named(self, name: str) -> list[FluxJob]:
-        states = ["pending", "running", "inactive"]
-        return self._connected(lambda handle: self._list(handle, name=name, filters=states, max_entries=0))
+    def named(self, names: Collection[str]) -> list[FluxJob]:
+        return self._connected(lambda handle: self._named(handle, names))
 
-    def cancel(self, native_id: str) -> None:
-        self._connected(lambda handle: self._cancel(handle, native_id))
+    def cancel(self, native_ids: Collection[str]) -> None:
+        self._connected(lambda handle: self._cancel(handle, native_ids))
 
-    def _free(self, handle: Any) -> Capacity:
-        listed = self._flux.resource.resource_list(handle).get()
-        sets = [(state, getattr(listed, state)) for state in STATES]
-        return capacity(Resources(state=state, nodes=rset.nnodes, cores=rset.ncores) for state, rset in sets)
+    def _queues(self, handle: Any) -> list[FluxQueue]:
+        return [
+            FluxQueue(
+                name=queue.name,
+                is_default=queue.is_default,
+                enabled=queue.enabled,
+                started=queue.started,
+                up_nodes=queue.resources.up.nnodes,
+                down_nodes=queue.resources.down.nnodes,
+                free_nodes=queue.resources.free.nnodes,
+                free_cores=queue.resources.free.ncores,
+            )
+            for queue in self._flux.queue.QueueList(handle)
+        ]
+
+    def _status(self, handle: Any, queue: str) -> str:
+        """In the words of `flux queue status`."""
+        told = handle.rpc("job-manager.queue-status", {"name": queue} if queue else {}).get()
+        disabled = "" if told["enable"] else f"Job submission is disabled: {told.get('disable_reason', '')}"
+        stopped = "" if told["start"] else f"Scheduling is stopped: {told.get('stop_reason', '')}"
+        return "; ".join(words.removesuffix(": ") for words in (disabled, stopped) if words)
 
     def _submit(self, handle: Any, request: FluxRequest) -> str:
-        spec = self._flux.job.JobspecV1.from_command(
-            request.command, num_tasks=request.tasks, num_nodes=request.nodes, cores_per_task=1
-        )
-        spec.cwd = request.folder
+        """As `flux submit` does it, whose words the site's options are."""
+        command = self._flux.cli.submit.SubmitCmd("flux submit")
+        arguments = _parsed(command.get_parser(), [*self._site.options, *request.words])
+        spec = command.jobspec_create(arguments)
         spec.environment = dict(request.environment)
-        spec.stdout = spec.stderr = request.output
-        spec.duration = request.time_limit_seconds
-        spec.setattr("system.job.name", request.name)
-        return plain(self._flux.job.JobID(self._flux.job.submit(handle, spec)).f58)
+        command.flux_handle = handle
+        with submitting(self._site.folder):
+            return plain(self._flux.job.JobID(command.submit(arguments, jobspec=spec)).f58)
 
-    def _list(self, handle: Any, **wanted: Any) -> list[FluxJob]:
-        return [from_flux(job.to_dict()) for job in self._flux.job.JobList(handle, **wanted).jobs()]
+    def _jobs(self, handle: Any, native_ids: Collection[str]) -> FluxJobs:
+        job = self._flux.job
+        asked = {native_id: job.job_list_id(handle, job.JobID(native_id)) for native_id in native_ids}
+        found, unknown, troubles = list[FluxJob](), set[str](), list[OSError]()
+        for native_id, answer in asked.items():
+            try:
+                found.append(from_flux(answer.get_jobinfo().to_dict()))
+            except FileNotFoundError:
+                unknown.add(native_id)
+            except OSError as error:
+                troubles.append(error)
+        if troubles and not found and not unknown:
+            raise troubles[0]
+        return FluxJobs(jobs=tuple(found), unknown=frozenset(unknown))
 
-    def _cancel(self, handle: Any, native_id: str) -> None:
-        try:
-            self._flux.job.cancel(handle, self._flux.job.JobID(native_id))
-        except OSError as error:
-            # EINVAL says that the job is inactive, ENOENT that there is none.
-            if error.errno not in (errno.EINVAL, errno.ENOENT):
-                raise
+    def _named(self, handle: Any, names: Collection[str]) -> list[FluxJob]:
+        listed = self._flux.job.JobList(
+            handle, constraint={"name": list(names)}, filters=["pending", "running", "inactive"], max_entries=0
+        )
+        return [from_flux(job.to_dict()) for job in listed.jobs()]
+
+    def _cancel(self, handle: Any, native_ids: Collection[str]) -> None:
+        job = self._flux.job
+        asked = [job.cancel_async(handle, job.JobID(native_id)) for native_id in native_ids]
+        troubles = [error for answer in asked if (error := _error(answer.get))]
+        if troubles:
+            raise troubles[0]
 
     def _connected(self, call: Callable[[Any], Result]) -> Result:
-        return _in_time(lambda: call(self._flux.Flux(self._uri) if self._uri else self._flux.Flux()))
+        return self._threads.answer(lambda: call(self._flux.Flux(self._uri) if self._uri else self._flux.Flux()))
 
 
-def _in_time(call: Callable[[], Result]) -> Result:
-    answers: SimpleQueue[tuple[Result | None, Exception | None]] = SimpleQueue()
-    threading.Thread(target=_answer, args=(call, answers), daemon=True).start()
+def _parsed(parser: Any, words: Sequence[str]) -> Any:
+    def refuse(message: str) -> Never:
+        raise ValueError(message)
+
+    parser.error = refuse
+    return parser.parse_args(words)
+
+
+def _error(call: Callable[[], object]) -> OSError | None:
     try:
-        result, error = answers.get(timeout=TIMEOUT_SECONDS)
-    except Empty as late:
-        raise SchedulerSilent(f"Flux did not answer within {TIMEOUT_SECONDS:g} seconds") from late
-    if error:
-        raise SchedulerSilent(f"Flux: {error}") from error
-    return result  # type: ignore[return-value]  # it is None only where the call returns None
-
-
-def _answer(call: Callable[[], Result], answers: "SimpleQueue[tuple[Result | None, Exception | None]]") -> None:
-    try:
-        answers.put((call(), None))
-    except Exception as error:  # whatever it is, the one who waits gets it
-        answers.put((None, error))
+        call()
+    except OSError as error:
+        return None if error.errno in NOTHING_TO_CANCEL else error
+    return None

@@ -2,28 +2,26 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import Any
 
 from rainbow.executors.commands import Answer, ask, submitting
 from rainbow.executors.environment import command_environment
-from rainbow.executors.executor import Capacity, SchedulerSilent, Site, WorkRefused
-from rainbow.executors.flux_jobs import FluxJob, from_flux, plain
+from rainbow.executors.executor import SchedulerSilent, Site, WorkRefused
+from rainbow.executors.flux_jobs import FluxJob, FluxJobs, from_flux, plain
+from rainbow.executors.flux_queues import FluxQueue
+from rainbow.executors.flux_refusals import failure
 from rainbow.executors.flux_request import FluxRequest
 
-SILENT = re.compile(r"unable to connect|broker|connection|timed out|timeout|not responding|ENOSYS", re.IGNORECASE)
+QUEUES = (
+    "{queuem}|{enabled}|{started}|{resources.up.nnodes}|{resources.down.nnodes}"
+    "|{resources.free.nnodes}|{resources.free.ncores}"
+)
+YES = {"\u2714", "y"}
 NOTHING_TO_CANCEL = re.compile(r"is inactive|unknown job id", re.IGNORECASE)
-UNKNOWN_JOB = re.compile(r"unknown", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
-    """What is in one state, one of free, allocated and down."""
-
-    state: str
-    nodes: int
-    cores: int
+UNKNOWN_JOB = re.compile(r"^JobID (\S+) unknown$", re.MULTILINE)
+# A line of `flux queue status`: of the named queues, each begins with its name.
+CLOSED = re.compile(r"(?:\S+: )?(Job submission is disabled.*|Scheduling is stopped.*)")
 
 
 class FluxCommand:
@@ -31,14 +29,17 @@ class FluxCommand:
         self._site = site
         self._environment = command_environment(site.environment)
 
-    def free(self) -> Capacity:
-        text = self._answered("resource", "list", "-no", "{state} {nnodes} {ncores}").text
-        return capacity(_resources(line) for line in text.splitlines() if line.strip())
+    def queues(self) -> list[FluxQueue]:
+        return [_queue(line) for line in self._answered("queue", "list", "-no", QUEUES).splitlines()]
+
+    def status(self, queue: str) -> str:
+        text = self._answered("queue", "status", *([queue] if queue else []))
+        return "; ".join(found[1] for line in text.splitlines() if (found := CLOSED.fullmatch(line)))
 
     def submit(self, request: FluxRequest) -> str:
         with submitting(self._site.folder) as lock:
             answer = ask(
-                ["flux", "submit", *self._site.options, *_arguments(request), *request.command],
+                ["flux", "submit", *self._site.options, *request.words],
                 environment={**self._environment, **request.environment},
                 keep_open=[lock],
             )
@@ -46,60 +47,49 @@ class FluxCommand:
             raise _failure(answer)
         return plain(answer.text)
 
-    def jobs(self, native_ids: Collection[str]) -> list[FluxJob]:
-        answer = self._ask("jobs", "-a", "--json", *native_ids)
-        if not answer.text and UNKNOWN_JOB.search(answer.complaint):
-            return []
-        return _jobs(answer)
+    def jobs(self, native_ids: Collection[str]) -> FluxJobs:
+        # 0 is no limit; otherwise flux shows 1,000.
+        answer = self._ask("jobs", "--count=0", "--json", *native_ids)
+        unknown = frozenset(plain(native_id) for native_id in UNKNOWN_JOB.findall(answer.complaint))
+        if not answer.text and unknown:
+            return FluxJobs(unknown=unknown)
+        return FluxJobs(jobs=tuple(_jobs(answer)), unknown=unknown)
 
-    def named(self, name: str) -> list[FluxJob]:
-        return _jobs(self._answered("jobs", "-a", "--json", f"--name={name}"))
+    def named(self, names: Collection[str]) -> list[FluxJob]:
+        only = [f"--name={name}" for name in names] if len(names) == 1 else []
+        return [job for job in _jobs(self._ask("jobs", "-a", "--count=0", "--json", *only)) if job.name in names]
 
-    def cancel(self, native_id: str) -> None:
-        answer = self._ask("cancel", native_id)
-        if answer.status and not NOTHING_TO_CANCEL.search(answer.complaint):
-            raise _silence("cancel", answer)
+    def cancel(self, native_ids: Collection[str]) -> None:
+        answer = self._ask("cancel", *native_ids)
+        troubles = [line for line in answer.complaint.splitlines() if not NOTHING_TO_CANCEL.search(line)]
+        if answer.status and (troubles or not answer.complaint):
+            raise _silence("cancel", " ".join(troubles))
 
     def _ask(self, *words: str) -> Answer:
         return ask(["flux", *words], environment=self._environment)
 
-    def _answered(self, *words: str) -> Answer:
+    def _answered(self, *words: str) -> str:
         answer = self._ask(*words)
         if answer.status:
-            raise _silence(words[0], answer)
-        return answer
+            raise _silence(words[0], answer.complaint)
+        return answer.text
 
 
-def capacity(listed: Iterable[Resources]) -> Capacity:
-    resources = list(listed)
-    free = [item for item in resources if item.state == "free"]
-    if not any(item.nodes for item in resources if item.state in ("free", "allocated")):
-        down = sum(item.nodes for item in resources if item.state == "down")
-        return Capacity(not_ready=f"no node is up: {down} down")
-    return Capacity(nodes=sum(item.nodes for item in free), slots=sum(item.cores for item in free))
-
-
-def _arguments(request: FluxRequest) -> list[str]:
-    limit = [f"--time-limit={request.time_limit_seconds}s"] if request.time_limit_seconds else []
-    return [
-        f"--job-name={request.name}",
-        f"--nodes={request.nodes}",
-        f"--ntasks={request.tasks}",
-        "--env=-*",
-        *(f"--env={name}" for name in request.environment),
-        f"--cwd={request.folder}",
-        f"--output={request.output}",
-        f"--error={request.output}",
-        *limit,
-    ]
-
-
-def _resources(line: str) -> Resources:
+def _queue(line: str) -> FluxQueue:
     try:
-        state, nodes, cores = line.split()
-        return Resources(state=state.rstrip("*"), nodes=int(nodes), cores=int(cores))
+        name, enabled, started, up, down, free, cores = line.split("|")
+        return FluxQueue(
+            name=name.rstrip("*"),
+            is_default=name.endswith("*"),
+            enabled=enabled in YES,
+            started=started in YES,
+            up_nodes=int(up),
+            down_nodes=int(down),
+            free_nodes=int(free),
+            free_cores=int(cores),
+        )
     except ValueError as error:
-        raise _not_understood("resource list", line) from error
+        raise _not_understood("queue list", line) from error
 
 
 def _jobs(answer: Answer) -> list[FluxJob]:
@@ -109,18 +99,18 @@ def _jobs(answer: Answer) -> list[FluxJob]:
         return [from_flux(job) for job in content.get("jobs", [content] if content else [])]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if answer.status:
-            raise _silence("jobs", answer) from error
+            raise _silence("jobs", answer.complaint) from error
         raise _not_understood("jobs", answer.text) from error
 
 
 def _failure(answer: Answer) -> WorkRefused | SchedulerSilent:
-    if SILENT.search(answer.complaint):
-        return _silence("submit", answer)
-    return WorkRefused(f"Flux refused: {answer.complaint.removeprefix('flux-submit: ERROR: ')}")
+    if answer.status < 0 or not answer.complaint:
+        return _silence("submit", f"ended with status {answer.status} {answer.complaint}".rstrip())
+    return failure(answer.complaint)
 
 
-def _silence(verb: str, answer: Answer) -> SchedulerSilent:
-    return SchedulerSilent(f"flux {verb}: {answer.complaint}")
+def _silence(verb: str, complaint: str) -> SchedulerSilent:
+    return SchedulerSilent(f"flux {verb}: {complaint}")
 
 
 def _not_understood(verb: str, text: str) -> SchedulerSilent:

@@ -1,5 +1,6 @@
 """What Flux says of jobs, in the words of executor.py. `flux jobs --json` and the Python bindings say it alike."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from rainbow.executors.folders import at
 
 # Flux RFC 21: the states before RUN, and those in which a job has resources.
 PENDING = {"NEW", "DEPEND", "PRIORITY", "SCHED"}
+LOST_NODE = re.compile(r"node failure on|lost contact with")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +20,14 @@ class FluxJob:
     name: str
     folder: str
     progress: Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FluxJobs:
+    """Jobs that were asked for. `unknown` are those of which Flux says that it has none; others gave no answer."""
+
+    jobs: tuple[FluxJob, ...] = ()
+    unknown: frozenset[str] = frozenset()
 
 
 def from_flux(job: Mapping[str, Any]) -> FluxJob:
@@ -47,8 +57,22 @@ def _progress(job: Mapping[str, Any]) -> Progress:
 def _why_it_waits(job: Mapping[str, Any]) -> str:
     if waits_for := job.get("dependencies"):
         return f"depends on {', '.join(waits_for)}"
+    if job["state"] != "SCHED":
+        return "Flux is still to give it a priority"
+    if job.get("priority") == 0:
+        return "held in Flux: its priority is 0"
     sched = (job.get("annotations") or {}).get("sched") or {}
-    return str(sched.get("reason_pending", ""))
+    return _words_of_scheduler(sched) or "waits in Flux for its turn and for resources"
+
+
+def _words_of_scheduler(sched: Mapping[str, Any]) -> str:
+    """What some schedulers of Flux say of a job that waits (flux-jobs(1), annotations)."""
+    words = [str(sched["reason_pending"])] if sched.get("reason_pending") else []
+    if sched.get("jobs_ahead"):
+        words.append(f"jobs ahead of it: {sched['jobs_ahead']}")
+    if sched.get("t_estimate"):
+        words.append(f"to start about {at(sched['t_estimate']):%Y-%m-%d %H:%M} UTC")
+    return "; ".join(words)
 
 
 def _end(job: Mapping[str, Any]) -> Progress:
@@ -58,11 +82,22 @@ def _end(job: Mapping[str, Any]) -> Progress:
         return cancelled()
     exception = job.get("exception") or {}
     note = str(exception.get("note") or exception.get("type") or "")
-    if exception.get("type") == "node-failure":
+    if job.get("result") != "COMPLETED" and _is_node_failure(exception):
         return ended(Ending.NODE_FAILED, reason=note)
-    if "waitstatus" not in job:
+    if "waitstatus" not in job or _was_ended_by_flux(exception):
         return ended(Ending.FAILED, reason=note or "Flux gave up on it")
     return _end_of_its_own(job["waitstatus"], note)
+
+
+def _is_node_failure(exception: Mapping[str, Any]) -> bool:
+    """Flux raises `node-failure` where the job could go on, and else `exec`, as for all that goes wrong in a start."""
+    note = str(exception.get("note") or "")
+    return exception.get("type") == "node-failure" or (exception.get("type") == "exec" and bool(LOST_NODE.match(note)))
+
+
+def _was_ended_by_flux(exception: Mapping[str, Any]) -> bool:
+    """An exception of severity 0 ends a job (RFC 21). Those of `exec` come with an exit code that says more."""
+    return exception.get("severity") == 0 and exception.get("type") != "exec"
 
 
 def _end_of_its_own(wait_status: int, note: str) -> Progress:

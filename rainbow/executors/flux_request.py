@@ -18,5 +18,21 @@ class FluxRequest:
     environment: Mapping[str, str] = field(repr=False)
 
     @property
-    def command(self) -> list[str]:
-        return ["/bin/sh", self.script]
+    def words(self) -> list[str]:
+        """The words of `flux submit`, but for the values of the environment, which are for all to read there."""
+        limit = [f"--time-limit={self.time_limit_seconds}s"] if self.time_limit_seconds else []
+        return [
+            f"--job-name={self.name}",
+            f"--nodes={self.nodes}",
+            f"--ntasks={self.tasks}",
+            "--env=-*",
+            *(f"--env={name}" for name in self.environment),
+            f"--cwd={self.folder}",
+            f"--output={self.output}",
+            f"--error={self.output}",
+            # The file may be that of another job of the same name; see claims.py.
+            "--setopt=output.mode=append",
+            *limit,
+            "/bin/sh",
+            self.script,
+        ]

@@ -23,6 +23,7 @@ from rainbow.executors.executor import (
     SchedulerSilent,
     Site,
     Ticket,
+    Way,
     Work,
     WorkRefused,
 )
@@ -34,6 +35,8 @@ LOST = gone("what ran the job ended without a word: it was killed, or the machin
 
 
 class LocalExecutor:
+    way = Way(words="as processes of this machine")
+
     def __init__(self, site: Site) -> None:
         self._site = site
         self._total = site.slots or len(os.sched_getaffinity(0))
@@ -66,7 +69,11 @@ class LocalExecutor:
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
         return {ticket.key: _progress(self._folder(ticket.key)) for ticket in tickets}
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, tickets: Collection[Ticket]) -> None:
+        for ticket in tickets:
+            self._cancel(ticket)
+
+    def _cancel(self, ticket: Ticket) -> None:
         folder = self._folder(ticket.key)
         if not _runs(folder):
             return

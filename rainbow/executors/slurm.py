@@ -4,15 +4,17 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable
 
+from rainbow.executors.claims import as_claimed, claimed_by, withdraw
 from rainbow.executors.commands import Answer, all_submitted, ask, submitting
 from rainbow.executors.endings import gone
 from rainbow.executors.environment import command_environment, home_of
-from rainbow.executors.executor import Capacity, Progress, SchedulerSilent, Site, Ticket, Work, WorkRefused
+from rainbow.executors.executor import Capacity, Progress, SchedulerSilent, Site, Ticket, Way, Work, WorkRefused
 from rainbow.executors.folders import JobFolder, folder_of, tail
+from rainbow.executors.options import value_of
 from rainbow.executors.slurm_accounts import Accounts
 from rainbow.executors.slurm_nodes import NODE_FORMAT, free
 from rainbow.executors.slurm_records import Record, from_squeue
-from rainbow.executors.slurm_script import claimed_by, noted_end, script
+from rainbow.executors.slurm_script import noted_end, script
 
 # What Slurm's commands say when they may be right or wrong to give up. `sbatch` may have submitted all the same.
 SILENT = re.compile(
@@ -21,19 +23,24 @@ SILENT = re.compile(
     r"|protocol authentication|unspecified error|try again|getaddrinfo|resolve",
     re.IGNORECASE,
 )
+# A partition that takes no jobs for now; limits on how many jobs a user may have at once.
+NOT_NOW = re.compile(r"partition not available|(max|grp)submitjobs?", re.IGNORECASE)
 FORGOTTEN = gone("Slurm no longer knows the job, and it left no word of its end")
 NOTHING_TO_CANCEL = re.compile(r"invalid job id|already complet", re.IGNORECASE)
 
 
 class SlurmExecutor:
+    way = Way(words="by Slurm's commands")
+
     def __init__(self, site: Site, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._site = site
         self._environment = command_environment(site.environment)
         self._accounts = Accounts(self._environment, pause=pause)
 
     def capacity(self) -> Capacity:
-        partition = [word for word in self._site.options if word.startswith("--partition=")]
-        answer = self._answered("sinfo", "--noheader", "--Node", f"--format={NODE_FORMAT}", *partition)
+        partition = value_of(self._site.options, "-p", "--partition")
+        only = [f"--partition={partition}"] if partition else []
+        answer = self._answered("sinfo", "--noheader", "--Node", f"--format={NODE_FORMAT}", *only)
         return free(answer.text, chosen=bool(partition))
 
     def slots(self, work: Work) -> int:
@@ -53,7 +60,7 @@ class SlurmExecutor:
                 keep_open=[lock],
             )
         if answer.status:
-            raise _failure(answer.complaint)
+            raise _failure(answer)
         return answer.text.strip().partition(";")[0]
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
@@ -72,12 +79,15 @@ class SlurmExecutor:
         current = {ticket.key: self._native_id(ticket) for ticket in tickets}
         seen = {key: queue[native].progress() for key, native in current.items() if native in queue}
         left = {key: native for key, native in current.items() if key not in seen}
-        return seen | self._left_the_queue(left)
+        told = seen | self._left_the_queue(left)
+        return {key: as_claimed(self._folder(key), progress) for key, progress in told.items()}
 
-    def cancel(self, ticket: Ticket) -> None:
-        if self._folder(ticket.key).path.is_dir():
-            self._folder(ticket.key).cancelled.touch()
-        natives = sorted({ticket.native_id, self._native_id(ticket)})
+    def cancel(self, tickets: Collection[Ticket]) -> None:
+        for ticket in tickets:
+            if self._folder(ticket.key).path.is_dir():
+                self._folder(ticket.key).cancelled.touch()
+            withdraw(self._folder(ticket.key))
+        natives = sorted({native for ticket in tickets for native in (ticket.native_id, self._native_id(ticket))})
         answer = ask(["scancel", *natives], environment=self._environment)
         if answer.status and not NOTHING_TO_CANCEL.search(answer.complaint):
             raise SchedulerSilent(f"scancel: {answer.complaint}")
@@ -144,7 +154,11 @@ class SlurmExecutor:
         return answer
 
 
-def _failure(complaint: str) -> WorkRefused | SchedulerSilent:
+def _failure(answer: Answer) -> WorkRefused | SchedulerSilent:
     """What a failed sbatch stands for, with its words."""
-    words = " ".join(line.removeprefix("sbatch: error: ") for line in complaint.splitlines())
-    return SchedulerSilent(f"sbatch: {words}") if SILENT.search(complaint) else WorkRefused(f"Slurm refused: {words}")
+    words = " ".join(line.removeprefix("sbatch: error: ") for line in answer.complaint.splitlines())
+    if answer.status < 0 or not words:
+        return SchedulerSilent(f"sbatch ended with status {answer.status} {words}".rstrip())
+    if NOT_NOW.search(words):
+        return SchedulerSilent(f"Slurm takes no jobs now: {words}")
+    return SchedulerSilent(f"sbatch: {words}") if SILENT.search(words) else WorkRefused(f"Slurm refused: {words}")

@@ -1,4 +1,4 @@
-"""The batch script of a job, and the words that it leaves in the job's folder.
+"""The batch script of a job, and the words that it leaves in the job's folder. It begins with a claim; see claims.py.
 
 Slurm forgets a job some minutes after its end, so the script notes the exit code as well. It hides nothing from
 Slurm: it ends as the command did, by the same exit code or the same signal.
@@ -21,7 +21,6 @@ FROM_SLURM = ("SLURM_*", "SLURMD_*", "PMI*", "*_VISIBLE_DEVICES", "GPU_DEVICE_OR
 SIGNALS = "HUP INT QUIT TERM USR1 USR2 XCPU"
 
 SCRIPT = """#!/bin/sh
-# Only one of two scheduler jobs of the same name ever runs the command.
 set -C
 printf '%s %s %s\\n' "$SLURM_JOB_ID" "$(date +%s)" {limit} > {started} || exit 1
 set +C
@@ -60,12 +59,6 @@ def script(work: Work, folder: JobFolder, *, home: str) -> str:
         directory=shlex.quote(work.working_directory or home),
         command=shlex.quote(work.command),
     )
-
-
-def claimed_by(folder: JobFolder) -> str:
-    """The native id of the scheduler job that runs the command; empty if none does yet."""
-    words = folder.read(folder.started)
-    return words[0] if words else ""
 
 
 def noted_end(folder: JobFolder) -> Progress | None:

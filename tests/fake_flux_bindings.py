@@ -1,0 +1,138 @@
+"""Flux's Python bindings, as far as the executor uses them, in front of the fake `flux` command.
+
+They have the shape of those of flux-core 0.88 and raise what those raised.
+"""
+
+import argparse
+import errno
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+FAKE = Path(__file__).with_name("fake_flux.py")
+ERRNOS = {"[Errno 22] ": errno.EINVAL, "[Errno 1] ": errno.EPERM}
+
+
+class FakeBindings:
+    """What `import flux` gives."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self.job = SimpleNamespace(
+            JobID=JobID, JobList=self._job_list, job_list_id=self._job_list_id, cancel_async=self._cancel_async
+        )
+        self.queue = SimpleNamespace(QueueList=self._queue_list)
+        self.cli = SimpleNamespace(submit=SimpleNamespace(SubmitCmd=self._submit_command))
+
+    def Flux(self, uri: str) -> Any:
+        if not Path(uri).is_dir() or (Path(uri) / "down").exists():
+            raise OSError(errno.ENOENT, f"Unable to connect to Flux: broker socket {uri} was not found")
+        return SimpleNamespace(rpc=self._rpc)
+
+    def _ask(self, *words: str, environment: Mapping[str, str] | None = None) -> str:
+        done = subprocess.run(
+            [sys.executable, str(FAKE), *words],
+            env=self._environment | dict(environment or {}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        if done.returncode and done.stderr:
+            raise _as_raised(done.stderr.strip().splitlines()[-1])
+        return done.stdout
+
+    def _rpc(self, topic: str, payload: Mapping[str, str]) -> Any:
+        assert (topic, payload) == ("job-manager.queue-status", {})
+        disabled, stopped = self._ask("queue", "status").splitlines()
+        told = {
+            "enable": disabled.endswith("enabled"),
+            "disable_reason": disabled.partition(": ")[2],
+            "start": stopped.endswith("started"),
+            "stop_reason": stopped.partition(": ")[2],
+        }
+        return SimpleNamespace(get=lambda: told)
+
+    def _queue_list(self, handle: Any) -> Iterator[Any]:
+        form = (
+            "{queuem}|{enabled}|{started}|{resources.up.nnodes}|{resources.down.nnodes}"
+            "|{resources.free.nnodes}|{resources.free.ncores}"
+        )
+        for line in self._ask("queue", "list", "-no", form).splitlines():
+            name, enabled, started, up, down, free, cores = line.split("|")
+            resources = SimpleNamespace(
+                up=SimpleNamespace(nnodes=int(up)),
+                down=SimpleNamespace(nnodes=int(down)),
+                free=SimpleNamespace(nnodes=int(free), ncores=int(cores)),
+            )
+            yield SimpleNamespace(
+                name=name,
+                is_default=True,
+                enabled=enabled == "\u2714",
+                started=started == "\u2714",
+                resources=resources,
+            )
+
+    def _job_list_id(self, handle: Any, native_id: str) -> Any:
+        def job_info() -> Any:
+            text = self._ask("jobs", "--count=0", "--json", native_id)
+            return SimpleNamespace(to_dict=lambda: json.loads(text))
+
+        return SimpleNamespace(get_jobinfo=job_info)
+
+    def _job_list(self, handle: Any, *, constraint: Mapping[str, Any], filters: list[str], max_entries: int) -> Any:
+        count = "--count=0" if max_entries == 0 else ""
+        found = json.loads(self._ask("jobs", "-a", "--json", *([count] if count else [])))["jobs"]
+        named = [SimpleNamespace(to_dict=lambda job=job: job) for job in found if job["name"] in constraint["name"]]
+        return SimpleNamespace(jobs=lambda: named)
+
+    def _cancel_async(self, handle: Any, native_id: str) -> Any:
+        return SimpleNamespace(get=lambda: self._ask("cancel", native_id))
+
+    def _submit_command(self, prog: str) -> Any:
+        parser = argparse.ArgumentParser(prog=prog, add_help=False, allow_abbrev=False)
+        for option in (
+            "job-name",
+            "nodes",
+            "ntasks",
+            "cwd",
+            "output",
+            "error",
+            "setopt",
+            "time-limit",
+            "queue",
+            "urgency",
+        ):
+            parser.add_argument(f"--{option}")
+        parser.add_argument("--env", action="append")
+        parser.add_argument("command", nargs=argparse.REMAINDER)
+        return SimpleNamespace(
+            get_parser=lambda: parser, jobspec_create=lambda arguments: SimpleNamespace(), submit=self._submit
+        )
+
+    def _submit(self, arguments: Any, *, jobspec: Any) -> str:
+        options = {name.replace("_", "-"): value for name, value in vars(arguments).items() if isinstance(value, str)}
+        words = [f"--{name}={value}" for name, value in options.items()]
+        kept = [f"--env={name}" for name in jobspec.environment]
+        return self._ask("submit", *words, *kept, *arguments.command, environment=jobspec.environment).strip()
+
+
+class JobID(str):
+    @property
+    def f58(self) -> str:
+        return str(self)
+
+
+def _as_raised(complaint: str) -> Exception:
+    words = complaint.removeprefix("flux-cancel: ERROR: ")
+    if "unknown" in words or "is inactive" in words:
+        return FileNotFoundError(errno.ENOENT, words)
+    if "No service matching" in words:
+        return OSError(errno.ENOSYS, words.removeprefix("rpc: ").removeprefix("flux-jobs: ERROR: "))
+    for prefix, number in ERRNOS.items():
+        if words.startswith(prefix):
+            return OSError(number, words.removeprefix(prefix))
+    return OSError(errno.EIO, words)

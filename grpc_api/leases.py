@@ -2,30 +2,71 @@
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from django.db import DatabaseError
 
 from grpc_api.lanes import Lanes
-from jobs.services import expire_leases
-from jobs.services.expire import EVERY
+from jobs.services import Expiry, expire_further, expire_leases
+from jobs.services.expire import EVERY, OUTAGE
 
+# How often it is noticed that this process runs.
+_TICK_SECONDS = 1
 _log = logging.getLogger("rainbow.grpc")
+
+
+class Presence:
+    """Since when this server can have heard its callers without a break: neither stopped nor without its database."""
+
+    def __init__(self) -> None:
+        self.since = datetime.now(UTC)
+
+    async def during(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does the work, and looks meanwhile whether the process stands still."""
+        task, seen_at = asyncio.create_task(work), datetime.now(UTC)
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=_TICK_SECONDS)
+                if abs(datetime.now(UTC) - seen_at) >= OUTAGE / 2:
+                    self.begin_anew()
+                seen_at = datetime.now(UTC)
+        finally:
+            task.cancel()
+        task.result()
+
+    def begin_anew(self) -> None:
+        self.since = datetime.now(UTC)
 
 
 async def end_leases(lanes: Lanes) -> None:
     """Ends, for ever, the leases that ran out. Of many servers the database lets one look at a time."""
+    presence = Presence()
     while True:
-        await asyncio.sleep(EVERY.total_seconds())
+        await presence.during(asyncio.sleep(EVERY.total_seconds()))
         try:
-            expiry = await lanes.write(partial(expire_leases, now=datetime.now(UTC)))
+            await presence.during(_look(lanes, presence))
         except DatabaseError as error:
             _log.warning("could not look for silent agents error=%r", str(error))
-            continue
-        if expiry and expiry.held_back:
-            _log.warning("most agents are silent at once: their leases run on for now")
-        elif expiry and expiry.jobs:
-            _log.warning(
-                "agents fell silent requeued=%d cancelled=%d lost=%d", expiry.requeued, expiry.cancelled, expiry.lost
-            )
+            presence.begin_anew()
+
+
+async def _look(lanes: Lanes, presence: Presence) -> None:
+    """One look, in parts between which other writers have their turn; what is left after EVERY is for the next."""
+    began = now = datetime.now(UTC)
+    look = await lanes.write(partial(expire_leases, now=now, present_since=presence.since))
+    while look:
+        _tell(look)
+        now = datetime.now(UTC)
+        if not look.more or not timedelta(0) <= now - began < EVERY:
+            return
+        look = await lanes.write(partial(expire_further, look, now=now))
+
+
+def _tell(look: Expiry) -> None:
+    if look.held_back:
+        _log.warning("most clusters are silent at once: the leases of %d run on for now", len(look.held_back))
+    if look.jobs:
+        _log.warning("agents fell silent requeued=%d cancelled=%d lost=%d", look.requeued, look.cancelled, look.lost)

@@ -277,10 +277,14 @@ class Sweep(models.Model):
 
 
 class LeaseWatch(models.Model):
-    """One row: when a server last looked for leases that ran out, and since when it holds their expiry back."""
+    """One row: when a server last looked for leases that ran out, and since when it holds their expiry back.
+
+    `hold_began_at` is when it first did so of late (jobs/services/silence.py).
+    """
 
     looked_at = models.DateTimeField()
     held_back_since = models.DateTimeField(null=True)
+    hold_began_at = models.DateTimeField(null=True)
 
     class Meta:
         default_permissions = ()

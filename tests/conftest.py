@@ -51,21 +51,21 @@ def now() -> datetime:
 
 @pytest.fixture
 def alpha(db: None, now: datetime) -> Member:
-    return _registered("alpha", now)
+    return registered("alpha", now)
 
 
 @pytest.fixture
 def beta(db: None, now: datetime) -> Member:
-    return _registered("beta", now)
+    return registered("beta", now)
 
 
 @pytest.fixture
 def mallory(db: None, now: datetime) -> Member:
     """A stranger: good credentials, of a cluster that is none of the others' business."""
-    return _registered("mallory", now)
+    return registered("mallory", now)
 
 
-def _registered(name: str, now: datetime) -> Member:
+def registered(name: str, now: datetime) -> Member:
     new = register_cluster(name=name, offered_secret="open", registration_secret="open", now=now)
     assert new
     return Member(

@@ -11,8 +11,10 @@ from clusters.services import create_credential, note_readiness, note_visits, pa
 from jobs.models import Job
 from jobs.services import Act, Search, accept_jobs, begin_sweep, expire_leases
 from jobs.services.fleet import ConcernKind, Health, concerns, fleet_health
+from jobs.services.silence import SETTLED_AFTER
 from jobs.sql import add_activity
 from jobs.states import ActKind, JobState
+from tests.conftest import registered
 from tests.queue import operator_named, submitted
 
 
@@ -78,17 +80,20 @@ def test_a_cluster_that_said_why_it_takes_nothing_is_not_silent(alpha: Any, now:
     ]
 
 
-def test_leases_that_are_held_back_need_attention(alpha: Any, now: datetime) -> None:
-    ids = submitted(alpha, 3, now=now)
-    for number, job_id in enumerate(ids):
-        accept_jobs(caller=alpha.puller, job_ids=[job_id], agent=f"agent-{number}", lease_seconds=10, now=now)
+@pytest.mark.parametrize(("clusters", "silent"), [(3, "c0, c1, c2"), (7, "c0, c1, c2, c3, c4 and others")])
+def test_leases_that_are_held_back_need_attention(db: None, now: datetime, clusters: int, silent: str) -> None:
+    for number in range(clusters):
+        member = registered(f"c{number}", now - SETTLED_AFTER)
+        accept_jobs(
+            caller=member.puller, job_ids=submitted(member, now=now), agent="agent-1", lease_seconds=10, now=now
+        )
     expire_leases(now=now)
     for seconds in (5, 10, 15):
         expire_leases(now=now + timedelta(seconds=seconds))
 
     assert texts(now + timedelta(minutes=4, seconds=15)) == [
-        "Most agents have been silent at once for 4 minutes: it may be the network, so their leases run on. "
-        "After 1 hour their jobs are taken for lost"
+        "Most clusters have been silent at once for 4 minutes: it may be the network, so their leases run on. "
+        f"In 56 minutes their jobs are taken for lost. Silent: {silent}"
     ]
 
 

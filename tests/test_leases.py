@@ -1,87 +1,24 @@
 """Agents fall silent: what becomes of the jobs that they hold."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from jobs.models import Job, JobEvent, LeaseWatch
-from jobs.services import (
-    Expiry,
-    Report,
-    Reported,
-    ReportOutcome,
-    accept_jobs,
-    cancel_jobs,
-    expire_leases,
-    report_jobs,
-)
-from jobs.services.expire import EVERY, HOLD_AT_MOST, OUTAGE
+from jobs.services import Expiry, ReportOutcome, accept_jobs, cancel_jobs, expire_leases
+from jobs.services.expire import EVERY, OUTAGE
 from jobs.states import JobState, OnLost
-from tests.lives import handed_over, replay, row
+from tests.leases import LEASE, Watch, held, state_of, tell, watching
+from tests.lives import handed_over, row
 from tests.queue import counted, recounted, submitted
 
 pytestmark = pytest.mark.django_db
 
-LEASE = timedelta(seconds=60)
-
-
-class Watch:
-    """A server that looks every few seconds, as servers do, by a clock that the test sets."""
-
-    def __init__(self, now: datetime) -> None:
-        self.now = now
-
-    def until(self, then: datetime) -> Expiry:
-        """All that was done up to then."""
-        return self._sum(self._looks(then))
-
-    def _looks(self, then: datetime) -> Iterator[Expiry]:
-        while self.now < then:
-            self.now = min(self.now + EVERY, then)
-            if done := expire_leases(now=self.now):
-                yield done
-
-    def _sum(self, looks: Iterator[Expiry]) -> Expiry:
-        whole = Expiry()
-        for look in looks:
-            whole = look if look.held_back else whole.plus(look)
-        return whole
-
 
 @pytest.fixture
 def watch(db: None, now: datetime) -> Watch:
-    expire_leases(now=now)
-    return Watch(now)
-
-
-def held(member: Any, *, now: datetime, agent: str = "agent-1", **spec: Any) -> int:
-    """The id of a job that an agent holds for a minute."""
-    (job_id,) = submitted(member, now=now, **spec)
-    accept_jobs(caller=member.puller, job_ids=[job_id], agent=agent, lease_seconds=int(LEASE.total_seconds()), now=now)
-    return job_id
-
-
-def tell(
-    member: Any, job_id: int, state: JobState, *, now: datetime, attempt: int = 1, agent: str = "agent-1", **said: Any
-) -> Reported:
-    (result,) = report_jobs(
-        caller=member.puller,
-        agent=agent,
-        reports=[Report(job_id=job_id, attempt=attempt, state=state, **said)],
-        lease_seconds=int(LEASE.total_seconds()),
-        now=now,
-    )
-    return result
-
-
-def state_of(job_id: int) -> tuple[str, int]:
-    """A job's state and attempt, on which its events agree."""
-    found = row(job_id)["state"], row(job_id)["attempt"]
-    assert replay(job_id) == found
-    assert counted() == recounted()
-    return found
+    return watching(now)
 
 
 # What becomes of the jobs
@@ -264,71 +201,3 @@ def test_a_look_of_a_clock_that_was_far_ahead_stops_nobody(alpha: Any, watch: Wa
     assert watch.until(now + EVERY + LEASE) == Expiry()
     assert watch.until(now + 2 * EVERY + LEASE) == Expiry(requeued=1)
     assert state_of(job_id) == ("queued", 2)
-
-
-# Most agents silent at once
-
-
-def with_agents(member: Any, number: int, *, now: datetime) -> list[int]:
-    return [held(member, agent=f"agent-{place}", now=now) for place in range(number)]
-
-
-def test_when_most_agents_fall_silent_at_once_nothing_is_done_for_a_while(
-    alpha: Any, watch: Watch, now: datetime
-) -> None:
-    ids = with_agents(alpha, 5, now=now)
-    watch.until(now + LEASE - EVERY)
-    for job_id, agent in ((ids[0], "agent-0"), (ids[1], "agent-1")):
-        tell(alpha, job_id, JobState.RUNNING, agent=agent, now=watch.now)
-
-    looked = watch.until(now + LEASE + EVERY)
-
-    assert looked.held_back
-    assert LeaseWatch.objects.get().held_back_since == watch.now
-    assert Job.objects.filter(state="queued").count() == 0
-
-
-def test_when_they_come_back_nothing_was_lost_and_the_rest_expires(alpha: Any, watch: Watch, now: datetime) -> None:
-    ids = with_agents(alpha, 3, now=now)
-    assert watch.until(now + LEASE + EVERY).held_back
-
-    for number in (0, 1):
-        tell(alpha, ids[number], JobState.RUNNING, agent=f"agent-{number}", now=watch.now)
-    done = expire_leases(now=watch.now + EVERY)
-
-    assert done == Expiry(requeued=1)
-    assert LeaseWatch.objects.get().held_back_since is None
-    assert [state_of(job_id) for job_id in ids] == [("running", 1), ("running", 1), ("queued", 2)]
-
-
-def test_after_an_hour_they_are_taken_for_silent(alpha: Any, watch: Watch, now: datetime) -> None:
-    ids = with_agents(alpha, 3, now=now)
-    held_back_at = now + LEASE + EVERY
-
-    waiting = watch.until(held_back_at + HOLD_AT_MOST - EVERY)
-    done = watch.until(held_back_at + HOLD_AT_MOST)
-    watch.until(watch.now + EVERY)
-
-    assert waiting.held_back
-    assert done == Expiry(requeued=3)
-    assert {state_of(job_id) for job_id in ids} == {("queued", 2)}
-    assert LeaseWatch.objects.get().held_back_since is None
-
-
-@pytest.mark.parametrize(("agents", "silent"), [(1, 1), (2, 2), (4, 2), (9, 4)])
-def test_few_silent_agents_are_silent(alpha: Any, watch: Watch, now: datetime, agents: int, silent: int) -> None:
-    ids = with_agents(alpha, agents, now=now)
-    watch.until(now + LEASE - EVERY)
-    for number in range(silent, agents):
-        tell(alpha, ids[number], JobState.RUNNING, agent=f"agent-{number}", now=watch.now)
-
-    assert watch.until(now + LEASE + EVERY) == Expiry(requeued=silent)
-
-
-def test_agents_of_one_name_in_many_clusters_are_many_agents(
-    alpha: Any, beta: Any, mallory: Any, watch: Watch, now: datetime
-) -> None:
-    for member in (alpha, beta, mallory):
-        held(member, now=now)
-
-    assert watch.until(now + LEASE + EVERY).held_back

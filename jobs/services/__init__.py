@@ -5,7 +5,7 @@ from jobs.services.accept import Acceptance, Accepted, RefusalReason, Refused, T
 from jobs.services.activity import prune_activity
 from jobs.services.acts import Act, act_on_jobs
 from jobs.services.cancel import Cancellation, CancelOutcome, cancel_jobs
-from jobs.services.expire import Expiry, expire_leases
+from jobs.services.expire import Expiry, expire_further, expire_leases
 from jobs.services.foresight import Foresight, acts_for, acts_for_all, at_most, changeable, foresee
 from jobs.services.lookup import Found, Page, count_jobs, find_jobs, get_jobs, list_jobs
 from jobs.services.move import move_jobs
@@ -65,6 +65,7 @@ __all__ = [
     "change_priority",
     "changeable",
     "count_jobs",
+    "expire_further",
     "expire_leases",
     "explain_wait",
     "find_jobs",

@@ -1,17 +1,18 @@
 """Ending the leases of agents that fell silent."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 from operator import itemgetter
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Q
 
 from jobs.events import Step, record
 from jobs.models import Job, LeaseWatch
 from jobs.services.requeue import put_back
+from jobs.services.silence import hold_back
 from jobs.states import JobState, OnLost, What
 
 # How often one of the servers looks.
@@ -19,9 +20,8 @@ EVERY = timedelta(seconds=5)
 # Nobody looked for so long: no server ran, and no agent could be heard. A server looks first when it has run for
 # EVERY, so that whatever outlasts a short lease is noticed.
 OUTAGE = timedelta(seconds=12)
-# When so many agents hold leases and more than half of them fall silent at once, it is rather the network.
-MANY_AGENTS = 3
-HOLD_AT_MOST = timedelta(hours=1)
+# A look of a clock that is further ahead was wrong.
+_FAR_AHEAD = timedelta(hours=1)
 _BATCH = 500
 _SILENT = "its agent fell silent"
 _NEVER_STARTED = f"{_SILENT} before it handed the job over"
@@ -29,51 +29,54 @@ _NEVER_STARTED = f"{_SILENT} before it handed the job over"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expiry:
-    """What one look did. `held_back` tells that most agents are silent, so that nothing was done."""
+    """What a part of a look did. `held_back` are the clusters (ids) whose leases run on: most are silent at once.
+
+    `more` tells that further leases ran out: `expire_further` ends them.
+    """
 
     requeued: int = 0
     cancelled: int = 0
     lost: int = 0
-    held_back: bool = False
+    held_back: frozenset[int] = frozenset()
 
     @property
     def jobs(self) -> int:
         return self.requeued + self.cancelled + self.lost
 
-    def plus(self, more: "Expiry") -> "Expiry":
-        return Expiry(
-            requeued=self.requeued + more.requeued,
-            cancelled=self.cancelled + more.cancelled,
-            lost=self.lost + more.lost,
-        )
+    @property
+    def more(self) -> bool:
+        return self.jobs == _BATCH
 
 
-def expire_leases(*, now: datetime) -> Expiry | None:
-    """Ends the leases that ran out; None when another server has looked already.
+def expire_leases(*, now: datetime, present_since: datetime | None = None) -> Expiry | None:
+    """Looks for leases that ran out and ends the first 500; None when another server has looked already.
 
     A job that its agent never handed to a scheduler returns to the queue as the next attempt, or ends if somebody
     asked for it to stop. One that may have started is lost, and returns to the queue only if its submitter wished
-    so. After an outage of all servers every lease runs anew.
+    so. After an outage of all servers every lease runs anew: nobody looked for a while, and this server has not been
+    there all that time either (`present_since`; a busy server looks late, and its callers must not profit from that).
     """
-    if not _my_turn(now):
+    if not _my_turn(now, present_since):
         return None
-    if _most_are_silent(now):
-        return Expiry(held_back=True)
-    whole = Expiry()
-    while (part := _expire_some(now)).jobs:
-        whole = whole.plus(part)
-    return whole
+    held_back = hold_back(now=now)
+    return replace(_expire_some(now, sparing=held_back), held_back=held_back)
+
+
+def expire_further(look: Expiry, *, now: datetime) -> Expiry:
+    """Goes on with a look: ends the next 500 leases. A transaction of its own, so that other writers get their turn."""
+    LeaseWatch.objects.filter(id=1).update(looked_at=now)
+    return replace(_expire_some(now, sparing=look.held_back), held_back=look.held_back)
 
 
 @transaction.atomic
-def _my_turn(now: datetime) -> bool:
+def _my_turn(now: datetime, present_since: datetime | None) -> bool:
     """Whether this server looks: one conditional update decides, and tells of an outage."""
     watch, _ = LeaseWatch.objects.get_or_create(id=1, defaults={"looked_at": now - OUTAGE})
-    # A look in the far future was one of a server whose clock was wrong.
-    due = Q(looked_at__lte=now - EVERY) | Q(looked_at__gt=now + HOLD_AT_MOST)
+    due = Q(looked_at__lte=now - EVERY) | Q(looked_at__gt=now + _FAR_AHEAD)
     if not LeaseWatch.objects.filter(due, id=1, looked_at=watch.looked_at).update(looked_at=now):
         return False
-    if abs(now - watch.looked_at) >= OUTAGE:
+    was_there = present_since is not None and present_since <= watch.looked_at <= now
+    if abs(now - watch.looked_at) >= OUTAGE and not was_there:
         _run_anew(now)
     return True
 
@@ -87,28 +90,11 @@ def _run_anew(now: datetime) -> None:
             Job.objects.filter(id__in=part).update(lease_expires_at=now + timedelta(seconds=seconds))
 
 
-def _most_are_silent(now: datetime) -> bool:
-    """Whether to hold back. Keeps in mind since when, for the operators to see."""
-    watch = LeaseWatch.objects.get(id=1)
-    since = (watch.held_back_since or now) if _silence_is_common(now) else None
-    if since != watch.held_back_since:
-        LeaseWatch.objects.filter(id=1).update(held_back_since=since)
-    return since is not None and now - since < HOLD_AT_MOST
-
-
-def _silence_is_common(now: datetime) -> bool:
-    if not Job.objects.filter(lease_expires_at__lt=now).exists():
-        return False
-    silent = Count("id", filter=Q(lease_expires_at__lt=now))
-    agents = Job.objects.filter(lease_expires_at__isnull=False).values("cluster_id", "agent").annotate(silent=silent)
-    quiet = [agent["silent"] > 0 for agent in agents.order_by()]
-    return len(quiet) >= MANY_AGENTS and sum(quiet) * 2 > len(quiet)
-
-
 @transaction.atomic
-def _expire_some(now: datetime) -> Expiry:
-    """Ends up to 500 leases."""
-    out = Job.objects.filter(lease_expires_at__lt=now).defer("output", "command", "environment")
+def _expire_some(now: datetime, *, sparing: Collection[int]) -> Expiry:
+    """Ends up to 500 leases, those first that ran out first, except of some clusters."""
+    out = Job.objects.filter(lease_expires_at__lt=now).exclude(cluster_id__in=sparing)
+    out = out.defer("output", "command", "environment")
     jobs = list(out.order_by("lease_expires_at").select_for_update(skip_locked=True)[:_BATCH])
     never_started = [job for job in jobs if job.state == JobState.ACCEPTED and not job.native_id]
     started = [job for job in jobs if job.state != JobState.ACCEPTED or job.native_id]

@@ -8,8 +8,8 @@ from enum import Enum
 from clusters.models import Cluster, Credential
 from jobs.models import LeaseWatch, Sweep
 from jobs.services.activity import activity_by_cluster
-from jobs.services.expire import HOLD_AT_MOST
 from jobs.services.outlook import QUIET_AFTER, in_words
+from jobs.services.silence import HOLD_AT_MOST, silent_clusters
 from jobs.services.summarize import Summary, summarize_jobs
 from jobs.sql import beginning
 from jobs.states import Activity, JobState, Span
@@ -19,6 +19,8 @@ LONG_PAUSE = timedelta(hours=24)
 STALLED_AFTER = timedelta(minutes=2)
 # The rate of failures jumped when so many failed, so many in a hundred, and so many times the day's share.
 _FAILED, _PERCENT, _TIMES = 5, 20, 3
+# How many clusters a concern about many names.
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,9 +160,13 @@ def concerns_of(health: Health) -> Iterator[Concern]:
 
 def _held_back(now: datetime) -> Iterator[Concern]:
     for watch in LeaseWatch.objects.filter(held_back_since__isnull=False):
+        ids = silent_clusters(now=now)
+        names = list(Cluster.objects.filter(id__in=ids).order_by("name").values_list("name", flat=True)[: _NAMED + 1])
         since = in_words(now - watch.held_back_since) if watch.held_back_since else ""
-        text = f"Most agents have been silent at once for {since}: it may be the network, so their leases run on. "
-        text += f"After {in_words(HOLD_AT_MOST)} their jobs are taken for lost"
+        text = f"Most clusters have been silent at once for {since}: it may be the network, so their leases run on. "
+        left = watch.hold_began_at + HOLD_AT_MOST - now if watch.hold_began_at else HOLD_AT_MOST
+        text += f"In {in_words(max(left, timedelta(0)))} their jobs are taken for lost"
+        text += f". Silent: {', '.join(names[:_NAMED])}{' and others' if len(names) > _NAMED else ''}" if names else ""
         yield Concern(kind=ConcernKind.HELD_BACK, grave=True, text=text)
 
 

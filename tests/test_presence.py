@@ -1,0 +1,67 @@
+"""A server knows since when it can have heard its callers: that tells an outage from a busy hour."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from grpc_api import leases
+from grpc_api.leases import Presence, end_leases
+
+SHORT, LONG = timedelta(seconds=0.2), timedelta(hours=1)
+
+
+async def stand_still() -> None:
+    """Nothing else runs meanwhile, as when the process is stopped or its machine sleeps."""
+    time.sleep(3 * SHORT.total_seconds())
+
+
+def test_a_server_that_waits_is_present(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "_TICK_SECONDS", 0.01)
+    monkeypatch.setattr(leases, "OUTAGE", LONG)
+    presence = Presence()
+    since = presence.since
+
+    asyncio.run(presence.during(asyncio.sleep(0.1)))
+
+    assert presence.since == since
+
+
+def test_a_server_that_stands_still_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "OUTAGE", SHORT)
+    presence = Presence()
+    since = presence.since
+
+    asyncio.run(presence.during(stand_still()))
+
+    assert presence.since >= since + 3 * SHORT
+
+
+class Lanes:
+    """A database that does not answer at the second look; the fourth ends the test."""
+
+    def __init__(self) -> None:
+        self.told: list[datetime] = []
+
+    async def write(self, work: Callable[[], Any]) -> None:
+        self.told.append(work.keywords["present_since"])  # type: ignore[attr-defined]
+        if len(self.told) == 2:
+            raise OperationalError("gone")
+        if len(self.told) == 4:
+            raise asyncio.CancelledError
+
+
+def test_a_server_without_its_database_hears_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "EVERY", timedelta(seconds=0.01))
+    monkeypatch.setattr(leases, "OUTAGE", LONG)
+    lanes = Lanes()
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(end_leases(lanes))  # type: ignore[arg-type]
+
+    first, second, third, fourth = lanes.told
+    assert first == second < third == fourth

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rainbow import records, reports, submitting, translation, watching
+from rainbow import answers, offers, records, reports, rules, submitting, translation, watching
 from rainbow.connection import Connection
 from rainbow.errors import AlreadyExists
 from rainbow.pending import Pending
@@ -88,7 +88,7 @@ class Client:
         if answer.status == pb.RegisterResponse.REGISTER_EXISTS:
             raise AlreadyExists(f"{cluster} is registered; its credentials are not shown again")
         _expect(answer.status, pb.RegisterResponse.REGISTER_SUCCESS)
-        return records.Registration(cluster=cluster, token=answer.token, secret=answer.secret)
+        return answers.registration(answer, cluster=cluster)
 
     def submit_job(self, spec: records.JobSpec) -> records.Submission:
         """Queue one job. Submitting again under the same idempotency key makes no second one."""
@@ -106,7 +106,7 @@ class Client:
         with translation.refusing_what_the_wire_cannot_carry():
             jobs = [translation.job_spec(spec) for spec in keyed]
         request = pb.SubmitJobsRequest(cluster=self.cluster, jobs=jobs)
-        with submitting.keys_kept(keyed), translation.refusing_nonsense():
+        with submitting.keys_kept(keyed):
             answer = self._connection.ask(self._stub.SubmitJobs, request, credential=self._token)
             return translation.submit_results(answer, keys=[spec.idempotency_key for spec in keyed])
 
@@ -148,7 +148,7 @@ class Client:
                 max_time_limit_seconds=max_time_limit_seconds,
                 labels=labels,
             )
-        return _waiting_jobs(self._wait_for_jobs(request))
+        return self._offered(self._wait_for_jobs(request), most=max_jobs)
 
     def begin_request(
         self, *, max_jobs: int, wait_seconds: int, max_nodes: int, max_tasks: int
@@ -166,7 +166,10 @@ class Client:
             )
         timeout_seconds = self._connection.timeout_seconds + wait_seconds
         return self._connection.begin(
-            self._stub.RequestJobs, request, timeout_seconds=timeout_seconds, read=_waiting_jobs
+            self._stub.RequestJobs,
+            request,
+            timeout_seconds=timeout_seconds,
+            read=lambda answer: self._offered(answer, most=max_jobs),
         )
 
     def accept_jobs(self, jobids: Sequence[int], *, agent: str = "", lease_seconds: int = 0) -> records.Acceptance:
@@ -189,7 +192,7 @@ class Client:
         answer = ask(self._stub.AcceptJobs, request)
         partial = pb.AcceptJobsResponse.RESULT_TYPE_PARTIAL
         _expect(answer.status, partial, pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS)
-        return translation.acceptance(answer)
+        return answers.acceptance(answer, asked=jobids)
 
     def report_jobs(
         self,
@@ -231,13 +234,12 @@ class Client:
         found: list[records.Job] = []
         missing: list[int] = []
         pending = list(jobids)
-        while pending:
-            answer = self._look_up(pending[:IDS_PER_LOOKUP], with_events=with_events)
-            if not (answer.jobs or answer.missing):
-                raise translation.nonsense()
-            found += [translation.job(message) for message in answer.jobs]
-            missing += answer.missing
-            pending = [*answer.remaining, *pending[IDS_PER_LOOKUP:]]
+        while asked := pending[:IDS_PER_LOOKUP]:
+            answer = self._look_up(asked, with_events=with_events)
+            jobs, unknown, remaining = answers.found(answer, asked=asked)
+            found += jobs
+            missing += unknown
+            pending = [*remaining, *pending[IDS_PER_LOOKUP:]]
         return records.FoundJobs(jobs=tuple(found), missing=tuple(missing))
 
     def list_jobs(
@@ -249,12 +251,14 @@ class Client:
         page_size: int = 0,
     ) -> Iterator[records.Job]:
         """Every job that fits, newest first. Pages are fetched as they are needed."""
-        states, token, more = tuple(states), "", True
+        states, token, before, more = tuple(states), "", rules.MAX_INT + 1, True
         while more:
-            page = self.list_page(states=states, labels=labels, name=name, page_size=page_size, page_token=token)
+            answer = self._list(states=states, labels=labels, name=name, page_size=page_size, page_token=token)
+            page = answers.page(answer, before=before)
             yield from page.jobs
             token = page.next_page_token
             more = bool(token)
+            before = page.jobs[-1].id if more else before
 
     def list_page(
         self,
@@ -266,6 +270,18 @@ class Client:
         page_token: str = "",
     ) -> records.JobPage:
         """One page of 1 to 1,000 jobs; a `page_size` of 0 means 100."""
+        answer = self._list(states=states, labels=labels, name=name, page_size=page_size, page_token=page_token)
+        return answers.page(answer, before=rules.MAX_INT + 1)
+
+    def _list(
+        self,
+        *,
+        states: Iterable[records.JobState],
+        labels: Mapping[str, str] | None,
+        name: str,
+        page_size: int,
+        page_token: str,
+    ) -> pb.ListJobsResponse:
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.ListJobsRequest(
                 cluster=self.cluster,
@@ -275,9 +291,7 @@ class Client:
                 page_size=page_size,
                 page_token=page_token,
             )
-        answer = self._connection.ask(self._stub.ListJobs, request, credential=self._token or self._secret)
-        jobs = tuple(translation.job(message) for message in answer.jobs)
-        return records.JobPage(jobs=jobs, next_page_token=answer.next_page_token)
+        return self._connection.ask(self._stub.ListJobs, request, credential=self._token or self._secret)
 
     def cancel_jobs(self, jobids: Sequence[int], *, reason: str = "") -> tuple[records.CancelResult, ...]:
         """Stop 1 to 10,000 jobs.
@@ -287,7 +301,7 @@ class Client:
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.CancelJobsRequest(cluster=self.cluster, jobids=jobids, reason=reason)
         answer = self._connection.ask(self._stub.CancelJobs, request, credential=self._token or self._secret)
-        return tuple(translation.cancel_result(message) for message in answer.results)
+        return answers.cancel_results(answer, asked=jobids)
 
     def summarize_jobs(self) -> records.Summary:
         """Count the cluster's jobs in each state."""
@@ -307,8 +321,7 @@ class Client:
                 grace_seconds=grace_seconds,
             )
         answer = self._connection.ask_once(self._stub.RotateCredential, request, credential=self._secret)
-        with translation.refusing_nonsense():
-            return translation.rotated_credential(answer)
+        return answers.rotated_credential(answer)
 
     def _wait_for_jobs(self, request: pb.RequestJobsRequest) -> pb.RequestJobsResponse:
         usual, wait = self._connection.timeout_seconds, request.wait_seconds
@@ -319,6 +332,11 @@ class Client:
 
         return self._connection.repeat(attempt, deadline_seconds=usual + max(0, wait))
 
+    def _offered(self, answer: pb.RequestJobsResponse, *, most: int) -> records.WaitingJobs:
+        nothing = pb.RequestJobsResponse.REQUEST_JOBS_NORESULTS
+        _expect(answer.status, nothing, pb.RequestJobsResponse.REQUEST_JOBS_SUCCESS)
+        return offers.waiting_jobs(answer, cluster=self.cluster, most=most)
+
     def _submit_batches(self, batches: Iterator[submitting.Batch]) -> Iterator[submitting.Answer]:
         return self._connection.exchange(self._stub.SubmitJobStream, batches, credential=self._token)
 
@@ -326,20 +344,13 @@ class Client:
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.WatchJobsRequest(cluster=self.cluster, jobids=jobids)
         credential = self._token or self._secret
-        for answer in self._connection.stream(self._stub.WatchJobs, request, credential=credential):
-            yield translation.job(answer.job)
+        stream = self._connection.stream(self._stub.WatchJobs, request, credential=credential)
+        return answers.watched(stream, asked=jobids)
 
     def _look_up(self, jobids: Sequence[int], *, with_events: bool) -> pb.GetJobsResponse:
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.GetJobsRequest(cluster=self.cluster, jobids=jobids, with_events=with_events)
         return self._connection.ask(self._stub.GetJobs, request, credential=self._token or self._secret)
-
-
-def _waiting_jobs(answer: pb.RequestJobsResponse) -> records.WaitingJobs:
-    nothing = pb.RequestJobsResponse.REQUEST_JOBS_NORESULTS
-    _expect(answer.status, nothing, pb.RequestJobsResponse.REQUEST_JOBS_SUCCESS)
-    with translation.refusing_nonsense():
-        return translation.waiting_jobs(answer)
 
 
 def _expect(status: int, *sensible: int) -> None:

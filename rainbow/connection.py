@@ -15,6 +15,7 @@ from rainbow.errors import DeadlineExceeded, InvalidArgument, RainbowError, Unav
 from rainbow.pending import Pending
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from rainbow.retries import Retries
+from rainbow.text import on_one_line
 
 FIELD_KEY = "rainbow-field"
 # gRPC's own words for a call that never left: nobody listens, no such name.
@@ -154,7 +155,7 @@ class Connection:
             answers.cancel()
 
     def _failure(self, error: grpc.RpcError) -> RainbowError:
-        details = error.details() or "no reason given"
+        details = on_one_line(error.details() or "no reason given", longest=translation.LONGEST_MESSAGE)
         if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
             if self._is_connecting():
                 return Unreachable(f"{self.host} cannot be reached: no connection came about in time")

@@ -1,7 +1,7 @@
 """A job as a line of JSON: an object with the fields of a JobSpec."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,18 +45,26 @@ FIELDS: Mapping[str, Kind] = {
 
 def job_on(line: bytes) -> JobSpec:
     """Raises InvalidArgument, with the name of the field where one is at fault."""
-    fields = _parsed(line)
-    for name, value in fields.items():
+    fields = parsed(line)
+    for name in fields:
         if name not in FIELDS:
             raise InvalidArgument(f"is unknown; the fields are {', '.join(FIELDS)}", field=name)
-        if not FIELDS[name].holds(value):
-            raise InvalidArgument(f"must be {FIELDS[name].words}", field=name)
-    if "command" not in fields:
-        raise InvalidArgument("is missing", field="command")
+    check_kinds(fields, FIELDS, required=("command",))
     return JobSpec(**{**fields, "on_lost": OnLost(fields.get("on_lost", OnLost.UNSPECIFIED))})
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
+def check_kinds(fields: Mapping[str, Any], kinds: Mapping[str, Kind], *, required: Iterable[str]) -> None:
+    """Raises InvalidArgument where a field is of another kind than it must be, or missing."""
+    for name, kind in kinds.items():
+        if name in fields and not kind.holds(fields[name]):
+            raise InvalidArgument(f"must be {kind.words}", field=name)
+    for name in required:
+        if name not in fields:
+            raise InvalidArgument("is missing", field=name)
+
+
+def parsed(line: bytes) -> dict[str, Any]:
+    """The object on a line. Raises InvalidArgument."""
     if len(line) > LONGEST_LINE:
         raise InvalidArgument(f"is longer than {LONGEST_LINE:,} bytes")
     try:

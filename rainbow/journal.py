@@ -67,7 +67,7 @@ class Entry:
     @property
     def key(self) -> str:
         """The name of the job in the scheduler."""
-        return f"rainbow-{self.jobid}-{self.attempt}"
+        return key_of(self.jobid, self.attempt)
 
     @property
     def ticket(self) -> Ticket:
@@ -102,12 +102,12 @@ class Journal:
         os.close(self._lock)
 
     def accepted(self, entries: Iterable[Entry], *, now: datetime) -> None:
-        """Note jobs that the server gave; those that are noted already stay as they are."""
-        rows = [(entry.key, entry.jobid, entry.attempt, _written(entry.work), now.isoformat()) for entry in entries]
+        """Note jobs that the server gave, as far as they got; those that are noted already stay as they are."""
+        rows = [(*_row(entry), now.isoformat()) for entry in entries]
         with self._transaction() as database:
             database.executemany(
-                f"INSERT INTO job (key, jobid, attempt, step, work, changed_at) VALUES (?, ?, ?, {Step.ACCEPTED}, ?, ?)"
-                " ON CONFLICT DO NOTHING",
+                "INSERT INTO job (key, jobid, attempt, step, work, native_id, progress, changed_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 rows,
             )
 
@@ -164,6 +164,10 @@ class Journal:
             yield self._database
 
 
+def key_of(jobid: int, attempt: int) -> str:
+    return f"rainbow-{jobid}-{attempt}"
+
+
 def _lock_folder(folder: Path) -> int:
     handle = os.open(folder / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -198,6 +202,11 @@ def _entry(row: sqlite3.Row) -> Entry:
         native_id=row["native_id"],
         progress=_heard(json.loads(row["progress"])) if row["progress"] else None,
     )
+
+
+def _row(entry: Entry) -> tuple[object, ...]:
+    progress = _told(entry.progress) if entry.progress else ""
+    return entry.key, entry.jobid, entry.attempt, entry.step, _written(entry.work), entry.native_id, progress
 
 
 def _written(work: Work) -> str:

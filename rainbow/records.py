@@ -138,11 +138,23 @@ class WaitingJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenJob:
+    """A waiting job that the server sent and that breaks the rules of the protocol; the reason says which."""
+
+    id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingJobs:
-    """Waiting jobs in the order of the queue. `paused` says why there are none, if an operator paused it."""
+    """Waiting jobs in the order of the queue, all of them within the protocol's rules; `broken` are those that are not.
+
+    `paused` says why there are none, if an operator paused the cluster.
+    """
 
     jobs: tuple[WaitingJob, ...]
     paused: str
+    broken: tuple[BrokenJob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,6 +73,7 @@ def report_message(report: JobReport) -> pb.JobReport:
     )
 
 
+@translation.refusing_nonsense()
 def report_results(answer: pb.ReportJobsResponse, *, reports: Sequence[JobReport]) -> tuple[ReportResult, ...]:
     """One for each report, in their order. Raises RainbowError where the server left one out."""
     if [item.jobid for item in answer.results] != [report.jobid for report in reports]:

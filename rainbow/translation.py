@@ -1,7 +1,6 @@
 """Between the messages of the wire and the records of the client."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +10,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rainbow import records
 from rainbow.errors import BY_CODE, InvalidArgument, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
+from rainbow.text import on_one_line
+
+# A server's words, as they are shown and logged.
+LONGEST_MESSAGE = 1000
+LONGEST_FIELD = 100
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
 
 ON_LOST = {
     records.OnLost.UNSPECIFIED: pb.ON_LOST_UNSPECIFIED,
@@ -30,12 +35,6 @@ JOB_STATES = {
     records.JobState.FAILED: pb.JOB_STATE_FAILED,
     records.JobState.CANCELLED: pb.JOB_STATE_CANCELLED,
     records.JobState.LOST: pb.JOB_STATE_LOST,
-}
-REFUSAL_REASONS = {
-    pb.RefusedJob.REASON_NOT_FOUND: records.RefusalReason.NOT_FOUND,
-    pb.RefusedJob.REASON_NOT_QUEUED: records.RefusalReason.NOT_QUEUED,
-    pb.RefusedJob.REASON_REPEATED: records.RefusalReason.REPEATED,
-    pb.RefusedJob.REASON_PAUSED: records.RefusalReason.PAUSED,
 }
 CANCEL_OUTCOMES = {
     pb.CancelResult.OUTCOME_CANCELLED: records.CancelOutcome.CANCELLED,
@@ -67,8 +66,9 @@ def refusing_nonsense() -> Iterator[None]:
         raise nonsense() from error
 
 
-def nonsense() -> RainbowError:
-    return RainbowError("the server gave an answer that this client does not understand")
+def nonsense(why: str = "") -> RainbowError:
+    """The failure for an answer that breaks the protocol, and which rule that was where it can be said."""
+    return RainbowError(f"the server gave an answer that this client does not understand{why and f': {why}'}")
 
 
 def job_spec(spec: records.JobSpec) -> pb.JobSpec:
@@ -106,6 +106,7 @@ def submit_request(spec: records.JobSpec, *, cluster: str, token: str) -> pb.Sub
     )
 
 
+@refusing_nonsense()
 def submission(answer: pb.SubmitJobResponse, *, key: str) -> records.Submission:
     return records.Submission(
         jobid=answer.jobid,
@@ -117,6 +118,7 @@ def submission(answer: pb.SubmitJobResponse, *, key: str) -> records.Submission:
     )
 
 
+@refusing_nonsense()
 def submit_results(answer: pb.SubmitJobsResponse, *, keys: list[str]) -> records.SubmitResults:
     return records.SubmitResults(
         results=results(answer.results, keys=keys),
@@ -125,25 +127,12 @@ def submit_results(answer: pb.SubmitJobsResponse, *, keys: list[str]) -> records
     )
 
 
+@refusing_nonsense()
 def results(items: Sequence[pb.SubmitResult], *, keys: list[str]) -> tuple[records.SubmitResult, ...]:
     return tuple(_submit_result(item, key=key) for item, key in zip(items, keys, strict=True))
 
 
-def waiting_jobs(answer: pb.RequestJobsResponse) -> records.WaitingJobs:
-    order = list(answer.jobids) or sorted(answer.jobs)
-    return records.WaitingJobs(
-        jobs=tuple(_waiting_job(dict(json.loads(answer.jobs[jobid]))) for jobid in order), paused=answer.paused
-    )
-
-
-def acceptance(answer: pb.AcceptJobsResponse) -> records.Acceptance:
-    return records.Acceptance(
-        complete=answer.status == pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS,
-        accepted=tuple(_accepted_job(item) for item in answer.accepted),
-        refused=tuple(_refused_job(item) for item in answer.refused),
-    )
-
-
+@refusing_nonsense()
 def job(message: pb.Job) -> records.Job:
     return records.Job(
         id=message.id,
@@ -179,11 +168,13 @@ def job(message: pb.Job) -> records.Job:
     )
 
 
+@refusing_nonsense()
 def cancel_result(message: pb.CancelResult) -> records.CancelResult:
     outcome = CANCEL_OUTCOMES.get(message.outcome, records.CancelOutcome.UNSPECIFIED)
     return records.CancelResult(jobid=message.jobid, outcome=outcome, message=message.message)
 
 
+@refusing_nonsense()
 def summary(answer: pb.SummarizeJobsResponse) -> records.Summary:
     return records.Summary(
         cluster=answer.cluster,
@@ -195,15 +186,7 @@ def summary(answer: pb.SummarizeJobsResponse) -> records.Summary:
     )
 
 
-def rotated_credential(answer: pb.RotateCredentialResponse) -> records.RotatedCredential:
-    return records.RotatedCredential(
-        credential=answer.credential,
-        kind=KINDS_BY_NUMBER[answer.kind],
-        label=answer.label,
-        previous_expires_at=moment(answer, "previous_expires_at"),
-    )
-
-
+@refusing_nonsense()
 def echo(answer: pb.Response) -> records.Echo:
     return records.Echo(
         request_id=answer.request_id,
@@ -216,10 +199,11 @@ def echo(answer: pb.Response) -> records.Echo:
 
 def failure(code: str, message: str, *, field: str = "") -> RainbowError:
     """The exception for a canonical code; a code that rainbow does not expect is named in the message."""
-    text = message.removeprefix(f"{field}: ")
+    text = on_one_line(message.removeprefix(f"{field}: "), longest=LONGEST_MESSAGE)
+    field = on_one_line(field, longest=LONGEST_FIELD)
     if code in BY_CODE:
         return BY_CODE[code](text, field=field)
-    return RainbowError(f"{text} ({code})", field=field)
+    return RainbowError(f"{text} ({on_one_line(code, longest=LONGEST_FIELD)})", field=field)
 
 
 def now() -> Timestamp:
@@ -233,7 +217,11 @@ def moment(message: Any, field: str) -> datetime | None:
 
 
 def _moment(stamp: Timestamp) -> datetime:
-    return stamp.ToDatetime(tzinfo=UTC)
+    """Raises ValueError for what is no time, and for times that have none in another time zone."""
+    moment = stamp.ToDatetime(tzinfo=UTC)
+    if not EARLIEST <= moment <= LATEST:
+        raise ValueError(moment)
+    return moment
 
 
 def _submit_result(item: pb.SubmitResult, *, key: str) -> records.SubmitResult:
@@ -245,21 +233,6 @@ def _submit_result(item: pb.SubmitResult, *, key: str) -> records.SubmitResult:
         idempotency_key=key,
         error=failure(item.error.code, item.error.message, field=item.error.field) if refused else None,
     )
-
-
-def _waiting_job(fields: Mapping[str, Any]) -> records.WaitingJob:
-    known = {key: value for key, value in fields.items() if key in records.WaitingJob.__dataclass_fields__}
-    return records.WaitingJob(**known)
-
-
-def _accepted_job(item: pb.AcceptedJob) -> records.AcceptedJob:
-    expires_at = moment(item, "lease_expires_at")
-    return records.AcceptedJob(jobid=item.jobid, attempt=item.attempt, lease_expires_at=expires_at)
-
-
-def _refused_job(item: pb.RefusedJob) -> records.RefusedJob:
-    reason = REFUSAL_REASONS.get(item.reason, records.RefusalReason.UNSPECIFIED)
-    return records.RefusedJob(jobid=item.jobid, reason=reason, message=item.message)
 
 
 def _state(number: pb.JobState.ValueType) -> records.JobState:

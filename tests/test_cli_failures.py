@@ -175,8 +175,8 @@ def test_conflicts_exit_with_5(rainbow: Run, cluster: Registration) -> None:
     assert [result.exit_code for result in (other_content, same_name, taken_for_good)] == [5, 5, 5]
 
 
-def test_an_accept_that_got_only_some_jobs_exits_with_5(rainbow: Run, rehearse: Any) -> None:
-    line = '{"id":%d,"cluster":"keebler","name":"n","nodes":1,"tasks":0,"command":"hostname"}'
+def test_an_accept_that_got_only_some_jobs_exits_with_5(rainbow: Run, rehearse: Any, cluster: Registration) -> None:
+    line = f'{{"id":%d,"cluster":"{cluster.cluster}","name":"n","nodes":1,"tasks":0,"command":"hostname"}}'
     rehearse(
         pb.RequestJobsResponse(status=1, jobs={1: line % 1, 2: line % 2}),
         pb.AcceptJobsResponse(

@@ -111,7 +111,7 @@ def test_no_more_jobs_are_accepted_than_there_are(rainbow: Run) -> None:
 
     taken = answer(rainbow("request", "--json", "--max-jobs", "5", "--accept", "5"))
 
-    assert list(taken) == ["jobs", "paused", "accepted", "refused"]
+    assert list(taken) == ["jobs", "paused", "accepted", "refused", "broken"]
     assert [job["jobid"] for job in taken["accepted"]] == [jobid]
 
 

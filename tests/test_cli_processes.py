@@ -20,10 +20,10 @@ from rich.console import Console
 
 from rainbow.cli import COMMANDS
 from rainbow.commands import tables
-from rainbow.commands.output import on_one_line, printable
 from rainbow.commands.types import Span
 from rainbow.commands.words import ago, span, when
 from rainbow.protos import rainbow_pb2 as pb
+from rainbow.text import on_one_line, printable
 from tests import commandline
 from tests.certificates import make_certificate
 from tests.commandline import Run
@@ -95,7 +95,7 @@ def test_an_interrupted_command_ends_with_130_and_no_word(rehearse: Any) -> None
 
 
 def test_a_reader_that_has_had_enough_causes_no_noise(rehearse: Any) -> None:
-    rehearse(pb.ListJobsResponse(jobs=[pb.Job(id=number) for number in range(1, 1000)]))
+    rehearse(pb.ListJobsResponse(jobs=[pb.Job(id=number) for number in range(1000, 0, -1)]))
     reading, writing = os.pipe()
     os.close(reading)
 

@@ -6,9 +6,8 @@ from rainbow.agent.holdings import Held, Holdings
 from rainbow.agent.post import Checkpoint, Post
 from rainbow.agent.reporter import Reporter
 from rainbow.agent.streak import Streak
-from rainbow.executors import Progress, SchedulerSilent, WorkRefused
-from rainbow.executors.endings import cancelled
-from rainbow.executors.executor import Ending, JobPhase
+from rainbow.executors import Ending, Progress, SchedulerSilent, WorkRefused
+from rainbow.executors.endings import cancelled, ended
 from rainbow.journal import Step
 
 _log = logging.getLogger("rainbow.agent")
@@ -45,22 +44,23 @@ class HandOver:
         for held in new:
             if held.wanted_gone:
                 self._holdings.ended(held, cancelled())
-            elif refusal := self._post.refusal(held.entry.work):
-                _log.info("refused job=%d reason=%s", held.entry.jobid, refusal)
-                self._holdings.ended(held, _failed(refusal))
-            else:
+            elif not self._refused(held):
                 self._holdings.submitting(held)
         return bool(new)
 
     def submit(self) -> bool:
-        """Hand over what is announced, as long as no heartbeat is due."""
+        """Hand over what is announced, as long as no heartbeat is due.
+
+        All that a scheduler gets passes here, so here is the last look at whether it may.
+        """
         moved = False
         for held in self._holdings:
             if not self._may_go(held):
                 continue
             if moved and self._reporter.is_late():
                 break
-            self._submit(held)
+            if not self._refused(held):
+                self._submit(held)
             moved = True
         return moved
 
@@ -70,6 +70,12 @@ class HandOver:
         if held.told is None or not held.told.native_id or held.renewed_at is None:
             return False
         return self._post.clock() - held.renewed_at < self._post.habits.lease * 2 / 3
+
+    def _refused(self, held: Held) -> bool:
+        if refusal := self._post.refusal(held.entry.work):
+            _log.info("refused job=%d reason=%s", held.entry.jobid, refusal)
+            self._holdings.ended(held, _failed(refusal))
+        return bool(refusal)
 
     def _submit(self, held: Held) -> None:
         held.unsure = True
@@ -98,4 +104,4 @@ class HandOver:
 
 
 def _failed(reason: str) -> Progress:
-    return Progress(phase=JobPhase.ENDED, ending=Ending.FAILED, reason=reason)
+    return ended(Ending.FAILED, reason=reason)

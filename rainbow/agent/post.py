@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from rainbow import rules
 from rainbow.client import Client
+from rainbow.errors import InvalidArgument
 from rainbow.executors import Executor, Work
+from rainbow.offers import fault
 from rainbow.policy import Policy
 
 # A job is reported at least this often: so soon the agent hears that it is to be stopped.
@@ -83,5 +86,12 @@ class Post:
     read_secret: Callable[[], str] = no_secret
 
     def refusal(self, work: Work) -> str:
-        """Why this work will never run here, by the site's policy or for its size; empty when it may."""
+        """Why this work will never run here: by the protocol, by the site's policy, or for its size. Empty: it may.
+
+        The policy sees nothing that breaks the protocol.
+        """
+        try:
+            rules.check_work(work)
+        except InvalidArgument as error:
+            return fault(error)
         return self.policy.check(work) or self.executor.never(work)

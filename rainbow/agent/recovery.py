@@ -1,14 +1,20 @@
 """Finding the jobs that the server gave to this agent without the agent knowing."""
 
 import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 
-from rainbow.agent.holdings import Held, Holdings
+from rainbow.agent.entries import failed_entry, recovered_entry
+from rainbow.agent.holdings import Holdings
 from rainbow.agent.post import Post
-from rainbow.executors import Work
-from rainbow.journal import Entry
+from rainbow.journal import Entry, Step, key_of
 from rainbow.records import Job, JobState
 
 HELD_STATES = (JobState.ACCEPTED, JobState.RUNNING, JobState.LOST)
+# No cluster has so many in hand; a list without an end would keep the agent from its heartbeats.
+MOST_LISTED = 100_000
+LOST_TRACE = "the agent's journal was lost, and the scheduler knows no job of this name"
 
 _log = logging.getLogger("rainbow.agent")
 
@@ -25,35 +31,34 @@ class Recovery:
         if not self.needed:
             return False
         asked_at = self._post.clock()
-        ours = [job for job in self._post.client.list_jobs(states=HELD_STATES, page_size=1000) if self._is_new(job)]
-        found = self._post.client.get_jobs([job.id for job in ours]).jobs if ours else ()
-        jobs = {_entry(job).key: job for job in found if self._is_new(job) and job.state in HELD_STATES}
-        for held in self._holdings.accepted(map(_entry, jobs.values()), renewed_at=asked_at):
-            self._resume(held, jobs[held.key])
+        jobs = self._unknown()
+        native_ids = self._native_ids(jobs)
+        entries = [_entry(job, native_ids.get(key_of(job.id, job.attempt))) for job in jobs]
+        for held in self._holdings.accepted(entries, renewed_at=asked_at):
+            _log.warning("found again job=%d step=%s", held.entry.jobid, held.entry.step.name.lower())
         self.needed = False
         return bool(jobs)
 
+    def _unknown(self) -> Sequence[Job]:
+        listed = islice(self._post.client.list_jobs(states=HELD_STATES, page_size=1000), MOST_LISTED)
+        ours = [job.id for job in listed if self._is_new(job)]
+        found = self._post.client.get_jobs(ours).jobs if ours else ()
+        return [job for job in found if self._is_new(job) and job.state in HELD_STATES]
+
     def _is_new(self, job: Job) -> bool:
-        return job.agent == self._post.habits.agent and _entry(job).key not in self._holdings
+        return job.agent == self._post.habits.agent and key_of(job.id, job.attempt) not in self._holdings
 
-    def _resume(self, held: Held, job: Job) -> None:
+    def _native_ids(self, jobs: Sequence[Job]) -> Mapping[str, str]:
         """Where the server knows more than the journal, the journal was lost: the scheduler is to say what is true."""
-        _log.warning("found again job=%d state=%s", job.id, job.state)
-        if not job.native_id:
-            return
-        self._holdings.submitting(held)
-        held.unsure = True
-        if job.native_id != held.key:
-            self._holdings.submitted(held, job.native_id)
+        announced = [key_of(job.id, job.attempt) for job in jobs if job.native_id]
+        return self._post.executor.find(announced) if announced else {}
 
 
-def _entry(job: Job) -> Entry:
-    work = Work(
-        command=job.command,
-        nodes=job.nodes,
-        tasks=job.tasks,
-        time_limit_seconds=job.time_limit_seconds,
-        environment=job.environment,
-        working_directory=job.working_directory,
-    )
-    return Entry(jobid=job.id, attempt=job.attempt, work=work)
+def _entry(job: Job, native_id: str | None) -> Entry:
+    """What the scheduler has is adopted. A job that it had and knows no more would run twice if it got it again."""
+    entry = recovered_entry(job)
+    if native_id is not None:
+        return replace(entry, step=Step.SUBMITTED, native_id=native_id, progress=None)
+    if job.native_id not in ("", entry.key):
+        return failed_entry(job.id, job.attempt, reason=LOST_TRACE)
+    return entry

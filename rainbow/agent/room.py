@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from rainbow.agent.entries import work_of
 from rainbow.executors import Capacity, Work
 from rainbow.records import WaitingJob
 
@@ -59,14 +60,3 @@ def room_in(capacity: Capacity, waiting: Sequence[tuple[int, int]], *, most_jobs
     for nodes, slots in waiting:
         room = replace(room, nodes=room.nodes - nodes, slots=room.slots - slots)
     return replace(room, nodes=max(0, room.nodes), slots=max(0, room.slots))
-
-
-def work_of(job: WaitingJob) -> Work:
-    return Work(
-        command=job.command,
-        nodes=job.nodes,
-        tasks=job.tasks,
-        time_limit_seconds=job.time_limit_seconds,
-        environment=job.environment,
-        working_directory=job.working_directory,
-    )

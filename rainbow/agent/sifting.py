@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from rainbow.agent.entries import work_of
 from rainbow.agent.post import Post
-from rainbow.agent.room import MOST_AT_ONCE, work_of
+from rainbow.agent.room import MOST_AT_ONCE
 from rainbow.agent.taking import Taker
 from rainbow.errors import DeadlineExceeded, Unavailable
 from rainbow.pending import Pending
-from rainbow.records import WaitingJobs
+from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
 
 # The server tells people how large the jobs are that the agent last asked for, and notes that now and then. This look
 # is to escape its notice: it goes out just after the taker asked, unless that takes too long.
@@ -59,12 +60,14 @@ class Sifter:
     def _sift(self, pending: Pending[WaitingJobs]) -> bool:
         self._pending = None
         try:
-            jobs = pending.result().jobs
+            offer = pending.result()
         except (Unavailable, DeadlineExceeded):
             # Whoever asks for jobs to run says so.
             self._looked_at = self._post.clock() - AT_LATEST + TRY_AGAIN
             return False
-        if hopeless := [job for job in jobs if self._post.refusal(work_of(job))]:
+        refused = [job for job in offer.jobs if self._post.refusal(work_of(job))]
+        hopeless: list[WaitingJob | BrokenJob] = [*offer.broken, *refused]
+        if hopeless:
             # Others may stand behind them.
             self._looked_at = None
             self._taker.accept(hopeless)

@@ -4,16 +4,16 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from rainbow.agent.entries import entry_of
 from rainbow.agent.holdings import Holdings
 from rainbow.agent.post import Checkpoint, Post
 from rainbow.agent.recovery import Recovery
 from rainbow.agent.reporter import Reporter
-from rainbow.agent.room import MOST_AT_ONCE, Room, room_in, work_of
+from rainbow.agent.room import MOST_AT_ONCE, Room, room_in
 from rainbow.errors import RainbowError
 from rainbow.executors import SchedulerSilent
-from rainbow.journal import Entry
 from rainbow.pending import Pending
-from rainbow.records import WaitingJob, WaitingJobs
+from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
 
 WAIT_SECONDS = 60
 # The scheduler has other users, too: so often the agent looks whether more fits than it asked for.
@@ -64,21 +64,25 @@ class Taker:
             self._pending.cancel()
         self._pending = None
 
-    def accept(self, jobs: Sequence[WaitingJob]) -> None:
+    def accept(self, offers: Sequence[WaitingJob | BrokenJob]) -> None:
+        """Take these jobs. The broken ones fail at once, for their reason."""
         habits, sent_at = self._post.habits, self._post.clock()
         try:
             taken = self._post.client.accept_jobs(
-                [job.id for job in jobs], agent=habits.agent, lease_seconds=habits.lease_seconds
+                [job.id for job in offers], agent=habits.agent, lease_seconds=habits.lease_seconds
             )
         except RainbowError as error:
             # They may be ours all the same.
             self._recovery.needed = self._recovery.needed or error.may_be_done
             raise
         self._post.checkpoint(Checkpoint.ACCEPTED)
-        works = {job.id: work_of(job) for job in jobs}
-        entries = [Entry(jobid=job.jobid, attempt=job.attempt, work=works[job.jobid]) for job in taken.accepted]
+        offered = {job.id: job for job in offers}
+        entries = [entry_of(offered[job.jobid], attempt=job.attempt) for job in taken.accepted]
         self._holdings.accepted(entries, renewed_at=sent_at)
         _log.info("accepted jobs=%s", ",".join(str(job.jobid) for job in taken.accepted))
+        for job in offers:
+            if isinstance(job, BrokenJob):
+                _log.warning("refused job=%d reason=%s", job.id, job.reason)
 
     def _is_time_to_look(self) -> bool:
         now = self._post.clock()
@@ -124,14 +128,14 @@ class Taker:
 
     def _take(self, pending: Pending[WaitingJobs]) -> bool:
         self._pending = None
-        jobs = pending.result().jobs
-        if not jobs:
+        offer = pending.result()
+        if not (offer.jobs or offer.broken):
             self.found_nothing = True
             self._next_look = self.asked_at + LOOK_AGAIN
             return False
         self._next_look = None
         self._post.checkpoint(Checkpoint.OFFERED)
-        chosen = self._chosen(jobs)
+        chosen: list[WaitingJob | BrokenJob] = [*offer.broken, *self._chosen(offer.jobs)]
         if not chosen:
             self._next_look = self._post.clock() + LOOK_AGAIN
             return False
@@ -141,4 +145,4 @@ class Taker:
     def _chosen(self, jobs: Sequence[WaitingJob]) -> list[WaitingJob]:
         """Those that fit. What does not fit where nothing runs never will: its scheduler is to say so."""
         chosen = self._room().fitting(jobs, self._post.executor.slots)
-        return chosen or ([] if len(self._holdings) or self._reporter.not_ready else [jobs[0]])
+        return chosen or ([] if len(self._holdings) or self._reporter.not_ready else list(jobs[:1]))

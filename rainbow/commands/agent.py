@@ -15,12 +15,13 @@ from rainbow.agent import Agent, Habits, Post, identity_in
 from rainbow.commands import session
 from rainbow.commands.agent_plan import planned, show_plan
 from rainbow.commands.options import json_option, scheduler_option, secret_file_option, server_options
-from rainbow.commands.output import on_one_line, write_json
+from rainbow.commands.output import write_json
 from rainbow.commands.types import Span
 from rainbow.config import environment
 from rainbow.executors import EXECUTORS, Site
 from rainbow.journal import Journal
 from rainbow.policy import Policy, read_policy
+from rainbow.text import on_one_line, printable
 
 EPILOG = """\b
 Examples:
@@ -150,6 +151,9 @@ class LineFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = on_one_line(record.message)
         return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        return printable(super().formatException(ei))
 
 
 def _start_log() -> None:

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 
-from rainbow.agent.room import MOST_AT_ONCE, Room, work_of
+from rainbow.agent.entries import work_of
+from rainbow.agent.room import MOST_AT_ONCE, Room
 from rainbow.client import Client
 from rainbow.commands.output import say
 from rainbow.commands.tables import show_table
 from rainbow.commands.words import count
 from rainbow.executors import Capacity, Executor
 from rainbow.policy import Policy
-from rainbow.records import WaitingJob
+from rainbow.records import BrokenJob, WaitingJob
+from rainbow.text import on_one_line
 
 COLUMNS = ("ID", "NODES", "TASKS", "WOULD BE", "COMMAND")
 MOST_SHOWN = 100
@@ -19,7 +21,7 @@ MOST_SHOWN = 100
 class PlannedJob:
     """`verdict`: taken, refused with its reason, or left."""
 
-    job: WaitingJob
+    job: WaitingJob | BrokenJob
     verdict: str
 
 
@@ -39,24 +41,27 @@ def planned(client: Client, executor: Executor, policy: Policy) -> Plan:
     refusals = {job.id: policy.check(work_of(job)) or executor.never(work_of(job)) for job in waiting.jobs}
     possible = [job for job in waiting.jobs if not refusals[job.id]] if not capacity.not_ready else []
     fitting = {job.id for job in room.fitting(possible, executor.slots)}
-    jobs = tuple(
-        PlannedJob(job=job, verdict=_verdict(refusals[job.id], fits=job.id in fitting)) for job in waiting.jobs
-    )
-    return Plan(capacity=capacity, paused=waiting.paused, jobs=jobs)
+    jobs = (PlannedJob(job=job, verdict=_verdict(refusals[job.id], fits=job.id in fitting)) for job in waiting.jobs)
+    broken = (PlannedJob(job=job, verdict=_verdict(job.reason, fits=False)) for job in waiting.broken)
+    return Plan(capacity=capacity, paused=waiting.paused, jobs=(*jobs, *broken))
 
 
 def show_plan(plan: Plan) -> None:
     if plan.paused:
-        say(f"The cluster is paused: {plan.paused}")
+        say(on_one_line(f"The cluster is paused: {plan.paused}"))
     if plan.capacity.not_ready:
-        say(f"The scheduler is not ready: {plan.capacity.not_ready}")
+        say(on_one_line(f"The scheduler is not ready: {plan.capacity.not_ready}"))
     say(f"Free: {count(plan.capacity.nodes, 'node')}, {count(plan.capacity.slots, 'slot')}.")
     if not plan.jobs:
         say("No jobs wait.")
         return
-    rows = [(str(item.job.id), str(item.job.nodes), str(item.job.tasks or "-"), item.verdict, item.job.command)
-            for item in plan.jobs]  # fmt: skip
-    show_table(COLUMNS, rows)
+    show_table(COLUMNS, [_row(item) for item in plan.jobs])
+
+
+def _row(item: PlannedJob) -> tuple[str, ...]:
+    if isinstance(item.job, BrokenJob):
+        return str(item.job.id), "-", "-", item.verdict, "-"
+    return str(item.job.id), str(item.job.nodes), str(item.job.tasks or "-"), item.verdict, item.job.command
 
 
 def _verdict(refusal: str, *, fits: bool) -> str:

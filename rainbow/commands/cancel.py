@@ -10,6 +10,7 @@ from rainbow.commands.options import json_option, observer_options, server_optio
 from rainbow.commands.output import complain, say, write_json
 from rainbow.commands.types import MAX_INT32
 from rainbow.records import CancelOutcome, CancelResult
+from rainbow.text import on_one_line
 
 EPILOG = """\b
 Examples:
@@ -51,7 +52,7 @@ def command(ctx: click.Context, jobids: Sequence[int], reason: str, as_cluster: 
 def _tell(results: Sequence[CancelResult]) -> None:
     for result in results:
         tell = say if result.outcome in DONE else complain
-        tell(f"Job {result.jobid}: {result.message or WORDS[result.outcome]}")
+        tell(on_one_line(f"Job {result.jobid}: {result.message or WORDS[result.outcome]}"))
 
 
 def _exit_code(results: Sequence[CancelResult]) -> int:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from rainbow.commands.words import local, span
 from rainbow.records import Job, JobState
+from rainbow.text import on_one_line
 
 # An ended job that has no exit code of its own, and one that was stopped: 128 + SIGTERM, as shells count.
 FAILED = 1
@@ -25,7 +26,7 @@ def follow(jobs: Iterable[Job], tell: Callable[[Job], None]) -> dict[int, Job]:
 def step_of(job: Job) -> str:
     """A job's latest step in a line: when, which, what."""
     at = local(_since(job) or datetime.now(UTC))
-    return f"{at}  Job {job.id}: {_words(job)}"
+    return on_one_line(f"{at}  Job {job.id}: {_words(job)}")
 
 
 def exit_code_of(job: Job) -> int:

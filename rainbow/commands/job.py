@@ -7,12 +7,13 @@ import click
 
 from rainbow.commands import session
 from rainbow.commands.options import json_option, observer_options, server_options
-from rainbow.commands.output import on_one_line, say, write_json
+from rainbow.commands.output import say, write_json
 from rainbow.commands.tables import aligned, show_table
 from rainbow.commands.types import MAX_INT32
 from rainbow.commands.words import local, span, when
 from rainbow.errors import NotFound
 from rainbow.records import Job, JobEvent, OnLost
+from rainbow.text import on_one_line
 
 EPILOG = """\b
 Examples:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from rainbow.errors import RainbowError
+from rainbow.text import printable
 
 
 def say(text: str) -> None:
@@ -33,17 +34,6 @@ def write_output(text: str) -> None:
     click.echo(printable(text) if sys.stdout.isatty() else text, nl=False, color=True)
 
 
-def printable(text: str) -> str:
-    """The text with its control characters escaped, so that a job's name cannot drive a terminal."""
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else _escaped(character) for character in text
-    )
-
-
-def on_one_line(text: str) -> str:
-    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
-
-
 def plain(value: Any) -> Any:
     """The value as JSON has it: a record by its fields, a moment in ISO 8601."""
     if dataclasses.is_dataclass(value):
@@ -55,7 +45,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, tuple | list) else value
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode()

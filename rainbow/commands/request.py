@@ -13,6 +13,7 @@ from rainbow.commands.tables import show_table
 from rainbow.commands.types import MAX_INT32, Span
 from rainbow.commands.words import count, span
 from rainbow.records import Acceptance, WaitingJob, WaitingJobs
+from rainbow.text import on_one_line
 
 EPILOG = """\b
 Examples:
@@ -20,7 +21,7 @@ Examples:
   rainbow request --max-nodes 4 --wait 5m --accept 1
   rainbow request --accept 3 --agent login1 --lease 10m
 
-Exits with 5 when a job that was to be accepted was not.
+Exits with 5 when a job that was to be accepted was not, and with 1 when the server sent one that breaks the protocol.
 """
 COLUMNS = ("ID", "NAME", "NODES", "TASKS", "PRIORITY", "TIME LIMIT", "COMMAND")
 LIMIT = click.IntRange(min=0)
@@ -89,6 +90,7 @@ def command(
         _tell(waiting, taken, cluster=client.cluster, wanted=len(chosen))
     if not taken.complete:
         ctx.exit(5)
+    ctx.exit(1 if waiting.broken else 0)
 
 
 def _where_to_look(jobids: Sequence[int], *, agent: str) -> str:
@@ -106,12 +108,16 @@ def _document(waiting: WaitingJobs, taken: Acceptance) -> dict[str, Any]:
         "paused": waiting.paused,
         "accepted": taken.accepted,
         "refused": taken.refused,
+        "broken": waiting.broken,
     }
 
 
 def _tell(waiting: WaitingJobs, taken: Acceptance, *, cluster: str, wanted: int) -> None:
+    for broken in waiting.broken:
+        complain(f"Job {broken.id} is left out: {broken.reason}")
     if not waiting.jobs:
-        say(f"{cluster} gets no jobs now: {waiting.paused}" if waiting.paused else f"No jobs wait for {cluster}.")
+        paused = on_one_line(f"{cluster} gets no jobs now: {waiting.paused}")
+        say(paused if waiting.paused else f"No jobs wait for {cluster}.")
         return
     show_table(COLUMNS, [_row(job) for job in waiting.jobs])
     if wanted:
@@ -128,4 +134,4 @@ def _tell_taken(taken: Acceptance, *, wanted: int) -> None:
     ids = ", ".join(str(job.jobid) for job in taken.accepted)
     say(f"Accepted {len(taken.accepted)} of {count(wanted, 'job')}{': ' if ids else ''}{ids}")
     for refused in taken.refused:
-        complain(f"Job {refused.jobid} was refused: {refused.message or refused.reason}")
+        complain(on_one_line(f"Job {refused.jobid} was refused: {refused.message or refused.reason}"))

@@ -14,6 +14,7 @@ from rainbow.commands.types import Span
 from rainbow.commands.words import span, when
 from rainbow.config import config_path
 from rainbow.records import CredentialKind, RotatedCredential
+from rainbow.text import on_one_line
 
 EPILOG = """\b
 Examples:
@@ -66,7 +67,7 @@ def _document(new: RotatedCredential, *, saved: bool) -> dict[str, Any]:
 
 def _tell(new: RotatedCredential, *, saved: bool, now: datetime) -> None:
     if saved:
-        say(f"The new {new.kind} ({new.label}) is in {config_path()}.")
+        say(f"The new {new.kind} ({on_one_line(new.label)}) is in {config_path()}.")
     else:
         say(f"{new.kind}: {new.credential}")
         complain("Keep it: it is not shown again. A configuration file still has the old one; --save replaces it.")

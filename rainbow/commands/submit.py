@@ -21,6 +21,7 @@ from rainbow.commands.types import Pair, Span, as_mapping
 from rainbow.commands.words import ago
 from rainbow.records import Job, JobSpec, OnLost, Submission
 from rainbow.retries import PATIENCE_SECONDS
+from rainbow.text import on_one_line
 
 EPILOG = """\b
 Examples:
@@ -165,4 +166,4 @@ def _tell(queued: Submission, *, cluster: str, now: datetime, to: Callable[[str]
     if queued.agent_last_asked_at is not None:
         to(f"{cluster} last asked for jobs {ago(queued.agent_last_asked_at, now=now)}.")
     if queued.warning:
-        complain(f"Warning: {queued.warning}")
+        complain(on_one_line(f"Warning: {queued.warning}"))

@@ -11,6 +11,7 @@ from rainbow.commands.output import say, write_json
 from rainbow.commands.tables import show_table
 from rainbow.commands.words import ago
 from rainbow.records import JobState, Summary
+from rainbow.text import on_one_line
 
 EPILOG = """\b
 Examples:
@@ -45,8 +46,8 @@ def _tell(summary: Summary, *, now: datetime) -> None:
         say(f"The oldest waiting job was submitted {ago(summary.oldest_submitted_at, now=now)}.")
     asked = summary.agent_last_asked_at
     last = f"last asked for jobs {ago(asked, now=now)}" if asked else "has never asked for jobs"
-    say(f"{summary.cluster} {last}.")
+    say(on_one_line(f"{summary.cluster} {last}."))
     if summary.paused:
-        say(f"{summary.cluster} gets no jobs now: {summary.paused}")
+        say(on_one_line(f"{summary.cluster} gets no jobs now: {summary.paused}"))
     if summary.not_ready:
-        say(f"{summary.cluster} takes no jobs now: {summary.not_ready}")
+        say(on_one_line(f"{summary.cluster} takes no jobs now: {summary.not_ready}"))

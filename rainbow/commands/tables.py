@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rainbow.commands.output import on_one_line
+from rainbow.text import on_one_line
 
 STYLES = {"completed": "green", "running": "cyan", "failed": "red", "lost": "yellow", "cancelled": "dim"}
 GAP = 2

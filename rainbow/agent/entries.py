@@ -1,0 +1,48 @@
+"""From what a server says of a job to what the journal notes of it."""
+
+from rainbow import rules
+from rainbow.errors import InvalidArgument
+from rainbow.executors import Ending, Work
+from rainbow.executors.endings import ended
+from rainbow.journal import Entry, Step
+from rainbow.offers import fault
+from rainbow.records import BrokenJob, Job, WaitingJob
+
+NOTHING = Work(command="")
+
+
+def entry_of(offer: WaitingJob | BrokenJob, *, attempt: int) -> Entry:
+    """A job that was offered, and accepted as this attempt. A broken one is over before it begins."""
+    if isinstance(offer, BrokenJob):
+        return failed_entry(offer.id, attempt, reason=offer.reason)
+    return Entry(jobid=offer.id, attempt=attempt, work=work_of(offer))
+
+
+def recovered_entry(job: Job) -> Entry:
+    """A job that was accepted without the agent's knowledge, and that no scheduler has."""
+    try:
+        rules.check_attempt(job)
+    except InvalidArgument as error:
+        return failed_entry(job.id, job.attempt, reason=fault(error))
+    return Entry(jobid=job.id, attempt=job.attempt, work=work_of(job))
+
+
+def failed_entry(jobid: int, attempt: int, *, reason: str) -> Entry:
+    return Entry(
+        jobid=jobid,
+        attempt=attempt,
+        work=NOTHING,
+        step=Step.ENDED,
+        progress=ended(Ending.FAILED, reason=reason),
+    )
+
+
+def work_of(job: rules.Runnable) -> Work:
+    return Work(
+        command=job.command,
+        nodes=job.nodes,
+        tasks=job.tasks,
+        time_limit_seconds=job.time_limit_seconds,
+        environment=job.environment,
+        working_directory=job.working_directory,
+    )

@@ -1,0 +1,107 @@
+"""What a server answers about jobs that were named to it: these jobs, each once, and no others."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from rainbow import records, rules, translation
+from rainbow.errors import InvalidArgument
+from rainbow.protos import rainbow_pb2 as pb
+from rainbow.translation import nonsense, refusing_nonsense
+
+REFUSAL_REASONS = {
+    pb.RefusedJob.REASON_NOT_FOUND: records.RefusalReason.NOT_FOUND,
+    pb.RefusedJob.REASON_NOT_QUEUED: records.RefusalReason.NOT_QUEUED,
+    pb.RefusedJob.REASON_REPEATED: records.RefusalReason.REPEATED,
+    pb.RefusedJob.REASON_PAUSED: records.RefusalReason.PAUSED,
+}
+
+
+@refusing_nonsense()
+def acceptance(answer: pb.AcceptJobsResponse, *, asked: Sequence[int]) -> records.Acceptance:
+    taken = records.Acceptance(
+        complete=answer.status == pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS,
+        accepted=tuple(_accepted_job(item) for item in answer.accepted),
+        refused=tuple(_refused_job(item) for item in answer.refused),
+    )
+    _check_named(answer.accepted, asked)
+    if not {item.jobid for item in answer.refused} <= set(asked):
+        raise nonsense("it tells of jobs that were not asked for")
+    return taken
+
+
+def found(answer: pb.GetJobsResponse, *, asked: Sequence[int]) -> tuple[list[records.Job], list[int], list[int]]:
+    """The jobs, the ids that are missing, and those that are to be asked for again."""
+    told = [*(job.id for job in answer.jobs), *answer.missing, *answer.remaining]
+    if sorted(told) != sorted(set(asked)):
+        raise nonsense("it tells of other jobs than were asked for")
+    if not (answer.jobs or answer.missing):
+        raise nonsense("it tells of no job")
+    return [translation.job(message) for message in answer.jobs], list(answer.missing), list(answer.remaining)
+
+
+def page(answer: pb.ListJobsResponse, *, before: int) -> records.JobPage:
+    """A page of jobs with smaller ids than that: a list that turns back might never end."""
+    ids = [before, *(job.id for job in answer.jobs)]
+    if any(later >= earlier for earlier, later in pairwise(ids)) or ids[-1] < 1:
+        raise nonsense("its jobs are not listed from the newest to the oldest")
+    if answer.next_page_token and not answer.jobs:
+        raise nonsense("its list goes on after a page without jobs")
+    jobs = tuple(translation.job(message) for message in answer.jobs)
+    return records.JobPage(jobs=jobs, next_page_token=answer.next_page_token)
+
+
+def cancel_results(answer: pb.CancelJobsResponse, *, asked: Sequence[int]) -> tuple[records.CancelResult, ...]:
+    if [item.jobid for item in answer.results] != list(dict.fromkeys(asked)):
+        raise nonsense("it tells of other jobs than were asked for")
+    return tuple(translation.cancel_result(message) for message in answer.results)
+
+
+def watched(answers: Iterable[pb.WatchJobsResponse], *, asked: Sequence[int]) -> Iterator[records.Job]:
+    wanted = set(asked)
+    for answer in answers:
+        if answer.job.id not in wanted:
+            raise nonsense("it tells of a job that was not asked for")
+        yield translation.job(answer.job)
+
+
+@refusing_nonsense()
+def registration(answer: pb.RegisterResponse, *, cluster: str) -> records.Registration:
+    for credential in (answer.token, answer.secret):
+        _check_credential(credential)
+    return records.Registration(cluster=cluster, token=answer.token, secret=answer.secret)
+
+
+@refusing_nonsense()
+def rotated_credential(answer: pb.RotateCredentialResponse) -> records.RotatedCredential:
+    _check_credential(answer.credential)
+    return records.RotatedCredential(
+        credential=answer.credential,
+        kind=translation.KINDS_BY_NUMBER[answer.kind],
+        label=answer.label,
+        previous_expires_at=translation.moment(answer, "previous_expires_at"),
+    )
+
+
+def _check_credential(value: str) -> None:
+    try:
+        rules.check_credential(value)
+    except InvalidArgument as error:
+        raise nonsense(str(error)) from error
+
+
+def _check_named(accepted: Iterable[pb.AcceptedJob], asked: Sequence[int]) -> None:
+    ids = [item.jobid for item in accepted]
+    if len(set(ids)) < len(ids) or not set(ids) <= set(asked):
+        raise nonsense("it gives jobs that were not asked for")
+    if any(item.attempt < 1 for item in accepted):
+        raise nonsense("it gives a job without an attempt")
+
+
+def _accepted_job(item: pb.AcceptedJob) -> records.AcceptedJob:
+    expires_at = translation.moment(item, "lease_expires_at")
+    return records.AcceptedJob(jobid=item.jobid, attempt=item.attempt, lease_expires_at=expires_at)
+
+
+def _refused_job(item: pb.RefusedJob) -> records.RefusedJob:
+    reason = REFUSAL_REASONS.get(item.reason, records.RefusalReason.UNSPECIFIED)
+    return records.RefusedJob(jobid=item.jobid, reason=reason, message=item.message)

@@ -1,0 +1,96 @@
+"""What hostile submitters and servers put into the fields of a job."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+# What it would leave behind if a shell ever took a field for more than it is.
+MARK = "owned"
+TRICKS = [
+    f"; touch {MARK}; ",
+    f"\ntouch {MARK}\n",
+    f"$(touch {MARK})",
+    f"`touch {MARK}`",
+    f"' ; touch {MARK} ; '",
+    f"'\"$(touch {MARK})\"'",
+    f'" ; touch {MARK} ; "',
+    f"\\'; touch {MARK} #",
+    f"\n#SBATCH --wrap='touch {MARK}'\n",
+    f"|| touch {MARK} ||",
+    f"& touch {MARK} &",
+    f"${{X:=$(touch {MARK})}}",
+    "\\",
+    "'",
+    '"',
+    "$'\\n'",
+    "${IFS}",
+    "*",
+    "~",
+    "%n%%",
+    "{{}}",
+    "{command}",
+    "\u2028",
+    "\u0085",
+    "é🌈",
+]
+# Variables that shells, loaders and interpreters look at.
+SHELL_NAMES = ["IFS", "PATH", "ENV", "BASH_ENV", "CDPATH", "PS4", "LC_ALL", "PYTHONPATH", "HOME", "TMPDIR", "status",
+               "signal", "name", "LD_LIBRARY_PATH", "SLURM_JOB_ID", "SLURM_JWT", "FLUX_JOB_ID"]  # fmt: skip
+BAD_NAMES = [
+    f"A=1; touch {MARK}; B",
+    f"A[$(touch {MARK})]",
+    f"A\ntouch {MARK}\nB",
+    "A B",
+    "1A",
+    "A-B",
+    "",
+    "-p",
+    "é",
+    "BASH_FUNC_sh%%",
+    "A\x1b[2J",
+]
+NASTY_NUMBERS = [0, 1, -1, 100, 101, -101, 2**31 - 1, 2**31, -(2**31), 10**30, 31_536_000, 31_536_001]
+
+any_text = st.one_of(
+    st.text(max_size=20),
+    st.lists(st.one_of(st.sampled_from(TRICKS), st.text(max_size=5)), max_size=5).map("".join),
+    st.sampled_from(["", "a\0b", "\x1b[31m", "\udcff", "x" * 256, "x" * 4097, "\r"]),
+)
+any_number = st.one_of(st.sampled_from(NASTY_NUMBERS), st.integers())
+any_name = st.one_of(st.sampled_from([*BAD_NAMES, *SHELL_NAMES]), st.text(max_size=10))
+any_directory = st.one_of(any_text, any_text.map("/{}".format))
+
+# A job with any content of the right kinds, as JSON of a hostile server has it.
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "name": any_text,
+    "command": any_text,
+    "nodes": any_number,
+    "tasks": any_number,
+    "priority": any_number,
+    "time_limit_seconds": any_number,
+    "environment": st.dictionaries(any_name, any_text, max_size=3),
+    "working_directory": any_directory,
+    "labels": st.dictionaries(any_text, any_text, max_size=3),
+}
+any_specs = st.fixed_dictionaries(FIELDS)
+# And with any kind of value at all.
+any_json = st.recursive(
+    st.one_of(st.none(), st.booleans(), any_number, st.floats(), any_text),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(any_text, inner, max_size=3)),
+    max_leaves=5,
+)
+
+# What the protocol allows, and what is as nasty as it allows.
+_no_null = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+_printed = st.characters(exclude_categories=["Cs", "Cc"])
+nasty_value = st.lists(st.one_of(st.sampled_from(TRICKS), st.text(_no_null, max_size=5)), max_size=5).map("".join)
+_commandable = st.sampled_from([trick for trick in TRICKS if "\u0085" not in trick])
+nasty_command = (
+    st.lists(st.one_of(_commandable, st.text(_printed, max_size=5)), min_size=1, max_size=5)
+    .map("".join)
+    .filter(str.strip)
+)
+nasty_name = st.one_of(st.sampled_from(SHELL_NAMES), st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True))
+nasty_environment = st.dictionaries(nasty_name, nasty_value, max_size=4)
+_in_paths = [trick for trick in TRICKS if trick.isprintable() and "/" not in trick]
+nasty_folder = st.lists(st.sampled_from(_in_paths), min_size=1, max_size=2).map("".join).map("dir {}".format)

@@ -1,0 +1,108 @@
+"""The rules for a job, on both sides of the wire: what a server refuses, an agent refuses, and nothing else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clusters import validation
+from jobs import reports, specs
+from jobs.specs import JobSpec, check_spec
+from rainbow import records, rules
+from rainbow.agent import words
+from rainbow.errors import InvalidArgument
+from tests.hostile import FIELDS, any_specs
+
+# The names of the limits that the two sides share.
+LIMITS = ("MAX_INT", "MAX_NAME", "MAX_COMMAND_BYTES", "MAX_ENVIRONMENT_BYTES", "MAX_LABELS", "MAX_LABEL_VALUE",
+          "MAX_PATH", "MAX_PRIORITY", "MAX_TIME_LIMIT_SECONDS")  # fmt: skip
+EDGES: list[tuple[str, Any]] = [
+    ("name", "n" * 255),
+    ("name", "n" * 256),
+    ("command", "é" * 32_768),
+    ("command", "é" * 32_768 + "x"),
+    ("command", "\t\n x"),
+    ("command", " \t\n"),
+    ("nodes", 2**31 - 1),
+    ("tasks", 0),
+    ("priority", -100),
+    ("time_limit_seconds", 31_536_000),
+    ("environment", {"A": "x" * 65_535}),
+    ("environment", {"A": "x" * 65_536}),
+    ("environment", {"A": "a\x1b\n\tb"}),
+    ("environment", {"_": "\0"}),
+    ("working_directory", "/" + "x" * 4_095),
+    ("working_directory", "/" + "x" * 4_096),
+    ("working_directory", "relative"),
+    ("labels", {str(number): "" for number in range(32)}),
+    ("labels", {str(number): "" for number in range(33)}),
+    ("labels", {"k" * 63: "v" * 255}),
+    ("labels", {"k" * 64: "v"}),
+    ("labels", {"k": "v" * 256}),
+]
+
+
+def offered(**fields: Any) -> records.WaitingJob:
+    return records.WaitingJob(
+        **{"id": 1, "cluster": "alpha", "name": "", "nodes": 1, "tasks": 0, "command": "true", **fields}
+    )
+
+
+def refusal(check: Callable[[], object]) -> tuple[str, str] | None:
+    try:
+        check()
+    except InvalidArgument as error:
+        return error.field, error.message
+    return None
+
+
+def by_the_server(**fields: Any) -> tuple[str, str] | None:
+    return refusal(lambda: check_spec(JobSpec(**{"command": "true", **fields})))
+
+
+def by_the_agent(**fields: Any) -> tuple[str, str] | None:
+    return refusal(lambda: rules.check_attempt(offered(**fields)))
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@given(data=st.data())
+def test_of_each_field_both_sides_say_the_same(name: str, data: st.DataObject) -> None:
+    value = data.draw(FIELDS[name])
+
+    assert by_the_agent(**{name: value}) == by_the_server(**{name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), EDGES)
+def test_at_the_edges_both_sides_say_the_same(name: str, value: Any) -> None:
+    assert by_the_agent(**{name: value}) == by_the_server(**{name: value})
+
+
+@given(spec=any_specs)
+def test_both_sides_refuse_the_same_jobs(spec: dict[str, Any]) -> None:
+    assert (by_the_agent(**spec) is None) == (by_the_server(**spec) is None)
+
+
+def test_the_limits_are_the_same() -> None:
+    assert [getattr(rules, name) for name in LIMITS] == [getattr(specs, name) for name in LIMITS]
+
+
+def test_a_line_and_lines_are_the_same_on_both_sides() -> None:
+    for number in (*range(0x3000), *range(0xD7FF, 0xE002), 0xFEFF, 0xFFFE, 0x1F308, 0x10FFFF):
+        line, lines = chr(number), f"x{chr(number)}"
+        server = refusal(lambda line=line: validation.check_line(line, field="name", longest=9))
+        assert refusal(lambda line=line: rules.check_line(line, field="name", longest=9)) == server
+        assert by_the_agent(command=lines) == by_the_server(command=lines)
+
+
+@pytest.mark.parametrize("wrong", [{"id": 0}, {"id": -1}, {"id": 2**31}, {"attempt": 0}, {"attempt": 2**31}])
+def test_what_the_server_adds_to_a_job_has_its_range(wrong: dict[str, int]) -> None:
+    refused = by_the_agent(**wrong)
+
+    assert refused and refused[0] == next(iter(wrong))
+
+
+def test_a_reason_that_an_agent_gives_fits_the_servers_rule() -> None:
+    assert words.LONGEST_REASON == reports.MAX_REASON_BYTES
+    assert words.CONTROL.pattern == validation._CONTROL_IN_LINES.pattern

@@ -15,6 +15,8 @@ from rainbow.executors.flux_command import FluxCommand
 from rainbow.executors.flux_jobs import from_flux
 from rainbow.executors.flux_queues import FluxQueue, capacity
 from rainbow.executors.flux_refusals import failure
+from rainbow.executors.flux_script import script
+from rainbow.executors.folders import folder_of
 from rainbow.executors.options import value_of
 
 LOST = "node failure on n3 (rank 3)"
@@ -244,3 +246,34 @@ def test_the_script_of_a_job_never_changes_under_its_reader(tmp_path: Path) -> N
     assert same == before
     assert read.endswith("exec /bin/sh -c true\n")
     assert file.read_text().endswith("exec /bin/sh -c false\n")
+
+
+@pytest.mark.parametrize(
+    ("claim", "later", "ran"),
+    [
+        (None, None, True),
+        ("f9 1795804531 0\n", None, True),
+        ("f8 1795804531 0\n", None, False),
+        ("", "f9 1795804531 0\n", True),
+        ("f", "f8 1795804531 0\n", False),
+    ],
+)
+def test_a_task_runs_the_command_where_its_own_job_has_the_claim(
+    tmp_path: Path, claim: str | None, later: str | None, ran: bool
+) -> None:
+    """Another task may just have made the claim, and not written it yet."""
+    folder = folder_of(tmp_path, "rainbow-1-1")
+    folder.make()
+    if claim is not None:
+        folder.started.write_text(claim)
+    (folder.path / "script").write_text(script(Work(command="echo ran"), folder, home="/"))
+    environment = {"FLUX_JOB_ID": "\u01929", "FLUX_TASK_RANK": "1", "PATH": "/usr/bin:/bin"}
+
+    task = subprocess.Popen(["/bin/sh", folder.path / "script"], env=environment, stdout=subprocess.PIPE)
+    if later is not None:
+        with pytest.raises(subprocess.TimeoutExpired):
+            task.wait(1)
+        folder.started.write_text(later)
+    output, _ = task.communicate(timeout=120)
+
+    assert (output, task.returncode) == ((b"ran\n", 0) if ran else (b"", 1))

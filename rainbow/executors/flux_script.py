@@ -1,7 +1,6 @@
-"""The script of a job, which each of its tasks runs. See claims.py for what it begins with.
+"""The script of a job, which each of its tasks runs. It begins with a claim; see claims.py.
 
-It is a file, because arguments and rules for the environment are for all to read, and Flux expands them. The claim is
-a hard link, since that appears with its content: the other tasks read it at once, on other nodes.
+It is a file, because arguments and rules for the environment are for all to read, and Flux expands them.
 """
 
 import shlex
@@ -10,18 +9,22 @@ from rainbow.executors.executor import Work
 from rainbow.executors.folders import JobFolder
 
 # Flux passes on errors and output by different ways. As one stream they keep their order.
+# The first task makes the claim, and writes it a moment later. Another node may see that later still.
 SCRIPT = """#!/bin/sh
 exec 2>&1
 case $FLUX_JOB_ID in
   \u0192*) job=f${{FLUX_JOB_ID#\u0192}} ;;
   *) job=$FLUX_JOB_ID ;;
 esac
-claim={started}.$job.$FLUX_TASK_RANK
-printf '%s %s %s\\n' "$job" "$(date +%s)" {limit} > "$claim" || exit 1
-ln "$claim" {started} 2>/dev/null
-rm -f "$claim"
-read -r owner rest < {started} || exit 1
-[ "$owner" = "$job" ] || exit 1
+if ! (set -C; printf '%s %s %s\\n' "$job" "$(date +%s)" {limit} > {started}) 2>/dev/null; then
+  tries=0
+  until read -r owner rest < {started}; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 60 ] || {{ echo "cannot tell which scheduler job may run the command"; exit 1; }}
+    sleep 1
+  done 2>/dev/null
+  [ "$owner" = "$job" ] || exit 1
+fi
 {exports}cd {directory} || exit 1
 exec /bin/sh -c {command}
 """

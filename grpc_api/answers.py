@@ -75,7 +75,8 @@ def list_page(request: pb.ListJobsRequest, caller: Caller, now: datetime) -> pb.
     page = list_jobs(by=caller, search=search)
     jobs = list(jobs_that_fit(job_to_message(job, brief=True) for job in page.jobs))
     more = page.more or len(jobs) < len(page.jobs)
-    return pb.ListJobsResponse(jobs=jobs, next_page_token=str(jobs[-1].id) if more else "")
+    last = jobs[-1].id if more else page.looked_until
+    return pb.ListJobsResponse(jobs=jobs, next_page_token=str(last) if last else "")
 
 
 def watched(request: pb.WatchJobsRequest, caller: Caller, now: datetime) -> list[pb.Job]:

@@ -154,7 +154,7 @@ def test_a_search_survives_being_written_down(alpha: Any, olga: Operator, now: d
 def test_text_is_looked_for_a_window_at_a_time(
     alpha: Any, olga: Operator, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "_WINDOW", 10)
+    monkeypatch.setattr(search, "_WINDOW_OF_TEXT", 10)
     old = submitted(alpha, name="Needle", now=now)
     ids = submitted(alpha, 14, now=now, name="hay")
 

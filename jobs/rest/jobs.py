@@ -159,8 +159,9 @@ def _possible(job_id: int) -> int:
 
 
 def _next(request: Request, page: Page) -> str | None:
-    if not page.more:
+    last = page.jobs[-1].id if page.more else page.looked_until
+    if not last:
         return None
     query = request.query_params.copy()
-    query["cursor"] = str(page.jobs[-1].id)
+    query["cursor"] = str(last)
     return f"{request.build_absolute_uri(request.path)}?{urlencode(list(query.lists()), doseq=True)}"

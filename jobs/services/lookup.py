@@ -19,7 +19,7 @@ DEFAULT_PAGE = 100
 class Page:
     """Jobs in order, and whether there are more.
 
-    `looked_until` is the last id that a search for text came to, 0 if it came to the end.
+    `looked_until` is the last id that a search came to which no index leads, 0 if it came to the end.
     """
 
     jobs: list[Job]

@@ -19,8 +19,9 @@ from jobs.states import JobState
 MAX_PAGE = 1_000
 # Ids rise with the time of submission, but for what several servers submit at the same moment.
 _SLACK = timedelta(minutes=1)
-# How many jobs of a state a search for text looks through at a time.
-_WINDOW = 5_000
+# How many jobs of a state are looked through at a time for what no index finds: text, and what is compared as a whole.
+_WINDOW_OF_TEXT = 5_000
+_WINDOW = 20_000
 # A label that so few jobs have is looked up by itself; one that more have is met soon enough on the way.
 _FEW = 1_000
 
@@ -30,8 +31,8 @@ class Search:
     """Which jobs to list; empty, 0 and None mean any.
 
     `last` is the last id of the page before, 0 for the first page. `size` is 1 to 1,000; 0 means 100.
-    `text` is part of the name or, if `in_commands`, of the command, in any case; no index finds it, so only the
-    newest 5,000 jobs of each state are looked through, and the page says how far.
+    `text` is part of the name or, if `in_commands`, of the command, in any case. No index finds it, nor a `name`: so
+    only the newest 5,000 or 20,000 jobs of each state are looked through, and the page says how far.
     """
 
     states: Sequence[JobState] = ()
@@ -76,6 +77,15 @@ class Ranges:
         ranges = [list(ids[:number]) for ids in self]
         return list(islice(heapq.merge(*ranges, reverse=not self.oldest_first), number))
 
+    def end_of_window(self, number: int) -> int:
+        """The id up to which at most so many jobs of each state lie; 0 where no state has so many."""
+        ends = [end for ids in self for end in ids[number - 1 : number]]
+        return (min(ends) if self.oldest_first else max(ends)) if ends else 0
+
+    def up_to(self, end: int) -> tuple[int, int]:
+        first, last = self.ids
+        return (first, end) if self.oldest_first else (end, last)
+
     def __iter__(self) -> Iterator[QuerySet[Job, int]]:
         """The ids of each state in order."""
         sign = "" if self.oldest_first else "-"
@@ -89,27 +99,32 @@ class Ranges:
 def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:
     """Where the jobs of a search lie that somebody may see.
 
-    And the last id that a search for text looks at, of the next few; 0 if there are no more.
+    And the last id that is looked at, where that takes looking through them; 0 if there are no more.
     """
     owner = _owner(by, search)
-    jobs = _matching(Job.objects.all(), search, known=owner)
-    ranges = Ranges(
-        jobs=jobs,
-        narrowed=bool(jobs.query.where),
+    everywhere = Ranges(
+        jobs=Job.objects.all(),
+        narrowed=False,
         owner=owner,
         states=search.states or list(JobState),
         ids=_id_bounds(search),
         oldest_first=search.oldest_first,
     )
-    if not search.text:
-        return ranges, 0
-    ends = [end for ids in ranges for end in ids[_WINDOW - 1 : _WINDOW]]
-    within = replace(ranges, jobs=jobs.filter(holds(search)), narrowed=True)
-    if not ends:
-        return within, 0
-    first, last = ranges.ids
-    end = min(ends) if search.oldest_first else max(ends)
-    return replace(within, ids=(first, end) if search.oldest_first else (end, last)), end
+    jobs = _matching(everywhere.jobs, search, known=owner)
+    matching = replace(everywhere, jobs=jobs, narrowed=bool(jobs.query.where))
+    if search.text:
+        end = matching.end_of_window(_WINDOW_OF_TEXT)
+        matching = replace(matching, jobs=jobs.filter(holds(search)), narrowed=True)
+    else:
+        end = everywhere.end_of_window(_WINDOW) if _has_no_index(search, by, owner) else 0
+    return (replace(matching, ids=matching.up_to(end)) if end else matching), end
+
+
+def _has_no_index(search: Search, by: Caller | Operator, owner: Mapping[str, int]) -> bool:
+    """Operators who ask for a cluster's token are spared: nearly all of its jobs match."""
+    others = {"cluster_id": search.cluster_id, "submitted_by_id": search.submitted_by}
+    foreign = isinstance(by, Caller) and any(value for column, value in others.items() if column not in owner)
+    return bool(search.name) or foreign
 
 
 def matching_jobs(jobs: JobQuerySet, search: Search) -> JobQuerySet:

@@ -93,7 +93,8 @@ def _first(search: Search, by: Operator) -> int:
     """The first id that is worth looking at."""
     said = {**_as_json(search), "text": "", **{name: getattr(search, name) for name in _TIMES}}
     page = list_jobs(by=by, search=Search(**said, oldest_first=True, size=1))
-    return page.jobs[0].id if page.jobs else 0
+    # Of what was looked through for nothing, the next one may match.
+    return page.jobs[0].id if page.jobs else page.looked_until + bool(page.looked_until)
 
 
 def _act(sweep: Sweep) -> Act:

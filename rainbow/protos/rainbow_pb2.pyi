@@ -1521,7 +1521,9 @@ class ListJobsRequest(_message.Message):
     cluster: _builtins.str
     """May be left out, since a credential belongs to one cluster."""
     name: _builtins.str
-    """Only jobs of exactly this name; empty means any."""
+    """Only jobs of exactly this name; empty means any. No index finds a name: a page looks through the next 20,000 jobs of
+    each state, and may be empty though another follows.
+    """
     page_size: _builtins.int
     """1 to 1,000 jobs; 0 means 100. A page may hold fewer: it ends where a message of 4 MiB would be full."""
     page_token: _builtins.str

@@ -5,29 +5,39 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rainbow.errors import InvalidArgument, why
 from rainbow.executors import Work
+from rainbow.patterns import TookTooLong, matches
+from rainbow.text import on_one_line
 
 LIMITS = ("max_nodes", "max_tasks", "max_time_limit_seconds")
-LISTS = ("allowed_commands", "refused_environment")
+LISTS = ("allowed_commands", "allowed_environment", "refused_environment", "allowed_directories")
+# Of the names of variables that are refused, so many are told.
+MOST_NAMES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Limits of 0 and empty lists allow all.
+    """Limits of 0, and what is None or left out, allow all.
 
-    A command must match one of `allowed_commands`, regular expressions, from its first character to its last.
-    No variable of a job may have a name that matches one of `refused_environment`, patterns such as `LD_*`.
+    A command must be one line, and match one of `allowed_commands`, regular expressions, from its first character to
+    its last. A variable's name must match one of `allowed_environment`, patterns such as `OMP_*`, and none of
+    `refused_environment`. A working directory must be one of `allowed_directories` or lie below.
+
+    A list of commands would be worth nothing if a job chose what else makes them do something: with one, no variable
+    and no working directory passes that is not allowed by name.
     """
 
     max_nodes: int = 0
     max_tasks: int = 0
     max_time_limit_seconds: int = 0
     allowed_commands: tuple[re.Pattern[str], ...] = ()
+    allowed_environment: tuple[str, ...] | None = None
     refused_environment: tuple[str, ...] = ()
+    allowed_directories: tuple[PurePosixPath, ...] | None = None
 
     def check(self, work: Work) -> str | None:
         """Why the site does not take this work, for its submitter to read; None if it does."""
@@ -37,6 +47,7 @@ class Policy:
             or self._time_refused(work.time_limit_seconds)
             or self._command_refused(work.command)
             or self._environment_refused(work.environment)
+            or self._directory_refused(work.working_directory)
         )
 
     def _time_refused(self, seconds: int) -> str | None:
@@ -46,14 +57,40 @@ class Policy:
         return _above("seconds of time limit", seconds, limit)
 
     def _command_refused(self, command: str) -> str | None:
-        if not self.allowed_commands or any(pattern.fullmatch(command) for pattern in self.allowed_commands):
+        if not self.allowed_commands:
             return None
-        return "the command is none of those that this cluster allows"
+        # A line's end begins another command, and patterns such as \s and [^;] let it through unnoticed.
+        if "\n" in command:
+            return "this cluster allows only commands of one line"
+        try:
+            allowed = any(matches(pattern, command) for pattern in self.allowed_commands)
+        except TookTooLong:
+            return "the command takes too long to be compared with those that this cluster allows"
+        return None if allowed else "the command is none of those that this cluster allows"
 
     def _environment_refused(self, environment: Mapping[str, str]) -> str | None:
-        patterns = self.refused_environment
-        refused = sorted(name for name in environment if any(fnmatchcase(name, pattern) for pattern in patterns))
-        return f"this cluster lets no job set {', '.join(refused)}" if refused else None
+        refused = sorted(name for name in environment if not self._is_variable_allowed(name))
+        if not refused:
+            return None
+        more = f" and {len(refused) - MOST_NAMES} others" if len(refused) > MOST_NAMES else ""
+        return on_one_line(f"this cluster lets no job set {', '.join(refused[:MOST_NAMES])}{more}")
+
+    def _is_variable_allowed(self, name: str) -> bool:
+        if any(fnmatchcase(name, pattern) for pattern in self.refused_environment):
+            return False
+        if self.allowed_environment is None:
+            return not self.allowed_commands
+        return any(fnmatchcase(name, pattern) for pattern in self.allowed_environment)
+
+    def _directory_refused(self, directory: str) -> str | None:
+        if not directory or (self.allowed_directories is None and not self.allowed_commands):
+            return None
+        path = PurePosixPath(directory)
+        allowed = self.allowed_directories or ()
+        if ".." not in path.parts and any(path.is_relative_to(place) for place in allowed):
+            return None
+        places = f"; it allows {', '.join(map(str, allowed))}" if allowed else ""
+        return on_one_line(f"this cluster lets no job choose the working directory {directory}{places}", longest=1000)
 
 
 def read_policy(path: Path) -> Policy:
@@ -67,10 +104,17 @@ def read_policy(path: Path) -> Policy:
     unknown = sorted(content.keys() - {*LIMITS, *LISTS})
     if unknown:
         raise InvalidArgument(f"{path}: there is no {', '.join(unknown)}; known are {', '.join((*LIMITS, *LISTS))}")
+    if content.get("allowed_commands") == []:
+        raise InvalidArgument(f"is empty in {path}; leave it out to allow all commands", field="allowed_commands")
+    given = {name: _texts(content, name, path) for name in LISTS if name in content}
     return Policy(
         **{name: _limit(content, name, path) for name in LIMITS},
-        allowed_commands=tuple(_pattern(text, path) for text in _texts(content, "allowed_commands", path)),
-        refused_environment=_texts(content, "refused_environment", path),
+        allowed_commands=tuple(_pattern(text, path) for text in given.get("allowed_commands", ())),
+        allowed_environment=given.get("allowed_environment"),
+        refused_environment=given.get("refused_environment", ()),
+        allowed_directories=_directories(given["allowed_directories"], path)
+        if "allowed_directories" in given
+        else None,
     )
 
 
@@ -86,10 +130,17 @@ def _limit(content: Mapping[str, Any], name: str, path: Path) -> int:
 
 
 def _texts(content: Mapping[str, Any], name: str, path: Path) -> tuple[str, ...]:
-    value = content.get(name, [])
+    value = content[name]
     if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
         raise InvalidArgument(f"must be a list of strings that are not empty in {path}", field=name)
     return tuple(value)
+
+
+def _directories(texts: tuple[str, ...], path: Path) -> tuple[PurePosixPath, ...]:
+    places = tuple(PurePosixPath(text) for text in texts)
+    if not all(place.is_absolute() and ".." not in place.parts for place in places):
+        raise InvalidArgument(f"must be absolute paths without .. in {path}", field="allowed_directories")
+    return places
 
 
 def _pattern(text: str, path: Path) -> re.Pattern[str]:

@@ -16,7 +16,10 @@ NAME = "keebler"
 
 @dataclass(slots=True)
 class HostileServer(pb_grpc.RainbowSchedulerServicer):
-    """`lines` are the jobs that wait, by id; `held` those that it says the agent has. It believes every report."""
+    """`lines` are the jobs that wait, by id; `held` those that it says the agent has.
+
+    It believes every report, unless it is `deaf`.
+    """
 
     address: str = ""
     lines: dict[int, str] = field(default_factory=dict)
@@ -27,6 +30,7 @@ class HostileServer(pb_grpc.RainbowSchedulerServicer):
     reports: dict[int, pb.JobReport] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     agent: str = ""
+    deaf: bool = False
 
     def RequestJobs(self, request: pb.RequestJobsRequest, context: grpc.ServicerContext) -> pb.RequestJobsResponse:
         self.asked.append("RequestJobs")
@@ -42,6 +46,8 @@ class HostileServer(pb_grpc.RainbowSchedulerServicer):
 
     def ReportJobs(self, request: pb.ReportJobsRequest, context: grpc.ServicerContext) -> pb.ReportJobsResponse:
         self.asked.append("ReportJobs")
+        if self.deaf:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "it will not hear")
         self.agent = request.agent
         self.reports |= {report.jobid: report for report in request.reports}
         results = [pb.ReportResult(jobid=report.jobid, outcome=1) for report in request.reports]

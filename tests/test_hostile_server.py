@@ -306,3 +306,18 @@ def test_a_server_that_gives_other_jobs_than_were_wanted_gets_none_run(
     agent.work(lambda: "it gives a job without an attempt" in caplog.text)
 
     assert not scheduler.handed_over
+
+
+def test_a_server_that_hears_of_no_end_cannot_fill_the_journal(
+    server: HostileServer, hire: Callable[..., Crew]
+) -> None:
+    server.lines = {jobid: line(jobid, nodes=0) for jobid in range(1, 10)}
+    server.deaf = True
+    agent = hire()
+    agent.work(lambda: server.accepted)
+
+    server.lines |= {jobid: line(jobid, nodes=0) for jobid in range(10, 100)}
+    for _ in range(20):
+        agent.agent.step()
+
+    assert max(server.accepted) < 10

@@ -14,7 +14,9 @@ max_nodes = 4
 max_tasks = 64
 max_time_limit_seconds = 3600
 allowed_commands = ['python3 [\w./ -]+', 'hostname']
+allowed_environment = ["*"]
 refused_environment = ["LD_*", "SLURM_*"]
+allowed_directories = ["/scratch", "/home/sim/runs"]
 """
 
 
@@ -40,6 +42,8 @@ def work(**more: Any) -> Work:
         {"nodes": 4, "tasks": 64, "time_limit_seconds": 3600},
         {"command": "python3 train.py --epochs 10"},
         {"environment": {"GREETING": "hello", "OLD_PATH": "/"}},
+        {"working_directory": "/scratch"},
+        {"working_directory": "/home/sim/runs//7/./a"},
     ],
 )
 def test_what_is_within_the_policy_is_taken(policy: Policy, allowed: dict[str, Any]) -> None:
@@ -54,8 +58,12 @@ def test_what_is_within_the_policy_is_taken(policy: Policy, allowed: dict[str, A
         ({"time_limit_seconds": 3601}, "3601 seconds of time limit are more than the 3600 that this cluster allows"),
         ({"time_limit_seconds": 0}, "this cluster takes only jobs with a time limit, of at most 3600 seconds"),
         ({"command": "python3 a.py; rm -rf /"}, "the command is none of those that this cluster allows"),
-        ({"command": "hostname\nid"}, "the command is none of those that this cluster allows"),
-        ({"command": "hostname\n"}, "the command is none of those that this cluster allows"),
+        ({"command": "hostname\nid"}, "this cluster allows only commands of one line"),
+        ({"command": "hostname\n"}, "this cluster allows only commands of one line"),
+        (
+            {"working_directory": "/home/sim"},
+            "this cluster lets no job choose the working directory /home/sim; it allows /scratch, /home/sim/runs",
+        ),
         ({"environment": {"SLURM_CONF": "", "LD_PRELOAD": ""}}, "this cluster lets no job set LD_PRELOAD, SLURM_CONF"),
     ],
 )
@@ -69,6 +77,19 @@ def test_an_empty_policy_allows_all(path: Path) -> None:
     assert read_policy(path).check(Work(command="rm -rf /", nodes=2**31 - 1, environment={"LD_PRELOAD": ""})) is None
 
 
+@pytest.mark.parametrize("content", ["allowed_environment = []", "allowed_directories = []"])
+def test_an_empty_list_of_what_is_allowed_allows_nothing(path: Path, content: str) -> None:
+    path.write_text(content)
+    policy = read_policy(path)
+
+    refused = [
+        policy.check(Work(command="a", environment={"A": ""})),
+        policy.check(Work(command="a", working_directory="/")),
+    ]
+
+    assert [bool(words) for words in refused] == ["environment" in content, "directories" in content]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -79,6 +100,10 @@ def test_an_empty_policy_allows_all(path: Path) -> None:
         ("max_tasks = -1", "max_tasks: must be a whole number from 0"),
         ("allowed_commands = 'hostname'", "allowed_commands: must be a list of strings"),
         ("refused_environment = ['']", "refused_environment: must be a list of strings"),
+        ("allowed_environment = 'A'", "allowed_environment: must be a list of strings"),
+        ("allowed_commands = []", "allowed_commands: is empty"),
+        ("allowed_directories = ['tmp']", "allowed_directories: must be absolute paths without"),
+        ("allowed_directories = ['/a/../b']", "allowed_directories: must be absolute paths without"),
         ("allowed_commands = ['(']", "is not a regular expression: missing"),
         (b"\xff", "cannot read the policy"),
     ],

@@ -113,14 +113,13 @@ class Agent:
         return any(moved)
 
     def _take(self) -> bool:
-        if self._draining or not self._is_reconciled():
-            return False
-        return self._taker.step(wait_seconds=self._wait_seconds)
+        return self._may_ask() and self._taker.step(wait_seconds=self._wait_seconds)
 
     def _sift(self) -> bool:
-        if self._draining or not self._is_reconciled():
-            return False
-        return self._sifter.step()
+        return self._may_ask() and self._sifter.step()
+
+    def _may_ask(self) -> bool:
+        return not self._draining and self._is_reconciled()
 
     def _is_reconciled(self) -> bool:
         if self._recovery.needed:

@@ -35,5 +35,10 @@ def home_of(agent: Mapping[str, str]) -> str:
 def _picked(agent: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
     me = pwd.getpwuid(os.getuid())
     login = {"PATH": PATH, "HOME": me.pw_dir, "USER": me.pw_name, "LOGNAME": me.pw_name, "SHELL": me.pw_shell}
-    found = {name: agent[name] for name in names if name in agent}
+    found = {name: _absolute(agent[name]) if name == "PATH" else agent[name] for name in names if name in agent}
     return {**{name: value for name, value in login.items() if name in names}, **found}
+
+
+def _absolute(path: str) -> str:
+    """A PATH without entries that lead into the working directory, which a job chooses."""
+    return ":".join(entry for entry in path.split(":") if entry.startswith("/")) or PATH

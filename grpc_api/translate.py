@@ -62,8 +62,8 @@ def spec_from(message: pb.SubmitJobRequest | pb.JobSpec) -> JobSpec:
 
 
 def _plain(items: Mapping[str, str]) -> dict[str, str]:
-    # Protobuf is slow to copy a map, even one without items, as most jobs have.
-    return dict(items) if items else {}
+    # Protobuf is slow to copy a map, even one without items, as most jobs have; its order is a matter of chance.
+    return dict(sorted(items.items())) if items else {}
 
 
 def bounds_from(message: pb.RequestJobsRequest) -> Bounds:

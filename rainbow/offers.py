@@ -9,7 +9,7 @@ from rainbow.job_lines import FIELDS, NUMBER, TEXT, Kind, check_kinds, parsed
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
 from rainbow.text import on_one_line
-from rainbow.translation import nonsense
+from rainbow.translation import in_order, nonsense
 
 ALWAYS = ("id", "cluster", "name", "nodes", "tasks", "command")
 FURTHER = ("priority", "time_limit_seconds", "environment", "working_directory", "labels")
@@ -58,7 +58,9 @@ def _offered(jobid: int, line: str, *, cluster: str) -> WaitingJob | BrokenJob:
         fields = parsed(line.encode())
         check_kinds(fields, KINDS, required=ALWAYS)
         _check_place(fields, jobid=jobid, cluster=cluster)
-        job = WaitingJob(**{name: value for name, value in fields.items() if name in KINDS})
+        known = {name: value for name, value in fields.items() if name in KINDS}
+        maps = {name: in_order(known[name]) for name in ("environment", "labels") if name in known}
+        job = WaitingJob(**{**known, **maps})
         rules.check_attempt(job)
     except InvalidArgument as error:
         return BrokenJob(id=jobid, reason=fault(error))

@@ -1,6 +1,6 @@
 """Between the messages of the wire and the records of the client."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -144,9 +144,9 @@ def job(message: pb.Job) -> records.Job:
         state=_state(message.state),
         priority=message.priority,
         time_limit_seconds=message.time_limit_seconds,
-        environment=dict(message.environment),
+        environment=in_order(message.environment),
         working_directory=message.working_directory,
-        labels=dict(message.labels),
+        labels=in_order(message.labels),
         idempotency_key=message.idempotency_key,
         on_lost=ON_LOST_BY_NUMBER.get(message.on_lost, records.OnLost.UNSPECIFIED),
         attempt=message.attempt,
@@ -233,6 +233,11 @@ def _submit_result(item: pb.SubmitResult, *, key: str) -> records.SubmitResult:
         idempotency_key=key,
         error=failure(item.error.code, item.error.message, field=item.error.field) if refused else None,
     )
+
+
+def in_order(items: Mapping[str, str]) -> dict[str, str]:
+    """By name: in the order of the wire, which is a matter of chance, the same job would look another every time."""
+    return dict(sorted(items.items()))
 
 
 def _state(number: pb.JobState.ValueType) -> records.JobState:

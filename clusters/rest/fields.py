@@ -68,6 +68,15 @@ class Choice(serializers.ChoiceField):
         return super().to_internal_value(data)
 
 
+class Pairs(serializers.DictField):
+    """Text by text, as an answer: in the order of the names, whichever the database keeps."""
+
+    child = serializers.CharField()
+
+    def to_representation(self, value: Any) -> dict[str, str]:
+        return dict(sorted(super().to_representation(value).items()))
+
+
 class Mapping(serializers.DictField):
     """Text by text. The pattern of its `names` and how many it has at `most` are for the schema."""
 

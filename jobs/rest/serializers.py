@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from clusters.rest.fields import CLUSTER_NAME, LINE, LINES, Choice, Input, Mapping, Number, Text
+from clusters.rest.fields import CLUSTER_NAME, LINE, LINES, Choice, Input, Mapping, Number, Pairs, Text
 from clusters.validation import MAX_REASON
 from jobs.leases import MAX_SECONDS
 from jobs.models import MAX_ID, Job, JobEvent
@@ -127,7 +127,7 @@ class JobBriefSerializer(serializers.ModelSerializer[Job]):
     submitted_by = SubmitterSerializer(allow_null=True)
     state = serializers.ChoiceField(JobState.choices)
     on_lost = serializers.ChoiceField(OnLost.choices)
-    labels = serializers.DictField(child=serializers.CharField())
+    labels = Pairs()
 
     class Meta:
         model = Job
@@ -147,7 +147,7 @@ class JobBriefSerializer(serializers.ModelSerializer[Job]):
 
 
 class JobSerializer(JobBriefSerializer):
-    environment = serializers.DictField(child=serializers.CharField(), allow_null=True, help_text=_CONTENT)
+    environment = Pairs(allow_null=True, help_text=_CONTENT)
     output = serializers.CharField(allow_null=True, help_text=f"the end of what it wrote; {_CONTENT}")
 
     class Meta(JobBriefSerializer.Meta):
@@ -179,9 +179,9 @@ class QueuedJobSerializer(serializers.Serializer[object]):
     tasks = serializers.IntegerField()
     priority = serializers.IntegerField()
     time_limit_seconds = serializers.IntegerField()
-    environment = serializers.DictField(child=serializers.CharField())
+    environment = Pairs()
     working_directory = serializers.CharField()
-    labels = serializers.DictField(child=serializers.CharField())
+    labels = Pairs()
     attempt = serializers.IntegerField()
 
 

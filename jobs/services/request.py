@@ -87,5 +87,6 @@ def _read(cluster_id: int, wanted: Wanted) -> Iterator[QueuedJob]:
 def _queued_job(row: tuple[Any, ...]) -> QueuedJob:
     values = dict(zip(REQUEST_COLUMNS, row, strict=True))
     for name in ("environment", "labels"):
-        values[name] = json.loads(values[name]) if values[name] != "{}" else {}
+        # PostgreSQL keeps an order of its own.
+        values[name] = dict(sorted(json.loads(values[name]).items())) if values[name] != "{}" else {}
     return QueuedJob(**values)

@@ -146,7 +146,7 @@ def _row(order: Order, at: object) -> tuple[object, ...]:
 
 
 def _json(mapping: Mapping[str, str]) -> str:
-    return json.dumps(dict(mapping)) if mapping else "{}"
+    return json.dumps(dict(mapping), sort_keys=True) if mapping else "{}"
 
 
 def _step(order: Order, job_id: int) -> Step:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO
 
-from rainbow import submitting
+from rainbow import job_lines, submitting
 from rainbow.errors import FailedPrecondition, InvalidArgument
 from rainbow.job_lines import LONGEST_LINE, job_on
 from rainbow.records import JobSpec
@@ -69,9 +69,10 @@ def check(file: IO[bytes]) -> Checked:
     version, digest = _version(file), hashlib.sha256()
     jobs, bad, first_bad = 0, 0, list[BadLine]()
     for number, line in _lines(file):
-        digest.update(line)
         try:
-            jobs += _is_a_job(line)
+            found = _checked(line)
+            digest.update(found.counts if found else line)
+            jobs += found is not None
         except InvalidArgument as error:
             bad += 1
             first_bad += [BadLine(number=number, error=error)][: MOST_BAD_LINES - len(first_bad)]
@@ -101,7 +102,15 @@ def _is_on_disk(source: IO[bytes]) -> bool:
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The lines and their numbers. Of one that is too long only the beginning, with a byte too many."""
+    """The lines and their numbers. Of one that is too long only the beginning, with a byte too many.
+
+    A file that begins with a line of `{` alone holds one job, which is written over several lines.
+    """
+    file.seek(0)
+    if file.readline(LONGEST_LINE + 1).strip() == b"{":
+        file.seek(0)
+        yield 1, file.read(LONGEST_LINE + 1)
+        return
     file.seek(0)
     number = 0
     while line := file.readline(LONGEST_LINE + 1):
@@ -111,17 +120,18 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
             line = file.readline(LONGEST_LINE + 1)
 
 
-def _is_a_job(line: bytes) -> bool:
-    """Whether there is a job on the line or only white space. Raises InvalidArgument for anything else."""
+def _checked(line: bytes) -> job_lines.LineContent | None:
+    """The job on the line; None where there is only white space. Raises InvalidArgument for anything else."""
     if line.isspace():
-        return False
-    submitting.message(job_on(line))
-    return True
+        return None
+    found = job_on(line)
+    submitting.message(found.spec)
+    return found
 
 
 def _job(line: bytes) -> JobSpec:
     try:
-        return job_on(line)
+        return job_on(line).spec
     except InvalidArgument as error:
         raise _changed() from error
 

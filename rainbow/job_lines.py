@@ -1,12 +1,12 @@
-"""A job as a line of JSON: an object with the fields of a JobSpec."""
+"""A job as a line of JSON: an object with the fields of a JobSpec, or what `rainbow job --json` prints."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from rainbow.errors import InvalidArgument
-from rainbow.records import JobSpec, OnLost
+from rainbow.records import Job, JobSpec, OnLost
 
 # More than the largest job needs, also where every character is an escape.
 LONGEST_LINE = 1024 * 1024
@@ -43,14 +43,38 @@ FIELDS: Mapping[str, Kind] = {
 }
 
 
-def job_on(line: bytes) -> JobSpec:
+# What a job that is printed has in any case, and what the server adds to each.
+PRINTED = frozenset({"id", "state"})
+ADDED = frozenset({field.name for field in fields(Job)} | {"output_is_cut"}) - FIELDS.keys()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineContent:
+    """A job, and what of its line counts: two lines of which the same counts are the same."""
+
+    spec: JobSpec
+    counts: bytes
+
+
+def job_on(line: bytes) -> LineContent:
     """Raises InvalidArgument, with the name of the field where one is at fault."""
-    fields = parsed(line)
-    for name in fields:
+    content = parsed(line)
+    is_printed = content.keys() >= PRINTED
+    said = _submittable(content) if is_printed else content
+    for name in said:
         if name not in FIELDS:
             raise InvalidArgument(f"is unknown; the fields are {', '.join(FIELDS)}", field=name)
-    check_kinds(fields, FIELDS, required=("command",))
-    return JobSpec(**{**fields, "on_lost": OnLost(fields.get("on_lost", OnLost.UNSPECIFIED))})
+    check_kinds(said, FIELDS, required=("command",))
+    spec = JobSpec(**{**said, "on_lost": OnLost(said.get("on_lost", OnLost.UNSPECIFIED))})
+    return LineContent(spec=spec, counts=json.dumps(said, sort_keys=True).encode() if is_printed else line)
+
+
+def _submittable(printed: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a job that is printed makes another such job. Its key stands for the one that it was."""
+    if "environment" not in printed:
+        raise InvalidArgument("is missing: lists leave it out, `rainbow job ID --json` has it", field="environment")
+    left_out = {*ADDED, "idempotency_key", *(("on_lost",) if printed.get("on_lost") == OnLost.UNSPECIFIED else ())}
+    return {name: value for name, value in printed.items() if name not in left_out}
 
 
 def check_kinds(fields: Mapping[str, Any], kinds: Mapping[str, Kind], *, required: Iterable[str]) -> None:

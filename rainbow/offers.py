@@ -1,6 +1,7 @@
 """What a server offers in answer to a request for jobs: lines of JSON, which may hold anything."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rainbow import rules
@@ -59,8 +60,8 @@ def _offered(jobid: int, line: str, *, cluster: str) -> WaitingJob | BrokenJob:
         check_kinds(fields, KINDS, required=ALWAYS)
         _check_place(fields, jobid=jobid, cluster=cluster)
         known = {name: value for name, value in fields.items() if name in KINDS}
-        maps = {name: in_order(known[name]) for name in ("environment", "labels") if name in known}
-        job = WaitingJob(**{**known, **maps})
+        job = WaitingJob(**known)
+        job = replace(job, environment=in_order(job.environment), labels=in_order(job.labels))
         rules.check_attempt(job)
     except InvalidArgument as error:
         return BrokenJob(id=jobid, reason=fault(error))

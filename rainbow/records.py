@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from rainbow.errors import RainbowError
+from rainbow.rules import MAX_OUTPUT_BYTES
 
 
 class JobState(StrEnum):
@@ -232,6 +233,11 @@ class Job:
     submitted_by: str
     events: tuple[JobEvent, ...]
     why_waiting: str = ""
+
+    @property
+    def output_is_cut(self) -> bool:
+        """Whether it wrote more than is kept. Of a character that is cut in two, up to 3 bytes are left out."""
+        return len(self.output.encode()) > MAX_OUTPUT_BYTES - 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,8 @@ MAX_PATH = 4096
 MAX_PRIORITY = 100
 MAX_TIME_LIMIT_SECONDS = 365 * 24 * 3600
 MAX_CREDENTIAL = 255
+# Of what a job writes, this much is kept: the end.
+MAX_OUTPUT_BYTES = 64 * 1024
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import click
 
-from rainbow.commands import session
+from rainbow.commands import documents, session
 from rainbow.commands.options import json_option, observer_options, server_options
 from rainbow.commands.output import say, write_json
 from rainbow.commands.tables import aligned, show_table
@@ -36,7 +36,7 @@ def command(ctx: click.Context, jobid: int, as_cluster: bool, as_json: bool) -> 
     if not found.jobs:
         raise NotFound(f"there is no job {jobid}, or it is somebody else's")
     if as_json:
-        write_json(found.jobs[0])
+        write_json(documents.whole(found.jobs[0]))
     else:
         _tell(found.jobs[0], now=datetime.now(UTC))
 
@@ -50,7 +50,8 @@ def _tell(job: Job, *, now: datetime) -> None:
         say("")
         show_table(EVENT_COLUMNS, [_row(event) for event in job.events])
     if job.output:
-        say(f"\nThe end of its output:\n{job.output}")
+        cut = ", 64 KiB; no more is kept" if job.output_is_cut else ""
+        say(f"\nThe end of its output{cut}:\n{job.output}")
 
 
 def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:

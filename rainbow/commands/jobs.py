@@ -7,7 +7,7 @@ from itertools import islice
 import click
 
 from rainbow.client import Client
-from rainbow.commands import session
+from rainbow.commands import documents, session
 from rainbow.commands.options import json_option, label_option, observer_options, server_options
 from rainbow.commands.output import complain, say, write_json
 from rainbow.commands.tables import show_table
@@ -58,7 +58,7 @@ def command(
     with session.observer(ctx, as_cluster=as_cluster) as client:
         jobs, more = _listed(client, most=most, states=chosen, labels=labels, name=name)
     if as_json:
-        write_json({"jobs": jobs, "more": more})
+        write_json({"jobs": [documents.listed(job) for job in jobs], "more": more})
     else:
         _tell(jobs, more=more, now=datetime.now(UTC))
 

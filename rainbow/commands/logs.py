@@ -2,9 +2,9 @@
 
 import click
 
-from rainbow.commands import session
+from rainbow.commands import documents, session
 from rainbow.commands.options import json_option, observer_options, server_options
-from rainbow.commands.output import complain, write_json, write_output
+from rainbow.commands.output import complain, write_json, write_output_of
 from rainbow.commands.types import MAX_INT32
 from rainbow.errors import NotFound
 
@@ -28,8 +28,8 @@ def command(ctx: click.Context, jobid: int, as_cluster: bool, as_json: bool) -> 
         raise NotFound(f"there is no job {jobid}, or it is somebody else's")
     job = found.jobs[0]
     if as_json:
-        write_json({"id": job.id, "state": job.state, "output": job.output})
+        write_json({name: documents.whole(job)[name] for name in ("id", "state", "output", "output_is_cut")})
     elif job.output:
-        write_output(job.output)
+        write_output_of(job)
     else:
         complain(f"Job {jobid} is {job.state}; nothing is known of its output.")

@@ -10,7 +10,10 @@ from typing import Any
 import click
 
 from rainbow.errors import RainbowError
+from rainbow.records import Job
 from rainbow.text import printable
+
+REDIRECT = "What has to be whole, the job's command writes to a file: `simulate > simulate.out`."
 
 
 def say(text: str) -> None:
@@ -29,9 +32,11 @@ def write_json_line(document: Any) -> None:
     click.echo(json.dumps(plain(document)))
 
 
-def write_output(text: str) -> None:
+def write_output_of(job: Job) -> None:
     """What a job wrote: as it is for programs, with its control characters escaped for a terminal."""
-    click.echo(printable(text) if sys.stdout.isatty() else text, nl=False, color=True)
+    click.echo(printable(job.output) if sys.stdout.isatty() else job.output, nl=False, color=True)
+    if job.output_is_cut:
+        complain(f"\nThese are the last 64 KiB of the output of job {job.id}; no more is kept. {REDIRECT}")
 
 
 def plain(value: Any) -> Any:

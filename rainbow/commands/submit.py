@@ -10,15 +10,16 @@ import click
 from click.core import ParameterSource
 
 from rainbow.client import Client
-from rainbow.commands import session
+from rainbow.commands import documents, session
 from rainbow.commands.doubt import in_doubt
 from rainbow.commands.following import exit_code_of, follow, step_of
 from rainbow.commands.options import json_option, label_option, server_options, token_options
-from rainbow.commands.output import complain, plain, say, write_json, write_output
+from rainbow.commands.output import complain, plain, say, write_json, write_output_of
 from rainbow.commands.submit_file import submit_file
 from rainbow.commands.submit_words import SubmitCommand
 from rainbow.commands.types import Pair, Span, as_mapping
 from rainbow.commands.words import ago
+from rainbow.errors import RainbowError
 from rainbow.records import Job, JobSpec, OnLost, Submission
 from rainbow.retries import PATIENCE_SECONDS
 from rainbow.text import on_one_line
@@ -95,12 +96,22 @@ def command(
         queued = _submitted(client, spec)
         if not as_json:
             _tell(queued, cluster=client.cluster, now=datetime.now(UTC), to=complain if wait else say)
-        job = _followed(client, queued.jobid, silent=as_json) if wait else None
+        if wait:
+            ctx.exit(_wait(client, queued, as_json=as_json))
     if as_json:
-        write_json({**plain(queued), "job": job} if job else queued)
-    elif job:
-        write_output(job.output)
-    ctx.exit(exit_code_of(job) if job else 0)
+        write_json(queued)
+
+
+def _wait(client: Client, queued: Submission, *, as_json: bool) -> int:
+    """Wait for the job, show what it wrote, and give its exit code."""
+    job = _followed(client, queued.jobid, silent=as_json)
+    details = _details(client, queued.jobid)
+    if as_json:
+        document = documents.whole(details) if details else documents.watched(job)
+        write_json({**plain(queued), "job": document})
+    elif details:
+        write_output_of(details)
+    return exit_code_of(job)
 
 
 def _submit_file(ctx: click.Context, path: str | None, *, key_prefix: str, as_json: bool) -> int:
@@ -145,16 +156,25 @@ def _submitted(client: Client, spec: JobSpec) -> Submission:
 
 
 def _followed(client: Client, jobid: int, *, silent: bool) -> Job:
-    """The job as it ended. Whoever stops waiting does not stop the job."""
+    """The job's end. Whoever stops waiting does not stop the job."""
     try:
-        follow(
-            client.watch_jobs([jobid], first_seconds=PATIENCE_SECONDS),
-            lambda job: None if silent else complain(step_of(job)),
-        )
-        return client.get_jobs([jobid]).jobs[0]
+        steps = client.watch_jobs([jobid], first_seconds=PATIENCE_SECONDS)
+        return follow(steps, lambda job: None if silent else complain(step_of(job)))[jobid]
     except KeyboardInterrupt:
         complain(f"Job {jobid} goes on without you; `rainbow cancel {jobid}` stops it.")
         raise
+    except RainbowError as error:
+        error.add_note(f"Job {jobid} goes on; `rainbow watch {jobid}` waits for it again.")
+        raise
+
+
+def _details(client: Client, jobid: int) -> Job | None:
+    """The job with its output, or None where that cannot be had: the exit code does not depend on it."""
+    try:
+        return next(iter(client.get_jobs([jobid], with_events=True).jobs), None)
+    except RainbowError as error:
+        complain(f"The output cannot be shown: {error}. `rainbow logs {jobid}` may show it later.")
+        return None
 
 
 def _tell(queued: Submission, *, cluster: str, now: datetime, to: Callable[[str], None]) -> None:

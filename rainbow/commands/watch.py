@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import click
 
-from rainbow.commands import session
+from rainbow.commands import documents, session
 from rainbow.commands.following import exit_code_of, follow, step_of
 from rainbow.commands.options import json_option, observer_options, server_options
 from rainbow.commands.output import say, write_json_line
 from rainbow.commands.types import MAX_INT32
+from rainbow.records import Job
 
 EPILOG = """\b
 Examples:
@@ -28,6 +29,10 @@ Exits as the first of these jobs that did not complete would under `submit --wai
 def command(ctx: click.Context, jobids: Sequence[int], as_cluster: bool, as_json: bool) -> None:
     """Show each step of jobs, until they are over. With --json each is a document on a line."""
     with session.observer(ctx, as_cluster=as_cluster) as client:
-        last = follow(client.watch_jobs(jobids), write_json_line if as_json else lambda job: say(step_of(job)))
+        last = follow(client.watch_jobs(jobids), _write if as_json else lambda job: say(step_of(job)))
     codes = [exit_code_of(last[jobid]) for jobid in jobids]
     ctx.exit(next(filter(None, codes), 0))
+
+
+def _write(job: Job) -> None:
+    write_json_line(documents.watched(job))

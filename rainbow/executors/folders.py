@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-MAX_OUTPUT_BYTES = 64 * 1024
+from rainbow.rules import MAX_OUTPUT_BYTES
 
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
 

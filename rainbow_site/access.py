@@ -34,8 +34,12 @@ def log_requests(answer: Answer) -> Answer:
     return log_and_answer
 
 
+def without_credentials(text: str) -> str:
+    return _CREDENTIAL.sub("(credential)", text)
+
+
 def _write(request: HttpRequest, status: int, seconds: float) -> None:
-    path = _CREDENTIAL.sub("(credential)", escape_uri_path(request.path))[:_LONGEST_PATH]
+    path = without_credentials(escape_uri_path(request.path))[:_LONGEST_PATH]
     caller = getattr(request, "auth", None)
     cluster = f" cluster={caller.cluster}" if isinstance(caller, Caller) else ""
     peer = f" peer={address_of(request)}" if status >= 400 else ""

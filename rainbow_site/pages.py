@@ -17,6 +17,10 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _page(request, HTTPStatus.FORBIDDEN, "Not allowed")
 
 
+def busy(request: HttpRequest) -> HttpResponse:
+    return _page(request, HTTPStatus.SERVICE_UNAVAILABLE, "Busy")
+
+
 def _page(request: HttpRequest, status: HTTPStatus, title: str) -> HttpResponse:
     context = {**admin.site.each_context(request), "title": title}
     return render(request, f"{status.value}.html", context, status=status)

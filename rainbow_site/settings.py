@@ -75,6 +75,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "rainbow_site.room.busy.AnswerTooBusy",
 ]
 TEMPLATES = [
     {
@@ -92,6 +93,8 @@ TEMPLATES = [
 ]
 ROOT_URLCONF = "rainbow_site.urls"
 WSGI_APPLICATION = "rainbow_site.wsgi.application"
+AUTHENTICATION_BACKENDS = ["rainbow_site.room.signing_in.ThrottledBackend"]
+PASSWORD_HASHERS = ["rainbow_site.hashing.OneByOneHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},

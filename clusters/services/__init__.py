@@ -10,7 +10,15 @@ from clusters.services.credentials import (
 )
 from clusters.services.pause import note_readiness, pause_cluster, resume_cluster
 from clusters.services.register import Registration, check_registration_secret, register_cluster
-from clusters.services.throttle import failures_counted, note_failure, seconds_blocked, source_at
+from clusters.services.throttle import (
+    failures_counted,
+    give_guess_back,
+    note_failure,
+    seconds_blocked,
+    sign_in_limits,
+    source_at,
+    take_guess,
+)
 
 __all__ = [
     "DEFAULT_LABEL",
@@ -21,6 +29,7 @@ __all__ = [
     "check_registration_secret",
     "create_credential",
     "failures_counted",
+    "give_guess_back",
     "note_failure",
     "note_readiness",
     "note_visits",
@@ -30,5 +39,7 @@ __all__ = [
     "revoke_credential",
     "rotate_credential",
     "seconds_blocked",
+    "sign_in_limits",
     "source_at",
+    "take_guess",
 ]

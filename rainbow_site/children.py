@@ -2,81 +2,146 @@
 
 import ctypes
 import logging
-import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 # prctl(2): the kernel sends a child this signal when its parent dies, however that happens.
 _PR_SET_PDEATHSIG = 1
+# Loaded here, since a forked child had better not.
+_LIBC = ctypes.CDLL(None)
+# How long a child that ends again and again waits for its next start; after the last of these, all stop.
+_PAUSES_SECONDS = (0, 1, 2, 4, 8)
+# One that lived for longer begins again with the first.
+_SETTLED_AFTER_SECONDS = 60
+# The servers give the calls in flight 30 seconds.
+_OBEYS_WITHIN_SECONDS = 45
 _log = logging.getLogger("rainbow")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """A command to run. `files` are the descriptors that it inherits, under the same numbers."""
+    """A command to run. `files` are the descriptors that it inherits, under the same numbers.
+
+    One that `restarts` is started again when it ends; the end of any other is the end of all.
+    """
 
     name: str
     command: Sequence[str]
     files: Sequence[int] = ()
+    restarts: bool = False
 
 
 def run_together(children: Sequence[Child], *, environment: Mapping[str, str]) -> int:
-    """Runs the commands until one ends or SIGTERM or SIGINT arrives; then stops the others and waits for them.
+    """Runs the commands until one ends for good or SIGTERM or SIGINT arrives; then stops the others and waits for them.
 
     Returns 0 when it was told to stop and all obeyed, otherwise the exit code of the first that failed
     (128 and the signal's number for one that a signal killed, as in a shell), or 1.
     """
-    told: list[int] = []
-    running: list[subprocess.Popen[bytes]] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        told.append(number)
-        _terminate(running)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    for child in children:
-        running.append(_start(child, environment))
-    if told:
-        _terminate(running)
-    # Waits for any child without taking its exit code from Popen.
-    os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-    if not told:
-        _report(children, running)
-    _terminate(running)
-    return _exit_code([process.wait() for process in running], told=bool(told))
+    return _Family(children, environment).run()
 
 
-def _start(child: Child, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        child.command,
-        env=dict(environment),
-        pass_fds=child.files,
-        # In a session of its own a child does not hear the terminal's Ctrl-C, so that it is told to stop just once.
-        start_new_session=True,
-        preexec_fn=_die_with_parent,
-    )
+class _Member:
+    def __init__(self, child: Child, environment: Mapping[str, str]) -> None:
+        self._child = child
+        self._environment = dict(environment)
+        self._ends_in_a_row = 0
+        # When it is to be started again; None while it runs, and when it never is.
+        self.due: float | None = None
+        self.start()
+
+    def start(self) -> None:
+        self.due = None
+        self._began = time.monotonic()
+        self.process = subprocess.Popen(
+            self._child.command,
+            env=self._environment,
+            pass_fds=self._child.files,
+            # In a session of its own a child does not hear the terminal's Ctrl-C, so that it is told to stop just once.
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+
+    def has_ended_for_good(self) -> bool:
+        """Also plans the next start of one that restarts."""
+        if self.due is not None or self.process.poll() is None:
+            return False
+        if time.monotonic() - self._began > _SETTLED_AFTER_SECONDS:
+            self._ends_in_a_row = 0
+        restarts = self._child.restarts and self._ends_in_a_row < len(_PAUSES_SECONDS)
+        what = "starting it again" if restarts else "stopping the rest"
+        _log.error("%s ended code=%d; %s", self._child.name, self.process.returncode, what)
+        if restarts:
+            self.due = time.monotonic() + _PAUSES_SECONDS[self._ends_in_a_row]
+            self._ends_in_a_row += 1
+        return not restarts
+
+
+class _Family:
+    def __init__(self, children: Sequence[Child], environment: Mapping[str, str]) -> None:
+        self._told = False
+        # A signal's handler may put into it whatever the main program is at (docs.python.org/3/library/queue.html).
+        self._news: SimpleQueue[int] = SimpleQueue()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGCHLD, self._hear)
+        self._members = [_Member(child, environment) for child in children]
+
+    def run(self) -> int:
+        while not self._told and not self._one_has_ended():
+            self._await_news()
+            self._start_those_due()
+        self._terminate()
+        return _exit_code(self._codes(), told=self._told)
+
+    def _one_has_ended(self) -> bool:
+        ended = [member.has_ended_for_good() for member in self._members]
+        return any(ended)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._told = True
+        self._news.put(number)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self._news.put(number)
+
+    def _await_news(self) -> None:
+        due = [member.due for member in self._members if member.due is not None]
+        timeout = max(0, min(due) - time.monotonic()) if due else None
+        with suppress(Empty):
+            self._news.get(timeout=timeout)
+
+    def _start_those_due(self) -> None:
+        for member in self._members:
+            if member.due is not None and member.due <= time.monotonic() and not self._told:
+                member.start()
+
+    def _terminate(self) -> None:
+        for member in self._members:
+            if member.process.poll() is None:
+                member.process.terminate()
+
+    def _codes(self) -> list[int]:
+        """Waits for all, and kills those that do not obey."""
+        until = time.monotonic() + _OBEYS_WITHIN_SECONDS
+        for member in self._members:
+            try:
+                member.process.wait(max(0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                member.process.kill()
+        # One that waits to be started again has failed before, which is over.
+        return [member.process.wait() for member in self._members if member.due is None]
 
 
 def _die_with_parent() -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _report(children: Sequence[Child], running: Sequence[subprocess.Popen[bytes]]) -> None:
-    for child, process in zip(children, running, strict=True):
-        if process.poll() is not None:
-            _log.error("%s ended code=%d; stopping the rest", child.name, process.returncode)
-
-
-def _terminate(running: Sequence[subprocess.Popen[bytes]]) -> None:
-    for process in running:
-        if process.poll() is None:
-            process.terminate()
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _exit_code(codes: Sequence[int], *, told: bool) -> int:

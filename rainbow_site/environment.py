@@ -30,9 +30,9 @@ class Environment:
             return int(text)
         raise WrongSetting(f"{name}: must be a number from {lowest:,} to {highest:,}, not {text!r}")
 
-    def switch(self, name: str) -> bool:
-        """False unless it is switched on. Raises WrongSetting."""
-        text = self.text(name, "false").strip().lower()
+    def switch(self, name: str, *, default: bool = False) -> bool:
+        """Raises WrongSetting."""
+        text = self.text(name, str(default)).strip().lower()
         if text not in _SWITCHES:
             raise WrongSetting(f"{name}: must be true or false, not {text!r}")
         return _SWITCHES[text]

@@ -5,8 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# As long as gunicorn's own.
-_BACKLOG = 2048
+BACKLOG = 2048
 
 
 class CannotListen(Exception):
@@ -18,7 +17,7 @@ def listen(address: str) -> socket.socket:
     host, _, port = address.rpartition(":")
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     try:
-        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
+        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=BACKLOG)
     except (OSError, OverflowError, ValueError) as error:
         raise CannotListen(f"cannot listen on {address}: {_why(error)}") from None
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from django.core.management.utils import get_random_secret_key
 
 from rainbow_site.databases import configure
-from rainbow_site.environment import Environment
+from rainbow_site.environment import Environment, WrongSetting
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(os.environ)
@@ -39,6 +39,12 @@ RAINBOW_GUESSES = env.number("RAINBOW_GUESSES", 30, lowest=1, highest=1_000_000)
 RAINBOW_CLEANUP = env.switch("RAINBOW_CLEANUP")
 RAINBOW_TLS_CERT = env.text("RAINBOW_TLS_CERT")
 RAINBOW_TLS_KEY = env.text("RAINBOW_TLS_KEY")
+# A proxy that stands before the web server ends TLS.
+RAINBOW_WEB_TLS = bool(RAINBOW_TLS_CERT or RAINBOW_TLS_KEY) and not RAINBOW_PROXIES
+RAINBOW_HTTPS = env.switch("RAINBOW_HTTPS", default=RAINBOW_WEB_TLS or RAINBOW_PROXIES > 0)
+if RAINBOW_HTTPS and not (RAINBOW_WEB_TLS or RAINBOW_PROXIES):
+    raise WrongSetting("RAINBOW_HTTPS: needs RAINBOW_TLS_CERT and RAINBOW_TLS_KEY, or RAINBOW_PROXIES")
+RAINBOW_HSTS_SECONDS = env.number("RAINBOW_HSTS_SECONDS", 31_536_000, lowest=0, highest=99_999_999)
 
 DATABASES = {
     "default": configure(
@@ -68,7 +74,6 @@ MIDDLEWARE = [
     "rainbow_site.policy.send_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "rainbow_site.access.log_requests",
-    "rainbow_site.chunks.refuse_chunks",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -110,6 +115,16 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 # Only a proxy of our own is believed when it says that the client came over TLS.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if RAINBOW_PROXIES else None
+SECURE_SSL_REDIRECT = RAINBOW_HTTPS
+# Probes come past the proxy.
+SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]
+SECURE_HSTS_SECONDS = RAINBOW_HSTS_SECONDS if RAINBOW_HTTPS else 0
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = RAINBOW_HTTPS
+# Our pages carry the CSRF token themselves; no script needs to read a cookie.
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# HSTS for other hosts than this one (includeSubDomains, preload) is not for this server to promise.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

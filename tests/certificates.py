@@ -10,7 +10,7 @@ def make_certificate(folder: Path, *, password: str = "") -> tuple[Path, Path]:
     """Make a certificate for localhost that vouches for itself; gives its file and that of its key."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
     request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "1", "-subj", "/CN=localhost"]
-    files = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    files = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
     closed = ["-passout", f"pass:{password}"] if password else ["-nodes"]
     try:
         subprocess.run([*request, *files, *closed], check=True, capture_output=True)

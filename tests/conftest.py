@@ -18,6 +18,7 @@ from django.db import connection
 from clusters.callers import Caller, Claim
 from clusters.models import Cluster
 from clusters.services import admit, register_cluster
+from tests.certificates import make_certificate
 from tests.databases import PostgresqlDatabases, SqliteDatabases, databases_of_this_run
 from tests.servers import RainbowServer, start_rainbow
 
@@ -120,6 +121,19 @@ def web_server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPat
     """The same with its web door: what `manage.py serve` starts."""
     log = tmp_path_factory.mktemp("web_server") / "log"
     running = start_rainbow(database_url=new_database(), log=log, with_web=True, environment=MANY_GUESSES)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def tls_web_server(
+    new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RainbowServer]:
+    """The same with a certificate, for gRPC and HTTP."""
+    folder = tmp_path_factory.mktemp("tls_web_server")
+    certificate, key = make_certificate(folder)
+    environment = {**MANY_GUESSES, "RAINBOW_TLS_CERT": str(certificate), "RAINBOW_TLS_KEY": str(key)}
+    running = start_rainbow(database_url=new_database(), log=folder / "log", with_web=True, environment=environment)
     yield running
     running.stop()
 

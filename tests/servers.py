@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,10 @@ IMPATIENT = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RainbowServer:
-    """A running server. `log` is the path of what it wrote; `web` the URL of its web door, empty without one."""
+    """A running server. `log` is the path of what it wrote; `web` the URL of its web door, empty without one.
+
+    `ca_file` has the certificate to trust; empty where it speaks without TLS.
+    """
 
     address: str
     web: str
@@ -38,6 +42,11 @@ class RainbowServer:
     registration_secret: str
     process: subprocess.Popen[bytes]
     log: Path
+    ca_file: str = ""
+
+    @property
+    def trust(self) -> ssl.SSLContext | None:
+        return ssl.create_default_context(cafile=self.ca_file) if self.ca_file else None
 
     def stop(self) -> int:
         """End it as an operator does, and give its exit code."""
@@ -50,14 +59,20 @@ class RainbowServer:
         self.process.wait()
 
     def wait_until_serving(self) -> None:
-        with grpc.insecure_channel(self.address, options=IMPATIENT) as channel:
+        with self._channel() as channel:
             connected = grpc.channel_ready_future(channel)
             processes.wait_until(connected.done, process=self.process, log=self.log)
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         if self.web:
-            with urlopen(f"{self.web}/readyz", timeout=10) as ready:
+            with urlopen(f"{self.web}/readyz", timeout=60, context=self.trust) as ready:
                 assert ready.status == HTTPStatus.OK
+
+    def _channel(self) -> grpc.Channel:
+        if not self.ca_file:
+            return grpc.insecure_channel(self.address, options=IMPATIENT)
+        trust = grpc.ssl_channel_credentials(Path(self.ca_file).read_bytes())
+        return grpc.secure_channel(self.address, trust, options=IMPATIENT)
 
 
 def start_rainbow(
@@ -80,13 +95,15 @@ def start_rainbow(
     words = ["serve", "--web", web] if with_web else ["grpcserver"]
     command = [*manage, *words, "--address", address, *arguments]
     process = processes.start(command, log=log, environment=environment_for(database_url, **settings))
+    ca_file = settings.get("RAINBOW_TLS_CERT", "")
     server = RainbowServer(
         address=address,
-        web=f"http://{web}" if web else "",
+        web=f"{'https' if ca_file and not settings.get('RAINBOW_PROXIES') else 'http'}://{web}" if web else "",
         database_url=database_url,
         registration_secret=settings["RAINBOW_REGISTRATION_SECRET"],
         process=process,
         log=log,
+        ca_file=ca_file,
     )
     try:
         server.wait_until_serving()

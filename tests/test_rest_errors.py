@@ -160,13 +160,19 @@ def test_a_charset_that_a_header_claims_changes_nothing(web_server: RainbowServe
     assert get(web_server, f"/api/v1/jobs/{submitted.json['id']}", bearer=guest.token).json["command"] == "ü"
 
 
-def test_a_body_in_chunks_is_refused_rather_than_taken_for_empty(web_server: RainbowServer) -> None:
-    headers = {"Transfer-Encoding": "chunked", "Content-Type": "application/json"}
+def test_a_body_in_chunks_arrives_whole(web_server: RainbowServer) -> None:
+    guest = registered(web_server)
+    headers = {
+        "Authorization": f"Bearer {guest.token}",
+        "Transfer-Encoding": "chunked",
+        "Content-Type": "application/json",
+    }
+    body = b'b\r\n{"command":\r\nd\r\n "in pieces"}\r\n0\r\n\r\n'
 
-    response = call(web_server, "POST", "/api/v1/jobs", body=b"2\r\n{}\r\n0\r\n\r\n", headers=headers)
+    response = call(web_server, "POST", "/api/v1/jobs", body=body, headers=headers)
 
-    assert response.status == 411
-    problem_of(response)
+    assert response.status == 201
+    assert get(web_server, f"/api/v1/jobs/{response.json['id']}", bearer=guest.token).json["command"] == "in pieces"
 
 
 def test_many_labels_fit_a_request(web_server: RainbowServer) -> None:

@@ -53,7 +53,7 @@ def test_it_stops_cleanly_when_it_is_told_to(start_server: StartServer, number: 
     server.process.send_signal(number)
 
     assert server.process.wait(40) == 0
-    assert len(family) == 4, "gRPC, gunicorn and its two workers"
+    assert len(family) == 3, "gRPC and two processes for HTTP"
     assert not alive(family)
     assert "Traceback" not in server.log.read_text()
 
@@ -67,16 +67,27 @@ def test_nothing_is_left_when_it_is_killed(start_server: StartServer) -> None:
     eventually(lambda: not alive(family))
 
 
-@pytest.mark.parametrize("victim", ["grpcserver", "gunicorn"])
-def test_it_ends_with_a_failure_when_one_of_the_two_is_killed(start_server: StartServer, victim: str) -> None:
+def test_it_ends_with_a_failure_when_grpc_is_killed(start_server: StartServer) -> None:
     server = start_server(with_web=True)
     family = descendants(server.process.pid)
 
-    os.kill(next(pid for pid in family if victim in command_of(pid)), signal.SIGKILL)
+    os.kill(next(pid for pid in family if "grpcserver" in command_of(pid)), signal.SIGKILL)
 
     assert server.process.wait(40) == 128 + signal.SIGKILL
     eventually(lambda: not alive(family))
-    assert "ended code=-9; stopping the rest" in server.log.read_text()
+    assert "gRPC server ended code=-9; stopping the rest" in server.log.read_text()
+
+
+def test_a_web_process_that_dies_is_started_again(start_server: StartServer) -> None:
+    server = start_server(with_web=True, environment={"RAINBOW_WEB_WORKERS": "1"})
+    [victim] = web_processes(server)
+
+    os.kill(victim, signal.SIGKILL)
+
+    eventually(lambda: web_processes(server) not in ([], [victim]))
+    assert get(server, "/readyz").status == 200
+    assert "web server 1 ended code=-9; starting it again" in server.log.read_text()
+    assert server.stop() == 0
 
 
 def test_a_web_port_in_use_is_said_at_once(new_database: Callable[[], str], taken_port: int) -> None:
@@ -217,6 +228,10 @@ def run_serve(database_url: str, *arguments: str) -> subprocess.CompletedProcess
 def has_asked(server: RainbowServer, cluster: str) -> bool:
     rows = execute(server.database_url, "SELECT last_asked_at FROM clusters_cluster WHERE name = %s", [cluster])
     return rows[0][0] is not None
+
+
+def web_processes(server: RainbowServer) -> list[int]:
+    return [pid for pid in descendants(server.process.pid) if "webworker" in command_of(pid)]
 
 
 def descendants(pid: int) -> list[int]:

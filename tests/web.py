@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -64,7 +64,7 @@ def call(
     server: RainbowServer, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
 ) -> Reply:
     """One request on a connection of its own."""
-    connection = HTTPConnection(urlsplit(server.web).netloc, timeout=90)
+    connection = _connection(server)
     try:
         connection.request(method, path, body=body or None, headers=dict(headers or {}))
         response = connection.getresponse()
@@ -72,6 +72,13 @@ def call(
         return Reply(status=response.status, headers=names, body=response.read())
     finally:
         connection.close()
+
+
+def _connection(server: RainbowServer) -> HTTPConnection:
+    place = urlsplit(server.web).netloc
+    if server.web.startswith("http://"):
+        return HTTPConnection(place, timeout=90)
+    return HTTPSConnection(place, timeout=90, context=server.trust)
 
 
 def _with_bearer(value: str, headers: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from rainbow_site.certificates import check_pair
 from rainbow_site.children import Child, run_together
 from rainbow_site.listening import CannotListen, address_of, listen
 from rainbow_site.reach import check_reach, grpc_address
@@ -47,29 +48,37 @@ class Command(BaseCommand):
                 "RAINBOW_DEBUG is on: whoever makes a page fail reads this server's code and settings; "
                 "never on a server that others reach"
             )
-        secret = settings.RAINBOW_REGISTRATION_SECRET
-        grpc, web_address = grpc_address(options["address"], registration_secret=secret), options["web"]
         try:
-            check_reach(grpc, registration_secret=secret, named="--address or RAINBOW_ADDRESS")
-            check_reach(web_address, registration_secret=secret, named="--web or RAINBOW_WEB_ADDRESS")
+            check_pair(cert=settings.RAINBOW_TLS_CERT, key=settings.RAINBOW_TLS_KEY)
+            grpc, web = _checked_addresses(options["address"], options["web"])
             # Calls that come before the web server runs wait for it; before the database is ready, none come.
-            with ready_database(cleanup=settings.RAINBOW_CLEANUP), listen(web_address) as web:
-                _log.info("HTTP at http://%s: /api/docs/, /admin/", address_of(web))
-                sys.exit(run_together([_grpc(grpc), _web(web.fileno())], environment=environment))
+            with ready_database(cleanup=settings.RAINBOW_CLEANUP), listen(web) as listener:
+                scheme = "https" if settings.RAINBOW_WEB_TLS else "http"
+                _log.info("HTTP at %s://%s: /api/docs/, /admin/", scheme, address_of(listener))
+                sys.exit(run_together([_grpc(grpc), *_web(listener.fileno())], environment=environment))
         except (NotReady, CannotListen) as error:
             raise CommandError(str(error)) from None
+
+
+def _checked_addresses(address: str | None, web: str) -> tuple[str, str]:
+    """Where gRPC listens, and HTTP. Raises CannotListen."""
+    secret = settings.RAINBOW_REGISTRATION_SECRET
+    grpc = grpc_address(address, registration_secret=secret)
+    check_reach(grpc, registration_secret=secret, named="--address or RAINBOW_ADDRESS")
+    check_reach(web, registration_secret=secret, named="--web or RAINBOW_WEB_ADDRESS")
+    return grpc, web
 
 
 def _grpc(address: str) -> Child:
     return Child(name="gRPC server", command=[sys.executable, _MANAGE, "grpcserver", "--address", address])
 
 
-def _web(listener: int) -> Child:
-    command = [
-        *(sys.executable, "-m", "gunicorn", "--config", "python:rainbow_site.web"),
-        *("--bind", f"fd://{listener}", "--workers", str(settings.RAINBOW_WEB_WORKERS)),
+def _web(listener: int) -> list[Child]:
+    command = [sys.executable, _MANAGE, "webworker", "--listener", str(listener)]
+    return [
+        Child(name=f"web server {number}", command=command, files=[listener], restarts=True)
+        for number in range(1, settings.RAINBOW_WEB_WORKERS + 1)
     ]
-    return Child(name="web server", command=command, files=[listener])
 
 
 def _secret_key() -> str:

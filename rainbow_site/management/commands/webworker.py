@@ -1,0 +1,53 @@
+"""manage.py webworker: one process of the web server, which `manage.py serve` starts."""
+
+import signal
+import socket
+from argparse import ArgumentParser
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.urls import get_resolver
+
+from jobs.rest.stopping import STOPPING
+from rainbow_site.collector import spare_the_collector
+from rainbow_site.web.server import WebServer
+from rainbow_site.web.tls import context_from
+from rainbow_site.wsgi import application
+
+
+class Command(BaseCommand):
+    help = "One process of the web server, on a socket that its parent holds. manage.py serve starts these."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--listener", type=int, required=True, help="the descriptor of the socket that listens")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        server = WebServer(application, _listener(options["listener"]), tls=_tls())
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            # The calls that wait for jobs answer as soon as this process is told to stop.
+            STOPPING.set()
+            server.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        # The first request would wait for it.
+        get_resolver().url_patterns  # noqa: B018
+        spare_the_collector()
+        server.serve()
+
+
+def _listener(descriptor: int) -> socket.socket:
+    try:
+        return socket.socket(fileno=descriptor)
+    except OSError:
+        raise CommandError("--listener: there is no such socket; manage.py serve starts this command") from None
+
+
+def _tls() -> Any:
+    if not settings.RAINBOW_WEB_TLS:
+        return None
+    return context_from(cert=settings.RAINBOW_TLS_CERT, key=settings.RAINBOW_TLS_KEY)

@@ -1,6 +1,7 @@
 """The embedded database: one SQLite file, and the lock that tells whether a server lives on it."""
 
 import fcntl
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,9 @@ from django.core.management import call_command
 from django.db import DatabaseError
 
 _SUFFIXES = ("", "-wal", "-shm")
+# Of a file's mode: what its group and all others may.
+_OTHERS = 0o077
+_log = logging.getLogger("rainbow")
 
 
 class InUse(Exception):
@@ -32,11 +36,12 @@ def held(database: Path, *, cleanup: bool) -> Iterator[bool]:
             _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _delete(database)
         new = not database.exists()
-        # Commands, environments and output of jobs are their owners' business; SQLite gives its other files this mode.
         database.touch(mode=0o600)
         if _alone(lock):
             _migrate(database)
         _lock(lock, fcntl.LOCK_SH)
+        if database.stat().st_mode & _OTHERS:
+            _log.warning("others on this machine can open %s, which holds what jobs run and write: chmod 600", database)
         yield new
 
 

@@ -44,6 +44,24 @@ def test_nobody_else_may_read_the_embedded_database(
     assert (tmp_path / "rainbow.db").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("command", [["migrate", "--verbosity=0"], ["showmigrations"]])
+def test_nobody_else_may_read_the_database_whichever_command_makes_it(
+    tmp_path: Path, sqlite_only: None, command: list[str]
+) -> None:
+    environment = environment_for(f"sqlite:///{tmp_path}/rainbow.db")
+    subprocess.run([*MANAGE, *command], env=environment, check=True, stdout=subprocess.DEVNULL, timeout=120)
+
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_database_that_others_may_read_is_said(start_server: StartServer, tmp_path: Path, sqlite_only: None) -> None:
+    (tmp_path / "rainbow.db").touch(mode=0o644)
+
+    server = start_server(database_url=f"sqlite:///{tmp_path}/rainbow.db")
+
+    assert f"WARNING others on this machine can open {tmp_path}/rainbow.db" in server.log.read_text()
+
+
 def test_a_server_says_what_it_serves_where_and_on_which_database(start_server: StartServer) -> None:
     server = start_server(arguments=["--name", "over-the-rainbow"])
 

@@ -10,7 +10,9 @@ rows have thousands.
 import fcntl
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from django.db.backends.sqlite3 import base
@@ -40,6 +42,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._turn: int | None = None
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        # Commands, environments and output of jobs are their owners' business, whichever command comes first. SQLite
+        # gives the files that it writes beside the database the mode of the database.
+        if not self.is_in_memory_db():
+            # What is wrong with the place SQLite says itself.
+            with suppress(OSError):
+                Path(conn_params["database"]).touch(mode=0o600)
+        return super().get_new_connection(conn_params)
 
     def create_cursor(self, name: str | None = None) -> Cursor:
         return self.connection.cursor(factory=Cursor)  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,15 +10,18 @@ from typing import Any
 import pytest
 
 from rainbow.executors import EXECUTORS, Ending, JobPhase, SchedulerSilent, Site, Ticket, Way, Work, WorkRefused
+from rainbow.executors.commands import all_submitted
 from rainbow.executors.flux import FluxExecutor
 from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings, find
 from rainbow.executors.flux_command import FluxCommand
 from rainbow.executors.flux_jobs import from_flux
 from rainbow.executors.flux_queues import FluxQueue, capacity
 from rainbow.executors.flux_refusals import failure
+from rainbow.executors.flux_request import FluxRequest
 from rainbow.executors.flux_script import script
 from rainbow.executors.folders import folder_of
 from rainbow.executors.options import value_of
+from rainbow.executors.threads import Threads
 
 LOST = "node failure on n3 (rank 3)"
 NODE_FAILURE = {"severity": 0, "type": "exec", "note": LOST}
@@ -277,3 +281,21 @@ def test_a_task_runs_the_command_where_its_own_job_has_the_claim(
     output, _ = task.communicate(timeout=120)
 
     assert (output, task.returncode) == ((b"ran\n", 0) if ran else (b"", 1))
+
+
+def test_a_submission_that_still_waits_for_its_connection_is_under_way(tmp_path: Path) -> None:
+    answers = threading.Event()
+    site = Site(folder=tmp_path, environment={})
+    bindings = FluxBindings(SimpleNamespace(Flux=lambda: answers.wait(600)), site)
+    bindings._threads = Threads("Flux", timeout_seconds=0.1)
+    request = FluxRequest(
+        name="", script="", folder="", output="", nodes=1, tasks=1, time_limit_seconds=0, environment={}
+    )
+
+    with pytest.raises(SchedulerSilent, match="did not answer"):
+        bindings.submit(request)
+    with pytest.raises(SchedulerSilent, match="still under way"):
+        all_submitted(tmp_path, timeout_seconds=0.1)
+    answers.set()
+
+    all_submitted(tmp_path)

@@ -208,20 +208,19 @@ def test_a_node_that_fails_is_told_as_that(own_flux: RealInstance, tmp_path: Pat
 @each_way
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_what_a_slow_broker_takes_late_is_found_and_not_handed_over_again(
-    own_flux: RealInstance, tmp_path: Path, way: str
-) -> None:
+def test_what_a_slow_broker_may_take_late_runs_once(own_flux: RealInstance, tmp_path: Path, way: str) -> None:
+    """A submission by the bindings goes on when its caller gave up, and is found; the command was killed."""
     place = place_beside(own_flux, tmp_path, way=way)
-    broker = own_flux.broker(0)
+    broker, free = own_flux.broker(0), place.flux.capacity()
 
     os.kill(broker, signal.SIGSTOP)
     with pytest.raises(SchedulerSilent, match="did not answer"):
         hand_over(place.flux, "rainbow-15-1", f"echo ran >> {tmp_path}/ran")
     os.kill(broker, signal.SIGCONT)
-    wait_until(lambda: place.flux.find(["rainbow-15-1"]))
-    (native_id,) = place.flux.find(["rainbow-15-1"]).values()
+    if way == "bindings":
+        wait_until(lambda: place.flux.find(["rainbow-15-1"]))
     again = hand_over(place.flux, "rainbow-15-1", f"echo ran >> {tmp_path}/ran")
-    for ticket in (Ticket(key="rainbow-15-1", native_id=native_id), again):
-        wait_for(place.flux, ticket, JobPhase.ENDED)
+    wait_for(place.flux, again, JobPhase.ENDED)
+    wait_until(lambda: place.flux.capacity() == free)
 
     assert lines_of(tmp_path / "ran") == ["ran"]

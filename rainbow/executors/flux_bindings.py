@@ -57,7 +57,7 @@ class FluxBindings:
 
     def submit(self, request: FluxRequest) -> str:
         try:
-            return self._connected(lambda handle: self._submit(handle, request))
+            return self._threads.answer(lambda: self._submit(request))
         except SchedulerSilent as error:
             cause = error.__cause__
             if isinstance(cause, ValueError) or (isinstance(cause, OSError) and cause.errno in REFUSALS):
@@ -95,15 +95,18 @@ class FluxBindings:
         stopped = "" if told["start"] else f"Scheduling is stopped: {told.get('stop_reason', '')}"
         return "; ".join(words.removesuffix(": ") for words in (disabled, stopped) if words)
 
-    def _submit(self, handle: Any, request: FluxRequest) -> str:
-        """As `flux submit` does it, whose words the site's options are."""
+    def _submit(self, request: FluxRequest) -> str:
+        """As `flux submit` does it, whose words the site's options are. A late connection is a late submission."""
+        with submitting(self._site.folder):
+            return self._submit_by(self._connection(), request)
+
+    def _submit_by(self, handle: Any, request: FluxRequest) -> str:
         command = self._flux.cli.submit.SubmitCmd("flux submit")
         arguments = _parsed(command.get_parser(), [*self._site.options, *request.words])
         spec = command.jobspec_create(arguments)
         spec.environment = dict(request.environment)
         command.flux_handle = handle
-        with submitting(self._site.folder):
-            return plain(self._flux.job.JobID(command.submit(arguments, jobspec=spec)).f58)
+        return plain(self._flux.job.JobID(command.submit(arguments, jobspec=spec)).f58)
 
     def _jobs(self, handle: Any, native_ids: Collection[str]) -> FluxJobs:
         job = self._flux.job
@@ -134,7 +137,10 @@ class FluxBindings:
             raise troubles[0]
 
     def _connected(self, call: Callable[[Any], Result]) -> Result:
-        return self._threads.answer(lambda: call(self._flux.Flux(self._uri) if self._uri else self._flux.Flux()))
+        return self._threads.answer(lambda: call(self._connection()))
+
+    def _connection(self) -> Any:
+        return self._flux.Flux(self._uri) if self._uri else self._flux.Flux()
 
 
 def _parsed(parser: Any, words: Sequence[str]) -> Any:

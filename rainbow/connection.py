@@ -1,6 +1,5 @@
 """One channel to a rainbow server: deadlines, repetition, and status codes as exceptions."""
 
-import re
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import grpc
 from rainbow import translation
 from rainbow.address import with_port
 from rainbow.errors import DeadlineExceeded, InvalidArgument, RainbowError, Unavailable, Unreachable, why
+from rainbow.obstacles import Obstacles
 from rainbow.pending import Pending
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from rainbow.retries import Retries
@@ -20,13 +20,6 @@ from rainbow.text import on_one_line
 FIELD_KEY = "rainbow-field"
 # gRPC's own words for a call that never left: nobody listens, no such name.
 NEVER_SENT = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
-# What OpenSSL and gRPC say of a connection, and what it means.
-NOT_TRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED: (?P<why>[^:]+)")
-MEANINGS = {
-    "WRONG_VERSION_NUMBER": "it does not speak TLS",
-    "Hostname Verification Check failed": "its certificate is for another name",
-    "Socket closed": "it closed the connection; perhaps it speaks only TLS",
-}
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5000),
@@ -53,6 +46,7 @@ class Connection:
         self.timeout_seconds = timeout_seconds
         self.answers = 0
         self._retries = retries
+        self._obstacles = Obstacles(self.host, tls=tls, ca_file=ca_file)
         self._channel = _open_channel(self.host, tls=tls, ca_file=ca_file)
         self.stub = RainbowSchedulerStub(self._channel)
 
@@ -162,8 +156,13 @@ class Connection:
             return DeadlineExceeded(f"{self.host} did not answer in time; it may have done its work all the same")
         # A server that stops cancels what it has not finished.
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-            return _unavailable(self.host, details)
+            return self._unavailable(details)
         return translation.failure(error.code().name, details, field=_field_of(error))
+
+    def _unavailable(self, details: str) -> Unavailable:
+        if details.startswith(NEVER_SENT):
+            return Unreachable(f"{self.host} cannot be reached: {self._obstacles.told(details)}")
+        return Unavailable(f"{self.host} is not available: {details}")
 
     def _is_connecting(self) -> bool:
         """Whether the channel has no connection yet. One that breaks ends its calls and is not replaced at once."""
@@ -200,20 +199,6 @@ def _bearer(credential: str) -> Metadata:
     if not (credential.isascii() and credential.isprintable()):
         raise InvalidArgument("a credential consists of printable ASCII characters")
     return (("authorization", f"Bearer {credential}"),)
-
-
-def _unavailable(host: str, details: str) -> Unavailable:
-    if details.startswith(NEVER_SENT):
-        return Unreachable(f"{host} cannot be reached: {_meaning(details)}")
-    return Unavailable(f"{host} is not available: {details}")
-
-
-def _meaning(details: str) -> str:
-    if refused := NOT_TRUSTED.search(details):
-        return f"its certificate is not trusted ({refused['why']})"
-    known = (meaning for mark, meaning in MEANINGS.items() if mark in details)
-    # The last of several is in brackets, which begin before it.
-    return next(known, details.rpartition(": ")[2].removesuffix("]"))
 
 
 def _field_of(error: grpc.RpcError) -> str:

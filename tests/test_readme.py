@@ -77,6 +77,12 @@ def second_terminal(by_the_readme: RainbowServer, tmp_path: Path) -> dict[str, s
     }
 
 
+def test_each_further_terminal_gets_the_environment() -> None:
+    begun = re.findall(r"In a (?:second|third) terminal.*?```console\n\$ (.*?)\n", README, re.DOTALL)
+
+    assert begun == [ACTIVATE] * 2
+
+
 def test_five_minutes_by_hand(by_the_readme: RainbowServer, second_terminal: dict[str, str]) -> None:
     start, activate, *others = steps()
     assert (start.command, activate.command) == (START, ACTIVATE)

@@ -1,0 +1,115 @@
+"""Why no connection to a server comes about. Of a name with several addresses, gRPC tells of the last one alone."""
+
+import re
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from rainbow.address import place
+from rainbow.errors import why
+
+# What OpenSSL and gRPC say of a connection, and what it means.
+NOT_TRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED: (?P<why>[^:]+)")
+MEANINGS = {
+    "WRONG_VERSION_NUMBER": "it does not speak TLS",
+    "Hostname Verification Check failed": "its certificate is for another name",
+    "Socket closed": "it closed the connection; perhaps it speaks only TLS",
+}
+# What each end of a connection begins with (RFC 9113, section 3.4): the client's here, a frame of settings there.
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+SETTINGS = 4
+FRAME_HEAD_BYTES = 9
+MOST_ADDRESSES = 4
+SECONDS_PER_ADDRESS = 1.0
+# A command tries again and again, and an agent for hours.
+LOOK_EVERY_SECONDS = 10.0
+LOOPBACK = ("::1", "127.0.0.1")
+
+
+def meaning(details: str) -> str:
+    """What gRPC's details of a failed connection mean."""
+    if refused := NOT_TRUSTED.search(details):
+        return f"its certificate is not trusted ({refused['why']})"
+    known = (meaning for mark, meaning in MEANINGS.items() if mark in details)
+    # The last of several is in brackets, which begin before it.
+    return next(known, details.rpartition(": ")[2].removesuffix("]"))
+
+
+class Obstacles:
+    """Looks at each address of a server, where it has several, and remembers for 10 seconds what it saw."""
+
+    def __init__(
+        self, host: str, *, tls: bool, ca_file: Path | str | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._host = host
+        self._tls = tls or bool(ca_file)
+        self._ca_file = ca_file
+        self._clock = clock
+        self._looked_at: float | None = None
+        self._seen = ""
+
+    def told(self, details: str) -> str:
+        """What is in the way at each address where that differs, or else what gRPC says of one."""
+        if self._looked_at is None or self._clock() - self._looked_at > LOOK_EVERY_SECONDS:
+            self._seen, self._looked_at = self._look(), self._clock()
+        return self._seen or meaning(details)
+
+    def _look(self) -> str:
+        host, port = place(self._host)
+        addresses = list(dict.fromkeys(_addresses(host, port)))
+        if len(addresses) == 1:
+            return ""
+        places = dict[str, list[str]]()
+        for address in addresses[:MOST_ADDRESSES]:
+            if obstacle := self._obstacle(address, port, host):
+                places.setdefault(obstacle, []).append(address)
+        several = len(places) > 1
+        return (
+            "; ".join(f"{obstacle} at {' and '.join(where)}" for obstacle, where in places.items()) if several else ""
+        )
+
+    def _obstacle(self, address: str, port: int, host: str) -> str:
+        """Empty where there is none."""
+        try:
+            with closing(socket.create_connection((address, port), timeout=SECONDS_PER_ADDRESS)) as link:
+                return self._obstacle_in_tls(link, host) if self._tls else _greeted(link)
+        except TimeoutError:
+            return "no answer"
+        except OSError as error:
+            return why(error)
+
+    def _obstacle_in_tls(self, link: socket.socket, host: str) -> str:
+        context = ssl.create_default_context(cafile=self._ca_file)
+        context.set_alpn_protocols(["h2"])
+        try:
+            with context.wrap_socket(link, server_hostname=host) as secure:
+                return _greeted(secure)
+        except ssl.SSLCertVerificationError as error:
+            return f"its certificate is not trusted ({error.verify_message.rstrip('.')})"
+        except ssl.SSLError:
+            return MEANINGS["WRONG_VERSION_NUMBER"]
+
+
+def _addresses(host: str, port: int) -> Iterator[str]:
+    # gRPC knows both, whatever the system says.
+    if host == "localhost":
+        yield from LOOPBACK
+    try:
+        for *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            yield str(address[0])
+    except OSError:
+        return
+
+
+def _greeted(link: socket.socket) -> str:
+    """Whether the other end speaks HTTP/2, as gRPC does."""
+    link.sendall(GREETING)
+    head = b""
+    while len(head) < FRAME_HEAD_BYTES and (some := link.recv(FRAME_HEAD_BYTES - len(head))):
+        head += some
+    if not head:
+        return MEANINGS["Socket closed"]
+    return "" if len(head) == FRAME_HEAD_BYTES and head[3] == SETTINGS else "it does not speak gRPC"

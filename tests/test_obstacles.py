@@ -1,0 +1,134 @@
+"""Why no connection comes about, where a name has several addresses: gRPC would tell of the last one alone."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import grpc
+import pytest
+
+from rainbow import obstacles
+from rainbow.client import Client
+from rainbow.errors import Unreachable
+from tests import commandline
+from tests.certificates import make_certificate
+from tests.commandline import Run
+from tests.rehearsed import Clock
+
+# The fixtures that this file uses from there.
+config_file = commandline.config_file
+stranger = commandline.stranger
+cluster = commandline.cluster
+rainbow = commandline.rainbow
+
+
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+pytestmark = pytest.mark.skipif(not has_ipv6(), reason="localhost has one address here")
+
+TRUSTED_NOT = r"its certificate is not trusted \(self-signed certificate\)"
+ONLY_TLS = "it closed the connection; perhaps it speaks only TLS"
+Start = Callable[..., int]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """A gRPC server at one address of this machine, and its port."""
+    with ExitStack() as stack:
+
+        def begin(address: str, *, tls: bool) -> int:
+            server = grpc.server(ThreadPoolExecutor(1))
+            stack.callback(server.stop, None)
+            if tls:
+                certificate, key = make_certificate(tmp_path)
+                credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
+                port = server.add_secure_port(f"{address}:0", credentials)
+            else:
+                port = server.add_insecure_port(f"{address}:0")
+            server.start()
+            return port
+
+        yield begin
+
+
+@pytest.mark.parametrize(
+    ("address", "serves_tls", "asks_tls", "words"),
+    [
+        ("[::1]", True, True, f"{TRUSTED_NOT} at ::1; connection refused at 127.0.0.1"),
+        ("127.0.0.1", True, True, f"connection refused at ::1; {TRUSTED_NOT} at 127.0.0.1"),
+        ("[::]", True, True, r"its certificate is not trusted \(self[- ]signed certificate\)$"),
+        ("[::1]", True, False, f"{ONLY_TLS} at ::1; connection refused at 127.0.0.1"),
+        ("[::1]", False, True, "it does not speak TLS at ::1; connection refused at 127.0.0.1"),
+    ],
+    ids=["not trusted at the first", "not trusted at the last", "not trusted at both", "only TLS", "no TLS"],
+)
+def test_no_address_hides_what_is_wrong_with_another(
+    start: Start, address: str, serves_tls: bool, asks_tls: bool, words: str
+) -> None:
+    port = start(address, tls=serves_tls)
+
+    with (
+        Client(f"localhost:{port}", tls=asks_tls, timeout_seconds=0.3) as client,
+        pytest.raises(Unreachable, match=f"cannot be reached: {words}"),
+    ):
+        client.serial()
+
+
+def test_what_is_no_rainbow_server_is_said_to_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer() -> None:
+        while True:
+            try:
+                link, _ = other.accept()
+            except OSError:
+                return
+            with link:
+                link.recv(1)
+                link.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        threading.Thread(target=answer, daemon=True).start()
+        with (
+            Client(f"localhost:{other.getsockname()[1]}", timeout_seconds=0.3) as client,
+            pytest.raises(Unreachable, match=r"connection refused at ::1; it does not speak gRPC at 127\.0\.0\.1"),
+        ):
+            client.serial()
+
+
+def test_an_address_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(obstacles, "SECONDS_PER_ADDRESS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"localhost:{silent.getsockname()[1]}"
+
+        told = obstacles.Obstacles(address, tls=False, ca_file=None).told("")
+
+    assert told == "connection refused at ::1; no answer at 127.0.0.1"
+
+
+def test_addresses_are_looked_at_every_ten_seconds_and_no_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    monkeypatch.setattr(obstacles.Obstacles, "_obstacle", lambda self, address, port, host: looks.append(address))
+    clock = Clock()
+    looking = obstacles.Obstacles("localhost:1", tls=False, ca_file=None, clock=lambda: clock.now)
+
+    for clock.now in (0.0, 9.0, 10.0, 10.5):
+        looking.told("details: of gRPC")
+
+    assert looks == [*obstacles.LOOPBACK, *obstacles.LOOPBACK]
+
+
+def test_the_command_line_says_it_in_its_last_line(rainbow: Run, start: Start) -> None:
+    port = start("[::1]", tls=True)
+
+    result = rainbow("jobs", "--host", f"localhost:{port}", "--tls", "--timeout", "0.3")
+
+    assert result.exit_code == 6
+    assert "its certificate is not trusted" in result.stderr.splitlines()[-1]

@@ -22,12 +22,18 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 
+# What one caller sees is kept for no other, and asked for again before it is shown (RFC 9111, section 5.2.2).
+_FOR_THE_CALLER = "private, no-cache"
+
+
 def send_policy(answer: Answer) -> Answer:
     """Middleware."""
 
     def answer_with_policy(request: HttpRequest) -> HttpResponseBase:
         response = answer(request)
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        if request.path.startswith("/api/v1/"):
+            response.headers.setdefault("Cache-Control", _FOR_THE_CALLER)
         return response
 
     return answer_with_policy

@@ -25,6 +25,14 @@ def test_a_job_that_did_not_change_is_not_sent_again(alpha: Member, now: datetim
     assert changed["ETag"] != seen["ETag"]
 
 
+@pytest.mark.parametrize("path", ["jobs", "jobs/1", "jobs/99", "clusters/alpha", "nothing"])
+def test_no_cache_on_the_way_keeps_an_answer_for_others(alpha: Member, now: datetime, path: str) -> None:
+    submitted(alpha, now=now)
+
+    for by in (puller(alpha), Rest()):
+        assert by.get(path)["Cache-Control"] == "private, no-cache"
+
+
 @pytest.mark.parametrize("number", ["0", "999", "2147483648", "9" * 5000])
 def test_a_number_that_is_no_job_is_not_found(alpha: Member, number: str) -> None:
     for path in (f"jobs/{number}", f"jobs/{number}/events"):

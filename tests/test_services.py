@@ -158,6 +158,16 @@ def test_a_cluster_may_have_several_tokens(alpha: Any, now: datetime) -> None:
     assert new.value not in everything_stored()
 
 
+def test_a_cluster_has_at_most_a_hundred_credentials(alpha: Any, now: datetime) -> None:
+    """The pages for operators show them all."""
+    made = [create_credential(cluster=alpha.cluster, kind=TOKEN, label=f"t{n}", now=now) for n in range(98)]
+
+    with pytest.raises(FailedPrecondition, match="100 credentials; revoke one"):
+        create_credential(cluster=alpha.cluster, kind=TOKEN, label="one more", now=now)
+    revoke_credential(credential=made[0].credential, now=now)
+    assert is_good(create_credential(cluster=alpha.cluster, kind=TOKEN, label="one more", now=now).value, now)
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "field"),
     [

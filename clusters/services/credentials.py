@@ -14,6 +14,8 @@ from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, N
 # The label of the two credentials that registration makes.
 DEFAULT_LABEL = "default"
 MAX_GRACE = timedelta(days=7)
+# Whoever looks after clusters looks at all of a cluster's credentials, and at those of all that expire soon.
+MAX_CREDENTIALS = 100
 # How many replaced values of one credential may work beside the present one.
 MAX_FORMER_VALUES = 10
 # Tells a token from a secret at a glance, and lets scanners for leaked secrets find both.
@@ -37,10 +39,15 @@ def new_value(kind: CredentialKind) -> str:
 def create_credential(
     *, cluster: Cluster, kind: CredentialKind, label: str, now: datetime, expires_at: datetime | None = None
 ) -> NewCredential:
-    """Adds a credential to a cluster. Raises InvalidArgument, and AlreadyExists when the label is in use."""
+    """Adds a credential to a cluster.
+
+    Raises InvalidArgument, AlreadyExists when the label is in use, FailedPrecondition when the cluster has 100.
+    """
     check_label(label)
     if expires_at is not None and expires_at <= now:
         raise InvalidArgument("must lie in the future", field="expires_at")
+    if cluster.credentials.live(now).count() >= MAX_CREDENTIALS:
+        raise FailedPrecondition(f"the cluster has {MAX_CREDENTIALS} credentials; revoke one first")
     value = new_value(kind)
     try:
         with transaction.atomic():

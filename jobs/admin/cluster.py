@@ -26,6 +26,7 @@ from jobs.states import JobState
 
 _HEAD_OF_QUEUE = 10
 _EVENTS = 12
+_DEAD_CREDENTIALS = 50
 # Events are not kept by cluster: the newest of the server are looked through for this cluster's.
 _EVENTS_LOOKED_THROUGH = 2_000
 _SHOW = {"": "all", "silent": "silent", "paused": "paused", "waiting": "with jobs waiting", "trouble": "in trouble"}
@@ -65,11 +66,10 @@ class ClusterAdmin(ClusterActs):
         if not request.user.has_perm("clusters.view_credential"):
             return {}
         now = timezone.now()
-        found = list(cluster.credentials.order_by("kind", "label", "id"))
-        dead = [one for one in found if one.revoked_at or (one.expires_at and one.expires_at <= now)]
+        live = cluster.credentials.live(now)
         return {
-            "credentials": [one for one in found if one not in dead],
-            "dead_credentials": dead,
+            "credentials": live.order_by("kind", "label", "id"),
+            "dead_credentials": cluster.credentials.exclude(id__in=live).order_by("-id")[:_DEAD_CREDENTIALS],
             "acts_on_credentials": self.acts(request) and request.user.has_perm("clusters.change_credential"),
         }
 

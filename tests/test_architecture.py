@@ -32,6 +32,8 @@ READERS_OF_THE_ENVIRONMENT = (
     "rainbow_site.asgi",
 )
 ALWAYS_WRITES = ("save", "bulk_create", "bulk_update", "get_or_create", "update_or_create")
+LISTENS = ("bind", "listen", "create_server", "start_server", "start_unix_server", "add_insecure_port",
+           "add_secure_port", "serve_forever")  # fmt: skip
 WRITES_OF_A_MANAGER = ("create", "update", "delete")
 
 
@@ -101,6 +103,16 @@ def doors_never_write(module: Module) -> Iterator[str]:
 def the_outside_never_imports_the_server(module: Module) -> Iterator[str]:
     if module.package == "rainbow":
         yield from _forbidden(module, *SERVER, "django", "rest_framework", "environ")
+
+
+def the_outside_listens_nowhere(module: Module) -> Iterator[str]:
+    """A cluster is reached by nobody, not even by those who are on its machines."""
+    if module.package != "rainbow":
+        return
+    yield from _forbidden(module, "socketserver", "http.server", "wsgiref", "xmlrpc.server")
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and node.attr in LISTENS:
+            yield f"{module.name}:{node.lineno} listens with {ast.unparse(node)}"
 
 
 def the_server_shares_only_stubs_and_errors(module: Module) -> Iterator[str]:
@@ -177,6 +189,7 @@ RULES: list[Rule] = [
     doors_never_import_each_other,
     doors_never_write,
     the_outside_never_imports_the_server,
+    the_outside_listens_nowhere,
     the_server_shares_only_stubs_and_errors,
     settings_and_config_alone_read_the_environment,
     imports_stand_at_the_top,
@@ -199,6 +212,8 @@ VIOLATIONS = [
     (doors_never_write, "jobs.management.commands.prune", "Job.objects.all().delete()"),
     (the_outside_never_imports_the_server, "rainbow.client", "from django.conf import settings"),
     (the_outside_never_imports_the_server, "rainbow.cli", "def main():\n    import jobs.services"),
+    (the_outside_listens_nowhere, "rainbow.agent.post", "import socket\nsocket.create_server(('', 0))"),
+    (the_outside_listens_nowhere, "rainbow.agent", "from http.server import HTTPServer"),
     (the_server_shares_only_stubs_and_errors, "grpc_api.servicer", "from rainbow import client"),
     (settings_and_config_alone_read_the_environment, "jobs.models", "import os\nos.environ.get('HOME')"),
     (settings_and_config_alone_read_the_environment, "rainbow.client", "from os import getenv"),

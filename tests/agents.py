@@ -87,6 +87,9 @@ class ScriptedExecutor:
     def forget(self, ticket: Ticket) -> None:
         self.forgotten.append(ticket.key)
 
+    def tidy(self, running: Collection[Ticket]) -> bool:
+        return False
+
     def _called(self, name: str) -> None:
         self.calls.append(name)
         self.before_each()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rainbow.client import Client
-from rainbow.commands.agent import LineFormatter
+from rainbow.commands.agent_log import LineFormatter
 from rainbow.records import JobSpec, JobState, Registration
 from tests import commandline
 from tests.commandline import Run, answer

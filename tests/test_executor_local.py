@@ -214,7 +214,7 @@ def test_a_job_whose_runner_was_killed_is_gone(local: Executor) -> None:
 
 def test_the_number_of_another_process_is_not_taken_for_the_runner(local: Executor, site: Site) -> None:
     with subprocess.Popen(["sleep", "300"]) as stranger:
-        folder = site.folder / "jobs" / "rainbow-18-1"
+        folder = site.folder / "notes" / "rainbow-18-1"
         folder.mkdir(parents=True)
         (folder / "started").write_text(f"{stranger.pid} 1795374601\n")
         ticket = Ticket(key="rainbow-18-1", native_id=str(stranger.pid))

@@ -242,3 +242,17 @@ def test_a_time_limit_ends_the_job(slurm: Executor) -> None:
 
     assert (seen.ending, seen.exit_code) == (Ending.TIMED_OUT, None)
     assert seen.reason == "reached its time limit"
+
+
+def test_a_job_that_claims_the_number_of_another_does_not_have_it_cancelled(slurm: Executor, state: Path) -> None:
+    other, evil = (hand_over(slurm, f"rainbow-{number}-1", "sleep 300") for number in (30, 31))
+    for ticket in (other, evil):
+        wait_for(slurm, ticket, JobPhase.RUNNING)
+    wait_until(lambda: lines_of(state / "jobs" / evil.key / "started"))
+    (state / "jobs" / evil.key / "started").write_text(f"{other.native_id} 1795374601 0\n")
+
+    slurm.cancel([evil])
+
+    assert wait_for(slurm, evil, JobPhase.ENDED).ending == Ending.CANCELLED
+    assert progress(slurm, other).phase == JobPhase.RUNNING
+    slurm.cancel([other])

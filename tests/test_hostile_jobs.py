@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 
 from rainbow import rules
 from rainbow.executors import Executor, JobPhase, Site, Ticket, Work
+from rainbow.executors.executor import Way
 from rainbow.executors.flux import FluxExecutor
 from rainbow.executors.flux_command import FluxCommand
 from rainbow.executors.folders import folder_of
@@ -106,7 +107,7 @@ def test_flux_runs_the_command_alone(place: Path, text: str, environment: dict[s
     agent = {"PATH": f"{commands}:{os.environ['PATH']}", "FLUX_URI": str(instance)}
     site = Site(folder=place / f"the agent's $(touch {MARK})", environment=agent)
     with alone(place, text, environment, name) as work:
-        run_to_its_end(FluxExecutor(site, FluxCommand(site)), work)
+        run_to_its_end(FluxExecutor(site, FluxCommand(site), way=Way(words="by command")), work)
 
 
 @hostile(examples=15)

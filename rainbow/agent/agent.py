@@ -32,6 +32,8 @@ from rainbow.journal import Journal
 # Trying again does not help against these.
 FATAL = (PermissionDenied, Unimplemented)
 FORGET_EVERY = timedelta(minutes=1)
+TIDY_EVERY = timedelta(seconds=5)
+TIDY_ON = timedelta(seconds=0.5)
 # When it is told to stop, what it just did is followed to a quiet moment, in so many rounds at most.
 LAST_ROUNDS = 5
 
@@ -69,6 +71,7 @@ class Agent:
             self._lookout.stop,
             self._hand_over.submit,
             self._forget,
+            self._tidy,
         )
         self._server_duties = (self._recovery.step, self._sift, self._hand_over.prepare, self._reporter.step)
         self._is_silent = False
@@ -79,6 +82,7 @@ class Agent:
         # How many calls the server had answered when it did not answer this duty's.
         self._unheard_since: dict[Callable[[], bool], int] = {}
         self._next_forget: datetime | None = None
+        self._next_tidy: datetime | None = None
 
     def run(self, *, once: bool = False) -> None:
         """Repeat and rest until `drain` is called; `once` only until nothing waits that can run here, and all is over.
@@ -138,6 +142,16 @@ class Agent:
         self._next_forget = now + FORGET_EVERY
         for ticket in self._holdings.forgotten():
             self._post.executor.forget(ticket)
+        return False
+
+    def _tidy(self) -> bool:
+        """Cut outputs that grow without end, and remove what is forgotten, a bit in each round."""
+        now = self._post.clock()
+        if self._next_tidy and now < self._next_tidy:
+            return False
+        running = [held.entry.ticket for held in self._holdings if held.handed_over]
+        more = self._post.executor.tidy(running)
+        self._next_tidy = now + (TIDY_ON if more else TIDY_EVERY)
         return False
 
     def _tried(self, duty: Callable[[], bool]) -> bool:

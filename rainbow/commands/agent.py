@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,16 @@ import platformdirs
 
 from rainbow.agent import Agent, Habits, Post, identity_in
 from rainbow.commands import session
+from rainbow.commands.agent_log import start_log
 from rainbow.commands.agent_plan import planned, show_plan
 from rainbow.commands.options import json_option, scheduler_option, secret_file_option, server_options
 from rainbow.commands.output import write_json
-from rainbow.commands.types import Span
+from rainbow.commands.types import Size, Span
 from rainbow.config import environment
 from rainbow.executors import EXECUTORS, Site
+from rainbow.executors.executor import KEPT_OUTPUT_BYTES
 from rainbow.journal import Journal
 from rainbow.policy import Policy, read_policy
-from rainbow.text import on_one_line, printable
 
 EPILOG = """\b
 Examples:
@@ -32,6 +32,7 @@ Examples:
 SIGTERM and Ctrl-C end it: it takes no more jobs, and those that run go on. docs/agent.md says more.
 """
 COUNT = click.IntRange(min=0)
+OUTPUT = Size(lowest=64 * 1024, highest=1024**5)
 # Looking costs Slurm and Flux a call, and this machine next to nothing.
 INTERVAL_SECONDS = {"slurm": 1.0, "flux": 1.0, "local": 0.2}
 
@@ -51,6 +52,14 @@ _log = logging.getLogger("rainbow.agent")
 @click.option("--state-dir", metavar="PATH", help="Where it keeps its journal.  [default: one for each cluster]")
 @click.option("--policy", "policy_file", metavar="FILE", help="What jobs the site takes.  [default: all]")
 @click.option("--slots", type=COUNT, default=0, help="How much `local` runs at once.  [default: one for each CPU]")
+@click.option(
+    "--max-output",
+    "kept_output_bytes",
+    type=OUTPUT,
+    metavar="SIZE",
+    default=KEPT_OUTPUT_BYTES,
+    help="How much of a job's output is kept, and its end.  [default: 1G]",
+)
 @click.option("--max-jobs", type=COUNT, default=0, help="How many jobs it holds at most.  [default: no limit]")
 @click.option("--ahead", type=COUNT, default=0, help="How many jobs may wait in the scheduler's queue.  [default: 0]")
 @scheduler_option
@@ -82,58 +91,60 @@ def command(
     ctx: click.Context,
     /,
     executor: str,
-    name: str | None,
     state_dir: str | None,
     policy_file: str | None,
-    slots: int,
-    scheduler_options: tuple[str, ...],
-    interval_seconds: float | None,
     once: bool,
     dry_run: bool,
     as_json: bool,
-    **habits: Any,
+    **options: Any,
 ) -> None:
     """Run the cluster's jobs by its scheduler. It takes those that can run now and reports how they go.
 
     It needs the cluster's secret, from RAINBOW_SECRET, the configuration file, or --request-secret-file. With
     --dry-run, --json prints one JSON document; otherwise what it does is in its log, on standard error.
     """
-    _start_log()
+    start_log()
     policy = read_policy(Path(policy_file)) if policy_file else Policy()
     with session.puller(ctx) as client:
         folder = Path(state_dir) if state_dir else _usual_folder(client.cluster)
-        site = Site(folder=folder, environment=environment(), options=scheduler_options, slots=slots)
-        scheduler = EXECUTORS[executor](site)
+        scheduler = EXECUTORS[executor](_site(folder, options))
         if dry_run:
             plan = planned(client, scheduler, policy)
             write_json(plan) if as_json else show_plan(plan)
             return
-        agent = identity_in(folder, name or socket.gethostname())
-        interval = interval_seconds or INTERVAL_SECONDS[executor]
-        chosen = Habits(agent=agent, interval_seconds=interval, **habits)
-        _log.info(
-            "%s for %s by %s, reached %s, state in %s",
-            chosen.agent,
-            client.cluster,
-            executor,
-            scheduler.way.words,
-            folder,
-        )
-        if scheduler.way.advice:
-            _log.warning("%s", scheduler.way.advice)
-        if os.geteuid() == 0:
-            _log.warning("%s", AS_ROOT)
         post = Post(
             client=client,
             executor=scheduler,
-            habits=chosen,
+            habits=_habits(folder, executor, **options),
             policy=policy,
             read_secret=lambda: session.secret_again(ctx),
         )
+        words = (post.habits.agent, client.cluster, executor, scheduler.way.words, folder)
+        _log.info("%s for %s by %s, reached %s, state in %s", *words)
         _run(post, folder, once=once)
 
 
+def _site(folder: Path, options: dict[str, Any]) -> Site:
+    """With those of the options that are about it, which are not left for the habits."""
+    return Site(
+        folder=folder,
+        environment=environment(),
+        options=options.pop("scheduler_options"),
+        slots=options.pop("slots"),
+        kept_output_bytes=options.pop("kept_output_bytes"),
+    )
+
+
+def _habits(folder: Path, executor: str, *, name: str | None, interval_seconds: float | None, **more: Any) -> Habits:
+    agent = identity_in(folder, name or socket.gethostname())
+    return Habits(agent=agent, interval_seconds=interval_seconds or INTERVAL_SECONDS[executor], **more)
+
+
 def _run(post: Post, folder: Path, *, once: bool) -> None:
+    if post.executor.way.advice:
+        _log.warning("%s", post.executor.way.advice)
+    if os.geteuid() == 0:
+        _log.warning("%s", AS_ROOT)
     with Journal(folder) as journal:
         agent = Agent(post, journal)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -143,20 +154,3 @@ def _run(post: Post, folder: Path, *, once: bool) -> None:
 
 def _usual_folder(cluster: str) -> Path:
     return Path(platformdirs.user_state_dir("rainbow")) / "agent" / cluster
-
-
-class LineFormatter(logging.Formatter):
-    """Each message is one line, whatever words of a job, a scheduler or a server it repeats."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        record.message = on_one_line(record.message)
-        return super().formatMessage(record)
-
-    def formatException(self, ei: Any) -> str:
-        return printable(super().formatException(ei))
-
-
-def _start_log() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Iterable
+from decimal import Decimal
 
 import click
 
 from rainbow.commands.words import UNITS, count
+from rainbow.runner.output import spelled
 
 MAX_INT32 = 2**31 - 1
 UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+SIZE = re.compile(r"(?P<number>\d{1,15}(\.\d{1,3})?)(?P<unit>[kmgt]?)(i?b)?", re.ASCII | re.IGNORECASE)
 SPAN = re.compile(r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?", re.ASCII)
 
 
@@ -28,6 +31,24 @@ class Span(click.ParamType[int]):
         if not self.lowest <= seconds <= self.highest:
             self.fail(f"{value} is not within {_spelled(self.lowest)} to {_spelled(self.highest)}")
         return seconds
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, written 65536, 64K, 1.5G or 500MiB; a thousand is 1024."""
+
+    name = "size"
+
+    def __init__(self, *, lowest: int, highest: int) -> None:
+        self.lowest = lowest
+        self.highest = highest
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        size = value if isinstance(value, int) else _bytes(value)
+        if size is None:
+            self.fail(f"{value!r} is not a size; write bytes, or a form such as 64K, 500M or 1.5G")
+        if not self.lowest <= size <= self.highest:
+            self.fail(f"{value} is not within {spelled(self.lowest)} to {spelled(self.highest)}")
+        return size
 
 
 class Pair(click.ParamType[tuple[str, str]]):
@@ -64,3 +85,10 @@ def _seconds(text: str) -> int | None:
     if not text or found is None:
         return None
     return sum(int(number or 0) * UNIT_SECONDS[unit] for unit, number in found.groupdict().items())
+
+
+def _bytes(text: str) -> int | None:
+    found = SIZE.fullmatch(text)
+    if found is None:
+        return None
+    return int(Decimal(found["number"]) * 1024 ** " kmgt".index(found["unit"].lower() or " "))

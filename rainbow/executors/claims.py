@@ -1,34 +1,56 @@
 """Claims: of the scheduler jobs that got one name, by mishap, only one ever runs the command.
 
 A submission that got no answer may arrive after the next one. So a job's script first writes the scheduler job's id to
-`started` in the job's folder, unless the file is there; who finds another's id in it does not run the command.
+`started` in the job's folder, unless the file is there; who finds another's id in it does not run the command. The
+command can change what is there, so what it says is believed as far as the scheduler knows that job as ours.
 """
 
 import contextlib
-import os
+import re
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from rainbow.executors.endings import cancelled
 from rainbow.executors.executor import JobPhase, Progress
-from rainbow.executors.folders import JobFolder
+from rainbow.executors.folders import JobFolder, moment, number
 
 # In place of a scheduler job's id: the command is never to run.
 _WITHDRAWN = "withdrawn"
+# The ids of Slurm and of Flux; no option of a command is among them.
+_NATIVE_ID = re.compile(r"[A-Za-z0-9]{1,40}", re.ASCII)
+_LONGEST_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    native_id: str
+    began: datetime
+    limit_seconds: int
+
+
+def claim_of(folder: JobFolder) -> Claim | None:
+    """What the scheduler job that runs the command noted; None if none does yet, or it makes no sense."""
+    words = folder.job.words("started")
+    if len(words) != 3 or words[0] == _WITHDRAWN or not _NATIVE_ID.fullmatch(words[0]):
+        return None
+    began, limit = moment(words[1]), number(words[2], most=_LONGEST_LIMIT)
+    return None if began is None or limit is None else Claim(native_id=words[0], began=began, limit_seconds=limit)
 
 
 def claimed_by(folder: JobFolder) -> str:
-    """The native id of the scheduler job that runs the command; empty if none does yet."""
-    words = folder.read(folder.started)
-    return words[0] if words and words[0] != _WITHDRAWN else ""
+    """The native id of the scheduler job that says it runs the command; empty if none does yet."""
+    claim = claim_of(folder)
+    return claim.native_id if claim else ""
 
 
 def withdraw(folder: JobFolder) -> None:
-    """Keep every scheduler job of this name from running the command, unless one does already."""
-    with contextlib.suppress(FileExistsError, FileNotFoundError):
-        claim = os.open(folder.started, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(claim, "w") as file:
-            file.write(f"{_WITHDRAWN} {time.time():.0f} 0\n")
+    """Keep every scheduler job of this name from running the command, unless one does already.
+
+    As far as the disk, and what a command left in its folder, let that be: the scheduler is asked to stop it anyway.
+    """
+    with contextlib.suppress(OSError):
+        folder.job.write_once("started", f"{_WITHDRAWN} {time.time():.0f} 0\n")
 
 
 def as_claimed(folder: JobFolder, progress: Progress) -> Progress:
@@ -39,4 +61,4 @@ def as_claimed(folder: JobFolder, progress: Progress) -> Progress:
 
 
 def _is_withdrawn(folder: JobFolder) -> bool:
-    return folder.read(folder.started)[:1] == [_WITHDRAWN]
+    return folder.job.words("started")[:1] == [_WITHDRAWN]

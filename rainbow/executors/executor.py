@@ -9,6 +9,8 @@ from typing import Protocol
 
 from rainbow.errors import FailedPrecondition, Unavailable
 
+KEPT_OUTPUT_BYTES = 1024**3
+
 
 class WorkRefused(FailedPrecondition):
     """The scheduler will never take this; the message has its words."""
@@ -102,12 +104,14 @@ class Site:
     `environment` is the agent's; jobs and scheduler commands get a few known variables of it and no others.
     `options` are further words for `sbatch` or `flux submit`, such as `--partition=debug`.
     `slots` is how much the local executor runs at once; 0 means one for each CPU.
+    `kept_output_bytes` is how much of a job's output is kept, not counting its end.
     """
 
     folder: Path
     environment: Mapping[str, str] = field(repr=False)
     options: tuple[str, ...] = ()
     slots: int = 0
+    kept_output_bytes: int = KEPT_OUTPUT_BYTES
 
 
 class Executor(Protocol):
@@ -144,3 +148,6 @@ class Executor(Protocol):
 
     def forget(self, ticket: Ticket) -> None:
         """Remove what is kept on disk of a job that is over and reported."""
+
+    def tidy(self, running: Collection[Ticket]) -> bool:
+        """Keep the disk in bounds, for a fraction of a second; whether there is more to do."""

@@ -11,15 +11,15 @@ from rainbow.executors.environment import home_of, job_environment
 from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, Site, Ticket, Way, Work
 from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings
 from rainbow.executors.flux_command import FluxCommand
-from rainbow.executors.flux_jobs import FluxJob, FluxJobs
+from rainbow.executors.flux_jobs import FluxJob, FluxJobs, is_native_id
 from rainbow.executors.flux_queues import FluxQueue, capacity
 from rainbow.executors.flux_request import FluxRequest
 from rainbow.executors.flux_script import script
-from rainbow.executors.folders import JobFolder, folder_of, tail
+from rainbow.executors.folders import JobFolder, folder_of
+from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
 
 FORGOTTEN = gone("Flux no longer knows the job")
-PRIVATE = 0o600
 BY_BINDINGS = "by Flux's Python bindings"
 BY_COMMAND = "by the flux command, since this Python has no bindings of Flux"
 ADVICE = (
@@ -58,6 +58,7 @@ def flux_executor(site: Site) -> Executor:
 class FluxExecutor:
     def __init__(self, site: Site, door: FluxDoor, *, way: Way) -> None:
         self._site = site
+        self._housekeeping = Housekeeping(site)
         self._door = door
         self._queue = value_of(site.options, "-q", "--queue")
         self.way = way
@@ -89,14 +90,14 @@ class FluxExecutor:
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         all_submitted(self._site.folder)
-        folders = {key: str(self._folder(key).path) for key in keys}
-        # Another agent of this user may know another job by the same name.
-        ours = [job for job in self._door.named(keys) if folders.get(job.name) == job.folder] if keys else []
-        found = {job.name: job.native_id for job in ours}
-        return {key: native for key in keys if (native := claimed_by(self._folder(key)) or found.get(key))}
+        ours = self._ours(keys)
+        # What Flux no longer knows ran all the same, if it made its claim.
+        claimed = {key: claimed_by(self._folder(key)) for key in keys if key not in ours}
+        forgotten = {key: claim for key, claim in claimed.items() if is_native_id(claim)}
+        return forgotten | {key: self._current(key, natives[-1], natives) for key, natives in ours.items()}
 
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
-        natives = {ticket.key: self._native_id(ticket) for ticket in tickets}
+        natives = self._natives(tickets)
         seen = self._door.jobs(set(natives.values())) if natives else FluxJobs()
         known = {job.native_id: job.progress for job in seen.jobs} | dict.fromkeys(seen.unknown, FORGOTTEN)
         told = {ticket: known[natives[ticket.key]] for ticket in tickets if natives[ticket.key] in known}
@@ -109,33 +110,46 @@ class FluxExecutor:
     def cancel(self, tickets: Collection[Ticket]) -> None:
         for ticket in tickets:
             withdraw(self._folder(ticket.key))
-        self._door.cancel(
-            sorted({native for ticket in tickets for native in (ticket.native_id, self._native_id(ticket))})
-        )
+        self._door.cancel(sorted({ticket.native_id for ticket in tickets} | set(self._natives(tickets).values())))
 
     def output(self, ticket: Ticket) -> str:
-        return tail(self._folder(ticket.key).output)
+        return self._folder(ticket.key).tail()
 
     def forget(self, ticket: Ticket) -> None:
         self._folder(ticket.key).remove()
 
+    def tidy(self, running: Collection[Ticket]) -> bool:
+        return self._housekeeping.tidy(self._folder(ticket.key) for ticket in running)
+
     def _folder(self, key: str) -> JobFolder:
         return folder_of(self._site.folder, key)
 
-    def _native_id(self, ticket: Ticket) -> str:
-        """Of two jobs of one name, the one that runs counts."""
-        return claimed_by(self._folder(ticket.key)) or ticket.native_id
+    def _natives(self, tickets: Collection[Ticket]) -> dict[str, str]:
+        """Of two jobs of one name, the one that runs counts. What a command says of that is looked up."""
+        claims = {ticket.key: claimed_by(self._folder(ticket.key)) for ticket in tickets}
+        ours = self._ours([ticket.key for ticket in tickets if claims[ticket.key] not in ("", ticket.native_id)])
+        return {ticket.key: self._current(ticket.key, ticket.native_id, ours.get(ticket.key, [])) for ticket in tickets}
+
+    def _current(self, key: str, native_id: str, ours: Collection[str]) -> str:
+        claim = claimed_by(self._folder(key))
+        return claim if claim in ours else native_id
+
+    def _ours(self, keys: Collection[str]) -> dict[str, list[str]]:
+        """The jobs of these names. Another agent of this user may know another job by the same name."""
+        folders = {key: str(self._folder(key).path) for key in keys}
+        ours: dict[str, list[str]] = {}
+        for job in self._door.named(keys) if keys else ():
+            if folders.get(job.name) == job.folder:
+                ours.setdefault(job.name, []).append(job.native_id)
+        return ours
 
     def _is_over_for_another(self, ticket: Ticket, native_id: str, progress: Progress) -> bool:
         """Whether it ended because another job of its name began while Flux was asked."""
-        return progress.phase == JobPhase.ENDED and self._native_id(ticket) != native_id
+        return progress.phase == JobPhase.ENDED and self._natives([ticket])[ticket.key] != native_id
 
     def _script(self, work: Work, folder: JobFolder) -> str:
         """Never changed in place: an earlier job of this name may be reading it."""
-        file, draft = folder.path / "script", folder.path / "script.new"
-        text = script(work, folder, home=home_of(self._site.environment))
-        if not file.exists() or file.read_text() != text:
-            draft.touch(mode=PRIVATE)
-            draft.write_text(text)
-            draft.replace(file)
-        return str(file)
+        text = script(work, folder, home=home_of(self._site.environment)).encode()
+        if folder.job.read("script", most_bytes=len(text)) != text:
+            folder.job.replace("script", text)
+        return str(folder.path / "script")

@@ -11,6 +11,7 @@ from rainbow.executors.folders import at
 
 # Flux RFC 21: the states before RUN, and those in which a job has resources.
 PENDING = {"NEW", "DEPEND", "PRIORITY", "SCHED"}
+BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 LOST_NODE = re.compile(r"node failure on|lost contact with")
 
 
@@ -42,6 +43,18 @@ def from_flux(job: Mapping[str, Any]) -> FluxJob:
 def plain(native_id: str) -> str:
     """A job id with the letter f in front in place of the ƒ; Flux takes either (flux-jobs(1), id.f58plain)."""
     return native_id.strip().replace("\u0192", "f", 1)
+
+
+def is_native_id(text: str) -> bool:
+    """Whether it is a job id of the form f58 (Flux RFC 19). One bad id would spoil a question for many."""
+    return bool(text[1:]) and text[0] == "f" and set(text[1:]) <= set(BASE58) and _decoded(text[1:]) < 2**63
+
+
+def _decoded(text: str) -> int:
+    value = 0
+    for character in text:
+        value = value * len(BASE58) + BASE58.index(character)
+    return value
 
 
 def _progress(job: Mapping[str, Any]) -> Progress:

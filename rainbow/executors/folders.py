@@ -1,22 +1,111 @@
-"""What is kept on disk of each job: its output, and the words that it leaves at its start and its end."""
+"""What is kept on disk of each job: its output, and the words about its start and its end.
 
+jobs/KEY is the job's. It may have put anything there, so nothing of it is trusted. notes/KEY is what the agent and
+its runner write about the job; no job is told of it.
+"""
+
+import contextlib
 import os
 import re
-import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rainbow import untrusted
+from rainbow.executors.trash import Trash
 from rainbow.rules import MAX_OUTPUT_BYTES
+from rainbow.runner.output import END_BYTES, over
+
+LONGEST_RECORD = 200
 
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
+# Seconds since 1970, until the year 2286.
+_MOMENT = re.compile(r"\d{1,10}(\.\d{1,9})?", re.ASCII)
+_NUMBER = re.compile(r"\d{1,10}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """A folder of small files. A file that is not as it was made counts as one that is not there."""
+
+    state: Path
+    place: str
+    key: str
+
+    @property
+    def path(self) -> Path:
+        return self.state / self.place / self.key
+
+    def make(self) -> None:
+        """Raises OSError where something else stands in its place."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self.opened():
+            pass
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[int]:
+        with (
+            untrusted.opened_folder(self.state) as state,
+            untrusted.opened_folder(self.place, inside=state) as place,
+            untrusted.opened_folder(self.key, inside=place) as folder,
+        ):
+            yield folder
+
+    def read(self, name: str, *, most_bytes: int = LONGEST_RECORD) -> bytes:
+        try:
+            with self.opened() as folder:
+                return untrusted.read(name, inside=folder, most_bytes=most_bytes)
+        except OSError:
+            return b""
+
+    def words(self, name: str) -> list[str]:
+        """The words of a record; empty if it is not there, or not there in full."""
+        content = self.read(name)
+        return content.decode("ascii", "replace").split() if content.endswith(b"\n") else []
+
+    def has(self, name: str) -> bool:
+        return bool(self.read(name))
+
+    def write_once(self, name: str, content: str) -> None:
+        """Make a file unless there is one. Raises OSError where it cannot be made."""
+        with (
+            contextlib.suppress(FileExistsError),
+            self.opened() as folder,
+            os.fdopen(_created(name, folder), "w") as file,
+        ):
+            file.write(content)
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Make a file, in place of whatever is there, in one step."""
+        draft = f"{name}.new"
+        with self.opened() as folder:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(draft, dir_fd=folder)
+            with os.fdopen(_created(draft, folder), "wb") as file:
+                file.write(content)
+            os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFolder:
-    """The folder of one job, in the folder of its agent."""
+    """What the folder of its agent holds of one job."""
 
-    path: Path
+    state: Path
+    key: str
+
+    @property
+    def path(self) -> Path:
+        """The job's own folder."""
+        return self.job.path
+
+    @property
+    def job(self) -> Records:
+        return Records(state=self.state, place="jobs", key=self.key)
+
+    @property
+    def notes(self) -> Records:
+        return Records(state=self.state, place="notes", key=self.key)
 
     @property
     def output(self) -> Path:
@@ -30,46 +119,81 @@ class JobFolder:
     def ended(self) -> Path:
         return self.path / "ended"
 
-    @property
-    def cancelled(self) -> Path:
-        return self.path / "cancelled"
-
     def make(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.job.make()
+        self.notes.make()
 
     def remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Move all out of the way; what is large goes later, bit by bit (`Trash.empty`)."""
+        trash = Trash(self.state)
+        for records in (self.job, self.notes):
+            trash.take(records.place, self.key)
 
-    def read(self, file: Path) -> list[str]:
-        """The words of a record; empty if it is not there, or not there in full."""
+    def note_cancelled(self) -> None:
+        """As far as the disk takes it: a job is to be stopped all the same."""
+        with contextlib.suppress(OSError):
+            self.notes.write_once("cancelled", "cancelled\n")
+
+    @property
+    def was_cancelled(self) -> bool:
+        return self.notes.has("cancelled")
+
+    def tail(self) -> str:
+        """The end of the output, as text that fits everywhere: valid UTF-8 without null characters.
+
+        Empty where there is none yet. Raises OSError where something else stands in its place.
+        """
         try:
-            text = file.read_text()
+            with self.job.opened() as folder:
+                content = untrusted.read_end("output", inside=folder, most_bytes=MAX_OUTPUT_BYTES)
         except FileNotFoundError:
-            return []
-        return text.split() if text.endswith("\n") else []
+            return ""
+        text = _whole_characters(content).decode(errors="replace").replace("\0", "\ufffd")
+        return _whole_characters(text.encode()[-MAX_OUTPUT_BYTES:]).decode()
+
+    def cut_output(self, max_bytes: int) -> None:
+        """Cut the middle out of an output that is longer; whoever appends to it goes on behind its end.
+
+        What somebody put in the place of the output stays as it is.
+        """
+        note = over(max_bytes)
+        with contextlib.suppress(OSError), self.job.opened() as folder:
+            if os.stat("output", dir_fd=folder, follow_symlinks=False).st_size <= max_bytes + len(note) + END_BYTES:
+                return
+            with untrusted.opened("output", inside=folder, flags=os.O_RDWR) as file:
+                rest = note + os.pread(file, END_BYTES, os.fstat(file).st_size - END_BYTES)
+                os.pwrite(file, rest, max_bytes)
+                os.ftruncate(file, max_bytes + len(rest))
+
+
+def _created(name: str, folder: int) -> int:
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | untrusted.CAREFULLY, 0o600, dir_fd=folder)
+
+
+def is_key(name: str) -> bool:
+    return bool(_KEY.fullmatch(name)) and name not in (".", "..")
 
 
 def folder_of(state: Path, key: str) -> JobFolder:
-    if not _KEY.fullmatch(key) or key in (".", ".."):
+    if not is_key(key):
         raise ValueError(f"{key!r} cannot name a job")
-    return JobFolder(path=state.absolute() / "jobs" / key)
-
-
-def tail(file: Path) -> str:
-    """The end of a file of any content, as text that fits everywhere: valid UTF-8 without null characters."""
-    try:
-        with file.open("rb") as stream:
-            stream.seek(max(0, os.fstat(stream.fileno()).st_size - MAX_OUTPUT_BYTES))
-            content = stream.read(MAX_OUTPUT_BYTES)
-    except FileNotFoundError:
-        return ""
-    text = _whole_characters(content).decode(errors="replace").replace("\0", "\ufffd")
-    return _whole_characters(text.encode()[-MAX_OUTPUT_BYTES:]).decode()
+    return JobFolder(state=state.absolute(), key=key)
 
 
 def at(seconds: float | str) -> datetime:
     """A moment from the seconds since 1970."""
     return datetime.fromtimestamp(float(seconds), UTC)
+
+
+def moment(text: str) -> datetime | None:
+    """The same from a record that a job may have written; None for what is no moment."""
+    return at(text) if _MOMENT.fullmatch(text) else None
+
+
+def number(text: str, *, most: int) -> int | None:
+    """A whole number from 0 to `most` from such a record."""
+    found = int(text) if _NUMBER.fullmatch(text) else most + 1
+    return found if found <= most else None
 
 
 def _whole_characters(content: bytes) -> bytes:

@@ -1,20 +1,14 @@
 """This machine itself. Each job is a process in a session of its own, beside a runner that outlives the agent."""
 
-import contextlib
-import fcntl
-import json
+import itertools
 import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Collection, Iterator
-from dataclasses import asdict
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
-from rainbow.executors import runner
-from rainbow.executors.endings import cancelled, ended, from_wait_status, gone, timed, timed_out
-from rainbow.executors.environment import command_environment, home_of, job_environment
+from rainbow.executors import runners
+from rainbow.executors.endings import cancelled, ended, from_wait_status, gone, timed_out
+from rainbow.executors.environment import home_of, job_environment
 from rainbow.executors.executor import (
     Capacity,
     Ending,
@@ -27,11 +21,22 @@ from rainbow.executors.executor import (
     Work,
     WorkRefused,
 )
-from rainbow.executors.folders import JobFolder, at, folder_of, tail
+from rainbow.executors.folders import JobFolder, folder_of, is_key, moment, number
+from rainbow.executors.housekeeping import Housekeeping
+from rainbow.runner.job import RunnerJob
 
-# A runner notes its start after some 50 ms.
-START_SECONDS = 10.0
+# What runners say besides `exited`.
+ENDS = {
+    "cancelled": cancelled(),
+    "timed_out": timed_out(),
+    "stopped": ended(Ending.NODE_FAILED, reason="stopped with the machine that it ran on"),
+    "failed": ended(Ending.FAILED, reason="could not be started; its output says why"),
+}
 LOST = gone("what ran the job ended without a word: it was killed, or the machine went down")
+# More folders than an agent ever has; those that a job made are not all looked at.
+MOST_FOLDERS = 100_000
+MOST_SLOTS = 2**31 - 1
+HIGHEST_STATUS = 0xFFFF
 
 
 class LocalExecutor:
@@ -39,10 +44,12 @@ class LocalExecutor:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._housekeeping = Housekeeping(site)
         self._total = site.slots or len(os.sched_getaffinity(0))
+        self._slots: dict[str, int] | None = None
 
     def capacity(self) -> Capacity:
-        free = max(0, self._total - sum(self._taken()))
+        free = max(0, self._total - self._in_use())
         return Capacity(nodes=free, slots=free)
 
     def slots(self, work: Work) -> int:
@@ -58,160 +65,99 @@ class LocalExecutor:
             raise WorkRefused(refusal)
         if not Path(job.directory).is_dir():
             raise WorkRefused(f"there is no directory {job.directory}")
-        if job.slots > self.capacity().slots:
-            raise SchedulerSilent(f"fewer than {job.slots} slots are free")
-        return self._start(job, self._folder(key))
+        slots = self.slots(work)
+        if slots > self.capacity().slots:
+            raise SchedulerSilent(f"fewer than {slots} slots are free")
+        return self._start(job, self._folder(key), slots)
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
-        found = {key: _native_id(self._folder(key)) for key in keys}
+        found = {key: runners.process_id(self._folder(key)) for key in keys}
         return {key: native for key, native in found.items() if native}
 
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
-        return {ticket.key: _progress(self._folder(ticket.key)) for ticket in tickets}
+        return {ticket.key: _progress(self._folder(ticket.key), ticket.native_id) for ticket in tickets}
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
         for ticket in tickets:
-            self._cancel(ticket)
-
-    def _cancel(self, ticket: Ticket) -> None:
-        folder = self._folder(ticket.key)
-        if not _runs(folder):
-            return
-        folder.cancelled.touch()
-        with contextlib.suppress(ProcessLookupError), _process(int(_native_id(folder) or 0)) as process:
-            # The process cannot be another one of the same number: it was opened before the lock was tried.
-            if _runs(folder):
-                signal.pidfd_send_signal(process, signal.SIGTERM)
+            runners.stop(self._folder(ticket.key), ticket.native_id)
 
     def output(self, ticket: Ticket) -> str:
-        return tail(self._folder(ticket.key).output)
+        return self._folder(ticket.key).tail()
 
     def forget(self, ticket: Ticket) -> None:
         self._folder(ticket.key).remove()
 
+    def tidy(self, running: Collection[Ticket]) -> bool:
+        return self._housekeeping.tidy()
+
     def _folder(self, key: str) -> JobFolder:
         return folder_of(self._site.folder, key)
 
-    def _job(self, work: Work) -> runner.Job:
-        return runner.Job(
+    def _job(self, work: Work) -> RunnerJob:
+        return RunnerJob(
             command=work.command,
             directory=work.working_directory or home_of(self._site.environment),
             environment=job_environment(self._site.environment, work.environment),
             limit_seconds=work.time_limit_seconds,
-            slots=self.slots(work),
+            kept_output_bytes=self._site.kept_output_bytes,
         )
 
-    def _taken(self) -> Iterator[int]:
-        """The slots of each job that runs."""
-        for path in (self._site.folder.absolute() / "jobs").glob("*"):
-            if _runs(JobFolder(path=path)):
-                yield _described(path).slots
-
-    def _start(self, job: runner.Job, folder: JobFolder) -> str:
-        """Start the runner, once: it inherits the lock, so there is no moment at which the job seems not to be."""
+    def _start(self, job: RunnerJob, folder: JobFolder, slots: int) -> str:
         folder.make()
-        with _opened_lock(folder) as lock:
-            if not _locked(lock, fcntl.LOCK_EX) or folder.started.exists():
-                return _native_id(folder)
-            _describe(folder.path, job)
-            return self._detached(folder, lock)
+        folder.notes.write_once("slots", f"{slots}\n")
+        native_id = runners.start(job, folder)
+        if self._slots is not None:
+            self._slots[folder.key] = slots
+        return native_id
 
-    def _detached(self, folder: JobFolder, lock: int) -> str:
-        command = [sys.executable, "-I", "-S", runner.__file__, str(folder.path)]
-        with (folder.path / "runner.log").open("ab") as log:
-            try:
-                started = subprocess.run(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    env=command_environment(self._site.environment),
-                    pass_fds=[lock],
-                    check=True,
-                    timeout=START_SECONDS,
-                )
-            except (OSError, subprocess.SubprocessError) as error:
-                raise SchedulerSilent(f"the job's runner did not start: {error}") from error
-        return started.stdout.decode().strip()
+    def _in_use(self) -> int:
+        """The slots of the jobs that run. Those of an earlier agent are looked for once."""
+        if self._slots is None:
+            self._slots = {folder.key: _slots_of(folder) for folder in self._found()}
+        self._slots = {key: slots for key, slots in self._slots.items() if runners.runs(self._folder(key))}
+        return sum(self._slots.values())
 
-
-def _progress(folder: JobFolder) -> Progress:
-    running = _runs(folder)
-    started = folder.read(folder.started)
-    started_at = at(started[1]) if started else None
-    if words := folder.read(folder.ended):
-        how, status, ended_at = words
-        return timed(_end(how, int(status)), started_at=started_at, ended_at=at(ended_at))
-    if not running:
-        return timed(LOST, started_at=started_at)
-    return Progress(phase=JobPhase.RUNNING if started else JobPhase.PENDING, started_at=started_at)
-
-
-def _end(how: str, status: int) -> Progress:
-    ends = {
-        "cancelled": cancelled(),
-        "timed_out": timed_out(),
-        "stopped": ended(Ending.NODE_FAILED, reason="stopped with the machine that it ran on"),
-        "failed": ended(Ending.FAILED, reason="could not be started; its output says why"),
-    }
-    return ends[how] if how in ends else from_wait_status(status)
-
-
-def _native_id(folder: JobFolder) -> str:
-    """The process id of the job's runner; empty if it has none. Waits for one that is just starting."""
-    deadline = time.monotonic() + START_SECONDS
-    while not folder.started.exists() and _runs(folder):
-        if time.monotonic() > deadline:
-            raise SchedulerSilent("the job's runner does not start")
-        time.sleep(0.01)
-    return "".join(folder.read(folder.started)[:1])
-
-
-def _runs(folder: JobFolder) -> bool:
-    """Whether the job's runner lives. A lock cannot be mistaken for another process, as a number can."""
-    if folder.ended.exists() or not folder.path.is_dir():
-        return False
-    with _opened_lock(folder) as lock:
-        return not _locked(lock, fcntl.LOCK_SH)
-
-
-@contextlib.contextmanager
-def _opened_lock(folder: JobFolder) -> Iterator[int]:
-    handle = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _locked(handle: int, kind: int) -> bool:
-    """Tries for a moment, since others may be trying the same lock."""
-    for _ in range(10):
+    def _found(self) -> list[JobFolder]:
         try:
-            fcntl.flock(handle, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if kind == fcntl.LOCK_SH:
-                return False
-            time.sleep(0.01)
-        else:
-            return True
-    return False
+            with os.scandir(self._site.folder / "notes") as entries:
+                names = [entry.name for entry in itertools.islice(entries, MOST_FOLDERS)]
+        except FileNotFoundError:
+            return []
+        return [self._folder(name) for name in names if is_key(name)]
 
 
-@contextlib.contextmanager
-def _process(number: int) -> Iterator[int]:
-    handle = os.pidfd_open(number)
+def _progress(folder: JobFolder, native_id: str) -> Progress:
+    """A runner's word of the end counts once the runner is gone: it writes that last."""
+    running = runners.runs(folder, native_id)
+    words = folder.notes.words("started")
+    started_at = moment(words[1]) if len(words) > 1 else None
+    if running:
+        return Progress(phase=JobPhase.RUNNING if words or native_id else JobPhase.PENDING, started_at=started_at)
+    end = _noted_end(folder.notes.words("ended"))
+    return replace(end or LOST, started_at=started_at)
+
+
+def _noted_end(words: list[str]) -> Progress | None:
+    """None where there is no word of an end that makes sense."""
+    if len(words) != 4:
+        return None
+    how, status, left, ended_at = words
+    end = _exit(number(status, most=HIGHEST_STATUS)) if how == "exited" else ENDS.get(how)
+    count = number(left, most=MOST_SLOTS)
+    if end is None or count is None:
+        return None
+    left_behind = f"{count} of its processes could not be ended" if count else ""
+    return replace(end, reason="; ".join(filter(None, (end.reason, left_behind))), ended_at=moment(ended_at))
+
+
+def _exit(status: int | None) -> Progress | None:
     try:
-        yield handle
-    finally:
-        os.close(handle)
+        return None if status is None else from_wait_status(status)
+    except ValueError:
+        return None  # a status of no end
 
 
-def _describe(path: Path, job: runner.Job) -> None:
-    handle = os.open(path / "job.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        json.dump(asdict(job), file)
-
-
-def _described(path: Path) -> runner.Job:
-    return runner.Job(**json.loads((path / "job.json").read_text()))
+def _slots_of(folder: JobFolder) -> int:
+    """Of a job whose record is gone, one: it runs somewhere."""
+    words = folder.notes.words("slots")
+    return (number(words[0], most=MOST_SLOTS) or 1) if words else 1

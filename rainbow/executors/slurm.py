@@ -2,14 +2,25 @@
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
-from rainbow.executors.claims import as_claimed, claimed_by, withdraw
+from rainbow.executors.claims import as_claimed, claim_of, claimed_by, withdraw
 from rainbow.executors.commands import Answer, all_submitted, ask, submitting
 from rainbow.executors.endings import gone
 from rainbow.executors.environment import command_environment, home_of
-from rainbow.executors.executor import Capacity, Progress, SchedulerSilent, Site, Ticket, Way, Work, WorkRefused
-from rainbow.executors.folders import JobFolder, folder_of, tail
+from rainbow.executors.executor import (
+    Capacity,
+    JobPhase,
+    Progress,
+    SchedulerSilent,
+    Site,
+    Ticket,
+    Way,
+    Work,
+    WorkRefused,
+)
+from rainbow.executors.folders import JobFolder, folder_of
+from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
 from rainbow.executors.slurm_accounts import Accounts
 from rainbow.executors.slurm_nodes import NODE_FORMAT, free
@@ -34,6 +45,7 @@ class SlurmExecutor:
 
     def __init__(self, site: Site, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._site = site
+        self._housekeeping = Housekeeping(site)
         self._environment = command_environment(site.environment)
         self._accounts = Accounts(self._environment, pause=pause)
 
@@ -65,18 +77,17 @@ class SlurmExecutor:
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         all_submitted(self._site.folder)
-        found = self._named(keys, self._queue())
+        queue = self._queue()
+        found = self._named(keys, queue.values())
         if len(found) < len(keys):
             missing = set(keys) - found.keys()
             found |= self._named(missing, self._accounts.named(missing))
-        for key in keys:
-            if claim := claimed_by(self._folder(key)):
-                found[key] = claim
-        return found
+        current = {key: self._current(key, found.get(key, ""), queue) for key in keys}
+        return {key: native for key, native in current.items() if native}
 
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
-        queue = {record.native_id: record for record in self._queue()} if tickets else {}
-        current = {ticket.key: self._native_id(ticket) for ticket in tickets}
+        queue = self._queue() if tickets else {}
+        current = {ticket.key: self._current(ticket.key, ticket.native_id, queue) for ticket in tickets}
         seen = {key: queue[native].progress() for key, native in current.items() if native in queue}
         left = {key: native for key, native in current.items() if key not in seen}
         told = seen | self._left_the_queue(left)
@@ -84,26 +95,43 @@ class SlurmExecutor:
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
         for ticket in tickets:
-            if self._folder(ticket.key).path.is_dir():
-                self._folder(ticket.key).cancelled.touch()
+            self._folder(ticket.key).note_cancelled()
             withdraw(self._folder(ticket.key))
-        natives = sorted({native for ticket in tickets for native in (ticket.native_id, self._native_id(ticket))})
+        queue = self._queue() if any(claim_of(self._folder(ticket.key)) for ticket in tickets) else {}
+        claimed = {self._current(ticket.key, ticket.native_id, queue) for ticket in tickets} & queue.keys()
+        natives = sorted(claimed | {ticket.native_id for ticket in tickets})
         answer = ask(["scancel", *natives], environment=self._environment)
         if answer.status and not NOTHING_TO_CANCEL.search(answer.complaint):
             raise SchedulerSilent(f"scancel: {answer.complaint}")
 
     def output(self, ticket: Ticket) -> str:
-        return tail(self._folder(ticket.key).output)
+        return self._folder(ticket.key).tail()
 
     def forget(self, ticket: Ticket) -> None:
         self._folder(ticket.key).remove()
 
+    def tidy(self, running: Collection[Ticket]) -> bool:
+        return self._housekeeping.tidy(self._folder(ticket.key) for ticket in running)
+
     def _folder(self, key: str) -> JobFolder:
         return folder_of(self._site.folder, key)
 
-    def _native_id(self, ticket: Ticket) -> str:
-        """Of two jobs of one name, the one that runs counts; see slurm_script.py."""
-        return claimed_by(self._folder(ticket.key)) or ticket.native_id
+    def _current(self, key: str, native_id: str, queue: Mapping[str, Record]) -> str:
+        """Of two jobs of one name, the one that claimed the command counts; see claims.py.
+
+        It does where Slurm knows that job as ours, or neither that one nor the other as one that is going on.
+        """
+        claim = claimed_by(self._folder(key))
+        if not claim:
+            return native_id
+        if claim in queue:
+            return claim if self._is_ours(queue[claim], key) else native_id
+        goes_on = native_id in queue and queue[native_id].progress().phase != JobPhase.ENDED
+        return native_id if goes_on else claim
+
+    def _is_ours(self, record: Record, key: str) -> bool:
+        """Another agent of this user may have a job of the same name, in a folder of its own."""
+        return record.name == key and record.folder == str(self._folder(key).path)
 
     def _arguments(self, work: Work, key: str, folder: JobFolder) -> list[str]:
         limit = [f"--time={-(-work.time_limit_seconds // 60)}"] if work.time_limit_seconds else []
@@ -129,13 +157,15 @@ class SlurmExecutor:
         """
         return "--export=NIL" if "SLURM_JWT" in self._environment else "--export=ALL"
 
-    def _queue(self) -> list[Record]:
+    def _queue(self) -> dict[str, Record]:
+        """By their native ids, in Slurm's order."""
         # Slurm 22.05 ignores the filters with --json, later ones need them.
-        return list(from_squeue(self._answered("squeue", "--json", "--me", "--states=all").text))
+        records = from_squeue(self._answered("squeue", "--json", "--me", "--states=all").text)
+        return {record.native_id: record for record in records}
 
     def _named(self, keys: Collection[str], records: Iterable[Record]) -> dict[str, str]:
-        folders = {key: str(self._folder(key).path) for key in keys}
-        ours = [record for record in records if folders.get(record.name) == record.folder]
+        wanted = set(keys)
+        ours = [record for record in records if record.name in wanted and self._is_ours(record, record.name)]
         return {record.name: record.native_id for record in reversed(ours)}
 
     def _left_the_queue(self, natives: dict[str, str]) -> dict[str, Progress]:
@@ -144,7 +174,8 @@ class SlurmExecutor:
             accounts = {record.native_id: record for record in self._accounts.numbered(natives.values())}
         except SchedulerSilent:
             return {key: progress for key, progress in noted.items() if progress}
-        known = {key: accounts[native].progress() for key, native in natives.items() if native in accounts}
+        found = {key: accounts.get(native) for key, native in natives.items()}
+        known = {key: record.progress() for key, record in found.items() if record and record.name == key}
         return {key: known.get(key) or noted[key] or FORGOTTEN for key in natives}
 
     def _answered(self, *command: str) -> Answer:

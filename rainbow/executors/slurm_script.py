@@ -8,10 +8,13 @@ import shlex
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from rainbow.executors.claims import claim_of
 from rainbow.executors.endings import cancelled, from_shell_status, timed, timed_out
 from rainbow.executors.environment import FOR_JOBS
 from rainbow.executors.executor import Ending, Progress, Work
-from rainbow.executors.folders import JobFolder, at
+from rainbow.executors.folders import JobFolder, moment, number
+
+HIGHEST_STATUS = 255
 
 # What Slurm and its plugins tell a job. SLURM_JWT is a credential of the one who submitted it.
 FROM_SLURM = ("SLURM_*", "SLURMD_*", "PMI*", "*_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ZE_AFFINITY_MASK")
@@ -63,16 +66,17 @@ def script(work: Work, folder: JobFolder, *, home: str) -> str:
 
 def noted_end(folder: JobFolder) -> Progress | None:
     """The end of a job by its own account; None if it left no word of it."""
-    started, ended = folder.read(folder.started), folder.read(folder.ended)
-    if not started or not ended:
+    claim, words = claim_of(folder), folder.job.words("ended")
+    status = number(words[0], most=HIGHEST_STATUS) if len(words) == 2 else None
+    finished = moment(words[1]) if status is not None else None
+    if claim is None or status is None or finished is None:
         return None
-    began, finished = at(started[1]), at(ended[1])
-    progress = from_shell_status(int(ended[0]))
-    if progress.ending == Ending.SIGNALLED and folder.cancelled.exists():
+    progress = from_shell_status(status)
+    if progress.ending == Ending.SIGNALLED and folder.was_cancelled:
         progress = cancelled()
-    elif progress.ending == Ending.SIGNALLED and _reached(int(started[2]), began, finished):
+    elif progress.ending == Ending.SIGNALLED and _reached(claim.limit_seconds, claim.began, finished):
         progress = timed_out()
-    return timed(progress, started_at=began, ended_at=finished)
+    return timed(progress, started_at=claim.began, ended_at=finished)
 
 
 def _exports(environment: Mapping[str, str]) -> str:

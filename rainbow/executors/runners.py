@@ -1,0 +1,143 @@
+"""The runners of local jobs, as the agent sees them: started once each, found again, and told to stop."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import rainbow.runner
+from rainbow.executors.executor import SchedulerSilent
+from rainbow.executors.folders import JobFolder, number
+from rainbow.runner.job import RunnerJob
+from rainbow.runner.supervisor import CANCEL
+from rainbow.untrusted import CAREFULLY
+
+# A runner notes its start after some 50 ms.
+START_SECONDS = 30.0
+PROGRAM = str(Path(rainbow.runner.__file__).with_name("__main__.py"))
+MOST_PROCESSES = 2**22
+
+
+def start(job: RunnerJob, folder: JobFolder) -> str:
+    """Start a job's runner, once, and return its process id.
+
+    It inherits the lock, so there is no moment at which the job seems not to be.
+    """
+    folder.make()
+    with _locked(folder) as lock:
+        if lock is None or started_by(folder):
+            return process_id(folder)
+        with folder.notes.opened() as notes, folder.job.opened() as output:
+            return _started(job, folder, lock, notes, output)
+
+
+def process_id(folder: JobFolder) -> str:
+    """Of the job's runner; empty if it has none. Waits for one that is just starting."""
+    deadline = time.monotonic() + START_SECONDS
+    while not started_by(folder) and is_locked(folder):
+        if time.monotonic() > deadline:
+            raise SchedulerSilent("the job's runner does not start")
+        time.sleep(0.01)
+    found = started_by(folder)
+    return str(found) if found else ""
+
+
+def started_by(folder: JobFolder) -> int:
+    """The process that noted its start; 0 if none did."""
+    words = folder.notes.words("started")
+    return (number(words[0], most=MOST_PROCESSES) or 0) if words else 0
+
+
+def runs(folder: JobFolder, native_id: str = "") -> bool:
+    """Whether the job's runner lives: by its lock, or where a job removed that, by what the process is."""
+    process = number(native_id, most=MOST_PROCESSES) or started_by(folder)
+    return is_locked(folder) or bool(process and _is_runner(process, folder.key))
+
+
+def stop(folder: JobFolder, native_id: str) -> None:
+    """Ask the runner to end its job; nothing happens where there is none."""
+    process = number(native_id, most=MOST_PROCESSES) or started_by(folder)
+    if not process:
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError), _handle(process) as handle:
+        # It was opened before this look, so it cannot be another process of the same number.
+        if _is_runner(process, folder.key):
+            signal.pidfd_send_signal(handle, CANCEL)
+
+
+def is_locked(folder: JobFolder) -> bool:
+    try:
+        with folder.notes.opened() as notes:
+            handle = os.open("lock", os.O_RDWR | CAREFULLY, dir_fd=notes)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+@contextlib.contextmanager
+def _locked(folder: JobFolder) -> Iterator[int | None]:
+    """The job's lock; None if a runner has it."""
+    with folder.notes.opened() as notes:
+        handle = os.open("lock", os.O_RDWR | os.O_CREAT | CAREFULLY, 0o600, dir_fd=notes)
+    try:
+        yield handle if _lock(handle) else None
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Tries for a moment, since others may be looking whether it is locked."""
+    for _ in range(10):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def _started(job: RunnerJob, folder: JobFolder, lock: int, notes: int, output: int) -> str:
+    command = [sys.executable, "-I", "-S", "-X", "utf8", PROGRAM, folder.key, str(notes), str(output)]
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | CAREFULLY
+    with os.fdopen(os.open("runner.log", flags, 0o600, dir_fd=notes), "ab") as log:
+        try:
+            done = subprocess.run(
+                command,
+                input=job.written().encode(),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={},
+                pass_fds=[lock, notes, output],
+                check=True,
+                timeout=START_SECONDS,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise SchedulerSilent(f"the job's runner did not start: {error}") from error
+    return done.stdout.decode().strip()
+
+
+def _is_runner(process: int, key: str) -> bool:
+    try:
+        words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return key.encode() in words and PROGRAM.encode() in words
+
+
+@contextlib.contextmanager
+def _handle(process: int) -> Iterator[int]:
+    handle = os.pidfd_open(process)
+    try:
+        yield handle
+    finally:
+        os.close(handle)

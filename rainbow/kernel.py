@@ -1,0 +1,37 @@
+"""What Linux offers to processes beyond Python's own library (prctl(2))."""
+
+import ctypes
+import os
+import signal
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def hide_memory() -> bool:
+    """Keep other processes of this user from reading this one's memory, environment and open files; whether it worked.
+
+    /proc/PID/environ and the like then belong to root, nobody but root may trace the process, and it dumps no core.
+    """
+    return _prctl(PR_SET_DUMPABLE, 0)
+
+
+def adopt_orphans() -> bool:
+    """Become the parent of every descendant whose own parent ends; whether it worked."""
+    return _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with(parent: int) -> None:
+    """Be killed when that process, which started this one, ends."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> bool:
+    try:
+        done: int = ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+    except (OSError, AttributeError):
+        return False  # not Linux
+    return done == 0

@@ -1,0 +1,96 @@
+"""The processes that a job started, whatever they did to be left alone: new sessions, orphans, ignored signals."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# What ignores SIGKILL waits for a disk or is somebody else's; what outruns it starts new ones all the time.
+LAST_SECONDS = 10.0
+BETWEEN_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """The number and the start, in ticks since the machine's, are of one process only."""
+
+    number: int
+    parent: int
+    started: int
+    is_over: bool
+
+
+def signal_all(number: signal.Signals) -> int:
+    """Send a signal to all descendants of this process, and say how many there were that may be sent one."""
+    return sum(_signal(process, number) for process in descendants() if not process.is_over)
+
+
+def kill_all() -> int:
+    """Kill all descendants and reap those that become children of this process; how many could not be ended."""
+    deadline = time.monotonic() + LAST_SECONDS
+    while reap() and time.monotonic() < deadline:
+        if not signal_all(signal.SIGKILL):
+            break
+        time.sleep(BETWEEN_SECONDS)
+    return sum(not process.is_over for process in descendants()) if reap() else 0
+
+
+def reap() -> bool:
+    """Take note of the children that are over, and say whether there are others."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        return True
+    return False
+
+
+def descendants() -> list[Process]:
+    by_parent: dict[int, list[Process]] = {}
+    for process in _processes():
+        by_parent.setdefault(process.parent, []).append(process)
+    found = list[Process]()
+    parents = [os.getpid()]
+    while parents:
+        children = by_parent.pop(parents.pop(), [])
+        found += children
+        parents += [child.number for child in children]
+    return found
+
+
+def _processes() -> Iterator[Process]:
+    for name in os.listdir("/proc"):  # noqa: PTH208  Path.iterdir makes a path of each
+        if name.isdigit() and (process := _process(int(name))):
+            yield process
+
+
+def _process(number: int) -> Process | None:
+    try:
+        text = Path(f"/proc/{number}/stat").read_bytes()
+    except OSError:
+        return None
+    # Its name, in brackets, may hold anything (proc(5)).
+    fields = text[text.rindex(b")") + 2 :].split()
+    return Process(
+        number=number, parent=int(fields[1]), started=int(fields[19]), is_over=fields[0] in (b"Z", b"X", b"x")
+    )
+
+
+def _signal(process: Process, number: signal.Signals) -> bool:
+    """Nobody else gets the signal, although the number may be another process's by now."""
+    try:
+        handle = os.pidfd_open(process.number)
+    except OSError:
+        return False
+    try:
+        now = _process(process.number)
+        if now is None or now.started != process.started:
+            return False
+        signal.pidfd_send_signal(handle, number)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True

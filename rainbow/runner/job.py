@@ -1,0 +1,23 @@
+"""The job that a runner is given."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerJob:
+    """A `limit_seconds` of 0 is no limit."""
+
+    command: str
+    directory: str
+    environment: dict[str, str] = field(repr=False)
+    limit_seconds: int
+    kept_output_bytes: int
+
+    def written(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        return cls(**json.loads(text))

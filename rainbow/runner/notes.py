@@ -1,0 +1,66 @@
+"""The words of a runner about its job. Each is there in full or not at all, also after a power cut."""
+
+import contextlib
+import errno
+import os
+import time
+
+from rainbow.untrusted import CAREFULLY
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+LENGTH = 200
+AGAIN_SECONDS = 1.0
+
+
+class Notes:
+    """`folder` is a handle of the folder for them."""
+
+    def __init__(self, folder: int) -> None:
+        self._folder = folder
+        self._reserved: int | None = None
+
+    def write_once(self, name: str, *words: object) -> None:
+        """Raises FileExistsError if there is such a note already."""
+        draft = f"{name}.{os.getpid()}"
+        with contextlib.closing(os.fdopen(self._create(draft), "wb", buffering=0)) as file:
+            _write(file.fileno(), *words)
+        try:
+            os.link(draft, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        finally:
+            os.unlink(draft, dir_fd=self._folder)
+
+    def reserve(self, name: str) -> None:
+        """Take the space for a note now, so that it can be written on a disk that is full by then."""
+        self._reserved = self._create(_draft(name))
+        _write(self._reserved, " " * LENGTH)
+
+    def write(self, name: str, *words: object) -> None:
+        """Write a note, or replace one. On a full disk this waits for as long as it takes."""
+        while True:
+            try:
+                return self._replace(name, *words)
+            except OSError as error:
+                if error.errno not in NO_SPACE:
+                    raise
+                time.sleep(AGAIN_SECONDS)
+
+    def _replace(self, name: str, *words: object) -> None:
+        if self._reserved is None:
+            self._reserved = self._create(_draft(name))
+        _write(self._reserved, *words)
+        os.rename(_draft(name), name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+
+    def _create(self, name: str) -> int:
+        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | CAREFULLY, 0o600, dir_fd=self._folder)
+
+
+def _draft(name: str) -> str:
+    return f"{name}.new"
+
+
+def _write(handle: int, *words: object) -> None:
+    """Over what is there, and then its end: the space that a file has is not given back first."""
+    text = (" ".join(map(str, words)) + "\n").encode()
+    os.pwrite(handle, text, 0)
+    os.ftruncate(handle, len(text))
+    os.fsync(handle)

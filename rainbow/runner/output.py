@@ -1,0 +1,134 @@
+"""The output of a job: it comes through a pipe, and a file keeps it up to a limit."""
+
+import os
+import select
+import threading
+
+from rainbow.untrusted import CAREFULLY
+
+# Of what is over the limit, or finds no space, the end is kept: it mostly says how the job went.
+END_BYTES = 32 * 1024
+CHUNK_BYTES = 64 * 1024
+# What may still be in a pipe when the job is over (pipe(7)).
+LAST_BYTES = 1024 * 1024
+UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+class Output:
+    """The file, in the folder of that handle. A full disk makes gaps, and no errors."""
+
+    def __init__(self, folder: int, *, most_bytes: int) -> None:
+        self._file = os.open("output", os.O_WRONLY | os.O_CREAT | CAREFULLY, 0o600, dir_fd=folder)
+        self._size = os.fstat(self._file).st_size
+        self._most = most_bytes
+        self._is_over = False
+        self._is_full = False
+        # What is to be written next, when it can be: why something is missing, and the end of that.
+        self._note = b""
+        self._end = b""
+
+    def keep(self, chunk: bytes) -> None:
+        if self._is_full and self._append_whole(self._note + self._end):
+            self._is_full, self._note, self._end = False, b"", b""
+        if not self._is_full and not self._is_over:
+            chunk = self._without_what_fits(chunk)
+        self._end = (self._end + chunk)[-END_BYTES:]
+
+    def say(self, words: str) -> None:
+        self.keep(_line(words))
+
+    def finish(self) -> None:
+        """Write the end of what is missing, over the end of the file where there is no space for more."""
+        rest = self._note + self._end
+        if rest and not self._append_whole(rest):
+            os.pwrite(self._file, rest[-self._size :], max(0, self._size - len(rest)))
+        os.close(self._file)
+
+    def _without_what_fits(self, chunk: bytes) -> bytes:
+        fits = chunk[: max(0, self._most - self._size)]
+        kept = self._append(fits)
+        if kept < len(fits):
+            self._is_full, self._note = True, _line("output is missing here: there was no space left for it")
+        elif kept < len(chunk):
+            self._is_over, note = True, over(self._most)
+            self._note = b"" if self._append_whole(note) else note
+        return chunk[kept:]
+
+    def _append_whole(self, text: bytes) -> bool:
+        before = self._size
+        if self._append(text) == len(text):
+            return True
+        os.ftruncate(self._file, before)
+        self._size = before
+        return False
+
+    def _append(self, text: bytes) -> int:
+        """How much of it could be written."""
+        kept = 0
+        try:
+            while kept < len(text):
+                kept += os.pwrite(self._file, text[kept:], self._size + kept)
+        except OSError:
+            pass
+        self._size += kept
+        return kept
+
+
+class Pump:
+    """Moves what comes through a pipe, whose other end is `entrance`, into an output; in a thread of its own.
+
+    The job neither waits nor fails for what becomes of its output.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._exit, self.entrance = os.pipe()
+        self._stop_seen, self._stop = os.pipe()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """The entrance is the job's by now."""
+        os.close(self.entrance)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take what is in the pipe, and no more: a process that could not be ended may hold its entrance open."""
+        os.close(self._stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._is_more() and (chunk := os.read(self._exit, CHUNK_BYTES)):
+            self._output.keep(chunk)
+        self._take_the_last()
+        self._output.finish()
+
+    def _is_more(self) -> bool:
+        """Wait for output, or for the end of it."""
+        ready, _, _ = select.select([self._exit, self._stop_seen], [], [])
+        return self._stop_seen not in ready
+
+    def _take_the_last(self) -> None:
+        os.set_blocking(self._exit, False)
+        for _ in range(LAST_BYTES // CHUNK_BYTES):
+            try:
+                chunk = os.read(self._exit, CHUNK_BYTES)
+            except BlockingIOError:
+                return
+            self._output.keep(chunk)
+
+
+def over(most_bytes: int) -> bytes:
+    """What stands in the place of output that is over its limit."""
+    return _line(f"the output is longer than {spelled(most_bytes)}; only its end follows")
+
+
+def spelled(size: int) -> str:
+    """In the largest unit that divides it."""
+    unit = 0
+    while size and size % 1024 == 0 and unit < len(UNITS) - 1:
+        size, unit = size // 1024, unit + 1
+    return f"{size} {UNITS[unit]}"
+
+
+def _line(words: str) -> bytes:
+    return f"\nrainbow: {words}\n".encode()

@@ -1,0 +1,144 @@
+"""From the start of a job to its last process."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from rainbow.kernel import adopt_orphans, die_with, hide_memory
+from rainbow.runner.descendants import kill_all, reap, signal_all
+from rainbow.runner.job import RunnerJob
+from rainbow.runner.notes import Notes
+from rainbow.runner.output import Output, Pump
+
+# Between the signal that asks a job to end and the one that makes it.
+GRACE_SECONDS = 5.0
+# The agent's wish that the job be stopped; SIGTERM comes with the end of the machine.
+CANCEL = signal.SIGUSR1
+WAKING = (signal.SIGCHLD, signal.SIGTERM, CANCEL)
+WHY: dict[int, str] = {CANCEL: "cancelled", signal.SIGTERM: "stopped"}
+
+
+def main(notes_folder: int, job_folder: int) -> None:
+    """Leave the agent behind, and run the job unless that happened before.
+
+    Prints the number of the process that does, once it has noted its start; else exits with 1.
+    """
+    job = RunnerJob.read(sys.stdin.read())
+    signal.pthread_sigmask(signal.SIG_BLOCK, WAKING)
+    heard, said = os.pipe()
+    if child := os.fork():
+        os.close(said)
+        if not os.read(heard, 1):
+            sys.exit(1)
+        print(child, flush=True)  # noqa: T201  the agent reads it
+        return
+    os.setsid()
+    hide_memory()
+    adopt_orphans()
+    notes = Notes(notes_folder)
+    notes.reserve("ended")
+    notes.write_once("started", os.getpid(), time.time())
+    os.write(said, b"1")
+    os.close(said)
+    _silence()
+    notes.write("ended", *_run(job, job_folder), time.time())
+
+
+def _run(job: RunnerJob, folder: int) -> tuple[str, int, int]:
+    """How the job ended, its status of wait(2), and how many of its processes could not be ended."""
+    output = Output(folder, most_bytes=job.kept_output_bytes)
+    pump = Pump(output)
+    try:
+        process = _start(job, pump.entrance)
+    except OSError as error:
+        output.say(f"cannot start in {job.directory}: {error.strerror}")
+        output.finish()
+        return "failed", 0, 0
+    pump.start()
+    how, deadline = _wait(process.pid, job.limit_seconds)
+    if how == "exited":
+        # It is not yet reaped, so its number still means its own group: most of what it left behind goes at once.
+        _signal_group(process.pid, signal.SIGKILL)
+    status = os.waitpid(process.pid, 0)[1]
+    while how != "exited" and reap() and time.monotonic() < deadline:
+        _woken(deadline)
+    left = kill_all()
+    pump.stop()
+    return how, status, left
+
+
+def _start(job: RunnerJob, output: int) -> subprocess.Popen[bytes]:
+    runner = os.getpid()
+
+    def prepare() -> None:
+        die_with(runner)
+        _usual_signals()
+
+    return subprocess.Popen(
+        ["/bin/sh", "-c", job.command],
+        cwd=job.directory,
+        env=job.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        preexec_fn=prepare,
+    )
+
+
+def _wait(pid: int, limit_seconds: int) -> tuple[str, float]:
+    """Wait for the process to end, and see to it that it does when its time is up or someone asks.
+
+    How it ended, and until when others that were asked to end may take their time.
+    """
+    how, sent = "", signal.SIGTERM
+    deadline = time.monotonic() + (limit_seconds or float("inf"))
+    while not _over(pid):
+        woken = _woken(deadline)
+        if (woken in (CANCEL, signal.SIGTERM) and not how) or time.monotonic() >= deadline:
+            how = how or WHY.get(woken, "timed_out")
+            _signal(pid, sent)
+            sent, deadline = signal.SIGKILL, time.monotonic() + GRACE_SECONDS
+    return how or "exited", deadline
+
+
+def _woken(deadline: float) -> int:
+    """The signal that came before the deadline; 0 if none did."""
+    woken = signal.sigtimedwait(WAKING, min(max(0.0, deadline - time.monotonic()), 3600))
+    return woken.si_signo if woken else 0
+
+
+def _over(pid: int) -> bool:
+    """Whether the process is over; the orphans that are get reaped."""
+    while over := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if over.si_pid == pid:
+            return True
+        os.waitpid(over.si_pid, 0)
+    return False
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    """All descendants; the group of the first one where they are not to be seen."""
+    if not signal_all(number):
+        _signal_group(group, number)
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _usual_signals() -> None:
+    """Undo, in the job's process, what this one and its parents did to signals."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _silence() -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1):
+        os.dup2(nowhere, standard)

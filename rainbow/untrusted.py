@@ -1,0 +1,69 @@
+"""Files that a job may have made, replaced or removed: no link is followed, nothing is waited for, reads are bounded.
+
+Names are looked up in a folder that is held open, so that nobody can swap a part of their path.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+# Without O_NONBLOCK a pipe waits for its writer, and a file with a lease for up to 45 seconds (fcntl(2)).
+CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+@contextlib.contextmanager
+def opened_folder(path: Path | str, *, inside: int | None = None) -> Iterator[int]:
+    """A handle of a folder. A name inside another one is trusted no more than a file: it must be no link."""
+    careful = CAREFULLY if inside is not None else os.O_CLOEXEC
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | careful, dir_fd=inside)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def opened(name: str, *, inside: int, flags: int = os.O_RDONLY) -> Iterator[int]:
+    """A handle of a regular file of our own. Raises OSError for everything else.
+
+    A file of several names may be somebody's who did not want it here, so it counts as everything else.
+    """
+    # Some devices do things when they are opened.
+    _check(os.stat(name, dir_fd=inside, follow_symlinks=False), name)
+    handle = os.open(name, flags | CAREFULLY, dir_fd=inside)
+    try:
+        _check(os.fstat(handle), name)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def read(name: str, *, inside: int, most_bytes: int) -> bytes:
+    """The content of a file. Raises OSError for a larger one, too."""
+    with opened(name, inside=inside) as handle:
+        content = _read(handle, most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), name)
+    return content
+
+
+def read_end(name: str, *, inside: int, most_bytes: int) -> bytes:
+    """The last bytes of a file of any size, or less of one that shrinks meanwhile."""
+    with opened(name, inside=inside) as handle:
+        os.lseek(handle, max(0, os.fstat(handle).st_size - most_bytes), os.SEEK_SET)
+        return _read(handle, most_bytes)
+
+
+def _read(handle: int, most_bytes: int) -> bytes:
+    content = b""
+    while len(content) < most_bytes and (more := os.read(handle, most_bytes - len(content))):
+        content += more
+    return content
+
+
+def _check(found: os.stat_result, name: str) -> None:
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink > 1:
+        raise OSError(errno.EPERM, "not a regular file of our own", name)

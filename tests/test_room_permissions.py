@@ -102,3 +102,18 @@ def test_acting_on_credentials_takes_the_permission_for_them(ids: dict[str, int]
     client = signed_in("olaf", "operators")
 
     assert client.get(ACTS[2].format(**ids)).status_code == 200
+
+
+@pytest.mark.parametrize("address", ACTS)
+def test_another_sites_page_cannot_act_in_an_operators_name(ids: dict[str, int], address: str) -> None:
+    """Its form carries the operator's cookie, and no token of ours."""
+    olga = signed_in("olga2", "operators")
+    client = Client(enforce_csrf_checks=True)
+    client.cookies = olga.cookies
+    before = Job.objects.get().priority, Credential.objects.get(id=ids["k"]).digest
+
+    answer = client.post(address.format(**ids), {"id": ids["j"], "reason": "mine", "priority": 1, "grace_seconds": 0})
+
+    assert answer.status_code == 403
+    assert (Job.objects.get().priority, Credential.objects.get(id=ids["k"]).digest) == before
+    assert Sweep.objects.count() == 1

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import SuspiciousOperation
@@ -15,6 +16,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from clusters.rest.fields import MOST_TOLD
 from rainbow.errors import (
     AlreadyExists,
     DeadlineExceeded,
@@ -123,7 +125,7 @@ def _unexpected(error: Exception) -> Response:
 
 def _describe(error: Exception, response: Response) -> dict[str, Any]:
     if isinstance(error, exceptions.ValidationError):
-        errors = list(_flatten(error.detail))
+        errors = list(islice(_flatten(error.detail), MOST_TOLD))
         return problem(response.status_code, "some of the input is not valid", errors=errors)
     if isinstance(error, exceptions.APIException):
         return problem(response.status_code, str(error.detail))

@@ -1,12 +1,13 @@
 """Whatever a client sends: under /api/ the answer is a problem document (RFC 9457), and never a 500."""
 
 import json
+import time
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
-from clusters.rest.parsers import MAX_BODY_BYTES
+from clusters.rest.parsers import MAX_BODY_BYTES, MAX_VALUES
 from jobs.rest import jobs
 from tests.conftest import Member
 from tests.rest import Rest, fields_at_fault, problem_in, puller, submitter
@@ -62,6 +63,47 @@ def test_a_body_may_have_eight_megabytes(alpha: Member) -> None:
     assert fits.status_code == 201
     assert large.status_code == 413
     assert problem_in(large)["detail"] == "the body must be at most 8,388,608 bytes"
+
+
+@pytest.mark.parametrize("body", [b"{},", b"[],", b"1,", b'"a":1,', b'"",'])
+def test_a_body_of_many_values_is_refused_before_it_is_read(alpha: Member, body: bytes) -> None:
+    """They would take a hundred times the room of the body, and seconds each to be checked."""
+    many = body * (MAX_VALUES + 1)
+
+    refused = submitter(alpha).post_bytes("jobs/batch", b'{"jobs": [' + many + b"0]}")
+
+    assert refused.status_code == 413
+    assert problem_in(refused)["detail"] == "the body must hold at most 400,000 values"
+
+
+@pytest.mark.parametrize("mark", [",", "[", "{", '"', "\\", '",{'])
+def test_marks_in_texts_are_no_values(alpha: Member, mark: str) -> None:
+    command = json.dumps("echo " + mark * (60_000 // len(mark)))
+    jobs = ",".join([f'{{"command": {command}, "name": "a,b{{"}}'] * 20)
+
+    answer = submitter(alpha).post_bytes("jobs/batch", f'{{"jobs": [{jobs}]}}'.encode())
+
+    assert answer.status_code == 200
+    assert not [item["error"] for item in answer.json()["results"] if item["error"]]
+
+
+def test_a_text_that_does_not_end_is_looked_at_once(alpha: Member) -> None:
+    """Else the time would grow with the square of its length."""
+    began = time.process_time()
+
+    answer = submitter(alpha).post_bytes("jobs", b'["' + rb"\"," * 2_500_000)
+
+    assert answer.status_code == 400
+    assert time.process_time() - began < 20
+
+
+def test_only_so_many_mistakes_are_told(alpha: Member) -> None:
+    wrong = {f"word{number}": 1 for number in range(1_000)}
+
+    one = submitter(alpha).post("jobs", {"command": "hostname", **wrong})
+    many = submitter(alpha).post("jobs/batch", {"jobs": [{"command": "hostname", "what": 1}] * 1_000})
+
+    assert len(problem_in(one)["errors"]) == len(problem_in(many)["errors"]) == 100
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "x"])

@@ -7,6 +7,8 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 UNKNOWN = "there is no such input here"
+# So many mistakes are enough to learn from; a body has room for hundreds of thousands.
+MOST_TOLD = 100
 # Patterns of the schema: what clusters/validation.py takes.
 CLUSTER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
@@ -17,7 +19,7 @@ class Input(serializers.Serializer[Any]):
     # What a client sends. A word that nobody knows is refused: its writer meant something by it.
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, MappingType) and (unknown := [str(name) for name in data if name not in self.fields]):
-            raise serializers.ValidationError({name: [UNKNOWN] for name in unknown})
+            raise serializers.ValidationError({name: [UNKNOWN] for name in unknown[:MOST_TOLD]})
         return super().to_internal_value(data)
 
 
@@ -55,6 +57,19 @@ class Digits(serializers.IntegerField):
         if not (isinstance(data, str) and data.isascii() and data.isdecimal()):
             self.fail("invalid")
         return int(super().to_internal_value(data))
+
+
+class Numbers(serializers.ListField):
+    """Whole numbers. More than there may be are refused before any is looked at."""
+
+    def __init__(self, *, lowest: int, highest: int, max_length: int) -> None:
+        child = Number(min_value=lowest, max_value=highest)
+        super().__init__(child=child, min_length=1, max_length=max_length)
+
+    def to_internal_value(self, data: Any) -> list[int]:
+        if isinstance(data, list) and len(data) > (self.max_length or 0):
+            self.fail("max_length", max_length=self.max_length)
+        return list(super().to_internal_value(data))
 
 
 class Choice(serializers.ChoiceField):

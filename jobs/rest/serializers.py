@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from clusters.rest.fields import CLUSTER_NAME, LINE, LINES, Choice, Input, Mapping, Number, Pairs, Text
+from clusters.rest.fields import CLUSTER_NAME, LINE, LINES, Choice, Input, Mapping, Number, Numbers, Pairs, Text
 from clusters.validation import MAX_REASON
 from jobs.leases import MAX_SECONDS
 from jobs.models import MAX_ID, Job, JobEvent
@@ -191,7 +191,7 @@ class QueueSerializer(serializers.Serializer[object]):
 
 
 class AcceptSerializer(Input):
-    ids = serializers.ListField(child=Number(min_value=1, max_value=MAX_ID), min_length=1, max_length=MAX_ACCEPT)
+    ids = Numbers(lowest=1, highest=MAX_ID, max_length=MAX_ACCEPT)
     agent = Text(
         max_length=255,
         pattern=LINE,
@@ -285,18 +285,18 @@ class ReportedManySerializer(serializers.Serializer[object]):
 
 
 class CancelManySerializer(Input):
-    ids = serializers.ListField(child=Number(min_value=1, max_value=MAX_ID), min_length=1, max_length=MAX_CANCEL)
+    ids = Numbers(lowest=1, highest=MAX_ID, max_length=MAX_CANCEL)
     reason = Text(max_length=MAX_REASON, pattern=LINE, allow_blank=True, default="")
 
 
 class PrioritizeSerializer(Input):
-    ids = serializers.ListField(child=Number(min_value=1, max_value=MAX_ID), min_length=1, max_length=MAX_CANCEL)
+    ids = Numbers(lowest=1, highest=MAX_ID, max_length=MAX_CANCEL)
     priority = Number(min_value=-MAX_PRIORITY, max_value=MAX_PRIORITY)
     reason = Text(max_length=MAX_REASON, pattern=LINE, help_text="why, for others to read")
 
 
 class MoveSerializer(Input):
-    ids = serializers.ListField(child=Number(min_value=1, max_value=MAX_ID), min_length=1, max_length=MAX_CANCEL)
+    ids = Numbers(lowest=1, highest=MAX_ID, max_length=MAX_CANCEL)
     cluster = Text(pattern=CLUSTER_NAME, help_text="the name of the cluster that shall run them")
     reason = Text(max_length=MAX_REASON, pattern=LINE, help_text="why, for others to read")
 

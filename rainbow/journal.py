@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,8 +23,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rainbow.errors import FailedPrecondition
+from rainbow.errors import FailedPrecondition, why
 from rainbow.executors import Ending, JobPhase, Progress, Ticket, Work
+from rainbow.journal_faults import damaged, told_in_words
+from rainbow.untrusted import open_or_make
 
 VERSION = 1
 SCHEMA = """
@@ -77,15 +80,18 @@ class Entry:
 class Journal:
     """The journal in an agent's state folder, which it keeps for itself until it is closed.
 
-    Each call is on disk when it returns. Safe for use by several threads.
+    Each call is on disk when it returns. Raises DiskFull where that has no space, and then nothing is noted;
+    JournalUnusable where the file cannot be read or written for good. Safe for use by several threads.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises FailedPrecondition if another agent uses the folder, or a newer one wrote it."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Raises FailedPrecondition if another agent uses the folder, a newer one wrote it, or it cannot be used."""
+        self._path = folder / "journal.db"
+        _make(folder)
         self._lock = _lock_folder(folder)
         try:
-            self._database = _open(folder / "journal.db")
+            with told_in_words(self._path):
+                self._database = _open(self._path)
         except BaseException:
             os.close(self._lock)
             raise
@@ -134,9 +140,9 @@ class Journal:
 
     def unreported(self) -> list[Entry]:
         """All that is still to be seen to, oldest jobs first."""
-        with self._turn:
+        with self._turn, told_in_words(self._path):
             rows = self._database.execute("SELECT * FROM job WHERE step < 6 ORDER BY jobid, attempt").fetchall()
-        return [_entry(row) for row in rows]
+            return [_entry(row) for row in rows]
 
     def prune(self, *, before: datetime) -> list[Ticket]:
         """Drop what was reported before then; the tickets tell whose files may go as well."""
@@ -159,7 +165,7 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._turn, self._database:
+        with self._turn, told_in_words(self._path), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             yield self._database
 
@@ -168,8 +174,20 @@ def key_of(jobid: int, attempt: int) -> str:
     return f"rainbow-{jobid}-{attempt}"
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise FailedPrecondition(f"cannot make the state folder {folder}: {why(error)}") from error
+    if folder.stat().st_mode & stat.S_IWOTH:
+        raise FailedPrecondition(f"all users can change what is in the state folder {folder}; run: chmod o-w {folder}")
+
+
 def _lock_folder(folder: Path) -> int:
-    handle = os.open(folder / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        handle = open_or_make(folder / "agent.lock")
+    except OSError as error:
+        raise FailedPrecondition(f"cannot lock the state folder {folder}: {why(error)}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -179,18 +197,31 @@ def _lock_folder(folder: Path) -> int:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    path.touch(mode=0o600)
+    os.close(open_or_make(path))
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(database, path)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _prepare(database: sqlite3.Connection, path: Path) -> None:
+    """Nothing is written to a journal that is there already, so that it opens on a full disk, too."""
     database.row_factory = sqlite3.Row
+    # The folder's lock keeps others out. Alone, SQLite needs no shared memory, for which a file is made.
+    database.execute("PRAGMA locking_mode = EXCLUSIVE")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
-        database.close()
         raise FailedPrecondition(f"{path} was written by a newer rainbow; use that one, or another state folder")
-    database.executescript(SCHEMA)
-    database.execute(f"PRAGMA user_version = {VERSION}")
-    return database
+    if version < VERSION:
+        database.executescript(SCHEMA)
+        database.execute(f"PRAGMA user_version = {VERSION}")
+    if (found := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise damaged(path, found)
 
 
 def _entry(row: sqlite3.Row) -> Entry:

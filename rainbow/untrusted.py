@@ -41,6 +41,17 @@ def opened(name: str, *, inside: int, flags: int = os.O_RDONLY) -> Iterator[int]
         os.close(handle)
 
 
+def open_or_make(path: Path) -> int:
+    """A handle of a file of our own for reading and writing, which only we may. Raises OSError for everything else."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | CAREFULLY, 0o600)
+    try:
+        _check(os.fstat(handle), str(path))
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
 def read(name: str, *, inside: int, most_bytes: int) -> bytes:
     """The content of a file. Raises OSError for a larger one, too."""
     with opened(name, inside=inside) as handle:

@@ -1,6 +1,7 @@
 """rainbow doctor: what it finds, and what it says to do."""
 
 import json
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from rainbow import disk
+from rainbow.agent import identity_in
 from rainbow.doctor import server as server_checks
 from rainbow.doctor.examination import CHECKS
 from rainbow.records import Registration
@@ -195,3 +198,23 @@ def test_the_server_of_the_tests_is_a_rainbow_server(rainbow: Run, server: Rainb
 
     assert found["connection"]["detail"].endswith(f"port {server.address.rpartition(':')[2]} answers")
     assert found["server"]["detail"].startswith("a rainbow server, in ")
+
+
+def test_a_state_folder_that_is_a_copy_is_told(rainbow: Run, tmp_path: Path) -> None:
+    identity_in(tmp_path / "state", "login1")
+    shutil.copytree(tmp_path / "state", tmp_path / "copy")
+
+    found = examined(rainbow, "--state-dir", str(tmp_path / "copy"))["state folder"]
+
+    assert found["verdict"] == "failed"
+    assert "is a copy of another one" in found["detail"]
+    assert examined(rainbow, "--state-dir", str(tmp_path / "state"))["state folder"]["verdict"] == "ok"
+
+
+def test_a_state_folder_on_a_full_disk_is_told(rainbow: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(disk, "RESERVE_BYTES", 2**60)
+
+    found = examined(rainbow, "--state-dir", str(tmp_path))["state folder"]
+
+    assert found["verdict"] == "failed"
+    assert found["detail"].startswith("disk full: ")

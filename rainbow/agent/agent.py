@@ -1,7 +1,6 @@
 """The agent's loop."""
 
 import logging
-import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
@@ -17,6 +16,7 @@ from rainbow.agent.sifting import Sifter
 from rainbow.agent.streak import Streak
 from rainbow.agent.taking import WAIT_SECONDS, Taker
 from rainbow.agent.words import in_one_line
+from rainbow.disk import DiskFull
 from rainbow.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -28,9 +28,10 @@ from rainbow.errors import (
 )
 from rainbow.executors import SchedulerSilent
 from rainbow.journal import Journal
+from rainbow.journal_faults import JournalUnusable
 
 # Trying again does not help against these.
-FATAL = (PermissionDenied, Unimplemented)
+FATAL = (PermissionDenied, Unimplemented, JournalUnusable, DiskFull)
 FORGET_EVERY = timedelta(minutes=1)
 TIDY_EVERY = timedelta(seconds=5)
 TIDY_ON = timedelta(seconds=0.5)
@@ -178,8 +179,6 @@ class Agent:
                 self._unheard_since[duty] = self._post.client.answers
             self._note_trouble(duty, str(error))
             return False
-        except sqlite3.Error:
-            raise
         except Exception as error:
             # Whatever nobody thought of in one job, or in a scheduler's answer: the others go on.
             self._note_trouble(duty, f"{type(error).__name__}: {error}", surprise=error)

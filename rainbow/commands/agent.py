@@ -50,6 +50,7 @@ _log = logging.getLogger("rainbow.agent")
 @click.option("--executor", type=click.Choice(list(EXECUTORS)), required=True, help="What runs the jobs.")
 @click.option("--name", metavar="NAME", help="The agent's name.  [default: the host's]")
 @click.option("--state-dir", metavar="PATH", help="Where it keeps its journal.  [default: one for each cluster]")
+@click.option("--moved", is_flag=True, help="The state folder was moved here, and no agent uses the old one any more.")
 @click.option("--policy", "policy_file", metavar="FILE", help="What jobs the site takes.  [default: all]")
 @click.option("--slots", type=COUNT, default=0, help="How much `local` runs at once.  [default: one for each CPU]")
 @click.option(
@@ -112,16 +113,17 @@ def command(
             plan = planned(client, scheduler, policy)
             write_json(plan) if as_json else show_plan(plan)
             return
-        post = Post(
-            client=client,
-            executor=scheduler,
-            habits=_habits(folder, executor, **options),
-            policy=policy,
-            read_secret=lambda: session.secret_again(ctx),
-        )
-        words = (post.habits.agent, client.cluster, executor, scheduler.way.words, folder)
-        _log.info("%s for %s by %s, reached %s, state in %s", *words)
-        _run(post, folder, once=once)
+        with Journal(folder) as journal:
+            post = Post(
+                client=client,
+                executor=scheduler,
+                habits=_habits(folder, executor, **options),
+                policy=policy,
+                read_secret=lambda: session.secret_again(ctx),
+            )
+            words = (post.habits.agent, client.cluster, executor, scheduler.way.words, folder)
+            _log.info("%s for %s by %s, reached %s, state in %s", *words)
+            _run(Agent(post, journal), post, once=once)
 
 
 def _site(folder: Path, options: dict[str, Any]) -> Site:
@@ -135,21 +137,21 @@ def _site(folder: Path, options: dict[str, Any]) -> Site:
     )
 
 
-def _habits(folder: Path, executor: str, *, name: str | None, interval_seconds: float | None, **more: Any) -> Habits:
-    agent = identity_in(folder, name or socket.gethostname())
+def _habits(
+    folder: Path, executor: str, *, name: str | None, moved: bool, interval_seconds: float | None, **more: Any
+) -> Habits:
+    agent = identity_in(folder, name or socket.gethostname(), moved=moved)
     return Habits(agent=agent, interval_seconds=interval_seconds or INTERVAL_SECONDS[executor], **more)
 
 
-def _run(post: Post, folder: Path, *, once: bool) -> None:
+def _run(agent: Agent, post: Post, *, once: bool) -> None:
     if post.executor.way.advice:
         _log.warning("%s", post.executor.way.advice)
     if os.geteuid() == 0:
         _log.warning("%s", AS_ROOT)
-    with Journal(folder) as journal:
-        agent = Agent(post, journal)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: agent.drain())
-        agent.run(once=once)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.drain())
+    agent.run(once=once)
 
 
 def _usual_folder(cluster: str) -> Path:

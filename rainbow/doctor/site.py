@@ -5,6 +5,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from rainbow import disk
+from rainbow.agent import identity
 from rainbow.doctor.findings import Sick, Well
 from rainbow.errors import RainbowError
 from rainbow.executors import Executor
@@ -25,8 +27,12 @@ def try_folder(folder: Path) -> str:
     except OSError as error:
         advice = "Choose a folder that the agent's user may write, on a file system that knows locks, by --state-dir."
         raise Sick(f"{folder}: {error.strerror}", advice=advice) from error
+    if short := disk.shortage(place):
+        raise Sick(short, advice="Make space, or choose a folder on another disk, by --state-dir.")
     if place != folder:
         return f"{folder} does not exist yet; an agent can make it in {place}"
+    if fault := identity.fault(folder):
+        raise Sick(fault, advice="Nobody but one agent may have an identity; docs/agent.md, One agent, one folder.")
     return f"{folder} can be written and locked"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 FAKE = Path(__file__).with_name("fake_flux.py")
 PATIENCE_SECONDS = 120
+LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 IS_THERE = bool(shutil.which("flux"))
 
 
@@ -40,7 +41,7 @@ class FakeInstance:
         """The ids of so many jobs that are not to start."""
         job = {"state": "SCHED", "priority": 0, "urgency": 0, "name": "true", "ntasks": 1, "exception": {}}
         for number in range(count):
-            name = f"\u01921{number // 50 + 1:02}{number % 50 + 1:02}"
+            name = f"\u01922{LETTERS[number // 40]}{LETTERS[number % 40]}"
             (Path(self.uri) / f"{name}.json").write_text(json.dumps({**job, "id": number, "jobid": name}))
         return [path.stem.replace("\u0192", "f") for path in Path(self.uri).glob("*.json")]
 

@@ -113,6 +113,24 @@ def test_a_submission_that_was_killed_is_no_refusal(tmp_path: Path) -> None:
         executor(tmp_path, "kill -9 $$").submit(Work(command="true"), "rainbow-1-1")
 
 
+def test_a_submission_without_an_id_is_neither_success_nor_failure(tmp_path: Path) -> None:
+    """A broker that was killed in the middle of it: the command succeeded, and said nothing."""
+    with pytest.raises(SchedulerSilent, match="flux submit said something that rainbow does not understand: ''"):
+        executor(tmp_path, "exit 0").submit(Work(command="true"), "rainbow-1-1")
+
+
+def test_an_id_that_is_none_spoils_no_question_and_is_no_option(tmp_path: Path) -> None:
+    flux = executor(tmp_path, f"""echo "$@" >> {tmp_path}/asked; echo '{{"jobid": "f1", "state": "RUN"}}'""")
+    tickets = [Ticket(key=f"rainbow-{i}-1", native_id=native) for i, native in enumerate(["f1", "", "--all", "1"])]
+
+    seen = flux.watch(tickets)
+    flux.cancel(tickets)
+    flux.cancel(tickets[1:])
+
+    assert [seen[ticket.key].phase for ticket in tickets] == ["running", "gone", "gone", "gone"]
+    assert (tmp_path / "asked").read_text().splitlines() == ["jobs --count=0 --json f1", "cancel f1"]
+
+
 def test_jobs_that_gave_no_answer_are_left_open(tmp_path: Path) -> None:
     flux = executor(
         tmp_path,
@@ -131,6 +149,15 @@ echo 'JobID f3 unknown' >&2""",
 def test_an_answer_without_sense_says_nothing_about_jobs(tmp_path: Path, text: str) -> None:
     with pytest.raises(SchedulerSilent, match="flux jobs"):
         executor(tmp_path, f"echo '{text}'").watch([Ticket(key="rainbow-1-1", native_id="f1")])
+
+
+def test_what_flux_says_of_each_job_is_told_once(tmp_path: Path) -> None:
+    flux = executor(
+        tmp_path, "printf 'flux-jobs: WARNING: Filtering options ignored\\nrpc: lost\\nrpc: lost\\n' >&2; exit 1"
+    )
+
+    with pytest.raises(SchedulerSilent, match=r"^flux jobs: rpc: lost$"):
+        flux.watch([Ticket(key=f"rainbow-{number}-1", native_id=f"f{number}") for number in (1, 2)])
 
 
 def queue(name: str, **more: Any) -> FluxQueue:

@@ -112,7 +112,10 @@ def test_a_flux_that_cannot_look_jobs_up_says_nothing_of_them(place: Place) -> N
     place.instance.recover()
 
     assert wait_for(place.flux, ticket, JobPhase.ENDED).exit_code == 4
-    assert progress(place.flux, unknown).phase == JobPhase.GONE
+    seen = progress(place.flux, unknown)
+    assert (seen.phase, seen.reason) == (JobPhase.GONE, "Flux no longer knows the job, which had not started")
+    lost = progress(place.flux, Ticket(key=ticket.key, native_id="f111"))
+    assert (lost.phase, lost.exit_code) == (JobPhase.ENDED, 4)  # that which made its claim is ours
 
 
 @everywhere

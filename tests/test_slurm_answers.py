@@ -216,6 +216,25 @@ def test_a_submission_that_was_killed_is_no_refusal(commands: Commands) -> None:
         commands.slurm.submit(Work(command="true"), "rainbow-1-1")
 
 
+def test_a_submission_without_an_id_is_neither_success_nor_failure(commands: Commands) -> None:
+    commands.play("sbatch", "exit 0")
+
+    with pytest.raises(SchedulerSilent, match="sbatch said something"):
+        commands.slurm.submit(Work(command="true"), "rainbow-1-1")
+
+
+def test_an_id_that_is_none_is_no_option(commands: Commands) -> None:
+    commands.play("scancel", f'echo "$@" >> {commands.folder}/asked')
+    tickets = [Ticket(key=f"rainbow-{i}-1", native_id=native) for i, native in enumerate(["7", "", "--me"])]
+
+    seen = commands.slurm.watch(tickets)
+    commands.slurm.cancel(tickets)
+    commands.slurm.cancel(tickets[1:])
+
+    assert {one.phase for one in seen.values()} == {JobPhase.GONE}
+    assert (commands.folder / "asked").read_text().splitlines() == ["7"]
+
+
 @pytest.mark.parametrize("options", [("--partition=debug",), ("-p", "debug"), ("-pdebug",), ("--partition", "debug")])
 def test_free_is_what_the_chosen_partition_has(commands: Commands, options: tuple[str, ...]) -> None:
     commands.play("sinfo", f'printf "%s\n" "$@" > {commands.folder}/words; echo "n0|debug|up|idle|0/4/0/4"')

@@ -19,7 +19,8 @@ from rainbow.executors.folders import JobFolder, folder_of
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
 
-FORGOTTEN = gone("Flux no longer knows the job")
+FORGOTTEN_RUNNING = gone("Flux no longer knows the job, which had started")
+FORGOTTEN_WAITING = gone("Flux no longer knows the job, which had not started")
 BY_BINDINGS = "by Flux's Python bindings"
 BY_COMMAND = "by the flux command, since this Python has no bindings of Flux"
 ADVICE = (
@@ -98,9 +99,12 @@ class FluxExecutor:
 
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
         natives = self._natives(tickets)
-        seen = self._door.jobs(set(natives.values())) if natives else FluxJobs()
-        known = {job.native_id: job.progress for job in seen.jobs} | dict.fromkeys(seen.unknown, FORGOTTEN)
+        wanted = {native for native in natives.values() if is_native_id(native)}
+        seen = self._door.jobs(wanted) if wanted else FluxJobs()
+        unknown = seen.unknown | (set(natives.values()) - wanted)
+        known = {job.native_id: job.progress for job in seen.jobs}
         told = {ticket: known[natives[ticket.key]] for ticket in tickets if natives[ticket.key] in known}
+        told |= {ticket: self._forgotten(ticket) for ticket in tickets if natives[ticket.key] in unknown}
         return {
             ticket.key: as_claimed(self._folder(ticket.key), progress)
             for ticket, progress in told.items()
@@ -110,7 +114,9 @@ class FluxExecutor:
     def cancel(self, tickets: Collection[Ticket]) -> None:
         for ticket in tickets:
             withdraw(self._folder(ticket.key))
-        self._door.cancel(sorted({ticket.native_id for ticket in tickets} | set(self._natives(tickets).values())))
+        natives = {ticket.native_id for ticket in tickets} | set(self._natives(tickets).values())
+        if known := sorted(filter(is_native_id, natives)):
+            self._door.cancel(known)
 
     def output(self, ticket: Ticket) -> str:
         return self._folder(ticket.key).tail()
@@ -146,6 +152,10 @@ class FluxExecutor:
     def _is_over_for_another(self, ticket: Ticket, native_id: str, progress: Progress) -> bool:
         """Whether it ended because another job of its name began while Flux was asked."""
         return progress.phase == JobPhase.ENDED and self._natives([ticket])[ticket.key] != native_id
+
+    def _forgotten(self, ticket: Ticket) -> Progress:
+        """As after a broker that was killed: Flux then loses jobs that it took, and its notes of those that ran."""
+        return FORGOTTEN_RUNNING if claimed_by(self._folder(ticket.key)) else FORGOTTEN_WAITING
 
     def _script(self, work: Work, folder: JobFolder) -> str:
         """Never changed in place: an earlier job of this name may be reading it."""

@@ -8,7 +8,7 @@ from typing import Any
 from rainbow.executors.commands import Answer, ask, submitting
 from rainbow.executors.environment import command_environment
 from rainbow.executors.executor import SchedulerSilent, Site, WorkRefused
-from rainbow.executors.flux_jobs import FluxJob, FluxJobs, from_flux, plain
+from rainbow.executors.flux_jobs import FluxJob, FluxJobs, from_flux, is_native_id, plain
 from rainbow.executors.flux_queues import FluxQueue
 from rainbow.executors.flux_refusals import failure
 from rainbow.executors.flux_request import FluxRequest
@@ -45,7 +45,11 @@ class FluxCommand:
             )
         if answer.status:
             raise _failure(answer)
-        return plain(answer.text)
+        native_id = plain(answer.text)
+        if not is_native_id(native_id):
+            # As when the broker goes in the middle of it.
+            raise _not_understood("submit", answer.text)
+        return native_id
 
     def jobs(self, native_ids: Collection[str]) -> FluxJobs:
         # 0 is no limit; otherwise flux shows 1,000.
@@ -99,8 +103,14 @@ def _jobs(answer: Answer) -> list[FluxJob]:
         return [from_flux(job) for job in content.get("jobs", [content] if content else [])]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if answer.status:
-            raise _silence("jobs", answer.complaint) from error
+            raise _silence("jobs", _without_repetition(answer.complaint)) from error
         raise _not_understood("jobs", answer.text) from error
+
+
+def _without_repetition(complaint: str) -> str:
+    """Flux says the same of each job, and that it ignores an option for those that are named, which it does not."""
+    lines = [line for line in complaint.splitlines() if "WARNING: Filtering options ignored" not in line]
+    return " ".join(dict.fromkeys(lines))
 
 
 def _failure(answer: Answer) -> WorkRefused | SchedulerSilent:

@@ -37,6 +37,8 @@ SILENT = re.compile(
 # A partition that takes no jobs for now; limits on how many jobs a user may have at once.
 NOT_NOW = re.compile(r"partition not available|(max|grp)submitjobs?", re.IGNORECASE)
 FORGOTTEN = gone("Slurm no longer knows the job, and it left no word of its end")
+# One that is not like this would spoil a question for many, or be an option.
+NATIVE_ID = re.compile(r"[0-9]{1,10}", re.ASCII)
 NOTHING_TO_CANCEL = re.compile(r"invalid job id|already complet", re.IGNORECASE)
 
 
@@ -73,7 +75,10 @@ class SlurmExecutor:
             )
         if answer.status:
             raise _failure(answer)
-        return answer.text.strip().partition(";")[0]
+        native_id = answer.text.strip().partition(";")[0]
+        if not NATIVE_ID.fullmatch(native_id):
+            raise SchedulerSilent(f"sbatch said something that rainbow does not understand: {answer.text[:200]!r}")
+        return native_id
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         all_submitted(self._site.folder)
@@ -99,7 +104,9 @@ class SlurmExecutor:
             withdraw(self._folder(ticket.key))
         queue = self._queue() if any(claim_of(self._folder(ticket.key)) for ticket in tickets) else {}
         claimed = {self._current(ticket.key, ticket.native_id, queue) for ticket in tickets} & queue.keys()
-        natives = sorted(claimed | {ticket.native_id for ticket in tickets})
+        natives = sorted(filter(NATIVE_ID.fullmatch, claimed | {ticket.native_id for ticket in tickets}))
+        if not natives:
+            return
         answer = ask(["scancel", *natives], environment=self._environment)
         if answer.status and not NOTHING_TO_CANCEL.search(answer.complaint):
             raise SchedulerSilent(f"scancel: {answer.complaint}")
@@ -171,7 +178,8 @@ class SlurmExecutor:
     def _left_the_queue(self, natives: dict[str, str]) -> dict[str, Progress]:
         noted = {key: noted_end(self._folder(key)) for key in natives}
         try:
-            accounts = {record.native_id: record for record in self._accounts.numbered(natives.values())}
+            numbers = [native for native in natives.values() if NATIVE_ID.fullmatch(native)]
+            accounts = {record.native_id: record for record in self._accounts.numbered(numbers)}
         except SchedulerSilent:
             return {key: progress for key, progress in noted.items() if progress}
         found = {key: accounts.get(native) for key, native in natives.items()}

@@ -16,10 +16,10 @@ from rainbow.executors import EXECUTORS, Capacity, Executor, JobPhase, Progress,
 from rainbow.journal import Journal
 from rainbow.policy import Policy
 from rainbow.records import Job, JobSpec
+from tests.patience import PATIENCE_SECONDS
 from tests.wire import Remote
 
 PENDING = Progress(phase=JobPhase.PENDING)
-PATIENCE_SECONDS = 30
 
 
 @dataclass(slots=True)
@@ -99,9 +99,10 @@ class ScriptedExecutor:
 
 @dataclass(kw_only=True)
 class Crew:
-    """A cluster's submitter and its agent. `agent` may be replaced by `restart`, as a new process would be."""
+    """A cluster's submitter, who is patient, and its agent. `restart` replaces `agent`, as a new process would be."""
 
     client: Client
+    agents_client: Client
     executor: Any
     folder: Path
     clock: Clock
@@ -149,7 +150,7 @@ class Crew:
         self.journal = Journal(self.folder)
         habits = Habits(agent=identity_in(self.folder, "login1"), **{"interval_seconds": 0.05, **self.habits})
         post = Post(
-            client=self.client,
+            client=self.agents_client,
             executor=self.executor,
             habits=habits,
             policy=self.policy,
@@ -173,11 +174,10 @@ def crew(
 ) -> Iterator[Crew]:
     """An agent of the cluster, by default one that runs jobs on this machine."""
     with ExitStack() as stack:
-        client = Client(
-            address, cluster=cluster.name, token=cluster.token, secret=cluster.secret, timeout_seconds=timeout_seconds
-        )
+        known = {"cluster": cluster.name, "token": cluster.token, "secret": cluster.secret}
         made = Crew(
-            client=stack.enter_context(client),
+            client=stack.enter_context(Client(address, timeout_seconds=PATIENCE_SECONDS, **known)),
+            agents_client=stack.enter_context(Client(address, timeout_seconds=timeout_seconds, **known)),
             executor=executor or local(folder),
             folder=folder,
             clock=Clock(),
@@ -195,19 +195,29 @@ def local(folder: Path, *, slots: int = 8) -> Executor:
 
 
 class Hesitant:
-    """Runs jobs on this machine, and says of each at first that it waits: so all steps of a job are to be seen."""
+    """Runs jobs on this machine. Says of each at first that it waits, and then that it runs, before it says its end:
+    so all steps of a job are to be seen, however slowly one looks.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._executor = local(folder)
-        self._seen: set[str] = set()
+        self._waited: set[str] = set()
+        self._ran: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._executor, name)
 
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
-        new = {ticket.key: PENDING for ticket in tickets if ticket.key not in self._seen}
-        self._seen |= new.keys()
-        return self._executor.watch(tickets) | new
+        return {key: self._told(key, seen) for key, seen in self._executor.watch(tickets).items()}
+
+    def _told(self, key: str, seen: Progress) -> Progress:
+        if key not in self._waited:
+            self._waited.add(key)
+            return PENDING
+        if key not in self._ran and seen.started_at:
+            self._ran.add(key)
+            return Progress(phase=JobPhase.RUNNING, started_at=seen.started_at)
+        return seen
 
 
 def ended(now: datetime, **how: Any) -> Progress:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, StorageState, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, StorageState, ViewportSize, expect, sync_playwright
 
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import MANAGE, environment_for
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -24,6 +25,8 @@ _FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
+
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 # Who has signed in where: checking a password is slow on purpose.
 _signed_in: dict[tuple[str, str], StorageState] = {}
@@ -64,6 +67,7 @@ def visit(
         color_scheme="dark" if dark else "light",
         storage_state=_signed_in.get(key),
     )
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
     visiting = Visit(page=context.new_page(), address=address)
     visiting.page.on("console", lambda message: visiting.note(message))
     visiting.page.on("pageerror", lambda error: visiting.complaints.append(str(error)))
@@ -79,4 +83,4 @@ def visit(
 
 def fill_with_demo(database_url: str, *, jobs: int) -> None:
     for words in (["migrate", "--verbosity=0"], ["demo", f"--jobs={jobs}", f"--password={PASSWORD}"]):
-        subprocess.run([*MANAGE, *words], env=environment_for(database_url), check=True, timeout=300)
+        subprocess.run([*MANAGE, *words], env=environment_for(database_url), check=True, timeout=PATIENCE_SECONDS)

@@ -23,7 +23,9 @@ from tests.databases import PostgresqlDatabases, SqliteDatabases, databases_of_t
 from tests.servers import RainbowServer, start_rainbow
 
 # The same examples in every run, and no verdict from a busy machine's clock.
-hypothesis.settings.register_profile("rainbow", deadline=None, derandomize=True)
+hypothesis.settings.register_profile(
+    "rainbow", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("rainbow")
 
 # A shell's background jobs ignore Ctrl-C, and so would the commands that tests begin and interrupt.

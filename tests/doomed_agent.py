@@ -21,7 +21,7 @@ def main(address: str, cluster: str, secret: str, folder: Path, doom: Checkpoint
         if moment == doom:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    habits = Habits(agent=identity_in(folder, "doomed"), lease_seconds=10, interval_seconds=0.05)
+    habits = Habits(agent=identity_in(folder, "doomed"), lease_seconds=3600, interval_seconds=0.05)
     with Client(address, cluster=cluster, secret=secret) as client, Journal(folder) as journal:
         Agent(Post(client=client, executor=Hesitant(folder), habits=habits, checkpoint=die), journal).run(once=True)
 

@@ -1,10 +1,12 @@
 """What the tests of all executors do."""
 
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from rainbow.executors import Executor, JobPhase, Progress, Ticket, Work
+from tests.patience import PATIENCE_SECONDS
 
 
 def hand_over(executor: Executor, key: str, command: str, **more: object) -> Ticket:
@@ -15,7 +17,7 @@ def progress(executor: Executor, ticket: Ticket) -> Progress:
     return executor.watch([ticket])[ticket.key]
 
 
-def wait_for(executor: Executor, ticket: Ticket, *phases: JobPhase, seconds: float = 120) -> Progress:
+def wait_for(executor: Executor, ticket: Ticket, *phases: JobPhase, seconds: float = PATIENCE_SECONDS) -> Progress:
     """The job's progress once it is in one of these phases."""
     deadline = time.monotonic() + seconds
     while (seen := progress(executor, ticket)).phase not in phases:
@@ -25,12 +27,17 @@ def wait_for(executor: Executor, ticket: Ticket, *phases: JobPhase, seconds: flo
     return seen
 
 
-def wait_until(true: Callable[[], object], *, seconds: float = 120) -> None:
+def wait_until(true: Callable[[], object], *, seconds: float = PATIENCE_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
             raise AssertionError(f"not true after {seconds} s")
         time.sleep(0.05)
+
+
+def until_there(file: Path) -> str:
+    """Words for a shell that wait for the file: so a test says when its job goes on, however slow the machine."""
+    return f"until [ -e {shlex.quote(str(file))} ]; do sleep 0.05; done"
 
 
 def lines_of(file: Path) -> list[str]:

@@ -39,7 +39,7 @@ class FakeBindings:
             env=self._environment | dict(environment or {}),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         if done.returncode and done.stderr:
             raise _as_raised(done.stderr.strip().splitlines()[-1])

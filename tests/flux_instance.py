@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tests.patience import PATIENCE_SECONDS
+
 FAKE = Path(__file__).with_name("fake_flux.py")
-PATIENCE_SECONDS = 120
 LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 IS_THERE = bool(shutil.which("flux"))
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tests.patience import PATIENCE_SECONDS
+
 TIED = Path(__file__).with_name("tied.py")
 
 
@@ -34,7 +36,9 @@ def start(
         )
 
 
-def stop(process: subprocess.Popen[bytes], *, gently: signal.Signals, timeout_seconds: float = 40) -> None:
+def stop(
+    process: subprocess.Popen[bytes], *, gently: signal.Signals, timeout_seconds: float = PATIENCE_SECONDS
+) -> None:
     """Ask a process to end; kill it and fail if it does not."""
     if process.poll() is not None:
         return
@@ -48,7 +52,7 @@ def stop(process: subprocess.Popen[bytes], *, gently: signal.Signals, timeout_se
 
 
 def wait_until(
-    ready: Callable[[], bool], *, process: subprocess.Popen[bytes], log: Path, timeout_seconds: float = 30
+    ready: Callable[[], bool], *, process: subprocess.Popen[bytes], log: Path, timeout_seconds: float = PATIENCE_SECONDS
 ) -> None:
     """Return when `ready()` is true; say what the process wrote if it ends first or time is up."""
     for _ in _until_deadline(timeout_seconds):

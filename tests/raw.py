@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks import frames
 from benchmarks.frames import Kind
-from tests.wire import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ from typing import Any
 
 import psycopg
 
+from tests.patience import PATIENCE_SECONDS
+
 
 def execute(database_url: str, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """Runs one statement (its places are %s) in a transaction of its own, and gives the rows that it returns."""
@@ -16,7 +18,7 @@ def execute(database_url: str, statement: str, values: Sequence[Any] = ()) -> li
         with psycopg.connect(database_url) as connection:
             cursor = connection.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
-    with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"), timeout=20)) as file, file:
+    with closing(sqlite3.connect(database_url.removeprefix("sqlite:///"), timeout=PATIENCE_SECONDS)) as file, file:
         return file.execute(statement.replace("%s", "?"), [_as_sqlite_has_it(value) for value in values]).fetchall()
 
 

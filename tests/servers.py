@@ -17,6 +17,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests import processes
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parent.parent
 MANAGE = (sys.executable, str(ROOT / "manage.py"))
@@ -62,10 +63,12 @@ class RainbowServer:
         with self._channel() as channel:
             connected = grpc.channel_ready_future(channel)
             processes.wait_until(connected.done, process=self.process, log=self.log)
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS
+            )
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         if self.web:
-            with urlopen(f"{self.web}/readyz", timeout=60, context=self.trust) as ready:
+            with urlopen(f"{self.web}/readyz", timeout=PATIENCE_SECONDS, context=self.trust) as ready:
                 assert ready.status == HTTPStatus.OK
 
     def _channel(self) -> grpc.Channel:
@@ -114,7 +117,9 @@ def start_rainbow(
 
 
 def migrate(database_url: str) -> None:
-    subprocess.run([*MANAGE, "migrate", "--verbosity=0"], env=environment_for(database_url), check=True, timeout=120)
+    subprocess.run(
+        [*MANAGE, "migrate", "--verbosity=0"], env=environment_for(database_url), check=True, timeout=PATIENCE_SECONDS
+    )
 
 
 def environment_for(database_url: str, **settings: str) -> dict[str, str]:

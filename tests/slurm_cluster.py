@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.patience import PATIENCE_SECONDS
+
 NEEDED = ("slurmctld", "slurmd", "sbatch", "squeue", "sinfo", "scancel")
 NODES = 3
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
@@ -65,7 +67,9 @@ class SlurmCluster:
         }
 
     def run(self, *command: str) -> str:
-        done = subprocess.run(command, env=dict(self.environment), capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            command, env=dict(self.environment), capture_output=True, text=True, timeout=PATIENCE_SECONDS
+        )
         return done.stdout
 
     def start_controller(self) -> None:
@@ -138,7 +142,7 @@ def _stop(pid_file: Path, how: signal.Signals) -> None:
     _wait_for(lambda: not Path(f"/proc/{pid}").exists(), f"process {pid} to end")
 
 
-def _wait_for(ready: Callable[[], bool], what: str, *, seconds: float = 30) -> None:
+def _wait_for(ready: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:

@@ -16,6 +16,8 @@ from rainbow.commands.agent_log import LineFormatter
 from rainbow.records import JobSpec, JobState, Registration
 from tests import commandline
 from tests.commandline import Run, answer
+from tests.executors import until_there
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import RainbowServer
 from tests.wire import eventually
 
@@ -51,18 +53,19 @@ def start(rainbow: Run, tmp_path: Path) -> Iterator[Start]:
         process.wait()
 
 
-def test_it_drains_when_it_is_told_to_stop(start: Start, client: Client) -> None:
-    jobid = client.submit_job(JobSpec(command="sleep 2; echo done")).jobid
+def test_it_drains_when_it_is_told_to_stop(start: Start, client: Client, tmp_path: Path) -> None:
+    jobid = client.submit_job(JobSpec(command=f"{until_there(tmp_path / 'go')}; echo done")).jobid
     agent = start()
     eventually(lambda: client.get_jobs([jobid]).jobs[0].state == JobState.RUNNING)
 
     agent.send_signal(signal.SIGTERM)
-    _, log = agent.communicate(timeout=20)
+    _, log = agent.communicate(timeout=PATIENCE_SECONDS)
 
     assert agent.returncode == 0
     assert "stopped; 1 jobs go on without the agent" in log
     assert client.get_jobs([jobid]).jobs[0].state == JobState.RUNNING
-    assert start("--once").wait(30) == 0
+    (tmp_path / "go").touch()
+    assert start("--once").wait(PATIENCE_SECONDS) == 0
     job = client.get_jobs([jobid]).jobs[0]
     assert (job.state, job.output) == (JobState.COMPLETED, "done\n")
 
@@ -70,7 +73,7 @@ def test_it_drains_when_it_is_told_to_stop(start: Start, client: Client) -> None
 def test_its_secret_is_in_no_process_list(start: Start, cluster: Registration, client: Client, tmp_path: Path) -> None:
     jobid = client.submit_job(JobSpec(command="cat /proc/*/cmdline 2>/dev/null | tr '\\0' ' '")).jobid
 
-    assert start("--once").wait(30) == 0
+    assert start("--once").wait(PATIENCE_SECONDS) == 0
 
     output = client.get_jobs([jobid]).jobs[0].output
     assert "agent --executor local" in output
@@ -78,12 +81,12 @@ def test_its_secret_is_in_no_process_list(start: Start, cluster: Registration, c
 
 
 def test_two_agents_do_not_share_a_folder(start: Start, client: Client) -> None:
-    jobid = client.submit_job(JobSpec(command="sleep 2")).jobid
+    jobid = client.submit_job(JobSpec(command="true")).jobid
     start()
-    eventually(lambda: client.get_jobs([jobid]).jobs[0].state == JobState.RUNNING)
+    eventually(lambda: client.get_jobs([jobid]).jobs[0].state == JobState.COMPLETED)
 
     second = start()
-    _, complaint = second.communicate(timeout=20)
+    _, complaint = second.communicate(timeout=PATIENCE_SECONDS)
 
     assert second.returncode == 5
     assert "give each agent a state folder of its own" in complaint
@@ -93,7 +96,7 @@ def test_a_refused_secret_is_told(start: Start, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("RAINBOW_SECRET", "wrong")
 
     agent = start()
-    _, complaint = agent.communicate(timeout=20)
+    _, complaint = agent.communicate(timeout=PATIENCE_SECONDS)
 
     assert agent.returncode == 3
     assert "request denied" in complaint

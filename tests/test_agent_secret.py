@@ -84,7 +84,7 @@ def test_an_agent_gives_up_when_no_other_secret_is_to_be_had(agent: Crew) -> Non
     agent.clock.move(80)
 
     with pytest.raises(Unauthenticated):
-        agent.work_for(60)
+        agent.work(lambda: False)
 
 
 def test_an_agent_that_runs_jobs_as_root_says_so(stranger: Run, config_file: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from rainbow.executors import EXECUTORS, Site
 from rainbow.records import JobState
 from tests.agents import Crew, crew
-from tests.executors import lines_of, wait_until
+from tests.executors import lines_of, until_there, wait_until
 from tests.servers import RainbowServer
 from tests.slurm_cluster import NODES, SlurmCluster, missing_commands
 from tests.wire import joined
@@ -94,7 +94,7 @@ def test_a_running_job_is_cancelled(agent: Crew) -> None:
 def test_a_controller_that_restarts_in_the_middle_is_waited_for(
     agent: Crew, slurm: SlurmCluster, tmp_path: Path
 ) -> None:
-    running = agent.submit(f"echo ran >> {tmp_path / 'ran'}; sleep 2; exit 4")
+    running = agent.submit(f"echo ran >> {tmp_path / 'ran'}; {until_there(tmp_path / 'go')}; exit 4")
     agent.work(lambda: agent.job(running).state == JobState.RUNNING)
 
     slurm.stop_controller()
@@ -104,6 +104,7 @@ def test_a_controller_that_restarts_in_the_middle_is_waited_for(
         during = [agent.job(jobid).state for jobid in (running, later)]
     finally:
         slurm.start_controller()
+    (tmp_path / "go").touch()
     jobs = agent.finish(running, later)
 
     assert JobState.FAILED not in during
@@ -114,14 +115,17 @@ def test_a_controller_that_restarts_in_the_middle_is_waited_for(
     assert lines_of(tmp_path / "ran") == ["ran", "ran"]
 
 
-def test_a_job_that_ended_while_no_agent_was_there_is_reported(agent: Crew, slurm: SlurmCluster) -> None:
+def test_a_job_that_ended_while_no_agent_was_there_is_reported(
+    agent: Crew, slurm: SlurmCluster, tmp_path: Path
+) -> None:
     """Its record left Slurm's queue in the meantime."""
-    jobid = agent.submit("echo alone; sleep 1; exit 7")
+    jobid = agent.submit(f"echo alone; {until_there(tmp_path / 'go')}; exit 7")
     agent.work(lambda: agent.job(jobid).state == JobState.RUNNING)
     native_id = agent.job(jobid).native_id
 
     agent.restart()
-    wait_until(lambda: native_id not in slurm.run("squeue", "--states=all", "--format=%i").split(), seconds=100)
+    (tmp_path / "go").touch()
+    wait_until(lambda: native_id not in slurm.run("squeue", "--states=all", "--format=%i").split())
     (job,) = agent.finish(jobid)
 
     assert (job.state, job.exit_code, job.output) == (JobState.FAILED, 7, "alone\n")

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rainbow.protos import rainbow_pb2 as pb
+from tests.patience import PATIENCE_SECONDS
 from tests.rows import count
 from tests.servers import RainbowServer
 from tests.wire import SERVICE, Metadata, Refusal, Remote, joined, refusal_in, refusal_of, registration
@@ -39,7 +40,8 @@ def unharmed(alpha: Remote, server: RainbowServer) -> Iterator[None]:
     """After the test the server serves and holds what it held before."""
     before = count(server.database_url, *TABLES)
     yield
-    assert alpha.stub.Serial(pb.Request(content=pb.Content(id="still here")), timeout=10).request_id == "still here"
+    question = pb.Request(content=pb.Content(id="still here"))
+    assert alpha.stub.Serial(question, timeout=PATIENCE_SECONDS).request_id == "still here"
     assert count(server.database_url, *TABLES) == before
 
 
@@ -413,7 +415,7 @@ def test_a_compressed_request_is_read(alpha: Remote) -> None:
 )
 def test_a_call_that_nobody_knows_is_unimplemented(alpha: Remote, server: RainbowServer, path: str) -> None:
     with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary(path)(b"", timeout=10)
+        channel.unary_unary(path)(b"", timeout=PATIENCE_SECONDS)
 
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
@@ -432,7 +434,9 @@ def test_a_call_of_one_message_that_brings_none_or_two_harms_nobody(server: Rain
 def test_a_broken_message_ends_its_stream_after_the_answers_before_it(alpha: Remote, server: RainbowServer) -> None:
     good = pb.Request(content=pb.Content(id="good")).SerializeToString()
     with grpc.insecure_channel(server.address) as channel:
-        replies = channel.stream_stream(f"{SERVICE}/Stream")(iter([good, entry(1, entry(1, b"\xff"))]), timeout=10)
+        replies = channel.stream_stream(f"{SERVICE}/Stream")(
+            iter([good, entry(1, entry(1, b"\xff"))]), timeout=PATIENCE_SECONDS
+        )
 
         first = pb.Response.FromString(next(replies))
         with pytest.raises(grpc.RpcError) as caught:
@@ -453,7 +457,7 @@ def test_a_broken_message_ends_its_stream_after_the_answers_before_it(alpha: Rem
 def test_what_is_not_grpc_at_all_harms_nobody(server: RainbowServer, data: bytes) -> None:
     host, _, port = server.address.rpartition(":")
 
-    with socket.create_connection((host, int(port)), timeout=10) as stranger:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as stranger:
         stranger.sendall(data)
         stranger.shutdown(socket.SHUT_WR)
         while stranger.recv(4_096):
@@ -463,7 +467,7 @@ def test_what_is_not_grpc_at_all_harms_nobody(server: RainbowServer, data: bytes
 # Whatever else there may be
 
 NEVER = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL)
-FEW = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def anything(descriptor: Descriptor) -> st.SearchStrategy[Message]:

@@ -12,6 +12,7 @@ from benchmarks.baseline import Figures, load, regressions, save
 from jobs import sql
 from jobs.models import Job, JobCount, JobEvent
 from rainbow.protos import rainbow_pb2 as pb
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import ROOT
 
 SHORT = ("--seconds", "0.2", "--rounds", "1", "--in-flight", "1")
@@ -27,7 +28,7 @@ def test_a_run_measures_every_call_and_names_what_became_worse(tmp_path: Path) -
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 

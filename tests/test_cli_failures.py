@@ -14,6 +14,7 @@ from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import Registration
 from tests import commandline
 from tests.commandline import Run, answer
+from tests.patience import PATIENCE_SECONDS
 from tests.rehearsed import RehearsedServer, rehearsed_server
 from tests.servers import RainbowServer, free_port
 
@@ -252,7 +253,7 @@ def test_a_setting_that_does_not_exist_is_warned_of(rainbow: Run, config_file: P
 
 def test_a_lost_answer_exits_with_6_and_says_how_to_find_out(rainbow: Run, rehearse: Any) -> None:
     enough = Event()
-    server = rehearse(lambda context: enough.wait(30) and QUEUED)
+    server = rehearse(lambda context: enough.wait(PATIENCE_SECONDS) and QUEUED)
 
     result = rainbow("submit", "--timeout", "0.2", "--", "a")
 

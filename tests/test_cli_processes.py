@@ -27,6 +27,7 @@ from rainbow.text import on_one_line, printable
 from tests import commandline
 from tests.certificates import make_certificate
 from tests.commandline import Run
+from tests.patience import PATIENCE_SECONDS
 from tests.rehearsed import RehearsedServer, rehearsed_server
 
 # The fixtures that this file uses from there.
@@ -81,14 +82,14 @@ def test_an_interrupted_command_ends_with_130_and_no_word(rehearse: Any) -> None
 
     def dawdle(context: grpc.ServicerContext) -> pb.RequestJobsResponse:
         asked.set()
-        enough.wait(30)
+        enough.wait(PATIENCE_SECONDS)
         return pb.RequestJobsResponse()
 
     rehearse(dawdle)
     with subprocess.Popen([*MAIN, "request", "--wait", "5m"], stderr=subprocess.PIPE) as process:
-        assert asked.wait(30)
+        assert asked.wait(PATIENCE_SECONDS)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     enough.set()
 
     assert (process.returncode, stderr) == (130, b"")
@@ -208,7 +209,7 @@ def test_grpc_adds_nothing_of_its_own_to_a_failure(tmp_path: Path) -> None:
 
     with rehearsed_server(pb.Response(), credentials=credentials) as server:
         words = [*MAIN, "register", "--timeout", "0.5", "--tls", "--host", server.address]
-        refused = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+        refused = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
 
     assert refused.returncode == 6
     assert "its certificate is not trusted" in refused.stderr

@@ -117,7 +117,7 @@ def test_what_never_left_is_sent_again_even_if_it_may_only_be_sent_once() -> Non
 
 def test_an_answer_that_comes_too_late_is_not_asked_for_again(rehearse: Rehearse) -> None:
     enough = Event()
-    server, client = rehearse(lambda context: enough.wait(30) and QUEUED, QUEUED, timeout_seconds=0.2)
+    server, client = rehearse(lambda context: enough.wait(300) and QUEUED, QUEUED, timeout_seconds=0.2)
 
     with pytest.raises(DeadlineExceeded, match="did not answer in time"):
         client.submit_job(HOSTNAME)

@@ -27,6 +27,7 @@ from rainbow import cli, config
 from rainbow.client import Client
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import ROOT, RainbowServer
 
 DOCS = ROOT / "docs"
@@ -252,7 +253,7 @@ def test_the_backup_of_a_running_database_is_complete(
     backup = next(line for line in (DOCS / "operations.md").read_text().splitlines() if "VACUUM INTO" in line)
 
     words = shlex.split(backup.removeprefix("$ python "))
-    subprocess.run([sys.executable, *words], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run([sys.executable, *words], cwd=tmp_path, check=True, timeout=PATIENCE_SECONDS)
 
     copy = sqlite3.connect(tmp_path / "backup.db")
     assert copy.execute("SELECT COUNT(*) FROM jobs_job").fetchone() == (3,)

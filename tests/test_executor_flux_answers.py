@@ -22,6 +22,7 @@ from rainbow.executors.flux_script import script
 from rainbow.executors.folders import folder_of
 from rainbow.executors.options import value_of
 from rainbow.executors.threads import Threads
+from tests.patience import PATIENCE_SECONDS
 
 LOST = "node failure on n3 (rank 3)"
 NODE_FAILURE = {"severity": 0, "type": "exec", "note": LOST}
@@ -305,7 +306,7 @@ def test_a_task_runs_the_command_where_its_own_job_has_the_claim(
         with pytest.raises(subprocess.TimeoutExpired):
             task.wait(1)
         folder.started.write_text(later)
-    output, _ = task.communicate(timeout=120)
+    output, _ = task.communicate(timeout=PATIENCE_SECONDS)
 
     assert (output, task.returncode) == ((b"ran\n", 0) if ran else (b"", 1))
 

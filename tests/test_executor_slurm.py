@@ -8,6 +8,7 @@ import pytest
 from rainbow.executors import EXECUTORS, Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
 from rainbow.executors.slurm import SlurmExecutor
 from tests.executors import hand_over, lines_of, progress, wait_for, wait_until
+from tests.patience import PATIENCE_SECONDS
 from tests.slurm_cluster import NODES, SlurmCluster, missing_commands
 
 pytestmark = pytest.mark.skipif(bool(missing_commands()), reason=f"Slurm is not installed: {missing_commands()}")
@@ -208,7 +209,9 @@ def test_a_record_that_left_the_queue_is_told_by_the_job_itself(slurm: Executor,
     done = hand_over(slurm, "rainbow-17-1", "exit 7")
     killed = hand_over(slurm, "rainbow-18-1", "kill -15 $$")
     ended = wait_for(slurm, done, JobPhase.ENDED)
-    wait_until(lambda: "rainbow-1" not in cluster.run("squeue", "--states=all", "--format=%j"), seconds=90)
+    wait_until(
+        lambda: "rainbow-1" not in cluster.run("squeue", "--states=all", "--format=%j"), seconds=PATIENCE_SECONDS
+    )
 
     seen, other = progress(slurm, done), progress(slurm, killed)
 
@@ -238,7 +241,7 @@ def test_what_is_forgotten_leaves_nothing_behind(slurm: Executor, state: Path) -
 def test_a_time_limit_ends_the_job(slurm: Executor) -> None:
     ticket = hand_over(slurm, "rainbow-21-1", "sleep 300", time_limit_seconds=5)
 
-    seen = wait_for(slurm, ticket, JobPhase.ENDED, seconds=110)
+    seen = wait_for(slurm, ticket, JobPhase.ENDED, seconds=PATIENCE_SECONDS)
 
     assert (seen.ending, seen.exit_code) == (Ending.TIMED_OUT, None)
     assert seen.reason == "reached its time limit"

@@ -17,6 +17,7 @@ from jobs.models import Job
 from rainbow.errors import InvalidArgument, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos import rainbow_pb2_grpc as rpc
+from tests.patience import PATIENCE_SECONDS
 
 
 class Gate:
@@ -158,7 +159,7 @@ def test_callers_at_once_get_their_own_jobs(start_server: Callable[..., Any], ba
 
         def submit(number: int) -> tuple[int, int]:
             request = pb.SubmitJobRequest(cluster="crowd", token=new.token, nodes=1, command=f"echo {number}")
-            return number, stub.SubmitJob(request, timeout=30).jobid
+            return number, stub.SubmitJob(request, timeout=PATIENCE_SECONDS).jobid
 
         with ThreadPoolExecutor(32) as crowd:
             ids = dict(crowd.map(submit, range(200)))

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, check_password, make_password
 
 from rainbow_site.hashing import _HASHING, MOST_IN_LINE, OneByOneHasher, TooBusy
+from tests.patience import PATIENCE_SECONDS
 
 
 def test_it_is_djangos_own_hash(settings: pytest.FixtureRequest) -> None:
@@ -32,7 +33,7 @@ def test_one_password_is_hashed_at_a_time_a_few_wait_and_the_rest_is_sent_away(
         nonlocal going, most_at_once
         going += 1
         most_at_once = max(most_at_once, going)
-        let_go.wait(60)
+        let_go.wait(PATIENCE_SECONDS)
         going -= 1
         return "hash"
 
@@ -47,7 +48,7 @@ def test_one_password_is_hashed_at_a_time_a_few_wait_and_the_rest_is_sent_away(
     with ThreadPoolExecutor(crowd) as pool:
         answers = pool.map(hash_one, range(crowd))
         for _ in range(crowd - MOST_IN_LINE):
-            assert refused.acquire(timeout=60)
+            assert refused.acquire(timeout=PATIENCE_SECONDS)
         let_go.set()
         assert sorted(answers) == ["hash"] * MOST_IN_LINE + ["sent away"] * (crowd - MOST_IN_LINE)
     assert most_at_once == 1

@@ -6,9 +6,10 @@ import pytest
 
 from benchmarks import frames
 from rainbow.protos import rainbow_pb2 as pb
+from tests.patience import PATIENCE_SECONDS
 from tests.raw import raw_connection
 from tests.servers import RainbowServer
-from tests.wire import PATIENCE_SECONDS, Remote, joined
+from tests.wire import Remote, joined
 
 
 @pytest.fixture

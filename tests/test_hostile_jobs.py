@@ -24,6 +24,7 @@ from rainbow.executors.local import LocalExecutor
 from rainbow.executors.slurm_script import script
 from tests.executors import wait_for
 from tests.hostile import MARK, nasty_command, nasty_environment, nasty_folder
+from tests.patience import PATIENCE_SECONDS
 
 FAKE_FLUX = Path(__file__).with_name("fake_flux.py")
 SHELLS = {"dash": ["dash", "-s"], "bash as sh": ["bash", "--posix", "-s"], "bash": ["bash", "-s"]}
@@ -53,7 +54,9 @@ def hostile(examples: int) -> Callable[..., Any]:
     """Give a test `text`, `environment` and `name`, as nasty as the protocol allows."""
 
     def decorate(test: Callable[..., None]) -> Any:
-        lenient = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples)
+        lenient = settings(
+            suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=examples
+        )
         return lenient(given(text=nasty_command, environment=nasty_environment, name=nasty_folder)(test))
 
     return decorate
@@ -92,7 +95,7 @@ def test_slurms_script_runs_the_command_alone(
             input=script(work, folder, home="/").encode(),
             env={"PATH": os.environ["PATH"], "SLURM_JOB_ID": "7"},
             cwd=folder.path,
-            timeout=120,
+            timeout=PATIENCE_SECONDS,
             check=True,
         )
 
@@ -122,5 +125,5 @@ def test_the_local_runner_runs_the_command_alone(
 def run_to_its_end(executor: Executor, work: Work) -> None:
     key = f"rainbow-{next(numbers)}-1"
     ticket = Ticket(key=key, native_id=executor.submit(work, key))
-    ended = wait_for(executor, ticket, JobPhase.ENDED, seconds=300)
+    ended = wait_for(executor, ticket, JobPhase.ENDED, seconds=PATIENCE_SECONDS)
     assert ended.exit_code == 0, executor.output(ticket)

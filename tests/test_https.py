@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from tests.certificates import make_certificate
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import MANAGE, RainbowServer, environment_for
 from tests.web import get, registered
 
@@ -20,7 +21,7 @@ TO_LOGIN = "/admin/login/"
 def check_deploy(database: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = environment_for(f"sqlite:///{database}", RAINBOW_SECRET_KEY=KEY, **settings)
     command = [*MANAGE, "check", "--deploy", "--fail-level", "WARNING"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
 
 
 def test_nothing_is_left_to_say_of_a_server_with_a_certificate(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from rainbow.records import CredentialKind, JobSpec
 from rainbow.retries import Patience
 from tests import commandline, rehearsed
 from tests.commandline import Run, answer
+from tests.patience import PATIENCE_SECONDS
 from tests.proxy import Proxy, proxy_before
 from tests.rehearsed import Clock, RehearsedServer, rehearsed_server
 from tests.servers import RainbowServer, free_port
@@ -254,7 +255,7 @@ def test_who_interrupts_a_submission_gets_its_key(rainbow: Run, lose: Callable[[
     with subprocess.Popen([*MAIN, "submit", "--", "hostname"], stderr=subprocess.PIPE, text=True) as process:
         eventually(lambda: proxy.lost_bytes)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=120)
+        _, told = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 130
     assert re.search(r"repeat the command with --key \w{32}: it makes no second job\.$", told)

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from rainbow.client import Client
+from tests.patience import PATIENCE_SECONDS
 from tests.rows import execute
 from tests.servers import MANAGE, RainbowServer, environment_for, migrate
 
 
 def migrate_back(database_url: str, app: str, migration: str) -> None:
     command = [*MANAGE, "migrate", "--verbosity=0", app, migration]
-    subprocess.run(command, env=environment_for(database_url), check=True, timeout=300)
+    subprocess.run(command, env=environment_for(database_url), check=True, timeout=PATIENCE_SECONDS)
 
 
 def test_a_value_that_was_replaced_before_an_update_works_on_after_it(

@@ -1,5 +1,6 @@
 """The word that servers on PostgreSQL get of what others did, once it is committed."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -14,13 +15,13 @@ from jobs.news import CHANNEL, Word
 from jobs.services import News, Report, accept_jobs, news_since, queues_with_jobs, report_jobs, requeue_jobs
 from jobs.states import JobState
 from tests.lives import AGENT
+from tests.patience import PATIENCE_SECONDS
 from tests.queue import submitted
 from tests.rows import execute
 from tests.servers import RainbowServer
 from tests.wire import Remote, connected, eventually, joined
 
-# Longer than a word takes.
-A_MOMENT_SECONDS = 0.3
+MARKS = "tests_marks"
 
 
 @pytest.fixture
@@ -28,9 +29,25 @@ def words(postgresql_only: None, transactional_db: None) -> Iterator[Callable[[]
     """What was said since the last time."""
     parameters = connection.get_connection_params()
     known = {name: parameters[name] for name in ("dbname", "host", "user", "password", "port") if name in parameters}
-    with psycopg.connect(**known, autocommit=True) as listener:
+    with (
+        psycopg.connect(**known, autocommit=True) as listener,
+        psycopg.connect(**known, autocommit=True) as marker,
+    ):
         listener.execute(f"LISTEN {CHANNEL}")
-        yield lambda: [Word.of(notice.payload) for notice in listener.notifies(timeout=A_MOMENT_SECONDS)]
+        listener.execute(f"LISTEN {MARKS}")
+        yield lambda: list(_said_until_now(listener, marker))
+
+
+def _said_until_now(listener: psycopg.Connection[Any], marker: psycopg.Connection[Any]) -> Iterator[Word]:
+    """Notifications come in the order of their commits, so all that were sent come before one that is sent now."""
+    mark = uuid.uuid4().hex
+    marker.execute("SELECT pg_notify(%s, %s)", [MARKS, mark])
+    for notice in listener.notifies(timeout=PATIENCE_SECONDS):
+        if notice.payload == mark:
+            return
+        if notice.channel == CHANNEL:
+            yield Word.of(notice.payload)
+    raise AssertionError("the mark did not come")
 
 
 def test_a_submission_tells_whose_queue_grew(

@@ -14,13 +14,14 @@ import pytest
 from packaging.requirements import Requirement
 
 import rainbow
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import ROOT
 
 NOT_SOURCES = ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "rainbow.db*", "rainbow.key")
 
 
 def python(program: str | Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([program, *words], capture_output=True, text=True, timeout=110)
+    return subprocess.run([program, *words], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_the_bill_of_materials_names_what_the_server_runs_on(index: None) -> Non
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=PATIENCE_SECONDS,
     )
     assert made.returncode == 0, made.stderr
 

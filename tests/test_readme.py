@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import ROOT, RainbowServer
 
 README = (ROOT / "README.md").read_text()
@@ -103,7 +104,7 @@ def typed(command: str, environment: dict[str, str]) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert shell.returncode == 0, shell.stdout
     return shell.stdout

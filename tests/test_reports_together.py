@@ -21,6 +21,7 @@ from rainbow.errors import InvalidArgument, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos import rainbow_pb2_grpc as rpc
 from tests.lives import AGENT, job_in, row
+from tests.patience import PATIENCE_SECONDS
 from tests.queue import counted, recounted
 
 COUNTED, STALE, UNKNOWN = ReportOutcome
@@ -182,12 +183,12 @@ def test_agents_at_once_are_told_of_their_own_jobs(start_server: Callable[..., A
         start = threading.Barrier(32)
 
         def run(job_id: int) -> list[tuple[int, int]]:
-            start.wait(timeout=30)
+            start.wait(timeout=PATIENCE_SECONDS)
             told = []
             for state in (pb.JOB_STATE_RUNNING, pb.JOB_STATE_COMPLETED):
                 report = pb.JobReport(jobid=job_id, attempt=1, state=state)
                 request = pb.ReportJobsRequest(cluster="crowd", agent=AGENT, reports=[report])
-                (result,) = stub.ReportJobs(request, metadata=secret, timeout=30).results
+                (result,) = stub.ReportJobs(request, metadata=secret, timeout=PATIENCE_SECONDS).results
                 told.append((result.jobid, result.outcome))
             return told
 

@@ -19,6 +19,7 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from rainbow.protos import rainbow_pb2 as pb
+from tests.patience import PATIENCE_SECONDS
 from tests.rows import execute
 from tests.servers import MANAGE, ROOT, RainbowServer, environment_for
 from tests.web import Guest, post, registered
@@ -102,12 +103,14 @@ def operator(web_server: RainbowServer) -> dict[str, str]:
     """The headers of a signed-in operator."""
     environment = environment_for(web_server.database_url, DJANGO_SUPERUSER_PASSWORD="for-the-tests-only")
     words = ["createsuperuser", "--noinput", "--username=ada", "--email=ada@localhost"]
-    subprocess.run([*MANAGE, *words], env=environment, check=True, stdout=subprocess.DEVNULL, timeout=60)
+    subprocess.run([*MANAGE, *words], env=environment, check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE_SECONDS)
     cookies = CookieJar()
     opener = build_opener(HTTPCookieProcessor(cookies))
-    opener.open(f"{web_server.web}/admin/login/", timeout=30).close()
+    opener.open(f"{web_server.web}/admin/login/", timeout=PATIENCE_SECONDS).close()
     form = {"username": "ada", "password": "for-the-tests-only", "csrfmiddlewaretoken": value_of(cookies, "csrftoken")}
-    opener.open(f"{web_server.web}/admin/login/?next=/healthz", urlencode(form).encode(), timeout=30).close()
+    opener.open(
+        f"{web_server.web}/admin/login/?next=/healthz", urlencode(form).encode(), timeout=PATIENCE_SECONDS
+    ).close()
     token = value_of(cookies, "csrftoken")
     return {"Cookie": f"sessionid={value_of(cookies, 'sessionid')}; csrftoken={token}", "X-CSRFToken": token}
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import ROOT, RainbowServer
 
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -66,7 +67,11 @@ class Shell:
             command = command.replace(place, value)
         script = f"set -a; source {self.variables}; {command}\nexport -p > {self.variables}"
         done = subprocess.run(
-            ["bash", "-c", script], capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]}
+            ["bash", "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            env={"PATH": os.environ["PATH"]},
         )
         assert done.returncode == 0, done.stderr
         self.credentials.update({f"{value[:4]}…": value for value in re.findall(r"rb[ts]_[\w-]{32}", done.stdout)})

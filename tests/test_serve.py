@@ -21,6 +21,7 @@ from django.test import Client
 
 from rainbow_site.listening import CannotListen, address_of, listen
 from rainbow_site.management.commands import serve
+from tests.patience import PATIENCE_SECONDS
 from tests.rows import execute
 from tests.servers import MANAGE, RainbowServer, environment_for, free_port
 from tests.web import get, registered
@@ -52,7 +53,7 @@ def test_it_stops_cleanly_when_it_is_told_to(start_server: StartServer, number: 
 
     server.process.send_signal(number)
 
-    assert server.process.wait(40) == 0
+    assert server.process.wait(PATIENCE_SECONDS) == 0
     assert len(family) == 3, "gRPC and two processes for HTTP"
     assert not alive(family)
     assert "Traceback" not in server.log.read_text()
@@ -73,7 +74,7 @@ def test_it_ends_with_a_failure_when_grpc_is_killed(start_server: StartServer) -
 
     os.kill(next(pid for pid in family if "grpcserver" in command_of(pid)), signal.SIGKILL)
 
-    assert server.process.wait(40) == 128 + signal.SIGKILL
+    assert server.process.wait(PATIENCE_SECONDS) == 128 + signal.SIGKILL
     eventually(lambda: not alive(family))
     assert "gRPC server ended code=-9; stopping the rest" in server.log.read_text()
 
@@ -106,7 +107,7 @@ def test_a_grpc_port_in_use_ends_the_web_server_too(new_database: Callable[[], s
     assert result.returncode == 1
     assert f"CommandError: cannot listen on 127.0.0.1:{taken_port}: it is in use" in result.stderr
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", web), timeout=5)
+        socket.create_connection(("127.0.0.1", web), timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_a_call_that_waits_for_jobs_is_answered_when_the_server_stops(start_serv
 
     assert waiting.result().json == {"jobs": [], "paused": ""}
     assert code == 0
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60, "it did not wait for the call's own end"
 
 
 def test_a_request_leaves_one_line_in_the_log_and_no_credential(start_server: StartServer) -> None:
@@ -196,7 +197,7 @@ def test_readyz_says_when_the_database_falls_behind(start_server: StartServer) -
     execute(server.database_url, "DELETE FROM django_migrations WHERE app = 'jobs'")
 
     with pytest.raises(HTTPError) as refused:
-        urlopen(f"{server.web}/readyz", timeout=10)
+        urlopen(f"{server.web}/readyz", timeout=PATIENCE_SECONDS)
     assert refused.value.code == 503
     assert json.load(refused.value)["status"] == "the database is not up to date: run manage.py migrate"
     assert get(server, "/healthz").json == {"status": "ok"}
@@ -222,7 +223,9 @@ def test_a_folder_that_cannot_be_written_asks_for_a_key(tmp_path: Path, settings
 
 def run_serve(database_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = environment_for(database_url, RAINBOW_SECRET_KEY="for-the-tests-only")
-    return subprocess.run([*MANAGE, "serve", *arguments], env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [*MANAGE, "serve", *arguments], env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
 
 
 def has_asked(server: RainbowServer, cluster: str) -> bool:

@@ -14,6 +14,7 @@ from rainbow.errors import FailedPrecondition
 from tests import commandline, job_files
 from tests.commandline import Run, answer
 from tests.job_files import GOOD, MAIN, JobsFile, numbered
+from tests.patience import PATIENCE_SECONDS
 from tests.rows import count, execute
 from tests.servers import RainbowServer, free_port
 from tests.wire import eventually
@@ -39,7 +40,7 @@ def test_a_server_that_is_killed_and_comes_back_gets_each_job_once(
         server.kill()
         (before,) = count(server.database_url, "jobs_job")
         again = start_server(database_url=server.database_url, address=server.address)
-        stdout, stderr = process.communicate(timeout=100)
+        stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
 
     commands = execute(again.database_url, "SELECT COUNT(DISTINCT command), COUNT(*) FROM jobs_job")
     assert process.returncode == 0, stderr
@@ -69,7 +70,7 @@ def test_an_interrupted_command_says_how_to_go_on_and_goes_on(
     with _submitting(path) as process:
         eventually(lambda: count(server.database_url, "jobs_job") > (0,))
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     (before,) = count(server.database_url, "jobs_job")
     rest = answer(rainbow("submit", "--file", path, "--json"))
 

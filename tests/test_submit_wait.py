@@ -17,6 +17,8 @@ from rainbow.records import JobState, Registration
 from tests import commandline
 from tests.agents import Crew, crew
 from tests.commandline import Run, answer
+from tests.executors import until_there
+from tests.patience import PATIENCE_SECONDS
 from tests.rehearsed import rehearsed_server
 from tests.servers import RainbowServer
 from tests.wire import Remote, eventually
@@ -92,21 +94,22 @@ def test_a_cancelled_job_exits_with_143(rainbow: Run, agent: Crew) -> None:
         eventually(lambda: [job for job in agent.client.list_jobs() if job.state == JobState.RUNNING])
         (job,) = agent.client.list_jobs()
         agent.client.cancel_jobs([job.id], reason="wrong input file")
-        _, told = process.communicate(timeout=40)
+        _, told = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 143
     assert "cancelled" in told.splitlines()[-1]
     assert told.splitlines()[-1].endswith(": wrong input file")
 
 
-def test_whoever_stops_waiting_does_not_stop_the_job(rainbow: Run, agent: Crew) -> None:
-    command = [*MAIN, "submit", "--wait", "-c", "sleep 2; echo done"]
+def test_whoever_stops_waiting_does_not_stop_the_job(rainbow: Run, agent: Crew, tmp_path: Path) -> None:
+    command = [*MAIN, "submit", "--wait", "-c", f"{until_there(tmp_path / 'go')}; echo done"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         eventually(lambda: [job for job in agent.client.list_jobs() if job.state == JobState.RUNNING])
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate(timeout=PATIENCE_SECONDS)
     (job,) = agent.client.list_jobs()
 
+    (tmp_path / "go").touch()
     assert process.returncode == 130
     assert told.endswith(f"Job {job.id} goes on without you; `rainbow cancel {job.id}` stops it.\n")
     eventually(lambda: agent.job(job.id).output == "done\n")

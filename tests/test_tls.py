@@ -11,8 +11,8 @@ from rainbow.errors import Unavailable
 from rainbow_site.environment import WrongSetting
 from tests import processes
 from tests.certificates import make_certificate
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import MANAGE, environment_for, free_port
-from tests.wire import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_server_with_a_certificate_speaks_tls_and_nothing_else(start: Callable
 
     with Client(address, ca_file=certificate, timeout_seconds=PATIENCE_SECONDS) as client:
         assert client.serial("over tls").request_id == "over tls"
-    with Client(address, timeout_seconds=1) as plain, pytest.raises(Unavailable):
+    with Client(address, timeout_seconds=5) as plain, pytest.raises(Unavailable):
         plain.serial()
 
 

@@ -16,6 +16,7 @@ from rainbow.records import Job, JobState, Registration
 from tests import commandline
 from tests.agents import Crew, crew
 from tests.commandline import Run, answer
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import RainbowServer
 from tests.wire import Remote
 
@@ -76,7 +77,7 @@ def test_a_wish_to_stop_is_a_step(rainbow: Run, agent: Crew) -> None:
         assert process.stdout
         first = process.stdout.readline()
         agent.finish(jobid)
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert first.endswith("running, asked to stop: enough\n")
     assert ": enough" in rest.splitlines()[-1] and "cancelled" in rest.splitlines()[-1]

@@ -11,9 +11,10 @@ import grpc
 import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
+from tests.patience import PATIENCE_SECONDS
 from tests.rows import add_token
 from tests.servers import RainbowServer, start_rainbow
-from tests.wire import PATIENCE_SECONDS, Remote, bearer, connected, joined, refusal_in, refusal_of
+from tests.wire import Remote, bearer, connected, joined, refusal_in, refusal_of
 
 QUEUED, ACCEPTED, RUNNING = pb.JOB_STATE_QUEUED, pb.JOB_STATE_ACCEPTED, pb.JOB_STATE_RUNNING
 COMPLETED, FAILED, CANCELLED = pb.JOB_STATE_COMPLETED, pb.JOB_STATE_FAILED, pb.JOB_STATE_CANCELLED
@@ -26,7 +27,7 @@ class Watching:
 
     def __init__(self, cluster: Remote, *ids: int, by: str = "") -> None:
         metadata = bearer(by or cluster.token)
-        self.call = cluster.stub.WatchJobs(pb.WatchJobsRequest(jobids=ids), metadata=metadata, timeout=300)
+        self.call = cluster.stub.WatchJobs(pb.WatchJobsRequest(jobids=ids), metadata=metadata, timeout=PATIENCE_SECONDS)
         self._seen: queue.Queue[Any] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 

@@ -10,6 +10,7 @@ from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, timestamp_
 from google.protobuf.message_factory import GetMessageClassesForFiles
 
 from tests import contract
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import RainbowServer
 
 MESSAGES_OF = {name: (request, response) for name, request, response, _ in contract.RPCS}
@@ -34,7 +35,7 @@ class TablesClient:
             request_serializer=self.kind(request).SerializeToString,
             response_deserializer=self.kind(response).FromString,
         )
-        return method(self.kind(request)(**fields), timeout=20)
+        return method(self.kind(request)(**fields), timeout=PATIENCE_SECONDS)
 
     def stream(self, *ids: str) -> list[Any]:
         method = self._channel.stream_stream(
@@ -42,7 +43,7 @@ class TablesClient:
             request_serializer=self.kind("Request").SerializeToString,
             response_deserializer=self.kind("Response").FromString,
         )
-        return list(method(iter([self.kind("Request")(content={"id": id}) for id in ids]), timeout=20))
+        return list(method(iter([self.kind("Request")(content={"id": id}) for id in ids]), timeout=PATIENCE_SECONDS))
 
     def kind(self, name: str) -> Any:
         return self._messages[f"{contract.PACKAGE}.{name}"]

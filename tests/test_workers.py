@@ -13,6 +13,7 @@ import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos import rainbow_pb2_grpc as rpc
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import wait_until
 from tests.servers import MANAGE, ROOT, RainbowServer, environment_for, free_port
 
@@ -53,12 +54,12 @@ def test_workers_share_one_port_and_one_database(start_server: Start) -> None:
 
     with grpc.insecure_channel(server.address) as channel:
         new = rpc.RainbowSchedulerStub(channel).Register(
-            pb.RegisterRequest(name="shared", secret=server.registration_secret), timeout=10
+            pb.RegisterRequest(name="shared", secret=server.registration_secret), timeout=PATIENCE_SECONDS
         )
     for _ in range(20):
         with grpc.insecure_channel(server.address, options=OWN_CONNECTION) as channel:
             request = pb.SubmitJobRequest(cluster="shared", token=new.token, nodes=1, command="true")
-            ids.add(rpc.RainbowSchedulerStub(channel).SubmitJob(request, timeout=10).jobid)
+            ids.add(rpc.RainbowSchedulerStub(channel).SubmitJob(request, timeout=PATIENCE_SECONDS).jobid)
 
     assert len(ids) == 20
     assert serving(server) == {"rainbow-1", "rainbow-2"}
@@ -70,7 +71,7 @@ def test_when_a_worker_dies_all_stop_and_the_exit_code_says_so(start_server: Sta
 
     os.kill(int(children[0]), 9)
 
-    assert server.process.wait(timeout=30) != 0
+    assert server.process.wait(timeout=PATIENCE_SECONDS) != 0
     assert not any(
         Path(f"/proc/{child}/cmdline").exists() and Path(f"/proc/{child}/cmdline").read_bytes() for child in children
     )
@@ -88,7 +89,12 @@ def test_a_port_in_use_is_refused_before_any_worker_starts(start_server: Start) 
     command = [*MANAGE, "grpcserver", "--address", server.address, "--workers", "2"]
 
     second = subprocess.run(
-        command, env=environment_for(server.database_url), capture_output=True, text=True, timeout=60, check=False
+        command,
+        env=environment_for(server.database_url),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
     )
 
     assert second.returncode == 1
@@ -100,7 +106,12 @@ def test_servers_with_workers_do_not_share_a_port_with_others(start_server: Star
     command = [*MANAGE, "grpcserver", "--address", server.address, "--workers", "2"]
 
     second = subprocess.run(
-        command, env=environment_for(server.database_url), capture_output=True, text=True, timeout=60, check=False
+        command,
+        env=environment_for(server.database_url),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
     )
 
     assert second.returncode == 1
@@ -112,7 +123,7 @@ def test_an_impossible_number_of_workers_is_refused(number: str, tmp_path: Path)
     database = f"sqlite:///{tmp_path}/rainbow.db"
 
     refused = subprocess.run(
-        command, env=environment_for(database), capture_output=True, text=True, timeout=60, check=False
+        command, env=environment_for(database), capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
     )
 
     assert refused.returncode == 2
@@ -122,13 +133,13 @@ def test_an_impossible_number_of_workers_is_refused(number: str, tmp_path: Path)
 def test_writers_of_several_processes_take_turns(tmp_path: Path) -> None:
     environment: dict[str, Any] = environment_for(f"sqlite:///{tmp_path}/rainbow.db", PYTHONPATH=str(ROOT))
     environment["DJANGO_SETTINGS_MODULE"] = "rainbow_site.settings"
-    subprocess.run([*MANAGE, "migrate", "--verbosity=0"], env=environment, check=True, timeout=60)
+    subprocess.run([*MANAGE, "migrate", "--verbosity=0"], env=environment, check=True, timeout=PATIENCE_SECONDS)
 
     began = time.monotonic()
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, f"writer {number}", "200"], env=environment)
         for number in range(4)
     ]
-    codes = [writer.wait(timeout=100) for writer in writers]
+    codes = [writer.wait(timeout=PATIENCE_SECONDS) for writer in writers]
 
     assert codes == [0, 0, 0, 0], f"after {time.monotonic() - began:.0f} s"

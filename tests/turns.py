@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-# Long enough for a busy machine; what takes longer is stuck.
-PATIENCE_SECONDS = 30
+from tests.patience import PATIENCE_SECONDS
+
 # What is not done by then waits for the other.
 _A_MOMENT_SECONDS = 0.25
 

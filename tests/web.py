@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rainbow.protos import rainbow_pb2 as pb
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import RainbowServer
-from tests.wire import PATIENCE_SECONDS, connected, new_name
+from tests.wire import connected, new_name
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -77,8 +78,8 @@ def call(
 def _connection(server: RainbowServer) -> HTTPConnection:
     place = urlsplit(server.web).netloc
     if server.web.startswith("http://"):
-        return HTTPConnection(place, timeout=90)
-    return HTTPSConnection(place, timeout=90, context=server.trust)
+        return HTTPConnection(place, timeout=PATIENCE_SECONDS)
+    return HTTPSConnection(place, timeout=PATIENCE_SECONDS, context=server.trust)
 
 
 def _with_bearer(value: str, headers: Mapping[str, str]) -> dict[str, str]:

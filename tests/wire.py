@@ -1,6 +1,5 @@
 """Clusters of the cast that speak to a running server: what a client would write, with the credentials filled in."""
 
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,11 +11,10 @@ import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos import rainbow_pb2_grpc as pb_grpc
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.servers import RainbowServer
 
 SERVICE = f"/{pb.DESCRIPTOR.services_by_name['RainbowScheduler'].full_name}"
-# Long enough for a busy machine; what takes longer is stuck.
-PATIENCE_SECONDS = 30
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -111,10 +109,7 @@ def connected(address: str) -> Iterator[pb_grpc.RainbowSchedulerStub]:
 
 def eventually(condition: Callable[[], object]) -> None:
     """Return when the condition holds; it is what another process brings about, soon."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
+    wait_until(condition, pause_seconds=0.01)
 
 
 def refusal_of(call: Any, request: Any, **options: Any) -> Refusal:

@@ -17,6 +17,9 @@ import rainbow
 from tests.patience import PATIENCE_SECONDS
 from tests.servers import ROOT
 
+# Building and installing take seconds, and minutes on a busy machine.
+PATIENCE_SECONDS = 600
+pytestmark = pytest.mark.timeout(2 * PATIENCE_SECONDS)
 NOT_SOURCES = ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "rainbow.db*", "rainbow.key")
 
 

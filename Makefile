@@ -55,8 +55,8 @@ test-sqlite: .venv/development ## Run the tests on SQLite
 	env -u DATABASE_URL $(BIN)/python -m pytest $(EMPTYING)
 
 .PHONY: test-postgresql
-test-postgresql: .venv/development ## Run those on a PostgreSQL that they start and stop, but for the schedulers'
-	$(BIN)/python -m pytest -p tests.postgresql $(TWO_AT_ONCE) --ignore-glob='tests/test_executor_*'
+test-postgresql: .venv/development ## Run those on a PostgreSQL that they start and stop, but for the schedulers' and the package's
+	$(BIN)/python -m pytest -p tests.postgresql $(TWO_AT_ONCE) --ignore-glob='tests/test_executor_*' --ignore=tests/test_package.py
 	$(BIN)/python -m pytest -p tests.postgresql $(EMPTYING)
 
 .PHONY: test-flux

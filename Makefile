@@ -16,8 +16,8 @@ PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc \
 
 # Many tests wait for processes, schedulers and browsers; the files of two at a time share the machine well.
 # Those that empty the database run by themselves: the others need what the migrations put there.
-EMPTYING := tests/test_after_commit.py tests/test_guesses_at_once.py tests/test_news.py tests/test_races.py \
-	tests/test_restart_ids.py
+EMPTYING := tests/test_after_commit.py tests/test_guesses_at_once.py tests/test_news.py \
+	tests/test_permission_migration.py tests/test_races.py tests/test_restart_ids.py
 TWO_AT_ONCE := --numprocesses=2 --dist=loadfile $(EMPTYING:%=--ignore=%)
 
 .NOTPARALLEL:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
 from clusters.models import CredentialKind
+from clusters.visible import quoted
 
 # A visit is written down at most this often: often enough for a person, rarely enough for the disk.
 NOTE_ASKING_EVERY = timedelta(seconds=10)
@@ -35,6 +36,9 @@ class Caller:
     not_ready: str
     paused_at: datetime | None
     paused_reason: str
+    # The operator who was shown its value, by id and name; None and empty where no operator was.
+    issued_by_id: int | None
+    issued_by: str
 
     @property
     def paused(self) -> bool:
@@ -43,6 +47,11 @@ class Caller:
     @property
     def who(self) -> str:
         return f"{self.kind} {self.label}"
+
+    @property
+    def issue(self) -> dict[str, object]:
+        """For the log, of a credential whose value an operator knows: which it is, and whose doing."""
+        return {"credential": self.credential_id, "issued_by": quoted(self.issued_by)} if self.issued_by else {}
 
     def use_is_worth_noting(self, now: datetime) -> bool:
         return self.last_used_at is None or now - self.last_used_at >= NOTE_USE_EVERY
@@ -76,3 +85,7 @@ class Operator:
     @property
     def who(self) -> str:
         return self.name
+
+
+# Whoever does something; None is the server itself.
+Actor = Caller | Operator | None

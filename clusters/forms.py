@@ -1,15 +1,19 @@
 """What operators say when they act on clusters and credentials."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django import forms
 
-from clusters.validation import MAX_REASON
+from clusters.models import CredentialKind
+from clusters.validation import MAX_LABEL, MAX_REASON
 
 # As a BigAutoField counts.
 _HIGHEST = 2**63 - 1
 
 GRACES = [(0, "at once"), (300, "in 5 minutes"), (3_600, "in an hour"), (86_400, "in a day"), (604_800, "in 7 days")]
+
+
+LIVES = [(0, "never"), (7, "in 7 days"), (30, "in 30 days"), (90, "in 90 days"), (365, "in a year")]
 
 
 class ReasonForm(forms.Form):
@@ -26,6 +30,19 @@ class RotateForm(ReasonForm):
     @property
     def grace(self) -> timedelta:
         return timedelta(seconds=self.cleaned_data["grace_seconds"])
+
+
+class NewCredentialForm(ReasonForm):
+    field_order = ["kind", "label", "days", "reason"]
+    kind = forms.ChoiceField(
+        choices=[(CredentialKind.TOKEN, "token, to submit jobs"), (CredentialKind.SECRET, "secret, to pull them")]
+    )
+    label = forms.CharField(max_length=MAX_LABEL, help_text="whom it is for, such as nightly-ci")
+    days = forms.TypedChoiceField(choices=LIVES, coerce=int, initial=90, label="It expires")
+
+    def expires_at(self, now: datetime) -> datetime | None:
+        days = self.cleaned_data["days"]
+        return now + timedelta(days=days) if days else None
 
 
 def number_from(text: str, *, highest: int = _HIGHEST) -> int:

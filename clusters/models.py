@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -48,7 +49,8 @@ class Credential(models.Model):
     """A token or a secret of a cluster: only the SHA-256 digest of its value, in hexadecimal.
 
     Rotation gives it another value; former ones may serve beside it for a while. `previous_expires_at` is what the
-    last rotation promised to the value that it replaced.
+    last rotation promised to the value that it replaced. `issued_by` is the operator who was shown its value, or whose
+    credential made it; null where no operator was.
     """
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="credentials")
@@ -61,11 +63,16 @@ class Credential(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
+    issued_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
+    )
 
     objects = CredentialQuerySet.as_manager()
 
     class Meta:
-        default_permissions = ("view", "change")
+        default_permissions = ("view",)
+        # Of its own: whoever can make a secret can read, with it, what the cluster's jobs run.
+        permissions = [("manage_credential", "Can make, rotate and revoke credentials, and so act for clusters")]
         constraints = [
             models.CheckConstraint(name="credential_kind_is_known", condition=Q(kind__in=CredentialKind)),
             models.UniqueConstraint(
@@ -91,6 +98,65 @@ class FormerValue(models.Model):
 
     def __str__(self) -> str:
         return f"{self.credential} until {self.expires_at}"
+
+
+class ClusterWhat(models.TextChoices):
+    """What an event of a cluster records."""
+
+    REGISTERED = "registered", "registered"
+    PAUSED = "paused", "paused"
+    RESUMED = "resumed", "resumed"
+    CREDENTIAL_MADE = "credential_made", "made"
+    CREDENTIAL_ROTATED = "credential_rotated", "rotated"
+    CREDENTIAL_REVOKED = "credential_revoked", "revoked"
+
+
+ABOUT_CREDENTIALS = (ClusterWhat.CREDENTIAL_MADE, ClusterWhat.CREDENTIAL_ROTATED, ClusterWhat.CREDENTIAL_REVOKED)
+
+
+class ClusterEvent(models.Model):
+    """Something that was done to a cluster or to a credential of it (`about`), and who did it.
+
+    Rows are only ever added.
+    """
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="events", db_index=False)
+    at = models.DateTimeField()
+    what = models.CharField(max_length=18, choices=ClusterWhat)
+    about = models.ForeignKey(Credential, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
+    credential = models.ForeignKey(Credential, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
+    operator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    why = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["cluster", "id"], name="event_by_cluster")]
+        constraints = [
+            models.CheckConstraint(name="cluster_event_is_known", condition=Q(what__in=ClusterWhat.values)),
+            models.CheckConstraint(
+                name="one_actor_per_cluster_event",
+                condition=Q(credential__isnull=True) | Q(operator__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="credential_event_is_about_one",
+                condition=Q(what__in=ABOUT_CREDENTIALS, about__isnull=False)
+                | (~Q(what__in=ABOUT_CREDENTIALS) & Q(about__isnull=True)),
+            ),
+        ]
+
+    @property
+    def who(self) -> str:
+        if self.operator:
+            return self.operator.get_username()
+        if self.credential is None:
+            return "the cluster" if self.what == ClusterWhat.REGISTERED else "the server"
+        issuer = self.credential.issued_by
+        return f"{self.credential}, issued by {issuer.get_username()}" if issuer else str(self.credential)
+
+    def __str__(self) -> str:
+        return f"{self.what} at {self.at:%Y-%m-%d %H:%M:%S}"
 
 
 class FailedAttempts(models.Model):

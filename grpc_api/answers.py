@@ -119,7 +119,7 @@ def rotate(request: pb.RotateCredentialRequest, caller: Caller, now: datetime) -
         kind=kind_from(request.kind),
         label=request.label or DEFAULT_LABEL,
         grace=timedelta(seconds=seconds),
-        presented_digest=caller.digest,
+        by=caller,
         now=now,
     )
     return pb.RotateCredentialResponse(

@@ -151,7 +151,7 @@ class RainbowServicer:
     async def RotateCredential(self, request: pb.RotateCredentialRequest, call: Call) -> pb.RotateCredentialResponse:
         claim = _claim(request.cluster, call, SECRET)
         reply = await self._answer(self._lanes.write, claim, answers.rotate, request, call)
-        call.note(kind=pb.CredentialKind.Name(reply.kind))
+        call.note(kind=pb.CredentialKind.Name(reply.kind), peer=call.peer())
         return reply
 
     async def ReportJobs(self, request: pb.ReportJobsRequest, call: Call) -> pb.ReportJobsResponse:
@@ -223,7 +223,7 @@ class RainbowServicer:
         return reply
 
     def _note(self, caller: Caller, request: object, call: Call) -> None:
-        call.note(cluster=caller.cluster)
+        call.note(cluster=caller.cluster, **caller.issue)
         asked = bounds_from(request) if isinstance(request, pb.RequestJobsRequest) else None
         self._visits.note(caller, self._clock(), asked=asked)
 

@@ -5,14 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from clusters.callers import Caller, Operator
+from clusters.callers import Actor, Caller, Operator
 from jobs.models import Job
 from jobs.news import tell_after_commit
 from jobs.sql import add_activity, add_counts, insert_events, timestamp
 from jobs.states import PUTS_INTO_A_QUEUE, Activity, JobState, What
-
-# Whoever does something to a job; None is the server itself.
-Actor = Caller | Operator | None
 
 
 # Not frozen: to make one would take three times as long, and a submission makes thousands.

@@ -10,6 +10,7 @@ from django.utils.encoding import escape_uri_path
 
 from clusters.callers import Caller
 from clusters.rest.addresses import address_of
+from clusters.visible import quoted
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
 
@@ -18,6 +19,7 @@ _CREDENTIAL = re.compile(r"rb[ts]_[\w-]+")
 _LONGEST_PATH = 200
 # Probes ask every few seconds.
 _QUIET = ("/healthz", "/readyz")
+_SAFE = ("GET", "HEAD", "OPTIONS")
 _log = logging.getLogger("rainbow.http")
 
 
@@ -40,7 +42,14 @@ def without_credentials(text: str) -> str:
 
 def _write(request: HttpRequest, status: int, seconds: float) -> None:
     path = without_credentials(escape_uri_path(request.path))[:_LONGEST_PATH]
-    caller = getattr(request, "auth", None)
-    cluster = f" cluster={caller.cluster}" if isinstance(caller, Caller) else ""
-    peer = f" peer={address_of(request)}" if status >= 400 else ""
-    _log.info("%s %s%s%s status=%d ms=%.1f", request.method, path, cluster, peer, status, seconds * 1000)
+    changes = request.method not in _SAFE
+    peer = f" peer={address_of(request)}" if status >= 400 or changes else ""
+    _log.info("%s %s%s%s status=%d ms=%.1f", request.method, path, _who(request), peer, status, seconds * 1000)
+
+
+def _who(request: HttpRequest) -> str:
+    """Whose request it is: a person's, or a cluster's by a credential, and whose doing that credential is."""
+    caller, person = getattr(request, "auth", None), getattr(request, "_cached_user", None)
+    if isinstance(caller, Caller):
+        return f" cluster={caller.cluster}" + "".join(f" {name}={value}" for name, value in caller.issue.items())
+    return f" user={quoted(person.get_username())}" if person and person.is_authenticated else ""

@@ -13,11 +13,11 @@ PASSWORD = "only-for-the-tests"
 HOME = "192.0.2.1"
 
 
-def signed_in(name: str, *groups: str, sees_content: bool = False) -> Client:
+def signed_in(name: str, *groups: str, sees_content: bool = False, manages_credentials: bool = False) -> Client:
     account = User.objects.create_user(name, is_staff=True)
     account.groups.set(Group.objects.filter(name__in=groups))
-    if sees_content:
-        account.user_permissions.add(Permission.objects.get(codename="see_content_of_job"))
+    own = {"see_content_of_job": sees_content, "manage_credential": manages_credentials}
+    account.user_permissions.set(Permission.objects.filter(codename__in=[name for name, has in own.items() if has]))
     client = Client()
     client.force_login(account)
     return client

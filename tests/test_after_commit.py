@@ -118,9 +118,9 @@ def test_a_credential_that_is_shown_once(alpha: Any, now: datetime) -> None:
     with gone_after_commit():
         assert register_cluster(name="new", offered_secret="open", registration_secret="open", now=now)
     with gone_after_commit():
-        assert create_credential(cluster=alpha.cluster, kind=CredentialKind.TOKEN, label="new", now=now).value
+        assert create_credential(cluster=alpha.cluster, kind=CredentialKind.TOKEN, label="new", by=None, now=now).value
     with gone_after_commit():
-        assert rotate_credential(cluster_id=alpha.cluster.id, kind=CredentialKind.SECRET, now=now).value
+        assert rotate_credential(cluster_id=alpha.cluster.id, kind=CredentialKind.SECRET, by=None, now=now).value
 
 
 def test_the_log_says_that_others_were_not_told_and_the_next_call_is_served(

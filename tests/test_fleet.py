@@ -131,13 +131,15 @@ def test_a_jump_of_the_failure_rate_needs_attention(
 
 
 def test_what_can_wait_comes_after_what_cannot(alpha: Any, beta: Any, now: datetime) -> None:
-    pause_cluster(cluster_id=alpha.cluster.id, reason="moving house", by="olga", now=now)
+    pause_cluster(cluster_id=alpha.cluster.id, reason="moving house", by=None, now=now)
     submitted(alpha, 2, now=now)
     submitted(beta, 2, now=now)
     later = now + timedelta(days=2)
     asked(alpha, later)
     expires = later + timedelta(days=3)
-    create_credential(cluster=alpha.cluster, kind=CredentialKind.TOKEN, label="nightly", now=now, expires_at=expires)
+    create_credential(
+        cluster=alpha.cluster, kind=CredentialKind.TOKEN, label="nightly", by=None, now=now, expires_at=expires
+    )
     act = Act(kind=ActKind.CANCEL, reason="wrong")
     begin_sweep(act=act, search=Search(), by=operator_named("olga"), now=later - timedelta(minutes=5))
 

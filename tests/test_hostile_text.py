@@ -68,17 +68,22 @@ def ids(alpha: Member, now: datetime) -> dict[str, int]:
     olga = operator_named("<b>olga</b>")
     act_on_jobs(act=Act(kind=ActKind.PRIORITIZE, reason=EVIL, priority=1), by=olga, job_ids=[waiting], now=now)
     sweep = begin_sweep(act=Act(kind=ActKind.CANCEL, reason=EVIL), search=Search(text="<script>"), by=olga, now=now)
-    pause_cluster(cluster_id=alpha.cluster.id, reason=EVIL, by=olga.name, now=now)
+    pause_cluster(cluster_id=alpha.cluster.id, reason=EVIL, by=olga, now=now)
     label = EVIL[-60:]
     new = create_credential(
-        cluster=alpha.cluster, kind=alpha.submitter.kind, label=label, now=now, expires_at=now + timedelta(days=1)
+        cluster=alpha.cluster,
+        kind=alpha.submitter.kind,
+        label=label,
+        by=olga,
+        now=now,
+        expires_at=now + timedelta(days=1),
     )
     return {"c": alpha.cluster.id, "j": ended, "q": waiting, "s": sweep.id, "k": new.credential.id}
 
 
 @pytest.fixture
 def vera(db: None) -> Client:
-    client = signed_in("vera", "operators", sees_content=True)
+    client = signed_in("vera", "operators", sees_content=True, manages_credentials=True)
     client.raise_request_exception = False
     return client
 

@@ -150,12 +150,12 @@ def test_a_server_whose_connection_for_news_was_cut_hears_them_again(
 def test_who_looks_around_sees_which_queues_have_jobs(alpha: Any, beta: Any, mallory: Any, now: datetime) -> None:
     submitted(alpha, 2, now=now)
     submitted(beta, now=now)
-    pause_cluster(cluster_id=beta.cluster.id, reason="x", by="olga", now=now)
+    pause_cluster(cluster_id=beta.cluster.id, reason="x", by=None, now=now)
     accepted = submitted(mallory, now=now)
     accept_jobs(caller=mallory.puller, job_ids=accepted, now=now)
 
     paused = queues_with_jobs(clusters=["alpha", "beta", "mallory", "nobody"])
-    resume_cluster(cluster_id=beta.cluster.id)
+    resume_cluster(cluster_id=beta.cluster.id, by=None, now=now)
     resumed = queues_with_jobs(clusters=["beta", "mallory"])
 
     assert (paused, resumed, queues_with_jobs(clusters=[])) == (["alpha"], ["beta"], [])

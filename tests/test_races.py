@@ -266,7 +266,7 @@ def test_servers_that_hear_many_agents_at_once_do_not_wait_in_a_circle(alpha: An
                 accounts = [_account(dice, dice.choice((alpha, beta)), ids) for _ in range(4)]
                 report_together(accounts=accounts, now=now)
                 with suppress(FailedPrecondition):
-                    resume_cluster(cluster_id=dice.choice((alpha, beta)).cluster.id)
+                    resume_cluster(cluster_id=dice.choice((alpha, beta)).cluster.id, by=None, now=now)
         finally:
             connection.close()
 

@@ -99,7 +99,7 @@ def test_a_revoked_and_an_expired_credential_are_refused(alpha: Member) -> None:
     assert Rest(short["value"]).get("jobs").status_code == 200
 
     Credential.objects.filter(id=short["id"]).update(expires_at=timezone.now())
-    revoke_credential(credential=Credential.objects.get(label="default", kind="token"), now=timezone.now())
+    revoke_credential(credential=Credential.objects.get(label="default", kind="token"), by=None, now=timezone.now())
 
     assert Rest(short["value"]).get("jobs").status_code == 401
     assert submitter(alpha).get("jobs").status_code == 401

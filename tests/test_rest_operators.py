@@ -14,8 +14,8 @@ from tests.queue import submitted
 from tests.rest import Rest, problem_in, puller, submitter
 
 pytestmark = pytest.mark.django_db
-ALL = ("clusters.view_cluster", "clusters.change_cluster", "clusters.change_credential", "jobs.view_job")
-ALL += ("jobs.change_job", "jobs.see_content_of_job")
+ALL = ("clusters.view_cluster", "clusters.change_cluster", "clusters.view_credential", "jobs.view_job")
+ALL += ("clusters.manage_credential", "jobs.change_job", "jobs.see_content_of_job")
 PAGES = ["jobs", "jobs/batch", "jobs/cancel", "jobs/{job}", "jobs/{job}/events", "jobs/{job}/cancel", "clusters"]
 PAGES += [f"clusters/alpha{end}" for end in ("", "/pause", "/credentials", "/queue")]
 
@@ -58,7 +58,8 @@ def test_operators_see_and_stop_the_jobs_of_all_clusters(alpha: Member, beta: Me
         ("get", "jobs", None, "jobs.view_job"),
         ("get", "jobs/{job}", None, "jobs.view_job"),
         ("get", "clusters", None, "clusters.view_cluster"),
-        ("get", "clusters/alpha/credentials", None, "clusters.change_credential"),
+        ("get", "clusters/alpha/credentials", None, "clusters.view_credential"),
+        ("get", "clusters/alpha/events", None, "clusters.view_cluster"),
         ("post", "jobs/cancel", {"ids": [999]}, "jobs.change_job"),
         ("post", "jobs/{job}/cancel", {}, "jobs.change_job"),
         ("post", "clusters/alpha/pause", {"reason": "noon"}, "clusters.change_cluster"),

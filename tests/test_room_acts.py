@@ -23,7 +23,7 @@ CLUSTERS = "/admin/clusters/cluster/"
 
 @pytest.fixture
 def olaf(db: None) -> Client:
-    return signed_in("olaf", "operators")
+    return signed_in("olaf", "operators", manages_credentials=True)
 
 
 def messages(answer: Any) -> list[str]:

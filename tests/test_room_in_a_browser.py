@@ -26,6 +26,7 @@ PAGES = [
     "/admin/jobs/job/sweep/begin/prioritize/?state=queued",
     "/admin/clusters/cluster/act/pause/?id=1",
     "/admin/clusters/cluster/credential/1/rotate/",
+    "/admin/clusters/cluster/1/credential/new/",
 ]
 
 
@@ -138,6 +139,20 @@ def test_a_new_value_is_shown_once(olga: Visit) -> None:
     assert value.startswith("rbt_")
     olga.page.get_by_role("link", name="Back to").click()
     assert value not in olga.page.content()
+
+
+def test_a_credential_is_made_and_the_page_says_by_whom(olga: Visit) -> None:
+    olga.go("/admin/clusters/cluster/2/change/")
+    olga.page.get_by_role("link", name="New credential…").click()
+    olga.page.get_by_label("Kind").select_option("secret")
+    olga.page.get_by_label("Label").fill("second-agent")
+    olga.page.get_by_label("Reason").fill("a second login node")
+    olga.page.get_by_role("button", name="Make").click()
+
+    assert olga.page.get_by_label("The new value").inner_text().startswith("rbs_")
+    olga.page.get_by_role("link", name="Back to").click()
+    expect(olga.page.get_by_text("operator made secret second-agent: a second login node")).to_be_visible()
+    expect(olga.page.get_by_role("row", name="secret second-agent").get_by_text("by operator")).to_be_visible()
 
 
 def test_the_keyboard_reaches_everything(olga: Visit) -> None:

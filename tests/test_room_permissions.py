@@ -15,8 +15,10 @@ from tests.room import signed_in
 
 PAGES = ["/admin/", "/admin/clusters/cluster/", "/admin/clusters/cluster/{c}/change/", "/admin/jobs/job/",
          "/admin/jobs/job/{j}/change/", "/admin/jobs/job/sweep/{s}/"]  # fmt: skip
+CREDENTIAL_ACTS = ["/admin/clusters/cluster/credential/{k}/rotate/", "/admin/clusters/cluster/credential/{k}/revoke/",
+                   "/admin/clusters/cluster/{c}/credential/new/"]  # fmt: skip
 ACTS = ["/admin/clusters/cluster/act/pause/", "/admin/clusters/cluster/act/resume/",
-        "/admin/clusters/cluster/credential/{k}/rotate/", "/admin/clusters/cluster/credential/{k}/revoke/",
+        *CREDENTIAL_ACTS,
         *(f"/admin/jobs/job/{way}/{kind}/" for kind in ActKind for way in ("act", "sweep/begin")),
         "/admin/jobs/job/sweep/{s}/step/", "/admin/jobs/job/sweep/{s}/stop/"]  # fmt: skip
 
@@ -98,10 +100,18 @@ def test_what_a_job_runs_takes_a_permission_of_its_own(ids: dict[str, int]) -> N
     assert "fluid" in seer.get(found).content.decode()
 
 
-def test_acting_on_credentials_takes_the_permission_for_them(ids: dict[str, int]) -> None:
-    client = signed_in("olaf", "operators")
+@pytest.mark.parametrize("address", CREDENTIAL_ACTS)
+def test_acting_on_credentials_takes_a_permission_of_its_own(ids: dict[str, int], address: str) -> None:
+    page = address.format(**ids)
+    operator, manager = signed_in("olaf", "operators"), signed_in("mona", "viewers", manages_credentials=True)
 
-    assert client.get(ACTS[2].format(**ids)).status_code == 200
+    for method in ("get", "post"):
+        assert getattr(operator, method)(page, {"reason": "mine", "kind": "secret"}).status_code == 403
+    assert manager.get(page).status_code == 200
+    links = f"/admin/clusters/cluster/{ids['c']}/change/"
+    assert "/credential/" not in operator.get(links).content.decode()
+    assert page in manager.get(links).content.decode()
+    assert Credential.objects.count() == 2
 
 
 @pytest.mark.parametrize("address", ACTS)

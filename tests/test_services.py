@@ -28,7 +28,7 @@ from rainbow.errors import (
     RainbowError,
     Unauthenticated,
 )
-from tests.queue import submitted
+from tests.queue import operator_named, submitted
 
 pytestmark = pytest.mark.django_db
 
@@ -140,7 +140,7 @@ def test_whatever_is_refused_takes_the_same_work(
 
 
 def test_a_credential_works_until_it_expires(alpha: Any, now: datetime) -> None:
-    new = create_credential(cluster=alpha.cluster, kind=TOKEN, label="brief", now=now, expires_at=now + MINUTE)
+    new = create_credential(cluster=alpha.cluster, kind=TOKEN, label="brief", by=None, now=now, expires_at=now + MINUTE)
 
     assert is_good(new.value, now)
     assert is_good(new.value, now + MINUTE - timedelta(microseconds=1))
@@ -151,7 +151,7 @@ def test_a_credential_works_until_it_expires(alpha: Any, now: datetime) -> None:
 
 
 def test_a_cluster_may_have_several_tokens(alpha: Any, now: datetime) -> None:
-    new = create_credential(cluster=alpha.cluster, kind=TOKEN, label="for bob", now=now)
+    new = create_credential(cluster=alpha.cluster, kind=TOKEN, label="for bob", by=None, now=now)
 
     assert admit(Claim(value=new.value), now=now).label == "for bob"
     assert is_good(alpha.token, now)
@@ -160,12 +160,12 @@ def test_a_cluster_may_have_several_tokens(alpha: Any, now: datetime) -> None:
 
 def test_a_cluster_has_at_most_a_hundred_credentials(alpha: Any, now: datetime) -> None:
     """The pages for operators show them all."""
-    made = [create_credential(cluster=alpha.cluster, kind=TOKEN, label=f"t{n}", now=now) for n in range(98)]
+    made = [create_credential(cluster=alpha.cluster, kind=TOKEN, label=f"t{n}", by=None, now=now) for n in range(98)]
 
     with pytest.raises(FailedPrecondition, match="100 credentials; revoke one"):
-        create_credential(cluster=alpha.cluster, kind=TOKEN, label="one more", now=now)
-    revoke_credential(credential=made[0].credential, now=now)
-    assert is_good(create_credential(cluster=alpha.cluster, kind=TOKEN, label="one more", now=now).value, now)
+        create_credential(cluster=alpha.cluster, kind=TOKEN, label="one more", by=None, now=now)
+    revoke_credential(credential=made[0].credential, by=None, now=now)
+    assert is_good(create_credential(cluster=alpha.cluster, kind=TOKEN, label="one more", by=None, now=now).value, now)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,9 @@ def test_a_credential_that_cannot_be_is_refused_by_its_field(
         changes = {"expires_at": now + changes["expires_at"]}
 
     with pytest.raises(error) as refused:
-        create_credential(**{"cluster": alpha.cluster, "kind": TOKEN, "label": "new", "now": now, **changes})
+        create_credential(
+            **{"cluster": alpha.cluster, "kind": TOKEN, "label": "new", "by": None, "now": now, **changes}
+        )
 
     assert refused.value.field == field
     assert Credential.objects.count() == 2
@@ -193,23 +195,23 @@ def test_a_credential_that_cannot_be_is_refused_by_its_field(
 
 def test_a_revoked_credential_works_no_more_and_cannot_be_revoked_again(alpha: Any, now: datetime) -> None:
     token = credential_of(alpha.submitter)
-    rotated = rotate_credential(cluster_id=alpha.cluster.id, kind=TOKEN, grace=MINUTE, now=now)
+    rotated = rotate_credential(cluster_id=alpha.cluster.id, kind=TOKEN, grace=MINUTE, by=None, now=now)
 
-    revoke_credential(credential=token, now=now)
+    revoke_credential(credential=token, by=None, now=now)
 
     assert not is_good(rotated.value, now)
     assert not is_good(alpha.token, now)
     assert is_good(alpha.secret, now)
     with pytest.raises(FailedPrecondition):
-        revoke_credential(credential=token, now=now)
+        revoke_credential(credential=token, by=None, now=now)
     with pytest.raises(NotFound):
-        rotate_credential(cluster_id=alpha.cluster.id, kind=TOKEN, now=now)
+        rotate_credential(cluster_id=alpha.cluster.id, kind=TOKEN, by=None, now=now)
 
 
 def test_after_a_revocation_the_label_is_free(alpha: Any, now: datetime) -> None:
-    revoke_credential(credential=credential_of(alpha.submitter), now=now)
+    revoke_credential(credential=credential_of(alpha.submitter), by=None, now=now)
 
-    new = create_credential(cluster=alpha.cluster, kind=TOKEN, label="default", now=now)
+    new = create_credential(cluster=alpha.cluster, kind=TOKEN, label="default", by=None, now=now)
 
     assert is_good(new.value, now)
     assert not is_good(alpha.token, now)
@@ -219,7 +221,7 @@ def test_after_a_revocation_the_label_is_free(alpha: Any, now: datetime) -> None
 
 
 def test_the_old_value_works_until_its_grace_is_over(alpha: Any, now: datetime) -> None:
-    new = rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, now=now)
+    new = rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, by=None, now=now)
 
     assert is_good(new.value, now)
     assert is_good(alpha.secret, now + MINUTE - timedelta(microseconds=1))
@@ -228,7 +230,7 @@ def test_the_old_value_works_until_its_grace_is_over(alpha: Any, now: datetime) 
 
 
 def test_without_grace_the_old_value_works_no_more(alpha: Any, now: datetime) -> None:
-    new = rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, now=now)
+    new = rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, by=None, now=now)
 
     assert is_good(new.value, now)
     assert not is_good(alpha.secret, now)
@@ -236,9 +238,8 @@ def test_without_grace_the_old_value_works_no_more(alpha: Any, now: datetime) ->
 
 def rotated(cluster: Any, *, grace: timedelta, now: datetime, holding: str = "") -> str:
     """The secret's next value, asked for with the one in `holding`."""
-    held = admit(Claim(value=holding), now=now).digest if holding else ""
-    new = rotate_credential(cluster_id=cluster.cluster.id, kind=SECRET, grace=grace, presented_digest=held, now=now)
-    return new.value
+    by = admit(Claim(value=holding), now=now) if holding else None
+    return rotate_credential(cluster_id=cluster.cluster.id, kind=SECRET, grace=grace, by=by, now=now).value
 
 
 def test_every_value_works_as_long_as_it_was_promised_however_often_it_is_rotated(alpha: Any, now: datetime) -> None:
@@ -265,9 +266,9 @@ def test_whoever_rotates_again_with_the_value_before_the_lost_answer_keeps_it(al
 
 def test_the_longest_promise_to_the_value_that_is_held_is_told(alpha: Any, now: datetime) -> None:
     rotated(alpha, grace=10 * MINUTE, now=now)
-    held = admit(Claim(value=alpha.secret), now=now).digest
+    holder = admit(Claim(value=alpha.secret), now=now)
 
-    new = rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, presented_digest=held, now=now)
+    new = rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, grace=MINUTE, by=holder, now=now)
 
     assert new.credential.previous_expires_at == now + 10 * MINUTE
 
@@ -292,9 +293,9 @@ def test_no_more_than_ten_values_that_were_replaced_work(alpha: Any, now: dateti
 
 
 def test_a_rotation_leaves_the_other_credentials_alone(alpha: Any, beta: Any, now: datetime) -> None:
-    bobs = create_credential(cluster=alpha.cluster, kind=TOKEN, label="for bob", now=now)
+    bobs = create_credential(cluster=alpha.cluster, kind=TOKEN, label="for bob", by=None, now=now)
 
-    rotate_credential(cluster_id=alpha.cluster.id, kind=TOKEN, now=now)
+    rotate_credential(cluster_id=alpha.cluster.id, kind=TOKEN, by=None, now=now)
 
     assert not is_good(alpha.token, now)
     assert all(is_good(value, now) for value in (bobs.value, alpha.secret, beta.token, beta.secret))
@@ -303,7 +304,7 @@ def test_a_rotation_leaves_the_other_credentials_alone(alpha: Any, beta: Any, no
 @pytest.mark.parametrize("grace", [timedelta(seconds=-1), timedelta(days=7, seconds=1)])
 def test_a_grace_out_of_range_is_refused(alpha: Any, now: datetime, grace: timedelta) -> None:
     with pytest.raises(InvalidArgument, match="0 to 604,800"):
-        rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, grace=grace, now=now)
+        rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, grace=grace, by=None, now=now)
 
     assert is_good(alpha.secret, now)
 
@@ -313,14 +314,14 @@ def test_a_grace_out_of_range_is_refused(alpha: Any, now: datetime, grace: timed
 
 def test_a_paused_cluster_is_offered_nothing_until_it_is_resumed(alpha: Any, now: datetime) -> None:
     ids = submitted(alpha, 2, now=now)
-    pause_cluster(cluster_id=alpha.cluster.id, reason="maintenance", by="olga", now=now)
+    pause_cluster(cluster_id=alpha.cluster.id, reason="maintenance", by=None, now=now)
     paused = admit(Claim(value=alpha.secret), now=now)
 
     offered, accepted = (
         list(request_jobs(caller=paused, wanted=Wanted())),
         accept_jobs(caller=paused, job_ids=ids, now=now),
     )
-    resume_cluster(cluster_id=alpha.cluster.id)
+    resume_cluster(cluster_id=alpha.cluster.id, by=None, now=now)
     resumed = admit(Claim(value=alpha.secret), now=now)
 
     assert (paused.paused, paused.paused_reason, offered, accepted.accepted) == (True, "maintenance", [], [])
@@ -330,11 +331,11 @@ def test_a_paused_cluster_is_offered_nothing_until_it_is_resumed(alpha: Any, now
 
 def test_pausing_twice_and_resuming_twice_is_refused(alpha: Any, now: datetime) -> None:
     with pytest.raises(FailedPrecondition):
-        resume_cluster(cluster_id=alpha.cluster.id)
-    pause_cluster(cluster_id=alpha.cluster.id, reason="first", by="olga", now=now)
+        resume_cluster(cluster_id=alpha.cluster.id, by=None, now=now)
+    pause_cluster(cluster_id=alpha.cluster.id, reason="first", by=operator_named("olga"), now=now)
 
     with pytest.raises(FailedPrecondition):
-        pause_cluster(cluster_id=alpha.cluster.id, reason="second", by="paul", now=now)
+        pause_cluster(cluster_id=alpha.cluster.id, reason="second", by=None, now=now)
 
     cluster = Cluster.objects.get(id=alpha.cluster.id)
     assert (cluster.paused_reason, cluster.paused_by) == ("first", "olga")
@@ -343,6 +344,6 @@ def test_pausing_twice_and_resuming_twice_is_refused(alpha: Any, now: datetime) 
 @pytest.mark.parametrize("reason", ["", "r" * 1_001, "a\0b"])
 def test_a_pause_needs_a_reason_that_can_be_shown(alpha: Any, now: datetime, reason: str) -> None:
     with pytest.raises(InvalidArgument, match="reason: "):
-        pause_cluster(cluster_id=alpha.cluster.id, reason=reason, by="olga", now=now)
+        pause_cluster(cluster_id=alpha.cluster.id, reason=reason, by=None, now=now)
 
     assert Cluster.objects.get(id=alpha.cluster.id).paused_at is None

@@ -1,5 +1,6 @@
 """What the web server writes into its log, and what it shouts."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -7,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from rainbow.protos import rainbow_pb2 as pb
+from tests.people import signed_in_at
 from tests.room import signed_in
 from tests.servers import RainbowServer
-from tests.web import call, get
+from tests.web import call, get, registered
+from tests.wire import PATIENCE_SECONDS, bearer, connected, joined
 
 DEBUG = "RAINBOW_DEBUG is on: whoever makes a page fail reads"
 
@@ -59,3 +63,45 @@ def test_every_page_says_that_debug_mode_is_on(alpha: Any, now: datetime, settin
 
 def test_a_quiet_server_does_not_shout(web_server: RainbowServer) -> None:
     assert DEBUG not in Path(web_server.log).read_text()
+
+
+def test_an_operators_reads_with_a_secret_that_they_made_lead_back_to_them(
+    start_server: Callable[..., RainbowServer],
+) -> None:
+    """They may not see what jobs run; a secret that they make for themselves may."""
+    server = start_server(with_web=True)
+    member = registered(server)
+    job = member.submit_over_grpc("secret-command")
+    ada = signed_in_at(server, "ada", "viewers", permissions=("manage_credential",))
+    path = f"/api/v1/clusters/{member.name}/credentials"
+
+    assert ada.get(f"/api/v1/jobs/{job}")["command"] is None
+    spy = ada.post(path, {"kind": "secret", "label": "spy"})
+    over_http = get(server, f"/api/v1/jobs/{job}", bearer=spy["value"]).json
+    with connected(server.address) as stub:
+        request = pb.GetJobsRequest(cluster=member.name, jobids=[job])
+        over_grpc = stub.GetJobs(request, metadata=bearer(spy["value"]), timeout=PATIENCE_SECONDS).jobs[0]
+    ada.post(f"{path}/{spy['id']}/revoke", {})
+
+    assert over_http["command"] == over_grpc.command == "secret-command"
+    log = server.log.read_text()
+    whose = rf"cluster={member.name} credential={spy['id']} issued_by='ada'"
+    assert re.search(rf"INFO GET /api/v1/jobs/{job} user='ada' status=200", log)
+    assert re.search(rf"INFO POST {path} user='ada' peer=127.0.0.1 status=201", log)
+    assert re.search(rf"INFO GET /api/v1/jobs/{job} {whose} status=200", log)
+    assert re.search(rf"INFO GetJobs {whose} code=OK", log)
+    assert re.search(rf"INFO POST {path}/{spy['id']}/revoke user='ada' peer=127.0.0.1 status=200", log)
+    assert spy["value"] not in log
+    events = get(server, f"/api/v1/clusters/{member.name}/events", bearer=member.secret).json["results"]
+    assert [(event["what"], event["who"]) for event in events[:2]] == [
+        ("credential_revoked", "ada"),
+        ("credential_made", "ada"),
+    ]
+
+
+def test_who_rotated_over_grpc_and_from_where_is_in_the_log(server: RainbowServer) -> None:
+    request = pb.RotateCredentialRequest(kind=pb.CREDENTIAL_KIND_TOKEN)
+    with joined(server) as member:
+        member.stub.RotateCredential(request, metadata=member.by_secret, timeout=PATIENCE_SECONDS)
+
+    assert re.search(rf"INFO RotateCredential cluster={member.name} .*peer=ipv4:127.0.0.1:\d+", server.log.read_text())

@@ -9,7 +9,7 @@ from clusters.callers import Bounds
 from clusters.services import note_readiness, note_visits, pause_cluster
 from jobs.models import Job
 from jobs.services import accept_jobs, explain_wait
-from tests.queue import submitted
+from tests.queue import operator_named, submitted
 
 
 def asked(member: Any, at: datetime, **bounds: Any) -> None:
@@ -33,7 +33,7 @@ def test_a_pause_and_a_silent_agent_come_first(alpha: Any, now: datetime) -> Non
     ids = submitted(alpha, 3, now=now)
     submitted(alpha, now=now, priority=5)
     asked(alpha, now)
-    pause_cluster(cluster_id=alpha.cluster.id, reason="a new file system", by="olga", now=now)
+    pause_cluster(cluster_id=alpha.cluster.id, reason="a new file system", by=operator_named("olga"), now=now)
 
     assert why(ids[2], now + timedelta(minutes=42)) == [
         "alpha was paused 42 minutes ago by olga: a new file system",

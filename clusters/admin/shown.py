@@ -1,6 +1,6 @@
 """What every page of the room is made with: shown, acted upon, never edited by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,8 +11,10 @@ from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.urls import reverse
 
 from clusters.callers import Operator
+from clusters.models import Cluster
 from clusters.visible import visible
 from rainbow.errors import RainbowError
 
@@ -57,6 +59,13 @@ class ShownAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # at run time it 
 def operator_of(request: HttpRequest) -> Operator:
     assert isinstance(request.user, User)
     return Operator(user_id=request.user.pk, name=request.user.get_username())
+
+
+def page_of(clusters: Sequence[Cluster]) -> str:
+    """Where one cluster is shown, or all where there are several."""
+    if len(clusters) == 1:
+        return reverse("admin:clusters_cluster_change", args=[clusters[0].id])
+    return reverse("admin:clusters_cluster_changelist")
 
 
 def log_act(request: HttpRequest, rows: list[models.Model], message: str) -> None:

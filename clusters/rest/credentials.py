@@ -9,7 +9,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from clusters.callers import Caller
 from clusters.models import Credential, CredentialKind
 from clusters.rest.frame import NO_STORE, SECRET, admitted, cluster_named, read
 from clusters.rest.schema import BY_OPERATOR, BY_SECRET, answers
@@ -17,12 +16,13 @@ from clusters.rest.serializers import (
     CredentialSerializer,
     CredentialValueSerializer,
     NewCredentialSerializer,
+    OptionalReasonSerializer,
     RotateSerializer,
 )
 from clusters.services import NewCredential, create_credential, revoke_credential, rotate_credential
 from rainbow.errors import NotFound
 
-_STAFF = "clusters.change_credential"
+_VIEW, _MANAGE = "clusters.view_credential", "clusters.manage_credential"
 _MOST_LISTED = 1_000
 _NEW = {"kind": "token", "label": "physics", "expires_at": "2027-06-30T00:00:00Z"}
 
@@ -36,8 +36,8 @@ class Credentials(APIView):
     )
     def get(self, request: Request, cluster: str) -> Response:
         """The cluster's newest 1,000 credentials, without their values. Needs its secret, or an operator."""
-        admitted(request, SECRET, staff=_STAFF, cluster=cluster)
-        newest = cluster_named(cluster).credentials.order_by("-id")[:_MOST_LISTED]
+        admitted(request, SECRET, staff=_VIEW, cluster=cluster)
+        newest = cluster_named(cluster).credentials.select_related("issued_by").order_by("-id")[:_MOST_LISTED]
         credentials = sorted(newest, key=lambda one: (one.kind, one.label, one.id))
         return Response(CredentialSerializer(credentials, many=True).data)
 
@@ -51,10 +51,10 @@ class Credentials(APIView):
     )
     def post(self, request: Request, cluster: str) -> Response:
         """Adds a token or a secret; its value is shown this once. Needs the cluster's secret, or an operator."""
-        admitted(request, SECRET, staff=_STAFF, cluster=cluster)
+        by = admitted(request, SECRET, staff=_MANAGE, cluster=cluster)
         data = read(NewCredentialSerializer, request.data)
         kind = CredentialKind(data.pop("kind"))
-        new = create_credential(cluster=cluster_named(cluster), kind=kind, now=timezone.now(), **data)
+        new = create_credential(cluster=cluster_named(cluster), kind=kind, by=by, now=timezone.now(), **data)
         return _shown_once(new, status.HTTP_201_CREATED)
 
 
@@ -72,15 +72,16 @@ class Rotate(APIView):
 
         Values that were replaced work as long as they were promised, up to 10 of them; a grace of 0 ends them all.
         """
-        by = admitted(request, SECRET, staff=_STAFF, cluster=cluster)
-        grace = read(RotateSerializer, request.data)["grace_seconds"]
+        by = admitted(request, SECRET, staff=_MANAGE, cluster=cluster)
+        data = read(RotateSerializer, request.data)
         old = _credential(cluster, credential)
         new = rotate_credential(
             cluster_id=old.cluster_id,
             kind=CredentialKind(old.kind),
             label=old.label,
-            grace=timedelta(seconds=grace),
-            presented_digest=by.digest if isinstance(by, Caller) else "",
+            grace=timedelta(seconds=data["grace_seconds"]),
+            by=by,
+            reason=data["reason"],
             now=timezone.now(),
         )
         return _shown_once(new, status.HTTP_200_OK)
@@ -91,19 +92,21 @@ class Revoke(APIView):
         operation_id="revoke_credential",
         auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["credentials"],
-        request=None,
-        responses=answers({200: CredentialSerializer}, 409),
+        request=OptionalReasonSerializer,
+        responses=answers({200: CredentialSerializer}, 409, body=True),
+        examples=[OpenApiExample("a reason", value={"reason": "it leaked"}, request_only=True)],
     )
     def post(self, request: Request, cluster: str, credential: int) -> Response:
         """Withdraws a credential for good, at once. Needs the cluster's secret, or an operator."""
-        admitted(request, SECRET, staff=_STAFF, cluster=cluster)
-        revoke_credential(credential=_credential(cluster, credential), now=timezone.now())
+        by = admitted(request, SECRET, staff=_MANAGE, cluster=cluster)
+        reason = read(OptionalReasonSerializer, request.data)["reason"]
+        revoke_credential(credential=_credential(cluster, credential), by=by, reason=reason, now=timezone.now())
         return Response(CredentialSerializer(_credential(cluster, credential)).data)
 
 
 def _credential(cluster: str, number: int) -> Credential:
     try:
-        return Credential.objects.get(id=number, cluster__name=cluster)
+        return Credential.objects.select_related("issued_by").get(id=number, cluster__name=cluster)
     except Credential.DoesNotExist:
         raise NotFound("the cluster has no such credential") from None
 

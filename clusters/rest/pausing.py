@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 
 from clusters.rest.frame import SECRET, admitted, cluster_named, read
 from clusters.rest.schema import BY_OPERATOR, BY_SECRET, answers
-from clusters.rest.serializers import ClusterSerializer, ReasonSerializer
+from clusters.rest.serializers import ClusterSerializer, OptionalReasonSerializer, ReasonSerializer
 from clusters.services import pause_cluster, resume_cluster
 
 _STAFF = "clusters.change_cluster"
@@ -28,7 +28,7 @@ class Pause(APIView):
         by = admitted(request, SECRET, staff=_STAFF, cluster=cluster)
         found = cluster_named(cluster)
         reason = read(ReasonSerializer, request.data)["reason"]
-        pause_cluster(cluster_id=found.id, reason=reason, by=by.who, now=timezone.now())
+        pause_cluster(cluster_id=found.id, reason=reason, by=by, now=timezone.now())
         return Response(ClusterSerializer(cluster_named(cluster)).data)
 
 
@@ -37,11 +37,13 @@ class Resume(APIView):
         operation_id="resume_cluster",
         auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["clusters"],
-        request=None,
-        responses=answers({200: ClusterSerializer}, 409),
+        request=OptionalReasonSerializer,
+        responses=answers({200: ClusterSerializer}, 409, body=True),
+        examples=[OpenApiExample("a reason", value={"reason": "the maintenance is over"}, request_only=True)],
     )
     def post(self, request: Request, cluster: str) -> Response:
         """Hands out the cluster's jobs again. Needs its secret, or an operator."""
-        admitted(request, SECRET, staff=_STAFF, cluster=cluster)
-        resume_cluster(cluster_id=cluster_named(cluster).id)
+        by = admitted(request, SECRET, staff=_STAFF, cluster=cluster)
+        reason = read(OptionalReasonSerializer, request.data)["reason"]
+        resume_cluster(cluster_id=cluster_named(cluster).id, by=by, reason=reason, now=timezone.now())
         return Response(ClusterSerializer(cluster_named(cluster)).data)

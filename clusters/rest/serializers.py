@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from clusters.models import Cluster, Credential, CredentialKind
+from clusters.models import Cluster, ClusterEvent, Credential, CredentialKind
 from clusters.rest.fields import CLUSTER_NAME, LINE, Choice, Input, Number, Text
 from clusters.validation import MAX_LABEL, MAX_REASON
 
@@ -30,6 +30,28 @@ class OptionalReasonSerializer(Input):
     )
 
 
+class ActedOnSerializer(serializers.ModelSerializer[Credential]):
+    class Meta:
+        model = Credential
+        fields = ("id", "kind", "label")
+        read_only_fields = fields
+
+
+class ClusterEventSerializer(serializers.ModelSerializer[ClusterEvent]):
+    credential = ActedOnSerializer(source="about", allow_null=True, help_text="the one that was acted on, if one was")
+    who = serializers.CharField(help_text="an operator's name, or the credential that was used")
+
+    class Meta:
+        model = ClusterEvent
+        fields = ("id", "at", "what", "credential", "who", "why")
+        read_only_fields = fields
+
+
+class ClusterEventPageSerializer(serializers.Serializer[object]):
+    next = serializers.URLField(allow_null=True, help_text="the next page; null on the last")
+    results = ClusterEventSerializer(many=True)
+
+
 class ClusterSerializer(serializers.ModelSerializer[Cluster]):
     class Meta:
         model = Cluster
@@ -38,16 +60,24 @@ class ClusterSerializer(serializers.ModelSerializer[Cluster]):
 
 
 class CredentialSerializer(serializers.ModelSerializer[Credential]):
+    issued_by = serializers.CharField(
+        source="issued_by.username",
+        default=None,
+        allow_null=True,
+        read_only=True,
+        help_text="the operator who was shown its value, or whose credential made it",
+    )
+
     class Meta:
         model = Credential
         fields = (
             "id", "kind", "label", "created_at", "rotated_at", "previous_expires_at",
-            "expires_at", "revoked_at", "last_used_at",
+            "expires_at", "revoked_at", "last_used_at", "issued_by",
         )  # fmt: skip
         read_only_fields = fields
 
 
-class NewCredentialSerializer(Input):
+class NewCredentialSerializer(OptionalReasonSerializer):
     kind = Choice(CredentialKind.choices)
     label = Text(
         max_length=MAX_LABEL, pattern=LINE, help_text="tells it from the cluster's other credentials of its kind"
@@ -55,7 +85,7 @@ class NewCredentialSerializer(Input):
     expires_at = serializers.DateTimeField(allow_null=True, default=None)
 
 
-class RotateSerializer(Input):
+class RotateSerializer(OptionalReasonSerializer):
     grace_seconds = Number(
         min_value=0, max_value=604_800, default=300, help_text="how long the old value works beside the new one"
     )

@@ -2,6 +2,7 @@ from django.urls import path
 
 from clusters.rest import converters  # noqa: F401  (registers the converter)
 from clusters.rest.credentials import Credentials, Revoke, Rotate
+from clusters.rest.events import ClusterEvents
 from clusters.rest.pausing import Pause, Resume
 from clusters.rest.registration import Register
 
@@ -9,6 +10,7 @@ urlpatterns = [
     path("register", Register.as_view()),
     path("clusters/<cluster:cluster>/pause", Pause.as_view()),
     path("clusters/<cluster:cluster>/resume", Resume.as_view()),
+    path("clusters/<cluster:cluster>/events", ClusterEvents.as_view()),
     path("clusters/<cluster:cluster>/credentials", Credentials.as_view()),
     path("clusters/<cluster:cluster>/credentials/<int:credential>/rotate", Rotate.as_view()),
     path("clusters/<cluster:cluster>/credentials/<int:credential>/revoke", Revoke.as_view()),

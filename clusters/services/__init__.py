@@ -8,6 +8,7 @@ from clusters.services.credentials import (
     revoke_credential,
     rotate_credential,
 )
+from clusters.services.events import list_events
 from clusters.services.pause import note_readiness, pause_cluster, resume_cluster
 from clusters.services.register import Registration, check_registration_secret, register_cluster
 from clusters.services.throttle import (
@@ -30,6 +31,7 @@ __all__ = [
     "create_credential",
     "failures_counted",
     "give_guess_back",
+    "list_events",
     "note_failure",
     "note_readiness",
     "note_visits",

@@ -77,4 +77,6 @@ def _judge(claim: Claim, row: Row | None) -> Caller | Unauthenticated:
         paused_at=state[1],
         paused_reason=state[2],
         not_ready=state[3],
+        issued_by_id=state[4],
+        issued_by=state[5] or "",
     )

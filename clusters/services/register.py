@@ -6,9 +6,10 @@ from datetime import datetime
 
 from django.db import transaction
 
-from clusters.models import Cluster, CredentialKind
+from clusters.models import Cluster, ClusterWhat, CredentialKind
 from clusters.services.authenticate import REQUEST_DENIED, digest_of
-from clusters.services.credentials import DEFAULT_LABEL, create_credential
+from clusters.services.credentials import DEFAULT_LABEL, add_credential
+from clusters.services.events import record
 from clusters.validation import check_cluster_name
 from rainbow.errors import Unauthenticated
 
@@ -34,9 +35,10 @@ def register_cluster(*, name: str, offered_secret: str, registration_secret: str
     if not created:
         return None
     token, secret = (
-        create_credential(cluster=cluster, kind=kind, label=DEFAULT_LABEL, now=now)
+        add_credential(cluster=cluster, kind=kind, label=DEFAULT_LABEL, now=now)
         for kind in (CredentialKind.TOKEN, CredentialKind.SECRET)
     )
+    record(ClusterWhat.REGISTERED, cluster_id=cluster.id, by=None, why="with the registration secret", now=now)
     return Registration(token=token.value, secret=secret.value)
 
 

@@ -17,6 +17,7 @@ from clusters.admin.cluster import ClusterActs
 from clusters.admin.shown import operator_of
 from clusters.forms import number_from
 from clusters.models import Cluster
+from clusters.services import list_events
 from jobs.admin.charts import charts, shares
 from jobs.admin.dashboard import link_of
 from jobs.models import Job, JobEvent
@@ -58,6 +59,7 @@ class ClusterAdmin(ClusterActs):
             "queue": _head_of_queue(request, cluster),
             "events": _recent_events(cluster),
             "acts_log": _acts_log(cluster),
+            "its_own_acts": list_events(cluster_id=cluster.id, most=_EVENTS, of_operators=False),
             **self._credentials(request, cluster),
         }
         return self.page(request, "room/cluster.html", cluster.name, **context)
@@ -67,10 +69,11 @@ class ClusterAdmin(ClusterActs):
             return {}
         now = timezone.now()
         live = cluster.credentials.live(now)
+        dead = cluster.credentials.exclude(id__in=live).order_by("-id")
         return {
-            "credentials": live.order_by("kind", "label", "id"),
-            "dead_credentials": cluster.credentials.exclude(id__in=live).order_by("-id")[:_DEAD_CREDENTIALS],
-            "acts_on_credentials": self.acts(request) and request.user.has_perm("clusters.change_credential"),
+            "credentials": live.select_related("issued_by").order_by("kind", "label", "id"),
+            "dead_credentials": dead.select_related("issued_by")[:_DEAD_CREDENTIALS],
+            "acts_on_credentials": self.manages_credentials(request),
         }
 
 

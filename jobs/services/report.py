@@ -6,10 +6,10 @@ from datetime import datetime
 
 from django.db import transaction
 
-from clusters.callers import Caller
+from clusters.callers import Actor, Caller
 from clusters.models import Cluster
 from clusters.services import note_readiness, pause_cluster
-from jobs.events import Actor, Step, record
+from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
 from jobs.reports import Account, Report, Reported, check_account, hear
@@ -141,5 +141,6 @@ def _note_clusters(accounts: Sequence[Account], now: datetime) -> None:
 def _pause(account: Account, now: datetime) -> None:
     # Another of the cluster's agents may have been quicker.
     with suppress(FailedPrecondition):
-        by = f"agent {account.agent}"[:255]
-        pause_cluster(cluster_id=account.caller.cluster_id, reason=account.pause, by=by, now=now)
+        pause_cluster(
+            cluster_id=account.caller.cluster_id, reason=account.pause, by=account.caller, agent=account.agent, now=now
+        )

@@ -70,13 +70,15 @@ def _stage_cluster(profile: Profile, now: datetime) -> list[Credential]:
     cluster = Cluster.objects.get(name=profile.name)
     for label, left in (("nightly-ci", timedelta(days=5)), ("portal", None)):
         expires_at = now + left if left and profile.share > 15 else None
-        create_credential(cluster=cluster, kind=CredentialKind.TOKEN, label=label, now=begun, expires_at=expires_at)
+        create_credential(
+            cluster=cluster, kind=CredentialKind.TOKEN, label=label, by=None, now=begun, expires_at=expires_at
+        )
     asked = {cluster.id: Bounds(max_nodes=profile.max_nodes)}
     used = list(cluster.credentials.values_list("id", flat=True))
     note_visits(used=used, asked=asked, now=now - profile.silent_for)
     if profile.paused_for:
         paused_at = now - profile.paused_for
-        pause_cluster(cluster_id=cluster.id, reason=profile.paused_reason, by="olga", now=paused_at)
+        pause_cluster(cluster_id=cluster.id, reason=profile.paused_reason, by=None, now=paused_at)
     return list(cluster.credentials.order_by("-kind", "id"))
 
 

@@ -12,10 +12,10 @@ from django.utils import timezone
 
 from clusters.rest.addresses import address_of
 from clusters.services import give_guess_back, sign_in_limits, take_guess
+from clusters.visible import quoted
 from rainbow_site.access import without_credentials
 from rainbow_site.hashing import TooBusy, check_line
 
-_LONGEST_ACCOUNT = 64
 # In WSGI's environment of the request, beside what else is known of it.
 _WAIT = "rainbow.seconds_to_wait"
 _log = logging.getLogger("rainbow.http")
@@ -84,4 +84,4 @@ def seconds_to_wait(request: HttpRequest) -> int:
 
 def _shown(account: str) -> str:
     """The account as somebody typed it, on one line and without what may have been typed there by mistake."""
-    return repr(without_credentials(account)[:_LONGEST_ACCOUNT])
+    return quoted(without_credentials(account))

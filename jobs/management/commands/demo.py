@@ -20,6 +20,10 @@ _FRESH = "the demo wants an empty one, for example DATABASE_URL=sqlite:///demo.d
 _PASSWORD_HELP = "of the two accounts; a random one unless said. Others can read it in the process list"
 
 
+# Permissions that no group has: the demo is there to show everything.
+_OF_THEIR_OWN = ("see_content_of_job", "manage_credential")
+
+
 class Command(BaseCommand):
     help = "Fills an empty development database with clusters, a week of jobs in all states, and two accounts."
 
@@ -41,7 +45,7 @@ class Command(BaseCommand):
             raise CommandError(f"{error}; {_FRESH}") from None
         self._add_account("viewer", password)
         operator = self._add_account("operator", password)
-        operator.user_permissions.add(Permission.objects.get(codename="see_content_of_job"))
+        operator.user_permissions.set(Permission.objects.filter(codename__in=_OF_THEIR_OWN))
         self.stdout.write(
             f"{options['clusters']:,} clusters and {options['jobs']:,} jobs are there.\n"
             f"Sign in at /admin/ as operator or as viewer, with the password {password}"

@@ -1,0 +1,50 @@
+"""What was done to a cluster and its credentials, and who did it."""
+
+from urllib.parse import urlencode
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from clusters.models import ClusterEvent
+from clusters.rest.fields import Digits, Input
+from clusters.rest.frame import SECRET, admitted, cluster_named, read
+from clusters.rest.schema import BY_OPERATOR, BY_SECRET, answers
+from clusters.rest.serializers import ClusterEventPageSerializer
+from clusters.services import list_events
+
+_STAFF = "clusters.view_cluster"
+_MAX_ID = 2**63 - 1
+
+
+class EventsQuerySerializer(Input):
+    page_size = Digits(min_value=1, max_value=1_000, default=100)
+    cursor = Digits(min_value=1, max_value=_MAX_ID, default=0, help_text="from the last page's `next`")
+
+
+class ClusterEvents(APIView):
+    @extend_schema(
+        operation_id="list_cluster_events",
+        auth=[*BY_SECRET, *BY_OPERATOR],
+        tags=["clusters"],
+        parameters=[EventsQuerySerializer],
+        responses=answers({200: ClusterEventPageSerializer}),
+    )
+    def get(self, request: Request, cluster: str) -> Response:
+        """Who made, rotated and revoked its credentials, paused and resumed it, the newest first.
+
+        Needs its secret, or an operator.
+        """
+        admitted(request, SECRET, staff=_STAFF, cluster=cluster)
+        query = read(EventsQuerySerializer, request.query_params)
+        found = list_events(cluster_id=cluster_named(cluster).id, before=query["cursor"], most=query["page_size"] + 1)
+        page = {"next": _next(request, found, query["page_size"]), "results": found[: query["page_size"]]}
+        return Response(ClusterEventPageSerializer(page).data)
+
+
+def _next(request: Request, found: list[ClusterEvent], size: int) -> str | None:
+    if len(found) <= size:
+        return None
+    query = urlencode({"page_size": size, "cursor": found[size - 1].id})
+    return f"{request.build_absolute_uri(request.path)}?{query}"

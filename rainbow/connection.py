@@ -1,5 +1,6 @@
 """One channel to a rainbow server: deadlines, repetition, and status codes as exceptions."""
 
+import math
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,16 +11,16 @@ import grpc
 
 from rainbow import translation
 from rainbow.address import with_port
-from rainbow.errors import DeadlineExceeded, InvalidArgument, RainbowError, Unavailable, Unreachable, why
+from rainbow.errors import InvalidArgument, RainbowError, Unavailable, Unreachable, why
+from rainbow.failures import failure_of
 from rainbow.obstacles import Obstacles
 from rainbow.pending import Pending
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
-from rainbow.retries import Retries
-from rainbow.text import on_one_line
+from rainbow.retries import PATIENCE_SECONDS, Retries
+from rainbow.watchdog import Watchdog
 
-FIELD_KEY = "rainbow-field"
-# gRPC's own words for a call that never left: nobody listens, no such name.
-NEVER_SENT = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
+# How long the answer to a request of many may take.
+SILENCE_SECONDS = PATIENCE_SECONDS
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5000),
@@ -104,7 +105,9 @@ class Connection:
         except grpc.RpcError as error:
             raise self._failure(error) from error
 
-    def _heard(self, answer: Answer) -> Answer:
+    def _heard(self, answer: Answer | None) -> Answer:
+        if answer is None:  # gRPC lets a call end well without one
+            raise translation.nonsense("it is empty")
         self.answers += 1
         return answer
 
@@ -127,8 +130,11 @@ class Connection:
         *,
         credential: str = "",
     ) -> Iterator[Answer]:
-        """One attempt at a call with many answers, which ends when nobody reads on."""
-        yield from self._read(call(request, metadata=_bearer(credential)))
+        """One attempt at a call with many answers, which ends when nobody reads on.
+
+        The first comes within the timeout, or not at all; the others when there is something to tell.
+        """
+        yield from self._read(call(request, metadata=_bearer(credential)), first_seconds=self.timeout_seconds)
 
     def exchange(
         self,
@@ -137,32 +143,31 @@ class Connection:
         *,
         credential: str = "",
     ) -> Iterator[Answer]:
-        """The same with many requests, which another thread takes from their iterator."""
-        yield from self._read(call(requests, metadata=_bearer(credential)))
+        """The same with many requests, which another thread takes from their iterator, and an answer to each."""
+        answers = call(requests, metadata=_bearer(credential))
+        yield from self._read(answers, first_seconds=SILENCE_SECONDS, silence_seconds=SILENCE_SECONDS)
 
-    def _read(self, answers: "grpc._CallIterator[Answer]") -> Iterator[Answer]:
+    def _read(
+        self, answers: "grpc._CallIterator[Answer]", *, first_seconds: float, silence_seconds: float = math.inf
+    ) -> Iterator[Answer]:
+        watchdog = Watchdog(answers.cancel)
+        seconds = first_seconds
         try:
-            yield from answers
+            while True:
+                with watchdog.waiting(seconds):
+                    answer = next(answers)
+                yield answer
+                seconds = silence_seconds
+        except StopIteration:
+            return
         except grpc.RpcError as error:
             raise self._failure(error) from error
         finally:
+            watchdog.end()
             answers.cancel()
 
     def _failure(self, error: grpc.RpcError) -> RainbowError:
-        details = on_one_line(error.details() or "no reason given", longest=translation.LONGEST_MESSAGE)
-        if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-            if self._is_connecting():
-                return Unreachable(f"{self.host} cannot be reached: no connection came about in time")
-            return DeadlineExceeded(f"{self.host} did not answer in time; it may have done its work all the same")
-        # A server that stops cancels what it has not finished.
-        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-            return self._unavailable(details)
-        return translation.failure(error.code().name, details, field=_field_of(error))
-
-    def _unavailable(self, details: str) -> Unavailable:
-        if details.startswith(NEVER_SENT):
-            return Unreachable(f"{self.host} cannot be reached: {self._obstacles.told(details)}")
-        return Unavailable(f"{self.host} is not available: {details}")
+        return failure_of(error, host=self.host, obstacle=self._obstacles.told, is_connecting=self._is_connecting)
 
     def _is_connecting(self) -> bool:
         """Whether the channel has no connection yet. One that breaks ends its calls and is not replaced at once."""
@@ -199,8 +204,3 @@ def _bearer(credential: str) -> Metadata:
     if not (credential.isascii() and credential.isprintable()):
         raise InvalidArgument("a credential consists of printable ASCII characters")
     return (("authorization", f"Bearer {credential}"),)
-
-
-def _field_of(error: grpc.RpcError) -> str:
-    values = [item.value for item in error.trailing_metadata() or () if item.key == FIELD_KEY]
-    return str(values[0]) if values else ""

@@ -11,6 +11,8 @@ from rainbow.errors import RainbowError, Unavailable
 Answer = TypeVar("Answer")
 # How long a server that was heard of may be away.
 PATIENCE_SECONDS = 300.0
+# A stream that lived so long did not break for the same reason as the one before.
+CALM_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +77,9 @@ def worse(before: RainbowError | None, failure: RainbowError) -> RainbowError:
 class Patience:
     """How long to go on with streams that break: at first a given time, and 5 minutes once a server was heard of.
 
-    The 5 minutes begin with the first failure, however long the stream was silent before. The pauses grow until
-    `renew` says that there was an answer.
+    The 5 minutes begin with the first failure, however long the stream was silent before. `renew` says that there was
+    an answer. The pauses grow while streams break soon, also after an answer: else a server that ends each stream at
+    once would be asked again and again.
     """
 
     def __init__(self, retries: Retries, *, first_seconds: float) -> None:
@@ -85,18 +88,21 @@ class Patience:
         self._within = first_seconds
         self._until: float | None = retries.clock() + first_seconds
         self._worst: RainbowError | None = None
+        self._rested_at = retries.clock()
 
     def renew(self) -> None:
         self._worst = None
-        self._pause = self._retries.first_pause_seconds
         self._within = PATIENCE_SECONDS
         self._until = None
 
     def rest(self, failure: Unavailable) -> None:
         """Sleep before the next attempt. When patience has run out, raises the worst failure since `renew`."""
         self._worst = worse(self._worst, failure)
+        if self._retries.clock() - self._rested_at >= CALM_SECONDS:
+            self._pause = self._retries.first_pause_seconds
         if self._until is None:
             self._until = self._retries.clock() + self._within
         if not self._retries.rest(self._pause, until=self._until, within=self._within, failure=failure):
             raise self._worst from self._worst.__cause__
         self._pause = min(self._pause * 2, self._retries.longest_pause_seconds)
+        self._rested_at = self._retries.clock()

@@ -1,0 +1,75 @@
+"""What a failed call of gRPC means: a refusal in the server's own words, or a connection that broke before any."""
+
+import re
+from collections.abc import Callable
+
+import grpc
+
+from rainbow import translation
+from rainbow.errors import BY_CODE, DeadlineExceeded, RainbowError, Unavailable, Unreachable
+from rainbow.text import on_one_line
+
+FIELD_KEY = "rainbow-field"
+# gRPC's own words for a call that never left: nobody listens, no such name.
+NEVER_SENT = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
+# For one that ended without a status from the server, whichever code gRPC made of that, with the reason in brackets.
+BROKEN = re.compile(r"Stream removed \((?P<why>.*)\)?", re.DOTALL)
+# Of the reasons, those that it has words of its own for.
+MEANINGS = {
+    "Socket closed": "the connection was closed",
+    "Broken pipe": "the connection was closed",
+    "Connection reset": "the connection was reset",
+    "ping timeout": "the connection is dead",
+    "GOAWAY": "it ended the connection",
+    "RST_STREAM": "it broke off the call",
+}
+# For an answer that the client does not take.
+TOO_LARGE = (
+    "CLIENT: Received message larger than max",
+    "Decompressed message larger than max",
+    "metadata size exceeds",
+)
+NOT_UNDERSTOOD = "Exception deserializing response"
+# For an answer of another kind of server, such as a proxy on the way.
+HTTP_STATUS = re.compile(r"Received http2 header with status: (?P<number>\d{1,3})")
+# For one that the client cancelled itself, since no answer came.
+GIVEN_UP = "Locally cancelled"
+# A server that stops cancels what it has not finished.
+AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
+def failure_of(
+    error: grpc.RpcError, *, host: str, obstacle: Callable[[str], str], is_connecting: Callable[[], bool]
+) -> RainbowError:
+    """`obstacle` tells why no connection came about, by gRPC's details of that."""
+    details = on_one_line(error.details() or "no reason given", longest=translation.LONGEST_MESSAGE)
+    if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+        if is_connecting():
+            return Unreachable(f"{host} cannot be reached: no connection came about in time")
+        return DeadlineExceeded(f"{host} did not answer in time; it may have done its work all the same")
+    if error.code() in AWAY and details.startswith(NEVER_SENT):
+        return Unreachable(f"{host} cannot be reached: {obstacle(details)}")
+    if any(words in details for words in TOO_LARGE):
+        return translation.nonsense("it is too large")
+    if details.startswith(NOT_UNDERSTOOD):
+        return translation.nonsense()
+    if broken := BROKEN.match(details):
+        return Unavailable(f"{host} is not available: {_meaning(broken['why'])}")
+    if details.startswith(GIVEN_UP):
+        return Unavailable(f"{host} did not answer in time")
+    if of_another := HTTP_STATUS.match(details):
+        text = f"something other than a rainbow server answered at {host}, with HTTP status {of_another['number']}"
+        kind = Unavailable if error.code() in AWAY else BY_CODE.get(error.code().name, RainbowError)
+        return kind(text)
+    if error.code() in AWAY:
+        return Unavailable(f"{host} is not available: {details}")
+    return translation.failure(error.code().name, details, field=_field_of(error))
+
+
+def _meaning(why: str) -> str:
+    return next((meaning for words, meaning in MEANINGS.items() if words in why), why.removesuffix(")"))
+
+
+def _field_of(error: grpc.RpcError) -> str:
+    values = [item.value for item in error.trailing_metadata() or () if item.key == FIELD_KEY]
+    return str(values[0]) if values else ""

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 
-def make_certificate(folder: Path, *, password: str = "") -> tuple[Path, Path]:
-    """Make a certificate for localhost that vouches for itself; gives its file and that of its key."""
+def make_certificate(
+    folder: Path, *, password: str = "", names: str = "DNS:localhost,IP:127.0.0.1"
+) -> tuple[Path, Path]:
+    """Make a certificate that vouches for itself, for this machine unless said; gives its file and that of its key."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
     request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "1", "-subj", "/CN=localhost"]
-    files = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    files = ["-addext", f"subjectAltName={names}", "-keyout", str(key), "-out", str(certificate)]
     closed = ["-passout", f"pass:{password}"] if password else ["-nodes"]
     try:
         subprocess.run([*request, *files, *closed], check=True, capture_output=True)

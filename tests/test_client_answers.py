@@ -276,15 +276,14 @@ def test_a_certificate_that_is_not_trusted_is_refused(tmp_path: Path, clock: Clo
 
 
 def test_a_certificate_for_another_name_is_refused(tmp_path: Path, clock: Clock) -> None:
-    credentials = _certificate(tmp_path)
+    credentials = _certificate(tmp_path, names="DNS:elsewhere")
 
-    with rehearsed_server(pb.Response(), credentials=credentials) as server:
-        address = server.address.replace("localhost", "127.0.0.1")
-        with (
-            Client(address, ca_file=tmp_path / "cert.pem", retries=clock.retries()) as client,
-            pytest.raises(Unavailable, match="its certificate is for another name"),
-        ):
-            client.serial()
+    with (
+        rehearsed_server(pb.Response(), credentials=credentials) as server,
+        Client(server.address, ca_file=tmp_path / "cert.pem", retries=clock.retries()) as client,
+        pytest.raises(Unavailable, match="its certificate is for another name"),
+    ):
+        client.serial()
 
     assert not server.asked
 
@@ -316,6 +315,6 @@ def test_a_certificate_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         Client(ca_file=tmp_path / "none.pem")
 
 
-def _certificate(folder: Path) -> grpc.ServerCredentials:
-    certificate, key = make_certificate(folder)
+def _certificate(folder: Path, **options: str) -> grpc.ServerCredentials:
+    certificate, key = make_certificate(folder, **options)
     return grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])

@@ -14,7 +14,6 @@ import pytest
 from packaging.requirements import Requirement
 
 import rainbow
-from tests.patience import PATIENCE_SECONDS
 from tests.servers import ROOT
 
 # Building and installing take seconds, and minutes on a busy machine.

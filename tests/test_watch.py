@@ -97,6 +97,7 @@ def test_the_output_is_printed_as_it_is(rainbow: Run, agent: Crew) -> None:
         "id": job.id,
         "state": "completed",
         "output": "\x1b[1mbold\nno\n",
+        "output_is_cut": False,
     }
 
 

@@ -2,14 +2,21 @@
 
 import fcntl
 import logging
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from django.core.management import call_command
 from django.db import DatabaseError
 
+from rainbow_site.sqlite.file import forget, prepare
+from rainbow_site.sqlite.locks import holder_of, open_lock
+
+# How long a server that updates the database may take before another one that starts gives up.
+PATIENCE_SECONDS = 60
+_ASK_AGAIN_SECONDS = 0.1
 _SUFFIXES = ("", "-wal", "-shm")
 # Of a file's mode: what its group and all others may.
 _OTHERS = 0o077
@@ -31,25 +38,38 @@ def held(database: Path, *, cleanup: bool) -> Iterator[bool]:
     Any number of servers may hold it. `cleanup` deletes it first. Raises InUse when a server would lose it, and
     CannotUse.
     """
-    with _opened(database.with_name(database.name + ".lock")) as lock:
+    path = f"{database}.lock"
+    with _opened(path) as lock:
         if cleanup:
             _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _delete(database)
         new = not database.exists()
-        database.touch(mode=0o600)
+        _prepare(database)
         if _alone(lock):
             _migrate(database)
-        _lock(lock, fcntl.LOCK_SH)
+        _share(lock, path)
         if database.stat().st_mode & _OTHERS:
             _log.warning("others on this machine can open %s, which holds what jobs run and write: chmod 600", database)
         yield new
 
 
-def _opened(lock_file: Path) -> IO[str]:
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
     try:
-        return lock_file.open("a")
+        lock = open_lock(path)
     except OSError as error:
-        raise CannotUse(f"cannot write {lock_file}: {error.strerror}") from None
+        raise CannotUse(f"cannot write {path}: {error.strerror}") from None
+    try:
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _prepare(database: Path) -> None:
+    try:
+        prepare(str(database))
+    except DatabaseError as error:
+        raise CannotUse(str(error)) from None
 
 
 def _migrate(database: Path) -> None:
@@ -59,7 +79,7 @@ def _migrate(database: Path) -> None:
         raise CannotUse(f"cannot use {database}: {error}") from None
 
 
-def _alone(lock: IO[str]) -> bool:
+def _alone(lock: int) -> bool:
     """Where other servers live already, the first of them has migrated."""
     try:
         _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,7 +88,32 @@ def _alone(lock: IO[str]) -> bool:
     return True
 
 
-def _lock(lock: IO[str], operation: int) -> None:
+def _share(lock: int, path: str) -> None:
+    """Waits for a server that updates the database, and says so; one that never ends is none. Raises CannotUse."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    waits = False
+    while not _is_shared(lock):
+        holder = holder_of(lock)
+        if time.monotonic() > until:
+            raise CannotUse(
+                f"{holder} has locked {path} for {PATIENCE_SECONDS} seconds; if it is a server that updates the "
+                "database, start again when it has done so"
+            )
+        if not waits:
+            waits = True
+            _log.info("waiting for %s, which has locked %s", holder, path)
+        time.sleep(_ASK_AGAIN_SECONDS)
+
+
+def _is_shared(lock: int) -> bool:
+    try:
+        _lock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except InUse:
+        return False
+    return True
+
+
+def _lock(lock: int, operation: int) -> None:
     try:
         fcntl.flock(lock, operation)
     except BlockingIOError:
@@ -76,5 +121,6 @@ def _lock(lock: IO[str], operation: int) -> None:
 
 
 def _delete(database: Path) -> None:
+    forget(str(database))
     for suffix in _SUFFIXES:
         database.with_name(database.name + suffix).unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from django.db import DatabaseError, connection
@@ -85,7 +86,9 @@ def _announce(arrivals: Arrivals, word: Word) -> None:
 
 async def _hear_sqlite(arrivals: Arrivals, lanes: Lanes) -> None:
     """Looks whether somebody has written to the file, and only then at what; nobody looks while nobody waits."""
-    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=0)) as file:
+    # Never makes a new one where the database is gone.
+    place = f"file:{quote(str(connection.settings_dict['NAME']))}?mode=rw"
+    with closing(sqlite3.connect(place, uri=True, timeout=0)) as file:
         while True:
             await arrivals.until_awaited()
             await _follow(file, arrivals, lanes)

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from grpc_api.embedded import CannotUse, InUse, held
 from rainbow_site.databases import IN_MEMORY
+from rainbow_site.sqlite.file import expect, opened_as
 
 _PATIENCE_SECONDS = 10
 NOT_UP_TO_DATE = "the database is not up to date: run manage.py migrate"
@@ -25,6 +26,31 @@ def up_to_date() -> bool:
     return not executor.migration_plan(executor.loader.graph.leaf_nodes())
 
 
+def database_file() -> str:
+    """What `expect_database_file` takes in another process of the same server; empty for PostgreSQL."""
+    return opened_as(_path()) if connection.vendor == "sqlite" else ""
+
+
+def expect_database_file(opened: str) -> None:
+    """This process may start, or start again, when the file is already gone: it then makes no other."""
+    if connection.vendor == "sqlite":
+        expect(_path(), opened)
+
+
+def write() -> None:
+    """Brings to disk what changes nothing. Raises django.db.Error where a submission would fail, too."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            [version] = cursor.execute("PRAGMA user_version").fetchone()
+            cursor.execute(f"PRAGMA user_version = {int(version)}")
+            return
+        # https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATION
+        cursor.execute("SELECT pg_logical_emit_message(true, 'rainbow', '')")
+        cursor.execute("SELECT current_setting('transaction_read_only')::bool")
+        if cursor.fetchone()[0]:
+            raise OperationalError("it is read-only")
+
+
 @contextmanager
 def ready_database(*, cleanup: bool = False) -> Iterator[str]:
     """Makes the database ready, holds it for a server, and yields its description, without a password.
@@ -32,7 +58,7 @@ def ready_database(*, cleanup: bool = False) -> Iterator[str]:
     SQLite's is created and migrated; `cleanup` deletes it first. Raises NotReady.
     """
     if connection.vendor == "sqlite":
-        with _embedded(Path(connection.settings_dict["NAME"]), cleanup=cleanup) as description:
+        with _embedded(Path(_path()), cleanup=cleanup) as description:
             yield description
         return
     if cleanup:
@@ -55,6 +81,10 @@ def _embedded(path: Path, *, cleanup: bool) -> Iterator[str]:
         raise NotReady(f"--cleanup: a live server uses {path}; stop it first") from None
     except CannotUse as error:
         raise NotReady(str(error)) from None
+
+
+def _path() -> str:
+    return str(connection.settings_dict["NAME"])
 
 
 def _check_connection() -> None:

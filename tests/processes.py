@@ -69,3 +69,23 @@ def _until_deadline(timeout_seconds: float) -> Iterator[None]:
     while time.monotonic() < deadline:
         yield
         time.sleep(0.02)
+
+
+def descendants(pid: int) -> list[int]:
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return children + [below for child in children for below in descendants(child)]
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those that run; what has ended and only waits to be noticed does not."""
+    return [pid for pid in pids if command_of(pid)]
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

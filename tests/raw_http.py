@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from http.client import HTTPResponse
 from urllib.parse import urlsplit
 
+from tests.patience import PATIENCE_SECONDS
 from tests.servers import RainbowServer
 from tests.web import Reply
-
-# A server closes what stalls within half a minute; a busy machine may take its time.
-PATIENCE_SECONDS = 120
 
 HALF_HEAD = b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nX-"
 HALF_BODY = (

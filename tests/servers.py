@@ -59,6 +59,10 @@ class RainbowServer:
         self.process.kill()
         self.process.wait()
 
+    def web_processes(self) -> list[int]:
+        """The ids of those that serve its web door."""
+        return [pid for pid in processes.descendants(self.process.pid) if "webworker" in processes.command_of(pid)]
+
     def wait_until_serving(self) -> None:
         with self._channel() as channel:
             connected = grpc.channel_ready_future(channel)

@@ -1,6 +1,5 @@
 """`manage.py serve`: gRPC and HTTP start together, stop together, and leave nothing behind."""
 
-import json
 import os
 import re
 import signal
@@ -12,8 +11,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 from django.core.management.base import CommandError
@@ -22,6 +19,7 @@ from django.test import Client
 from rainbow_site.listening import CannotListen, address_of, listen
 from rainbow_site.management.commands import serve
 from tests.patience import PATIENCE_SECONDS
+from tests.processes import alive, command_of, descendants
 from tests.rows import execute
 from tests.servers import MANAGE, RainbowServer, environment_for, free_port
 from tests.web import get, registered
@@ -81,11 +79,11 @@ def test_it_ends_with_a_failure_when_grpc_is_killed(start_server: StartServer) -
 
 def test_a_web_process_that_dies_is_started_again(start_server: StartServer) -> None:
     server = start_server(with_web=True, environment={"RAINBOW_WEB_WORKERS": "1"})
-    [victim] = web_processes(server)
+    [victim] = server.web_processes()
 
     os.kill(victim, signal.SIGKILL)
 
-    eventually(lambda: web_processes(server) not in ([], [victim]))
+    eventually(lambda: server.web_processes() not in ([], [victim]))
     assert get(server, "/readyz").status == 200
     assert "web server 1 ended code=-9; starting it again" in server.log.read_text()
     assert server.stop() == 0
@@ -196,11 +194,19 @@ def test_readyz_says_when_the_database_falls_behind(start_server: StartServer) -
 
     execute(server.database_url, "DELETE FROM django_migrations WHERE app = 'jobs'")
 
-    with pytest.raises(HTTPError) as refused:
-        urlopen(f"{server.web}/readyz", timeout=PATIENCE_SECONDS)
-    assert refused.value.code == 503
-    assert json.load(refused.value)["status"] == "the database is not up to date: run manage.py migrate"
+    eventually(lambda: get(server, "/readyz").status == 503)
+    trouble = {"status": "the database is not up to date: run manage.py migrate"}
+    eventually(lambda: get(server, "/readyz").json == trouble)
     assert get(server, "/healthz").json == {"status": "ok"}
+
+
+def test_it_serves_from_any_folder(start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    server = start_server(with_web=True)
+
+    assert get(server, "/admin/login/").status == 200
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_key_is_made_once_and_kept_from_others(tmp_path: Path, settings: pytest.FixtureRequest) -> None:
@@ -231,24 +237,3 @@ def run_serve(database_url: str, *arguments: str) -> subprocess.CompletedProcess
 def has_asked(server: RainbowServer, cluster: str) -> bool:
     rows = execute(server.database_url, "SELECT last_asked_at FROM clusters_cluster WHERE name = %s", [cluster])
     return rows[0][0] is not None
-
-
-def web_processes(server: RainbowServer) -> list[int]:
-    return [pid for pid in descendants(server.process.pid) if "webworker" in command_of(pid)]
-
-
-def descendants(pid: int) -> list[int]:
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return children + [below for child in children for below in descendants(child)]
-
-
-def alive(pids: list[int]) -> list[int]:
-    """Those that run; what has ended and only waits to be noticed does not."""
-    return [pid for pid in pids if command_of(pid)]
-
-
-def command_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""

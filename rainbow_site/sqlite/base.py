@@ -1,25 +1,27 @@
 """Django's SQLite backend, with the transactions of all processes on this machine in one queue.
 
 Writers that contend for SQLite's own lock sleep and try again, and the unlucky ones sleep long. Here each waits
-in the kernel for a lock on a file beside the database, and is woken when its turn comes.
+in the kernel for a lock on a file beside the database, and is woken when its turn comes. Nothing is written to a file
+that is no longer the database.
 
 And with statements translated once: Django looks for placeholders in each, every time, and those that insert many
 rows have thousands.
 """
 
-import fcntl
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from django.db.backends.sqlite3 import base
 from django.db.backends.sqlite3.base import FORMAT_QMARK_REGEX
 
+from rainbow_site.sqlite.file import OpenFiles, prepare
+from rainbow_site.sqlite.turn import Turn
+
 # The hot statements come in a few sizes each, up to 20 KB. Longer ones name thousands of ids, seldom as many again.
 _KEPT_STATEMENTS, _LONGEST_KEPT = 256, 24_000
+# Python's own, where no `timeout` is said.
+_SQLITE_PATIENCE_SECONDS = 5
 
 
 @lru_cache(_KEPT_STATEMENTS)
@@ -41,50 +43,52 @@ class Cursor(base.SQLiteCursorWrapper):
 class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._turn: int | None = None
+        self._files: OpenFiles | None = None
+        self._turn: Turn | None = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        # Commands, environments and output of jobs are their owners' business, whichever command comes first. SQLite
-        # gives the files that it writes beside the database the mode of the database.
-        if not self.is_in_memory_db():
-            # What is wrong with the place SQLite says itself.
-            with suppress(OSError):
-                Path(conn_params["database"]).touch(mode=0o600)
-        return super().get_new_connection(conn_params)
+        if self.is_in_memory_db():
+            return super().get_new_connection(conn_params)
+        path = str(self.settings_dict["NAME"])
+        prepare(path)
+        connection = super().get_new_connection(conn_params)
+        self._files = OpenFiles(path)
+        self._turn = Turn(f"{path}.turn", patience_seconds=conn_params.get("timeout", _SQLITE_PATIENCE_SECONDS))
+        return connection
 
     def create_cursor(self, name: str | None = None) -> Cursor:
         return self.connection.cursor(factory=Cursor)  # type: ignore[no-any-return]
 
     def _start_transaction_under_autocommit(self) -> None:
-        self._take_turn()
+        if self._turn:
+            self._turn.take()
         try:
             super()._start_transaction_under_autocommit()  # type: ignore[misc]
+            if self._files:
+                self._files.note()
         except BaseException:
-            self._end_turn()
+            self._rollback()
             raise
 
     def _commit(self) -> None:
         super()._commit()  # type: ignore[misc]
         self._end_turn()
+        if self._files:
+            # What a commit has written to a file that is gone is no commit.
+            self._files.check()
 
     def _rollback(self) -> None:
-        super()._rollback()  # type: ignore[misc]
-        self._end_turn()
+        try:
+            super()._rollback()  # type: ignore[misc]
+        finally:
+            self._end_turn()
 
     def _close(self) -> None:
         super()._close()  # type: ignore[misc]
-        if self._turn is not None:
-            # Closing the file gives up the lock.
-            os.close(self._turn)
-            self._turn = None
-
-    def _take_turn(self) -> None:
-        if self.is_in_memory_db():
-            return
-        if self._turn is None:
-            self._turn = os.open(f"{self.settings_dict['NAME']}.turn", os.O_RDWR | os.O_CREAT, mode=0o600)
-        fcntl.flock(self._turn, fcntl.LOCK_EX)
+        if self._turn:
+            self._turn.close()
+        self._turn = self._files = None
 
     def _end_turn(self) -> None:
-        if self._turn is not None:
-            fcntl.flock(self._turn, fcntl.LOCK_UN)
+        if self._turn:
+            self._turn.end()

@@ -15,7 +15,7 @@ from grpc_api.tls import credentials_from
 from rainbow_site.children import Child, run_together
 from rainbow_site.listening import CannotListen, reserve
 from rainbow_site.reach import check_reach, grpc_address, is_for_development
-from rainbow_site.readiness import NotReady, ready_database
+from rainbow_site.readiness import NotReady, database_file, expect_database_file, ready_database
 from rainbow_site.settings import MAX_WORKERS, environment_with
 
 _log = logging.getLogger("rainbow.grpc")
@@ -63,6 +63,7 @@ class Command(BaseCommand):
             help="processes that share the port, 1 to 64 (RAINBOW_WORKERS; now %(default)s)",
         )
         parser.add_argument("--share-port", action="store_true", help=SUPPRESS)
+        parser.add_argument("--database-file", default="", help=SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
         secret = _registration_secret(options["secret"], options["secret_file"])
@@ -77,6 +78,7 @@ class Command(BaseCommand):
         _log.info("creating %s", server.name)
         try:
             check_reach(server.address, registration_secret=secret, named="--address or RAINBOW_ADDRESS")
+            expect_database_file(options["database_file"])
             with ready_database(cleanup=options["cleanup"]) as description:
                 _log.info("database: %s", description)
                 if is_for_development(secret):
@@ -101,7 +103,7 @@ def _run(server: ServerOptions, *, workers: int) -> None:
 
 
 def _worker(address: str, name: str) -> Child:
-    words = ("grpcserver", "--address", address, "--name", name, "--share-port")
+    words = ("grpcserver", "--address", address, "--name", name, "--share-port", "--database-file", database_file())
     return Child(name=name, command=[sys.executable, str(settings.BASE_DIR / "manage.py"), *words])
 
 

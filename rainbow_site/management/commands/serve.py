@@ -14,7 +14,7 @@ from rainbow_site.certificates import check_pair
 from rainbow_site.children import Child, run_together
 from rainbow_site.listening import CannotListen, address_of, listen
 from rainbow_site.reach import check_reach, grpc_address
-from rainbow_site.readiness import NotReady, ready_database
+from rainbow_site.readiness import NotReady, database_file, ready_database
 from rainbow_site.settings import environment_with
 
 _MANAGE = str(settings.BASE_DIR / "manage.py")
@@ -70,11 +70,13 @@ def _checked_addresses(address: str | None, web: str) -> tuple[str, str]:
 
 
 def _grpc(address: str) -> Child:
-    return Child(name="gRPC server", command=[sys.executable, _MANAGE, "grpcserver", "--address", address])
+    words = ["grpcserver", "--address", address, "--database-file", database_file()]
+    return Child(name="gRPC server", command=[sys.executable, _MANAGE, *words])
 
 
 def _web(listener: int) -> list[Child]:
-    command = [sys.executable, _MANAGE, "webworker", "--listener", str(listener)]
+    words = ["webworker", "--listener", str(listener), "--database-file", database_file()]
+    command = [sys.executable, _MANAGE, *words]
     return [
         Child(name=f"web server {number}", command=command, files=[listener], restarts=True)
         for number in range(1, settings.RAINBOW_WEB_WORKERS + 1)

@@ -12,6 +12,7 @@ from django.urls import get_resolver
 
 from jobs.rest.stopping import STOPPING
 from rainbow_site.collector import spare_the_collector
+from rainbow_site.readiness import expect_database_file
 from rainbow_site.web.server import WebServer
 from rainbow_site.web.tls import context_from
 from rainbow_site.wsgi import application
@@ -23,8 +24,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--listener", type=int, required=True, help="the descriptor of the socket that listens")
+        parser.add_argument("--database-file", default="", help="which file the database is (readiness.database_file)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        expect_database_file(options["database_file"])
         server = WebServer(application, _listener(options["listener"]), tls=_tls())
 
         def stop(number: int, frame: FrameType | None) -> None:

@@ -117,7 +117,8 @@ ABOUT_CREDENTIALS = (ClusterWhat.CREDENTIAL_MADE, ClusterWhat.CREDENTIAL_ROTATED
 class ClusterEvent(models.Model):
     """Something that was done to a cluster or to a credential of it (`about`), and who did it.
 
-    Rows are only ever added.
+    `issued_by` is the operator who knew the value of the credential that was used, at that time. Rows are only ever
+    added.
     """
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="events", db_index=False)
@@ -126,6 +127,9 @@ class ClusterEvent(models.Model):
     about = models.ForeignKey(Credential, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
     credential = models.ForeignKey(Credential, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
     operator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    issued_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
     )
     why = models.CharField(max_length=1000, blank=True)
@@ -150,10 +154,9 @@ class ClusterEvent(models.Model):
     def who(self) -> str:
         if self.operator:
             return self.operator.get_username()
-        if self.credential is None:
-            return "the cluster" if self.what == ClusterWhat.REGISTERED else "the server"
-        issuer = self.credential.issued_by
-        return f"{self.credential}, issued by {issuer.get_username()}" if issuer else str(self.credential)
+        if self.credential:
+            return str(self.credential)
+        return "the cluster" if self.what == ClusterWhat.REGISTERED else "the server"
 
     def __str__(self) -> str:
         return f"{self.what} at {self.at:%Y-%m-%d %H:%M:%S}"

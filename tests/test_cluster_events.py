@@ -197,7 +197,33 @@ def test_what_is_made_with_a_credential_that_an_operator_made_is_theirs_too(alph
 
     assert [issued_by(one) for one in (spy.credential, deeper.credential)] == ["ada", "ada"]
     assert issued_by(Credential.objects.get(kind=TOKEN)) == "ada"
-    assert [who for _, _, who, _ in told(alpha)] == ["ada", "secret spy, issued by ada", "secret spy, issued by ada"]
+    events = list_events(cluster_id=alpha.cluster.id, most=3)[::-1]
+    assert [event.who for event in events] == ["ada", "secret spy", "secret spy"]
+    assert [event.issued_by and event.issued_by.get_username() for event in events] == [None, "ada", "ada"]
+
+
+def test_what_was_somebodys_doing_stays_so_in_the_record(alpha: Member, now: datetime) -> None:
+    spy = create_credential(cluster=alpha.cluster, kind=SECRET, label="spy", by=operator_named("ada"), now=now)
+    rotate_credential(cluster_id=alpha.cluster.id, kind=TOKEN, by=admit(Claim(value=spy.value), now=now), now=now)
+
+    rotate_credential(cluster_id=alpha.cluster.id, kind=SECRET, label="spy", by=alpha.puller, now=now)
+
+    cleared, by_spy, _ = list_events(cluster_id=alpha.cluster.id, most=3)
+    assert issued_by(spy.credential) == ""
+    assert (cleared.issued_by, by_spy.issued_by and by_spy.issued_by.get_username()) == (None, "ada")
+
+
+def test_a_label_cannot_say_whose_doing_its_credential_is(alpha: Member, now: datetime) -> None:
+    """A cluster chooses labels: no operator is to be blamed by one."""
+    label = "default, issued by ada"
+    secret = create_credential(cluster=alpha.cluster, kind=SECRET, label=label, by=alpha.puller, now=now)
+    rotate_credential(cluster_id=alpha.cluster.id, kind=TOKEN, by=admit(Claim(value=secret.value), now=now), now=now)
+
+    event = puller(alpha).get("clusters/alpha/events").json()["results"][0]
+    page = signed_in("vera", "viewers").get(f"/admin/clusters/cluster/{alpha.cluster.id}/change/").content.decode()
+
+    assert (event["who"], event["issued_by"]) == (f"secret {label}", None)
+    assert '<span class="mark">issued by' not in page
 
 
 def test_a_value_that_no_operator_was_shown_is_nobodys_doing_again(alpha: Member, now: datetime) -> None:
@@ -268,7 +294,7 @@ def test_events_are_read_page_by_page_the_newest_first(alpha: Member, beta: Memb
     assert [event["what"] for event in seen] == ["credential_made"] * 5 + ["registered"]
     assert [event["credential"]["label"] for event in seen[:5]] == ["t4", "t3", "t2", "t1", "t0"]
     assert {event["who"] for event in seen[:5]} == {"secret default"}
-    assert set(seen[0]) == {"id", "at", "what", "credential", "who", "why"}
+    assert set(seen[0]) == {"id", "at", "what", "credential", "who", "issued_by", "why"}
     assert set(seen[0]["credential"]) == {"id", "kind", "label"}
 
 

@@ -88,7 +88,14 @@ def test_old_windows_are_cleared_away(db: None, now: datetime) -> None:
 
 @pytest.mark.parametrize(
     ("address", "counted"),
-    [("192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("unknown", "unknown")],
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("unknown", "unknown"),
+        ("x:" * 60, ("x:" * 60)[:40]),
+    ],
 )
 def test_the_addresses_of_one_ipv6_network_are_counted_together(address: str, counted: str) -> None:
     assert source_at(address) == f"address {counted}"

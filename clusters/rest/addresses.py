@@ -7,8 +7,8 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 UNKNOWN = "unknown"
-# What a proxy says of the client before it (RFC 7239, and what came before it).
-_OF_A_PROXY = ("X-Forwarded-For", "Forwarded")
+# What a proxy says of itself and of the client before it (RFC 7239, RFC 9110, and what came before them).
+_OF_A_PROXY = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 
 
 def address_of(request: HttpRequest | Request) -> str:

@@ -40,10 +40,17 @@ class ActedOnSerializer(serializers.ModelSerializer[Credential]):
 class ClusterEventSerializer(serializers.ModelSerializer[ClusterEvent]):
     credential = ActedOnSerializer(source="about", allow_null=True, help_text="the one that was acted on, if one was")
     who = serializers.CharField(help_text="an operator's name, or the credential that was used")
+    issued_by = serializers.CharField(
+        source="issued_by.username",
+        default=None,
+        allow_null=True,
+        read_only=True,
+        help_text="the operator who knew the value of the credential that was used",
+    )
 
     class Meta:
         model = ClusterEvent
-        fields = ("id", "at", "what", "credential", "who", "why")
+        fields = ("id", "at", "what", "credential", "who", "issued_by", "why")
         read_only_fields = fields
 
 

@@ -25,6 +25,7 @@ def record(
         about=about,
         credential_id=by.credential_id if isinstance(by, Caller) else None,
         operator_id=by.user_id if isinstance(by, Operator) else None,
+        issued_by_id=by.issued_by_id if isinstance(by, Caller) else None,
         why=why,
     )
     if isinstance(by, Operator):
@@ -44,4 +45,4 @@ def list_events(*, cluster_id: int, before: int = 0, most: int, of_operators: bo
         found = found.filter(id__lt=before)
     if not of_operators:
         found = found.filter(operator__isnull=True)
-    return list(found.select_related("about", "operator", "credential__issued_by").order_by("-id")[:most])
+    return list(found.select_related("about", "operator", "credential", "issued_by").order_by("-id")[:most])

@@ -19,6 +19,7 @@ _KEEP = timedelta(hours=1)
 ACCOUNT_GUESSES = 5
 # What one customer of a provider gets at least (RFC 6177, section 2).
 _IPV6_NETWORK_BITS = 64
+_LONGEST_ADDRESS = 40
 
 
 def source_at(address: str, *, registering: bool = False) -> str:
@@ -122,6 +123,12 @@ def _count(source: str, now: datetime) -> None:
 
 
 def _network_of(address: str) -> str:
-    if ":" not in address:
-        return address
-    return str(ipaddress.ip_network((address.partition("%")[0], _IPV6_NETWORK_BITS), strict=False))
+    """The address, or of IPv6 its network. Anything else that a transport calls its peer stands for itself."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:_LONGEST_ADDRESS]
+    if isinstance(found, ipaddress.IPv6Address):
+        # All IPv4 clients of a socket that speaks IPv6 would otherwise be one network (RFC 4291, section 2.5.5.2).
+        return str(found.ipv4_mapped or ipaddress.ip_network((found, _IPV6_NETWORK_BITS), strict=False))
+    return str(found)

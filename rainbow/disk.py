@@ -2,7 +2,6 @@
 
 import errno
 import os
-import tempfile
 from pathlib import Path
 
 from rainbow.errors import ResourceExhausted
@@ -20,22 +19,27 @@ class DiskFull(ResourceExhausted):
 def shortage(folder: Path) -> str:
     """Why an agent with this state folder should take no jobs; empty where there is enough space."""
     found = os.statvfs(folder)
-    left = found.f_bavail * found.f_frsize
-    if left < RESERVE_BYTES:
-        return f"disk full: {left / MIB:.1f} MiB are left for {folder}, and {RESERVE_BYTES // MIB} MiB are needed"
+    if found.f_bavail * found.f_frsize < RESERVE_BYTES:
+        return f"disk full: less than {RESERVE_BYTES // MIB} MiB are left for the agent's state folder"
     # Some file systems do not count their files.
     if found.f_files and not found.f_favail:
-        return f"disk full: no more files can be made in {folder}"
+        return "disk full: no more files can be made in the agent's state folder"
     return ""
+
+
+def is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in NO_SPACE
 
 
 def takes_nothing(folder: Path) -> bool:
     """Whether a write fails for want of space; a quota is not to be seen in other ways."""
     try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(4096))
-            file.flush()
-            os.fsync(file.fileno())
+        file = os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600)
+        try:
+            os.write(file, bytes(4096))
+            os.fsync(file)
+        finally:
+            os.close(file)
     except OSError as error:
-        return error.errno in NO_SPACE
+        return is_full(error)
     return False

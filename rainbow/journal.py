@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from rainbow.disk import shortage
 from rainbow.errors import FailedPrecondition, why
 from rainbow.executors import Ending, JobPhase, Progress, Ticket, Work
 from rainbow.journal_faults import damaged, told_in_words
@@ -75,6 +76,14 @@ class Entry:
     @property
     def ticket(self) -> Ticket:
         return Ticket(key=self.key, native_id=self.native_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A job that was reported to its end at that time."""
+
+    ticket: Ticket
+    at: datetime
 
 
 class Journal:
@@ -144,13 +153,20 @@ class Journal:
             rows = self._database.execute("SELECT * FROM job WHERE step < 6 ORDER BY jobid, attempt").fetchall()
             return [_entry(row) for row in rows]
 
-    def prune(self, *, before: datetime) -> list[Ticket]:
-        """Drop what was reported before then; the tickets tell whose files may go as well."""
+    def done(self) -> list[Done]:
+        """All that is reported, and whose files are perhaps still there."""
+        wanted = f"SELECT key, native_id, changed_at FROM job WHERE step = {Step.REPORTED}"
+        with self._turn, told_in_words(self._path):
+            return [_done(row) for row in self._database.execute(wanted).fetchall()]
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Forget jobs of which nothing is left."""
         with self._transaction() as database:
-            rows = database.execute(
-                f"DELETE FROM job WHERE step = {Step.REPORTED} AND changed_at < ? RETURNING *", (before.isoformat(),)
-            ).fetchall()
-        return [_entry(row).ticket for row in rows]
+            database.executemany("DELETE FROM job WHERE key = ?", [(key,) for key in keys])
+
+    def shortage(self) -> str:
+        """Why its disk should get no more jobs; empty where there is space."""
+        return shortage(self._path.parent)
 
     def _advance(self, key: str, step: Step, now: datetime, *, native_id: str = "", progress: str = "") -> None:
         """Raises FailedPrecondition if the job is not in the journal. A later step stays."""
@@ -214,6 +230,7 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
     database.execute("PRAGMA locking_mode = EXCLUSIVE")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA temp_store = MEMORY")
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise FailedPrecondition(f"{path} was written by a newer rainbow; use that one, or another state folder")
@@ -222,6 +239,10 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
         database.execute(f"PRAGMA user_version = {VERSION}")
     if (found := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
         raise damaged(path, found)
+
+
+def _done(row: sqlite3.Row) -> Done:
+    return Done(ticket=Ticket(key=row["key"], native_id=row["native_id"]), at=datetime.fromisoformat(row["changed_at"]))
 
 
 def _entry(row: sqlite3.Row) -> Entry:

@@ -92,16 +92,17 @@ def test_attempts_are_jobs_of_their_own(journal: Journal, now: datetime) -> None
     assert [found.key for found in journal.unreported()] == ["rainbow-1-1", "rainbow-1-2", "rainbow-2-1"]
 
 
-def test_only_what_was_reported_long_ago_is_dropped(journal: Journal, now: datetime) -> None:
+def test_what_is_reported_is_kept_until_it_is_dropped(journal: Journal, now: datetime) -> None:
     journal.accepted([entry(1), entry(2), entry(3)], now=now)
     journal.submitted("rainbow-1-1", "4711", now=now)
     journal.reported(["rainbow-1-1"], now=now)
     journal.reported(["rainbow-2-1"], now=now + timedelta(hours=1))
 
-    dropped = journal.prune(before=now + timedelta(minutes=1))
+    done = {item.ticket.key: (item.ticket.native_id, item.at) for item in journal.done()}
+    journal.drop(["rainbow-1-1"])
 
-    assert [(ticket.key, ticket.native_id) for ticket in dropped] == [("rainbow-1-1", "4711")]
-    assert journal.prune(before=now + timedelta(minutes=1)) == []
+    assert done == {"rainbow-1-1": ("4711", now), "rainbow-2-1": ("", now + timedelta(hours=1))}
+    assert [item.ticket.key for item in journal.done()] == ["rainbow-2-1"]
     assert only(journal).key == "rainbow-3-1"
 
 

@@ -16,7 +16,7 @@ from rainbow.agent.sifting import Sifter
 from rainbow.agent.streak import Streak
 from rainbow.agent.taking import WAIT_SECONDS, Taker
 from rainbow.agent.words import in_one_line
-from rainbow.disk import DiskFull
+from rainbow.disk import is_full
 from rainbow.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -26,13 +26,13 @@ from rainbow.errors import (
     Unavailable,
     Unimplemented,
 )
-from rainbow.executors import SchedulerSilent
+from rainbow.executors import SchedulerSilent, Ticket
 from rainbow.journal import Journal
 from rainbow.journal_faults import JournalUnusable
 
 # Trying again does not help against these.
-FATAL = (PermissionDenied, Unimplemented, JournalUnusable, DiskFull)
-FORGET_EVERY = timedelta(minutes=1)
+FATAL = (PermissionDenied, Unimplemented, JournalUnusable)
+FORGET_EVERY = timedelta(seconds=5)
 TIDY_EVERY = timedelta(seconds=5)
 TIDY_ON = timedelta(seconds=0.5)
 # When it is told to stop, what it just did is followed to a quiet moment, in so many rounds at most.
@@ -90,8 +90,8 @@ class Agent:
 
         With `once`, raises FailedPrecondition when the scheduler takes no jobs now.
         Raises PermissionDenied or Unimplemented when the server does, Unauthenticated when it refuses the secret and no
-        other one is to be had, and what the journal's disk makes of a write that fails: going on without it could run a
-        job twice.
+        other one is to be had, and JournalUnusable: going on without the journal could run a job twice. A full disk is
+        waited for.
         """
         self._wait_seconds = 0 if once else WAIT_SECONDS
         while not self._draining and not (once and self._has_nothing_to_do()):
@@ -141,9 +141,19 @@ class Agent:
         if self._next_forget and now < self._next_forget:
             return False
         self._next_forget = now + FORGET_EVERY
-        for ticket in self._holdings.forgotten():
-            self._post.executor.forget(ticket)
+        tickets = self._holdings.to_be_forgotten()
+        if done := [ticket for ticket in tickets if self._is_forgotten(ticket)]:
+            self._holdings.forgotten(done)
         return False
+
+    def _is_forgotten(self, ticket: Ticket) -> bool:
+        """What cannot be removed for want of space is tried again; the rest of what cannot be is an operator's."""
+        try:
+            self._post.executor.forget(ticket)
+        except OSError as error:
+            _log.warning("cannot remove the files of %s: %s", ticket.key, error)
+            return not is_full(error)
+        return True
 
     def _tidy(self) -> bool:
         """Cut outputs that grow without end, and remove what is forgotten, a bit in each round."""

@@ -6,6 +6,7 @@ from rainbow.agent.holdings import Held, Holdings
 from rainbow.agent.post import Checkpoint, Post
 from rainbow.agent.reporter import Reporter
 from rainbow.agent.streak import Streak
+from rainbow.disk import DiskFull, is_full
 from rainbow.executors import Ending, Progress, SchedulerSilent, WorkRefused
 from rainbow.executors.endings import cancelled, ended
 from rainbow.journal import Step
@@ -41,12 +42,21 @@ class HandOver:
     def prepare(self) -> bool:
         """Note which jobs are about to be handed over, and refuse those that can never run here."""
         new = [held for held in self._holdings if held.entry.step == Step.ACCEPTED and not held.unwanted]
-        for held in new:
-            if held.wanted_gone:
-                self._holdings.ended(held, cancelled())
-            elif not self._refused(held):
+        moved = [self._prepare(held) for held in new]
+        return any(moved)
+
+    def _prepare(self, held: Held) -> bool:
+        """On a full disk a job waits, and still can wait elsewhere when this agent goes silent."""
+        if held.wanted_gone:
+            self._holdings.ended(held, cancelled())
+        elif not self._refused(held):
+            try:
                 self._holdings.submitting(held)
-        return bool(new)
+            except DiskFull as full:
+                held.waits_for = full.message
+                return False
+            held.waits_for = ""
+        return True
 
     def submit(self) -> bool:
         """Hand over what is announced, as long as no heartbeat is due.
@@ -87,6 +97,9 @@ class HandOver:
             held.waits_for = silence.message
             raise
         except Exception as error:
+            if is_full(error):
+                held.waits_for = "disk full"
+                raise DiskFull(f"disk full: cannot hand over job {held.entry.jobid}") from error
             # Whatever this job has that nobody thought of, the others go on.
             _log.exception("cannot hand over job=%d", held.entry.jobid)
             held.mishap = f"it could not be handed over: {type(error).__name__}: {error}"

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from rainbow.agent.notes import Notes
 from rainbow.agent.post import Checkpoint
+from rainbow.disk import DiskFull
 from rainbow.executors import Progress, Ticket
-from rainbow.journal import Entry, Journal, Step
+from rainbow.journal import Done, Entry, Journal, Step
 from rainbow.reports import JobReport
 
 # The files of a job stay so long after the server knows its end.
@@ -56,9 +58,11 @@ class Holdings:
         self, journal: Journal, *, clock: Callable[[], datetime], checkpoint: Callable[[Checkpoint], None]
     ) -> None:
         self._journal = journal
+        self._notes = Notes()
         self._clock = clock
         self._checkpoint = checkpoint
         self._jobs: dict[str, Held] = {}
+        self._let_go = {done.ticket.key: done for done in journal.done()}
         self.ends = 0
         for entry in journal.unreported():
             self._jobs[entry.key] = Held(entry=entry, unsure=entry.step == Step.SUBMITTING)
@@ -73,33 +77,39 @@ class Holdings:
         return key in self._jobs
 
     def accepted(self, entries: Iterable[Entry], *, renewed_at: datetime) -> list[Held]:
-        """Those of them that are new; the journal may know of an attempt that it is over and reported."""
-        entries = list(entries)
-        self._journal.accepted(entries, now=self._clock())
-        known = {entry.key for entry in self._journal.unreported()}
-        new = [Held(entry=entry, renewed_at=renewed_at) for entry in entries if entry.key in known - self._jobs.keys()]
-        self._jobs |= {held.key: held for held in new}
+        """Those of them that are new; an attempt may be known as over and reported."""
+        new = [entry for entry in entries if entry.key not in self._jobs and entry.key not in self._let_go]
+        now = self._clock()
+        self._notes.happened(lambda: self._journal.accepted(new, now=now))
+        held = [Held(entry=entry, renewed_at=renewed_at) for entry in new]
+        self._jobs |= {job.key: job for job in held}
         self._checkpoint(Checkpoint.ACCEPTED_NOTED)
-        return new
+        return held
 
     def submitting(self, held: Held) -> None:
-        self._journal.submitting(held.key, now=self._clock())
+        """Raises DiskFull where that cannot be noted, or little space is left."""
+        if short := self._journal.shortage():
+            raise DiskFull(short)
+        self._notes.about_to_happen(lambda: self._journal.submitting(held.key, now=self._clock()))
         held.entry = replace(held.entry, step=Step.SUBMITTING)
         self._checkpoint(Checkpoint.SUBMITTING_NOTED)
 
     def submitted(self, held: Held, native_id: str) -> None:
-        self._journal.submitted(held.key, native_id, now=self._clock())
+        now = self._clock()
+        self._notes.happened(lambda: self._journal.submitted(held.key, native_id, now=now))
         held.entry = replace(held.entry, step=Step.SUBMITTED, native_id=native_id)
         held.unsure = False
         self._checkpoint(Checkpoint.SUBMITTED_NOTED)
 
     def started(self, held: Held, progress: Progress) -> None:
-        self._journal.running(held.key, progress, now=self._clock())
+        now = self._clock()
+        self._notes.happened(lambda: self._journal.running(held.key, progress, now=now))
         held.entry = replace(held.entry, step=Step.RUNNING, progress=progress)
         self._checkpoint(Checkpoint.STARTED_NOTED)
 
     def ended(self, held: Held, progress: Progress) -> None:
-        self._journal.ended(held.key, progress, now=self._clock())
+        now = self._clock()
+        self._notes.happened(lambda: self._journal.ended(held.key, progress, now=now))
         held.entry = replace(held.entry, step=Step.ENDED, progress=progress)
         held.unsure = False
         self.ends += 1
@@ -107,12 +117,28 @@ class Holdings:
 
     def let_go(self, jobs: Iterable[Held]) -> None:
         """Nothing is left to be done for these."""
-        keys = [held.key for held in jobs]
-        self._journal.reported(keys, now=self._clock())
-        for key in keys:
-            del self._jobs[key]
+        now, done = self._clock(), list(jobs)
+        keys = [held.key for held in done]
+        self._notes.happened(lambda: self._journal.reported(keys, now=now))
+        for held in done:
+            del self._jobs[held.key]
+            self._let_go[held.key] = Done(ticket=held.entry.ticket, at=now)
         self._checkpoint(Checkpoint.REPORTED_NOTED)
 
-    def forgotten(self) -> list[Ticket]:
-        """Those that were let go some time ago, this once: their files may go."""
-        return self._journal.prune(before=self._clock() - KEPT)
+    def to_be_forgotten(self) -> list[Ticket]:
+        """Those that were let go some time ago, or at all where space is needed: their files may go."""
+        until = self._clock() if self.shortage() else self._clock() - KEPT
+        return [done.ticket for done in self._let_go.values() if done.at <= until]
+
+    def forgotten(self, tickets: Iterable[Ticket]) -> None:
+        """Nothing is kept of these any more."""
+        keys = [ticket.key for ticket in tickets]
+        for key in keys:
+            del self._let_go[key]
+        self._notes.happened(lambda: self._journal.drop(keys))
+
+    def shortage(self) -> str:
+        """Why the disk lets no more jobs be taken; empty where it does."""
+        if not self._notes.are_complete():
+            return "disk full: the agent's journal cannot be written"
+        return self._journal.shortage()

@@ -20,6 +20,7 @@ WAIT_SECONDS = 60
 LOOK_AGAIN = timedelta(seconds=5)
 # Being full is normal for a while; then people want to know.
 FULL_FOR = timedelta(seconds=60)
+NO_ROOM = Room(nodes=0, slots=0, jobs=0)
 FULL = "all that it has is in use"
 
 _log = logging.getLogger("rainbow.agent")
@@ -37,7 +38,7 @@ class Taker:
         self._recovery = recovery
         self._tell = tell
         self._pending: Pending[WaitingJobs] | None = None
-        self._asked = Room(nodes=0, slots=0, jobs=0)
+        self._asked = NO_ROOM
         self.asked_at = post.clock()
         self._next_look: datetime | None = None
         self._seen_ends = 0
@@ -94,6 +95,9 @@ class Taker:
 
     def _room(self) -> Room:
         """What fits now; tells why nothing does, where that is more than a busy moment."""
+        if shortage := self._holdings.shortage():
+            self._reporter.not_ready = shortage
+            return NO_ROOM
         try:
             capacity = self._post.executor.capacity()
         except SchedulerSilent as silence:
@@ -104,7 +108,7 @@ class Taker:
         sizes = [(work.nodes, self._post.executor.slots(work)) for work in waiting]
         room = room_in(capacity, sizes, most_jobs=self._most_jobs(), ahead=self._post.habits.ahead)
         self._reporter.not_ready = capacity.not_ready or self._fullness(room)
-        return Room(nodes=0, slots=0, jobs=0) if capacity.not_ready else room
+        return NO_ROOM if capacity.not_ready else room
 
     def _most_jobs(self) -> int:
         held = sum(not held.is_over for held in self._holdings)

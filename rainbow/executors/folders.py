@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rainbow import untrusted
+from rainbow.disk import is_full
 from rainbow.executors.trash import Trash
 from rainbow.rules import MAX_OUTPUT_BYTES
 from rainbow.runner.output import END_BYTES, over
@@ -124,10 +125,22 @@ class JobFolder:
         self.notes.make()
 
     def remove(self) -> None:
-        """Move all out of the way; what is large goes later, bit by bit (`Trash.empty`)."""
+        """Move all out of the way; what is large goes later, bit by bit (`Trash.empty`).
+
+        Raises OSError where that cannot be done. On a full disk the output goes all the same, which makes space.
+        """
         trash = Trash(self.state)
-        for records in (self.job, self.notes):
-            trash.take(records.place, self.key)
+        try:
+            for records in (self.job, self.notes):
+                trash.take(records.place, self.key)
+        except OSError as error:
+            if is_full(error):
+                self._remove_output()
+            raise
+
+    def _remove_output(self) -> None:
+        with contextlib.suppress(OSError), self.job.opened() as folder:
+            os.unlink("output", dir_fd=folder)
 
     def note_cancelled(self) -> None:
         """As far as the disk takes it: a job is to be stopped all the same."""

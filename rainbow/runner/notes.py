@@ -1,13 +1,12 @@
 """The words of a runner about its job. Each is there in full or not at all, also after a power cut."""
 
 import contextlib
-import errno
 import os
 import time
 
+from rainbow.disk import is_full
 from rainbow.untrusted import CAREFULLY
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 LENGTH = 200
 AGAIN_SECONDS = 1.0
 
@@ -40,7 +39,7 @@ class Notes:
             try:
                 return self._replace(name, *words)
             except OSError as error:
-                if error.errno not in NO_SPACE:
+                if not is_full(error):
                     raise
                 time.sleep(AGAIN_SECONDS)
 

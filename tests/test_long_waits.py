@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,8 @@ Options = Sequence[tuple[str, int]]
 
 INTERVALS = ("grpc.keepalive_time_ms", "grpc.http2.min_ping_interval_without_data_ms")
 TIMEOUTS = ("grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms")
+# What gRPC leaves a ping unless it is told otherwise.
+OWN_TIMEOUT_SECONDS = 60
 HURRIED = str(Path(__file__).with_name("hurried_server.py"))
 # gRPC ends a connection at the fourth that comes too soon.
 PINGS = 8
@@ -128,7 +131,9 @@ def test_a_client_notices_that_the_server_is_gone_without_a_word(
         eventually(lambda: pings.count >= 2)
 
         proxy.swallow()
+        swallowed_at = time.monotonic()
 
         eventually(waiting.done)
         with pytest.raises(Unavailable):
             waiting.result()
+        assert time.monotonic() - swallowed_at < OWN_TIMEOUT_SECONDS

@@ -30,6 +30,15 @@ def with_port(address: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def is_loopback(address: str) -> bool:
+    """Whether the place is on this machine, by its name or its address."""
+    host, _ = place(address)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.removesuffix(".") == "localhost"
+
+
 def _is_host(text: str) -> bool:
     if text.startswith("["):
         return _is_ipv6(text.strip("[]"))

@@ -15,7 +15,7 @@ from rainbow import __version__
 from rainbow.commands.fields import as_typed
 from rainbow.commands.options import credential_in_use, server_options
 from rainbow.commands.output import complain
-from rainbow.errors import RainbowError, Unauthenticated
+from rainbow.errors import RainbowError, Unauthenticated, why
 
 COMMANDS = {
     "register": "Add a cluster, and get its token and its secret.",
@@ -91,6 +91,14 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().main(*args, **options)
+        except OSError as error:  # the output's disk is full, say; of other files the commands tell themselves
+            _stop_writing()
+            complain(f"Error: cannot go on: {why(error)}")
+            sys.exit(UNEXPECTED)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

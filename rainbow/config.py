@@ -99,7 +99,8 @@ def read_file(path: Path) -> dict[str, Any]:
 
 def read_text(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        # Some editors begin a file with a mark of its encoding.
+        with path.open(encoding="utf-8-sig", newline="") as file:
             text = file.read()
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     except FileNotFoundError:

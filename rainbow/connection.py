@@ -10,13 +10,13 @@ from typing import TypeVar
 import grpc
 
 from rainbow import translation
-from rainbow.address import with_port
+from rainbow.address import is_loopback, with_port
 from rainbow.errors import InvalidArgument, RainbowError, Unavailable, Unreachable, why
 from rainbow.failures import failure_of
 from rainbow.obstacles import Obstacles
 from rainbow.pending import Pending
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
-from rainbow.retries import PATIENCE_SECONDS, Retries
+from rainbow.retries import LONGEST_TIMEOUT_SECONDS, PATIENCE_SECONDS, Retries
 from rainbow.watchdog import Watchdog
 
 # How long the answer to a request of many may take.
@@ -44,6 +44,10 @@ class Connection:
         self, host: str, *, timeout_seconds: float, retries: Retries, tls: bool, ca_file: Path | str | None
     ) -> None:
         self.host = with_port(host)
+        if not 0 < timeout_seconds <= LONGEST_TIMEOUT_SECONDS:
+            raise InvalidArgument(
+                f"must be more than 0 and at most {LONGEST_TIMEOUT_SECONDS:,}", field="timeout_seconds"
+            )
         self.timeout_seconds = timeout_seconds
         self.answers = 0
         self._retries = retries
@@ -182,10 +186,12 @@ class Connection:
 
 
 def _open_channel(host: str, *, tls: bool, ca_file: Path | str | None) -> grpc.Channel:
+    # No proxy that the environment names stands before this machine itself.
+    options = (*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not is_loopback(host))))
     if not tls and not ca_file:
-        return grpc.insecure_channel(host, options=CHANNEL_OPTIONS)
+        return grpc.insecure_channel(host, options=options)
     credentials = grpc.ssl_channel_credentials(_certificates(ca_file) if ca_file else None)
-    return grpc.secure_channel(host, credentials, options=CHANNEL_OPTIONS)
+    return grpc.secure_channel(host, credentials, options=options)
 
 
 def _certificates(ca_file: Path | str) -> bytes:

@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import tempfile
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -106,18 +107,24 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
     A file that begins with a line of `{` alone holds one job, which is written over several lines.
     """
-    file.seek(0)
+    file.seek(_start(file))
     if file.readline(LONGEST_LINE + 1).strip() == b"{":
-        file.seek(0)
+        file.seek(_start(file))
         yield 1, file.read(LONGEST_LINE + 1)
         return
-    file.seek(0)
+    file.seek(_start(file))
     number = 0
     while line := file.readline(LONGEST_LINE + 1):
         number += 1
         yield number, line
         while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
             line = file.readline(LONGEST_LINE + 1)
+
+
+def _start(file: IO[bytes]) -> int:
+    """Where the content begins, behind the mark of its encoding that some editors write."""
+    file.seek(0)
+    return len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
 
 
 def _checked(line: bytes) -> job_lines.LineContent | None:

@@ -96,7 +96,8 @@ def parsed(line: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise InvalidArgument("is not UTF-8") from error
     except json.JSONDecodeError as error:
-        raise InvalidArgument(f"is not JSON: {error.msg} at column {error.colno}") from error
+        where = f"line {error.lineno} of it, " if error.lineno > 1 else ""
+        raise InvalidArgument(f"is not JSON: {error.msg} at {where}column {error.colno}") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
         raise InvalidArgument("is no job") from error
     if not isinstance(content, dict):

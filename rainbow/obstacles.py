@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from rainbow.address import place
+from rainbow.address import is_loopback, place
+from rainbow.config import environment
 from rainbow.errors import why
 
 # What OpenSSL and gRPC say of a connection, and what it means.
@@ -26,6 +27,8 @@ MOST_ADDRESSES = 4
 SECONDS_PER_ADDRESS = 1.0
 # A command tries again and again, and an agent for hours.
 LOOK_EVERY_SECONDS = 10.0
+# By https://grpc.github.io/grpc/core/md_doc_environment_variables.html, in this order.
+PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 LOOPBACK = ("::1", "127.0.0.1")
 
 
@@ -36,6 +39,12 @@ def meaning(details: str) -> str:
     known = (meaning for mark, meaning in MEANINGS.items() if mark in details)
     # The last of several is in brackets, which begin before it.
     return next(known, details.rpartition(": ")[2].removesuffix("]"))
+
+
+def proxy_before(host: str) -> str:
+    """The variable by which gRPC takes the way through a proxy; empty where there is none, as to this machine."""
+    known = {} if is_loopback(host) else environment()
+    return next((name for name in PROXIES if known.get(name)), "")
 
 
 class Obstacles:
@@ -53,6 +62,9 @@ class Obstacles:
 
     def told(self, details: str) -> str:
         """What is in the way at each address where that differs, or else what gRPC says of one."""
+        if proxy := proxy_before(self._host):
+            hint = f"{proxy} is set, so that the way may lead through a proxy; no_proxy names hosts that need none"
+            return f"{meaning(details)}; {hint}"
         if self._looked_at is None or self._clock() - self._looked_at > LOOK_EVERY_SECONDS:
             self._seen, self._looked_at = self._look(), self._clock()
         return self._seen or meaning(details)

@@ -9,6 +9,8 @@ from typing import TypeVar
 from rainbow.errors import RainbowError, Unavailable
 
 Answer = TypeVar("Answer")
+# What a caller may set; longer ones are no deadlines to gRPC.
+LONGEST_TIMEOUT_SECONDS = 86_400
 # How long a server that was heard of may be away.
 PATIENCE_SECONDS = 300.0
 # A stream that lived so long did not break for the same reason as the one before.

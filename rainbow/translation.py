@@ -54,7 +54,8 @@ def refusing_what_the_wire_cannot_carry() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError) as error:
-        raise InvalidArgument(f"this cannot be sent: {error}") from error
+        reason = "it is not UTF-8" if isinstance(error, UnicodeError) else error
+        raise InvalidArgument(f"this cannot be sent: {reason}") from error
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 What they bring waits in the context, not in each command's arguments.
 """
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from rainbow.commands.types import Pair, as_mapping
 from rainbow.errors import why
+from rainbow.retries import LONGEST_TIMEOUT_SECONDS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
@@ -24,7 +26,19 @@ AS_CLUSTER_HELP = "Use the cluster's secret, which reaches all of its jobs; the 
 CREDENTIAL = "rainbow.credential"
 SECRET_FILE = "rainbow.secret_file"
 STANDARD_INPUT = "-"
-TIMEOUT = click.FloatRange(min=0, min_open=True)
+
+
+class Timeout(click.FloatRange):
+    """More than nothing, and at most a day. Comparing says nothing of a number that is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a valid float.", param, ctx)
+        return number
+
+
+TIMEOUT = Timeout(min=0, max=LONGEST_TIMEOUT_SECONDS, min_open=True)
 
 
 def flags(ctx: click.Context) -> dict[str, Any]:
@@ -176,6 +190,9 @@ def _from_stdin() -> str:
 
 def _from_file(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        text = Path(path).read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"cannot read {path}: {why(error)}") from error
+    if "\n" in text:
+        raise click.UsageError(f"{path} has more than one line; it must hold the credential alone.")
+    return text

@@ -24,7 +24,8 @@ Examples:
 Exits with 5 when a job that was to be accepted was not, and with 1 when the server sent one that breaks the protocol.
 """
 COLUMNS = ("ID", "NAME", "NODES", "TASKS", "PRIORITY", "TIME LIMIT", "COMMAND")
-LIMIT = click.IntRange(min=0)
+LIMIT = click.IntRange(0, MAX_INT32)
+NUMBER = click.IntRange(-MAX_INT32 - 1, MAX_INT32)
 MOST_IDS = 20
 NOTHING = Acceptance(complete=True, accepted=(), refused=())
 
@@ -33,7 +34,11 @@ NOTHING = Acceptance(complete=True, accepted=(), refused=())
 @server_options
 @secret_options
 @click.option(
-    "-j", "--max-jobs", type=int, default=0, help="How many jobs at most.  [default: all that fit one answer]"
+    "-j",
+    "--max-jobs",
+    type=click.IntRange(-MAX_INT32 - 1, MAX_INT32),
+    default=0,
+    help="How many jobs at most.  [default: all that fit one answer]",
 )
 @click.option(
     "--accept",

@@ -17,7 +17,7 @@ from rainbow.commands.options import json_option, label_option, server_options, 
 from rainbow.commands.output import complain, plain, say, write_json, write_output_of
 from rainbow.commands.submit_file import submit_file
 from rainbow.commands.submit_words import SubmitCommand
-from rainbow.commands.types import Pair, Span, as_mapping
+from rainbow.commands.types import MAX_INT32, Pair, Span, as_mapping
 from rainbow.commands.words import ago
 from rainbow.errors import RainbowError
 from rainbow.records import Job, JobSpec, OnLost, Submission
@@ -50,8 +50,8 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 @token_options
 @click.option("-c", "--command", metavar="TEXT", help="What to run, in place of words after `--`.")
 @click.option("--job-name", "name", metavar="NAME", help="The job's name.  [default: the command's first word]")
-@click.option("-n", "--nodes", type=click.IntRange(min=1), default=1, show_default=True, help="How many nodes.")
-@click.option("-t", "--tasks", type=click.IntRange(min=0), default=0, help="How many tasks; 0 leaves it open.")
+@click.option("-n", "--nodes", type=click.IntRange(1, MAX_INT32), default=1, show_default=True, help="How many nodes.")
+@click.option("-t", "--tasks", type=click.IntRange(0, MAX_INT32), default=0, help="How many tasks; 0 leaves it open.")
 @click.option("--time-limit", "time_limit_seconds", type=TIME_LIMIT, help="How long it may run: 90, 10m, 1h30m.")
 @click.option("--priority", type=click.IntRange(-100, 100), default=0, help="The higher, the sooner.  [default: 0]")
 @click.option(
@@ -94,12 +94,16 @@ def command(
     spec = _spec(**given)
     with session.submitter(ctx) as client:
         queued = _submitted(client, spec)
-        if not as_json:
-            _tell(queued, cluster=client.cluster, now=datetime.now(UTC), to=complain if wait else say)
-        if wait:
-            ctx.exit(_wait(client, queued, as_json=as_json))
-    if as_json:
-        write_json(queued)
+        try:
+            if not as_json:
+                _tell(queued, cluster=client.cluster, now=datetime.now(UTC), to=complain if wait else say)
+            if wait:
+                ctx.exit(_wait(client, queued, as_json=as_json))
+            if as_json:
+                write_json(queued)
+        except OSError:  # the disk of the output is full, or its reader is gone
+            complain(f"Job {queued.jobid} is queued.")
+            raise
 
 
 def _wait(client: Client, queued: Submission, *, as_json: bool) -> int:

@@ -117,6 +117,8 @@ def jobs(words):
     else:
         names = [word.removeprefix("--name=") for word in words if word.startswith("--name=")]
         found = [job for job in found if not names or job["name"] in names]
+        since = [float(word.removeprefix("--since=-").rstrip("s")) for word in words if word.startswith("--since=-")]
+        found = [job for job in found if not since or job.get("t_cleanup", time.time()) > time.time() - since[0]]
         found = [job for job in found if "-a" in words or job["state"] != "INACTIVE"]
     if "--count=0" not in words and len(found) > MOST_SHOWN:
         found = found[:-1] if wanted else found[:MOST_SHOWN]

@@ -8,12 +8,14 @@ import errno
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 FAKE = Path(__file__).with_name("fake_flux.py")
+MOST_COMPARISONS = 1_000_000
 ERRNOS = {"[Errno 22] ": errno.EINVAL, "[Errno 1] ": errno.EPERM}
 
 
@@ -83,11 +85,15 @@ class FakeBindings:
 
         return SimpleNamespace(get_jobinfo=job_info)
 
-    def _job_list(self, handle: Any, *, constraint: Mapping[str, Any], filters: list[str], max_entries: int) -> Any:
-        count = "--count=0" if max_entries == 0 else ""
-        found = json.loads(self._ask("jobs", "-a", "--json", *([count] if count else [])))["jobs"]
-        named = [SimpleNamespace(to_dict=lambda job=job: job) for job in found if job["name"] in constraint["name"]]
-        return SimpleNamespace(jobs=lambda: named)
+    def _job_list(
+        self, handle: Any, *, constraint: Mapping[str, Any] | None, filters: list[str], since: float, max_entries: int
+    ) -> Any:
+        count = "--count=0" if max_entries == 0 else "--count=1000"
+        found = json.loads(self._ask("jobs", "-a", "--json", count, f"--since=-{time.time() - since:.0f}s"))["jobs"]
+        if constraint and len(found) * len(constraint["name"]) > MOST_COMPARISONS:
+            raise OSError(errno.EINVAL, "Excessive comparisons made, limit search via states or since")
+        chosen = [job for job in found if not constraint or job["name"] in constraint["name"]]
+        return SimpleNamespace(jobs=lambda: [SimpleNamespace(to_dict=lambda job=job: job) for job in chosen])
 
     def _cancel_async(self, handle: Any, native_id: str) -> Any:
         return SimpleNamespace(get=lambda: self._ask("cancel", native_id))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,28 @@ def test_all_of_more_than_a_thousand_jobs_are_seen(place: Place) -> None:
 
     assert len(tickets) == len(seen) == many
     assert {one.phase for one in seen.values()} == {JobPhase.PENDING}
+
+
+@pytest.mark.parametrize("place", [*CAST[:2], *REAL[2:]], indirect=True)
+def test_many_jobs_are_found_among_many(place: Place) -> None:
+    """Flux gives up when it is to compare too many names with too many jobs: a million in all."""
+    place.instance.hold(1100)
+    ticket = hand_over(place.flux, "rainbow-17-1", "true")
+
+    found = place.flux.find([ticket.key, *(f"rainbow-{number}-1" for number in range(1000, 2000))])
+
+    assert found == {ticket.key: ticket.native_id}
+
+
+@everywhere
+def test_what_ended_before_it_was_handed_over_is_not_looked_through(place: Place) -> None:
+    ticket = hand_over(place.flux, "rainbow-18-1", "true")
+    wait_for(place.flux, ticket, JobPhase.ENDED)
+
+    wait_until(lambda: place.flux._door.named([ticket.key], since=time.time() - 2) == [])
+    found = place.flux._door.named([ticket.key], since=time.time() - 3600)
+
+    assert found[0].native_id == ticket.native_id
 
 
 @real

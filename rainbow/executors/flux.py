@@ -1,5 +1,6 @@
 """Flux, through its Python bindings where they import, else through its command."""
 
+import time
 from collections.abc import Collection
 from typing import Protocol
 
@@ -15,12 +16,13 @@ from rainbow.executors.flux_jobs import FluxJob, FluxJobs, is_native_id
 from rainbow.executors.flux_queues import FluxQueue, capacity
 from rainbow.executors.flux_request import FluxRequest
 from rainbow.executors.flux_script import script
-from rainbow.executors.folders import JobFolder, folder_of
+from rainbow.executors.folders import JobFolder, folder_of, moment
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
 
 FORGOTTEN_RUNNING = gone("Flux no longer knows the job, which had started")
 FORGOTTEN_WAITING = gone("Flux no longer knows the job, which had not started")
+CLOCKS_DIFFER_SECONDS = 3600
 BY_BINDINGS = "by Flux's Python bindings"
 BY_COMMAND = "by the flux command, since this Python has no bindings of Flux"
 ADVICE = (
@@ -42,8 +44,11 @@ class FluxDoor(Protocol):
 
     def jobs(self, native_ids: Collection[str]) -> FluxJobs: ...
 
-    def named(self, names: Collection[str]) -> list[FluxJob]:
-        """The jobs of this user with these names, whatever became of them, the latest first."""
+    def named(self, names: Collection[str], *, since: float) -> list[FluxJob]:
+        """The jobs of this user with these names, the latest first, but for those that ended before `since`.
+
+        That is a moment as in time(2), and 0 leaves out none. Flux refuses to look through too many.
+        """
 
     def cancel(self, native_ids: Collection[str]) -> None: ...
 
@@ -76,6 +81,7 @@ class FluxExecutor:
     def submit(self, work: Work, key: str) -> str:
         folder = self._folder(key)
         folder.make()
+        folder.notes.write_once("submitted", f"{time.time():.0f}\n")
         return self._door.submit(
             FluxRequest(
                 name=key,
@@ -144,10 +150,16 @@ class FluxExecutor:
         """The jobs of these names. Another agent of this user may know another job by the same name."""
         folders = {key: str(self._folder(key).path) for key in keys}
         ours: dict[str, list[str]] = {}
-        for job in self._door.named(keys) if keys else ():
+        for job in self._door.named(keys, since=self._since(keys)) if keys else ():
             if folders.get(job.name) == job.folder:
                 ours.setdefault(job.name, []).append(job.native_id)
         return ours
+
+    def _since(self, keys: Collection[str]) -> float:
+        """Before this none of these jobs ended; 0 if that is not known of one."""
+        words = [self._folder(key).notes.words("submitted") for key in keys]
+        known = [at for noted in words if noted and (at := moment(noted[0]))]
+        return min(known).timestamp() - CLOCKS_DIFFER_SECONDS if len(known) == len(keys) else 0.0
 
     def _is_over_for_another(self, ticket: Ticket, native_id: str, progress: Progress) -> bool:
         """Whether it ended because another job of its name began while Flux was asked."""

@@ -20,6 +20,8 @@ from rainbow.executors.threads import Threads
 
 PARTS = ("flux.job", "flux.queue", "flux.cli.submit")
 REFUSALS = {errno.EINVAL, errno.EPERM, errno.EOVERFLOW, errno.E2BIG}
+STATES = ["pending", "running", "inactive"]
+MOST_NAMES = 10
 NOTHING_TO_CANCEL = {errno.EINVAL, errno.ENOENT}
 
 Result = TypeVar("Result")
@@ -67,8 +69,8 @@ class FluxBindings:
     def jobs(self, native_ids: Collection[str]) -> FluxJobs:
         return self._connected(lambda handle: self._jobs(handle, native_ids))
 
-    def named(self, names: Collection[str]) -> list[FluxJob]:
-        return self._connected(lambda handle: self._named(handle, names))
+    def named(self, names: Collection[str], *, since: float) -> list[FluxJob]:
+        return self._connected(lambda handle: self._named(handle, names, since))
 
     def cancel(self, native_ids: Collection[str]) -> None:
         self._connected(lambda handle: self._cancel(handle, native_ids))
@@ -123,11 +125,12 @@ class FluxBindings:
             raise troubles[0]
         return FluxJobs(jobs=tuple(found), unknown=frozenset(unknown))
 
-    def _named(self, handle: Any, names: Collection[str]) -> list[FluxJob]:
-        listed = self._flux.job.JobList(
-            handle, constraint={"name": list(names)}, filters=["pending", "running", "inactive"], max_entries=0
-        )
-        return [from_flux(job.to_dict()) for job in listed.jobs()]
+    def _named(self, handle: Any, names: Collection[str], since: float) -> list[FluxJob]:
+        """Flux compares each job with each name, and gives up after a million comparisons: only few are named."""
+        constraint = {"name": list(names)} if len(names) <= MOST_NAMES else None
+        listed = self._flux.job.JobList(handle, constraint=constraint, filters=STATES, since=since, max_entries=0)
+        found = [from_flux(job.to_dict()) for job in listed.jobs()]
+        return [job for job in found if job.name in names]
 
     def _cancel(self, handle: Any, native_ids: Collection[str]) -> None:
         job = self._flux.job

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Collection
 from typing import Any
 
@@ -59,9 +60,10 @@ class FluxCommand:
             return FluxJobs(unknown=unknown)
         return FluxJobs(jobs=tuple(_jobs(answer)), unknown=unknown)
 
-    def named(self, names: Collection[str]) -> list[FluxJob]:
+    def named(self, names: Collection[str], *, since: float) -> list[FluxJob]:
         only = [f"--name={name}" for name in names] if len(names) == 1 else []
-        return [job for job in _jobs(self._ask("jobs", "-a", "--count=0", "--json", *only)) if job.name in names]
+        late = [f"--since=-{max(1, time.time() - since):.0f}s"] if since else []
+        return [job for job in _jobs(self._ask("jobs", "-a", "--count=0", "--json", *late, *only)) if job.name in names]
 
     def cancel(self, native_ids: Collection[str]) -> None:
         answer = self._ask("cancel", *native_ids)

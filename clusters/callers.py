@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
-from clusters.models import CredentialKind
+from clusters.models import CredentialKind, Streak
 from clusters.visible import quoted
 
 # A visit is written down at most this often: often enough for a person, rarely enough for the disk.
@@ -23,7 +23,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The holder of a good credential, and its cluster as it was at that moment."""
+    """The holder of a good credential, and its cluster as it was at that moment.
+
+    `held_back` says why the jobs that were submitted with it get no turn; empty when they do.
+    """
 
     credential_id: int
     kind: CredentialKind
@@ -39,6 +42,7 @@ class Caller:
     # The operator who was shown its value, by id and name; None and empty where no operator was.
     issued_by_id: int | None
     issued_by: str
+    held_back: str
 
     @property
     def paused(self) -> bool:
@@ -52,6 +56,10 @@ class Caller:
     def issue(self) -> dict[str, object]:
         """For the log, of a credential whose value an operator knows: which it is, and whose doing."""
         return {"credential": self.credential_id, "issued_by": quoted(self.issued_by)} if self.issued_by else {}
+
+    def may_see(self, streak: Streak) -> bool:
+        """A token sees its own row of failures, a secret all of its cluster's."""
+        return self.kind == CredentialKind.SECRET or streak.credential_id == self.credential_id
 
     def use_is_worth_noting(self, now: datetime) -> bool:
         return self.last_used_at is None or now - self.last_used_at >= NOTE_USE_EVERY

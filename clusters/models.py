@@ -109,9 +109,17 @@ class ClusterWhat(models.TextChoices):
     CREDENTIAL_MADE = "credential_made", "made"
     CREDENTIAL_ROTATED = "credential_rotated", "rotated"
     CREDENTIAL_REVOKED = "credential_revoked", "revoked"
+    TOKEN_HELD = "token_held", "held back"
+    TOKEN_RESUMED = "token_resumed", "let go on"
 
 
-ABOUT_CREDENTIALS = (ClusterWhat.CREDENTIAL_MADE, ClusterWhat.CREDENTIAL_ROTATED, ClusterWhat.CREDENTIAL_REVOKED)
+ABOUT_CREDENTIALS = (
+    ClusterWhat.CREDENTIAL_MADE,
+    ClusterWhat.CREDENTIAL_ROTATED,
+    ClusterWhat.CREDENTIAL_REVOKED,
+    ClusterWhat.TOKEN_HELD,
+    ClusterWhat.TOKEN_RESUMED,
+)
 
 
 class ClusterEvent(models.Model):
@@ -160,6 +168,29 @@ class ClusterEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.what} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class Streak(models.Model):
+    """How many jobs in a row, submitted with one token, failed at once on a cluster; they may be held back for it.
+
+    Kept while there is such a row. The token may be another cluster's, where jobs were moved.
+    """
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="streaks", db_index=False)
+    credential = models.ForeignKey(Credential, on_delete=models.CASCADE, related_name="streaks")
+    failures = models.IntegerField()
+    held_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=1000, default="", blank=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(name="one_streak_per_token", fields=["cluster", "credential"]),
+            models.CheckConstraint(name="held_token_has_reason", condition=Q(held_at__isnull=True) | ~Q(reason="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.failures} of {self.credential}"
 
 
 class FailedAttempts(models.Model):

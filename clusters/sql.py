@@ -7,16 +7,19 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import connection
 
-from clusters.models import Cluster, Credential, FormerValue
+from clusters.models import Cluster, Credential, FormerValue, Streak
 
 _CREDENTIAL = Credential._meta.db_table
 _FORMER_VALUE = FormerValue._meta.db_table
 _CLUSTER = Cluster._meta.db_table
 _USER = User._meta.db_table
+_STREAK = Streak._meta.db_table
 _BY_DIGEST = f"""
     SELECT {{digest}}, k.id, k.kind, k.label, k.last_used_at,
-           c.id, c.name, c.last_asked_at, c.paused_at, c.paused_reason, c.not_ready, k.issued_by_id, u.username
+           c.id, c.name, c.last_asked_at, c.paused_at, c.paused_reason, c.not_ready, k.issued_by_id, u.username,
+           COALESCE(s.reason, '')
     FROM {{credentials}} JOIN {_CLUSTER} c ON c.id = k.cluster_id LEFT JOIN {_USER} u ON u.id = k.issued_by_id
+    LEFT JOIN {_STREAK} s ON s.cluster_id = c.id AND s.credential_id = k.id AND s.held_at IS NOT NULL
     WHERE {{digest}} IN ({{places}}) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > %s)
 """
 

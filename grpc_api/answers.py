@@ -3,12 +3,14 @@
 from datetime import datetime, timedelta
 
 from clusters.callers import Caller
-from clusters.services import DEFAULT_LABEL, rotate_credential
+from clusters.models import CredentialKind
+from clusters.services import DEFAULT_LABEL, held_back, resume_cluster, resume_token, rotate_credential
 from grpc_api.translate import (
     OUTCOMES,
     count_to_message,
     entries_that_fit,
     event_to_message,
+    held_to_message,
     job_to_message,
     jobs_that_fit,
     kind_from,
@@ -109,7 +111,18 @@ def summarize(request: pb.SummarizeJobsRequest, caller: Caller, now: datetime) -
         agent_last_asked_at=timestamp(caller.last_asked_at),
         paused=caller.paused_reason,
         not_ready=caller.not_ready,
+        held_back=[held_to_message(one) for one in held_back(cluster_ids=[caller.cluster_id]) if caller.may_see(one)],
     )
+
+
+def resume(request: pb.ResumeClusterRequest, caller: Caller, now: datetime) -> pb.ResumeClusterResponse:
+    """A token lets its own jobs go on, a secret all of its cluster's."""
+    if caller.kind == CredentialKind.TOKEN:
+        resumed = resume_token(by=caller, now=now)
+    else:
+        resumed = resume_cluster(cluster_id=caller.cluster_id, by=caller, now=now)
+    held = [held_to_message(one) for one in resumed.held_back]
+    return pb.ResumeClusterResponse(paused=resumed.paused, held_back=held)
 
 
 def rotate(request: pb.RotateCredentialRequest, caller: Caller, now: datetime) -> pb.RotateCredentialResponse:

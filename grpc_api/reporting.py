@@ -32,6 +32,7 @@ def _account(request: pb.ReportJobsRequest, caller: Caller) -> Account:
         lease_seconds=request.lease_seconds,
         not_ready=request.not_ready,
         pause=request.pause,
+        hold_after=request.hold_after,
     )
 
 

@@ -148,6 +148,13 @@ class RainbowServicer:
         claim = _claim(request.cluster, call, EITHER)
         return await self._answer(self._lanes.read, claim, answers.summarize, request, call)
 
+    async def ResumeCluster(self, request: pb.ResumeClusterRequest, call: Call) -> pb.ResumeClusterResponse:
+        claim = _claim(request.cluster, call, EITHER)
+        reply = await self._answer(self._lanes.write, claim, answers.resume, request, call)
+        call.note(held_back=len(reply.held_back) or None)
+        self._arrivals.announce([str(call.notes["cluster"])])
+        return reply
+
     async def RotateCredential(self, request: pb.RotateCredentialRequest, call: Call) -> pb.RotateCredentialResponse:
         claim = _claim(request.cluster, call, SECRET)
         reply = await self._answer(self._lanes.write, claim, answers.rotate, request, call)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from clusters.callers import Bounds
-from clusters.models import CredentialKind
+from clusters.models import CredentialKind, Streak
 from jobs.models import Job, JobEvent
 from jobs.services import CancelOutcome, QueuedJob, RefusalReason, Report, ReportOutcome
 from jobs.specs import JobSpec
@@ -201,6 +201,10 @@ def event_to_message(event: JobEvent) -> pb.JobEvent:
         who=event.who,
         why=event.why,
     )
+
+
+def held_to_message(streak: Streak) -> pb.HeldToken:
+    return pb.HeldToken(token=streak.credential.label, reason=streak.reason, held_at=timestamp(streak.held_at))
 
 
 def error_to_message(error: RainbowError) -> pb.SubmitError:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 from clusters.callers import Caller
+from clusters.services import End
 from clusters.validation import check_line, check_lines, check_range, check_reason, size_in_bytes, tail_of
 from jobs.events import Step
 from jobs.leases import Lease
@@ -17,6 +18,8 @@ from rainbow.errors import InvalidArgument
 MAX_REPORTS = 1_000
 MAX_OUTPUT_BYTES = 64 * 1024
 MAX_REASON_BYTES = 4_096
+# What fails so soon after its start hardly did anything.
+AT_ONCE = timedelta(seconds=5)
 # What an agent can say of a job; the rest is the server's to say.
 REPORTABLE = frozenset({JobState.ACCEPTED, JobState.RUNNING}) | FINAL
 
@@ -60,7 +63,8 @@ class Reported:
 class Account:
     """What one agent tells in one call: of up to 1,000 attempts at jobs, and of its cluster.
 
-    `not_ready` says why the agent takes no jobs now; `pause` pauses the cluster, with that reason.
+    `not_ready` says why the agent takes no jobs now; `pause` pauses the cluster, with that reason. `hold_after`: so
+    many jobs of one token in a row that fail at once hold back the token's others; 0 is never.
     """
 
     caller: Caller
@@ -69,6 +73,7 @@ class Account:
     lease_seconds: int = 0
     not_ready: str = ""
     pause: str = ""
+    hold_after: int = 0
 
 
 def check_account(account: Account) -> None:
@@ -76,6 +81,7 @@ def check_account(account: Account) -> None:
     check_line(account.agent, field="agent", longest=255, required=True)
     check_reason(account.not_ready, field="not_ready")
     check_reason(account.pause, field="pause")
+    check_range(account.hold_after, field="hold_after", lowest=0, highest=MAX_INT)
     if len(account.reports) > MAX_REPORTS:
         raise InvalidArgument(f"must be at most {MAX_REPORTS:,}, not {len(account.reports):,}", field="reports")
     for report in account.reports:
@@ -110,6 +116,21 @@ def hear(job: Job | None, report: Report, lease: Lease, steps: list[Step]) -> Re
     held = job.state not in FINAL
     cancel = held and job.cancel_requested_at is not None
     return _reported(report, ReportOutcome.COUNTED, cancel=cancel, lease=lease if held else None)
+
+
+def end_of(job: Job) -> End | None:
+    """What a job's end tells of its token's others; None where nothing. It was in a scheduler's hands if it has its id.
+
+    What was refused before that, by a site's policy, tells of the job alone; so does what somebody stopped.
+    """
+    if job.submitted_by_id is None or not job.native_id or job.state == JobState.CANCELLED or not job.finished_at:
+        return None
+    ran_on = job.started_at is not None and job.finished_at - job.started_at >= AT_ONCE
+    return End(
+        credential_id=job.submitted_by_id,
+        at_once=job.state == JobState.FAILED and not ran_on,
+        reason=job.reason,
+    )
 
 
 def _reported(report: Report, outcome: ReportOutcome, *, cancel: bool, lease: Lease | None = None) -> Reported:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection, models
 
-from clusters.models import Cluster
+from clusters.models import Cluster, Streak
 from jobs.leases import Lease
 from jobs.models import MAX_ID, Job, JobActivity, JobCount, JobEvent, JobLabel
 from jobs.states import JobState, Span
@@ -24,6 +24,7 @@ _CLUSTER = Cluster._meta.db_table
 _LABEL = JobLabel._meta.db_table
 _COUNT = JobCount._meta.db_table
 _ACTIVITY = JobActivity._meta.db_table
+_STREAK = Streak._meta.db_table
 _QUEUED = f"state = '{JobState.QUEUED}'"
 
 # SQLite takes at most 32,766 values in a statement; 256 rows also keep it quick to compile.
@@ -170,10 +171,12 @@ def queued_jobs(
 ) -> list[Row]:
     """The next jobs of a cluster's queue, after this (priority, id).
 
-    `at_most` bounds columns; a time limit that was not said is 0 and so within any bound.
+    `at_most` bounds columns; a time limit that was not said is 0 and so within any bound. Jobs that are held back are
+    left out.
     """
-    tests = [f"{_QUEUED} AND cluster_id = %s"]
-    values: list[object] = [cluster_id]
+    held = f"SELECT credential_id FROM {_STREAK} WHERE cluster_id = %s AND held_at IS NOT NULL"
+    tests = [f"{_QUEUED} AND cluster_id = %s AND COALESCE(submitted_by_id, 0) NOT IN ({held})"]
+    values: list[object] = [cluster_id, cluster_id]
     for name, bound in at_most.items():
         tests.append(f"{name} <= %s")
         values.append(bound)

@@ -202,10 +202,12 @@ class Client:
         lease_seconds: int = 0,
         not_ready: str = "",
         pause: str = "",
+        hold_after: int = 0,
     ) -> tuple[reports.ReportResult, ...]:
         """Tell how up to 1,000 jobs go, and renew their leases. A result for each, in their order.
 
-        `not_ready` says why the agent takes no jobs now. `pause` pauses the cluster, for this reason.
+        `not_ready` says why the agent takes no jobs now. `pause` pauses the cluster, for this reason. `hold_after`: so
+        many jobs of one token in a row that fail at once hold back the token's others; 0 is never.
         """
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.ReportJobsRequest(
@@ -215,6 +217,7 @@ class Client:
                 lease_seconds=lease_seconds,
                 not_ready=not_ready,
                 pause=pause,
+                hold_after=hold_after,
             )
         answer = self._connection.ask(self._stub.ReportJobs, request, credential=self._secret)
         return reports.report_results(answer, reports=told)
@@ -308,6 +311,15 @@ class Client:
         request = pb.SummarizeJobsRequest(cluster=self.cluster)
         credential = self._token or self._secret
         return translation.summary(self._connection.ask(self._stub.SummarizeJobs, request, credential=credential))
+
+    def resume_cluster(self) -> records.Resumption:
+        """Let the cluster get its jobs again. Raises FailedPrecondition where nothing kept it from them.
+
+        With the secret a pause ends and all jobs go on that are held back; with a token alone those of the token.
+        """
+        request = pb.ResumeClusterRequest(cluster=self.cluster)
+        answer = self._connection.ask_once(self._stub.ResumeCluster, request, credential=self._secret or self._token)
+        return translation.resumption(answer)
 
     def rotate_credential(
         self, kind: records.CredentialKind, *, label: str = "", grace_seconds: int | None = None

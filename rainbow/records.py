@@ -264,6 +264,23 @@ class CancelResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldToken:
+    """A token whose waiting jobs get no turn: too many in a row that were submitted with it failed at once."""
+
+    token: str
+    reason: str
+    held_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumption:
+    """What kept a cluster from jobs: why it was paused, empty where it was not, and the tokens that were held."""
+
+    paused: str
+    held_back: tuple[HeldToken, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """How many jobs of a cluster are in each state; states without jobs are left out.
 
@@ -276,6 +293,7 @@ class Summary:
     agent_last_asked_at: datetime | None
     paused: str
     not_ready: str = ""
+    held_back: tuple[HeldToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

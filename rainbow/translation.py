@@ -184,7 +184,13 @@ def summary(answer: pb.SummarizeJobsResponse) -> records.Summary:
         agent_last_asked_at=moment(answer, "agent_last_asked_at"),
         paused=answer.paused,
         not_ready=answer.not_ready,
+        held_back=tuple(_held_token(item) for item in answer.held_back),
     )
+
+
+@refusing_nonsense()
+def resumption(answer: pb.ResumeClusterResponse) -> records.Resumption:
+    return records.Resumption(paused=answer.paused, held_back=tuple(_held_token(item) for item in answer.held_back))
 
 
 @refusing_nonsense()
@@ -243,6 +249,10 @@ def in_order(items: Mapping[str, str]) -> dict[str, str]:
 
 def _state(number: pb.JobState.ValueType) -> records.JobState:
     return STATES_BY_NUMBER.get(number, records.JobState.UNSPECIFIED)
+
+
+def _held_token(item: pb.HeldToken) -> records.HeldToken:
+    return records.HeldToken(token=item.token, reason=item.reason, held_at=_moment(item.held_at))
 
 
 def _job_event(event: pb.JobEvent) -> records.JobEvent:

@@ -14,10 +14,10 @@ from rainbow.client import Client
 from rainbow.errors import FailedPrecondition, Unauthenticated, Unavailable
 from rainbow.executors import Capacity, Ending, JobPhase, Progress, WorkRefused
 from rainbow.policy import Policy
-from rainbow.records import Job, JobState
+from rainbow.records import Job, JobSpec, JobState
 from tests.agents import Crew, ScriptedExecutor, crew, ended, local
 from tests.executors import lines_of, until_there
-from tests.rows import execute
+from tests.rows import add_token, execute
 from tests.servers import RainbowServer
 from tests.wire import Remote, joined
 
@@ -394,26 +394,39 @@ def test_a_scheduler_that_is_not_ready_is_reported_and_gets_no_jobs(
     assert column(server, cluster, "not_ready") == ""
 
 
-def test_jobs_in_a_row_that_fail_at_once_pause_the_cluster(hire: Hire, server: RainbowServer, cluster: Remote) -> None:
-    agent = hire(pause_after=3)
-    jobids = [agent.submit("exit 127") for _ in range(20)]
+def test_who_submits_what_fails_at_once_is_held_back_and_nobody_else(
+    hire: Hire, server: RainbowServer, cluster: Remote
+) -> None:
+    agent = hire(hold_after=3)
+    jobids = [agent.submit("false") for _ in range(40)]
+    agent.work(lambda: agent.client.summarize_jobs().held_back)
 
-    agent.work(lambda: column(server, cluster, "paused_reason"))
-    agent.work_for(0.5)
+    add_token(server.database_url, cluster.name, label="other", value="rbt_other")
+    with Client(server.address, cluster=cluster.name, token="rbt_other") as other:
+        good = other.submit_job(JobSpec(command="true")).jobid
+        agent.work(lambda: other.get_jobs([good]).jobs[0].state == JobState.COMPLETED)
+    (held,) = agent.client.summarize_jobs().held_back
+    waiting = [job for jobid in jobids if (job := agent.job(jobid)).state == JobState.QUEUED]
 
-    assert column(server, cluster, "paused_reason") == (
-        "3 jobs in a row failed within 5 seconds each; the last one: ended with exit code 127"
+    assert waiting
+    assert (held.token, held.reason) == (
+        "default",
+        "3 jobs in a row failed at once; the last one: ended with exit code 1",
     )
-    assert any(agent.job(jobid).state == JobState.QUEUED for jobid in jobids)
+    assert held.reason in waiting[-1].why_waiting
+    assert column(server, cluster, "paused_at") is None
+
+    agent.client.resume_cluster()
+    agent.work(lambda: agent.job(waiting[0].id).finished_at)
 
 
-def test_a_success_in_between_pauses_nothing(hire: Hire, server: RainbowServer, cluster: Remote) -> None:
-    agent = hire(pause_after=2, max_jobs=1)
+def test_a_success_in_between_holds_nothing_back(hire: Hire) -> None:
+    agent = hire(hold_after=2, max_jobs=1)
     jobids = [agent.submit(command) for command in ("exit 1", "true", "exit 1", "true")]
 
     agent.finish(*jobids)
 
-    assert column(server, cluster, "paused_at") is None
+    assert agent.client.summarize_jobs().held_back == ()
 
 
 def test_words_that_the_wire_does_not_take_are_made_fit(scripted: Crew, scheduler: ScriptedExecutor) -> None:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.parametrize("place", CAST, indirect=True)
 def agent(server: RainbowServer, place: Place) -> Iterator[Crew]:
     with (
         joined(server) as cluster,
-        crew(cluster, server.address, place.site.folder, executor=place.flux, ahead=50, pause_after=5) as agent,
+        crew(cluster, server.address, place.site.folder, executor=place.flux, ahead=50, hold_after=5) as agent,
     ):
         yield agent
 
@@ -40,7 +40,7 @@ def test_jobs_run_each_once_and_their_records_tell_the_truth(agent: Crew, tmp_pa
     assert sorted(lines_of(tmp_path / "ran")) == ["0", "1", "2", "3"]
 
 
-def test_a_queue_that_is_disabled_fails_no_job_and_pauses_nothing(agent: Crew, place: Place, tmp_path: Path) -> None:
+def test_a_queue_that_is_disabled_fails_no_job_and_holds_none_back(agent: Crew, place: Place, tmp_path: Path) -> None:
     """It is disabled when the agent just took some, and before Flux has them."""
     waiting = [agent.submit(f"echo {number} >> {tmp_path / 'ran'}") for number in range(6)]
     agent.checkpoint = lambda moment: place.instance.disable("maintenance") if moment == Checkpoint.ACCEPTED else None
@@ -57,7 +57,7 @@ def test_a_queue_that_is_disabled_fails_no_job_and_pauses_nothing(agent: Crew, p
     assert JobState.FAILED not in {job.state for job in during}
     assert {job.native_id for job in during if job.state == JobState.QUEUED} == {""}
     assert during[-1].state == JobState.QUEUED
-    assert not agent.client.summarize_jobs().paused
+    assert not agent.client.summarize_jobs().held_back
     assert {(job.state, job.attempt) for job in jobs} == {(JobState.COMPLETED, 1)}
     assert sorted(map(int, lines_of(tmp_path / "ran"))) == list(range(7))
 

@@ -47,7 +47,7 @@ def test_health_takes_the_same_queries_for_any_number_of_clusters(
 ) -> None:
     Cluster.objects.bulk_create([Cluster(name=f"c{number}", registered_at=now) for number in range(clusters)])
 
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         concerns(fleet=fleet_health(now=now), development_secret=False, debug=False, now=now)
 
 
@@ -104,7 +104,7 @@ def test_lost_jobs_need_attention(alpha: Any, now: datetime) -> None:
     from_counts = fleet_health(now=now)[0].summary.counts
     from_counts[JobState.LOST] = from_counts.pop(JobState.ACCEPTED)
     health = fleet_health(now=now)[0]
-    lost = Health(cluster=health.cluster, summary=health.summary, hour={}, day={}, now=now)
+    lost = Health(cluster=health.cluster, summary=health.summary, hour={}, day={}, held=[], now=now)
     lost.summary.counts.update(from_counts)
 
     assert [found.kind for found in concerns(fleet=[lost], development_secret=False, debug=False, now=now)] == [

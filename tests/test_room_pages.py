@@ -121,13 +121,13 @@ def test_older_pages_follow_without_a_gap(alpha: Any, vera: Client, now: datetim
 
 
 PAGES = {
-    "/admin/": 15,
-    "/admin/clusters/cluster/": 9,
+    "/admin/": 16,
+    "/admin/clusters/cluster/": 10,
     "/admin/clusters/cluster/{c}/change/": 24,
     JOBS: 19,
     f"{JOBS}?state=failed": 8,
     f"{JOBS}?text=plot": 26,
-    f"{JOBS}{{j}}/change/": 9,
+    f"{JOBS}{{j}}/change/": 10,
 }
 
 

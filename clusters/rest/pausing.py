@@ -6,10 +6,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from clusters.rest.frame import SECRET, admitted, cluster_named, read
-from clusters.rest.schema import BY_OPERATOR, BY_SECRET, answers
+from clusters.callers import Caller
+from clusters.models import CredentialKind
+from clusters.rest.frame import EITHER, SECRET, admitted, cluster_named, read
+from clusters.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
 from clusters.rest.serializers import ClusterSerializer, OptionalReasonSerializer, ReasonSerializer
-from clusters.services import pause_cluster, resume_cluster
+from clusters.services import pause_cluster, resume_cluster, resume_token
 
 _STAFF = "clusters.change_cluster"
 
@@ -35,15 +37,21 @@ class Pause(APIView):
 class Resume(APIView):
     @extend_schema(
         operation_id="resume_cluster",
-        auth=[*BY_SECRET, *BY_OPERATOR],
+        auth=BY_ANYBODY,
         tags=["clusters"],
         request=OptionalReasonSerializer,
         responses=answers({200: ClusterSerializer}, 409, body=True),
         examples=[OpenApiExample("a reason", value={"reason": "the maintenance is over"}, request_only=True)],
     )
     def post(self, request: Request, cluster: str) -> Response:
-        """Hands out the cluster's jobs again. Needs its secret, or an operator."""
-        by = admitted(request, SECRET, staff=_STAFF, cluster=cluster)
-        reason = read(OptionalReasonSerializer, request.data)["reason"]
-        resume_cluster(cluster_id=cluster_named(cluster).id, by=by, reason=reason, now=timezone.now())
+        """Hands out the cluster's jobs again, also those that are held back because others of their token failed.
+
+        With a token only the jobs that were submitted with it, and no pause.
+        """
+        by = admitted(request, EITHER, staff=_STAFF, cluster=cluster)
+        reason, now = read(OptionalReasonSerializer, request.data)["reason"], timezone.now()
+        if isinstance(by, Caller) and by.kind == CredentialKind.TOKEN:
+            resume_token(by=by, reason=reason, now=now)
+        else:
+            resume_cluster(cluster_id=cluster_named(cluster).id, by=by, reason=reason, now=now)
         return Response(ClusterSerializer(cluster_named(cluster)).data)

@@ -66,6 +66,14 @@ class ClusterSerializer(serializers.ModelSerializer[Cluster]):
         read_only_fields = fields
 
 
+class HeldTokenSerializer(serializers.Serializer[object]):
+    """A token whose waiting jobs get no turn, because too many in a row that were submitted with it failed at once."""
+
+    token = serializers.CharField(help_text="its label")
+    reason = serializers.CharField(help_text="how many failed, and how the last of them did")
+    held_at = serializers.DateTimeField()
+
+
 class CredentialSerializer(serializers.ModelSerializer[Credential]):
     issued_by = serializers.CharField(
         source="issued_by.username",

@@ -79,4 +79,5 @@ def _judge(claim: Claim, row: Row | None) -> Caller | Unauthenticated:
         not_ready=state[3],
         issued_by_id=state[4],
         issued_by=state[5] or "",
+        held_back=state[6],
     )

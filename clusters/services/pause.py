@@ -1,16 +1,26 @@
 """Holding back a cluster's jobs."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
 
-from clusters.callers import Actor
-from clusters.models import Cluster, ClusterWhat
+from clusters.callers import Actor, Caller
+from clusters.models import Cluster, ClusterWhat, Streak
 from clusters.services.events import record
+from clusters.services.streaks import let_go
 from clusters.validation import check_reason
 from rainbow.errors import FailedPrecondition
 
 _LONGEST_WHO = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """What ended: the reason of a pause, empty where there was none, and the rows that held jobs back."""
+
+    paused: str
+    held_back: list[Streak]
 
 
 @transaction.atomic
@@ -28,13 +38,35 @@ def pause_cluster(*, cluster_id: int, reason: str, by: Actor, agent: str = "", n
 
 
 @transaction.atomic
-def resume_cluster(*, cluster_id: int, by: Actor, reason: str = "", now: datetime) -> None:
-    """Hands out the cluster's jobs again. Raises FailedPrecondition when it is not paused."""
+def resume_cluster(*, cluster_id: int, by: Actor, reason: str = "", now: datetime) -> Resumed:
+    """Hands out all of the cluster's jobs again, those that are held back among them.
+
+    Raises FailedPrecondition when it is not paused and holds no jobs back.
+    """
     check_reason(reason)
+    held = let_go(cluster_id=cluster_id, by=by, reason=reason, now=now)
     paused = Cluster.objects.filter(id=cluster_id, paused_at__isnull=False)
-    if not paused.update(paused_at=None, paused_reason="", paused_by=""):
-        raise FailedPrecondition("the cluster is not paused")
-    record(ClusterWhat.RESUMED, cluster_id=cluster_id, by=by, why=reason, now=now)
+    paused_reason = paused.values_list("paused_reason", flat=True).first() or ""
+    if paused.update(paused_at=None, paused_reason="", paused_by=""):
+        record(ClusterWhat.RESUMED, cluster_id=cluster_id, by=by, why=reason, now=now)
+    elif not held:
+        raise FailedPrecondition("the cluster is not paused, and holds no jobs back")
+    return Resumed(paused=paused_reason, held_back=held)
+
+
+@transaction.atomic
+def resume_token(*, by: Caller, reason: str = "", now: datetime) -> Resumed:
+    """Hands out the jobs again that were submitted with the caller's token and are held back in its cluster.
+
+    Raises FailedPrecondition when none are.
+    """
+    check_reason(reason)
+    held = let_go(cluster_id=by.cluster_id, credential_id=by.credential_id, by=by, reason=reason, now=now)
+    if not held:
+        raise FailedPrecondition(
+            "no jobs of this token are held back; a pause is the cluster's or an operator's to end"
+        )
+    return Resumed(paused="", held_back=held)
 
 
 def note_readiness(*, cluster_id: int, not_ready: str) -> None:

@@ -12,9 +12,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from clusters.callers import Caller, Operator
-from clusters.models import Cluster
+from clusters.models import Cluster, Streak
 from clusters.rest.frame import EITHER, admitted, cluster_named
 from clusters.rest.schema import BY_ANYBODY, answers
+from clusters.services import held_back
 from jobs.rest.permissions import VIEW_CLUSTERS
 from jobs.rest.serializers import SummarySerializer
 from jobs.services import summarize_jobs, warn
@@ -34,7 +35,7 @@ class Clusters(APIView):
     def get(self, request: Request) -> Response:
         """Clusters with their summaries: all for operators, with a credential its own."""
         by = admitted(request, EITHER, staff=VIEW_CLUSTERS)
-        return Response(SummarySerializer(_summaries(_visible(by)), many=True).data)
+        return Response(SummarySerializer(_summaries(_visible(by), by), many=True).data)
 
 
 class ClusterDetail(APIView):
@@ -43,8 +44,8 @@ class ClusterDetail(APIView):
     )
     def get(self, request: Request, cluster: str) -> Response:
         """A cluster with its jobs counted by state, and its health in words."""
-        admitted(request, EITHER, staff=VIEW_CLUSTERS, cluster=cluster)
-        return Response(SummarySerializer(_summaries([cluster_named(cluster)])[0]).data)
+        by = admitted(request, EITHER, staff=VIEW_CLUSTERS, cluster=cluster)
+        return Response(SummarySerializer(_summaries([cluster_named(cluster)], by)[0]).data)
 
 
 def _visible(by: Caller | Operator) -> QuerySet[Cluster]:
@@ -52,18 +53,24 @@ def _visible(by: Caller | Operator) -> QuerySet[Cluster]:
     return clusters.filter(id=by.cluster_id) if isinstance(by, Caller) else clusters
 
 
-def _summaries(clusters: Sequence[Cluster] | QuerySet[Cluster]) -> list[dict[str, Any]]:
+def _summaries(clusters: Sequence[Cluster] | QuerySet[Cluster], by: Caller | Operator) -> list[dict[str, Any]]:
     now = timezone.now()
     found = {cluster.id: cluster for cluster in clusters}
+    held = [one for one in held_back(cluster_ids=found) if not isinstance(by, Caller) or by.may_see(one)]
     return [
         {
             **{name: getattr(found[summary.cluster_id], name) for name in _OF_THE_CLUSTER},
             "jobs": {state.value: number for state, number in summary.counts.items()},
             "oldest_submitted_at": summary.oldest_submitted_at,
             "warning": _warning(found[summary.cluster_id], now),
+            "held_back": [_held(one) for one in held if one.cluster_id == summary.cluster_id],
         }
         for summary in summarize_jobs(cluster_ids=list(found))
     ]
+
+
+def _held(streak: Streak) -> dict[str, Any]:
+    return {"token": streak.credential.label, "reason": streak.reason, "held_at": streak.held_at}
 
 
 def _warning(cluster: Cluster, now: datetime) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from clusters.rest.fields import CLUSTER_NAME, LINE, LINES, Choice, Input, Mapping, Number, Numbers, Pairs, Text
+from clusters.rest.serializers import HeldTokenSerializer
 from clusters.validation import MAX_REASON
 from jobs.leases import MAX_SECONDS
 from jobs.models import MAX_ID, Job, JobEvent
@@ -267,6 +268,12 @@ class ReportManySerializer(Input):
         default="",
         help_text="pauses the cluster, for this reason",
     )
+    hold_after = Number(
+        min_value=0,
+        max_value=MAX_INT,
+        default=0,
+        help_text="so many jobs of one token in a row that fail at once hold back the token's others; 0 is never",
+    )
 
 
 class ReportedSerializer(serializers.Serializer[object]):
@@ -337,4 +344,5 @@ class SummarySerializer(serializers.Serializer[object]):
     oldest_submitted_at = serializers.DateTimeField(
         allow_null=True, help_text="when the oldest of the waiting jobs was submitted"
     )
+    held_back = HeldTokenSerializer(many=True, help_text="the tokens whose jobs are held back; for a token only itself")
     warning = serializers.CharField(help_text="what is amiss, in words; empty when nothing is")

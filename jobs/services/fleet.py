@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from clusters.models import Cluster, Credential
+from clusters.models import Cluster, Credential, Streak
+from clusters.services import held_back
 from jobs.models import LeaseWatch, Sweep
 from jobs.services.activity import activity_by_cluster
 from jobs.services.outlook import QUIET_AFTER, in_words
@@ -25,12 +26,16 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """A cluster with its queue and what it did in the last hour and in the day before that."""
+    """A cluster with its queue and what it did in the last hour and in the day before that.
+
+    `held` are the tokens whose jobs it holds back.
+    """
 
     cluster: Cluster
     summary: Summary
     hour: dict[Activity, int]
     day: dict[Activity, int]
+    held: Sequence[Streak]
     now: datetime
 
     @property
@@ -80,6 +85,7 @@ class ConcernKind(Enum):
     SILENT = "silent"
     NOT_READY = "not ready"
     HELD_BACK = "held back"
+    TOKEN_HELD = "token held"
     LOST = "lost"
     FAILING = "failing"
     PAUSED = "paused"
@@ -108,9 +114,11 @@ def fleet_health(*, now: datetime, clusters: Sequence[Cluster] | None = None) ->
     a_day_ago, this_hour = now - timedelta(hours=25), beginning(Span.HOUR, now)
     day = activity_by_cluster(span=Span.HOUR, since=a_day_ago, until=this_hour, cluster_ids=ids)
     summaries = {summary.cluster_id: summary for summary in summarize_jobs(cluster_ids=[one.id for one in found])}
+    held = held_back(cluster_ids=summaries)
     return [
         Health(
             cluster=cluster,
+            held=[one for one in held if one.cluster_id == cluster.id],
             summary=summaries[cluster.id],
             hour=hour.get(cluster.id, {}),
             day=day.get(cluster.id, {}),
@@ -152,6 +160,10 @@ def concerns_of(health: Health) -> Iterator[Concern]:
     if health.lost:
         text = f"{name} has {health.lost:,} lost {'job' if health.lost == 1 else 'jobs'}"
         yield Concern(kind=ConcernKind.LOST, grave=True, text=text, about=id)
+    for streak in health.held:
+        since = in_words(health.now - streak.held_at) if streak.held_at else ""
+        text = f"{name} has held back the jobs of {streak.credential} for {since}: {streak.reason}"
+        yield Concern(kind=ConcernKind.TOKEN_HELD, grave=False, text=text, about=id)
     paused_at = health.cluster.paused_at
     if paused_at and waiting and health.now - paused_at >= LONG_PAUSE:
         text = f"{name} has been paused for {in_words(health.now - paused_at)}, and {_jobs(waiting)} wait"

@@ -8,10 +8,20 @@ from clusters.callers import Caller
 QUIET_AFTER = timedelta(minutes=5)
 
 
-def warn(*, cluster: str, last_asked_at: datetime | None, paused_reason: str, not_ready: str, now: datetime) -> str:
-    """What is amiss with a cluster, in words; empty when nothing is."""
+def warn(
+    *,
+    cluster: str,
+    last_asked_at: datetime | None,
+    paused_reason: str,
+    not_ready: str,
+    now: datetime,
+    held_back: str = "",
+) -> str:
+    """What is amiss with a cluster, in words; empty when nothing is. `held_back`: why the caller's jobs are."""
     if paused_reason:
         return f"{cluster} is paused: {paused_reason}"
+    if held_back:
+        return f"{cluster} holds back the jobs of this token: {held_back}; `rainbow resume` lets them go on"
     if not_ready:
         return f"{cluster} is not ready: {not_ready}"
     if last_asked_at is None:
@@ -29,6 +39,7 @@ def warn_caller(caller: Caller, *, now: datetime) -> str:
         last_asked_at=caller.last_asked_at,
         paused_reason=caller.paused_reason,
         not_ready=caller.not_ready,
+        held_back=caller.held_back,
         now=now,
     )
 

@@ -6,14 +6,15 @@ from datetime import datetime
 
 from django.db import transaction
 
-from clusters.callers import Actor, Caller
+from clusters.callers import Caller
 from clusters.models import Cluster
-from clusters.services import note_readiness, pause_cluster
+from clusters.services import note_ends, note_readiness, pause_cluster
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
-from jobs.reports import Account, Report, Reported, check_account, hear
+from jobs.reports import Account, Report, Reported, check_account, end_of, hear
 from jobs.sql import LEASE_COLUMNS, REPORTED_COLUMNS, Row, in_parts, write_reported
+from jobs.states import What
 from rainbow.errors import FailedPrecondition, InvalidArgument
 
 # The jobs that are reported on, by cluster and id.
@@ -29,11 +30,18 @@ def report_jobs(
     lease_seconds: int = 0,
     not_ready: str = "",
     pause: str = "",
+    hold_after: int = 0,
     now: datetime,
 ) -> list[Reported]:
     """Takes an agent's word for its jobs (up to 1,000 reports) and renews their leases. Raises InvalidArgument."""
     account = Account(
-        caller=caller, agent=agent, reports=reports, lease_seconds=lease_seconds, not_ready=not_ready, pause=pause
+        caller=caller,
+        agent=agent,
+        reports=reports,
+        lease_seconds=lease_seconds,
+        not_ready=not_ready,
+        pause=pause,
+        hold_after=hold_after,
     )
     outcome = report_together(accounts=[account], now=now)[0]
     if isinstance(outcome, InvalidArgument):
@@ -66,20 +74,17 @@ def _hear_all(heard: Sequence[tuple[Account, Lease]], now: datetime) -> list[lis
     accounts = [account for account, _ in heard]
     jobs = _locked(accounts)
     before = {key: _columns_of(job) for key, job in jobs.items()}
-    steps: list[tuple[Step, Actor]] = []
-    results = [_hear(account, lease, jobs, steps) for account, lease in heard]
+    steps: list[list[Step]] = [[] for _ in accounts]
+    results = [_hear(*one, jobs, mine) for one, mine in zip(heard, steps, strict=True)]
     _write(jobs, before)
-    _note_clusters(accounts, now)
-    record(steps, now=now)
+    _note_clusters(accounts, steps, jobs, now)
+    record([(step, one.caller) for one, mine in zip(accounts, steps, strict=True) for step in mine], now=now)
     return results
 
 
-def _hear(account: Account, lease: Lease, jobs: Jobs, steps: list[tuple[Step, Actor]]) -> list[Reported]:
-    mine: list[Step] = []
+def _hear(account: Account, lease: Lease, jobs: Jobs, steps: list[Step]) -> list[Reported]:
     cluster_id = account.caller.cluster_id
-    results = [hear(jobs.get((cluster_id, report.job_id)), report, lease, mine) for report in account.reports]
-    steps += [(step, account.caller) for step in mine]
-    return results
+    return [hear(jobs.get((cluster_id, report.job_id)), report, lease, steps) for report in account.reports]
 
 
 def _locked(accounts: Iterable[Account]) -> Jobs:
@@ -97,7 +102,7 @@ def _locked(accounts: Iterable[Account]) -> Jobs:
     return {(job.cluster_id, job.id): job for job in found}
 
 
-_READ = ("cluster_id", "attempt", "priority", "accepted_at", "cancel_requested_at")
+_READ = ("cluster_id", "attempt", "priority", "accepted_at", "cancel_requested_at", "submitted_by_id")
 
 
 def _write(jobs: Jobs, before: Mapping[Key, tuple[Row, Row]]) -> None:
@@ -123,7 +128,7 @@ def _columns_of(job: Job) -> tuple[Row, Row]:
     return lease, (*(getattr(job, column) for column in REPORTED_COLUMNS), output)
 
 
-def _note_clusters(accounts: Sequence[Account], now: datetime) -> None:
+def _note_clusters(accounts: Sequence[Account], steps: Sequence[list[Step]], jobs: Jobs, now: datetime) -> None:
     """Of several accounts of one cluster the last says whether it is ready, and the first pauses it.
 
     In the order of the clusters' ids, so that no two writers wait in a circle.
@@ -136,6 +141,17 @@ def _note_clusters(accounts: Sequence[Account], now: datetime) -> None:
             note_readiness(cluster_id=cluster_id, not_ready=last[cluster_id].not_ready)
         if cluster_id in pauses:
             _pause(pauses[cluster_id], now)
+        for account, mine in zip(accounts, steps, strict=True):
+            if account.caller.cluster_id == cluster_id:
+                _note_ends(account, mine, jobs, now)
+
+
+def _note_ends(account: Account, steps: Iterable[Step], jobs: Jobs, now: datetime) -> None:
+    cluster_id = account.caller.cluster_id
+    over = [jobs[cluster_id, step.job_id] for step in steps if step.what == What.ENDED]
+    ends = [end for job in over if (end := end_of(job))]
+    if ends:
+        note_ends(cluster_id=cluster_id, ends=ends, hold_after=account.hold_after, now=now)
 
 
 def _pause(account: Account, now: datetime) -> None:

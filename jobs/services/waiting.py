@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from clusters.services import held_back
 from jobs.models import Job
 from jobs.services.activity import activity_by_cluster
 from jobs.services.outlook import QUIET_AFTER, in_words
@@ -24,6 +25,10 @@ def _hindrances(job: Job, now: datetime) -> Iterator[str]:
     if cluster.paused_at:
         by = f" by {cluster.paused_by}" if cluster.paused_by else ""
         yield f"{cluster} was paused {in_words(now - cluster.paused_at)} ago{by}: {cluster.paused_reason}"
+    for streak in held_back(cluster_ids=[cluster.id]):
+        if streak.credential_id == job.submitted_by_id and streak.held_at:
+            since, token = in_words(now - streak.held_at), streak.credential
+            yield f"{cluster} has held back the jobs of {token} for {since}: {streak.reason}"
     if cluster.not_ready:
         yield f"{cluster} takes no jobs now: {cluster.not_ready}"
     if cluster.last_asked_at is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef
 
-from clusters.models import Cluster
+from clusters.models import Cluster, Streak
 from jobs.models import Job, JobEvent
 from jobs.states import PUTS_INTO_A_QUEUE, JobState, What
 
@@ -37,8 +37,12 @@ def news_since(*, after: int | None) -> News:
 
 
 def queues_with_jobs(*, clusters: Sequence[str]) -> list[str]:
-    """Which of these clusters, by name, are not paused and have jobs that wait."""
+    """Which of these clusters, by name, are not paused, hold no jobs back, and have jobs that wait.
+
+    Where jobs are held back, all that wait may be such, and to find out costs the more the more there are.
+    """
     waiting = Job.objects.filter(cluster_id=OuterRef("id"), state=JobState.QUEUED)
+    held = Streak.objects.filter(cluster_id=OuterRef("id"), held_at__isnull=False)
     parts = (clusters[start : start + _PART] for start in range(0, len(clusters), _PART))
-    found = (Cluster.objects.filter(Exists(waiting), name__in=part, paused_at__isnull=True) for part in parts)
-    return [name for some in found for name in some.values_list("name", flat=True)]
+    free = Cluster.objects.filter(Exists(waiting), ~Exists(held), paused_at__isnull=True)
+    return [name for part in parts for name in free.filter(name__in=part).values_list("name", flat=True)]

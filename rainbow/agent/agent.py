@@ -13,7 +13,6 @@ from rainbow.agent.recovery import Recovery
 from rainbow.agent.renewal import Renewal
 from rainbow.agent.reporter import Reporter
 from rainbow.agent.sifting import Sifter
-from rainbow.agent.streak import Streak
 from rainbow.agent.taking import WAIT_SECONDS, Taker
 from rainbow.agent.words import in_one_line
 from rainbow.disk import is_full
@@ -55,9 +54,8 @@ class Agent:
         self._holdings = Holdings(journal, clock=post.clock, checkpoint=post.checkpoint)
         self._reporter = Reporter(post, self._holdings)
         self._recovery = Recovery(post, self._holdings)
-        streak = Streak(longest=post.habits.pause_after)
-        self._hand_over = HandOver(post, self._holdings, self._reporter, streak)
-        self._lookout = Lookout(post, self._holdings, self._reporter, streak)
+        self._hand_over = HandOver(post, self._holdings, self._reporter)
+        self._lookout = Lookout(post, self._holdings)
         self._taker = Taker(post, self._holdings, self._reporter, self._recovery, tell=self._wake)
         self._sifter = Sifter(post, self._taker, tell=self._wake)
         self._renewal = Renewal(post.client, post.read_secret, post.clock)

@@ -5,7 +5,6 @@ import logging
 from rainbow.agent.holdings import Held, Holdings
 from rainbow.agent.post import Checkpoint, Post
 from rainbow.agent.reporter import Reporter
-from rainbow.agent.streak import Streak
 from rainbow.disk import DiskFull, is_full
 from rainbow.executors import Ending, Progress, SchedulerSilent, WorkRefused
 from rainbow.executors.endings import cancelled, ended
@@ -19,11 +18,10 @@ class HandOver:
     its own. It is handed over only while its lease has a third left, which is longer than that takes.
     """
 
-    def __init__(self, post: Post, holdings: Holdings, reporter: Reporter, streak: Streak) -> None:
+    def __init__(self, post: Post, holdings: Holdings, reporter: Reporter) -> None:
         self._post = post
         self._holdings = holdings
         self._reporter = reporter
-        self._streak = streak
 
     def settle(self) -> bool:
         """Ask the scheduler which of those it has that it may or may not have."""
@@ -111,9 +109,7 @@ class HandOver:
 
     def _refuse(self, held: Held, words: str) -> None:
         _log.warning("refused by the scheduler job=%d reason=%s", held.entry.jobid, words)
-        end = _failed(words)
-        self._holdings.ended(held, end)
-        self._reporter.pause = self._streak.note(end) or self._reporter.pause
+        self._holdings.ended(held, _failed(words))
 
 
 def _failed(reason: str) -> Progress:

@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 
 from rainbow.agent.holdings import Held, Holdings
 from rainbow.agent.post import Post
-from rainbow.agent.reporter import Reporter
-from rainbow.agent.streak import Streak
 from rainbow.agent.words import state_of
 from rainbow.executors import JobPhase, Progress
 from rainbow.executors.endings import cancelled
@@ -20,11 +18,9 @@ _log = logging.getLogger("rainbow.agent")
 
 
 class Lookout:
-    def __init__(self, post: Post, holdings: Holdings, reporter: Reporter, streak: Streak) -> None:
+    def __init__(self, post: Post, holdings: Holdings) -> None:
         self._post = post
         self._holdings = holdings
-        self._reporter = reporter
-        self._streak = streak
         self._looked_at: datetime | None = None
         self._seen: set[str] = set()
 
@@ -89,5 +85,4 @@ class Lookout:
         self._holdings.ended(held, progress)
         reason = f" reason={progress.reason}" if progress.reason else ""
         _log.info("ended job=%d state=%s%s", held.entry.jobid, state_of(progress), reason)
-        self._reporter.pause = self._streak.note(progress) or self._reporter.pause
         return True

@@ -40,8 +40,8 @@ class Habits:
 
     `agent` is its name for the server, its own for ever. `lease_seconds`: how long it may stay silent, 10 to 86,400.
     `interval_seconds`: how often it looks at its jobs. `max_jobs`: how many it holds at most; 0 means no limit.
-    `ahead`: how many may wait in the scheduler's own queue. `pause_after`: so many jobs in a row that fail at once
-    pause the cluster; 0 means never.
+    `ahead`: how many may wait in the scheduler's own queue. `hold_after`: so many jobs of one token in a row that
+    fail at once hold back the token's others; 0 means never.
     """
 
     agent: str
@@ -49,7 +49,7 @@ class Habits:
     interval_seconds: float = 1.0
     max_jobs: int = 0
     ahead: int = 0
-    pause_after: int = 20
+    hold_after: int = 20
 
     @property
     def lease(self) -> timedelta:

@@ -23,21 +23,20 @@ _log = logging.getLogger("rainbow.agent")
 
 
 class Reporter:
-    """`not_ready` is why the agent takes no jobs now, and `pause` why the cluster shall get none: reported next."""
+    """`not_ready` is why the agent takes no jobs now: reported next."""
 
     def __init__(self, post: Post, holdings: Holdings) -> None:
         self._post = post
         self._holdings = holdings
         self._said_not_ready: str | None = None
         self.not_ready = ""
-        self.pause = ""
 
     def step(self) -> bool:
         """Report all that is new and all that is due."""
         if done := [held for held in self._holdings if _is_done(held)]:
             self._holdings.let_go(done)
         due = [held for held in self._holdings if self._is_due(held)]
-        if not due and not self.pause and self.not_ready == (self._said_not_ready or ""):
+        if not due and self.not_ready == (self._said_not_ready or ""):
             return False
         for batch in _batches([self._told(held) for held in due]):
             self._send(batch)
@@ -85,11 +84,14 @@ class Reporter:
 
     def _call(self, reports: Sequence[JobReport]) -> Sequence[ReportResult]:
         habits = self._post.habits
-        not_ready, pause = in_one_line(self.not_ready), in_one_line(self.pause)
         results = self._post.client.report_jobs(
-            reports, agent=habits.agent, lease_seconds=habits.lease_seconds, not_ready=not_ready, pause=pause
+            reports,
+            agent=habits.agent,
+            lease_seconds=habits.lease_seconds,
+            not_ready=in_one_line(self.not_ready),
+            hold_after=habits.hold_after,
         )
-        self._said_not_ready, self.pause = self.not_ready, ""
+        self._said_not_ready = self.not_ready
         return results
 
     def _send_apart(self, batch: Sequence[Told], error: InvalidArgument) -> None:

@@ -79,10 +79,12 @@ _log = logging.getLogger("rainbow.agent")
     help="How often it looks at its jobs.  [default: 1; 0.2 for local]",
 )
 @click.option(
+    "--hold-after",
     "--pause-after",
+    "hold_after",
     type=COUNT,
     default=20,
-    help="Pause the cluster after so many jobs in a row that fail at once; 0 never does.  [default: 20]",
+    help="Hold a token's jobs back after so many of them in a row that fail at once; 0 never does.  [default: 20]",
 )
 @click.option("--once", is_flag=True, help="End when nothing waits that can run here, and all jobs are over.")
 @click.option("--dry-run", is_flag=True, help="Show what it would take now, and take nothing.")

@@ -62,6 +62,12 @@ def observer(ctx: click.Context, *, as_cluster: bool) -> Client:
     return submitter(ctx)
 
 
+def resumer(ctx: click.Context) -> Client:
+    """With the secret if there is one and nobody gave a token alone."""
+    known, said = settings(ctx), flags(ctx)
+    return submitter(ctx) if not known.secret or ("token" in said and "secret" not in said) else puller(ctx)
+
+
 def _client(ctx: click.Context, known: Settings, *, token: str = "", secret: str = "") -> Client:
     return Client(
         known.host,

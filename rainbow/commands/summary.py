@@ -49,5 +49,8 @@ def _tell(summary: Summary, *, now: datetime) -> None:
     say(on_one_line(f"{summary.cluster} {last}."))
     if summary.paused:
         say(on_one_line(f"{summary.cluster} gets no jobs now: {summary.paused}"))
+    for held in summary.held_back:
+        since = ago(held.held_at, now=now)
+        say(on_one_line(f"{summary.cluster} holds back the jobs of token {held.token} since {since}: {held.reason}"))
     if summary.not_ready:
         say(on_one_line(f"{summary.cluster} takes no jobs now: {summary.not_ready}"))

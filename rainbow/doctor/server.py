@@ -75,7 +75,10 @@ def look_at_cluster(known: Settings) -> str:
     with _client(known) as client:
         summary = client.summarize_jobs()
     if summary.paused:
-        raise Sick(f"{known.cluster} is paused: {summary.paused}", advice="An operator can resume it in the admin.")
+        raise Sick(
+            f"{known.cluster} is paused: {summary.paused}",
+            advice="`rainbow resume` lets it get jobs again, and so can an operator.",
+        )
     return ", ".join(f"{number:,} {state}" for state, number in summary.counts.items()) or "no jobs yet"
 
 

@@ -1725,6 +1725,7 @@ class SummarizeJobsResponse(_message.Message):
     AGENT_LAST_ASKED_AT_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
     NOT_READY_FIELD_NUMBER: _builtins.int
+    HELD_BACK_FIELD_NUMBER: _builtins.int
     cluster: _builtins.str
     """The cluster whose jobs these are."""
     paused: _builtins.str
@@ -1743,6 +1744,10 @@ class SummarizeJobsResponse(_message.Message):
     def agent_last_asked_at(self) -> _timestamp_pb2.Timestamp:
         """When the cluster last asked for jobs; not set when it never did."""
 
+    @_builtins.property
+    def held_back(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldToken]:
+        """The tokens whose jobs are held back; with a token only itself."""
+
     def __init__(
         self,
         *,
@@ -1752,14 +1757,93 @@ class SummarizeJobsResponse(_message.Message):
         agent_last_asked_at: _timestamp_pb2.Timestamp | None = ...,
         paused: _builtins.str = ...,
         not_ready: _builtins.str = ...,
+        held_back: _abc.Iterable[Global___HeldToken] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent_last_asked_at", b"agent_last_asked_at", "oldest_submitted_at", b"oldest_submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_last_asked_at", b"agent_last_asked_at", "cluster", b"cluster", "counts", b"counts", "not_ready", b"not_ready", "oldest_submitted_at", b"oldest_submitted_at", "paused", b"paused"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_last_asked_at", b"agent_last_asked_at", "cluster", b"cluster", "counts", b"counts", "held_back", b"held_back", "not_ready", b"not_ready", "oldest_submitted_at", b"oldest_submitted_at", "paused", b"paused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SummarizeJobsResponse: _TypeAlias = SummarizeJobsResponse  # noqa: Y015
+
+@_typing.final
+class HeldToken(_message.Message):
+    """A token whose waiting jobs get no turn, because too many in a row that were submitted with it failed at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    HELD_AT_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """The token's label."""
+    reason: _builtins.str
+    """How many failed, and how the last of them did."""
+    @_builtins.property
+    def held_at(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        held_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["held_at", b"held_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held_at", b"held_at", "reason", b"reason", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldToken: _TypeAlias = HeldToken  # noqa: Y015
+
+@_typing.final
+class ResumeClusterRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    cluster: _builtins.str
+    """May be left out, since a credential belongs to one cluster."""
+    def __init__(
+        self,
+        *,
+        cluster: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeClusterRequest: _TypeAlias = ResumeClusterRequest  # noqa: Y015
+
+@_typing.final
+class ResumeClusterResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAUSED_FIELD_NUMBER: _builtins.int
+    HELD_BACK_FIELD_NUMBER: _builtins.int
+    paused: _builtins.str
+    """Why the cluster was paused; empty when it was not."""
+    @_builtins.property
+    def held_back(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldToken]:
+        """The tokens whose jobs go on."""
+
+    def __init__(
+        self,
+        *,
+        paused: _builtins.str = ...,
+        held_back: _abc.Iterable[Global___HeldToken] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held_back", b"held_back", "paused", b"paused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeClusterResponse: _TypeAlias = ResumeClusterResponse  # noqa: Y015
 
 @_typing.final
 class StateCount(_message.Message):
@@ -1868,6 +1952,7 @@ class ReportJobsRequest(_message.Message):
     LEASE_SECONDS_FIELD_NUMBER: _builtins.int
     NOT_READY_FIELD_NUMBER: _builtins.int
     PAUSE_FIELD_NUMBER: _builtins.int
+    HOLD_AFTER_FIELD_NUMBER: _builtins.int
     cluster: _builtins.str
     """May be left out, since a credential belongs to one cluster."""
     agent: _builtins.str
@@ -1879,7 +1964,11 @@ class ReportJobsRequest(_message.Message):
     not_ready: _builtins.str
     """Why the agent takes no jobs now, up to 1,000 characters; empty when it does."""
     pause: _builtins.str
-    """Pauses the cluster, with this reason of up to 1,000 characters: the agent found that its jobs fail at once."""
+    """Pauses the cluster, with this reason of up to 1,000 characters."""
+    hold_after: _builtins.int
+    """After so many jobs in a row that were submitted with one token and failed in the scheduler within 5 seconds of
+    their start, its other jobs are held back until ResumeCluster. 0 means never.
+    """
     @_builtins.property
     def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobReport]:
         """Up to 1,000 reports. Without any, only the agent's readiness is heard."""
@@ -1893,10 +1982,11 @@ class ReportJobsRequest(_message.Message):
         lease_seconds: _builtins.int = ...,
         not_ready: _builtins.str = ...,
         pause: _builtins.str = ...,
+        hold_after: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "cluster", b"cluster", "lease_seconds", b"lease_seconds", "not_ready", b"not_ready", "pause", b"pause", "reports", b"reports"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "cluster", b"cluster", "hold_after", b"hold_after", "lease_seconds", b"lease_seconds", "not_ready", b"not_ready", "pause", b"pause", "reports", b"reports"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -104,6 +104,11 @@ class RainbowSchedulerStub(object):
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.ReportJobsRequest.SerializeToString,
                 response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ReportJobsResponse.FromString,
                 _registered_method=True)
+        self.ResumeCluster = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/ResumeCluster',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.ResumeClusterRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ResumeClusterResponse.FromString,
+                _registered_method=True)
         self.WatchJobs = channel.unary_stream(
                 '/convergedcomputing.org.grpc.v1.RainbowScheduler/WatchJobs',
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.WatchJobsRequest.SerializeToString,
@@ -223,6 +228,15 @@ class RainbowSchedulerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResumeCluster(self, request, context):
+        """Hands out the cluster's jobs again: ends a pause, and lets all jobs go on that are held back because others of
+        their token failed. With a token only the jobs that were submitted with it, and no pause. FAILED_PRECONDITION when
+        there is nothing to end. Needs the cluster's secret or its token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchJobs(self, request, context):
         """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
         that were submitted with it, a secret all jobs of its cluster. When the server stops, the stream ends early.
@@ -303,6 +317,11 @@ def add_RainbowSchedulerServicer_to_server(servicer, server):
                     servicer.ReportJobs,
                     request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ReportJobsRequest.FromString,
                     response_serializer=rainbow_dot_protos_dot_rainbow__pb2.ReportJobsResponse.SerializeToString,
+            ),
+            'ResumeCluster': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeCluster,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ResumeClusterRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.ResumeClusterResponse.SerializeToString,
             ),
             'WatchJobs': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchJobs,
@@ -688,6 +707,33 @@ class RainbowScheduler(object):
             '/convergedcomputing.org.grpc.v1.RainbowScheduler/ReportJobs',
             rainbow_dot_protos_dot_rainbow__pb2.ReportJobsRequest.SerializeToString,
             rainbow_dot_protos_dot_rainbow__pb2.ReportJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeCluster(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/ResumeCluster',
+            rainbow_dot_protos_dot_rainbow__pb2.ResumeClusterRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.ResumeClusterResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -89,6 +89,11 @@ class RainbowSchedulerStub:
     """An agent tells how its jobs go, renews their leases, and learns which to stop. Late, repeated and reordered
     reports do no harm. Needs the cluster's secret.
     """
+    ResumeCluster: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.ResumeClusterRequest, _rainbow_pb2.ResumeClusterResponse]
+    """Hands out the cluster's jobs again: ends a pause, and lets all jobs go on that are held back because others of
+    their token failed. With a token only the jobs that were submitted with it, and no pause. FAILED_PRECONDITION when
+    there is nothing to end. Needs the cluster's secret or its token.
+    """
     WatchJobs: _grpc.UnaryStreamMultiCallable[_rainbow_pb2.WatchJobsRequest, _rainbow_pb2.WatchJobsResponse]
     """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
     that were submitted with it, a secret all jobs of its cluster. When the server stops, the stream ends early.
@@ -145,6 +150,11 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     ReportJobs: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.ReportJobsRequest, _rainbow_pb2.ReportJobsResponse]  # type: ignore[assignment]
     """An agent tells how its jobs go, renews their leases, and learns which to stop. Late, repeated and reordered
     reports do no harm. Needs the cluster's secret.
+    """
+    ResumeCluster: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.ResumeClusterRequest, _rainbow_pb2.ResumeClusterResponse]  # type: ignore[assignment]
+    """Hands out the cluster's jobs again: ends a pause, and lets all jobs go on that are held back because others of
+    their token failed. With a token only the jobs that were submitted with it, and no pause. FAILED_PRECONDITION when
+    there is nothing to end. Needs the cluster's secret or its token.
     """
     WatchJobs: _aio.UnaryStreamMultiCallable[_rainbow_pb2.WatchJobsRequest, _rainbow_pb2.WatchJobsResponse]  # type: ignore[assignment]
     """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
@@ -283,6 +293,17 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_rainbow_pb2.ReportJobsResponse, _abc.Awaitable[_rainbow_pb2.ReportJobsResponse]]:
         """An agent tells how its jobs go, renews their leases, and learns which to stop. Late, repeated and reordered
         reports do no harm. Needs the cluster's secret.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeCluster(
+        self,
+        request: _rainbow_pb2.ResumeClusterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.ResumeClusterResponse, _abc.Awaitable[_rainbow_pb2.ResumeClusterResponse]]:
+        """Hands out the cluster's jobs again: ends a pause, and lets all jobs go on that are held back because others of
+        their token failed. With a token only the jobs that were submitted with it, and no pause. FAILED_PRECONDITION when
+        there is nothing to end. Needs the cluster's secret or its token.
         """
 
     @_abc_1.abstractmethod

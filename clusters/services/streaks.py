@@ -1,0 +1,86 @@
+"""Holding back the jobs of a token whose jobs fail one after the other, and no others."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from clusters.callers import Actor
+from clusters.models import Cluster, ClusterWhat, Streak
+from clusters.services.events import record
+from clusters.validation import MAX_REASON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How a job ended. `at_once`: it failed right after its start, or its scheduler did not take it."""
+
+    credential_id: int
+    at_once: bool
+    reason: str
+
+
+def note_ends(*, cluster_id: int, ends: Sequence[End], hold_after: int, now: datetime) -> None:
+    """Takes ends in, in their order: so many at once in a row hold back the token's other jobs; 0 is never.
+
+    Any other end begins a new row. What is held back stays so until it is resumed. Call it in a transaction.
+    """
+    known = Streak.objects.filter(cluster_id=cluster_id, credential_id__in={end.credential_id for end in ends})
+    if not hold_after or not (any(end.at_once for end in ends) or known.exists()):
+        return
+    _lock(cluster_id)
+    streaks = {streak.credential_id: streak for streak in known}
+    held = {streak.credential_id for streak in streaks.values() if streak.held_at}
+    for end in ends:
+        streak = streaks.setdefault(
+            end.credential_id, Streak(cluster_id=cluster_id, credential_id=end.credential_id, failures=0)
+        )
+        _note(streak, end, hold_after, now)
+    _write(streaks.values())
+    for streak in streaks.values():
+        if streak.held_at and streak.credential_id not in held:
+            about = streak.credential
+            record(ClusterWhat.TOKEN_HELD, cluster_id=cluster_id, by=None, about=about, why=streak.reason, now=now)
+
+
+def held_back(*, cluster_ids: Iterable[int]) -> list[Streak]:
+    """The rows that hold jobs back in these clusters, the oldest first."""
+    held = Streak.objects.filter(cluster_id__in=list(cluster_ids), held_at__isnull=False)
+    return list(held.select_related("cluster", "credential").order_by("held_at", "id"))
+
+
+def let_go(*, cluster_id: int, credential_id: int | None = None, by: Actor, reason: str, now: datetime) -> list[Streak]:
+    """Ends the rows of a cluster, or of one token there; returns those that held jobs back.
+
+    Call it in a transaction.
+    """
+    _lock(cluster_id)
+    held = [one for one in held_back(cluster_ids=[cluster_id]) if credential_id in (None, one.credential_id)]
+    ended = Streak.objects.filter(cluster_id=cluster_id)
+    (ended if credential_id is None else ended.filter(credential_id=credential_id)).delete()
+    for one in held:
+        about = one.credential
+        record(ClusterWhat.TOKEN_RESUMED, cluster_id=cluster_id, by=by, about=about, why=reason, now=now)
+    return held
+
+
+def _lock(cluster_id: int) -> None:
+    """Whoever writes a cluster's rows has locked the cluster, so that no two of them can deadlock."""
+    list(Cluster.objects.filter(id=cluster_id).select_for_update().values_list("id"))
+
+
+def _note(streak: Streak, end: End, hold_after: int, now: datetime) -> None:
+    if streak.held_at:
+        return
+    streak.failures = streak.failures + 1 if end.at_once else 0
+    if streak.failures >= hold_after:
+        last = f"; the last one: {' '.join(end.reason.split())}" if end.reason else ""
+        streak.held_at = now
+        streak.reason = f"{streak.failures} jobs in a row failed at once{last}"[:MAX_REASON]
+
+
+def _write(streaks: Iterable[Streak]) -> None:
+    for streak in streaks:
+        if streak.failures:
+            streak.save()
+        elif streak.pk:
+            streak.delete()

@@ -1,6 +1,6 @@
 """An HTTP/1.1 client that costs next to nothing: a message is a whole request, an answer the body of a 2xx.
 
-It reads what gunicorn writes for Django: answers with a Content-Length, on a connection that stays open.
+It reads what the web server writes for Django: answers with a Content-Length, on a connection that stays open.
 """
 
 import asyncio

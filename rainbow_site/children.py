@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
 
@@ -65,7 +67,7 @@ class _Member:
             pass_fds=self._child.files,
             # In a session of its own a child does not hear the terminal's Ctrl-C, so that it is told to stop just once.
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=partial(_die_with_parent, os.getpid()),
         )
 
     def has_ended_for_good(self) -> bool:
@@ -139,9 +141,12 @@ class _Family:
         return [member.process.wait() for member in self._members if member.due is None]
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        # It died before it was to be told.
+        os._exit(1)
 
 
 def _exit_code(codes: Sequence[int], *, told: bool) -> int:

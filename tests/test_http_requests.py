@@ -2,7 +2,9 @@
 
 import json
 import socket
+import threading
 import uuid
+from itertools import islice
 
 import pytest
 
@@ -87,6 +89,43 @@ def test_requests_that_come_together_are_answered_in_their_order(web_server: Rai
         answers = [answer.status for answer in replies(link)]
 
     assert answers == [200, 404, 200] * 200
+
+
+def test_requests_that_come_while_others_are_answered_keep_their_order(web_server: RainbowServer) -> None:
+    paths = ["/healthz", "/api/v1/nothing"] * 500
+
+    with connect(web_server) as link:
+        sender = threading.Thread(target=lambda: [link.sendall(request(path)) for path in paths])
+        sender.start()
+        answers = [answer.status for answer in islice(replies(link), len(paths))]
+        sender.join()
+
+    assert answers == [200, 404] * 500
+
+
+def test_an_answer_to_head_has_no_body(web_server: RainbowServer) -> None:
+    """What came after the head would be taken for the next answer."""
+    with connect(web_server) as link:
+        link.sendall(request("/healthz", method="HEAD") + request("/healthz", "Connection: close"))
+        received = b"".join(iter(lambda: link.recv(65_536), b""))
+
+    first, _, rest = received.partition(b"\r\n\r\n")
+    assert b"\r\nContent-Length: 16\r\n" in first
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert rest.endswith(b'{"status": "ok"}')
+
+
+def test_a_job_that_did_not_change_is_asked_for_on_one_connection(web_server: RainbowServer) -> None:
+    guest = registered(web_server)
+    path, who = f"/api/v1/jobs/{guest.submit_over_grpc('hostname')}", f"Authorization: Bearer {guest.token}"
+    same = f"If-None-Match: {get(web_server, path, bearer=guest.token).headers['etag']}"
+
+    with connect(web_server) as link:
+        link.sendall(request(path, who, same) + request(path, who, same) + request(path, who, "Connection: close"))
+        received = b"".join(iter(lambda: link.recv(65_536), b""))
+
+    assert received.count(b"HTTP/1.1 304 Not Modified\r\n") == 2
+    assert received.count(b"HTTP/1.1 200 OK\r\n") == 1
 
 
 def test_what_follows_a_request_that_closes_is_not_read(web_server: RainbowServer) -> None:

@@ -7,9 +7,11 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask
 
+from rainbow_site.web.answer import Answer
 from rainbow_site.web.patience import Patience, Stage
 from rainbow_site.web.request import Request
 
@@ -31,6 +33,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     """The main thread reads, parses and closes; a worker's thread answers, and may write while it holds outbuf_lock."""
 
     parser_class = Request
+    task_class = Answer
     error_task_class = Refusal
     # The one that comes in, and those that are whole.
     request: Request | None
@@ -71,7 +74,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """What this connection keeps in memory, near enough."""
         partial = [] if self.request is None else [self.request]
         requests = sum(request.held_bytes for request in [*self.requests, *partial])
-        return requests + len(self._rest) + int(self.total_outbufs_len)
+        answers = [buffer for buffer in self.outbufs if not isinstance(buffer, ReadOnlyFileBasedBuffer)]
+        return requests + len(self._rest) + sum(len(answer) for answer in answers)
 
     def note(self, now: float) -> None:
         self.patience.note(self.stage, request=self._began, now=now)
@@ -105,11 +109,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def received(self, data: bytes) -> None:
         """Takes one request out of the data; what follows waits until that is answered."""
         with self.requests_lock:
-            self._rest = b""
-            if not self._ends and not self.will_close:
+            if self.requests or self._rest:
+                # A worker began the next request after poll() had found that there is none.
+                self._rest += data
+            else:
                 self._parse(data)
 
     def _parse(self, data: bytes) -> None:
+        if self._ends or self.will_close:
+            data = b""
         while data and not self.requests:
             request = self._request_under_way()
             data = data[request.received(data) :]
@@ -119,9 +127,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.request, self.sent_continue = None, False
             # Blank lines may stand before a request.
             if not request.empty:
-                self._rest = data
                 self.requests.append(request)
                 self.server.add_task(self)
+        # Last, since nothing more is read while there is some.
+        self._rest = data
 
     def _request_under_way(self) -> Request:
         if self.request is None:
@@ -135,8 +144,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def service(self) -> None:
         super().service()
-        if self._rest and self.connected:
-            self.received(self._rest)
+        with self.requests_lock:
+            if self._rest and not self.requests:
+                self._parse(self._rest)
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         sent = self.write_some(data, do_close=do_close)

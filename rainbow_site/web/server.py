@@ -19,6 +19,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from clusters.rest.parsers import MAX_BODY_BYTES
 from rainbow_site.listening import BACKLOG
+from rainbow_site.web.answer import without_bodies_for_head
 from rainbow_site.web.channel import Channel
 from rainbow_site.web.patience import Stage
 from rainbow_site.web.request import MAX_HEAD_BYTES
@@ -63,7 +64,7 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]  # (waitress has no types)
         threads.set_thread_count(THREADS)
         place = (listener.family, listener.type, listener.proto, listener.getsockname())
         super().__init__(
-            application,
+            without_bodies_for_head(application),
             map={},
             _sock=listener,
             dispatcher=threads,
@@ -173,8 +174,9 @@ def _adjustments(listener: socket.socket, *, scheme: str) -> Adjustments:
         ident=None,
         max_request_header_size=MAX_HEAD_BYTES,
         max_request_body_size=MAX_BODY_BYTES + _ROOM_FOR_WORDS,
-        # Bodies stay in memory, which is bounded above: a full disk, or none, keeps no job out.
+        # Bodies and answers stay in memory, which is bounded above: a full disk, or none, keeps no job out.
         inbuf_overflow=2 * MAX_BODY_BYTES,
+        outbuf_overflow=2 * MAX_BODY_BYTES,
         # Django reads what proxies say, as far as RAINBOW_PROXIES believes them.
         clear_untrusted_proxy_headers=False,
         log_socket_errors=False,

@@ -1,0 +1,107 @@
+"""A process of the web server by itself, with an application that misbehaves."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
+
+import pytest
+
+from tests.patience import PATIENCE_SECONDS
+from tests.servers import ROOT, environment_for
+
+SERVER = """
+import os, signal, socket, sys
+import django
+django.setup()
+from rainbow_site.web import server
+server._HANGS_AFTER_SECONDS, server.GRACE_SECONDS = 10, 1
+{application}
+web = server.WebServer(application, socket.socket(fileno=int(sys.argv[1])))
+signal.signal(signal.SIGTERM, lambda number, frame: web.stop())
+web.serve()
+"""
+# No other thread runs while a regular expression is matched.
+HANGS = """
+import re
+def application(environ, start_response):
+    re.match("(a+)+$", "a" * 100 + "b")
+"""
+NEVER_ANSWERS = """
+import threading
+def application(environ, start_response):
+    threading.Event().wait()
+"""
+FAILS = """
+def application(environ, start_response):
+    raise ValueError(environ["HTTP_X_SECRET"])
+"""
+
+Start = Callable[[str], tuple[subprocess.Popen[str], HTTPConnection]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(application: str) -> tuple[subprocess.Popen[str], HTTPConnection]:
+        environment = environment_for("sqlite:///:memory:", DJANGO_SETTINGS_MODULE="rainbow_site.settings")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            command = [sys.executable, "-c", SERVER.format(application=application), str(listener.fileno())]
+            started.append(
+                subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    env=environment,
+                    pass_fds=[listener.fileno()],
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            host, port = listener.getsockname()
+            return started[-1], HTTPConnection(host, port, timeout=PATIENCE_SECONDS)
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_a_process_that_stands_still_ends_with_a_trace(start: Start) -> None:
+    process, client = start(HANGS)
+
+    client.request("GET", "/")
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert process.returncode == 1
+    assert "Timeout (0:00:10)!" in said
+    assert "in application" in said
+
+
+def test_a_stop_does_not_wait_for_an_answer_that_never_comes(start: Start) -> None:
+    process, client = start(NEVER_ANSWERS)
+    client.request("GET", "/")
+    other = HTTPConnection(client.host, client.port, timeout=PATIENCE_SECONDS)
+    other.request("GET", "/", headers={"Content-Length": "none"})
+    assert other.getresponse().status == 400, "by now the first is under way"
+
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert process.returncode == 0
+
+
+def test_an_application_that_fails_tells_the_log_and_not_the_client(start: Start) -> None:
+    process, client = start(FAILS)
+
+    client.request("GET", "/", headers={"X-Secret": "hush"})
+    answer = client.getresponse()
+    body = answer.read()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert answer.status == 500
+    assert b"hush" not in body
+    assert "ValueError: hush" in said

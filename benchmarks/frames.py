@@ -41,6 +41,10 @@ def settings(values: dict[Setting, int]) -> bytes:
     return frame(Kind.SETTINGS, 0, 0, b"".join(_SETTING.pack(*item) for item in values.items()))
 
 
+def settings_in(payload: bytes) -> dict[int, int]:
+    return dict(_SETTING.iter_unpack(payload))
+
+
 def window_update(size: int, *, stream: int = 0) -> bytes:
     return frame(Kind.WINDOW_UPDATE, 0, stream, size.to_bytes(4, "big"))
 

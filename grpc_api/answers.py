@@ -1,5 +1,6 @@
 """The database's part of each RPC: translate, one service call, translate back. Runs in a thread."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from clusters.callers import Caller
@@ -25,7 +26,6 @@ from jobs.services import (
     cancel_jobs,
     explain_wait,
     find_jobs,
-    get_jobs,
     list_jobs,
     request_jobs,
     summarize_jobs,
@@ -81,15 +81,23 @@ def list_page(request: pb.ListJobsRequest, caller: Caller, now: datetime) -> pb.
     return pb.ListJobsResponse(jobs=jobs, next_page_token=str(last) if last else "")
 
 
-def watched(request: pb.WatchJobsRequest, caller: Caller, now: datetime) -> list[pb.Job]:
-    """The jobs as they are now. Raises NotFound where one is missing."""
-    found = get_jobs(by=caller, job_ids=request.jobids, brief=True)
-    if missing := [job_id for job_id in request.jobids if job_id not in found]:
-        raise NotFound(f"there is no job {missing[0]}", field="jobids")
-    jobs = [job_to_message(found[job_id], brief=True) for job_id in dict.fromkeys(request.jobids)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """Jobs as they are now, and the ids of those that did not fit beside them."""
+
+    jobs: list[pb.Job]
+    remaining: list[int]
+
+
+def watched(request: pb.WatchJobsRequest, caller: Caller, now: datetime) -> Watched:
+    """The first of the jobs, as many as fit one answer. Raises InvalidArgument, and NotFound where one is missing."""
+    found = find_jobs(by=caller, job_ids=request.jobids, brief=True)
+    if found.missing:
+        raise NotFound(f"there is no job {found.missing[0]}", field="jobids")
+    jobs = [job_to_message(job, brief=True) for job in found.jobs]
     for job in jobs:
         job.ClearField("lease_expires_at")
-    return jobs
+    return Watched(jobs=jobs, remaining=found.remaining)
 
 
 def cancel(request: pb.CancelJobsRequest, caller: Caller, now: datetime) -> pb.CancelJobsResponse:

@@ -5,19 +5,18 @@ import logging
 import grpc
 from django.db import InterfaceError, OperationalError
 
-from rainbow.errors import BY_CODE, RainbowError, Unavailable
+from rainbow.errors import RainbowError, Unavailable
 
 # Names the input at fault, beside the message, for programs.
 FIELD_METADATA_KEY = "rainbow-field"
 
-_STATUS = {error: grpc.StatusCode[code] for code, error in BY_CODE.items()}
 _log = logging.getLogger("rainbow.grpc")
 
 
 def status_of(error: Exception) -> tuple[grpc.StatusCode, RainbowError]:
     """The code to answer with, and the error to describe. What nobody expected is logged here, with its trace."""
     if isinstance(error, RainbowError):
-        return _STATUS[type(error)], error
+        return grpc.StatusCode[error.code], error
     if isinstance(error, OperationalError | InterfaceError):
         _log.warning("database does not answer error=%r", str(error))
         return grpc.StatusCode.UNAVAILABLE, Unavailable("the database does not answer now; try again")

@@ -1,35 +1,38 @@
-"""Health checking (https://grpc.io/docs/guides/health-checking/) that ends with the server."""
+"""Health checking (https://grpc.io/docs/guides/health-checking/) that keeps nothing of what strangers ask about."""
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
 
-from grpc_health.v1.health import aio
-from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-# How long a watcher's last message may take.
-_LAST_WORD_SECONDS = 0.2
+from grpc_api.calls import Call
+from rainbow.errors import NotFound
 
 
-class HealthChecks(aio.HealthServicer):
-    """A watch has no end of its own: left alone, it would hold up a server that stops until its grace is over."""
+class HealthChecks:
+    """All services serve until the server stops. The empty name is the server itself."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._watches: set[asyncio.Task[None]] = set()
+    def __init__(self, services: Iterable[str]) -> None:
+        self._services = frozenset(["", *services])
+        self._closing = asyncio.Event()
 
-    async def Watch(self, request: HealthCheckRequest, context: Any) -> None:
-        watch = asyncio.create_task(super().Watch(request, context))
-        self._watches.add(watch)
-        try:
-            await asyncio.wait({watch})
-        finally:
-            watch.cancel()
-            self._watches.discard(watch)
-
-    async def close(self) -> None:
+    def close(self) -> None:
         """Tells whoever watches that the server stops, and lets go of them."""
-        await self.enter_graceful_shutdown()
-        if self._watches:
-            await asyncio.wait(self._watches, timeout=_LAST_WORD_SECONDS)
-        for watch in self._watches:
-            watch.cancel()
+        self._closing.set()
+
+    async def Check(self, request: HealthCheckRequest, call: Call) -> HealthCheckResponse:
+        if request.service not in self._services:
+            raise NotFound("there is no such service", field="service")
+        return self._of_all()
+
+    async def Watch(self, request: HealthCheckRequest, call: Call) -> AsyncIterator[HealthCheckResponse]:
+        known = request.service in self._services
+        yield self._of_all() if known else HealthCheckResponse(status=HealthCheckResponse.SERVICE_UNKNOWN)
+        if not self._closing.is_set():
+            await self._closing.wait()
+            if known:
+                yield self._of_all()
+
+    def _of_all(self) -> HealthCheckResponse:
+        stops = self._closing.is_set()
+        return HealthCheckResponse(status=HealthCheckResponse.NOT_SERVING if stops else HealthCheckResponse.SERVING)

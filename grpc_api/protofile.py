@@ -25,7 +25,8 @@ class Rpc:
     name: str
     request: str
     response: str
-    streams: bool
+    asks_many: bool
+    answers_many: bool
     comment: str
 
 
@@ -97,9 +98,15 @@ def _member(line: str, comment: str, *, kind: str) -> Member:
 
 def _read_top(file: ProtoFile, line: str, comment: str) -> None:
     if rpc := _RPC.fullmatch(line):
-        streams = bool(rpc["asks"] or rpc["answers"])
         file.rpcs.append(
-            Rpc(name=rpc["name"], request=rpc["request"], response=rpc["response"], streams=streams, comment=comment)
+            Rpc(
+                name=rpc["name"],
+                request=rpc["request"],
+                response=rpc["response"],
+                asks_many=bool(rpc["asks"]),
+                answers_many=bool(rpc["answers"]),
+                comment=comment,
+            )
         )
     elif package := _PACKAGE.fullmatch(line):
         file.package = package["name"]

@@ -43,10 +43,14 @@ def _lines(file: ProtoFile) -> Iterator[str]:
 
 
 def _call(rpc: Rpc) -> Iterator[str]:
-    stream = "stream of " if rpc.streams else ""
+    request, response = _message(rpc.request, many=rpc.asks_many), _message(rpc.response, many=rpc.answers_many)
     yield f"### {rpc.name}\n"
-    yield f"{stream}{_link(rpc.request)} → {stream}{_link(rpc.response)}\n"
+    yield f"{request} → {response}\n"
     yield f"{rpc.comment}\n"
+
+
+def _message(name: str, *, many: bool) -> str:
+    return f"stream of {_link(name)}" if many else _link(name)
 
 
 def _block(block: Block, blocks: dict[str, Block]) -> Iterator[str]:

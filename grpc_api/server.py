@@ -6,18 +6,19 @@ import signal
 from dataclasses import dataclass
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
-from grpc_reflection.v1alpha import reflection
 
 from grpc_api.arrivals import Arrivals
-from grpc_api.handlers import SERVICE, generic_handler
+from grpc_api.handlers import SERVICE, Frame, generic_handler
 from grpc_api.health import HealthChecks
 from grpc_api.lanes import Lanes
 from grpc_api.leases import end_leases
 from grpc_api.listening import listen, look_around
+from grpc_api.requests import Requests
 from grpc_api.servicer import RainbowServicer
+from grpc_api.shedding import Load
+from grpc_api.standard import standard_handlers
 from grpc_api.translate import MESSAGE_LIMIT
+from grpc_api.unknown import UnknownCalls
 from rainbow_site.collector import spare_the_collector
 from rainbow_site.listening import CannotListen, check_address
 
@@ -31,6 +32,13 @@ OPTIONS = [
     # this for abuse and ends the connection. The rainbow client pings every 30 seconds, and no client of grpc-go more
     # often than every 10, which a network may shorten.
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # Calls that have come and that Python has not seen yet. From 1,000 on gRPC would cancel some, without a word;
+    # seen, they are refused in words.
+    ("grpc.server.max_pending_requests", 5_000),
+    ("grpc.server.max_pending_requests_hard_limit", 10_000),
+    # A connection that never says what it is for, and one that is not used, give their place to others.
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 30 * 60_000),
     ("grpc.keepalive_permit_without_calls", 1),
     # A client that is gone without a word would keep its calls for two hours. This timer begins anew with all that a
     # client sends, so that one that pings every 30 seconds is never asked. Proxies see that the connection is in use.
@@ -46,13 +54,15 @@ _log = logging.getLogger("rainbow.grpc")
 class ServerOptions:
     """`batch` is how many submissions, accepts or reports share a commit at most; 1 gives each its own.
 
-    `share_port` lets other processes listen there, too. No `credentials` serve without TLS.
+    `calls` is how many calls there may be at a time, those that wait included. `share_port` lets other processes
+    listen there, too. No `credentials` serve without TLS.
     """
 
     address: str
     name: str
     registration_secret: str
     batch: int
+    calls: int
     share_port: bool = False
     credentials: grpc.ServerCredentials | None = None
 
@@ -68,33 +78,28 @@ async def serve(options: ServerOptions) -> None:
     )
     # Not shared unless asked: a second server would start silently and take half of the calls.
     server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(options.share_port))])
-    server.add_generic_rpc_handlers((generic_handler(servicer),))
-    checks = _add_standard_services(server)
+    load = Load(most_calls=options.calls)
+    requests = Requests(admit=servicer.admit)
+    frame, checks = Frame(load=load, requests=requests), HealthChecks([SERVICE.full_name])
+    handlers = (generic_handler(servicer, frame), *standard_handlers(frame, checks), UnknownCalls())
+    server.add_generic_rpc_handlers(handlers)
     address = _listen(server, options)
     stop = _stop_on_signals()
     endless = (listen(arrivals, lanes), look_around(arrivals, lanes), end_leases(lanes))
     chores = [asyncio.create_task(chore) for chore in endless]
     spare_the_collector()
     await server.start()
-    await checks.set(SERVICE.full_name, health_pb2.HealthCheckResponse.SERVING)
     _log.info("%s serves %s at %s", options.name, SERVICE.full_name, address)
     await stop.wait()
     _log.info("stopping; finishing the calls in flight")
-    await checks.close()
+    checks.close()
     arrivals.close()
     await server.stop(GRACE_SECONDS)
     for chore in chores:
         chore.cancel()
+    requests.close()
     lanes.close()
     _log.info("stopped")
-
-
-def _add_standard_services(server: grpc.aio.Server) -> HealthChecks:
-    checks = HealthChecks()
-    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    names = (SERVICE.full_name, HEALTH_SERVICE, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
-    return checks
 
 
 def _listen(server: grpc.aio.Server, options: ServerOptions) -> str:

@@ -67,6 +67,10 @@ class RainbowServicer:
             self._in_lane(lanes.write, report_together), most=batch, jobs_of=lambda asked: len(asked[0].reports)
         )
 
+    async def admit(self, call: Call) -> None:
+        """Raises Unauthenticated where the call's bearer is nobody: for requests that are costly to look at."""
+        await self._lanes.read(partial(admit, Claim(value=call.bearer), now=self._clock()))
+
     async def Register(self, request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
         peer = call.peer()
         registration = await self._lanes.write(
@@ -113,16 +117,10 @@ class RainbowServicer:
 
     async def RequestJobs(self, request: pb.RequestJobsRequest, call: Call) -> pb.RequestJobsResponse:
         claim = Claim(value=request.secret or call.bearer, cluster=request.cluster, kinds=SECRET)
-        clock = asyncio.get_running_loop().time
-        until = clock() + _patience(request.wait_seconds, call)
-        with self._arrivals.expect(request.cluster) as arrival:
-            while True:
-                arrival.clear()
-                reply = await self._shared(self._look, request, claim, call)
-                check_range(request.wait_seconds, field="wait_seconds", lowest=0, highest=MAX_WAIT_SECONDS)
-                if reply.jobids or clock() >= until or self._arrivals.closed:
-                    break
-                await _wait(arrival, min(until - clock(), LOOK_EVERY_SECONDS))
+        reply = await self._shared(self._look, request, claim, call)
+        check_range(request.wait_seconds, field="wait_seconds", lowest=0, highest=MAX_WAIT_SECONDS)
+        if request.wait_seconds and not reply.jobids:
+            reply = await self._wait_for_jobs(request, claim, call)
         call.note(jobs=len(reply.jobids))
         return reply
 
@@ -170,20 +168,23 @@ class RainbowServicer:
 
     async def WatchJobs(self, request: pb.WatchJobsRequest, call: Call) -> AsyncIterator[pb.WatchJobsResponse]:
         claim = _claim(request.cluster, call, EITHER)
-        sent: dict[int, pb.Job] = {}
-        with self._arrivals.expect(*request.jobids) as arrival:
-            while True:
+        # Nothing is kept for a caller who is not admitted, nor for more jobs than may be watched.
+        await self._answer(self._lanes.read, claim, answers.watched, request, call)
+        seen: dict[int, int] = {}
+        going = list(dict.fromkeys(request.jobids))
+        with self._arrivals.expect(*going) as arrival:
+            while going:
                 arrival.clear()
-                for job in await self._answer(self._lanes.read, claim, answers.watched, request, call):
-                    if sent.get(job.id) != job:
-                        sent[job.id] = job
-                        yield pb.WatchJobsResponse(job=job)
-                going = [job.id for job in sent.values() if job.state not in FINAL_STATES]
-                if self._arrivals.closed or not going:
-                    return
+                over: set[int] = set()
+                async for job in self._steps_since(seen, going, claim, call):
+                    over.update([job.id] if job.state in FINAL_STATES else [])
+                    yield pb.WatchJobsResponse(job=job)
                 # What is over stays as it is, or is pruned.
-                request = pb.WatchJobsRequest(jobids=going)
-                await _wait(arrival, LOOK_EVERY_SECONDS)
+                going = [job_id for job_id in going if job_id not in over]
+                if self._arrivals.closed:
+                    return
+                if going:
+                    await _wait(arrival, LOOK_EVERY_SECONDS)
 
     async def Serial(self, request: pb.Request, call: Call) -> pb.Response:
         return _echo(request, 1)
@@ -194,6 +195,34 @@ class RainbowServicer:
             count += 1
             yield _echo(request, count)
         call.note(messages=count)
+
+    async def _wait_for_jobs(self, request: pb.RequestJobsRequest, claim: Claim, call: Call) -> pb.RequestJobsResponse:
+        """Looks at the queue at once, since something may have come before this call was expecting it, and then again
+        with each arrival. Nothing is kept for a caller who was not admitted.
+        """
+        clock = asyncio.get_running_loop().time
+        until = clock() + _patience(request.wait_seconds, call)
+        with self._arrivals.expect(request.cluster) as arrival:
+            while True:
+                arrival.clear()
+                reply = await self._shared(self._look, request, claim, call)
+                if reply.jobids or clock() >= until or self._arrivals.closed:
+                    return reply
+                await _wait(arrival, min(until - clock(), LOOK_EVERY_SECONDS))
+
+    async def _steps_since(
+        self, seen: dict[int, int], job_ids: list[int], claim: Claim, call: Call
+    ) -> AsyncIterator[pb.Job]:
+        """Those of the jobs that are not as they were seen. Of what was seen a hash is kept: jobs may be large."""
+        while job_ids:
+            request = pb.WatchJobsRequest(jobids=job_ids)
+            watched = await self._answer(self._lanes.read, claim, answers.watched, request, call)
+            for job in watched.jobs:
+                mark = hash(job.SerializeToString(deterministic=True))
+                if seen.get(job.id) != mark:
+                    seen[job.id] = mark
+                    yield job
+            job_ids = watched.remaining
 
     async def _submit_many(self, request: ManyJobs, call: Call) -> Submission:
         claim = _claim(request.cluster, call, TOKEN)

@@ -35,6 +35,7 @@ RAINBOW_LOG_LEVEL = env.choice("RAINBOW_LOG_LEVEL", "INFO", among=["DEBUG", "INF
 MAX_WORKERS = 64
 RAINBOW_WORKERS = env.number("RAINBOW_WORKERS", 1, lowest=1, highest=MAX_WORKERS)
 RAINBOW_BATCH = env.number("RAINBOW_BATCH", 256, lowest=1, highest=10_000)
+RAINBOW_CALLS = env.number("RAINBOW_CALLS", 10_000, lowest=1, highest=1_000_000)
 RAINBOW_GUESSES = env.number("RAINBOW_GUESSES", 30, lowest=1, highest=1_000_000)
 RAINBOW_CLEANUP = env.switch("RAINBOW_CLEANUP")
 RAINBOW_TLS_CERT = env.text("RAINBOW_TLS_CERT")

@@ -172,6 +172,17 @@ def test_the_reference_knows_what_the_wire_knows() -> None:
     assert file.package == pb.DESCRIPTOR.package
 
 
+def test_the_reference_says_which_side_of_a_call_is_a_stream() -> None:
+    page = protocol.PAGE.read_text()
+
+    for rpc in pb.DESCRIPTOR.services_by_name["RainbowScheduler"].methods:
+        asks, answers = (
+            f"{'stream of ' if many else ''}[{kind.name}](#{kind.name.lower()})"
+            for kind, many in ((rpc.input_type, rpc.client_streaming), (rpc.output_type, rpc.server_streaming))
+        )
+        assert f"### {rpc.name}\n\n{asks} → {answers}\n" in page
+
+
 def test_every_comment_of_the_proto_is_in_the_reference() -> None:
     file, page = parse(protocol.PROTO.read_text()), " ".join((DOCS / "protocol.md").read_text().split())
     comments = [file.comment, *(item.comment for item in (*file.rpcs, *file.blocks, *all_members(file)))]

@@ -1,20 +1,35 @@
-"""Clients without a credential that send what no client should: their own calls fail, and nobody else's."""
+"""Clients that send what no client should: their own calls fail, and nobody else's."""
 
+import gzip
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import grpc
 import pytest
+from google.protobuf.message_factory import GetMessageClass
 
 from benchmarks import frames
+from benchmarks.processor_time import peak_memory
+from grpc_api.formats import LIMITS
+from grpc_api.translate import MESSAGE_LIMIT
 from rainbow.protos import rainbow_pb2 as pb
 from tests.patience import PATIENCE_SECONDS
 from tests.raw import raw_connection
 from tests.servers import RainbowServer
-from tests.wire import Remote, joined
+from tests.wire import SERVICE, Remote, joined, refusal_of
+
+KINDS = {method.name: method.input_type for method in pb.DESCRIPTOR.services_by_name["RainbowScheduler"].methods}
+SERIAL = f"{SERVICE}/Serial"
+MIB = 1024 * 1024
+# As much as one message may have, and a little less.
+MOST = MESSAGE_LIMIT - 1024
+CALLERS = 16
 
 
 @pytest.fixture
-def server(start_server: Callable[..., RainbowServer]) -> RainbowServer:
-    """Of one test alone: what ends it would end the others, too."""
+def own_server(start_server: Callable[..., RainbowServer]) -> RainbowServer:
+    """Of one test alone: what ends it would end the others, too, and its memory is what this test made of it."""
     return start_server()
 
 
@@ -24,12 +39,172 @@ def alpha(server: RainbowServer) -> Iterator[Remote]:
         yield cluster
 
 
+def serves(server: RainbowServer) -> bool:
+    with joined(server) as cluster:
+        return bool(cluster.submit().jobid)
+
+
+# What is no call
+
+
 @pytest.mark.parametrize("path", [b"/\xff\xfe", b"\xc3(/x", b"/a\0b", b"/" + b"x" * 6_000, b""])
-def test_a_path_that_is_no_call_ends_its_own_call_alone(alpha: Remote, server: RainbowServer, path: bytes) -> None:
-    with raw_connection(server.address) as stranger:
+def test_a_path_that_is_no_call_ends_its_own_call_alone(own_server: RainbowServer, path: bytes) -> None:
+    with raw_connection(own_server.address) as stranger:
         stranger.call(1, path, frames.message(b""))
 
         assert stranger.end_of(1)
 
-    assert alpha.stub.Serial(pb.Request(), timeout=PATIENCE_SECONDS).message_count == 1
-    assert "Traceback" not in server.log.read_text()
+    assert serves(own_server)
+    assert "Traceback" not in own_server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0\0", b"\7" + frames.message(b"")[1:], frames.message(b"x", compressed=True), b"\0\xff\xff\xff\xffx"],
+    ids=["none", "half a prefix", "unknown flags", "not compressed", "4 GiB"],
+)
+def test_a_call_whose_message_is_none_is_ended(server: RainbowServer, content: bytes) -> None:
+    with raw_connection(server.address) as stranger:
+        stranger.call(1, SERIAL, content)
+
+        assert stranger.end_of(1)
+
+    assert serves(server)
+
+
+def test_a_call_without_a_message_is_told_what_is_missing(server: RainbowServer) -> None:
+    with grpc.insecure_channel(server.address) as channel:
+        call = channel.stream_unary(f"{SERVICE}/SummarizeJobs")
+
+        refusal = refusal_of(call, iter([]))
+
+    assert refusal.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.text == "SummarizeJobs takes a request, and the call brought none"
+
+
+# What is too large
+
+
+def test_every_call_has_a_limit() -> None:
+    assert LIMITS.keys() == KINDS.keys()
+
+
+@pytest.mark.parametrize("call", sorted(name for name, limit in LIMITS.items() if limit.size < MESSAGE_LIMIT))
+def test_a_request_above_its_limit_is_refused_with_the_limit(alpha: Remote, call: str) -> None:
+    size, field = LIMITS[call].size, "name" if call == "Register" else "cluster"
+    request = GetMessageClass(KINDS[call])(**{field: "x" * size})
+    method = getattr(alpha.stub, call)
+
+    refusal = refusal_of(next_of(method) if call == "WatchJobs" else method, request)
+
+    assert refusal.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.text == f"the request has {request.ByteSize():,} bytes; {call} takes at most {size:,}"
+
+
+def next_of(stream: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda request, **options: next(stream(request, **options))
+
+
+def test_the_largest_requests_that_the_protocol_allows_are_answered(alpha: Remote) -> None:
+    """With numbers as long as the wire has them."""
+    ids = [-(2**31)] * 10_000
+    # A variable of three bytes takes eleven on the wire.
+    environment = {f"{chr(97 + place % 26)}{place // 26:02x}"[:3] + f"{place:x}": "" for place in range(9_000)}
+    assert sum(map(len, environment)) < 64 * 1024
+
+    job = alpha.submit("x" * 64 * 1024, environment=environment, working_directory="/" + "ä" * 4_095).jobid
+    accepted = alpha.accept(*ids * 5)
+    cancelled = alpha.stub.CancelJobs(
+        pb.CancelJobsRequest(jobids=ids, reason="ä" * 1_000), metadata=alpha.by_secret, timeout=PATIENCE_SECONDS
+    )
+    submitted = alpha.submit_many(*[pb.JobSpec(nodes=1, command="x" * 380)] * 10_000)
+
+    assert alpha.job(job).command == "x" * 64 * 1024
+    assert (len(accepted.refused), len(cancelled.results), len(submitted.results)) == (50_000, 1, 10_000)
+
+
+def test_text_that_is_not_utf_8_is_found_in_a_large_request_but_not_named(server: RainbowServer) -> None:
+    with grpc.insecure_channel(server.address) as channel:
+        refusal = refusal_of(channel.unary_unary(f"{SERVICE}/SubmitJob"), field(b"\n", b"\xff" * 70_000))
+
+    assert refusal.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.text == "the request is not a SubmitJobRequest, or has text that is not UTF-8"
+
+
+# What is more than it seems
+
+
+def field(tag: bytes, content: bytes) -> bytes:
+    """A length-delimited field of some megabytes."""
+    size = len(content)
+    length = bytes([size & 127 | 128, size >> 7 & 127 | 128, size >> 14 & 127 | 128, size >> 21])
+    return tag + length + content
+
+
+def entries(number: int) -> bytes:
+    metadata = {f"{place:05x}": "" for place in range(number)}
+    return pb.Request(content=pb.Content(metadata=metadata)).SerializeToString()
+
+
+# Each call with a message of up to 4 MiB that is a few kilobytes on the wire.
+BOMBS = {
+    "zeros": ("Serial", bytes(MOST)),
+    "not UTF-8": ("Register", field(b"\n", b"\xff" * (MOST - 5))),
+    "map": ("Serial", entries(300_000)),
+    "jobs": ("SubmitJobs", b"\x12\0" * (MOST // 2)),
+    "reports": ("ReportJobs", b"\x1a\0" * (MOST // 2)),
+    "ids": ("WatchJobs", field(b"\x12", b"\1" * 1_300_000)),
+    "more ids": ("AcceptJobs", field(b"\x1a", b"\1" * (MOST - 5))),
+    "unknown fields": ("GetJobs", b"\xf8\1\0" * (MOST // 3)),
+    "groups": ("ListJobs", b"\x0b" * MOST),
+    "labels": ("RequestJobs", b"\xc2\1\0" * (MOST // 3)),
+    "long numbers": ("SubmitJob", b"\x20\xff\xff\xff\xff\x7f" * (MOST // 6)),
+}
+STANDARD_BOMBS = {
+    "health": "/grpc.health.v1.Health/Watch",
+    "reflection": "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+}
+
+
+@pytest.mark.parametrize("bomb", [*BOMBS, *STANDARD_BOMBS])
+def test_sixteen_callers_with_bombs_leave_the_server_its_memory(own_server: RainbowServer, bomb: str) -> None:
+    call, message = BOMBS.get(bomb) or (STANDARD_BOMBS[bomb], field(b"\n", b"x" * (MOST - 5)))
+    content = frames.message(gzip.compress(message), compressed=True)
+
+    def attack(_: int) -> None:
+        with raw_connection(own_server.address) as stranger:
+            for number in range(5):
+                path = call if call.startswith("/") else f"{SERVICE}/{call}"
+                stranger.call(2 * number + 1, path, content, grpc_encoding="gzip")
+            assert all(stranger.end_of(2 * number + 1) for number in range(5))
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        list(pool.map(attack, range(CALLERS)))
+
+    assert serves(own_server)
+    assert peak_memory(own_server.process.pid) < 300 * MIB
+
+
+def test_who_holds_a_token_is_told_that_there_are_too_many_jobs_before_they_are_made(
+    own_server: RainbowServer,
+) -> None:
+    with joined(own_server) as alpha, grpc.insecure_channel(own_server.address) as channel:
+        submit = channel.unary_unary(f"{SERVICE}/SubmitJobs")
+
+        refusals = [
+            refusal_of(submit, BOMBS["jobs"][1], metadata=alpha.by_token, compression=grpc.Compression.Gzip)
+            for _ in range(3)
+        ]
+
+    assert {(refusal.code, refusal.text) for refusal in refusals} == {
+        (grpc.StatusCode.INVALID_ARGUMENT, "jobs: must be at most 10,000")
+    }
+    assert peak_memory(own_server.process.pid) < 150 * MIB
+
+
+def test_a_large_request_of_a_stranger_is_not_looked_at(alpha: Remote) -> None:
+    request = pb.SubmitJobsRequest(jobs=[pb.JobSpec(nodes=1, command="x" * 100)] * 10_001)
+
+    assert refusal_of(alpha.stub.SubmitJobs, request).code == grpc.StatusCode.UNAUTHENTICATED
+    refusal = refusal_of(alpha.stub.SubmitJobs, request, metadata=alpha.by_token)
+    assert refusal.text == "jobs: must be 1 to 10,000, not 10,001"

@@ -9,7 +9,9 @@ from typing import Any
 import grpc
 import pytest
 from django.db import connection
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from grpc_api.server import GRACE_SECONDS
@@ -251,10 +253,48 @@ def test_reflection_lists_the_services_and_describes_ours(server: RainbowServer)
         services = reflection.get_services()
         file = reflection.FindFileContainingSymbol(NAME)
 
-    assert {NAME, "grpc.health.v1.Health"} <= set(services)
+    versions = {"grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection"}
+    assert set(services) == {NAME, "grpc.health.v1.Health", *versions}
     assert [method.name for method in file.service[0].method] == [
         method.name for method in pb.DESCRIPTOR.services_by_name["RainbowScheduler"].methods
     ]
+
+
+def test_reflection_answers_by_its_newer_name_as_by_its_older_one(server: RainbowServer) -> None:
+    asked = [
+        reflection_pb2.ServerReflectionRequest(list_services=""),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol=NAME),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol="grpc.reflection.v1.ServerReflection"),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol="un.heard.Of"),
+    ]
+    with grpc.insecure_channel(server.address) as channel:
+        answers = [
+            list(
+                channel.stream_stream(
+                    f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+                    request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+                    response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+                )(iter(asked), timeout=PATIENCE_SECONDS)
+            )
+            for version in ("v1", "v1alpha")
+        ]
+
+    assert answers[0] == answers[1]
+    (described,) = answers[0][2].file_descriptor_response.file_descriptor_proto
+    assert FileDescriptorProto.FromString(described).service[0].method[0].input_type.startswith(".grpc.reflection.v1.")
+    assert answers[0][3].error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+
+
+def test_a_service_that_nobody_knows_is_watched_until_the_server_stops(start_server: StartServer) -> None:
+    server = start_server()
+    with grpc.insecure_channel(server.address) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service="unheard.of"))
+        first = next(watch)
+
+        server.stop()
+
+        assert first.status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        assert list(watch) == []
 
 
 def test_a_server_ends_well_when_it_is_interrupted(start_server: StartServer) -> None:

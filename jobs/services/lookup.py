@@ -53,13 +53,16 @@ def get_jobs(
     return {job.id: job for job in found}
 
 
-def find_jobs(*, by: Caller | Operator, job_ids: Sequence[int], with_events: bool = False) -> Found:
+def find_jobs(
+    *, by: Caller | Operator, job_ids: Sequence[int], with_events: bool = False, brief: bool = False
+) -> Found:
     """The same in the order of the ids, as many as fit one answer. Raises InvalidArgument."""
     check_ids(job_ids, highest=MAX_LOOKUP)
     wanted = list(dict.fromkeys(job_ids))
     # One job always fits.
-    fitting, remaining = ids_that_fit(within_reach(by), wanted, WHOLE) if len(wanted) > 1 else (wanted, [])
-    found = get_jobs(by=by, job_ids=fitting, with_events=with_events) if fitting else {}
+    columns = BRIEF if brief else WHOLE
+    fitting, remaining = ids_that_fit(within_reach(by), wanted, columns) if len(wanted) > 1 else (wanted, [])
+    found = get_jobs(by=by, job_ids=fitting, with_events=with_events, brief=brief) if fitting else {}
     there = found.keys() | set(remaining)
     return Found(
         jobs=[found[job_id] for job_id in fitting if job_id in found],

@@ -72,6 +72,7 @@ class Command(BaseCommand):
             name=options["name"],
             registration_secret=secret,
             batch=settings.RAINBOW_BATCH,
+            calls=settings.RAINBOW_CALLS,
             share_port=options["share_port"],
             credentials=credentials_from(cert=settings.RAINBOW_TLS_CERT, key=settings.RAINBOW_TLS_KEY),
         )

@@ -1,0 +1,31 @@
+"""Lines of log that strangers cause: a few a minute, however many there are reasons for."""
+
+import logging
+import time
+from collections.abc import Callable
+
+_WINDOW_SECONDS = 60
+
+
+class RationedLog:
+    """Writes up to `most` warnings a minute. The first of a later minute says how many were left out before it."""
+
+    def __init__(self, log: logging.Logger, *, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._most = most
+        self._clock = clock
+        self._began = float("-inf")
+        self._written = 0
+        self._left_out = 0
+
+    def warning(self, text: str, *values: object) -> None:
+        now = self._clock()
+        if now - self._began >= _WINDOW_SECONDS:
+            self._began, self._written = now, 0
+        if self._written >= self._most:
+            self._left_out += 1
+            return
+        self._written += 1
+        more = f" left_out={self._left_out}" if self._left_out else ""
+        self._left_out = 0
+        self._log.warning(text + more, *values)

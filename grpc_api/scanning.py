@@ -1,0 +1,66 @@
+"""Looking at a message's bytes without decoding them (https://protobuf.dev/programming-guides/encoding/)."""
+
+_VARINT, _FIXED_64, _LENGTH_DELIMITED, _FIXED_32 = 0, 1, 2, 5
+_FIXED_SIZES = {_FIXED_64: 8, _FIXED_32: 4}
+# Maps each byte to whether a varint goes on after it.
+_GOES_ON = bytes([0] * 128 + [1] * 128)
+# A number of more than 28 bits takes five bytes, of which four go on.
+_LONG_NUMBER = b"\1\1\1\1"
+
+
+def may_hold_long_numbers(data: bytes) -> bool:
+    """Whether there may be a number that does not fit 32 bits. Text beyond ASCII looks like one."""
+    return _LONG_NUMBER in data.translate(_GOES_ON)
+
+
+def count_fields(data: bytes, number: int, *, most: int) -> int:
+    """How many fields of this number the message has at its top, up to `most` + 1.
+
+    Costs no more than `most` fields do, whatever else there is: many others count, too. What is no message has as many
+    as there are before that shows.
+    """
+    count = others = position = 0
+    try:
+        while position < len(data) and count <= most and others <= most:
+            tag, position = _varint(data, position)
+            position = _after(data, position, tag & 7)
+            if tag >> 3 == number:
+                count += 1
+            else:
+                others += 1
+    except (IndexError, _Broken):
+        pass
+    return max(count, others if others > most else 0)
+
+
+class _Broken(Exception):
+    """These bytes are no message."""
+
+
+def _after(data: bytes, position: int, kind: int) -> int:
+    """Where the field ends that begins here."""
+    if kind == _LENGTH_DELIMITED:
+        length, position = _varint(data, position)
+        return position + length
+    if kind == _VARINT:
+        return _varint(data, position)[1]
+    if kind not in _FIXED_SIZES:
+        raise _Broken
+    return position + _FIXED_SIZES[kind]
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """The number that begins here, and where it ends."""
+    number = data[position]
+    if number < 128:
+        return number, position + 1
+    number, shift = number & 127, 7
+    while True:
+        position += 1
+        byte = data[position]
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, position + 1
+        shift += 7
+        if shift > 63:
+            raise _Broken

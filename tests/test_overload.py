@@ -1,0 +1,162 @@
+"""More calls than usual: many wait without harm, and more than the server takes are refused in words."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import grpc
+import pytest
+
+from rainbow.protos import rainbow_pb2 as pb
+from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
+from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.raw import raw_connection
+from tests.servers import RainbowServer
+from tests.wire import SERVICE, Remote, connected, joined, refusal_of
+
+MANY = 2_000
+CONNECTIONS = 4
+FEW = 3
+
+
+@pytest.fixture
+def small_server(start_server: Callable[..., RainbowServer]) -> RainbowServer:
+    """One that answers three calls at a time."""
+    return start_server(environment={"RAINBOW_CALLS": str(FEW)})
+
+
+@pytest.fixture
+def alpha(server: RainbowServer) -> Iterator[Remote]:
+    with joined(server) as cluster:
+        yield cluster
+
+
+def waiting(cluster: Remote, **fields: object) -> pb.RequestJobsRequest:
+    return pb.RequestJobsRequest(cluster=cluster.name, secret=cluster.secret, wait_seconds=300, **fields)
+
+
+def test_two_thousand_calls_that_come_at_once_wait_and_none_is_dropped(alpha: Remote, server: RainbowServer) -> None:
+    async def outcome(call: "grpc.aio.UnaryUnaryCall[object, object]") -> str:
+        try:
+            await call
+        except grpc.aio.AioRpcError as error:
+            return error.code().name
+        return "OK"
+
+    async def all_wait() -> Counter[str]:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        channels = [grpc.aio.insecure_channel(server.address, options=options) for _ in range(CONNECTIONS)]
+        stubs = [RainbowSchedulerStub(channel) for channel in channels]
+        calls = [
+            stubs[place % CONNECTIONS].RequestJobs(waiting(alpha), timeout=PATIENCE_SECONDS) for place in range(MANY)
+        ]
+        outcomes = asyncio.gather(*map(outcome, calls))
+        # All of them have come when the last one of each connection has.
+        for stub in stubs:
+            await stub.Serial(pb.Request(), timeout=PATIENCE_SECONDS)
+        await stubs[0].SubmitJob(alpha.submission(), timeout=PATIENCE_SECONDS)
+        return Counter(await outcomes)
+
+    assert asyncio.run(all_wait()) == {"OK": MANY}
+
+
+def test_a_call_too_many_is_refused_with_a_time_to_come_again_and_the_others_go_on(small_server: RainbowServer) -> None:
+    with joined(small_server) as alpha:
+        held = [alpha.stub.RequestJobs.future(waiting(alpha), timeout=PATIENCE_SECONDS) for _ in range(FEW)]
+        with pytest.raises(grpc.RpcError) as refused:
+            # They come one after the other, and each takes a place.
+            wait_until(lambda: not alpha.stub.Serial(pb.Request(), timeout=PATIENCE_SECONDS))
+        held[0].cancel()
+        wait_until(lambda: not refuses(alpha))
+        job_id = alpha.submit().jobid
+
+        assert [list(call.result(PATIENCE_SECONDS).jobids) for call in held[1:]] == [[job_id]] * 2
+        trailers = dict(refused.value.trailing_metadata())
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert refused.value.details() == "the server has 3 calls to answer; try again later"
+        assert trailers["grpc-retry-pushback-ms"] == "1000"
+
+
+def refuses(cluster: Remote) -> bool:
+    try:
+        cluster.stub.Serial(pb.Request(), timeout=PATIENCE_SECONDS)
+    except grpc.RpcError:
+        return True
+    return False
+
+
+def test_a_call_too_many_is_refused_before_its_message_is_there(small_server: RainbowServer) -> None:
+    with joined(small_server) as alpha, raw_connection(small_server.address) as stranger:
+        held = [alpha.stub.RequestJobs.future(waiting(alpha), timeout=PATIENCE_SECONDS) for _ in range(FEW)]
+        wait_until(lambda: refuses(alpha))
+
+        stranger.begin(1, f"{SERVICE}/SubmitJobs")
+
+        assert b"calls to answer" in stranger.end_of(1).payload
+        for call in held:
+            call.cancel()
+
+
+def test_refusals_under_load_share_a_line_of_log(small_server: RainbowServer) -> None:
+    with joined(small_server) as alpha:
+        held = [alpha.stub.RequestJobs.future(waiting(alpha), timeout=PATIENCE_SECONDS) for _ in range(FEW)]
+        wait_until(lambda: refuses(alpha))
+        assert all(refuses(alpha) for _ in range(50))
+        for call in held:
+            call.cancel()
+    small_server.stop()
+
+    lines = re.findall(r"WARNING overloaded, .*", small_server.log.read_text())
+    assert lines == ["WARNING overloaded, refusing calls: the server has 3 calls to answer; try again later calls=3"]
+
+
+# Calls that nobody knows
+
+
+@pytest.mark.parametrize("path", [f"{SERVICE}/ReceiveJobs", "/some.Other/Call"])
+def test_a_call_of_another_version_is_told_so(server: RainbowServer, path: str) -> None:
+    with grpc.insecure_channel(server.address) as channel:
+        refusal = refusal_of(channel.unary_unary(path), b"")
+
+    assert refusal.code == grpc.StatusCode.UNIMPLEMENTED
+    assert refusal.text == f"this server has no call {path}; its client may be of another version"
+
+
+def test_calls_that_nobody_knows_leave_a_few_lines_and_nothing_of_theirs(
+    start_server: Callable[..., RainbowServer],
+) -> None:
+    server = start_server()
+    with grpc.insecure_channel(server.address) as channel:
+        refusals = [refusal_of(channel.unary_unary(path), b"") for path in ["/a.B/C", "/x y\x1b[31m"] * 20]
+    server.stop()
+
+    lines = [line.partition(" WARNING ")[2] for line in server.log.read_text().splitlines() if "no call" in line]
+    assert {refusal.code for refusal in refusals} == {grpc.StatusCode.UNIMPLEMENTED}
+    assert len(lines) == 10
+    assert lines[0].startswith("there is no call /a.B/C peer=ipv4:127.0.0.1:")
+    assert lines[1].startswith("there is no call of such a name peer=")
+
+
+# Calls that are given up
+
+
+def test_a_call_that_is_given_up_leaves_a_line(start_server: Callable[..., RainbowServer]) -> None:
+    server = start_server()
+    with joined(server) as alpha, connected(server.address) as other:
+        job_id = alpha.submit().jobid
+        watched = alpha.stub.WatchJobs(pb.WatchJobsRequest(jobids=[job_id]), metadata=alpha.by_token)
+        next(watched)
+        watched.cancel()
+        stream = other.Stream(iter([pb.Request()]))
+        next(stream)
+        waits = alpha.stub.RequestJobs.future(waiting(alpha, labels={"a": "b"}))
+        wait_until(lambda: "WatchJobs" in server.log.read_text())
+        waits.cancel()
+        wait_until(lambda: "RequestJobs" in server.log.read_text())
+    server.stop()
+
+    log = server.log.read_text()
+    assert f"WatchJobs cluster={alpha.name} code=CANCELLED ms=" in log
+    assert re.search(r"INFO RequestJobs.* code=CANCELLED ms=", log)
+    assert "Traceback" not in log

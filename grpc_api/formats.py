@@ -60,6 +60,7 @@ LIMITS = {
     "RotateCredential": Limit(),
     "ReportJobs": Limit(size=MESSAGE_LIMIT, repeated="reports", elements=MAX_REPORTS),
     "WatchJobs": Limit(),
+    "ResumeCluster": Limit(),
 }
 _TESTS = ("Serial", "Stream")
 

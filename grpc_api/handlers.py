@@ -16,6 +16,7 @@ from grpc_api.errors import FIELD_METADATA_KEY, status_of
 from grpc_api.formats import Format, format_of
 from grpc_api.requests import Requests
 from grpc_api.shedding import PUSHBACK_METADATA_KEY, PUSHBACK_MS, Load, Overloaded
+from rainbow.errors import Untouched
 from rainbow.protos import rainbow_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RainbowScheduler"]
@@ -126,12 +127,18 @@ class Frame:
         """
         code, shown = status_of(error)
         error.__traceback__ = None
+        trailers = {FIELD_METADATA_KEY: shown.field, PUSHBACK_METADATA_KEY: _pushback_of(error)}
         if isinstance(error, Overloaded):
             self._load.note_refusal(error)
-            return code, str(shown), ((PUSHBACK_METADATA_KEY, str(PUSHBACK_MS)),)
-        call.note(peer=call.peer(), field=shown.field)
-        _write_log(form, call, code, began)
-        return code, str(shown), ((FIELD_METADATA_KEY, shown.field),) if shown.field else ()
+        else:
+            call.note(peer=call.peer(), field=shown.field)
+            _write_log(form, call, code, began)
+        return code, str(shown), tuple((key, value) for key, value in trailers.items() if value)
+
+
+def _pushback_of(error: Exception) -> str:
+    """When a call that the server has not touched may be made again, in milliseconds; empty for all others."""
+    return str(PUSHBACK_MS) if isinstance(error, Untouched) else ""
 
 
 def _serialize(message: Message) -> bytes:

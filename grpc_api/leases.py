@@ -12,6 +12,7 @@ from django.db import DatabaseError
 from grpc_api.lanes import Lanes
 from jobs.services import Expiry, expire_further, expire_leases
 from jobs.services.expire import EVERY, OUTAGE
+from rainbow.errors import Unavailable
 
 # How often it is noticed that this process runs.
 _TICK_SECONDS = 1
@@ -48,7 +49,7 @@ async def end_leases(lanes: Lanes) -> None:
         await presence.during(asyncio.sleep(EVERY.total_seconds()))
         try:
             await presence.during(_look(lanes, presence))
-        except DatabaseError as error:
+        except (DatabaseError, Unavailable) as error:
             _log.warning("could not look for silent agents error=%r", str(error))
             presence.begin_anew()
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from functools import partial
-from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -18,8 +17,10 @@ from django.db import DatabaseError, connection
 
 from grpc_api.arrivals import Arrivals
 from grpc_api.lanes import Lanes
+from grpc_api.pulse import parameters
 from jobs.news import CHANNEL, Word
 from jobs.services import news_since, queues_with_jobs
+from rainbow.errors import Unavailable
 
 # How often a SQLite file is looked at while somebody waits; a look takes microseconds.
 LOOK_EVERY_SECONDS = 0.02
@@ -53,14 +54,14 @@ async def look_around(arrivals: Arrivals, lanes: Lanes) -> None:
         await asyncio.sleep(LOOK_AROUND_EVERY_SECONDS)
         try:
             arrivals.announce(await lanes.read(partial(queues_with_jobs, clusters=arrivals.queues)))
-        except DatabaseError as error:
+        except (DatabaseError, Unavailable) as error:
             _log.warning("could not look for waiting jobs error=%r", str(error))
         arrivals.announce_all_jobs()
 
 
 async def _hear_postgresql(arrivals: Arrivals, lanes: Lanes) -> None:
     """One connection for the whole server; nothing is asked of the database while nothing happens."""
-    async with await psycopg.AsyncConnection.connect(**_where(), autocommit=True) as told:
+    async with await psycopg.AsyncConnection.connect(**parameters(), autocommit=True) as told:
         await told.execute(f"LISTEN {CHANNEL}")
         # What was said before is not repeated.
         arrivals.announce_all()
@@ -69,12 +70,6 @@ async def _hear_postgresql(arrivals: Arrivals, lanes: Lanes) -> None:
                 _announce(arrivals, Word.of(notice.payload))
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await told.execute("SELECT 1")
-
-
-def _where() -> dict[str, Any]:
-    """Where the database is, without what belongs to Django's own connections."""
-    parameters = connection.get_connection_params()
-    return {name: value for name, value in parameters.items() if name not in ("context", "cursor_factory")}
 
 
 def _announce(arrivals: Arrivals, word: Word) -> None:

@@ -85,7 +85,7 @@ async def serve(options: ServerOptions) -> None:
     server.add_generic_rpc_handlers(handlers)
     address = _listen(server, options)
     stop = _stop_on_signals()
-    endless = (listen(arrivals, lanes), look_around(arrivals, lanes), end_leases(lanes))
+    endless = (lanes.watch(), listen(arrivals, lanes), look_around(arrivals, lanes), end_leases(lanes))
     chores = [asyncio.create_task(chore) for chore in endless]
     spare_the_collector()
     await server.start()

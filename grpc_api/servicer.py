@@ -69,7 +69,8 @@ class RainbowServicer:
 
     async def admit(self, call: Call) -> None:
         """Raises Unauthenticated where the call's bearer is nobody: for requests that are costly to look at."""
-        await self._lanes.read(partial(admit, Claim(value=call.bearer), now=self._clock()))
+        claim = Claim(value=call.bearer)
+        await self._lanes.read(partial(admit, claim, now=self._clock()), caller=claim.value)
 
     async def Register(self, request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
         peer = call.peer()
@@ -254,7 +255,7 @@ class RainbowServicer:
             caller = admit(claim, now=now)
             return caller, answer(request, caller, now)
 
-        caller, reply = await lane(admit_and_answer)
+        caller, reply = await lane(admit_and_answer, caller=claim.value)
         self._note(caller, request, call)
         return reply
 

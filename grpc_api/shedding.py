@@ -5,7 +5,7 @@ import logging
 from collections import deque
 
 from grpc_api.rationed import RationedLog
-from rainbow.errors import Unavailable
+from rainbow.errors import Untouched
 
 # When a client that was refused may try again; gRPC's own retries heed it (gRPC proposal A6).
 PUSHBACK_METADATA_KEY = "grpc-retry-pushback-ms"
@@ -13,8 +13,8 @@ PUSHBACK_MS = 1_000
 _MIB = 1024 * 1024
 
 
-class Overloaded(Unavailable):
-    """The server has as much to do as it takes, and did nothing about this call."""
+class Overloaded(Untouched):
+    """The server has as much to do as it takes."""
 
 
 class Budget:

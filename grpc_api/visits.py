@@ -10,6 +10,7 @@ from django.db import DatabaseError
 from clusters.callers import Bounds, Caller
 from clusters.services import note_visits
 from grpc_api.lanes import Lanes
+from rainbow.errors import Unavailable
 
 _log = logging.getLogger("rainbow.grpc")
 
@@ -33,5 +34,5 @@ class Visits:
     async def _write(self, used: list[int], asking: dict[int, Bounds], now: datetime) -> None:
         try:
             await self._lanes.write(partial(note_visits, used=used, asked=asking, now=now))
-        except DatabaseError as error:
+        except (DatabaseError, Unavailable) as error:
             _log.warning("could not note a visit error=%r", str(error))

@@ -26,7 +26,8 @@ class Client:
     of the attempts, and `error.idempotency_keys` under which keys jobs that may be queued are submitted again.
 
     Three calls would mislead when repeated: `register`, `rotate_credential`, and `accept_jobs` without an
-    agent's name. They are sent again only if the server certainly did not see them.
+    agent's name. They are sent again only if the server certainly did not see them, or
+    says that it did nothing about them.
 
     With a token and a secret both, looking up, listing, cancelling and counting jobs uses the token.
     `ca_file` holds PEM certificates to trust in place of the system's, and turns TLS on.

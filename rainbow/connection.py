@@ -11,7 +11,7 @@ import grpc
 
 from rainbow import translation
 from rainbow.address import is_loopback, with_port
-from rainbow.errors import InvalidArgument, RainbowError, Unavailable, Unreachable, why
+from rainbow.errors import InvalidArgument, RainbowError, Unavailable, Untouched, why
 from rainbow.failures import failure_of
 from rainbow.obstacles import Obstacles
 from rainbow.pending import Pending
@@ -78,11 +78,11 @@ class Connection:
         *,
         credential: str = "",
     ) -> Answer:
-        """Send, and send again only if the server certainly did not see it."""
+        """Send, and send again only if the server certainly did nothing about it."""
         return self.repeat(
             lambda left: self.send(call, request, timeout_seconds=left, credential=credential),
             deadline_seconds=self.timeout_seconds,
-            after=Unreachable,
+            after=Untouched,
         )
 
     def repeat(

@@ -86,10 +86,18 @@ class Unavailable(RainbowError):
     code = "UNAVAILABLE"
 
 
-class Unreachable(Unavailable):
-    """No connection came about, so that the server certainly did not see the call. Only clients raise it."""
+class Untouched(Unavailable):
+    """The server certainly did nothing about the call, so that any call may be made again.
+
+    `pause_seconds` is how long to wait before that, as the server wishes.
+    """
 
     may_be_done = False
+    pause_seconds: float = 0.0
+
+
+class Unreachable(Untouched):
+    """No connection came about, so that the server did not see the call. Only clients raise it."""
 
 
 class DeadlineExceeded(RainbowError):

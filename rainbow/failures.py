@@ -6,10 +6,13 @@ from collections.abc import Callable
 import grpc
 
 from rainbow import translation
-from rainbow.errors import BY_CODE, DeadlineExceeded, RainbowError, Unavailable, Unreachable
+from rainbow.errors import BY_CODE, DeadlineExceeded, RainbowError, Unavailable, Unreachable, Untouched
 from rainbow.text import on_one_line
 
 FIELD_KEY = "rainbow-field"
+# A server that did nothing about a call says so by this, with the milliseconds to wait (gRPC proposal A6).
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+LONGEST_PUSHBACK_MS = 60_000
 # gRPC's own words for a call that never left: nobody listens, no such name.
 NEVER_SENT = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
 # For one that ended without a status from the server, whichever code gRPC made of that, with the reason in brackets.
@@ -62,14 +65,22 @@ def failure_of(
         kind = Unavailable if error.code() in AWAY else BY_CODE.get(error.code().name, RainbowError)
         return kind(text)
     if error.code() in AWAY:
-        return Unavailable(f"{host} is not available: {details}")
-    return translation.failure(error.code().name, details, field=_field_of(error))
+        return _unavailable(f"{host} is not available: {details}", pushback=_trailer(error, PUSHBACK_KEY))
+    return translation.failure(error.code().name, details, field=_trailer(error, FIELD_KEY))
+
+
+def _unavailable(text: str, *, pushback: str) -> Unavailable:
+    if not (pushback.isascii() and pushback.isdecimal()):
+        return Unavailable(text)
+    failure = Untouched(text)
+    failure.pause_seconds = min(int(pushback[:9]), LONGEST_PUSHBACK_MS) / 1000
+    return failure
 
 
 def _meaning(why: str) -> str:
     return next((meaning for words, meaning in MEANINGS.items() if words in why), why.removesuffix(")"))
 
 
-def _field_of(error: grpc.RpcError) -> str:
-    values = [item.value for item in error.trailing_metadata() or () if item.key == FIELD_KEY]
+def _trailer(error: grpc.RpcError, key: str) -> str:
+    values = [item.value for item in error.trailing_metadata() or () if item.key == key]
     return str(values[0]) if values else ""

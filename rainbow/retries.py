@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rainbow.errors import RainbowError, Unavailable
+from rainbow.errors import RainbowError, Unavailable, Untouched
 
 Answer = TypeVar("Answer")
 # What a caller may set; longer ones are no deadlines to gRPC.
@@ -61,8 +61,12 @@ class Retries:
             pause = min(pause * 2, self.longest_pause_seconds)
 
     def rest(self, longest: float, *, until: float, within: float, failure: Unavailable) -> bool:
-        """Sleep for half of `longest` seconds to all of it. Returns False, at once, if that would outlast `until`."""
-        pause = self.jitter(longest / 2, longest)
+        """Sleep for half of `longest` seconds to all of it, and as long as the server wishes.
+
+        Returns False, at once, if that would outlast `until`.
+        """
+        wished = failure.pause_seconds if isinstance(failure, Untouched) else 0.0
+        pause = wished + self.jitter(longest / 2, longest)
         if self.clock() + pause >= until:
             return False
         if self.on_pause is not None:

@@ -47,10 +47,10 @@ if RAINBOW_HTTPS and not (RAINBOW_WEB_TLS or RAINBOW_PROXIES):
     raise WrongSetting("RAINBOW_HTTPS: needs RAINBOW_TLS_CERT and RAINBOW_TLS_KEY, or RAINBOW_PROXIES")
 RAINBOW_HSTS_SECONDS = env.number("RAINBOW_HSTS_SECONDS", 31_536_000, lowest=0, highest=99_999_999)
 
+RAINBOW_DATABASE_POOL = env.number("RAINBOW_DATABASE_POOL", 16, lowest=2, highest=1_000)
 DATABASES = {
     "default": configure(
-        env.text("DATABASE_URL", f"sqlite:///{quote(str(BASE_DIR / 'rainbow.db'))}"),
-        pool_size=env.number("RAINBOW_DATABASE_POOL", 16, lowest=1, highest=1_000),
+        env.text("DATABASE_URL", f"sqlite:///{quote(str(BASE_DIR / 'rainbow.db'))}"), pool_size=RAINBOW_DATABASE_POOL
     )
 }
 

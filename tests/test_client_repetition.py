@@ -11,6 +11,7 @@ from rainbow.client import Client
 from rainbow.errors import (
     DeadlineExceeded,
     Unavailable,
+    Untouched,
 )
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import CredentialKind, JobSpec, Registration
@@ -113,6 +114,56 @@ def test_what_never_left_is_sent_again_even_if_it_may_only_be_sent_once() -> Non
 
     assert new == Registration(cluster="keebler", token="t", secret="s")
     assert len(started[0].asked) == 1
+
+
+def turned_away(context: grpc.ServicerContext) -> None:
+    """As a server does that has too much to do, or no database."""
+    context.set_trailing_metadata((("grpc-retry-pushback-ms", "3000"),))
+    context.abort(UNAVAILABLE, "busy")
+
+
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        (lambda client: client.register("keebler", registration_secret="open"), REGISTERED),
+        (lambda client: client.accept_jobs([7]), ACCEPTED),
+        (lambda client: client.submit_job(HOSTNAME), QUEUED),
+    ],
+    ids=["register", "accept without an agent", "submit"],
+)
+def test_what_the_server_did_nothing_about_is_sent_again_when_the_server_wishes(
+    rehearse: Rehearse, clock: Clock, call: Callable[[Client], object], answer: object
+) -> None:
+    server, client = rehearse(turned_away, turned_away, answer)
+
+    assert call(client)
+
+    assert len(server.asked) == 3
+    assert all(3.0 <= pause <= 3.3 for pause in clock.pauses)
+
+
+def test_a_server_that_goes_on_doing_nothing_is_told_apart_from_one_in_doubt(rehearse: Rehearse) -> None:
+    server, client = rehearse(*[turned_away] * 9)
+
+    with pytest.raises(Untouched, match="is not available: busy") as caught:
+        client.register("keebler", registration_secret="open")
+
+    assert not caught.value.may_be_done
+    assert len(server.asked) == 4  # a fifth would be made when its 10 seconds are over
+
+
+@pytest.mark.parametrize("pushback", ["-1", "soon", "", "9" * 400])
+def test_a_pushback_that_is_none_is_a_failure_like_any_other(rehearse: Rehearse, pushback: str) -> None:
+    def fail(context: grpc.ServicerContext) -> None:
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", pushback),))
+        context.abort(UNAVAILABLE, "busy")
+
+    server, client = rehearse(fail)
+
+    with pytest.raises(Unavailable, match="busy"):
+        client.register("keebler", registration_secret="open")
+
+    assert len(server.asked) == 1
 
 
 def test_an_answer_that_comes_too_late_is_not_asked_for_again(rehearse: Rehearse) -> None:

@@ -1,0 +1,36 @@
+"""Fair queueing: many waiting pieces of work of one caller keep nobody else's waiting."""
+
+from collections import deque
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class FairQueue(Generic[Item]):
+    """First in, first out of each caller, and one of each caller in turn."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[Item]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def add(self, caller: str, item: Item) -> None:
+        self._waiting.setdefault(caller, deque()).append(item)
+
+    def next(self) -> Item | None:
+        """Takes the next item; None when there is none."""
+        if not self._waiting:
+            return None
+        caller, items = next(iter(self._waiting.items()))
+        item = items.popleft()
+        # Whoever has more goes to the end of the line.
+        del self._waiting[caller]
+        if items:
+            self._waiting[caller] = items
+        return item
+
+    def take_all(self) -> list[Item]:
+        items = [item for waiting in self._waiting.values() for item in waiting]
+        self._waiting.clear()
+        return items

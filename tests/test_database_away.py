@@ -1,0 +1,242 @@
+"""A database that stops answering, or is gone: calls are refused within seconds, and served again once it is back."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import grpc
+import psycopg
+import pytest
+from django.db import OperationalError
+
+from grpc_api.lanes import DatabaseAway, Lanes
+from rainbow.client import Client
+from rainbow.errors import Unavailable
+from rainbow.protos import rainbow_pb2 as pb
+from rainbow.records import JobSpec
+from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.postgresql import PostgresqlServer, postgresql_server
+from tests.servers import RainbowServer, migrate
+from tests.wire import Remote, joined, refusal_of
+
+AWAY = "the database does not answer now; try again"
+# What a call may take at most before it is refused; on a busy machine more than the two that it is usually.
+PROMPTLY_SECONDS = 60
+
+
+class Heart:
+    """A pulse that beats as a test wishes."""
+
+    patience_seconds = 0.0
+
+    def __init__(self) -> None:
+        self.alive = True
+        self.cuts = 0
+
+    async def beats(self) -> bool:
+        return self.alive
+
+    def cut(self, link: object) -> None:
+        self.cuts += 1
+
+
+def test_what_is_under_way_and_what_waits_is_given_up_and_what_comes_is_refused_until_the_database_is_back() -> None:
+    heart, gate = Heart(), threading.Event()
+
+    async def scenario() -> None:
+        lanes = Lanes(pulse=heart)
+        watch = asyncio.create_task(lanes.watch())
+        stuck = [asyncio.create_task(lanes.read(lambda: gate.wait(PATIENCE_SECONDS))) for _ in range(4)]
+        waiting = asyncio.create_task(lanes.read(lambda: "done"))
+        await asyncio.sleep(0)
+        heart.alive = False
+
+        outcomes = await asyncio.gather(*stuck, waiting, return_exceptions=True)
+        with pytest.raises(DatabaseAway):
+            await lanes.write(lambda: "done")
+        heart.alive = True
+        gate.set()
+        while (again := await asyncio.gather(lanes.read(lambda: "done"), return_exceptions=True)) != ["done"]:
+            assert isinstance(again[0], DatabaseAway)
+            await asyncio.sleep(0.01)
+
+        untouched = [outcome for outcome in outcomes if isinstance(outcome, DatabaseAway)]
+        in_doubt = [outcome for outcome in outcomes if type(outcome) is Unavailable]
+        assert len(untouched) + len(in_doubt) == 5
+        assert len(in_doubt) == heart.cuts > 0
+        assert [error.may_be_done for error in (untouched[-1], in_doubt[0])] == [False, True]
+        watch.cancel()
+        lanes.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_failure_while_the_database_answers_is_told_and_keeps_nobody_out() -> None:
+    def fail() -> None:
+        raise OperationalError("only this")
+
+    async def scenario() -> None:
+        lanes = Lanes(pulse=Heart())
+        watch = asyncio.create_task(lanes.watch())
+        with pytest.raises(OperationalError):
+            await lanes.write(fail)
+        for _ in range(50):
+            assert await lanes.read(lambda: "done") == "done"
+            await asyncio.sleep(0.01)
+        watch.cancel()
+        lanes.close()
+
+    asyncio.run(scenario())
+
+
+# Real servers, on a PostgreSQL of their own that is stopped
+
+
+@pytest.fixture
+def database() -> Iterator[PostgresqlServer]:
+    with postgresql_server() as running:
+        migrate(running.url)
+        yield running
+
+
+@pytest.fixture
+def own_server(start_server: Callable[..., RainbowServer], database: PostgresqlServer) -> RainbowServer:
+    return start_server(database_url=database.url)
+
+
+@pytest.fixture
+def alpha(own_server: RainbowServer) -> Iterator[Remote]:
+    with joined(own_server) as cluster:
+        # Every thread of the server has its connection.
+        for _ in range(8):
+            cluster.submit()
+            cluster.request()
+        yield cluster
+
+
+@contextmanager
+def frozen(database: PostgresqlServer) -> Iterator[None]:
+    """None of its processes runs, and none closes a connection: as after a network that drops everything."""
+    processes = [database.pid, *descendants(database.pid)]
+    _send(signal.SIGSTOP, processes)
+    try:
+        yield
+    finally:
+        _send(signal.SIGCONT, processes)
+
+
+def descendants(pid: int) -> list[int]:
+    children = [
+        int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()
+    ]
+    return [each for child in children for each in (child, *descendants(child))]
+
+
+def _send(number: signal.Signals, processes: list[int]) -> None:
+    for pid in processes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def refused(cluster: Remote) -> list[tuple[grpc.StatusCode, str]]:
+    """How calls of each kind are refused, three of each at once: the code and the words."""
+    by = {"metadata": cluster.by_secret}
+    calls = [
+        (cluster.stub.SubmitJob, cluster.submission(), {}),
+        (cluster.stub.RequestJobs, pb.RequestJobsRequest(cluster=cluster.name, secret=cluster.secret), {}),
+        (cluster.stub.AcceptJobs, cluster.acceptance(1), {}),
+        (cluster.stub.ListJobs, pb.ListJobsRequest(), by),
+        (cluster.stub.CancelJobs, pb.CancelJobsRequest(jobids=[1]), by),
+        (cluster.stub.ReportJobs, pb.ReportJobsRequest(agent="agent-1"), by),
+    ] * 3
+    began = time.monotonic()
+    with ThreadPoolExecutor(len(calls)) as pool:
+        refusals = list(pool.map(lambda call: refusal_of(call[0], call[1], **call[2]), calls))
+    assert time.monotonic() - began < PROMPTLY_SECONDS
+    return [(refusal.code, refusal.text) for refusal in refusals]
+
+
+def serves(cluster: Remote) -> bool:
+    with suppress(grpc.RpcError):
+        return bool(cluster.submit().jobid)
+    return False
+
+
+def test_a_database_that_stops_answering_is_noticed_within_seconds(alpha: Remote, database: PostgresqlServer) -> None:
+    with frozen(database):
+        first = refused(alpha)
+        later = refused(alpha)
+
+    wait_until(lambda: serves(alpha))
+    unavailable = grpc.StatusCode.UNAVAILABLE
+    assert {code for code, _ in first} == {unavailable}
+    assert set(later) == {(unavailable, AWAY)}
+
+
+@contextmanager
+def gone(database: PostgresqlServer) -> Iterator[None]:
+    """Its connections are closed, and there is nothing to connect to: as after a crash."""
+    socket_file = Path(database.url.partition("host=")[2], ".s.PGSQL.5432")
+    aside = socket_file.with_suffix(".aside")
+    with psycopg.connect(database.url, autocommit=True) as last:
+        socket_file.rename(aside)
+        last.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    try:
+        yield
+    finally:
+        aside.rename(socket_file)
+
+
+def test_a_database_that_is_gone_is_noticed_at_once_and_used_again_once_it_is_back(
+    alpha: Remote, database: PostgresqlServer
+) -> None:
+    with gone(database):
+        first = refused(alpha)
+        later = refused(alpha)
+
+    wait_until(lambda: serves(alpha))
+    assert {code for code, _ in first} == {grpc.StatusCode.UNAVAILABLE}
+    assert set(later) == {(grpc.StatusCode.UNAVAILABLE, AWAY)}
+
+
+def test_a_client_waits_out_an_outage_and_nothing_is_done_twice(
+    own_server: RainbowServer, alpha: Remote, database: PostgresqlServer
+) -> None:
+    address, patience = own_server.address, PATIENCE_SECONDS
+    with Client(address, cluster=alpha.name, token=alpha.token, timeout_seconds=patience) as client:
+        before = alpha.summary()[pb.JOB_STATE_QUEUED]
+        with ThreadPoolExecutor(4) as pool:
+            with frozen(database):
+                submissions = [pool.submit(client.submit_job, JobSpec(command="hostname")) for _ in range(4)]
+                wait_until(lambda: "WARNING the database does not answer" in own_server.log.read_text())
+            jobs = {submission.result(PATIENCE_SECONDS).jobid for submission in submissions}
+
+        assert len(jobs) == 4
+        assert alpha.summary()[pb.JOB_STATE_QUEUED] == before + 4
+
+
+# And on SQLite, where another process may keep all others from writing
+
+
+def test_a_process_that_keeps_others_from_writing_is_noticed_and_reading_goes_on(
+    start_server: Callable[..., RainbowServer], tmp_path: Path
+) -> None:
+    server = start_server(database_url=f"sqlite:///{tmp_path}/rainbow.db")
+    with joined(server) as alpha, (tmp_path / "rainbow.db.turn").open("r+") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        began = time.monotonic()
+        refusal = refusal_of(alpha.stub.SubmitJob, alpha.submission())
+        waited = time.monotonic() - began
+        fcntl.flock(turn, fcntl.LOCK_UN)
+
+        wait_until(lambda: serves(alpha))
+
+    assert refusal.code == grpc.StatusCode.UNAVAILABLE
+    assert 4 < waited < PROMPTLY_SECONDS

@@ -1,0 +1,67 @@
+"""Fair queueing of the database's work: whoever has much to do keeps nobody else waiting."""
+
+import asyncio
+import threading
+
+from grpc_api.fairness import FairQueue
+from grpc_api.lanes import Lanes
+from tests.patience import PATIENCE_SECONDS
+
+
+def test_callers_take_turns_and_each_is_served_in_order() -> None:
+    queue = FairQueue[str]()
+    for caller, item in (("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1"), ("c", "c1"), ("b", "b2")):
+        queue.add(caller, item)
+
+    assert [queue.next() for _ in range(len(queue) + 1)] == ["a1", "b1", "c1", "a2", "b2", "a3", None]
+
+
+def test_what_is_taken_at_once_is_all() -> None:
+    queue = FairQueue[int]()
+    for number in range(5):
+        queue.add(str(number % 2), number)
+
+    assert sorted(queue.take_all()) == [0, 1, 2, 3, 4]
+    assert queue.next() is None
+
+
+def test_a_caller_with_a_hundred_reads_lets_another_by() -> None:
+    done: list[str] = []
+
+    async def scenario() -> None:
+        lanes, gate = Lanes(), threading.Event()
+        blocked = [lanes.read(lambda: gate.wait(PATIENCE_SECONDS), caller="busy") for _ in range(4)]
+        many = [lanes.read(lambda: done.append("busy"), caller="busy") for _ in range(100)]
+        tasks = [asyncio.create_task(each) for each in (*blocked, *many)]  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(lanes.read(lambda: done.append("other"), caller="other")))
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(*tasks)
+        lanes.close()
+
+    asyncio.run(scenario())
+
+    # Threads may finish in another order than they begin.
+    assert done.index("other") < 10
+    assert len(done) == 101
+
+
+def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
+    done: list[str] = []
+
+    async def scenario() -> None:
+        lanes, gate = Lanes(), threading.Event()
+        blocked = [asyncio.create_task(lanes.read(lambda: gate.wait(PATIENCE_SECONDS))) for _ in range(4)]
+        given_up = asyncio.create_task(lanes.read(lambda: done.append("given up")))
+        wanted = asyncio.create_task(lanes.read(lambda: done.append("wanted")))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(*blocked, wanted)
+        lanes.close()
+
+    asyncio.run(scenario())
+
+    assert done == ["wanted"]

@@ -17,6 +17,12 @@ def hide_memory() -> bool:
     return _prctl(PR_SET_DUMPABLE, 0)
 
 
+def close_standard_input() -> None:
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
+
+
 def adopt_orphans() -> bool:
     """Become the parent of every descendant whose own parent ends; whether it worked."""
     return _prctl(PR_SET_CHILD_SUBREAPER, 1)

@@ -99,3 +99,45 @@ def test_an_agent_that_runs_jobs_as_root_says_so(stranger: Run, config_file: Pat
 
     assert done.returncode == 0
     assert ("WARNING jobs run as root: " in done.stderr) == (os.geteuid() == 0)
+
+
+# Root without the rights that only root has looks no further than others; those who look are jobs of the agent's user.
+UNPRIVILEGED = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+TRACE = "import ctypes, sys; sys.exit(ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), 0, 0) != 0)"  # PTRACE_SEIZE
+LOOKS = (
+    "for file in environ maps mem fdinfo/0; do head -c 1 /proc/{pid}/$file; done 2>&1; readlink /proc/{pid}/fd/*;"
+    f' {sys.executable} -c "{TRACE}" {{pid}} || echo not traced; tr "\\\\0" " " < /proc/{{pid}}/cmdline'
+)
+
+
+@pytest.mark.parametrize("source", ["standard input", "environment"])
+def test_a_job_finds_the_secret_nowhere_in_its_agent(
+    cluster: Remote, server: RainbowServer, tmp_path: Path, source: str
+) -> None:
+    known = {"RAINBOW_HOST": server.address, "RAINBOW_CLUSTER": cluster.name, "RAINBOW_CONFIG": str(tmp_path / "none")}
+    words = ["--executor", "local", "--state-dir", str(tmp_path / "state")]
+    if source == "environment":
+        known["RAINBOW_SECRET"] = cluster.secret
+    else:
+        words += ["--request-secret-file", "-"]
+    command = [*UNPRIVILEGED, *MAIN, "agent", *words]
+    with (
+        Client(server.address, cluster=cluster.name, token=cluster.token) as client,
+        subprocess.Popen(command, stdin=subprocess.PIPE, text=True, env={**os.environ, **known}) as agent,
+    ):
+        try:
+            assert agent.stdin
+            agent.stdin.write(f"{cluster.secret}\n")
+            agent.stdin.flush()
+            jobid = client.submit_job(JobSpec(command=LOOKS.format(pid=agent.pid))).jobid
+            eventually(lambda: client.get_jobs([jobid]).jobs[0].finished_at)
+        finally:
+            agent.kill()
+
+        output = client.get_jobs([jobid]).jobs[0].output
+
+    assert output.count("Permission denied") == 4
+    assert "not traced" in output
+    assert "agent --executor local" in output
+    assert "pipe" not in output
+    assert cluster.secret not in output

@@ -1,6 +1,8 @@
 """rainbow doctor: what it finds, and what it says to do."""
 
 import json
+import os
+import pwd
 import shutil
 import sys
 from datetime import UTC, datetime, timedelta
@@ -39,7 +41,7 @@ def test_where_all_is_well_every_check_is_ok(rainbow: Run, tmp_path: Path) -> No
 
     assert list(found) == [check.name for check in CHECKS]
     assert {check["verdict"] for check in found.values()} == {"ok"}
-    assert not any(check["advice"] for check in found.values())
+    assert not any(check["advice"] for check in found.values() if check["check"] != "user")
 
 
 def test_people_get_a_table(rainbow: Run, tmp_path: Path) -> None:
@@ -47,8 +49,8 @@ def test_people_get_a_table(rainbow: Run, tmp_path: Path) -> None:
 
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["CHECK", "RESULT", "WHAT"]
-    assert len(lines) == 1 + len(CHECKS)
-    assert "not asked; --executor says which" in lines[-1]
+    assert [line.split()[0] for line in lines[1 : 1 + len(CHECKS)]] == [check.name.split()[0] for check in CHECKS]
+    assert "not asked; --executor says which" in lines[len(CHECKS)]
 
 
 def test_a_host_without_an_address_is_said_to_have_none(rainbow: Run, tmp_path: Path) -> None:
@@ -218,3 +220,10 @@ def test_a_state_folder_on_a_full_disk_is_told(rainbow: Run, monkeypatch: pytest
 
     assert found["verdict"] == "failed"
     assert found["detail"].startswith("disk full: ")
+
+
+def test_who_jobs_run_as_is_told(rainbow: Run, tmp_path: Path) -> None:
+    found = examined(rainbow, "--state-dir", str(tmp_path))["user"]
+
+    assert found["detail"].startswith(f"jobs run as {pwd.getpwuid(os.geteuid()).pw_name}")
+    assert ("anything on this machine" in found["advice"]) == (os.geteuid() == 0)

@@ -15,6 +15,11 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # As shells count (POSIX.1-2017, sh, 2.8.2).
 KILLED_BY = 128
 
+AS_ROOT = (
+    "jobs run as root: all who have the cluster's token can do anything on this machine;"
+    " run the agent as a user who owns nothing else"
+)
+
 
 def report_of(held: Held) -> JobReport:
     """How the job goes, without its output."""

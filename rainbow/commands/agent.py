@@ -11,6 +11,7 @@ import click
 import platformdirs
 
 from rainbow.agent import Agent, Habits, Post, identity_in
+from rainbow.agent.words import AS_ROOT
 from rainbow.commands import session
 from rainbow.commands.agent_log import start_log
 from rainbow.commands.agent_plan import planned, show_plan
@@ -21,6 +22,7 @@ from rainbow.config import environment
 from rainbow.executors import EXECUTORS, Site
 from rainbow.executors.executor import KEPT_OUTPUT_BYTES
 from rainbow.journal import Journal
+from rainbow.kernel import close_standard_input, hide_memory
 from rainbow.policy import Policy, read_policy
 
 EPILOG = """\b
@@ -35,11 +37,6 @@ COUNT = click.IntRange(min=0)
 OUTPUT = Size(lowest=64 * 1024, highest=1024**5)
 # Looking costs Slurm and Flux a call, and this machine next to nothing.
 INTERVAL_SECONDS = {"slurm": 1.0, "flux": 1.0, "local": 0.2}
-
-AS_ROOT = (
-    "jobs run as root: all who have the cluster's token can do anything on this machine;"
-    " run the agent as a user who owns nothing else"
-)
 
 _log = logging.getLogger("rainbow.agent")
 
@@ -115,6 +112,7 @@ def command(
             plan = planned(client, scheduler, policy)
             write_json(plan) if as_json else show_plan(plan)
             return
+        _keep_secret()
         with Journal(folder) as journal:
             post = Post(
                 client=client,
@@ -137,6 +135,12 @@ def _site(folder: Path, options: dict[str, Any]) -> Site:
         slots=options.pop("slots"),
         kept_output_bytes=options.pop("kept_output_bytes"),
     )
+
+
+def _keep_secret() -> None:
+    """Jobs of the same user shall not find it in this process, nor other commands where it was read from."""
+    hide_memory()
+    close_standard_input()
 
 
 def _habits(

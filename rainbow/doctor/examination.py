@@ -55,6 +55,7 @@ CHECKS = (
     Check(name="clock", look=lambda patient: server.compare_clocks(patient.settings), after="server"),
     Check(name="secret", look=lambda patient: server.try_secret(patient.settings), after="server"),
     Check(name="cluster", look=lambda patient: server.look_at_cluster(patient.settings), after="secret"),
+    Check(name="user", look=lambda patient: site.look_at_user()),
     Check(name="state folder", look=lambda patient: site.try_folder(patient.folder)),
     Check(name="scheduler", look=lambda patient: site.ask_scheduler(patient.executor, name=patient.executor_name)),
 )

@@ -1,12 +1,14 @@
 """The scheduler, and the folder in which an agent keeps what it must not forget."""
 
 import fcntl
+import getpass
 import os
 import tempfile
 from pathlib import Path
 
 from rainbow import disk
 from rainbow.agent import identity
+from rainbow.agent.words import AS_ROOT
 from rainbow.doctor.findings import Sick, Well
 from rainbow.errors import RainbowError
 from rainbow.executors import Executor
@@ -50,3 +52,11 @@ def ask_scheduler(executor: Executor | None, *, name: str) -> Well:
     way = executor.way
     answer = f"it answers: {capacity.nodes} nodes and {capacity.slots} slots are free now; reached {way.words}"
     return Well(what=answer, advice=way.advice)
+
+
+def look_at_user() -> Well:
+    """Who the jobs are, of an agent that this user starts here."""
+    if os.geteuid() == 0:
+        return Well(what="jobs run as root", advice=f"Mind that {AS_ROOT}.")
+    name = getpass.getuser()
+    return Well(what=f"jobs run as {name}, and can read and end what {name} can")

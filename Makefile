@@ -130,6 +130,10 @@ bench-growth: .venv/development ## Measure with ten million jobs in the database
 bench-check: .venv/development ## Measure, and fail where it is worse than benchmarks/baseline.json
 	$(BIN)/python -m benchmarks verbs further-calls bulk workers --folder /dev/shm --check
 
+.PHONY: abuse
+abuse: .venv/development ## Attack a server of this checkout, and print what an honest caller notices of it
+	$(BIN)/python -m benchmarks.abuse
+
 .PHONY: clean
 clean: ## Remove what these targets made, and nothing else
 	rm -rf .venv .venv-stubs build dist *.egg-info .*_cache .hypothesis

@@ -40,7 +40,7 @@ HIGHEST_STATUS = 0xFFFF
 
 
 class LocalExecutor:
-    way = Way(words="as processes of this machine")
+    way = Way(words="as processes of this machine, whose orphans their runner adopts and ends (child subreaper)")
 
     def __init__(self, site: Site) -> None:
         self._site = site

@@ -31,10 +31,10 @@ help: ## List the targets
 demo: .venv/runtime ## Show rainbow's main job, from registering a cluster to accepting its jobs
 	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/demo.sh
 
-.PHONY: room
-room: .venv/runtime ## Show the operators' room at http://127.0.0.1:8000/admin/ with a fleet that is made up
+.PHONY: console
+console: .venv/runtime ## Show the operators' console at http://127.0.0.1:8000/admin/ with a fleet that is made up
 	@folder=$$(mktemp -d) && trap 'kill $$demo; wait; rm -rf "$$folder"' EXIT && trap exit INT TERM && \
-		export DATABASE_URL="sqlite:///$$folder/rainbow.db" RAINBOW_SECRET_KEY=only-for-this-room && \
+		export DATABASE_URL="sqlite:///$$folder/rainbow.db" RAINBOW_SECRET_KEY=only-for-this-console && \
 		$(BIN)/python manage.py migrate --verbosity=0 && \
 		{ $(BIN)/python manage.py demo --stay & demo=$$!; } && \
 		$(BIN)/python manage.py serve --address 127.0.0.1:0 --web 127.0.0.1:8000
@@ -56,8 +56,8 @@ test-sqlite: .venv/development ## Run the tests on SQLite
 
 .PHONY: test-postgresql
 test-postgresql: .venv/development ## Run those on a PostgreSQL that they start and stop, but for the schedulers' and the package's
-	$(BIN)/python -m pytest -p tests.postgresql $(TWO_AT_ONCE) --ignore-glob='tests/test_executor_*' --ignore=tests/test_package.py
-	$(BIN)/python -m pytest -p tests.postgresql $(EMPTYING)
+	$(BIN)/python -m pytest -p tests.support.postgresql $(TWO_AT_ONCE) --ignore-glob='tests/test_executor_*' --ignore=tests/test_package.py
+	$(BIN)/python -m pytest -p tests.support.postgresql $(EMPTYING)
 
 .PHONY: test-flux
 test-flux: .venv/development ## Run the tests that need a real Flux, which they start
@@ -116,7 +116,7 @@ sbom: .venv/development ## Write build/sbom.json, the bill of materials (Cyclone
 
 .PHONY: screenshots
 screenshots: .venv/development ## Write docs/screenshots, with the Chromium of this machine
-	$(BIN)/python -m tests.screenshots
+	$(BIN)/python -m tests.support.screenshots
 
 .PHONY: bench
 bench: .venv/development ## Measure the server and print tables, within ten minutes

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.databases import KINDS, Databases
-from tests.servers import RainbowServer, start_rainbow
+from tests.support.servers import RainbowServer, start_rainbow
 
 _WORKERS_START_WITHIN_SECONDS = 30
 # In /proc/net/tcp and tcp6; https://docs.kernel.org/networking/proc_net_tcp.html
@@ -85,7 +85,7 @@ class Bench:
         )
 
     def start_web(self, *, beside: Server) -> RainbowServer:
-        """REST and the operators' room on the database of another server."""
+        """REST and the operators' console on the database of another server."""
         running = start_rainbow(
             database_url=beside.database_url,
             log=self._next_log(),

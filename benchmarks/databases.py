@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psycopg
 
-from tests.databases import PostgresqlDatabases, SqliteDatabases
-from tests.postgresql import postgresql_server
+from tests.support.databases import PostgresqlDatabases, SqliteDatabases
+from tests.support.postgresql import postgresql_server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

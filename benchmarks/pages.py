@@ -1,4 +1,4 @@
-"""The pages of the operators' room, opened as a browser would, one call at a time."""
+"""The pages of the operators' console, opened as a browser would, one call at a time."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
 from benchmarks.load import Load
 from benchmarks.measure import Sample, Times, summarize
-from tests.servers import MANAGE, RainbowServer, environment_for
+from tests.support.servers import MANAGE, RainbowServer, environment_for
 
 _ACCOUNT = {"username": "root", "password": "only-for-the-benchmark"}
 

@@ -1,4 +1,4 @@
-"""rainbow's settings with the stock admin beside the operators' room (stock_urls.py)."""
+"""rainbow's settings with the stock admin beside the operators' console (stock_urls.py)."""
 
 from rainbow_site.settings import *  # noqa: F403
 

@@ -1,4 +1,4 @@
-"""The site beside which the operators' room is measured: Django's admin as it comes, over the same rows, at /stock/."""
+"""Django's stock admin over the same rows, at /stock/, to measure the operators' console against."""
 
 from django.contrib import admin
 from django.urls import path

@@ -96,4 +96,4 @@ run "cat $folder/agent.log"
 step "What the server's operator sees."
 run "cat $folder/server.log"
 
-step "To see the operators' room with a whole fleet in it: make room"
+step "To see the operators' console with a whole fleet in it: make console"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from clusters.callers import Actor, Caller, Operator
 from jobs.models import Job
-from jobs.news import tell_after_commit
+from jobs.notify import tell_after_commit
 from jobs.sql import add_activity, add_counts, insert_events, timestamp
 from jobs.states import PUTS_INTO_A_QUEUE, Activity, JobState, What
 

@@ -9,7 +9,8 @@ from django.contrib.auth.models import AnonymousUser, User
 from clusters.forms import ReasonForm, number_from
 from clusters.models import Cluster, Credential, CredentialKind
 from jobs.models import MAX_ID
-from jobs.services import Act, Search
+from jobs.queries.search import Search
+from jobs.services.bulk_actions import Act
 from jobs.specs import MAX_NAME, MAX_PRIORITY, check_labels
 from jobs.states import ActKind, JobState
 from rainbow.errors import InvalidArgument

@@ -279,7 +279,7 @@ class Sweep(models.Model):
 class LeaseWatch(models.Model):
     """One row: when a server last looked for leases that ran out, and since when it holds their expiry back.
 
-    `hold_began_at` is when it first did so of late (jobs/services/silence.py).
+    `hold_began_at` is when it first did so of late (jobs/services/mass_silence.py).
     """
 
     looked_at = models.DateTimeField()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from clusters.callers import Caller
-from clusters.services import End
+from clusters.services.streaks import End
 from clusters.validation import check_line, check_lines, check_range, check_reason, size_in_bytes, tail_of
 from jobs.events import Step
 from jobs.leases import Lease

@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from rainbow import __version__
-from rainbow.commands.fields import as_typed
-from rainbow.commands.options import credential_in_use, server_options
-from rainbow.commands.output import complain
 from rainbow.errors import RainbowError, Unauthenticated, why
+from rainbow.terminal.fields import as_typed
+from rainbow.terminal.options import credential_in_use, server_options
+from rainbow.terminal.output import complain
 
 COMMANDS = {
     "register": "Add a cluster, and get its token and its secret.",

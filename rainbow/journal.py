@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from rainbow.disk import shortage
 from rainbow.errors import FailedPrecondition, why
-from rainbow.executors import Ending, JobPhase, Progress, Ticket, Work
+from rainbow.executors.executor import Ending, JobPhase, Progress, Ticket, Work
 from rainbow.journal_faults import damaged, told_in_words
 from rainbow.untrusted import open_or_make
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rainbow.errors import InvalidArgument, why
-from rainbow.executors import Work
+from rainbow.executors.executor import Work
 from rainbow.patterns import TookTooLong, matches
 from rainbow.text import on_one_line
 

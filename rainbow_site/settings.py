@@ -25,7 +25,7 @@ RAINBOW_REGISTRATION_SECRET = env.text("RAINBOW_REGISTRATION_SECRET", DEVELOPMEN
 DEBUG = env.switch("RAINBOW_DEBUG")
 ALLOWED_HOSTS = env.words("RAINBOW_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
-# What stands in its place when it is not set depends on the registration secret (rainbow_site/reach.py).
+# What stands in its place when it is not set depends on the registration secret (rainbow_site/process/reach.py).
 RAINBOW_ADDRESS = env.text("RAINBOW_ADDRESS")
 RAINBOW_WEB_ADDRESS = env.text("RAINBOW_WEB_ADDRESS", "127.0.0.1:8000")
 RAINBOW_WEB_WORKERS = env.number("RAINBOW_WEB_WORKERS", 2, lowest=1, highest=1_000)
@@ -55,7 +55,7 @@ DATABASES = {
 }
 
 INSTALLED_APPS = [
-    "rainbow_site.room.apps.RoomConfig",
+    "rainbow_site.console.apps.ConsoleConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -72,16 +72,16 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "rainbow_site.policy.send_policy",
+    "rainbow_site.web.content_security_policy.send_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "rainbow_site.access.log_requests",
+    "rainbow_site.web.access_log.log_requests",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "rainbow_site.room.busy.AnswerTooBusy",
+    "rainbow_site.console.busy.AnswerTooBusy",
 ]
 TEMPLATES = [
     {
@@ -99,8 +99,8 @@ TEMPLATES = [
 ]
 ROOT_URLCONF = "rainbow_site.urls"
 WSGI_APPLICATION = "rainbow_site.wsgi.application"
-AUTHENTICATION_BACKENDS = ["rainbow_site.room.signing_in.ThrottledBackend"]
-PASSWORD_HASHERS = ["rainbow_site.hashing.OneByOneHasher"]
+AUTHENTICATION_BACKENDS = ["rainbow_site.console.signing_in.ThrottledBackend"]
+PASSWORD_HASHERS = ["rainbow_site.console.password_hashing.OneByOneHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -141,7 +141,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "rainbow_site.problems.answer_failure",
+    "EXCEPTION_HANDLER": "rainbow_site.web.problems.answer_failure",
     "NUM_PROXIES": RAINBOW_PROXIES,
     "URL_FORMAT_OVERRIDE": None,
 }
@@ -158,7 +158,7 @@ SPECTACULAR_SETTINGS = {
     "AUTHENTICATION_WHITELIST": [],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "rainbow_site.described.complete",
+        "rainbow_site.web.schema_hooks.complete",
     ],
     "ENUM_NAME_OVERRIDES": {"JobState": "jobs.states.JobState", "OnLost": "jobs.states.OnLost"},
 }
@@ -167,7 +167,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
-    "filters": {"one_line": {"()": "rainbow_site.one_line.OneLine"}},
+    "filters": {"one_line": {"()": "rainbow_site.web.one_line_log.OneLine"}},
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
         "one line": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["one_line"]},

@@ -4,19 +4,19 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from jobs.admin.dashboard import show_dashboard
-from rainbow_site.api_schema import ApiSchema
-from rainbow_site.health import healthz, readyz
-from rainbow_site.problems import not_found
+from rainbow_site.web.api_schema import ApiSchema
+from rainbow_site.web.health import healthz, readyz
+from rainbow_site.web.problems import not_found
 
 api = [
     path("", include("clusters.rest.urls")),
     path("", include("jobs.rest.urls")),
 ]
 
-handler400 = "rainbow_site.problems.bad_request"
-handler403 = "rainbow_site.pages.forbidden"
-handler404 = "rainbow_site.pages.missing"
-handler500 = "rainbow_site.problems.server_error"
+handler400 = "rainbow_site.web.problems.bad_request"
+handler403 = "rainbow_site.web.pages.forbidden"
+handler404 = "rainbow_site.web.pages.missing"
+handler500 = "rainbow_site.web.problems.server_error"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

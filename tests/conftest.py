@@ -17,10 +17,11 @@ from django.db import connection
 
 from clusters.callers import Caller, Claim
 from clusters.models import Cluster
-from clusters.services import admit, register_cluster
-from tests.certificates import make_certificate
-from tests.databases import PostgresqlDatabases, SqliteDatabases, databases_of_this_run
-from tests.servers import RainbowServer, start_rainbow
+from clusters.services.authenticate import admit
+from clusters.services.register import register_cluster
+from tests.support.certificates import make_certificate
+from tests.support.databases import PostgresqlDatabases, SqliteDatabases, databases_of_this_run
+from tests.support.servers import RainbowServer, start_rainbow
 
 # The same examples in every run, and no verdict from a busy machine's clock.
 hypothesis.settings.register_profile(

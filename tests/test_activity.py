@@ -4,11 +4,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jobs.models import JobActivity
-from jobs.services import accept_jobs, cancel_jobs, prune_activity
-from jobs.services.activity import activity_by_cluster, activity_over
+from jobs.queries.activity import activity_by_cluster, activity_over, prune_activity
+from jobs.services.accept import accept_jobs
+from jobs.services.cancel import cancel_jobs
 from jobs.sql import ACTIVITY_COLUMNS, add_activity_rows, timestamp
 from jobs.states import Activity, Span
-from tests.queue import submitted
+from tests.support.queue import submitted
 
 
 def activity(span_seconds: int) -> dict[tuple[str, str], int]:

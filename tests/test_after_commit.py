@@ -10,23 +10,19 @@ import pytest
 from django.db import OperationalError, connection
 
 from clusters.models import CredentialKind
-from clusters.services import create_credential, register_cluster, rotate_credential
-from jobs.services import (
-    RefusalReason,
-    Report,
-    ReportOutcome,
-    Wanted,
-    accept_jobs,
-    cancel_jobs,
-    change_priority,
-    move_jobs,
-    report_jobs,
-    request_jobs,
-    requeue_jobs,
-)
+from clusters.services.credentials import create_credential, rotate_credential
+from clusters.services.register import register_cluster
+from jobs.queries.queue import Wanted, request_jobs
+from jobs.reports import Report, ReportOutcome
+from jobs.services.accept import RefusalReason, accept_jobs
+from jobs.services.cancel import cancel_jobs
+from jobs.services.move import move_jobs
+from jobs.services.priority import change_priority
+from jobs.services.report import report_jobs
+from jobs.services.requeue import requeue_jobs
 from jobs.states import JobState
-from tests.lives import AGENT, job_in, row
-from tests.queue import operator_named, submitted
+from tests.support.lives import AGENT, job_in, row
+from tests.support.queue import operator_named, submitted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from rainbow.agent import identity_in
+from rainbow.agent.identity import identity_in
 from rainbow.client import Client
 from rainbow.errors import FailedPrecondition, Unauthenticated, Unavailable
-from rainbow.executors import Capacity, Ending, JobPhase, Progress, WorkRefused
+from rainbow.executors.executor import Capacity, Ending, JobPhase, Progress, WorkRefused
 from rainbow.policy import Policy
 from rainbow.records import Job, JobSpec, JobState
-from tests.agents import Crew, ScriptedExecutor, crew, ended, local
-from tests.executors import lines_of, until_there
-from tests.rows import add_token, execute
-from tests.servers import RainbowServer
-from tests.wire import Remote, joined
+from tests.support.agents import Crew, ScriptedExecutor, crew, ended, local
+from tests.support.executors import lines_of, until_there
+from tests.support.rows import add_token, execute
+from tests.support.servers import RainbowServer
+from tests.support.wire import Remote, joined
 
 RUNNING = Progress(phase=JobPhase.RUNNING, started_at=datetime(2026, 1, 1, tzinfo=UTC))
 SUCCESS = {"ending": Ending.EXITED, "exit_code": 0}

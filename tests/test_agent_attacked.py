@@ -11,11 +11,11 @@ import pytest
 
 from rainbow.client import Client
 from rainbow.records import Job, JobSpec, JobState, Registration
-from tests import commandline
-from tests.commandline import Run
-from tests.replaced import TRICKS
-from tests.servers import RainbowServer
-from tests.wire import eventually
+from tests.support import commandline
+from tests.support.commandline import Run
+from tests.support.replaced import TRICKS
+from tests.support.servers import RainbowServer
+from tests.support.wire import eventually
 
 config_file = commandline.config_file
 stranger = commandline.stranger
@@ -24,7 +24,7 @@ rainbow = commandline.rainbow
 
 MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
 
-# What the tricks of tests/replaced.py are for a shell, where $output is the place and $foreign the file.
+# What the tricks of tests/support/replaced.py are for a shell, where $output is the place and $foreign the file.
 REPLACEMENTS = {
     "link_to_a_file": "ln -s $foreign $output",
     "link_to_the_environment": "ln -s /proc/self/environ $output",

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from rainbow.client import Client
-from rainbow.commands.agent_log import LineFormatter
 from rainbow.records import JobSpec, JobState, Registration
-from tests import commandline
-from tests.commandline import Run, answer
-from tests.executors import until_there
-from tests.patience import PATIENCE_SECONDS
-from tests.servers import RainbowServer
-from tests.wire import eventually
+from rainbow.terminal.agent_log import LineFormatter
+from tests.support import commandline
+from tests.support.commandline import Run, answer
+from tests.support.executors import until_there
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import RainbowServer
+from tests.support.wire import eventually
 
 config_file = commandline.config_file
 stranger = commandline.stranger

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.agent import Checkpoint
-from rainbow.agent.post import go_on
+from rainbow.agent.context import Checkpoint, go_on
 from rainbow.records import JobState
-from tests import flux_cast
-from tests.agents import Crew, crew
-from tests.executors import lines_of
-from tests.flux_cast import CAST, Place
-from tests.servers import RainbowServer
-from tests.wire import joined
+from tests.support import flux_cast
+from tests.support.agents import Crew, crew
+from tests.support.executors import lines_of
+from tests.support.flux_cast import CAST, Place
+from tests.support.servers import RainbowServer
+from tests.support.wire import joined
 
 real_flux = flux_cast.real_flux
 place = flux_cast.place

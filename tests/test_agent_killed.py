@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.agent import Checkpoint
+from rainbow.agent.context import Checkpoint
 from rainbow.client import Client
 from rainbow.records import Job, JobSpec, JobState
-from tests.agents import Crew, Hesitant, crew
-from tests.executors import lines_of
-from tests.patience import PATIENCE_SECONDS
-from tests.proxy import Proxy, proxy_before
-from tests.servers import ROOT, RainbowServer
-from tests.wire import Remote, joined
+from tests.support.agents import Crew, Hesitant, crew
+from tests.support.executors import lines_of
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.proxy import Proxy, proxy_before
+from tests.support.servers import ROOT, RainbowServer
+from tests.support.wire import Remote, joined
 
 OUTAGE_SECONDS = 0.3
 COMMAND = "echo ran >> {ran}; exit 3"
@@ -41,7 +41,15 @@ def ran(tmp_path: Path) -> Path:
 
 
 def doomed(server: RainbowServer, cluster: Remote, folder: Path, *doom: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.doomed_agent", server.address, cluster.name, cluster.secret, str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.doomed_agent",
+        server.address,
+        cluster.name,
+        cluster.secret,
+        str(folder),
+    ]
     return subprocess.Popen([*command, *doom], cwd=ROOT)
 
 
@@ -130,7 +138,7 @@ def test_a_server_that_is_killed_at_each_step(
 
     folder = tmp_path / "state"
     with (
-        # One thread for all: what a thread started does not outlive it (tests/tied.py).
+        # One thread for all: what a thread started does not outlive it (tests/support/tied.py).
         ThreadPoolExecutor(1) as hands,
         joined(server) as cluster,
         watcher(server, cluster) as observer,

@@ -13,11 +13,11 @@ from rainbow.client import Client
 from rainbow.config import read_file
 from rainbow.errors import Unauthenticated
 from rainbow.records import CredentialKind, JobSpec, JobState
-from tests import commandline
-from tests.agents import Crew, crew
-from tests.commandline import Run
-from tests.servers import RainbowServer
-from tests.wire import Remote, eventually, joined
+from tests.support import commandline
+from tests.support.agents import Crew, crew
+from tests.support.commandline import Run
+from tests.support.servers import RainbowServer
+from tests.support.wire import Remote, eventually, joined
 
 config_file = commandline.config_file
 stranger = commandline.stranger

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import EXECUTORS, Site
+from rainbow.executors import EXECUTORS
+from rainbow.executors.executor import Site
 from rainbow.records import JobState
-from tests.agents import Crew, crew
-from tests.executors import lines_of, until_there, wait_until
-from tests.servers import RainbowServer
-from tests.slurm_cluster import NODES, SlurmCluster, missing_commands
-from tests.wire import joined
+from tests.support.agents import Crew, crew
+from tests.support.executors import lines_of, until_there, wait_until
+from tests.support.servers import RainbowServer
+from tests.support.slurm_cluster import NODES, SlurmCluster, missing_commands
+from tests.support.wire import joined
 
 pytestmark = pytest.mark.skipif(bool(missing_commands()), reason=f"Slurm is not installed: {missing_commands()}")
 

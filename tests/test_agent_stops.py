@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tests.agents import ScriptedExecutor, crew
-from tests.servers import RainbowServer
-from tests.wire import joined
+from tests.support.agents import ScriptedExecutor, crew
+from tests.support.servers import RainbowServer
+from tests.support.wire import joined
 
 
 def test_jobs_are_stopped_with_one_call_of_the_scheduler(server: RainbowServer, tmp_path: Path) -> None:

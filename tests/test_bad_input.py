@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rainbow.protos import rainbow_pb2 as pb
-from tests.patience import PATIENCE_SECONDS
-from tests.rows import count
-from tests.servers import RainbowServer
-from tests.wire import SERVICE, Metadata, Refusal, Remote, joined, refusal_in, refusal_of, registration
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rows import count
+from tests.support.servers import RainbowServer
+from tests.support.wire import SERVICE, Metadata, Refusal, Remote, joined, refusal_in, refusal_of, registration
 
 METHODS = {method.name: method for method in pb.DESCRIPTOR.services_by_name["RainbowScheduler"].methods}
 UNARY = sorted(name for name, method in METHODS.items() if not (method.client_streaming or method.server_streaming))

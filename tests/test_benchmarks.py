@@ -12,8 +12,8 @@ from benchmarks.baseline import Figures, load, regressions, save
 from jobs import sql
 from jobs.models import Job, JobCount, JobEvent
 from rainbow.protos import rainbow_pb2 as pb
-from tests.patience import PATIENCE_SECONDS
-from tests.servers import ROOT
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import ROOT
 
 SHORT = ("--seconds", "0.2", "--rounds", "1", "--in-flight", "1")
 

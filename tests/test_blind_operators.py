@@ -8,10 +8,12 @@ from django.test import Client
 
 from clusters.models import Credential
 from jobs.models import Job
-from jobs.services import Act, Search, begin_sweep
+from jobs.queries.search import Search
+from jobs.services.bulk_actions import Act
+from jobs.services.sweep import begin_sweep
 from jobs.states import ActKind
-from tests.queue import operator_named, submitted
-from tests.room import signed_in
+from tests.support.console import signed_in
+from tests.support.queue import operator_named, submitted
 
 ROOM, REST = "/admin/", "/api/v1/"
 HIDDEN = ("whisper", "sesame", "workplace", "hum")

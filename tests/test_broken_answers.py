@@ -14,10 +14,10 @@ from rainbow.errors import RainbowError, Unavailable
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec, JobState
 from rainbow.retries import CALM_SECONDS, PATIENCE_SECONDS, Patience
-from tests import commandline, rehearsed
-from tests.commandline import Run
-from tests.raw_server import Answer, goaway, headers, message, raw_server, reset, trailers
-from tests.rehearsed import Clock
+from tests.support import commandline, rehearsed
+from tests.support.commandline import Run
+from tests.support.raw_server import Answer, goaway, headers, message, raw_server, reset, trailers
+from tests.support.rehearsed import Clock
 
 # The fixtures that this file uses from there.
 clock = rehearsed.clock

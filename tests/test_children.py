@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE_SECONDS, wait_until
-from tests.processes import alive, descendants
-from tests.servers import ROOT
+from tests.support.patience import PATIENCE_SECONDS, wait_until
+from tests.support.processes import alive, descendants
+from tests.support.servers import ROOT
 
 # Runs the children whose code it is given, as manage.py serve runs its own.
 PARENT = """

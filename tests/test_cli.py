@@ -10,12 +10,12 @@ import pytest
 
 from rainbow import __version__
 from rainbow.cli import COMMANDS, EXIT_CODES, INTERRUPTED, PIPE_CLOSED, UNEXPECTED, main
-from rainbow.commands.saving import try_to_save
 from rainbow.config import DEFAULTS, settings
 from rainbow.records import Registration
-from tests import commandline
-from tests.commandline import Run, answer
-from tests.servers import RainbowServer
+from rainbow.terminal.saving import try_to_save
+from tests.support import commandline
+from tests.support.commandline import Run, answer
+from tests.support.servers import RainbowServer
 
 # The fixtures that this file uses from there.
 config_file = commandline.config_file

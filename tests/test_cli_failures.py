@@ -12,11 +12,11 @@ import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import Registration
-from tests import commandline
-from tests.commandline import Run, answer
-from tests.patience import PATIENCE_SECONDS
-from tests.rehearsed import RehearsedServer, rehearsed_server
-from tests.servers import RainbowServer, free_port
+from tests.support import commandline
+from tests.support.commandline import Run, answer
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rehearsed import RehearsedServer, rehearsed_server
+from tests.support.servers import RainbowServer, free_port
 
 # The fixtures that this file uses from there.
 config_file = commandline.config_file

@@ -4,9 +4,9 @@ import pytest
 
 from rainbow.client import Client
 from rainbow.records import Registration
-from tests import commandline
-from tests.commandline import Run, answer
-from tests.servers import RainbowServer
+from tests.support import commandline
+from tests.support.commandline import Run, answer
+from tests.support.servers import RainbowServer
 
 # The fixtures that this file uses from there.
 config_file = commandline.config_file

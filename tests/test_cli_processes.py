@@ -19,16 +19,16 @@ import pytest
 from rich.console import Console
 
 from rainbow.cli import COMMANDS
-from rainbow.commands import tables
-from rainbow.commands.types import Span
-from rainbow.commands.words import ago, span, when
 from rainbow.protos import rainbow_pb2 as pb
+from rainbow.terminal import tables
+from rainbow.terminal.types import Span
+from rainbow.terminal.words import ago, span, when
 from rainbow.text import on_one_line, printable
-from tests import commandline
-from tests.certificates import make_certificate
-from tests.commandline import Run
-from tests.patience import PATIENCE_SECONDS
-from tests.rehearsed import RehearsedServer, rehearsed_server
+from tests.support import commandline
+from tests.support.certificates import make_certificate
+from tests.support.commandline import Run
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rehearsed import RehearsedServer, rehearsed_server
 
 # The fixtures that this file uses from there.
 config_file = commandline.config_file

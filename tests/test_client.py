@@ -9,7 +9,7 @@ import pytest
 from rainbow.client import Client
 from rainbow.errors import AlreadyExists, InvalidArgument, Unauthenticated
 from rainbow.records import CancelOutcome, CredentialKind, JobSpec, JobState, OnLost, RefusalReason, Registration
-from tests.servers import RainbowServer
+from tests.support.servers import RainbowServer
 
 HOSTNAME = JobSpec(command="hostname")
 

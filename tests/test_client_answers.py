@@ -19,9 +19,9 @@ from rainbow.errors import (
 )
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import CredentialKind, JobSpec, Registration
-from tests import rehearsed
-from tests.certificates import make_certificate
-from tests.rehearsed import Clock, Rehearse, rehearsed_server
+from tests.support import rehearsed
+from tests.support.certificates import make_certificate
+from tests.support.rehearsed import Clock, Rehearse, rehearsed_server
 
 # The fixtures that this file uses from there.
 clock = rehearsed.clock

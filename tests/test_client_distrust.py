@@ -10,13 +10,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from rainbow import translation
 from rainbow.client import Client
-from rainbow.commands.following import step_of
 from rainbow.errors import RainbowError, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import CredentialKind
-from tests import commandline, rehearsed
-from tests.commandline import Run
-from tests.rehearsed import SERVICE, Rehearse
+from rainbow.terminal.following import step_of
+from tests.support import commandline, rehearsed
+from tests.support.commandline import Run
+from tests.support.rehearsed import SERVICE, Rehearse
 
 clock = rehearsed.clock
 rehearse = rehearsed.rehearse

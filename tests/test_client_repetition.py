@@ -16,9 +16,9 @@ from rainbow.errors import (
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import CredentialKind, JobSpec, Registration
 from rainbow.retries import Retries
-from tests import rehearsed
-from tests.rehearsed import Clock, Rehearse, RehearsedServer, rehearsed_server
-from tests.servers import free_port
+from tests.support import rehearsed
+from tests.support.rehearsed import Clock, Rehearse, RehearsedServer, rehearsed_server
+from tests.support.servers import free_port
 
 # The fixtures that this file uses from there.
 clock = rehearsed.clock

@@ -15,9 +15,9 @@ from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec, JobState
 from rainbow.reports import JobReport, ReportOutcome
 from rainbow.watching import follow
-from tests import rehearsed
-from tests.rehearsed import Clock, Rehearse
-from tests.servers import RainbowServer
+from tests.support import rehearsed
+from tests.support.rehearsed import Clock, Rehearse
+from tests.support.servers import RainbowServer
 
 clock = rehearsed.clock
 rehearse = rehearsed.rehearse

@@ -16,10 +16,10 @@ from rainbow.errors import InvalidArgument, RainbowError, Unauthenticated, Unava
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec
 from rainbow.retries import PATIENCE_SECONDS, Patience
-from tests import rehearsed
-from tests.rehearsed import Clock
-from tests.rows import count as count_rows
-from tests.servers import RainbowServer, free_port
+from tests.support import rehearsed
+from tests.support.rehearsed import Clock
+from tests.support.rows import count as count_rows
+from tests.support.servers import RainbowServer, free_port
 
 # The fixtures that this file uses from there.
 clock = rehearsed.clock

@@ -10,24 +10,19 @@ from django.db import IntegrityError, connection, transaction
 
 from clusters.callers import Claim, Operator
 from clusters.models import ClusterEvent, ClusterWhat, Credential, CredentialKind
-from clusters.services import (
-    admit,
-    create_credential,
-    list_events,
-    pause_cluster,
-    register_cluster,
-    resume_cluster,
-    revoke_credential,
-    rotate_credential,
-)
-from grpc_api import answers
-from jobs.services import report_jobs
+from clusters.services.authenticate import admit
+from clusters.services.credentials import create_credential, revoke_credential, rotate_credential
+from clusters.services.events import list_events
+from clusters.services.pause import pause_cluster, resume_cluster
+from clusters.services.register import register_cluster
+from grpc_api.rpcs import jobs
+from jobs.services.report import report_jobs
 from rainbow.errors import RainbowError
 from rainbow.protos import rainbow_pb2 as pb
 from tests.conftest import Member
-from tests.queue import operator_named, submitted
-from tests.rest import Rest, problem_in, puller, submitter
-from tests.room import signed_in
+from tests.support.console import signed_in
+from tests.support.queue import operator_named, submitted
+from tests.support.rest import Rest, problem_in, puller, submitter
 
 pytestmark = pytest.mark.django_db
 TOKEN, SECRET = CredentialKind.TOKEN, CredentialKind.SECRET
@@ -68,7 +63,7 @@ def test_registering_begins_the_record(db: None, now: datetime) -> None:
 def test_a_clusters_rotation_over_grpc_is_its_secrets(alpha: Member, now: datetime) -> None:
     request = pb.RotateCredentialRequest(kind=pb.CREDENTIAL_KIND_TOKEN)
 
-    answers.rotate(request, alpha.puller, now)
+    jobs.rotate(request, alpha.puller, now)
 
     assert told(alpha) == [("credential_rotated", "token default", "secret default", "")]
     assert admin_log() == []
@@ -105,16 +100,17 @@ def test_acts_over_rest_are_a_persons_or_a_secrets(alpha: Member) -> None:
     assert {entry.object_id for entry in LogEntry.objects.all()} == {str(alpha.cluster.id)}
 
 
-def test_acts_in_the_room_are_a_persons(alpha: Member) -> None:
+def test_acts_in_the_console_are_a_persons(alpha: Member) -> None:
     ada = signed_in("ada", "operators", manages_credentials=True)
-    room = "/admin/clusters/cluster/"
+    console = "/admin/clusters/cluster/"
 
     answer = ada.post(
-        f"{room}{alpha.cluster.id}/credential/new/", {"kind": "secret", "label": "spy", "days": 7, "reason": "a test"}
+        f"{console}{alpha.cluster.id}/credential/new/",
+        {"kind": "secret", "label": "spy", "days": 7, "reason": "a test"},
     )
     made = Credential.objects.get(label="spy")
-    ada.post(f"{room}credential/{made.id}/rotate/", {"grace_seconds": 0, "reason": "again"})
-    ada.post(f"{room}credential/{made.id}/revoke/", {"reason": "done"})
+    ada.post(f"{console}credential/{made.id}/rotate/", {"grace_seconds": 0, "reason": "again"})
+    ada.post(f"{console}credential/{made.id}/revoke/", {"reason": "done"})
 
     assert "rbs_" in answer.content.decode() and "no-store" in answer["Cache-Control"]
     assert made.expires_at == made.created_at + timedelta(days=7)
@@ -128,7 +124,7 @@ def test_acts_in_the_room_are_a_persons(alpha: Member) -> None:
         ("ada", "rotated secret spy: again"),
         ("ada", "revoked secret spy: done"),
     ]
-    page = ada.get(f"{room}{alpha.cluster.id}/change/").content.decode()
+    page = ada.get(f"{console}{alpha.cluster.id}/change/").content.decode()
     assert "made secret spy: a test" in page and "revoked secret spy: done" in page
 
 

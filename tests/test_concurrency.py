@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
-from tests.patience import PATIENCE_SECONDS
-from tests.rows import execute
-from tests.servers import RainbowServer, start_rainbow
-from tests.wire import Remote, connected, joined
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rows import execute
+from tests.support.servers import RainbowServer, start_rainbow
+from tests.support.wire import Remote, connected, joined
 
 CLIENTS = 8
 JOBS = 2_000

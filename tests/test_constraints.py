@@ -9,8 +9,8 @@ from django.db import DataError, IntegrityError, transaction
 from clusters.models import Cluster, Credential
 from jobs.models import MAX_ID, Job, JobCount, JobEvent, JobLabel
 from jobs.states import JobState
-from tests.lives import job_in, row
-from tests.queue import operator_named, submitted
+from tests.support.lives import job_in, row
+from tests.support.queue import operator_named, submitted
 
 pytestmark = pytest.mark.django_db
 

@@ -12,8 +12,8 @@ import pytest
 from rainbow.client import Client
 from rainbow.records import JobSpec
 from rainbow.retries import Retries
-from tests.servers import RainbowServer
-from tests.wire import Remote, joined
+from tests.support.servers import RainbowServer
+from tests.support.wire import Remote, joined
 
 # Of a connection and one short call: some 500 bytes each way.
 POINTS = range(1, 500, 61)

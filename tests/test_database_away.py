@@ -16,15 +16,15 @@ import psycopg
 import pytest
 from django.db import OperationalError
 
-from grpc_api.lanes import DatabaseAway, Lanes
+from grpc_api.runtime.thread_pools import DatabaseAway, Lanes
 from rainbow.client import Client
 from rainbow.errors import Unavailable
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec
-from tests.patience import PATIENCE_SECONDS, wait_until
-from tests.postgresql import PostgresqlServer, postgresql_server
-from tests.servers import RainbowServer, migrate
-from tests.wire import Remote, joined, refusal_of
+from tests.support.patience import PATIENCE_SECONDS, wait_until
+from tests.support.postgresql import PostgresqlServer, postgresql_server
+from tests.support.servers import RainbowServer, migrate
+from tests.support.wire import Remote, joined, refusal_of
 
 AWAY = "the database does not answer now; try again"
 # What a call may take at most before it is refused; on a busy machine more than the two that it is usually.

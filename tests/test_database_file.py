@@ -14,10 +14,10 @@ import pytest
 from django.db import ConnectionHandler, OperationalError
 
 from rainbow_site.databases import configure
-from rainbow_site.health import NO_ANSWER, NO_WRITES
-from tests.servers import RainbowServer
-from tests.web import Guest, get, post, registered
-from tests.wire import eventually
+from rainbow_site.web.health import NO_ANSWER, NO_WRITES
+from tests.support.servers import RainbowServer
+from tests.support.web import Guest, get, post, registered
+from tests.support.wire import eventually
 
 Start = Callable[..., RainbowServer]
 GONE = "was deleted or replaced while this server had it open"

@@ -1,4 +1,4 @@
-"""Locks beside an embedded database: nobody else can take them, and who holds one for long is named."""
+"""Locks beside an sqlite_lock database: nobody else can take them, and who holds one for long is named."""
 
 import fcntl
 import os
@@ -12,14 +12,14 @@ import grpc
 import pytest
 from django.db import OperationalError
 
-from grpc_api import embedded
+from rainbow_site.process import sqlite_lock
 from rainbow_site.sqlite.locks import open_lock
 from rainbow_site.sqlite.turn import Turn
-from tests import processes
-from tests.patience import PATIENCE_SECONDS
-from tests.servers import MANAGE, RainbowServer, environment_for, free_port
-from tests.web import registered
-from tests.wire import eventually
+from tests.support import processes
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import MANAGE, RainbowServer, environment_for, free_port
+from tests.support.web import registered
+from tests.support.wire import eventually
 
 Start = Callable[..., RainbowServer]
 ME = f"process {os.getpid()}"
@@ -84,12 +84,12 @@ def test_a_server_waits_for_one_that_updates_the_database_and_says_so(database: 
 
 
 def test_a_lock_that_is_never_given_up_is_a_clear_error(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(sqlite_lock, "PATIENCE_SECONDS", 0)
 
     with (
         locked(database.with_name("rainbow.db.lock")),
-        pytest.raises(embedded.CannotUse, match=f"{ME} has locked {database}.lock for 0 seconds"),
-        embedded.held(database, cleanup=False),
+        pytest.raises(sqlite_lock.CannotUse, match=f"{ME} has locked {database}.lock for 0 seconds"),
+        sqlite_lock.held(database, cleanup=False),
     ):
         pass
 

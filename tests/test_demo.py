@@ -11,11 +11,11 @@ from django.core.management import CommandError, call_command
 from django.db.models import F, Sum
 
 from clusters.models import Cluster
+from jobs.demo.stage import ask_again, stage_demo
 from jobs.models import Job, JobActivity, JobEvent
-from jobs.services import ask_again, stage_demo
-from jobs.services.fleet import ConcernKind, concerns, fleet_health
+from jobs.queries.fleet_health import ConcernKind, concerns, fleet_health
 from jobs.states import Activity, JobState, Span
-from tests.queue import counted, recounted
+from tests.support.queue import counted, recounted
 
 
 @pytest.fixture

@@ -20,15 +20,15 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor
 
 from grpc_api.management.commands import protocol
 from grpc_api.management.commands.grpcserver import Command as GrpcServer
-from grpc_api.protofile import Member, ProtoFile, UnknownLine, parse
-from grpc_api.reference import reference
+from grpc_api.reference.markdown import reference
+from grpc_api.reference.protofile import Member, ProtoFile, UnknownLine, parse
 from jobs.states import JobState
 from rainbow import cli, config
 from rainbow.client import Client
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec
-from tests.patience import PATIENCE_SECONDS
-from tests.servers import ROOT, RainbowServer
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import ROOT, RainbowServer
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])

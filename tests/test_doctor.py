@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from rainbow import disk
-from rainbow.agent import identity_in
+from rainbow.agent.identity import identity_in
 from rainbow.doctor import server as server_checks
 from rainbow.doctor.examination import CHECKS
 from rainbow.records import Registration
-from tests import commandline
-from tests.commandline import Run, answer
-from tests.flux_instance import FakeInstance
-from tests.servers import RainbowServer, free_port
+from tests.support import commandline
+from tests.support.commandline import Run, answer
+from tests.support.flux_instance import FakeInstance
+from tests.support.servers import RainbowServer, free_port
 
 config_file = commandline.config_file
 stranger = commandline.stranger

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from jobs.models import JobEvent
-from jobs.services import accept_jobs, cancel_jobs, get_jobs, requeue_jobs
+from jobs.queries.lookup import get_jobs
+from jobs.services.accept import accept_jobs
+from jobs.services.cancel import cancel_jobs
+from jobs.services.requeue import requeue_jobs
 from jobs.states import JobState
-from tests.lives import job_in, replay, row
-from tests.queue import operator_named, submitted
+from tests.support.lives import job_in, replay, row
+from tests.support.queue import operator_named, submitted
 
 pytestmark = pytest.mark.django_db
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import Ending, Executor, JobPhase, Ticket
-from tests import flux_cast
-from tests.executors import hand_over, lines_of, progress, wait_for, wait_until
-from tests.flux_cast import CAST, Place, executor_of, place_beside
+from rainbow.executors.executor import Ending, Executor, JobPhase, Ticket
+from tests.support import flux_cast
+from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
+from tests.support.flux_cast import CAST, Place, executor_of, place_beside
 
 real_flux = flux_cast.real_flux
 place = flux_cast.place

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from rainbow.executors import EXECUTORS, Ending, JobPhase, SchedulerSilent, Site, Ticket, Way, Work, WorkRefused
+from rainbow.executors import EXECUTORS
 from rainbow.executors.commands import all_submitted
+from rainbow.executors.executor import Ending, JobPhase, SchedulerSilent, Site, Ticket, Way, Work, WorkRefused
 from rainbow.executors.flux import FluxExecutor
 from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings, find
 from rainbow.executors.flux_command import FluxCommand
@@ -22,7 +23,7 @@ from rainbow.executors.flux_script import script
 from rainbow.executors.folders import folder_of
 from rainbow.executors.options import value_of
 from rainbow.executors.threads import Threads
-from tests.patience import PATIENCE_SECONDS
+from tests.support.patience import PATIENCE_SECONDS
 
 LOST = "node failure on n3 (rank 3)"
 NODE_FAILURE = {"severity": 0, "type": "exec", "note": LOST}
@@ -256,7 +257,7 @@ def test_one_answer_that_fails_leaves_only_its_job_open(tmp_path: Path) -> None:
 
 
 def test_the_fake_is_a_command_of_its_own() -> None:
-    fake = Path(__file__).with_name("fake_flux.py")
+    fake = Path(__file__).with_name("support") / "fake_flux.py"
 
     done = subprocess.run([fake, "jobs"], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import Ending, Executor, JobPhase, SchedulerSilent, Ticket, Work, WorkRefused
+from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Ticket, Work, WorkRefused
 from rainbow.executors.folders import folder_of
-from tests import flux_cast
-from tests.executors import hand_over, lines_of, progress, wait_for, wait_until
-from tests.flux_cast import CAST, REAL, WAYS, Place, needs_flux, place_beside
-from tests.flux_instance import RealInstance
+from tests.support import flux_cast
+from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
+from tests.support.flux_cast import CAST, REAL, WAYS, Place, needs_flux, place_beside
+from tests.support.flux_instance import RealInstance
 
 real_flux = flux_cast.real_flux
 own_flux = flux_cast.own_flux

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import EXECUTORS, Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
+from rainbow.executors import EXECUTORS
+from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
 from rainbow.executors.folders import MAX_OUTPUT_BYTES
-from tests.executors import hand_over, lines_of, progress, wait_for, wait_until
+from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
 
 ROOT = Path(__file__).parent.parent
 

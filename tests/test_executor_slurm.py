@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import EXECUTORS, Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
+from rainbow.executors import EXECUTORS
+from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
 from rainbow.executors.slurm import SlurmExecutor
-from tests.executors import hand_over, lines_of, progress, wait_for, wait_until
-from tests.patience import PATIENCE_SECONDS
-from tests.slurm_cluster import NODES, SlurmCluster, missing_commands
+from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.slurm_cluster import NODES, SlurmCluster, missing_commands
 
 pytestmark = pytest.mark.skipif(bool(missing_commands()), reason=f"Slurm is not installed: {missing_commands()}")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import Ending, JobPhase, SchedulerSilent, Site, Work
+from rainbow.executors.executor import Ending, JobPhase, SchedulerSilent, Site, Work
 from rainbow.executors.slurm import SlurmExecutor
-from tests.executors import hand_over, lines_of, progress, wait_for, wait_until
-from tests.slurm_cluster import NODES, SlurmCluster, missing_commands
+from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
+from tests.support.slurm_cluster import NODES, SlurmCluster, missing_commands
 
 pytestmark = pytest.mark.skipif(bool(missing_commands()), reason=f"Slurm is not installed: {missing_commands()}")
 

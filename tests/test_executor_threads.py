@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from rainbow.executors import SchedulerSilent
+from rainbow.executors.executor import SchedulerSilent
 from rainbow.executors.threads import MOST_LEFT_BEHIND, Threads
-from tests.executors import wait_until
+from tests.support.executors import wait_until
 
 
 def test_an_answer_is_handed_on() -> None:

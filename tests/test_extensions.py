@@ -12,19 +12,10 @@ import grpc
 import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
-from tests.patience import PATIENCE_SECONDS
-from tests.rows import add_token, cluster_asked, count, execute, set_cluster
-from tests.servers import RainbowServer
-from tests.wire import (
-    Refusal,
-    Remote,
-    bearer,
-    connected,
-    eventually,
-    joined,
-    refusal_of,
-    registration,
-)
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rows import add_token, cluster_asked, count, execute, set_cluster
+from tests.support.servers import RainbowServer
+from tests.support.wire import Refusal, Remote, bearer, connected, eventually, joined, refusal_of, registration
 
 DENIED = Refusal(code=grpc.StatusCode.UNAUTHENTICATED, text="request denied", field="")
 FULL = {

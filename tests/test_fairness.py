@@ -3,9 +3,9 @@
 import asyncio
 import threading
 
-from grpc_api.fairness import FairQueue
-from grpc_api.lanes import Lanes
-from tests.patience import PATIENCE_SECONDS
+from grpc_api.runtime.fairness import FairQueue
+from grpc_api.runtime.thread_pools import Lanes
+from tests.support.patience import PATIENCE_SECONDS
 
 
 def test_callers_take_turns_and_each_is_served_in_order() -> None:

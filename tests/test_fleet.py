@@ -7,15 +7,21 @@ import pytest
 
 from clusters.callers import Bounds
 from clusters.models import Cluster, CredentialKind
-from clusters.services import create_credential, note_readiness, note_visits, pause_cluster
+from clusters.services.authenticate import note_visits
+from clusters.services.credentials import create_credential
+from clusters.services.pause import note_readiness, pause_cluster
 from jobs.models import Job
-from jobs.services import Act, Search, accept_jobs, begin_sweep, expire_leases
-from jobs.services.fleet import ConcernKind, Health, concerns, fleet_health
-from jobs.services.silence import SETTLED_AFTER
+from jobs.queries.fleet_health import ConcernKind, Health, concerns, fleet_health
+from jobs.queries.search import Search
+from jobs.services.accept import accept_jobs
+from jobs.services.bulk_actions import Act
+from jobs.services.expire import expire_leases
+from jobs.services.mass_silence import SETTLED_AFTER
+from jobs.services.sweep import begin_sweep
 from jobs.sql import add_activity
 from jobs.states import ActKind, JobState
 from tests.conftest import registered
-from tests.queue import operator_named, submitted
+from tests.support.queue import operator_named, submitted
 
 
 def texts(now: datetime, *, development_secret: bool = False, debug: bool = False) -> list[str]:

@@ -15,15 +15,15 @@ import pytest
 from rainbow import disk
 from rainbow.client import Client
 from rainbow.disk import DiskFull
-from rainbow.executors import Ending, Work
+from rainbow.executors.executor import Ending, Work
 from rainbow.journal import Entry, Journal, Step
 from rainbow.records import JobSpec, JobState, Registration, WaitingJob
-from tests import commandline
-from tests.agents import Crew, ScriptedExecutor, crew, ended
-from tests.commandline import Run
-from tests.executors import lines_of
-from tests.servers import RainbowServer
-from tests.wire import eventually, joined
+from tests.support import commandline
+from tests.support.agents import Crew, ScriptedExecutor, crew, ended
+from tests.support.commandline import Run
+from tests.support.executors import lines_of
+from tests.support.servers import RainbowServer
+from tests.support.wire import eventually, joined
 
 config_file = commandline.config_file
 stranger = commandline.stranger

@@ -11,13 +11,13 @@ import pytest
 from django.test.utils import CaptureQueriesContext
 
 from clusters.callers import Claim
-from grpc_api.submission import submit_together
-from grpc_api.together import HEAVIEST, Together
+from grpc_api.rpcs.submission import submit_together
+from grpc_api.runtime.group_commit import HEAVIEST, Together
 from jobs.models import Job
 from rainbow.errors import InvalidArgument, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos import rainbow_pb2_grpc as rpc
-from tests.patience import PATIENCE_SECONDS
+from tests.support.patience import PATIENCE_SECONDS
 
 
 class Gate:

@@ -7,15 +7,15 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from clusters.services.throttle import ACCOUNT_GUESSES
-from rainbow_site import hashing
-from tests.room import PASSWORD, try_password, window_is_over
+from rainbow_site.console import password_hashing
+from tests.support.console import PASSWORD, try_password, window_is_over
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
 def _vera(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashing.OneByOneHasher, "iterations", 10)
+    monkeypatch.setattr(password_hashing.OneByOneHasher, "iterations", 10)
     User.objects.create_user("vera", password=PASSWORD, is_staff=True)
 
 

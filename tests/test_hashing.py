@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher, check_password, make_password
 
-from rainbow_site.hashing import _HASHING, MOST_IN_LINE, OneByOneHasher, TooBusy
-from tests.patience import PATIENCE_SECONDS
+from rainbow_site.console.password_hashing import _HASHING, MOST_IN_LINE, OneByOneHasher, TooBusy
+from tests.support.patience import PATIENCE_SECONDS
 
 
 def test_it_is_djangos_own_hash(settings: pytest.FixtureRequest) -> None:

@@ -9,24 +9,23 @@ from django.urls import reverse
 
 from clusters.callers import Caller, Claim
 from clusters.models import Cluster, CredentialKind, Streak
-from clusters.services import admit, create_credential, pause_cluster, resume_cluster, resume_token
+from clusters.services.authenticate import admit
+from clusters.services.credentials import create_credential
+from clusters.services.pause import pause_cluster, resume_cluster, resume_token
 from jobs.models import Job
-from jobs.services import (
-    Report,
-    Wanted,
-    accept_jobs,
-    explain_wait,
-    move_jobs,
-    queues_with_jobs,
-    report_jobs,
-    request_jobs,
-    warn_caller,
-)
+from jobs.queries.explain import explain_wait
+from jobs.queries.news import queues_with_jobs
+from jobs.queries.queue import Wanted, request_jobs
+from jobs.queries.warnings import warn_caller
+from jobs.reports import Report
+from jobs.services.accept import accept_jobs
+from jobs.services.move import move_jobs
+from jobs.services.report import report_jobs
 from jobs.states import JobState
 from rainbow.errors import FailedPrecondition, InvalidArgument
-from tests.lives import AGENT
-from tests.queue import operator_named, submitted
-from tests.rest import Rest
+from tests.support.lives import AGENT
+from tests.support.queue import operator_named, submitted
+from tests.support.rest import Rest
 
 pytestmark = pytest.mark.django_db
 

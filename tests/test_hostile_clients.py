@@ -11,13 +11,13 @@ from google.protobuf.message_factory import GetMessageClass
 
 from benchmarks import frames
 from benchmarks.processor_time import peak_memory
-from grpc_api.formats import LIMITS
-from grpc_api.translate import MESSAGE_LIMIT
+from grpc_api.rpcs.messages import MESSAGE_LIMIT
+from grpc_api.transport.formats import LIMITS
 from rainbow.protos import rainbow_pb2 as pb
-from tests.patience import PATIENCE_SECONDS
-from tests.raw import raw_connection
-from tests.servers import RainbowServer
-from tests.wire import SERVICE, Remote, joined, refusal_of
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.raw import raw_connection
+from tests.support.servers import RainbowServer
+from tests.support.wire import SERVICE, Remote, joined, refusal_of
 
 KINDS = {method.name: method.input_type for method in pb.DESCRIPTOR.services_by_name["RainbowScheduler"].methods}
 SERIAL = f"{SERVICE}/Serial"

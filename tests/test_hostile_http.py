@@ -8,9 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from rainbow_site.web.patience import SECONDS, SLOWEST_BYTES_PER_SECOND, Patience, Stage
-from rainbow_site.web.server import MAX_CONNECTIONS, MAX_HELD_BYTES
-from tests.raw_http import (
+from rainbow_site.web_server.patience import SECONDS, SLOWEST_BYTES_PER_SECOND, Patience, Stage
+from rainbow_site.web_server.server import MAX_CONNECTIONS, MAX_HELD_BYTES
+from tests.support.raw_http import (
     HALF_BODY,
     HALF_HANDSHAKE,
     HALF_HEAD,
@@ -23,8 +23,8 @@ from tests.raw_http import (
     request,
     wait_until_closed,
 )
-from tests.servers import RainbowServer
-from tests.web import get
+from tests.support.servers import RainbowServer
+from tests.support.web import get
 
 Start = Callable[..., RainbowServer]
 

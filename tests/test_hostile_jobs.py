@@ -15,18 +15,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from rainbow import rules
-from rainbow.executors import Executor, JobPhase, Site, Ticket, Work
-from rainbow.executors.executor import Way
+from rainbow.executors.executor import Executor, JobPhase, Site, Ticket, Way, Work
 from rainbow.executors.flux import FluxExecutor
 from rainbow.executors.flux_command import FluxCommand
 from rainbow.executors.folders import folder_of
 from rainbow.executors.local import LocalExecutor
 from rainbow.executors.slurm_script import script
-from tests.executors import wait_for
-from tests.hostile import MARK, nasty_command, nasty_environment, nasty_folder
-from tests.patience import PATIENCE_SECONDS
+from tests.support.executors import wait_for
+from tests.support.hostile import MARK, nasty_command, nasty_environment, nasty_folder
+from tests.support.patience import PATIENCE_SECONDS
 
-FAKE_FLUX = Path(__file__).with_name("fake_flux.py")
+FAKE_FLUX = Path(__file__).with_name("support") / "fake_flux.py"
 SHELLS = {"dash": ["dash", "-s"], "bash as sh": ["bash", "--posix", "-s"], "bash": ["bash", "-s"]}
 # Shells set these themselves, whoever asked for what.
 OF_SHELLS = {"PWD", "OLDPWD", "SHLVL", "_", "IFS", "PS4"}

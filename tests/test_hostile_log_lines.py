@@ -10,10 +10,10 @@ import grpc
 import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
-from tests.patience import PATIENCE_SECONDS
-from tests.servers import RainbowServer
-from tests.web import post, registered
-from tests.wire import SERVICE, connected, joined, refusal_of, registration
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import RainbowServer
+from tests.support.web import post, registered
+from tests.support.wire import SERVICE, connected, joined, refusal_of, registration
 
 FORGED = "2026-11-22 19:11:46,412 INFO forged"
 EVIL = f"x\r\n{FORGED}\x1b]0;title\x07\u2028{FORGED}\x85"

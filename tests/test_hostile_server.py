@@ -12,15 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.specs import JobSpec, check_spec
-from rainbow.agent import Checkpoint
-from rainbow.agent.post import go_on
+from rainbow.agent.context import Checkpoint, go_on
 from rainbow.errors import InvalidArgument
 from rainbow.policy import Policy
 from rainbow.protos import rainbow_pb2 as pb
-from tests.agents import Crew, ScriptedExecutor, crew
-from tests.hostile import FIELDS, any_json, any_specs
-from tests.hostile_server import NAME, HostileServer, hostile_server
-from tests.wire import Remote
+from tests.support.agents import Crew, ScriptedExecutor, crew
+from tests.support.hostile import FIELDS, any_json, any_specs
+from tests.support.hostile_server import NAME, HostileServer, hostile_server
+from tests.support.wire import Remote
 
 CLUSTER = Remote(name=NAME, token="", secret="the-secret", stub=None)  # type: ignore[arg-type]
 # The server of these tests keeps no state between the examples.

@@ -6,14 +6,19 @@ from html.parser import HTMLParser
 import pytest
 from django.test import Client
 
-from clusters.services import create_credential, pause_cluster
+from clusters.services.credentials import create_credential
+from clusters.services.pause import pause_cluster
+from jobs.queries.search import Search
 from jobs.reports import Report
-from jobs.services import Act, Search, accept_jobs, act_on_jobs, begin_sweep, report_jobs
+from jobs.services.accept import accept_jobs
+from jobs.services.bulk_actions import Act, act_on_jobs
+from jobs.services.report import report_jobs
+from jobs.services.sweep import begin_sweep
 from jobs.states import ActKind, JobState
 from tests.conftest import Member
-from tests.queue import operator_named, submitted
-from tests.rest import puller
-from tests.room import signed_in
+from tests.support.console import signed_in
+from tests.support.queue import operator_named, submitted
+from tests.support.rest import puller
 
 MARKUP = "</pre></title></script>\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}{% now 'Y' %}&lt;"
 ODD = "\u2028\u202egnp.exe\u2066\u200f\ufeff\ufffe\U0001f308 e\u0301 \u05d0"
@@ -89,7 +94,7 @@ def vera(db: None) -> Client:
 
 
 @pytest.mark.parametrize("address", ROOM)
-def test_no_text_runs_or_hides_in_the_operators_room(ids: dict[str, int], vera: Client, address: str) -> None:
+def test_no_text_runs_or_hides_in_the_operators_console(ids: dict[str, int], vera: Client, address: str) -> None:
     answer = vera.get(address.format(**ids))
     page = Page(answer.content.decode())
 

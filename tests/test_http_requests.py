@@ -9,10 +9,10 @@ from itertools import islice
 import pytest
 
 from clusters.rest.parsers import MAX_BODY_BYTES
-from rainbow_site.web.request import MAX_FIELDS, MAX_HEAD_BYTES, MAX_LINE_BYTES
-from tests.raw_http import connect, exchange, replies, request
-from tests.servers import RainbowServer
-from tests.web import Guest, get, registered
+from rainbow_site.web_server.request import MAX_FIELDS, MAX_HEAD_BYTES, MAX_LINE_BYTES
+from tests.support.raw_http import connect, exchange, replies, request
+from tests.support.servers import RainbowServer
+from tests.support.web import Guest, get, registered
 
 CHUNKED = "Transfer-Encoding: chunked"
 TO_JOBS = b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\n"

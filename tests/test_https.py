@@ -9,10 +9,10 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from tests.certificates import make_certificate
-from tests.patience import PATIENCE_SECONDS
-from tests.servers import MANAGE, RainbowServer, environment_for
-from tests.web import get, registered
+from tests.support.certificates import make_certificate
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import MANAGE, RainbowServer, environment_for
+from tests.support.web import get, registered
 
 KEY = "for-the-tests-only-and-long-enough-to-be-taken-for-a-secret"
 TO_LOGIN = "/admin/login/"

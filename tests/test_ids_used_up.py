@@ -6,10 +6,10 @@ import grpc
 from django.db import connection
 
 from rainbow.protos import rainbow_pb2 as pb
-from tests.patience import PATIENCE_SECONDS
-from tests.rows import count, execute
-from tests.servers import RainbowServer
-from tests.wire import joined, refusal_of
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rows import count, execute
+from tests.support.servers import RainbowServer
+from tests.support.wire import joined, refusal_of
 
 LAST = 2**31 - 1
 TABLES = ("jobs_job", "jobs_jobevent", "jobs_joblabel", "clusters_cluster")

@@ -19,13 +19,13 @@ from rainbow.client import Client
 from rainbow.errors import RainbowError, ResourceExhausted, Unauthenticated, Unavailable, Unreachable
 from rainbow.records import CredentialKind, JobSpec
 from rainbow.retries import Patience
-from tests import commandline, rehearsed
-from tests.commandline import Run, answer
-from tests.patience import PATIENCE_SECONDS
-from tests.proxy import Proxy, proxy_before
-from tests.rehearsed import Clock, RehearsedServer, rehearsed_server
-from tests.servers import RainbowServer, free_port
-from tests.wire import eventually
+from tests.support import commandline, rehearsed
+from tests.support.commandline import Run, answer
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.proxy import Proxy, proxy_before
+from tests.support.rehearsed import Clock, RehearsedServer, rehearsed_server
+from tests.support.servers import RainbowServer, free_port
+from tests.support.wire import eventually
 
 # The fixtures that this file uses from there.
 clock = rehearsed.clock

@@ -10,8 +10,8 @@ import pytest
 
 from rainbow.executors.folders import JobFolder, folder_of
 from rainbow.executors.trash import Trash
-from tests.executors import wait_until
-from tests.replaced import FOREIGN, TRICKS, Trick, put
+from tests.support.executors import wait_until
+from tests.support.replaced import FOREIGN, TRICKS, Trick, put
 
 ROOT = Path(__file__).parent.parent
 KEY = "rainbow-1-1"

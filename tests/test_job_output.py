@@ -6,11 +6,12 @@ from pathlib import Path
 import click
 import pytest
 
-from rainbow.commands.types import Size
-from rainbow.executors import EXECUTORS, Executor, JobPhase, Site, Ticket
+from rainbow.executors import EXECUTORS
+from rainbow.executors.executor import Executor, JobPhase, Site, Ticket
 from rainbow.executors.folders import folder_of
 from rainbow.runner.output import END_BYTES
-from tests.executors import hand_over, wait_for, wait_until
+from rainbow.terminal.types import Size
+from tests.support.executors import hand_over, wait_for, wait_until
 
 KEY = "rainbow-1-1"
 LIMIT = 64 * 1024

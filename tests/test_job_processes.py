@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import EXECUTORS, Ending, Executor, JobPhase, Site, Ticket
-from tests.executors import hand_over, lines_of, wait_for, wait_until
+from rainbow.executors import EXECUTORS
+from rainbow.executors.executor import Ending, Executor, JobPhase, Site, Ticket
+from tests.support.executors import hand_over, lines_of, wait_for, wait_until
 
 KEY = "rainbow-1-1"
 

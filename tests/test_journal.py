@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rainbow.errors import FailedPrecondition
-from rainbow.executors import Ending, JobPhase, Progress, Work
+from rainbow.executors.executor import Ending, JobPhase, Progress, Work
 from rainbow.journal import Entry, Journal, Step
 
 ROOT = Path(__file__).parent.parent

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from grpc._cython import cygrpc
 
-from grpc_api.server import OPTIONS
+from grpc_api.transport.server import OPTIONS
 from rainbow.connection import CHANNEL_OPTIONS
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 CLIENT = dict(CHANNEL_OPTIONS)
 SERVER = dict(OPTIONS)

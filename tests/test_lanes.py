@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import OperationalError
 
-from grpc_api.lanes import Lanes
+from grpc_api.runtime.thread_pools import Lanes
 
 
 class Deadlock(Exception):

@@ -7,13 +7,16 @@ from datetime import datetime
 import pytest
 
 from clusters.callers import Caller
-from grpc_api import answers
+from grpc_api.rpcs import jobs
 from jobs.models import Job
-from jobs.services import Order, Search, Wanted, find_jobs, list_jobs, request_jobs, submit_jobs
+from jobs.queries.lookup import find_jobs, list_jobs
+from jobs.queries.queue import Wanted, request_jobs
+from jobs.queries.search import Search
+from jobs.services.submit import Order, submit_jobs
 from jobs.specs import MAX_COMMAND_BYTES, JobSpec
 from rainbow.protos import rainbow_pb2 as pb
 from tests.conftest import Member
-from tests.rest import submitter
+from tests.support.rest import submitter
 
 MEGABYTE = 2**20
 LARGE = JobSpec(command="x" * MAX_COMMAND_BYTES, environment={"A": "y" * 60_000})
@@ -28,11 +31,11 @@ def submitted(member: Member, spec: JobSpec, number: int, now: datetime) -> list
 
 
 def got(by: Caller, ids: list[int], now: datetime) -> int:
-    return len(answers.get(pb.GetJobsRequest(jobids=ids), by, now).jobs)
+    return len(jobs.get(pb.GetJobsRequest(jobids=ids), by, now).jobs)
 
 
 def listed(by: Caller, ids: list[int], now: datetime) -> int:
-    return len(answers.list_page(pb.ListJobsRequest(page_size=1_000), by, now).jobs)
+    return len(jobs.list_page(pb.ListJobsRequest(page_size=1_000), by, now).jobs)
 
 
 def listed_oldest_first(by: Caller, ids: list[int], now: datetime) -> int:
@@ -40,7 +43,7 @@ def listed_oldest_first(by: Caller, ids: list[int], now: datetime) -> int:
 
 
 def offered(by: Caller, ids: list[int], now: datetime) -> int:
-    return len(answers.look_at_queue(pb.RequestJobsRequest(), by, now).jobs)
+    return len(jobs.look_at_queue(pb.RequestJobsRequest(), by, now).jobs)
 
 
 @pytest.mark.parametrize("call", [got, listed, listed_oldest_first, offered])

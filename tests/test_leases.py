@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from jobs.models import Job, JobEvent, LeaseWatch
-from jobs.services import Expiry, ReportOutcome, accept_jobs, cancel_jobs, expire_leases
-from jobs.services.expire import EVERY, OUTAGE
+from jobs.reports import ReportOutcome
+from jobs.services.accept import accept_jobs
+from jobs.services.cancel import cancel_jobs
+from jobs.services.expire import EVERY, OUTAGE, Expiry, expire_leases
 from jobs.states import JobState, OnLost
-from tests.leases import LEASE, Watch, held, state_of, tell, watching
-from tests.lives import handed_over, row
-from tests.queue import counted, recounted, submitted
+from tests.support.leases import LEASE, Watch, held, state_of, tell, watching
+from tests.support.lives import handed_over, row
+from tests.support.queue import counted, recounted, submitted
 
 pytestmark = pytest.mark.django_db
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from grpc_api.server import OPTIONS
+from grpc_api.transport.server import OPTIONS
 from rainbow import connection
 from rainbow.client import Client
 from rainbow.connection import CHANNEL_OPTIONS
 from rainbow.errors import Unavailable
 from rainbow.records import JobSpec, JobState
 from rainbow.retries import Retries
-from tests.proxy import Proxy, proxy_before
-from tests.servers import RainbowServer
-from tests.wire import eventually, new_name
+from tests.support.proxy import Proxy, proxy_before
+from tests.support.servers import RainbowServer
+from tests.support.wire import eventually, new_name
 
 Options = Sequence[tuple[str, int]]
 
@@ -26,7 +26,7 @@ INTERVALS = ("grpc.keepalive_time_ms", "grpc.http2.min_ping_interval_without_dat
 TIMEOUTS = ("grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms")
 # What gRPC leaves a ping unless it is told otherwise.
 OWN_TIMEOUT_SECONDS = 60
-HURRIED = str(Path(__file__).with_name("hurried_server.py"))
+HURRIED = str(Path(__file__).with_name("support") / "hurried_server.py")
 # gRPC ends a connection at the fourth that comes too soon.
 PINGS = 8
 # grpc-go lets no client ping more often.

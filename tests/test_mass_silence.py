@@ -7,15 +7,15 @@ import pytest
 
 from clusters.callers import Bounds
 from clusters.models import Cluster
-from clusters.services import note_visits
+from clusters.services.authenticate import note_visits
 from jobs.models import Job, LeaseWatch
-from jobs.services import Expiry, accept_jobs, expire_further, expire_leases
-from jobs.services.expire import EVERY, OUTAGE
-from jobs.services.silence import HOLD_AGAIN_AFTER, HOLD_AT_MOST, SETTLED_AFTER
+from jobs.services.accept import accept_jobs
+from jobs.services.expire import EVERY, OUTAGE, Expiry, expire_further, expire_leases
+from jobs.services.mass_silence import HOLD_AGAIN_AFTER, HOLD_AT_MOST, SETTLED_AFTER
 from jobs.states import JobState
 from tests.conftest import registered
-from tests.leases import LEASE, Watch, held, state_of, tell, watching
-from tests.queue import submitted
+from tests.support.leases import LEASE, Watch, held, state_of, tell, watching
+from tests.support.queue import submitted
 
 pytestmark = pytest.mark.django_db
 

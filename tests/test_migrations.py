@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from rainbow.client import Client
-from tests.patience import PATIENCE_SECONDS
-from tests.rows import execute
-from tests.servers import MANAGE, RainbowServer, environment_for, migrate
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rows import execute
+from tests.support.servers import MANAGE, RainbowServer, environment_for, migrate
 
 
 def migrate_back(database_url: str, app: str, migration: str) -> None:

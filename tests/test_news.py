@@ -10,16 +10,20 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from clusters.services import pause_cluster, resume_cluster
-from jobs.news import CHANNEL, Word
-from jobs.services import News, Report, accept_jobs, news_since, queues_with_jobs, report_jobs, requeue_jobs
+from clusters.services.pause import pause_cluster, resume_cluster
+from jobs.notify import CHANNEL, Word
+from jobs.queries.news import News, news_since, queues_with_jobs
+from jobs.reports import Report
+from jobs.services.accept import accept_jobs
+from jobs.services.report import report_jobs
+from jobs.services.requeue import requeue_jobs
 from jobs.states import JobState
-from tests.lives import AGENT
-from tests.patience import PATIENCE_SECONDS
-from tests.queue import submitted
-from tests.rows import execute
-from tests.servers import RainbowServer
-from tests.wire import Remote, connected, eventually, joined
+from tests.support.lives import AGENT
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.queue import submitted
+from tests.support.rows import execute
+from tests.support.servers import RainbowServer
+from tests.support.wire import Remote, connected, eventually, joined
 
 MARKS = "tests_marks"
 

@@ -13,10 +13,10 @@ import pytest
 from rainbow import obstacles
 from rainbow.client import Client
 from rainbow.errors import Unreachable
-from tests import commandline
-from tests.certificates import make_certificate
-from tests.commandline import Run
-from tests.rehearsed import Clock
+from tests.support import commandline
+from tests.support.certificates import make_certificate
+from tests.support.commandline import Run
+from tests.support.rehearsed import Clock
 
 # The fixtures that this file uses from there.
 config_file = commandline.config_file

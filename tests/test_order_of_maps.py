@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
-from tests import rehearsed
-from tests.rehearsed import Rehearse
-from tests.rest import puller, submitter
-from tests.servers import RainbowServer
-from tests.wire import Remote, joined
+from tests.support import rehearsed
+from tests.support.rehearsed import Rehearse
+from tests.support.rest import puller, submitter
+from tests.support.servers import RainbowServer
+from tests.support.wire import Remote, joined
 
 # The fixtures that this file uses from there.
 clock = rehearsed.clock

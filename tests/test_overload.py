@@ -10,10 +10,10 @@ import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
-from tests.patience import PATIENCE_SECONDS, wait_until
-from tests.raw import raw_connection
-from tests.servers import RainbowServer
-from tests.wire import SERVICE, Remote, connected, joined, refusal_of
+from tests.support.patience import PATIENCE_SECONDS, wait_until
+from tests.support.raw import raw_connection
+from tests.support.servers import RainbowServer
+from tests.support.wire import SERVICE, Remote, connected, joined, refusal_of
 
 MANY = 2_000
 CONNECTIONS = 4

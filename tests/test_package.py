@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import rainbow
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 # Building and installing take seconds, and minutes on a busy machine.
 PATIENCE_SECONDS = 600

@@ -10,14 +10,19 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from clusters.callers import Claim
-from clusters.services import admit
-from grpc_api import answers
+from clusters.services.authenticate import admit
+from grpc_api.rpcs import jobs
 from jobs.models import Job
-from jobs.services import Search, Wanted, accept_jobs, cancel_jobs, list_jobs, request_jobs, summarize_jobs
+from jobs.queries.lookup import list_jobs
+from jobs.queries.queue import Wanted, request_jobs
+from jobs.queries.search import Search
+from jobs.queries.summaries import summarize_jobs
+from jobs.services.accept import accept_jobs
+from jobs.services.cancel import cancel_jobs
 from jobs.sql import oldest_queued
 from jobs.states import JobState
 from rainbow.protos import rainbow_pb2 as pb
-from tests.queue import submitted
+from tests.support.queue import submitted
 
 pytestmark = pytest.mark.django_db
 
@@ -247,7 +252,7 @@ def submit_under_a_key(member: Any, ids: list[int], now: datetime) -> object:
 
 
 def request_ten(member: Any, ids: list[int], now: datetime) -> object:
-    return answers.look_at_queue(pb.RequestJobsRequest(maxJobs=10), member.puller, now)
+    return jobs.look_at_queue(pb.RequestJobsRequest(maxJobs=10), member.puller, now)
 
 
 def accept_ten(member: Any, ids: list[int], now: datetime) -> object:
@@ -259,19 +264,19 @@ def accept_all(member: Any, ids: list[int], now: datetime) -> object:
 
 
 def get_all(member: Any, ids: list[int], now: datetime) -> object:
-    return answers.get(pb.GetJobsRequest(jobids=ids, with_events=True), member.puller, now)
+    return jobs.get(pb.GetJobsRequest(jobids=ids, with_events=True), member.puller, now)
 
 
 def list_all(member: Any, ids: list[int], now: datetime) -> object:
-    return answers.list_page(pb.ListJobsRequest(page_size=1_000), member.submitter, now)
+    return jobs.list_page(pb.ListJobsRequest(page_size=1_000), member.submitter, now)
 
 
 def cancel_all(member: Any, ids: list[int], now: datetime) -> object:
-    return answers.cancel(pb.CancelJobsRequest(jobids=ids[:200]), member.submitter, now)
+    return jobs.cancel(pb.CancelJobsRequest(jobids=ids[:200]), member.submitter, now)
 
 
 def summarize(member: Any, ids: list[int], now: datetime) -> object:
-    return answers.summarize(pb.SummarizeJobsRequest(), member.puller, now)
+    return jobs.summarize(pb.SummarizeJobsRequest(), member.puller, now)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rainbow.errors import InvalidArgument
-from rainbow.executors import Work
+from rainbow.executors.executor import Work
 from rainbow.policy import Policy, read_policy
 
 FILE = r"""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from grpc_api import leases
-from grpc_api.leases import Presence, end_leases
+from grpc_api.runtime import lease_expiry
+from grpc_api.runtime.lease_expiry import Presence, end_leases
 
 SHORT, LONG = timedelta(seconds=0.2), timedelta(hours=1)
 
@@ -21,8 +21,8 @@ async def stand_still() -> None:
 
 
 def test_a_server_that_waits_is_present(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "_TICK_SECONDS", 0.01)
-    monkeypatch.setattr(leases, "OUTAGE", LONG)
+    monkeypatch.setattr(lease_expiry, "_TICK_SECONDS", 0.01)
+    monkeypatch.setattr(lease_expiry, "OUTAGE", LONG)
     presence = Presence()
     since = presence.since
 
@@ -32,7 +32,7 @@ def test_a_server_that_waits_is_present(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_server_that_stands_still_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "OUTAGE", SHORT)
+    monkeypatch.setattr(lease_expiry, "OUTAGE", SHORT)
     presence = Presence()
     since = presence.since
 
@@ -56,8 +56,8 @@ class Lanes:
 
 
 def test_a_server_without_its_database_hears_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "EVERY", timedelta(seconds=0.01))
-    monkeypatch.setattr(leases, "OUTAGE", LONG)
+    monkeypatch.setattr(lease_expiry, "EVERY", timedelta(seconds=0.01))
+    monkeypatch.setattr(lease_expiry, "OUTAGE", LONG)
     lanes = Lanes()
 
     with pytest.raises(asyncio.CancelledError):

@@ -11,13 +11,13 @@ import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec, Registration
-from tests import commandline, job_files
-from tests.agents import Crew, crew
-from tests.commandline import Run, answer
-from tests.job_files import JobsFile
-from tests.rehearsed import rehearsed_server
-from tests.servers import RainbowServer
-from tests.wire import Remote
+from tests.support import commandline, job_files
+from tests.support.agents import Crew, crew
+from tests.support.commandline import Run, answer
+from tests.support.job_files import JobsFile
+from tests.support.rehearsed import rehearsed_server
+from tests.support.servers import RainbowServer
+from tests.support.wire import Remote
 
 # The fixtures that this file uses from there.
 config_file = commandline.config_file

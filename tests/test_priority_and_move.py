@@ -7,19 +7,15 @@ import pytest
 
 from clusters.callers import Operator
 from jobs.models import Job, JobEvent
-from jobs.services import (
-    CancelOutcome,
-    Wanted,
-    accept_jobs,
-    cancel_jobs,
-    change_priority,
-    get_jobs,
-    move_jobs,
-    news_since,
-    request_jobs,
-)
+from jobs.queries.lookup import get_jobs
+from jobs.queries.news import news_since
+from jobs.queries.queue import Wanted, request_jobs
+from jobs.services.accept import accept_jobs
+from jobs.services.cancel import CancelOutcome, cancel_jobs
+from jobs.services.move import move_jobs
+from jobs.services.priority import change_priority
 from rainbow.errors import InvalidArgument, NotFound
-from tests.queue import counted, operator_named, recounted, submitted
+from tests.support.queue import counted, operator_named, recounted, submitted
 
 
 @pytest.fixture

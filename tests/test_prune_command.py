@@ -9,7 +9,10 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from jobs.models import Job
-from jobs.services import Order, Receipt, accept_jobs, cancel_jobs, submit_jobs, summarize_jobs
+from jobs.queries.summaries import summarize_jobs
+from jobs.services.accept import accept_jobs
+from jobs.services.cancel import cancel_jobs
+from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.specs import JobSpec
 from jobs.states import JobState
 from tests.conftest import Member

@@ -11,30 +11,20 @@ import pytest
 from django.db import connection
 
 from clusters.models import Cluster
-from clusters.services import resume_cluster
+from clusters.services.pause import resume_cluster
 from jobs import sql
 from jobs.models import LeaseWatch
-from jobs.services import (
-    Acceptance,
-    Account,
-    CancelOutcome,
-    Expiry,
-    Report,
-    Reported,
-    ReportOutcome,
-    accept_jobs,
-    cancel_jobs,
-    expire_leases,
-    report_jobs,
-    report_together,
-    requeue_jobs,
-)
-from jobs.services.expire import EVERY
+from jobs.reports import Account, Report, Reported, ReportOutcome
+from jobs.services.accept import Acceptance, accept_jobs
+from jobs.services.cancel import CancelOutcome, cancel_jobs
+from jobs.services.expire import EVERY, Expiry, expire_leases
+from jobs.services.report import report_jobs, report_together
+from jobs.services.requeue import requeue_jobs
 from jobs.states import JobState
 from rainbow.errors import FailedPrecondition
-from tests.lives import AGENT, job_in, replay, row
-from tests.queue import counted, recounted, submitted
-from tests.turns import race
+from tests.support.lives import AGENT, job_in, replay, row
+from tests.support.queue import counted, recounted, submitted
+from tests.support.turns import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

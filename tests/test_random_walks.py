@@ -9,24 +9,21 @@ import pytest
 
 from clusters.callers import Operator
 from jobs.models import Job, JobEvent
-from jobs.services import (
-    Order,
-    Report,
-    accept_jobs,
-    cancel_jobs,
-    change_priority,
-    expire_leases,
-    move_jobs,
-    prune_jobs,
-    report_jobs,
-    requeue_jobs,
-    submit_jobs,
-    summarize_jobs,
-)
+from jobs.queries.summaries import summarize_jobs
+from jobs.reports import Report
+from jobs.services.accept import accept_jobs
+from jobs.services.cancel import cancel_jobs
+from jobs.services.expire import expire_leases
+from jobs.services.move import move_jobs
+from jobs.services.priority import change_priority
+from jobs.services.prune import prune_jobs
+from jobs.services.report import report_jobs
+from jobs.services.requeue import requeue_jobs
+from jobs.services.submit import Order, submit_jobs
 from jobs.specs import JobSpec
 from jobs.states import MOVES, JobState, What
-from tests.lives import replay
-from tests.queue import counted, operator_named, recounted
+from tests.support.lives import replay
+from tests.support.queue import counted, operator_named, recounted
 
 pytestmark = pytest.mark.django_db
 

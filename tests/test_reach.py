@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from rainbow_site.listening import CannotListen
-from rainbow_site.reach import check_reach, grpc_address, is_loopback
-from tests.patience import PATIENCE_SECONDS
-from tests.rest import Rest, problem_in
-from tests.servers import MANAGE, RainbowServer, environment_for, free_port
-from tests.web import post
-from tests.wire import connected, new_name, registration
+from rainbow_site.process.reach import check_reach, grpc_address, is_loopback
+from rainbow_site.process.sockets import CannotListen
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rest import Rest, problem_in
+from tests.support.servers import MANAGE, RainbowServer, environment_for, free_port
+from tests.support.web import post
+from tests.support.wire import connected, new_name, registration
 
 DEVELOPMENT = django_settings.DEVELOPMENT_SECRET
 OWN = "of-our-own"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import DatabaseError, OperationalError, connection
 
-from rainbow_site import health
-from rainbow_site.health import NO_ANSWER, NO_WRITES
-from rainbow_site.readiness import NOT_UP_TO_DATE, write
-from tests.patience import PATIENCE_SECONDS
+from rainbow_site.process.readiness import NOT_UP_TO_DATE, write
+from rainbow_site.web import health
+from rainbow_site.web.health import NO_ANSWER, NO_WRITES
+from tests.support.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.patience import PATIENCE_SECONDS
-from tests.servers import ROOT, RainbowServer
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import ROOT, RainbowServer
 
 README = (ROOT / "README.md").read_text()
 BY_HAND = README.partition("\n## Five minutes by hand\n")[2].partition("\n## ")[0]

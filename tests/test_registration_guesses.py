@@ -5,9 +5,9 @@ from collections.abc import Callable
 import grpc
 import pytest
 
-from grpc_api.registration import address_in
-from tests.servers import RainbowServer
-from tests.wire import joined, refusal_of, registration
+from grpc_api.rpcs.registration import address_in
+from tests.support.servers import RainbowServer
+from tests.support.wire import joined, refusal_of, registration
 
 LIMIT = 30
 

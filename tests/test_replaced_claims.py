@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import Ending, JobPhase, Site, Ticket
+from rainbow.executors.executor import Ending, JobPhase, Site, Ticket
 from rainbow.executors.folders import JobFolder, folder_of
 from rainbow.executors.slurm import SlurmExecutor
-from tests.replaced import FOREIGN, GARBAGE, TRICKS, Trick, put
+from tests.support.replaced import FOREIGN, GARBAGE, TRICKS, Trick, put
 
 KEY = "rainbow-1-1"
 TICKET = Ticket(key=KEY, native_id="7")

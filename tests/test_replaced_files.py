@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import EXECUTORS, Ending, Executor, JobPhase, Site, Ticket
+from rainbow.executors import EXECUTORS
+from rainbow.executors.executor import Ending, Executor, JobPhase, Site, Ticket
 from rainbow.executors.folders import MAX_OUTPUT_BYTES, JobFolder, folder_of
-from tests.executors import hand_over, progress, wait_for, wait_until
-from tests.replaced import FOREIGN, GARBAGE, TRICKS, Trick, leased, put
+from tests.support.executors import hand_over, progress, wait_for, wait_until
+from tests.support.replaced import FOREIGN, GARBAGE, TRICKS, Trick, leased, put
 
 ROOT = Path(__file__).parent.parent
 KEY = "rainbow-1-1"
@@ -181,7 +182,7 @@ def test_a_job_cannot_look_into_its_runner(site: Site) -> None:
     program = f"""
 from pathlib import Path
 from rainbow.executors import EXECUTORS, JobPhase, Site
-from tests.executors import hand_over, wait_for
+from tests.support.executors import hand_over, wait_for
 local = EXECUTORS["local"](Site(folder=Path({str(site.folder)!r}), environment={dict(site.environment)!r}))
 ticket = hand_over(local, {KEY!r}, {command!r})
 wait_for(local, ticket, JobPhase.ENDED)

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from jobs.models import Job
-from jobs.services import Report, report_jobs
+from jobs.reports import Report
+from jobs.services.report import report_jobs
 from jobs.states import JobState
 from rainbow.errors import InvalidArgument
-from tests.lives import AGENT, job_in, row
+from tests.support.lives import AGENT, job_in, row
 
 pytestmark = pytest.mark.django_db
 

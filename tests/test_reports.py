@@ -8,23 +8,17 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from clusters.models import Cluster
-from clusters.services import pause_cluster
+from clusters.services.pause import pause_cluster
 from jobs.models import Job, JobEvent
-from jobs.reports import REPORTABLE
-from jobs.services import (
-    CancelOutcome,
-    Report,
-    Reported,
-    ReportOutcome,
-    accept_jobs,
-    cancel_jobs,
-    expire_leases,
-    report_jobs,
-    requeue_jobs,
-)
+from jobs.reports import REPORTABLE, Report, Reported, ReportOutcome
+from jobs.services.accept import accept_jobs
+from jobs.services.cancel import CancelOutcome, cancel_jobs
+from jobs.services.expire import expire_leases
+from jobs.services.report import report_jobs
+from jobs.services.requeue import requeue_jobs
 from jobs.states import FINAL, MOVES, JobState
-from tests.lives import AGENT, handed_over, job_in, replay, row
-from tests.queue import counted, recounted, submitted
+from tests.support.lives import AGENT, handed_over, job_in, replay, row
+from tests.support.queue import counted, recounted, submitted
 
 pytestmark = pytest.mark.django_db
 

@@ -13,16 +13,17 @@ from django.test.utils import CaptureQueriesContext
 
 from clusters.callers import Claim
 from clusters.models import Cluster
-from grpc_api.reporting import report_together as answer_together
+from grpc_api.rpcs.reporting import report_together as answer_together
 from jobs.models import Job
-from jobs.services import Account, Report, Reported, ReportOutcome, report_together
+from jobs.reports import Account, Report, Reported, ReportOutcome
+from jobs.services.report import report_together
 from jobs.states import JobState
 from rainbow.errors import InvalidArgument, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos import rainbow_pb2_grpc as rpc
-from tests.lives import AGENT, job_in, row
-from tests.patience import PATIENCE_SECONDS
-from tests.queue import counted, recounted
+from tests.support.lives import AGENT, job_in, row
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.queue import counted, recounted
 
 COUNTED, STALE, UNKNOWN = ReportOutcome
 LATER = timedelta(minutes=1)

@@ -6,10 +6,10 @@ import pytest
 from django.utils import timezone
 
 from clusters.models import Credential
-from clusters.services import revoke_credential
+from clusters.services.credentials import revoke_credential
 from tests.conftest import Member
-from tests.queue import submitted
-from tests.rest import Rest, problem_in, puller, submitter
+from tests.support.queue import submitted
+from tests.support.rest import Rest, problem_in, puller, submitter
 
 pytestmark = pytest.mark.django_db
 

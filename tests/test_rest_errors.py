@@ -10,9 +10,9 @@ from django.db import OperationalError
 from clusters.rest.parsers import MAX_BODY_BYTES, MAX_VALUES
 from jobs.rest import jobs
 from tests.conftest import Member
-from tests.rest import Rest, fields_at_fault, problem_in, puller, submitter
-from tests.servers import RainbowServer
-from tests.web import Reply, call, get, registered
+from tests.support.rest import Rest, fields_at_fault, problem_in, puller, submitter
+from tests.support.servers import RainbowServer
+from tests.support.web import Reply, call, get, registered
 
 pytestmark = pytest.mark.django_db
 

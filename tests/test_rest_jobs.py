@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 
 from tests.conftest import Member
-from tests.queue import submitted
-from tests.rest import Rest, fields_at_fault, problem_in, puller, submitter
+from tests.support.queue import submitted
+from tests.support.rest import Rest, fields_at_fault, problem_in, puller, submitter
 
 pytestmark = pytest.mark.django_db
 

@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from jobs.models import Job
 from jobs.states import JobState
 from tests.conftest import Member
-from tests.queue import submitted
-from tests.rest import Rest, fields_at_fault, puller, submitter
+from tests.support.queue import submitted
+from tests.support.rest import Rest, fields_at_fault, puller, submitter
 from tests.test_rest_operators import signed_in
 
 pytestmark = pytest.mark.django_db

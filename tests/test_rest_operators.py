@@ -10,8 +10,8 @@ from django.contrib.auth.models import Permission, User
 from jobs.models import JobEvent
 from jobs.rest import permissions
 from tests.conftest import Member
-from tests.queue import submitted
-from tests.rest import Rest, problem_in, puller, submitter
+from tests.support.queue import submitted
+from tests.support.rest import Rest, problem_in, puller, submitter
 
 pytestmark = pytest.mark.django_db
 ALL = ("clusters.view_cluster", "clusters.change_cluster", "clusters.view_credential", "jobs.view_job")

@@ -7,13 +7,13 @@ from datetime import datetime
 import pytest
 
 from clusters.models import Cluster
-from jobs.rest import waiting
+from jobs.rest import long_poll
 from tests.conftest import Member
-from tests.queue import submitted
-from tests.rest import Rest, fields_at_fault, puller, submitter
-from tests.servers import RainbowServer
-from tests.web import get, post, registered
-from tests.wire import eventually
+from tests.support.queue import submitted
+from tests.support.rest import Rest, fields_at_fault, puller, submitter
+from tests.support.servers import RainbowServer
+from tests.support.web import get, post, registered
+from tests.support.wire import eventually
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_an_answer_holds_some_four_megabytes(agent: Rest, alpha: Member, now: da
     answer = agent.get("clusters/alpha/queue")
 
     assert 60 < len(answer.json()["jobs"]) < 80
-    assert len(answer.content) < waiting.MAX_BYTES * 1.1
+    assert len(answer.content) < long_poll.MAX_BYTES * 1.1
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,8 @@ def test_a_credential_that_is_revoked_while_it_waits_gets_nothing(web_server: Ra
 
 
 def test_no_more_calls_wait_than_there_are_threads_for(agent: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "_MAY_WAIT", waiting.threading.BoundedSemaphore(1))
-    waiting._MAY_WAIT.acquire()
+    monkeypatch.setattr(long_poll, "_MAY_WAIT", long_poll.threading.BoundedSemaphore(1))
+    long_poll._MAY_WAIT.acquire()
     began = time.monotonic()
 
     assert agent.get("clusters/alpha/queue?wait_seconds=60").json()["jobs"] == []

@@ -19,10 +19,10 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from rainbow.protos import rainbow_pb2 as pb
-from tests.patience import PATIENCE_SECONDS
-from tests.rows import execute
-from tests.servers import MANAGE, ROOT, RainbowServer, environment_for
-from tests.web import Guest, post, registered
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rows import execute
+from tests.support.servers import MANAGE, ROOT, RainbowServer, environment_for
+from tests.support.web import Guest, post, registered
 
 FILE = ROOT / "docs" / "openapi.yaml"
 DESCRIBED = yaml.safe_load(FILE.read_text())

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from django.test import Client
 
-from rainbow_site import api_schema
-from tests.servers import ROOT
+from rainbow_site.web import api_schema
+from tests.support.servers import ROOT
 
 CHECKED_IN = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
 

@@ -7,7 +7,7 @@ import pytest
 from jobs.models import Job
 from jobs.rest.submission import MAX_HEADER_KEY
 from tests.conftest import Member
-from tests.rest import Rest, fields_at_fault, problem_in, puller, submitter
+from tests.support.rest import Rest, fields_at_fault, problem_in, puller, submitter
 
 pytestmark = pytest.mark.django_db
 FULL = {

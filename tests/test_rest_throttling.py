@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from clusters.models import FailedAttempts
-from clusters.services import note_failure, seconds_blocked, source_at
-from clusters.services.throttle import WINDOW
+from clusters.services.throttle import WINDOW, note_failure, seconds_blocked, source_at
 from tests.conftest import Member
-from tests.rest import Rest, problem_in, puller, submitter
-from tests.servers import RainbowServer
-from tests.web import get, registered
+from tests.support.rest import Rest, problem_in, puller, submitter
+from tests.support.servers import RainbowServer
+from tests.support.web import get, registered
 
 pytestmark = pytest.mark.django_db
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.patience import PATIENCE_SECONDS
-from tests.servers import ROOT, RainbowServer
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import ROOT, RainbowServer
 
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOURS = {"docs/rest.md": "A tour", "README.md": "REST in a minute"}

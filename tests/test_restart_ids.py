@@ -9,9 +9,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from jobs.models import MAX_ID, Job
-from jobs.services import Order, Receipt, cancel_jobs, restart_ids, submit_jobs
+from jobs.services.cancel import cancel_jobs
 from jobs.services.prune import prune_jobs
-from jobs.services.restart import PLENTY, IdRange
+from jobs.services.restart import PLENTY, IdRange, restart_ids
+from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.specs import JobSpec
 from rainbow.errors import FailedPrecondition, ResourceExhausted
 from tests.conftest import Member
@@ -78,7 +79,7 @@ def test_used_up_ids_refuse_a_job_and_store_nothing(submit: Submit) -> None:
     next_id_is(MAX_ID)
     last = submit()
 
-    with pytest.raises(ResourceExhausted, match="an operator has to make room"):
+    with pytest.raises(ResourceExhausted, match="an operator has to make console"):
         submit()
 
     assert list(Job.objects.values_list("id", flat=True)) == [last] == [MAX_ID]

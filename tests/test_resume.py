@@ -11,12 +11,12 @@ from rainbow.client import Client
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec, JobState, Registration
 from rainbow.reports import JobReport
-from tests import commandline
-from tests.commandline import Run, answer
-from tests.patience import PATIENCE_SECONDS
-from tests.rows import add_token, execute
-from tests.servers import RainbowServer
-from tests.wire import Remote, bearer, joined, refusal_of
+from tests.support import commandline
+from tests.support.commandline import Run, answer
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rows import add_token, execute
+from tests.support.servers import RainbowServer
+from tests.support.wire import Remote, bearer, joined, refusal_of
 
 config_file = commandline.config_file
 stranger = commandline.stranger

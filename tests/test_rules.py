@@ -11,9 +11,9 @@ from clusters import validation
 from jobs import reports, specs
 from jobs.specs import JobSpec, check_spec
 from rainbow import records, rules
-from rainbow.agent import words
+from rainbow.agent import job_reports
 from rainbow.errors import InvalidArgument
-from tests.hostile import FIELDS, any_specs
+from tests.support.hostile import FIELDS, any_specs
 
 # The names of the limits that the two sides share.
 LIMITS = ("MAX_INT", "MAX_NAME", "MAX_COMMAND_BYTES", "MAX_ENVIRONMENT_BYTES", "MAX_LABELS", "MAX_LABEL_VALUE",
@@ -104,5 +104,5 @@ def test_what_the_server_adds_to_a_job_has_its_range(wrong: dict[str, int]) -> N
 
 
 def test_a_reason_that_an_agent_gives_fits_the_servers_rule() -> None:
-    assert words.LONGEST_REASON == reports.MAX_REASON_BYTES
-    assert words.CONTROL.pattern == validation._CONTROL_IN_LINES.pattern
+    assert job_reports.LONGEST_REASON == reports.MAX_REASON_BYTES
+    assert job_reports.CONTROL.pattern == validation._CONTROL_IN_LINES.pattern

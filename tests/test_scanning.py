@@ -5,7 +5,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpc_api.scanning import count_fields, may_hold_long_numbers
+from grpc_api.transport.scanning import count_fields, may_hold_long_numbers
 from rainbow.protos import rainbow_pb2 as pb
 
 MANY = 1_000_000

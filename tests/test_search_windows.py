@@ -5,12 +5,15 @@ from datetime import datetime
 import pytest
 
 from clusters.callers import Caller
-from grpc_api import answers
-from jobs.services import Search, list_jobs, move_jobs, search
+from grpc_api.rpcs import jobs
+from jobs.queries import search
+from jobs.queries.lookup import list_jobs
+from jobs.queries.search import Search
+from jobs.services.move import move_jobs
 from rainbow.protos import rainbow_pb2 as pb
 from tests.conftest import Member
-from tests.queue import operator_named, submitted
-from tests.rest import Rest, submitter
+from tests.support.queue import operator_named, submitted
+from tests.support.rest import Rest, submitter
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +24,7 @@ def small_window(monkeypatch: pytest.MonkeyPatch) -> None:
 def pages_over_grpc(by: Caller, now: datetime, **wanted: str) -> list[list[int]]:
     pages, token = list[list[int]](), ""
     while not pages or token:
-        page = answers.list_page(pb.ListJobsRequest(page_token=token, page_size=3, **wanted), by, now)
+        page = jobs.list_page(pb.ListJobsRequest(page_token=token, page_size=3, **wanted), by, now)
         pages.append([job.id for job in page.jobs])
         token = page.next_page_token
     return pages

@@ -16,14 +16,14 @@ import pytest
 from django.core.management.base import CommandError
 from django.test import Client
 
-from rainbow_site.listening import CannotListen, address_of, listen
 from rainbow_site.management.commands import serve
-from tests.patience import PATIENCE_SECONDS
-from tests.processes import alive, command_of, descendants
-from tests.rows import execute
-from tests.servers import MANAGE, RainbowServer, environment_for, free_port
-from tests.web import get, registered
-from tests.wire import eventually
+from rainbow_site.process.sockets import CannotListen, address_of, listen
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.processes import alive, command_of, descendants
+from tests.support.rows import execute
+from tests.support.servers import MANAGE, RainbowServer, environment_for, free_port
+from tests.support.web import get, registered
+from tests.support.wire import eventually
 
 StartServer = Callable[..., RainbowServer]
 

@@ -14,12 +14,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from grpc_api.server import GRACE_SECONDS
+from grpc_api.transport.server import GRACE_SECONDS
 from rainbow.protos import rainbow_pb2 as pb
-from tests.patience import PATIENCE_SECONDS
-from tests.rows import count
-from tests.servers import MANAGE, RainbowServer, environment_for, free_port
-from tests.wire import connected, joined, refusal_of, registration
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rows import count
+from tests.support.servers import MANAGE, RainbowServer, environment_for, free_port
+from tests.support.wire import connected, joined, refusal_of, registration
 
 NAME = "convergedcomputing.org.grpc.v1.RainbowScheduler"
 

@@ -8,18 +8,13 @@ import pytest
 
 from clusters.callers import Caller, Claim
 from clusters.models import Cluster, Credential, CredentialKind, FormerValue
-from clusters.services import (
-    admit,
-    authenticate,
-    create_credential,
-    pause_cluster,
-    register_cluster,
-    resume_cluster,
-    revoke_credential,
-    rotate_credential,
-)
-from clusters.services.credentials import MAX_FORMER_VALUES
-from jobs.services import Wanted, accept_jobs, request_jobs
+from clusters.services import authenticate
+from clusters.services.authenticate import admit
+from clusters.services.credentials import MAX_FORMER_VALUES, create_credential, revoke_credential, rotate_credential
+from clusters.services.pause import pause_cluster, resume_cluster
+from clusters.services.register import register_cluster
+from jobs.queries.queue import Wanted, request_jobs
+from jobs.services.accept import accept_jobs
 from rainbow.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -28,7 +23,7 @@ from rainbow.errors import (
     RainbowError,
     Unauthenticated,
 )
-from tests.queue import operator_named, submitted
+from tests.support.queue import operator_named, submitted
 
 pytestmark = pytest.mark.django_db
 

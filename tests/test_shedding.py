@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from grpc_api.rationed import RationedLog
-from grpc_api.shedding import Budget, Load, Overloaded
+from grpc_api.transport.rationed import RationedLog
+from grpc_api.transport.shedding import Budget, Load, Overloaded
 
 
 async def settled() -> None:

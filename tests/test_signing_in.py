@@ -1,4 +1,4 @@
-"""Signing in to the operators' room: where it leads, and how few passwords can be tried."""
+"""Signing in to the operators' console: where it leads, and how few passwords can be tried."""
 
 import logging
 from typing import Any
@@ -9,11 +9,10 @@ from django.test import Client
 
 from clusters.models import FailedAttempts
 from clusters.services.throttle import ACCOUNT_GUESSES
-from rainbow_site import hashing
-from rainbow_site.hashing import MOST_IN_LINE
-from rainbow_site.room import signing_in
-from tests.rest import Rest, problem_in
-from tests.room import HOME, PASSWORD, try_password, window_is_over
+from rainbow_site.console import password_hashing, signing_in
+from rainbow_site.console.password_hashing import MOST_IN_LINE
+from tests.support.console import HOME, PASSWORD, try_password, window_is_over
+from tests.support.rest import Rest, problem_in
 
 ELSEWHERE, IPV6 = "198.51.100.9", "2001:db8:1:2::{}"
 LIMIT = 30
@@ -27,7 +26,7 @@ def vera(db: None) -> User:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords are hashed as always, but not a million times over."""
-    monkeypatch.setattr(hashing.OneByOneHasher, "iterations", 10)
+    monkeypatch.setattr(password_hashing.OneByOneHasher, "iterations", 10)
 
 
 # Where it leads
@@ -111,7 +110,7 @@ def test_guesses_while_their_address_is_blocked_do_not_prolong_that(quick: None,
 def test_a_blocked_password_is_not_even_hashed(quick: None, vera: User, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(ACCOUNT_GUESSES):
         try_password("vera", "wrong")
-    monkeypatch.setattr(hashing.OneByOneHasher, "encode", lambda *args: pytest.fail("a password was hashed"))
+    monkeypatch.setattr(password_hashing.OneByOneHasher, "encode", lambda *args: pytest.fail("a password was hashed"))
 
     assert try_password("vera", PASSWORD).status_code == 429
 
@@ -136,7 +135,7 @@ def test_a_session_that_was_left_open_is_no_place_to_guess_its_password(quick: N
 
 @pytest.mark.parametrize("path", ["jobs", "clusters", "clusters/alpha/credentials"])
 def test_rest_takes_no_passwords(vera: User, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    monkeypatch.setattr(hashing.OneByOneHasher, "encode", lambda *args: pytest.fail("a password was hashed"))
+    monkeypatch.setattr(password_hashing.OneByOneHasher, "encode", lambda *args: pytest.fail("a password was hashed"))
 
     answer = Rest().get(path, Authorization="Basic dmVyYTpvbmx5LWZvci10aGUtdGVzdHM=")
 
@@ -210,7 +209,7 @@ def test_a_password_that_would_wait_too_long_is_sent_away_and_costs_no_guess(
     if not early:
         monkeypatch.setattr(signing_in, "check_line", lambda: None)
     for _ in range(MOST_IN_LINE):
-        assert hashing._LINE.acquire(blocking=False)
+        assert password_hashing._LINE.acquire(blocking=False)
     try:
         away = try_password("vera", PASSWORD)
         changing = Client()
@@ -218,7 +217,7 @@ def test_a_password_that_would_wait_too_long_is_sent_away_and_costs_no_guess(
         also = changing.post("/admin/password_change/", {"old_password": PASSWORD})
     finally:
         for _ in range(MOST_IN_LINE):
-            hashing._LINE.release()
+            password_hashing._LINE.release()
 
     for answer in (away, also):
         assert (answer.status_code, answer["Retry-After"]) == (503, "3")

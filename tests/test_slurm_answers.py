@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rainbow.executors import Ending, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
 from rainbow.executors.commands import all_submitted, submitting
+from rainbow.executors.executor import Ending, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
 from rainbow.executors.slurm import SlurmExecutor
 from rainbow.executors.slurm_nodes import free
 from rainbow.executors.slurm_records import from_sacct, from_squeue

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.agent import identity, identity_in
-from rainbow.agent.identity import Place
+from rainbow.agent import identity
+from rainbow.agent.identity import Place, identity_in
 from rainbow.errors import FailedPrecondition
 from rainbow.journal import Journal
 from rainbow.journal_faults import JournalUnusable
 from rainbow.records import JobState
-from tests import commandline
-from tests.agents import Crew, crew
-from tests.commandline import Run
-from tests.executors import lines_of
-from tests.replaced import TRICKS, Trick, put
-from tests.servers import RainbowServer
-from tests.wire import joined
+from tests.support import commandline
+from tests.support.agents import Crew, crew
+from tests.support.commandline import Run
+from tests.support.executors import lines_of
+from tests.support.replaced import TRICKS, Trick, put
+from tests.support.servers import RainbowServer
+from tests.support.wire import joined
 
 config_file = commandline.config_file
 stranger = commandline.stranger

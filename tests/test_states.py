@@ -8,20 +8,15 @@ import pytest
 
 from clusters.callers import Operator
 from jobs.models import Job, JobEvent, JobLabel
-from jobs.services import (
-    CancelOutcome,
-    RefusalReason,
-    Wanted,
-    accept_jobs,
-    cancel_jobs,
-    prune_jobs,
-    request_jobs,
-    requeue_jobs,
-)
+from jobs.queries.queue import Wanted, request_jobs
+from jobs.services.accept import RefusalReason, accept_jobs
+from jobs.services.cancel import CancelOutcome, cancel_jobs
+from jobs.services.prune import prune_jobs
+from jobs.services.requeue import requeue_jobs
 from jobs.states import FINAL, MOVES, JobState
 from rainbow.errors import InvalidArgument
-from tests.lives import AGENT, handed_over, job_in, replay, row
-from tests.queue import counted, operator_named, recounted, submitted
+from tests.support.lives import AGENT, handed_over, job_in, replay, row
+from tests.support.queue import counted, operator_named, recounted, submitted
 
 pytestmark = pytest.mark.django_db
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.commands.progress import Lines
 from rainbow.job_lines import LONGEST_LINE
 from rainbow.records import Registration
-from tests import commandline, job_files
-from tests.commandline import Run, answer
-from tests.job_files import GOOD, MAIN, JobsFile, numbered
+from rainbow.terminal.progress import Lines
+from tests.support import commandline, job_files
+from tests.support.commandline import Run, answer
+from tests.support.job_files import GOOD, MAIN, JobsFile, numbered
 
 # The fixtures that this file uses from there.
 config_file = commandline.config_file

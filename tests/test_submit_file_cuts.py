@@ -11,13 +11,13 @@ import pytest
 from rainbow import job_file
 from rainbow.client import Client
 from rainbow.errors import FailedPrecondition
-from tests import commandline, job_files
-from tests.commandline import Run, answer
-from tests.job_files import GOOD, MAIN, JobsFile, numbered
-from tests.patience import PATIENCE_SECONDS
-from tests.rows import count, execute
-from tests.servers import RainbowServer, free_port
-from tests.wire import eventually
+from tests.support import commandline, job_files
+from tests.support.commandline import Run, answer
+from tests.support.job_files import GOOD, MAIN, JobsFile, numbered
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rows import count, execute
+from tests.support.servers import RainbowServer, free_port
+from tests.support.wire import eventually
 
 # The fixtures that this file uses from there.
 config_file = commandline.config_file

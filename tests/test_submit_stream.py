@@ -7,10 +7,10 @@ import grpc
 import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
-from tests.patience import PATIENCE_SECONDS
-from tests.rows import count
-from tests.servers import RainbowServer
-from tests.wire import Remote, joined
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rows import count
+from tests.support.servers import RainbowServer
+from tests.support.wire import Remote, joined
 
 
 @pytest.fixture

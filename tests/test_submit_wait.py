@@ -11,17 +11,17 @@ from threading import Thread
 import grpc
 import pytest
 
-from rainbow.commands.following import exit_code_of
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobState, Registration
-from tests import commandline
-from tests.agents import Crew, crew
-from tests.commandline import Run, answer
-from tests.executors import until_there
-from tests.patience import PATIENCE_SECONDS
-from tests.rehearsed import rehearsed_server
-from tests.servers import RainbowServer
-from tests.wire import Remote, eventually
+from rainbow.terminal.following import exit_code_of
+from tests.support import commandline
+from tests.support.agents import Crew, crew
+from tests.support.commandline import Run, answer
+from tests.support.executors import until_there
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rehearsed import rehearsed_server
+from tests.support.servers import RainbowServer
+from tests.support.wire import Remote, eventually
 
 config_file = commandline.config_file
 stranger = commandline.stranger

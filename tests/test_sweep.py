@@ -7,22 +7,16 @@ import pytest
 
 from clusters.callers import Operator
 from jobs.models import Job, JobEvent, Sweep
-from jobs.services import (
-    Act,
-    Search,
-    accept_jobs,
-    begin_sweep,
-    count_jobs,
-    list_jobs,
-    search,
-    search_of,
-    step_sweep,
-    stop_sweep,
-    sweep,
-)
+from jobs.queries import search
+from jobs.queries.lookup import count_jobs, list_jobs
+from jobs.queries.search import Search
+from jobs.services import sweep
+from jobs.services.accept import accept_jobs
+from jobs.services.bulk_actions import Act
+from jobs.services.sweep import begin_sweep, search_of, step_sweep, stop_sweep
 from jobs.states import ActKind, JobState
 from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound
-from tests.queue import counted, operator_named, recounted, submitted
+from tests.support.queue import counted, operator_named, recounted, submitted
 
 CANCEL = Act(kind=ActKind.CANCEL, reason="the data was wrong")
 

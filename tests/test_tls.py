@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from grpc_api.tls import credentials_from
+from grpc_api.transport.tls import credentials_from
 from rainbow.client import Client
 from rainbow.errors import Unavailable
 from rainbow_site.environment import WrongSetting
-from tests import processes
-from tests.certificates import make_certificate
-from tests.patience import PATIENCE_SECONDS
-from tests.servers import MANAGE, environment_for, free_port
+from tests.support import processes
+from tests.support.certificates import make_certificate
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import MANAGE, environment_for, free_port
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.commands.following import follow
 from rainbow.records import Job, JobState, Registration
-from tests import commandline
-from tests.agents import Crew, crew
-from tests.commandline import Run, answer
-from tests.patience import PATIENCE_SECONDS
-from tests.servers import RainbowServer
-from tests.wire import Remote
+from rainbow.terminal.following import follow
+from tests.support import commandline
+from tests.support.agents import Crew, crew
+from tests.support.commandline import Run, answer
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import RainbowServer
+from tests.support.wire import Remote
 
 config_file = commandline.config_file
 stranger = commandline.stranger

@@ -11,10 +11,10 @@ import grpc
 import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
-from tests.patience import PATIENCE_SECONDS
-from tests.rows import add_token
-from tests.servers import RainbowServer, start_rainbow
-from tests.wire import Remote, bearer, connected, joined, refusal_in, refusal_of
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rows import add_token
+from tests.support.servers import RainbowServer, start_rainbow
+from tests.support.wire import Remote, bearer, connected, joined, refusal_in, refusal_of
 
 QUEUED, ACCEPTED, RUNNING = pb.JOB_STATE_QUEUED, pb.JOB_STATE_ACCEPTED, pb.JOB_STATE_RUNNING
 COMPLETED, FAILED, CANCELLED = pb.JOB_STATE_COMPLETED, pb.JOB_STATE_FAILED, pb.JOB_STATE_CANCELLED

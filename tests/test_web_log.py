@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
-from tests.people import signed_in_at
-from tests.room import signed_in
-from tests.servers import RainbowServer
-from tests.web import call, get, registered
-from tests.wire import PATIENCE_SECONDS, bearer, connected, joined
+from tests.support.console import signed_in
+from tests.support.people import signed_in_at
+from tests.support.servers import RainbowServer
+from tests.support.web import call, get, registered
+from tests.support.wire import PATIENCE_SECONDS, bearer, connected, joined
 
 DEBUG = "RAINBOW_DEBUG is on: whoever makes a page fail reads"
 

@@ -9,14 +9,14 @@ from http.client import HTTPConnection
 
 import pytest
 
-from tests.patience import PATIENCE_SECONDS
-from tests.servers import ROOT, environment_for
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import ROOT, environment_for
 
 SERVER = """
 import os, signal, socket, sys
 import django
 django.setup()
-from rainbow_site.web import server
+from rainbow_site.web_server import server
 server._HANGS_AFTER_SECONDS, server.GRACE_SECONDS = 10, 1
 {application}
 web = server.WebServer(application, socket.socket(fileno=int(sys.argv[1])))

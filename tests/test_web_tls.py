@@ -5,11 +5,11 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from rainbow_site.web.tls import context_from
-from tests.certificates import make_certificate
-from tests.raw_http import LARGE, connect, encrypted, replies, request
-from tests.servers import RainbowServer
-from tests.web import get, post, registered
+from rainbow_site.web_server.tls import context_from
+from tests.support.certificates import make_certificate
+from tests.support.raw_http import LARGE, connect, encrypted, replies, request
+from tests.support.servers import RainbowServer
+from tests.support.web import get, post, registered
 
 MEBIBYTE = 1024 * 1024
 

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from clusters.callers import Bounds
-from clusters.services import note_readiness, note_visits, pause_cluster
+from clusters.services.authenticate import note_visits
+from clusters.services.pause import note_readiness, pause_cluster
 from jobs.models import Job
-from jobs.services import accept_jobs, explain_wait
-from tests.queue import operator_named, submitted
+from jobs.queries.explain import explain_wait
+from jobs.services.accept import accept_jobs
+from tests.support.queue import operator_named, submitted
 
 
 def asked(member: Any, at: datetime, **bounds: Any) -> None:

@@ -9,9 +9,9 @@ import grpc
 import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
-from tests.patience import PATIENCE_SECONDS
-from tests.servers import RainbowServer
-from tests.wire import Refusal, Remote, joined, new_name, refusal_of, registration
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import RainbowServer
+from tests.support.wire import Refusal, Remote, joined, new_name, refusal_of, registration
 
 DENIED = Refusal(code=grpc.StatusCode.UNAUTHENTICATED, text="request denied", field="")
 SUCCESS = pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS

@@ -5,7 +5,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from rainbow.protos import rainbow_pb2
-from tests import contract
+from tests.support import contract
 
 FILE = rainbow_pb2.DESCRIPTOR
 SERVICE = FILE.services_by_name[contract.SERVICE]

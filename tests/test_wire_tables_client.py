@@ -9,9 +9,9 @@ import pytest
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, timestamp_pb2
 from google.protobuf.message_factory import GetMessageClassesForFiles
 
-from tests import contract
-from tests.patience import PATIENCE_SECONDS
-from tests.servers import RainbowServer
+from tests.support import contract
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import RainbowServer
 
 MESSAGES_OF = {name: (request, response) for name, request, response, _ in contract.RPCS}
 

@@ -10,10 +10,10 @@ import pytest
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument
 from rainbow.records import Registration
-from tests import commandline, job_files
-from tests.commandline import Run, answer
-from tests.job_files import GOOD, JobsFile
-from tests.servers import RainbowServer, free_port
+from tests.support import commandline, job_files
+from tests.support.commandline import Run, answer
+from tests.support.job_files import GOOD, JobsFile
+from tests.support.servers import RainbowServer, free_port
 
 # The fixtures that this file uses from there.
 config_file = commandline.config_file

@@ -21,7 +21,7 @@ from benchmarks.databases import KINDS
 from benchmarks.report import table
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 _WARM_UP_SECONDS = 0.5
 _SETTLE_SECONDS = 1.0

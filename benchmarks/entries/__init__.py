@@ -6,13 +6,13 @@ from benchmarks.bench import Bench
 from benchmarks.entries import (
     agent,
     bulk,
+    console,
     further_calls,
     growth,
     idle,
     log_lines,
     lone_call,
     rest,
-    room,
     verbs,
     workers,
 )
@@ -29,11 +29,11 @@ ENTRIES: dict[str, Entry] = {
     "idle": idle.measure,
     "growth": growth.measure,
     "log-lines": log_lines.measure,
-    "room": room.measure,
+    "console": console.measure,
     "rest": rest.measure,
     "agent": agent.measure,
 }
 # Too long to go with the others.
-ALONE = frozenset({"agent", "rest", "room"})
+ALONE = frozenset({"agent", "rest", "console"})
 # The same on every database.
 ONCE = frozenset({"log-lines"})

@@ -17,8 +17,8 @@ from benchmarks.processor_time import time_of_tree
 from benchmarks.report import Report
 from rainbow.client import Client
 from rainbow.records import JobSpec
-from tests import processes
-from tests.slurm_cluster import SlurmCluster, missing_commands
+from tests.support import processes
+from tests.support.slurm_cluster import SlurmCluster, missing_commands
 
 # One after the other, each when the one before has started; and all at once.
 ONE_BY_ONE, AT_ONCE = 20, 60

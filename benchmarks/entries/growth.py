@@ -1,4 +1,4 @@
-"""What the verbs, the room's pages and the server's memory cost when few jobs are in the database and when many are."""
+"""What calls, console pages and the server's memory cost with few jobs in the database and with many."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -98,7 +98,7 @@ _CALLS: list[Callable[[_Queue], Case]] = [
 
 
 def _pages(bench: Bench, queues: Sequence[_Queue]) -> list[Row]:
-    """The operators' room, by a web server beside each queue's server."""
+    """The operators' console, by a web server beside each queue's server."""
     rooms = [(queue, _room(bench, queue)) for queue in queues]
     once = replace(bench.plan, in_flight=(1,))
     return [

@@ -13,8 +13,8 @@ from benchmarks.cluster import Cluster, register
 from benchmarks.http1 import WHOLE_REQUESTS
 from benchmarks.measure import compare
 from benchmarks.report import Report
-from tests.rows import execute
-from tests.servers import start_rainbow
+from tests.support.rows import execute
+from tests.support.servers import start_rainbow
 
 RECORDS = 1_000_000
 MANY, PAGE = 1_000, 100

@@ -12,7 +12,7 @@ from clusters.admin.credential import CredentialActs
 from clusters.admin.shown import operator_of, page_of
 from clusters.forms import ReasonForm, number_from
 from clusters.models import Cluster
-from clusters.services import pause_cluster, resume_cluster
+from clusters.services.pause import pause_cluster, resume_cluster
 from rainbow.errors import RainbowError
 
 
@@ -54,7 +54,7 @@ class ClusterActs(CredentialActs):
             self._act(request, verb, clusters, form.cleaned_data["reason"])
             return HttpResponseRedirect(page_of(clusters))
         context = {"verb": verb, "clusters": clusters, "form": form, "consequence": VERBS[verb][2]}
-        return self.page(request, "room/act_on_clusters.html", f"{verb.capitalize()} clusters", **context)
+        return self.page(request, "console/act_on_clusters.html", f"{verb.capitalize()} clusters", **context)
 
     def _act(self, request: HttpRequest, verb: str, clusters: list[Cluster], reason: str) -> None:
         """Each on its own, so that one that cannot be does not keep the others from it."""

@@ -11,7 +11,7 @@ from django.utils.cache import add_never_cache_headers
 from clusters.admin.shown import ShownAdmin, operator_of, page_of, refusals_shown
 from clusters.forms import NewCredentialForm, ReasonForm, RotateForm
 from clusters.models import Cluster, Credential, CredentialKind
-from clusters.services import NewCredential, create_credential, revoke_credential, rotate_credential
+from clusters.services.credentials import NewCredential, create_credential, revoke_credential, rotate_credential
 
 
 class CredentialActs(ShownAdmin):
@@ -39,7 +39,7 @@ class CredentialActs(ShownAdmin):
             with refusals_shown(request):
                 return self._shown_once(request, _made(request, cluster, form))
         context = {"cluster": cluster, "form": form}
-        return self.page(request, "room/new_credential.html", f"New credential of {cluster}", **context)
+        return self.page(request, "console/new_credential.html", f"New credential of {cluster}", **context)
 
     def rotate_view(self, request: HttpRequest, credential_id: int) -> HttpResponse:
         """Gives a credential a new value, which stands on the answer and nowhere else."""
@@ -49,7 +49,7 @@ class CredentialActs(ShownAdmin):
             with refusals_shown(request):
                 return self._shown_once(request, _rotated(request, credential, form))
         context = {"credential": credential, "form": form, "verb": "rotate"}
-        return self.page(request, "room/act_on_credential.html", f"Rotate {credential}", **context)
+        return self.page(request, "console/act_on_credential.html", f"Rotate {credential}", **context)
 
     def revoke_view(self, request: HttpRequest, credential_id: int) -> HttpResponse:
         credential = self._credential(request, credential_id)
@@ -61,10 +61,10 @@ class CredentialActs(ShownAdmin):
                 messages.success(request, f"{credential} of {credential.cluster} is revoked.")
             return HttpResponseRedirect(page_of([credential.cluster]))
         context = {"credential": credential, "form": form, "verb": "revoke"}
-        return self.page(request, "room/act_on_credential.html", f"Revoke {credential}", **context)
+        return self.page(request, "console/act_on_credential.html", f"Revoke {credential}", **context)
 
     def _shown_once(self, request: HttpRequest, new: NewCredential) -> HttpResponse:
-        response = self.page(request, "room/new_value.html", f"The {new.credential} has a new value", new=new)
+        response = self.page(request, "console/new_value.html", f"The {new.credential} has a new value", new=new)
         add_never_cache_headers(response)  # no-store among them (RFC 9111, section 5.2.2.5)
         return response
 

@@ -1,4 +1,4 @@
-"""What every page of the room is made with: shown, acted upon, never edited by hand."""
+"""What every page of the console is made with: shown, acted upon, never edited by hand."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -10,7 +10,8 @@ from rest_framework.request import Request
 
 from clusters.callers import Caller, Claim
 from clusters.rest.addresses import address_of
-from clusters.services import admit, failures_counted, note_visits, source_at
+from clusters.services.authenticate import admit, note_visits
+from clusters.services.throttle import failures_counted, source_at
 
 _SCHEME = b"bearer"
 

@@ -19,7 +19,7 @@ from clusters.rest.serializers import (
     OptionalReasonSerializer,
     RotateSerializer,
 )
-from clusters.services import NewCredential, create_credential, revoke_credential, rotate_credential
+from clusters.services.credentials import NewCredential, create_credential, revoke_credential, rotate_credential
 from rainbow.errors import NotFound
 
 _VIEW, _MANAGE = "clusters.view_credential", "clusters.manage_credential"

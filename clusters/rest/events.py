@@ -12,7 +12,7 @@ from clusters.rest.fields import Digits, Input
 from clusters.rest.frame import SECRET, admitted, cluster_named, read
 from clusters.rest.schema import BY_OPERATOR, BY_SECRET, answers
 from clusters.rest.serializers import ClusterEventPageSerializer
-from clusters.services import list_events
+from clusters.services.events import list_events
 
 _STAFF = "clusters.view_cluster"
 _MAX_ID = 2**63 - 1

@@ -11,7 +11,7 @@ from clusters.models import CredentialKind
 from clusters.rest.frame import EITHER, SECRET, admitted, cluster_named, read
 from clusters.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
 from clusters.rest.serializers import ClusterSerializer, OptionalReasonSerializer, ReasonSerializer
-from clusters.services import pause_cluster, resume_cluster, resume_token
+from clusters.services.pause import pause_cluster, resume_cluster, resume_token
 
 _STAFF = "clusters.change_cluster"
 

@@ -14,7 +14,7 @@ from clusters.rest.authentication import RegistrationAuthentication, bearer_in, 
 from clusters.rest.frame import NO_STORE, read
 from clusters.rest.schema import BY_REGISTRATION_SECRET, answers
 from clusters.rest.serializers import RegisteredSerializer, RegisterSerializer
-from clusters.services import check_registration_secret, register_cluster
+from clusters.services.register import check_registration_secret, register_cluster
 from rainbow.errors import AlreadyExists, PermissionDenied
 
 

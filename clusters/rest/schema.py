@@ -36,7 +36,7 @@ _WORDS = {
     503: "The server cannot serve now; try again as Retry-After says.",
     507: "The job ids are used up.",
 }
-# Whom an operation admits, as OpenAPI says it; rainbow_site/described.py says what each is.
+# Whom an operation admits, as OpenAPI says it; rainbow_site/web/schema_hooks.py says what each is.
 BY_TOKEN: list[Any] = [{"token": []}]
 BY_SECRET: list[Any] = [{"secret": []}]
 BY_OPERATOR: list[Any] = [{"operator": []}]

@@ -1,4 +1,4 @@
-"""The operators' room: jobs, and clusters with their jobs."""
+"""The operators' console: jobs, and clusters with their jobs."""
 
 from jobs.admin.cluster import ClusterAdmin
 from jobs.admin.job import JobAdmin

@@ -12,7 +12,9 @@ from django.utils import timezone
 from clusters.admin.shown import ShownAdmin, log_act, operator_of, refusals_shown
 from jobs.forms import FORMS, act_from, job_id_from
 from jobs.models import Job
-from jobs.services import Act, Verdict, act_on_jobs, changeable
+from jobs.queries.applicable import changeable
+from jobs.services.bulk_actions import Act, act_on_jobs
+from jobs.services.change_result import Verdict
 from jobs.states import ActKind
 
 # As many as a list shows on a page.
@@ -68,7 +70,7 @@ class JobActs(ShownAdmin):
             "consequence": CONSEQUENCES[act_kind],
             "exception": EXCEPT[act_kind] if len(changing) < len(ids) else "",
         }
-        return self.page(request, "room/act_on_jobs.html", title_of(act_kind, len(changing), of=len(ids)), **context)
+        return self.page(request, "console/act_on_jobs.html", title_of(act_kind, len(changing), of=len(ids)), **context)
 
     def _act(self, request: HttpRequest, act: Act, ids: Sequence[int]) -> None:
         verdicts = act_on_jobs(act=act, by=operator_of(request), job_ids=ids, now=timezone.now())

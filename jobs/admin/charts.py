@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobs.services.activity import Timeline, activity_over
+from jobs.queries.activity import Timeline, activity_over
 from jobs.states import Activity, JobState, Span
 
 WIDTH, HEIGHT = 320, 120

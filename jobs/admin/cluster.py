@@ -17,12 +17,13 @@ from clusters.admin.cluster import ClusterActs
 from clusters.admin.shown import operator_of
 from clusters.forms import number_from
 from clusters.models import Cluster
-from clusters.services import list_events
+from clusters.services.events import list_events
 from jobs.admin.charts import charts, shares
 from jobs.admin.dashboard import link_of
 from jobs.models import Job, JobEvent
-from jobs.services import Search, list_jobs
-from jobs.services.fleet import Health, concerns_of, fleet_health
+from jobs.queries.fleet_health import Health, concerns_of, fleet_health
+from jobs.queries.lookup import list_jobs
+from jobs.queries.search import Search
 from jobs.states import JobState
 
 _HEAD_OF_QUEUE = 10
@@ -41,7 +42,7 @@ class ClusterAdmin(ClusterActs):
         show, text = request.GET.get("show", ""), request.GET.get("text", "")
         found = [health for health in fleet if _is(health, show) and text.lower() in health.cluster.name.lower()]
         context = {"fleet": found, "of": len(fleet), "show": show, "text": text, "shows": _SHOW}
-        return self.page(request, "room/clusters.html", "Clusters", **context)
+        return self.page(request, "console/clusters.html", "Clusters", **context)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -62,7 +63,7 @@ class ClusterAdmin(ClusterActs):
             "its_own_acts": list_events(cluster_id=cluster.id, most=_EVENTS, of_operators=False),
             **self._credentials(request, cluster),
         }
-        return self.page(request, "room/cluster.html", cluster.name, **context)
+        return self.page(request, "console/cluster.html", cluster.name, **context)
 
     def _credentials(self, request: HttpRequest, cluster: Cluster) -> dict[str, Any]:
         if not request.user.has_perm("clusters.view_credential"):

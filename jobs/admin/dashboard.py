@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from jobs.admin.charts import charts, shares
-from jobs.services.fleet import Concern, ConcernKind, Health, concerns, fleet_health
+from jobs.queries.fleet_health import Concern, ConcernKind, Health, concerns, fleet_health
 from jobs.states import JobState
 
 # Where one goes from a concern: the jobs in these states, or else the cluster's page.

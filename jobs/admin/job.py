@@ -16,7 +16,10 @@ from jobs.admin.sweeps import JobSweeps
 from jobs.admin.timeline import timeline
 from jobs.forms import SEE_CONTENT, SearchForm, job_id_from
 from jobs.models import Job, JobEvent
-from jobs.services import Page, Search, acts_for, acts_for_all, explain_wait, list_jobs
+from jobs.queries.applicable import acts_for, acts_for_all
+from jobs.queries.explain import explain_wait
+from jobs.queries.lookup import Page, list_jobs
+from jobs.queries.search import Search
 from jobs.states import ActKind
 
 
@@ -31,7 +34,7 @@ class JobAdmin(JobActs, JobSweeps):
         context = {"form": form, "sees_content": request.user.has_perm(SEE_CONTENT)}
         if form.is_valid():
             context |= self._found(request, form)
-        return self.page(request, "room/jobs.html", "Jobs", **context)
+        return self.page(request, "console/jobs.html", "Jobs", **context)
 
     def _found(self, request: HttpRequest, form: SearchForm) -> dict[str, Any]:
         last = job_id_from(request.GET.get("last", ""))
@@ -61,7 +64,7 @@ class JobAdmin(JobActs, JobSweeps):
             "sees_content": request.user.has_perm(SEE_CONTENT),
             "kinds": acts_for([job]) if self.acts(request) else [],
         }
-        return self.page(request, "room/job.html", f"Job {job.id} {job.name}", **context)
+        return self.page(request, "console/job.html", f"Job {job.id} {job.name}", **context)
 
 
 def _offers(by: Operator, search: Search, page: Page) -> dict[str, list[ActKind]]:

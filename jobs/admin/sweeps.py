@@ -13,16 +13,11 @@ from clusters.models import Cluster
 from jobs.admin.acts import CONSEQUENCES, DONE, EXCEPT, kind_from, title_of
 from jobs.forms import FORMS, SearchForm, act_from
 from jobs.models import Sweep
-from jobs.services import (
-    Search,
-    at_most,
-    begin_sweep,
-    count_jobs,
-    foresee,
-    step_sweep,
-    stop_sweep,
-    summarize_jobs,
-)
+from jobs.queries.applicable import at_most, foresee
+from jobs.queries.lookup import count_jobs
+from jobs.queries.search import Search
+from jobs.queries.summaries import summarize_jobs
+from jobs.services.sweep import begin_sweep, step_sweep, stop_sweep
 from jobs.states import ActKind, JobState
 
 # A search that the counts do not answer is counted no further than this before one is asked.
@@ -65,14 +60,14 @@ class JobSweeps(ShownAdmin):
             "consequence": CONSEQUENCES[act_kind],
             "exception": EXCEPT[act_kind] if changing != of else "",
         }
-        return self.page(request, "room/begin_sweep.html", title_of(act_kind, changing, of=of), **context)
+        return self.page(request, "console/begin_sweep.html", title_of(act_kind, changing, of=of), **context)
 
     def sweep_view(self, request: HttpRequest, sweep_id: int) -> HttpResponse:
         self.check_sees(request)
         sweep = get_object_or_404(Sweep.objects.select_related("operator", "to_cluster"), id=sweep_id)
         kind = ActKind(sweep.kind)
         context = {"sweep": sweep, "done": DONE[kind]}
-        return self.page(request, "room/sweep.html", f"{kind.label.capitalize()} all that match", **context)
+        return self.page(request, "console/sweep.html", f"{kind.label.capitalize()} all that match", **context)
 
     def step_view(self, request: HttpRequest, sweep_id: int) -> HttpResponse:
         self.check_acts(request)

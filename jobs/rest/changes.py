@@ -12,7 +12,9 @@ from clusters.rest.frame import admitted_operator, cluster_named, read
 from clusters.rest.schema import BY_OPERATOR, answers
 from jobs.rest.permissions import ACT
 from jobs.rest.serializers import MoveSerializer, PrioritizeSerializer, VerdictsSerializer
-from jobs.services import Verdict, change_priority, move_jobs
+from jobs.services.change_result import Verdict
+from jobs.services.move import move_jobs
+from jobs.services.priority import change_priority
 
 _URGENT = {"ids": [12, 13], "priority": 50, "reason": "the deadline is tonight"}
 _AWAY = {"ids": [12, 13], "cluster": "oreo", "reason": "keebler is full"}

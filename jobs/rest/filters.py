@@ -15,9 +15,8 @@ from clusters.models import Cluster
 from clusters.rest.converters import ClusterName
 from clusters.rest.fields import CLUSTER_NAME, LINE, UNKNOWN
 from jobs.models import MAX_ID, Job
+from jobs.queries.search import MAX_PAGE, Search
 from jobs.rest.labels import DESCRIPTION, PATTERN, labels_from
-from jobs.services import Search
-from jobs.services.search import MAX_PAGE
 from jobs.specs import MAX_LABELS, MAX_NAME
 from jobs.states import JobState
 

@@ -18,6 +18,7 @@ from clusters.rest.frame import EITHER, SECRET, admitted, read
 from clusters.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
 from clusters.rest.serializers import OptionalReasonSerializer, ReasonSerializer
 from jobs.models import MAX_ID, Job
+from jobs.queries.lookup import Page, get_jobs, list_jobs
 from jobs.rest.filters import JobFilter, search_from
 from jobs.rest.permissions import ACT, VIEW, sees_content
 from jobs.rest.serializers import (
@@ -32,7 +33,8 @@ from jobs.rest.serializers import (
     OutcomesSerializer,
 )
 from jobs.rest.submission import Submission
-from jobs.services import CancelOutcome, Page, cancel_jobs, get_jobs, list_jobs, requeue_jobs
+from jobs.services.cancel import CancelOutcome, cancel_jobs
+from jobs.services.requeue import requeue_jobs
 from rainbow.errors import FailedPrecondition, NotFound
 
 _NO_SUCH_JOB = "there is no such job"

@@ -10,7 +10,8 @@ from clusters.callers import Caller, Claim
 from clusters.rest.authentication import bearer_in
 from clusters.rest.frame import SECRET, holder, read
 from clusters.rest.schema import BY_SECRET, answers
-from clusters.services import admit, note_visits
+from clusters.services.authenticate import admit, note_visits
+from jobs.rest.long_poll import Look, QueueQuerySerializer, look_from
 from jobs.rest.serializers import (
     AcceptanceSerializer,
     AcceptSerializer,
@@ -18,8 +19,8 @@ from jobs.rest.serializers import (
     ReportedManySerializer,
     ReportManySerializer,
 )
-from jobs.rest.waiting import Look, QueueQuerySerializer, look_from
-from jobs.services import accept_jobs, report_jobs
+from jobs.services.accept import accept_jobs
+from jobs.services.report import report_jobs
 
 _REPORT = {"id": 12, "attempt": 1, "state": "running", "native_id": "f2x9"}
 

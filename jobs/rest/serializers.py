@@ -9,9 +9,9 @@ from clusters.rest.serializers import HeldTokenSerializer
 from clusters.validation import MAX_REASON
 from jobs.leases import MAX_SECONDS
 from jobs.models import MAX_ID, Job, JobEvent
-from jobs.reports import MAX_REASON_BYTES, MAX_REPORTS, REPORTABLE
-from jobs.services import RefusalReason, Report
+from jobs.reports import MAX_REASON_BYTES, MAX_REPORTS, REPORTABLE, Report
 from jobs.services.accept import MAX_IDS as MAX_ACCEPT
+from jobs.services.accept import RefusalReason
 from jobs.services.cancel import MAX_IDS as MAX_CANCEL
 from jobs.specs import (
     MAX_COMMAND_BYTES,

@@ -14,6 +14,7 @@ from clusters.callers import Caller
 from clusters.rest.frame import TOKEN, holder, read
 from clusters.rest.schema import BY_TOKEN, answers
 from clusters.validation import check_line
+from jobs.queries.warnings import warn_caller
 from jobs.rest.serializers import (
     MAX_BATCH,
     JobSpecSerializer,
@@ -21,7 +22,7 @@ from jobs.rest.serializers import (
     SubmittedManySerializer,
     SubmittedSerializer,
 )
-from jobs.services import Order, Receipt, submit_jobs, warn_caller
+from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.specs import MAX_KEY, JobSpec
 from rainbow.errors import InvalidArgument, RainbowError
 

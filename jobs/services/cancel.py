@@ -11,7 +11,7 @@ from clusters.callers import Caller, Operator
 from clusters.validation import check_reason
 from jobs.events import Step, record
 from jobs.models import Job
-from jobs.services.lookup import check_ids, locked
+from jobs.queries.lookup import check_ids, locked
 from jobs.states import FINAL, JobState, What
 
 MAX_IDS = 10_000

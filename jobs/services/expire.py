@@ -11,8 +11,8 @@ from django.db.models import Q
 
 from jobs.events import Step, record
 from jobs.models import Job, LeaseWatch
+from jobs.services.mass_silence import hold_back
 from jobs.services.requeue import put_back
-from jobs.services.silence import hold_back
 from jobs.states import JobState, OnLost, What
 
 # How often one of the servers looks.

@@ -11,8 +11,8 @@ from clusters.models import Cluster
 from clusters.validation import check_reason
 from jobs.events import Step, record
 from jobs.models import Job
-from jobs.services.lookup import check_ids, locked
-from jobs.services.verdicts import Verdict, verdicts
+from jobs.queries.lookup import check_ids, locked
+from jobs.services.change_result import Verdict, verdicts
 from jobs.states import JobState, What
 from rainbow.errors import NotFound
 

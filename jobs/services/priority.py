@@ -9,8 +9,8 @@ from clusters.callers import Operator
 from clusters.validation import check_range, check_reason
 from jobs.events import Step, record
 from jobs.models import Job
-from jobs.services.lookup import check_ids, locked
-from jobs.services.verdicts import Verdict, verdicts
+from jobs.queries.lookup import check_ids, locked
+from jobs.services.change_result import Verdict, verdicts
 from jobs.specs import MAX_PRIORITY
 from jobs.states import JobState, What
 

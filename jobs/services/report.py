@@ -8,7 +8,8 @@ from django.db import transaction
 
 from clusters.callers import Caller
 from clusters.models import Cluster
-from clusters.services import note_ends, note_readiness, pause_cluster
+from clusters.services.pause import note_readiness, pause_cluster
+from clusters.services.streaks import note_ends
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job

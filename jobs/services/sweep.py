@@ -11,10 +11,10 @@ from django.utils.dateparse import parse_datetime
 
 from clusters.callers import Operator
 from jobs.models import Job, Sweep
-from jobs.services.acts import Act, act_on_jobs, check_act
-from jobs.services.lookup import list_jobs
-from jobs.services.search import Search, check_search, holds, matching_jobs
-from jobs.services.verdicts import Verdict
+from jobs.queries.lookup import list_jobs
+from jobs.queries.search import Search, check_search, holds, matching_jobs
+from jobs.services.bulk_actions import Act, act_on_jobs, check_act
+from jobs.services.change_result import Verdict
 from jobs.states import ActKind, JobState
 from rainbow.errors import FailedPrecondition
 

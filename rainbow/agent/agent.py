@@ -5,16 +5,16 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 
+from rainbow.agent.acceptor import WAIT_SECONDS, Taker
+from rainbow.agent.context import Post
 from rainbow.agent.handover import HandOver
-from rainbow.agent.holdings import Holdings
-from rainbow.agent.lookout import Lookout
-from rainbow.agent.post import Post
+from rainbow.agent.held_jobs import Holdings
+from rainbow.agent.job_reports import in_one_line
+from rainbow.agent.monitor import Lookout
 from rainbow.agent.recovery import Recovery
+from rainbow.agent.rejecter import Sifter
 from rainbow.agent.renewal import Renewal
 from rainbow.agent.reporter import Reporter
-from rainbow.agent.sifting import Sifter
-from rainbow.agent.taking import WAIT_SECONDS, Taker
-from rainbow.agent.words import in_one_line
 from rainbow.disk import is_full
 from rainbow.errors import (
     DeadlineExceeded,
@@ -25,7 +25,7 @@ from rainbow.errors import (
     Unavailable,
     Unimplemented,
 )
-from rainbow.executors import SchedulerSilent, Ticket
+from rainbow.executors.executor import SchedulerSilent, Ticket
 from rainbow.journal import Journal
 from rainbow.journal_faults import JournalUnusable
 

@@ -2,8 +2,8 @@
 
 from rainbow import rules
 from rainbow.errors import InvalidArgument
-from rainbow.executors import Ending, Work
 from rainbow.executors.endings import ended
+from rainbow.executors.executor import Ending, Work
 from rainbow.journal import Entry, Step
 from rainbow.offers import fault
 from rainbow.records import BrokenJob, Job, WaitingJob

@@ -2,12 +2,12 @@
 
 import logging
 
-from rainbow.agent.holdings import Held, Holdings
-from rainbow.agent.post import Checkpoint, Post
+from rainbow.agent.context import Checkpoint, Post
+from rainbow.agent.held_jobs import Held, Holdings
 from rainbow.agent.reporter import Reporter
 from rainbow.disk import DiskFull, is_full
-from rainbow.executors import Ending, Progress, SchedulerSilent, WorkRefused
 from rainbow.executors.endings import cancelled, ended
+from rainbow.executors.executor import Ending, Progress, SchedulerSilent, WorkRefused
 from rainbow.journal import Step
 
 _log = logging.getLogger("rainbow.agent")

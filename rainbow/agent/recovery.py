@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from rainbow.agent.context import Post
 from rainbow.agent.entries import failed_entry, recovered_entry
-from rainbow.agent.holdings import Holdings
-from rainbow.agent.post import Post
+from rainbow.agent.held_jobs import Holdings
 from rainbow.journal import Entry, Step, key_of
 from rainbow.records import Job, JobState
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from rainbow.agent.holdings import Held, Holdings
-from rainbow.agent.post import Checkpoint, Post
-from rainbow.agent.words import in_one_line, report_of
+from rainbow.agent.context import Checkpoint, Post
+from rainbow.agent.held_jobs import Held, Holdings
+from rainbow.agent.job_reports import in_one_line, report_of
 from rainbow.errors import InvalidArgument
-from rainbow.executors import SchedulerSilent
+from rainbow.executors.executor import SchedulerSilent
 from rainbow.records import FINAL_STATES, JobState
 from rainbow.reports import JobReport, ReportOutcome, ReportResult
 

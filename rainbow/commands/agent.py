@@ -10,20 +10,22 @@ from typing import Any
 import click
 import platformdirs
 
-from rainbow.agent import Agent, Habits, Post, identity_in
-from rainbow.agent.words import AS_ROOT
-from rainbow.commands import session
-from rainbow.commands.agent_log import start_log
-from rainbow.commands.agent_plan import planned, show_plan
-from rainbow.commands.options import json_option, scheduler_option, secret_file_option, server_options
-from rainbow.commands.output import write_json
-from rainbow.commands.types import Size, Span
+from rainbow.agent.agent import Agent
+from rainbow.agent.context import Habits, Post
+from rainbow.agent.identity import identity_in
+from rainbow.agent.job_reports import AS_ROOT
 from rainbow.config import environment
-from rainbow.executors import EXECUTORS, Site
-from rainbow.executors.executor import KEPT_OUTPUT_BYTES
+from rainbow.executors import EXECUTORS
+from rainbow.executors.executor import KEPT_OUTPUT_BYTES, Site
 from rainbow.journal import Journal
 from rainbow.kernel import close_standard_input, hide_memory
 from rainbow.policy import Policy, read_policy
+from rainbow.terminal import session
+from rainbow.terminal.agent_log import start_log
+from rainbow.terminal.agent_plan import planned, show_plan
+from rainbow.terminal.options import json_option, scheduler_option, secret_file_option, server_options
+from rainbow.terminal.output import write_json
+from rainbow.terminal.types import Size, Span
 
 EPILOG = """\b
 Examples:

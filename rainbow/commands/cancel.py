@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import click
 
-from rainbow.commands import session
-from rainbow.commands.doubt import in_doubt
-from rainbow.commands.options import json_option, observer_options, server_options
-from rainbow.commands.output import complain, say, write_json
-from rainbow.commands.types import MAX_INT32
 from rainbow.records import CancelOutcome, CancelResult
+from rainbow.terminal import session
+from rainbow.terminal.doubt import in_doubt
+from rainbow.terminal.options import json_option, observer_options, server_options
+from rainbow.terminal.output import complain, say, write_json
+from rainbow.terminal.types import MAX_INT32
 from rainbow.text import on_one_line
 
 EPILOG = """\b

@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 import platformdirs
 
-from rainbow.commands import session
-from rainbow.commands.options import json_option, scheduler_option, secret_file_option, server_options
-from rainbow.commands.output import say, write_json
-from rainbow.commands.tables import show_table
 from rainbow.config import environment
-from rainbow.doctor import Patient, Verdict, examine
-from rainbow.executors import EXECUTORS, Site
+from rainbow.doctor.examination import Patient, Verdict, examine
+from rainbow.executors import EXECUTORS
+from rainbow.executors.executor import Site
+from rainbow.terminal import session
+from rainbow.terminal.options import json_option, scheduler_option, secret_file_option, server_options
+from rainbow.terminal.output import say, write_json
+from rainbow.terminal.tables import show_table
 
 EPILOG = """\b
 Examples:

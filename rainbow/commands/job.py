@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 
 import click
 
-from rainbow.commands import documents, session
-from rainbow.commands.options import json_option, observer_options, server_options
-from rainbow.commands.output import say, write_json
-from rainbow.commands.tables import aligned, show_table
-from rainbow.commands.types import MAX_INT32
-from rainbow.commands.words import local, span, when
 from rainbow.errors import NotFound
 from rainbow.records import Job, JobEvent, OnLost
+from rainbow.terminal import documents, session
+from rainbow.terminal.options import json_option, observer_options, server_options
+from rainbow.terminal.output import say, write_json
+from rainbow.terminal.tables import aligned, show_table
+from rainbow.terminal.types import MAX_INT32
+from rainbow.terminal.words import local, span, when
 from rainbow.text import on_one_line
 
 EPILOG = """\b

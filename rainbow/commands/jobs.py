@@ -7,12 +7,12 @@ from itertools import islice
 import click
 
 from rainbow.client import Client
-from rainbow.commands import documents, session
-from rainbow.commands.options import json_option, label_option, observer_options, server_options
-from rainbow.commands.output import complain, say, write_json
-from rainbow.commands.tables import show_table
-from rainbow.commands.words import ago
 from rainbow.records import Job, JobState
+from rainbow.terminal import documents, session
+from rainbow.terminal.options import json_option, label_option, observer_options, server_options
+from rainbow.terminal.output import complain, say, write_json
+from rainbow.terminal.tables import show_table
+from rainbow.terminal.words import ago
 
 EPILOG = """\b
 Examples:

@@ -2,11 +2,11 @@
 
 import click
 
-from rainbow.commands import documents, session
-from rainbow.commands.options import json_option, observer_options, server_options
-from rainbow.commands.output import complain, write_json, write_output_of
-from rainbow.commands.types import MAX_INT32
 from rainbow.errors import NotFound
+from rainbow.terminal import documents, session
+from rainbow.terminal.options import json_option, observer_options, server_options
+from rainbow.terminal.output import complain, write_json, write_output_of
+from rainbow.terminal.types import MAX_INT32
 
 EPILOG = """\b
 Examples:

@@ -2,13 +2,13 @@
 
 import click
 
-from rainbow.commands import session
-from rainbow.commands.doubt import in_doubt
-from rainbow.commands.options import json_option, registration_secret_options, server_options
-from rainbow.commands.output import complain, say, write_json
-from rainbow.commands.saving import prepare_to_save, try_to_save
 from rainbow.config import config_path
 from rainbow.records import Registration
+from rainbow.terminal import session
+from rainbow.terminal.doubt import in_doubt
+from rainbow.terminal.options import json_option, registration_secret_options, server_options
+from rainbow.terminal.output import complain, say, write_json
+from rainbow.terminal.saving import prepare_to_save, try_to_save
 
 EPILOG = """\b
 Examples:

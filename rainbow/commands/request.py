@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 
-from rainbow.commands import session
-from rainbow.commands.doubt import in_doubt
-from rainbow.commands.options import json_option, label_option, secret_options, server_options
-from rainbow.commands.output import complain, say, write_json
-from rainbow.commands.tables import show_table
-from rainbow.commands.types import MAX_INT32, Span
-from rainbow.commands.words import count, span
 from rainbow.records import Acceptance, WaitingJob, WaitingJobs
+from rainbow.terminal import session
+from rainbow.terminal.doubt import in_doubt
+from rainbow.terminal.options import json_option, label_option, secret_options, server_options
+from rainbow.terminal.output import complain, say, write_json
+from rainbow.terminal.tables import show_table
+from rainbow.terminal.types import MAX_INT32, Span
+from rainbow.terminal.words import count, span
 from rainbow.text import on_one_line
 
 EPILOG = """\b

@@ -2,10 +2,10 @@
 
 import click
 
-from rainbow.commands import session
-from rainbow.commands.options import json_option, secret_options, server_options, token_options
-from rainbow.commands.output import say, write_json
 from rainbow.records import Resumption
+from rainbow.terminal import session
+from rainbow.terminal.options import json_option, secret_options, server_options, token_options
+from rainbow.terminal.output import say, write_json
 from rainbow.text import on_one_line
 
 EPILOG = """\b

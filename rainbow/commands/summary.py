@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import click
 
-from rainbow.commands import session
-from rainbow.commands.options import json_option, observer_options, server_options
-from rainbow.commands.output import say, write_json
-from rainbow.commands.tables import show_table
-from rainbow.commands.words import ago
 from rainbow.records import JobState, Summary
+from rainbow.terminal import session
+from rainbow.terminal.options import json_option, observer_options, server_options
+from rainbow.terminal.output import say, write_json
+from rainbow.terminal.tables import show_table
+from rainbow.terminal.words import ago
 from rainbow.text import on_one_line
 
 EPILOG = """\b

@@ -3,8 +3,8 @@
 import click
 
 from rainbow import __version__
-from rainbow.commands.options import json_option, server_options
-from rainbow.commands.output import say, write_json
+from rainbow.terminal.options import json_option, server_options
+from rainbow.terminal.output import say, write_json
 
 
 # The original takes its common flags here as well.

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import click
 
-from rainbow.commands import documents, session
-from rainbow.commands.following import exit_code_of, follow, step_of
-from rainbow.commands.options import json_option, observer_options, server_options
-from rainbow.commands.output import say, write_json_line
-from rainbow.commands.types import MAX_INT32
 from rainbow.records import Job
+from rainbow.terminal import documents, session
+from rainbow.terminal.following import exit_code_of, follow, step_of
+from rainbow.terminal.options import json_option, observer_options, server_options
+from rainbow.terminal.output import say, write_json_line
+from rainbow.terminal.types import MAX_INT32
 
 EPILOG = """\b
 Examples:

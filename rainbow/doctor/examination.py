@@ -8,7 +8,7 @@ from pathlib import Path
 from rainbow.config import Settings
 from rainbow.doctor import network, server, site
 from rainbow.doctor.findings import Sick, Well
-from rainbow.executors import Executor
+from rainbow.executors.executor import Executor
 
 
 class Verdict(StrEnum):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rainbow import disk
 from rainbow.agent import identity
-from rainbow.agent.words import AS_ROOT
+from rainbow.agent.job_reports import AS_ROOT
 from rainbow.doctor.findings import Sick, Well
 from rainbow.errors import RainbowError
-from rainbow.executors import Executor
+from rainbow.executors.executor import Executor
 
 # What to try by hand, by the executor's name.
 COMMANDS = {"slurm": "sinfo", "flux": "flux resource list"}

@@ -10,12 +10,12 @@ import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from grpc_api.server import ServerOptions, serve
-from grpc_api.tls import credentials_from
-from rainbow_site.children import Child, run_together
-from rainbow_site.listening import CannotListen, reserve
-from rainbow_site.reach import check_reach, grpc_address, is_for_development
-from rainbow_site.readiness import NotReady, database_file, expect_database_file, ready_database
+from grpc_api.transport.server import ServerOptions, serve
+from grpc_api.transport.tls import credentials_from
+from rainbow_site.process.children import Child, run_together
+from rainbow_site.process.reach import check_reach, grpc_address, is_for_development
+from rainbow_site.process.readiness import NotReady, database_file, expect_database_file, ready_database
+from rainbow_site.process.sockets import CannotListen, reserve
 from rainbow_site.settings import MAX_WORKERS, environment_with
 
 _log = logging.getLogger("rainbow.grpc")

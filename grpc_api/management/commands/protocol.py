@@ -5,8 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from grpc_api.protofile import parse
-from grpc_api.reference import reference
+from grpc_api.reference.markdown import reference
+from grpc_api.reference.protofile import parse
 
 PROTO = settings.BASE_DIR / "grpc_api" / "rainbow.proto"
 PAGE = settings.BASE_DIR / "docs" / "protocol.md"

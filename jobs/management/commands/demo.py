@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from jobs.services import ask_again, stage_demo
+from jobs.demo.stage import ask_again, stage_demo
 from rainbow.errors import FailedPrecondition
 
 MOST_JOBS, MOST_CLUSTERS = 10_000_000, 10_000

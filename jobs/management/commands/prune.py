@@ -8,7 +8,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from jobs.services import prune_activity, prune_jobs
+from jobs.queries.activity import prune_activity
+from jobs.services.prune import prune_jobs
 
 LONGEST_DAYS = 36_500
 

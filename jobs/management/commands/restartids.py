@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from jobs.services import restart_ids
+from jobs.services.restart import restart_ids
 from rainbow.errors import FailedPrecondition
 
 

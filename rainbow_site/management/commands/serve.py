@@ -10,11 +10,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from rainbow_site.certificates import check_pair
-from rainbow_site.children import Child, run_together
-from rainbow_site.listening import CannotListen, address_of, listen
-from rainbow_site.reach import check_reach, grpc_address
-from rainbow_site.readiness import NotReady, database_file, ready_database
+from rainbow_site.process.certificates import check_pair
+from rainbow_site.process.children import Child, run_together
+from rainbow_site.process.reach import check_reach, grpc_address
+from rainbow_site.process.readiness import NotReady, database_file, ready_database
+from rainbow_site.process.sockets import CannotListen, address_of, listen
 from rainbow_site.settings import environment_with
 
 _MANAGE = str(settings.BASE_DIR / "manage.py")

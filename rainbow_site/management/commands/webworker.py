@@ -1,5 +1,6 @@
 """manage.py webworker: one process of the web server, which `manage.py serve` starts."""
 
+import gc
 import signal
 import socket
 from argparse import ArgumentParser
@@ -11,10 +12,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.urls import get_resolver
 
 from jobs.rest.stopping import STOPPING
-from rainbow_site.collector import spare_the_collector
-from rainbow_site.readiness import expect_database_file
-from rainbow_site.web.server import WebServer
-from rainbow_site.web.tls import context_from
+from rainbow_site.process.readiness import expect_database_file
+from rainbow_site.web_server.server import WebServer
+from rainbow_site.web_server.tls import context_from
 from rainbow_site.wsgi import application
 
 
@@ -39,7 +39,9 @@ class Command(BaseCommand):
             signal.signal(number, stop)
         # The first request would wait for it.
         get_resolver().url_patterns  # noqa: B018
-        spare_the_collector()
+        # A full collection over what is there by now would stop every call for 30 ms, again and again.
+        gc.collect()
+        gc.freeze()
         server.serve()
 
 

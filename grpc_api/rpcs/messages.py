@@ -1,0 +1,237 @@
+"""Between protobuf messages and what the services take and give."""
+
+import json
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar, cast
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from clusters.callers import Bounds
+from clusters.models import CredentialKind, Streak
+from jobs.models import Job, JobEvent
+from jobs.queries.queue import QueuedJob
+from jobs.reports import Report, ReportOutcome
+from jobs.services.accept import RefusalReason
+from jobs.services.cancel import CancelOutcome
+from jobs.specs import JobSpec
+from jobs.states import FINAL, JobState, OnLost
+from rainbow.errors import InvalidArgument, RainbowError
+from rainbow.protos import rainbow_pb2 as pb
+
+T = TypeVar("T")
+
+# What a client accepts by default. A reply stays below it, with room for its other fields.
+MESSAGE_LIMIT = 4 * 1024 * 1024
+REPLY_BUDGET = MESSAGE_LIMIT - 16 * 1024
+# The key, the id twice, lengths and tags of one entry of RequestJobsResponse.
+_ENTRY_BYTES = 32
+
+_write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+# The original writes these so, for the sake of HTML and JavaScript.
+_JSON_ESCAPES = {mark: f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"}
+_ESCAPED = re.compile(f"[{''.join(_JSON_ESCAPES)}]")
+
+_STATES = {state: pb.JobState.Value(f"JOB_STATE_{state.name}") for state in JobState}
+_STATES_BACK = {number: state for state, number in _STATES.items()}
+_ON_LOST = {OnLost.KEEP: pb.ON_LOST_KEEP, OnLost.REQUEUE: pb.ON_LOST_REQUEUE}
+_ON_LOST_BACK = {pb.ON_LOST_UNSPECIFIED: OnLost.KEEP, **{number: wish for wish, number in _ON_LOST.items()}}
+_KINDS = {
+    pb.CREDENTIAL_KIND_TOKEN: CredentialKind.TOKEN,
+    pb.CREDENTIAL_KIND_SECRET: CredentialKind.SECRET,
+}
+REASONS = {reason: pb.RefusedJob.Reason.Value(f"REASON_{reason.name}") for reason in RefusalReason}
+REPORT_OUTCOMES = {outcome: pb.ReportResult.Outcome.Value(f"OUTCOME_{outcome.name}") for outcome in ReportOutcome}
+OUTCOMES = {outcome: pb.CancelResult.Outcome.Value(f"OUTCOME_{outcome.name}") for outcome in CancelOutcome}
+
+
+def spec_from(message: pb.SubmitJobRequest | pb.JobSpec) -> JobSpec:
+    """Raises InvalidArgument where an enum has a value that nobody knows."""
+    return JobSpec(
+        command=message.command,
+        name=message.name,
+        nodes=message.nodes,
+        tasks=message.tasks,
+        priority=message.priority,
+        time_limit_seconds=message.time_limit_seconds,
+        environment=_plain(message.environment),
+        working_directory=message.working_directory,
+        labels=_plain(message.labels),
+        on_lost=_known(_ON_LOST_BACK, message.on_lost, "on_lost"),
+        idempotency_key=message.idempotency_key,
+    )
+
+
+def _plain(items: Mapping[str, str]) -> dict[str, str]:
+    # Protobuf is slow to copy a map, even one without items, as most jobs have; its order is a matter of chance.
+    return dict(sorted(items.items())) if items else {}
+
+
+def bounds_from(message: pb.RequestJobsRequest) -> Bounds:
+    return Bounds(
+        max_nodes=message.max_nodes,
+        max_tasks=message.max_tasks,
+        max_time_limit_seconds=message.max_time_limit_seconds,
+        labels=dict(message.labels),
+    )
+
+
+def report_from(message: pb.JobReport) -> Report:
+    """Raises InvalidArgument."""
+    return Report(
+        job_id=message.jobid,
+        attempt=message.attempt,
+        state=_known(_STATES_BACK, message.state, "state"),
+        native_id=message.native_id,
+        exit_code=message.exit_code if message.HasField("exit_code") else None,
+        reason=message.reason,
+        output=message.output,
+        started_at=_time_from(message, "started_at"),
+        finished_at=_time_from(message, "finished_at"),
+    )
+
+
+def _time_from(message: pb.JobReport, field: str) -> datetime | None:
+    if not message.HasField(field):  # type: ignore[arg-type]
+        return None
+    try:
+        return cast(datetime, getattr(message, field).ToDatetime(UTC))
+    except ValueError:
+        raise InvalidArgument("must be a time of the years 1 to 9999", field=field) from None
+
+
+def states_from(numbers: Iterable[int]) -> list[JobState]:
+    return list(dict.fromkeys(_known(_STATES_BACK, number, "states") for number in numbers))
+
+
+def kind_from(number: int) -> CredentialKind:
+    return _known(_KINDS, number, "kind")
+
+
+def job_to_json(job: QueuedJob, cluster: str) -> str:
+    """One line, the original's keys first; the others follow only where they are set."""
+    content: dict[str, Any] = {
+        "id": job.id,
+        "cluster": cluster,
+        "name": job.name,
+        "nodes": job.nodes,
+        "tasks": job.tasks,
+        "command": job.command,
+    }
+    further = {
+        "priority": job.priority,
+        "time_limit_seconds": job.time_limit_seconds,
+        "environment": job.environment,
+        "working_directory": job.working_directory,
+        "labels": job.labels,
+        "attempt": job.attempt if job.attempt > 1 else 0,
+    }
+    content.update({key: value for key, value in further.items() if value})
+    return _ESCAPED.sub(lambda found: _JSON_ESCAPES[found[0]], _write_json(content))
+
+
+def entries_that_fit(jobs: Iterable[QueuedJob], cluster: str) -> list[tuple[int, str]]:
+    """(id, JSON) of the first jobs, as many as fit one message."""
+    entries: list[tuple[int, str]] = []
+    left = REPLY_BUDGET
+    for job in jobs:
+        text = job_to_json(job, cluster)
+        left -= len(text.encode()) + _ENTRY_BYTES
+        if left < 0:
+            break
+        entries.append((job.id, text))
+    return entries
+
+
+def jobs_that_fit(jobs: Iterable[pb.Job]) -> Iterator[pb.Job]:
+    """The first jobs, as many as fit one message, and at least one."""
+    left = REPLY_BUDGET
+    for place, job in enumerate(jobs):
+        left -= job.ByteSize() + _ENTRY_BYTES
+        if left < 0 and place:
+            return
+        yield job
+
+
+FINAL_STATES = frozenset(_STATES[state] for state in FINAL)
+
+
+def job_to_message(job: Job, *, brief: bool) -> pb.Job:
+    """`brief` leaves out the environment and the output, which may be long."""
+    message = pb.Job(
+        id=job.id,
+        cluster=job.cluster.name,
+        name=job.name,
+        command=job.command,
+        nodes=job.nodes,
+        tasks=job.tasks,
+        state=_STATES[JobState(job.state)],
+        priority=job.priority,
+        time_limit_seconds=job.time_limit_seconds,
+        environment={} if brief else job.environment,
+        working_directory=job.working_directory,
+        labels=job.labels,
+        idempotency_key=job.idempotency_key or "",
+        on_lost=_ON_LOST[OnLost(job.on_lost)],
+        attempt=job.attempt,
+        agent=job.agent,
+        native_id=job.native_id,
+        exit_code=job.exit_code,
+        reason=job.reason,
+        output="" if brief else job.output,
+        submitted_by=job.submitted_by.label if job.submitted_by else "",
+    )
+    for name in _TIMES:
+        if at := getattr(job, name):
+            getattr(message, name).FromDatetime(at)
+    return message
+
+
+_TIMES = (
+    "submitted_at", "accepted_at", "started_at", "finished_at", "lost_at",
+    "lease_expires_at", "cancel_requested_at",
+)  # fmt: skip
+
+
+def event_to_message(event: JobEvent) -> pb.JobEvent:
+    return pb.JobEvent(
+        at=timestamp(event.at),
+        what=event.what,
+        state=_STATES[JobState(event.state)],
+        attempt=event.attempt,
+        who=event.who,
+        why=event.why,
+    )
+
+
+def held_to_message(streak: Streak) -> pb.HeldToken:
+    return pb.HeldToken(token=streak.credential.label, reason=streak.reason, held_at=timestamp(streak.held_at))
+
+
+def error_to_message(error: RainbowError) -> pb.SubmitError:
+    return pb.SubmitError(code=error.code, field=error.field, message=error.message)
+
+
+def count_to_message(state: JobState, count: int) -> pb.StateCount:
+    return pb.StateCount(state=_STATES[state], count=count)
+
+
+def request_id() -> str:
+    return str(uuid.uuid4())
+
+
+def timestamp(at: datetime | None) -> Timestamp | None:
+    if at is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(at)
+    return message
+
+
+def _known(table: Mapping[Any, T], number: int, field: str) -> T:
+    if number not in table:
+        allowed = ", ".join(str(known) for known in sorted(table))
+        raise InvalidArgument(f"must be one of {allowed}, not {number}", field=field)
+    return table[number]

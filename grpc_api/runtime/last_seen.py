@@ -1,0 +1,38 @@
+"""Writing down who was here, beside the calls: no caller waits for it or fails because of it."""
+
+import asyncio
+import logging
+from datetime import datetime
+from functools import partial
+
+from django.db import DatabaseError
+
+from clusters.callers import Bounds, Caller
+from clusters.services.authenticate import note_visits
+from grpc_api.runtime.thread_pools import Lanes
+from rainbow.errors import Unavailable
+
+_log = logging.getLogger("rainbow.grpc")
+
+
+class Visits:
+    """Notes the uses of credentials and the requests of clusters, each now and then (clusters/callers.py)."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
+        self._writing: dict[int, asyncio.Task[None]] = {}
+
+    def note(self, caller: Caller, now: datetime, *, asked: Bounds | None) -> None:
+        """`asked` is what a cluster that asks for jobs can take; None when it asks for something else."""
+        used = [caller.credential_id] if caller.use_is_worth_noting(now) else []
+        asking = {caller.cluster_id: asked} if asked and caller.asking_is_worth_noting(now) else {}
+        if (used or asking) and caller.credential_id not in self._writing:
+            task = asyncio.create_task(self._write(used, asking, now))
+            self._writing[caller.credential_id] = task
+            task.add_done_callback(lambda _: self._writing.pop(caller.credential_id))
+
+    async def _write(self, used: list[int], asking: dict[int, Bounds], now: datetime) -> None:
+        try:
+            await self._lanes.write(partial(note_visits, used=used, asked=asking, now=now))
+        except (DatabaseError, Unavailable) as error:
+            _log.warning("could not note a visit error=%r", str(error))

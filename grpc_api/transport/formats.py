@@ -1,0 +1,85 @@
+"""How the requests of each RPC are read, and how large they may be: what their documented fields take, little more."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from grpc_api.rpcs.messages import MESSAGE_LIMIT
+from grpc_api.rpcs.submission import MAX_BATCH
+from grpc_api.transport.decoding import decode, decode_content_id, decode_standard
+from jobs.reports import MAX_REPORTS
+
+_KIB = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """The most bytes of one request, and the most elements of the field whose elements weigh more than their bytes.
+
+    `bearer` says that the credential comes in the metadata alone, and so can be checked before the request is decoded.
+    """
+
+    size: int = 64 * _KIB
+    bearer: bool = True
+    repeated: str = ""
+    elements: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """`repeated` is the number of the field that the limit counts. Calls of a `quiet` one leave no line in the log."""
+
+    name: str
+    limit: Limit
+    decode: Callable[[bytes], Message]
+    decode_large: Callable[[bytes], Message]
+    repeated: int = 0
+    quiet: bool = False
+
+
+LIMITS = {
+    "Register": Limit(bearer=False),
+    # Command and environment have 64 KiB each, and each variable of the environment some bytes beside its own.
+    "SubmitJob": Limit(size=512 * _KIB, bearer=False),
+    "RequestJobs": Limit(bearer=False),
+    # 50,000 ids of up to eleven bytes.
+    "AcceptJobs": Limit(size=1024 * _KIB, bearer=False),
+    "Serial": Limit(size=MESSAGE_LIMIT, bearer=False),
+    "Stream": Limit(size=MESSAGE_LIMIT, bearer=False),
+    "SubmitJobs": Limit(size=MESSAGE_LIMIT, repeated="jobs", elements=MAX_BATCH),
+    "SubmitJobStream": Limit(size=MESSAGE_LIMIT, repeated="jobs", elements=MAX_BATCH),
+    "GetJobs": Limit(),
+    "ListJobs": Limit(),
+    # 10,000 ids, and a reason.
+    "CancelJobs": Limit(size=256 * _KIB),
+    "SummarizeJobs": Limit(),
+    "RotateCredential": Limit(),
+    "ReportJobs": Limit(size=MESSAGE_LIMIT, repeated="reports", elements=MAX_REPORTS),
+    "WatchJobs": Limit(),
+    "ResumeCluster": Limit(),
+}
+_TESTS = ("Serial", "Stream")
+
+
+def format_of(method: MethodDescriptor) -> Format:
+    """The format of an RPC of the proto."""
+    limit, kind = LIMITS[method.name], GetMessageClass(method.input_type)
+    read = partial(decode, kind)
+    return Format(
+        name=method.name,
+        limit=limit,
+        decode=read,
+        decode_large=decode_content_id if method.name in _TESTS else read,
+        repeated=method.input_type.fields_by_name[limit.repeated].number if limit.repeated else 0,
+    )
+
+
+def standard_format_of(method: MethodDescriptor) -> Format:
+    """The format of a method of a standard service, whose requests hold a name or two."""
+    read = partial(decode_standard, GetMessageClass(method.input_type))
+    limit = Limit(size=4 * _KIB, bearer=False)
+    return Format(name=method.full_name, limit=limit, decode=read, decode_large=read, quiet=True)

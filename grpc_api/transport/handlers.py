@@ -1,0 +1,162 @@
+"""The frame around every call: reads its requests, answers failures with their code, writes one line of log."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+
+from grpc_api.rpcs.call import Call, bearer_in
+from grpc_api.transport.errors import FIELD_METADATA_KEY, status_of
+from grpc_api.transport.formats import Format, format_of
+from grpc_api.transport.requests import Requests
+from grpc_api.transport.shedding import PUSHBACK_METADATA_KEY, PUSHBACK_MS, Load, Overloaded
+from rainbow.errors import Untouched
+from rainbow.protos import rainbow_pb2 as pb
+
+SERVICE = pb.DESCRIPTOR.services_by_name["RainbowScheduler"]
+
+Context = grpc.aio.ServicerContext[Any, Any]
+# (request, call); a stream of requests where there are many.
+Unary = Callable[[Any, Call], Awaitable[Message]]
+Streaming = Callable[[Any, Call], AsyncGenerator[Message, None]]
+# Code, message and trailing metadata.
+Refusal = tuple[grpc.StatusCode, str, tuple[tuple[str, str], ...]]
+
+_log = logging.getLogger("rainbow.grpc")
+
+
+def generic_handler(servicer: object, frame: "Frame") -> grpc.GenericRpcHandler:
+    """Every RPC of the proto, answered by the servicer's method of the same name."""
+    return handlers_of(SERVICE.full_name, SERVICE.methods, servicer, frame, format_of)
+
+
+def handlers_of(
+    service: str,
+    methods: Iterable[Any],
+    servicer: object,
+    frame: "Frame",
+    form_of: Callable[[MethodDescriptor], Format],
+) -> grpc.GenericRpcHandler:
+    """The same of any service, under any name."""
+    handlers = {
+        method.name: frame.handler(method, form_of(method), getattr(servicer, method.name)) for method in methods
+    }
+    return grpc.method_handlers_generic_handler(service, handlers)
+
+
+class Frame:
+    """Makes gRPC's handlers of methods that know nothing of gRPC.
+
+    On the wire a call of one message is a stream with one. Taken as such, it is refused under load before its message
+    is read, and ends with a code when no message comes.
+    """
+
+    def __init__(self, *, load: Load, requests: Requests) -> None:
+        self._load = load
+        self._requests = requests
+
+    def handler(self, method: MethodDescriptor, form: Format, answer: Any) -> "grpc.RpcMethodHandler[Any, Any]":
+        if method.client_streaming or method.server_streaming:
+            streaming = self._streaming(form, answer, many=method.client_streaming)
+            return grpc.stream_stream_rpc_method_handler(streaming, response_serializer=_serialize)
+        return grpc.stream_unary_rpc_method_handler(self._unary(form, answer), response_serializer=_serialize)
+
+    def _unary(self, form: Format, answer: Unary) -> Callable[[object, Context], Awaitable[Message]]:
+        async def handle(_: object, context: Context) -> Message:
+            call, began = _call(context), time.perf_counter()
+            try:
+                reply = await self._reply(form, answer, context, call)
+            except Exception as error:
+                refusal = self._refusal(error, form, call, began)
+            except asyncio.CancelledError:
+                _write_log(form, call, _given_up(context), began)
+                raise
+            else:
+                _write_log(form, call, grpc.StatusCode.OK, began)
+                return reply
+            return await context.abort(*refusal)
+
+        return handle
+
+    def _streaming(
+        self, form: Format, answer: Streaming, *, many: bool
+    ) -> Callable[[object, Context], AsyncIterator[Message]]:
+        async def handle(_: object, context: Context) -> AsyncIterator[Message]:
+            call, began = _call(context), time.perf_counter()
+            try:
+                async with aclosing(self._replies(form, answer, context, call, many=many)) as replies:
+                    async for reply in replies:
+                        yield reply
+            except Exception as error:
+                refusal = self._refusal(error, form, call, began)
+            except (asyncio.CancelledError, GeneratorExit):
+                _write_log(form, call, _given_up(context), began)
+                raise
+            else:
+                _write_log(form, call, grpc.StatusCode.OK, began)
+                return
+            await context.abort(*refusal)
+
+        return handle
+
+    async def _reply(self, form: Format, answer: Unary, context: Context, call: Call) -> Message:
+        with self._load.call() as share:
+            return await answer(await self._requests.only(form, context, call, share), call)
+
+    async def _replies(
+        self, form: Format, answer: Streaming, context: Context, call: Call, *, many: bool
+    ) -> AsyncGenerator[Message, None]:
+        with self._load.call() as share:
+            each = self._requests.each(form, context, call, share)
+            request = each if many else await self._requests.only(form, context, call, share)
+            async with aclosing(answer(request, call)) as replies:
+                async for reply in replies:
+                    yield reply
+
+    def _refusal(self, error: Exception, form: Format, call: Call, began: float) -> Refusal:
+        """How a call ends that failed, and its line of log.
+
+        Nothing of the error is left: its traceback holds the request, which may be large, and errors that are part
+        of a reference cycle, as gRPC's own are, live until the garbage collector comes by.
+        """
+        code, shown = status_of(error)
+        error.__traceback__ = None
+        trailers = {FIELD_METADATA_KEY: shown.field, PUSHBACK_METADATA_KEY: _pushback_of(error)}
+        if isinstance(error, Overloaded):
+            self._load.note_refusal(error)
+        else:
+            call.note(peer=call.peer(), field=shown.field)
+            _write_log(form, call, code, began)
+        return code, str(shown), tuple((key, value) for key, value in trailers.items() if value)
+
+
+def _pushback_of(error: Exception) -> str:
+    """When a call that the server has not touched may be made again, in milliseconds; empty for all others."""
+    return str(PUSHBACK_MS) if isinstance(error, Untouched) else ""
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _call(context: Context) -> Call:
+    bearer = bearer_in(context.invocation_metadata())
+    return Call(bearer=bearer, seconds_left=context.time_remaining(), peer=context.peer)
+
+
+def _given_up(context: Context) -> grpc.StatusCode:
+    """How a call ended that its client did not wait for."""
+    return grpc.StatusCode.DEADLINE_EXCEEDED if context.time_remaining() == 0 else grpc.StatusCode.CANCELLED
+
+
+def _write_log(form: Format, call: Call, code: grpc.StatusCode, began: float) -> None:
+    if form.quiet or not _log.isEnabledFor(logging.INFO):
+        return
+    facts = "".join(f" {key}={value}" for key, value in call.notes.items() if value not in ("", None))
+    _log.info("%s%s code=%s ms=%.1f", form.name, facts, code.name, (time.perf_counter() - began) * 1000)

@@ -1,0 +1,68 @@
+"""Reading the requests of calls: bounded before they are decoded, and the large ones off the event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from grpc_api.rpcs.call import Call
+from grpc_api.transport.formats import Format
+from grpc_api.transport.scanning import count_fields
+from grpc_api.transport.shedding import Share
+from rainbow.errors import InvalidArgument
+
+# Up to here a message is decoded on the event loop, which takes a millisecond at most, whatever it holds.
+SMALL_BYTES = 16 * 1024
+
+
+class Requests:
+    """Reads requests. Large ones are decoded one after the other in a thread of their own, so that small ones, as
+    nearly all are, pass them by. `admit` raises Unauthenticated where a call's bearer is nobody.
+    """
+
+    def __init__(self, *, admit: Callable[[Call], Awaitable[None]]) -> None:
+        self._admit = admit
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
+
+    async def only(self, form: Format, context: Any, call: Call, share: Share) -> Message:
+        """The request of a call that has one. Raises InvalidArgument, Unauthenticated and Overloaded."""
+        data = await context.read()
+        if data is grpc.aio.EOF:
+            raise InvalidArgument(f"{form.name} takes a request, and the call brought none")
+        if len(data) <= SMALL_BYTES:
+            return form.decode(data)
+        return await self._decoded(form, data, call, share)
+
+    async def each(self, form: Format, context: Any, call: Call, share: Share) -> AsyncIterator[Message]:
+        """The requests of a call that may have many."""
+        while (data := await context.read()) is not grpc.aio.EOF:
+            if len(data) <= SMALL_BYTES:
+                yield form.decode(data)
+            else:
+                yield await self._decoded(form, data, call, share)
+                share.let_go()
+
+    def close(self) -> None:
+        self._thread.shutdown()
+
+    async def _decoded(self, form: Format, data: bytes, call: Call, share: Share) -> Message:
+        size, most = len(data), form.limit.size
+        if size > most:
+            raise InvalidArgument(f"the request has {size:,} bytes; {form.name} takes at most {most:,}")
+        await share.hold_as_stranger(size)
+        if form.limit.bearer:
+            await self._admit(call)
+            await share.hold_as_known(size)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _decode_large, form, data)
+
+
+def _decode_large(form: Format, data: bytes) -> Message:
+    limit = form.limit
+    # Decoded, an element takes a hundred bytes, though it may be two on the wire.
+    most = 2 * limit.elements
+    if form.repeated and count_fields(data, form.repeated, most=most) > most:
+        raise InvalidArgument(f"must be at most {limit.elements:,}", field=limit.repeated)
+    return form.decode_large(data)

@@ -1,0 +1,137 @@
+"""The gRPC server: starts it, keeps it, stops it without losing an answer."""
+
+import asyncio
+import gc
+import logging
+import signal
+from dataclasses import dataclass
+
+import grpc
+
+from grpc_api.rpcs.messages import MESSAGE_LIMIT
+from grpc_api.rpcs.servicer import RainbowServicer
+from grpc_api.runtime.lease_expiry import end_leases
+from grpc_api.runtime.notifications import listen, look_around
+from grpc_api.runtime.thread_pools import Lanes
+from grpc_api.runtime.wakeups import Arrivals
+from grpc_api.transport.handlers import SERVICE, Frame, generic_handler
+from grpc_api.transport.health import HealthChecks
+from grpc_api.transport.requests import Requests
+from grpc_api.transport.shedding import Load
+from grpc_api.transport.standard import standard_handlers
+from grpc_api.transport.unknown import UnknownCalls
+from rainbow_site.process.sockets import CannotListen, check_address
+
+# How long calls in flight may take to finish once the server is told to stop.
+GRACE_SECONDS = 30
+
+OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    # Clients ping to keep connections on which nothing else happens. gRPC takes three pings that come sooner than
+    # this for abuse and ends the connection. The rainbow client pings every 30 seconds, and no client of grpc-go more
+    # often than every 10, which a network may shorten.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # Calls that have come and that Python has not seen yet. From 1,000 on gRPC would cancel some, without a word;
+    # seen, they are refused in words.
+    ("grpc.server.max_pending_requests", 5_000),
+    ("grpc.server.max_pending_requests_hard_limit", 10_000),
+    # A connection that never says what it is for, and one that is not used, give their place to others.
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 30 * 60_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # A client that is gone without a word would keep its calls for two hours. This timer begins anew with all that a
+    # client sends, so that one that pings every 30 seconds is never asked. Proxies see that the connection is in use.
+    ("grpc.keepalive_time_ms", 45_000),
+    ("grpc.keepalive_timeout_ms", 15_000),
+    ("grpc.http2.ping_timeout_ms", 15_000),
+]
+_LAST_PORT = 65_535
+_log = logging.getLogger("rainbow.grpc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """`batch` is how many submissions, accepts or reports share a commit at most; 1 gives each its own.
+
+    `calls` is how many calls there may be at a time, those that wait included. `share_port` lets other processes
+    listen there, too. No `credentials` serve without TLS.
+    """
+
+    address: str
+    name: str
+    registration_secret: str
+    batch: int
+    calls: int
+    share_port: bool = False
+    credentials: grpc.ServerCredentials | None = None
+
+
+async def serve(options: ServerOptions) -> None:
+    """Serves until SIGTERM or SIGINT, then finishes the calls in flight. Raises CannotListen."""
+    lanes, arrivals = Lanes(), Arrivals()
+    servicer = RainbowServicer(
+        lanes=lanes,
+        arrivals=arrivals,
+        registration_secret=options.registration_secret,
+        batch=options.batch,
+    )
+    # Not shared unless asked: a second server would start silently and take half of the calls.
+    server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(options.share_port))])
+    load = Load(most_calls=options.calls)
+    requests = Requests(admit=servicer.admit)
+    frame, checks = Frame(load=load, requests=requests), HealthChecks([SERVICE.full_name])
+    handlers = (generic_handler(servicer, frame), *standard_handlers(frame, checks), UnknownCalls())
+    server.add_generic_rpc_handlers(handlers)
+    address = _listen(server, options)
+    stop = _stop_on_signals()
+    endless = (lanes.watch(), listen(arrivals, lanes), look_around(arrivals, lanes), end_leases(lanes))
+    chores = [asyncio.create_task(chore) for chore in endless]
+    # A full collection over what is there by now would stop every call for 30 ms, again and again.
+    gc.collect()
+    gc.freeze()
+    await server.start()
+    _log.info("%s serves %s at %s", options.name, SERVICE.full_name, address)
+    await stop.wait()
+    _log.info("stopping; finishing the calls in flight")
+    checks.close()
+    arrivals.close()
+    await server.stop(GRACE_SECONDS)
+    for chore in chores:
+        chore.cancel()
+    requests.close()
+    lanes.close()
+    _log.info("stopped")
+
+
+def _listen(server: grpc.aio.Server, options: ServerOptions) -> str:
+    # The original writes every address of the machine as `:50051`.
+    address = f"[::]{options.address}" if options.address.startswith(":") else options.address
+    try:
+        _check_port(address)
+        port = _add_port(server, address, options.credentials)
+    except (RuntimeError, ValueError):
+        # gRPC does not say why; a socket does.
+        check_address(address)
+        raise CannotListen(f"cannot listen on {address}") from None
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
+def _check_port(address: str) -> None:
+    """gRPC takes the lower 16 bits of any number. Raises ValueError."""
+    port = address.rpartition(":")[2]
+    if port.isdecimal() and int(port) > _LAST_PORT:
+        raise ValueError
+
+
+def _add_port(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    if credentials is None:
+        return server.add_insecure_port(address)
+    return server.add_secure_port(address, credentials)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop

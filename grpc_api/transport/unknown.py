@@ -1,0 +1,31 @@
+"""Calls that the server does not know: of clients of another version, or of strangers who try doors."""
+
+import logging
+import re
+from typing import Any
+
+import grpc
+
+from grpc_api.transport.rationed import RationedLog
+
+# What the path of a call looks like. Anything else may be meant for who reads the log.
+_PATH = re.compile(r"/[\w.]{1,200}/\w{1,100}", re.ASCII)
+_LINES_A_MINUTE = 10
+
+
+class UnknownCalls(grpc.GenericRpcHandler):
+    """The last of a server's handlers: refuses whatever no other has taken, in words, and without reading it."""
+
+    def __init__(self) -> None:
+        self._log = RationedLog(logging.getLogger("rainbow.grpc"), most=_LINES_A_MINUTE)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
+        path = handler_call_details.method
+        shown = path if _PATH.fullmatch(path) else "of such a name"
+
+        async def refuse(_: object, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+            self._log.warning("there is no call %s peer=%s code=UNIMPLEMENTED", shown, context.peer())
+            text = f"this server has no call {shown}; its client may be of another version"
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, text)
+
+        return grpc.stream_unary_rpc_method_handler(refuse)

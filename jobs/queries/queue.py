@@ -1,0 +1,92 @@
+"""Looking at the queue."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from clusters.callers import Caller
+from clusters.validation import check_range
+from jobs.queries.reply_size import number_that_fits
+from jobs.specs import MAX_INT, check_labels
+from jobs.sql import REQUEST_COLUMNS, bytes_in, queued_jobs
+
+# A job may carry 128 KiB of text: so few are read whatever their size, more only where they fit an answer.
+_FEW = 50
+_CHUNK = 500
+_LONG = ("command", "environment", "labels", "working_directory")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a cluster can take. 0 means any, and for `limit` as many as there are."""
+
+    limit: int = 0
+    max_nodes: int = 0
+    max_tasks: int = 0
+    max_time_limit_seconds: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        bounds = {
+            "nodes": self.max_nodes,
+            "tasks": self.max_tasks,
+            "time_limit_seconds": self.max_time_limit_seconds,
+        }
+        return {name: bound for name, bound in bounds.items() if bound}
+
+
+# Not frozen: to make one would take three times as long, and every look at a queue makes many.
+@dataclass(slots=True, kw_only=True)
+class QueuedJob:
+    """A waiting job as its cluster sees it."""
+
+    id: int
+    name: str
+    nodes: int
+    tasks: int
+    command: str
+    priority: int
+    time_limit_seconds: int
+    environment: Mapping[str, str]
+    working_directory: str
+    labels: Mapping[str, str]
+    attempt: int
+
+
+def request_jobs(*, caller: Caller, wanted: Wanted) -> Iterator[QueuedJob]:
+    """The waiting jobs of the caller's cluster, highest priority first, then oldest first; reserves nothing.
+
+    Reads as it is consumed, a few hundred rows at a time. A paused cluster has no jobs.
+    Raises InvalidArgument.
+    """
+    for name in ("max_nodes", "max_tasks", "max_time_limit_seconds"):
+        check_range(getattr(wanted, name), field=name, lowest=0, highest=MAX_INT)
+    check_labels(wanted.labels)
+    return iter(()) if caller.paused else _read(caller.cluster_id, wanted)
+
+
+def _read(cluster_id: int, wanted: Wanted) -> Iterator[QueuedJob]:
+    left = wanted.limit if wanted.limit > 0 else MAX_INT
+    look = partial(queued_jobs, cluster_id, at_most=wanted.bounds, labels=wanted.labels)
+    after: tuple[int, int] | None = None
+    number = min(left, _FEW)
+    while number:
+        jobs = [_queued_job(row) for row in look(limit=number, after=after)]
+        yield from jobs
+        left -= len(jobs)
+        if len(jobs) < number or not left:
+            return
+        after = (jobs[-1].priority, jobs[-1].id)
+        ahead = look(limit=min(left, _CHUNK), after=after, columns=[bytes_in(_LONG)])
+        number = number_that_fits(size for (size,) in ahead)
+
+
+def _queued_job(row: tuple[Any, ...]) -> QueuedJob:
+    values = dict(zip(REQUEST_COLUMNS, row, strict=True))
+    for name in ("environment", "labels"):
+        # PostgreSQL keeps an order of its own.
+        values[name] = dict(sorted(json.loads(values[name]).items())) if values[name] != "{}" else {}
+    return QueuedJob(**values)

@@ -1,0 +1,84 @@
+"""Clusters with their queues: how they fare."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from clusters.callers import Caller, Operator
+from clusters.models import Cluster, Streak
+from clusters.rest.frame import EITHER, admitted, cluster_named
+from clusters.rest.schema import BY_ANYBODY, answers
+from clusters.services.streaks import held_back
+from jobs.queries.summaries import summarize_jobs
+from jobs.queries.warnings import warn
+from jobs.rest.permissions import VIEW_CLUSTERS
+from jobs.rest.serializers import SummarySerializer
+
+_OF_THE_CLUSTER = (
+    "name", "registered_at", "last_asked_at", "not_ready", "paused_at", "paused_reason", "paused_by",
+)  # fmt: skip
+
+
+class Clusters(APIView):
+    @extend_schema(
+        operation_id="list_clusters",
+        auth=BY_ANYBODY,
+        tags=["clusters"],
+        responses=answers({200: SummarySerializer(many=True)}),
+    )
+    def get(self, request: Request) -> Response:
+        """Clusters with their summaries: all for operators, with a credential its own."""
+        by = admitted(request, EITHER, staff=VIEW_CLUSTERS)
+        return Response(SummarySerializer(_summaries(_visible(by), by), many=True).data)
+
+
+class ClusterDetail(APIView):
+    @extend_schema(
+        operation_id="get_cluster", auth=BY_ANYBODY, tags=["clusters"], responses=answers({200: SummarySerializer})
+    )
+    def get(self, request: Request, cluster: str) -> Response:
+        """A cluster with its jobs counted by state, and its health in words."""
+        by = admitted(request, EITHER, staff=VIEW_CLUSTERS, cluster=cluster)
+        return Response(SummarySerializer(_summaries([cluster_named(cluster)], by)[0]).data)
+
+
+def _visible(by: Caller | Operator) -> QuerySet[Cluster]:
+    clusters = Cluster.objects.order_by("name")
+    return clusters.filter(id=by.cluster_id) if isinstance(by, Caller) else clusters
+
+
+def _summaries(clusters: Sequence[Cluster] | QuerySet[Cluster], by: Caller | Operator) -> list[dict[str, Any]]:
+    now = timezone.now()
+    found = {cluster.id: cluster for cluster in clusters}
+    held = [one for one in held_back(cluster_ids=found) if not isinstance(by, Caller) or by.may_see(one)]
+    return [
+        {
+            **{name: getattr(found[summary.cluster_id], name) for name in _OF_THE_CLUSTER},
+            "jobs": {state.value: number for state, number in summary.counts.items()},
+            "oldest_submitted_at": summary.oldest_submitted_at,
+            "warning": _warning(found[summary.cluster_id], now),
+            "held_back": [_held(one) for one in held if one.cluster_id == summary.cluster_id],
+        }
+        for summary in summarize_jobs(cluster_ids=list(found))
+    ]
+
+
+def _held(streak: Streak) -> dict[str, Any]:
+    return {"token": streak.credential.label, "reason": streak.reason, "held_at": streak.held_at}
+
+
+def _warning(cluster: Cluster, now: datetime) -> str:
+    return warn(
+        cluster=cluster.name,
+        last_asked_at=cluster.last_asked_at,
+        paused_reason=cluster.paused_reason,
+        not_ready=cluster.not_ready,
+        now=now,
+    )

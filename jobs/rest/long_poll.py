@@ -1,0 +1,111 @@
+"""Looking at a queue, and holding the answer back until there is something to see."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rest_framework import serializers
+
+from clusters.callers import Bounds, Caller
+from clusters.rest.fields import Digits, Input, Text
+from jobs.queries.news import news_since
+from jobs.queries.queue import QueuedJob, Wanted, request_jobs
+from jobs.rest.labels import DESCRIPTION, PATTERN, labels_from
+from jobs.rest.stopping import STOPPING
+from jobs.specs import MAX_INT, MAX_LABELS
+
+# As much as a message of the gRPC door holds, near enough.
+MAX_BYTES = 4 * 1024 * 1024
+_ABOUT_A_JOB = 300
+MAX_WAIT_SECONDS = 60
+WATCH_EVERY_SECONDS = 0.25
+# A waiting call keeps a thread. Agents should wait at the gRPC door, where waiting costs nothing.
+MAX_WAITING = 4
+_MAY_WAIT = threading.BoundedSemaphore(MAX_WAITING)
+
+
+class QueueQuerySerializer(Input):
+    max_jobs = Digits(min_value=0, max_value=MAX_INT, default=0, help_text="0 means all that fit some 4 MiB")
+    wait_seconds = Digits(
+        min_value=0,
+        max_value=MAX_WAIT_SECONDS,
+        default=0,
+        help_text="how long to hold an empty answer back; while several calls wait, further ones are answered at once",
+    )
+    max_nodes = Digits(min_value=0, max_value=MAX_INT, default=0, help_text="0 means any, as of the next two")
+    max_tasks = Digits(min_value=0, max_value=MAX_INT, default=0)
+    max_time_limit_seconds = Digits(min_value=0, max_value=MAX_INT, default=0)
+    label = serializers.ListField(  # type: ignore[assignment]  # (a field, not the serializer's own label)
+        child=Text(pattern=PATTERN), max_length=MAX_LABELS, default=list, help_text=DESCRIPTION
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a cluster wants to see of its queue; `patience_seconds` is how long it waits for that."""
+
+    bounds: Bounds
+    limit: int
+    patience_seconds: int
+
+    def at_queue_of(self, caller: Caller) -> list[QueuedJob]:
+        """The jobs that are there now."""
+        wanted = Wanted(
+            limit=self.limit,
+            max_nodes=self.bounds.max_nodes,
+            max_tasks=self.bounds.max_tasks,
+            max_time_limit_seconds=self.bounds.max_time_limit_seconds,
+            labels=self.bounds.labels,
+        )
+        return _that_fit(request_jobs(caller=caller, wanted=wanted))
+
+    def wait(self, admit_again: Callable[[], Caller]) -> list[QueuedJob]:
+        """The first that come. Returns none when the time is over, or when too many calls wait already."""
+        if not self.patience_seconds or not _MAY_WAIT.acquire(blocking=False):
+            return []
+        try:
+            return self._wait(admit_again)
+        finally:
+            _MAY_WAIT.release()
+
+    def _wait(self, admit_again: Callable[[], Caller]) -> list[QueuedJob]:
+        until = time.monotonic() + self.patience_seconds
+        news = news_since(after=None)
+        caller = admit_again()
+        jobs = self.at_queue_of(caller)
+        while not jobs and time.monotonic() < until and not STOPPING.wait(WATCH_EVERY_SECONDS):
+            news = news_since(after=news.last)
+            if caller.cluster in news.clusters:
+                caller = admit_again()
+                jobs = self.at_queue_of(caller)
+        # News may come out of order, and a cluster that is resumed makes none.
+        return jobs or self.at_queue_of(admit_again())
+
+
+def look_from(query: dict[str, Any]) -> Look:
+    """Raises InvalidArgument."""
+    bounds = Bounds(
+        max_nodes=query["max_nodes"],
+        max_tasks=query["max_tasks"],
+        max_time_limit_seconds=query["max_time_limit_seconds"],
+        labels=labels_from(query["label"]),
+    )
+    return Look(bounds=bounds, limit=query["max_jobs"], patience_seconds=query["wait_seconds"])
+
+
+def _that_fit(jobs: Iterable[QueuedJob]) -> list[QueuedJob]:
+    fitting: list[QueuedJob] = []
+    left = MAX_BYTES
+    for job in jobs:
+        left -= _size(job)
+        if left < 0:
+            break
+        fitting.append(job)
+    return fitting
+
+
+def _size(job: QueuedJob) -> int:
+    pairs = [*job.environment.items(), *job.labels.items()]
+    return _ABOUT_A_JOB + len(job.command) + len(job.working_directory) + sum(len(a) + len(b) for a, b in pairs)

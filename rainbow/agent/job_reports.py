@@ -1,0 +1,85 @@
+"""What the server is told of a job: the truth of its scheduler, in the words of the protocol."""
+
+import re
+
+from rainbow.agent.held_jobs import Held
+from rainbow.executors.endings import cancelled
+from rainbow.executors.executor import Ending, Progress
+from rainbow.journal import Entry, Step
+from rainbow.records import JobState
+from rainbow.reports import JobReport
+
+LONGEST_REASON = 4096
+LONGEST_NATIVE_ID = 255
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# As shells count (POSIX.1-2017, sh, 2.8.2).
+KILLED_BY = 128
+
+AS_ROOT = (
+    "jobs run as root: all who have the cluster's token can do anything on this machine;"
+    " run the agent as a user who owns nothing else"
+)
+
+
+def report_of(held: Held) -> JobReport:
+    """How the job goes, without its output."""
+    entry = held.entry
+    if entry.step >= Step.ENDED and entry.progress:
+        return _end(held, entry.progress)
+    progress = entry.progress
+    return JobReport(
+        jobid=entry.jobid,
+        attempt=entry.attempt,
+        state=JobState.RUNNING if entry.step == Step.RUNNING else JobState.ACCEPTED,
+        native_id=_native_id(entry),
+        reason="" if entry.step == Step.RUNNING else fit(held.waits_for),
+        started_at=progress.started_at if progress else None,
+    )
+
+
+def fit(reason: str) -> str:
+    """A reason as the wire takes it: no control characters, at most 4 KiB."""
+    plain = CONTROL.sub("\ufffd", reason).encode(errors="replace")
+    return plain[:LONGEST_REASON].decode(errors="ignore")
+
+
+def in_one_line(reason: str, *, longest: int = 1000) -> str:
+    return " ".join(fit(reason).split())[:longest]
+
+
+def state_of(progress: Progress) -> JobState:
+    """The state that an end stands for. One that left no word of its end failed, and the reason says so."""
+    if progress.ending == Ending.EXITED and progress.exit_code == 0:
+        return JobState.COMPLETED
+    return JobState.CANCELLED if progress.ending == Ending.CANCELLED else JobState.FAILED
+
+
+def _end(held: Held, progress: Progress) -> JobReport:
+    return JobReport(
+        jobid=held.entry.jobid,
+        attempt=held.entry.attempt,
+        state=state_of(progress),
+        native_id=_native_id(held.entry),
+        exit_code=_exit_code(progress),
+        reason=fit(_why(held, progress)),
+        started_at=progress.started_at,
+        finished_at=progress.ended_at,
+    )
+
+
+def _native_id(entry: Entry) -> str:
+    """Until the scheduler gave it one, the name under which it may have the job."""
+    if entry.native_id:
+        return CONTROL.sub("\ufffd", in_one_line(entry.native_id, longest=LONGEST_NATIVE_ID))
+    return entry.key if entry.step == Step.SUBMITTING else ""
+
+
+def _exit_code(progress: Progress) -> int | None:
+    return KILLED_BY + progress.signal if progress.signal else progress.exit_code
+
+
+def _why(held: Held, progress: Progress) -> str:
+    """Who asked for a job to stop said why; that stays. Nobody asked when the scheduler's people stopped it."""
+    if progress.ending != Ending.CANCELLED or progress.reason != cancelled().reason:
+        return progress.reason
+    return "" if held.wanted_gone or held.told is None else "cancelled in the scheduler"

@@ -1,0 +1,25 @@
+"""Jobs in JSON: what is not known of them is left out."""
+
+from typing import Any
+
+from rainbow.records import Job
+from rainbow.terminal.output import plain
+
+NOT_LISTED = frozenset({"environment", "output", "events", "why_waiting"})
+NOT_WATCHED = NOT_LISTED | {"lease_expires_at"}
+
+
+def whole(job: Job) -> dict[str, Any]:
+    return {**plain(job), "output_is_cut": job.output_is_cut}
+
+
+def listed(job: Job) -> dict[str, Any]:
+    return _without(NOT_LISTED, job)
+
+
+def watched(job: Job) -> dict[str, Any]:
+    return _without(NOT_WATCHED, job)
+
+
+def _without(names: frozenset[str], job: Job) -> dict[str, Any]:
+    return {name: value for name, value in plain(job).items() if name not in names}

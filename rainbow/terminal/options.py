@@ -1,0 +1,198 @@
+"""Options that several commands share.
+
+What they bring waits in the context, not in each command's arguments.
+"""
+
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rainbow.errors import why
+from rainbow.retries import LONGEST_TIMEOUT_SECONDS
+from rainbow.terminal.types import Pair, as_mapping
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Decorator = Callable[[Command], Command]
+HOST_HELP = "The server; port 50051 unless said.  [env: RAINBOW_HOST; default: localhost:50051]"
+CLUSTER_HELP = "The cluster.  [env: RAINBOW_CLUSTER; default: keebler]"
+TLS_HELP = "Encrypt the connection.  [env: RAINBOW_TLS; default: no]"
+CA_HELP = "PEM certificates to trust; turns TLS on.  [env: RAINBOW_CA_FILE]"
+TIMEOUT_HELP = "How long to try, in seconds, waiting for jobs apart.  [default: 10]"
+AS_CLUSTER_HELP = "Use the cluster's secret, which reaches all of its jobs; the token reaches its own."
+CREDENTIAL = "rainbow.credential"
+SECRET_FILE = "rainbow.secret_file"
+STANDARD_INPUT = "-"
+
+
+class Timeout(click.FloatRange):
+    """More than nothing, and at most a day. Comparing says nothing of a number that is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a valid float.", param, ctx)
+        return number
+
+
+TIMEOUT = Timeout(min=0, max=LONGEST_TIMEOUT_SECONDS, min_open=True)
+
+
+def flags(ctx: click.Context) -> dict[str, Any]:
+    """What was said on the command line, by the name of the setting."""
+    return ctx.ensure_object(dict)
+
+
+def flag_names(ctx: click.Context) -> dict[str, str]:
+    """By which flag each of them was said."""
+    names: dict[str, str] = ctx.meta.setdefault("rainbow.flag_names", {})
+    return names
+
+
+def use_credential(ctx: click.Context, described: str) -> None:
+    """Note which credential the server gets to see, for the case that it is refused."""
+    ctx.meta[CREDENTIAL] = described
+
+
+def credential_in_use(ctx: click.Context) -> str:
+    words: str = ctx.meta.get(CREDENTIAL, "")
+    return words
+
+
+def remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value is None:
+        return
+    if param.name == "host" and not value.strip():
+        raise click.UsageError("--host is empty; it must be HOST or HOST:PORT, without http://.", ctx)
+    flags(ctx)[str(param.name)] = value
+    flag_names(ctx)[str(param.name)] = param.opts[0]
+
+
+def remembered(*names: str, **attributes: Any) -> Decorator[Any]:
+    return click.option(*names, expose_value=False, callback=remember, **attributes)
+
+
+def server_options(command: Command) -> Command:
+    """Where the server is and which cluster is meant; these may also stand before the command."""
+    return _with_options(
+        command,
+        remembered("--host", metavar="HOST[:PORT]", help=HOST_HELP),
+        remembered("--cluster-name", "cluster", metavar="NAME", help=CLUSTER_HELP),
+        remembered("--tls/--no-tls", default=None, help=TLS_HELP),
+        remembered("--ca-file", metavar="PATH", help=CA_HELP),
+        remembered("--timeout", type=TIMEOUT, metavar="SECONDS", help=TIMEOUT_HELP),
+    )
+
+
+def token_options(command: Command) -> Command:
+    text = "The cluster's token.  [env: RAINBOW_TOKEN]"
+    return _with_options(command, *_credential("token", "--token", text=text))
+
+
+def secret_options(command: Command) -> Command:
+    text = "The cluster's secret.  [env: RAINBOW_SECRET]"
+    return _with_options(command, *_credential("secret", "--request-secret", text=text))
+
+
+def secret_file_option(command: Command) -> Command:
+    """For a command that runs for long: nobody shall read the secret in the list of processes."""
+
+    def take_file(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
+        if path is not None:
+            text = _from_stdin() if path == STANDARD_INPUT else _from_file(path)
+            ctx.meta[SECRET_FILE] = path
+            _remember_once(ctx, "secret", text, flag="--request-secret", said_by="--request-secret-file")
+
+    text = "A file that holds the cluster's secret; `-` reads standard input."
+    return click.option("--request-secret-file", metavar="PATH", expose_value=False, callback=take_file, help=text)(
+        command
+    )
+
+
+def secret_from_file_again(ctx: click.Context) -> str | None:
+    """What the file of --request-secret-file holds by now; None without that option, and for standard input."""
+    path: str | None = ctx.meta.get(SECRET_FILE)
+    return None if path in (None, STANDARD_INPUT) else _from_file(path)
+
+
+def registration_secret_options(command: Command) -> Command:
+    text = "The server's registration secret.  [env: RAINBOW_REGISTRATION_SECRET; default: chocolate-cookies]"
+    return _with_options(command, *_credential("registration_secret", "-s", "--secret", text=text))
+
+
+def observer_options(command: Command) -> Command:
+    """Credentials for looking at jobs: the token, or else the secret."""
+    as_cluster = click.option("--as-cluster", is_flag=True, help=AS_CLUSTER_HELP)
+    return _with_options(command, token_options, secret_options, as_cluster)
+
+
+def label_option(text: str) -> Decorator[Any]:
+    return click.option(
+        "--label", "labels", type=Pair(), multiple=True, callback=as_mapping, metavar="NAME=VALUE", help=text
+    )
+
+
+def scheduler_option(command: Command) -> Command:
+    return click.option(
+        "--scheduler-option",
+        "scheduler_options",
+        multiple=True,
+        metavar="WORD",
+        help="A word for sbatch or flux submit; repeatable.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def _with_options(command: Command, *decorators: Decorator[Any]) -> Command:
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+def _credential(setting: str, *names: str, text: str) -> tuple[Decorator[Any], Decorator[Any]]:
+    """Two options: the value itself, and a file that holds it."""
+    flag = names[-1]
+
+    def take_value(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            _remember_once(ctx, setting, _from_stdin() if value == "-" else value, flag=flag, said_by=flag)
+
+    def take_file(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
+        if path is not None:
+            _remember_once(ctx, setting, _from_file(path), flag=flag, said_by=f"{flag}-file")
+
+    value_help, file_help = f"{text}  `-` reads standard input.", f"A file that holds what {flag} would say."
+    return (
+        click.option(*names, metavar="VALUE", expose_value=False, callback=take_value, help=value_help),
+        click.option(f"{flag}-file", metavar="PATH", expose_value=False, callback=take_file, help=file_help),
+    )
+
+
+def _remember_once(ctx: click.Context, setting: str, value: str, *, flag: str, said_by: str) -> None:
+    if setting in flags(ctx):
+        raise click.UsageError(f"Give either {flag} or {flag}-file, not both.", ctx)
+    if not value:
+        raise click.UsageError(f"{said_by} is empty.", ctx)
+    flags(ctx)[setting] = value
+    flag_names(ctx)[setting] = said_by
+
+
+def _from_stdin() -> str:
+    """One line, and not a byte more: the rest may be a file of jobs."""
+    return sys.stdin.buffer.readline().decode(errors="replace").strip()
+
+
+def _from_file(path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"cannot read {path}: {why(error)}") from error
+    if "\n" in text:
+        raise click.UsageError(f"{path} has more than one line; it must hold the credential alone.")
+    return text

@@ -1,0 +1,30 @@
+"""Keeping new credentials in the configuration file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rainbow.config import Settings, config_path, read_file
+from rainbow.config_file import save_cluster
+from rainbow.errors import InvalidArgument
+from rainbow.terminal.output import complain
+
+
+def prepare_to_save() -> None:
+    """Refuse a file that cannot be read, before the server makes credentials that would have no place."""
+    read_file(config_path())
+
+
+def try_to_save(known: Settings, credentials: Mapping[str, str]) -> bool:
+    """Save the cluster's credentials and where its server is, and say whether it worked.
+
+    A failure is told, and does not end the command: the caller then shows the credentials.
+    """
+    server: dict[str, str | bool] = {"host": known.host, "tls": known.tls}
+    if known.ca_file:
+        server["ca_file"] = str(Path(known.ca_file).absolute())
+    try:
+        save_cluster(config_path(), known.cluster, {**server, **credentials})
+    except InvalidArgument as error:
+        complain(f"Error: the credentials are not saved: {error}")
+        return False
+    return True

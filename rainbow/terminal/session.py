@@ -1,0 +1,109 @@
+"""A client for what a command wants to do, with the credential that this takes."""
+
+import click
+
+from rainbow import config
+from rainbow.client import DEFAULT_TIMEOUT_SECONDS, Client
+from rainbow.config import Settings
+from rainbow.errors import InvalidArgument, Unauthenticated, Unavailable
+from rainbow.retries import Retries
+from rainbow.terminal.options import flag_names, flags, secret_from_file_again, use_credential
+from rainbow.terminal.output import complain
+from rainbow.terminal.words import count
+
+WARNED = "rainbow.warned"
+
+
+def settings(ctx: click.Context) -> Settings:
+    known = config.settings(flags(ctx), named=flag_names(ctx))
+    if known.unknown and not ctx.meta.get(WARNED):
+        ctx.meta[WARNED] = True
+        words = f"there is no setting {', '.join(known.unknown)}; known are {', '.join(config.DEFAULTS)}"
+        complain(f"Warning: {config.config_path()}: {words}")
+    return known
+
+
+def stranger(ctx: click.Context) -> Client:
+    """Someone without a credential of the cluster, who may know the server's registration secret."""
+    known = settings(ctx)
+    use_credential(ctx, known.described("registration_secret"))
+    return _client(ctx, known)
+
+
+def submitter(ctx: click.Context) -> Client:
+    known = settings(ctx)
+    token = _required(known, "token", flag="--token-file")
+    use_credential(ctx, known.described("token"))
+    return _client(ctx, known, token=token)
+
+
+def puller(ctx: click.Context) -> Client:
+    known = settings(ctx)
+    secret = _required(known, "secret", flag="--request-secret-file")
+    use_credential(ctx, known.described("secret"))
+    return _client(ctx, known, secret=secret)
+
+
+def secret_again(ctx: click.Context) -> str:
+    """The secret that the same options, file and environment say by now; empty where they cannot be read."""
+    try:
+        in_file = secret_from_file_again(ctx)
+        return settings(ctx).secret if in_file is None else in_file
+    except (click.UsageError, InvalidArgument):
+        return ""
+
+
+def observer(ctx: click.Context, *, as_cluster: bool) -> Client:
+    """Someone who looks at jobs: with the token if there is one and nobody asked for the secret."""
+    known = settings(ctx)
+    only_secret_told = "secret" in flags(ctx) and "token" not in flags(ctx)
+    if as_cluster or only_secret_told or (known.secret and not known.token):
+        return puller(ctx)
+    return submitter(ctx)
+
+
+def resumer(ctx: click.Context) -> Client:
+    """With the secret if there is one and nobody gave a token alone."""
+    known, said = settings(ctx), flags(ctx)
+    return submitter(ctx) if not known.secret or ("token" in said and "secret" not in said) else puller(ctx)
+
+
+def _client(ctx: click.Context, known: Settings, *, token: str = "", secret: str = "") -> Client:
+    return Client(
+        known.host,
+        cluster=known.cluster,
+        token=token,
+        secret=secret,
+        timeout_seconds=flags(ctx).get("timeout", DEFAULT_TIMEOUT_SECONDS),
+        tls=known.tls,
+        ca_file=known.ca_file or None,
+        retries=Retries(on_pause=_Notice()),
+    )
+
+
+def _required(known: Settings, kind: str, *, flag: str) -> str:
+    value: str = getattr(known, kind)
+    if not value:
+        where = f"use {flag}, RAINBOW_{kind.upper()} or {config.config_path()}"
+        new = "`rainbow register --save` gets one for a new cluster"
+        raise Unauthenticated(f"no {kind} is known for the cluster {known.cluster}; {where}; {new}")
+    return value
+
+
+class _Notice:
+    """Tells a person why a command takes its time, once for each length of time that it tries."""
+
+    def __init__(self) -> None:
+        self._told: set[float] = set()
+
+    def __call__(self, failure: Unavailable, seconds: float) -> None:
+        if seconds not in self._told:
+            complain(f"{failure.message}; trying for {_length(seconds)}")
+        self._told.add(seconds)
+
+
+def _length(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    if minutes and not rest:
+        return count(int(minutes), "minute")
+    return f"{seconds:g} seconds" if seconds % 1 else count(int(seconds), "second")

@@ -1,0 +1,94 @@
+"""Kinds of values that the command line takes."""
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+
+import click
+
+from rainbow.runner.output import spelled
+from rainbow.terminal.words import UNITS, count
+
+MAX_INT32 = 2**31 - 1
+UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+SIZE = re.compile(r"(?P<number>\d{1,15}(\.\d{1,3})?)(?P<unit>[kmgt]?)(i?b)?", re.ASCII | re.IGNORECASE)
+SPAN = re.compile(r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?", re.ASCII)
+
+
+class Span(click.ParamType[int]):
+    """A span of time in seconds, written 600, 10m, 2h or 1h30m."""
+
+    name = "span"
+
+    def __init__(self, *, lowest: int, highest: int) -> None:
+        self.lowest = lowest
+        self.highest = highest
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        seconds = value if isinstance(value, int) else _seconds(value)
+        if seconds is None:
+            self.fail(f"{value!r} is not a span of time; write seconds, or a form such as 10m, 2h or 1h30m")
+        if not self.lowest <= seconds <= self.highest:
+            self.fail(f"{value} is not within {_spelled(self.lowest)} to {_spelled(self.highest)}")
+        return seconds
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, written 65536, 64K, 1.5G or 500MiB; a thousand is 1024."""
+
+    name = "size"
+
+    def __init__(self, *, lowest: int, highest: int) -> None:
+        self.lowest = lowest
+        self.highest = highest
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        size = value if isinstance(value, int) else _bytes(value)
+        if size is None:
+            self.fail(f"{value!r} is not a size; write bytes, or a form such as 64K, 500M or 1.5G")
+        if not self.lowest <= size <= self.highest:
+            self.fail(f"{value} is not within {spelled(self.lowest)} to {spelled(self.highest)}")
+        return size
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """A name and a value, written NAME=VALUE."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: str | tuple[str, str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, rest = value.partition("=")
+        if not (key and equals):
+            self.fail(f"{value!r} has not the form NAME=VALUE")
+        return key, rest
+
+
+def as_mapping(ctx: click.Context, param: click.Parameter, value: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """An option's callback: the pairs given, as one mapping."""
+    return dict(value)
+
+
+def _spelled(seconds: int) -> str:
+    """In the largest unit that divides it."""
+    noun, length = next((unit for unit in UNITS if seconds and seconds % unit[1] == 0), ("second", 1))
+    return count(seconds // length, noun)
+
+
+def _seconds(text: str) -> int | None:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    found = SPAN.fullmatch(text)
+    if not text or found is None:
+        return None
+    return sum(int(number or 0) * UNIT_SECONDS[unit] for unit, number in found.groupdict().items())
+
+
+def _bytes(text: str) -> int | None:
+    found = SIZE.fullmatch(text)
+    if found is None:
+        return None
+    return int(Decimal(found["number"]) * 1024 ** " kmgt".index(found["unit"].lower() or " "))

@@ -1,0 +1,87 @@
+"""Signing in with a password, which people choose and others guess: few guesses for each address and account."""
+
+import logging
+from typing import Any
+
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest
+from django.utils import timezone
+
+from clusters.rest.addresses import address_of
+from clusters.services.throttle import give_guess_back, sign_in_limits, take_guess
+from clusters.visible import quoted
+from rainbow_site.console.password_hashing import TooBusy, check_line
+from rainbow_site.web.access_log import without_credentials
+
+# In WSGI's environment of the request, beside what else is known of it.
+_WAIT = "rainbow.seconds_to_wait"
+_log = logging.getLogger("rainbow.http")
+
+
+class ThrottledBackend(ModelBackend):
+    """Looks at a password only while its address, and the account from that address, have guesses left.
+
+    It counts no account by itself: then anybody could keep its owner out.
+    """
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> User | None:
+        """Raises TooBusy, and PermissionDenied where there are no guesses left: `seconds_to_wait` says how long."""
+        if request is None or username is None or password is None:
+            return super().authenticate(request, username, password, **kwargs)
+        check_line()
+        now, limits = timezone.now(), sign_in_limits(address_of(request), username)
+        if seconds := take_guess(limits, now=now):
+            note_wait(request, seconds)
+            _log.warning("sign-in throttled account=%s peer=%s", _shown(username), address_of(request))
+            raise PermissionDenied
+        try:
+            user = super().authenticate(request, username, password, **kwargs)
+        except TooBusy:
+            give_guess_back(limits)
+            raise
+        if user is None:
+            _log.warning("sign-in refused account=%s peer=%s", _shown(username), address_of(request))
+        else:
+            give_guess_back(limits)
+        return user
+
+
+class SignInForm(AdminAuthenticationForm):
+    def confirm_login_allowed(self, user: User) -> None:
+        assert self.request is not None
+        said = (_shown(user.get_username()), address_of(self.request))
+        try:
+            super().confirm_login_allowed(user)
+        except ValidationError:
+            _log.warning("sign-in refused, not of the staff account=%s peer=%s", *said)
+            raise
+        _log.info("signed in account=%s peer=%s", *said)
+
+    def get_invalid_login_error(self) -> ValidationError:
+        assert self.request is not None
+        if seconds := seconds_to_wait(self.request):
+            return ValidationError(too_many_guesses(seconds))
+        return super().get_invalid_login_error()
+
+
+def too_many_guesses(seconds: int) -> str:
+    return f"Too many wrong passwords came from your address; even the right one has to wait {seconds} seconds."
+
+
+def note_wait(request: HttpRequest, seconds: int) -> None:
+    request.META[_WAIT] = seconds
+
+
+def seconds_to_wait(request: HttpRequest) -> int:
+    """How long a password from there has to wait; 0 when it was looked at."""
+    return int(request.META.get(_WAIT, 0))
+
+
+def _shown(account: str) -> str:
+    """The account as somebody typed it, on one line and without what may have been typed there by mistake."""
+    return quoted(without_credentials(account))

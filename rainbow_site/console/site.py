@@ -1,0 +1,56 @@
+"""The operators' console as a whole: what is the same on all of its pages, and who comes in."""
+
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
+
+from clusters.rest.addresses import address_of
+from clusters.services.throttle import give_guess_back, sign_in_limits, take_guess
+from rainbow_site.console.password_hashing import TooBusy
+from rainbow_site.console.signing_in import SignInForm, seconds_to_wait, too_many_guesses
+
+
+class ConsoleSite(AdminSite):
+    site_header = site_title = settings.RAINBOW_NAME
+    site_url = None
+    enable_nav_sidebar = False
+    login_form = SignInForm
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**super().each_context(request), "debug": settings.DEBUG}
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response = super().login(request, extra_context)
+        if seconds := seconds_to_wait(request):
+            response.status_code = HTTPStatus.TOO_MANY_REQUESTS
+            response["Retry-After"] = str(seconds)
+        return response
+
+    def password_change(  # type: ignore[override]  # (Django's own answers with a redirect, too)
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The old password is asked for: whoever found a session open must not guess it there."""
+        if request.method != "POST":
+            return super().password_change(request, extra_context)
+        limits = sign_in_limits(address_of(request), request.user.get_username())
+        if seconds := take_guess(limits, now=timezone.now()):
+            messages.error(request, too_many_guesses(seconds))
+            return HttpResponseRedirect(request.path)
+        try:
+            response = super().password_change(request, extra_context)
+        except TooBusy:
+            give_guess_back(limits)
+            raise
+        if not _old_password_was_wrong(response):
+            give_guess_back(limits)
+        return response
+
+
+def _old_password_was_wrong(response: HttpResponse) -> bool:
+    form = (getattr(response, "context_data", None) or {}).get("form")
+    return form is not None and "old_password" in form.errors

@@ -1,0 +1,101 @@
+"""Whether the database can serve, and making it so."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from django.db import OperationalError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+from rainbow_site.databases import IN_MEMORY
+from rainbow_site.process.sqlite_lock import CannotUse, InUse, held
+from rainbow_site.sqlite.file import expect, opened_as
+
+_PATIENCE_SECONDS = 10
+NOT_UP_TO_DATE = "the database is not up to date: run manage.py migrate"
+
+
+class NotReady(Exception):
+    """The database cannot serve, in words for an operator."""
+
+
+def up_to_date() -> bool:
+    """Whether the database has every migration. Raises django.db.Error when it does not answer."""
+    executor = MigrationExecutor(connection)
+    return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+
+
+def database_file() -> str:
+    """What `expect_database_file` takes in another process of the same server; empty for PostgreSQL."""
+    return opened_as(_path()) if connection.vendor == "sqlite" else ""
+
+
+def expect_database_file(opened: str) -> None:
+    """This process may start, or start again, when the file is already gone: it then makes no other."""
+    if connection.vendor == "sqlite":
+        expect(_path(), opened)
+
+
+def write() -> None:
+    """Brings to disk what changes nothing. Raises django.db.Error where a submission would fail, too."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            [version] = cursor.execute("PRAGMA user_version").fetchone()
+            cursor.execute(f"PRAGMA user_version = {int(version)}")
+            return
+        # https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATION
+        cursor.execute("SELECT pg_logical_emit_message(true, 'rainbow', '')")
+        cursor.execute("SELECT current_setting('transaction_read_only')::bool")
+        if cursor.fetchone()[0]:
+            raise OperationalError("it is read-only")
+
+
+@contextmanager
+def ready_database(*, cleanup: bool = False) -> Iterator[str]:
+    """Makes the database ready, holds it for a server, and yields its description, without a password.
+
+    SQLite's is created and migrated; `cleanup` deletes it first. Raises NotReady.
+    """
+    if connection.vendor == "sqlite":
+        with _embedded(Path(_path()), cleanup=cleanup) as description:
+            yield description
+        return
+    if cleanup:
+        raise NotReady("--cleanup is for the embedded database only")
+    _check_connection()
+    _check_migrations()
+    place = connection.settings_dict
+    yield f"postgresql {place['NAME']} at {place['HOST'] or 'localhost'}"
+
+
+@contextmanager
+def _embedded(path: Path, *, cleanup: bool) -> Iterator[str]:
+    if str(path) == IN_MEMORY:
+        raise NotReady("DATABASE_URL: a server needs a file, so that its threads share the database")
+    try:
+        with held(path, cleanup=cleanup) as new:
+            _check_migrations()
+            yield f"sqlite {path}" + (" (created)" if new else "")
+    except InUse:
+        raise NotReady(f"--cleanup: a live server uses {path}; stop it first") from None
+    except CannotUse as error:
+        raise NotReady(str(error)) from None
+
+
+def _path() -> str:
+    return str(connection.settings_dict["NAME"])
+
+
+def _check_connection() -> None:
+    """The pool would try for its whole time, and not say what is wrong."""
+    try:
+        psycopg.connect(**{"connect_timeout": _PATIENCE_SECONDS, **connection.get_connection_params()}).close()
+    except psycopg.Error as error:
+        raise NotReady(f"the database does not answer: {' '.join(str(error).split())}") from None
+
+
+def _check_migrations() -> None:
+    if not up_to_date():
+        raise NotReady(NOT_UP_TO_DATE)
+    connection.close()

@@ -1,0 +1,71 @@
+"""Whether this process lives, and whether it can serve."""
+
+import logging
+import threading
+import time
+
+from django.db import Error
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from rainbow_site.process.readiness import NOT_UP_TO_DATE, up_to_date, write
+
+NO_ANSWER = "the database does not answer"
+NO_WRITES = "the database takes no writes; the log says why"
+_FRESH_SECONDS = 1
+# Those who ask while a look takes long do not keep all threads.
+_PATIENCE_SECONDS = 1
+_log = logging.getLogger("rainbow.http")
+
+
+@require_safe
+@never_cache
+def healthz(request: HttpRequest) -> JsonResponse:
+    """200 while the process answers at all."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+@never_cache
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when the database answers, has every migration and takes writes; 503 otherwise."""
+    trouble = _readiness.trouble()
+    return JsonResponse({"status": trouble or "ok"}, status=503 if trouble else 200)
+
+
+class _Readiness:
+    """One look a second, however many ask: it costs a write, and nobody has to say who they are."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._trouble = ""
+        self._looked_at = float("-inf")
+
+    def trouble(self) -> str:
+        """Empty when there is none."""
+        if not self._mutex.acquire(timeout=_PATIENCE_SECONDS):
+            return NO_ANSWER
+        try:
+            if time.monotonic() - self._looked_at >= _FRESH_SECONDS:
+                self._trouble = _look()
+                self._looked_at = time.monotonic()
+            return self._trouble
+        finally:
+            self._mutex.release()
+
+
+def _look() -> str:
+    trouble = NO_ANSWER
+    try:
+        if not up_to_date():
+            return NOT_UP_TO_DATE
+        trouble = NO_WRITES
+        write()
+    except Error as error:
+        _log.warning("not ready: %s error=%r", trouble, str(error))
+        return trouble
+    return ""
+
+
+_readiness = _Readiness()

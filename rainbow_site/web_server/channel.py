@@ -1,0 +1,180 @@
+"""One connection: waitress's, with deadlines for the client, and one request at a time."""
+
+import logging
+import socket
+import ssl
+import time
+from contextlib import suppress
+from typing import Any
+
+from waitress.buffers import ReadOnlyFileBasedBuffer
+from waitress.channel import HTTPChannel
+from waitress.task import ErrorTask
+
+from rainbow_site.web_server.answer import Answer
+from rainbow_site.web_server.patience import Patience, Stage
+from rainbow_site.web_server.request import Request
+
+_NOT_YET = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_log = logging.getLogger("rainbow.http")
+
+
+class Refusal(ErrorTask):  # type: ignore[misc]  # (waitress has no types)
+    """Answers what is no request, and leaves a line in the log."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        _log.info("refused peer=%s status=%d error=%r", self.channel.addr[0], error.code, error.body)
+        self.channel.refuse()
+        super().execute()
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """The main thread reads, parses and closes; a worker's thread answers, and may write while it holds outbuf_lock."""
+
+    parser_class = Request
+    task_class = Answer
+    error_task_class = Refusal
+    # The one that comes in, and those that are whole.
+    request: Request | None
+    requests: list[Request]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.patience = Patience(time.monotonic())
+        self._began = 0
+        self._rest = b""
+        self._refused = self._leaving = False
+        self._closes_when_flushed = self._ends = False
+        super().__init__(*args, **options)
+
+    @property
+    def close_when_flushed(self) -> bool:
+        return self._closes_when_flushed
+
+    @close_when_flushed.setter
+    def close_when_flushed(self, value: bool) -> None:
+        """The main thread takes it back when it closes. That no request may follow stays."""
+        self._ends = self._ends or value
+        self._closes_when_flushed = value
+
+    @property
+    def stage(self) -> Stage:
+        if self._leaving:
+            return Stage.LEAVING
+        if self.total_outbufs_len:
+            return Stage.SENDING
+        if self.requests:
+            return Stage.ANSWERING
+        if self.request is None:
+            return Stage.IDLE
+        return Stage.BODY if self.request.headers_finished else Stage.HEAD
+
+    @property
+    def held_bytes(self) -> int:
+        """What this connection keeps in memory, near enough."""
+        partial = [] if self.request is None else [self.request]
+        requests = sum(request.held_bytes for request in [*self.requests, *partial])
+        answers = [buffer for buffer in self.outbufs if not isinstance(buffer, ReadOnlyFileBasedBuffer)]
+        return requests + len(self._rest) + sum(len(answer) for answer in answers)
+
+    def note(self, now: float) -> None:
+        self.patience.note(self.stage, request=self._began, now=now)
+
+    def is_late(self, now: float) -> bool:
+        self.note(now)
+        return bool(self.will_close) or self.patience.is_over(now)
+
+    def readable(self) -> bool:
+        waits = self._rest or (self.server.congested and self.stage is Stage.BODY)
+        return not waits and bool(super().readable())
+
+    def handle_read(self) -> None:
+        try:
+            data = self.read_some()
+        except _NOT_YET:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._refused = False
+            self.handle_close()
+        elif not self._leaving:
+            self.patience.note_moved(len(data))
+            self.received(data)
+            self.server.note_received(len(data))
+
+    def read_some(self) -> bytes:
+        return self.socket.recv(self.adj.recv_bytes)  # type: ignore[no-any-return]
+
+    def received(self, data: bytes) -> None:
+        """Takes one request out of the data; what follows waits until that is answered."""
+        with self.requests_lock:
+            if self.requests or self._rest:
+                # A worker began the next request after poll() had found that there is none.
+                self._rest += data
+            else:
+                self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        if self._ends or self.will_close:
+            data = b""
+        while data and not self.requests:
+            request = self._request_under_way()
+            data = data[request.received(data) :]
+            if not request.completed:
+                self._ask_for_body(request)
+                continue
+            self.request, self.sent_continue = None, False
+            # Blank lines may stand before a request.
+            if not request.empty:
+                self.requests.append(request)
+                self.server.add_task(self)
+        # Last, since nothing more is read while there is some.
+        self._rest = data
+
+    def _request_under_way(self) -> Request:
+        if self.request is None:
+            self.request = self.parser_class(self.adj)
+            self._began += 1
+        return self.request
+
+    def _ask_for_body(self, request: Request) -> None:
+        if request.expect_continue and request.headers_finished and not self.sent_continue:
+            self.send_continue()
+
+    def service(self) -> None:
+        super().service()
+        with self.requests_lock:
+            if self._rest and not self.requests:
+                self._parse(self._rest)
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        sent = self.write_some(data, do_close=do_close)
+        self.patience.note_moved(sent)
+        return sent
+
+    def write_some(self, data: bytes, *, do_close: bool) -> int:
+        return super().send(data, do_close)  # type: ignore[no-any-return]
+
+    def announce_end(self) -> None:
+        """The answer under way is the last."""
+        for request in self.requests:
+            request.headers["CONNECTION"] = "close"
+
+    def refuse(self) -> None:
+        """The client may still be sending: a close would then reset the connection before it reads why."""
+        self._refused = True
+
+    def handle_close(self) -> None:
+        if self._refused and self.connected:
+            self._leave()
+            return
+        # A worker that writes holds this; the descriptor may be another connection's the moment it is closed.
+        with self.outbuf_lock:
+            super().handle_close()
+
+    def _leave(self) -> None:
+        self._refused, self._leaving = False, True
+        self.will_close = self.close_when_flushed = False
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)

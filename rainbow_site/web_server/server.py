@@ -1,0 +1,193 @@
+"""One process of the web server: waitress's loop and threads on a socket that its siblings share.
+
+docs/decisions/0014-web-server.md says why it is waitress, and what is added.
+"""
+
+import faulthandler
+import logging
+import resource
+import socket
+import ssl
+import threading
+import time
+from typing import Any
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+from clusters.rest.parsers import MAX_BODY_BYTES
+from rainbow_site.process.sockets import BACKLOG
+from rainbow_site.web_server.answer import without_bodies_for_head
+from rainbow_site.web_server.channel import Channel
+from rainbow_site.web_server.patience import Stage
+from rainbow_site.web_server.request import MAX_HEAD_BYTES
+from rainbow_site.web_server.tls import TlsChannel
+
+# A REST call that waits for jobs holds one of these (jobs/rest/long_poll.py).
+THREADS = 8
+MAX_CONNECTIONS = 1_000
+# Requests that are not answered yet, and answers that are not fetched yet, of all connections of a process.
+MAX_HELD_BYTES = 128 * 1024 * 1024
+# How much may come in before it is counted again.
+_COUNT_EVERY_BYTES = MAX_BODY_BYTES
+# Closing one that holds less would not help.
+_SMALL_BYTES = 16 * 1024
+GRACE_SECONDS = 30
+# How long a request that is only half there when the server is told to stop may take to arrive.
+_LAST_REQUESTS_SECONDS = 5
+_PATROL_EVERY_SECONDS = 1
+# The loop never takes long; when it stands still, this process is of no use any more.
+_HANGS_AFTER_SECONDS = 30
+# Descriptors for everything that is no connection of a client.
+_RESERVED_FILES = 100
+# The application refuses a body that is a little too large in words of its own.
+_ROOM_FOR_WORDS = 1024
+_log = logging.getLogger("rainbow.http")
+
+
+class WebServer(TcpWSGIServer):  # type: ignore[misc]  # (waitress has no types)
+    active_channels: dict[int, Channel]
+
+    def __init__(self, application: Any, listener: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
+        self.tls = tls
+        self.channel_class = TlsChannel if tls else Channel
+        self._told = threading.Event()
+        self._next_patrol = 0.0
+        self._uncounted_bytes = 0
+        # True while requests that are whole fill the memory: further bodies wait until some are answered.
+        self.congested = False
+        self._max_connections = _connections_that_fit()
+        adjustments = _adjustments(listener, scheme="https" if tls else "http")
+        threads = ThreadedTaskDispatcher()
+        threads.set_thread_count(THREADS)
+        place = (listener.family, listener.type, listener.proto, listener.getsockname())
+        super().__init__(
+            without_bodies_for_head(application),
+            map={},
+            _sock=listener,
+            dispatcher=threads,
+            adj=adjustments,
+            sockinfo=place,
+            bind_socket=False,
+        )
+
+    def stop(self) -> None:
+        """May be called by a signal's handler."""
+        self._told.set()
+        self.pull_trigger()
+
+    def serve(self) -> None:
+        """Serves until it is told to stop; then finishes what is under way, for GRACE_SECONDS at most."""
+        while not self._told.is_set():
+            self._step()
+        self.accepting = False
+        began = time.monotonic()
+        while self.active_channels and time.monotonic() - began < GRACE_SECONDS:
+            self._let_go(patience=_LAST_REQUESTS_SECONDS - (time.monotonic() - began))
+            self._step()
+        self.task_dispatcher.shutdown(timeout=1)
+        faulthandler.cancel_dump_traceback_later()
+
+    def note_received(self, count: int) -> None:
+        self._uncounted_bytes += count
+
+    # What waitress calls
+
+    def readable(self) -> bool:
+        return bool(self.accepting) and len(self.active_channels) < self._max_connections
+
+    def handle_accept(self) -> None:
+        try:
+            accepted = self.accept()
+            if accepted is None:
+                return
+            connection, address = accepted
+            self.set_socket_options(connection)
+            self.channel_class(self, connection, address, self.adj, map=self._map)
+        except OSError as error:
+            # The client may be gone already.
+            _log.debug("a connection came to nothing error=%r", str(error))
+
+    # The loop
+
+    def _step(self) -> None:
+        # Between two calls of poll(): what it reports of a descriptor is for the connection that had it then.
+        self._make_room()
+        wasyncore.loop(timeout=_PATROL_EVERY_SECONDS, use_poll=True, map=self._map, count=1)
+        now = time.monotonic()
+        if now >= self._next_patrol:
+            self._next_patrol = now + _PATROL_EVERY_SECONDS
+            faulthandler.dump_traceback_later(_HANGS_AFTER_SECONDS, exit=True)
+            self._close_late(now)
+
+    def _close_late(self, now: float) -> None:
+        for channel in list(self.active_channels.values()):
+            if channel.is_late(now):
+                channel.handle_close()
+
+    def _let_go(self, *, patience: float) -> None:
+        """Closes what waits for nothing of ours any more."""
+        for channel in list(self.active_channels.values()):
+            channel.announce_end()
+            done = channel.stage in (Stage.IDLE, Stage.HANDSHAKE)
+            if done or (channel.stage in (Stage.HEAD, Stage.BODY) and patience <= 0):
+                channel.handle_close()
+
+    def _make_room(self) -> None:
+        """Where they are too many or hold too much, closes connections that wait for their clients, oldest first."""
+        if len(self.active_channels) >= self._max_connections:
+            for channel in self._kept_waiting()[:1]:
+                channel.handle_close()
+        if self.congested or self._uncounted_bytes > _COUNT_EVERY_BYTES:
+            self._uncounted_bytes = 0
+            self._free_memory()
+
+    def _free_memory(self) -> None:
+        held = {channel: channel.held_bytes for channel in self.active_channels.values()}
+        too_many = sum(held.values()) - MAX_HELD_BYTES
+        for channel in self._kept_waiting() if too_many > 0 else []:
+            if held[channel] > _SMALL_BYTES:
+                channel.handle_close()
+                too_many -= held[channel]
+            if too_many <= 0:
+                break
+        self.congested = too_many > 0
+
+    def _kept_waiting(self) -> list[Channel]:
+        """Connections that wait for their clients, the longest first."""
+        now = time.monotonic()
+        waiting = [channel for channel in self.active_channels.values() if channel.stage is not Stage.ANSWERING]
+        for channel in waiting:
+            channel.note(now)
+        return sorted(waiting, key=lambda channel: channel.patience.since)
+
+
+def _adjustments(listener: socket.socket, *, scheme: str) -> Adjustments:
+    """https://docs.pylonsproject.org/projects/waitress/en/stable/arguments.html"""
+    return Adjustments(
+        sockets=[listener],
+        threads=THREADS,
+        backlog=BACKLOG,
+        url_scheme=scheme,
+        ident=None,
+        max_request_header_size=MAX_HEAD_BYTES,
+        max_request_body_size=MAX_BODY_BYTES + _ROOM_FOR_WORDS,
+        # Bodies and answers stay in memory, which is bounded above: a full disk, or none, keeps no job out.
+        inbuf_overflow=2 * MAX_BODY_BYTES,
+        outbuf_overflow=2 * MAX_BODY_BYTES,
+        # Django reads what proxies say, as far as RAINBOW_PROXIES believes them.
+        clear_untrusted_proxy_headers=False,
+        log_socket_errors=False,
+    )
+
+
+def _connections_that_fit() -> int:
+    """As many as there may be descriptors, which are asked for first."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + _RESERVED_FILES
+    files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    if now != resource.RLIM_INFINITY and now < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    return max(1, files - _RESERVED_FILES)

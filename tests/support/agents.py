@@ -1,0 +1,227 @@
+"""Agents of the tests: in this process, where the test decides when they take their next step and what time it is."""
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rainbow.agent.agent import Agent
+from rainbow.agent.context import Checkpoint, Habits, Post, go_on, no_secret
+from rainbow.agent.identity import identity_in
+from rainbow.client import Client
+from rainbow.executors import EXECUTORS
+from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket, Work
+from rainbow.journal import Journal
+from rainbow.policy import Policy
+from rainbow.records import Job, JobSpec
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.wire import Remote
+
+PENDING = Progress(phase=JobPhase.PENDING)
+
+
+@dataclass(slots=True)
+class Clock:
+    """The time, which a test can move on."""
+
+    ahead: timedelta = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def move(self, seconds: float) -> None:
+        self.ahead += timedelta(seconds=seconds)
+
+
+@dataclass(slots=True, kw_only=True)
+class ScriptedExecutor:
+    """A scheduler that does what the test says. `mishaps` are raised when a job of that command is submitted."""
+
+    free: Capacity = field(default_factory=lambda: Capacity(nodes=4, slots=8))
+    mishaps: dict[str, Exception] = field(default_factory=dict)
+    most_slots: int = 1000
+    silent: set[str] = field(default_factory=set)
+    jobs: dict[str, Work] = field(default_factory=dict)
+    progress: dict[str, Progress] = field(default_factory=dict)
+    handed_over: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    before_each: Callable[[], None] = lambda: None
+
+    def capacity(self) -> Capacity:
+        self._called("capacity")
+        return self.free
+
+    def slots(self, work: Work) -> int:
+        return max(work.nodes, work.tasks)
+
+    def never(self, work: Work) -> str:
+        return "too large for ever" if self.slots(work) > self.most_slots else ""
+
+    def submit(self, work: Work, key: str) -> str:
+        self.handed_over.append(key)
+        if mishap := self.mishaps.get(work.command):
+            raise mishap
+        self.jobs[key] = work
+        self._called("submit")
+        return f"native-{key}"
+
+    def find(self, keys: Collection[str]) -> dict[str, str]:
+        self._called("find")
+        return {key: f"native-{key}" for key in keys if key in self.jobs}
+
+    def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
+        self._called("watch")
+        return {ticket.key: self.progress.get(ticket.key, PENDING) for ticket in tickets}
+
+    def cancel(self, tickets: Collection[Ticket]) -> None:
+        self._called("cancel")
+        self.cancelled.extend(ticket.key for ticket in tickets)
+
+    def output(self, ticket: Ticket) -> str:
+        return f"output of {ticket.key}\n"
+
+    def forget(self, ticket: Ticket) -> None:
+        self.forgotten.append(ticket.key)
+
+    def tidy(self, running: Collection[Ticket]) -> bool:
+        return False
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        self.before_each()
+        if name in self.silent:
+            raise SchedulerSilent(f"{name} timed out")
+
+
+@dataclass(kw_only=True)
+class Crew:
+    """A cluster's submitter, who is patient, and its agent. `restart` replaces `agent`, as a new process would be."""
+
+    client: Client
+    agents_client: Client
+    executor: Any
+    folder: Path
+    clock: Clock
+    policy: Policy
+    habits: dict[str, Any]
+    checkpoint: Callable[[Checkpoint], None] = go_on
+    read_secret: Callable[[], str] = no_secret
+    stack: ExitStack
+    agent: Agent = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._start()
+
+    def submit(self, command: str = "true", **more: Any) -> int:
+        return self.client.submit_job(JobSpec(command=command, **more)).jobid
+
+    def job(self, jobid: int, **more: Any) -> Job:
+        return self.client.get_jobs([jobid], **more).jobs[0]
+
+    def work(self, done: Callable[[], object], *, seconds: float = PATIENCE_SECONDS) -> None:
+        """Let the agent take its steps until that is true."""
+        deadline = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < deadline, "it did not come about"
+            if not self.agent.step():
+                time.sleep(0.02)
+
+    def work_for(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        self.work(lambda: time.monotonic() >= until)
+
+    def finish(self, *jobids: int) -> list[Job]:
+        """Let the agent work until these are over and it has noted that."""
+        self.work(lambda: all(self.job(jobid).finished_at for jobid in jobids))
+        self.work(lambda: not self.journal.unreported())
+        return [self.job(jobid) for jobid in jobids]
+
+    def restart(self) -> None:
+        """As after a kill: nothing is said or done before."""
+        self.agent._taker.withdraw()
+        self.journal.close()
+        self._start()
+
+    def _start(self) -> None:
+        self.journal = Journal(self.folder)
+        habits = Habits(agent=identity_in(self.folder, "login1"), **{"interval_seconds": 0.05, **self.habits})
+        post = Post(
+            client=self.agents_client,
+            executor=self.executor,
+            habits=habits,
+            policy=self.policy,
+            clock=self.clock.now,
+            checkpoint=lambda moment: self.checkpoint(moment),
+            read_secret=lambda: self.read_secret(),
+        )
+        self.agent = Agent(post, self.journal)
+
+
+@contextmanager
+def crew(
+    cluster: Remote,
+    address: str,
+    folder: Path,
+    *,
+    executor: Any = None,
+    policy: Policy | None = None,
+    timeout_seconds: float = 5,
+    **habits: Any,
+) -> Iterator[Crew]:
+    """An agent of the cluster, by default one that runs jobs on this machine."""
+    with ExitStack() as stack:
+        known = {"cluster": cluster.name, "token": cluster.token, "secret": cluster.secret}
+        made = Crew(
+            client=stack.enter_context(Client(address, timeout_seconds=PATIENCE_SECONDS, **known)),
+            agents_client=stack.enter_context(Client(address, timeout_seconds=timeout_seconds, **known)),
+            executor=executor or local(folder),
+            folder=folder,
+            clock=Clock(),
+            policy=policy or Policy(),
+            habits=habits,
+            stack=stack,
+        )
+        yield made
+        made.agent._taker.withdraw()
+        made.journal.close()
+
+
+def local(folder: Path, *, slots: int = 8) -> Executor:
+    return EXECUTORS["local"](Site(folder=folder, environment=dict(os.environ), slots=slots))
+
+
+class Hesitant:
+    """Runs jobs on this machine. Says of each at first that it waits, and then that it runs, before it says its end:
+    so all steps of a job are to be seen, however slowly one looks.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._executor = local(folder)
+        self._waited: set[str] = set()
+        self._ran: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+    def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
+        return {key: self._told(key, seen) for key, seen in self._executor.watch(tickets).items()}
+
+    def _told(self, key: str, seen: Progress) -> Progress:
+        if key not in self._waited:
+            self._waited.add(key)
+            return PENDING
+        if key not in self._ran and seen.started_at:
+            self._ran.add(key)
+            return Progress(phase=JobPhase.RUNNING, started_at=seen.started_at)
+        return seen
+
+
+def ended(now: datetime, **how: Any) -> Progress:
+    """A progress of a job that ended now after ten seconds."""
+    return replace(Progress(phase=JobPhase.ENDED, started_at=now - timedelta(seconds=10), ended_at=now), **how)

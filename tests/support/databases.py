@@ -1,0 +1,63 @@
+"""Fresh databases for the servers of the tests, of the kind that the suite runs on."""
+
+import os
+import uuid
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import psycopg
+
+from tests.support.servers import migrate
+
+
+class SqliteDatabases:
+    """Files of a folder, which their first server fills."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def new(self) -> str:
+        return f"sqlite:///{self.folder / uuid.uuid4().hex}.db"
+
+    def drop_all(self) -> None:
+        """The folder goes with the tests."""
+
+
+class PostgresqlDatabases:
+    """Databases beside the one that DATABASE_URL names, copied from one that was migrated once."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.names: list[str] = []
+        self.template = ""
+
+    def new(self) -> str:
+        if not self.template:
+            self.template = self._create()
+            migrate(self._url_of(self.template))
+        return self._url_of(self._create(template=self.template))
+
+    def drop_all(self) -> None:
+        for name in self.names:
+            self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def _create(self, template: str = "template1") -> str:
+        name = f"rainbow_{uuid.uuid4().hex}"
+        self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self.names.append(name)
+        return name
+
+    def _execute(self, statement: str) -> None:
+        # libpq refuses what only Django knows.
+        url = urlsplit(self.url)
+        known = urlencode([(name, value) for name, value in parse_qsl(url.query) if name == "host"])
+        with psycopg.connect(url._replace(query=known).geturl(), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def _url_of(self, name: str) -> str:
+        return urlsplit(self.url)._replace(path=f"/{name}").geturl()
+
+
+def databases_of_this_run(folder: Path) -> SqliteDatabases | PostgresqlDatabases:
+    url = os.environ.get("DATABASE_URL", "")
+    return PostgresqlDatabases(url) if url.startswith("postgres") else SqliteDatabases(folder)

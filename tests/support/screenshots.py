@@ -1,0 +1,53 @@
+"""Writes docs/screenshots/: the console as the demo's fleet shows it. `make screenshots` runs it."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import ViewportSize
+
+from tests.support.browser import CHROMIUM, DESK, PHONE, chromium, fill_with_demo, visit
+from tests.support.servers import ROOT, start_rainbow
+
+FOLDER = ROOT / "docs" / "screenshots"
+TALL = ViewportSize(width=1280, height=1150)
+# What is shown, where, how large, and whether in the dark.
+SHOTS = [
+    ("dashboard", "/admin/", TALL, False),
+    ("dashboard-dark", "/admin/", TALL, True),
+    ("dashboard-phone", "/admin/", PHONE, False),
+    ("jobs", "/admin/jobs/job/?cluster=3", DESK, False),
+    ("job", "/admin/jobs/job/?state=failed&cluster=3", TALL, False),
+    ("waiting", "/admin/jobs/job/?state=queued&cluster=1", DESK, False),
+    ("cluster", "/admin/clusters/cluster/1/change/", TALL, False),
+]
+# Of these the newest job of the list is shown.
+OF_A_JOB = ("job", "waiting")
+
+
+def main() -> None:
+    if CHROMIUM is None:
+        sys.exit("there is no Chromium on this machine: apt-get install chromium")
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/rainbow.db"
+        fill_with_demo(url, jobs=20_000)
+        server = start_rainbow(database_url=url, log=Path(folder) / "log", with_web=True)
+        try:
+            shoot(server.web)
+        finally:
+            server.stop()
+
+
+def shoot(address: str) -> None:
+    with chromium() as browser:
+        for name, path, size, dark in SHOTS:
+            with visit(browser, address, size=size, dark=dark) as visiting:
+                visiting.go(path)
+                if name in OF_A_JOB:
+                    visiting.page.locator("table.jobs tbody a").first.click()
+                visiting.page.screenshot(path=FOLDER / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Real servers for the tests: `manage.py grpcserver` or `serve` as a process of its own, on databases of its own."""
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from urllib.request import urlopen
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.support import processes
+from tests.support.patience import PATIENCE_SECONDS
+
+ROOT = Path(__file__).parents[2]
+MANAGE = (sys.executable, str(ROOT / "manage.py"))
+REGISTRATION_SECRET = "for-the-tests-only"
+# A server that is about to listen is asked again soon; gRPC would first wait a second.
+IMPATIENT = [
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 50),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RainbowServer:
+    """A running server. `log` is the path of what it wrote; `web` the URL of its web door, empty without one.
+
+    `ca_file` has the certificate to trust; empty where it speaks without TLS.
+    """
+
+    address: str
+    web: str
+    database_url: str
+    registration_secret: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    ca_file: str = ""
+
+    @property
+    def trust(self) -> ssl.SSLContext | None:
+        return ssl.create_default_context(cafile=self.ca_file) if self.ca_file else None
+
+    def stop(self) -> int:
+        """End it as an operator does, and give its exit code."""
+        processes.stop(self.process, gently=signal.SIGTERM)
+        return self.process.returncode
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self.process.kill()
+        self.process.wait()
+
+    def web_processes(self) -> list[int]:
+        """The ids of those that serve its web door."""
+        return [pid for pid in processes.descendants(self.process.pid) if "webworker" in processes.command_of(pid)]
+
+    def wait_until_serving(self) -> None:
+        with self._channel() as channel:
+            connected = grpc.channel_ready_future(channel)
+            processes.wait_until(connected.done, process=self.process, log=self.log)
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS
+            )
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        if self.web:
+            with urlopen(f"{self.web}/readyz", timeout=PATIENCE_SECONDS, context=self.trust) as ready:
+                assert ready.status == HTTPStatus.OK
+
+    def _channel(self) -> grpc.Channel:
+        if not self.ca_file:
+            return grpc.insecure_channel(self.address, options=IMPATIENT)
+        trust = grpc.ssl_channel_credentials(Path(self.ca_file).read_bytes())
+        return grpc.secure_channel(self.address, trust, options=IMPATIENT)
+
+
+def start_rainbow(
+    *,
+    database_url: str,
+    log: Path,
+    address: str = "",
+    with_web: bool = False,
+    arguments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    manage: Sequence[str] = MANAGE,
+) -> RainbowServer:
+    """Start a server and return when it serves; an empty address means a free port of this machine."""
+    address = address or f"127.0.0.1:{free_port()}"
+    web = f"127.0.0.1:{free_port()}" if with_web else ""
+    settings = {"RAINBOW_REGISTRATION_SECRET": REGISTRATION_SECRET, **(environment or {})}
+    if with_web:
+        # Else `serve` keeps a key of its own in the checkout.
+        settings = {"RAINBOW_SECRET_KEY": "for-the-tests-only", **settings}
+    words = ["serve", "--web", web] if with_web else ["grpcserver"]
+    command = [*manage, *words, "--address", address, *arguments]
+    process = processes.start(command, log=log, environment=environment_for(database_url, **settings))
+    ca_file = settings.get("RAINBOW_TLS_CERT", "")
+    server = RainbowServer(
+        address=address,
+        web=f"{'https' if ca_file and not settings.get('RAINBOW_PROXIES') else 'http'}://{web}" if web else "",
+        database_url=database_url,
+        registration_secret=settings["RAINBOW_REGISTRATION_SECRET"],
+        process=process,
+        log=log,
+        ca_file=ca_file,
+    )
+    try:
+        server.wait_until_serving()
+    except BaseException:
+        server.kill()
+        raise
+    return server
+
+
+def migrate(database_url: str) -> None:
+    subprocess.run(
+        [*MANAGE, "migrate", "--verbosity=0"], env=environment_for(database_url), check=True, timeout=PATIENCE_SECONDS
+    )
+
+
+def environment_for(database_url: str, **settings: str) -> dict[str, str]:
+    """This process's environment, without what its owner may have set for servers of their own."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAINBOW_")}
+    return {**inherited, "DATABASE_URL": database_url, **settings}
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,150 @@
+"""A real Slurm of three nodes on this machine, for the tests of one run: no root, systemd, cgroups or munge."""
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.patience import PATIENCE_SECONDS
+
+NEEDED = ("slurmctld", "slurmd", "sbatch", "squeue", "sinfo", "scancel")
+NODES = 3
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+CONFIGURATION = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller_port}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/none
+CredType=cred/none
+CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool/%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmctldLogFile={folder}/log/slurmctld.log
+SlurmdLogFile={folder}/log/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+SchedulerType=sched/backfill
+SchedulerParameters=sched_min_interval=0,batch_sched_delay=0,bf_interval=1
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SlurmdParameters=config_overrides
+PropagateResourceLimits=NONE
+MpiDefault=none
+ReturnToService=2
+MinJobAge={forget_after_seconds}
+KillWait=5
+MessageTimeout=5
+AccountingStorageType=accounting_storage/none
+NodeName=n[0-{last}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{node_ports}] CPUs=2 RealMemory=1000 State=UNKNOWN
+PartitionName=debug Nodes=ALL Default=YES DefaultTime=10 MaxTime=60 State=UP
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmCluster:
+    folder: Path
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What an agent beside this cluster has in its environment, a secret of its own included."""
+        return {
+            "PATH": PATH,
+            "SLURM_CONF": str(self.folder / "slurm.conf"),
+            "RAINBOW_SECRET": "the agent's own",
+            "SBATCH_PARTITION": "no-such-partition",
+        }
+
+    def run(self, *command: str) -> str:
+        done = subprocess.run(
+            command, env=dict(self.environment), capture_output=True, text=True, timeout=PATIENCE_SECONDS
+        )
+        return done.stdout
+
+    def start_controller(self) -> None:
+        self.run("slurmctld", "-f", self.environment["SLURM_CONF"])
+        _wait_for(lambda: "UP" in self.run("scontrol", "ping"), f"a controller; see {self.folder}/log")
+
+    def stop_controller(self) -> None:
+        _stop(self.folder / "slurmctld.pid", signal.SIGTERM)
+
+    def start(self) -> None:
+        for name in ("state", "spool", "log"):
+            (self.folder / name).mkdir()
+        (self.folder / "slurm.conf").write_text(self._configuration())
+        self.start_controller()
+        for node in range(NODES):
+            self.run("slurmd", "-f", self.environment["SLURM_CONF"], "-N", f"n{node}")
+        _wait_for(self._idle, f"{NODES} idle nodes; see {self.folder}/log")
+
+    def stop(self) -> None:
+        self.run("scancel", "--quiet", "--me")
+        for node in range(NODES):
+            _stop(self.folder / f"slurmd-n{node}.pid", signal.SIGTERM)
+        self.stop_controller()
+
+    def _idle(self) -> bool:
+        return self.run("sinfo", "--noheader", "--states=idle", "--format=%D").strip() == str(NODES)
+
+    def _configuration(self) -> str:
+        first = _free_ports(NODES + 1)
+        return CONFIGURATION.format(
+            folder=self.folder,
+            host=socket.gethostname().partition(".")[0],
+            user=getpass.getuser(),
+            controller_port=first,
+            node_ports=f"{first + 1}-{first + NODES}",
+            last=NODES - 1,
+            # The shortest that Slurm knows, so that the tests see records leave the queue.
+            forget_after_seconds=4,
+        )
+
+
+def missing_commands() -> list[str]:
+    return [command for command in NEEDED if not shutil.which(command, path=PATH)]
+
+
+def _free_ports(count: int) -> int:
+    """The first of so many ports in a row that nobody listens on."""
+    for first in range(20000, 30000, 16):
+        if all(_is_free(first + offset) for offset in range(count)):
+            return first
+    raise RuntimeError("no free ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _stop(pid_file: Path, how: signal.Signals) -> None:
+    """End the daemon that wrote this file, and return once it is gone."""
+    try:
+        pid = int(pid_file.read_text())
+        os.kill(pid, how)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return
+    _wait_for(lambda: not Path(f"/proc/{pid}").exists(), f"process {pid} to end")
+
+
+def _wait_for(ready: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"waited {seconds} s for {what}")
+        time.sleep(0.05)

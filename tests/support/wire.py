@@ -1,0 +1,124 @@
+"""Clusters of the cast that speak to a running server: what a client would write, with the credentials filled in."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+
+from rainbow.protos import rainbow_pb2 as pb
+from rainbow.protos import rainbow_pb2_grpc as pb_grpc
+from tests.support.patience import PATIENCE_SECONDS, wait_until
+from tests.support.servers import RainbowServer
+
+SERVICE = f"/{pb.DESCRIPTOR.services_by_name['RainbowScheduler'].full_name}"
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """How a call ended that was not answered."""
+
+    code: grpc.StatusCode
+    text: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """A cluster that is registered with a server, and a connection to it."""
+
+    name: str
+    token: str
+    secret: str
+    stub: pb_grpc.RainbowSchedulerStub
+
+    @property
+    def by_token(self) -> Metadata:
+        return bearer(self.token)
+
+    @property
+    def by_secret(self) -> Metadata:
+        return bearer(self.secret)
+
+    def submission(self, command: str = "hostname", **fields: Any) -> pb.SubmitJobRequest:
+        return pb.SubmitJobRequest(
+            **{"cluster": self.name, "token": self.token, "nodes": 1, "command": command, **fields}
+        )
+
+    def submit(self, command: str = "hostname", **fields: Any) -> pb.SubmitJobResponse:
+        return self.stub.SubmitJob(self.submission(command, **fields), timeout=PATIENCE_SECONDS)
+
+    def submit_many(self, *specs: pb.JobSpec) -> pb.SubmitJobsResponse:
+        request = pb.SubmitJobsRequest(cluster=self.name, jobs=specs)
+        return self.stub.SubmitJobs(request, metadata=self.by_token, timeout=PATIENCE_SECONDS)
+
+    def request(self, **fields: Any) -> pb.RequestJobsResponse:
+        request = pb.RequestJobsRequest(cluster=self.name, secret=self.secret, **fields)
+        return self.stub.RequestJobs(request, timeout=PATIENCE_SECONDS)
+
+    def acceptance(self, *ids: int, **fields: Any) -> pb.AcceptJobsRequest:
+        return pb.AcceptJobsRequest(cluster=self.name, secret=self.secret, jobids=ids, **fields)
+
+    def accept(self, *ids: int, **fields: Any) -> pb.AcceptJobsResponse:
+        return self.stub.AcceptJobs(self.acceptance(*ids, **fields), timeout=PATIENCE_SECONDS)
+
+    def job(self, job_id: int, **fields: Any) -> pb.Job:
+        request = pb.GetJobsRequest(jobids=[job_id], **fields)
+        (job,) = self.stub.GetJobs(request, metadata=self.by_secret, timeout=PATIENCE_SECONDS).jobs
+        return job
+
+    def summary(self) -> dict[int, int]:
+        """How many jobs are in each state."""
+        answer = self.stub.SummarizeJobs(pb.SummarizeJobsRequest(), metadata=self.by_secret, timeout=PATIENCE_SECONDS)
+        return {count.state: count.count for count in answer.counts}
+
+
+def bearer(value: str) -> Metadata:
+    return (("authorization", f"Bearer {value}"),)
+
+
+def registration(server: RainbowServer, **fields: Any) -> pb.RegisterRequest:
+    return pb.RegisterRequest(**{"name": new_name(), "secret": server.registration_secret, **fields})
+
+
+def new_name() -> str:
+    """The name of a cluster that no other test uses: they share a server."""
+    return f"cluster-{uuid.uuid4().hex[:12]}"
+
+
+@contextmanager
+def joined(server: RainbowServer, *, address: str = "") -> Iterator[Remote]:
+    """A cluster that is new to the server, with a connection of its own."""
+    with connected(address or server.address) as stub:
+        request = registration(server)
+        new = stub.Register(request, timeout=PATIENCE_SECONDS)
+        yield Remote(name=request.name, token=new.token, secret=new.secret, stub=stub)
+
+
+@contextmanager
+def connected(address: str) -> Iterator[pb_grpc.RainbowSchedulerStub]:
+    """A connection that shares no socket with any other."""
+    with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        yield pb_grpc.RainbowSchedulerStub(channel)
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Return when the condition holds; it is what another process brings about, soon."""
+    wait_until(condition, pause_seconds=0.01)
+
+
+def refusal_of(call: Any, request: Any, **options: Any) -> Refusal:
+    """How the server refuses a request; fails where it answers it."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call(request, **{"timeout": PATIENCE_SECONDS, **options})
+    return refusal_in(caught.value)
+
+
+def refusal_in(error: Any) -> Refusal:
+    trailing: Mapping[str, str] = dict(error.trailing_metadata() or ())
+    return Refusal(code=error.code(), text=error.details(), field=trailing.get("rainbow-field", ""))

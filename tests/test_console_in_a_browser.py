@@ -1,0 +1,201 @@
+"""The operators' console in a real browser. Skipped, and said so, where there is no Chromium."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browser import CHROMIUM, PHONE, Visit, chromium, fill_with_demo, visit
+from tests.support.servers import RainbowServer, start_rainbow
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
+]
+
+PAGES = [
+    "/admin/",
+    "/admin/clusters/cluster/",
+    "/admin/clusters/cluster/1/change/",
+    "/admin/jobs/job/",
+    "/admin/jobs/job/?state=failed&cluster=3",
+    "/admin/jobs/job/1/change/",
+    "/admin/jobs/job/act/move/?id=1",
+    "/admin/jobs/job/sweep/begin/prioritize/?state=queued",
+    "/admin/clusters/cluster/act/pause/?id=1",
+    "/admin/clusters/cluster/credential/1/rotate/",
+    "/admin/clusters/cluster/1/credential/new/",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def console(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowServer]:
+    url = new_database()
+    fill_with_demo(url, jobs=4_000)
+    running = start_rainbow(database_url=url, log=tmp_path_factory.mktemp("console") / "log", with_web=True)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def olga(browser: Browser, console: RainbowServer) -> Iterator[Visit]:
+    """An operator at a desk; nothing that she does may make the browser complain."""
+    with visit(browser, console.web) as visiting:
+        yield visiting
+        assert not visiting.complaints
+
+
+def overflows(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+
+
+def test_the_dashboard_is_read_at_a_glance(olga: Visit) -> None:
+    expect(olga.page.get_by_role("heading", name="Needs attention")).to_be_visible()
+    expect(olga.page.get_by_text("keebler is silent")).to_be_visible()
+    expect(olga.page.get_by_role("img", name="Last hour:")).to_be_visible()
+    expect(olga.page.get_by_role("row", name="juniper paused")).to_be_visible()
+
+
+def test_the_table_behind_a_chart_stays_open_when_the_page_refreshes(olga: Visit) -> None:
+    page = olga.page
+    page.get_by_text("Last day as a table").click()
+    page.get_by_text("Last day as a table").focus()
+    before = page.locator("#now").inner_text()
+
+    expect(page.locator("#now")).not_to_have_text(before)
+
+    expect(page.get_by_role("columnheader", name="submitted").locator("visible=true")).to_have_count(1)
+    assert page.evaluate("document.activeElement.textContent") == "Last day as a table"
+
+
+def test_what_holds_still_does_not_refresh(olga: Visit) -> None:
+    olga.page.get_by_label("Hold still").check()
+    before = olga.page.locator("#now").inner_text()
+
+    olga.page.wait_for_timeout(6_000)
+
+    assert olga.page.locator("#now").inner_text() == before
+
+
+def test_a_server_that_is_gone_is_noticed(browser: Browser, console: RainbowServer) -> None:
+    with visit(browser, console.web) as visiting:
+        visiting.page.context.set_offline(True)
+
+        expect(visiting.page.get_by_text("what you see is old")).to_be_visible()
+
+
+def test_a_cluster_is_paused_with_a_reason(olga: Visit) -> None:
+    olga.page.get_by_role("link", name="cassava", exact=True).click()
+    olga.page.get_by_role("button", name="Pause…").click()
+    olga.page.get_by_label("Reason").fill("a leak in the cooling")
+    olga.page.get_by_role("button", name="Pause").click()
+
+    expect(olga.page.get_by_text("cassava is paused.")).to_be_visible()
+    expect(olga.page.get_by_text("a leak in the cooling").first).to_be_visible()
+    olga.page.get_by_role("button", name="Resume…").click()
+    olga.page.get_by_label("Reason").fill("dry again")
+    olga.page.get_by_role("button", name="Resume").click()
+    expect(olga.page.get_by_text("cassava is resumed.")).to_be_visible()
+
+
+def test_all_that_match_are_cancelled_while_one_watches(olga: Visit) -> None:
+    olga.go("/admin/jobs/job/")
+    olga.page.get_by_label("State").select_option("queued")
+    olga.page.get_by_label("Cluster", exact=True).select_option(label="juniper")
+    olga.page.get_by_role("button", name="Show").click()
+    olga.page.get_by_role("button", name="Cancel all…").click()
+    olga.page.get_by_label("Reason").fill("submitted twice")
+    olga.page.get_by_role("button", name="Cancel").click()
+
+    expect(olga.page.get_by_text("Done.")).to_be_visible()
+    olga.go("/admin/jobs/job/?state=queued&cluster=7")
+    expect(olga.page.get_by_text("No job.")).to_be_visible()
+
+
+def test_what_can_change_nothing_is_not_offered(olga: Visit) -> None:
+    olga.go("/admin/jobs/job/?state=failed")
+    expect(olga.page.get_by_text("Nothing can be done to these jobs any more")).to_be_visible()
+    expect(olga.page.get_by_role("button", name="Requeue")).to_have_count(0)
+
+    olga.go("/admin/jobs/job/sweep/begin/requeue/")
+    expect(olga.page.get_by_role("button", name="Requeue")).to_have_text(re.compile(r"^Requeue [\d,]+ of [\d,]+ jobs$"))
+
+
+def test_a_new_value_is_shown_once(olga: Visit) -> None:
+    olga.go("/admin/clusters/cluster/1/change/")
+    olga.page.get_by_role("link", name="Rotate token portal").click()
+    olga.page.get_by_label("Reason").fill("it leaked")
+    olga.page.get_by_role("button", name="Rotate").click()
+
+    value = olga.page.get_by_label("The new value").inner_text()
+    assert value.startswith("rbt_")
+    olga.page.get_by_role("link", name="Back to").click()
+    assert value not in olga.page.content()
+
+
+def test_a_credential_is_made_and_the_page_says_by_whom(olga: Visit) -> None:
+    olga.go("/admin/clusters/cluster/2/change/")
+    olga.page.get_by_role("link", name="New credential…").click()
+    olga.page.get_by_label("Kind").select_option("secret")
+    olga.page.get_by_label("Label").fill("second-agent")
+    olga.page.get_by_label("Reason").fill("a second login node")
+    olga.page.get_by_role("button", name="Make").click()
+
+    assert olga.page.get_by_label("The new value").inner_text().startswith("rbs_")
+    olga.page.get_by_role("link", name="Back to").click()
+    expect(olga.page.get_by_text("operator made secret second-agent: a second login node")).to_be_visible()
+    expect(olga.page.get_by_role("row", name="secret second-agent").get_by_text("by operator")).to_be_visible()
+
+
+def test_the_keyboard_reaches_everything(olga: Visit) -> None:
+    olga.page.keyboard.press("Tab")
+    assert olga.page.evaluate("document.activeElement.textContent") == "Skip to main content"
+    seen = set()
+    for _ in range(40):
+        olga.page.keyboard.press("Tab")
+        seen.add(olga.page.evaluate("document.activeElement.textContent.trim()"))
+    assert {"Dashboard", "Clusters", "Jobs", "keebler has"} <= {text[: len("keebler has")].strip() for text in seen}
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("address", PAGES)
+def test_axe_finds_no_serious_violation(browser: Browser, console: RainbowServer, address: str, dark: bool) -> None:
+    with visit(browser, console.web, dark=dark) as visiting:
+        visiting.go(address)
+        found = Axe().run(visiting.page).response["violations"]
+        assert not visiting.complaints
+
+    serious = [item for item in found if item["impact"] in ("serious", "critical")]
+    assert not serious, [(item["id"], [node["html"][:160] for node in item["nodes"][:4]]) for item in serious]
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_a_phone_is_wide_enough(browser: Browser, console: RainbowServer, address: str) -> None:
+    with visit(browser, console.web, size=PHONE) as visiting:
+        visiting.go(address)
+
+        assert not overflows(visiting.page)
+
+
+def test_the_dark_is_dark(browser: Browser, console: RainbowServer) -> None:
+    with visit(browser, console.web, dark=True) as visiting:
+        color = visiting.page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    assert sum(int(part) for part in color.strip("rgb()").split(",")) < 120
+
+
+def test_a_viewer_has_no_buttons(browser: Browser, console: RainbowServer, tmp_path: Path) -> None:
+    with visit(browser, console.web, who="viewer") as visiting:
+        visiting.go("/admin/clusters/cluster/1/change/")
+
+        expect(visiting.page.get_by_role("heading", name="keebler")).to_be_visible()
+        expect(visiting.page.get_by_role("button", name="Pause…")).to_have_count(0)
+        expect(visiting.page.get_by_role("link", name="Rotate")).to_have_count(0)

@@ -1,0 +1,154 @@
+"""What the console's pages show, for any input, in the same few queries however much there is."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from jobs.demo.stage import stage_demo
+from jobs.models import Job
+from tests.support.console import signed_in
+from tests.support.queue import submitted
+
+JOBS = "/admin/jobs/job/"
+
+
+@pytest.fixture
+def vera(db: None) -> Client:
+    return signed_in("vera", "operators", sees_content=True)
+
+
+def text_of(client: Client, page: str) -> str:
+    return client.get(page).content.decode()
+
+
+def test_the_dashboard_says_what_is_wrong(alpha: Any, vera: Client) -> None:
+    submitted(alpha, 3, now=timezone.now())
+
+    shown = text_of(vera, "/admin/")
+
+    assert "alpha is silent: its agent has never asked, and 3 jobs wait" in shown
+    assert f"{JOBS}?state=queued&amp;cluster={alpha.cluster.id}" in shown
+    assert "Last hour: 3 submitted, 0 started, 0 ended, of which 0 failed" in shown
+
+
+def test_a_number_leads_to_the_job(alpha: Any, vera: Client, now: datetime) -> None:
+    ids = submitted(alpha, now=now)
+
+    assert vera.get(f"{JOBS}?text={ids[0]}")["Location"] == f"{JOBS}{ids[0]}/change/"
+    assert "No job." in text_of(vera, f"{JOBS}?text=987654")
+
+
+def test_filters_narrow_the_list(alpha: Any, beta: Any, vera: Client, now: datetime) -> None:
+    submitted(alpha, now=now, name="apple", labels={"project": "sky"})
+    submitted(beta, now=now, name="berry", command="make cake")
+
+    for query, apple, berry in (
+        (f"cluster={alpha.cluster.id}", True, False),
+        (f"cluster={beta.cluster.id}&token={beta.submitter.credential_id}", False, True),
+        ("label=project%3Dsky", True, False),
+        ("text=CAKE", False, True),
+        ("state=queued", True, True),
+        ("state=running", False, False),
+        ("since=24h", False, False),
+    ):
+        shown = text_of(vera, f"{JOBS}?{query}")
+        assert (">apple<" in shown, ">berry<" in shown) == (apple, berry), query
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["state=x", "cluster=x", "cluster=0", "cluster=9" * 3, "token=1", "since=x", "label=x", "label=%00=%00", "last=x",
+     "text=%00", "text=" + "x" * 300, "last=-1", "last=99999999999999", "text=99999999999999", "label=a%3D%01",
+     "cluster=1&token=x", "text=%ff", "text='--", "text=%25_", "text=%E2%92%BA", "cluster=%C2%B2",
+     *(f"{name}={'9' * digits}" for name in ("id", "cluster", "token", "last", "text") for digits in (11, 20, 5_000))],
+    ids=lambda query: query[:30] + str(len(query)),
+)  # fmt: skip
+def test_nothing_in_the_query_breaks_a_page(alpha: Any, vera: Client, now: datetime, query: str) -> None:
+    submitted(alpha, now=now)
+
+    pages = ("sweep/begin/cancel/", "act/cancel/", "9" * 20 + "/change/")
+    clusters = ("", "act/pause/", "9" * 20 + "/change/")
+    for page in (JOBS, *(JOBS + page for page in pages), *(f"/admin/clusters/cluster/{page}" for page in clusters)):
+        assert vera.get(f"{page}?{query}").status_code in (200, 302, 403, 404)
+
+
+def test_a_job_tells_its_life(alpha: Any, vera: Client, now: datetime) -> None:
+    said = {"command": "echo <script>alert(1)</script>", "environment": {"A": "b"}, "time_limit_seconds": 7200}
+    ids = submitted(alpha, now=now, **said)
+
+    shown = text_of(vera, f"{JOBS}{ids[0]}/change/")
+
+    assert "Submitted" in shown and "no job is before it" in shown and "token default" in shown
+    assert "echo &lt;script&gt;" in shown and "A=b" in shown
+    assert '<span title="7,200 s">2 hours</span>' in shown
+
+
+@pytest.mark.parametrize(
+    "page", ["jobs/job/0", "jobs/job/x", "jobs/job/99999999999", "clusters/cluster/7", "jobs/job/sweep/1"]
+)
+def test_what_is_not_there_is_404(vera: Client, page: str) -> None:
+    end = "/" if "sweep" in page else "/change/"
+    assert vera.get(f"/admin/{page}{end}").status_code == 404
+
+
+def test_a_page_that_is_not_there_says_so_and_leads_back(vera: Client) -> None:
+    answer = vera.get("/admin/nothing/<b>/")
+    text = answer.content.decode()
+
+    assert answer.status_code == 404
+    assert "There is nothing at /admin/nothing/&lt;b&gt;/" in text
+    assert "<title>Not found · rainbow</title>" in text
+    assert 'href="/admin/jobs/job/"' in text and "vera" in text
+
+
+def test_older_pages_follow_without_a_gap(alpha: Any, vera: Client, now: datetime) -> None:
+    ids = submitted(alpha, 250, now=now)
+    seen: list[int] = []
+    query = ""
+    while True:
+        answer = vera.get(f"{JOBS}{query}")
+        seen += [job.id for job in answer.context["page"].jobs]
+        query = answer.context["older"]
+        if not query:
+            break
+
+    assert seen == ids[::-1]
+
+
+PAGES = {
+    "/admin/": 16,
+    "/admin/clusters/cluster/": 10,
+    "/admin/clusters/cluster/{c}/change/": 24,
+    JOBS: 19,
+    f"{JOBS}?state=failed": 8,
+    f"{JOBS}?text=plot": 26,
+    f"{JOBS}{{j}}/change/": 10,
+}
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_pages_take_as_many_queries_for_a_small_fleet_as_for_a_large_one(vera: Client, address: str) -> None:
+    stage_demo(clusters=30, jobs=1_500, now=timezone.now())
+    ids = {"c": Job.objects.latest("id").cluster_id, "j": Job.objects.latest("id").id}
+    vera.get(address.format(**ids))
+
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        assert vera.get(address.format(**ids)).status_code == 200
+
+    assert len(queries) <= PAGES[address], "\n".join(query["sql"][:150] for query in queries)
+    assert not [query for query in queries if "COUNT(" in query["sql"] and "FROM (" not in query["sql"]]
+
+
+def test_pages_run_no_inline_script(alpha: Any, vera: Client, now: datetime) -> None:
+    ids = submitted(alpha, now=now)
+
+    for page in ("/admin/", JOBS, f"{JOBS}{ids[0]}/change/", "/admin/clusters/cluster/"):
+        shown = text_of(vera, page)
+        assert "<script>" not in shown and " style=" not in shown and " onclick" not in shown

@@ -64,8 +64,11 @@ def let_go(*, cluster_id: int, credential_id: int | None = None, by: Actor, reas
 
 
 def _lock(cluster_id: int) -> None:
-    """Whoever writes a cluster's rows has locked the cluster, so that no two of them can deadlock."""
-    list(Cluster.objects.filter(id=cluster_id).select_for_update().values_list("id"))
+    """Whoever writes a cluster's rows has locked the cluster, so that no two of them can deadlock.
+
+    Not its key: each row that names the cluster checks that when it is committed, and would wait, in no order.
+    """
+    list(Cluster.objects.filter(id=cluster_id).select_for_update(no_key=True).values_list("id"))
 
 
 def _note(streak: Streak, end: End, hold_after: int, now: datetime) -> None:

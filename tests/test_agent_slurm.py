@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import EXECUTORS
 from rainbow.executors.executor import Site
+from rainbow.executors.table import EXECUTORS
 from rainbow.records import JobState
 from tests.support.agents import Crew, crew
 from tests.support.executors import lines_of, until_there, wait_until
@@ -29,7 +29,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
 def agent(server: RainbowServer, slurm: SlurmCluster, tmp_path: Path) -> Iterator[Crew]:
     """Up to two jobs of any size may wait in Slurm's queue."""
     folder = tmp_path / "the agent's state"
-    executor = EXECUTORS["slurm"](Site(folder=folder, environment=slurm.environment))
+    executor = EXECUTORS["slurm"].make(Site(folder=folder, environment=slurm.environment))
     with (
         joined(server) as cluster,
         crew(cluster, server.address, folder, executor=executor, ahead=2, lease_seconds=10) as agent,

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from rainbow.executors import EXECUTORS
 from rainbow.executors.commands import all_submitted
 from rainbow.executors.executor import Ending, JobPhase, SchedulerSilent, Site, Ticket, Way, Work, WorkRefused
 from rainbow.executors.flux import FluxExecutor
@@ -22,6 +21,7 @@ from rainbow.executors.flux_request import FluxRequest
 from rainbow.executors.flux_script import script
 from rainbow.executors.folders import folder_of
 from rainbow.executors.options import value_of
+from rainbow.executors.table import EXECUTORS
 from rainbow.executors.threads import Threads
 from tests.support.patience import PATIENCE_SECONDS
 
@@ -225,7 +225,7 @@ def test_what_keeps_the_bindings_from_serving_is_told(monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "flux", raising=False)
 
-    way = EXECUTORS["flux"](Site(folder=tmp_path, environment={})).way
+    way = EXECUTORS["flux"].make(Site(folder=tmp_path, environment={})).way
 
     assert way.words.endswith("no bindings of Flux: No module named 'cffi_that_is_not_there'")
     assert "PYTHONPATH" in way.advice

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import EXECUTORS
 from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
 from rainbow.executors.folders import MAX_OUTPUT_BYTES
+from rainbow.executors.table import EXECUTORS
 from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +26,7 @@ def site(tmp_path: Path) -> Site:
 
 @pytest.fixture
 def local(site: Site) -> Iterator[Executor]:
-    executor = EXECUTORS["local"](site)
+    executor = EXECUTORS["local"].make(site)
     yield executor
     jobs = site.folder / "jobs"
     for key in [folder.name for folder in jobs.iterdir()] if jobs.exists() else []:
@@ -36,7 +36,7 @@ def local(site: Site) -> Iterator[Executor]:
 
 def successor(site: Site) -> Executor:
     """The executor of an agent that was started anew."""
-    return EXECUTORS["local"](site)
+    return EXECUTORS["local"].make(site)
 
 
 def test_a_job_runs_as_it_was_asked_for(local: Executor, tmp_path: Path) -> None:
@@ -152,9 +152,11 @@ def test_a_job_outlives_the_agent(local: Executor, site: Site, tmp_path: Path) -
     program = f"""
 import os, signal
 from pathlib import Path
-from rainbow.executors import EXECUTORS, Site, Work
+from rainbow.executors.executor import Site, Work
+from rainbow.executors.table import EXECUTORS
 site = Site(folder=Path({str(site.folder)!r}), environment={dict(site.environment)!r}, slots=4)
-EXECUTORS["local"](site).submit(Work(command="until [ -e {tmp_path}/go ]; do sleep 0.05; done; exit 6"), "rainbow-10-1")
+work = Work(command="until [ -e {tmp_path}/go ]; do sleep 0.05; done; exit 6")
+EXECUTORS["local"].make(site).submit(work, "rainbow-10-1")
 os.kill(os.getpid(), signal.SIGKILL)
 """
     killed = subprocess.run([sys.executable, "-c", program], cwd=ROOT)

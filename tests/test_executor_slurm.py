@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import EXECUTORS
 from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
 from rainbow.executors.slurm import SlurmExecutor
+from rainbow.executors.table import EXECUTORS
 from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.slurm_cluster import NODES, SlurmCluster, missing_commands
@@ -36,7 +36,7 @@ def site(cluster: SlurmCluster, state: Path) -> Site:
 
 @pytest.fixture
 def slurm(site: Site) -> Executor:
-    return EXECUTORS["slurm"](site)
+    return EXECUTORS["slurm"].make(site)
 
 
 def test_a_job_runs_as_it_was_asked_for(slurm: Executor, tmp_path: Path) -> None:

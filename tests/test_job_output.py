@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 import pytest
 
-from rainbow.executors import EXECUTORS
 from rainbow.executors.executor import Executor, JobPhase, Site, Ticket
 from rainbow.executors.folders import folder_of
+from rainbow.executors.table import EXECUTORS
 from rainbow.runner.output import END_BYTES
 from rainbow.terminal.types import Size
 from tests.support.executors import hand_over, wait_for, wait_until
@@ -26,7 +26,7 @@ def site(tmp_path: Path) -> Site:
 
 @pytest.fixture
 def local(site: Site) -> Executor:
-    return EXECUTORS["local"](site)
+    return EXECUTORS["local"].make(site)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_outputs_that_a_scheduler_writes_are_cut_while_they_grow(site: Site, out
 
 @pytest.mark.parametrize("name", ["slurm", "flux"])
 def test_the_executors_of_schedulers_cut_them(site: Site, output: Path, name: str) -> None:
-    executor = EXECUTORS[name](site)
+    executor = EXECUTORS[name].make(site)
     folder_of(site.folder, KEY).make()
     output.write_bytes(bytes(10 * LIMIT))
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import EXECUTORS
 from rainbow.executors.executor import Ending, Executor, JobPhase, Site, Ticket
+from rainbow.executors.table import EXECUTORS
 from tests.support.executors import hand_over, lines_of, wait_for, wait_until
 
 KEY = "rainbow-1-1"
@@ -28,7 +28,7 @@ escapes = pytest.mark.parametrize("escape", ESCAPES.values(), ids=list(ESCAPES))
 @pytest.fixture
 def local(tmp_path: Path) -> Executor:
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    return EXECUTORS["local"](Site(folder=tmp_path / "state", environment=environment, slots=4))
+    return EXECUTORS["local"].make(Site(folder=tmp_path / "state", environment=environment, slots=4))
 
 
 @pytest.fixture

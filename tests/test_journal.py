@@ -124,7 +124,7 @@ def test_what_was_noted_outlives_a_killed_agent(folder: Path) -> None:
 import os, signal
 from datetime import UTC, datetime
 from pathlib import Path
-from rainbow.executors import Work
+from rainbow.executors.executor import Work
 from rainbow.journal import Entry, Journal
 now = datetime.now(UTC)
 journal = Journal(Path({str(folder)!r}))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors import EXECUTORS
 from rainbow.executors.executor import Ending, Executor, JobPhase, Site, Ticket
 from rainbow.executors.folders import MAX_OUTPUT_BYTES, JobFolder, folder_of
+from rainbow.executors.table import EXECUTORS
 from tests.support.executors import hand_over, progress, wait_for, wait_until
 from tests.support.replaced import FOREIGN, GARBAGE, TRICKS, Trick, leased, put
 
@@ -42,7 +42,7 @@ def foreign(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def local(site: Site) -> Executor:
-    return EXECUTORS["local"](site)
+    return EXECUTORS["local"].make(site)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_what_stands_in_place_of_a_note_changes_nothing_for_a_job_that_runs(
     put(trick, folder.notes.path / name, foreign)
 
     assert progress(local, running).phase == JobPhase.RUNNING
-    assert local.capacity().slots == EXECUTORS["local"](site).capacity().slots == 3
+    assert local.capacity().slots == EXECUTORS["local"].make(site).capacity().slots == 3
     assert foreign.read_text() == FOREIGN
 
 
@@ -181,9 +181,10 @@ def test_a_job_cannot_look_into_its_runner(site: Site) -> None:
     command = "for file in environ maps mem; do head -c 1 /proc/$PPID/$file; done 2>&1; readlink /proc/$PPID/cwd"
     program = f"""
 from pathlib import Path
-from rainbow.executors import EXECUTORS, JobPhase, Site
+from rainbow.executors.executor import JobPhase, Site
+from rainbow.executors.table import EXECUTORS
 from tests.support.executors import hand_over, wait_for
-local = EXECUTORS["local"](Site(folder=Path({str(site.folder)!r}), environment={dict(site.environment)!r}))
+local = EXECUTORS["local"].make(Site(folder=Path({str(site.folder)!r}), environment={dict(site.environment)!r}))
 ticket = hand_over(local, {KEY!r}, {command!r})
 wait_for(local, ticket, JobPhase.ENDED)
 print(local.output(ticket))

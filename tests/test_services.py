@@ -8,8 +8,7 @@ import pytest
 
 from clusters.callers import Caller, Claim
 from clusters.models import Cluster, Credential, CredentialKind, FormerValue
-from clusters.services import authenticate
-from clusters.services.authenticate import admit
+from clusters.services.authenticate import admit, authenticate
 from clusters.services.credentials import MAX_FORMER_VALUES, create_credential, revoke_credential, rotate_credential
 from clusters.services.pause import pause_cluster, resume_cluster
 from clusters.services.register import register_cluster

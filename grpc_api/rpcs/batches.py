@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from clusters.callers import Caller, Claim
-from clusters.services import authenticate
+from clusters.services.authenticate import authenticate
 from rainbow.errors import RainbowError, Unauthenticated
 
 Request = TypeVar("Request")

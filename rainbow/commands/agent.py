@@ -15,8 +15,8 @@ from rainbow.agent.context import Habits, Post
 from rainbow.agent.identity import identity_in
 from rainbow.agent.job_reports import AS_ROOT
 from rainbow.config import environment
-from rainbow.executors import EXECUTORS
 from rainbow.executors.executor import KEPT_OUTPUT_BYTES, Site
+from rainbow.executors.table import EXECUTORS
 from rainbow.journal import Journal
 from rainbow.kernel import close_standard_input, hide_memory
 from rainbow.policy import Policy, read_policy
@@ -37,8 +37,6 @@ SIGTERM and Ctrl-C end it: it takes no more jobs, and those that run go on. docs
 """
 COUNT = click.IntRange(min=0)
 OUTPUT = Size(lowest=64 * 1024, highest=1024**5)
-# Looking costs Slurm and Flux a call, and this machine next to nothing.
-INTERVAL_SECONDS = {"slurm": 1.0, "flux": 1.0, "local": 0.2}
 
 _log = logging.getLogger("rainbow.agent")
 
@@ -109,7 +107,7 @@ def command(
     policy = read_policy(Path(policy_file)) if policy_file else Policy()
     with session.puller(ctx) as client:
         folder = Path(state_dir) if state_dir else _usual_folder(client.cluster)
-        scheduler = EXECUTORS[executor](_site(folder, options))
+        scheduler = EXECUTORS[executor].make(_site(folder, options))
         if dry_run:
             plan = planned(client, scheduler, policy)
             write_json(plan) if as_json else show_plan(plan)
@@ -149,7 +147,7 @@ def _habits(
     folder: Path, executor: str, *, name: str | None, moved: bool, interval_seconds: float | None, **more: Any
 ) -> Habits:
     agent = identity_in(folder, name or socket.gethostname(), moved=moved)
-    return Habits(agent=agent, interval_seconds=interval_seconds or INTERVAL_SECONDS[executor], **more)
+    return Habits(agent=agent, interval_seconds=interval_seconds or EXECUTORS[executor].interval_seconds, **more)
 
 
 def _run(agent: Agent, post: Post, *, once: bool) -> None:

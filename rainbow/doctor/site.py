@@ -12,9 +12,7 @@ from rainbow.agent.job_reports import AS_ROOT
 from rainbow.doctor.findings import Sick, Well
 from rainbow.errors import RainbowError
 from rainbow.executors.executor import Executor
-
-# What to try by hand, by the executor's name.
-COMMANDS = {"slurm": "sinfo", "flux": "flux resource list"}
+from rainbow.executors.table import EXECUTORS
 
 
 def try_folder(folder: Path) -> str:
@@ -44,7 +42,8 @@ def ask_scheduler(executor: Executor | None, *, name: str) -> Well:
     try:
         capacity = executor.capacity()
     except RainbowError as error:
-        by_hand = f"; try by hand: {COMMANDS[name]}" if name in COMMANDS else ""
+        probe = EXECUTORS[name].probe
+        by_hand = f"; try by hand: {probe}" if probe else ""
         advice = f"The scheduler {name} has to work for this user on this machine{by_hand}."
         raise Sick(str(error), advice=advice) from error
     if capacity.not_ready:

@@ -13,8 +13,8 @@ from rainbow.agent.agent import Agent
 from rainbow.agent.context import Checkpoint, Habits, Post, go_on, no_secret
 from rainbow.agent.identity import identity_in
 from rainbow.client import Client
-from rainbow.executors import EXECUTORS
 from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket, Work
+from rainbow.executors.table import EXECUTORS
 from rainbow.journal import Journal
 from rainbow.policy import Policy
 from rainbow.records import Job, JobSpec
@@ -193,7 +193,7 @@ def crew(
 
 
 def local(folder: Path, *, slots: int = 8) -> Executor:
-    return EXECUTORS["local"](Site(folder=folder, environment=dict(os.environ), slots=slots))
+    return EXECUTORS["local"].make(Site(folder=folder, environment=dict(os.environ), slots=slots))
 
 
 class Hesitant:

@@ -10,9 +10,9 @@ from clusters.forms import ReasonForm, number_from
 from clusters.models import Cluster, Credential, CredentialKind
 from jobs.models import MAX_ID
 from jobs.queries.search import Search
-from jobs.services.bulk_actions import Act
+from jobs.services.bulk_actions import Action
 from jobs.specs import MAX_NAME, MAX_PRIORITY, check_labels
-from jobs.states import ActKind, JobState
+from jobs.states import ActionKind, JobState
 from rainbow.errors import InvalidArgument
 
 SEE_CONTENT = "jobs.see_content_of_job"
@@ -98,19 +98,19 @@ class MoveForm(ReasonForm):
     cluster_id = forms.ModelChoiceField(Cluster.objects.order_by("name"), label="To cluster", empty_label="choose one")
 
 
-FORMS: dict[ActKind, type[ReasonForm]] = {
-    ActKind.CANCEL: ReasonForm,
-    ActKind.REQUEUE: ReasonForm,
-    ActKind.PRIORITIZE: PriorityForm,
-    ActKind.MOVE: MoveForm,
+FORMS: dict[ActionKind, type[ReasonForm]] = {
+    ActionKind.CANCEL: ReasonForm,
+    ActionKind.REQUEUE: ReasonForm,
+    ActionKind.PRIORITIZE: PriorityForm,
+    ActionKind.MOVE: MoveForm,
 }
 
 
-def act_from(kind: ActKind, form: ReasonForm) -> Act:
+def act_from(kind: ActionKind, form: ReasonForm) -> Action:
     """What a valid form says is to be done."""
     said = form.cleaned_data
     to = said.get("cluster_id")
-    return Act(kind=kind, reason=said["reason"], priority=said.get("priority", 0), cluster_id=to.id if to else 0)
+    return Action(kind=kind, reason=said["reason"], priority=said.get("priority", 0), cluster_id=to.id if to else 0)
 
 
 def job_id_from(text: str) -> int:

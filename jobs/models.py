@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce
 
 from clusters.callers import Caller
 from clusters.models import Cluster, Credential, CredentialKind
-from jobs.states import FINAL, Activity, ActKind, JobState, OnLost, Span, What
+from jobs.states import FINAL, ActionKind, Activity, JobState, OnLost, Span, What
 
 # Ids travel as int32.
 MAX_ID = 2**31 - 1
@@ -234,7 +234,7 @@ class Sweep(models.Model):
     It walks the ids from `first_id` to `last_id`; `next_id` is where the next step begins.
     """
 
-    kind = models.CharField(max_length=10, choices=ActKind)
+    kind = models.CharField(max_length=10, choices=ActionKind)
     reason = models.CharField(max_length=1000)
     priority = models.SmallIntegerField(null=True)
     to_cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)

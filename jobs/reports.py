@@ -60,7 +60,7 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class AgentReport:
     """What one agent tells in one call: of up to 1,000 attempts at jobs, and of its cluster.
 
     `not_ready` says why the agent takes no jobs now; `pause` pauses the cluster, with that reason. `hold_after`: so
@@ -76,7 +76,7 @@ class Account:
     hold_after: int = 0
 
 
-def check_account(account: Account) -> None:
+def check_agent_report(account: AgentReport) -> None:
     """Raises InvalidArgument."""
     check_line(account.agent, field="agent", longest=255, required=True)
     check_reason(account.not_ready, field="not_ready")

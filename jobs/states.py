@@ -52,7 +52,7 @@ class What(models.TextChoices):
 PUTS_INTO_A_QUEUE = frozenset({What.SUBMITTED, What.REQUEUED, What.MOVED})
 
 
-class ActKind(models.TextChoices):
+class ActionKind(models.TextChoices):
     """What operators do to many jobs at once."""
 
     CANCEL = "cancel", "cancel"

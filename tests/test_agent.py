@@ -304,7 +304,7 @@ def test_leases_are_renewed_though_every_call_of_the_scheduler_takes_long(
 
 
 def _held(crew: Crew, jobid: int) -> Any:
-    return next(held for held in crew.agent._holdings if held.entry.jobid == jobid)
+    return next(held for held in crew.agent._held_jobs if held.entry.jobid == jobid)
 
 
 def test_nothing_is_handed_over_on_a_lease_that_is_nearly_over(scripted: Crew, scheduler: ScriptedExecutor) -> None:
@@ -313,13 +313,13 @@ def test_nothing_is_handed_over_on_a_lease_that_is_nearly_over(scripted: Crew, s
     scripted.work(lambda: scheduler.handed_over)
     scheduler.jobs.clear()
     scheduler.silent = set()
-    client, scripted.agent._post.client.report_jobs = scripted.client.report_jobs, _away  # type: ignore[method-assign]
+    client, scripted.agent._context.client.report_jobs = scripted.client.report_jobs, _away  # type: ignore[method-assign]
 
     scripted.clock.move(201)
     scripted.work_for(0.3)
     assert scheduler.jobs == {}
 
-    scripted.agent._post.client.report_jobs = client  # type: ignore[method-assign]
+    scripted.agent._context.client.report_jobs = client  # type: ignore[method-assign]
     scripted.work(lambda: key(jobid) in scheduler.jobs)
 
 

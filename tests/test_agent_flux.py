@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.agent.context import Checkpoint, go_on
+from rainbow.agent.context import Checkpoint, ignore_checkpoint
 from rainbow.records import JobState
 from tests.support import flux_cast
 from tests.support.agents import Crew, crew
@@ -44,7 +44,7 @@ def test_a_queue_that_is_disabled_fails_no_job_and_holds_none_back(agent: Crew, 
     waiting = [agent.submit(f"echo {number} >> {tmp_path / 'ran'}") for number in range(6)]
     agent.checkpoint = lambda moment: place.instance.disable("maintenance") if moment == Checkpoint.ACCEPTED else None
     agent.work(lambda: any(agent.job(jobid).state == JobState.ACCEPTED for jobid in waiting))
-    agent.checkpoint = go_on
+    agent.checkpoint = ignore_checkpoint
 
     later = agent.submit(f"echo 6 >> {tmp_path / 'ran'}")
     agent.work(lambda: "maintenance" in agent.client.summarize_jobs().not_ready)

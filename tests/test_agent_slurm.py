@@ -35,7 +35,7 @@ def agent(server: RainbowServer, slurm: SlurmCluster, tmp_path: Path) -> Iterato
         crew(cluster, server.address, folder, executor=executor, ahead=2, lease_seconds=10) as agent,
     ):
         yield agent
-        for held in agent.agent._holdings:
+        for held in agent.agent._held_jobs:
             slurm.run("scancel", held.entry.native_id)
 
 

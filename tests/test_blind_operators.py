@@ -9,9 +9,9 @@ from django.test import Client
 from clusters.models import Credential
 from jobs.models import Job
 from jobs.queries.search import Search
-from jobs.services.bulk_actions import Act
+from jobs.services.bulk_actions import Action
 from jobs.services.sweep import begin_sweep
-from jobs.states import ActKind
+from jobs.states import ActionKind
 from tests.support.console import signed_in
 from tests.support.queue import operator_named, submitted
 
@@ -25,8 +25,8 @@ PAGES = [
     f"{ROOM}clusters/cluster/{{c}}/change/",
     f"{ROOM}clusters/cluster/{{c}}/history/",
     f"{ROOM}jobs/job/sweep/{{s}}/",
-    *(f"{ROOM}jobs/job/act/{kind}/?id={{j}}" for kind in ActKind),
-    *(f"{ROOM}jobs/job/sweep/begin/{kind}/" for kind in ActKind),
+    *(f"{ROOM}jobs/job/act/{kind}/?id={{j}}" for kind in ActionKind),
+    *(f"{ROOM}jobs/job/sweep/begin/{kind}/" for kind in ActionKind),
     f"{REST}jobs",
     f"{REST}jobs/{{j}}",
     f"{REST}jobs/{{j}}/events",
@@ -44,7 +44,9 @@ def ids(alpha: Any, now: datetime) -> dict[str, int]:
         alpha, now=now, name="fluid", command="whisper", environment={"KEY": "sesame"}, working_directory="/workplace"
     )[0]
     Job.objects.filter(id=job).update(output="hum")
-    sweep = begin_sweep(act=Act(kind=ActKind.CANCEL, reason="x"), search=Search(), by=operator_named("olga"), now=now)
+    sweep = begin_sweep(
+        act=Action(kind=ActionKind.CANCEL, reason="x"), search=Search(), by=operator_named("olga"), now=now
+    )
     return {"c": alpha.cluster.id, "j": job, "s": sweep.id, "k": Credential.objects.earliest("id").id}
 
 

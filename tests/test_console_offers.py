@@ -12,15 +12,15 @@ from django.test import Client
 from jobs.models import Job
 from jobs.queries.applicable import acts_for, acts_for_all, changeable, foresee
 from jobs.queries.search import Search
-from jobs.services.bulk_actions import Act, act_on_jobs
+from jobs.services.bulk_actions import Action, apply_to_jobs
 from jobs.services.cancel import cancel_jobs
-from jobs.states import ActKind, JobState
+from jobs.states import ActionKind, JobState
 from tests.support.console import signed_in
 from tests.support.lives import handed_over, job_in
 from tests.support.queue import operator_named, submitted
 
 JOBS = "/admin/jobs/job/"
-KINDS = list(ActKind)
+KINDS = list(ActionKind)
 
 
 @pytest.fixture
@@ -50,16 +50,16 @@ def of_every_kind(alpha: Any, now: datetime) -> list[int]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_foretold_is_what_the_act_does(
-    of_every_kind: list[int], beta: Any, now: datetime, kind: ActKind
+    of_every_kind: list[int], beta: Any, now: datetime, kind: ActionKind
 ) -> None:
     by = operator_named("olga")
-    act = Act(kind=kind, reason="x", priority=9, cluster_id=beta.cluster.id)
+    act = Action(kind=kind, reason="x", priority=9, cluster_id=beta.cluster.id)
 
     foretold = changeable(kind=kind, job_ids=of_every_kind)
     one_by_one = {id for id in of_every_kind if kind in acts_for(Job.objects.filter(id=id))}
     counted = foresee(kind=kind, by=by, search=Search())
     with transaction.atomic():
-        verdicts = act_on_jobs(act=act, by=by, job_ids=of_every_kind, now=now)
+        verdicts = apply_to_jobs(act=act, by=by, job_ids=of_every_kind, now=now)
 
     assert foretold == one_by_one == {verdict.job_id for verdict in verdicts if not verdict.refusal}
     assert (counted.jobs, counted.more) == (len(foretold), False)
@@ -161,8 +161,8 @@ def test_an_act_on_all_looks_at_a_few_jobs_only(alpha: Any, now: datetime, monke
     for _ in range(3):
         handed_over(alpha, now=now)
     by = operator_named("olga")
-    assert acts_for_all(by=by, search=Search()) == [ActKind.REQUEUE]
+    assert acts_for_all(by=by, search=Search()) == [ActionKind.REQUEUE]
 
     monkeypatch.setattr("jobs.queries.applicable._LOOK_AT", 3)
 
-    assert acts_for_all(by=by, search=Search()) == [ActKind.CANCEL, ActKind.REQUEUE]
+    assert acts_for_all(by=by, search=Search()) == [ActionKind.CANCEL, ActionKind.REQUEUE]

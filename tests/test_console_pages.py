@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs.demo.stage import stage_demo
+from jobs.demo.stage import create_demo_data
 from jobs.models import Job
 from tests.support.console import signed_in
 from tests.support.queue import submitted
@@ -133,7 +133,7 @@ PAGES = {
 
 @pytest.mark.parametrize("address", PAGES)
 def test_pages_take_as_many_queries_for_a_small_fleet_as_for_a_large_one(vera: Client, address: str) -> None:
-    stage_demo(clusters=30, jobs=1_500, now=timezone.now())
+    create_demo_data(clusters=30, jobs=1_500, now=timezone.now())
     ids = {"c": Job.objects.latest("id").cluster_id, "j": Job.objects.latest("id").id}
     vera.get(address.format(**ids))
 

@@ -9,9 +9,9 @@ from django.test import Client
 from clusters.models import Cluster, Credential
 from jobs.models import Job, Sweep
 from jobs.queries.search import Search
-from jobs.services.bulk_actions import Act
+from jobs.services.bulk_actions import Action
 from jobs.services.sweep import begin_sweep
-from jobs.states import ActKind
+from jobs.states import ActionKind
 from tests.support.console import signed_in
 from tests.support.queue import operator_named, submitted
 
@@ -21,14 +21,14 @@ CREDENTIAL_ACTS = ["/admin/clusters/cluster/credential/{k}/rotate/", "/admin/clu
                    "/admin/clusters/cluster/{c}/credential/new/"]  # fmt: skip
 ACTS = ["/admin/clusters/cluster/act/pause/", "/admin/clusters/cluster/act/resume/",
         *CREDENTIAL_ACTS,
-        *(f"/admin/jobs/job/{way}/{kind}/" for kind in ActKind for way in ("act", "sweep/begin")),
+        *(f"/admin/jobs/job/{way}/{kind}/" for kind in ActionKind for way in ("act", "sweep/begin")),
         "/admin/jobs/job/sweep/{s}/step/", "/admin/jobs/job/sweep/{s}/stop/"]  # fmt: skip
 
 
 @pytest.fixture
 def ids(alpha: Any, now: datetime) -> dict[str, int]:
     job = submitted(alpha, now=now, name="fluid", command="secret-command", environment={"KEY": "sesame"})[0]
-    act = Act(kind=ActKind.CANCEL, reason="x")
+    act = Action(kind=ActionKind.CANCEL, reason="x")
     sweep = begin_sweep(act=act, search=Search(), by=operator_named("olga"), now=now)
     return {"c": alpha.cluster.id, "j": job, "s": sweep.id, "k": Credential.objects.earliest("id").id}
 

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from jobs.demo.stage import stage_demo
+from jobs.demo.stage import create_demo_data
 from jobs.models import Job
 from tests.support.console import signed_in
 
@@ -40,7 +40,7 @@ def no_small_tables(db: None) -> None:
 
 @pytest.mark.parametrize("address", PAGES)
 def test_no_page_reads_a_large_table_whole(no_small_tables: None, address: str) -> None:
-    stage_demo(clusters=3, jobs=800, now=timezone.now())
+    create_demo_data(clusters=3, jobs=800, now=timezone.now())
     job = Job.objects.filter(state="queued", cluster__name="keebler").latest("id")
     client = signed_in("vera", "operators", sees_content=True)
 

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db.models import F, Sum
 
 from clusters.models import Cluster
-from jobs.demo.stage import ask_again, stage_demo
+from jobs.demo.stage import create_demo_data, refresh_demo_requests
 from jobs.models import Job, JobActivity, JobEvent
 from jobs.queries.fleet_health import ConcernKind, concerns, fleet_health
 from jobs.states import Activity, JobState, Span
@@ -20,7 +20,7 @@ from tests.support.queue import counted, recounted
 
 @pytest.fixture
 def staged(db: None, now: datetime) -> None:
-    stage_demo(clusters=12, jobs=3_000, now=now)
+    create_demo_data(clusters=12, jobs=3_000, now=now)
 
 
 def test_every_state_is_there_and_counted(staged: None) -> None:
@@ -51,7 +51,7 @@ def test_activity_adds_up(staged: None) -> None:
 
 
 def test_there_is_something_to_attend_to(db: None, now: datetime) -> None:
-    stage_demo(clusters=12, jobs=15_000, now=now)
+    create_demo_data(clusters=12, jobs=15_000, now=now)
 
     found = concerns(fleet=fleet_health(now=now), development_secret=False, debug=False, now=now)
 
@@ -61,7 +61,7 @@ def test_there_is_something_to_attend_to(db: None, now: datetime) -> None:
 
 
 def test_clusters_that_are_well_go_on_asking(staged: None, now: datetime) -> None:
-    ask_again(now=now + timedelta(hours=1))
+    refresh_demo_requests(now=now + timedelta(hours=1))
 
     silent = [health.cluster.name for health in fleet_health(now=now + timedelta(hours=1)) if not health.asks]
     assert silent == ["keebler", "pampas"]

@@ -14,12 +14,12 @@ from jobs.models import Job
 from jobs.queries.fleet_health import ConcernKind, Health, concerns, fleet_health
 from jobs.queries.search import Search
 from jobs.services.accept import accept_jobs
-from jobs.services.bulk_actions import Act
+from jobs.services.bulk_actions import Action
 from jobs.services.expire import expire_leases
 from jobs.services.mass_silence import SETTLED_AFTER
 from jobs.services.sweep import begin_sweep
 from jobs.sql import add_activity
-from jobs.states import ActKind, JobState
+from jobs.states import ActionKind, JobState
 from tests.conftest import registered
 from tests.support.queue import operator_named, submitted
 
@@ -146,7 +146,7 @@ def test_what_can_wait_comes_after_what_cannot(alpha: Any, beta: Any, now: datet
     create_credential(
         cluster=alpha.cluster, kind=CredentialKind.TOKEN, label="nightly", by=None, now=now, expires_at=expires
     )
-    act = Act(kind=ActKind.CANCEL, reason="wrong")
+    act = Action(kind=ActionKind.CANCEL, reason="wrong")
     begin_sweep(act=act, search=Search(), by=operator_named("olga"), now=later - timedelta(minutes=5))
 
     assert texts(later, development_secret=True) == [

@@ -105,8 +105,8 @@ def test_a_job_that_was_accepted_is_not_handed_over_on_a_full_disk(
         accept(jobs)
         fill(scripted.journal)
 
-    accept = scripted.agent._taker.accept
-    monkeypatch.setattr(scripted.agent._taker, "accept", take_then_fill)
+    accept = scripted.agent._acceptor.accept
+    monkeypatch.setattr(scripted.agent._acceptor, "accept", take_then_fill)
     jobid = scripted.submit()
     scripted.work(lambda: scripted.job(jobid).reason == FULL)
     assert (scripted.job(jobid).state, scheduler.handed_over) == (JobState.ACCEPTED, [])

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs.specs import JobSpec, check_spec
-from rainbow.agent.context import Checkpoint, go_on
+from rainbow.agent.context import Checkpoint, ignore_checkpoint
 from rainbow.errors import InvalidArgument
 from rainbow.policy import Policy
 from rainbow.protos import rainbow_pb2 as pb
@@ -132,7 +132,7 @@ def test_a_broken_job_stays_refused_when_the_agent_dies_before_it_said_so(
         agent.work(lambda: False)
     assert not server.reports
 
-    agent.checkpoint = go_on
+    agent.checkpoint = ignore_checkpoint
     agent.restart()
     agent.work(lambda: server.ended(7))
 
@@ -185,7 +185,7 @@ def test_a_value_of_any_other_kind_is_refused(server: HostileServer, name: str, 
 
 
 def _allowed_or_refused(server: HostileServer, spec: dict[str, Any], *, allowed: bool) -> None:
-    server.lines, scheduler = {7: line(**spec)}, ScriptedExecutor()
+    server.lines, scheduler = {7: line(**spec)}, ScriptedExecutor(most_slots=2**63)
     server.accepted.clear()
     server.reports.clear()
     with (
@@ -231,7 +231,7 @@ def test_a_job_that_the_agent_is_said_to_hold_does_not_get_past_the_policy(
     server: HostileServer, scheduler: ScriptedExecutor, hire: Callable[..., Crew], native_id: str
 ) -> None:
     agent = hire(policy=Policy(max_nodes=1))
-    server.held = [held(nodes=2, native_id=native_id, agent=agent.agent._post.habits.agent)]
+    server.held = [held(nodes=2, native_id=native_id, agent=agent.agent._context.settings.agent)]
 
     agent.work(lambda: server.ended(7))
 
@@ -243,7 +243,7 @@ def test_a_job_that_the_agent_is_said_to_hold_does_not_get_past_the_rules(
     server: HostileServer, scheduler: ScriptedExecutor, hire: Callable[..., Crew]
 ) -> None:
     agent = hire()
-    server.held = [held(environment={"A=1; id; B": ""}, agent=agent.agent._post.habits.agent)]
+    server.held = [held(environment={"A=1; id; B": ""}, agent=agent.agent._context.settings.agent)]
 
     agent.work(lambda: server.ended(7))
 
@@ -256,7 +256,7 @@ def test_no_native_id_of_a_servers_making_reaches_the_scheduler(
     server: HostileServer, scheduler: ScriptedExecutor, hire: Callable[..., Crew], native_id: str
 ) -> None:
     agent = hire()
-    server.held = [held(native_id=native_id, state=pb.JOB_STATE_RUNNING, agent=agent.agent._post.habits.agent)]
+    server.held = [held(native_id=native_id, state=pb.JOB_STATE_RUNNING, agent=agent.agent._context.settings.agent)]
 
     agent.work(lambda: server.ended(7))
 
@@ -269,7 +269,7 @@ def test_a_job_that_the_scheduler_has_is_adopted_under_its_own_id(
 ) -> None:
     agent = hire()
     scheduler.jobs["rainbow-7-1"] = None  # type: ignore[assignment]
-    server.held = [held(native_id="4711", state=pb.JOB_STATE_RUNNING, agent=agent.agent._post.habits.agent)]
+    server.held = [held(native_id="4711", state=pb.JOB_STATE_RUNNING, agent=agent.agent._context.settings.agent)]
 
     agent.work(lambda: 7 in server.reports)
 

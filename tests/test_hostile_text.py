@@ -11,10 +11,10 @@ from clusters.services.pause import pause_cluster
 from jobs.queries.search import Search
 from jobs.reports import Report
 from jobs.services.accept import accept_jobs
-from jobs.services.bulk_actions import Act, act_on_jobs
+from jobs.services.bulk_actions import Action, apply_to_jobs
 from jobs.services.report import report_jobs
 from jobs.services.sweep import begin_sweep
-from jobs.states import ActKind, JobState
+from jobs.states import ActionKind, JobState
 from tests.conftest import Member
 from tests.support.console import signed_in
 from tests.support.queue import operator_named, submitted
@@ -71,8 +71,10 @@ def ids(alpha: Member, now: datetime) -> dict[str, int]:
     report = Report(job_id=ended, attempt=1, state=JobState.FAILED, **said, **times)
     report_jobs(caller=alpha.puller, agent=EVIL, reports=[report], not_ready=EVIL, now=now)
     olga = operator_named("<b>olga</b>")
-    act_on_jobs(act=Act(kind=ActKind.PRIORITIZE, reason=EVIL, priority=1), by=olga, job_ids=[waiting], now=now)
-    sweep = begin_sweep(act=Act(kind=ActKind.CANCEL, reason=EVIL), search=Search(text="<script>"), by=olga, now=now)
+    apply_to_jobs(act=Action(kind=ActionKind.PRIORITIZE, reason=EVIL, priority=1), by=olga, job_ids=[waiting], now=now)
+    sweep = begin_sweep(
+        act=Action(kind=ActionKind.CANCEL, reason=EVIL), search=Search(text="<script>"), by=olga, now=now
+    )
     pause_cluster(cluster_id=alpha.cluster.id, reason=EVIL, by=olga, now=now)
     label = EVIL[-60:]
     new = create_credential(

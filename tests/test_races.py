@@ -14,11 +14,11 @@ from clusters.models import Cluster
 from clusters.services.pause import resume_cluster
 from jobs import sql
 from jobs.models import LeaseWatch
-from jobs.reports import Account, Report, Reported, ReportOutcome
+from jobs.reports import AgentReport, Report, Reported, ReportOutcome
 from jobs.services.accept import Acceptance, accept_jobs
 from jobs.services.cancel import CancelOutcome, cancel_jobs
 from jobs.services.expire import EVERY, Expiry, expire_leases
-from jobs.services.report import report_jobs, report_together
+from jobs.services.report import report_jobs, report_jobs_batch
 from jobs.services.requeue import requeue_jobs
 from jobs.states import JobState
 from rainbow.errors import FailedPrecondition
@@ -254,7 +254,7 @@ def test_servers_that_hear_many_agents_at_once_do_not_wait_in_a_circle(alpha: An
         try:
             for _ in range(40):
                 accounts = [_account(dice, dice.choice((alpha, beta)), ids) for _ in range(4)]
-                report_together(accounts=accounts, now=now)
+                report_jobs_batch(accounts=accounts, now=now)
                 with suppress(FailedPrecondition):
                     resume_cluster(cluster_id=dice.choice((alpha, beta)).cluster.id, by=None, now=now)
         finally:
@@ -268,13 +268,15 @@ def test_servers_that_hear_many_agents_at_once_do_not_wait_in_a_circle(alpha: An
         assert replay(job_id) == (row(job_id)["state"], 1)
 
 
-def _account(dice: random.Random, member: Any, ids: dict[str, list[int]]) -> Account:
+def _account(dice: random.Random, member: Any, ids: dict[str, list[int]]) -> AgentReport:
     states = [JobState.ACCEPTED, JobState.RUNNING, JobState.RUNNING, JobState.COMPLETED]
     # Most say nothing of jobs: whoever waits for a job takes no turn at the clusters.
     some = dice.sample(ids[member.name], dice.choice([0, 0, 0, 0, 5]))
     reports = [Report(job_id=id, attempt=1, state=dice.choice(states)) for id in some]
     pause = dice.choice(["", "a black hole"])
-    return Account(caller=member.puller, agent=AGENT, reports=reports, not_ready=dice.choice(["", "busy"]), pause=pause)
+    return AgentReport(
+        caller=member.puller, agent=AGENT, reports=reports, not_ready=dice.choice(["", "busy"]), pause=pause
+    )
 
 
 def test_many_who_do_everything_at_once_neither_fail_nor_lose_count(alpha: Any, now: datetime) -> None:

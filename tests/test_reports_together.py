@@ -13,10 +13,10 @@ from django.test.utils import CaptureQueriesContext
 
 from clusters.callers import Claim
 from clusters.models import Cluster
-from grpc_api.rpcs.reporting import report_together as answer_together
+from grpc_api.rpcs.reporting import report_batch
 from jobs.models import Job
-from jobs.reports import Account, Report, Reported, ReportOutcome
-from jobs.services.report import report_together
+from jobs.reports import AgentReport, Report, Reported, ReportOutcome
+from jobs.services.report import report_jobs_batch
 from jobs.states import JobState
 from rainbow.errors import InvalidArgument, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
@@ -29,8 +29,8 @@ COUNTED, STALE, UNKNOWN = ReportOutcome
 LATER = timedelta(minutes=1)
 
 
-def account(member: Any, *reports: Report, **further: Any) -> Account:
-    return Account(**{"caller": member.puller, "agent": AGENT, "reports": reports, **further})
+def account(member: Any, *reports: Report, **further: Any) -> AgentReport:
+    return AgentReport(**{"caller": member.puller, "agent": AGENT, "reports": reports, **further})
 
 
 def says(job_id: int, state: JobState, **said: Any) -> Report:
@@ -46,7 +46,7 @@ def test_each_account_has_its_own_answer_and_a_bad_one_fails_alone(alpha: Any, b
     first, second = (job_in(JobState.RUNNING, alpha, now=now) for _ in range(2))
     third = job_in(JobState.ACCEPTED, beta, now=now)
 
-    ended, bad, bad_lease, started = report_together(
+    ended, bad, bad_lease, started = report_jobs_batch(
         accounts=[
             account(alpha, says(first, JobState.COMPLETED)),
             account(alpha, says(second, JobState.FAILED), says(second, JobState.LOST)),
@@ -66,7 +66,7 @@ def test_each_account_has_its_own_answer_and_a_bad_one_fails_alone(alpha: Any, b
 def test_a_later_account_meets_what_an_earlier_one_changed(alpha: Any, now: datetime) -> None:
     job_id = job_in(JobState.ACCEPTED, alpha, now=now)
 
-    results = report_together(
+    results = report_jobs_batch(
         accounts=[
             account(alpha, says(job_id, JobState.RUNNING)),
             account(alpha, says(job_id, JobState.FAILED, exit_code=3)),
@@ -84,7 +84,7 @@ def test_a_later_account_meets_what_an_earlier_one_changed(alpha: Any, now: date
 def test_nobody_reports_on_another_clusters_job_beside_its_own_agent(alpha: Any, beta: Any, now: datetime) -> None:
     job_id = job_in(JobState.RUNNING, alpha, now=now)
 
-    mine, strange = report_together(
+    mine, strange = report_jobs_batch(
         accounts=[account(alpha, says(job_id, JobState.RUNNING)), account(beta, says(job_id, JobState.FAILED))],
         now=now + LATER,
     )
@@ -97,7 +97,7 @@ def test_each_agent_renews_its_own_lease(alpha: Any, beta: Any, now: datetime) -
     ids = [job_in(JobState.RUNNING, member, now=now) for member in (alpha, beta)]
     members = zip((alpha, beta), ids, (60, 600), strict=True)
 
-    report_together(
+    report_jobs_batch(
         accounts=[account(member, says(id, JobState.RUNNING), lease_seconds=lease) for member, id, lease in members],
         now=now + LATER,
     )
@@ -115,7 +115,7 @@ def test_of_several_accounts_the_last_says_whether_the_cluster_is_ready(alpha: A
         account(beta),
     ]
 
-    report_together(accounts=accounts, now=now)
+    report_jobs_batch(accounts=accounts, now=now)
 
     known = Cluster.objects.order_by("name").values_list("not_ready", "paused_reason")
     assert list(known) == [("drained", "a black hole"), ("", "")]
@@ -128,7 +128,7 @@ def test_many_accounts_take_as_many_statements_as_one(alpha: Any, beta: Any, now
     costs = []
     for some in (accounts[:1], accounts):
         with CaptureQueriesContext(connection) as queries:
-            report_together(accounts=some, now=now + LATER)
+            report_jobs_batch(accounts=some, now=now + LATER)
         costs.append([query["sql"].split()[0] for query in queries if "SAVEPOINT" not in query["sql"]])
 
     assert costs[0] == costs[1]
@@ -141,7 +141,7 @@ def test_more_jobs_than_a_statement_takes_ids(alpha: Any, now: datetime) -> None
     ]
     accounts = [account(alpha, *reports) for reports in strange] + [account(alpha, says(job_id, JobState.RUNNING))]
 
-    *unknown, known = report_together(accounts=accounts, now=now + LATER)
+    *unknown, known = report_jobs_batch(accounts=accounts, now=now + LATER)
 
     assert {outcome for result in unknown for outcome in outcomes(result)} == {UNKNOWN}
     assert outcomes(known) == [COUNTED]
@@ -154,7 +154,7 @@ def test_the_door_refuses_strangers_and_unknown_words_alone(alpha: Any, beta: An
         report = pb.JobReport(jobid=job_id, attempt=1, state=state)  # type: ignore[arg-type]
         return pb.ReportJobsRequest(agent=AGENT, reports=[report]), Claim(value=secret, cluster="alpha")
 
-    strange, odd, good = answer_together(
+    strange, odd, good = report_batch(
         [
             asked(beta.secret, pb.JOB_STATE_RUNNING),
             asked(alpha.secret, 99),

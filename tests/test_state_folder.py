@@ -195,7 +195,7 @@ def test_a_damaged_journal_is_one_clear_line(start: Start, folder: Path, damage:
 def test_jobs_are_found_again_without_their_journal(hired: Crew, folder: Path, tmp_path: Path) -> None:
     jobid = hired.submit(f"echo ran >> {tmp_path}/ran; until [ -e {tmp_path}/go ]; do sleep 0.05; done; exit 3")
     hired.work(lambda: hired.job(jobid).state == JobState.RUNNING)
-    hired.agent._taker.withdraw()
+    hired.agent._acceptor.withdraw()
     hired.journal.close()
     (folder / "journal.db").write_bytes(b"damaged" * 1000)
     with pytest.raises(JournalUnusable, match="move it and the files beside it"):

@@ -12,13 +12,13 @@ from jobs.queries.lookup import count_jobs, list_jobs
 from jobs.queries.search import Search
 from jobs.services import sweep
 from jobs.services.accept import accept_jobs
-from jobs.services.bulk_actions import Act
+from jobs.services.bulk_actions import Action
 from jobs.services.sweep import begin_sweep, search_of, step_sweep, stop_sweep
-from jobs.states import ActKind, JobState
+from jobs.states import ActionKind, JobState
 from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound
 from tests.support.queue import counted, operator_named, recounted, submitted
 
-CANCEL = Act(kind=ActKind.CANCEL, reason="the data was wrong")
+CANCEL = Action(kind=ActionKind.CANCEL, reason="the data was wrong")
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def olga(db: None) -> Operator:
     return operator_named("olga")
 
 
-def swept(act: Act, search: Search, by: Operator, now: datetime) -> Sweep:
+def swept(act: Action, search: Search, by: Operator, now: datetime) -> Sweep:
     going = begin_sweep(act=act, search=search, by=by, now=now)
     for _ in range(100):
         if going.over:
@@ -95,7 +95,7 @@ def test_refusals_are_counted_by_their_reason(alpha: Any, beta: Any, olga: Opera
     submitted(beta, 2, now=now)
     accept_jobs(caller=alpha.puller, job_ids=ids[:1], now=now)
 
-    done = swept(Act(kind=ActKind.MOVE, reason="full", cluster_id=beta.cluster.id), Search(), olga, now)
+    done = swept(Action(kind=ActionKind.MOVE, reason="full", cluster_id=beta.cluster.id), Search(), olga, now)
 
     assert done.changed == 3
     assert done.refusals == {
@@ -107,13 +107,13 @@ def test_refusals_are_counted_by_their_reason(alpha: Any, beta: Any, olga: Opera
 @pytest.mark.parametrize(
     ("act", "error"),
     [
-        (Act(kind=ActKind.CANCEL, reason=""), InvalidArgument),
-        (Act(kind=ActKind.PRIORITIZE, reason="x", priority=101), InvalidArgument),
-        (Act(kind=ActKind.MOVE, reason="x", cluster_id=0), NotFound),
+        (Action(kind=ActionKind.CANCEL, reason=""), InvalidArgument),
+        (Action(kind=ActionKind.PRIORITIZE, reason="x", priority=101), InvalidArgument),
+        (Action(kind=ActionKind.MOVE, reason="x", cluster_id=0), NotFound),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_it_begins(
-    alpha: Any, olga: Operator, now: datetime, act: Act, error: type[Exception]
+    alpha: Any, olga: Operator, now: datetime, act: Action, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         begin_sweep(act=act, search=Search(), by=olga, now=now)

@@ -6,12 +6,11 @@ from datetime import datetime
 from clusters.callers import Caller
 from grpc_api.rpcs.batches import Answered, Asked, write_together
 from grpc_api.rpcs.messages import REASONS, timestamp
-from jobs.services.accept import Acceptance, Taking
-from jobs.services.accept import accept_together as accept_jobs_together
+from jobs.services.accept import Acceptance, Taking, accept_jobs_batch
 from rainbow.protos import rainbow_pb2 as pb
 
 
-def accept_together(
+def accept_batch(
     asked: Sequence[Asked[pb.AcceptJobsRequest]], now: datetime
 ) -> list[Answered[pb.AcceptJobsResponse] | Exception]:
     """Answers many AcceptJobs calls; a bad one fails alone."""
@@ -19,7 +18,7 @@ def accept_together(
         asked,
         now,
         item_from=_taking,
-        verb=lambda takings: accept_jobs_together(takings=takings, now=now),
+        verb=lambda takings: accept_jobs_batch(takings=takings, now=now),
         answer=_accepted,
     )
 

@@ -6,12 +6,12 @@ from datetime import datetime
 from clusters.callers import Caller
 from grpc_api.rpcs.batches import Answered, Asked, write_together
 from grpc_api.rpcs.messages import REPORT_OUTCOMES, report_from, timestamp
-from jobs.reports import Account, Reported
-from jobs.services.report import report_together as report_jobs_together
+from jobs.reports import AgentReport, Reported
+from jobs.services.report import report_jobs_batch
 from rainbow.protos import rainbow_pb2 as pb
 
 
-def report_together(
+def report_batch(
     asked: Sequence[Asked[pb.ReportJobsRequest]], now: datetime
 ) -> list[Answered[pb.ReportJobsResponse] | Exception]:
     """Answers many ReportJobs calls; a bad one fails alone."""
@@ -19,13 +19,13 @@ def report_together(
         asked,
         now,
         item_from=_account,
-        verb=lambda accounts: report_jobs_together(accounts=accounts, now=now),
+        verb=lambda accounts: report_jobs_batch(accounts=accounts, now=now),
         answer=_reported,
     )
 
 
-def _account(request: pb.ReportJobsRequest, caller: Caller) -> Account:
-    return Account(
+def _account(request: pb.ReportJobsRequest, caller: Caller) -> AgentReport:
+    return AgentReport(
         caller=caller,
         agent=request.agent,
         reports=[report_from(message) for message in request.reports],

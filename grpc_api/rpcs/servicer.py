@@ -13,9 +13,9 @@ from grpc_api.rpcs import jobs
 from grpc_api.rpcs.batches import Answer, Answered, Asked, Reply, Request, read_together
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import FINAL_STATES, bounds_from, request_id
-from grpc_api.rpcs.queue import accept_together
+from grpc_api.rpcs.queue import accept_batch
 from grpc_api.rpcs.registration import register
-from grpc_api.rpcs.reporting import report_together
+from grpc_api.rpcs.reporting import report_batch
 from grpc_api.rpcs.submission import ManyJobs, Submission, submit_many, submit_together
 from grpc_api.runtime.group_commit import Together, Work
 from grpc_api.runtime.last_seen import Visits
@@ -61,10 +61,10 @@ class RainbowServicer:
         self._submit = Together(self._in_lane(lanes.write, submit_together), most=batch)
         self._look = Together(self._in_lane(lanes.read, partial(read_together, jobs.look_at_queue)), most=batch)
         self._accept = Together(
-            self._in_lane(lanes.write, accept_together), most=batch, jobs_of=lambda asked: len(asked[0].jobids)
+            self._in_lane(lanes.write, accept_batch), most=batch, jobs_of=lambda asked: len(asked[0].jobids)
         )
         self._report = Together(
-            self._in_lane(lanes.write, report_together), most=batch, jobs_of=lambda asked: len(asked[0].reports)
+            self._in_lane(lanes.write, report_batch), most=batch, jobs_of=lambda asked: len(asked[0].reports)
         )
 
     async def admit(self, call: Call) -> None:

@@ -13,30 +13,30 @@ from clusters.admin.shown import ShownAdmin, log_act, operator_of, refusals_show
 from jobs.forms import FORMS, act_from, job_id_from
 from jobs.models import Job
 from jobs.queries.applicable import changeable
-from jobs.services.bulk_actions import Act, act_on_jobs
-from jobs.services.change_result import Verdict
-from jobs.states import ActKind
+from jobs.services.bulk_actions import Action, apply_to_jobs
+from jobs.services.change_result import ChangeResult
+from jobs.states import ActionKind
 
 # As many as a list shows on a page.
 _MOST = 1_000
 DONE = {
-    ActKind.CANCEL: "cancelled",
-    ActKind.REQUEUE: "put back into the queue",
-    ActKind.PRIORITIZE: "given another priority",
-    ActKind.MOVE: "moved",
+    ActionKind.CANCEL: "cancelled",
+    ActionKind.REQUEUE: "put back into the queue",
+    ActionKind.PRIORITIZE: "given another priority",
+    ActionKind.MOVE: "moved",
 }
 # Which jobs stay as they are.
 EXCEPT = {
-    ActKind.CANCEL: "A job that is over stays so, and one that was handed over without an agent is its cluster's.",
-    ActKind.REQUEUE: "Only accepted and lost jobs can be put back, unless somebody asked for them to stop.",
-    ActKind.PRIORITIZE: "Only waiting jobs have a use for a priority.",
-    ActKind.MOVE: "Only waiting jobs can be moved.",
+    ActionKind.CANCEL: "A job that is over stays so, and one that was handed over without an agent is its cluster's.",
+    ActionKind.REQUEUE: "Only accepted and lost jobs can be put back, unless somebody asked for them to stop.",
+    ActionKind.PRIORITIZE: "Only waiting jobs have a use for a priority.",
+    ActionKind.MOVE: "Only waiting jobs can be moved.",
 }
 CONSEQUENCES = {
-    ActKind.CANCEL: "Waiting and lost jobs end at once. Running ones are ended by their agent when it next asks.",
-    ActKind.REQUEUE: "They wait again, as their next attempt. A job that had started may so run twice.",
-    ActKind.PRIORITIZE: "Among the waiting jobs of a cluster the higher priority goes first, then the older job.",
-    ActKind.MOVE: "They wait in the other cluster's queue. Whoever submitted them goes on seeing them.",
+    ActionKind.CANCEL: "Waiting and lost jobs end at once. Running ones are ended by their agent when it next asks.",
+    ActionKind.REQUEUE: "They wait again, as their next attempt. A job that had started may so run twice.",
+    ActionKind.PRIORITIZE: "Among the waiting jobs of a cluster the higher priority goes first, then the older job.",
+    ActionKind.MOVE: "They wait in the other cluster's queue. Whoever submitted them goes on seeing them.",
 }
 
 
@@ -72,15 +72,15 @@ class JobActs(ShownAdmin):
         }
         return self.page(request, "console/act_on_jobs.html", title_of(act_kind, len(changing), of=len(ids)), **context)
 
-    def _act(self, request: HttpRequest, act: Act, ids: Sequence[int]) -> None:
-        verdicts = act_on_jobs(act=act, by=operator_of(request), job_ids=ids, now=timezone.now())
+    def _act(self, request: HttpRequest, act: Action, ids: Sequence[int]) -> None:
+        verdicts = apply_to_jobs(act=act, by=operator_of(request), job_ids=ids, now=timezone.now())
         changed = [verdict.job_id for verdict in verdicts if not verdict.refusal]
         rows = list(Job.objects.filter(id__in=changed).only("id", "name"))
         log_act(request, [*rows], f"{DONE[act.kind]}: {act.reason}")
         _tell(request, act.kind, verdicts)
 
 
-def _tell(request: HttpRequest, kind: ActKind, verdicts: Sequence[Verdict]) -> None:
+def _tell(request: HttpRequest, kind: ActionKind, verdicts: Sequence[ChangeResult]) -> None:
     """How many changed, and how many did not and why."""
     refused = Counter(verdict.refusal for verdict in verdicts if verdict.refusal)
     changed = len(verdicts) - refused.total()
@@ -90,14 +90,14 @@ def _tell(request: HttpRequest, kind: ActKind, verdicts: Sequence[Verdict]) -> N
         messages.warning(request, f"{jobs_in_words(number)} not {DONE[kind]}: {refusal}.")
 
 
-def kind_from(text: str) -> ActKind:
+def kind_from(text: str) -> ActionKind:
     """Raises PermissionDenied: nobody may do what there is not."""
-    if text not in ActKind:
+    if text not in ActionKind:
         raise PermissionDenied
-    return ActKind(text)
+    return ActionKind(text)
 
 
-def title_of(kind: ActKind, number: int | str, *, of: int | str) -> str:
+def title_of(kind: ActionKind, number: int | str, *, of: int | str) -> str:
     """Cancel 3 of 5 jobs."""
     jobs = jobs_in_words(of)
     if number == 0:

@@ -20,7 +20,7 @@ from jobs.queries.applicable import acts_for, acts_for_all
 from jobs.queries.explain import explain_wait
 from jobs.queries.lookup import Page, list_jobs
 from jobs.queries.search import Search
-from jobs.states import ActKind
+from jobs.states import ActionKind
 
 
 @admin.register(Job)
@@ -67,7 +67,7 @@ class JobAdmin(JobActs, JobSweeps):
         return self.page(request, "console/job.html", f"Job {job.id} {job.name}", **context)
 
 
-def _offers(by: Operator, search: Search, page: Page) -> dict[str, list[ActKind]]:
+def _offers(by: Operator, search: Search, page: Page) -> dict[str, list[ActionKind]]:
     """The acts that change some of the jobs on the page, and those that may change some of all that match."""
     kinds = acts_for(page.jobs)
     all_are_here = not (search.last or page.more or page.looked_until)

@@ -18,7 +18,7 @@ from jobs.queries.lookup import count_jobs
 from jobs.queries.search import Search
 from jobs.queries.summaries import summarize_jobs
 from jobs.services.sweep import begin_sweep, step_sweep, stop_sweep
-from jobs.states import ActKind, JobState
+from jobs.states import ActionKind, JobState
 
 # A search that the counts do not answer is counted no further than this before one is asked.
 _COUNT_UP_TO = 5_000
@@ -65,7 +65,7 @@ class JobSweeps(ShownAdmin):
     def sweep_view(self, request: HttpRequest, sweep_id: int) -> HttpResponse:
         self.check_sees(request)
         sweep = get_object_or_404(Sweep.objects.select_related("operator", "to_cluster"), id=sweep_id)
-        kind = ActKind(sweep.kind)
+        kind = ActionKind(sweep.kind)
         context = {"sweep": sweep, "done": DONE[kind]}
         return self.page(request, "console/sweep.html", f"{kind.label.capitalize()} all that match", **context)
 
@@ -76,7 +76,7 @@ class JobSweeps(ShownAdmin):
             return _page_of(sweep_id)
         sweep = step_sweep(sweep_id=sweep_id, now=timezone.now())
         if sweep.over and not sweep.stopped:
-            log_act(request, [sweep], f"{sweep.changed:,} {DONE[ActKind(sweep.kind)]}, {sweep.refused:,} not")
+            log_act(request, [sweep], f"{sweep.changed:,} {DONE[ActionKind(sweep.kind)]}, {sweep.refused:,} not")
         return _page_of(sweep_id)
 
     def stop_view(self, request: HttpRequest, sweep_id: int) -> HttpResponse:
@@ -96,7 +96,7 @@ def _page_of(sweep_id: int) -> HttpResponseRedirect:
     return HttpResponseRedirect(reverse("admin:jobs_sweep", args=[sweep_id]))
 
 
-def _extent(request: HttpRequest, kind: ActKind, search: Search) -> tuple[int | str, int | str]:
+def _extent(request: HttpRequest, kind: ActionKind, search: Search) -> tuple[int | str, int | str]:
     """How many jobs the act changes, and how many match: from the counts where they know, otherwise counted so far."""
     by = operator_of(request)
     found = foresee(kind=kind, by=by, search=search)

@@ -42,7 +42,7 @@ WHOLE_JOB_COLUMNS = (
 _BATCH = 5_000
 
 
-def stage_demo(*, clusters: int, jobs: int, now: datetime, seed: int = 1) -> None:
+def create_demo_data(*, clusters: int, jobs: int, now: datetime, seed: int = 1) -> None:
     """Fills an empty database with so many clusters (1 and up) and jobs of the last week, in all states.
 
     Raises FailedPrecondition when there are clusters.
@@ -56,7 +56,7 @@ def stage_demo(*, clusters: int, jobs: int, now: datetime, seed: int = 1) -> Non
         _stage_jobs(batch, credentials, now)
 
 
-def ask_again(*, now: datetime) -> None:
+def refresh_demo_requests(*, now: datetime) -> None:
     """Lets those clusters of the demo ask for jobs that are well, as their agents would every few seconds."""
     well = [profile.name for profile in fleet_of(Cluster.objects.count()) if profile.silent_for < QUIET_AFTER]
     found = Cluster.objects.filter(name__in=well)

@@ -12,7 +12,7 @@ from jobs.models import Job
 from jobs.queries.search import Search, ranges_of
 from jobs.services.cancel import CHANGED, outcome_of
 from jobs.services.requeue import refusal_of
-from jobs.states import FINAL, REQUEUEABLE, ActKind, JobState
+from jobs.states import FINAL, REQUEUEABLE, ActionKind, JobState
 
 # So many jobs of a state are looked at before an act on all that match is offered, and before one is confirmed.
 _LOOK_AT = 200
@@ -23,17 +23,17 @@ def _waits(job: Job) -> bool:
     return job.state == JobState.QUEUED
 
 
-_CHANGES: dict[ActKind, Callable[[Job], bool]] = {
-    ActKind.CANCEL: lambda job: outcome_of(job) in CHANGED,
-    ActKind.REQUEUE: lambda job: not refusal_of(job),
-    ActKind.PRIORITIZE: _waits,
-    ActKind.MOVE: _waits,
+_CHANGES: dict[ActionKind, Callable[[Job], bool]] = {
+    ActionKind.CANCEL: lambda job: outcome_of(job) in CHANGED,
+    ActionKind.REQUEUE: lambda job: not refusal_of(job),
+    ActionKind.PRIORITIZE: _waits,
+    ActionKind.MOVE: _waits,
 }
-_STATES: dict[ActKind, frozenset[JobState]] = {
-    ActKind.CANCEL: frozenset(JobState) - FINAL,
-    ActKind.REQUEUE: REQUEUEABLE,
-    ActKind.PRIORITIZE: frozenset({JobState.QUEUED}),
-    ActKind.MOVE: frozenset({JobState.QUEUED}),
+_STATES: dict[ActionKind, frozenset[JobState]] = {
+    ActionKind.CANCEL: frozenset(JobState) - FINAL,
+    ActionKind.REQUEUE: REQUEUEABLE,
+    ActionKind.PRIORITIZE: frozenset({JobState.QUEUED}),
+    ActionKind.MOVE: frozenset({JobState.QUEUED}),
 }
 
 
@@ -45,33 +45,33 @@ class Foresight:
     more: bool
 
 
-def changeable(*, kind: ActKind, job_ids: Sequence[int]) -> set[int]:
+def changeable(*, kind: ActionKind, job_ids: Sequence[int]) -> set[int]:
     """Those of the jobs (up to 10,000) that the act would change now."""
     return {job.id for job in _judged(job_ids) if _CHANGES[kind](job)}
 
 
-def acts_for(jobs: Iterable[Job]) -> list[ActKind]:
+def acts_for(jobs: Iterable[Job]) -> list[ActionKind]:
     """The acts that would change at least one of these jobs."""
     jobs = list(jobs)
-    return [kind for kind in ActKind if any(map(_CHANGES[kind], jobs))]
+    return [kind for kind in ActionKind if any(map(_CHANGES[kind], jobs))]
 
 
-def acts_for_all(*, by: Operator, search: Search) -> list[ActKind]:
+def acts_for_all(*, by: Operator, search: Search) -> list[ActionKind]:
     """The acts that may change some of the jobs that match, on whichever page.
 
     Judged by the first 200 jobs of each state, and without looking for a text, which no index finds.
     """
-    states = _possible(search, *ActKind)
+    states = _possible(search, *ActionKind)
     if not states:
         return []
     ranges, _ = ranges_of(replace(search, states=states, text="", last=0), by)
     found = {state: list(ids[:_LOOK_AT]) for state, ids in zip(states, ranges, strict=True)}
     many = {state for state, ids in found.items() if len(ids) == _LOOK_AT}
     sure = acts_for(_judged([id for ids in found.values() for id in ids]))
-    return [kind for kind in ActKind if kind in sure or _STATES[kind] & many]
+    return [kind for kind in ActionKind if kind in sure or _STATES[kind] & many]
 
 
-def foresee(*, kind: ActKind, by: Operator, search: Search) -> Foresight:
+def foresee(*, kind: ActionKind, by: Operator, search: Search) -> Foresight:
     """What the act would come to, counted up to 5,000 and no further than a search for text goes."""
     states = _possible(search, kind)
     if not states:
@@ -82,7 +82,7 @@ def foresee(*, kind: ActKind, by: Operator, search: Search) -> Foresight:
     return Foresight(jobs=len(changeable(kind=kind, job_ids=ids)), more=more)
 
 
-def at_most(counts: dict[JobState, int], *, kind: ActKind, search: Search) -> int:
+def at_most(counts: dict[JobState, int], *, kind: ActionKind, search: Search) -> int:
     """How many jobs the act can change at most, by how many there are in each state."""
     return sum(counts.get(state, 0) for state in _possible(search, kind))
 
@@ -91,6 +91,6 @@ def _judged(job_ids: Sequence[int]) -> QuerySet[Job]:
     return Job.objects.filter(id__in=job_ids).only("state", "agent", "cancel_requested_at")
 
 
-def _possible(search: Search, *kinds: ActKind) -> list[JobState]:
+def _possible(search: Search, *kinds: ActionKind) -> list[JobState]:
     states = reduce(or_, (_STATES[kind] for kind in kinds))
     return [state for state in search.states or JobState if state in states]

@@ -12,7 +12,7 @@ from clusters.rest.frame import admitted_operator, cluster_named, read
 from clusters.rest.schema import BY_OPERATOR, answers
 from jobs.rest.permissions import ACT
 from jobs.rest.serializers import MoveSerializer, PrioritizeSerializer, VerdictsSerializer
-from jobs.services.change_result import Verdict
+from jobs.services.change_result import ChangeResult
 from jobs.services.move import move_jobs
 from jobs.services.priority import change_priority
 
@@ -56,5 +56,5 @@ class Move(APIView):
         return _answer(verdicts)
 
 
-def _answer(verdicts: Sequence[Verdict]) -> Response:
+def _answer(verdicts: Sequence[ChangeResult]) -> Response:
     return Response(VerdictsSerializer({"results": verdicts}).data)

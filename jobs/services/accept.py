@@ -68,13 +68,13 @@ def accept_jobs(
     Raises InvalidArgument.
     """
     taking = Taking(caller=caller, job_ids=job_ids, agent=agent, lease_seconds=lease_seconds)
-    outcome = accept_together(takings=[taking], now=now)[0]
+    outcome = accept_jobs_batch(takings=[taking], now=now)[0]
     if isinstance(outcome, InvalidArgument):
         raise outcome
     return outcome
 
 
-def accept_together(*, takings: Sequence[Taking], now: datetime) -> list[Acceptance | InvalidArgument]:
+def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Acceptance | InvalidArgument]:
     """Serves many in one transaction, in their order; one that is refused changes nothing and fails alone.
 
     All that the answers tell is read before the commit: what fails after it would hide what was taken.

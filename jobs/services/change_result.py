@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ChangeResult:
     """What became of one job; `refusal` says why nothing did and is empty when it changed."""
 
     job_id: int
@@ -15,6 +15,6 @@ class Verdict:
 NO_SUCH_JOB = "there is no such job"
 
 
-def verdicts(job_ids: Iterable[int], refusals: dict[int, str]) -> list[Verdict]:
+def verdicts(job_ids: Iterable[int], refusals: dict[int, str]) -> list[ChangeResult]:
     """One for each id; `refusals` has an entry, perhaps an empty one, for each job that was found."""
-    return [Verdict(job_id=id, refusal=refusals.get(id, NO_SUCH_JOB)) for id in job_ids]
+    return [ChangeResult(job_id=id, refusal=refusals.get(id, NO_SUCH_JOB)) for id in job_ids]

@@ -12,7 +12,7 @@ from clusters.validation import check_reason
 from jobs.events import Step, record
 from jobs.models import Job
 from jobs.queries.lookup import check_ids, locked
-from jobs.services.change_result import Verdict, verdicts
+from jobs.services.change_result import ChangeResult, verdicts
 from jobs.states import JobState, What
 from rainbow.errors import NotFound
 
@@ -20,7 +20,9 @@ MAX_IDS = 10_000
 
 
 @transaction.atomic
-def move_jobs(*, by: Operator, job_ids: Sequence[int], cluster_id: int, reason: str, now: datetime) -> list[Verdict]:
+def move_jobs(
+    *, by: Operator, job_ids: Sequence[int], cluster_id: int, reason: str, now: datetime
+) -> list[ChangeResult]:
     """Puts waiting jobs into another cluster's queue, at their priority.
 
     Whoever submitted a job goes on seeing it, and its idempotency key goes on standing where it was submitted,

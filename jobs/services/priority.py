@@ -10,7 +10,7 @@ from clusters.validation import check_range, check_reason
 from jobs.events import Step, record
 from jobs.models import Job
 from jobs.queries.lookup import check_ids, locked
-from jobs.services.change_result import Verdict, verdicts
+from jobs.services.change_result import ChangeResult, verdicts
 from jobs.specs import MAX_PRIORITY
 from jobs.states import JobState, What
 
@@ -20,7 +20,7 @@ MAX_IDS = 10_000
 @transaction.atomic
 def change_priority(
     *, by: Operator, job_ids: Sequence[int], priority: int, reason: str, now: datetime
-) -> list[Verdict]:
+) -> list[ChangeResult]:
     """Gives waiting jobs another priority (-100 to 100). A verdict for each distinct id. Raises InvalidArgument."""
     check_ids(job_ids, highest=MAX_IDS)
     check_range(priority, field="priority", lowest=-MAX_PRIORITY, highest=MAX_PRIORITY)

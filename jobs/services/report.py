@@ -13,7 +13,7 @@ from clusters.services.streaks import note_ends
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
-from jobs.reports import Account, Report, Reported, check_account, end_of, hear
+from jobs.reports import AgentReport, Report, Reported, check_agent_report, end_of, hear
 from jobs.sql import LEASE_COLUMNS, REPORTED_COLUMNS, Row, in_parts, write_reported
 from jobs.states import What
 from rainbow.errors import FailedPrecondition, InvalidArgument
@@ -35,7 +35,7 @@ def report_jobs(
     now: datetime,
 ) -> list[Reported]:
     """Takes an agent's word for its jobs (up to 1,000 reports) and renews their leases. Raises InvalidArgument."""
-    account = Account(
+    account = AgentReport(
         caller=caller,
         agent=agent,
         reports=reports,
@@ -44,13 +44,13 @@ def report_jobs(
         pause=pause,
         hold_after=hold_after,
     )
-    outcome = report_together(accounts=[account], now=now)[0]
+    outcome = report_jobs_batch(accounts=[account], now=now)[0]
     if isinstance(outcome, InvalidArgument):
         raise outcome
     return outcome
 
 
-def report_together(*, accounts: Sequence[Account], now: datetime) -> list[list[Reported] | InvalidArgument]:
+def report_jobs_batch(*, accounts: Sequence[AgentReport], now: datetime) -> list[list[Reported] | InvalidArgument]:
     """Hears many in one transaction, in their order; one that is refused changes nothing and fails alone.
 
     A report of an older attempt changes nothing. Late, repeated and reordered reports do no harm: a job never
@@ -62,16 +62,16 @@ def report_together(*, accounts: Sequence[Account], now: datetime) -> list[list[
     return [next(results) if isinstance(lease, Lease) else lease for lease in leases]
 
 
-def _lease_or_refusal(account: Account, now: datetime) -> Lease | InvalidArgument:
+def _lease_or_refusal(account: AgentReport, now: datetime) -> Lease | InvalidArgument:
     try:
-        check_account(account)
+        check_agent_report(account)
         return lease_from(agent=account.agent, seconds=account.lease_seconds, now=now)
     except InvalidArgument as error:
         return error
 
 
 @transaction.atomic
-def _hear_all(heard: Sequence[tuple[Account, Lease]], now: datetime) -> list[list[Reported]]:
+def _hear_all(heard: Sequence[tuple[AgentReport, Lease]], now: datetime) -> list[list[Reported]]:
     accounts = [account for account, _ in heard]
     jobs = _locked(accounts)
     before = {key: _columns_of(job) for key, job in jobs.items()}
@@ -83,12 +83,12 @@ def _hear_all(heard: Sequence[tuple[Account, Lease]], now: datetime) -> list[lis
     return results
 
 
-def _hear(account: Account, lease: Lease, jobs: Jobs, steps: list[Step]) -> list[Reported]:
+def _hear(account: AgentReport, lease: Lease, jobs: Jobs, steps: list[Step]) -> list[Reported]:
     cluster_id = account.caller.cluster_id
     return [hear(jobs.get((cluster_id, report.job_id)), report, lease, steps) for report in account.reports]
 
 
-def _locked(accounts: Iterable[Account]) -> Jobs:
+def _locked(accounts: Iterable[AgentReport]) -> Jobs:
     """The jobs that are named, of the reporters' clusters, without their outputs: those may be long, and are replaced.
 
     One query locks them all in the order of their ids, also a job that only another cluster than its own names.
@@ -129,7 +129,7 @@ def _columns_of(job: Job) -> tuple[Row, Row]:
     return lease, (*(getattr(job, column) for column in REPORTED_COLUMNS), output)
 
 
-def _note_clusters(accounts: Sequence[Account], steps: Sequence[list[Step]], jobs: Jobs, now: datetime) -> None:
+def _note_clusters(accounts: Sequence[AgentReport], steps: Sequence[list[Step]], jobs: Jobs, now: datetime) -> None:
     """Of several accounts of one cluster the last says whether it is ready, and the first pauses it.
 
     In the order of the clusters' ids, so that no two writers wait in a circle.
@@ -147,7 +147,7 @@ def _note_clusters(accounts: Sequence[Account], steps: Sequence[list[Step]], job
                 _note_ends(account, mine, jobs, now)
 
 
-def _note_ends(account: Account, steps: Iterable[Step], jobs: Jobs, now: datetime) -> None:
+def _note_ends(account: AgentReport, steps: Iterable[Step], jobs: Jobs, now: datetime) -> None:
     cluster_id = account.caller.cluster_id
     over = [jobs[cluster_id, step.job_id] for step in steps if step.what == What.ENDED]
     ends = [end for job in over if (end := end_of(job))]
@@ -155,7 +155,7 @@ def _note_ends(account: Account, steps: Iterable[Step], jobs: Jobs, now: datetim
         note_ends(cluster_id=cluster_id, ends=ends, hold_after=account.hold_after, now=now)
 
 
-def _pause(account: Account, now: datetime) -> None:
+def _pause(account: AgentReport, now: datetime) -> None:
     # Another of the cluster's agents may have been quicker.
     with suppress(FailedPrecondition):
         pause_cluster(

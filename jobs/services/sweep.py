@@ -13,9 +13,9 @@ from clusters.callers import Operator
 from jobs.models import Job, Sweep
 from jobs.queries.lookup import list_jobs
 from jobs.queries.search import Search, check_search, holds, matching_jobs
-from jobs.services.bulk_actions import Act, act_on_jobs, check_act
-from jobs.services.change_result import Verdict
-from jobs.states import ActKind, JobState
+from jobs.services.bulk_actions import Action, apply_to_jobs, check_action
+from jobs.services.change_result import ChangeResult
+from jobs.states import ActionKind, JobState
 from rainbow.errors import FailedPrecondition
 
 # One step changes at most so many jobs and looks at so many ids: it keeps no other writer waiting for long.
@@ -24,20 +24,20 @@ _MOST_LOOKED_AT = 50_000
 _TIMES = ("submitted_after", "submitted_before")
 
 
-def begin_sweep(*, act: Act, search: Search, by: Operator, now: datetime) -> Sweep:
+def begin_sweep(*, act: Action, search: Search, by: Operator, now: datetime) -> Sweep:
     """Fixes what is to be done to which jobs; jobs that are submitted from now on are left alone.
 
     Nothing is done yet: `step_sweep` does it. Raises InvalidArgument and NotFound.
     """
-    check_act(act)
+    check_action(act)
     check_search(search)
     last = Job.objects.order_by("-id").values_list("id", flat=True).first() or 0
     first = _first(search, by) or last + 1
     return Sweep.objects.create(
         kind=act.kind,
         reason=act.reason,
-        priority=act.priority if act.kind == ActKind.PRIORITIZE else None,
-        to_cluster_id=act.cluster_id if act.kind == ActKind.MOVE else None,
+        priority=act.priority if act.kind == ActionKind.PRIORITIZE else None,
+        to_cluster_id=act.cluster_id if act.kind == ActionKind.MOVE else None,
         search=_as_json(search),
         operator_id=by.user_id,
         begun_at=now,
@@ -58,7 +58,7 @@ def step_sweep(*, sweep_id: int, now: datetime) -> Sweep:
     job_ids, sweep.next_id = _next(sweep)
     if job_ids:
         by = Operator(user_id=sweep.operator_id, name="")
-        _count(sweep, act_on_jobs(act=_act(sweep), by=by, job_ids=job_ids, now=now))
+        _count(sweep, apply_to_jobs(act=_act(sweep), by=by, job_ids=job_ids, now=now))
     sweep.stepped_at = now
     sweep.finished_at = now if sweep.next_id > sweep.last_id else None
     sweep.save()
@@ -97,9 +97,9 @@ def _first(search: Search, by: Operator) -> int:
     return page.jobs[0].id if page.jobs else page.looked_until + bool(page.looked_until)
 
 
-def _act(sweep: Sweep) -> Act:
-    return Act(
-        kind=ActKind(sweep.kind),
+def _act(sweep: Sweep) -> Action:
+    return Action(
+        kind=ActionKind(sweep.kind),
         reason=sweep.reason,
         priority=sweep.priority or 0,
         cluster_id=sweep.to_cluster_id or 0,
@@ -119,7 +119,7 @@ def _next(sweep: Sweep) -> tuple[list[int], int]:
     return found, (found[-1] if len(found) == _MOST_CHANGED else until) + 1
 
 
-def _count(sweep: Sweep, verdicts: Sequence[Verdict]) -> None:
+def _count(sweep: Sweep, verdicts: Sequence[ChangeResult]) -> None:
     refused = Counter(verdict.refusal for verdict in verdicts if verdict.refusal)
     sweep.changed += len(verdicts) - refused.total()
     sweep.refusals = dict(Counter(sweep.refusals) + refused)

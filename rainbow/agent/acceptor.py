@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from rainbow.agent.context import Checkpoint, Post
+from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.entries import entry_of
-from rainbow.agent.free_capacity import MOST_AT_ONCE, Room, room_in
-from rainbow.agent.held_jobs import Holdings
+from rainbow.agent.free_capacity import MOST_AT_ONCE, FreeCapacity, free_capacity
+from rainbow.agent.held_jobs import HeldJobs
 from rainbow.agent.recovery import Recovery
 from rainbow.agent.reporter import Reporter
 from rainbow.errors import RainbowError
@@ -20,26 +20,32 @@ WAIT_SECONDS = 60
 LOOK_AGAIN = timedelta(seconds=5)
 # Being full is normal for a while; then people want to know.
 FULL_FOR = timedelta(seconds=60)
-NO_ROOM = Room(nodes=0, slots=0, jobs=0)
+NO_ROOM = FreeCapacity(nodes=0, slots=0, jobs=0)
 FULL = "all that it has is in use"
 
 _log = logging.getLogger("rainbow.agent")
 
 
-class Taker:
+class Acceptor:
     """`tell` is called, in another thread, when an answer has come. `asked_at`: when it last asked the server."""
 
     def __init__(
-        self, post: Post, holdings: Holdings, reporter: Reporter, recovery: Recovery, *, tell: Callable[[], None]
+        self,
+        context: AgentContext,
+        held_jobs: HeldJobs,
+        reporter: Reporter,
+        recovery: Recovery,
+        *,
+        tell: Callable[[], None],
     ) -> None:
-        self._post = post
-        self._holdings = holdings
+        self._context = context
+        self._held_jobs = held_jobs
         self._reporter = reporter
         self._recovery = recovery
         self._tell = tell
         self._pending: Pending[WaitingJobs] | None = None
         self._asked = NO_ROOM
-        self.asked_at = post.clock()
+        self.asked_at = context.clock()
         self._next_look: datetime | None = None
         self._seen_ends = 0
         self._full_since: datetime | None = None
@@ -51,12 +57,12 @@ class Taker:
             return self._take(self._pending)
         if not self._is_time_to_look():
             return False
-        room = self._room()
-        if self._pending and (not room or room.is_more_than(self._asked)):
+        free = self._free()
+        if self._pending and (not free or free.is_more_than(self._asked)):
             self.withdraw()
-        if room and not self._pending:
-            self._ask(room, wait_seconds)
-            self._next_look = self._post.clock() + LOOK_AGAIN
+        if free and not self._pending:
+            self._ask(free, wait_seconds)
+            self._next_look = self._context.clock() + LOOK_AGAIN
         return False
 
     def withdraw(self) -> None:
@@ -67,66 +73,70 @@ class Taker:
 
     def accept(self, offers: Sequence[WaitingJob | BrokenJob]) -> None:
         """Take these jobs. The broken ones fail at once, for their reason."""
-        habits, sent_at = self._post.habits, self._post.clock()
+        settings, sent_at = self._context.settings, self._context.clock()
         try:
-            taken = self._post.client.accept_jobs(
-                [job.id for job in offers], agent=habits.agent, lease_seconds=habits.lease_seconds
+            taken = self._context.client.accept_jobs(
+                [job.id for job in offers], agent=settings.agent, lease_seconds=settings.lease_seconds
             )
         except RainbowError as error:
             # They may be ours all the same.
             self._recovery.needed = self._recovery.needed or error.may_be_done
             raise
-        self._post.checkpoint(Checkpoint.ACCEPTED)
+        self._context.checkpoint(Checkpoint.ACCEPTED)
         offered = {job.id: job for job in offers}
         entries = [entry_of(offered[job.jobid], attempt=job.attempt) for job in taken.accepted]
-        self._holdings.accepted(entries, renewed_at=sent_at)
+        self._held_jobs.accepted(entries, renewed_at=sent_at)
         _log.info("accepted jobs=%s", ",".join(str(job.jobid) for job in taken.accepted))
         for job in offers:
             if isinstance(job, BrokenJob):
                 _log.warning("refused job=%d reason=%s", job.id, job.reason)
 
     def _is_time_to_look(self) -> bool:
-        now = self._post.clock()
-        if self._next_look is None or now >= self._next_look or self._seen_ends != self._holdings.ends:
-            again = LOOK_AGAIN if self._pending else timedelta(seconds=self._post.habits.interval_seconds)
-            self._next_look, self._seen_ends = now + again, self._holdings.ends
+        now = self._context.clock()
+        if self._next_look is None or now >= self._next_look or self._seen_ends != self._held_jobs.ends:
+            again = LOOK_AGAIN if self._pending else timedelta(seconds=self._context.settings.interval_seconds)
+            self._next_look, self._seen_ends = now + again, self._held_jobs.ends
             return True
         return False
 
-    def _room(self) -> Room:
+    def _free(self) -> FreeCapacity:
         """What fits now; tells why nothing does, where that is more than a busy moment."""
-        if shortage := self._holdings.shortage():
+        if shortage := self._held_jobs.shortage():
             self._reporter.not_ready = shortage
             return NO_ROOM
         try:
-            capacity = self._post.executor.capacity()
+            capacity = self._context.executor.capacity()
         except SchedulerSilent as silence:
             self._reporter.not_ready = f"the scheduler does not answer: {silence.message}"
             self.withdraw()
             raise
-        waiting = [held.entry.work for held in self._holdings if held.is_waiting]
-        sizes = [(work.nodes, self._post.executor.slots(work)) for work in waiting]
-        room = room_in(capacity, sizes, most_jobs=self._most_jobs(), ahead=self._post.habits.ahead)
-        self._reporter.not_ready = capacity.not_ready or self._fullness(room)
-        return NO_ROOM if capacity.not_ready else room
+        waiting = [held.entry.work for held in self._held_jobs if held.is_waiting]
+        sizes = [(work.nodes, self._context.executor.slots(work)) for work in waiting]
+        free = free_capacity(capacity, sizes, most_jobs=self._most_jobs(), ahead=self._context.settings.ahead)
+        self._reporter.not_ready = capacity.not_ready or self._fullness(free)
+        return NO_ROOM if capacity.not_ready else free
 
     def _most_jobs(self) -> int:
-        held = sum(not held.is_over for held in self._holdings)
-        return min(self._post.habits.max_jobs - held, MOST_AT_ONCE) if self._post.habits.max_jobs else MOST_AT_ONCE
+        held = sum(not held.is_over for held in self._held_jobs)
+        return (
+            min(self._context.settings.max_jobs - held, MOST_AT_ONCE)
+            if self._context.settings.max_jobs
+            else MOST_AT_ONCE
+        )
 
-    def _fullness(self, room: Room) -> str:
-        now = self._post.clock()
-        self._full_since = None if room else self._full_since or now
+    def _fullness(self, free: FreeCapacity) -> str:
+        now = self._context.clock()
+        self._full_since = None if free else self._full_since or now
         return FULL if self._full_since and now - self._full_since >= FULL_FOR else ""
 
-    def _ask(self, room: Room, wait_seconds: int) -> None:
+    def _ask(self, free: FreeCapacity, wait_seconds: int) -> None:
         self.found_nothing = False
-        self._asked, self.asked_at = room, self._post.clock()
-        self._pending = self._post.client.begin_request(
-            max_jobs=room.jobs,
+        self._asked, self.asked_at = free, self._context.clock()
+        self._pending = self._context.client.begin_request(
+            max_jobs=free.jobs,
             wait_seconds=wait_seconds,
-            max_nodes=room.most_nodes,
-            max_tasks=room.most_tasks,
+            max_nodes=free.most_nodes,
+            max_tasks=free.most_tasks,
         )
         self._pending.when_done(self._tell)
 
@@ -138,15 +148,15 @@ class Taker:
             self._next_look = self.asked_at + LOOK_AGAIN
             return False
         self._next_look = None
-        self._post.checkpoint(Checkpoint.OFFERED)
+        self._context.checkpoint(Checkpoint.OFFERED)
         chosen: list[WaitingJob | BrokenJob] = [*offer.broken, *self._chosen(offer.jobs)]
         if not chosen:
-            self._next_look = self._post.clock() + LOOK_AGAIN
+            self._next_look = self._context.clock() + LOOK_AGAIN
             return False
         self.accept(chosen)
         return True
 
     def _chosen(self, jobs: Sequence[WaitingJob]) -> list[WaitingJob]:
         """Those that fit. What does not fit where nothing runs never will: its scheduler is to say so."""
-        chosen = self._room().fitting(jobs, self._post.executor.slots)
-        return chosen or ([] if len(self._holdings) or self._reporter.not_ready else list(jobs[:1]))
+        chosen = self._free().fitting(jobs, self._context.executor.slots)
+        return chosen or ([] if len(self._held_jobs) or self._reporter.not_ready else list(jobs[:1]))

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 
-from rainbow.agent.acceptor import WAIT_SECONDS, Taker
-from rainbow.agent.context import Post
+from rainbow.agent.acceptor import WAIT_SECONDS, Acceptor
+from rainbow.agent.context import AgentContext
 from rainbow.agent.handover import HandOver
-from rainbow.agent.held_jobs import Holdings
+from rainbow.agent.held_jobs import HeldJobs
 from rainbow.agent.job_reports import in_one_line
-from rainbow.agent.monitor import Lookout
+from rainbow.agent.monitor import Monitor
 from rainbow.agent.recovery import Recovery
-from rainbow.agent.rejecter import Sifter
+from rainbow.agent.rejecter import Rejecter
 from rainbow.agent.renewal import Renewal
 from rainbow.agent.reporter import Reporter
 from rainbow.disk import is_full
@@ -47,32 +47,32 @@ class Agent:
     server that does not answer is waited for. `rest` sleeps for so many seconds, or until there is news.
     """
 
-    def __init__(self, post: Post, journal: Journal, *, rest: Callable[[float], None] | None = None) -> None:
-        self._post = post
+    def __init__(self, context: AgentContext, journal: Journal, *, rest: Callable[[float], None] | None = None) -> None:
+        self._context = context
         self._news: SimpleQueue[None] = SimpleQueue()
         self._rest = rest or self._wait_for_news
-        self._holdings = Holdings(journal, clock=post.clock, checkpoint=post.checkpoint)
-        self._reporter = Reporter(post, self._holdings)
-        self._recovery = Recovery(post, self._holdings)
-        self._hand_over = HandOver(post, self._holdings, self._reporter)
-        self._lookout = Lookout(post, self._holdings)
-        self._taker = Taker(post, self._holdings, self._reporter, self._recovery, tell=self._wake)
-        self._sifter = Sifter(post, self._taker, tell=self._wake)
-        self._renewal = Renewal(post.client, post.read_secret, post.clock)
+        self._held_jobs = HeldJobs(journal, clock=context.clock, checkpoint=context.checkpoint)
+        self._reporter = Reporter(context, self._held_jobs)
+        self._recovery = Recovery(context, self._held_jobs)
+        self._hand_over = HandOver(context, self._held_jobs, self._reporter)
+        self._monitor = Monitor(context, self._held_jobs)
+        self._acceptor = Acceptor(context, self._held_jobs, self._reporter, self._recovery, tell=self._wake)
+        self._rejecter = Rejecter(context, self._acceptor, tell=self._wake)
+        self._renewal = Renewal(context.client, context.read_secret, context.clock)
         self._duties: tuple[Callable[[], bool], ...] = (
             self._hand_over.settle,
-            self._lookout.watch,
+            self._monitor.watch,
             self._recovery.step,
             self._take,
-            self._sift,
+            self._reject,
             self._hand_over.prepare,
             self._reporter.step,
-            self._lookout.stop,
+            self._monitor.stop,
             self._hand_over.submit,
             self._forget,
             self._tidy,
         )
-        self._server_duties = (self._recovery.step, self._sift, self._hand_over.prepare, self._reporter.step)
+        self._server_duties = (self._recovery.step, self._reject, self._hand_over.prepare, self._reporter.step)
         self._is_silent = False
         self._is_refused = False
         self._draining = False
@@ -94,14 +94,14 @@ class Agent:
         self._wait_seconds = 0 if once else WAIT_SECONDS
         while not self._draining and not (once and self._has_nothing_to_do()):
             if not self.step():
-                self._rest(self._post.habits.interval_seconds)
-        self._taker.withdraw()
-        self._sifter.withdraw()
+                self._rest(self._context.settings.interval_seconds)
+        self._acceptor.withdraw()
+        self._rejecter.withdraw()
         for _ in range(LAST_ROUNDS):
             if not self.step() or self._troubles:
                 break
-        _log.info("stopped; %d jobs go on without the agent", len(self._holdings))
-        if once and not self._draining and self._reporter.not_ready and not self._taker.found_nothing:
+        _log.info("stopped; %d jobs go on without the agent", len(self._held_jobs))
+        if once and not self._draining and self._reporter.not_ready and not self._acceptor.found_nothing:
             raise FailedPrecondition(f"jobs may wait that cannot run now: {in_one_line(self._reporter.not_ready)}")
 
     def drain(self) -> None:
@@ -116,10 +116,10 @@ class Agent:
         return any(moved)
 
     def _take(self) -> bool:
-        return self._may_ask() and self._taker.step(wait_seconds=self._wait_seconds)
+        return self._may_ask() and self._acceptor.step(wait_seconds=self._wait_seconds)
 
-    def _sift(self) -> bool:
-        return self._may_ask() and self._sifter.step()
+    def _reject(self) -> bool:
+        return self._may_ask() and self._rejecter.step()
 
     def _may_ask(self) -> bool:
         return not self._draining and self._is_reconciled()
@@ -127,27 +127,27 @@ class Agent:
     def _is_reconciled(self) -> bool:
         if self._recovery.needed:
             return False
-        return not any(held.unsure or (held.told is None and not held.unwanted) for held in self._holdings)
+        return not any(held.unsure or (held.told is None and not held.unwanted) for held in self._held_jobs)
 
     def _has_nothing_to_do(self) -> bool:
         cannot = bool(self._reporter.not_ready) and not self._troubles
-        return self._sifter.has_looked and not len(self._holdings) and (self._taker.found_nothing or cannot)
+        return self._rejecter.has_looked and not len(self._held_jobs) and (self._acceptor.found_nothing or cannot)
 
     def _forget(self) -> bool:
         """Remove what is kept on disk of jobs that are over and reported."""
-        now = self._post.clock()
+        now = self._context.clock()
         if self._next_forget and now < self._next_forget:
             return False
         self._next_forget = now + FORGET_EVERY
-        tickets = self._holdings.to_be_forgotten()
+        tickets = self._held_jobs.to_be_forgotten()
         if done := [ticket for ticket in tickets if self._is_forgotten(ticket)]:
-            self._holdings.forgotten(done)
+            self._held_jobs.forgotten(done)
         return False
 
     def _is_forgotten(self, ticket: Ticket) -> bool:
         """What cannot be removed for want of space is tried again; the rest of what cannot be is an operator's."""
         try:
-            self._post.executor.forget(ticket)
+            self._context.executor.forget(ticket)
         except OSError as error:
             _log.warning("cannot remove the files of %s: %s", ticket.key, error)
             return not is_full(error)
@@ -155,11 +155,11 @@ class Agent:
 
     def _tidy(self) -> bool:
         """Cut outputs that grow without end, and remove what is forgotten, a bit in each round."""
-        now = self._post.clock()
+        now = self._context.clock()
         if self._next_tidy and now < self._next_tidy:
             return False
-        running = [held.entry.ticket for held in self._holdings if held.handed_over]
-        more = self._post.executor.tidy(running)
+        running = [held.entry.ticket for held in self._held_jobs if held.handed_over]
+        more = self._context.executor.tidy(running)
         self._next_tidy = now + (TIDY_ON if more else TIDY_EVERY)
         return False
 
@@ -176,7 +176,7 @@ class Agent:
             raise
         except Unauthenticated as refusal:
             self._is_refused = True
-            self._unheard_since[duty] = self._post.client.answers
+            self._unheard_since[duty] = self._context.client.answers
             if not self._renewal.is_worth_a_try():
                 raise
             self._note_trouble(duty, f"{refusal}; reading the secret again")
@@ -184,7 +184,7 @@ class Agent:
         except RainbowError as error:
             self._is_silent = self._is_silent or isinstance(error, SchedulerSilent)
             if isinstance(error, Unavailable | DeadlineExceeded):
-                self._unheard_since[duty] = self._post.client.answers
+                self._unheard_since[duty] = self._context.client.answers
             self._note_trouble(duty, str(error))
             return False
         except Exception as error:
@@ -192,7 +192,7 @@ class Agent:
             self._note_trouble(duty, f"{type(error).__name__}: {error}", surprise=error)
             return False
         # A duty that had nothing to ask does not know whether the server is back.
-        if self._post.client.answers > self._unheard_since.get(duty, -1):
+        if self._context.client.answers > self._unheard_since.get(duty, -1):
             self._note_trouble(duty, "")
         return moved
 

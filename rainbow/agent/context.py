@@ -35,7 +35,7 @@ class Checkpoint(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Habits:
+class AgentSettings:
     """How an agent goes about its work.
 
     `agent` is its name for the server, its own for ever. `lease_seconds`: how long it may stay silent, 10 to 86,400.
@@ -64,7 +64,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def go_on(moment: Checkpoint) -> None:
+def ignore_checkpoint(moment: Checkpoint) -> None:
     """What happens at a checkpoint where nobody tests the agent: nothing."""
 
 
@@ -74,15 +74,15 @@ def no_secret() -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
+class AgentContext:
     """`read_secret` returns the secret as it is configured by now, empty where that cannot be read."""
 
     client: Client
     executor: Executor
-    habits: Habits
+    settings: AgentSettings
     policy: Policy = field(default_factory=Policy)
     clock: Callable[[], datetime] = utc_now
-    checkpoint: Callable[[Checkpoint], None] = go_on
+    checkpoint: Callable[[Checkpoint], None] = ignore_checkpoint
     read_secret: Callable[[], str] = no_secret
 
     def refusal(self, work: Work) -> str:

@@ -11,7 +11,7 @@ MOST_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class FreeCapacity:
     """Free nodes, slots and how many jobs. `open_end`: the scheduler queues what does not fit now."""
 
     nodes: int
@@ -22,7 +22,7 @@ class Room:
     def __bool__(self) -> bool:
         return self.jobs > 0 and (self.open_end or (self.nodes > 0 and self.slots > 0))
 
-    def is_more_than(self, other: "Room") -> bool:
+    def is_more_than(self, other: "FreeCapacity") -> bool:
         """Whether jobs fit that would not fit there."""
         return self.nodes > other.nodes or self.slots > other.slots or (self.open_end and not other.open_end)
 
@@ -37,26 +37,28 @@ class Room:
 
     def fitting(self, jobs: Iterable[WaitingJob], slots: Callable[[Work], int]) -> list[WaitingJob]:
         """Those of the jobs that fit side by side, the first ones first."""
-        room, chosen = self, list[WaitingJob]()
+        free, chosen = self, list[WaitingJob]()
         for job in jobs:
-            left = room.without(job.nodes, slots(work_of(job)))
-            if room.jobs > 0 and (room.open_end or (left.nodes >= 0 and left.slots >= 0)):
-                room = left
+            left = free.without(job.nodes, slots(work_of(job)))
+            if free.jobs > 0 and (free.open_end or (left.nodes >= 0 and left.slots >= 0)):
+                free = left
                 chosen.append(job)
         return chosen
 
-    def without(self, nodes: int, slots: int) -> "Room":
+    def without(self, nodes: int, slots: int) -> "FreeCapacity":
         return replace(self, nodes=self.nodes - nodes, slots=self.slots - slots, jobs=self.jobs - 1)
 
 
-def room_in(capacity: Capacity, waiting: Sequence[tuple[int, int]], *, most_jobs: int, ahead: int) -> Room:
-    """The room beside those that wait for their start, each with its nodes and slots.
+def free_capacity(
+    capacity: Capacity, waiting: Sequence[tuple[int, int]], *, most_jobs: int, ahead: int
+) -> FreeCapacity:
+    """The capacity beside those that wait for their start, each with its nodes and slots.
 
     Where fewer than `ahead` of them wait, so many more may come, of any size.
     """
     if ahead > len(waiting):
-        return Room(nodes=0, slots=0, jobs=min(most_jobs, ahead - len(waiting)), open_end=True)
-    room = Room(nodes=capacity.nodes, slots=capacity.slots, jobs=most_jobs)
+        return FreeCapacity(nodes=0, slots=0, jobs=min(most_jobs, ahead - len(waiting)), open_end=True)
+    free = FreeCapacity(nodes=capacity.nodes, slots=capacity.slots, jobs=most_jobs)
     for nodes, slots in waiting:
-        room = replace(room, nodes=room.nodes - nodes, slots=room.slots - slots)
-    return replace(room, nodes=max(0, room.nodes), slots=max(0, room.slots))
+        free = replace(free, nodes=free.nodes - nodes, slots=free.slots - slots)
+    return replace(free, nodes=max(0, free.nodes), slots=max(0, free.slots))

@@ -2,8 +2,8 @@
 
 import logging
 
-from rainbow.agent.context import Checkpoint, Post
-from rainbow.agent.held_jobs import Held, Holdings
+from rainbow.agent.context import AgentContext, Checkpoint
+from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.reporter import Reporter
 from rainbow.disk import DiskFull, is_full
 from rainbow.executors.endings import cancelled, ended
@@ -18,38 +18,38 @@ class HandOver:
     its own. It is handed over only while its lease has a third left, which is longer than that takes.
     """
 
-    def __init__(self, post: Post, holdings: Holdings, reporter: Reporter) -> None:
-        self._post = post
-        self._holdings = holdings
+    def __init__(self, context: AgentContext, held_jobs: HeldJobs, reporter: Reporter) -> None:
+        self._context = context
+        self._held_jobs = held_jobs
         self._reporter = reporter
 
     def settle(self) -> bool:
         """Ask the scheduler which of those it has that it may or may not have."""
-        unsure = [held for held in self._holdings if held.unsure]
+        unsure = [held for held in self._held_jobs if held.unsure]
         if not unsure:
             return False
-        found = self._post.executor.find([held.key for held in unsure])
+        found = self._context.executor.find([held.key for held in unsure])
         for held in unsure:
             held.unsure = False
             if held.key in found:
-                self._holdings.submitted(held, found[held.key])
-            elif held.mishap:
-                self._holdings.ended(held, _failed(held.mishap))
+                self._held_jobs.submitted(held, found[held.key])
+            elif held.handover_error:
+                self._held_jobs.ended(held, _failed(held.handover_error))
         return True
 
     def prepare(self) -> bool:
         """Note which jobs are about to be handed over, and refuse those that can never run here."""
-        new = [held for held in self._holdings if held.entry.step == Step.ACCEPTED and not held.unwanted]
+        new = [held for held in self._held_jobs if held.entry.step == Step.ACCEPTED and not held.unwanted]
         moved = [self._prepare(held) for held in new]
         return any(moved)
 
-    def _prepare(self, held: Held) -> bool:
+    def _prepare(self, held: HeldJob) -> bool:
         """On a full disk a job waits, and still can wait elsewhere when this agent goes silent."""
         if held.wanted_gone:
-            self._holdings.ended(held, cancelled())
+            self._held_jobs.ended(held, cancelled())
         elif not self._refused(held):
             try:
-                self._holdings.submitting(held)
+                self._held_jobs.submitting(held)
             except DiskFull as full:
                 held.waits_for = full.message
                 return False
@@ -62,7 +62,7 @@ class HandOver:
         All that a scheduler gets passes here, so here is the last look at whether it may.
         """
         moved = False
-        for held in self._holdings:
+        for held in self._held_jobs:
             if not self._may_go(held):
                 continue
             if moved and self._reporter.is_late():
@@ -72,23 +72,23 @@ class HandOver:
             moved = True
         return moved
 
-    def _may_go(self, held: Held) -> bool:
+    def _may_go(self, held: HeldJob) -> bool:
         if held.entry.step != Step.SUBMITTING or held.unsure or held.unwanted or held.wanted_gone:
             return False
         if held.told is None or not held.told.native_id or held.renewed_at is None:
             return False
-        return self._post.clock() - held.renewed_at < self._post.habits.lease * 2 / 3
+        return self._context.clock() - held.renewed_at < self._context.settings.lease * 2 / 3
 
-    def _refused(self, held: Held) -> bool:
-        if refusal := self._post.refusal(held.entry.work):
+    def _refused(self, held: HeldJob) -> bool:
+        if refusal := self._context.refusal(held.entry.work):
             _log.info("refused job=%d reason=%s", held.entry.jobid, refusal)
-            self._holdings.ended(held, _failed(refusal))
+            self._held_jobs.ended(held, _failed(refusal))
         return bool(refusal)
 
-    def _submit(self, held: Held) -> None:
+    def _submit(self, held: HeldJob) -> None:
         held.unsure = True
         try:
-            native_id = self._post.executor.submit(held.entry.work, held.key)
+            native_id = self._context.executor.submit(held.entry.work, held.key)
         except WorkRefused as refusal:
             self._refuse(held, refusal.message)
         except SchedulerSilent as silence:
@@ -100,16 +100,16 @@ class HandOver:
                 raise DiskFull(f"disk full: cannot hand over job {held.entry.jobid}") from error
             # Whatever this job has that nobody thought of, the others go on.
             _log.exception("cannot hand over job=%d", held.entry.jobid)
-            held.mishap = f"it could not be handed over: {type(error).__name__}: {error}"
+            held.handover_error = f"it could not be handed over: {type(error).__name__}: {error}"
         else:
-            self._post.checkpoint(Checkpoint.SUBMITTED)
+            self._context.checkpoint(Checkpoint.SUBMITTED)
             held.waits_for = ""
-            self._holdings.submitted(held, native_id)
+            self._held_jobs.submitted(held, native_id)
             _log.info("handed over job=%d key=%s native_id=%s", held.entry.jobid, held.key, native_id)
 
-    def _refuse(self, held: Held, words: str) -> None:
+    def _refuse(self, held: HeldJob, words: str) -> None:
         _log.warning("refused by the scheduler job=%d reason=%s", held.entry.jobid, words)
-        self._holdings.ended(held, _failed(words))
+        self._held_jobs.ended(held, _failed(words))
 
 
 def _failed(reason: str) -> Progress:

@@ -16,11 +16,11 @@ KEPT = timedelta(minutes=5)
 
 
 @dataclass(slots=True, kw_only=True)
-class Held:
+class HeldJob:
     """A job, as the journal has it, and what need not outlive the agent.
 
     `told` is the last report that the server counted, `renewed_at` when that was sent. `unsure`: the scheduler may
-    have the job, ask it. `mishap` is what went wrong in handing it over. `waits_for` is why the scheduler does not
+    have the job, ask it. `handover_error` is what went wrong in handing over. `waits_for`: why the scheduler does not
     start it. `wanted_gone` since the server asked to stop it; `unwanted`: the server wants to hear no more of it.
     """
 
@@ -28,7 +28,7 @@ class Held:
     told: JobReport | None = None
     renewed_at: datetime | None = None
     unsure: bool = False
-    mishap: str = ""
+    handover_error: str = ""
     waits_for: str = ""
     wanted_gone: bool = False
     unwanted: bool = False
@@ -53,7 +53,7 @@ class Held:
         return self.entry.step < Step.RUNNING
 
 
-class Holdings:
+class HeldJobs:
     def __init__(
         self, journal: Journal, *, clock: Callable[[], datetime], checkpoint: Callable[[Checkpoint], None]
     ) -> None:
@@ -61,13 +61,13 @@ class Holdings:
         self._notes = Notes()
         self._clock = clock
         self._checkpoint = checkpoint
-        self._jobs: dict[str, Held] = {}
+        self._jobs: dict[str, HeldJob] = {}
         self._let_go = {done.ticket.key: done for done in journal.done()}
         self.ends = 0
         for entry in journal.unreported():
-            self._jobs[entry.key] = Held(entry=entry, unsure=entry.step == Step.SUBMITTING)
+            self._jobs[entry.key] = HeldJob(entry=entry, unsure=entry.step == Step.SUBMITTING)
 
-    def __iter__(self) -> Iterator[Held]:
+    def __iter__(self) -> Iterator[HeldJob]:
         return iter(list(self._jobs.values()))
 
     def __len__(self) -> int:
@@ -76,17 +76,17 @@ class Holdings:
     def __contains__(self, key: object) -> bool:
         return key in self._jobs
 
-    def accepted(self, entries: Iterable[Entry], *, renewed_at: datetime) -> list[Held]:
+    def accepted(self, entries: Iterable[Entry], *, renewed_at: datetime) -> list[HeldJob]:
         """Those of them that are new; an attempt may be known as over and reported."""
         new = [entry for entry in entries if entry.key not in self._jobs and entry.key not in self._let_go]
         now = self._clock()
         self._notes.happened(lambda: self._journal.accepted(new, now=now))
-        held = [Held(entry=entry, renewed_at=renewed_at) for entry in new]
+        held = [HeldJob(entry=entry, renewed_at=renewed_at) for entry in new]
         self._jobs |= {job.key: job for job in held}
         self._checkpoint(Checkpoint.ACCEPTED_NOTED)
         return held
 
-    def submitting(self, held: Held) -> None:
+    def submitting(self, held: HeldJob) -> None:
         """Raises DiskFull where that cannot be noted, or little space is left."""
         if short := self._journal.shortage():
             raise DiskFull(short)
@@ -94,20 +94,20 @@ class Holdings:
         held.entry = replace(held.entry, step=Step.SUBMITTING)
         self._checkpoint(Checkpoint.SUBMITTING_NOTED)
 
-    def submitted(self, held: Held, native_id: str) -> None:
+    def submitted(self, held: HeldJob, native_id: str) -> None:
         now = self._clock()
         self._notes.happened(lambda: self._journal.submitted(held.key, native_id, now=now))
         held.entry = replace(held.entry, step=Step.SUBMITTED, native_id=native_id)
         held.unsure = False
         self._checkpoint(Checkpoint.SUBMITTED_NOTED)
 
-    def started(self, held: Held, progress: Progress) -> None:
+    def started(self, held: HeldJob, progress: Progress) -> None:
         now = self._clock()
         self._notes.happened(lambda: self._journal.running(held.key, progress, now=now))
         held.entry = replace(held.entry, step=Step.RUNNING, progress=progress)
         self._checkpoint(Checkpoint.STARTED_NOTED)
 
-    def ended(self, held: Held, progress: Progress) -> None:
+    def ended(self, held: HeldJob, progress: Progress) -> None:
         now = self._clock()
         self._notes.happened(lambda: self._journal.ended(held.key, progress, now=now))
         held.entry = replace(held.entry, step=Step.ENDED, progress=progress)
@@ -115,7 +115,7 @@ class Holdings:
         self.ends += 1
         self._checkpoint(Checkpoint.ENDED_NOTED)
 
-    def let_go(self, jobs: Iterable[Held]) -> None:
+    def let_go(self, jobs: Iterable[HeldJob]) -> None:
         """Nothing is left to be done for these."""
         now, done = self._clock(), list(jobs)
         keys = [held.key for held in done]

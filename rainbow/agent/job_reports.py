@@ -2,7 +2,7 @@
 
 import re
 
-from rainbow.agent.held_jobs import Held
+from rainbow.agent.held_jobs import HeldJob
 from rainbow.executors.endings import cancelled
 from rainbow.executors.executor import Ending, Progress
 from rainbow.journal import Entry, Step
@@ -21,7 +21,7 @@ AS_ROOT = (
 )
 
 
-def report_of(held: Held) -> JobReport:
+def report_of(held: HeldJob) -> JobReport:
     """How the job goes, without its output."""
     entry = held.entry
     if entry.step >= Step.ENDED and entry.progress:
@@ -54,7 +54,7 @@ def state_of(progress: Progress) -> JobState:
     return JobState.CANCELLED if progress.ending == Ending.CANCELLED else JobState.FAILED
 
 
-def _end(held: Held, progress: Progress) -> JobReport:
+def _end(held: HeldJob, progress: Progress) -> JobReport:
     return JobReport(
         jobid=held.entry.jobid,
         attempt=held.entry.attempt,
@@ -78,7 +78,7 @@ def _exit_code(progress: Progress) -> int | None:
     return KILLED_BY + progress.signal if progress.signal else progress.exit_code
 
 
-def _why(held: Held, progress: Progress) -> str:
+def _why(held: HeldJob, progress: Progress) -> str:
     """Who asked for a job to stop said why; that stays. Nobody asked when the scheduler's people stopped it."""
     if progress.ending != Ending.CANCELLED or progress.reason != cancelled().reason:
         return progress.reason

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from rainbow.agent.context import Post
-from rainbow.agent.held_jobs import Held, Holdings
+from rainbow.agent.context import AgentContext
+from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.job_reports import state_of
 from rainbow.executors.endings import cancelled
 from rainbow.executors.executor import JobPhase, Progress
@@ -17,51 +17,51 @@ BELIEVED_GONE_AFTER = timedelta(seconds=10)
 _log = logging.getLogger("rainbow.agent")
 
 
-class Lookout:
-    def __init__(self, post: Post, holdings: Holdings) -> None:
-        self._post = post
-        self._holdings = holdings
+class Monitor:
+    def __init__(self, context: AgentContext, held_jobs: HeldJobs) -> None:
+        self._context = context
+        self._held_jobs = held_jobs
         self._looked_at: datetime | None = None
         self._seen: set[str] = set()
 
     def watch(self) -> bool:
         """Look at all jobs of the scheduler's at once, when it is time to or when there are new ones."""
-        held = {job.key: job for job in self._holdings if job.handed_over}
-        now = self._post.clock()
+        held = {job.key: job for job in self._held_jobs if job.handed_over}
+        now = self._context.clock()
         if not held or not (self._is_time(now) or held.keys() - self._seen):
             return False
         self._looked_at, self._seen = now, set(held)
-        progress = self._post.executor.watch([job.entry.ticket for job in held.values()])
+        progress = self._context.executor.watch([job.entry.ticket for job in held.values()])
         news = [self._note(held[key], seen, now) for key, seen in progress.items()]
         return any(news)
 
     def stop(self) -> bool:
         """Cancel what is to be stopped, again now and then until it is over."""
-        now = self._post.clock()
-        wanted_gone = [held for held in self._holdings if held.wanted_gone]
+        now = self._context.clock()
+        wanted_gone = [held for held in self._held_jobs if held.wanted_gone]
         for held in wanted_gone:
             if not held.handed_over and not held.unsure and not held.is_over and not held.unwanted:
-                self._holdings.ended(held, cancelled())
+                self._held_jobs.ended(held, cancelled())
         self._cancel([held for held in wanted_gone if held.handed_over and self._is_to_be_cancelled(held, now)], now)
         return False
 
-    def _cancel(self, jobs: Sequence[Held], now: datetime) -> None:
+    def _cancel(self, jobs: Sequence[HeldJob], now: datetime) -> None:
         """All with one call, which costs some schedulers half a second."""
         if not jobs:
             return
         _log.info("stopping jobs=%s", ",".join(str(held.entry.jobid) for held in jobs))
         for held in jobs:
             held.cancelled_at = now
-        self._post.executor.cancel([held.entry.ticket for held in jobs])
+        self._context.executor.cancel([held.entry.ticket for held in jobs])
 
     def _is_time(self, now: datetime) -> bool:
-        interval = timedelta(seconds=self._post.habits.interval_seconds)
+        interval = timedelta(seconds=self._context.settings.interval_seconds)
         return self._looked_at is None or now - self._looked_at >= interval
 
-    def _is_to_be_cancelled(self, held: Held, now: datetime) -> bool:
-        return held.cancelled_at is None or now - held.cancelled_at >= self._post.habits.heartbeat
+    def _is_to_be_cancelled(self, held: HeldJob, now: datetime) -> bool:
+        return held.cancelled_at is None or now - held.cancelled_at >= self._context.settings.heartbeat
 
-    def _note(self, held: Held, progress: Progress, now: datetime) -> bool:
+    def _note(self, held: HeldJob, progress: Progress, now: datetime) -> bool:
         """Take in how a job goes, and say whether that is news."""
         if progress.phase != JobPhase.GONE:
             held.missing_since = None
@@ -72,17 +72,17 @@ class Lookout:
             return self._note_start(held, progress)
         return self._note_end(held, progress, now)
 
-    def _note_start(self, held: Held, progress: Progress) -> bool:
+    def _note_start(self, held: HeldJob, progress: Progress) -> bool:
         if held.entry.step == Step.RUNNING:
             return False
-        self._holdings.started(held, progress)
+        self._held_jobs.started(held, progress)
         return True
 
-    def _note_end(self, held: Held, progress: Progress, now: datetime) -> bool:
+    def _note_end(self, held: HeldJob, progress: Progress, now: datetime) -> bool:
         held.missing_since = held.missing_since or now
         if progress.phase == JobPhase.GONE and now - held.missing_since < BELIEVED_GONE_AFTER:
             return False
-        self._holdings.ended(held, progress)
+        self._held_jobs.ended(held, progress)
         reason = f" reason={progress.reason}" if progress.reason else ""
         _log.info("ended job=%d state=%s%s", held.entry.jobid, state_of(progress), reason)
         return True

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from rainbow.agent.context import Post
+from rainbow.agent.context import AgentContext
 from rainbow.agent.entries import failed_entry, recovered_entry
-from rainbow.agent.held_jobs import Holdings
+from rainbow.agent.held_jobs import HeldJobs
 from rainbow.journal import Entry, Step, key_of
 from rainbow.records import Job, JobState
 
@@ -22,36 +22,36 @@ _log = logging.getLogger("rainbow.agent")
 class Recovery:
     """`needed` at the start, and whenever the answer to an accept got lost."""
 
-    def __init__(self, post: Post, holdings: Holdings) -> None:
-        self._post = post
-        self._holdings = holdings
+    def __init__(self, context: AgentContext, held_jobs: HeldJobs) -> None:
+        self._context = context
+        self._held_jobs = held_jobs
         self.needed = True
 
     def step(self) -> bool:
         if not self.needed:
             return False
-        asked_at = self._post.clock()
+        asked_at = self._context.clock()
         jobs = self._unknown()
         native_ids = self._native_ids(jobs)
         entries = [_entry(job, native_ids.get(key_of(job.id, job.attempt))) for job in jobs]
-        for held in self._holdings.accepted(entries, renewed_at=asked_at):
+        for held in self._held_jobs.accepted(entries, renewed_at=asked_at):
             _log.warning("found again job=%d step=%s", held.entry.jobid, held.entry.step.name.lower())
         self.needed = False
         return bool(jobs)
 
     def _unknown(self) -> Sequence[Job]:
-        listed = islice(self._post.client.list_jobs(states=HELD_STATES, page_size=1000), MOST_LISTED)
+        listed = islice(self._context.client.list_jobs(states=HELD_STATES, page_size=1000), MOST_LISTED)
         ours = [job.id for job in listed if self._is_new(job)]
-        found = self._post.client.get_jobs(ours).jobs if ours else ()
+        found = self._context.client.get_jobs(ours).jobs if ours else ()
         return [job for job in found if self._is_new(job) and job.state in HELD_STATES]
 
     def _is_new(self, job: Job) -> bool:
-        return job.agent == self._post.habits.agent and key_of(job.id, job.attempt) not in self._holdings
+        return job.agent == self._context.settings.agent and key_of(job.id, job.attempt) not in self._held_jobs
 
     def _native_ids(self, jobs: Sequence[Job]) -> Mapping[str, str]:
         """Where the server knows more than the journal, the journal was lost: the scheduler is to say what is true."""
         announced = [key_of(job.id, job.attempt) for job in jobs if job.native_id]
-        return self._post.executor.find(announced) if announced else {}
+        return self._context.executor.find(announced) if announced else {}
 
 
 def _entry(job: Job, native_id: str | None) -> Entry:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from rainbow.agent.acceptor import Taker
-from rainbow.agent.context import Post
+from rainbow.agent.acceptor import Acceptor
+from rainbow.agent.context import AgentContext
 from rainbow.agent.entries import work_of
 from rainbow.agent.free_capacity import MOST_AT_ONCE
 from rainbow.errors import DeadlineExceeded, Unavailable
@@ -13,21 +13,21 @@ from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
 
 # The server tells people how large the jobs are that the agent last asked for, and notes that now and then. This look
 # is to escape its notice: it goes out just after the taker asked, unless that takes too long.
-SIFT_EVERY = timedelta(seconds=45)
+REJECT_EVERY = timedelta(seconds=45)
 AT_LATEST = timedelta(seconds=75)
 JUST_AFTER = timedelta(seconds=5)
 TRY_AGAIN = timedelta(seconds=5)
 
 
-class Sifter:
+class Rejecter:
     """Looks at the head of the queue, whatever the jobs' size, and accepts what will be refused; it waits for nothing.
 
     `tell` is called, in another thread, when an answer has come. `has_looked`: the queue was seen at least once.
     """
 
-    def __init__(self, post: Post, taker: Taker, *, tell: Callable[[], None]) -> None:
-        self._post = post
-        self._taker = taker
+    def __init__(self, context: AgentContext, acceptor: Acceptor, *, tell: Callable[[], None]) -> None:
+        self._context = context
+        self._acceptor = acceptor
         self._tell = tell
         self._pending: Pending[WaitingJobs] | None = None
         self._looked_at: datetime | None = None
@@ -35,7 +35,7 @@ class Sifter:
 
     def step(self) -> bool:
         if self._pending:
-            return self._pending.done() and self._sift(self._pending)
+            return self._pending.done() and self._reject(self._pending)
         if self._is_time_to_look():
             self._look()
         return False
@@ -46,30 +46,32 @@ class Sifter:
         self._pending = None
 
     def _is_time_to_look(self) -> bool:
-        now = self._post.clock()
+        now = self._context.clock()
         if self._looked_at is None:
             return True
         age = now - self._looked_at
-        return age >= AT_LATEST or (age >= SIFT_EVERY and now - self._taker.asked_at < JUST_AFTER)
+        return age >= AT_LATEST or (age >= REJECT_EVERY and now - self._acceptor.asked_at < JUST_AFTER)
 
     def _look(self) -> None:
-        self._looked_at = self._post.clock()
-        self._pending = self._post.client.begin_request(max_jobs=MOST_AT_ONCE, wait_seconds=0, max_nodes=0, max_tasks=0)
+        self._looked_at = self._context.clock()
+        self._pending = self._context.client.begin_request(
+            max_jobs=MOST_AT_ONCE, wait_seconds=0, max_nodes=0, max_tasks=0
+        )
         self._pending.when_done(self._tell)
 
-    def _sift(self, pending: Pending[WaitingJobs]) -> bool:
+    def _reject(self, pending: Pending[WaitingJobs]) -> bool:
         self._pending = None
         try:
             offer = pending.result()
         except (Unavailable, DeadlineExceeded):
             # Whoever asks for jobs to run says so.
-            self._looked_at = self._post.clock() - AT_LATEST + TRY_AGAIN
+            self._looked_at = self._context.clock() - AT_LATEST + TRY_AGAIN
             return False
-        refused = [job for job in offer.jobs if self._post.refusal(work_of(job))]
+        refused = [job for job in offer.jobs if self._context.refusal(work_of(job))]
         hopeless: list[WaitingJob | BrokenJob] = [*offer.broken, *refused]
         if hopeless:
             # Others may stand behind them.
             self._looked_at = None
-            self._taker.accept(hopeless)
+            self._acceptor.accept(hopeless)
         self.has_looked = self.has_looked or not hopeless
         return bool(hopeless)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from rainbow.agent.context import Checkpoint, Post
-from rainbow.agent.held_jobs import Held, Holdings
+from rainbow.agent.context import AgentContext, Checkpoint
+from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.job_reports import in_one_line, report_of
 from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import SchedulerSilent
@@ -17,7 +17,7 @@ from rainbow.reports import JobReport, ReportOutcome, ReportResult
 MOST_REPORTS = 500
 MOST_BYTES = 2 * 1024 * 1024
 
-Told = tuple[Held, JobReport]
+Told = tuple[HeldJob, JobReport]
 
 _log = logging.getLogger("rainbow.agent")
 
@@ -25,17 +25,17 @@ _log = logging.getLogger("rainbow.agent")
 class Reporter:
     """`not_ready` is why the agent takes no jobs now: reported next."""
 
-    def __init__(self, post: Post, holdings: Holdings) -> None:
-        self._post = post
-        self._holdings = holdings
+    def __init__(self, context: AgentContext, held_jobs: HeldJobs) -> None:
+        self._context = context
+        self._held_jobs = held_jobs
         self._said_not_ready: str | None = None
         self.not_ready = ""
 
     def step(self) -> bool:
         """Report all that is new and all that is due."""
-        if done := [held for held in self._holdings if _is_done(held)]:
-            self._holdings.let_go(done)
-        due = [held for held in self._holdings if self._is_due(held)]
+        if done := [held for held in self._held_jobs if _is_done(held)]:
+            self._held_jobs.let_go(done)
+        due = [held for held in self._held_jobs if self._is_due(held)]
         if not due and self.not_ready == (self._said_not_ready or ""):
             return False
         for batch in _batches([self._told(held) for held in due]):
@@ -44,31 +44,31 @@ class Reporter:
 
     def is_late(self) -> bool:
         """Whether a heartbeat is due: what takes long makes way for it."""
-        now = self._post.clock()
-        return any(self._heart_beats(held, now) for held in self._holdings)
+        now = self._context.clock()
+        return any(self._heart_beats(held, now) for held in self._held_jobs)
 
-    def _is_due(self, held: Held) -> bool:
+    def _is_due(self, held: HeldJob) -> bool:
         if held.unwanted:
             return False
-        return report_of(held) != held.told or self._heart_beats(held, self._post.clock())
+        return report_of(held) != held.told or self._heart_beats(held, self._context.clock())
 
-    def _heart_beats(self, held: Held, now: datetime) -> bool:
-        return held.renewed_at is None or now - held.renewed_at >= self._post.habits.heartbeat
+    def _heart_beats(self, held: HeldJob, now: datetime) -> bool:
+        return held.renewed_at is None or now - held.renewed_at >= self._context.settings.heartbeat
 
-    def _told(self, held: Held) -> Told:
+    def _told(self, held: HeldJob) -> Told:
         report = report_of(held)
         shown = report.state == JobState.RUNNING or (report.state in FINAL_STATES and held.entry.native_id)
         return held, replace(report, output=self._output(held) if shown else "")
 
-    def _output(self, held: Held) -> str:
+    def _output(self, held: HeldJob) -> str:
         try:
-            return self._post.executor.output(held.entry.ticket)
+            return self._context.executor.output(held.entry.ticket)
         except (SchedulerSilent, OSError, ValueError) as error:
             _log.warning("cannot read the output job=%d error=%s", held.entry.jobid, error)
             return ""
 
     def _send(self, batch: Sequence[Told]) -> None:
-        sent_at = self._post.clock()
+        sent_at = self._context.clock()
         try:
             results = self._call([report for _, report in batch])
         except InvalidArgument as error:
@@ -80,16 +80,16 @@ class Reporter:
             if self._hear(held, replace(report, output=""), result, sent_at)
         ]
         if done:
-            self._holdings.let_go(done)
+            self._held_jobs.let_go(done)
 
     def _call(self, reports: Sequence[JobReport]) -> Sequence[ReportResult]:
-        habits = self._post.habits
-        results = self._post.client.report_jobs(
+        settings = self._context.settings
+        results = self._context.client.report_jobs(
             reports,
-            agent=habits.agent,
-            lease_seconds=habits.lease_seconds,
+            agent=settings.agent,
+            lease_seconds=settings.lease_seconds,
             not_ready=in_one_line(self.not_ready),
-            hold_after=habits.hold_after,
+            hold_after=settings.hold_after,
         )
         self._said_not_ready = self.not_ready
         return results
@@ -106,11 +106,11 @@ class Reporter:
         plain = replace(report, reason=f"its report could not be sent: {error}", output="", native_id=held.key)
         _log.error("report refused job=%d error=%s", report.jobid, error)
         if report == plain:
-            held.renewed_at = self._post.clock()
+            held.renewed_at = self._context.clock()
             return
         self._send([(held, plain)])
 
-    def _hear(self, held: Held, report: JobReport, result: ReportResult, sent_at: datetime) -> bool:
+    def _hear(self, held: HeldJob, report: JobReport, result: ReportResult, sent_at: datetime) -> bool:
         """Take in the answer to a report, and say whether the job is done with."""
         held.renewed_at = sent_at
         if result.outcome in (ReportOutcome.STALE, ReportOutcome.UNKNOWN):
@@ -118,21 +118,21 @@ class Reporter:
         held.told = report_of(held)
         held.wanted_gone = held.wanted_gone or result.cancel
         if moment := _moment(report, held):
-            self._post.checkpoint(moment)
+            self._context.checkpoint(moment)
         return report.state in FINAL_STATES
 
-    def _hear_unwanted(self, held: Held, report: JobReport, result: ReportResult) -> bool:
+    def _hear_unwanted(self, held: HeldJob, report: JobReport, result: ReportResult) -> bool:
         _log.warning("not wanted any more job=%d attempt=%d outcome=%s", report.jobid, report.attempt, result.outcome)
         held.unwanted = held.wanted_gone = True
         return _is_done(held)
 
 
-def _is_done(held: Held) -> bool:
+def _is_done(held: HeldJob) -> bool:
     """Nobody wants to hear of it, and the scheduler has nothing of it to be stopped."""
     return held.unwanted and not held.unsure and not held.handed_over
 
 
-def _moment(report: JobReport, held: Held) -> Checkpoint | None:
+def _moment(report: JobReport, held: HeldJob) -> Checkpoint | None:
     if report.state in FINAL_STATES:
         return Checkpoint.ENDED_REPORTED
     if report.state == JobState.RUNNING:

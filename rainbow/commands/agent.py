@@ -11,7 +11,7 @@ import click
 import platformdirs
 
 from rainbow.agent.agent import Agent
-from rainbow.agent.context import Habits, Post
+from rainbow.agent.context import AgentContext, AgentSettings
 from rainbow.agent.identity import identity_in
 from rainbow.agent.job_reports import AS_ROOT
 from rainbow.config import environment
@@ -114,20 +114,20 @@ def command(
             return
         _keep_secret()
         with Journal(folder) as journal:
-            post = Post(
+            context = AgentContext(
                 client=client,
                 executor=scheduler,
-                habits=_habits(folder, executor, **options),
+                settings=_settings(folder, executor, **options),
                 policy=policy,
                 read_secret=lambda: session.secret_again(ctx),
             )
-            words = (post.habits.agent, client.cluster, executor, scheduler.way.words, folder)
+            words = (context.settings.agent, client.cluster, executor, scheduler.way.words, folder)
             _log.info("%s for %s by %s, reached %s, state in %s", *words)
-            _run(Agent(post, journal), post, once=once)
+            _run(Agent(context, journal), context, once=once)
 
 
 def _site(folder: Path, options: dict[str, Any]) -> Site:
-    """With those of the options that are about it, which are not left for the habits."""
+    """With those of the options that are about it, which are not left for the settings."""
     return Site(
         folder=folder,
         environment=environment(),
@@ -143,16 +143,16 @@ def _keep_secret() -> None:
     close_standard_input()
 
 
-def _habits(
+def _settings(
     folder: Path, executor: str, *, name: str | None, moved: bool, interval_seconds: float | None, **more: Any
-) -> Habits:
+) -> AgentSettings:
     agent = identity_in(folder, name or socket.gethostname(), moved=moved)
-    return Habits(agent=agent, interval_seconds=interval_seconds or EXECUTORS[executor].interval_seconds, **more)
+    return AgentSettings(agent=agent, interval_seconds=interval_seconds or EXECUTORS[executor].interval_seconds, **more)
 
 
-def _run(agent: Agent, post: Post, *, once: bool) -> None:
-    if post.executor.way.advice:
-        _log.warning("%s", post.executor.way.advice)
+def _run(agent: Agent, context: AgentContext, *, once: bool) -> None:
+    if context.executor.way.advice:
+        _log.warning("%s", context.executor.way.advice)
     if os.geteuid() == 0:
         _log.warning("%s", AS_ROOT)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rainbow.agent.entries import work_of
-from rainbow.agent.free_capacity import MOST_AT_ONCE, Room
+from rainbow.agent.free_capacity import MOST_AT_ONCE, FreeCapacity
 from rainbow.client import Client
 from rainbow.executors.executor import Capacity, Executor
 from rainbow.policy import Policy
@@ -37,10 +37,10 @@ class Plan:
 def planned(client: Client, executor: Executor, policy: Policy) -> Plan:
     capacity = executor.capacity()
     waiting = client.request_jobs(max_jobs=MOST_SHOWN)
-    room = Room(nodes=capacity.nodes, slots=capacity.slots, jobs=MOST_AT_ONCE)
+    free = FreeCapacity(nodes=capacity.nodes, slots=capacity.slots, jobs=MOST_AT_ONCE)
     refusals = {job.id: policy.check(work_of(job)) or executor.never(work_of(job)) for job in waiting.jobs}
     possible = [job for job in waiting.jobs if not refusals[job.id]] if not capacity.not_ready else []
-    fitting = {job.id for job in room.fitting(possible, executor.slots)}
+    fitting = {job.id for job in free.fitting(possible, executor.slots)}
     jobs = (PlannedJob(job=job, verdict=_verdict(refusals[job.id], fits=job.id in fitting)) for job in waiting.jobs)
     broken = (PlannedJob(job=job, verdict=_verdict(job.reason, fits=False)) for job in waiting.broken)
     return Plan(capacity=capacity, paused=waiting.paused, jobs=(*jobs, *broken))

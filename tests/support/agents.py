@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rainbow.agent.agent import Agent
-from rainbow.agent.context import Checkpoint, Habits, Post, go_on, no_secret
+from rainbow.agent.context import AgentContext, AgentSettings, Checkpoint, ignore_checkpoint, no_secret
 from rainbow.agent.identity import identity_in
 from rainbow.client import Client
 from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket, Work
@@ -109,8 +109,8 @@ class Crew:
     folder: Path
     clock: Clock
     policy: Policy
-    habits: dict[str, Any]
-    checkpoint: Callable[[Checkpoint], None] = go_on
+    settings: dict[str, Any]
+    checkpoint: Callable[[Checkpoint], None] = ignore_checkpoint
     read_secret: Callable[[], str] = no_secret
     stack: ExitStack
     agent: Agent = field(init=False)
@@ -144,23 +144,25 @@ class Crew:
 
     def restart(self) -> None:
         """As after a kill: nothing is said or done before."""
-        self.agent._taker.withdraw()
+        self.agent._acceptor.withdraw()
         self.journal.close()
         self._start()
 
     def _start(self) -> None:
         self.journal = Journal(self.folder)
-        habits = Habits(agent=identity_in(self.folder, "login1"), **{"interval_seconds": 0.05, **self.habits})
-        post = Post(
+        settings = AgentSettings(
+            agent=identity_in(self.folder, "login1"), **{"interval_seconds": 0.05, **self.settings}
+        )
+        context = AgentContext(
             client=self.agents_client,
             executor=self.executor,
-            habits=habits,
+            settings=settings,
             policy=self.policy,
             clock=self.clock.now,
             checkpoint=lambda moment: self.checkpoint(moment),
             read_secret=lambda: self.read_secret(),
         )
-        self.agent = Agent(post, self.journal)
+        self.agent = Agent(context, self.journal)
 
 
 @contextmanager
@@ -172,7 +174,7 @@ def crew(
     executor: Any = None,
     policy: Policy | None = None,
     timeout_seconds: float = 5,
-    **habits: Any,
+    **settings: Any,
 ) -> Iterator[Crew]:
     """An agent of the cluster, by default one that runs jobs on this machine."""
     with ExitStack() as stack:
@@ -184,11 +186,11 @@ def crew(
             folder=folder,
             clock=Clock(),
             policy=policy or Policy(),
-            habits=habits,
+            settings=settings,
             stack=stack,
         )
         yield made
-        made.agent._taker.withdraw()
+        made.agent._acceptor.withdraw()
         made.journal.close()
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from rainbow.agent.agent import Agent
-from rainbow.agent.context import Checkpoint, Habits, Post
+from rainbow.agent.context import AgentContext, AgentSettings, Checkpoint
 from rainbow.agent.identity import identity_in
 from rainbow.client import Client
 from rainbow.journal import Journal
@@ -23,9 +23,11 @@ def main(address: str, cluster: str, secret: str, folder: Path, doom: Checkpoint
         if moment == doom:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    habits = Habits(agent=identity_in(folder, "doomed"), lease_seconds=3600, interval_seconds=0.05)
+    settings = AgentSettings(agent=identity_in(folder, "doomed"), lease_seconds=3600, interval_seconds=0.05)
     with Client(address, cluster=cluster, secret=secret) as client, Journal(folder) as journal:
-        Agent(Post(client=client, executor=Hesitant(folder), habits=habits, checkpoint=die), journal).run(once=True)
+        Agent(AgentContext(client=client, executor=Hesitant(folder), settings=settings, checkpoint=die), journal).run(
+            once=True
+        )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from jobs.demo.stage import ask_again, stage_demo
+from jobs.demo.stage import create_demo_data, refresh_demo_requests
 from rainbow.errors import FailedPrecondition
 
 MOST_JOBS, MOST_CLUSTERS = 10_000_000, 10_000
@@ -40,7 +40,7 @@ class Command(BaseCommand):
         if User.objects.exists():
             raise CommandError(f"there are accounts in this database; {_FRESH}")
         try:
-            stage_demo(clusters=options["clusters"], jobs=options["jobs"], now=timezone.now())
+            create_demo_data(clusters=options["clusters"], jobs=options["jobs"], now=timezone.now())
         except FailedPrecondition as error:
             raise CommandError(f"{error}; {_FRESH}") from None
         self._add_account("viewer", password)
@@ -65,7 +65,7 @@ class Command(BaseCommand):
 def _keep_asking() -> Never:
     while True:
         time.sleep(_ASK_EVERY_SECONDS)
-        ask_again(now=timezone.now())
+        refresh_demo_requests(now=timezone.now())
 
 
 def _number(*, most: int) -> Callable[[str], int]:

@@ -29,7 +29,8 @@ from rainbow.executors.executor import Ending, JobPhase, Progress, Ticket, Work
 from rainbow.journal_faults import damaged, told_in_words
 from rainbow.untrusted import open_or_make
 
-VERSION = 1
+# 2 since runners of local jobs keep their notes where no job is told of them.
+VERSION = 2
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (
     key TEXT PRIMARY KEY,
@@ -235,10 +236,23 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
     if version > VERSION:
         raise FailedPrecondition(f"{path} was written by a newer rainbow; use that one, or another state folder")
     if version < VERSION:
+        _check_no_earlier_jobs(database, path.parent)
         database.executescript(SCHEMA)
         database.execute(f"PRAGMA user_version = {VERSION}")
     if (found := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
         raise damaged(path, found)
+
+
+def _check_no_earlier_jobs(database: sqlite3.Connection, folder: Path) -> None:
+    """A local job of version 1 has its lock beside its output. Its runner tells its end there, where jobs can write."""
+    if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'job'").fetchone():
+        return
+    begun = database.execute(f"SELECT key FROM job WHERE step BETWEEN {Step.SUBMITTING} AND {Step.RUNNING}").fetchall()
+    if keys := [key for (key,) in begun if (folder / "jobs" / key / "lock").exists()]:
+        raise FailedPrecondition(
+            f"an earlier rainbow started jobs of {folder} that this one cannot follow: {', '.join(keys[:10])};"
+            " run that one until they are over, or use another state folder"
+        )
 
 
 def _done(row: sqlite3.Row) -> Done:

@@ -162,3 +162,36 @@ def test_others_cannot_read_it(journal: Journal, folder: Path) -> None:
     modes = {path.name: path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())}
 
     assert set(modes.values()) == {0}, modes
+
+
+def as_version_1(folder: Path) -> None:
+    with sqlite3.connect(folder / "journal.db") as database:
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+
+
+def test_the_journal_of_an_earlier_rainbow_is_taken_over_with_its_jobs(folder: Path, now: datetime) -> None:
+    with Journal(folder) as earlier:
+        earlier.accepted([entry(1)], now=now)
+        earlier.submitting("rainbow-1-1", now=now)
+    as_version_1(folder)
+
+    with Journal(folder) as journal:
+        assert only(journal).step == Step.SUBMITTING
+
+
+def test_local_jobs_that_an_earlier_rainbow_runs_are_left_to_it(folder: Path, now: datetime) -> None:
+    """Their runners write where this one does not look: it would tell that they failed, or run them again."""
+    with Journal(folder) as earlier:
+        earlier.accepted([entry(1), entry(2)], now=now)
+        earlier.submitting("rainbow-2-1", now=now)
+    (folder / "jobs" / "rainbow-2-1").mkdir(parents=True)
+    (folder / "jobs" / "rainbow-2-1" / "lock").touch()
+    as_version_1(folder)
+
+    for _ in range(2):
+        with pytest.raises(FailedPrecondition, match=r"an earlier rainbow started jobs of .*: rainbow-2-1; run that"):
+            Journal(folder)
+    with sqlite3.connect(folder / "journal.db") as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (1,)
+    database.close()

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from rainbow import __version__
-from rainbow.errors import RainbowError, Unauthenticated, why
+from rainbow.errors import RainbowError, Unauthenticated, Unreachable, why
 from rainbow.terminal.fields import as_typed
 from rainbow.terminal.options import credential_in_use, server_options
 from rainbow.terminal.output import complain
@@ -63,6 +63,14 @@ Settings come from flags, then from RAINBOW_HOST, RAINBOW_CLUSTER, RAINBOW_TOKEN
 RAINBOW_SECRET, RAINBOW_REGISTRATION_SECRET, RAINBOW_TLS and RAINBOW_CA_FILE, then
 from a file that `rainbow register --save` writes (RAINBOW_CONFIG says where).
 """
+
+
+# By what is in the way of a connection.
+HINTS = {
+    "its certificate is not trusted": "--ca-file names a certificate to trust",
+    "perhaps it speaks only TLS": "--tls encrypts",
+    "it does not speak TLS": "--no-tls does without, and credentials then travel readable",
+}
 
 
 class LazyGroup(click.Group):
@@ -133,7 +141,11 @@ def _told(ctx: click.Context, error: RainbowError) -> str:
         return ": ".join(filter(None, (DENIED, credential_in_use(ctx))))
     name = ctx.invoked_subcommand
     command = ctx.command.get_command(ctx, name) if name and isinstance(ctx.command, click.Group) else None
-    return as_typed(error, command)
+    return as_typed(error, command) + (_way_around(error.message) if isinstance(error, Unreachable) else "")
+
+
+def _way_around(obstacle: str) -> str:
+    return next((f"; {hint}" for words, hint in HINTS.items() if words in obstacle), "")
 
 
 def _stop_writing() -> None:

@@ -87,7 +87,7 @@ class Client:
             request = pb.RegisterRequest(name=cluster, secret=registration_secret, sent=translation.now())
         answer = self._connection.ask_once(self._stub.Register, request)
         if answer.status == pb.RegisterResponse.REGISTER_EXISTS:
-            raise AlreadyExists(f"{cluster} is registered; its credentials are not shown again")
+            raise AlreadyExists(f"{cluster} is registered already; its credentials are with those who registered it")
         _expect(answer.status, pb.RegisterResponse.REGISTER_SUCCESS)
         return answers.registration(answer, cluster=cluster)
 

@@ -213,4 +213,5 @@ def test_grpc_adds_nothing_of_its_own_to_a_failure(tmp_path: Path) -> None:
 
     assert refused.returncode == 6
     assert "its certificate is not trusted" in refused.stderr
+    assert refused.stderr.endswith("; --ca-file names a certificate to trust\n")
     assert all(line.startswith(("localhost:", "Error: localhost:")) for line in refused.stderr.splitlines())

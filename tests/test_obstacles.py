@@ -132,3 +132,23 @@ def test_the_command_line_says_it_in_its_last_line(rainbow: Run, start: Start) -
 
     assert result.exit_code == 6
     assert "its certificate is not trusted" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("serves_tls", "flag", "hint"),
+    [
+        (True, "--tls", "--ca-file names a certificate to trust"),
+        (True, "--no-tls", "--tls encrypts"),
+        (False, "--tls", "--no-tls does without, and credentials then travel readable"),
+    ],
+    ids=["not trusted", "only TLS", "no TLS"],
+)
+def test_the_command_line_names_the_option_that_helps(
+    rainbow: Run, start: Start, serves_tls: bool, flag: str, hint: str
+) -> None:
+    port = start("[::1]", tls=serves_tls)
+
+    result = rainbow("jobs", "--host", f"localhost:{port}", flag, "--timeout", "0.3")
+
+    assert result.exit_code == 6
+    assert result.stderr.splitlines()[-1].endswith(f"; {hint}")

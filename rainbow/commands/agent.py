@@ -25,7 +25,7 @@ from rainbow.terminal.agent_log import start_log
 from rainbow.terminal.agent_plan import planned, show_plan
 from rainbow.terminal.options import json_option, scheduler_option, secret_file_option, server_options
 from rainbow.terminal.output import write_json
-from rainbow.terminal.types import Size, Span
+from rainbow.terminal.types import Number, Size, Span, Whole
 
 EPILOG = """\b
 Examples:
@@ -35,7 +35,7 @@ Examples:
 
 SIGTERM and Ctrl-C end it: it takes no more jobs, and those that run go on. docs/agent.md says more.
 """
-COUNT = click.IntRange(min=0)
+COUNT = Whole(min=0)
 OUTPUT = Size(lowest=64 * 1024, highest=1024**5)
 
 _log = logging.getLogger("rainbow.agent")
@@ -71,7 +71,7 @@ _log = logging.getLogger("rainbow.agent")
 @click.option(
     "--interval",
     "interval_seconds",
-    type=click.FloatRange(min=0.05, max=60),
+    type=Number(min=0.05, max=60),
     metavar="SECONDS",
     help="How often it looks at its jobs.  [default: 1; 0.2 for local]",
 )

@@ -9,7 +9,7 @@ from rainbow.terminal import session
 from rainbow.terminal.doubt import in_doubt
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
-from rainbow.terminal.types import MAX_INT32
+from rainbow.terminal.types import MAX_INT32, Whole
 from rainbow.text import on_one_line
 
 EPILOG = """\b
@@ -36,7 +36,7 @@ WORDS = {
 @observer_options
 @click.option("--reason", default="", metavar="TEXT", help="Why; others read it in the job's events.")
 @json_option
-@click.argument("jobids", metavar="ID...", nargs=-1, required=True, type=click.IntRange(1, MAX_INT32))
+@click.argument("jobids", metavar="ID...", nargs=-1, required=True, type=Whole(1, MAX_INT32))
 @click.pass_context
 def command(ctx: click.Context, jobids: Sequence[int], reason: str, as_cluster: bool, as_json: bool) -> None:
     """Stop jobs: a waiting one at once, one that a cluster holds when its agent reports next, within 15 seconds."""

@@ -11,7 +11,7 @@ from rainbow.terminal import documents, session
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json
 from rainbow.terminal.tables import aligned, show_table
-from rainbow.terminal.types import MAX_INT32
+from rainbow.terminal.types import MAX_INT32, Whole
 from rainbow.terminal.words import local, span, when
 from rainbow.text import on_one_line
 
@@ -27,7 +27,7 @@ EVENT_COLUMNS = ("WHEN", "WHAT", "STATE", "ATTEMPT", "WHO", "WHY")
 @server_options
 @observer_options
 @json_option
-@click.argument("jobid", metavar="ID", type=click.IntRange(1, MAX_INT32))
+@click.argument("jobid", metavar="ID", type=Whole(1, MAX_INT32))
 @click.pass_context
 def command(ctx: click.Context, jobid: int, as_cluster: bool, as_json: bool) -> None:
     """Show one job, with what happened to it."""

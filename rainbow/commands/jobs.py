@@ -12,6 +12,7 @@ from rainbow.terminal import documents, session
 from rainbow.terminal.options import json_option, label_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.tables import show_table
+from rainbow.terminal.types import Whole
 from rainbow.terminal.words import ago
 
 EPILOG = """\b
@@ -33,7 +34,7 @@ LARGEST_PAGE = 1000
 )
 @label_option("Only jobs with this label; repeatable.")
 @click.option("--job-name", "name", default="", metavar="NAME", help="Only jobs of exactly this name.")
-@click.option("--limit", type=click.IntRange(min=1), help="How many jobs to list.  [default: 20]")
+@click.option("--limit", type=Whole(min=1), help="How many jobs to list.  [default: 20]")
 @click.option("--all", "everything", is_flag=True, help="List them all.")
 @json_option
 @click.pass_context

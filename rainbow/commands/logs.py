@@ -6,7 +6,7 @@ from rainbow.errors import NotFound
 from rainbow.terminal import documents, session
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import complain, write_json, write_output_of
-from rainbow.terminal.types import MAX_INT32
+from rainbow.terminal.types import MAX_INT32, Whole
 
 EPILOG = """\b
 Examples:
@@ -18,7 +18,7 @@ Examples:
 @server_options
 @observer_options
 @json_option
-@click.argument("jobid", metavar="ID", type=click.IntRange(1, MAX_INT32))
+@click.argument("jobid", metavar="ID", type=Whole(1, MAX_INT32))
 @click.pass_context
 def command(ctx: click.Context, jobid: int, as_cluster: bool, as_json: bool) -> None:
     """Print the end of what a job wrote, up to 64 KiB. Of a job that runs it is up to 15 seconds old."""

@@ -11,7 +11,7 @@ from rainbow.terminal.doubt import in_doubt
 from rainbow.terminal.options import json_option, label_option, secret_options, server_options
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.tables import show_table
-from rainbow.terminal.types import MAX_INT32, Span
+from rainbow.terminal.types import MAX_INT32, Span, Whole
 from rainbow.terminal.words import count, span
 from rainbow.text import on_one_line
 
@@ -24,8 +24,8 @@ Examples:
 Exits with 5 when a job that was to be accepted was not, and with 1 when the server sent one that breaks the protocol.
 """
 COLUMNS = ("ID", "NAME", "NODES", "TASKS", "PRIORITY", "TIME LIMIT", "COMMAND")
-LIMIT = click.IntRange(0, MAX_INT32)
-NUMBER = click.IntRange(-MAX_INT32 - 1, MAX_INT32)
+LIMIT = Whole(0, MAX_INT32)
+NUMBER = Whole(-MAX_INT32 - 1, MAX_INT32)
 MOST_IDS = 20
 NOTHING = Acceptance(complete=True, accepted=(), refused=())
 
@@ -36,7 +36,7 @@ NOTHING = Acceptance(complete=True, accepted=(), refused=())
 @click.option(
     "-j",
     "--max-jobs",
-    type=click.IntRange(-MAX_INT32 - 1, MAX_INT32),
+    type=Whole(-MAX_INT32 - 1, MAX_INT32),
     default=0,
     help="How many jobs at most.  [default: all that fit one answer]",
 )

@@ -20,7 +20,7 @@ from rainbow.terminal.following import exit_code_of, follow, step_of
 from rainbow.terminal.options import json_option, label_option, server_options, token_options
 from rainbow.terminal.output import complain, plain, say, write_json, write_output_of
 from rainbow.terminal.submit_words import SubmitCommand
-from rainbow.terminal.types import MAX_INT32, Pair, Span, as_mapping
+from rainbow.terminal.types import MAX_INT32, Pair, Span, Whole, as_mapping
 from rainbow.terminal.words import ago
 from rainbow.text import on_one_line
 
@@ -50,10 +50,10 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 @token_options
 @click.option("-c", "--command", metavar="TEXT", help="What to run, in place of words after `--`.")
 @click.option("--job-name", "name", metavar="NAME", help="The job's name.  [default: the command's first word]")
-@click.option("-n", "--nodes", type=click.IntRange(1, MAX_INT32), default=1, show_default=True, help="How many nodes.")
-@click.option("-t", "--tasks", type=click.IntRange(0, MAX_INT32), default=0, help="How many tasks; 0 leaves it open.")
+@click.option("-n", "--nodes", type=Whole(1, MAX_INT32), default=1, show_default=True, help="How many nodes.")
+@click.option("-t", "--tasks", type=Whole(0, MAX_INT32), default=0, help="How many tasks; 0 leaves it open.")
 @click.option("--time-limit", "time_limit_seconds", type=TIME_LIMIT, help="How long it may run: 90, 10m, 1h30m.")
-@click.option("--priority", type=click.IntRange(-100, 100), default=0, help="The higher, the sooner.  [default: 0]")
+@click.option("--priority", type=Whole(-100, 100), default=0, help="The higher, the sooner.  [default: 0]")
 @click.option(
     "--env",
     "environment",

@@ -9,7 +9,7 @@ from rainbow.terminal import documents, session
 from rainbow.terminal.following import exit_code_of, follow, step_of
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json_line
-from rainbow.terminal.types import MAX_INT32
+from rainbow.terminal.types import MAX_INT32, Whole
 
 EPILOG = """\b
 Examples:
@@ -24,7 +24,7 @@ Exits as the first of these jobs that did not complete would under `submit --wai
 @server_options
 @observer_options
 @json_option
-@click.argument("jobids", metavar="ID...", nargs=-1, required=True, type=click.IntRange(1, MAX_INT32))
+@click.argument("jobids", metavar="ID...", nargs=-1, required=True, type=Whole(1, MAX_INT32))
 @click.pass_context
 def command(ctx: click.Context, jobids: Sequence[int], as_cluster: bool, as_json: bool) -> None:
     """Show each step of jobs, until they are over. With --json each is a document on a line."""

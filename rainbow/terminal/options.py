@@ -3,7 +3,6 @@
 What they bring waits in the context, not in each command's arguments.
 """
 
-import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 
 from rainbow.errors import why
 from rainbow.retries import LONGEST_TIMEOUT_SECONDS
-from rainbow.terminal.types import Pair, as_mapping
+from rainbow.terminal.types import Number, Pair, as_mapping
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
@@ -28,17 +27,8 @@ SECRET_FILE = "rainbow.secret_file"
 STANDARD_INPUT = "-"
 
 
-class Timeout(click.FloatRange):
-    """More than nothing, and at most a day. Comparing says nothing of a number that is none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a valid float.", param, ctx)
-        return number
-
-
-TIMEOUT = Timeout(min=0, max=LONGEST_TIMEOUT_SECONDS, min_open=True)
+# More than nothing, and at most a day.
+TIMEOUT = Number(min=0, max=LONGEST_TIMEOUT_SECONDS, min_open=True)
 
 
 def flags(ctx: click.Context) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """Kinds of values that the command line takes."""
 
+import math
 import re
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any
 
 import click
 
@@ -13,6 +15,27 @@ MAX_INT32 = 2**31 - 1
 UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 SIZE = re.compile(r"(?P<number>\d{1,15}(\.\d{1,3})?)(?P<unit>[kmgt]?)(i?b)?", re.ASCII | re.IGNORECASE)
 SPAN = re.compile(r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?", re.ASCII)
+
+
+class Whole(click.IntRange):
+    """A whole number; click calls one out of its words a range."""
+
+    name = "whole number"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "N"
+
+
+class Number(click.FloatRange):
+    """A number, with digits after the point or without."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):  # comparing says nothing of it, so it is in every range
+            self.fail(f"{value!r} is not a valid number.", param, ctx)
+        return number
 
 
 class Span(click.ParamType[int]):

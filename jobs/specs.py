@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 
 from clusters.validation import check_line, check_lines, check_range, size_in_bytes
 from jobs.states import OnLost
@@ -43,10 +43,41 @@ class JobSpec:
     idempotency_key: str = ""
 
     def fingerprint(self, submitted_by: int | None) -> bytes:
-        """Tells a retry from another job under the same key: the content, and the credential's id."""
-        content = {item.name: getattr(self, item.name) for item in fields(self)}
-        text = json.dumps([submitted_by, content], sort_keys=True, default=dict)
-        return hashlib.sha256(text.encode()).digest()
+        """Tells a retry from another job under the same key: SHA-256 of what was said, and of the credential's id.
+
+        A field that is not said is left out, so that a release which adds one does not change what is there.
+        """
+        said = {name: value for name, value in self._content() if value != _DEFAULTS[name]}
+        return _digest([_FINGERPRINT_VERSION, submitted_by, said])
+
+    def has_fingerprint(self, fingerprint: bytes, submitted_by: int | None) -> bool:
+        """Whether a fingerprint is this job's, in today's form or in that of version 1."""
+        if fingerprint == self.fingerprint(submitted_by):
+            return True
+        content = dict(self._content())
+        if any(content[name] != _DEFAULTS[name] for name in content.keys() - _FIELDS_OF_VERSION_1):
+            return False
+        return fingerprint == _digest([submitted_by, {name: content[name] for name in _FIELDS_OF_VERSION_1}])
+
+    def _content(self) -> Iterator[tuple[str, object]]:
+        return ((name, getattr(self, name)) for name in _DEFAULTS)
+
+
+# What a field holds that is not said. A command is always said.
+_DEFAULTS: dict[str, object] = {
+    item.name: None if item.default is item.default_factory is MISSING else getattr(JobSpec(command=""), item.name)
+    for item in fields(JobSpec)
+}
+_FINGERPRINT_VERSION = 2
+# Version 1 hashed all fields that a job had then, also those that were not said.
+_FIELDS_OF_VERSION_1 = frozenset({
+    "command", "name", "nodes", "tasks", "priority", "time_limit_seconds", "environment", "working_directory",
+    "labels", "on_lost", "idempotency_key",
+})  # fmt: skip
+
+
+def _digest(content: list[object]) -> bytes:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=dict).encode()).digest()
 
 
 def check_spec(spec: JobSpec) -> None:

@@ -74,6 +74,16 @@ def examples() -> Iterator[list[str]]:
                 yield shlex.split(line.removeprefix("$ rainbow "))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_row_of_a_table_has_as_many_cells_as_its_heading(page: Path) -> None:
+    cells = 0
+    for number, line in enumerate(page.read_text().splitlines(), start=1):
+        # A bar in a cell is written \|.
+        found = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        cells = cells if found and cells else found
+        assert found == cells, f"line {number}: {line}"
+
+
 def test_every_setting_of_the_server_has_its_entry() -> None:
     documented = {name for name in rows("The server") if VARIABLE.fullmatch(name)}
 

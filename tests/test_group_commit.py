@@ -55,6 +55,23 @@ def test_what_arrives_while_a_batch_is_under_way_is_the_next_batch() -> None:
     assert answers == [2, 4, 6, 8]
 
 
+@pytest.mark.parametrize("results", [[], [1, 2, 3]])
+def test_work_that_answers_too_few_or_too_many_fails_its_own_batch_alone(results: list[int]) -> None:
+    async def work(items: list[Any]) -> list[Any]:
+        return results if "bad" in items else items
+
+    async def scene() -> list[Any]:
+        together: Together[Any, Any] = Together(work, most=2)
+        calls = ("bad", "worse", "good", "better")
+        return await asyncio.gather(*map(together, calls), return_exceptions=True)
+
+    bad, worse, *good = asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))
+
+    assert isinstance(bad, RuntimeError)
+    assert isinstance(worse, RuntimeError)
+    assert good == ["good", "better"]
+
+
 def test_a_batch_holds_no_more_than_it_may() -> None:
     async def scene() -> list[list[Any]]:
         gate = Gate()

@@ -5,7 +5,8 @@ No timer and no tuning: a lone call runs at once, and under load the batches gro
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -14,6 +15,14 @@ Work = Callable[[list[Item]], Awaitable[list[Result | Exception]]]
 
 # Jobs in one transaction: some tenths of a second's work, for which all other writers may have to wait.
 HEAVIEST = 2_000
+
+
+# Not frozen: one is made for each call, and that would take three times as long.
+@dataclass(slots=True, kw_only=True)
+class _Waiting(Generic[Item, Result]):
+    item: Item
+    jobs: int
+    future: "asyncio.Future[Result]"
 
 
 class Together(Generic[Item, Result]):
@@ -28,13 +37,13 @@ class Together(Generic[Item, Result]):
         self._work = work
         self._most = most
         self._jobs_of = jobs_of
-        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._waiting: deque[_Waiting[Item, Result]] = deque()
         self._running: asyncio.Task[None] | None = None
 
     async def __call__(self, item: Item) -> Result:
         """The item's result, once its batch is done. Raises the item's failure."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        self._waiting.append(_Waiting(item=item, jobs=self._jobs_of(item), future=future))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
         return await future
@@ -42,19 +51,26 @@ class Together(Generic[Item, Result]):
     async def _run(self) -> None:
         while self._waiting:
             batch = self._next_batch()
-            try:
-                results = await self._work([item for item, _ in batch])
-            except Exception as error:
-                results = [error] * len(batch)
-            for (_, future), result in zip(batch, results, strict=True):
-                _settle(future, result)
+            results = await self._results([call.item for call in batch])
+            for call, result in zip(batch, results, strict=True):
+                _settle(call.future, result)
         self._running = None
 
-    def _next_batch(self) -> list[tuple[Item, "asyncio.Future[Result]"]]:
+    async def _results(self, items: list[Item]) -> Sequence[Result | Exception]:
+        """One result for each item, whatever the work does: a bug in one batch must not stop those behind it."""
+        try:
+            results = await self._work(items)
+        except Exception as error:
+            return [error] * len(items)
+        if len(results) != len(items):
+            return [RuntimeError(f"{len(results)} results for {len(items)} calls")] * len(items)
+        return results
+
+    def _next_batch(self) -> list["_Waiting[Item, Result]"]:
         batch = [self._waiting.popleft()]
-        jobs = self._jobs_of(batch[0][0])
+        jobs = batch[0].jobs
         while self._waiting and len(batch) < self._most:
-            jobs += self._jobs_of(self._waiting[0][0])
+            jobs += self._waiting[0].jobs
             if jobs > HEAVIEST:
                 break
             batch.append(self._waiting.popleft())

@@ -190,7 +190,7 @@ def _replay(order: Order, earlier: Mapping[Key, Job], rank_of: Callable[[Job], i
     job = earlier.get(order.key or (0, ""))
     if job is None:
         return Unavailable("the job under this key was deleted just now; try again")
-    if bytes(job.fingerprint or b"") != order.fingerprint:
+    if not order.spec.has_fingerprint(bytes(job.fingerprint or b""), order.submitted_by):
         return AlreadyExists("another job was submitted under this key", field="idempotency_key")
     return Receipt(job_id=job.id, duplicate=True, position=rank_of(job))
 

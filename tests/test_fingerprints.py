@@ -1,0 +1,70 @@
+"""A retry is told from another job under the same key, across releases too."""
+
+import dataclasses
+import hashlib
+import json
+
+import pytest
+
+from jobs import specs
+from jobs.specs import JobSpec
+from jobs.states import OnLost
+
+WHOLE = JobSpec(
+    command="hostname",
+    name="h",
+    nodes=2,
+    tasks=4,
+    priority=1,
+    time_limit_seconds=60,
+    environment={"B": "2", "A": "1"},
+    working_directory="/data",
+    labels={"team": "climate"},
+    on_lost=OnLost.REQUEUE,
+    idempotency_key="k",
+)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class LaterSpec(JobSpec):
+    """What a later release makes of it, which lets a job say one thing more."""
+
+    gpus: int = 0
+
+
+def fingerprint_of_version_1(spec: JobSpec, submitted_by: int | None) -> bytes:
+    content = {item.name: getattr(spec, item.name) for item in dataclasses.fields(spec)}
+    text = json.dumps([submitted_by, content], sort_keys=True, default=dict)
+    return hashlib.sha256(text.encode()).digest()
+
+
+@pytest.mark.parametrize("spec", [WHOLE, JobSpec(command="hostname", idempotency_key="k")])
+def test_a_fingerprint_of_an_earlier_release_stays_valid(spec: JobSpec) -> None:
+    earlier = fingerprint_of_version_1(spec, 7)
+
+    assert earlier != spec.fingerprint(7)
+    assert spec.has_fingerprint(earlier, 7)
+    assert not spec.has_fingerprint(earlier, 8)
+
+
+def test_a_field_that_a_release_adds_changes_no_fingerprint_of_jobs_that_do_not_say_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, earlier = WHOLE.fingerprint(7), fingerprint_of_version_1(WHOLE, 7)
+    content = {item.name: getattr(WHOLE, item.name) for item in dataclasses.fields(WHOLE)}
+    monkeypatch.setitem(specs._DEFAULTS, "gpus", 0)
+
+    assert LaterSpec(**content).fingerprint(7) == before
+    assert LaterSpec(**content).has_fingerprint(earlier, 7)
+    assert not LaterSpec(**content, gpus=1).has_fingerprint(before, 7)
+    assert not LaterSpec(**content, gpus=1).has_fingerprint(earlier, 7)
+
+
+@pytest.mark.parametrize("field", [item.name for item in dataclasses.fields(JobSpec)])
+def test_what_is_said_makes_another_fingerprint(field: str) -> None:
+    plain = JobSpec(command="true")
+    other = dataclasses.replace(plain, **{field: getattr(WHOLE, field)})
+
+    assert other.fingerprint(7) != plain.fingerprint(7)
+    assert not other.has_fingerprint(plain.fingerprint(7), 7)
+    assert not other.has_fingerprint(fingerprint_of_version_1(plain, 7), 7)

@@ -4,9 +4,12 @@
 import os
 import sys
 
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
-from django.db import OperationalError
+try:
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+    from django.db import OperationalError
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}: rainbow's server is not installed for {sys.executable}; `source .venv/bin/activate` first")
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rainbow_site.settings")

@@ -125,3 +125,11 @@ def test_make_run_starts_what_the_tests_start() -> None:
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"`make ([a-z-]+)`", README))))
 def test_every_target_that_the_readme_names_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_a_python_without_rainbow_is_told_which_one_has_it() -> None:
+    run = subprocess.run([sys.executable, "-S", "manage.py", "prune"], cwd=ROOT, capture_output=True, text=True)
+
+    assert run.returncode == 1
+    assert run.stderr.startswith("No module named 'django': ")
+    assert run.stderr.endswith(f"; `{ACTIVATE}` first\n")

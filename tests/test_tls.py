@@ -1,5 +1,8 @@
 """TLS: a server that was meant to encrypt never serves without, and says what is wrong with its certificate."""
 
+import re
+import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from rainbow_site.environment import WrongSetting
 from tests.support import processes
 from tests.support.certificates import make_certificate
 from tests.support.patience import PATIENCE_SECONDS
-from tests.support.servers import MANAGE, environment_for, free_port
+from tests.support.servers import MANAGE, ROOT, environment_for, free_port
 
 
 @pytest.fixture
@@ -42,6 +45,21 @@ def test_a_server_with_a_certificate_speaks_tls_and_nothing_else(start: Callable
         assert client.serial("over tls").request_id == "over tls"
     with Client(address, timeout_seconds=5) as plain, pytest.raises(Unavailable):
         plain.serial()
+
+
+def test_a_certificate_made_by_the_manual_is_good_for_this_machine(start: Callable[..., str], tmp_path: Path) -> None:
+    manual = (ROOT / "docs" / "operations.md").read_text()
+    [make] = re.findall(r"^\$ (openssl req .*)$", manual, re.MULTILINE)
+    subprocess.run(["bash", "-c", make], cwd=tmp_path, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    assert stat.filemode(key.stat().st_mode) == "-rw-------"
+
+    address = start(RAINBOW_TLS_CERT=str(certificate), RAINBOW_TLS_KEY=str(key))
+
+    for host in ("localhost", "127.0.0.1"):
+        known = address.replace("localhost", host)
+        with Client(known, ca_file=certificate, timeout_seconds=PATIENCE_SECONDS) as client:
+            assert client.serial(host).request_id == host
 
 
 def test_without_a_certificate_there_is_no_tls() -> None:

@@ -79,7 +79,7 @@ def test_used_up_ids_refuse_a_job_and_store_nothing(submit: Submit) -> None:
     next_id_is(MAX_ID)
     last = submit()
 
-    with pytest.raises(ResourceExhausted, match="an operator has to make console"):
+    with pytest.raises(ResourceExhausted, match="an operator has to make room"):
         submit()
 
     assert list(Job.objects.values_list("id", flat=True)) == [last] == [MAX_ID]

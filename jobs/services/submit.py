@@ -212,5 +212,5 @@ def _raise_conflict(results: Iterable[Receipt | RainbowError]) -> None:
 def _explained(error: Exception) -> Exception:
     """Ids are 32-bit on the wire: SQLite's check and PostgreSQL's sequence both stop before the commit."""
     if "job_id_fits_the_wire" in str(error) or "nextval" in str(error):
-        return ResourceExhausted("the job ids are used up; an operator has to make console (docs/operations.md)")
+        return ResourceExhausted("the job ids are used up; an operator has to make room (docs/operations.md)")
     return error

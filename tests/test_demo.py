@@ -72,6 +72,7 @@ def test_the_command_says_how_to_sign_in(db: None) -> None:
 
     call_command("demo", jobs=50, clusters=14, stdout=said)
 
+    assert said.getvalue().startswith("Making 14 clusters and 50 jobs; how to sign in follows.\n")
     password = said.getvalue().split()[-1]
     operator, viewer = (authenticate(username=name, password=password) for name in ("operator", "viewer"))
     assert operator and operator.has_perm("jobs.change_job")

@@ -39,6 +39,9 @@ class Command(BaseCommand):
         password = options["password"] or secrets.token_urlsafe(9)
         if User.objects.exists():
             raise CommandError(f"there are accounts in this database; {_FRESH}")
+        size = f"{options['clusters']:,} clusters and {options['jobs']:,} jobs"
+        self.stdout.write(f"Making {size}; how to sign in follows.")
+        self.stdout.flush()
         try:
             create_demo_data(clusters=options["clusters"], jobs=options["jobs"], now=timezone.now())
         except FailedPrecondition as error:
@@ -47,8 +50,7 @@ class Command(BaseCommand):
         operator = self._add_account("operator", password)
         operator.user_permissions.set(Permission.objects.filter(codename__in=_OF_THEIR_OWN))
         self.stdout.write(
-            f"{options['clusters']:,} clusters and {options['jobs']:,} jobs are there.\n"
-            f"Sign in at /admin/ as operator or as viewer, with the password {password}"
+            f"{size} are there.\nSign in at /admin/ as operator or as viewer, with the password {password}"
         )
 
         if options["stay"]:

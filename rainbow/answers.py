@@ -72,8 +72,12 @@ def registration(answer: pb.RegisterResponse, *, cluster: str) -> records.Regist
 
 
 @refusing_nonsense()
-def rotated_credential(answer: pb.RotateCredentialResponse) -> records.RotatedCredential:
+def rotated_credential(
+    answer: pb.RotateCredentialResponse, *, asked: records.CredentialKind
+) -> records.RotatedCredential:
     _check_credential(answer.credential)
+    if answer.kind != translation.CREDENTIAL_KINDS[asked]:
+        raise nonsense("it tells of another credential than was asked for")
     return records.RotatedCredential(
         credential=answer.credential,
         kind=translation.KINDS_BY_NUMBER[answer.kind],

@@ -334,7 +334,7 @@ class Client:
                 grace_seconds=grace_seconds,
             )
         answer = self._connection.ask_once(self._stub.RotateCredential, request, credential=self._secret)
-        return answers.rotated_credential(answer)
+        return answers.rotated_credential(answer, asked=kind)
 
     def _wait_for_jobs(self, request: pb.RequestJobsRequest) -> pb.RequestJobsResponse:
         usual, wait = self._connection.timeout_seconds, request.wait_seconds

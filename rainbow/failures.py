@@ -6,7 +6,7 @@ from collections.abc import Callable
 import grpc
 
 from rainbow import translation
-from rainbow.errors import BY_CODE, DeadlineExceeded, RainbowError, Unavailable, Unreachable, Untouched
+from rainbow.errors import BY_CODE, DeadlineExceeded, RainbowError, Unavailable, Unimplemented, Unreachable, Untouched
 from rainbow.text import on_one_line
 
 FIELD_KEY = "rainbow-field"
@@ -37,6 +37,8 @@ NOT_UNDERSTOOD = "Exception deserializing response"
 HTTP_STATUS = re.compile(r"Received http2 header with status: (?P<number>\d{1,3})")
 # For one that the client cancelled itself, since no answer came.
 GIVEN_UP = "Locally cancelled"
+# gRPC's own word for a call that a server does not know.
+NO_SUCH_CALL = "Method not found!"
 # A server that stops cancels what it has not finished.
 AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
@@ -56,6 +58,8 @@ def failure_of(
         return translation.nonsense("it is too large")
     if details.startswith(NOT_UNDERSTOOD):
         return translation.nonsense()
+    if details == NO_SUCH_CALL:
+        return Unimplemented(f"{host} does not know this call; its version of rainbow may be older than this one")
     if broken := BROKEN.match(details):
         return Unavailable(f"{host} is not available: {_meaning(broken['why'])}")
     if details.startswith(GIVEN_UP):

@@ -90,6 +90,10 @@ ANSWERS: dict[str, tuple[Any, Callable[[Client], object]]] = {
         pb.RotateCredentialResponse(credential="\x1b[2J", kind=pb.CREDENTIAL_KIND_SECRET),
         lambda client: client.rotate_credential(CredentialKind.SECRET),
     ),
+    "a token for a secret": (
+        pb.RotateCredentialResponse(credential="x", kind=pb.CREDENTIAL_KIND_TOKEN),
+        lambda client: client.rotate_credential(CredentialKind.SECRET),
+    ),
     "a report of another": (
         pb.ReportJobsResponse(results=[pb.ReportResult(jobid=2)]),
         lambda client: client.report_jobs([], agent="login1"),
@@ -170,13 +174,15 @@ NASTY = "done\nJob 8: completed\x1b[2J"
     [
         (pb.CancelJobsResponse(results=[pb.CancelResult(jobid=7, outcome=1, message=NASTY)]), ["cancel", "7"]),
         (pb.SummarizeJobsResponse(cluster="keebler", paused=NASTY, not_ready=NASTY), ["summary"]),
+        (pb.SummarizeJobsResponse(held_back=[pb.HeldToken(token="t", reason=NASTY)]), ["summary"]),
+        (pb.ResumeClusterResponse(paused=NASTY, held_back=[pb.HeldToken(token=NASTY)]), ["resume"]),
         (pb.RequestJobsResponse(paused=NASTY), ["request"]),
         (pb.SubmitJobResponse(status=1, jobid=7, warning=NASTY), ["submit", "--", "true"]),
         (pb.GetJobsResponse(jobs=[pb.Job(id=7, name=NASTY, reason=NASTY, why_waiting=NASTY)]), ["job", "7"]),
         (pb.ListJobsResponse(jobs=[pb.Job(id=7, name=NASTY, command=NASTY)]), ["jobs"]),
         (_refuse(NASTY), ["summary"]),
     ],
-    ids=["cancel", "summary", "request", "submit", "job", "jobs", "a refusal"],
+    ids=["cancel", "summary", "held back", "resume", "request", "submit", "job", "jobs", "a refusal"],
 )
 def test_no_words_of_a_server_pass_for_a_line_of_the_commands(
     stranger: Run, rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch, message: Any, words: list[str]

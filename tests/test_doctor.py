@@ -142,7 +142,7 @@ def test_a_scheduler_that_is_not_there_is_told(rainbow: Run, monkeypatch: pytest
     found = examined(rainbow, "--executor", "slurm", "--state-dir", str(tmp_path))
 
     assert found["scheduler"]["verdict"] == "failed"
-    assert "sinfo cannot be started" in found["scheduler"]["detail"]
+    assert "sinfo cannot be started: it is not on the PATH" in found["scheduler"]["detail"]
 
 
 def test_what_a_scheduler_complains_of_is_one_line_without_its_name_twice(

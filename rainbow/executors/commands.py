@@ -45,6 +45,8 @@ def ask(
         )
     except subprocess.TimeoutExpired as error:
         raise SchedulerSilent(f"{command[0]} did not answer within {timeout_seconds:g} seconds") from error
+    except FileNotFoundError as error:
+        raise SchedulerSilent(f"{command[0]} cannot be started: it is not on the PATH") from error
     except OSError as error:
         raise SchedulerSilent(f"{command[0]} cannot be started: {error.strerror}") from error
     return Answer(

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 
 from clusters.callers import Caller, Claim
@@ -57,7 +56,7 @@ def bearer_in(request: Request) -> str | None:
 def refusals_counted(request: Request, *, guessable: bool = False) -> Iterator[None]:
     """Counts a refused credential against its address and its cluster; past the limit the answer is 429."""
     sources = [source_at(address_of(request), registering=True)] if guessable else _sources(request)
-    with failures_counted(sources, now=timezone.now(), blocked=lambda wait: Throttled(wait=wait), guessable=guessable):
+    with failures_counted(sources, now=timezone.now(), guessable=guessable):
         yield
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F
 
 from clusters.models import FailedAttempts
-from rainbow.errors import Unauthenticated
+from rainbow.errors import TooManyAttempts, Unauthenticated
 
 WINDOW = timedelta(minutes=1)
 _KEEP = timedelta(hours=1)
@@ -76,21 +76,19 @@ def seconds_blocked(sources: Sequence[str], *, now: datetime, most: int | None =
 
 
 @contextmanager
-def failures_counted(
-    sources: Sequence[str], *, now: datetime, blocked: Callable[[int], Exception], guessable: bool = False
-) -> Iterator[None]:
-    """Counts a refused credential against its sources; past the limit raises what `blocked` makes of the seconds.
+def failures_counted(sources: Sequence[str], *, now: datetime, guessable: bool = False) -> Iterator[None]:
+    """Counts a refused credential against its sources; past the limit raises TooManyAttempts.
 
     Tokens and secrets cannot be guessed, so a good one passes always: nobody is locked out by what others try.
     What people choose (`guessable`) is not even looked at while its source is blocked.
     """
     if guessable and (seconds := seconds_blocked(sources, now=now)):
-        raise blocked(seconds)
+        raise TooManyAttempts(seconds)
     try:
         yield
     except Unauthenticated:
         if seconds := seconds_blocked(sources, now=now):
-            raise blocked(seconds) from None
+            raise TooManyAttempts(seconds) from None
         note_failure(sources, now=now)
         raise
 

@@ -5,7 +5,6 @@ from urllib.parse import unquote
 
 from clusters.services.register import Registration, register_cluster
 from clusters.services.throttle import failures_counted, source_at
-from rainbow.errors import ResourceExhausted
 from rainbow.protos import rainbow_pb2 as pb
 
 
@@ -14,19 +13,13 @@ def register(
 ) -> Registration | None:
     """Adds a cluster; None when the name is taken.
 
-    Raises Unauthenticated, InvalidArgument, and ResourceExhausted where too many were refused of late: then the
+    Raises Unauthenticated, InvalidArgument, and TooManyAttempts where too many were refused of late: then the
     secret is not even looked at.
     """
-    with failures_counted([source_at(address_in(peer), registering=True)], now=now, blocked=_blocked, guessable=True):
+    with failures_counted([source_at(address_in(peer), registering=True)], now=now, guessable=True):
         return register_cluster(
             name=request.name, offered_secret=offered_secret, registration_secret=registration_secret, now=now
         )
-
-
-def _blocked(seconds: int) -> ResourceExhausted:
-    return ResourceExhausted(
-        f"too many wrong secrets came from your address; even the right one has to wait {seconds} seconds"
-    )
 
 
 def address_in(peer: str) -> str:

@@ -26,6 +26,7 @@ from rainbow.errors import (
     PermissionDenied,
     RainbowError,
     ResourceExhausted,
+    TooManyAttempts,
     Unauthenticated,
     Unavailable,
     Unimplemented,
@@ -42,6 +43,7 @@ STATUS: dict[type[RainbowError], HTTPStatus] = {
     AlreadyExists: HTTPStatus.CONFLICT,
     FailedPrecondition: HTTPStatus.CONFLICT,
     ResourceExhausted: HTTPStatus.INSUFFICIENT_STORAGE,
+    TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
     Unimplemented: HTTPStatus.NOT_IMPLEMENTED,
@@ -115,6 +117,8 @@ def _from_rainbow(error: RainbowError, context: dict[str, Any]) -> Response:
     response = Response(problem(status, str(error), errors=errors), status=status)
     if status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = context["view"].get_authenticate_header(context["request"])
+    if isinstance(error, TooManyAttempts):
+        response["Retry-After"] = str(error.retry_after_seconds)
     return response
 
 

@@ -145,7 +145,8 @@ def _told(ctx: click.Context, error: RainbowError) -> str:
 
 
 def _way_around(obstacle: str) -> str:
-    return next((f"; {hint}" for words, hint in HINTS.items() if words in obstacle), "")
+    hint = next((hint for words, hint in HINTS.items() if words in obstacle), "`rainbow doctor` looks for the cause")
+    return f"; {hint}"
 
 
 def _stop_writing() -> None:

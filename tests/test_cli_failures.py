@@ -221,6 +221,7 @@ def test_an_unreachable_server_exits_with_6_and_says_what_takes_so_long(rainbow:
     assert waiting.startswith(f"{nowhere} cannot be reached: ")
     assert waiting.endswith("; trying for 0.4 seconds")
     assert error.startswith(f"Error: {nowhere} cannot be reached: ")
+    assert error.endswith("; `rainbow doctor` looks for the cause")
 
 
 @pytest.mark.parametrize("host", ["http://localhost:8000", "a.example:50051:1", "a..b", "localhost:", "a b", "a:70000"])

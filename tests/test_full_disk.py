@@ -132,6 +132,24 @@ def test_an_agent_that_was_killed_while_its_disk_was_full_runs_no_job_twice(
     assert scripted.job(over).state == JobState.COMPLETED
 
 
+def test_a_job_whose_files_went_before_its_handover_could_be_noted_runs_once(
+    scripted: Crew, scheduler: ScriptedExecutor
+) -> None:
+    """Neither journal nor scheduler know what became of it; the server does."""
+    scheduler.before_each = lambda: fill(scripted.journal) if scheduler.calls[-1] == "submit" else None
+    jobid = handed_over(scripted)
+    scheduler.progress[f"rainbow-{jobid}-1"] = ended(scripted.clock.now(), **SUCCESS)
+    scripted.work(lambda: scheduler.forgotten)
+    assert [entry.step for entry in scripted.journal.unreported()] == [Step.SUBMITTING]
+
+    scheduler.jobs.clear()
+    scripted.restart()
+    scripted.work(lambda: not scripted.journal.unreported())
+
+    assert scheduler.handed_over == [f"rainbow-{jobid}-1"]
+    assert scripted.job(jobid).state == JobState.COMPLETED
+
+
 def test_little_space_keeps_jobs_away_and_forgets_early(
     scripted: Crew, scheduler: ScriptedExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import NamedTuple
 
 from django.contrib.auth.models import User
 from django.db import connection
@@ -23,21 +23,40 @@ _BY_DIGEST = f"""
     WHERE {{digest}} IN ({{places}}) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > %s)
 """
 
-Row = tuple[Any, ...]
+
+class CredentialRow(NamedTuple):
+    """A live credential with its cluster, in the order of _BY_DIGEST's columns."""
+
+    digest: str
+    credential_id: int
+    kind: str
+    label: str
+    last_used_at: datetime | None
+    cluster_id: int
+    cluster: str
+    last_asked_at: datetime | None
+    paused_at: datetime | None
+    paused_reason: str
+    not_ready: str
+    issued_by_id: int | None
+    issued_by: str | None
+    held_back: str
 
 
-def credentials_by_digest(digests: Sequence[str], now: datetime) -> list[Row]:
+def credentials_by_digest(digests: Sequence[str], now: datetime) -> list[CredentialRow]:
     """The live credentials whose current value has one of these digests, with their clusters."""
     return _select("k.digest", f"{_CREDENTIAL} k", digests, now)
 
 
-def credentials_by_former_digest(digests: Sequence[str], now: datetime) -> list[Row]:
+def credentials_by_former_digest(digests: Sequence[str], now: datetime) -> list[CredentialRow]:
     """The same for values that were replaced and still work."""
     credentials = f"{_FORMER_VALUE} v JOIN {_CREDENTIAL} k ON k.id = v.credential_id"
     return _select("v.digest", credentials, digests, now, "AND v.expires_at > %s")
 
 
-def _select(column: str, credentials: str, digests: Sequence[str], now: datetime, further: str = "") -> list[Row]:
+def _select(
+    column: str, credentials: str, digests: Sequence[str], now: datetime, further: str = ""
+) -> list[CredentialRow]:
     places = ",".join(["%s"] * len(digests))
     at = connection.ops.adapt_datetimefield_value(now)
     with connection.cursor() as cursor:
@@ -46,7 +65,15 @@ def _select(column: str, credentials: str, digests: Sequence[str], now: datetime
             [*digests, at, *([at] if further else [])],
         )
         rows = cursor.fetchall()
-    return [(*row[:4], as_datetime(row[4]), *row[5:7], *map(as_datetime, row[7:9]), *row[9:]) for row in rows]
+    return [_in_utc(CredentialRow._make(row)) for row in rows]
+
+
+def _in_utc(row: CredentialRow) -> CredentialRow:
+    return row._replace(
+        last_used_at=as_datetime(row.last_used_at),
+        last_asked_at=as_datetime(row.last_asked_at),
+        paused_at=as_datetime(row.paused_at),
+    )
 
 
 def as_datetime(value: datetime | None) -> datetime | None:

@@ -7,7 +7,7 @@ from typing import TypeGuard
 
 from clusters.callers import Bounds, Caller, Claim
 from clusters.models import Cluster, Credential, CredentialKind
-from clusters.sql import Row, credentials_by_digest, credentials_by_former_digest
+from clusters.sql import CredentialRow, credentials_by_digest, credentials_by_former_digest
 from rainbow.errors import Unauthenticated
 
 REQUEST_DENIED = "request denied"
@@ -48,36 +48,35 @@ def note_visits(*, used: Iterable[int], asked: Mapping[int, Bounds], now: dateti
 
 
 def _by_digest(
-    look_up: Callable[[Sequence[str], datetime], list[Row]], digests: Iterable[str], now: datetime
-) -> dict[str, Row]:
+    look_up: Callable[[Sequence[str], datetime], list[CredentialRow]], digests: Iterable[str], now: datetime
+) -> dict[str, CredentialRow]:
     wanted = list(dict.fromkeys(filter(None, digests)))
-    return {row[0]: row for row in look_up(wanted, now)} if wanted else {}
+    return {row.digest: row for row in look_up(wanted, now)} if wanted else {}
 
 
-def _fits(row: Row | None, claim: Claim) -> TypeGuard[Row]:
-    return row is not None and row[2] in claim.kinds and claim.cluster in (None, row[6])
+def _fits(row: CredentialRow | None, claim: Claim) -> TypeGuard[CredentialRow]:
+    return row is not None and row.kind in claim.kinds and claim.cluster in (None, row.cluster)
 
 
-def _judge(claim: Claim, row: Row | None) -> Caller | Unauthenticated:
+def _judge(claim: Claim, row: CredentialRow | None) -> Caller | Unauthenticated:
     if not claim.value:
         kinds = " or ".join(kind for kind in CredentialKind if kind in claim.kinds)
         return Unauthenticated(f"a cluster {kinds} is required")
     if not _fits(row, claim):
         return Unauthenticated(REQUEST_DENIED)
-    digest, credential_id, kind, label, last_used_at, cluster_id, cluster, *state = row
     return Caller(
-        credential_id=credential_id,
-        kind=CredentialKind(kind),
-        label=label,
-        digest=digest,
-        last_used_at=last_used_at,
-        cluster_id=cluster_id,
-        cluster=cluster,
-        last_asked_at=state[0],
-        paused_at=state[1],
-        paused_reason=state[2],
-        not_ready=state[3],
-        issued_by_id=state[4],
-        issued_by=state[5] or "",
-        held_back=state[6],
+        credential_id=row.credential_id,
+        kind=CredentialKind(row.kind),
+        label=row.label,
+        digest=row.digest,
+        last_used_at=row.last_used_at,
+        cluster_id=row.cluster_id,
+        cluster=row.cluster,
+        last_asked_at=row.last_asked_at,
+        paused_at=row.paused_at,
+        paused_reason=row.paused_reason,
+        not_ready=row.not_ready,
+        issued_by_id=row.issued_by_id,
+        issued_by=row.issued_by or "",
+        held_back=row.held_back,
     )

@@ -32,7 +32,6 @@ from rainbow.errors import InvalidArgument, NotFound
 from rainbow.protos import rainbow_pb2 as pb
 
 DEFAULT_GRACE_SECONDS = 300
-# Telling why a job waits takes a few queries for each.
 
 
 def look_at_queue(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -> pb.RequestJobsResponse:

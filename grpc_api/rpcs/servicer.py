@@ -202,14 +202,14 @@ class RainbowServicer:
         with each arrival. Nothing is kept for a caller who was not admitted.
         """
         clock = asyncio.get_running_loop().time
-        until = clock() + _patience(request.wait_seconds, call)
+        deadline = clock() + _patience(request.wait_seconds, call)
         with self._arrivals.expect(request.cluster) as arrival:
             while True:
                 arrival.clear()
                 reply = await self._shared(self._look, request, claim, call)
-                if reply.jobids or clock() >= until or self._arrivals.closed:
+                if reply.jobids or clock() >= deadline or self._arrivals.closed:
                     return reply
-                await _wait(arrival, min(until - clock(), LOOK_EVERY_SECONDS))
+                await _wait(arrival, min(deadline - clock(), LOOK_EVERY_SECONDS))
 
     async def _steps_since(
         self, seen: dict[int, int], job_ids: list[int], claim: Claim, call: Call

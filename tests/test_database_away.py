@@ -180,6 +180,18 @@ def test_a_database_that_stops_answering_is_noticed_within_seconds(alpha: Remote
     assert set(later) == {(unavailable, AWAY)}
 
 
+def test_a_server_stops_although_its_threads_wait_for_a_database_without_an_answer(
+    own_server: RainbowServer, alpha: Remote, database: PostgresqlServer
+) -> None:
+    with frozen(database):
+        # Given up, and told to stop, before the server notices that the database is away.
+        given_up = refusal_of(alpha.stub.SubmitJob, alpha.submission(), timeout=0.3)
+        own_server.stop()
+
+    assert given_up.code == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert "Traceback" not in own_server.log.read_text()
+
+
 @contextmanager
 def gone(database: PostgresqlServer) -> Iterator[None]:
     """Its connections are closed, and there is nothing to connect to: as after a crash."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +27,10 @@ _SQLITE_READERS = 2
 _DEADLOCK_DETECTED = "40P01"
 _DEADLOCKS_IN_A_ROW = 3
 _LOOK_EVERY_SECONDS = 0.25
+# Nobody waits for an answer any more when the threads are to end; a commit under way is let through.
+_STOPS_WITHIN_SECONDS = 10.0
+# A thread whose connection was cut may try once more with another, for as long as connecting may take.
+_CUT_WITHIN_SECONDS = 5.0
 AWAY = "the database does not answer now; try again"
 
 _log = logging.getLogger("rainbow.grpc")
@@ -76,10 +80,18 @@ class Lanes:
             except Exception as error:
                 _log.warning("cannot tell whether the database answers error=%r", str(error))
 
-    def close(self) -> None:
-        """Waits for what is under way."""
-        for threads in (self._writers, self._readers):
+    def close(self, *, patience_seconds: float = _STOPS_WITHIN_SECONDS) -> bool:
+        """Waits so long for what is under way, cuts its connections, and says whether all threads have ended."""
+        pools = (self._writers, self._readers)
+        for threads in pools:
             threads.close()
+        until = time.monotonic() + patience_seconds
+        if all(threads.have_ended(until) for threads in pools):
+            return True
+        for threads in pools:
+            threads.give_up(self._pulse.cut)
+        until = time.monotonic() + _CUT_WITHIN_SECONDS
+        return all(threads.have_ended(until) for threads in pools)
 
     async def _do(self, threads: "_Threads", work: Callable[[], T], caller: str) -> T:
         if self._is_away:
@@ -115,14 +127,15 @@ def _postgresql_threads() -> tuple[int, int]:
 
 
 class _Piece:
-    """Work for a thread, and who waits for it. `link` is the connection of the thread that does it."""
+    """Work for a thread, and who waits for it. `link` is the connection of the thread that does it as its `job`."""
 
-    __slots__ = ("began_at", "future", "link", "work")
+    __slots__ = ("began_at", "future", "job", "link", "work")
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self.work = work
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.began_at = 0.0
+        self.job: Future[None] | None = None
         self.link: BaseDatabaseWrapper | None = None
 
     def succeed(self, result: Any) -> None:
@@ -168,14 +181,19 @@ class _Threads:
         return len(self._under_way)
 
     def close(self) -> None:
-        self._pool.shutdown()
+        self._pool.shutdown(wait=False)
+
+    def have_ended(self, moment: float) -> bool:
+        """Waits until then at most for the work under way; blocks its caller."""
+        jobs = [piece.job for piece in self._under_way if piece.job]
+        return not wait(jobs, timeout=max(0.0, moment - time.monotonic())).not_done
 
     def _start(self) -> None:
         while len(self._under_way) < self._number and (piece := self._waiting.next()):
             if not piece.future.done():
                 piece.began_at = time.monotonic()
                 self._under_way.add(piece)
-                self._pool.submit(self._run, piece, asyncio.get_running_loop())
+                piece.job = self._pool.submit(self._run, piece, asyncio.get_running_loop())
 
     def _run(self, piece: _Piece, loop: asyncio.AbstractEventLoop) -> None:
         piece.link = connections[DEFAULT_DB_ALIAS]

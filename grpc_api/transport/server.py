@@ -72,8 +72,11 @@ class ServerOptions:
     credentials: grpc.ServerCredentials | None = None
 
 
-async def serve(options: ServerOptions) -> None:
-    """Serves until SIGTERM or SIGINT, then finishes the calls in flight. Raises CannotListen."""
+async def serve(options: ServerOptions) -> bool:
+    """Serves until SIGTERM or SIGINT, then finishes the calls in flight. Raises CannotListen.
+
+    False when threads are left that wait for a database without an answer: they would keep the process for ever.
+    """
     lanes, arrivals = Lanes(), Arrivals()
     servicer = RainbowServicer(
         lanes=lanes,
@@ -105,8 +108,9 @@ async def serve(options: ServerOptions) -> None:
     for chore in chores:
         chore.cancel()
     requests.close()
-    lanes.close()
-    _log.info("stopped")
+    all_ended = lanes.close()
+    _log.info("stopped" if all_ended else "stopped, without threads that still wait for the database")
+    return all_ended
 
 
 def _listen(server: grpc.aio.Server, options: ServerOptions) -> str:

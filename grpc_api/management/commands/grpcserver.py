@@ -1,6 +1,7 @@
 """manage.py grpcserver: serves rainbow over gRPC."""
 
 import logging
+import os
 import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from pathlib import Path
@@ -94,13 +95,19 @@ class Command(BaseCommand):
 
 def _run(server: ServerOptions, *, workers: int) -> None:
     if workers == 1 or server.share_port:
-        uvloop.run(serve(server))
+        _serve(server)
         return
     # Not in the children's words, which others can read in the process list.
     environment = environment_with(RAINBOW_REGISTRATION_SECRET=server.registration_secret, RAINBOW_CLEANUP="")
     with reserve(server.address) as address:
         children = [_worker(address, f"{server.name}-{number}") for number in range(1, workers + 1)]
         sys.exit(run_together(children, environment=environment))
+
+
+def _serve(server: ServerOptions) -> None:
+    if not uvloop.run(serve(server)):
+        # Python would wait for the threads that are left; the kernel gives back all that they hold.
+        os._exit(1)
 
 
 def _worker(address: str, name: str) -> Child:

@@ -1,15 +1,18 @@
 """Fresh databases of either kind, which end with the benchmark. What is committed to them is on disk."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 
-from tests.support.databases import PostgresqlDatabases, SqliteDatabases
+from tests.support.databases import PostgresqlDatabases
 from tests.support.postgresql import postgresql_server
+from tests.support.servers import migrate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,14 @@ class Databases:
 
 @contextmanager
 def sqlite(folder: Path) -> Iterator[Databases]:
-    yield Databases(release=f"SQLite {sqlite3.sqlite_version}", new=SqliteDatabases(folder).new)
+    """Copies of one that was migrated once."""
+    template = folder / "template.db"
+    migrate(f"sqlite:///{template}")
+
+    def new() -> str:
+        return f"sqlite:///{shutil.copy(template, folder / f'{uuid4().hex}.db')}"
+
+    yield Databases(release=f"SQLite {sqlite3.sqlite_version}", new=new)
 
 
 @contextmanager

@@ -5,17 +5,19 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 
 import grpc
 
 from benchmarks.abuse.attacks import Target
 from benchmarks.abuse.cases import CASES, Case
-from benchmarks.abuse.honest import Waited, honest_callers
+from benchmarks.abuse.honest import honest_callers
 from benchmarks.abuse.memory import memory_of, peak_of
+from benchmarks.abuse.outcome import HEAD, Outcome
+from benchmarks.abuse.surroundings import OTHER_CASES
 from benchmarks.bench import Bench, Plan, Server, open_bench
 from benchmarks.databases import KINDS
 from benchmarks.report import table
@@ -24,51 +26,24 @@ from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from tests.support.servers import ROOT
 
 _WARM_UP_SECONDS = 0.5
-_SETTLE_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    case: str
-    waited: Waited
-    before: float
-    peak: float
-    after: float
-    alive: bool
+_SETTLE_SECONDS = 0.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(prog="python -m benchmarks.abuse", description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="CASE", help="part of a case's name; default: all")
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of each attack (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.5, help="length of each attack (%(default)s)")
     parser.add_argument("--database", choices=KINDS, default="sqlite")
     options = parser.parse_args(arguments)
-    chosen = [case for case in CASES if not options.cases or any(part in case.name for part in options.cases)]
+    chosen = [name for name in _MEASURED if not options.cases or any(part in name for part in options.cases)]
     plan = Plan(seconds=options.seconds, rounds=1, in_flight=(), growth=0)
     with open_bench(plan=plan, database=options.database, folder=None) as bench:
         outcomes = []
-        for case in chosen:
-            print(f"{case.name} …", file=sys.stderr)
-            outcomes.append(_attacked(bench, case))
-    print("\n".join(["", *table([_HEAD, *map(_row, outcomes)])]))
-    return 0 if all(outcome.alive for outcome in outcomes) else 1
-
-
-_HEAD = ("case", "calls", "p50 ms", "p99 ms", "failed", "MiB before", "peak", "after")
-
-
-def _row(outcome: Outcome) -> list[str]:
-    waited = outcome.waited
-    return [
-        outcome.case,
-        f"{len(waited.seconds)}",
-        f"{waited.quantile(0.5) * 1000:.1f}",
-        f"{waited.quantile(0.99) * 1000:.1f}",
-        ", ".join(f"{number} {code}" for code, number in Counter(waited.failures).items()) or "-",
-        f"{outcome.before:.0f}",
-        f"{outcome.peak:.0f}",
-        f"{outcome.after:.0f}" if outcome.alive else "DEAD",
-    ]
+        for name in chosen:
+            print(f"{name} …", file=sys.stderr)
+            outcomes.append(_MEASURED[name](bench))
+    print("\n".join(["", *table([HEAD, *(outcome.row for outcome in outcomes)])]))
+    return 1 if any(outcome.is_far_off for outcome in outcomes) else 0
 
 
 def _attacked(bench: Bench, case: Case) -> Outcome:
@@ -82,7 +57,7 @@ def _attacked(bench: Bench, case: Case) -> Outcome:
                 waited = call_for(bench.plan.seconds)
         time.sleep(_SETTLE_SECONDS)
         after = memory_of([server.pid])
-        return Outcome(case=case.name, waited=waited, before=before, peak=peak[0], after=after, alive=after > 0)
+        return Outcome(case=case.name, waited=waited, before=before, peak=peak[0], after=after)
 
 
 def _target(server: Server, case: Case) -> Target:
@@ -112,6 +87,12 @@ def _attacker(case: Case, target: Target) -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
+
+
+_MEASURED: dict[str, Callable[[Bench], Outcome]] = {
+    **{case.name: partial(_attacked, case=case) for case in CASES},
+    **OTHER_CASES,
+}
 
 
 if __name__ == "__main__":

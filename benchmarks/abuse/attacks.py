@@ -42,6 +42,11 @@ class Bomb:
         return cls(path=call if call.startswith("/") else path_of(call), content=content)
 
 
+async def nothing(target: Target) -> None:
+    """What honest callers wait without an attack."""
+    await asyncio.Event().wait()
+
+
 def calls_of(*bombs: Bomb) -> Attack:
     """Sixteen callers, each with its next call as soon as the one before is answered."""
 

@@ -13,6 +13,7 @@ from benchmarks.abuse.attacks import (
     flood,
     half_sent,
     held_calls,
+    nothing,
     rapid_reset,
     unread,
 )
@@ -60,6 +61,7 @@ def _watch(target: Target) -> Bomb:
 
 
 CASES = [
+    Case(name="no attack", attack=nothing),
     Case(name="gzip of 4 MiB of zeros", attack=calls_of(Bomb.of("Serial", bytes(_MOST)))),
     Case(name="4 MiB of text that is not UTF-8", attack=calls_of(Bomb.of("Register", _text(b"\n", b"\xff")))),
     Case(name="300,000 entries of a map", attack=calls_of(Bomb.of("Serial", _entries(300_000)))),

@@ -21,9 +21,10 @@ Call = Callable[..., Any]
 
 @dataclass(slots=True, kw_only=True)
 class Waited:
-    """How long each answered call took, and how the others ended."""
+    """How long each answered call took, how the others ended, and how long those took that got UNAVAILABLE."""
 
     seconds: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     def quantile(self, share: float) -> float:
@@ -55,6 +56,8 @@ def _call(call: Call, waited: Waited, until: float) -> None:
             call(timeout=_PATIENCE_SECONDS)
         except grpc.RpcError as error:
             waited.failures.append(error.code().name)
+            if error.code() == grpc.StatusCode.UNAVAILABLE:
+                waited.refused.append(time.perf_counter() - began)
         else:
             waited.seconds.append(time.perf_counter() - began)
         time.sleep(_PAUSE_SECONDS)

@@ -65,11 +65,11 @@ def test_a_job_cannot_drive_the_terminal_that_shows_it(rainbow: Run, rehearse: A
 def test_a_credential_from_standard_input_is_in_no_process_list(rehearse: Any) -> None:
     lists: list[str] = []
 
-    def look_around(context: grpc.ServicerContext) -> pb.SubmitJobResponse:
+    def poll_waiting_queues(context: grpc.ServicerContext) -> pb.SubmitJobResponse:
         lists.extend(_command_lines())
         return QUEUED
 
-    server = rehearse(look_around)
+    server = rehearse(poll_waiting_queues)
     subprocess.run([*MAIN, "submit", "--token", "-", "-c", "a"], input=b"hush-hush\n", check=True)
 
     assert server.asked[0].token == "hush-hush"

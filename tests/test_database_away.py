@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from django.db import OperationalError
 
-from grpc_api.runtime.thread_pools import DatabaseAway, Lanes
+from grpc_api.runtime.thread_pools import DatabaseAway, ThreadPools
 from rainbow.client import Client
 from rainbow.errors import Unavailable
 from rainbow.protos import rainbow_pb2 as pb
@@ -51,19 +51,19 @@ def test_what_is_under_way_and_what_waits_is_given_up_and_what_comes_is_refused_
     heart, gate = Heart(), threading.Event()
 
     async def scenario() -> None:
-        lanes = Lanes(pulse=heart)
-        watch = asyncio.create_task(lanes.watch())
-        stuck = [asyncio.create_task(lanes.read(lambda: gate.wait(PATIENCE_SECONDS))) for _ in range(4)]
-        waiting = asyncio.create_task(lanes.read(lambda: "done"))
+        pools = ThreadPools(pulse=heart)
+        watch = asyncio.create_task(pools.watch())
+        stuck = [asyncio.create_task(pools.read(lambda: gate.wait(PATIENCE_SECONDS))) for _ in range(4)]
+        waiting = asyncio.create_task(pools.read(lambda: "done"))
         await asyncio.sleep(0)
         heart.alive = False
 
         outcomes = await asyncio.gather(*stuck, waiting, return_exceptions=True)
         with pytest.raises(DatabaseAway):
-            await lanes.write(lambda: "done")
+            await pools.write(lambda: "done")
         heart.alive = True
         gate.set()
-        while (again := await asyncio.gather(lanes.read(lambda: "done"), return_exceptions=True)) != ["done"]:
+        while (again := await asyncio.gather(pools.read(lambda: "done"), return_exceptions=True)) != ["done"]:
             assert isinstance(again[0], DatabaseAway)
             await asyncio.sleep(0.01)
 
@@ -73,7 +73,7 @@ def test_what_is_under_way_and_what_waits_is_given_up_and_what_comes_is_refused_
         assert len(in_doubt) == heart.cuts > 0
         assert [error.may_be_done for error in (untouched[-1], in_doubt[0])] == [False, True]
         watch.cancel()
-        lanes.close()
+        pools.close()
 
     asyncio.run(scenario())
 
@@ -83,15 +83,15 @@ def test_a_failure_while_the_database_answers_is_told_and_keeps_nobody_out() -> 
         raise OperationalError("only this")
 
     async def scenario() -> None:
-        lanes = Lanes(pulse=Heart())
-        watch = asyncio.create_task(lanes.watch())
+        pools = ThreadPools(pulse=Heart())
+        watch = asyncio.create_task(pools.watch())
         with pytest.raises(OperationalError):
-            await lanes.write(fail)
+            await pools.write(fail)
         for _ in range(50):
-            assert await lanes.read(lambda: "done") == "done"
+            assert await pools.read(lambda: "done") == "done"
             await asyncio.sleep(0.01)
         watch.cancel()
-        lanes.close()
+        pools.close()
 
     asyncio.run(scenario())
 

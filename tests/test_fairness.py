@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 from grpc_api.runtime.fairness import FairQueue
-from grpc_api.runtime.thread_pools import Lanes
+from grpc_api.runtime.thread_pools import ThreadPools
 from tests.support.patience import PATIENCE_SECONDS
 
 
@@ -29,16 +29,16 @@ def test_a_caller_with_a_hundred_reads_lets_another_by() -> None:
     done: list[str] = []
 
     async def scenario() -> None:
-        lanes, gate = Lanes(), threading.Event()
-        blocked = [lanes.read(lambda: gate.wait(PATIENCE_SECONDS), caller="busy") for _ in range(4)]
-        many = [lanes.read(lambda: done.append("busy"), caller="busy") for _ in range(100)]
+        pools, gate = ThreadPools(), threading.Event()
+        blocked = [pools.read(lambda: gate.wait(PATIENCE_SECONDS), caller="busy") for _ in range(4)]
+        many = [pools.read(lambda: done.append("busy"), caller="busy") for _ in range(100)]
         tasks = [asyncio.create_task(each) for each in (*blocked, *many)]  # type: ignore[arg-type]
         await asyncio.sleep(0)
-        tasks.append(asyncio.create_task(lanes.read(lambda: done.append("other"), caller="other")))
+        tasks.append(asyncio.create_task(pools.read(lambda: done.append("other"), caller="other")))
         await asyncio.sleep(0)
         gate.set()
         await asyncio.gather(*tasks)
-        lanes.close()
+        pools.close()
 
     asyncio.run(scenario())
 
@@ -51,16 +51,16 @@ def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
     done: list[str] = []
 
     async def scenario() -> None:
-        lanes, gate = Lanes(), threading.Event()
-        blocked = [asyncio.create_task(lanes.read(lambda: gate.wait(PATIENCE_SECONDS))) for _ in range(4)]
-        given_up = asyncio.create_task(lanes.read(lambda: done.append("given up")))
-        wanted = asyncio.create_task(lanes.read(lambda: done.append("wanted")))
+        pools, gate = ThreadPools(), threading.Event()
+        blocked = [asyncio.create_task(pools.read(lambda: gate.wait(PATIENCE_SECONDS))) for _ in range(4)]
+        given_up = asyncio.create_task(pools.read(lambda: done.append("given up")))
+        wanted = asyncio.create_task(pools.read(lambda: done.append("wanted")))
         await asyncio.sleep(0)
         given_up.cancel()
         await asyncio.sleep(0)
         gate.set()
         await asyncio.gather(*blocked, wanted)
-        lanes.close()
+        pools.close()
 
     asyncio.run(scenario())
 

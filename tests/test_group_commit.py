@@ -11,8 +11,8 @@ import pytest
 from django.test.utils import CaptureQueriesContext
 
 from clusters.callers import Claim
-from grpc_api.rpcs.submission import submit_together
-from grpc_api.runtime.group_commit import HEAVIEST, Together
+from grpc_api.rpcs.submission import submit_batch
+from grpc_api.runtime.group_commit import MAX_JOBS_PER_BATCH, GroupCommit
 from jobs.models import Job
 from rainbow.errors import InvalidArgument, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
@@ -41,7 +41,7 @@ async def _turn() -> None:
 def test_what_arrives_while_a_batch_is_under_way_is_the_next_batch() -> None:
     async def scene() -> tuple[list[list[Any]], list[Any]]:
         gate = Gate()
-        together: Together[Any, Any] = Together(gate, most=100)
+        together: GroupCommit[Any, Any] = GroupCommit(gate, most=100)
         calls = [asyncio.create_task(together(1))]
         await _turn()
         calls += [asyncio.create_task(together(number)) for number in (2, 3, 4)]
@@ -61,7 +61,7 @@ def test_work_that_answers_too_few_or_too_many_fails_its_own_batch_alone(results
         return results if "bad" in items else items
 
     async def scene() -> list[Any]:
-        together: Together[Any, Any] = Together(work, most=2)
+        together: GroupCommit[Any, Any] = GroupCommit(work, most=2)
         calls = ("bad", "worse", "good", "better")
         return await asyncio.gather(*map(together, calls), return_exceptions=True)
 
@@ -76,7 +76,7 @@ def test_a_batch_holds_no_more_than_it_may() -> None:
     async def scene() -> list[list[Any]]:
         gate = Gate()
         gate.open.set()
-        together: Together[Any, Any] = Together(gate, most=2)
+        together: GroupCommit[Any, Any] = GroupCommit(gate, most=2)
         await asyncio.gather(*(together(number) for number in range(5)))
         return gate.batches
 
@@ -87,18 +87,18 @@ def test_a_batch_holds_no_more_jobs_than_are_done_soon_unless_one_call_does() ->
     async def scene() -> list[list[Any]]:
         gate = Gate()
         gate.open.set()
-        together: Together[Any, Any] = Together(gate, most=100, jobs_of=lambda jobs: int(jobs))
-        await asyncio.gather(*(together(jobs) for jobs in (1, HEAVIEST - 1, 1, HEAVIEST + 1, 2, 3)))
+        together: GroupCommit[Any, Any] = GroupCommit(gate, most=100, jobs_of=lambda jobs: int(jobs))
+        await asyncio.gather(*(together(jobs) for jobs in (1, MAX_JOBS_PER_BATCH - 1, 1, MAX_JOBS_PER_BATCH + 1, 2, 3)))
         return gate.batches
 
-    assert asyncio.run(scene()) == [[1, HEAVIEST - 1], [1], [HEAVIEST + 1], [2, 3]]
+    assert asyncio.run(scene()) == [[1, MAX_JOBS_PER_BATCH - 1], [1], [MAX_JOBS_PER_BATCH + 1], [2, 3]]
 
 
 def test_a_bad_call_fails_alone() -> None:
     async def scene() -> list[Any]:
         gate = Gate()
         gate.open.set()
-        together: Together[Any, Any] = Together(gate, most=100)
+        together: GroupCommit[Any, Any] = GroupCommit(gate, most=100)
         return await asyncio.gather(together("a"), together("bad"), together("b"), return_exceptions=True)
 
     first, bad, last = asyncio.run(scene())
@@ -114,7 +114,7 @@ def test_when_the_work_fails_every_call_is_told_and_the_next_batch_runs() -> Non
         return list(items)
 
     async def scene() -> list[Any]:
-        together: Together[int, int] = Together(work, most=100)
+        together: GroupCommit[int, int] = GroupCommit(work, most=100)
         failed = await asyncio.gather(together(1), together(1), return_exceptions=True)
         return [*failed, await together(2)]
 
@@ -127,7 +127,7 @@ def test_when_the_work_fails_every_call_is_told_and_the_next_batch_runs() -> Non
 def test_a_caller_that_gives_up_does_not_disturb_the_others() -> None:
     async def scene() -> tuple[list[list[Any]], int]:
         gate = Gate()
-        together: Together[Any, Any] = Together(gate, most=100)
+        together: GroupCommit[Any, Any] = GroupCommit(gate, most=100)
         quitter, patient = asyncio.create_task(together(1)), asyncio.create_task(together(2))
         await _turn()
         quitter.cancel()
@@ -158,7 +158,7 @@ def test_one_transaction_carries_good_calls_past_bad_ones(
     ]
 
     with django_assert_max_num_queries(14):
-        first, strange, keyed, bad, again, unknown = submit_together(calls, now)
+        first, strange, keyed, bad, again, unknown = submit_batch(calls, now)
 
     assert isinstance(strange, Unauthenticated) and str(strange) == str(unknown)
     assert isinstance(bad, InvalidArgument) and bad.field == "priority"

@@ -43,7 +43,7 @@ def listed_oldest_first(by: Caller, ids: list[int], now: datetime) -> int:
 
 
 def offered(by: Caller, ids: list[int], now: datetime) -> int:
-    return len(jobs.look_at_queue(pb.RequestJobsRequest(), by, now).jobs)
+    return len(jobs.request_jobs_reply(pb.RequestJobsRequest(), by, now).jobs)
 
 
 @pytest.mark.parametrize("call", [got, listed, listed_oldest_first, offered])

@@ -252,7 +252,7 @@ def submit_under_a_key(member: Any, ids: list[int], now: datetime) -> object:
 
 
 def request_ten(member: Any, ids: list[int], now: datetime) -> object:
-    return jobs.look_at_queue(pb.RequestJobsRequest(maxJobs=10), member.puller, now)
+    return jobs.request_jobs_reply(pb.RequestJobsRequest(maxJobs=10), member.puller, now)
 
 
 def accept_ten(member: Any, ids: list[int], now: datetime) -> object:

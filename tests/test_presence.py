@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError
 
 from grpc_api.runtime import lease_expiry
-from grpc_api.runtime.lease_expiry import Presence, end_leases
+from grpc_api.runtime.lease_expiry import Presence, expire_leases_forever
 
 SHORT, LONG = timedelta(seconds=0.2), timedelta(hours=1)
 
@@ -41,7 +41,7 @@ def test_a_server_that_stands_still_is_not(monkeypatch: pytest.MonkeyPatch) -> N
     assert presence.since >= since + 3 * SHORT
 
 
-class Lanes:
+class ThreadPools:
     """A database that does not answer at the second look; the fourth ends the test."""
 
     def __init__(self) -> None:
@@ -58,10 +58,10 @@ class Lanes:
 def test_a_server_without_its_database_hears_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_expiry, "EVERY", timedelta(seconds=0.01))
     monkeypatch.setattr(lease_expiry, "OUTAGE", LONG)
-    lanes = Lanes()
+    pools = ThreadPools()
 
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(end_leases(lanes))  # type: ignore[arg-type]
+        asyncio.run(expire_leases_forever(pools))  # type: ignore[arg-type]
 
-    first, second, third, fourth = lanes.told
+    first, second, third, fourth = pools.told
     assert first == second < third == fourth

@@ -13,7 +13,7 @@ from benchmarks.cases import path_of
 from benchmarks.frames import Kind
 
 CALLERS = 16
-_AGAIN_AFTER_SECONDS = 0.05
+_RETRY_AFTER_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ async def _many(
             with suppress(OSError):
                 async with linked(target.address, window=window) as link:
                     await caller(link)
-            await asyncio.sleep(_AGAIN_AFTER_SECONDS)
+            await asyncio.sleep(_RETRY_AFTER_SECONDS)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(number):

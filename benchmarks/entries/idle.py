@@ -72,8 +72,8 @@ async def _measure(
         for _ in range(rounds):
             for name, server in (("on this server", here), ("on another server", there)):
                 some = list(islice(order, _JOBS_A_ROUND))
-                answers, arrivals = await _hand_out(submitters[server.address], server, some)
-                samples[name].append(arrivals)
+                answers, wakeups = await _hand_out(submitters[server.address], server, some)
+                samples[name].append(wakeups)
                 if server is here:
                     samples["its answer"].append(answers)
     finally:

@@ -34,7 +34,7 @@ from rainbow.protos import rainbow_pb2 as pb
 DEFAULT_GRACE_SECONDS = 300
 
 
-def look_at_queue(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -> pb.RequestJobsResponse:
+def request_jobs_reply(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -> pb.RequestJobsResponse:
     wanted = Wanted(
         limit=request.maxJobs,
         max_nodes=request.max_nodes,

@@ -16,12 +16,12 @@ from grpc_api.rpcs.messages import FINAL_STATES, bounds_from, request_id
 from grpc_api.rpcs.queue import accept_batch
 from grpc_api.rpcs.registration import register
 from grpc_api.rpcs.reporting import report_batch
-from grpc_api.rpcs.submission import ManyJobs, Submission, submit_many, submit_together
-from grpc_api.runtime.group_commit import Together, Work
-from grpc_api.runtime.last_seen import Visits
+from grpc_api.rpcs.submission import ManyJobs, Submission, submit_batch, submit_many
+from grpc_api.runtime.group_commit import GroupCommit, Work
+from grpc_api.runtime.last_seen import LastSeenNotes
 from grpc_api.runtime.streams import until
-from grpc_api.runtime.thread_pools import Lane, Lanes
-from grpc_api.runtime.wakeups import Arrivals
+from grpc_api.runtime.thread_pools import ThreadPool, ThreadPools
+from grpc_api.runtime.wakeups import Wakeups
 from rainbow.protos import rainbow_pb2 as pb
 
 AnswerAll = Callable[[list[Asked[Request]], datetime], list[Answered[Reply] | Exception]]
@@ -47,34 +47,34 @@ class RainbowServicer:
     def __init__(
         self,
         *,
-        lanes: Lanes,
-        arrivals: Arrivals,
+        pools: ThreadPools,
+        wakeups: Wakeups,
         registration_secret: str,
         batch: int,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._lanes = lanes
-        self._arrivals = arrivals
+        self._pools = pools
+        self._wakeups = wakeups
         self._registration_secret = registration_secret
         self._clock = clock
-        self._visits = Visits(lanes)
-        self._submit = Together(self._in_lane(lanes.write, submit_together), most=batch)
-        self._look = Together(self._in_lane(lanes.read, partial(read_together, jobs.look_at_queue)), most=batch)
-        self._accept = Together(
-            self._in_lane(lanes.write, accept_batch), most=batch, jobs_of=lambda asked: len(asked[0].jobids)
+        self._last_seen = LastSeenNotes(pools)
+        self._submit = GroupCommit(self._in_pool(pools.write, submit_batch), most=batch)
+        self._look = GroupCommit(self._in_pool(pools.read, partial(read_together, jobs.request_jobs_reply)), most=batch)
+        self._accept = GroupCommit(
+            self._in_pool(pools.write, accept_batch), most=batch, jobs_of=lambda asked: len(asked[0].jobids)
         )
-        self._report = Together(
-            self._in_lane(lanes.write, report_batch), most=batch, jobs_of=lambda asked: len(asked[0].reports)
+        self._report = GroupCommit(
+            self._in_pool(pools.write, report_batch), most=batch, jobs_of=lambda asked: len(asked[0].reports)
         )
 
     async def admit(self, call: Call) -> None:
         """Raises Unauthenticated where the call's bearer is nobody: for requests that are costly to look at."""
         claim = Claim(value=call.bearer)
-        await self._lanes.read(partial(admit, claim, now=self._clock()), caller=claim.value)
+        await self._pools.read(partial(admit, claim, now=self._clock()), caller=claim.value)
 
     async def Register(self, request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
         peer = call.peer()
-        registration = await self._lanes.write(
+        registration = await self._pools.write(
             lambda: register(
                 request,
                 offered_secret=request.secret or call.bearer,
@@ -98,7 +98,7 @@ class RainbowServicer:
         reply = await self._shared(self._submit, request, claim, call)
         call.note(job=reply.jobid, duplicate=reply.duplicate or None)
         if not reply.duplicate:
-            self._arrivals.announce([request.cluster])
+            self._wakeups.wake([request.cluster])
         return reply
 
     async def SubmitJobs(self, request: pb.SubmitJobsRequest, call: Call) -> pb.SubmitJobsResponse:
@@ -110,7 +110,7 @@ class RainbowServicer:
         self, requests: AsyncIterator[pb.SubmitJobStreamRequest], call: Call
     ) -> AsyncIterator[pb.SubmitJobStreamResponse]:
         queued = 0
-        async for request in until(self._arrivals.closing, requests):
+        async for request in until(self._wakeups.closing, requests):
             submission = await self._submit_many(request, call)
             queued += len(request.jobs) - submission.refused
             call.note(jobs=queued)
@@ -133,30 +133,30 @@ class RainbowServicer:
 
     async def GetJobs(self, request: pb.GetJobsRequest, call: Call) -> pb.GetJobsResponse:
         claim = _claim(request.cluster, call, EITHER)
-        return await self._answer(self._lanes.read, claim, jobs.get, request, call)
+        return await self._answer(self._pools.read, claim, jobs.get, request, call)
 
     async def ListJobs(self, request: pb.ListJobsRequest, call: Call) -> pb.ListJobsResponse:
         claim = _claim(request.cluster, call, EITHER)
-        return await self._answer(self._lanes.read, claim, jobs.list_page, request, call)
+        return await self._answer(self._pools.read, claim, jobs.list_page, request, call)
 
     async def CancelJobs(self, request: pb.CancelJobsRequest, call: Call) -> pb.CancelJobsResponse:
         claim = _claim(request.cluster, call, EITHER)
-        return await self._answer(self._lanes.write, claim, jobs.cancel, request, call)
+        return await self._answer(self._pools.write, claim, jobs.cancel, request, call)
 
     async def SummarizeJobs(self, request: pb.SummarizeJobsRequest, call: Call) -> pb.SummarizeJobsResponse:
         claim = _claim(request.cluster, call, EITHER)
-        return await self._answer(self._lanes.read, claim, jobs.summarize, request, call)
+        return await self._answer(self._pools.read, claim, jobs.summarize, request, call)
 
     async def ResumeCluster(self, request: pb.ResumeClusterRequest, call: Call) -> pb.ResumeClusterResponse:
         claim = _claim(request.cluster, call, EITHER)
-        reply = await self._answer(self._lanes.write, claim, jobs.resume, request, call)
+        reply = await self._answer(self._pools.write, claim, jobs.resume, request, call)
         call.note(held_back=len(reply.held_back) or None)
-        self._arrivals.announce([str(call.notes["cluster"])])
+        self._wakeups.wake([str(call.notes["cluster"])])
         return reply
 
     async def RotateCredential(self, request: pb.RotateCredentialRequest, call: Call) -> pb.RotateCredentialResponse:
         claim = _claim(request.cluster, call, SECRET)
-        reply = await self._answer(self._lanes.write, claim, jobs.rotate, request, call)
+        reply = await self._answer(self._pools.write, claim, jobs.rotate, request, call)
         call.note(kind=pb.CredentialKind.Name(reply.kind), peer=call.peer())
         return reply
 
@@ -164,35 +164,35 @@ class RainbowServicer:
         claim = _claim(request.cluster, call, SECRET)
         reply = await self._shared(self._report, request, claim, call)
         call.note(reports=len(request.reports))
-        self._arrivals.announce([result.jobid for result in reply.results])
+        self._wakeups.wake([result.jobid for result in reply.results])
         return reply
 
     async def WatchJobs(self, request: pb.WatchJobsRequest, call: Call) -> AsyncIterator[pb.WatchJobsResponse]:
         claim = _claim(request.cluster, call, EITHER)
         # Nothing is kept for a caller who is not admitted, nor for more jobs than may be watched.
-        await self._answer(self._lanes.read, claim, jobs.watched, request, call)
+        await self._answer(self._pools.read, claim, jobs.watched, request, call)
         seen: dict[int, int] = {}
         going = list(dict.fromkeys(request.jobids))
-        with self._arrivals.expect(*going) as arrival:
+        with self._wakeups.subscribe(*going) as wakeup:
             while going:
-                arrival.clear()
+                wakeup.clear()
                 over: set[int] = set()
                 async for job in self._steps_since(seen, going, claim, call):
                     over.update([job.id] if job.state in FINAL_STATES else [])
                     yield pb.WatchJobsResponse(job=job)
                 # What is over stays as it is, or is pruned.
                 going = [job_id for job_id in going if job_id not in over]
-                if self._arrivals.closed:
+                if self._wakeups.closed:
                     return
                 if going:
-                    await _wait(arrival, LOOK_EVERY_SECONDS)
+                    await _wait(wakeup, LOOK_EVERY_SECONDS)
 
     async def Serial(self, request: pb.Request, call: Call) -> pb.Response:
         return _echo(request, 1)
 
     async def Stream(self, requests: AsyncIterator[pb.Request], call: Call) -> AsyncIterator[pb.Response]:
         count = 0
-        async for request in until(self._arrivals.closing, requests):
+        async for request in until(self._wakeups.closing, requests):
             count += 1
             yield _echo(request, count)
         call.note(messages=count)
@@ -203,13 +203,13 @@ class RainbowServicer:
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + _patience(request.wait_seconds, call)
-        with self._arrivals.expect(request.cluster) as arrival:
+        with self._wakeups.subscribe(request.cluster) as wakeup:
             while True:
-                arrival.clear()
+                wakeup.clear()
                 reply = await self._shared(self._look, request, claim, call)
-                if reply.jobids or clock() >= deadline or self._arrivals.closed:
+                if reply.jobids or clock() >= deadline or self._wakeups.closed:
                     return reply
-                await _wait(arrival, min(deadline - clock(), LOOK_EVERY_SECONDS))
+                await _wait(wakeup, min(deadline - clock(), LOOK_EVERY_SECONDS))
 
     async def _steps_since(
         self, seen: dict[int, int], job_ids: list[int], claim: Claim, call: Call
@@ -217,7 +217,7 @@ class RainbowServicer:
         """Those of the jobs that are not as they were seen. Of what was seen a hash is kept: jobs may be large."""
         while job_ids:
             request = pb.WatchJobsRequest(jobids=job_ids)
-            watched = await self._answer(self._lanes.read, claim, jobs.watched, request, call)
+            watched = await self._answer(self._pools.read, claim, jobs.watched, request, call)
             for job in watched.jobs:
                 mark = hash(job.SerializeToString(deterministic=True))
                 if seen.get(job.id) != mark:
@@ -227,18 +227,20 @@ class RainbowServicer:
 
     async def _submit_many(self, request: ManyJobs, call: Call) -> Submission:
         claim = _claim(request.cluster, call, TOKEN)
-        submission = await self._answer(self._lanes.write, claim, submit_many, request, call)
-        self._arrivals.announce([str(call.notes["cluster"])])
+        submission = await self._answer(self._pools.write, claim, submit_many, request, call)
+        self._wakeups.wake([str(call.notes["cluster"])])
         return submission
 
-    def _in_lane(self, lane: Lane, answer_all: AnswerAll[Request, Reply]) -> Work[Asked[Request], Answered[Reply]]:
+    def _in_pool(
+        self, pool: ThreadPool, answer_all: AnswerAll[Request, Reply]
+    ) -> Work[Asked[Request], Answered[Reply]]:
         async def work(asked: list[Asked[Request]]) -> list[Answered[Reply] | Exception]:
-            return await lane(partial(answer_all, asked, self._clock()))
+            return await pool(partial(answer_all, asked, self._clock()))
 
         return work
 
     async def _shared(
-        self, batch: Together[Asked[Request], Answered[Reply]], request: Request, claim: Claim, call: Call
+        self, batch: GroupCommit[Asked[Request], Answered[Reply]], request: Request, claim: Claim, call: Call
     ) -> Reply:
         """Answers a frequent call together with those of its kind that arrive meanwhile."""
         caller, reply = await batch((request, claim))
@@ -246,7 +248,7 @@ class RainbowServicer:
         return reply
 
     async def _answer(
-        self, lane: Lane, claim: Claim, answer: Answer[Request, Reply], request: Request, call: Call
+        self, pool: ThreadPool, claim: Claim, answer: Answer[Request, Reply], request: Request, call: Call
     ) -> Reply:
         """Answers a rare call by itself."""
         now = self._clock()
@@ -255,14 +257,14 @@ class RainbowServicer:
             caller = admit(claim, now=now)
             return caller, answer(request, caller, now)
 
-        caller, reply = await lane(admit_and_answer, caller=claim.value)
+        caller, reply = await pool(admit_and_answer, caller=claim.value)
         self._note(caller, request, call)
         return reply
 
     def _note(self, caller: Caller, request: object, call: Call) -> None:
         call.note(cluster=caller.cluster, **caller.issue)
         asked = bounds_from(request) if isinstance(request, pb.RequestJobsRequest) else None
-        self._visits.note(caller, self._clock(), asked=asked)
+        self._last_seen.note(caller, self._clock(), asked=asked)
 
 
 def _claim(cluster: str, call: Call, kinds: frozenset[CredentialKind]) -> Claim:

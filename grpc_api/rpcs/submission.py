@@ -26,7 +26,7 @@ class Submission:
     refused: int
 
 
-def submit_together(
+def submit_batch(
     asked: Sequence[Asked[pb.SubmitJobRequest]], now: datetime
 ) -> list[Answered[pb.SubmitJobResponse] | Exception]:
     """Answers many SubmitJob calls; a bad one fails alone."""

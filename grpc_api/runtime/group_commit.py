@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 Work = Callable[[list[Item]], Awaitable[list[Result | Exception]]]
 
 # Jobs in one transaction: some tenths of a second's work, for which all other writers may have to wait.
-HEAVIEST = 2_000
+MAX_JOBS_PER_BATCH = 2_000
 
 
 # Not frozen: one is made for each call, and that would take three times as long.
@@ -25,7 +25,7 @@ class _Waiting(Generic[Item, Result]):
     future: "asyncio.Future[Result]"
 
 
-class Together(Generic[Item, Result]):
+class GroupCommit(Generic[Item, Result]):
     """Does single calls in batches of up to `most` (1 switches it off), one batch after the other.
 
     A batch holds no more jobs than HEAVIEST either, as `jobs_of` counts them, unless a single call does.
@@ -71,7 +71,7 @@ class Together(Generic[Item, Result]):
         jobs = batch[0].jobs
         while self._waiting and len(batch) < self._most:
             jobs += self._waiting[0].jobs
-            if jobs > HEAVIEST:
+            if jobs > MAX_JOBS_PER_BATCH:
                 break
             batch.append(self._waiting.popleft())
         return batch

@@ -9,17 +9,17 @@ from django.db import DatabaseError
 
 from clusters.callers import Bounds, Caller
 from clusters.services.authenticate import note_visits
-from grpc_api.runtime.thread_pools import Lanes
+from grpc_api.runtime.thread_pools import ThreadPools
 from rainbow.errors import Unavailable
 
 _log = logging.getLogger("rainbow.grpc")
 
 
-class Visits:
+class LastSeenNotes:
     """Notes the uses of credentials and the requests of clusters, each now and then (clusters/callers.py)."""
 
-    def __init__(self, lanes: Lanes) -> None:
-        self._lanes = lanes
+    def __init__(self, pools: ThreadPools) -> None:
+        self._pools = pools
         self._writing: dict[int, asyncio.Task[None]] = {}
 
     def note(self, caller: Caller, now: datetime, *, asked: Bounds | None) -> None:
@@ -33,6 +33,6 @@ class Visits:
 
     async def _write(self, used: list[int], asking: dict[int, Bounds], now: datetime) -> None:
         try:
-            await self._lanes.write(partial(note_visits, used=used, asked=asking, now=now))
+            await self._pools.write(partial(note_visits, used=used, asked=asking, now=now))
         except (DatabaseError, Unavailable) as error:
             _log.warning("could not note a visit error=%r", str(error))

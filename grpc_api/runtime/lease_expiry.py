@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import DatabaseError
 
-from grpc_api.runtime.thread_pools import Lanes
+from grpc_api.runtime.thread_pools import ThreadPools
 from jobs.services.expire import EVERY, OUTAGE, Expiry, expire_further, expire_leases
 from rainbow.errors import Unavailable
 
@@ -41,28 +41,28 @@ class Presence:
         self.since = datetime.now(UTC)
 
 
-async def end_leases(lanes: Lanes) -> None:
+async def expire_leases_forever(pools: ThreadPools) -> None:
     """Ends, for ever, the leases that ran out. Of many servers the database lets one look at a time."""
     presence = Presence()
     while True:
         await presence.during(asyncio.sleep(EVERY.total_seconds()))
         try:
-            await presence.during(_look(lanes, presence))
+            await presence.during(_look(pools, presence))
         except (DatabaseError, Unavailable) as error:
             _log.warning("could not look for silent agents error=%r", str(error))
             presence.begin_anew()
 
 
-async def _look(lanes: Lanes, presence: Presence) -> None:
+async def _look(pools: ThreadPools, presence: Presence) -> None:
     """One look, in parts between which other writers have their turn; what is left after EVERY is for the next."""
     began = now = datetime.now(UTC)
-    look = await lanes.write(partial(expire_leases, now=now, present_since=presence.since))
+    look = await pools.write(partial(expire_leases, now=now, present_since=presence.since))
     while look:
         _tell(look)
         now = datetime.now(UTC)
         if not look.more or not timedelta(0) <= now - began < EVERY:
             return
-        look = await lanes.write(partial(expire_further, look, now=now))
+        look = await pools.write(partial(expire_further, look, now=now))
 
 
 def _tell(look: Expiry) -> None:

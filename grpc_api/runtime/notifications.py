@@ -16,8 +16,8 @@ import psycopg
 from django.db import DatabaseError, connection
 
 from grpc_api.runtime.pulse import parameters
-from grpc_api.runtime.thread_pools import Lanes
-from grpc_api.runtime.wakeups import Arrivals
+from grpc_api.runtime.thread_pools import ThreadPools
+from grpc_api.runtime.wakeups import Wakeups
 from jobs.notify import CHANNEL, Word
 from jobs.queries.news import news_since, queues_with_jobs
 from rainbow.errors import Unavailable
@@ -27,80 +27,80 @@ LOOK_EVERY_SECONDS = 0.02
 # After reading news it rests for so many times as long as that took: under load it reads more at a time.
 REST_TIMES, REST_AT_MOST_SECONDS = 10, 0.03
 # How often a PostgreSQL connection on which nothing comes is asked whether it lives.
-ASK_EVERY_SECONDS = 60
+PING_EVERY_SECONDS = 60
 _ANSWER_SECONDS = 10
 # How often all that is waited for is looked at without any news: a word may be lost, a cluster be resumed.
-LOOK_AROUND_EVERY_SECONDS = 20
-_AGAIN_AFTER_SECONDS = 2
+POLL_QUEUES_EVERY_SECONDS = 20
+_RETRY_AFTER_SECONDS = 2
 
 _log = logging.getLogger("rainbow.grpc")
 
 
-async def listen(arrivals: Arrivals, lanes: Lanes) -> None:
+async def follow_notifications(wakeups: Wakeups, pools: ThreadPools) -> None:
     """Announces, for ever, what others do."""
-    hear = _WAYS[connection.vendor]
+    follow = _WAYS[connection.vendor]
     while True:
         try:
-            await hear(arrivals, lanes)
+            await follow(wakeups, pools)
         # Whatever it is: calls that wait would otherwise wait for their own looks, and nobody know why.
         except Exception as error:
             _log.warning("cannot hear of news; trying again error=%r", str(error))
-        await asyncio.sleep(_AGAIN_AFTER_SECONDS)
+        await asyncio.sleep(_RETRY_AFTER_SECONDS)
 
 
-async def look_around(arrivals: Arrivals, lanes: Lanes) -> None:
+async def poll_waiting_queues(wakeups: Wakeups, pools: ThreadPools) -> None:
     """Announces, now and then and for ever, what waits for those who wait: one query for all of them."""
     while True:
-        await asyncio.sleep(LOOK_AROUND_EVERY_SECONDS)
+        await asyncio.sleep(POLL_QUEUES_EVERY_SECONDS)
         try:
-            arrivals.announce(await lanes.read(partial(queues_with_jobs, clusters=arrivals.queues)))
+            wakeups.wake(await pools.read(partial(queues_with_jobs, clusters=wakeups.queues)))
         except (DatabaseError, Unavailable) as error:
             _log.warning("could not look for waiting jobs error=%r", str(error))
-        arrivals.announce_all_jobs()
+        wakeups.wake_all_jobs()
 
 
-async def _hear_postgresql(arrivals: Arrivals, lanes: Lanes) -> None:
+async def _follow_postgresql(wakeups: Wakeups, pools: ThreadPools) -> None:
     """One connection for the whole server; nothing is asked of the database while nothing happens."""
     async with await psycopg.AsyncConnection.connect(**parameters(), autocommit=True) as told:
         await told.execute(f"LISTEN {CHANNEL}")
         # What was said before is not repeated.
-        arrivals.announce_all()
+        wakeups.wake_all()
         while True:
-            async for notice in told.notifies(timeout=ASK_EVERY_SECONDS):
-                _announce(arrivals, Word.of(notice.payload))
+            async for notice in told.notifies(timeout=PING_EVERY_SECONDS):
+                _wake(wakeups, Word.of(notice.payload))
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await told.execute("SELECT 1")
 
 
-def _announce(arrivals: Arrivals, word: Word) -> None:
+def _wake(wakeups: Wakeups, word: Word) -> None:
     if word.jobs is None:
-        arrivals.announce_all_jobs()
-    arrivals.announce(arrivals.queues if word.clusters is None else word.clusters)
-    arrivals.announce(word.jobs or ())
+        wakeups.wake_all_jobs()
+    wakeups.wake(wakeups.queues if word.clusters is None else word.clusters)
+    wakeups.wake(word.jobs or ())
 
 
-async def _hear_sqlite(arrivals: Arrivals, lanes: Lanes) -> None:
+async def _follow_sqlite(wakeups: Wakeups, pools: ThreadPools) -> None:
     """Looks whether somebody has written to the file, and only then at what; nobody looks while nobody waits."""
     # Never makes a new one where the database is gone.
     place = f"file:{quote(str(connection.settings_dict['NAME']))}?mode=rw"
     with closing(sqlite3.connect(place, uri=True, timeout=0)) as file:
         while True:
-            await arrivals.until_awaited()
-            await _follow(file, arrivals, lanes)
+            await wakeups.until_subscribed()
+            await _poll_file(file, wakeups, pools)
 
 
-async def _follow(file: sqlite3.Connection, arrivals: Arrivals, lanes: Lanes) -> None:
+async def _poll_file(file: sqlite3.Connection, wakeups: Wakeups, pools: ThreadPools) -> None:
     version = _version(file)
-    news = await lanes.read(partial(news_since, after=None))
+    news = await pools.read(partial(news_since, after=None))
     # They may have looked before that.
-    arrivals.announce_all()
-    while arrivals.awaited:
+    wakeups.wake_all()
+    while wakeups.has_subscribers:
         await asyncio.sleep(LOOK_EVERY_SECONDS)
         if version == (version := _version(file)):
             continue
         began = time.monotonic()
-        news = await lanes.read(partial(news_since, after=news.last))
-        arrivals.announce([*news.clusters, *news.jobs])
+        news = await pools.read(partial(news_since, after=news.last))
+        wakeups.wake([*news.clusters, *news.jobs])
         await asyncio.sleep(min(REST_TIMES * (time.monotonic() - began), REST_AT_MOST_SECONDS))
 
 
@@ -109,7 +109,7 @@ def _version(file: sqlite3.Connection) -> int:
     return int(file.execute("PRAGMA data_version").fetchone()[0])
 
 
-_WAYS: dict[str, Callable[[Arrivals, Lanes], Awaitable[None]]] = {
-    "postgresql": _hear_postgresql,
-    "sqlite": _hear_sqlite,
+_WAYS: dict[str, Callable[[Wakeups, ThreadPools], Awaitable[None]]] = {
+    "postgresql": _follow_postgresql,
+    "sqlite": _follow_sqlite,
 }

@@ -40,13 +40,13 @@ class DatabaseAway(Untouched):
     """The database does not answer, and was not asked."""
 
 
-class Lane(Protocol):
+class ThreadPool(Protocol):
     """Does some work in one of its threads. Callers who have much to do take turns with the others."""
 
     async def __call__(self, work: Callable[[], T], *, caller: str = "") -> T: ...
 
 
-class Lanes:
+class ThreadPools:
     """Two pools of threads, each thread with its own connection.
 
     SQLite has one writer at a time: writers that wait in one thread's queue are served in turn, where writers

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 Topic = str | int
 
 
-class Arrivals:
+class Wakeups:
     """Who waits for what. All of it runs on the event loop."""
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Arrivals:
         return self.closing.is_set()
 
     @contextmanager
-    def expect(self, *topics: Topic) -> Iterator[asyncio.Event]:
+    def subscribe(self, *topics: Topic) -> Iterator[asyncio.Event]:
         """An event that is set once there may be something new: enter before looking, so that nothing is missed."""
         event = asyncio.Event()
         for topic in topics:
@@ -34,18 +34,18 @@ class Arrivals:
             for topic in topics:
                 self._leave(topic, event)
 
-    def announce(self, topics: Iterable[Topic]) -> None:
+    def wake(self, topics: Iterable[Topic]) -> None:
         """There is something new about these."""
         for topic in topics:
             for event in self._waiting.get(topic, ()):
                 event.set()
 
-    def announce_all(self) -> None:
+    def wake_all(self) -> None:
         """There may be something new about anything."""
-        self.announce(list(self._waiting))
+        self.wake(list(self._waiting))
 
-    def announce_all_jobs(self) -> None:
-        self.announce([topic for topic in self._waiting if isinstance(topic, int)])
+    def wake_all_jobs(self) -> None:
+        self.wake([topic for topic in self._waiting if isinstance(topic, int)])
 
     @property
     def queues(self) -> list[str]:
@@ -53,11 +53,11 @@ class Arrivals:
         return [topic for topic in self._waiting if isinstance(topic, str)]
 
     @property
-    def awaited(self) -> bool:
+    def has_subscribers(self) -> bool:
         """Whether anybody waits."""
         return bool(self._waiting)
 
-    async def until_awaited(self) -> None:
+    async def until_subscribed(self) -> None:
         self._any.clear()
         if not self._waiting:
             await self._any.wait()
@@ -65,7 +65,7 @@ class Arrivals:
     def close(self) -> None:
         """Sends everybody home: the server stops."""
         self.closing.set()
-        self.announce_all()
+        self.wake_all()
 
     def _leave(self, topic: Topic, event: asyncio.Event) -> None:
         self._waiting[topic].discard(event)

@@ -10,10 +10,10 @@ import grpc
 
 from grpc_api.rpcs.messages import MESSAGE_LIMIT
 from grpc_api.rpcs.servicer import RainbowServicer
-from grpc_api.runtime.lease_expiry import end_leases
-from grpc_api.runtime.notifications import listen, look_around
-from grpc_api.runtime.thread_pools import Lanes
-from grpc_api.runtime.wakeups import Arrivals
+from grpc_api.runtime.lease_expiry import expire_leases_forever
+from grpc_api.runtime.notifications import follow_notifications, poll_waiting_queues
+from grpc_api.runtime.thread_pools import ThreadPools
+from grpc_api.runtime.wakeups import Wakeups
 from grpc_api.transport.handlers import SERVICE, Frame, generic_handler
 from grpc_api.transport.health import HealthChecks
 from grpc_api.transport.requests import Requests
@@ -77,10 +77,10 @@ async def serve(options: ServerOptions) -> bool:
 
     False when threads are left that wait for a database without an answer: they would keep the process for ever.
     """
-    lanes, arrivals = Lanes(), Arrivals()
+    pools, wakeups = ThreadPools(), Wakeups()
     servicer = RainbowServicer(
-        lanes=lanes,
-        arrivals=arrivals,
+        pools=pools,
+        wakeups=wakeups,
         registration_secret=options.registration_secret,
         batch=options.batch,
     )
@@ -93,7 +93,12 @@ async def serve(options: ServerOptions) -> bool:
     server.add_generic_rpc_handlers(handlers)
     address = _listen(server, options)
     stop = _stop_on_signals()
-    endless = (lanes.watch(), listen(arrivals, lanes), look_around(arrivals, lanes), end_leases(lanes))
+    endless = (
+        pools.watch(),
+        follow_notifications(wakeups, pools),
+        poll_waiting_queues(wakeups, pools),
+        expire_leases_forever(pools),
+    )
     chores = [asyncio.create_task(chore) for chore in endless]
     # A full collection over what is there by now would stop every call for 30 ms, again and again.
     gc.collect()
@@ -103,12 +108,12 @@ async def serve(options: ServerOptions) -> bool:
     await stop.wait()
     _log.info("stopping; finishing the calls in flight")
     checks.close()
-    arrivals.close()
+    wakeups.close()
     await server.stop(GRACE_SECONDS)
     for chore in chores:
         chore.cancel()
     requests.close()
-    all_ended = lanes.close()
+    all_ended = pools.close()
     _log.info("stopped" if all_ended else "stopped, without threads that still wait for the database")
     return all_ended
 

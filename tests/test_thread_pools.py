@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import OperationalError
 
-from grpc_api.runtime.thread_pools import Lanes
+from grpc_api.runtime.thread_pools import ThreadPools
 
 
 class Deadlock(Exception):
@@ -34,24 +34,24 @@ class Work:
 
 
 @pytest.fixture
-def lanes() -> Iterator[Lanes]:
-    lanes = Lanes()
-    yield lanes
-    lanes.close()
+def pools() -> Iterator[ThreadPools]:
+    pools = ThreadPools()
+    yield pools
+    pools.close()
 
 
-def test_what_a_deadlock_undid_is_done_again(lanes: Lanes) -> None:
+def test_what_a_deadlock_undid_is_done_again(pools: ThreadPools) -> None:
     work = Work(3, Deadlock())
 
-    assert asyncio.run(lanes.write(work)) == "done"
+    assert asyncio.run(pools.write(work)) == "done"
     assert work.runs == 4
 
 
 @pytest.mark.parametrize(("cause", "runs"), [(Deadlock(), 4), (Locked(), 1)], ids=["deadlock", "locked"])
-def test_what_goes_on_failing_is_told(lanes: Lanes, cause: Exception, runs: int) -> None:
+def test_what_goes_on_failing_is_told(pools: ThreadPools, cause: Exception, runs: int) -> None:
     work = Work(100, cause)
 
     with pytest.raises(OperationalError):
-        asyncio.run(lanes.write(work))
+        asyncio.run(pools.write(work))
 
     assert work.runs == runs

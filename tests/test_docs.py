@@ -304,3 +304,12 @@ def members(kind: Descriptor | EnumDescriptor) -> list:
 
 def all_members(file: ProtoFile) -> list[Member]:
     return [member for block in file.blocks for member in block.members]
+
+
+def test_every_path_that_the_map_of_the_code_names_exists() -> None:
+    named = re.findall(
+        r"`([a-z_]+(?:/[a-z_]+)*(?:/|\.py|\.md|\.html|\.yaml|\.proto))`", (DOCS / "development.md").read_text()
+    )
+
+    assert len(named) > 50
+    assert not [path for path in named if not (ROOT / path).exists()]

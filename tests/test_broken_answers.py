@@ -103,7 +103,8 @@ def test_a_call_that_breaks_off_is_repeated_and_then_in_doubt(rainbow: Run, name
         result = rainbow("submit", "--host", server.address, "--timeout", "1", "--", "hostname")
 
     assert result.exit_code == 6, result.output
-    assert re.search(f"^Error: .*({words})$", result.stderr, re.MULTILINE), result.stderr
+    # On a slow machine the last of the attempts runs out of time instead.
+    assert re.search(f"({words})(; trying for 1 second)?$", result.stderr, re.MULTILINE), result.stderr
     assert "--key" in result.stderr
 
 

@@ -15,7 +15,7 @@ from tests.support.servers import ROOT
 # Runs the children whose code it is given, as manage.py serve runs its own.
 PARENT = """
 import logging, os, sys
-from rainbow_site import children
+from rainbow_site.process import children
 logging.basicConfig(level="INFO")
 children._OBEYS_WITHIN_SECONDS, children._PAUSES_SECONDS = 1, (0, 0, 0)
 codes = [text.partition(" ") for text in sys.argv[1:]]

@@ -10,6 +10,8 @@ client leaves an extension out, the frozen behavior holds.
 A credential is a cluster's token (to submit) or its secret (to pull). The frozen calls carry it in a field
 of the request; they also take it from the call's metadata, as the other calls do, in the form
 `authorization: Bearer <value>`.
+
+Requests are not compressed: those with a `grpc-encoding` such as gzip are refused with UNIMPLEMENTED.
 """
 
 from collections import abc as _abc

@@ -19,6 +19,10 @@ PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc \
 EMPTYING := tests/test_after_commit.py tests/test_guesses_at_once.py tests/test_news.py \
 	tests/test_permission_migration.py tests/test_races.py tests/test_restart_ids.py
 TWO_AT_ONCE := --numprocesses=2 --dist=loadfile $(EMPTYING:%=--ignore=%)
+# These meet no database, and so run once, with SQLite.
+WITHOUT_DATABASE := broken_answers cli_processes client_answers client_distrust client_repetition error_tables \
+	fingerprints hostile_jobs job_folders job_output job_processes journal locks obstacles package policy \
+	policy_attacks replaced_files wire_golden
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -55,8 +59,9 @@ test-sqlite: .venv/development ## Run the tests on SQLite
 	env -u DATABASE_URL $(BIN)/python -m pytest $(EMPTYING)
 
 .PHONY: test-postgresql
-test-postgresql: .venv/development ## Run those on a PostgreSQL that they start and stop, but for the schedulers' and the package's
-	$(BIN)/python -m pytest -p tests.support.postgresql $(TWO_AT_ONCE) --ignore-glob='tests/test_executor_*' --ignore=tests/test_package.py
+test-postgresql: .venv/development ## Run those that meet a database on a PostgreSQL that they start and stop
+	$(BIN)/python -m pytest -p tests.support.postgresql $(TWO_AT_ONCE) \
+		$(WITHOUT_DATABASE:%=--ignore=tests/test_%.py) --ignore-glob='tests/test_executor_*'
 	$(BIN)/python -m pytest -p tests.support.postgresql $(EMPTYING)
 
 .PHONY: test-flux

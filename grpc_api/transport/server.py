@@ -93,13 +93,7 @@ async def serve(options: ServerOptions) -> bool:
     server.add_generic_rpc_handlers(handlers)
     address = _listen(server, options)
     stop = _stop_on_signals()
-    endless = (
-        pools.watch(),
-        follow_notifications(wakeups, pools),
-        poll_waiting_queues(wakeups, pools),
-        expire_leases_forever(pools),
-    )
-    chores = [asyncio.create_task(chore) for chore in endless]
+    chores = _start_chores(pools, wakeups)
     # A full collection over what is there by now would stop every call for 30 ms, again and again.
     gc.collect()
     gc.freeze()
@@ -116,6 +110,17 @@ async def serve(options: ServerOptions) -> bool:
     all_ended = pools.close()
     _log.info("stopped" if all_ended else "stopped, without threads that still wait for the database")
     return all_ended
+
+
+def _start_chores(pools: ThreadPools, wakeups: Wakeups) -> list[asyncio.Task[None]]:
+    """What goes on beside the calls, until it is cancelled."""
+    endless = (
+        pools.watch(),
+        follow_notifications(wakeups, pools),
+        poll_waiting_queues(wakeups, pools),
+        expire_leases_forever(pools),
+    )
+    return [asyncio.create_task(chore) for chore in endless]
 
 
 def _listen(server: grpc.aio.Server, options: ServerOptions) -> str:

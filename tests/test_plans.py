@@ -26,14 +26,14 @@ from tests.support.queue import submitted
 
 pytestmark = pytest.mark.django_db
 
-FINISHED, WAITING = 20_480, 200
+FINISHED, WAITING = 40_960, 200
 JOBS = Job._meta.db_table
 
 
 @pytest.fixture
 def long_history(alpha: Any, beta: Any, now: datetime) -> list[int]:
     """The ids of alpha's waiting jobs: many finished ones came before them, most of them beta's, which waits too."""
-    for member, number in ((alpha, 2), (beta, 18)):
+    for member, number in ((alpha, 1), (beta, 39)):
         ids = submitted(member, number, now=now)
         cancel_jobs(by=member.submitter, job_ids=ids, now=now)
     while Job.objects.count() < FINISHED:

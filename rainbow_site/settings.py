@@ -129,12 +129,12 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "clusters.rest.authentication.BearerAuthentication",
+        "rainbow_site.web.rest.authentication.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    # Every view says itself whom it admits (clusters/rest/frame.py).
+    # Every view says itself whom it admits (rainbow_site/web/rest/admission.py).
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
-    "DEFAULT_PARSER_CLASSES": ["clusters.rest.parsers.BoundedJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["rainbow_site.web.rest.parsers.BoundedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",

@@ -8,7 +8,7 @@ from itertools import islice
 
 import pytest
 
-from clusters.rest.parsers import MAX_BODY_BYTES
+from rainbow_site.web.rest.parsers import MAX_BODY_BYTES
 from rainbow_site.web_server.request import MAX_FIELDS, MAX_HEAD_BYTES, MAX_LINE_BYTES
 from tests.support.raw_http import connect, exchange, replies, request
 from tests.support.servers import RainbowServer

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from clusters.rest.parsers import MAX_BODY_BYTES, MAX_VALUES
 from jobs.rest import jobs
+from rainbow_site.web.rest.parsers import MAX_BODY_BYTES, MAX_VALUES
 from tests.conftest import Member
 from tests.support.rest import Rest, fields_at_fault, problem_in, puller, submitter
 from tests.support.servers import RainbowServer

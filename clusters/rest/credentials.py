@@ -10,17 +10,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from clusters.models import Credential, CredentialKind
-from clusters.rest.frame import NO_STORE, SECRET, admitted, cluster_named, read
-from clusters.rest.schema import BY_OPERATOR, BY_SECRET, answers
 from clusters.rest.serializers import (
     CredentialSerializer,
     CredentialValueSerializer,
     NewCredentialSerializer,
-    OptionalReasonSerializer,
     RotateSerializer,
 )
 from clusters.services.credentials import NewCredential, create_credential, revoke_credential, rotate_credential
 from rainbow.errors import NotFound
+from rainbow_site.web.rest.admission import NO_STORE, SECRET, admitted, cluster_named, read
+from rainbow_site.web.rest.reasons import OptionalReasonSerializer
+from rainbow_site.web.rest.schema import BY_OPERATOR, BY_SECRET, answers
 
 _VIEW, _MANAGE = "clusters.view_credential", "clusters.manage_credential"
 _MOST_LISTED = 1_000

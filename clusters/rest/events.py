@@ -8,11 +8,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from clusters.models import ClusterEvent
-from clusters.rest.fields import Digits, Input
-from clusters.rest.frame import SECRET, admitted, cluster_named, read
-from clusters.rest.schema import BY_OPERATOR, BY_SECRET, answers
 from clusters.rest.serializers import ClusterEventPageSerializer
 from clusters.services.events import list_events
+from rainbow_site.web.rest.admission import SECRET, admitted, cluster_named, read
+from rainbow_site.web.rest.fields import Digits, Input
+from rainbow_site.web.rest.schema import BY_OPERATOR, BY_SECRET, answers
 
 _STAFF = "clusters.view_cluster"
 _MAX_ID = 2**63 - 1

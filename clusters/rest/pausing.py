@@ -8,10 +8,11 @@ from rest_framework.views import APIView
 
 from clusters.callers import Caller
 from clusters.models import CredentialKind
-from clusters.rest.frame import EITHER, SECRET, admitted, cluster_named, read
-from clusters.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
-from clusters.rest.serializers import ClusterSerializer, OptionalReasonSerializer, ReasonSerializer
+from clusters.rest.serializers import ClusterSerializer
 from clusters.services.pause import pause_cluster, resume_cluster, resume_token
+from rainbow_site.web.rest.admission import EITHER, SECRET, admitted, cluster_named, read
+from rainbow_site.web.rest.reasons import OptionalReasonSerializer, ReasonSerializer
+from rainbow_site.web.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
 
 _STAFF = "clusters.change_cluster"
 

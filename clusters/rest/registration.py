@@ -9,13 +9,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from clusters.rest.addresses import is_from_this_machine
-from clusters.rest.authentication import RegistrationAuthentication, bearer_in, refusals_counted
-from clusters.rest.frame import NO_STORE, read
-from clusters.rest.schema import BY_REGISTRATION_SECRET, answers
 from clusters.rest.serializers import RegisteredSerializer, RegisterSerializer
 from clusters.services.register import check_registration_secret, register_cluster
 from rainbow.errors import AlreadyExists, PermissionDenied
+from rainbow_site.web.rest.addresses import is_from_this_machine
+from rainbow_site.web.rest.admission import NO_STORE, read
+from rainbow_site.web.rest.authentication import RegistrationAuthentication, bearer_in, refusals_counted
+from rainbow_site.web.rest.schema import BY_REGISTRATION_SECRET, answers
 
 
 class Register(APIView):

@@ -3,8 +3,9 @@
 from rest_framework import serializers
 
 from clusters.models import Cluster, ClusterEvent, Credential, CredentialKind
-from clusters.rest.fields import CLUSTER_NAME, LINE, Choice, Input, Number, Text
-from clusters.validation import MAX_LABEL, MAX_REASON
+from clusters.validation import MAX_LABEL
+from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, Choice, Input, Number, Text
+from rainbow_site.web.rest.reasons import OptionalReasonSerializer
 
 
 class RegisterSerializer(Input):
@@ -18,16 +19,6 @@ class RegisteredSerializer(serializers.Serializer[object]):
     name = serializers.CharField()
     token = serializers.CharField(help_text="lets people submit jobs; shown this once")
     secret = serializers.CharField(help_text="lets the cluster pull its jobs; shown this once")
-
-
-class ReasonSerializer(Input):
-    reason = Text(max_length=MAX_REASON, pattern=LINE, help_text="why, for others to read")
-
-
-class OptionalReasonSerializer(Input):
-    reason = Text(
-        max_length=MAX_REASON, pattern=LINE, allow_blank=True, default="", help_text="why, for others to read"
-    )
 
 
 class ActedOnSerializer(serializers.ModelSerializer[Credential]):
@@ -64,14 +55,6 @@ class ClusterSerializer(serializers.ModelSerializer[Cluster]):
         model = Cluster
         fields = ("name", "registered_at", "last_asked_at", "not_ready", "paused_at", "paused_reason", "paused_by")
         read_only_fields = fields
-
-
-class HeldTokenSerializer(serializers.Serializer[object]):
-    """A token whose waiting jobs get no turn, because too many in a row that were submitted with it failed at once."""
-
-    token = serializers.CharField(help_text="its label")
-    reason = serializers.CharField(help_text="how many failed, and how the last of them did")
-    held_at = serializers.DateTimeField()
 
 
 class CredentialSerializer(serializers.ModelSerializer[Credential]):

@@ -1,10 +1,10 @@
 from django.urls import path
 
-from clusters.rest import converters  # noqa: F401  (registers the converter)
 from clusters.rest.credentials import Credentials, Revoke, Rotate
 from clusters.rest.events import ClusterEvents
 from clusters.rest.pausing import Pause, Resume
 from clusters.rest.registration import Register
+from rainbow_site.web.rest import converters  # noqa: F401  (registers the converter)
 
 urlpatterns = [
     path("register", Register.as_view()),

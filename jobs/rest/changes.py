@@ -8,13 +8,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from clusters.rest.frame import admitted_operator, cluster_named, read
-from clusters.rest.schema import BY_OPERATOR, answers
 from jobs.rest.permissions import ACT
 from jobs.rest.serializers import MoveSerializer, PrioritizeSerializer, VerdictsSerializer
 from jobs.services.change_result import ChangeResult
 from jobs.services.move import move_jobs
 from jobs.services.priority import change_priority
+from rainbow_site.web.rest.admission import admitted_operator, cluster_named, read
+from rainbow_site.web.rest.schema import BY_OPERATOR, answers
 
 _URGENT = {"ids": [12, 13], "priority": 50, "reason": "the deadline is tonight"}
 _AWAY = {"ids": [12, 13], "cluster": "oreo", "reason": "keebler is full"}

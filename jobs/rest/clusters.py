@@ -13,13 +13,13 @@ from rest_framework.views import APIView
 
 from clusters.callers import Caller, Operator
 from clusters.models import Cluster, Streak
-from clusters.rest.frame import EITHER, admitted, cluster_named
-from clusters.rest.schema import BY_ANYBODY, answers
 from clusters.services.streaks import held_back
 from jobs.queries.summaries import summarize_jobs
 from jobs.queries.warnings import warn
 from jobs.rest.permissions import VIEW_CLUSTERS
 from jobs.rest.serializers import SummarySerializer
+from rainbow_site.web.rest.admission import EITHER, admitted, cluster_named
+from rainbow_site.web.rest.schema import BY_ANYBODY, answers
 
 _OF_THE_CLUSTER = (
     "name", "registered_at", "last_asked_at", "not_ready", "paused_at", "paused_reason", "paused_by",

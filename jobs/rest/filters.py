@@ -12,13 +12,13 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError
 
 from clusters.models import Cluster
-from clusters.rest.converters import ClusterName
-from clusters.rest.fields import CLUSTER_NAME, LINE, UNKNOWN
 from jobs.models import MAX_ID, Job
 from jobs.queries.search import MAX_PAGE, Search
 from jobs.rest.labels import DESCRIPTION, PATTERN, labels_from
 from jobs.specs import MAX_LABELS, MAX_NAME
 from jobs.states import JobState
+from rainbow_site.web.rest.converters import ClusterName
+from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, UNKNOWN
 
 
 class DigitsField(forms.IntegerField):

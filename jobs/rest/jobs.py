@@ -14,9 +14,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from clusters.callers import Caller, Operator
-from clusters.rest.frame import EITHER, SECRET, admitted, read
-from clusters.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
-from clusters.rest.serializers import OptionalReasonSerializer, ReasonSerializer
 from jobs.models import MAX_ID, Job
 from jobs.queries.lookup import Page, get_jobs, list_jobs
 from jobs.rest.filters import JobFilter, search_from
@@ -36,6 +33,9 @@ from jobs.rest.submission import Submission
 from jobs.services.cancel import CancelOutcome, cancel_jobs
 from jobs.services.requeue import requeue_jobs
 from rainbow.errors import FailedPrecondition, NotFound
+from rainbow_site.web.rest.admission import EITHER, SECRET, admitted, read
+from rainbow_site.web.rest.reasons import OptionalReasonSerializer, ReasonSerializer
+from rainbow_site.web.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
 
 _NO_SUCH_JOB = "there is no such job"
 _REASON = OpenApiExample("a reason", value={"reason": "wrong input file"}, request_only=True)

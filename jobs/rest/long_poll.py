@@ -9,12 +9,12 @@ from typing import Any
 from rest_framework import serializers
 
 from clusters.callers import Bounds, Caller
-from clusters.rest.fields import Digits, Input, Text
 from jobs.queries.news import news_since
 from jobs.queries.queue import QueuedJob, Wanted, request_jobs
 from jobs.rest.labels import DESCRIPTION, PATTERN, labels_from
 from jobs.rest.stopping import STOPPING
 from jobs.specs import MAX_INT, MAX_LABELS
+from rainbow_site.web.rest.fields import Digits, Input, Text
 
 # As much as a message of the gRPC door holds, near enough.
 MAX_BYTES = 4 * 1024 * 1024

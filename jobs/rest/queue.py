@@ -7,9 +7,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from clusters.callers import Caller, Claim
-from clusters.rest.authentication import bearer_in
-from clusters.rest.frame import SECRET, holder, read
-from clusters.rest.schema import BY_SECRET, answers
 from clusters.services.authenticate import admit, note_visits
 from jobs.rest.long_poll import Look, QueueQuerySerializer, look_from
 from jobs.rest.serializers import (
@@ -21,6 +18,9 @@ from jobs.rest.serializers import (
 )
 from jobs.services.accept import accept_jobs
 from jobs.services.report import report_jobs
+from rainbow_site.web.rest.admission import SECRET, holder, read
+from rainbow_site.web.rest.authentication import bearer_in
+from rainbow_site.web.rest.schema import BY_SECRET, answers
 
 _REPORT = {"id": 12, "attempt": 1, "state": "running", "native_id": "f2x9"}
 

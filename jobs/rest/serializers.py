@@ -4,8 +4,6 @@ from typing import Any
 
 from rest_framework import serializers
 
-from clusters.rest.fields import CLUSTER_NAME, LINE, LINES, Choice, Input, Mapping, Number, Numbers, Pairs, Text
-from clusters.rest.serializers import HeldTokenSerializer
 from clusters.validation import MAX_REASON
 from jobs.leases import MAX_SECONDS
 from jobs.models import MAX_ID, Job, JobEvent
@@ -25,6 +23,7 @@ from jobs.specs import (
     MAX_TIME_LIMIT_SECONDS,
 )
 from jobs.states import JobState, OnLost
+from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, LINES, Choice, Input, Mapping, Number, Numbers, Pairs, Text
 
 MAX_BATCH = 10_000
 # Patterns of the schema: what jobs/specs.py takes.
@@ -328,6 +327,14 @@ class OutcomeSerializer(serializers.Serializer[object]):
 
 class OutcomesSerializer(serializers.Serializer[object]):
     results = OutcomeSerializer(many=True)
+
+
+class HeldTokenSerializer(serializers.Serializer[object]):
+    """A token whose waiting jobs get no turn, because too many in a row that were submitted with it failed at once."""
+
+    token = serializers.CharField(help_text="its label")
+    reason = serializers.CharField(help_text="how many failed, and how the last of them did")
+    held_at = serializers.DateTimeField()
 
 
 class SummarySerializer(serializers.Serializer[object]):

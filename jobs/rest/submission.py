@@ -11,8 +11,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from clusters.callers import Caller
-from clusters.rest.frame import TOKEN, holder, read
-from clusters.rest.schema import BY_TOKEN, answers
 from clusters.validation import check_line
 from jobs.queries.warnings import warn_caller
 from jobs.rest.serializers import (
@@ -25,6 +23,8 @@ from jobs.rest.serializers import (
 from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.specs import MAX_KEY, JobSpec
 from rainbow.errors import InvalidArgument, RainbowError
+from rainbow_site.web.rest.admission import TOKEN, holder, read
+from rainbow_site.web.rest.schema import BY_TOKEN, answers
 
 KEY_HEADER = "Idempotency-Key"
 # A job of a batch gets the header's key with its place behind it.

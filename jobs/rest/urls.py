@@ -1,11 +1,11 @@
 from django.urls import path
 
-from clusters.rest import converters  # noqa: F401  (registers the converter)
 from jobs.rest.changes import Move, Prioritize
 from jobs.rest.clusters import ClusterDetail, Clusters
 from jobs.rest.jobs import Cancel, CancelMany, Events, JobDetail, Jobs, Requeue
 from jobs.rest.queue import Accept, Queue, Reports
 from jobs.rest.submission import Batch
+from rainbow_site.web.rest import converters  # noqa: F401  (registers the converter)
 
 urlpatterns = [
     path("clusters", Clusters.as_view()),

@@ -10,11 +10,11 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 
-from clusters.rest.addresses import address_of
 from clusters.services.throttle import give_guess_back, sign_in_limits, take_guess
 from clusters.visible import quoted
 from rainbow_site.console.password_hashing import TooBusy, check_line
 from rainbow_site.web.access_log import without_credentials
+from rainbow_site.web.rest.addresses import address_of
 
 # In WSGI's environment of the request, beside what else is known of it.
 _WAIT = "rainbow.seconds_to_wait"

@@ -9,10 +9,10 @@ from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 
-from clusters.rest.addresses import address_of
 from clusters.services.throttle import give_guess_back, sign_in_limits, take_guess
 from rainbow_site.console.password_hashing import TooBusy
 from rainbow_site.console.signing_in import SignInForm, seconds_to_wait, too_many_guesses
+from rainbow_site.web.rest.addresses import address_of
 
 
 class ConsoleSite(AdminSite):

@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.encoding import escape_uri_path
 
 from clusters.callers import Caller
-from clusters.rest.addresses import address_of
 from clusters.visible import quoted
+from rainbow_site.web.rest.addresses import address_of
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
 

@@ -16,7 +16,6 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from clusters.rest.fields import MOST_TOLD
 from rainbow.errors import (
     AlreadyExists,
     DeadlineExceeded,
@@ -31,6 +30,7 @@ from rainbow.errors import (
     Unavailable,
     Unimplemented,
 )
+from rainbow_site.web.rest.fields import MOST_TOLD
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1

@@ -17,8 +17,8 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from clusters.rest.parsers import MAX_BODY_BYTES
 from rainbow_site.process.sockets import BACKLOG
+from rainbow_site.web.rest.parsers import MAX_BODY_BYTES
 from rainbow_site.web_server.answer import without_bodies_for_head
 from rainbow_site.web_server.channel import Channel
 from rainbow_site.web_server.patience import Stage

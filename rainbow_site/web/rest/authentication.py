@@ -8,9 +8,9 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.request import Request
 
 from clusters.callers import Caller, Claim
-from clusters.rest.addresses import address_of
 from clusters.services.authenticate import admit, note_visits
 from clusters.services.throttle import failures_counted, source_at
+from rainbow_site.web.rest.addresses import address_of
 
 _SCHEME = b"bearer"
 

@@ -62,7 +62,7 @@ def answers(success: Mapping[int, Any], *further: int, body: bool = False) -> di
 class TextExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     """Says in the schema which characters the service takes."""
 
-    target_class = "clusters.rest.fields.Text"
+    target_class = "rainbow_site.web.rest.fields.Text"
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class TextExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped
 class MappingExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     """The same of the names in a mapping, and of how many there may be."""
 
-    target_class = "clusters.rest.fields.Mapping"
+    target_class = "rainbow_site.web.rest.fields.Mapping"
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> dict[str, Any]:

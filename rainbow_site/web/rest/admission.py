@@ -8,9 +8,9 @@ from rest_framework.serializers import BaseSerializer
 
 from clusters.callers import Caller, Operator
 from clusters.models import Cluster, CredentialKind
-from clusters.rest.authentication import refusals_counted
 from clusters.services.authenticate import REQUEST_DENIED
 from rainbow.errors import NotFound, Unauthenticated
+from rainbow_site.web.rest.authentication import refusals_counted
 
 TOKEN = frozenset({CredentialKind.TOKEN})
 SECRET = frozenset({CredentialKind.SECRET})

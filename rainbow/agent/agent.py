@@ -8,13 +8,14 @@ from queue import Empty, SimpleQueue
 from rainbow.agent.acceptor import WAIT_SECONDS, Acceptor
 from rainbow.agent.context import AgentContext
 from rainbow.agent.handover import HandOver
-from rainbow.agent.held_jobs import HeldJobs
+from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.job_reports import in_one_line
 from rainbow.agent.monitor import Monitor
 from rainbow.agent.recovery import Recovery
 from rainbow.agent.rejecter import Rejecter
 from rainbow.agent.renewal import Renewal
 from rainbow.agent.reporter import Reporter
+from rainbow.agent.states import Desired, Stage
 from rainbow.disk import is_full
 from rainbow.errors import (
     DeadlineExceeded,
@@ -127,7 +128,7 @@ class Agent:
     def _is_reconciled(self) -> bool:
         if self._recovery.needed:
             return False
-        return not any(held.unsure or (held.told is None and not held.unwanted) for held in self._held_jobs)
+        return not any(_is_open(held) for held in self._held_jobs)
 
     def _has_nothing_to_do(self) -> bool:
         cannot = bool(self._reporter.not_ready) and not self._troubles
@@ -158,7 +159,7 @@ class Agent:
         now = self._context.clock()
         if self._next_tidy and now < self._next_tidy:
             return False
-        running = [held.entry.ticket for held in self._held_jobs if held.handed_over]
+        running = [held.entry.ticket for held in self._held_jobs if held.is_in_scheduler]
         more = self._context.executor.tidy(running)
         self._next_tidy = now + (TIDY_ON if more else TIDY_EVERY)
         return False
@@ -214,3 +215,8 @@ class Agent:
             self._news.get(timeout=seconds)
         except Empty:
             return
+
+
+def _is_open(held: HeldJob) -> bool:
+    """Whether the scheduler or the server is still to be asked about a job that an earlier agent left."""
+    return held.stage is Stage.IN_DOUBT or (held.told is None and held.desired is not Desired.ABANDON)

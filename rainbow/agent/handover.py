@@ -5,10 +5,10 @@ import logging
 from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.reporter import Reporter
+from rainbow.agent.states import Desired, Stage
 from rainbow.disk import DiskFull, is_full
 from rainbow.executors.endings import cancelled, ended
 from rainbow.executors.executor import Ending, Progress, SchedulerSilent, WorkRefused
-from rainbow.journal import Step
 
 _log = logging.getLogger("rainbow.agent")
 
@@ -24,32 +24,34 @@ class HandOver:
         self._reporter = reporter
 
     def settle(self) -> bool:
-        """Ask the scheduler which of those it has that it may or may not have."""
-        unsure = [held for held in self._held_jobs if held.unsure]
-        if not unsure:
+        """Ask the scheduler which of the jobs in doubt it has."""
+        in_doubt = [held for held in self._held_jobs if held.stage is Stage.IN_DOUBT]
+        if not in_doubt:
             return False
-        found = self._context.executor.find([held.key for held in unsure])
-        for held in unsure:
-            held.unsure = False
+        found = self._context.executor.find([held.key for held in in_doubt])
+        for held in in_doubt:
             if held.key in found:
                 self._held_jobs.submitted(held, found[held.key])
             elif held.handover_error:
                 self._held_jobs.ended(held, _failed(held.handover_error))
+            else:
+                # What an earlier agent announced has to be announced again.
+                held.move(Stage.ANNOUNCED if held.told else Stage.PREPARED)
         return True
 
     def prepare(self) -> bool:
         """Note which jobs are about to be handed over, and refuse those that can never run here."""
-        new = [held for held in self._held_jobs if held.entry.step == Step.ACCEPTED and not held.unwanted]
+        new = [held for held in self._held_jobs if held.stage is Stage.ACCEPTED and held.desired is not Desired.ABANDON]
         moved = [self._prepare(held) for held in new]
         return any(moved)
 
     def _prepare(self, held: HeldJob) -> bool:
         """On a full disk a job waits, and still can wait elsewhere when this agent goes silent."""
-        if held.wanted_gone:
+        if held.desired is Desired.CANCEL:
             self._held_jobs.ended(held, cancelled())
         elif not self._refused(held):
             try:
-                self._held_jobs.submitting(held)
+                self._held_jobs.prepared(held)
             except DiskFull as full:
                 held.waits_for = full.message
                 return False
@@ -73,9 +75,7 @@ class HandOver:
         return moved
 
     def _may_go(self, held: HeldJob) -> bool:
-        if held.entry.step != Step.SUBMITTING or held.unsure or held.unwanted or held.wanted_gone:
-            return False
-        if held.told is None or not held.told.native_id or held.renewed_at is None:
+        if held.stage is not Stage.ANNOUNCED or held.desired is not Desired.RUN or held.renewed_at is None:
             return False
         return self._context.clock() - held.renewed_at < self._context.settings.lease * 2 / 3
 
@@ -86,7 +86,7 @@ class HandOver:
         return bool(refusal)
 
     def _submit(self, held: HeldJob) -> None:
-        held.unsure = True
+        held.move(Stage.IN_DOUBT)
         try:
             native_id = self._context.executor.submit(held.entry.work, held.key)
         except WorkRefused as refusal:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from rainbow.agent.context import Checkpoint
 from rainbow.agent.notes import Notes
+from rainbow.agent.states import AFTER_A_RESTART, IN_SCHEDULER, NOT_HANDED_OVER, STEPS, Desired, Stage, check_move
 from rainbow.disk import DiskFull
 from rainbow.executors.executor import Progress, Ticket
-from rainbow.journal import Done, Entry, Journal, Step
+from rainbow.journal import Done, Entry, Journal
 from rainbow.reports import JobReport
 
 # The files of a job stay so long after the server knows its end.
@@ -19,19 +21,18 @@ KEPT = timedelta(minutes=5)
 class HeldJob:
     """A job, as the journal has it, and what need not outlive the agent.
 
-    `told` is the last report that the server counted, `renewed_at` when that was sent. `unsure`: the scheduler may
-    have the job, ask it. `handover_error` is what went wrong in handing over. `waits_for`: why the scheduler does not
-    start it. `wanted_gone` since the server asked to stop it; `unwanted`: the server wants to hear no more of it.
+    `told` is the last report that the server counted since this agent started, `renewed_at` when that was sent.
+    `handover_error` is what went wrong in handing over. `waits_for`: why the scheduler does not start it.
+    `cancelled_at`: when the scheduler was last asked to stop it. `missing_since`: since when it does not know the job.
     """
 
     entry: Entry
+    stage: Stage
+    desired: Desired = Desired.RUN
     told: JobReport | None = None
     renewed_at: datetime | None = None
-    unsure: bool = False
     handover_error: str = ""
     waits_for: str = ""
-    wanted_gone: bool = False
-    unwanted: bool = False
     cancelled_at: datetime | None = None
     missing_since: datetime | None = None
 
@@ -40,17 +41,38 @@ class HeldJob:
         return self.entry.key
 
     @property
-    def handed_over(self) -> bool:
-        return self.entry.step in (Step.SUBMITTED, Step.RUNNING)
+    def is_handed_over(self) -> bool:
+        return self.stage not in NOT_HANDED_OVER
+
+    @property
+    def is_in_scheduler(self) -> bool:
+        return self.stage in IN_SCHEDULER
 
     @property
     def is_over(self) -> bool:
-        return self.entry.step >= Step.ENDED
+        return self.stage is Stage.ENDED
 
     @property
     def is_waiting(self) -> bool:
         """It will take a place of its scheduler that is still free, as far as is known."""
-        return self.entry.step < Step.RUNNING
+        return self.stage not in (Stage.RUNNING, Stage.ENDED)
+
+    @property
+    def is_done(self) -> bool:
+        """Nothing is left to report, and nothing of it to be stopped."""
+        return self.desired is Desired.ABANDON and (self.is_over or not self.is_handed_over)
+
+    def move(self, stage: Stage) -> None:
+        """A move that the journal does not note, or has noted. Raises ValueError for one that no job makes."""
+        check_move(self.stage, stage)
+        self.stage = stage
+
+    def to_be_cancelled(self) -> None:
+        if self.desired is Desired.RUN:
+            self.desired = Desired.CANCEL
+
+    def to_be_abandoned(self) -> None:
+        self.desired = Desired.ABANDON
 
 
 class HeldJobs:
@@ -65,7 +87,7 @@ class HeldJobs:
         self._let_go = {done.ticket.key: done for done in journal.done()}
         self.ends = 0
         for entry in journal.unreported():
-            self._jobs[entry.key] = HeldJob(entry=entry, unsure=entry.step == Step.SUBMITTING)
+            self._jobs[entry.key] = HeldJob(entry=entry, stage=AFTER_A_RESTART[entry.step])
 
     def __iter__(self) -> Iterator[HeldJob]:
         return iter(list(self._jobs.values()))
@@ -81,37 +103,39 @@ class HeldJobs:
         new = [entry for entry in entries if entry.key not in self._jobs and entry.key not in self._let_go]
         now = self._clock()
         self._notes.happened(lambda: self._journal.accepted(new, now=now))
-        held = [HeldJob(entry=entry, renewed_at=renewed_at) for entry in new]
+        held = [HeldJob(entry=entry, stage=AFTER_A_RESTART[entry.step], renewed_at=renewed_at) for entry in new]
         self._jobs |= {job.key: job for job in held}
         self._checkpoint(Checkpoint.ACCEPTED_NOTED)
         return held
 
-    def submitting(self, held: HeldJob) -> None:
+    def prepared(self, held: HeldJob) -> None:
         """Raises DiskFull where that cannot be noted, or little space is left."""
+        check_move(held.stage, Stage.PREPARED)
         if short := self._journal.shortage():
             raise DiskFull(short)
         self._notes.about_to_happen(lambda: self._journal.submitting(held.key, now=self._clock()))
-        held.entry = replace(held.entry, step=Step.SUBMITTING)
+        _enter(held, Stage.PREPARED)
         self._checkpoint(Checkpoint.SUBMITTING_NOTED)
 
     def submitted(self, held: HeldJob, native_id: str) -> None:
+        check_move(held.stage, Stage.SUBMITTED)
         now = self._clock()
         self._notes.happened(lambda: self._journal.submitted(held.key, native_id, now=now))
-        held.entry = replace(held.entry, step=Step.SUBMITTED, native_id=native_id)
-        held.unsure = False
+        _enter(held, Stage.SUBMITTED, native_id=native_id)
         self._checkpoint(Checkpoint.SUBMITTED_NOTED)
 
     def started(self, held: HeldJob, progress: Progress) -> None:
+        check_move(held.stage, Stage.RUNNING)
         now = self._clock()
         self._notes.happened(lambda: self._journal.running(held.key, progress, now=now))
-        held.entry = replace(held.entry, step=Step.RUNNING, progress=progress)
+        _enter(held, Stage.RUNNING, progress=progress)
         self._checkpoint(Checkpoint.STARTED_NOTED)
 
     def ended(self, held: HeldJob, progress: Progress) -> None:
+        check_move(held.stage, Stage.ENDED)
         now = self._clock()
         self._notes.happened(lambda: self._journal.ended(held.key, progress, now=now))
-        held.entry = replace(held.entry, step=Step.ENDED, progress=progress)
-        held.unsure = False
+        _enter(held, Stage.ENDED, progress=progress)
         self.ends += 1
         self._checkpoint(Checkpoint.ENDED_NOTED)
 
@@ -142,3 +166,8 @@ class HeldJobs:
         if not self._notes.are_complete():
             return "disk full: the agent's journal cannot be written"
         return self._journal.shortage()
+
+
+def _enter(held: HeldJob, stage: Stage, **noted: Any) -> None:
+    held.move(stage)
+    held.entry = replace(held.entry, step=STEPS[stage], **noted)

@@ -3,9 +3,9 @@
 import re
 
 from rainbow.agent.held_jobs import HeldJob
+from rainbow.agent.states import Desired, Stage
 from rainbow.executors.endings import cancelled
 from rainbow.executors.executor import Ending, Progress
-from rainbow.journal import Entry, Step
 from rainbow.records import JobState
 from rainbow.reports import JobReport
 
@@ -24,15 +24,15 @@ AS_ROOT = (
 def report_of(held: HeldJob) -> JobReport:
     """How the job goes, without its output."""
     entry = held.entry
-    if entry.step >= Step.ENDED and entry.progress:
+    if held.is_over and entry.progress:
         return _end(held, entry.progress)
     progress = entry.progress
     return JobReport(
         jobid=entry.jobid,
         attempt=entry.attempt,
-        state=JobState.RUNNING if entry.step == Step.RUNNING else JobState.ACCEPTED,
-        native_id=_native_id(entry),
-        reason="" if entry.step == Step.RUNNING else fit(held.waits_for),
+        state=JobState.RUNNING if held.stage is Stage.RUNNING else JobState.ACCEPTED,
+        native_id=_native_id(held),
+        reason="" if held.stage is Stage.RUNNING else fit(held.waits_for),
         started_at=progress.started_at if progress else None,
     )
 
@@ -59,7 +59,7 @@ def _end(held: HeldJob, progress: Progress) -> JobReport:
         jobid=held.entry.jobid,
         attempt=held.entry.attempt,
         state=state_of(progress),
-        native_id=_native_id(held.entry),
+        native_id=_native_id(held),
         exit_code=_exit_code(progress),
         reason=fit(_why(held, progress)),
         started_at=progress.started_at,
@@ -67,11 +67,11 @@ def _end(held: HeldJob, progress: Progress) -> JobReport:
     )
 
 
-def _native_id(entry: Entry) -> str:
+def _native_id(held: HeldJob) -> str:
     """Until the scheduler gave it one, the name under which it may have the job."""
-    if entry.native_id:
-        return CONTROL.sub("\ufffd", in_one_line(entry.native_id, longest=LONGEST_NATIVE_ID))
-    return entry.key if entry.step == Step.SUBMITTING else ""
+    if held.entry.native_id:
+        return CONTROL.sub("\ufffd", in_one_line(held.entry.native_id, longest=LONGEST_NATIVE_ID))
+    return held.key if held.stage in (Stage.PREPARED, Stage.ANNOUNCED, Stage.IN_DOUBT) else ""
 
 
 def _exit_code(progress: Progress) -> int | None:
@@ -82,4 +82,4 @@ def _why(held: HeldJob, progress: Progress) -> str:
     """Who asked for a job to stop said why; that stays. Nobody asked when the scheduler's people stopped it."""
     if progress.ending != Ending.CANCELLED or progress.reason != cancelled().reason:
         return progress.reason
-    return "" if held.wanted_gone or held.told is None else "cancelled in the scheduler"
+    return "" if held.desired is not Desired.RUN or held.told is None else "cancelled in the scheduler"

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from rainbow.agent.context import AgentContext
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.job_reports import state_of
+from rainbow.agent.states import Desired, Stage
 from rainbow.executors.endings import cancelled
 from rainbow.executors.executor import JobPhase, Progress
-from rainbow.journal import Step
 
 # Schedulers need a moment to move a job from one list of theirs to another.
 BELIEVED_GONE_AFTER = timedelta(seconds=10)
@@ -26,7 +26,7 @@ class Monitor:
 
     def watch(self) -> bool:
         """Look at all jobs of the scheduler's at once, when it is time to or when there are new ones."""
-        held = {job.key: job for job in self._held_jobs if job.handed_over}
+        held = {job.key: job for job in self._held_jobs if job.is_in_scheduler}
         now = self._context.clock()
         if not held or not (self._is_time(now) or held.keys() - self._seen):
             return False
@@ -38,11 +38,10 @@ class Monitor:
     def stop(self) -> bool:
         """Cancel what is to be stopped, again now and then until it is over."""
         now = self._context.clock()
-        wanted_gone = [held for held in self._held_jobs if held.wanted_gone]
-        for held in wanted_gone:
-            if not held.handed_over and not held.unsure and not held.is_over and not held.unwanted:
+        for held in self._held_jobs:
+            if held.desired is Desired.CANCEL and not held.is_handed_over:
                 self._held_jobs.ended(held, cancelled())
-        self._cancel([held for held in wanted_gone if held.handed_over and self._is_to_be_cancelled(held, now)], now)
+        self._cancel([held for held in self._held_jobs if self._is_to_be_cancelled(held, now)], now)
         return False
 
     def _cancel(self, jobs: Sequence[HeldJob], now: datetime) -> None:
@@ -59,6 +58,8 @@ class Monitor:
         return self._looked_at is None or now - self._looked_at >= interval
 
     def _is_to_be_cancelled(self, held: HeldJob, now: datetime) -> bool:
+        if held.desired is Desired.RUN or not held.is_in_scheduler:
+            return False
         return held.cancelled_at is None or now - held.cancelled_at >= self._context.settings.heartbeat
 
     def _note(self, held: HeldJob, progress: Progress, now: datetime) -> bool:
@@ -73,7 +74,7 @@ class Monitor:
         return self._note_end(held, progress, now)
 
     def _note_start(self, held: HeldJob, progress: Progress) -> bool:
-        if held.entry.step == Step.RUNNING:
+        if held.stage is Stage.RUNNING:
             return False
         self._held_jobs.started(held, progress)
         return True

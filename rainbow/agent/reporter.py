@@ -8,6 +8,7 @@ from datetime import datetime
 from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.job_reports import in_one_line, report_of
+from rainbow.agent.states import Desired, Stage
 from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import SchedulerSilent
 from rainbow.records import FINAL_STATES, JobState
@@ -33,7 +34,7 @@ class Reporter:
 
     def step(self) -> bool:
         """Report all that is new and all that is due."""
-        if done := [held for held in self._held_jobs if _is_done(held)]:
+        if done := [held for held in self._held_jobs if held.is_done]:
             self._held_jobs.let_go(done)
         due = [held for held in self._held_jobs if self._is_due(held)]
         if not due and self.not_ready == (self._said_not_ready or ""):
@@ -48,7 +49,7 @@ class Reporter:
         return any(self._heart_beats(held, now) for held in self._held_jobs)
 
     def _is_due(self, held: HeldJob) -> bool:
-        if held.unwanted:
+        if held.desired is Desired.ABANDON:
             return False
         return report_of(held) != held.told or self._heart_beats(held, self._context.clock())
 
@@ -116,20 +117,18 @@ class Reporter:
         if result.outcome in (ReportOutcome.STALE, ReportOutcome.UNKNOWN):
             return self._hear_unwanted(held, report, result)
         held.told = report_of(held)
-        held.wanted_gone = held.wanted_gone or result.cancel
+        if held.stage is Stage.PREPARED:
+            held.move(Stage.ANNOUNCED)
+        if result.cancel:
+            held.to_be_cancelled()
         if moment := _moment(report, held):
             self._context.checkpoint(moment)
         return report.state in FINAL_STATES
 
     def _hear_unwanted(self, held: HeldJob, report: JobReport, result: ReportResult) -> bool:
         _log.warning("not wanted any more job=%d attempt=%d outcome=%s", report.jobid, report.attempt, result.outcome)
-        held.unwanted = held.wanted_gone = True
-        return _is_done(held)
-
-
-def _is_done(held: HeldJob) -> bool:
-    """Nobody wants to hear of it, and the scheduler has nothing of it to be stopped."""
-    return held.unwanted and not held.unsure and not held.handed_over
+        held.to_be_abandoned()
+        return held.is_done
 
 
 def _moment(report: JobReport, held: HeldJob) -> Checkpoint | None:

@@ -15,7 +15,7 @@ from clusters.services.credentials import create_credential, revoke_credential, 
 from clusters.services.events import list_events
 from clusters.services.pause import pause_cluster, resume_cluster
 from clusters.services.register import register_cluster
-from grpc_api.rpcs import jobs
+from grpc_api.rpcs.credentials import rotate
 from jobs.services.report import report_jobs
 from rainbow.errors import RainbowError
 from rainbow.protos import rainbow_pb2 as pb
@@ -63,7 +63,7 @@ def test_registering_begins_the_record(db: None, now: datetime) -> None:
 def test_a_clusters_rotation_over_grpc_is_its_secrets(alpha: Member, now: datetime) -> None:
     request = pb.RotateCredentialRequest(kind=pb.CREDENTIAL_KIND_TOKEN)
 
-    jobs.rotate(request, alpha.puller, now)
+    rotate(request, alpha.puller, now)
 
     assert told(alpha) == [("credential_rotated", "token default", "secret default", "")]
     assert admin_log() == []

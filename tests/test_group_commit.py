@@ -11,7 +11,8 @@ import pytest
 from django.test.utils import CaptureQueriesContext
 
 from clusters.callers import Claim
-from grpc_api.rpcs.submission import submit_batch
+from grpc_api.rpcs.server_state import Answered, Claimed
+from grpc_api.rpcs.submission import answer_submissions
 from grpc_api.runtime.group_commit import MAX_JOBS_PER_BATCH, GroupCommit
 from jobs.models import Job
 from rainbow.errors import InvalidArgument, Unauthenticated
@@ -144,9 +145,9 @@ def test_a_caller_that_gives_up_does_not_disturb_the_others() -> None:
 def test_one_transaction_carries_good_calls_past_bad_ones(
     alpha: Any, beta: Any, now: datetime, django_assert_max_num_queries: Callable[..., CaptureQueriesContext]
 ) -> None:
-    def asked(cluster: str, token: str, **fields: Any) -> tuple[pb.SubmitJobRequest, Claim]:
+    def asked(cluster: str, token: str, **fields: Any) -> Claimed[pb.SubmitJobRequest]:
         request = pb.SubmitJobRequest(cluster=cluster, token=token, nodes=1, command="true", **fields)
-        return request, Claim(value=token, cluster=cluster)
+        return Claimed(request=request, claim=Claim(value=token, cluster=cluster))
 
     calls = [
         asked("alpha", alpha.token),
@@ -158,12 +159,12 @@ def test_one_transaction_carries_good_calls_past_bad_ones(
     ]
 
     with django_assert_max_num_queries(14):
-        first, strange, keyed, bad, again, unknown = submit_batch(calls, now)
+        first, strange, keyed, bad, again, unknown = answer_submissions(calls, now)
 
     assert isinstance(strange, Unauthenticated) and str(strange) == str(unknown)
     assert isinstance(bad, InvalidArgument) and bad.field == "priority"
-    assert isinstance(first, tuple) and isinstance(keyed, tuple) and isinstance(again, tuple)
-    assert again[1].duplicate and again[1].jobid == keyed[1].jobid
+    assert isinstance(first, Answered) and isinstance(keyed, Answered) and isinstance(again, Answered)
+    assert again.reply.duplicate and again.reply.jobid == keyed.reply.jobid
     assert Job.objects.count() == 2
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from clusters.callers import Caller
-from grpc_api.rpcs import jobs
+from grpc_api.rpcs import jobs, queue
 from jobs.models import Job
 from jobs.queries.lookup import find_jobs, list_jobs
 from jobs.queries.queue import Wanted, request_jobs
@@ -43,7 +43,7 @@ def listed_oldest_first(by: Caller, ids: list[int], now: datetime) -> int:
 
 
 def offered(by: Caller, ids: list[int], now: datetime) -> int:
-    return len(jobs.request_jobs_reply(pb.RequestJobsRequest(), by, now).jobs)
+    return len(queue.queue_reply(pb.RequestJobsRequest(), by).jobs)
 
 
 @pytest.mark.parametrize("call", [got, listed, listed_oldest_first, offered])

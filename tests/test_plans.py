@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from clusters.callers import Claim
 from clusters.services.authenticate import admit
-from grpc_api.rpcs import jobs
+from grpc_api.rpcs import jobs, queue
 from jobs.models import Job
 from jobs.queries.lookup import list_jobs
 from jobs.queries.queue import Wanted, request_jobs
@@ -252,7 +252,7 @@ def submit_under_a_key(member: Any, ids: list[int], now: datetime) -> object:
 
 
 def request_ten(member: Any, ids: list[int], now: datetime) -> object:
-    return jobs.request_jobs_reply(pb.RequestJobsRequest(maxJobs=10), member.puller, now)
+    return queue.queue_reply(pb.RequestJobsRequest(maxJobs=10), member.puller)
 
 
 def accept_ten(member: Any, ids: list[int], now: datetime) -> object:

@@ -13,7 +13,8 @@ from django.test.utils import CaptureQueriesContext
 
 from clusters.callers import Claim
 from clusters.models import Cluster
-from grpc_api.rpcs.reporting import report_batch
+from grpc_api.rpcs.reporting import answer_reports
+from grpc_api.rpcs.server_state import Answered, Claimed
 from jobs.models import Job
 from jobs.reports import AgentReport, Report, Reported, ReportOutcome
 from jobs.services.report import report_jobs_batch
@@ -150,11 +151,12 @@ def test_more_jobs_than_a_statement_takes_ids(alpha: Any, now: datetime) -> None
 def test_the_door_refuses_strangers_and_unknown_words_alone(alpha: Any, beta: Any, now: datetime) -> None:
     job_id = job_in(JobState.ACCEPTED, alpha, now=now)
 
-    def asked(secret: str, state: int) -> tuple[pb.ReportJobsRequest, Claim]:
+    def asked(secret: str, state: int) -> Claimed[pb.ReportJobsRequest]:
         report = pb.JobReport(jobid=job_id, attempt=1, state=state)  # type: ignore[arg-type]
-        return pb.ReportJobsRequest(agent=AGENT, reports=[report]), Claim(value=secret, cluster="alpha")
+        request = pb.ReportJobsRequest(agent=AGENT, reports=[report])
+        return Claimed(request=request, claim=Claim(value=secret, cluster="alpha"))
 
-    strange, odd, good = report_batch(
+    strange, odd, good = answer_reports(
         [
             asked(beta.secret, pb.JOB_STATE_RUNNING),
             asked(alpha.secret, 99),
@@ -165,7 +167,7 @@ def test_the_door_refuses_strangers_and_unknown_words_alone(alpha: Any, beta: An
 
     assert isinstance(strange, Unauthenticated)
     assert isinstance(odd, InvalidArgument) and odd.field == "state"
-    assert isinstance(good, tuple) and good[1].results[0].outcome == pb.ReportResult.OUTCOME_COUNTED
+    assert isinstance(good, Answered) and good.reply.results[0].outcome == pb.ReportResult.OUTCOME_COUNTED
     assert Job.objects.get(id=job_id).state == JobState.RUNNING
 
 

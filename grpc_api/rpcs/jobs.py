@@ -1,56 +1,95 @@
-"""The database's part of each RPC: translate, one service call, translate back. Runs in a thread."""
+"""GetJobs, ListJobs, WatchJobs, CancelJobs and SummarizeJobs."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from clusters.callers import Caller
-from clusters.models import CredentialKind
-from clusters.services.credentials import DEFAULT_LABEL, rotate_credential
-from clusters.services.pause import resume_cluster, resume_token
+from clusters.callers import Caller, Claim
 from clusters.services.streaks import held_back
+from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import (
+    FINAL_STATES,
     OUTCOMES,
     count_to_message,
-    entries_that_fit,
     event_to_message,
     held_to_message,
     job_to_message,
     jobs_that_fit,
-    kind_from,
-    request_id,
     states_from,
     timestamp,
 )
+from grpc_api.rpcs.server_state import EITHER, ServerState, bearer_claim
+from grpc_api.runtime.wakeups import wait_for
 from jobs.models import Job
 from jobs.queries.explain import explain_wait
 from jobs.queries.lookup import find_jobs, list_jobs
-from jobs.queries.queue import Wanted, request_jobs
 from jobs.queries.search import Search
 from jobs.queries.summaries import summarize_jobs
 from jobs.services.cancel import cancel_jobs
 from rainbow.errors import InvalidArgument, NotFound
 from rainbow.protos import rainbow_pb2 as pb
 
-DEFAULT_GRACE_SECONDS = 300
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """Jobs as they are now, and the ids of those that did not fit beside them."""
+
+    jobs: list[pb.Job]
+    remaining: list[int]
 
 
-def request_jobs_reply(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -> pb.RequestJobsResponse:
-    wanted = Wanted(
-        limit=request.maxJobs,
-        max_nodes=request.max_nodes,
-        max_tasks=request.max_tasks,
-        max_time_limit_seconds=request.max_time_limit_seconds,
-        labels=dict(request.labels),
-    )
-    entries = entries_that_fit(request_jobs(caller=caller, wanted=wanted), caller.cluster)
-    found = pb.RequestJobsResponse
-    return pb.RequestJobsResponse(
-        request_id=request_id(),
-        jobs=dict(entries),
-        status=found.REQUEST_JOBS_SUCCESS if entries else found.REQUEST_JOBS_NORESULTS,
-        jobids=[job_id for job_id, _ in entries],
-        paused=caller.paused_reason,
-    )
+class JobRpcs:
+    def __init__(self, server: ServerState) -> None:
+        self._server = server
+
+    async def GetJobs(self, request: pb.GetJobsRequest, call: Call) -> pb.GetJobsResponse:
+        claim = bearer_claim(call, request.cluster, EITHER)
+        return (await self._server.read(get, request, claim, call)).reply
+
+    async def ListJobs(self, request: pb.ListJobsRequest, call: Call) -> pb.ListJobsResponse:
+        claim = bearer_claim(call, request.cluster, EITHER)
+        return (await self._server.read(list_page, request, claim, call)).reply
+
+    async def WatchJobs(self, request: pb.WatchJobsRequest, call: Call) -> AsyncIterator[pb.WatchJobsResponse]:
+        claim = bearer_claim(call, request.cluster, EITHER)
+        # Nothing is kept for a caller who is not admitted, nor for more jobs than may be watched.
+        await self._server.read(watched, request, claim, call)
+        seen: dict[int, int] = {}
+        going = list(dict.fromkeys(request.jobids))
+        with self._server.wakeups.subscribe(*going) as wakeup:
+            while going:
+                wakeup.clear()
+                over: set[int] = set()
+                async for job in self._changed(seen, going, claim, call):
+                    over.update([job.id] if job.state in FINAL_STATES else [])
+                    yield pb.WatchJobsResponse(job=job)
+                # What is over stays as it is, or is pruned.
+                going = [job_id for job_id in going if job_id not in over]
+                if self._server.wakeups.closed:
+                    return
+                if going:
+                    await wait_for(wakeup)
+
+    async def CancelJobs(self, request: pb.CancelJobsRequest, call: Call) -> pb.CancelJobsResponse:
+        claim = bearer_claim(call, request.cluster, EITHER)
+        return (await self._server.write(cancel, request, claim, call)).reply
+
+    async def SummarizeJobs(self, request: pb.SummarizeJobsRequest, call: Call) -> pb.SummarizeJobsResponse:
+        claim = bearer_claim(call, request.cluster, EITHER)
+        return (await self._server.read(summarize, request, claim, call)).reply
+
+    async def _changed(
+        self, seen: dict[int, int], job_ids: list[int], claim: Claim, call: Call
+    ) -> AsyncIterator[pb.Job]:
+        """The jobs that are not as they were `seen`: by id a hash, since jobs may be large."""
+        while job_ids:
+            answered = await self._server.read(watched, pb.WatchJobsRequest(jobids=job_ids), claim, call)
+            for job in answered.reply.jobs:
+                mark = hash(job.SerializeToString(deterministic=True))
+                if seen.get(job.id) != mark:
+                    seen[job.id] = mark
+                    yield job
+            job_ids = answered.reply.remaining
 
 
 def get(request: pb.GetJobsRequest, caller: Caller, now: datetime) -> pb.GetJobsResponse:
@@ -76,14 +115,6 @@ def list_page(request: pb.ListJobsRequest, caller: Caller, now: datetime) -> pb.
     more = page.more or len(jobs) < len(page.jobs)
     last = jobs[-1].id if more else page.looked_until
     return pb.ListJobsResponse(jobs=jobs, next_page_token=str(last) if last else "")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """Jobs as they are now, and the ids of those that did not fit beside them."""
-
-    jobs: list[pb.Job]
-    remaining: list[int]
 
 
 def watched(request: pb.WatchJobsRequest, caller: Caller, now: datetime) -> Watched:
@@ -117,34 +148,6 @@ def summarize(request: pb.SummarizeJobsRequest, caller: Caller, now: datetime) -
         paused=caller.paused_reason,
         not_ready=caller.not_ready,
         held_back=[held_to_message(one) for one in held_back(cluster_ids=[caller.cluster_id]) if caller.may_see(one)],
-    )
-
-
-def resume(request: pb.ResumeClusterRequest, caller: Caller, now: datetime) -> pb.ResumeClusterResponse:
-    """A token lets its own jobs go on, a secret all of its cluster's."""
-    if caller.kind == CredentialKind.TOKEN:
-        resumed = resume_token(by=caller, now=now)
-    else:
-        resumed = resume_cluster(cluster_id=caller.cluster_id, by=caller, now=now)
-    held = [held_to_message(one) for one in resumed.held_back]
-    return pb.ResumeClusterResponse(paused=resumed.paused, held_back=held)
-
-
-def rotate(request: pb.RotateCredentialRequest, caller: Caller, now: datetime) -> pb.RotateCredentialResponse:
-    seconds = request.grace_seconds if request.HasField("grace_seconds") else DEFAULT_GRACE_SECONDS
-    new = rotate_credential(
-        cluster_id=caller.cluster_id,
-        kind=kind_from(request.kind),
-        label=request.label or DEFAULT_LABEL,
-        grace=timedelta(seconds=seconds),
-        by=caller,
-        now=now,
-    )
-    return pb.RotateCredentialResponse(
-        credential=new.value,
-        kind=request.kind,
-        label=new.credential.label,
-        previous_expires_at=timestamp(new.credential.previous_expires_at or now),
     )
 
 

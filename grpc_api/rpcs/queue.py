@@ -1,42 +1,151 @@
-"""The database's part of accepting: many calls in one transaction."""
+"""RequestJobs and AcceptJobs."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
-from clusters.callers import Caller
-from grpc_api.rpcs.batches import Answered, Asked, write_together
-from grpc_api.rpcs.messages import REASONS, timestamp
+from clusters.callers import Caller, Claim
+from clusters.services.authenticate import authenticate
+from clusters.validation import check_range
+from grpc_api.rpcs.call import Call
+from grpc_api.rpcs.messages import REASONS, bounds_from, entries_that_fit, request_id, timestamp
+from grpc_api.rpcs.server_state import SECRET, Answered, Claimed, ServerState
+from grpc_api.runtime.group_commit import GroupCommit
+from grpc_api.runtime.wakeups import wait_for
+from jobs.queries.queue import Wanted, request_jobs
 from jobs.services.accept import Acceptance, Taking, accept_jobs_batch
+from rainbow.errors import RainbowError, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
 
+ClaimedRequest = Claimed[pb.RequestJobsRequest]
+AnsweredRequest = Answered[pb.RequestJobsResponse]
+ClaimedAccept = Claimed[pb.AcceptJobsRequest]
+AnsweredAccept = Answered[pb.AcceptJobsResponse]
 
-def accept_batch(
-    asked: Sequence[Asked[pb.AcceptJobsRequest]], now: datetime
-) -> list[Answered[pb.AcceptJobsResponse] | Exception]:
-    """Answers many AcceptJobs calls; a bad one fails alone."""
-    return write_together(
-        asked,
-        now,
-        item_from=_taking,
-        verb=lambda takings: accept_jobs_batch(takings=takings, now=now),
-        answer=_accepted,
+MAX_WAIT_SECONDS = 300
+# A waiting call is answered this long before its client gives up.
+ANSWER_BEFORE_SECONDS = 0.5
+
+
+class QueueRpcs:
+    def __init__(self, server: ServerState, *, batch: int) -> None:
+        self._server = server
+        self._requests = GroupCommit(self._read_queues, most=batch)
+        self._accepts = GroupCommit(self._write_accepts, most=batch, jobs_of=lambda call: len(call.request.jobids))
+
+    async def RequestJobs(self, request: pb.RequestJobsRequest, call: Call) -> pb.RequestJobsResponse:
+        claim = Claim(value=request.secret or call.bearer, cluster=request.cluster, kinds=SECRET)
+        claimed = Claimed(request=request, claim=claim)
+        reply = await self._request(claimed, call)
+        check_range(request.wait_seconds, field="wait_seconds", lowest=0, highest=MAX_WAIT_SECONDS)
+        if request.wait_seconds and not reply.jobids:
+            reply = await self._wait_for_jobs(claimed, call)
+        call.note(jobs=len(reply.jobids))
+        return reply
+
+    async def AcceptJobs(self, request: pb.AcceptJobsRequest, call: Call) -> pb.AcceptJobsResponse:
+        claim = Claim(value=request.secret or call.bearer, cluster=request.cluster, kinds=SECRET)
+        answered = await self._accepts(Claimed(request=request, claim=claim))
+        reply = self._server.noted(answered, call).reply
+        call.note(accepted=len(reply.accepted), refused=len(reply.refused))
+        return reply
+
+    async def _request(self, claimed: ClaimedRequest, call: Call) -> pb.RequestJobsResponse:
+        answered = await self._requests(claimed)
+        return self._server.noted(answered, call, asked=bounds_from(claimed.request)).reply
+
+    async def _wait_for_jobs(self, claimed: ClaimedRequest, call: Call) -> pb.RequestJobsResponse:
+        """Polls at once, since a job may have come before the subscription, and then at each wake-up.
+
+        Only for callers who were admitted: others could make the server keep subscriptions.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + _patience(claimed.request.wait_seconds, call)
+        with self._server.wakeups.subscribe(claimed.request.cluster) as wakeup:
+            while True:
+                wakeup.clear()
+                reply = await self._request(claimed, call)
+                if reply.jobids or clock() >= deadline or self._server.wakeups.closed:
+                    return reply
+                await wait_for(wakeup, at_most=deadline - clock())
+
+    async def _read_queues(self, calls: list[ClaimedRequest]) -> list[AnsweredRequest | Exception]:
+        return await self._server.pools.read(partial(answer_requests, calls, self._server.clock()))
+
+    async def _write_accepts(self, calls: list[ClaimedAccept]) -> list[AnsweredAccept | Exception]:
+        return await self._server.pools.write(partial(answer_accepts, calls, self._server.clock()))
+
+
+def answer_requests(calls: Sequence[ClaimedRequest], now: datetime) -> list[AnsweredRequest | Exception]:
+    """Answers many RequestJobs calls; one that is refused fails alone."""
+    callers = authenticate([call.claim for call in calls], now=now)
+    return [_requested(call.request, caller) for call, caller in zip(calls, callers, strict=True)]
+
+
+def answer_accepts(calls: Sequence[ClaimedAccept], now: datetime) -> list[AnsweredAccept | Exception]:
+    """Answers many AcceptJobs calls in one transaction; one that is refused fails alone."""
+    callers = authenticate([call.claim for call in calls], now=now)
+    takings = [_taking(call.request, caller) for call, caller in zip(calls, callers, strict=True)]
+    good = [taking for taking in takings if isinstance(taking, Taking)]
+    outcomes = iter(accept_jobs_batch(takings=good, now=now))
+    return [_accepted(next(outcomes), taking) if isinstance(taking, Taking) else taking for taking in takings]
+
+
+def queue_reply(request: pb.RequestJobsRequest, caller: Caller) -> pb.RequestJobsResponse:
+    wanted = Wanted(
+        limit=request.maxJobs,
+        max_nodes=request.max_nodes,
+        max_tasks=request.max_tasks,
+        max_time_limit_seconds=request.max_time_limit_seconds,
+        labels=dict(request.labels),
+    )
+    entries = entries_that_fit(request_jobs(caller=caller, wanted=wanted), caller.cluster)
+    found = pb.RequestJobsResponse
+    return pb.RequestJobsResponse(
+        request_id=request_id(),
+        jobs=dict(entries),
+        status=found.REQUEST_JOBS_SUCCESS if entries else found.REQUEST_JOBS_NORESULTS,
+        jobids=[job_id for job_id, _ in entries],
+        paused=caller.paused_reason,
     )
 
 
-def _taking(request: pb.AcceptJobsRequest, caller: Caller) -> Taking:
+def _requested(request: pb.RequestJobsRequest, caller: Caller | Unauthenticated) -> AnsweredRequest | RainbowError:
+    if isinstance(caller, Unauthenticated):
+        return caller
+    try:
+        return Answered(caller=caller, reply=queue_reply(request, caller))
+    except RainbowError as error:
+        return error
+
+
+def _taking(request: pb.AcceptJobsRequest, caller: Caller | Unauthenticated) -> Taking | Unauthenticated:
+    if isinstance(caller, Unauthenticated):
+        return caller
     return Taking(caller=caller, job_ids=request.jobids, agent=request.agent, lease_seconds=request.lease_seconds)
 
 
-def _accepted(acceptance: Acceptance, caller: Caller) -> pb.AcceptJobsResponse:
+def _accepted(outcome: Acceptance | RainbowError, taking: Taking) -> AnsweredAccept | RainbowError:
+    if isinstance(outcome, RainbowError):
+        return outcome
     result = pb.AcceptJobsResponse
-    return pb.AcceptJobsResponse(
-        status=result.RESULT_TYPE_PARTIAL if acceptance.refused else result.RESULT_TYPE_SUCCESS,
+    reply = pb.AcceptJobsResponse(
+        status=result.RESULT_TYPE_PARTIAL if outcome.refused else result.RESULT_TYPE_SUCCESS,
         accepted=[
             pb.AcceptedJob(jobid=job.job_id, attempt=job.attempt, lease_expires_at=timestamp(job.lease_expires_at))
-            for job in acceptance.accepted
+            for job in outcome.accepted
         ],
         refused=[
             pb.RefusedJob(jobid=job.job_id, reason=REASONS[job.reason], message=job.reason.value)
-            for job in acceptance.refused
+            for job in outcome.refused
         ],
     )
+    return Answered(caller=taking.caller, reply=reply)
+
+
+def _patience(wait_seconds: int, call: Call) -> float:
+    """How long a call may be held: as long as it asks, but its answer must arrive before its deadline."""
+    if call.seconds_left is None:
+        return wait_seconds
+    return min(wait_seconds, call.seconds_left - ANSWER_BEFORE_SECONDS)

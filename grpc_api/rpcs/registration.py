@@ -1,11 +1,41 @@
-"""The database's part of registering: a secret that people choose can be guessed, so guesses are few."""
+"""Register: people choose the registration secret, so it can be guessed, and guesses are limited."""
 
 from datetime import datetime
+from functools import partial
 from urllib.parse import unquote
 
 from clusters.services.register import Registration, register_cluster
 from clusters.services.throttle import failures_counted, source_at
+from grpc_api.rpcs.call import Call
+from grpc_api.rpcs.messages import request_id
+from grpc_api.rpcs.server_state import ServerState
 from rainbow.protos import rainbow_pb2 as pb
+
+
+class RegistrationRpcs:
+    def __init__(self, server: ServerState, *, registration_secret: str) -> None:
+        self._server = server
+        self._registration_secret = registration_secret
+
+    async def Register(self, request: pb.RegisterRequest, call: Call) -> pb.RegisterResponse:
+        work = partial(
+            register,
+            request,
+            offered_secret=request.secret or call.bearer,
+            registration_secret=self._registration_secret,
+            peer=call.peer(),
+            now=self._server.clock(),
+        )
+        registration = await self._server.pools.write(work)
+        call.note(cluster=request.name, result="created" if registration else "exists")
+        if registration is None:
+            return pb.RegisterResponse(request_id=request_id(), status=pb.RegisterResponse.REGISTER_EXISTS)
+        return pb.RegisterResponse(
+            request_id=request_id(),
+            token=registration.token,
+            secret=registration.secret,
+            status=pb.RegisterResponse.REGISTER_SUCCESS,
+        )
 
 
 def register(
@@ -13,8 +43,8 @@ def register(
 ) -> Registration | None:
     """Adds a cluster; None when the name is taken.
 
-    Raises Unauthenticated, InvalidArgument, and TooManyAttempts where too many were refused of late: then the
-    secret is not even looked at.
+    Raises Unauthenticated, InvalidArgument, and TooManyAttempts where the peer's address was refused too often of
+    late: then the secret is not compared.
     """
     with failures_counted([source_at(address_in(peer), registering=True)], now=now, guessable=True):
         return register_cluster(

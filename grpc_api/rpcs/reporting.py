@@ -1,50 +1,77 @@
-"""The database's part of reporting: many calls in one transaction."""
+"""ReportJobs."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from clusters.callers import Caller
-from grpc_api.rpcs.batches import Answered, Asked, write_together
+from clusters.services.authenticate import authenticate
+from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import REPORT_OUTCOMES, report_from, timestamp
+from grpc_api.rpcs.server_state import SECRET, Answered, Claimed, ServerState, bearer_claim
+from grpc_api.runtime.group_commit import GroupCommit
 from jobs.reports import AgentReport, Reported
 from jobs.services.report import report_jobs_batch
+from rainbow.errors import RainbowError, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
 
-
-def report_batch(
-    asked: Sequence[Asked[pb.ReportJobsRequest]], now: datetime
-) -> list[Answered[pb.ReportJobsResponse] | Exception]:
-    """Answers many ReportJobs calls; a bad one fails alone."""
-    return write_together(
-        asked,
-        now,
-        item_from=_account,
-        verb=lambda accounts: report_jobs_batch(accounts=accounts, now=now),
-        answer=_reported,
-    )
+ClaimedReport = Claimed[pb.ReportJobsRequest]
+AnsweredReport = Answered[pb.ReportJobsResponse]
 
 
-def _account(request: pb.ReportJobsRequest, caller: Caller) -> AgentReport:
-    return AgentReport(
-        caller=caller,
-        agent=request.agent,
-        reports=[report_from(message) for message in request.reports],
-        lease_seconds=request.lease_seconds,
-        not_ready=request.not_ready,
-        pause=request.pause,
-        hold_after=request.hold_after,
-    )
+class ReportingRpcs:
+    def __init__(self, server: ServerState, *, batch: int) -> None:
+        self._server = server
+        self._group_commit = GroupCommit(self._write, most=batch, jobs_of=lambda call: len(call.request.reports))
+
+    async def ReportJobs(self, request: pb.ReportJobsRequest, call: Call) -> pb.ReportJobsResponse:
+        claim = bearer_claim(call, request.cluster, SECRET)
+        answered = await self._group_commit(Claimed(request=request, claim=claim))
+        reply = self._server.noted(answered, call).reply
+        call.note(reports=len(request.reports))
+        self._server.wakeups.wake([result.jobid for result in reply.results])
+        return reply
+
+    async def _write(self, calls: list[ClaimedReport]) -> list[AnsweredReport | Exception]:
+        return await self._server.pools.write(partial(answer_reports, calls, self._server.clock()))
 
 
-def _reported(results: Sequence[Reported], caller: Caller) -> pb.ReportJobsResponse:
-    return pb.ReportJobsResponse(
-        results=[
-            pb.ReportResult(
-                jobid=result.job_id,
-                outcome=REPORT_OUTCOMES[result.outcome],
-                cancel=result.cancel,
-                lease_expires_at=timestamp(result.lease_expires_at),
-            )
-            for result in results
-        ]
-    )
+def answer_reports(calls: Sequence[ClaimedReport], now: datetime) -> list[AnsweredReport | Exception]:
+    """Answers many ReportJobs calls in one transaction; one that is refused fails alone."""
+    callers = authenticate([call.claim for call in calls], now=now)
+    accounts = [_account(call.request, caller) for call, caller in zip(calls, callers, strict=True)]
+    good = [account for account in accounts if isinstance(account, AgentReport)]
+    outcomes = iter(report_jobs_batch(accounts=good, now=now))
+    return [_reported(next(outcomes), one) if isinstance(one, AgentReport) else one for one in accounts]
+
+
+def _account(request: pb.ReportJobsRequest, caller: Caller | Unauthenticated) -> AgentReport | RainbowError:
+    if isinstance(caller, Unauthenticated):
+        return caller
+    try:
+        return AgentReport(
+            caller=caller,
+            agent=request.agent,
+            reports=[report_from(message) for message in request.reports],
+            lease_seconds=request.lease_seconds,
+            not_ready=request.not_ready,
+            pause=request.pause,
+            hold_after=request.hold_after,
+        )
+    except RainbowError as error:
+        return error
+
+
+def _reported(outcome: Sequence[Reported] | RainbowError, account: AgentReport) -> AnsweredReport | RainbowError:
+    if isinstance(outcome, RainbowError):
+        return outcome
+    results = [
+        pb.ReportResult(
+            jobid=result.job_id,
+            outcome=REPORT_OUTCOMES[result.outcome],
+            cancel=result.cancel,
+            lease_expires_at=timestamp(result.lease_expires_at),
+        )
+        for result in outcome
+    ]
+    return Answered(caller=account.caller, reply=pb.ReportJobsResponse(results=results))

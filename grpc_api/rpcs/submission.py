@@ -1,21 +1,28 @@
-"""The database's part of submitting: many calls, or many jobs of one call, in one transaction."""
+"""SubmitJob, SubmitJobs and SubmitJobStream."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
-from clusters.callers import Caller
+from clusters.callers import Caller, Claim
+from clusters.services.authenticate import authenticate
 from clusters.validation import check_range
-from grpc_api.rpcs.batches import Answered, Asked, each_or_refusal, made_or_refusal, write_together
+from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import error_to_message, request_id, spec_from, timestamp
+from grpc_api.rpcs.server_state import TOKEN, Answered, Claimed, ServerState, bearer_claim
+from grpc_api.runtime.group_commit import GroupCommit
+from grpc_api.runtime.streams import until
 from jobs.queries.warnings import warn_caller
 from jobs.services.submit import Order, Receipt, submit_jobs
-from rainbow.errors import RainbowError
+from rainbow.errors import RainbowError, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
 
 MAX_BATCH = 10_000
 
 ManyJobs = pb.SubmitJobsRequest | pb.SubmitJobStreamRequest
+ClaimedJob = Claimed[pb.SubmitJobRequest]
+AnsweredJob = Answered[pb.SubmitJobResponse]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,27 +33,58 @@ class Submission:
     refused: int
 
 
-def submit_batch(
-    asked: Sequence[Asked[pb.SubmitJobRequest]], now: datetime
-) -> list[Answered[pb.SubmitJobResponse] | Exception]:
-    """Answers many SubmitJob calls; a bad one fails alone."""
-    return write_together(
-        asked,
-        now,
-        item_from=_order,
-        verb=lambda orders: submit_jobs(orders=orders, now=now),
-        answer=lambda receipt, caller: _submitted(receipt, caller, now),
-    )
+class SubmissionRpcs:
+    def __init__(self, server: ServerState, *, batch: int) -> None:
+        self._server = server
+        self._group_commit = GroupCommit(self._write, most=batch)
+
+    async def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> pb.SubmitJobResponse:
+        claim = Claim(value=request.token or call.bearer, cluster=request.cluster, kinds=TOKEN)
+        answered = await self._group_commit(Claimed(request=request, claim=claim))
+        reply = self._server.noted(answered, call).reply
+        call.note(job=reply.jobid, duplicate=reply.duplicate or None)
+        if not reply.duplicate:
+            self._server.wakeups.wake([request.cluster])
+        return reply
+
+    async def SubmitJobs(self, request: pb.SubmitJobsRequest, call: Call) -> pb.SubmitJobsResponse:
+        submission = await self._submit_many(request, call)
+        call.note(jobs=len(request.jobs) - submission.refused, refused=submission.refused)
+        return submission.reply
+
+    async def SubmitJobStream(
+        self, requests: AsyncIterator[pb.SubmitJobStreamRequest], call: Call
+    ) -> AsyncIterator[pb.SubmitJobStreamResponse]:
+        queued = 0
+        async for request in until(self._server.wakeups.closing, requests):
+            submission = await self._submit_many(request, call)
+            queued += len(request.jobs) - submission.refused
+            call.note(jobs=queued)
+            yield pb.SubmitJobStreamResponse(results=submission.reply.results)
+
+    async def _submit_many(self, request: ManyJobs, call: Call) -> Submission:
+        claim = bearer_claim(call, request.cluster, TOKEN)
+        answered = await self._server.write(submit_many, request, claim, call)
+        self._server.wakeups.wake([answered.caller.cluster])
+        return answered.reply
+
+    async def _write(self, calls: list[ClaimedJob]) -> list[AnsweredJob | Exception]:
+        return await self._server.pools.write(partial(answer_submissions, calls, self._server.clock()))
+
+
+def answer_submissions(calls: Sequence[ClaimedJob], now: datetime) -> list[AnsweredJob | Exception]:
+    """Answers many SubmitJob calls in one transaction; one that is refused fails alone."""
+    callers = authenticate([call.claim for call in calls], now=now)
+    orders = [_order(call.request, caller) for call, caller in zip(calls, callers, strict=True)]
+    outcomes = _submit(orders, now)
+    return [_answered(outcome, caller, now) for outcome, caller in zip(outcomes, callers, strict=True)]
 
 
 def submit_many(request: ManyJobs, caller: Caller, now: datetime) -> Submission:
-    """Answers for each job; a bad one is refused alone. Raises InvalidArgument for too many jobs."""
+    """Answers for each job; one that is refused fails alone. Raises InvalidArgument for too many jobs."""
     check_range(len(request.jobs), field="jobs", lowest=1, highest=MAX_BATCH)
-    rank = isinstance(request, pb.SubmitJobsRequest)
-    outcomes = each_or_refusal(
-        (made_or_refusal(_order, job, caller) for job in request.jobs),
-        lambda orders: submit_jobs(orders=orders, now=now, rank_duplicates=rank),
-    )
+    orders = [_order(job, caller) for job in request.jobs]
+    outcomes = _submit(orders, now, rank_duplicates=isinstance(request, pb.SubmitJobsRequest))
     reply = pb.SubmitJobsResponse(
         agent_last_asked_at=timestamp(caller.last_asked_at), warning=warn_caller(caller, now=now)
     )
@@ -55,20 +93,41 @@ def submit_many(request: ManyJobs, caller: Caller, now: datetime) -> Submission:
     return Submission(reply=reply, refused=sum(isinstance(outcome, RainbowError) for outcome in outcomes))
 
 
-def _order(job: pb.SubmitJobRequest | pb.JobSpec, caller: Caller) -> Order:
-    return Order(by=caller, cluster_id=caller.cluster_id, spec=spec_from(job))
+def _order(job: pb.SubmitJobRequest | pb.JobSpec, caller: Caller | Unauthenticated) -> Order | RainbowError:
+    if isinstance(caller, Unauthenticated):
+        return caller
+    try:
+        return Order(by=caller, cluster_id=caller.cluster_id, spec=spec_from(job))
+    except RainbowError as error:
+        return error
 
 
-def _submitted(receipt: Receipt, caller: Caller, now: datetime) -> pb.SubmitJobResponse:
-    return pb.SubmitJobResponse(
+def _submit(
+    orders: Sequence[Order | RainbowError], now: datetime, *, rank_duplicates: bool = True
+) -> list[Receipt | RainbowError]:
+    """An outcome for each order, in place; what was refused before stays refused."""
+    good = [order for order in orders if isinstance(order, Order)]
+    receipts = iter(submit_jobs(orders=good, now=now, rank_duplicates=rank_duplicates))
+    return [next(receipts) if isinstance(order, Order) else order for order in orders]
+
+
+def _answered(
+    outcome: Receipt | RainbowError, caller: Caller | Unauthenticated, now: datetime
+) -> AnsweredJob | RainbowError:
+    if isinstance(caller, Unauthenticated):
+        return caller
+    if isinstance(outcome, RainbowError):
+        return outcome
+    reply = pb.SubmitJobResponse(
         request_id=request_id(),
-        jobid=receipt.job_id,
+        jobid=outcome.job_id,
         status=pb.SubmitJobResponse.SUBMIT_SUCCESS,
-        duplicate=receipt.duplicate,
-        position=receipt.position,
+        duplicate=outcome.duplicate,
+        position=outcome.position,
         agent_last_asked_at=timestamp(caller.last_asked_at),
         warning=warn_caller(caller, now=now),
     )
+    return Answered(caller=caller, reply=reply)
 
 
 def _fill(result: pb.SubmitResult, outcome: Receipt | RainbowError) -> None:

@@ -28,9 +28,9 @@ class _Waiting(Generic[Item, Result]):
 class GroupCommit(Generic[Item, Result]):
     """Does single calls in batches of up to `most` (1 switches it off), one batch after the other.
 
-    A batch holds no more jobs than HEAVIEST either, as `jobs_of` counts them, unless a single call does.
-    `work` gives each item its result or its own failure, in their order. When `work` itself raises, the whole
-    batch failed and each of its calls is told so.
+    A batch holds at most MAX_JOBS_PER_BATCH jobs, as `jobs_of` counts them, unless a single call has more.
+    `work` gives each item its result or its own failure, in their order. When `work` itself raises, each call of the
+    batch raises the same.
     """
 
     def __init__(self, work: Work[Item, Result], *, most: int, jobs_of: Callable[[Item], int] = lambda item: 1) -> None:

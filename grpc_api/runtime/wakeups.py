@@ -3,10 +3,20 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 # A cluster's name, for its queue, or a job's id.
 Topic = str | int
+
+# A waiting call polls this often without a wake-up, too: its caller is seen, and a credential that was revoked ends it.
+POLL_EVERY_SECONDS = 60
+
+
+async def wait_for(wakeup: asyncio.Event, *, at_most: float = POLL_EVERY_SECONDS) -> None:
+    """Returns at the wake-up, after so many seconds, or when the next poll is due."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(min(at_most, POLL_EVERY_SECONDS)):
+            await wakeup.wait()
 
 
 class Wakeups:

@@ -1,0 +1,34 @@
+"""Serial and Stream: connection tests, which need no credential and no database."""
+
+from collections.abc import AsyncIterator
+
+from grpc_api.rpcs.call import Call
+from grpc_api.runtime.streams import until
+from grpc_api.runtime.wakeups import Wakeups
+from rainbow.protos import rainbow_pb2 as pb
+
+
+class ConnectivityRpcs:
+    def __init__(self, wakeups: Wakeups) -> None:
+        self._wakeups = wakeups
+
+    async def Serial(self, request: pb.Request, call: Call) -> pb.Response:
+        return _echo(request, 1)
+
+    async def Stream(self, requests: AsyncIterator[pb.Request], call: Call) -> AsyncIterator[pb.Response]:
+        count = 0
+        async for request in until(self._wakeups.closing, requests):
+            count += 1
+            yield _echo(request, count)
+        call.note(messages=count)
+
+
+def _echo(request: pb.Request, count: int) -> pb.Response:
+    reply = pb.Response(
+        request_id=request.content.id,
+        message_count=count,
+        messages_processed=count,
+        processing_details="processed successfully",
+    )
+    reply.answered_at.GetCurrentTime()
+    return reply

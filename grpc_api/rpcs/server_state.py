@@ -1,0 +1,79 @@
+"""What the RPCs of one server share, and the way of a call into a thread of the database and back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Generic, TypeVar
+
+from clusters.callers import Bounds, Caller, Claim
+from clusters.models import CredentialKind
+from clusters.services.authenticate import admit
+from grpc_api.rpcs.call import Call
+from grpc_api.runtime.last_seen import LastSeenNotes
+from grpc_api.runtime.thread_pools import ThreadPools
+from grpc_api.runtime.wakeups import Wakeups
+
+Request = TypeVar("Request")
+Reply = TypeVar("Reply")
+# Runs in a thread: one service call between two translations.
+Answer = Callable[[Request, Caller, datetime], Reply]
+
+TOKEN = frozenset({CredentialKind.TOKEN})
+SECRET = frozenset({CredentialKind.SECRET})
+EITHER = TOKEN | SECRET
+
+
+# Neither is frozen: one of each is made for every call, and that would take three times as long.
+@dataclass(slots=True, kw_only=True)
+class Claimed(Generic[Request]):
+    """A request whose caller is not authenticated yet."""
+
+    request: Request
+    claim: Claim
+
+
+@dataclass(slots=True, kw_only=True)
+class Answered(Generic[Reply]):
+    caller: Caller
+    reply: Reply
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState:
+    pools: ThreadPools
+    wakeups: Wakeups
+    last_seen: LastSeenNotes
+    clock: Callable[[], datetime]
+
+    async def read(self, answer: Answer[Request, Reply], request: Request, claim: Claim, call: Call) -> Answered[Reply]:
+        """Admits the caller and answers in a reading thread. Raises Unauthenticated, and what `answer` raises."""
+        work = partial(_admit_and_answer, answer, request, claim, self.clock())
+        return self.noted(await self.pools.read(work, caller=claim.value), call)
+
+    async def write(
+        self, answer: Answer[Request, Reply], request: Request, claim: Claim, call: Call
+    ) -> Answered[Reply]:
+        """The same in a writing thread."""
+        work = partial(_admit_and_answer, answer, request, claim, self.clock())
+        return self.noted(await self.pools.write(work, caller=claim.value), call)
+
+    def noted(self, answered: Answered[Reply], call: Call, *, asked: Bounds | None = None) -> Answered[Reply]:
+        """Notes the caller in the log line and in the database; `asked` is what a cluster's request can take."""
+        call.note(cluster=answered.caller.cluster, **answered.caller.issue)
+        self.last_seen.note(answered.caller, self.clock(), asked=asked)
+        return answered
+
+
+def bearer_claim(call: Call, cluster: str, kinds: frozenset[CredentialKind]) -> Claim:
+    """The claim of a call whose credential comes in the metadata; an empty cluster is the credential's own."""
+    return Claim(value=call.bearer, cluster=cluster or None, kinds=kinds)
+
+
+def _admit_and_answer(answer: Answer[Request, Reply], request: Request, claim: Claim, now: datetime) -> Answered[Reply]:
+    caller = admit(claim, now=now)
+    return Answered(caller=caller, reply=answer(request, caller, now))

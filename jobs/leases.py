@@ -8,6 +8,10 @@ from clusters.validation import check_range
 DEFAULT_SECONDS = 300
 MIN_SECONDS = 10
 MAX_SECONDS = 86_400
+# When most clusters fall silent at once their leases stay in force for so long. All such holds begin within
+# HOLD_AT_MOST of the first, and so end; the next may begin so long after the first.
+HOLD_AT_MOST = timedelta(hours=1)
+HOLD_AGAIN_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

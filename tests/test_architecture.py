@@ -1,8 +1,9 @@
-"""The arrows of the design, held by reading the source: who may import whom, and who may do what."""
+"""The order of packages and what each kind of module may do, checked by reading the source."""
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,52 @@ ALWAYS_WRITES = ("save", "bulk_create", "bulk_update", "get_or_create", "update_
 LISTENS = ("bind", "listen", "create_server", "start_server", "start_unix_server", "add_insecure_port",
            "add_secure_port", "serve_forever")  # fmt: skip
 WRITES_OF_A_MANAGER = ("create", "update", "delete")
+
+# Which package may import which others, bottom to top: each names only what stands above it here, so there is no
+# circle. A module belongs to the longest name that it stands under; that a row leaves out, its package may not import.
+MAY_IMPORT = {
+    "rainbow.protos": "",
+    "rainbow": "rainbow.protos",
+    "rainbow.runner": "rainbow",
+    "rainbow.executors": "rainbow rainbow.runner",
+    "rainbow.journal": "rainbow rainbow.executors",
+    "rainbow.policy": "rainbow rainbow.executors",
+    "rainbow.agent": "rainbow rainbow.executors rainbow.journal rainbow.policy",
+    "rainbow.terminal": "rainbow rainbow.runner rainbow.executors rainbow.policy rainbow.agent",
+    "rainbow.doctor": "rainbow rainbow.executors rainbow.journal rainbow.policy rainbow.agent",
+    "rainbow.commands": "rainbow rainbow.executors rainbow.journal rainbow.policy rainbow.agent rainbow.terminal"
+    " rainbow.doctor",
+    "rainbow.cli": "rainbow rainbow.terminal",
+    "rainbow_site": "",
+    "rainbow_site.sqlite": "rainbow_site",
+    "rainbow_site.process": "rainbow_site rainbow_site.sqlite",
+    "clusters": "rainbow",
+    "clusters.services": "rainbow clusters",
+    "jobs": "rainbow clusters clusters.services",
+    "jobs.queries": "rainbow clusters clusters.services jobs",
+    "jobs.services": "rainbow clusters clusters.services jobs jobs.queries",
+    "jobs.demo": "rainbow clusters clusters.services jobs jobs.queries jobs.services",
+    "jobs.management": "rainbow jobs jobs.queries jobs.services jobs.demo",
+    "jobs.templatetags": "clusters jobs jobs.queries",
+    "grpc_api": "",
+    "grpc_api.reference": "rainbow.protos",
+    "grpc_api.runtime": "rainbow rainbow_site.sqlite clusters clusters.services jobs jobs.queries jobs.services",
+    "grpc_api.rpcs": "rainbow rainbow.protos clusters clusters.services jobs jobs.queries jobs.services"
+    " grpc_api.runtime",
+    "grpc_api.transport": "rainbow rainbow.protos rainbow_site.process jobs grpc_api.runtime grpc_api.rpcs",
+    "grpc_api.management": "rainbow_site rainbow_site.process grpc_api.reference grpc_api.transport",
+    "rainbow_site.web.rest": "rainbow clusters clusters.services",
+    "clusters.rest": "rainbow clusters clusters.services rainbow_site.web.rest",
+    "clusters.admin": "rainbow clusters clusters.services",
+    "jobs.rest": "rainbow clusters clusters.services jobs jobs.queries jobs.services rainbow_site.web.rest",
+    "jobs.admin": "rainbow clusters clusters.services clusters.admin jobs jobs.queries jobs.services",
+    "rainbow_site.web": "rainbow rainbow_site.process clusters jobs jobs.rest rainbow_site.web.rest",
+    "rainbow_site.web_server": "rainbow_site.process rainbow_site.web.rest",
+    "rainbow_site.console": "clusters clusters.services rainbow_site.web.rest rainbow_site.web",
+    "rainbow_site.urls": "jobs.admin rainbow_site.web",
+    "rainbow_site.wsgi": "rainbow_site.web",
+    "rainbow_site.management": "rainbow_site rainbow_site.process jobs.rest rainbow_site.web_server rainbow_site.wsgi",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +120,14 @@ class Module:
 
 
 Rule = Callable[[Module], Iterator[str]]
+
+
+def packages_import_only_what_their_row_names(module: Module) -> Iterator[str]:
+    package = _row_of(module.name)
+    allowed = {package, *MAY_IMPORT[package].split()}
+    for line, name in module.imports():
+        if name.partition(".")[0] in PACKAGES and _row_of(name) not in allowed:
+            yield f"{module.name}:{line} imports {name}, which the row of {package} in MAY_IMPORT does not name"
 
 
 def clusters_never_import_jobs(module: Module) -> Iterator[str]:
@@ -154,6 +209,38 @@ def no_model_has_an_ordering(module: Module) -> Iterator[str]:
                     yield f"{module.name}:{node.lineno} sets Meta.ordering"
 
 
+def _row_of(name: str) -> str:
+    """The longest name of MAY_IMPORT that this name stands under."""
+    while name not in MAY_IMPORT:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def _circle_in(imports: Mapping[str, Iterable[str]]) -> list[str]:
+    """The names along one circle of imports; empty when there is none."""
+    try:
+        list(TopologicalSorter(imports).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def _imports_among(modules: Iterable[Module]) -> dict[str, set[str]]:
+    """Which of these modules each imports; `from package import module` is an import of the module."""
+    by_name = {module.name: module for module in modules}
+    found = {}
+    for name, module in by_name.items():
+        imported = {_module_of(full, by_name) for _, full in module.imports()}
+        found[name] = imported - {name, ""}
+    return found
+
+
+def _module_of(name: str, among: Mapping[str, Module]) -> str:
+    while name and name not in among:
+        name = name.rpartition(".")[0]
+    return name
+
+
 def _forbidden(module: Module, *names: str) -> Iterator[str]:
     for line, imported in module.imports():
         if _within(imported, *names):
@@ -184,6 +271,7 @@ def _modules(package: str) -> Iterator[Module]:
 
 
 RULES: list[Rule] = [
+    packages_import_only_what_their_row_names,
     clusters_never_import_jobs,
     the_inside_of_an_app_knows_no_door,
     doors_never_import_each_other,
@@ -198,6 +286,11 @@ RULES: list[Rule] = [
 ]
 
 VIOLATIONS = [
+    (packages_import_only_what_their_row_names, "rainbow_site.web.rest.fields", "from clusters.rest import urls"),
+    (packages_import_only_what_their_row_names, "jobs.rest.jobs", "from clusters.rest.serializers import A"),
+    (packages_import_only_what_their_row_names, "jobs.queries.queue", "from jobs.services import submit"),
+    (packages_import_only_what_their_row_names, "grpc_api.runtime.streams", "import grpc_api.rpcs.servicer"),
+    (packages_import_only_what_their_row_names, "rainbow.executors.local", "from rainbow import journal"),
     (clusters_never_import_jobs, "clusters.models", "from jobs.models import Job"),
     (clusters_never_import_jobs, "clusters.services.pause", "import jobs"),
     (the_inside_of_an_app_knows_no_door, "jobs.services.submit", "import grpc"),
@@ -223,6 +316,8 @@ VIOLATIONS = [
 ]
 
 ALLOWED = [
+    (packages_import_only_what_their_row_names, "jobs.services.cancel", "from jobs.queries.lookup import locked"),
+    (packages_import_only_what_their_row_names, "clusters.rest.urls", "from rainbow_site.web.rest import converters"),
     (clusters_never_import_jobs, "jobs.models", "from clusters.models import Cluster"),
     (the_inside_of_an_app_knows_no_door, "jobs.rest", "import rest_framework"),
     (doors_never_import_each_other, "grpc_api.rpcs.servicer", "from grpc_api import server\nimport jobs.services"),
@@ -255,3 +350,30 @@ def test_what_the_design_allows_is_no_violation(rule: Rule, name: str, source: s
 
 def test_every_rule_is_known_to_find_something() -> None:
     assert {rule for rule, _, _ in VIOLATIONS} == set(RULES)
+
+
+def test_each_package_stands_above_what_it_imports() -> None:
+    rows = list(MAY_IMPORT)
+
+    upward = [
+        f"{package} may import {name}, which stands at its own place or below"
+        for place, package in enumerate(rows)
+        for name in MAY_IMPORT[package].split()
+        if name not in rows[:place]
+    ]
+
+    assert not upward, "\n".join(upward)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    modules = [module for package in PACKAGES for module in _modules(package)]
+
+    assert not _circle_in(_imports_among(modules))
+
+
+def test_a_circle_is_found() -> None:
+    sources = {"jobs.a": "from jobs import b", "jobs.b": "import jobs.c", "jobs.c": "from jobs.a import f"}
+
+    circle = _circle_in(_imports_among(Module(name=name, tree=ast.parse(text)) for name, text in sources.items()))
+
+    assert set(circle) == set(sources)

@@ -13,10 +13,10 @@ from clusters.services.pause import note_readiness, pause_cluster
 from jobs.models import Job
 from jobs.queries.fleet_health import ConcernKind, Health, concerns, fleet_health
 from jobs.queries.search import Search
+from jobs.queries.silence import SETTLED_AFTER
 from jobs.services.accept import accept_jobs
 from jobs.services.bulk_actions import Action
 from jobs.services.expire import expire_leases
-from jobs.services.mass_silence import SETTLED_AFTER
 from jobs.services.sweep import begin_sweep
 from jobs.sql import add_activity
 from jobs.states import ActionKind, JobState

@@ -8,10 +8,11 @@ import pytest
 from clusters.callers import Bounds
 from clusters.models import Cluster
 from clusters.services.authenticate import note_visits
+from jobs.leases import HOLD_AGAIN_AFTER, HOLD_AT_MOST
 from jobs.models import Job, LeaseWatch
+from jobs.queries.silence import SETTLED_AFTER
 from jobs.services.accept import accept_jobs
 from jobs.services.expire import EVERY, OUTAGE, Expiry, expire_further, expire_leases
-from jobs.services.mass_silence import HOLD_AGAIN_AFTER, HOLD_AT_MOST, SETTLED_AFTER
 from jobs.states import JobState
 from tests.conftest import registered
 from tests.support.leases import LEASE, Watch, held, state_of, tell, watching

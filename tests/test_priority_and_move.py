@@ -7,11 +7,12 @@ import pytest
 
 from clusters.callers import Operator
 from jobs.models import Job, JobEvent
+from jobs.outcomes import CancelOutcome
 from jobs.queries.lookup import get_jobs
 from jobs.queries.news import news_since
 from jobs.queries.queue import Wanted, request_jobs
 from jobs.services.accept import accept_jobs
-from jobs.services.cancel import CancelOutcome, cancel_jobs
+from jobs.services.cancel import cancel_jobs
 from jobs.services.move import move_jobs
 from jobs.services.priority import change_priority
 from rainbow.errors import InvalidArgument, NotFound

@@ -14,9 +14,10 @@ from clusters.models import Cluster
 from clusters.services.pause import resume_cluster
 from jobs import sql
 from jobs.models import LeaseWatch
+from jobs.outcomes import CancelOutcome
 from jobs.reports import AgentReport, Report, Reported, ReportOutcome
 from jobs.services.accept import Acceptance, accept_jobs
-from jobs.services.cancel import CancelOutcome, cancel_jobs
+from jobs.services.cancel import cancel_jobs
 from jobs.services.expire import EVERY, Expiry, expire_leases
 from jobs.services.report import report_jobs, report_jobs_batch
 from jobs.services.requeue import requeue_jobs

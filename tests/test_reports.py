@@ -10,9 +10,10 @@ from django.test.utils import CaptureQueriesContext
 from clusters.models import Cluster
 from clusters.services.pause import pause_cluster
 from jobs.models import Job, JobEvent
+from jobs.outcomes import CancelOutcome
 from jobs.reports import REPORTABLE, Report, Reported, ReportOutcome
 from jobs.services.accept import accept_jobs
-from jobs.services.cancel import CancelOutcome, cancel_jobs
+from jobs.services.cancel import cancel_jobs
 from jobs.services.expire import expire_leases
 from jobs.services.report import report_jobs
 from jobs.services.requeue import requeue_jobs

@@ -8,9 +8,10 @@ import pytest
 
 from clusters.callers import Operator
 from jobs.models import Job, JobEvent, JobLabel
+from jobs.outcomes import CancelOutcome
 from jobs.queries.queue import Wanted, request_jobs
 from jobs.services.accept import RefusalReason, accept_jobs
-from jobs.services.cancel import CancelOutcome, cancel_jobs
+from jobs.services.cancel import cancel_jobs
 from jobs.services.prune import prune_jobs
 from jobs.services.requeue import requeue_jobs
 from jobs.states import FINAL, MOVES, JobState

@@ -9,8 +9,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from clusters.admin.credential import CredentialActs
+from clusters.admin.forms import ReasonForm, number_from
 from clusters.admin.shown import operator_of, page_of
-from clusters.forms import ReasonForm, number_from
 from clusters.models import Cluster
 from clusters.services.pause import pause_cluster, resume_cluster
 from rainbow.errors import RainbowError

@@ -8,8 +8,8 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 
+from clusters.admin.forms import NewCredentialForm, ReasonForm, RotateForm
 from clusters.admin.shown import ShownAdmin, operator_of, page_of, refusals_shown
-from clusters.forms import NewCredentialForm, ReasonForm, RotateForm
 from clusters.models import Cluster, Credential, CredentialKind
 from clusters.services.credentials import NewCredential, create_credential, revoke_credential, rotate_credential
 

@@ -12,10 +12,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from clusters.callers import Bounds
 from clusters.models import CredentialKind, Streak
 from jobs.models import Job, JobEvent
+from jobs.outcomes import CancelOutcome
 from jobs.queries.queue import QueuedJob
 from jobs.reports import Report, ReportOutcome
 from jobs.services.accept import RefusalReason
-from jobs.services.cancel import CancelOutcome
 from jobs.specs import JobSpec
 from jobs.states import FINAL, JobState, OnLost
 from rainbow.errors import InvalidArgument, RainbowError

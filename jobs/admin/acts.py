@@ -10,7 +10,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from clusters.admin.shown import ShownAdmin, log_act, operator_of, refusals_shown
-from jobs.forms import FORMS, act_from, job_id_from
+from jobs.admin.forms import FORMS, act_from, job_id_from
 from jobs.models import Job
 from jobs.queries.applicable import changeable
 from jobs.services.bulk_actions import Action, apply_to_jobs

@@ -14,8 +14,8 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from clusters.admin.cluster import ClusterActs
+from clusters.admin.forms import number_from
 from clusters.admin.shown import operator_of
-from clusters.forms import number_from
 from clusters.models import Cluster
 from clusters.services.events import list_events
 from jobs.admin.charts import charts, shares

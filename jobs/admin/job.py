@@ -12,9 +12,9 @@ from django.utils import timezone
 from clusters.admin.shown import operator_of
 from clusters.callers import Operator
 from jobs.admin.acts import JobActs
+from jobs.admin.forms import SEE_CONTENT, SearchForm, job_id_from
 from jobs.admin.sweeps import JobSweeps
 from jobs.admin.timeline import timeline
-from jobs.forms import SEE_CONTENT, SearchForm, job_id_from
 from jobs.models import Job, JobEvent
 from jobs.queries.applicable import acts_for, acts_for_all
 from jobs.queries.explain import explain_wait

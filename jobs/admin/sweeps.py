@@ -11,7 +11,7 @@ from django.utils import timezone
 from clusters.admin.shown import ShownAdmin, log_act, operator_of, refusals_shown
 from clusters.models import Cluster
 from jobs.admin.acts import CONSEQUENCES, DONE, EXCEPT, kind_from, title_of
-from jobs.forms import FORMS, SearchForm, act_from
+from jobs.admin.forms import FORMS, SearchForm, act_from
 from jobs.models import Sweep
 from jobs.queries.applicable import at_most, foresee
 from jobs.queries.lookup import count_jobs

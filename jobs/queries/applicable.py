@@ -9,9 +9,8 @@ from django.db.models import QuerySet
 
 from clusters.callers import Operator
 from jobs.models import Job
+from jobs.outcomes import CHANGED, cancel_outcome, requeue_refusal
 from jobs.queries.search import Search, ranges_of
-from jobs.services.cancel import CHANGED, outcome_of
-from jobs.services.requeue import refusal_of
 from jobs.states import FINAL, REQUEUEABLE, ActionKind, JobState
 
 # So many jobs of a state are looked at before an act on all that match is offered, and before one is confirmed.
@@ -24,8 +23,8 @@ def _waits(job: Job) -> bool:
 
 
 _CHANGES: dict[ActionKind, Callable[[Job], bool]] = {
-    ActionKind.CANCEL: lambda job: outcome_of(job) in CHANGED,
-    ActionKind.REQUEUE: lambda job: not refusal_of(job),
+    ActionKind.CANCEL: lambda job: cancel_outcome(job) in CHANGED,
+    ActionKind.REQUEUE: lambda job: not requeue_refusal(job),
     ActionKind.PRIORITIZE: _waits,
     ActionKind.MOVE: _waits,
 }

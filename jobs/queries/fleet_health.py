@@ -7,11 +7,12 @@ from enum import Enum
 
 from clusters.models import Cluster, Credential, Streak
 from clusters.services.streaks import held_back
+from jobs.leases import HOLD_AT_MOST
 from jobs.models import LeaseWatch, Sweep
 from jobs.queries.activity import activity_by_cluster
+from jobs.queries.silence import silent_clusters
 from jobs.queries.summaries import Summary, summarize_jobs
 from jobs.queries.warnings import QUIET_AFTER, in_words
-from jobs.services.mass_silence import HOLD_AT_MOST, silent_clusters
 from jobs.sql import beginning
 from jobs.states import Activity, JobState, Span
 

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from clusters.callers import Caller, Operator
 from jobs.models import MAX_ID, Job
+from jobs.outcomes import CancelOutcome
 from jobs.queries.lookup import Page, get_jobs, list_jobs
 from jobs.rest.filters import JobFilter, search_from
 from jobs.rest.permissions import ACT, VIEW, sees_content
@@ -30,7 +31,7 @@ from jobs.rest.serializers import (
     OutcomesSerializer,
 )
 from jobs.rest.submission import Submission
-from jobs.services.cancel import CancelOutcome, cancel_jobs
+from jobs.services.cancel import cancel_jobs
 from jobs.services.requeue import requeue_jobs
 from rainbow.errors import FailedPrecondition, NotFound
 from rainbow_site.web.rest.admission import EITHER, SECRET, admitted, read

@@ -7,7 +7,8 @@ from datetime import datetime
 from clusters.callers import Operator
 from clusters.models import Cluster
 from clusters.validation import check_range, check_reason
-from jobs.services.cancel import CHANGED, cancel_jobs
+from jobs.outcomes import CHANGED
+from jobs.services.cancel import cancel_jobs
 from jobs.services.change_result import ChangeResult
 from jobs.services.move import move_jobs
 from jobs.services.priority import change_priority

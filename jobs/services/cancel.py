@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 
 from django.db import transaction
 
@@ -11,21 +10,11 @@ from clusters.callers import Caller, Operator
 from clusters.validation import check_reason
 from jobs.events import Step, record
 from jobs.models import Job
+from jobs.outcomes import CancelOutcome, cancel_outcome
 from jobs.queries.lookup import check_ids, locked
-from jobs.states import FINAL, JobState, What
+from jobs.states import JobState, What
 
 MAX_IDS = 10_000
-
-
-class CancelOutcome(Enum):
-    CANCELLED = "cancelled"
-    REQUESTED = "the cluster's agent will stop the job"
-    ALREADY_FINAL = "the job was over already"
-    NOT_FOUND = "there is no such job"
-    OUT_OF_REACH = "the cluster took the job without an agent, so it can only be stopped there"
-
-
-CHANGED = frozenset({CancelOutcome.CANCELLED, CancelOutcome.REQUESTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,21 +36,10 @@ def cancel_jobs(
     check_reason(reason)
     distinct = list(dict.fromkeys(job_ids))
     jobs = locked(by, distinct)
-    outcomes = {job.id: outcome_of(job) for job in jobs.values()}
+    outcomes = {job.id: cancel_outcome(job) for job in jobs.values()}
     _stop([job for job in jobs.values() if outcomes[job.id] == CancelOutcome.CANCELLED], by, reason, now)
     _ask([job for job in jobs.values() if outcomes[job.id] == CancelOutcome.REQUESTED], by, reason, now)
     return [Cancellation(job_id=id, outcome=outcomes.get(id, CancelOutcome.NOT_FOUND)) for id in distinct]
-
-
-def outcome_of(job: Job) -> CancelOutcome:
-    """What it comes to if the job is cancelled now."""
-    if job.state in FINAL:
-        return CancelOutcome.ALREADY_FINAL
-    if job.handed_over:
-        return CancelOutcome.OUT_OF_REACH
-    if job.state in (JobState.QUEUED, JobState.LOST):
-        return CancelOutcome.CANCELLED
-    return CancelOutcome.REQUESTED
 
 
 def _stop(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) -> None:

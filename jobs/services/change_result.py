@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from jobs.outcomes import NO_SUCH_JOB
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeResult:
@@ -10,9 +12,6 @@ class ChangeResult:
 
     job_id: int
     refusal: str
-
-
-NO_SUCH_JOB = "there is no such job"
 
 
 def verdicts(job_ids: Iterable[int], refusals: dict[int, str]) -> list[ChangeResult]:

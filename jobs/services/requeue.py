@@ -11,8 +11,9 @@ from clusters.callers import Caller, Operator
 from clusters.validation import check_reason
 from jobs.events import Step, record
 from jobs.models import Job
+from jobs.outcomes import NO_SUCH_JOB, requeue_refusal
 from jobs.queries.lookup import check_ids, locked
-from jobs.states import REQUEUEABLE, JobState, What
+from jobs.states import JobState, What
 
 MAX_IDS = 10_000
 
@@ -36,10 +37,10 @@ def requeue_jobs(*, by: Caller | Operator, job_ids: Sequence[int], reason: str, 
     check_reason(reason, required=True)
     distinct = list(dict.fromkeys(job_ids))
     jobs = locked(by, distinct)
-    refusals = {job.id: refusal_of(job) for job in jobs.values()}
+    refusals = {job.id: requeue_refusal(job) for job in jobs.values()}
     steps = put_back([job for job in jobs.values() if not refusals[job.id]], reason=reason)
     record([(step, by) for step in steps], now=now)
-    return [Requeue(job_id=id, refusal=refusals.get(id, "there is no such job")) for id in distinct]
+    return [Requeue(job_id=id, refusal=refusals.get(id, NO_SUCH_JOB)) for id in distinct]
 
 
 def put_back(jobs: Sequence[Job], *, reason: str) -> list[Step]:
@@ -57,15 +58,6 @@ def put_back(jobs: Sequence[Job], *, reason: str) -> list[Step]:
         lease_expires_at=None,
     )
     return [_step(job, reason) for job in jobs]
-
-
-def refusal_of(job: Job) -> str:
-    """Why the job cannot be put back now; empty when it can."""
-    if job.cancel_requested_at:
-        return "somebody asked for the job to stop"
-    if job.state not in REQUEUEABLE:
-        return f"the job is {job.state}; only accepted and lost jobs can be put back"
-    return ""
 
 
 def _step(job: Job, reason: str) -> Step:

@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import AnonymousUser, User
 
-from clusters.forms import ReasonForm, number_from
+from clusters.admin.forms import ReasonForm, number_from
 from clusters.models import Cluster, Credential, CredentialKind
 from jobs.models import MAX_ID
 from jobs.queries.search import Search

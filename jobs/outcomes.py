@@ -1,0 +1,40 @@
+"""What cancelling or requeuing a job comes to, by the state that it is in."""
+
+from enum import Enum
+
+from jobs.models import Job
+from jobs.states import FINAL, REQUEUEABLE, JobState
+
+# Of a job that does not exist and of one that is not the caller's alike, on every transport.
+NO_SUCH_JOB = "there is no such job"
+
+
+class CancelOutcome(Enum):
+    CANCELLED = "cancelled"
+    REQUESTED = "the cluster's agent will stop the job"
+    ALREADY_FINAL = "the job was over already"
+    NOT_FOUND = NO_SUCH_JOB
+    OUT_OF_REACH = "the cluster took the job without an agent, so it can only be stopped there"
+
+
+CHANGED = frozenset({CancelOutcome.CANCELLED, CancelOutcome.REQUESTED})
+
+
+def cancel_outcome(job: Job) -> CancelOutcome:
+    """The outcome of cancelling the job now."""
+    if job.state in FINAL:
+        return CancelOutcome.ALREADY_FINAL
+    if job.handed_over:
+        return CancelOutcome.OUT_OF_REACH
+    if job.state in (JobState.QUEUED, JobState.LOST):
+        return CancelOutcome.CANCELLED
+    return CancelOutcome.REQUESTED
+
+
+def requeue_refusal(job: Job) -> str:
+    """Why the job cannot be put back now; empty when it can."""
+    if job.cancel_requested_at:
+        return "somebody asked for the job to stop"
+    if job.state not in REQUEUEABLE:
+        return f"the job is {job.state}; only accepted and lost jobs can be put back"
+    return ""

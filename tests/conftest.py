@@ -22,6 +22,14 @@ from clusters.services.register import register_cluster
 from tests.support.certificates import make_certificate
 from tests.support.databases import PostgresqlDatabases, SqliteDatabases, databases_of_this_run
 from tests.support.servers import RainbowServer, start_rainbow
+from tests.support.wire import Remote, joined
+
+pytest_plugins = [
+    "tests.support.commandline",
+    "tests.support.flux_cast",
+    "tests.support.job_files",
+    "tests.support.rehearsed",
+]
 
 # The same examples in every run, and no verdict from a busy machine's clock.
 hypothesis.settings.register_profile(
@@ -117,6 +125,19 @@ def server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFac
     running = start_rainbow(database_url=new_database(), log=log, environment=MANY_GUESSES)
     yield running
     running.stop()
+
+
+@pytest.fixture
+def remote(server: RainbowServer) -> Iterator[Remote]:
+    """A cluster of the shared server, with a gRPC connection."""
+    with joined(server) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def other_remote(server: RainbowServer) -> Iterator[Remote]:
+    with joined(server) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

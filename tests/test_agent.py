@@ -25,22 +25,16 @@ RUNNING = Progress(phase=JobPhase.RUNNING, started_at=datetime(2026, 1, 1, tzinf
 SUCCESS = {"ending": Ending.EXITED, "exit_code": 0}
 
 
-@pytest.fixture
-def cluster(server: RainbowServer) -> Iterator[Remote]:
-    with joined(server) as cluster:
-        yield cluster
-
-
 Hire = Callable[..., Crew]
 
 
 @pytest.fixture
-def hire(server: RainbowServer, cluster: Remote, tmp_path: Path) -> Iterator[Hire]:
+def hire(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Hire]:
     """Make an agent of the cluster: `hire(executor=…, policy=…, lease_seconds=…)`."""
     with ExitStack() as stack:
 
         def make(*, folder: str = "state", **options: Any) -> Crew:
-            return stack.enter_context(crew(cluster, server.address, tmp_path / folder, **options))
+            return stack.enter_context(crew(remote, server.address, tmp_path / folder, **options))
 
         yield make
 
@@ -67,8 +61,8 @@ def handed_over(crew: Crew, command: str = "true", **more: Any) -> int:
     return jobid
 
 
-def column(server: RainbowServer, cluster: Remote, name: str) -> Any:
-    return execute(server.database_url, f"SELECT {name} FROM clusters_cluster WHERE name = %s", [cluster.name])[0][0]
+def column(server: RainbowServer, remote: Remote, name: str) -> Any:
+    return execute(server.database_url, f"SELECT {name} FROM clusters_cluster WHERE name = %s", [remote.name])[0][0]
 
 
 @pytest.mark.parametrize(
@@ -379,30 +373,30 @@ def test_an_attempt_that_counts_no_more_is_stopped_and_not_reported(
 
 
 def test_a_scheduler_that_is_not_ready_is_reported_and_gets_no_jobs(
-    scripted: Crew, scheduler: ScriptedExecutor, server: RainbowServer, cluster: Remote
+    scripted: Crew, scheduler: ScriptedExecutor, server: RainbowServer, remote: Remote
 ) -> None:
     scheduler.free = Capacity(nodes=4, slots=4, not_ready="no node is in service: 3 down")
     jobid = scripted.submit()
-    scripted.work(lambda: column(server, cluster, "not_ready"))
-    assert column(server, cluster, "not_ready") == "no node is in service: 3 down"
+    scripted.work(lambda: column(server, remote, "not_ready"))
+    assert column(server, remote, "not_ready") == "no node is in service: 3 down"
     assert scripted.job(jobid).state == JobState.QUEUED
 
     scheduler.free = Capacity(nodes=4, slots=4)
     scripted.clock.move(6)
     scripted.work(lambda: key(jobid) in scheduler.jobs)
 
-    assert column(server, cluster, "not_ready") == ""
+    assert column(server, remote, "not_ready") == ""
 
 
 def test_who_submits_what_fails_at_once_is_held_back_and_nobody_else(
-    hire: Hire, server: RainbowServer, cluster: Remote
+    hire: Hire, server: RainbowServer, remote: Remote
 ) -> None:
     agent = hire(hold_after=3)
     jobids = [agent.submit("false") for _ in range(40)]
     agent.work(lambda: agent.client.summarize_jobs().held_back)
 
-    add_token(server.database_url, cluster.name, label="other", value="rbt_other")
-    with Client(server.address, cluster=cluster.name, token="rbt_other") as other:
+    add_token(server.database_url, remote.name, label="other", value="rbt_other")
+    with Client(server.address, cluster=remote.name, token="rbt_other") as other:
         good = other.submit_job(JobSpec(command="true")).jobid
         agent.work(lambda: other.get_jobs([good]).jobs[0].state == JobState.COMPLETED)
     (held,) = agent.client.summarize_jobs().held_back
@@ -414,7 +408,7 @@ def test_who_submits_what_fails_at_once_is_held_back_and_nobody_else(
         "3 jobs in a row failed at once; the last one: ended with exit code 1",
     )
     assert held.reason in waiting[-1].why_waiting
-    assert column(server, cluster, "paused_at") is None
+    assert column(server, remote, "paused_at") is None
 
     agent.client.resume_cluster()
     agent.work(lambda: agent.job(waiting[0].id).finished_at)
@@ -498,8 +492,8 @@ def test_files_of_a_job_go_some_time_after_its_end_is_known(scripted: Crew, sche
     assert scheduler.forgotten == [key(jobid)]
 
 
-def test_a_refused_secret_ends_the_agent(server: RainbowServer, cluster: Remote, tmp_path: Path) -> None:
-    stranger = Remote(name=cluster.name, token=cluster.token, secret="wrong", stub=cluster.stub)
+def test_a_refused_secret_ends_the_agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> None:
+    stranger = Remote(name=remote.name, token=remote.token, secret="wrong", stub=remote.stub)
 
     with crew(stranger, server.address, tmp_path) as agent, pytest.raises(Unauthenticated):
         agent.agent.run()
@@ -557,7 +551,7 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(
 ) -> None:
     caplog.set_level("INFO")
     server = start_server()
-    with joined(server) as cluster, crew(cluster, server.address, tmp_path, timeout_seconds=2) as agent:
+    with joined(server) as remote, crew(remote, server.address, tmp_path, timeout_seconds=2) as agent:
         jobid = agent.submit()
         server.kill()
         agent.work(lambda: "cannot be reached" in caplog.text)
@@ -566,6 +560,6 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(
         assert not any(message.startswith("no longer") for message in caplog.messages), "nobody has answered yet"
 
         again = start_server(database_url=server.database_url, address=server.address)
-        with Client(again.address, cluster=cluster.name, token=cluster.token) as submitter:
+        with Client(again.address, cluster=remote.name, token=remote.token) as submitter:
             agent.work(lambda: submitter.get_jobs([jobid]).jobs[0].state == JobState.COMPLETED)
     assert any(record.message.startswith("no longer") for record in caplog.records)

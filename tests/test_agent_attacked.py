@@ -3,26 +3,17 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from rainbow.client import Client
-from rainbow.records import Job, JobSpec, JobState, Registration
-from tests.support import commandline
-from tests.support.commandline import Run
+from rainbow.records import Job, JobSpec, JobState
+from tests.support.commandline import MAIN, Run
 from tests.support.replaced import TRICKS
 from tests.support.servers import RainbowServer
-from tests.support.wire import eventually
-
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
-
-MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
+from tests.support.wire import Remote, eventually
 
 # What the tricks of tests/support/replaced.py are for a shell, where $output is the place and $foreign the file.
 REPLACEMENTS = {
@@ -40,8 +31,8 @@ Submit = Callable[[str], int]
 
 
 @pytest.fixture
-def client(server: RainbowServer, cluster: Registration) -> Iterator[Client]:
-    with Client(server.address, cluster=cluster.cluster, token=cluster.token) as client:
+def client(server: RainbowServer, remote: Remote) -> Iterator[Client]:
+    with Client(server.address, cluster=remote.name, token=remote.token) as client:
         yield client
 
 
@@ -67,16 +58,16 @@ def finished(client: Client, command: str) -> Job:
 
 @pytest.mark.parametrize("trick", TRICKS)
 def test_a_job_that_replaces_its_output_gets_nothing_and_harms_nobody(
-    agent: subprocess.Popen[str], client: Client, cluster: Registration, state: Path, tmp_path: Path, trick: object
+    agent: subprocess.Popen[str], client: Client, remote: Remote, state: Path, tmp_path: Path, trick: object
 ) -> None:
-    (tmp_path / "secret").write_text(cluster.secret)
+    (tmp_path / "secret").write_text(remote.secret)
     replacement = REPLACEMENTS[getattr(trick, "__name__", "")]
     places = f"foreign={tmp_path}/secret; output=$(ls -d {state}/jobs/rainbow-*)/output"
 
     evil = finished(client, f"{places}; rm -f $output; {replacement}; sleep 1")
     good = finished(client, "echo good")
 
-    assert cluster.secret not in evil.output
+    assert remote.secret not in evil.output
     assert "RAINBOW_SECRET" not in evil.output
     assert (evil.state, good.state, good.output) == (JobState.COMPLETED, JobState.COMPLETED, "good\n")
     agent.send_signal(signal.SIGTERM)

@@ -5,35 +5,26 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from rainbow.client import Client
-from rainbow.records import JobSpec, JobState, Registration
+from rainbow.records import JobSpec, JobState
 from rainbow.terminal.agent_log import LineFormatter
-from tests.support import commandline
-from tests.support.commandline import Run, answer
+from tests.support.commandline import MAIN, Run, answer
 from tests.support.executors import until_there
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import RainbowServer
-from tests.support.wire import eventually
-
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
-
-MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
+from tests.support.wire import Remote, eventually
 
 Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def client(server: RainbowServer, cluster: Registration) -> Iterator[Client]:
-    with Client(server.address, cluster=cluster.cluster, token=cluster.token) as client:
+def client(server: RainbowServer, remote: Remote) -> Iterator[Client]:
+    with Client(server.address, cluster=remote.name, token=remote.token) as client:
         yield client
 
 
@@ -70,14 +61,14 @@ def test_it_drains_when_it_is_told_to_stop(start: Start, client: Client, tmp_pat
     assert (job.state, job.output) == (JobState.COMPLETED, "done\n")
 
 
-def test_its_secret_is_in_no_process_list(start: Start, cluster: Registration, client: Client, tmp_path: Path) -> None:
+def test_its_secret_is_in_no_process_list(start: Start, remote: Remote, client: Client, tmp_path: Path) -> None:
     jobid = client.submit_job(JobSpec(command="cat /proc/*/cmdline 2>/dev/null | tr '\\0' ' '")).jobid
 
     assert start("--once").wait(PATIENCE_SECONDS) == 0
 
     output = client.get_jobs([jobid]).jobs[0].output
     assert "agent --executor local" in output
-    assert cluster.secret not in output
+    assert remote.secret not in output
 
 
 def test_two_agents_do_not_share_a_folder(start: Start, client: Client) -> None:

@@ -7,15 +7,11 @@ import pytest
 
 from rainbow.agent.context import Checkpoint, ignore_checkpoint
 from rainbow.records import JobState
-from tests.support import flux_cast
 from tests.support.agents import Crew, crew
 from tests.support.executors import lines_of
 from tests.support.flux_cast import CAST, Place
 from tests.support.servers import RainbowServer
 from tests.support.wire import joined
-
-real_flux = flux_cast.real_flux
-place = flux_cast.place
 
 pytestmark = pytest.mark.parametrize("place", CAST, indirect=True)
 

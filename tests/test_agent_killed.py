@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,25 +29,19 @@ Strike = Callable[[], None]
 
 
 @pytest.fixture
-def cluster(server: RainbowServer) -> Iterator[Remote]:
-    with joined(server) as cluster:
-        yield cluster
-
-
-@pytest.fixture
 def ran(tmp_path: Path) -> Path:
     """Where each job leaves a line."""
     return tmp_path / "ran"
 
 
-def doomed(server: RainbowServer, cluster: Remote, folder: Path, *doom: str) -> subprocess.Popen[bytes]:
+def doomed(server: RainbowServer, remote: Remote, folder: Path, *doom: str) -> subprocess.Popen[bytes]:
     command = [
         sys.executable,
         "-m",
         "tests.support.doomed_agent",
         server.address,
-        cluster.name,
-        cluster.secret,
+        remote.name,
+        remote.secret,
         str(folder),
     ]
     return subprocess.Popen([*command, *doom], cwd=ROOT)
@@ -67,33 +61,33 @@ def _truth(job: Job) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("moment", Checkpoint, ids=lambda moment: moment.name.lower())
 def test_an_agent_that_is_killed_when(
-    server: RainbowServer, cluster: Remote, moment: Checkpoint, tmp_path: Path, ran: Path
+    server: RainbowServer, remote: Remote, moment: Checkpoint, tmp_path: Path, ran: Path
 ) -> None:
-    with Client(server.address, cluster=cluster.name, token=cluster.token) as submitter:
-        jobid = cluster.submit(COMMAND.format(ran=ran)).jobid
+    with Client(server.address, cluster=remote.name, token=remote.token) as submitter:
+        jobid = remote.submit(COMMAND.format(ran=ran)).jobid
 
-        first = doomed(server, cluster, tmp_path / "state", moment.name)
+        first = doomed(server, remote, tmp_path / "state", moment.name)
         assert first.wait(PATIENCE_SECONDS) == -signal.SIGKILL
-        again = doomed(server, cluster, tmp_path / "state")
+        again = doomed(server, remote, tmp_path / "state")
 
         assert again.wait(PATIENCE_SECONDS) == 0
         holds_true(submitter, [jobid], ran)
 
 
 def test_an_agent_that_is_killed_again_and_again_at_any_moment(
-    server: RainbowServer, cluster: Remote, tmp_path: Path, ran: Path
+    server: RainbowServer, remote: Remote, tmp_path: Path, ran: Path
 ) -> None:
     chance = random.Random(7)
-    jobids = [cluster.submit(COMMAND.format(ran=ran)).jobid for _ in range(12)]
+    jobids = [remote.submit(COMMAND.format(ran=ran)).jobid for _ in range(12)]
     for _ in range(6):
-        agent = doomed(server, cluster, tmp_path / "state")
+        agent = doomed(server, remote, tmp_path / "state")
         time.sleep(chance.uniform(0.4, 0.9))
         agent.kill()
         agent.wait()
 
-    assert doomed(server, cluster, tmp_path / "state").wait(PATIENCE_SECONDS) == 0
+    assert doomed(server, remote, tmp_path / "state").wait(PATIENCE_SECONDS) == 0
 
-    with Client(server.address, cluster=cluster.name, token=cluster.token) as submitter:
+    with Client(server.address, cluster=remote.name, token=remote.token) as submitter:
         holds_true(submitter, jobids, ran)
 
 
@@ -114,9 +108,9 @@ def struck(crew: Crew, observer: Client, strike: Strike, moment: Checkpoint, ran
     return jobid
 
 
-def watcher(server: RainbowServer, cluster: Remote) -> Client:
+def watcher(server: RainbowServer, remote: Remote) -> Client:
     """Somebody who submits and looks, past all that is struck; as patient as it takes."""
-    return Client(server.address, cluster=cluster.name, token=cluster.token, timeout_seconds=PATIENCE_SECONDS)
+    return Client(server.address, cluster=remote.name, token=remote.token, timeout_seconds=PATIENCE_SECONDS)
 
 
 def later(act: Strike) -> None:
@@ -140,9 +134,9 @@ def test_a_server_that_is_killed_at_each_step(
     with (
         # One thread for all: what a thread started does not outlive it (tests/support/tied.py).
         ThreadPoolExecutor(1) as hands,
-        joined(server) as cluster,
-        watcher(server, cluster) as observer,
-        crew(cluster, server.address, folder, executor=Hesitant(folder)) as agent,
+        joined(server) as remote,
+        watcher(server, remote) as observer,
+        crew(remote, server.address, folder, executor=Hesitant(folder)) as agent,
     ):
         jobids = []
         for moment in Checkpoint:
@@ -154,7 +148,7 @@ def test_a_server_that_is_killed_at_each_step(
 
 @pytest.mark.parametrize("how", ["cut", "deaf"])
 def test_a_network_that_fails_at_each_step(
-    server: RainbowServer, cluster: Remote, tmp_path: Path, ran: Path, how: str
+    server: RainbowServer, remote: Remote, tmp_path: Path, ran: Path, how: str
 ) -> None:
     """Cut: nothing arrives. Deaf: what the agent sends arrives, and the answers get lost."""
 
@@ -165,8 +159,8 @@ def test_a_network_that_fails_at_each_step(
     folder = tmp_path / "state"
     with (
         proxy_before(server.address) as proxy,
-        watcher(server, cluster) as observer,
-        crew(cluster, proxy.address, folder, executor=Hesitant(folder)) as agent,
+        watcher(server, remote) as observer,
+        crew(remote, proxy.address, folder, executor=Hesitant(folder)) as agent,
     ):
         jobids = []
         for moment in Checkpoint:

@@ -13,28 +13,16 @@ from rainbow.client import Client
 from rainbow.config import read_file
 from rainbow.errors import Unauthenticated
 from rainbow.records import CredentialKind, JobSpec, JobState
-from tests.support import commandline
 from tests.support.agents import Crew, crew
-from tests.support.commandline import Run
+from tests.support.commandline import MAIN, Run
 from tests.support.servers import RainbowServer
-from tests.support.wire import Remote, eventually, joined
-
-config_file = commandline.config_file
-stranger = commandline.stranger
-
-MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
+from tests.support.wire import Remote, eventually
 
 
 @pytest.fixture
-def cluster(server: RainbowServer) -> Iterator[Remote]:
-    with joined(server) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def agent(server: RainbowServer, cluster: Remote, tmp_path: Path) -> Iterator[Crew]:
+def agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
     """An agent to which the server has answered before."""
-    with crew(cluster, server.address, tmp_path) as agent:
+    with crew(remote, server.address, tmp_path) as agent:
         agent.finish(agent.submit("true"))
         yield agent
 
@@ -112,22 +100,22 @@ LOOKS = (
 
 @pytest.mark.parametrize("source", ["standard input", "environment"])
 def test_a_job_finds_the_secret_nowhere_in_its_agent(
-    cluster: Remote, server: RainbowServer, tmp_path: Path, source: str
+    remote: Remote, server: RainbowServer, tmp_path: Path, source: str
 ) -> None:
-    known = {"RAINBOW_HOST": server.address, "RAINBOW_CLUSTER": cluster.name, "RAINBOW_CONFIG": str(tmp_path / "none")}
+    known = {"RAINBOW_HOST": server.address, "RAINBOW_CLUSTER": remote.name, "RAINBOW_CONFIG": str(tmp_path / "none")}
     words = ["--executor", "local", "--state-dir", str(tmp_path / "state")]
     if source == "environment":
-        known["RAINBOW_SECRET"] = cluster.secret
+        known["RAINBOW_SECRET"] = remote.secret
     else:
         words += ["--request-secret-file", "-"]
     command = [*UNPRIVILEGED, *MAIN, "agent", *words]
     with (
-        Client(server.address, cluster=cluster.name, token=cluster.token) as client,
+        Client(server.address, cluster=remote.name, token=remote.token) as client,
         subprocess.Popen(command, stdin=subprocess.PIPE, text=True, env={**os.environ, **known}) as agent,
     ):
         try:
             assert agent.stdin
-            agent.stdin.write(f"{cluster.secret}\n")
+            agent.stdin.write(f"{remote.secret}\n")
             agent.stdin.flush()
             jobid = client.submit_job(JobSpec(command=LOOKS.format(pid=agent.pid))).jobid
             eventually(lambda: client.get_jobs([jobid]).jobs[0].finished_at)
@@ -140,4 +128,4 @@ def test_a_job_finds_the_secret_nowhere_in_its_agent(
     assert "not traced" in output
     assert "agent --executor local" in output
     assert "pipe" not in output
-    assert cluster.secret not in output
+    assert remote.secret not in output

@@ -30,18 +30,12 @@ CONTROL = ["\0", "\x01", "\x1b[31m", "\x7f", "\x85", "\r"]
 
 
 @pytest.fixture
-def alpha(server: RainbowServer) -> Iterator[Remote]:
-    with joined(server) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def unharmed(alpha: Remote, server: RainbowServer) -> Iterator[None]:
+def unharmed(remote: Remote, server: RainbowServer) -> Iterator[None]:
     """After the test the server serves and holds what it held before."""
     before = count(server.database_url, *TABLES)
     yield
     question = pb.Request(content=pb.Content(id="still here"))
-    assert alpha.stub.Serial(question, timeout=PATIENCE_SECONDS).request_id == "still here"
+    assert remote.stub.Serial(question, timeout=PATIENCE_SECONDS).request_id == "still here"
     assert count(server.database_url, *TABLES) == before
 
 
@@ -156,10 +150,10 @@ def numbered(cases: Sequence[Any], name: Callable[[Any], str]) -> list[Any]:
 @pytest.mark.usefixtures("unharmed")
 @pytest.mark.parametrize(("field", "value", "text"), numbered(BAD_JOBS, lambda case: case[0]))
 def test_a_job_with_a_bad_field_is_refused_by_its_name_and_range(
-    alpha: Remote, field: str, value: Any, text: str
+    remote: Remote, field: str, value: Any, text: str
 ) -> None:
-    refusal = refusal_of(alpha.stub.SubmitJob, alpha.submission(**{field: value}))
-    (result,) = alpha.submit_many(pb.JobSpec(**{"nodes": 1, "command": "x", field: value})).results
+    refusal = refusal_of(remote.stub.SubmitJob, remote.submission(**{field: value}))
+    (result,) = remote.submit_many(pb.JobSpec(**{"nodes": 1, "command": "x", field: value})).results
 
     assert refusal == Refusal(code=grpc.StatusCode.INVALID_ARGUMENT, text=f"{field}: {text}", field=field)
     assert (result.error.code, result.error.field, result.error.message) == ("INVALID_ARGUMENT", field, text)
@@ -171,12 +165,12 @@ def test_a_job_with_a_bad_field_is_refused_by_its_name_and_range(
     ("call", "fields", "field", "text"), numbered(BAD_REQUESTS, lambda case: f"{case[0]}-{case[2]}")
 )
 def test_a_request_with_a_bad_field_is_refused_by_its_name_and_range(
-    alpha: Remote, call: str, fields: dict[str, Any], field: str, text: str
+    remote: Remote, call: str, fields: dict[str, Any], field: str, text: str
 ) -> None:
-    request = GetMessageClass(METHODS[call].input_type)(cluster=alpha.name, **fields)
-    by = alpha.by_token if call == "SubmitJobs" else alpha.by_secret
+    request = GetMessageClass(METHODS[call].input_type)(cluster=remote.name, **fields)
+    by = remote.by_token if call == "SubmitJobs" else remote.by_secret
 
-    refusal = refusal_of(getattr(alpha.stub, call), request, metadata=by)
+    refusal = refusal_of(getattr(remote.stub, call), request, metadata=by)
 
     assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)
     assert refusal.text.startswith(f"{field}: {text}")
@@ -201,11 +195,11 @@ GREATEST: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("fields", numbered(GREATEST, "-".join))
 def test_the_longest_and_the_largest_of_every_field_is_taken_and_given_back(
-    alpha: Remote, fields: dict[str, Any]
+    remote: Remote, fields: dict[str, Any]
 ) -> None:
-    job_id = alpha.submit(**{"command": "x", **fields}).jobid
+    job_id = remote.submit(**{"command": "x", **fields}).jobid
 
-    job, line = alpha.job(job_id), json.loads(alpha.request().jobs[job_id])
+    job, line = remote.job(job_id), json.loads(remote.request().jobs[job_id])
 
     for name, value in fields.items():
         shown = getattr(job, name)
@@ -213,7 +207,7 @@ def test_the_longest_and_the_largest_of_every_field_is_taken_and_given_back(
         assert line.get(name, value) == value
 
 
-def test_what_means_something_to_sql_or_a_shell_is_given_back_as_it_came(alpha: Remote, server: RainbowServer) -> None:
+def test_what_means_something_to_sql_or_a_shell_is_given_back_as_it_came(remote: Remote, server: RainbowServer) -> None:
     fields: dict[str, Any] = {
         "name": NASTY,
         "command": NASTY + "\n" + NASTY,
@@ -223,14 +217,14 @@ def test_what_means_something_to_sql_or_a_shell_is_given_back_as_it_came(alpha: 
         "idempotency_key": NASTY,
     }
 
-    job_id = alpha.submit(**fields).jobid
-    again = alpha.submit(**fields)
-    by_label = alpha.request(labels={"a": NASTY})
-    by_name = alpha.stub.ListJobs(pb.ListJobsRequest(name=NASTY, labels={"a": NASTY}), metadata=alpha.by_token)
-    alpha.accept(job_id, agent=NASTY)
-    alpha.stub.CancelJobs(pb.CancelJobsRequest(jobids=[job_id], reason=NASTY), metadata=alpha.by_secret)
+    job_id = remote.submit(**fields).jobid
+    again = remote.submit(**fields)
+    by_label = remote.request(labels={"a": NASTY})
+    by_name = remote.stub.ListJobs(pb.ListJobsRequest(name=NASTY, labels={"a": NASTY}), metadata=remote.by_token)
+    remote.accept(job_id, agent=NASTY)
+    remote.stub.CancelJobs(pb.CancelJobsRequest(jobids=[job_id], reason=NASTY), metadata=remote.by_secret)
 
-    line, job = json.loads(by_label.jobs[job_id]), alpha.job(job_id)
+    line, job = json.loads(by_label.jobs[job_id]), remote.job(job_id)
     assert again.duplicate
     assert [job.id for job in by_name.jobs] == [job_id]
     assert {name: line[name] for name in fields if name in line} == {
@@ -245,27 +239,27 @@ def test_what_means_something_to_sql_or_a_shell_is_given_back_as_it_came(alpha: 
 @pytest.mark.parametrize(
     "value", [NASTY.replace("🌈", ""), "%00", "x" * 4_096, "' OR '1'='1"], ids=["marks", "percent", "long", "sql"]
 )
-def test_an_odd_credential_is_denied_like_any_other(alpha: Remote, server: RainbowServer, value: str) -> None:
-    stub, denied = alpha.stub, Refusal(code=grpc.StatusCode.UNAUTHENTICATED, text="request denied", field="")
+def test_an_odd_credential_is_denied_like_any_other(remote: Remote, server: RainbowServer, value: str) -> None:
+    stub, denied = remote.stub, Refusal(code=grpc.StatusCode.UNAUTHENTICATED, text="request denied", field="")
 
     assert refusal_of(stub.Register, registration(server, secret=value)) == denied
-    assert refusal_of(stub.SubmitJob, alpha.submission(token=value)) == denied
-    assert refusal_of(stub.SubmitJob, alpha.submission(cluster=value)) == denied
-    assert refusal_of(stub.RequestJobs, pb.RequestJobsRequest(cluster=alpha.name, secret=value)) == denied
+    assert refusal_of(stub.SubmitJob, remote.submission(token=value)) == denied
+    assert refusal_of(stub.SubmitJob, remote.submission(cluster=value)) == denied
+    assert refusal_of(stub.RequestJobs, pb.RequestJobsRequest(cluster=remote.name, secret=value)) == denied
     assert refusal_of(stub.ListJobs, pb.ListJobsRequest(), metadata=(("authorization", f"Bearer {value}"),)) == denied
 
 
 # On the wire: what no generated client would write
 
 
-def call_raw(alpha: Remote, server: RainbowServer, call: str, data: bytes, **options: Any) -> bytes:
+def call_raw(remote: Remote, server: RainbowServer, call: str, data: bytes, **options: Any) -> bytes:
     with grpc.insecure_channel(server.address) as channel:
         return channel.unary_unary(f"{SERVICE}/{call}")(data, **{"timeout": 10, **options})
 
 
-def refusal_of_raw(alpha: Remote, server: RainbowServer, call: str, data: bytes, **options: Any) -> Refusal:
+def refusal_of_raw(remote: Remote, server: RainbowServer, call: str, data: bytes, **options: Any) -> Refusal:
     with pytest.raises(grpc.RpcError) as caught:
-        call_raw(alpha, server, call, data, **options)
+        call_raw(remote, server, call, data, **options)
     return refusal_in(caught.value)
 
 
@@ -313,11 +307,11 @@ TEXT, NUMBERS = {FieldDescriptor.TYPE_STRING}, {FieldDescriptor.TYPE_INT32, Fiel
 @pytest.mark.usefixtures("unharmed")
 @pytest.mark.parametrize(("call", "path"), fields_of_requests(TEXT))
 def test_text_that_is_not_utf_8_is_refused_by_its_field(
-    alpha: Remote, server: RainbowServer, call: str, path: tuple[FieldDescriptor, ...]
+    remote: Remote, server: RainbowServer, call: str, path: tuple[FieldDescriptor, ...]
 ) -> None:
     data = wrapped(path, entry(path[-1].number, b"caf\xe9"))
 
-    refusal = refusal_of_raw(alpha, server, call, data)
+    refusal = refusal_of_raw(remote, server, call, data)
 
     assert refusal == Refusal(
         code=grpc.StatusCode.INVALID_ARGUMENT,
@@ -330,12 +324,12 @@ def test_text_that_is_not_utf_8_is_refused_by_its_field(
 @pytest.mark.parametrize("number", [2**31, 2**32 + 1, 2**32 + 2**28, -(2**31) - 1, 2**63 - 1])
 @pytest.mark.parametrize(("call", "path"), fields_of_requests(NUMBERS))
 def test_a_number_that_needs_more_than_32_bits_is_refused_by_its_field(
-    alpha: Remote, server: RainbowServer, call: str, path: tuple[FieldDescriptor, ...], number: int
+    remote: Remote, server: RainbowServer, call: str, path: tuple[FieldDescriptor, ...], number: int
 ) -> None:
     field = path[-1]
     packed = entry(field.number, varint(number)) if field.is_repeated else varint(field.number << 3) + varint(number)
 
-    refusal = refusal_of_raw(alpha, server, call, wrapped(path, packed))
+    refusal = refusal_of_raw(remote, server, call, wrapped(path, packed))
 
     assert refusal == Refusal(
         code=grpc.StatusCode.INVALID_ARGUMENT,
@@ -345,16 +339,16 @@ def test_a_number_that_needs_more_than_32_bits_is_refused_by_its_field(
 
 
 def test_bytes_that_a_generated_client_would_write_otherwise_are_read_all_the_same(
-    alpha: Remote, server: RainbowServer
+    remote: Remote, server: RainbowServer
 ) -> None:
-    plain = alpha.submission(labels={"b": "1", "a": "2"})
+    plain = remote.submission(labels={"b": "1", "a": "2"})
     # A later field first, a field twice, a varint with idle zeros, a field that nobody knows, a large time.
     plain.sent.seconds = 2**40
     odd = entry(6, b"first") + b"\x20\x85\x80\x80\x00" + plain.SerializeToString() + b"\x28\x84\x00" + entry(99, b"?")
 
-    job_id = pb.SubmitJobResponse.FromString(call_raw(alpha, server, "SubmitJob", odd)).jobid
+    job_id = pb.SubmitJobResponse.FromString(call_raw(remote, server, "SubmitJob", odd)).jobid
 
-    job = alpha.job(job_id)
+    job = remote.job(job_id)
     assert (job.command, job.nodes, job.tasks, dict(job.labels)) == ("hostname", 1, 4, {"a": "2", "b": "1"})
 
 
@@ -365,15 +359,15 @@ def test_bytes_that_a_generated_client_would_write_otherwise_are_read_all_the_sa
     [b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x07", b"\x0a\x05ab", b"\x0b" * 200],
     ids=["tag", "length", "type", "short", "groups"],
 )
-def test_bytes_that_are_no_message_are_refused(alpha: Remote, server: RainbowServer, call: str, data: bytes) -> None:
-    refusal = refusal_of_raw(alpha, server, call, data)
+def test_bytes_that_are_no_message_are_refused(remote: Remote, server: RainbowServer, call: str, data: bytes) -> None:
+    refusal = refusal_of_raw(remote, server, call, data)
 
     kind = METHODS[call].input_type.name
     assert refusal == Refusal(code=grpc.StatusCode.INVALID_ARGUMENT, text=f"the request is not a {kind}", field="")
 
 
 @pytest.mark.usefixtures("unharmed")
-def test_an_empty_body_is_a_message_without_fields(alpha: Remote, server: RainbowServer) -> None:
+def test_an_empty_body_is_a_message_without_fields(remote: Remote, server: RainbowServer) -> None:
     expected = {
         "Register": "request denied",
         "SubmitJob": "a cluster token is required",
@@ -386,24 +380,24 @@ def test_an_empty_body_is_a_message_without_fields(alpha: Remote, server: Rainbo
     either = "a cluster token or secret is required"
 
     for call in set(UNARY) - {"Serial"}:
-        refusal = refusal_of_raw(alpha, server, call, b"")
+        refusal = refusal_of_raw(remote, server, call, b"")
         assert (refusal.code, refusal.text) == (grpc.StatusCode.UNAUTHENTICATED, expected.get(call, either))
-    assert pb.Response.FromString(call_raw(alpha, server, "Serial", b"")).message_count == 1
+    assert pb.Response.FromString(call_raw(remote, server, "Serial", b"")).message_count == 1
 
 
 @pytest.mark.usefixtures("unharmed")
-def test_a_message_above_the_limit_is_refused(alpha: Remote) -> None:
-    request = alpha.submission(command="x" * (4 * 1024 * 1024))
+def test_a_message_above_the_limit_is_refused(remote: Remote) -> None:
+    request = remote.submission(command="x" * (4 * 1024 * 1024))
 
-    assert refusal_of(alpha.stub.SubmitJob, request).code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert refusal_of(remote.stub.SubmitJob, request).code == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 @pytest.mark.usefixtures("unharmed")
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
-def test_a_compressed_request_is_refused(alpha: Remote, compression: grpc.Compression) -> None:
-    request = alpha.submission("compressed " * 100)
+def test_a_compressed_request_is_refused(remote: Remote, compression: grpc.Compression) -> None:
+    request = remote.submission("compressed " * 100)
 
-    refusal = refusal_of(alpha.stub.SubmitJob, request, compression=compression)
+    refusal = refusal_of(remote.stub.SubmitJob, request, compression=compression)
 
     assert refusal.code == grpc.StatusCode.UNIMPLEMENTED
     assert f"'{compression.name.lower()}' is disabled" in refusal.text
@@ -413,7 +407,7 @@ def test_a_compressed_request_is_refused(alpha: Remote, compression: grpc.Compre
 @pytest.mark.parametrize(
     "path", [f"{SERVICE}/Delete", f"{SERVICE}/submitJob", f"{SERVICE}/", "/other.Service/SubmitJob", "/", "SubmitJob"]
 )
-def test_a_call_that_nobody_knows_is_unimplemented(alpha: Remote, server: RainbowServer, path: str) -> None:
+def test_a_call_that_nobody_knows_is_unimplemented(remote: Remote, server: RainbowServer, path: str) -> None:
     with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary(path)(b"", timeout=PATIENCE_SECONDS)
 
@@ -431,7 +425,7 @@ def test_a_call_of_one_message_that_brings_none_or_two_harms_nobody(server: Rain
 
 
 @pytest.mark.usefixtures("unharmed")
-def test_a_broken_message_ends_its_stream_after_the_answers_before_it(alpha: Remote, server: RainbowServer) -> None:
+def test_a_broken_message_ends_its_stream_after_the_answers_before_it(remote: Remote, server: RainbowServer) -> None:
     good = pb.Request(content=pb.Content(id="good")).SerializeToString()
     with grpc.insecure_channel(server.address) as channel:
         replies = channel.stream_stream(f"{SERVICE}/Stream")(
@@ -503,32 +497,32 @@ def any_text() -> st.SearchStrategy[str]:
     )
 
 
-def filled_in(alpha: Remote, message: Any) -> tuple[Message, Metadata]:
+def filled_in(remote: Remote, message: Any) -> tuple[Message, Metadata]:
     """The message with good credentials, so that it comes further than to the door."""
     names = {field.name for field in message.DESCRIPTOR.fields}
     if "cluster" in names:
-        message.cluster = alpha.name
+        message.cluster = remote.name
     for name in names & {"token", "secret"} - ({"secret"} if isinstance(message, pb.RegisterRequest) else set()):
-        setattr(message, name, getattr(alpha, name))
+        setattr(message, name, getattr(remote, name))
     # A call that waits is answered half a second before its client gives up.
-    return message, alpha.by_token if isinstance(message, pb.SubmitJobsRequest) else alpha.by_secret
+    return message, remote.by_token if isinstance(message, pb.SubmitJobsRequest) else remote.by_secret
 
 
 @pytest.mark.parametrize("call", UNARY)
-def test_no_message_makes_the_server_fail(alpha: Remote, call: str) -> None:
+def test_no_message_makes_the_server_fail(remote: Remote, call: str) -> None:
     @FEW
     @given(anything(METHODS[call].input_type), st.booleans())
     def check(message: Message, known: bool) -> None:
         if call == "RotateCredential" and known:
             return  # the others need the credentials
-        message, metadata = filled_in(alpha, message) if known else (message, ())
-        assert code_of(getattr(alpha.stub, call), message, metadata) not in NEVER
+        message, metadata = filled_in(remote, message) if known else (message, ())
+        assert code_of(getattr(remote.stub, call), message, metadata) not in NEVER
 
     check()
 
 
 @pytest.mark.parametrize("call", UNARY)
-def test_no_bytes_make_the_server_fail(alpha: Remote, server: RainbowServer, call: str) -> None:
+def test_no_bytes_make_the_server_fail(remote: Remote, server: RainbowServer, call: str) -> None:
     kind = GetMessageClass(METHODS[call].input_type)
 
     with grpc.insecure_channel(server.address) as channel:
@@ -537,7 +531,7 @@ def test_no_bytes_make_the_server_fail(alpha: Remote, server: RainbowServer, cal
         @FEW
         @given(st.binary(max_size=60), st.binary(max_size=60), st.booleans())
         def check(before: bytes, after: bytes, sensible: bool) -> None:
-            message, metadata = filled_in(alpha, kind())
+            message, metadata = filled_in(remote, kind())
             middle = message.SerializeToString() if sensible else b""
             assert code_of(method, before + middle + after, metadata) not in NEVER
 

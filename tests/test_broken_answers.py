@@ -14,17 +14,9 @@ from rainbow.errors import RainbowError, Unavailable
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec, JobState
 from rainbow.retries import CALM_SECONDS, PATIENCE_SECONDS, Patience
-from tests.support import commandline, rehearsed
 from tests.support.commandline import Run
 from tests.support.raw_server import Answer, goaway, headers, message, raw_server, reset, trailers
 from tests.support.rehearsed import Clock
-
-# The fixtures that this file uses from there.
-clock = rehearsed.clock
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
 
 QUEUED = pb.SubmitJobResponse(jobid=7, status=pb.SubmitJobResponse.SUBMIT_SUCCESS).SerializeToString()
 LARGE = gzip.compress(pb.SubmitJobResponse(jobid=7, status=1, warning="w" * 5 * 2**20).SerializeToString())

@@ -11,17 +11,10 @@ import pytest
 from rainbow import __version__
 from rainbow.cli import COMMANDS, EXIT_CODES, INTERRUPTED, PIPE_CLOSED, UNEXPECTED, main
 from rainbow.config import DEFAULTS, settings
-from rainbow.records import Registration
 from rainbow.terminal.saving import try_to_save
-from tests.support import commandline
 from tests.support.commandline import Run, answer
 from tests.support.servers import RainbowServer
-
-# The fixtures that this file uses from there.
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
+from tests.support.wire import Remote
 
 # Of the original's commands; all of them also take --host and --cluster-name.
 FLAGS = {
@@ -126,11 +119,11 @@ def test_a_file_that_is_refused_keeps_a_cluster_from_being_registered(stranger: 
 
 
 def test_the_server_and_the_cluster_may_be_named_before_the_command_or_after(
-    rainbow: Run, server: RainbowServer, monkeypatch: pytest.MonkeyPatch, cluster: Registration
+    rainbow: Run, server: RainbowServer, monkeypatch: pytest.MonkeyPatch, remote: Remote
 ) -> None:
     monkeypatch.setenv("RAINBOW_HOST", "nowhere.invalid:1")
     monkeypatch.setenv("RAINBOW_CLUSTER", "nothing")
-    where = ("--host", server.address, "--cluster-name", cluster.cluster)
+    where = ("--host", server.address, "--cluster-name", remote.name)
 
     before = rainbow(*where, "submit", "--", "hostname")
     after = rainbow("--host", "nowhere.invalid:2", "submit", *where, "--", "hostname")

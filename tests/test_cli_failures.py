@@ -11,18 +11,11 @@ import grpc
 import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.records import Registration
-from tests.support import commandline
 from tests.support.commandline import Run, answer
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rehearsed import RehearsedServer, rehearsed_server
 from tests.support.servers import RainbowServer, free_port
-
-# The fixtures that this file uses from there.
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
+from tests.support.wire import Remote
 
 QUEUED = pb.SubmitJobResponse(jobid=7, status=pb.SubmitJobResponse.SUBMIT_SUCCESS, position=1)
 
@@ -128,9 +121,9 @@ def test_a_misspelled_option_is_not_taken_for_the_commands(rainbow: Run) -> None
 
 
 def test_a_refused_credential_is_named_by_its_kind_its_cluster_and_its_source(
-    rainbow: Run, cluster: Registration, server: RainbowServer, config_file: Path, monkeypatch: pytest.MonkeyPatch
+    rainbow: Run, remote: Remote, server: RainbowServer, config_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    where = f"of cluster {cluster.cluster} at {server.address}, from"
+    where = f"of cluster {remote.name} at {server.address}, from"
     monkeypatch.setenv("RAINBOW_TOKEN", "hush-hush")
     monkeypatch.delenv("RAINBOW_SECRET")
     config_file.write_text('secret = "hush-hush"\n')
@@ -173,19 +166,19 @@ def test_what_is_not_there_exits_with_4(rainbow: Run, words: list[str]) -> None:
     assert "2147483647" in result.stderr
 
 
-def test_conflicts_exit_with_5(rainbow: Run, cluster: Registration) -> None:
+def test_conflicts_exit_with_5(rainbow: Run, remote: Remote) -> None:
     jobid = answer(rainbow("submit", "--key", "mine", "--json", "--", "hostname"))["jobid"]
     rainbow("request", "--accept", "1")
 
     other_content = rainbow("submit", "--key", "mine", "--", "other")
-    same_name = rainbow("register", "--cluster-name", cluster.cluster)
+    same_name = rainbow("register", "--cluster-name", remote.name)
     taken_for_good = rainbow("cancel", str(jobid))
 
     assert [result.exit_code for result in (other_content, same_name, taken_for_good)] == [5, 5, 5]
 
 
-def test_an_accept_that_got_only_some_jobs_exits_with_5(rainbow: Run, rehearse: Any, cluster: Registration) -> None:
-    line = f'{{"id":%d,"cluster":"{cluster.cluster}","name":"n","nodes":1,"tasks":0,"command":"hostname"}}'
+def test_an_accept_that_got_only_some_jobs_exits_with_5(rainbow: Run, rehearse: Any, remote: Remote) -> None:
+    line = f'{{"id":%d,"cluster":"{remote.name}","name":"n","nodes":1,"tasks":0,"command":"hostname"}}'
     rehearse(
         pb.RequestJobsResponse(status=1, jobs={1: line % 1, 2: line % 2}),
         pb.AcceptJobsResponse(
@@ -281,14 +274,14 @@ def test_an_unexpected_answer_exits_with_1(rainbow: Run, rehearse: Any) -> None:
 
 
 def test_a_credential_may_come_from_standard_input_or_a_file(
-    rainbow: Run, cluster: Registration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rainbow: Run, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAINBOW_TOKEN", "wrong")
     monkeypatch.setenv("RAINBOW_SECRET", "wrong")
     file = tmp_path / "credential"
-    file.write_text(f"{cluster.secret}\n")
+    file.write_text(f"{remote.secret}\n")
 
-    by_input = rainbow("submit", "--token", "-", "--", "a", input=f"{cluster.token}\n")
+    by_input = rainbow("submit", "--token", "-", "--", "a", input=f"{remote.token}\n")
     by_file = rainbow("request", "--request-secret-file", str(file))
 
     assert (by_input.exit_code, by_file.exit_code) == (0, 0)

@@ -3,22 +3,15 @@
 import pytest
 
 from rainbow.client import Client
-from rainbow.records import Registration
-from tests.support import commandline
 from tests.support.commandline import Run, answer
 from tests.support.servers import RainbowServer
-
-# The fixtures that this file uses from there.
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
+from tests.support.wire import Remote
 
 
-def test_a_submitted_job_is_told_with_its_place_in_the_queue(rainbow: Run, cluster: Registration) -> None:
+def test_a_submitted_job_is_told_with_its_place_in_the_queue(rainbow: Run, remote: Remote) -> None:
     first, second = (rainbow("submit", "--", "hostname") for _ in range(2))
 
-    assert f"to {cluster.cluster}; it is at position 1 of the queue." in first.stdout
+    assert f"to {remote.name}; it is at position 1 of the queue." in first.stdout
     assert "position 2" in second.stdout
 
 
@@ -78,7 +71,7 @@ def test_the_same_key_makes_no_second_job_and_says_so(rainbow: Run) -> None:
     assert "before, under this key" in second.stdout
 
 
-def test_waiting_jobs_are_shown_and_stay(rainbow: Run, cluster: Registration) -> None:
+def test_waiting_jobs_are_shown_and_stay(rainbow: Run, remote: Remote) -> None:
     rainbow("submit", "--job-name", "greet", "--time-limit", "90", "--", "echo", "hello")
 
     shown = [rainbow("request") for _ in range(2)]
@@ -89,10 +82,10 @@ def test_waiting_jobs_are_shown_and_stay(rainbow: Run, cluster: Registration) ->
         assert row.split()[1:] == ["greet", "1", "-", "0", "1m30s", "echo", "hello"]
 
 
-def test_a_cluster_without_waiting_jobs_is_told_so(rainbow: Run, cluster: Registration) -> None:
+def test_a_cluster_without_waiting_jobs_is_told_so(rainbow: Run, remote: Remote) -> None:
     result = rainbow("request")
 
-    assert (result.exit_code, result.stdout) == (0, f"No jobs wait for {cluster.cluster}.\n")
+    assert (result.exit_code, result.stdout) == (0, f"No jobs wait for {remote.name}.\n")
 
 
 @pytest.mark.parametrize("flag", ["--accept", "--accept-jobs"])
@@ -175,12 +168,12 @@ def test_a_list_takes_filters(rainbow: Run) -> None:
 
 
 def test_jobs_may_be_looked_at_with_the_secret_instead_of_the_token(
-    rainbow: Run, cluster: Registration, monkeypatch: pytest.MonkeyPatch
+    rainbow: Run, remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rainbow("submit", "--", "hostname")
     monkeypatch.setenv("RAINBOW_TOKEN", "wrong")
 
-    asked = [["--as-cluster"], ["--request-secret", cluster.secret]]
+    asked = [["--as-cluster"], ["--request-secret", remote.secret]]
     listed = [answer(rainbow("jobs", "--json", *words)) for words in asked]
 
     assert [len(page["jobs"]) for page in listed] == [1, 1]
@@ -214,35 +207,35 @@ def test_jobs_are_cancelled_with_a_reason(rainbow: Run) -> None:
     assert answer(rainbow("job", "--json", ids[0]))["state"] == "cancelled"
 
 
-def test_a_waiting_job_says_why_it_waits(rainbow: Run, cluster: Registration) -> None:
+def test_a_waiting_job_says_why_it_waits(rainbow: Run, remote: Remote) -> None:
     first, second = (str(answer(rainbow("submit", "--json", "--", "hostname"))["jobid"]) for _ in range(2))
 
     why = answer(rainbow("job", "--json", second))["why_waiting"]
     shown = rainbow("job", second).stdout
 
-    assert why.startswith(f"{cluster.cluster}'s agent has never asked for jobs; 1 job is before it; ")
+    assert why.startswith(f"{remote.name}'s agent has never asked for jobs; 1 job is before it; ")
     assert f"\nWhy it waits: {why}\n" in shown
     rainbow("cancel", first)
     assert "Why it waits" not in rainbow("job", first).stdout
 
 
-def test_a_summary_says_why_the_agent_takes_no_jobs(rainbow: Run, cluster: Registration, server: RainbowServer) -> None:
-    with Client(server.address, cluster=cluster.cluster, secret=cluster.secret) as agent:
+def test_a_summary_says_why_the_agent_takes_no_jobs(rainbow: Run, remote: Remote, server: RainbowServer) -> None:
+    with Client(server.address, cluster=remote.name, secret=remote.secret) as agent:
         agent.report_jobs([], agent="login1", not_ready="no node is in service")
 
     assert answer(rainbow("summary", "--json"))["not_ready"] == "no node is in service"
-    assert f"{cluster.cluster} takes no jobs now: no node is in service\n" in rainbow("summary").stdout
+    assert f"{remote.name} takes no jobs now: no node is in service\n" in rainbow("summary").stdout
 
 
-def test_a_summary_counts_every_state(rainbow: Run, cluster: Registration) -> None:
+def test_a_summary_counts_every_state(rainbow: Run, remote: Remote) -> None:
     rainbow("submit", "--", "hostname")
 
     summary, told = answer(rainbow("summary", "--json")), rainbow("summary")
 
     states = ["queued", "accepted", "running", "completed", "failed", "cancelled", "lost"]
     assert (summary["cluster"], list(summary["counts"]), summary["counts"]["queued"]) == (
-        cluster.cluster,
+        remote.name,
         states,
         1,
     )
-    assert f"{cluster.cluster} has never asked for jobs." in told.stdout
+    assert f"{remote.name} has never asked for jobs." in told.stdout

@@ -24,19 +24,11 @@ from rainbow.terminal import tables
 from rainbow.terminal.types import Span
 from rainbow.terminal.words import ago, span, when
 from rainbow.text import on_one_line, printable
-from tests.support import commandline
 from tests.support.certificates import make_certificate
-from tests.support.commandline import Run
+from tests.support.commandline import MAIN, Run
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rehearsed import RehearsedServer, rehearsed_server
 
-# The fixtures that this file uses from there.
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
-
-MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
 QUEUED = pb.SubmitJobResponse(jobid=7, status=pb.SubmitJobResponse.SUBMIT_SUCCESS, position=1)
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 

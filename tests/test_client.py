@@ -8,28 +8,23 @@ import pytest
 
 from rainbow.client import Client
 from rainbow.errors import AlreadyExists, InvalidArgument, Unauthenticated
-from rainbow.records import CancelOutcome, CredentialKind, JobSpec, JobState, OnLost, RefusalReason, Registration
+from rainbow.records import CancelOutcome, CredentialKind, JobSpec, JobState, OnLost, RefusalReason
 from tests.support.servers import RainbowServer
+from tests.support.wire import Remote
 
 HOSTNAME = JobSpec(command="hostname")
 
 
 @pytest.fixture
-def cluster(server: RainbowServer) -> Registration:
-    with Client(server.address) as client:
-        return client.register(f"c-{uuid4().hex}", registration_secret=server.registration_secret)
-
-
-@pytest.fixture
-def client(server: RainbowServer, cluster: Registration) -> Iterator[Client]:
+def client(server: RainbowServer, remote: Remote) -> Iterator[Client]:
     """Both a submitter and the cluster itself."""
-    with Client(server.address, cluster=cluster.cluster, token=cluster.token, secret=cluster.secret) as client:
+    with Client(server.address, cluster=remote.name, token=remote.token, secret=remote.secret) as client:
         yield client
 
 
 @pytest.fixture
-def puller(server: RainbowServer, cluster: Registration) -> Iterator[Client]:
-    with Client(server.address, cluster=cluster.cluster, secret=cluster.secret) as client:
+def puller(server: RainbowServer, remote: Remote) -> Iterator[Client]:
+    with Client(server.address, cluster=remote.name, secret=remote.secret) as client:
         yield client
 
 
@@ -41,11 +36,11 @@ def test_the_connection_is_tested_without_a_credential(server: RainbowServer) ->
     assert echo.answered_at is not None
 
 
-def test_a_name_is_registered_once(server: RainbowServer, cluster: Registration) -> None:
-    assert cluster.token != cluster.secret
+def test_a_name_is_registered_once(server: RainbowServer, remote: Remote) -> None:
+    assert remote.token != remote.secret
 
     with Client(server.address) as client, pytest.raises(AlreadyExists, match="is registered"):
-        client.register(cluster.cluster, registration_secret=server.registration_secret)
+        client.register(remote.name, registration_secret=server.registration_secret)
 
 
 def test_a_wrong_registration_secret_is_refused(server: RainbowServer) -> None:
@@ -196,13 +191,13 @@ def test_cancelling_says_what_became_of_each_job(client: Client) -> None:
     ]
 
 
-def test_a_summary_counts_by_state(client: Client, cluster: Registration) -> None:
+def test_a_summary_counts_by_state(client: Client, remote: Remote) -> None:
     ids = [client.submit_job(HOSTNAME).jobid for _ in range(3)]
     client.cancel_jobs(ids[:1])
 
     summary = client.summarize_jobs()
 
-    assert (summary.cluster, summary.counts) == (cluster.cluster, {JobState.QUEUED: 2, JobState.CANCELLED: 1})
+    assert (summary.cluster, summary.counts) == (remote.name, {JobState.QUEUED: 2, JobState.CANCELLED: 1})
     assert summary.oldest_submitted_at is not None
 
 

@@ -19,13 +19,8 @@ from rainbow.errors import (
 )
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import CredentialKind, JobSpec, Registration
-from tests.support import rehearsed
 from tests.support.certificates import make_certificate
 from tests.support.rehearsed import Clock, Rehearse, rehearsed_server
-
-# The fixtures that this file uses from there.
-clock = rehearsed.clock
-rehearse = rehearsed.rehearse
 
 QUEUED = pb.SubmitJobResponse(jobid=7, status=pb.SubmitJobResponse.SUBMIT_SUCCESS, position=1)
 ACCEPTED = pb.AcceptJobsResponse(

@@ -14,14 +14,8 @@ from rainbow.errors import RainbowError, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import CredentialKind
 from rainbow.terminal.following import step_of
-from tests.support import commandline, rehearsed
 from tests.support.commandline import Run
 from tests.support.rehearsed import SERVICE, Rehearse
-
-clock = rehearsed.clock
-rehearse = rehearsed.rehearse
-config_file = commandline.config_file
-stranger = commandline.stranger
 
 NEVER = Timestamp(seconds=2**62)
 SO_EARLY = Timestamp(seconds=-62_135_596_800)

@@ -15,12 +15,8 @@ from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec, JobState
 from rainbow.reports import JobReport, ReportOutcome
 from rainbow.watching import follow
-from tests.support import rehearsed
 from tests.support.rehearsed import Clock, Rehearse
 from tests.support.servers import RainbowServer
-
-clock = rehearsed.clock
-rehearse = rehearsed.rehearse
 
 HOSTNAME = JobSpec(command="hostname")
 RUNNING = JobReport(jobid=1, attempt=1, state=JobState.RUNNING)

@@ -21,9 +21,6 @@ from tests.support.rehearsed import Clock
 from tests.support.rows import count as count_rows
 from tests.support.servers import RainbowServer, free_port
 
-# The fixtures that this file uses from there.
-clock = rehearsed.clock
-
 Batch = pb.SubmitJobStreamRequest
 Answer = pb.SubmitJobStreamResponse
 AHEAD = submitting.WINDOW * submitting.JOBS_PER_BATCH

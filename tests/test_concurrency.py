@@ -13,7 +13,7 @@ from rainbow.protos import rainbow_pb2 as pb
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rows import execute
 from tests.support.servers import RainbowServer, start_rainbow
-from tests.support.wire import Remote, connected, joined
+from tests.support.wire import Remote, connected
 
 CLIENTS = 8
 JOBS = 2_000
@@ -38,54 +38,54 @@ def servers(request: pytest.FixtureRequest, pair: list[RainbowServer]) -> list[R
 
 
 @pytest.fixture
-def alpha(servers: list[RainbowServer]) -> Iterator[Remote]:
-    with joined(servers[0]) as cluster:
-        yield cluster
+def server(servers: list[RainbowServer]) -> RainbowServer:
+    """Where the cluster is registered."""
+    return servers[0]
 
 
-def together(servers: list[RainbowServer], work: Callable[[int, Remote], list[int]], alpha: Remote) -> list[list[int]]:
+def together(servers: list[RainbowServer], work: Callable[[int, Remote], list[int]], remote: Remote) -> list[list[int]]:
     """What each of eight clients brings home; each has a connection of its own, to one server or another."""
 
     def client(number: int) -> list[int]:
         with connected(servers[number % len(servers)].address) as stub:
-            return work(number, Remote(name=alpha.name, token=alpha.token, secret=alpha.secret, stub=stub))
+            return work(number, Remote(name=remote.name, token=remote.token, secret=remote.secret, stub=stub))
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         return list(pool.map(client, range(CLIENTS)))
 
 
-def submitted(alpha: Remote, number: int) -> list[int]:
-    answer = alpha.submit_many(*[pb.JobSpec(nodes=1, command=f"echo {place}") for place in range(number)])
+def submitted(remote: Remote, number: int) -> list[int]:
+    answer = remote.submit_many(*[pb.JobSpec(nodes=1, command=f"echo {place}") for place in range(number)])
     return [result.jobid for result in answer.results]
 
 
-def rows_of(servers: list[RainbowServer], alpha: Remote, columns: str, tables: str) -> list[tuple[Any, ...]]:
+def rows_of(servers: list[RainbowServer], remote: Remote, columns: str, tables: str) -> list[tuple[Any, ...]]:
     cluster = "JOIN clusters_cluster c ON c.id = cluster_id AND c.name = %s"
-    return execute(servers[0].database_url, f"SELECT {columns} FROM {tables} {cluster}", [alpha.name])
+    return execute(servers[0].database_url, f"SELECT {columns} FROM {tables} {cluster}", [remote.name])
 
 
-def kept_counts(servers: list[RainbowServer], alpha: Remote) -> Counter[str]:
+def kept_counts(servers: list[RainbowServer], remote: Remote) -> Counter[str]:
     """The counts that the verbs keep beside the jobs."""
     counts: Counter[str] = Counter()
-    for state, jobs in rows_of(servers, alpha, "state, jobs", "jobs_jobcount"):
+    for state, jobs in rows_of(servers, remote, "state, jobs", "jobs_jobcount"):
         counts[state] += jobs
     return Counter({state: jobs for state, jobs in counts.items() if jobs})
 
 
-def recounted(servers: list[RainbowServer], alpha: Remote) -> Counter[str]:
-    return Counter(state for (state,) in rows_of(servers, alpha, "state", "jobs_job"))
+def recounted(servers: list[RainbowServer], remote: Remote) -> Counter[str]:
+    return Counter(state for (state,) in rows_of(servers, remote, "state", "jobs_job"))
 
 
-def acceptances_by_job(servers: list[RainbowServer], alpha: Remote) -> Counter[int]:
+def acceptances_by_job(servers: list[RainbowServer], remote: Remote) -> Counter[int]:
     events = "jobs_job j JOIN jobs_jobevent e ON e.job_id = j.id AND e.what = 'accepted'"
-    return Counter(job_id for (job_id,) in rows_of(servers, alpha, "j.id", events))
+    return Counter(job_id for (job_id,) in rows_of(servers, remote, "j.id", events))
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["plain", "with agents"])
 def test_eight_clients_empty_one_queue_and_every_job_is_accepted_once(
-    servers: list[RainbowServer], alpha: Remote, named: bool
+    servers: list[RainbowServer], remote: Remote, named: bool
 ) -> None:
-    ids = submitted(alpha, JOBS)
+    ids = submitted(remote, JOBS)
 
     def pull(number: int, cluster: Remote) -> list[int]:
         mine: list[int] = []
@@ -95,18 +95,18 @@ def test_eight_clients_empty_one_queue_and_every_job_is_accepted_once(
             mine += [job.jobid for job in answer.accepted]
         return mine
 
-    taken = together(servers, pull, alpha)
+    taken = together(servers, pull, remote)
 
     assert sorted(job_id for mine in taken for job_id in mine) == ids
-    assert acceptances_by_job(servers, alpha) == Counter(ids)
-    assert kept_counts(servers, alpha) == recounted(servers, alpha) == {"accepted": JOBS}
-    assert alpha.summary() == {pb.JOB_STATE_ACCEPTED: JOBS}
+    assert acceptances_by_job(servers, remote) == Counter(ids)
+    assert kept_counts(servers, remote) == recounted(servers, remote) == {"accepted": JOBS}
+    assert remote.summary() == {pb.JOB_STATE_ACCEPTED: JOBS}
 
 
 def test_eight_clients_that_want_the_same_jobs_in_other_orders_get_each_once(
-    servers: list[RainbowServer], alpha: Remote
+    servers: list[RainbowServer], remote: Remote
 ) -> None:
-    ids = submitted(alpha, JOBS)
+    ids = submitted(remote, JOBS)
 
     def grab(number: int, cluster: Remote) -> list[int]:
         wanted = random.Random(number).sample(ids, JOBS)
@@ -114,14 +114,14 @@ def test_eight_clients_that_want_the_same_jobs_in_other_orders_get_each_once(
             job.jobid for start in range(0, JOBS, 250) for job in cluster.accept(*wanted[start : start + 250]).accepted
         ]
 
-    taken = together(servers, grab, alpha)
+    taken = together(servers, grab, remote)
 
     assert sorted(job_id for mine in taken for job_id in mine) == ids
-    assert kept_counts(servers, alpha) == recounted(servers, alpha) == {"accepted": JOBS}
+    assert kept_counts(servers, remote) == recounted(servers, remote) == {"accepted": JOBS}
 
 
 def test_jobs_that_are_submitted_while_others_pull_are_accepted_once_each(
-    servers: list[RainbowServer], alpha: Remote
+    servers: list[RainbowServer], remote: Remote
 ) -> None:
     per_client, submitters = 50, CLIENTS // 2
 
@@ -136,19 +136,19 @@ def test_jobs_that_are_submitted_while_others_pull_are_accepted_once_each(
             return pull(cluster)
         return [cluster.submit(f"echo {number} {place}", priority=place % 3).jobid for place in range(per_client)]
 
-    brought = together(servers, submit_or_pull, alpha)
+    brought = together(servers, submit_or_pull, remote)
     # On a slow machine they may have gone home before the last job came.
-    brought.append(pull(alpha))
+    brought.append(pull(remote))
 
     handed_in = [job_id for mine in brought[:submitters] for job_id in mine]
     taken = [job_id for mine in brought[submitters:] for job_id in mine]
     assert len(handed_in) == len(set(handed_in)) == per_client * submitters
     assert sorted(taken) == sorted(handed_in)
-    assert kept_counts(servers, alpha) == recounted(servers, alpha) == {"accepted": len(handed_in)}
+    assert kept_counts(servers, remote) == recounted(servers, remote) == {"accepted": len(handed_in)}
 
 
-def test_a_job_is_accepted_or_cancelled_and_never_both(servers: list[RainbowServer], alpha: Remote) -> None:
-    ids = submitted(alpha, 500)
+def test_a_job_is_accepted_or_cancelled_and_never_both(servers: list[RainbowServer], remote: Remote) -> None:
+    ids = submitted(remote, 500)
 
     def accept_or_cancel(number: int, cluster: Remote) -> list[int]:
         mine: list[int] = []
@@ -162,20 +162,20 @@ def test_a_job_is_accepted_or_cancelled_and_never_both(servers: list[RainbowServ
                 mine += [item.jobid for item in answer.results if item.outcome == pb.CancelResult.OUTCOME_CANCELLED]
         return mine
 
-    brought = together(servers, accept_or_cancel, alpha)
+    brought = together(servers, accept_or_cancel, remote)
 
     assert sorted(job_id for mine in brought for job_id in mine) == ids
     accepted = sum(len(mine) for mine in brought[1::2])
-    assert kept_counts(servers, alpha) == recounted(servers, alpha)
-    assert recounted(servers, alpha)["accepted"] == accepted
+    assert kept_counts(servers, remote) == recounted(servers, remote)
+    assert recounted(servers, remote)["accepted"] == accepted
 
 
-def test_a_name_that_eight_clients_want_goes_to_one_of_them(servers: list[RainbowServer], alpha: Remote) -> None:
+def test_a_name_that_eight_clients_want_goes_to_one_of_them(servers: list[RainbowServer], remote: Remote) -> None:
     def register(number: int, cluster: Remote) -> list[int]:
-        request = pb.RegisterRequest(name=f"wanted-by-all-of-{alpha.name}", secret=servers[0].registration_secret)
+        request = pb.RegisterRequest(name=f"wanted-by-all-of-{remote.name}", secret=servers[0].registration_secret)
         return [cluster.stub.Register(request, timeout=PATIENCE_SECONDS).status]
 
-    statuses = Counter(status for mine in together(servers, register, alpha) for status in mine)
+    statuses = Counter(status for mine in together(servers, register, remote) for status in mine)
 
     assert statuses == {
         pb.RegisterResponse.REGISTER_SUCCESS: 1,

@@ -13,7 +13,7 @@ from rainbow.client import Client
 from rainbow.records import JobSpec
 from rainbow.retries import Retries
 from tests.support.servers import RainbowServer
-from tests.support.wire import Remote, joined
+from tests.support.wire import Remote
 
 # Of a connection and one short call: some 500 bytes each way.
 POINTS = range(1, 500, 61)
@@ -71,12 +71,6 @@ def cut(target: str, **how: object) -> Iterator[Cut]:
     network = Cut(target, **how)  # type: ignore[arg-type]
     yield network
     network.close()
-
-
-@pytest.fixture
-def remote(server: RainbowServer) -> Iterator[Remote]:
-    with joined(server) as cluster:
-        yield cluster
 
 
 @pytest.mark.parametrize("by_reset", [False, True], ids=["closed", "reset"])

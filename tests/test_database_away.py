@@ -107,18 +107,17 @@ def database() -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture
-def own_server(start_server: Callable[..., RainbowServer], database: PostgresqlServer) -> RainbowServer:
+def server(start_server: Callable[..., RainbowServer], database: PostgresqlServer) -> RainbowServer:
     return start_server(database_url=database.url)
 
 
 @pytest.fixture
-def alpha(own_server: RainbowServer) -> Iterator[Remote]:
-    with joined(own_server) as cluster:
-        # Every thread of the server has its connection.
-        for _ in range(8):
-            cluster.submit()
-            cluster.request()
-        yield cluster
+def remote(remote: Remote) -> Remote:
+    # Every thread of the server has its connection.
+    for _ in range(8):
+        remote.submit()
+        remote.request()
+    return remote
 
 
 @contextmanager
@@ -169,27 +168,27 @@ def serves(cluster: Remote) -> bool:
     return False
 
 
-def test_a_database_that_stops_answering_is_noticed_within_seconds(alpha: Remote, database: PostgresqlServer) -> None:
+def test_a_database_that_stops_answering_is_noticed_within_seconds(remote: Remote, database: PostgresqlServer) -> None:
     with frozen(database):
-        first = refused(alpha)
-        later = refused(alpha)
+        first = refused(remote)
+        later = refused(remote)
 
-    wait_until(lambda: serves(alpha))
+    wait_until(lambda: serves(remote))
     unavailable = grpc.StatusCode.UNAVAILABLE
     assert {code for code, _ in first} == {unavailable}
     assert set(later) == {(unavailable, AWAY)}
 
 
 def test_a_server_stops_although_its_threads_wait_for_a_database_without_an_answer(
-    own_server: RainbowServer, alpha: Remote, database: PostgresqlServer
+    server: RainbowServer, remote: Remote, database: PostgresqlServer
 ) -> None:
     with frozen(database):
         # Given up, and told to stop, before the server notices that the database is away.
-        given_up = refusal_of(alpha.stub.SubmitJob, alpha.submission(), timeout=0.3)
-        own_server.stop()
+        given_up = refusal_of(remote.stub.SubmitJob, remote.submission(), timeout=0.3)
+        server.stop()
 
     assert given_up.code == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert "Traceback" not in own_server.log.read_text()
+    assert "Traceback" not in server.log.read_text()
 
 
 @contextmanager
@@ -207,31 +206,31 @@ def gone(database: PostgresqlServer) -> Iterator[None]:
 
 
 def test_a_database_that_is_gone_is_noticed_at_once_and_used_again_once_it_is_back(
-    alpha: Remote, database: PostgresqlServer
+    remote: Remote, database: PostgresqlServer
 ) -> None:
     with gone(database):
-        first = refused(alpha)
-        later = refused(alpha)
+        first = refused(remote)
+        later = refused(remote)
 
-    wait_until(lambda: serves(alpha))
+    wait_until(lambda: serves(remote))
     assert {code for code, _ in first} == {grpc.StatusCode.UNAVAILABLE}
     assert set(later) == {(grpc.StatusCode.UNAVAILABLE, AWAY)}
 
 
 def test_a_client_waits_out_an_outage_and_nothing_is_done_twice(
-    own_server: RainbowServer, alpha: Remote, database: PostgresqlServer
+    server: RainbowServer, remote: Remote, database: PostgresqlServer
 ) -> None:
-    address, patience = own_server.address, PATIENCE_SECONDS
-    with Client(address, cluster=alpha.name, token=alpha.token, timeout_seconds=patience) as client:
-        before = alpha.summary()[pb.JOB_STATE_QUEUED]
+    address, patience = server.address, PATIENCE_SECONDS
+    with Client(address, cluster=remote.name, token=remote.token, timeout_seconds=patience) as client:
+        before = remote.summary()[pb.JOB_STATE_QUEUED]
         with ThreadPoolExecutor(4) as pool:
             with frozen(database):
                 submissions = [pool.submit(client.submit_job, JobSpec(command="hostname")) for _ in range(4)]
-                wait_until(lambda: "WARNING the database does not answer" in own_server.log.read_text())
+                wait_until(lambda: "WARNING the database does not answer" in server.log.read_text())
             jobs = {submission.result(PATIENCE_SECONDS).jobid for submission in submissions}
 
         assert len(jobs) == 4
-        assert alpha.summary()[pb.JOB_STATE_QUEUED] == before + 4
+        assert remote.summary()[pb.JOB_STATE_QUEUED] == before + 4
 
 
 # And on SQLite, where another process may keep all others from writing
@@ -241,14 +240,14 @@ def test_a_process_that_keeps_others_from_writing_is_noticed_and_reading_goes_on
     start_server: Callable[..., RainbowServer], tmp_path: Path
 ) -> None:
     server = start_server(database_url=f"sqlite:///{tmp_path}/rainbow.db")
-    with joined(server) as alpha, (tmp_path / "rainbow.db.turn").open("r+") as turn:
+    with joined(server) as remote, (tmp_path / "rainbow.db.turn").open("r+") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         began = time.monotonic()
-        refusal = refusal_of(alpha.stub.SubmitJob, alpha.submission())
+        refusal = refusal_of(remote.stub.SubmitJob, remote.submission())
         waited = time.monotonic() - began
         fcntl.flock(turn, fcntl.LOCK_UN)
 
-        wait_until(lambda: serves(alpha))
+        wait_until(lambda: serves(remote))
 
     assert refusal.code == grpc.StatusCode.UNAVAILABLE
     assert 4 < waited < PROMPTLY_SECONDS

@@ -15,16 +15,10 @@ from rainbow import disk
 from rainbow.agent.identity import identity_in
 from rainbow.doctor import server as server_checks
 from rainbow.doctor.examination import CHECKS
-from rainbow.records import Registration
-from tests.support import commandline
 from tests.support.commandline import Run, answer
 from tests.support.flux_instance import FakeInstance
 from tests.support.servers import RainbowServer, free_port
-
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
+from tests.support.wire import Remote
 
 
 def examined(run: Run, *words: str) -> dict[str, dict[str, Any]]:
@@ -103,9 +97,9 @@ def test_a_secret_that_is_no_good_is_told(
     assert found["version"]["verdict"] == "ok"
 
 
-def test_a_token_is_no_secret(rainbow: Run, cluster: Registration, tmp_path: Path) -> None:
+def test_a_token_is_no_secret(rainbow: Run, remote: Remote, tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    file.write_text(f"{cluster.token}\n")
+    file.write_text(f"{remote.token}\n")
 
     found = examined(rainbow, "--request-secret-file", str(file), "--state-dir", str(tmp_path))
 

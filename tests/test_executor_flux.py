@@ -5,13 +5,8 @@ from pathlib import Path
 import pytest
 
 from rainbow.executors.executor import Ending, Executor, JobPhase, Ticket
-from tests.support import flux_cast
 from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
 from tests.support.flux_cast import CAST, Place, executor_of, place_beside
-
-real_flux = flux_cast.real_flux
-place = flux_cast.place
-flux = flux_cast.flux
 
 pytestmark = pytest.mark.parametrize("place", CAST, indirect=True)
 

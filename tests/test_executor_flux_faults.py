@@ -9,15 +9,9 @@ import pytest
 
 from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Ticket, Work, WorkRefused
 from rainbow.executors.folders import folder_of
-from tests.support import flux_cast
 from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
 from tests.support.flux_cast import CAST, REAL, WAYS, Place, needs_flux, place_beside
 from tests.support.flux_instance import RealInstance
-
-real_flux = flux_cast.real_flux
-own_flux = flux_cast.own_flux
-place = flux_cast.place
-flux = flux_cast.flux
 
 everywhere = pytest.mark.parametrize("place", CAST, indirect=True)
 each_way = pytest.mark.parametrize("way", WAYS)

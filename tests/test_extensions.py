@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,18 +31,6 @@ FULL = {
     "idempotency_key": "once",
     "on_lost": pb.ON_LOST_REQUEUE,
 }
-
-
-@pytest.fixture
-def alpha(server: RainbowServer) -> Iterator[Remote]:
-    with joined(server) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def beta(server: RainbowServer) -> Iterator[Remote]:
-    with joined(server) as cluster:
-        yield cluster
 
 
 def spec(**fields: Any) -> pb.JobSpec:
@@ -81,12 +69,12 @@ def may_pull(cluster: Remote, secret: str) -> bool:
 # Submitting once
 
 
-def test_the_same_job_under_the_same_key_is_a_duplicate(alpha: Remote) -> None:
-    first, again = alpha.submit(**FULL), alpha.submit(**FULL)
+def test_the_same_job_under_the_same_key_is_a_duplicate(remote: Remote) -> None:
+    first, again = remote.submit(**FULL), remote.submit(**FULL)
 
     assert (first.duplicate, again.duplicate) == (False, True)
     assert again.jobid == first.jobid
-    assert list(alpha.request().jobids) == [first.jobid]
+    assert list(remote.request().jobids) == [first.jobid]
 
 
 @pytest.mark.parametrize(
@@ -104,73 +92,73 @@ def test_the_same_job_under_the_same_key_is_a_duplicate(alpha: Remote) -> None:
         ("on_lost", pb.ON_LOST_KEEP),
     ],
 )
-def test_another_job_under_the_same_key_is_refused(alpha: Remote, field: str, value: object) -> None:
-    job_id = alpha.submit(**FULL).jobid
+def test_another_job_under_the_same_key_is_refused(remote: Remote, field: str, value: object) -> None:
+    job_id = remote.submit(**FULL).jobid
 
-    refusal = refusal_of(alpha.stub.SubmitJob, alpha.submission(**{**FULL, field: value}))
+    refusal = refusal_of(remote.stub.SubmitJob, remote.submission(**{**FULL, field: value}))
 
     assert (refusal.code, refusal.field) == (grpc.StatusCode.ALREADY_EXISTS, "idempotency_key")
-    assert list(alpha.request().jobids) == [job_id]
+    assert list(remote.request().jobids) == [job_id]
 
 
-def test_a_key_belongs_to_its_cluster(alpha: Remote, beta: Remote) -> None:
-    mine, theirs = alpha.submit(**FULL), beta.submit(**FULL)
+def test_a_key_belongs_to_its_cluster(remote: Remote, other_remote: Remote) -> None:
+    mine, theirs = remote.submit(**FULL), other_remote.submit(**FULL)
 
     assert mine.jobid != theirs.jobid
     assert not theirs.duplicate
 
 
-def test_a_duplicate_of_a_job_that_no_longer_waits_has_no_position(alpha: Remote) -> None:
-    job_id = alpha.submit(**FULL).jobid
-    alpha.accept(job_id)
+def test_a_duplicate_of_a_job_that_no_longer_waits_has_no_position(remote: Remote) -> None:
+    job_id = remote.submit(**FULL).jobid
+    remote.accept(job_id)
 
-    again = alpha.submit(**FULL)
+    again = remote.submit(**FULL)
 
     assert (again.jobid, again.duplicate, again.position) == (job_id, True, 0)
 
 
-def test_the_same_key_inside_one_call_makes_one_job_and_another_content_is_refused(alpha: Remote) -> None:
+def test_the_same_key_inside_one_call_makes_one_job_and_another_content_is_refused(remote: Remote) -> None:
     same, other = spec(idempotency_key="k"), spec(idempotency_key="k", command="other")
 
-    first, plain, again, refused = alpha.submit_many(same, spec(), same, other).results
+    first, plain, again, refused = remote.submit_many(same, spec(), same, other).results
 
     assert (again.jobid, again.duplicate, again.position) == (first.jobid, True, 1)
     assert (refused.jobid, refused.error.code, refused.error.field) == (0, "ALREADY_EXISTS", "idempotency_key")
-    assert list(alpha.request().jobids) == [first.jobid, plain.jobid]
+    assert list(remote.request().jobids) == [first.jobid, plain.jobid]
 
 
-def test_many_submissions_under_one_key_at_the_same_time_make_one_job(alpha: Remote, server: RainbowServer) -> None:
+def test_many_submissions_under_one_key_at_the_same_time_make_one_job(remote: Remote, server: RainbowServer) -> None:
     def submit(_: int) -> pb.SubmitJobResponse:
         with connected(server.address) as stub:
-            return stub.SubmitJob(alpha.submission(idempotency_key="race"), timeout=PATIENCE_SECONDS)
+            return stub.SubmitJob(remote.submission(idempotency_key="race"), timeout=PATIENCE_SECONDS)
 
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(submit, range(24)))
 
     assert len({reply.jobid for reply in replies}) == 1
     assert [reply.duplicate for reply in replies].count(False) == 1
-    assert alpha.summary() == {pb.JOB_STATE_QUEUED: 1}
+    assert remote.summary() == {pb.JOB_STATE_QUEUED: 1}
 
 
 # Submitting many
 
 
-def test_many_jobs_are_queued_in_their_order_with_a_result_each(alpha: Remote) -> None:
+def test_many_jobs_are_queued_in_their_order_with_a_result_each(remote: Remote) -> None:
     specs = [spec(command=f"echo {number}") for number in range(600)]
 
-    answer = alpha.submit_many(*specs)
+    answer = remote.submit_many(*specs)
 
     ids = ids_of(answer)
     assert [result.position for result in answer.results] == list(range(1, 601))
     assert ids == sorted(ids)
-    jobs = alpha.request().jobs
+    jobs = remote.request().jobs
     assert [json.loads(jobs[job_id])["command"] for job_id in ids] == [spec.command for spec in specs]
 
 
-def test_a_job_that_is_refused_does_not_keep_the_others_out(alpha: Remote) -> None:
+def test_a_job_that_is_refused_does_not_keep_the_others_out(remote: Remote) -> None:
     specs = [spec(), spec(nodes=0), spec(labels={"": "x"}), pb.JobSpec(nodes=1, command="x", on_lost=9), spec()]
 
-    good, *bad, last = alpha.submit_many(*specs).results
+    good, *bad, last = remote.submit_many(*specs).results
 
     assert [(result.jobid, result.error.code, result.error.field) for result in bad] == [
         (0, "INVALID_ARGUMENT", "nodes"),
@@ -178,85 +166,85 @@ def test_a_job_that_is_refused_does_not_keep_the_others_out(alpha: Remote) -> No
         (0, "INVALID_ARGUMENT", "on_lost"),
     ]
     assert not good.HasField("error")
-    assert list(alpha.request().jobids) == [good.jobid, last.jobid]
+    assert list(remote.request().jobids) == [good.jobid, last.jobid]
 
 
 @pytest.mark.parametrize("number", [0, 10_001])
-def test_no_jobs_and_too_many_jobs_are_refused(alpha: Remote, number: int) -> None:
+def test_no_jobs_and_too_many_jobs_are_refused(remote: Remote, number: int) -> None:
     request = pb.SubmitJobsRequest(jobs=[spec()] * number)
 
-    refusal = refusal_of(alpha.stub.SubmitJobs, request, metadata=alpha.by_token)
+    refusal = refusal_of(remote.stub.SubmitJobs, request, metadata=remote.by_token)
 
     assert refusal.text == f"jobs: must be 1 to 10,000, not {number:,}"
-    assert not alpha.request().jobs
+    assert not remote.request().jobs
 
 
 # What a submitter is told
 
 
-def test_a_position_counts_the_jobs_of_higher_priority_and_the_older_ones(alpha: Remote) -> None:
-    positions = [alpha.submit(priority=priority).position for priority in (0, 0, 10, -10, 10, 0)]
+def test_a_position_counts_the_jobs_of_higher_priority_and_the_older_ones(remote: Remote) -> None:
+    positions = [remote.submit(priority=priority).position for priority in (0, 0, 10, -10, 10, 0)]
 
     assert positions == [1, 2, 1, 4, 2, 5]
 
 
-def test_positions_within_one_call_are_those_after_it(alpha: Remote) -> None:
-    answer = alpha.submit_many(spec(), spec(priority=5), spec(), spec(priority=5))
+def test_positions_within_one_call_are_those_after_it(remote: Remote) -> None:
+    answer = remote.submit_many(spec(), spec(priority=5), spec(), spec(priority=5))
 
     assert [result.position for result in answer.results] == [3, 1, 4, 2]
-    assert list(alpha.request().jobids) == [ids_of(answer)[place] for place in (1, 3, 0, 2)]
+    assert list(remote.request().jobids) == [ids_of(answer)[place] for place in (1, 3, 0, 2)]
 
 
-def test_a_submitter_is_told_that_nobody_ever_asked(alpha: Remote) -> None:
-    reply, many = alpha.submit(), alpha.submit_many(spec())
+def test_a_submitter_is_told_that_nobody_ever_asked(remote: Remote) -> None:
+    reply, many = remote.submit(), remote.submit_many(spec())
 
-    assert reply.warning == many.warning == f"{alpha.name} has never asked for jobs"
+    assert reply.warning == many.warning == f"{remote.name} has never asked for jobs"
     assert not reply.HasField("agent_last_asked_at")
 
 
-def test_a_submitter_is_not_warned_where_the_cluster_just_asked(alpha: Remote, server: RainbowServer) -> None:
-    alpha.request()
-    eventually(lambda: cluster_asked(server.database_url, alpha.name))
+def test_a_submitter_is_not_warned_where_the_cluster_just_asked(remote: Remote, server: RainbowServer) -> None:
+    remote.request()
+    eventually(lambda: cluster_asked(server.database_url, remote.name))
 
-    reply = alpha.submit()
+    reply = remote.submit()
 
     assert reply.warning == ""
     assert abs(reply.agent_last_asked_at.ToDatetime(UTC) - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-def test_a_submitter_is_told_how_long_nobody_asked(alpha: Remote, server: RainbowServer) -> None:
+def test_a_submitter_is_told_how_long_nobody_asked(remote: Remote, server: RainbowServer) -> None:
     then = datetime.now(UTC) - timedelta(minutes=42, seconds=5)
-    set_cluster(server.database_url, alpha.name, last_asked_at=then)
+    set_cluster(server.database_url, remote.name, last_asked_at=then)
 
-    reply = alpha.submit()
+    reply = remote.submit()
 
-    assert reply.warning == f"{alpha.name} last asked for jobs 42 minutes ago"
+    assert reply.warning == f"{remote.name} last asked for jobs 42 minutes ago"
     assert reply.agent_last_asked_at.ToDatetime(UTC) == then
 
 
-def test_a_paused_cluster_takes_submissions_and_hands_nothing_out(alpha: Remote, server: RainbowServer) -> None:
-    job_id = alpha.submit().jobid
-    set_cluster(server.database_url, alpha.name, paused_at=datetime.now(UTC), paused_reason="maintenance")
+def test_a_paused_cluster_takes_submissions_and_hands_nothing_out(remote: Remote, server: RainbowServer) -> None:
+    job_id = remote.submit().jobid
+    set_cluster(server.database_url, remote.name, paused_at=datetime.now(UTC), paused_reason="maintenance")
 
-    warned, found, accepted = alpha.submit(), alpha.request(), alpha.accept(job_id)
+    warned, found, accepted = remote.submit(), remote.request(), remote.accept(job_id)
 
-    assert warned.warning == f"{alpha.name} is paused: maintenance"
+    assert warned.warning == f"{remote.name} is paused: maintenance"
     assert (found.paused, len(found.jobs)) == ("maintenance", 0)
     assert accepted.status == pb.AcceptJobsResponse.RESULT_TYPE_PARTIAL
     assert [job.reason for job in accepted.refused] == [pb.RefusedJob.REASON_PAUSED]
-    assert alpha.summary() == {pb.JOB_STATE_QUEUED: 2}
+    assert remote.summary() == {pb.JOB_STATE_QUEUED: 2}
 
 
 # Requesting
 
 
-def test_jobs_are_offered_by_priority_and_then_by_age(alpha: Remote) -> None:
-    ids = [alpha.submit(priority=priority).jobid for priority in (0, -1, 100, 0, -100, 100)]
+def test_jobs_are_offered_by_priority_and_then_by_age(remote: Remote) -> None:
+    ids = [remote.submit(priority=priority).jobid for priority in (0, -1, 100, 0, -100, 100)]
 
-    found = alpha.request()
+    found = remote.request()
 
     assert list(found.jobids) == [ids[place] for place in (2, 5, 0, 3, 1, 4)]
-    assert list(alpha.request(maxJobs=3).jobids) == list(found.jobids)[:3]
+    assert list(remote.request(maxJobs=3).jobids) == list(found.jobids)[:3]
 
 
 @pytest.mark.parametrize(
@@ -275,9 +263,9 @@ def test_jobs_are_offered_by_priority_and_then_by_age(alpha: Remote) -> None:
         ({"labels": {"team": "x"}, "maxJobs": 1}, [2]),
     ],
 )
-def test_a_cluster_is_offered_what_it_can_take(alpha: Remote, filters: dict[str, Any], places: list[int]) -> None:
+def test_a_cluster_is_offered_what_it_can_take(remote: Remote, filters: dict[str, Any], places: list[int]) -> None:
     ids = ids_of(
-        alpha.submit_many(
+        remote.submit_many(
             spec(nodes=1, tasks=4),
             spec(nodes=2, tasks=5, time_limit_seconds=60, labels={"gpu": "yes"}),
             spec(nodes=1, time_limit_seconds=61, labels={"gpu": "yes", "team": "x"}),
@@ -285,55 +273,55 @@ def test_a_cluster_is_offered_what_it_can_take(alpha: Remote, filters: dict[str,
         )
     )
 
-    found = alpha.request(**filters)
+    found = remote.request(**filters)
 
     assert list(found.jobids) == [ids[place] for place in places]
 
 
-def test_a_filter_finds_a_job_far_down_the_queue(alpha: Remote) -> None:
-    alpha.submit_many(*[spec(nodes=2)] * 4_500)
-    small = ids_of(alpha.submit_many(spec(), spec(), spec(labels={"a": "b"})))
+def test_a_filter_finds_a_job_far_down_the_queue(remote: Remote) -> None:
+    remote.submit_many(*[spec(nodes=2)] * 4_500)
+    small = ids_of(remote.submit_many(spec(), spec(), spec(labels={"a": "b"})))
 
-    assert list(alpha.request(max_nodes=1).jobids) == small
-    assert list(alpha.request(labels={"a": "b"}).jobids) == small[2:]
+    assert list(remote.request(max_nodes=1).jobids) == small
+    assert list(remote.request(labels={"a": "b"}).jobids) == small[2:]
 
 
-def test_a_request_that_waits_is_answered_when_a_job_is_submitted(alpha: Remote, server: RainbowServer) -> None:
-    waiting = waiting_request(alpha, server)
+def test_a_request_that_waits_is_answered_when_a_job_is_submitted(remote: Remote, server: RainbowServer) -> None:
+    waiting = waiting_request(remote, server)
 
-    job_id = alpha.submit().jobid
+    job_id = remote.submit().jobid
 
     assert list(waiting.result().jobids) == [job_id]
 
 
-def test_a_request_that_waits_is_answered_when_many_jobs_are_submitted(alpha: Remote, server: RainbowServer) -> None:
-    waiting = waiting_request(alpha, server)
+def test_a_request_that_waits_is_answered_when_many_jobs_are_submitted(remote: Remote, server: RainbowServer) -> None:
+    waiting = waiting_request(remote, server)
 
-    (job_id,) = ids_of(alpha.submit_many(spec()))
+    (job_id,) = ids_of(remote.submit_many(spec()))
 
     assert job_id in waiting.result().jobs
 
 
 def test_a_request_that_waits_does_not_hear_of_jobs_that_it_did_not_ask_for(
-    alpha: Remote, beta: Remote, server: RainbowServer
+    remote: Remote, other_remote: Remote, server: RainbowServer
 ) -> None:
-    waiting = waiting_request(alpha, server, max_nodes=1)
+    waiting = waiting_request(remote, server, max_nodes=1)
 
-    beta.submit()
-    alpha.submit(nodes=2)
-    job_id = alpha.submit(nodes=1).jobid
+    other_remote.submit()
+    remote.submit(nodes=2)
+    job_id = remote.submit(nodes=1).jobid
 
     assert list(waiting.result().jobids) == [job_id]
 
 
 def test_a_request_that_waits_is_answered_when_another_server_takes_a_job(
-    alpha: Remote, server: RainbowServer, start_server: Callable[..., RainbowServer]
+    remote: Remote, server: RainbowServer, start_server: Callable[..., RainbowServer]
 ) -> None:
     other = start_server(database_url=server.database_url)
-    waiting = waiting_request(alpha, server)
+    waiting = waiting_request(remote, server)
 
     with connected(other.address) as stub:
-        job_id = stub.SubmitJob(alpha.submission()).jobid
+        job_id = stub.SubmitJob(remote.submission()).jobid
 
     assert list(waiting.result().jobids) == [job_id]
 
@@ -351,13 +339,13 @@ def test_a_request_that_waits_is_answered_when_the_server_stops(start_server: Ca
     assert time.monotonic() - began < PATIENCE_SECONDS / 2, "it did not wait for the call's own end"
 
 
-def test_a_request_that_waits_is_answered_before_its_client_gives_up(alpha: Remote) -> None:
-    request = pb.RequestJobsRequest(cluster=alpha.name, secret=alpha.secret, wait_seconds=300)
+def test_a_request_that_waits_is_answered_before_its_client_gives_up(remote: Remote) -> None:
+    request = pb.RequestJobsRequest(cluster=remote.name, secret=remote.secret, wait_seconds=300)
 
     def answered() -> bool:
         """The server answers half a second before the client gives up, which a busy machine may miss at times."""
         try:
-            found = alpha.stub.RequestJobs(request, timeout=1)
+            found = remote.stub.RequestJobs(request, timeout=1)
         except grpc.RpcError:
             return False
         return bool(found.status == pb.RequestJobsResponse.REQUEST_JOBS_NORESULTS)
@@ -365,16 +353,16 @@ def test_a_request_that_waits_is_answered_before_its_client_gives_up(alpha: Remo
     eventually(answered)
 
 
-def test_a_request_that_waits_is_answered_when_its_time_is_up(alpha: Remote) -> None:
-    found = alpha.request(wait_seconds=1)
+def test_a_request_that_waits_is_answered_when_its_time_is_up(remote: Remote) -> None:
+    found = remote.request(wait_seconds=1)
 
     assert found.status == pb.RequestJobsResponse.REQUEST_JOBS_NORESULTS
 
 
-def test_a_request_that_may_wait_does_not_where_a_job_waits(alpha: Remote) -> None:
-    job_id = alpha.submit().jobid
+def test_a_request_that_may_wait_does_not_where_a_job_waits(remote: Remote) -> None:
+    job_id = remote.submit().jobid
 
-    assert list(alpha.request(wait_seconds=300).jobids) == [job_id]
+    assert list(remote.request(wait_seconds=300).jobids) == [job_id]
 
 
 def waiting_request(cluster: Remote, server: RainbowServer, **filters: Any) -> Any:
@@ -388,77 +376,77 @@ def waiting_request(cluster: Remote, server: RainbowServer, **filters: Any) -> A
 # Accepting
 
 
-def test_an_agent_gets_a_lease_for_what_it_accepts(alpha: Remote) -> None:
-    job_id = alpha.submit().jobid
+def test_an_agent_gets_a_lease_for_what_it_accepts(remote: Remote) -> None:
+    job_id = remote.submit().jobid
     before = datetime.now(UTC)
 
-    (job,) = alpha.accept(job_id, agent="agent-1", lease_seconds=60).accepted
+    (job,) = remote.accept(job_id, agent="agent-1", lease_seconds=60).accepted
 
     left = job.lease_expires_at.ToDatetime(UTC) - before
     assert timedelta(seconds=60) <= left < timedelta(seconds=60 + PATIENCE_SECONDS)
-    record = alpha.job(job_id)
+    record = remote.job(job_id)
     assert (record.agent, record.lease_expires_at) == ("agent-1", job.lease_expires_at)
 
 
-def test_a_lease_of_no_length_is_five_minutes_and_a_plain_hand_over_has_none(alpha: Remote) -> None:
-    leased, plain = alpha.submit().jobid, alpha.submit().jobid
+def test_a_lease_of_no_length_is_five_minutes_and_a_plain_hand_over_has_none(remote: Remote) -> None:
+    leased, plain = remote.submit().jobid, remote.submit().jobid
     before = datetime.now(UTC)
 
-    (with_agent,) = alpha.accept(leased, agent="agent-1").accepted
-    (without,) = alpha.accept(plain).accepted
+    (with_agent,) = remote.accept(leased, agent="agent-1").accepted
+    (without,) = remote.accept(plain).accepted
 
     assert with_agent.lease_expires_at.ToDatetime(UTC) - before >= timedelta(seconds=300)
     assert not without.HasField("lease_expires_at")
 
 
-def test_an_agent_that_accepts_again_finds_its_jobs_accepted(alpha: Remote) -> None:
-    held, fresh = alpha.submit().jobid, alpha.submit().jobid
-    (first,) = alpha.accept(held, agent="agent-1", lease_seconds=20).accepted
+def test_an_agent_that_accepts_again_finds_its_jobs_accepted(remote: Remote) -> None:
+    held, fresh = remote.submit().jobid, remote.submit().jobid
+    (first,) = remote.accept(held, agent="agent-1", lease_seconds=20).accepted
 
-    again = alpha.accept(held, fresh, agent="agent-1", lease_seconds=600)
+    again = remote.accept(held, fresh, agent="agent-1", lease_seconds=600)
 
     assert again.status == pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS
     assert [(job.jobid, job.attempt) for job in again.accepted] == [(held, 1), (fresh, 1)]
     assert again.accepted[0].lease_expires_at.seconds > first.lease_expires_at.seconds
-    assert [event.what for event in alpha.job(held, with_events=True).events] == ["submitted", "accepted"]
+    assert [event.what for event in remote.job(held, with_events=True).events] == ["submitted", "accepted"]
 
 
 @pytest.mark.parametrize(("first", "second"), [("agent-1", "agent-2"), ("agent-1", ""), ("", "agent-2"), ("", "")])
-def test_what_one_agent_holds_nobody_else_can_accept(alpha: Remote, first: str, second: str) -> None:
-    job_id = alpha.submit().jobid
-    alpha.accept(job_id, agent=first)
+def test_what_one_agent_holds_nobody_else_can_accept(remote: Remote, first: str, second: str) -> None:
+    job_id = remote.submit().jobid
+    remote.accept(job_id, agent=first)
 
-    answer = alpha.accept(job_id, agent=second)
+    answer = remote.accept(job_id, agent=second)
 
     assert not answer.accepted
     assert [job.reason for job in answer.refused] == [pb.RefusedJob.REASON_NOT_QUEUED]
-    assert alpha.job(job_id).agent == first
+    assert remote.job(job_id).agent == first
 
 
 # Looking up
 
 
-def test_a_job_is_shown_with_all_that_was_handed_in(alpha: Remote) -> None:
-    job_id = alpha.submit(**FULL).jobid
+def test_a_job_is_shown_with_all_that_was_handed_in(remote: Remote) -> None:
+    job_id = remote.submit(**FULL).jobid
 
-    job = alpha.job(job_id)
+    job = remote.job(job_id)
 
     shown = {name: getattr(job, name) for name in FULL}
     shown |= {"environment": dict(job.environment), "labels": dict(job.labels)}
     assert shown == FULL
-    assert (job.id, job.cluster, job.state, job.attempt) == (job_id, alpha.name, pb.JOB_STATE_QUEUED, 1)
+    assert (job.id, job.cluster, job.state, job.attempt) == (job_id, remote.name, pb.JOB_STATE_QUEUED, 1)
     assert job.submitted_by == "default"
     assert abs(job.submitted_at.ToDatetime(UTC) - datetime.now(UTC)) < timedelta(minutes=1)
     assert not job.HasField("exit_code")
     assert not job.events
 
 
-def test_a_job_is_shown_with_what_happened_to_it(alpha: Remote) -> None:
-    job_id = alpha.submit().jobid
-    alpha.accept(job_id, agent="agent-1")
-    cancel(alpha, job_id, reason="too <long>", by=alpha.token)
+def test_a_job_is_shown_with_what_happened_to_it(remote: Remote) -> None:
+    job_id = remote.submit().jobid
+    remote.accept(job_id, agent="agent-1")
+    cancel(remote, job_id, reason="too <long>", by=remote.token)
 
-    events = alpha.job(job_id, with_events=True).events
+    events = remote.job(job_id, with_events=True).events
 
     assert [(event.what, event.state, event.attempt, event.who, event.why) for event in events] == [
         ("submitted", pb.JOB_STATE_QUEUED, 1, "token default", ""),
@@ -467,11 +455,11 @@ def test_a_job_is_shown_with_what_happened_to_it(alpha: Remote) -> None:
     ]
 
 
-def test_jobs_come_in_the_order_of_the_request_and_others_are_missing(alpha: Remote, beta: Remote) -> None:
-    first, second, theirs = alpha.submit().jobid, alpha.submit().jobid, beta.submit().jobid
+def test_jobs_come_in_the_order_of_the_request_and_others_are_missing(remote: Remote, other_remote: Remote) -> None:
+    first, second, theirs = remote.submit().jobid, remote.submit().jobid, other_remote.submit().jobid
 
-    answer = alpha.stub.GetJobs(
-        pb.GetJobsRequest(jobids=[second, theirs, first, 0, -1, second]), metadata=alpha.by_token
+    answer = remote.stub.GetJobs(
+        pb.GetJobsRequest(jobids=[second, theirs, first, 0, -1, second]), metadata=remote.by_token
     )
 
     assert [job.id for job in answer.jobs] == [second, first]
@@ -479,40 +467,40 @@ def test_jobs_come_in_the_order_of_the_request_and_others_are_missing(alpha: Rem
     assert not answer.remaining
 
 
-def test_jobs_that_do_not_fit_one_message_remain(alpha: Remote) -> None:
+def test_jobs_that_do_not_fit_one_message_remain(remote: Remote) -> None:
     heavy = spec(command="x" * 60_000, environment={"A": "y" * 60_000})
-    ids = ids_of(alpha.submit_many(*[heavy] * 30)) + ids_of(alpha.submit_many(*[heavy] * 30))
+    ids = ids_of(remote.submit_many(*[heavy] * 30)) + ids_of(remote.submit_many(*[heavy] * 30))
 
-    first = alpha.stub.GetJobs(pb.GetJobsRequest(jobids=ids), metadata=alpha.by_secret)
-    second = alpha.stub.GetJobs(pb.GetJobsRequest(jobids=first.remaining), metadata=alpha.by_secret)
+    first = remote.stub.GetJobs(pb.GetJobsRequest(jobids=ids), metadata=remote.by_secret)
+    second = remote.stub.GetJobs(pb.GetJobsRequest(jobids=first.remaining), metadata=remote.by_secret)
 
     assert first.remaining
     assert [job.id for answer in (first, second) for job in answer.jobs] == ids
     assert not second.remaining
 
 
-def test_the_pages_of_a_listing_hold_every_job_once_newest_first(alpha: Remote, beta: Remote) -> None:
-    ids = ids_of(alpha.submit_many(*[spec() for _ in range(25)]))
-    beta.submit()
-    alpha.accept(*ids[::3])
-    cancel(alpha, *ids[1::3])
+def test_the_pages_of_a_listing_hold_every_job_once_newest_first(remote: Remote, other_remote: Remote) -> None:
+    ids = ids_of(remote.submit_many(*[spec() for _ in range(25)]))
+    other_remote.submit()
+    remote.accept(*ids[::3])
+    cancel(remote, *ids[1::3])
 
-    walked = pages(alpha, page_size=4)
+    walked = pages(remote, page_size=4)
 
     assert [len(page) for page in walked] == [4, 4, 4, 4, 4, 4, 1]
     assert [job.id for page in walked for job in page] == ids[::-1]
 
 
-def test_a_listing_shows_what_is_asked_for(alpha: Remote) -> None:
+def test_a_listing_shows_what_is_asked_for(remote: Remote) -> None:
     labelled = {"labels": {"a": "1", "b": "2"}}
     ids = ids_of(
-        alpha.submit_many(*[spec(name="n", **labelled), spec(name="m", labels={"a": "1"}), spec(name="n")] * 5)
+        remote.submit_many(*[spec(name="n", **labelled), spec(name="m", labels={"a": "1"}), spec(name="n")] * 5)
     )
-    alpha.accept(*ids[:6])
-    cancel(alpha, *ids[6:9])
+    remote.accept(*ids[:6])
+    cancel(remote, *ids[6:9])
 
     def listed(**search: Any) -> list[int]:
-        return [job.id for page in pages(alpha, page_size=2, **search) for job in page]
+        return [job.id for page in pages(remote, page_size=2, **search) for job in page]
 
     newest_first = ids[::-1]
     assert listed(states=[pb.JOB_STATE_ACCEPTED]) == newest_first[9:]
@@ -523,20 +511,20 @@ def test_a_listing_shows_what_is_asked_for(alpha: Remote) -> None:
     assert listed(name="m") == ids[1::3][::-1]
 
 
-def test_a_page_ends_where_a_message_would_be_full(alpha: Remote) -> None:
+def test_a_page_ends_where_a_message_would_be_full(remote: Remote) -> None:
     heavy = spec(command="x" * 60_000)
-    ids = [job_id for _ in range(3) for job_id in ids_of(alpha.submit_many(*[heavy] * 40))]
+    ids = [job_id for _ in range(3) for job_id in ids_of(remote.submit_many(*[heavy] * 40))]
 
-    walked = pages(alpha, page_size=1_000)
+    walked = pages(remote, page_size=1_000)
 
     assert len(walked) > 1
     assert [job.id for page in walked for job in page] == ids[::-1]
 
 
-def test_a_listing_leaves_out_what_may_be_long(alpha: Remote) -> None:
-    alpha.submit(**FULL)
+def test_a_listing_leaves_out_what_may_be_long(remote: Remote) -> None:
+    remote.submit(**FULL)
 
-    [[job]] = pages(alpha)
+    [[job]] = pages(remote)
 
     assert job.command == FULL["command"]
     assert not job.environment
@@ -555,31 +543,31 @@ def pages(cluster: Remote, **search: Any) -> list[list[pb.Job]]:
 
 
 def test_a_token_reaches_the_jobs_that_were_submitted_with_it_and_the_secret_reaches_all(
-    alpha: Remote, server: RainbowServer
+    remote: Remote, server: RainbowServer
 ) -> None:
-    other = f"another-token-of-{alpha.name}"
-    add_token(server.database_url, alpha.name, label="other", value=other)
-    mine, others = alpha.submit().jobid, alpha.submit(token=other).jobid
+    other = f"another-token-of-{remote.name}"
+    add_token(server.database_url, remote.name, label="other", value=other)
+    mine, others = remote.submit().jobid, remote.submit(token=other).jobid
 
     def shown(by: str) -> tuple[list[int], list[int]]:
-        answer = alpha.stub.GetJobs(pb.GetJobsRequest(jobids=[mine, others]), metadata=bearer(by))
-        return [job.id for job in answer.jobs], [job.id for page in pages(alpha, by=by) for job in page]
+        answer = remote.stub.GetJobs(pb.GetJobsRequest(jobids=[mine, others]), metadata=bearer(by))
+        return [job.id for job in answer.jobs], [job.id for page in pages(remote, by=by) for job in page]
 
-    assert shown(alpha.token) == ([mine], [mine])
+    assert shown(remote.token) == ([mine], [mine])
     assert shown(other) == ([others], [others])
-    assert shown(alpha.secret) == ([mine, others], [others, mine])
-    assert cancel(alpha, mine, others, by=other) == [
+    assert shown(remote.secret) == ([mine, others], [others, mine])
+    assert cancel(remote, mine, others, by=other) == [
         (mine, pb.CancelResult.OUTCOME_NOT_FOUND),
         (others, pb.CancelResult.OUTCOME_CANCELLED),
     ]
 
 
-def test_a_key_of_another_token_is_refused_without_showing_its_job(alpha: Remote, server: RainbowServer) -> None:
-    other = f"another-token-of-{alpha.name}"
-    add_token(server.database_url, alpha.name, label="other", value=other)
-    alpha.submit(**FULL)
+def test_a_key_of_another_token_is_refused_without_showing_its_job(remote: Remote, server: RainbowServer) -> None:
+    other = f"another-token-of-{remote.name}"
+    add_token(server.database_url, remote.name, label="other", value=other)
+    remote.submit(**FULL)
 
-    refusal = refusal_of(alpha.stub.SubmitJob, alpha.submission(**FULL, token=other))
+    refusal = refusal_of(remote.stub.SubmitJob, remote.submission(**FULL, token=other))
 
     assert refusal.code == grpc.StatusCode.ALREADY_EXISTS
 
@@ -587,14 +575,14 @@ def test_a_key_of_another_token_is_refused_without_showing_its_job(alpha: Remote
 # Cancelling
 
 
-def test_every_job_of_a_call_to_cancel_has_its_outcome(alpha: Remote, beta: Remote) -> None:
-    waiting, handed_over, held, over = ids_of(alpha.submit_many(*[spec()] * 4))
-    theirs = beta.submit().jobid
-    alpha.accept(handed_over)
-    alpha.accept(held, agent="agent-1")
-    cancel(alpha, over)
+def test_every_job_of_a_call_to_cancel_has_its_outcome(remote: Remote, other_remote: Remote) -> None:
+    waiting, handed_over, held, over = ids_of(remote.submit_many(*[spec()] * 4))
+    theirs = other_remote.submit().jobid
+    remote.accept(handed_over)
+    remote.accept(held, agent="agent-1")
+    cancel(remote, over)
 
-    outcomes = cancel(alpha, held, waiting, over, handed_over, theirs, waiting, 0, reason="enough")
+    outcomes = cancel(remote, held, waiting, over, handed_over, theirs, waiting, 0, reason="enough")
 
     outcome = pb.CancelResult
     assert outcomes == [
@@ -605,151 +593,151 @@ def test_every_job_of_a_call_to_cancel_has_its_outcome(alpha: Remote, beta: Remo
         (theirs, outcome.OUTCOME_NOT_FOUND),
         (0, outcome.OUTCOME_NOT_FOUND),
     ]
-    assert alpha.job(held).state == pb.JOB_STATE_ACCEPTED
-    assert alpha.job(held).HasField("cancel_requested_at")
-    assert (alpha.job(waiting).state, alpha.job(waiting).reason) == (pb.JOB_STATE_CANCELLED, "enough")
-    assert beta.job(theirs).state == pb.JOB_STATE_QUEUED
-    assert not alpha.request().jobs
+    assert remote.job(held).state == pb.JOB_STATE_ACCEPTED
+    assert remote.job(held).HasField("cancel_requested_at")
+    assert (remote.job(waiting).state, remote.job(waiting).reason) == (pb.JOB_STATE_CANCELLED, "enough")
+    assert other_remote.job(theirs).state == pb.JOB_STATE_QUEUED
+    assert not remote.request().jobs
 
 
-def test_asking_twice_for_a_job_to_stop_is_asking_once(alpha: Remote) -> None:
-    job_id = alpha.submit().jobid
-    alpha.accept(job_id, agent="agent-1")
+def test_asking_twice_for_a_job_to_stop_is_asking_once(remote: Remote) -> None:
+    job_id = remote.submit().jobid
+    remote.accept(job_id, agent="agent-1")
 
-    first, second = cancel(alpha, job_id, reason="first"), cancel(alpha, job_id, reason="second")
+    first, second = cancel(remote, job_id, reason="first"), cancel(remote, job_id, reason="second")
 
     assert first == second == [(job_id, pb.CancelResult.OUTCOME_REQUESTED)]
-    events = alpha.job(job_id, with_events=True).events
+    events = remote.job(job_id, with_events=True).events
     assert [event.why for event in events if event.what == "cancel_requested"] == ["first"]
 
 
 # Summaries
 
 
-def test_a_summary_counts_the_rows(alpha: Remote, beta: Remote, server: RainbowServer) -> None:
-    ids = ids_of(alpha.submit_many(*[spec(priority=number % 3) for number in range(30)]))
-    beta.submit()
-    alpha.accept(*ids[:7])
-    alpha.accept(*ids[7:9], agent="agent-1")
-    cancel(alpha, *ids[5:20])
+def test_a_summary_counts_the_rows(remote: Remote, other_remote: Remote, server: RainbowServer) -> None:
+    ids = ids_of(remote.submit_many(*[spec(priority=number % 3) for number in range(30)]))
+    other_remote.submit()
+    remote.accept(*ids[:7])
+    remote.accept(*ids[7:9], agent="agent-1")
+    cancel(remote, *ids[5:20])
 
-    answer = alpha.stub.SummarizeJobs(pb.SummarizeJobsRequest(cluster=alpha.name), metadata=alpha.by_token)
+    answer = remote.stub.SummarizeJobs(pb.SummarizeJobsRequest(cluster=remote.name), metadata=remote.by_token)
 
     rows = execute(
         server.database_url,
         "SELECT state, submitted_at FROM jobs_job WHERE cluster_id = (SELECT id FROM clusters_cluster WHERE name = %s)",
-        [alpha.name],
+        [remote.name],
     )
     counted = {pb.JobState.Name(item.state).removeprefix("JOB_STATE_").lower(): item.count for item in answer.counts}
     assert counted == Counter(state for state, _ in rows) == {"accepted": 9, "cancelled": 11, "queued": 10}
-    assert answer.oldest_submitted_at == alpha.job(ids[20]).submitted_at
-    assert answer.cluster == alpha.name
+    assert answer.oldest_submitted_at == remote.job(ids[20]).submitted_at
+    assert answer.cluster == remote.name
 
 
-def test_a_summary_of_nothing_is_empty(alpha: Remote) -> None:
-    answer = alpha.stub.SummarizeJobs(pb.SummarizeJobsRequest(), metadata=alpha.by_secret)
+def test_a_summary_of_nothing_is_empty(remote: Remote) -> None:
+    answer = remote.stub.SummarizeJobs(pb.SummarizeJobsRequest(), metadata=remote.by_secret)
 
     assert not answer.counts
     assert not answer.HasField("oldest_submitted_at")
     assert not answer.HasField("agent_last_asked_at")
 
 
-def test_a_summary_and_a_submission_say_why_the_agent_takes_nothing(alpha: Remote) -> None:
-    alpha.request()
+def test_a_summary_and_a_submission_say_why_the_agent_takes_nothing(remote: Remote) -> None:
+    remote.request()
     report = pb.ReportJobsRequest(agent="agent-1", not_ready="slurmctld does not answer")
-    alpha.stub.ReportJobs(report, metadata=alpha.by_secret, timeout=PATIENCE_SECONDS)
+    remote.stub.ReportJobs(report, metadata=remote.by_secret, timeout=PATIENCE_SECONDS)
 
-    answer = alpha.stub.SummarizeJobs(pb.SummarizeJobsRequest(), metadata=alpha.by_token)
-    submitted = alpha.submit()
+    answer = remote.stub.SummarizeJobs(pb.SummarizeJobsRequest(), metadata=remote.by_token)
+    submitted = remote.submit()
 
     assert answer.not_ready == "slurmctld does not answer"
-    assert submitted.warning == f"{alpha.name} is not ready: slurmctld does not answer"
+    assert submitted.warning == f"{remote.name} is not ready: slurmctld does not answer"
 
 
 # Credentials
 
 
 def test_a_rotated_secret_works_and_the_old_one_works_beside_it_for_a_while(
-    alpha: Remote, server: RainbowServer
+    remote: Remote, server: RainbowServer
 ) -> None:
     before = datetime.now(UTC)
 
-    new = rotate(alpha, grace_seconds=60)
+    new = rotate(remote, grace_seconds=60)
 
-    assert new.credential not in ("", alpha.secret)
+    assert new.credential not in ("", remote.secret)
     assert (new.kind, new.label) == (pb.CREDENTIAL_KIND_SECRET, "default")
     assert new.previous_expires_at.ToDatetime(UTC) - before >= timedelta(seconds=60)
-    assert may_pull(alpha, new.credential)
-    assert may_pull(alpha, alpha.secret)
+    assert may_pull(remote, new.credential)
+    assert may_pull(remote, remote.secret)
     execute(
         server.database_url,
         "UPDATE clusters_formervalue SET expires_at = %s WHERE credential_id = (SELECT k.id FROM clusters_credential k"
         " JOIN clusters_cluster c ON c.id = k.cluster_id WHERE k.kind = 'secret' AND c.name = %s)",
-        [before, alpha.name],
+        [before, remote.name],
     )
-    assert may_pull(alpha, new.credential)
-    assert not may_pull(alpha, alpha.secret)
+    assert may_pull(remote, new.credential)
+    assert not may_pull(remote, remote.secret)
 
 
-def test_grace_is_five_minutes_where_nothing_was_said_and_none_where_none_was_wished(alpha: Remote) -> None:
+def test_grace_is_five_minutes_where_nothing_was_said_and_none_where_none_was_wished(remote: Remote) -> None:
     before = datetime.now(UTC)
 
-    with_grace = rotate(alpha)
-    without = rotate(alpha, with_grace.credential, grace_seconds=0)
+    with_grace = rotate(remote)
+    without = rotate(remote, with_grace.credential, grace_seconds=0)
 
     assert with_grace.previous_expires_at.ToDatetime(UTC) - before >= timedelta(seconds=300)
-    assert may_pull(alpha, without.credential)
-    assert not may_pull(alpha, with_grace.credential)
-    assert not may_pull(alpha, alpha.secret)
+    assert may_pull(remote, without.credential)
+    assert not may_pull(remote, with_grace.credential)
+    assert not may_pull(remote, remote.secret)
 
 
-def test_rotating_again_with_the_old_secret_makes_up_for_an_answer_that_was_lost(alpha: Remote) -> None:
-    lost = rotate(alpha)
+def test_rotating_again_with_the_old_secret_makes_up_for_an_answer_that_was_lost(remote: Remote) -> None:
+    lost = rotate(remote)
 
-    found = rotate(alpha)
+    found = rotate(remote)
 
-    assert all(may_pull(alpha, value) for value in (alpha.secret, lost.credential, found.credential))
-
-
-def test_a_secret_replaces_the_token_and_the_jobs_stay_with_it(alpha: Remote) -> None:
-    job_id = alpha.submit().jobid
-
-    new = rotate(alpha, kind=pb.CREDENTIAL_KIND_TOKEN, grace_seconds=0)
-
-    assert refusal_of(alpha.stub.SubmitJob, alpha.submission()) == DENIED
-    second = alpha.submit(token=new.credential).jobid
-    assert [job.id for page in pages(alpha, by=new.credential) for job in page] == [second, job_id]
+    assert all(may_pull(remote, value) for value in (remote.secret, lost.credential, found.credential))
 
 
-def test_a_token_cannot_rotate_and_nobody_rotates_for_another_cluster(alpha: Remote, beta: Remote) -> None:
-    request = pb.RotateCredentialRequest(cluster=alpha.name, kind=pb.CREDENTIAL_KIND_TOKEN)
+def test_a_secret_replaces_the_token_and_the_jobs_stay_with_it(remote: Remote) -> None:
+    job_id = remote.submit().jobid
+
+    new = rotate(remote, kind=pb.CREDENTIAL_KIND_TOKEN, grace_seconds=0)
+
+    assert refusal_of(remote.stub.SubmitJob, remote.submission()) == DENIED
+    second = remote.submit(token=new.credential).jobid
+    assert [job.id for page in pages(remote, by=new.credential) for job in page] == [second, job_id]
+
+
+def test_a_token_cannot_rotate_and_nobody_rotates_for_another_cluster(remote: Remote, other_remote: Remote) -> None:
+    request = pb.RotateCredentialRequest(cluster=remote.name, kind=pb.CREDENTIAL_KIND_TOKEN)
 
     refusals = [
-        refusal_of(alpha.stub.RotateCredential, request, metadata=bearer(value))
-        for value in (alpha.token, beta.secret, "wrong")
+        refusal_of(remote.stub.RotateCredential, request, metadata=bearer(value))
+        for value in (remote.token, other_remote.secret, "wrong")
     ]
 
     assert refusals == [DENIED] * 3
-    assert alpha.submit().jobid
+    assert remote.submit().jobid
 
 
-def test_a_label_that_no_credential_has_is_not_found(alpha: Remote) -> None:
+def test_a_label_that_no_credential_has_is_not_found(remote: Remote) -> None:
     request = pb.RotateCredentialRequest(kind=pb.CREDENTIAL_KIND_SECRET, label="unheard-of")
 
-    refusal = refusal_of(alpha.stub.RotateCredential, request, metadata=alpha.by_secret)
+    refusal = refusal_of(remote.stub.RotateCredential, request, metadata=remote.by_secret)
 
     assert (refusal.code, refusal.field) == (grpc.StatusCode.NOT_FOUND, "label")
 
 
-def test_the_frozen_calls_take_the_credential_from_the_metadata(alpha: Remote, server: RainbowServer) -> None:
-    stub, secret = alpha.stub, server.registration_secret
+def test_the_frozen_calls_take_the_credential_from_the_metadata(remote: Remote, server: RainbowServer) -> None:
+    stub, secret = remote.stub, server.registration_secret
 
     new = stub.Register(registration(server, secret=""), metadata=bearer(secret))
-    job_id = stub.SubmitJob(alpha.submission(token=""), metadata=alpha.by_token).jobid
-    found = stub.RequestJobs(pb.RequestJobsRequest(cluster=alpha.name), metadata=alpha.by_secret)
+    job_id = stub.SubmitJob(remote.submission(token=""), metadata=remote.by_token).jobid
+    found = stub.RequestJobs(pb.RequestJobsRequest(cluster=remote.name), metadata=remote.by_secret)
     accepted = stub.AcceptJobs(
-        pb.AcceptJobsRequest(cluster=alpha.name, jobids=[job_id]),
-        metadata=(("authorization", f"bEARER {alpha.secret}"),),
+        pb.AcceptJobsRequest(cluster=remote.name, jobids=[job_id]),
+        metadata=(("authorization", f"bEARER {remote.secret}"),),
     )
 
     assert new.token
@@ -769,18 +757,18 @@ def test_the_frozen_calls_take_the_credential_from_the_metadata(alpha: Remote, s
     ],
 )
 def test_a_new_call_wants_a_good_credential_in_the_metadata(
-    alpha: Remote, beta: Remote, server: RainbowServer, call: str, request_: Any
+    remote: Remote, other_remote: Remote, server: RainbowServer, call: str, request_: Any
 ) -> None:
     before = count(server.database_url, "jobs_job")
     elsewhere = type(request_)()
     elsewhere.CopyFrom(request_)
-    elsewhere.cluster = beta.name
+    elsewhere.cluster = other_remote.name
 
-    method = getattr(alpha.stub, call)
+    method = getattr(remote.stub, call)
 
     assert refusal_of(method, request_).text.endswith(" is required")
-    assert refusal_of(method, request_, metadata=(("authorization", alpha.secret),)).text.endswith(" is required")
+    assert refusal_of(method, request_, metadata=(("authorization", remote.secret),)).text.endswith(" is required")
     assert refusal_of(method, request_, metadata=bearer("wrong")) == DENIED
-    assert refusal_of(method, elsewhere, metadata=alpha.by_token) == DENIED
-    assert refusal_of(method, elsewhere, metadata=alpha.by_secret) == DENIED
+    assert refusal_of(method, elsewhere, metadata=remote.by_token) == DENIED
+    assert refusal_of(method, elsewhere, metadata=remote.by_secret) == DENIED
     assert count(server.database_url, "jobs_job") == before

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,20 +16,13 @@ from rainbow.client import Client
 from rainbow.disk import DiskFull
 from rainbow.executors.executor import Ending, Work
 from rainbow.journal import Entry, Journal, Step
-from rainbow.records import JobSpec, JobState, Registration, WaitingJob
-from tests.support import commandline
+from rainbow.records import JobSpec, JobState, WaitingJob
 from tests.support.agents import Crew, ScriptedExecutor, crew, ended
-from tests.support.commandline import Run
+from tests.support.commandline import MAIN, Run
 from tests.support.executors import lines_of
 from tests.support.servers import RainbowServer
-from tests.support.wire import eventually, joined
+from tests.support.wire import Remote, eventually, joined
 
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
-
-MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
 SUCCESS = {"ending": Ending.EXITED, "exit_code": 0}
 FULL = "disk full: the agent's journal cannot be written"
 
@@ -226,10 +218,10 @@ def occupy(disk_of_its_own: Path) -> Path:
 
 
 def test_on_a_disk_that_gets_full_jobs_come_to_their_end_and_the_agent_starts_again(
-    start: Callable[[], subprocess.Popen[str]], server: RainbowServer, cluster: Registration, disk_of_its_own: Path,
+    start: Callable[[], subprocess.Popen[str]], server: RainbowServer, remote: Remote, disk_of_its_own: Path,
     tmp_path: Path,
 ) -> None:  # fmt: skip
-    with Client(server.address, cluster=cluster.cluster, token=cluster.token) as client:
+    with Client(server.address, cluster=remote.name, token=remote.token) as client:
 
         def state(jobid: int) -> JobState:
             return client.get_jobs([jobid]).jobs[0].state
@@ -264,9 +256,9 @@ def test_on_a_disk_that_gets_full_jobs_come_to_their_end_and_the_agent_starts_ag
 
 
 def test_a_job_that_fills_the_disk_runs_on_and_its_output_says_what_is_missing(
-    start: Callable[[], subprocess.Popen[str]], server: RainbowServer, cluster: Registration, disk_of_its_own: Path
+    start: Callable[[], subprocess.Popen[str]], server: RainbowServer, remote: Remote, disk_of_its_own: Path
 ) -> None:
-    with Client(server.address, cluster=cluster.cluster, token=cluster.token) as client:
+    with Client(server.address, cluster=remote.name, token=remote.token) as client:
         agent = start()
         evil = client.submit_job(JobSpec(command="yes | head -c 100000000; echo; echo the end; exit 3")).jobid
         eventually(lambda: client.get_jobs([evil]).jobs[0].finished_at)

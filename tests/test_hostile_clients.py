@@ -1,6 +1,6 @@
 """Clients that send what no client should: their own calls fail, and nobody else's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -31,12 +31,6 @@ CALLERS = 16
 def own_server(start_server: Callable[..., RainbowServer]) -> RainbowServer:
     """Of one test alone: what ends it would end the others, too, and its memory is what this test made of it."""
     return start_server()
-
-
-@pytest.fixture
-def alpha(server: RainbowServer) -> Iterator[Remote]:
-    with joined(server) as cluster:
-        yield cluster
 
 
 def serves(server: RainbowServer) -> bool:
@@ -90,10 +84,10 @@ def test_every_call_has_a_limit() -> None:
 
 
 @pytest.mark.parametrize("call", sorted(name for name, limit in LIMITS.items() if limit.size < MESSAGE_LIMIT))
-def test_a_request_above_its_limit_is_refused_with_the_limit(alpha: Remote, call: str) -> None:
+def test_a_request_above_its_limit_is_refused_with_the_limit(remote: Remote, call: str) -> None:
     size, field = LIMITS[call].size, "name" if call == "Register" else "cluster"
     request = GetMessageClass(KINDS[call])(**{field: "x" * size})
-    method = getattr(alpha.stub, call)
+    method = getattr(remote.stub, call)
 
     refusal = refusal_of(next_of(method) if call == "WatchJobs" else method, request)
 
@@ -105,21 +99,21 @@ def next_of(stream: Callable[..., Any]) -> Callable[..., Any]:
     return lambda request, **options: next(stream(request, **options))
 
 
-def test_the_largest_requests_that_the_protocol_allows_are_answered(alpha: Remote) -> None:
+def test_the_largest_requests_that_the_protocol_allows_are_answered(remote: Remote) -> None:
     """With numbers as long as the wire has them."""
     ids = [-(2**31)] * 10_000
     # A variable of three bytes takes eleven on the wire.
     environment = {f"{chr(97 + place % 26)}{place // 26:02x}"[:3] + f"{place:x}": "" for place in range(9_000)}
     assert sum(map(len, environment)) < 64 * 1024
 
-    job = alpha.submit("x" * 64 * 1024, environment=environment, working_directory="/" + "ä" * 4_095).jobid
-    accepted = alpha.accept(*ids * 5)
-    cancelled = alpha.stub.CancelJobs(
-        pb.CancelJobsRequest(jobids=ids, reason="ä" * 1_000), metadata=alpha.by_secret, timeout=PATIENCE_SECONDS
+    job = remote.submit("x" * 64 * 1024, environment=environment, working_directory="/" + "ä" * 4_095).jobid
+    accepted = remote.accept(*ids * 5)
+    cancelled = remote.stub.CancelJobs(
+        pb.CancelJobsRequest(jobids=ids, reason="ä" * 1_000), metadata=remote.by_secret, timeout=PATIENCE_SECONDS
     )
-    submitted = alpha.submit_many(*[pb.JobSpec(nodes=1, command="x" * 380)] * 10_000)
+    submitted = remote.submit_many(*[pb.JobSpec(nodes=1, command="x" * 380)] * 10_000)
 
-    assert alpha.job(job).command == "x" * 64 * 1024
+    assert remote.job(job).command == "x" * 64 * 1024
     assert (len(accepted.refused), len(cancelled.results), len(submitted.results)) == (50_000, 1, 10_000)
 
 
@@ -190,10 +184,10 @@ def test_sixteen_callers_with_bombs_leave_the_server_its_memory(
 def test_who_holds_a_token_is_told_that_there_are_too_many_jobs_before_they_are_made(
     own_server: RainbowServer,
 ) -> None:
-    with joined(own_server) as alpha, grpc.insecure_channel(own_server.address) as channel:
+    with joined(own_server) as remote, grpc.insecure_channel(own_server.address) as channel:
         submit = channel.unary_unary(f"{SERVICE}/SubmitJobs")
 
-        refusals = [refusal_of(submit, BOMBS["jobs"][1], metadata=alpha.by_token) for _ in range(3)]
+        refusals = [refusal_of(submit, BOMBS["jobs"][1], metadata=remote.by_token) for _ in range(3)]
 
     assert {(refusal.code, refusal.text) for refusal in refusals} == {
         (grpc.StatusCode.INVALID_ARGUMENT, "jobs: must be at most 10,000")
@@ -201,9 +195,9 @@ def test_who_holds_a_token_is_told_that_there_are_too_many_jobs_before_they_are_
     assert peak_memory(own_server.process.pid) < 150 * MIB
 
 
-def test_a_large_request_of_a_stranger_is_not_looked_at(alpha: Remote) -> None:
+def test_a_large_request_of_a_stranger_is_not_looked_at(remote: Remote) -> None:
     request = pb.SubmitJobsRequest(jobs=[pb.JobSpec(nodes=1, command="x" * 100)] * 10_001)
 
-    assert refusal_of(alpha.stub.SubmitJobs, request).code == grpc.StatusCode.UNAUTHENTICATED
-    refusal = refusal_of(alpha.stub.SubmitJobs, request, metadata=alpha.by_token)
+    assert refusal_of(remote.stub.SubmitJobs, request).code == grpc.StatusCode.UNAUTHENTICATED
+    refusal = refusal_of(remote.stub.SubmitJobs, request, metadata=remote.by_token)
     assert refusal.text == "jobs: must be 1 to 10,000, not 10,001"

@@ -4,7 +4,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,26 +18,17 @@ from rainbow.client import Client
 from rainbow.errors import RainbowError, ResourceExhausted, Unauthenticated, Unavailable, Unreachable
 from rainbow.records import CredentialKind, JobSpec
 from rainbow.retries import Patience
-from tests.support import commandline, rehearsed
-from tests.support.commandline import Run, answer
+from tests.support import rehearsed
+from tests.support.commandline import MAIN, Run, answer
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.proxy import Proxy, proxy_before
 from tests.support.rehearsed import Clock, RehearsedServer, rehearsed_server
 from tests.support.servers import RainbowServer, free_port
 from tests.support.wire import eventually
 
-# The fixtures that this file uses from there.
-clock = rehearsed.clock
-rehearse = rehearsed.rehearse
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
-
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 HOSTNAME = JobSpec(command="hostname")
-MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
 
 StartDying = Callable[..., Client]
 

@@ -13,16 +13,9 @@ import pytest
 from rainbow import obstacles
 from rainbow.client import Client
 from rainbow.errors import Unreachable
-from tests.support import commandline
 from tests.support.certificates import make_certificate
 from tests.support.commandline import Run
 from tests.support.rehearsed import Clock
-
-# The fixtures that this file uses from there.
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
 
 
 def has_ipv6() -> bool:

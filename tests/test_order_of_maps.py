@@ -1,32 +1,19 @@
 """Maps come in the order of their names wherever JSON is made of them: on the wire they have none."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
-from tests.support import rehearsed
 from tests.support.rehearsed import Rehearse
 from tests.support.rest import puller, submitter
-from tests.support.servers import RainbowServer
-from tests.support.wire import Remote, joined
-
-# The fixtures that this file uses from there.
-clock = rehearsed.clock
-rehearse = rehearsed.rehearse
+from tests.support.wire import Remote
 
 # PostgreSQL's jsonb would have them by length, and protobuf by chance.
 NAMES = sorted(f"N{'x' * (7 * number % 11)}_{number:02}" for number in range(16))
 PAIRS = dict.fromkeys(reversed(NAMES), "1")
 LINE = json.dumps({"id": 1, "cluster": "keebler", "name": "n", "nodes": 1, "tasks": 0, "command": "a", "labels": PAIRS})
-
-
-@pytest.fixture
-def remote(server: RainbowServer) -> Iterator[Remote]:
-    with joined(server) as cluster:
-        yield cluster
 
 
 def test_a_cluster_gets_them_in_order(remote: Remote) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import grpc
 import pytest
@@ -26,17 +26,11 @@ def small_server(start_server: Callable[..., RainbowServer]) -> RainbowServer:
     return start_server(environment={"RAINBOW_CALLS": str(FEW)})
 
 
-@pytest.fixture
-def alpha(server: RainbowServer) -> Iterator[Remote]:
-    with joined(server) as cluster:
-        yield cluster
-
-
 def waiting(cluster: Remote, **fields: object) -> pb.RequestJobsRequest:
     return pb.RequestJobsRequest(cluster=cluster.name, secret=cluster.secret, wait_seconds=300, **fields)
 
 
-def test_two_thousand_calls_that_come_at_once_wait_and_none_is_dropped(alpha: Remote, server: RainbowServer) -> None:
+def test_two_thousand_calls_that_come_at_once_wait_and_none_is_dropped(remote: Remote, server: RainbowServer) -> None:
     async def outcome(call: "grpc.aio.UnaryUnaryCall[object, object]") -> str:
         try:
             await call
@@ -49,27 +43,27 @@ def test_two_thousand_calls_that_come_at_once_wait_and_none_is_dropped(alpha: Re
         channels = [grpc.aio.insecure_channel(server.address, options=options) for _ in range(CONNECTIONS)]
         stubs = [RainbowSchedulerStub(channel) for channel in channels]
         calls = [
-            stubs[place % CONNECTIONS].RequestJobs(waiting(alpha), timeout=PATIENCE_SECONDS) for place in range(MANY)
+            stubs[place % CONNECTIONS].RequestJobs(waiting(remote), timeout=PATIENCE_SECONDS) for place in range(MANY)
         ]
         outcomes = asyncio.gather(*map(outcome, calls))
         # All of them have come when the last one of each connection has.
         for stub in stubs:
             await stub.Serial(pb.Request(), timeout=PATIENCE_SECONDS)
-        await stubs[0].SubmitJob(alpha.submission(), timeout=PATIENCE_SECONDS)
+        await stubs[0].SubmitJob(remote.submission(), timeout=PATIENCE_SECONDS)
         return Counter(await outcomes)
 
     assert asyncio.run(all_wait()) == {"OK": MANY}
 
 
 def test_a_call_too_many_is_refused_with_a_time_to_come_again_and_the_others_go_on(small_server: RainbowServer) -> None:
-    with joined(small_server) as alpha:
-        held = [alpha.stub.RequestJobs.future(waiting(alpha), timeout=PATIENCE_SECONDS) for _ in range(FEW)]
+    with joined(small_server) as remote:
+        held = [remote.stub.RequestJobs.future(waiting(remote), timeout=PATIENCE_SECONDS) for _ in range(FEW)]
         with pytest.raises(grpc.RpcError) as refused:
             # They come one after the other, and each takes a place.
-            wait_until(lambda: not alpha.stub.Serial(pb.Request(), timeout=PATIENCE_SECONDS))
+            wait_until(lambda: not remote.stub.Serial(pb.Request(), timeout=PATIENCE_SECONDS))
         held[0].cancel()
-        wait_until(lambda: not refuses(alpha))
-        job_id = alpha.submit().jobid
+        wait_until(lambda: not refuses(remote))
+        job_id = remote.submit().jobid
 
         assert [list(call.result(PATIENCE_SECONDS).jobids) for call in held[1:]] == [[job_id]] * 2
         trailers = dict(refused.value.trailing_metadata())
@@ -87,9 +81,9 @@ def refuses(cluster: Remote) -> bool:
 
 
 def test_a_call_too_many_is_refused_before_its_message_is_there(small_server: RainbowServer) -> None:
-    with joined(small_server) as alpha, raw_connection(small_server.address) as stranger:
-        held = [alpha.stub.RequestJobs.future(waiting(alpha), timeout=PATIENCE_SECONDS) for _ in range(FEW)]
-        wait_until(lambda: refuses(alpha))
+    with joined(small_server) as remote, raw_connection(small_server.address) as stranger:
+        held = [remote.stub.RequestJobs.future(waiting(remote), timeout=PATIENCE_SECONDS) for _ in range(FEW)]
+        wait_until(lambda: refuses(remote))
 
         stranger.begin(1, f"{SERVICE}/SubmitJobs")
 
@@ -99,10 +93,10 @@ def test_a_call_too_many_is_refused_before_its_message_is_there(small_server: Ra
 
 
 def test_refusals_under_load_share_a_line_of_log(small_server: RainbowServer) -> None:
-    with joined(small_server) as alpha:
-        held = [alpha.stub.RequestJobs.future(waiting(alpha), timeout=PATIENCE_SECONDS) for _ in range(FEW)]
-        wait_until(lambda: refuses(alpha))
-        assert all(refuses(alpha) for _ in range(50))
+    with joined(small_server) as remote:
+        held = [remote.stub.RequestJobs.future(waiting(remote), timeout=PATIENCE_SECONDS) for _ in range(FEW)]
+        wait_until(lambda: refuses(remote))
+        assert all(refuses(remote) for _ in range(50))
         for call in held:
             call.cancel()
     small_server.stop()
@@ -143,20 +137,20 @@ def test_calls_that_nobody_knows_leave_a_few_lines_and_nothing_of_theirs(
 
 def test_a_call_that_is_given_up_leaves_a_line(start_server: Callable[..., RainbowServer]) -> None:
     server = start_server()
-    with joined(server) as alpha, connected(server.address) as other:
-        job_id = alpha.submit().jobid
-        watched = alpha.stub.WatchJobs(pb.WatchJobsRequest(jobids=[job_id]), metadata=alpha.by_token)
+    with joined(server) as remote, connected(server.address) as other:
+        job_id = remote.submit().jobid
+        watched = remote.stub.WatchJobs(pb.WatchJobsRequest(jobids=[job_id]), metadata=remote.by_token)
         next(watched)
         watched.cancel()
         stream = other.Stream(iter([pb.Request()]))
         next(stream)
-        waits = alpha.stub.RequestJobs.future(waiting(alpha, labels={"a": "b"}))
+        waits = remote.stub.RequestJobs.future(waiting(remote, labels={"a": "b"}))
         wait_until(lambda: "WatchJobs" in server.log.read_text())
         waits.cancel()
         wait_until(lambda: "RequestJobs" in server.log.read_text())
     server.stop()
 
     log = server.log.read_text()
-    assert f"WatchJobs cluster={alpha.name} code=CANCELLED ms=" in log
+    assert f"WatchJobs cluster={remote.name} code=CANCELLED ms=" in log
     assert re.search(r"INFO RequestJobs.* code=CANCELLED ms=", log)
     assert "Traceback" not in log

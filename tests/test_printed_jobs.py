@@ -10,21 +10,13 @@ import grpc
 import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.records import JobSpec, Registration
-from tests.support import commandline, job_files
+from rainbow.records import JobSpec
 from tests.support.agents import Crew, crew
 from tests.support.commandline import Run, answer
 from tests.support.job_files import JobsFile
 from tests.support.rehearsed import rehearsed_server
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
-
-# The fixtures that this file uses from there.
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
-jobs_file = job_files.jobs_file
 
 FULL = [
     "--job-name", "mine", "--nodes", "2", "--tasks", "8", "--priority", "-5", "--time-limit", "90m", "--env", "B=2",
@@ -35,9 +27,8 @@ MUCH = "head -c 70000 /dev/zero | tr '\\0' x"
 
 
 @pytest.fixture
-def agent(server: RainbowServer, cluster: Registration, tmp_path: Path) -> Iterator[Crew]:
+def agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
     """An agent that works in a thread of its own."""
-    remote = Remote(name=cluster.cluster, token=cluster.token, secret=cluster.secret, stub=None)  # type: ignore[arg-type]
     with crew(remote, server.address, tmp_path / "state", lease_seconds=10) as agent:
         worker = Thread(target=agent.agent.run)
         worker.start()

@@ -1,33 +1,19 @@
 """Letting a cluster get its jobs again: over gRPC, and by `rainbow resume`."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import grpc
-import pytest
 
 from rainbow.client import Client
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.records import JobSpec, JobState, Registration
+from rainbow.records import JobSpec, JobState
 from rainbow.reports import JobReport
-from tests.support import commandline
 from tests.support.commandline import Run, answer
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rows import add_token, execute
 from tests.support.servers import RainbowServer
-from tests.support.wire import Remote, bearer, joined, refusal_of
-
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
-
-
-@pytest.fixture
-def alpha(server: RainbowServer) -> Iterator[Remote]:
-    with joined(server) as cluster:
-        yield cluster
+from tests.support.wire import Remote, bearer, refusal_of
 
 
 def held_back(address: str, name: str, *, token: str, secret: str) -> None:
@@ -47,40 +33,40 @@ def resume(cluster: Remote, metadata: Any) -> pb.ResumeClusterResponse:
     return cluster.stub.ResumeCluster(pb.ResumeClusterRequest(), metadata=metadata, timeout=PATIENCE_SECONDS)
 
 
-def test_the_secret_ends_a_pause_and_all_that_is_held_back(alpha: Remote, server: RainbowServer) -> None:
-    held_back(server.address, alpha.name, token=alpha.token, secret=alpha.secret)
+def test_the_secret_ends_a_pause_and_all_that_is_held_back(remote: Remote, server: RainbowServer) -> None:
+    held_back(server.address, remote.name, token=remote.token, secret=remote.secret)
     pause = "UPDATE clusters_cluster SET paused_at = %s, paused_reason = %s WHERE name = %s"
-    execute(server.database_url, pause, [datetime.now(UTC), "maintenance", alpha.name])
-    jobid = alpha.submit().jobid
+    execute(server.database_url, pause, [datetime.now(UTC), "maintenance", remote.name])
+    jobid = remote.submit().jobid
 
-    answer = resume(alpha, alpha.by_secret)
+    answer = resume(remote, remote.by_secret)
 
     assert answer.paused == "maintenance"
     assert [(held.token, held.reason) for held in answer.held_back] == [
         ("default", "2 jobs in a row failed at once; the last one: no")
     ]
-    assert list(alpha.request().jobids) == [jobid]
+    assert list(remote.request().jobids) == [jobid]
 
 
-def test_a_token_reaches_its_own_jobs_alone(alpha: Remote, server: RainbowServer) -> None:
-    add_token(server.database_url, alpha.name, label="other", value=f"rbt_{alpha.name}")
-    held_back(server.address, alpha.name, token=alpha.token, secret=alpha.secret)
+def test_a_token_reaches_its_own_jobs_alone(remote: Remote, server: RainbowServer) -> None:
+    add_token(server.database_url, remote.name, label="other", value=f"rbt_{remote.name}")
+    held_back(server.address, remote.name, token=remote.token, secret=remote.secret)
 
-    refused = refusal_of(alpha.stub.ResumeCluster, pb.ResumeClusterRequest(), metadata=bearer(f"rbt_{alpha.name}"))
-    resumed = resume(alpha, alpha.by_token)
+    refused = refusal_of(remote.stub.ResumeCluster, pb.ResumeClusterRequest(), metadata=bearer(f"rbt_{remote.name}"))
+    resumed = resume(remote, remote.by_token)
 
     assert refused.code == grpc.StatusCode.FAILED_PRECONDITION
     assert "no jobs of this token are held back" in refused.text
     assert [held.token for held in resumed.held_back] == ["default"]
 
 
-def test_a_request_that_waits_is_answered_when_its_cluster_is_resumed(alpha: Remote, server: RainbowServer) -> None:
-    held_back(server.address, alpha.name, token=alpha.token, secret=alpha.secret)
-    jobid = alpha.submit().jobid
-    request = pb.RequestJobsRequest(cluster=alpha.name, secret=alpha.secret, wait_seconds=300)
-    waiting = alpha.stub.RequestJobs.future(request, timeout=PATIENCE_SECONDS)
+def test_a_request_that_waits_is_answered_when_its_cluster_is_resumed(remote: Remote, server: RainbowServer) -> None:
+    held_back(server.address, remote.name, token=remote.token, secret=remote.secret)
+    jobid = remote.submit().jobid
+    request = pb.RequestJobsRequest(cluster=remote.name, secret=remote.secret, wait_seconds=300)
+    waiting = remote.stub.RequestJobs.future(request, timeout=PATIENCE_SECONDS)
 
-    resume(alpha, alpha.by_token)
+    resume(remote, remote.by_token)
 
     assert list(waiting.result().jobids) == [jobid]
 
@@ -88,26 +74,24 @@ def test_a_request_that_waits_is_answered_when_its_cluster_is_resumed(alpha: Rem
 # On the command line
 
 
-def test_resume_uses_the_secret_and_tells_what_went_on(
-    rainbow: Run, cluster: Registration, server: RainbowServer
-) -> None:
-    held_back(server.address, cluster.cluster, token=cluster.token, secret=cluster.secret)
+def test_resume_uses_the_secret_and_tells_what_went_on(rainbow: Run, remote: Remote, server: RainbowServer) -> None:
+    held_back(server.address, remote.name, token=remote.token, secret=remote.secret)
     held = rainbow("summary").stdout
 
     resumed = rainbow("resume")
     again = rainbow("resume")
 
-    assert f"{cluster.cluster} holds back the jobs of token default" in held
+    assert f"{remote.name} holds back the jobs of token default" in held
     words = "The jobs of token default go on: 2 jobs in a row failed at once; the last one: no\n"
     assert (resumed.exit_code, resumed.stdout) == (0, words)
     assert again.exit_code == 5
     assert "is not paused, and holds no jobs back" in again.stderr
 
 
-def test_resume_with_a_token_alone(rainbow: Run, cluster: Registration, server: RainbowServer) -> None:
-    held_back(server.address, cluster.cluster, token=cluster.token, secret=cluster.secret)
+def test_resume_with_a_token_alone(rainbow: Run, remote: Remote, server: RainbowServer) -> None:
+    held_back(server.address, remote.name, token=remote.token, secret=remote.secret)
 
-    document = answer(rainbow("resume", "--token", cluster.token, "--json"))
+    document = answer(rainbow("resume", "--token", remote.token, "--json"))
 
     assert document["paused"] == ""
     assert [held["token"] for held in document["held_back"]] == ["default"]

@@ -5,7 +5,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -18,20 +17,13 @@ from rainbow.errors import FailedPrecondition
 from rainbow.journal import Journal
 from rainbow.journal_faults import JournalUnusable
 from rainbow.records import JobState
-from tests.support import commandline
 from tests.support.agents import Crew, crew
-from tests.support.commandline import Run
+from tests.support.commandline import MAIN, Run
 from tests.support.executors import lines_of
 from tests.support.replaced import TRICKS, Trick, put
 from tests.support.servers import RainbowServer
 from tests.support.wire import joined
 
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
-
-MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
 ELSEWHERE = "5b3c8d3c8d3c5b3c8d3c8d3c5b3c8d3c"
 
 Start = Callable[..., subprocess.CompletedProcess[str]]

@@ -10,26 +10,18 @@ from pathlib import Path
 import pytest
 
 from rainbow.job_lines import LONGEST_LINE
-from rainbow.records import Registration
 from rainbow.terminal.progress import Lines
-from tests.support import commandline, job_files
-from tests.support.commandline import Run, answer
-from tests.support.job_files import GOOD, MAIN, JobsFile, numbered
-
-# The fixtures that this file uses from there.
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
-jobs_file = job_files.jobs_file
+from tests.support.commandline import MAIN, Run, answer
+from tests.support.job_files import GOOD, JobsFile, numbered
+from tests.support.wire import Remote
 
 
-def test_the_jobs_of_a_file_are_queued_in_its_order(rainbow: Run, jobs_file: JobsFile, cluster: Registration) -> None:
+def test_the_jobs_of_a_file_are_queued_in_its_order(rainbow: Run, jobs_file: JobsFile, remote: Remote) -> None:
     result = rainbow("submit", "--file", jobs_file(*numbered(1200)))
 
     jobs = answer(rainbow("jobs", "--json", "--all"))["jobs"]
     assert result.exit_code == 0
-    assert result.stdout.startswith(f"Submitted 1,200 jobs to {cluster.cluster} in ")
+    assert result.stdout.startswith(f"Submitted 1,200 jobs to {remote.name} in ")
     assert [job["command"] for job in reversed(jobs)] == [f"echo {number}" for number in range(1200)]
 
 
@@ -188,10 +180,10 @@ def test_standard_input_counts_as_the_file_of_the_same_content(rainbow: Run, job
 
 @pytest.mark.parametrize("source", ["pipe", "file"])
 def test_a_token_may_stand_before_the_jobs_on_standard_input(
-    rainbow: Run, jobs_file: JobsFile, cluster: Registration, monkeypatch: pytest.MonkeyPatch, source: str
+    rainbow: Run, jobs_file: JobsFile, remote: Remote, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     monkeypatch.delenv("RAINBOW_TOKEN")
-    content = cluster.token.encode() + b"\n" + GOOD * 2
+    content = remote.token.encode() + b"\n" + GOOD * 2
     words = [*MAIN, "submit", "--token", "-", "--file", "-"]
 
     if source == "pipe":
@@ -204,7 +196,7 @@ def test_a_token_may_stand_before_the_jobs_on_standard_input(
     assert done.stdout.startswith(b"Submitted 2 jobs")
 
 
-def test_a_pipe_with_a_name_is_read_as_well(rainbow: Run, cluster: Registration) -> None:
+def test_a_pipe_with_a_name_is_read_as_well(rainbow: Run, remote: Remote) -> None:
     done = subprocess.run([*MAIN, "submit", "--file", "/dev/stdin"], input=GOOD * 2, capture_output=True, check=True)
 
     assert done.stdout.startswith(b"Submitted 2 jobs")

@@ -11,20 +11,12 @@ import pytest
 from rainbow import job_file
 from rainbow.client import Client
 from rainbow.errors import FailedPrecondition
-from tests.support import commandline, job_files
-from tests.support.commandline import Run, answer
-from tests.support.job_files import GOOD, MAIN, JobsFile, numbered
+from tests.support.commandline import MAIN, Run, answer
+from tests.support.job_files import GOOD, JobsFile, numbered
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rows import count, execute
 from tests.support.servers import RainbowServer, free_port
 from tests.support.wire import eventually
-
-# The fixtures that this file uses from there.
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
-jobs_file = job_files.jobs_file
 
 WRITTEN_FOR_LONG = 40_000
 

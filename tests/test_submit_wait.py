@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,29 +11,20 @@ import grpc
 import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.records import JobState, Registration
+from rainbow.records import JobState
 from rainbow.terminal.following import exit_code_of
-from tests.support import commandline
 from tests.support.agents import Crew, crew
-from tests.support.commandline import Run, answer
+from tests.support.commandline import MAIN, Run, answer
 from tests.support.executors import until_there
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rehearsed import rehearsed_server
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote, eventually
 
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
-
-MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
-
 
 @pytest.fixture
-def agent(server: RainbowServer, cluster: Registration, tmp_path: Path) -> Iterator[Crew]:
+def agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
     """An agent that works in a thread of its own."""
-    remote = Remote(name=cluster.cluster, token=cluster.token, secret=cluster.secret, stub=None)  # type: ignore[arg-type]
     with crew(remote, server.address, tmp_path / "state", lease_seconds=10) as agent:
         worker = Thread(target=agent.agent.run)
         worker.start()

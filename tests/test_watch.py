@@ -4,33 +4,23 @@ import json
 import os
 import pty
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rainbow.records import Job, JobState, Registration
+from rainbow.records import Job, JobState
 from rainbow.terminal.following import follow
-from tests.support import commandline
 from tests.support.agents import Crew, crew
-from tests.support.commandline import Run, answer
+from tests.support.commandline import MAIN, Run, answer
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
-
-MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
-
 
 @pytest.fixture
-def agent(server: RainbowServer, cluster: Registration, tmp_path: Path) -> Iterator[Crew]:
-    remote = Remote(name=cluster.cluster, token=cluster.token, secret=cluster.secret, stub=None)  # type: ignore[arg-type]
+def agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
     with crew(remote, server.address, tmp_path / "state", lease_seconds=10) as agent:
         yield agent
 

@@ -55,18 +55,6 @@ class Watching:
 
 
 @pytest.fixture
-def alpha(server: RainbowServer) -> Iterator[Remote]:
-    with joined(server) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def beta(server: RainbowServer) -> Iterator[Remote]:
-    with joined(server) as cluster:
-        yield cluster
-
-
-@pytest.fixture
 def watch() -> Iterator[Callable[..., Watching]]:
     """Watch jobs; what is still watched after the test is given up."""
     with ExitStack() as stack:
@@ -93,65 +81,67 @@ def running(cluster: Remote) -> int:
     return job_id
 
 
-def test_a_watcher_sees_how_the_jobs_are_and_every_step_once(alpha: Remote, watch: Callable[..., Watching]) -> None:
-    first, second = alpha.submit().jobid, running(alpha)
+def test_a_watcher_sees_how_the_jobs_are_and_every_step_once(remote: Remote, watch: Callable[..., Watching]) -> None:
+    first, second = remote.submit().jobid, running(remote)
 
-    seen = watch(alpha, first, second)
+    seen = watch(remote, first, second)
 
     assert [seen.next(), seen.next()] == [(first, QUEUED), (second, RUNNING)]
-    alpha.accept(first, agent="agent-1")
+    remote.accept(first, agent="agent-1")
     assert seen.next() == (first, ACCEPTED)
-    report(alpha, second, COMPLETED)
+    report(remote, second, COMPLETED)
     assert seen.next() == (second, COMPLETED)
-    report(alpha, first, RUNNING)
+    report(remote, first, RUNNING)
     assert seen.next() == (first, RUNNING)
-    report(alpha, first, RUNNING)
-    report(alpha, first, FAILED, exit_code=7)
+    report(remote, first, RUNNING)
+    report(remote, first, FAILED, exit_code=7)
     assert seen.rest() == [(first, FAILED)]
 
 
-def test_the_stream_ends_at_once_where_all_is_over(alpha: Remote, watch: Callable[..., Watching]) -> None:
-    done, cancelled = running(alpha), alpha.submit().jobid
-    report(alpha, done, COMPLETED)
-    alpha.stub.CancelJobs(pb.CancelJobsRequest(jobids=[cancelled]), metadata=alpha.by_token, timeout=PATIENCE_SECONDS)
+def test_the_stream_ends_at_once_where_all_is_over(remote: Remote, watch: Callable[..., Watching]) -> None:
+    done, cancelled = running(remote), remote.submit().jobid
+    report(remote, done, COMPLETED)
+    remote.stub.CancelJobs(pb.CancelJobsRequest(jobids=[cancelled]), metadata=remote.by_token, timeout=PATIENCE_SECONDS)
 
-    seen = watch(alpha, done, cancelled, done)
+    seen = watch(remote, done, cancelled, done)
 
     assert seen.rest() == [(done, COMPLETED), (cancelled, CANCELLED)]
 
 
-def test_what_is_shown_leaves_out_what_may_be_long_and_the_lease(alpha: Remote) -> None:
-    job_id = alpha.submit(environment={"A": "b"}, name="n").jobid
-    alpha.accept(job_id, agent="agent-1")
-    report(alpha, job_id, COMPLETED, output="x" * 1_000, native_id="77")
+def test_what_is_shown_leaves_out_what_may_be_long_and_the_lease(remote: Remote) -> None:
+    job_id = remote.submit(environment={"A": "b"}, name="n").jobid
+    remote.accept(job_id, agent="agent-1")
+    report(remote, job_id, COMPLETED, output="x" * 1_000, native_id="77")
 
     request = pb.WatchJobsRequest(jobids=[job_id])
-    (answer,) = alpha.stub.WatchJobs(request, metadata=alpha.by_token, timeout=PATIENCE_SECONDS)
+    (answer,) = remote.stub.WatchJobs(request, metadata=remote.by_token, timeout=PATIENCE_SECONDS)
 
     assert (answer.job.name, answer.job.native_id, answer.job.agent) == ("n", "77", "agent-1")
     assert (answer.job.output, dict(answer.job.environment), answer.job.HasField("lease_expires_at")) == ("", {}, False)
 
 
-def test_a_sign_of_life_is_no_step(alpha: Remote, watch: Callable[..., Watching]) -> None:
-    job_id = running(alpha)
-    seen = watch(alpha, job_id)
+def test_a_sign_of_life_is_no_step(remote: Remote, watch: Callable[..., Watching]) -> None:
+    job_id = running(remote)
+    seen = watch(remote, job_id)
     assert seen.next() == (job_id, RUNNING)
 
-    report(alpha, job_id, RUNNING)
+    report(remote, job_id, RUNNING)
 
     assert seen.silent
 
 
 @pytest.mark.parametrize("by", ["token", "secret"])
-def test_nothing_is_shown_where_a_job_is_missing(alpha: Remote, beta: Remote, server: RainbowServer, by: str) -> None:
-    other = f"another-token-of-{alpha.name}"
-    add_token(server.database_url, alpha.name, label="other", value=other)
-    mine, theirs, others = alpha.submit().jobid, beta.submit().jobid, alpha.submit(token=other).jobid
+def test_nothing_is_shown_where_a_job_is_missing(
+    remote: Remote, other_remote: Remote, server: RainbowServer, by: str
+) -> None:
+    other = f"another-token-of-{remote.name}"
+    add_token(server.database_url, remote.name, label="other", value=other)
+    mine, theirs, others = remote.submit().jobid, other_remote.submit().jobid, remote.submit(token=other).jobid
     hidden = [theirs, 2**31 - 1, 0, -1, *([others] if by == "token" else [])]
 
     for job_id in hidden:
         request = pb.WatchJobsRequest(jobids=[mine, job_id])
-        stream = alpha.stub.WatchJobs(request, metadata=bearer(getattr(alpha, by)), timeout=PATIENCE_SECONDS)
+        stream = remote.stub.WatchJobs(request, metadata=bearer(getattr(remote, by)), timeout=PATIENCE_SECONDS)
         with pytest.raises(grpc.RpcError) as caught:
             next(stream)
         refusal = refusal_in(caught.value)
@@ -163,58 +153,58 @@ def test_nothing_is_shown_where_a_job_is_missing(alpha: Remote, beta: Remote, se
 
 
 @pytest.mark.parametrize("number", [0, 1_001])
-def test_one_to_a_thousand_jobs_can_be_watched(alpha: Remote, number: int) -> None:
+def test_one_to_a_thousand_jobs_can_be_watched(remote: Remote, number: int) -> None:
     def watch_all(request: pb.WatchJobsRequest, **options: Any) -> Any:
-        return next(alpha.stub.WatchJobs(request, metadata=alpha.by_token, **options))
+        return next(remote.stub.WatchJobs(request, metadata=remote.by_token, **options))
 
     refusal = refusal_of(watch_all, pb.WatchJobsRequest(jobids=range(1, number + 1)))
 
     assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, "jobids")
 
 
-def test_many_watchers_see_every_step(alpha: Remote, server: RainbowServer, watch: Callable[..., Watching]) -> None:
-    job_id = alpha.submit().jobid
-    watchers = [watch(alpha, job_id, by=[alpha.token, alpha.secret][number % 2]) for number in range(50)]
+def test_many_watchers_see_every_step(remote: Remote, server: RainbowServer, watch: Callable[..., Watching]) -> None:
+    job_id = remote.submit().jobid
+    watchers = [watch(remote, job_id, by=[remote.token, remote.secret][number % 2]) for number in range(50)]
     assert {seen.next() for seen in watchers} == {(job_id, QUEUED)}
 
-    alpha.accept(job_id, agent="agent-1")
+    remote.accept(job_id, agent="agent-1")
     accepted = {seen.next() for seen in watchers}
-    report(alpha, job_id, COMPLETED)
+    report(remote, job_id, COMPLETED)
 
     assert accepted == {(job_id, ACCEPTED)}
     assert [seen.rest() for seen in watchers] == [[(job_id, COMPLETED)]] * 50
 
 
-def test_a_thousand_jobs_are_watched_by_one(alpha: Remote, watch: Callable[..., Watching]) -> None:
-    answer = alpha.submit_many(*[pb.JobSpec(nodes=1, command="x")] * 1_000)
+def test_a_thousand_jobs_are_watched_by_one(remote: Remote, watch: Callable[..., Watching]) -> None:
+    answer = remote.submit_many(*[pb.JobSpec(nodes=1, command="x")] * 1_000)
     ids = [result.jobid for result in answer.results]
-    seen = watch(alpha, *ids)
+    seen = watch(remote, *ids)
     assert [seen.next() for _ in ids] == [(job_id, QUEUED) for job_id in ids]
 
-    alpha.stub.CancelJobs(pb.CancelJobsRequest(jobids=ids), metadata=alpha.by_token, timeout=PATIENCE_SECONDS)
+    remote.stub.CancelJobs(pb.CancelJobsRequest(jobids=ids), metadata=remote.by_token, timeout=PATIENCE_SECONDS)
 
     assert seen.rest() == [(job_id, CANCELLED) for job_id in ids]
 
 
-def test_a_silent_stream_lives_on(alpha: Remote, watch: Callable[..., Watching]) -> None:
-    job_id = running(alpha)
-    seen = watch(alpha, job_id)
+def test_a_silent_stream_lives_on(remote: Remote, watch: Callable[..., Watching]) -> None:
+    job_id = running(remote)
+    seen = watch(remote, job_id)
     assert seen.next() == (job_id, RUNNING)
 
     assert seen.silent
-    report(alpha, job_id, COMPLETED)
+    report(remote, job_id, COMPLETED)
 
     assert seen.rest() == [(job_id, COMPLETED)]
 
 
-def test_a_credential_that_is_replaced_ends_the_stream(alpha: Remote, watch: Callable[..., Watching]) -> None:
-    job_id = running(alpha)
-    seen = watch(alpha, job_id)
+def test_a_credential_that_is_replaced_ends_the_stream(remote: Remote, watch: Callable[..., Watching]) -> None:
+    job_id = running(remote)
+    seen = watch(remote, job_id)
     assert seen.next() == (job_id, RUNNING)
     request = pb.RotateCredentialRequest(kind=pb.CREDENTIAL_KIND_TOKEN, grace_seconds=0)
-    alpha.stub.RotateCredential(request, metadata=alpha.by_secret, timeout=PATIENCE_SECONDS)
+    remote.stub.RotateCredential(request, metadata=remote.by_secret, timeout=PATIENCE_SECONDS)
 
-    report(alpha, job_id, COMPLETED)
+    report(remote, job_id, COMPLETED)
 
     assert refusal_in(seen.next()).code == grpc.StatusCode.UNAUTHENTICATED
 
@@ -223,9 +213,9 @@ def test_a_server_that_stops_ends_its_streams(
     start_server: Callable[..., RainbowServer], watch: Callable[..., Watching]
 ) -> None:
     server = start_server()
-    with joined(server) as alpha:
-        job_id = alpha.submit().jobid
-        watchers = [watch(alpha, job_id) for _ in range(5)]
+    with joined(server) as remote:
+        job_id = remote.submit().jobid
+        watchers = [watch(remote, job_id) for _ in range(5)]
         assert {seen.next() for seen in watchers} == {(job_id, QUEUED)}
 
         exit_code = server.stop()
@@ -251,10 +241,10 @@ def pair(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFacto
 
 def test_what_is_reported_on_another_server_is_seen(pair: list[RainbowServer], watch: Callable[..., Watching]) -> None:
     here, there = pair
-    with joined(here) as alpha, connected(there.address) as stub:
-        other = Remote(name=alpha.name, token=alpha.token, secret=alpha.secret, stub=stub)
-        job_id = alpha.submit().jobid
-        seen = watch(alpha, job_id)
+    with joined(here) as remote, connected(there.address) as stub:
+        other = Remote(name=remote.name, token=remote.token, secret=remote.secret, stub=stub)
+        job_id = remote.submit().jobid
+        seen = watch(remote, job_id)
         assert seen.next() == (job_id, QUEUED)
 
         other.accept(job_id, agent="agent-1")
@@ -268,12 +258,12 @@ def test_what_is_reported_on_another_server_is_seen(pair: list[RainbowServer], w
 
 def test_a_request_that_waits_gets_the_job_that_is_submitted_on_another_server(pair: list[RainbowServer]) -> None:
     here, there = pair
-    with joined(here) as alpha, connected(there.address) as stub, ThreadPoolExecutor(1) as pool:
-        other = Remote(name=alpha.name, token=alpha.token, secret=alpha.secret, stub=stub)
+    with joined(here) as remote, connected(there.address) as stub, ThreadPoolExecutor(1) as pool:
+        other = Remote(name=remote.name, token=remote.token, secret=remote.secret, stub=stub)
 
         for _ in range(20):
             # Whether the request comes before the job or after it.
-            waiting = pool.submit(alpha.request, wait_seconds=15)
+            waiting = pool.submit(remote.request, wait_seconds=15)
             job_id = other.submit().jobid
             assert list(waiting.result(10).jobids) == [job_id]
-            alpha.accept(job_id)
+            remote.accept(job_id)

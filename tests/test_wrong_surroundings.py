@@ -1,7 +1,6 @@
 """Surroundings that get in the way: proxies, marks of an encoding, full disks."""
 
 import subprocess
-import sys
 from codecs import BOM_UTF8
 from pathlib import Path
 
@@ -9,20 +8,11 @@ import pytest
 
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument
-from rainbow.records import Registration
-from tests.support import commandline, job_files
-from tests.support.commandline import Run, answer
+from tests.support.commandline import MAIN, Run, answer
 from tests.support.job_files import GOOD, JobsFile
 from tests.support.servers import RainbowServer, free_port
+from tests.support.wire import Remote
 
-# The fixtures that this file uses from there.
-config_file = commandline.config_file
-stranger = commandline.stranger
-cluster = commandline.cluster
-rainbow = commandline.rainbow
-jobs_file = job_files.jobs_file
-
-MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
 PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 FULL = Path("/dev/full")
 
@@ -59,16 +49,16 @@ def test_the_mark_that_some_editors_begin_a_file_with_is_passed_over(
     rainbow: Run,
     config_file: Path,
     jobs_file: JobsFile,
-    cluster: Registration,
+    remote: Remote,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("RAINBOW_TOKEN")
     token = tmp_path / "token"
-    token.write_bytes(BOM_UTF8 + f"{cluster.token}\r\n".encode())
+    token.write_bytes(BOM_UTF8 + f"{remote.token}\r\n".encode())
     by_file = rainbow("submit", "--token-file", str(token), "--", "hostname")
     config_file.touch(mode=0o600)
-    config_file.write_bytes(BOM_UTF8 + f'[clusters.{cluster.cluster}]\r\ntoken = "{cluster.token}"\r\n'.encode())
+    config_file.write_bytes(BOM_UTF8 + f'[clusters.{remote.name}]\r\ntoken = "{remote.token}"\r\n'.encode())
 
     outcomes = [
         answer(rainbow("submit", "--json", "--file", jobs_file(BOM_UTF8 + GOOD, GOOD))),
@@ -81,14 +71,14 @@ def test_the_mark_that_some_editors_begin_a_file_with_is_passed_over(
     assert rainbow("jobs").exit_code == 0
 
 
-def test_a_file_with_more_than_a_credential_is_refused(rainbow: Run, cluster: Registration, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text(f"{cluster.token}\n# of the physicists\n")
+def test_a_file_with_more_than_a_credential_is_refused(rainbow: Run, remote: Remote, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{remote.token}\n# of the physicists\n")
 
     result = rainbow("submit", "--token-file", str(tmp_path / "token"), "--", "hostname")
 
     assert result.exit_code == 2
     assert "has more than one line; it must hold the credential alone" in result.stderr
-    assert cluster.token not in result.output
+    assert remote.token not in result.output
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs a disk that is always full")

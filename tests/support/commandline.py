@@ -1,19 +1,20 @@
 """The command line, run in this process by somebody who knows more or less."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
 
 from rainbow.cli import main
-from rainbow.client import Client
 from rainbow.config import DEFAULTS
-from rainbow.records import Registration
 from tests.support.servers import RainbowServer
+from tests.support.wire import Remote
+
+MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
 
 Run = Callable[..., Result]
 
@@ -35,17 +36,11 @@ def stranger(server: RainbowServer, config_file: Path, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def cluster(server: RainbowServer) -> Registration:
-    with Client(server.address) as client:
-        return client.register(f"c-{uuid4().hex}", registration_secret=server.registration_secret)
-
-
-@pytest.fixture
-def rainbow(stranger: Run, cluster: Registration, monkeypatch: pytest.MonkeyPatch) -> Run:
+def rainbow(stranger: Run, remote: Remote, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command line where the cluster's token and secret are known."""
-    monkeypatch.setenv("RAINBOW_CLUSTER", cluster.cluster)
-    monkeypatch.setenv("RAINBOW_TOKEN", cluster.token)
-    monkeypatch.setenv("RAINBOW_SECRET", cluster.secret)
+    monkeypatch.setenv("RAINBOW_CLUSTER", remote.name)
+    monkeypatch.setenv("RAINBOW_TOKEN", remote.token)
+    monkeypatch.setenv("RAINBOW_SECRET", remote.secret)
     return stranger
 
 

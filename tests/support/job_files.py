@@ -1,14 +1,12 @@
 """Files of jobs for the command line."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
 GOOD = b'{"command": "hostname"}\n'
 
 JobsFile = Callable[..., str]

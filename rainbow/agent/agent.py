@@ -1,11 +1,11 @@
 """The agent's loop."""
 
 import logging
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 
 from rainbow.agent.acceptor import WAIT_SECONDS, Acceptor
+from rainbow.agent.cleanup import Cleanup
 from rainbow.agent.context import AgentContext
 from rainbow.agent.handover import HandOver
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
@@ -15,26 +15,11 @@ from rainbow.agent.recovery import Recovery
 from rainbow.agent.rejecter import Rejecter
 from rainbow.agent.renewal import Renewal
 from rainbow.agent.reporter import Reporter
+from rainbow.agent.round import Duty, Round
 from rainbow.agent.states import Desired, Stage
-from rainbow.disk import is_full
-from rainbow.errors import (
-    DeadlineExceeded,
-    FailedPrecondition,
-    PermissionDenied,
-    RainbowError,
-    Unauthenticated,
-    Unavailable,
-    Unimplemented,
-)
-from rainbow.executors.executor import SchedulerSilent, Ticket
+from rainbow.errors import FailedPrecondition
 from rainbow.journal import Journal
-from rainbow.journal_faults import JournalUnusable
 
-# Trying again does not help against these.
-FATAL = (PermissionDenied, Unimplemented, JournalUnusable)
-FORGET_EVERY = timedelta(seconds=5)
-TIDY_EVERY = timedelta(seconds=5)
-TIDY_ON = timedelta(seconds=0.5)
 # When it is told to stop, what it just did is followed to a quiet moment, in so many rounds at most.
 LAST_ROUNDS = 5
 
@@ -45,13 +30,13 @@ class Agent:
     """Takes jobs of a cluster, hands them to its scheduler, and reports them to their end.
 
     Nothing is asked for before the journal, the scheduler and the server agree on what is there. A scheduler or a
-    server that does not answer is waited for. `rest` sleeps for so many seconds, or until there is news.
+    server that does not answer is waited for. `rest` sleeps for so many seconds, or until `_wake` is called.
     """
 
     def __init__(self, context: AgentContext, journal: Journal, *, rest: Callable[[float], None] | None = None) -> None:
         self._context = context
-        self._news: SimpleQueue[None] = SimpleQueue()
-        self._rest = rest or self._wait_for_news
+        self._wakeups: SimpleQueue[None] = SimpleQueue()
+        self._rest = rest or self._wait_for_wakeup
         self._held_jobs = HeldJobs(journal, clock=context.clock, checkpoint=context.checkpoint)
         self._reporter = Reporter(context, self._held_jobs)
         self._recovery = Recovery(context, self._held_jobs)
@@ -59,30 +44,36 @@ class Agent:
         self._monitor = Monitor(context, self._held_jobs)
         self._acceptor = Acceptor(context, self._held_jobs, self._reporter, self._recovery, tell=self._wake)
         self._rejecter = Rejecter(context, self._acceptor, tell=self._wake)
-        self._renewal = Renewal(context.client, context.read_secret, context.clock)
-        self._duties: tuple[Callable[[], bool], ...] = (
-            self._hand_over.settle,
-            self._monitor.watch,
-            self._recovery.step,
-            self._take,
-            self._reject,
-            self._hand_over.prepare,
-            self._reporter.step,
-            self._monitor.stop,
-            self._hand_over.submit,
-            self._forget,
-            self._tidy,
-        )
-        self._server_duties = (self._recovery.step, self._reject, self._hand_over.prepare, self._reporter.step)
-        self._is_silent = False
-        self._is_refused = False
+        self._cleanup = Cleanup(context, self._held_jobs)
+        renewal = Renewal(context.client, context.read_secret, context.clock)
+        self._round = Round(self._duties(), context.client, renewal)
         self._draining = False
         self._wait_seconds = WAIT_SECONDS
-        self._troubles: dict[Callable[[], bool], str] = {}
-        # How many calls the server had answered when it did not answer this duty's.
-        self._unheard_since: dict[Callable[[], bool], int] = {}
-        self._next_forget: datetime | None = None
-        self._next_tidy: datetime | None = None
+
+    def _duties(self) -> Iterator[Duty]:
+        """The order of a round, with its reasons."""
+        # First, because nothing else may be decided about a job while the scheduler may or may not have it.
+        yield Duty(self._hand_over.settle, asks_scheduler=True)
+        # Before capacity is counted: jobs that ended make it free. Before reporting: so ends are reported at once.
+        yield Duty(self._monitor.watch, asks_scheduler=True)
+        # Before more jobs are taken: an accept whose answer got lost may have given some already.
+        yield Duty(self._recovery.step)
+        # Before preparing and reporting, so that a job gets from the offer to the scheduler in one round.
+        yield Duty(self._accept, asks_scheduler=True)
+        # After accepting: the server shows submitters the size that was asked for last, which should be the acceptor's.
+        yield Duty(self._reject)
+        # Before reporting: a job is announced only after the journal says that it is about to be handed over.
+        yield Duty(self._hand_over.prepare)
+        # Before stopping and submitting: a job is submitted only after the server counted its announcement, and the
+        # same answer says which jobs to stop.
+        yield Duty(self._reporter.step)
+        # Before submitting: a job that is to be stopped is ended here, and not handed over first.
+        yield Duty(self._monitor.stop, asks_scheduler=True)
+        # After all that has to be on time, because it may take long; a heartbeat that is due interrupts it.
+        yield Duty(self._hand_over.submit, asks_scheduler=True)
+        # Last, because nothing waits for it.
+        yield Duty(self._cleanup.forget)
+        yield Duty(self._cleanup.tidy)
 
     def run(self, *, once: bool = False) -> None:
         """Repeat and rest until `drain` is called; `once` only until nothing waits that can run here, and all is over.
@@ -99,24 +90,22 @@ class Agent:
         self._acceptor.withdraw()
         self._rejecter.withdraw()
         for _ in range(LAST_ROUNDS):
-            if not self.step() or self._troubles:
+            if not self.step() or self._round.has_trouble():
                 break
         _log.info("stopped; %d jobs go on without the agent", len(self._held_jobs))
         if once and not self._draining and self._reporter.not_ready and not self._acceptor.found_nothing:
             raise FailedPrecondition(f"jobs may wait that cannot run now: {in_one_line(self._reporter.not_ready)}")
 
     def drain(self) -> None:
-        """Take no more jobs, leave those that run alone, tell what is known, and end. Signal handlers may call it."""
+        """Take no more jobs, leave those that run alone, report what is known, and end. Safe in a signal handler."""
         self._draining = True
         self._wake()
 
     def step(self) -> bool:
-        """Look at every job once and do for each what is due; say whether any of them moved on."""
-        self._is_silent = self._is_refused = False
-        moved = [self._tried(duty) for duty in self._duties]
-        return any(moved)
+        """Do one round; whether any job moved on."""
+        return self._round.run()
 
-    def _take(self) -> bool:
+    def _accept(self) -> bool:
         return self._may_ask() and self._acceptor.step(wait_seconds=self._wait_seconds)
 
     def _reject(self) -> bool:
@@ -126,93 +115,18 @@ class Agent:
         return not self._draining and self._is_reconciled()
 
     def _is_reconciled(self) -> bool:
-        if self._recovery.needed:
-            return False
-        return not any(_is_open(held) for held in self._held_jobs)
+        return not self._recovery.needed and not any(_is_open(held) for held in self._held_jobs)
 
     def _has_nothing_to_do(self) -> bool:
-        cannot = bool(self._reporter.not_ready) and not self._troubles
+        cannot = bool(self._reporter.not_ready) and not self._round.has_trouble()
         return self._rejecter.has_looked and not len(self._held_jobs) and (self._acceptor.found_nothing or cannot)
 
-    def _forget(self) -> bool:
-        """Remove what is kept on disk of jobs that are over and reported."""
-        now = self._context.clock()
-        if self._next_forget and now < self._next_forget:
-            return False
-        self._next_forget = now + FORGET_EVERY
-        tickets = self._held_jobs.to_be_forgotten()
-        if done := [ticket for ticket in tickets if self._is_forgotten(ticket)]:
-            self._held_jobs.forgotten(done)
-        return False
-
-    def _is_forgotten(self, ticket: Ticket) -> bool:
-        """What cannot be removed for want of space is tried again; the rest of what cannot be is an operator's."""
-        try:
-            self._context.executor.forget(ticket)
-        except OSError as error:
-            _log.warning("cannot remove the files of %s: %s", ticket.key, error)
-            return not is_full(error)
-        return True
-
-    def _tidy(self) -> bool:
-        """Cut outputs that grow without end, and remove what is forgotten, a bit in each round."""
-        now = self._context.clock()
-        if self._next_tidy and now < self._next_tidy:
-            return False
-        running = [held.entry.ticket for held in self._held_jobs if held.is_in_scheduler]
-        more = self._context.executor.tidy(running)
-        self._next_tidy = now + (TIDY_ON if more else TIDY_EVERY)
-        return False
-
-    def _tried(self, duty: Callable[[], bool]) -> bool:
-        """Do a duty; what fails is tried again in the next round.
-
-        A silent scheduler is not asked twice in a round, nor is a server that refuses the secret.
-        """
-        if self._is_refused or (self._is_silent and duty not in self._server_duties):
-            return False
-        try:
-            moved = duty()
-        except FATAL:
-            raise
-        except Unauthenticated as refusal:
-            self._is_refused = True
-            self._unheard_since[duty] = self._context.client.answers
-            if not self._renewal.is_worth_a_try():
-                raise
-            self._note_trouble(duty, f"{refusal}; reading the secret again")
-            return False
-        except RainbowError as error:
-            self._is_silent = self._is_silent or isinstance(error, SchedulerSilent)
-            if isinstance(error, Unavailable | DeadlineExceeded):
-                self._unheard_since[duty] = self._context.client.answers
-            self._note_trouble(duty, str(error))
-            return False
-        except Exception as error:
-            # Whatever nobody thought of in one job, or in a scheduler's answer: the others go on.
-            self._note_trouble(duty, f"{type(error).__name__}: {error}", surprise=error)
-            return False
-        # A duty that had nothing to ask does not know whether the server is back.
-        if self._context.client.answers > self._unheard_since.get(duty, -1):
-            self._note_trouble(duty, "")
-        return moved
-
-    def _note_trouble(self, duty: Callable[[], bool], trouble: str, *, surprise: Exception | None = None) -> None:
-        """Say it once, and once when it is over."""
-        before = self._troubles.pop(duty, "")
-        if trouble:
-            self._troubles[duty] = trouble
-        if trouble and trouble != before:
-            _log.warning("%s", trouble, exc_info=surprise)
-        elif before and not trouble:
-            _log.info("no longer: %s", before)
-
     def _wake(self) -> None:
-        self._news.put(None)
+        self._wakeups.put(None)
 
-    def _wait_for_news(self, seconds: float) -> None:
+    def _wait_for_wakeup(self, seconds: float) -> None:
         try:
-            self._news.get(timeout=seconds)
+            self._wakeups.get(timeout=seconds)
         except Empty:
             return
 

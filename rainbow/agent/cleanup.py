@@ -1,0 +1,52 @@
+"""What the agent keeps on disk: removed when a job is over and reported, and in bounds while it runs."""
+
+import logging
+from datetime import datetime, timedelta
+
+from rainbow.agent.context import AgentContext
+from rainbow.agent.held_jobs import HeldJobs
+from rainbow.disk import is_full
+from rainbow.executors.executor import Ticket
+
+FORGET_EVERY = timedelta(seconds=5)
+TIDY_EVERY = timedelta(seconds=5)
+TIDY_ON = timedelta(seconds=0.5)
+
+_log = logging.getLogger("rainbow.agent")
+
+
+class Cleanup:
+    def __init__(self, context: AgentContext, held_jobs: HeldJobs) -> None:
+        self._context = context
+        self._held_jobs = held_jobs
+        self._next_forget: datetime | None = None
+        self._next_tidy: datetime | None = None
+
+    def forget(self) -> bool:
+        """Remove what is kept of jobs that are over and reported."""
+        now = self._context.clock()
+        if self._next_forget and now < self._next_forget:
+            return False
+        self._next_forget = now + FORGET_EVERY
+        if done := [ticket for ticket in self._held_jobs.to_be_forgotten() if self._is_forgotten(ticket)]:
+            self._held_jobs.forgotten(done)
+        return False
+
+    def tidy(self) -> bool:
+        """Cut outputs that grow without end, and remove what is forgotten, a bit in each round."""
+        now = self._context.clock()
+        if self._next_tidy and now < self._next_tidy:
+            return False
+        running = [held.entry.ticket for held in self._held_jobs if held.is_in_scheduler]
+        more = self._context.executor.tidy(running)
+        self._next_tidy = now + (TIDY_ON if more else TIDY_EVERY)
+        return False
+
+    def _is_forgotten(self, ticket: Ticket) -> bool:
+        """What cannot be removed for want of space is tried again; other failures are left to an operator."""
+        try:
+            self._context.executor.forget(ticket)
+        except OSError as error:
+            _log.warning("cannot remove the files of %s: %s", ticket.key, error)
+            return not is_full(error)
+        return True

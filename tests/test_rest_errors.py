@@ -48,6 +48,28 @@ def test_a_body_that_makes_no_sense_is_the_clients_fault(alpha: Member, path: st
     problem_in(response)
 
 
+@pytest.mark.parametrize("path", ["jobs", "clusters/alpha/queue", "clusters/alpha/events"])
+def test_an_unknown_query_parameter_is_named(alpha: Member, path: str) -> None:
+    refused = puller(alpha).get(f"{path}?colour=red")
+
+    assert refused.status_code == 400
+    assert problem_in(refused)["errors"] == [{"field": "colour", "detail": "unknown query parameter"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("jobs", {"command": "hostname", "colour": "red"}, "colour"),
+        ("jobs/batch", {"jobs": [{"command": "hostname", "colour": "red"}]}, "jobs.0.colour"),
+    ],
+)
+def test_an_unknown_field_of_a_body_is_named(alpha: Member, path: str, body: dict[str, Any], field: str) -> None:
+    refused = submitter(alpha).post(path, body)
+
+    assert refused.status_code == 400
+    assert problem_in(refused)["errors"] == [{"field": field, "detail": "unknown field"}]
+
+
 def test_a_pair_of_surrogates_is_a_character_like_others(alpha: Member) -> None:
     response = submitter(alpha).post_bytes("jobs", b'{"command": "echo \\ud83c\\udf08"}')
 

@@ -75,7 +75,7 @@ def test_an_account_does_what_its_permission_says(
     having = getattr(signed_in(needed), method)(path, content)
 
     assert without.status_code == 403
-    assert problem_in(without)["detail"] == "this account may not do this"
+    assert problem_in(without)["detail"] == "the account lacks the permission for this call"
     assert having.status_code == 200, having.content
 
 

@@ -72,6 +72,7 @@ def test_every_operation_says_what_it_does_and_for_whom(name: str) -> None:
     operation = OPERATIONS[name]
 
     assert operation["description"].strip()
+    assert re.fullmatch(r"[A-Z][a-z]+( [a-z]+)*", operation["summary"])
     assert operation["security"]
     assert {"400", "401", "429", "503"} <= set(operation["responses"])
 

@@ -30,6 +30,7 @@ _NEW = {"kind": "token", "label": "physics", "expires_at": "2027-06-30T00:00:00Z
 class Credentials(APIView):
     @extend_schema(
         operation_id="list_credentials",
+        summary="List the credentials of a cluster",
         auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["credentials"],
         responses=answers({200: CredentialSerializer(many=True)}),
@@ -43,6 +44,7 @@ class Credentials(APIView):
 
     @extend_schema(
         operation_id="create_credential",
+        summary="Create a token or a secret",
         auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["credentials"],
         request=NewCredentialSerializer,
@@ -61,6 +63,7 @@ class Credentials(APIView):
 class Rotate(APIView):
     @extend_schema(
         operation_id="rotate_credential",
+        summary="Rotate a credential",
         auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["credentials"],
         request=RotateSerializer,
@@ -90,6 +93,7 @@ class Rotate(APIView):
 class Revoke(APIView):
     @extend_schema(
         operation_id="revoke_credential",
+        summary="Revoke a credential",
         auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["credentials"],
         request=OptionalReasonSerializer,

@@ -11,14 +11,14 @@ from clusters.models import ClusterEvent
 from clusters.rest.serializers import ClusterEventPageSerializer
 from clusters.services.events import list_events
 from rainbow_site.web.rest.admission import SECRET, admitted, cluster_named, read
-from rainbow_site.web.rest.fields import Digits, Input
+from rainbow_site.web.rest.fields import Digits, Query
 from rainbow_site.web.rest.schema import BY_OPERATOR, BY_SECRET, answers
 
 _STAFF = "clusters.view_cluster"
 _MAX_ID = 2**63 - 1
 
 
-class EventsQuerySerializer(Input):
+class EventsQuerySerializer(Query):
     page_size = Digits(min_value=1, max_value=1_000, default=100)
     cursor = Digits(min_value=1, max_value=_MAX_ID, default=0, help_text="from the last page's `next`")
 
@@ -26,6 +26,7 @@ class EventsQuerySerializer(Input):
 class ClusterEvents(APIView):
     @extend_schema(
         operation_id="list_cluster_events",
+        summary="List the events of a cluster",
         auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["clusters"],
         parameters=[EventsQuerySerializer],

@@ -20,6 +20,7 @@ _STAFF = "clusters.change_cluster"
 class Pause(APIView):
     @extend_schema(
         operation_id="pause_cluster",
+        summary="Pause a cluster",
         auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["clusters"],
         request=ReasonSerializer,
@@ -38,6 +39,7 @@ class Pause(APIView):
 class Resume(APIView):
     @extend_schema(
         operation_id="resume_cluster",
+        summary="Resume a cluster",
         auth=BY_ANYBODY,
         tags=["clusters"],
         request=OptionalReasonSerializer,

@@ -24,6 +24,7 @@ class Register(APIView):
 
     @extend_schema(
         operation_id="register_cluster",
+        summary="Register a cluster",
         auth=BY_REGISTRATION_SECRET,
         tags=["clusters"],
         request=RegisterSerializer,

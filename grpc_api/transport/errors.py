@@ -21,4 +21,4 @@ def status_of(error: Exception) -> tuple[grpc.StatusCode, RainbowError]:
         _log.warning("database does not answer error=%r", str(error))
         return grpc.StatusCode.UNAVAILABLE, Unavailable("the database does not answer now; try again")
     _log.error("unexpected failure", exc_info=error)
-    return grpc.StatusCode.INTERNAL, RainbowError("the server failed; its log says how")
+    return grpc.StatusCode.INTERNAL, RainbowError("internal server error; the server's log has the details")

@@ -23,6 +23,7 @@ _AWAY = {"ids": [12, 13], "cluster": "oreo", "reason": "keebler is full"}
 class Prioritize(APIView):
     @extend_schema(
         operation_id="prioritize_jobs",
+        summary="Change the priority of jobs",
         auth=BY_OPERATOR,
         tags=["jobs"],
         request=PrioritizeSerializer,
@@ -39,6 +40,7 @@ class Prioritize(APIView):
 class Move(APIView):
     @extend_schema(
         operation_id="move_jobs",
+        summary="Move jobs to another cluster",
         auth=BY_OPERATOR,
         tags=["jobs"],
         request=MoveSerializer,

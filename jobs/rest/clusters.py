@@ -29,6 +29,7 @@ _OF_THE_CLUSTER = (
 class Clusters(APIView):
     @extend_schema(
         operation_id="list_clusters",
+        summary="List clusters",
         auth=BY_ANYBODY,
         tags=["clusters"],
         responses=answers({200: SummarySerializer(many=True)}),
@@ -41,7 +42,11 @@ class Clusters(APIView):
 
 class ClusterDetail(APIView):
     @extend_schema(
-        operation_id="get_cluster", auth=BY_ANYBODY, tags=["clusters"], responses=answers({200: SummarySerializer})
+        operation_id="get_cluster",
+        summary="Get a cluster",
+        auth=BY_ANYBODY,
+        tags=["clusters"],
+        responses=answers({200: SummarySerializer}),
     )
     def get(self, request: Request, cluster: str) -> Response:
         """A cluster with its jobs counted by state, and its health in words."""

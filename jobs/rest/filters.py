@@ -18,7 +18,7 @@ from jobs.rest.labels import DESCRIPTION, PATTERN, labels_from
 from jobs.specs import MAX_LABELS, MAX_NAME
 from jobs.states import JobState
 from rainbow_site.web.rest.converters import ClusterName
-from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, UNKNOWN
+from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, UNKNOWN_PARAMETER, refuse_unknown
 
 
 class DigitsField(forms.IntegerField):
@@ -73,7 +73,7 @@ class TextFilter(django_filters.CharFilter):
 @extend_schema_field({"type": "string", "pattern": CLUSTER_NAME})
 class ClusterFilter(django_filters.CharFilter):
     def __init__(self, **options: Any) -> None:
-        name = RegexValidator(rf"^{ClusterName.regex}\Z", "no cluster can have this name")
+        name = RegexValidator(rf"^{ClusterName.regex}\Z", "not a valid cluster name")
         super().__init__(strip=False, validators=[name], **options)
 
 
@@ -104,8 +104,7 @@ class JobFilter(django_filters.FilterSet):
 def search_from(query: QueryDict) -> Search:
     """Raises ValidationError and InvalidArgument."""
     checked = JobFilter(query, queryset=Job.objects.none())
-    if unknown := [name for name in query if name not in checked.filters]:
-        raise ValidationError({name: [UNKNOWN] for name in unknown})
+    refuse_unknown(query, checked.filters, UNKNOWN_PARAMETER)
     # A script whose variable is not set would otherwise see everything.
     if empty := [name for name, values in query.lists() if "" in values]:
         raise ValidationError({name: ["must not be empty"] for name in empty})

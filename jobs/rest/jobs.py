@@ -54,6 +54,7 @@ class Jobs(Submission, GenericAPIView[Job]):
 
     @extend_schema(
         operation_id="list_jobs",
+        summary="List jobs",
         auth=BY_ANYBODY,
         tags=["jobs"],
         filters=True,
@@ -68,7 +69,13 @@ class Jobs(Submission, GenericAPIView[Job]):
 
 
 class JobDetail(APIView):
-    @extend_schema(operation_id="get_job", auth=BY_ANYBODY, tags=["jobs"], responses=answers({200: JobSerializer}))
+    @extend_schema(
+        operation_id="get_job",
+        summary="Get a job",
+        auth=BY_ANYBODY,
+        tags=["jobs"],
+        responses=answers({200: JobSerializer}),
+    )
     @method_decorator(conditional_page)
     def get(self, request: Request, job: int) -> Response:
         """One job with its environment and the end of its output. Answers 304 to a matching If-None-Match."""
@@ -77,7 +84,11 @@ class JobDetail(APIView):
 
 class Events(APIView):
     @extend_schema(
-        operation_id="list_events", auth=BY_ANYBODY, tags=["jobs"], responses=answers({200: EventSerializer(many=True)})
+        operation_id="list_events",
+        summary="List the events of a job",
+        auth=BY_ANYBODY,
+        tags=["jobs"],
+        responses=answers({200: EventSerializer(many=True)}),
     )
     def get(self, request: Request, job: int) -> Response:
         """What happened to a job, oldest first. Replaying it gives the job's state."""
@@ -88,6 +99,7 @@ class Events(APIView):
 class Cancel(APIView):
     @extend_schema(
         operation_id="cancel_job",
+        summary="Cancel a job",
         auth=BY_ANYBODY,
         tags=["jobs"],
         request=OptionalReasonSerializer,
@@ -109,6 +121,7 @@ class Cancel(APIView):
 class CancelMany(APIView):
     @extend_schema(
         operation_id="cancel_jobs",
+        summary="Cancel many jobs",
         auth=BY_ANYBODY,
         tags=["jobs"],
         request=CancelManySerializer,
@@ -126,6 +139,7 @@ class CancelMany(APIView):
 class Requeue(APIView):
     @extend_schema(
         operation_id="requeue_job",
+        summary="Requeue a job",
         auth=[*BY_SECRET, *BY_OPERATOR],
         tags=["jobs"],
         request=ReasonSerializer,

@@ -14,7 +14,7 @@ from jobs.queries.queue import QueuedJob, Wanted, request_jobs
 from jobs.rest.labels import DESCRIPTION, PATTERN, labels_from
 from jobs.rest.stopping import STOPPING
 from jobs.specs import MAX_INT, MAX_LABELS
-from rainbow_site.web.rest.fields import Digits, Input, Text
+from rainbow_site.web.rest.fields import Digits, Query, Text
 
 # As much as a message of the gRPC door holds, near enough.
 MAX_BYTES = 4 * 1024 * 1024
@@ -26,7 +26,7 @@ MAX_WAITING = 4
 _MAY_WAIT = threading.BoundedSemaphore(MAX_WAITING)
 
 
-class QueueQuerySerializer(Input):
+class QueueQuerySerializer(Query):
     max_jobs = Digits(min_value=0, max_value=MAX_INT, default=0, help_text="0 means all that fit some 4 MiB")
     wait_seconds = Digits(
         min_value=0,

@@ -28,6 +28,7 @@ _REPORT = {"id": 12, "attempt": 1, "state": "running", "native_id": "f2x9"}
 class Queue(APIView):
     @extend_schema(
         operation_id="request_jobs",
+        summary="Request waiting jobs",
         auth=BY_SECRET,
         tags=["queue"],
         parameters=[QueueQuerySerializer],
@@ -48,6 +49,7 @@ class Queue(APIView):
 class Accept(APIView):
     @extend_schema(
         operation_id="accept_jobs",
+        summary="Accept jobs",
         auth=BY_SECRET,
         tags=["queue"],
         request=AcceptSerializer,
@@ -65,6 +67,7 @@ class Accept(APIView):
 class Reports(APIView):
     @extend_schema(
         operation_id="report_jobs",
+        summary="Report jobs and renew their leases",
         auth=BY_SECRET,
         tags=["queue"],
         request=ReportManySerializer,

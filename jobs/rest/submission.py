@@ -44,6 +44,7 @@ _SPEC = {"command": "./simulate --steps 1000", "nodes": 2, "time_limit_seconds":
 class Submission(APIView):
     @extend_schema(
         operation_id="submit_job",
+        summary="Submit a job",
         auth=BY_TOKEN,
         tags=["jobs"],
         parameters=[_KEY],
@@ -72,6 +73,7 @@ class Submission(APIView):
 class Batch(APIView):
     @extend_schema(
         operation_id="submit_jobs",
+        summary="Submit many jobs",
         auth=BY_TOKEN,
         tags=["jobs"],
         parameters=[_KEY],

@@ -49,7 +49,7 @@ STATUS: dict[type[RainbowError], HTTPStatus] = {
     Unimplemented: HTTPStatus.NOT_IMPLEMENTED,
 }
 
-_FAILED = "the server failed; its log says how"
+_FAILED = "internal server error; the server's log has the details"
 _log = logging.getLogger("rainbow.http")
 
 
@@ -90,7 +90,7 @@ def problem_response(status: HTTPStatus, detail: str) -> JsonResponse:
 @csrf_exempt
 def not_found(request: HttpRequest) -> JsonResponse:
     """The answer under /api/ where nothing is."""
-    return problem_response(HTTPStatus.NOT_FOUND, f"nothing is here; {reverse('api-docs')} shows what there is")
+    return problem_response(HTTPStatus.NOT_FOUND, f"no such path; {reverse('api-docs')} lists the API")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -130,7 +130,7 @@ def _unexpected(error: Exception) -> Response:
 def _describe(error: Exception, response: Response) -> dict[str, Any]:
     if isinstance(error, exceptions.ValidationError):
         errors = list(islice(_flatten(error.detail), MOST_TOLD))
-        return problem(response.status_code, "some of the input is not valid", errors=errors)
+        return problem(response.status_code, "the input is not valid", errors=errors)
     if isinstance(error, exceptions.APIException):
         return problem(response.status_code, str(error.detail))
     return problem(response.status_code, HTTPStatus(response.status_code).description or _FAILED)

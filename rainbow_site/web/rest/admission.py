@@ -41,7 +41,7 @@ def admitted_operator(request: Request, *, staff: str) -> Operator:
     if not user.is_authenticated:
         raise NotAuthenticated("a signed-in operator is required")
     if not (user.is_staff and user.has_perm(staff)):
-        raise PermissionDenied("this account may not do this")
+        raise PermissionDenied("the account lacks the permission for this call")
     return Operator(user_id=user.pk, name=user.get_username())
 
 

@@ -1,13 +1,14 @@
 """Input that is taken as the schema says and not otherwise: no number for a text, nothing that is not known."""
 
+from collections.abc import Container, Iterable
 from collections.abc import Mapping as MappingType
 from typing import Any
 
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-UNKNOWN = "there is no such input here"
-# So many mistakes are enough to learn from; a body has room for hundreds of thousands.
+UNKNOWN_PARAMETER = "unknown query parameter"
+# A body has room for hundreds of thousands of mistakes; this many of them are named.
 MOST_TOLD = 100
 # Patterns of the schema: what clusters/validation.py takes.
 CLUSTER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
@@ -16,11 +17,26 @@ LINES = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
 
 
 class Input(serializers.Serializer[Any]):
-    # What a client sends. A word that nobody knows is refused: its writer meant something by it.
+    """A JSON object of a request's body. Unknown fields are refused: a misspelled one would be silently ignored."""
+
+    unknown = "unknown field"
+
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, MappingType) and (unknown := [str(name) for name in data if name not in self.fields]):
-            raise serializers.ValidationError({name: [UNKNOWN] for name in unknown[:MOST_TOLD]})
+        if isinstance(data, MappingType):
+            refuse_unknown(data, self.fields, self.unknown)
         return super().to_internal_value(data)
+
+
+class Query(Input):
+    """The parameters of a query string."""
+
+    unknown = UNKNOWN_PARAMETER
+
+
+def refuse_unknown(given: Iterable[object], known: Container[object], error: str) -> None:
+    """Raises ValidationError with this error for each name that is not known, up to MOST_TOLD."""
+    if unknown := [str(name) for name in given if name not in known]:
+        raise serializers.ValidationError({name: [error] for name in unknown[:MOST_TOLD]})
 
 
 class Text(serializers.CharField):

@@ -44,9 +44,9 @@ class BoundedJSONParser(BaseParser):
         try:
             return _read(body)
         except RecursionError:
-            raise ParseError("this is no JSON that can be read: nested too deeply") from None
+            raise ParseError("the body is not valid JSON: nested too deeply") from None
         except ValueError as error:
-            raise ParseError(f"this is no JSON that can be read: {error}") from None
+            raise ParseError(f"the body is not valid JSON: {error}") from None
 
 
 def _marks_in(body: bytes) -> int:

@@ -26,10 +26,10 @@ class ProblemSerializer(serializers.Serializer[object]):
 
 _WORDS = {
     400: "The input is not valid.",
-    401: "No credential, or one that does not serve here.",
-    403: "This account may not do this.",
-    404: "There is no such thing, or it is somebody else's.",
-    409: "Something else stands in the way.",
+    401: "The credential is missing, not valid, or not good for this call.",
+    403: "The account lacks the permission for this call.",
+    404: "It does not exist, or the caller may not see it.",
+    409: "The call conflicts with the current state.",
     413: "The body is too large.",
     415: "The body must be JSON.",
     429: "Too many refused credentials from this address or for this cluster; wait as Retry-After says.",

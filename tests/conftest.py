@@ -19,12 +19,16 @@ from clusters.callers import Caller, Claim
 from clusters.models import Cluster
 from clusters.services.authenticate import admit
 from clusters.services.register import register_cluster
+from rainbow.protos import rainbow_pb2 as pb
 from tests.support.certificates import make_certificate
 from tests.support.databases import PostgresqlDatabases, SqliteDatabases, databases_of_this_run
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rows import count as count_rows
 from tests.support.servers import RainbowServer, start_rainbow
 from tests.support.wire import Remote, joined
 
 pytest_plugins = [
+    "tests.support.agent_cast",
     "tests.support.commandline",
     "tests.support.flux_cast",
     "tests.support.job_files",
@@ -42,6 +46,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The tests of one server come from one address, and many bring a wrong secret.
 MANY_GUESSES = {"RAINBOW_GUESSES": "1000000"}
+
+# What no call changes that is refused.
+TABLES = ("clusters_cluster", "clusters_credential", "jobs_job", "jobs_jobevent", "jobs_joblabel")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +145,16 @@ def remote(server: RainbowServer) -> Iterator[Remote]:
 def other_remote(server: RainbowServer) -> Iterator[Remote]:
     with joined(server) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def unharmed(remote: Remote, server: RainbowServer) -> Iterator[None]:
+    """After the test the server serves and holds what it held before."""
+    before = count_rows(server.database_url, *TABLES)
+    yield
+    question = pb.Request(content=pb.Content(id="still here"))
+    assert remote.stub.Serial(question, timeout=PATIENCE_SECONDS).request_id == "still here"
+    assert count_rows(server.database_url, *TABLES) == before
 
 
 @pytest.fixture(scope="session")

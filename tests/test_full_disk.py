@@ -14,28 +14,17 @@ import pytest
 from rainbow import disk
 from rainbow.client import Client
 from rainbow.disk import DiskFull
-from rainbow.executors.executor import Ending, Work
+from rainbow.executors.executor import Work
 from rainbow.journal import Entry, Journal, Step
 from rainbow.records import JobSpec, JobState, WaitingJob
-from tests.support.agents import Crew, ScriptedExecutor, crew, ended
+from tests.support.agent_cast import SUCCESS, handed_over
+from tests.support.agents import Crew, ScriptedExecutor, ended
 from tests.support.commandline import MAIN, Run
 from tests.support.executors import lines_of
 from tests.support.servers import RainbowServer
-from tests.support.wire import Remote, eventually, joined
+from tests.support.wire import Remote, eventually
 
-SUCCESS = {"ending": Ending.EXITED, "exit_code": 0}
 FULL = "disk full: the agent's journal cannot be written"
-
-
-@pytest.fixture
-def scheduler() -> ScriptedExecutor:
-    return ScriptedExecutor()
-
-
-@pytest.fixture
-def scripted(server: RainbowServer, scheduler: ScriptedExecutor, tmp_path: Path) -> Iterator[Crew]:
-    with joined(server) as cluster, crew(cluster, server.address, tmp_path / "state", executor=scheduler) as agent:
-        yield agent
 
 
 def fill(journal: Journal) -> None:
@@ -49,12 +38,6 @@ def fill(journal: Journal) -> None:
 
 def make_space(journal: Journal) -> None:
     del journal._transaction
-
-
-def handed_over(crew: Crew) -> int:
-    jobid = crew.submit()
-    crew.work(lambda: crew.job(jobid).native_id == f"native-rainbow-{jobid}-1")
-    return jobid
 
 
 def not_ready(crew: Crew) -> str:

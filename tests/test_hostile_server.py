@@ -32,11 +32,6 @@ def server() -> Iterator[HostileServer]:
         yield hostile
 
 
-@pytest.fixture
-def scheduler() -> ScriptedExecutor:
-    return ScriptedExecutor()
-
-
 @contextmanager
 def agent_of(server: HostileServer, scheduler: ScriptedExecutor, folder: Path, **options: Any) -> Iterator[Crew]:
     with crew(CLUSTER, server.address, folder, executor=scheduler, **options) as agent:

@@ -10,9 +10,8 @@ import pytest
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import RainbowServer
-from tests.support.wire import Refusal, Remote, joined, new_name, refusal_of, registration
+from tests.support.wire import DENIED, Refusal, Remote, joined, new_name, refusal_of, registration
 
-DENIED = Refusal(code=grpc.StatusCode.UNAUTHENTICATED, text="request denied", field="")
 SUCCESS = pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS
 PARTIAL = pb.AcceptJobsResponse.RESULT_TYPE_PARTIAL
 INT_MAX, INT_MIN = 2**31 - 1, -(2**31)

@@ -18,6 +18,9 @@ SERVICE = f"/{pb.DESCRIPTOR.services_by_name['RainbowScheduler'].full_name}"
 
 Metadata = tuple[tuple[str, str], ...]
 
+METHODS = {method.name: method for method in pb.DESCRIPTOR.services_by_name["RainbowScheduler"].methods}
+UNARY = sorted(name for name, method in METHODS.items() if not (method.client_streaming or method.server_streaming))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
@@ -26,6 +29,9 @@ class Refusal:
     code: grpc.StatusCode
     text: str
     field: str
+
+
+DENIED = Refusal(code=grpc.StatusCode.UNAUTHENTICATED, text="request denied", field="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,3 +128,47 @@ def refusal_of(call: Any, request: Any, **options: Any) -> Refusal:
 def refusal_in(error: Any) -> Refusal:
     trailing: Mapping[str, str] = dict(error.trailing_metadata() or ())
     return Refusal(code=error.code(), text=error.details(), field=trailing.get("rainbow-field", ""))
+
+
+FULL: dict[str, Any] = {
+    "name": "full",
+    "nodes": 2,
+    "tasks": 3,
+    "command": "run <it>",
+    "time_limit_seconds": 60,
+    "environment": {"A": "1", "B": "two\nlines"},
+    "working_directory": "/scratch",
+    "priority": 7,
+    "labels": {"team": "x", "app/kind": ""},
+    "idempotency_key": "once",
+    "on_lost": pb.ON_LOST_REQUEUE,
+}
+
+
+def spec(**fields: Any) -> pb.JobSpec:
+    return pb.JobSpec(**{"nodes": 1, "command": "hostname", **fields})
+
+
+def ids_of(answer: pb.SubmitJobsResponse) -> list[int]:
+    return [result.jobid for result in answer.results]
+
+
+def cancel(cluster: Remote, *ids: int, reason: str = "", by: str = "") -> list[tuple[int, int]]:
+    """The outcomes by id; by the cluster's secret unless another credential is given."""
+    answer = cluster.stub.CancelJobs(
+        pb.CancelJobsRequest(jobids=ids, reason=reason), metadata=bearer(by or cluster.secret)
+    )
+    assert all(result.message for result in answer.results)
+    return [(result.jobid, result.outcome) for result in answer.results]
+
+
+def pages(cluster: Remote, **search: Any) -> list[list[pb.Job]]:
+    """Every page, by the cluster's secret unless `by` is another credential."""
+    by, found, token = search.pop("by", cluster.secret), [], ""
+    while True:
+        request = pb.ListJobsRequest(page_token=token, **search)
+        page = cluster.stub.ListJobs(request, metadata=bearer(by), timeout=PATIENCE_SECONDS)
+        found.append(list(page.jobs))
+        token = page.next_page_token
+        if not token:
+            return found

@@ -1,0 +1,164 @@
+"""What the agent does with its jobs when the scheduler is silent, a lease runs out or a job is stopped."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from rainbow.errors import Unavailable
+from rainbow.executors.executor import Ending, JobPhase, Progress
+from rainbow.records import JobState
+from tests.support.agent_cast import SUCCESS, Hire, handed_over, key
+from tests.support.agents import Crew, ScriptedExecutor, ended
+from tests.support.rows import execute
+from tests.support.servers import RainbowServer
+
+
+def test_a_silent_scheduler_is_waited_for(scripted: Crew, scheduler: ScriptedExecutor) -> None:
+    jobid = handed_over(scripted)
+    scheduler.silent = {"watch", "capacity"}
+    scripted.clock.move(60)
+    scripted.work_for(0.3)
+    assert scripted.job(jobid).state == JobState.ACCEPTED
+
+    scheduler.silent = set()
+    scheduler.progress[key(jobid)] = ended(scripted.clock.now(), **SUCCESS)
+    scripted.finish(jobid)
+
+
+def test_silence_at_the_hand_over_is_no_answer(scripted: Crew, scheduler: ScriptedExecutor) -> None:
+    """The scheduler has the job although it did not say so: it is found by its name, and not handed over twice."""
+    scheduler.silent = {"submit", "find"}
+    jobid = scripted.submit()
+    scripted.work(lambda: scheduler.handed_over)
+    scripted.work_for(0.3)
+    assert scripted.job(jobid).state == JobState.ACCEPTED
+
+    scheduler.silent = set()
+    scripted.work(lambda: scripted.job(jobid).native_id == f"native-{key(jobid)}")
+
+    assert scheduler.handed_over == [key(jobid)]
+
+
+def test_what_the_scheduler_did_not_get_is_handed_over_again(scripted: Crew, scheduler: ScriptedExecutor) -> None:
+    scheduler.silent = {"submit"}
+    jobid = scripted.submit()
+    scripted.work(lambda: scheduler.handed_over)
+    scheduler.jobs.clear()
+
+    scheduler.silent = set()
+    scripted.work(lambda: key(jobid) in scheduler.jobs)
+
+    assert scripted.job(jobid).state == JobState.ACCEPTED
+
+
+def test_a_job_that_is_nowhere_is_believed_gone_only_after_a_while(scripted: Crew, scheduler: ScriptedExecutor) -> None:
+    jobid = handed_over(scripted)
+    scheduler.progress[key(jobid)] = Progress(phase=JobPhase.GONE, reason="nobody knows it")
+    scripted.work_for(0.3)
+    assert scripted.job(jobid).state == JobState.ACCEPTED
+
+    scripted.clock.move(11)
+
+    (job,) = scripted.finish(jobid)
+    assert (job.state, job.exit_code, job.reason) == (JobState.FAILED, None, "nobody knows it")
+
+
+def test_leases_are_renewed_though_every_call_of_the_scheduler_takes_long(
+    hire: Hire, scheduler: ScriptedExecutor
+) -> None:
+    agent = hire(executor=scheduler, lease_seconds=60)
+    jobid = handed_over(agent)
+    scheduler.before_each = lambda: agent.clock.move(4)
+    told: list[tuple[datetime, datetime | None]] = []
+
+    for _ in range(20):
+        agent.agent.step()
+        told.append((agent.clock.now(), _held(agent, jobid).renewed_at))
+
+    assert all(renewed_at and now - renewed_at < timedelta(seconds=20) for now, renewed_at in told)
+
+
+def _held(crew: Crew, jobid: int) -> Any:
+    return next(held for held in crew.agent._held_jobs if held.entry.jobid == jobid)
+
+
+def test_nothing_is_handed_over_on_a_lease_that_is_nearly_over(scripted: Crew, scheduler: ScriptedExecutor) -> None:
+    scheduler.silent = {"submit"}
+    jobid = scripted.submit()
+    scripted.work(lambda: scheduler.handed_over)
+    scheduler.jobs.clear()
+    scheduler.silent = set()
+    client, scripted.agent._context.client.report_jobs = scripted.client.report_jobs, _away  # type: ignore[method-assign]
+
+    scripted.clock.move(201)
+    scripted.work_for(0.3)
+    assert scheduler.jobs == {}
+
+    scripted.agent._context.client.report_jobs = client  # type: ignore[method-assign]
+    scripted.work(lambda: key(jobid) in scheduler.jobs)
+
+
+def _away(*args: Any, **more: Any) -> Any:
+    raise Unavailable("away")
+
+
+def test_a_job_that_was_stopped_in_the_scheduler_says_so(scripted: Crew, scheduler: ScriptedExecutor) -> None:
+    jobid = handed_over(scripted)
+    scheduler.progress[key(jobid)] = ended(scripted.clock.now(), ending=Ending.CANCELLED, reason="cancelled")
+
+    (job,) = scripted.finish(jobid)
+
+    assert (job.state, job.reason) == (JobState.CANCELLED, "cancelled in the scheduler")
+
+
+def test_a_job_that_is_not_handed_over_yet_is_not_handed_over_any_more(
+    scripted: Crew, scheduler: ScriptedExecutor
+) -> None:
+    scheduler.silent = {"submit"}
+    jobid = scripted.submit()
+    scripted.work(lambda: scheduler.handed_over)
+    scheduler.jobs.clear()
+    scripted.client.cancel_jobs([jobid])
+    scripted.clock.move(16)
+
+    (job,) = scripted.finish(jobid)
+
+    assert (job.state, scheduler.jobs) == (JobState.CANCELLED, {})
+
+
+def test_an_attempt_that_counts_no_more_is_stopped_and_not_reported(
+    scripted: Crew, scheduler: ScriptedExecutor, server: RainbowServer
+) -> None:
+    jobid = handed_over(scripted)
+    execute(server.database_url, "UPDATE jobs_job SET attempt = 5 WHERE id = %s", [jobid])
+    scripted.clock.move(16)
+
+    scripted.work(lambda: scheduler.cancelled)
+    scheduler.progress[key(jobid)] = ended(scripted.clock.now(), ending=Ending.CANCELLED)
+    scripted.work(lambda: not scripted.journal.unreported())
+
+    assert scheduler.cancelled[0] == key(jobid)
+    assert scripted.job(jobid).state == JobState.ACCEPTED
+
+
+def test_words_that_the_wire_does_not_take_are_made_fit(scripted: Crew, scheduler: ScriptedExecutor) -> None:
+    jobid = handed_over(scripted)
+    scheduler.progress[key(jobid)] = ended(scripted.clock.now(), ending=Ending.FAILED, reason="\x1b[31m" + "é" * 5000)
+
+    (job,) = scripted.finish(jobid)
+
+    assert job.state == JobState.FAILED
+    assert job.reason.startswith("\ufffd[31mé")
+
+
+def test_files_of_a_job_go_some_time_after_its_end_is_known(scripted: Crew, scheduler: ScriptedExecutor) -> None:
+    jobid = handed_over(scripted)
+    scheduler.progress[key(jobid)] = ended(scripted.clock.now(), **SUCCESS)
+    scripted.finish(jobid)
+    scripted.clock.move(120)
+    scripted.work_for(0.1)
+    assert scheduler.forgotten == []
+
+    scripted.clock.move(600)
+    scripted.work(lambda: scheduler.forgotten)
+
+    assert scheduler.forgotten == [key(jobid)]

@@ -155,14 +155,31 @@ def test_a_message_above_the_limit_is_refused(remote: Remote) -> None:
 
 
 @pytest.mark.usefixtures("unharmed")
-@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
-def test_a_compressed_request_is_refused(remote: Remote, compression: grpc.Compression) -> None:
-    request = remote.submission("compressed " * 100)
+@pytest.mark.parametrize(
+    ("compression", "text"),
+    [
+        (grpc.Compression.Gzip, "this server takes no compressed requests; send them without compression"),
+        (grpc.Compression.Deflate, "Compression algorithm 'deflate' is disabled."),
+    ],
+    ids=["gzip", "deflate"],
+)
+@pytest.mark.parametrize("command", ["compressed " * 20, "compressed " * 5_000], ids=["small", "large"])
+def test_a_compressed_request_is_refused(
+    remote: Remote, compression: grpc.Compression, text: str, command: str
+) -> None:
+    refusal = refusal_of(remote.stub.SubmitJob, remote.submission(command), compression=compression)
 
-    refusal = refusal_of(remote.stub.SubmitJob, request, compression=compression)
+    assert (refusal.code, refusal.text) == (grpc.StatusCode.UNIMPLEMENTED, text)
 
-    assert refusal.code == grpc.StatusCode.UNIMPLEMENTED
-    assert f"'{compression.name.lower()}' is disabled" in refusal.text
+
+@pytest.mark.usefixtures("unharmed")
+def test_a_compressed_message_of_a_stream_is_refused(remote: Remote) -> None:
+    requests = iter([pb.SubmitJobStreamRequest(jobs=[pb.JobSpec(command="x" * 1_000, nodes=1)])])
+
+    with pytest.raises(grpc.RpcError) as refused:
+        list(remote.stub.SubmitJobStream(requests, metadata=remote.by_token, compression=grpc.Compression.Gzip))
+
+    assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
 @pytest.mark.usefixtures("unharmed")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import grpc
 import pytest
 
+from benchmarks import frames
+from benchmarks.frames import Kind
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from tests.support.patience import PATIENCE_SECONDS, wait_until
@@ -16,8 +18,10 @@ from tests.support.servers import RainbowServer
 from tests.support.wire import SERVICE, Remote, connected, joined, refusal_of
 
 MANY = 2_000
-CONNECTIONS = 4
+CONNECTIONS = 25
 FEW = 3
+# Why a stream is reset (RFC 9113, section 7).
+CANCEL, REFUSED = (8).to_bytes(4), (7).to_bytes(4)
 
 
 @pytest.fixture
@@ -53,6 +57,34 @@ def test_two_thousand_calls_that_come_at_once_wait_and_none_is_dropped(remote: R
         return Counter(await outcomes)
 
     assert asyncio.run(all_wait()) == {"OK": MANY}
+
+
+def test_a_connection_with_more_calls_than_it_may_have_at_a_time_keeps_the_rest_until_others_end(
+    server: RainbowServer,
+) -> None:
+    async def calls_one_after_the_other(stub: RainbowSchedulerStub) -> None:
+        for _ in range(FEW):
+            await stub.Serial(pb.Request(), timeout=PATIENCE_SECONDS)
+
+    async def many_at_once() -> None:
+        async with grpc.aio.insecure_channel(server.address, options=[("grpc.enable_retries", 0)]) as channel:
+            await asyncio.gather(*[calls_one_after_the_other(RainbowSchedulerStub(channel)) for _ in range(MANY)])
+
+    asyncio.run(many_at_once())
+
+
+def test_calls_that_are_reset_at_once_do_not_pile_up(server: RainbowServer) -> None:
+    with raw_connection(server.address) as stranger, joined(server) as alpha:
+        received = stranger.frames()
+        assert next(received).kind == Kind.SETTINGS
+        stranger.send(frames.frame(Kind.SETTINGS, frames.ACK, 0))
+        for place in range(MANY):
+            stream = 2 * place + 1
+            stranger.begin(stream, f"{SERVICE}/Serial")
+            stranger.send(frames.frame(Kind.RST_STREAM, 0, stream, CANCEL))
+
+        assert any(frame.kind == Kind.RST_STREAM and frame.payload == REFUSED for frame in received)
+        assert alpha.submit().jobid
 
 
 def test_a_call_too_many_is_refused_with_a_time_to_come_again_and_the_others_go_on(small_server: RainbowServer) -> None:

@@ -31,15 +31,17 @@ Attack = Callable[[Target], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bomb:
-    """A call, ready to be sent: a few kilobytes that are more than they seem."""
+    """A call, ready to be sent: a few kilobytes that are more than they seem, or as they are, where not `packed`."""
 
     path: str
     content: bytes
 
     @classmethod
-    def of(cls, call: str, message: bytes) -> "Bomb":
-        content = frames.message(gzip.compress(message, compresslevel=6), compressed=True)
-        return cls(path=call if call.startswith("/") else path_of(call), content=content)
+    def of(cls, call: str, message: bytes, *, packed: bool = True) -> "Bomb":
+        sent = gzip.compress(message, compresslevel=6) if packed else message
+        return cls(
+            path=call if call.startswith("/") else path_of(call), content=frames.message(sent, compressed=packed)
+        )
 
 
 async def nothing(target: Target) -> None:

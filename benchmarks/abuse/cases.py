@@ -69,6 +69,14 @@ CASES = [
     Case(name="10,000 good jobs, no credential", attack=calls_of(Bomb.of("SubmitJobs", _jobs(10_000)))),
     Case(name="1,300,000 ids to watch", attack=calls_of(Bomb.of("WatchJobs", _ids(1_300_000)))),
     Case(
+        name="4 MiB of zeros, of empty jobs and of ids, not compressed",
+        attack=calls_of(
+            Bomb.of("Serial", bytes(_MOST), packed=False),
+            Bomb.of("SubmitJobs", b"\x12\0" * (_MOST // 2), packed=False),
+            Bomb.of("WatchJobs", _ids(1_300_000), packed=False),
+        ),
+    ),
+    Case(
         name="bombs of other kinds",
         attack=calls_of(
             Bomb.of("ReportJobs", b"\x1a\0" * (_MOST // 2)),

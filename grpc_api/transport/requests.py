@@ -12,10 +12,12 @@ from grpc_api.rpcs.call import Call
 from grpc_api.transport.formats import Format
 from grpc_api.transport.scanning import count_fields
 from grpc_api.transport.shedding import Share
-from rainbow.errors import InvalidArgument
+from rainbow.errors import InvalidArgument, Unimplemented
 
 # Up to here a message is decoded on the event loop, which takes a millisecond at most, whatever it holds.
 SMALL_BYTES = 16 * 1024
+# What gzip begins with (RFC 1952). No message does: as protobuf it is a field of a wire type that does not exist.
+_GZIP = b"\x1f\x8b"
 
 
 class Requests:
@@ -28,25 +30,27 @@ class Requests:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
 
     async def only(self, form: Format, context: Any, call: Call, share: Share) -> Message:
-        """The request of a call that has one. Raises InvalidArgument, Unauthenticated and Overloaded."""
+        """The request of a call that has one. Raises InvalidArgument, Unimplemented, Unauthenticated and Overloaded."""
         data = await context.read()
         if data is grpc.aio.EOF:
             raise InvalidArgument(f"{form.name} takes a request, and the call brought none")
-        if len(data) <= SMALL_BYTES:
-            return form.decode(data)
-        return await self._decoded(form, data, call, share)
+        return await self._request(form, data, call, share)
 
     async def each(self, form: Format, context: Any, call: Call, share: Share) -> AsyncIterator[Message]:
         """The requests of a call that may have many."""
         while (data := await context.read()) is not grpc.aio.EOF:
-            if len(data) <= SMALL_BYTES:
-                yield form.decode(data)
-            else:
-                yield await self._decoded(form, data, call, share)
-                share.let_go()
+            yield await self._request(form, data, call, share)
+            share.let_go()
 
     def close(self) -> None:
         self._thread.shutdown()
+
+    async def _request(self, form: Format, data: bytes, call: Call, share: Share) -> Message:
+        if data.startswith(_GZIP):
+            raise Unimplemented("this server takes no compressed requests; send them without compression")
+        if len(data) <= SMALL_BYTES:
+            return form.decode(data)
+        return await self._decoded(form, data, call, share)
 
     async def _decoded(self, form: Format, data: bytes, call: Call, share: Share) -> Message:
         size, most = len(data), form.limit.size

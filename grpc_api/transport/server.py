@@ -36,11 +36,16 @@ OPTIONS = [
     # seen, they are refused in words.
     ("grpc.server.max_pending_requests", 5_000),
     ("grpc.server.max_pending_requests_hard_limit", 10_000),
-    # A few kilobytes of gzip are 4 MiB that gRPC unpacks on the event loop, 10 ms for each call of a stranger.
-    # Only the identity is enabled: gRPC refuses the others itself, with UNIMPLEMENTED, but unpacks them all the same
-    # unless that is switched off, too.
-    ("grpc.compression_enabled_algorithms_bitset", 1 << int(grpc.Compression.NoCompression)),
+    # A few kilobytes of gzip are 4 MiB once unpacked, 10 ms for each call of a stranger: gRPC hands them over packed,
+    # and Requests refuses them. What gRPC itself refuses, as it does deflate, is answered before Python has met the
+    # call, so that calls pile up; gzip is what clients use.
+    ("grpc.compression_enabled_algorithms_bitset", 1 << grpc.Compression.NoCompression | 1 << grpc.Compression.Gzip),
     ("grpc.per_message_decompression", 0),
+    # A call that was reset at once (CVE-2023-44487) stays until Python has met it, and 16 connections made others wait
+    # for 8 s behind thousands of them. With both, gRPC refuses further calls of a connection that has as many of them.
+    # RFC 9113 advises against fewer than 100; a client keeps what it has beyond them until others have ended.
+    ("grpc.max_concurrent_streams", 100),
+    ("grpc.http2.max_deallocating_streams", 100),
     # A connection that never says what it is for, and one that is not used, give their place to others.
     ("grpc.server_handshake_timeout_ms", 20_000),
     ("grpc.max_connection_idle_ms", 30 * 60_000),

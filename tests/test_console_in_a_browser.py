@@ -185,11 +185,24 @@ def test_a_phone_is_wide_enough(browser: Browser, console: RainbowServer, addres
         assert not overflows(visiting.page)
 
 
-def test_the_dark_is_dark(browser: Browser, console: RainbowServer) -> None:
-    with visit(browser, console.web, dark=True) as visiting:
+@pytest.mark.parametrize(
+    ("dark", "theme", "expected"),
+    [
+        (False, "auto", "light"),
+        (True, "auto", "dark"),
+        (False, "dark", "dark"),
+        (True, "light", "light"),
+    ],
+)
+def test_the_browser_chooses_the_colors_unless_the_switch_does(
+    browser: Browser, console: RainbowServer, dark: bool, theme: str, expected: str
+) -> None:
+    with visit(browser, console.web, dark=dark) as visiting:
+        visiting.page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
         color = visiting.page.evaluate("getComputedStyle(document.body).backgroundColor")
 
-    assert sum(int(part) for part in color.strip("rgb()").split(",")) < 120
+    brightness = sum(int(part) for part in color.strip("rgb()").split(","))
+    assert (brightness < 120) == (expected == "dark")
 
 
 def test_a_viewer_has_no_buttons(browser: Browser, console: RainbowServer, tmp_path: Path) -> None:

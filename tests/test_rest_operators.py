@@ -153,4 +153,11 @@ def test_the_pages_work_for_a_signed_in_operator(alpha: Member, now: datetime, p
     assert "ada" in text
     # As the policy demands: no script of its own, nothing from elsewhere.
     assert "<script>" not in text
-    assert not re.search(r'(src|href)="(https?:)?//(?!www\.django-rest-framework)', text)
+    assert not re.search(r'(src|href)="(https?:)?//', text)
+
+
+def test_the_pages_wear_the_consoles_header(alpha: Member) -> None:
+    text = signed_in(*ALL).client.get("/api/v1/jobs", headers={"Accept": "text/html"}).content.decode()
+
+    assert '<a id="site-name" href="/admin/">rainbow</a>' in text
+    assert "Django REST framework" not in text

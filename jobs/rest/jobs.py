@@ -43,7 +43,7 @@ _REASON = OpenApiExample("a reason", value={"reason": "wrong input file"}, reque
 
 
 class Jobs(Submission, GenericAPIView[Job]):
-    """Lists on GET, hands in on POST."""
+    """GET lists jobs, POST submits one."""
 
     queryset = Job.objects.none()
     filter_backends = [DjangoFilterBackend]

@@ -13,7 +13,7 @@ import click
 
 from rainbow import __version__
 from rainbow.errors import RainbowError, Unauthenticated, Unreachable, why
-from rainbow.terminal.fields import as_typed
+from rainbow.terminal.option_names import as_typed
 from rainbow.terminal.options import credential_in_use, server_options
 from rainbow.terminal.output import complain
 

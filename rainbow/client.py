@@ -6,10 +6,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rainbow import answers, offers, records, reports, rules, submitting, translation, watching
+from rainbow import answers, offers, records, reports, rules, submitting, translation, watch_stream
 from rainbow.connection import Connection
 from rainbow.errors import AlreadyExists
-from rainbow.pending import Pending
+from rainbow.pending_call import PendingCall
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.retries import Patience, Retries
 
@@ -153,7 +153,7 @@ class Client:
 
     def begin_request(
         self, *, max_jobs: int, wait_seconds: int, max_nodes: int, max_tasks: int
-    ) -> Pending[records.WaitingJobs]:
+    ) -> PendingCall[records.WaitingJobs]:
         """The same as `request_jobs`, without waiting for the answer and without repeating."""
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.RequestJobsRequest(
@@ -231,7 +231,7 @@ class Client:
         timeout unless said.
         """
         first = first_seconds or self._connection.timeout_seconds
-        return watching.follow(self._watch, jobids, retries=self._retries, first_seconds=first)
+        return watch_stream.follow(self._watch, jobids, retries=self._retries, first_seconds=first)
 
     def get_jobs(self, jobids: Sequence[int], *, with_events: bool = False) -> records.FoundJobs:
         """Look up any number of jobs, with all that is known of them."""

@@ -11,10 +11,10 @@ import grpc
 
 from rainbow import translation
 from rainbow.address import is_loopback, with_port
+from rainbow.call_errors import failure_of
+from rainbow.connection_diagnosis import ConnectionDiagnosis
 from rainbow.errors import InvalidArgument, RainbowError, Unavailable, Untouched, why
-from rainbow.failures import failure_of
-from rainbow.obstacles import Obstacles
-from rainbow.pending import Pending
+from rainbow.pending_call import PendingCall
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from rainbow.retries import LONGEST_TIMEOUT_SECONDS, PATIENCE_SECONDS, Retries
 from rainbow.watchdog import Watchdog
@@ -51,7 +51,7 @@ class Connection:
         self.timeout_seconds = timeout_seconds
         self.answers = 0
         self._retries = retries
-        self._obstacles = Obstacles(self.host, tls=tls, ca_file=ca_file)
+        self._diagnosis = ConnectionDiagnosis(self.host, tls=tls, ca_file=ca_file)
         self._channel = _open_channel(self.host, tls=tls, ca_file=ca_file)
         self.stub = RainbowSchedulerStub(self._channel)
 
@@ -122,10 +122,10 @@ class Connection:
         *,
         timeout_seconds: float,
         read: Callable[[Answer], Record],
-    ) -> Pending[Record]:
+    ) -> PendingCall[Record]:
         """One attempt, which is not waited for."""
         future = call.future(request, timeout=timeout_seconds)
-        return Pending(future, read=lambda answer: read(self._heard(answer)), failure=self._failure)
+        return PendingCall(future, read=lambda answer: read(self._heard(answer)), failure=self._failure)
 
     def stream(
         self,
@@ -171,7 +171,7 @@ class Connection:
             answers.cancel()
 
     def _failure(self, error: grpc.RpcError) -> RainbowError:
-        return failure_of(error, host=self.host, obstacle=self._obstacles.told, is_connecting=self._is_connecting)
+        return failure_of(error, host=self.host, diagnose=self._diagnosis.reason, is_connecting=self._is_connecting)
 
     def _is_connecting(self) -> bool:
         """Whether the channel has no connection yet. One that breaks ends its calls and is not replaced at once."""

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from rainbow.agent.policy import Policy
 from rainbow.executors.executor import Capacity, JobPhase, Progress, WorkRefused
-from rainbow.policy import Policy
 from rainbow.records import JobState
 from tests.support.agent_cast import SUCCESS, Hire, handed_over, key
 from tests.support.agents import Crew, ScriptedExecutor, ended

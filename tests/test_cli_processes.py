@@ -21,8 +21,8 @@ from rich.console import Console
 from rainbow.cli import COMMANDS
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.terminal import tables
+from rainbow.terminal.formatting import ago, span, when
 from rainbow.terminal.types import Span
-from rainbow.terminal.words import ago, span, when
 from rainbow.text import on_one_line, printable
 from tests.support.certificates import make_certificate
 from tests.support.commandline import MAIN, Run

@@ -14,7 +14,7 @@ from rainbow.errors import InvalidArgument, NotFound, RainbowError, Unavailable
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec, JobState
 from rainbow.reports import JobReport, ReportOutcome
-from rainbow.watching import follow
+from rainbow.watch_stream import follow
 from tests.support.rehearsed import Clock, Rehearse
 from tests.support.servers import RainbowServer
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from rainbow import disk
 from rainbow.agent.identity import identity_in
 from rainbow.doctor import server as server_checks
 from rainbow.doctor.examination import CHECKS
+from rainbow.system import disk_space
 from tests.support.commandline import Run, answer
 from tests.support.flux_instance import FakeInstance
 from tests.support.servers import RainbowServer, free_port
@@ -208,7 +208,7 @@ def test_a_state_folder_that_is_a_copy_is_told(rainbow: Run, tmp_path: Path) -> 
 
 
 def test_a_state_folder_on_a_full_disk_is_told(rainbow: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(disk, "RESERVE_BYTES", 2**60)
+    monkeypatch.setattr(disk_space, "RESERVE_BYTES", 2**60)
 
     found = examined(rainbow, "--state-dir", str(tmp_path))["state folder"]
 

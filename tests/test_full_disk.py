@@ -11,12 +11,12 @@ from typing import NoReturn
 
 import pytest
 
-from rainbow import disk
+from rainbow.agent.journal import Entry, Journal, Step
 from rainbow.client import Client
-from rainbow.disk import DiskFull
 from rainbow.executors.executor import Work
-from rainbow.journal import Entry, Journal, Step
 from rainbow.records import JobSpec, JobState, WaitingJob
+from rainbow.system import disk_space
+from rainbow.system.disk_space import DiskFull
 from tests.support.agent_cast import SUCCESS, handed_over
 from tests.support.agents import Crew, ScriptedExecutor, ended
 from tests.support.commandline import MAIN, Run
@@ -133,7 +133,7 @@ def test_little_space_keeps_jobs_away_and_forgets_early(
     scripted.finish(first)
     assert scheduler.forgotten == []
 
-    monkeypatch.setattr(disk, "RESERVE_BYTES", 2**60)
+    monkeypatch.setattr(disk_space, "RESERVE_BYTES", 2**60)
     scripted.clock.move(61)
     scripted.work(lambda: scheduler.forgotten and not_ready(scripted).startswith("disk full: less than "))
 
@@ -196,7 +196,7 @@ def occupy(disk_of_its_own: Path) -> Path:
             while True:
                 file.write(bytes(4096))
         except OSError as error:
-            assert disk.is_full(error)
+            assert disk_space.is_full(error)
     return filler
 
 

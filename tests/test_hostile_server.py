@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from jobs.specs import JobSpec, check_spec
 from rainbow.agent.context import Checkpoint, ignore_checkpoint
+from rainbow.agent.policy import Policy
 from rainbow.errors import InvalidArgument
-from rainbow.policy import Policy
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.agents import Crew, ScriptedExecutor, crew
 from tests.support.hostile import FIELDS, any_json, any_specs

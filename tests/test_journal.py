@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from rainbow.agent.journal import Entry, Journal, Step
 from rainbow.errors import FailedPrecondition
 from rainbow.executors.executor import Ending, JobPhase, Progress, Work
-from rainbow.journal import Entry, Journal, Step
 
 ROOT = Path(__file__).parent.parent
 WORK = Work(command="echo é", nodes=2, tasks=4, time_limit_seconds=60, environment={"A": "1"}, working_directory="/tmp")
@@ -125,7 +125,7 @@ import os, signal
 from datetime import UTC, datetime
 from pathlib import Path
 from rainbow.executors.executor import Work
-from rainbow.journal import Entry, Journal
+from rainbow.agent.journal import Entry, Journal
 now = datetime.now(UTC)
 journal = Journal(Path({str(folder)!r}))
 journal.accepted([Entry(jobid=1, attempt=1, work=Work(command="true"))], now=now)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from rainbow.agent.policy import Policy, read_policy
 from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import Work
-from rainbow.policy import Policy, read_policy
 
 FILE = r"""
 max_nodes = 4

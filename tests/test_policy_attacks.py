@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rainbow.agent.policy import Policy, read_policy
 from rainbow.executors.executor import Executor, JobPhase, Site, Work
 from rainbow.executors.local import LocalExecutor
-from rainbow.policy import Policy, read_policy
 from tests.support.executors import hand_over, wait_for
 from tests.support.hostile import TRICKS, any_text
 from tests.support.servers import ROOT

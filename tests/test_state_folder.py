@@ -13,9 +13,9 @@ import pytest
 
 from rainbow.agent import identity
 from rainbow.agent.identity import Place, identity_in
+from rainbow.agent.journal import Journal
+from rainbow.agent.journal_errors import JournalUnusable
 from rainbow.errors import FailedPrecondition
-from rainbow.journal import Journal
-from rainbow.journal_faults import JournalUnusable
 from rainbow.records import JobState
 from tests.support.agents import Crew, crew
 from tests.support.commandline import MAIN, Run

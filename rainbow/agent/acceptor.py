@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from rainbow.agent.context import AgentContext, Checkpoint
-from rainbow.agent.entries import entry_of
 from rainbow.agent.free_capacity import MOST_AT_ONCE, FreeCapacity, free_capacity
 from rainbow.agent.held_jobs import HeldJobs
+from rainbow.agent.journal_entries import entry_of
 from rainbow.agent.recovery import Recovery
 from rainbow.agent.reporter import Reporter
 from rainbow.errors import RainbowError
 from rainbow.executors.executor import SchedulerSilent
-from rainbow.pending import Pending
+from rainbow.pending_call import PendingCall
 from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
 
 WAIT_SECONDS = 60
@@ -43,7 +43,7 @@ class Acceptor:
         self._reporter = reporter
         self._recovery = recovery
         self._tell = tell
-        self._pending: Pending[WaitingJobs] | None = None
+        self._pending: PendingCall[WaitingJobs] | None = None
         self._asked = NO_ROOM
         self.asked_at = context.clock()
         self._next_look: datetime | None = None
@@ -140,7 +140,7 @@ class Acceptor:
         )
         self._pending.when_done(self._tell)
 
-    def _take(self, pending: Pending[WaitingJobs]) -> bool:
+    def _take(self, pending: PendingCall[WaitingJobs]) -> bool:
         self._pending = None
         offer = pending.result()
         if not (offer.jobs or offer.broken):

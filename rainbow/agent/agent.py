@@ -7,9 +7,10 @@ from queue import Empty, SimpleQueue
 from rainbow.agent.acceptor import WAIT_SECONDS, Acceptor
 from rainbow.agent.cleanup import Cleanup
 from rainbow.agent.context import AgentContext
-from rainbow.agent.handover import HandOver
+from rainbow.agent.hand_over import HandOver
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.job_reports import in_one_line
+from rainbow.agent.journal import Journal
 from rainbow.agent.monitor import Monitor
 from rainbow.agent.recovery import Recovery
 from rainbow.agent.rejecter import Rejecter
@@ -18,7 +19,6 @@ from rainbow.agent.reporter import Reporter
 from rainbow.agent.round import Duty, Round
 from rainbow.agent.states import Desired, Stage
 from rainbow.errors import FailedPrecondition
-from rainbow.journal import Journal
 
 # When it is told to stop, what it just did is followed to a quiet moment, in so many rounds at most.
 LAST_ROUNDS = 5

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from rainbow.agent.context import AgentContext
 from rainbow.agent.held_jobs import HeldJobs
-from rainbow.disk import is_full
 from rainbow.executors.executor import Ticket
+from rainbow.system.disk_space import is_full
 
 FORGET_EVERY = timedelta(seconds=5)
 TIDY_EVERY = timedelta(seconds=5)

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from rainbow import rules
+from rainbow.agent.policy import Policy
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import Executor, Work
 from rainbow.offers import fault
-from rainbow.policy import Policy
 
 # A job is reported at least this often: so soon the agent hears that it is to be stopped.
 HEARTBEAT = timedelta(seconds=15)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from rainbow.agent.entries import work_of
+from rainbow.agent.journal_entries import work_of
 from rainbow.executors.executor import Capacity, Work
 from rainbow.records import WaitingJob
 

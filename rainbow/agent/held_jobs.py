@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rainbow.agent.context import Checkpoint
-from rainbow.agent.notes import Notes
+from rainbow.agent.journal import Done, Entry, Journal
 from rainbow.agent.states import AFTER_A_RESTART, IN_SCHEDULER, NOT_HANDED_OVER, STEPS, Desired, Stage, check_move
-from rainbow.disk import DiskFull
+from rainbow.agent.write_queue import WriteQueue
 from rainbow.executors.executor import Progress, Ticket
-from rainbow.journal import Done, Entry, Journal
 from rainbow.reports import JobReport
+from rainbow.system.disk_space import DiskFull
 
 # The files of a job stay so long after the server knows its end.
 KEPT = timedelta(minutes=5)
@@ -80,7 +80,7 @@ class HeldJobs:
         self, journal: Journal, *, clock: Callable[[], datetime], checkpoint: Callable[[Checkpoint], None]
     ) -> None:
         self._journal = journal
-        self._notes = Notes()
+        self._writes = WriteQueue()
         self._clock = clock
         self._checkpoint = checkpoint
         self._jobs: dict[str, HeldJob] = {}
@@ -102,7 +102,7 @@ class HeldJobs:
         """Those of them that are new; an attempt may be known as over and reported."""
         new = [entry for entry in entries if entry.key not in self._jobs and entry.key not in self._let_go]
         now = self._clock()
-        self._notes.happened(lambda: self._journal.accepted(new, now=now))
+        self._writes.add(lambda: self._journal.accepted(new, now=now))
         held = [HeldJob(entry=entry, stage=AFTER_A_RESTART[entry.step], renewed_at=renewed_at) for entry in new]
         self._jobs |= {job.key: job for job in held}
         self._checkpoint(Checkpoint.ACCEPTED_NOTED)
@@ -113,28 +113,28 @@ class HeldJobs:
         check_move(held.stage, Stage.PREPARED)
         if short := self._journal.shortage():
             raise DiskFull(short)
-        self._notes.about_to_happen(lambda: self._journal.submitting(held.key, now=self._clock()))
+        self._writes.write_now(lambda: self._journal.submitting(held.key, now=self._clock()))
         _enter(held, Stage.PREPARED)
         self._checkpoint(Checkpoint.SUBMITTING_NOTED)
 
     def submitted(self, held: HeldJob, native_id: str) -> None:
         check_move(held.stage, Stage.SUBMITTED)
         now = self._clock()
-        self._notes.happened(lambda: self._journal.submitted(held.key, native_id, now=now))
+        self._writes.add(lambda: self._journal.submitted(held.key, native_id, now=now))
         _enter(held, Stage.SUBMITTED, native_id=native_id)
         self._checkpoint(Checkpoint.SUBMITTED_NOTED)
 
     def started(self, held: HeldJob, progress: Progress) -> None:
         check_move(held.stage, Stage.RUNNING)
         now = self._clock()
-        self._notes.happened(lambda: self._journal.running(held.key, progress, now=now))
+        self._writes.add(lambda: self._journal.running(held.key, progress, now=now))
         _enter(held, Stage.RUNNING, progress=progress)
         self._checkpoint(Checkpoint.STARTED_NOTED)
 
     def ended(self, held: HeldJob, progress: Progress) -> None:
         check_move(held.stage, Stage.ENDED)
         now = self._clock()
-        self._notes.happened(lambda: self._journal.ended(held.key, progress, now=now))
+        self._writes.add(lambda: self._journal.ended(held.key, progress, now=now))
         _enter(held, Stage.ENDED, progress=progress)
         self.ends += 1
         self._checkpoint(Checkpoint.ENDED_NOTED)
@@ -143,7 +143,7 @@ class HeldJobs:
         """Nothing is left to be done for these."""
         now, done = self._clock(), list(jobs)
         keys = [held.key for held in done]
-        self._notes.happened(lambda: self._journal.reported(keys, now=now))
+        self._writes.add(lambda: self._journal.reported(keys, now=now))
         for held in done:
             del self._jobs[held.key]
             self._let_go[held.key] = Done(ticket=held.entry.ticket, at=now)
@@ -159,11 +159,11 @@ class HeldJobs:
         keys = [ticket.key for ticket in tickets]
         for key in keys:
             del self._let_go[key]
-        self._notes.happened(lambda: self._journal.drop(keys))
+        self._writes.add(lambda: self._journal.drop(keys))
 
     def shortage(self) -> str:
         """Why the disk lets no more jobs be taken; empty where it does."""
-        if not self._notes.are_complete():
+        if not self._writes.flush():
             return "disk full: the agent's journal cannot be written"
         return self._journal.shortage()
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rainbow.errors import FailedPrecondition, why
-from rainbow.untrusted import opened_folder, read
+from rainbow.system.untrusted_files import opened_folder, read
 
 FILE = "identity"
 # Before its first start is over, a machine may have another word there (machine-id(5)).

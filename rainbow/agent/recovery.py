@@ -6,9 +6,9 @@ from dataclasses import replace
 from itertools import islice
 
 from rainbow.agent.context import AgentContext
-from rainbow.agent.entries import failed_entry, recovered_entry
 from rainbow.agent.held_jobs import HeldJobs
-from rainbow.journal import Entry, Step, key_of
+from rainbow.agent.journal import Entry, Step, key_of
+from rainbow.agent.journal_entries import failed_entry, recovered_entry
 from rainbow.records import Job, JobState
 
 HELD_STATES = (JobState.ACCEPTED, JobState.RUNNING, JobState.LOST)

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 from rainbow.agent.acceptor import Acceptor
 from rainbow.agent.context import AgentContext
-from rainbow.agent.entries import work_of
 from rainbow.agent.free_capacity import MOST_AT_ONCE
+from rainbow.agent.journal_entries import work_of
 from rainbow.errors import DeadlineExceeded, Unavailable
-from rainbow.pending import Pending
+from rainbow.pending_call import PendingCall
 from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
 
 # The server tells people how large the jobs are that the agent last asked for, and notes that now and then. This look
@@ -29,7 +29,7 @@ class Rejecter:
         self._context = context
         self._acceptor = acceptor
         self._tell = tell
-        self._pending: Pending[WaitingJobs] | None = None
+        self._pending: PendingCall[WaitingJobs] | None = None
         self._looked_at: datetime | None = None
         self.has_looked = False
 
@@ -59,7 +59,7 @@ class Rejecter:
         )
         self._pending.when_done(self._tell)
 
-    def _reject(self, pending: Pending[WaitingJobs]) -> bool:
+    def _reject(self, pending: PendingCall[WaitingJobs]) -> bool:
         self._pending = None
         try:
             offer = pending.result()

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 
+from rainbow.agent.journal_errors import JournalUnusable
 from rainbow.agent.renewal import Renewal
 from rainbow.client import Client
 from rainbow.errors import (
@@ -14,7 +15,6 @@ from rainbow.errors import (
     Unimplemented,
 )
 from rainbow.executors.executor import SchedulerSilent
-from rainbow.journal_faults import JournalUnusable
 
 # Trying again does not help against these.
 FATAL = (PermissionDenied, Unimplemented, JournalUnusable)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from rainbow.journal import Step
+from rainbow.agent.journal import Step
 
 
 class Stage(StrEnum):

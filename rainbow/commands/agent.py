@@ -14,12 +14,12 @@ from rainbow.agent.agent import Agent
 from rainbow.agent.context import AgentContext, AgentSettings
 from rainbow.agent.identity import identity_in
 from rainbow.agent.job_reports import AS_ROOT
+from rainbow.agent.journal import Journal
+from rainbow.agent.policy import Policy, read_policy
 from rainbow.config import environment
 from rainbow.executors.executor import KEPT_OUTPUT_BYTES, Site
 from rainbow.executors.table import EXECUTORS
-from rainbow.journal import Journal
-from rainbow.kernel import close_standard_input, hide_memory
-from rainbow.policy import Policy, read_policy
+from rainbow.system.prctl import close_standard_input, hide_memory
 from rainbow.terminal import session
 from rainbow.terminal.agent_log import start_log
 from rainbow.terminal.agent_plan import planned, show_plan

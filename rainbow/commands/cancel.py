@@ -6,7 +6,7 @@ import click
 
 from rainbow.records import CancelOutcome, CancelResult
 from rainbow.terminal import session
-from rainbow.terminal.doubt import in_doubt
+from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.types import MAX_INT32, Whole

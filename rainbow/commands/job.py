@@ -8,11 +8,11 @@ import click
 from rainbow.errors import NotFound
 from rainbow.records import Job, JobEvent, OnLost
 from rainbow.terminal import documents, session
+from rainbow.terminal.formatting import local, span, when
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json
 from rainbow.terminal.tables import aligned, show_table
 from rainbow.terminal.types import MAX_INT32, Whole
-from rainbow.terminal.words import local, span, when
 from rainbow.text import on_one_line
 
 EPILOG = """\b

@@ -9,11 +9,11 @@ import click
 from rainbow.client import Client
 from rainbow.records import Job, JobState
 from rainbow.terminal import documents, session
+from rainbow.terminal.formatting import ago
 from rainbow.terminal.options import json_option, label_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.tables import show_table
 from rainbow.terminal.types import Whole
-from rainbow.terminal.words import ago
 
 EPILOG = """\b
 Examples:

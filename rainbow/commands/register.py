@@ -5,7 +5,7 @@ import click
 from rainbow.config import config_path
 from rainbow.records import Registration
 from rainbow.terminal import session
-from rainbow.terminal.doubt import in_doubt
+from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, registration_secret_options, server_options
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.saving import prepare_to_save, try_to_save

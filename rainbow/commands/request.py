@@ -7,12 +7,12 @@ import click
 
 from rainbow.records import Acceptance, WaitingJob, WaitingJobs
 from rainbow.terminal import session
-from rainbow.terminal.doubt import in_doubt
+from rainbow.terminal.formatting import count, span
+from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, label_option, secret_options, server_options
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.tables import show_table
 from rainbow.terminal.types import MAX_INT32, Span, Whole
-from rainbow.terminal.words import count, span
 from rainbow.text import on_one_line
 
 EPILOG = """\b

@@ -8,12 +8,12 @@ import click
 from rainbow.config import config_path
 from rainbow.records import CredentialKind, RotatedCredential
 from rainbow.terminal import session
-from rainbow.terminal.doubt import in_doubt
+from rainbow.terminal.formatting import span, when
+from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, secret_options, server_options
 from rainbow.terminal.output import complain, plain, say, write_json
 from rainbow.terminal.saving import prepare_to_save, try_to_save
 from rainbow.terminal.types import Span
-from rainbow.terminal.words import span, when
 from rainbow.text import on_one_line
 
 EPILOG = """\b

@@ -10,18 +10,18 @@ import click
 from click.core import ParameterSource
 
 from rainbow.client import Client
-from rainbow.commands.submit_file import submit_file
 from rainbow.errors import RainbowError
 from rainbow.records import Job, JobSpec, OnLost, Submission
 from rainbow.retries import PATIENCE_SECONDS
 from rainbow.terminal import documents, session
-from rainbow.terminal.doubt import in_doubt
 from rainbow.terminal.following import exit_code_of, follow, step_of
+from rainbow.terminal.formatting import ago
+from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, label_option, server_options, token_options
 from rainbow.terminal.output import complain, plain, say, write_json, write_output_of
-from rainbow.terminal.submit_words import SubmitCommand
+from rainbow.terminal.submit_command import SubmitCommand
+from rainbow.terminal.submit_file import submit_file
 from rainbow.terminal.types import MAX_INT32, Pair, Span, Whole, as_mapping
-from rainbow.terminal.words import ago
 from rainbow.text import on_one_line
 
 EPILOG = """\b

@@ -7,10 +7,10 @@ import click
 
 from rainbow.records import JobState, Summary
 from rainbow.terminal import session
+from rainbow.terminal.formatting import ago
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json
 from rainbow.terminal.tables import show_table
-from rainbow.terminal.words import ago
 from rainbow.text import on_one_line
 
 EPILOG = """\b

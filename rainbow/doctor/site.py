@@ -6,13 +6,13 @@ import os
 import tempfile
 from pathlib import Path
 
-from rainbow import disk
 from rainbow.agent import identity
 from rainbow.agent.job_reports import AS_ROOT
 from rainbow.doctor.findings import Sick, Well
 from rainbow.errors import RainbowError
 from rainbow.executors.executor import Executor
 from rainbow.executors.table import EXECUTORS
+from rainbow.system import disk_space
 
 
 def try_folder(folder: Path) -> str:
@@ -27,7 +27,7 @@ def try_folder(folder: Path) -> str:
     except OSError as error:
         advice = "Choose a folder that the agent's user may write, on a file system that knows locks, by --state-dir."
         raise Sick(f"{folder}: {error.strerror}", advice=advice) from error
-    if short := disk.shortage(place):
+    if short := disk_space.shortage(place):
         raise Sick(short, advice="Make space, or choose a folder on another disk, by --state-dir.")
     if place != folder:
         return f"{folder} does not exist yet; an agent can make it in {place}"

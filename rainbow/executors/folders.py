@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rainbow import untrusted
-from rainbow.disk import is_full
 from rainbow.executors.trash import Trash
 from rainbow.rules import MAX_OUTPUT_BYTES
 from rainbow.runner.output import END_BYTES, over
+from rainbow.system import untrusted_files
+from rainbow.system.disk_space import is_full
 
 LONGEST_RECORD = 200
 
@@ -47,16 +47,16 @@ class Records:
     @contextlib.contextmanager
     def opened(self) -> Iterator[int]:
         with (
-            untrusted.opened_folder(self.state) as state,
-            untrusted.opened_folder(self.place, inside=state) as place,
-            untrusted.opened_folder(self.key, inside=place) as folder,
+            untrusted_files.opened_folder(self.state) as state,
+            untrusted_files.opened_folder(self.place, inside=state) as place,
+            untrusted_files.opened_folder(self.key, inside=place) as folder,
         ):
             yield folder
 
     def read(self, name: str, *, most_bytes: int = LONGEST_RECORD) -> bytes:
         try:
             with self.opened() as folder:
-                return untrusted.read(name, inside=folder, most_bytes=most_bytes)
+                return untrusted_files.read(name, inside=folder, most_bytes=most_bytes)
         except OSError:
             return b""
 
@@ -158,7 +158,7 @@ class JobFolder:
         """
         try:
             with self.job.opened() as folder:
-                content = untrusted.read_end("output", inside=folder, most_bytes=MAX_OUTPUT_BYTES)
+                content = untrusted_files.read_end("output", inside=folder, most_bytes=MAX_OUTPUT_BYTES)
         except FileNotFoundError:
             return ""
         text = _whole_characters(content).decode(errors="replace").replace("\0", "\ufffd")
@@ -173,14 +173,14 @@ class JobFolder:
         with contextlib.suppress(OSError), self.job.opened() as folder:
             if os.stat("output", dir_fd=folder, follow_symlinks=False).st_size <= max_bytes + len(note) + END_BYTES:
                 return
-            with untrusted.opened("output", inside=folder, flags=os.O_RDWR) as file:
+            with untrusted_files.opened("output", inside=folder, flags=os.O_RDWR) as file:
                 rest = note + os.pread(file, END_BYTES, os.fstat(file).st_size - END_BYTES)
                 os.pwrite(file, rest, max_bytes)
                 os.ftruncate(file, max_bytes + len(rest))
 
 
 def _created(name: str, folder: int) -> int:
-    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | untrusted.CAREFULLY, 0o600, dir_fd=folder)
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | untrusted_files.CAREFULLY, 0o600, dir_fd=folder)
 
 
 def is_key(name: str) -> bool:

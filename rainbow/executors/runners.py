@@ -15,7 +15,7 @@ from rainbow.executors.executor import SchedulerSilent
 from rainbow.executors.folders import JobFolder, number
 from rainbow.runner.job import RunnerJob
 from rainbow.runner.supervisor import CANCEL
-from rainbow.untrusted import CAREFULLY
+from rainbow.system.untrusted_files import CAREFULLY
 
 # A runner notes its start after some 50 ms.
 START_SECONDS = 30.0

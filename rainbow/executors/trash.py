@@ -9,7 +9,7 @@ import stat
 import time
 from pathlib import Path
 
-from rainbow.untrusted import CAREFULLY, opened_folder
+from rainbow.system.untrusted_files import CAREFULLY, opened_folder
 
 PLACE = "trash"
 # A round of removing makes way for the agent's other duties.

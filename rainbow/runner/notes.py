@@ -4,8 +4,8 @@ import contextlib
 import os
 import time
 
-from rainbow.disk import is_full
-from rainbow.untrusted import CAREFULLY
+from rainbow.system.disk_space import is_full
+from rainbow.system.untrusted_files import CAREFULLY
 
 LENGTH = 200
 AGAIN_SECONDS = 1.0

@@ -4,7 +4,7 @@ import os
 import select
 import threading
 
-from rainbow.untrusted import CAREFULLY
+from rainbow.system.untrusted_files import CAREFULLY
 
 # Of what is over the limit, or finds no space, the end is kept: it mostly says how the job went.
 END_BYTES = 32 * 1024

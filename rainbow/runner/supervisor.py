@@ -7,11 +7,11 @@ import subprocess
 import sys
 import time
 
-from rainbow.kernel import adopt_orphans, die_with, hide_memory
 from rainbow.runner.descendants import kill_all, reap, signal_all
 from rainbow.runner.job import RunnerJob
 from rainbow.runner.notes import Notes
 from rainbow.runner.output import Output, Pump
+from rainbow.system.prctl import adopt_orphans, die_with, hide_memory
 
 # Between the signal that asks a job to end and the one that makes it.
 GRACE_SECONDS = 5.0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from rainbow.records import Job, JobState
-from rainbow.terminal.words import local, span
+from rainbow.terminal.formatting import local, span
 from rainbow.text import on_one_line
 
 # An ended job that has no exit code of its own, and one that was stopped: 128 + SIGTERM, as shells count.

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rainbow.terminal.formatting import span
 from rainbow.terminal.output import complain
-from rainbow.terminal.words import span
 
 SECONDS_BETWEEN_LINES = 10.0
 

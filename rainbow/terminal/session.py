@@ -7,9 +7,9 @@ from rainbow.client import DEFAULT_TIMEOUT_SECONDS, Client
 from rainbow.config import Settings
 from rainbow.errors import InvalidArgument, Unauthenticated, Unavailable
 from rainbow.retries import Retries
+from rainbow.terminal.formatting import count
 from rainbow.terminal.options import flag_names, flags, secret_from_file_again, use_credential
 from rainbow.terminal.output import complain
-from rainbow.terminal.words import count
 
 WARNED = "rainbow.warned"
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rainbow.runner.output import spelled
-from rainbow.terminal.words import UNITS, count
+from rainbow.terminal.formatting import UNITS, count
 
 MAX_INT32 = 2**31 - 1
 UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}

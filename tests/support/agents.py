@@ -12,11 +12,11 @@ from typing import Any
 from rainbow.agent.agent import Agent
 from rainbow.agent.context import AgentContext, AgentSettings, Checkpoint, ignore_checkpoint, no_secret
 from rainbow.agent.identity import identity_in
+from rainbow.agent.journal import Journal
+from rainbow.agent.policy import Policy
 from rainbow.client import Client
 from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket, Work
 from rainbow.executors.table import EXECUTORS
-from rainbow.journal import Journal
-from rainbow.policy import Policy
 from rainbow.records import Job, JobSpec
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.wire import Remote

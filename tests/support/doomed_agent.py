@@ -13,8 +13,8 @@ from pathlib import Path
 from rainbow.agent.agent import Agent
 from rainbow.agent.context import AgentContext, AgentSettings, Checkpoint
 from rainbow.agent.identity import identity_in
+from rainbow.agent.journal import Journal
 from rainbow.client import Client
-from rainbow.journal import Journal
 from tests.support.agents import Hesitant
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from rainbow import obstacles
+from rainbow import connection_diagnosis
 from rainbow.client import Client
 from rainbow.errors import Unreachable
 from tests.support.certificates import make_certificate
@@ -97,25 +97,27 @@ def test_what_is_no_rainbow_server_is_said_to_be_none(monkeypatch: pytest.Monkey
 
 
 def test_an_address_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(obstacles, "SECONDS_PER_ADDRESS", 0.2)
+    monkeypatch.setattr(connection_diagnosis, "SECONDS_PER_ADDRESS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"localhost:{silent.getsockname()[1]}"
 
-        told = obstacles.Obstacles(address, tls=False, ca_file=None).told("")
+        told = connection_diagnosis.ConnectionDiagnosis(address, tls=False, ca_file=None).reason("")
 
     assert told == "connection refused at ::1; no answer at 127.0.0.1"
 
 
 def test_addresses_are_looked_at_every_ten_seconds_and_no_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[str] = []
-    monkeypatch.setattr(obstacles.Obstacles, "_obstacle", lambda self, address, port, host: looks.append(address))
+    monkeypatch.setattr(
+        connection_diagnosis.ConnectionDiagnosis, "_failure", lambda self, address, port, host: looks.append(address)
+    )
     clock = Clock()
-    looking = obstacles.Obstacles("localhost:1", tls=False, ca_file=None, clock=lambda: clock.now)
+    looking = connection_diagnosis.ConnectionDiagnosis("localhost:1", tls=False, ca_file=None, clock=lambda: clock.now)
 
     for clock.now in (0.0, 9.0, 10.0, 10.5):
-        looking.told("details: of gRPC")
+        looking.reason("details: of gRPC")
 
-    assert looks == [*obstacles.LOOPBACK, *obstacles.LOOPBACK]
+    assert looks == [*connection_diagnosis.LOOPBACK, *connection_diagnosis.LOOPBACK]
 
 
 def test_the_command_line_says_it_in_its_last_line(rainbow: Run, start: Start) -> None:

@@ -6,9 +6,9 @@ from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.reporter import Reporter
 from rainbow.agent.states import Desired, Stage
-from rainbow.disk import DiskFull, is_full
 from rainbow.executors.endings import cancelled, ended
 from rainbow.executors.executor import Ending, Progress, SchedulerSilent, WorkRefused
+from rainbow.system.disk_space import DiskFull, is_full
 
 _log = logging.getLogger("rainbow.agent")
 

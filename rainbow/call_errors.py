@@ -44,16 +44,16 @@ AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 def failure_of(
-    error: grpc.RpcError, *, host: str, obstacle: Callable[[str], str], is_connecting: Callable[[], bool]
+    error: grpc.RpcError, *, host: str, diagnose: Callable[[str], str], is_connecting: Callable[[], bool]
 ) -> RainbowError:
-    """`obstacle` tells why no connection came about, by gRPC's details of that."""
+    """`diagnose` says why no connection was made, from the details that gRPC gives."""
     details = on_one_line(error.details() or "no reason given", longest=translation.LONGEST_MESSAGE)
     if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
         if is_connecting():
             return Unreachable(f"{host} cannot be reached: no connection came about in time")
         return DeadlineExceeded(f"{host} did not answer in time; it may have done its work all the same")
     if error.code() in AWAY and details.startswith(NEVER_SENT):
-        return Unreachable(f"{host} cannot be reached: {obstacle(details)}")
+        return Unreachable(f"{host} cannot be reached: {diagnose(details)}")
     if any(words in details for words in TOO_LARGE):
         return translation.nonsense("it is too large")
     if details.startswith(NOT_UNDERSTOOD):

@@ -14,9 +14,9 @@ from rainbow.client import Client
 from rainbow.errors import FailedPrecondition, InvalidArgument, RainbowError, Unavailable, why
 from rainbow.job_file import Checked, Line
 from rainbow.records import JobSpec, SubmitResult
+from rainbow.terminal.formatting import count
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.progress import Show, progress
-from rainbow.terminal.words import count
 from rainbow.text import on_one_line
 
 DONE = 0

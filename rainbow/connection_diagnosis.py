@@ -1,4 +1,4 @@
-"""Why no connection to a server comes about. Of a name with several addresses, gRPC tells of the last one alone."""
+"""Why no connection to a server can be made. Of a name with several addresses, gRPC reports only the last."""
 
 import re
 import socket
@@ -26,7 +26,7 @@ FRAME_HEAD_BYTES = 9
 MOST_ADDRESSES = 4
 SECONDS_PER_ADDRESS = 1.0
 # A command tries again and again, and an agent for hours.
-LOOK_EVERY_SECONDS = 10.0
+TRY_EVERY_SECONDS = 10.0
 # By https://grpc.github.io/grpc/core/md_doc_environment_variables.html, in this order.
 PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 LOOPBACK = ("::1", "127.0.0.1")
@@ -47,8 +47,8 @@ def proxy_before(host: str) -> str:
     return next((name for name in PROXIES if known.get(name)), "")
 
 
-class Obstacles:
-    """Looks at each address of a server, where it has several, and remembers for 10 seconds what it saw."""
+class ConnectionDiagnosis:
+    """Connects to each address of a server that has several, at most every 10 seconds."""
 
     def __init__(
         self, host: str, *, tls: bool, ca_file: Path | str | None, clock: Callable[[], float] = time.monotonic
@@ -57,43 +57,41 @@ class Obstacles:
         self._tls = tls or bool(ca_file)
         self._ca_file = ca_file
         self._clock = clock
-        self._looked_at: float | None = None
-        self._seen = ""
+        self._tried_at: float | None = None
+        self._found = ""
 
-    def told(self, details: str) -> str:
-        """What is in the way at each address where that differs, or else what gRPC says of one."""
+    def reason(self, details: str) -> str:
+        """Why each address fails, where the reasons differ; otherwise what gRPC says of one."""
         if proxy := proxy_before(self._host):
             hint = f"{proxy} is set, so that the way may lead through a proxy; no_proxy names hosts that need none"
             return f"{meaning(details)}; {hint}"
-        if self._looked_at is None or self._clock() - self._looked_at > LOOK_EVERY_SECONDS:
-            self._seen, self._looked_at = self._look(), self._clock()
-        return self._seen or meaning(details)
+        if self._tried_at is None or self._clock() - self._tried_at > TRY_EVERY_SECONDS:
+            self._found, self._tried_at = self._try_addresses(), self._clock()
+        return self._found or meaning(details)
 
-    def _look(self) -> str:
+    def _try_addresses(self) -> str:
         host, port = place(self._host)
         addresses = list(dict.fromkeys(_addresses(host, port)))
         if len(addresses) == 1:
             return ""
         places = dict[str, list[str]]()
         for address in addresses[:MOST_ADDRESSES]:
-            if obstacle := self._obstacle(address, port, host):
-                places.setdefault(obstacle, []).append(address)
+            if failure := self._failure(address, port, host):
+                places.setdefault(failure, []).append(address)
         several = len(places) > 1
-        return (
-            "; ".join(f"{obstacle} at {' and '.join(where)}" for obstacle, where in places.items()) if several else ""
-        )
+        return "; ".join(f"{failure} at {' and '.join(where)}" for failure, where in places.items()) if several else ""
 
-    def _obstacle(self, address: str, port: int, host: str) -> str:
+    def _failure(self, address: str, port: int, host: str) -> str:
         """Empty where there is none."""
         try:
             with closing(socket.create_connection((address, port), timeout=SECONDS_PER_ADDRESS)) as link:
-                return self._obstacle_in_tls(link, host) if self._tls else _greeted(link)
+                return self._failure_in_tls(link, host) if self._tls else _greeted(link)
         except TimeoutError:
             return "no answer"
         except OSError as error:
             return why(error)
 
-    def _obstacle_in_tls(self, link: socket.socket, host: str) -> str:
+    def _failure_in_tls(self, link: socket.socket, host: str) -> str:
         context = ssl.create_default_context(cafile=self._ca_file)
         context.set_alpn_protocols(["h2"])
         try:

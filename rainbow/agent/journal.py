@@ -23,11 +23,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rainbow.disk import shortage
+from rainbow.agent.journal_errors import as_journal_errors, damaged
 from rainbow.errors import FailedPrecondition, why
 from rainbow.executors.executor import Ending, JobPhase, Progress, Ticket, Work
-from rainbow.journal_faults import damaged, told_in_words
-from rainbow.untrusted import open_or_make
+from rainbow.system.disk_space import shortage
+from rainbow.system.untrusted_files import open_or_make
 
 # 2 since runners of local jobs keep their notes where no job is told of them.
 VERSION = 2
@@ -100,7 +100,7 @@ class Journal:
         _make(folder)
         self._lock = _lock_folder(folder)
         try:
-            with told_in_words(self._path):
+            with as_journal_errors(self._path):
                 self._database = _open(self._path)
         except BaseException:
             os.close(self._lock)
@@ -150,14 +150,14 @@ class Journal:
 
     def unreported(self) -> list[Entry]:
         """All that is still to be seen to, oldest jobs first."""
-        with self._turn, told_in_words(self._path):
+        with self._turn, as_journal_errors(self._path):
             rows = self._database.execute("SELECT * FROM job WHERE step < 6 ORDER BY jobid, attempt").fetchall()
             return [_entry(row) for row in rows]
 
     def done(self) -> list[Done]:
         """All that is reported, and whose files are perhaps still there."""
         wanted = f"SELECT key, native_id, changed_at FROM job WHERE step = {Step.REPORTED}"
-        with self._turn, told_in_words(self._path):
+        with self._turn, as_journal_errors(self._path):
             return [_done(row) for row in self._database.execute(wanted).fetchall()]
 
     def drop(self, keys: Iterable[str]) -> None:
@@ -182,7 +182,7 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._turn, told_in_words(self._path), self._database:
+        with self._turn, as_journal_errors(self._path), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             yield self._database
 

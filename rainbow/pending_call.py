@@ -21,7 +21,7 @@ class Call(Protocol[Covariant]):
     def add_done_callback(self, fn: Callable[[Any], None]) -> None: ...
 
 
-class Pending(Generic[Record]):
+class PendingCall(Generic[Record]):
     """An answer that will come. Nothing is repeated: who waits decides what a failure means."""
 
     def __init__(

@@ -1,10 +1,10 @@
 """From what a server says of a job to what the journal notes of it."""
 
 from rainbow import rules
+from rainbow.agent.journal import Entry, Step
 from rainbow.errors import InvalidArgument
 from rainbow.executors.endings import ended
 from rainbow.executors.executor import Ending, Work
-from rainbow.journal import Entry, Step
 from rainbow.offers import fault
 from rainbow.records import BrokenJob, Job, WaitingJob
 

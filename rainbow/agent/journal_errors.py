@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rainbow.disk import DiskFull, takes_nothing
 from rainbow.errors import FailedPrecondition, why
+from rainbow.system.disk_space import DiskFull, takes_nothing
 
 # A result code says in its lowest byte what it is about (https://sqlite.org/rescode.html).
 KIND = 0xFF
@@ -18,7 +18,7 @@ class JournalUnusable(FailedPrecondition):
 
 
 @contextmanager
-def told_in_words(path: Path) -> Iterator[None]:
+def as_journal_errors(path: Path) -> Iterator[None]:
     """Raises DiskFull or JournalUnusable for what SQLite raises, and for records that make no sense."""
     try:
         yield

@@ -1,0 +1,1 @@
+"""What rainbow asks of Linux beyond the standard library: files that others may have made, disk space, prctl."""

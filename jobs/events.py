@@ -8,7 +8,7 @@ from datetime import datetime
 from clusters.callers import Actor, Caller, Operator
 from jobs.models import Job
 from jobs.notify import tell_after_commit
-from jobs.sql import add_activity, add_counts, insert_events, timestamp
+from jobs.sql import Columns, add_activity, add_counts, insert_events, timestamp
 from jobs.states import PUTS_INTO_A_QUEUE, Activity, JobState, What
 
 
@@ -79,8 +79,7 @@ _ACTIVITIES = {
 
 def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "") -> None:
     """Adds an event for each step, keeps the counts and tells the servers. Call it last in a transaction."""
-    at = timestamp(now)
-    insert_events([_event(step, by, at, why) for step, by in steps])
+    insert_events(_columns(steps, timestamp(now), why))
     # Thousands of submissions are mostly alike, and each kind is looked at once.
     kinds: dict[tuple[object, ...], list[Step]] = {}
     for step, _ in steps:
@@ -112,7 +111,14 @@ def activity_of(what: What, after: JobState) -> Activity | None:
     return Activity(after.value) if what == What.ENDED else _ACTIVITIES.get(what)
 
 
-def _event(step: Step, by: Actor, at: object, why: str) -> tuple[object, ...]:
-    credential = by.credential_id if isinstance(by, Caller) else None
-    operator = by.user_id if isinstance(by, Operator) else None
-    return (step.job_id, at, step.what.value, step.after.value, step.attempt, credential, operator, step.why or why)
+def _columns(steps: Sequence[tuple[Step, Actor]], at: object, why: str) -> Columns:
+    return {
+        "job_id": [step.job_id for step, _ in steps],
+        "at": [at] * len(steps),
+        "what": [step.what.value for step, _ in steps],
+        "state": [step.after.value for step, _ in steps],
+        "attempt": [step.attempt for step, _ in steps],
+        "credential_id": [by.credential_id if isinstance(by, Caller) else None for _, by in steps],
+        "operator_id": [by.user_id if isinstance(by, Operator) else None for _, by in steps],
+        "why": [step.why or why for step, _ in steps],
+    }

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from operator import attrgetter
+from typing import Any
 
 from clusters.validation import check_line, check_lines, check_range, size_in_bytes
 from jobs.states import OnLost
@@ -25,20 +27,35 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
 
-# Not frozen: to make one would take three times as long, and a submission makes thousands.
-@dataclass(slots=True, kw_only=True)
-class JobSpec:
-    """What a submitter says of a job. 0 and empty mean not said, except for nodes, command and priority."""
+# What else there is to know of a field; the rest of the server reads it below.
+_LONG = {"long": True}  # its text may fill an answer
+_CONTENT = {"content": True}  # it shows what the job runs, which takes a permission of its own to see
+_UNLISTED = {"unlisted": True}  # lists of jobs leave it out
 
-    command: str
+
+# These are not frozen: that would take three times as long, and one submission or request makes thousands.
+@dataclass(slots=True, kw_only=True)
+class JobDescription:
+    """What a submitter says of a job for its cluster. Each field is a column, and is offered to the cluster.
+
+    0 and empty mean not said, except for nodes, command and priority.
+    """
+
+    command: str = field(metadata=_LONG | _CONTENT)
     name: str = ""
     nodes: int = 1
     tasks: int = 0
     priority: int = 0
     time_limit_seconds: int = 0
-    environment: Mapping[str, str] = field(default_factory=dict)
-    working_directory: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, metadata=_LONG | _CONTENT | _UNLISTED)
+    working_directory: str = field(default="", metadata=_LONG | _CONTENT)
+    labels: Mapping[str, str] = field(default_factory=dict, metadata=_LONG)
+
+
+@dataclass(slots=True, kw_only=True)
+class JobSpec(JobDescription):
+    """A job as it is submitted: also what only the server acts on. Each field is a column."""
+
     on_lost: OnLost = OnLost.KEEP
     idempotency_key: str = ""
 
@@ -63,6 +80,25 @@ class JobSpec:
         return ((name, getattr(self, name)) for name in _DEFAULTS)
 
 
+def columns_of(specs: Sequence[JobSpec]) -> dict[str, list[Any]]:
+    """For each column that holds what was said of a job, the values of these jobs, as a database takes them."""
+    columns = {name: list(map(attrgetter(name), specs)) for name in SPEC_FIELDS}
+    for name in MAPPINGS:
+        columns[name] = list(map(_json, columns[name]))
+    columns["on_lost"] = [wish.value for wish in columns["on_lost"]]
+    columns["idempotency_key"] = [key or None for key in columns["idempotency_key"]]
+    return columns
+
+
+def _marked(mark: str) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(JobDescription) if mark in item.metadata)
+
+
+DESCRIPTION_FIELDS = tuple(item.name for item in fields(JobDescription))
+SPEC_FIELDS = tuple(item.name for item in fields(JobSpec))
+MAPPINGS = tuple(item.name for item in fields(JobSpec) if item.type == Mapping[str, str])
+LONG_FIELDS, CONTENT_FIELDS, UNLISTED_FIELDS = _marked("long"), _marked("content"), _marked("unlisted")
+
 # What a field holds that is not said. A command is always said.
 _DEFAULTS: dict[str, object] = {
     item.name: None if item.default is item.default_factory is MISSING else getattr(JobSpec(command=""), item.name)
@@ -78,6 +114,10 @@ _FIELDS_OF_VERSION_1 = frozenset({
 
 def _digest(content: list[object]) -> bytes:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=dict).encode()).digest()
+
+
+def _json(mapping: Mapping[str, str]) -> str:
+    return json.dumps(dict(mapping), sort_keys=True) if mapping else "{}"
 
 
 def check_spec(spec: JobSpec) -> None:

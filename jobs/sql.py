@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from django.db import connection, models
@@ -16,8 +17,10 @@ from jobs.leases import Lease
 from jobs.models import MAX_ID, Job, JobActivity, JobCount, JobEvent, JobLabel
 from jobs.states import JobState, Span
 
+# The rows of an INSERT: for each column its values, in the order of the rows.
+Columns = Mapping[str, Sequence[Any]]
 Row = tuple[Any, ...]
-Columns = tuple[str, ...]
+Names = tuple[str, ...]
 
 _JOB = Job._meta.db_table
 _CLUSTER = Cluster._meta.db_table
@@ -36,25 +39,12 @@ _FEW_ROWS = 8
 # On PostgreSQL a writer adds to one of these, so that commits seldom wait for each other's counts.
 _SLOTS = 16
 
-JOB_COLUMNS = (
-    "cluster_id", "submitted_by_id", "name", "command", "nodes", "tasks", "priority",
-    "time_limit_seconds", "environment", "working_directory", "labels", "on_lost",
-    "idempotency_key", "fingerprint", "state", "submitted_at",
-)  # fmt: skip
-EVENT_COLUMNS = ("job_id", "at", "what", "state", "attempt", "credential_id", "operator_id", "why")
-LABEL_COLUMNS = ("job_id", "key", "value")
-COUNT_COLUMNS = ("cluster_id", "state", "priority", "slot", "jobs")
-ACTIVITY_COLUMNS = ("span_seconds", "began_at", "cluster_id", "what", "slot", "jobs")
 REPORTED_COLUMNS = ("state", "agent", "native_id", "exit_code", "reason", "started_at", "finished_at", "lost_at")
 LEASE_COLUMNS = ("lease_seconds", "lease_expires_at")
-REQUEST_COLUMNS = (
-    "id", "name", "nodes", "tasks", "command", "priority", "time_limit_seconds",
-    "environment", "working_directory", "labels", "attempt",
-)  # fmt: skip
 
 
-def insert_jobs(rows: Sequence[Row]) -> list[Row]:
-    """Adds jobs (JOB_COLUMNS) and returns (id, cluster_id, idempotency_key) of each, in their order.
+def insert_jobs(columns: Columns) -> list[Row]:
+    """Adds jobs and returns (id, cluster_id, idempotency_key) of each, in their order.
 
     A row whose key is taken in its cluster is left out.
     """
@@ -64,22 +54,27 @@ def insert_jobs(rows: Sequence[Row]) -> list[Row]:
         "RETURNING id, cluster_id, idempotency_key"
     )
     # Ids rise in the order of insertion; the order in which RETURNING lists them is not promised.
-    return sorted(_insert(Job, JOB_COLUMNS, rows, further), key=lambda row: row[0])
+    return sorted(_insert(Job, columns, further), key=lambda row: row[0])
 
 
-def insert_whole_jobs(columns: Sequence[str], rows: Sequence[Row]) -> list[int]:
-    """Adds jobs that have been through something, in any columns, and returns their ids in their order."""
-    return sorted(row[0] for row in _insert(Job, tuple(columns), rows, "RETURNING id"))
+def insert_whole_jobs(columns: Columns) -> list[int]:
+    """Adds jobs in any state and returns their ids in their order."""
+    return sorted(row[0] for row in _insert(Job, columns, "RETURNING id"))
 
 
-def insert_events(rows: Sequence[Row]) -> None:
-    """Adds events (EVENT_COLUMNS)."""
-    _insert(JobEvent, EVENT_COLUMNS, rows)
+def insert_events(columns: Columns) -> None:
+    _insert(JobEvent, columns)
 
 
-def insert_labels(rows: Sequence[Row]) -> None:
-    """Adds labels (LABEL_COLUMNS)."""
-    _insert(JobLabel, LABEL_COLUMNS, rows)
+def insert_labels(labeled: Iterable[tuple[int, Mapping[str, str]]]) -> None:
+    """Adds the labels of each job, by its id."""
+    rows = [(job_id, key, value) for job_id, labels in labeled for key, value in labels.items()]
+    columns: Columns = {
+        "job_id": [job_id for job_id, _, _ in rows],
+        "key": [key for _, key, _ in rows],
+        "value": [value for _, _, value in rows],
+    }
+    _insert(JobLabel, columns)
 
 
 def add_counts(changes: Mapping[tuple[int, str, int], int]) -> None:
@@ -87,24 +82,43 @@ def add_counts(changes: Mapping[tuple[int, str, int], int]) -> None:
 
     The rows are locked in one order, and last in their transaction, so that no two writers wait in a circle.
     """
-    rows = [(*key, _slot(), change) for key, change in sorted(changes.items()) if change]
+    changed = sorted((key, jobs) for key, jobs in changes.items() if jobs)
+    columns: Columns = {
+        "cluster_id": [cluster_id for (cluster_id, _, _), _ in changed],
+        "state": [state for (_, state, _), _ in changed],
+        "priority": [priority for (_, _, priority), _ in changed],
+        "slot": [_slot()] * len(changed),
+        "jobs": [jobs for _, jobs in changed],
+    }
     further = f"ON CONFLICT (cluster_id, state, priority, slot) DO UPDATE SET jobs = {_COUNT}.jobs + excluded.jobs"
-    _insert(JobCount, COUNT_COLUMNS, rows, further)
+    _insert(JobCount, columns, further)
 
 
 def add_activity(changes: Mapping[tuple[int, str], int], now: datetime) -> None:
     """Adds to the activity by (cluster_id, what) around this time. Locks in one order, as add_counts does."""
-    stretches = [(span.value, timestamp(beginning(span, now))) for span in Span]
-    add_activity_rows(
-        [(*stretch, *key, _slot(), number) for stretch in stretches for key, number in sorted(changes.items())]
+    totals: dict[tuple[Span, datetime, int, str], int] = {}
+    for span in Span:
+        began_at = beginning(span, now)
+        totals |= {(span, began_at, cluster_id, what): jobs for (cluster_id, what), jobs in changes.items()}
+    add_activity_totals(totals, slot=_slot())
+
+
+def add_activity_totals(totals: Mapping[tuple[Span, datetime, int, str], int], *, slot: int = 0) -> None:
+    """Adds to the activity by (span, began_at, cluster_id, what). Locks in the order of these."""
+    ordered = sorted(totals.items())
+    columns: Columns = {
+        "span_seconds": [span.value for (span, _, _, _), _ in ordered],
+        "began_at": [timestamp(began_at) for (_, began_at, _, _), _ in ordered],
+        "cluster_id": [cluster_id for (_, _, cluster_id, _), _ in ordered],
+        "what": [what for (_, _, _, what), _ in ordered],
+        "slot": [slot] * len(ordered),
+        "jobs": [jobs for _, jobs in ordered],
+    }
+    further = (
+        "ON CONFLICT (span_seconds, began_at, cluster_id, what, slot) "
+        f"DO UPDATE SET jobs = {_ACTIVITY}.jobs + excluded.jobs"
     )
-
-
-def add_activity_rows(rows: Sequence[Row]) -> None:
-    """Adds rows (ACTIVITY_COLUMNS) to what is there."""
-    key = ", ".join(ACTIVITY_COLUMNS[:-1])
-    further = f"ON CONFLICT ({key}) DO UPDATE SET jobs = {_ACTIVITY}.jobs + excluded.jobs"
-    _insert(JobActivity, ACTIVITY_COLUMNS, rows, further)
+    _insert(JobActivity, columns, further)
 
 
 def beginning(span: Span, now: datetime) -> datetime:
@@ -167,9 +181,9 @@ def queued_jobs(
     at_most: Mapping[str, int],
     labels: Mapping[str, str],
     after: tuple[int, int] | None,
-    columns: Sequence[str] = REQUEST_COLUMNS,
+    columns: Sequence[str],
 ) -> list[Row]:
-    """The next jobs of a cluster's queue, after this (priority, id).
+    """These columns of the next jobs of a cluster's queue, after this (priority, id).
 
     `at_most` bounds columns; a time limit that was not said is 0 and so within any bound. Jobs that are held back are
     left out.
@@ -266,34 +280,35 @@ def timestamp(value: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(value)
 
 
-def _insert(model: type[models.Model], columns: Columns, rows: Sequence[Row], further: str = "") -> list[Row]:
+def _insert(model: type[models.Model], columns: Columns, further: str = "") -> list[Row]:
+    rows = list(zip(*columns.values(), strict=True))
     if connection.vendor == "postgresql" and len(rows) > _FEW_ROWS:
-        return _insert_arrays(model, columns, rows, further)
+        return _insert_arrays(model, columns, len(rows), further)
     returned: list[Row] = []
     for start in range(0, len(rows), _VALUES_ROWS):
         some = rows[start : start + _VALUES_ROWS]
-        values = [value for row in some for value in row]
-        returned += _fetch(_values_statement(model, columns, further, len(some)), values)
+        statement = _values_statement(model, tuple(columns), further, len(some))
+        returned += _fetch(statement, list(chain.from_iterable(some)))
     return returned
 
 
 @cache
-def _values_statement(model: type[models.Model], columns: Columns, further: str, rows: int) -> str:
+def _values_statement(model: type[models.Model], columns: Names, further: str, rows: int) -> str:
     places = f"({','.join(['%s'] * len(columns))})"
     return f"{_into(model, columns)} VALUES {','.join([places] * rows)} {further}"
 
 
-def _insert_arrays(model: type[models.Model], columns: Columns, rows: Sequence[Row], further: str) -> list[Row]:
+def _insert_arrays(model: type[models.Model], columns: Columns, rows: int, further: str) -> list[Row]:
     """One array a column, or one value where all rows have the same, as in most columns of most batches."""
-    arrays = {name: list(column) for name, column in zip(columns, zip(*rows, strict=True), strict=True)}
     # The first column stays an array, since something has to tell how many rows there are.
-    same = tuple(name for name in columns[1:] if arrays[name].count(arrays[name][0]) == len(rows))
-    varying = [array for name, array in arrays.items() if name not in same]
-    return _fetch(_arrays_statement(model, columns, same, further), [*(arrays[name][0] for name in same), *varying])
+    same = tuple(name for name in tuple(columns)[1:] if columns[name].count(columns[name][0]) == rows)
+    varying = [list(values) for name, values in columns.items() if name not in same]
+    statement = _arrays_statement(model, tuple(columns), same, further)
+    return _fetch(statement, [*(columns[name][0] for name in same), *varying])
 
 
 @cache
-def _arrays_statement(model: type[models.Model], columns: Columns, same: Columns, further: str) -> str:
+def _arrays_statement(model: type[models.Model], columns: Names, same: Names, further: str) -> str:
     types = {name: _column_type(model, name) for name in columns}
     varying = [name for name in columns if name not in same]
     # An array of jsonb would have to be made element by element; text serves.
@@ -303,7 +318,7 @@ def _arrays_statement(model: type[models.Model], columns: Columns, same: Columns
     return f"{_into(model, columns)} {source} ORDER BY place {further}"
 
 
-def _into(model: type[models.Model], columns: Columns) -> str:
+def _into(model: type[models.Model], columns: Names) -> str:
     return f"INSERT INTO {model._meta.db_table} ({', '.join(columns)})"
 
 

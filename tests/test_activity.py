@@ -7,7 +7,7 @@ from jobs.models import JobActivity
 from jobs.queries.activity import activity_by_cluster, activity_over, prune_activity
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
-from jobs.sql import ACTIVITY_COLUMNS, add_activity_rows, timestamp
+from jobs.sql import add_activity_totals
 from jobs.states import Activity, Span
 from tests.support.queue import submitted
 
@@ -62,11 +62,12 @@ def test_activity_by_cluster_tells_clusters_apart(alpha: Any, beta: Any, now: da
 
 
 def test_pruning_joins_slots_and_forgets_what_is_old(alpha: Any, now: datetime) -> None:
-    def row(at: datetime, slot: int) -> tuple[object, ...]:
-        values = {"span_seconds": 300, "began_at": timestamp(at), "cluster_id": alpha.cluster.id}
-        return tuple({**values, "what": "failed", "slot": slot, "jobs": 1}[name] for name in ACTIVITY_COLUMNS)
+    def add(at: datetime, *, slot: int) -> None:
+        add_activity_totals({(Span.FIVE_MINUTES, at, alpha.cluster.id, "failed"): 1}, slot=slot)
 
-    add_activity_rows([row(now, slot) for slot in range(4)] + [row(now - timedelta(days=3), 0)])
+    for slot in range(4):
+        add(now, slot=slot)
+    add(now - timedelta(days=3), slot=0)
 
     prune_activity(now=now + timedelta(hours=1))
     prune_activity(now=now + timedelta(hours=1))

@@ -16,7 +16,7 @@ from jobs.outcomes import CancelOutcome
 from jobs.queries.queue import QueuedJob
 from jobs.reports import Report, ReportOutcome
 from jobs.services.accept import RefusalReason
-from jobs.specs import JobSpec
+from jobs.specs import DESCRIPTION_FIELDS, MAPPINGS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec
 from jobs.states import FINAL, JobState, OnLost
 from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
@@ -49,19 +49,11 @@ OUTCOMES = {outcome: pb.CancelResult.Outcome.Value(f"OUTCOME_{outcome.name}") fo
 
 def spec_from(message: pb.SubmitJobRequest | pb.JobSpec) -> JobSpec:
     """Raises InvalidArgument where an enum has a value that nobody knows."""
-    return JobSpec(
-        command=message.command,
-        name=message.name,
-        nodes=message.nodes,
-        tasks=message.tasks,
-        priority=message.priority,
-        time_limit_seconds=message.time_limit_seconds,
-        environment=_plain(message.environment),
-        working_directory=message.working_directory,
-        labels=_plain(message.labels),
-        on_lost=_known(_ON_LOST_BACK, message.on_lost, "on_lost"),
-        idempotency_key=message.idempotency_key,
-    )
+    said = {name: getattr(message, name) for name in SPEC_FIELDS}
+    for name in MAPPINGS:
+        said[name] = _plain(said[name])
+    said["on_lost"] = _known(_ON_LOST_BACK, message.on_lost, "on_lost")
+    return JobSpec(**said)
 
 
 def _plain(items: Mapping[str, str]) -> dict[str, str]:
@@ -110,6 +102,10 @@ def kind_from(number: int) -> CredentialKind:
     return _known(_KINDS, number, "kind")
 
 
+# Those of a job that the original does not know.
+_FURTHER_FIELDS = tuple(name for name in DESCRIPTION_FIELDS if name not in ("name", "nodes", "tasks", "command"))
+
+
 def job_to_json(job: QueuedJob, cluster: str) -> str:
     """One line, the original's keys first; the others follow only where they are set."""
     content: dict[str, Any] = {
@@ -120,15 +116,11 @@ def job_to_json(job: QueuedJob, cluster: str) -> str:
         "tasks": job.tasks,
         "command": job.command,
     }
-    further = {
-        "priority": job.priority,
-        "time_limit_seconds": job.time_limit_seconds,
-        "environment": job.environment,
-        "working_directory": job.working_directory,
-        "labels": job.labels,
-        "attempt": job.attempt if job.attempt > 1 else 0,
-    }
-    content.update({key: value for key, value in further.items() if value})
+    for name in _FURTHER_FIELDS:
+        if value := getattr(job, name):
+            content[name] = value
+    if job.attempt > 1:
+        content["attempt"] = job.attempt
     return _ESCAPED.sub(lambda found: _JSON_ESCAPES[found[0]], _write_json(content))
 
 
@@ -158,23 +150,18 @@ def jobs_that_fit(jobs: Iterable[pb.Job]) -> Iterator[pb.Job]:
 FINAL_STATES = frozenset(_STATES[state] for state in FINAL)
 
 
+_LISTED_FIELDS = tuple(name for name in SPEC_FIELDS if name not in UNLISTED_FIELDS)
+
+
 def job_to_message(job: Job, *, brief: bool) -> pb.Job:
-    """`brief` leaves out the environment and the output, which may be long."""
+    """`brief` leaves out what lists of jobs leave out, and the output."""
+    said = {name: getattr(job, name) for name in (_LISTED_FIELDS if brief else SPEC_FIELDS)}
+    said["on_lost"] = _ON_LOST[OnLost(job.on_lost)]
     message = pb.Job(
+        **said,
         id=job.id,
         cluster=job.cluster.name,
-        name=job.name,
-        command=job.command,
-        nodes=job.nodes,
-        tasks=job.tasks,
         state=_STATES[JobState(job.state)],
-        priority=job.priority,
-        time_limit_seconds=job.time_limit_seconds,
-        environment={} if brief else job.environment,
-        working_directory=job.working_directory,
-        labels=job.labels,
-        idempotency_key=job.idempotency_key or "",
-        on_lost=_ON_LOST[OnLost(job.on_lost)],
         attempt=job.attempt,
         agent=job.agent,
         native_id=job.native_id,

@@ -1,8 +1,7 @@
 """Setting a scene: a fleet with a week of jobs behind it, to look at and to measure with."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from random import Random
@@ -20,10 +19,10 @@ from jobs.demo.lives import Life, lives
 from jobs.events import activity_of
 from jobs.queries.activity import KEPT
 from jobs.queries.warnings import QUIET_AFTER
+from jobs.specs import JobSpec, columns_of
 from jobs.sql import (
-    EVENT_COLUMNS,
-    Row,
-    add_activity_rows,
+    Columns,
+    add_activity_totals,
     add_counts,
     beginning,
     insert_events,
@@ -31,14 +30,9 @@ from jobs.sql import (
     insert_whole_jobs,
     timestamp,
 )
-from jobs.states import OnLost, Span, What
+from jobs.states import Span, What
 from rainbow.errors import FailedPrecondition
 
-WHOLE_JOB_COLUMNS = (
-    "cluster_id", "submitted_by_id", "name", "command", "nodes", "tasks", "priority", "time_limit_seconds",
-    "environment", "working_directory", "labels", "on_lost", "state", "attempt", "agent", "native_id", "exit_code",
-    "reason", "output", "submitted_at", "accepted_at", "started_at", "finished_at", "lost_at", "cancel_requested_at",
-)  # fmt: skip
 _BATCH = 5_000
 
 
@@ -89,53 +83,90 @@ def _stage_cluster(profile: Profile, now: datetime) -> list[Credential]:
 def _stage_jobs(batch: Sequence[Life], credentials: dict[str, list[Credential]], now: datetime) -> None:
     owners = [credentials[life.profile.name][life.number % 3] for life in batch]
     secrets = [credentials[life.profile.name][3] for life in batch]
-    ids = insert_whole_jobs(WHOLE_JOB_COLUMNS, [_row(*pair) for pair in zip(batch, owners, strict=True)])
+    specs = [_spec(life) for life in batch]
+    ids = insert_whole_jobs(_job_columns(batch, specs, owners))
     staged = list(zip(ids, batch, owners, secrets, strict=True))
-    insert_labels([(job_id, "project", life.work.project) for job_id, life, _, _ in staged])
-    insert_events([row for each in staged for row in _events(*each)])
+    insert_labels((job_id, spec.labels) for job_id, spec in zip(ids, specs, strict=True))
+    insert_events(_event_columns(staged))
     counted = ((owner.cluster_id, life.state.value, life.priority) for _, life, owner, _ in staged)
     add_counts(Counter(counted))
-    add_activity_rows(_activity(((life, owner.cluster_id) for _, life, owner, _ in staged), now))
+    add_activity_totals(_activity(((life, owner.cluster_id) for _, life, owner, _ in staged), now))
 
 
-def _row(life: Life, owner: Credential) -> Row:
-    work, accepted_at = life.work, life.when(What.ACCEPTED)
-    return (
-        owner.cluster_id, owner.id, work.name, work.command.format(n=life.number), life.nodes,
-        life.nodes * work.tasks_per_node, life.priority, life.time_limit_seconds, json.dumps(work.environment),
-        f"/scratch/{work.project}", json.dumps({"project": work.project}), OnLost.KEEP.value, life.state.value, 1,
-        f"{life.profile.name}-login1" if accepted_at else "", str(80_000 + life.number) if accepted_at else "",
-        life.exit_code, life.reason, life.output,
-        *map(_timestamp, (
-            life.moments[0].at, accepted_at, life.when(What.STARTED), life.when(What.ENDED, What.CANCELLED),
-            life.when(What.LOST), life.when(What.CANCELLED),
-        )),
-    )  # fmt: skip
+def _job_columns(batch: Sequence[Life], specs: Sequence[JobSpec], owners: Sequence[Credential]) -> Columns:
+    accepted = [life.when(What.ACCEPTED) for life in batch]
+    return {
+        "cluster_id": [owner.cluster_id for owner in owners],
+        "submitted_by_id": [owner.id for owner in owners],
+        **columns_of(specs),
+        "state": [life.state.value for life in batch],
+        "attempt": [1] * len(batch),
+        "agent": [f"{life.profile.name}-login1" if at else "" for life, at in zip(batch, accepted, strict=True)],
+        "native_id": [str(80_000 + life.number) if at else "" for life, at in zip(batch, accepted, strict=True)],
+        "exit_code": [life.exit_code for life in batch],
+        "reason": [life.reason for life in batch],
+        "output": [life.output for life in batch],
+        "submitted_at": [timestamp(life.moments[0].at) for life in batch],
+        "accepted_at": [_timestamp(at) for at in accepted],
+        "started_at": [_timestamp(life.when(What.STARTED)) for life in batch],
+        "finished_at": [_timestamp(life.when(What.ENDED, What.CANCELLED)) for life in batch],
+        "lost_at": [_timestamp(life.when(What.LOST)) for life in batch],
+        "cancel_requested_at": [_timestamp(life.when(What.CANCELLED)) for life in batch],
+    }
+
+
+def _spec(life: Life) -> JobSpec:
+    work = life.work
+    return JobSpec(
+        command=work.command.format(n=life.number),
+        name=work.name,
+        nodes=life.nodes,
+        tasks=life.nodes * work.tasks_per_node,
+        priority=life.priority,
+        time_limit_seconds=life.time_limit_seconds,
+        environment=work.environment,
+        working_directory=f"/scratch/{work.project}",
+        labels={"project": work.project},
+    )
 
 
 def _timestamp(at: datetime | None) -> object:
     return timestamp(at) if at else None
 
 
-def _events(job_id: int, life: Life, owner: Credential, secret: Credential) -> Iterator[Row]:
-    who = {What.SUBMITTED: owner.id, What.CANCELLED: owner.id, What.LOST: None}
-    for moment in life.moments:
-        credential = who.get(moment.what, secret.id)
-        event = (job_id, timestamp(moment.at), moment.what.value, moment.state.value, 1, credential, None, moment.why)
-        assert len(event) == len(EVENT_COLUMNS)
-        yield event
+def _event_columns(staged: Iterable[tuple[int, Life, Credential, Credential]]) -> Columns:
+    events = [
+        (
+            job_id,
+            moment,
+            {What.SUBMITTED: owner.id, What.CANCELLED: owner.id, What.LOST: None}.get(moment.what, secret.id),
+        )
+        for job_id, life, owner, secret in staged
+        for moment in life.moments
+    ]
+    return {
+        "job_id": [job_id for job_id, _, _ in events],
+        "at": [timestamp(moment.at) for _, moment, _ in events],
+        "what": [moment.what.value for _, moment, _ in events],
+        "state": [moment.state.value for _, moment, _ in events],
+        "attempt": [1] * len(events),
+        "credential_id": [credential_id for _, _, credential_id in events],
+        "operator_id": [None] * len(events),
+        "why": [moment.why for _, moment, _ in events],
+    }
 
 
-def _activity(staged: Iterable[tuple[Life, int]], now: datetime) -> list[Row]:
-    """One row for each stretch that is still kept."""
-    totals: Counter[tuple[int, datetime, int, str]] = Counter()
+def _credential_id(what: What, owner: Credential, secret: Credential) -> int | None:
+    return {What.SUBMITTED: owner.id, What.CANCELLED: owner.id, What.LOST: None}.get(what, secret.id)
+
+
+def _activity(staged: Iterable[tuple[Life, int]], now: datetime) -> Counter[tuple[Span, datetime, int, str]]:
+    """How many in each stretch that is still kept."""
+    totals: Counter[tuple[Span, datetime, int, str]] = Counter()
     for life, cluster_id in staged:
         for moment in life.moments:
             what = activity_of(moment.what, moment.state)
             for span in Span:
                 if what and now - moment.at < KEPT[span]:
-                    totals[span.value, beginning(span, moment.at), cluster_id, what.value] += 1
-    return [
-        (span, timestamp(began_at), cluster_id, what, 0, jobs)
-        for (span, began_at, cluster_id, what), jobs in sorted(totals.items())
-    ]
+                    totals[span, beginning(span, moment.at), cluster_id, what.value] += 1
+    return totals

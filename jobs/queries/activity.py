@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Sum
 
 from jobs.models import JobActivity
-from jobs.sql import add_activity_rows, beginning, timestamp
+from jobs.sql import add_activity_totals, beginning
 from jobs.states import Activity, Span
 
 # How long what is counted in stretches of a span is kept.
@@ -77,7 +77,7 @@ def _join_slots(span: Span, began_at: datetime) -> None:
     found = JobActivity.objects.filter(span_seconds=span, began_at=began_at).exclude(slot=0).order_by("id")
     rows = list(found.select_for_update().values_list("id", "cluster_id", "what", "jobs"))
     JobActivity.objects.filter(id__in=[row[0] for row in rows]).delete()
-    totals: Counter[tuple[int, str]] = Counter()
+    totals: Counter[tuple[Span, datetime, int, str]] = Counter()
     for _, cluster_id, what, jobs in rows:
-        totals[cluster_id, what] += jobs
-    add_activity_rows([(span.value, timestamp(began_at), *key, 0, jobs) for key, jobs in sorted(totals.items())])
+        totals[span, began_at, cluster_id, what] += jobs
+    add_activity_totals(totals)

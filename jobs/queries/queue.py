@@ -2,20 +2,19 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
 from clusters.callers import Caller
 from clusters.validation import check_range
 from jobs.queries.reply_size import number_that_fits
-from jobs.specs import MAX_INT, check_labels
-from jobs.sql import REQUEST_COLUMNS, bytes_in, queued_jobs
+from jobs.specs import LONG_FIELDS, MAPPINGS, MAX_INT, JobDescription, check_labels
+from jobs.sql import bytes_in, queued_jobs
 
 # A job may carry 128 KiB of text: so few are read whatever their size, more only where they fit an answer.
 _FEW = 50
 _CHUNK = 500
-_LONG = ("command", "environment", "labels", "working_directory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,22 +37,15 @@ class Wanted:
         return {name: bound for name, bound in bounds.items() if bound}
 
 
-# Not frozen: to make one would take three times as long, and every look at a queue makes many.
 @dataclass(slots=True, kw_only=True)
-class QueuedJob:
+class QueuedJob(JobDescription):
     """A waiting job as its cluster sees it."""
 
     id: int
-    name: str
-    nodes: int
-    tasks: int
-    command: str
-    priority: int
-    time_limit_seconds: int
-    environment: Mapping[str, str]
-    working_directory: str
-    labels: Mapping[str, str]
     attempt: int
+
+
+_COLUMNS = tuple(item.name for item in fields(QueuedJob))
 
 
 def request_jobs(*, caller: Caller, wanted: Wanted) -> Iterator[QueuedJob]:
@@ -74,19 +66,19 @@ def _read(cluster_id: int, wanted: Wanted) -> Iterator[QueuedJob]:
     after: tuple[int, int] | None = None
     number = min(left, _FEW)
     while number:
-        jobs = [_queued_job(row) for row in look(limit=number, after=after)]
+        jobs = [_queued_job(row) for row in look(limit=number, after=after, columns=_COLUMNS)]
         yield from jobs
         left -= len(jobs)
         if len(jobs) < number or not left:
             return
         after = (jobs[-1].priority, jobs[-1].id)
-        ahead = look(limit=min(left, _CHUNK), after=after, columns=[bytes_in(_LONG)])
+        ahead = look(limit=min(left, _CHUNK), after=after, columns=[bytes_in(LONG_FIELDS)])
         number = number_that_fits(size for (size,) in ahead)
 
 
 def _queued_job(row: tuple[Any, ...]) -> QueuedJob:
-    values = dict(zip(REQUEST_COLUMNS, row, strict=True))
-    for name in ("environment", "labels"):
+    values = dict(zip(_COLUMNS, row, strict=True))
+    for name in MAPPINGS:
         # PostgreSQL keeps an order of its own.
         values[name] = dict(sorted(json.loads(values[name]).items())) if values[name] != "{}" else {}
     return QueuedJob(**values)

@@ -1,6 +1,5 @@
 """Handing in jobs."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +9,8 @@ from django.db import DataError, IntegrityError, transaction
 from clusters.callers import Caller, Operator
 from jobs.events import Step, record
 from jobs.models import Job
-from jobs.specs import JobSpec, check_spec
-from jobs.sql import insert_jobs, insert_labels, queued_counts, rank, timestamp
+from jobs.specs import JobSpec, check_spec, columns_of
+from jobs.sql import Columns, insert_jobs, insert_labels, queued_counts, rank, timestamp
 from jobs.states import JobState, What
 from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError, ResourceExhausted, Unavailable
 
@@ -113,40 +112,24 @@ def _without_repeats(orders: Iterable[Order]) -> list[Order]:
 
 def _insert(orders: list[Order], now: datetime) -> list[tuple[Order, int]]:
     """Adds the jobs and returns those that are new, with their ids."""
-    at = timestamp(now)
-    rows = insert_jobs([_row(order, at) for order in orders])
+    rows = insert_jobs(_columns(orders, now))
     keyed = {(cluster_id, key): job_id for job_id, cluster_id, key in rows if key is not None}
     plain = iter([job_id for job_id, _, key in rows if key is None])
     ids = [keyed.get(order.key) if order.key else next(plain) for order in orders]
     new = [(order, job_id) for order, job_id in zip(orders, ids, strict=True) if job_id is not None]
-    insert_labels([(job_id, *label) for order, job_id in new for label in order.spec.labels.items()])
+    insert_labels((job_id, order.spec.labels) for order, job_id in new)
     return new
 
 
-def _row(order: Order, at: object) -> tuple[object, ...]:
-    spec = order.spec
-    return (
-        order.cluster_id,
-        order.submitted_by,
-        spec.name,
-        spec.command,
-        spec.nodes,
-        spec.tasks,
-        spec.priority,
-        spec.time_limit_seconds,
-        _json(spec.environment),
-        spec.working_directory,
-        _json(spec.labels),
-        spec.on_lost.value,
-        spec.idempotency_key or None,
-        order.fingerprint,
-        JobState.QUEUED.value,
-        at,
-    )
-
-
-def _json(mapping: Mapping[str, str]) -> str:
-    return json.dumps(dict(mapping), sort_keys=True) if mapping else "{}"
+def _columns(orders: Sequence[Order], now: datetime) -> Columns:
+    return {
+        "cluster_id": [order.cluster_id for order in orders],
+        "submitted_by_id": [order.submitted_by for order in orders],
+        **columns_of([order.spec for order in orders]),
+        "fingerprint": [order.fingerprint for order in orders],
+        "state": [JobState.QUEUED.value] * len(orders),
+        "submitted_at": [timestamp(now)] * len(orders),
+    }
 
 
 def _step(order: Order, job_id: int) -> Step:

@@ -34,6 +34,8 @@ CHANNEL_OPTIONS = (
 )
 
 Metadata = tuple[tuple[str, str], ...]
+# Tells the server that this client knows the extension fields in the replies of the original protocol's calls.
+KNOWS_EXTENSIONS: Metadata = (("rainbow-extensions", "1"),)
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 Record = TypeVar("Record")
@@ -103,7 +105,7 @@ class Connection:
         credential: str = "",
     ) -> Answer:
         """One attempt. Raises what the server's status code stands for."""
-        metadata = _bearer(credential)
+        metadata = _metadata(credential)
         try:
             return self._heard(call(request, timeout=timeout_seconds, metadata=metadata))
         except grpc.RpcError as error:
@@ -124,7 +126,7 @@ class Connection:
         read: Callable[[Answer], Record],
     ) -> PendingCall[Record]:
         """One attempt, which is not waited for."""
-        future = call.future(request, timeout=timeout_seconds)
+        future = call.future(request, timeout=timeout_seconds, metadata=KNOWS_EXTENSIONS)
         return PendingCall(future, read=lambda answer: read(self._heard(answer)), failure=self._failure)
 
     def stream(
@@ -138,7 +140,7 @@ class Connection:
 
         The first comes within the timeout, or not at all; the others when there is something to tell.
         """
-        yield from self._read(call(request, metadata=_bearer(credential)), first_seconds=self.timeout_seconds)
+        yield from self._read(call(request, metadata=_metadata(credential)), first_seconds=self.timeout_seconds)
 
     def exchange(
         self,
@@ -148,7 +150,7 @@ class Connection:
         credential: str = "",
     ) -> Iterator[Answer]:
         """The same with many requests, which another thread takes from their iterator, and an answer to each."""
-        answers = call(requests, metadata=_bearer(credential))
+        answers = call(requests, metadata=_metadata(credential))
         yield from self._read(answers, first_seconds=SILENCE_SECONDS, silence_seconds=SILENCE_SECONDS)
 
     def _read(
@@ -204,9 +206,9 @@ def _certificates(ca_file: Path | str) -> bytes:
         raise InvalidArgument(f"cannot read {ca_file}: {why(error)}", field="ca_file") from error
 
 
-def _bearer(credential: str) -> Metadata:
+def _metadata(credential: str) -> Metadata:
     if not credential:
-        return ()
+        return KNOWS_EXTENSIONS
     if not (credential.isascii() and credential.isprintable()):
         raise InvalidArgument("a credential consists of printable ASCII characters")
-    return (("authorization", f"Bearer {credential}"),)
+    return (*KNOWS_EXTENSIONS, ("authorization", f"Bearer {credential}"))

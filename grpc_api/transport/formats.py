@@ -11,6 +11,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_api.rpcs.messages import MESSAGE_LIMIT
 from grpc_api.rpcs.submission import MAX_BATCH
 from grpc_api.transport.decoding import decode, decode_content_id, decode_standard
+from grpc_api.transport.extensions import extensions_in_reply
 from jobs.reports import MAX_REPORTS
 
 _KIB = 1024
@@ -31,13 +32,17 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """`repeated` is the number of the field that the limit counts. Calls of a `quiet` one leave no line in the log."""
+    """`repeated` is the number of the field that the limit counts. Calls of a `quiet` one leave no line in the log.
+
+    `extensions` are the fields of the reply that only clients that know them get.
+    """
 
     name: str
     limit: Limit
     decode: Callable[[bytes], Message]
     decode_large: Callable[[bytes], Message]
     repeated: int = 0
+    extensions: tuple[str, ...] = ()
     quiet: bool = False
 
 
@@ -75,6 +80,7 @@ def format_of(method: MethodDescriptor) -> Format:
         decode=read,
         decode_large=decode_content_id if method.name in _TESTS else read,
         repeated=method.input_type.fields_by_name[limit.repeated].number if limit.repeated else 0,
+        extensions=extensions_in_reply(method),
     )
 
 

@@ -12,6 +12,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
 from grpc_api.rpcs.call import Call, bearer_in
+from grpc_api.transport import extensions
 from grpc_api.transport.errors import FIELD_METADATA_KEY, status_of
 from grpc_api.transport.formats import Format, format_of
 from grpc_api.transport.requests import Requests
@@ -107,7 +108,11 @@ class Frame:
 
     async def _reply(self, form: Format, answer: Unary, context: Context, call: Call) -> Message:
         with self._load.call() as share:
-            return await answer(await self._requests.only(form, context, call, share), call)
+            request = await self._requests.only(form, context, call, share)
+            reply = await answer(request, call)
+            if form.extensions and not (_knows_extensions(context) or extensions.uses_extensions(request)):
+                extensions.clear(reply, form.extensions)
+            return reply
 
     async def _replies(
         self, form: Format, answer: Streaming, context: Context, call: Call, *, many: bool
@@ -115,8 +120,11 @@ class Frame:
         with self._load.call() as share:
             each = self._requests.each(form, context, call, share)
             request = each if many else await self._requests.only(form, context, call, share)
+            # Of the frozen calls only Stream has many replies, and its requests have no extension fields.
+            hidden = () if _knows_extensions(context) else form.extensions
             async with aclosing(answer(request, call)) as replies:
                 async for reply in replies:
+                    extensions.clear(reply, hidden)
                     yield reply
 
     def _refusal(self, error: Exception, form: Format, call: Call, began: float) -> Refusal:
@@ -148,6 +156,10 @@ def _serialize(message: Message) -> bytes:
 def _call(context: Context) -> Call:
     bearer = bearer_in(context.invocation_metadata())
     return Call(bearer=bearer, seconds_left=context.time_remaining(), peer=context.peer)
+
+
+def _knows_extensions(context: Context) -> bool:
+    return extensions.is_named_in(context.invocation_metadata())
 
 
 def _given_up(context: Context) -> grpc.StatusCode:

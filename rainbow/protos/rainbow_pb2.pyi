@@ -7,6 +7,11 @@ Fields 1 to 19 of the messages of Register, SubmitJob, RequestJobs, AcceptJobs, 
 frozen: published clients speak them. Fields from 20 up and all further calls are extensions; where a
 client leaves an extension out, the frozen behavior holds.
 
+The replies of these six calls have extension fields only for clients that know them, since published clients
+print fields that they do not know as bare numbers. A client that knows them says so by the key
+`rainbow-extensions` in the metadata of its calls (send `1`; the value is not read), or uses an extension field in
+the request.
+
 A credential is a cluster's token (to submit) or its secret (to pull). The frozen calls carry it in a field
 of the request; they also take it from the call's metadata, as the other calls do, in the form
 `authorization: Bearer <value>`.

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
+from rainbow.connection import KNOWS_EXTENSIONS
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos import rainbow_pb2_grpc as pb_grpc
 from tests.support.patience import PATIENCE_SECONDS, wait_until
@@ -84,6 +85,26 @@ class Remote:
         return {count.state: count.count for count in answer.counts}
 
 
+class _Extensions(
+    grpc.UnaryUnaryClientInterceptor,  # type: ignore[type-arg]
+    grpc.UnaryStreamClientInterceptor,  # type: ignore[type-arg]
+    grpc.StreamStreamClientInterceptor,  # type: ignore[type-arg]
+):
+    """Says in the metadata of each call what clients say that know the extension fields."""
+
+    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return continuation(self._named_in(client_call_details), request)
+
+    def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return continuation(self._named_in(client_call_details), request)
+
+    def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
+        return continuation(self._named_in(client_call_details), request_iterator)
+
+    def _named_in(self, details: Any) -> Any:
+        return details._replace(metadata=(*KNOWS_EXTENSIONS, *(details.metadata or ())))
+
+
 def bearer(value: str) -> Metadata:
     return (("authorization", f"Bearer {value}"),)
 
@@ -108,9 +129,9 @@ def joined(server: RainbowServer, *, address: str = "") -> Iterator[Remote]:
 
 @contextmanager
 def connected(address: str) -> Iterator[pb_grpc.RainbowSchedulerStub]:
-    """A connection that shares no socket with any other."""
+    """A connection that shares no socket with any other, of a client that knows the extension fields."""
     with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-        yield pb_grpc.RainbowSchedulerStub(channel)
+        yield pb_grpc.RainbowSchedulerStub(grpc.intercept_channel(channel, _Extensions()))
 
 
 def eventually(condition: Callable[[], object]) -> None:

@@ -178,7 +178,7 @@ def crew(
 ) -> Iterator[Crew]:
     """An agent of the cluster, by default one that runs jobs on this machine."""
     with ExitStack() as stack:
-        known = {"cluster": cluster.name, "token": cluster.token, "secret": cluster.secret}
+        known: dict[str, Any] = {"cluster": cluster.name, "token": cluster.token, "secret": cluster.secret}
         made = Crew(
             client=stack.enter_context(Client(address, timeout_seconds=PATIENCE_SECONDS, **known)),
             agents_client=stack.enter_context(Client(address, timeout_seconds=timeout_seconds, **known)),

@@ -137,5 +137,5 @@ def _map_parts(kind: str) -> Iterator[tuple[str, str]]:
 def _full_name(kind: str, message: str) -> str:
     if kind == "ResultType":
         return f".{PACKAGE}.{message}.ResultType"
-    known = {"Timestamp": timestamp_pb2.Timestamp, "Any": any_pb2.Any}
-    return f".{known[kind].DESCRIPTOR.full_name}" if kind in known else f".{PACKAGE}.{kind}"
+    known = {"Timestamp": timestamp_pb2.Timestamp.DESCRIPTOR, "Any": any_pb2.Any.DESCRIPTOR}
+    return f".{known[kind].full_name}" if kind in known else f".{PACKAGE}.{kind}"

@@ -16,7 +16,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO, Any, NoReturn
 
 NODES, CORES = 2, 4
 MOST_SHOWN = 1000
@@ -28,7 +30,10 @@ QUEUE_LIST = (
 )
 
 
-def submit(words):
+Job = dict[str, Any]
+
+
+def submit(words: Sequence[str]) -> None:
     begin = next((i for i, word in enumerate(words) if not word.startswith("-")), len(words))
     options = dict(word.removeprefix("--").split("=", 1) for word in words[:begin] if "--env" not in word)
     kept = [word.removeprefix("--env=") for word in words[:begin] if word.startswith("--env=")]
@@ -48,7 +53,7 @@ def submit(words):
     schedule()
 
 
-def new_job(options):
+def new_job(options: dict[str, str]) -> Job:
     number = len(list(INSTANCE.glob("*.json"))) + 7
     return {
         "t_submit": time.time(), "name": options["job-name"], "cwd": options["cwd"], "ntasks": int(options["ntasks"]),
@@ -59,7 +64,7 @@ def new_job(options):
     }  # fmt: skip
 
 
-def schedule():
+def schedule() -> None:
     """Start what fits, the first ones first. Each call of the fake does this first, so nothing need wait for jobs."""
     with (INSTANCE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -74,13 +79,14 @@ def schedule():
                 run(load(job["jobid"]), *job["request"])
 
 
-def run(job, command, options, environment):
+def run(job: Job, command: Sequence[str], options: dict[str, str], environment: dict[str, str]) -> NoReturn:
     mode = "ab" if options.get("setopt") == "output.mode=append" else "wb"
     with Path(options["output"]).open(mode) as output:
         tasks = [start(rank, job, command, options, environment, output) for rank in range(job["ntasks"])]
     save(load(job["jobid"]) | {"pids": [task.pid for task in tasks]})
     deadline = time.monotonic() + (float(options.get("time-limit", "0s").rstrip("s")) or 1e6)
-    code, end = 0, {}
+    code = 0
+    end: Job = {}
     for task in tasks:
         try:
             status = task.wait(max(0, deadline - time.monotonic()))
@@ -94,7 +100,14 @@ def run(job, command, options, environment):
     os._exit(0)
 
 
-def start(rank, job, command, options, environment, output):
+def start(
+    rank: int,
+    job: Job,
+    command: Sequence[str],
+    options: dict[str, str],
+    environment: dict[str, str],
+    output: IO[bytes],
+) -> subprocess.Popen[bytes]:
     more = {"FLUX_JOB_ID": job["jobid"], "FLUX_TASK_RANK": str(rank)}
     return subprocess.Popen(
         command, cwd=options["cwd"], env=environment | more, stdout=output, stderr=output,
@@ -102,7 +115,7 @@ def start(rank, job, command, options, environment, output):
     )  # fmt: skip
 
 
-def jobs(words):
+def jobs(words: Sequence[str]) -> None:
     wanted = [word.replace("f", "\u0192", 1) for word in words if not word.startswith("-")]
     if told("no-job-list"):
         service = "job-list.list-id" if wanted else "job-list.list"
@@ -127,13 +140,13 @@ def jobs(words):
     print(json.dumps(found[0] if len(wanted) == 1 else {"jobs": found}))
 
 
-def cancel(words):
+def cancel(words: Sequence[str]) -> None:
     troubles = [trouble for word in words if (trouble := cancelled(word.replace("f", "\u0192", 1)))]
     if troubles:
         fail("\n".join(f"flux-cancel: ERROR: {trouble}" for trouble in troubles))
 
 
-def cancelled(name):
+def cancelled(name: str) -> str:
     if not (INSTANCE / f"{name}.json").exists():
         return f"{name}: unknown job id"
     job = load(name)
@@ -152,7 +165,7 @@ def cancelled(name):
     return ""
 
 
-def queue(words):
+def queue(words: Sequence[str]) -> None:
     if words[0] == "status":
         disabled, stopped = told("disabled"), told("stopped")
         print(f"Job submission is disabled: {disabled}" if disabled else "Job submission is enabled")
@@ -164,39 +177,40 @@ def queue(words):
     print("", *marks, NODES, 0, NODES - min(NODES, cores), CORES - cores, sep="|")
 
 
-def taken():
-    return sum(job["ntasks"] for job in all_jobs() if job["state"] == "RUN")
+def taken() -> int:
+    return sum(int(job["ntasks"]) for job in all_jobs() if job["state"] == "RUN")
 
 
-def all_jobs():
+def all_jobs() -> list[Job]:
     return [json.loads(path.read_text()) for path in INSTANCE.glob("*.json")]
 
 
-def ended(result, how):
+def ended(result: str, how: Job) -> Job:
     return {"state": "INACTIVE", "result": result, "t_cleanup": time.time(), "exception": how}
 
 
-def exception(kind, note):
+def exception(kind: str, note: str) -> Job:
     return {"occurred": True, "severity": 0, "type": kind, "note": note}
 
 
-def load(name):
-    return json.loads((INSTANCE / f"{name}.json").read_text())
+def load(name: str) -> Job:
+    job: Job = json.loads((INSTANCE / f"{name}.json").read_text())
+    return job
 
 
-def save(job):
+def save(job: Job) -> None:
     draft = INSTANCE / f"draft-{os.getpid()}"
     draft.write_text(json.dumps(job))
     draft.rename(INSTANCE / f"{job['jobid']}.json")
 
 
-def told(name):
+def told(name: str) -> str:
     """The reason why something is not as usual; empty if it is."""
     file = INSTANCE / name
     return file.read_text() if file.exists() else ""
 
 
-def fail(words, status=1):
+def fail(words: str, status: int = 1) -> NoReturn:
     print(words, file=sys.stderr)
     sys.exit(status)
 
@@ -206,4 +220,10 @@ if __name__ == "__main__":
     if not INSTANCE.is_dir() or (INSTANCE / "down").exists():
         fail(f"flux-{verb}: ERROR: Unable to connect to Flux: broker socket {INSTANCE} was not found")
     schedule()
-    {"submit": submit, "jobs": jobs, "cancel": cancel, "queue": queue}[verb](rest)
+    verbs: dict[str, Callable[[Sequence[str]], None]] = {
+        "submit": submit,
+        "jobs": jobs,
+        "cancel": cancel,
+        "queue": queue,
+    }
+    verbs[verb](rest)

@@ -42,7 +42,7 @@ class HostileServer(pb_grpc.RainbowSchedulerServicer):
         self.agent = request.agent
         self.accepted += request.jobids
         given = [pb.AcceptedJob(jobid=jobid, attempt=self.attempts.get(jobid, 1)) for jobid in request.jobids]
-        return pb.AcceptJobsResponse(status=2, accepted=given)
+        return pb.AcceptJobsResponse(status=pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS, accepted=given)
 
     def ReportJobs(self, request: pb.ReportJobsRequest, context: grpc.ServicerContext) -> pb.ReportJobsResponse:
         self.asked.append("ReportJobs")
@@ -50,7 +50,9 @@ class HostileServer(pb_grpc.RainbowSchedulerServicer):
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, "it will not hear")
         self.agent = request.agent
         self.reports |= {report.jobid: report for report in request.reports}
-        results = [pb.ReportResult(jobid=report.jobid, outcome=1) for report in request.reports]
+        results = [
+            pb.ReportResult(jobid=report.jobid, outcome=pb.ReportResult.OUTCOME_COUNTED) for report in request.reports
+        ]
         return pb.ReportJobsResponse(results=results)
 
     def ListJobs(self, request: pb.ListJobsRequest, context: grpc.ServicerContext) -> pb.ListJobsResponse:
@@ -67,7 +69,7 @@ class HostileServer(pb_grpc.RainbowSchedulerServicer):
 
 @contextmanager
 def hostile_server() -> Iterator[HostileServer]:
-    hostile = HostileServer()
+    hostile = HostileServer()  # type: ignore[abstract]  # an agent makes no other calls
     server = grpc.server(ThreadPoolExecutor(4))
     pb_grpc.add_RainbowSchedulerServicer_to_server(hostile, server)
     hostile.address = f"localhost:{server.add_insecure_port('localhost:0')}"

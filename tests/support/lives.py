@@ -36,7 +36,7 @@ def handed_over(member: Any, *, now: datetime) -> int:
 
 def row(job_id: int) -> dict[str, Any]:
     """All columns of a job; empty when there is no such job."""
-    return Job.objects.filter(id=job_id).values().first() or {}
+    return dict(Job.objects.filter(id=job_id).values().first() or {})
 
 
 def replay(job_id: int) -> tuple[str, int]:

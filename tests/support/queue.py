@@ -24,8 +24,9 @@ def counted() -> dict[tuple[str, str, int], int]:
     """The counts by cluster's name, state and priority, as they are kept."""
     rows = JobCount.objects.values_list("cluster__name", "state", "priority", "jobs")
     totals: dict[tuple[str, str, int], int] = {}
-    for *key, jobs in rows:
-        totals[tuple(key)] = totals.get(tuple(key), 0) + jobs
+    for cluster, state, priority, jobs in rows:
+        key = (cluster, state, priority)
+        totals[key] = totals.get(key, 0) + jobs
     return {key: jobs for key, jobs in totals.items() if jobs}
 
 

@@ -30,7 +30,7 @@ class RehearsedServer:
 
     def answer(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.asked.append(request)
-        self.metadata.append({item.key: str(item.value) for item in context.invocation_metadata()})
+        self.metadata.append({key: str(value) for key, value in context.invocation_metadata()})
         line = self.script.pop(0)
         if isinstance(line, grpc.StatusCode):
             context.abort(line, "as rehearsed")

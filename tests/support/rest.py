@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.http import HttpResponse
 from django.test import Client
 
 from tests.conftest import Member
@@ -41,7 +40,7 @@ def puller(member: Member) -> Rest:
     return Rest(member.secret)
 
 
-def problem_in(response: HttpResponse) -> dict[str, Any]:
+def problem_in(response: Any) -> dict[str, Any]:
     """The problem document that a refusal is, checked for its form (RFC 9457)."""
     assert response["Content-Type"] == PROBLEM, response.content
     document: dict[str, Any] = response.json()
@@ -52,5 +51,5 @@ def problem_in(response: HttpResponse) -> dict[str, Any]:
     return document
 
 
-def fields_at_fault(response: HttpResponse) -> list[str]:
+def fields_at_fault(response: Any) -> list[str]:
     return [error["field"] for error in problem_in(response)["errors"]]

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import grpc
@@ -67,9 +68,8 @@ class RainbowServer:
         with self._channel() as channel:
             connected = grpc.channel_ready_future(channel)
             processes.wait_until(connected.done, process=self.process, log=self.log)
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS
-            )
+            health: Any = health_pb2_grpc.HealthStub(channel)  # whose published types lack its methods
+            answer = health.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_SECONDS)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         if self.web:
             with urlopen(f"{self.web}/readyz", timeout=PATIENCE_SECONDS, context=self.trust) as ready:

@@ -12,6 +12,7 @@ import pytest
 from rainbow.client import Client
 from rainbow.records import JobSpec
 from rainbow.retries import Retries
+from tests.support.listener import Listener, connect_to
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 
@@ -24,38 +25,28 @@ class Cut:
     """Carries connections to a server, and breaks the first after so many bytes of the one way."""
 
     def __init__(self, target: str, *, way: str, after: int, by_reset: bool) -> None:
-        host, _, port = target.rpartition(":")
-        self._target = (host, int(port))
+        self._target = target
         self._way, self._left, self._by_reset = way, after, by_reset
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self.connections = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listener = Listener(self._serve)
+        self.address = self._listener.address
 
     def close(self) -> None:
         self._listener.close()
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
-                self.connections += 1
-                ends = (client, server)
-                for source, sink, way in ((client, server, WAYS[0]), (server, client, WAYS[1])):
-                    is_doomed = self.connections == 1 and way == self._way
-                    threading.Thread(target=self._carry, args=(source, sink, ends, is_doomed), daemon=True).start()
+    def _serve(self, client: socket.socket, number: int) -> None:
+        server = connect_to(self._target)
+        doomed = self._way if number == 1 else ""
+        threading.Thread(target=self._carry, args=(server, client, doomed == "the answer"), daemon=True).start()
+        self._carry(client, server, doomed == "the request")
 
-    def _carry(
-        self, source: socket.socket, sink: socket.socket, ends: tuple[socket.socket, ...], is_doomed: bool
-    ) -> None:
+    def _carry(self, source: socket.socket, sink: socket.socket, is_doomed: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data[: self._left] if is_doomed else data)
                 if is_doomed and len(data) >= self._left:
                     break
                 self._left -= len(data) if is_doomed else 0
-        for end in ends:
+        for end in (source, sink):
             self._break(end)
 
     def _break(self, end: socket.socket) -> None:

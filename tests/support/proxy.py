@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from enum import Enum
 
+from tests.support.listener import Listener, connect_to
+
 
 class Weather(Enum):
     FAIR = "everything arrives"
@@ -20,17 +22,15 @@ Tap = Callable[[bytes, bool], None]
 
 class Proxy:
     def __init__(self, target: str, *, tap: Tap | None = None) -> None:
-        host, _, port = target.rpartition(":")
-        self._target = (host, int(port))
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._target = target
         self._tap = tap
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.weather = Weather.FAIR
         self.lost_bytes = 0
         self.connections = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listener = Listener(self._serve)
+        self.address = self._listener.address
 
     def cut(self) -> None:
         """Break all connections; new ones come to nothing until `mend`."""
@@ -59,19 +59,15 @@ class Proxy:
         self._listener.close()
         self._break_all()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                if self.weather == Weather.CUT:
-                    client.close()
-                    continue
-                server = socket.create_connection(self._target)
-                self.connections += 1
-                with self._lock:
-                    self._open |= {client, server}
-                for source, sink, answers in ((client, server, False), (server, client, True)):
-                    threading.Thread(target=self._carry, args=(source, sink, answers), daemon=True).start()
+    def _serve(self, client: socket.socket, number: int) -> None:
+        if self.weather == Weather.CUT:
+            return
+        server = connect_to(self._target)
+        with self._lock:
+            self.connections += 1
+            self._open |= {client, server}
+        threading.Thread(target=self._carry, args=(server, client, True), daemon=True).start()
+        self._carry(client, server, False)
 
     def _carry(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
         with contextlib.suppress(OSError):

@@ -1,12 +1,12 @@
 """A server of HTTP/2 on which every byte of an answer is the test's own."""
 
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from benchmarks import frames
 from benchmarks.frames import ACK, END_HEADERS, END_STREAM, HEAD, Kind
+from tests.support.listener import Listener
 
 # What is sent when a call has come, by the number of its stream; None sends nothing.
 Answer = Callable[[int], bytes | None]
@@ -15,22 +15,15 @@ Answer = Callable[[int], bytes | None]
 class RawServer:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = Listener(self._serve)
+        self.address = self._listener.address
         self.calls = 0
-        threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
         self._listener.close()
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                link, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(link,), daemon=True).start()
-
-    def _serve(self, link: socket.socket) -> None:
-        with suppress(OSError), link, link.makefile("rb") as source:
+    def _serve(self, link: socket.socket, number: int) -> None:
+        with link.makefile("rb") as source:
             link.sendall(frames.settings({}))
             source.read(len(frames.PREFACE))
             while head := source.read(HEAD.size):

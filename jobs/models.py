@@ -228,8 +228,8 @@ class JobActivity(models.Model):
         ]
 
 
-class Sweep(models.Model):
-    """Something that an operator does to all jobs that match, in short steps that can be watched and stopped.
+class BulkAction(models.Model):
+    """An action of an operator on all jobs that match a search, done in short steps.
 
     It walks the ids from `first_id` to `last_id`; `next_id` is where the next step begins.
     """
@@ -253,6 +253,8 @@ class Sweep(models.Model):
     refusals = models.JSONField(default=dict)
 
     class Meta:
+        # As earlier releases call it, which may share the database during an upgrade.
+        db_table = "jobs_sweep"
         default_permissions = ()
         indexes = [models.Index(fields=["stepped_at"], name="sweep_going", condition=Q(finished_at__isnull=True))]
         constraints = [models.CheckConstraint(name="sweep_has_reason", condition=~Q(reason=""))]

@@ -9,8 +9,8 @@ from django.test import Client
 from clusters.models import Credential
 from jobs.models import Job
 from jobs.queries.search import Search
-from jobs.services.bulk_actions import Action
-from jobs.services.sweep import begin_sweep
+from jobs.services.actions import Action
+from jobs.services.bulk_actions import begin_bulk_action
 from jobs.states import ActionKind
 from tests.support.console import signed_in
 from tests.support.queue import operator_named, submitted
@@ -24,9 +24,9 @@ PAGES = [
     f"{ROOM}jobs/job/{{j}}/history/",
     f"{ROOM}clusters/cluster/{{c}}/change/",
     f"{ROOM}clusters/cluster/{{c}}/history/",
-    f"{ROOM}jobs/job/sweep/{{s}}/",
+    f"{ROOM}jobs/job/bulk/{{s}}/",
     *(f"{ROOM}jobs/job/act/{kind}/?id={{j}}" for kind in ActionKind),
-    *(f"{ROOM}jobs/job/sweep/begin/{kind}/" for kind in ActionKind),
+    *(f"{ROOM}jobs/job/bulk/begin/{kind}/" for kind in ActionKind),
     f"{REST}jobs",
     f"{REST}jobs/{{j}}",
     f"{REST}jobs/{{j}}/events",
@@ -44,10 +44,10 @@ def ids(alpha: Any, now: datetime) -> dict[str, int]:
         alpha, now=now, name="fluid", command="whisper", environment={"KEY": "sesame"}, working_directory="/workplace"
     )[0]
     Job.objects.filter(id=job).update(output="hum")
-    sweep = begin_sweep(
-        act=Action(kind=ActionKind.CANCEL, reason="x"), search=Search(), by=operator_named("olga"), now=now
+    bulk_action = begin_bulk_action(
+        action=Action(kind=ActionKind.CANCEL, reason="x"), search=Search(), by=operator_named("olga"), now=now
     )
-    return {"c": alpha.cluster.id, "j": job, "s": sweep.id, "k": Credential.objects.earliest("id").id}
+    return {"c": alpha.cluster.id, "j": job, "s": bulk_action.id, "k": Credential.objects.earliest("id").id}
 
 
 @pytest.fixture
@@ -69,14 +69,14 @@ def test_no_search_tells_what_a_job_runs(ids: dict[str, int], olaf: Client, text
     search = {"text": text}
 
     assert "fluid" not in olaf.get(f"{ROOM}jobs/job/", search).content.decode()
-    assert "None of 0 jobs" in olaf.get(f"{ROOM}jobs/job/sweep/begin/cancel/?text={text}").content.decode()
+    assert "None of 0 jobs" in olaf.get(f"{ROOM}jobs/job/bulk/begin/cancel/?text={text}").content.decode()
     found = "fluid" in seer.get(f"{ROOM}jobs/job/", search).content.decode()
     assert found == (text == "whisper"), "what searches look into"
 
 
 def test_no_act_on_all_that_match_tells_what_a_job_runs(ids: dict[str, int], olaf: Client) -> None:
     """How many it changed would tell."""
-    page = olaf.post(f"{ROOM}jobs/job/sweep/begin/prioritize/?text=whisper", {"priority": 5, "reason": "x"})["Location"]
+    page = olaf.post(f"{ROOM}jobs/job/bulk/begin/prioritize/?text=whisper", {"priority": 5, "reason": "x"})["Location"]
 
     olaf.post(f"{page}step/")
 

@@ -11,7 +11,7 @@ from django.test import Client
 from clusters.callers import Claim
 from clusters.models import Credential
 from clusters.services.authenticate import admit
-from jobs.models import Job, JobEvent, Sweep
+from jobs.models import BulkAction, Job, JobEvent
 from jobs.services.accept import accept_jobs
 from rainbow.errors import Unauthenticated
 from tests.support.console import signed_in
@@ -113,14 +113,14 @@ def test_moving_goes_to_the_chosen_cluster(alpha: Any, beta: Any, olaf: Client, 
 def test_all_that_match_are_cancelled_step_by_step(alpha: Any, olaf: Client, now: datetime) -> None:
     ids = submitted(alpha, 2_300, now=now, name="bad")
     good = submitted(alpha, 1, now=now, name="good")
-    begin = f"{JOBS}sweep/begin/cancel/?state=queued&cluster={alpha.cluster.id}&text=bad"
+    begin = f"{JOBS}bulk/begin/cancel/?state=queued&cluster={alpha.cluster.id}&text=bad"
 
     asked = olaf.get(begin)
     page = olaf.post(begin, {"reason": "wrong input"})["Location"]
     shown = []
-    while not Sweep.objects.get().over:
+    while not BulkAction.objects.get().over:
         olaf.post(f"{page}step/")
-        shown.append(Sweep.objects.get().changed)
+        shown.append(BulkAction.objects.get().changed)
 
     assert "Cancel 2,300 jobs" in asked.content.decode()
     assert shown == [1_000, 2_000, 2_300]
@@ -133,9 +133,9 @@ def test_all_that_match_are_cancelled_step_by_step(alpha: Any, olaf: Client, now
     ]
 
 
-def test_a_sweep_can_be_stopped(alpha: Any, olaf: Client, now: datetime) -> None:
+def test_a_bulk_action_can_be_stopped(alpha: Any, olaf: Client, now: datetime) -> None:
     submitted(alpha, 1_500, now=now)
-    page = olaf.post(f"{JOBS}sweep/begin/cancel/", {"reason": "wrong input"})["Location"]
+    page = olaf.post(f"{JOBS}bulk/begin/cancel/", {"reason": "wrong input"})["Location"]
     olaf.post(f"{page}step/")
 
     olaf.post(f"{page}stop/")
@@ -147,13 +147,13 @@ def test_a_sweep_can_be_stopped(alpha: Any, olaf: Client, now: datetime) -> None
 
 def test_following_a_link_does_not_act_but_leads_to_the_page_that_does(alpha: Any, olaf: Client, now: datetime) -> None:
     submitted(alpha, 1, now=now)
-    page = olaf.post(f"{JOBS}sweep/begin/cancel/", {"reason": "wrong input"})["Location"]
+    page = olaf.post(f"{JOBS}bulk/begin/cancel/", {"reason": "wrong input"})["Location"]
 
     for verb in ("step", "stop"):
         followed = olaf.get(f"{page}{verb}/")
         assert (followed.status_code, followed["Location"]) == (302, page)
     assert Job.objects.get().state == "queued"
-    assert not Sweep.objects.get().over
+    assert not BulkAction.objects.get().over
 
 
 @pytest.mark.parametrize("query", ["", "?id=", "?id=x", "?id=99999999999", "?id=0&id=-1"])

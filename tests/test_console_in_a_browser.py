@@ -23,7 +23,7 @@ PAGES = [
     "/admin/jobs/job/?state=failed&cluster=3",
     "/admin/jobs/job/1/change/",
     "/admin/jobs/job/act/move/?id=1",
-    "/admin/jobs/job/sweep/begin/prioritize/?state=queued",
+    "/admin/jobs/job/bulk/begin/prioritize/?state=queued",
     "/admin/clusters/cluster/act/pause/?id=1",
     "/admin/clusters/cluster/credential/1/rotate/",
     "/admin/clusters/cluster/1/credential/new/",
@@ -125,7 +125,7 @@ def test_what_can_change_nothing_is_not_offered(olga: Visit) -> None:
     expect(olga.page.get_by_text("Nothing can be done to these jobs any more")).to_be_visible()
     expect(olga.page.get_by_role("button", name="Requeue")).to_have_count(0)
 
-    olga.go("/admin/jobs/job/sweep/begin/requeue/")
+    olga.go("/admin/jobs/job/bulk/begin/requeue/")
     expect(olga.page.get_by_role("button", name="Requeue")).to_have_text(re.compile(r"^Requeue [\d,]+ of [\d,]+ jobs$"))
 
 

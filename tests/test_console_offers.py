@@ -10,9 +10,9 @@ from django.db import transaction
 from django.test import Client
 
 from jobs.models import Job
-from jobs.queries.applicable import acts_for, acts_for_all, changeable, foresee
+from jobs.queries.applicable import actions_for, actions_for_all, changeable, foresee
 from jobs.queries.search import Search
-from jobs.services.bulk_actions import Action, apply_to_jobs
+from jobs.services.actions import Action, apply_to_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.states import ActionKind, JobState
 from tests.support.console import signed_in
@@ -34,7 +34,7 @@ def text_of(answer: Any) -> str:
 
 def offered(answer: Any) -> set[str]:
     """The acts that a page has a button for."""
-    return set(re.findall(r'formaction="/admin/jobs/job/(act/\w+|sweep/begin/\w+)/"', answer.content.decode()))
+    return set(re.findall(r'formaction="/admin/jobs/job/(act/\w+|bulk/begin/\w+)/"', answer.content.decode()))
 
 
 @pytest.fixture
@@ -53,15 +53,15 @@ def test_what_is_foretold_is_what_the_act_does(
     of_every_kind: list[int], beta: Any, now: datetime, kind: ActionKind
 ) -> None:
     by = operator_named("olga")
-    act = Action(kind=kind, reason="x", priority=9, cluster_id=beta.cluster.id)
+    action = Action(kind=kind, reason="x", priority=9, cluster_id=beta.cluster.id)
 
     foretold = changeable(kind=kind, job_ids=of_every_kind)
-    one_by_one = {id for id in of_every_kind if kind in acts_for(Job.objects.filter(id=id))}
+    one_by_one = {id for id in of_every_kind if kind in actions_for(Job.objects.filter(id=id))}
     counted = foresee(kind=kind, by=by, search=Search())
     with transaction.atomic():
-        verdicts = apply_to_jobs(act=act, by=by, job_ids=of_every_kind, now=now)
+        results = apply_to_jobs(action=action, by=by, job_ids=of_every_kind, now=now)
 
-    assert foretold == one_by_one == {verdict.job_id for verdict in verdicts if not verdict.refusal}
+    assert foretold == one_by_one == {verdict.job_id for verdict in results if not verdict.refusal}
     assert (counted.jobs, counted.more) == (len(foretold), False)
     assert 0 < len(foretold) < len(of_every_kind)
 
@@ -82,10 +82,10 @@ def test_nothing_is_offered_for_jobs_that_are_over(alpha: Any, olaf: Client, now
 def test_what_a_list_offers_changes_something_in_it(alpha: Any, olaf: Client, now: datetime) -> None:
     job_in(JobState.RUNNING, alpha, now=now)
     job_in(JobState.FAILED, alpha, now=now)
-    assert offered(olaf.get(JOBS)) == {"act/cancel", "sweep/begin/cancel"}
+    assert offered(olaf.get(JOBS)) == {"act/cancel", "bulk/begin/cancel"}
 
     job_in(JobState.LOST, alpha, now=now)
-    both = {"act/cancel", "act/requeue", "sweep/begin/cancel", "sweep/begin/requeue"}
+    both = {"act/cancel", "act/requeue", "bulk/begin/cancel", "bulk/begin/requeue"}
     assert offered(olaf.get(JOBS)) == both
     assert offered(olaf.get(JOBS, {"state": "failed"})) == set()
     assert offered(olaf.get(JOBS, {"text": "no such name"})) == set()
@@ -96,7 +96,7 @@ def test_all_that_match_are_judged_beyond_the_page(alpha: Any, olaf: Client, now
     over = submitted(alpha, 100, now=now)
     cancel_jobs(by=alpha.submitter, job_ids=over, now=now)
 
-    assert offered(olaf.get(JOBS)) == {f"sweep/begin/{kind}" for kind in ("cancel", "prioritize", "move")}
+    assert offered(olaf.get(JOBS)) == {f"bulk/begin/{kind}" for kind in ("cancel", "prioritize", "move")}
 
 
 def test_a_job_that_its_cluster_owns_is_not_offered_to_be_cancelled(alpha: Any, olaf: Client, now: datetime) -> None:
@@ -110,7 +110,7 @@ def test_a_confirmation_says_how_many_it_can_change(alpha: Any, olaf: Client, no
     ids = [job_in(state, alpha, now=now) for state in (JobState.LOST, JobState.FAILED, JobState.FAILED)]
     pages: dict[str, Callable[[], Any]] = {
         "chosen": lambda: olaf.get(f"{JOBS}act/requeue/", {"id": ids}),
-        "all": lambda: olaf.get(f"{JOBS}sweep/begin/requeue/"),
+        "all": lambda: olaf.get(f"{JOBS}bulk/begin/requeue/"),
     }
 
     shown = pages[ask]()
@@ -120,7 +120,7 @@ def test_a_confirmation_says_how_many_it_can_change(alpha: Any, olaf: Client, no
     assert text_of(shown).count("stays as it is") == (2 if ask == "chosen" else 0)
 
 
-@pytest.mark.parametrize("address", ["act/requeue/?id={0}&id={1}", "sweep/begin/requeue/?state=failed"])
+@pytest.mark.parametrize("address", ["act/requeue/?id={0}&id={1}", "bulk/begin/requeue/?state=failed"])
 def test_an_act_that_can_change_none_is_not_offered_where_its_page_is_asked_for(
     alpha: Any, olaf: Client, now: datetime, address: str
 ) -> None:
@@ -136,7 +136,7 @@ def test_an_act_that_can_change_none_is_not_offered_where_its_page_is_asked_for(
 def test_a_page_that_acts_on_all_says_so_plainly(alpha: Any, olaf: Client, now: datetime) -> None:
     submitted(alpha, 3, now=now)
 
-    shown = text_of(olaf.get(f"{JOBS}sweep/begin/cancel/"))
+    shown = text_of(olaf.get(f"{JOBS}bulk/begin/cancel/"))
 
     assert "Cancel 3 jobs" in shown
     assert "stays as it is" not in shown
@@ -147,22 +147,22 @@ def test_more_jobs_than_are_counted_are_told_by_the_counts(
 ) -> None:
     submitted(alpha, 12, now=now)
     job_in(JobState.FAILED, alpha, now=now)
-    for name in ("jobs.queries.applicable._COUNT_UP_TO", "jobs.admin.sweeps._COUNT_UP_TO"):
+    for name in ("jobs.queries.applicable._COUNT_UP_TO", "jobs.admin.bulk_actions._COUNT_UP_TO"):
         monkeypatch.setattr(name, 10)
 
-    assert "Cancel up to 12 of 13 jobs" in text_of(olaf.get(f"{JOBS}sweep/begin/cancel/"))
-    assert "Cancel 12 jobs" in text_of(olaf.get(f"{JOBS}sweep/begin/cancel/?state=queued"))
-    by_name = olaf.get(f"{JOBS}sweep/begin/cancel/?label=a%3Db")
+    assert "Cancel up to 12 of 13 jobs" in text_of(olaf.get(f"{JOBS}bulk/begin/cancel/"))
+    assert "Cancel 12 jobs" in text_of(olaf.get(f"{JOBS}bulk/begin/cancel/?state=queued"))
+    by_name = olaf.get(f"{JOBS}bulk/begin/cancel/?label=a%3Db")
     assert "None of 0 jobs" in text_of(by_name)
 
 
 def test_an_act_on_all_looks_at_a_few_jobs_only(alpha: Any, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there are more than it looks at, the act is offered: it may change those."""
+    """Where there are more than it looks at, the action is offered: it may change those."""
     for _ in range(3):
         handed_over(alpha, now=now)
     by = operator_named("olga")
-    assert acts_for_all(by=by, search=Search()) == [ActionKind.REQUEUE]
+    assert actions_for_all(by=by, search=Search()) == [ActionKind.REQUEUE]
 
     monkeypatch.setattr("jobs.queries.applicable._LOOK_AT", 3)
 
-    assert acts_for_all(by=by, search=Search()) == [ActionKind.CANCEL, ActionKind.REQUEUE]
+    assert actions_for_all(by=by, search=Search()) == [ActionKind.CANCEL, ActionKind.REQUEUE]

@@ -71,7 +71,7 @@ def test_filters_narrow_the_list(alpha: Any, beta: Any, vera: Client, now: datet
 def test_nothing_in_the_query_breaks_a_page(alpha: Any, vera: Client, now: datetime, query: str) -> None:
     submitted(alpha, now=now)
 
-    pages = ("sweep/begin/cancel/", "act/cancel/", "9" * 20 + "/change/")
+    pages = ("bulk/begin/cancel/", "act/cancel/", "9" * 20 + "/change/")
     clusters = ("", "act/pause/", "9" * 20 + "/change/")
     for page in (JOBS, *(JOBS + page for page in pages), *(f"/admin/clusters/cluster/{page}" for page in clusters)):
         assert vera.get(f"{page}?{query}").status_code in (200, 302, 403, 404)
@@ -89,10 +89,10 @@ def test_a_job_tells_its_life(alpha: Any, vera: Client, now: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["jobs/job/0", "jobs/job/x", "jobs/job/99999999999", "clusters/cluster/7", "jobs/job/sweep/1"]
+    "page", ["jobs/job/0", "jobs/job/x", "jobs/job/99999999999", "clusters/cluster/7", "jobs/job/bulk/1"]
 )
 def test_what_is_not_there_is_404(vera: Client, page: str) -> None:
-    end = "/" if "sweep" in page else "/change/"
+    end = "/" if "bulk" in page else "/change/"
     assert vera.get(f"/admin/{page}{end}").status_code == 404
 
 

@@ -7,30 +7,30 @@ import pytest
 from django.test import Client
 
 from clusters.models import Cluster, Credential
-from jobs.models import Job, Sweep
+from jobs.models import BulkAction, Job
 from jobs.queries.search import Search
-from jobs.services.bulk_actions import Action
-from jobs.services.sweep import begin_sweep
+from jobs.services.actions import Action
+from jobs.services.bulk_actions import begin_bulk_action
 from jobs.states import ActionKind
 from tests.support.console import signed_in
 from tests.support.queue import operator_named, submitted
 
 PAGES = ["/admin/", "/admin/clusters/cluster/", "/admin/clusters/cluster/{c}/change/", "/admin/jobs/job/",
-         "/admin/jobs/job/{j}/change/", "/admin/jobs/job/sweep/{s}/"]  # fmt: skip
+         "/admin/jobs/job/{j}/change/", "/admin/jobs/job/bulk/{s}/"]  # fmt: skip
 CREDENTIAL_ACTS = ["/admin/clusters/cluster/credential/{k}/rotate/", "/admin/clusters/cluster/credential/{k}/revoke/",
                    "/admin/clusters/cluster/{c}/credential/new/"]  # fmt: skip
 ACTS = ["/admin/clusters/cluster/act/pause/", "/admin/clusters/cluster/act/resume/",
         *CREDENTIAL_ACTS,
-        *(f"/admin/jobs/job/{way}/{kind}/" for kind in ActionKind for way in ("act", "sweep/begin")),
-        "/admin/jobs/job/sweep/{s}/step/", "/admin/jobs/job/sweep/{s}/stop/"]  # fmt: skip
+        *(f"/admin/jobs/job/{way}/{kind}/" for kind in ActionKind for way in ("act", "bulk/begin")),
+        "/admin/jobs/job/bulk/{s}/step/", "/admin/jobs/job/bulk/{s}/stop/"]  # fmt: skip
 
 
 @pytest.fixture
 def ids(alpha: Any, now: datetime) -> dict[str, int]:
     job = submitted(alpha, now=now, name="fluid", command="secret-command", environment={"KEY": "sesame"})[0]
-    act = Action(kind=ActionKind.CANCEL, reason="x")
-    sweep = begin_sweep(act=act, search=Search(), by=operator_named("olga"), now=now)
-    return {"c": alpha.cluster.id, "j": job, "s": sweep.id, "k": Credential.objects.earliest("id").id}
+    action = Action(kind=ActionKind.CANCEL, reason="x")
+    bulk_action = begin_bulk_action(action=action, search=Search(), by=operator_named("olga"), now=now)
+    return {"c": alpha.cluster.id, "j": job, "s": bulk_action.id, "k": Credential.objects.earliest("id").id}
 
 
 @pytest.mark.parametrize("address", PAGES)
@@ -55,7 +55,7 @@ def test_who_may_not_act_gets_403(ids: dict[str, int], address: str, method: str
     assert Job.objects.get().state == "queued"
     assert not Cluster.objects.filter(paused_at__isnull=False).exists()
     assert not Credential.objects.filter(revoked_at__isnull=False).exists()
-    assert Sweep.objects.count() == 1
+    assert BulkAction.objects.count() == 1
 
 
 @pytest.mark.parametrize("address", PAGES[1:])
@@ -128,4 +128,4 @@ def test_another_sites_page_cannot_act_in_an_operators_name(ids: dict[str, int],
 
     assert answer.status_code == 403
     assert (Job.objects.get().priority, Credential.objects.get(id=ids["k"]).digest) == before
-    assert Sweep.objects.count() == 1
+    assert BulkAction.objects.count() == 1

@@ -26,7 +26,7 @@ PAGES = [
     "/admin/jobs/job/?label=project%3Dnone",
     "/admin/jobs/job/?text=plot",
     "/admin/jobs/job/{j}/change/",
-    "/admin/jobs/job/sweep/begin/cancel/?state=queued&cluster={c}",
+    "/admin/jobs/job/bulk/begin/cancel/?state=queued&cluster={c}",
 ]
 
 

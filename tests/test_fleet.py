@@ -15,9 +15,9 @@ from jobs.queries.fleet_health import ConcernKind, Health, concerns, fleet_healt
 from jobs.queries.search import Search
 from jobs.queries.silence import SETTLED_AFTER
 from jobs.services.accept import accept_jobs
-from jobs.services.bulk_actions import Action
+from jobs.services.actions import Action
+from jobs.services.bulk_actions import begin_bulk_action
 from jobs.services.expire import expire_leases
-from jobs.services.sweep import begin_sweep
 from jobs.sql import add_activity
 from jobs.states import ActionKind, JobState
 from tests.conftest import registered
@@ -146,13 +146,13 @@ def test_what_can_wait_comes_after_what_cannot(alpha: Any, beta: Any, now: datet
     create_credential(
         cluster=alpha.cluster, kind=CredentialKind.TOKEN, label="nightly", by=None, now=now, expires_at=expires
     )
-    act = Action(kind=ActionKind.CANCEL, reason="wrong")
-    begin_sweep(act=act, search=Search(), by=operator_named("olga"), now=later - timedelta(minutes=5))
+    action = Action(kind=ActionKind.CANCEL, reason="wrong")
+    begin_bulk_action(action=action, search=Search(), by=operator_named("olga"), now=later - timedelta(minutes=5))
 
     assert texts(later, development_secret=True) == [
         "beta is silent: its agent has never asked, and 2 jobs wait",
         "alpha has been paused for 2 days, and 2 jobs wait",
         "The token “nightly” of alpha expires in 3 days",
-        "An act on all that match (cancel) stands still at 0 %: 0 jobs changed, begun 5 minutes ago",
+        "A bulk action (cancel) has stalled at 0 %: 0 jobs changed, begun 5 minutes ago",
         "The development registration secret is in use: only this machine can register clusters",
     ]

@@ -11,9 +11,9 @@ from clusters.services.pause import pause_cluster
 from jobs.queries.search import Search
 from jobs.reports import Report
 from jobs.services.accept import accept_jobs
-from jobs.services.bulk_actions import Action, apply_to_jobs
+from jobs.services.actions import Action, apply_to_jobs
+from jobs.services.bulk_actions import begin_bulk_action
 from jobs.services.report import report_jobs
-from jobs.services.sweep import begin_sweep
 from jobs.states import ActionKind, JobState
 from tests.conftest import Member
 from tests.support.console import signed_in
@@ -25,7 +25,7 @@ ODD = "\u2028\u202egnp.exe\u2066\u200f\ufeff\ufffe\U0001f308 e\u0301 \u05d0"
 EVIL = MARKUP + ODD
 ROOM = ["/admin/", "/admin/clusters/cluster/", "/admin/clusters/cluster/{c}/change/", "/admin/jobs/job/",
         "/admin/jobs/job/?text=script", "/admin/jobs/job/{j}/change/", "/admin/jobs/job/act/prioritize/?id={q}",
-        "/admin/jobs/job/sweep/{s}/", "/admin/jobs/job/sweep/begin/cancel/?text=%3Cscript%3E",
+        "/admin/jobs/job/bulk/{s}/", "/admin/jobs/job/bulk/begin/cancel/?text=%3Cscript%3E",
         "/admin/clusters/cluster/act/pause/?id={c}", "/admin/clusters/cluster/credential/{k}/rotate/",
         "/admin/clusters/cluster/?text=%22%3E%3Cscript%3E", "/admin/jobs/job/?state=%22%3E%3Cscript%3E",
         "/admin/nothing/%3Cscript%3E/"]  # fmt: skip
@@ -71,9 +71,11 @@ def ids(alpha: Member, now: datetime) -> dict[str, int]:
     report = Report(job_id=ended, attempt=1, state=JobState.FAILED, **said, **times)
     report_jobs(caller=alpha.puller, agent=EVIL, reports=[report], not_ready=EVIL, now=now)
     olga = operator_named("<b>olga</b>")
-    apply_to_jobs(act=Action(kind=ActionKind.PRIORITIZE, reason=EVIL, priority=1), by=olga, job_ids=[waiting], now=now)
-    sweep = begin_sweep(
-        act=Action(kind=ActionKind.CANCEL, reason=EVIL), search=Search(text="<script>"), by=olga, now=now
+    apply_to_jobs(
+        action=Action(kind=ActionKind.PRIORITIZE, reason=EVIL, priority=1), by=olga, job_ids=[waiting], now=now
+    )
+    bulk_action = begin_bulk_action(
+        action=Action(kind=ActionKind.CANCEL, reason=EVIL), search=Search(text="<script>"), by=olga, now=now
     )
     pause_cluster(cluster_id=alpha.cluster.id, reason=EVIL, by=olga, now=now)
     label = EVIL[-60:]
@@ -85,7 +87,7 @@ def ids(alpha: Member, now: datetime) -> dict[str, int]:
         now=now,
         expires_at=now + timedelta(days=1),
     )
-    return {"c": alpha.cluster.id, "j": ended, "q": waiting, "s": sweep.id, "k": new.credential.id}
+    return {"c": alpha.cluster.id, "j": ended, "q": waiting, "s": bulk_action.id, "k": new.credential.id}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from clusters.admin.credential import CredentialActs
+from clusters.admin.credential import CredentialActions
 from clusters.admin.forms import ReasonForm, number_from
 from clusters.admin.shown import operator_of, page_of
 from clusters.models import Cluster
@@ -31,7 +31,7 @@ VERBS: dict[str, tuple[Verb, str, str]] = {
 }
 
 
-class ClusterActs(CredentialActs):
+class ClusterActions(CredentialActions):
     """The pages that act. What a cluster looks like is in jobs/admin/cluster.py, for that takes its jobs."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -40,7 +40,7 @@ class ClusterActs(CredentialActs):
 
     def act_view(self, request: HttpRequest, verb: str) -> HttpResponse:
         """Asks for a reason on GET and does it on POST, to the clusters of the parameters `id`."""
-        self.check_acts(request)
+        self.check_may_act(request)
         if verb not in VERBS:
             raise PermissionDenied
         said = request.POST if request.method == "POST" else request.GET
@@ -58,10 +58,10 @@ class ClusterActs(CredentialActs):
 
     def _act(self, request: HttpRequest, verb: str, clusters: list[Cluster], reason: str) -> None:
         """Each on its own, so that one that cannot be does not keep the others from it."""
-        act, done, _ = VERBS[verb]
+        apply, done, _ = VERBS[verb]
         for cluster in clusters:
             try:
-                act(cluster, request, reason)
+                apply(cluster, request, reason)
             except RainbowError as error:
                 messages.error(request, f"{cluster}: {error}")
                 continue

@@ -14,7 +14,7 @@ from clusters.models import Cluster, Credential, CredentialKind
 from clusters.services.credentials import NewCredential, create_credential, revoke_credential, rotate_credential
 
 
-class CredentialActs(ShownAdmin):
+class CredentialActions(ShownAdmin):
     """The pages that act, for those who may; what they do stands in the cluster's events and in the admin's log."""
 
     def get_urls(self) -> list[URLPattern]:

@@ -37,7 +37,7 @@ class ShownAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # at run time it 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm(f"{self.opts.app_label}.view_{self.opts.model_name}")
 
-    def acts(self, request: HttpRequest) -> bool:
+    def may_act(self, request: HttpRequest) -> bool:
         """Whether whoever asks may act on these rows."""
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
@@ -46,13 +46,13 @@ class ShownAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # at run time it 
         if not self.has_view_permission(request):
             raise PermissionDenied
 
-    def check_acts(self, request: HttpRequest) -> None:
+    def check_may_act(self, request: HttpRequest) -> None:
         """Raises PermissionDenied."""
-        if not (self.has_view_permission(request) and self.acts(request)):
+        if not (self.has_view_permission(request) and self.may_act(request)):
             raise PermissionDenied
 
     def page(self, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
-        everywhere = {**self.admin_site.each_context(request), "opts": self.opts, "acts": self.acts(request)}
+        everywhere = {**self.admin_site.each_context(request), "opts": self.opts, "may_act": self.may_act(request)}
         return TemplateResponse(request, template, {**everywhere, "title": visible(title), **context})
 
 
@@ -68,7 +68,7 @@ def page_of(clusters: Sequence[Cluster]) -> str:
     return reverse("admin:clusters_cluster_changelist")
 
 
-def log_act(request: HttpRequest, rows: list[models.Model], message: str) -> None:
+def log_action(request: HttpRequest, rows: list[models.Model], message: str) -> None:
     """Writes into the admin's log what somebody did to these rows, and why."""
     LogEntry.objects.log_actions(
         user_id=operator_of(request).user_id, queryset=rows, action_flag=CHANGE, change_message=message

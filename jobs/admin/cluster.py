@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
-from clusters.admin.cluster import ClusterActs
+from clusters.admin.cluster import ClusterActions
 from clusters.admin.forms import number_from
 from clusters.admin.shown import operator_of
 from clusters.models import Cluster
@@ -35,7 +35,7 @@ _SHOW = {"": "all", "silent": "silent", "paused": "paused", "waiting": "with job
 
 
 @admin.register(Cluster)
-class ClusterAdmin(ClusterActs):
+class ClusterAdmin(ClusterActions):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self.check_sees(request)
         fleet = fleet_health(now=timezone.now())
@@ -59,8 +59,8 @@ class ClusterAdmin(ClusterActs):
             "charts": charts(now=now, cluster_id=cluster.id),
             "queue": _head_of_queue(request, cluster),
             "events": _recent_events(cluster),
-            "acts_log": _acts_log(cluster),
-            "its_own_acts": list_events(cluster_id=cluster.id, most=_EVENTS, of_operators=False),
+            "operator_log": _operator_log(cluster),
+            "cluster_log": list_events(cluster_id=cluster.id, most=_EVENTS, of_operators=False),
             **self._credentials(request, cluster),
         }
         return self.page(request, "console/cluster.html", cluster.name, **context)
@@ -74,7 +74,7 @@ class ClusterAdmin(ClusterActs):
         return {
             "credentials": live.select_related("issued_by").order_by("kind", "label", "id"),
             "dead_credentials": dead.select_related("issued_by")[:_DEAD_CREDENTIALS],
-            "acts_on_credentials": self.manages_credentials(request),
+            "may_act_on_credentials": self.manages_credentials(request),
         }
 
 
@@ -102,7 +102,7 @@ def _recent_events(cluster: Cluster) -> list[JobEvent]:
     return list(brief.order_by("-id")[:_EVENTS])
 
 
-def _acts_log(cluster: Cluster) -> list[LogEntry]:
+def _operator_log(cluster: Cluster) -> list[LogEntry]:
     kind = ContentType.objects.get_for_model(Cluster)
     entries = LogEntry.objects.filter(content_type=kind, object_id=str(cluster.id)).select_related("user")
     return list(entries.order_by("-action_time")[:_EVENTS])

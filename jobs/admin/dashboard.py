@@ -63,7 +63,7 @@ def link_of(concern: Concern) -> str:
     if concern.kind in (ConcernKind.SECRET, ConcernKind.DEBUG, ConcernKind.HELD_BACK):
         return ""
     if concern.kind == ConcernKind.STALLED:
-        return reverse("admin:jobs_sweep", args=[concern.about])
+        return reverse("admin:jobs_bulk_action", args=[concern.about])
     if state := _STATES.get(concern.kind):
         return f"{reverse('admin:jobs_job_changelist')}?{urlencode({'state': state.value, 'cluster': concern.about})}"
     return reverse("admin:clusters_cluster_change", args=[concern.about])

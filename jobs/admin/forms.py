@@ -10,7 +10,7 @@ from clusters.admin.forms import ReasonForm, number_from
 from clusters.models import Cluster, Credential, CredentialKind
 from jobs.models import MAX_ID
 from jobs.queries.search import Search
-from jobs.services.bulk_actions import Action
+from jobs.services.actions import Action
 from jobs.specs import MAX_NAME, MAX_PRIORITY, check_labels
 from jobs.states import ActionKind, JobState
 from rainbow.errors import InvalidArgument
@@ -106,7 +106,7 @@ FORMS: dict[ActionKind, type[ReasonForm]] = {
 }
 
 
-def act_from(kind: ActionKind, form: ReasonForm) -> Action:
+def action_from(kind: ActionKind, form: ReasonForm) -> Action:
     """What a valid form says is to be done."""
     said = form.cleaned_data
     to = said.get("cluster_id")

@@ -11,12 +11,12 @@ from django.utils import timezone
 
 from clusters.admin.shown import operator_of
 from clusters.callers import Operator
-from jobs.admin.acts import JobActs
+from jobs.admin.bulk_actions import BulkActions
 from jobs.admin.forms import SEE_CONTENT, SearchForm, job_id_from
-from jobs.admin.sweeps import JobSweeps
+from jobs.admin.job_actions import JobActions
 from jobs.admin.timeline import timeline
 from jobs.models import Job, JobEvent
-from jobs.queries.applicable import acts_for, acts_for_all
+from jobs.queries.applicable import actions_for, actions_for_all
 from jobs.queries.explain import explain_wait
 from jobs.queries.lookup import Page, list_jobs
 from jobs.queries.search import Search
@@ -24,7 +24,7 @@ from jobs.states import ActionKind
 
 
 @admin.register(Job)
-class JobAdmin(JobActs, JobSweeps):
+class JobAdmin(JobActions, BulkActions):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self.check_sees(request)
         form = SearchForm(request.GET)
@@ -44,7 +44,7 @@ class JobAdmin(JobActs, JobSweeps):
             "page": page,
             "first_page": not last,
             "chosen": [(name, value) for name, value in request.GET.items() if name in form.fields and value],
-            **(_offers(operator_of(request), search, page) if self.acts(request) else {}),
+            **(_offers(operator_of(request), search, page) if self.may_act(request) else {}),
             **_links(request.GET, page),
         }
 
@@ -62,16 +62,16 @@ class JobAdmin(JobActs, JobSweeps):
             "why": explain_wait(job=job, now=now),
             "timeline": timeline(job, now),
             "sees_content": request.user.has_perm(SEE_CONTENT),
-            "kinds": acts_for([job]) if self.acts(request) else [],
+            "kinds": actions_for([job]) if self.may_act(request) else [],
         }
         return self.page(request, "console/job.html", f"Job {job.id} {job.name}", **context)
 
 
 def _offers(by: Operator, search: Search, page: Page) -> dict[str, list[ActionKind]]:
-    """The acts that change some of the jobs on the page, and those that may change some of all that match."""
-    kinds = acts_for(page.jobs)
+    """The actions that change some of the jobs on the page, and those that may change some of all that match."""
+    kinds = actions_for(page.jobs)
     all_are_here = not (search.last or page.more or page.looked_until)
-    return {"kinds": kinds, "kinds_for_all": kinds if all_are_here else acts_for_all(by=by, search=search)}
+    return {"kinds": kinds, "kinds_for_all": kinds if all_are_here else actions_for_all(by=by, search=search)}
 
 
 def _links(query: QueryDict, page: Page) -> dict[str, str]:

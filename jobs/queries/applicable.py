@@ -1,4 +1,4 @@
-"""Which jobs an act would change, told before it is done."""
+"""Which jobs an action would change."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from jobs.outcomes import CHANGED, cancel_outcome, requeue_refusal
 from jobs.queries.search import Search, ranges_of
 from jobs.states import FINAL, REQUEUEABLE, ActionKind, JobState
 
-# So many jobs of a state are looked at before an act on all that match is offered, and before one is confirmed.
+# So many jobs of a state are looked at before an action on all that match is offered, and before one is confirmed.
 _LOOK_AT = 200
 _COUNT_UP_TO = 5_000
 
@@ -38,25 +38,25 @@ _STATES: dict[ActionKind, frozenset[JobState]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foresight:
-    """How many jobs an act would change now; `more` tells that there were too many to count."""
+    """How many jobs an action would change now; `more` tells that there were too many to count."""
 
     jobs: int
     more: bool
 
 
 def changeable(*, kind: ActionKind, job_ids: Sequence[int]) -> set[int]:
-    """Those of the jobs (up to 10,000) that the act would change now."""
+    """Those of the jobs (up to 10,000) that the action would change now."""
     return {job.id for job in _judged(job_ids) if _CHANGES[kind](job)}
 
 
-def acts_for(jobs: Iterable[Job]) -> list[ActionKind]:
-    """The acts that would change at least one of these jobs."""
+def actions_for(jobs: Iterable[Job]) -> list[ActionKind]:
+    """The actions that would change at least one of these jobs."""
     jobs = list(jobs)
     return [kind for kind in ActionKind if any(map(_CHANGES[kind], jobs))]
 
 
-def acts_for_all(*, by: Operator, search: Search) -> list[ActionKind]:
-    """The acts that may change some of the jobs that match, on whichever page.
+def actions_for_all(*, by: Operator, search: Search) -> list[ActionKind]:
+    """The actions that may change some of the jobs that match, on whichever page.
 
     Judged by the first 200 jobs of each state, and without looking for a text, which no index finds.
     """
@@ -66,12 +66,12 @@ def acts_for_all(*, by: Operator, search: Search) -> list[ActionKind]:
     ranges, _ = ranges_of(replace(search, states=states, text="", last=0), by)
     found = {state: list(ids[:_LOOK_AT]) for state, ids in zip(states, ranges, strict=True)}
     many = {state for state, ids in found.items() if len(ids) == _LOOK_AT}
-    sure = acts_for(_judged([id for ids in found.values() for id in ids]))
+    sure = actions_for(_judged([id for ids in found.values() for id in ids]))
     return [kind for kind in ActionKind if kind in sure or _STATES[kind] & many]
 
 
 def foresee(*, kind: ActionKind, by: Operator, search: Search) -> Foresight:
-    """What the act would come to, counted up to 5,000 and no further than a search for text goes."""
+    """What the action would come to, counted up to 5,000 and no further than a search for text goes."""
     states = _possible(search, kind)
     if not states:
         return Foresight(jobs=0, more=False)
@@ -82,7 +82,7 @@ def foresee(*, kind: ActionKind, by: Operator, search: Search) -> Foresight:
 
 
 def at_most(counts: dict[JobState, int], *, kind: ActionKind, search: Search) -> int:
-    """How many jobs the act can change at most, by how many there are in each state."""
+    """How many jobs the action can change at most, by how many there are in each state."""
     return sum(counts.get(state, 0) for state in _possible(search, kind))
 
 

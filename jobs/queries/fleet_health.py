@@ -8,7 +8,7 @@ from enum import Enum
 from clusters.models import Cluster, Credential, Streak
 from clusters.services.streaks import held_back
 from jobs.leases import HOLD_AT_MOST
-from jobs.models import LeaseWatch, Sweep
+from jobs.models import BulkAction, LeaseWatch
 from jobs.queries.activity import activity_by_cluster
 from jobs.queries.silence import silent_clusters
 from jobs.queries.summaries import Summary, summarize_jobs
@@ -98,7 +98,7 @@ class ConcernKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concern:
-    """Something that somebody should look at, in words. `about` is the id of the cluster, or of the sweep."""
+    """Something that somebody should look at, in words. `about` is the id of the cluster, or of the bulk_action."""
 
     kind: ConcernKind
     grave: bool
@@ -192,11 +192,11 @@ def _expiring(now: datetime) -> Iterator[Concern]:
 
 
 def _stalled(now: datetime) -> Iterator[Concern]:
-    going = Sweep.objects.filter(finished_at__isnull=True, stepped_at__lt=now - STALLED_AFTER)
-    for sweep in going.order_by("stepped_at"):
-        text = f"An act on all that match ({sweep.get_kind_display()}) stands still at {sweep.percent} %: "
-        text += f"{sweep.changed:,} jobs changed, begun {in_words(now - sweep.begun_at)} ago"
-        yield Concern(kind=ConcernKind.STALLED, grave=False, text=text, about=sweep.id)
+    going = BulkAction.objects.filter(finished_at__isnull=True, stepped_at__lt=now - STALLED_AFTER)
+    for bulk_action in going.order_by("stepped_at"):
+        text = f"A bulk action ({bulk_action.get_kind_display()}) has stalled at {bulk_action.percent} %: "
+        text += f"{bulk_action.changed:,} jobs changed, begun {in_words(now - bulk_action.begun_at)} ago"
+        yield Concern(kind=ConcernKind.STALLED, grave=False, text=text, about=bulk_action.id)
 
 
 def _failed_percent(activity: dict[Activity, int]) -> float:

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from jobs.rest.permissions import ACT
-from jobs.rest.serializers import MoveSerializer, PrioritizeSerializer, VerdictsSerializer
+from jobs.rest.serializers import ChangeResultsSerializer, MoveSerializer, PrioritizeSerializer
 from jobs.services.change_result import ChangeResult
 from jobs.services.move import move_jobs
 from jobs.services.priority import change_priority
@@ -27,11 +27,11 @@ class Prioritize(APIView):
         auth=BY_OPERATOR,
         tags=["jobs"],
         request=PrioritizeSerializer,
-        responses=answers({200: VerdictsSerializer}, body=True),
+        responses=answers({200: ChangeResultsSerializer}, body=True),
         examples=[OpenApiExample("urgent jobs", value=_URGENT, request_only=True)],
     )
     def post(self, request: Request) -> Response:
-        """Gives up to 10,000 waiting jobs another priority, with a verdict for each. Needs an operator."""
+        """Gives up to 10,000 waiting jobs another priority, with a result for each. Needs an operator."""
         by = admitted_operator(request, staff=ACT)
         data = read(PrioritizeSerializer, request.data)
         return _answer(change_priority(by=by, job_ids=data.pop("ids"), now=timezone.now(), **data))
@@ -44,19 +44,19 @@ class Move(APIView):
         auth=BY_OPERATOR,
         tags=["jobs"],
         request=MoveSerializer,
-        responses=answers({200: VerdictsSerializer}, body=True),
+        responses=answers({200: ChangeResultsSerializer}, body=True),
         examples=[OpenApiExample("to another cluster", value=_AWAY, request_only=True)],
     )
     def post(self, request: Request) -> Response:
-        """Puts up to 10,000 waiting jobs into another cluster's queue, with a verdict for each. Needs an operator."""
+        """Puts up to 10,000 waiting jobs into another cluster's queue, with a result for each. Needs an operator."""
         by = admitted_operator(request, staff=ACT)
         data = read(MoveSerializer, request.data)
         cluster = cluster_named(data["cluster"])
-        verdicts = move_jobs(
+        results = move_jobs(
             by=by, job_ids=data["ids"], cluster_id=cluster.id, reason=data["reason"], now=timezone.now()
         )
-        return _answer(verdicts)
+        return _answer(results)
 
 
-def _answer(verdicts: Sequence[ChangeResult]) -> Response:
-    return Response(VerdictsSerializer({"results": verdicts}).data)
+def _answer(results: Sequence[ChangeResult]) -> Response:
+    return Response(ChangeResultsSerializer({"results": results}).data)

@@ -307,13 +307,13 @@ class MoveSerializer(Input):
     reason = Text(max_length=MAX_REASON, pattern=LINE, help_text="why, for others to read")
 
 
-class VerdictSerializer(serializers.Serializer[object]):
+class ChangeResultSerializer(serializers.Serializer[object]):
     id = serializers.IntegerField(source="job_id")
     refusal = serializers.CharField(help_text="why nothing changed; empty when it did")
 
 
-class VerdictsSerializer(serializers.Serializer[object]):
-    results = VerdictSerializer(many=True)
+class ChangeResultsSerializer(serializers.Serializer[object]):
+    results = ChangeResultSerializer(many=True)
 
 
 class OutcomeSerializer(serializers.Serializer[object]):

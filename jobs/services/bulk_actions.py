@@ -1,70 +1,125 @@
-"""What operators do to many jobs, in one form for all of it."""
+"""Acting on all jobs that match, in short steps."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils.dateparse import parse_datetime
 
 from clusters.callers import Operator
-from clusters.models import Cluster
-from clusters.validation import check_range, check_reason
-from jobs.outcomes import CHANGED
-from jobs.services.cancel import cancel_jobs
+from jobs.models import BulkAction, Job
+from jobs.queries.lookup import list_jobs
+from jobs.queries.search import Search, check_search, holds, matching_jobs
+from jobs.services.actions import Action, apply_to_jobs, check_action
 from jobs.services.change_result import ChangeResult
-from jobs.services.move import move_jobs
-from jobs.services.priority import change_priority
-from jobs.services.requeue import requeue_jobs
-from jobs.specs import MAX_PRIORITY
-from jobs.states import ActionKind
-from rainbow.errors import NotFound
+from jobs.states import ActionKind, JobState
+from rainbow.errors import FailedPrecondition
+
+# One step changes at most so many jobs and looks at so many ids: it keeps no other writer waiting for long.
+_MOST_CHANGED = 1_000
+_MOST_LOOKED_AT = 50_000
+_TIMES = ("submitted_after", "submitted_before")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """Something to do to jobs. `priority` is for changing it, `cluster_id` for moving; `reason` is always needed."""
+def begin_bulk_action(*, action: Action, search: Search, by: Operator, now: datetime) -> BulkAction:
+    """Fixes what is to be done to which jobs; jobs that are submitted from now on are left alone.
 
-    kind: ActionKind
-    reason: str
-    priority: int = 0
-    cluster_id: int = 0
-
-
-def apply_to_jobs(*, act: Action, by: Operator, job_ids: Sequence[int], now: datetime) -> list[ChangeResult]:
-    """Does it in one transaction. A verdict for each distinct id. Raises InvalidArgument and NotFound."""
-    check_action(act)
-    return _ACTS[act.kind](act, by, job_ids, now)
-
-
-def check_action(act: Action) -> None:
-    """Raises InvalidArgument and NotFound."""
-    check_reason(act.reason, required=True)
-    if act.kind == ActionKind.PRIORITIZE:
-        check_range(act.priority, field="priority", lowest=-MAX_PRIORITY, highest=MAX_PRIORITY)
-    if act.kind == ActionKind.MOVE and not Cluster.objects.filter(id=act.cluster_id).exists():
-        raise NotFound("there is no such cluster", field="cluster")
-
-
-def _cancel(act: Action, by: Operator, job_ids: Sequence[int], now: datetime) -> list[ChangeResult]:
-    results = cancel_jobs(by=by, job_ids=job_ids, reason=act.reason, now=now)
-    refusals = ((item.job_id, "" if item.outcome in CHANGED else item.outcome.value) for item in results)
-    return [ChangeResult(job_id=id, refusal=refusal) for id, refusal in refusals]
+    Nothing is done yet: `step_bulk_action` does it. Raises InvalidArgument and NotFound.
+    """
+    check_action(action)
+    check_search(search)
+    last = Job.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    first = _first(search, by) or last + 1
+    return BulkAction.objects.create(
+        kind=action.kind,
+        reason=action.reason,
+        priority=action.priority if action.kind == ActionKind.PRIORITIZE else None,
+        to_cluster_id=action.cluster_id if action.kind == ActionKind.MOVE else None,
+        search=_as_json(search),
+        operator_id=by.user_id,
+        begun_at=now,
+        stepped_at=now,
+        finished_at=now if first > last else None,
+        first_id=first,
+        next_id=first,
+        last_id=max(last, first),
+    )
 
 
-def _requeue(act: Action, by: Operator, job_ids: Sequence[int], now: datetime) -> list[ChangeResult]:
-    results = requeue_jobs(by=by, job_ids=job_ids, reason=act.reason, now=now)
-    return [ChangeResult(job_id=item.job_id, refusal=item.refusal) for item in results]
+@transaction.atomic
+def step_bulk_action(*, bulk_action_id: int, now: datetime) -> BulkAction:
+    """Does the next part of a bulk_action, in the name of whoever began it; nothing when it is over."""
+    bulk_action = BulkAction.objects.select_for_update().get(id=bulk_action_id)
+    if bulk_action.over:
+        return bulk_action
+    job_ids, bulk_action.next_id = _next(bulk_action)
+    if job_ids:
+        by = Operator(user_id=bulk_action.operator_id, name="")
+        _count(bulk_action, apply_to_jobs(action=_action_of(bulk_action), by=by, job_ids=job_ids, now=now))
+    bulk_action.stepped_at = now
+    bulk_action.finished_at = now if bulk_action.next_id > bulk_action.last_id else None
+    bulk_action.save()
+    return bulk_action
 
 
-def _prioritize(act: Action, by: Operator, job_ids: Sequence[int], now: datetime) -> list[ChangeResult]:
-    return change_priority(by=by, job_ids=job_ids, priority=act.priority, reason=act.reason, now=now)
+def stop_bulk_action(*, bulk_action_id: int, now: datetime) -> None:
+    """Leaves the rest of the jobs alone. Raises FailedPrecondition when the bulk_action is over."""
+    going = BulkAction.objects.filter(id=bulk_action_id, finished_at__isnull=True)
+    if not going.update(finished_at=now, stopped=True):
+        raise FailedPrecondition("this is over already")
 
 
-def _move(act: Action, by: Operator, job_ids: Sequence[int], now: datetime) -> list[ChangeResult]:
-    return move_jobs(by=by, job_ids=job_ids, cluster_id=act.cluster_id, reason=act.reason, now=now)
+def search_of(bulk_action: BulkAction) -> Search:
+    """Which jobs the bulk_action is for."""
+    said: dict[str, Any] = dict(bulk_action.search)
+    for name in _TIMES:
+        said[name] = parse_datetime(said[name]) if said.get(name) else None
+    said["states"] = [JobState(state) for state in said["states"]]
+    return Search(**said)
 
 
-_ACTS: dict[ActionKind, Callable[[Action, Operator, Sequence[int], datetime], list[ChangeResult]]] = {
-    ActionKind.CANCEL: _cancel,
-    ActionKind.REQUEUE: _requeue,
-    ActionKind.PRIORITIZE: _prioritize,
-    ActionKind.MOVE: _move,
-}
+def _as_json(search: Search) -> dict[str, Any]:
+    said = asdict(search)
+    for name in _TIMES:
+        said[name] = said[name].isoformat() if said[name] else None
+    del said["oldest_first"], said["size"], said["last"]
+    return said
+
+
+def _first(search: Search, by: Operator) -> int:
+    """The first id that is worth looking at."""
+    said = {**_as_json(search), "text": "", **{name: getattr(search, name) for name in _TIMES}}
+    page = list_jobs(by=by, search=Search(**said, oldest_first=True, size=1))
+    # Of what was looked through for nothing, the next one may match.
+    return page.jobs[0].id if page.jobs else page.looked_until + bool(page.looked_until)
+
+
+def _action_of(bulk_action: BulkAction) -> Action:
+    return Action(
+        kind=ActionKind(bulk_action.kind),
+        reason=bulk_action.reason,
+        priority=bulk_action.priority or 0,
+        cluster_id=bulk_action.to_cluster_id or 0,
+    )
+
+
+def _next(bulk_action: BulkAction) -> tuple[list[int], int]:
+    """The next ids to act on, and where the step after that begins."""
+    search = search_of(bulk_action)
+    until = min(bulk_action.last_id, bulk_action.next_id + _MOST_LOOKED_AT - 1)
+    jobs = matching_jobs(Job.objects.filter(id__gte=bulk_action.next_id, id__lte=until), search)
+    if search.states:
+        jobs = jobs.filter(state__in=search.states)
+    if search.text:
+        jobs = jobs.filter(holds(search))
+    found = list(jobs.order_by("id").values_list("id", flat=True)[:_MOST_CHANGED])
+    return found, (found[-1] if len(found) == _MOST_CHANGED else until) + 1
+
+
+def _count(bulk_action: BulkAction, results: Sequence[ChangeResult]) -> None:
+    refused = Counter(result.refusal for result in results if result.refusal)
+    bulk_action.changed += len(results) - refused.total()
+    bulk_action.refusals = dict(Counter(bulk_action.refusals) + refused)

@@ -14,6 +14,6 @@ class ChangeResult:
     refusal: str
 
 
-def verdicts(job_ids: Iterable[int], refusals: dict[int, str]) -> list[ChangeResult]:
+def change_results(job_ids: Iterable[int], refusals: dict[int, str]) -> list[ChangeResult]:
     """One for each id; `refusals` has an entry, perhaps an empty one, for each job that was found."""
     return [ChangeResult(job_id=id, refusal=refusals.get(id, NO_SUCH_JOB)) for id in job_ids]

@@ -12,7 +12,7 @@ from clusters.validation import check_reason
 from jobs.events import Step, record
 from jobs.models import Job
 from jobs.queries.lookup import check_ids, locked
-from jobs.services.change_result import ChangeResult, verdicts
+from jobs.services.change_result import ChangeResult, change_results
 from jobs.states import JobState, What
 from rainbow.errors import NotFound
 
@@ -26,7 +26,7 @@ def move_jobs(
     """Puts waiting jobs into another cluster's queue, at their priority.
 
     Whoever submitted a job goes on seeing it, and its idempotency key goes on standing where it was submitted,
-    so that a repeated submission finds it. A verdict for each distinct id. Raises InvalidArgument, and NotFound
+    so that a repeated submission finds it. A result for each distinct id. Raises InvalidArgument, and NotFound
     when there is no such cluster.
     """
     check_ids(job_ids, highest=MAX_IDS)
@@ -44,7 +44,7 @@ def move_jobs(
     for old in sorted({job.cluster_id for job in moving}):
         steps = [(_step(job, cluster_id), by) for job in moving if job.cluster_id == old]
         record(steps, now=now, why=f"from {names[old]} to {names[cluster_id]}: {reason}")
-    return verdicts(distinct, refusals)
+    return change_results(distinct, refusals)
 
 
 def _refusal(job: Job, cluster_id: int) -> str:

@@ -10,7 +10,7 @@ from clusters.validation import check_range, check_reason
 from jobs.events import Step, record
 from jobs.models import Job
 from jobs.queries.lookup import check_ids, locked
-from jobs.services.change_result import ChangeResult, verdicts
+from jobs.services.change_result import ChangeResult, change_results
 from jobs.specs import MAX_PRIORITY
 from jobs.states import JobState, What
 
@@ -21,7 +21,7 @@ MAX_IDS = 10_000
 def change_priority(
     *, by: Operator, job_ids: Sequence[int], priority: int, reason: str, now: datetime
 ) -> list[ChangeResult]:
-    """Gives waiting jobs another priority (-100 to 100). A verdict for each distinct id. Raises InvalidArgument."""
+    """Gives waiting jobs another priority (-100 to 100). A result for each distinct id. Raises InvalidArgument."""
     check_ids(job_ids, highest=MAX_IDS)
     check_range(priority, field="priority", lowest=-MAX_PRIORITY, highest=MAX_PRIORITY)
     check_reason(reason, required=True)
@@ -33,7 +33,7 @@ def change_priority(
     for old in sorted({job.priority for job in changing}):
         steps = [(_step(job, priority), by) for job in changing if job.priority == old]
         record(steps, now=now, why=f"from {old} to {priority}: {reason}")
-    return verdicts(distinct, refusals)
+    return change_results(distinct, refusals)
 
 
 def _refusal(job: Job, priority: int) -> str:

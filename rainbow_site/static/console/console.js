@@ -31,7 +31,7 @@ async function refresh() {
   }
 }
 
-async function sweep() {
+async function stepBulkAction() {
   for (let form; (form = document.querySelector("form[data-step]")); ) {
     const answer = await fetch(form.action, { method: "POST", body: new FormData(form) }).catch(() => null);
     if (!answer?.ok) return;
@@ -40,7 +40,7 @@ async function sweep() {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  sweep();
+  stepBulkAction();
   byId("choose-all")?.addEventListener("change", (event) => {
     for (const box of document.querySelectorAll("input[name=id]")) box.checked = event.target.checked;
   });

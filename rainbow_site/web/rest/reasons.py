@@ -1,4 +1,4 @@
-"""The reason that an act wants or takes."""
+"""The reason that a call requires or accepts."""
 
 from clusters.validation import MAX_REASON
 from rainbow_site.web.rest.fields import LINE, Input, Text

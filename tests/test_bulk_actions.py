@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from clusters.callers import Operator
-from jobs.models import Job, JobEvent, Sweep
+from jobs.models import BulkAction, Job, JobEvent
 from jobs.queries import search
 from jobs.queries.lookup import count_jobs, list_jobs
 from jobs.queries.search import Search
-from jobs.services import sweep
+from jobs.services import bulk_actions
 from jobs.services.accept import accept_jobs
-from jobs.services.bulk_actions import Action
-from jobs.services.sweep import begin_sweep, search_of, step_sweep, stop_sweep
+from jobs.services.actions import Action
+from jobs.services.bulk_actions import begin_bulk_action, search_of, step_bulk_action, stop_bulk_action
 from jobs.states import ActionKind, JobState
 from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound
 from tests.support.queue import counted, operator_named, recounted, submitted
@@ -26,12 +26,12 @@ def olga(db: None) -> Operator:
     return operator_named("olga")
 
 
-def swept(act: Action, search: Search, by: Operator, now: datetime) -> Sweep:
-    going = begin_sweep(act=act, search=search, by=by, now=now)
+def swept(action: Action, search: Search, by: Operator, now: datetime) -> BulkAction:
+    going = begin_bulk_action(action=action, search=search, by=by, now=now)
     for _ in range(100):
         if going.over:
             return going
-        going = step_sweep(sweep_id=going.id, now=now)
+        going = step_bulk_action(bulk_action_id=going.id, now=now)
     raise AssertionError("it has no end")
 
 
@@ -51,14 +51,14 @@ def test_all_that_match_and_no_others_are_cancelled(alpha: Any, beta: Any, olga:
     assert (event.operator_id, event.why) == (olga.user_id, "the data was wrong")
 
 
-def test_a_sweep_goes_in_bounded_steps(
+def test_a_bulk_action_goes_in_bounded_steps(
     alpha: Any, olga: Operator, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "_MOST_CHANGED", 10)
+    monkeypatch.setattr(bulk_actions, "_MOST_CHANGED", 10)
     ids = submitted(alpha, 25, now=now)
 
-    going = begin_sweep(act=CANCEL, search=Search(), by=olga, now=now)
-    steps = [step_sweep(sweep_id=going.id, now=now + timedelta(seconds=second)) for second in range(4)]
+    going = begin_bulk_action(action=CANCEL, search=Search(), by=olga, now=now)
+    steps = [step_bulk_action(bulk_action_id=going.id, now=now + timedelta(seconds=second)) for second in range(4)]
 
     assert [(step.changed, step.percent) for step in steps] == [(10, 40), (20, 80), (25, 100), (25, 100)]
     assert steps[2].finished_at == now + timedelta(seconds=2)
@@ -68,13 +68,13 @@ def test_a_sweep_goes_in_bounded_steps(
 def test_ids_that_do_not_match_are_passed_over_in_bounded_steps(
     alpha: Any, olga: Operator, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "_MOST_LOOKED_AT", 10)
+    monkeypatch.setattr(bulk_actions, "_MOST_LOOKED_AT", 10)
     first = submitted(alpha, name="wanted", now=now)
     submitted(alpha, 20, name="other", now=now)
     last = submitted(alpha, name="wanted", now=now)
 
-    going = begin_sweep(act=CANCEL, search=Search(name="wanted"), by=olga, now=now)
-    steps = [step_sweep(sweep_id=going.id, now=now) for _ in range(3)]
+    going = begin_bulk_action(action=CANCEL, search=Search(name="wanted"), by=olga, now=now)
+    steps = [step_bulk_action(bulk_action_id=going.id, now=now) for _ in range(3)]
 
     assert [step.changed for step in steps] == [1, 1, 2]
     assert set(Job.objects.filter(state="cancelled").values_list("id", flat=True)) == {*first, *last}
@@ -82,10 +82,10 @@ def test_ids_that_do_not_match_are_passed_over_in_bounded_steps(
 
 def test_jobs_that_come_later_are_left_alone(alpha: Any, olga: Operator, now: datetime) -> None:
     submitted(alpha, 2, now=now)
-    going = begin_sweep(act=CANCEL, search=Search(), by=olga, now=now)
+    going = begin_bulk_action(action=CANCEL, search=Search(), by=olga, now=now)
     later = submitted(alpha, now=now)
 
-    step_sweep(sweep_id=going.id, now=now)
+    step_bulk_action(bulk_action_id=going.id, now=now)
 
     assert Job.objects.get(id=later[0]).state == "queued"
 
@@ -105,7 +105,7 @@ def test_refusals_are_counted_by_their_reason(alpha: Any, beta: Any, olga: Opera
 
 
 @pytest.mark.parametrize(
-    ("act", "error"),
+    ("action", "error"),
     [
         (Action(kind=ActionKind.CANCEL, reason=""), InvalidArgument),
         (Action(kind=ActionKind.PRIORITIZE, reason="x", priority=101), InvalidArgument),
@@ -113,35 +113,35 @@ def test_refusals_are_counted_by_their_reason(alpha: Any, beta: Any, olga: Opera
     ],
 )
 def test_what_cannot_be_done_is_refused_before_it_begins(
-    alpha: Any, olga: Operator, now: datetime, act: Action, error: type[Exception]
+    alpha: Any, olga: Operator, now: datetime, action: Action, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        begin_sweep(act=act, search=Search(), by=olga, now=now)
-    assert not Sweep.objects.exists()
+        begin_bulk_action(action=action, search=Search(), by=olga, now=now)
+    assert not BulkAction.objects.exists()
 
 
-def test_a_sweep_can_be_stopped_half_way(
+def test_a_bulk_action_can_be_stopped_half_way(
     alpha: Any, olga: Operator, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "_MOST_CHANGED", 10)
+    monkeypatch.setattr(bulk_actions, "_MOST_CHANGED", 10)
     submitted(alpha, 20, now=now)
-    going = begin_sweep(act=CANCEL, search=Search(), by=olga, now=now)
-    step_sweep(sweep_id=going.id, now=now)
+    going = begin_bulk_action(action=CANCEL, search=Search(), by=olga, now=now)
+    step_bulk_action(bulk_action_id=going.id, now=now)
 
-    stop_sweep(sweep_id=going.id, now=now)
+    stop_bulk_action(bulk_action_id=going.id, now=now)
 
-    assert step_sweep(sweep_id=going.id, now=now).changed == 10
-    assert Sweep.objects.get().percent == 50
+    assert step_bulk_action(bulk_action_id=going.id, now=now).changed == 10
+    assert BulkAction.objects.get().percent == 50
     with pytest.raises(FailedPrecondition):
-        stop_sweep(sweep_id=going.id, now=now)
+        stop_bulk_action(bulk_action_id=going.id, now=now)
 
 
 def test_a_search_survives_being_written_down(alpha: Any, olga: Operator, now: datetime) -> None:
     search = Search(states=[JobState.LOST], labels={"a": "b"}, submitted_after=now, text="x", submitted_by=7)
 
-    going = begin_sweep(act=CANCEL, search=search, by=olga, now=now)
+    going = begin_bulk_action(action=CANCEL, search=search, by=olga, now=now)
 
-    assert search_of(Sweep.objects.get(id=going.id)) == search
+    assert search_of(BulkAction.objects.get(id=going.id)) == search
     assert going.over, "nothing matches"
 
 

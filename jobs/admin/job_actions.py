@@ -9,11 +9,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from clusters.admin.shown import ShownAdmin, log_act, operator_of, refusals_shown
-from jobs.admin.forms import FORMS, act_from, job_id_from
+from clusters.admin.shown import ShownAdmin, log_action, operator_of, refusals_shown
+from jobs.admin.forms import FORMS, action_from, job_id_from
 from jobs.models import Job
 from jobs.queries.applicable import changeable
-from jobs.services.bulk_actions import Action, apply_to_jobs
+from jobs.services.actions import Action, apply_to_jobs
 from jobs.services.change_result import ChangeResult
 from jobs.states import ActionKind
 
@@ -40,50 +40,50 @@ CONSEQUENCES = {
 }
 
 
-class JobActs(ShownAdmin):
+class JobActions(ShownAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.act_view)
         return [path("act/<kind>/", view, name="jobs_job_act"), *super().get_urls()]
 
     def act_view(self, request: HttpRequest, kind: str) -> HttpResponse:
         """Asks on GET and does it on POST, to the jobs of the parameters `id`."""
-        self.check_acts(request)
-        act_kind = kind_from(kind)
+        self.check_may_act(request)
+        what = kind_from(kind)
         said = request.POST if request.method == "POST" else request.GET
         ids = _ids(said)
         if not ids:
             messages.warning(request, "Choose the jobs first.")
             return HttpResponseRedirect(reverse("admin:jobs_job_changelist"))
-        form = FORMS[act_kind](request.POST if request.method == "POST" else None)
+        form = FORMS[what](request.POST if request.method == "POST" else None)
         if form.is_valid():
             with refusals_shown(request):
-                self._act(request, act_from(act_kind, form), ids)
+                self._act(request, action_from(what, form), ids)
             return HttpResponseRedirect(_page_of(ids))
         jobs = Job.objects.filter(id__in=ids).select_related("cluster").defer("output", "command", "environment")
-        changing = changeable(kind=act_kind, job_ids=ids)
+        changing = changeable(kind=what, job_ids=ids)
         context = {
-            "kind": act_kind,
+            "kind": what,
             "form": form,
             "ids": ids,
             "found": jobs.order_by("id"),
             "changing": changing,
-            "consequence": CONSEQUENCES[act_kind],
-            "exception": EXCEPT[act_kind] if len(changing) < len(ids) else "",
+            "consequence": CONSEQUENCES[what],
+            "exception": EXCEPT[what] if len(changing) < len(ids) else "",
         }
-        return self.page(request, "console/act_on_jobs.html", title_of(act_kind, len(changing), of=len(ids)), **context)
+        return self.page(request, "console/act_on_jobs.html", title_of(what, len(changing), of=len(ids)), **context)
 
-    def _act(self, request: HttpRequest, act: Action, ids: Sequence[int]) -> None:
-        verdicts = apply_to_jobs(act=act, by=operator_of(request), job_ids=ids, now=timezone.now())
-        changed = [verdict.job_id for verdict in verdicts if not verdict.refusal]
+    def _act(self, request: HttpRequest, action: Action, ids: Sequence[int]) -> None:
+        results = apply_to_jobs(action=action, by=operator_of(request), job_ids=ids, now=timezone.now())
+        changed = [result.job_id for result in results if not result.refusal]
         rows = list(Job.objects.filter(id__in=changed).only("id", "name"))
-        log_act(request, [*rows], f"{DONE[act.kind]}: {act.reason}")
-        _tell(request, act.kind, verdicts)
+        log_action(request, [*rows], f"{DONE[action.kind]}: {action.reason}")
+        _tell(request, action.kind, results)
 
 
-def _tell(request: HttpRequest, kind: ActionKind, verdicts: Sequence[ChangeResult]) -> None:
+def _tell(request: HttpRequest, kind: ActionKind, results: Sequence[ChangeResult]) -> None:
     """How many changed, and how many did not and why."""
-    refused = Counter(verdict.refusal for verdict in verdicts if verdict.refusal)
-    changed = len(verdicts) - refused.total()
+    refused = Counter(result.refusal for result in results if result.refusal)
+    changed = len(results) - refused.total()
     if changed:
         messages.success(request, f"{jobs_in_words(changed)} {DONE[kind]}.")
     for refusal, number in refused.most_common():

@@ -80,7 +80,7 @@ def insert_labels(labeled: Iterable[tuple[int, Mapping[str, str]]]) -> None:
 def add_counts(changes: Mapping[tuple[int, str, int], int]) -> None:
     """Adds to the counts by (cluster_id, state, priority).
 
-    The rows are locked in one order, and last in their transaction, so that no two writers wait in a circle.
+    In the lock order (docs/development.md): by key, once in a transaction, and last.
     """
     changed = sorted((key, jobs) for key, jobs in changes.items() if jobs)
     columns: Columns = {
@@ -95,7 +95,7 @@ def add_counts(changes: Mapping[tuple[int, str, int], int]) -> None:
 
 
 def add_activity(changes: Mapping[tuple[int, str], int], now: datetime) -> None:
-    """Adds to the activity by (cluster_id, what) around this time. Locks in one order, as add_counts does."""
+    """Adds to the activity by (cluster_id, what) around this time, in the lock order: by key, after the counts."""
     totals: dict[tuple[Span, datetime, int, str], int] = {}
     for span in Span:
         began_at = beginning(span, now)
@@ -104,7 +104,7 @@ def add_activity(changes: Mapping[tuple[int, str], int], now: datetime) -> None:
 
 
 def add_activity_totals(totals: Mapping[tuple[Span, datetime, int, str], int], *, slot: int = 0) -> None:
-    """Adds to the activity by (span, began_at, cluster_id, what). Locks in the order of these."""
+    """Adds to the activity by (span, began_at, cluster_id, what), in the order of these."""
     ordered = sorted(totals.items())
     columns: Columns = {
         "span_seconds": [span.value for (span, _, _, _), _ in ordered],
@@ -228,8 +228,8 @@ def jobs_before(cluster_id: int, priority: int, job_id: int, *, at_most: int) ->
 def lock_jobs(cluster_ids: Sequence[int], job_ids: Iterable[int]) -> None:
     """Locks those of the jobs that are in these clusters until the commit, in the order of their ids.
 
-    For transactions that run several statements on jobs: no two of them wait in a circle. On SQLite a transaction
-    that writes is alone anyway.
+    For transactions that run several statements on jobs: the lock order (docs/development.md). On SQLite a writing
+    transaction is alone.
     """
     if connection.vendor == "postgresql":
         statement = f"SELECT 1 FROM {_JOB} WHERE id = ANY(%s) AND cluster_id = ANY(%s) ORDER BY id FOR UPDATE"
@@ -257,7 +257,7 @@ def take_jobs(cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, n
 def _waiting_among() -> str:
     if connection.vendor == "sqlite":
         return f"{_QUEUED} AND cluster_id = %s AND id IN (SELECT value FROM json_each(%s))"
-    # An UPDATE locks its rows in whatever order it finds them, and so may wait in a circle with another.
+    # An UPDATE locks its rows in the order in which it finds them, which is not the lock order.
     waiting = f"SELECT id FROM {_JOB} WHERE {_QUEUED} AND cluster_id = %s AND id = ANY(%s) ORDER BY id FOR UPDATE"
     return f"id IN (SELECT waiting.id FROM ({waiting}) waiting)"
 

@@ -3,11 +3,14 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
 from jobs.models import JobActivity
 from jobs.queries.activity import activity_by_cluster, activity_over, prune_activity
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
-from jobs.sql import add_activity_totals
+from jobs.sql import add_activity_totals, beginning
 from jobs.states import Activity, Span
 from tests.support.queue import submitted
 
@@ -73,3 +76,21 @@ def test_pruning_joins_slots_and_forgets_what_is_old(alpha: Any, now: datetime) 
     prune_activity(now=now + timedelta(hours=1))
 
     assert list(JobActivity.objects.values_list("slot", "jobs")) == [(0, 4)]
+
+
+def test_slots_are_joined_in_the_order_in_which_activity_is_added(
+    alpha: Any, beta: Any, postgresql_only: None, now: datetime
+) -> None:
+    """Of rows in another order than a late writer's each could wait for one that the other has locked."""
+    at = beginning(Span.FIVE_MINUTES, now)
+    for member in (beta, alpha):
+        add_activity_totals({(Span.FIVE_MINUTES, at, member.cluster.id, "failed"): 1}, slot=3)
+
+    with CaptureQueriesContext(connection) as queries:
+        prune_activity(now=now + timedelta(hours=1))
+
+    (locking,) = (query["sql"] for query in queries if "FOR UPDATE" in query["sql"])
+    wanted, order = locking.split(" FROM ")[0].split(", "), locking.split("ORDER BY ")[1].split(", ")
+    # Django names a column that is read by its place.
+    names = [wanted[int(name) - 1] if (name := column.split(" ")[0]).isdecimal() else name for column in order]
+    assert [name.split(" ")[0].split(".")[-1] for name in names] == ['"cluster_id"', '"what"', '"slot"']

@@ -1,12 +1,15 @@
 """Operators let jobs wait shorter or longer, or let another cluster run them."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from clusters.callers import Operator
-from jobs.models import Job, JobEvent
+from jobs.models import Job, JobCount, JobEvent
 from jobs.outcomes import CancelOutcome
 from jobs.queries.lookup import get_jobs
 from jobs.queries.news import news_since
@@ -129,3 +132,33 @@ def test_moving_wakes_whoever_waits_at_the_other_cluster(alpha: Any, beta: Any, 
     move_jobs(by=olga, job_ids=ids, cluster_id=beta.cluster.id, reason="alpha is full", now=now)
 
     assert news_since(after=last).clusters == {"beta"}
+
+
+def counts_written(work: Callable[[], object]) -> int:
+    """How many statements add to the counts. Two of them would lock rows out of their order, and could deadlock."""
+    with CaptureQueriesContext(connection) as queries:
+        work()
+    return sum(query["sql"].startswith(f"INSERT INTO {JobCount._meta.db_table}") for query in queries)
+
+
+def test_jobs_of_several_priorities_are_counted_in_one_statement(alpha: Any, olga: Operator, now: datetime) -> None:
+    ids = [job_id for priority in (1, 5, 9) for job_id in submitted(alpha, now=now, priority=priority)]
+
+    assert counts_written(lambda: change_priority(by=olga, job_ids=ids, priority=5, reason="why not", now=now)) == 1
+
+    assert counted() == recounted()
+    events = JobEvent.objects.filter(what="priority_changed").order_by("job_id")
+    assert [event.why for event in events] == ["from 1 to 5: why not", "from 9 to 5: why not"]
+
+
+def test_jobs_of_several_clusters_are_counted_in_one_statement(
+    alpha: Any, beta: Any, mallory: Any, olga: Operator, now: datetime
+) -> None:
+    ids = [job_id for member in (alpha, mallory) for job_id in submitted(member, now=now)]
+    target = beta.cluster.id
+
+    assert counts_written(lambda: move_jobs(by=olga, job_ids=ids, cluster_id=target, reason="full", now=now)) == 1
+
+    assert counted() == recounted()
+    events = JobEvent.objects.filter(what="moved").order_by("job_id")
+    assert [event.why for event in events] == ["from alpha to beta: full", "from mallory to beta: full"]

@@ -64,7 +64,7 @@ def let_go(*, cluster_id: int, credential_id: int | None = None, by: Actor, reas
 
 
 def _lock(cluster_id: int) -> None:
-    """Whoever writes a cluster's rows has locked the cluster, so that no two of them can deadlock.
+    """The lock order (docs/development.md): the cluster before its streaks.
 
     Not its key: each row that names the cluster checks that when it is committed, and would wait, in no order.
     """

@@ -74,7 +74,9 @@ def prune_activity(*, now: datetime) -> None:
 
 @transaction.atomic
 def _join_slots(span: Span, began_at: datetime) -> None:
-    found = JobActivity.objects.filter(span_seconds=span, began_at=began_at).exclude(slot=0).order_by("id")
+    found = JobActivity.objects.filter(span_seconds=span, began_at=began_at).exclude(slot=0)
+    # In the lock order (docs/development.md): a writer whose clock is behind may add to these rows still.
+    found = found.order_by("cluster_id", "what", "slot")
     rows = list(found.select_for_update().values_list("id", "cluster_id", "what", "jobs"))
     JobActivity.objects.filter(id__in=[row[0] for row in rows]).delete()
     totals: Counter[tuple[Span, datetime, int, str]] = Counter()

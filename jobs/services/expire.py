@@ -82,7 +82,7 @@ def _my_turn(now: datetime, present_since: datetime | None) -> bool:
 
 
 def _run_anew(now: datetime) -> None:
-    # Whoever locks jobs locks them in the order of their ids.
+    # The lock order (docs/development.md).
     held = Job.objects.filter(lease_expires_at__isnull=False).order_by("id").select_for_update()
     by_length = groupby(sorted((seconds, id) for id, seconds in held.values_list("id", "lease_seconds")), itemgetter(0))
     for seconds, pairs in by_length:

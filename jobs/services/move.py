@@ -41,9 +41,8 @@ def move_jobs(
     Job.objects.filter(id__in=[job.id for job in moving]).update(
         cluster_id=cluster_id, submitted_to=Coalesce("submitted_to_id", "cluster_id")
     )
-    for old in sorted({job.cluster_id for job in moving}):
-        steps = [(_step(job, cluster_id), by) for job in moving if job.cluster_id == old]
-        record(steps, now=now, why=f"from {names[old]} to {names[cluster_id]}: {reason}")
+    whys = {id: f"from {name} to {names[cluster_id]}: {reason}" for id, name in names.items()}
+    record([(_step(job, cluster_id, whys[job.cluster_id]), by) for job in moving], now=now)
     return change_results(distinct, refusals)
 
 
@@ -55,7 +54,7 @@ def _refusal(job: Job, cluster_id: int) -> str:
     return ""
 
 
-def _step(job: Job, cluster_id: int) -> Step:
+def _step(job: Job, cluster_id: int, why: str) -> Step:
     return Step(
         job_id=job.id,
         cluster_id=cluster_id,
@@ -65,4 +64,5 @@ def _step(job: Job, cluster_id: int) -> Step:
         before=JobState.QUEUED,
         after=JobState.QUEUED,
         from_cluster_id=job.cluster_id,
+        why=why,
     )

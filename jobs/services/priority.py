@@ -30,9 +30,7 @@ def change_priority(
     refusals = {job.id: _refusal(job, priority) for job in jobs.values()}
     changing = [job for job in jobs.values() if not refusals[job.id]]
     Job.objects.filter(id__in=[job.id for job in changing]).update(priority=priority)
-    for old in sorted({job.priority for job in changing}):
-        steps = [(_step(job, priority), by) for job in changing if job.priority == old]
-        record(steps, now=now, why=f"from {old} to {priority}: {reason}")
+    record([(_step(job, priority, reason), by) for job in changing], now=now)
     return change_results(distinct, refusals)
 
 
@@ -44,7 +42,7 @@ def _refusal(job: Job, priority: int) -> str:
     return ""
 
 
-def _step(job: Job, priority: int) -> Step:
+def _step(job: Job, priority: int, reason: str) -> Step:
     return Step(
         job_id=job.id,
         cluster_id=job.cluster_id,
@@ -54,4 +52,5 @@ def _step(job: Job, priority: int) -> Step:
         before=JobState.QUEUED,
         after=JobState.QUEUED,
         from_priority=job.priority,
+        why=f"from {job.priority} to {priority}: {reason}",
     )

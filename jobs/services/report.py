@@ -132,7 +132,7 @@ def _columns_of(job: Job) -> tuple[Row, Row]:
 def _note_clusters(accounts: Sequence[AgentReport], steps: Sequence[list[Step]], jobs: Jobs, now: datetime) -> None:
     """Of several accounts of one cluster the last says whether it is ready, and the first pauses it.
 
-    In the order of the clusters' ids, so that no two writers wait in a circle.
+    In the lock order (docs/development.md): clusters come after jobs, by id.
     """
     last = {account.caller.cluster_id: account for account in accounts}
     pauses = {account.caller.cluster_id: account for account in reversed(accounts) if account.pause}

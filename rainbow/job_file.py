@@ -14,7 +14,7 @@ from typing import IO
 from rainbow import job_lines, submitting
 from rainbow.errors import FailedPrecondition, InvalidArgument
 from rainbow.job_lines import LONGEST_LINE, job_on
-from rainbow.records import JobSpec
+from rainbow.specs import JobSpec
 
 # How many bad lines are kept to be shown.
 MOST_BAD_LINES = 20

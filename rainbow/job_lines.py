@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from rainbow.errors import InvalidArgument
-from rainbow.records import Job, JobSpec, OnLost
+from rainbow.records import Job
+from rainbow.specs import JobSpec, OnLost
 
 # More than the largest job needs, also where every character is an escape.
 LONGEST_LINE = 1024 * 1024
@@ -28,20 +29,8 @@ PAIRS = Kind(
     holds=lambda value: isinstance(value, dict) and all(isinstance(item, str) for item in value.values()),
 )
 WISH = Kind(words=" or ".join(ON_LOST), holds=lambda value: value in ON_LOST)
-FIELDS: Mapping[str, Kind] = {
-    "command": TEXT,
-    "name": TEXT,
-    "nodes": NUMBER,
-    "tasks": NUMBER,
-    "priority": NUMBER,
-    "time_limit_seconds": NUMBER,
-    "environment": PAIRS,
-    "working_directory": TEXT,
-    "labels": PAIRS,
-    "idempotency_key": TEXT,
-    "on_lost": WISH,
-}
-
+_KINDS: Mapping[object, Kind] = {str: TEXT, int: NUMBER, Mapping[str, str]: PAIRS, OnLost: WISH}
+FIELDS: Mapping[str, Kind] = {field.name: _KINDS[field.type] for field in fields(JobSpec)}
 
 # What a job that is printed has in any case, and what the server adds to each.
 PRINTED = frozenset({"id", "state"})

@@ -1,24 +1,22 @@
 """What a server offers in answer to a request for jobs: lines of JSON, which may hold anything."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from rainbow import rules
 from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.job_lines import FIELDS, NUMBER, TEXT, Kind, check_kinds, parsed
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
+from rainbow.specs import DESCRIPTION_FIELDS, MAPPINGS, check_attempt
 from rainbow.text import on_one_line
 from rainbow.translation import in_order, nonsense
 
 ALWAYS = ("id", "cluster", "name", "nodes", "tasks", "command")
-FURTHER = ("priority", "time_limit_seconds", "environment", "working_directory", "labels")
 KINDS: Mapping[str, Kind] = {
     "id": NUMBER,
     "cluster": TEXT,
     "attempt": NUMBER,
-    **{name: FIELDS[name] for name in (*ALWAYS, *FURTHER) if name in FIELDS},
+    **{name: FIELDS[name] for name in DESCRIPTION_FIELDS},
 }
 LONGEST_REASON = 1000
 
@@ -60,9 +58,8 @@ def _offered(jobid: int, line: str, *, cluster: str) -> WaitingJob | BrokenJob:
         check_kinds(fields, KINDS, required=ALWAYS)
         _check_place(fields, jobid=jobid, cluster=cluster)
         known = {name: value for name, value in fields.items() if name in KINDS}
-        job = WaitingJob(**known)
-        job = replace(job, environment=in_order(job.environment), labels=in_order(job.labels))
-        rules.check_attempt(job)
+        job = WaitingJob(**known | {name: in_order(known[name]) for name in MAPPINGS if name in known})
+        check_attempt(job, jobid=job.id, attempt=job.attempt)
     except InvalidArgument as error:
         return BrokenJob(id=jobid, reason=fault(error))
     return job

@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from rainbow.errors import RainbowError
 from rainbow.rules import MAX_OUTPUT_BYTES
+from rainbow.specs import JobDescription
+from rainbow.specs import JobSpec as JobSpec  # for programs that import it from here
+from rainbow.specs import OnLost as OnLost
 
 
 class JobState(StrEnum):
@@ -23,14 +26,6 @@ class JobState(StrEnum):
 
 
 FINAL_STATES = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
-
-
-class OnLost(StrEnum):
-    """What happens to a job when contact with its agent is lost; unspecified means keep."""
-
-    UNSPECIFIED = "unspecified"
-    KEEP = "keep"
-    REQUEUE = "requeue"
 
 
 class CredentialKind(StrEnum):
@@ -57,26 +52,6 @@ class CancelOutcome(StrEnum):
     ALREADY_FINAL = "already_final"
     NOT_FOUND = "not_found"
     OUT_OF_REACH = "out_of_reach"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobSpec:
-    """A job as it is handed in. The ranges are those of SubmitJobRequest in rainbow.proto.
-
-    `tasks` and `time_limit_seconds` 0 mean not said. An empty `idempotency_key` lets the client choose one.
-    """
-
-    command: str
-    name: str = ""
-    nodes: int = 1
-    tasks: int = 0
-    priority: int = 0
-    time_limit_seconds: int = 0
-    environment: Mapping[str, str] = field(default_factory=dict)
-    working_directory: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    idempotency_key: str = ""
-    on_lost: OnLost = OnLost.UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,20 +96,11 @@ class SubmitResults:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingJob:
+class WaitingJob(JobDescription):
     """A job as the queue offers it to its cluster."""
 
     id: int
     cluster: str
-    name: str
-    nodes: int
-    tasks: int
-    command: str
-    time_limit_seconds: int = 0
-    environment: Mapping[str, str] = field(default_factory=dict)
-    working_directory: str = ""
-    priority: int = 0
-    labels: Mapping[str, str] = field(default_factory=dict)
     attempt: int = 1
 
 
@@ -196,7 +162,7 @@ class JobEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(JobSpec):
     """All that a job's submitter and its cluster may know.
 
     `environment`, `output` and `events` are empty in a list of jobs. `why_waiting` is there where a single job
@@ -205,18 +171,7 @@ class Job:
 
     id: int
     cluster: str
-    name: str
-    command: str
-    nodes: int
-    tasks: int
     state: JobState
-    priority: int
-    time_limit_seconds: int
-    environment: Mapping[str, str]
-    working_directory: str
-    labels: Mapping[str, str]
-    idempotency_key: str
-    on_lost: OnLost
     attempt: int
     agent: str
     native_id: str

@@ -11,8 +11,9 @@ from uuid import uuid4
 from rainbow import translation
 from rainbow.errors import InvalidArgument, RainbowError, Unavailable
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.records import JobSpec, SubmitResult
+from rainbow.records import SubmitResult
 from rainbow.retries import Patience
+from rainbow.specs import JobSpec
 
 # A batch is one transaction, and servers take messages of up to 4 MiB.
 JOBS_PER_BATCH = 500

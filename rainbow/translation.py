@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rainbow import records
 from rainbow.errors import BY_CODE, InvalidArgument, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
+from rainbow.specs import MAPPINGS, SPEC_FIELDS, JobSpec, OnLost
 from rainbow.text import on_one_line
 
 # A server's words, as they are shown and logged.
@@ -18,9 +19,9 @@ LONGEST_FIELD = 100
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
 
 ON_LOST = {
-    records.OnLost.UNSPECIFIED: pb.ON_LOST_UNSPECIFIED,
-    records.OnLost.KEEP: pb.ON_LOST_KEEP,
-    records.OnLost.REQUEUE: pb.ON_LOST_REQUEUE,
+    OnLost.UNSPECIFIED: pb.ON_LOST_UNSPECIFIED,
+    OnLost.KEEP: pb.ON_LOST_KEEP,
+    OnLost.REQUEUE: pb.ON_LOST_REQUEUE,
 }
 CREDENTIAL_KINDS = {
     records.CredentialKind.TOKEN: pb.CREDENTIAL_KIND_TOKEN,
@@ -72,39 +73,27 @@ def nonsense(why: str = "") -> RainbowError:
     return RainbowError(f"the server gave an answer that this client does not understand{why and f': {why}'}")
 
 
-def job_spec(spec: records.JobSpec) -> pb.JobSpec:
-    return pb.JobSpec(
-        name=spec.name,
-        nodes=spec.nodes,
-        tasks=spec.tasks,
-        command=spec.command,
-        time_limit_seconds=spec.time_limit_seconds,
-        environment=spec.environment,
-        working_directory=spec.working_directory,
-        priority=spec.priority,
-        labels=spec.labels,
-        idempotency_key=spec.idempotency_key,
-        on_lost=ON_LOST[spec.on_lost],
-    )
+def job_spec(spec: JobSpec) -> pb.JobSpec:
+    return pb.JobSpec(**_said(spec))
 
 
-def submit_request(spec: records.JobSpec, *, cluster: str, token: str) -> pb.SubmitJobRequest:
-    return pb.SubmitJobRequest(
-        name=spec.name,
-        cluster=cluster,
-        token=token,
-        nodes=spec.nodes,
-        tasks=spec.tasks,
-        command=spec.command,
-        sent=now(),
-        time_limit_seconds=spec.time_limit_seconds,
-        environment=spec.environment,
-        working_directory=spec.working_directory,
-        priority=spec.priority,
-        labels=spec.labels,
-        idempotency_key=spec.idempotency_key,
-        on_lost=ON_LOST[spec.on_lost],
-    )
+def submit_request(spec: JobSpec, *, cluster: str, token: str) -> pb.SubmitJobRequest:
+    return pb.SubmitJobRequest(**_said(spec), cluster=cluster, token=token, sent=now())
+
+
+def _said(spec: JobSpec) -> dict[str, Any]:
+    """The fields of a job, which all messages that have them call alike."""
+    said = {name: getattr(spec, name) for name in SPEC_FIELDS}
+    said["on_lost"] = ON_LOST[spec.on_lost]
+    return said
+
+
+def _read(message: pb.Job) -> dict[str, Any]:
+    said = {name: getattr(message, name) for name in SPEC_FIELDS}
+    for name in MAPPINGS:
+        said[name] = in_order(said[name])
+    said["on_lost"] = ON_LOST_BY_NUMBER.get(message.on_lost, OnLost.UNSPECIFIED)
+    return said
 
 
 @refusing_nonsense()
@@ -136,20 +125,10 @@ def results(items: Sequence[pb.SubmitResult], *, keys: list[str]) -> tuple[recor
 @refusing_nonsense()
 def job(message: pb.Job) -> records.Job:
     return records.Job(
+        **_read(message),
         id=message.id,
         cluster=message.cluster,
-        name=message.name,
-        command=message.command,
-        nodes=message.nodes,
-        tasks=message.tasks,
         state=_state(message.state),
-        priority=message.priority,
-        time_limit_seconds=message.time_limit_seconds,
-        environment=in_order(message.environment),
-        working_directory=message.working_directory,
-        labels=in_order(message.labels),
-        idempotency_key=message.idempotency_key,
-        on_lost=ON_LOST_BY_NUMBER.get(message.on_lost, records.OnLost.UNSPECIFIED),
         attempt=message.attempt,
         agent=message.agent,
         native_id=message.native_id,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rainbow.executors.commands import all_submitted
-from rainbow.executors.executor import Ending, JobPhase, SchedulerSilent, Site, Ticket, Way, Work, WorkRefused
+from rainbow.executors.executor import Ending, JobPhase, SchedulerSilent, Site, Ticket, Way, WorkRefused
 from rainbow.executors.flux import FluxExecutor
 from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings, find
 from rainbow.executors.flux_command import FluxCommand
@@ -23,6 +23,7 @@ from rainbow.executors.folders import folder_of
 from rainbow.executors.options import value_of
 from rainbow.executors.table import EXECUTORS
 from rainbow.executors.threads import Threads
+from rainbow.specs import Work
 from tests.support.patience import PATIENCE_SECONDS
 
 LOST = "node failure on n3 (rank 3)"

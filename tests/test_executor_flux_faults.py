@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Ticket, Work, WorkRefused
+from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Ticket, WorkRefused
 from rainbow.executors.folders import folder_of
+from rainbow.specs import Work
 from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
 from tests.support.flux_cast import CAST, REAL, WAYS, Place, needs_flux, place_beside
 from tests.support.flux_instance import RealInstance

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
+from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, WorkRefused
 from rainbow.executors.folders import MAX_OUTPUT_BYTES
 from rainbow.executors.table import EXECUTORS
+from rainbow.specs import Work
 from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -152,7 +153,8 @@ def test_a_job_outlives_the_agent(local: Executor, site: Site, tmp_path: Path) -
     program = f"""
 import os, signal
 from pathlib import Path
-from rainbow.executors.executor import Site, Work
+from rainbow.executors.executor import Site
+from rainbow.specs import Work
 from rainbow.executors.table import EXECUTORS
 site = Site(folder=Path({str(site.folder)!r}), environment={dict(site.environment)!r}, slots=4)
 work = Work(command="until [ -e {tmp_path}/go ]; do sleep 0.05; done; exit 6")

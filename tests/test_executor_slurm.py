@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
+from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, WorkRefused
 from rainbow.executors.slurm import SlurmExecutor
 from rainbow.executors.table import EXECUTORS
+from rainbow.specs import Work
 from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.slurm_cluster import NODES, SlurmCluster, missing_commands

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors.executor import Ending, JobPhase, SchedulerSilent, Site, Work
+from rainbow.executors.executor import Ending, JobPhase, SchedulerSilent, Site
 from rainbow.executors.slurm import SlurmExecutor
+from rainbow.specs import Work
 from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
 from tests.support.slurm_cluster import NODES, SlurmCluster, missing_commands
 

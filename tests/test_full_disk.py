@@ -13,8 +13,8 @@ import pytest
 
 from rainbow.agent.journal import Entry, Journal, Step
 from rainbow.client import Client
-from rainbow.executors.executor import Work
 from rainbow.records import JobSpec, JobState, WaitingJob
+from rainbow.specs import Work
 from rainbow.system import disk_space
 from rainbow.system.disk_space import DiskFull
 from tests.support.agent_cast import SUCCESS, handed_over

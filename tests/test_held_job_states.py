@@ -11,7 +11,8 @@ from rainbow.agent.context import ignore_checkpoint
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.journal import Entry, Journal, Step
 from rainbow.agent.states import AFTER_A_RESTART, MOVES, STEPS, Desired, Stage
-from rainbow.executors.executor import Ending, JobPhase, Progress, Work
+from rainbow.executors.executor import Ending, JobPhase, Progress
+from rainbow.specs import Work
 
 GUIDE = Path(__file__).parent.parent / "docs" / "development.md"
 AT = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)

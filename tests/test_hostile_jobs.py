@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from rainbow import rules
-from rainbow.executors.executor import Executor, JobPhase, Site, Ticket, Way, Work
+from rainbow.executors.executor import Executor, JobPhase, Site, Ticket, Way
 from rainbow.executors.flux import FluxExecutor
 from rainbow.executors.flux_command import FluxCommand
 from rainbow.executors.folders import folder_of
 from rainbow.executors.local import LocalExecutor
 from rainbow.executors.slurm_script import script
+from rainbow.specs import Work, check_work
 from tests.support.executors import wait_for
 from tests.support.hostile import MARK, nasty_command, nasty_environment, nasty_folder
 from tests.support.patience import PATIENCE_SECONDS
@@ -69,7 +69,7 @@ def alone(place: Path, text: str, environment: dict[str, str], name: str) -> Ite
     note.unlink(missing_ok=True)
     command = f"{shlex.quote(str(place / 'recorder'))} {shlex.quote(text)}"
     work = Work(command=command, environment=environment, working_directory=str(directory))
-    rules.check_work(work)
+    check_work(work)
 
     yield work
 

@@ -12,7 +12,8 @@ import pytest
 
 from rainbow.agent.journal import Entry, Journal, Step
 from rainbow.errors import FailedPrecondition
-from rainbow.executors.executor import Ending, JobPhase, Progress, Work
+from rainbow.executors.executor import Ending, JobPhase, Progress
+from rainbow.specs import Work
 
 ROOT = Path(__file__).parent.parent
 WORK = Work(command="echo é", nodes=2, tasks=4, time_limit_seconds=60, environment={"A": "1"}, working_directory="/tmp")
@@ -124,7 +125,7 @@ def test_what_was_noted_outlives_a_killed_agent(folder: Path) -> None:
 import os, signal
 from datetime import UTC, datetime
 from pathlib import Path
-from rainbow.executors.executor import Work
+from rainbow.specs import Work
 from rainbow.agent.journal import Entry, Journal
 now = datetime.now(UTC)
 journal = Journal(Path({str(folder)!r}))

@@ -7,7 +7,7 @@ import pytest
 
 from rainbow.agent.policy import Policy, read_policy
 from rainbow.errors import InvalidArgument
-from rainbow.executors.executor import Work
+from rainbow.specs import Work
 
 FILE = r"""
 max_nodes = 4

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rainbow.agent.policy import Policy, read_policy
-from rainbow.executors.executor import Executor, JobPhase, Site, Work
+from rainbow.executors.executor import Executor, JobPhase, Site
 from rainbow.executors.local import LocalExecutor
+from rainbow.specs import Work
 from tests.support.executors import hand_over, wait_for
 from tests.support.hostile import TRICKS, any_text
 from tests.support.servers import ROOT

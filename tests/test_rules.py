@@ -11,8 +11,10 @@ from clusters import validation
 from jobs import reports, specs
 from jobs.specs import JobSpec, check_spec
 from rainbow import records, rules
+from rainbow import specs as rainbow_specs
 from rainbow.agent import job_reports
 from rainbow.errors import InvalidArgument
+from rainbow.specs import check_attempt
 from tests.support.hostile import FIELDS, any_specs
 
 # The names of the limits that the two sides share.
@@ -62,8 +64,12 @@ def by_the_server(**fields: Any) -> tuple[str, str] | None:
     return refusal(lambda: check_spec(JobSpec(**{"command": "true", **fields})))
 
 
+def check_offer(job: records.WaitingJob) -> None:
+    check_attempt(job, jobid=job.id, attempt=job.attempt)
+
+
 def by_the_agent(**fields: Any) -> tuple[str, str] | None:
-    return refusal(lambda: rules.check_attempt(offered(**fields)))
+    return refusal(lambda: check_offer(offered(**fields)))
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -85,7 +91,7 @@ def test_both_sides_refuse_the_same_jobs(spec: dict[str, Any]) -> None:
 
 
 def test_the_limits_are_the_same() -> None:
-    assert [getattr(rules, name) for name in LIMITS] == [getattr(specs, name) for name in LIMITS]
+    assert [getattr(rainbow_specs, name) for name in LIMITS] == [getattr(specs, name) for name in LIMITS]
 
 
 def test_a_line_and_lines_are_the_same_on_both_sides() -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from rainbow.executors.commands import all_submitted, submitting
-from rainbow.executors.executor import Ending, JobPhase, SchedulerSilent, Site, Ticket, Work, WorkRefused
+from rainbow.executors.executor import Ending, JobPhase, SchedulerSilent, Site, Ticket, WorkRefused
 from rainbow.executors.slurm import SlurmExecutor
 from rainbow.executors.slurm_nodes import free
 from rainbow.executors.slurm_records import from_sacct, from_squeue
+from rainbow.specs import Work
 
 EMPTY = '{"jobs": [], "errors": []}'
 NO_ACCOUNTS = "echo 'Slurm accounting storage is disabled' >&2; exit 1"

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from rainbow import rules
 from rainbow.agent.policy import Policy
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument
-from rainbow.executors.executor import Executor, Work
+from rainbow.executors.executor import Executor
 from rainbow.offers import fault
+from rainbow.specs import Work, check_work
 
 # A job is reported at least this often: so soon the agent hears that it is to be stopped.
 HEARTBEAT = timedelta(seconds=15)
@@ -91,7 +91,7 @@ class AgentContext:
         The policy sees nothing that breaks the protocol.
         """
         try:
-            rules.check_work(work)
+            check_work(work)
         except InvalidArgument as error:
             return fault(error)
         return self.policy.check(work) or self.executor.never(work)

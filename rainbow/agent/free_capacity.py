@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from rainbow.agent.journal_entries import work_of
-from rainbow.executors.executor import Capacity, Work
+from rainbow.executors.executor import Capacity
 from rainbow.records import WaitingJob
+from rainbow.specs import Work, work_of
 
 MOST_AT_ONCE = 500
 

@@ -25,7 +25,8 @@ from typing import Any, Self
 
 from rainbow.agent.journal_errors import as_journal_errors, damaged
 from rainbow.errors import FailedPrecondition, why
-from rainbow.executors.executor import Ending, JobPhase, Progress, Ticket, Work
+from rainbow.executors.executor import Ending, JobPhase, Progress, Ticket
+from rainbow.specs import Work
 from rainbow.system.disk_space import shortage
 from rainbow.system.untrusted_files import open_or_make
 

@@ -1,12 +1,12 @@
 """From what a server says of a job to what the journal notes of it."""
 
-from rainbow import rules
 from rainbow.agent.journal import Entry, Step
 from rainbow.errors import InvalidArgument
 from rainbow.executors.endings import ended
-from rainbow.executors.executor import Ending, Work
+from rainbow.executors.executor import Ending
 from rainbow.offers import fault
 from rainbow.records import BrokenJob, Job, WaitingJob
+from rainbow.specs import Work, check_attempt, work_of
 
 NOTHING = Work(command="")
 
@@ -21,7 +21,7 @@ def entry_of(offer: WaitingJob | BrokenJob, *, attempt: int) -> Entry:
 def recovered_entry(job: Job) -> Entry:
     """A job that was accepted without the agent's knowledge, and that no scheduler has."""
     try:
-        rules.check_attempt(job)
+        check_attempt(job, jobid=job.id, attempt=job.attempt)
     except InvalidArgument as error:
         return failed_entry(job.id, job.attempt, reason=fault(error))
     return Entry(jobid=job.id, attempt=job.attempt, work=work_of(job))
@@ -34,15 +34,4 @@ def failed_entry(jobid: int, attempt: int, *, reason: str) -> Entry:
         work=NOTHING,
         step=Step.ENDED,
         progress=ended(Ending.FAILED, reason=reason),
-    )
-
-
-def work_of(job: rules.Runnable) -> Work:
-    return Work(
-        command=job.command,
-        nodes=job.nodes,
-        tasks=job.tasks,
-        time_limit_seconds=job.time_limit_seconds,
-        environment=job.environment,
-        working_directory=job.working_directory,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from rainbow.agent.bounded_regex import TookTooLong, matches
 from rainbow.errors import InvalidArgument, why
-from rainbow.executors.executor import Work
+from rainbow.specs import Work
 from rainbow.text import on_one_line
 
 LIMITS = ("max_nodes", "max_tasks", "max_time_limit_seconds")

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from rainbow.agent.acceptor import Acceptor
 from rainbow.agent.context import AgentContext
 from rainbow.agent.free_capacity import MOST_AT_ONCE
-from rainbow.agent.journal_entries import work_of
 from rainbow.errors import DeadlineExceeded, Unavailable
 from rainbow.pending_call import PendingCall
 from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
+from rainbow.specs import work_of
 
 # The server tells people how large the jobs are that the agent last asked for, and notes that now and then. This look
 # is to escape its notice: it goes out just after the taker asked, unless that takes too long.

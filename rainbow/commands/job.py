@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import click
 
 from rainbow.errors import NotFound
-from rainbow.records import Job, JobEvent, OnLost
+from rainbow.records import Job, JobEvent
+from rainbow.specs import OnLost
 from rainbow.terminal import documents, session
 from rainbow.terminal.formatting import local, span, when
 from rainbow.terminal.options import json_option, observer_options, server_options

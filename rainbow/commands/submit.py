@@ -11,8 +11,9 @@ from click.core import ParameterSource
 
 from rainbow.client import Client
 from rainbow.errors import RainbowError
-from rainbow.records import Job, JobSpec, OnLost, Submission
+from rainbow.records import Job, Submission
 from rainbow.retries import PATIENCE_SECONDS
+from rainbow.specs import JobSpec, OnLost
 from rainbow.terminal import documents, session
 from rainbow.terminal.following import exit_code_of, follow, step_of
 from rainbow.terminal.formatting import ago

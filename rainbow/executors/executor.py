@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rainbow.errors import FailedPrecondition, Unavailable
+from rainbow.specs import Work
 
 KEPT_OUTPUT_BYTES = 1024**3
 
@@ -41,18 +42,6 @@ class Ending(StrEnum):
     NODE_FAILED = "node_failed"
     CANCELLED = "cancelled"
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """What is to run. `tasks` and `time_limit_seconds` 0, and an empty directory, mean not said."""
-
-    command: str
-    nodes: int = 1
-    tasks: int = 0
-    time_limit_seconds: int = 0
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    working_directory: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from rainbow.executors.claims import as_claimed, claimed_by, withdraw
 from rainbow.executors.commands import all_submitted
 from rainbow.executors.endings import gone
 from rainbow.executors.environment import home_of, job_environment
-from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, Site, Ticket, Way, Work
+from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, Site, Ticket, Way
 from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings
 from rainbow.executors.flux_command import FluxCommand
 from rainbow.executors.flux_jobs import FluxJob, FluxJobs, is_native_id
@@ -19,6 +19,7 @@ from rainbow.executors.flux_script import script
 from rainbow.executors.folders import JobFolder, folder_of, moment
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
+from rainbow.specs import Work
 
 FORGOTTEN_RUNNING = gone("Flux no longer knows the job, which had started")
 FORGOTTEN_WAITING = gone("Flux no longer knows the job, which had not started")

@@ -5,8 +5,8 @@ It is a file, because arguments and rules for the environment are for all to rea
 
 import shlex
 
-from rainbow.executors.executor import Work
 from rainbow.executors.folders import JobFolder
+from rainbow.specs import Work
 
 # Flux passes on errors and output by different ways. As one stream they keep their order.
 # The first task makes the claim, and writes it a moment later. Another node may see that later still.

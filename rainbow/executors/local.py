@@ -18,12 +18,12 @@ from rainbow.executors.executor import (
     Site,
     Ticket,
     Way,
-    Work,
     WorkRefused,
 )
 from rainbow.executors.folders import JobFolder, folder_of, is_key, moment, number
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.runner.job import RunnerJob
+from rainbow.specs import Work
 
 # What runners say besides `exited`.
 ENDS = {

@@ -8,17 +8,7 @@ from rainbow.executors.claims import as_claimed, claim_of, claimed_by, withdraw
 from rainbow.executors.commands import Answer, all_submitted, ask, submitting
 from rainbow.executors.endings import gone
 from rainbow.executors.environment import command_environment, home_of
-from rainbow.executors.executor import (
-    Capacity,
-    JobPhase,
-    Progress,
-    SchedulerSilent,
-    Site,
-    Ticket,
-    Way,
-    Work,
-    WorkRefused,
-)
+from rainbow.executors.executor import Capacity, JobPhase, Progress, SchedulerSilent, Site, Ticket, Way, WorkRefused
 from rainbow.executors.folders import JobFolder, folder_of
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
@@ -26,6 +16,7 @@ from rainbow.executors.slurm_accounts import Accounts
 from rainbow.executors.slurm_nodes import NODE_FORMAT, free
 from rainbow.executors.slurm_records import Record, from_squeue
 from rainbow.executors.slurm_script import noted_end, script
+from rainbow.specs import Work
 
 # What Slurm's commands say when they may be right or wrong to give up. `sbatch` may have submitted all the same.
 SILENT = re.compile(

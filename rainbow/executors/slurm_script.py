@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from rainbow.executors.claims import claim_of
 from rainbow.executors.endings import cancelled, from_shell_status, timed, timed_out
 from rainbow.executors.environment import FOR_JOBS
-from rainbow.executors.executor import Ending, Progress, Work
+from rainbow.executors.executor import Ending, Progress
 from rainbow.executors.folders import JobFolder, moment, number
+from rainbow.specs import Work
 
 HIGHEST_STATUS = 255
 

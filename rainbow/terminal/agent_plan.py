@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from rainbow.agent.free_capacity import MOST_AT_ONCE, FreeCapacity
-from rainbow.agent.journal_entries import work_of
 from rainbow.agent.policy import Policy
 from rainbow.client import Client
 from rainbow.executors.executor import Capacity, Executor
 from rainbow.records import BrokenJob, WaitingJob
+from rainbow.specs import work_of
 from rainbow.terminal.formatting import count
 from rainbow.terminal.output import say
 from rainbow.terminal.tables import show_table

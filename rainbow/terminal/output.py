@@ -11,9 +11,13 @@ import click
 
 from rainbow.errors import RainbowError
 from rainbow.records import Job
+from rainbow.specs import JobDescription
 from rainbow.text import printable
 
 REDIRECT = "What has to be whole, the job's command writes to a file: `simulate > simulate.out`."
+
+# Of the fields of a job, those that people look for.
+_FIRST = ("id", "cluster", "name", "command", "nodes", "tasks", "state")
 
 
 def say(text: str) -> None:
@@ -42,7 +46,7 @@ def write_output_of(job: Job) -> None:
 def plain(value: Any) -> Any:
     """The value as JSON has it: a record by its fields, a moment in ISO 8601."""
     if dataclasses.is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {name: plain(getattr(value, name)) for name in _names_of(value)}
     if isinstance(value, RainbowError):
         return {"code": value.code, "field": value.field, "message": value.message}
     if isinstance(value, datetime):
@@ -50,3 +54,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _names_of(record: Any) -> list[str]:
+    names = [field.name for field in dataclasses.fields(record)]
+    first = [name for name in _FIRST if name in names] if isinstance(record, JobDescription) else []
+    return [*first, *(name for name in names if name not in first)]

@@ -13,7 +13,8 @@ from rainbow import job_file
 from rainbow.client import Client
 from rainbow.errors import FailedPrecondition, InvalidArgument, RainbowError, Unavailable, why
 from rainbow.job_file import Checked, Line
-from rainbow.records import JobSpec, SubmitResult
+from rainbow.records import SubmitResult
+from rainbow.specs import JobSpec
 from rainbow.terminal.formatting import count
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.progress import Show, progress

@@ -15,9 +15,10 @@ from rainbow.agent.identity import identity_in
 from rainbow.agent.journal import Journal
 from rainbow.agent.policy import Policy
 from rainbow.client import Client
-from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket, Work
+from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket
 from rainbow.executors.table import EXECUTORS
 from rainbow.records import Job, JobSpec
+from rainbow.specs import Work
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.wire import Remote
 

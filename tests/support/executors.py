@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rainbow.executors.executor import Executor, JobPhase, Progress, Ticket, Work
+from rainbow.executors.executor import Executor, JobPhase, Progress, Ticket
+from rainbow.specs import Work
 from tests.support.patience import PATIENCE_SECONDS
 
 

@@ -1,0 +1,147 @@
+"""A job as its submitter describes it, and the rules for it. An agent holds to them whatever a server sends.
+
+The server has the same rules (jobs/specs.py), and a test compares them. Each check raises InvalidArgument, with the
+name of the field.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+
+from rainbow.errors import InvalidArgument
+from rainbow.rules import MAX_INT, check_control_in_lines, check_line, check_range, size_in_bytes
+
+MAX_NAME = 255
+MAX_COMMAND_BYTES = 64 * 1024
+MAX_ENVIRONMENT_BYTES = 64 * 1024
+MAX_LABELS = 32
+MAX_LABEL_VALUE = 255
+MAX_PATH = 4096
+MAX_PRIORITY = 100
+MAX_TIME_LIMIT_SECONDS = 365 * 24 * 3600
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
+
+
+class OnLost(StrEnum):
+    """What happens to a job when contact with its agent is lost; unspecified means keep."""
+
+    UNSPECIFIED = "unspecified"
+    KEEP = "keep"
+    REQUEUE = "requeue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDescription:
+    """What a submitter says of a job for its cluster. `tasks` and `time_limit_seconds` 0 mean not said."""
+
+    command: str
+    name: str = ""
+    nodes: int = 1
+    tasks: int = 0
+    priority: int = 0
+    time_limit_seconds: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    working_directory: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec(JobDescription):
+    """A job as it is submitted. The ranges are those of SubmitJobRequest in rainbow.proto.
+
+    An empty `idempotency_key` lets the client choose one.
+    """
+
+    idempotency_key: str = ""
+    on_lost: OnLost = OnLost.UNSPECIFIED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What of a job reaches a scheduler. `tasks` and `time_limit_seconds` 0, and an empty directory, mean not said."""
+
+    command: str
+    nodes: int = 1
+    tasks: int = 0
+    time_limit_seconds: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    working_directory: str = ""
+
+
+DESCRIPTION_FIELDS = tuple(item.name for item in fields(JobDescription))
+SPEC_FIELDS = tuple(item.name for item in fields(JobSpec))
+MAPPINGS = tuple(item.name for item in fields(JobSpec) if item.type == Mapping[str, str])
+
+
+def work_of(job: JobDescription) -> Work:
+    return Work(**{item.name: getattr(job, item.name) for item in fields(Work)})
+
+
+def check_attempt(job: JobDescription, *, jobid: int, attempt: int) -> None:
+    """For a job that a server hands out."""
+    check_range(jobid, field="id", lowest=1, highest=MAX_INT)
+    check_range(attempt, field="attempt", lowest=1, highest=MAX_INT)
+    check_description(job)
+
+
+def check_description(job: JobDescription) -> None:
+    check_line(job.name, field="name", longest=MAX_NAME)
+    check_range(job.priority, field="priority", lowest=-MAX_PRIORITY, highest=MAX_PRIORITY)
+    check_work(job)
+    _check_labels(job.labels)
+
+
+def check_work(work: Work | JobDescription) -> None:
+    _check_command(work.command)
+    check_range(work.nodes, field="nodes", lowest=1, highest=MAX_INT)
+    check_range(work.tasks, field="tasks", lowest=0, highest=MAX_INT)
+    check_range(work.time_limit_seconds, field="time_limit_seconds", lowest=0, highest=MAX_TIME_LIMIT_SECONDS)
+    _check_environment(work.environment)
+    _check_working_directory(work.working_directory)
+
+
+def _check_command(command: str) -> None:
+    if not command.strip():
+        raise InvalidArgument("must not be empty", field="command")
+    size = size_in_bytes(command, field="command")
+    if size > MAX_COMMAND_BYTES:
+        raise InvalidArgument(f"must be at most {MAX_COMMAND_BYTES:,} bytes, not {size:,}", field="command")
+    check_control_in_lines(command, field="command")
+
+
+def _check_environment(environment: Mapping[str, str]) -> None:
+    size = 0
+    for name, value in environment.items():
+        if not _VARIABLE.fullmatch(name):
+            raise InvalidArgument(
+                "names must be letters, digits and underscores, the first not a digit", field="environment"
+            )
+        if "\0" in value:
+            raise InvalidArgument("values must not contain a null character", field="environment")
+        size += len(name) + size_in_bytes(value, field="environment")
+    if size > MAX_ENVIRONMENT_BYTES:
+        raise InvalidArgument(
+            f"must be at most {MAX_ENVIRONMENT_BYTES:,} bytes in all, not {size:,}", field="environment"
+        )
+
+
+def _check_working_directory(path: str) -> None:
+    check_line(path, field="working_directory", longest=MAX_PATH)
+    if path and not path.startswith("/"):
+        raise InvalidArgument("must be an absolute path", field="working_directory")
+
+
+def _check_labels(labels: Mapping[str, str]) -> None:
+    if len(labels) > MAX_LABELS:
+        raise InvalidArgument(f"must be at most {MAX_LABELS}, not {len(labels):,}", field="labels")
+    for key, value in labels.items():
+        if not _LABEL_KEY.fullmatch(key):
+            raise InvalidArgument(
+                "keys must be 1 to 63 letters, digits, dots, underscores, slashes and hyphens,"
+                " the first a letter or digit",
+                field="labels",
+            )
+        check_line(value, field="labels", longest=MAX_LABEL_VALUE)

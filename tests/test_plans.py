@@ -22,6 +22,7 @@ from jobs.services.cancel import cancel_jobs
 from jobs.sql import oldest_queued
 from jobs.states import JobState
 from rainbow.protos import rainbow_pb2 as pb
+from tests.support.planner import empty_the_tables_of_jobs, gather_statistics
 from tests.support.queue import submitted
 
 pytestmark = pytest.mark.django_db
@@ -33,6 +34,7 @@ JOBS = Job._meta.db_table
 @pytest.fixture
 def long_history(alpha: Any, beta: Any, now: datetime) -> list[int]:
     """The ids of alpha's waiting jobs: many finished ones came before them, most of them beta's, which waits too."""
+    empty_the_tables_of_jobs()
     for member, number in ((alpha, 1), (beta, 39)):
         ids = submitted(member, number, now=now)
         cancel_jobs(by=member.submitter, job_ids=ids, now=now)
@@ -40,8 +42,7 @@ def long_history(alpha: Any, beta: Any, now: datetime) -> list[int]:
         _double()
     submitted(beta, WAITING, now=now)
     waiting = submitted(alpha, WAITING, now=now, labels={"a": "b"})
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    gather_statistics()
     return waiting
 
 
@@ -177,8 +178,7 @@ def test_a_rare_state_is_found_where_its_cluster_and_its_state_are_common(
     Job.objects.filter(cluster=beta.cluster, state=JobState.QUEUED).delete()
     while Job.objects.filter(cluster=alpha.cluster).count() < FINISHED:
         submitted(alpha, 10_000, now=Job.objects.latest("id").submitted_at)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    gather_statistics()
 
     (waiting,) = plans_of(lambda: list_jobs(by=beta.puller, search=Search(states=[JobState.QUEUED], size=10)))
 
@@ -207,10 +207,10 @@ def test_a_summary_does_not_read_the_jobs(alpha: Any, long_history: list[int]) -
 def test_the_oldest_of_a_short_queue_is_found_past_the_long_queue_of_another(
     alpha: Any, beta: Any, now: datetime
 ) -> None:
+    empty_the_tables_of_jobs()
     submitted(beta, 20_000, now=now)
     submitted(alpha, 1, now=now)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+    gather_statistics()
 
     (plan,) = plans_of(lambda: oldest_queued([alpha.cluster.id]))
 

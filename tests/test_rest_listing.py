@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from jobs.models import Job
 from jobs.states import JobState
 from tests.conftest import Member
+from tests.support.planner import empty_the_tables_of_jobs, gather_statistics
 from tests.support.queue import submitted
 from tests.support.rest import Rest, fields_at_fault, puller, submitter
 from tests.test_rest_operators import signed_in
@@ -122,6 +123,7 @@ def many_jobs(alpha: Member, beta: Member, now: datetime) -> int:
         "sqlite": "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < %s)",
         "postgresql": "WITH s(i) AS (SELECT generate_series(1, %s))",
     }[connection.vendor]
+    empty_the_tables_of_jobs()
     with connection.cursor() as cursor:
         cursor.execute(
             f"{series} INSERT INTO jobs_job (cluster_id, submitted_by_id, name, command, nodes, tasks, priority, "
@@ -131,7 +133,7 @@ def many_jobs(alpha: Member, beta: Member, now: datetime) -> int:
             "CASE WHEN i %% 100 = 0 THEN NULL ELSE %s END FROM s",
             [MANY, beta.cluster.id, alpha.cluster.id, alpha.submitter.credential_id, now, now, now],
         )
-        cursor.execute("ANALYZE")
+        gather_statistics()
         cursor.execute("SELECT MAX(id) FROM jobs_job")
         return int(cursor.fetchone()[0]) - MANY // 2
 

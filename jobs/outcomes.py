@@ -4,9 +4,7 @@ from enum import Enum
 
 from jobs.models import Job
 from jobs.states import FINAL, REQUEUEABLE, JobState
-
-# Of a job that does not exist and of one that is not the caller's alike, on every transport.
-NO_SUCH_JOB = "there is no such job"
+from rainbow.errors import NO_SUCH_JOB
 
 
 class CancelOutcome(Enum):

@@ -13,7 +13,7 @@ from jobs.leases import Lease
 from jobs.models import Job
 from jobs.specs import MAX_INT
 from jobs.states import FINAL, MOVES, JobState, What
-from rainbow.errors import InvalidArgument
+from rainbow.errors import NO_SUCH_JOB, InvalidArgument
 
 MAX_REPORTS = 1_000
 MAX_OUTPUT_BYTES = 64 * 1024
@@ -46,7 +46,7 @@ class Report:
 class ReportOutcome(Enum):
     COUNTED = "the report counts"
     STALE = "another attempt at this job counts, or it is over"
-    UNKNOWN = "this cluster has no such job"
+    UNKNOWN = NO_SUCH_JOB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

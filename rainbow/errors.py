@@ -4,6 +4,9 @@ The server's services raise them, its doors turn them into answers, and the clie
 into them. Codes: https://grpc.io/docs/guides/status-codes/
 """
 
+# Of a job that does not exist and of one that is not the caller's alike, over every transport.
+NO_SUCH_JOB = "there is no such job"
+
 
 class RainbowError(Exception):
     """A failure with a message for the person who can do something about it.

@@ -278,8 +278,13 @@ def test_the_backup_of_a_running_database_is_complete(
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     typed = ["bash", "-c", f"umask 022; {backup.removeprefix('$ ')}"]
     subprocess.run(typed, cwd=tmp_path, env={"PATH": path}, check=True, timeout=PATIENCE_SECONDS)
+    again = subprocess.run(
+        typed, cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
 
     assert stat.filemode((tmp_path / "backup.db").stat().st_mode) == "-rw-------", "others can read what jobs run"
+    assert again.returncode != 0
+    assert again.stderr.strip().endswith("backup.db: cannot overwrite existing file")
     copy = sqlite3.connect(tmp_path / "backup.db")
     assert copy.execute("SELECT COUNT(*) FROM jobs_job").fetchone() == (3,)
     assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -147,7 +147,7 @@ def test_nothing_is_shown_where_a_job_is_missing(
         refusal = refusal_in(caught.value)
         assert (refusal.code, refusal.text, refusal.field) == (
             grpc.StatusCode.NOT_FOUND,
-            f"jobids: there is no job {job_id}",
+            f"jobids: there is no such job: {job_id}",
             "jobids",
         )
 

@@ -26,7 +26,7 @@ from jobs.queries.lookup import find_jobs, list_jobs
 from jobs.queries.search import Search
 from jobs.queries.summaries import summarize_jobs
 from jobs.services.cancel import cancel_jobs
-from rainbow.errors import InvalidArgument, NotFound
+from rainbow.errors import NO_SUCH_JOB, InvalidArgument, NotFound
 from rainbow.protos import rainbow_pb2 as pb
 
 
@@ -121,7 +121,7 @@ def watched(request: pb.WatchJobsRequest, caller: Caller, now: datetime) -> Watc
     """The first of the jobs, as many as fit one answer. Raises InvalidArgument, and NotFound where one is missing."""
     found = find_jobs(by=caller, job_ids=request.jobids, brief=True)
     if found.missing:
-        raise NotFound(f"there is no job {found.missing[0]}", field="jobids")
+        raise NotFound(f"{NO_SUCH_JOB}: {found.missing[0]}", field="jobids")
     jobs = [job_to_message(job, brief=True) for job in found.jobs]
     for job in jobs:
         job.ClearField("lease_expires_at")

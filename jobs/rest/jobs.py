@@ -33,12 +33,11 @@ from jobs.rest.serializers import (
 from jobs.rest.submission import Submission
 from jobs.services.cancel import cancel_jobs
 from jobs.services.requeue import requeue_jobs
-from rainbow.errors import FailedPrecondition, NotFound
+from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, NotFound
 from rainbow_site.web.rest.admission import EITHER, SECRET, admitted, read
 from rainbow_site.web.rest.reasons import OptionalReasonSerializer, ReasonSerializer
 from rainbow_site.web.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
 
-_NO_SUCH_JOB = "there is no such job"
 _REASON = OpenApiExample("a reason", value={"reason": "wrong input file"}, request_only=True)
 
 
@@ -112,7 +111,7 @@ class Cancel(APIView):
         reason = read(OptionalReasonSerializer, request.data)["reason"]
         result = cancel_jobs(by=by, job_ids=[_possible(job)], reason=reason, now=timezone.now())[0]
         if result.outcome == CancelOutcome.NOT_FOUND:
-            raise NotFound(_NO_SUCH_JOB)
+            raise NotFound(NO_SUCH_JOB)
         if result.outcome in (CancelOutcome.ALREADY_FINAL, CancelOutcome.OUT_OF_REACH):
             raise FailedPrecondition(result.outcome.value)
         return Response(OutcomeSerializer(result).data)
@@ -161,7 +160,7 @@ def _job(by: Caller | Operator, job_id: int, *, with_events: bool = False) -> Jo
     """Somebody else's job and one that does not exist are the same answer."""
     found = get_jobs(by=by, job_ids=[_possible(job_id)], with_events=with_events).get(job_id)
     if found is None:
-        raise NotFound(_NO_SUCH_JOB)
+        raise NotFound(NO_SUCH_JOB)
     return found
 
 
@@ -171,7 +170,7 @@ def _shown(request: Request, job: Job) -> dict[str, Any]:
 
 def _possible(job_id: int) -> int:
     if not 1 <= job_id <= MAX_ID:
-        raise NotFound(_NO_SUCH_JOB)
+        raise NotFound(NO_SUCH_JOB)
     return job_id
 
 

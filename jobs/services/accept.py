@@ -14,13 +14,13 @@ from jobs.leases import Lease, lease_from
 from jobs.models import Job
 from jobs.sql import in_parts, lock_jobs, take_jobs
 from jobs.states import JobState, What
-from rainbow.errors import InvalidArgument
+from rainbow.errors import NO_SUCH_JOB, InvalidArgument
 
 MAX_IDS = 50_000
 
 
 class RefusalReason(Enum):
-    NOT_FOUND = "this cluster has no such job"
+    NOT_FOUND = NO_SUCH_JOB
     NOT_QUEUED = "the job no longer waits"
     REPEATED = "the same call named this job before"
     PAUSED = "the cluster is paused"

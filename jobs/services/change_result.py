@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jobs.outcomes import NO_SUCH_JOB
+from rainbow.errors import NO_SUCH_JOB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,10 @@ from clusters.callers import Caller, Operator
 from clusters.validation import check_reason
 from jobs.events import Step, record
 from jobs.models import Job
-from jobs.outcomes import NO_SUCH_JOB, requeue_refusal
+from jobs.outcomes import requeue_refusal
 from jobs.queries.lookup import check_ids, locked
 from jobs.states import JobState, What
+from rainbow.errors import NO_SUCH_JOB
 
 MAX_IDS = 10_000
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import click
 
+from rainbow.errors import NO_SUCH_JOB
 from rainbow.records import CancelOutcome, CancelResult
 from rainbow.terminal import session
 from rainbow.terminal.in_doubt import in_doubt
@@ -26,7 +27,7 @@ WORDS = {
     CancelOutcome.CANCELLED: "cancelled",
     CancelOutcome.REQUESTED: "will be stopped by its cluster",
     CancelOutcome.ALREADY_FINAL: "is over already",
-    CancelOutcome.NOT_FOUND: "does not exist, or is somebody else's",
+    CancelOutcome.NOT_FOUND: NO_SUCH_JOB,
     CancelOutcome.OUT_OF_REACH: "was taken by its cluster for good and cannot be stopped from here",
 }
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import click
 
-from rainbow.errors import NotFound
+from rainbow.errors import NO_SUCH_JOB, NotFound
 from rainbow.records import Job, JobEvent
 from rainbow.specs import OnLost
 from rainbow.terminal import documents, session
@@ -35,7 +35,7 @@ def command(ctx: click.Context, jobid: int, as_cluster: bool, as_json: bool) -> 
     with session.observer(ctx, as_cluster=as_cluster) as client:
         found = client.get_jobs([jobid], with_events=True)
     if not found.jobs:
-        raise NotFound(f"there is no job {jobid}, or it is somebody else's")
+        raise NotFound(f"{NO_SUCH_JOB}: {jobid}")
     if as_json:
         write_json(documents.whole(found.jobs[0]))
     else:

@@ -2,7 +2,7 @@
 
 import click
 
-from rainbow.errors import NotFound
+from rainbow.errors import NO_SUCH_JOB, NotFound
 from rainbow.terminal import documents, session
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import complain, write_json, write_output_of
@@ -25,7 +25,7 @@ def command(ctx: click.Context, jobid: int, as_cluster: bool, as_json: bool) -> 
     with session.observer(ctx, as_cluster=as_cluster) as client:
         found = client.get_jobs([jobid])
     if not found.jobs:
-        raise NotFound(f"there is no job {jobid}, or it is somebody else's")
+        raise NotFound(f"{NO_SUCH_JOB}: {jobid}")
     job = found.jobs[0]
     if as_json:
         write_json({name: documents.whole(job)[name] for name in ("id", "state", "output", "output_is_cut")})

@@ -3,21 +3,21 @@
 from collections.abc import AsyncIterator
 
 from grpc_api.rpcs.call import Call
+from grpc_api.rpcs.server_state import ServerState
 from grpc_api.runtime.streams import until
-from grpc_api.runtime.wakeups import Wakeups
 from rainbow.protos import rainbow_pb2 as pb
 
 
 class ConnectivityRpcs:
-    def __init__(self, wakeups: Wakeups) -> None:
-        self._wakeups = wakeups
+    def __init__(self, server: ServerState) -> None:
+        self._server = server
 
     async def Serial(self, request: pb.Request, call: Call) -> pb.Response:
         return _echo(request, 1)
 
     async def Stream(self, requests: AsyncIterator[pb.Request], call: Call) -> AsyncIterator[pb.Response]:
         count = 0
-        async for request in until(self._wakeups.closing, requests):
+        async for request in until(self._server.wakeups.closing, requests):
             count += 1
             yield _echo(request, count)
         call.note(messages=count)

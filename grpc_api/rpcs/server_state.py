@@ -48,7 +48,12 @@ class ServerState:
     pools: ThreadPools
     wakeups: Wakeups
     last_seen: LastSeenNotes
-    clock: Callable[[], datetime]
+    clock: Callable[[], datetime] = utc_now
+
+    async def admit(self, call: Call) -> None:
+        """Raises Unauthenticated unless the call's bearer is a credential: for requests that are costly to decode."""
+        work = partial(admit, Claim(value=call.bearer), now=self.clock())
+        await self.pools.read(work, caller=call.bearer)
 
     async def read(self, answer: Answer[Request, Reply], request: Request, claim: Claim, call: Call) -> Answered[Reply]:
         """Admits the caller and answers in a reading thread. Raises Unauthenticated, and what `answer` raises."""

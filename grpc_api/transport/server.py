@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import grpc
 
 from grpc_api.rpcs.messages import MESSAGE_LIMIT
+from grpc_api.rpcs.server_state import ServerState
 from grpc_api.rpcs.servicer import RainbowServicer
+from grpc_api.runtime.last_seen import LastSeenNotes
 from grpc_api.runtime.lease_expiry import expire_leases_forever
 from grpc_api.runtime.notifications import follow_notifications, poll_waiting_queues
 from grpc_api.runtime.thread_pools import ThreadPools
@@ -82,39 +84,56 @@ async def serve(options: ServerOptions) -> bool:
 
     False when threads are left that wait for a database without an answer: they would keep the process for ever.
     """
-    pools, wakeups = ThreadPools(), Wakeups()
-    servicer = RainbowServicer(
-        pools=pools,
-        wakeups=wakeups,
-        registration_secret=options.registration_secret,
-        batch=options.batch,
-    )
-    # Not shared unless asked: a second server would start silently and take half of the calls.
-    server = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(options.share_port))])
-    load = Load(most_calls=options.calls)
-    requests = Requests(admit=servicer.admit)
-    frame, checks = Frame(load=load, requests=requests), HealthChecks([SERVICE.full_name])
-    handlers = (generic_handler(servicer, frame), *standard_handlers(frame, checks), UnknownCalls())
-    server.add_generic_rpc_handlers(handlers)
-    address = _listen(server, options)
+    server = _Server(options)
+    address = server.listen()
     stop = _stop_on_signals()
-    chores = _start_chores(pools, wakeups)
-    # A full collection over what is there by now would stop every call for 30 ms, again and again.
-    gc.collect()
-    gc.freeze()
     await server.start()
     _log.info("%s serves %s at %s", options.name, SERVICE.full_name, address)
     await stop.wait()
     _log.info("stopping; finishing the calls in flight")
-    checks.close()
-    wakeups.close()
-    await server.stop(GRACE_SECONDS)
-    for chore in chores:
-        chore.cancel()
-    requests.close()
-    all_ended = pools.close()
+    all_ended = await server.stop()
     _log.info("stopped" if all_ended else "stopped, without threads that still wait for the database")
     return all_ended
+
+
+class _Server:
+    """The parts of a server, from its threads to its sockets."""
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._options = options
+        self._pools, self._wakeups = ThreadPools(), Wakeups()
+        state = ServerState(pools=self._pools, wakeups=self._wakeups, last_seen=LastSeenNotes(self._pools))
+        servicer = RainbowServicer(state, registration_secret=options.registration_secret, batch=options.batch)
+        self._requests = Requests(admit=state.admit)
+        self._checks = HealthChecks([SERVICE.full_name])
+        frame = Frame(load=Load(most_calls=options.calls), requests=self._requests)
+        # Not shared unless asked: a second server would start silently and take half of the calls.
+        self._grpc = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(options.share_port))])
+        self._grpc.add_generic_rpc_handlers(
+            (generic_handler(servicer, frame), *standard_handlers(frame, self._checks), UnknownCalls())
+        )
+        self._chores: list[asyncio.Task[None]] = []
+
+    def listen(self) -> str:
+        """Takes the address and gives it with its port. Raises CannotListen."""
+        return _listen(self._grpc, self._options)
+
+    async def start(self) -> None:
+        self._chores = _start_chores(self._pools, self._wakeups)
+        # A full collection over what is there by now would stop every call for 30 ms, again and again.
+        gc.collect()
+        gc.freeze()
+        await self._grpc.start()
+
+    async def stop(self) -> bool:
+        """Finishes the calls in flight, and says whether all threads have ended."""
+        self._checks.close()
+        self._wakeups.close()
+        await self._grpc.stop(GRACE_SECONDS)
+        for chore in self._chores:
+            chore.cancel()
+        self._requests.close()
+        return self._pools.close()
 
 
 def _start_chores(pools: ThreadPools, wakeups: Wakeups) -> list[asyncio.Task[None]]:

@@ -9,6 +9,7 @@ from clusters.callers import Caller, Operator
 from jobs.models import Job, JobEvent, JobQuerySet
 from jobs.queries.reply_size import BRIEF, WHOLE, ids_that_fit
 from jobs.queries.search import Search, check_search, ranges_of
+from jobs.specs import UNLISTED_FIELDS
 from rainbow.errors import InvalidArgument
 
 MAX_LOOKUP = 1_000
@@ -41,12 +42,12 @@ def get_jobs(
 ) -> dict[int, Job]:
     """The jobs among these (1 to 1,000 ids) that whoever asks may see, by id. Raises InvalidArgument.
 
-    `brief` leaves their output and environment unread.
+    `brief` leaves unread what lists of jobs leave out.
     """
     check_ids(job_ids, highest=MAX_LOOKUP)
     found = within_reach(by).filter(id__in=job_ids).select_related("cluster", "submitted_by")
     if brief:
-        found = found.defer("output", "environment")
+        found = found.defer("output", *UNLISTED_FIELDS)
     if with_events:
         events = JobEvent.objects.select_related("credential", "operator").order_by("id")
         found = found.prefetch_related(Prefetch("events", queryset=events))
@@ -83,7 +84,7 @@ def list_jobs(*, by: Caller | Operator, search: Search) -> Page:
     ids = ranges.first_ids(size + 1)
     fitting, _ = ids_that_fit(Job.objects.all(), ids[:size], BRIEF)
     jobs = Job.objects.filter(id__in=fitting).select_related("cluster", "submitted_by")
-    in_order = jobs.defer("output", "environment").order_by("id" if search.oldest_first else "-id")
+    in_order = jobs.defer("output", *UNLISTED_FIELDS).order_by("id" if search.oldest_first else "-id")
     return Page(jobs=list(in_order), more=len(ids) > len(fitting), looked_until=looked_until)
 
 

@@ -7,12 +7,13 @@ from django.db.models import IntegerField
 from django.db.models.expressions import RawSQL
 
 from jobs.models import JobQuerySet
+from jobs.specs import LONG_FIELDS, UNLISTED_FIELDS
 from jobs.sql import bytes_in
 
 # As much as a message of the gRPC door holds, near enough.
 ANSWER_BYTES = 4 * 1024 * 1024
-BRIEF = ("command", "working_directory", "labels", "reason")
-WHOLE = (*BRIEF, "environment", "output")
+WHOLE = (*LONG_FIELDS, "reason", "output")
+BRIEF = tuple(name for name in WHOLE if name not in (*UNLISTED_FIELDS, "output"))
 
 
 def number_that_fits(sizes: Iterable[int]) -> int:

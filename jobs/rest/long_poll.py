@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from jobs.queries.news import news_since
 from jobs.queries.queue import QueuedJob, Wanted, request_jobs
 from jobs.rest.labels import DESCRIPTION, PATTERN, labels_from
 from jobs.rest.stopping import STOPPING
-from jobs.specs import MAX_INT, MAX_LABELS
+from jobs.specs import LONG_FIELDS, MAX_INT, MAX_LABELS
 from rainbow_site.web.rest.fields import Digits, Query, Text
 
 # As much as a message of the gRPC door holds, near enough.
@@ -107,5 +107,8 @@ def _that_fit(jobs: Iterable[QueuedJob]) -> list[QueuedJob]:
 
 
 def _size(job: QueuedJob) -> int:
-    pairs = [*job.environment.items(), *job.labels.items()]
-    return _ABOUT_A_JOB + len(job.command) + len(job.working_directory) + sum(len(a) + len(b) for a, b in pairs)
+    return _ABOUT_A_JOB + sum(_characters_in(getattr(job, name)) for name in LONG_FIELDS)
+
+
+def _characters_in(value: str | Mapping[str, str]) -> int:
+    return len(value) if isinstance(value, str) else sum(len(key) + len(text) for key, text in value.items())

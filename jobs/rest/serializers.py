@@ -12,6 +12,7 @@ from jobs.services.accept import MAX_IDS as MAX_ACCEPT
 from jobs.services.accept import RefusalReason
 from jobs.services.cancel import MAX_IDS as MAX_CANCEL
 from jobs.specs import (
+    CONTENT_FIELDS,
     MAX_COMMAND_BYTES,
     MAX_INT,
     MAX_KEY,
@@ -21,6 +22,7 @@ from jobs.specs import (
     MAX_PATH,
     MAX_PRIORITY,
     MAX_TIME_LIMIT_SECONDS,
+    UNLISTED_FIELDS,
 )
 from jobs.states import JobState, OnLost
 from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, LINES, Choice, Input, Mapping, Number, Numbers, Pairs, Text
@@ -35,7 +37,7 @@ _LABEL_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
 # In a serializer's context: whether whoever asks may know what a job runs.
 WITH_CONTENT = "with_content"
 _CONTENT = "null for operators who may not see what jobs run"
-_CONTENT_FIELDS = frozenset({"command", "environment", "output", "working_directory"})
+_HIDDEN = frozenset({*CONTENT_FIELDS, "output"})
 
 
 class JobSpecSerializer(Input):
@@ -143,7 +145,7 @@ class JobBriefSerializer(serializers.ModelSerializer[Job]):
         shown = super().to_representation(job)
         if self.context[WITH_CONTENT]:
             return shown
-        return {name: None if name in _CONTENT_FIELDS else value for name, value in shown.items()}
+        return {name: None if name in _HIDDEN else value for name, value in shown.items()}
 
 
 class JobSerializer(JobBriefSerializer):
@@ -151,7 +153,7 @@ class JobSerializer(JobBriefSerializer):
     output = serializers.CharField(allow_null=True, help_text=f"the end of what it wrote; {_CONTENT}")
 
     class Meta(JobBriefSerializer.Meta):
-        fields = (*JobBriefSerializer.Meta.fields, "environment", "output")
+        fields = (*JobBriefSerializer.Meta.fields, *UNLISTED_FIELDS, "output")
         read_only_fields = fields
 
 

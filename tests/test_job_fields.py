@@ -1,0 +1,162 @@
+"""A field of a job passes through all that has one: none forgets it, and each hands it on.
+
+The values are made from the declaration, so that a new field is tested as soon as it is declared.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grpc_api.rpcs import messages
+from jobs import specs as server
+from jobs.models import Job
+from jobs.queries.lookup import find_jobs
+from jobs.queries.queue import QueuedJob, Wanted, request_jobs
+from jobs.rest.serializers import WITH_CONTENT, JobSerializer, KeyedJobSpecSerializer, QueuedJobSerializer
+from jobs.services.submit import Order, submit_jobs
+from rainbow import offers, records, translation
+from rainbow import specs as client
+from rainbow.commands import job as job_command
+from rainbow.commands import submit as submit_command
+from rainbow.protos import rainbow_pb2 as pb
+from rainbow.specs import OnLost
+
+ROOT = Path(__file__).parent.parent
+# Values that are allowed in every field of their kind, and no field's default.
+VALUES: dict[object, Any] = {int: 3, str: "/x", Mapping[str, str]: {"A": "/x"}, OnLost: OnLost.REQUEUE}
+WHOLE = client.JobSpec(**{item.name: VALUES[item.type] for item in fields(client.JobSpec)})
+# Not on a job's page: the name is its title, and the others are for programs.
+NOT_FACTS = {"name", "on_lost", "idempotency_key"}
+# What operators see who may not see what jobs run.
+FOR_ALL_OPERATORS = {"name", "nodes", "tasks", "priority", "time_limit_seconds", "labels"}
+MOST_FILES = 10
+
+
+def message_fields(message: Any) -> set[str]:
+    return {field.name for field in message.DESCRIPTOR.fields}
+
+
+def defaults(spec: type[Any]) -> dict[str, Any]:
+    def default(item: Field[Any]) -> Any:
+        return item.default_factory() if item.default_factory is not MISSING else item.default
+
+    return {item.name: default(item) for item in fields(spec) if item.name != "on_lost"}
+
+
+def submitted(member: Any, now: datetime) -> int:
+    spec = messages.spec_from(translation.job_spec(WHOLE))
+    (receipt,) = submit_jobs(
+        orders=[Order(by=member.submitter, cluster_id=member.submitter.cluster_id, spec=spec)], now=now
+    )
+    return int(receipt.job_id)
+
+
+def said(job: object, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in names}
+
+
+def test_both_sides_declare_the_same_fields() -> None:
+    assert defaults(server.JobSpec) == defaults(client.JobSpec)
+    assert set(server.SPEC_FIELDS) == set(client.SPEC_FIELDS)
+    assert set(server.DESCRIPTION_FIELDS) == set(client.DESCRIPTION_FIELDS)
+    assert {item.name for item in fields(client.Work)} <= set(client.DESCRIPTION_FIELDS)
+
+
+@pytest.mark.parametrize("message", [pb.JobSpec, pb.SubmitJobRequest, pb.Job])
+def test_the_messages_have_each_field(message: Any) -> None:
+    assert set(server.SPEC_FIELDS) <= message_fields(message)
+
+
+def test_the_messages_have_no_further_ones() -> None:
+    assert message_fields(pb.JobSpec) == set(server.SPEC_FIELDS)
+    assert message_fields(pb.SubmitJobRequest) - set(server.SPEC_FIELDS) == {"cluster", "token", "sent"}
+
+
+def test_each_field_is_a_column() -> None:
+    assert set(server.SPEC_FIELDS) <= {field.column for field in Job._meta.concrete_fields}
+
+
+def test_a_single_and_a_bulk_submission_say_the_same() -> None:
+    one = translation.submit_request(WHOLE, cluster="alpha", token="t")
+    many = translation.job_spec(WHOLE)
+
+    assert messages.spec_from(one) == messages.spec_from(many)
+    assert said(messages.spec_from(many), server.DESCRIPTION_FIELDS) == said(WHOLE, server.DESCRIPTION_FIELDS)
+
+
+@pytest.mark.django_db
+def test_each_field_comes_to_the_cluster(alpha: Any, now: datetime) -> None:
+    job_id = submitted(alpha, now)
+
+    (queued,) = request_jobs(caller=alpha.puller, wanted=Wanted())
+    (entry,) = messages.entries_that_fit([queued], "alpha")
+    answer = pb.RequestJobsResponse(jobs=dict([entry]), jobids=[job_id])
+    (offered,) = offers.waiting_jobs(answer, cluster="alpha", most=0).jobs
+
+    assert said(queued, server.DESCRIPTION_FIELDS) == said(WHOLE, server.DESCRIPTION_FIELDS)
+    assert said(offered, client.DESCRIPTION_FIELDS) == said(WHOLE, client.DESCRIPTION_FIELDS)
+    assert said(client.work_of(offered), tuple(item.name for item in fields(client.Work))) == said(
+        WHOLE, tuple(item.name for item in fields(client.Work))
+    )
+
+
+@pytest.mark.django_db
+def test_each_field_comes_back_to_the_submitter(alpha: Any, now: datetime) -> None:
+    job_id = submitted(alpha, now)
+
+    (job,) = find_jobs(by=alpha.submitter, job_ids=[job_id]).jobs
+    found = translation.job(messages.job_to_message(job, brief=False))
+
+    assert said(found, client.SPEC_FIELDS) == said(WHOLE, client.SPEC_FIELDS)
+
+
+@pytest.mark.django_db
+def test_the_rest_api_takes_and_shows_each_field(alpha: Any, now: datetime) -> None:
+    job_id = submitted(alpha, now)
+    (queued,) = request_jobs(caller=alpha.puller, wanted=Wanted())
+
+    shown = JobSerializer(Job.objects.get(id=job_id), context={WITH_CONTENT: True}).data
+
+    assert set(KeyedJobSpecSerializer().fields) == set(server.SPEC_FIELDS)
+    assert {name: shown[name] for name in client.SPEC_FIELDS} == said(WHOLE, client.SPEC_FIELDS)
+    assert QueuedJobSerializer(queued).data == said(queued, tuple(item.name for item in fields(QueuedJob)))
+
+
+def test_the_command_line_has_an_option_for_each_field() -> None:
+    assert set(client.SPEC_FIELDS) <= {param.name for param in submit_command.command.params}
+
+
+def test_the_command_line_shows_each_field() -> None:
+    plain = {"command": "true", "nodes": 1}
+    further = {item.name: None for item in fields(records.Job) if item.name not in client.SPEC_FIELDS}
+
+    def shown(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+        job = records.Job(**{**further, "id": 1, "state": records.JobState.QUEUED, "cluster": "", **spec})
+        return list(job_command._what_it_is(job))
+
+    for name in client.SPEC_FIELDS:
+        assert shown({**plain, name: getattr(WHOLE, name)}) != shown(plain), name
+
+
+def test_the_console_shows_each_field() -> None:
+    page = (ROOT / "templates" / "console" / "job.html").read_text()
+
+    assert {name for name in server.SPEC_FIELDS if f"job.{name}" not in page} <= NOT_FACTS
+
+
+def test_of_each_field_it_is_decided_whether_it_takes_a_permission_to_see() -> None:
+    assert set(server.DESCRIPTION_FIELDS) - set(server.CONTENT_FIELDS) == FOR_ALL_OPERATORS
+
+
+def test_the_recipe_names_few_files() -> None:
+    guide = (ROOT / "docs" / "development.md").read_text()
+    (recipe,) = re.findall(r"### Add a field to a job\n(.*?)\n### ", guide, re.DOTALL)
+    table = re.findall(r"^\| `([^`]+)` \|", recipe, re.MULTILINE)
+
+    assert 5 <= len(table) <= MOST_FILES
+    assert all((ROOT / path).exists() for path in table)

@@ -11,70 +11,12 @@ from tests.support.flux_cast import CAST, Place, executor_of, place_beside
 pytestmark = pytest.mark.parametrize("place", CAST, indirect=True)
 
 
-def test_a_job_runs_as_it_was_asked_for(flux: Executor, tmp_path: Path) -> None:
-    asked = {"GREETING": 'it\'s\n"$HOME" {{id}}'}
-
-    ticket = hand_over(
-        flux, "rainbow-1-1", 'printf "%s|" "$GREETING" "$PWD"', environment=asked, working_directory=str(tmp_path)
-    )
-    seen = wait_for(flux, ticket, JobPhase.ENDED)
-
-    assert (seen.ending, seen.exit_code, seen.reason) == (Ending.EXITED, 0, "")
-    assert seen.started_at and seen.ended_at and seen.started_at <= seen.ended_at
-    assert flux.output(ticket) == f"{asked['GREETING']}|{tmp_path}|"
-
-
-def test_nothing_of_the_agent_reaches_a_job(flux: Executor) -> None:
-    ticket = hand_over(flux, "rainbow-2-1", "env | cut -d= -f1", environment={"MINE": "1"})
-    wait_for(flux, ticket, JobPhase.ENDED)
-
-    names = set(flux.output(ticket).split())
-
-    assert {"MINE", "PATH", "HOME", "USER", "FLUX_JOB_ID"} <= names
-    assert "RAINBOW_SECRET" not in names
-
-
-def test_an_exit_code_is_told(flux: Executor) -> None:
-    ticket = hand_over(flux, "rainbow-3-1", "exit 7")
-
-    seen = wait_for(flux, ticket, JobPhase.ENDED)
-
-    assert (seen.ending, seen.exit_code) == (Ending.EXITED, 7)
-
-
-def test_a_signal_is_told(flux: Executor) -> None:
-    ticket = hand_over(flux, "rainbow-4-1", "kill -9 $$")
-
-    seen = wait_for(flux, ticket, JobPhase.ENDED)
-
-    assert (seen.ending, seen.exit_code, seen.signal) == (Ending.SIGNALLED, None, 9)
-
-
-def test_a_time_limit_ends_the_job(flux: Executor) -> None:
-    ticket = hand_over(flux, "rainbow-5-1", "sleep 300", time_limit_seconds=1)
-
-    seen = wait_for(flux, ticket, JobPhase.ENDED)
-
-    assert (seen.ending, seen.exit_code) == (Ending.TIMED_OUT, None)
-
-
 def test_output_and_errors_keep_their_order(flux: Executor) -> None:
     ticket = hand_over(flux, "rainbow-6-1", "for i in 1 2 3; do echo $i; echo $i >&2; done")
 
     wait_for(flux, ticket, JobPhase.ENDED)
 
     assert flux.output(ticket).split() == ["1", "1", "2", "2", "3", "3"]
-
-
-def test_a_running_job_is_cancelled(flux: Executor) -> None:
-    ticket = hand_over(flux, "rainbow-7-1", "sleep 300")
-    wait_for(flux, ticket, JobPhase.RUNNING)
-
-    flux.cancel([ticket])
-    seen = wait_for(flux, ticket, JobPhase.ENDED)
-
-    assert seen.ending == Ending.CANCELLED
-    flux.cancel([ticket])  # once more does no harm
 
 
 def test_many_are_cancelled_with_one_call_whatever_they_do(flux: Executor) -> None:
@@ -156,12 +98,3 @@ def test_many_jobs_are_watched_with_one_call(flux: Executor) -> None:
 
     assert [seen[ticket.key].exit_code for ticket in tickets] == [0, 1, 2]
     assert seen[unknown.key].phase == JobPhase.GONE
-
-
-def test_what_is_forgotten_leaves_nothing_behind(place: Place) -> None:
-    ticket = hand_over(place.flux, "rainbow-25-1", "true")
-    wait_for(place.flux, ticket, JobPhase.ENDED)
-
-    place.flux.forget(ticket)
-
-    assert list((place.site.folder / "jobs").iterdir()) == []

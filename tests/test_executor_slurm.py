@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, WorkRefused
+from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, WorkRefused
 from rainbow.executors.slurm import SlurmExecutor
 from rainbow.executors.table import EXECUTORS
 from rainbow.specs import Work
@@ -40,23 +40,6 @@ def slurm(site: Site) -> Executor:
     return EXECUTORS["slurm"].make(site)
 
 
-def test_a_job_runs_as_it_was_asked_for(slurm: Executor, tmp_path: Path) -> None:
-    asked = {"GREETING": 'it\'s\n"$HOME" `id`', "PATH": "/bin:/usr/bin"}
-
-    ticket = hand_over(
-        slurm,
-        "rainbow-1-1",
-        'printf "%s|" "$GREETING" "$PWD"; echo é >&2',
-        environment=asked,
-        working_directory=str(tmp_path),
-    )
-    seen = wait_for(slurm, ticket, JobPhase.ENDED)
-
-    assert (seen.ending, seen.exit_code, seen.reason) == (Ending.EXITED, 0, "")
-    assert seen.started_at and seen.ended_at and seen.started_at <= seen.ended_at
-    assert slurm.output(ticket) == f"{asked['GREETING']}|{tmp_path}|é\n"
-
-
 def test_nothing_of_the_agent_reaches_a_job(slurm: Executor) -> None:
     ticket = hand_over(slurm, "rainbow-2-1", "env -0 | cut -z -d= -f1 | tr '\\0' '\\n'", environment={"MINE": "1"})
     wait_for(slurm, ticket, JobPhase.ENDED)
@@ -81,23 +64,6 @@ def test_nothing_of_the_agent_reaches_a_job(slurm: Executor) -> None:
     }
 
 
-def test_an_exit_code_is_told(slurm: Executor) -> None:
-    ticket = hand_over(slurm, "rainbow-3-1", "exit 7")
-
-    seen = wait_for(slurm, ticket, JobPhase.ENDED)
-
-    assert (seen.ending, seen.exit_code, seen.signal) == (Ending.EXITED, 7, None)
-
-
-def test_a_signal_is_told(slurm: Executor) -> None:
-    ticket = hand_over(slurm, "rainbow-4-1", "kill -9 $$")
-
-    seen = wait_for(slurm, ticket, JobPhase.ENDED)
-
-    assert (seen.ending, seen.exit_code, seen.signal) == (Ending.SIGNALLED, None, 9)
-    assert seen.reason == "killed by signal 9 (SIGKILL)"
-
-
 def test_a_missing_directory_fails_the_job_and_its_output_says_so(slurm: Executor) -> None:
     ticket = hand_over(slurm, "rainbow-5-1", "true", working_directory="/no/such/directory")
 
@@ -105,18 +71,6 @@ def test_a_missing_directory_fails_the_job_and_its_output_says_so(slurm: Executo
 
     assert (seen.ending, seen.exit_code) == (Ending.EXITED, 1)
     assert "/no/such/directory" in slurm.output(ticket)
-
-
-def test_a_running_job_is_cancelled(slurm: Executor) -> None:
-    ticket = hand_over(slurm, "rainbow-6-1", "sleep 300")
-    running = wait_for(slurm, ticket, JobPhase.RUNNING)
-
-    slurm.cancel([ticket])
-    seen = wait_for(slurm, ticket, JobPhase.ENDED)
-
-    assert seen.ending == Ending.CANCELLED
-    assert seen.started_at == running.started_at
-    slurm.cancel([ticket])  # once more does no harm
 
 
 def test_a_job_may_end_in_its_own_way_when_asked_to(slurm: Executor) -> None:
@@ -176,18 +130,6 @@ def test_a_job_is_found_by_its_name_and_only_by_its_own_agent(slurm: Executor, s
     slurm.cancel([waiting])
 
 
-def test_a_job_that_was_handed_over_twice_runs_once(slurm: Executor, tmp_path: Path) -> None:
-    ran = tmp_path / "ran"
-    first = hand_over(slurm, "rainbow-14-1", f"echo ran >> {ran}; sleep 1; exit 5")
-    second = hand_over(slurm, "rainbow-14-1", f"echo ran >> {ran}; sleep 1; exit 5")
-
-    ends = [wait_for(slurm, ticket, JobPhase.ENDED) for ticket in (first, second)]
-
-    assert first.native_id != second.native_id
-    assert [end.exit_code for end in ends] == [5, 5]
-    assert lines_of(ran) == ["ran"]
-
-
 def test_a_job_outlives_the_controller(slurm: Executor, cluster: SlurmCluster) -> None:
     ticket = hand_over(slurm, "rainbow-15-1", "sleep 2; exit 4")
     wait_for(slurm, ticket, JobPhase.RUNNING)
@@ -221,32 +163,6 @@ def test_a_record_that_left_the_queue_is_told_by_the_job_itself(slurm: Executor,
     assert (other.ending, other.signal) == (Ending.SIGNALLED, 15)
     assert seen.started_at and ended.started_at and abs((seen.started_at - ended.started_at).total_seconds()) <= 2
     assert slurm.find([done.key]) == {done.key: done.native_id}
-
-
-def test_a_job_that_nobody_knows_is_gone(slurm: Executor) -> None:
-    seen = progress(slurm, Ticket(key="rainbow-19-1", native_id="4000000"))
-
-    assert seen.phase == JobPhase.GONE
-    assert "no longer knows" in seen.reason
-
-
-def test_what_is_forgotten_leaves_nothing_behind(slurm: Executor, state: Path) -> None:
-    ticket = hand_over(slurm, "rainbow-20-1", "true")
-    wait_for(slurm, ticket, JobPhase.ENDED)
-
-    slurm.forget(ticket)
-
-    assert list((state / "jobs").iterdir()) == []
-
-
-@pytest.mark.slow
-def test_a_time_limit_ends_the_job(slurm: Executor) -> None:
-    ticket = hand_over(slurm, "rainbow-21-1", "sleep 300", time_limit_seconds=5)
-
-    seen = wait_for(slurm, ticket, JobPhase.ENDED, seconds=PATIENCE_SECONDS)
-
-    assert (seen.ending, seen.exit_code) == (Ending.TIMED_OUT, None)
-    assert seen.reason == "reached its time limit"
 
 
 def test_a_job_that_claims_the_number_of_another_does_not_have_it_cancelled(slurm: Executor, state: Path) -> None:

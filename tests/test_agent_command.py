@@ -93,6 +93,16 @@ def test_a_refused_secret_is_told(start: Start, monkeypatch: pytest.MonkeyPatch)
     assert "request denied" in complaint
 
 
+@pytest.mark.parametrize("command", ["agent", "doctor"])
+def test_an_option_that_the_executor_would_ignore_is_refused(rainbow: Run, tmp_path: Path, command: str) -> None:
+    words = ("--executor", "local", "--scheduler-option", "--partition=debug", "--state-dir", str(tmp_path / "state"))
+
+    result = rainbow(command, *words)
+
+    assert result.exit_code == 2
+    assert "--scheduler-option: local takes none; these do: slurm, flux" in result.stderr
+
+
 def test_a_policy_that_is_not_meant_like_this_is_told(rainbow: Run, tmp_path: Path) -> None:
     policy = tmp_path / "policy.toml"
     policy.write_text("max_node = 4\n")

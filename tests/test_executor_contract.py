@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket, Work
+from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, Ticket
 from rainbow.executors.table import EXECUTORS
+from rainbow.specs import Work
 from tests.support import flux_cast, schedulers
 from tests.support.executors import hand_over, lines_of, progress, until_there, wait_for
-from tests.support.schedulers import SCHEDULERS, WITH_A_TIME_LIMIT, Scheduler
+from tests.support.schedulers import NATIVE_IDS, SCHEDULERS, WITH_A_TIME_LIMIT, Scheduler
 
 real_flux = flux_cast.real_flux
 slurm_cluster = schedulers.slurm_cluster
@@ -17,8 +18,6 @@ scheduler = schedulers.scheduler
 
 on_each = pytest.mark.parametrize("scheduler", SCHEDULERS, indirect=True)
 GUIDE = Path(__file__).parent.parent / "docs" / "executors.md"
-# Native ids of the schedulers that may be away; this machine is not.
-NATIVE_IDS = {"slurm": "1", "flux": "f1"}
 
 
 @on_each
@@ -199,7 +198,7 @@ CALLS: dict[str, Callable[[Executor, Ticket], object]] = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(EXECUTORS.keys() - {"local"}))
+@pytest.mark.parametrize("name", NATIVE_IDS)
 @pytest.mark.parametrize("call", CALLS)
 def test_a_scheduler_that_is_not_there_is_silent(name: str, call: str, tmp_path: Path) -> None:
     environment = {"PATH": str(tmp_path), "FLUX_URI": "local:///no/such", "HOME": str(tmp_path)}
@@ -212,4 +211,5 @@ def test_a_scheduler_that_is_not_there_is_silent(name: str, call: str, tmp_path:
 @pytest.mark.parametrize("name", EXECUTORS)
 def test_every_executor_is_in_this_suite_and_in_the_guide(name: str) -> None:
     assert any(str(of.id).startswith(name) for of in SCHEDULERS)
+    assert name in NATIVE_IDS or name == "local"
     assert f"\n## {name}\n" in GUIDE.read_text()

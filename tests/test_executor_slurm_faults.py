@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from rainbow.executors import slurm_options
+from rainbow.executors.commands import ask
 from rainbow.executors.executor import Ending, JobPhase, SchedulerSilent, Site
 from rainbow.executors.slurm import SlurmExecutor
 from rainbow.specs import Work
@@ -72,6 +74,44 @@ def test_a_partition_that_takes_no_jobs_is_not_ready_and_refuses_none(
 
     assert closed.not_ready == f"no node is in service: {NODES} in a partition that is not up"
     assert wait_for(slurm, hand_over(slurm, "rainbow-2-1", "true"), JobPhase.ENDED).exit_code == 0
+
+
+WRONG_OPTIONS = [
+    ("--no-such-option", "unrecognized option '--no-such-option'"),
+    ("--mem=lots", "Invalid --mem specification"),
+    ("--constraint=none", "Invalid feature specification"),
+]
+
+
+@pytest.mark.parametrize(("option", "words"), WRONG_OPTIONS)
+def test_an_option_that_sbatch_does_not_take_is_not_ready_before_it_fails_any_job(
+    cluster: SlurmCluster, tmp_path: Path, option: str, words: str
+) -> None:
+    site = Site(folder=tmp_path / "state", environment=cluster.environment, options=("--nice", option))
+
+    seen = SlurmExecutor(site).capacity().not_ready
+
+    assert seen.startswith("sbatch does not take what --scheduler-option says: ")
+    assert words in seen
+
+
+def test_an_option_that_only_large_jobs_fit_keeps_none_away(cluster: SlurmCluster, tmp_path: Path) -> None:
+    """A machine with more memory may come, and a job of more nodes may fit."""
+    site = Site(folder=tmp_path / "state", environment=cluster.environment, options=("--mem=900G",))
+
+    assert SlurmExecutor(site).capacity().not_ready == ""
+
+
+def test_options_are_tried_once_when_they_are_right(
+    cluster: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    site = Site(folder=tmp_path / "state", environment=cluster.environment, options=("--partition=debug", "--nice"))
+    slurm = SlurmExecutor(site)
+    monkeypatch.setattr(slurm_options, "ask", lambda command, **more: tried.append(command[0]) or ask(command, **more))
+
+    assert (slurm.capacity().not_ready, slurm.capacity().not_ready) == ("", "")
+    assert tried == ["sbatch"]
 
 
 def test_drained_nodes_are_not_ready_and_jobs_wait(slurm: SlurmExecutor, cluster: SlurmCluster) -> None:

@@ -18,7 +18,7 @@ from rainbow.agent.journal import Journal
 from rainbow.agent.policy import Policy, read_policy
 from rainbow.config import environment
 from rainbow.executors.executor import KEPT_OUTPUT_BYTES, Site
-from rainbow.executors.table import EXECUTORS
+from rainbow.executors.table import EXECUTORS, make_executor
 from rainbow.system.prctl import close_standard_input, hide_memory
 from rainbow.terminal import session
 from rainbow.terminal.agent_log import start_log
@@ -36,6 +36,7 @@ Examples:
 SIGTERM and Ctrl-C end it: it takes no more jobs, and those that run go on. docs/agent.md says more.
 """
 COUNT = Whole(min=0)
+INTERVALS = ", ".join(f"{kind.interval_seconds:g} for {name}" for name, kind in EXECUTORS.items())
 OUTPUT = Size(lowest=64 * 1024, highest=1024**5)
 
 _log = logging.getLogger("rainbow.agent")
@@ -73,7 +74,7 @@ _log = logging.getLogger("rainbow.agent")
     "interval_seconds",
     type=Number(min=0.05, max=60),
     metavar="SECONDS",
-    help="How often it looks at its jobs.  [default: 1; 0.2 for local]",
+    help=f"How often it polls its jobs.  [default: {INTERVALS}]",
 )
 @click.option(
     "--hold-after",
@@ -107,7 +108,7 @@ def command(
     policy = read_policy(Path(policy_file)) if policy_file else Policy()
     with session.puller(ctx) as client:
         folder = Path(state_dir) if state_dir else _usual_folder(client.cluster)
-        scheduler = EXECUTORS[executor].make(_site(folder, options))
+        scheduler = make_executor(executor, _site(folder, options))
         if dry_run:
             plan = planned(client, scheduler, policy)
             write_json(plan) if as_json else show_plan(plan)

@@ -8,7 +8,7 @@ import platformdirs
 from rainbow.config import environment
 from rainbow.doctor.examination import Patient, Verdict, examine
 from rainbow.executors.executor import Site
-from rainbow.executors.table import EXECUTORS
+from rainbow.executors.table import EXECUTORS, make_executor
 from rainbow.terminal import session
 from rainbow.terminal.options import json_option, scheduler_option, secret_file_option, server_options
 from rainbow.terminal.output import say, write_json
@@ -39,7 +39,7 @@ def command(
     known = session.settings(ctx)
     folder = Path(state_dir) if state_dir else Path(platformdirs.user_state_dir("rainbow")) / "agent" / known.cluster
     site = Site(folder=folder, environment=environment(), options=scheduler_options)
-    scheduler = EXECUTORS[executor].make(site) if executor else None
+    scheduler = make_executor(executor, site) if executor else None
     findings = examine(Patient(settings=known, folder=folder, executor=scheduler, executor_name=executor or ""))
     if as_json:
         write_json({"checks": findings})

@@ -91,7 +91,7 @@ class Site:
 
     `folder` is the agent's own; for Slurm and Flux the compute nodes must see it under the same path.
     `environment` is the agent's; jobs and scheduler commands get a few known variables of it and no others.
-    `options` are further words for `sbatch` or `flux submit`, such as `--partition=debug`.
+    `options` go with each submission to the scheduler, such as `--partition=debug`.
     `slots` is how much the local executor runs at once; 0 means one for each CPU.
     `kept_output_bytes` is how much of a job's output is kept, not counting its end.
     """

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 
 from rainbow.executors.claims import as_claimed, claim_of, claimed_by, withdraw
 from rainbow.executors.commands import Answer, all_submitted, ask, submitting
@@ -14,6 +15,7 @@ from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
 from rainbow.executors.slurm_accounts import Accounts
 from rainbow.executors.slurm_nodes import NODE_FORMAT, free
+from rainbow.executors.slurm_options import OptionCheck
 from rainbow.executors.slurm_records import Record, from_squeue
 from rainbow.executors.slurm_script import noted_end, script
 from rainbow.specs import Work
@@ -41,12 +43,14 @@ class SlurmExecutor:
         self._housekeeping = Housekeeping(site)
         self._environment = command_environment(site.environment)
         self._accounts = Accounts(self._environment, pause=pause)
+        self._option_check = OptionCheck(site.options, self._environment)
 
     def capacity(self) -> Capacity:
         partition = value_of(self._site.options, "-p", "--partition")
         only = [f"--partition={partition}"] if partition else []
         answer = self._answered("sinfo", "--noheader", "--Node", f"--format={NODE_FORMAT}", *only)
-        return free(answer.text, chosen=bool(partition))
+        found = free(answer.text, chosen=bool(partition))
+        return found if found.not_ready else replace(found, not_ready=self._option_check.fault())
 
     def slots(self, work: Work) -> int:
         return max(work.nodes, work.tasks)

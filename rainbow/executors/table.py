@@ -1,8 +1,9 @@
-"""The executors, one row for each: the only place to touch for a new one."""
+"""The executors: a new one needs its class and its row here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import Executor, Site
 from rainbow.executors.flux import flux_executor
 from rainbow.executors.local import LocalExecutor
@@ -13,17 +14,30 @@ from rainbow.executors.slurm import SlurmExecutor
 class ExecutorKind:
     """`interval_seconds` is how often an agent polls its jobs unless told otherwise.
 
-    `probe` is a command with which a person can try the scheduler by hand; empty where there is none.
+    `probe` is a command with which a person can try the scheduler by hand, `options_of` the one that takes further
+    options; empty where there is none.
     """
 
     make: Callable[[Site], Executor]
     interval_seconds: float
     probe: str = ""
+    options_of: str = ""
 
 
 EXECUTORS: Mapping[str, ExecutorKind] = {
-    "slurm": ExecutorKind(make=SlurmExecutor, interval_seconds=1.0, probe="sinfo"),
-    "flux": ExecutorKind(make=flux_executor, interval_seconds=1.0, probe="flux resource list"),
+    "slurm": ExecutorKind(make=SlurmExecutor, interval_seconds=1.0, probe="sinfo", options_of="sbatch"),
+    "flux": ExecutorKind(
+        make=flux_executor, interval_seconds=1.0, probe="flux resource list", options_of="flux submit"
+    ),
     # A poll costs a scheduler a call, and this machine next to nothing.
     "local": ExecutorKind(make=LocalExecutor, interval_seconds=0.2),
 }
+
+
+def make_executor(name: str, site: Site) -> Executor:
+    """Raises InvalidArgument for options that the executor would ignore."""
+    kind = EXECUTORS[name]
+    if site.options and not kind.options_of:
+        takers = ", ".join(name for name, kind in EXECUTORS.items() if kind.options_of)
+        raise InvalidArgument(f"{name} takes none; these do: {takers}", field="scheduler_options")
+    return kind.make(site)

@@ -131,7 +131,7 @@ def scheduler_option(command: Command) -> Command:
         "scheduler_options",
         multiple=True,
         metavar="WORD",
-        help="A word for sbatch or flux submit; repeatable.",
+        help="An option for each submission, such as --partition=debug; repeatable.",
     )(command)
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors.executor import Executor, JobPhase, Site, Ticket, Work
+from rainbow.executors.executor import Executor, JobPhase, Site, Ticket
 from rainbow.executors.local import LocalExecutor
 from rainbow.executors.slurm import SlurmExecutor
+from rainbow.specs import Work
 from tests.support.executors import wait_for, wait_until
-from tests.support.flux_cast import REAL, WAYS, executor_of, place_beside
+from tests.support.flux_cast import SIZES, WAYS, executor_of, needs_flux, place_beside
 from tests.support.flux_instance import FakeInstance
 from tests.support.slurm_cluster import NODES, SlurmCluster, missing_commands
 
@@ -37,15 +38,21 @@ class Scheduler:
         return self.make(replace(self.site, folder=self.site.folder / "other"))
 
 
+# A native id of each scheduler that may be away; this machine is not.
+NATIVE_IDS = {"slurm": "1", "flux": "f1"}
 SCHEDULERS = [
     pytest.param(("local", ""), id="local"),
     pytest.param(("slurm", ""), id="slurm", marks=needs_slurm),
     *(pytest.param(("fake flux", way), id=f"flux-fake-{way}") for way in WAYS),
-    *(pytest.param(("flux", *of.values[0]), id=f"flux-{of.id}", marks=of.marks) for of in REAL),
+    *(
+        pytest.param(("flux", size, way), id=f"flux-{size}-nodes-{way}", marks=needs_flux)
+        for size in SIZES
+        for way in WAYS
+    ),
 ]
 # Slurm counts whole minutes.
 WITH_A_TIME_LIMIT = [
-    pytest.param(*of.values, id=of.id, marks=[*of.marks, pytest.mark.slow] if of.id == "slurm" else of.marks)
+    pytest.param(("slurm", ""), id="slurm", marks=[needs_slurm, pytest.mark.slow]) if of.id == "slurm" else of
     for of in SCHEDULERS
 ]
 

@@ -207,7 +207,7 @@ def test_a_paused_cluster_is_told_why_it_gets_nothing(rainbow: Run, rehearse: An
 def test_an_unreachable_server_exits_with_6_and_says_what_takes_so_long(rainbow: Run) -> None:
     nowhere = f"localhost:{free_port()}"
 
-    result = rainbow("submit", "--host", nowhere, "--timeout", "0.4", "--", "a")
+    result = rainbow("submit", "--host", nowhere, "--timeout", "2", "--", "a")
 
     assert result.exit_code == 6
     waiting, error = result.stderr.splitlines()
@@ -234,7 +234,7 @@ def test_an_empty_host_on_the_command_line_exits_with_2(rainbow: Run) -> None:
 
 
 def test_a_host_without_an_address_is_told_without_a_stray_bracket(rainbow: Run) -> None:
-    result = rainbow("jobs", "--host", "no-such-host.invalid", "--timeout", "0.4")
+    result = rainbow("jobs", "--host", "no-such-host.invalid", "--timeout", "2")
 
     assert result.exit_code == 6
     assert "Error: no-such-host.invalid:50051 cannot be reached: " in result.stderr

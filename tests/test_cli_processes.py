@@ -200,7 +200,7 @@ def test_grpc_adds_nothing_of_its_own_to_a_failure(tmp_path: Path) -> None:
     environment = {**os.environ, "RAINBOW_CONFIG": str(tmp_path / "config.toml")}
 
     with rehearsed_server(pb.Response(), credentials=credentials) as server:
-        words = [*MAIN, "register", "--timeout", "0.5", "--tls", "--host", server.address]
+        words = [*MAIN, "register", "--timeout", "2", "--tls", "--host", server.address]
         refused = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
 
     assert refused.returncode == 6

@@ -70,7 +70,7 @@ def test_no_address_hides_what_is_wrong_with_another(
     port = start(address, tls=serves_tls)
 
     with (
-        Client(f"localhost:{port}", tls=asks_tls, timeout_seconds=0.3) as client,
+        Client(f"localhost:{port}", tls=asks_tls, timeout_seconds=2) as client,
         pytest.raises(Unreachable, match=f"cannot be reached: {words}"),
     ):
         client.serial()
@@ -90,7 +90,7 @@ def test_what_is_no_rainbow_server_is_said_to_be_none(monkeypatch: pytest.Monkey
     with socket.create_server(("127.0.0.1", 0)) as other:
         threading.Thread(target=answer, daemon=True).start()
         with (
-            Client(f"localhost:{other.getsockname()[1]}", timeout_seconds=0.3) as client,
+            Client(f"localhost:{other.getsockname()[1]}", timeout_seconds=2) as client,
             pytest.raises(Unreachable, match=r"connection refused at ::1; it does not speak gRPC at 127\.0\.0\.1"),
         ):
             client.serial()
@@ -123,7 +123,7 @@ def test_addresses_are_looked_at_every_ten_seconds_and_no_more_often(monkeypatch
 def test_the_command_line_says_it_in_its_last_line(rainbow: Run, start: Start) -> None:
     port = start("[::1]", tls=True)
 
-    result = rainbow("jobs", "--host", f"localhost:{port}", "--tls", "--timeout", "0.3")
+    result = rainbow("jobs", "--host", f"localhost:{port}", "--tls", "--timeout", "2")
 
     assert result.exit_code == 6
     assert "its certificate is not trusted" in result.stderr.splitlines()[-1]
@@ -143,7 +143,7 @@ def test_the_command_line_names_the_option_that_helps(
 ) -> None:
     port = start("[::1]", tls=serves_tls)
 
-    result = rainbow("jobs", "--host", f"localhost:{port}", flag, "--timeout", "0.3")
+    result = rainbow("jobs", "--host", f"localhost:{port}", flag, "--timeout", "2")
 
     assert result.exit_code == 6
     assert result.stderr.splitlines()[-1].endswith(f"; {hint}")

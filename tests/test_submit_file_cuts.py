@@ -46,7 +46,7 @@ def test_a_server_that_stays_away_leaves_word_of_how_to_go_on(
 ) -> None:
     monkeypatch.setenv("RAINBOW_HOST", f"localhost:{free_port()}")
 
-    result = rainbow("submit", "--timeout", "0.4", "--file", jobs_file(GOOD))
+    result = rainbow("submit", "--timeout", "2", "--file", jobs_file(GOOD))
 
     assert result.exit_code == 6
     assert "Stopped after 0 of 1 job. The same command with the same file goes on" in result.stderr

@@ -38,7 +38,7 @@ def test_a_proxy_that_may_be_in_the_way_is_named_without_its_password(
 ) -> None:
     monkeypatch.setenv(name, f"http://me:hush@127.0.0.1:{free_port()}")
 
-    result = rainbow("jobs", "--host", "rainbow.invalid", "--timeout", "0.3")
+    result = rainbow("jobs", "--host", "rainbow.invalid", "--timeout", "2")
 
     assert result.exit_code == 6
     assert f"; {name} is set, so that the way may lead through a proxy" in result.stderr.splitlines()[-1]

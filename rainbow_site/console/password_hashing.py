@@ -9,7 +9,9 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 # How many may wait for their turn in a process, with the one whose turn it is; each holds one of its few threads.
 MOST_IN_LINE = 3
-_NICENESS = 5
+# How much nicer than the process the thread that hashes is.
+_NICER = 5
+_NICEST = 19
 
 
 class TooBusy(Exception):
@@ -19,7 +21,8 @@ class TooBusy(Exception):
 def _be_nice() -> None:
     """On Linux a thread has a niceness of its own (sched(7)), so that all that is not hashing goes first."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, min(os.getpriority(os.PRIO_PROCESS, thread) + _NICER, _NICEST))
 
 
 _LINE = threading.BoundedSemaphore(MOST_IN_LINE)

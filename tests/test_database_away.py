@@ -32,7 +32,7 @@ PROMPTLY_SECONDS = 60
 
 
 class Heart:
-    """A pulse that beats as a test wishes."""
+    """A probe that answers as a test wishes."""
 
     patience_seconds = 0.0
 
@@ -40,7 +40,7 @@ class Heart:
         self.alive = True
         self.cuts = 0
 
-    async def beats(self) -> bool:
+    async def answers(self) -> bool:
         return self.alive
 
     def cut(self, link: object) -> None:
@@ -51,7 +51,7 @@ def test_what_is_under_way_and_what_waits_is_given_up_and_what_comes_is_refused_
     heart, gate = Heart(), threading.Event()
 
     async def scenario() -> None:
-        pools = ThreadPools(pulse=heart)
+        pools = ThreadPools(probe=heart)
         watch = asyncio.create_task(pools.watch())
         stuck = [asyncio.create_task(pools.read(lambda: gate.wait(PATIENCE_SECONDS))) for _ in range(4)]
         waiting = asyncio.create_task(pools.read(lambda: "done"))
@@ -83,7 +83,7 @@ def test_a_failure_while_the_database_answers_is_told_and_keeps_nobody_out() -> 
         raise OperationalError("only this")
 
     async def scenario() -> None:
-        pools = ThreadPools(pulse=Heart())
+        pools = ThreadPools(probe=Heart())
         watch = asyncio.create_task(pools.watch())
         with pytest.raises(OperationalError):
             await pools.write(fail)

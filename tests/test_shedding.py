@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from grpc_api.transport.rationed import RationedLog
+from grpc_api.transport.rate_limited_log import RateLimitedLog
 from grpc_api.transport.shedding import Budget, Load, Overloaded
 
 
@@ -103,9 +103,9 @@ def test_a_call_that_ends_gives_back_what_it_held() -> None:
     run(scenario)
 
 
-def test_a_rationed_log_writes_a_few_lines_a_minute_and_counts_the_rest(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_rate_limited_log_writes_a_few_lines_a_minute_and_counts_the_rest(caplog: pytest.LogCaptureFixture) -> None:
     now = [0.0]
-    log = RationedLog(logging.getLogger("rainbow.test"), most=2, clock=lambda: now[0])
+    log = RateLimitedLog(logging.getLogger("rainbow.test"), most=2, clock=lambda: now[0])
     with caplog.at_level(logging.WARNING):
         for number in range(5):
             log.warning("line %d", number)

@@ -18,7 +18,6 @@ The service is `{package}.{service}`, and the file itself
 
 
 def reference(file: ProtoFile) -> str:
-    """The whole page in Markdown: calls with their messages, then the messages and enums that calls share."""
     return "\n".join(_lines(file))
 
 
@@ -76,7 +75,6 @@ def _field(member: Member, block: Block, blocks: dict[str, Block]) -> tuple[str,
 
 
 def _type(text: str, block: Block, blocks: dict[str, Block]) -> str:
-    """The type as the proto has it, with a link where it is one of ours."""
     *before, name = text.split(" ") if not text.startswith("map<") else [text]
     full = next((full for full in (f"{block.name}.{name}", name) if full in blocks), "")
     return " ".join([*before, _link(full, name) if full else f"`{name.removeprefix('google.protobuf.')}`"])

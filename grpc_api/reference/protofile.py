@@ -1,4 +1,4 @@
-"""Reading rainbow.proto with its comments, which the descriptor does not carry."""
+"""Parses rainbow.proto with its comments, which the generated descriptor leaves out."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _IGNORED = re.compile(r'syntax = "proto3";|import "[\w./]+";|')
 
 
 class UnknownLine(Exception):
-    """The file is written in a way that this reader does not know."""
+    """The file has a line that this parser does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class ProtoFile:
 
 
 def parse(text: str) -> ProtoFile:
-    """Knows what rainbow.proto uses: one thing a line, comments on the lines above. Raises UnknownLine."""
+    """Parses the subset that rainbow.proto uses: one item a line, comments above it. Raises UnknownLine."""
     file = ProtoFile()
     open_blocks: list[Block] = []
     for comment, line in _commented(text):

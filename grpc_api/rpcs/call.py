@@ -1,4 +1,4 @@
-"""What a servicer's method knows of the call that it answers, beside the request."""
+"""What an RPC's method knows of its call beside the request."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ _SCHEME = "bearer "
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """`seconds_left` is the client's deadline; None when it set none. `notes` go into the log line.
+    """`seconds_left` until the client's deadline; None when it set none. `notes` go into the log line.
 
-    `peer` tells who is at the other end, in gRPC's words; few calls need it.
+    `peer` returns gRPC's form of the client's address; a function, since few calls need it.
     """
 
     bearer: str
@@ -19,7 +19,7 @@ class Call:
     notes: dict[str, object] = field(default_factory=dict)
 
     def note(self, **facts: object) -> None:
-        """Adds facts to the call's log line. Never a credential, nor text that has not been checked."""
+        """Adds to the call's line of log. Never a credential, nor unchecked text."""
         self.notes.update(facts)
 
 

@@ -1,5 +1,3 @@
-"""RotateCredential and ResumeCluster."""
-
 from datetime import datetime, timedelta
 
 from clusters.callers import Caller

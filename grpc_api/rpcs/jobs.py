@@ -1,5 +1,3 @@
-"""GetJobs, ListJobs, WatchJobs, CancelJobs and SummarizeJobs."""
-
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,7 +50,7 @@ class JobRpcs:
 
     async def WatchJobs(self, request: pb.WatchJobsRequest, call: Call) -> AsyncIterator[pb.WatchJobsResponse]:
         claim = bearer_claim(call, request.cluster, EITHER)
-        # Nothing is kept for a caller who is not admitted, nor for more jobs than may be watched.
+        # Before the subscription: for callers who are admitted, and for as many jobs as may be watched.
         await self._server.read(watched, request, claim, call)
         seen: dict[int, int] = {}
         going = list(dict.fromkeys(request.jobids))
@@ -95,7 +93,7 @@ class JobRpcs:
 def get(request: pb.GetJobsRequest, caller: Caller, now: datetime) -> pb.GetJobsResponse:
     found = find_jobs(by=caller, job_ids=request.jobids, with_events=request.with_events)
     jobs = list(jobs_that_fit(_detail(job, with_events=request.with_events) for job in found.jobs))
-    # A few queries for a job: for somebody who looks at one.
+    # Takes a few queries a job: only for a single one.
     if len(found.jobs) == 1 and not found.missing and not found.remaining:
         jobs[0].why_waiting = "; ".join(explain_wait(job=found.jobs[0], now=now))
     unsent = [job.id for job in found.jobs[len(jobs) :]]
@@ -118,7 +116,7 @@ def list_page(request: pb.ListJobsRequest, caller: Caller, now: datetime) -> pb.
 
 
 def watched(request: pb.WatchJobsRequest, caller: Caller, now: datetime) -> Watched:
-    """The first of the jobs, as many as fit one answer. Raises InvalidArgument, and NotFound where one is missing."""
+    """As many of the jobs as fit one reply. Raises InvalidArgument, and NotFound where one is missing."""
     found = find_jobs(by=caller, job_ids=request.jobids, brief=True)
     if found.missing:
         raise NotFound(f"{NO_SUCH_JOB}: {found.missing[0]}", field="jobids")

@@ -1,4 +1,4 @@
-"""Between protobuf messages and what the services take and give."""
+"""Translation between protobuf messages and what services take and return."""
 
 import json
 import re
@@ -23,14 +23,14 @@ from rainbow.protos import rainbow_pb2 as pb
 
 T = TypeVar("T")
 
-# What a client accepts by default. A reply stays below it, with room for its other fields.
+# What a client accepts by default. Replies stay below it, with room for their other fields.
 MESSAGE_LIMIT = 4 * 1024 * 1024
 REPLY_BUDGET = MESSAGE_LIMIT - 16 * 1024
 # The key, the id twice, lengths and tags of one entry of RequestJobsResponse.
 _ENTRY_BYTES = 32
 
 _write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-# The original writes these so, for the sake of HTML and JavaScript.
+# The original escapes these for HTML and JavaScript.
 _JSON_ESCAPES = {mark: f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"}
 _ESCAPED = re.compile(f"[{''.join(_JSON_ESCAPES)}]")
 
@@ -48,7 +48,7 @@ OUTCOMES = {outcome: pb.CancelResult.Outcome.Value(f"OUTCOME_{outcome.name}") fo
 
 
 def spec_from(message: pb.SubmitJobRequest | pb.JobSpec) -> JobSpec:
-    """Raises InvalidArgument where an enum has a value that nobody knows."""
+    """Raises InvalidArgument for an unknown value of an enum."""
     said = {name: getattr(message, name) for name in SPEC_FIELDS}
     for name in MAPPINGS:
         said[name] = _plain(said[name])

@@ -1,5 +1,3 @@
-"""RequestJobs and AcceptJobs."""
-
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime

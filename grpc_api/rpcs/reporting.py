@@ -1,5 +1,3 @@
-"""ReportJobs."""
-
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial

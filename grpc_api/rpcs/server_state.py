@@ -63,7 +63,6 @@ class ServerState:
     async def write(
         self, answer: Answer[Request, Reply], request: Request, claim: Claim, call: Call
     ) -> Answered[Reply]:
-        """The same in a writing thread."""
         work = partial(_admit_and_answer, answer, request, claim, self.clock())
         return self.noted(await self.pools.write(work, caller=claim.value), call)
 

@@ -1,5 +1,3 @@
-"""All RPCs of the proto, each by the family that answers it."""
-
 from grpc_api.rpcs.connectivity import ConnectivityRpcs
 from grpc_api.rpcs.credentials import CredentialRpcs
 from grpc_api.rpcs.jobs import JobRpcs

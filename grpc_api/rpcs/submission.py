@@ -1,5 +1,3 @@
-"""SubmitJob, SubmitJobs and SubmitJobStream."""
-
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,8 +25,6 @@ AnsweredJob = Answered[pb.SubmitJobResponse]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """The answer to a call with many jobs, and how many of them it refuses."""
-
     reply: pb.SubmitJobsResponse
     refused: int
 

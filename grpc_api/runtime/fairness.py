@@ -1,4 +1,4 @@
-"""Fair queueing: many waiting pieces of work of one caller keep nobody else's waiting."""
+"""Fair queueing: a caller with much to do does not delay the others."""
 
 from collections import deque
 from typing import Generic, TypeVar
@@ -7,7 +7,7 @@ Item = TypeVar("Item")
 
 
 class FairQueue(Generic[Item]):
-    """First in, first out of each caller, and one of each caller in turn."""
+    """Round robin over callers; first in, first out within one."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[Item]] = {}
@@ -19,12 +19,11 @@ class FairQueue(Generic[Item]):
         self._waiting.setdefault(caller, deque()).append(item)
 
     def next(self) -> Item | None:
-        """Takes the next item; None when there is none."""
         if not self._waiting:
             return None
         caller, items = next(iter(self._waiting.items()))
         item = items.popleft()
-        # Whoever has more goes to the end of the line.
+        # A caller with more items goes to the end of the round.
         del self._waiting[caller]
         if items:
             self._waiting[caller] = items

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Work = Callable[[list[Item]], Awaitable[list[Result | Exception]]]
 
-# Jobs in one transaction: some tenths of a second's work, for which all other writers may have to wait.
+# Jobs in one transaction: some tenths of a second, in which all other writers may have to wait.
 MAX_JOBS_PER_BATCH = 2_000
 
 
@@ -57,7 +57,7 @@ class GroupCommit(Generic[Item, Result]):
         self._running = None
 
     async def _results(self, items: list[Item]) -> Sequence[Result | Exception]:
-        """One result for each item, whatever the work does: a bug in one batch must not stop those behind it."""
+        """One result for each item: a bug in one batch must not stop those behind it."""
         try:
             results = await self._work(items)
         except Exception as error:
@@ -78,7 +78,7 @@ class GroupCommit(Generic[Item, Result]):
 
 
 def _settle(future: "asyncio.Future[Result]", result: Result | Exception) -> None:
-    # A caller that gave up cancelled its future; its job is stored all the same.
+    # A call that was cancelled has cancelled its future; its job is stored all the same.
     if future.done():
         return
     if isinstance(result, Exception):

@@ -1,4 +1,4 @@
-"""Writing down who was here, beside the calls: no caller waits for it or fails because of it."""
+"""Last-seen notes of credentials and clusters, written beside the calls: no call waits for one or fails with it."""
 
 import asyncio
 import logging
@@ -16,8 +16,6 @@ _log = logging.getLogger("rainbow.grpc")
 
 
 class LastSeenNotes:
-    """Notes the uses of credentials and the requests of clusters, each now and then (clusters/callers.py)."""
-
     def __init__(self, pools: ThreadPools) -> None:
         self._pools = pools
         self._writing: dict[int, asyncio.Task[None]] = {}
@@ -35,4 +33,4 @@ class LastSeenNotes:
         try:
             await self._pools.write(partial(note_visits, used=used, asked=asking, now=now))
         except (DatabaseError, Unavailable) as error:
-            _log.warning("could not note a visit error=%r", str(error))
+            _log.warning("could not write a last-seen note error=%r", str(error))

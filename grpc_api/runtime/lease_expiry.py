@@ -1,4 +1,4 @@
-"""Looking, every few seconds, for agents that fell silent."""
+"""Ending the leases of silent agents, every few seconds."""
 
 import asyncio
 import logging
@@ -13,19 +13,19 @@ from grpc_api.runtime.thread_pools import ThreadPools
 from jobs.services.expire import EVERY, OUTAGE, Expiry, expire_further, expire_leases
 from rainbow.errors import Unavailable
 
-# How often it is noticed that this process runs.
+# Notices a process that stood still, stopped or suspended.
 _TICK_SECONDS = 1
 _log = logging.getLogger("rainbow.grpc")
 
 
 class Presence:
-    """Since when this server can have heard its callers without a break: neither stopped nor without its database."""
+    """Since when this server could answer its callers without a break: running, and with its database."""
 
     def __init__(self) -> None:
         self.since = datetime.now(UTC)
 
     async def during(self, work: Coroutine[Any, Any, None]) -> None:
-        """Does the work, and looks meanwhile whether the process stands still."""
+        """Awaits the work, and begins anew when the process stood still meanwhile."""
         task, seen_at = asyncio.create_task(work), datetime.now(UTC)
         try:
             while not task.done():
@@ -42,31 +42,32 @@ class Presence:
 
 
 async def expire_leases_forever(pools: ThreadPools) -> None:
-    """Ends, for ever, the leases that ran out. Of many servers the database lets one look at a time."""
+    """Ends leases that ran out until it is cancelled. Of several servers the database lets one do so at a time."""
     presence = Presence()
     while True:
         await presence.during(asyncio.sleep(EVERY.total_seconds()))
         try:
-            await presence.during(_look(pools, presence))
+            await presence.during(_expire(pools, presence))
         except (DatabaseError, Unavailable) as error:
-            _log.warning("could not look for silent agents error=%r", str(error))
+            _log.warning("could not end leases error=%r", str(error))
             presence.begin_anew()
 
 
-async def _look(pools: ThreadPools, presence: Presence) -> None:
-    """One look, in parts between which other writers have their turn; what is left after EVERY is for the next."""
+async def _expire(pools: ThreadPools, presence: Presence) -> None:
+    """Works in parts, so that other writers get their turns; what is left after EVERY is left to the next round."""
     began = now = datetime.now(UTC)
-    look = await pools.write(partial(expire_leases, now=now, present_since=presence.since))
-    while look:
-        _tell(look)
+    expiry = await pools.write(partial(expire_leases, now=now, present_since=presence.since))
+    while expiry:
+        _log_expiry(expiry)
         now = datetime.now(UTC)
-        if not look.more or not timedelta(0) <= now - began < EVERY:
+        if not expiry.more or not timedelta(0) <= now - began < EVERY:
             return
-        look = await pools.write(partial(expire_further, look, now=now))
+        expiry = await pools.write(partial(expire_further, expiry, now=now))
 
 
-def _tell(look: Expiry) -> None:
-    if look.held_back:
-        _log.warning("most clusters are silent at once: the leases of %d run on for now", len(look.held_back))
-    if look.jobs:
-        _log.warning("agents fell silent requeued=%d cancelled=%d lost=%d", look.requeued, look.cancelled, look.lost)
+def _log_expiry(ended: Expiry) -> None:
+    if ended.held_back:
+        _log.warning("most clusters are silent at once: the leases of %d run on for now", len(ended.held_back))
+    if ended.jobs:
+        counts = (ended.requeued, ended.cancelled, ended.lost)
+        _log.warning("agents fell silent requeued=%d cancelled=%d lost=%d", *counts)

@@ -1,6 +1,6 @@
-"""Hearing what other servers, pages and operators did, to wake the calls that wait for it.
+"""Notifications of what other servers, pages and operators did, to wake the calls that wait for it.
 
-docs/decisions/0013-news.md says why it is done so.
+docs/decisions/0013-news.md has the reasons.
 """
 
 import asyncio
@@ -15,21 +15,21 @@ from urllib.parse import quote
 import psycopg
 from django.db import DatabaseError, connection
 
-from grpc_api.runtime.pulse import parameters
+from grpc_api.runtime.database_probe import parameters
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
 from jobs.notify import CHANNEL, Word
 from jobs.queries.news import news_since, queues_with_jobs
 from rainbow.errors import Unavailable
 
-# How often a SQLite file is looked at while somebody waits; a look takes microseconds.
-LOOK_EVERY_SECONDS = 0.02
+# How often a SQLite file is polled while calls wait; a poll takes microseconds.
+POLL_FILE_EVERY_SECONDS = 0.02
 # After reading news it rests for so many times as long as that took: under load it reads more at a time.
 REST_TIMES, REST_AT_MOST_SECONDS = 10, 0.03
-# How often a PostgreSQL connection on which nothing comes is asked whether it lives.
+# How often a PostgreSQL connection without notifications is tested.
 PING_EVERY_SECONDS = 60
 _ANSWER_SECONDS = 10
-# How often all that is waited for is looked at without any news: a word may be lost, a cluster be resumed.
+# How often queues are polled without any notification: one may be lost, and resuming a cluster sends none.
 POLL_QUEUES_EVERY_SECONDS = 20
 _RETRY_AFTER_SECONDS = 2
 
@@ -37,33 +37,31 @@ _log = logging.getLogger("rainbow.grpc")
 
 
 async def follow_notifications(wakeups: Wakeups, pools: ThreadPools) -> None:
-    """Announces, for ever, what others do."""
     follow = _WAYS[connection.vendor]
     while True:
         try:
             await follow(wakeups, pools)
-        # Whatever it is: calls that wait would otherwise wait for their own looks, and nobody know why.
+        # Of whatever kind: calls would otherwise wait for their own polls, with nothing in the log.
         except Exception as error:
-            _log.warning("cannot hear of news; trying again error=%r", str(error))
+            _log.warning("lost the notifications of other servers; trying again error=%r", str(error))
         await asyncio.sleep(_RETRY_AFTER_SECONDS)
 
 
 async def poll_waiting_queues(wakeups: Wakeups, pools: ThreadPools) -> None:
-    """Announces, now and then and for ever, what waits for those who wait: one query for all of them."""
     while True:
         await asyncio.sleep(POLL_QUEUES_EVERY_SECONDS)
         try:
             wakeups.wake(await pools.read(partial(queues_with_jobs, clusters=wakeups.queues)))
         except (DatabaseError, Unavailable) as error:
-            _log.warning("could not look for waiting jobs error=%r", str(error))
+            _log.warning("could not poll the queues error=%r", str(error))
         wakeups.wake_all_jobs()
 
 
 async def _follow_postgresql(wakeups: Wakeups, pools: ThreadPools) -> None:
-    """One connection for the whole server; nothing is asked of the database while nothing happens."""
+    """One connection for the whole server, without queries while nothing happens."""
     async with await psycopg.AsyncConnection.connect(**parameters(), autocommit=True) as told:
         await told.execute(f"LISTEN {CHANNEL}")
-        # What was said before is not repeated.
+        # Earlier notifications are not repeated.
         wakeups.wake_all()
         while True:
             async for notice in told.notifies(timeout=PING_EVERY_SECONDS):
@@ -80,8 +78,8 @@ def _wake(wakeups: Wakeups, word: Word) -> None:
 
 
 async def _follow_sqlite(wakeups: Wakeups, pools: ThreadPools) -> None:
-    """Looks whether somebody has written to the file, and only then at what; nobody looks while nobody waits."""
-    # Never makes a new one where the database is gone.
+    """Polls the file's version while calls wait, and reads the news only when it has changed."""
+    # mode=rw makes no new file where the database is gone.
     place = f"file:{quote(str(connection.settings_dict['NAME']))}?mode=rw"
     with closing(sqlite3.connect(place, uri=True, timeout=0)) as file:
         while True:
@@ -92,10 +90,10 @@ async def _follow_sqlite(wakeups: Wakeups, pools: ThreadPools) -> None:
 async def _poll_file(file: sqlite3.Connection, wakeups: Wakeups, pools: ThreadPools) -> None:
     version = _version(file)
     news = await pools.read(partial(news_since, after=None))
-    # They may have looked before that.
+    # Calls may have queried before that.
     wakeups.wake_all()
     while wakeups.has_subscribers:
-        await asyncio.sleep(LOOK_EVERY_SECONDS)
+        await asyncio.sleep(POLL_FILE_EVERY_SECONDS)
         if version == (version := _version(file)):
             continue
         began = time.monotonic()

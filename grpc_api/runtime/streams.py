@@ -1,4 +1,4 @@
-"""Reading a client's stream."""
+"""Client streams that end when the server stops."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Waking the calls that wait: for jobs in a cluster's queue, or for a job's next step."""
+"""Wake-ups for calls that wait: for jobs in a cluster's queue, or for a job's next step."""
 
 import asyncio
 from collections import defaultdict
@@ -20,7 +20,7 @@ async def wait_for(wakeup: asyncio.Event, *, at_most: float = POLL_EVERY_SECONDS
 
 
 class Wakeups:
-    """Who waits for what. All of it runs on the event loop."""
+    """Subscriptions to topics. Not thread-safe: for the event loop alone."""
 
     def __init__(self) -> None:
         self._waiting: dict[Topic, set[asyncio.Event]] = defaultdict(set)
@@ -33,7 +33,7 @@ class Wakeups:
 
     @contextmanager
     def subscribe(self, *topics: Topic) -> Iterator[asyncio.Event]:
-        """An event that is set once there may be something new: enter before looking, so that nothing is missed."""
+        """An event that is set at each wake-up. Subscribe before the query: a change in between is not missed then."""
         event = asyncio.Event()
         for topic in topics:
             self._waiting[topic].add(event)
@@ -45,13 +45,11 @@ class Wakeups:
                 self._leave(topic, event)
 
     def wake(self, topics: Iterable[Topic]) -> None:
-        """There is something new about these."""
         for topic in topics:
             for event in self._waiting.get(topic, ()):
                 event.set()
 
     def wake_all(self) -> None:
-        """There may be something new about anything."""
         self.wake(list(self._waiting))
 
     def wake_all_jobs(self) -> None:
@@ -59,12 +57,10 @@ class Wakeups:
 
     @property
     def queues(self) -> list[str]:
-        """The names of the clusters whose queues somebody waits for."""
         return [topic for topic in self._waiting if isinstance(topic, str)]
 
     @property
     def has_subscribers(self) -> bool:
-        """Whether anybody waits."""
         return bool(self._waiting)
 
     async def until_subscribed(self) -> None:
@@ -73,7 +69,6 @@ class Wakeups:
             await self._any.wait()
 
     def close(self) -> None:
-        """Sends everybody home: the server stops."""
         self.closing.set()
         self.wake_all()
 

@@ -1,4 +1,4 @@
-"""Reading requests off the wire, so that a broken one is told what is wrong with it."""
+"""Decoding requests, with an error that names the field at fault."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
@@ -18,7 +18,7 @@ from rainbow.protos import rainbow_pb2 as pb
 
 M = TypeVar("M", bound=Message)
 
-# To find out what is wrong with a message takes Python a hundred times as long as to read it.
+# To find out what is wrong with a message takes a hundred times as long as to decode it.
 _EXPLAINED_BYTES = 64 * 1024
 _LENGTH_DELIMITED = 2
 _LOWEST, _HIGHEST = -(2**31), 2**31 - 1
@@ -41,10 +41,7 @@ def decode(kind: type[M], data: bytes) -> M:
 
 
 def decode_content_id(data: bytes) -> pb.Request:
-    """A connection test as far as its answer needs it: nothing is made of what else it carries.
-
-    Raises InvalidArgument.
-    """
+    """The part of a connection test that its answer needs. Raises InvalidArgument."""
     try:
         return _BARE_REQUEST.FromString(data)
     except DecodeError:
@@ -52,7 +49,7 @@ def decode_content_id(data: bytes) -> pb.Request:
 
 
 def decode_standard(kind: type[M], data: bytes) -> M:
-    """A message of a standard service. Raises InvalidArgument."""
+    """Raises InvalidArgument."""
     try:
         return kind.FromString(data)
     except DecodeError:
@@ -60,7 +57,6 @@ def decode_standard(kind: type[M], data: bytes) -> M:
 
 
 def _explained(kind: type[Message], data: bytes) -> InvalidArgument:
-    """What is wrong with a message that cannot be read."""
     name = kind.DESCRIPTOR.name
     if len(data) > _EXPLAINED_BYTES:
         return InvalidArgument(f"the request is not a {name}, or has text that is not UTF-8")
@@ -70,7 +66,7 @@ def _explained(kind: type[Message], data: bytes) -> InvalidArgument:
 
 
 def _check_numbers(message: Message, data: bytes) -> None:
-    """Protobuf cuts a number that is too long for its field down to the lower bits; nobody meant what is left."""
+    """Protobuf cuts a number that is too long for its field down to the lower bits, which is not what was meant."""
     wide = _WIDE[message.DESCRIPTOR.full_name].FromString(data)
     if wide.SerializeToString(deterministic=True) == message.SerializeToString(deterministic=True):
         return
@@ -89,7 +85,7 @@ def _exceeds_32_bits(value: object) -> bool:
 
 
 def _messages_with(change: Callable[[DescriptorProto], None]) -> dict[str, type[Message]]:
-    """The proto's messages by name, each changed in some way."""
+    """The proto's messages by full name, with `change` applied to their descriptors."""
     file = FileDescriptorProto()
     pb.DESCRIPTOR.CopyToProto(file)
     for message in file.message_type:
@@ -111,7 +107,6 @@ def _widen(message: DescriptorProto) -> None:
 
 
 def _bare(message: DescriptorProto) -> None:
-    """Leaves of a connection test its content's id alone."""
     if message.name in ("Request", "Content"):
         kept = [field for field in message.field if field.name in ("content", "id")]
         del message.field[:], message.nested_type[:]
@@ -123,7 +118,7 @@ _BARE_REQUEST = cast(type[pb.Request], _messages_with(_bare)[pb.Request.DESCRIPT
 
 
 def _not_utf8(descriptor: Any, data: bytes) -> str:
-    """The first field of text that is not UTF-8; empty when there is none or the bytes are no message at all."""
+    """The first text field that is not UTF-8; empty when there is none, or the bytes are no message."""
     unknown = Empty()
     try:
         unknown.ParseFromString(data)

@@ -1,4 +1,4 @@
-"""The one table from failures to gRPC codes."""
+"""From exceptions to gRPC codes."""
 
 import logging
 
@@ -7,14 +7,14 @@ from django.db import InterfaceError, OperationalError
 
 from rainbow.errors import RainbowError, Unavailable
 
-# Names the input at fault, beside the message, for programs.
+# Names the field at fault, for programs.
 FIELD_METADATA_KEY = "rainbow-field"
 
 _log = logging.getLogger("rainbow.grpc")
 
 
 def status_of(error: Exception) -> tuple[grpc.StatusCode, RainbowError]:
-    """The code to answer with, and the error to describe. What nobody expected is logged here, with its trace."""
+    """The code to answer with, and the error to describe. An unexpected one is logged here, with its traceback."""
     if isinstance(error, RainbowError):
         return grpc.StatusCode[error.code], error
     if isinstance(error, OperationalError | InterfaceError):

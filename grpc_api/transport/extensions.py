@@ -15,7 +15,6 @@ _FIRST_EXTENSION = 20
 
 
 def extensions_in_reply(method: MethodDescriptor) -> tuple[str, ...]:
-    """The extension fields of a frozen call's reply; the messages of the other calls have none."""
     fields = method.output_type.fields if method.name in FROZEN_RPCS else ()
     return tuple(field.name for field in fields if field.number >= _FIRST_EXTENSION)
 

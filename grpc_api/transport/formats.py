@@ -1,4 +1,4 @@
-"""How the requests of each RPC are read, and how large they may be: what their documented fields take, little more."""
+"""How the requests of each RPC are decoded, and how large they may be: little more than their documented fields."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ _KIB = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """The most bytes of one request, and the most elements of the field whose elements weigh more than their bytes.
+    """The most bytes of one request, and the most elements of the field whose decoded elements take the most memory.
 
-    `bearer` says that the credential comes in the metadata alone, and so can be checked before the request is decoded.
+    `bearer`: the credential comes in the metadata alone, and so can be checked before the request is decoded.
     """
 
     size: int = 64 * _KIB
@@ -32,7 +32,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """`repeated` is the number of the field that the limit counts. Calls of a `quiet` one leave no line in the log.
+    """`repeated` is the number of the field whose elements the limit counts. `quiet` calls are not logged.
 
     `extensions` are the fields of the reply that only clients that know them get.
     """
@@ -71,7 +71,6 @@ _TESTS = ("Serial", "Stream")
 
 
 def format_of(method: MethodDescriptor) -> Format:
-    """The format of an RPC of the proto."""
     limit, kind = LIMITS[method.name], GetMessageClass(method.input_type)
     read = partial(decode, kind)
     return Format(
@@ -85,7 +84,6 @@ def format_of(method: MethodDescriptor) -> Format:
 
 
 def standard_format_of(method: MethodDescriptor) -> Format:
-    """The format of a method of a standard service, whose requests hold a name or two."""
     read = partial(decode_standard, GetMessageClass(method.input_type))
     limit = Limit(size=4 * _KIB, bearer=False)
     return Format(name=method.full_name, limit=limit, decode=read, decode_large=read, quiet=True)

@@ -1,4 +1,4 @@
-"""The frame around every call: reads its requests, answers failures with their code, writes one line of log."""
+"""gRPC's handlers around the RPCs: they decode requests, map errors to codes, and write one line of log a call."""
 
 import asyncio
 import logging
@@ -32,29 +32,28 @@ Refusal = tuple[grpc.StatusCode, str, tuple[tuple[str, str], ...]]
 _log = logging.getLogger("rainbow.grpc")
 
 
-def generic_handler(servicer: object, frame: "Frame") -> grpc.GenericRpcHandler:
-    """Every RPC of the proto, answered by the servicer's method of the same name."""
-    return handlers_of(SERVICE.full_name, SERVICE.methods, servicer, frame, format_of)
+def generic_handler(servicer: object, factory: "HandlerFactory") -> grpc.GenericRpcHandler:
+    """Each RPC of the proto is answered by the servicer's method of the same name."""
+    return handlers_of(SERVICE.full_name, SERVICE.methods, servicer, factory, format_of)
 
 
 def handlers_of(
     service: str,
     methods: Iterable[Any],
     servicer: object,
-    frame: "Frame",
+    factory: "HandlerFactory",
     form_of: Callable[[MethodDescriptor], Format],
 ) -> grpc.GenericRpcHandler:
-    """The same of any service, under any name."""
     handlers = {
-        method.name: frame.handler(method, form_of(method), getattr(servicer, method.name)) for method in methods
+        method.name: factory.handler(method, form_of(method), getattr(servicer, method.name)) for method in methods
     }
     return grpc.method_handlers_generic_handler(service, handlers)
 
 
-class Frame:
+class HandlerFactory:
     """Makes gRPC's handlers of methods that know nothing of gRPC.
 
-    On the wire a call of one message is a stream with one. Taken as such, it is refused under load before its message
+    On the wire a unary request is a stream of one message. Handled as such, it is refused under load before its message
     is read, and ends with a code when no message comes.
     """
 
@@ -128,10 +127,10 @@ class Frame:
                     yield reply
 
     def _refusal(self, error: Exception, form: Format, call: Call, began: float) -> Refusal:
-        """How a call ends that failed, and its line of log.
+        """How a failed call ends; also writes its line of log.
 
-        Nothing of the error is left: its traceback holds the request, which may be large, and errors that are part
-        of a reference cycle, as gRPC's own are, live until the garbage collector comes by.
+        Drops the traceback, which holds the request: errors in a reference cycle, as gRPC's own are, live until the
+        garbage collector runs.
         """
         code, shown = status_of(error)
         error.__traceback__ = None
@@ -145,7 +144,7 @@ class Frame:
 
 
 def _pushback_of(error: Exception) -> str:
-    """When a call that the server has not touched may be made again, in milliseconds; empty for all others."""
+    """In how many milliseconds a call that the server did not touch may be retried; empty for all others."""
     return str(PUSHBACK_MS) if isinstance(error, Untouched) else ""
 
 
@@ -163,7 +162,7 @@ def _knows_extensions(context: Context) -> bool:
 
 
 def _given_up(context: Context) -> grpc.StatusCode:
-    """How a call ended that its client did not wait for."""
+    """The code of a call that its client cancelled."""
     return grpc.StatusCode.DEADLINE_EXCEEDED if context.time_remaining() == 0 else grpc.StatusCode.CANCELLED
 
 

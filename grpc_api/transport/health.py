@@ -1,4 +1,4 @@
-"""Health checking (https://grpc.io/docs/guides/health-checking/) that keeps nothing of what strangers ask about."""
+"""Health checking (https://grpc.io/docs/guides/health-checking/) that stores nothing of the names it is asked for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -17,7 +17,6 @@ class HealthChecks:
         self._closing = asyncio.Event()
 
     def close(self) -> None:
-        """Tells whoever watches that the server stops, and lets go of them."""
         self._closing.set()
 
     async def Check(self, request: HealthCheckRequest, call: Call) -> HealthCheckResponse:

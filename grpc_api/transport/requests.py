@@ -1,4 +1,4 @@
-"""Reading the requests of calls: bounded before they are decoded, and the large ones off the event loop."""
+"""Reading requests: bounded before they are decoded, and the large ones decoded off the event loop."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,15 +14,16 @@ from grpc_api.transport.scanning import count_fields
 from grpc_api.transport.shedding import Share
 from rainbow.errors import InvalidArgument, Unimplemented
 
-# Up to here a message is decoded on the event loop, which takes a millisecond at most, whatever it holds.
+# Messages of up to this size are decoded on the event loop, in a millisecond at most.
 SMALL_BYTES = 16 * 1024
 # What gzip begins with (RFC 1952). No message does: as protobuf it is a field of a wire type that does not exist.
 _GZIP = b"\x1f\x8b"
 
 
 class Requests:
-    """Reads requests. Large ones are decoded one after the other in a thread of their own, so that small ones, as
-    nearly all are, pass them by. `admit` raises Unauthenticated where a call's bearer is nobody.
+    """Reads requests. Large ones are decoded one at a time in a thread, so that they do not delay small ones.
+
+    `admit` raises Unauthenticated unless the call's bearer is a credential.
     """
 
     def __init__(self, *, admit: Callable[[Call], Awaitable[None]]) -> None:
@@ -30,14 +31,13 @@ class Requests:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
 
     async def only(self, form: Format, context: Any, call: Call, share: Share) -> Message:
-        """The request of a call that has one. Raises InvalidArgument, Unimplemented, Unauthenticated and Overloaded."""
+        """Raises InvalidArgument, Unimplemented, Unauthenticated and Overloaded."""
         data = await context.read()
         if data is grpc.aio.EOF:
             raise InvalidArgument(f"{form.name} takes a request, and the call brought none")
         return await self._request(form, data, call, share)
 
     async def each(self, form: Format, context: Any, call: Call, share: Share) -> AsyncIterator[Message]:
-        """The requests of a call that may have many."""
         while (data := await context.read()) is not grpc.aio.EOF:
             yield await self._request(form, data, call, share)
             share.let_go()

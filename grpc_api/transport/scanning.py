@@ -1,4 +1,4 @@
-"""Looking at a message's bytes without decoding them (https://protobuf.dev/programming-guides/encoding/)."""
+"""Scanning a message's bytes without decoding them (https://protobuf.dev/programming-guides/encoding/)."""
 
 _VARINT, _FIXED_64, _LENGTH_DELIMITED, _FIXED_32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED_64: 8, _FIXED_32: 4}
@@ -9,15 +9,15 @@ _LONG_NUMBER = b"\1\1\1\1"
 
 
 def may_hold_long_numbers(data: bytes) -> bool:
-    """Whether there may be a number that does not fit 32 bits. Text beyond ASCII looks like one."""
+    """Whether there may be a number that does not fit 32 bits. Text beyond ASCII may be taken for one."""
     return _LONG_NUMBER in data.translate(_GOES_ON)
 
 
 def count_fields(data: bytes, number: int, *, most: int) -> int:
-    """How many fields of this number the message has at its top, up to `most` + 1.
+    """How many fields of this number the message has at its top level, up to `most` + 1.
 
-    Costs no more than `most` fields do, whatever else there is: many others count, too. What is no message has as many
-    as there are before that shows.
+    Bounded in time by `most`: more than `most` other fields count as well. Bytes that are no message have the fields
+    before the first that cannot be read.
     """
     count = others = position = 0
     try:
@@ -34,11 +34,10 @@ def count_fields(data: bytes, number: int, *, most: int) -> int:
 
 
 class _Broken(Exception):
-    """These bytes are no message."""
+    """The bytes are no message."""
 
 
 def _after(data: bytes, position: int, kind: int) -> int:
-    """Where the field ends that begins here."""
     if kind == _LENGTH_DELIMITED:
         length, position = _varint(data, position)
         return position + length
@@ -50,7 +49,6 @@ def _after(data: bytes, position: int, kind: int) -> int:
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """The number that begins here, and where it ends."""
     number = data[position]
     if number < 128:
         return number, position + 1

@@ -1,5 +1,3 @@
-"""The gRPC server: starts it, keeps it, stops it without losing an answer."""
-
 import asyncio
 import gc
 import logging
@@ -16,7 +14,7 @@ from grpc_api.runtime.lease_expiry import expire_leases_forever
 from grpc_api.runtime.notifications import follow_notifications, poll_waiting_queues
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
-from grpc_api.transport.handlers import SERVICE, Frame, generic_handler
+from grpc_api.transport.handlers import SERVICE, HandlerFactory, generic_handler
 from grpc_api.transport.health import HealthChecks
 from grpc_api.transport.requests import Requests
 from grpc_api.transport.shedding import Load
@@ -30,15 +28,15 @@ GRACE_SECONDS = 30
 OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
-    # Clients ping to keep connections on which nothing else happens. gRPC takes three pings that come sooner than
-    # this for abuse and ends the connection. The rainbow client pings every 30 seconds, and no client of grpc-go more
-    # often than every 10, which a network may shorten.
+    # Clients ping to keep idle connections. gRPC takes three pings that come sooner than this for abuse and ends the
+    # connection. The rainbow client pings every 30 seconds, and no client of grpc-go more often than every 10, which a
+    # network may shorten.
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    # Calls that have come and that Python has not seen yet. From 1,000 on gRPC would cancel some, without a word;
-    # seen, they are refused in words.
+    # Calls that Python has not seen yet. From 1,000 on gRPC would cancel some without a message; once Python sees
+    # them, they are refused with one.
     ("grpc.server.max_pending_requests", 5_000),
     ("grpc.server.max_pending_requests_hard_limit", 10_000),
-    # A few kilobytes of gzip are 4 MiB once unpacked, 10 ms for each call of a stranger: gRPC hands them over packed,
+    # A few kilobytes of gzip are 4 MiB once unpacked, 10 ms for each unauthenticated call: gRPC hands them over packed,
     # and Requests refuses them. What gRPC itself refuses, as it does deflate, is answered before Python has met the
     # call, so that calls pile up; gzip is what clients use.
     ("grpc.compression_enabled_algorithms_bitset", 1 << grpc.Compression.NoCompression | 1 << grpc.Compression.Gzip),
@@ -48,12 +46,12 @@ OPTIONS = [
     # RFC 9113 advises against fewer than 100; a client keeps what it has beyond them until others have ended.
     ("grpc.max_concurrent_streams", 100),
     ("grpc.http2.max_deallocating_streams", 100),
-    # A connection that never says what it is for, and one that is not used, give their place to others.
+    # Closes connections without a handshake, and idle ones.
     ("grpc.server_handshake_timeout_ms", 20_000),
     ("grpc.max_connection_idle_ms", 30 * 60_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    # A client that is gone without a word would keep its calls for two hours. This timer begins anew with all that a
-    # client sends, so that one that pings every 30 seconds is never asked. Proxies see that the connection is in use.
+    # The calls of a client that vanished would stay for two hours. The timer restarts with everything that a client
+    # sends, so that one that pings every 30 seconds is never pinged. Proxies see that the connection is in use.
     ("grpc.keepalive_time_ms", 45_000),
     ("grpc.keepalive_timeout_ms", 15_000),
     ("grpc.http2.ping_timeout_ms", 15_000),
@@ -64,10 +62,10 @@ _log = logging.getLogger("rainbow.grpc")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """`batch` is how many submissions, accepts or reports share a commit at most; 1 gives each its own.
+    """`batch` is the most calls of one kind that share a commit; 1 switches that off.
 
-    `calls` is how many calls there may be at a time, those that wait included. `share_port` lets other processes
-    listen there, too. No `credentials` serve without TLS.
+    `calls` is the most calls at a time, those that wait included. `share_port` lets other processes listen at the
+    address, too. Without `credentials` there is no TLS.
     """
 
     address: str
@@ -82,7 +80,7 @@ class ServerOptions:
 async def serve(options: ServerOptions) -> bool:
     """Serves until SIGTERM or SIGINT, then finishes the calls in flight. Raises CannotListen.
 
-    False when threads are left that wait for a database without an answer: they would keep the process for ever.
+    False when threads still wait for a database that does not answer: they would keep the process from ending.
     """
     server = _Server(options)
     address = server.listen()
@@ -97,8 +95,6 @@ async def serve(options: ServerOptions) -> bool:
 
 
 class _Server:
-    """The parts of a server, from its threads to its sockets."""
-
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
         self._pools, self._wakeups = ThreadPools(), Wakeups()
@@ -106,20 +102,20 @@ class _Server:
         servicer = RainbowServicer(state, registration_secret=options.registration_secret, batch=options.batch)
         self._requests = Requests(admit=state.admit)
         self._checks = HealthChecks([SERVICE.full_name])
-        frame = Frame(load=Load(most_calls=options.calls), requests=self._requests)
+        factory = HandlerFactory(load=Load(most_calls=options.calls), requests=self._requests)
         # Not shared unless asked: a second server would start silently and take half of the calls.
         self._grpc = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(options.share_port))])
         self._grpc.add_generic_rpc_handlers(
-            (generic_handler(servicer, frame), *standard_handlers(frame, self._checks), UnknownCalls())
+            (generic_handler(servicer, factory), *standard_handlers(factory, self._checks), UnknownCalls())
         )
-        self._chores: list[asyncio.Task[None]] = []
+        self._background_tasks: list[asyncio.Task[None]] = []
 
     def listen(self) -> str:
         """Takes the address and gives it with its port. Raises CannotListen."""
         return _listen(self._grpc, self._options)
 
     async def start(self) -> None:
-        self._chores = _start_chores(self._pools, self._wakeups)
+        self._background_tasks = _start_background_tasks(self._pools, self._wakeups)
         # A full collection over what is there by now would stop every call for 30 ms, again and again.
         gc.collect()
         gc.freeze()
@@ -130,25 +126,24 @@ class _Server:
         self._checks.close()
         self._wakeups.close()
         await self._grpc.stop(GRACE_SECONDS)
-        for chore in self._chores:
-            chore.cancel()
+        for task in self._background_tasks:
+            task.cancel()
         self._requests.close()
         return self._pools.close()
 
 
-def _start_chores(pools: ThreadPools, wakeups: Wakeups) -> list[asyncio.Task[None]]:
-    """What goes on beside the calls, until it is cancelled."""
+def _start_background_tasks(pools: ThreadPools, wakeups: Wakeups) -> list[asyncio.Task[None]]:
     endless = (
         pools.watch(),
         follow_notifications(wakeups, pools),
         poll_waiting_queues(wakeups, pools),
         expire_leases_forever(pools),
     )
-    return [asyncio.create_task(chore) for chore in endless]
+    return [asyncio.create_task(work) for work in endless]
 
 
 def _listen(server: grpc.aio.Server, options: ServerOptions) -> str:
-    # The original writes every address of the machine as `:50051`.
+    # In the original's form `:50051` means all addresses of the machine.
     address = f"[::]{options.address}" if options.address.startswith(":") else options.address
     try:
         _check_port(address)
@@ -161,7 +156,7 @@ def _listen(server: grpc.aio.Server, options: ServerOptions) -> str:
 
 
 def _check_port(address: str) -> None:
-    """gRPC takes the lower 16 bits of any number. Raises ValueError."""
+    """Raises ValueError; gRPC would take the lower 16 bits of any number."""
     port = address.rpartition(":")[2]
     if port.isdecimal() and int(port) > _LAST_PORT:
         raise ValueError

@@ -1,10 +1,10 @@
-"""Load shedding: refusing calls in words and in time, before the memory that they would take is gone."""
+"""Load shedding: calls are refused with a message and in time, before memory runs out."""
 
 import asyncio
 import logging
 from collections import deque
 
-from grpc_api.transport.rationed import RationedLog
+from grpc_api.transport.rate_limited_log import RateLimitedLog
 from rainbow.errors import Untouched
 
 # When a client that was refused may try again; gRPC's own retries heed it (gRPC proposal A6).
@@ -14,11 +14,11 @@ _MIB = 1024 * 1024
 
 
 class Overloaded(Untouched):
-    """The server has as much to do as it takes."""
+    """The server has as many calls, or bytes of requests, as it takes."""
 
 
 class Budget:
-    """Bytes of requests that may be held at a time. Calls wait for theirs in turn, up to so many bytes more."""
+    """Bytes of requests that may be held at a time. Calls wait in turn for theirs, up to `waiting` bytes."""
 
     def __init__(self, size: int, *, waiting: int) -> None:
         self._free = size
@@ -63,9 +63,10 @@ class Budget:
 
 
 class Load:
-    """What the server has to do now. All of it runs on the event loop.
+    """The calls under way and what they hold. Not thread-safe: for the event loop alone.
 
-    Strangers are calls whose credential has not been looked at: what they hold keeps nobody else's requests out.
+    Strangers are callers that are not authenticated yet: their requests have a budget of their own, and so cannot
+    crowd out the others.
     """
 
     def __init__(self, *, most_calls: int) -> None:
@@ -73,16 +74,16 @@ class Load:
         self.strangers = Budget(32 * _MIB, waiting=64 * _MIB)
         self.known = Budget(64 * _MIB, waiting=64 * _MIB)
         self._most_calls = most_calls
-        self._log = RationedLog(logging.getLogger("rainbow.grpc"), most=1)
+        self._log = RateLimitedLog(logging.getLogger("rainbow.grpc"), most=1)
 
     def call(self) -> "Share":
-        """Counts a call until its end, however long it waits. Raises Overloaded when there are too many."""
+        """Counts a call until its end, its waits included. Raises Overloaded when there are too many."""
         if self.calls >= self._most_calls:
             raise Overloaded(f"the server has {self.calls:,} calls to answer; try again later")
         return Share(self)
 
     def note_refusal(self, error: Overloaded) -> None:
-        """Writes a line of log for many: under load, a line for each would be load."""
+        """One line of log a minute: a line for each refusal would add to the load."""
         self._log.warning("overloaded, refusing calls: %s calls=%d", error, self.calls)
 
 
@@ -109,7 +110,6 @@ class Share:
         await self._hold(self._load.strangers, size)
 
     async def hold_as_known(self, size: int) -> None:
-        """The same once the caller's credential was found good."""
         await self._hold(self._load.known, size)
 
     def let_go(self) -> None:

@@ -14,18 +14,18 @@ from grpc_reflection.v1alpha.reflection import aio
 
 from grpc_api.rpcs.call import Call
 from grpc_api.transport.formats import standard_format_of
-from grpc_api.transport.handlers import SERVICE, Frame, handlers_of
+from grpc_api.transport.handlers import SERVICE, HandlerFactory, handlers_of
 from grpc_api.transport.health import HealthChecks
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
 _REFLECTION = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 
 
-def standard_handlers(frame: Frame, checks: HealthChecks) -> list[grpc.GenericRpcHandler]:
+def standard_handlers(factory: HandlerFactory, checks: HealthChecks) -> list[grpc.GenericRpcHandler]:
     health, alpha, v1 = _HEALTH.full_name, _REFLECTION.full_name, _add_reflection_v1()
     mirror = _Reflection([SERVICE.full_name, health, alpha, v1])
     return [
-        handlers_of(name, methods, servicer, frame, standard_format_of)
+        handlers_of(name, methods, servicer, factory, standard_format_of)
         for name, methods, servicer in (
             (health, _HEALTH.methods, checks),
             (alpha, _REFLECTION.methods, mirror),
@@ -44,7 +44,7 @@ class _Reflection:
 
 
 def _add_reflection_v1() -> str:
-    """The name of reflection's v1, which differs from v1alpha in nothing else; grpcio-reflection has v1alpha alone."""
+    """Registers reflection v1, which differs from v1alpha in its name alone; grpcio-reflection has only v1alpha."""
     file = FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(file)
     renamed = text_format.Parse(text_format.MessageToString(file).replace("v1alpha", "v1"), FileDescriptorProto())

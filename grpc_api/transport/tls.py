@@ -1,5 +1,3 @@
-"""The certificate that the gRPC server shows."""
-
 from pathlib import Path
 
 import grpc
@@ -8,9 +6,9 @@ from rainbow_site.process.certificates import check_pair
 
 
 def credentials_from(*, cert: str, key: str) -> grpc.ServerCredentials | None:
-    """What serves TLS with the PEM files at these paths; None, without TLS, when both are empty.
+    """TLS credentials of the PEM files at these paths; None when both are empty.
 
-    Raises WrongSetting: gRPC would only say that it cannot listen.
+    Raises WrongSetting, since gRPC would only say that it cannot listen.
     """
     check_pair(cert=cert, key=key)
     if not cert:

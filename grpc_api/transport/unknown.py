@@ -1,4 +1,4 @@
-"""Calls that the server does not know: of clients of another version, or of strangers who try doors."""
+"""Calls that the server does not know: of clients of another version, or of scanners."""
 
 import logging
 import re
@@ -6,18 +6,18 @@ from typing import Any
 
 import grpc
 
-from grpc_api.transport.rationed import RationedLog
+from grpc_api.transport.rate_limited_log import RateLimitedLog
 
-# What the path of a call looks like. Anything else may be meant for who reads the log.
+# The path of a call. Anything else may be an attack on the terminal that shows the log.
 _PATH = re.compile(r"/[\w.]{1,200}/\w{1,100}", re.ASCII)
 _LINES_A_MINUTE = 10
 
 
 class UnknownCalls(grpc.GenericRpcHandler):
-    """The last of a server's handlers: refuses whatever no other has taken, in words, and without reading it."""
+    """The last of a server's handlers: refuses what no other has taken, without reading the request."""
 
     def __init__(self) -> None:
-        self._log = RationedLog(logging.getLogger("rainbow.grpc"), most=_LINES_A_MINUTE)
+        self._log = RateLimitedLog(logging.getLogger("rainbow.grpc"), most=_LINES_A_MINUTE)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
         path = handler_call_details.method

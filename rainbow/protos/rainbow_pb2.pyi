@@ -92,7 +92,7 @@ class _OnLostEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OnLost.ValueTy
     ON_LOST_KEEP: _OnLost.ValueType  # 1
     """It stays lost until its agent reports again or an operator decides."""
     ON_LOST_REQUEUE: _OnLost.ValueType  # 2
-    """It goes back into the queue as the next attempt: the job may run twice, and its submitter wants that."""
+    """It goes back into the queue as the next attempt: the job may run twice, and its submitter accepts that."""
 
 class OnLost(_OnLost, metaclass=_OnLostEnumTypeWrapper):
     """What happens to a job when contact with its agent is lost after it may have started."""
@@ -102,7 +102,7 @@ ON_LOST_UNSPECIFIED: OnLost.ValueType  # 0
 ON_LOST_KEEP: OnLost.ValueType  # 1
 """It stays lost until its agent reports again or an operator decides."""
 ON_LOST_REQUEUE: OnLost.ValueType  # 2
-"""It goes back into the queue as the next attempt: the job may run twice, and its submitter wants that."""
+"""It goes back into the queue as the next attempt: the job may run twice, and its submitter accepts that."""
 Global___OnLost: _TypeAlias = OnLost  # noqa: Y015
 
 class _CredentialKind:
@@ -387,7 +387,7 @@ class SubmitJobResponse(_message.Message):
     position: _builtins.int
     """The job's place in the queue: 1 goes next. 0 when it no longer waits."""
     warning: _builtins.str
-    """Why the job may wait long, in words; empty when nothing is amiss."""
+    """Why the job may wait long, as text; empty when no reason is known."""
     @_builtins.property
     def agent_last_asked_at(self) -> _timestamp_pb2.Timestamp:
         """When the cluster last asked for jobs; not set when it never did."""
@@ -546,7 +546,7 @@ class RequestJobsResponse(_message.Message):
     status: Global___RequestJobsResponse.ResultType.ValueType
     """Whether there are any."""
     paused: _builtins.str
-    """Why the cluster gets no jobs now, in words, when an operator paused it."""
+    """Why the cluster gets no jobs now, as text, when it is paused."""
     @_builtins.property
     def jobs(self) -> _containers.ScalarMap[_builtins.int, _builtins.str]:
         """Jobs by id, each as one line of JSON."""
@@ -797,7 +797,7 @@ class Response(_message.Message):
     """Always `processed successfully`."""
     @_builtins.property
     def answered_at(self) -> _timestamp_pb2.Timestamp:
-        """When the server answered, by its clock: tells how far the caller's is off."""
+        """When the server answered, by its clock: for callers to compare with theirs."""
 
     def __init__(
         self,
@@ -891,7 +891,7 @@ class RefusedJob(_message.Message):
     reason: Global___RefusedJob.Reason.ValueType
     """Why it was not accepted."""
     message: _builtins.str
-    """The reason in words."""
+    """The reason as text."""
     def __init__(
         self,
         *,
@@ -1047,7 +1047,7 @@ class SubmitJobsResponse(_message.Message):
     AGENT_LAST_ASKED_AT_FIELD_NUMBER: _builtins.int
     WARNING_FIELD_NUMBER: _builtins.int
     warning: _builtins.str
-    """Why the jobs may wait long, in words; empty when nothing is amiss."""
+    """Why the jobs may wait long, as text; empty when no reason is known."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitResult]:
         """One for each job of the request, in the same order."""
@@ -1073,7 +1073,7 @@ Global___SubmitJobsResponse: _TypeAlias = SubmitJobsResponse  # noqa: Y015
 
 @_typing.final
 class SubmitResult(_message.Message):
-    """What became of one job of a SubmitJobsRequest."""
+    """The outcome of one job of a SubmitJobsRequest."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1252,7 +1252,7 @@ class Job(_message.Message):
     submitted_by: _builtins.str
     """The label of the credential that it was submitted with."""
     why_waiting: _builtins.str
-    """Why it waits, in words. Only in GetJobs of a single job, for a waiting one."""
+    """Why it waits, as text. Only in GetJobs of a single job, for a waiting one."""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only in GetJobs."""
@@ -1287,7 +1287,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def cancel_requested_at(self) -> _timestamp_pb2.Timestamp:
-        """Set when somebody asked for the job to stop."""
+        """When the job was asked to stop; not set when it was not."""
 
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobEvent]:
@@ -1528,7 +1528,7 @@ class ListJobsRequest(_message.Message):
     cluster: _builtins.str
     """May be left out, since a credential belongs to one cluster."""
     name: _builtins.str
-    """Only jobs of exactly this name; empty means any. No index finds a name: a page looks through the next 20,000 jobs of
+    """Only jobs of exactly this name; empty means any. No index finds a name: a page searches the next 20,000 jobs of
     each state, and may be empty though another follows.
     """
     page_size: _builtins.int
@@ -1641,7 +1641,7 @@ Global___CancelJobsResponse: _TypeAlias = CancelJobsResponse  # noqa: Y015
 
 @_typing.final
 class CancelResult(_message.Message):
-    """What became of the wish to stop one job."""
+    """The outcome of cancelling one job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1662,7 +1662,7 @@ class CancelResult(_message.Message):
         OUTCOME_NOT_FOUND: CancelResult._Outcome.ValueType  # 4
         """There is no such job, or it is not the caller's."""
         OUTCOME_OUT_OF_REACH: CancelResult._Outcome.ValueType  # 5
-        """The cluster took the job without an agent, so nobody can stop it from here."""
+        """The cluster took the job without an agent: the server cannot stop it."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
     OUTCOME_UNSPECIFIED: CancelResult.Outcome.ValueType  # 0
@@ -1676,7 +1676,7 @@ class CancelResult(_message.Message):
     OUTCOME_NOT_FOUND: CancelResult.Outcome.ValueType  # 4
     """There is no such job, or it is not the caller's."""
     OUTCOME_OUT_OF_REACH: CancelResult.Outcome.ValueType  # 5
-    """The cluster took the job without an agent, so nobody can stop it from here."""
+    """The cluster took the job without an agent: the server cannot stop it."""
 
     JOBID_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
@@ -1684,9 +1684,9 @@ class CancelResult(_message.Message):
     jobid: _builtins.int
     """The id as the request gave it."""
     outcome: Global___CancelResult.Outcome.ValueType
-    """What became of the wish."""
+    """What the call did."""
     message: _builtins.str
-    """The outcome in words."""
+    """The outcome as text."""
     def __init__(
         self,
         *,
@@ -1736,9 +1736,9 @@ class SummarizeJobsResponse(_message.Message):
     cluster: _builtins.str
     """The cluster whose jobs these are."""
     paused: _builtins.str
-    """Why the cluster gets no jobs now, when an operator paused it."""
+    """Why the cluster gets no jobs now, when it is paused."""
     not_ready: _builtins.str
-    """Why the cluster's agent takes no jobs now, in its words; empty when it does."""
+    """Why the cluster's agent takes no jobs now, as it reported; empty when it does."""
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateCount]:
         """How many jobs are in each state; states without jobs are left out."""
@@ -1894,8 +1894,8 @@ class RotateCredentialRequest(_message.Message):
     """Which one of that kind; empty means `default`, the one made at registration."""
     grace_seconds: _builtins.int
     """How long the old value works beside the new one, 0 to 604,800 seconds; not set means 300, so that a lost
-    answer locks nobody out. Values that were replaced before work on as long as they were promised, up to 10 of
-    them; 0 ends them all.
+    answer does not lock the caller out. Values that were replaced before work on as long as was set for them, up to
+    10 of them; 0 ends them all.
     """
     def __init__(
         self,
@@ -1978,7 +1978,7 @@ class ReportJobsRequest(_message.Message):
     """
     @_builtins.property
     def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobReport]:
-        """Up to 1,000 reports. Without any, only the agent's readiness is heard."""
+        """Up to 1,000 reports. Without any, only the agent's readiness is noted."""
 
     def __init__(
         self,
@@ -2022,7 +2022,7 @@ class JobReport(_message.Message):
     """JOB_STATE_ACCEPTED while it waits in the scheduler, JOB_STATE_RUNNING, or how it ended."""
     native_id: _builtins.str
     """The scheduler's own id of the job, up to 255 characters. A job that has one is never put back on its own when
-    its agent falls silent, unless its submitter wished so. So an agent that is about to hand a job over first
+    its agent falls silent, unless its submitter asked for that. So an agent that is about to hand a job over first
     reports the name that it will have in the scheduler.
     """
     exit_code: _builtins.int
@@ -2086,7 +2086,7 @@ Global___ReportJobsResponse: _TypeAlias = ReportJobsResponse  # noqa: Y015
 
 @_typing.final
 class ReportResult(_message.Message):
-    """What became of one report."""
+    """The outcome of one report."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2122,7 +2122,7 @@ class ReportResult(_message.Message):
     jobid: _builtins.int
     """The job's id."""
     outcome: Global___ReportResult.Outcome.ValueType
-    """What became of the report."""
+    """What the report changed."""
     cancel: _builtins.bool
     """The agent is to stop what it runs under this job and attempt."""
     @_builtins.property

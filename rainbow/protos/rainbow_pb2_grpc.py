@@ -221,17 +221,17 @@ class RainbowSchedulerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReportJobs(self, request, context):
-        """An agent tells how its jobs go, renews their leases, and learns which to stop. Late, repeated and reordered
-        reports do no harm. Needs the cluster's secret.
+        """Reports the states of an agent's jobs, renews their leases, and answers which to stop. Late, repeated and
+        reordered reports do no harm. Needs the cluster's secret.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeCluster(self, request, context):
-        """Hands out the cluster's jobs again: ends a pause, and lets all jobs go on that are held back because others of
-        their token failed. With a token only the jobs that were submitted with it, and no pause. FAILED_PRECONDITION when
-        there is nothing to end. Needs the cluster's secret or its token.
+        """Resumes a cluster: ends its pause, and releases all jobs that are held back because others of their token
+        failed. A token releases only the jobs that were submitted with it, and ends no pause. FAILED_PRECONDITION when
+        there is nothing to resume. Needs the cluster's secret or its token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -93,13 +93,13 @@ class RainbowSchedulerStub:
     Needs the cluster's secret.
     """
     ReportJobs: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.ReportJobsRequest, _rainbow_pb2.ReportJobsResponse]
-    """An agent tells how its jobs go, renews their leases, and learns which to stop. Late, repeated and reordered
-    reports do no harm. Needs the cluster's secret.
+    """Reports the states of an agent's jobs, renews their leases, and answers which to stop. Late, repeated and
+    reordered reports do no harm. Needs the cluster's secret.
     """
     ResumeCluster: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.ResumeClusterRequest, _rainbow_pb2.ResumeClusterResponse]
-    """Hands out the cluster's jobs again: ends a pause, and lets all jobs go on that are held back because others of
-    their token failed. With a token only the jobs that were submitted with it, and no pause. FAILED_PRECONDITION when
-    there is nothing to end. Needs the cluster's secret or its token.
+    """Resumes a cluster: ends its pause, and releases all jobs that are held back because others of their token
+    failed. A token releases only the jobs that were submitted with it, and ends no pause. FAILED_PRECONDITION when
+    there is nothing to resume. Needs the cluster's secret or its token.
     """
     WatchJobs: _grpc.UnaryStreamMultiCallable[_rainbow_pb2.WatchJobsRequest, _rainbow_pb2.WatchJobsResponse]
     """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
@@ -155,13 +155,13 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     Needs the cluster's secret.
     """
     ReportJobs: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.ReportJobsRequest, _rainbow_pb2.ReportJobsResponse]  # type: ignore[assignment]
-    """An agent tells how its jobs go, renews their leases, and learns which to stop. Late, repeated and reordered
-    reports do no harm. Needs the cluster's secret.
+    """Reports the states of an agent's jobs, renews their leases, and answers which to stop. Late, repeated and
+    reordered reports do no harm. Needs the cluster's secret.
     """
     ResumeCluster: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.ResumeClusterRequest, _rainbow_pb2.ResumeClusterResponse]  # type: ignore[assignment]
-    """Hands out the cluster's jobs again: ends a pause, and lets all jobs go on that are held back because others of
-    their token failed. With a token only the jobs that were submitted with it, and no pause. FAILED_PRECONDITION when
-    there is nothing to end. Needs the cluster's secret or its token.
+    """Resumes a cluster: ends its pause, and releases all jobs that are held back because others of their token
+    failed. A token releases only the jobs that were submitted with it, and ends no pause. FAILED_PRECONDITION when
+    there is nothing to resume. Needs the cluster's secret or its token.
     """
     WatchJobs: _aio.UnaryStreamMultiCallable[_rainbow_pb2.WatchJobsRequest, _rainbow_pb2.WatchJobsResponse]  # type: ignore[assignment]
     """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
@@ -298,8 +298,8 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
         request: _rainbow_pb2.ReportJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rainbow_pb2.ReportJobsResponse, _abc.Awaitable[_rainbow_pb2.ReportJobsResponse]]:
-        """An agent tells how its jobs go, renews their leases, and learns which to stop. Late, repeated and reordered
-        reports do no harm. Needs the cluster's secret.
+        """Reports the states of an agent's jobs, renews their leases, and answers which to stop. Late, repeated and
+        reordered reports do no harm. Needs the cluster's secret.
         """
 
     @_abc_1.abstractmethod
@@ -308,9 +308,9 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
         request: _rainbow_pb2.ResumeClusterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rainbow_pb2.ResumeClusterResponse, _abc.Awaitable[_rainbow_pb2.ResumeClusterResponse]]:
-        """Hands out the cluster's jobs again: ends a pause, and lets all jobs go on that are held back because others of
-        their token failed. With a token only the jobs that were submitted with it, and no pause. FAILED_PRECONDITION when
-        there is nothing to end. Needs the cluster's secret or its token.
+        """Resumes a cluster: ends its pause, and releases all jobs that are held back because others of their token
+        failed. A token releases only the jobs that were submitted with it, and ends no pause. FAILED_PRECONDITION when
+        there is nothing to resume. Needs the cluster's secret or its token.
         """
 
     @_abc_1.abstractmethod

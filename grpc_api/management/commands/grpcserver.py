@@ -1,5 +1,3 @@
-"""manage.py grpcserver: serves rainbow over gRPC."""
-
 import logging
 import os
 import sys
@@ -29,18 +27,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--address",
-            help="host:port to listen on (RAINBOW_ADDRESS; if neither is said [::]:50051, and with the development "
-            "registration secret 127.0.0.1:50051)",
+            help="host:port to listen on (RAINBOW_ADDRESS; default [::]:50051, or 127.0.0.1:50051 with the development "
+            "registration secret)",
         )
         parser.add_argument(
             "--name",
             default=settings.RAINBOW_NAME,
-            help="what the server calls itself in its log (RAINBOW_NAME; now %(default)s)",
+            help="the server's name in its log (RAINBOW_NAME; now %(default)s)",
         )
         parser.add_argument(
             "--secret",
             metavar="VALUE",
-            help="the registration secret. Others can read it in the process list: prefer "
+            help="the registration secret; visible in the process list, so prefer "
             "RAINBOW_REGISTRATION_SECRET or --secret-file",
         )
         parser.add_argument(
@@ -97,7 +95,7 @@ def _run(server: ServerOptions, *, workers: int) -> None:
     if workers == 1 or server.share_port:
         _serve(server)
         return
-    # Not in the children's words, which others can read in the process list.
+    # Not in the children's arguments, which others can read in the process list.
     environment = environment_with(RAINBOW_REGISTRATION_SECRET=server.registration_secret, RAINBOW_CLEANUP="")
     with reserve(server.address) as address:
         children = [_worker(address, f"{server.name}-{number}") for number in range(1, workers + 1)]
@@ -106,7 +104,7 @@ def _run(server: ServerOptions, *, workers: int) -> None:
 
 def _serve(server: ServerOptions) -> None:
     if not uvloop.run(serve(server)):
-        # Python would wait for the threads that are left; the kernel gives back all that they hold.
+        # Python would wait for the threads that are left; the kernel releases all that they hold.
         os._exit(1)
 
 

@@ -1,5 +1,3 @@
-"""manage.py protocol: writes docs/protocol.md."""
-
 from typing import Any
 
 from django.conf import settings

@@ -1,4 +1,4 @@
-"""Whether the database answers, asked beside the work that waits for it."""
+"""Probes of the database, on a connection of their own: whether it answers while work waits for it."""
 
 import asyncio
 import fcntl
@@ -14,24 +14,24 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rainbow_site.sqlite.locks import holder_of
 
 
-class Pulse(Protocol):
-    """`patience_seconds` is how long work may take before it is asked for."""
+class DatabaseProbe(Protocol):
+    """`patience_seconds` is how long work may take before the database is probed."""
 
     patience_seconds: float
 
-    async def beats(self) -> bool: ...
+    async def answers(self) -> bool: ...
 
     def cut(self, link: BaseDatabaseWrapper) -> None:
-        """Lets a thread that waits for the database on this connection fail at once."""
+        """Makes the statement fail that a thread waits for on this connection."""
 
 
-class PostgresqlPulse:
-    """A connection of its own answers within a second, or none does: callers are told in less than two."""
+class PostgresqlProbe:
+    """Connects within a second, or no connection can be used: calls are refused in less than two."""
 
     patience_seconds = 0.7
     _ANSWER_SECONDS = 1.0
 
-    async def beats(self) -> bool:
+    async def answers(self) -> bool:
         try:
             async with asyncio.timeout(self._ANSWER_SECONDS):
                 async with await psycopg.AsyncConnection.connect(**parameters(), autocommit=True) as asked:
@@ -41,7 +41,7 @@ class PostgresqlPulse:
         return True
 
     def cut(self, link: BaseDatabaseWrapper) -> None:
-        # Its socket, by a copy of the descriptor: the thread itself closes its own.
+        # Shuts the socket down by a copy of its descriptor, since the thread closes its own.
         with (
             suppress(AttributeError, OSError, psycopg.Error),
             socket.socket(fileno=os.dup(link.connection.fileno())) as end,
@@ -49,17 +49,17 @@ class PostgresqlPulse:
             end.shutdown(socket.SHUT_RDWR)
 
 
-class SqlitePulse:
-    """A file always answers, but one process that writes may keep all others waiting."""
+class SqliteProbe:
+    """A file always answers, but a process that writes may keep the others from writing."""
 
     # Longer than the transactions of rainbow take, also on a slow disk.
     patience_seconds = 5.0
 
-    async def beats(self) -> bool:
+    async def answers(self) -> bool:
         try:
             turn = os.open(f"{connection.settings_dict['NAME']}.turn", os.O_RDWR)
         except OSError:
-            # Nobody has written yet.
+            # There is none before the first write.
             return True
         try:
             fcntl.flock(turn, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -70,17 +70,17 @@ class SqlitePulse:
         return True
 
     def cut(self, link: BaseDatabaseWrapper) -> None:
-        """It has its turn some time, or its own patience ends."""
+        """Nothing to cut: the thread gets its turn, or its own timeout ends."""
 
 
 def parameters() -> dict[str, Any]:
-    """Where the database is, without what belongs to Django's own connections."""
+    """How to connect with psycopg, without what belongs to Django's own connections."""
     known = connection.get_connection_params()
     return {name: value for name, value in known.items() if name not in ("context", "cursor_factory")}
 
 
-_PULSES: dict[str, type[PostgresqlPulse] | type[SqlitePulse]] = {"postgresql": PostgresqlPulse, "sqlite": SqlitePulse}
+_PROBES: dict[str, type[PostgresqlProbe] | type[SqliteProbe]] = {"postgresql": PostgresqlProbe, "sqlite": SqliteProbe}
 
 
-def pulse_of(vendor: str) -> Pulse:
-    return _PULSES[vendor]()
+def probe_of(vendor: str) -> DatabaseProbe:
+    return _PROBES[vendor]()

@@ -1,4 +1,4 @@
-"""Lines of log that strangers cause: a few a minute, however many there are reasons for."""
+"""A log for lines that callers without a credential can cause."""
 
 import logging
 import time
@@ -7,7 +7,7 @@ from collections.abc import Callable
 _WINDOW_SECONDS = 60
 
 
-class RationedLog:
+class RateLimitedLog:
     """Writes up to `most` warnings a minute. The first of a later minute says how many were left out before it."""
 
     def __init__(self, log: logging.Logger, *, most: int, clock: Callable[[], float] = time.monotonic) -> None:

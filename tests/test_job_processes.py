@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,15 +27,22 @@ escapes = pytest.mark.parametrize("escape", ESCAPES.values(), ids=list(ESCAPES))
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Executor:
+def local(tmp_path: Path) -> Iterator[Executor]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    return EXECUTORS["local"].make(Site(folder=tmp_path / "state", environment=environment, slots=4))
+    executor = EXECUTORS["local"].make(Site(folder=tmp_path / "state", environment=environment, slots=4))
+    yield executor
+    ticket = Ticket(key=KEY, native_id="")
+    executor.cancel([ticket])
+    wait_for(executor, ticket, JobPhase.ENDED, JobPhase.GONE)
 
 
 @pytest.fixture
-def pids(tmp_path: Path) -> Path:
-    """Where the processes of a job note their numbers."""
-    return tmp_path / "pids"
+def pids(tmp_path: Path) -> Iterator[Path]:
+    """Where the processes of a job note their numbers. What a test that failed left alive is killed."""
+    file = tmp_path / "pids"
+    yield file
+    for pid in alive(file):
+        os.kill(pid, signal.SIGKILL)
 
 
 def lives(pid: int) -> bool:
@@ -124,7 +132,7 @@ def test_orphans_that_are_over_do_not_pile_up(local: Executor, pids: Path) -> No
 
 
 def test_a_job_ends_with_its_runner(local: Executor, pids: Path) -> None:
-    ticket = hand_over(local, KEY, f"echo $$ >> {pids}; sleep 300")
+    ticket = hand_over(local, KEY, f"echo $$ >> {pids}; exec sleep 300")
     wait_until(lambda: alive(pids))
 
     os.kill(int(ticket.native_id), signal.SIGKILL)

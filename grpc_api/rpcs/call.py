@@ -15,6 +15,7 @@ class Call:
 
     bearer: str
     seconds_left: float | None
+    knows_extensions: bool
     peer: Callable[[], str]
     notes: dict[str, object] = field(default_factory=dict)
 

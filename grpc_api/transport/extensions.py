@@ -24,7 +24,7 @@ def uses_extensions(request: Message) -> bool:
 
 
 def is_named_in(metadata: Iterable[tuple[str, str | bytes]] | None) -> bool:
-    return any(key == METADATA_KEY for key, _ in metadata or ())
+    return METADATA_KEY in dict(metadata or ())
 
 
 def clear(reply: Message, fields: Iterable[str]) -> None:

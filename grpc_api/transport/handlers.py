@@ -109,7 +109,7 @@ class HandlerFactory:
         with self._load.call() as share:
             request = await self._requests.only(form, context, call, share)
             reply = await answer(request, call)
-            if form.extensions and not (_knows_extensions(context) or extensions.uses_extensions(request)):
+            if form.extensions and not (call.knows_extensions or extensions.uses_extensions(request)):
                 extensions.clear(reply, form.extensions)
             return reply
 
@@ -120,7 +120,7 @@ class HandlerFactory:
             each = self._requests.each(form, context, call, share)
             request = each if many else await self._requests.only(form, context, call, share)
             # Of the frozen calls only Stream has many replies, and its requests have no extension fields.
-            hidden = () if _knows_extensions(context) else form.extensions
+            hidden = () if call.knows_extensions else form.extensions
             async with aclosing(answer(request, call)) as replies:
                 async for reply in replies:
                     extensions.clear(reply, hidden)
@@ -153,12 +153,13 @@ def _serialize(message: Message) -> bytes:
 
 
 def _call(context: Context) -> Call:
-    bearer = bearer_in(context.invocation_metadata())
-    return Call(bearer=bearer, seconds_left=context.time_remaining(), peer=context.peer)
-
-
-def _knows_extensions(context: Context) -> bool:
-    return extensions.is_named_in(context.invocation_metadata())
+    metadata = context.invocation_metadata()
+    return Call(
+        bearer=bearer_in(metadata),
+        seconds_left=context.time_remaining(),
+        knows_extensions=extensions.is_named_in(metadata),
+        peer=context.peer,
+    )
 
 
 def _given_up(context: Context) -> grpc.StatusCode:

@@ -14,15 +14,21 @@ PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc \
 	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 	--proto_path=rainbow/protos=grpc_api rainbow/protos/rainbow.proto
 
-# Many tests wait for processes, schedulers and browsers; the files of two at a time share the machine well.
+# Many tests wait for processes, schedulers and browsers; the files of two at a time share the machine well. They keep the
+# order of tests/conftest.py, which begins with the longest, so that both end together.
+TWO_AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 # Those that empty the database run by themselves: the others need what the migrations put there.
 EMPTYING := tests/test_after_commit.py tests/test_guesses_at_once.py tests/test_news.py \
 	tests/test_permission_migration.py tests/test_races.py tests/test_restart_ids.py
-TWO_AT_ONCE := --numprocesses=2 --dist=loadfile $(EMPTYING:%=--ignore=%)
-# These meet no database, and so run once, with SQLite.
-WITHOUT_DATABASE := broken_answers cli_processes client_answers client_distrust client_repetition error_tables \
-	fingerprints hostile_jobs job_folders job_output job_processes journal locks obstacles package policy \
-	policy_attacks replaced_files wire_golden
+# These meet no database, one of their own, or a server of whose database they see nothing: they run once, with SQLite.
+ONCE := agent_attacked agent_command agent_f* agent_killed agent_s* agent_takes_jobs architecture bad_bytes \
+	broken_answers children cli cli_* client_answers client_distrust \
+	client_repetition config connection_diagnosis console_in_a_browser database_away database_file database_locks docs \
+	doctor error_tables executor_* fairness fingerprints full_disk hashing held_job_states hostile_clients hostile_http \
+	hostile_jobs hostile_server http_requests https in_doubt job_* journal keepalive locks long_waits obstacles package \
+	policy policy_* presence printed_jobs reach readme replaced_* rest_schema_page rules scanning settings shedding \
+	slurm_answers state_folder submit_file submit_wait thread_pools tls watch web_server web_tls wire_golden \
+	wrong_surroundings
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -55,14 +61,14 @@ test: test-sqlite test-postgresql ## Run the tests on SQLite, then on PostgreSQL
 
 .PHONY: test-sqlite
 test-sqlite: .venv/development ## Run the tests on SQLite
-	env -u DATABASE_URL $(BIN)/python -m pytest $(TWO_AT_ONCE)
-	env -u DATABASE_URL $(BIN)/python -m pytest $(EMPTYING)
+	env -u DATABASE_URL $(BIN)/python -m pytest $(TWO_AT_ONCE) $(EMPTYING:%=--ignore=%)
+	env -u DATABASE_URL $(BIN)/python -m pytest $(TWO_AT_ONCE) $(EMPTYING)
 
 .PHONY: test-postgresql
 test-postgresql: .venv/development ## Run those that meet a database on a PostgreSQL that they start and stop
 	$(BIN)/python -m pytest -p tests.support.postgresql $(TWO_AT_ONCE) \
-		$(WITHOUT_DATABASE:%=--ignore=tests/test_%.py) --ignore-glob='tests/test_executor_*'
-	$(BIN)/python -m pytest -p tests.support.postgresql $(EMPTYING)
+		$(EMPTYING:%=--ignore=%) $(ONCE:%=--ignore-glob='tests/test_%.py')
+	$(BIN)/python -m pytest -p tests.support.postgresql $(TWO_AT_ONCE) $(EMPTYING)
 
 .PHONY: test-flux
 test-flux: .venv/development ## Run the tests that need a real Flux, which they start

@@ -24,7 +24,7 @@ from tests.support.certificates import make_certificate
 from tests.support.databases import PostgresqlDatabases, SqliteDatabases, databases_of_this_run
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rows import count as count_rows
-from tests.support.servers import RainbowServer, start_rainbow
+from tests.support.servers import DEFAULT_WEB_WORKERS, RainbowServer, start_rainbow
 from tests.support.wire import Remote, joined
 
 pytest_plugins = [
@@ -47,8 +47,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # The tests of one server come from one address, and many bring a wrong secret.
 MANY_GUESSES = {"RAINBOW_GUESSES": "1000000"}
 
+# The files that take longest, the longest first.
+LONGEST = (
+    "agent_killed", "server", "database_file", "serve", "executor_slurm", "reach", "hostile_http", "package", "crash",
+    "console_in_a_browser", "workers", "agent_flux", "job_folders", "database_away", "plans", "long_waits", "settings",
+    "concurrency", "web_log", "rest_schema", "large_jobs", "agent_slurm", "leases", "web_server", "hostile_clients",
+)  # fmt: skip
+
 # What no call changes that is refused.
 TABLES = ("clusters_cluster", "clusters_credential", "jobs_job", "jobs_jobevent", "jobs_joblabel")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: of a run with several processes none is left alone with one of them at the end."""
+    places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,9 +173,10 @@ def unharmed(remote: Remote, server: RainbowServer) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def web_server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowServer]:
-    """The same with its web door: what `manage.py serve` starts."""
+    """The same with its web door: what `manage.py serve` starts, with its default of two web processes."""
     log = tmp_path_factory.mktemp("web_server") / "log"
-    running = start_rainbow(database_url=new_database(), log=log, with_web=True, environment=MANY_GUESSES)
+    environment = {**MANY_GUESSES, **DEFAULT_WEB_WORKERS}
+    running = start_rainbow(database_url=new_database(), log=log, with_web=True, environment=environment)
     yield running
     running.stop()
 

@@ -1,6 +1,6 @@
 """Clients that send what no client should: their own calls fail, and nobody else's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -16,7 +16,7 @@ from grpc_api.transport.formats import LIMITS
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.raw import raw_connection
-from tests.support.servers import RainbowServer
+from tests.support.servers import RainbowServer, start_rainbow
 from tests.support.wire import SERVICE, Remote, joined, refusal_of
 
 KINDS = {method.name: method.input_type for method in pb.DESCRIPTOR.services_by_name["RainbowScheduler"].methods}
@@ -27,10 +27,12 @@ MOST = MESSAGE_LIMIT - 1024
 CALLERS = 16
 
 
-@pytest.fixture
-def own_server(start_server: Callable[..., RainbowServer]) -> RainbowServer:
-    """Of one test alone: what ends it would end the others, too, and its memory is what this test made of it."""
-    return start_server()
+@pytest.fixture(scope="module")
+def target(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowServer]:
+    """A server of these tests alone: what ended it would end those of the others, too."""
+    running = start_rainbow(database_url=new_database(), log=tmp_path_factory.mktemp("target") / "log")
+    yield running
+    running.stop()
 
 
 def serves(server: RainbowServer) -> bool:
@@ -42,14 +44,14 @@ def serves(server: RainbowServer) -> bool:
 
 
 @pytest.mark.parametrize("path", [b"/\xff\xfe", b"\xc3(/x", b"/a\0b", b"/" + b"x" * 6_000, b""])
-def test_a_path_that_is_no_call_ends_its_own_call_alone(own_server: RainbowServer, path: bytes) -> None:
-    with raw_connection(own_server.address) as stranger:
+def test_a_path_that_is_no_call_ends_its_own_call_alone(target: RainbowServer, path: bytes) -> None:
+    with raw_connection(target.address) as stranger:
         stranger.call(1, path, frames.message(b""))
 
         assert stranger.end_of(1)
 
-    assert serves(own_server)
-    assert "Traceback" not in own_server.log.read_text()
+    assert serves(target)
+    assert "Traceback" not in target.log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -163,13 +165,15 @@ STANDARD_BOMBS = {
 @pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
 @pytest.mark.parametrize("bomb", [*BOMBS, *STANDARD_BOMBS])
 def test_sixteen_callers_with_bombs_leave_the_server_its_memory(
-    own_server: RainbowServer, bomb: str, compression: grpc.Compression
+    start_server: Callable[..., RainbowServer], bomb: str, compression: grpc.Compression
 ) -> None:
+    # Its memory is what this test made of it.
+    target = start_server()
     call, message = BOMBS.get(bomb) or (STANDARD_BOMBS[bomb], field(b"\n", b"x" * (MOST - 5)))
     path = call if call.startswith("/") else f"{SERVICE}/{call}"
 
     def attack(_: int) -> None:
-        with grpc.insecure_channel(own_server.address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        with grpc.insecure_channel(target.address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
             for _ in range(3):
                 with suppress(grpc.RpcError):
                     channel.unary_unary(path)(message, compression=compression, timeout=PATIENCE_SECONDS)
@@ -177,14 +181,15 @@ def test_sixteen_callers_with_bombs_leave_the_server_its_memory(
     with ThreadPoolExecutor(CALLERS) as pool:
         list(pool.map(attack, range(CALLERS)))
 
-    assert serves(own_server)
-    assert peak_memory(own_server.process.pid) < 300 * MIB
+    assert serves(target)
+    assert peak_memory(target.process.pid) < 300 * MIB
 
 
 def test_who_holds_a_token_is_told_that_there_are_too_many_jobs_before_they_are_made(
-    own_server: RainbowServer,
+    start_server: Callable[..., RainbowServer],
 ) -> None:
-    with joined(own_server) as remote, grpc.insecure_channel(own_server.address) as channel:
+    target = start_server()
+    with joined(target) as remote, grpc.insecure_channel(target.address) as channel:
         submit = channel.unary_unary(f"{SERVICE}/SubmitJobs")
 
         refusals = [refusal_of(submit, BOMBS["jobs"][1], metadata=remote.by_token) for _ in range(3)]
@@ -192,7 +197,7 @@ def test_who_holds_a_token_is_told_that_there_are_too_many_jobs_before_they_are_
     assert {(refusal.code, refusal.text) for refusal in refusals} == {
         (grpc.StatusCode.INVALID_ARGUMENT, "jobs: must be at most 10,000")
     }
-    assert peak_memory(own_server.process.pid) < 150 * MIB
+    assert peak_memory(target.process.pid) < 150 * MIB
 
 
 def test_a_large_request_of_a_stranger_is_not_looked_at(remote: Remote) -> None:

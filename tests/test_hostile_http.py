@@ -109,7 +109,7 @@ def test_a_slow_reader_gets_all_of_a_large_answer(web_server: RainbowServer) -> 
 
 
 def test_hoarded_bodies_are_dropped_before_the_memory_goes(start_server: Start, links: ExitStack) -> None:
-    server = start_server(with_web=True, environment={"RAINBOW_WEB_WORKERS": "1"})
+    server = start_server(with_web=True)
     size = 7 * 1024 * 1024
     head = request("/api/v1/jobs", f"Content-Length: {size}", method="POST")
     hoards = [links.enter_context(connect(server)) for _ in range(2 * MAX_HELD_BYTES // size)]
@@ -123,7 +123,7 @@ def test_hoarded_bodies_are_dropped_before_the_memory_goes(start_server: Start, 
 
 
 def test_connections_that_idle_make_room_for_new_ones(start_server: Start, links: ExitStack) -> None:
-    server = start_server(with_web=True, environment={"RAINBOW_WEB_WORKERS": "1"})
+    server = start_server(with_web=True)
     _allow_files(MAX_CONNECTIONS + 500)
 
     crowd = [links.enter_context(connect(server)) for _ in range(MAX_CONNECTIONS + 100)]

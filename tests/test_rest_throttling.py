@@ -9,7 +9,7 @@ from clusters.models import FailedAttempts
 from clusters.services.throttle import WINDOW, note_failure, seconds_blocked, source_at
 from tests.conftest import Member
 from tests.support.rest import Rest, problem_in, puller, submitter
-from tests.support.servers import RainbowServer
+from tests.support.servers import DEFAULT_WEB_WORKERS, RainbowServer
 from tests.support.web import get, registered
 
 pytestmark = pytest.mark.django_db
@@ -102,7 +102,7 @@ def test_the_addresses_of_one_ipv6_network_are_counted_together(address: str, co
 
 def test_all_processes_count_together(start_server: Callable[..., RainbowServer]) -> None:
     """The server has two."""
-    web_server = start_server(with_web=True)
+    web_server = start_server(with_web=True, environment=DEFAULT_WEB_WORKERS)
     guest = registered(web_server)
     path = f"/api/v1/clusters/{guest.name}/queue"
 

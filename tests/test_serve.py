@@ -21,7 +21,7 @@ from rainbow_site.process.sockets import CannotListen, address_of, listen
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.processes import alive, command_of, descendants
 from tests.support.rows import execute
-from tests.support.servers import MANAGE, RainbowServer, environment_for, free_port
+from tests.support.servers import DEFAULT_WEB_WORKERS, MANAGE, RainbowServer, environment_for, free_port
 from tests.support.web import get, registered
 from tests.support.wire import eventually
 
@@ -46,7 +46,7 @@ def test_both_doors_open_on_one_database(start_server: StartServer) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_cleanly_when_it_is_told_to(start_server: StartServer, number: signal.Signals) -> None:
-    server = start_server(with_web=True)
+    server = start_server(with_web=True, environment=DEFAULT_WEB_WORKERS)
     family = descendants(server.process.pid)
 
     server.process.send_signal(number)
@@ -58,7 +58,7 @@ def test_it_stops_cleanly_when_it_is_told_to(start_server: StartServer, number: 
 
 
 def test_nothing_is_left_when_it_is_killed(start_server: StartServer) -> None:
-    server = start_server(with_web=True)
+    server = start_server(with_web=True, environment=DEFAULT_WEB_WORKERS)
     family = descendants(server.process.pid)
 
     server.kill()
@@ -67,7 +67,7 @@ def test_nothing_is_left_when_it_is_killed(start_server: StartServer) -> None:
 
 
 def test_it_ends_with_a_failure_when_grpc_is_killed(start_server: StartServer) -> None:
-    server = start_server(with_web=True)
+    server = start_server(with_web=True, environment=DEFAULT_WEB_WORKERS)
     family = descendants(server.process.pid)
 
     os.kill(next(pid for pid in family if "grpcserver" in command_of(pid)), signal.SIGKILL)
@@ -78,7 +78,7 @@ def test_it_ends_with_a_failure_when_grpc_is_killed(start_server: StartServer) -
 
 
 def test_a_web_process_that_dies_is_started_again(start_server: StartServer) -> None:
-    server = start_server(with_web=True, environment={"RAINBOW_WEB_WORKERS": "1"})
+    server = start_server(with_web=True)
     [victim] = server.web_processes()
 
     os.kill(victim, signal.SIGKILL)

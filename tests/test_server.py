@@ -199,8 +199,8 @@ def test_a_database_of_its_own_cannot_be_cleaned_up(server: RainbowServer) -> No
 
 
 @pytest.mark.usefixtures("sqlite_only")
-def test_a_server_keeps_what_an_earlier_one_stored(start_server: StartServer) -> None:
-    server = start_server()
+def test_a_server_keeps_what_an_earlier_one_stored(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server(database_url=f"sqlite:///{tmp_path}/rainbow.db")
     with joined(server) as cluster:
         job_id = cluster.submit().jobid
         assert server.stop() == 0

@@ -1,6 +1,7 @@
 """Fresh databases for the servers of the tests, of the kind that the suite runs on."""
 
 import os
+import shutil
 import uuid
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -11,13 +12,18 @@ from tests.support.servers import migrate
 
 
 class SqliteDatabases:
-    """Files of a folder, which their first server fills."""
+    """Files of a folder, copied from one that was migrated once: to migrate takes most of a server's first start."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.template = folder / "template.db"
 
     def new(self) -> str:
-        return f"sqlite:///{self.folder / uuid.uuid4().hex}.db"
+        if not self.template.exists():
+            migrate(f"sqlite:///{self.template}")
+        database = self.folder / f"{uuid.uuid4().hex}.db"
+        shutil.copy(self.template, database)
+        return f"sqlite:///{database}"
 
     def drop_all(self) -> None:
         """The folder goes with the tests."""

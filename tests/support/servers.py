@@ -23,6 +23,8 @@ from tests.support.patience import PATIENCE_SECONDS
 ROOT = Path(__file__).parents[2]
 MANAGE = (sys.executable, str(ROOT / "manage.py"))
 REGISTRATION_SECRET = "for-the-tests-only"
+# A setting that is empty is not set. Tests that need no second web process save the second that it takes to start.
+DEFAULT_WEB_WORKERS = {"RAINBOW_WEB_WORKERS": ""}
 # A server that is about to listen is asked again soon; gRPC would first wait a second.
 IMPATIENT = [
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -97,8 +99,8 @@ def start_rainbow(
     web = f"127.0.0.1:{free_port()}" if with_web else ""
     settings = {"RAINBOW_REGISTRATION_SECRET": REGISTRATION_SECRET, **(environment or {})}
     if with_web:
-        # Else `serve` keeps a key of its own in the checkout.
-        settings = {"RAINBOW_SECRET_KEY": "for-the-tests-only", **settings}
+        # Without a secret key `serve` keeps one of its own in the checkout.
+        settings = {"RAINBOW_SECRET_KEY": "for-the-tests-only", "RAINBOW_WEB_WORKERS": "1", **settings}
     words = ["serve", "--web", web] if with_web else ["grpcserver"]
     command = [*manage, *words, "--address", address, *arguments]
     process = processes.start(command, log=log, environment=environment_for(database_url, **settings))

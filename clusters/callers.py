@@ -1,7 +1,6 @@
 """Who asks: whoever holds a cluster's credential, or an operator."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from clusters.models import CredentialKind, Streak
@@ -66,21 +65,6 @@ class Caller:
 
     def asking_is_worth_noting(self, now: datetime) -> bool:
         return self.last_asked_at is None or now - self.last_asked_at >= NOTE_ASKING_EVERY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """What a cluster said that it can take when it asked for jobs. 0 and empty mean any."""
-
-    max_nodes: int = 0
-    max_tasks: int = 0
-    max_time_limit_seconds: int = 0
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-    def said(self) -> dict[str, object]:
-        """What was said, without the rest."""
-        named = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {name: value for name, value in named.items() if value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

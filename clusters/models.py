@@ -18,7 +18,7 @@ class Cluster(models.Model):
     name = models.CharField(max_length=63, unique=True)
     registered_at = models.DateTimeField()
     last_asked_at = models.DateTimeField(null=True, blank=True)
-    # What it then said that it can take: clusters.callers.Bounds.
+    # What it then said that it can take: clusters.bounds.Bounds.
     last_bounds = models.JSONField(default=dict, blank=True)
     # Why its agent takes no jobs now, in the agent's words; empty when it does.
     not_ready = models.CharField(max_length=1000, default="", blank=True)

@@ -12,7 +12,7 @@ from django.db import OperationalError, connection
 from clusters.models import CredentialKind
 from clusters.services.credentials import create_credential, rotate_credential
 from clusters.services.register import register_cluster
-from jobs.queries.queue import Wanted, request_jobs
+from jobs.queries.queue import request_jobs
 from jobs.reports import Report, ReportOutcome
 from jobs.services.accept import RefusalReason, accept_jobs
 from jobs.services.cancel import cancel_jobs
@@ -130,4 +130,4 @@ def test_the_log_says_that_others_were_not_told_and_the_next_call_is_served(
         "could not tell other servers of news; calls that wait there look for themselves error='the connection is lost'"
     ]
     assert connection.connection is None
-    assert len(list(request_jobs(caller=alpha.puller, wanted=Wanted()))) == 1
+    assert len(list(request_jobs(caller=alpha.puller))) == 1

@@ -15,7 +15,7 @@ from clusters.services.pause import pause_cluster, resume_cluster, resume_token
 from jobs.models import Job
 from jobs.queries.explain import explain_wait
 from jobs.queries.news import queues_with_jobs
-from jobs.queries.queue import Wanted, request_jobs
+from jobs.queries.queue import request_jobs
 from jobs.queries.warnings import warn_caller
 from jobs.reports import Report
 from jobs.services.accept import accept_jobs
@@ -52,7 +52,7 @@ def failed(member: Any, number: int = 1, *, now: datetime, **said: Any) -> None:
 
 
 def offered(member: Any) -> list[int]:
-    return [job.id for job in request_jobs(caller=member.puller, wanted=Wanted())]
+    return [job.id for job in request_jobs(caller=member.puller)]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from clusters.callers import Caller
 from grpc_api.rpcs import jobs, queue
 from jobs.models import Job
 from jobs.queries.lookup import find_jobs, list_jobs
-from jobs.queries.queue import Wanted, request_jobs
+from jobs.queries.queue import request_jobs
 from jobs.queries.search import Search
 from jobs.services.submit import Order, submit_jobs
 from jobs.specs import MAX_COMMAND_BYTES, JobSpec
@@ -78,8 +78,8 @@ def test_pages_of_large_jobs_end_early_and_lose_none(alpha: Member, now: datetim
 def test_the_queue_of_large_and_small_jobs_is_offered_whole_and_in_order(alpha: Member, now: datetime) -> None:
     ids = [job_id for spec in (SMALL, LARGE, SMALL, LARGE) for job_id in submitted(alpha, spec, 60, now)]
 
-    assert [job.id for job in request_jobs(caller=alpha.puller, wanted=Wanted())] == ids
-    assert [job.id for job in request_jobs(caller=alpha.puller, wanted=Wanted(limit=130))] == ids[:130]
+    assert [job.id for job in request_jobs(caller=alpha.puller)] == ids
+    assert [job.id for job in request_jobs(caller=alpha.puller, limit=130)] == ids[:130]
 
 
 def test_what_does_not_fit_remains_and_what_is_not_there_is_missing(alpha: Member, beta: Member, now: datetime) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from clusters.callers import Bounds
+from clusters.bounds import Bounds
 from clusters.models import Cluster
 from clusters.services.authenticate import note_visits
 from jobs.leases import HOLD_AGAIN_AFTER, HOLD_AT_MOST

@@ -9,12 +9,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from clusters.bounds import Bounds
 from clusters.callers import Claim
 from clusters.services.authenticate import admit
 from grpc_api.rpcs import jobs, queue
 from jobs.models import Job
 from jobs.queries.lookup import list_jobs
-from jobs.queries.queue import Wanted, request_jobs
+from jobs.queries.queue import request_jobs
 from jobs.queries.search import Search
 from jobs.queries.summaries import summarize_jobs
 from jobs.services.accept import accept_jobs
@@ -89,34 +90,30 @@ def sorts(plan: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "wanted",
-    [
-        Wanted(limit=10),
-        Wanted(limit=10, max_nodes=4),
-        Wanted(limit=10, max_nodes=4, max_tasks=4, max_time_limit_seconds=60),
-    ],
+    "bounds",
+    [Bounds(), Bounds(max_nodes=4), Bounds(max_nodes=4, max_tasks=4, max_time_limit_seconds=60)],
     ids=["any", "nodes", "bounds"],
 )
 def test_a_request_for_some_jobs_walks_its_own_queue_in_order(
-    alpha: Any, long_history: list[int], wanted: Wanted
+    alpha: Any, long_history: list[int], bounds: Bounds
 ) -> None:
-    (plan,) = plans_of(lambda: list(request_jobs(caller=alpha.puller, wanted=wanted)))
+    (plan,) = plans_of(lambda: list(request_jobs(caller=alpha.puller, bounds=bounds, limit=10)))
 
     assert "job_queue" in plan
     assert not sorts(plan)
     assert not walks_the_history(plan)
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted(limit=10, labels={"a": "b"})], ids=["all", "labels"])
+@pytest.mark.parametrize(("bounds", "limit"), [(Bounds(), 0), (Bounds(labels={"a": "b"}), 10)], ids=["all", "labels"])
 def test_a_request_for_jobs_of_any_number_or_label_reads_what_waits_alone(
-    alpha: Any, long_history: list[int], now: datetime, wanted: Wanted
+    alpha: Any, long_history: list[int], now: datetime, bounds: Bounds, limit: int
 ) -> None:
     # More than are read at once.
     submitted(alpha, 4_000, now=now)
 
-    plans = plans_of(lambda: list(request_jobs(caller=alpha.puller, wanted=wanted)))
+    plans = plans_of(lambda: list(request_jobs(caller=alpha.puller, bounds=bounds, limit=limit)))
 
-    assert len(plans) == 1 if wanted.limit else len(plans) > 1
+    assert len(plans) == 1 if limit else len(plans) > 1
     assert not any(walks_the_history(plan) for plan in plans)
 
 

@@ -13,7 +13,7 @@ from jobs.models import Job, JobCount, JobEvent
 from jobs.outcomes import CancelOutcome
 from jobs.queries.lookup import get_jobs
 from jobs.queries.news import news_since
-from jobs.queries.queue import Wanted, request_jobs
+from jobs.queries.queue import request_jobs
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.move import move_jobs
@@ -28,7 +28,7 @@ def olga(db: None) -> Operator:
 
 
 def waiting(member: Any) -> list[int]:
-    return [job.id for job in request_jobs(caller=member.puller, wanted=Wanted())]
+    return [job.id for job in request_jobs(caller=member.puller)]
 
 
 def test_a_higher_priority_goes_first(alpha: Any, olga: Operator, now: datetime) -> None:

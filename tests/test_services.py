@@ -12,7 +12,7 @@ from clusters.services.authenticate import admit, authenticate
 from clusters.services.credentials import MAX_FORMER_VALUES, create_credential, revoke_credential, rotate_credential
 from clusters.services.pause import pause_cluster, resume_cluster
 from clusters.services.register import register_cluster
-from jobs.queries.queue import Wanted, request_jobs
+from jobs.queries.queue import request_jobs
 from jobs.services.accept import accept_jobs
 from rainbow.errors import (
     AlreadyExists,
@@ -312,7 +312,7 @@ def test_a_paused_cluster_is_offered_nothing_until_it_is_resumed(alpha: Any, now
     paused = admit(Claim(value=alpha.secret), now=now)
 
     offered, accepted = (
-        list(request_jobs(caller=paused, wanted=Wanted())),
+        list(request_jobs(caller=paused)),
         accept_jobs(caller=paused, job_ids=ids, now=now),
     )
     resume_cluster(cluster_id=alpha.cluster.id, by=None, now=now)
@@ -320,7 +320,7 @@ def test_a_paused_cluster_is_offered_nothing_until_it_is_resumed(alpha: Any, now
 
     assert (paused.paused, paused.paused_reason, offered, accepted.accepted) == (True, "maintenance", [], [])
     assert not resumed.paused
-    assert [job.id for job in request_jobs(caller=resumed, wanted=Wanted())] == ids
+    assert [job.id for job in request_jobs(caller=resumed)] == ids
 
 
 def test_pausing_twice_and_resuming_twice_is_refused(alpha: Any, now: datetime) -> None:

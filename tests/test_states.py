@@ -9,7 +9,7 @@ import pytest
 from clusters.callers import Operator
 from jobs.models import Job, JobEvent, JobLabel
 from jobs.outcomes import CancelOutcome
-from jobs.queries.queue import Wanted, request_jobs
+from jobs.queries.queue import request_jobs
 from jobs.services.accept import RefusalReason, accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.prune import prune_jobs
@@ -60,7 +60,7 @@ def requeue(member: Any, job_id: int, olga: Operator, now: datetime) -> None:
 
 
 def request(member: Any, job_id: int, olga: Operator, now: datetime) -> None:
-    list(request_jobs(caller=member.puller, wanted=Wanted()))
+    list(request_jobs(caller=member.puller))
 
 
 def prune(member: Any, job_id: int, olga: Operator, now: datetime) -> None:
@@ -127,7 +127,7 @@ def test_a_requeued_job_starts_over_as_its_next_attempt(alpha: Any, olga: Operat
     job_id = job_in(L, alpha, now=now, priority=5)
 
     requeue(alpha, job_id, olga, now)
-    (offered,) = request_jobs(caller=alpha.puller, wanted=Wanted())
+    (offered,) = request_jobs(caller=alpha.puller)
 
     job = Job.objects.get(id=job_id)
     assert (job.attempt, job.agent, job.native_id, job.reason) == (2, "", "", "again")

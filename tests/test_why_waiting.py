@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from clusters.callers import Bounds
+from clusters.bounds import Bounds
 from clusters.services.authenticate import note_visits
 from clusters.services.pause import note_readiness, pause_cluster
 from jobs.models import Job

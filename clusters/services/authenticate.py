@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeGuard
 
-from clusters.callers import Bounds, Caller, Claim
+from clusters.bounds import Bounds
+from clusters.callers import Caller, Claim
 from clusters.models import Cluster, Credential, CredentialKind
 from clusters.sql import CredentialRow, credentials_by_digest, credentials_by_former_digest
 from rainbow.errors import Unauthenticated

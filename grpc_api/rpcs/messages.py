@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from clusters.callers import Bounds
+from clusters.bounds import Bounds
 from clusters.models import CredentialKind, Streak
 from jobs.models import Job, JobEvent
 from jobs.outcomes import CancelOutcome

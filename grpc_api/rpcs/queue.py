@@ -11,7 +11,7 @@ from grpc_api.rpcs.messages import REASONS, bounds_from, entries_that_fit, reque
 from grpc_api.rpcs.server_state import SECRET, Answered, Claimed, ServerState
 from grpc_api.runtime.group_commit import GroupCommit
 from grpc_api.runtime.wakeups import wait_for
-from jobs.queries.queue import Wanted, request_jobs
+from jobs.queries.queue import request_jobs
 from jobs.services.accept import Acceptance, Taking, accept_jobs_batch
 from rainbow.errors import RainbowError, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
@@ -91,14 +91,8 @@ def answer_accepts(calls: Sequence[ClaimedAccept], now: datetime) -> list[Answer
 
 
 def queue_reply(request: pb.RequestJobsRequest, caller: Caller) -> pb.RequestJobsResponse:
-    wanted = Wanted(
-        limit=request.maxJobs,
-        max_nodes=request.max_nodes,
-        max_tasks=request.max_tasks,
-        max_time_limit_seconds=request.max_time_limit_seconds,
-        labels=dict(request.labels),
-    )
-    entries = entries_that_fit(request_jobs(caller=caller, wanted=wanted), caller.cluster)
+    jobs = request_jobs(caller=caller, bounds=bounds_from(request), limit=request.maxJobs)
+    entries = entries_that_fit(jobs, caller.cluster)
     found = pb.RequestJobsResponse
     return pb.RequestJobsResponse(
         request_id=request_id(),

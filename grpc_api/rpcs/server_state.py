@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Generic, TypeVar
 
-from clusters.callers import Bounds, Caller, Claim
+from clusters.bounds import Bounds
+from clusters.callers import Caller, Claim
 from clusters.models import CredentialKind
 from clusters.services.authenticate import admit
 from grpc_api.rpcs.call import Call

@@ -7,7 +7,8 @@ from functools import partial
 
 from django.db import DatabaseError
 
-from clusters.callers import Bounds, Caller
+from clusters.bounds import Bounds
+from clusters.callers import Caller
 from clusters.services.authenticate import note_visits
 from grpc_api.runtime.thread_pools import ThreadPools
 from rainbow.errors import Unavailable

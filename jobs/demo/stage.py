@@ -8,7 +8,7 @@ from random import Random
 
 from django.db import transaction
 
-from clusters.callers import Bounds
+from clusters.bounds import Bounds
 from clusters.models import Cluster, Credential, CredentialKind
 from clusters.services.authenticate import note_visits
 from clusters.services.credentials import create_credential
@@ -54,9 +54,7 @@ def refresh_demo_requests(*, now: datetime) -> None:
     """Lets those clusters of the demo ask for jobs that are well, as their agents would every few seconds."""
     well = [profile.name for profile in fleet_of(Cluster.objects.count()) if profile.silent_for < QUIET_AFTER]
     found = Cluster.objects.filter(name__in=well)
-    note_visits(
-        used=[], asked={one.id: Bounds(max_nodes=one.last_bounds.get("max_nodes", 0)) for one in found}, now=now
-    )
+    note_visits(used=[], asked={one.id: Bounds.read(one.last_bounds) for one in found}, now=now)
 
 
 @transaction.atomic

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from clusters.bounds import Bounds
 from clusters.services.streaks import held_back
 from jobs.models import Job
 from jobs.queries.activity import activity_by_cluster
@@ -39,15 +40,11 @@ def _hindrances(job: Job, now: datetime) -> Iterator[str]:
 
 def _misfits(job: Job) -> Iterator[str]:
     """What the agent's last request said that it can take, where this job is more."""
-    bounds = job.cluster.last_bounds
-    for name, wish, unit in (
-        ("max_nodes", job.nodes, "nodes"),
-        ("max_tasks", job.tasks, "tasks"),
-        ("max_time_limit_seconds", job.time_limit_seconds, "seconds"),
-    ):
-        if bounds.get(name) and wish > bounds[name]:
-            yield f"the agent's last request took at most {bounds[name]:,} {unit}, and this job wants {wish:,}"
-    for key, value in bounds.get("labels", {}).items():
+    bounds = Bounds.read(job.cluster.last_bounds)
+    for limit in bounds.limits:
+        if (wish := getattr(job, limit.field)) > limit.most:
+            yield f"the agent's last request took at most {limit.most:,} {limit.unit}, and this job wants {wish:,}"
+    for key, value in bounds.labels.items():
         if job.labels.get(key) != value:
             yield f"the agent's last request took only jobs labeled {key}={value}"
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from clusters.bounds import Bounds
 from clusters.models import Cluster, Credential, Streak
 from clusters.services.streaks import held_back
 from jobs.leases import HOLD_AT_MOST
@@ -56,8 +57,9 @@ class Health:
     @property
     def bounds(self) -> list[tuple[str, object]]:
         """What the agent's last request could take, as pairs of a unit and a number."""
-        names = {"max_nodes": "nodes", "max_tasks": "tasks", "max_time_limit_seconds": "seconds", "labels": "as labels"}
-        return [(names[name], value) for name, value in self.cluster.last_bounds.items() if name in names]
+        bounds = Bounds.read(self.cluster.last_bounds)
+        labels = [("as labels", bounds.labels)] if bounds.labels else []
+        return [*((limit.unit, limit.most) for limit in bounds.limits), *labels]
 
     @property
     def waiting(self) -> int:

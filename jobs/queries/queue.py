@@ -1,11 +1,12 @@
 """Looking at the queue."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
+from clusters.bounds import Bounds
 from clusters.callers import Caller
 from clusters.validation import check_range
 from jobs.queries.reply_size import number_that_fits
@@ -15,26 +16,7 @@ from jobs.sql import bytes_in, queued_jobs
 # A job may carry 128 KiB of text: so few are read whatever their size, more only where they fit an answer.
 _FEW = 50
 _CHUNK = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a cluster can take. 0 means any, and for `limit` as many as there are."""
-
-    limit: int = 0
-    max_nodes: int = 0
-    max_tasks: int = 0
-    max_time_limit_seconds: int = 0
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def bounds(self) -> dict[str, int]:
-        bounds = {
-            "nodes": self.max_nodes,
-            "tasks": self.max_tasks,
-            "time_limit_seconds": self.max_time_limit_seconds,
-        }
-        return {name: bound for name, bound in bounds.items() if bound}
+ANY = Bounds()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,21 +30,21 @@ class QueuedJob(JobDescription):
 _COLUMNS = tuple(item.name for item in fields(QueuedJob))
 
 
-def request_jobs(*, caller: Caller, wanted: Wanted) -> Iterator[QueuedJob]:
+def request_jobs(*, caller: Caller, bounds: Bounds = ANY, limit: int = 0) -> Iterator[QueuedJob]:
     """The waiting jobs of the caller's cluster, highest priority first, then oldest first; reserves nothing.
 
-    Reads as it is consumed, a few hundred rows at a time. A paused cluster has no jobs.
+    Reads as it is consumed, a few hundred rows at a time; a limit of 0 or less is none. A paused cluster has no jobs.
     Raises InvalidArgument.
     """
-    for name in ("max_nodes", "max_tasks", "max_time_limit_seconds"):
-        check_range(getattr(wanted, name), field=name, lowest=0, highest=MAX_INT)
-    check_labels(wanted.labels)
-    return iter(()) if caller.paused else _read(caller.cluster_id, wanted)
+    for item in bounds.limits:
+        check_range(item.most, field=item.name, lowest=0, highest=MAX_INT)
+    check_labels(bounds.labels)
+    return iter(()) if caller.paused else _read(caller.cluster_id, bounds, limit if limit > 0 else MAX_INT)
 
 
-def _read(cluster_id: int, wanted: Wanted) -> Iterator[QueuedJob]:
-    left = wanted.limit if wanted.limit > 0 else MAX_INT
-    look = partial(queued_jobs, cluster_id, at_most=wanted.bounds, labels=wanted.labels)
+def _read(cluster_id: int, bounds: Bounds, left: int) -> Iterator[QueuedJob]:
+    at_most = {item.field: item.most for item in bounds.limits}
+    look = partial(queued_jobs, cluster_id, at_most=at_most, labels=bounds.labels)
     after: tuple[int, int] | None = None
     number = min(left, _FEW)
     while number:

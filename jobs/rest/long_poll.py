@@ -8,9 +8,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from clusters.callers import Bounds, Caller
+from clusters.bounds import Bounds
+from clusters.callers import Caller
 from jobs.queries.news import news_since
-from jobs.queries.queue import QueuedJob, Wanted, request_jobs
+from jobs.queries.queue import QueuedJob, request_jobs
 from jobs.rest.labels import DESCRIPTION, PATTERN, labels_from
 from jobs.rest.stopping import STOPPING
 from jobs.specs import LONG_FIELDS, MAX_INT, MAX_LABELS
@@ -52,14 +53,7 @@ class Look:
 
     def at_queue_of(self, caller: Caller) -> list[QueuedJob]:
         """The jobs that are there now."""
-        wanted = Wanted(
-            limit=self.limit,
-            max_nodes=self.bounds.max_nodes,
-            max_tasks=self.bounds.max_tasks,
-            max_time_limit_seconds=self.bounds.max_time_limit_seconds,
-            labels=self.bounds.labels,
-        )
-        return _that_fit(request_jobs(caller=caller, wanted=wanted))
+        return _that_fit(request_jobs(caller=caller, bounds=self.bounds, limit=self.limit))
 
     def wait(self, admit_again: Callable[[], Caller]) -> list[QueuedJob]:
         """The first that come. Returns none when the time is over, or when too many calls wait already."""

@@ -28,7 +28,7 @@ class Lease:
 
 
 def lease_from(*, agent: str, seconds: int, now: datetime) -> Lease:
-    """A lease of 10 to 86,400 seconds; 0 means 300. Raises InvalidArgument."""
+    """A lease of this length; 0 means the default. Raises InvalidArgument."""
     if seconds:
         check_range(seconds, field="lease_seconds", lowest=MIN_SECONDS, highest=MAX_SECONDS)
     return Lease(agent=agent, seconds=seconds or DEFAULT_SECONDS, began_at=now)

@@ -176,9 +176,9 @@ class Client:
     def accept_jobs(self, jobids: Sequence[int], *, agent: str = "", lease_seconds: int = 0) -> records.Acceptance:
         """Take waiting jobs off the queue, to run them.
 
-        With an agent's name a lease runs (0 means the server's 300 seconds), and the same agent may ask again
-        and gets the same answer. Without one the jobs are handed over for good; asking again would call them
-        taken.
+        With an agent's name a lease runs (rainbow/leases.py; 0 means the server's default), and the same agent may
+        ask again and gets the same answer. Without one the jobs are handed over for good; asking again would call
+        them taken.
         """
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.AcceptJobsRequest(

@@ -33,7 +33,7 @@ class LaterSpec(JobSpec):
 
 
 def fingerprint_of_version_1(spec: JobSpec, submitted_by: int | None) -> bytes:
-    content = {item.name: getattr(spec, item.name) for item in dataclasses.fields(spec)}
+    content = {name: getattr(spec, name) for name in specs._FIELDS_OF_VERSION_1}
     text = json.dumps([submitted_by, content], sort_keys=True, default=dict)
     return hashlib.sha256(text.encode()).digest()
 

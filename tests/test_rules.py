@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clusters import validation
-from jobs import reports, specs
+from jobs import leases, reports, specs
 from jobs.specs import JobSpec, check_spec
+from rainbow import leases as rainbow_leases
 from rainbow import records, rules
 from rainbow import specs as rainbow_specs
 from rainbow.agent import job_reports
@@ -92,6 +93,12 @@ def test_both_sides_refuse_the_same_jobs(spec: dict[str, Any]) -> None:
 
 def test_the_limits_are_the_same() -> None:
     assert [getattr(rainbow_specs, name) for name in LIMITS] == [getattr(specs, name) for name in LIMITS]
+
+
+def test_leases_are_the_same() -> None:
+    lengths = ("MIN_SECONDS", "MAX_SECONDS", "DEFAULT_SECONDS")
+
+    assert [getattr(rainbow_leases, name) for name in lengths] == [getattr(leases, name) for name in lengths]
 
 
 def test_a_line_and_lines_are_the_same_on_both_sides() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from clusters.validation import MAX_REASON
-from jobs.leases import MAX_SECONDS
+from jobs.leases import DEFAULT_SECONDS, MAX_SECONDS, MIN_SECONDS
 from jobs.models import MAX_ID, Job, JobEvent
 from jobs.reports import MAX_REASON_BYTES, MAX_REPORTS, REPORTABLE, Report
 from jobs.services.accept import MAX_IDS as MAX_ACCEPT
@@ -34,6 +34,7 @@ _PATH = r"^(/[^\x00-\x1f\x7f-\x9f]*)?$"
 _NO_NULL = r"^[^\x00]*$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _LABEL_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
+_LEASE = f"{MIN_SECONDS} to {MAX_SECONDS:,}; 0 means {DEFAULT_SECONDS}"
 # In a serializer's context: whether whoever asks may know what a job runs.
 WITH_CONTENT = "with_content"
 _CONTENT = "null for operators who may not see what jobs run"
@@ -201,9 +202,7 @@ class AcceptSerializer(Input):
         default="",
         help_text="without it the jobs are handed over for good",
     )
-    lease_seconds = Number(
-        min_value=0, max_value=MAX_SECONDS, default=0, help_text="10 to 86,400; 0 means 300; only with an agent"
-    )
+    lease_seconds = Number(min_value=0, max_value=MAX_SECONDS, default=0, help_text=f"{_LEASE}; only with an agent")
 
 
 class AcceptedSerializer(serializers.Serializer[object]):
@@ -258,7 +257,7 @@ class ReportSerializer(Input):
 class ReportManySerializer(Input):
     agent = Text(max_length=255, pattern=LINE, help_text="the agent's name")
     reports = ReportSerializer(many=True, max_length=MAX_REPORTS)  # type: ignore[call-arg]
-    lease_seconds = Number(min_value=0, max_value=MAX_SECONDS, default=0, help_text="10 to 86,400; 0 means 300")
+    lease_seconds = Number(min_value=0, max_value=MAX_SECONDS, default=0, help_text=_LEASE)
     not_ready = Text(
         max_length=MAX_REASON, pattern=LINE, allow_blank=True, default="", help_text="why the agent takes no jobs now"
     )

@@ -50,7 +50,7 @@ class Acceptance:
 class Taking:
     """One cluster's wish to take some jobs.
 
-    With an agent's name a lease of `lease_seconds` (10 to 86,400; 0 means 300) begins, and a repeated wish
+    With an agent's name a lease of `lease_seconds` (jobs/leases.py; 0 means the default) begins, and a repeated wish
     of the same agent finds its jobs accepted. Without, the jobs are handed over for good.
     """
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from rainbow import leases
 from rainbow.agent.policy import Policy
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument
@@ -38,14 +39,14 @@ class Checkpoint(StrEnum):
 class AgentSettings:
     """How an agent goes about its work.
 
-    `agent` is its name for the server, its own for ever. `lease_seconds`: how long it may stay silent, 10 to 86,400.
+    `agent` is its name for the server, its own for ever. `lease_seconds`: how long it may be silent (rainbow.leases).
     `interval_seconds`: how often it looks at its jobs. `max_jobs`: how many it holds at most; 0 means no limit.
     `ahead`: how many may wait in the scheduler's own queue. `hold_after`: so many jobs of one token in a row that
     fail at once hold back the token's others; 0 means never.
     """
 
     agent: str
-    lease_seconds: int = 300
+    lease_seconds: int = leases.DEFAULT_SECONDS
     interval_seconds: float = 1.0
     max_jobs: int = 0
     ahead: int = 0

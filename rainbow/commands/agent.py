@@ -10,6 +10,7 @@ from typing import Any
 import click
 import platformdirs
 
+from rainbow import leases
 from rainbow.agent.agent import Agent
 from rainbow.agent.context import AgentContext, AgentSettings
 from rainbow.agent.identity import identity_in
@@ -65,8 +66,8 @@ _log = logging.getLogger("rainbow.agent")
 @click.option(
     "--lease",
     "lease_seconds",
-    type=Span(lowest=10, highest=86_400),
-    default=300,
+    type=Span(lowest=leases.MIN_SECONDS, highest=leases.MAX_SECONDS),
+    default=leases.DEFAULT_SECONDS,
     help="How long it may be silent before its jobs count as lost.  [default: 5m]",
 )
 @click.option(

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from rainbow import leases
 from rainbow.records import Acceptance, WaitingJob, WaitingJobs
 from rainbow.terminal import session
 from rainbow.terminal.formatting import count, span
@@ -53,7 +54,7 @@ NOTHING = Acceptance(complete=True, accepted=(), refused=())
 @click.option(
     "--lease",
     "lease_seconds",
-    type=Span(lowest=10, highest=86_400),
+    type=Span(lowest=leases.MIN_SECONDS, highest=leases.MAX_SECONDS),
     help="How long the agent may stay silent: 90, 10m, 2h.  [default: 5m]",
 )
 @click.option(

@@ -13,7 +13,7 @@ import pytest
 
 from rainbow.agent.identity import identity_in
 from rainbow.doctor import server as server_checks
-from rainbow.doctor.examination import CHECKS
+from rainbow.doctor.checks import CHECKS
 from rainbow.system import disk_space
 from tests.support.commandline import Run, answer
 from tests.support.flux_instance import FakeInstance

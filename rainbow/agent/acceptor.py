@@ -1,4 +1,4 @@
-"""Asking for jobs that can run now, and accepting them."""
+"""Requests jobs that can run now, and accepts them."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -16,9 +16,9 @@ from rainbow.pending_call import PendingCall
 from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
 
 WAIT_SECONDS = 60
-# The scheduler has other users, too: so often the agent looks whether more fits than it asked for.
-LOOK_AGAIN = timedelta(seconds=5)
-# Being full is normal for a while; then people want to know.
+# The scheduler has other users: more may fit than the open request asks for.
+CHECK_AGAIN = timedelta(seconds=5)
+# A full cluster is normal; after this time operators are told.
 FULL_FOR = timedelta(seconds=60)
 NO_ROOM = FreeCapacity(nodes=0, slots=0, jobs=0)
 FULL = "all that it has is in use"
@@ -27,7 +27,7 @@ _log = logging.getLogger("rainbow.agent")
 
 
 class Acceptor:
-    """`tell` is called, in another thread, when an answer has come. `asked_at`: when it last asked the server."""
+    """`tell` is called from another thread when an answer has arrived. `asked_at`: when the server was last asked."""
 
     def __init__(
         self,
@@ -46,40 +46,40 @@ class Acceptor:
         self._pending: PendingCall[WaitingJobs] | None = None
         self._asked = NO_ROOM
         self.asked_at = context.clock()
-        self._next_look: datetime | None = None
+        self._next_check: datetime | None = None
         self._seen_ends = 0
         self._full_since: datetime | None = None
         self.found_nothing = False
 
     def step(self, *, wait_seconds: int = WAIT_SECONDS) -> bool:
-        """Take what was offered, or see to it that the server is being asked for what fits."""
+        """Take the answer that arrived, or keep a request open for what fits; whether jobs were accepted."""
         if self._pending and self._pending.done():
             return self._take(self._pending)
-        if not self._is_time_to_look():
+        if not self._is_time_to_check():
             return False
         free = self._free()
         if self._pending and (not free or free.is_more_than(self._asked)):
             self.withdraw()
         if free and not self._pending:
             self._ask(free, wait_seconds)
-            self._next_look = self._context.clock() + LOOK_AGAIN
+            self._next_check = self._context.clock() + CHECK_AGAIN
         return False
 
     def withdraw(self) -> None:
-        """Ask no more; what was offered in the meantime stays in the queue."""
+        """Cancel the request. What it was offered meanwhile stays in the queue."""
         if self._pending:
             self._pending.cancel()
         self._pending = None
 
     def accept(self, offers: Sequence[WaitingJob | BrokenJob]) -> None:
-        """Take these jobs. The broken ones fail at once, for their reason."""
+        """Broken jobs are accepted, too, and fail at once with their reason."""
         settings, sent_at = self._context.settings, self._context.clock()
         try:
             taken = self._context.client.accept_jobs(
                 [job.id for job in offers], agent=settings.agent, lease_seconds=settings.lease_seconds
             )
         except RainbowError as error:
-            # They may be ours all the same.
+            # The server may have accepted them all the same.
             self._recovery.needed = self._recovery.needed or error.may_be_done
             raise
         self._context.checkpoint(Checkpoint.ACCEPTED)
@@ -91,16 +91,16 @@ class Acceptor:
             if isinstance(job, BrokenJob):
                 _log.warning("refused job=%d reason=%s", job.id, job.reason)
 
-    def _is_time_to_look(self) -> bool:
+    def _is_time_to_check(self) -> bool:
         now = self._context.clock()
-        if self._next_look is None or now >= self._next_look or self._seen_ends != self._held_jobs.ends:
-            again = LOOK_AGAIN if self._pending else timedelta(seconds=self._context.settings.interval_seconds)
-            self._next_look, self._seen_ends = now + again, self._held_jobs.ends
+        if self._next_check is None or now >= self._next_check or self._seen_ends != self._held_jobs.ends:
+            again = CHECK_AGAIN if self._pending else timedelta(seconds=self._context.settings.interval_seconds)
+            self._next_check, self._seen_ends = now + again, self._held_jobs.ends
             return True
         return False
 
     def _free(self) -> FreeCapacity:
-        """What fits now; tells why nothing does, where that is more than a busy moment."""
+        """What fits now. Sets the reason why nothing does, where it lasts."""
         if shortage := self._held_jobs.shortage():
             self._reporter.not_ready = shortage
             return NO_ROOM
@@ -145,18 +145,20 @@ class Acceptor:
         offer = pending.result()
         if not (offer.jobs or offer.broken):
             self.found_nothing = True
-            self._next_look = self.asked_at + LOOK_AGAIN
+            self._next_check = self.asked_at + CHECK_AGAIN
             return False
-        self._next_look = None
+        self._next_check = None
         self._context.checkpoint(Checkpoint.OFFERED)
         chosen: list[WaitingJob | BrokenJob] = [*offer.broken, *self._chosen(offer.jobs)]
         if not chosen:
-            self._next_look = self._context.clock() + LOOK_AGAIN
+            self._next_check = self._context.clock() + CHECK_AGAIN
             return False
         self.accept(chosen)
         return True
 
     def _chosen(self, jobs: Sequence[WaitingJob]) -> list[WaitingJob]:
-        """Those that fit. What does not fit where nothing runs never will: its scheduler is to say so."""
+        """The jobs that fit. Where nothing runs, what does not fit never will: the first is accepted, so that the
+        scheduler refuses it.
+        """
         chosen = self._free().fitting(jobs, self._context.executor.slots)
         return chosen or ([] if len(self._held_jobs) or self._reporter.not_ready else list(jobs[:1]))

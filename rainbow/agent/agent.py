@@ -20,7 +20,7 @@ from rainbow.agent.round import Duty, Round
 from rainbow.agent.states import Desired, Stage
 from rainbow.errors import FailedPrecondition
 
-# When it is told to stop, what it just did is followed to a quiet moment, in so many rounds at most.
+# After `drain`, rounds go on until nothing moves, but no longer than this.
 LAST_ROUNDS = 5
 
 _log = logging.getLogger("rainbow.agent")
@@ -29,8 +29,8 @@ _log = logging.getLogger("rainbow.agent")
 class Agent:
     """Takes jobs of a cluster, hands them to its scheduler, and reports them to their end.
 
-    Nothing is asked for before the journal, the scheduler and the server agree on what is there. A scheduler or a
-    server that does not answer is waited for. `rest` sleeps for so many seconds, or until `_wake` is called.
+    It requests no jobs before journal, scheduler and server agree, and waits for a scheduler or a server that does not
+    answer. `rest` sleeps for so many seconds, or until `_wake` is called.
     """
 
     def __init__(self, context: AgentContext, journal: Journal, *, rest: Callable[[float], None] | None = None) -> None:
@@ -76,12 +76,11 @@ class Agent:
         yield Duty(self._cleanup.tidy)
 
     def run(self, *, once: bool = False) -> None:
-        """Repeat and rest until `drain` is called; `once` only until nothing waits that can run here, and all is over.
+        """Do rounds until `drain` is called; with `once`, until no job waits that can run here, and all are over.
 
-        With `once`, raises FailedPrecondition when the scheduler takes no jobs now.
-        Raises PermissionDenied or Unimplemented when the server does, Unauthenticated when it refuses the secret and no
-        other one is to be had, and JournalUnusable: going on without the journal could run a job twice. A full disk is
-        waited for.
+        Raises FailedPrecondition with `once` while the scheduler takes no jobs, PermissionDenied or Unimplemented when
+        the server does, Unauthenticated when it refuses the secret and there is no other, and JournalUnusable: without
+        the journal a job could run twice. A full disk is waited for.
         """
         self._wait_seconds = 0 if once else WAIT_SECONDS
         while not self._draining and not (once and self._has_nothing_to_do()):
@@ -97,7 +96,7 @@ class Agent:
             raise FailedPrecondition(f"jobs may wait that cannot run now: {in_one_line(self._reporter.not_ready)}")
 
     def drain(self) -> None:
-        """Take no more jobs, leave those that run alone, report what is known, and end. Safe in a signal handler."""
+        """Take no more jobs, leave running ones alone, report what is known, and return. Safe in a signal handler."""
         self._draining = True
         self._wake()
 
@@ -119,7 +118,7 @@ class Agent:
 
     def _has_nothing_to_do(self) -> bool:
         cannot = bool(self._reporter.not_ready) and not self._round.has_trouble()
-        return self._rejecter.has_looked and not len(self._held_jobs) and (self._acceptor.found_nothing or cannot)
+        return self._rejecter.has_seen_queue and not len(self._held_jobs) and (self._acceptor.found_nothing or cannot)
 
     def _wake(self) -> None:
         self._wakeups.put(None)

@@ -1,4 +1,4 @@
-"""Regular expressions against the text of strangers: some patterns take longer than the age of the world."""
+"""Regular expressions on text from others, in bounded time: some patterns backtrack exponentially."""
 
 import re
 import signal
@@ -9,13 +9,13 @@ SECONDS = 0.1
 
 
 class TookTooLong(Exception):
-    """A pattern was not done with a text in time."""
+    """The pattern did not decide in time."""
 
 
 def matches(pattern: re.Pattern[str], text: str) -> bool:
-    """Whether the pattern is the whole of the text. Raises TookTooLong after a tenth of a second of processor time.
+    """Whether the pattern matches the whole text. Raises TookTooLong after a tenth of a second of processor time.
 
-    For the main thread, which alone gets signals.
+    Only for the main thread, which receives signals.
     """
     before = signal.signal(signal.SIGVTALRM, _give_up)
     try:

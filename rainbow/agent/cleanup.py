@@ -1,4 +1,4 @@
-"""What the agent keeps on disk: removed when a job is over and reported, and in bounds while it runs."""
+"""What the agent keeps on disk of its jobs."""
 
 import logging
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ class Cleanup:
         self._next_tidy: datetime | None = None
 
     def forget(self) -> bool:
-        """Remove what is kept of jobs that are over and reported."""
+        """Remove what is kept of reported jobs."""
         now = self._context.clock()
         if self._next_forget and now < self._next_forget:
             return False
@@ -33,7 +33,7 @@ class Cleanup:
         return False
 
     def tidy(self) -> bool:
-        """Cut outputs that grow without end, and remove what is forgotten, a bit in each round."""
+        """Cut outputs that are over their limit, and remove some of what is forgotten."""
         now = self._context.clock()
         if self._next_tidy and now < self._next_tidy:
             return False

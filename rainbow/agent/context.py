@@ -1,4 +1,4 @@
-"""Where an agent stands: whom it speaks to, and by what rules."""
+"""What the parts of an agent share: client, executor, settings, policy, clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ from rainbow.executors.executor import Executor
 from rainbow.offers import fault
 from rainbow.specs import Work, check_work
 
-# A job is reported at least this often: so soon the agent hears that it is to be stopped.
+# Each job is reported at least this often; the answer says whether to stop it.
 HEARTBEAT = timedelta(seconds=15)
 
 
 class Checkpoint(StrEnum):
-    """The moments of a job's way through the agent between which it may be killed, in their order."""
+    """The points of a job's way between which the tests kill the agent, in their order."""
 
     OFFERED = "the server offered jobs"
     ACCEPTED = "the server gave them"
@@ -37,12 +37,10 @@ class Checkpoint(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
-    """How an agent goes about its work.
-
-    `agent` is its name for the server, its own for ever. `lease_seconds`: how long it may be silent (rainbow.leases).
-    `interval_seconds`: how often it looks at its jobs. `max_jobs`: how many it holds at most; 0 means no limit.
-    `ahead`: how many may wait in the scheduler's own queue. `hold_after`: so many jobs of one token in a row that
-    fail at once hold back the token's others; 0 means never.
+    """`agent` is its name on the server, which no other agent has. `lease_seconds`: how long it may be silent
+    (rainbow.leases). `interval_seconds`: how often it polls its jobs. `max_jobs`: how many it holds at most; 0 is no
+    limit. `ahead`: how many may wait in the scheduler's queue. `hold_after`: after so many jobs of one token in a row
+    that fail at once, the server holds that token's others back; 0 is never.
     """
 
     agent: str
@@ -66,17 +64,16 @@ def utc_now() -> datetime:
 
 
 def ignore_checkpoint(moment: Checkpoint) -> None:
-    """What happens at a checkpoint where nobody tests the agent: nothing."""
+    """Outside of tests nothing happens at a checkpoint."""
 
 
 def no_secret() -> str:
-    """Where there is none to be read again."""
     return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentContext:
-    """`read_secret` returns the secret as it is configured by now, empty where that cannot be read."""
+    """`read_secret` reads the configured secret again; empty where it cannot be read."""
 
     client: Client
     executor: Executor
@@ -87,7 +84,7 @@ class AgentContext:
     read_secret: Callable[[], str] = no_secret
 
     def refusal(self, work: Work) -> str:
-        """Why this work will never run here: by the protocol, by the site's policy, or for its size. Empty: it may.
+        """Why this work can never run here, by protocol, policy or size; empty where it can.
 
         The policy sees nothing that breaks the protocol.
         """

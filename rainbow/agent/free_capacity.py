@@ -1,4 +1,4 @@
-"""How much an agent can take now."""
+"""How much the agent can take now."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ MOST_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreeCapacity:
-    """Free nodes, slots and how many jobs. `open_end`: the scheduler queues what does not fit now."""
+    """`jobs`: how many. `open_end`: the scheduler queues what does not fit now."""
 
     nodes: int
     slots: int
@@ -23,12 +23,12 @@ class FreeCapacity:
         return self.jobs > 0 and (self.open_end or (self.nodes > 0 and self.slots > 0))
 
     def is_more_than(self, other: "FreeCapacity") -> bool:
-        """Whether jobs fit that would not fit there."""
+        """Whether some job fits here and not there."""
         return self.nodes > other.nodes or self.slots > other.slots or (self.open_end and not other.open_end)
 
     @property
     def most_nodes(self) -> int:
-        """For a request, where 0 is no limit."""
+        """0 is no limit."""
         return 0 if self.open_end else self.nodes
 
     @property
@@ -36,7 +36,7 @@ class FreeCapacity:
         return 0 if self.open_end else self.slots
 
     def fitting(self, jobs: Iterable[WaitingJob], slots: Callable[[Work], int]) -> list[WaitingJob]:
-        """Those of the jobs that fit side by side, the first ones first."""
+        """The first jobs that fit side by side."""
         free, chosen = self, list[WaitingJob]()
         for job in jobs:
             left = free.without(job.nodes, slots(work_of(job)))
@@ -52,9 +52,9 @@ class FreeCapacity:
 def free_capacity(
     capacity: Capacity, waiting: Sequence[tuple[int, int]], *, most_jobs: int, ahead: int
 ) -> FreeCapacity:
-    """The capacity beside those that wait for their start, each with its nodes and slots.
+    """What is left beside the jobs that wait for their start, given as (nodes, slots).
 
-    Where fewer than `ahead` of them wait, so many more may come, of any size.
+    While fewer than `ahead` wait, so many more may come, of any size.
     """
     if ahead > len(waiting):
         return FreeCapacity(nodes=0, slots=0, jobs=min(most_jobs, ahead - len(waiting)), open_end=True)

@@ -1,4 +1,4 @@
-"""Handing accepted jobs to the scheduler: each once, whatever dies on the way."""
+"""Hands accepted jobs to the scheduler: each once, whatever crashes."""
 
 import logging
 
@@ -14,8 +14,8 @@ _log = logging.getLogger("rainbow.agent")
 
 
 class HandOver:
-    """A job is announced to the server before the scheduler gets it: from then on the server never puts it back on
-    its own. It is handed over only while its lease has a third left, which is longer than that takes.
+    """A job is announced to the server before the scheduler gets it: from then on the server never queues it again on
+    its own. It is handed over only while a third of its lease is left, which is longer than that takes.
     """
 
     def __init__(self, context: AgentContext, held_jobs: HeldJobs, reporter: Reporter) -> None:
@@ -40,13 +40,13 @@ class HandOver:
         return True
 
     def prepare(self) -> bool:
-        """Note which jobs are about to be handed over, and refuse those that can never run here."""
+        """Note which jobs are about to be handed over, and end those that can never run here."""
         new = [held for held in self._held_jobs if held.stage is Stage.ACCEPTED and held.desired is not Desired.ABANDON]
         moved = [self._prepare(held) for held in new]
         return any(moved)
 
     def _prepare(self, held: HeldJob) -> bool:
-        """On a full disk a job waits, and still can wait elsewhere when this agent goes silent."""
+        """On a full disk a job stays accepted, so that it can wait elsewhere when this agent falls silent."""
         if held.desired is Desired.CANCEL:
             self._held_jobs.ended(held, cancelled())
         elif not self._refused(held):
@@ -59,9 +59,9 @@ class HandOver:
         return True
 
     def submit(self) -> bool:
-        """Hand over what is announced, as long as no heartbeat is due.
+        """Hand over what is announced, until a heartbeat is due.
 
-        All that a scheduler gets passes here, so here is the last look at whether it may.
+        Every job passes here on its way to the scheduler, so rules and policy are checked here for the last time.
         """
         moved = False
         for held in self._held_jobs:
@@ -98,7 +98,7 @@ class HandOver:
             if is_full(error):
                 held.waits_for = "disk full"
                 raise DiskFull(f"disk full: cannot hand over job {held.entry.jobid}") from error
-            # Whatever this job has that nobody thought of, the others go on.
+            # A bug that this job meets holds up no other.
             _log.exception("cannot hand over job=%d", held.entry.jobid)
             held.handover_error = f"it could not be handed over: {type(error).__name__}: {error}"
         else:

@@ -1,4 +1,4 @@
-"""The jobs that an agent holds. Each step is in the journal before anything follows from it."""
+"""The jobs that an agent holds. Each move is in the journal before anything follows from it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,15 +13,13 @@ from rainbow.executors.executor import Progress, Ticket
 from rainbow.reports import JobReport
 from rainbow.system.disk_space import DiskFull
 
-# The files of a job stay so long after the server knows its end.
+# How long files stay after the server knows the end.
 KEPT = timedelta(minutes=5)
 
 
 @dataclass(slots=True, kw_only=True)
 class HeldJob:
-    """A job, as the journal has it, and what need not outlive the agent.
-
-    `told` is the last report that the server counted since this agent started, `renewed_at` when that was sent.
+    """`told` is the last report that the server counted since this agent started, `renewed_at` when it was sent.
     `handover_error` is what went wrong in handing over. `waits_for`: why the scheduler does not start it.
     `cancelled_at`: when the scheduler was last asked to stop it. `missing_since`: since when it does not know the job.
     """
@@ -54,16 +52,16 @@ class HeldJob:
 
     @property
     def is_waiting(self) -> bool:
-        """It will take a place of its scheduler that is still free, as far as is known."""
+        """Whether it will still take free capacity, as far as is known."""
         return self.stage not in (Stage.RUNNING, Stage.ENDED)
 
     @property
     def is_done(self) -> bool:
-        """Nothing is left to report, and nothing of it to be stopped."""
+        """Nothing is left to report, and the scheduler has nothing of it."""
         return self.desired is Desired.ABANDON and (self.is_over or not self.is_handed_over)
 
     def move(self, stage: Stage) -> None:
-        """A move that the journal does not note, or has noted. Raises ValueError for one that no job makes."""
+        """For a move that the journal does not note. Raises ValueError for one that no job makes."""
         check_move(self.stage, stage)
         self.stage = stage
 
@@ -99,7 +97,7 @@ class HeldJobs:
         return key in self._jobs
 
     def accepted(self, entries: Iterable[Entry], *, renewed_at: datetime) -> list[HeldJob]:
-        """Those of them that are new; an attempt may be known as over and reported."""
+        """Returns the new ones; an attempt may be known, or over and reported."""
         new = [entry for entry in entries if entry.key not in self._jobs and entry.key not in self._let_go]
         now = self._clock()
         self._writes.add(lambda: self._journal.accepted(new, now=now))
@@ -140,7 +138,6 @@ class HeldJobs:
         self._checkpoint(Checkpoint.ENDED_NOTED)
 
     def let_go(self, jobs: Iterable[HeldJob]) -> None:
-        """Nothing is left to be done for these."""
         now, done = self._clock(), list(jobs)
         keys = [held.key for held in done]
         self._writes.add(lambda: self._journal.reported(keys, now=now))
@@ -150,12 +147,11 @@ class HeldJobs:
         self._checkpoint(Checkpoint.REPORTED_NOTED)
 
     def to_be_forgotten(self) -> list[Ticket]:
-        """Those that were let go some time ago, or at all where space is needed: their files may go."""
+        """Jobs that were let go five minutes ago, or earlier where the disk is full."""
         until = self._clock() if self.shortage() else self._clock() - KEPT
         return [done.ticket for done in self._let_go.values() if done.at <= until]
 
     def forgotten(self, tickets: Iterable[Ticket]) -> None:
-        """Nothing is kept of these any more."""
         keys = [ticket.key for ticket in tickets]
         for key in keys:
             del self._let_go[key]

@@ -1,4 +1,4 @@
-"""The name by which the server knows an agent: one for each state folder, for ever."""
+"""The name by which the server knows an agent: one for each state folder."""
 
 import contextlib
 import json
@@ -28,10 +28,11 @@ MACHINE_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a state folder is, as far as that stays the same for as long as it is the same folder.
+    """Where a state folder is, by what stays the same as long as it is the same folder.
 
-    Device numbers do not: network file systems, btrfs and volume managers give new ones after a restart. So the number
-    of the folder stands beside the machine, which is empty where several machines see the folder, or none has a name.
+    Device numbers do not stay: network file systems, btrfs and volume managers give new ones after a restart. So there
+    is the inode, 0 where the file system gives new ones, and the machine, empty where several see the folder or it has
+    no id.
     """
 
     inode: int
@@ -41,8 +42,8 @@ class Place:
 def identity_in(folder: Path, name: str, *, moved: bool = False) -> str:
     """The agent's name and a mark of its state folder: login1/3f9a2c.
 
-    The server lets an agent accept the same job twice, so two agents must never share a name, whatever they are told.
-    Raises FailedPrecondition for a folder that is a copy of another one, unless it is said to have `moved`.
+    The server lets an agent accept a job twice, so two agents must never share a name.
+    Raises FailedPrecondition for a folder that is a copy of another one, unless it `moved`.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
@@ -59,7 +60,7 @@ def identity_in(folder: Path, name: str, *, moved: bool = False) -> str:
 
 
 def fault(folder: Path) -> str:
-    """Why no agent can start in a folder, as far as its identity goes; empty where one can, or there is none yet."""
+    """Why no agent can start in a folder, by its identity; empty where one can, or there is none yet."""
     try:
         known = _read(folder)
         copied = known and known[1] and not _is_same(known[1], _place_of(folder))
@@ -85,7 +86,7 @@ def _copied(folder: Path) -> str:
 
 
 def _read(folder: Path) -> tuple[str, Place | None] | None:
-    """The mark, and the place where it was made; that is missing in files of earlier versions."""
+    """The mark, and the place where it was made, which files of earlier versions lack."""
     try:
         with opened_folder(folder) as handle:
             text = read(FILE, inside=handle, most_bytes=LONGEST).decode("ascii").strip()
@@ -126,7 +127,7 @@ def _place_of(folder: Path) -> Place:
 
 
 def _file_system(handle: int) -> str:
-    """The kind of the file system; empty where the system does not tell (proc(5), mountinfo)."""
+    """Its type by proc(5), mountinfo; empty where the system does not say."""
     try:
         about = Path(f"/proc/self/fdinfo/{handle}").read_text()
         mount = next(line.split()[1] for line in about.splitlines() if line.startswith("mnt_id:"))

@@ -1,4 +1,4 @@
-"""What the server is told of a job: the truth of its scheduler, in the words of the protocol."""
+"""What the server is told of a job, in the words of the protocol."""
 
 import re
 
@@ -22,7 +22,7 @@ AS_ROOT = (
 
 
 def report_of(held: HeldJob) -> JobReport:
-    """How the job goes, without its output."""
+    """Without the output."""
     entry = held.entry
     if held.is_over and entry.progress:
         return _end(held, entry.progress)
@@ -48,7 +48,7 @@ def in_one_line(reason: str, *, longest: int = 1000) -> str:
 
 
 def state_of(progress: Progress) -> JobState:
-    """The state that an end stands for. One that left no word of its end failed, and the reason says so."""
+    """The state that an end stands for. A job that is gone failed, and its reason says so."""
     if progress.ending == Ending.EXITED and progress.exit_code == 0:
         return JobState.COMPLETED
     return JobState.CANCELLED if progress.ending == Ending.CANCELLED else JobState.FAILED
@@ -68,7 +68,7 @@ def _end(held: HeldJob, progress: Progress) -> JobReport:
 
 
 def _native_id(held: HeldJob) -> str:
-    """Until the scheduler gave it one, the name under which it may have the job."""
+    """Before the scheduler gave one: the name under which it may have the job."""
     if held.entry.native_id:
         return CONTROL.sub("\ufffd", in_one_line(held.entry.native_id, longest=LONGEST_NATIVE_ID))
     return held.key if held.stage in (Stage.PREPARED, Stage.ANNOUNCED, Stage.IN_DOUBT) else ""
@@ -79,7 +79,7 @@ def _exit_code(progress: Progress) -> int | None:
 
 
 def _why(held: HeldJob, progress: Progress) -> str:
-    """Who asked for a job to stop said why; that stays. Nobody asked when the scheduler's people stopped it."""
+    """The server has the reason of a cancel that was requested. Without one, it was cancelled in the scheduler."""
     if progress.ending != Ending.CANCELLED or progress.reason != cancelled().reason:
         return progress.reason
     return "" if held.desired is not Desired.RUN or held.told is None else "cancelled in the scheduler"

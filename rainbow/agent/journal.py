@@ -30,7 +30,7 @@ from rainbow.specs import Work
 from rainbow.system.disk_space import shortage
 from rainbow.system.untrusted_files import open_or_make
 
-# 2 since runners of local jobs keep their notes where no job is told of them.
+# 2: runners of local jobs keep their notes outside the job's folder.
 VERSION = 2
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS job (
@@ -61,7 +61,7 @@ class Step(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One attempt to run one job. `progress` is the last that its scheduler said of it."""
+    """One attempt at a job. `progress` is the last that its scheduler said."""
 
     jobid: int
     attempt: int
@@ -82,17 +82,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A job that was reported to its end at that time."""
+    """`at`: when it was reported to its end."""
 
     ticket: Ticket
     at: datetime
 
 
 class Journal:
-    """The journal in an agent's state folder, which it keeps for itself until it is closed.
+    """The journal in an agent's state folder, which it locks until it is closed.
 
-    Each call is on disk when it returns. Raises DiskFull where that has no space, and then nothing is noted;
-    JournalUnusable where the file cannot be read or written for good. Safe for use by several threads.
+    Each call is on disk when it returns. Raises DiskFull where there is no space, and then notes nothing;
+    JournalUnusable where the file cannot be read or written. Thread-safe.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -119,7 +119,7 @@ class Journal:
         os.close(self._lock)
 
     def accepted(self, entries: Iterable[Entry], *, now: datetime) -> None:
-        """Note jobs that the server gave, as far as they got; those that are noted already stay as they are."""
+        """Note jobs as far as they got; those that are in the journal already stay as they are."""
         rows = [(*_row(entry), now.isoformat()) for entry in entries]
         with self._transaction() as database:
             database.executemany(
@@ -135,14 +135,14 @@ class Journal:
         self._advance(key, Step.SUBMITTED, now, native_id=native_id)
 
     def running(self, key: str, progress: Progress, *, now: datetime) -> None:
-        self._advance(key, Step.RUNNING, now, progress=_told(progress))
+        self._advance(key, Step.RUNNING, now, progress=_progress_as_json(progress))
 
     def ended(self, key: str, progress: Progress, *, now: datetime) -> None:
-        """Note how it ended. What was refused before the scheduler had it ends as well."""
-        self._advance(key, Step.ENDED, now, progress=_told(progress))
+        """Also for a job that the scheduler never had."""
+        self._advance(key, Step.ENDED, now, progress=_progress_as_json(progress))
 
     def reported(self, keys: Iterable[str], *, now: datetime) -> None:
-        """Note that the server knows the end, or wants to hear no more of this attempt."""
+        """The server knows the end, or wants no more reports of this attempt."""
         with self._transaction() as database:
             database.executemany(
                 f"UPDATE job SET step = {Step.REPORTED}, changed_at = ? WHERE key = ?",
@@ -150,19 +150,18 @@ class Journal:
             )
 
     def unreported(self) -> list[Entry]:
-        """All that is still to be seen to, oldest jobs first."""
+        """Oldest jobs first."""
         with self._turn, as_journal_errors(self._path):
             rows = self._database.execute("SELECT * FROM job WHERE step < 6 ORDER BY jobid, attempt").fetchall()
             return [_entry(row) for row in rows]
 
     def done(self) -> list[Done]:
-        """All that is reported, and whose files are perhaps still there."""
+        """What is reported, and whose files may still be there."""
         wanted = f"SELECT key, native_id, changed_at FROM job WHERE step = {Step.REPORTED}"
         with self._turn, as_journal_errors(self._path):
             return [_done(row) for row in self._database.execute(wanted).fetchall()]
 
     def drop(self, keys: Iterable[str]) -> None:
-        """Forget jobs of which nothing is left."""
         with self._transaction() as database:
             database.executemany("DELETE FROM job WHERE key = ?", [(key,) for key in keys])
 
@@ -226,7 +225,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
-    """Nothing is written to a journal that is there already, so that it opens on a full disk, too."""
+    """Writes nothing to a journal that exists, so that it opens on a full disk, too."""
     database.row_factory = sqlite3.Row
     # The folder's lock keeps others out. Alone, SQLite needs no shared memory, for which a file is made.
     database.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -245,7 +244,7 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_no_earlier_jobs(database: sqlite3.Connection, folder: Path) -> None:
-    """A local job of version 1 has its lock beside its output. Its runner tells its end there, where jobs can write."""
+    """A local job of version 1 has its lock beside its output. Its runner notes the end there, where jobs can write."""
     if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'job'").fetchone():
         return
     begun = database.execute(f"SELECT key FROM job WHERE step BETWEEN {Step.SUBMITTING} AND {Step.RUNNING}").fetchall()
@@ -267,12 +266,12 @@ def _entry(row: sqlite3.Row) -> Entry:
         work=Work(**json.loads(row["work"])),
         step=Step(row["step"]),
         native_id=row["native_id"],
-        progress=_heard(json.loads(row["progress"])) if row["progress"] else None,
+        progress=_progress_from(json.loads(row["progress"])) if row["progress"] else None,
     )
 
 
 def _row(entry: Entry) -> tuple[object, ...]:
-    progress = _told(entry.progress) if entry.progress else ""
+    progress = _progress_as_json(entry.progress) if entry.progress else ""
     return entry.key, entry.jobid, entry.attempt, entry.step, _written(entry.work), entry.native_id, progress
 
 
@@ -280,12 +279,12 @@ def _written(work: Work) -> str:
     return json.dumps({**asdict(replace(work, environment={})), "environment": dict(work.environment)})
 
 
-def _told(progress: Progress) -> str:
-    """A progress as JSON, its times as seconds since 1970."""
+def _progress_as_json(progress: Progress) -> str:
+    """Times are seconds since 1970."""
     return json.dumps(asdict(progress), default=lambda moment: moment.timestamp())
 
 
-def _heard(told: dict[str, Any]) -> Progress:
-    moments = {name: told[name] and datetime.fromtimestamp(told[name], UTC) for name in ("started_at", "ended_at")}
-    ending = told["ending"] and Ending(told["ending"])
-    return Progress(**{**told, **moments, "phase": JobPhase(told["phase"]), "ending": ending})
+def _progress_from(noted: dict[str, Any]) -> Progress:
+    moments = {name: noted[name] and datetime.fromtimestamp(noted[name], UTC) for name in ("started_at", "ended_at")}
+    ending = noted["ending"] and Ending(noted["ending"])
+    return Progress(**{**noted, **moments, "phase": JobPhase(noted["phase"]), "ending": ending})

@@ -1,4 +1,4 @@
-"""From what a server says of a job to what the journal notes of it."""
+"""What the journal notes of a job that the server gave."""
 
 from rainbow.agent.journal import Entry, Step
 from rainbow.errors import InvalidArgument
@@ -12,14 +12,14 @@ NOTHING = Work(command="")
 
 
 def entry_of(offer: WaitingJob | BrokenJob, *, attempt: int) -> Entry:
-    """A job that was offered, and accepted as this attempt. A broken one is over before it begins."""
+    """A broken job has ended before it began."""
     if isinstance(offer, BrokenJob):
         return failed_entry(offer.id, attempt, reason=offer.reason)
     return Entry(jobid=offer.id, attempt=attempt, work=work_of(offer))
 
 
 def recovered_entry(job: Job) -> Entry:
-    """A job that was accepted without the agent's knowledge, and that no scheduler has."""
+    """For a job that was accepted without the agent's knowledge and that the scheduler does not have."""
     try:
         check_attempt(job, jobid=job.id, attempt=job.attempt)
     except InvalidArgument as error:

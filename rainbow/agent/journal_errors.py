@@ -1,4 +1,4 @@
-"""What SQLite says of a journal that it cannot use, in the words of people who can do something about it."""
+"""SQLite's errors about the journal, with what an operator can do."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -8,18 +8,18 @@ from pathlib import Path
 from rainbow.errors import FailedPrecondition, why
 from rainbow.system.disk_space import DiskFull, takes_nothing
 
-# A result code says in its lowest byte what it is about (https://sqlite.org/rescode.html).
+# The primary result code is the lowest byte (https://sqlite.org/rescode.html).
 KIND = 0xFF
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class JournalUnusable(FailedPrecondition):
-    """The journal cannot be read or written: without it a job could run twice."""
+    """Without the journal a job could run twice."""
 
 
 @contextmanager
 def as_journal_errors(path: Path) -> Iterator[None]:
-    """Raises DiskFull or JournalUnusable for what SQLite raises, and for records that make no sense."""
+    """Raises DiskFull or JournalUnusable for SQLite's errors, and for records that make no sense."""
     try:
         yield
     except sqlite3.Error as error:
@@ -41,7 +41,7 @@ def _failure(error: sqlite3.Error, path: Path) -> FailedPrecondition | DiskFull:
     kind = getattr(error, "sqlite_errorcode", 0) & KIND
     if kind in DAMAGED:
         return damaged(path, str(error))
-    # SQLite takes a quota, and some full disks, for a broken one.
+    # SQLite reports a quota, and some full disks, as an I/O error.
     if kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and takes_nothing(path.parent)):
         return DiskFull(f"disk full: the journal {path} cannot be written")
     return JournalUnusable(f"the journal {path} cannot be used: {error}")

@@ -1,4 +1,4 @@
-"""Watching the jobs that the scheduler has, and stopping those that nobody wants any more."""
+"""Watches the jobs that the scheduler has, and stops those that are to be stopped."""
 
 import logging
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from rainbow.agent.states import Desired, Stage
 from rainbow.executors.endings import cancelled
 from rainbow.executors.executor import JobPhase, Progress
 
-# Schedulers need a moment to move a job from one list of theirs to another.
+# A scheduler may not list a job while it moves it from one list to another.
 BELIEVED_GONE_AFTER = timedelta(seconds=10)
 
 _log = logging.getLogger("rainbow.agent")
@@ -21,22 +21,22 @@ class Monitor:
     def __init__(self, context: AgentContext, held_jobs: HeldJobs) -> None:
         self._context = context
         self._held_jobs = held_jobs
-        self._looked_at: datetime | None = None
+        self._polled_at: datetime | None = None
         self._seen: set[str] = set()
 
     def watch(self) -> bool:
-        """Look at all jobs of the scheduler's at once, when it is time to or when there are new ones."""
+        """Poll all jobs of the scheduler with one call, when it is time or when there are new ones."""
         held = {job.key: job for job in self._held_jobs if job.is_in_scheduler}
         now = self._context.clock()
         if not held or not (self._is_time(now) or held.keys() - self._seen):
             return False
-        self._looked_at, self._seen = now, set(held)
+        self._polled_at, self._seen = now, set(held)
         progress = self._context.executor.watch([job.entry.ticket for job in held.values()])
-        news = [self._note(held[key], seen, now) for key, seen in progress.items()]
-        return any(news)
+        changed = [self._note(held[key], seen, now) for key, seen in progress.items()]
+        return any(changed)
 
     def stop(self) -> bool:
-        """Cancel what is to be stopped, again now and then until it is over."""
+        """Cancel, and repeat that until the job is over."""
         now = self._context.clock()
         for held in self._held_jobs:
             if held.desired is Desired.CANCEL and not held.is_handed_over:
@@ -45,7 +45,7 @@ class Monitor:
         return False
 
     def _cancel(self, jobs: Sequence[HeldJob], now: datetime) -> None:
-        """All with one call, which costs some schedulers half a second."""
+        """With one call, which costs some schedulers half a second."""
         if not jobs:
             return
         _log.info("stopping jobs=%s", ",".join(str(held.entry.jobid) for held in jobs))
@@ -55,7 +55,7 @@ class Monitor:
 
     def _is_time(self, now: datetime) -> bool:
         interval = timedelta(seconds=self._context.settings.interval_seconds)
-        return self._looked_at is None or now - self._looked_at >= interval
+        return self._polled_at is None or now - self._polled_at >= interval
 
     def _is_to_be_cancelled(self, held: HeldJob, now: datetime) -> bool:
         if held.desired is Desired.RUN or not held.is_in_scheduler:
@@ -63,12 +63,12 @@ class Monitor:
         return held.cancelled_at is None or now - held.cancelled_at >= self._context.settings.heartbeat
 
     def _note(self, held: HeldJob, progress: Progress, now: datetime) -> bool:
-        """Take in how a job goes, and say whether that is news."""
+        """Whether anything about the job changed."""
         if progress.phase != JobPhase.GONE:
             held.missing_since = None
         if progress.phase == JobPhase.PENDING:
-            news, held.waits_for = held.waits_for != progress.reason, progress.reason
-            return news
+            changed, held.waits_for = held.waits_for != progress.reason, progress.reason
+            return changed
         if progress.phase == JobPhase.RUNNING:
             return self._note_start(held, progress)
         return self._note_end(held, progress, now)

@@ -1,4 +1,4 @@
-"""What a site lets its agent take, from a file that the site's people write."""
+"""Which jobs a site takes, from its policy file."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""Finding the jobs that the server gave to this agent without the agent knowing."""
+"""Finds the jobs that the server gave to this agent without the agent knowing."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from rainbow.agent.journal_entries import failed_entry, recovered_entry
 from rainbow.records import Job, JobState
 
 HELD_STATES = (JobState.ACCEPTED, JobState.RUNNING, JobState.LOST)
-# No cluster has so many in hand; a list without an end would keep the agent from its heartbeats.
+# No cluster holds so many; an endless list would keep the agent from its heartbeats.
 MOST_LISTED = 100_000
 LOST_TRACE = "the agent's journal was lost, and the scheduler knows no job of this name"
 
@@ -20,7 +20,7 @@ _log = logging.getLogger("rainbow.agent")
 
 
 class Recovery:
-    """`needed` at the start, and whenever the answer to an accept got lost."""
+    """`needed` at the start, and after an accept whose answer got lost."""
 
     def __init__(self, context: AgentContext, held_jobs: HeldJobs) -> None:
         self._context = context
@@ -49,13 +49,13 @@ class Recovery:
         return job.agent == self._context.settings.agent and key_of(job.id, job.attempt) not in self._held_jobs
 
     def _native_ids(self, jobs: Sequence[Job]) -> Mapping[str, str]:
-        """Where the server knows more than the journal, the journal was lost: the scheduler is to say what is true."""
+        """Where the server knows more than the journal, the journal was lost, and the scheduler is asked."""
         announced = [key_of(job.id, job.attempt) for job in jobs if job.native_id]
         return self._context.executor.find(announced) if announced else {}
 
 
 def _entry(job: Job, native_id: str | None) -> Entry:
-    """What the scheduler has is adopted. A job that it had and knows no more would run twice if it got it again."""
+    """What the scheduler has is adopted. A job that it had and no longer knows would run twice if it got it again."""
     entry = recovered_entry(job)
     if native_id is not None:
         return replace(entry, step=Step.SUBMITTED, native_id=native_id, progress=None)

@@ -1,4 +1,4 @@
-"""Refusing the waiting jobs that can never run here. Requests for what fits now do not bring them to light."""
+"""Refuses waiting jobs that can never run here. Requests for what fits now do not bring them up."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -11,8 +11,8 @@ from rainbow.pending_call import PendingCall
 from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
 from rainbow.specs import work_of
 
-# The server tells people how large the jobs are that the agent last asked for, and notes that now and then. This look
-# is to escape its notice: it goes out just after the taker asked, unless that takes too long.
+# The server shows submitters which sizes were last requested, and notes them at intervals. So that it notes the
+# acceptor's, this request follows just after one of those, unless that takes too long.
 REJECT_EVERY = timedelta(seconds=45)
 AT_LATEST = timedelta(seconds=75)
 JUST_AFTER = timedelta(seconds=5)
@@ -20,9 +20,9 @@ TRY_AGAIN = timedelta(seconds=5)
 
 
 class Rejecter:
-    """Looks at the head of the queue, whatever the jobs' size, and accepts what will be refused; it waits for nothing.
+    """Requests the head of the queue, whatever the jobs' size, and accepts what will be refused. It never waits.
 
-    `tell` is called, in another thread, when an answer has come. `has_looked`: the queue was seen at least once.
+    `tell` is called from another thread when an answer has arrived. `has_seen_queue`: there was an answer.
     """
 
     def __init__(self, context: AgentContext, acceptor: Acceptor, *, tell: Callable[[], None]) -> None:
@@ -30,14 +30,14 @@ class Rejecter:
         self._acceptor = acceptor
         self._tell = tell
         self._pending: PendingCall[WaitingJobs] | None = None
-        self._looked_at: datetime | None = None
-        self.has_looked = False
+        self._requested_at: datetime | None = None
+        self.has_seen_queue = False
 
     def step(self) -> bool:
         if self._pending:
             return self._pending.done() and self._reject(self._pending)
-        if self._is_time_to_look():
-            self._look()
+        if self._is_time():
+            self._request()
         return False
 
     def withdraw(self) -> None:
@@ -45,15 +45,15 @@ class Rejecter:
             self._pending.cancel()
         self._pending = None
 
-    def _is_time_to_look(self) -> bool:
+    def _is_time(self) -> bool:
         now = self._context.clock()
-        if self._looked_at is None:
+        if self._requested_at is None:
             return True
-        age = now - self._looked_at
+        age = now - self._requested_at
         return age >= AT_LATEST or (age >= REJECT_EVERY and now - self._acceptor.asked_at < JUST_AFTER)
 
-    def _look(self) -> None:
-        self._looked_at = self._context.clock()
+    def _request(self) -> None:
+        self._requested_at = self._context.clock()
         self._pending = self._context.client.begin_request(
             max_jobs=MOST_AT_ONCE, wait_seconds=0, max_nodes=0, max_tasks=0
         )
@@ -64,14 +64,14 @@ class Rejecter:
         try:
             offer = pending.result()
         except (Unavailable, DeadlineExceeded):
-            # Whoever asks for jobs to run says so.
-            self._looked_at = self._context.clock() - AT_LATEST + TRY_AGAIN
+            # The acceptor reports it.
+            self._requested_at = self._context.clock() - AT_LATEST + TRY_AGAIN
             return False
         refused = [job for job in offer.jobs if self._context.refusal(work_of(job))]
         hopeless: list[WaitingJob | BrokenJob] = [*offer.broken, *refused]
         if hopeless:
-            # Others may stand behind them.
-            self._looked_at = None
+            # More may follow in the queue.
+            self._requested_at = None
             self._acceptor.accept(hopeless)
-        self.has_looked = self.has_looked or not hopeless
+        self.has_seen_queue = self.has_seen_queue or not hopeless
         return bool(hopeless)

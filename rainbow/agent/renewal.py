@@ -1,4 +1,4 @@
-"""A secret that the server refuses may have been rotated: it is read again before the agent gives up."""
+"""Reads the secret again when the server refuses it: it may have been rotated."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ PATIENCE = timedelta(seconds=10)
 
 
 class Renewal:
-    """`read` returns the secret as it is configured by now, empty where that cannot be read."""
+    """`read` returns the configured secret, empty where it cannot be read."""
 
     def __init__(self, client: Client, read: Callable[[], str], clock: Callable[[], datetime]) -> None:
         self._client = client
@@ -22,7 +22,7 @@ class Renewal:
     def is_worth_a_try(self) -> bool:
         """Whether to call again after a refusal: there is a new secret, or one may be on its way.
 
-        A secret that the server never took is not waited for.
+        A secret that the server never accepted is not waited for.
         """
         secret = self._read()
         if secret and self._client.use_secret(secret):
@@ -30,7 +30,7 @@ class Renewal:
         return self._client.answers > 0 and self._clock() - self._first_refusal() < PATIENCE
 
     def _first_refusal(self) -> datetime:
-        """The first one since the server last answered."""
+        """Since the server last answered."""
         if self._refused_at is None or self._client.answers > self._answers_then:
             self._refused_at, self._answers_then = self._clock(), self._client.answers
         return self._refused_at

@@ -1,4 +1,4 @@
-"""Telling the server how jobs go, and hearing which to stop."""
+"""Reports to the server how jobs go, and learns which to stop."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from rainbow.executors.executor import SchedulerSilent
 from rainbow.records import FINAL_STATES, JobState
 from rainbow.reports import JobReport, ReportOutcome, ReportResult
 
-# What one call takes, and stays below a message of 4 MiB.
+# Below gRPC's 4 MiB for a message.
 MOST_REPORTS = 500
 MOST_BYTES = 2 * 1024 * 1024
 
@@ -24,7 +24,7 @@ _log = logging.getLogger("rainbow.agent")
 
 
 class Reporter:
-    """`not_ready` is why the agent takes no jobs now: reported next."""
+    """`not_ready` is why the agent takes no jobs now; the next report says it."""
 
     def __init__(self, context: AgentContext, held_jobs: HeldJobs) -> None:
         self._context = context
@@ -33,7 +33,6 @@ class Reporter:
         self.not_ready = ""
 
     def step(self) -> bool:
-        """Report all that is new and all that is due."""
         if done := [held for held in self._held_jobs if held.is_done]:
             self._held_jobs.let_go(done)
         due = [held for held in self._held_jobs if self._is_due(held)]
@@ -44,7 +43,7 @@ class Reporter:
         return True
 
     def is_late(self) -> bool:
-        """Whether a heartbeat is due: what takes long makes way for it."""
+        """Whether a heartbeat is due: long work makes way for it."""
         now = self._context.clock()
         return any(self._heart_beats(held, now) for held in self._held_jobs)
 
@@ -78,7 +77,7 @@ class Reporter:
         done = [
             held
             for (held, report), result in zip(batch, results, strict=True)
-            if self._hear(held, replace(report, output=""), result, sent_at)
+            if self._answered(held, replace(report, output=""), result, sent_at)
         ]
         if done:
             self._held_jobs.let_go(done)
@@ -96,7 +95,7 @@ class Reporter:
         return results
 
     def _send_apart(self, batch: Sequence[Told], error: InvalidArgument) -> None:
-        """One report that the server cannot take holds up no other, and goes again without its words."""
+        """A report that the server cannot take holds up no other, and is sent again without its words."""
         if not batch:
             raise error
         if len(batch) > 1:
@@ -111,11 +110,11 @@ class Reporter:
             return
         self._send([(held, plain)])
 
-    def _hear(self, held: HeldJob, report: JobReport, result: ReportResult, sent_at: datetime) -> bool:
-        """Take in the answer to a report, and say whether the job is done with."""
+    def _answered(self, held: HeldJob, report: JobReport, result: ReportResult, sent_at: datetime) -> bool:
+        """Whether the job is done with."""
         held.renewed_at = sent_at
         if result.outcome in (ReportOutcome.STALE, ReportOutcome.UNKNOWN):
-            return self._hear_unwanted(held, report, result)
+            return self._abandoned(held, report, result)
         held.told = report_of(held)
         if held.stage is Stage.PREPARED:
             held.move(Stage.ANNOUNCED)
@@ -125,8 +124,8 @@ class Reporter:
             self._context.checkpoint(moment)
         return report.state in FINAL_STATES
 
-    def _hear_unwanted(self, held: HeldJob, report: JobReport, result: ReportResult) -> bool:
-        _log.warning("not wanted any more job=%d attempt=%d outcome=%s", report.jobid, report.attempt, result.outcome)
+    def _abandoned(self, held: HeldJob, report: JobReport, result: ReportResult) -> bool:
+        _log.warning("abandoning job=%d attempt=%d outcome=%s", report.jobid, report.attempt, result.outcome)
         held.to_be_abandoned()
         return held.is_done
 
@@ -142,7 +141,7 @@ def _moment(report: JobReport, held: HeldJob) -> Checkpoint | None:
 
 
 def _batches(told: Sequence[Told]) -> Iterator[list[Told]]:
-    """At least one, since an empty call may have its own news."""
+    """At least one batch: an empty call still says `not_ready`."""
     batch: list[Told] = []
     size = 0
     for held, report in told:

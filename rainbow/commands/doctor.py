@@ -6,7 +6,7 @@ import click
 import platformdirs
 
 from rainbow.config import environment
-from rainbow.doctor.examination import Patient, Verdict, examine
+from rainbow.doctor.checks import Subject, Verdict, run_checks
 from rainbow.executors.executor import Site
 from rainbow.executors.table import EXECUTORS, make_executor
 from rainbow.terminal import session
@@ -40,7 +40,7 @@ def command(
     folder = Path(state_dir) if state_dir else Path(platformdirs.user_state_dir("rainbow")) / "agent" / known.cluster
     site = Site(folder=folder, environment=environment(), options=scheduler_options)
     scheduler = make_executor(executor, site) if executor else None
-    findings = examine(Patient(settings=known, folder=folder, executor=scheduler, executor_name=executor or ""))
+    findings = run_checks(Subject(settings=known, folder=folder, executor=scheduler, executor_name=executor or ""))
     if as_json:
         write_json({"checks": findings})
     else:

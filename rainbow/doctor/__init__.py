@@ -1,1 +1,1 @@
-"""Checks for the person who sets up an agent: from here to the server, and to the scheduler."""
+"""The checks of `rainbow doctor`: from this machine to the server, and to the scheduler."""

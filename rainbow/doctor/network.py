@@ -1,4 +1,4 @@
-"""The way to the server, as far as the operating system and TLS see it."""
+"""The connection to the server: name resolution, TCP, TLS."""
 
 import socket
 import ssl
@@ -6,7 +6,7 @@ from contextlib import closing
 
 from rainbow.address import place
 from rainbow.config import Settings
-from rainbow.doctor.findings import Sick
+from rainbow.doctor.findings import CheckFailed
 from rainbow.errors import why
 
 SECONDS = 5.0
@@ -18,7 +18,7 @@ def resolve(known: Settings) -> str:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         advice = "Check --host or RAINBOW_HOST, and this machine's DNS (getent hosts, /etc/resolv.conf)."
-        raise Sick(f"{host}: {error.strerror}", advice=advice) from error
+        raise CheckFailed(f"{host}: {error.strerror}", advice=advice) from error
     addresses = dict.fromkeys(str(address[0]) for *_, address in found)
     return f"{host} is {', '.join(addresses)}"
 
@@ -41,12 +41,12 @@ def shake_hands(known: Settings) -> str:
     except ssl.SSLError as error:
         if isinstance(error, ssl.SSLCertVerificationError):
             advice = "Check that --ca-file holds its authority's certificate, and that --host is a name in its own."
-            raise Sick(f"its certificate is not trusted: {error.verify_message}", advice=advice) from error
+            raise CheckFailed(f"its certificate is not trusted: {error.verify_message}", advice=advice) from error
         advice = "If the server speaks no TLS, use --no-tls, or RAINBOW_TLS=no; credentials then travel readable."
-        raise Sick(f"{known.host} does not answer in TLS", advice=advice) from error
+        raise CheckFailed(f"{known.host} does not answer in TLS", advice=advice) from error
     except OSError as error:
         advice = "Check that the server speaks TLS; if it does not, use --no-tls, or RAINBOW_TLS=no."
-        raise Sick(f"the TLS handshake failed: {why(error)}", advice=advice) from error
+        raise CheckFailed(f"the TLS handshake failed: {why(error)}", advice=advice) from error
     return f"{version}, the certificate is valid until {certificate.get('notAfter', 'an unknown time')}"
 
 
@@ -55,7 +55,7 @@ def _trusting(ca_file: str) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=ca_file or None)
     except OSError as error:
         reason = "it holds no certificates in PEM" if isinstance(error, ssl.SSLError) else why(error)
-        raise Sick(f"cannot use {ca_file}: {reason}", advice="Check --ca-file or RAINBOW_CA_FILE.") from error
+        raise CheckFailed(f"cannot use {ca_file}: {reason}", advice="Check --ca-file or RAINBOW_CA_FILE.") from error
     context.set_alpn_protocols(["h2"])
     return context
 
@@ -66,4 +66,4 @@ def _connected(known: Settings) -> socket.socket:
         return socket.create_connection((host, port), timeout=SECONDS)
     except OSError as error:
         advice = "Check that the server runs and that a firewall lets this machine out to that port."
-        raise Sick(f"{known.host} cannot be reached: {why(error)}", advice=advice) from error
+        raise CheckFailed(f"{known.host} cannot be reached: {why(error)}", advice=advice) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rainbow.agent import identity
 from rainbow.agent.job_reports import AS_ROOT
-from rainbow.doctor.findings import Sick, Well
+from rainbow.doctor.findings import CheckFailed, Passed
 from rainbow.errors import RainbowError
 from rainbow.executors.executor import Executor
 from rainbow.executors.table import EXECUTORS
@@ -16,7 +16,7 @@ from rainbow.system import disk_space
 
 
 def try_folder(folder: Path) -> str:
-    """Of a folder that does not exist, the nearest one above it is tried; nothing is made."""
+    """Makes nothing: where the folder does not exist, tries the nearest one above it."""
     try:
         place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
         with tempfile.TemporaryFile(dir=place) as file:
@@ -26,36 +26,35 @@ def try_folder(folder: Path) -> str:
             os.fsync(file.fileno())
     except OSError as error:
         advice = "Choose a folder that the agent's user may write, on a file system that knows locks, by --state-dir."
-        raise Sick(f"{folder}: {error.strerror}", advice=advice) from error
+        raise CheckFailed(f"{folder}: {error.strerror}", advice=advice) from error
     if short := disk_space.shortage(place):
-        raise Sick(short, advice="Make space, or choose a folder on another disk, by --state-dir.")
+        raise CheckFailed(short, advice="Make space, or choose a folder on another disk, by --state-dir.")
     if place != folder:
         return f"{folder} does not exist yet; an agent can make it in {place}"
     if fault := identity.fault(folder):
-        raise Sick(fault, advice="Nobody but one agent may have an identity; docs/agent.md, One agent, one folder.")
+        raise CheckFailed(fault, advice="Each identity belongs to one agent; docs/agent.md, One agent, one folder.")
     return f"{folder} can be written and locked"
 
 
-def ask_scheduler(executor: Executor | None, *, name: str) -> Well:
+def ask_scheduler(executor: Executor | None, *, name: str) -> Passed:
     if executor is None:
-        return Well(what="not asked; --executor says which")
+        return Passed(what="not asked; --executor says which")
     try:
         capacity = executor.capacity()
     except RainbowError as error:
         probe = EXECUTORS[name].probe
         by_hand = f"; try by hand: {probe}" if probe else ""
         advice = f"The scheduler {name} has to work for this user on this machine{by_hand}."
-        raise Sick(str(error), advice=advice) from error
+        raise CheckFailed(str(error), advice=advice) from error
     if capacity.not_ready:
-        raise Sick(capacity.not_ready, advice="Agents take no jobs until this is over.")
+        raise CheckFailed(capacity.not_ready, advice="Agents take no jobs until this is over.")
     way = executor.way
     answer = f"it answers: {capacity.nodes} nodes and {capacity.slots} slots are free now; reached {way.words}"
-    return Well(what=answer, advice=way.advice)
+    return Passed(what=answer, advice=way.advice)
 
 
-def look_at_user() -> Well:
-    """Who the jobs are, of an agent that this user starts here."""
+def check_user() -> Passed:
     if os.geteuid() == 0:
-        return Well(what="jobs run as root", advice=f"Mind that {AS_ROOT}.")
+        return Passed(what="jobs run as root", advice=f"Mind that {AS_ROOT}.")
     name = getpass.getuser()
-    return Well(what=f"jobs run as {name}, and can read and end what {name} can")
+    return Passed(what=f"jobs run as {name}, and can read and end what {name} can")

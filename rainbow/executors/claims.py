@@ -1,8 +1,8 @@
-"""Claims: of the scheduler jobs that got one name, by mishap, only one ever runs the command.
+"""Claims: of several scheduler jobs of one name, only one ever runs the command.
 
 A submission that got no answer may arrive after the next one. So a job's script first writes the scheduler job's id to
-`started` in the job's folder, unless the file is there; who finds another's id in it does not run the command. The
-command can change what is there, so what it says is believed as far as the scheduler knows that job as ours.
+`started` in the job's folder, unless the file exists; a script that finds another id there does not run the command.
+The command can change the file, so what it says counts as far as the scheduler knows that job as ours.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ class Claim:
 
 
 def claim_of(folder: JobFolder) -> Claim | None:
-    """What the scheduler job that runs the command noted; None if none does yet, or it makes no sense."""
+    """None while no scheduler job has claimed the command, or where the note makes no sense."""
     words = folder.job.words("started")
     if len(words) != 3 or words[0] == _WITHDRAWN or not _NATIVE_ID.fullmatch(words[0]):
         return None
@@ -39,7 +39,7 @@ def claim_of(folder: JobFolder) -> Claim | None:
 
 
 def claimed_by(folder: JobFolder) -> str:
-    """The native id of the scheduler job that says it runs the command; empty if none does yet."""
+    """The native id; empty while no scheduler job has claimed the command."""
     claim = claim_of(folder)
     return claim.native_id if claim else ""
 
@@ -47,7 +47,7 @@ def claimed_by(folder: JobFolder) -> str:
 def withdraw(folder: JobFolder) -> None:
     """Keep every scheduler job of this name from running the command, unless one does already.
 
-    As far as the disk, and what a command left in its folder, let that be: the scheduler is asked to stop it anyway.
+    The disk may be full, or the command may have made the file: the scheduler has to be asked to stop it anyway.
     """
     with contextlib.suppress(OSError):
         folder.job.write_once("started", f"{_WITHDRAWN} {time.time():.0f} 0\n")

@@ -1,4 +1,4 @@
-"""Calls of a scheduler's commands: each has a time limit, and none outlives the agent unnoticed."""
+"""Calls of a scheduler's commands, each with a time limit."""
 
 import contextlib
 import fcntl
@@ -30,10 +30,7 @@ def ask(
     keep_open: Sequence[int] = (),
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Answer:
-    """Run a command to its end. Raises SchedulerSilent if it cannot be started or takes too long.
-
-    A command that takes too long is killed.
-    """
+    """Run a command. Raises SchedulerSilent if it cannot be started, or takes too long and is killed."""
     try:
         done = subprocess.run(
             command,
@@ -57,15 +54,15 @@ def ask(
 
 
 def _complaint(text: str, name: str) -> str:
-    """What a command says is wrong, without its own name before each line."""
+    """Standard error, without the command's name before each line."""
     return "\n".join(line.removeprefix(f"{name}: ").removeprefix("error: ") for line in text.strip().splitlines())
 
 
 @contextlib.contextmanager
 def submitting(folder: Path) -> Iterator[int]:
-    """A file descriptor for the command that submits: as long as that runs, `all_submitted` waits for it.
+    """A file descriptor for the command that submits: while that runs, `all_submitted` waits for it.
 
-    So the agent may be killed in the middle, and its successor cannot look before the command has done its work.
+    So when the agent is killed meanwhile, its successor does not look the job up before the command has ended.
     """
     handle = _open_lock(folder)
     try:
@@ -76,7 +73,7 @@ def submitting(folder: Path) -> Iterator[int]:
 
 
 def all_submitted(folder: Path, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-    """Return once no command that submits runs any more. Raises SchedulerSilent if that takes too long."""
+    """Return once no command that submits runs. Raises SchedulerSilent if that takes too long."""
     deadline = time.monotonic() + timeout_seconds
     handle = _open_lock(folder)
     try:

@@ -1,4 +1,4 @@
-"""The ends of jobs, from what the operating system and the schedulers say of them."""
+"""The ends of jobs, from what the operating system and the schedulers say."""
 
 import os
 import signal
@@ -35,13 +35,13 @@ def cancelled() -> Progress:
 
 
 def from_wait_status(status: int) -> Progress:
-    """The end that a status of wait(2) stands for."""
+    """From a status of wait(2)."""
     code = os.waitstatus_to_exitcode(status)
     return exited(code) if code >= 0 else killed(-code)
 
 
 def from_shell_status(status: int) -> Progress:
-    """The end that a shell's `$?` stands for: 128+n says that signal n did it (POSIX.1-2017, sh, 2.8.2)."""
+    """From a shell's `$?`, where 128+n means signal n (POSIX.1-2017, sh, 2.8.2)."""
     return killed(status - 128) if status - 128 in signal.valid_signals() else exited(status)
 
 

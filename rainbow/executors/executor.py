@@ -1,4 +1,4 @@
-"""What the agent asks of a scheduler, and the words in which it gets its answers."""
+"""The interface of a scheduler to the agent."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -18,14 +18,14 @@ class WorkRefused(FailedPrecondition):
 
 
 class SchedulerSilent(Unavailable):
-    """No answer, or none that can be relied on: neither success nor failure. Ask again later.
+    """No answer, or none to rely on: neither success nor failure. Ask again later.
 
-    After a silent `submit` the scheduler may have the job all the same: `find` it before the next try.
+    After a silent `submit` the scheduler may have the job: `find` it before the next try.
     """
 
 
 class JobPhase(StrEnum):
-    """Where a job is in its scheduler. `gone`: the scheduler no longer knows it, and it left no word of its end."""
+    """`gone`: the scheduler no longer knows the job, and there is no record of its end."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -34,7 +34,7 @@ class JobPhase(StrEnum):
 
 
 class Ending(StrEnum):
-    """How a job ended. `failed`: the scheduler gave up on it, so that there is no exit code of its own."""
+    """`failed`: the scheduler gave up on it, so there is no exit code."""
 
     EXITED = "exited"
     SIGNALLED = "signalled"
@@ -46,7 +46,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """A job that a scheduler has: the name that we gave it, and the scheduler's own id of it."""
+    """A job that a scheduler has: our name for it, and the scheduler's id."""
 
     key: str
     native_id: str
@@ -54,7 +54,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What is free now. `not_ready` says why nothing can run, whatever is free; empty when all is well."""
+    """What is free now. `not_ready` says why nothing can run whatever is free; otherwise it is empty."""
 
     nodes: int = 0
     slots: int = 0
@@ -63,9 +63,8 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How a job goes. `reason` is for people: why it waits, or why it ended as it did; it may be empty.
-
-    `ending` is set once it ended; `exit_code` only where the job ended by itself, `signal` where one killed it.
+    """`reason` says why the job waits, or why it ended as it did; it may be empty. `ending` is set once it ended,
+    `exit_code` where it ended by itself, `signal` where one killed it.
     """
 
     phase: JobPhase
@@ -79,7 +78,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """How a scheduler is reached, for people. `advice` says what would do better; empty where nothing would."""
+    """How a scheduler is reached. `advice` says what would be better; empty where nothing would."""
 
     words: str
     advice: str = ""
@@ -104,9 +103,9 @@ class Site:
 
 
 class Executor(Protocol):
-    """An adapter to one scheduler. Every call may raise SchedulerSilent, and none waits without end.
+    """An adapter to one scheduler. Every call may raise SchedulerSilent, and each has a time limit.
 
-    A key is 1 to 100 letters, digits, dots, underscores and hyphens; it names one job for ever.
+    A key is 1 to 100 letters, digits, dots, underscores and hyphens, and names one job for ever.
     """
 
     @property
@@ -118,19 +117,19 @@ class Executor(Protocol):
         """How many slots of the capacity the work takes."""
 
     def never(self, work: Work) -> str:
-        """Why this work can never run here, whatever becomes free; empty where only its scheduler can tell."""
+        """Why this work can never run here; empty where only the scheduler can tell."""
 
     def submit(self, work: Work, key: str) -> str:
-        """Hand the work over and return its native id. Raises WorkRefused."""
+        """Hand the work over; returns its native id. Raises WorkRefused."""
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         """The native ids of those keys that the scheduler has or had; the others were never handed over."""
 
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
-        """The progress of each, by key. Left out is what could not be looked up this time."""
+        """By key. A job whose progress is unknown this time is left out."""
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
-        """Ask for these jobs to stop; `watch` tells when they did. Nothing happens to those that are over."""
+        """Request the end of these jobs; `watch` says when it came. Jobs that are over stay as they are."""
 
     def output(self, ticket: Ticket) -> str:
         """The end of what the job wrote so far, at most 64 KiB of UTF-8."""
@@ -139,4 +138,4 @@ class Executor(Protocol):
         """Remove what is kept on disk of a job that is over and reported."""
 
     def tidy(self, running: Collection[Ticket]) -> bool:
-        """Keep the disk in bounds, for a fraction of a second; whether there is more to do."""
+        """Keep the disk in bounds, for a fraction of a second; whether more is left to do."""

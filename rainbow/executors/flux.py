@@ -34,21 +34,20 @@ ADVICE = (
 
 
 class FluxDoor(Protocol):
-    """A way to talk to Flux. Raises as an executor does."""
+    """A way to call Flux. Raises as an executor does."""
 
     def queues(self) -> list[FluxQueue]: ...
 
     def status(self, queue: str) -> str:
-        """Why a queue takes or starts no jobs, in words."""
+        """Why a queue takes or starts no jobs."""
 
     def submit(self, request: FluxRequest) -> str: ...
 
     def jobs(self, native_ids: Collection[str]) -> FluxJobs: ...
 
     def named(self, names: Collection[str], *, since: float) -> list[FluxJob]:
-        """The jobs of this user with these names, the latest first, but for those that ended before `since`.
-
-        That is a moment as in time(2), and 0 leaves out none. Flux refuses to look through too many.
+        """This user's jobs of these names, latest first, without those that ended before `since`, as in time(2); 0 is
+        no limit. Flux fails when it has to search too many.
         """
 
     def cancel(self, native_ids: Collection[str]) -> None: ...
@@ -138,7 +137,7 @@ class FluxExecutor:
         return folder_of(self._site.folder, key)
 
     def _natives(self, tickets: Collection[Ticket]) -> dict[str, str]:
-        """Of two jobs of one name, the one that runs counts. What a command says of that is looked up."""
+        """Of two jobs of one name, the one that runs counts. A claim that names another job is checked with Flux."""
         claims = {ticket.key: claimed_by(self._folder(ticket.key)) for ticket in tickets}
         ours = self._ours([ticket.key for ticket in tickets if claims[ticket.key] not in ("", ticket.native_id)])
         return {ticket.key: self._current(ticket.key, ticket.native_id, ours.get(ticket.key, [])) for ticket in tickets}
@@ -148,7 +147,7 @@ class FluxExecutor:
         return claim if claim in ours else native_id
 
     def _ours(self, keys: Collection[str]) -> dict[str, list[str]]:
-        """The jobs of these names. Another agent of this user may know another job by the same name."""
+        """Another agent of this user may have jobs of the same names."""
         folders = {key: str(self._folder(key).path) for key in keys}
         ours: dict[str, list[str]] = {}
         for job in self._door.named(keys, since=self._since(keys)) if keys else ():
@@ -157,17 +156,17 @@ class FluxExecutor:
         return ours
 
     def _since(self, keys: Collection[str]) -> float:
-        """Before this none of these jobs ended; 0 if that is not known of one."""
+        """A time before which none of these jobs ended; 0 where that is unknown."""
         words = [self._folder(key).notes.words("submitted") for key in keys]
         known = [at for noted in words if noted and (at := moment(noted[0]))]
         return min(known).timestamp() - CLOCKS_DIFFER_SECONDS if len(known) == len(keys) else 0.0
 
     def _is_over_for_another(self, ticket: Ticket, native_id: str, progress: Progress) -> bool:
-        """Whether it ended because another job of its name began while Flux was asked."""
+        """Whether it ended because another job of its name began meanwhile."""
         return progress.phase == JobPhase.ENDED and self._natives([ticket])[ticket.key] != native_id
 
     def _forgotten(self, ticket: Ticket) -> Progress:
-        """As after a broker that was killed: Flux then loses jobs that it took, and its notes of those that ran."""
+        """After a broker was killed, Flux loses jobs that it took, and its notes of those that ran."""
         return FORGOTTEN_RUNNING if claimed_by(self._folder(ticket.key)) else FORGOTTEN_WAITING
 
     def _script(self, work: Work, folder: JobFolder) -> str:

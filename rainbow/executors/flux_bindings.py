@@ -1,7 +1,7 @@
-"""Flux by its Python bindings, which answer ten times faster than its command.
+"""Flux by its Python bindings, ten times faster than by its command.
 
-They come with Flux and not from a package index, so nothing here is imported by name. A call of them has no time
-limit of its own; each gets a thread and a connection of its own, and is left behind if it does not return.
+They come with Flux and not from a package index, so nothing is imported by name. Calls have no time limit of their
+own; each gets a thread and a connection, and is left behind if it does not return.
 """
 
 import errno

@@ -110,7 +110,7 @@ def _jobs(answer: Answer) -> list[FluxJob]:
 
 
 def _without_repetition(complaint: str) -> str:
-    """Flux says the same of each job, and that it ignores an option for those that are named, which it does not."""
+    """Flux repeats itself for each job, and says that it ignores an option for named jobs, which it does not."""
     lines = [line for line in complaint.splitlines() if "WARNING: Filtering options ignored" not in line]
     return " ".join(dict.fromkeys(lines))
 

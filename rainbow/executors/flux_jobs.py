@@ -1,4 +1,4 @@
-"""What Flux says of jobs, in the words of executor.py. `flux jobs --json` and the Python bindings say it alike."""
+"""Jobs as Flux describes them; `flux jobs --json` and the Python bindings agree."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class FluxJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FluxJobs:
-    """Jobs that were asked for. `unknown` are those of which Flux says that it has none; others gave no answer."""
+    """`unknown`: Flux says that it has no such job. Jobs in neither gave no answer."""
 
     jobs: tuple[FluxJob, ...] = ()
     unknown: frozenset[str] = frozenset()
@@ -41,12 +41,12 @@ def from_flux(job: Mapping[str, Any]) -> FluxJob:
 
 
 def plain(native_id: str) -> str:
-    """A job id with the letter f in front in place of the ƒ; Flux takes either (flux-jobs(1), id.f58plain)."""
+    """A job id with f in place of ƒ; Flux takes either (flux-jobs(1), id.f58plain)."""
     return native_id.strip().replace("\u0192", "f", 1)
 
 
 def is_native_id(text: str) -> bool:
-    """Whether it is a job id of the form f58 (Flux RFC 19). One bad id would spoil a question for many."""
+    """Whether it is an id of the form f58 (Flux RFC 19). One bad id would fail a query for many."""
     return bool(text[1:]) and text[0] == "f" and set(text[1:]) <= set(BASE58) and _decoded(text[1:]) < 2**63
 
 
@@ -79,7 +79,7 @@ def _why_it_waits(job: Mapping[str, Any]) -> str:
 
 
 def _words_of_scheduler(sched: Mapping[str, Any]) -> str:
-    """What some schedulers of Flux say of a job that waits (flux-jobs(1), annotations)."""
+    """What some of Flux's schedulers say of a job that waits (flux-jobs(1), annotations)."""
     words = [str(sched["reason_pending"])] if sched.get("reason_pending") else []
     if sched.get("jobs_ahead"):
         words.append(f"jobs ahead of it: {sched['jobs_ahead']}")
@@ -103,18 +103,18 @@ def _end(job: Mapping[str, Any]) -> Progress:
 
 
 def _is_node_failure(exception: Mapping[str, Any]) -> bool:
-    """Flux raises `node-failure` where the job could go on, and else `exec`, as for all that goes wrong in a start."""
+    """Flux raises `node-failure` where the job could go on, and otherwise `exec`, as for every failed start."""
     note = str(exception.get("note") or "")
     return exception.get("type") == "node-failure" or (exception.get("type") == "exec" and bool(LOST_NODE.match(note)))
 
 
 def _was_ended_by_flux(exception: Mapping[str, Any]) -> bool:
-    """An exception of severity 0 ends a job (RFC 21). Those of `exec` come with an exit code that says more."""
+    """An exception of severity 0 ends a job (RFC 21). Those of `exec` have an exit code that says more."""
     return exception.get("severity") == 0 and exception.get("type") != "exec"
 
 
 def _end_of_its_own(wait_status: int, note: str) -> Progress:
-    """Flux's shell ends with 128+n where signal n ended a task, as every shell does."""
+    """Flux's shell ends with 128+n where signal n ended a task."""
     progress = from_wait_status(wait_status)
     if progress.exit_code is not None:
         progress = from_shell_status(progress.exit_code)

@@ -1,4 +1,4 @@
-"""What Flux says of its queues, in the words of executor.py."""
+"""Flux's queues as capacity."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from rainbow.executors.executor import Capacity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FluxQueue:
-    """A queue and its nodes. An instance without named queues has one whose name is empty."""
+    """An instance without named queues has one whose name is empty."""
 
     name: str
     is_default: bool
@@ -21,7 +21,7 @@ class FluxQueue:
 
 
 def capacity(queues: Iterable[FluxQueue], *, chosen: str, status: Callable[[str], str]) -> Capacity:
-    """What is free in the queue that was chosen, or else in the default one. `status` tells why a queue is closed."""
+    """What is free in the chosen queue, or else the default one. `status` says why a queue is closed."""
     by_name = {queue.name: queue for queue in queues}
     default = next((queue for queue in by_name.values() if queue.is_default or not queue.name), None)
     queue = by_name.get(chosen) if chosen else default

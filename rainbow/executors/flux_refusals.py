@@ -1,4 +1,4 @@
-"""What Flux's words stand for when it does not take a job: never, not now, or perhaps it did."""
+"""What a refusal of Flux means: never, not now, or perhaps it took the job."""
 
 import re
 

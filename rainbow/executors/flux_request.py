@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FluxRequest:
-    """`folder` is where the job starts, by which its agent knows it again; the script goes on from there."""
+    """The job starts in `folder`, by which its agent finds it again; the script changes directory."""
 
     name: str
     script: str
@@ -19,7 +19,7 @@ class FluxRequest:
 
     @property
     def words(self) -> list[str]:
-        """The words of `flux submit`, but for the values of the environment, which are for all to read there."""
+        """Arguments of `flux submit`, without the values of the environment: arguments are public."""
         limit = [f"--time-limit={self.time_limit_seconds}s"] if self.time_limit_seconds else []
         return [
             f"--job-name={self.name}",

@@ -1,6 +1,6 @@
 """The script of a job, which each of its tasks runs. It begins with a claim; see claims.py.
 
-It is a file, because arguments and rules for the environment are for all to read, and Flux expands them.
+It is a file, because arguments and environment rules are public, and Flux expands them.
 """
 
 import shlex

@@ -1,7 +1,7 @@
-"""What is kept on disk of each job: its output, and the words about its start and its end.
+"""What is kept on disk of each job: its output, and notes of its start and its end.
 
-jobs/KEY is the job's. It may have put anything there, so nothing of it is trusted. notes/KEY is what the agent and
-its runner write about the job; no job is told of it.
+jobs/KEY is the job's, which may have put anything there, so nothing of it is trusted. notes/KEY is what the agent and
+its runner write; no job is told of it.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """A folder of small files. A file that is not as it was made counts as one that is not there."""
+    """A folder of small files. A file that is not as it was made counts as missing."""
 
     state: Path
     place: str
@@ -39,7 +39,7 @@ class Records:
         return self.state / self.place / self.key
 
     def make(self) -> None:
-        """Raises OSError where something else stands in its place."""
+        """Raises OSError where something else is in its place."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self.opened():
             pass
@@ -61,7 +61,7 @@ class Records:
             return b""
 
     def words(self, name: str) -> list[str]:
-        """The words of a record; empty if it is not there, or not there in full."""
+        """Empty where the record is missing or incomplete."""
         content = self.read(name)
         return content.decode("ascii", "replace").split() if content.endswith(b"\n") else []
 
@@ -69,7 +69,7 @@ class Records:
         return bool(self.read(name))
 
     def write_once(self, name: str, content: str) -> None:
-        """Make a file unless there is one. Raises OSError where it cannot be made."""
+        """Make a file unless it exists. Raises OSError where it cannot be made."""
         with (
             contextlib.suppress(FileExistsError),
             self.opened() as folder,
@@ -78,7 +78,7 @@ class Records:
             file.write(content)
 
     def replace(self, name: str, content: bytes) -> None:
-        """Make a file, in place of whatever is there, in one step."""
+        """Make a file, in one step, in place of whatever is there."""
         draft = f"{name}.new"
         with self.opened() as folder:
             with contextlib.suppress(FileNotFoundError):
@@ -90,14 +90,13 @@ class Records:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFolder:
-    """What the folder of its agent holds of one job."""
+    """What the agent's folder holds of one job."""
 
     state: Path
     key: str
 
     @property
     def path(self) -> Path:
-        """The job's own folder."""
         return self.job.path
 
     @property
@@ -125,9 +124,9 @@ class JobFolder:
         self.notes.make()
 
     def remove(self) -> None:
-        """Move all out of the way; what is large goes later, bit by bit (`Trash.empty`).
+        """Move everything out of the way; `Trash.empty` removes it later.
 
-        Raises OSError where that cannot be done. On a full disk the output goes all the same, which makes space.
+        Raises OSError. On a full disk the output goes all the same, which makes space.
         """
         trash = Trash(self.state)
         try:
@@ -143,7 +142,7 @@ class JobFolder:
             os.unlink("output", dir_fd=folder)
 
     def note_cancelled(self) -> None:
-        """As far as the disk takes it: a job is to be stopped all the same."""
+        """Does nothing where the disk is full."""
         with contextlib.suppress(OSError):
             self.notes.write_once("cancelled", "cancelled\n")
 
@@ -152,9 +151,9 @@ class JobFolder:
         return self.notes.has("cancelled")
 
     def tail(self) -> str:
-        """The end of the output, as text that fits everywhere: valid UTF-8 without null characters.
+        """The end of the output as valid UTF-8 without null characters; empty where there is none yet.
 
-        Empty where there is none yet. Raises OSError where something else stands in its place.
+        Raises OSError where something else is in its place.
         """
         try:
             with self.job.opened() as folder:
@@ -165,9 +164,9 @@ class JobFolder:
         return _whole_characters(text.encode()[-MAX_OUTPUT_BYTES:]).decode()
 
     def cut_output(self, max_bytes: int) -> None:
-        """Cut the middle out of an output that is longer; whoever appends to it goes on behind its end.
+        """Cut the middle out of a longer output; a process that appends goes on behind its end.
 
-        What somebody put in the place of the output stays as it is.
+        What else is in the place of the output stays as it is.
         """
         note = over(max_bytes)
         with contextlib.suppress(OSError), self.job.opened() as folder:
@@ -194,12 +193,12 @@ def folder_of(state: Path, key: str) -> JobFolder:
 
 
 def at(seconds: float | str) -> datetime:
-    """A moment from the seconds since 1970."""
+    """From seconds since 1970."""
     return datetime.fromtimestamp(float(seconds), UTC)
 
 
 def moment(text: str) -> datetime | None:
-    """The same from a record that a job may have written; None for what is no moment."""
+    """From a record that a job may have written; None for what is no time."""
     return at(text) if _MOMENT.fullmatch(text) else None
 
 

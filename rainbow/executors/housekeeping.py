@@ -1,4 +1,4 @@
-"""What keeps the disk in bounds while jobs run and after."""
+"""Keeps the disk in bounds while jobs run and after."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ class Housekeeping:
         self._trash = Trash(site.folder.absolute())
 
     def tidy(self, growing: Iterable[JobFolder] = ()) -> bool:
-        """Cut the outputs that schedulers write, remove some of what was forgotten; whether more of that is left."""
+        """Cut outputs that schedulers write, and remove some of what was forgotten; whether more of that is left."""
         for folder in growing:
             folder.cut_output(self._kept_output_bytes)
         return self._trash.empty()

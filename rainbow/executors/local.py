@@ -1,4 +1,4 @@
-"""This machine itself. Each job is a process in a session of its own, beside a runner that outlives the agent."""
+"""This machine. Each job is a process in a session of its own, beside a runner that outlives the agent."""
 
 import itertools
 import os
@@ -25,7 +25,7 @@ from rainbow.executors.housekeeping import Housekeeping
 from rainbow.runner.job import RunnerJob
 from rainbow.specs import Work
 
-# What runners say besides `exited`.
+# What runners note besides `exited`.
 ENDS = {
     "cancelled": cancelled(),
     "timed_out": timed_out(),
@@ -33,7 +33,7 @@ ENDS = {
     "failed": ended(Ending.FAILED, reason="could not be started; its output says why"),
 }
 LOST = gone("what ran the job ended without a word: it was killed, or the machine went down")
-# More folders than an agent ever has; those that a job made are not all looked at.
+# More folders than an agent ever has; a job may have made others.
 MOST_FOLDERS = 100_000
 MOST_SLOTS = 2**31 - 1
 HIGHEST_STATUS = 0xFFFF
@@ -111,7 +111,7 @@ class LocalExecutor:
         return native_id
 
     def _in_use(self) -> int:
-        """The slots of the jobs that run. Those of an earlier agent are looked for once."""
+        """The slots of running jobs. An earlier agent's jobs are read from disk once."""
         if self._slots is None:
             self._slots = {folder.key: _slots_of(folder) for folder in self._found()}
         self._slots = {key: slots for key, slots in self._slots.items() if runners.runs(self._folder(key))}
@@ -127,7 +127,7 @@ class LocalExecutor:
 
 
 def _progress(folder: JobFolder, native_id: str) -> Progress:
-    """A runner's word of the end counts once the runner is gone: it writes that last."""
+    """A runner's note of the end counts once the runner is gone: it is written last."""
     running = runners.runs(folder, native_id)
     words = folder.notes.words("started")
     started_at = moment(words[1]) if len(words) > 1 else None
@@ -138,7 +138,7 @@ def _progress(folder: JobFolder, native_id: str) -> Progress:
 
 
 def _noted_end(words: list[str]) -> Progress | None:
-    """None where there is no word of an end that makes sense."""
+    """None where there is no note of an end, or it makes no sense."""
     if len(words) != 4:
         return None
     how, status, left, ended_at = words
@@ -158,6 +158,6 @@ def _exit(status: int | None) -> Progress | None:
 
 
 def _slots_of(folder: JobFolder) -> int:
-    """Of a job whose record is gone, one: it runs somewhere."""
+    """One, for a job whose record is gone: it runs somewhere."""
     words = folder.notes.words("slots")
     return (number(words[0], most=MOST_SLOTS) or 1) if words else 1

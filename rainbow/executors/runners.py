@@ -1,4 +1,4 @@
-"""The runners of local jobs, as the agent sees them: started once each, found again, and told to stop."""
+"""The runners of local jobs, as the agent sees them: started once each, found again, and stopped."""
 
 import contextlib
 import fcntl
@@ -65,7 +65,7 @@ def stop(folder: JobFolder, native_id: str) -> None:
     if not process:
         return
     with contextlib.suppress(ProcessLookupError, PermissionError), _handle(process) as handle:
-        # It was opened before this look, so it cannot be another process of the same number.
+        # It was opened before this check, so it cannot be another process of the same number.
         if _is_runner(process, folder.key):
             signal.pidfd_send_signal(handle, CANCEL)
 

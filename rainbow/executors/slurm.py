@@ -160,7 +160,7 @@ class SlurmExecutor:
         return "--export=NIL" if "SLURM_JWT" in self._environment else "--export=ALL"
 
     def _queue(self) -> dict[str, Record]:
-        """By their native ids, in Slurm's order."""
+        """By native id, in Slurm's order."""
         # Slurm 22.05 ignores the filters with --json, later ones need them.
         records = from_squeue(self._answered("squeue", "--json", "--me", "--states=all").text)
         return {record.native_id: record for record in records}
@@ -189,7 +189,6 @@ class SlurmExecutor:
 
 
 def _failure(answer: Answer) -> WorkRefused | SchedulerSilent:
-    """What a failed sbatch stands for, with its words."""
     words = " ".join(line.removeprefix("sbatch: error: ") for line in answer.complaint.splitlines())
     if answer.status < 0 or not words:
         return SchedulerSilent(f"sbatch ended with status {answer.status} {words}".rstrip())

@@ -19,7 +19,7 @@ class Accounts:
         self._pause = pause
 
     def named(self, names: Collection[str]) -> list[Record]:
-        """The jobs of these names. Asks twice before it believes that there is none; takes 4 seconds then."""
+        """Asks twice before it concludes that there is none, which takes 4 seconds."""
         records = self._ask("--name", names)
         if records is not None and {record.name for record in records} != set(names):
             self._pause(GAP_SECONDS)

@@ -1,4 +1,4 @@
-"""What sinfo says of nodes, in the words of executor.py."""
+"""sinfo's nodes as capacity."""
 
 import re
 from collections import Counter
@@ -33,7 +33,7 @@ class Node:
 
 
 def free(text: str, *, chosen: bool) -> Capacity:
-    """What is free in the partition that was chosen, or else in the default one."""
+    """What is free in the chosen partition, or else the default one."""
     listed = [_node(line) for line in text.splitlines()]
     if not chosen:
         listed = [node for node in listed if node.partition.endswith("*")]

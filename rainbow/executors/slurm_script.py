@@ -1,7 +1,7 @@
-"""The batch script of a job, and the words that it leaves in the job's folder. It begins with a claim; see claims.py.
+"""The batch script of a job, and what it notes in the job's folder. It begins with a claim; see claims.py.
 
-Slurm forgets a job some minutes after its end, so the script notes the exit code as well. It hides nothing from
-Slurm: it ends as the command did, by the same exit code or the same signal.
+Slurm forgets a job some minutes after its end, so the script notes the exit code. It ends as the command did, by the
+same exit code or signal.
 """
 
 import shlex
@@ -66,7 +66,7 @@ def script(work: Work, folder: JobFolder, *, home: str) -> str:
 
 
 def noted_end(folder: JobFolder) -> Progress | None:
-    """The end of a job by its own account; None if it left no word of it."""
+    """The end by the job's own note; None where there is none."""
     claim, words = claim_of(folder), folder.job.words("ended")
     status = number(words[0], most=HIGHEST_STATUS) if len(words) == 2 else None
     finished = moment(words[1]) if status is not None else None

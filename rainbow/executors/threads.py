@@ -1,4 +1,4 @@
-"""Calls of a library that have no time limit of their own, each in a thread that is left behind if it is late."""
+"""Calls of a library without time limits, each in a thread that is left behind if it is late."""
 
 import threading
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import TypeVar
 from rainbow.executors.commands import TIMEOUT_SECONDS
 from rainbow.executors.executor import SchedulerSilent
 
-# A scheduler that stands still for days shall not cost the agent thousands of threads.
+# A scheduler that hangs for days would cost the agent thousands of threads.
 MOST_LEFT_BEHIND = 4
 
 Result = TypeVar("Result")

@@ -1,4 +1,4 @@
-"""Removing folders of any size and depth that jobs may have filled, bit by bit, so that nothing waits for it."""
+"""Removes folders of any size and depth that jobs may have filled, a bit at a time."""
 
 import contextlib
 import errno
@@ -12,7 +12,7 @@ from pathlib import Path
 from rainbow.system.untrusted_files import CAREFULLY, opened_folder
 
 PLACE = "trash"
-# A round of removing makes way for the agent's other duties.
+# Per round, so that the agent's other duties are not late.
 SECONDS = 0.1
 OURS = 0o700
 
@@ -22,8 +22,8 @@ _log = logging.getLogger("rainbow.executors")
 class Trash:
     """Folders move here at once and are emptied later.
 
-    Folders within folders move up beside their parent before they are emptied: so their depth costs neither memory
-    nor open files, and another round, or another agent, goes on where one stopped.
+    Subfolders move up beside their parent before they are emptied: depth costs neither memory nor open files, and
+    another round, or another agent, continues where one stopped.
     """
 
     def __init__(self, state: Path) -> None:
@@ -33,7 +33,7 @@ class Trash:
         self._numbers = itertools.count(time.time_ns())
 
     def take(self, place: str, name: str) -> None:
-        """Move a folder, or what stands in its place, out of the way. Raises OSError where that is not allowed."""
+        """Move a folder, or what is in its place, out of the way. Raises OSError where that is not allowed."""
         self._path.mkdir(parents=True, exist_ok=True, mode=OURS)
         with (
             contextlib.suppress(FileNotFoundError),
@@ -44,7 +44,7 @@ class Trash:
             self._move(name, origin, trash)
 
     def empty(self, *, seconds: float = SECONDS) -> bool:
-        """Remove what that time allows, and say whether more is left that can be removed."""
+        """Remove what the time allows; whether more is left that can be removed."""
         deadline = time.monotonic() + seconds
         try:
             with opened_folder(self._state) as state, opened_folder(PLACE, inside=state) as trash:
@@ -68,12 +68,12 @@ class Trash:
                 os.rmdir(name, dir_fd=trash)
         except OSError as error:
             if error.errno != errno.ENOTEMPTY:
-                # A mount point, or a file that even its owner may not remove: an operator has to see to it.
+                # A mount point, or a file that even its owner may not remove: it is left to an operator.
                 _log.warning("cannot remove %s: %s", self._path / name, error)
                 self._stuck.add(name)
 
     def _clear(self, name: str, trash: int, deadline: float) -> bool:
-        """Remove what is in a folder; whether that was all. Its folders move up."""
+        """Remove what is in a folder, but move its folders up; whether that was all."""
         with opened_folder(name, inside=trash) as folder, os.scandir(folder) as entries:
             for entry in entries:
                 if time.monotonic() >= deadline:
@@ -95,7 +95,7 @@ def _is_folder(name: str, place: int) -> bool:
 
 
 def _make_ours(name: str, place: int) -> None:
-    """A folder can be read, and moved to another one, only by those who may write in it."""
+    """A folder can be read and moved only by those who may write in it."""
     handle = os.open(name, os.O_PATH | os.O_DIRECTORY | CAREFULLY, dir_fd=place)
     try:
         # There is no fchmod for a handle that was opened without the right to read.

@@ -1,4 +1,4 @@
-"""What an agent tells of its jobs, and what that does to a job."""
+"""What an agent reports on its jobs, and how a report changes a job."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class ReportOutcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """What became of one report. `cancel` asks the agent to stop what it runs under this job and attempt."""
+    """The result of one report. `cancel` asks the agent to stop what it runs under this job and attempt."""
 
     job_id: int
     outcome: ReportOutcome
@@ -61,7 +61,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentReport:
-    """What one agent tells in one call: of up to 1,000 attempts at jobs, and of its cluster.
+    """What one agent reports in one call: on up to 1,000 attempts at jobs, and on its cluster.
 
     `not_ready` says why the agent takes no jobs now; `pause` pauses the cluster, with that reason. `hold_after`: so
     many jobs of one token in a row that fail at once hold back the token's others; 0 is never.
@@ -76,15 +76,15 @@ class AgentReport:
     hold_after: int = 0
 
 
-def check_agent_report(account: AgentReport) -> None:
+def check_agent_report(agent_report: AgentReport) -> None:
     """Raises InvalidArgument."""
-    check_line(account.agent, field="agent", longest=255, required=True)
-    check_reason(account.not_ready, field="not_ready")
-    check_reason(account.pause, field="pause")
-    check_range(account.hold_after, field="hold_after", lowest=0, highest=MAX_INT)
-    if len(account.reports) > MAX_REPORTS:
-        raise InvalidArgument(f"must be at most {MAX_REPORTS:,}, not {len(account.reports):,}", field="reports")
-    for report in account.reports:
+    check_line(agent_report.agent, field="agent", longest=255, required=True)
+    check_reason(agent_report.not_ready, field="not_ready")
+    check_reason(agent_report.pause, field="pause")
+    check_range(agent_report.hold_after, field="hold_after", lowest=0, highest=MAX_INT)
+    if len(agent_report.reports) > MAX_REPORTS:
+        raise InvalidArgument(f"must be at most {MAX_REPORTS:,}, not {len(agent_report.reports):,}", field="reports")
+    for report in agent_report.reports:
         _check_report(report)
 
 
@@ -100,8 +100,8 @@ def _check_report(report: Report) -> None:
         raise InvalidArgument("must be 0 or not said for a completed job", field="exit_code")
 
 
-def hear(job: Job | None, report: Report, lease: Lease, steps: list[Step]) -> Reported:
-    """Takes one report in: changes the job (None: there is none), adds the steps that it took."""
+def apply_report(job: Job | None, report: Report, lease: Lease, steps: list[Step]) -> Reported:
+    """Changes the job by one report (None: there is no such job), and adds the steps that it took."""
     if job is None:
         return _reported(report, ReportOutcome.UNKNOWN, cancel=True)
     if job.attempt != report.attempt or job.state == JobState.QUEUED:
@@ -119,9 +119,10 @@ def hear(job: Job | None, report: Report, lease: Lease, steps: list[Step]) -> Re
 
 
 def end_of(job: Job) -> End | None:
-    """What a job's end tells of its token's others; None where nothing. It was in a scheduler's hands if it has its id.
+    """How a job ended, as counted against its token; None where it is not counted.
 
-    What was refused before that, by a site's policy, tells of the job alone; so does what somebody stopped.
+    Only jobs that the scheduler took, and so gave an id, count: what a site's policy refused, or what was stopped, says
+    nothing of the token's other jobs.
     """
     if job.submitted_by_id is None or not job.native_id or job.state == JobState.CANCELLED or not job.finished_at:
         return None
@@ -146,7 +147,7 @@ _ENDS = {JobState.CANCELLED: What.CANCELLED, JobState.COMPLETED: What.ENDED, Job
 
 
 def _advance(job: Job, report: Report, now: datetime) -> Iterator[Step]:
-    """Takes the steps from the job's state to the reported one, where that lies ahead."""
+    """The steps from the job's state to the reported one, if that lies ahead; changes the job."""
     state = _state_after(job, report)
     if state == job.state:
         return
@@ -162,7 +163,7 @@ def _advance(job: Job, report: Report, now: datetime) -> Iterator[Step]:
 
 
 def _state_after(job: Job, report: Report) -> JobState:
-    """A word from before is only a sign of life: it brings back a lost job to where it was."""
+    """A late report is only a heartbeat: it brings back a lost job to where it was."""
     before = JobState(job.state)
     if before == JobState.LOST and report.state == JobState.ACCEPTED and job.started_at:
         return JobState.RUNNING
@@ -170,7 +171,7 @@ def _state_after(job: Job, report: Report) -> JobState:
 
 
 def _between(earliest: datetime | None, at: datetime, latest: datetime) -> datetime:
-    """An agent's clock may be wrong; what it says stays within what is possible."""
+    """An agent's clock may be wrong: times are kept within what is possible."""
     return min(max(at, earliest or at), latest)
 
 
@@ -181,9 +182,8 @@ def _step(job: Job, what: What, after: JobState) -> Step:
 
 
 def _note(job: Job, report: Report, lease: Lease, *, moved: bool) -> None:
-    """Takes down what the report says beside the state."""
     held = job.state not in FINAL
-    # The reason of a state ends with it. Why somebody asked for the job to stop stays, whatever the job waits for.
+    # The reason of a state ends with it. Why the job was asked to stop stays, whatever it waits for.
     asked_to_stop = job.cancel_requested_at is not None
     known = "" if moved and not asked_to_stop else job.reason
     job.agent = lease.agent

@@ -254,8 +254,8 @@ def test_servers_that_hear_many_agents_at_once_do_not_wait_in_a_circle(alpha: An
         dice = random.Random(seed)
         try:
             for _ in range(40):
-                accounts = [_account(dice, dice.choice((alpha, beta)), ids) for _ in range(4)]
-                report_jobs_batch(accounts=accounts, now=now)
+                agent_reports = [_agent_report(dice, dice.choice((alpha, beta)), ids) for _ in range(4)]
+                report_jobs_batch(agent_reports=agent_reports, now=now)
                 with suppress(FailedPrecondition):
                     resume_cluster(cluster_id=dice.choice((alpha, beta)).cluster.id, by=None, now=now)
         finally:
@@ -269,7 +269,7 @@ def test_servers_that_hear_many_agents_at_once_do_not_wait_in_a_circle(alpha: An
         assert replay(job_id) == (row(job_id)["state"], 1)
 
 
-def _account(dice: random.Random, member: Any, ids: dict[str, list[int]]) -> AgentReport:
+def _agent_report(dice: random.Random, member: Any, ids: dict[str, list[int]]) -> AgentReport:
     states = [JobState.ACCEPTED, JobState.RUNNING, JobState.RUNNING, JobState.COMPLETED]
     # Most say nothing of jobs: whoever waits for a job takes no turn at the clusters.
     some = dice.sample(ids[member.name], dice.choice([0, 0, 0, 0, 5]))

@@ -30,7 +30,7 @@ COUNTED, STALE, UNKNOWN = ReportOutcome
 LATER = timedelta(minutes=1)
 
 
-def account(member: Any, *reports: Report, **further: Any) -> AgentReport:
+def agent_report(member: Any, *reports: Report, **further: Any) -> AgentReport:
     return AgentReport(**{"caller": member.puller, "agent": AGENT, "reports": reports, **further})
 
 
@@ -48,11 +48,11 @@ def test_each_account_has_its_own_answer_and_a_bad_one_fails_alone(alpha: Any, b
     third = job_in(JobState.ACCEPTED, beta, now=now)
 
     ended, bad, bad_lease, started = report_jobs_batch(
-        accounts=[
-            account(alpha, says(first, JobState.COMPLETED)),
-            account(alpha, says(second, JobState.FAILED), says(second, JobState.LOST)),
-            account(alpha, says(second, JobState.FAILED), lease_seconds=1),
-            account(beta, says(third, JobState.RUNNING)),
+        agent_reports=[
+            agent_report(alpha, says(first, JobState.COMPLETED)),
+            agent_report(alpha, says(second, JobState.FAILED), says(second, JobState.LOST)),
+            agent_report(alpha, says(second, JobState.FAILED), lease_seconds=1),
+            agent_report(beta, says(third, JobState.RUNNING)),
         ],
         now=now + LATER,
     )
@@ -68,11 +68,11 @@ def test_a_later_account_meets_what_an_earlier_one_changed(alpha: Any, now: date
     job_id = job_in(JobState.ACCEPTED, alpha, now=now)
 
     results = report_jobs_batch(
-        accounts=[
-            account(alpha, says(job_id, JobState.RUNNING)),
-            account(alpha, says(job_id, JobState.FAILED, exit_code=3)),
-            account(alpha, says(job_id, JobState.COMPLETED)),
-            account(alpha, says(job_id, JobState.FAILED, exit_code=3)),
+        agent_reports=[
+            agent_report(alpha, says(job_id, JobState.RUNNING)),
+            agent_report(alpha, says(job_id, JobState.FAILED, exit_code=3)),
+            agent_report(alpha, says(job_id, JobState.COMPLETED)),
+            agent_report(alpha, says(job_id, JobState.FAILED, exit_code=3)),
         ],
         now=now + LATER,
     )
@@ -86,7 +86,10 @@ def test_nobody_reports_on_another_clusters_job_beside_its_own_agent(alpha: Any,
     job_id = job_in(JobState.RUNNING, alpha, now=now)
 
     mine, strange = report_jobs_batch(
-        accounts=[account(alpha, says(job_id, JobState.RUNNING)), account(beta, says(job_id, JobState.FAILED))],
+        agent_reports=[
+            agent_report(alpha, says(job_id, JobState.RUNNING)),
+            agent_report(beta, says(job_id, JobState.FAILED)),
+        ],
         now=now + LATER,
     )
 
@@ -99,7 +102,9 @@ def test_each_agent_renews_its_own_lease(alpha: Any, beta: Any, now: datetime) -
     members = zip((alpha, beta), ids, (60, 600), strict=True)
 
     report_jobs_batch(
-        accounts=[account(member, says(id, JobState.RUNNING), lease_seconds=lease) for member, id, lease in members],
+        agent_reports=[
+            agent_report(member, says(id, JobState.RUNNING), lease_seconds=lease) for member, id, lease in members
+        ],
         now=now + LATER,
     )
 
@@ -108,28 +113,30 @@ def test_each_agent_renews_its_own_lease(alpha: Any, beta: Any, now: datetime) -
 
 
 def test_of_several_accounts_the_last_says_whether_the_cluster_is_ready(alpha: Any, beta: Any, now: datetime) -> None:
-    accounts = [
-        account(alpha, not_ready="no node is up"),
-        account(beta),
-        account(alpha, not_ready="drained", pause="a black hole"),
-        account(beta, not_ready="slow", pause=""),
-        account(beta),
+    agent_reports = [
+        agent_report(alpha, not_ready="no node is up"),
+        agent_report(beta),
+        agent_report(alpha, not_ready="drained", pause="a black hole"),
+        agent_report(beta, not_ready="slow", pause=""),
+        agent_report(beta),
     ]
 
-    report_jobs_batch(accounts=accounts, now=now)
+    report_jobs_batch(agent_reports=agent_reports, now=now)
 
     known = Cluster.objects.order_by("name").values_list("not_ready", "paused_reason")
     assert list(known) == [("drained", "a black hole"), ("", "")]
 
 
-def test_many_accounts_take_as_many_statements_as_one(alpha: Any, beta: Any, now: datetime) -> None:
+def test_many_agents_reports_take_as_many_statements_as_one(alpha: Any, beta: Any, now: datetime) -> None:
     ids = {member.name: [job_in(JobState.RUNNING, member, now=now) for _ in range(10)] for member in (alpha, beta)}
-    accounts = [account(member, says(id, JobState.RUNNING)) for member in (alpha, beta) for id in ids[member.name]]
+    agent_reports = [
+        agent_report(member, says(id, JobState.RUNNING)) for member in (alpha, beta) for id in ids[member.name]
+    ]
 
     costs = []
-    for some in (accounts[:1], accounts):
+    for some in (agent_reports[:1], agent_reports):
         with CaptureQueriesContext(connection) as queries:
-            report_jobs_batch(accounts=some, now=now + LATER)
+            report_jobs_batch(agent_reports=some, now=now + LATER)
         costs.append([query["sql"].split()[0] for query in queries if "SAVEPOINT" not in query["sql"]])
 
     assert costs[0] == costs[1]
@@ -140,9 +147,11 @@ def test_more_jobs_than_a_statement_takes_ids(alpha: Any, now: datetime) -> None
     strange = [
         [says(job_id + 1 + part * 1_000 + number, JobState.RUNNING) for number in range(1_000)] for part in range(34)
     ]
-    accounts = [account(alpha, *reports) for reports in strange] + [account(alpha, says(job_id, JobState.RUNNING))]
+    agent_reports = [agent_report(alpha, *reports) for reports in strange] + [
+        agent_report(alpha, says(job_id, JobState.RUNNING))
+    ]
 
-    *unknown, known = report_jobs_batch(accounts=accounts, now=now + LATER)
+    *unknown, known = report_jobs_batch(agent_reports=agent_reports, now=now + LATER)
 
     assert {outcome for result in unknown for outcome in outcomes(result)} == {UNKNOWN}
     assert outcomes(known) == [COUNTED]

@@ -37,13 +37,13 @@ class ReportingRpcs:
 def answer_reports(calls: Sequence[ClaimedReport], now: datetime) -> list[AnsweredReport | Exception]:
     """Answers many ReportJobs calls in one transaction; one that is refused fails alone."""
     callers = authenticate([call.claim for call in calls], now=now)
-    accounts = [_account(call.request, caller) for call, caller in zip(calls, callers, strict=True)]
-    good = [account for account in accounts if isinstance(account, AgentReport)]
-    outcomes = iter(report_jobs_batch(accounts=good, now=now))
-    return [_reported(next(outcomes), one) if isinstance(one, AgentReport) else one for one in accounts]
+    agent_reports = [_agent_report(call.request, caller) for call, caller in zip(calls, callers, strict=True)]
+    good = [one for one in agent_reports if isinstance(one, AgentReport)]
+    outcomes = iter(report_jobs_batch(agent_reports=good, now=now))
+    return [_reported(next(outcomes), one) if isinstance(one, AgentReport) else one for one in agent_reports]
 
 
-def _account(request: pb.ReportJobsRequest, caller: Caller | Unauthenticated) -> AgentReport | RainbowError:
+def _agent_report(request: pb.ReportJobsRequest, caller: Caller | Unauthenticated) -> AgentReport | RainbowError:
     if isinstance(caller, Unauthenticated):
         return caller
     try:
@@ -60,7 +60,7 @@ def _account(request: pb.ReportJobsRequest, caller: Caller | Unauthenticated) ->
         return error
 
 
-def _reported(outcome: Sequence[Reported] | RainbowError, account: AgentReport) -> AnsweredReport | RainbowError:
+def _reported(outcome: Sequence[Reported] | RainbowError, agent_report: AgentReport) -> AnsweredReport | RainbowError:
     if isinstance(outcome, RainbowError):
         return outcome
     results = [
@@ -72,4 +72,4 @@ def _reported(outcome: Sequence[Reported] | RainbowError, account: AgentReport) 
         )
         for result in outcome
     ]
-    return Answered(caller=account.caller, reply=pb.ReportJobsResponse(results=results))
+    return Answered(caller=agent_report.caller, reply=pb.ReportJobsResponse(results=results))

@@ -1,4 +1,4 @@
-"""Telling how accepted jobs go."""
+"""Reports of agents on the jobs that they hold."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +13,7 @@ from clusters.services.streaks import note_ends
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
-from jobs.reports import AgentReport, Report, Reported, check_agent_report, end_of, hear
+from jobs.reports import AgentReport, Report, Reported, apply_report, check_agent_report, end_of
 from jobs.sql import LEASE_COLUMNS, REPORTED_COLUMNS, Row, in_parts, write_reported
 from jobs.states import What
 from rainbow.errors import FailedPrecondition, InvalidArgument
@@ -34,8 +34,8 @@ def report_jobs(
     hold_after: int = 0,
     now: datetime,
 ) -> list[Reported]:
-    """Takes an agent's word for its jobs (up to 1,000 reports) and renews their leases. Raises InvalidArgument."""
-    account = AgentReport(
+    """Applies an agent's reports on its jobs (up to 1,000) and renews their leases. Raises InvalidArgument."""
+    agent_report = AgentReport(
         caller=caller,
         agent=agent,
         reports=reports,
@@ -44,56 +44,58 @@ def report_jobs(
         pause=pause,
         hold_after=hold_after,
     )
-    outcome = report_jobs_batch(accounts=[account], now=now)[0]
+    outcome = report_jobs_batch(agent_reports=[agent_report], now=now)[0]
     if isinstance(outcome, InvalidArgument):
         raise outcome
     return outcome
 
 
-def report_jobs_batch(*, accounts: Sequence[AgentReport], now: datetime) -> list[list[Reported] | InvalidArgument]:
-    """Hears many in one transaction, in their order; one that is refused changes nothing and fails alone.
+def report_jobs_batch(*, agent_reports: Sequence[AgentReport], now: datetime) -> list[list[Reported] | InvalidArgument]:
+    """Applies many in one transaction, in their order; one that is refused changes nothing and fails alone.
 
     A report of an older attempt changes nothing. Late, repeated and reordered reports do no harm: a job never
     goes back from running to accepted, nor from its end anywhere. A result for each report, in their order.
     """
-    leases = [_lease_or_refusal(account, now) for account in accounts]
-    heard = [(account, lease) for account, lease in zip(accounts, leases, strict=True) if isinstance(lease, Lease)]
-    results = iter(_hear_all(heard, now) if heard else [])
+    leases = [_lease_or_refusal(one, now) for one in agent_reports]
+    valid = [(one, lease) for one, lease in zip(agent_reports, leases, strict=True) if isinstance(lease, Lease)]
+    results = iter(_apply_all(valid, now) if valid else [])
     return [next(results) if isinstance(lease, Lease) else lease for lease in leases]
 
 
-def _lease_or_refusal(account: AgentReport, now: datetime) -> Lease | InvalidArgument:
+def _lease_or_refusal(agent_report: AgentReport, now: datetime) -> Lease | InvalidArgument:
     try:
-        check_agent_report(account)
-        return lease_from(agent=account.agent, seconds=account.lease_seconds, now=now)
+        check_agent_report(agent_report)
+        return lease_from(agent=agent_report.agent, seconds=agent_report.lease_seconds, now=now)
     except InvalidArgument as error:
         return error
 
 
 @transaction.atomic
-def _hear_all(heard: Sequence[tuple[AgentReport, Lease]], now: datetime) -> list[list[Reported]]:
-    accounts = [account for account, _ in heard]
-    jobs = _locked(accounts)
+def _apply_all(valid: Sequence[tuple[AgentReport, Lease]], now: datetime) -> list[list[Reported]]:
+    agent_reports = [one for one, _ in valid]
+    jobs = _locked(agent_reports)
     before = {key: _columns_of(job) for key, job in jobs.items()}
-    steps: list[list[Step]] = [[] for _ in accounts]
-    results = [_hear(*one, jobs, mine) for one, mine in zip(heard, steps, strict=True)]
+    steps: list[list[Step]] = [[] for _ in agent_reports]
+    results = [_apply(*one, jobs, mine) for one, mine in zip(valid, steps, strict=True)]
     _write(jobs, before)
-    _note_clusters(accounts, steps, jobs, now)
-    record([(step, one.caller) for one, mine in zip(accounts, steps, strict=True) for step in mine], now=now)
+    _note_clusters(agent_reports, steps, jobs, now)
+    record([(step, one.caller) for one, mine in zip(agent_reports, steps, strict=True) for step in mine], now=now)
     return results
 
 
-def _hear(account: AgentReport, lease: Lease, jobs: Jobs, steps: list[Step]) -> list[Reported]:
-    cluster_id = account.caller.cluster_id
-    return [hear(jobs.get((cluster_id, report.job_id)), report, lease, steps) for report in account.reports]
+def _apply(agent_report: AgentReport, lease: Lease, jobs: Jobs, steps: list[Step]) -> list[Reported]:
+    cluster_id = agent_report.caller.cluster_id
+    return [
+        apply_report(jobs.get((cluster_id, report.job_id)), report, lease, steps) for report in agent_report.reports
+    ]
 
 
-def _locked(accounts: Iterable[AgentReport]) -> Jobs:
+def _locked(agent_reports: Iterable[AgentReport]) -> Jobs:
     """The jobs that are named, of the reporters' clusters, without their outputs: those may be long, and are replaced.
 
     One query locks them all in the order of their ids, also a job that only another cluster than its own names.
     """
-    wanted = {(account.caller.cluster_id, report.job_id) for account in accounts for report in account.reports}
+    wanted = {(one.caller.cluster_id, report.job_id) for one in agent_reports for report in one.reports}
     jobs = Job.objects.only(*_READ, *REPORTED_COLUMNS, *LEASE_COLUMNS).order_by("id").select_for_update()
     found = (
         job
@@ -129,35 +131,41 @@ def _columns_of(job: Job) -> tuple[Row, Row]:
     return lease, (*(getattr(job, column) for column in REPORTED_COLUMNS), output)
 
 
-def _note_clusters(accounts: Sequence[AgentReport], steps: Sequence[list[Step]], jobs: Jobs, now: datetime) -> None:
-    """Of several accounts of one cluster the last says whether it is ready, and the first pauses it.
+def _note_clusters(
+    agent_reports: Sequence[AgentReport], steps: Sequence[list[Step]], jobs: Jobs, now: datetime
+) -> None:
+    """Of several reports of one cluster the last says whether it is ready, and the first pauses it.
 
     In the lock order (docs/development.md): clusters come after jobs, by id.
     """
-    last = {account.caller.cluster_id: account for account in accounts}
-    pauses = {account.caller.cluster_id: account for account in reversed(accounts) if account.pause}
+    last = {one.caller.cluster_id: one for one in agent_reports}
+    pauses = {one.caller.cluster_id: one for one in reversed(agent_reports) if one.pause}
     known = dict(Cluster.objects.filter(id__in=last).values_list("id", "not_ready"))
     for cluster_id in sorted(known):
         if known[cluster_id] != last[cluster_id].not_ready:
             note_readiness(cluster_id=cluster_id, not_ready=last[cluster_id].not_ready)
         if cluster_id in pauses:
             _pause(pauses[cluster_id], now)
-        for account, mine in zip(accounts, steps, strict=True):
-            if account.caller.cluster_id == cluster_id:
-                _note_ends(account, mine, jobs, now)
+        for agent_report, mine in zip(agent_reports, steps, strict=True):
+            if agent_report.caller.cluster_id == cluster_id:
+                _note_ends(agent_report, mine, jobs, now)
 
 
-def _note_ends(account: AgentReport, steps: Iterable[Step], jobs: Jobs, now: datetime) -> None:
-    cluster_id = account.caller.cluster_id
+def _note_ends(agent_report: AgentReport, steps: Iterable[Step], jobs: Jobs, now: datetime) -> None:
+    cluster_id = agent_report.caller.cluster_id
     over = [jobs[cluster_id, step.job_id] for step in steps if step.what == What.ENDED]
     ends = [end for job in over if (end := end_of(job))]
     if ends:
-        note_ends(cluster_id=cluster_id, ends=ends, hold_after=account.hold_after, now=now)
+        note_ends(cluster_id=cluster_id, ends=ends, hold_after=agent_report.hold_after, now=now)
 
 
-def _pause(account: AgentReport, now: datetime) -> None:
+def _pause(agent_report: AgentReport, now: datetime) -> None:
     # Another of the cluster's agents may have been quicker.
     with suppress(FailedPrecondition):
         pause_cluster(
-            cluster_id=account.caller.cluster_id, reason=account.pause, by=account.caller, agent=account.agent, now=now
+            cluster_id=agent_report.caller.cluster_id,
+            reason=agent_report.pause,
+            by=agent_report.caller,
+            agent=agent_report.agent,
+            now=now,
         )

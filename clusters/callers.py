@@ -1,19 +1,17 @@
-"""Who asks: whoever holds a cluster's credential, or an operator."""
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from clusters.models import CredentialKind, Streak
 from clusters.visible import quoted
 
-# A visit is written down at most this often: often enough for a person, rarely enough for the disk.
+# A compromise between fresh information and writes.
 NOTE_ASKING_EVERY = timedelta(seconds=10)
 NOTE_USE_EVERY = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a client presents: a value, and the cluster it is said to be for (None: whichever it belongs to)."""
+    """A credential as presented; `cluster` is the cluster that the call is for, None for the credential's own."""
 
     value: str
     cluster: str | None = None
@@ -22,9 +20,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The holder of a good credential, and its cluster as it was at that moment.
+    """An authenticated holder of a credential, with its cluster as of that moment.
 
-    `held_back` says why the jobs that were submitted with it get no turn; empty when they do.
+    `held_back` is why the jobs submitted with it are held back; empty when they are not.
     """
 
     credential_id: int
@@ -38,7 +36,7 @@ class Caller:
     not_ready: str
     paused_at: datetime | None
     paused_reason: str
-    # The operator who was shown its value, by id and name; None and empty where no operator was.
+    # The operator who was shown the value; None and empty if none was.
     issued_by_id: int | None
     issued_by: str
     held_back: str
@@ -53,11 +51,11 @@ class Caller:
 
     @property
     def issue(self) -> dict[str, object]:
-        """For the log, of a credential whose value an operator knows: which it is, and whose doing."""
+        """Log fields of a call with a credential whose value an operator knows: the credential and the operator."""
         return {"credential": self.credential_id, "issued_by": quoted(self.issued_by)} if self.issued_by else {}
 
     def may_see(self, streak: Streak) -> bool:
-        """A token sees its own row of failures, a secret all of its cluster's."""
+        """A token sees its own streak, a secret all of its cluster's."""
         return self.kind == CredentialKind.SECRET or streak.credential_id == self.credential_id
 
     def use_is_worth_noting(self, now: datetime) -> bool:
@@ -69,8 +67,6 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """A signed-in person who looks after clusters."""
-
     user_id: int
     name: str
 
@@ -79,5 +75,5 @@ class Operator:
         return self.name
 
 
-# Whoever does something; None is the server itself.
+# None is the server itself.
 Actor = Caller | Operator | None

@@ -1,5 +1,3 @@
-"""Who may submit and who may pull."""
-
 from datetime import datetime
 
 from django.conf import settings
@@ -13,12 +11,10 @@ class CredentialKind(models.TextChoices):
 
 
 class Cluster(models.Model):
-    """A place that runs jobs."""
-
     name = models.CharField(max_length=63, unique=True)
     registered_at = models.DateTimeField()
     last_asked_at = models.DateTimeField(null=True, blank=True)
-    # What it then said that it can take: clusters.bounds.Bounds.
+    # clusters.bounds.Bounds of that request.
     last_bounds = models.JSONField(default=dict, blank=True)
     # Why its agent takes no jobs now, in the agent's words; empty when it does.
     not_ready = models.CharField(max_length=1000, default="", blank=True)
@@ -27,7 +23,7 @@ class Cluster(models.Model):
     paused_by = models.CharField(max_length=255, default="", blank=True)
 
     class Meta:
-        # Nobody adds or deletes clusters by hand; to change one is to do what the services do.
+        # Clusters are not added or deleted by hand; `change` permits the services' actions.
         default_permissions = ("view", "change")
         constraints = [
             models.CheckConstraint(name="cluster_has_name", condition=~Q(name="")),
@@ -46,11 +42,11 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
 
 
 class Credential(models.Model):
-    """A token or a secret of a cluster: only the SHA-256 digest of its value, in hexadecimal.
+    """A token or a secret of a cluster. `digest` is the SHA-256 of its value, in hexadecimal.
 
-    Rotation gives it another value; former ones may serve beside it for a while. `previous_expires_at` is what the
-    last rotation promised to the value that it replaced. `issued_by` is the operator who was shown its value, or whose
-    credential made it; null where no operator was.
+    Rotation replaces the value; former values may work for a while. `previous_expires_at` is the end of the value that
+    the last rotation replaced. `issued_by` is the operator who was shown the value, or who issued the credential that
+    created it.
     """
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="credentials")
@@ -71,7 +67,7 @@ class Credential(models.Model):
 
     class Meta:
         default_permissions = ("view",)
-        # Of its own: whoever can make a secret can read, with it, what the cluster's jobs run.
+        # A separate permission: a secret lets its holder read what the cluster's jobs run.
         permissions = [("manage_credential", "Can make, rotate and revoke credentials, and so act for clusters")]
         constraints = [
             models.CheckConstraint(name="credential_kind_is_known", condition=Q(kind__in=CredentialKind)),
@@ -87,8 +83,6 @@ class Credential(models.Model):
 
 
 class FormerValue(models.Model):
-    """A value that a credential had before, and until when it still works."""
-
     credential = models.ForeignKey(Credential, on_delete=models.CASCADE, related_name="former_values")
     digest = models.CharField(max_length=64, unique=True)
     expires_at = models.DateTimeField()
@@ -101,8 +95,6 @@ class FormerValue(models.Model):
 
 
 class ClusterWhat(models.TextChoices):
-    """What an event of a cluster records."""
-
     REGISTERED = "registered", "registered"
     PAUSED = "paused", "paused"
     RESUMED = "resumed", "resumed"
@@ -123,10 +115,9 @@ ABOUT_CREDENTIALS = (
 
 
 class ClusterEvent(models.Model):
-    """Something that was done to a cluster or to a credential of it (`about`), and who did it.
+    """A change to a cluster or to one of its credentials (`about`). Append-only.
 
-    `issued_by` is the operator who knew the value of the credential that was used, at that time. Rows are only ever
-    added.
+    `issued_by` is the operator who knew the value of the credential that was used, at that time.
     """
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="events", db_index=False)
@@ -171,9 +162,9 @@ class ClusterEvent(models.Model):
 
 
 class Streak(models.Model):
-    """How many jobs in a row, submitted with one token, failed at once on a cluster; they may be held back for it.
+    """Consecutive jobs of one token that failed at once on a cluster, and since when they hold back the token's jobs.
 
-    Kept while there is such a row. The token may be another cluster's, where jobs were moved.
+    The token may belong to another cluster, if its jobs were moved.
     """
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="streaks", db_index=False)
@@ -194,7 +185,7 @@ class Streak(models.Model):
 
 
 class FailedAttempts(models.Model):
-    """How often a source (an address, a cluster's name) offered credentials that were refused, in one window."""
+    """Refused credentials of a source (an address, a cluster's name) in one window."""
 
     source = models.CharField(max_length=100, unique=True)
     began_at = models.DateTimeField(db_index=True)

@@ -1,4 +1,4 @@
-"""The hot statement of this app: looking up credentials, as plain SQL (docs/decisions/0003-plain-sql.md)."""
+"""The look-up of credentials as plain SQL (docs/decisions/0003-plain-sql.md)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ _BY_DIGEST = f"""
 
 
 class CredentialRow(NamedTuple):
-    """A live credential with its cluster, in the order of _BY_DIGEST's columns."""
+    """In the order of _BY_DIGEST's columns."""
 
     digest: str
     credential_id: int
@@ -44,12 +44,12 @@ class CredentialRow(NamedTuple):
 
 
 def credentials_by_digest(digests: Sequence[str], now: datetime) -> list[CredentialRow]:
-    """The live credentials whose current value has one of these digests, with their clusters."""
+    """The live credentials with one of these digests."""
     return _select("k.digest", f"{_CREDENTIAL} k", digests, now)
 
 
 def credentials_by_former_digest(digests: Sequence[str], now: datetime) -> list[CredentialRow]:
-    """The same for values that were replaced and still work."""
+    """The same for replaced values that still work."""
     credentials = f"{_FORMER_VALUE} v JOIN {_CREDENTIAL} k ON k.id = v.credential_id"
     return _select("v.digest", credentials, digests, now, "AND v.expires_at > %s")
 
@@ -77,5 +77,5 @@ def _in_utc(row: CredentialRow) -> CredentialRow:
 
 
 def as_datetime(value: datetime | None) -> datetime | None:
-    """A timestamp as a cursor returns it: SQLite keeps UTC without saying so."""
+    """A cursor's timestamp; SQLite returns UTC without a zone."""
     return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value

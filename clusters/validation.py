@@ -1,4 +1,4 @@
-"""What rainbow takes as a cluster's name, a label, a reason: each check raises InvalidArgument."""
+"""Rules of names, labels and texts. Each check raises InvalidArgument."""
 
 import re
 
@@ -20,18 +20,17 @@ def check_cluster_name(name: str) -> None:
 
 
 def check_label(label: str) -> None:
-    """A credential's label: 1 to 63 characters without control characters."""
+    """1 to 63 characters without control characters."""
     check_line(label, field="label", longest=MAX_LABEL, required=True)
 
 
 def check_reason(reason: str, *, field: str = "reason", required: bool = False) -> None:
-    """Why somebody did something, in words for others."""
     check_line(reason, field=field, longest=MAX_REASON, required=required)
 
 
 def check_line(text: str, *, field: str, longest: int, required: bool = False) -> None:
-    """One line of text, counted in characters."""
-    # Printable text holds neither control characters nor lone surrogates; nearly all text is.
+    """A line of text, measured in characters."""
+    # The fast path: printable text has neither control characters nor lone surrogates.
     if text.isprintable() and 0 < len(text) <= longest:
         return
     if required and not text:
@@ -44,7 +43,7 @@ def check_line(text: str, *, field: str, longest: int, required: bool = False) -
 
 
 def check_lines(text: str, *, field: str, longest: int) -> None:
-    """Text of any number of lines, counted in bytes of UTF-8."""
+    """Text of any number of lines, measured in bytes of UTF-8."""
     if text.isascii() and text.isprintable() and len(text) <= longest:
         return
     size = size_in_bytes(text, field=field)
@@ -55,7 +54,7 @@ def check_lines(text: str, *, field: str, longest: int) -> None:
 
 
 def size_in_bytes(text: str, *, field: str) -> int:
-    """The length of the text in UTF-8, which lone surrogates (JSON can carry them) do not have."""
+    """The length in UTF-8. Raises InvalidArgument for lone surrogates, which JSON can carry."""
     try:
         return len(text.encode())
     except UnicodeEncodeError:
@@ -68,6 +67,6 @@ def check_range(number: int, *, field: str, lowest: int, highest: int) -> None:
 
 
 def tail_of(text: str, longest: int) -> str:
-    """The end of the text, at most so many bytes of UTF-8, without half a character; null characters go."""
+    """The last bytes of the text in UTF-8, cut at a character, without null characters."""
     end = text.replace("\0", "").encode()[-longest:]
     return end.decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""Acting on clusters: hold them back, let them go on."""
+"""Pausing and resuming clusters."""
 
 from collections.abc import Callable
 
@@ -32,14 +32,14 @@ VERBS: dict[str, tuple[Verb, str, str]] = {
 
 
 class ClusterActions(CredentialActions):
-    """The pages that act. What a cluster looks like is in jobs/admin/cluster.py, for that takes its jobs."""
+    """The pages that act. Those that show clusters are in jobs/admin/cluster.py, since they show jobs."""
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.act_view)
         return [path("act/<verb>/", view, name="clusters_cluster_act"), *super().get_urls()]
 
     def act_view(self, request: HttpRequest, verb: str) -> HttpResponse:
-        """Asks for a reason on GET and does it on POST, to the clusters of the parameters `id`."""
+        """Asks for a reason on GET and acts on POST, on the clusters of the parameters `id`."""
         self.check_may_act(request)
         if verb not in VERBS:
             raise PermissionDenied
@@ -57,7 +57,7 @@ class ClusterActions(CredentialActions):
         return self.page(request, "console/act_on_clusters.html", f"{verb.capitalize()} clusters", **context)
 
     def _act(self, request: HttpRequest, verb: str, clusters: list[Cluster], reason: str) -> None:
-        """Each on its own, so that one that cannot be does not keep the others from it."""
+        """Each in its own transaction, so that one refusal does not affect the others."""
         apply, done, _ = VERBS[verb]
         for cluster in clusters:
             try:

@@ -1,5 +1,3 @@
-"""Acting on credentials: make, replace and withdraw them."""
-
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,8 +13,6 @@ from clusters.services.credentials import NewCredential, create_credential, revo
 
 
 class CredentialActions(ShownAdmin):
-    """The pages that act, for those who may; what they do stands in the cluster's events and in the admin's log."""
-
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         one = "credential/<int:credential_id>"
@@ -31,7 +27,7 @@ class CredentialActions(ShownAdmin):
         return self.has_view_permission(request) and request.user.has_perm("clusters.manage_credential")
 
     def new_view(self, request: HttpRequest, cluster_id: int) -> HttpResponse:
-        """Makes a credential, whose value stands on the answer and nowhere else."""
+        """Shows the new value in this answer only."""
         self._check_manages(request)
         cluster = get_object_or_404(Cluster, id=cluster_id)
         form = NewCredentialForm(request.POST if request.method == "POST" else None)
@@ -42,7 +38,7 @@ class CredentialActions(ShownAdmin):
         return self.page(request, "console/new_credential.html", f"New credential of {cluster}", **context)
 
     def rotate_view(self, request: HttpRequest, credential_id: int) -> HttpResponse:
-        """Gives a credential a new value, which stands on the answer and nowhere else."""
+        """Shows the new value in this answer only."""
         credential = self._credential(request, credential_id)
         form = RotateForm(request.POST if request.method == "POST" else None)
         if form.is_valid():

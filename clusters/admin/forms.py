@@ -1,5 +1,3 @@
-"""What operators say when they act on clusters and credentials."""
-
 from datetime import datetime, timedelta
 
 from django import forms
@@ -7,7 +5,7 @@ from django import forms
 from clusters.models import CredentialKind
 from clusters.validation import MAX_LABEL, MAX_REASON
 
-# As a BigAutoField counts.
+# Of a BigAutoField.
 _HIGHEST = 2**63 - 1
 
 GRACES = [(0, "at once"), (300, "in 5 minutes"), (3_600, "in an hour"), (86_400, "in a day"), (604_800, "in 7 days")]
@@ -17,8 +15,6 @@ LIVES = [(0, "never"), (7, "in 7 days"), (30, "in 30 days"), (90, "in 90 days"),
 
 
 class ReasonForm(forms.Form):
-    """Why; it stays in the records, where others read it."""
-
     reason = forms.CharField(max_length=MAX_REASON, widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off"}))
 
 
@@ -46,7 +42,7 @@ class NewCredentialForm(ReasonForm):
 
 
 def number_from(text: str, *, highest: int = _HIGHEST) -> int:
-    """An id that stands in a query string; 0 when it is none that a row can have."""
+    """The id in a query string; 0 for anything that is not a valid id."""
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(highest))):
         return 0
     return int(text) if int(text) <= highest else 0

@@ -1,4 +1,4 @@
-"""What every page of the console is made with: shown, acted upon, never edited by hand."""
+"""What all pages of the console have in common."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,9 +20,9 @@ from rainbow.errors import RainbowError
 
 
 class ShownAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # at run time it takes none
-    """An admin that shows rows and acts on them through the services.
+    """An admin that shows rows and acts on them through the services; rows are never edited by hand.
 
-    Nobody adds, edits or deletes rows; the permission to change a model is the permission to act on it.
+    The permission to change a model is the permission to act on it.
     """
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -38,7 +38,6 @@ class ShownAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # at run time it 
         return request.user.has_perm(f"{self.opts.app_label}.view_{self.opts.model_name}")
 
     def may_act(self, request: HttpRequest) -> bool:
-        """Whether whoever asks may act on these rows."""
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
     def check_sees(self, request: HttpRequest) -> None:
@@ -62,14 +61,14 @@ def operator_of(request: HttpRequest) -> Operator:
 
 
 def page_of(clusters: Sequence[Cluster]) -> str:
-    """Where one cluster is shown, or all where there are several."""
+    """The page of the cluster, or the list for several."""
     if len(clusters) == 1:
         return reverse("admin:clusters_cluster_change", args=[clusters[0].id])
     return reverse("admin:clusters_cluster_changelist")
 
 
 def log_action(request: HttpRequest, rows: list[models.Model], message: str) -> None:
-    """Writes into the admin's log what somebody did to these rows, and why."""
+    """Adds an entry to the admin's log for each row."""
     LogEntry.objects.log_actions(
         user_id=operator_of(request).user_id, queryset=rows, action_flag=CHANGE, change_message=message
     )
@@ -77,7 +76,7 @@ def log_action(request: HttpRequest, rows: list[models.Model], message: str) -> 
 
 @contextmanager
 def refusals_shown(request: HttpRequest) -> Iterator[None]:
-    """One transaction; what a service refuses undoes it and becomes a message on the page."""
+    """One transaction, rolled back when a service refuses; the refusal is shown as a message."""
     try:
         with transaction.atomic():
             yield

@@ -1,5 +1,3 @@
-"""A cluster's tokens and secrets."""
-
 from datetime import timedelta
 
 from django.utils import timezone
@@ -36,7 +34,9 @@ class Credentials(APIView):
         responses=answers({200: CredentialSerializer(many=True)}),
     )
     def get(self, request: Request, cluster: str) -> Response:
-        """The cluster's newest 1,000 credentials, without their values. Needs its secret, or an operator."""
+        """Returns the cluster's newest 1,000 credentials, without their values. Needs the cluster's secret, or an
+        operator.
+        """
         admitted(request, SECRET, staff=_VIEW, cluster=cluster)
         newest = cluster_named(cluster).credentials.select_related("issued_by").order_by("-id")[:_MOST_LISTED]
         credentials = sorted(newest, key=lambda one: (one.kind, one.label, one.id))
@@ -52,7 +52,7 @@ class Credentials(APIView):
         examples=[OpenApiExample("a token for a group", value=_NEW, request_only=True)],
     )
     def post(self, request: Request, cluster: str) -> Response:
-        """Adds a token or a secret; its value is shown this once. Needs the cluster's secret, or an operator."""
+        """Adds a credential; its value is only in this answer. Needs the cluster's secret, or an operator."""
         by = admitted(request, SECRET, staff=_MANAGE, cluster=cluster)
         data = read(NewCredentialSerializer, request.data)
         kind = CredentialKind(data.pop("kind"))
@@ -71,9 +71,10 @@ class Rotate(APIView):
         examples=[OpenApiExample("an hour to change over", value={"grace_seconds": 3600}, request_only=True)],
     )
     def post(self, request: Request, cluster: str, credential: int) -> Response:
-        """Gives a credential a new value, shown this once. Needs the cluster's secret, or an operator.
+        """Gives a credential a new value, which is only in this answer. Needs the cluster's secret, or an operator.
 
-        Values that were replaced work as long as they were promised, up to 10 of them; a grace of 0 ends them all.
+        The old value keeps working for `grace_seconds`; at most 10 replaced values work at a time. A grace of 0 ends
+        all replaced values at once.
         """
         by = admitted(request, SECRET, staff=_MANAGE, cluster=cluster)
         data = read(RotateSerializer, request.data)
@@ -101,7 +102,7 @@ class Revoke(APIView):
         examples=[OpenApiExample("a reason", value={"reason": "it leaked"}, request_only=True)],
     )
     def post(self, request: Request, cluster: str, credential: int) -> Response:
-        """Withdraws a credential for good, at once. Needs the cluster's secret, or an operator."""
+        """Revokes a credential for good, with immediate effect. Needs the cluster's secret, or an operator."""
         by = admitted(request, SECRET, staff=_MANAGE, cluster=cluster)
         reason = read(OptionalReasonSerializer, request.data)["reason"]
         revoke_credential(credential=_credential(cluster, credential), by=by, reason=reason, now=timezone.now())

@@ -1,5 +1,3 @@
-"""What was done to a cluster and its credentials, and who did it."""
-
 from urllib.parse import urlencode
 
 from drf_spectacular.utils import extend_schema
@@ -33,7 +31,8 @@ class ClusterEvents(APIView):
         responses=answers({200: ClusterEventPageSerializer}),
     )
     def get(self, request: Request, cluster: str) -> Response:
-        """Who made, rotated and revoked its credentials, paused and resumed it, the newest first.
+        """Returns the events of a cluster, newest first: who registered it, created, rotated and revoked its
+        credentials, paused and resumed it, and why.
 
         Needs its secret, or an operator.
         """

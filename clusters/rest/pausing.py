@@ -1,5 +1,3 @@
-"""Holding back a cluster's jobs."""
-
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
@@ -28,7 +26,9 @@ class Pause(APIView):
         examples=[OpenApiExample("a reason", value={"reason": "maintenance until noon"}, request_only=True)],
     )
     def post(self, request: Request, cluster: str) -> Response:
-        """Stops handing out the cluster's jobs; submitting goes on. Needs its secret, or an operator."""
+        """Pauses a cluster: it gets no jobs until it is resumed. Submissions are still accepted. Needs its secret, or
+        an operator.
+        """
         by = admitted(request, SECRET, staff=_STAFF, cluster=cluster)
         found = cluster_named(cluster)
         reason = read(ReasonSerializer, request.data)["reason"]
@@ -47,9 +47,9 @@ class Resume(APIView):
         examples=[OpenApiExample("a reason", value={"reason": "the maintenance is over"}, request_only=True)],
     )
     def post(self, request: Request, cluster: str) -> Response:
-        """Hands out the cluster's jobs again, also those that are held back because others of their token failed.
+        """Resumes a cluster: ends a pause, and releases jobs that are held back because others of their token failed.
 
-        With a token only the jobs that were submitted with it, and no pause.
+        With a token it releases only the jobs submitted with that token, and ends no pause.
         """
         by = admitted(request, EITHER, staff=_STAFF, cluster=cluster)
         reason, now = read(OptionalReasonSerializer, request.data)["reason"], timezone.now()

@@ -1,5 +1,3 @@
-"""Adding a cluster."""
-
 from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -40,12 +38,14 @@ class Register(APIView):
         ],
     )
     def post(self, request: Request) -> Response:
-        """Adds a cluster and answers with its first token and secret. Needs the registration secret."""
+        """Registers a cluster and returns its first token and secret, which are only in this answer. Needs the
+        registration secret.
+        """
         secrets = {
             "offered_secret": bearer_in(request) or "",
             "registration_secret": settings.RAINBOW_REGISTRATION_SECRET,
         }
-        # As everywhere, whoever may not come in is not told what is wrong with the rest.
+        # Authentication comes before validation, as in all calls.
         with refusals_counted(request, guessable=True):
             check_registration_secret(**secrets)
         _check_secret_may_serve(request)
@@ -58,7 +58,7 @@ class Register(APIView):
 
 
 def _check_secret_may_serve(request: Request) -> None:
-    """Raises PermissionDenied: the development secret is public, however its server came to be reached."""
+    """Raises PermissionDenied: the development secret is public, and this server can be reached from elsewhere."""
     if settings.RAINBOW_REGISTRATION_SECRET == settings.DEVELOPMENT_SECRET and not is_from_this_machine(request):
         raise PermissionDenied(
             "the development registration secret serves the server's own machine only; "

@@ -1,5 +1,3 @@
-"""Clusters and credentials as JSON."""
-
 from rest_framework import serializers
 
 from clusters.models import Cluster, ClusterEvent, Credential, CredentialKind

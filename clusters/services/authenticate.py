@@ -1,5 +1,3 @@
-"""Telling who calls."""
-
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -15,44 +13,44 @@ REQUEST_DENIED = "request denied"
 
 
 def digest_of(value: str) -> str:
-    """SHA-256 in hexadecimal. The values are random and long, so a plain digest is safe to keep."""
+    """SHA-256 in hexadecimal. The values have 192 random bits, so an unsalted digest is safe."""
     return hashlib.sha256(value.encode()).hexdigest()
 
 
 def admit(claim: Claim, *, now: datetime) -> Caller:
-    """The caller behind one claim. Raises Unauthenticated."""
-    verdict = authenticate([claim], now=now)[0]
-    if isinstance(verdict, Unauthenticated):
-        raise verdict
-    return verdict
+    """Raises Unauthenticated."""
+    caller = authenticate([claim], now=now)[0]
+    if isinstance(caller, Unauthenticated):
+        raise caller
+    return caller
 
 
 def authenticate(claims: Sequence[Claim], *, now: datetime) -> list[Caller | Unauthenticated]:
     """The callers behind many claims, in one query.
 
-    An unknown value, a wrong kind, another cluster's credential and an unknown cluster are refused in
-    the same words after the same work, so that an answer tells nothing about what exists.
+    An unknown value, a wrong kind, another cluster's credential and an unknown cluster are refused with the same
+    message after the same work, so that neither the answer nor its time tells what exists.
     """
     digests = [digest_of(claim.value) if claim.value else "" for claim in claims]
     rows = _by_digest(credentials_by_digest, digests, now)
-    # Also for what is refused anyway: else its answer would come sooner than that for a value that nobody has.
-    open_ones = [digest for claim, digest in zip(claims, digests, strict=True) if not _fits(rows.get(digest), claim)]
-    rows |= _by_digest(credentials_by_former_digest, open_ones, now)
+    # Also for claims that are refused anyway, or their answers would be faster than those for unknown values.
+    unmatched = [digest for claim, digest in zip(claims, digests, strict=True) if not _fits(rows.get(digest), claim)]
+    rows |= _by_digest(credentials_by_former_digest, unmatched, now)
     return [_judge(claim, rows.get(digest)) for claim, digest in zip(claims, digests, strict=True)]
 
 
 def note_visits(*, used: Iterable[int], asked: Mapping[int, Bounds], now: datetime) -> None:
-    """Writes down that these credentials (ids) were used, and which clusters (ids) asked for jobs, and for which."""
+    """Stores the use of these credentials (ids), and which clusters (ids) requested jobs, within which bounds."""
     Credential.objects.filter(id__in=list(used)).update(last_used_at=now)
     for cluster_id, bounds in asked.items():
         Cluster.objects.filter(id=cluster_id).update(last_asked_at=now, last_bounds=bounds.said())
 
 
 def _by_digest(
-    look_up: Callable[[Sequence[str], datetime], list[CredentialRow]], digests: Iterable[str], now: datetime
+    lookup: Callable[[Sequence[str], datetime], list[CredentialRow]], digests: Iterable[str], now: datetime
 ) -> dict[str, CredentialRow]:
     wanted = list(dict.fromkeys(filter(None, digests)))
-    return {row.digest: row for row in look_up(wanted, now)} if wanted else {}
+    return {row.digest: row for row in lookup(wanted, now)} if wanted else {}
 
 
 def _fits(row: CredentialRow | None, claim: Claim) -> TypeGuard[CredentialRow]:

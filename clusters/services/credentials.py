@@ -1,5 +1,3 @@
-"""Making, replacing and withdrawing credentials."""
-
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,28 +11,26 @@ from clusters.services.events import record
 from clusters.validation import check_label, check_reason
 from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 
-# The label of the two credentials that registration makes.
 DEFAULT_LABEL = "default"
 MAX_GRACE = timedelta(days=7)
-# Whoever looks after clusters looks at all of a cluster's credentials, and at those of all that expire soon.
+# Pages list all credentials of a cluster, and all of the fleet that expire soon.
 MAX_CREDENTIALS = 100
-# How many replaced values of one credential may work beside the present one.
+# Of one credential, beside the current value.
 MAX_FORMER_VALUES = 10
-# Tells a token from a secret at a glance, and lets scanners for leaked secrets find both.
+# For people, and for scanners of leaked secrets.
 _PREFIX = {CredentialKind.TOKEN: "rbt_", CredentialKind.SECRET: "rbs_"}
 _RANDOM_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCredential:
-    """A credential with its value, which is known only now."""
+    """A credential with its value, which is not stored."""
 
     credential: Credential
     value: str
 
 
 def new_value(kind: CredentialKind) -> str:
-    """A value of 192 random bits."""
     return _PREFIX[kind] + secrets.token_urlsafe(_RANDOM_BYTES)
 
 
@@ -49,10 +45,7 @@ def create_credential(
     now: datetime,
     expires_at: datetime | None = None,
 ) -> NewCredential:
-    """Adds a credential to a cluster.
-
-    Raises InvalidArgument, AlreadyExists when the label is in use, FailedPrecondition when the cluster has 100.
-    """
+    """Raises InvalidArgument, AlreadyExists when the label is in use, FailedPrecondition at MAX_CREDENTIALS."""
     check_reason(reason)
     new = add_credential(cluster=cluster, kind=kind, label=label, by=by, now=now, expires_at=expires_at)
     record(ClusterWhat.CREDENTIAL_MADE, cluster_id=cluster.id, by=by, about=new.credential, why=reason, now=now)
@@ -68,7 +61,7 @@ def add_credential(
     now: datetime,
     expires_at: datetime | None = None,
 ) -> NewCredential:
-    """The row of a new credential, without its event."""
+    """As `create_credential`, without the event."""
     check_label(label)
     if expires_at is not None and expires_at <= now:
         raise InvalidArgument("must lie in the future", field="expires_at")
@@ -102,13 +95,13 @@ def rotate_credential(
     reason: str = "",
     now: datetime,
 ) -> NewCredential:
-    """Gives a credential a new value; the one in use so far works on for `grace` (0 to 7 days).
+    """Replaces a credential's value; the current one keeps working for `grace` (0 to 7 days).
 
-    Values that were replaced before work on as long as they were promised; a grace of 0 ends them all.
-    When the value that the caller holds was replaced before, the answer to a rotation was lost: then it, too, works
-    on for `grace`.
+    Values that were replaced before keep their own end; a grace of 0 ends them all. If the caller used such a value, it
+    lost the answer to an earlier rotation: then that value, too, works for `grace`.
+
     Raises InvalidArgument, NotFound when the cluster has no live credential of this kind and label, and
-    FailedPrecondition when 10 replaced values still work.
+    FailedPrecondition when MAX_FORMER_VALUES replaced values still work.
     """
     if not timedelta(0) <= grace <= MAX_GRACE:
         raise InvalidArgument("must be 0 to 604,800", field="grace_seconds")
@@ -128,7 +121,7 @@ def rotate_credential(
 
 
 def _keep(credential: Credential, held: str, *, until: datetime) -> datetime:
-    """Lets the present value, and an earlier one that is held, work until then, and says how long the held one does."""
+    """Keeps the current value, and the one that the caller used, until then; returns the end of the latter."""
     former = credential.former_values
     if former.count() >= MAX_FORMER_VALUES:
         raise FailedPrecondition(
@@ -144,7 +137,7 @@ def _keep(credential: Credential, held: str, *, until: datetime) -> datetime:
 
 @transaction.atomic
 def revoke_credential(*, credential: Credential, by: Actor, reason: str = "", now: datetime) -> None:
-    """Withdraws a credential for good, at once. Raises FailedPrecondition when it was revoked before."""
+    """Revokes a credential for good, at once. Raises FailedPrecondition when it is revoked already."""
     check_reason(reason)
     live = Credential.objects.filter(id=credential.id, revoked_at__isnull=True)
     if not live.update(revoked_at=now, previous_expires_at=None):
@@ -156,7 +149,7 @@ def revoke_credential(*, credential: Credential, by: Actor, reason: str = "", no
 
 
 def _issuer(by: Actor) -> int | None:
-    """The operator who will know the value: also who makes it with a credential whose value an operator knows."""
+    """The operator who will know the value: the caller, or the issuer of the caller's credential."""
     if isinstance(by, Operator):
         return by.user_id
     return by.issued_by_id if by else None

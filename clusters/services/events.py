@@ -1,4 +1,4 @@
-"""Writing down what is done to clusters and their credentials: the one place that adds their events."""
+"""The only writer of cluster events."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ def record(
     why: str = "",
     now: datetime,
 ) -> None:
-    """Adds an event; what a person did stands in the admin's log, too. Call it in the transaction that does it."""
+    """Adds an event, and for an operator an entry in the admin's log. Call it in the transaction of the change."""
     ClusterEvent.objects.create(
         cluster_id=cluster_id,
         at=now,
@@ -39,7 +39,7 @@ def record(
 
 
 def list_events(*, cluster_id: int, before: int = 0, most: int, of_operators: bool = True) -> list[ClusterEvent]:
-    """The newest events of a cluster before an id (0: of all), also those of operators unless said otherwise."""
+    """The newest events of a cluster with an id below `before` (0: of all)."""
     found = ClusterEvent.objects.filter(cluster_id=cluster_id)
     if before:
         found = found.filter(id__lt=before)

@@ -1,5 +1,3 @@
-"""Holding back a cluster's jobs."""
-
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +15,7 @@ _LONGEST_WHO = 255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """What ended: the reason of a pause, empty where there was none, and the rows that held jobs back."""
+    """What ended: the reason of the pause, empty without one, and the streaks that held jobs back."""
 
     paused: str
     held_back: list[Streak]
@@ -25,10 +23,7 @@ class Resumed:
 
 @transaction.atomic
 def pause_cluster(*, cluster_id: int, reason: str, by: Actor, agent: str = "", now: datetime) -> None:
-    """Stops handing out the cluster's jobs; submitting goes on. Raises FailedPrecondition when it is paused.
-
-    `agent` is the name of the agent that does it, if one does.
-    """
+    """Pauses a cluster, in the name of `agent` if one asked for it. Raises FailedPrecondition when it is paused."""
     check_reason(reason, required=True)
     active = Cluster.objects.filter(id=cluster_id, paused_at__isnull=True)
     who = f"agent {agent}"[:_LONGEST_WHO] if agent else by.who if by else ""
@@ -39,9 +34,9 @@ def pause_cluster(*, cluster_id: int, reason: str, by: Actor, agent: str = "", n
 
 @transaction.atomic
 def resume_cluster(*, cluster_id: int, by: Actor, reason: str = "", now: datetime) -> Resumed:
-    """Hands out all of the cluster's jobs again, those that are held back among them.
+    """Ends a pause and releases all jobs that are held back.
 
-    Raises FailedPrecondition when it is not paused and holds no jobs back.
+    Raises FailedPrecondition when the cluster is not paused and holds no jobs back.
     """
     check_reason(reason)
     held = let_go(cluster_id=cluster_id, by=by, reason=reason, now=now)
@@ -56,7 +51,7 @@ def resume_cluster(*, cluster_id: int, by: Actor, reason: str = "", now: datetim
 
 @transaction.atomic
 def resume_token(*, by: Caller, reason: str = "", now: datetime) -> Resumed:
-    """Hands out the jobs again that were submitted with the caller's token and are held back in its cluster.
+    """Releases the jobs of the caller's token that are held back in its cluster.
 
     Raises FailedPrecondition when none are.
     """
@@ -70,6 +65,6 @@ def resume_token(*, by: Caller, reason: str = "", now: datetime) -> Resumed:
 
 
 def note_readiness(*, cluster_id: int, not_ready: str) -> None:
-    """Writes down why the cluster's agent takes no jobs now; empty when it does."""
+    """Stores why the cluster's agent takes no jobs now; empty when it does."""
     check_reason(not_ready, field="not_ready")
     Cluster.objects.filter(id=cluster_id).exclude(not_ready=not_ready).update(not_ready=not_ready)

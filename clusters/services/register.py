@@ -1,5 +1,3 @@
-"""Adding a cluster."""
-
 import hmac
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +14,7 @@ from rainbow.errors import Unauthenticated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """A new cluster's credentials, known only now."""
+    """The credentials of a new cluster, which are not stored."""
 
     token: str
     secret: str
@@ -24,10 +22,10 @@ class Registration:
 
 @transaction.atomic
 def register_cluster(*, name: str, offered_secret: str, registration_secret: str, now: datetime) -> Registration | None:
-    """Adds a cluster; None when the name is taken.
+    """Registers a cluster; None when the name is taken.
 
-    Raises Unauthenticated when `offered_secret` is not the server's `registration_secret`, InvalidArgument
-    when the name breaks the rules.
+    Raises Unauthenticated when `offered_secret` is not `registration_secret`, InvalidArgument when the name is not
+    valid.
     """
     check_registration_secret(offered_secret=offered_secret, registration_secret=registration_secret)
     check_cluster_name(name)

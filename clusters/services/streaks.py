@@ -1,4 +1,4 @@
-"""Holding back the jobs of a token whose jobs fail one after the other, and no others."""
+"""Holding back the jobs of a token, and of no other, when its jobs fail in a row."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from clusters.validation import MAX_REASON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """How a job ended. `at_once`: it failed right after its start, or its scheduler did not take it."""
+    """How a job ended. `at_once`: right after its start, or refused by the scheduler."""
 
     credential_id: int
     at_once: bool
@@ -20,9 +20,9 @@ class End:
 
 
 def note_ends(*, cluster_id: int, ends: Sequence[End], hold_after: int, now: datetime) -> None:
-    """Takes ends in, in their order: so many at once in a row hold back the token's other jobs; 0 is never.
+    """Counts ends, in order: `hold_after` ends at once in a row hold back the token's other jobs; 0 never does.
 
-    Any other end begins a new row. What is held back stays so until it is resumed. Call it in a transaction.
+    Any other end starts a new streak. Jobs stay held back until they are resumed. Call it in a transaction.
     """
     known = Streak.objects.filter(cluster_id=cluster_id, credential_id__in={end.credential_id for end in ends})
     if not hold_after or not (any(end.at_once for end in ends) or known.exists()):
@@ -43,15 +43,14 @@ def note_ends(*, cluster_id: int, ends: Sequence[End], hold_after: int, now: dat
 
 
 def held_back(*, cluster_ids: Iterable[int]) -> list[Streak]:
-    """The rows that hold jobs back in these clusters, the oldest first."""
+    """The streaks that hold jobs back in these clusters, oldest first."""
     held = Streak.objects.filter(cluster_id__in=list(cluster_ids), held_at__isnull=False)
     return list(held.select_related("cluster", "credential").order_by("held_at", "id"))
 
 
 def let_go(*, cluster_id: int, credential_id: int | None = None, by: Actor, reason: str, now: datetime) -> list[Streak]:
-    """Ends the rows of a cluster, or of one token there; returns those that held jobs back.
-
-    Call it in a transaction.
+    """Ends the streaks of a cluster, or of one token there; returns those that held jobs back. Call it in a
+    transaction.
     """
     _lock(cluster_id)
     held = [one for one in held_back(cluster_ids=[cluster_id]) if credential_id in (None, one.credential_id)]
@@ -64,9 +63,9 @@ def let_go(*, cluster_id: int, credential_id: int | None = None, by: Actor, reas
 
 
 def _lock(cluster_id: int) -> None:
-    """The lock order (docs/development.md): the cluster before its streaks.
+    """Locks the cluster before its streaks (the lock order, docs/development.md).
 
-    Not its key: each row that names the cluster checks that when it is committed, and would wait, in no order.
+    NO KEY: inserts that refer to the cluster lock its key at commit, in no order, and would deadlock.
     """
     list(Cluster.objects.filter(id=cluster_id).select_for_update(no_key=True).values_list("id"))
 

@@ -1,4 +1,4 @@
-"""Slowing down whoever tries credentials that are not good. Kept in the database, for all processes together."""
+"""Rate limits on refused credentials and passwords, kept in the database for all processes together."""
 
 import hashlib
 import ipaddress
@@ -15,36 +15,36 @@ from rainbow.errors import TooManyAttempts, Unauthenticated
 
 WINDOW = timedelta(minutes=1)
 _KEEP = timedelta(hours=1)
-# How many passwords an address may offer in a window for one account.
+# Per address, account and window.
 ACCOUNT_GUESSES = 5
-# What one customer of a provider gets at least (RFC 6177, section 2).
+# The smallest assignment to one customer (RFC 6177, section 2).
 _IPV6_NETWORK_BITS = 64
 _LONGEST_ADDRESS = 40
 
 
 def source_at(address: str, *, registering: bool = False) -> str:
-    """Who is counted together: an IPv4 address is one client's, of IPv6 a whole network is.
+    """The source that an address is counted as: itself, or for IPv6 its /64 network.
 
-    Whoever registers is counted apart: an old token in somebody's script keeps no cluster of that network out.
+    Registrations are counted apart, so that a script with an old token cannot block registrations from its network.
     """
     return f"{'registering from' if registering else 'address'} {_network_of(address)}"
 
 
 def sign_in_limits(address: str, account: str) -> dict[str, int]:
-    """Who is counted when a password is offered, and how many guesses each may have in a window.
+    """The sources of a password attempt, and how many attempts each may have in a window.
 
-    An account is counted by address: others, who are elsewhere, cannot keep its owner out.
+    An account is counted per address, so that attackers elsewhere cannot lock its owner out.
     """
     whole = f"signing in from {_network_of(address)}"
-    # Accounts have longer names than sources.
+    # Account names may be longer than the column of sources.
     mark = hashlib.sha256(account.encode(errors="replace")).hexdigest()[:32]
     return {f"{whole} as {mark}": ACCOUNT_GUESSES, whole: settings.RAINBOW_GUESSES}
 
 
 def take_guess(limits: Mapping[str, int], *, now: datetime) -> int:
-    """Counts a guess against each source before it is looked at, so that guesses at the same time count, too.
+    """Counts an attempt before it is checked, so that concurrent ones count, too.
 
-    Returns 0, or how many seconds to wait where a source has no guesses left; then none is counted.
+    Returns 0, or the seconds to wait if a source is exhausted; then nothing is counted.
     """
     for source, most in limits.items():
         if seconds := seconds_blocked([source], now=now, most=most):
@@ -59,15 +59,15 @@ def take_guess(limits: Mapping[str, int], *, now: datetime) -> int:
 
 
 def give_guess_back(sources: Iterable[str]) -> None:
-    """A guess that was right, or was not looked at, counts no more."""
+    """Uncounts an attempt that was right or was not checked."""
     for source in sources:
         FailedAttempts.objects.filter(source=source, failures__gt=0).update(failures=F("failures") - 1)
 
 
 def seconds_blocked(sources: Sequence[str], *, now: datetime, most: int | None = None) -> int:
-    """How long the most blocked of these sources has to wait; 0 when none is.
+    """The seconds that the most blocked of these sources has to wait; 0 when none is blocked.
 
-    Blocked is who had so many refused in a window, RAINBOW_GUESSES unless said.
+    A source is blocked after `most` failures in a window, RAINBOW_GUESSES by default.
     """
     limit = settings.RAINBOW_GUESSES if most is None else most
     full = FailedAttempts.objects.filter(source__in=sources, failures__gte=limit, began_at__gt=now - WINDOW)
@@ -77,10 +77,10 @@ def seconds_blocked(sources: Sequence[str], *, now: datetime, most: int | None =
 
 @contextmanager
 def failures_counted(sources: Sequence[str], *, now: datetime, guessable: bool = False) -> Iterator[None]:
-    """Counts a refused credential against its sources; past the limit raises TooManyAttempts.
+    """Counts a refused credential; past the limit raises TooManyAttempts.
 
-    Tokens and secrets cannot be guessed, so a good one passes always: nobody is locked out by what others try.
-    What people choose (`guessable`) is not even looked at while its source is blocked.
+    Tokens and secrets cannot be guessed, so a valid one always passes and attackers lock no cluster out. What people
+    choose (`guessable`) is not checked at all while its source is blocked.
     """
     if guessable and (seconds := seconds_blocked(sources, now=now)):
         raise TooManyAttempts(seconds)
@@ -94,13 +94,12 @@ def failures_counted(sources: Sequence[str], *, now: datetime, guessable: bool =
 
 
 def note_failure(sources: Sequence[str], *, now: datetime) -> None:
-    """Counts a refused credential against an address, a cluster's name."""
     for source in sources:
         _count(source, now)
 
 
 class _NoneLeft(Exception):
-    """A source had its guesses; its name."""
+    """A source is exhausted; its name."""
 
 
 def _take(source: str, most: int, now: datetime) -> None:
@@ -110,7 +109,7 @@ def _take(source: str, most: int, now: datetime) -> None:
 
 
 def _count(source: str, now: datetime) -> None:
-    """Each of those who count at the same time is counted, also where a window ends."""
+    """Counts exactly, also with concurrent callers and at the end of a window."""
     row = FailedAttempts.objects.filter(source=source)
     if row.filter(began_at__gt=now - WINDOW).update(failures=F("failures") + 1):
         return
@@ -121,12 +120,12 @@ def _count(source: str, now: datetime) -> None:
 
 
 def _network_of(address: str) -> str:
-    """The address, or of IPv6 its network. Anything else that a transport calls its peer stands for itself."""
+    """The address, or for IPv6 its network. Other names of a peer are returned as they are."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address[:_LONGEST_ADDRESS]
     if isinstance(found, ipaddress.IPv6Address):
-        # All IPv4 clients of a socket that speaks IPv6 would otherwise be one network (RFC 4291, section 2.5.5.2).
+        # IPv4-mapped addresses would otherwise be one network (RFC 4291, section 2.5.5.2).
         return str(found.ipv4_mapped or ipaddress.ip_network((found, _IPV6_NETWORK_BITS), strict=False))
     return str(found)

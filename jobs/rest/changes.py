@@ -1,4 +1,4 @@
-"""What only operators do to waiting jobs: let them wait shorter or longer, let another cluster run them."""
+"""Changes to waiting jobs that only operators may make."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ class Prioritize(APIView):
         examples=[OpenApiExample("urgent jobs", value=_URGENT, request_only=True)],
     )
     def post(self, request: Request) -> Response:
-        """Gives up to 10,000 waiting jobs another priority, with a result for each. Needs an operator."""
+        """Changes the priority of up to 10,000 waiting jobs, with a result for each. Needs an operator."""
         by = admitted_operator(request, staff=ACT)
         data = read(PrioritizeSerializer, request.data)
         return _answer(change_priority(by=by, job_ids=data.pop("ids"), now=timezone.now(), **data))
@@ -48,7 +48,7 @@ class Move(APIView):
         examples=[OpenApiExample("to another cluster", value=_AWAY, request_only=True)],
     )
     def post(self, request: Request) -> Response:
-        """Puts up to 10,000 waiting jobs into another cluster's queue, with a result for each. Needs an operator."""
+        """Moves up to 10,000 waiting jobs to another cluster's queue, with a result for each. Needs an operator."""
         by = admitted_operator(request, staff=ACT)
         data = read(MoveSerializer, request.data)
         cluster = cluster_named(data["cluster"])

@@ -1,5 +1,3 @@
-"""Clusters with their queues: how they fare."""
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -35,7 +33,7 @@ class Clusters(APIView):
         responses=answers({200: SummarySerializer(many=True)}),
     )
     def get(self, request: Request) -> Response:
-        """Clusters with their summaries: all for operators, with a credential its own."""
+        """Returns clusters with their summaries: all of them for operators, its own for a credential."""
         by = admitted(request, EITHER, staff=VIEW_CLUSTERS)
         return Response(SummarySerializer(_summaries(_visible(by), by), many=True).data)
 
@@ -49,7 +47,7 @@ class ClusterDetail(APIView):
         responses=answers({200: SummarySerializer}),
     )
     def get(self, request: Request, cluster: str) -> Response:
-        """A cluster with its jobs counted by state, and its health in words."""
+        """Returns a cluster with its job counts by state, and what is wrong with it, in words."""
         by = admitted(request, EITHER, staff=VIEW_CLUSTERS, cluster=cluster)
         return Response(SummarySerializer(_summaries([cluster_named(cluster)], by)[0]).data)
 

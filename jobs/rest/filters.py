@@ -1,4 +1,4 @@
-"""Which jobs a list shows: what stands in the query string, checked and described by django-filter."""
+"""The filters of the job list, parsed and documented by django-filter."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -40,7 +40,7 @@ class TimeField(IsoDateTimeField):
 
 
 class TextsField(forms.Field):
-    """A parameter as often as it comes."""
+    """A parameter that may be repeated."""
 
     widget = forms.SelectMultiple
 
@@ -105,7 +105,7 @@ def search_from(query: QueryDict) -> Search:
     """Raises ValidationError and InvalidArgument."""
     checked = JobFilter(query, queryset=Job.objects.none())
     refuse_unknown(query, checked.filters, UNKNOWN_PARAMETER)
-    # A script whose variable is not set would otherwise see everything.
+    # An empty parameter is mostly a script's unset variable; ignoring it would match all jobs.
     if empty := [name for name, values in query.lists() if "" in values]:
         raise ValidationError({name: ["must not be empty"] for name in empty})
     form: forms.Form = checked.form
@@ -127,7 +127,7 @@ def search_from(query: QueryDict) -> Search:
 
 
 def _cluster_id(name: str) -> int | None:
-    """An unknown cluster has no jobs: an id that none has."""
+    """The id of the cluster, None without a name, and -1, which no cluster has, for an unknown one."""
     if not name:
         return None
     return Cluster.objects.filter(name=name).values_list("id", flat=True).first() or -1

@@ -1,5 +1,3 @@
-"""Looking at jobs and acting on them."""
-
 from typing import Any
 from urllib.parse import urlencode
 
@@ -48,7 +46,7 @@ class Jobs(Submission, GenericAPIView[Job]):
     filter_backends = [DjangoFilterBackend]
     filterset_class = JobFilter
     pagination_class = None
-    # What REST framework's page prefills its form with.
+    # Prefills the form of the browsable API.
     serializer_class = JobSpecSerializer
 
     @extend_schema(
@@ -60,7 +58,7 @@ class Jobs(Submission, GenericAPIView[Job]):
         responses=answers({200: JobPageSerializer}),
     )
     def get(self, request: Request) -> Response:
-        """A page of jobs: with a token those submitted with it, with a secret its cluster's, for operators all."""
+        """Returns a page of jobs: a token's own, for a secret all of its cluster, for operators all."""
         by = admitted(request, EITHER, staff=VIEW)
         page = list_jobs(by=by, search=search_from(request.query_params))
         shown = JobBriefSerializer(page.jobs, many=True, context={WITH_CONTENT: sees_content(request)})
@@ -77,7 +75,7 @@ class JobDetail(APIView):
     )
     @method_decorator(conditional_page)
     def get(self, request: Request, job: int) -> Response:
-        """One job with its environment and the end of its output. Answers 304 to a matching If-None-Match."""
+        """Returns a job with its environment and the end of its output. Answers 304 to a matching If-None-Match."""
         return Response(_shown(request, _job(admitted(request, EITHER, staff=VIEW), job)))
 
 
@@ -90,7 +88,7 @@ class Events(APIView):
         responses=answers({200: EventSerializer(many=True)}),
     )
     def get(self, request: Request, job: int) -> Response:
-        """What happened to a job, oldest first. Replaying it gives the job's state."""
+        """Returns the events of a job, oldest first. Replaying them gives the job's state."""
         found = _job(admitted(request, EITHER, staff=VIEW), job, with_events=True)
         return Response(EventSerializer(found.events.all(), many=True).data)
 
@@ -106,7 +104,7 @@ class Cancel(APIView):
         examples=[_REASON],
     )
     def post(self, request: Request, job: int) -> Response:
-        """Stops a job: at once where nobody runs it, otherwise as soon as its cluster's agent confirms."""
+        """Cancels a job: at once if no agent holds it, otherwise when its cluster's agent confirms."""
         by = admitted(request, EITHER, staff=ACT)
         reason = read(OptionalReasonSerializer, request.data)["reason"]
         result = cancel_jobs(by=by, job_ids=[_possible(job)], reason=reason, now=timezone.now())[0]
@@ -128,7 +126,7 @@ class CancelMany(APIView):
         examples=[OpenApiExample("two jobs", value={"ids": [12, 13], "reason": "wrong input"}, request_only=True)],
     )
     def post(self, request: Request) -> Response:
-        """Stops up to 10,000 jobs, with an outcome for each distinct id."""
+        """Cancels up to 10,000 jobs, with an outcome for each distinct id."""
         by = admitted(request, EITHER, staff=ACT)
         data = read(CancelManySerializer, request.data)
         results = cancel_jobs(by=by, job_ids=data["ids"], reason=data["reason"], now=timezone.now())
@@ -146,7 +144,9 @@ class Requeue(APIView):
         examples=[OpenApiExample("a reason", value={"reason": "the cluster is gone"}, request_only=True)],
     )
     def post(self, request: Request, job: int) -> Response:
-        """Puts an accepted or lost job back as its next attempt. It may so run twice: that is for you to decide."""
+        """Requeues an accepted or lost job as its next attempt. If the previous attempt started, the job may run twice.
+        Needs the cluster's secret, or an operator.
+        """
         by = admitted(request, SECRET, staff=ACT)
         _job(by, job)
         reason = read(ReasonSerializer, request.data)["reason"]
@@ -157,7 +157,7 @@ class Requeue(APIView):
 
 
 def _job(by: Caller | Operator, job_id: int, *, with_events: bool = False) -> Job:
-    """Somebody else's job and one that does not exist are the same answer."""
+    """Raises NotFound for a job that does not exist and for one that the caller may not see alike."""
     found = get_jobs(by=by, job_ids=[_possible(job_id)], with_events=with_events).get(job_id)
     if found is None:
         raise NotFound(NO_SUCH_JOB)

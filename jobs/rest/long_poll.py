@@ -1,4 +1,4 @@
-"""Looking at a queue, and holding the answer back until there is something to see."""
+"""Long polling: a request for a queue that blocks until jobs arrive."""
 
 import threading
 import time
@@ -17,12 +17,12 @@ from jobs.rest.stopping import STOPPING
 from jobs.specs import LONG_FIELDS, MAX_INT, MAX_LABELS
 from rainbow_site.web.rest.fields import Digits, Query, Text
 
-# As much as a message of the gRPC door holds, near enough.
+# About as much as a gRPC message may hold.
 MAX_BYTES = 4 * 1024 * 1024
 _ABOUT_A_JOB = 300
 MAX_WAIT_SECONDS = 60
 WATCH_EVERY_SECONDS = 0.25
-# A waiting call keeps a thread. Agents should wait at the gRPC door, where waiting costs nothing.
+# A waiting call occupies one of the process's few threads.
 MAX_WAITING = 4
 _MAY_WAIT = threading.BoundedSemaphore(MAX_WAITING)
 
@@ -44,19 +44,18 @@ class QueueQuerySerializer(Query):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What a cluster wants to see of its queue; `patience_seconds` is how long it waits for that."""
+class QueueRequest:
+    """A request for a cluster's queue; `patience_seconds` is how long it may block."""
 
     bounds: Bounds
     limit: int
     patience_seconds: int
 
-    def at_queue_of(self, caller: Caller) -> list[QueuedJob]:
-        """The jobs that are there now."""
+    def jobs_for(self, caller: Caller) -> list[QueuedJob]:
         return _that_fit(request_jobs(caller=caller, bounds=self.bounds, limit=self.limit))
 
     def wait(self, admit_again: Callable[[], Caller]) -> list[QueuedJob]:
-        """The first that come. Returns none when the time is over, or when too many calls wait already."""
+        """Blocks until jobs arrive or the time is over. Returns none at once if MAX_WAITING calls wait already."""
         if not self.patience_seconds or not _MAY_WAIT.acquire(blocking=False):
             return []
         try:
@@ -68,17 +67,17 @@ class Look:
         until = time.monotonic() + self.patience_seconds
         news = news_since(after=None)
         caller = admit_again()
-        jobs = self.at_queue_of(caller)
+        jobs = self.jobs_for(caller)
         while not jobs and time.monotonic() < until and not STOPPING.wait(WATCH_EVERY_SECONDS):
             news = news_since(after=news.last)
             if caller.cluster in news.clusters:
                 caller = admit_again()
-                jobs = self.at_queue_of(caller)
-        # News may come out of order, and a cluster that is resumed makes none.
-        return jobs or self.at_queue_of(admit_again())
+                jobs = self.jobs_for(caller)
+        # News may be seen out of order, and resuming a cluster makes none.
+        return jobs or self.jobs_for(admit_again())
 
 
-def look_from(query: dict[str, Any]) -> Look:
+def queue_request_from(query: dict[str, Any]) -> QueueRequest:
     """Raises InvalidArgument."""
     bounds = Bounds(
         max_nodes=query["max_nodes"],
@@ -86,7 +85,7 @@ def look_from(query: dict[str, Any]) -> Look:
         max_time_limit_seconds=query["max_time_limit_seconds"],
         labels=labels_from(query["label"]),
     )
-    return Look(bounds=bounds, limit=query["max_jobs"], patience_seconds=query["wait_seconds"])
+    return QueueRequest(bounds=bounds, limit=query["max_jobs"], patience_seconds=query["wait_seconds"])
 
 
 def _that_fit(jobs: Iterable[QueuedJob]) -> list[QueuedJob]:

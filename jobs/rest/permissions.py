@@ -1,4 +1,4 @@
-"""What staff needs for what; who holds a cluster's credential needs none of it."""
+"""The permissions that operators need; credentials need none."""
 
 from rest_framework.request import Request
 

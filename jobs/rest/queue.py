@@ -1,5 +1,3 @@
-"""What a cluster's agent does: look at the queue, take jobs, tell how they go."""
-
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
@@ -8,7 +6,7 @@ from rest_framework.views import APIView
 
 from clusters.callers import Caller, Claim
 from clusters.services.authenticate import admit, note_visits
-from jobs.rest.long_poll import Look, QueueQuerySerializer, look_from
+from jobs.rest.long_poll import QueueQuerySerializer, QueueRequest, queue_request_from
 from jobs.rest.serializers import (
     AcceptanceSerializer,
     AcceptSerializer,
@@ -35,14 +33,14 @@ class Queue(APIView):
         responses=answers({200: QueueSerializer}),
     )
     def get(self, request: Request, cluster: str) -> Response:
-        """The cluster's waiting jobs in the order of its queue; reserves nothing. Needs its secret.
+        """Returns the cluster's waiting jobs in the order of its queue, without reserving them. Needs its secret.
 
-        With wait_seconds an empty answer is held back until jobs arrive or the time is over.
+        With `wait_seconds` the call blocks while the queue is empty.
         """
         caller = holder(request, SECRET, cluster=cluster)
-        look = look_from(read(QueueQuerySerializer, request.query_params))
-        _note_asking(caller, look)
-        jobs = look.at_queue_of(caller) or look.wait(lambda: _admitted_again(request))
+        wanted = queue_request_from(read(QueueQuerySerializer, request.query_params))
+        _note_asking(caller, wanted)
+        jobs = wanted.jobs_for(caller) or wanted.wait(lambda: _admitted_again(request))
         return Response(QueueSerializer({"jobs": jobs, "paused": caller.paused_reason}).data)
 
 
@@ -57,7 +55,7 @@ class Accept(APIView):
         examples=[OpenApiExample("two jobs", value={"ids": [12, 13], "agent": "login-1"}, request_only=True)],
     )
     def post(self, request: Request, cluster: str) -> Response:
-        """Takes waiting jobs off the queue, and says of each id that it could not take why not. Needs the secret."""
+        """Accepts waiting jobs: each id is accepted, once, or refused with a reason. Needs the secret."""
         caller = holder(request, SECRET, cluster=cluster)
         data = read(AcceptSerializer, request.data)
         acceptance = accept_jobs(caller=caller, job_ids=data.pop("ids"), now=timezone.now(), **data)
@@ -75,9 +73,9 @@ class Reports(APIView):
         examples=[OpenApiExample("a start", value={"agent": "login-1", "reports": [_REPORT]}, request_only=True)],
     )
     def post(self, request: Request, cluster: str) -> Response:
-        """An agent tells how its jobs go, renews their leases, and learns which to stop. Needs the secret.
+        """Reports the states of an agent's jobs, renews their leases, and returns which to stop. Needs the secret.
 
-        Late, repeated and reordered reports do no harm.
+        Reports may be late, repeated or out of order.
         """
         caller = holder(request, SECRET, cluster=cluster)
         results = report_jobs(caller=caller, now=timezone.now(), **read(ReportManySerializer, request.data))
@@ -85,11 +83,11 @@ class Reports(APIView):
 
 
 def _admitted_again(request: Request) -> Caller:
-    """While a call waited, its credential may have been revoked, its cluster paused."""
+    """Authenticates again: while the call waited the credential may have been revoked, or the cluster paused."""
     return admit(Claim(value=bearer_in(request) or ""), now=timezone.now())
 
 
-def _note_asking(caller: Caller, look: Look) -> None:
+def _note_asking(caller: Caller, wanted: QueueRequest) -> None:
     now = timezone.now()
     if caller.asking_is_worth_noting(now):
-        note_visits(used=[], asked={caller.cluster_id: look.bounds}, now=now)
+        note_visits(used=[], asked={caller.cluster_id: wanted.bounds}, now=now)

@@ -1,4 +1,4 @@
-"""Whether this process was told to stop."""
+"""Set when this process is told to stop, so that waiting calls return."""
 
 import threading
 

@@ -1,5 +1,3 @@
-"""Handing in jobs."""
-
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +25,7 @@ from rainbow_site.web.rest.admission import TOKEN, holder, read
 from rainbow_site.web.rest.schema import BY_TOKEN, answers
 
 KEY_HEADER = "Idempotency-Key"
-# A job of a batch gets the header's key with its place behind it.
+# A job of a batch gets the header's key, a slash and its index.
 MAX_HEADER_KEY = MAX_KEY - len(f"/{MAX_BATCH}")
 REPLAYED = {"Idempotency-Replayed": "true"}
 
@@ -53,7 +51,7 @@ class Submission(APIView):
         examples=[OpenApiExample("a job", value=_SPEC, request_only=True)],
     )
     def post(self, request: Request) -> Response:
-        """Queues one job for the token's cluster. Once it is answered, the job is on disk."""
+        """Submits a job to the token's cluster. An acknowledged job is durable."""
         by, now = holder(request, TOKEN), timezone.now()
         spec = JobSpec(**read(JobSpecSerializer, request.data), idempotency_key=_key(request))
         receipt = submit_jobs(orders=[_order(by, spec)], now=now)[0]
@@ -82,11 +80,10 @@ class Batch(APIView):
         examples=[OpenApiExample("two jobs", value={"jobs": [_SPEC, {"command": "hostname"}]}, request_only=True)],
     )
     def post(self, request: Request) -> Response:
-        """Queues up to 10,000 jobs in one transaction, with a result for each, in their order.
+        """Submits up to 10,000 jobs in one transaction, with a result for each, in order.
 
-        A job that is refused does not keep the others out. Under an Idempotency-Key each job without a key of
-        its own gets one that is made of the header's and its place; then a key that stands for another job keeps
-        all of them out.
+        A refused job does not affect the others. With an Idempotency-Key header, each job without a key of its own gets
+        the header's key followed by its index, and a key that belongs to another job then refuses the whole batch.
         """
         by, now = holder(request, TOKEN), timezone.now()
         key = _key(request)
@@ -102,7 +99,9 @@ class Batch(APIView):
 
 
 def _key(request: Request) -> str:
-    """Empty without the header. An empty header is refused: whoever sent it believes to be safe, and is not."""
+    """The header's key, empty without the header. Raises InvalidArgument for an empty one, whose sender expects
+    protection.
+    """
     key = request.headers.get(KEY_HEADER)
     if key is None:
         return ""

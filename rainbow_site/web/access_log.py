@@ -1,4 +1,4 @@
-"""One line of log for each HTTP request, as the gRPC server writes one for each call."""
+"""One log line for each HTTP request, like the gRPC server's for each call."""
 
 import logging
 import re
@@ -14,18 +14,16 @@ from rainbow_site.web.rest.addresses import address_of
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
 
-# Somebody may put a credential where it does not belong. The query is not written at all.
+# Paths may contain a credential by mistake. Queries are not logged at all.
 _CREDENTIAL = re.compile(r"rb[ts]_[\w-]+")
 _LONGEST_PATH = 200
-# Probes ask every few seconds.
+# Polled by probes every few seconds.
 _QUIET = ("/healthz", "/readyz")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _log = logging.getLogger("rainbow.http")
 
 
 def log_requests(answer: Answer) -> Answer:
-    """Middleware."""
-
     def log_and_answer(request: HttpRequest) -> HttpResponseBase:
         began = time.perf_counter()
         response = answer(request)
@@ -48,7 +46,7 @@ def _write(request: HttpRequest, status: int, seconds: float) -> None:
 
 
 def _who(request: HttpRequest) -> str:
-    """Whose request it is: a person's, or a cluster's by a credential, and whose doing that credential is."""
+    """The account, or the cluster and its credential with its issuer."""
     caller, person = getattr(request, "auth", None), getattr(request, "_cached_user", None)
     if isinstance(caller, Caller):
         return f" cluster={caller.cluster}" + "".join(f" {name}={value}" for name, value in caller.issue.items())

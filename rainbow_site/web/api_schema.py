@@ -1,5 +1,3 @@
-"""The OpenAPI schema for whoever asks."""
-
 from functools import cache
 
 from django.http import HttpResponse
@@ -10,7 +8,7 @@ from rest_framework.request import Request
 
 
 class ApiSchema(SpectacularAPIView):
-    """Kept once it is made, since making it takes longer than any other answer. Nothing in the query changes it."""
+    """Cached, since generating it is slower than any other response, and the query does not change it."""
 
     authentication_classes = []
 

@@ -1,5 +1,3 @@
-"""One charset for whatever comes in."""
-
 import re
 from collections.abc import Callable, Iterable
 from typing import Any

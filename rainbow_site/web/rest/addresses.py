@@ -1,5 +1,3 @@
-"""Where a request comes from."""
-
 import ipaddress
 
 from django.http import HttpRequest
@@ -7,12 +5,12 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 UNKNOWN = "unknown"
-# What a proxy says of itself and of the client before it (RFC 7239, RFC 9110, and what came before them).
+# Headers that proxies add (RFC 7239, RFC 9110, and their predecessors).
 _OF_A_PROXY = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 
 
 def address_of(request: HttpRequest | Request) -> str:
-    """The client's address, seen past as many proxies as RAINBOW_PROXIES says."""
+    """The client's address, behind as many proxies as RAINBOW_PROXIES says; UNKNOWN if it is not an IP address."""
     said = BaseThrottle().get_ident(request)  # type: ignore[arg-type]  # (it only reads headers)
     try:
         return str(ipaddress.ip_address(said))
@@ -21,7 +19,7 @@ def address_of(request: HttpRequest | Request) -> str:
 
 
 def is_from_this_machine(request: Request) -> bool:
-    """Whether the client is a process of this machine, and not a proxy that speaks for others."""
+    """Whether the client is a process of this machine, and not a proxy that forwards for others."""
     peer = request.META.get("REMOTE_ADDR", "")
     try:
         near = ipaddress.ip_address(peer).is_loopback

@@ -1,4 +1,4 @@
-"""What every REST view begins with: who may call it, and how it reads its input."""
+"""Who may call a REST view, and how it reads its input."""
 
 from typing import Any
 
@@ -16,17 +16,16 @@ TOKEN = frozenset({CredentialKind.TOKEN})
 SECRET = frozenset({CredentialKind.SECRET})
 EITHER = TOKEN | SECRET
 
-# For answers that carry a credential: no cache on the way keeps them (RFC 9111, section 5.2.2.5).
+# For answers with a credential in them (RFC 9111, section 5.2.2.5).
 NO_STORE = {"Cache-Control": "no-store"}
 
 
 def admitted(
     request: Request, kinds: frozenset[CredentialKind], *, staff: str, cluster: str | None = None
 ) -> Caller | Operator:
-    """Whoever asks: the holder of a credential of these kinds, or staff with a permission.
+    """The caller: the holder of a credential of these kinds, or staff with a permission.
 
-    A holder comes no further than the credential's own cluster. Raises Unauthenticated, NotAuthenticated,
-    PermissionDenied.
+    A credential is limited to its own cluster. Raises Unauthenticated, NotAuthenticated, PermissionDenied.
     """
     if isinstance(request.auth, Caller) or not request.user.is_authenticated:
         return holder(request, kinds, cluster=cluster)
@@ -34,7 +33,7 @@ def admitted(
 
 
 def admitted_operator(request: Request, *, staff: str) -> Operator:
-    """Staff with a permission, and nobody else. Raises Unauthenticated, NotAuthenticated, PermissionDenied."""
+    """Raises Unauthenticated, NotAuthenticated, PermissionDenied."""
     user = request.user
     if isinstance(request.auth, Caller):
         raise Unauthenticated(REQUEST_DENIED)
@@ -46,7 +45,7 @@ def admitted_operator(request: Request, *, staff: str) -> Operator:
 
 
 def holder(request: Request, kinds: frozenset[CredentialKind], *, cluster: str | None = None) -> Caller:
-    """The holder of a credential of these kinds, and nobody else. Raises as `admitted` does."""
+    """Raises Unauthenticated, NotAuthenticated."""
     if not isinstance(request.auth, Caller):
         wanted = " or ".join(kind for kind in CredentialKind if kind in kinds)
         raise NotAuthenticated(f"a cluster {wanted} is required")
@@ -57,14 +56,14 @@ def holder(request: Request, kinds: frozenset[CredentialKind], *, cluster: str |
 
 
 def read(kind: type[BaseSerializer[Any]], data: Any) -> dict[str, Any]:
-    """The input as this serializer understands it. Raises ValidationError."""
+    """The validated input. Raises ValidationError."""
     serializer = kind(data=data)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
 
 
 def cluster_named(name: str) -> Cluster:
-    """Raises NotFound, which only operators see: a credential opens no cluster but its own."""
+    """Raises NotFound. Only operators can see that: a credential is refused for other clusters before."""
     try:
         return Cluster.objects.get(name=name)
     except Cluster.DoesNotExist:

@@ -1,5 +1,3 @@
-"""Who calls: the holder of a token or a secret, or a signed-in operator."""
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +14,7 @@ _SCHEME = b"bearer"
 
 
 class Holder:
-    """Stands for the user where REST framework wants one: somebody with a cluster's credential."""
+    """The holder of a credential, in the place of Django's user."""
 
     is_authenticated = True
     is_anonymous = False
@@ -54,7 +52,7 @@ def bearer_in(request: Request) -> str | None:
 
 @contextmanager
 def refusals_counted(request: Request, *, guessable: bool = False) -> Iterator[None]:
-    """Counts a refused credential against its address and its cluster; past the limit the answer is 429."""
+    """Counts a refused credential per address and per cluster. Raises TooManyAttempts past the limit."""
     sources = [source_at(address_of(request), registering=True)] if guessable else _sources(request)
     with failures_counted(sources, now=timezone.now(), guessable=guessable):
         yield
@@ -66,13 +64,12 @@ def _sources(request: Request) -> list[str]:
 
 
 def _cluster_in(request: Request) -> str | None:
-    """The cluster that the path names."""
     named: str | None = (request.parser_context or {}).get("kwargs", {}).get("cluster")
     return named
 
 
 class RegistrationAuthentication(BaseAuthentication):
-    """Only says what the header means: the verb itself compares the registration secret."""
+    """Only for the WWW-Authenticate header: the service compares the registration secret."""
 
     def authenticate(self, request: Request) -> None:
         return None

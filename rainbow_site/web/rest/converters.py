@@ -1,5 +1,3 @@
-"""Cluster names in paths: what cannot be one is not found."""
-
 from django.urls import register_converter
 
 

@@ -1,4 +1,4 @@
-"""Input that is taken as the schema says and not otherwise: no number for a text, nothing that is not known."""
+"""Serializer fields that accept what the schema says, without REST framework's coercions."""
 
 from collections.abc import Container, Iterable
 from collections.abc import Mapping as MappingType
@@ -10,15 +10,15 @@ from rest_framework.fields import empty
 UNKNOWN_PARAMETER = "unknown query parameter"
 # A body has room for hundreds of thousands of mistakes; this many of them are named.
 MOST_TOLD = 100
-# Patterns of the schema: what clusters/validation.py takes.
+# For the schema, as clusters/validation.py checks.
 CLUSTER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 LINES = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
 
 
 class Input(serializers.Serializer[Any]):
-    """A JSON object of a request's body. Unknown fields are refused: a misspelled one would be silently ignored."""
-
+    # Of a request's body. Unknown fields are refused: a misspelled one would be silently ignored. (A docstring would
+    # become the description of every input in the schema.)
     unknown = "unknown field"
 
     def to_internal_value(self, data: Any) -> Any:
@@ -28,19 +28,17 @@ class Input(serializers.Serializer[Any]):
 
 
 class Query(Input):
-    """The parameters of a query string."""
-
     unknown = UNKNOWN_PARAMETER
 
 
 def refuse_unknown(given: Iterable[object], known: Container[object], error: str) -> None:
-    """Raises ValidationError with this error for each name that is not known, up to MOST_TOLD."""
+    """Raises ValidationError, which names at most MOST_TOLD of the unknown names."""
     if unknown := [str(name) for name in given if name not in known]:
         raise serializers.ValidationError({name: [error] for name in unknown[:MOST_TOLD]})
 
 
 class Text(serializers.CharField):
-    """Text as it is, white space included. The `pattern` is for the schema: the service checks, in its words."""
+    """Text, white space included. `pattern` is only for the schema: the service validates it."""
 
     def __init__(self, *, pattern: str = "", **options: Any) -> None:
         self.pattern = pattern
@@ -53,7 +51,7 @@ class Text(serializers.CharField):
 
 
 class Number(serializers.IntegerField):
-    """A whole number; in JSON 2.0 is one, too."""
+    """An integer; JSON's 2.0 is one, too."""
 
     def to_internal_value(self, data: Any) -> int:
         whole = isinstance(data, int) or (isinstance(data, float) and data.is_integer())
@@ -63,10 +61,10 @@ class Number(serializers.IntegerField):
 
 
 class Digits(serializers.IntegerField):
-    """A whole number in a query string: Python would also take 1_000 and 1.0."""
+    """An integer in a query string: digits only, where Python would also accept 1_000 and 1.0."""
 
     def get_value(self, dictionary: Any) -> Any:
-        # REST framework would take an empty one for one that is not there.
+        # REST framework treats an empty parameter as a missing one.
         return dictionary.get(self.field_name, empty)
 
     def to_internal_value(self, data: Any) -> int:
@@ -76,7 +74,7 @@ class Digits(serializers.IntegerField):
 
 
 class Numbers(serializers.ListField):
-    """Whole numbers. More than there may be are refused before any is looked at."""
+    """A list of integers, whose length is checked before its items."""
 
     def __init__(self, *, lowest: int, highest: int, max_length: int) -> None:
         child = Number(min_value=lowest, max_value=highest)
@@ -89,7 +87,7 @@ class Numbers(serializers.ListField):
 
 
 class Choice(serializers.ChoiceField):
-    """One of some words. Others are not repeated in the refusal: they can be as long as a body."""
+    """One of several words. The error does not quote the input, which may be as long as the body."""
 
     default_error_messages = {"invalid_choice": "must be one of {choices}"}
 
@@ -100,7 +98,7 @@ class Choice(serializers.ChoiceField):
 
 
 class Pairs(serializers.DictField):
-    """Text by text, as an answer: in the order of the names, whichever the database keeps."""
+    """Text by text, sorted by name: the databases keep different orders."""
 
     child = serializers.CharField()
 
@@ -109,7 +107,7 @@ class Pairs(serializers.DictField):
 
 
 class Mapping(serializers.DictField):
-    """Text by text. The pattern of its `names` and how many it has at `most` are for the schema."""
+    """Text by text. `names` (a pattern) and `most` (a number) are for the schema."""
 
     def __init__(self, *, names: str, most: int = 0, **options: Any) -> None:
         self.names = names

@@ -1,5 +1,3 @@
-"""Reading a request's body."""
-
 import re
 from typing import IO, Any
 
@@ -12,10 +10,10 @@ from rest_framework.utils import json
 # Room for some ten thousand jobs; one job's command and environment are 64 KiB each.
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
-# Each becomes an object that takes ten times the room of its bytes, and is checked by itself: 10,000 jobs of forty.
+# A parsed value takes ten times its bytes, and is validated by itself. Enough for 10,000 jobs of forty values.
 MAX_VALUES = 400_000
 
-# A text, or what is left of the body where it does not end; nothing in it is tried twice.
+# A string, or the rest of the body if it is not terminated; possessive, so that it cannot backtrack.
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _HALF_A_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -30,7 +28,7 @@ class TooManyValues(BodyTooLarge):
 
 
 class BoundedJSONParser(BaseParser):
-    """JSON (RFC 8259) of a bounded size. What cannot be read is the client's fault, whatever Python calls it."""
+    """JSON (RFC 8259) of bounded size. Anything that cannot be parsed is a client error."""
 
     media_type = "application/json"
     renderer_class = JSONRenderer
@@ -50,13 +48,13 @@ class BoundedJSONParser(BaseParser):
 
 
 def _marks_in(body: bytes) -> int:
-    """At least how many values there are, with those that only seem to be some in the texts."""
+    """The number of separators, of which there is about one for each value; those inside strings count, too."""
     return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _read(body: bytes) -> Any:
     content = json.loads(body.decode(), parse_constant=json.strict_constant)
     if _HALF_A_CHARACTER.search(body):
-        # Half of a pair of surrogates is no text: no answer could repeat it, no database keep it.
+        # A lone surrogate can be neither encoded nor stored.
         json.dumps(content, ensure_ascii=False).encode()
     return content

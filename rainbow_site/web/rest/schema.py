@@ -1,4 +1,4 @@
-"""What the OpenAPI schema says of every operation."""
+"""What all operations have in common in the OpenAPI schema."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -36,7 +36,7 @@ _WORDS = {
     503: "The server cannot serve now; try again as Retry-After says.",
     507: "The job ids are used up.",
 }
-# Whom an operation admits, as OpenAPI says it; rainbow_site/web/schema_hooks.py says what each is.
+# Security requirements; rainbow_site/web/schema_hooks.py defines the schemes.
 BY_TOKEN: list[Any] = [{"token": []}]
 BY_SECRET: list[Any] = [{"secret": []}]
 BY_OPERATOR: list[Any] = [{"operator": []}]
@@ -48,7 +48,7 @@ WITH_BODY = (413, 415)
 
 
 def answers(success: Mapping[int, Any], *further: int, body: bool = False) -> dict[Any, Any]:
-    """The responses of an operation: its successes, and the problem documents that it may answer with."""
+    """The responses of an operation: the successes, and the problem documents it may answer with."""
     codes = {*ALWAYS, *(WITH_BODY if body else ()), *further}
     problems = {
         (code, "application/problem+json"): OpenApiResponse(
@@ -60,7 +60,7 @@ def answers(success: Mapping[int, Any], *further: int, body: bool = False) -> di
 
 
 class TextExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    """Says in the schema which characters the service takes."""
+    """Adds a field's `pattern` to the schema."""
 
     target_class = "rainbow_site.web.rest.fields.Text"
     match_subclasses = True
@@ -71,7 +71,7 @@ class TextExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped
 
 
 class MappingExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    """The same of the names in a mapping, and of how many there may be."""
+    """Adds the pattern of the names, and their number, to the schema."""
 
     target_class = "rainbow_site.web.rest.fields.Mapping"
     match_subclasses = True

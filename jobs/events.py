@@ -8,7 +8,8 @@ from datetime import datetime
 from clusters.callers import Actor, Caller, Operator
 from jobs.models import Job
 from jobs.notify import tell_after_commit
-from jobs.sql import Columns, add_activity, add_counts, insert_events, timestamp
+from jobs.sql.inserts import add_activity, add_counts, insert_events
+from jobs.sql.statements import Columns, timestamp
 from jobs.states import PUTS_INTO_A_QUEUE, Activity, JobState, What
 
 

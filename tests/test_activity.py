@@ -10,7 +10,7 @@ from jobs.models import JobActivity
 from jobs.queries.activity import activity_by_cluster, activity_over, prune_activity
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
-from jobs.sql import add_activity_totals, beginning
+from jobs.sql.inserts import add_activity_totals, beginning
 from jobs.states import Activity, Span
 from tests.support.queue import submitted
 

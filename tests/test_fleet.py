@@ -18,7 +18,7 @@ from jobs.services.accept import accept_jobs
 from jobs.services.actions import Action
 from jobs.services.bulk_actions import begin_bulk_action
 from jobs.services.expire import expire_leases
-from jobs.sql import add_activity
+from jobs.sql.inserts import add_activity
 from jobs.states import ActionKind, JobState
 from tests.conftest import registered
 from tests.support.queue import operator_named, submitted

@@ -20,7 +20,7 @@ from jobs.queries.search import Search
 from jobs.queries.summaries import summarize_jobs
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
-from jobs.sql import oldest_queued
+from jobs.sql.reads import oldest_queued
 from jobs.states import JobState
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.planner import empty_the_tables_of_jobs, gather_statistics

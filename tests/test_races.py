@@ -12,7 +12,6 @@ from django.db import connection
 
 from clusters.models import Cluster
 from clusters.services.pause import resume_cluster
-from jobs import sql
 from jobs.models import LeaseWatch
 from jobs.outcomes import CancelOutcome
 from jobs.reports import AgentReport, Report, Reported, ReportOutcome
@@ -21,6 +20,7 @@ from jobs.services.cancel import cancel_jobs
 from jobs.services.expire import EVERY, Expiry, expire_leases
 from jobs.services.report import report_jobs, report_jobs_batch
 from jobs.services.requeue import requeue_jobs
+from jobs.sql import inserts
 from jobs.states import JobState
 from rainbow.errors import FailedPrecondition
 from tests.support.lives import AGENT, job_in, replay, row
@@ -37,7 +37,7 @@ LATE = timedelta(seconds=301)
 @pytest.fixture(autouse=True)
 def counts_of_one_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     """All writers contend for the same counts, as those of many servers may."""
-    monkeypatch.setattr(sql, "_slot", lambda: 0)
+    monkeypatch.setattr(inserts, "_slot", lambda: 0)
 
 
 def saying(member: Any, job_id: int, state: JobState, now: datetime, **said: Any) -> Callable[[], Reported]:

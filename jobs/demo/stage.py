@@ -20,16 +20,15 @@ from jobs.events import activity_of
 from jobs.queries.activity import KEPT
 from jobs.queries.warnings import QUIET_AFTER
 from jobs.specs import JobSpec, columns_of
-from jobs.sql import (
-    Columns,
+from jobs.sql.inserts import (
     add_activity_totals,
     add_counts,
     beginning,
     insert_events,
     insert_labels,
     insert_whole_jobs,
-    timestamp,
 )
+from jobs.sql.statements import Columns, timestamp
 from jobs.states import Span, What
 from rainbow.errors import FailedPrecondition
 

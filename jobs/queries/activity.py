@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Sum
 
 from jobs.models import JobActivity
-from jobs.sql import add_activity_totals, beginning
+from jobs.sql.inserts import add_activity_totals, beginning
 from jobs.states import Activity, Span
 
 # How long what is counted in stretches of a span is kept.

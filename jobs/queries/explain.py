@@ -8,7 +8,8 @@ from clusters.services.streaks import held_back
 from jobs.models import Job
 from jobs.queries.activity import activity_by_cluster
 from jobs.queries.warnings import QUIET_AFTER, in_words
-from jobs.sql import beginning, jobs_before, queued_counts
+from jobs.sql.inserts import beginning
+from jobs.sql.reads import jobs_before, queued_counts
 from jobs.states import Activity, JobState, Span
 
 _COUNT_UP_TO = 10_000

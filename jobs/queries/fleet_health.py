@@ -14,7 +14,7 @@ from jobs.queries.activity import activity_by_cluster
 from jobs.queries.silence import silent_clusters
 from jobs.queries.summaries import Summary, summarize_jobs
 from jobs.queries.warnings import QUIET_AFTER, in_words
-from jobs.sql import beginning
+from jobs.sql.inserts import beginning
 from jobs.states import Activity, JobState, Span
 
 EXPIRES_SOON = timedelta(days=14)

@@ -11,7 +11,7 @@ from clusters.callers import Caller
 from clusters.validation import check_range
 from jobs.queries.reply_size import number_that_fits
 from jobs.specs import LONG_FIELDS, MAPPINGS, MAX_INT, JobDescription, check_labels
-from jobs.sql import bytes_in, queued_jobs
+from jobs.sql.reads import bytes_in, queued_jobs
 
 # A job may carry 128 KiB of text: so few are read whatever their size, more only where they fit an answer.
 _FEW = 50

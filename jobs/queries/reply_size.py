@@ -8,7 +8,7 @@ from django.db.models.expressions import RawSQL
 
 from jobs.models import JobQuerySet
 from jobs.specs import LONG_FIELDS, UNLISTED_FIELDS
-from jobs.sql import bytes_in
+from jobs.sql.reads import bytes_in
 
 # As much as a message of the gRPC door holds, near enough.
 ANSWER_BYTES = 4 * 1024 * 1024

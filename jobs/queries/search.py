@@ -13,7 +13,7 @@ from clusters.callers import Caller, Operator
 from clusters.validation import check_line, check_range
 from jobs.models import MAX_ID, Job, JobLabel, JobQuerySet, visible_by
 from jobs.specs import MAX_NAME, check_labels
-from jobs.sql import range_of_jobs
+from jobs.sql.reads import range_of_jobs
 from jobs.states import JobState
 
 MAX_PAGE = 1_000

@@ -8,7 +8,7 @@ from django.db.models import Sum
 
 from clusters.sql import as_datetime
 from jobs.models import JobCount
-from jobs.sql import oldest_queued
+from jobs.sql.reads import oldest_queued
 from jobs.states import JobState
 
 

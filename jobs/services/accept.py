@@ -12,7 +12,7 @@ from clusters.validation import check_line
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
-from jobs.sql import in_parts, lock_jobs, take_jobs
+from jobs.sql.updates import in_parts, lock_jobs, take_jobs
 from jobs.states import JobState, What
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument
 

@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from clusters.models import Cluster
 from jobs.models import Job, JobEvent, JobLabel
-from jobs.sql import add_counts
+from jobs.sql.inserts import add_counts
 from jobs.states import JobState
 
 _BATCH = 1_000

@@ -14,7 +14,8 @@ from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
 from jobs.reports import AgentReport, Report, Reported, apply_report, check_agent_report, end_of
-from jobs.sql import LEASE_COLUMNS, REPORTED_COLUMNS, Row, in_parts, write_reported
+from jobs.sql.statements import Row
+from jobs.sql.updates import LEASE_COLUMNS, REPORTED_COLUMNS, in_parts, write_reported
 from jobs.states import What
 from rainbow.errors import FailedPrecondition, InvalidArgument
 

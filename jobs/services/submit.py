@@ -10,7 +10,9 @@ from clusters.callers import Caller, Operator
 from jobs.events import Step, record
 from jobs.models import Job
 from jobs.specs import JobSpec, check_spec, columns_of
-from jobs.sql import Columns, insert_jobs, insert_labels, queued_counts, rank, timestamp
+from jobs.sql.inserts import insert_jobs, insert_labels
+from jobs.sql.reads import queued_counts, rank
+from jobs.sql.statements import Columns, timestamp
 from jobs.states import JobState, What
 from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError, ResourceExhausted, Unavailable
 

@@ -1,0 +1,104 @@
+"""Adding jobs, and what is written with them."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from django.db import connection
+
+from jobs.models import Job, JobActivity, JobCount, JobEvent, JobLabel
+from jobs.sql.statements import Columns, Row, insert, timestamp
+from jobs.states import Span
+
+_COUNT = JobCount._meta.db_table
+_ACTIVITY = JobActivity._meta.db_table
+# On PostgreSQL a writer adds to one of these, so that commits seldom wait for each other's counts.
+_SLOTS = 16
+
+
+def insert_jobs(columns: Columns) -> list[Row]:
+    """Adds jobs and returns (id, cluster_id, idempotency_key) of each, in their order.
+
+    A row whose key is taken in its cluster is left out.
+    """
+    further = (
+        "ON CONFLICT ((COALESCE(submitted_to_id, cluster_id)), idempotency_key) WHERE idempotency_key IS NOT NULL "
+        "DO NOTHING "
+        "RETURNING id, cluster_id, idempotency_key"
+    )
+    # Ids rise in the order of insertion; the order in which RETURNING lists them is not promised.
+    return sorted(insert(Job, columns, further), key=lambda row: row[0])
+
+
+def insert_whole_jobs(columns: Columns) -> list[int]:
+    """Adds jobs in any state and returns their ids in their order."""
+    return sorted(row[0] for row in insert(Job, columns, "RETURNING id"))
+
+
+def insert_events(columns: Columns) -> None:
+    insert(JobEvent, columns)
+
+
+def insert_labels(labeled: Iterable[tuple[int, Mapping[str, str]]]) -> None:
+    """Adds the labels of each job, by its id."""
+    rows = [(job_id, key, value) for job_id, labels in labeled for key, value in labels.items()]
+    columns: Columns = {
+        "job_id": [job_id for job_id, _, _ in rows],
+        "key": [key for _, key, _ in rows],
+        "value": [value for _, _, value in rows],
+    }
+    insert(JobLabel, columns)
+
+
+def add_counts(changes: Mapping[tuple[int, str, int], int]) -> None:
+    """Adds to the counts by (cluster_id, state, priority).
+
+    In the lock order (docs/development.md): by key, once in a transaction, and last.
+    """
+    changed = sorted((key, jobs) for key, jobs in changes.items() if jobs)
+    columns: Columns = {
+        "cluster_id": [cluster_id for (cluster_id, _, _), _ in changed],
+        "state": [state for (_, state, _), _ in changed],
+        "priority": [priority for (_, _, priority), _ in changed],
+        "slot": [_slot()] * len(changed),
+        "jobs": [jobs for _, jobs in changed],
+    }
+    further = f"ON CONFLICT (cluster_id, state, priority, slot) DO UPDATE SET jobs = {_COUNT}.jobs + excluded.jobs"
+    insert(JobCount, columns, further)
+
+
+def add_activity(changes: Mapping[tuple[int, str], int], now: datetime) -> None:
+    """Adds to the activity by (cluster_id, what) around this time, in the lock order: by key, after the counts."""
+    totals: dict[tuple[Span, datetime, int, str], int] = {}
+    for span in Span:
+        began_at = beginning(span, now)
+        totals |= {(span, began_at, cluster_id, what): jobs for (cluster_id, what), jobs in changes.items()}
+    add_activity_totals(totals, slot=_slot())
+
+
+def add_activity_totals(totals: Mapping[tuple[Span, datetime, int, str], int], *, slot: int = 0) -> None:
+    """Adds to the activity by (span, began_at, cluster_id, what), in the order of these."""
+    ordered = sorted(totals.items())
+    columns: Columns = {
+        "span_seconds": [span.value for (span, _, _, _), _ in ordered],
+        "began_at": [timestamp(began_at) for (_, began_at, _, _), _ in ordered],
+        "cluster_id": [cluster_id for (_, _, cluster_id, _), _ in ordered],
+        "what": [what for (_, _, _, what), _ in ordered],
+        "slot": [slot] * len(ordered),
+        "jobs": [jobs for _, jobs in ordered],
+    }
+    further = (
+        "ON CONFLICT (span_seconds, began_at, cluster_id, what, slot) "
+        f"DO UPDATE SET jobs = {_ACTIVITY}.jobs + excluded.jobs"
+    )
+    insert(JobActivity, columns, further)
+
+
+def beginning(span: Span, now: datetime) -> datetime:
+    """When the stretch of this length began that `now` lies in; stretches are counted from 1970, in UTC."""
+    seconds = int(now.timestamp())
+    return datetime.fromtimestamp(seconds - seconds % span.value, UTC)
+
+
+def _slot() -> int:
+    return threading.get_native_id() % _SLOTS if connection.vendor == "postgresql" else 0

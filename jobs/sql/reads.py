@@ -1,0 +1,112 @@
+"""Reading the queue."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db import connection
+
+from clusters.models import Cluster, Streak
+from jobs.models import MAX_ID, Job, JobCount, JobLabel
+from jobs.sql.statements import Row, fetch
+from jobs.states import JobState
+
+_JOB = Job._meta.db_table
+_CLUSTER = Cluster._meta.db_table
+_LABEL = JobLabel._meta.db_table
+_COUNT = JobCount._meta.db_table
+_STREAK = Streak._meta.db_table
+_QUEUED = f"state = '{JobState.QUEUED}'"
+
+
+def queued_counts(cluster_ids: Iterable[int]) -> list[Row]:
+    """(cluster_id, priority, jobs) of what waits in these clusters."""
+    places = ",".join(["%s"] * len(ids := list(cluster_ids)))
+    statement = (
+        f"SELECT cluster_id, priority, SUM(jobs) FROM {_COUNT} "
+        f"WHERE {_QUEUED} AND cluster_id IN ({places}) GROUP BY cluster_id, priority"
+    )
+    return fetch(statement, ids)
+
+
+def oldest_queued(cluster_ids: Sequence[int]) -> list[Row]:
+    """(cluster_id, submitted_at) of each cluster's oldest waiting job: one look at the head of an index for each.
+
+    The bounds are rows, because where single columns are given PostgreSQL forgets that they lead the order, and may
+    walk an index that other clusters' jobs come first in.
+    """
+    row, order = "(j.cluster_id, j.state, j.id)", "j.cluster_id, j.state, j.id"
+    oldest = (
+        f"SELECT j.submitted_at FROM {_JOB} j WHERE {row} >= (c.id, '{JobState.QUEUED}', 0) "
+        f"AND {row} <= (c.id, '{JobState.QUEUED}', {MAX_ID}) ORDER BY {order} LIMIT 1"
+    )
+    places = ",".join(["%s"] * len(cluster_ids))
+    return fetch(f"SELECT c.id, ({oldest}) FROM {_CLUSTER} c WHERE c.id IN ({places})", cluster_ids)
+
+
+def range_of_jobs(
+    owner: Mapping[str, int], state: JobState, ids: tuple[int, int], *, alone: bool
+) -> tuple[str, list[Any]]:
+    """The condition, with its values, for a range of an index: an owner's jobs in one state, the first to the last id.
+
+    On PostgreSQL the bounds are rows, as in oldest_queued: in search of a rare state it may else walk the primary key.
+    It cannot tell how few jobs lie between such bounds, though, which matters where there are further conditions; so
+    rows bound only what stands `alone`. SQLite would read on past them, and finds its way by single columns.
+    """
+    names = [f"{_JOB}.{name}" for name in (*owner, "state", "id")]
+    fixed = [*owner.values(), state.value]
+    if connection.vendor == "sqlite" or not alone:
+        equal = " AND ".join(f"{name} = %s" for name in names[:-1])
+        return f"{equal} AND {names[-1]} BETWEEN %s AND %s", [*fixed, *ids]
+    row, places = ", ".join(names), ", ".join(["%s"] * len(names))
+    return f"({row}) BETWEEN ({places}) AND ({places})", [*fixed, ids[0], *fixed, ids[1]]
+
+
+def queued_jobs(
+    cluster_id: int,
+    *,
+    limit: int,
+    at_most: Mapping[str, int],
+    labels: Mapping[str, str],
+    after: tuple[int, int] | None,
+    columns: Sequence[str],
+) -> list[Row]:
+    """These columns of the next jobs of a cluster's queue, after this (priority, id).
+
+    `at_most` bounds columns; a time limit that was not said is 0 and so within any bound. Jobs that are held back are
+    left out.
+    """
+    held = f"SELECT credential_id FROM {_STREAK} WHERE cluster_id = %s AND held_at IS NOT NULL"
+    tests = [f"{_QUEUED} AND cluster_id = %s AND COALESCE(submitted_by_id, 0) NOT IN ({held})"]
+    values: list[object] = [cluster_id, cluster_id]
+    for name, bound in at_most.items():
+        tests.append(f"{name} <= %s")
+        values.append(bound)
+    for item in labels.items():
+        tests.append(f"EXISTS (SELECT 1 FROM {_LABEL} l WHERE l.job_id = {_JOB}.id AND key = %s AND value = %s)")
+        values.extend(item)
+    if after:
+        tests.append("priority <= %s AND (priority < %s OR id > %s)")
+        values.extend([after[0], *after])
+    wanted, where = ", ".join(columns), " AND ".join(tests)
+    return fetch(f"SELECT {wanted} FROM {_JOB} WHERE {where} ORDER BY priority DESC, id LIMIT %s", [*values, limit])
+
+
+def bytes_in(columns: Iterable[str]) -> str:
+    """The size of what a job has in these columns. The database counts it where it lies, and sends none of it."""
+    counted = "LENGTH(CAST({} AS BLOB))" if connection.vendor == "sqlite" else "OCTET_LENGTH({}::text)"
+    return " + ".join(counted.format(f"{_JOB}.{column}") for column in columns)
+
+
+def rank(cluster_id: int, priority: int, job_id: int) -> int:
+    """The place of a waiting job in its queue, from 1. Costs more the longer the queue before it."""
+    statement = (
+        f"SELECT COUNT(*) FROM {_JOB} WHERE {_QUEUED} AND cluster_id = %s "
+        "AND priority >= %s AND (priority > %s OR id <= %s)"
+    )
+    return int(fetch(statement, [cluster_id, priority, priority, job_id])[0][0])
+
+
+def jobs_before(cluster_id: int, priority: int, job_id: int, *, at_most: int) -> int:
+    """How many older jobs of the same priority wait; counts no further than `at_most`."""
+    older = f"SELECT 1 FROM {_JOB} WHERE {_QUEUED} AND cluster_id = %s AND priority = %s AND id < %s LIMIT %s"
+    return int(fetch(f"SELECT COUNT(*) FROM ({older}) AS older", [cluster_id, priority, job_id, at_most])[0][0])

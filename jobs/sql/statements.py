@@ -1,0 +1,76 @@
+"""Running a statement, and the INSERTs of many rows."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from itertools import chain
+from typing import Any
+
+from django.db import connection, models
+
+# The rows of an INSERT: for each column its values, in the order of the rows.
+Columns = Mapping[str, Sequence[Any]]
+Row = tuple[Any, ...]
+Names = tuple[str, ...]
+# SQLite takes at most 32,766 values in a statement; 256 rows also keep it quick to compile.
+_VALUES_ROWS = 256
+# PostgreSQL takes arrays faster than long lists of values, and a few values faster than arrays.
+_FEW_ROWS = 8
+
+
+def fetch(statement: str, values: Sequence[Any]) -> list[Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchall() if cursor.description else []
+
+
+def timestamp(value: datetime) -> Any:
+    """A time as this database's cursor takes it."""
+    return connection.ops.adapt_datetimefield_value(value)
+
+
+def insert(model: type[models.Model], columns: Columns, further: str = "") -> list[Row]:
+    rows = list(zip(*columns.values(), strict=True))
+    if connection.vendor == "postgresql" and len(rows) > _FEW_ROWS:
+        return _insert_arrays(model, columns, len(rows), further)
+    returned: list[Row] = []
+    for start in range(0, len(rows), _VALUES_ROWS):
+        some = rows[start : start + _VALUES_ROWS]
+        statement = _values_statement(model, tuple(columns), further, len(some))
+        returned += fetch(statement, list(chain.from_iterable(some)))
+    return returned
+
+
+@cache
+def _values_statement(model: type[models.Model], columns: Names, further: str, rows: int) -> str:
+    places = f"({','.join(['%s'] * len(columns))})"
+    return f"{_into(model, columns)} VALUES {','.join([places] * rows)} {further}"
+
+
+def _insert_arrays(model: type[models.Model], columns: Columns, rows: int, further: str) -> list[Row]:
+    """One array a column, or one value where all rows have the same, as in most columns of most batches."""
+    # The first column stays an array, since something has to tell how many rows there are.
+    same = tuple(name for name in tuple(columns)[1:] if columns[name].count(columns[name][0]) == rows)
+    varying = [list(values) for name, values in columns.items() if name not in same]
+    statement = _arrays_statement(model, tuple(columns), same, further)
+    return fetch(statement, [*(columns[name][0] for name in same), *varying])
+
+
+@cache
+def _arrays_statement(model: type[models.Model], columns: Names, same: Names, further: str) -> str:
+    types = {name: _column_type(model, name) for name in columns}
+    varying = [name for name in columns if name not in same]
+    # An array of jsonb would have to be made element by element; text serves.
+    arrays = ", ".join(f"%s::{types[name].replace('jsonb', 'text')}[]" for name in varying)
+    values = ", ".join(f"{'%s' if name in same else name}::{types[name]}" for name in columns)
+    source = f"SELECT {values} FROM unnest({arrays}) WITH ORDINALITY AS t({', '.join(varying)}, place)"
+    return f"{_into(model, columns)} {source} ORDER BY place {further}"
+
+
+def _into(model: type[models.Model], columns: Names) -> str:
+    return f"INSERT INTO {model._meta.db_table} ({', '.join(columns)})"
+
+
+def _column_type(model: type[models.Model], column: str) -> str:
+    field = next(field for field in model._meta.local_concrete_fields if field.column == column)
+    return str(field.db_type(connection))

@@ -1,4 +1,4 @@
-"""What a failed call of gRPC means: a refusal in the server's own words, or a connection that broke before any."""
+"""What a failed gRPC call means: a refusal in the server's words, or a connection that broke before any."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ FIELD_KEY = "rainbow-field"
 # A server that did nothing about a call says so by this, with the milliseconds to wait (gRPC proposal A6).
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 LONGEST_PUSHBACK_MS = 60_000
-# gRPC's own words for a call that never left: nobody listens, no such name.
+# gRPC's words for a call that never left: connection refused, no such name.
 NEVER_SENT = ("failed to connect to all addresses", "errors resolving", "DNS resolution failed")
 # For one that ended without a status from the server, whichever code gRPC made of that, with the reason in brackets.
 BROKEN = re.compile(r"Stream removed \((?P<why>.*)\)?", re.DOTALL)

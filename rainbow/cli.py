@@ -82,7 +82,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        if cmd_name != "version":  # which speaks to nobody
+        if cmd_name != "version":  # which calls no server
             importlib.import_module("rainbow.config").silence_grpc()
         command: click.Command = importlib.import_module(f"rainbow.commands.{cmd_name}").command
         return command
@@ -126,7 +126,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, message="rainbow %(version)s")
 @server_options
 def main() -> None:
-    """Hand jobs to clusters that nobody can reach from outside.
+    """Dispatch jobs to clusters that cannot be reached from outside.
 
     \b
     rainbow register --cluster-name keebler --save

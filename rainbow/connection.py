@@ -24,7 +24,7 @@ SILENCE_SECONDS = PATIENCE_SECONDS
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5000),
-    # Firewalls and address translators forget a silent connection after some minutes, and nobody is told. A call
+    # Firewalls and address translators forget a silent connection after some minutes, and neither end is told. A call
     # that waits for jobs is silent: pings keep its connection known, and notice within 45 seconds when it is dead.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 15_000),
@@ -136,7 +136,7 @@ class Connection:
         *,
         credential: str = "",
     ) -> Iterator[Answer]:
-        """One attempt at a call with many answers, which ends when nobody reads on.
+        """One attempt at a call with many answers, which ends when the caller stops reading.
 
         The first comes within the timeout, or not at all; the others when there is something to tell.
         """

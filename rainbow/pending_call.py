@@ -1,4 +1,4 @@
-"""A call whose answer somebody waits for while doing other things."""
+"""A call whose answer is awaited while other work goes on."""
 
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
@@ -13,7 +13,7 @@ Covariant = TypeVar("Covariant", covariant=True)
 
 
 class Call(Protocol[Covariant]):
-    """A call of gRPC that is under way."""
+    """A gRPC call under way."""
 
     def result(self) -> Covariant: ...
     def done(self) -> bool: ...
@@ -22,7 +22,7 @@ class Call(Protocol[Covariant]):
 
 
 class PendingCall(Generic[Record]):
-    """An answer that will come. Nothing is repeated: who waits decides what a failure means."""
+    """Nothing is repeated: the caller decides what a failure means."""
 
     def __init__(
         self,
@@ -36,14 +36,14 @@ class PendingCall(Generic[Record]):
         self._failure = failure
 
     def when_done(self, tell: Callable[[], None]) -> None:
-        """Call `tell`, in another thread, once the answer or a failure is there."""
+        """`tell` is called from another thread once the answer or a failure is there."""
         self._call.add_done_callback(lambda _: tell())
 
     def done(self) -> bool:
         return self._call.done()
 
     def result(self) -> Record:
-        """The answer; waits for it. Raises what the server's status code stands for."""
+        """Blocks until the answer is there. Raises what the server's status code stands for."""
         try:
             return self._answer()
         except grpc.RpcError as error:

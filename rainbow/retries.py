@@ -1,4 +1,4 @@
-"""Trying again while a server cannot be reached."""
+"""Repeats calls while a server cannot be reached."""
 
 import random
 import time
@@ -11,7 +11,7 @@ from rainbow.errors import RainbowError, Unavailable, Untouched
 Answer = TypeVar("Answer")
 # What a caller may set; longer ones are no deadlines to gRPC.
 LONGEST_TIMEOUT_SECONDS = 86_400
-# How long a server that was heard of may be away.
+# How long a server that has answered may be away.
 PATIENCE_SECONDS = 300.0
 # A stream that lived so long did not break for the same reason as the one before.
 CALM_SECONDS = 10.0
@@ -19,11 +19,11 @@ CALM_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retries:
-    """Repeats a call that found no server, with exponential pauses, until its deadline.
+    """Repeats a call that found no server, with exponential backoff, until its deadline.
 
-    A pause lasts between half of its length and all of it, at random, so that many clients of a server that
-    comes back do not knock in step. `on_pause` hears of each failure that is followed by another attempt, and how
-    many seconds long there are attempts.
+    A pause lasts between half of its length and all of it, at random, so that the clients of a server that comes back
+    do not call at once. `on_pause` gets each failure that is followed by another attempt, and for how many seconds
+    there are attempts.
     """
 
     first_pause_seconds: float = 0.1
@@ -81,11 +81,10 @@ def worse(before: RainbowError | None, failure: RainbowError) -> RainbowError:
 
 
 class Patience:
-    """How long to go on with streams that break: at first a given time, and 5 minutes once a server was heard of.
+    """How long streams that break are reopened: a given time at first, and 5 minutes after the first answer.
 
-    The 5 minutes begin with the first failure, however long the stream was silent before. `renew` says that there was
-    an answer. The pauses grow while streams break soon, also after an answer: else a server that ends each stream at
-    once would be asked again and again.
+    The 5 minutes begin with the first failure, however long the stream was silent before. `renew` notes an answer.
+    Pauses grow while streams break soon, even after an answer: a server that ends each stream at once is not flooded.
     """
 
     def __init__(self, retries: Retries, *, first_seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Following jobs to their end, over as many streams as that takes."""
+"""Watches jobs to their end, over as many streams as that takes."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -12,8 +12,8 @@ Stream = Callable[[Sequence[int]], Iterator[Job]]
 def follow(stream: Stream, jobids: Sequence[int], *, retries: Retries, first_seconds: float) -> Iterator[Job]:
     """Each job as it is now, and again at each step, until all are over.
 
-    A stream that ends early is opened anew for the jobs that are left, with growing pauses. Raises Unavailable when
-    no server is heard of for `first_seconds` at the beginning, and for 5 minutes later on.
+    A stream that ends early is reopened for the jobs that are left, with growing pauses. Raises Unavailable when no
+    server answers for `first_seconds` at the beginning, and for 5 minutes later on.
     """
     seen: dict[int, Job] = {}
     patience = Patience(retries, first_seconds=first_seconds)

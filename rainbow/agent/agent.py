@@ -51,7 +51,6 @@ class Agent:
         self._wait_seconds = WAIT_SECONDS
 
     def _duties(self) -> Iterator[Duty]:
-        """The order of a round, with its reasons."""
         # First, because nothing else may be decided about a job while the scheduler may or may not have it.
         yield Duty(self._hand_over.settle, asks_scheduler=True)
         # Before capacity is counted: jobs that ended make it free. Before reporting: so ends are reported at once.
@@ -101,7 +100,6 @@ class Agent:
         self._wake()
 
     def step(self) -> bool:
-        """Do one round; whether any job moved on."""
         return self._round.run()
 
     def _accept(self) -> bool:

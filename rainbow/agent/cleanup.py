@@ -23,7 +23,6 @@ class Cleanup:
         self._next_tidy: datetime | None = None
 
     def forget(self) -> bool:
-        """Remove what is kept of reported jobs."""
         now = self._context.clock()
         if self._next_forget and now < self._next_forget:
             return False
@@ -33,7 +32,6 @@ class Cleanup:
         return False
 
     def tidy(self) -> bool:
-        """Cut outputs that are over their limit, and remove some of what is forgotten."""
         now = self._context.clock()
         if self._next_tidy and now < self._next_tidy:
             return False

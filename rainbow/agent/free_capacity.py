@@ -36,7 +36,6 @@ class FreeCapacity:
         return 0 if self.open_end else self.slots
 
     def fitting(self, jobs: Iterable[WaitingJob], slots: Callable[[Work], int]) -> list[WaitingJob]:
-        """The first jobs that fit side by side."""
         free, chosen = self, list[WaitingJob]()
         for job in jobs:
             left = free.without(job.nodes, slots(work_of(job)))

@@ -24,7 +24,6 @@ class HandOver:
         self._reporter = reporter
 
     def settle(self) -> bool:
-        """Ask the scheduler which of the jobs in doubt it has."""
         in_doubt = [held for held in self._held_jobs if held.stage is Stage.IN_DOUBT]
         if not in_doubt:
             return False

@@ -22,7 +22,6 @@ AS_ROOT = (
 
 
 def report_of(held: HeldJob) -> JobReport:
-    """Without the output."""
     entry = held.entry
     if held.is_over and entry.progress:
         return _end(held, entry.progress)

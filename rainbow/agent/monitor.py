@@ -36,7 +36,6 @@ class Monitor:
         return any(changed)
 
     def stop(self) -> bool:
-        """Cancel, and repeat that until the job is over."""
         now = self._context.clock()
         for held in self._held_jobs:
             if held.desired is Desired.CANCEL and not held.is_handed_over:

@@ -30,7 +30,6 @@ class Renewal:
         return self._client.answers > 0 and self._clock() - self._first_refusal() < PATIENCE
 
     def _first_refusal(self) -> datetime:
-        """Since the server last answered."""
         if self._refused_at is None or self._client.answers > self._answers_then:
             self._refused_at, self._answers_then = self._clock(), self._client.answers
         return self._refused_at

@@ -1,5 +1,3 @@
-"""rainbow agent"""
-
 import logging
 import os
 import signal
@@ -129,7 +127,7 @@ def command(
 
 
 def _site(folder: Path, options: dict[str, Any]) -> Site:
-    """With those of the options that are about it, which are not left for the settings."""
+    """Takes the options that it uses out of the mapping."""
     return Site(
         folder=folder,
         environment=environment(),
@@ -140,7 +138,7 @@ def _site(folder: Path, options: dict[str, Any]) -> Site:
 
 
 def _keep_secret() -> None:
-    """Jobs of the same user shall not find it in this process, nor other commands where it was read from."""
+    """Hide the secret from jobs of the same user, in this process and where it was read from."""
     hide_memory()
     close_standard_input()
 

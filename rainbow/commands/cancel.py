@@ -1,5 +1,3 @@
-"""rainbow cancel"""
-
 from collections.abc import Sequence
 
 import click

@@ -1,5 +1,3 @@
-"""rainbow doctor"""
-
 from pathlib import Path
 
 import click

@@ -1,5 +1,3 @@
-"""rainbow job"""
-
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 

@@ -1,5 +1,3 @@
-"""rainbow jobs"""
-
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -67,7 +65,6 @@ def command(
 def _listed(
     client: Client, *, most: int | None, states: Sequence[JobState], labels: Mapping[str, str], name: str
 ) -> tuple[list[Job], bool]:
-    """At most so many jobs, and whether there are more."""
     asked = None if most is None else most + 1
     page_size = LARGEST_PAGE if asked is None else min(asked, LARGEST_PAGE)
     jobs = list(islice(client.list_jobs(states=states, labels=labels, name=name, page_size=page_size), asked))

@@ -1,5 +1,3 @@
-"""rainbow logs"""
-
 import click
 
 from rainbow.errors import NO_SUCH_JOB, NotFound

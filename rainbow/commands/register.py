@@ -1,5 +1,3 @@
-"""rainbow register"""
-
 import click
 
 from rainbow.config import config_path
@@ -31,7 +29,7 @@ LOST = (
 def command(ctx: click.Context, save: bool, as_json: bool) -> None:
     """Add a cluster, and get its token and its secret.
 
-    People need the token, to submit jobs to the cluster. The cluster needs the secret, to get its jobs. The
+    The token is for those who submit jobs to the cluster, the secret for the cluster, which takes its jobs by it. The
     server shows both only this once.
     """
     known = session.settings(ctx)

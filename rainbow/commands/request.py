@@ -1,5 +1,3 @@
-"""rainbow request"""
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -101,7 +99,7 @@ def command(
 
 def _where_to_look(jobids: Sequence[int], *, agent: str) -> str:
     ids = ", ".join(map(str, jobids[:MOST_IDS])) + (", ..." if len(jobids) > MOST_IDS else "")
-    whose = "until its lease ends" if agent else "to run, and nobody else will"
+    whose = "until its lease ends" if agent else "to run, and no other caller gets them"
     return (
         f"Of these jobs some may be accepted all the same: {ids}. `rainbow job ID --as-cluster` says so of each;"
         f" one that is accepted is yours {whose}."

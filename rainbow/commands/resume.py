@@ -1,5 +1,3 @@
-"""rainbow resume"""
-
 import click
 
 from rainbow.records import Resumption

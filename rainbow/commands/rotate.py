@@ -1,5 +1,3 @@
-"""rainbow rotate"""
-
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,7 +48,7 @@ def command(ctx: click.Context, kind: str, label: str, grace_seconds: int | None
 
 
 def _how_to_get_one(kind: str, grace_seconds: int | None) -> str:
-    """What to do where the answer with the new value got lost. It is the secret that asks."""
+    """For a new value whose answer got lost. The secret makes the request."""
     lost = f"The {kind} may be replaced all the same, and its new value lost."
     if kind == CredentialKind.TOKEN:
         return f"{lost} The same command again makes another one."

@@ -1,5 +1,3 @@
-"""rainbow submit"""
-
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -108,7 +106,6 @@ def command(
 
 
 def _wait(client: Client, queued: Submission, *, as_json: bool) -> int:
-    """Wait for the job, show what it wrote, and give its exit code."""
     job = _followed(client, queued.jobid, silent=as_json)
     details = _details(client, queued.jobid)
     if as_json:
@@ -161,7 +158,7 @@ def _submitted(client: Client, spec: JobSpec) -> Submission:
 
 
 def _followed(client: Client, jobid: int, *, silent: bool) -> Job:
-    """The job's end. Whoever stops waiting does not stop the job."""
+    """The job's end. Interrupting the wait does not stop the job."""
     try:
         steps = client.watch_jobs([jobid], first_seconds=PATIENCE_SECONDS)
         return follow(steps, lambda job: None if silent else complain(step_of(job)))[jobid]
@@ -174,7 +171,7 @@ def _followed(client: Client, jobid: int, *, silent: bool) -> Job:
 
 
 def _details(client: Client, jobid: int) -> Job | None:
-    """The job with its output, or None where that cannot be had: the exit code does not depend on it."""
+    """With the output; None where it cannot be read: the exit code does not depend on it."""
     try:
         return next(iter(client.get_jobs([jobid], with_events=True).jobs), None)
     except RainbowError as error:

@@ -1,5 +1,3 @@
-"""rainbow summary"""
-
 from dataclasses import replace
 from datetime import UTC, datetime
 

@@ -1,5 +1,3 @@
-"""rainbow version"""
-
 import click
 
 from rainbow import __version__

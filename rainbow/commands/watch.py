@@ -1,5 +1,3 @@
-"""rainbow watch"""
-
 from collections.abc import Sequence
 
 import click

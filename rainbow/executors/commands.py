@@ -54,7 +54,6 @@ def ask(
 
 
 def _complaint(text: str, name: str) -> str:
-    """Standard error, without the command's name before each line."""
     return "\n".join(line.removeprefix(f"{name}: ").removeprefix("error: ") for line in text.strip().splitlines())
 
 

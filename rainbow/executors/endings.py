@@ -35,7 +35,6 @@ def cancelled() -> Progress:
 
 
 def from_wait_status(status: int) -> Progress:
-    """From a status of wait(2)."""
     code = os.waitstatus_to_exitcode(status)
     return exited(code) if code >= 0 else killed(-code)
 

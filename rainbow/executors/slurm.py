@@ -160,7 +160,6 @@ class SlurmExecutor:
         return "--export=NIL" if "SLURM_JWT" in self._environment else "--export=ALL"
 
     def _queue(self) -> dict[str, Record]:
-        """By native id, in Slurm's order."""
         # Slurm 22.05 ignores the filters with --json, later ones need them.
         records = from_squeue(self._answered("squeue", "--json", "--me", "--states=all").text)
         return {record.native_id: record for record in records}

@@ -33,7 +33,6 @@ class Node:
 
 
 def free(text: str, *, chosen: bool) -> Capacity:
-    """What is free in the chosen partition, or else the default one."""
     listed = [_node(line) for line in text.splitlines()]
     if not chosen:
         listed = [node for node in listed if node.partition.endswith("*")]

@@ -1,4 +1,4 @@
-"""The processes that a job started, whatever they did to be left alone: new sessions, orphans, ignored signals."""
+"""The processes that a job started, in new sessions, orphaned or ignoring signals."""
 
 import contextlib
 import os
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# What ignores SIGKILL waits for a disk or is somebody else's; what outruns it starts new ones all the time.
+# A process that SIGKILL does not end waits for a disk or belongs to another user, or starts new ones all the time.
 LAST_SECONDS = 10.0
 BETWEEN_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """The number and the start, in ticks since the machine's, are of one process only."""
+    """Number and start, in ticks since boot, belong to one process only."""
 
     number: int
     parent: int
@@ -24,7 +24,7 @@ class Process:
 
 
 def signal_all(number: signal.Signals) -> int:
-    """Send a signal to all descendants of this process, and say how many there were that may be sent one."""
+    """Returns how many descendants may be sent a signal."""
     return sum(_signal(process, number) for process in descendants() if not process.is_over)
 
 
@@ -39,7 +39,7 @@ def kill_all() -> int:
 
 
 def reap() -> bool:
-    """Take note of the children that are over, and say whether there are others."""
+    """Whether children are left."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -79,7 +79,7 @@ def _process(number: int) -> Process | None:
 
 
 def _signal(process: Process, number: signal.Signals) -> bool:
-    """Nobody else gets the signal, although the number may be another process's by now."""
+    """By pidfd, since the number may be another process's by now."""
     try:
         handle = os.pidfd_open(process.number)
     except OSError:

@@ -1,4 +1,4 @@
-"""The words of a runner about its job. Each is there in full or not at all, also after a power cut."""
+"""A runner's notes about its job. Each is there in full or not at all, also after a power cut."""
 
 import contextlib
 import os
@@ -12,14 +12,12 @@ AGAIN_SECONDS = 1.0
 
 
 class Notes:
-    """`folder` is a handle of the folder for them."""
-
     def __init__(self, folder: int) -> None:
         self._folder = folder
         self._reserved: int | None = None
 
     def write_once(self, name: str, *words: object) -> None:
-        """Raises FileExistsError if there is such a note already."""
+        """Raises FileExistsError if there is such a note."""
         draft = f"{name}.{os.getpid()}"
         with contextlib.closing(os.fdopen(self._create(draft), "wb", buffering=0)) as file:
             _write(file.fileno(), *words)
@@ -29,12 +27,12 @@ class Notes:
             os.unlink(draft, dir_fd=self._folder)
 
     def reserve(self, name: str) -> None:
-        """Take the space for a note now, so that it can be written on a disk that is full by then."""
+        """Take the space for a note now, so that it can be written when the disk is full."""
         self._reserved = self._create(_draft(name))
         _write(self._reserved, " " * LENGTH)
 
     def write(self, name: str, *words: object) -> None:
-        """Write a note, or replace one. On a full disk this waits for as long as it takes."""
+        """Write or replace a note. Waits while the disk is full."""
         while True:
             try:
                 return self._replace(name, *words)
@@ -58,7 +56,7 @@ def _draft(name: str) -> str:
 
 
 def _write(handle: int, *words: object) -> None:
-    """Over what is there, and then its end: the space that a file has is not given back first."""
+    """Truncate last: the space that a file has is not given back first."""
     text = (" ".join(map(str, words)) + "\n").encode()
     os.pwrite(handle, text, 0)
     os.ftruncate(handle, len(text))

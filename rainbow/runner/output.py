@@ -1,4 +1,4 @@
-"""The output of a job: it comes through a pipe, and a file keeps it up to a limit."""
+"""The output of a job: through a pipe, into a file of limited size."""
 
 import os
 import select
@@ -15,7 +15,7 @@ UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 class Output:
-    """The file, in the folder of that handle. A full disk makes gaps, and no errors."""
+    """The file in that folder. A full disk makes gaps, and no errors."""
 
     def __init__(self, folder: int, *, most_bytes: int) -> None:
         self._file = os.open("output", os.O_WRONLY | os.O_CREAT | CAREFULLY, 0o600, dir_fd=folder)
@@ -38,7 +38,7 @@ class Output:
         self.keep(_line(words))
 
     def finish(self) -> None:
-        """Write the end of what is missing, over the end of the file where there is no space for more."""
+        """Write the end of what is missing, over the end of the file where there is no space."""
         rest = self._note + self._end
         if rest and not self._append_whole(rest):
             os.pwrite(self._file, rest[-self._size :], max(0, self._size - len(rest)))
@@ -63,7 +63,7 @@ class Output:
         return False
 
     def _append(self, text: bytes) -> int:
-        """How much of it could be written."""
+        """Returns how much could be written."""
         kept = 0
         try:
             while kept < len(text):
@@ -75,7 +75,7 @@ class Output:
 
 
 class Pump:
-    """Moves what comes through a pipe, whose other end is `entrance`, into an output; in a thread of its own.
+    """Moves the output of a pipe, whose other end is `entrance`, in a thread of its own.
 
     The job neither waits nor fails for what becomes of its output.
     """
@@ -87,12 +87,12 @@ class Pump:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """The entrance is the job's by now."""
+        """Only the job has the entrance open after this."""
         os.close(self.entrance)
         self._thread.start()
 
     def stop(self) -> None:
-        """Take what is in the pipe, and no more: a process that could not be ended may hold its entrance open."""
+        """Read what is in the pipe, and no more: a process that could not be ended may hold its entrance open."""
         os.close(self._stop)
         self._thread.join()
 
@@ -103,7 +103,7 @@ class Pump:
         self._output.finish()
 
     def _is_more(self) -> bool:
-        """Wait for output, or for the end of it."""
+        """Blocks until there is output or `stop` is called."""
         ready, _, _ = select.select([self._exit, self._stop_seen], [], [])
         return self._stop_seen not in ready
 
@@ -118,7 +118,6 @@ class Pump:
 
 
 def over(most_bytes: int) -> bytes:
-    """What stands in the place of output that is over its limit."""
     return _line(f"the output is longer than {spelled(most_bytes)}; only its end follows")
 
 

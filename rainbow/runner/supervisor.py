@@ -1,4 +1,4 @@
-"""From the start of a job to its last process."""
+"""From the start of a job to the end of its last process."""
 
 import contextlib
 import os
@@ -22,16 +22,16 @@ WHY: dict[int, str] = {CANCEL: "cancelled", signal.SIGTERM: "stopped"}
 
 
 def main(notes_folder: int, job_folder: int) -> None:
-    """Leave the agent behind, and run the job unless that happened before.
+    """Detach from the agent, and run the job unless that happened before.
 
-    Prints the number of the process that does, once it has noted its start; else exits with 1.
+    Prints the number of the process that runs it, once its start is noted; otherwise exits with 1.
     """
     job = RunnerJob.read(sys.stdin.read())
     signal.pthread_sigmask(signal.SIG_BLOCK, WAKING)
-    heard, said = os.pipe()
+    noted, note_end = os.pipe()
     if child := os.fork():
-        os.close(said)
-        if not os.read(heard, 1):
+        os.close(note_end)
+        if not os.read(noted, 1):
             sys.exit(1)
         print(child, flush=True)  # noqa: T201  the agent reads it
         return
@@ -41,8 +41,8 @@ def main(notes_folder: int, job_folder: int) -> None:
     notes = Notes(notes_folder)
     notes.reserve("ended")
     notes.write_once("started", os.getpid(), time.time())
-    os.write(said, b"1")
-    os.close(said)
+    os.write(note_end, b"1")
+    os.close(note_end)
     _silence()
     notes.write("ended", *_run(job, job_folder), time.time())
 
@@ -90,9 +90,9 @@ def _start(job: RunnerJob, output: int) -> subprocess.Popen[bytes]:
 
 
 def _wait(pid: int, limit_seconds: int) -> tuple[str, float]:
-    """Wait for the process to end, and see to it that it does when its time is up or someone asks.
+    """Wait for the process, and end it at its time limit or on request.
 
-    How it ended, and until when others that were asked to end may take their time.
+    Returns how it ended, and until when other processes that were asked to end have time.
     """
     how, sent = "", signal.SIGTERM
     deadline = time.monotonic() + (limit_seconds or float("inf"))
@@ -106,13 +106,13 @@ def _wait(pid: int, limit_seconds: int) -> tuple[str, float]:
 
 
 def _woken(deadline: float) -> int:
-    """The signal that came before the deadline; 0 if none did."""
+    """The signal that arrived before the deadline; 0 for none."""
     woken = signal.sigtimedwait(WAKING, min(max(0.0, deadline - time.monotonic()), 3600))
     return woken.si_signo if woken else 0
 
 
 def _over(pid: int) -> bool:
-    """Whether the process is over; the orphans that are get reaped."""
+    """Whether the process is over; reaps orphans that are."""
     while over := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
         if over.si_pid == pid:
             return True
@@ -132,7 +132,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 
 def _usual_signals() -> None:
-    """Undo, in the job's process, what this one and its parents did to signals."""
+    """Undo what this process and its parents did to signals."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)

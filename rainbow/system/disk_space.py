@@ -7,17 +7,17 @@ from pathlib import Path
 from rainbow.errors import ResourceExhausted
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-# What is left to the agent's notes about the jobs that it has, when no more are taken.
+# Kept for the agent's notes about the jobs that it has, when it takes no more.
 RESERVE_BYTES = 16 * 1024 * 1024
 MIB = 1024 * 1024
 
 
 class DiskFull(ResourceExhausted):
-    """Nothing more can be written to a disk."""
+    """A disk takes no more."""
 
 
 def shortage(folder: Path) -> str:
-    """Why an agent with this state folder should take no jobs; empty where there is enough space."""
+    """Why an agent with this state folder should take no jobs; empty where there is space."""
     found = os.statvfs(folder)
     if found.f_bavail * found.f_frsize < RESERVE_BYTES:
         return f"disk full: less than {RESERVE_BYTES // MIB} MiB are left for the agent's state folder"
@@ -32,7 +32,7 @@ def is_full(error: Exception) -> bool:
 
 
 def takes_nothing(folder: Path) -> bool:
-    """Whether a write fails for want of space; a quota is not to be seen in other ways."""
+    """Whether a write fails for lack of space: a quota shows in no other way."""
     try:
         file = os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600)
         try:

@@ -1,4 +1,4 @@
-"""What Linux offers to processes beyond Python's own library (prctl(2))."""
+"""prctl(2), which Python's library lacks."""
 
 import ctypes
 import os
@@ -10,9 +10,9 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def hide_memory() -> bool:
-    """Keep other processes of this user from reading this one's memory, environment and open files; whether it worked.
+    """Keep other processes of this user from this one's memory, environment and open files; whether it worked.
 
-    /proc/PID/environ and the like then belong to root, nobody but root may trace the process, and it dumps no core.
+    /proc/PID/environ and the like then belong to root, only root may trace the process, and it dumps no core.
     """
     return _prctl(PR_SET_DUMPABLE, 0)
 
@@ -24,12 +24,12 @@ def close_standard_input() -> None:
 
 
 def adopt_orphans() -> bool:
-    """Become the parent of every descendant whose own parent ends; whether it worked."""
+    """Become the parent of all orphaned descendants; whether it worked."""
     return _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with(parent: int) -> None:
-    """Be killed when that process, which started this one, ends."""
+    """Be killed when the parent, which has this number, ends."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,6 @@
-"""Files that a job may have made, replaced or removed: no link is followed, nothing is waited for, reads are bounded.
+"""Files that a job may have made, replaced or removed: no link is followed, no read blocks or is unbounded.
 
-Names are looked up in a folder that is held open, so that nobody can swap a part of their path.
+Names are resolved in a folder that is held open, so that no part of their path can be swapped.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 @contextlib.contextmanager
 def opened_folder(path: Path | str, *, inside: int | None = None) -> Iterator[int]:
-    """A handle of a folder. A name inside another one is trusted no more than a file: it must be no link."""
+    """A handle of a folder. A name inside another one is untrusted: it must be no link."""
     careful = CAREFULLY if inside is not None else os.O_CLOEXEC
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | careful, dir_fd=inside)
     try:
@@ -29,7 +29,7 @@ def opened_folder(path: Path | str, *, inside: int | None = None) -> Iterator[in
 def opened(name: str, *, inside: int, flags: int = os.O_RDONLY) -> Iterator[int]:
     """A handle of a regular file of our own. Raises OSError for everything else.
 
-    A file of several names may be somebody's who did not want it here, so it counts as everything else.
+    A file of several names may be another user's.
     """
     # Some devices do things when they are opened.
     _check(os.stat(name, dir_fd=inside, follow_symlinks=False), name)
@@ -42,7 +42,7 @@ def opened(name: str, *, inside: int, flags: int = os.O_RDONLY) -> Iterator[int]
 
 
 def open_or_make(path: Path) -> int:
-    """A handle of a file of our own for reading and writing, which only we may. Raises OSError for everything else."""
+    """A handle for reading and writing a file of our own, with mode 600. Raises OSError for everything else."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | CAREFULLY, 0o600)
     try:
         _check(os.fstat(handle), str(path))
@@ -53,7 +53,7 @@ def open_or_make(path: Path) -> int:
 
 
 def read(name: str, *, inside: int, most_bytes: int) -> bytes:
-    """The content of a file. Raises OSError for a larger one, too."""
+    """Raises OSError for a larger file, too."""
     with opened(name, inside=inside) as handle:
         content = _read(handle, most_bytes + 1)
     if len(content) > most_bytes:
@@ -62,7 +62,7 @@ def read(name: str, *, inside: int, most_bytes: int) -> bytes:
 
 
 def read_end(name: str, *, inside: int, most_bytes: int) -> bytes:
-    """The last bytes of a file of any size, or less of one that shrinks meanwhile."""
+    """The last bytes of a file of any size; fewer where it shrinks meanwhile."""
     with opened(name, inside=inside) as handle:
         os.lseek(handle, max(0, os.fstat(handle).st_size - most_bytes), os.SEEK_SET)
         return _read(handle, most_bytes)

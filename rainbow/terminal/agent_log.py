@@ -8,7 +8,7 @@ from rainbow.text import on_one_line, printable
 
 
 class LineFormatter(logging.Formatter):
-    """Each message is one line, whatever words of a job, a scheduler or a server it repeats."""
+    """Each message is one line, whatever a job, a scheduler or a server put into it."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = on_one_line(record.message)

@@ -1,4 +1,4 @@
-"""What `rainbow agent --dry-run` shows: what an agent would do with the jobs that wait, and does not."""
+"""What `rainbow agent --dry-run` shows: what an agent would take now."""
 
 from dataclasses import dataclass
 

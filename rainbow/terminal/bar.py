@@ -1,4 +1,4 @@
-"""A bar on a terminal. It takes rich as long to load as the rest of the command line, so only this module loads it."""
+"""A progress bar. Only this module imports rich, which takes as long to load as the rest of the command line."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from rich.text import Text
 
 @contextmanager
 def bar(total: int) -> Iterator[Callable[[int], None]]:
-    """Shows how many of so many jobs there are, on standard error. What else is written appears above it."""
+    """Shows how many of `total` jobs are done, on standard error; other output appears above it."""
     counts = TextColumn("{task.completed:,} of {task.total:,} jobs")
     with Progress(BarColumn(), counts, _Speed(), TimeRemainingColumn(), console=Console(stderr=True)) as shown:
         task = shown.add_task("", total=total)

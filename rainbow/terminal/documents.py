@@ -1,4 +1,4 @@
-"""Jobs in JSON: what is not known of them is left out."""
+"""Jobs in JSON, without what a command does not know of them."""
 
 from typing import Any
 

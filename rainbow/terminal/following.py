@@ -1,4 +1,4 @@
-"""Watching jobs on the command line: each step a line, and the exit code that the end stands for."""
+"""Watching jobs: a line for each step, and the exit code for the end."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ LARGEST = 255
 
 
 def follow(jobs: Iterable[Job], tell: Callable[[Job], None]) -> dict[int, Job]:
-    """Tell each step, and give the last that was seen of each job."""
+    """Show each step; returns the last state of each job."""
     last: dict[int, Job] = {}
     for job in jobs:
         if _told(last.get(job.id)) != _told(job):
@@ -24,13 +24,12 @@ def follow(jobs: Iterable[Job], tell: Callable[[Job], None]) -> dict[int, Job]:
 
 
 def step_of(job: Job) -> str:
-    """A job's latest step in a line: when, which, what."""
     at = local(_since(job) or datetime.now(UTC))
     return on_one_line(f"{at}  Job {job.id}: {_words(job)}")
 
 
 def exit_code_of(job: Job) -> int:
-    """The job's own exit code where it has one that a process can end with."""
+    """The job's own exit code where a process can end with it."""
     if job.state == JobState.COMPLETED:
         return 0
     if job.state == JobState.CANCELLED:

@@ -1,4 +1,4 @@
-"""Numbers and times as people say them."""
+"""Numbers and times as text."""
 
 from datetime import datetime
 
@@ -10,7 +10,6 @@ def count(number: int, noun: str) -> str:
 
 
 def ago(moment: datetime, *, now: datetime) -> str:
-    """How far away a moment is, in its largest unit."""
     seconds = round((now - moment).total_seconds())
     noun, length = next(((noun, length) for noun, length in UNITS if abs(seconds) >= length), ("", 1))
     if not noun:
@@ -20,7 +19,6 @@ def ago(moment: datetime, *, now: datetime) -> str:
 
 
 def when(moment: datetime, *, now: datetime) -> str:
-    """A moment in local time, and how far away it is."""
     return f"{local(moment)} ({ago(moment, now=now)})"
 
 
@@ -29,7 +27,7 @@ def local(moment: datetime) -> str:
 
 
 def span(seconds: int) -> str:
-    """A span as the command line takes it: 1h30m."""
+    """As the command line takes it: 1h30m."""
     parts = []
     for noun, length in UNITS:
         number, seconds = divmod(seconds, length)

@@ -1,4 +1,4 @@
-"""What to say where it is not known whether the server did what was asked."""
+"""Advice where the server may or may not have done what was asked."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from rainbow.terminal.output import complain
 
 @contextmanager
 def in_doubt(advice: str) -> Iterator[None]:
-    """Give this advice with a failure after which the server may have done its work, and to who interrupts the call."""
+    """Adds the advice to failures that leave this open, and prints it when the call is interrupted."""
     try:
         yield
     except RainbowError as error:

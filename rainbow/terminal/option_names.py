@@ -1,4 +1,4 @@
-"""The options of a command by the fields of messages that a server complains of."""
+"""Names of options in place of field names in a server's errors."""
 
 import click
 
@@ -14,7 +14,6 @@ OPTIONS = {
 
 
 def as_typed(error: RainbowError, command: click.Command | None) -> str:
-    """The failure, with the option's name in place of the field's where the command has one."""
     option = _option_of(error.field, command) if command else error.field
     return f"{option}: {error.message}" if option else error.message
 

@@ -1,7 +1,4 @@
-"""Options that several commands share.
-
-What they bring waits in the context, not in each command's arguments.
-"""
+"""Options that several commands share. Their values are in the context, not in a command's arguments."""
 
 import sys
 from collections.abc import Callable
@@ -32,18 +29,16 @@ TIMEOUT = Number(min=0, max=LONGEST_TIMEOUT_SECONDS, min_open=True)
 
 
 def flags(ctx: click.Context) -> dict[str, Any]:
-    """What was said on the command line, by the name of the setting."""
+    """What the command line set, by setting."""
     return ctx.ensure_object(dict)
 
 
 def flag_names(ctx: click.Context) -> dict[str, str]:
-    """By which flag each of them was said."""
     names: dict[str, str] = ctx.meta.setdefault("rainbow.flag_names", {})
     return names
 
 
 def use_credential(ctx: click.Context, described: str) -> None:
-    """Note which credential the server gets to see, for the case that it is refused."""
     ctx.meta[CREDENTIAL] = described
 
 
@@ -66,7 +61,7 @@ def remembered(*names: str, **attributes: Any) -> Decorator[Any]:
 
 
 def server_options(command: Command) -> Command:
-    """Where the server is and which cluster is meant; these may also stand before the command."""
+    """The server and the cluster; these options may also stand before the command."""
     return _with_options(
         command,
         remembered("--host", metavar="HOST[:PORT]", help=HOST_HELP),
@@ -88,7 +83,7 @@ def secret_options(command: Command) -> Command:
 
 
 def secret_file_option(command: Command) -> Command:
-    """For a command that runs for long: nobody shall read the secret in the list of processes."""
+    """For long-running commands: an option with the secret itself would show it in the process list."""
 
     def take_file(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
         if path is not None:
@@ -103,7 +98,7 @@ def secret_file_option(command: Command) -> Command:
 
 
 def secret_from_file_again(ctx: click.Context) -> str | None:
-    """What the file of --request-secret-file holds by now; None without that option, and for standard input."""
+    """Reads the file of --request-secret-file again; None without it, and for standard input."""
     path: str | None = ctx.meta.get(SECRET_FILE)
     return None if path in (None, STANDARD_INPUT) else _from_file(path)
 
@@ -114,7 +109,6 @@ def registration_secret_options(command: Command) -> Command:
 
 
 def observer_options(command: Command) -> Command:
-    """Credentials for looking at jobs: the token, or else the secret."""
     as_cluster = click.option("--as-cluster", is_flag=True, help=AS_CLUSTER_HELP)
     return _with_options(command, token_options, secret_options, as_cluster)
 
@@ -146,7 +140,6 @@ def _with_options(command: Command, *decorators: Decorator[Any]) -> Command:
 
 
 def _credential(setting: str, *names: str, text: str) -> tuple[Decorator[Any], Decorator[Any]]:
-    """Two options: the value itself, and a file that holds it."""
     flag = names[-1]
 
     def take_value(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
@@ -174,7 +167,7 @@ def _remember_once(ctx: click.Context, setting: str, value: str, *, flag: str, s
 
 
 def _from_stdin() -> str:
-    """One line, and not a byte more: the rest may be a file of jobs."""
+    """One line, and no byte more: the rest may be a file of jobs."""
     return sys.stdin.buffer.readline().decode(errors="replace").strip()
 
 

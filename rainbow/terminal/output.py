@@ -1,4 +1,4 @@
-"""What the commands print: lines for people, one JSON document for scripts."""
+"""Output of the commands: text, or one JSON document."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from rainbow.text import printable
 
 REDIRECT = "What has to be whole, the job's command writes to a file: `simulate > simulate.out`."
 
-# Of the fields of a job, those that people look for.
+# The fields of a job that are shown first.
 _FIRST = ("id", "cluster", "name", "command", "nodes", "tasks", "state")
 
 
@@ -37,14 +37,14 @@ def write_json_line(document: Any) -> None:
 
 
 def write_output_of(job: Job) -> None:
-    """What a job wrote: as it is for programs, with its control characters escaped for a terminal."""
+    """A job's output: unchanged for programs, with control characters escaped for a terminal."""
     click.echo(printable(job.output) if sys.stdout.isatty() else job.output, nl=False, color=True)
     if job.output_is_cut:
         complain(f"\nThese are the last 64 KiB of the output of job {job.id}; no more is kept. {REDIRECT}")
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON has it: a record by its fields, a moment in ISO 8601."""
+    """A value for JSON: records by field, times in ISO 8601."""
     if dataclasses.is_dataclass(value):
         return {name: plain(getattr(value, name)) for name in _names_of(value)}
     if isinstance(value, RainbowError):

@@ -1,4 +1,4 @@
-"""How far a long row of jobs is: a bar on a terminal, a line now and then elsewhere."""
+"""Progress over many jobs: a bar on a terminal, otherwise a line every 10 seconds."""
 
 import importlib
 import sys
@@ -16,7 +16,6 @@ Show = Callable[[int], None]
 
 @contextmanager
 def progress(total: int, *, quiet: bool) -> Iterator[Show]:
-    """Gives what shows how many jobs of `total` there are."""
     if quiet:
         yield lambda done: None
     elif sys.stderr.isatty():
@@ -27,8 +26,6 @@ def progress(total: int, *, quiet: bool) -> Iterator[Show]:
 
 
 class Lines:
-    """Says every 10 seconds how far it is."""
-
     def __init__(self, total: int, *, clock: Callable[[], float], tell: Callable[[str], None] = complain) -> None:
         self._total = total
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Keeping new credentials in the configuration file."""
+"""Saves new credentials in the configuration file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,14 +10,14 @@ from rainbow.terminal.output import complain
 
 
 def prepare_to_save() -> None:
-    """Refuse a file that cannot be read, before the server makes credentials that would have no place."""
+    """Fail on an unreadable file before the server makes credentials."""
     read_file(config_path())
 
 
 def try_to_save(known: Settings, credentials: Mapping[str, str]) -> bool:
-    """Save the cluster's credentials and where its server is, and say whether it worked.
+    """Save the cluster's credentials and its server; whether it worked.
 
-    A failure is told, and does not end the command: the caller then shows the credentials.
+    A failure is printed and does not end the command: the caller then shows the credentials.
     """
     server: dict[str, str | bool] = {"host": known.host, "tls": known.tls}
     if known.ca_file:

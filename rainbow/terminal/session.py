@@ -1,4 +1,4 @@
-"""A client for what a command wants to do, with the credential that this takes."""
+"""The client of a command, with the credential that it needs."""
 
 import click
 
@@ -24,7 +24,7 @@ def settings(ctx: click.Context) -> Settings:
 
 
 def stranger(ctx: click.Context) -> Client:
-    """Someone without a credential of the cluster, who may know the server's registration secret."""
+    """Without a credential of the cluster, perhaps with the server's registration secret."""
     known = settings(ctx)
     use_credential(ctx, known.described("registration_secret"))
     return _client(ctx, known)
@@ -45,7 +45,7 @@ def puller(ctx: click.Context) -> Client:
 
 
 def secret_again(ctx: click.Context) -> str:
-    """The secret that the same options, file and environment say by now; empty where they cannot be read."""
+    """The configured secret, read again; empty where it cannot be read."""
     try:
         in_file = secret_from_file_again(ctx)
         return settings(ctx).secret if in_file is None else in_file
@@ -54,7 +54,7 @@ def secret_again(ctx: click.Context) -> str:
 
 
 def observer(ctx: click.Context, *, as_cluster: bool) -> Client:
-    """Someone who looks at jobs: with the token if there is one and nobody asked for the secret."""
+    """With the token if there is one, unless only the secret was given."""
     known = settings(ctx)
     only_secret_told = "secret" in flags(ctx) and "token" not in flags(ctx)
     if as_cluster or only_secret_told or (known.secret and not known.token):
@@ -63,7 +63,7 @@ def observer(ctx: click.Context, *, as_cluster: bool) -> Client:
 
 
 def resumer(ctx: click.Context) -> Client:
-    """With the secret if there is one and nobody gave a token alone."""
+    """With the secret if there is one, unless only a token was given."""
     known, said = settings(ctx), flags(ctx)
     return submitter(ctx) if not known.secret or ("token" in said and "secret" not in said) else puller(ctx)
 
@@ -91,7 +91,7 @@ def _required(known: Settings, kind: str, *, flag: str) -> str:
 
 
 class _Notice:
-    """Tells a person why a command takes its time, once for each length of time that it tries."""
+    """Prints why a command takes long, once for each length of time that it tries."""
 
     def __init__(self) -> None:
         self._told: set[float] = set()

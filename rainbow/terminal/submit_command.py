@@ -1,4 +1,4 @@
-"""The words of `rainbow submit`, and the hint for whoever forgot `--` before them."""
+"""`rainbow submit` with a hint where `--` is missing before the command."""
 
 from collections.abc import Sequence
 

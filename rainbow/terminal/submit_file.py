@@ -1,4 +1,4 @@
-"""rainbow submit --file"""
+"""`rainbow submit --file`"""
 
 import time
 from collections import deque
@@ -28,15 +28,13 @@ MOST_REFUSALS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A job that the server did not take."""
-
     line: int
     error: RainbowError
 
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What became of a file's jobs so far. Of the refusals, only the first 1,000 are kept."""
+    """What became of a file's jobs so far. Only the first 1,000 refusals are kept."""
 
     file: str
     cluster: str
@@ -53,7 +51,7 @@ class Outcome:
 
 
 def submit_file(client: Client, path: str, *, key_prefix: str, as_json: bool) -> int:
-    """Submit a file's jobs, tell what became of them, and give the exit code.
+    """Submit a file's jobs, print what became of them, and return the exit code.
 
     Raises InvalidArgument, and submits nothing, when a line is bad.
     """
@@ -127,7 +125,6 @@ def _submit(client: Client, lines: Iterable[Line], outcome: Outcome, show: Show,
 
 
 def _results(client: Client, lines: Iterable[Line]) -> Iterator[tuple[int, SubmitResult]]:
-    """The results with the numbers of their lines."""
     numbers: deque[int] = deque()
 
     def specs() -> Iterator[JobSpec]:

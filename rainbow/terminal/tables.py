@@ -27,7 +27,6 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """The lines with their cells below each other, two blanks apart."""
     widths = [max(map(len, column)) for column in zip_longest(*lines, fillvalue="")]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
@@ -35,7 +34,7 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 
 
 def _drawn(columns: Sequence[str], cells: Sequence[Sequence[str]], *, width: int) -> Table:
-    """The table, no wider than the terminal: the last column has what the others leave."""
+    """No wider than the terminal: the last column has what the others leave."""
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, GAP, 0, 0))
     left = width
     for number, column in enumerate(columns, start=1):

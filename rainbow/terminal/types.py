@@ -18,7 +18,7 @@ SPAN = re.compile(r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+
 
 
 class Whole(click.IntRange):
-    """A whole number; click calls one out of its words a range."""
+    """A whole number, with an error that names the range."""
 
     name = "whole number"
 
@@ -27,8 +27,6 @@ class Whole(click.IntRange):
 
 
 class Number(click.FloatRange):
-    """A number, with digits after the point or without."""
-
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -39,7 +37,7 @@ class Number(click.FloatRange):
 
 
 class Span(click.ParamType[int]):
-    """A span of time in seconds, written 600, 10m, 2h or 1h30m."""
+    """Seconds, written 600, 10m, 2h or 1h30m."""
 
     name = "span"
 
@@ -57,7 +55,7 @@ class Span(click.ParamType[int]):
 
 
 class Size(click.ParamType[int]):
-    """A number of bytes, written 65536, 64K, 1.5G or 500MiB; a thousand is 1024."""
+    """Bytes, written 65536, 64K, 1.5G or 500MiB; a thousand is 1024."""
 
     name = "size"
 
@@ -75,8 +73,6 @@ class Size(click.ParamType[int]):
 
 
 class Pair(click.ParamType[tuple[str, str]]):
-    """A name and a value, written NAME=VALUE."""
-
     name = "name=value"
 
     def convert(
@@ -91,7 +87,6 @@ class Pair(click.ParamType[tuple[str, str]]):
 
 
 def as_mapping(ctx: click.Context, param: click.Parameter, value: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """An option's callback: the pairs given, as one mapping."""
     return dict(value)
 
 

@@ -17,7 +17,7 @@ from jobs import specs as server
 from jobs.models import Job
 from jobs.queries.lookup import find_jobs
 from jobs.queries.queue import QueuedJob, request_jobs
-from jobs.rest.serializers import WITH_CONTENT, JobSerializer, KeyedJobSpecSerializer, QueuedJobSerializer
+from jobs.rest.job_serializers import WITH_CONTENT, JobSerializer, KeyedJobSpecSerializer, QueuedJobSerializer
 from jobs.services.submit import Order, submit_jobs
 from rainbow import offers, records, translation
 from rainbow import specs as client

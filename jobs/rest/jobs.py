@@ -16,15 +16,12 @@ from jobs.models import MAX_ID, Job
 from jobs.outcomes import CancelOutcome
 from jobs.queries.lookup import Page, get_jobs, list_jobs
 from jobs.rest.filters import JobFilter, search_from
+from jobs.rest.job_serializers import WITH_CONTENT, JobBriefSerializer, JobSerializer, JobSpecSerializer
 from jobs.rest.permissions import ACT, VIEW, sees_content
 from jobs.rest.serializers import (
-    WITH_CONTENT,
     CancelManySerializer,
     EventSerializer,
-    JobBriefSerializer,
     JobPageSerializer,
-    JobSerializer,
-    JobSpecSerializer,
     OutcomeSerializer,
     OutcomesSerializer,
 )

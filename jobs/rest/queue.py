@@ -6,14 +6,14 @@ from rest_framework.views import APIView
 
 from clusters.callers import Caller, Claim
 from clusters.services.authenticate import admit, note_visits
-from jobs.rest.long_poll import QueueQuerySerializer, QueueRequest, queue_request_from
-from jobs.rest.serializers import (
+from jobs.rest.agent_serializers import (
     AcceptanceSerializer,
     AcceptSerializer,
     QueueSerializer,
     ReportedManySerializer,
     ReportManySerializer,
 )
+from jobs.rest.long_poll import QueueQuerySerializer, QueueRequest, queue_request_from
 from jobs.services.accept import accept_jobs
 from jobs.services.report import report_jobs
 from rainbow_site.web.rest.admission import SECRET, holder, read

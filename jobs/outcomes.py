@@ -32,7 +32,7 @@ def cancel_outcome(job: Job) -> CancelOutcome:
 def requeue_refusal(job: Job) -> str:
     """Why the job cannot be put back now; empty when it can."""
     if job.cancel_requested_at:
-        return "somebody asked for the job to stop"
+        return "a cancel of the job was requested"
     if job.state not in REQUEUEABLE:
-        return f"the job is {job.state}; only accepted and lost jobs can be put back"
+        return f"the job is {job.state}; only accepted and lost jobs can be requeued"
     return ""

@@ -14,7 +14,7 @@ from rainbow_site.environment import Environment, WrongSetting
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment(os.environ)
-# gRPC's core writes lines of its own about what our log says better. It reads this when it is loaded.
+# Silences gRPC's core, which reads this when it is loaded: our log says the same better.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 RAINBOW_SECRET_KEY = env.text("RAINBOW_SECRET_KEY")
@@ -25,7 +25,7 @@ RAINBOW_REGISTRATION_SECRET = env.text("RAINBOW_REGISTRATION_SECRET", DEVELOPMEN
 DEBUG = env.switch("RAINBOW_DEBUG")
 ALLOWED_HOSTS = env.words("RAINBOW_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
-# What stands in its place when it is not set depends on the registration secret (rainbow_site/process/reach.py).
+# Its default depends on the registration secret (rainbow_site/process/reach.py).
 RAINBOW_ADDRESS = env.text("RAINBOW_ADDRESS")
 RAINBOW_WEB_ADDRESS = env.text("RAINBOW_WEB_ADDRESS", "127.0.0.1:8000")
 RAINBOW_WEB_WORKERS = env.number("RAINBOW_WEB_WORKERS", 2, lowest=1, highest=1_000)
@@ -40,7 +40,7 @@ RAINBOW_GUESSES = env.number("RAINBOW_GUESSES", 30, lowest=1, highest=1_000_000)
 RAINBOW_CLEANUP = env.switch("RAINBOW_CLEANUP")
 RAINBOW_TLS_CERT = env.text("RAINBOW_TLS_CERT")
 RAINBOW_TLS_KEY = env.text("RAINBOW_TLS_KEY")
-# A proxy that stands before the web server ends TLS.
+# A proxy terminates TLS itself.
 RAINBOW_WEB_TLS = bool(RAINBOW_TLS_CERT or RAINBOW_TLS_KEY) and not RAINBOW_PROXIES
 RAINBOW_HTTPS = env.switch("RAINBOW_HTTPS", default=RAINBOW_WEB_TLS or RAINBOW_PROXIES > 0)
 if RAINBOW_HTTPS and not (RAINBOW_WEB_TLS or RAINBOW_PROXIES):
@@ -114,17 +114,17 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
-# Only a proxy of our own is believed when it says that the client came over TLS.
+# Only our own proxies are trusted with this header.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if RAINBOW_PROXIES else None
 SECURE_SSL_REDIRECT = RAINBOW_HTTPS
-# Probes come past the proxy.
+# Probes bypass the proxy.
 SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]
 SECURE_HSTS_SECONDS = RAINBOW_HSTS_SECONDS if RAINBOW_HTTPS else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = RAINBOW_HTTPS
-# Our pages carry the CSRF token themselves; no script needs to read a cookie.
+# Pages have the CSRF token in their forms; no script reads the cookie.
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-# HSTS for other hosts than this one (includeSubDomains, preload) is not for this server to promise.
+# HSTS for other hosts (includeSubDomains, preload) is not this server's decision.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 REST_FRAMEWORK = {
@@ -132,7 +132,7 @@ REST_FRAMEWORK = {
         "rainbow_site.web.rest.authentication.BearerAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    # Every view says itself whom it admits (rainbow_site/web/rest/admission.py).
+    # Each view checks its callers itself (rainbow_site/web/rest/admission.py).
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
     "DEFAULT_PARSER_CLASSES": ["rainbow_site.web.rest.parsers.BoundedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
@@ -154,7 +154,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    # Every operation says itself whom it admits.
+    # Each operation names its security schemes itself.
     "AUTHENTICATION_WHITELIST": [],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -174,7 +174,7 @@ LOGGING = {
     },
     "loggers": {
         "rainbow": {"handlers": ["stderr"], "level": RAINBOW_LOG_LEVEL},
-        # What goes wrong in a page; Django would otherwise send it to nobody by mail.
+        # Errors in pages, which Django would otherwise mail to ADMINS.
         "django": {"handlers": ["stderr"], "level": "ERROR"},
         # Requests that are refused as suspicious, such as for a host that is not ours.
         "django.security": {"handlers": ["one line"], "level": "ERROR", "propagate": False},

@@ -74,7 +74,7 @@ def test_nothing_is_offered_for_jobs_that_are_over(alpha: Any, olaf: Client, now
     listed = olaf.get(JOBS, {"state": state})
 
     assert offered(listed) == set()
-    assert "they are over" in text_of(listed)
+    assert "no action can change them" in text_of(listed)
     assert 'type="checkbox" name="id"' not in listed.content.decode()
     assert offered(olaf.get(f"{JOBS}{job}/change/")) == set()
 
@@ -116,7 +116,7 @@ def test_a_confirmation_says_how_many_it_can_change(alpha: Any, olaf: Client, no
     shown = pages[ask]()
 
     assert "Requeue 1 of 3 jobs" in text_of(shown)
-    assert "Only accepted and lost jobs can be put back" in text_of(shown)
+    assert "Only accepted and lost jobs can be requeued" in text_of(shown)
     assert text_of(shown).count("stays as it is") == (2 if ask == "chosen" else 0)
 
 
@@ -128,8 +128,8 @@ def test_an_act_that_can_change_none_is_not_offered_where_its_page_is_asked_for(
 
     shown = olaf.get(JOBS + address.format(*ids))
 
-    assert "None of 2 jobs can be put back into the queue" in text_of(shown)
-    assert "Only accepted and lost jobs can be put back" in text_of(shown)
+    assert "None of 2 jobs can be requeued" in text_of(shown)
+    assert "Only accepted and lost jobs can be requeued" in text_of(shown)
     assert 'type="submit"' not in shown.content.decode().partition('class="confirm"')[2]
 
 

@@ -64,7 +64,7 @@ def test_staff_of_no_group_sees_nothing(ids: dict[str, int], address: str) -> No
 
     refusal = client.get(address.format(**ids))
     assert refusal.status_code == 403
-    assert "Your account may not do this" in refusal.content.decode()
+    assert "Your account lacks the permission for this" in refusal.content.decode()
     assert "sees nothing yet" in client.get("/admin/").content.decode()
 
 

@@ -229,7 +229,7 @@ def test_a_job_that_is_put_back_while_it_starts_is_refused(alpha: Any, now: date
 
     met = race(saying(alpha, job_id, JobState.RUNNING, now), requeueing(alpha, job_id, now))
 
-    assert (met.second, met.waited) == ("the job is running; only accepted and lost jobs can be put back", True)
+    assert (met.second, met.waited) == ("the job is running; only accepted and lost jobs can be requeued", True)
     assert state_of(job_id) == ("running", 1)
 
 

@@ -153,7 +153,7 @@ def test_a_job_that_shall_stop_is_not_requeued(alpha: Any, olga: Operator, now: 
 
     (result,) = requeue_jobs(by=olga, job_ids=[job_id], reason="again", now=now)
 
-    assert "stop" in result.refusal
+    assert "cancel" in result.refusal
     assert row(job_id)["state"] == A
 
 

@@ -15,7 +15,7 @@ from tests.support.servers import RainbowServer
 from tests.support.web import call, get, registered
 from tests.support.wire import PATIENCE_SECONDS, bearer, connected, joined
 
-DEBUG = "RAINBOW_DEBUG is on: whoever makes a page fail reads"
+DEBUG = "RAINBOW_DEBUG is on: error pages show"
 
 
 def new_lines(server: RainbowServer, ask: Callable[[], object]) -> list[str]:

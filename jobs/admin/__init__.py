@@ -1,4 +1,4 @@
-"""The operators' console: jobs, and clusters with their jobs."""
+"""Registers the console's pages of jobs, and of clusters with their jobs."""
 
 from jobs.admin.cluster import ClusterAdmin
 from jobs.admin.job import JobAdmin

@@ -1,4 +1,4 @@
-"""Acting on all jobs that match: a page that asks, and one that shows how far it is."""
+"""Bulk actions: a page that asks, and one that shows the progress."""
 
 from collections import Counter
 
@@ -20,7 +20,6 @@ from jobs.queries.summaries import summarize_jobs
 from jobs.services.bulk_actions import begin_bulk_action, step_bulk_action, stop_bulk_action
 from jobs.states import ActionKind, JobState
 
-# A search that the counts do not answer is counted no further than this before one is asked.
 _COUNT_UP_TO = 5_000
 
 
@@ -36,7 +35,7 @@ class BulkActions(ShownAdmin):
         ]
 
     def begin_view(self, request: HttpRequest, kind: str) -> HttpResponse:
-        """Asks on GET and begins on POST; which jobs stands in the query string, as in the list."""
+        """Asks on GET and begins on POST. The query string selects the jobs, as in the list."""
         self.check_may_act(request)
         what, chosen = kind_from(kind), SearchForm(request.GET)
         if not chosen.is_valid():
@@ -94,12 +93,12 @@ class BulkActions(ShownAdmin):
 
 
 def _page_of(bulk_action_id: int) -> HttpResponseRedirect:
-    """Also where a link to step or stop leads, such as after signing in again: GET must not act."""
+    """Also for GET of the step and stop URLs, to which signing in again may lead: GET must not act."""
     return HttpResponseRedirect(reverse("admin:jobs_bulk_action", args=[bulk_action_id]))
 
 
 def _extent(request: HttpRequest, kind: ActionKind, search: Search) -> tuple[int | str, int | str]:
-    """How many jobs the action changes, and how many match: exact if the counts tell, or counted up to a bound."""
+    """How many jobs the action changes, and how many match: exact if the counts tell, or counted up to _COUNT_UP_TO."""
     by = operator_of(request)
     found = foresee(kind=kind, by=by, search=search)
     if search.labels or search.text or search.submitted_by or search.submitted_after:

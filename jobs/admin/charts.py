@@ -1,4 +1,4 @@
-"""Charts as plain numbers that a template writes into SVG; the table behind each has the same numbers."""
+"""Charts as numbers for an SVG template, and for the table beside each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from jobs.queries.activity import Timeline, activity_over
 from jobs.states import Activity, JobState, Span
 
 WIDTH, HEIGHT = 320, 120
-# Room for the labels of the axes.
+# Margins for the axis labels.
 _LEFT, _BOTTOM, _TOP = 34, 16, 8
 _ENDS = (Activity.COMPLETED, Activity.FAILED, Activity.CANCELLED)
 
@@ -32,7 +32,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A line of the table behind the chart."""
+    """A row of the chart's table."""
 
     began_at: datetime
     cells: list[int]
@@ -40,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """Ends as bars, failures in them; submissions and starts as lines above them."""
+    """Bars for ends, the failed part of each, and lines for submissions and starts."""
 
     name: str
     title: str
@@ -56,7 +56,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """A state with its part of a whole bar of 100."""
+    """A state's share of all jobs, in percent of a bar."""
 
     state: JobState
     jobs: int
@@ -64,7 +64,7 @@ class Share:
     width: float
 
 
-# The name of the chart, its title, what it counts in and how many of them, and how times are written.
+# Name, title, interval, number of intervals, and time format.
 _CHARTS = (
     ("hour", "Last hour", Span.FIVE_MINUTES, 13, "%H:%M"),
     ("day", "Last day", Span.HOUR, 25, "%H:%M"),
@@ -73,7 +73,7 @@ _CHARTS = (
 
 
 def charts(*, now: datetime, cluster_id: int | None = None) -> list[Chart]:
-    """The last hour, day and week of one cluster or of all."""
+    """The last hour, day and week, of one cluster or of all."""
     return [
         _chart(name, title, activity_over(span=span, stretches=number, now=now, cluster_id=cluster_id), times)
         for name, title, span, number, times in _CHARTS
@@ -81,7 +81,6 @@ def charts(*, now: datetime, cluster_id: int | None = None) -> list[Chart]:
 
 
 def shares(counts: dict[JobState, int]) -> list[Share]:
-    """How the jobs are spread over the states."""
     total, x, found = sum(counts.values()), 0.0, []
     for state in JobState:
         width = 100 * counts.get(state, 0) / total if total else 0.0
@@ -134,7 +133,7 @@ def _bars(ended: Sequence[int], failed: Sequence[int], top: int) -> list[Bar]:
 
 
 def _line(numbers: Sequence[int], top: int) -> str:
-    """The points of a line through the middles of the stretches; the last is not over, no more than its bar."""
+    """The points of a line through the middle of each interval, including the unfinished last one."""
     step = (WIDTH - _LEFT) / len(numbers)
     return " ".join(f"{_LEFT + (place + 0.5) * step:.1f},{_y(number, top)}" for place, number in enumerate(numbers))
 
@@ -154,7 +153,7 @@ def _y(number: int, top: int) -> float:
 
 
 def _round_up(number: int) -> int:
-    """The next of 2, 4, 6, 8, 10, 20, 40, 60 and so on: its half is whole too."""
+    """The next of 2, 4, 6, 8, 10, 20, 40, 60 and so on, whose half is an integer."""
     unit = int(10 ** (len(str(number)) - 1))
     return next(factor * unit for factor in (2, 4, 6, 8, 10) if factor * unit >= number)
 

@@ -1,7 +1,4 @@
-"""Looking at clusters: how they fare, what waits there, who may submit and pull.
-
-Stands with the jobs because a cluster's page shows its jobs, of which clusters themselves know nothing.
-"""
+"""The console's pages of clusters. They are with the jobs since they show jobs, of which clusters know nothing."""
 
 from typing import Any
 
@@ -29,7 +26,7 @@ from jobs.states import JobState
 _HEAD_OF_QUEUE = 10
 _EVENTS = 12
 _DEAD_CREDENTIALS = 50
-# Events are not kept by cluster: the newest of the server are looked through for this cluster's.
+# Job events have no index by cluster: this many of the newest are scanned.
 _EVENTS_LOOKED_THROUGH = 2_000
 _SHOW = {"": "all", "silent": "silent", "paused": "paused", "waiting": "with jobs waiting", "trouble": "in trouble"}
 
@@ -47,7 +44,7 @@ class ClusterAdmin(ClusterActions):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """A cluster with its queue; Django's name for it stays, because its log links there."""
+        """Named change_view because the admin's log links to it."""
         self.check_sees(request)
         cluster = get_object_or_404(Cluster, id=number_from(object_id))
         now = timezone.now()
@@ -94,7 +91,7 @@ def _head_of_queue(request: HttpRequest, cluster: Cluster) -> Any:
 
 def _recent_events(cluster: Cluster) -> list[JobEvent]:
     last = JobEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0
-    # Asked of each event: in a join SQLite would begin with all of the cluster's jobs, however many.
+    # A subquery: with a join SQLite would start from all of the cluster's jobs.
     its_cluster = Subquery(Job.objects.filter(id=OuterRef("job_id")).values("cluster_id")[:1])
     newest = JobEvent.objects.filter(id__gt=last - _EVENTS_LOOKED_THROUGH)
     recent = newest.alias(its_cluster=its_cluster).filter(its_cluster=cluster.id)

@@ -1,5 +1,3 @@
-"""What the dashboard shows."""
-
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,7 +15,7 @@ from jobs.admin.charts import charts, shares
 from jobs.queries.fleet_health import Concern, ConcernKind, Health, concerns, fleet_health
 from jobs.states import JobState
 
-# Where one goes from a concern: the jobs in these states, or else the cluster's page.
+# The states of the jobs to which a concern links; the others link to the cluster.
 _STATES = {
     ConcernKind.SILENT: JobState.QUEUED,
     ConcernKind.LOST: JobState.LOST,
@@ -26,7 +24,7 @@ _STATES = {
 
 
 def show_dashboard(request: HttpRequest) -> TemplateResponse:
-    """The admin's index, for those who may see clusters and jobs."""
+    """Replaces the admin's index for operators who may see clusters and jobs."""
     sees = all(request.user.has_perm(name) for name in ("clusters.view_cluster", "jobs.view_job"))
     secret = settings.RAINBOW_REGISTRATION_SECRET == settings.DEVELOPMENT_SECRET
     shown = dashboard(now=timezone.now(), development_secret=secret, debug=settings.DEBUG) if sees else {}
@@ -35,7 +33,7 @@ def show_dashboard(request: HttpRequest) -> TemplateResponse:
 
 
 def dashboard(*, now: datetime, development_secret: bool, debug: bool) -> dict[str, Any]:
-    """The context of its template, in a constant number of queries."""
+    """The template's context, in a constant number of queries."""
     fleet = fleet_health(now=now)
     counts = total(fleet)
     found = concerns(fleet=fleet, development_secret=development_secret, debug=debug, now=now)
@@ -51,7 +49,6 @@ def dashboard(*, now: datetime, development_secret: bool, debug: bool) -> dict[s
 
 
 def total(fleet: Iterable[Health]) -> dict[JobState, int]:
-    """How many jobs are in each state over these clusters."""
     counts: Counter[JobState] = Counter()
     for health in fleet:
         counts.update(health.summary.counts)
@@ -59,7 +56,7 @@ def total(fleet: Iterable[Health]) -> dict[JobState, int]:
 
 
 def link_of(concern: Concern) -> str:
-    """The page where one can do something about it; empty where there is none."""
+    """The page where the concern can be resolved; empty if there is none."""
     if concern.kind in (ConcernKind.SECRET, ConcernKind.DEBUG, ConcernKind.HELD_BACK):
         return ""
     if concern.kind == ConcernKind.STALLED:

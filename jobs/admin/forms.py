@@ -1,5 +1,3 @@
-"""What operators say when they look for jobs and act on them."""
-
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +18,7 @@ _SINCE = {"1h": ("the last hour", 1), "24h": ("the last 24 hours", 24), "7d": ("
 
 
 class SearchForm(forms.Form):
-    """Which jobs. It has only the tokens of the chosen cluster: a fleet has many."""
+    """Its tokens are only those of the chosen cluster: a fleet has too many to list."""
 
     state = forms.ChoiceField(required=False, choices=[("", "any"), *JobState.choices])
     cluster = forms.ModelChoiceField(Cluster.objects.order_by("name"), required=False, empty_label="any")
@@ -57,7 +55,7 @@ class SearchForm(forms.Form):
         return labels
 
     def search(self, *, user: User | AnonymousUser, now: datetime, last: int = 0) -> Search:
-        """Commands are searched only for those who may see them."""
+        """Matches commands only for users who may see them."""
         said = self.cleaned_data
         hours = _SINCE[said["since"]][1] if said["since"] else 0
         return Search(
@@ -72,7 +70,7 @@ class SearchForm(forms.Form):
         )
 
     def in_words(self) -> list[str]:
-        """What was chosen, as one would say it."""
+        """The search in words."""
         said = self.cleaned_data
         labels = [f"{key}={value}" for key, value in said["label"].items()]
         words = (
@@ -107,12 +105,11 @@ FORMS: dict[ActionKind, type[ReasonForm]] = {
 
 
 def action_from(kind: ActionKind, form: ReasonForm) -> Action:
-    """What a valid form says is to be done."""
     said = form.cleaned_data
     to = said.get("cluster_id")
     return Action(kind=kind, reason=said["reason"], priority=said.get("priority", 0), cluster_id=to.id if to else 0)
 
 
 def job_id_from(text: str) -> int:
-    """The id of a job that stands in a query string; 0 when it is none."""
+    """The job id in a query string; 0 for anything that is none."""
     return number_from(text, highest=MAX_ID)

@@ -1,5 +1,3 @@
-"""Looking at jobs: the list and the timeline."""
-
 from typing import Any
 
 from django.contrib import admin
@@ -51,7 +49,7 @@ class JobAdmin(JobActions, BulkActions):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """A job with its timeline; Django's name for it stays, because its log links there."""
+        """Named change_view because the admin's log links to it."""
         self.check_sees(request)
         events = JobEvent.objects.select_related("credential", "operator").order_by("id")
         jobs = Job.objects.select_related("cluster", "submitted_by", "submitted_to")
@@ -68,14 +66,14 @@ class JobAdmin(JobActions, BulkActions):
 
 
 def _offers(by: Operator, search: Search, page: Page) -> dict[str, list[ActionKind]]:
-    """The actions that change some of the jobs on the page, and those that may change some of all that match."""
+    """The actions for jobs of the page, and for all jobs that match."""
     kinds = actions_for(page.jobs)
     all_are_here = not (search.last or page.more or page.looked_until)
     return {"kinds": kinds, "kinds_for_all": kinds if all_are_here else actions_for_all(by=by, search=search)}
 
 
 def _links(query: QueryDict, page: Page) -> dict[str, str]:
-    """Where the older jobs are, and how a search for text goes on; empty when there is nothing more."""
+    """Links to older jobs and to the rest of a text search; empty when there is nothing more."""
     older = page.jobs[-1].id if page.more else page.looked_until
     return {"newest": _with_last(query, 0), "older": _with_last(query, older) if older else ""}
 

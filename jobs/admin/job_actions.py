@@ -1,4 +1,4 @@
-"""Acting on jobs that were chosen one by one: a page that asks, and one transaction that does it."""
+"""Actions on selected jobs: a page that asks, and one transaction."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,26 +17,26 @@ from jobs.services.actions import Action, apply_to_jobs
 from jobs.services.change_result import ChangeResult
 from jobs.states import ActionKind
 
-# As many as a list shows on a page.
+# The size of a page of the list.
 _MOST = 1_000
 DONE = {
     ActionKind.CANCEL: "cancelled",
-    ActionKind.REQUEUE: "put back into the queue",
+    ActionKind.REQUEUE: "requeued",
     ActionKind.PRIORITIZE: "given another priority",
     ActionKind.MOVE: "moved",
 }
-# Which jobs stay as they are.
+# Which jobs do not change.
 EXCEPT = {
-    ActionKind.CANCEL: "A job that is over stays so, and one that was handed over without an agent is its cluster's.",
-    ActionKind.REQUEUE: "Only accepted and lost jobs can be put back, unless somebody asked for them to stop.",
-    ActionKind.PRIORITIZE: "Only waiting jobs have a use for a priority.",
+    ActionKind.CANCEL: "Final jobs cannot be cancelled, nor jobs that were accepted without an agent.",
+    ActionKind.REQUEUE: "Only accepted and lost jobs can be requeued, and none whose cancel was requested.",
+    ActionKind.PRIORITIZE: "Only waiting jobs have a priority.",
     ActionKind.MOVE: "Only waiting jobs can be moved.",
 }
 CONSEQUENCES = {
-    ActionKind.CANCEL: "Waiting and lost jobs end at once. Running ones are ended by their agent when it next asks.",
-    ActionKind.REQUEUE: "They wait again, as their next attempt. A job that had started may so run twice.",
+    ActionKind.CANCEL: "Waiting and lost jobs end at once. Running jobs are stopped by their agent at its next report.",
+    ActionKind.REQUEUE: "They are queued again, as their next attempt. A job that had started may run twice.",
     ActionKind.PRIORITIZE: "Among the waiting jobs of a cluster the higher priority goes first, then the older job.",
-    ActionKind.MOVE: "They wait in the other cluster's queue. Whoever submitted them goes on seeing them.",
+    ActionKind.MOVE: "They wait in the other cluster's queue. Their submitters still see them.",
 }
 
 
@@ -46,7 +46,7 @@ class JobActions(ShownAdmin):
         return [path("act/<kind>/", view, name="jobs_job_act"), *super().get_urls()]
 
     def act_view(self, request: HttpRequest, kind: str) -> HttpResponse:
-        """Asks on GET and does it on POST, to the jobs of the parameters `id`."""
+        """Asks on GET and acts on POST, on the jobs of the parameters `id`."""
         self.check_may_act(request)
         what = kind_from(kind)
         said = request.POST if request.method == "POST" else request.GET
@@ -81,7 +81,6 @@ class JobActions(ShownAdmin):
 
 
 def _tell(request: HttpRequest, kind: ActionKind, results: Sequence[ChangeResult]) -> None:
-    """How many changed, and how many did not and why."""
     refused = Counter(result.refusal for result in results if result.refusal)
     changed = len(results) - refused.total()
     if changed:
@@ -91,14 +90,14 @@ def _tell(request: HttpRequest, kind: ActionKind, results: Sequence[ChangeResult
 
 
 def kind_from(text: str) -> ActionKind:
-    """Raises PermissionDenied: nobody may do what there is not."""
+    """Raises PermissionDenied for an unknown kind."""
     if text not in ActionKind:
         raise PermissionDenied
     return ActionKind(text)
 
 
 def title_of(kind: ActionKind, number: int | str, *, of: int | str) -> str:
-    """Cancel 3 of 5 jobs."""
+    """For example "Cancel 3 of 5 jobs"."""
     jobs = jobs_in_words(of)
     if number == 0:
         return f"The job cannot be {DONE[kind]}" if of == 1 else f"None of {jobs} can be {DONE[kind]}"

@@ -1,5 +1,3 @@
-"""The life of a job, as a line from event to event."""
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,7 +7,7 @@ from jobs.states import JobState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A stretch of the bar above the events: in one state, from x on, of 100."""
+    """A part of the bar, in one state; `x` and `width` in percent."""
 
     state: str
     x: float
@@ -19,7 +17,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """`waited` and `ran` are of the last attempt; None while it has not come to that."""
+    """`waited` and `ran` are of the last attempt; None if it did not get that far."""
 
     events: list[tuple[JobEvent, timedelta]]
     segments: list[Segment]
@@ -28,7 +26,7 @@ class Timeline:
 
 
 def timeline(job: Job, now: datetime) -> Timeline:
-    """Every event with how long after the submission it was; the bar ends when the job did, or now."""
+    """The events with their time since the submission; the bar ends at the job's end, or now."""
     events = list(job.events.all())
     queued_at = max((one.at for one in events if one.state == JobState.QUEUED), default=job.submitted_at)
     return Timeline(

@@ -139,7 +139,7 @@ def concerns(*, fleet: Iterable[Health], development_secret: bool, debug: bool, 
         text = "The development registration secret is in use: only this machine can register clusters"
         found.append(Concern(kind=ConcernKind.SECRET, grave=False, text=text))
     if debug:
-        text = "RAINBOW_DEBUG is on: whoever makes a page fail reads this server's code and settings"
+        text = "RAINBOW_DEBUG is on: error pages show this server's code and settings"
         found.append(Concern(kind=ConcernKind.DEBUG, grave=True, text=text))
     return sorted(found, key=lambda concern: not concern.grave)
 

@@ -1,5 +1,3 @@
-"""Passwords that have to wait for others to be hashed."""
-
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from rainbow_site.console.password_hashing import TooBusy
@@ -10,8 +8,6 @@ RETRY_AFTER_SECONDS = 3
 
 
 class AnswerTooBusy:
-    """Middleware."""
-
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
 

@@ -1,4 +1,4 @@
-"""Hashing passwords without keeping other callers waiting: it takes tenths of a second of a processor on purpose."""
+"""Password hashing, which takes tenths of a second of CPU by design, one at a time and at low priority."""
 
 import os
 import sys
@@ -7,38 +7,38 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
-# How many may wait for their turn in a process, with the one whose turn it is; each holds one of its few threads.
+# Queued in a process, including the one being hashed; each occupies one of its few threads.
 MOST_IN_LINE = 3
-# How much nicer than the process the thread that hashes is.
+# Added to the process's niceness.
 _NICER = 5
 _NICEST = 19
 
 
 class TooBusy(Exception):
-    """So many passwords are being hashed that this one has to be offered again."""
+    """Too many passwords are queued."""
 
 
 def _be_nice() -> None:
-    """On Linux a thread has a niceness of its own (sched(7)), so that all that is not hashing goes first."""
+    """Lowers the priority of this thread only, which Linux allows (sched(7))."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, thread, min(os.getpriority(os.PRIO_PROCESS, thread) + _NICER, _NICEST))
 
 
 _LINE = threading.BoundedSemaphore(MOST_IN_LINE)
-# One thread: hashing lets go of Python's lock, so that two would take two processors.
+# One thread: hashing releases the GIL, so two would use two CPUs.
 _HASHING = ThreadPoolExecutor(1, thread_name_prefix="hash", initializer=_be_nice)
 
 
 def check_line() -> None:
-    """Raises TooBusy now, before anything is done for a password that would be sent away."""
+    """Raises TooBusy before any work is done for a password that would be refused."""
     if not _LINE.acquire(blocking=False):
         raise TooBusy
     _LINE.release()
 
 
 class OneByOneHasher(PBKDF2PasswordHasher):
-    """Django's own PBKDF2, one hash at a time in each process. Raises TooBusy where too many wait already."""
+    """Django's PBKDF2, one hash at a time in each process. Raises TooBusy."""
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
         if not _LINE.acquire(blocking=False):

@@ -1,4 +1,4 @@
-"""Signing in with a password, which people choose and others guess: few guesses for each address and account."""
+"""Signing in with a rate-limited password."""
 
 import logging
 from typing import Any
@@ -16,21 +16,21 @@ from rainbow_site.console.password_hashing import TooBusy, check_line
 from rainbow_site.web.access_log import without_credentials
 from rainbow_site.web.rest.addresses import address_of
 
-# In WSGI's environment of the request, beside what else is known of it.
+# A key of the request's WSGI environment.
 _WAIT = "rainbow.seconds_to_wait"
 _log = logging.getLogger("rainbow.http")
 
 
 class ThrottledBackend(ModelBackend):
-    """Looks at a password only while its address, and the account from that address, have guesses left.
+    """Checks a password only if its address, and the account from that address, are below their limits.
 
-    It counts no account by itself: then anybody could keep its owner out.
+    Accounts alone are not limited: attackers could lock their owners out.
     """
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> User | None:
-        """Raises TooBusy, and PermissionDenied where there are no guesses left: `seconds_to_wait` says how long."""
+        """Raises TooBusy, and PermissionDenied past a limit: then `seconds_to_wait` of the request is set."""
         if request is None or username is None or password is None:
             return super().authenticate(request, username, password, **kwargs)
         check_line()
@@ -78,10 +78,10 @@ def note_wait(request: HttpRequest, seconds: int) -> None:
 
 
 def seconds_to_wait(request: HttpRequest) -> int:
-    """How long a password from there has to wait; 0 when it was looked at."""
+    """0 unless the request was past a limit."""
     return int(request.META.get(_WAIT, 0))
 
 
 def _shown(account: str) -> str:
-    """The account as somebody typed it, on one line and without what may have been typed there by mistake."""
+    """The account as typed, on one line and without credentials typed by mistake."""
     return quoted(without_credentials(account))

@@ -1,4 +1,4 @@
-"""The operators' console as a whole: what is the same on all of its pages, and who comes in."""
+"""The admin site: its header, and its rate limits on passwords."""
 
 from http import HTTPStatus
 from typing import Any
@@ -34,7 +34,7 @@ class ConsoleSite(AdminSite):
     def password_change(  # type: ignore[override]  # (Django's own answers with a redirect, too)
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The old password is asked for: whoever found a session open must not guess it there."""
+        """Limits the old password, too: an intruder in an open session must not guess it."""
         if request.method != "POST":
             return super().password_change(request, extra_context)
         limits = sign_in_limits(address_of(request), request.user.get_username())

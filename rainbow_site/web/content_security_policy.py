@@ -1,12 +1,10 @@
-"""What browsers may do with our pages."""
-
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
 
-# Scripts come from our own files only; Swagger UI and REST framework's pages have inline styles and images.
+# Scripts only from our files; Swagger UI and REST framework's pages have inline styles and images.
 # https://www.w3.org/TR/CSP3/
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -22,13 +20,11 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 
 
-# What one caller sees is kept for no other, and asked for again before it is shown (RFC 9111, section 5.2.2).
+# Responses depend on the caller (RFC 9111, section 5.2.2).
 _FOR_THE_CALLER = "private, no-cache"
 
 
 def send_policy(answer: Answer) -> Answer:
-    """Middleware."""
-
     def answer_with_policy(request: HttpRequest) -> HttpResponseBase:
         response = answer(request)
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)

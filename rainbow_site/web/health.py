@@ -1,5 +1,3 @@
-"""Whether this process lives, and whether it can serve."""
-
 import logging
 import threading
 import time
@@ -14,7 +12,7 @@ from rainbow_site.process.readiness import NOT_UP_TO_DATE, up_to_date, write
 NO_ANSWER = "the database does not answer"
 NO_WRITES = "the database takes no writes; the log says why"
 _FRESH_SECONDS = 1
-# Those who ask while a look takes long do not keep all threads.
+# So that callers do not occupy all threads during a slow check.
 _PATIENCE_SECONDS = 1
 _log = logging.getLogger("rainbow.http")
 
@@ -22,20 +20,20 @@ _log = logging.getLogger("rainbow.http")
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 while the process answers at all."""
+    """200 while the process answers."""
     return JsonResponse({"status": "ok"})
 
 
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when the database answers, has every migration and takes writes; 503 otherwise."""
+    """200 when the database answers, is migrated and accepts writes; 503 otherwise."""
     trouble = _readiness.trouble()
     return JsonResponse({"status": trouble or "ok"}, status=503 if trouble else 200)
 
 
 class _Readiness:
-    """One look a second, however many ask: it costs a write, and nobody has to say who they are."""
+    """Checks at most once a second: a check costs a write, and callers need no credential."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -43,7 +41,6 @@ class _Readiness:
         self._looked_at = float("-inf")
 
     def trouble(self) -> str:
-        """Empty when there is none."""
         if not self._mutex.acquire(timeout=_PATIENCE_SECONDS):
             return NO_ANSWER
         try:

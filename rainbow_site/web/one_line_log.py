@@ -1,15 +1,13 @@
-"""What refused requests leave in the log."""
-
 import logging
 
 _LONGEST = 300
 
 
 class OneLine(logging.Filter):
-    """One short line for each: its sender chose what it says, and a stack trace tells nothing more."""
+    """Shortens records to one line: the sender controls the text, and the traceback adds nothing."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        # Our operators know the setting by another name than Django does.
+        # The setting has another name here.
         said = record.getMessage().replace(" to ALLOWED_HOSTS", " to RAINBOW_ALLOWED_HOSTS")
         record.msg, record.args = said[:_LONGEST], ()
         record.exc_info = record.exc_text = None

@@ -1,4 +1,4 @@
-"""What a person sees where there is no page, or none for them."""
+"""Error pages for people."""
 
 from http import HTTPStatus
 

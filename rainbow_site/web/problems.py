@@ -1,4 +1,4 @@
-"""The one table from failures to HTTP, as problem documents (RFC 9457)."""
+"""Errors as problem documents (RFC 9457): the one table from failures to HTTP status codes."""
 
 import logging
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ _log = logging.getLogger("rainbow.http")
 
 
 def problem(status: int, detail: str, *, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:
-    """`errors` names the inputs at fault, each with what is wrong with it."""
+    """`errors` are the fields at fault."""
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -65,7 +65,7 @@ def problem(status: int, detail: str, *, errors: list[dict[str, str]] | None = N
 
 
 def answer_failure(error: Exception, context: dict[str, Any]) -> Response:
-    """REST framework's exception handler: every failure becomes a problem document."""
+    """REST framework's exception handler."""
     if isinstance(error, RainbowError):
         response = _from_rainbow(error, context)
     elif isinstance(error, OperationalError | InterfaceError):
@@ -83,25 +83,24 @@ def answer_failure(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def problem_response(status: HTTPStatus, detail: str) -> JsonResponse:
-    """A problem document from where REST framework does not reach."""
+    """A problem document outside of REST framework's views."""
     return JsonResponse(problem(status, detail), status=status, content_type=MEDIA_TYPE)
 
 
 @csrf_exempt
 def not_found(request: HttpRequest) -> JsonResponse:
-    """The answer under /api/ where nothing is."""
     return problem_response(HTTPStatus.NOT_FOUND, f"no such path; {reverse('api-docs')} lists the API")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler400: a host that is not ours, a query of too many parts."""
+    """Django's handler400, for foreign hosts and oversized queries."""
     if _for_programs(request):
         return problem_response(HTTPStatus.BAD_REQUEST, str(exception))
     return defaults.bad_request(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500: what nobody expected, outside of the views of REST framework."""
+    """Django's handler500, for unexpected errors outside of REST framework's views."""
     if _for_programs(request):
         return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, _FAILED)
     return defaults.server_error(request)
@@ -137,7 +136,7 @@ def _describe(error: Exception, response: Response) -> dict[str, Any]:
 
 
 def _flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
-    """REST framework nests its errors as the input is nested; here each one names its path: jobs.3.nodes."""
+    """Flattens REST framework's nested errors; each names its path, such as jobs.3.nodes."""
     if isinstance(detail, dict):
         for key, value in detail.items():
             yield from _flatten(value, path if key == "non_field_errors" else f"{path}.{key}".lstrip("."))

@@ -1,4 +1,4 @@
-"""What the OpenAPI schema says beyond what can be read off the views; hooks of drf-spectacular."""
+"""drf-spectacular hooks: what the OpenAPI schema says beyond the views."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ _WHO: Schema = {
         "description": "The session of a signed-in operator; what changes something needs the header X-CSRFToken too.",
     },
 }
-# Rules between inputs, which no serializer's field can tell.
+# Rules between fields, which a serializer field cannot express.
 _LEASE_NEEDS_AGENT: Schema = {
     "if": {"required": ["lease_seconds"], "properties": {"lease_seconds": {"minimum": 1}}},
     "then": {"required": ["agent"], "properties": {"agent": {"minLength": 1}, "lease_seconds": {"minimum": 10}}},
@@ -40,7 +40,7 @@ _RULES = {
     "ReportManyRequest": _LEASE_IS_LONG,
     "ReportRequest": _COMPLETED_IS_ZERO,
 }
-# How many there may be, which drf-spectacular does not tell of lists of objects.
+# Sizes of lists of objects, which drf-spectacular leaves out.
 _ITEMS: dict[tuple[str, str], Schema] = {
     ("SubmitManyRequest", "jobs"): {"minItems": 1, "maxItems": MAX_BATCH},
     ("ReportManyRequest", "reports"): {"maxItems": MAX_REPORTS},
@@ -49,7 +49,7 @@ _BLANK = {"type": "string", "maxLength": 0}
 
 
 def complete(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
-    """Names the credentials, closes the inputs to words that nobody knows, and adds the rules between them."""
+    """Adds the security schemes, forbids unknown fields, and adds rules between fields."""
     components = result["components"]
     components["securitySchemes"] = _WHO
     for name, schema in components["schemas"].items():
@@ -62,7 +62,7 @@ def complete(result: Schema, generator: Any, request: Any, public: bool) -> Sche
 
 
 def _without_blanks(schema: Any) -> Any:
-    """Drops "or an empty text", which drf-spectacular adds to every pattern: ours say it themselves."""
+    """Drops the empty alternative that drf-spectacular adds to patterns: ours already allow it where it is valid."""
     if isinstance(schema, list):
         return [_without_blanks(item) for item in schema]
     if not isinstance(schema, dict):

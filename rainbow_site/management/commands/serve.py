@@ -45,8 +45,8 @@ class Command(BaseCommand):
         environment = environment_with(RAINBOW_SECRET_KEY=_secret_key(), RAINBOW_CLEANUP="")
         if settings.DEBUG:
             _log.warning(
-                "RAINBOW_DEBUG is on: whoever makes a page fail reads this server's code and settings; "
-                "never on a server that others reach"
+                "RAINBOW_DEBUG is on: error pages show this server's code and settings; "
+                "never use it on a server that others can reach"
             )
         try:
             check_pair(cert=settings.RAINBOW_TLS_CERT, key=settings.RAINBOW_TLS_KEY)

@@ -44,22 +44,26 @@ _log = logging.getLogger("rainbow.agent")
 @click.command("agent", epilog=EPILOG)
 @server_options
 @secret_file_option
-@click.option("--executor", type=click.Choice(list(EXECUTORS)), required=True, help="What runs the jobs.")
-@click.option("--name", metavar="NAME", help="The agent's name.  [default: the host's]")
-@click.option("--state-dir", metavar="PATH", help="Where it keeps its journal.  [default: one for each cluster]")
+@click.option(
+    "--executor", type=click.Choice(list(EXECUTORS)), required=True, help="The scheduler; local is this machine."
+)
+@click.option("--name", metavar="NAME", help="Its name on the server.  [default: the host's]")
+@click.option("--state-dir", metavar="PATH", help="Folder for journal and outputs.  [default: one for each cluster]")
 @click.option("--moved", is_flag=True, help="The state folder was moved here, and no agent uses the old one any more.")
-@click.option("--policy", "policy_file", metavar="FILE", help="What jobs the site takes.  [default: all]")
-@click.option("--slots", type=COUNT, default=0, help="How much `local` runs at once.  [default: one for each CPU]")
+@click.option(
+    "--policy", "policy_file", metavar="FILE", help="TOML file that limits which jobs it takes.  [default: all]"
+)
+@click.option("--slots", type=COUNT, default=0, help="How many slots `local` has.  [default: one for each CPU]")
 @click.option(
     "--max-output",
     "kept_output_bytes",
     type=OUTPUT,
     metavar="SIZE",
     default=KEPT_OUTPUT_BYTES,
-    help="How much of a job's output is kept, and its end.  [default: 1G]",
+    help="How much of a job's output is kept, besides its end.  [default: 1G]",
 )
-@click.option("--max-jobs", type=COUNT, default=0, help="How many jobs it holds at most.  [default: no limit]")
-@click.option("--ahead", type=COUNT, default=0, help="How many jobs may wait in the scheduler's queue.  [default: 0]")
+@click.option("--max-jobs", type=COUNT, default=0, help="The most jobs that it holds at once.  [default: no limit]")
+@click.option("--ahead", type=COUNT, default=0, help="The most jobs in the scheduler's queue.  [default: 0]")
 @scheduler_option
 @click.option(
     "--lease",
@@ -83,8 +87,8 @@ _log = logging.getLogger("rainbow.agent")
     default=20,
     help="Hold a token's jobs back after so many of them in a row that fail at once; 0 never does.  [default: 20]",
 )
-@click.option("--once", is_flag=True, help="End when nothing waits that can run here, and all jobs are over.")
-@click.option("--dry-run", is_flag=True, help="Show what it would take now, and take nothing.")
+@click.option("--once", is_flag=True, help="Exit when no job waits that can run here, and all are over.")
+@click.option("--dry-run", is_flag=True, help="Show which jobs it would take now, and take none.")
 @json_option
 @click.pass_context
 def command(
@@ -98,10 +102,11 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run the cluster's jobs by its scheduler. It takes those that can run now and reports how they go.
+    """Run the cluster's jobs by its scheduler.
 
-    It needs the cluster's secret, from RAINBOW_SECRET, the configuration file, or --request-secret-file. With
-    --dry-run, --json prints one JSON document; otherwise what it does is in its log, on standard error.
+    The agent requests jobs that can run now, hands them to the scheduler, and reports how they go. It needs the
+    cluster's secret, from RAINBOW_SECRET, the configuration file, or --request-secret-file. It logs to standard error;
+    with --dry-run, --json prints one JSON document.
     """
     start_log()
     policy = read_policy(Path(policy_file)) if policy_file else Policy()

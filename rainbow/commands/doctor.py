@@ -25,15 +25,15 @@ COLUMNS = ("CHECK", "RESULT", "WHAT")
 @click.command("doctor", epilog=EPILOG)
 @server_options
 @secret_file_option
-@click.option("--executor", type=click.Choice(list(EXECUTORS)), help="Ask this scheduler, too.")
-@click.option("--state-dir", metavar="PATH", help="Where an agent keeps its journal.  [default: one for each cluster]")
+@click.option("--executor", type=click.Choice(list(EXECUTORS)), help="Check this scheduler, too.")
+@click.option("--state-dir", metavar="PATH", help="The agent's folder.  [default: one for each cluster]")
 @scheduler_option
 @json_option
 @click.pass_context
 def command(
     ctx: click.Context, executor: str | None, state_dir: str | None, scheduler_options: tuple[str, ...], as_json: bool
 ) -> None:
-    """Check what an agent needs, and say what to do. All is seen from this machine."""
+    """Check what an agent needs, and say what to do. The checks run from this machine."""
     known = session.settings(ctx)
     folder = Path(state_dir) if state_dir else Path(platformdirs.user_state_dir("rainbow")) / "agent" / known.cluster
     site = Site(folder=folder, environment=environment(), options=scheduler_options)

@@ -6,9 +6,7 @@ from clusters.validation import MAX_REASON
 from jobs.models import MAX_ID, JobEvent
 from jobs.rest.job_serializers import JobBriefSerializer, KeyedJobSpecSerializer
 from jobs.services.cancel import MAX_IDS as MAX_CANCEL
-from jobs.specs import (
-    MAX_PRIORITY,
-)
+from jobs.specs import MAX_PRIORITY
 from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, Input, Number, Numbers, Text
 
 MAX_BATCH = 10_000

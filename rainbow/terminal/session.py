@@ -3,7 +3,8 @@
 import click
 
 from rainbow import config
-from rainbow.client import DEFAULT_TIMEOUT_SECONDS, Client
+from rainbow.client import Client
+from rainbow.client_session import DEFAULT_TIMEOUT_SECONDS
 from rainbow.config import Settings
 from rainbow.errors import InvalidArgument, Unauthenticated, Unavailable
 from rainbow.retries import Retries

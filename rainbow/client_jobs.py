@@ -1,0 +1,113 @@
+"""Looking up, watching and cancelling jobs."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from rainbow import answers, records, rules, translation, watch_stream
+from rainbow.client_session import ClientSession
+from rainbow.protos import rainbow_pb2 as pb
+
+IDS_PER_LOOKUP = 1000
+
+
+class JobCalls(ClientSession):
+    def watch_jobs(self, jobids: Sequence[int], *, first_seconds: float = 0) -> Iterator[records.Job]:
+        """Up to 1,000 jobs as they are now, and again at each step, until all are over.
+
+        They come without environment, output and events. When the stream breaks, it is opened again; raises
+        Unavailable when the server stays away for 5 minutes, or at the beginning for `first_seconds`, which is the
+        timeout unless said.
+        """
+        first = first_seconds or self._connection.timeout_seconds
+        return watch_stream.follow(self._watch, jobids, retries=self._retries, first_seconds=first)
+
+    def get_jobs(self, jobids: Sequence[int], *, with_events: bool = False) -> records.FoundJobs:
+        """Look up any number of jobs, with all that is known of them."""
+        found: list[records.Job] = []
+        missing: list[int] = []
+        pending = list(jobids)
+        while asked := pending[:IDS_PER_LOOKUP]:
+            answer = self._look_up(asked, with_events=with_events)
+            jobs, unknown, remaining = answers.found(answer, asked=asked)
+            found += jobs
+            missing += unknown
+            pending = [*remaining, *pending[IDS_PER_LOOKUP:]]
+        return records.FoundJobs(jobs=tuple(found), missing=tuple(missing))
+
+    def list_jobs(
+        self,
+        *,
+        states: Iterable[records.JobState] = (),
+        labels: Mapping[str, str] | None = None,
+        name: str = "",
+        page_size: int = 0,
+    ) -> Iterator[records.Job]:
+        """Every job that fits, newest first. Pages are fetched as they are needed."""
+        states, token, before, more = tuple(states), "", rules.MAX_INT + 1, True
+        while more:
+            answer = self._list(states=states, labels=labels, name=name, page_size=page_size, page_token=token)
+            page = answers.page(answer, before=before)
+            yield from page.jobs
+            token = page.next_page_token
+            more = bool(token)
+            before = page.jobs[-1].id if more else before
+
+    def list_page(
+        self,
+        *,
+        states: Iterable[records.JobState] = (),
+        labels: Mapping[str, str] | None = None,
+        name: str = "",
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> records.JobPage:
+        """One page of 1 to 1,000 jobs; a `page_size` of 0 means 100."""
+        answer = self._list(states=states, labels=labels, name=name, page_size=page_size, page_token=page_token)
+        return answers.page(answer, before=rules.MAX_INT + 1)
+
+    def _list(
+        self,
+        *,
+        states: Iterable[records.JobState],
+        labels: Mapping[str, str] | None,
+        name: str,
+        page_size: int,
+        page_token: str,
+    ) -> pb.ListJobsResponse:
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.ListJobsRequest(
+                cluster=self.cluster,
+                states=[translation.JOB_STATES[state] for state in states],
+                labels=labels,
+                name=name,
+                page_size=page_size,
+                page_token=page_token,
+            )
+        return self._connection.ask(self._stub.ListJobs, request, credential=self._token or self._secret)
+
+    def cancel_jobs(self, jobids: Sequence[int], *, reason: str = "") -> tuple[records.CancelResult, ...]:
+        """Stop 1 to 10,000 jobs.
+
+        When an answer got lost on the way, a job that this very call cancelled may read ALREADY_FINAL.
+        """
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.CancelJobsRequest(cluster=self.cluster, jobids=jobids, reason=reason)
+        answer = self._connection.ask(self._stub.CancelJobs, request, credential=self._token or self._secret)
+        return answers.cancel_results(answer, asked=jobids)
+
+    def summarize_jobs(self) -> records.Summary:
+        """Count the cluster's jobs in each state."""
+        request = pb.SummarizeJobsRequest(cluster=self.cluster)
+        credential = self._token or self._secret
+        return translation.summary(self._connection.ask(self._stub.SummarizeJobs, request, credential=credential))
+
+    def _watch(self, jobids: Sequence[int]) -> Iterator[records.Job]:
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.WatchJobsRequest(cluster=self.cluster, jobids=jobids)
+        credential = self._token or self._secret
+        stream = self._connection.stream(self._stub.WatchJobs, request, credential=credential)
+        return answers.watched(stream, asked=jobids)
+
+    def _look_up(self, jobids: Sequence[int], *, with_events: bool) -> pb.GetJobsResponse:
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.GetJobsRequest(cluster=self.cluster, jobids=jobids, with_events=with_events)
+        return self._connection.ask(self._stub.GetJobs, request, credential=self._token or self._secret)

@@ -1,0 +1,125 @@
+"""What a cluster does with its queue: request jobs, accept them, report how they go."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from rainbow import answers, offers, records, reports, translation
+from rainbow.client_session import ClientSession, expect
+from rainbow.pending_call import PendingCall
+from rainbow.protos import rainbow_pb2 as pb
+
+
+class QueueCalls(ClientSession):
+    def request_jobs(
+        self,
+        *,
+        max_jobs: int = 0,
+        wait_seconds: int = 0,
+        max_nodes: int = 0,
+        max_tasks: int = 0,
+        max_time_limit_seconds: int = 0,
+        labels: Mapping[str, str] | None = None,
+    ) -> records.WaitingJobs:
+        """See which jobs wait, in the order of the queue; nothing is reserved. A limit of 0 is no limit.
+
+        When nothing waits, the answer comes after `wait_seconds`, 0 to 300, or as soon as something does.
+        """
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.RequestJobsRequest(
+                cluster=self.cluster,
+                secret=self._secret,
+                maxJobs=max_jobs,
+                sent=translation.now(),
+                wait_seconds=wait_seconds,
+                max_nodes=max_nodes,
+                max_tasks=max_tasks,
+                max_time_limit_seconds=max_time_limit_seconds,
+                labels=labels,
+            )
+        return self._offered(self._wait_for_jobs(request), most=max_jobs)
+
+    def begin_request(
+        self, *, max_jobs: int, wait_seconds: int, max_nodes: int, max_tasks: int
+    ) -> PendingCall[records.WaitingJobs]:
+        """The same as `request_jobs`, without waiting for the answer and without repeating."""
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.RequestJobsRequest(
+                cluster=self.cluster,
+                secret=self._secret,
+                maxJobs=max_jobs,
+                sent=translation.now(),
+                wait_seconds=wait_seconds,
+                max_nodes=max_nodes,
+                max_tasks=max_tasks,
+            )
+        timeout_seconds = self._connection.timeout_seconds + wait_seconds
+        return self._connection.begin(
+            self._stub.RequestJobs,
+            request,
+            timeout_seconds=timeout_seconds,
+            read=lambda answer: self._offered(answer, most=max_jobs),
+        )
+
+    def accept_jobs(self, jobids: Sequence[int], *, agent: str = "", lease_seconds: int = 0) -> records.Acceptance:
+        """Take waiting jobs off the queue, to run them.
+
+        With an agent's name a lease runs (rainbow/leases.py; 0 means the server's default), and the same agent may
+        ask again and gets the same answer. Without one the jobs are handed over for good; asking again would call
+        them taken.
+        """
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.AcceptJobsRequest(
+                cluster=self.cluster,
+                secret=self._secret,
+                jobids=jobids,
+                sent=translation.now(),
+                agent=agent,
+                lease_seconds=lease_seconds,
+            )
+        ask = self._connection.ask if agent else self._connection.ask_once
+        answer = ask(self._stub.AcceptJobs, request)
+        partial = pb.AcceptJobsResponse.RESULT_TYPE_PARTIAL
+        expect(answer.status, partial, pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS)
+        return answers.acceptance(answer, asked=jobids)
+
+    def report_jobs(
+        self,
+        told: Sequence[reports.JobReport],
+        *,
+        agent: str,
+        lease_seconds: int = 0,
+        not_ready: str = "",
+        pause: str = "",
+        hold_after: int = 0,
+    ) -> tuple[reports.ReportResult, ...]:
+        """Tell how up to 1,000 jobs go, and renew their leases. A result for each, in their order.
+
+        `not_ready` says why the agent takes no jobs now. `pause` pauses the cluster, for this reason. `hold_after`: so
+        many jobs of one token in a row that fail at once hold back the token's others; 0 is never.
+        """
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.ReportJobsRequest(
+                cluster=self.cluster,
+                agent=agent,
+                reports=[reports.report_message(report) for report in told],
+                lease_seconds=lease_seconds,
+                not_ready=not_ready,
+                pause=pause,
+                hold_after=hold_after,
+            )
+        answer = self._connection.ask(self._stub.ReportJobs, request, credential=self._secret)
+        return reports.report_results(answer, reports=told)
+
+    def _wait_for_jobs(self, request: pb.RequestJobsRequest) -> pb.RequestJobsResponse:
+        usual, wait = self._connection.timeout_seconds, request.wait_seconds
+
+        def attempt(left: float) -> pb.RequestJobsResponse:
+            request.wait_seconds = min(wait, max(0, math.ceil(left - usual)))
+            return self._connection.send(self._stub.RequestJobs, request, timeout_seconds=left)
+
+        return self._connection.repeat(attempt, deadline_seconds=usual + max(0, wait))
+
+    def _offered(self, answer: pb.RequestJobsResponse, *, most: int) -> records.WaitingJobs:
+        nothing = pb.RequestJobsResponse.REQUEST_JOBS_NORESULTS
+        expect(answer.status, nothing, pb.RequestJobsResponse.REQUEST_JOBS_SUCCESS)
+        return offers.waiting_jobs(answer, cluster=self.cluster, most=most)

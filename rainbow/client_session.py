@@ -1,0 +1,60 @@
+"""What all calls of a client share: whom it speaks to, on whose behalf, and how often it tries."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rainbow import translation
+from rainbow.connection import Connection
+from rainbow.retries import Retries
+
+DEFAULT_TIMEOUT_SECONDS = 10.0
+
+
+class ClientSession:
+    def __init__(
+        self,
+        host: str = "localhost:50051",
+        *,
+        cluster: str = "",
+        token: str = "",
+        secret: str = "",
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        tls: bool = False,
+        ca_file: Path | str | None = None,
+        retries: Retries | None = None,
+    ) -> None:
+        self.cluster = cluster
+        self._token = token
+        self._secret = secret
+        self._retries = retries or Retries()
+        self._connection = Connection(
+            host, timeout_seconds=timeout_seconds, retries=self._retries, tls=tls, ca_file=ca_file
+        )
+        self._stub = self._connection.stub
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def use_secret(self, secret: str) -> bool:
+        """Use this secret from the next call on, and say whether it is another one."""
+        is_new, self._secret = secret != self._secret, secret
+        return is_new
+
+    @property
+    def answers(self) -> int:
+        """How many single calls were answered so far: where it rises, the server is there."""
+        return self._connection.answers
+
+
+def expect(status: int, *sensible: int) -> None:
+    if status not in sensible:
+        raise translation.nonsense()

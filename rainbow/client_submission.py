@@ -1,0 +1,45 @@
+"""Submitting jobs."""
+
+from collections.abc import Iterable, Iterator
+
+from rainbow import records, submitting, translation
+from rainbow.client_session import ClientSession, expect
+from rainbow.protos import rainbow_pb2 as pb
+from rainbow.retries import Patience
+
+
+class SubmissionCalls(ClientSession):
+    def submit_job(self, spec: records.JobSpec) -> records.Submission:
+        """Queue one job. Submitting again under the same idempotency key makes no second one."""
+        spec = submitting.with_key(spec)
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = translation.submit_request(spec, cluster=self.cluster, token=self._token)
+        with submitting.keys_kept([spec]):
+            answer = self._connection.ask(self._stub.SubmitJob, request)
+            expect(answer.status, pb.SubmitJobResponse.SUBMIT_SUCCESS)
+            return translation.submission(answer, key=spec.idempotency_key)
+
+    def submit_jobs(self, specs: Iterable[records.JobSpec]) -> records.SubmitResults:
+        """Queue 1 to 10,000 jobs in one call; one that is refused keeps no other out."""
+        keyed = [submitting.with_key(spec) for spec in specs]
+        with translation.refusing_what_the_wire_cannot_carry():
+            jobs = [translation.job_spec(spec) for spec in keyed]
+        request = pb.SubmitJobsRequest(cluster=self.cluster, jobs=jobs)
+        with submitting.keys_kept(keyed):
+            answer = self._connection.ask(self._stub.SubmitJobs, request, credential=self._token)
+            return translation.submit_results(answer, keys=[spec.idempotency_key for spec in keyed])
+
+    def submit_stream(self, specs: Iterable[records.JobSpec]) -> Iterator[records.SubmitResult]:
+        """Queue any number of jobs, in batches: a result for each, in their order, while later ones are on their way.
+
+        Up to 4,000 jobs are read ahead of the results. When the stream breaks, it is opened again, and jobs without
+        a result are sent once more, under the same keys; of those that were queued already, the result says
+        `duplicate`. Raises Unavailable when the server stays away for 5 minutes, and InvalidArgument at a job that
+        cannot be sent. Then the last of the jobs without a result may be queued, or not.
+        """
+        patience = Patience(self._retries, first_seconds=self._connection.timeout_seconds)
+        sender = submitting.Submitting(self._submit_batches, patience=patience)
+        return sender.results(submitting.batches(specs, cluster=self.cluster))
+
+    def _submit_batches(self, batches: Iterator[submitting.Batch]) -> Iterator[submitting.Answer]:
+        return self._connection.exchange(self._stub.SubmitJobStream, batches, credential=self._token)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rainbow import answers, offers, records, reports, translation
 from rainbow.client_session import ClientSession, expect
@@ -24,34 +25,23 @@ class QueueCalls(ClientSession):
 
         When nothing waits, the answer comes after `wait_seconds`, 0 to 300, or as soon as something does.
         """
-        with translation.refusing_what_the_wire_cannot_carry():
-            request = pb.RequestJobsRequest(
-                cluster=self.cluster,
-                secret=self._secret,
-                maxJobs=max_jobs,
-                sent=translation.now(),
-                wait_seconds=wait_seconds,
-                max_nodes=max_nodes,
-                max_tasks=max_tasks,
-                max_time_limit_seconds=max_time_limit_seconds,
-                labels=labels,
-            )
+        request = self._queue_request(
+            maxJobs=max_jobs,
+            wait_seconds=wait_seconds,
+            max_nodes=max_nodes,
+            max_tasks=max_tasks,
+            max_time_limit_seconds=max_time_limit_seconds,
+            labels=labels,
+        )
         return self._offered(self._wait_for_jobs(request), most=max_jobs)
 
     def begin_request(
         self, *, max_jobs: int, wait_seconds: int, max_nodes: int, max_tasks: int
     ) -> PendingCall[records.WaitingJobs]:
         """The same as `request_jobs`, without waiting for the answer and without repeating."""
-        with translation.refusing_what_the_wire_cannot_carry():
-            request = pb.RequestJobsRequest(
-                cluster=self.cluster,
-                secret=self._secret,
-                maxJobs=max_jobs,
-                sent=translation.now(),
-                wait_seconds=wait_seconds,
-                max_nodes=max_nodes,
-                max_tasks=max_tasks,
-            )
+        request = self._queue_request(
+            maxJobs=max_jobs, wait_seconds=wait_seconds, max_nodes=max_nodes, max_tasks=max_tasks
+        )
         timeout_seconds = self._connection.timeout_seconds + wait_seconds
         return self._connection.begin(
             self._stub.RequestJobs,
@@ -109,6 +99,10 @@ class QueueCalls(ClientSession):
             )
         answer = self._connection.ask(self._stub.ReportJobs, request, credential=self._secret)
         return reports.report_results(answer, reports=told)
+
+    def _queue_request(self, **wanted: Any) -> pb.RequestJobsRequest:
+        with translation.refusing_what_the_wire_cannot_carry():
+            return pb.RequestJobsRequest(cluster=self.cluster, secret=self._secret, sent=translation.now(), **wanted)
 
     def _wait_for_jobs(self, request: pb.RequestJobsRequest) -> pb.RequestJobsResponse:
         usual, wait = self._connection.timeout_seconds, request.wait_seconds

@@ -1,7 +1,7 @@
 """The failures that rainbow expects, each named by its canonical code.
 
-The server's services raise them, its doors turn them into answers, and the client turns answers back
-into them. Codes: https://grpc.io/docs/guides/status-codes/
+The server's services raise them, its transports turn them into answers, and the client turns answers back into them.
+Codes: https://grpc.io/docs/guides/status-codes/
 """
 
 # Of a job that does not exist and of one that is not the caller's alike, over every transport.

@@ -13,8 +13,8 @@ APPS = ("clusters", "jobs")
 SERVER = (*APPS, "grpc_api", "rainbow_site")
 PACKAGES = (*SERVER, "rainbow")
 
-# The doors, by the modules of an app that belong to each. Everything else in an app is its inside.
-DOORS = {
+# The transports, by the modules of an app that belong to each. Everything else in an app is its inside.
+TRANSPORT_OF = {
     "admin": "admin",
     "forms": "admin",
     "rest": "rest",
@@ -23,7 +23,7 @@ DOORS = {
     "urls": "rest",
     "management": "command",
 }
-TRANSPORTS = ("rest_framework", "grpc", "grpc_health", "grpc_reflection", "google.protobuf", "django.http")
+LIBRARIES_OF_TRANSPORTS = ("rest_framework", "grpc", "grpc_health", "grpc_reflection", "google.protobuf", "django.http")
 SIGNALS = ("django.dispatch", "django.core.signals", "django.db.models.signals", "django.test.signals")
 # wsgi and asgi choose the settings, as Django has it.
 READERS_OF_THE_ENVIRONMENT = (
@@ -93,12 +93,12 @@ class Module:
         return self.name.partition(".")[0]
 
     @property
-    def door(self) -> str:
-        """Which door this module belongs to; empty for the inside of an app and for what is no app."""
+    def transport(self) -> str:
+        """The transport that this module belongs to; empty for the inside of an app and for what is no app."""
         package, _, rest = self.name.partition(".")
         if package == "grpc_api":
             return "grpc"
-        return DOORS.get(rest.partition(".")[0], "") if package in APPS else ""
+        return TRANSPORT_OF.get(rest.partition(".")[0], "") if package in APPS else ""
 
     def imports(self) -> Iterator[tuple[int, str]]:
         """Line and full name of everything that it imports; for `from a import b` that is a.b."""
@@ -133,20 +133,22 @@ def clusters_never_import_jobs(module: Module) -> Iterator[str]:
         yield from _forbidden(module, "jobs")
 
 
-def the_inside_of_an_app_knows_no_door(module: Module) -> Iterator[str]:
-    if module.package in APPS and not module.door:
-        doors = [f"{app}.{door}" for app in APPS for door in DOORS]
-        yield from _forbidden(module, *TRANSPORTS, "grpc_api", *doors)
+def the_inside_of_an_app_knows_no_transport(module: Module) -> Iterator[str]:
+    if module.package in APPS and not module.transport:
+        modules = [f"{app}.{name}" for app in APPS for name in TRANSPORT_OF]
+        yield from _forbidden(module, *LIBRARIES_OF_TRANSPORTS, "grpc_api", *modules)
 
 
-def doors_never_import_each_other(module: Module) -> Iterator[str]:
-    if module.door:
-        others = [f"{app}.{name}" for app in APPS for name, door in DOORS.items() if door != module.door]
-        yield from _forbidden(module, *others, *([] if module.door == "grpc" else ["grpc_api"]))
+def transports_never_import_each_other(module: Module) -> Iterator[str]:
+    if module.transport:
+        others = [
+            f"{app}.{name}" for app in APPS for name, transport in TRANSPORT_OF.items() if transport != module.transport
+        ]
+        yield from _forbidden(module, *others, *([] if module.transport == "grpc" else ["grpc_api"]))
 
 
-def doors_never_write(module: Module) -> Iterator[str]:
-    if not module.door:
+def transports_never_write(module: Module) -> Iterator[str]:
+    if not module.transport:
         return
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _writes(node.func):
@@ -159,7 +161,7 @@ def the_outside_never_imports_the_server(module: Module) -> Iterator[str]:
 
 
 def the_outside_listens_nowhere(module: Module) -> Iterator[str]:
-    """A cluster is reached by nobody, not even by those who are on its machines."""
+    """Agents accept no connections, not even local ones."""
     if module.package != "rainbow":
         return
     yield from _forbidden(module, "socketserver", "http.server", "wsgiref", "xmlrpc.server")
@@ -195,7 +197,7 @@ def imports_stand_at_the_top(module: Module) -> Iterator[str]:
                     yield f"{module.name}:{node.lineno} imports inside a function"
 
 
-def nobody_uses_signals(module: Module) -> Iterator[str]:
+def no_module_uses_signals(module: Module) -> Iterator[str]:
     yield from _forbidden(module, *SIGNALS)
 
 
@@ -271,15 +273,15 @@ def _modules(package: str) -> Iterator[Module]:
 RULES: list[Rule] = [
     packages_import_only_what_their_row_names,
     clusters_never_import_jobs,
-    the_inside_of_an_app_knows_no_door,
-    doors_never_import_each_other,
-    doors_never_write,
+    the_inside_of_an_app_knows_no_transport,
+    transports_never_import_each_other,
+    transports_never_write,
     the_outside_never_imports_the_server,
     the_outside_listens_nowhere,
     the_server_shares_only_stubs_and_errors,
     settings_and_config_alone_read_the_environment,
     imports_stand_at_the_top,
-    nobody_uses_signals,
+    no_module_uses_signals,
     no_model_has_an_ordering,
 ]
 
@@ -291,16 +293,16 @@ VIOLATIONS = [
     (packages_import_only_what_their_row_names, "rainbow.executors.local", "from rainbow.agent import journal"),
     (clusters_never_import_jobs, "clusters.models", "from jobs.models import Job"),
     (clusters_never_import_jobs, "clusters.services.pause", "import jobs"),
-    (the_inside_of_an_app_knows_no_door, "jobs.services.submit", "import grpc"),
-    (the_inside_of_an_app_knows_no_door, "jobs.models", "from django import http"),
-    (the_inside_of_an_app_knows_no_door, "jobs.services", "from rest_framework.exceptions import NotFound"),
-    (the_inside_of_an_app_knows_no_door, "jobs.services.submit", "from ..admin import JobAdmin"),
-    (doors_never_import_each_other, "jobs.admin", "from grpc_api import servicer"),
-    (doors_never_import_each_other, "jobs.admin", "from .rest import JobView"),
-    (doors_never_import_each_other, "grpc_api.rpcs.servicer", "import clusters.admin"),
-    (doors_never_write, "jobs.admin", "job.save()"),
-    (doors_never_write, "grpc_api.rpcs.servicer", "Job.objects.filter(id=1).update(state='queued')"),
-    (doors_never_write, "jobs.management.commands.prune", "Job.objects.all().delete()"),
+    (the_inside_of_an_app_knows_no_transport, "jobs.services.submit", "import grpc"),
+    (the_inside_of_an_app_knows_no_transport, "jobs.models", "from django import http"),
+    (the_inside_of_an_app_knows_no_transport, "jobs.services", "from rest_framework.exceptions import NotFound"),
+    (the_inside_of_an_app_knows_no_transport, "jobs.services.submit", "from ..admin import JobAdmin"),
+    (transports_never_import_each_other, "jobs.admin", "from grpc_api import servicer"),
+    (transports_never_import_each_other, "jobs.admin", "from .rest import JobView"),
+    (transports_never_import_each_other, "grpc_api.rpcs.servicer", "import clusters.admin"),
+    (transports_never_write, "jobs.admin", "job.save()"),
+    (transports_never_write, "grpc_api.rpcs.servicer", "Job.objects.filter(id=1).update(state='queued')"),
+    (transports_never_write, "jobs.management.commands.prune", "Job.objects.all().delete()"),
     (the_outside_never_imports_the_server, "rainbow.client", "from django.conf import settings"),
     (the_outside_never_imports_the_server, "rainbow.cli", "def main():\n    import jobs.services"),
     (the_outside_listens_nowhere, "rainbow.agent.context", "import socket\nsocket.create_server(('', 0))"),
@@ -309,7 +311,7 @@ VIOLATIONS = [
     (settings_and_config_alone_read_the_environment, "jobs.models", "import os\nos.environ.get('HOME')"),
     (settings_and_config_alone_read_the_environment, "rainbow.client", "from os import getenv"),
     (imports_stand_at_the_top, "jobs.models", "def late():\n    import json"),
-    (nobody_uses_signals, "jobs.apps", "from django.db.models.signals import post_save"),
+    (no_module_uses_signals, "jobs.apps", "from django.db.models.signals import post_save"),
     (no_model_has_an_ordering, "jobs.models", "class Job:\n    class Meta:\n        ordering = ['id']"),
 ]
 
@@ -317,10 +319,10 @@ ALLOWED = [
     (packages_import_only_what_their_row_names, "jobs.services.cancel", "from jobs.queries.lookup import locked"),
     (packages_import_only_what_their_row_names, "clusters.rest.urls", "from rainbow_site.web.rest import converters"),
     (clusters_never_import_jobs, "jobs.models", "from clusters.models import Cluster"),
-    (the_inside_of_an_app_knows_no_door, "jobs.rest", "import rest_framework"),
-    (doors_never_import_each_other, "grpc_api.rpcs.servicer", "from grpc_api import server\nimport jobs.services"),
-    (doors_never_write, "jobs.admin", "options.update(a=1)"),
-    (doors_never_write, "jobs.services.submit", "job.save()"),
+    (the_inside_of_an_app_knows_no_transport, "jobs.rest", "import rest_framework"),
+    (transports_never_import_each_other, "grpc_api.rpcs.servicer", "from grpc_api import server\nimport jobs.services"),
+    (transports_never_write, "jobs.admin", "options.update(a=1)"),
+    (transports_never_write, "jobs.services.submit", "job.save()"),
     (the_server_shares_only_stubs_and_errors, "jobs.services", "from rainbow.errors import NotFound"),
 ]
 

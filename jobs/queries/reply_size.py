@@ -10,7 +10,7 @@ from jobs.models import JobQuerySet
 from jobs.specs import LONG_FIELDS, UNLISTED_FIELDS
 from jobs.sql.reads import bytes_in
 
-# As much as a message of the gRPC door holds, near enough.
+# About as much as a gRPC message may hold.
 ANSWER_BYTES = 4 * 1024 * 1024
 WHOLE = (*LONG_FIELDS, "reason", "output")
 BRIEF = tuple(name for name in WHOLE if name not in (*UNLISTED_FIELDS, "output"))

@@ -1,4 +1,4 @@
-"""Writing down what happens to jobs: the one place that adds events and keeps the counts."""
+"""The one place that adds events of jobs and keeps the counts."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,10 +13,10 @@ from jobs.sql.statements import Columns, timestamp
 from jobs.states import PUTS_INTO_A_QUEUE, Activity, JobState, What
 
 
-# Not frozen: to make one would take three times as long, and a submission makes thousands.
+# Not frozen: that makes construction three times slower, and a submission makes thousands.
 @dataclass(slots=True, kw_only=True)
 class Step:
-    """One thing that happens to one job. `before` is None for a new job.
+    """A state change of one job, or another event. `before` is None for a new job.
 
     `from_cluster_id` and `from_priority` are what the job had before a step that changes them.
     """
@@ -34,7 +34,6 @@ class Step:
 
     @classmethod
     def of(cls, job: Job, what: What, after: JobState) -> "Step":
-        """A step of a job as it stands before it."""
         return cls(
             job_id=job.id,
             cluster_id=job.cluster_id,
@@ -47,7 +46,7 @@ class Step:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """All but which job it is: steps of one kind count alike."""
+        """All but the job's id: steps of one kind count alike."""
         where = (self.cluster_id, self.priority, self.from_cluster_id, self.from_priority)
         return (*where, self.what, self.before, self.after)
 
@@ -81,14 +80,14 @@ _ACTIVITIES = {
 def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "") -> None:
     """Adds an event for each step, keeps the counts and tells the servers. Call it last in a transaction."""
     insert_events(_columns(steps, timestamp(now), why))
-    # Thousands of submissions are mostly alike, and each kind is looked at once.
+    # Thousands of submissions are mostly alike; each kind is counted once.
     kinds: dict[tuple[object, ...], list[Step]] = {}
     for step, _ in steps:
         kinds.setdefault(step.kind, []).append(step)
     _count(kinds.values(), now)
     tell_after_commit(
         cluster_ids={step.cluster_id for step, *_ in kinds.values() if step.what in PUTS_INTO_A_QUEUE},
-        # Nobody waits for a job whose id was not known yet.
+        # No call waits for a job whose id was not known yet.
         job_ids={step.job_id for alike in kinds.values() if alike[0].what != What.SUBMITTED for step in alike},
     )
 

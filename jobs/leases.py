@@ -16,8 +16,6 @@ HOLD_AGAIN_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """An agent's right to its jobs, from a moment on."""
-
     agent: str
     seconds: int
     began_at: datetime

@@ -1,4 +1,4 @@
-"""The queue: jobs, what happened to them, and how many there are."""
+"""Jobs, their events and labels, and the counts."""
 
 from collections.abc import Iterable
 
@@ -33,11 +33,9 @@ class JobQuerySet(models.QuerySet["Job"]):
 
 
 class Job(models.Model):
-    """A command to run on a cluster, and how that goes."""
-
     id = models.AutoField(primary_key=True)
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="jobs", db_index=False)
-    # Where it was handed in, if it has been moved since: its idempotency key goes on standing there.
+    # Where it was submitted, if it was moved since: its idempotency key stays unique there.
     submitted_to = models.ForeignKey(Cluster, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     submitted_by = models.ForeignKey(Credential, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     name = models.CharField(max_length=255, blank=True)
@@ -74,7 +72,7 @@ class Job(models.Model):
     objects = JobQuerySet.as_manager()
 
     class Meta:
-        # Nobody adds or deletes jobs by hand; to change them is to do what the services do.
+        # Jobs are not added or deleted by hand; to change one is to call a service.
         default_permissions = ("view", "change")
         permissions = [("see_content_of_job", "Can see what jobs run: command, environment, output")]
         indexes = [
@@ -137,12 +135,12 @@ class Job(models.Model):
 
     @property
     def handed_over(self) -> bool:
-        """Taken by the original protocol's plain accept: the cluster owns it and reports nothing."""
+        """Accepted by the original protocol: the cluster owns it and reports nothing."""
         return self.state == JobState.ACCEPTED and not self.agent
 
 
 class JobLabel(models.Model):
-    """One label of a job, for finding it: an index over `Job.labels`, written once with the job."""
+    """An index over `Job.labels`, written once with the job."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="label_rows", db_index=False)
     key = models.CharField(max_length=63)
@@ -154,7 +152,7 @@ class JobLabel(models.Model):
 
 
 class JobEvent(models.Model):
-    """One step in a job's life; rows are only ever added. Replaying a job's events gives its state."""
+    """Append-only. Replaying a job's events gives its state."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events", db_index=False)
     at = models.DateTimeField()
@@ -207,7 +205,7 @@ class JobCount(models.Model):
 
 
 class JobActivity(models.Model):
-    """How many jobs of a cluster took a step within a stretch of time: the sum over the slots.
+    """How many jobs of a cluster had an event within a stretch of time: the sum over the slots.
 
     Kept beside the counts, in stretches of every span, so that a chart over a week reads as few rows as one over
     an hour. Slots are those of JobCount.
@@ -238,7 +236,7 @@ class BulkAction(models.Model):
     reason = models.CharField(max_length=1000)
     priority = models.SmallIntegerField(null=True)
     to_cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
-    # Which jobs: jobs.services.Search.
+    # Which jobs: jobs.queries.search.Search.
     search = models.JSONField()
     operator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
     begun_at = models.DateTimeField()
@@ -249,7 +247,7 @@ class BulkAction(models.Model):
     next_id = models.IntegerField()
     last_id = models.IntegerField()
     changed = models.IntegerField(default=0)
-    # How many could not be changed, by the reason why.
+    # How many could not be changed, by reason.
     refusals = models.JSONField(default=dict)
 
     class Meta:
@@ -279,7 +277,7 @@ class BulkAction(models.Model):
 
 
 class LeaseWatch(models.Model):
-    """One row: when a server last looked for leases that ran out, and since when it holds their expiry back.
+    """One row: when a server last expired leases, and since when it holds their expiry back.
 
     `hold_began_at` is when it first did so of late (jobs/services/mass_silence.py).
     """

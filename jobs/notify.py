@@ -1,7 +1,7 @@
-"""Telling every server whose queues grew and which jobs took a step, once that is committed.
+"""Notifies every server of the clusters whose queues grew and of the jobs that changed, after the commit.
 
-PostgreSQL carries the word (LISTEN, NOTIFY). On SQLite the servers see that the file has changed, and look for
-themselves. docs/decisions/0013-news.md says why.
+PostgreSQL carries the notification (LISTEN, NOTIFY). On SQLite the servers see that the file has changed, and
+query it. docs/decisions/0013-news.md says why.
 """
 
 import json
@@ -14,7 +14,7 @@ from django.db import Error, connection, transaction
 from clusters.models import Cluster
 
 CHANNEL = "rainbow"
-# A notification holds up to 8,000 bytes. More clusters than these are told as "any", and so are more jobs than fit
+# A notification holds up to 8,000 bytes. More clusters than these are sent as "any", and so are more jobs than fit
 # a few notifications.
 _MAX_CLUSTERS, _MAX_JOBS, _MAX_NOTIFICATIONS = 50, 400, 10
 
@@ -31,7 +31,7 @@ _NOTIFY = f"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """The names of clusters whose queues grew, and the ids of jobs that took a step; None means any."""
+    """The names of clusters whose queues grew, and the ids of jobs that changed; None means any."""
 
     clusters: frozenset[str] | None
     jobs: frozenset[int] | None
@@ -53,7 +53,7 @@ def tell_after_commit(*, cluster_ids: Collection[int], job_ids: Collection[int])
 
 
 def _tell(cluster_ids: list[int], job_ids: Sequence[int]) -> None:
-    """Fails nobody: what is committed is to be answered, whatever becomes of the word."""
+    """Never raises: what is committed has to be answered, whether or not the notification is sent."""
     few = len(cluster_ids) <= _MAX_CLUSTERS
     try:
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What cancelling or requeuing a job comes to, by the state that it is in."""
+"""The result of cancelling or requeuing a job, by its state."""
 
 from enum import Enum
 
@@ -19,7 +19,6 @@ CHANGED = frozenset({CancelOutcome.CANCELLED, CancelOutcome.REQUESTED})
 
 
 def cancel_outcome(job: Job) -> CancelOutcome:
-    """The outcome of cancelling the job now."""
     if job.state in FINAL:
         return CancelOutcome.ALREADY_FINAL
     if job.handed_over:

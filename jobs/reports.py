@@ -18,7 +18,7 @@ from rainbow.errors import NO_SUCH_JOB, InvalidArgument
 MAX_REPORTS = 1_000
 MAX_OUTPUT_BYTES = 64 * 1024
 MAX_REASON_BYTES = 4_096
-# What fails so soon after its start hardly did anything.
+# A job that fails so soon after its start did next to nothing.
 AT_ONCE = timedelta(seconds=5)
 # What an agent can say of a job; the rest is the server's to say.
 REPORTABLE = frozenset({JobState.ACCEPTED, JobState.RUNNING}) | FINAL

@@ -1,4 +1,4 @@
-"""A job as it is handed in, and the rules for it."""
+"""A job as it is submitted, and the rules for it."""
 
 import hashlib
 import json
@@ -27,13 +27,13 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
 
-# What else there is to know of a field; the rest of the server reads it below.
+# Marks of a field.
 _LONG = {"long": True}  # its text may fill an answer
 _CONTENT = {"content": True}  # it shows what the job runs, which takes a permission of its own to see
 _UNLISTED = {"unlisted": True}  # lists of jobs leave it out
 
 
-# These are not frozen: that would take three times as long, and one submission or request makes thousands.
+# Not frozen: that makes construction three times slower, and one submission or request makes thousands.
 @dataclass(slots=True, kw_only=True)
 class JobDescription:
     """What a submitter says of a job for its cluster. Each field is a column, and is offered to the cluster.
@@ -68,7 +68,7 @@ class JobSpec(JobDescription):
         return _digest([_FINGERPRINT_VERSION, submitted_by, said])
 
     def has_fingerprint(self, fingerprint: bytes, submitted_by: int | None) -> bool:
-        """Whether a fingerprint is this job's, in today's form or in that of version 1."""
+        """Also in the form of version 1."""
         if fingerprint == self.fingerprint(submitted_by):
             return True
         content = dict(self._content())

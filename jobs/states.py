@@ -14,7 +14,7 @@ class JobState(models.TextChoices):
 
 
 FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
-# The states from which nobody but an operator, or the job's own wish, may put a job back.
+# The states from which only an operator, or `on_lost`, may requeue a job.
 REQUEUEABLE = frozenset({JobState.ACCEPTED, JobState.LOST})
 
 MOVES: dict[JobState, frozenset[JobState]] = {
@@ -34,8 +34,6 @@ class OnLost(models.TextChoices):
 
 
 class What(models.TextChoices):
-    """What an event records."""
-
     SUBMITTED = "submitted", "submitted"
     ACCEPTED = "accepted", "accepted"
     STARTED = "started", "started"
@@ -53,8 +51,6 @@ PUTS_INTO_A_QUEUE = frozenset({What.SUBMITTED, What.REQUEUED, What.MOVED})
 
 
 class ActionKind(models.TextChoices):
-    """What operators do to many jobs at once."""
-
     CANCEL = "cancel", "cancel"
     REQUEUE = "requeue", "requeue"
     PRIORITIZE = "prioritize", "change the priority of"
@@ -62,8 +58,6 @@ class ActionKind(models.TextChoices):
 
 
 class Activity(models.TextChoices):
-    """What is counted as time goes by."""
-
     SUBMITTED = "submitted", "submitted"
     ACCEPTED = "accepted", "accepted"
     STARTED = "started", "started"

@@ -1,4 +1,4 @@
-"""The clusters of the demo, and the work that they are given."""
+"""The clusters of the demo and their work."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What becomes of a job in the demo: times and an end that one would believe."""
+"""The course of a demo job: plausible times and an end."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,8 +25,6 @@ _OUTPUT = "reading input\nsetup took 3.2 s\nstep 1000 of 4000\nstep 2000 of 4000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A step of a life, as an event records it."""
-
     at: datetime
     what: What
     state: JobState
@@ -35,8 +33,6 @@ class Moment:
 
 @dataclass(slots=True, kw_only=True)
 class Life:
-    """A job from its submission to where it is now."""
-
     profile: Profile
     work: Work
     number: int
@@ -61,11 +57,11 @@ class Life:
 
 
 def lives(fleet: list[Profile], *, jobs: int, now: datetime, random: Random) -> Iterator[Life]:
-    """So many jobs of the last week, in the order of their submission."""
+    """Jobs of the last week, in the order of their submission."""
     shares = [profile.share for profile in fleet]
     burst = [now - timedelta(minutes=45) * random.random() for _ in range(jobs // 60)]
     times = [(at, random.choices(fleet, shares)[0]) for at in _submissions(jobs - len(burst), now, random)]
-    # Somebody hands in a parameter study at the first cluster just when it has fallen silent.
+    # A parameter study arrives at the first cluster just when it has fallen silent.
     times += [(at, fleet[0]) for at in burst]
     for number, (at, profile) in enumerate(sorted(times, key=lambda pair: pair[0])):
         yield _life(profile, number, at, now, random)

@@ -1,4 +1,4 @@
-"""Setting a scene: a fleet with a week of jobs behind it, to look at and to measure with."""
+"""A fleet with a week of jobs behind it, to try the console and to measure with."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -36,7 +36,7 @@ _BATCH = 5_000
 
 
 def create_demo_data(*, clusters: int, jobs: int, now: datetime, seed: int = 1) -> None:
-    """Fills an empty database with so many clusters (1 and up) and jobs of the last week, in all states.
+    """Fills an empty database with clusters (1 and up) and jobs of the last week, in all states.
 
     Raises FailedPrecondition when there are clusters.
     """
@@ -50,7 +50,7 @@ def create_demo_data(*, clusters: int, jobs: int, now: datetime, seed: int = 1) 
 
 
 def refresh_demo_requests(*, now: datetime) -> None:
-    """Lets those clusters of the demo ask for jobs that are well, as their agents would every few seconds."""
+    """Notes a request of each healthy cluster, as its agent would cause every few seconds."""
     well = [profile.name for profile in fleet_of(Cluster.objects.count()) if profile.silent_for < QUIET_AFTER]
     found = Cluster.objects.filter(name__in=well)
     note_visits(used=[], asked={one.id: Bounds.read(one.last_bounds) for one in found}, now=now)

@@ -1,4 +1,4 @@
-"""What went on, as time goes by."""
+"""The activity of clusters over time, for charts."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from jobs.models import JobActivity
 from jobs.sql.inserts import add_activity_totals, beginning
 from jobs.states import Activity, Span
 
-# How long what is counted in stretches of a span is kept.
+# How long the counts of a span are kept.
 KEPT = {
     Span.FIVE_MINUTES: timedelta(days=2),
     Span.HOUR: timedelta(days=15),
@@ -29,7 +29,7 @@ class Timeline:
     numbers: dict[Activity, list[int]]
 
     def total(self, *what: Activity) -> list[int]:
-        """What several activities come to in each stretch."""
+        """The sum of several activities in each stretch."""
         return [sum(numbers) for numbers in zip(*(self.numbers[name] for name in what), strict=True)]
 
 
@@ -51,7 +51,7 @@ def activity_over(*, span: Span, stretches: int, now: datetime, cluster_id: int 
 def activity_by_cluster(
     *, span: Span, since: datetime, until: datetime | None = None, cluster_ids: Sequence[int] | None = None
 ) -> dict[int, dict[Activity, int]]:
-    """What each cluster's jobs, or these clusters', did in the stretches that began from `since` on, before `until`."""
+    """The activity of each cluster, or of these, in the stretches that began from `since` on, before `until`."""
     found = JobActivity.objects.filter(span_seconds=span, began_at__gte=since)
     if until:
         found = found.filter(began_at__lt=until)
@@ -64,7 +64,7 @@ def activity_by_cluster(
 
 
 def prune_activity(*, now: datetime) -> None:
-    """Deletes activity that nobody charts any more, and joins the slots of stretches that are over."""
+    """Deletes activity that no chart shows any more, and joins the slots of stretches that are over."""
     for span, kept in KEPT.items():
         JobActivity.objects.filter(span_seconds=span, began_at__lt=now - kept).delete()
         over = JobActivity.objects.filter(span_seconds=span, began_at__lt=beginning(span, now)).exclude(slot=0)

@@ -13,7 +13,7 @@ from jobs.outcomes import CHANGED, cancel_outcome, requeue_refusal
 from jobs.queries.search import Search, ranges_of
 from jobs.states import FINAL, REQUEUEABLE, ActionKind, JobState
 
-# So many jobs of a state are looked at before an action on all that match is offered, and before one is confirmed.
+# How many jobs of a state are read before an action on all that match is offered, and before one is confirmed.
 _LOOK_AT = 200
 _COUNT_UP_TO = 5_000
 
@@ -58,7 +58,7 @@ def actions_for(jobs: Iterable[Job]) -> list[ActionKind]:
 def actions_for_all(*, by: Operator, search: Search) -> list[ActionKind]:
     """The actions that may change some of the jobs that match, on whichever page.
 
-    Judged by the first 200 jobs of each state, and without looking for a text, which no index finds.
+    Judged by the first 200 jobs of each state, and without a search for text, which no index finds.
     """
     states = _possible(search, *ActionKind)
     if not states:
@@ -71,7 +71,7 @@ def actions_for_all(*, by: Operator, search: Search) -> list[ActionKind]:
 
 
 def foresee(*, kind: ActionKind, by: Operator, search: Search) -> Foresight:
-    """What the action would come to, counted up to 5,000 and no further than a search for text goes."""
+    """How many the action would change, counted up to 5,000 and no further than a search for text goes."""
     states = _possible(search, kind)
     if not states:
         return Foresight(jobs=0, more=False)

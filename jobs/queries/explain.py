@@ -1,4 +1,4 @@
-"""Telling why one job waits."""
+"""Why a job waits."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ def _hindrances(job: Job, now: datetime) -> Iterator[str]:
 
 
 def _misfits(job: Job) -> Iterator[str]:
-    """What the agent's last request said that it can take, where this job is more."""
+    """Where the job exceeds what the agent's last request said that it can take."""
     bounds = Bounds.read(job.cluster.last_bounds)
     for limit in bounds.limits:
         if (wish := getattr(job, limit.field)) > limit.most:

@@ -1,4 +1,4 @@
-"""How the clusters fare, and what somebody should look at."""
+"""The health of the clusters, and what needs attention."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from jobs.states import Activity, JobState, Span
 EXPIRES_SOON = timedelta(days=14)
 LONG_PAUSE = timedelta(hours=24)
 STALLED_AFTER = timedelta(minutes=2)
-# The rate of failures jumped when so many failed, so many in a hundred, and so many times the day's share.
+# The rate of failures jumped when at least so many failed, so many in a hundred, and so many times the day's share.
 _FAILED, _PERCENT, _TIMES = 5, 20, 3
 # How many clusters a concern about many names.
 _NAMED = 5
@@ -100,7 +100,7 @@ class ConcernKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Concern:
-    """Something that somebody should look at, in words. `about` is the id of the cluster, or of the bulk_action."""
+    """What needs an operator's attention, in words. `about` is the id of the cluster, or of the bulk_action."""
 
     kind: ConcernKind
     grave: bool
@@ -109,7 +109,7 @@ class Concern:
 
 
 def fleet_health(*, now: datetime, clusters: Sequence[Cluster] | None = None) -> list[Health]:
-    """How these clusters fare, or all, by name: in the same few queries for any number of clusters and jobs."""
+    """The health of these clusters, or of all, by name, in the same few queries for any number of clusters and jobs."""
     found = list(Cluster.objects.order_by("name")) if clusters is None else clusters
     an_hour_ago = beginning(Span.FIVE_MINUTES, now - timedelta(hours=1))
     ids = [cluster.id for cluster in clusters] if clusters is not None else None
@@ -145,7 +145,6 @@ def concerns(*, fleet: Iterable[Health], development_secret: bool, debug: bool, 
 
 
 def concerns_of(health: Health) -> Iterator[Concern]:
-    """What is amiss with one cluster and its jobs."""
     name, id, waiting = health.cluster.name, health.cluster.id, health.waiting
     if waiting and not health.asks:
         since = f"has not asked for {in_words(health.silence)}" if health.silence else "has never asked"

@@ -20,7 +20,7 @@ DEFAULT_PAGE = 100
 class Page:
     """Jobs in order, and whether there are more.
 
-    `looked_until` is the last id that a search came to which no index leads, 0 if it came to the end.
+    `looked_until` is the last id that a search without an index reached, 0 if it reached the end.
     """
 
     jobs: list[Job]
@@ -30,7 +30,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Jobs, the ids that do not exist or are somebody else's, and those whose jobs did not fit one answer."""
+    """Jobs, the ids that do not exist or that the caller may not see, and those whose jobs did not fit one answer."""
 
     jobs: list[Job]
     missing: list[int]
@@ -40,7 +40,7 @@ class Found:
 def get_jobs(
     *, by: Caller | Operator, job_ids: Sequence[int], with_events: bool = False, brief: bool = False
 ) -> dict[int, Job]:
-    """The jobs among these (1 to 1,000 ids) that whoever asks may see, by id. Raises InvalidArgument.
+    """The jobs among these (1 to 1,000 ids) that the caller may see, by id. Raises InvalidArgument.
 
     `brief` leaves unread what lists of jobs leave out.
     """
@@ -73,7 +73,7 @@ def find_jobs(
 
 
 def list_jobs(*, by: Caller | Operator, search: Search) -> Page:
-    """A page of the jobs that whoever asks may see, without output and environment. Raises InvalidArgument.
+    """A page of the jobs that the caller may see, without output and environment. Raises InvalidArgument.
 
     It costs the same on every page and at any number of jobs. Jobs with much text may fill it before its size is
     reached: then there is more.
@@ -100,11 +100,11 @@ def check_ids(job_ids: Sequence[int], *, highest: int) -> None:
 
 
 def within_reach(by: Caller | Operator) -> JobQuerySet:
-    """The jobs that whoever asks may see and act on; an operator reaches all."""
+    """The jobs that the caller may see and act on; an operator all."""
     return Job.objects.visible_to(by) if isinstance(by, Caller) else Job.objects.all()
 
 
 def locked(by: Caller | Operator, job_ids: Sequence[int]) -> dict[int, Job]:
-    """The jobs among these that whoever asks may act on, locked in the order of their ids until the commit."""
+    """The jobs among these that the caller may act on, locked in the order of their ids until the commit."""
     jobs = within_reach(by).filter(id__in=job_ids).defer("output", "command", "environment").order_by("id")
     return {job.id: job for job in jobs.select_for_update()}

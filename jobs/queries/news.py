@@ -1,4 +1,4 @@
-"""Noticing what goes on."""
+"""What changed since an event, for servers that poll."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _PART = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """What happened up to an event: the names of clusters whose queues grew, and the ids of jobs that took a step."""
+    """What happened up to an event: the names of clusters whose queues grew, and the ids of jobs that changed."""
 
     last: int
     clusters: frozenset[str] = frozenset()
@@ -22,16 +22,17 @@ class News:
 
 
 def news_since(*, after: int | None) -> News:
-    """What happened since event `after`; None only asks where the events stand.
+    """What happened since event `after`; None only returns the last event.
 
-    Two transactions may commit in another order than their ids: whoever waits must look for itself now and then.
+    Two transactions may commit in another order than their ids: a caller that waits must query the queue itself from
+    time to time.
     """
     if after is None:
         return News(last=JobEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0)
     last = max(JobEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0, after)
     new = JobEvent.objects.filter(id__gt=after, id__lte=last)
     grown = new.filter(what__in=PUTS_INTO_A_QUEUE).values_list("job__cluster__name", flat=True)
-    # Nobody waits for a job whose id was not known yet.
+    # No call waits for a job whose id was not known yet.
     moved = new.exclude(what=What.SUBMITTED).values_list("job_id", flat=True)
     return News(last=last, clusters=frozenset(grown.distinct()), jobs=frozenset(moved.distinct()))
 
@@ -39,7 +40,8 @@ def news_since(*, after: int | None) -> News:
 def queues_with_jobs(*, clusters: Sequence[str]) -> list[str]:
     """Which of these clusters, by name, are not paused, hold no jobs back, and have jobs that wait.
 
-    Where jobs are held back, all that wait may be such, and to find out costs the more the more there are.
+    A cluster that holds jobs back is left out: all its waiting jobs may be held, and finding out costs more the more
+    jobs wait.
     """
     waiting = Job.objects.filter(cluster_id=OuterRef("id"), state=JobState.QUEUED)
     held = Streak.objects.filter(cluster_id=OuterRef("id"), held_at__isnull=False)

@@ -1,4 +1,4 @@
-"""Looking at the queue."""
+"""Requesting jobs: the head of a cluster's queue."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How much fits one answer: what callers put into jobs may be long, and a thousand of them would fill the memory."""
+"""How many jobs fit one answer. Their texts may be long, and a thousand of them would fill the memory."""
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, takewhile

@@ -1,4 +1,4 @@
-"""Which jobs a search is for, and where in the indexes they lie."""
+"""A search for jobs, as ranges of indexes."""
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from jobs.states import JobState
 MAX_PAGE = 1_000
 # Ids rise with the time of submission, but for what several servers submit at the same moment.
 _SLACK = timedelta(minutes=1)
-# How many jobs of a state are looked through at a time for what no index finds: text, and what is compared as a whole.
+# How many jobs of a state are scanned at a time for what no index finds: text, and what is compared as a whole.
 _WINDOW_OF_TEXT = 5_000
 _WINDOW = 20_000
 # A label that so few jobs have is looked up by itself; one that more have is met soon enough on the way.
@@ -32,7 +32,7 @@ class Search:
 
     `last` is the last id of the page before, 0 for the first page. `size` is 1 to 1,000; 0 means 100.
     `text` is part of the name or, if `in_commands`, of the command, in any case. No index finds it, nor a `name`: so
-    only the newest 5,000 or 20,000 jobs of each state are looked through, and the page says how far.
+    only the newest 5,000 or 20,000 jobs of each state are scanned, and the page says how far.
     """
 
     states: Sequence[JobState] = ()
@@ -97,9 +97,9 @@ class Ranges:
 
 
 def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:
-    """Where the jobs of a search lie that somebody may see.
+    """The ranges of the jobs of a search that the caller may see.
 
-    And the last id that is looked at, where that takes looking through them; 0 if there are no more.
+    And the last id that is read, where they have to be scanned; 0 if there are no more.
     """
     owner = _owner(by, search)
     everywhere = Ranges(
@@ -121,7 +121,7 @@ def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:
 
 
 def _has_no_index(search: Search, by: Caller | Operator, owner: Mapping[str, int]) -> bool:
-    """Operators who ask for a cluster's token are spared: nearly all of its jobs match."""
+    """Not for operators who ask for a cluster's token: nearly all of its jobs match."""
     others = {"cluster_id": search.cluster_id, "submitted_by_id": search.submitted_by}
     foreign = isinstance(by, Caller) and any(value for column, value in others.items() if column not in owner)
     return bool(search.name) or foreign

@@ -28,7 +28,7 @@ class _Holder:
     heard_at: datetime | None
 
     def is_silent(self, now: datetime) -> bool:
-        """Whether a lease ran out, and nothing was heard of any agent of the cluster since."""
+        """Whether a lease ran out, and no agent of the cluster called since."""
         return self.first_end < now and (self.heard_at is None or self.heard_at <= self.first_end)
 
 

@@ -1,4 +1,4 @@
-"""Counting jobs."""
+"""Counts of jobs by state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from jobs.states import JobState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A cluster's jobs by state (states without jobs are left out), and when its oldest waiting job came."""
+    """A cluster's jobs by state (states without jobs are left out), and when its oldest waiting job was submitted."""
 
     cluster_id: int
     counts: dict[JobState, int]
@@ -22,7 +22,7 @@ class Summary:
 
 
 def summarize_jobs(*, cluster_ids: Sequence[int]) -> list[Summary]:
-    """A summary of each cluster, from the counts that the verbs keep: the cost does not grow with the jobs."""
+    """A summary of each cluster, from the counts: the cost does not grow with the jobs."""
     counts: dict[int, dict[JobState, int]] = {cluster_id: {} for cluster_id in cluster_ids}
     sums = JobCount.objects.filter(cluster_id__in=cluster_ids).values("cluster_id", "state")
     for row in sums.annotate(total=Sum("jobs")).filter(total__gt=0).order_by("state"):

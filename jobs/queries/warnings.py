@@ -1,4 +1,4 @@
-"""Telling why jobs may wait long."""
+"""Why the jobs of a cluster may wait long."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Taking jobs off the queue."""
+"""Accepting jobs."""
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -48,10 +48,10 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taking:
-    """One cluster's wish to take some jobs.
+    """One accept of one cluster.
 
-    With an agent's name a lease of `lease_seconds` (jobs/leases.py; 0 means the default) begins, and a repeated wish
-    of the same agent finds its jobs accepted. Without, the jobs are handed over for good.
+    With an agent's name a lease of `lease_seconds` (jobs/leases.py; 0 means the default) begins, and a repeated
+    accept of the same agent gets the same answer. Without, the jobs are handed over for good.
     """
 
     caller: Caller
@@ -63,7 +63,7 @@ class Taking:
 def accept_jobs(
     *, caller: Caller, job_ids: Sequence[int], agent: str = "", lease_seconds: int = 0, now: datetime
 ) -> Acceptance:
-    """Takes those of the jobs that wait in the caller's cluster, and says of the others why not.
+    """Accepts those of the jobs that wait in the caller's cluster, and says of the others why not.
 
     Raises InvalidArgument.
     """
@@ -77,7 +77,7 @@ def accept_jobs(
 def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Acceptance | InvalidArgument]:
     """Serves many in one transaction, in their order; one that is refused changes nothing and fails alone.
 
-    All that the answers tell is read before the commit: what fails after it would hide what was taken.
+    All that the answers hold is read before the commit: a failure after it would hide what was accepted.
     """
     leases = [_lease_or_refusal(taking, now) for taking in takings]
     taken: list[Rows] = []
@@ -96,7 +96,7 @@ def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Accep
     return outcomes
 
 
-# (id, attempt, priority) of the jobs that were taken.
+# (id, attempt, priority) of the accepted jobs.
 Rows = list[tuple[int, int, int]]
 
 
@@ -119,7 +119,7 @@ def _check(taking: Taking) -> None:
 
 
 def _lock(takings: Sequence[Taking], leases: Sequence[Lease | InvalidArgument | None]) -> None:
-    """Taking jobs locks them in the order of their ids. Where other statements lock more, all are locked before."""
+    """The UPDATE locks jobs in the order of their ids. Where other statements lock more, all are locked before."""
     if len(takings) == 1 and leases[0] is None:
         return
     good = [taking for taking, lease in zip(takings, leases, strict=True) if not isinstance(lease, InvalidArgument)]

@@ -1,4 +1,4 @@
-"""What operators do to many jobs, by one description of it."""
+"""The actions of operators on many jobs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from rainbow.errors import NotFound
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """Something to do to jobs. `priority` is for changing it, `cluster_id` for moving; `reason` is always needed."""
+    """`priority` is for changing it, `cluster_id` for moving; `reason` is always needed."""
 
     kind: ActionKind
     reason: str
@@ -29,7 +29,7 @@ class Action:
 
 
 def apply_to_jobs(*, action: Action, by: Operator, job_ids: Sequence[int], now: datetime) -> list[ChangeResult]:
-    """Does it in one transaction. A result for each distinct id. Raises InvalidArgument and NotFound."""
+    """Runs the action in one transaction. A result for each distinct id. Raises InvalidArgument and NotFound."""
     check_action(action)
     return _VERBS[action.kind](action, by, job_ids, now)
 

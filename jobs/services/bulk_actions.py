@@ -18,7 +18,7 @@ from jobs.services.change_result import ChangeResult
 from jobs.states import ActionKind, JobState
 from rainbow.errors import FailedPrecondition
 
-# One step changes at most so many jobs and looks at so many ids: it keeps no other writer waiting for long.
+# A step changes at most so many jobs and reads so many ids, so that other writers wait only briefly.
 _MOST_CHANGED = 1_000
 _MOST_LOOKED_AT = 50_000
 _TIMES = ("submitted_after", "submitted_before")
@@ -51,7 +51,7 @@ def begin_bulk_action(*, action: Action, search: Search, by: Operator, now: date
 
 @transaction.atomic
 def step_bulk_action(*, bulk_action_id: int, now: datetime) -> BulkAction:
-    """Does the next part of a bulk_action, in the name of whoever began it; nothing when it is over."""
+    """Runs the next step, as the operator who began the action; does nothing when it is over."""
     bulk_action = BulkAction.objects.select_for_update().get(id=bulk_action_id)
     if bulk_action.over:
         return bulk_action
@@ -66,14 +66,13 @@ def step_bulk_action(*, bulk_action_id: int, now: datetime) -> BulkAction:
 
 
 def stop_bulk_action(*, bulk_action_id: int, now: datetime) -> None:
-    """Leaves the rest of the jobs alone. Raises FailedPrecondition when the bulk_action is over."""
+    """Stops before the rest of the jobs. Raises FailedPrecondition when the bulk_action is over."""
     going = BulkAction.objects.filter(id=bulk_action_id, finished_at__isnull=True)
     if not going.update(finished_at=now, stopped=True):
         raise FailedPrecondition("this is over already")
 
 
 def search_of(bulk_action: BulkAction) -> Search:
-    """Which jobs the bulk_action is for."""
     said: dict[str, Any] = dict(bulk_action.search)
     for name in _TIMES:
         said[name] = parse_datetime(said[name]) if said.get(name) else None
@@ -90,10 +89,10 @@ def _as_json(search: Search) -> dict[str, Any]:
 
 
 def _first(search: Search, by: Operator) -> int:
-    """The first id that is worth looking at."""
+    """The first id that may match."""
     said = {**_as_json(search), "text": "", **{name: getattr(search, name) for name in _TIMES}}
     page = list_jobs(by=by, search=Search(**said, oldest_first=True, size=1))
-    # Of what was looked through for nothing, the next one may match.
+    # Of what was scanned without a match, the next one may match.
     return page.jobs[0].id if page.jobs else page.looked_until + bool(page.looked_until)
 
 

@@ -1,4 +1,4 @@
-"""Stopping jobs."""
+"""Cancelling jobs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class Cancellation:
 def cancel_jobs(
     *, by: Caller | Operator, job_ids: Sequence[int], reason: str = "", now: datetime
 ) -> list[Cancellation]:
-    """Asks for jobs to stop: at once where nobody runs them, otherwise by word to their agent.
+    """Cancels jobs: at once where no agent has them, otherwise by a request to their agent.
 
-    Whoever asks reaches the jobs that they may see; an operator reaches all. A result for each distinct id.
+    Callers reach the jobs that they may see, operators all. A result for each distinct id.
     Raises InvalidArgument.
     """
     check_ids(job_ids, highest=MAX_IDS)
@@ -43,7 +43,7 @@ def cancel_jobs(
 
 
 def _stop(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) -> None:
-    """Should a lost job's agent come back, its report finds the job cancelled, and it is told to stop it."""
+    """If a lost job's agent comes back, its report finds the job cancelled, and the answer asks it to stop the job."""
     Job.objects.filter(id__in=[job.id for job in jobs]).update(
         state=JobState.CANCELLED, finished_at=now, cancel_requested_at=now, reason=reason
     )

@@ -1,4 +1,4 @@
-"""What a verb that is done to many jobs says of each."""
+"""The result of a verb on many jobs, for each of them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from rainbow.errors import NO_SUCH_JOB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeResult:
-    """What became of one job; `refusal` says why nothing did and is empty when it changed."""
+    """`refusal` says why the job did not change; empty when it did."""
 
     job_id: int
     refusal: str

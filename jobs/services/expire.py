@@ -1,4 +1,4 @@
-"""Ending the leases of agents that fell silent."""
+"""Expiring the leases of silent agents."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ from jobs.services.mass_silence import hold_back
 from jobs.services.requeue import put_back
 from jobs.states import JobState, OnLost, What
 
-# How often one of the servers looks.
+# How often one of the servers expires leases.
 EVERY = timedelta(seconds=5)
-# Nobody looked for so long: no server ran, and no agent could be heard. A server looks first when it has run for
-# EVERY, so that whatever outlasts a short lease is noticed.
+# No server expired leases for so long: none ran, and no agent could report. A server does so first when it has run for
+# EVERY, so that any outage longer than a short lease is noticed.
 OUTAGE = timedelta(seconds=12)
-# A look of a clock that is further ahead was wrong.
+# A time further ahead than this was written by a wrong clock.
 _FAR_AHEAD = timedelta(hours=1)
 _BATCH = 500
 _SILENT = "its agent fell silent"
@@ -29,7 +29,7 @@ _NEVER_STARTED = f"{_SILENT} before it handed the job over"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expiry:
-    """What a part of a look did. `held_back` are the clusters (ids) whose leases run on: most are silent at once.
+    """The result of one batch. `held_back` are the clusters (ids) whose leases run on: most are silent at once.
 
     `more` tells that further leases ran out: `expire_further` ends them.
     """
@@ -49,12 +49,12 @@ class Expiry:
 
 
 def expire_leases(*, now: datetime, present_since: datetime | None = None) -> Expiry | None:
-    """Looks for leases that ran out and ends the first 500; None when another server has looked already.
+    """Expires the first 500 leases that ran out; None when another server has just done so.
 
-    A job that its agent never handed to a scheduler returns to the queue as the next attempt, or ends if somebody
-    asked for it to stop. One that may have started is lost, and returns to the queue only if its submitter wished
-    so. After an outage of all servers every lease runs anew: nobody looked for a while, and this server has not been
-    there all that time either (`present_since`; a busy server looks late, and its callers must not profit from that).
+    A job that its agent never handed to a scheduler returns to the queue as the next attempt, or ends if it
+    was asked to stop. One that may have started is lost, and returns to the queue only if its submitter asked
+    for that. After an outage of all servers every lease starts again: no server expired leases for a while, and this
+    one did not run all that time (`present_since`; a busy server is late, and its callers must not profit from that).
     """
     if not _my_turn(now, present_since):
         return None
@@ -63,14 +63,14 @@ def expire_leases(*, now: datetime, present_since: datetime | None = None) -> Ex
 
 
 def expire_further(look: Expiry, *, now: datetime) -> Expiry:
-    """Goes on with a look: ends the next 500 leases. A transaction of its own, so that other writers get their turn."""
+    """Expires the next 500 leases, in a transaction of its own, so that other writers get their turn."""
     LeaseWatch.objects.filter(id=1).update(looked_at=now)
     return replace(_expire_some(now, sparing=look.held_back), held_back=look.held_back)
 
 
 @transaction.atomic
 def _my_turn(now: datetime, present_since: datetime | None) -> bool:
-    """Whether this server looks: one conditional update decides, and tells of an outage."""
+    """Whether it is this server's turn: one conditional UPDATE decides, and shows an outage."""
     watch, _ = LeaseWatch.objects.get_or_create(id=1, defaults={"looked_at": now - OUTAGE})
     due = Q(looked_at__lte=now - EVERY) | Q(looked_at__gt=now + _FAR_AHEAD)
     if not LeaseWatch.objects.filter(due, id=1, looked_at=watch.looked_at).update(looked_at=now):

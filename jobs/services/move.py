@@ -1,4 +1,4 @@
-"""Letting another cluster run jobs."""
+"""Moving waiting jobs to another cluster."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,7 +25,7 @@ def move_jobs(
 ) -> list[ChangeResult]:
     """Puts waiting jobs into another cluster's queue, at their priority.
 
-    Whoever submitted a job goes on seeing it, and its idempotency key goes on standing where it was submitted,
+    The submitter still sees the job, and its idempotency key stays with the cluster that it was submitted to,
     so that a repeated submission finds it. A result for each distinct id. Raises InvalidArgument, and NotFound
     when there is no such cluster.
     """

@@ -1,4 +1,4 @@
-"""Letting jobs wait shorter or longer."""
+"""Changing the priority of waiting jobs."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -18,7 +18,7 @@ _Counted = tuple[int, int, str, int]
 def prune_jobs(*, before: datetime) -> int:
     """Deletes jobs that ended before a time, and those handed over for good before it; returns how many.
 
-    Works in short transactions, so that it keeps nobody waiting and may be cut off at any moment.
+    Works in short transactions: other writers wait only briefly, and it may be interrupted at any moment.
     """
     handed_over = Q(state=JobState.ACCEPTED, agent="", accepted_at__lt=before)
     clusters = Cluster.objects.values_list("id", flat=True)

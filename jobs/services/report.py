@@ -110,7 +110,7 @@ _READ = ("cluster_id", "attempt", "priority", "accepted_at", "cancel_requested_a
 
 
 def _write(jobs: Jobs, before: Mapping[Key, tuple[Row, Row]]) -> None:
-    """Writes each job that changed. Most reports are signs of life: those renew their leases in one statement."""
+    """Writes each job that changed. Most reports are heartbeats: those renew their leases in one statement."""
     changed: list[Row] = []
     renewed: dict[Row, list[int]] = {}
     for key, job in jobs.items():

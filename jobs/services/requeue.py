@@ -21,7 +21,7 @@ MAX_IDS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requeue:
-    """What became of the wish to put one job back; `refusal` is empty when it waits again."""
+    """`refusal` says why the job was not requeued; empty when it waits again."""
 
     job_id: int
     refusal: str
@@ -31,7 +31,7 @@ class Requeue:
 def requeue_jobs(*, by: Caller | Operator, job_ids: Sequence[int], reason: str, now: datetime) -> list[Requeue]:
     """Puts accepted and lost jobs back as their next attempt; reports of the old attempt count no more.
 
-    A job that had started may so run twice: that is for whoever asks to decide. A result for each distinct id.
+    A job that had started may run twice; the operator decides that. A result for each distinct id.
     Raises InvalidArgument.
     """
     check_ids(job_ids, highest=MAX_IDS)

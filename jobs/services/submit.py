@@ -1,4 +1,4 @@
-"""Handing in jobs."""
+"""Submitting jobs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +20,9 @@ from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError, Resourc
 Key = tuple[int, str]
 
 
-# Neither is frozen: to make one would take three times as long, and a submission makes thousands.
+# Neither is frozen: that makes construction three times slower, and a submission makes thousands.
 @dataclass(slots=True, kw_only=True)
 class Order:
-    """One job that somebody hands in for a cluster."""
-
     by: Caller | Operator
     cluster_id: int
     spec: JobSpec
@@ -44,7 +42,7 @@ class Order:
 
 @dataclass(slots=True, kw_only=True)
 class Receipt:
-    """A job that is in the records. `position` counts from 1; 0 when the job does not wait."""
+    """A job on record. `position` counts from 1; 0 when the job does not wait."""
 
     job_id: int
     duplicate: bool

@@ -1,4 +1,4 @@
-"""Adding jobs, and what is written with them."""
+"""INSERTs of jobs, events, labels, counts and activity."""
 
 import threading
 from collections.abc import Iterable, Mapping

@@ -29,10 +29,10 @@ def queued_counts(cluster_ids: Iterable[int]) -> list[Row]:
 
 
 def oldest_queued(cluster_ids: Sequence[int]) -> list[Row]:
-    """(cluster_id, submitted_at) of each cluster's oldest waiting job: one look at the head of an index for each.
+    """(cluster_id, submitted_at) of each cluster's oldest waiting job: one read of the head of an index for each.
 
-    The bounds are rows, because where single columns are given PostgreSQL forgets that they lead the order, and may
-    walk an index that other clusters' jobs come first in.
+    The bounds are rows, because with single columns PostgreSQL does not see that they lead the order, and may
+    walk an index in which other clusters' jobs come first.
     """
     row, order = "(j.cluster_id, j.state, j.id)", "j.cluster_id, j.state, j.id"
     oldest = (
@@ -50,7 +50,7 @@ def range_of_jobs(
 
     On PostgreSQL the bounds are rows, as in oldest_queued: in search of a rare state it may else walk the primary key.
     It cannot tell how few jobs lie between such bounds, though, which matters where there are further conditions; so
-    rows bound only what stands `alone`. SQLite would read on past them, and finds its way by single columns.
+    rows bound only what stands `alone`. SQLite would read on past them, and uses the index by single columns.
     """
     names = [f"{_JOB}.{name}" for name in (*owner, "state", "id")]
     fixed = [*owner.values(), state.value]

@@ -1,4 +1,4 @@
-"""Changing jobs that are there."""
+"""UPDATEs and locks of jobs."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""manage.py demo: a fleet with a week of jobs behind it, to look at."""
+"""manage.py demo: a fleet with a week of jobs behind it."""
 
 import secrets
 import time

@@ -18,10 +18,13 @@ REFUSAL_REASONS = {
 
 @refusing_nonsense()
 def acceptance(answer: pb.AcceptJobsResponse, *, asked: Sequence[int]) -> records.Acceptance:
+    complete = answer.status == pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS
+    accepted = tuple(_accepted_job(item) for item in answer.accepted)
+    if complete and not accepted:
+        # A server of the original protocol names no jobs, and gives each out once.
+        accepted = tuple(records.AcceptedJob(jobid=jobid, attempt=1, lease_expires_at=None) for jobid in asked)
     taken = records.Acceptance(
-        complete=answer.status == pb.AcceptJobsResponse.RESULT_TYPE_SUCCESS,
-        accepted=tuple(_accepted_job(item) for item in answer.accepted),
-        refused=tuple(_refused_job(item) for item in answer.refused),
+        complete=complete, accepted=accepted, refused=tuple(_refused_job(item) for item in answer.refused)
     )
     _check_named(answer.accepted, asked)
     if not {item.jobid for item in answer.refused} <= set(asked):

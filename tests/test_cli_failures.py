@@ -195,6 +195,29 @@ def test_an_accept_that_got_only_some_jobs_exits_with_5(rainbow: Run, rehearse: 
     assert result.stderr == "Job 2 was refused: it was taken\n"
 
 
+def test_a_server_of_the_original_protocol_names_no_accepted_jobs(rainbow: Run, rehearse: Any, remote: Remote) -> None:
+    line = f'{{"id":%d,"cluster":"{remote.name}","name":"n","nodes":1,"tasks":0,"command":"hostname"}}'
+    offer = pb.RequestJobsResponse(status=1, jobs={1: line % 1, 2: line % 2})
+    result = pb.AcceptJobsResponse
+    rehearse(
+        offer,
+        result(status=result.RESULT_TYPE_SUCCESS),
+        offer,
+        result(status=result.RESULT_TYPE_SUCCESS),
+        offer,
+        result(status=result.RESULT_TYPE_PARTIAL),
+    )
+
+    all_of_them = rainbow("request", "--accept", "2")
+    as_json = answer(rainbow("request", "--accept", "2", "--json"))
+    some_of_them = rainbow("request", "--accept", "2")
+
+    assert (all_of_them.exit_code, some_of_them.exit_code) == (0, 5)
+    assert "Accepted 2 of 2 jobs: 1, 2\n" in all_of_them.stdout
+    assert as_json["accepted"] == [{"jobid": id, "attempt": 1, "lease_expires_at": None} for id in (1, 2)]
+    assert "Accepted some of 2 jobs; the server does not say which.\n" in some_of_them.stdout
+
+
 def test_a_paused_cluster_is_told_why_it_gets_nothing(rainbow: Run, rehearse: Any) -> None:
     rehearse(pb.RequestJobsResponse(paused="the power is off"))
 

@@ -135,6 +135,9 @@ def _row(job: WaitingJob) -> list[str]:
 
 
 def _tell_taken(taken: Acceptance, *, wanted: int) -> None:
+    if not (taken.complete or taken.accepted or taken.refused):
+        say(f"Accepted some of {count(wanted, 'job')}; the server does not say which.")
+        return
     ids = ", ".join(str(job.jobid) for job in taken.accepted)
     say(f"Accepted {len(taken.accepted)} of {count(wanted, 'job')}{': ' if ids else ''}{ids}")
     for refused in taken.refused:

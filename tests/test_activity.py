@@ -7,9 +7,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from jobs.models import JobActivity
-from jobs.queries.activity import activity_by_cluster, activity_over, prune_activity
+from jobs.queries.activity import activity_by_cluster, activity_over
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
+from jobs.services.prune_activity import prune_activity
 from jobs.sql.inserts import add_activity_totals, beginning
 from jobs.states import Activity, Span
 from tests.support.queue import submitted

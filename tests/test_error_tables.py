@@ -7,8 +7,8 @@ from rainbow import errors
 from rainbow.cli import EXIT_CODES, UNEXPECTED
 from rainbow_site.web.problems import STATUS
 
-# The client alone raises these.
-OF_THE_CLIENT = {errors.Untouched, errors.Unreachable}
+# REST never answers with these.
+NOT_OVER_REST = {errors.Untouched, errors.Unreachable}
 
 
 def expected_failures() -> list[type[errors.RainbowError]]:
@@ -24,7 +24,7 @@ def expected_failures() -> list[type[errors.RainbowError]]:
 def test_an_expected_failure_is_in_every_table(kind: type[errors.RainbowError]) -> None:
     assert kind.code in grpc.StatusCode.__members__
     assert kind.code in errors.BY_CODE
-    assert kind in STATUS or kind in OF_THE_CLIENT
+    assert kind in STATUS or kind in NOT_OVER_REST
     assert kind.code in EXIT_CODES or (kind is errors.Unimplemented and UNEXPECTED)
 
 

@@ -1,15 +1,13 @@
 """The activity of clusters over time, for charts."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
 from django.db.models import Sum
 
 from jobs.models import JobActivity
-from jobs.sql.inserts import add_activity_totals, beginning
+from jobs.sql.inserts import beginning
 from jobs.states import Activity, Span
 
 # How long the counts of a span are kept.
@@ -61,25 +59,3 @@ def activity_by_cluster(
     for cluster_id, what, jobs in found.values_list("cluster_id", "what").annotate(Sum("jobs")).order_by():
         totals.setdefault(cluster_id, {})[Activity(what)] = jobs
     return totals
-
-
-def prune_activity(*, now: datetime) -> None:
-    """Deletes activity that no chart shows any more, and joins the slots of stretches that are over."""
-    for span, kept in KEPT.items():
-        JobActivity.objects.filter(span_seconds=span, began_at__lt=now - kept).delete()
-        over = JobActivity.objects.filter(span_seconds=span, began_at__lt=beginning(span, now)).exclude(slot=0)
-        for began_at in list(over.values_list("began_at", flat=True).distinct().order_by("began_at")):
-            _join_slots(span, began_at)
-
-
-@transaction.atomic
-def _join_slots(span: Span, began_at: datetime) -> None:
-    found = JobActivity.objects.filter(span_seconds=span, began_at=began_at).exclude(slot=0)
-    # In the lock order (docs/development.md): a writer whose clock is behind may add to these rows still.
-    found = found.order_by("cluster_id", "what", "slot")
-    rows = list(found.select_for_update().values_list("id", "cluster_id", "what", "jobs"))
-    JobActivity.objects.filter(id__in=[row[0] for row in rows]).delete()
-    totals: Counter[tuple[Span, datetime, int, str]] = Counter()
-    for _, cluster_id, what, jobs in rows:
-        totals[span, began_at, cluster_id, what] += jobs
-    add_activity_totals(totals)

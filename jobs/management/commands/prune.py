@@ -8,8 +8,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from jobs.queries.activity import prune_activity
 from jobs.services.prune import prune_jobs
+from jobs.services.prune_activity import prune_activity
 
 LONGEST_DAYS = 36_500
 

@@ -10,14 +10,14 @@ from rainbow_site.environment import WrongSetting
 Config = dict[str, Any]
 
 IN_MEMORY = ":memory:"
-# What was answered is on disk: a commit waits for the disk (FULL), readers never wait for the writer (WAL),
-# and a transaction takes the write lock when it begins, so that none fails half-way for want of it.
+# Commits are synced to disk (FULL), readers never wait for the writer (WAL), and a transaction takes the write lock at
+# its start (IMMEDIATE), since an upgrade of a read lock may fail.
 SQLITE_OPTIONS: Config = {
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
 }
-# Whom a dead machine, or a network that drops everything, would keep waiting for hours learns of it within 15 seconds.
+# Detects a dead machine or a network that drops packets within 15 seconds, not hours.
 POSTGRESQL_OPTIONS: Config = {
     "connect_timeout": 2,
     "keepalives_idle": 5,
@@ -42,7 +42,7 @@ def _parsed(url: str) -> Config:
     try:
         config: Config = Env.db_url_config(url)
     except ValueError:
-        # Its words may quote a part of the password.
+        # The message may quote a part of the password.
         raise WrongSetting(
             "DATABASE_URL: cannot be read; percent-encode special characters of user and password"
         ) from None

@@ -1,5 +1,3 @@
-"""The certificate that the servers show."""
-
 import ssl
 from pathlib import Path
 
@@ -9,9 +7,9 @@ _CERT, _KEY = "RAINBOW_TLS_CERT", "RAINBOW_TLS_KEY"
 
 
 def check_pair(*, cert: str, key: str) -> None:
-    """Whether the PEM files at these paths are a certificate and its key; both empty will do.
+    """Checks that these PEM files are a certificate and its key; both paths may be empty.
 
-    Raises WrongSetting: a server that was meant to encrypt never starts without.
+    Raises WrongSetting: a server that is configured for TLS never starts without.
     """
     if not cert and not key:
         return
@@ -37,5 +35,5 @@ def _check_file(variable: str, path: str) -> None:
 
 
 def _no_password() -> str:
-    """Without this, OpenSSL would ask whoever sits at the terminal."""
+    """OpenSSL would otherwise prompt on the terminal."""
     return ""

@@ -1,4 +1,4 @@
-"""Processes that live and die together."""
+"""Child processes that live and die together."""
 
 import ctypes
 import logging
@@ -14,13 +14,13 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
 
-# prctl(2): the kernel sends a child this signal when its parent dies, however that happens.
+# prctl(2): the kernel sends a child this signal when its parent dies.
 _PR_SET_PDEATHSIG = 1
-# Loaded here, since a forked child had better not.
+# Loaded before the fork: a forked child should not load libraries.
 _LIBC = ctypes.CDLL(None)
-# How long a child that ends again and again waits for its next start; after the last of these, all stop.
+# Backoff between restarts of a child; after the last, all stop.
 _PAUSES_SECONDS = (0, 1, 2, 4, 8)
-# One that lived for longer begins again with the first.
+# A child that lived longer resets the backoff.
 _SETTLED_AFTER_SECONDS = 60
 # The servers give the calls in flight 30 seconds.
 _OBEYS_WITHIN_SECONDS = 45
@@ -31,7 +31,7 @@ _log = logging.getLogger("rainbow")
 class Child:
     """A command to run. `files` are the descriptors that it inherits, under the same numbers.
 
-    One that `restarts` is started again when it ends; the end of any other is the end of all.
+    A child that `restarts` is started again when it ends; the end of any other ends all.
     """
 
     name: str
@@ -43,8 +43,8 @@ class Child:
 def run_together(children: Sequence[Child], *, environment: Mapping[str, str]) -> int:
     """Runs the commands until one ends for good or SIGTERM or SIGINT arrives; then stops the others and waits for them.
 
-    Returns 0 when it was told to stop and all obeyed, otherwise the exit code of the first that failed
-    (128 and the signal's number for one that a signal killed, as in a shell), or 1.
+    Returns 0 when it was told to stop and all children obeyed, otherwise the exit code of the first that failed (128
+    plus the signal for one that was killed, as in a shell), or 1.
     """
     return _Family(children, environment).run()
 
@@ -54,7 +54,7 @@ class _Member:
         self._child = child
         self._environment = dict(environment)
         self._ends_in_a_row = 0
-        # When it is to be started again; None while it runs, and when it never is.
+        # The time of its restart; None while it runs, and if it never restarts.
         self.due: float | None = None
         self.start()
 
@@ -65,13 +65,13 @@ class _Member:
             self._child.command,
             env=self._environment,
             pass_fds=self._child.files,
-            # In a session of its own a child does not hear the terminal's Ctrl-C, so that it is told to stop just once.
+            # In its own session a child does not get the terminal's SIGINT, and is stopped just once.
             start_new_session=True,
             preexec_fn=partial(_die_with_parent, os.getpid()),
         )
 
     def has_ended_for_good(self) -> bool:
-        """Also plans the next start of one that restarts."""
+        """Also schedules the restart of a child that restarts."""
         if self.due is not None or self.process.poll() is None:
             return False
         if time.monotonic() - self._began > _SETTLED_AFTER_SECONDS:
@@ -88,7 +88,7 @@ class _Member:
 class _Family:
     def __init__(self, children: Sequence[Child], environment: Mapping[str, str]) -> None:
         self._told = False
-        # A signal's handler may put into it whatever the main program is at (docs.python.org/3/library/queue.html).
+        # Reentrant, so that a signal handler may use it (docs.python.org/3/library/queue.html).
         self._news: SimpleQueue[int] = SimpleQueue()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
@@ -130,14 +130,14 @@ class _Family:
                 member.process.terminate()
 
     def _codes(self) -> list[int]:
-        """Waits for all, and kills those that do not obey."""
+        """Waits for all, and kills those that do not stop in time."""
         until = time.monotonic() + _OBEYS_WITHIN_SECONDS
         for member in self._members:
             try:
                 member.process.wait(max(0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 member.process.kill()
-        # One that waits to be started again has failed before, which is over.
+        # One that waits for its restart failed before, which does not count.
         return [member.process.wait() for member in self._members if member.due is None]
 
 
@@ -150,6 +150,6 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _exit_code(codes: Sequence[int], *, told: bool) -> int:
-    """A child that SIGTERM killed had not yet learned to stop in order: that is no failure."""
+    """A child that SIGTERM killed had not installed its handler yet: no failure."""
     failures = [128 - code if code < 0 else code for code in codes if code not in (0, -signal.SIGTERM)]
     return next(iter(failures), 0 if told else 1)

@@ -1,4 +1,4 @@
-"""Who reaches a server: with the development registration secret, which everybody knows, only its own machine."""
+"""Who can reach a server: with the development registration secret, which is public, only its own machine."""
 
 import ipaddress
 import socket
@@ -11,16 +11,16 @@ _EVERYWHERE, _HERE = "[::]:50051", "127.0.0.1:50051"
 
 
 def grpc_address(given: str | None, *, registration_secret: str) -> str:
-    """Where gRPC listens: as the flag says, as the setting says, or where the secret lets it."""
+    """The address of the flag, else of the setting, else the default, which depends on the secret."""
     if given is not None:
         return given
     return settings.RAINBOW_ADDRESS or (_HERE if is_for_development(registration_secret) else _EVERYWHERE)
 
 
 def check_reach(address: str, *, registration_secret: str, named: str) -> None:
-    """Raises CannotListen where others than this machine would meet the development secret at host:port.
+    """Raises CannotListen if others could reach a server with the development secret at host:port.
 
-    `named` tells where the address is from.
+    `named` is the origin of the address, for the message.
     """
     if is_for_development(registration_secret) and not is_loopback(address):
         raise CannotListen(
@@ -34,11 +34,11 @@ def is_for_development(registration_secret: str) -> bool:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether host:port is on no network. Raises CannotListen where it cannot be told."""
+    """Whether host:port is a loopback address. Raises CannotListen if it cannot be resolved."""
     host, colon, _ = address.rpartition(":")
     if not colon:
         raise CannotListen(f"cannot listen on {address}: it is not host:port")
-    # Without a host it is every address of the machine.
+    # No host means all addresses.
     return bool(host) and all(map(_is_loopback, _addresses_of(host.strip("[]"), address)))
 
 

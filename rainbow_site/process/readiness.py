@@ -1,5 +1,3 @@
-"""Whether the database can serve, and making it so."""
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,28 +15,28 @@ NOT_UP_TO_DATE = "the database is not up to date: run manage.py migrate"
 
 
 class NotReady(Exception):
-    """The database cannot serve, in words for an operator."""
+    """The database cannot serve; the message is for operators."""
 
 
 def up_to_date() -> bool:
-    """Whether the database has every migration. Raises django.db.Error when it does not answer."""
+    """Whether all migrations are applied. Raises django.db.Error when the database does not answer."""
     executor = MigrationExecutor(connection)
     return not executor.migration_plan(executor.loader.graph.leaf_nodes())
 
 
 def database_file() -> str:
-    """What `expect_database_file` takes in another process of the same server; empty for PostgreSQL."""
+    """The argument of `expect_database_file` in other processes of the same server; empty for PostgreSQL."""
     return opened_as(_path()) if connection.vendor == "sqlite" else ""
 
 
 def expect_database_file(opened: str) -> None:
-    """This process may start, or start again, when the file is already gone: it then makes no other."""
+    """Makes this process refuse any other file at the path, also if the expected one is gone already."""
     if connection.vendor == "sqlite":
         expect(_path(), opened)
 
 
 def write() -> None:
-    """Brings to disk what changes nothing. Raises django.db.Error where a submission would fail, too."""
+    """Writes to disk without an effect. Raises django.db.Error if a submission would fail, too."""
     with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             [version] = cursor.execute("PRAGMA user_version").fetchone()
@@ -53,7 +51,7 @@ def write() -> None:
 
 @contextmanager
 def ready_database(*, cleanup: bool = False) -> Iterator[str]:
-    """Makes the database ready, holds it for a server, and yields its description, without a password.
+    """Prepares the database, holds it for a server, and yields its description, without a password.
 
     SQLite's is created and migrated; `cleanup` deletes it first. Raises NotReady.
     """
@@ -88,7 +86,7 @@ def _path() -> str:
 
 
 def _check_connection() -> None:
-    """The pool would try for its whole time, and not say what is wrong."""
+    """Connects once without the pool, which would retry for its whole timeout and hide the error."""
     try:
         psycopg.connect(**{"connect_timeout": _PATIENCE_SECONDS, **connection.get_connection_params()}).close()
     except psycopg.Error as error:

@@ -1,4 +1,4 @@
-"""Taking a port before the process that will serve it starts."""
+"""Binding ports before the processes that serve them start."""
 
 import errno
 import socket
@@ -13,7 +13,7 @@ class CannotListen(Exception):
 
 
 def listen(address: str) -> socket.socket:
-    """A socket that listens on host:port, an IPv6 host in brackets; port 0 is any free one. Raises CannotListen."""
+    """A socket that listens on host:port, an IPv6 host in brackets; port 0 is any free port. Raises CannotListen."""
     host, _, port = address.rpartition(":")
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     try:
@@ -36,14 +36,14 @@ def check_address(address: str) -> None:
 
 @contextmanager
 def reserve(address: str) -> Iterator[str]:
-    """Holds host:port for processes that share it (SO_REUSEPORT, socket(7)); yields it with the port's number.
+    """Reserves host:port for processes that share it (SO_REUSEPORT, socket(7)); yields it with the port's number.
 
-    Raises CannotListen, also when others share the port already.
+    Raises CannotListen, also when other processes share the port already.
     """
     with listen(address) as alone:
         address = address_of(alone)
         family, place = alone.family, alone.getsockname()
-    # It takes no connections, since it does not listen.
+    # It does not listen, so it gets no connections.
     with socket.socket(family) as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(place)
@@ -51,6 +51,5 @@ def reserve(address: str) -> Iterator[str]:
 
 
 def address_of(listener: socket.socket) -> str:
-    """Where it listens, as host:port."""
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if listener.family == socket.AF_INET6 else f"{host}:{port}"

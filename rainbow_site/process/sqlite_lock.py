@@ -1,4 +1,4 @@
-"""The embedded database: one SQLite file, and the lock that tells whether a server lives on it."""
+"""The lock that marks a SQLite database as used by live servers."""
 
 import fcntl
 import logging
@@ -14,11 +14,11 @@ from django.db import DatabaseError
 from rainbow_site.sqlite.file import forget, prepare
 from rainbow_site.sqlite.locks import holder_of, open_lock
 
-# How long a server that updates the database may take before another one that starts gives up.
+# How long a starting server waits for one that migrates.
 PATIENCE_SECONDS = 60
 _ASK_AGAIN_SECONDS = 0.1
 _SUFFIXES = ("", "-wal", "-shm")
-# Of a file's mode: what its group and all others may.
+# The mode bits of group and others.
 _OTHERS = 0o077
 _log = logging.getLogger("rainbow")
 
@@ -35,8 +35,7 @@ class CannotUse(Exception):
 def held(database: Path, *, cleanup: bool) -> Iterator[bool]:
     """Creates and migrates the database and holds it for a server; yields whether the file is new.
 
-    Any number of servers may hold it. `cleanup` deletes it first. Raises InUse when a server would lose it, and
-    CannotUse.
+    Several servers may hold it. `cleanup` deletes it first. Raises InUse if another server uses it then, and CannotUse.
     """
     path = f"{database}.lock"
     with _opened(path) as lock:
@@ -80,7 +79,7 @@ def _migrate(database: Path) -> None:
 
 
 def _alone(lock: int) -> bool:
-    """Where other servers live already, the first of them has migrated."""
+    """Whether this is the only server, which then migrates; otherwise the first of them has migrated."""
     try:
         _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except InUse:
@@ -89,7 +88,7 @@ def _alone(lock: int) -> bool:
 
 
 def _share(lock: int, path: str) -> None:
-    """Waits for a server that updates the database, and says so; one that never ends is none. Raises CannotUse."""
+    """Waits for a server that migrates the database, with a message. Raises CannotUse after the time limit."""
     until = time.monotonic() + PATIENCE_SECONDS
     waits = False
     while not _is_shared(lock):

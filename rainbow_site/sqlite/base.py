@@ -1,11 +1,9 @@
-"""Django's SQLite backend, with the transactions of all processes on this machine in one queue.
+"""Django's SQLite backend, with a fair queue of writers across processes.
 
-Writers that contend for SQLite's own lock sleep and try again, and the unlucky ones sleep long. Here each waits
-in the kernel for a lock on a file beside the database, and is woken when its turn comes. Nothing is written to a file
-that is no longer the database.
+Writers that contend for SQLite's own lock sleep and retry, and unlucky ones starve. Here each blocks in the kernel on a
+lock file beside the database, and is woken in turn. Writes to a file that is no longer the database are refused.
 
-And with statements translated once: Django looks for placeholders in each, every time, and those that insert many
-rows have thousands.
+Statements are translated once: Django searches each for placeholders every time, and bulk inserts have thousands.
 """
 
 from collections.abc import Iterable
@@ -18,9 +16,9 @@ from django.db.backends.sqlite3.base import FORMAT_QMARK_REGEX
 from rainbow_site.sqlite.file import OpenFiles, prepare
 from rainbow_site.sqlite.turn import Turn
 
-# The hot statements come in a few sizes each, up to 20 KB. Longer ones name thousands of ids, seldom as many again.
+# The hot statements have a few sizes each, up to 20 KB. Longer ones have thousands of ids, rarely the same number.
 _KEPT_STATEMENTS, _LONGEST_KEPT = 256, 24_000
-# Python's own, where no `timeout` is said.
+# Python's default `timeout`.
 _SQLITE_PATIENCE_SECONDS = 5
 
 
@@ -74,7 +72,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super()._commit()  # type: ignore[misc]
         self._end_turn()
         if self._files:
-            # What a commit has written to a file that is gone is no commit.
+            # A commit to a deleted file is not durable.
             self._files.check()
 
     def _rollback(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether the database at a path is still the one that was opened: what is written to a deleted file is lost."""
+"""Detects that the database file was deleted or replaced: writes to a deleted file are lost."""
 
 import os
 from contextlib import suppress
@@ -10,17 +10,17 @@ from django.db import OperationalError
 _Identity = tuple[int, int]
 _Kept = tuple[str, _Identity]
 
-# SQLite keeps these beside the database while it is open (https://www.sqlite.org/walformat.html). Whoever opens it
-# after one is gone makes another, and no longer sees what those before write.
+# SQLite's files beside an open database (https://www.sqlite.org/walformat.html). If one is deleted, later connections
+# create another, and no longer see the writes of earlier ones.
 _COMPANIONS = ("-wal", "-shm")
-# By path, for as long as this process lives.
+# By path.
 _OPENED: dict[str, _Identity] = {}
 
 
 def prepare(path: str) -> None:
-    """Before it is opened: makes a new one. Raises OperationalError where another was opened before.
+    """Creates a missing file before it is opened. Raises OperationalError if this process opened another file there.
 
-    An empty one in its place would take jobs that are missing in the one that comes back.
+    A new empty database in its place would accept jobs that are missing once the file is restored.
     """
     if path in _OPENED:
         _check(path, _OPENED[path])
@@ -28,40 +28,39 @@ def prepare(path: str) -> None:
     # Commands, environments and output of jobs are their owners' business, whichever command comes first. SQLite gives
     # the files that it writes beside the database the mode of the database.
     with suppress(OSError):
-        # What is wrong with the place SQLite says itself.
+        # SQLite reports problems of the path itself.
         Path(path).touch(mode=0o600)
 
 
 def opened_as(path: str) -> str:
-    """Which file this process has opened at the path, for `expect` in another; empty for none."""
+    """The file that this process opened at the path, for `expect` in another process; empty for none."""
     device, inode = _OPENED.get(path, ("", ""))
     return f"{device}:{inode}".strip(":")
 
 
 def expect(path: str, opened: str) -> None:
-    """Takes no other file at the path than the one that another process has opened."""
+    """Refuses any other file at the path."""
     if opened:
         device, _, inode = opened.partition(":")
         _OPENED[path] = int(device), int(inode)
 
 
 def forget(path: str) -> None:
-    """It is deleted on purpose."""
+    """Called when the file is deleted on purpose."""
     _OPENED.pop(path, None)
 
 
 class OpenFiles:
-    """What one connection has open."""
+    """The files that a connection has open."""
 
     def __init__(self, path: str) -> None:
-        """After it was opened."""
         self._path = path
         self._kept: list[_Kept] = []
         if identity := _identity_of(path):
             _OPENED.setdefault(path, identity)
 
     def note(self) -> None:
-        """Within a transaction, when all of them are there."""
+        """Call it within a transaction, when all of the files exist."""
         if not self._kept:
             names = [self._path + suffix for suffix in _COMPANIONS]
             found = [(name, _identity_of(name)) for name in names]
@@ -69,7 +68,7 @@ class OpenFiles:
             self._kept = [*database, *((name, identity) for name, identity in found if identity)]
 
     def check(self) -> None:
-        """Raises OperationalError. Costs a microsecond or two a file."""
+        """Raises OperationalError. Takes a microsecond or two per file."""
         for name, identity in self._kept:
             _check(name, identity)
 

@@ -1,4 +1,4 @@
-"""Locks on files beside the database (flock(2)), which the processes that use it share."""
+"""Lock files beside the database (flock(2)), shared by the processes that use it."""
 
 import _thread
 import fcntl
@@ -10,9 +10,9 @@ _LOCKS = Path("/proc/locks")
 
 
 def open_lock(path: str) -> int:
-    """A descriptor of the file, which is made where it is missing. Raises OSError.
+    """A descriptor of the file, which is created if it is missing. Raises OSError.
 
-    Only its owner may open it: whoever can open a file can lock it, and keep it locked.
+    Only its owner may open it: whoever can open a file can lock it.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     if os.fstat(file).st_uid == os.geteuid():
@@ -21,7 +21,7 @@ def open_lock(path: str) -> int:
 
 
 def holder_of(file: int) -> str:
-    """Who has locked it, in words: "process 12", or "another process" where the system does not tell (proc(5))."""
+    """The holder of the lock in words: "process 12", or "another process" if the system does not tell (proc(5))."""
     status = os.fstat(file)
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     try:
@@ -33,9 +33,9 @@ def holder_of(file: int) -> str:
 
 
 class Claim:
-    """Waits for an exclusive lock in a thread of its own, since flock(2) knows no time limit.
+    """Waits for an exclusive lock in a thread, since flock(2) has no timeout.
 
-    The kernel serves those who wait in turn, and wakes them; asking again and again would do neither.
+    The kernel serves waiters in order and wakes them; polling would do neither.
     """
 
     def __init__(self, file: int) -> None:
@@ -44,11 +44,11 @@ class Claim:
         self._is_wanted, self._is_over, self._is_granted = True, False, False
         self._ungranted = threading.Lock()
         self._ungranted.acquire()
-        # threading.Thread would wait until it runs; this is on the way of every writer that meets another.
+        # threading.Thread waits until it runs; this is on the path of every contending writer.
         _thread.start_new_thread(self._wait, ())
 
     def is_granted_within(self, seconds: float) -> bool:
-        """If not, what is granted later is given back, unless it is renewed before."""
+        """On False, a lock that is granted later is released, unless renewed before."""
         if self._ungranted.acquire(timeout=seconds):
             return True
         with self._mutex:
@@ -56,13 +56,13 @@ class Claim:
             return self._is_wanted
 
     def renew(self) -> bool:
-        """Whether it still waits, and does so for its owner again."""
+        """Whether it is still waiting; if so, it waits for its owner again."""
         with self._mutex:
             self._is_wanted = not self._is_over
             return self._is_wanted
 
     def drop(self) -> None:
-        """Its owner closes the file, which gives up the lock, too."""
+        """For an owner that closes the file, which also releases the lock."""
         with self._mutex:
             self._is_over = True
 

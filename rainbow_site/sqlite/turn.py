@@ -1,4 +1,4 @@
-"""The queue of those who write, over all processes of a machine."""
+"""The queue of writers over all processes of a machine."""
 
 import fcntl
 import os
@@ -9,7 +9,7 @@ from rainbow_site.sqlite.locks import Claim, holder_of, open_lock
 
 
 class Turn:
-    """One connection's place in the queue: a lock on a file beside the database."""
+    """A connection's place in the queue: a lock file beside the database."""
 
     def __init__(self, path: str, *, patience_seconds: float) -> None:
         self._path = path
@@ -18,7 +18,7 @@ class Turn:
         self._claim: Claim | None = None
 
     def take(self) -> None:
-        """Raises OperationalError when it takes too long."""
+        """Raises OperationalError after the timeout."""
         if self._file is None:
             self._file = self._opened()
         if self._claim is None or not self._claim.renew():
@@ -39,7 +39,7 @@ class Turn:
             self._claim.drop()
             self._claim = None
         if self._file is not None:
-            # Closing the file gives up the lock.
+            # Closing the file releases the lock.
             os.close(self._file)
             self._file = None
 
@@ -51,7 +51,7 @@ class Turn:
 
 
 def _is_taken(file: int) -> bool:
-    """At once, where nobody else writes."""
+    """Fast path without a thread, if no other writer holds the lock."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

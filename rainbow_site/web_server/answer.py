@@ -1,4 +1,4 @@
-"""What goes back to the client: waitress's, but for answers without a body."""
+"""waitress's response task, except for responses without a body."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,14 +10,16 @@ Application = Any
 
 class Answer(WSGITask):  # type: ignore[misc]  # (waitress has no types)
     def set_close_on_finish(self) -> None:
-        """waitress closes where no length is said. Of these none has to be (RFC 9112, section 6.3)."""
+        """waitress closes the connection without a Content-Length, which these responses do not need (RFC 9112, section
+        6.3).
+        """
         asked = self.request.headers.get("CONNECTION", "").lower() == "close"
         if self.has_body or asked or self.version == "1.0":
             super().set_close_on_finish()
 
 
 def without_bodies_for_head(application: Application) -> Application:
-    """WSGI middleware: what Django says to HEAD has a body, which the client would take for its next answer."""
+    """WSGI middleware: Django answers HEAD with a body, which the client would read as its next response."""
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         body = application(environ, start_response)

@@ -1,4 +1,4 @@
-"""One connection: waitress's, with deadlines for the client, and one request at a time."""
+"""waitress's channel, with client deadlines and one request at a time."""
 
 import logging
 import socket
@@ -20,7 +20,7 @@ _log = logging.getLogger("rainbow.http")
 
 
 class Refusal(ErrorTask):  # type: ignore[misc]  # (waitress has no types)
-    """Answers what is no request, and leaves a line in the log."""
+    """Answers an invalid request, and logs a line."""
 
     def execute(self) -> None:
         error = self.request.error
@@ -30,12 +30,12 @@ class Refusal(ErrorTask):  # type: ignore[misc]  # (waitress has no types)
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """The main thread reads, parses and closes; a worker's thread answers, and may write while it holds outbuf_lock."""
+    """The main thread reads, parses and closes; a worker thread answers, and may write while it holds outbuf_lock."""
 
     parser_class = Request
     task_class = Answer
     error_task_class = Refusal
-    # The one that comes in, and those that are whole.
+    # The request being read, and the complete ones.
     request: Request | None
     requests: list[Request]
 
@@ -53,7 +53,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     @close_when_flushed.setter
     def close_when_flushed(self, value: bool) -> None:
-        """The main thread takes it back when it closes. That no request may follow stays."""
+        """The main thread resets it on close. That no further request is read stays."""
         self._ends = self._ends or value
         self._closes_when_flushed = value
 
@@ -71,7 +71,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     @property
     def held_bytes(self) -> int:
-        """What this connection keeps in memory, near enough."""
+        """An estimate."""
         partial = [] if self.request is None else [self.request]
         requests = sum(request.held_bytes for request in [*self.requests, *partial])
         answers = [buffer for buffer in self.outbufs if not isinstance(buffer, ReadOnlyFileBasedBuffer)]
@@ -107,10 +107,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return self.socket.recv(self.adj.recv_bytes)  # type: ignore[no-any-return]
 
     def received(self, data: bytes) -> None:
-        """Takes one request out of the data; what follows waits until that is answered."""
+        """Parses one request; the rest of the data waits until that is answered."""
         with self.requests_lock:
             if self.requests or self._rest:
-                # A worker began the next request after poll() had found that there is none.
+                # A worker started the next request after poll() returned.
                 self._rest += data
             else:
                 self._parse(data)
@@ -125,11 +125,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 self._ask_for_body(request)
                 continue
             self.request, self.sent_continue = None, False
-            # Blank lines may stand before a request.
+            # Empty lines before a request are allowed (RFC 9112, section 2.2).
             if not request.empty:
                 self.requests.append(request)
                 self.server.add_task(self)
-        # Last, since nothing more is read while there is some.
+        # Last, since nothing is read while it is not empty.
         self._rest = data
 
     def _request_under_way(self) -> Request:
@@ -157,19 +157,19 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return super().send(data, do_close)  # type: ignore[no-any-return]
 
     def announce_end(self) -> None:
-        """The answer under way is the last."""
+        """Makes the response under way the connection's last."""
         for request in self.requests:
             request.headers["CONNECTION"] = "close"
 
     def refuse(self) -> None:
-        """The client may still be sending: a close would then reset the connection before it reads why."""
+        """Lingers: a close while the client still sends would reset the connection before it reads the response."""
         self._refused = True
 
     def handle_close(self) -> None:
         if self._refused and self.connected:
             self._leave()
             return
-        # A worker that writes holds this; the descriptor may be another connection's the moment it is closed.
+        # Held by a writing worker: after the close the descriptor may belong to another connection.
         with self.outbuf_lock:
             super().handle_close()
 

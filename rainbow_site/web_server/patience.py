@@ -1,11 +1,9 @@
-"""How long a client may take for each step of a request."""
+"""Time limits of a client for each step of a request."""
 
 from enum import Enum, auto
 
 
 class Stage(Enum):
-    """What a connection waits for."""
-
     HANDSHAKE = auto()
     IDLE = auto()
     HEAD = auto()
@@ -15,7 +13,7 @@ class Stage(Enum):
     LEAVING = auto()
 
 
-# While it is answering, the client waits for us.
+# While the server answers, the client is not waited for.
 SECONDS = {
     Stage.HANDSHAKE: 10,
     Stage.IDLE: 20,
@@ -24,13 +22,13 @@ SECONDS = {
     Stage.SENDING: 20,
     Stage.LEAVING: 5,
 }
-# These earn more time by what has moved; the others are over in their seconds, however busily bytes trickle in.
+# These get more time for the bytes moved; the others are absolute, so that trickled bytes do not extend them.
 PACED = (Stage.BODY, Stage.SENDING)
 SLOWEST_BYTES_PER_SECOND = 16 * 1024
 
 
 class Patience:
-    """The deadline of one connection. It begins anew with each stage, and with each request."""
+    """A connection's deadline. It restarts with each stage and each request."""
 
     def __init__(self, now: float) -> None:
         self.since = now

@@ -1,4 +1,4 @@
-"""Reading one request: waitress's parser, with today's limits, and without what two servers may read differently."""
+"""waitress's parser, with modern limits, and without what two servers may read differently."""
 
 import re
 
@@ -10,7 +10,7 @@ from waitress.utilities import BadRequest, Error, RequestHeaderFieldsTooLarge
 MAX_LINE_BYTES = 8_190
 MAX_FIELDS = 100
 MAX_HEAD_BYTES = 64 * 1024
-# Taking a body in chunks apart costs by the chunk, on the thread that serves every connection.
+# Parsing costs by the chunk, on the thread that serves all connections.
 _FREE_FRAMING_BYTES = 16 * 1024
 _LEAST_SHARE_OF_CONTENT = 0.8
 _MAX_CONTROL_LINE_BYTES, _MAX_TRAILER_BYTES = 1_024, 8_192
@@ -41,7 +41,9 @@ class Request(HTTPRequestParser):  # type: ignore[misc]  # (waitress has no type
         return self.header_bytes_received + self.body_bytes_received  # type: ignore[no-any-return]
 
     def _refuse_ambiguity(self) -> None:
-        """Where proxy and server disagree on where a body ends, its rest is taken for a request (RFC 9112, 11.2)."""
+        """Request smuggling: where proxy and server disagree on the end of a body, its rest is read as a request (RFC
+        9112, section 11.2).
+        """
         if self.version not in _VERSIONS:
             raise ParsingError("the version must be HTTP/1.0 or HTTP/1.1")
         if self.chunked and "CONTENT_LENGTH" in self.headers:

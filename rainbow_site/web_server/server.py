@@ -1,6 +1,6 @@
-"""One process of the web server: waitress's loop and threads on a socket that its siblings share.
+"""One process of the web server: waitress's loop and threads on a socket shared with its siblings.
 
-docs/decisions/0014-web-server.md says why it is waitress, and what is added.
+docs/decisions/0014-web-server.md has the reasons.
 """
 
 import faulthandler
@@ -25,24 +25,24 @@ from rainbow_site.web_server.patience import Stage
 from rainbow_site.web_server.request import MAX_HEAD_BYTES
 from rainbow_site.web_server.tls import TlsChannel
 
-# A REST call that waits for jobs holds one of these (jobs/rest/long_poll.py).
+# A waiting REST call occupies one (jobs/rest/long_poll.py).
 THREADS = 8
 MAX_CONNECTIONS = 1_000
-# Requests that are not answered yet, and answers that are not fetched yet, of all connections of a process.
+# Unanswered requests and unsent responses of all connections of a process.
 MAX_HELD_BYTES = 128 * 1024 * 1024
-# How much may come in before it is counted again.
+# Received between two counts.
 _COUNT_EVERY_BYTES = MAX_BODY_BYTES
 # Closing one that holds less would not help.
 _SMALL_BYTES = 16 * 1024
 GRACE_SECONDS = 30
-# How long a request that is only half there when the server is told to stop may take to arrive.
+# At a stop, for requests that are partly received.
 _LAST_REQUESTS_SECONDS = 5
 _PATROL_EVERY_SECONDS = 1
-# The loop never takes long; when it stands still, this process is of no use any more.
+# A loop that stalls this long is broken.
 _HANGS_AFTER_SECONDS = 30
-# Descriptors for everything that is no connection of a client.
+# Descriptors other than client connections.
 _RESERVED_FILES = 100
-# The application refuses a body that is a little too large in words of its own.
+# The application itself refuses bodies that are slightly too large, with a problem document.
 _ROOM_FOR_WORDS = 1024
 _log = logging.getLogger("rainbow.http")
 
@@ -56,7 +56,7 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]  # (waitress has no types)
         self._told = threading.Event()
         self._next_patrol = 0.0
         self._uncounted_bytes = 0
-        # True while requests that are whole fill the memory: further bodies wait until some are answered.
+        # True while complete requests fill the memory: further bodies wait until some are answered.
         self.congested = False
         self._max_connections = _connections_that_fit()
         adjustments = _adjustments(listener, scheme="https" if tls else "http")
@@ -74,12 +74,12 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]  # (waitress has no types)
         )
 
     def stop(self) -> None:
-        """May be called by a signal's handler."""
+        """Safe in a signal handler."""
         self._told.set()
         self.pull_trigger()
 
     def serve(self) -> None:
-        """Serves until it is told to stop; then finishes what is under way, for GRACE_SECONDS at most."""
+        """Serves until it is told to stop; then finishes requests under way, for GRACE_SECONDS at most."""
         while not self._told.is_set():
             self._step()
         self.accepting = False
@@ -107,7 +107,7 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]  # (waitress has no types)
             self.set_socket_options(connection)
             self.channel_class(self, connection, address, self.adj, map=self._map)
         except OSError as error:
-            # The client may be gone already.
+            # The client may have disconnected.
             _log.debug("a connection came to nothing error=%r", str(error))
 
     # The loop
@@ -128,7 +128,7 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]  # (waitress has no types)
                 channel.handle_close()
 
     def _let_go(self, *, patience: float) -> None:
-        """Closes what waits for nothing of ours any more."""
+        """Closes idle connections."""
         for channel in list(self.active_channels.values()):
             channel.announce_end()
             done = channel.stage in (Stage.IDLE, Stage.HANDSHAKE)
@@ -136,7 +136,7 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]  # (waitress has no types)
                 channel.handle_close()
 
     def _make_room(self) -> None:
-        """Where they are too many or hold too much, closes connections that wait for their clients, oldest first."""
+        """At the limits, closes connections that wait for their clients, oldest first."""
         if len(self.active_channels) >= self._max_connections:
             for channel in self._kept_waiting()[:1]:
                 channel.handle_close()
@@ -156,7 +156,7 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]  # (waitress has no types)
         self.congested = too_many > 0
 
     def _kept_waiting(self) -> list[Channel]:
-        """Connections that wait for their clients, the longest first."""
+        """Connections that wait for their clients, longest first."""
         now = time.monotonic()
         waiting = [channel for channel in self.active_channels.values() if channel.stage is not Stage.ANSWERING]
         for channel in waiting:
@@ -174,17 +174,17 @@ def _adjustments(listener: socket.socket, *, scheme: str) -> Adjustments:
         ident=None,
         max_request_header_size=MAX_HEAD_BYTES,
         max_request_body_size=MAX_BODY_BYTES + _ROOM_FOR_WORDS,
-        # Bodies and answers stay in memory, which is bounded above: a full disk, or none, keeps no job out.
+        # Bodies and responses stay in memory, which is bounded, so that a full disk refuses no job.
         inbuf_overflow=2 * MAX_BODY_BYTES,
         outbuf_overflow=2 * MAX_BODY_BYTES,
-        # Django reads what proxies say, as far as RAINBOW_PROXIES believes them.
+        # Django reads proxy headers, as RAINBOW_PROXIES says.
         clear_untrusted_proxy_headers=False,
         log_socket_errors=False,
     )
 
 
 def _connections_that_fit() -> int:
-    """As many as there may be descriptors, which are asked for first."""
+    """The number of connections that fit the limit of open files, which is raised first."""
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_CONNECTIONS + _RESERVED_FILES
     files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)

@@ -1,5 +1,3 @@
-"""Connections that are encrypted, by a certificate of our own."""
-
 import socket
 import ssl
 from contextlib import suppress
@@ -10,17 +8,17 @@ from rainbow_site.web_server.channel import Channel
 from rainbow_site.web_server.patience import Stage
 
 _NOT_YET = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
-# A client that speaks HTTP without TLS is told so, without.
+# Answers plain HTTP in plain HTTP.
 _SPEAK_TLS = (
     b"HTTP/1.1 %d %b\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 38\r\n\r\n"
     b"this port speaks HTTPS: use https://\r\n" % (HTTPStatus.BAD_REQUEST, HTTPStatus.BAD_REQUEST.phrase.encode())
 )
-# No record holds more, so that nothing stays behind in OpenSSL that poll() would not tell of.
+# The largest record: nothing stays buffered in OpenSSL, invisible to poll().
 _RECORD_BYTES = 16 * 1024
 
 
 def context_from(*, cert: str, key: str) -> ssl.SSLContext:
-    """What rainbow_site.process.certificates.checked has found to be a pair."""
+    """The files must be a pair (rainbow_site.process.certificates)."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert, key)
     context.set_alpn_protocols(["http/1.1"])
@@ -29,9 +27,9 @@ def context_from(*, cert: str, key: str) -> ssl.SSLContext:
 
 
 class TlsChannel(Channel):
-    """Handshakes are steps between those of other connections: a client that takes its time holds up none of them.
+    """Handshakes are non-blocking, so that a slow client delays no other.
 
-    OpenSSL's state is not for two threads at a time: who touches it holds outbuf_lock.
+    OpenSSL's state is not thread-safe: hold outbuf_lock to use it.
     """
 
     def __init__(self, server: Any, sock: socket.socket, *args: Any, **options: Any) -> None:
@@ -74,7 +72,7 @@ class TlsChannel(Channel):
 
     def handle_close(self) -> None:
         if self.connected and not self._shaking_hands:
-            # Says goodbye without waiting for the client's.
+            # close_notify, without waiting for the client's.
             with self.outbuf_lock, suppress(OSError, ValueError):
                 self.socket.unwrap()
         super().handle_close()
@@ -95,7 +93,7 @@ class TlsChannel(Channel):
             self._shaking_hands = False
 
     def _ask_for_tls(self) -> None:
-        """Below what OpenSSL has wrapped."""
+        """Writes beneath the TLS layer."""
         self.refuse()
         with suppress(OSError):
             socket.socket.send(self.socket, _SPEAK_TLS)

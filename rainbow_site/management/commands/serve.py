@@ -41,7 +41,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # The database is cleaned up here, once, and not by the children.
+        # `cleanup` is done here, once, not by the children.
         environment = environment_with(RAINBOW_SECRET_KEY=_secret_key(), RAINBOW_CLEANUP="")
         if settings.DEBUG:
             _log.warning(
@@ -51,7 +51,7 @@ class Command(BaseCommand):
         try:
             check_pair(cert=settings.RAINBOW_TLS_CERT, key=settings.RAINBOW_TLS_KEY)
             grpc, web = _checked_addresses(options["address"], options["web"])
-            # Calls that come before the web server runs wait for it; before the database is ready, none come.
+            # Connections queue until the web server runs; the socket listens only once the database is ready.
             with ready_database(cleanup=settings.RAINBOW_CLEANUP), listen(web) as listener:
                 scheme = "https" if settings.RAINBOW_WEB_TLS else "http"
                 _log.info("HTTP at %s://%s: /api/docs/, /admin/", scheme, address_of(listener))
@@ -61,7 +61,7 @@ class Command(BaseCommand):
 
 
 def _checked_addresses(address: str | None, web: str) -> tuple[str, str]:
-    """Where gRPC listens, and HTTP. Raises CannotListen."""
+    """The addresses of gRPC and HTTP. Raises CannotListen."""
     secret = settings.RAINBOW_REGISTRATION_SECRET
     grpc = grpc_address(address, registration_secret=secret)
     check_reach(grpc, registration_secret=secret, named="--address or RAINBOW_ADDRESS")
@@ -84,7 +84,7 @@ def _web(listener: int) -> list[Child]:
 
 
 def _secret_key() -> str:
-    """Django's key for sessions: the configured one, else one that is made once and kept beside the project."""
+    """The configured SECRET_KEY, else one that is generated once and stored beside the project."""
     if settings.RAINBOW_SECRET_KEY:
         return str(settings.RAINBOW_SECRET_KEY)
     file = Path(settings.BASE_DIR / "rainbow.key")
@@ -97,7 +97,7 @@ def _secret_key() -> str:
 
 
 def _write_once(file: Path, text: str) -> None:
-    """Only its owner may read it. Where another process was faster, its text stays."""
+    """Readable by its owner only. If another process wrote it first, its content is kept."""
     draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
     draft.touch(mode=0o600)
     try:

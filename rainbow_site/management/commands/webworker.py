@@ -31,15 +31,15 @@ class Command(BaseCommand):
         server = WebServer(application, _listener(options["listener"]), tls=_tls())
 
         def stop(number: int, frame: FrameType | None) -> None:
-            # The calls that wait for jobs answer as soon as this process is told to stop.
+            # Waiting calls return as soon as this process is told to stop.
             STOPPING.set()
             server.stop()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
-        # The first request would wait for it.
+        # Otherwise the first request would wait for this.
         get_resolver().url_patterns  # noqa: B018
-        # A full collection over what is there by now would stop every call for 30 ms, again and again.
+        # A full garbage collection of these objects would stop all calls for 30 ms each time.
         gc.collect()
         gc.freeze()
         server.serve()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rainbow.agent.acceptor import WAIT_SECONDS
 from rainbow.agent.policy import Policy
 from rainbow.executors.executor import Capacity, JobPhase, Progress, WorkRefused
 from rainbow.records import JobState
@@ -33,7 +34,8 @@ def test_room_that_comes_about_is_used_at_once(scripted: Crew, scheduler: Script
     second = scripted.submit()
     scheduler.progress[key(first)] = ended(scripted.clock.now(), **SUCCESS)
 
-    scripted.work(lambda: key(second) in scheduler.jobs, seconds=3)
+    # Before the request that waits for smaller jobs would be answered.
+    scripted.work(lambda: key(second) in scheduler.jobs, seconds=WAIT_SECONDS / 2)
 
 
 def test_jobs_may_wait_in_the_schedulers_own_queue(hire: Hire, scheduler: ScriptedExecutor) -> None:

@@ -99,7 +99,7 @@ def test_a_failure_while_the_database_answers_is_told_and_keeps_nobody_out() -> 
 # Real servers, on a PostgreSQL of their own that is stopped
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def database() -> Iterator[PostgresqlServer]:
     with postgresql_server() as running:
         migrate(running.url)

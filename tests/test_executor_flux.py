@@ -46,7 +46,7 @@ def test_a_job_that_waits_says_so_and_is_cancelled(flux: Executor) -> None:
     first = hand_over(flux, "rainbow-12-1", "sleep 300", nodes=free.nodes, tasks=free.slots)
     wait_for(flux, first, JobPhase.RUNNING)
     second = hand_over(flux, "rainbow-13-1", "true", tasks=1)
-    wait_until(lambda: progress(flux, second).reason == "waits in Flux for its turn and for resources", seconds=120)
+    wait_until(lambda: progress(flux, second).reason == "waits in Flux for its turn and for resources")
 
     waiting, capacity = progress(flux, second), flux.capacity()
     flux.cancel([second])

@@ -35,7 +35,7 @@ def foreign(tmp_path: Path) -> Path:
 
 def emptied(folder: JobFolder) -> None:
     trash = Trash(folder.state)
-    wait_until(lambda: not trash.empty(), seconds=100)
+    wait_until(lambda: not trash.empty())
 
 
 def left(folder: JobFolder) -> list[Path]:
@@ -100,7 +100,7 @@ def test_many_files_go_bit_by_bit(folder: JobFolder) -> None:
 
     assert more
     assert time.monotonic() - began < 10
-    wait_until(lambda: not trash.empty(), seconds=100)
+    wait_until(lambda: not trash.empty())
     assert left(folder) == []
 
 

@@ -95,7 +95,7 @@ def test_a_job_that_is_reported_in_time_stays_with_its_agent(alpha: Any, watch: 
 def test_a_plain_hand_over_never_expires(alpha: Any, watch: Watch, now: datetime) -> None:
     job_id = handed_over(alpha, now=now)
 
-    assert watch.until(now + timedelta(hours=1)) == Expiry()
+    assert watch.until(now + 10 * LEASE) == Expiry()
     assert state_of(job_id) == ("accepted", 1)
 
 

@@ -148,7 +148,7 @@ def test_a_server_whose_connection_for_news_was_cut_hears_them_again(
         waiting = pool.submit(alpha.request, wait_seconds=15)
         job_id = other.submit().jobid
 
-        assert list(waiting.result(18).jobids) == [job_id]
+        assert list(waiting.result(PATIENCE_SECONDS).jobids) == [job_id]
 
 
 def test_who_looks_around_sees_which_queues_have_jobs(alpha: Any, beta: Any, mallory: Any, now: datetime) -> None:

@@ -1,9 +1,6 @@
 """What the command line prints of jobs in JSON: all that is known and nothing else, and it can be submitted again."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import grpc
@@ -11,12 +8,10 @@ import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec
-from tests.support.agents import Crew, crew
+from tests.support.agents import Crew
 from tests.support.commandline import Run, answer
 from tests.support.job_files import JobsFile
 from tests.support.rehearsed import rehearsed_server
-from tests.support.servers import RainbowServer
-from tests.support.wire import Remote
 
 FULL = [
     "--job-name", "mine", "--nodes", "2", "--tasks", "8", "--priority", "-5", "--time-limit", "90m", "--env", "B=2",
@@ -24,17 +19,6 @@ FULL = [
 ]  # fmt: skip
 SAID = (set(JobSpec.__dataclass_fields__) - {"idempotency_key"}) | {"cluster"}
 MUCH = "head -c 70000 /dev/zero | tr '\\0' x"
-
-
-@pytest.fixture
-def agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
-    """An agent that works in a thread of its own."""
-    with crew(remote, server.address, tmp_path / "state", lease_seconds=10) as agent:
-        worker = Thread(target=agent.agent.run)
-        worker.start()
-        yield agent
-        agent.agent.drain()
-        worker.join(120)
 
 
 def submitted(rainbow: Run, *options: str) -> int:
@@ -135,7 +119,7 @@ def test_lists_and_steps_leave_out_what_they_do_not_carry(rainbow: Run) -> None:
     assert step == {name: value for name, value in listed.items() if name != "lease_expires_at"}
 
 
-def test_the_job_that_was_waited_for_comes_with_its_events(rainbow: Run, agent: Crew) -> None:
+def test_the_job_that_was_waited_for_comes_with_its_events(rainbow: Run, working_agent: Crew) -> None:
     job = answer(rainbow("submit", "--wait", "--json", "--env", "A=1", "--", "true"))["job"]
 
     assert job["environment"] == {"A": "1"}
@@ -145,9 +129,9 @@ def test_the_job_that_was_waited_for_comes_with_its_events(rainbow: Run, agent: 
 # Output that is cut
 
 
-def test_output_that_is_cut_is_said_to_be(rainbow: Run, agent: Crew) -> None:
+def test_output_that_is_cut_is_said_to_be(rainbow: Run, working_agent: Crew) -> None:
     waited = rainbow("submit", "--wait", "-c", MUCH)
-    (job,) = agent.client.list_jobs()
+    (job,) = working_agent.client.list_jobs()
     logs, shown = rainbow("logs", str(job.id)), rainbow("job", str(job.id))
 
     for result in (waited, logs):
@@ -159,7 +143,7 @@ def test_output_that_is_cut_is_said_to_be(rainbow: Run, agent: Crew) -> None:
     assert answer(rainbow("logs", "--json", str(job.id)))["output_is_cut"] is True
 
 
-def test_nothing_is_said_of_output_that_is_whole(rainbow: Run, agent: Crew) -> None:
+def test_nothing_is_said_of_output_that_is_whole(rainbow: Run, working_agent: Crew) -> None:
     result = rainbow("submit", "--wait", "-c", "echo hello")
 
     assert result.stdout == "hello\n"

@@ -265,5 +265,5 @@ def test_a_request_that_waits_gets_the_job_that_is_submitted_on_another_server(p
             # Whether the request comes before the job or after it.
             waiting = pool.submit(remote.request, wait_seconds=15)
             job_id = other.submit().jobid
-            assert list(waiting.result(10).jobids) == [job_id]
+            assert list(waiting.result(PATIENCE_SECONDS).jobids) == [job_id]
             remote.accept(job_id)

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from rainbow.executors.executor import Ending, JobPhase, Progress
 from tests.support.agents import Crew, ScriptedExecutor, crew
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 
@@ -39,6 +41,17 @@ def scheduler() -> ScriptedExecutor:
 def scripted(hire: Hire, scheduler: ScriptedExecutor) -> Crew:
     """An agent of the scripted scheduler."""
     return hire(executor=scheduler)
+
+
+@pytest.fixture
+def working_agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
+    """An agent that works in a thread of its own."""
+    with crew(remote, server.address, tmp_path / "state", lease_seconds=10) as agent:
+        worker = Thread(target=agent.agent.run)
+        worker.start()
+        yield agent
+        agent.agent.drain()
+        worker.join(PATIENCE_SECONDS)
 
 
 def key(jobid: int) -> str:

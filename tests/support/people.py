@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
 
 from tests.support.console import PASSWORD
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import MANAGE, RainbowServer, environment_for
 
 _MAKE = """
@@ -17,7 +18,6 @@ account = User.objects.create_user({name!r}, password={password!r}, is_staff=Tru
 account.groups.set(Group.objects.filter(name__in={groups!r}))
 account.user_permissions.set(Permission.objects.filter(codename__in={permissions!r}))
 """
-_PATIENCE_SECONDS = 120
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Person:
 
     def _ask(self, request: Request) -> bytes:
         opener: OpenerDirector = build_opener(HTTPCookieProcessor(self.jar))
-        with opener.open(request, timeout=_PATIENCE_SECONDS) as answer:
+        with opener.open(request, timeout=PATIENCE_SECONDS) as answer:
             found: bytes = answer.read()
             return found
 
@@ -55,7 +55,7 @@ def signed_in_at(server: RainbowServer, name: str, *groups: str, permissions: tu
     """A new account of the staff, signed in. Answers of 400 and more raise HTTPError."""
     code = _MAKE.format(name=name, password=PASSWORD, groups=groups, permissions=permissions)
     make = [*MANAGE, "shell", "--verbosity=0", "--command", code]
-    subprocess.run(make, env=environment_for(server.database_url), check=True, timeout=_PATIENCE_SECONDS)
+    subprocess.run(make, env=environment_for(server.database_url), check=True, timeout=PATIENCE_SECONDS)
     person = Person(server)
     person.sign_in(name, PASSWORD)
     return person

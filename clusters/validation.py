@@ -31,7 +31,7 @@ def check_reason(reason: str, *, field: str = "reason", required: bool = False) 
 def check_line(text: str, *, field: str, longest: int, required: bool = False) -> None:
     """A line of text, measured in characters."""
     # The fast path: printable text has neither control characters nor lone surrogates.
-    if text.isprintable() and 0 < len(text) <= longest:
+    if text.isprintable() and len(text) <= longest and (text or not required):
         return
     if required and not text:
         raise InvalidArgument("must not be empty", field=field)

@@ -1,4 +1,4 @@
-"""What a server answers about jobs that were named to it: these jobs, each once, and no others."""
+"""Answers about named jobs: they must be about these jobs, each once, and about no others."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -33,7 +33,7 @@ def acceptance(answer: pb.AcceptJobsResponse, *, asked: Sequence[int]) -> record
 
 
 def found(answer: pb.GetJobsResponse, *, asked: Sequence[int]) -> tuple[list[records.Job], list[int], list[int]]:
-    """The jobs, the ids that are missing, and those that are to be asked for again."""
+    """The jobs, the missing ids, and the ids to look up again."""
     told = [*(job.id for job in answer.jobs), *answer.missing, *answer.remaining]
     if sorted(told) != sorted(set(asked)):
         raise nonsense("it tells of other jobs than were asked for")

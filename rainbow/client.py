@@ -42,9 +42,9 @@ class Client(SubmissionCalls, QueueCalls, JobCalls):
         return answers.registration(answer, cluster=cluster)
 
     def resume_cluster(self) -> records.Resumption:
-        """Let the cluster get its jobs again. Raises FailedPrecondition where nothing kept it from them.
+        """End a pause of the cluster. Raises FailedPrecondition where there is nothing to resume.
 
-        With the secret a pause ends and all jobs go on that are held back; with a token alone those of the token.
+        With the secret the pause ends and all jobs that are held back are released; with a token alone the token's.
         """
         request = pb.ResumeClusterRequest(cluster=self.cluster)
         answer = self._connection.ask_once(self._stub.ResumeCluster, request, credential=self._secret or self._token)

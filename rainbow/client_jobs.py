@@ -21,7 +21,7 @@ class JobCalls(ClientSession):
         return watch_stream.follow(self._watch, jobids, retries=self._retries, first_seconds=first)
 
     def get_jobs(self, jobids: Sequence[int], *, with_events: bool = False) -> records.FoundJobs:
-        """Look up any number of jobs, with all that is known of them."""
+        """Look up any number of jobs, in full."""
         found: list[records.Job] = []
         missing: list[int] = []
         pending = list(jobids)
@@ -87,7 +87,7 @@ class JobCalls(ClientSession):
     def cancel_jobs(self, jobids: Sequence[int], *, reason: str = "") -> tuple[records.CancelResult, ...]:
         """Stop 1 to 10,000 jobs.
 
-        When an answer got lost on the way, a job that this very call cancelled may read ALREADY_FINAL.
+        If an answer was lost, a job that this call cancelled may read ALREADY_FINAL.
         """
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.CancelJobsRequest(cluster=self.cluster, jobids=jobids, reason=reason)

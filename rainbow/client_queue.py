@@ -1,4 +1,4 @@
-"""What a cluster does with its queue: request jobs, accept them, report how they go."""
+"""The calls of a cluster: request jobs, accept them, report on them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ class QueueCalls(ClientSession):
         max_time_limit_seconds: int = 0,
         labels: Mapping[str, str] | None = None,
     ) -> records.WaitingJobs:
-        """See which jobs wait, in the order of the queue; nothing is reserved. A limit of 0 is no limit.
+        """The waiting jobs, in the order of the queue; reserves nothing. A limit of 0 is no limit.
 
         When nothing waits, the answer comes after `wait_seconds`, 0 to 300, or as soon as something does.
         """
@@ -38,7 +38,7 @@ class QueueCalls(ClientSession):
     def begin_request(
         self, *, max_jobs: int, wait_seconds: int, max_nodes: int, max_tasks: int
     ) -> PendingCall[records.WaitingJobs]:
-        """The same as `request_jobs`, without waiting for the answer and without repeating."""
+        """As `request_jobs`, without waiting for the answer and without retries."""
         request = self._queue_request(
             maxJobs=max_jobs, wait_seconds=wait_seconds, max_nodes=max_nodes, max_tasks=max_tasks
         )
@@ -82,7 +82,7 @@ class QueueCalls(ClientSession):
         pause: str = "",
         hold_after: int = 0,
     ) -> tuple[reports.ReportResult, ...]:
-        """Tell how up to 1,000 jobs go, and renew their leases. A result for each, in their order.
+        """Report on up to 1,000 jobs, and renew their leases. A result for each, in their order.
 
         `not_ready` says why the agent takes no jobs now. `pause` pauses the cluster, for this reason. `hold_after`: so
         many jobs of one token in a row that fail at once hold back the token's others; 0 is never.

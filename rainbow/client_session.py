@@ -1,4 +1,4 @@
-"""What all calls of a client share: whom it speaks to, on whose behalf, and how often it tries."""
+"""What all calls of a client share: server, cluster, credentials and retries."""
 
 from pathlib import Path
 from types import TracebackType
@@ -45,13 +45,13 @@ class ClientSession:
         self._connection.close()
 
     def use_secret(self, secret: str) -> bool:
-        """Use this secret from the next call on, and say whether it is another one."""
+        """Use this secret from the next call on. Returns whether it is a new one."""
         is_new, self._secret = secret != self._secret, secret
         return is_new
 
     @property
     def answers(self) -> int:
-        """How many single calls were answered so far: where it rises, the server is there."""
+        """How many unary calls were answered so far."""
         return self._connection.answers
 
 

@@ -10,7 +10,7 @@ from rainbow.retries import Patience
 
 class SubmissionCalls(ClientSession):
     def submit_job(self, spec: records.JobSpec) -> records.Submission:
-        """Queue one job. Submitting again under the same idempotency key makes no second one."""
+        """Queue one job. A repeated submission under the same idempotency key makes no second one."""
         spec = submitting.with_key(spec)
         with translation.refusing_what_the_wire_cannot_carry():
             request = translation.submit_request(spec, cluster=self.cluster, token=self._token)
@@ -20,7 +20,7 @@ class SubmissionCalls(ClientSession):
             return translation.submission(answer, key=spec.idempotency_key)
 
     def submit_jobs(self, specs: Iterable[records.JobSpec]) -> records.SubmitResults:
-        """Queue 1 to 10,000 jobs in one call; one that is refused keeps no other out."""
+        """Queue 1 to 10,000 jobs in one call; a refusal affects no other job."""
         keyed = [submitting.with_key(spec) for spec in specs]
         with translation.refusing_what_the_wire_cannot_carry():
             jobs = [translation.job_spec(spec) for spec in keyed]
@@ -30,7 +30,7 @@ class SubmissionCalls(ClientSession):
             return translation.submit_results(answer, keys=[spec.idempotency_key for spec in keyed])
 
     def submit_stream(self, specs: Iterable[records.JobSpec]) -> Iterator[records.SubmitResult]:
-        """Queue any number of jobs, in batches: a result for each, in their order, while later ones are on their way.
+        """Queue any number of jobs, in batches: a result for each, in their order, while later ones are sent.
 
         Up to 4,000 jobs are read ahead of the results. When the stream breaks, it is opened again, and jobs without
         a result are sent once more, under the same keys; of those that were queued already, the result says

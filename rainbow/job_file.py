@@ -16,12 +16,12 @@ from rainbow.errors import FailedPrecondition, InvalidArgument
 from rainbow.job_lines import LONGEST_LINE, job_on
 from rainbow.specs import JobSpec
 
-# How many bad lines are kept to be shown.
+# How many bad lines are shown.
 MOST_BAD_LINES = 20
 DIGEST_CHARACTERS = 32
 
 
-# Its size, and when it was last changed.
+# Size and time of the last change.
 Version = tuple[int, int]
 
 
@@ -55,7 +55,7 @@ class Checked:
 
 @contextmanager
 def readable_twice(source: IO[bytes]) -> Iterator[IO[bytes]]:
-    """The source if it is a file on disk that nobody has begun to read, or else a copy of all that comes out of it."""
+    """The source if it is a file on disk at its beginning, otherwise a copy of its content."""
     if _is_on_disk(source) and source.tell() == 0:
         yield source
         return
@@ -66,7 +66,6 @@ def readable_twice(source: IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 def check(file: IO[bytes]) -> Checked:
-    """Read the whole file, and say what it holds."""
     version, digest = _version(file), hashlib.sha256()
     jobs, bad, first_bad = 0, 0, list[BadLine]()
     for number, line in _lines(file):
@@ -82,7 +81,7 @@ def check(file: IO[bytes]) -> Checked:
 
 
 def jobs(file: IO[bytes], checked: Checked, *, key_prefix: str) -> Iterator[Line]:
-    """The jobs of a file without bad lines. Those that bring no key of their own get one of prefix and line.
+    """The jobs of a file without bad lines. Those without a key get one of prefix and line number.
 
     Raises FailedPrecondition when the file is changed meanwhile.
     """
@@ -98,12 +97,12 @@ def jobs(file: IO[bytes], checked: Checked, *, key_prefix: str) -> Iterator[Line
 def _is_on_disk(source: IO[bytes]) -> bool:
     try:
         return stat.S_ISREG(os.fstat(source.fileno()).st_mode)
-    except OSError:  # it is no file of the system at all
+    except OSError:  # not a file of the system
         return False
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The lines and their numbers. Of one that is too long only the beginning, with a byte too many.
+    """The lines and their numbers. A line that is too long is cut to one byte more than is allowed.
 
     A file that begins with a line of `{` alone holds one job, which is written over several lines.
     """
@@ -122,7 +121,7 @@ def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _start(file: IO[bytes]) -> int:
-    """Where the content begins, behind the mark of its encoding that some editors write."""
+    """Where the content begins: after a byte order mark, if there is one."""
     file.seek(0)
     return len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
 

@@ -32,21 +32,21 @@ WISH = Kind(words=" or ".join(ON_LOST), holds=lambda value: value in ON_LOST)
 _KINDS: Mapping[object, Kind] = {str: TEXT, int: NUMBER, Mapping[str, str]: PAIRS, OnLost: WISH}
 FIELDS: Mapping[str, Kind] = {field.name: _KINDS[field.type] for field in fields(JobSpec)}
 
-# What a job that is printed has in any case, and what the server adds to each.
+# What every printed job has, and what the server adds to a submitted one.
 PRINTED = frozenset({"id", "state"})
 ADDED = frozenset({field.name for field in fields(Job)} | {"output_is_cut"}) - FIELDS.keys()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineContent:
-    """A job, and what of its line counts: two lines of which the same counts are the same."""
+    """A job, and the content of its line by which it is told from another line."""
 
     spec: JobSpec
     counts: bytes
 
 
 def job_on(line: bytes) -> LineContent:
-    """Raises InvalidArgument, with the name of the field where one is at fault."""
+    """Raises InvalidArgument, with the field at fault if it is a single one."""
     content = parsed(line)
     is_printed = content.keys() >= PRINTED
     said = _submittable(content) if is_printed else content
@@ -59,7 +59,7 @@ def job_on(line: bytes) -> LineContent:
 
 
 def _submittable(printed: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a job that is printed makes another such job. Its key stands for the one that it was."""
+    """The fields of a printed job that make another such job; not its key, which stands for the printed one."""
     if "environment" not in printed:
         raise InvalidArgument("is missing: lists leave it out, `rainbow job ID --json` has it", field="environment")
     left_out = {*ADDED, "idempotency_key", *(("on_lost",) if printed.get("on_lost") == OnLost.UNSPECIFIED else ())}

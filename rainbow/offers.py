@@ -1,4 +1,4 @@
-"""What a server offers in answer to a request for jobs: lines of JSON, which may hold anything."""
+"""The answer to a request for jobs: lines of JSON, which a hostile server may fill with anything."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,9 +22,9 @@ LONGEST_REASON = 1000
 
 
 def waiting_jobs(answer: pb.RequestJobsResponse, *, cluster: str, most: int) -> WaitingJobs:
-    """The jobs of an answer, those that break the protocol's rules apart. `most` were asked for; 0 is no limit.
+    """The jobs of an answer; those that break the protocol's rules are `broken`. `most` were requested; 0 is no limit.
 
-    Raises RainbowError where the answer as a whole breaks them: then nothing of it is to be believed.
+    Raises RainbowError where the answer as a whole breaks them.
     """
     order = list(answer.jobids) or sorted(answer.jobs)
     _check_order(order, answer.jobs, most=most)
@@ -37,7 +37,7 @@ def waiting_jobs(answer: pb.RequestJobsResponse, *, cluster: str, most: int) -> 
 
 
 def fault(error: RainbowError) -> str:
-    """Why a job is never run, for its submitter: whoever sent it, it has passed through the server."""
+    """Why a job is never run, for its submitter."""
     return on_one_line(f"the server sent a job that breaks the protocol: {error}", longest=LONGEST_REASON)
 
 

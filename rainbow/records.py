@@ -1,4 +1,4 @@
-"""What the client takes and answers. Protobuf messages stay behind it."""
+"""What the client returns. Protobuf messages stay inside it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,8 +34,6 @@ class CredentialKind(StrEnum):
 
 
 class RefusalReason(StrEnum):
-    """Why a job was not accepted."""
-
     UNSPECIFIED = "unspecified"
     NOT_FOUND = "not_found"
     NOT_QUEUED = "not_queued"
@@ -44,7 +42,7 @@ class RefusalReason(StrEnum):
 
 
 class CancelOutcome(StrEnum):
-    """What became of the wish to stop a job."""
+    """The result of cancelling a job."""
 
     UNSPECIFIED = "unspecified"
     CANCELLED = "cancelled"
@@ -106,7 +104,7 @@ class WaitingJob(JobDescription):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenJob:
-    """A waiting job that the server sent and that breaks the rules of the protocol; the reason says which."""
+    """A waiting job that the server sent and that breaks the rules of the protocol; `reason` says which."""
 
     id: int
     reason: str
@@ -142,7 +140,7 @@ class RefusedJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """What became of the jobs that the cluster wanted. `complete`: it got them all."""
+    """The result of an accept. `complete`: all of the jobs were accepted."""
 
     complete: bool
     accepted: tuple[AcceptedJob, ...]
@@ -151,8 +149,6 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent:
-    """One step in a job's life."""
-
     at: datetime
     what: str
     state: JobState
@@ -191,7 +187,7 @@ class Job(JobSpec):
 
     @property
     def output_is_cut(self) -> bool:
-        """Whether it wrote more than is kept. Of a character that is cut in two, up to 3 bytes are left out."""
+        """Whether it wrote more than is kept. The cut leaves out up to 3 bytes of a character."""
         return len(self.output.encode()) > MAX_OUTPUT_BYTES - 4
 
 
@@ -220,7 +216,7 @@ class CancelResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldToken:
-    """A token whose waiting jobs get no turn: too many in a row that were submitted with it failed at once."""
+    """A token whose waiting jobs are held back: too many in a row that were submitted with it failed at once."""
 
     token: str
     reason: str
@@ -229,7 +225,7 @@ class HeldToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumption:
-    """What kept a cluster from jobs: why it was paused, empty where it was not, and the tokens that were held."""
+    """What was resumed: why the cluster was paused (empty if it was not), and the tokens that were held back."""
 
     paused: str
     held_back: tuple[HeldToken, ...]
@@ -239,7 +235,7 @@ class Resumption:
 class Summary:
     """How many jobs of a cluster are in each state; states without jobs are left out.
 
-    `paused` and `not_ready` say why it gets none now: an operator stopped it, or its agent takes none.
+    `paused` and `not_ready` say why it gets none now: an operator paused it, or its agent takes none.
     """
 
     cluster: str

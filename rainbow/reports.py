@@ -1,4 +1,4 @@
-"""What agents tell the server of their jobs, and what it answers."""
+"""Reports of agents on their jobs, and the answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class JobReport:
 
 
 class ReportOutcome(StrEnum):
-    """What became of a report.
+    """The result of a report.
 
     `stale`: another attempt counts, or the job is over; `unknown`: the cluster has no such job.
     """

@@ -1,4 +1,4 @@
-"""A job as its submitter describes it, and the rules for it. An agent holds to them whatever a server sends.
+"""A job as its submitter describes it, and the rules for it. An agent applies them to whatever a server sends.
 
 The server has the same rules (jobs/specs.py), and a test compares them. Each check raises InvalidArgument, with the
 name of the field.
@@ -81,7 +81,7 @@ def work_of(job: JobDescription) -> Work:
 
 
 def check_attempt(job: JobDescription, *, jobid: int, attempt: int) -> None:
-    """For a job that a server hands out."""
+    """For a job that a server offers or has given."""
     check_range(jobid, field="id", lowest=1, highest=MAX_INT)
     check_range(attempt, field="attempt", lowest=1, highest=MAX_INT)
     check_description(job)

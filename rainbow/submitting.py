@@ -1,4 +1,4 @@
-"""Submitting many jobs over as many streams as that takes."""
+"""Submits many jobs over as many streams as that takes."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ from rainbow.specs import JobSpec
 # A batch is one transaction, and servers take messages of up to 4 MiB.
 JOBS_PER_BATCH = 500
 BYTES_PER_BATCH = 1024 * 1024
-# How many batches may be without an answer: enough for the server to have the next one when it ends one.
+# How many batches may be unanswered: enough for the server to have the next one when it is done with one.
 WINDOW = 8
 
 Batch = pb.SubmitJobStreamRequest
@@ -27,7 +27,7 @@ Stream = Callable[[Iterator[Batch]], Iterator[Answer]]
 
 
 class Submitting:
-    """Sends batches ahead of their answers, and once more those that a broken stream left without one."""
+    """Sends batches ahead of their answers, and again those that a broken stream left without one."""
 
     def __init__(self, stream: Stream, *, patience: Patience) -> None:
         self._stream = stream
@@ -38,7 +38,7 @@ class Submitting:
         self._is_open = False
 
     def results(self, batches: Iterator[Batch]) -> Iterator[SubmitResult]:
-        """One for each job, in their order. Raises Unavailable when no server is heard of for too long."""
+        """One for each job, in their order. Raises Unavailable when no server answers for too long."""
         try:
             while self._fill(batches):
                 answer = self._next_answer()
@@ -73,7 +73,7 @@ class Submitting:
             self._patience.rest(failure)
 
     def _open(self) -> None:
-        """A new stream, which begins with all that is unanswered. What is put into the outbox follows."""
+        """A new stream begins with all that is unanswered; the outbox follows."""
         self._outbox.put(None)
         self._outbox = SimpleQueue()
         for batch in self._unanswered:
@@ -82,7 +82,7 @@ class Submitting:
         self._is_open = True
 
     def _close(self) -> None:
-        """Let the server see the end of the stream. Where answers are missing, nobody waits for them."""
+        """Let the server see the end of the stream. Does not wait for missing answers."""
         self._outbox.put(None)
         if self._is_open and not self._unanswered:
             with suppress(Unavailable):
@@ -118,7 +118,7 @@ def with_key(spec: JobSpec) -> JobSpec:
 
 @contextmanager
 def keys_kept(specs: Sequence[JobSpec]) -> Iterator[None]:
-    """Leave the jobs' keys with a failure after which they may be queued."""
+    """Add the jobs' keys to a failure after which they may be queued."""
     try:
         yield
     except RainbowError as error:

@@ -1,4 +1,4 @@
-"""Between the messages of the wire and the records of the client."""
+"""Translates between messages and the client's records."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,7 +51,7 @@ KINDS_BY_NUMBER = {number: kind for kind, number in CREDENTIAL_KINDS.items()}
 
 @contextmanager
 def refusing_what_the_wire_cannot_carry() -> Iterator[None]:
-    """Turn protobuf's complaint about a value (not 32 bits, not UTF-8) into InvalidArgument."""
+    """Turn protobuf's error about a value (not 32 bits, not UTF-8) into InvalidArgument."""
     try:
         yield
     except (ValueError, TypeError) as error:
@@ -69,7 +69,7 @@ def refusing_nonsense() -> Iterator[None]:
 
 
 def nonsense(why: str = "") -> RainbowError:
-    """The failure for an answer that breaks the protocol, and which rule that was where it can be said."""
+    """The failure for an answer that breaks the protocol; `why` names the rule."""
     return RainbowError(f"the server gave an answer that this client does not understand{why and f': {why}'}")
 
 
@@ -82,7 +82,7 @@ def submit_request(spec: JobSpec, *, cluster: str, token: str) -> pb.SubmitJobRe
 
 
 def _said(spec: JobSpec) -> dict[str, Any]:
-    """The fields of a job, which all messages that have them call alike."""
+    """The fields of a job, which have the same names in all messages."""
     said = {name: getattr(spec, name) for name in SPEC_FIELDS}
     said["on_lost"] = ON_LOST[spec.on_lost]
     return said
@@ -203,7 +203,7 @@ def moment(message: Any, field: str) -> datetime | None:
 
 
 def _moment(stamp: Timestamp) -> datetime:
-    """Raises ValueError for what is no time, and for times that have none in another time zone."""
+    """Raises ValueError for an invalid time, and for one that another time zone cannot express."""
     moment = stamp.ToDatetime(tzinfo=UTC)
     if not EARLIEST <= moment <= LATEST:
         raise ValueError(moment)
@@ -222,7 +222,7 @@ def _submit_result(item: pb.SubmitResult, *, key: str) -> records.SubmitResult:
 
 
 def in_order(items: Mapping[str, str]) -> dict[str, str]:
-    """By name: in the order of the wire, which is a matter of chance, the same job would look another every time."""
+    """By name: the order of a map on the wire is random."""
     return dict(sorted(items.items()))
 
 

@@ -1,4 +1,4 @@
-"""The ratios of an earlier run, and what has become worse since."""
+"""The ratios of an earlier run, and what is worse now."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ COST_TOLERANCE, RATE_TOLERANCE = 0.5, 0.6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Of one row, both beside its yardstick: the rate, and the processor time of a call (0: not known)."""
+    """Of one row, as ratios to its yardstick: the rate, and the processor time of a call (0: not known)."""
 
     rate: float
     cost: float
@@ -28,12 +28,12 @@ Ratios = dict[str, Figures]
 
 
 def usual(row: Row) -> Figures:
-    """The medians of the rounds: what is kept."""
+    """The medians of the rounds, which are kept."""
     return Figures(rate=round(row.ratio, 3), cost=round(median(row.cost_ratios), 3))
 
 
 def best(row: Row) -> Figures:
-    """The best of the rounds: what is held against what was kept, since a busy machine makes any one look bad."""
+    """The best of the rounds, which are compared: a busy machine spoils single rounds."""
     return Figures(rate=max(row.ratios), cost=min(row.cost_ratios))
 
 
@@ -49,7 +49,7 @@ def ratios_of(found: Mapping[str, Mapping[str, Report]], figures: Callable[[Row]
 
 
 def regressions(now: Ratios, before: Ratios, *, rate_tolerance: float, cost_tolerance: float) -> Iterable[str]:
-    """What became worse by more than the tolerances (0 to 1), in words, of what both runs measured."""
+    """What became worse by more than the tolerances (0 to 1), of what both runs measured."""
     for name in sorted(now.keys() & before.keys()):
         if now[name].rate < before[name].rate * (1 - rate_tolerance):
             yield f"{name}: {now[name].rate:.2f} of its yardstick's rate, before {before[name].rate:.2f}"

@@ -1,4 +1,4 @@
-"""What every entry works with: how much to measure, and servers that are stopped in the end."""
+"""What every entry works with: the amount to measure, and servers that are stopped in the end."""
 
 import time
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherServer:
-    """A server that somebody else runs, of which no more is known."""
+    """A server that is run by others."""
 
     address: str
     registration_secret: str
@@ -56,8 +56,6 @@ AnyServer = Server | OtherServer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """Starts servers on fresh databases in a folder."""
-
     plan: Plan
     folder: Path
     databases: Databases
@@ -65,12 +63,12 @@ class Bench:
 
     @contextmanager
     def servers_stopped(self) -> Iterator[None]:
-        """What is started inside is stopped at the end, however that comes about."""
+        """Stops the servers that are started inside, also after an exception."""
         with self._stack:
             yield
 
     def start_server(self, *, log_level: str = "WARNING", workers: int = 1, beside: Server | None = None) -> Server:
-        """A server on a database of its own, or on that of another server."""
+        """Start a server on its own database, or on that of another server."""
         url = beside.database_url if beside else self.databases.new()
         running = self._start(url, log_level, workers)
         self._stack.callback(_stop, running)
@@ -85,7 +83,7 @@ class Bench:
         )
 
     def start_web(self, *, beside: Server) -> RainbowServer:
-        """REST and the operators' console on the database of another server."""
+        """Start REST and the console on the database of another server."""
         running = start_rainbow(
             database_url=beside.database_url,
             log=self._next_log(),
@@ -116,7 +114,7 @@ def open_bench(*, plan: Plan, database: str, folder: Path | None) -> Iterator[Be
 
 
 def _wait_for_workers(server: RainbowServer, workers: int) -> None:
-    """One of them answered; the others may still be starting. Each has a socket of its own."""
+    """One worker answered; wait for the others. Each has its own socket."""
     deadline = time.monotonic() + _WORKERS_START_WITHIN_SECONDS
     while _listeners(int(server.address.rpartition(":")[2])) < workers:
         if time.monotonic() > deadline:
@@ -132,7 +130,7 @@ def _listeners(port: int) -> int:
 
 
 def _stop(server: RainbowServer) -> None:
-    # A server that ended by itself has something to say.
+    # A server that ended by itself logged why.
     if server.process.poll() is not None:
         raise RuntimeError(f"a server ended with {server.process.returncode}:\n{server.log.read_text()[-2000:]}")
     server.stop()

@@ -18,7 +18,7 @@ _JOB = pb.JobSpec(name="hostname", nodes=1, command="hostname")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """Speaks to its server as clients do, between the measurements."""
+    """Calls its server between the measurements."""
 
     name: str
     token: str
@@ -30,7 +30,7 @@ class Cluster:
         return self.server.address
 
     def add_jobs(self, count: int) -> list[int]:
-        """Queues jobs, 50,000 a second or so, and gives their ids."""
+        """Queue jobs, about 50,000 a second; returns their ids."""
         with self._stub() as stub:
             return list(self._submit(stub, count))
 
@@ -48,7 +48,6 @@ class Cluster:
             stub.CancelJobs(request, metadata=_bearer(self.secret), timeout=_TIMEOUT_SECONDS)
 
     def waiting(self, most: int) -> list[int]:
-        """The ids of up to so many jobs that wait."""
         with self._stub() as stub:
             request = pb.RequestJobsRequest(cluster=self.name, secret=self.secret, maxJobs=most)
             return list(stub.RequestJobs(request, timeout=_TIMEOUT_SECONDS).jobs)

@@ -1,4 +1,4 @@
-"""Fresh databases of either kind, which end with the benchmark. What is committed to them is on disk."""
+"""Fresh databases, removed with the benchmark. Commits are on disk."""
 
 import shutil
 import sqlite3
@@ -26,7 +26,6 @@ class Databases:
 
 @contextmanager
 def sqlite(folder: Path) -> Iterator[Databases]:
-    """Copies of one that was migrated once."""
     template = folder / "template.db"
     migrate(f"sqlite:///{template}")
 

@@ -1,4 +1,4 @@
-"""The database driver's own insertion of many rows: what the storage can do, without a server around it."""
+"""Bulk insertion by the database driver alone: the limit of the storage."""
 
 import time
 from collections.abc import Sequence

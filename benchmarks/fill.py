@@ -1,4 +1,4 @@
-"""Millions of jobs, copied within the database: 100,000 a second or so."""
+"""Millions of jobs, copied within the database: about 100,000 a second."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -7,7 +7,7 @@ from benchmarks.bench import Server
 from benchmarks.cluster import Cluster
 from benchmarks.storage import COUNTS, EVENTS, JOBS, Connection, connect, is_sqlite, pattern_of, transaction
 
-# In one transaction; the server, which looks for silent agents now and then, is not kept waiting for long.
+# In one transaction, short enough for the server's own writes.
 _CHUNK = 250_000
 _SQLITE_SETTINGS = ("PRAGMA synchronous=OFF", "PRAGMA cache_size=-200000")
 _OVER = {"state": "'completed'", "finished_at": "o.submitted_at"}
@@ -18,7 +18,7 @@ _NUMBERS = {
 
 
 def fill(cluster: Cluster, server: Server, *, finished: int = 0, waiting: int) -> range:
-    """Adds jobs that are over, then jobs that wait, with their events and counts; gives the ids of the latter."""
+    """Add final jobs, then waiting ones, with their events and counts; returns the ids of the latter."""
     sqlite, job_id = is_sqlite(server), pattern_of(cluster, server).job_id
     with closing(connect(server)) as connection:
         for setting in _SQLITE_SETTINGS if sqlite else ():
@@ -67,7 +67,7 @@ def _count(connection: Connection, job_id: int, finished: int, waiting: int) -> 
 
 
 def _settle(connection: Connection, sqlite: bool) -> None:
-    """What the database does by and by, and would else do during the measurement."""
+    """Run the database's own maintenance now, which would else run during the measurement."""
     if sqlite:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     else:

@@ -94,7 +94,6 @@ def heartbeat(cluster: Cluster, job_ids: list[int]) -> Case:
 
 
 def report_ends(cluster: Cluster) -> Case:
-    """Reports that jobs came to their end."""
     supply = Supply(lambda count: accepted(cluster, count))
 
     def message(job_ids: list[int]) -> bytes:
@@ -138,7 +137,6 @@ def cancel_jobs(cluster: Cluster) -> Case:
 
 
 def accepted(cluster: Cluster, count: int) -> list[int]:
-    """New jobs that are in an agent's hands."""
     job_ids = cluster.add_jobs(count)
     cluster.accept(job_ids, agent=_AGENT)
     return job_ids

@@ -30,8 +30,6 @@ def _ratio(name: str, in_flight: int) -> Callable[[Report], float | None]:
 
 
 def _times(name: str, in_flight: int) -> Callable[[Report], float | None]:
-    """How many times as long as the yardstick it takes."""
-
     def find(report: Report) -> float | None:
         row = report.row(name, in_flight)
         return 1 / row.ratio if row else None

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 client that costs next to nothing: a message is a whole request, an answer the body of a 2xx.
+"""A minimal HTTP/1.1 client: a message is a whole request, an answer the body of a 2xx.
 
 It reads what the web server writes for Django: answers with a Content-Length, on a connection that stays open.
 """
@@ -23,7 +23,7 @@ async def connect(address: str) -> "Connection":
 
 
 class Connection(asyncio.Protocol):
-    """One request at a time, the others wait their turn. `closed` is true once either side has hung up."""
+    """One request at a time, the others queue. `closed` is true once either side has hung up."""
 
     def __init__(self) -> None:
         self.closed = False

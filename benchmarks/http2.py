@@ -1,4 +1,4 @@
-"""A gRPC client that costs next to nothing, so that the server is what the benchmarks measure.
+"""A minimal gRPC client, whose own cost does not limit the measurement.
 
 It speaks as much of HTTP/2 (RFC 9113) as small unary calls need, with the same headers for every call of a
 connection. It never decodes the server's headers: a call has succeeded when a message came before its end.

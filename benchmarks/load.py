@@ -12,13 +12,13 @@ Connection = http1.Connection | http2.Connection
 
 # Callers are many; so are their connections, up to this number, unless a case says otherwise.
 MAX_CONNECTIONS = 8
-# How long the last calls may take once no new one is made.
+# The deadline of the last calls.
 PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What came of it. `seconds` lasts until the last answer; the latencies are those of the good calls."""
+    """`seconds` lasts until the last answer; the latencies are those of the good calls."""
 
     seconds: float
     latencies: list[float]
@@ -29,7 +29,7 @@ class Load:
 async def connected(
     address: str, method: str, *, in_flight: int, most: int = MAX_CONNECTIONS, bearer: str = ""
 ) -> AsyncIterator[list[Connection]]:
-    """Of gRPC for a method of it, otherwise of HTTP/1.1, which takes a connection for each call in flight."""
+    """Over gRPC for a gRPC method, otherwise over HTTP/1.1 with one connection for each call in flight."""
     connections: list[Connection]
     if method == http1.WHOLE_REQUESTS:
         connections = [await http1.connect(address) for _ in range(in_flight)]
@@ -69,7 +69,7 @@ class _Callers:
         self._callers = 0
 
     async def run(self, connections: list[Connection]) -> Load:
-        """A caller on each of these connections, which may repeat."""
+        """One caller for each of these connections, which may repeat."""
         self._done = asyncio.Event()
         began = time.perf_counter()
         self._until = began + self._seconds

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine that the figures were measured on."""
 
 import os
 import platform
@@ -14,7 +14,6 @@ _PAGE = bytes(4096)
 
 
 def describe_machine(folder: Path) -> dict[str, str]:
-    """The machine, its software, and how quick the disk is on which the databases will lie."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     packages = ", ".join(f"{name} {version(name)}" for name in ("Django", "grpcio", "protobuf", "uvloop", "psycopg"))
     return {
@@ -44,7 +43,7 @@ def _file_system(folder: Path) -> str:
 
 
 def _syncs(folder: Path) -> str:
-    """How long a page takes to be on disk: what every commit has to wait for."""
+    """How long a sync of one page takes, which every commit waits for."""
     path = folder / "sync"
     seconds = []
     with path.open("wb", buffering=0) as file:

@@ -17,7 +17,7 @@ _WARM_UP_SECONDS = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One contender, measured once, in seconds. `others_time` is what the rest of the machine used."""
+    """One measurement of a contender, in seconds. `others_time` is the processor time of the rest of the machine."""
 
     calls: int
     failed: int
@@ -41,8 +41,6 @@ class Sample:
 
 
 class Contender(Protocol):
-    """Something that is measured beside others. `jobs` is how many one call is about; 0 where none."""
-
     @property
     def name(self) -> str: ...
 
@@ -77,7 +75,7 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """The median, over the rounds, of how well it does beside the yardstick."""
+        """The median of its ratios to the yardstick over the rounds."""
         return median(self.ratios)
 
     @property
@@ -86,7 +84,7 @@ class Row:
 
     @property
     def cost_ratios(self) -> list[float]:
-        """The same of the processor time that a call costs, where less is better; zeros where that is not known."""
+        """The same for the processor time of a call, where less is better; zeros where that is not known."""
         known = all(mine.cost and other.cost for mine, other in self._pairs)
         return [mine.cost / other.cost if known else 0.0 for mine, other in self._pairs]
 
@@ -104,7 +102,7 @@ class Row:
 
 
 def compare(contenders: Sequence[Contender], plan: Plan, *, compared: Comparison = by_rate) -> list[Row]:
-    """Measures them in turn, round after round: what disturbs the machine then disturbs all alike.
+    """Measure contenders in turn, round after round: a disturbance then hits all alike.
 
     The first is the yardstick of the others.
     """
@@ -145,7 +143,7 @@ class Times:
 
     @classmethod
     def read(cls, server: Server | None = None, *, pid: int | None = None, database_pid: int | None = None) -> "Times":
-        """Of a server and its database, or of the processes with these ids; of this process, and of the machine."""
+        """Of a server and its database, or of these processes; of this process, and of the machine."""
         machine = machine_time()
         if server:
             pid, database_pid = server.pid, server.database_pid

@@ -1,4 +1,4 @@
-"""The pages of the operators' console, opened as a browser would, one call at a time."""
+"""The console's pages, opened one at a time as by a browser."""
 
 import re
 import subprocess
@@ -31,15 +31,13 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A page to measure, beside others."""
-
     name: str
     path: str
     visitor: Visitor
     jobs: int = 0
 
     def measure(self, *, in_flight: int, seconds: float) -> Sample:
-        """Opens it again and again, whatever `in_flight` says: an operator waits for one page at a time."""
+        """Open it repeatedly, whatever `in_flight` says: an operator waits for one page at a time."""
         latencies: list[float] = []
         before, began = self._times(), time.perf_counter()
         while not latencies or time.perf_counter() - began < seconds:
@@ -54,7 +52,7 @@ class Page:
 
 
 def add_account(url: str) -> None:
-    """Makes the account that visitors sign in with. Once for each database."""
+    """Create the visitors' account. Once for each database."""
     words = ["createsuperuser", "--noinput", "--username", _ACCOUNT["username"], "--email", "root@localhost"]
     environment = environment_for(url, DJANGO_SUPERUSER_PASSWORD=_ACCOUNT["password"])
     subprocess.run([*MANAGE, *words], env=environment, check=True, stdout=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""Who used the processors and the memory, read from /proc (proc_pid_stat(5), proc_pid_status(5), proc_stat(5))."""
+"""Processor time and memory of processes, read from /proc (proc_pid_stat(5), proc_pid_status(5), proc_stat(5))."""
 
 import os
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def time_of_tree(root: int) -> float:
 
 
 def peak_memory(pid: int) -> int:
-    """The most bytes that a process ever held in memory."""
+    """The peak of resident memory (VmHWM), in bytes."""
     lines = (_PROC / str(pid) / "status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 

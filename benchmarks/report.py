@@ -1,4 +1,4 @@
-"""What an entry found, printed as a table and written as JSON."""
+"""An entry's findings, as a table and as JSON."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +29,6 @@ class Report:
     figures: Mapping[str, float] = field(default_factory=dict)
 
     def row(self, name: str, in_flight: int) -> Row | None:
-        """The row of this contender; None where it was not measured."""
         return next((row for row in self.rows if (row.name, row.in_flight) == (name, in_flight)), None)
 
 
@@ -37,7 +36,7 @@ _Column = tuple[str, Callable[[Row], str]]
 
 
 def as_text(report: Report) -> str:
-    """A table in Markdown, and what there is to say of it."""
+    """A table in Markdown, with remarks."""
     columns = _columns(report)
     cells = [[title for title, _ in columns], *([write(row) for _, write in columns] for row in report.rows)]
     lines = [report.title, "", *table(cells), ""]

@@ -51,7 +51,7 @@ def is_sqlite(server: Server) -> bool:
 
 
 def connect(server: Server) -> Connection:
-    """A connection without transactions of its own accord."""
+    """A connection that begins no transactions on its own."""
     url = server.database_url
     if not is_sqlite(server):
         return psycopg.connect(url, autocommit=True)
@@ -72,7 +72,7 @@ def transaction(connection: Connection) -> Iterator[None]:
 
 
 def pattern_of(cluster: Cluster, server: Server) -> Pattern:
-    """Has the cluster's server store a job, and reads its rows back."""
+    """Submit a job to the cluster's server and read its rows."""
     (job_id,) = cluster.add_jobs(1)
     with closing(connect(server)) as connection:
         return Pattern(

@@ -1,4 +1,4 @@
-"""Jobs to measure with that serve once each, such as those that are accepted."""
+"""Jobs that can be measured with once each, such as those that are accepted."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -8,7 +8,7 @@ _USED_A_SECOND = 20_000
 
 
 class Supply:
-    """Gives out the oldest first; `refill` makes so many more. Without it there are those that there are."""
+    """Gives out the oldest first; `refill` makes more, if given."""
 
     def __init__(self, refill: Callable[[int], Iterable[int]] = lambda count: (), *, first: Iterable[int] = ()) -> None:
         self._refill = refill

@@ -18,7 +18,7 @@ _RETRY_AFTER_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A server, and what the attacker got hold of: strangers have no credential and no job."""
+    """A server, and the credential and job that the attacker has, if any."""
 
     address: str
     token: str = ""
@@ -45,12 +45,12 @@ class Bomb:
 
 
 async def nothing(target: Target) -> None:
-    """What honest callers wait without an attack."""
+    """The waits of honest callers without an attack."""
     await asyncio.Event().wait()
 
 
 def calls_of(*bombs: Bomb) -> Attack:
-    """Sixteen callers, each with its next call as soon as the one before is answered."""
+    """Sixteen callers, each with one call in flight."""
 
     async def attack(target: Target) -> None:
         async def caller(link: Link) -> None:
@@ -63,7 +63,7 @@ def calls_of(*bombs: Bomb) -> Attack:
 
 
 def held_calls(bomb: Bomb, *, calls: int, links: int = CALLERS) -> Attack:
-    """Calls that the server holds until they are given up."""
+    """Calls that the server holds until they are cancelled."""
 
     async def attack(target: Target) -> None:
         async def caller(link: Link) -> None:
@@ -78,7 +78,7 @@ def held_calls(bomb: Bomb, *, calls: int, links: int = CALLERS) -> Attack:
 
 
 def half_sent(path: str, part: bytes, *, calls: int) -> Attack:
-    """Calls of which a part is sent, and then no more."""
+    """Calls that stop half-way."""
 
     async def attack(target: Target) -> None:
         async def caller(link: Link) -> None:
@@ -93,7 +93,7 @@ def half_sent(path: str, part: bytes, *, calls: int) -> Attack:
 
 
 async def rapid_reset(target: Target) -> None:
-    """Calls that are given up as soon as they are made (CVE-2023-44487)."""
+    """Calls that are reset at once (CVE-2023-44487)."""
 
     async def caller(link: Link) -> None:
         while True:
@@ -106,8 +106,6 @@ async def rapid_reset(target: Target) -> None:
 
 
 def flood(some: Sequence[bytes]) -> Attack:
-    """These frames, over and over."""
-
     async def attack(target: Target) -> None:
         many = b"".join(some) * 50
 
@@ -122,7 +120,7 @@ def flood(some: Sequence[bytes]) -> Attack:
 
 
 async def endless_headers(target: Target) -> None:
-    """The headers of one call, of which no frame is the last (CVE-2024-27316)."""
+    """Headers without END_HEADERS (CVE-2024-27316)."""
     more = frames.frame(Kind.CONTINUATION, 0, 1, frames.header("x", b"a" * 1_000) * 4)
 
     async def caller(link: Link) -> None:
@@ -135,7 +133,7 @@ async def endless_headers(target: Target) -> None:
 
 
 def unread(bomb: Callable[[Target], Bomb], *, calls: int) -> Attack:
-    """Calls whose answers are never read: the server may send nothing of them."""
+    """Calls whose answers are never read: the flow-control window stays closed."""
 
     async def attack(target: Target) -> None:
         async def caller(link: Link) -> None:
@@ -151,7 +149,7 @@ def unread(bomb: Callable[[Target], Bomb], *, calls: int) -> Attack:
 
 
 def endless_stream(path: str, message: bytes) -> Attack:
-    """Streams of small messages without an end, whose answers nobody looks at."""
+    """Endless streams of small messages, whose answers are not read."""
 
     async def attack(target: Target) -> None:
         async def caller(link: Link) -> None:
@@ -169,7 +167,7 @@ def endless_stream(path: str, message: bytes) -> Attack:
 async def _many(
     target: Target, caller: Callable[[Link], Awaitable[None]], number: int, *, window: int = 1 << 30
 ) -> None:
-    """So many callers, each on a connection of its own, and on the next one where the server hangs up."""
+    """So many callers, each with its own connection, reconnecting where the server hangs up."""
 
     async def again_and_again() -> None:
         while True:

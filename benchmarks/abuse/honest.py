@@ -1,4 +1,4 @@
-"""Honest callers: a submitter and an agent, each with its next call a moment after the answer to the one before."""
+"""Honest callers, a submitter and an agent, with one call in flight each."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ Call = Callable[..., Any]
 
 @dataclass(slots=True, kw_only=True)
 class Waited:
-    """How long each answered call took, how the others ended, and how long those took that got UNAVAILABLE."""
+    """Durations of answered calls, how the others ended, and durations of those that got UNAVAILABLE."""
 
     seconds: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Waited:
 
 @contextmanager
 def honest_callers(address: str, registration_secret: str) -> Iterator[Callable[[float], Waited]]:
-    """Yields what lets them call for so many seconds."""
+    """Yields a function that lets them call for so many seconds."""
     with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         stub = RainbowSchedulerStub(channel)
         new = stub.Register(pb.RegisterRequest(name="honest", secret=registration_secret), timeout=_PATIENCE_SECONDS)

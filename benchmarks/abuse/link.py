@@ -12,7 +12,7 @@ _MAX_FRAME = 16 * 1024
 
 
 class Link(asyncio.Protocol):
-    """`closed` is set once either side has hung up. What the server says of a call is not looked at, but its end."""
+    """`closed` is set once either side has hung up. Of answers only the end is read."""
 
     def __init__(self, authority: str, greeting: bytes) -> None:
         self.closed = asyncio.Event()
@@ -28,14 +28,14 @@ class Link(asyncio.Protocol):
         self._next_stream = 1
 
     async def write(self, *parts: bytes) -> None:
-        """Waits until the server takes more. Raises ConnectionError where it has hung up."""
+        """Wait for the server's window. Raises ConnectionError when it has hung up."""
         await self._writable.wait()
         if self.closed.is_set():
             raise ConnectionError
         self._transport.write(b"".join(parts))
 
     async def begin(self, path: str, *, bearer: str = "") -> int:
-        """The headers of a call; its message is still to come."""
+        """Send a call's headers."""
         stream, self._next_stream = self._next_stream, self._next_stream + 2
         self._windows[stream] = self._first_window
         self._ends[stream] = asyncio.get_running_loop().create_future()
@@ -45,7 +45,7 @@ class Link(asyncio.Protocol):
         return stream
 
     async def send(self, stream: int, content: bytes, *, last: bool) -> None:
-        """A part of a call, in as many frames as it takes and as the server's windows let through."""
+        """Send a part of a call as the server's windows allow."""
         while content and not self._ends[stream].done():
             size = min(len(content), _MAX_FRAME, self._windows[stream], self._windows[0])
             if size <= 0:
@@ -61,7 +61,7 @@ class Link(asyncio.Protocol):
             await self.write(frames.frame(Kind.DATA, end, stream, part))
 
     async def end_of(self, stream: int) -> None:
-        """Returns when the server has ended the call. Raises ConnectionError where it has hung up."""
+        """Return when the server has ended the call. Raises ConnectionError when it has hung up."""
         await self._ends[stream]
         self.forget(stream)
 
@@ -69,7 +69,6 @@ class Link(asyncio.Protocol):
         del self._ends[stream], self._windows[stream]
 
     async def call(self, path: str, content: bytes, *, bearer: str = "") -> None:
-        """A whole call."""
         stream = await self.begin(path, bearer=bearer)
         await self.send(stream, content, last=True)
         await self.end_of(stream)
@@ -85,7 +84,7 @@ class Link(asyncio.Protocol):
         for end in self._ends.values():
             if not end.done():
                 end.set_exception(ConnectionError())
-                # Nobody may wait for it any more.
+                # The caller may have given up.
                 end.exception()
 
     def pause_writing(self) -> None:
@@ -135,7 +134,7 @@ class Link(asyncio.Protocol):
 
 @asynccontextmanager
 async def linked(address: str, *, window: int = 1 << 30) -> AsyncIterator[Link]:
-    """A new connection. `window` is how much the server may send of each call, and on the whole."""
+    """A new connection. `window` is the flow-control window of each call, and of the connection."""
     host, _, port = address.rpartition(":")
     whole = frames.window_update(window - frames.FIRST_WINDOW) if window > frames.FIRST_WINDOW else b""
     greeting = frames.PREFACE + frames.settings({Setting.INITIAL_WINDOW_SIZE: window}) + whole

@@ -1,4 +1,4 @@
-"""What a server has in memory (VmRSS of proc_pid_status(5)), looked at all the while."""
+"""A server's resident memory (VmRSS of proc_pid_status(5)), sampled continuously."""
 
 import threading
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _MIB = 1024 * 1024
 
 @contextmanager
 def peak_of(pids: list[int]) -> Iterator[list[float]]:
-    """Yields a list whose one element is the most that these processes had at a time, in MiB."""
+    """Yields a list whose one element is the peak of these processes' sum so far, in MiB."""
     peak, done = [memory_of(pids)], threading.Event()
 
     def look() -> None:
@@ -28,7 +28,7 @@ def peak_of(pids: list[int]) -> Iterator[list[float]]:
 
 
 def memory_of(pids: list[int]) -> float:
-    """In MiB; 0 for what is gone."""
+    """In MiB; 0 for a process that is gone."""
     return sum(_resident(pid) for pid in pids) / _MIB
 
 

@@ -1,4 +1,4 @@
-"""What came of a case, and what was meant to."""
+"""The outcome of a case, and its goal."""
 
 from collections import Counter
 from dataclasses import dataclass, field

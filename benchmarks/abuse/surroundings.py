@@ -1,4 +1,4 @@
-"""Cases that no attacker of the gRPC port makes: a database that does not answer, and web clients that stall."""
+"""Cases beside the gRPC port: a database that does not answer, and web clients that stall."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ _PATIENCE_SECONDS = 30.0
 
 
 def database_away(_: Bench) -> Outcome:
-    """What counts is how long callers wait until they are told."""
+    """Measures how long callers wait for a refusal."""
     plan = Plan(seconds=_AWAY_SECONDS, rounds=1, in_flight=(), growth=0)
     with open_bench(plan=plan, database="postgresql", folder=None) as bench, bench.servers_stopped():
         server = bench.start_server()
@@ -44,7 +44,7 @@ def database_away(_: Bench) -> Outcome:
 
 
 def web_clients_that_stall(bench: Bench) -> Outcome:
-    """Requests of which a part is sent, and then no more; /healthz meanwhile."""
+    """Requests that stop half-way, and /healthz meanwhile."""
     log = bench.folder / "serve.log"
     server = start_rainbow(database_url=bench.databases.new(), log=log, with_web=True)
     pids = [server.process.pid, *descendants(server.process.pid)]

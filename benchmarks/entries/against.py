@@ -14,7 +14,7 @@ from benchmarks.report import Report
 from benchmarks.supply import Supply
 
 _OURS, _OTHER = "rainbow", "other"
-# How many jobs wait while they are looked at, and before a measurement of taking them.
+# How many jobs wait during reads, and before accepts are measured.
 _WAITING, _TO_TAKE = 100, 500
 # The most jobs of one answer: the other server may not bound it.
 _LISTED = 5_000

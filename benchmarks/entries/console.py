@@ -1,4 +1,4 @@
-"""What the pages of the operators' console cost at a million jobs, beside Django's stock admin over the same rows."""
+"""The cost of the console's pages at a million jobs, beside Django's stock admin over the same rows."""
 
 import subprocess
 from dataclasses import replace

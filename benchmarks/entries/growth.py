@@ -1,4 +1,4 @@
-"""What calls, console pages and the server's memory cost with few jobs in the database and with many."""
+"""The cost of calls, console pages and memory with few jobs in the database and with many."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from benchmarks.supply import Supply
 from rainbow.protos import rainbow_pb2 as pb
 
 FEW = 10_000
-# The most that is taken off a queue to see what is left behind.
+# The most that is taken off the head of a queue.
 _MOST_TAKEN = 500_000
 _AGENTS, _CALLERS, _SECONDS = 1_000, 64, 3
 _MIB = 1024 * 1024
@@ -76,7 +76,7 @@ def _filled(server: Server, name: str, *, finished: int = 0, waiting: int) -> _Q
 
 
 def _drained(server: Server, taken: int) -> _Queue:
-    """A queue from whose head many were just taken."""
+    """A queue from whose head many jobs were just taken."""
     queue = _filled(server, "taken", waiting=taken + FEW)
     queue.cluster.accept([*queue.ids[:taken]])
     return replace(queue, ids=queue.ids[taken:], taken=queue.ids[:taken])
@@ -87,7 +87,7 @@ def _accept(queue: _Queue) -> Case:
     return cases.accept_jobs(queue.cluster, supply, name=f"AcceptJobs({JOBS}), {queue.name}")
 
 
-# First those that look: the others change the queue.
+# Reads first: the others change the queue.
 _CALLS: list[Callable[[_Queue], Case]] = [
     lambda queue: cases.request_jobs(queue.cluster, name=f"RequestJobs({JOBS}), {queue.name}"),
     lambda queue: further_cases.list_jobs(queue.cluster, name=f"ListJobs({JOBS}), {queue.name}"),
@@ -98,7 +98,6 @@ _CALLS: list[Callable[[_Queue], Case]] = [
 
 
 def _pages(bench: Bench, queues: Sequence[_Queue]) -> list[Row]:
-    """The operators' console, by a web server beside each queue's server."""
     rooms = [(queue, _room(bench, queue)) for queue in queues]
     once = replace(bench.plan, in_flight=(1,))
     return [
@@ -132,7 +131,7 @@ _PAGES: list[tuple[str, Callable[[_Queue], str]]] = [
 
 
 async def _memory(server: Server) -> float:
-    """The most MiB that the server held, while agents wait and callers call."""
+    """The server's peak in MiB while agents wait and callers call."""
     waits, calls = register(server, "agents"), register(server, "callers")
     wait = pb.RequestJobsRequest(cluster=waits.name, secret=waits.secret, wait_seconds=300).SerializeToString()
     case = cases.submit_job(calls)

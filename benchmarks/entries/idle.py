@@ -1,4 +1,4 @@
-"""What a thousand agents cost that wait for jobs, and how soon a new job reaches the agent that waits for it."""
+"""The cost of a thousand waiting agents, and how soon a new job reaches the one it is for."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 AGENTS = 1_000
 # Each agent gets one job at most.
 _JOBS_A_ROUND = 50
-# Longer than a waiting call takes to look for itself.
+# Longer than the interval at which a waiting call polls.
 _IDLE_SECONDS = 25
 _SETTLE_SECONDS = 3
 _WAIT_SECONDS = 55
@@ -33,7 +33,7 @@ _PATIENCE_SECONDS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Idle:
-    """What waiting costs: processor seconds a second, and memory in bytes, for all agents together."""
+    """Processor seconds a second, and memory in bytes, for all agents together."""
 
     server: float
     database: float
@@ -96,7 +96,7 @@ async def _wait_idly(server: Server, before: int) -> _Idle:
 
 
 async def _hand_out(submitter: Connection, server: Server, agents: Sequence["_Agent"]) -> tuple[Sample, Sample]:
-    """Submits a job for each agent in turn: how long until that is answered, and until the agent has it."""
+    """Submit a job for each agent in turn; measures its answer and its arrival."""
     answered: list[float] = []
     arrived: list[float] = []
     begin = Times.read(server)
@@ -123,7 +123,7 @@ def _sample(seconds: list[float], spent: Times) -> Sample:
 
 
 class _Agent:
-    """Waits for one job on a connection of its own, again and again."""
+    """Waits for one job at a time on its own connection."""
 
     def __init__(self, connection: Connection, name: str, new: pb.RegisterResponse) -> None:
         self.connection = connection
@@ -164,6 +164,6 @@ def _register(server: Server, number: int) -> list[pb.RegisterResponse]:
 
 
 def _memory_of(pid: int) -> int:
-    """What of the process is in memory, in bytes: VmRSS of proc_pid_status(5)."""
+    """Resident memory in bytes (VmRSS of proc_pid_status(5))."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))

@@ -1,4 +1,4 @@
-"""What the line of log for each call costs: the other entries run without it."""
+"""The cost of a call's log line: the other entries run without it."""
 
 from dataclasses import replace
 

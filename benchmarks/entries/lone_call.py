@@ -1,4 +1,4 @@
-"""One call and nothing else: its latency beside what it cannot do without, a trip to the disk and a call's way."""
+"""The latency of a single call, beside its floor: a sync of the disk and a round trip."""
 
 import os
 import time
@@ -23,7 +23,7 @@ _SLICES = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Syncs:
-    """A page of 4 KiB is written and has to be on disk, again and again, in a file that is as long as it will be."""
+    """Writes a page of 4 KiB and syncs it, repeatedly, in a file of fixed length."""
 
     folder: Path
     name: str = "fdatasync of 4 KiB"
@@ -41,7 +41,7 @@ class Syncs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Both:
-    """What two take one after the other, at the median; measured side by side."""
+    """The median of the two in sequence, measured side by side."""
 
     first: Syncs
     second: Case

@@ -85,7 +85,7 @@ def _request(web: Server, path: str, credential: str = "", content: Any = None) 
 
 
 def _fill(url: str, cluster: str) -> None:
-    """The records of a cluster, behind the server's back; the counts do not know them."""
+    """Insert a cluster's records directly; the stored counts do not include them."""
     series = "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < %s)"
     if url.startswith("postgresql"):
         series = "WITH s(i) AS (SELECT generate_series(1, %s))"

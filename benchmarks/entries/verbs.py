@@ -34,7 +34,7 @@ def measure(bench: Bench) -> Report:
 
 
 def lost(cluster: Cluster, submitted: list[int]) -> list[str]:
-    """Nothing that was answered may be missing, nothing may be there twice."""
+    """No answered job may be missing, and none may be there twice."""
     distinct, waiting = len(set(submitted)), cluster.count_waiting()
     if distinct == waiting == len(submitted):
         return []

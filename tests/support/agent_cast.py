@@ -1,4 +1,4 @@
-"""An agent of the cluster `remote`: of this machine, or of a scheduler that does what the test says."""
+"""An agent of the cluster `remote`, on this machine or with a scheduler under the test's control."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,7 +23,7 @@ Hire = Callable[..., Crew]
 
 @pytest.fixture
 def hire(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Hire]:
-    """Make an agent of the cluster: `hire(executor=…, policy=…, lease_seconds=…)`."""
+    """Start agents of the cluster: `hire(executor=…, policy=…, lease_seconds=…)`."""
     with ExitStack() as stack:
 
         def make(*, folder: str = "state", **options: Any) -> Crew:
@@ -39,7 +39,6 @@ def scheduler() -> ScriptedExecutor:
 
 @pytest.fixture
 def scripted(hire: Hire, scheduler: ScriptedExecutor) -> Crew:
-    """An agent of the scripted scheduler."""
     return hire(executor=scheduler)
 
 
@@ -59,7 +58,7 @@ def key(jobid: int) -> str:
 
 
 def handed_over(crew: Crew, command: str = "true", **more: Any) -> int:
-    """A job that the scheduler has, and that the server knows it to have."""
+    """A job that the scheduler has, as the server knows."""
     jobid = crew.submit(command, **more)
     crew.work(lambda: crew.job(jobid).native_id == f"native-{key(jobid)}")
     return jobid

@@ -1,4 +1,4 @@
-"""Agents of the tests: in this process, where the test decides when they take their next step and what time it is."""
+"""Agents in this process, whose steps and clock the test controls."""
 
 import os
 import time
@@ -27,8 +27,6 @@ PENDING = Progress(phase=JobPhase.PENDING)
 
 @dataclass(slots=True)
 class Clock:
-    """The time, which a test can move on."""
-
     ahead: timedelta = timedelta()
 
     def now(self) -> datetime:
@@ -40,7 +38,7 @@ class Clock:
 
 @dataclass(slots=True, kw_only=True)
 class ScriptedExecutor:
-    """A scheduler that does what the test says. `mishaps` are raised when a job of that command is submitted."""
+    """A scheduler under the test's control. `mishaps` are raised when a job of that command is submitted."""
 
     free: Capacity = field(default_factory=lambda: Capacity(nodes=4, slots=8))
     mishaps: dict[str, Exception] = field(default_factory=dict)
@@ -102,7 +100,7 @@ class ScriptedExecutor:
 
 @dataclass(kw_only=True)
 class Crew:
-    """A cluster's submitter, who is patient, and its agent. `restart` replaces `agent`, as a new process would be."""
+    """A cluster's submitter and its agent. `restart` replaces `agent`, as a new process would."""
 
     client: Client
     agents_client: Client
@@ -126,7 +124,6 @@ class Crew:
         return self.client.get_jobs([jobid], **more).jobs[0]
 
     def work(self, done: Callable[[], object], *, seconds: float = PATIENCE_SECONDS) -> None:
-        """Let the agent take its steps until that is true."""
         deadline = time.monotonic() + seconds
         while not done():
             assert time.monotonic() < deadline, "it did not come about"
@@ -138,13 +135,13 @@ class Crew:
         self.work(lambda: time.monotonic() >= until)
 
     def finish(self, *jobids: int) -> list[Job]:
-        """Let the agent work until these are over and it has noted that."""
+        """Work until these jobs are final and the agent has noted that their ends were reported."""
         self.work(lambda: all(self.job(jobid).finished_at for jobid in jobids))
         self.work(lambda: not self.journal.unreported())
         return [self.job(jobid) for jobid in jobids]
 
     def restart(self) -> None:
-        """As after a kill: nothing is said or done before."""
+        """As after a kill."""
         self.agent._acceptor.withdraw()
         self.journal.close()
         self._start()
@@ -177,7 +174,7 @@ def crew(
     timeout_seconds: float = 5,
     **settings: Any,
 ) -> Iterator[Crew]:
-    """An agent of the cluster, by default one that runs jobs on this machine."""
+    """An agent of the cluster; without an `executor`, one that runs jobs on this machine."""
     with ExitStack() as stack:
         known: dict[str, Any] = {"cluster": cluster.name, "token": cluster.token, "secret": cluster.secret}
         made = Crew(
@@ -200,8 +197,8 @@ def local(folder: Path, *, slots: int = 8) -> Executor:
 
 
 class Hesitant:
-    """Runs jobs on this machine. Says of each at first that it waits, and then that it runs, before it says its end:
-    so all steps of a job are to be seen, however slowly one looks.
+    """Runs jobs on this machine, and reports each as pending and as running once before its end: no state is skipped,
+    however slowly the test polls.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -19,7 +19,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 PASSWORD = "only-for-the-tests"
 DESK = ViewportSize(width=1280, height=800)
 PHONE = ViewportSize(width=390, height=844)
-# What a browser needs to work headless, as root, and without asking its maker for anything.
+# Headless, as root, and without calls to its maker.
 _FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -28,13 +28,13 @@ _FLAGS = [
 
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
-# Who has signed in where: checking a password is slow on purpose.
+# Sessions by server and name: checking a password is slow on purpose.
 _signed_in: dict[tuple[str, str], StorageState] = {}
 
 
 @dataclass(slots=True, kw_only=True)
 class Visit:
-    """Somebody's time at the browser. `complaints` is what its console said of errors and warnings."""
+    """A visit with the browser. `complaints` are the errors and warnings of its console."""
 
     page: Page
     address: str
@@ -60,7 +60,7 @@ def chromium() -> Iterator[Browser]:
 def visit(
     browser: Browser, address: str, *, who: str = "operator", size: ViewportSize = DESK, dark: bool = False
 ) -> Iterator[Visit]:
-    """Signs in and stands before the dashboard."""
+    """Sign in and open the dashboard."""
     key = (address, who)
     context = browser.new_context(
         viewport=size,

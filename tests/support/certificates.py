@@ -1,4 +1,4 @@
-"""Certificates for the tests that encrypt."""
+"""Certificates for the tests of TLS."""
 
 import subprocess
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 def make_certificate(
     folder: Path, *, password: str = "", names: str = "DNS:localhost,IP:127.0.0.1"
 ) -> tuple[Path, Path]:
-    """Make a certificate that vouches for itself, for this machine unless said; gives its file and that of its key."""
+    """Make a self-signed certificate, for this machine by default; returns its file and that of its key."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
     request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "1", "-subj", "/CN=localhost"]
     files = ["-addext", f"subjectAltName={names}", "-keyout", str(key), "-out", str(certificate)]

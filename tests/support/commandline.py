@@ -1,4 +1,4 @@
-"""The command line, run in this process by somebody who knows more or less."""
+"""The command line, run in this process with more or fewer of its settings."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def stranger(server: RainbowServer, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command line where only the server and its registration secret are known."""
+    """Runs the command line with the server and its registration secret alone."""
     monkeypatch.setenv("RAINBOW_HOST", server.address)
     monkeypatch.setenv("RAINBOW_REGISTRATION_SECRET", server.registration_secret)
     return lambda *words, input=None: CliRunner().invoke(main, words, input=input)
@@ -37,7 +37,7 @@ def stranger(server: RainbowServer, config_file: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def rainbow(stranger: Run, remote: Remote, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command line where the cluster's token and secret are known."""
+    """Runs the command line with the cluster's token and secret as well."""
     monkeypatch.setenv("RAINBOW_CLUSTER", remote.name)
     monkeypatch.setenv("RAINBOW_TOKEN", remote.token)
     monkeypatch.setenv("RAINBOW_SECRET", remote.secret)

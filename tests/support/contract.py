@@ -74,7 +74,6 @@ def fields_of(message: str) -> list[Field]:
 
 
 def values_of(message: str) -> dict[str, int]:
-    """The values of the message's ResultType by name."""
     pairs = (text.split(" ") for text in RESULT_TYPES[message].split(" · "))
     return {name: int(number) for name, number in pairs}
 

@@ -12,7 +12,7 @@ from tests.support.servers import migrate
 
 
 class SqliteDatabases:
-    """Files of a folder, copied from one that was migrated once: to migrate takes most of a server's first start."""
+    """Copies of a file that was migrated once: migrating is most of a server's first start."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,7 +30,7 @@ class SqliteDatabases:
 
 
 class PostgresqlDatabases:
-    """Databases beside the one that DATABASE_URL names, copied from one that was migrated once."""
+    """Databases of the server that DATABASE_URL names, copied from one that was migrated once."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -54,7 +54,7 @@ class PostgresqlDatabases:
         return name
 
     def _execute(self, statement: str) -> None:
-        # libpq refuses what only Django knows.
+        # libpq refuses Django's own options.
         url = urlsplit(self.url)
         known = urlencode([(name, value) for name, value in parse_qsl(url.query) if name == "host"])
         with psycopg.connect(url._replace(query=known).geturl(), autocommit=True) as connection:

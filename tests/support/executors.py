@@ -19,7 +19,6 @@ def progress(executor: Executor, ticket: Ticket) -> Progress:
 
 
 def wait_for(executor: Executor, ticket: Ticket, *phases: JobPhase, seconds: float = PATIENCE_SECONDS) -> Progress:
-    """The job's progress once it is in one of these phases."""
     deadline = time.monotonic() + seconds
     while (seen := progress(executor, ticket)).phase not in phases:
         if time.monotonic() > deadline:
@@ -37,7 +36,7 @@ def wait_until(true: Callable[[], object], *, seconds: float = PATIENCE_SECONDS)
 
 
 def until_there(file: Path) -> str:
-    """Words for a shell that wait for the file: so a test says when its job goes on, however slow the machine."""
+    """Shell code that waits for the file: a test decides when its job goes on."""
     return f"until [ -e {shlex.quote(str(file))} ]; do sleep 0.05; done"
 
 

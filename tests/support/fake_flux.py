@@ -65,7 +65,7 @@ def new_job(options: dict[str, str]) -> Job:
 
 
 def schedule() -> None:
-    """Start what fits, the first ones first. Each call of the fake does this first, so nothing need wait for jobs."""
+    """Start what fits, oldest first. Every call of the fake begins with it, so that no daemon is needed."""
     with (INSTANCE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         waiting = [job for job in all_jobs() if job["state"] == "SCHED" and job["priority"]]

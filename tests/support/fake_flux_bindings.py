@@ -20,8 +20,6 @@ ERRNOS = {"[Errno 22] ": errno.EINVAL, "[Errno 1] ": errno.EPERM}
 
 
 class FakeBindings:
-    """What `import flux` gives."""
-
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
         self.job = SimpleNamespace(

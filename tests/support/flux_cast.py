@@ -1,4 +1,4 @@
-"""Whom the tests of the Flux executor talk to: the fake or a real Flux, each by its command and by its bindings."""
+"""The Flux instances of the executor's tests: fake or real, by the command or by the bindings."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,8 +26,6 @@ REAL = CAST[len(WAYS) :]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """An agent's site beside a Flux."""
-
     instance: Any
     way: str
     site: Site
@@ -75,7 +73,7 @@ def flux(place: Place) -> Executor:
 
 
 def place_beside(instance: Any, folder: Path, *, way: str, options: tuple[str, ...] = ()) -> Place:
-    """With all in the agent's environment and the path that must not reach or trouble its jobs."""
+    """With everything in the agent's environment and path that must not reach its jobs."""
     environment = {**instance.environment, "RAINBOW_SECRET": "the agent's own", "HOME": str(folder)}
     site = Site(folder=folder / "agent's état", environment=environment, options=options)
     return Place(instance=instance, way=way, site=site, flux=executor_of(instance, site, way=way))

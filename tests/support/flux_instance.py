@@ -1,4 +1,4 @@
-"""Flux instances for the tests: a real one of some nodes on this machine, and the fake one, in trouble when asked."""
+"""Flux instances: a real one on this machine, and the fake one."""
 
 import json
 import os
@@ -17,7 +17,7 @@ IS_THERE = bool(shutil.which("flux"))
 
 
 class FakeInstance:
-    """What the fake does is said by files in its folder."""
+    """The fake; files in its folder put it in trouble."""
 
     def __init__(self, folder: Path) -> None:
         self.uri = str(folder / "instance")
@@ -39,7 +39,7 @@ class FakeInstance:
         self._tell("down", "yes")
 
     def hold(self, count: int) -> list[str]:
-        """The ids of so many jobs that are not to start."""
+        """Submit so many jobs that are not to start; returns their ids."""
         job = {"state": "SCHED", "priority": 0, "urgency": 0, "name": "true", "ntasks": 1, "exception": {}}
         for number in range(count):
             name = f"\u01922{LETTERS[number // 40]}{LETTERS[number % 40]}"
@@ -85,7 +85,7 @@ class RealInstance:
         _wait_for(lambda: self.run(*up).strip() == str(self._nodes), f"{self._nodes} nodes of Flux")
 
     def stop(self) -> None:
-        """Nothing of it is left, whatever a test did to it."""
+        """Leave nothing behind, whatever a test did to it."""
         if self._process:
             os.killpg(self._process.pid, signal.SIGCONT)
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -98,7 +98,6 @@ class RealInstance:
         return done.stdout
 
     def broker(self, rank: int) -> int:
-        """The process of a node's broker."""
         return int(self.run("exec", f"--rank={rank}", "flux", "getattr", "broker.pid"))
 
     def disable(self, reason: str) -> None:
@@ -111,7 +110,7 @@ class RealInstance:
         self.run("module", "remove", "job-list")
 
     def hold(self, count: int) -> list[str]:
-        """The ids of so many jobs that are not to start."""
+        """Submit so many jobs that are not to start; returns their ids."""
         return self.run("submit", f"--cc=1-{count}", "--urgency=hold", "true").replace("\u0192", "f").split()
 
     def recover(self) -> None:

@@ -33,7 +33,7 @@ TRICKS = [
     "\u0085",
     "é🌈",
 ]
-# Variables that shells, loaders and interpreters look at.
+# Variables that shells, loaders and interpreters read.
 SHELL_NAMES = ["IFS", "PATH", "ENV", "BASH_ENV", "CDPATH", "PS4", "LC_ALL", "PYTHONPATH", "HOME", "TMPDIR", "status",
                "signal", "name", "LD_LIBRARY_PATH", "SLURM_JOB_ID", "SLURM_JWT", "FLUX_JOB_ID"]  # fmt: skip
 BAD_NAMES = [

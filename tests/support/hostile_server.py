@@ -1,4 +1,4 @@
-"""A server that was taken over: it says of jobs whatever a test wants, to an agent that it cannot see into."""
+"""A compromised server, which sends an agent whatever a test wants."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +16,9 @@ NAME = "keebler"
 
 @dataclass(slots=True)
 class HostileServer(pb_grpc.RainbowSchedulerServicer):
-    """`lines` are the jobs that wait, by id; `held` those that it says the agent has.
+    """`lines` are the waiting jobs, by id; `held` those that it says the agent has.
 
-    It believes every report, unless it is `deaf`.
+    It accepts every report, unless it is `deaf`.
     """
 
     address: str = ""

@@ -14,7 +14,7 @@ JobsFile = Callable[..., str]
 
 @pytest.fixture
 def jobs_file(tmp_path: Path) -> JobsFile:
-    """Writes a file of jobs, each a dict, or of lines as they are, and gives its path."""
+    """Writes a file of jobs, each a dict, or a line as it is; returns its path."""
 
     def write(*lines: dict[str, Any] | bytes) -> str:
         path = tmp_path / "jobs.jsonl"

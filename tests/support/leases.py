@@ -1,4 +1,4 @@
-"""Agents that hold jobs, and a server that looks for those that fell silent."""
+"""Agents that hold jobs, and a server that expires the leases of silent ones."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -16,13 +16,13 @@ LEASE = timedelta(seconds=60)
 
 
 class Watch:
-    """A server that looks every few seconds, as servers do, by a clock that the test sets."""
+    """Expires leases every few seconds, as servers do, by a clock that the test sets."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
 
     def until(self, then: datetime) -> Expiry:
-        """All that was done up to then, and what the last look held back."""
+        """What was expired up to then, and what the last run held back."""
         whole = Expiry()
         for part in self._looks(then):
             whole = Expiry(
@@ -43,7 +43,7 @@ class Watch:
 
 
 def watching(now: datetime) -> Watch:
-    """A server that was there before."""
+    """A server that has been running for long."""
     expire_leases(now=now)
     return Watch(now)
 
@@ -69,7 +69,7 @@ def tell(
 
 
 def state_of(job_id: int) -> tuple[str, int]:
-    """A job's state and attempt, on which its events agree."""
+    """A job's state and attempt, which its events must confirm."""
     found = row(job_id)["state"], row(job_id)["attempt"]
     assert replay(job_id) == found
     assert counted() == recounted()

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-# Gets each connection with its number, from 1 on, and closes it. An OSError ends the connection alone.
+# Gets each connection and its number, from 1. An OSError ends the connection alone.
 Serve = Callable[[socket.socket, int], None]
 
 

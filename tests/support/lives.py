@@ -1,4 +1,4 @@
-"""Jobs at every point of their lives, and what their records say of them."""
+"""Jobs in every state, and their records."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ _HAPPENED = {JobState.RUNNING: What.STARTED, JobState.LOST: What.LOST}
 
 
 def job_in(state: JobState, member: Any, *, now: datetime, **spec: Any) -> int:
-    """The id of a member's job that came to this state as jobs do, held by an agent where one holds it."""
+    """The id of a job that came to this state as jobs do, held by an agent where one holds it."""
     (job_id,) = submitted(member, now=now, **spec)
     if state == JobState.CANCELLED:
         cancel_jobs(by=member.submitter, job_ids=[job_id], now=now)
@@ -28,7 +28,7 @@ def job_in(state: JobState, member: Any, *, now: datetime, **spec: Any) -> int:
 
 
 def handed_over(member: Any, *, now: datetime) -> int:
-    """The id of a member's job that its cluster took by the original protocol: no agent, no lease."""
+    """The id of a job that its cluster took by the original protocol: no agent, no lease."""
     (job_id,) = submitted(member, now=now)
     accept_jobs(caller=member.puller, job_ids=[job_id], now=now)
     return job_id
@@ -48,7 +48,6 @@ def replay(job_id: int) -> tuple[str, int]:
 
 
 def _report(job_id: int, state: JobState, now: datetime) -> None:
-    """What an agent's report, or its silence, does to an accepted job."""
     job = Job.objects.get(id=job_id)
     then = now + timedelta(seconds=1)
     times = {"started_at": now, **({"finished_at": then} if state in FINAL else {})}

@@ -1,4 +1,4 @@
-"""How long tests wait for what must come about: on a busy machine all takes longer, and what takes minutes is stuck."""
+"""How long tests wait for a condition: slow machines take minutes."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""People who sign in to a running server with a password, as a browser would."""
+"""Sessions of people who sign in to a running server with a password."""
 
 import json
 import subprocess
@@ -22,8 +22,6 @@ account.user_permissions.set(Permission.objects.filter(codename__in={permissions
 
 @dataclass(slots=True)
 class Person:
-    """A session in a browser."""
-
     server: RainbowServer
     jar: CookieJar = field(default_factory=CookieJar)
 
@@ -52,7 +50,7 @@ class Person:
 
 
 def signed_in_at(server: RainbowServer, name: str, *groups: str, permissions: tuple[str, ...] = ()) -> Person:
-    """A new account of the staff, signed in. Answers of 400 and more raise HTTPError."""
+    """Create a staff account and sign in. Answers of 400 and more raise HTTPError."""
     code = _MAKE.format(name=name, password=PASSWORD, groups=groups, permissions=permissions)
     make = [*MANAGE, "shell", "--verbosity=0", "--command", code]
     subprocess.run(make, env=environment_for(server.database_url), check=True, timeout=PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""What the database's planner is told, so that its plans depend on the rows of a test alone."""
+"""Make query plans depend on the rows of a test alone."""
 
 from django.db import connection
 
@@ -6,9 +6,9 @@ from jobs.models import Job
 
 
 def empty_the_tables_of_jobs() -> None:
-    """Begin with new files: rows of other tests, rolled back, leave tables and indexes larger than their content.
+    """Begin with new files: rows that other tests rolled back leave bloated tables and indexes.
 
-    It is rolled back like all that a test does.
+    The test's rollback undoes it.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

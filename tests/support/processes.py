@@ -1,4 +1,4 @@
-"""Processes that tests start and that end with them."""
+"""Processes that end with the tests."""
 
 import signal
 import subprocess
@@ -39,7 +39,7 @@ def start(
 def stop(
     process: subprocess.Popen[bytes], *, gently: signal.Signals, timeout_seconds: float = PATIENCE_SECONDS
 ) -> None:
-    """Ask a process to end; kill it and fail if it does not."""
+    """Send `gently`; kill the process and raise TimeoutExpired if it does not end."""
     if process.poll() is not None:
         return
     process.send_signal(gently)
@@ -54,7 +54,7 @@ def stop(
 def wait_until(
     ready: Callable[[], bool], *, process: subprocess.Popen[bytes], log: Path, timeout_seconds: float = PATIENCE_SECONDS
 ) -> None:
-    """Return when `ready()` is true; say what the process wrote if it ends first or time is up."""
+    """Wait for `ready()`; raise RuntimeError with the process's output if it ends first or time is up."""
     for _ in _until_deadline(timeout_seconds):
         if ready():
             return
@@ -80,7 +80,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def alive(pids: list[int]) -> list[int]:
-    """Those that run; what has ended and only waits to be noticed does not."""
+    """Those that run; zombies do not."""
     return [pid for pid in pids if command_of(pid)]
 
 

@@ -1,4 +1,4 @@
-"""A network between a client and a server that can be cut, or that loses what the server answers."""
+"""A proxy that can cut connections and lose answers."""
 
 import contextlib
 import socket
@@ -38,11 +38,10 @@ class Proxy:
         self._break_all()
 
     def deafen(self) -> None:
-        """Swallow the answers from now on."""
         self.weather = Weather.DEAF
 
     def swallow(self) -> None:
-        """Swallow all from now on, as a firewall does that has forgotten a connection."""
+        """Swallow everything from now on, as a firewall does that has dropped a connection's state."""
         self.weather = Weather.VOID
 
     @property
@@ -51,7 +50,7 @@ class Proxy:
             return bool(self._open)
 
     def mend(self) -> None:
-        """All is well again; connections on which something got lost are broken."""
+        """Carry everything again, on new connections."""
         self._break_all()
         self.weather = Weather.FAIR
 

@@ -1,4 +1,4 @@
-"""Short ways to say what stands in the queue before a test."""
+"""Shorthand for jobs that are in the queue before a test."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from jobs.specs import JobSpec
 
 
 def submitted(member: Any, number: int = 1, *, now: datetime, **spec: Any) -> list[int]:
-    """Ids of jobs that a member of the cast handed in."""
+    """Submit jobs as a member of the cast; returns their ids."""
     wanted = JobSpec(**{"command": "hostname", **spec})
     orders = [Order(by=member.submitter, cluster_id=member.cluster.id, spec=wanted) for _ in range(number)]
     receipts = submit_jobs(orders=orders, now=now)
@@ -21,7 +21,7 @@ def submitted(member: Any, number: int = 1, *, now: datetime, **spec: Any) -> li
 
 
 def counted() -> dict[tuple[str, str, int], int]:
-    """The counts by cluster's name, state and priority, as they are kept."""
+    """The stored counts by cluster's name, state and priority."""
     rows = JobCount.objects.values_list("cluster__name", "state", "priority", "jobs")
     totals: dict[tuple[str, str, int], int] = {}
     for cluster, state, priority, jobs in rows:
@@ -31,7 +31,6 @@ def counted() -> dict[tuple[str, str, int], int]:
 
 
 def recounted() -> dict[tuple[str, str, int], int]:
-    """The same, from the jobs themselves."""
     totals: dict[tuple[str, str, int], int] = {}
     for key in Job.objects.values_list("cluster__name", "state", "priority"):
         totals[key] = totals.get(key, 0) + 1

@@ -29,24 +29,22 @@ class RawConnection:
         self._link.sendall(b"".join(parts))
 
     def begin(self, stream: int, path: str | bytes, **further: str | bytes) -> None:
-        """The headers of a call, and nothing of its message yet."""
+        """Send a call's headers without a message."""
         block = frames.headers(self._authority, path, _names(further))
         self.send(frames.frame(Kind.HEADERS, frames.END_HEADERS, stream, block))
 
     def call(self, stream: int, path: str | bytes, content: bytes, **further: str | bytes) -> None:
-        """A call with these bytes as what follows its headers."""
         self.begin(stream, path, **further)
         self.send(frames.data(stream, content))
 
     def end_of(self, stream: int) -> Frame:
-        """What the server ends a call with: its trailers, or a reset."""
+        """The frame with which the server ends a call: trailers, or a reset."""
         for frame in self.frames():
             if frame.stream == stream and (frame.kind == Kind.RST_STREAM or frame.flags & frames.END_STREAM):
                 return frame
         raise AssertionError("the server hung up")
 
     def frames(self) -> Iterator[Frame]:
-        """All that comes until the server hangs up."""
         while True:
             while len(self._received) < frames.HEAD.size or len(self._received) < frames.HEAD.size + self._length():
                 if not (some := self._link.recv(65_536)):

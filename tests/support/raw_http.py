@@ -18,12 +18,12 @@ HALF_BODY = (
     b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n{"
 )
 HALF_HANDSHAKE = bytes.fromhex("160301 0200 01")
-# The largest file that anybody may fetch.
+# The largest file that needs no account.
 LARGE = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
 
 
 def connect(server: RainbowServer, *, window: int = 0) -> socket.socket:
-    """Without TLS. `window` is how many bytes it takes before the server has to wait, near enough."""
+    """Connect without TLS. `window` is about how many bytes the client accepts before the server has to wait."""
     place = urlsplit(server.web)
     link = socket.socket()
     link.settimeout(PATIENCE_SECONDS)
@@ -44,7 +44,7 @@ def request(path: str = "/healthz", *headers: str, method: str = "GET", body: by
 
 
 def exchange(server: RainbowServer, sent: bytes) -> list[Reply]:
-    """What comes back for these bytes, until the server hangs up; the client then says no more."""
+    """Send these bytes and shut down; returns the answer up to the server's hang-up."""
     with connect(server) as link:
         link.sendall(sent)
         link.shutdown(socket.SHUT_WR)
@@ -52,7 +52,6 @@ def exchange(server: RainbowServer, sent: bytes) -> list[Reply]:
 
 
 def replies(link: socket.socket) -> Iterator[Reply]:
-    """Every answer on a connection, until the server hangs up."""
     stream = link.makefile("rb")
     while stream.peek(1):
         answer = HTTPResponse(_Stream(stream))  # type: ignore[arg-type]
@@ -62,12 +61,11 @@ def replies(link: socket.socket) -> Iterator[Reply]:
 
 
 def is_open(link: socket.socket) -> bool:
-    """Whether the server has neither answered nor hung up."""
     return not select.select([link], [], [], 0)[0]
 
 
 def wait_until_closed(link: socket.socket) -> bytes:
-    """What the server said before it hung up."""
+    """What the server sent before it hung up."""
     said = b""
     with contextlib.suppress(ConnectionResetError, ssl.SSLError):
         while some := link.recv(65_536):
@@ -76,7 +74,6 @@ def wait_until_closed(link: socket.socket) -> bytes:
 
 
 def drip(link: socket.socket, stop: threading.Event) -> None:
-    """Sends a byte, and soon another, until the server hangs up."""
     with contextlib.suppress(OSError):
         while not stop.wait(0.2):
             link.sendall(b"x")

@@ -1,4 +1,4 @@
-"""A server that plays a part: for what a real one cannot be made to do, such as losing an answer."""
+"""A scripted server, for what a real one cannot be made to do, such as losing an answer."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ Line = Any  # a message to answer, a status code to fail with, or a function of 
 
 @dataclass(slots=True)
 class RehearsedServer:
-    """Answers its calls with the lines of a script, one after the other, and keeps what it was asked."""
+    """Answers calls with the lines of a script, in order, and records the requests."""
 
     address: str = ""
     script: list[Line] = field(default_factory=list)
@@ -54,7 +54,7 @@ Rehearse = Callable[..., tuple[RehearsedServer, Client]]
 
 
 class Clock:
-    """Time that passes only when somebody sleeps."""
+    """Time that passes only in `sleep`."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -75,7 +75,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def rehearse(clock: Clock) -> Iterator[Rehearse]:
-    """A server with a script, and a client that speaks to it and never really sleeps."""
+    """Start a scripted server and a client of it that never really sleeps."""
     with ExitStack() as stack:
 
         def start(*script: Any, **options: Any) -> tuple[RehearsedServer, Client]:

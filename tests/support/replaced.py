@@ -1,4 +1,4 @@
-"""What a hostile job puts in place of a file that others read: each leads to `foreign`, or holds up who opens it."""
+"""What a hostile job puts in place of a file: each leads to `foreign`, or blocks its readers."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""The web door without a server: Django's test client, with the credentials filled in."""
+"""The REST API by Django's test client, without a server."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ PROBLEM = "application/problem+json"
 
 
 class Rest:
-    """Asks as whoever holds a value; an empty one sends no header."""
+    """Calls with this bearer value; an empty one sends no header."""
 
     def __init__(self, bearer: str = "", **extra: Any) -> None:
         self.client = Client(raise_request_exception=False)
@@ -41,7 +41,7 @@ def puller(member: Member) -> Rest:
 
 
 def problem_in(response: Any) -> dict[str, Any]:
-    """The problem document that a refusal is, checked for its form (RFC 9457)."""
+    """The problem document of a refusal, checked for its form (RFC 9457)."""
     assert response["Content-Type"] == PROBLEM, response.content
     document: dict[str, Any] = response.json()
     assert document["type"] == "about:blank"

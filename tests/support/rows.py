@@ -1,4 +1,4 @@
-"""A server's rows, read and changed behind its back."""
+"""Direct access to the rows of a server's database."""
 
 import hashlib
 import sqlite3
@@ -13,7 +13,7 @@ from tests.support.patience import PATIENCE_SECONDS
 
 
 def execute(database_url: str, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """Runs one statement (its places are %s) in a transaction of its own, and gives the rows that it returns."""
+    """Run one statement, with %s for values, in its own transaction; returns its rows."""
     if database_url.startswith("postgresql:"):
         with psycopg.connect(database_url) as connection:
             cursor = connection.execute(statement, values or None)
@@ -23,7 +23,6 @@ def execute(database_url: str, statement: str, values: Sequence[Any] = ()) -> li
 
 
 def count(database_url: str, *tables: str) -> tuple[int, ...]:
-    """How many rows each of these tables has."""
     counts = ", ".join(f"(SELECT COUNT(*) FROM {table})" for table in tables)
     return execute(database_url, f"SELECT {counts}")[0]
 
@@ -34,13 +33,11 @@ def set_cluster(database_url: str, name: str, **columns: Any) -> None:
 
 
 def cluster_asked(database_url: str, name: str) -> bool:
-    """Whether the server has noted that this cluster asked for jobs."""
     [(at,)] = execute(database_url, "SELECT last_asked_at FROM clusters_cluster WHERE name = %s", [name])
     return at is not None
 
 
 def add_token(database_url: str, name: str, *, label: str, value: str) -> None:
-    """Gives a cluster one more token."""
     execute(
         database_url,
         "INSERT INTO clusters_credential (cluster_id, kind, label, digest, created_at) "

@@ -1,4 +1,4 @@
-"""Writes docs/screenshots/: the console as the demo's fleet shows it. `make screenshots` runs it."""
+"""Write docs/screenshots/ from the demo's fleet; `make screenshots` runs it."""
 
 import sys
 import tempfile
@@ -21,7 +21,7 @@ SHOTS = [
     ("waiting", "/admin/jobs/job/?state=queued&cluster=1", DESK, False),
     ("cluster", "/admin/clusters/cluster/1/change/", TALL, False),
 ]
-# Of these the newest job of the list is shown.
+# Those that show the newest job of the list.
 OF_A_JOB = ("job", "waiting")
 
 

@@ -1,4 +1,4 @@
-"""Real servers for the tests: `manage.py grpcserver` or `serve` as a process of its own, on databases of its own."""
+"""Real servers: `manage.py grpcserver` or `serve` in a process of its own."""
 
 import os
 import signal
@@ -35,9 +35,9 @@ IMPATIENT = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RainbowServer:
-    """A running server. `log` is the path of what it wrote; `web` the URL of its web door, empty without one.
+    """A running server. `web` is the URL of its web server, empty without one.
 
-    `ca_file` has the certificate to trust; empty where it speaks without TLS.
+    `ca_file` has the certificate to trust; empty without TLS.
     """
 
     address: str
@@ -53,17 +53,16 @@ class RainbowServer:
         return ssl.create_default_context(cafile=self.ca_file) if self.ca_file else None
 
     def stop(self) -> int:
-        """End it as an operator does, and give its exit code."""
+        """Send SIGTERM; returns the exit code."""
         processes.stop(self.process, gently=signal.SIGTERM)
         return self.process.returncode
 
     def kill(self) -> None:
-        """End it as a power cut does."""
+        """Send SIGKILL."""
         self.process.kill()
         self.process.wait()
 
     def web_processes(self) -> list[int]:
-        """The ids of those that serve its web door."""
         return [pid for pid in processes.descendants(self.process.pid) if "webworker" in processes.command_of(pid)]
 
     def wait_until_serving(self) -> None:
@@ -129,7 +128,7 @@ def migrate(database_url: str) -> None:
 
 
 def environment_for(database_url: str, **settings: str) -> dict[str, str]:
-    """This process's environment, without what its owner may have set for servers of their own."""
+    """This process's environment without its RAINBOW_ settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAINBOW_")}
     return {**inherited, "DATABASE_URL": database_url, **settings}
 

@@ -58,7 +58,7 @@ class SlurmCluster:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What an agent beside this cluster has in its environment, a secret of its own included."""
+        """The environment of an agent beside this cluster, its secret included."""
         return {
             "PATH": PATH,
             "SLURM_CONF": str(self.folder / "slurm.conf"),
@@ -116,7 +116,7 @@ def missing_commands() -> list[str]:
 
 
 def _free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody listens on."""
+    """The first of so many consecutive free ports."""
     for first in range(20000, 30000, 16):
         if all(_is_free(first + offset) for offset in range(count)):
             return first
@@ -133,7 +133,7 @@ def _is_free(port: int) -> bool:
 
 
 def _stop(pid_file: Path, how: signal.Signals) -> None:
-    """End the daemon that wrote this file, and return once it is gone."""
+    """End the daemon that wrote this file and wait until it is gone."""
     try:
         pid = int(pid_file.read_text())
         os.kill(pid, how)

@@ -1,4 +1,4 @@
-"""Two things that happen at once on connections of their own, in the order that a test wants."""
+"""Two transactions at once, in the order that a test wants."""
 
 import threading
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _A_MOMENT_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Race:
-    """What the two brought home. `waited` tells that the second was held up until the first had committed."""
+    """The two results. `waited` says whether the second was blocked until the first committed."""
 
     first: Any
     second: Any

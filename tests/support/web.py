@@ -1,4 +1,4 @@
-"""Clusters of the cast that speak to the web door of a running server."""
+"""Clusters that call the REST API of a running server."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ PROBLEM = "application/problem+json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What the server answered. Header names are in lower case."""
+    """Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -31,8 +31,6 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
-    """A cluster that is registered with a server."""
-
     name: str
     token: str
     secret: str
@@ -45,7 +43,6 @@ class Guest:
 
 
 def registered(server: RainbowServer) -> Guest:
-    """A cluster that is new to the server, registered over HTTP."""
     name = new_name()
     new = post(server, "/api/v1/register", {"name": name}, bearer=server.registration_secret)
     assert new.status == 201, new.body
@@ -64,7 +61,7 @@ def post(server: RainbowServer, path: str, content: Any = None, *, bearer: str =
 def call(
     server: RainbowServer, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
 ) -> Reply:
-    """One request on a connection of its own."""
+    """Send one request on a new connection."""
     connection = _connection(server)
     try:
         connection.request(method, path, body=body or None, headers=dict(headers or {}))

@@ -1,4 +1,4 @@
-"""Clusters of the cast that speak to a running server: what a client would write, with the credentials filled in."""
+"""Clusters that call a running server over gRPC."""
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -25,8 +25,6 @@ UNARY = sorted(name for name, method in METHODS.items() if not (method.client_st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """How a call ended that was not answered."""
-
     code: grpc.StatusCode
     text: str
     field: str
@@ -37,8 +35,6 @@ DENIED = Refusal(code=grpc.StatusCode.UNAUTHENTICATED, text="request denied", fi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """A cluster that is registered with a server, and a connection to it."""
-
     name: str
     token: str
     secret: str
@@ -80,7 +76,6 @@ class Remote:
         return job
 
     def summary(self) -> dict[int, int]:
-        """How many jobs are in each state."""
         answer = self.stub.SummarizeJobs(pb.SummarizeJobsRequest(), metadata=self.by_secret, timeout=PATIENCE_SECONDS)
         return {count.state: count.count for count in answer.counts}
 
@@ -90,7 +85,7 @@ class _Extensions(
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    """Says in the metadata of each call what clients say that know the extension fields."""
+    """Announces in the metadata of each call that the client knows the extension fields."""
 
     def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
         return continuation(self._named_in(client_call_details), request)
@@ -114,13 +109,13 @@ def registration(server: RainbowServer, **fields: Any) -> pb.RegisterRequest:
 
 
 def new_name() -> str:
-    """The name of a cluster that no other test uses: they share a server."""
+    """A unique name: the tests share a server."""
     return f"cluster-{uuid.uuid4().hex[:12]}"
 
 
 @contextmanager
 def joined(server: RainbowServer, *, address: str = "") -> Iterator[Remote]:
-    """A cluster that is new to the server, with a connection of its own."""
+    """Register a new cluster, with its own connection."""
     with connected(address or server.address) as stub:
         request = registration(server)
         new = stub.Register(request, timeout=PATIENCE_SECONDS)
@@ -129,18 +124,17 @@ def joined(server: RainbowServer, *, address: str = "") -> Iterator[Remote]:
 
 @contextmanager
 def connected(address: str) -> Iterator[pb_grpc.RainbowSchedulerStub]:
-    """A connection that shares no socket with any other, of a client that knows the extension fields."""
+    """A connection that shares no socket with another, of a client that knows the extension fields."""
     with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         yield pb_grpc.RainbowSchedulerStub(grpc.intercept_channel(channel, _Extensions()))
 
 
 def eventually(condition: Callable[[], object]) -> None:
-    """Return when the condition holds; it is what another process brings about, soon."""
     wait_until(condition, pause_seconds=0.01)
 
 
 def refusal_of(call: Any, request: Any, **options: Any) -> Refusal:
-    """How the server refuses a request; fails where it answers it."""
+    """How the server refuses a request; fails if it answers."""
     with pytest.raises(grpc.RpcError) as caught:
         call(request, **{"timeout": PATIENCE_SECONDS, **options})
     return refusal_in(caught.value)
@@ -175,7 +169,7 @@ def ids_of(answer: pb.SubmitJobsResponse) -> list[int]:
 
 
 def cancel(cluster: Remote, *ids: int, reason: str = "", by: str = "") -> list[tuple[int, int]]:
-    """The outcomes by id; by the cluster's secret unless another credential is given."""
+    """Cancel by the cluster's secret, or by another credential; returns ids and outcomes."""
     answer = cluster.stub.CancelJobs(
         pb.CancelJobsRequest(jobids=ids, reason=reason), metadata=bearer(by or cluster.secret)
     )
@@ -184,7 +178,7 @@ def cancel(cluster: Remote, *ids: int, reason: str = "", by: str = "") -> list[t
 
 
 def pages(cluster: Remote, **search: Any) -> list[list[pb.Job]]:
-    """Every page, by the cluster's secret unless `by` is another credential."""
+    """All pages of a listing, by the cluster's secret unless `by` is another credential."""
     by, found, token = search.pop("by", cluster.secret), [], ""
     while True:
         request = pb.ListJobsRequest(page_token=token, **search)

@@ -61,9 +61,9 @@ def _configure_sqlite(config: Config) -> Config:
 
 
 def _configure_postgresql(config: Config, *, pool_size: int) -> Config:
-    # The pool keeps the connections; a health check finds those that a restarted database left behind. Nobody waits
-    # for a connection longer than a client has patience for another attempt, and a database that comes back is asked
-    # at once, not after the pauses of a long outage.
+    # The pool keeps the connections; a health check finds those that a restarted database left behind. Callers
+    # wait for a connection no longer than clients wait before a retry, and a database that comes back is tried at once,
+    # without the backoff of a long outage.
     pool = {"min_size": 1, "max_size": pool_size, "timeout": 2, "reconnect_timeout": 2}
     options = {**POSTGRESQL_OPTIONS, **config.get("OPTIONS", {}), "pool": pool}
     return {**config, "OPTIONS": options, "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}

@@ -18,7 +18,7 @@ _MAX_ID = 2**63 - 1
 
 class EventsQuerySerializer(Query):
     page_size = Digits(min_value=1, max_value=1_000, default=100)
-    cursor = Digits(min_value=1, max_value=_MAX_ID, default=0, help_text="from the last page's `next`")
+    cursor = Digits(min_value=1, max_value=_MAX_ID, default=0, help_text="as in `next` of the previous page")
 
 
 class ClusterEvents(APIView):

@@ -15,8 +15,8 @@ class RegisterSerializer(Input):
 
 class RegisteredSerializer(serializers.Serializer[object]):
     name = serializers.CharField()
-    token = serializers.CharField(help_text="lets people submit jobs; shown this once")
-    secret = serializers.CharField(help_text="lets the cluster pull its jobs; shown this once")
+    token = serializers.CharField(help_text="authorizes submitting jobs; only in this answer")
+    secret = serializers.CharField(help_text="authorizes pulling the cluster's jobs; only in this answer")
 
 
 class ActedOnSerializer(serializers.ModelSerializer[Credential]):
@@ -27,7 +27,9 @@ class ActedOnSerializer(serializers.ModelSerializer[Credential]):
 
 
 class ClusterEventSerializer(serializers.ModelSerializer[ClusterEvent]):
-    credential = ActedOnSerializer(source="about", allow_null=True, help_text="the one that was acted on, if one was")
+    credential = ActedOnSerializer(
+        source="about", allow_null=True, help_text="the credential that was changed; null for changes to the cluster"
+    )
     who = serializers.CharField(help_text="an operator's name, or the credential that was used")
     issued_by = serializers.CharField(
         source="issued_by.username",
@@ -61,7 +63,7 @@ class CredentialSerializer(serializers.ModelSerializer[Credential]):
         default=None,
         allow_null=True,
         read_only=True,
-        help_text="the operator who was shown its value, or whose credential made it",
+        help_text="the operator who was shown the value, or who issued the credential that created it",
     )
 
     class Meta:
@@ -75,20 +77,18 @@ class CredentialSerializer(serializers.ModelSerializer[Credential]):
 
 class NewCredentialSerializer(OptionalReasonSerializer):
     kind = Choice(CredentialKind.choices)
-    label = Text(
-        max_length=MAX_LABEL, pattern=LINE, help_text="tells it from the cluster's other credentials of its kind"
-    )  # type: ignore[assignment]  # (a field, not the serializer's own label)
+    label = Text(max_length=MAX_LABEL, pattern=LINE, help_text="unique among the cluster's credentials of its kind")  # type: ignore[assignment]  # (a field, not the serializer's own label)
     expires_at = serializers.DateTimeField(allow_null=True, default=None)
 
 
 class RotateSerializer(OptionalReasonSerializer):
     grace_seconds = Number(
-        min_value=0, max_value=604_800, default=300, help_text="how long the old value works beside the new one"
+        min_value=0, max_value=604_800, default=300, help_text="how long the old value keeps working"
     )
 
 
 class CredentialValueSerializer(CredentialSerializer):
-    value = serializers.CharField(help_text="shown this once")
+    value = serializers.CharField(help_text="only in this answer")
 
     class Meta(CredentialSerializer.Meta):
         fields = (*CredentialSerializer.Meta.fields, "value")  # type: ignore[assignment]

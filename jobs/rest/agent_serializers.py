@@ -59,7 +59,7 @@ class ReportSerializer(Input):
     """How one attempt at a job goes."""
 
     id = Number(min_value=1, max_value=MAX_ID)
-    attempt = Number(min_value=1, max_value=MAX_INT, help_text="as the acceptance named it")
+    attempt = Number(min_value=1, max_value=MAX_INT, help_text="as in the acceptance")
     state = Choice(
         [(state.value, state.label) for state in JobState if state in REPORTABLE],
         help_text="accepted while it waits in the scheduler, running, or how it ended",
@@ -73,7 +73,7 @@ class ReportSerializer(Input):
         pattern=LINES,
         allow_blank=True,
         default="",
-        help_text="why it waits, or why it ended so, up to 4 KiB",
+        help_text="why the job waits, or ended like this, up to 4 KiB",
     )
     output = Text(allow_blank=True, default="", help_text="the end of what it wrote; more than 64 KiB is cut")
     started_at = serializers.DateTimeField(allow_null=True, default=None)
@@ -102,7 +102,7 @@ class ReportManySerializer(Input):
         min_value=0,
         max_value=MAX_INT,
         default=0,
-        help_text="so many jobs of one token in a row that fail at once hold back the token's others; 0 is never",
+        help_text="how many jobs of one token must fail at once in a row to hold back its other jobs; 0 disables this",
     )
 
 
@@ -110,7 +110,7 @@ class ReportedSerializer(serializers.Serializer[object]):
     id = serializers.IntegerField(source="job_id")
     outcome = serializers.SerializerMethodField()
     detail = serializers.CharField(source="outcome.value")
-    cancel = serializers.BooleanField(help_text="stop what runs under this job and attempt")
+    cancel = serializers.BooleanField(help_text="whether the agent must stop this attempt")
     lease_expires_at = serializers.DateTimeField(allow_null=True)
 
     def get_outcome(self, reported: Any) -> str:

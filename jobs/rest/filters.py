@@ -88,13 +88,13 @@ class JobFilter(django_filters.FilterSet):
     name = TextFilter(max_length=MAX_NAME, strip=False, help_text="exactly this name")
     label = LabelFilter(help_text=DESCRIPTION)
     submitted_by = IdFilter(help_text="a credential's id")
-    submitted_after = TimeFilter(help_text="from this time on")
+    submitted_after = TimeFilter(help_text="at or after this time")
     submitted_before = TimeFilter(help_text="before this time")
     ordering = django_filters.ChoiceFilter(
-        choices=[("-id", "newest first"), ("id", "oldest first")], help_text="newest first unless said"
+        choices=[("-id", "newest first"), ("id", "oldest first")], help_text="newest first by default"
     )
-    page_size = SizeFilter(help_text="100 unless said")
-    cursor = IdFilter(help_text="from the last page's `next`")
+    page_size = SizeFilter(help_text="100 by default")
+    cursor = IdFilter(help_text="as in `next` of the previous page")
 
     class Meta:
         model = Job

@@ -25,7 +25,7 @@ _PATH = r"^(/[^\x00-\x1f\x7f-\x9f]*)?$"
 _NO_NULL = r"^[^\x00]*$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _LABEL_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
-# In a serializer's context: whether whoever asks may know what a job runs.
+# In a serializer's context: whether the caller may see what a job runs.
 WITH_CONTENT = "with_content"
 _CONTENT = "null for operators who may not see what jobs run"
 _HIDDEN = frozenset({*CONTENT_FIELDS, "output"})
@@ -35,9 +35,9 @@ class JobSpecSerializer(Input):
     command = Text(max_length=MAX_COMMAND_BYTES, pattern=_COMMAND, help_text="what to run, up to 64 KiB")
     name = Text(max_length=MAX_NAME, pattern=LINE, allow_blank=True, default="")
     nodes = Number(min_value=1, max_value=MAX_INT, default=1)
-    tasks = Number(min_value=0, max_value=MAX_INT, default=0, help_text="0 means not said")
-    priority = Number(min_value=-MAX_PRIORITY, max_value=MAX_PRIORITY, default=0, help_text="the higher goes first")
-    time_limit_seconds = Number(min_value=0, max_value=MAX_TIME_LIMIT_SECONDS, default=0, help_text="0 means not said")
+    tasks = Number(min_value=0, max_value=MAX_INT, default=0, help_text="0 means not set")
+    priority = Number(min_value=-MAX_PRIORITY, max_value=MAX_PRIORITY, default=0, help_text="higher goes first")
+    time_limit_seconds = Number(min_value=0, max_value=MAX_TIME_LIMIT_SECONDS, default=0, help_text="0 means not set")
     environment = Mapping(
         child=Text(allow_blank=True, pattern=_NO_NULL),
         names=_VARIABLE,
@@ -79,9 +79,9 @@ class JobBriefSerializer(serializers.ModelSerializer[Job]):
     working_directory = serializers.CharField(allow_null=True, help_text=_CONTENT)
     # Said here, since REST framework would take their ranges from the database in use.
     nodes = serializers.IntegerField()
-    tasks = serializers.IntegerField(help_text="0 means not said")
+    tasks = serializers.IntegerField(help_text="0 means not set")
     priority = serializers.IntegerField()
-    time_limit_seconds = serializers.IntegerField(help_text="0 means not said")
+    time_limit_seconds = serializers.IntegerField(help_text="0 means not set")
     attempt = serializers.IntegerField()
     exit_code = serializers.IntegerField(allow_null=True)
     submitted_by = SubmitterSerializer(allow_null=True)

@@ -28,14 +28,14 @@ _MAY_WAIT = threading.BoundedSemaphore(MAX_WAITING)
 
 
 class QueueQuerySerializer(Query):
-    max_jobs = Digits(min_value=0, max_value=MAX_INT, default=0, help_text="0 means all that fit some 4 MiB")
+    max_jobs = Digits(min_value=0, max_value=MAX_INT, default=0, help_text="0 means as many as fit about 4 MiB")
     wait_seconds = Digits(
         min_value=0,
         max_value=MAX_WAIT_SECONDS,
         default=0,
-        help_text="how long to hold an empty answer back; while several calls wait, further ones are answered at once",
+        help_text="how long to block while no job waits; if too many calls wait already, it does not",
     )
-    max_nodes = Digits(min_value=0, max_value=MAX_INT, default=0, help_text="0 means any, as of the next two")
+    max_nodes = Digits(min_value=0, max_value=MAX_INT, default=0, help_text="0 means any, also for the next two")
     max_tasks = Digits(min_value=0, max_value=MAX_INT, default=0)
     max_time_limit_seconds = Digits(min_value=0, max_value=MAX_INT, default=0)
     label = serializers.ListField(  # type: ignore[assignment]  # (a field, not the serializer's own label)

@@ -19,9 +19,9 @@ class SubmitManySerializer(Input):
 class SubmittedSerializer(serializers.Serializer[object]):
     id = serializers.IntegerField()
     cluster = serializers.CharField()
-    position = serializers.IntegerField(help_text="the job's place in the queue, 1 goes next; 0 when it does not wait")
-    last_asked_at = serializers.DateTimeField(allow_null=True, help_text="when the cluster last asked for jobs")
-    warning = serializers.CharField(help_text="why the job may wait long; empty when nothing is amiss")
+    position = serializers.IntegerField(help_text="the position in the queue, 1 is next; 0 when the job does not wait")
+    last_asked_at = serializers.DateTimeField(allow_null=True, help_text="when the cluster last requested jobs")
+    warning = serializers.CharField(help_text="why the job may wait long; empty without a problem")
 
 
 class ItemErrorSerializer(serializers.Serializer[object]):
@@ -34,7 +34,7 @@ class ItemSerializer(serializers.Serializer[object]):
     """One job of many: its id, or why it was refused."""
 
     id = serializers.IntegerField(allow_null=True)
-    duplicate = serializers.BooleanField(help_text="the job was there already, under the same key")
+    duplicate = serializers.BooleanField(help_text="the job was submitted before, under the same key")
     position = serializers.IntegerField()
     error = ItemErrorSerializer(allow_null=True)
 
@@ -72,13 +72,13 @@ class PrioritizeSerializer(Input):
 
 class MoveSerializer(Input):
     ids = Numbers(lowest=1, highest=MAX_ID, max_length=MAX_CANCEL)
-    cluster = Text(pattern=CLUSTER_NAME, help_text="the name of the cluster that shall run them")
+    cluster = Text(pattern=CLUSTER_NAME, help_text="the target cluster")
     reason = Text(max_length=MAX_REASON, pattern=LINE, help_text="why, for others to read")
 
 
 class ChangeResultSerializer(serializers.Serializer[object]):
     id = serializers.IntegerField(source="job_id")
-    refusal = serializers.CharField(help_text="why nothing changed; empty when it did")
+    refusal = serializers.CharField(help_text="why the job was not changed; empty when it was")
 
 
 class ChangeResultsSerializer(serializers.Serializer[object]):
@@ -101,8 +101,8 @@ class OutcomesSerializer(serializers.Serializer[object]):
 class HeldTokenSerializer(serializers.Serializer[object]):
     """A token whose waiting jobs get no turn, because too many in a row that were submitted with it failed at once."""
 
-    token = serializers.CharField(help_text="its label")
-    reason = serializers.CharField(help_text="how many failed, and how the last of them did")
+    token = serializers.CharField(help_text="the token's label")
+    reason = serializers.CharField(help_text="how many jobs failed, and why the last one did")
     held_at = serializers.DateTimeField()
 
 
@@ -116,9 +116,11 @@ class SummarySerializer(serializers.Serializer[object]):
     paused_at = serializers.DateTimeField(allow_null=True)
     paused_reason = serializers.CharField()
     paused_by = serializers.CharField()
-    jobs = serializers.DictField(child=serializers.IntegerField(), help_text="how many in each state")
+    jobs = serializers.DictField(child=serializers.IntegerField(), help_text="the number of jobs in each state")
     oldest_submitted_at = serializers.DateTimeField(
-        allow_null=True, help_text="when the oldest of the waiting jobs was submitted"
+        allow_null=True, help_text="when the oldest waiting job was submitted"
     )
-    held_back = HeldTokenSerializer(many=True, help_text="the tokens whose jobs are held back; for a token only itself")
-    warning = serializers.CharField(help_text="what is amiss, in words; empty when nothing is")
+    held_back = HeldTokenSerializer(
+        many=True, help_text="the tokens whose jobs are held back; for a token only its own"
+    )
+    warning = serializers.CharField(help_text="what is wrong, in words; empty when nothing is")

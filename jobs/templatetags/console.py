@@ -44,7 +44,7 @@ def moment(value: datetime | None) -> SafeString | str:
 
 @register.filter
 def ago(value: datetime | None) -> SafeString | str:
-    """How long ago, in words, with the time in full for whoever points at it; a dash for None."""
+    """How long ago, in words, with the full time as a tooltip; a dash for None."""
     if value is None:
         return _DASH
     passed = timezone.now() - value

@@ -1,5 +1,5 @@
 "use strict";
-// Refreshes the parts of a page that are marked data-live, in place, so that nobody loses theirs.
+// Refreshes the parts of a page that are marked data-live, in place, so that focus and scroll position are kept.
 const EVERY = 5000;
 const byId = (id) => document.getElementById(id);
 

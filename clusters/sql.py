@@ -44,7 +44,6 @@ class CredentialRow(NamedTuple):
 
 
 def credentials_by_digest(digests: Sequence[str], now: datetime) -> list[CredentialRow]:
-    """The live credentials with one of these digests."""
     return _select("k.digest", f"{_CREDENTIAL} k", digests, now)
 
 

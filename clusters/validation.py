@@ -20,7 +20,6 @@ def check_cluster_name(name: str) -> None:
 
 
 def check_label(label: str) -> None:
-    """1 to 63 characters without control characters."""
     check_line(label, field="label", longest=MAX_LABEL, required=True)
 
 

@@ -1,5 +1,3 @@
-"""How rainbow speaks to its two databases."""
-
 from pathlib import Path
 from typing import Any
 

@@ -45,5 +45,4 @@ class Environment:
         return text
 
     def words(self, name: str, default: str) -> list[str]:
-        """What stands between the commas."""
         return [word.strip() for word in self.text(name, default).split(",") if word.strip()]

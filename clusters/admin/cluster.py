@@ -1,5 +1,3 @@
-"""Pausing and resuming clusters."""
-
 from collections.abc import Callable
 
 from django.contrib import messages

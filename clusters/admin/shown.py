@@ -1,5 +1,3 @@
-"""What all pages of the console have in common."""
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -68,7 +66,6 @@ def page_of(clusters: Sequence[Cluster]) -> str:
 
 
 def log_action(request: HttpRequest, rows: list[models.Model], message: str) -> None:
-    """Adds an entry to the admin's log for each row."""
     LogEntry.objects.log_actions(
         user_id=operator_of(request).user_id, queryset=rows, action_flag=CHANGE, change_message=message
     )

@@ -65,6 +65,5 @@ def resume_token(*, by: Caller, reason: str = "", now: datetime) -> Resumed:
 
 
 def note_readiness(*, cluster_id: int, not_ready: str) -> None:
-    """Stores why the cluster's agent takes no jobs now; empty when it does."""
     check_reason(not_ready, field="not_ready")
     Cluster.objects.filter(id=cluster_id).exclude(not_ready=not_ready).update(not_ready=not_ready)

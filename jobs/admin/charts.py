@@ -32,8 +32,6 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row of the chart's table."""
-
     began_at: datetime
     cells: list[int]
 
@@ -73,7 +71,6 @@ _CHARTS = (
 
 
 def charts(*, now: datetime, cluster_id: int | None = None) -> list[Chart]:
-    """The last hour, day and week, of one cluster or of all."""
     return [
         _chart(name, title, activity_over(span=span, stretches=number, now=now, cluster_id=cluster_id), times)
         for name, title, span, number, times in _CHARTS

@@ -70,7 +70,6 @@ class SearchForm(forms.Form):
         )
 
     def in_words(self) -> list[str]:
-        """The search in words."""
         said = self.cleaned_data
         labels = [f"{key}={value}" for key, value in said["label"].items()]
         words = (

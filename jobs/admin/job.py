@@ -66,7 +66,6 @@ class JobAdmin(JobActions, BulkActions):
 
 
 def _offers(by: Operator, search: Search, page: Page) -> dict[str, list[ActionKind]]:
-    """The actions for jobs of the page, and for all jobs that match."""
     kinds = actions_for(page.jobs)
     all_are_here = not (search.last or page.more or page.looked_until)
     return {"kinds": kinds, "kinds_for_all": kinds if all_are_here else actions_for_all(by=by, search=search)}

@@ -1,5 +1,3 @@
-"""The filters of the job list, parsed and documented by django-filter."""
-
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,8 +38,6 @@ class TimeField(IsoDateTimeField):
 
 
 class TextsField(forms.Field):
-    """A parameter that may be repeated."""
-
     widget = forms.SelectMultiple
 
 

@@ -1,5 +1,3 @@
-"""Signing in with a rate-limited password."""
-
 import logging
 from typing import Any
 

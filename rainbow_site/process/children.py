@@ -1,5 +1,3 @@
-"""Child processes that live and die together."""
-
 import ctypes
 import logging
 import os

@@ -51,8 +51,6 @@ def forget(path: str) -> None:
 
 
 class OpenFiles:
-    """The files that a connection has open."""
-
     def __init__(self, path: str) -> None:
         self._path = path
         self._kept: list[_Kept] = []

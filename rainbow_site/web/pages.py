@@ -1,5 +1,3 @@
-"""Error pages for people."""
-
 from http import HTTPStatus
 
 from django.contrib import admin

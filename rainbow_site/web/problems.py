@@ -83,7 +83,6 @@ def answer_failure(error: Exception, context: dict[str, Any]) -> Response:
 
 
 def problem_response(status: HTTPStatus, detail: str) -> JsonResponse:
-    """A problem document outside of REST framework's views."""
     return JsonResponse(problem(status, detail), status=status, content_type=MEDIA_TYPE)
 
 

@@ -1,5 +1,3 @@
-"""Time limits of a client for each step of a request."""
-
 from enum import Enum, auto
 
 

@@ -156,7 +156,6 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]  # (waitress has no types)
         self.congested = too_many > 0
 
     def _kept_waiting(self) -> list[Channel]:
-        """Connections that wait for their clients, longest first."""
         now = time.monotonic()
         waiting = [channel for channel in self.active_channels.values() if channel.stage is not Stage.ANSWERING]
         for channel in waiting:

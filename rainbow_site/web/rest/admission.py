@@ -1,5 +1,3 @@
-"""Who may call a REST view, and how it reads its input."""
-
 from typing import Any
 
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied
@@ -56,7 +54,6 @@ def holder(request: Request, kinds: frozenset[CredentialKind], *, cluster: str |
 
 
 def read(kind: type[BaseSerializer[Any]], data: Any) -> dict[str, Any]:
-    """The validated input. Raises ValidationError."""
     serializer = kind(data=data)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)

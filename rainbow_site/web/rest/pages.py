@@ -1,5 +1,3 @@
-"""The API in a browser: REST framework's pages under the console's header."""
-
 from typing import Any
 
 from django.conf import settings

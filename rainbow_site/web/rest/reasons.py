@@ -1,5 +1,3 @@
-"""The reason that a call requires or accepts."""
-
 from clusters.validation import MAX_REASON
 from rainbow_site.web.rest.fields import LINE, Input, Text
 

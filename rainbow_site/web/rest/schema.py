@@ -1,5 +1,3 @@
-"""What all operations have in common in the OpenAPI schema."""
-
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -60,8 +58,6 @@ def answers(success: Mapping[int, Any], *further: int, body: bool = False) -> di
 
 
 class TextExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    """Adds a field's `pattern` to the schema."""
-
     target_class = "rainbow_site.web.rest.fields.Text"
     match_subclasses = True
 
@@ -71,8 +67,6 @@ class TextExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped
 
 
 class MappingExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    """Adds the pattern of the names, and their number, to the schema."""
-
     target_class = "rainbow_site.web.rest.fields.Mapping"
     match_subclasses = True
 

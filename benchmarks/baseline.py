@@ -28,7 +28,6 @@ Ratios = dict[str, Figures]
 
 
 def usual(row: Row) -> Figures:
-    """The medians of the rounds, which are kept."""
     return Figures(rate=round(row.ratio, 3), cost=round(median(row.cost_ratios), 3))
 
 

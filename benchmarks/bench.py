@@ -45,8 +45,6 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherServer:
-    """A server that is run by others."""
-
     address: str
     registration_secret: str
 
@@ -83,7 +81,6 @@ class Bench:
         )
 
     def start_web(self, *, beside: Server) -> RainbowServer:
-        """Start REST and the console on the database of another server."""
         running = start_rainbow(
             database_url=beside.database_url,
             log=self._next_log(),

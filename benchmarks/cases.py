@@ -89,7 +89,6 @@ def register_cluster(server: AnyServer, *, name: str = "Register") -> Case:
 
 
 def submit_job(cluster: Cluster, *, submitted: list[int] | None = None, name: str = "SubmitJob") -> Case:
-    """The ids of the answers are added to `submitted`."""
     ids = [] if submitted is None else submitted
     message = pb.SubmitJobRequest(
         name=COMMAND, cluster=cluster.name, token=cluster.token, nodes=1, command=COMMAND

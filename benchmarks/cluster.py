@@ -18,8 +18,6 @@ _JOB = pb.JobSpec(name="hostname", nodes=1, command="hostname")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """Calls its server between the measurements."""
-
     name: str
     token: str
     secret: str

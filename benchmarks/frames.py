@@ -74,7 +74,6 @@ def message(data: bytes, *, compressed: bool = False) -> bytes:
 
 
 def data(stream: int, content: bytes) -> bytes:
-    """The rest of a call, in as many frames as it takes."""
     parts = [content[start : start + _MAX_FRAME] for start in range(0, len(content), _MAX_FRAME)] or [b""]
     frames = [frame(Kind.DATA, 0, stream, part) for part in parts[:-1]]
     return b"".join([*frames, frame(Kind.DATA, END_STREAM, stream, parts[-1])])

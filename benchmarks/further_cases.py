@@ -15,7 +15,6 @@ _AGENT = "benchmark"
 
 
 def submit_jobs(cluster: Cluster, *, each: int = JOBS, submitted: list[int] | None = None) -> Case:
-    """The ids of the answers are added to `submitted`."""
     ids = [] if submitted is None else submitted
     jobs = [pb.JobSpec(name=COMMAND, nodes=1, command=f"{COMMAND} {number}") for number in range(each)]
 
@@ -152,7 +151,6 @@ def _same(
     *,
     jobs: int = 0,
 ) -> Case:
-    """A call that sends the same each time, with the cluster's secret unless another credential is given."""
     message = request.SerializeToString()
     return Case(
         name=name,

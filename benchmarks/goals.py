@@ -91,7 +91,6 @@ GOALS = [
 
 
 def goals_reached(reports: Mapping[str, Report]) -> Iterator[list[str]]:
-    """Lines of a table, of the goals that were measured."""
     for goal in GOALS:
         figure = goal.reached(reports[goal.entry]) if goal.entry in reports else None
         if figure is not None:

@@ -93,7 +93,6 @@ class Row:
         return sum(sample.failed for sample in self.samples)
 
     def middle(self, figure: Callable[[Sample], float]) -> float:
-        """The median of a figure over the rounds."""
         return median(map(figure, self.samples))
 
     @property

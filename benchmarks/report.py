@@ -36,7 +36,6 @@ _Column = tuple[str, Callable[[Row], str]]
 
 
 def as_text(report: Report) -> str:
-    """A table in Markdown, with remarks."""
     columns = _columns(report)
     cells = [[title for title, _ in columns], *([write(row) for _, write in columns] for row in report.rows)]
     lines = [report.title, "", *table(cells), ""]

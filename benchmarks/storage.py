@@ -30,8 +30,6 @@ Row = tuple[Any, ...]
 
 
 class Connection(Protocol):
-    """What sqlite3's connections and psycopg's have in common."""
-
     def execute(self, statement: Any, values: Sequence[Any] = ..., /) -> Any: ...
 
     def close(self) -> None: ...
@@ -39,8 +37,6 @@ class Connection(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
-    """One waiting job of a cluster, as its server stored it."""
-
     job_id: int
     job: Row
     event: Row

@@ -45,13 +45,10 @@ class Bomb:
 
 
 async def nothing(target: Target) -> None:
-    """The waits of honest callers without an attack."""
     await asyncio.Event().wait()
 
 
 def calls_of(*bombs: Bomb) -> Attack:
-    """Sixteen callers, each with one call in flight."""
-
     async def attack(target: Target) -> None:
         async def caller(link: Link) -> None:
             for bomb in cycle(bombs):
@@ -63,8 +60,6 @@ def calls_of(*bombs: Bomb) -> Attack:
 
 
 def held_calls(bomb: Bomb, *, calls: int, links: int = CALLERS) -> Attack:
-    """Calls that the server holds until they are cancelled."""
-
     async def attack(target: Target) -> None:
         async def caller(link: Link) -> None:
             for _ in range(calls // links):
@@ -78,8 +73,6 @@ def held_calls(bomb: Bomb, *, calls: int, links: int = CALLERS) -> Attack:
 
 
 def half_sent(path: str, part: bytes, *, calls: int) -> Attack:
-    """Calls that stop half-way."""
-
     async def attack(target: Target) -> None:
         async def caller(link: Link) -> None:
             for _ in range(calls // CALLERS):
@@ -149,8 +142,6 @@ def unread(bomb: Callable[[Target], Bomb], *, calls: int) -> Attack:
 
 
 def endless_stream(path: str, message: bytes) -> Attack:
-    """Endless streams of small messages, whose answers are not read."""
-
     async def attack(target: Target) -> None:
         async def caller(link: Link) -> None:
             stream = await link.begin(path, bearer=target.token)

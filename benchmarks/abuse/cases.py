@@ -50,7 +50,6 @@ def _ids(number: int) -> bytes:
 
 
 def _text(field: bytes, mark: bytes) -> bytes:
-    """A field of text, as long as may be."""
     size = _MOST
     length = bytes([size & 127 | 128, size >> 7 & 127 | 128, size >> 14 & 127 | 128, size >> 21])
     return field + length + mark * size

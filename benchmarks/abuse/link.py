@@ -35,7 +35,6 @@ class Link(asyncio.Protocol):
         self._transport.write(b"".join(parts))
 
     async def begin(self, path: str, *, bearer: str = "") -> int:
-        """Send a call's headers."""
         stream, self._next_stream = self._next_stream, self._next_stream + 2
         self._windows[stream] = self._first_window
         self._ends[stream] = asyncio.get_running_loop().create_future()
@@ -45,7 +44,6 @@ class Link(asyncio.Protocol):
         return stream
 
     async def send(self, stream: int, content: bytes, *, last: bool) -> None:
-        """Send a part of a call as the server's windows allow."""
         while content and not self._ends[stream].done():
             size = min(len(content), _MAX_FRAME, self._windows[stream], self._windows[0])
             if size <= 0:

@@ -44,7 +44,6 @@ def database_away(_: Bench) -> Outcome:
 
 
 def web_clients_that_stall(bench: Bench) -> Outcome:
-    """Requests that stop half-way, and /healthz meanwhile."""
     log = bench.folder / "serve.log"
     server = start_rainbow(database_url=bench.databases.new(), log=log, with_web=True)
     pids = [server.process.pid, *descendants(server.process.pid)]

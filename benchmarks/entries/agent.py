@@ -127,7 +127,6 @@ def _sample(way: Way, server: Server, folder: Path, at_once: int) -> Sample:
 
 
 def _run(way: Way, folder: Path, size: int) -> list[float]:
-    """How long each of so many jobs took from the submission to its start."""
     files = [folder / f"started{next(_numbers)}" for _ in range(size)]
     began = time.time()
     way.submit([f"date +%s.%N > {file}.new && mv {file}.new {file}" for file in files])

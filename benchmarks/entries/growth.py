@@ -76,7 +76,6 @@ def _filled(server: Server, name: str, *, finished: int = 0, waiting: int) -> _Q
 
 
 def _drained(server: Server, taken: int) -> _Queue:
-    """A queue from whose head many jobs were just taken."""
     queue = _filled(server, "taken", waiting=taken + FEW)
     queue.cluster.accept([*queue.ids[:taken]])
     return replace(queue, ids=queue.ids[taken:], taken=queue.ids[:taken])

@@ -96,7 +96,6 @@ async def _wait_idly(server: Server, before: int) -> _Idle:
 
 
 async def _hand_out(submitter: Connection, server: Server, agents: Sequence["_Agent"]) -> tuple[Sample, Sample]:
-    """Submit a job for each agent in turn; measures its answer and its arrival."""
     answered: list[float] = []
     arrived: list[float] = []
     begin = Times.read(server)
@@ -123,8 +122,6 @@ def _sample(seconds: list[float], spent: Times) -> Sample:
 
 
 class _Agent:
-    """Waits for one job at a time on its own connection."""
-
     def __init__(self, connection: Connection, name: str, new: pb.RegisterResponse) -> None:
         self.connection = connection
         self.submission = pb.SubmitJobRequest(

@@ -30,7 +30,6 @@ class Syncs:
     jobs: int = 0
 
     def measure(self, *, in_flight: int, seconds: float) -> Sample:
-        """One at a time, whatever is asked."""
         with _written(self.folder / "syncs") as file:
             before, began = Times.read(), time.perf_counter()
             latencies = list(_sync_until(file, began + seconds))
@@ -41,8 +40,6 @@ class Syncs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Both:
-    """The median of the two in sequence, measured side by side."""
-
     first: Syncs
     second: Case
     name: str = "fdatasync + no-op"

@@ -58,7 +58,6 @@ def key(jobid: int) -> str:
 
 
 def handed_over(crew: Crew, command: str = "true", **more: Any) -> int:
-    """A job that the scheduler has, as the server knows."""
     jobid = crew.submit(command, **more)
     crew.work(lambda: crew.job(jobid).native_id == f"native-{key(jobid)}")
     return jobid

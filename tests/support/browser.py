@@ -60,7 +60,6 @@ def chromium() -> Iterator[Browser]:
 def visit(
     browser: Browser, address: str, *, who: str = "operator", size: ViewportSize = DESK, dark: bool = False
 ) -> Iterator[Visit]:
-    """Sign in and open the dashboard."""
     key = (address, who)
     context = browser.new_context(
         viewport=size,

@@ -79,7 +79,6 @@ def values_of(message: str) -> dict[str, int]:
 
 
 def file_of_the_tables() -> descriptor_pb2.FileDescriptorProto:
-    """A .proto file that says what the tables say, and nothing else."""
     file = descriptor_pb2.FileDescriptorProto(
         name="contract.proto", package=PACKAGE, syntax="proto3", dependency=IMPORTS
     )

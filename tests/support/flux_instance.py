@@ -55,8 +55,6 @@ class FakeInstance:
 
 
 class RealInstance:
-    """A Flux of so many brokers, each with the cores of this machine."""
-
     def __init__(self, folder: Path, *, nodes: int) -> None:
         self._folder = folder
         self._nodes = nodes

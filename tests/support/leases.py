@@ -49,7 +49,6 @@ def watching(now: datetime) -> Watch:
 
 
 def held(member: Any, *, now: datetime, agent: str = "agent-1", **spec: Any) -> int:
-    """The id of a job that an agent holds for a minute."""
     (job_id,) = submitted(member, now=now, **spec)
     accept_jobs(caller=member.puller, job_ids=[job_id], agent=agent, lease_seconds=int(LEASE.total_seconds()), now=now)
     return job_id

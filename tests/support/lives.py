@@ -35,12 +35,10 @@ def handed_over(member: Any, *, now: datetime) -> int:
 
 
 def row(job_id: int) -> dict[str, Any]:
-    """All columns of a job; empty when there is no such job."""
     return dict(Job.objects.filter(id=job_id).values().first() or {})
 
 
 def replay(job_id: int) -> tuple[str, int]:
-    """The state and the attempt to which a job's events lead."""
     state, attempt = "", 0
     for event in JobEvent.objects.filter(job_id=job_id).order_by("id"):
         state, attempt = event.state, event.attempt

@@ -12,7 +12,6 @@ from jobs.specs import JobSpec
 
 
 def submitted(member: Any, number: int = 1, *, now: datetime, **spec: Any) -> list[int]:
-    """Submit jobs as a member of the cast; returns their ids."""
     wanted = JobSpec(**{"command": "hostname", **spec})
     orders = [Order(by=member.submitter, cluster_id=member.cluster.id, spec=wanted) for _ in range(number)]
     receipts = submit_jobs(orders=orders, now=now)

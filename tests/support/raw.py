@@ -29,7 +29,6 @@ class RawConnection:
         self._link.sendall(b"".join(parts))
 
     def begin(self, stream: int, path: str | bytes, **further: str | bytes) -> None:
-        """Send a call's headers without a message."""
         block = frames.headers(self._authority, path, _names(further))
         self.send(frames.frame(Kind.HEADERS, frames.END_HEADERS, stream, block))
 

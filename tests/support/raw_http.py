@@ -65,7 +65,6 @@ def is_open(link: socket.socket) -> bool:
 
 
 def wait_until_closed(link: socket.socket) -> bytes:
-    """What the server sent before it hung up."""
     said = b""
     with contextlib.suppress(ConnectionResetError, ssl.SSLError):
         while some := link.recv(65_536):

@@ -76,7 +76,6 @@ GARBAGE = (
 
 
 def put(trick: Trick, place: Path, foreign: Path) -> None:
-    """Play a trick, whatever is there before."""
     place.parent.mkdir(parents=True, exist_ok=True)
     place.unlink(missing_ok=True)
     trick(place, foreign)

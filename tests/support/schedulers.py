@@ -59,7 +59,6 @@ WITH_A_TIME_LIMIT = [
 
 @pytest.fixture(scope="session")
 def slurm_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
-    """A Slurm for all tests that leave it as it was."""
     running = SlurmCluster(folder=tmp_path_factory.mktemp("slurm"))
     running.start()
     yield running

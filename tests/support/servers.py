@@ -128,7 +128,6 @@ def migrate(database_url: str) -> None:
 
 
 def environment_for(database_url: str, **settings: str) -> dict[str, str]:
-    """This process's environment without its RAINBOW_ settings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAINBOW_")}
     return {**inherited, "DATABASE_URL": database_url, **settings}
 

@@ -116,7 +116,6 @@ def missing_commands() -> list[str]:
 
 
 def _free_ports(count: int) -> int:
-    """The first of so many consecutive free ports."""
     for first in range(20000, 30000, 16):
         if all(_is_free(first + offset) for offset in range(count)):
             return first
@@ -133,7 +132,6 @@ def _is_free(port: int) -> bool:
 
 
 def _stop(pid_file: Path, how: signal.Signals) -> None:
-    """End the daemon that wrote this file and wait until it is gone."""
     try:
         pid = int(pid_file.read_text())
         os.kill(pid, how)

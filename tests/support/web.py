@@ -61,7 +61,6 @@ def post(server: RainbowServer, path: str, content: Any = None, *, bearer: str =
 def call(
     server: RainbowServer, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
 ) -> Reply:
-    """Send one request on a new connection."""
     connection = _connection(server)
     try:
         connection.request(method, path, body=body or None, headers=dict(headers or {}))

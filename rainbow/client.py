@@ -12,6 +12,9 @@ from rainbow.protos import rainbow_pb2 as pb
 class Client(SubmissionCalls, QueueCalls, JobCalls):
     """Speaks to one rainbow server on behalf of one cluster. Threads may share it; processes may not.
 
+    It has a connection of its own, on which the server takes up to 100 calls at a time: a program that waits for more
+    opens several clients.
+
     Every method raises a `RainbowError`. A call that finds no server is repeated until its deadline
     (`timeout_seconds`) and then raises Unavailable. A call that gets no answer in time raises
     DeadlineExceeded and is not repeated. `error.may_be_done` says whether the server may have done its work after any

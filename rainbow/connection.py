@@ -31,6 +31,8 @@ CHANNEL_OPTIONS = (
     # Without this one gRPC (1.83, 1.85) waits for a minute, whatever the one above says.
     ("grpc.http2.ping_timeout_ms", 15_000),
     ("grpc.http2.max_pings_without_data", 0),
+    # A connection carries 100 calls at a time, and channels with the same options would share one.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 Metadata = tuple[tuple[str, str], ...]

@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks import frames
 from benchmarks.frames import Kind
+from rainbow.client import Client
+from rainbow.errors import DeadlineExceeded
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from tests.support.patience import PATIENCE_SECONDS, wait_until
@@ -20,6 +22,7 @@ from tests.support.wire import SERVICE, Remote, connected, joined, refusal_of
 MANY = 2_000
 CONNECTIONS = 25
 FEW = 3
+CALLS_OF_A_CONNECTION = 100
 # Why a stream is reset (RFC 9113, section 7).
 CANCEL, REFUSED = (8).to_bytes(4), (7).to_bytes(4)
 
@@ -32,6 +35,28 @@ def small_server(start_server: Callable[..., RainbowServer]) -> RainbowServer:
 
 def waiting(cluster: Remote, **fields: object) -> pb.RequestJobsRequest:
     return pb.RequestJobsRequest(cluster=cluster.name, secret=cluster.secret, wait_seconds=300, **fields)
+
+
+def test_clients_of_one_process_have_a_connection_each(remote: Remote, server: RainbowServer) -> None:
+    def is_full(client: Client) -> bool:
+        try:
+            client.serial()
+        except DeadlineExceeded:
+            return True
+        return False
+
+    with (
+        Client(server.address, cluster=remote.name, secret=remote.secret, timeout_seconds=0.5) as busy,
+        Client(server.address, cluster=remote.name, timeout_seconds=PATIENCE_SECONDS) as other,
+    ):
+        calls = [
+            busy.begin_request(max_jobs=1, wait_seconds=300, max_nodes=0, max_tasks=0)
+            for _ in range(CALLS_OF_A_CONNECTION)
+        ]
+        wait_until(lambda: is_full(busy))
+
+        assert other.serial("one").request_id == "one"
+        assert not any(call.done() for call in calls)
 
 
 def test_two_thousand_calls_that_come_at_once_wait_and_none_is_dropped(remote: Remote, server: RainbowServer) -> None:

@@ -27,8 +27,8 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_s* agent_takes_
 	doctor error_tables executor_* fairness fingerprints full_disk hashing held_job_states hostile_clients hostile_http \
 	hostile_jobs hostile_server http_requests https in_doubt job_* journal keepalive locks long_waits package \
 	policy policy_* presence printed_jobs reach readme replaced_* rest_schema_page rules scanning settings shedding \
-	slurm_answers state_folder submit_file submit_wait thread_pools tls watch web_server web_tls wire_golden \
-	wrong_surroundings
+	slurm_answers state_folder submit_file submit_wait thread_pools timed_calls tls watch web_server web_tls \
+	wire_golden wrong_surroundings
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rainbow.executors.commands import all_submitted
-from rainbow.executors.executor import Ending, JobPhase, SchedulerSilent, Site, Ticket, Way, WorkRefused
+from rainbow.executors.executor import Access, Ending, JobPhase, SchedulerSilent, Site, Ticket, WorkRefused
 from rainbow.executors.flux import FluxExecutor
 from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings, find
 from rainbow.executors.flux_command import FluxCommand
@@ -22,7 +22,7 @@ from rainbow.executors.flux_script import script
 from rainbow.executors.folders import folder_of
 from rainbow.executors.options import value_of
 from rainbow.executors.table import EXECUTORS
-from rainbow.executors.threads import Threads
+from rainbow.executors.timed_calls import TimedCalls
 from rainbow.specs import Work
 from tests.support.patience import PATIENCE_SECONDS
 
@@ -30,7 +30,7 @@ LOST = "node failure on n3 (rank 3)"
 NODE_FAILURE = {"severity": 0, "type": "exec", "note": LOST}
 LOST_SHELL = {"severity": 2, "type": "node-failure", "note": LOST}
 START_FAILED = {"severity": 0, "type": "exec", "note": "task 0 (host n1): start failed: x: No such file or directory"}
-WAY = Way(words="")
+ACCESS = Access(description="")
 
 
 def executor(folder: Path, script: str) -> FluxExecutor:
@@ -38,7 +38,7 @@ def executor(folder: Path, script: str) -> FluxExecutor:
     (folder / "flux").write_text(f"#!/bin/sh\n{script}\n")
     (folder / "flux").chmod(0o700)
     site = Site(folder=folder / "state", environment={"PATH": f"{folder}:/usr/bin:/bin", "HOME": "/"})
-    return FluxExecutor(site, FluxCommand(site), way=WAY)
+    return FluxExecutor(site, FluxCommand(site), access=ACCESS)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_without_flux_nothing_answers(tmp_path: Path) -> None:
     site = Site(folder=tmp_path, environment={"PATH": str(tmp_path)})
 
     with pytest.raises(SchedulerSilent, match="flux cannot be started"):
-        FluxExecutor(site, FluxCommand(site), way=WAY).capacity()
+        FluxExecutor(site, FluxCommand(site), access=ACCESS).capacity()
 
 
 def test_what_keeps_the_bindings_from_serving_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -226,10 +226,10 @@ def test_what_keeps_the_bindings_from_serving_is_told(monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "flux", raising=False)
 
-    way = EXECUTORS["flux"].make(Site(folder=tmp_path, environment={})).way
+    access = EXECUTORS["flux"].make(Site(folder=tmp_path, environment={})).access
 
-    assert way.words.endswith("no bindings of Flux: No module named 'cffi_that_is_not_there'")
-    assert "PYTHONPATH" in way.advice
+    assert access.description.endswith("no bindings of Flux: No module named 'cffi_that_is_not_there'")
+    assert "PYTHONPATH" in access.advice
 
 
 def test_another_package_of_that_name_is_not_flux(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +252,7 @@ def test_one_answer_that_fails_leaves_only_its_job_open(tmp_path: Path) -> None:
     site = Site(folder=tmp_path, environment={})
     tickets = [Ticket(key=f"rainbow-{number}-1", native_id=f"f{number}") for number in (1, 2)]
 
-    seen = FluxExecutor(site, FluxBindings(flux, site), way=WAY).watch(tickets)
+    seen = FluxExecutor(site, FluxBindings(flux, site), access=ACCESS).watch(tickets)
 
     assert {key: one.phase for key, one in seen.items()} == {"rainbow-2-1": JobPhase.GONE}
 
@@ -317,7 +317,7 @@ def test_a_submission_that_still_waits_for_its_connection_is_under_way(tmp_path:
     answers = threading.Event()
     site = Site(folder=tmp_path, environment={})
     bindings = FluxBindings(SimpleNamespace(Flux=lambda: answers.wait(600)), site)
-    bindings._threads = Threads("Flux", timeout_seconds=0.1)
+    bindings._threads = TimedCalls("Flux", timeout_seconds=0.1)
     request = FluxRequest(
         name="", script="", folder="", output="", nodes=1, tasks=1, time_limit_seconds=0, environment={}
     )

@@ -180,8 +180,8 @@ def test_what_ended_before_it_was_handed_over_is_not_looked_through(place: Place
     ticket = hand_over(place.flux, "rainbow-18-1", "true")
     wait_for(place.flux, ticket, JobPhase.ENDED)
 
-    wait_until(lambda: place.flux._door.named([ticket.key], since=time.time() - 2) == [])
-    found = place.flux._door.named([ticket.key], since=time.time() - 3600)
+    wait_until(lambda: place.flux._client.named([ticket.key], since=time.time() - 2) == [])
+    found = place.flux._client.named([ticket.key], since=time.time() - 3600)
 
     assert found[0].native_id == ticket.native_id
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from rainbow.executors.executor import Executor, JobPhase, Site, Ticket, Way
+from rainbow.executors.executor import Access, Executor, JobPhase, Site, Ticket
 from rainbow.executors.flux import FluxExecutor
 from rainbow.executors.flux_command import FluxCommand
 from rainbow.executors.folders import folder_of
@@ -109,7 +109,7 @@ def test_flux_runs_the_command_alone(place: Path, text: str, environment: dict[s
     agent = {"PATH": f"{commands}:{os.environ['PATH']}", "FLUX_URI": str(instance)}
     site = Site(folder=place / f"the agent's $(touch {MARK})", environment=agent)
     with alone(place, text, environment, name) as work:
-        run_to_its_end(FluxExecutor(site, FluxCommand(site), way=Way(words="by command")), work)
+        run_to_its_end(FluxExecutor(site, FluxCommand(site), access=Access(description="by command")), work)
 
 
 @hostile(examples=15)

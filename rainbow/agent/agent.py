@@ -130,4 +130,4 @@ class Agent:
 
 def _is_open(held: HeldJob) -> bool:
     """Whether the scheduler or the server is still to be asked about a job that an earlier agent left."""
-    return held.stage is Stage.IN_DOUBT or (held.told is None and held.desired is not Desired.ABANDON)
+    return held.stage is Stage.IN_DOUBT or (held.last_report is None and held.desired is not Desired.ABANDON)

@@ -35,7 +35,7 @@ class HandOver:
                 self._held_jobs.ended(held, _failed(held.handover_error))
             else:
                 # What an earlier agent announced has to be announced again.
-                held.move(Stage.ANNOUNCED if held.told else Stage.PREPARED)
+                held.move(Stage.ANNOUNCED if held.last_report else Stage.PREPARED)
         return True
 
     def prepare(self) -> bool:
@@ -52,9 +52,9 @@ class HandOver:
             try:
                 self._held_jobs.prepared(held)
             except DiskFull as full:
-                held.waits_for = full.message
+                held.waiting_reason = full.message
                 return False
-            held.waits_for = ""
+            held.waiting_reason = ""
         return True
 
     def submit(self) -> bool:
@@ -91,18 +91,18 @@ class HandOver:
         except WorkRefused as refusal:
             self._refuse(held, refusal.message)
         except SchedulerSilent as silence:
-            held.waits_for = silence.message
+            held.waiting_reason = silence.message
             raise
         except Exception as error:
             if is_full(error):
-                held.waits_for = "disk full"
+                held.waiting_reason = "disk full"
                 raise DiskFull(f"disk full: cannot hand over job {held.entry.jobid}") from error
             # A bug that this job meets holds up no other.
             _log.exception("cannot hand over job=%d", held.entry.jobid)
             held.handover_error = f"it could not be handed over: {type(error).__name__}: {error}"
         else:
             self._context.checkpoint(Checkpoint.SUBMITTED)
-            held.waits_for = ""
+            held.waiting_reason = ""
             self._held_jobs.submitted(held, native_id)
             _log.info("handed over job=%d key=%s native_id=%s", held.entry.jobid, held.key, native_id)
 

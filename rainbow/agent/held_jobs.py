@@ -19,18 +19,18 @@ KEPT = timedelta(minutes=5)
 
 @dataclass(slots=True, kw_only=True)
 class HeldJob:
-    """`told` is the last report that the server counted since this agent started, `renewed_at` when it was sent.
-    `handover_error` is what went wrong in handing over. `waits_for`: why the scheduler does not start it.
+    """`last_report` is the last that the server counted since this agent started, `renewed_at` when it was sent.
+    `handover_error` is what went wrong in handing over. `waiting_reason`: why the scheduler does not start it.
     `cancelled_at`: when the scheduler was last asked to stop it. `missing_since`: since when it does not know the job.
     """
 
     entry: Entry
     stage: Stage
     desired: Desired = Desired.RUN
-    told: JobReport | None = None
+    last_report: JobReport | None = None
     renewed_at: datetime | None = None
     handover_error: str = ""
-    waits_for: str = ""
+    waiting_reason: str = ""
     cancelled_at: datetime | None = None
     missing_since: datetime | None = None
 

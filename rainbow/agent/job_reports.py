@@ -31,7 +31,7 @@ def report_of(held: HeldJob) -> JobReport:
         attempt=entry.attempt,
         state=JobState.RUNNING if held.stage is Stage.RUNNING else JobState.ACCEPTED,
         native_id=_native_id(held),
-        reason="" if held.stage is Stage.RUNNING else fit(held.waits_for),
+        reason="" if held.stage is Stage.RUNNING else fit(held.waiting_reason),
         started_at=progress.started_at if progress else None,
     )
 
@@ -81,4 +81,4 @@ def _why(held: HeldJob, progress: Progress) -> str:
     """The server has the reason of a cancel that was requested. Without one, it was cancelled in the scheduler."""
     if progress.ending != Ending.CANCELLED or progress.reason != cancelled().reason:
         return progress.reason
-    return "" if held.desired is not Desired.RUN or held.told is None else "cancelled in the scheduler"
+    return "" if held.desired is not Desired.RUN or held.last_report is None else "cancelled in the scheduler"

@@ -66,7 +66,7 @@ class Monitor:
         if progress.phase != JobPhase.GONE:
             held.missing_since = None
         if progress.phase == JobPhase.PENDING:
-            changed, held.waits_for = held.waits_for != progress.reason, progress.reason
+            changed, held.waiting_reason = held.waiting_reason != progress.reason, progress.reason
             return changed
         if progress.phase == JobPhase.RUNNING:
             return self._note_start(held, progress)

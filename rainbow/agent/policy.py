@@ -15,7 +15,7 @@ from rainbow.text import on_one_line
 
 LIMITS = ("max_nodes", "max_tasks", "max_time_limit_seconds")
 LISTS = ("allowed_commands", "allowed_environment", "refused_environment", "allowed_directories")
-# Of the names of variables that are refused, so many are told.
+# How many of the refused names of variables a reason lists.
 MOST_NAMES = 5
 
 

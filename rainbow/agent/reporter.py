@@ -18,7 +18,7 @@ from rainbow.reports import JobReport, ReportOutcome, ReportResult
 MOST_REPORTS = 500
 MOST_BYTES = 2 * 1024 * 1024
 
-Told = tuple[HeldJob, JobReport]
+Outgoing = tuple[HeldJob, JobReport]
 
 _log = logging.getLogger("rainbow.agent")
 
@@ -38,7 +38,7 @@ class Reporter:
         due = [held for held in self._held_jobs if self._is_due(held)]
         if not due and self.not_ready == (self._said_not_ready or ""):
             return False
-        for batch in _batches([self._told(held) for held in due]):
+        for batch in _batches([self._with_output(held) for held in due]):
             self._send(batch)
         return True
 
@@ -50,12 +50,12 @@ class Reporter:
     def _is_due(self, held: HeldJob) -> bool:
         if held.desired is Desired.ABANDON:
             return False
-        return report_of(held) != held.told or self._heart_beats(held, self._context.clock())
+        return report_of(held) != held.last_report or self._heart_beats(held, self._context.clock())
 
     def _heart_beats(self, held: HeldJob, now: datetime) -> bool:
         return held.renewed_at is None or now - held.renewed_at >= self._context.settings.heartbeat
 
-    def _told(self, held: HeldJob) -> Told:
+    def _with_output(self, held: HeldJob) -> Outgoing:
         report = report_of(held)
         shown = report.state == JobState.RUNNING or (report.state in FINAL_STATES and held.entry.native_id)
         return held, replace(report, output=self._output(held) if shown else "")
@@ -67,7 +67,7 @@ class Reporter:
             _log.warning("cannot read the output job=%d error=%s", held.entry.jobid, error)
             return ""
 
-    def _send(self, batch: Sequence[Told]) -> None:
+    def _send(self, batch: Sequence[Outgoing]) -> None:
         sent_at = self._context.clock()
         try:
             results = self._call([report for _, report in batch])
@@ -94,13 +94,13 @@ class Reporter:
         self._said_not_ready = self.not_ready
         return results
 
-    def _send_apart(self, batch: Sequence[Told], error: InvalidArgument) -> None:
+    def _send_apart(self, batch: Sequence[Outgoing], error: InvalidArgument) -> None:
         """A report that the server cannot take holds up no other, and is sent again without its words."""
         if not batch:
             raise error
         if len(batch) > 1:
-            for told in batch:
-                self._send([told])
+            for one in batch:
+                self._send([one])
             return
         held, report = batch[0]
         plain = replace(report, reason=f"its report could not be sent: {error}", output="", native_id=held.key)
@@ -115,7 +115,7 @@ class Reporter:
         held.renewed_at = sent_at
         if result.outcome in (ReportOutcome.STALE, ReportOutcome.UNKNOWN):
             return self._abandoned(held, report, result)
-        held.told = report_of(held)
+        held.last_report = report_of(held)
         if held.stage is Stage.PREPARED:
             held.move(Stage.ANNOUNCED)
         if result.cancel:
@@ -140,11 +140,11 @@ def _moment(report: JobReport, held: HeldJob) -> Checkpoint | None:
     return Checkpoint.SUBMITTED_REPORTED if held.entry.native_id else Checkpoint.ANNOUNCED
 
 
-def _batches(told: Sequence[Told]) -> Iterator[list[Told]]:
+def _batches(reports: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
     """At least one batch: an empty call still says `not_ready`."""
-    batch: list[Told] = []
+    batch: list[Outgoing] = []
     size = 0
-    for held, report in told:
+    for held, report in reports:
         weight = len(report.output.encode()) + len(report.reason.encode()) + 1000
         if batch and (len(batch) >= MOST_REPORTS or size + weight > MOST_BYTES):
             yield batch

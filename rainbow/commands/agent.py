@@ -126,7 +126,7 @@ def command(
                 policy=policy,
                 read_secret=lambda: session.secret_again(ctx),
             )
-            words = (context.settings.agent, client.cluster, executor, scheduler.way.words, folder)
+            words = (context.settings.agent, client.cluster, executor, scheduler.access.description, folder)
             _log.info("%s for %s by %s, reached %s, state in %s", *words)
             _run(Agent(context, journal), context, once=once)
 
@@ -156,8 +156,8 @@ def _settings(
 
 
 def _run(agent: Agent, context: AgentContext, *, once: bool) -> None:
-    if context.executor.way.advice:
-        _log.warning("%s", context.executor.way.advice)
+    if context.executor.access.advice:
+        _log.warning("%s", context.executor.access.advice)
     if os.geteuid() == 0:
         _log.warning("%s", AS_ROOT)
     for number in (signal.SIGTERM, signal.SIGINT):

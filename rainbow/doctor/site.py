@@ -48,9 +48,9 @@ def ask_scheduler(executor: Executor | None, *, name: str) -> Passed:
         raise CheckFailed(str(error), advice=advice) from error
     if capacity.not_ready:
         raise CheckFailed(capacity.not_ready, advice="Agents take no jobs until this is over.")
-    way = executor.way
-    answer = f"it answers: {capacity.nodes} nodes and {capacity.slots} slots are free now; reached {way.words}"
-    return Passed(what=answer, advice=way.advice)
+    access = executor.access
+    answer = f"it answers: {capacity.nodes} nodes and {capacity.slots} slots are free now; reached {access.description}"
+    return Passed(what=answer, advice=access.advice)
 
 
 def check_user() -> Passed:

@@ -77,10 +77,10 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Access:
     """How a scheduler is reached. `advice` says what would be better; empty where nothing would."""
 
-    words: str
+    description: str
     advice: str = ""
 
 
@@ -109,7 +109,7 @@ class Executor(Protocol):
     """
 
     @property
-    def way(self) -> Way: ...
+    def access(self) -> Access: ...
 
     def capacity(self) -> Capacity: ...
 

@@ -9,7 +9,7 @@ from rainbow.executors.claims import as_claimed, claimed_by, withdraw
 from rainbow.executors.commands import all_submitted
 from rainbow.executors.endings import gone
 from rainbow.executors.environment import home_of, job_environment
-from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, Site, Ticket, Way
+from rainbow.executors.executor import Access, Capacity, Executor, JobPhase, Progress, Site, Ticket
 from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings
 from rainbow.executors.flux_command import FluxCommand
 from rainbow.executors.flux_jobs import FluxJob, FluxJobs, is_native_id
@@ -33,8 +33,8 @@ ADVICE = (
 )
 
 
-class FluxDoor(Protocol):
-    """A way to call Flux. Raises as an executor does."""
+class FluxClient(Protocol):
+    """Flux by its command or by its bindings. Raises as an executor does."""
 
     def queues(self) -> list[FluxQueue]: ...
 
@@ -57,20 +57,22 @@ def flux_executor(site: Site) -> Executor:
     try:
         found = flux_bindings.find()
     except BindingsMissing as reason:
-        return FluxExecutor(site, FluxCommand(site), way=Way(words=f"{BY_COMMAND}: {reason}", advice=ADVICE))
-    return FluxExecutor(site, FluxBindings(found, site), way=Way(words=BY_BINDINGS))
+        return FluxExecutor(
+            site, FluxCommand(site), access=Access(description=f"{BY_COMMAND}: {reason}", advice=ADVICE)
+        )
+    return FluxExecutor(site, FluxBindings(found, site), access=Access(description=BY_BINDINGS))
 
 
 class FluxExecutor:
-    def __init__(self, site: Site, door: FluxDoor, *, way: Way) -> None:
+    def __init__(self, site: Site, client: FluxClient, *, access: Access) -> None:
         self._site = site
         self._housekeeping = Housekeeping(site)
-        self._door = door
+        self._client = client
         self._queue = value_of(site.options, "-q", "--queue")
-        self.way = way
+        self.access = access
 
     def capacity(self) -> Capacity:
-        return capacity(self._door.queues(), chosen=self._queue, status=self._door.status)
+        return capacity(self._client.queues(), chosen=self._queue, status=self._client.status)
 
     def slots(self, work: Work) -> int:
         return max(work.nodes, work.tasks)
@@ -82,7 +84,7 @@ class FluxExecutor:
         folder = self._folder(key)
         folder.make()
         folder.notes.write_once("submitted", f"{time.time():.0f}\n")
-        return self._door.submit(
+        return self._client.submit(
             FluxRequest(
                 name=key,
                 script=self._script(work, folder),
@@ -106,14 +108,14 @@ class FluxExecutor:
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
         natives = self._natives(tickets)
         wanted = {native for native in natives.values() if is_native_id(native)}
-        seen = self._door.jobs(wanted) if wanted else FluxJobs()
+        seen = self._client.jobs(wanted) if wanted else FluxJobs()
         unknown = seen.unknown | (set(natives.values()) - wanted)
         known = {job.native_id: job.progress for job in seen.jobs}
-        told = {ticket: known[natives[ticket.key]] for ticket in tickets if natives[ticket.key] in known}
-        told |= {ticket: self._forgotten(ticket) for ticket in tickets if natives[ticket.key] in unknown}
+        found = {ticket: known[natives[ticket.key]] for ticket in tickets if natives[ticket.key] in known}
+        found |= {ticket: self._forgotten(ticket) for ticket in tickets if natives[ticket.key] in unknown}
         return {
             ticket.key: as_claimed(self._folder(ticket.key), progress)
-            for ticket, progress in told.items()
+            for ticket, progress in found.items()
             if not self._is_over_for_another(ticket, natives[ticket.key], progress)
         }
 
@@ -122,7 +124,7 @@ class FluxExecutor:
             withdraw(self._folder(ticket.key))
         natives = {ticket.native_id for ticket in tickets} | set(self._natives(tickets).values())
         if known := sorted(filter(is_native_id, natives)):
-            self._door.cancel(known)
+            self._client.cancel(known)
 
     def output(self, ticket: Ticket) -> str:
         return self._folder(ticket.key).tail()
@@ -150,7 +152,7 @@ class FluxExecutor:
         """Another agent of this user may have jobs of the same names."""
         folders = {key: str(self._folder(key).path) for key in keys}
         ours: dict[str, list[str]] = {}
-        for job in self._door.named(keys, since=self._since(keys)) if keys else ():
+        for job in self._client.named(keys, since=self._since(keys)) if keys else ():
             if folders.get(job.name) == job.folder:
                 ours.setdefault(job.name, []).append(job.native_id)
         return ours

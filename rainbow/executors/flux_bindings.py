@@ -16,7 +16,7 @@ from rainbow.executors.flux_jobs import FluxJob, FluxJobs, from_flux, plain
 from rainbow.executors.flux_queues import FluxQueue
 from rainbow.executors.flux_refusals import failure
 from rainbow.executors.flux_request import FluxRequest
-from rainbow.executors.threads import Threads
+from rainbow.executors.timed_calls import TimedCalls
 
 PARTS = ("flux.job", "flux.queue", "flux.cli.submit")
 REFUSALS = {errno.EINVAL, errno.EPERM, errno.EOVERFLOW, errno.E2BIG}
@@ -49,7 +49,7 @@ class FluxBindings:
         self._flux = flux
         self._site = site
         self._uri = site.environment.get("FLUX_URI")
-        self._threads = Threads("Flux")
+        self._calls = TimedCalls("Flux")
 
     def queues(self) -> list[FluxQueue]:
         return self._connected(self._queues)
@@ -59,7 +59,7 @@ class FluxBindings:
 
     def submit(self, request: FluxRequest) -> str:
         try:
-            return self._threads.answer(lambda: self._submit(request))
+            return self._calls.run(lambda: self._submit(request))
         except SchedulerSilent as error:
             cause = error.__cause__
             if isinstance(cause, ValueError) or (isinstance(cause, OSError) and cause.errno in REFUSALS):
@@ -92,9 +92,9 @@ class FluxBindings:
 
     def _status(self, handle: Any, queue: str) -> str:
         """In the words of `flux queue status`."""
-        told = handle.rpc("job-manager.queue-status", {"name": queue} if queue else {}).get()
-        disabled = "" if told["enable"] else f"Job submission is disabled: {told.get('disable_reason', '')}"
-        stopped = "" if told["start"] else f"Scheduling is stopped: {told.get('stop_reason', '')}"
+        status = handle.rpc("job-manager.queue-status", {"name": queue} if queue else {}).get()
+        disabled = "" if status["enable"] else f"Job submission is disabled: {status.get('disable_reason', '')}"
+        stopped = "" if status["start"] else f"Scheduling is stopped: {status.get('stop_reason', '')}"
         return "; ".join(words.removesuffix(": ") for words in (disabled, stopped) if words)
 
     def _submit(self, request: FluxRequest) -> str:
@@ -104,7 +104,7 @@ class FluxBindings:
 
     def _submit_by(self, handle: Any, request: FluxRequest) -> str:
         command = self._flux.cli.submit.SubmitCmd("flux submit")
-        arguments = _parsed(command.get_parser(), [*self._site.options, *request.words])
+        arguments = _parsed(command.get_parser(), [*self._site.options, *request.arguments])
         spec = command.jobspec_create(arguments)
         spec.environment = dict(request.environment)
         command.flux_handle = handle
@@ -140,7 +140,7 @@ class FluxBindings:
             raise troubles[0]
 
     def _connected(self, call: Callable[[Any], Result]) -> Result:
-        return self._threads.answer(lambda: call(self._connection()))
+        return self._calls.run(lambda: call(self._connection()))
 
     def _connection(self) -> Any:
         return self._flux.Flux(self._uri) if self._uri else self._flux.Flux()

@@ -40,7 +40,7 @@ class FluxCommand:
     def submit(self, request: FluxRequest) -> str:
         with submitting(self._site.folder) as lock:
             answer = ask(
-                ["flux", "submit", *self._site.options, *request.words],
+                ["flux", "submit", *self._site.options, *request.arguments],
                 environment={**self._environment, **request.environment},
                 keep_open=[lock],
             )

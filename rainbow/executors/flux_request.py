@@ -18,7 +18,7 @@ class FluxRequest:
     environment: Mapping[str, str] = field(repr=False)
 
     @property
-    def words(self) -> list[str]:
+    def arguments(self) -> list[str]:
         """Arguments of `flux submit`, without the values of the environment: arguments are public."""
         limit = [f"--time-limit={self.time_limit_seconds}s"] if self.time_limit_seconds else []
         return [

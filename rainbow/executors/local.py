@@ -10,6 +10,7 @@ from rainbow.executors import runners
 from rainbow.executors.endings import cancelled, ended, from_wait_status, gone, timed_out
 from rainbow.executors.environment import home_of, job_environment
 from rainbow.executors.executor import (
+    Access,
     Capacity,
     Ending,
     JobPhase,
@@ -17,7 +18,6 @@ from rainbow.executors.executor import (
     SchedulerSilent,
     Site,
     Ticket,
-    Way,
     WorkRefused,
 )
 from rainbow.executors.folders import JobFolder, folder_of, is_key, moment, number
@@ -40,7 +40,9 @@ HIGHEST_STATUS = 0xFFFF
 
 
 class LocalExecutor:
-    way = Way(words="as processes of this machine, whose orphans their runner adopts and ends (child subreaper)")
+    access = Access(
+        description="as processes of this machine, whose orphans their runner adopts and ends (child subreaper)"
+    )
 
     def __init__(self, site: Site) -> None:
         self._site = site

@@ -9,7 +9,7 @@ from rainbow.executors.claims import as_claimed, claim_of, claimed_by, withdraw
 from rainbow.executors.commands import Answer, all_submitted, ask, submitting
 from rainbow.executors.endings import gone
 from rainbow.executors.environment import command_environment, home_of
-from rainbow.executors.executor import Capacity, JobPhase, Progress, SchedulerSilent, Site, Ticket, Way, WorkRefused
+from rainbow.executors.executor import Access, Capacity, JobPhase, Progress, SchedulerSilent, Site, Ticket, WorkRefused
 from rainbow.executors.folders import JobFolder, folder_of
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
@@ -36,7 +36,7 @@ NOTHING_TO_CANCEL = re.compile(r"invalid job id|already complet", re.IGNORECASE)
 
 
 class SlurmExecutor:
-    way = Way(words="by Slurm's commands")
+    access = Access(description="by Slurm's commands")
 
     def __init__(self, site: Site, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._site = site
@@ -90,8 +90,8 @@ class SlurmExecutor:
         current = {ticket.key: self._current(ticket.key, ticket.native_id, queue) for ticket in tickets}
         seen = {key: queue[native].progress() for key, native in current.items() if native in queue}
         left = {key: native for key, native in current.items() if key not in seen}
-        told = seen | self._left_the_queue(left)
-        return {key: as_claimed(self._folder(key), progress) for key, progress in told.items()}
+        found = seen | self._left_the_queue(left)
+        return {key: as_claimed(self._folder(key), progress) for key, progress in found.items()}
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
         for ticket in tickets:

@@ -17,7 +17,7 @@ def follow(jobs: Iterable[Job], tell: Callable[[Job], None]) -> dict[int, Job]:
     """Show each step; returns the last state of each job."""
     last: dict[int, Job] = {}
     for job in jobs:
-        if _told(last.get(job.id)) != _told(job):
+        if _shown(last.get(job.id)) != _shown(job):
             tell(job)
         last[job.id] = job
     return last
@@ -38,7 +38,7 @@ def exit_code_of(job: Job) -> int:
     return code if 0 < code <= LARGEST else FAILED
 
 
-def _told(job: Job | None) -> tuple[object, ...]:
+def _shown(job: Job | None) -> tuple[object, ...]:
     return () if job is None else (job.state, job.attempt, job.reason, bool(job.cancel_requested_at))
 
 

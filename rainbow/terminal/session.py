@@ -57,8 +57,8 @@ def secret_again(ctx: click.Context) -> str:
 def observer(ctx: click.Context, *, as_cluster: bool) -> Client:
     """With the token if there is one, unless only the secret was given."""
     known = settings(ctx)
-    only_secret_told = "secret" in flags(ctx) and "token" not in flags(ctx)
-    if as_cluster or only_secret_told or (known.secret and not known.token):
+    only_secret_given = "secret" in flags(ctx) and "token" not in flags(ctx)
+    if as_cluster or only_secret_given or (known.secret and not known.token):
         return puller(ctx)
     return submitter(ctx)
 
@@ -95,12 +95,12 @@ class _Notice:
     """Prints why a command takes long, once for each length of time that it tries."""
 
     def __init__(self) -> None:
-        self._told: set[float] = set()
+        self._said: set[float] = set()
 
     def __call__(self, failure: Unavailable, seconds: float) -> None:
-        if seconds not in self._told:
+        if seconds not in self._said:
             complain(f"{failure.message}; trying for {_length(seconds)}")
-        self._told.add(seconds)
+        self._said.add(seconds)
 
 
 def _length(seconds: float) -> str:

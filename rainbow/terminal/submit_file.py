@@ -86,7 +86,7 @@ def _refuse_bad_lines(path: str, checked: Checked) -> None:
     if not checked.bad:
         return
     for line in checked.first_bad:
-        complain(_told(line.number, line.error))
+        complain(_as_line(line.number, line.error))
     if more := checked.bad - len(checked.first_bad):
         complain(f"... and {count(more, 'more bad line')}")
     name = "standard input" if path == "-" else path
@@ -145,10 +145,10 @@ def _note(outcome: Outcome, number: int, result: SubmitResult, *, silent: bool) 
     if len(outcome.refusals) < MOST_REFUSALS:
         outcome.refusals.append(Refusal(line=number, error=result.error))
     if not silent:
-        complain(_told(number, result.error))
+        complain(_as_line(number, result.error))
 
 
-def _told(number: int, error: RainbowError) -> str:
+def _as_line(number: int, error: RainbowError) -> str:
     return on_one_line(f"line {number}: {error}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rainbow.executors.executor import Executor, Site, Way
+from rainbow.executors.executor import Access, Executor, Site
 from rainbow.executors.flux import FluxExecutor
 from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings, find
 from rainbow.executors.flux_command import FluxCommand
@@ -81,9 +81,9 @@ def place_beside(instance: Any, folder: Path, *, way: str, options: tuple[str, .
 
 def executor_of(instance: Any, site: Site, *, way: str) -> Executor:
     if way == "command":
-        return FluxExecutor(site, FluxCommand(site), way=Way(words="by the command"))
+        return FluxExecutor(site, FluxCommand(site), access=Access(description="by the command"))
     bindings = FakeBindings(site.environment) if isinstance(instance, FakeInstance) else _real_bindings()
-    return FluxExecutor(site, FluxBindings(bindings, site), way=Way(words="by the bindings"))
+    return FluxExecutor(site, FluxBindings(bindings, site), access=Access(description="by the bindings"))
 
 
 def _real_bindings() -> Any:

@@ -15,13 +15,13 @@ Result = TypeVar("Result")
 Answers = SimpleQueue[tuple[Result | None, BaseException | None]]
 
 
-class Threads:
+class TimedCalls:
     def __init__(self, scheduler: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._scheduler = scheduler
         self._timeout_seconds = timeout_seconds
         self._left_behind: list[threading.Thread] = []
 
-    def answer(self, call: Callable[[], Result]) -> Result:
+    def run(self, call: Callable[[], Result]) -> Result:
         """Raises SchedulerSilent for whatever the call raises, with that as its cause, and if it takes too long."""
         self._left_behind = [thread for thread in self._left_behind if thread.is_alive()]
         if len(self._left_behind) >= MOST_LEFT_BEHIND:

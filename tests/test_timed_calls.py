@@ -5,12 +5,12 @@ import threading
 import pytest
 
 from rainbow.executors.executor import SchedulerSilent
-from rainbow.executors.threads import MOST_LEFT_BEHIND, Threads
+from rainbow.executors.timed_calls import MOST_LEFT_BEHIND, TimedCalls
 from tests.support.executors import wait_until
 
 
 def test_an_answer_is_handed_on() -> None:
-    assert Threads("Flux").answer(lambda: 7) == 7
+    assert TimedCalls("Flux").run(lambda: 7) == 7
 
 
 @pytest.mark.parametrize("error", [OSError(5, "broken"), SystemExit(2)])
@@ -19,25 +19,25 @@ def test_what_a_call_raises_is_silence_with_its_cause(error: BaseException) -> N
         raise error
 
     with pytest.raises(SchedulerSilent, match=r"^Flux: ") as silence:
-        Threads("Flux").answer(call)
+        TimedCalls("Flux").run(call)
 
     assert silence.value.__cause__ is error
 
 
 def test_a_scheduler_that_stands_still_does_not_pile_up_threads() -> None:
     stands_still = threading.Event()
-    threads = Threads("Flux", timeout_seconds=0.01)
+    calls = TimedCalls("Flux", timeout_seconds=0.01)
     before = threading.active_count()
 
     for _ in range(3 * MOST_LEFT_BEHIND):
         with pytest.raises(SchedulerSilent):
-            threads.answer(lambda: stands_still.wait(600))
+            calls.run(lambda: stands_still.wait(600))
     with pytest.raises(SchedulerSilent, match="has not answered 4 earlier calls yet"):
-        threads.answer(lambda: 7)
+        calls.run(lambda: 7)
     left_behind = threading.active_count() - before
     stands_still.set()
     wait_until(lambda: threading.active_count() == before)
 
     assert left_behind == MOST_LEFT_BEHIND
-    assert Threads("Flux").answer(lambda: 7) == 7
-    assert threads.answer(lambda: 7) == 7
+    assert TimedCalls("Flux").run(lambda: 7) == 7
+    assert calls.run(lambda: 7) == 7

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections
@@ -38,12 +38,6 @@ _log = logging.getLogger("rainbow.grpc")
 
 class DatabaseAway(Untouched):
     """The work was refused before it began, since the database does not answer."""
-
-
-class ThreadPool(Protocol):
-    """Runs work in one of its threads. Callers take turns, however much work one of them has."""
-
-    async def __call__(self, work: Callable[[], T], *, caller: str = "") -> T: ...
 
 
 class ThreadPools:

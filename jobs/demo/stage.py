@@ -133,11 +133,7 @@ def _timestamp(at: datetime | None) -> object:
 
 def _event_columns(staged: Iterable[tuple[int, Life, Credential, Credential]]) -> Columns:
     events = [
-        (
-            job_id,
-            moment,
-            {What.SUBMITTED: owner.id, What.CANCELLED: owner.id, What.LOST: None}.get(moment.what, secret.id),
-        )
+        (job_id, moment, _credential_id(moment.what, owner, secret))
         for job_id, life, owner, secret in staged
         for moment in life.moments
     ]

@@ -122,7 +122,7 @@ def test_all_that_match_are_cancelled_while_one_watches(olga: Visit) -> None:
 
 def test_what_can_change_nothing_is_not_offered(olga: Visit) -> None:
     olga.go("/admin/jobs/job/?state=failed")
-    expect(olga.page.get_by_text("Nothing can be done to these jobs any more")).to_be_visible()
+    expect(olga.page.get_by_text("These jobs are final: no action can change them")).to_be_visible()
     expect(olga.page.get_by_role("button", name="Requeue")).to_have_count(0)
 
     olga.go("/admin/jobs/job/bulk/begin/requeue/")

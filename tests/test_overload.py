@@ -103,10 +103,14 @@ def test_calls_that_are_reset_at_once_do_not_pile_up(server: RainbowServer) -> N
         received = stranger.frames()
         assert next(received).kind == Kind.SETTINGS
         stranger.send(frames.frame(Kind.SETTINGS, frames.ACK, 0))
-        for place in range(MANY):
-            stream = 2 * place + 1
-            stranger.begin(stream, f"{SERVICE}/Serial")
-            stranger.send(frames.frame(Kind.RST_STREAM, 0, stream, CANCEL))
+        head = frames.headers(server.address, f"{SERVICE}/Serial")
+        stranger.send(
+            *[
+                frames.frame(Kind.HEADERS, frames.END_HEADERS, stream, head)
+                + frames.frame(Kind.RST_STREAM, 0, stream, CANCEL)
+                for stream in range(1, 2 * MANY, 2)
+            ]
+        )
 
         assert any(frame.kind == Kind.RST_STREAM and frame.payload == REFUSED for frame in received)
         assert alpha.submit().jobid

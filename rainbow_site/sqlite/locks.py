@@ -12,7 +12,7 @@ _LOCKS = Path("/proc/locks")
 def open_lock(path: str) -> int:
     """A descriptor of the file, which is created if it is missing. Raises OSError.
 
-    Only its owner may open it: whoever can open a file can lock it.
+    Only its owner may open it: a process that can open a file can lock it.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     if os.fstat(file).st_uid == os.geteuid():

@@ -13,14 +13,6 @@ class CredentialKind(models.TextChoices):
     SECRET = "secret", "secret"
 
 
-class ClusterQuerySet(models.QuerySet["Cluster"]):
-    def pools(self) -> "ClusterQuerySet":
-        return self.filter(pool=True)
-
-    def without_pools(self) -> "ClusterQuerySet":
-        return self.filter(pool=False)
-
-
 class Cluster(models.Model):
     """A cluster, or a pool: a set of clusters under one name, whose waiting jobs any of its members may take.
 
@@ -38,8 +30,6 @@ class Cluster(models.Model):
     paused_at = models.DateTimeField(null=True, blank=True)
     paused_reason = models.CharField(max_length=1000, default="", blank=True)
     paused_by = models.CharField(max_length=255, default="", blank=True)
-
-    objects = ClusterQuerySet.as_manager()
 
     class Meta:
         # Clusters are not added or deleted by hand; `change` permits the services' actions.

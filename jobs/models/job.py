@@ -1,4 +1,4 @@
-"""Jobs, their events and labels, and the counts."""
+"""Jobs, their events and labels."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce
 
 from clusters.callers import Caller
 from clusters.models import Cluster, Credential, CredentialKind
-from jobs.states import FINAL, ActionKind, Activity, JobState, OnLost, Span, What
+from jobs.states import FINAL, JobState, OnLost, What
 
 # Ids travel as int32.
 MAX_ID = 2**31 - 1
@@ -183,109 +183,3 @@ class JobEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.what} at {self.at:%Y-%m-%d %H:%M:%S}"
-
-
-class JobCount(models.Model):
-    """How many jobs of a cluster are in a state at a priority: the sum over the slots.
-
-    Kept in the transactions that move the jobs, so that a summary costs the same at any number of jobs.
-    Writers spread over the slots so that they do not wait for one another's commits.
-    """
-
-    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+", db_index=False)
-    state = models.CharField(max_length=9, choices=JobState)
-    priority = models.SmallIntegerField()
-    slot = models.SmallIntegerField()
-    jobs = models.BigIntegerField()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(name="one_count_per_slot", fields=["cluster", "state", "priority", "slot"])
-        ]
-
-
-class JobActivity(models.Model):
-    """How many jobs of a cluster had an event within a stretch of time: the sum over the slots.
-
-    Kept beside the counts, in stretches of every span, so that a chart over a week reads as few rows as one over
-    an hour. Slots are those of JobCount.
-    """
-
-    span_seconds = models.IntegerField(choices=Span)
-    began_at = models.DateTimeField()
-    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+", db_index=False)
-    what = models.CharField(max_length=9, choices=Activity)
-    slot = models.SmallIntegerField()
-    jobs = models.BigIntegerField()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                name="one_activity_per_slot", fields=["span_seconds", "began_at", "cluster", "what", "slot"]
-            )
-        ]
-
-
-class BulkAction(models.Model):
-    """An action of an operator on all jobs that match a search, done in short steps.
-
-    It walks the ids from `first_id` to `last_id`; `next_id` is where the next step begins.
-    """
-
-    kind = models.CharField(max_length=10, choices=ActionKind)
-    reason = models.CharField(max_length=1000)
-    priority = models.SmallIntegerField(null=True)
-    to_cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
-    # Which jobs: jobs.queries.search.Search.
-    search = models.JSONField()
-    operator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
-    begun_at = models.DateTimeField()
-    stepped_at = models.DateTimeField()
-    finished_at = models.DateTimeField(null=True)
-    stopped = models.BooleanField(default=False)
-    first_id = models.IntegerField()
-    next_id = models.IntegerField()
-    last_id = models.IntegerField()
-    changed = models.IntegerField(default=0)
-    # How many could not be changed, by reason.
-    refusals = models.JSONField(default=dict)
-
-    class Meta:
-        # As earlier releases call it, which may share the database during an upgrade.
-        db_table = "jobs_sweep"
-        default_permissions = ()
-        indexes = [models.Index(fields=["stepped_at"], name="sweep_going", condition=Q(finished_at__isnull=True))]
-        constraints = [models.CheckConstraint(name="sweep_has_reason", condition=~Q(reason=""))]
-
-    def __str__(self) -> str:
-        return f"{self.get_kind_display()} all that match"
-
-    @property
-    def over(self) -> bool:
-        return self.finished_at is not None
-
-    @property
-    def refused(self) -> int:
-        return sum(self.refusals.values())
-
-    @property
-    def percent(self) -> int:
-        """How far it is, 0 to 100."""
-        if self.over and not self.stopped:
-            return 100
-        return (self.next_id - self.first_id) * 100 // (self.last_id - self.first_id + 1)
-
-
-class LeaseWatch(models.Model):
-    """One row: when a server last expired leases, and since when it holds their expiry back.
-
-    `hold_began_at` is when it first did so of late (jobs/services/mass_silence.py).
-    """
-
-    looked_at = models.DateTimeField()
-    held_back_since = models.DateTimeField(null=True)
-    hold_began_at = models.DateTimeField(null=True)
-
-    class Meta:
-        default_permissions = ()
-        constraints = [models.CheckConstraint(name="one_lease_watch", condition=Q(id=1))]

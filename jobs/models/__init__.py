@@ -1,0 +1,19 @@
+"""The schema of jobs."""
+
+from jobs.models.bulk_action import BulkAction
+from jobs.models.counts import JobActivity, JobCount
+from jobs.models.job import MAX_ID, Job, JobEvent, JobLabel, JobQuerySet, visible_by
+from jobs.models.lease_watch import LeaseWatch
+
+__all__ = [
+    "MAX_ID",
+    "BulkAction",
+    "Job",
+    "JobActivity",
+    "JobCount",
+    "JobEvent",
+    "JobLabel",
+    "JobQuerySet",
+    "LeaseWatch",
+    "visible_by",
+]

@@ -24,8 +24,8 @@ EMPTYING := tests/test_after_commit.py tests/test_guesses_at_once.py tests/test_
 ONCE := agent_attacked agent_command agent_f* agent_killed agent_s* agent_takes_jobs architecture bad_bytes \
 	broken_answers children cli cli_* client_answers client_distrust \
 	client_repetition config connection_diagnosis console_in_a_browser database_away database_file database_locks docs \
-	doctor error_tables executor_* fairness fingerprints full_disk hashing held_job_states hostile_clients hostile_http \
-	hostile_jobs hostile_server http_requests https in_doubt job_* journal keepalive locks long_waits needs package \
+	doctor error_tables executor_* facts fairness fingerprints full_disk hashing held_job_states hostile_clients hostile_http \
+	hostile_jobs hostile_server http_requests https in_doubt job_* journal keepalive locks long_waits matching needs package \
 	policy policy_* presence printed_jobs reach readme replaced_* rest_schema_page rules scanning settings shedding \
 	slurm_answers state_folder submit_file submit_wait thread_pools timed_calls tls watch web_server web_tls \
 	wire_golden wrong_surroundings

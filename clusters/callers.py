@@ -20,9 +20,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """An authenticated holder of a credential, with its cluster as of that moment.
+    """An authenticated holder of a credential, with its cluster or pool as of that moment.
 
-    `held_back` is why the jobs submitted with it are held back; empty when they are not.
+    `last_asked_at` of a pool is that of its clusters that take jobs. `held_back` is why the jobs submitted with it are
+    held back; empty when they are not.
     """
 
     credential_id: int
@@ -32,6 +33,7 @@ class Caller:
     last_used_at: datetime | None
     cluster_id: int
     cluster: str
+    pool: bool
     last_asked_at: datetime | None
     not_ready: str
     paused_at: datetime | None

@@ -51,7 +51,7 @@ class Cluster(models.Model):
 class PoolMember(models.Model):
     """A cluster of a pool, which may take a job of it once the job has waited for `after_seconds`.
 
-    `place` is its position in the pool's order, from 0. No member is a pool itself: clusters.services.pools.
+    `place` is its position in the pool's order, from 0. No member is a pool itself: jobs/services/pools.py.
     """
 
     pool = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="members", db_index=False)
@@ -220,6 +220,11 @@ class Streak(models.Model):
             models.UniqueConstraint(name="one_streak_per_token", fields=["cluster", "credential"]),
             models.CheckConstraint(name="held_token_has_reason", condition=Q(held_at__isnull=True) | ~Q(reason="")),
         ]
+
+    @property
+    def why(self) -> str:
+        """The reason, with the cluster where it is another than the token's."""
+        return self.reason if self.cluster_id == self.credential.cluster_id else f"{self.cluster}: {self.reason}"
 
     def __str__(self) -> str:
         return f"{self.failures} of {self.credential}"

@@ -7,17 +7,25 @@ from typing import NamedTuple
 from django.contrib.auth.models import User
 from django.db import connection
 
-from clusters.models import Cluster, Credential, FormerValue, Streak
+from clusters.models import Cluster, Credential, FormerValue, PoolMember, Streak
 
 _CREDENTIAL = Credential._meta.db_table
 _FORMER_VALUE = FormerValue._meta.db_table
 _CLUSTER = Cluster._meta.db_table
 _USER = User._meta.db_table
 _STREAK = Streak._meta.db_table
+_MEMBER = PoolMember._meta.db_table
+# A pool never asks: when the last of its clusters that take jobs now did.
+_LAST_ASKED_AT = f"""
+    CASE WHEN c.pool
+    THEN (SELECT MAX(m.last_asked_at) FROM {_MEMBER} p JOIN {_CLUSTER} m ON m.id = p.cluster_id
+          WHERE p.pool_id = c.id AND m.paused_at IS NULL AND m.not_ready = '')
+    ELSE c.last_asked_at END
+"""
 _BY_DIGEST = f"""
     SELECT {{digest}}, k.id, k.kind, k.label, k.last_used_at,
-           c.id, c.name, c.last_asked_at, c.paused_at, c.paused_reason, c.not_ready, k.issued_by_id, u.username,
-           COALESCE(s.reason, '')
+           c.id, c.name, c.pool, {_LAST_ASKED_AT}, c.paused_at, c.paused_reason, c.not_ready,
+           k.issued_by_id, u.username, COALESCE(s.reason, '')
     FROM {{credentials}} JOIN {_CLUSTER} c ON c.id = k.cluster_id LEFT JOIN {_USER} u ON u.id = k.issued_by_id
     LEFT JOIN {_STREAK} s ON s.cluster_id = c.id AND s.credential_id = k.id AND s.held_at IS NOT NULL
     WHERE {{digest}} IN ({{places}}) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > %s)
@@ -34,6 +42,7 @@ class CredentialRow(NamedTuple):
     last_used_at: datetime | None
     cluster_id: int
     cluster: str
+    pool: bool
     last_asked_at: datetime | None
     paused_at: datetime | None
     paused_reason: str
@@ -75,6 +84,8 @@ def _in_utc(row: CredentialRow) -> CredentialRow:
     )
 
 
-def as_datetime(value: datetime | None) -> datetime | None:
-    """A cursor's timestamp; SQLite returns UTC without a zone."""
+def as_datetime(value: datetime | str | None) -> datetime | None:
+    """A cursor's timestamp; SQLite returns UTC without a zone, of an expression as text."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
     return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value

@@ -11,11 +11,11 @@ MAX_REASON = 1000
 MAX_LABEL = 63
 
 
-def check_cluster_name(name: str) -> None:
+def check_cluster_name(name: str, *, field: str = "name") -> None:
     if not _CLUSTER_NAME.fullmatch(name):
         raise InvalidArgument(
             "must be 1 to 63 letters, digits, dots, underscores and hyphens, the first a letter or digit",
-            field="name",
+            field=field,
         )
 
 

@@ -71,6 +71,7 @@ def _judge(claim: Claim, row: CredentialRow | None) -> Caller | Unauthenticated:
         last_used_at=row.last_used_at,
         cluster_id=row.cluster_id,
         cluster=row.cluster,
+        pool=row.pool,
         last_asked_at=row.last_asked_at,
         paused_at=row.paused_at,
         paused_reason=row.paused_reason,

@@ -63,6 +63,8 @@ def add_credential(
 ) -> NewCredential:
     """As `create_credential`, without the event."""
     check_label(label)
+    if cluster.pool and kind == CredentialKind.SECRET:
+        raise InvalidArgument("a pool has no secret; its clusters pull its jobs with theirs", field="kind")
     if expires_at is not None and expires_at <= now:
         raise InvalidArgument("must lie in the future", field="expires_at")
     if cluster.credentials.live(now).count() >= MAX_CREDENTIALS:

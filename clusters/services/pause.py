@@ -6,7 +6,7 @@ from django.db import transaction
 from clusters.callers import Actor, Caller
 from clusters.models import Cluster, ClusterWhat, Streak
 from clusters.services.events import record
-from clusters.services.streaks import let_go
+from clusters.services.streaks import held_back_of, let_go
 from clusters.validation import check_reason
 from rainbow.errors import FailedPrecondition
 
@@ -51,12 +51,17 @@ def resume_cluster(*, cluster_id: int, by: Actor, reason: str = "", now: datetim
 
 @transaction.atomic
 def resume_token(*, by: Caller, reason: str = "", now: datetime) -> Resumed:
-    """Releases the jobs of the caller's token that are held back in its cluster.
+    """Releases the jobs of the caller's token that are held back in its cluster, of a pool's token in any.
 
     Raises FailedPrecondition when none are.
     """
     check_reason(reason)
-    held = let_go(cluster_id=by.cluster_id, credential_id=by.credential_id, by=by, reason=reason, now=now)
+    clusters = sorted({one.cluster_id for one in held_back_of(by)})
+    held = [
+        one
+        for cluster_id in clusters
+        for one in let_go(cluster_id=cluster_id, credential_id=by.credential_id, by=by, reason=reason, now=now)
+    ]
     if not held:
         raise FailedPrecondition(
             "no jobs of this token are held back; a pause is the cluster's or an operator's to end"

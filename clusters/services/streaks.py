@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from clusters.callers import Actor
+from django.db.models import QuerySet
+
+from clusters.callers import Actor, Caller
 from clusters.models import Cluster, ClusterWhat, Streak
 from clusters.services.events import record
 from clusters.validation import MAX_REASON
@@ -44,8 +46,14 @@ def note_ends(*, cluster_id: int, ends: Sequence[End], hold_after: int, now: dat
 
 def held_back(*, cluster_ids: Iterable[int]) -> list[Streak]:
     """The streaks that hold jobs back in these clusters, oldest first."""
-    held = Streak.objects.filter(cluster_id__in=list(cluster_ids), held_at__isnull=False)
-    return list(held.select_related("cluster", "credential").order_by("held_at", "id"))
+    return _held(Streak.objects.filter(cluster_id__in=list(cluster_ids)))
+
+
+def held_back_of(caller: Caller) -> list[Streak]:
+    """Those that the caller may see, oldest first: of a pool's token in any cluster, of others in the caller's own."""
+    if caller.pool:
+        return _held(Streak.objects.filter(credential_id=caller.credential_id))
+    return [one for one in held_back(cluster_ids=[caller.cluster_id]) if caller.may_see(one)]
 
 
 def let_go(*, cluster_id: int, credential_id: int | None = None, by: Actor, reason: str, now: datetime) -> list[Streak]:
@@ -60,6 +68,11 @@ def let_go(*, cluster_id: int, credential_id: int | None = None, by: Actor, reas
         about = one.credential
         record(ClusterWhat.TOKEN_RESUMED, cluster_id=cluster_id, by=by, about=about, why=reason, now=now)
     return held
+
+
+def _held(streaks: QuerySet[Streak]) -> list[Streak]:
+    held = streaks.filter(held_at__isnull=False).select_related("cluster", "credential")
+    return list(held.order_by("held_at", "id"))
 
 
 def _lock(cluster_id: int) -> None:

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clusters.callers import Caller, Claim
-from clusters.services.streaks import held_back
+from clusters.services.streaks import held_back_of
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import (
     FINAL_STATES,
@@ -145,7 +145,7 @@ def summarize(request: pb.SummarizeJobsRequest, caller: Caller, now: datetime) -
         agent_last_asked_at=timestamp(caller.last_asked_at),
         paused=caller.paused_reason,
         not_ready=caller.not_ready,
-        held_back=[held_to_message(one) for one in held_back(cluster_ids=[caller.cluster_id]) if caller.may_see(one)],
+        held_back=[held_to_message(one) for one in held_back_of(caller)],
     )
 
 

@@ -194,7 +194,7 @@ def event_to_message(event: JobEvent) -> pb.JobEvent:
 
 
 def held_to_message(streak: Streak) -> pb.HeldToken:
-    return pb.HeldToken(token=streak.credential.label, reason=streak.reason, held_at=timestamp(streak.held_at))
+    return pb.HeldToken(token=streak.credential.label, reason=streak.why, held_at=timestamp(streak.held_at))
 
 
 def error_to_message(error: RainbowError) -> pb.SubmitError:

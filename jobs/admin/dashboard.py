@@ -35,12 +35,14 @@ def show_dashboard(request: HttpRequest) -> TemplateResponse:
 def dashboard(*, now: datetime, development_secret: bool, debug: bool) -> dict[str, Any]:
     """The template's context, in a constant number of queries."""
     fleet = fleet_health(now=now)
+    clusters = [health for health in fleet if not health.cluster.pool]
     counts = total(fleet)
     found = concerns(fleet=fleet, development_secret=development_secret, debug=debug, now=now)
     return {
         "now": now,
-        "fleet": sorted(fleet, key=lambda health: not health.in_trouble),
-        "silent": sum(not health.asks for health in fleet),
+        "fleet": sorted(clusters, key=lambda health: not health.in_trouble),
+        "pools": [health for health in fleet if health.cluster.pool],
+        "silent": sum(not health.asks for health in clusters),
         "concerns": [(concern, link_of(concern)) for concern in found],
         "shares": shares(counts),
         "jobs": sum(counts.values()),

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from clusters.bounds import Bounds
+from clusters.models import Cluster
 from clusters.services.streaks import held_back
 from jobs.models import Job
 from jobs.queries.activity import activity_by_cluster
+from jobs.queries.pools import members_by_pool
 from jobs.queries.warnings import QUIET_AFTER, in_words
 from jobs.sql.inserts import beginning
 from jobs.sql.reads import jobs_before, queued_counts
@@ -19,14 +21,26 @@ def explain_wait(*, job: Job, now: datetime) -> list[str]:
     """Why a waiting job waits, in sentences without a full stop, the gravest first; empty when it does not wait."""
     if job.state != JobState.QUEUED:
         return []
-    return [*_hindrances(job, now), *_misfits(job), _place(job), _pace(job, now)]
+    if job.cluster.pool:
+        return [*_paused(job.cluster, now), *_of_the_pool(job, now), _place(job)]
+    return [*_hindrances(job, job.cluster, now), *_misfits(job), _place(job), _pace(job, now)]
 
 
-def _hindrances(job: Job, now: datetime) -> Iterator[str]:
-    cluster = job.cluster
+def _of_the_pool(job: Job, now: datetime) -> Iterator[str]:
+    for member in members_by_pool([job.cluster_id])[job.cluster_id]:
+        yield from _hindrances(job, member.cluster, now)
+        if now - job.submitted_at < timedelta(seconds=member.after_seconds):
+            yield f"{member.cluster} takes jobs of {job.cluster} that have waited for {member.after_seconds:,} s"
+
+
+def _paused(cluster: Cluster, now: datetime) -> Iterator[str]:
     if cluster.paused_at:
         by = f" by {cluster.paused_by}" if cluster.paused_by else ""
         yield f"{cluster} was paused {in_words(now - cluster.paused_at)} ago{by}: {cluster.paused_reason}"
+
+
+def _hindrances(job: Job, cluster: Cluster, now: datetime) -> Iterator[str]:
+    yield from _paused(cluster, now)
     for streak in held_back(cluster_ids=[cluster.id]):
         if streak.credential_id == job.submitted_by_id and streak.held_at:
             since, token = in_words(now - streak.held_at), streak.credential

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from clusters.bounds import Bounds
-from clusters.models import Cluster, Credential, Streak
+from clusters.models import Cluster, Credential, PoolMember, Streak
 from clusters.services.streaks import held_back
 from jobs.leases import HOLD_AT_MOST
 from jobs.models import BulkAction, LeaseWatch
 from jobs.queries.activity import activity_by_cluster
+from jobs.queries.pools import last_asked_at, members_by_pool
 from jobs.queries.silence import silent_clusters
 from jobs.queries.summaries import Summary, summarize_jobs
 from jobs.queries.warnings import QUIET_AFTER, in_words
@@ -28,9 +29,9 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """A cluster with its queue and what it did in the last hour and in the day before that.
+    """A cluster or a pool with its queue and what it did in the last hour and in the day before that.
 
-    `held` are the tokens whose jobs it holds back.
+    `held` are the tokens whose jobs it holds back, `members` the clusters of a pool.
     """
 
     cluster: Cluster
@@ -39,11 +40,17 @@ class Health:
     day: dict[Activity, int]
     held: Sequence[Streak]
     now: datetime
+    members: Sequence[PoolMember] = ()
+
+    @property
+    def last_asked_at(self) -> datetime | None:
+        """When its agent asked last; of a pool the last of its clusters that take jobs."""
+        return last_asked_at(self.members) if self.cluster.pool else self.cluster.last_asked_at
 
     @property
     def silence(self) -> timedelta | None:
-        """How long its agent has not asked; None when it never did."""
-        return self.now - self.cluster.last_asked_at if self.cluster.last_asked_at else None
+        """How long ago that was; None when it never was."""
+        return self.now - self.last_asked_at if self.last_asked_at else None
 
     @property
     def asks(self) -> bool:
@@ -109,7 +116,10 @@ class Concern:
 
 
 def fleet_health(*, now: datetime, clusters: Sequence[Cluster] | None = None) -> list[Health]:
-    """The health of these clusters, or of all, by name, in the same few queries for any number of clusters and jobs."""
+    """The health of these clusters and pools, or of all, by name.
+
+    Takes the same few queries for any number of clusters and jobs.
+    """
     found = list(Cluster.objects.order_by("name")) if clusters is None else clusters
     an_hour_ago = beginning(Span.FIVE_MINUTES, now - timedelta(hours=1))
     ids = [cluster.id for cluster in clusters] if clusters is not None else None
@@ -118,10 +128,12 @@ def fleet_health(*, now: datetime, clusters: Sequence[Cluster] | None = None) ->
     day = activity_by_cluster(span=Span.HOUR, since=a_day_ago, until=this_hour, cluster_ids=ids)
     summaries = {summary.cluster_id: summary for summary in summarize_jobs(cluster_ids=[one.id for one in found])}
     held = held_back(cluster_ids=summaries)
+    members = members_by_pool(cluster.id for cluster in found if cluster.pool)
     return [
         Health(
             cluster=cluster,
             held=[one for one in held if one.cluster_id == cluster.id],
+            members=members.get(cluster.id, ()),
             summary=summaries[cluster.id],
             hour=hour.get(cluster.id, {}),
             day=day.get(cluster.id, {}),
@@ -147,13 +159,7 @@ def concerns(*, fleet: Iterable[Health], development_secret: bool, debug: bool, 
 def concerns_of(health: Health) -> Iterator[Concern]:
     name, id, waiting = health.cluster.name, health.cluster.id, health.waiting
     if waiting and not health.asks:
-        since = f"has not asked for {in_words(health.silence)}" if health.silence else "has never asked"
-        if reason := health.cluster.not_ready:
-            text = f"{name} is not ready: {reason}; its agent {since}, and {_jobs(waiting)} wait"
-            yield Concern(kind=ConcernKind.NOT_READY, grave=False, text=text, about=id)
-        else:
-            text = f"{name} is silent: its agent {since}, and {_jobs(waiting)} wait"
-            yield Concern(kind=ConcernKind.SILENT, grave=True, text=text, about=id)
+        yield _silent(health)
     if health.fails_more:
         ended = health.failed + health.hour.get(Activity.COMPLETED, 0)
         text = f"{name} fails more than usual: {health.failed:,} of {_jobs(ended)} in the last hour, "
@@ -170,6 +176,20 @@ def concerns_of(health: Health) -> Iterator[Concern]:
     if paused_at and waiting and health.now - paused_at >= LONG_PAUSE:
         text = f"{name} has been paused for {in_words(health.now - paused_at)}, and {_jobs(waiting)} wait"
         yield Concern(kind=ConcernKind.PAUSED, grave=False, text=text, about=id)
+
+
+def _silent(health: Health) -> Concern:
+    name, id, wait = health.cluster.name, health.cluster.id, f"and {_jobs(health.waiting)} wait"
+    since = f"has not asked for {in_words(health.silence)}" if health.silence else "has never asked"
+    if reason := health.cluster.not_ready:
+        text = f"{name} is not ready: {reason}; its agent {since}, {wait}"
+        return Concern(kind=ConcernKind.NOT_READY, grave=False, text=text, about=id)
+    text = f"{name} is silent: its agent {since}, {wait}"
+    if health.cluster.pool:
+        text = f"No cluster of {name} takes jobs, {wait}"
+        if health.silence:
+            text = f"The clusters of {name} that take jobs have not asked for {in_words(health.silence)}, {wait}"
+    return Concern(kind=ConcernKind.SILENT, grave=True, text=text, about=id)
 
 
 def _held_back(now: datetime) -> Iterator[Concern]:

@@ -16,8 +16,12 @@ def warn(
     not_ready: str,
     now: datetime,
     held_back: str = "",
+    pool: bool = False,
 ) -> str:
-    """What is amiss with a cluster, in words; empty when nothing is. `held_back`: why the caller's jobs are."""
+    """What is amiss with a cluster or a pool, in words; empty when nothing is. `held_back`: why the caller's jobs are.
+
+    `last_asked_at` of a pool is that of its clusters that take jobs.
+    """
     if paused_reason:
         return f"{cluster} is paused: {paused_reason}"
     if held_back:
@@ -25,21 +29,25 @@ def warn(
     if not_ready:
         return f"{cluster} is not ready: {not_ready}"
     if last_asked_at is None:
-        return f"{cluster} has never asked for jobs"
+        none = f"no cluster of {cluster} takes jobs: each is paused, is not ready or has never asked for jobs"
+        return none if pool else f"{cluster} has never asked for jobs"
     silence = now - last_asked_at
     if silence < QUIET_AFTER:
         return ""
+    if pool:
+        return f"the clusters of {cluster} that take jobs last asked for them {in_words(silence)} ago"
     return f"{cluster} last asked for jobs {in_words(silence)} ago"
 
 
 def warn_caller(caller: Caller, *, now: datetime) -> str:
-    """The same of a caller's own cluster."""
+    """The same of a caller's own cluster or pool."""
     return warn(
         cluster=caller.cluster,
         last_asked_at=caller.last_asked_at,
         paused_reason=caller.paused_reason,
         not_ready=caller.not_ready,
         held_back=caller.held_back,
+        pool=caller.pool,
         now=now,
     )
 

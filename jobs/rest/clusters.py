@@ -11,7 +11,8 @@ from rest_framework.views import APIView
 
 from clusters.callers import Caller, Operator
 from clusters.models import Cluster, Streak
-from clusters.services.streaks import held_back
+from clusters.services.streaks import held_back, held_back_of
+from jobs.queries.pools import last_asked_at, members_by_pool
 from jobs.queries.summaries import summarize_jobs
 from jobs.queries.warnings import warn
 from jobs.rest.permissions import VIEW_CLUSTERS
@@ -20,7 +21,7 @@ from rainbow_site.web.rest.admission import EITHER, admitted, cluster_named
 from rainbow_site.web.rest.schema import BY_ANYBODY, answers
 
 _OF_THE_CLUSTER = (
-    "name", "registered_at", "last_asked_at", "not_ready", "paused_at", "paused_reason", "paused_by",
+    "name", "registered_at", "not_ready", "paused_at", "paused_reason", "paused_by",
 )  # fmt: skip
 
 
@@ -33,7 +34,9 @@ class Clusters(APIView):
         responses=answers({200: SummarySerializer(many=True)}),
     )
     def get(self, request: Request) -> Response:
-        """Returns clusters with their summaries: all of them for operators, its own for a credential."""
+        """Returns clusters with their summaries: all of them for operators, without the pools; its own cluster or
+        pool for a credential.
+        """
         by = admitted(request, EITHER, staff=VIEW_CLUSTERS)
         return Response(SummarySerializer(_summaries(_visible(by), by), many=True).data)
 
@@ -54,33 +57,46 @@ class ClusterDetail(APIView):
 
 def _visible(by: Caller | Operator) -> QuerySet[Cluster]:
     clusters = Cluster.objects.order_by("name")
-    return clusters.filter(id=by.cluster_id) if isinstance(by, Caller) else clusters
+    return clusters.filter(id=by.cluster_id) if isinstance(by, Caller) else clusters.filter(pool=False)
 
 
 def _summaries(clusters: Sequence[Cluster] | QuerySet[Cluster], by: Caller | Operator) -> list[dict[str, Any]]:
     now = timezone.now()
     found = {cluster.id: cluster for cluster in clusters}
-    held = [one for one in held_back(cluster_ids=found) if not isinstance(by, Caller) or by.may_see(one)]
+    members = members_by_pool(cluster.id for cluster in found.values() if cluster.pool)
+    asked = {cluster.id: cluster.last_asked_at for cluster in found.values()}
+    asked |= {pool_id: last_asked_at(clusters) for pool_id, clusters in members.items()}
+    held = _held_back(list(found), by)
     return [
         {
             **{name: getattr(found[summary.cluster_id], name) for name in _OF_THE_CLUSTER},
+            "last_asked_at": asked[summary.cluster_id],
             "jobs": {state.value: number for state, number in summary.counts.items()},
             "oldest_submitted_at": summary.oldest_submitted_at,
-            "warning": _warning(found[summary.cluster_id], now),
-            "held_back": [_held(one) for one in held if one.cluster_id == summary.cluster_id],
+            "warning": _warning(found[summary.cluster_id], asked[summary.cluster_id], now),
+            "held_back": held.get(summary.cluster_id, []),
         }
         for summary in summarize_jobs(cluster_ids=list(found))
     ]
 
 
+def _held_back(cluster_ids: Sequence[int], by: Caller | Operator) -> dict[int, list[dict[str, Any]]]:
+    """By cluster; a credential's are all of its own cluster or pool."""
+    held: dict[int, list[dict[str, Any]]] = {}
+    for one in held_back_of(by) if isinstance(by, Caller) else held_back(cluster_ids=cluster_ids):
+        held.setdefault(by.cluster_id if isinstance(by, Caller) else one.cluster_id, []).append(_held(one))
+    return held
+
+
 def _held(streak: Streak) -> dict[str, Any]:
-    return {"token": streak.credential.label, "reason": streak.reason, "held_at": streak.held_at}
+    return {"token": streak.credential.label, "reason": streak.why, "held_at": streak.held_at}
 
 
-def _warning(cluster: Cluster, now: datetime) -> str:
+def _warning(cluster: Cluster, asked_at: datetime | None, now: datetime) -> str:
     return warn(
         cluster=cluster.name,
-        last_asked_at=cluster.last_asked_at,
+        pool=cluster.pool,
+        last_asked_at=asked_at,
         paused_reason=cluster.paused_reason,
         not_ready=cluster.not_ready,
         now=now,

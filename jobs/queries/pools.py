@@ -1,0 +1,23 @@
+"""The clusters of pools, and whether they take jobs."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from clusters.models import PoolMember
+
+
+def members_by_pool(pool_ids: Iterable[int]) -> dict[int, list[PoolMember]]:
+    """The members of each of these pools in their order, with their clusters."""
+    members: dict[int, list[PoolMember]] = {pool_id: [] for pool_id in pool_ids}
+    if members:
+        found = PoolMember.objects.filter(pool_id__in=members).select_related("cluster")
+        for member in found.order_by("pool_id", "place"):
+            members[member.pool_id].append(member)
+    return members
+
+
+def last_asked_at(members: Iterable[PoolMember]) -> datetime | None:
+    """When the last of the clusters that take jobs asked for them; a paused one takes none, however often it asks."""
+    clusters = (member.cluster for member in members)
+    asked = (one.last_asked_at for one in clusters if not one.paused_at and not one.not_ready)
+    return max(filter(None, asked), default=None)

@@ -40,6 +40,10 @@ class Bounds:
             if limit.most:
                 yield limit
 
+    def admit(self, sizes: Mapping[str, int]) -> bool:
+        """Whether a job of these sizes, by field, is within the limits."""
+        return all(sizes[limit.field] <= limit.most for limit in self.limits)
+
     def said(self) -> dict[str, object]:
         """What was said, without the rest, for `Cluster.last_bounds`."""
         named = {item.name: getattr(self, item.name) for item in fields(self)}

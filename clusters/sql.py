@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from django.contrib.auth.models import User
 from django.db import connection
@@ -84,6 +84,12 @@ def _in_utc(row: CredentialRow) -> CredentialRow:
     )
 
 
+@overload
+def as_datetime(value: datetime | str) -> datetime: ...
+@overload
+def as_datetime(value: None) -> None: ...
+@overload
+def as_datetime(value: datetime | str | None) -> datetime | None: ...
 def as_datetime(value: datetime | str | None) -> datetime | None:
     """A cursor's timestamp; SQLite returns UTC without a zone, of an expression as text."""
     if isinstance(value, str):

@@ -130,4 +130,4 @@ def test_the_log_says_that_others_were_not_told_and_the_next_call_is_served(
         "could not tell other servers of news; calls that wait there look for themselves error='the connection is lost'"
     ]
     assert connection.connection is None
-    assert len(list(request_jobs(caller=alpha.puller))) == 1
+    assert len(list(request_jobs(caller=alpha.puller, now=now))) == 1

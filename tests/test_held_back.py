@@ -1,6 +1,6 @@
 """Holding back the jobs of a token whose jobs fail one after the other: those, and no others."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -52,7 +52,7 @@ def failed(member: Any, number: int = 1, *, now: datetime, **said: Any) -> None:
 
 
 def offered(member: Any) -> list[int]:
-    return [job.id for job in request_jobs(caller=member.puller)]
+    return [job.id for job in request_jobs(caller=member.puller, now=datetime.now(UTC))]
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_a_single_and_a_bulk_submission_say_the_same() -> None:
 def test_each_field_comes_to_the_cluster(alpha: Any, now: datetime) -> None:
     job_id = submitted(alpha, now)
 
-    (queued,) = request_jobs(caller=alpha.puller)
+    (queued,) = request_jobs(caller=alpha.puller, now=now)
     (entry,) = messages.entries_that_fit([queued], "alpha")
     answer = pb.RequestJobsResponse(jobs=dict([entry]), jobids=[job_id])
     (offered,) = offers.waiting_jobs(answer, cluster="alpha", most=0).jobs
@@ -118,7 +118,7 @@ def test_each_field_comes_back_to_the_submitter(alpha: Any, now: datetime) -> No
 @pytest.mark.django_db
 def test_the_rest_api_takes_and_shows_each_field(alpha: Any, now: datetime) -> None:
     job_id = submitted(alpha, now)
-    (queued,) = request_jobs(caller=alpha.puller)
+    (queued,) = request_jobs(caller=alpha.puller, now=now)
 
     shown = JobSerializer(Job.objects.get(id=job_id), context={WITH_CONTENT: True}).data
 

@@ -43,7 +43,7 @@ def listed_oldest_first(by: Caller, ids: list[int], now: datetime) -> int:
 
 
 def offered(by: Caller, ids: list[int], now: datetime) -> int:
-    return len(queue.queue_reply(pb.RequestJobsRequest(), by).jobs)
+    return len(queue.queue_reply(pb.RequestJobsRequest(), by, now).jobs)
 
 
 @pytest.mark.parametrize("call", [got, listed, listed_oldest_first, offered])
@@ -78,8 +78,8 @@ def test_pages_of_large_jobs_end_early_and_lose_none(alpha: Member, now: datetim
 def test_the_queue_of_large_and_small_jobs_is_offered_whole_and_in_order(alpha: Member, now: datetime) -> None:
     ids = [job_id for spec in (SMALL, LARGE, SMALL, LARGE) for job_id in submitted(alpha, spec, 60, now)]
 
-    assert [job.id for job in request_jobs(caller=alpha.puller)] == ids
-    assert [job.id for job in request_jobs(caller=alpha.puller, limit=130)] == ids[:130]
+    assert [job.id for job in request_jobs(caller=alpha.puller, now=now)] == ids
+    assert [job.id for job in request_jobs(caller=alpha.puller, limit=130, now=now)] == ids[:130]
 
 
 def test_what_does_not_fit_remains_and_what_is_not_there_is_missing(alpha: Member, beta: Member, now: datetime) -> None:

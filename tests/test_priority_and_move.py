@@ -1,7 +1,7 @@
 """Operators let jobs wait shorter or longer, or let another cluster run them."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -28,7 +28,7 @@ def olga(db: None) -> Operator:
 
 
 def waiting(member: Any) -> list[int]:
-    return [job.id for job in request_jobs(caller=member.puller)]
+    return [job.id for job in request_jobs(caller=member.puller, now=datetime.now(UTC))]
 
 
 def test_a_higher_priority_goes_first(alpha: Any, olga: Operator, now: datetime) -> None:

@@ -312,7 +312,7 @@ def test_a_paused_cluster_is_offered_nothing_until_it_is_resumed(alpha: Any, now
     paused = admit(Claim(value=alpha.secret), now=now)
 
     offered, accepted = (
-        list(request_jobs(caller=paused)),
+        list(request_jobs(caller=paused, now=now)),
         accept_jobs(caller=paused, job_ids=ids, now=now),
     )
     resume_cluster(cluster_id=alpha.cluster.id, by=None, now=now)
@@ -320,7 +320,7 @@ def test_a_paused_cluster_is_offered_nothing_until_it_is_resumed(alpha: Any, now
 
     assert (paused.paused, paused.paused_reason, offered, accepted.accepted) == (True, "maintenance", [], [])
     assert not resumed.paused
-    assert [job.id for job in request_jobs(caller=resumed)] == ids
+    assert [job.id for job in request_jobs(caller=resumed, now=now)] == ids
 
 
 def test_pausing_twice_and_resuming_twice_is_refused(alpha: Any, now: datetime) -> None:

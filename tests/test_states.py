@@ -60,7 +60,7 @@ def requeue(member: Any, job_id: int, olga: Operator, now: datetime) -> None:
 
 
 def request(member: Any, job_id: int, olga: Operator, now: datetime) -> None:
-    list(request_jobs(caller=member.puller))
+    list(request_jobs(caller=member.puller, now=now))
 
 
 def prune(member: Any, job_id: int, olga: Operator, now: datetime) -> None:
@@ -127,7 +127,7 @@ def test_a_requeued_job_starts_over_as_its_next_attempt(alpha: Any, olga: Operat
     job_id = job_in(L, alpha, now=now, priority=5)
 
     requeue(alpha, job_id, olga, now)
-    (offered,) = request_jobs(caller=alpha.puller)
+    (offered,) = request_jobs(caller=alpha.puller, now=now)
 
     job = Job.objects.get(id=job_id)
     assert (job.attempt, job.agent, job.native_id, job.reason) == (2, "", "", "again")

@@ -78,7 +78,7 @@ class QueueRpcs:
 def answer_requests(calls: Sequence[ClaimedRequest], now: datetime) -> list[AnsweredRequest | Exception]:
     """Answers many RequestJobs calls; one that is refused fails alone."""
     callers = authenticate([call.claim for call in calls], now=now)
-    return [_requested(call.request, caller) for call, caller in zip(calls, callers, strict=True)]
+    return [_requested(call.request, caller, now) for call, caller in zip(calls, callers, strict=True)]
 
 
 def answer_accepts(calls: Sequence[ClaimedAccept], now: datetime) -> list[AnsweredAccept | Exception]:
@@ -90,8 +90,8 @@ def answer_accepts(calls: Sequence[ClaimedAccept], now: datetime) -> list[Answer
     return [_accepted(next(outcomes), taking) if isinstance(taking, Taking) else taking for taking in takings]
 
 
-def queue_reply(request: pb.RequestJobsRequest, caller: Caller) -> pb.RequestJobsResponse:
-    jobs = request_jobs(caller=caller, bounds=bounds_from(request), limit=request.maxJobs)
+def queue_reply(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -> pb.RequestJobsResponse:
+    jobs = request_jobs(caller=caller, bounds=bounds_from(request), limit=request.maxJobs, now=now)
     entries = entries_that_fit(jobs, caller.cluster)
     found = pb.RequestJobsResponse
     return pb.RequestJobsResponse(
@@ -103,11 +103,13 @@ def queue_reply(request: pb.RequestJobsRequest, caller: Caller) -> pb.RequestJob
     )
 
 
-def _requested(request: pb.RequestJobsRequest, caller: Caller | Unauthenticated) -> AnsweredRequest | RainbowError:
+def _requested(
+    request: pb.RequestJobsRequest, caller: Caller | Unauthenticated, now: datetime
+) -> AnsweredRequest | RainbowError:
     if isinstance(caller, Unauthenticated):
         return caller
     try:
-        return Answered(caller=caller, reply=queue_reply(request, caller))
+        return Answered(caller=caller, reply=queue_reply(request, caller, now))
     except RainbowError as error:
         return error
 

@@ -12,6 +12,7 @@ from grpc_api.rpcs.servicer import RainbowServicer
 from grpc_api.runtime.last_seen import LastSeenNotes
 from grpc_api.runtime.lease_expiry import expire_leases_forever
 from grpc_api.runtime.notifications import follow_notifications, poll_waiting_queues
+from grpc_api.runtime.queue_upkeep import keep_queues_forever
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
 from grpc_api.transport.handlers import SERVICE, HandlerFactory, generic_handler
@@ -138,6 +139,7 @@ def _start_background_tasks(pools: ThreadPools, wakeups: Wakeups) -> list[asynci
         follow_notifications(wakeups, pools),
         poll_waiting_queues(wakeups, pools),
         expire_leases_forever(pools),
+        keep_queues_forever(pools),
     )
     return [asyncio.create_task(work) for work in endless]
 

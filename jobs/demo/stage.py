@@ -19,6 +19,7 @@ from jobs.demo.lives import Life, lives
 from jobs.events import activity_of
 from jobs.queries.activity import KEPT
 from jobs.queries.warnings import QUIET_AFTER
+from jobs.services.placing import place_waiting_jobs
 from jobs.specs import JobSpec, columns_of
 from jobs.sql.inserts import (
     add_activity_totals,
@@ -47,6 +48,8 @@ def create_demo_data(*, clusters: int, jobs: int, now: datetime, seed: int = 1) 
     week = lives(fleet, jobs=jobs, now=now, random=Random(seed))
     while batch := list(islice(week, _BATCH)):
         _stage_jobs(batch, credentials, now)
+    while place_waiting_jobs(now=now):
+        pass
 
 
 def refresh_demo_requests(*, now: datetime) -> None:

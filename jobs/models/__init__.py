@@ -4,6 +4,7 @@ from jobs.models.bulk_action import BulkAction
 from jobs.models.counts import JobActivity, JobCount
 from jobs.models.job import MAX_ID, Job, JobEvent, JobLabel, JobQuerySet, visible_by
 from jobs.models.lease_watch import LeaseWatch
+from jobs.models.queue import Queue, Serves
 
 __all__ = [
     "MAX_ID",
@@ -15,5 +16,7 @@ __all__ = [
     "JobLabel",
     "JobQuerySet",
     "LeaseWatch",
+    "Queue",
+    "Serves",
     "visible_by",
 ]

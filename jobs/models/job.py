@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 
 from clusters.callers import Caller
 from clusters.models import Cluster, Credential, CredentialKind
+from jobs.models.queue import Queue, Serves
 from jobs.states import FINAL, JobState, OnLost, What
 
 # Ids travel as int32.
@@ -26,6 +27,11 @@ class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, caller: Caller) -> "JobQuerySet":
         return self.filter(**visible_by(caller))
 
+    def in_reach_of(self, cluster_id: int) -> "JobQuerySet":
+        """The jobs of a cluster, and those of the queues that it serves."""
+        served = Serves.objects.filter(cluster_id=cluster_id).values("queue_id")
+        return self.filter(Q(cluster_id=cluster_id) | Q(queue_id__in=served))
+
     def under_keys(self, cluster_id: int, keys: Iterable[str]) -> "JobQuerySet":
         """The jobs that were submitted to a cluster under these idempotency keys."""
         submitted = self.alias(_submitted_to=Coalesce("submitted_to_id", "cluster_id"))
@@ -34,9 +40,17 @@ class JobQuerySet(models.QuerySet["Job"]):
 
 class Job(models.Model):
     id = models.AutoField(primary_key=True)
+    # The cluster or pool in whose queue it waits; from the accept on the cluster that took it.
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="jobs", db_index=False)
     # Where it was submitted, if it was moved since: its idempotency key stays unique there.
     submitted_to = models.ForeignKey(Cluster, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    # The pool that its cluster took it from; a requeue puts it back there.
+    taken_from = models.ForeignKey(Cluster, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    # Where it waits or last waited; that queue may be gone since. Null until a server has placed a job that a server of
+    # an earlier release put into its cluster's queue.
+    queue = models.ForeignKey(
+        Queue, on_delete=models.DO_NOTHING, null=True, related_name="+", db_index=False, db_constraint=False
+    )
     submitted_by = models.ForeignKey(Credential, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     name = models.CharField(max_length=255, blank=True)
     command = models.TextField()
@@ -77,7 +91,7 @@ class Job(models.Model):
         permissions = [("see_content_of_job", "Can see what jobs run: command, environment, output")]
         indexes = [
             # The waiting queue, in exactly the order of a request.
-            models.Index(fields=["cluster", "-priority", "id"], name="job_queue", condition=Q(state=JobState.QUEUED)),
+            models.Index(fields=["queue", "-priority", "id"], name="job_by_queue", condition=Q(state=JobState.QUEUED)),
             # Listings, newest first: a page is a merge of a few ranges of these.
             models.Index(fields=["cluster", "state", "id"], name="job_by_cluster"),
             models.Index(fields=["submitted_by", "state", "id"], name="job_by_credential"),

@@ -1,17 +1,21 @@
-"""Requesting jobs: the head of a cluster's queue."""
+"""Requesting jobs: the first of those that a cluster may take."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from clusters.bounds import Bounds
 from clusters.callers import Caller
 from clusters.validation import check_range
+from jobs.models import Job
+from jobs.queries.head import waiting_ids
 from jobs.queries.reply_size import number_that_fits
 from jobs.specs import LONG_FIELDS, MAPPINGS, MAX_INT, JobDescription, check_labels
-from jobs.sql.reads import bytes_in, queued_jobs
+from jobs.sql.reads import bytes_in, jobs_by_id
+from jobs.states import JobState
 
 # A job may carry 128 KiB of text: so few are read whatever their size, more only where they fit an answer.
 _FEW = 50
@@ -30,32 +34,40 @@ class QueuedJob(JobDescription):
 _COLUMNS = tuple(item.name for item in fields(QueuedJob))
 
 
-def request_jobs(*, caller: Caller, bounds: Bounds = ANY, limit: int = 0) -> Iterator[QueuedJob]:
-    """The waiting jobs of the caller's cluster, highest priority first, then oldest first; reserves nothing.
+def request_jobs(
+    *, caller: Caller, bounds: Bounds = ANY, limit: int = 0, shared: bool = False, now: datetime
+) -> Iterator[QueuedJob]:
+    """The waiting jobs that the caller's cluster may take, highest priority first, then oldest first; reserves nothing.
 
+    Without `shared` only those that were submitted to the cluster itself and need nothing that must be looked up.
     Reads as it is consumed, a few hundred rows at a time; a limit of 0 or less is none. A paused cluster has no jobs.
     Raises InvalidArgument.
     """
     for item in bounds.limits:
         check_range(item.most, field=item.name, lowest=0, highest=MAX_INT)
     check_labels(bounds.labels)
-    return iter(()) if caller.paused else _read(caller.cluster_id, bounds, limit if limit > 0 else MAX_INT)
+    if caller.paused:
+        return iter(())
+    left = limit if limit > 0 else MAX_INT
+    ids = waiting_ids(cluster_id=caller.cluster_id, bounds=bounds, plain=not shared, expected=min(left, _FEW), now=now)
+    return _read(ids, left)
 
 
-def _read(cluster_id: int, bounds: Bounds, left: int) -> Iterator[QueuedJob]:
-    at_most = {item.field: item.most for item in bounds.limits}
-    look = partial(queued_jobs, cluster_id, at_most=at_most, labels=bounds.labels)
-    after: tuple[int, int] | None = None
-    number = min(left, _FEW)
-    while number:
-        jobs = [_queued_job(row) for row in look(limit=number, after=after, columns=_COLUMNS)]
-        yield from jobs
-        left -= len(jobs)
-        if len(jobs) < number or not left:
-            return
-        after = (jobs[-1].priority, jobs[-1].id)
-        ahead = look(limit=min(left, _CHUNK), after=after, columns=[bytes_in(LONG_FIELDS)])
-        number = number_that_fits(size for (size,) in ahead)
+def _read(ids: Iterator[int], left: int) -> Iterator[QueuedJob]:
+    ids = islice(ids, left)
+    some, rest = list(islice(ids, _FEW)), list[int]()
+    while some:
+        yield from _jobs(some)
+        rest += islice(ids, _CHUNK - len(rest))
+        sizes: dict[int, int] = dict(jobs_by_id(rest, columns=["id", bytes_in(LONG_FIELDS)])) if rest else {}
+        number = number_that_fits(sizes.get(job_id, 0) for job_id in rest)
+        some, rest = rest[:number], rest[number:]
+
+
+def _jobs(ids: Sequence[int]) -> Iterator[QueuedJob]:
+    """Those that still wait, in this order."""
+    rows = {row[0]: row for row in jobs_by_id(ids, columns=["id", *_COLUMNS])}
+    return (_queued_job(rows[job_id][1:]) for job_id in ids if job_id in rows)
 
 
 def _queued_job(row: tuple[Any, ...]) -> QueuedJob:
@@ -64,3 +76,8 @@ def _queued_job(row: tuple[Any, ...]) -> QueuedJob:
         # PostgreSQL keeps an order of its own.
         values[name] = dict(sorted(json.loads(values[name]).items())) if values[name] != "{}" else {}
     return QueuedJob(**values)
+
+
+def waits_for_a_queue() -> bool:
+    """Whether jobs wait that have no queue: those of an earlier release."""
+    return Job.objects.filter(state=JobState.QUEUED, queue__isnull=True).exists()

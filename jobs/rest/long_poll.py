@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework import serializers
@@ -52,7 +53,7 @@ class QueueRequest:
     patience_seconds: int
 
     def jobs_for(self, caller: Caller) -> list[QueuedJob]:
-        return _that_fit(request_jobs(caller=caller, bounds=self.bounds, limit=self.limit))
+        return _that_fit(request_jobs(caller=caller, bounds=self.bounds, limit=self.limit, now=datetime.now(UTC)))
 
     def wait(self, admit_again: Callable[[], Caller]) -> list[QueuedJob]:
         """Blocks until jobs arrive or the time is over. Returns none at once if MAX_WAITING calls wait already."""

@@ -65,6 +65,8 @@ def accept_jobs(
 ) -> Acceptance:
     """Accepts those of the jobs that wait in the caller's cluster, and says of the others why not.
 
+    With an agent's name, also of those that wait in a queue which the cluster serves.
+
     Raises InvalidArgument.
     """
     taking = Taking(caller=caller, job_ids=job_ids, agent=agent, lease_seconds=lease_seconds)
@@ -96,8 +98,8 @@ def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Accep
     return outcomes
 
 
-# (id, attempt, priority) of the accepted jobs.
-Rows = list[tuple[int, int, int]]
+# (id, attempt, priority, the cluster or pool that it waited in) of the accepted jobs.
+Rows = list[tuple[int, int, int, int]]
 
 
 def _lease_or_refusal(taking: Taking, now: datetime) -> Lease | InvalidArgument | None:
@@ -137,7 +139,7 @@ def _take(taking: Taking, lease: Lease | None, now: datetime) -> Rows:
 def _acceptance(taking: Taking, lease: Lease | None, taken: Rows) -> Acceptance:
     if taking.caller.paused:
         return Acceptance(accepted=[], refused=[_refused(id, RefusalReason.PAUSED) for id in taking.job_ids])
-    accepted = {id: _accepted(id, attempt, lease) for id, attempt, _ in taken}
+    accepted = {id: _accepted(id, attempt, lease) for id, attempt, *_ in taken}
     distinct = list(dict.fromkeys(taking.job_ids))
     if len(accepted) < len(distinct):
         accepted |= _renew(taking.caller, set(distinct) - accepted.keys(), lease)
@@ -147,10 +149,11 @@ def _acceptance(taking: Taking, lease: Lease | None, taken: Rows) -> Acceptance:
     )
 
 
-def _step(taking: Taking, job_id: int, attempt: int, priority: int) -> Step:
+def _step(taking: Taking, job_id: int, attempt: int, priority: int, from_cluster_id: int) -> Step:
     return Step(
         job_id=job_id,
         cluster_id=taking.caller.cluster_id,
+        from_cluster_id=from_cluster_id,
         priority=priority,
         attempt=attempt,
         what=What.ACCEPTED,
@@ -180,7 +183,8 @@ def _refusals(caller: Caller, job_ids: Sequence[int], accepted: Container[int]) 
     missing = {id for id in job_ids if id not in accepted}
     known: set[int] = set()
     for part in in_parts(missing):
-        known.update(Job.objects.filter(id__in=part, cluster_id=caller.cluster_id).values_list("id", flat=True))
+        within = Job.objects.filter(id__in=part).in_reach_of(caller.cluster_id)
+        known.update(within.values_list("id", flat=True))
     refused, seen = [], set[int]()
     for id in job_ids:
         if id in seen:

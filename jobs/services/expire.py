@@ -104,8 +104,8 @@ def _expire_some(now: datetime, *, sparing: Collection[int]) -> Expiry:
     steps = [
         *_lose(started, now),
         *_stop(unwanted, now),
-        *put_back(wanted, reason=_NEVER_STARTED),
-        *put_back(again, reason=f"{_SILENT}, and the job wished to be put back"),
+        *put_back(wanted, reason=_NEVER_STARTED, now=now),
+        *put_back(again, reason=f"{_SILENT}, and the job wished to be put back", now=now),
     ]
     record([(step, None) for step in steps], now=now)
     return Expiry(requeued=len(wanted) + len(again), cancelled=len(unwanted), lost=len(started) - len(again))

@@ -13,6 +13,7 @@ from jobs.events import Step, record
 from jobs.models import Job
 from jobs.queries.lookup import check_ids, locked
 from jobs.services.change_result import ChangeResult, change_results
+from jobs.services.placing import put_in_queues
 from jobs.states import JobState, What
 from rainbow.errors import NotFound
 
@@ -42,7 +43,11 @@ def move_jobs(
         cluster_id=cluster_id, submitted_to=Coalesce("submitted_to_id", "cluster_id")
     )
     whys = {id: f"from {name} to {names[cluster_id]}: {reason}" for id, name in names.items()}
-    record([(_step(job, cluster_id, whys[job.cluster_id]), by) for job in moving], now=now)
+    steps = [(_step(job, cluster_id, whys[job.cluster_id]), by) for job in moving]
+    for job in moving:
+        job.cluster_id = cluster_id
+    put_in_queues(moving, now=now)
+    record(steps, now=now)
     return change_results(distinct, refusals)
 
 

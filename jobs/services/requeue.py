@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Coalesce
 
 from clusters.callers import Caller, Operator
 from clusters.validation import check_reason
@@ -13,6 +14,7 @@ from jobs.events import Step, record
 from jobs.models import Job
 from jobs.outcomes import requeue_refusal
 from jobs.queries.lookup import check_ids, locked
+from jobs.services.placing import put_in_queues
 from jobs.states import JobState, What
 from rainbow.errors import NO_SUCH_JOB
 
@@ -39,15 +41,18 @@ def requeue_jobs(*, by: Caller | Operator, job_ids: Sequence[int], reason: str, 
     distinct = list(dict.fromkeys(job_ids))
     jobs = locked(by, distinct)
     refusals = {job.id: requeue_refusal(job) for job in jobs.values()}
-    steps = put_back([job for job in jobs.values() if not refusals[job.id]], reason=reason)
+    steps = put_back([job for job in jobs.values() if not refusals[job.id]], reason=reason, now=now)
     record([(step, by) for step in steps], now=now)
     return [Requeue(job_id=id, refusal=refusals.get(id, NO_SUCH_JOB)) for id in distinct]
 
 
-def put_back(jobs: Sequence[Job], *, reason: str) -> list[Step]:
+def put_back(jobs: Sequence[Job], *, reason: str, now: datetime) -> list[Step]:
     """Queues jobs again that the caller has locked and found requeueable, and gives the steps to record."""
+    steps = [_step(job, reason) for job in jobs]
     Job.objects.filter(id__in=[job.id for job in jobs]).update(
         state=JobState.QUEUED,
+        cluster_id=Coalesce("taken_from_id", "cluster_id"),
+        taken_from=None,
         attempt=F("attempt") + 1,
         agent="",
         native_id="",
@@ -58,8 +63,12 @@ def put_back(jobs: Sequence[Job], *, reason: str) -> list[Step]:
         lease_seconds=None,
         lease_expires_at=None,
     )
-    return [_step(job, reason) for job in jobs]
+    for job in jobs:
+        job.cluster_id, job.taken_from_id = job.taken_from_id or job.cluster_id, None
+    put_in_queues(jobs, now=now)
+    return steps
 
 
 def _step(job: Job, reason: str) -> Step:
-    return replace(Step.of(job, What.REQUEUED, JobState.QUEUED), attempt=job.attempt + 1, why=reason)
+    back = replace(Step.of(job, What.REQUEUED, JobState.QUEUED), attempt=job.attempt + 1, why=reason)
+    return replace(back, cluster_id=job.taken_from_id or job.cluster_id, from_cluster_id=job.cluster_id)

@@ -9,6 +9,8 @@ from django.db import DataError, IntegrityError, transaction
 from clusters.callers import Caller, Operator
 from jobs.events import Step, record
 from jobs.models import Job
+from jobs.placement import definition_of
+from jobs.services.placing import queues_for
 from jobs.specs import JobSpec, check_spec, columns_of
 from jobs.sql.inserts import insert_jobs, insert_labels
 from jobs.sql.reads import queued_counts, rank
@@ -121,9 +123,17 @@ def _insert(orders: list[Order], now: datetime) -> list[tuple[Order, int]]:
     return new
 
 
+def _queue_ids(orders: Sequence[Order], now: datetime) -> list[int]:
+    """The queue of each."""
+    definitions = [definition_of(order.cluster_id, order.spec) for order in orders]
+    ids = queues_for(((definition, order.by) for definition, order in zip(definitions, orders, strict=True)), now=now)
+    return [ids[definition.digest] for definition in definitions]
+
+
 def _columns(orders: Sequence[Order], now: datetime) -> Columns:
     return {
         "cluster_id": [order.cluster_id for order in orders],
+        "queue_id": _queue_ids(orders, now),
         "submitted_by_id": [order.submitted_by for order in orders],
         **columns_of([order.spec for order in orders]),
         "fingerprint": [order.fingerprint for order in orders],

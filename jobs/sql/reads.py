@@ -1,20 +1,19 @@
-"""Reading the queue."""
+"""Reading jobs that wait, and jobs by their ids."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
 
-from clusters.models import Cluster, Streak
-from jobs.models import MAX_ID, Job, JobCount, JobLabel
+from clusters.models import Cluster
+from jobs.models import MAX_ID, Job, JobCount, Queue
 from jobs.sql.statements import Row, fetch
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
 _CLUSTER = Cluster._meta.db_table
-_LABEL = JobLabel._meta.db_table
 _COUNT = JobCount._meta.db_table
-_STREAK = Streak._meta.db_table
+_QUEUES_OF = f"SELECT id FROM {Queue._meta.db_table} WHERE cluster_id = %s"
 _QUEUED = f"state = '{JobState.QUEUED}'"
 
 
@@ -61,34 +60,10 @@ def range_of_jobs(
     return f"({row}) BETWEEN ({places}) AND ({places})", [*fixed, ids[0], *fixed, ids[1]]
 
 
-def queued_jobs(
-    cluster_id: int,
-    *,
-    limit: int,
-    at_most: Mapping[str, int],
-    labels: Mapping[str, str],
-    after: tuple[int, int] | None,
-    columns: Sequence[str],
-) -> list[Row]:
-    """These columns of the next jobs of a cluster's queue, after this (priority, id).
-
-    `at_most` bounds columns; a time limit that was not said is 0 and so within any bound. Jobs that are held back are
-    left out.
-    """
-    held = f"SELECT credential_id FROM {_STREAK} WHERE cluster_id = %s AND held_at IS NOT NULL"
-    tests = [f"{_QUEUED} AND cluster_id = %s AND COALESCE(submitted_by_id, 0) NOT IN ({held})"]
-    values: list[object] = [cluster_id, cluster_id]
-    for name, bound in at_most.items():
-        tests.append(f"{name} <= %s")
-        values.append(bound)
-    for item in labels.items():
-        tests.append(f"EXISTS (SELECT 1 FROM {_LABEL} l WHERE l.job_id = {_JOB}.id AND key = %s AND value = %s)")
-        values.extend(item)
-    if after:
-        tests.append("priority <= %s AND (priority < %s OR id > %s)")
-        values.extend([after[0], *after])
-    wanted, where = ", ".join(columns), " AND ".join(tests)
-    return fetch(f"SELECT {wanted} FROM {_JOB} WHERE {where} ORDER BY priority DESC, id LIMIT %s", [*values, limit])
+def jobs_by_id(ids: Sequence[int], *, columns: Sequence[str]) -> list[Row]:
+    """These columns of the jobs, in any order."""
+    places = ",".join(["%s"] * len(ids))
+    return fetch(f"SELECT {', '.join(columns)} FROM {_JOB} WHERE id IN ({places})", ids)
 
 
 def bytes_in(columns: Iterable[str]) -> str:
@@ -98,9 +73,9 @@ def bytes_in(columns: Iterable[str]) -> str:
 
 
 def rank(cluster_id: int, priority: int, job_id: int) -> int:
-    """The place of a waiting job in its queue, from 1. Costs more the longer the queue before it."""
+    """The place of a waiting job among those of its cluster, from 1. Costs more the more are before it."""
     statement = (
-        f"SELECT COUNT(*) FROM {_JOB} WHERE {_QUEUED} AND cluster_id = %s "
+        f"SELECT COUNT(*) FROM {_JOB} WHERE {_QUEUED} AND queue_id IN ({_QUEUES_OF}) "
         "AND priority >= %s AND (priority > %s OR id <= %s)"
     )
     return int(fetch(statement, [cluster_id, priority, priority, job_id])[0][0])
@@ -108,5 +83,6 @@ def rank(cluster_id: int, priority: int, job_id: int) -> int:
 
 def jobs_before(cluster_id: int, priority: int, job_id: int, *, at_most: int) -> int:
     """How many older jobs of the same priority wait; counts no further than `at_most`."""
-    older = f"SELECT 1 FROM {_JOB} WHERE {_QUEUED} AND cluster_id = %s AND priority = %s AND id < %s LIMIT %s"
+    mine = f"{_QUEUED} AND queue_id IN ({_QUEUES_OF})"
+    older = f"SELECT 1 FROM {_JOB} WHERE {mine} AND priority = %s AND id < %s LIMIT %s"
     return int(fetch(f"SELECT COUNT(*) FROM ({older}) AS older", [cluster_id, priority, job_id, at_most])[0][0])

@@ -7,11 +7,12 @@ from typing import Any
 from django.db import connection
 
 from jobs.leases import Lease
-from jobs.models import Job
+from jobs.models import Job, Serves
 from jobs.sql.statements import Row, fetch, timestamp
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
+_SERVES = Serves._meta.db_table
 _QUEUED = f"state = '{JobState.QUEUED}'"
 # Ids in a statement; SQLite takes at most 32,766 values.
 _PART = 10_000
@@ -20,14 +21,16 @@ LEASE_COLUMNS = ("lease_seconds", "lease_expires_at")
 
 
 def lock_jobs(cluster_ids: Sequence[int], job_ids: Iterable[int]) -> None:
-    """Locks those of the jobs that are in these clusters until the commit, in the order of their ids.
+    """Locks those of the jobs that are in these clusters, or in queues that they serve, until the commit, in the order
+    of their ids.
 
     For transactions that run several statements on jobs: the lock order (docs/development.md). On SQLite a writing
     transaction is alone.
     """
     if connection.vendor == "postgresql":
-        statement = f"SELECT 1 FROM {_JOB} WHERE id = ANY(%s) AND cluster_id = ANY(%s) ORDER BY id FOR UPDATE"
-        fetch(statement, [sorted(set(job_ids)), list(cluster_ids)])
+        mine = f"cluster_id = ANY(%s) OR queue_id IN (SELECT queue_id FROM {_SERVES} WHERE cluster_id = ANY(%s))"
+        statement = f"SELECT 1 FROM {_JOB} WHERE id = ANY(%s) AND ({mine}) ORDER BY id FOR UPDATE"
+        fetch(statement, [sorted(set(job_ids)), list(cluster_ids), list(cluster_ids)])
 
 
 def in_parts(job_ids: Iterable[int]) -> Iterator[list[int]]:
@@ -37,23 +40,44 @@ def in_parts(job_ids: Iterable[int]) -> Iterator[list[int]]:
 
 
 def take_jobs(cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, now: datetime) -> list[Row]:
-    """Accepts those of the jobs that wait; returns their (id, attempt, priority)."""
+    """Accepts those of the jobs that wait; returns their (id, attempt, priority, the cluster or pool they waited in).
+
+    With a lease, also of the queues that the cluster serves, once it is its turn there.
+    """
     statement = (
         f"UPDATE {_JOB} SET state = '{JobState.ACCEPTED}', accepted_at = %s, "
-        "agent = %s, lease_seconds = %s, lease_expires_at = %s "
-        f"WHERE {_waiting_among()} RETURNING id, attempt, priority"
+        "agent = %s, lease_seconds = %s, lease_expires_at = %s, cluster_id = %s, "
+        "taken_from_id = CASE WHEN cluster_id = %s THEN NULL ELSE cluster_id END, "
+        "submitted_to_id = CASE WHEN cluster_id = %s THEN submitted_to_id "
+        "ELSE COALESCE(submitted_to_id, cluster_id) END "
+        f"WHERE {_waiting_among(shared=lease is not None)} "
+        "RETURNING id, attempt, priority, COALESCE(taken_from_id, cluster_id)"
     )
     ids = list(job_ids) if connection.vendor == "postgresql" else str(list(job_ids))
     held = [lease.agent, lease.seconds, timestamp(lease.expires_at)] if lease else ["", None, None]
-    return fetch(statement, [timestamp(now), *held, cluster_id, ids])
+    mine: list[object] = [cluster_id, cluster_id, timestamp(now)] if lease else [cluster_id]
+    return fetch(statement, [timestamp(now), *held, *[cluster_id] * 3, *mine, ids])
 
 
-def _waiting_among() -> str:
+def _waiting_among(*, shared: bool) -> str:
+    mine = f"(cluster_id = %s OR EXISTS ({_ITS_TURN[connection.vendor]}))" if shared else "cluster_id = %s"
     if connection.vendor == "sqlite":
-        return f"{_QUEUED} AND cluster_id = %s AND id IN (SELECT value FROM json_each(%s))"
+        return f"{_QUEUED} AND {mine} AND id IN (SELECT value FROM json_each(%s))"
     # An UPDATE locks its rows in the order in which it finds them, which is not the lock order.
-    waiting = f"SELECT id FROM {_JOB} WHERE {_QUEUED} AND cluster_id = %s AND id = ANY(%s) ORDER BY id FOR UPDATE"
+    waiting = f"SELECT id FROM {_JOB} WHERE {_QUEUED} AND {mine} AND id = ANY(%s) ORDER BY id FOR UPDATE"
     return f"id IN (SELECT waiting.id FROM ({waiting}) waiting)"
+
+
+# Whether a cluster may take a job by now.
+_DUE = {
+    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', submitted_at, '+' || s.after_seconds || ' seconds') <= %s",
+    "postgresql": "submitted_at + s.after_seconds * INTERVAL '1 second' <= %s",
+}
+_ITS_TURN = {
+    vendor: f"SELECT 1 FROM {_SERVES} s WHERE s.queue_id = {_JOB}.queue_id AND s.cluster_id = %s "
+    f"AND (s.after_seconds = 0 OR {due})"
+    for vendor, due in _DUE.items()
+}
 
 
 def write_reported(rows: Sequence[Row]) -> None:

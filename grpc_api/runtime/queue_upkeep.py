@@ -1,0 +1,40 @@
+"""Placing jobs that servers of an earlier release queued, and deleting queues in which nothing waits."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from django.db import DatabaseError
+
+from grpc_api.runtime.thread_pools import ThreadPools
+from jobs.queries.queue import waits_for_a_queue
+from jobs.services.empty_queues import delete_empty_queues
+from jobs.services.placing import place_waiting_jobs
+from rainbow.errors import Unavailable
+
+_PLACE_EVERY = timedelta(seconds=5)
+_DELETE_EVERY = timedelta(hours=1)
+_log = logging.getLogger("rainbow.grpc")
+
+
+async def keep_queues_forever(pools: ThreadPools) -> None:
+    delete_at = datetime.now(UTC)
+    while True:
+        try:
+            await _place(pools)
+            if datetime.now(UTC) >= delete_at:
+                await pools.write(partial(delete_empty_queues, now=datetime.now(UTC)))
+                delete_at = datetime.now(UTC) + _DELETE_EVERY
+        except (DatabaseError, Unavailable) as error:
+            _log.warning("could not look after the queues error=%r", str(error))
+        await asyncio.sleep(_PLACE_EVERY.total_seconds())
+
+
+async def _place(pools: ThreadPools) -> None:
+    """Of several servers, those that find all such jobs locked by another leave them to it."""
+    while await pools.read(waits_for_a_queue):
+        placed = await pools.write(partial(place_waiting_jobs, now=datetime.now(UTC)))
+        if not placed:
+            return
+        _log.info("placed jobs of an earlier release jobs=%d", placed)

@@ -1,0 +1,123 @@
+"""Putting jobs into queues, and making the queues that are missing."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Count, Q
+
+from clusters.callers import Actor, Caller
+from clusters.models import PoolMember
+from jobs.models import Job, Queue, Serves
+from jobs.placement import BOUNDED, PLACING_FIELDS, Definition, definition_of
+from jobs.services.serving import serve
+from jobs.sql.queues import insert_queues, queue_ids
+from jobs.sql.statements import Columns, timestamp
+from jobs.states import JobState
+
+# Queues. Beyond them jobs of all kinds go into one, of which a request looks at a limited number one by one.
+MOST_OF_CLUSTER = 1_000
+MOST_OF_CREDENTIAL = 100
+_PART = 1_000
+
+
+# What a job's queue is to be, and who submits it; None is the server.
+Wanted = tuple[Definition, Actor]
+
+
+def queues_for(wanted: Iterable[Wanted], *, now: datetime) -> dict[bytes, int]:
+    """The ids of these queues, by their digests; those that are missing are made.
+
+    One that would be too many is replaced by the mixed queue of its cluster or pool. Call it in the transaction that
+    puts jobs into them.
+    """
+    distinct = {definition.digest: (definition, by) for definition, by in wanted}
+    ids = queue_ids(distinct.keys())
+    missing = {digest: distinct[digest] for digest in sorted(distinct.keys() - ids.keys())}
+    return ids | _made(missing, now) if missing else ids
+
+
+def put_in_queues(jobs: Sequence[Job], *, now: datetime) -> None:
+    """Puts waiting jobs, locked by the caller, into the queues for what they are now."""
+    definitions = {job.id: definition_of(job.cluster_id, job) for job in jobs}
+    if not definitions:
+        return
+    ids = queues_for(((definition, None) for definition in definitions.values()), now=now)
+    of_queue: dict[int, list[int]] = defaultdict(list)
+    for job_id, definition in definitions.items():
+        of_queue[ids[definition.digest]].append(job_id)
+    for queue_id, job_ids in of_queue.items():
+        Job.objects.filter(id__in=job_ids).update(queue_id=queue_id)
+
+
+@transaction.atomic
+def place_waiting_jobs(*, now: datetime) -> int:
+    """Puts up to 1,000 jobs into queues that have none: those of before an upgrade. Returns how many there were."""
+    waiting = Job.objects.filter(state=JobState.QUEUED, queue__isnull=True).only("id", "cluster_id", *PLACING_FIELDS)
+    jobs = list(waiting.order_by("id").select_for_update(skip_locked=True)[:_PART])
+    put_in_queues(jobs, now=now)
+    return len(jobs)
+
+
+def _made(missing: Mapping[bytes, Wanted], now: datetime) -> dict[bytes, int]:
+    definitions = _without_too_many(missing)
+    distinct = {definition.digest: (definition, by) for definition, by in definitions.values()}
+    new = {bytes(digest): id for digest, id in insert_queues(_columns(distinct, now))}
+    serve([(queue_id, distinct[digest][0]) for digest, queue_id in new.items()])
+    # Some were there: the mixed queue, or what another transaction made just now.
+    ids = new if new.keys() == distinct.keys() else queue_ids(distinct.keys())
+    return {digest: ids[definition.digest] for digest, (definition, _) in definitions.items()}
+
+
+def _without_too_many(missing: Mapping[bytes, Wanted]) -> dict[bytes, Wanted]:
+    kept: dict[bytes, Wanted] = {}
+    of_cluster, of_credential = _Rest(_most_served, MOST_OF_CLUSTER), _Rest(_made_by, MOST_OF_CREDENTIAL)
+    for digest, (definition, by) in missing.items():
+        few = of_cluster.take(definition.cluster_id)
+        if isinstance(by, Caller):
+            few = of_credential.take(by.credential_id) and few
+        kept[digest] = (definition if few else definition.mixed, by)
+    return kept
+
+
+class _Rest:
+    """How many more queues there may be, by id: the most, less those that are there."""
+
+    def __init__(self, there: Callable[[int], int], most: int) -> None:
+        self._there = there
+        self._most = most
+        self._left: dict[int, int] = {}
+
+    def take(self, id: int) -> bool:
+        if id not in self._left:
+            self._left[id] = self._most - self._there(id)
+        self._left[id] -= 1
+        return self._left[id] >= 0
+
+
+def _made_by(credential_id: int) -> int:
+    return Queue.objects.filter(made_by=credential_id).count()
+
+
+def _most_served(cluster_id: int) -> int:
+    """How many queues that one serves which serves the most, of the clusters that jobs submitted there may go to."""
+    members = PoolMember.objects.filter(pool_id=cluster_id).values("cluster_id")
+    served = Serves.objects.filter(Q(cluster_id=cluster_id) | Q(cluster_id__in=members))
+    return max(served.values("cluster_id").annotate(queues=Count("id")).values_list("queues", flat=True), default=0)
+
+
+def _columns(wanted: Mapping[bytes, Wanted], now: datetime) -> Columns:
+    definitions = [definition for definition, _ in wanted.values()]
+    columns: dict[str, list[object]] = {
+        "cluster_id": [one.cluster_id for one in definitions],
+        "digest": list(wanted),
+        "definition": [one.as_json() for one in definitions],
+        "plain": [one.plain for one in definitions],
+        "made_by_id": [by.credential_id if isinstance(by, Caller) else None for _, by in wanted.values()],
+        "made_at": [timestamp(now)] * len(definitions),
+    }
+    for name in BOUNDED:
+        columns[f"least_{name}"] = [one.sizes[name].least for one in definitions]
+        columns[f"most_{name}"] = [one.sizes[name].most for one in definitions]
+    return columns

@@ -1,0 +1,84 @@
+"""Which clusters serve which queues: computed when a queue is made, and anew when pools or facts change."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from django.db import transaction
+
+from clusters.models import Cluster, PoolMember
+from jobs.models import Queue, Serves
+from jobs.placement import Definition
+from jobs.sql.queues import write_serves
+
+_PART = 500
+
+# A queue's id and what its jobs have in common.
+Defined = tuple[int, Definition]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """A cluster that jobs of a pool, or its own, may go to."""
+
+    cluster: Cluster
+    after_seconds: int
+
+
+def serve(queues: Sequence[Defined]) -> None:
+    """Finds the clusters that serve these new queues. Call it in the transaction that makes them."""
+    _write(queues, _candidates({definition.cluster_id for _, definition in queues}))
+
+
+@transaction.atomic
+def pool_changed(*, pool_id: int) -> None:
+    """Applies the members of a pool to the jobs that wait in it."""
+    _serve_anew({pool_id}, among=None)
+
+
+@transaction.atomic
+def facts_changed(*, cluster_ids: Collection[int]) -> None:
+    """Applies what clusters say of themselves to the jobs that wait for them."""
+    pools = PoolMember.objects.filter(cluster_id__in=cluster_ids).values_list("pool_id", flat=True)
+    _serve_anew({*cluster_ids, *pools}, among=cluster_ids)
+
+
+def _serve_anew(homes: Collection[int], *, among: Collection[int] | None) -> None:
+    """Finds which clusters serve the queues of these clusters and pools; `among` names those that have changed."""
+    candidates = _candidates(homes, among)
+    queues = Queue.objects.filter(cluster_id__in=homes).order_by("id").only("id", "cluster_id", "definition")
+    defined = ((queue.id, Definition.read(queue.cluster_id, queue.definition)) for queue in queues.iterator())
+    while part := list(islice(defined, _PART)):
+        served = Serves.objects.filter(queue_id__in=[queue_id for queue_id, _ in part])
+        (served if among is None else served.filter(cluster_id__in=among)).delete()
+        _write(part, candidates)
+
+
+def _candidates(homes: Collection[int], among: Collection[int] | None = None) -> dict[int, list[_Candidate]]:
+    """By the cluster or pool that jobs are submitted to. Locks them: they stay as they are until the commit."""
+    members = list(PoolMember.objects.filter(pool_id__in=homes).order_by("place"))
+    wanted = {*homes, *(member.cluster_id for member in members)}
+    # In the lock order (docs/development.md).
+    locked = Cluster.objects.filter(id__in=wanted).order_by("id").select_for_update(no_key=True)
+    clusters = {cluster.id: cluster for cluster in locked}
+    found: dict[int, list[_Candidate]] = {
+        home: [] if clusters[home].pool else [_Candidate(cluster=clusters[home], after_seconds=0)] for home in homes
+    }
+    for member in members:
+        found[member.pool_id].append(
+            _Candidate(cluster=clusters[member.cluster_id], after_seconds=member.after_seconds)
+        )
+    if among is None:
+        return found
+    return {home: [one for one in candidates if one.cluster.id in among] for home, candidates in found.items()}
+
+
+def _write(queues: Iterable[Defined], candidates: dict[int, list[_Candidate]]) -> None:
+    rows = [
+        (queue_id, candidate.cluster.id, candidate.after_seconds, True)
+        for queue_id, definition in queues
+        for candidate in candidates[definition.cluster_id]
+    ]
+    names = ("queue_id", "cluster_id", "after_seconds", "whole")
+    if rows:
+        write_serves(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))

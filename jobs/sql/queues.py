@@ -1,0 +1,88 @@
+"""The queues of waiting jobs, and which clusters serve them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from django.db import connection
+
+from clusters.models import Cluster
+from jobs.models import Job, JobLabel, Queue, Serves
+from jobs.sql.statements import Columns, Row, fetch, insert
+from jobs.states import JobState
+
+_JOB = Job._meta.db_table
+_QUEUE = Queue._meta.db_table
+_SERVES = Serves._meta.db_table
+_LABEL = JobLabel._meta.db_table
+_CLUSTER = Cluster._meta.db_table
+QUEUED = f"state = '{JobState.QUEUED}'"
+
+
+class ServedQueue(NamedTuple):
+    """A queue with jobs, as a cluster sees it. `whole`: each of its jobs fits the cluster and the request."""
+
+    id: int
+    after_seconds: int
+    whole: bool
+    # The first of its jobs.
+    priority: int
+    job_id: int
+
+
+def queue_ids(digests: Collection[bytes]) -> dict[bytes, int]:
+    """The ids of the queues by these digests. On PostgreSQL none of them is deleted before the commit."""
+    lock = "FOR KEY SHARE" if connection.vendor == "postgresql" else ""
+    places = ",".join(["%s"] * len(digests))
+    found = fetch(f"SELECT digest, id FROM {_QUEUE} WHERE digest IN ({places}) {lock}", list(digests))
+    return {bytes(digest): id for digest, id in found}
+
+
+def insert_queues(columns: Columns) -> list[Row]:
+    """Adds queues and returns (digest, id) of those that are new."""
+    return insert(Queue, columns, "ON CONFLICT (digest) DO NOTHING RETURNING digest, id")
+
+
+def write_serves(columns: Columns) -> None:
+    further = (
+        "ON CONFLICT (queue_id, cluster_id) "
+        "DO UPDATE SET after_seconds = excluded.after_seconds, whole = excluded.whole"
+    )
+    insert(Serves, columns, further)
+
+
+def served_queues(cluster_id: int, *, at_most: Mapping[str, int], plain: bool) -> list[ServedQueue]:
+    """The queues with jobs that a cluster serves and of which some jobs may be within these bounds, in their order.
+
+    `plain`: only its own, as published clients see them. Jobs of a pool that is paused are left out.
+    """
+    whole = " AND ".join(["s.whole", *(f"q.most_{name} <= %s" for name in at_most)])
+    tests = [f"q.least_{name} <= %s" for name in at_most]
+    tests.append(f"q.plain AND q.cluster_id = {int(cluster_id)}" if plain else "home.paused_at IS NULL")
+    first = f"SELECT j.id FROM {_JOB} j WHERE j.queue_id = q.id AND j.{QUEUED} ORDER BY j.priority DESC, j.id LIMIT 1"
+    served = (
+        f"SELECT s.queue_id, s.after_seconds, {whole} AS whole, ({first}) AS first_id "
+        f"FROM {_SERVES} s JOIN {_QUEUE} q ON q.id = s.queue_id JOIN {_CLUSTER} home ON home.id = q.cluster_id "
+        f"WHERE s.cluster_id = %s AND {' AND '.join(tests)}"
+    )
+    statement = (
+        f"SELECT served.queue_id, after_seconds, whole, first.priority, first.id FROM ({served}) served "
+        f"JOIN {_JOB} first ON first.id = served.first_id ORDER BY first.priority DESC, first.id"
+    )
+    bounds = list(at_most.values())
+    return [ServedQueue(*row) for row in fetch(statement, [*bounds, cluster_id, *bounds])]
+
+
+def waiting_in(
+    queue_id: int, *, columns: Sequence[str], labels: Mapping[str, str], after: tuple[int, int] | None, limit: int
+) -> list[Row]:
+    """These columns of the next jobs of a queue that carry these labels, in its order, after this (priority, id)."""
+    tests = [f"queue_id = %s AND {QUEUED}"]
+    values: list[object] = [queue_id]
+    for item in labels.items():
+        tests.append(f"EXISTS (SELECT 1 FROM {_LABEL} l WHERE l.job_id = {_JOB}.id AND key = %s AND value = %s)")
+        values.extend(item)
+    if after:
+        tests.append("priority <= %s AND (priority < %s OR id > %s)")
+        values.extend([after[0], *after])
+    wanted, where = ", ".join(columns), " AND ".join(tests)
+    return fetch(f"SELECT {wanted} FROM {_JOB} WHERE {where} ORDER BY priority DESC, id LIMIT %s", [*values, limit])

@@ -1,7 +1,6 @@
 """What a cluster says of itself, for people and for matching."""
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -76,6 +75,13 @@ class Facts:
     def __bool__(self) -> bool:
         return bool(self.values or self.partitions)
 
+    def by_partition(self) -> dict[str, list[Partition]]:
+        """The nodes of each partition, in the order of the partitions."""
+        named: dict[str, list[Partition]] = {}
+        for partition in self.partitions:
+            named.setdefault(partition.name, []).append(partition)
+        return named
+
     def said(self) -> dict[str, Any]:
         """As JSON, for `Cluster.facts`."""
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in self.values.items()}
@@ -92,13 +98,18 @@ class Facts:
         )
 
 
+def check_counts(*, values: int, partitions: int) -> None:
+    """Raises InvalidArgument, before any of them is looked at."""
+    _check_most(values, MAX_VALUES, field="facts.values")
+    _check_most(partitions, MAX_PARTITIONS, field="facts.partitions")
+
+
 def check_facts(facts: Facts) -> None:
     """Raises InvalidArgument with the name of the field."""
-    _check_most(len(facts.values), MAX_VALUES, field="facts.values")
+    check_counts(values=len(facts.values), partitions=len(facts.partitions))
     for name, value in facts.values.items():
         _check_name(name)
         _check_value(value, field=f"facts.values.{name}")
-    _check_most(len(facts.partitions), MAX_PARTITIONS, field="facts.partitions")
     for place, partition in enumerate(facts.partitions):
         _check_partition(partition, field=f"facts.partitions.{place}")
     size = len(json.dumps(facts.said(), ensure_ascii=False).encode())
@@ -130,7 +141,7 @@ def _check_value(value: Value, *, field: str) -> None:
         _check_texts(value, field=field)
     elif isinstance(value, str):
         check_line(value, field=field, longest=MAX_TEXT)
-    elif not (math.isfinite(value) and abs(value) <= MAX_NUMBER):
+    elif not -MAX_NUMBER <= value <= MAX_NUMBER:
         raise InvalidArgument(f"must be a number from {-MAX_NUMBER:,} to {MAX_NUMBER:,}", field=field)
 
 

@@ -69,7 +69,7 @@ def miss(demand: Demand, facts: Facts) -> Miss | None:
 
 def values_of(facts: Facts) -> dict[str, Value]:
     """What needs are about: what partitions tell, by the names of docs/concepts.md, and the cluster's values first."""
-    partitions = list(_by_name(facts.partitions).values())
+    partitions = list(facts.by_partition().values())
     derived = {**_sizes(partitions), **_sets(facts.partitions)}
     told = {name: value for name, value in derived.items() if value}
     return {**told, **_gpu_counts(partitions), **facts.values}
@@ -163,7 +163,7 @@ def _spoken(value: Value) -> str:
 
 def _nearest(demand: Demand, facts: Facts) -> list[Miss]:
     """What the nearest partition lacks of the sizes; nothing if it fits, or if no partition is told."""
-    told = _by_name(facts.partitions)
+    told = facts.by_partition()
     named = demand.partition.split(",") if demand.partition else told
     candidates = [_lacking(demand, told[name]) for name in named if name in told]
     if candidates or not told:
@@ -231,13 +231,6 @@ def _gpus(node: Partition, kind: str = "") -> int:
 
 def _counted(count: int, thing: str) -> str:
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
-
-
-def _by_name(partitions: Iterable[Partition]) -> dict[str, list[Partition]]:
-    named: dict[str, list[Partition]] = {}
-    for partition in partitions:
-        named.setdefault(partition.name, []).append(partition)
-    return named
 
 
 def _set(texts: Iterable[str]) -> tuple[str, ...]:

@@ -25,6 +25,9 @@ class Cluster(models.Model):
     last_asked_at = models.DateTimeField(null=True, blank=True)
     # clusters.bounds.Bounds of that request.
     last_bounds = models.JSONField(default=dict, blank=True)
+    # clusters.facts.Facts, as its agent told them last. They may be long: what reads many clusters defers them.
+    facts = models.JSONField(default=dict, db_default={}, blank=True)
+    facts_at = models.DateTimeField(null=True, blank=True)
     # Why its agent takes no jobs now, in the agent's words; empty when it does.
     not_ready = models.CharField(max_length=1000, default="", blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
@@ -139,6 +142,7 @@ class ClusterWhat(models.TextChoices):
     RESUMED = "resumed", "resumed"
     POOL_MADE = "pool_made", "made a pool"
     POOL_CHANGED = "pool_changed", "changed its members"
+    FACTS_CHANGED = "facts_changed", "told other facts"
     CREDENTIAL_MADE = "credential_made", "made"
     CREDENTIAL_ROTATED = "credential_rotated", "rotated"
     CREDENTIAL_REVOKED = "credential_revoked", "revoked"

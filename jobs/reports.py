@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from clusters.callers import Caller
+from clusters.facts import Facts, check_facts
 from clusters.services.streaks import End
 from clusters.validation import check_line, check_lines, check_range, check_reason, size_in_bytes, tail_of
 from jobs.events import Step
@@ -64,7 +65,8 @@ class AgentReport:
     """What one agent reports in one call: on up to 1,000 attempts at jobs, and on its cluster.
 
     `not_ready` says why the agent takes no jobs now; `pause` pauses the cluster, with that reason. `hold_after`: so
-    many jobs of one token in a row that fail at once hold back the token's others; 0 is never.
+    many jobs of one token in a row that fail at once hold back the token's others; 0 is never. `facts` are what the
+    cluster says of itself; None leaves that as it is.
     """
 
     caller: Caller
@@ -74,6 +76,7 @@ class AgentReport:
     not_ready: str = ""
     pause: str = ""
     hold_after: int = 0
+    facts: Facts | None = None
 
 
 def check_agent_report(agent_report: AgentReport) -> None:
@@ -82,6 +85,8 @@ def check_agent_report(agent_report: AgentReport) -> None:
     check_reason(agent_report.not_ready, field="not_ready")
     check_reason(agent_report.pause, field="pause")
     check_range(agent_report.hold_after, field="hold_after", lowest=0, highest=MAX_INT)
+    if agent_report.facts is not None:
+        check_facts(agent_report.facts)
     if len(agent_report.reports) > MAX_REPORTS:
         raise InvalidArgument(f"must be at most {MAX_REPORTS:,}, not {len(agent_report.reports):,}", field="reports")
     for report in agent_report.reports:

@@ -31,7 +31,7 @@ def anything(descriptor: Descriptor) -> st.SearchStrategy[Message]:
 
 def any_value(field: FieldDescriptor) -> st.SearchStrategy[Any]:
     if field.message_type and field.message_type.GetOptions().map_entry:
-        return st.dictionaries(any_text(), any_text(), max_size=3)
+        return st.dictionaries(any_text(), any_one(field.message_type.fields_by_name["value"]), max_size=3)
     one = any_one(field)
     return st.lists(one, max_size=4) if field.is_repeated else one
 
@@ -44,6 +44,7 @@ def any_one(field: FieldDescriptor) -> st.SearchStrategy[Any]:
         FieldDescriptor.TYPE_STRING: any_text(),
         FieldDescriptor.TYPE_INT32: st.integers(-2, 12) | numbers,
         FieldDescriptor.TYPE_INT64: st.integers(-(2**63), 2**63 - 1),
+        FieldDescriptor.TYPE_DOUBLE: st.floats(),
         FieldDescriptor.TYPE_ENUM: st.integers(0, 8) | numbers,
         FieldDescriptor.TYPE_BOOL: st.booleans(),
         FieldDescriptor.TYPE_BYTES: st.binary(max_size=20),

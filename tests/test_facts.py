@@ -102,6 +102,7 @@ def test_facts_within_the_bounds(facts: Facts) -> None:
         (valued(float("nan")), "facts.values.x"),
         (valued(float("inf")), "facts.values.x"),
         (valued(2**53 + 1), "facts.values.x"),
+        (valued(10**400), "facts.values.x"),
         (Facts(partitions=tuple(Partition(name=f"p{number}") for number in range(257))), "facts.partitions"),
         (placed(name=""), "facts.partitions.1.name"),
         (placed(name="q" * 256), "facts.partitions.1.name"),

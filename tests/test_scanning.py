@@ -5,7 +5,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpc_api.transport.scanning import count_fields, may_hold_long_numbers
+from grpc_api.transport.scanning import bytes_of_field, count_fields, may_hold_long_numbers
 from rainbow.protos import rainbow_pb2 as pb
 
 MANY = 1_000_000
@@ -25,9 +25,18 @@ def test_elements_are_counted_up_to_one_more_than_are_allowed(jobs: list[pb.JobS
     assert count_fields(data, 2, most=most) == min(len(jobs), most + 1)
 
 
+@given(st.lists(st.text(max_size=200), max_size=5), st.integers(0, 2**31 - 1))
+def test_a_field_has_the_bytes_of_all_its_pieces(names: list[str], lease: int) -> None:
+    pieces = [pb.ReportJobsRequest(facts=pb.Facts(values=[pb.Fact(name=name)])).SerializeToString() for name in names]
+    rest = pb.ReportJobsRequest(agent="login-1", lease_seconds=lease).SerializeToString()
+
+    assert bytes_of_field(rest + b"".join(pieces), 8) == sum(map(len, pieces))
+
+
 @given(st.binary(max_size=100))
 def test_what_is_no_message_is_counted_without_a_failure(data: bytes) -> None:
     assert 0 <= count_fields(data, 2, most=5) <= 6
+    assert bytes_of_field(data, 2) >= 0
 
 
 def test_counting_ends_where_there_are_too_many_of_whatever_field() -> None:

@@ -71,7 +71,7 @@ def let_go(*, cluster_id: int, credential_id: int | None = None, by: Actor, reas
 
 
 def _held(streaks: QuerySet[Streak]) -> list[Streak]:
-    held = streaks.filter(held_at__isnull=False).select_related("cluster", "credential")
+    held = streaks.filter(held_at__isnull=False).select_related("cluster", "credential").defer("cluster__facts")
     return list(held.order_by("held_at", "id"))
 
 

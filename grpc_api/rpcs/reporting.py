@@ -5,6 +5,7 @@ from functools import partial
 from clusters.callers import Caller
 from clusters.services.authenticate import authenticate
 from grpc_api.rpcs.call import Call
+from grpc_api.rpcs.cluster_messages import facts_from
 from grpc_api.rpcs.messages import REPORT_OUTCOMES, report_from, timestamp
 from grpc_api.rpcs.server_state import SECRET, Answered, Claimed, ServerState, bearer_claim
 from grpc_api.runtime.group_commit import GroupCommit
@@ -55,6 +56,7 @@ def _agent_report(request: pb.ReportJobsRequest, caller: Caller | Unauthenticate
             not_ready=request.not_ready,
             pause=request.pause,
             hold_after=request.hold_after,
+            facts=facts_from(request.facts) if request.HasField("facts") else None,
         )
     except RainbowError as error:
         return error

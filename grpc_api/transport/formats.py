@@ -8,6 +8,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from grpc_api.rpcs.cluster_messages import FACTS_LIMIT
 from grpc_api.rpcs.messages import MESSAGE_LIMIT
 from grpc_api.rpcs.submission import MAX_BATCH
 from grpc_api.transport.decoding import decode, decode_content_id, decode_standard
@@ -22,17 +23,20 @@ class Limit:
     """The most bytes of one request, and the most elements of the field whose decoded elements take the most memory.
 
     `bearer`: the credential comes in the metadata alone, and so can be checked before the request is decoded.
+    `part` is a field, a message, of at most `part_size` bytes.
     """
 
     size: int = 64 * _KIB
     bearer: bool = True
     repeated: str = ""
     elements: int = 0
+    part: str = ""
+    part_size: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """`repeated` is the number of the field whose elements the limit counts. `quiet` calls are not logged.
+    """`repeated` and `part` are the numbers of the fields that the limit names. `quiet` calls are not logged.
 
     `extensions` are the fields of the reply that only clients that know them get.
     """
@@ -42,6 +46,7 @@ class Format:
     decode: Callable[[bytes], Message]
     decode_large: Callable[[bytes], Message]
     repeated: int = 0
+    part: int = 0
     extensions: tuple[str, ...] = ()
     quiet: bool = False
 
@@ -63,7 +68,9 @@ LIMITS = {
     "CancelJobs": Limit(size=256 * _KIB),
     "SummarizeJobs": Limit(),
     "RotateCredential": Limit(),
-    "ReportJobs": Limit(size=MESSAGE_LIMIT, repeated="reports", elements=MAX_REPORTS),
+    "ReportJobs": Limit(
+        size=MESSAGE_LIMIT, repeated="reports", elements=MAX_REPORTS, part="facts", part_size=FACTS_LIMIT
+    ),
     "WatchJobs": Limit(),
     "ResumeCluster": Limit(),
 }
@@ -78,9 +85,14 @@ def format_of(method: MethodDescriptor) -> Format:
         limit=limit,
         decode=read,
         decode_large=decode_content_id if method.name in _TESTS else read,
-        repeated=method.input_type.fields_by_name[limit.repeated].number if limit.repeated else 0,
+        repeated=_number(method, limit.repeated),
+        part=_number(method, limit.part),
         extensions=extensions_in_reply(method),
     )
+
+
+def _number(method: MethodDescriptor, field: str) -> int:
+    return int(method.input_type.fields_by_name[field].number) if field else 0
 
 
 def standard_format_of(method: MethodDescriptor) -> Format:

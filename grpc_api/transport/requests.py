@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from grpc_api.rpcs.call import Call
 from grpc_api.transport.formats import Format
-from grpc_api.transport.scanning import count_fields
+from grpc_api.transport.scanning import bytes_of_field, count_fields
 from grpc_api.transport.shedding import Share
 from rainbow.errors import InvalidArgument, Unimplemented
 
@@ -69,4 +69,6 @@ def _decode_large(form: Format, data: bytes) -> Message:
     most = 2 * limit.elements
     if form.repeated and count_fields(data, form.repeated, most=most) > most:
         raise InvalidArgument(f"must be at most {limit.elements:,}", field=limit.repeated)
+    if form.part and bytes_of_field(data, form.part) > limit.part_size:
+        raise InvalidArgument(f"must be at most {limit.part_size:,} bytes", field=limit.part)
     return form.decode_large(data)

@@ -1,5 +1,7 @@
 """Scanning a message's bytes without decoding them (https://protobuf.dev/programming-guides/encoding/)."""
 
+from collections.abc import Iterator
+
 _VARINT, _FIXED_64, _LENGTH_DELIMITED, _FIXED_32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED_64: 8, _FIXED_32: 4}
 # Maps each byte to whether a varint goes on after it.
@@ -19,18 +21,33 @@ def count_fields(data: bytes, number: int, *, most: int) -> int:
     Bounded in time by `most`: more than `most` other fields count as well. Bytes that are no message have the fields
     before the first that cannot be read.
     """
-    count = others = position = 0
-    try:
-        while position < len(data) and count <= most and others <= most:
-            tag, position = _varint(data, position)
-            position = _after(data, position, tag & 7)
-            if tag >> 3 == number:
-                count += 1
-            else:
-                others += 1
-    except (IndexError, _Broken):
-        pass
+    count = others = 0
+    for found, _ in _fields(data):
+        if found == number:
+            count += 1
+        else:
+            others += 1
+        if max(count, others) > most:
+            break
     return max(count, others if others > most else 0)
+
+
+def bytes_of_field(data: bytes, number: int) -> int:
+    """The bytes of all fields of this number at the top level: of a message in several pieces, one is made."""
+    return sum(size for found, size in _fields(data) if found == number)
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int]]:
+    """The number and the size, with what precedes the content, of each field before the first that cannot be read."""
+    position = 0
+    while position < len(data):
+        try:
+            tag, begins = _varint(data, position)
+            end = _after(data, begins, tag & 7)
+        except (IndexError, _Broken):
+            return
+        yield tag >> 3, end - position
+        position = end
 
 
 class _Broken(Exception):

@@ -21,7 +21,7 @@ class SearchForm(forms.Form):
     """Its tokens are only those of the chosen cluster: a fleet has too many to list."""
 
     state = forms.ChoiceField(required=False, choices=[("", "any"), *JobState.choices])
-    cluster = forms.ModelChoiceField(Cluster.objects.order_by("name"), required=False, empty_label="any")
+    cluster = forms.ModelChoiceField(Cluster.objects.defer("facts").order_by("name"), required=False, empty_label="any")
     token = forms.ModelChoiceField(Credential.objects.none(), required=False, empty_label="any", label="Submitted with")
     since = forms.ChoiceField(
         required=False,
@@ -92,7 +92,9 @@ class PriorityForm(ReasonForm):
 
 class MoveForm(ReasonForm):
     field_order = ["cluster_id", "reason"]
-    cluster_id = forms.ModelChoiceField(Cluster.objects.order_by("name"), label="To cluster", empty_label="choose one")
+    cluster_id = forms.ModelChoiceField(
+        Cluster.objects.defer("facts").order_by("name"), label="To cluster", empty_label="choose one"
+    )
 
 
 FORMS: dict[ActionKind, type[ReasonForm]] = {

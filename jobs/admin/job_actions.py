@@ -59,7 +59,11 @@ class JobActions(ShownAdmin):
             with refusals_shown(request):
                 self._act(request, action_from(what, form), ids)
             return HttpResponseRedirect(_page_of(ids))
-        jobs = Job.objects.filter(id__in=ids).select_related("cluster").defer("output", "command", "environment")
+        jobs = (
+            Job.objects.filter(id__in=ids)
+            .select_related("cluster")
+            .defer("output", "command", "environment", "cluster__facts")
+        )
         changing = changeable(kind=what, job_ids=ids)
         context = {
             "kind": what,

@@ -120,7 +120,7 @@ def fleet_health(*, now: datetime, clusters: Sequence[Cluster] | None = None) ->
 
     Takes the same few queries for any number of clusters and jobs.
     """
-    found = list(Cluster.objects.order_by("name")) if clusters is None else clusters
+    found = list(Cluster.objects.defer("facts").order_by("name")) if clusters is None else clusters
     an_hour_ago = beginning(Span.FIVE_MINUTES, now - timedelta(hours=1))
     ids = [cluster.id for cluster in clusters] if clusters is not None else None
     hour = activity_by_cluster(span=Span.FIVE_MINUTES, since=an_hour_ago, cluster_ids=ids)
@@ -205,7 +205,12 @@ def _held_back(now: datetime) -> Iterator[Concern]:
 
 
 def _expiring(now: datetime) -> Iterator[Concern]:
-    soon = Credential.objects.live(now).filter(expires_at__lt=now + EXPIRES_SOON).select_related("cluster")
+    soon = (
+        Credential.objects.live(now)
+        .filter(expires_at__lt=now + EXPIRES_SOON)
+        .select_related("cluster")
+        .defer("cluster__facts")
+    )
     for credential in soon.order_by("expires_at"):
         left = in_words(credential.expires_at - now) if credential.expires_at else ""
         text = f"The {credential.kind} “{credential.label}” of {credential.cluster} expires in {left}"

@@ -45,7 +45,7 @@ def get_jobs(
     `brief` leaves unread what lists of jobs leave out.
     """
     check_ids(job_ids, highest=MAX_LOOKUP)
-    found = within_reach(by).filter(id__in=job_ids).select_related("cluster", "submitted_by")
+    found = within_reach(by).filter(id__in=job_ids).select_related("cluster", "submitted_by").defer("cluster__facts")
     if brief:
         found = found.defer("output", *UNLISTED_FIELDS)
     if with_events:
@@ -83,7 +83,7 @@ def list_jobs(*, by: Caller | Operator, search: Search) -> Page:
     ranges, looked_until = ranges_of(search, by)
     ids = ranges.first_ids(size + 1)
     fitting, _ = ids_that_fit(Job.objects.all(), ids[:size], BRIEF)
-    jobs = Job.objects.filter(id__in=fitting).select_related("cluster", "submitted_by")
+    jobs = Job.objects.filter(id__in=fitting).select_related("cluster", "submitted_by").defer("cluster__facts")
     in_order = jobs.defer("output", *UNLISTED_FIELDS).order_by("id" if search.oldest_first else "-id")
     return Page(jobs=list(in_order), more=len(ids) > len(fitting), looked_until=looked_until)
 

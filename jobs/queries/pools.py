@@ -10,7 +10,7 @@ def members_by_pool(pool_ids: Iterable[int]) -> dict[int, list[PoolMember]]:
     """The members of each of these pools in their order, with their clusters."""
     members: dict[int, list[PoolMember]] = {pool_id: [] for pool_id in pool_ids}
     if members:
-        found = PoolMember.objects.filter(pool_id__in=members).select_related("cluster")
+        found = PoolMember.objects.filter(pool_id__in=members).select_related("cluster").defer("cluster__facts")
         for member in found.order_by("pool_id", "place"):
             members[member.pool_id].append(member)
     return members

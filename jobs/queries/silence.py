@@ -50,7 +50,7 @@ def _holders(now: datetime) -> Iterable[_Holder]:
     leases = Job.objects.filter(lease_expires_at__isnull=False).values("cluster_id")
     first_ends = dict(leases.annotate(end=Min("lease_expires_at")).order_by().values_list("cluster_id", "end"))
     by_secret = Max("credentials__last_used_at", filter=Q(credentials__kind=CredentialKind.SECRET))
-    for cluster in Cluster.objects.filter(id__in=first_ends).annotate(used_at=by_secret):
+    for cluster in Cluster.objects.filter(id__in=first_ends).defer("facts").annotate(used_at=by_secret):
         yield _Holder(
             cluster_id=cluster.id,
             settled=now - cluster.registered_at >= SETTLED_AFTER,

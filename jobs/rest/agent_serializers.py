@@ -6,6 +6,7 @@ from clusters.validation import MAX_REASON
 from jobs.leases import DEFAULT_SECONDS, MAX_SECONDS, MIN_SECONDS
 from jobs.models import MAX_ID
 from jobs.reports import MAX_REASON_BYTES, MAX_REPORTS, REPORTABLE, Report
+from jobs.rest.facts import FactsSerializer
 from jobs.rest.job_serializers import QueuedJobSerializer
 from jobs.services.accept import MAX_IDS as MAX_ACCEPT
 from jobs.services.accept import RefusalReason
@@ -103,6 +104,11 @@ class ReportManySerializer(Input):
         max_value=MAX_INT,
         default=0,
         help_text="how many jobs of one token must fail at once in a row to hold back its other jobs; 0 disables this",
+    )
+    facts = FactsSerializer(
+        allow_null=True,
+        default=None,
+        help_text="all that the cluster says of itself, in place of what it said before; null leaves that as it is",
     )
 
 

@@ -10,13 +10,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from clusters.callers import Caller, Operator
+from clusters.facts import Facts
 from clusters.models import Cluster, Streak
 from clusters.services.streaks import held_back, held_back_of
 from jobs.queries.pools import last_asked_at, members_by_pool
 from jobs.queries.summaries import summarize_jobs
 from jobs.queries.warnings import warn
 from jobs.rest.permissions import VIEW_CLUSTERS
-from jobs.rest.serializers import SummarySerializer
+from jobs.rest.serializers import ClusterDetailSerializer, SummarySerializer
 from rainbow_site.web.rest.admission import EITHER, admitted, cluster_named
 from rainbow_site.web.rest.schema import BY_ANYBODY, answers
 
@@ -47,16 +48,18 @@ class ClusterDetail(APIView):
         summary="Get a cluster",
         auth=BY_ANYBODY,
         tags=["clusters"],
-        responses=answers({200: SummarySerializer}),
+        responses=answers({200: ClusterDetailSerializer}),
     )
     def get(self, request: Request, cluster: str) -> Response:
-        """Returns a cluster with its job counts by state, and what is wrong with it, in words."""
+        """Returns a cluster with its job counts by state, what is wrong with it in words, and its facts."""
         by = admitted(request, EITHER, staff=VIEW_CLUSTERS, cluster=cluster)
-        return Response(SummarySerializer(_summaries([cluster_named(cluster)], by)[0]).data)
+        found = cluster_named(cluster)
+        told = {"facts": Facts.read(found.facts), "facts_at": found.facts_at}
+        return Response(ClusterDetailSerializer({**_summaries([found], by)[0], **told}).data)
 
 
 def _visible(by: Caller | Operator) -> QuerySet[Cluster]:
-    clusters = Cluster.objects.order_by("name")
+    clusters = Cluster.objects.defer("facts").order_by("name")
     return clusters.filter(id=by.cluster_id) if isinstance(by, Caller) else clusters.filter(pool=False)
 
 

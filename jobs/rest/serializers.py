@@ -4,6 +4,7 @@ from rest_framework import serializers
 
 from clusters.validation import MAX_REASON
 from jobs.models import MAX_ID, JobEvent
+from jobs.rest.facts import FactsSerializer
 from jobs.rest.job_serializers import JobBriefSerializer, KeyedJobSpecSerializer
 from jobs.services.cancel import MAX_IDS as MAX_CANCEL
 from jobs.specs import MAX_PRIORITY
@@ -124,3 +125,10 @@ class SummarySerializer(serializers.Serializer[object]):
         many=True, help_text="the tokens whose jobs are held back; for a token only its own"
     )
     warning = serializers.CharField(help_text="what is wrong, in words; empty when nothing is")
+
+
+class ClusterDetailSerializer(SummarySerializer):
+    """Also with what it says of itself."""
+
+    facts = FactsSerializer()
+    facts_at = serializers.DateTimeField(allow_null=True, help_text="when its agent said so last; null if it never did")

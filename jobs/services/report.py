@@ -7,7 +7,9 @@ from datetime import datetime
 from django.db import transaction
 
 from clusters.callers import Caller
+from clusters.facts import Facts
 from clusters.models import Cluster
+from clusters.services.facts import note_facts
 from clusters.services.pause import note_readiness, pause_cluster
 from clusters.services.streaks import note_ends
 from jobs.events import Step, record
@@ -33,6 +35,7 @@ def report_jobs(
     not_ready: str = "",
     pause: str = "",
     hold_after: int = 0,
+    facts: Facts | None = None,
     now: datetime,
 ) -> list[Reported]:
     """Applies an agent's reports on its jobs (up to 1,000) and renews their leases. Raises InvalidArgument."""
@@ -44,6 +47,7 @@ def report_jobs(
         not_ready=not_ready,
         pause=pause,
         hold_after=hold_after,
+        facts=facts,
     )
     outcome = report_jobs_batch(agent_reports=[agent_report], now=now)[0]
     if isinstance(outcome, InvalidArgument):
@@ -135,16 +139,19 @@ def _columns_of(job: Job) -> tuple[Row, Row]:
 def _note_clusters(
     agent_reports: Sequence[AgentReport], steps: Sequence[list[Step]], jobs: Jobs, now: datetime
 ) -> None:
-    """Of several reports of one cluster the last says whether it is ready, and the first pauses it.
+    """Of several reports of one cluster the last says whether it is ready and what it has; the first pauses it.
 
     In the lock order (docs/development.md): clusters come after jobs, by id.
     """
     last = {one.caller.cluster_id: one for one in agent_reports}
     pauses = {one.caller.cluster_id: one for one in reversed(agent_reports) if one.pause}
+    told = {one.caller.cluster_id: one for one in agent_reports if one.facts is not None}
     known = dict(Cluster.objects.filter(id__in=last).values_list("id", "not_ready"))
     for cluster_id in sorted(known):
         if known[cluster_id] != last[cluster_id].not_ready:
             note_readiness(cluster_id=cluster_id, not_ready=last[cluster_id].not_ready)
+        if cluster_id in told:
+            _note_facts(told[cluster_id], now)
         if cluster_id in pauses:
             _pause(pauses[cluster_id], now)
         for agent_report, mine in zip(agent_reports, steps, strict=True):
@@ -158,6 +165,11 @@ def _note_ends(agent_report: AgentReport, steps: Iterable[Step], jobs: Jobs, now
     ends = [end for job in over if (end := end_of(job))]
     if ends:
         note_ends(cluster_id=cluster_id, ends=ends, hold_after=agent_report.hold_after, now=now)
+
+
+def _note_facts(agent_report: AgentReport, now: datetime) -> None:
+    assert agent_report.facts is not None
+    note_facts(cluster_id=agent_report.caller.cluster_id, facts=agent_report.facts, by=agent_report.caller, now=now)
 
 
 def _pause(agent_report: AgentReport, now: datetime) -> None:

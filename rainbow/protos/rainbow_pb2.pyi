@@ -1960,6 +1960,7 @@ class ReportJobsRequest(_message.Message):
     NOT_READY_FIELD_NUMBER: _builtins.int
     PAUSE_FIELD_NUMBER: _builtins.int
     HOLD_AFTER_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
     cluster: _builtins.str
     """May be left out, since a credential belongs to one cluster."""
     agent: _builtins.str
@@ -1978,7 +1979,13 @@ class ReportJobsRequest(_message.Message):
     """
     @_builtins.property
     def reports(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobReport]:
-        """Up to 1,000 reports. Without any, only the agent's readiness is noted."""
+        """Up to 1,000 reports. Without any, only what the agent says of its cluster is noted."""
+
+    @_builtins.property
+    def facts(self) -> Global___Facts:
+        """All that the cluster says of itself, in place of what it said before; not set leaves that as it is. Of several
+        agents of a cluster, the last to report says it.
+        """
 
     def __init__(
         self,
@@ -1990,14 +1997,164 @@ class ReportJobsRequest(_message.Message):
         not_ready: _builtins.str = ...,
         pause: _builtins.str = ...,
         hold_after: _builtins.int = ...,
+        facts: Global___Facts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "cluster", b"cluster", "hold_after", b"hold_after", "lease_seconds", b"lease_seconds", "not_ready", b"not_ready", "pause", b"pause", "reports", b"reports"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "cluster", b"cluster", "facts", b"facts", "hold_after", b"hold_after", "lease_seconds", b"lease_seconds", "not_ready", b"not_ready", "pause", b"pause", "reports", b"reports"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportJobsRequest: _TypeAlias = ReportJobsRequest  # noqa: Y015
+
+@_typing.final
+class Facts(_message.Message):
+    """What a cluster says of itself, up to 64 KiB as JSON. What it does not tell excludes no job, and satisfies no need."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fact]:
+        """Up to 256, each of another name."""
+
+    @_builtins.property
+    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Partition]:
+        """Up to 256. Unequal nodes of a partition are told apart: as several of its name, each of equal nodes."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[Global___Fact] | None = ...,
+        partitions: _abc.Iterable[Global___Partition] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partitions", b"partitions", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Facts: _TypeAlias = Facts  # noqa: Y015
+
+@_typing.final
+class Fact(_message.Message):
+    """A number, a text, or a set of texts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """1 to 63 letters, digits, dots, underscores and hyphens, the first a letter."""
+    number: _builtins.float
+    """Set for a number, from -2^53 to 2^53."""
+    text: _builtins.str
+    """Set for a text, of up to 255 characters."""
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The set, where neither is set: up to 1,024 texts of 1 to 255 characters."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        number: _builtins.float | None = ...,
+        text: _builtins.str | None = ...,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "_text", b"_text", "number", b"number", "text", b"text"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "_text", b"_text", "name", b"name", "number", b"number", "text", b"text", "texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__number: _TypeAlias = _typing.Literal["number"]  # noqa: Y015
+    _WhichOneofArgType__number: _TypeAlias = _typing.Literal["_number", b"_number"]  # noqa: Y015
+    _WhichOneofReturnType__text: _TypeAlias = _typing.Literal["text"]  # noqa: Y015
+    _WhichOneofArgType__text: _TypeAlias = _typing.Literal["_text", b"_text"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__number) -> _WhichOneofReturnType__number | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__text) -> _WhichOneofReturnType__text | None: ...
+
+Global___Fact: _TypeAlias = Fact  # noqa: Y015
+
+@_typing.final
+class Partition(_message.Message):
+    """Equal nodes of a partition. 0 and empty mean not told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class GpusPerNodeEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    CORES_PER_NODE_FIELD_NUMBER: _builtins.int
+    MEMORY_MIB_PER_NODE_FIELD_NUMBER: _builtins.int
+    GPUS_PER_NODE_FIELD_NUMBER: _builtins.int
+    LONGEST_SECONDS_FIELD_NUMBER: _builtins.int
+    DEFAULT_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """1 to 255 characters."""
+    nodes: _builtins.int
+    """How many nodes there are."""
+    cores_per_node: _builtins.int
+    """What the scheduler counts as a core: on some clusters a hardware thread."""
+    memory_mib_per_node: _builtins.int
+    """In MiB."""
+    longest_seconds: _builtins.int
+    """The longest time limit of a job; 0 means no limit."""
+    default: _builtins.bool
+    """Whether jobs that name no partition go there."""
+    @_builtins.property
+    def gpus_per_node(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many GPUs a node has, by type, up to 32; the type is empty where it is unknown. An empty type with 0 tells
+        that there are none.
+        """
+
+    @_builtins.property
+    def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The features of its nodes, by which jobs can choose them."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        nodes: _builtins.int = ...,
+        cores_per_node: _builtins.int = ...,
+        memory_mib_per_node: _builtins.int = ...,
+        gpus_per_node: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        longest_seconds: _builtins.int = ...,
+        default: _builtins.bool = ...,
+        features: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cores_per_node", b"cores_per_node", "default", b"default", "features", b"features", "gpus_per_node", b"gpus_per_node", "longest_seconds", b"longest_seconds", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Partition: _TypeAlias = Partition  # noqa: Y015
 
 @_typing.final
 class JobReport(_message.Message):

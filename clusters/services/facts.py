@@ -1,0 +1,36 @@
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from clusters.callers import Caller
+from clusters.facts import Facts
+from clusters.models import Cluster, ClusterWhat
+from clusters.services.events import record
+from clusters.validation import MAX_REASON
+
+
+def note_facts(*, cluster_id: int, facts: Facts, by: Caller, now: datetime) -> bool:
+    """Stores what a cluster says of itself, which `check_facts` passed; whether it said something else before.
+
+    Call it in a transaction. In the lock order (docs/development.md) the cluster comes after jobs.
+    """
+    locked = Cluster.objects.filter(id=cluster_id).select_for_update(no_key=True)
+    before = Facts.read(locked.values_list("facts", flat=True).get())
+    Cluster.objects.filter(id=cluster_id).update(facts=facts.said(), facts_at=now)
+    if facts == before:
+        return False
+    record(ClusterWhat.FACTS_CHANGED, cluster_id=cluster_id, by=by, why=differences(before, facts), now=now)
+    return True
+
+
+def differences(before: Facts, after: Facts) -> str:
+    """Which values and partitions differ, as `site, data; partition gpu`."""
+    values = ", ".join(_differing(before.values, after.values))
+    partitions = _differing(before.by_partition(), after.by_partition())
+    changed = filter(None, [values, *(f"partition {name}" for name in partitions)])
+    text = "; ".join(changed)
+    return text if len(text) <= MAX_REASON else f"{text[: MAX_REASON - 1]}…"
+
+
+def _differing(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[str]:
+    names = dict.fromkeys([*before, *after])
+    return (name for name in names if before.get(name) != after.get(name))

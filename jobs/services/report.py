@@ -16,6 +16,7 @@ from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
 from jobs.reports import AgentReport, Report, Reported, apply_report, check_agent_report, end_of
+from jobs.services.serving import facts_changed, lock_with_pools
 from jobs.sql.statements import Row
 from jobs.sql.updates import LEASE_COLUMNS, REPORTED_COLUMNS, in_parts, write_reported
 from jobs.states import What
@@ -145,13 +146,11 @@ def _note_clusters(
     """
     last = {one.caller.cluster_id: one for one in agent_reports}
     pauses = {one.caller.cluster_id: one for one in reversed(agent_reports) if one.pause}
-    told = {one.caller.cluster_id: one for one in agent_reports if one.facts is not None}
     known = dict(Cluster.objects.filter(id__in=last).values_list("id", "not_ready"))
+    _note_facts(agent_reports, list(known), now)
     for cluster_id in sorted(known):
         if known[cluster_id] != last[cluster_id].not_ready:
             note_readiness(cluster_id=cluster_id, not_ready=last[cluster_id].not_ready)
-        if cluster_id in told:
-            _note_facts(told[cluster_id], now)
         if cluster_id in pauses:
             _pause(pauses[cluster_id], now)
         for agent_report, mine in zip(agent_reports, steps, strict=True):
@@ -167,9 +166,19 @@ def _note_ends(agent_report: AgentReport, steps: Iterable[Step], jobs: Jobs, now
         note_ends(cluster_id=cluster_id, ends=ends, hold_after=agent_report.hold_after, now=now)
 
 
-def _note_facts(agent_report: AgentReport, now: datetime) -> None:
-    assert agent_report.facts is not None
-    note_facts(cluster_id=agent_report.caller.cluster_id, facts=agent_report.facts, by=agent_report.caller, now=now)
+def _note_facts(agent_reports: Sequence[AgentReport], cluster_ids: Sequence[int], now: datetime) -> None:
+    """Before any of the clusters is locked alone: facts may change who serves the queues of their pools."""
+    told = {one.caller.cluster_id: (one.caller, one.facts) for one in agent_reports if one.facts is not None}
+    if not told:
+        return
+    lock_with_pools(cluster_ids)
+    changed = [
+        cluster_id
+        for cluster_id, (caller, facts) in told.items()
+        if note_facts(cluster_id=cluster_id, facts=facts, by=caller, now=now)
+    ]
+    if changed:
+        facts_changed(cluster_ids=changed)
 
 
 def _pause(agent_report: AgentReport, now: datetime) -> None:

@@ -43,6 +43,18 @@ def facts_changed(*, cluster_ids: Collection[int]) -> None:
     _serve_anew({*cluster_ids, *pools}, among=cluster_ids)
 
 
+def lock_with_pools(cluster_ids: Collection[int]) -> None:
+    """Locks these clusters, the pools that they are in, and those pools' other members, in the lock order.
+
+    Before the first of them is changed in a transaction that calls `facts_changed`.
+    """
+    pools = set(PoolMember.objects.filter(cluster_id__in=cluster_ids).values_list("pool_id", flat=True))
+    members = PoolMember.objects.filter(pool_id__in=pools).values_list("cluster_id", flat=True)
+    wanted = {*cluster_ids, *pools, *members}
+    locked = Cluster.objects.filter(id__in=wanted).order_by("id").select_for_update(no_key=True)
+    list(locked.values_list("id"))
+
+
 def _serve_anew(homes: Collection[int], *, among: Collection[int] | None) -> None:
     """Finds which clusters serve the queues of these clusters and pools; `among` names those that have changed."""
     candidates = _candidates(homes, among)

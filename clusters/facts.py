@@ -29,7 +29,7 @@ class Partition:
     """Equal nodes of a partition; a partition of unequal nodes is told in several, all of its name.
 
     0 and empty mean not told. `gpus_per_node` is by type, the type empty where it is unknown; `{"": 0}` tells that
-    there are none. `longest_seconds` 0 means no limit.
+    there are none. `longest_seconds` and `max_nodes`, both of one job, mean no limit if they are 0.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Partition:
     memory_mib_per_node: int = 0
     gpus_per_node: Mapping[str, int] = field(default_factory=dict)
     longest_seconds: int = 0
+    max_nodes: int = 0
     default: bool = False
     features: tuple[str, ...] = ()
 
@@ -62,7 +63,7 @@ class Partition:
         )
 
 
-_COUNTS = ("nodes", "cores_per_node", "memory_mib_per_node", "longest_seconds")
+_COUNTS = ("nodes", "cores_per_node", "memory_mib_per_node", "longest_seconds", "max_nodes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -199,10 +199,12 @@ def _too_few(demand: Demand, partition: Sequence[Partition], large_enough: Seque
     """Counts the nodes that are large enough, or all of them if none is: their size is told apart."""
     counted = large_enough or partition
     has = sum(node.nodes for node in counted)
+    wanted = f"wants {_counted(demand.nodes, 'node')}"
     if all(node.nodes for node in counted) and has < demand.nodes:
         smaller = len(counted) < len(partition)
-        wanted = f"wants {_counted(demand.nodes, 'node')}" + (" of this size" if smaller else "")
-        yield _too_small("nodes", wanted, demand.nodes, has)
+        yield _too_small("nodes", wanted + (" of this size" if smaller else ""), demand.nodes, has)
+    elif (most := max(node.max_nodes for node in partition)) and most < demand.nodes:
+        yield _too_small("nodes", f"{wanted} in one job", demand.nodes, most)
 
 
 def _too_short(demand: Demand, partition: Sequence[Partition]) -> Iterator[Miss]:

@@ -66,6 +66,12 @@ CLUSTERS = {
             ]
         ),
     ),
+    "short": Facts(
+        partitions=(
+            Partition(name="debug", nodes=100, max_nodes=2, longest_seconds=600),
+            Partition(name="long", nodes=4, max_nodes=8),
+        ),
+    ),
     "vague": Facts(partitions=(Partition(name="any", nodes=4), Partition(name="dark"))),
     "untyped": Facts(partitions=(Partition(name="gpu", nodes=2, gpus_per_node={"": 8}, longest_seconds=3_600),)),
     "kinds": Facts(partitions=(Partition(name="gpu", nodes=3, gpus_per_node={"a100": 2, "v100": 6}),)),
@@ -199,6 +205,7 @@ PARTITIONS = st.builds(
     memory_mib_per_node=SMALL,
     gpus_per_node=st.dictionaries(KINDS, SMALL, max_size=2),
     longest_seconds=SMALL,
+    max_nodes=SMALL,
 )
 VALUES = st.dictionaries(st.sampled_from(["x", "nodes"]), st.one_of(SMALL, st.just("a"), st.just(("a", "b"))))
 FACTS = st.builds(Facts, values=VALUES, partitions=st.lists(PARTITIONS, max_size=4).map(tuple))

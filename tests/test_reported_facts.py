@@ -164,6 +164,7 @@ def test_rest_takes_facts_and_shows_them(alpha: Member) -> None:
             "memory_mib_per_node": 0,
             "gpus_per_node": {"a100": 4},
             "longest_seconds": 0,
+            "max_nodes": 0,
             "default": True,
             "features": ["ib"],
         }

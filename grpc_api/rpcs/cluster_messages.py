@@ -48,6 +48,7 @@ def _partition_from(message: pb.Partition) -> Partition:
         memory_mib_per_node=message.memory_mib_per_node,
         gpus_per_node=dict(sorted(message.gpus_per_node.items())),
         longest_seconds=message.longest_seconds,
+        max_nodes=message.max_nodes,
         default=message.default,
         features=tuple(message.features),
     )
@@ -61,6 +62,7 @@ def _partition_to_message(partition: Partition) -> pb.Partition:
         memory_mib_per_node=partition.memory_mib_per_node,
         gpus_per_node=partition.gpus_per_node,
         longest_seconds=partition.longest_seconds,
+        max_nodes=partition.max_nodes,
         default=partition.default,
         features=partition.features,
     )

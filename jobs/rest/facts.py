@@ -71,6 +71,7 @@ class PartitionSerializer(Input):
     longest_seconds = Number(
         min_value=0, max_value=MAX_COUNT, default=0, help_text="the longest time limit of a job; 0 means no limit"
     )
+    max_nodes = Number(min_value=0, max_value=MAX_COUNT, default=0, help_text="the most of one job; 0 means no limit")
     default = serializers.BooleanField(default=False, help_text="whether jobs that name no partition go there")
     features = serializers.ListField(child=Text(max_length=MAX_TEXT), max_length=MAX_TEXTS, default=list)
 

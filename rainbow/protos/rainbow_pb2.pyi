@@ -2114,6 +2114,7 @@ class Partition(_message.Message):
     LONGEST_SECONDS_FIELD_NUMBER: _builtins.int
     DEFAULT_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    MAX_NODES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """1 to 255 characters."""
     nodes: _builtins.int
@@ -2126,6 +2127,8 @@ class Partition(_message.Message):
     """The longest time limit of a job; 0 means no limit."""
     default: _builtins.bool
     """Whether jobs that name no partition go there."""
+    max_nodes: _builtins.int
+    """The most nodes of one job, where the scheduler allows fewer than there are; 0 means no limit."""
     @_builtins.property
     def gpus_per_node(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """How many GPUs a node has, by type, up to 32; the type is empty where it is unknown. An empty type with 0 tells
@@ -2147,10 +2150,11 @@ class Partition(_message.Message):
         longest_seconds: _builtins.int = ...,
         default: _builtins.bool = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
+        max_nodes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cores_per_node", b"cores_per_node", "default", b"default", "features", b"features", "gpus_per_node", b"gpus_per_node", "longest_seconds", b"longest_seconds", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cores_per_node", b"cores_per_node", "default", b"default", "features", b"features", "gpus_per_node", b"gpus_per_node", "longest_seconds", b"longest_seconds", "max_nodes", b"max_nodes", "memory_mib_per_node", b"memory_mib_per_node", "name", b"name", "nodes", b"nodes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

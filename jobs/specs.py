@@ -3,12 +3,13 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from operator import attrgetter
 from typing import Any
 
 from clusters.validation import check_line, check_lines, check_range, size_in_bytes
+from jobs.spec_rules import RULES, check_said
 from jobs.states import OnLost
 from rainbow.errors import InvalidArgument
 
@@ -33,12 +34,16 @@ _CONTENT = {"content": True}  # it shows what the job runs, which takes a permis
 _UNLISTED = {"unlisted": True}  # lists of jobs leave it out
 
 
+# A kind of field, beside numbers, texts, truth values and mappings of texts.
+Texts = tuple[str, ...]
+
+
 # Not frozen: that makes construction three times slower, and one submission or request makes thousands.
 @dataclass(slots=True, kw_only=True)
 class JobDescription:
     """What a submitter says of a job for its cluster. Each field is a column, and is offered to the cluster.
 
-    0 and empty mean not said, except for nodes, command and priority.
+    0, False and empty mean not said, except for nodes, command and priority.
     """
 
     command: str = field(metadata=_LONG | _CONTENT)
@@ -50,6 +55,20 @@ class JobDescription:
     environment: Mapping[str, str] = field(default_factory=dict, metadata=_LONG | _CONTENT | _UNLISTED)
     working_directory: str = field(default="", metadata=_LONG | _CONTENT)
     labels: Mapping[str, str] = field(default_factory=dict, metadata=_LONG)
+    cores_per_task: int = 0
+    gpus_per_task: int = 0
+    gpu_type: str = ""
+    memory_mib_per_node: int = 0
+    exclusive: bool = False
+    account: str = ""
+    partition: str = ""
+    qos: str = ""
+    reservation: str = ""
+    constraint: str = ""
+    options_by_cluster: Mapping[str, str] = field(default_factory=dict, metadata=_LONG)
+    image: str = field(default="", metadata=_LONG | _CONTENT)
+    mounts: Texts = field(default=(), metadata=_LONG | _CONTENT)
+    needs: Texts = field(default=(), metadata=_LONG)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,13 +100,33 @@ class JobSpec(JobDescription):
 
 
 def columns_of(specs: Sequence[JobSpec]) -> dict[str, list[Any]]:
-    """For each column that holds what was said of a job, the values of these jobs, as a database takes them."""
-    columns = {name: list(map(attrgetter(name), specs)) for name in SPEC_FIELDS}
-    for name in MAPPINGS:
-        columns[name] = list(map(_json, columns[name]))
+    """For each column that holds what was said of a job, the values of these jobs, as a database takes them.
+
+    Without those that have a default where none of the jobs says any of them.
+    """
+    further = any(any(_OPTIONAL_VALUES(spec)) for spec in specs)
+    columns = {name: list(map(attrgetter(name), specs)) for name in (SPEC_FIELDS if further else _BASIC)}
+    for name in columns.keys() & _WRITTEN_AS_JSON.keys():
+        columns[name] = list(map(_WRITTEN_AS_JSON[name], columns[name]))
     columns["on_lost"] = [wish.value for wish in columns["on_lost"]]
     columns["idempotency_key"] = [key or None for key in columns["idempotency_key"]]
     return columns
+
+
+def values_read(values: dict[str, Any]) -> dict[str, Any]:
+    """Fields as raw SQL reads them, as a job has them."""
+    for name in MAPPINGS:
+        # PostgreSQL keeps an order of its own.
+        values[name] = dict(sorted(json.loads(values[name]).items())) if values[name] != "{}" else {}
+    for name in LISTS:
+        values[name] = tuple(json.loads(values[name])) if values[name] != "[]" else ()
+    for name in FLAGS:
+        values[name] = bool(values[name])
+    return values
+
+
+def _of_kind(kind: object) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(JobSpec) if item.type == kind)
 
 
 def _marked(mark: str) -> tuple[str, ...]:
@@ -96,7 +135,7 @@ def _marked(mark: str) -> tuple[str, ...]:
 
 DESCRIPTION_FIELDS = tuple(item.name for item in fields(JobDescription))
 SPEC_FIELDS = tuple(item.name for item in fields(JobSpec))
-MAPPINGS = tuple(item.name for item in fields(JobSpec) if item.type == Mapping[str, str])
+MAPPINGS, LISTS, FLAGS = _of_kind(Mapping[str, str]), _of_kind(Texts), _of_kind(bool)
 LONG_FIELDS, CONTENT_FIELDS, UNLISTED_FIELDS = _marked("long"), _marked("content"), _marked("unlisted")
 
 # What a field holds that is not said. A command is always said.
@@ -112,12 +151,30 @@ _FIELDS_OF_VERSION_1 = frozenset({
 })  # fmt: skip
 
 
+# These columns have a default in the database, and most jobs say none of them.
+_OPTIONAL = tuple(name for name in SPEC_FIELDS if name not in _FIELDS_OF_VERSION_1)
+_OPTIONAL_VALUES = attrgetter(*_OPTIONAL)
+_BASIC = tuple(name for name in SPEC_FIELDS if name not in _OPTIONAL)
+_RULED_VALUES = attrgetter(*RULES)
+
+
 def _digest(content: list[object]) -> bytes:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=dict).encode()).digest()
 
 
-def _json(mapping: Mapping[str, str]) -> str:
+def _mapping_as_json(mapping: Mapping[str, str]) -> str:
     return json.dumps(dict(mapping), sort_keys=True) if mapping else "{}"
+
+
+def _list_as_json(texts: Texts) -> str:
+    """In their order; what is said twice is said once."""
+    return json.dumps(list(dict.fromkeys(texts))) if texts else "[]"
+
+
+_WRITTEN_AS_JSON: dict[str, Callable[[Any], str]] = {
+    **dict.fromkeys(MAPPINGS, _mapping_as_json),
+    **dict.fromkeys(LISTS, _list_as_json),
+}
 
 
 def check_spec(spec: JobSpec) -> None:
@@ -134,6 +191,9 @@ def check_spec(spec: JobSpec) -> None:
     _check_environment(spec.environment)
     _check_working_directory(spec.working_directory)
     check_labels(spec.labels)
+    values = _RULED_VALUES(spec)
+    if any(values):
+        check_said({name: value for name, value in zip(RULES, values, strict=True) if value})
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

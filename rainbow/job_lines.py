@@ -7,7 +7,7 @@ from typing import Any
 
 from rainbow.errors import InvalidArgument
 from rainbow.records import Job
-from rainbow.specs import JobSpec, OnLost
+from rainbow.specs import JobSpec, OnLost, Texts, values_read
 
 # More than the largest job needs, also where every character is an escape.
 LONGEST_LINE = 1024 * 1024
@@ -29,7 +29,14 @@ PAIRS = Kind(
     holds=lambda value: isinstance(value, dict) and all(isinstance(item, str) for item in value.values()),
 )
 WISH = Kind(words=" or ".join(ON_LOST), holds=lambda value: value in ON_LOST)
-_KINDS: Mapping[object, Kind] = {str: TEXT, int: NUMBER, Mapping[str, str]: PAIRS, OnLost: WISH}
+FLAG = Kind(words="true or false", holds=lambda value: isinstance(value, bool))
+LIST = Kind(
+    words="a list of strings",
+    holds=lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+)
+_KINDS: Mapping[object, Kind] = {
+    str: TEXT, int: NUMBER, bool: FLAG, Mapping[str, str]: PAIRS, Texts: LIST, OnLost: WISH,
+}  # fmt: skip
 FIELDS: Mapping[str, Kind] = {field.name: _KINDS[field.type] for field in fields(JobSpec)}
 
 # What every printed job has, and what the server adds to a submitted one.
@@ -54,7 +61,7 @@ def job_on(line: bytes) -> LineContent:
         if name not in FIELDS:
             raise InvalidArgument(f"is unknown; the fields are {', '.join(FIELDS)}", field=name)
     check_kinds(said, FIELDS, required=("command",))
-    spec = JobSpec(**{**said, "on_lost": OnLost(said.get("on_lost", OnLost.UNSPECIFIED))})
+    spec = JobSpec(**{**values_read(said), "on_lost": OnLost(said.get("on_lost", OnLost.UNSPECIFIED))})
     return LineContent(spec=spec, counts=json.dumps(said, sort_keys=True).encode() if is_printed else line)
 
 

@@ -7,9 +7,9 @@ from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.job_lines import FIELDS, NUMBER, TEXT, Kind, check_kinds, parsed
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
-from rainbow.specs import DESCRIPTION_FIELDS, MAPPINGS, check_attempt
+from rainbow.specs import DESCRIPTION_FIELDS, check_attempt, values_read
 from rainbow.text import on_one_line
-from rainbow.translation import in_order, nonsense
+from rainbow.translation import nonsense
 
 ALWAYS = ("id", "cluster", "name", "nodes", "tasks", "command")
 KINDS: Mapping[str, Kind] = {
@@ -58,7 +58,7 @@ def _offered(jobid: int, line: str, *, cluster: str) -> WaitingJob | BrokenJob:
         check_kinds(fields, KINDS, required=ALWAYS)
         _check_place(fields, jobid=jobid, cluster=cluster)
         known = {name: value for name, value in fields.items() if name in KINDS}
-        job = WaitingJob(**known | {name: in_order(known[name]) for name in MAPPINGS if name in known})
+        job = WaitingJob(**values_read(known))
         check_attempt(job, jobid=job.id, attempt=job.attempt)
     except InvalidArgument as error:
         return BrokenJob(id=jobid, reason=fault(error))

@@ -8,9 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import Any
 
 from rainbow.errors import InvalidArgument
 from rainbow.rules import MAX_INT, check_control_in_lines, check_line, check_range, size_in_bytes
+from rainbow.spec_rules import RULES, SITE_OPTIONS, check_said
 
 MAX_NAME = 255
 MAX_COMMAND_BYTES = 64 * 1024
@@ -25,6 +27,10 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
 
+# A kind of field, beside numbers, texts, truth values and mappings of texts.
+Texts = tuple[str, ...]
+
+
 class OnLost(StrEnum):
     """What happens to a job when contact with its agent is lost; unspecified means keep."""
 
@@ -35,7 +41,10 @@ class OnLost(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDescription:
-    """What a submitter says of a job for its cluster. `tasks` and `time_limit_seconds` 0 mean not said."""
+    """What a submitter says of a job for its cluster.
+
+    0, False and empty mean not said, except for nodes, command and priority.
+    """
 
     command: str
     name: str = ""
@@ -46,6 +55,20 @@ class JobDescription:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     working_directory: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    cores_per_task: int = 0
+    gpus_per_task: int = 0
+    gpu_type: str = ""
+    memory_mib_per_node: int = 0
+    exclusive: bool = False
+    account: str = ""
+    partition: str = ""
+    qos: str = ""
+    reservation: str = ""
+    constraint: str = ""
+    options_by_cluster: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+    mounts: Texts = ()
+    needs: Texts = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +84,7 @@ class JobSpec(JobDescription):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What of a job reaches a scheduler. `tasks` and `time_limit_seconds` 0, and an empty directory, mean not said."""
+    """What of a job reaches a scheduler. 0, False and empty mean not said."""
 
     command: str
     nodes: int = 1
@@ -69,11 +92,39 @@ class Work:
     time_limit_seconds: int = 0
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     working_directory: str = ""
+    cores_per_task: int = 0
+    gpus_per_task: int = 0
+    gpu_type: str = ""
+    memory_mib_per_node: int = 0
+    exclusive: bool = False
+    account: str = ""
+    partition: str = ""
+    qos: str = ""
+    reservation: str = ""
+    constraint: str = ""
+    options_by_cluster: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+    mounts: Texts = ()
+
+    def options(self, cluster: str) -> dict[str, str]:
+        """The site options that hold at this cluster, by name, without those that are not said."""
+        held = {name: self.options_by_cluster.get(f"{cluster}:{name}", getattr(self, name)) for name in SITE_OPTIONS}
+        return {name: value for name, value in held.items() if value}
+
+
+def _of_kind(kind: object) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(JobSpec) if item.type == kind)
 
 
 DESCRIPTION_FIELDS = tuple(item.name for item in fields(JobDescription))
 SPEC_FIELDS = tuple(item.name for item in fields(JobSpec))
-MAPPINGS = tuple(item.name for item in fields(JobSpec) if item.type == Mapping[str, str])
+MAPPINGS, LISTS = _of_kind(Mapping[str, str]), _of_kind(Texts)
+
+
+def values_read(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields as JSON and messages have them, as a job has them."""
+    in_order = {name: dict(sorted(values[name].items())) for name in MAPPINGS if name in values}
+    return {**values, **in_order, **{name: tuple(values[name]) for name in LISTS if name in values}}
 
 
 def work_of(job: JobDescription) -> Work:
@@ -101,6 +152,7 @@ def check_work(work: Work | JobDescription) -> None:
     check_range(work.time_limit_seconds, field="time_limit_seconds", lowest=0, highest=MAX_TIME_LIMIT_SECONDS)
     _check_environment(work.environment)
     _check_working_directory(work.working_directory)
+    check_said({name: value for name in RULES if (value := getattr(work, name, None))})
 
 
 def _check_command(command: str) -> None:

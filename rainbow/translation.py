@@ -1,6 +1,6 @@
 """Translates between messages and the client's records."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rainbow import records
 from rainbow.errors import BY_CODE, InvalidArgument, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.specs import MAPPINGS, SPEC_FIELDS, JobSpec, OnLost
+from rainbow.specs import SPEC_FIELDS, JobSpec, OnLost, values_read
 from rainbow.text import on_one_line
 
 # A server's words, as they are shown and logged.
@@ -89,9 +89,7 @@ def _said(spec: JobSpec) -> dict[str, Any]:
 
 
 def _read(message: pb.Job) -> dict[str, Any]:
-    said = {name: getattr(message, name) for name in SPEC_FIELDS}
-    for name in MAPPINGS:
-        said[name] = in_order(said[name])
+    said = values_read({name: getattr(message, name) for name in SPEC_FIELDS})
     said["on_lost"] = ON_LOST_BY_NUMBER.get(message.on_lost, OnLost.UNSPECIFIED)
     return said
 
@@ -219,11 +217,6 @@ def _submit_result(item: pb.SubmitResult, *, key: str) -> records.SubmitResult:
         idempotency_key=key,
         error=failure(item.error.code, item.error.message, field=item.error.field) if refused else None,
     )
-
-
-def in_order(items: Mapping[str, str]) -> dict[str, str]:
-    """By name: the order of a map on the wire is random."""
-    return dict(sorted(items.items()))
 
 
 def _state(number: pb.JobState.ValueType) -> records.JobState:

@@ -27,6 +27,21 @@ NASTY = "'; DROP TABLE jobs_job; --\" $(rm -rf /) `id` ${HOME} %s %(x)s {0} \\x0
 CONTROL = ["\0", "\x01", "\x1b[31m", "\x7f", "\x85", "\r"]
 
 
+KEYS = "keys must be CLUSTER:OPTION, with one of the options account, partition, qos, reservation, constraint"
+IMAGES = (
+    "must be an OCI reference such as docker.io/library/debian:12, without a scheme, or the absolute path of a file,"
+    " without .., white space, commas and colons"
+)
+MOUNTS = (
+    "must be SOURCE:TARGET or SOURCE:TARGET:ro, both absolute paths below /, without .., commas, colons and control"
+    " characters"
+)
+TERMS = (
+    "terms must be NAME, !NAME, NAME=VALUE or NAME>=NUMBER; a name is 1 to 63 letters, digits, dots, underscores and"
+    " hyphens, the first a letter; a number is up to 15 digits, or up to 9 with up to 6 decimals"
+)
+
+
 # Each field of a job: (its value, what the refusal says). SubmitJob and SubmitJobs hold to the same rules.
 BAD_JOBS: list[tuple[str, Any, str]] = [
     ("name", "n" * 256, "must be at most 255 characters, not 256"),
@@ -67,6 +82,75 @@ BAD_JOBS: list[tuple[str, Any, str]] = [
     *[("labels", {"a": f"b{mark}"}, "must not contain control characters") for mark in CONTROL],
     ("idempotency_key", "k" * 256, "must be at most 255 characters, not 256"),
     *[("idempotency_key", f"a{mark}b", "must not contain control characters") for mark in CONTROL],
+    *[
+        (name, number, f"must be 0 to {highest:,}, not {number:,}")
+        for name, highest in (
+            ("cores_per_task", 65_536),
+            ("gpus_per_task", 1_024),
+            ("memory_mib_per_node", 1_073_741_824),
+        )
+        for number in (-1, highest + 1, INT_MAX)
+    ],
+    ("gpu_type", "a100", "needs gpus_per_task"),
+    *[
+        (
+            "gpu_type",
+            name,
+            "must be 1 to 63 letters, digits, dots, underscores and hyphens, the first a letter or digit",
+        )
+        for name in ("-a100", "a 100", "a100\n", "a" * 64, "ä")
+    ],
+    *[
+        case
+        for name in ("account", "partition", "qos", "reservation", "constraint")
+        for case in (
+            (name, "x" * 256, "must be at most 255 characters, not 256"),
+            (name, "a\n#SBATCH --uid=0", "must not contain control characters"),
+            (name, "--wrap=id", "must not begin with a hyphen"),
+        )
+    ],
+    ("options_by_cluster", {f"c{number}:qos": "" for number in range(65)}, "must be at most 64, not 65"),
+    *[
+        ("options_by_cluster", {key: "x"}, KEYS)
+        for key in ("", "qos", ":qos", "a:", "a:nodes", "a:qos ", "-a:qos", "a:b:qos", "a" * 64 + ":qos")
+    ],
+    ("options_by_cluster", {"a:qos": "-x"}, "must not begin with a hyphen"),
+    ("options_by_cluster", {"a:qos": "\0"}, "must not contain control characters"),
+    ("options_by_cluster", {"a:qos": "x" * 256}, "must be at most 255 characters, not 256"),
+    ("image", "x" * 1_025, "must be at most 1,024 characters, not 1,025"),
+    *[
+        ("image", name, IMAGES)
+        for name in (
+            *("-debian", "Debian", "docker://debian", "a b", "a/../b", "a//b", "debian:", "debian@sha256:12", "$(id)"),
+            *(
+                "relative.sif/",
+                "/",
+                "/a/../b.sif",
+                "/a/./b.sif",
+                "/a b.sif",
+                "/a,b",
+                "/a:b",
+                "/a/",
+                "/a//b",
+                "../a.sif",
+            ),
+        )
+    ],
+    ("mounts", ["/a:/b"], "needs image"),
+    ("mounts", ["/a:/b"] * 33, "must be at most 32, not 33"),
+    ("mounts", ["/" + "x" * 16_384 + ":/b"], "must be at most 16,384 bytes in all, not 16,388"),
+    *[
+        ("mounts", ["/a:/b", mount], MOUNTS)
+        for mount in (
+            *("", "/a", "/a:", ":/b", "a:/b", "/a:b", "/a:/b:rw", "/a:/b:ro:ro", "/a:/b,ro", "/:/b", "/a:/", "/a:/b\n"),
+            *("/a/../b:/c", "/a:/b/..", "/./a:/b", "/a/:/b", "/a//b:/c", "-v/a:/b"),
+        )
+    ],
+    ("needs", ["a"] * 33, "must be at most 32, not 33"),
+    *[("needs", ["gpu", need], TERMS) for need in ("", "!", "a b", "a>1", "a>=x", "!a=b", "1a", "-a", "a<=3")],
+    ("needs", ["a="], "must not be empty"),
+    ("needs", ["a=\0"], "must not contain control characters"),
+    ("needs", ["a=" + "x" * 256], "must be at most 255 characters, not 256"),
     ("on_lost", 3, "must be one of 0, 1, 2, not 3"),
     ("on_lost", -1, "must be one of 0, 1, 2, not -1"),
 ]

@@ -16,7 +16,7 @@ from tests.support.console import signed_in
 from tests.support.queue import operator_named, submitted
 
 ROOM, REST = "/admin/", "/api/v1/"
-HIDDEN = ("whisper", "sesame", "workplace", "hum")
+HIDDEN = ("whisper", "sesame", "workplace", "hum", "vessel", "harbor")
 PAGES = [
     ROOM,
     f"{ROOM}jobs/job/",
@@ -41,7 +41,14 @@ PAGES = [
 @pytest.fixture
 def ids(alpha: Any, now: datetime) -> dict[str, int]:
     job = submitted(
-        alpha, now=now, name="fluid", command="whisper", environment={"KEY": "sesame"}, working_directory="/workplace"
+        alpha,
+        now=now,
+        name="fluid",
+        command="whisper",
+        environment={"KEY": "sesame"},
+        working_directory="/workplace",
+        image="vessel",
+        mounts=("/harbor:/data",),
     )[0]
     Job.objects.filter(id=job).update(output="hum")
     bulk_action = begin_bulk_action(

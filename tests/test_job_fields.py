@@ -3,6 +3,7 @@
 The values are made from the declaration, so that a new field is tested as soon as it is declared.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
@@ -21,19 +22,32 @@ from jobs.rest.job_serializers import WITH_CONTENT, JobSerializer, KeyedJobSpecS
 from jobs.services.submit import Order, submit_jobs
 from rainbow import offers, records, translation
 from rainbow import specs as client
+from rainbow.agent.journal import Entry, Journal
 from rainbow.commands import job as job_command
 from rainbow.commands import submit as submit_command
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.specs import OnLost
 
 ROOT = Path(__file__).parent.parent
-# Values that are allowed in every field of their kind, and no field's default.
-VALUES: dict[object, Any] = {int: 3, str: "/x", Mapping[str, str]: {"A": "/x"}, OnLost: OnLost.REQUEUE}
-WHOLE = client.JobSpec(**{item.name: VALUES[item.type] for item in fields(client.JobSpec)})
+# Values that are no field's default, and allowed in every field of their kind but these.
+VALUES: dict[object, Any] = {int: 3, str: "/x", bool: True, Mapping[str, str]: {"A": "/x"}, OnLost: OnLost.REQUEUE}
+FURTHER_VALUES: dict[str, Any] = {
+    "gpu_type": "a100",
+    "options_by_cluster": {"alpha:qos": "/x"},
+    "mounts": ("/x:/y", "/a:/b:ro"),
+    "needs": ("x>=3", "gpu"),
+}
+WHOLE = client.JobSpec(
+    **{item.name: FURTHER_VALUES.get(item.name) or VALUES[item.type] for item in fields(client.JobSpec)}
+)
 # Not on a job's page: the name is its title, and the others are for programs.
 NOT_FACTS = {"name", "on_lost", "idempotency_key"}
 # What operators see who may not see what jobs run.
-FOR_ALL_OPERATORS = {"name", "nodes", "tasks", "priority", "time_limit_seconds", "labels"}
+FOR_ALL_OPERATORS = {
+    "name", "nodes", "tasks", "priority", "time_limit_seconds", "labels", "cores_per_task", "gpus_per_task", "gpu_type",
+    "memory_mib_per_node", "exclusive", "account", "partition", "qos", "reservation", "constraint",
+    "options_by_cluster", "needs",
+}  # fmt: skip
 MOST_FILES = 10
 
 
@@ -60,11 +74,16 @@ def said(job: object, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: getattr(job, name) for name in names}
 
 
+def in_json(values: dict[str, Any]) -> Any:
+    return json.loads(json.dumps(values))
+
+
 def test_both_sides_declare_the_same_fields() -> None:
     assert defaults(server.JobSpec) == defaults(client.JobSpec)
     assert set(server.SPEC_FIELDS) == set(client.SPEC_FIELDS)
     assert set(server.DESCRIPTION_FIELDS) == set(client.DESCRIPTION_FIELDS)
     assert {item.name for item in fields(client.Work)} <= set(client.DESCRIPTION_FIELDS)
+    assert (server.MAPPINGS, server.LISTS) == (client.MAPPINGS, client.LISTS)
 
 
 @pytest.mark.parametrize("message", [pb.JobSpec, pb.SubmitJobRequest, pb.Job])
@@ -105,6 +124,16 @@ def test_each_field_comes_to_the_cluster(alpha: Any, now: datetime) -> None:
     )
 
 
+def test_each_field_of_its_work_is_in_an_agents_journal(tmp_path: Path, now: datetime) -> None:
+    work = client.work_of(WHOLE)
+
+    with Journal(tmp_path) as journal:
+        journal.accepted([Entry(jobid=1, attempt=1, work=work)], now=now)
+        (entry,) = journal.unreported()
+
+    assert entry.work == work
+
+
 @pytest.mark.django_db
 def test_each_field_comes_back_to_the_submitter(alpha: Any, now: datetime) -> None:
     job_id = submitted(alpha, now)
@@ -123,8 +152,8 @@ def test_the_rest_api_takes_and_shows_each_field(alpha: Any, now: datetime) -> N
     shown = JobSerializer(Job.objects.get(id=job_id), context={WITH_CONTENT: True}).data
 
     assert set(KeyedJobSpecSerializer().fields) == set(server.SPEC_FIELDS)
-    assert {name: shown[name] for name in client.SPEC_FIELDS} == said(WHOLE, client.SPEC_FIELDS)
-    assert QueuedJobSerializer(queued).data == said(queued, tuple(item.name for item in fields(QueuedJob)))
+    assert {name: shown[name] for name in client.SPEC_FIELDS} == in_json(said(WHOLE, client.SPEC_FIELDS))
+    assert QueuedJobSerializer(queued).data == in_json(said(queued, tuple(item.name for item in fields(QueuedJob))))
 
 
 def test_the_command_line_has_an_option_for_each_field() -> None:

@@ -21,6 +21,7 @@ from jobs.queries.summaries import summarize_jobs
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.sql.reads import oldest_queued
+from jobs.sql.statements import quoted
 from jobs.states import JobState
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.planner import empty_the_tables_of_jobs, gather_statistics
@@ -49,7 +50,7 @@ def long_history(alpha: Any, beta: Any, now: datetime) -> list[int]:
 
 def _double() -> None:
     """Copies all jobs."""
-    columns = ", ".join(field.column for field in Job._meta.local_concrete_fields if not field.primary_key)
+    columns = quoted(field.column for field in Job._meta.local_concrete_fields if not field.primary_key)
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO {JOBS} ({columns}) SELECT {columns} FROM {JOBS}")
 

@@ -16,6 +16,9 @@ from tests.support.rehearsed import rehearsed_server
 FULL = [
     "--job-name", "mine", "--nodes", "2", "--tasks", "8", "--priority", "-5", "--time-limit", "90m", "--env", "B=2",
     "--env", "A=1", "--workdir", "/work", "--label", "project=demo", "--on-lost", "requeue",
+    "--cores-per-task", "2", "--gpus-per-task", "1", "--gpu-type", "a100", "--memory", "1.5G", "--exclusive",
+    "--account", "physics", "--partition", "gpu", "--qos", "long", "--reservation", "r", "--constraint", "a|b",
+    "--at", "keebler:qos=short", "--image", "debian", "--mount", "/a:/b", "--mount", "/c:/d:ro", "--need", "gpus>=4",
 ]  # fmt: skip
 SAID = (set(JobSpec.__dataclass_fields__) - {"idempotency_key"}) | {"cluster"}
 MUCH = "head -c 70000 /dev/zero | tr '\\0' x"

@@ -8,19 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clusters import validation
-from jobs import leases, reports, specs
+from jobs import leases, reports, spec_rules, specs
 from jobs.specs import JobSpec, check_spec
 from rainbow import leases as rainbow_leases
 from rainbow import records, rules
+from rainbow import spec_rules as rainbow_spec_rules
 from rainbow import specs as rainbow_specs
 from rainbow.agent import job_reports
 from rainbow.errors import InvalidArgument
 from rainbow.specs import check_attempt
-from tests.support.hostile import FIELDS, any_specs
+from tests.support.hostile import FIELDS, WORDS, any_specs
 
 # The names of the limits that the two sides share.
 LIMITS = ("MAX_INT", "MAX_NAME", "MAX_COMMAND_BYTES", "MAX_ENVIRONMENT_BYTES", "MAX_LABELS", "MAX_LABEL_VALUE",
           "MAX_PATH", "MAX_PRIORITY", "MAX_TIME_LIMIT_SECONDS")  # fmt: skip
+FURTHER_LIMITS = ("MAX_CORES_PER_TASK", "MAX_GPUS_PER_TASK", "MAX_MEMORY_MIB_PER_NODE", "MAX_OPTION",
+                  "MAX_OPTIONS_BY_CLUSTER", "MAX_IMAGE", "MAX_MOUNTS", "MAX_MOUNTS_BYTES", "MAX_NEEDS")  # fmt: skip
 EDGES: list[tuple[str, Any]] = [
     ("name", "n" * 255),
     ("name", "n" * 256),
@@ -44,6 +47,35 @@ EDGES: list[tuple[str, Any]] = [
     ("labels", {"k" * 63: "v" * 255}),
     ("labels", {"k" * 64: "v"}),
     ("labels", {"k": "v" * 256}),
+    ("cores_per_task", 65_537),
+    ("gpus_per_task", 1_025),
+    ("memory_mib_per_node", 2**30),
+    ("memory_mib_per_node", 2**30 + 1),
+    ("constraint", "é" * 255),
+    ("constraint", "é" * 256),
+    ("options_by_cluster", {f"c{number}:qos": "" for number in range(64)}),
+    ("options_by_cluster", {f"c{number}:qos": "" for number in range(65)}),
+    ("options_by_cluster", {f"{'c' * 63}:qos": "v" * 255}),
+    ("options_by_cluster", {f"{'c' * 64}:qos": ""}),
+    ("options_by_cluster", {"c:qos": "v" * 256}),
+    ("options_by_cluster", {"c:qos": "-v"}),
+    ("options_by_cluster", {"c:qos\n": "v"}),
+    ("image", "/" + "x" * 1_023),
+    ("image", "/" + "x" * 1_024),
+    ("needs", ("x",) * 32),
+    ("needs", ("x",) * 33),
+    ("needs", ("x=" + "v" * 255,)),
+    ("needs", ("x=" + "v" * 256,)),
+]
+MOUNT = "/" + "s" * 254 + ":/" + "t" * 255  # 512 bytes
+# Fields that need another, with it.
+PAIRED: list[dict[str, Any]] = [
+    {"gpu_type": "a" * 63, "gpus_per_task": 1},
+    {"gpu_type": "a" * 64, "gpus_per_task": 1},
+    {"image": "debian", "mounts": (MOUNT,) * 32},
+    {"image": "debian", "mounts": (*(MOUNT,) * 31, MOUNT + "t")},
+    {"image": "debian", "mounts": ("/s:/t",) * 33},
+    *({"image": "debian", "mounts": (word,)} for word in WORDS),
 ]
 
 
@@ -93,6 +125,14 @@ def test_both_sides_refuse_the_same_jobs(spec: dict[str, Any]) -> None:
 
 def test_the_limits_are_the_same() -> None:
     assert [getattr(rainbow_specs, name) for name in LIMITS] == [getattr(specs, name) for name in LIMITS]
+    assert [getattr(rainbow_spec_rules, name) for name in FURTHER_LIMITS] == [
+        getattr(spec_rules, name) for name in FURTHER_LIMITS
+    ]
+
+
+@pytest.mark.parametrize("fields", PAIRED)
+def test_of_fields_that_need_another_both_sides_say_the_same(fields: dict[str, Any]) -> None:
+    assert by_the_agent(**fields) == by_the_server(**fields)
 
 
 def test_leases_are_the_same() -> None:

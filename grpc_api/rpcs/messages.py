@@ -16,7 +16,7 @@ from jobs.outcomes import CancelOutcome
 from jobs.queries.queue import QueuedJob
 from jobs.reports import Report, ReportOutcome
 from jobs.services.accept import RefusalReason
-from jobs.specs import DESCRIPTION_FIELDS, MAPPINGS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec
+from jobs.specs import DESCRIPTION_FIELDS, LISTS, MAPPINGS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec
 from jobs.states import FINAL, JobState, OnLost
 from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
@@ -52,6 +52,8 @@ def spec_from(message: pb.SubmitJobRequest | pb.JobSpec) -> JobSpec:
     said = {name: getattr(message, name) for name in SPEC_FIELDS}
     for name in MAPPINGS:
         said[name] = _plain(said[name])
+    for name in LISTS:
+        said[name] = tuple(said[name])
     said["on_lost"] = _known(_ON_LOST_BACK, message.on_lost, "on_lost")
     return JobSpec(**said)
 

@@ -1,6 +1,5 @@
 """Requesting jobs: the first of those that a cluster may take."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -13,8 +12,9 @@ from clusters.validation import check_range
 from jobs.models import Job
 from jobs.queries.head import waiting_ids
 from jobs.queries.reply_size import number_that_fits
-from jobs.specs import LONG_FIELDS, MAPPINGS, MAX_INT, JobDescription, check_labels
+from jobs.specs import LONG_FIELDS, MAX_INT, JobDescription, check_labels, values_read
 from jobs.sql.reads import bytes_in, jobs_by_id
+from jobs.sql.statements import quoted
 from jobs.states import JobState
 
 # A job may carry 128 KiB of text: so few are read whatever their size, more only where they fit an answer.
@@ -66,16 +66,12 @@ def _read(ids: Iterator[int], left: int) -> Iterator[QueuedJob]:
 
 def _jobs(ids: Sequence[int]) -> Iterator[QueuedJob]:
     """Those that still wait, in this order."""
-    rows = {row[0]: row for row in jobs_by_id(ids, columns=["id", *_COLUMNS])}
+    rows = {row[0]: row for row in jobs_by_id(ids, columns=["id", quoted(_COLUMNS)])}
     return (_queued_job(rows[job_id][1:]) for job_id in ids if job_id in rows)
 
 
 def _queued_job(row: tuple[Any, ...]) -> QueuedJob:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    for name in MAPPINGS:
-        # PostgreSQL keeps an order of its own.
-        values[name] = dict(sorted(json.loads(values[name]).items())) if values[name] != "{}" else {}
-    return QueuedJob(**values)
+    return QueuedJob(**values_read(dict(zip(_COLUMNS, row, strict=True))))
 
 
 def waits_for_a_queue() -> bool:

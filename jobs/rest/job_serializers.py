@@ -2,9 +2,24 @@ from typing import Any
 
 from rest_framework import serializers
 
+from clusters import needs
 from jobs.models import Job
+from jobs.spec_rules import (
+    GPU_TYPE,
+    IMAGE,
+    MAX_CORES_PER_TASK,
+    MAX_GPUS_PER_TASK,
+    MAX_IMAGE,
+    MAX_MEMORY_MIB_PER_NODE,
+    MAX_MOUNTS,
+    MAX_OPTION,
+    MAX_OPTIONS_BY_CLUSTER,
+    MOUNT,
+    OPTION_AT_CLUSTER,
+)
 from jobs.specs import (
     CONTENT_FIELDS,
+    LISTS,
     MAX_COMMAND_BYTES,
     MAX_INT,
     MAX_KEY,
@@ -17,18 +32,24 @@ from jobs.specs import (
     UNLISTED_FIELDS,
 )
 from jobs.states import JobState, OnLost
-from rainbow_site.web.rest.fields import LINE, Choice, Input, Mapping, Number, Pairs, Text
+from rainbow_site.web.rest.fields import LINE, Choice, Flag, Input, Mapping, Number, Pairs, Text, Texts
 
 # Patterns of the schema: what jobs/specs.py takes.
 _COMMAND = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
 _PATH = r"^(/[^\x00-\x1f\x7f-\x9f]*)?$"
 _NO_NULL = r"^[^\x00]*$"
 _VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_OPTION = r"^([^-\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*)?$"
+_NEED = rf"^(!?{needs.NAME}|{needs.NAME}>=({needs.NUMBER})|{needs.NAME}=[^\x00-\x1f\x7f-\x9f]{{1,{needs.MAX_VALUE}}})$"
 _LABEL_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
 # In a serializer's context: whether the caller may see what a job runs.
 WITH_CONTENT = "with_content"
 _CONTENT = "null for operators who may not see what jobs run"
 _HIDDEN = frozenset({*CONTENT_FIELDS, "output"})
+
+
+def _option(help_text: str = "") -> Text:
+    return Text(max_length=MAX_OPTION, pattern=_OPTION, allow_blank=True, default="", help_text=help_text)
 
 
 class JobSpecSerializer(Input):
@@ -54,11 +75,50 @@ class JobSpecSerializer(Input):
         default=dict,
         help_text="up to 32, for finding and filtering jobs",
     )
+    cores_per_task = Number(min_value=0, max_value=MAX_CORES_PER_TASK, default=0, help_text="0 means not set")
+    gpus_per_task = Number(min_value=0, max_value=MAX_GPUS_PER_TASK, default=0, help_text="0 means not set")
+    gpu_type = Text(
+        pattern=rf"^({GPU_TYPE})?$", allow_blank=True, default="", help_text="such as a100; only with gpus_per_task"
+    )
+    memory_mib_per_node = Number(min_value=0, max_value=MAX_MEMORY_MIB_PER_NODE, default=0, help_text="0 means not set")
+    exclusive = Flag(default=False, help_text="whether the job has its nodes to itself")
+    account = _option("whose budget pays, as the cluster's scheduler calls it")
+    partition = _option()
+    qos = _option()
+    reservation = _option()
+    constraint = _option("features of nodes, as the cluster's scheduler writes them")
+    options_by_cluster = Mapping(
+        child=_option(),
+        names=rf"^{OPTION_AT_CLUSTER}$",
+        most=MAX_OPTIONS_BY_CLUSTER,
+        default=dict,
+        help_text="what holds in place of these five at a cluster, as `keebler:partition`",
+    )
+    image = Text(
+        max_length=MAX_IMAGE,
+        pattern=rf"^({IMAGE})?$",
+        allow_blank=True,
+        default="",
+        help_text="the container: an OCI reference, or the absolute path of a SIF file",
+    )
+    mounts = Texts(
+        child=Text(pattern=rf"^{MOUNT}$"),
+        max_length=MAX_MOUNTS,
+        default=list,
+        help_text="what of the cluster's files the container has: SOURCE:TARGET or SOURCE:TARGET:ro",
+    )
+    needs = Texts(
+        child=Text(pattern=_NEED),
+        max_length=needs.MAX_NEEDS,
+        default=list,
+        help_text="what the cluster must have: NAME, !NAME, NAME=VALUE or NAME>=NUMBER",
+    )
     on_lost = Choice(OnLost.choices, default=OnLost.KEEP)
 
     def to_internal_value(self, data: Any) -> Any:
         values = super().to_internal_value(data)
-        return {**values, "on_lost": OnLost(values["on_lost"])}
+        lists = {name: tuple(values[name]) for name in LISTS}
+        return {**values, **lists, "on_lost": OnLost(values["on_lost"])}
 
 
 class KeyedJobSpecSerializer(JobSpecSerializer):
@@ -72,11 +132,30 @@ class SubmitterSerializer(serializers.Serializer[object]):
     label = serializers.CharField()  # type: ignore[assignment]  # (a field, not the serializer's own label)
 
 
-class JobBriefSerializer(serializers.ModelSerializer[Job]):
+class AskedSerializer(serializers.Serializer[Any]):
+    """What a job asks of its cluster beside nodes, tasks and time."""
+
+    cores_per_task = serializers.IntegerField(help_text="0 means not set")
+    gpus_per_task = serializers.IntegerField(help_text="0 means not set")
+    gpu_type = serializers.CharField()
+    memory_mib_per_node = serializers.IntegerField(help_text="0 means not set")
+    exclusive = serializers.BooleanField()
+    account = serializers.CharField()
+    partition = serializers.CharField()
+    qos = serializers.CharField()
+    reservation = serializers.CharField()
+    constraint = serializers.CharField()
+    options_by_cluster = Pairs()
+    needs = serializers.ListField(child=serializers.CharField())
+
+
+class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Job]):
     id = serializers.IntegerField(read_only=True)
     cluster = serializers.CharField(source="cluster.name", read_only=True)
     command = serializers.CharField(allow_null=True, help_text=_CONTENT)
     working_directory = serializers.CharField(allow_null=True, help_text=_CONTENT)
+    image = serializers.CharField(allow_null=True, help_text=_CONTENT)
+    mounts = serializers.ListField(child=serializers.CharField(), allow_null=True, help_text=_CONTENT)
     # Said here, since REST framework would take their ranges from the database in use.
     nodes = serializers.IntegerField()
     tasks = serializers.IntegerField(help_text="0 means not set")
@@ -93,7 +172,8 @@ class JobBriefSerializer(serializers.ModelSerializer[Job]):
         model = Job
         fields: tuple[str, ...] = (
             "id", "cluster", "name", "command", "nodes", "tasks", "state", "priority", "time_limit_seconds",
-            "working_directory", "labels", "on_lost", "idempotency_key", "attempt", "agent", "native_id",
+            "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "on_lost", "idempotency_key",
+            "attempt", "agent", "native_id",
             "exit_code", "reason", "submitted_by", "submitted_at", "accepted_at", "started_at", "finished_at",
             "lost_at", "cancel_requested_at", "lease_expires_at",
         )  # fmt: skip
@@ -115,9 +195,7 @@ class JobSerializer(JobBriefSerializer):
         read_only_fields = fields
 
 
-class QueuedJobSerializer(serializers.Serializer[object]):
-    """A waiting job as its cluster sees it."""
-
+class WaitingSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     name = serializers.CharField()
     command = serializers.CharField()
@@ -128,4 +206,11 @@ class QueuedJobSerializer(serializers.Serializer[object]):
     environment = Pairs()
     working_directory = serializers.CharField()
     labels = Pairs()
+
+
+class QueuedJobSerializer(WaitingSerializer, AskedSerializer):
+    """A waiting job as its cluster sees it."""
+
+    image = serializers.CharField()
+    mounts = serializers.ListField(child=serializers.CharField())
     attempt = serializers.IntegerField()

@@ -104,5 +104,7 @@ def _size(job: QueuedJob) -> int:
     return _ABOUT_A_JOB + sum(_characters_in(getattr(job, name)) for name in LONG_FIELDS)
 
 
-def _characters_in(value: str | Mapping[str, str]) -> int:
-    return len(value) if isinstance(value, str) else sum(len(key) + len(text) for key, text in value.items())
+def _characters_in(value: str | tuple[str, ...] | Mapping[str, str]) -> int:
+    if isinstance(value, Mapping):
+        return sum(len(key) + len(text) for key, text in value.items())
+    return len(value) if isinstance(value, str) else sum(map(len, value))

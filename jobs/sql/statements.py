@@ -1,6 +1,6 @@
 """Running a statement, and the INSERTs of many rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import chain
@@ -62,13 +62,18 @@ def _arrays_statement(model: type[models.Model], columns: Names, same: Names, fu
     varying = [name for name in columns if name not in same]
     # An array of jsonb would have to be made element by element; text serves.
     arrays = ", ".join(f"%s::{types[name].replace('jsonb', 'text')}[]" for name in varying)
-    values = ", ".join(f"{'%s' if name in same else name}::{types[name]}" for name in columns)
-    source = f"SELECT {values} FROM unnest({arrays}) WITH ORDINALITY AS t({', '.join(varying)}, place)"
+    values = ", ".join(f"{'%s' if name in same else quoted([name])}::{types[name]}" for name in columns)
+    source = f"SELECT {values} FROM unnest({arrays}) WITH ORDINALITY AS t({quoted(varying)}, place)"
     return f"{_into(model, columns)} {source} ORDER BY place {further}"
 
 
 def _into(model: type[models.Model], columns: Names) -> str:
-    return f"INSERT INTO {model._meta.db_table} ({', '.join(columns)})"
+    return f"INSERT INTO {model._meta.db_table} ({quoted(columns)})"
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Names of columns for a statement; some are words of SQL."""
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def _column_type(model: type[models.Model], column: str) -> str:

@@ -16,7 +16,7 @@ import stat
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -26,7 +26,7 @@ from typing import Any, Self
 from rainbow.agent.journal_errors import as_journal_errors, damaged
 from rainbow.errors import FailedPrecondition, why
 from rainbow.executors.executor import Ending, JobPhase, Progress, Ticket
-from rainbow.specs import Work
+from rainbow.specs import Work, values_read
 from rainbow.system.disk_space import shortage
 from rainbow.system.untrusted_files import open_or_make
 
@@ -263,7 +263,7 @@ def _entry(row: sqlite3.Row) -> Entry:
     return Entry(
         jobid=row["jobid"],
         attempt=row["attempt"],
-        work=Work(**json.loads(row["work"])),
+        work=Work(**values_read(json.loads(row["work"]))),
         step=Step(row["step"]),
         native_id=row["native_id"],
         progress=_progress_from(json.loads(row["progress"])) if row["progress"] else None,
@@ -276,7 +276,10 @@ def _row(entry: Entry) -> tuple[object, ...]:
 
 
 def _written(work: Work) -> str:
-    return json.dumps({**asdict(replace(work, environment={})), "environment": dict(work.environment)})
+    """Without what is not said, which also earlier releases can read."""
+    held = {item.name: getattr(work, item.name) for item in fields(work)}
+    said = {name: value for name, value in held.items() if value or name == "command"}
+    return json.dumps(said, default=dict)
 
 
 def _progress_as_json(progress: Progress) -> str:

@@ -5,9 +5,10 @@ import click
 
 from rainbow.errors import NO_SUCH_JOB, NotFound
 from rainbow.records import Job, JobEvent
+from rainbow.spec_rules import SITE_OPTIONS
 from rainbow.specs import OnLost
 from rainbow.terminal import documents, session
-from rainbow.terminal.formatting import local, span, when
+from rainbow.terminal.formatting import local, memory, span, when
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json
 from rainbow.terminal.tables import aligned, show_table
@@ -63,6 +64,16 @@ def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:
     yield "tasks", str(job.tasks or "")
     yield "priority", str(job.priority)
     yield "time limit", span(job.time_limit_seconds) if job.time_limit_seconds else ""
+    yield "cores per task", str(job.cores_per_task or "")
+    yield "GPUs per task", str(job.gpus_per_task or "")
+    yield "GPU type", job.gpu_type
+    yield "memory per node", memory(job.memory_mib_per_node) if job.memory_mib_per_node else ""
+    yield "exclusive", "yes" if job.exclusive else ""
+    yield from ((name, getattr(job, name)) for name in SITE_OPTIONS)
+    yield "options by cluster", _pairs(job.options_by_cluster)
+    yield "image", job.image
+    yield "mounts", " ".join(job.mounts)
+    yield "needs", " ".join(job.needs)
     yield "working directory", job.working_directory
     yield "environment", _pairs(job.environment)
     yield "labels", _pairs(job.labels)

@@ -11,6 +11,7 @@ from rainbow.client import Client
 from rainbow.errors import RainbowError
 from rainbow.records import Job, Submission
 from rainbow.retries import PATIENCE_SECONDS
+from rainbow.spec_rules import MAX_CORES_PER_TASK, MAX_GPUS_PER_TASK, MAX_MEMORY_MIB_PER_NODE
 from rainbow.specs import JobSpec, OnLost
 from rainbow.terminal import documents, session
 from rainbow.terminal.following import exit_code_of, follow, step_of
@@ -18,9 +19,10 @@ from rainbow.terminal.formatting import ago
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, label_option, server_options, token_options
 from rainbow.terminal.output import complain, plain, say, write_json, write_output_of
+from rainbow.terminal.slurm_options import slurm_options, translated
 from rainbow.terminal.submit_command import SubmitCommand
 from rainbow.terminal.submit_file import submit_file
-from rainbow.terminal.types import MAX_INT32, Pair, Span, Whole, as_mapping
+from rainbow.terminal.types import MAX_INT32, Gpus, Memory, Pair, Span, Whole, as_mapping
 from rainbow.text import on_one_line
 
 EPILOG = """\b
@@ -28,6 +30,7 @@ Examples:
   rainbow submit -- hostname
   rainbow submit --nodes 2 --tasks 8 --time-limit 1h30m -- python3 train.py --epochs 10
   rainbow submit --command 'make test | tee log' --label project=demo
+  rainbow submit --tasks 4 --gpus-per-task 1 --gpu-type a100 --memory 64G --partition gpu -- srun ./train
   rainbow submit --wait -- make test
   rainbow submit --file jobs.jsonl
 
@@ -51,6 +54,22 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 @click.option("--job-name", "name", metavar="NAME", help="The job's name.  [default: the command's first word]")
 @click.option("-n", "--nodes", type=Whole(1, MAX_INT32), default=1, show_default=True, help="How many nodes.")
 @click.option("-t", "--tasks", type=Whole(0, MAX_INT32), default=0, help="How many tasks; 0 leaves it open.")
+@click.option(
+    "--cores-per-task", "--cpus-per-task", type=Whole(0, MAX_CORES_PER_TASK), default=0, help="Cores of each task."
+)
+@click.option("--gpus-per-task", type=Gpus(0, MAX_GPUS_PER_TASK), default=0, help="GPUs of each task.")
+@slurm_options
+@click.option("--gpu-type", default="", metavar="NAME", help="Which GPUs, as the cluster calls them: a100.")
+@click.option(
+    "--memory",
+    "--mem",
+    "memory_mib_per_node",
+    type=Memory(highest_mib=MAX_MEMORY_MIB_PER_NODE),
+    default=0,
+    metavar="SIZE",
+    help="Memory of each node: 500M, 64G, 1.5T.",
+)
+@click.option("--exclusive", is_flag=True, help="Share the nodes with no other job.")
 @click.option("--time-limit", "time_limit_seconds", type=TIME_LIMIT, help="How long it may run: 90, 10m, 1h30m.")
 @click.option("--priority", type=Whole(-100, 100), default=0, help="The higher, the sooner.  [default: 0]")
 @click.option(
@@ -63,6 +82,31 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     help="A variable for the job; repeatable.",
 )
 @click.option("--workdir", "working_directory", default="", metavar="PATH", help="Where it runs, on the cluster.")
+@click.option("--image", default="", metavar="NAME", help="The container: an OCI reference, or a SIF file's path.")
+@click.option(
+    "--mount",
+    "mounts",
+    multiple=True,
+    metavar="SOURCE:TARGET[:ro]",
+    help="A folder of the cluster, in the container; repeatable.",
+)
+@click.option(
+    "--need", "needs", multiple=True, metavar="TERM", help="NAME, !NAME, NAME=VALUE or NAME>=NUMBER; repeatable."
+)
+@click.option("--account", default="", metavar="NAME", help="Whose budget pays.")
+@click.option("--partition", default="", metavar="NAME", help="The scheduler's partition, or queue.")
+@click.option("--qos", default="", metavar="NAME", help="The scheduler's quality of service.")
+@click.option("--reservation", default="", metavar="NAME", help="The scheduler's reservation.")
+@click.option("--constraint", default="", metavar="TEXT", help="Features of nodes, as the scheduler writes them.")
+@click.option(
+    "--at",
+    "options_by_cluster",
+    type=Pair("CLUSTER:OPTION=VALUE"),
+    multiple=True,
+    callback=as_mapping,
+    metavar="CLUSTER:OPTION=VALUE",
+    help="One of these five options at one cluster; repeatable.",
+)
 @label_option("A label to find the job by; repeatable.")
 @click.option(
     "--key",
@@ -135,7 +179,7 @@ def _spec(*, words: tuple[str, ...], command: str | None, **given: Any) -> JobSp
     if not words and not command:
         raise click.UsageError("Give what to run either after `--` or with --command.")
     text = command or shlex.join(words)
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen = {name: value for name, value in translated(given).items() if value is not None}
     chosen.setdefault("name", (words[0] if words else _first_word(text))[:NAME_LENGTH])
     chosen.setdefault("idempotency_key", uuid4().hex)
     return JobSpec(command=text, **{**chosen, "on_lost": OnLost(chosen.get("on_lost", OnLost.UNSPECIFIED))})

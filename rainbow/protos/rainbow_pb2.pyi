@@ -264,6 +264,26 @@ class SubmitJobRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class OptionsByClusterEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     CLUSTER_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
@@ -278,6 +298,20 @@ class SubmitJobRequest(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     ON_LOST_FIELD_NUMBER: _builtins.int
+    CORES_PER_TASK_FIELD_NUMBER: _builtins.int
+    GPUS_PER_TASK_FIELD_NUMBER: _builtins.int
+    GPU_TYPE_FIELD_NUMBER: _builtins.int
+    MEMORY_MIB_PER_NODE_FIELD_NUMBER: _builtins.int
+    EXCLUSIVE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    QOS_FIELD_NUMBER: _builtins.int
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    CONSTRAINT_FIELD_NUMBER: _builtins.int
+    OPTIONS_BY_CLUSTER_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    MOUNTS_FIELD_NUMBER: _builtins.int
+    NEEDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Up to 255 characters; may be empty."""
     cluster: _builtins.str
@@ -302,6 +336,34 @@ class SubmitJobRequest(_message.Message):
     """
     on_lost: Global___OnLost.ValueType
     """What happens to the job when contact with its agent is lost."""
+    cores_per_task: _builtins.int
+    """The cores of each task, 1 to 65,536; 0 means not said."""
+    gpus_per_task: _builtins.int
+    """The GPUs of each task, 1 to 1,024; 0 means not said."""
+    gpu_type: _builtins.str
+    """The kind of GPU as the cluster calls it, such as a100: 1 to 63 letters, digits, dots, underscores and hyphens, the
+    first a letter or digit. Only with gpus_per_task; empty means any.
+    """
+    memory_mib_per_node: _builtins.int
+    """The memory of each node, 1 to 1,073,741,824 MiB; 0 means not said."""
+    exclusive: _builtins.bool
+    """Whether the job has its nodes to itself."""
+    account: _builtins.str
+    """Whose budget pays, as the cluster's scheduler calls it: up to 255 characters, not beginning with a hyphen, as are
+    the next four. Empty means not said.
+    """
+    partition: _builtins.str
+    """The partition, or queue, of the cluster's scheduler."""
+    qos: _builtins.str
+    """The quality of service, as the cluster's scheduler has it."""
+    reservation: _builtins.str
+    """A reservation of the cluster's scheduler."""
+    constraint: _builtins.str
+    """Features that the nodes must have, as the cluster's scheduler writes them."""
+    image: _builtins.str
+    """The container that the job runs in: an OCI reference without a scheme, such as docker.io/library/debian:12, or the
+    absolute path of a SIF file; up to 1,024 characters. Empty means none.
+    """
     @_builtins.property
     def sent(self) -> _timestamp_pb2.Timestamp:
         """When the client sent this; the server does not use it."""
@@ -313,6 +375,22 @@ class SubmitJobRequest(_message.Message):
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Up to 32 labels, for finding and filtering jobs: keys of 1 to 63 characters, values of up to 255."""
+
+    @_builtins.property
+    def options_by_cluster(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What holds in place of these at a cluster, by CLUSTER:OPTION, such as keebler:partition; an empty value means none
+        there. Up to 64.
+        """
+
+    @_builtins.property
+    def mounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What of the cluster's files the container has: SOURCE:TARGET or SOURCE:TARGET:ro, both absolute paths below /
+        without `..`, commas and colons. Up to 32, 16 KiB in all. Only with an image.
+        """
+
+    @_builtins.property
+    def needs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the cluster must have, all of it: NAME, !NAME, NAME=VALUE or NAME>=NUMBER. Up to 32; repeats are dropped."""
 
     def __init__(
         self,
@@ -331,10 +409,24 @@ class SubmitJobRequest(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         idempotency_key: _builtins.str = ...,
         on_lost: Global___OnLost.ValueType = ...,
+        cores_per_task: _builtins.int = ...,
+        gpus_per_task: _builtins.int = ...,
+        gpu_type: _builtins.str = ...,
+        memory_mib_per_node: _builtins.int = ...,
+        exclusive: _builtins.bool = ...,
+        account: _builtins.str = ...,
+        partition: _builtins.str = ...,
+        qos: _builtins.str = ...,
+        reservation: _builtins.str = ...,
+        constraint: _builtins.str = ...,
+        options_by_cluster: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        image: _builtins.str = ...,
+        mounts: _abc.Iterable[_builtins.str] | None = ...,
+        needs: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "command", b"command", "environment", b"environment", "idempotency_key", b"idempotency_key", "labels", b"labels", "name", b"name", "nodes", b"nodes", "on_lost", b"on_lost", "priority", b"priority", "sent", b"sent", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cluster", b"cluster", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reservation", b"reservation", "sent", b"sent", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -953,6 +1045,26 @@ class JobSpec(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class OptionsByClusterEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     NODES_FIELD_NUMBER: _builtins.int
     TASKS_FIELD_NUMBER: _builtins.int
@@ -964,6 +1076,20 @@ class JobSpec(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     ON_LOST_FIELD_NUMBER: _builtins.int
+    CORES_PER_TASK_FIELD_NUMBER: _builtins.int
+    GPUS_PER_TASK_FIELD_NUMBER: _builtins.int
+    GPU_TYPE_FIELD_NUMBER: _builtins.int
+    MEMORY_MIB_PER_NODE_FIELD_NUMBER: _builtins.int
+    EXCLUSIVE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    QOS_FIELD_NUMBER: _builtins.int
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    CONSTRAINT_FIELD_NUMBER: _builtins.int
+    OPTIONS_BY_CLUSTER_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    MOUNTS_FIELD_NUMBER: _builtins.int
+    NEEDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Up to 255 characters; may be empty."""
     nodes: _builtins.int
@@ -982,6 +1108,28 @@ class JobSpec(_message.Message):
     """Up to 255 characters, unique in its cluster; empty means none."""
     on_lost: Global___OnLost.ValueType
     """What happens to the job when contact with its agent is lost."""
+    cores_per_task: _builtins.int
+    """The cores of each task, 1 to 65,536; 0 means not said."""
+    gpus_per_task: _builtins.int
+    """The GPUs of each task, 1 to 1,024; 0 means not said."""
+    gpu_type: _builtins.str
+    """The kind of GPU as the cluster calls it; only with gpus_per_task."""
+    memory_mib_per_node: _builtins.int
+    """The memory of each node, 1 to 1,073,741,824 MiB; 0 means not said."""
+    exclusive: _builtins.bool
+    """Whether the job has its nodes to itself."""
+    account: _builtins.str
+    """Whose budget pays; up to 255 characters, as are the next four."""
+    partition: _builtins.str
+    """The partition, or queue, of the cluster's scheduler."""
+    qos: _builtins.str
+    """The quality of service, as the cluster's scheduler has it."""
+    reservation: _builtins.str
+    """A reservation of the cluster's scheduler."""
+    constraint: _builtins.str
+    """Features that the nodes must have, as the cluster's scheduler writes them."""
+    image: _builtins.str
+    """The container that the job runs in: an OCI reference, or the absolute path of a SIF file. Empty means none."""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Names and values together up to 64 KiB."""
@@ -989,6 +1137,18 @@ class JobSpec(_message.Message):
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Up to 32."""
+
+    @_builtins.property
+    def options_by_cluster(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What holds in place of these at a cluster, by CLUSTER:OPTION. Up to 64."""
+
+    @_builtins.property
+    def mounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What of the cluster's files the container has: SOURCE:TARGET or SOURCE:TARGET:ro. Up to 32; only with an image."""
+
+    @_builtins.property
+    def needs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the cluster must have: NAME, !NAME, NAME=VALUE or NAME>=NUMBER. Up to 32."""
 
     def __init__(
         self,
@@ -1004,10 +1164,24 @@ class JobSpec(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         idempotency_key: _builtins.str = ...,
         on_lost: Global___OnLost.ValueType = ...,
+        cores_per_task: _builtins.int = ...,
+        gpus_per_task: _builtins.int = ...,
+        gpu_type: _builtins.str = ...,
+        memory_mib_per_node: _builtins.int = ...,
+        exclusive: _builtins.bool = ...,
+        account: _builtins.str = ...,
+        partition: _builtins.str = ...,
+        qos: _builtins.str = ...,
+        reservation: _builtins.str = ...,
+        constraint: _builtins.str = ...,
+        options_by_cluster: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        image: _builtins.str = ...,
+        mounts: _abc.Iterable[_builtins.str] | None = ...,
+        needs: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "environment", b"environment", "idempotency_key", b"idempotency_key", "labels", b"labels", "name", b"name", "nodes", b"nodes", "on_lost", b"on_lost", "priority", b"priority", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reservation", b"reservation", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1183,6 +1357,26 @@ class Job(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class OptionsByClusterEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     CLUSTER_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
@@ -1213,6 +1407,20 @@ class Job(_message.Message):
     SUBMITTED_BY_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     WHY_WAITING_FIELD_NUMBER: _builtins.int
+    CORES_PER_TASK_FIELD_NUMBER: _builtins.int
+    GPUS_PER_TASK_FIELD_NUMBER: _builtins.int
+    GPU_TYPE_FIELD_NUMBER: _builtins.int
+    MEMORY_MIB_PER_NODE_FIELD_NUMBER: _builtins.int
+    EXCLUSIVE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    QOS_FIELD_NUMBER: _builtins.int
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    CONSTRAINT_FIELD_NUMBER: _builtins.int
+    OPTIONS_BY_CLUSTER_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    MOUNTS_FIELD_NUMBER: _builtins.int
+    NEEDS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """From 1."""
     cluster: _builtins.str
@@ -1253,6 +1461,28 @@ class Job(_message.Message):
     """The label of the credential that it was submitted with."""
     why_waiting: _builtins.str
     """Why it waits, as text. Only in GetJobs of a single job, for a waiting one."""
+    cores_per_task: _builtins.int
+    """The cores of each task; 0 means not said."""
+    gpus_per_task: _builtins.int
+    """The GPUs of each task; 0 means not said."""
+    gpu_type: _builtins.str
+    """The kind of GPU; empty means any."""
+    memory_mib_per_node: _builtins.int
+    """The memory of each node; 0 means not said."""
+    exclusive: _builtins.bool
+    """Whether it has its nodes to itself."""
+    account: _builtins.str
+    """Whose budget pays; empty means not said, here and in the next four."""
+    partition: _builtins.str
+    """The partition, or queue, of the cluster's scheduler."""
+    qos: _builtins.str
+    """The quality of service, as the cluster's scheduler has it."""
+    reservation: _builtins.str
+    """A reservation of the cluster's scheduler."""
+    constraint: _builtins.str
+    """Features that the nodes must have, as the cluster's scheduler writes them."""
+    image: _builtins.str
+    """The container that it runs in; empty means none."""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only in GetJobs."""
@@ -1293,6 +1523,18 @@ class Job(_message.Message):
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobEvent]:
         """What happened to it, oldest first. Only in GetJobs, on request."""
 
+    @_builtins.property
+    def options_by_cluster(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What holds in place of these at a cluster, by CLUSTER:OPTION."""
+
+    @_builtins.property
+    def mounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What of the cluster's files its container has."""
+
+    @_builtins.property
+    def needs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What its cluster must have."""
+
     def __init__(
         self,
         *,
@@ -1326,10 +1568,24 @@ class Job(_message.Message):
         submitted_by: _builtins.str = ...,
         events: _abc.Iterable[Global___JobEvent] | None = ...,
         why_waiting: _builtins.str = ...,
+        cores_per_task: _builtins.int = ...,
+        gpus_per_task: _builtins.int = ...,
+        gpu_type: _builtins.str = ...,
+        memory_mib_per_node: _builtins.int = ...,
+        exclusive: _builtins.bool = ...,
+        account: _builtins.str = ...,
+        partition: _builtins.str = ...,
+        qos: _builtins.str = ...,
+        reservation: _builtins.str = ...,
+        constraint: _builtins.str = ...,
+        options_by_cluster: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        image: _builtins.str = ...,
+        mounts: _abc.Iterable[_builtins.str] | None = ...,
+        needs: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "cancel_requested_at", b"cancel_requested_at", "exit_code", b"exit_code", "finished_at", b"finished_at", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "started_at", b"started_at", "submitted_at", b"submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "command", b"command", "environment", b"environment", "events", b"events", "exit_code", b"exit_code", "finished_at", b"finished_at", "id", b"id", "idempotency_key", b"idempotency_key", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "name", b"name", "native_id", b"native_id", "nodes", b"nodes", "on_lost", b"on_lost", "output", b"output", "priority", b"priority", "reason", b"reason", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from rainbow.runner.output import spelled
+
 UNITS = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
@@ -33,3 +35,7 @@ def span(seconds: int) -> str:
         number, seconds = divmod(seconds, length)
         parts.append(f"{number}{noun[0]}" if number else "")
     return "".join(parts) or "0s"
+
+
+def memory(mib: int) -> str:
+    return spelled(mib * 1024**2)

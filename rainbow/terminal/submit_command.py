@@ -1,8 +1,24 @@
-"""`rainbow submit` with a hint where `--` is missing before the command."""
+"""`rainbow submit`: its help in sections, and a hint where `--` is missing before the command."""
 
 from collections.abc import Sequence
 
 import click
+
+# The parameters in each section of the help; what is in none of them comes last.
+SECTIONS = {
+    "What to run": ("command", "name", "environment", "working_directory", "image", "mounts"),
+    "Its size": (
+        "nodes", "tasks", "cores_per_task", "gpus_per_task", "gpus_per_node", "gpu_type", "memory_mib_per_node",
+        "exclusive", "time_limit_seconds",
+    ),
+    "What of a cluster runs it": (
+        "needs", "account", "partition", "qos", "reservation", "constraint", "options_by_cluster",
+    ),
+    "In the queue": ("priority", "labels", "idempotency_key", "on_lost"),
+    "Waiting, and many jobs": ("wait", "file", "key_prefix"),
+    "Server and credential": ("host", "cluster", "tls", "ca_file", "timeout", "token", "token_file"),
+}  # fmt: skip
+THE_REST = "Other options"
 
 
 class SubmitCommand(click.Command):
@@ -15,6 +31,14 @@ class SubmitCommand(click.Command):
                 hint = "put the command after --, as in: rainbow submit -- ls -l"
                 raise click.UsageError(f"{error.format_message()} If it is the command's: {hint}", ctx) from error
             raise
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        left = {str(option.name): record for option in options if (record := option.get_help_record(ctx))}
+        sections = {title: [left.pop(name) for name in names if name in left] for title, names in SECTIONS.items()}
+        for title, records in {**sections, THE_REST: list(left.values())}.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
 
     def _begins_with_a_word(self, ctx: click.Context, said: Sequence[str], option: str) -> bool:
         """Whether a word of the command stands before the option that is not known."""

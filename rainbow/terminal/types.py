@@ -14,6 +14,7 @@ from rainbow.terminal.formatting import UNITS, count
 MAX_INT32 = 2**31 - 1
 UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 SIZE = re.compile(r"(?P<number>\d{1,15}(\.\d{1,3})?)(?P<unit>[kmgt]?)(i?b)?", re.ASCII | re.IGNORECASE)
+MEMORY = re.compile(r"(?P<number>\d{1,15}(\.\d{1,6})?)(?P<unit>[mgt])(ib)?", re.ASCII | re.IGNORECASE)
 SPAN = re.compile(r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)m)?(?:(?P<s>\d+)s)?", re.ASCII)
 
 
@@ -72,8 +73,41 @@ class Size(click.ParamType[int]):
         return size
 
 
+class Memory(click.ParamType[int]):
+    """Whole MiB, written 64G, 1.5GiB or 500M."""
+
+    name = "memory"
+
+    def __init__(self, *, highest_mib: int) -> None:
+        self.highest_mib = highest_mib
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = MEMORY.fullmatch(value)
+        if found is None:
+            self.fail(f"{value!r} is not an amount of memory; write it with its unit, as in 512M, 64G or 1.5TiB")
+        mib = Decimal(found["number"]) * 1024 ** "mgt".index(found["unit"].lower())
+        if mib != int(mib) or not 1 <= mib <= self.highest_mib:
+            self.fail(f"{value} is not a whole number of MiB within 1 MiB to {spelled(self.highest_mib * 1024**2)}")
+        return int(mib)
+
+
+class Gpus(Whole):
+    """A number of GPUs, with a hint for Slurm's TYPE:NUMBER."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        kind, colon, number = str(value).rpartition(":")
+        if colon and number.isdecimal():
+            self.fail(f"{value!r} names a type; say {number}, and --gpu-type {kind}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Pair(click.ParamType[tuple[str, str]]):
     name = "name=value"
+
+    def __init__(self, form: str = "NAME=VALUE") -> None:
+        self.form = form
 
     def convert(
         self, value: str | tuple[str, str], param: click.Parameter | None, ctx: click.Context | None
@@ -82,7 +116,7 @@ class Pair(click.ParamType[tuple[str, str]]):
             return value
         key, equals, rest = value.partition("=")
         if not (key and equals):
-            self.fail(f"{value!r} has not the form NAME=VALUE")
+            self.fail(f"{value!r} has not the form {self.form}")
         return key, rest
 
 

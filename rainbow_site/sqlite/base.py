@@ -14,6 +14,7 @@ from django.db.backends.sqlite3 import base
 from django.db.backends.sqlite3.base import FORMAT_QMARK_REGEX
 
 from rainbow_site.sqlite.file import OpenFiles, prepare
+from rainbow_site.sqlite.schema import SchemaEditor
 from rainbow_site.sqlite.turn import Turn
 
 # The hot statements have a few sizes each, up to 20 KB. Longer ones have thousands of ids, rarely the same number.
@@ -39,6 +40,8 @@ class Cursor(base.SQLiteCursorWrapper):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    SchemaEditorClass = SchemaEditor
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._files: OpenFiles | None = None

@@ -49,6 +49,14 @@ BAD_NAMES = [
     "BASH_FUNC_sh%%",
     "A\x1b[2J",
 ]
+WORDS = [
+    "a100", "-p", "--wrap=touch owned", "a&b|c*[2]", "keebler:partition", "keebler:nodes", ":qos", "a:b:qos",
+    "docker.io/library/debian:12", "debian", "Debian", "quay.io:443/a/b@sha256:" + "0" * 64, "docker://debian",
+    "a/../b", "/images/a.sif", "/images/../a.sif", "/a b.sif", "/", "//", "/data:/data", "/data:/data:ro",
+    "/data:/data:rw", "/data/../etc:/etc", "/a,b:/c", "/a:b", "data:/data", "/a/.:/b", "/.a:/..b", "gpu", "!gpu",
+    "!!gpu", "site=geneva", "site=", "gpus>=8", "gpus>=8.5", "gpus>=1e3", "gpus>8", "gpus>=", "gpus>=" + "9" * 16,
+    "1gpu",
+]  # fmt: skip
 NASTY_NUMBERS = [0, 1, -1, 100, 101, -101, 2**31 - 1, 2**31, -(2**31), 10**30, 31_536_000, 31_536_001]
 
 any_text = st.one_of(
@@ -59,6 +67,8 @@ any_text = st.one_of(
 any_number = st.one_of(st.sampled_from(NASTY_NUMBERS), st.integers())
 any_name = st.one_of(st.sampled_from([*BAD_NAMES, *SHELL_NAMES]), st.text(max_size=10))
 any_directory = st.one_of(any_text, any_text.map("/{}".format))
+# Options of a scheduler, images, mounts and needs: some are right, and some nearly.
+any_word = st.one_of(any_text, st.sampled_from(WORDS), st.tuples(st.sampled_from(WORDS), any_text).map("".join))
 
 # A job with any content of the right kinds, as JSON of a hostile server has it.
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
@@ -71,6 +81,16 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "environment": st.dictionaries(any_name, any_text, max_size=3),
     "working_directory": any_directory,
     "labels": st.dictionaries(any_text, any_text, max_size=3),
+    "cores_per_task": any_number,
+    "gpus_per_task": any_number,
+    "gpu_type": any_word,
+    "memory_mib_per_node": any_number,
+    "exclusive": st.booleans(),
+    **dict.fromkeys(("account", "partition", "qos", "reservation", "constraint"), any_word),
+    "options_by_cluster": st.dictionaries(any_word, any_text, max_size=3),
+    "image": st.one_of(any_word, any_directory),
+    "mounts": st.lists(any_word, max_size=3).map(tuple),
+    "needs": st.lists(any_word, max_size=3).map(tuple),
 }
 any_specs = st.fixed_dictionaries(FIELDS)
 # And with any kind of value at all.

@@ -97,6 +97,24 @@ class Choice(serializers.ChoiceField):
         return super().to_internal_value(data)
 
 
+class Flag(serializers.BooleanField):
+    """True or false, where REST framework would also accept words and numbers."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input="")
+        return data
+
+
+class Texts(serializers.ListField):
+    """A list of texts, whose length is checked before its items."""
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        if isinstance(data, list) and len(data) > (self.max_length or 0):
+            self.fail("max_length", max_length=self.max_length)
+        return list(super().to_internal_value(data))
+
+
 class Pairs(serializers.DictField):
     """Text by text, sorted by name: the databases keep different orders."""
 

@@ -1,0 +1,118 @@
+"""The rules of the fields that a job may leave out, for values that are said. Each raises InvalidArgument."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from clusters.needs import MAX_NEEDS, parse_need
+from clusters.validation import check_line, check_range, size_in_bytes
+from rainbow.errors import InvalidArgument
+
+MAX_CORES_PER_TASK = 65_536
+MAX_GPUS_PER_TASK = 1_024
+MAX_MEMORY_MIB_PER_NODE = 2**30  # a PiB
+MAX_OPTION = 255
+MAX_OPTIONS_BY_CLUSTER = 64
+MAX_IMAGE = 1024
+MAX_MOUNTS = 32
+MAX_MOUNTS_BYTES = 16 * 1024
+
+# What a site's scheduler calls by these names, too.
+SITE_OPTIONS = ("account", "partition", "qos", "reservation", "constraint")
+
+_CONTROL = r"\x00-\x1f\x7f-\x9f"
+GPU_TYPE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+OPTION_AT_CLUSTER = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,62}}:(?:{'|'.join(SITE_OPTIONS)})"
+# The grammar of https://github.com/distribution/reference, without IPv6 addresses.
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_OCI = (
+    rf"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?/)?{_PART}(?:/{_PART})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[A-Za-z0-9=_-]{32,})?"
+)
+# A part of a path is neither empty, nor "." or "..".
+_SIF = rf"(?:/(?!\.{{1,2}}(?:/|$))[^/:,\s{_CONTROL}]+)+"
+IMAGE = rf"(?:{_OCI}|{_SIF})"
+_PATH = rf"(?:/(?!\.{{1,2}}(?:[/:]|$))[^/:,{_CONTROL}]+)+"
+MOUNT = rf"{_PATH}:{_PATH}(?::ro)?"
+
+_OPTION_AT_CLUSTER, _IMAGE, _MOUNT = re.compile(OPTION_AT_CLUSTER), re.compile(IMAGE), re.compile(MOUNT)
+_GPU_TYPES = "must be 1 to 63 letters, digits, dots, underscores and hyphens, the first a letter or digit"
+_KEYS = f"keys must be CLUSTER:OPTION, with one of the options {', '.join(SITE_OPTIONS)}"
+_IMAGES = (
+    "must be an OCI reference such as docker.io/library/debian:12, without a scheme, or the absolute path of a file,"
+    " without .., white space, commas and colons"
+)
+_MOUNTS = (
+    "must be SOURCE:TARGET or SOURCE:TARGET:ro, both absolute paths below /, without .., commas, colons and control"
+    " characters"
+)
+
+
+def _check_pattern(pattern: re.Pattern[str], words: str, text: str, *, field: str) -> None:
+    if not pattern.fullmatch(text):
+        raise InvalidArgument(words, field=field)
+
+
+def _check_option(text: str, *, field: str) -> None:
+    check_line(text, field=field, longest=MAX_OPTION)
+    if text.startswith("-"):
+        raise InvalidArgument("must not begin with a hyphen", field=field)
+
+
+def _check_options_by_cluster(options: Mapping[str, str]) -> None:
+    _check_number(options, MAX_OPTIONS_BY_CLUSTER, field="options_by_cluster")
+    for key, value in options.items():
+        _check_pattern(_OPTION_AT_CLUSTER, _KEYS, key, field="options_by_cluster")
+        _check_option(value, field="options_by_cluster")
+
+
+def _check_image(image: str) -> None:
+    check_line(image, field="image", longest=MAX_IMAGE)
+    _check_pattern(_IMAGE, _IMAGES, image, field="image")
+
+
+def _check_mounts(mounts: Sequence[str]) -> None:
+    _check_number(mounts, MAX_MOUNTS, field="mounts")
+    size = sum(size_in_bytes(mount, field="mounts") for mount in mounts)
+    if size > MAX_MOUNTS_BYTES:
+        raise InvalidArgument(f"must be at most {MAX_MOUNTS_BYTES:,} bytes in all, not {size:,}", field="mounts")
+    for mount in mounts:
+        _check_pattern(_MOUNT, _MOUNTS, mount, field="mounts")
+
+
+def _check_needs(needs: Sequence[str]) -> None:
+    _check_number(needs, MAX_NEEDS, field="needs")
+    for need in needs:
+        parse_need(need)
+
+
+def _check_number(items: Sequence[str] | Mapping[str, str], most: int, *, field: str) -> None:
+    if len(items) > most:
+        raise InvalidArgument(f"must be at most {most}, not {len(items):,}", field=field)
+
+
+# By field.
+RULES: Mapping[str, Callable[[Any], None]] = {
+    "cores_per_task": partial(check_range, field="cores_per_task", lowest=0, highest=MAX_CORES_PER_TASK),
+    "gpus_per_task": partial(check_range, field="gpus_per_task", lowest=0, highest=MAX_GPUS_PER_TASK),
+    "gpu_type": partial(_check_pattern, re.compile(GPU_TYPE), _GPU_TYPES, field="gpu_type"),
+    "memory_mib_per_node": partial(check_range, field="memory_mib_per_node", lowest=0, highest=MAX_MEMORY_MIB_PER_NODE),
+    **{name: partial(_check_option, field=name) for name in SITE_OPTIONS},
+    "options_by_cluster": _check_options_by_cluster,
+    "image": _check_image,
+    "mounts": _check_mounts,
+    "needs": _check_needs,
+}
+# What one field needs of another.
+NEEDED = {"gpu_type": "gpus_per_task", "mounts": "image"}
+
+
+def check_said(said: Mapping[str, Any]) -> None:
+    """The fields that are said, by name. Raises InvalidArgument for the first that breaks its rule."""
+    for name, value in said.items():
+        if name in RULES:
+            RULES[name](value)
+    for name, other in NEEDED.items():
+        if name in said and other not in said:
+            raise InvalidArgument(f"needs {other}", field=name)

@@ -27,6 +27,7 @@ PAGES = [
     "/admin/clusters/cluster/act/pause/?id=1",
     "/admin/clusters/cluster/credential/1/rotate/",
     "/admin/clusters/cluster/1/credential/new/",
+    "/admin/clusters/cluster/pool/new/",
 ]
 
 
@@ -104,6 +105,29 @@ def test_a_cluster_is_paused_with_a_reason(olga: Visit) -> None:
     olga.page.get_by_label("Reason").fill("dry again")
     olga.page.get_by_role("button", name="Resume").click()
     expect(olga.page.get_by_text("cassava is resumed.")).to_be_visible()
+
+
+def test_a_pool_is_made_by_keyboard_alone_and_changed(olga: Visit) -> None:
+    olga.go("/admin/clusters/cluster/pool/new/")
+    keyboard = olga.page.keyboard
+    olga.page.get_by_label("Name").focus()
+    for typed in ("any-gpu", "room is scarce", "2", "kestrel", "300", "1", "dorado-gpu"):
+        keyboard.type(typed)
+        keyboard.press("Tab")
+    keyboard.press("Enter")
+    expect(olga.page.get_by_label("The new value")).to_have_text(re.compile("^rbt_"))
+    olga.page.get_by_role("link", name="Back to any-gpu").click()
+
+    rows = olga.page.locator("#members tbody tr")
+    expect(rows.nth(0)).to_contain_text("dorado-gpu")
+    expect(rows.nth(1)).to_contain_text("kestrel")
+    expect(rows.nth(1)).to_contain_text("5 minutes")
+    olga.page.get_by_role("link", name="Change clusters…").click()
+    olga.page.get_by_label("Cluster in row 2").fill("")
+    olga.page.get_by_label("Reason").fill("one is enough")
+    olga.page.get_by_role("button", name="Change", exact=True).click()
+    expect(olga.page.get_by_text("any-gpu is changed.")).to_be_visible()
+    expect(olga.page.locator("#members tbody tr")).to_have_count(1)
 
 
 def test_all_that_match_are_cancelled_while_one_watches(olga: Visit) -> None:

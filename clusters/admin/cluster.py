@@ -24,8 +24,8 @@ def _resume(cluster: Cluster, request: HttpRequest, reason: str) -> None:
 
 Verb = Callable[[Cluster, HttpRequest, str], None]
 VERBS: dict[str, tuple[Verb, str, str]] = {
-    "pause": (_pause, "paused", "Its agent gets no jobs until it is resumed. Submitting goes on."),
-    "resume": (_resume, "resumed", "Its agent gets jobs again, also those that are held back."),
+    "pause": (_pause, "paused", "Agents get no jobs of it until it is resumed. Submitting goes on."),
+    "resume": (_resume, "resumed", "Agents get its jobs again, also those that are held back."),
 }
 
 

@@ -30,10 +30,10 @@ class CredentialActions(ShownAdmin):
         """Shows the new value in this answer only."""
         self._check_manages(request)
         cluster = get_object_or_404(Cluster, id=cluster_id)
-        form = NewCredentialForm(request.POST if request.method == "POST" else None)
+        form = NewCredentialForm(request.POST if request.method == "POST" else None, pool=cluster.pool)
         if form.is_valid():
             with refusals_shown(request):
-                return self._shown_once(request, _made(request, cluster, form))
+                return self.shown_once(request, _made(request, cluster, form))
         context = {"cluster": cluster, "form": form}
         return self.page(request, "console/new_credential.html", f"New credential of {cluster}", **context)
 
@@ -43,7 +43,7 @@ class CredentialActions(ShownAdmin):
         form = RotateForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
             with refusals_shown(request):
-                return self._shown_once(request, _rotated(request, credential, form))
+                return self.shown_once(request, _rotated(request, credential, form))
         context = {"credential": credential, "form": form, "verb": "rotate"}
         return self.page(request, "console/act_on_credential.html", f"Rotate {credential}", **context)
 
@@ -59,7 +59,7 @@ class CredentialActions(ShownAdmin):
         context = {"credential": credential, "form": form, "verb": "revoke"}
         return self.page(request, "console/act_on_credential.html", f"Revoke {credential}", **context)
 
-    def _shown_once(self, request: HttpRequest, new: NewCredential) -> HttpResponse:
+    def shown_once(self, request: HttpRequest, new: NewCredential) -> HttpResponse:
         response = self.page(request, "console/new_value.html", f"The {new.credential} has a new value", new=new)
         add_never_cache_headers(response)  # no-store among them (RFC 9111, section 5.2.2.5)
         return response

@@ -1,4 +1,5 @@
 from datetime import datetime, timedelta
+from typing import Any
 
 from django import forms
 
@@ -12,6 +13,9 @@ GRACES = [(0, "at once"), (300, "in 5 minutes"), (3_600, "in an hour"), (86_400,
 
 
 LIVES = [(0, "never"), (7, "in 7 days"), (30, "in 30 days"), (90, "in 90 days"), (365, "in a year")]
+
+
+KINDS = [(CredentialKind.TOKEN, "token, to submit jobs"), (CredentialKind.SECRET, "secret, to pull them")]
 
 
 class ReasonForm(forms.Form):
@@ -30,11 +34,15 @@ class RotateForm(ReasonForm):
 
 class NewCredentialForm(ReasonForm):
     field_order = ["kind", "label", "days", "reason"]
-    kind = forms.ChoiceField(
-        choices=[(CredentialKind.TOKEN, "token, to submit jobs"), (CredentialKind.SECRET, "secret, to pull them")]
-    )
+    kind = forms.ChoiceField(choices=KINDS)
     label = forms.CharField(max_length=MAX_LABEL, help_text="whom it is for, such as nightly-ci")
     days = forms.TypedChoiceField(choices=LIVES, coerce=int, initial=90, label="It expires")
+
+    def __init__(self, *args: Any, pool: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if pool:
+            # A pool has no secret.
+            self.fields["kind"] = forms.ChoiceField(choices=KINDS[:1])
 
     def expires_at(self, now: datetime) -> datetime | None:
         days = self.cleaned_data["days"]

@@ -10,17 +10,18 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
-from clusters.admin.cluster import ClusterActions
 from clusters.admin.forms import number_from
 from clusters.admin.shown import operator_of
 from clusters.models import Cluster
 from clusters.services.events import list_events
 from jobs.admin.charts import charts, shares
 from jobs.admin.dashboard import link_of
+from jobs.admin.pools import PoolActions
 from jobs.models import Job, JobEvent
 from jobs.queries.fleet_health import Health, concerns_of, fleet_health
 from jobs.queries.lookup import list_jobs
 from jobs.queries.search import Search
+from jobs.queries.warnings import asks
 from jobs.states import JobState
 
 _HEAD_OF_QUEUE = 10
@@ -32,13 +33,21 @@ _SHOW = {"": "all", "silent": "silent", "paused": "paused", "waiting": "with job
 
 
 @admin.register(Cluster)
-class ClusterAdmin(ClusterActions):
+class ClusterAdmin(PoolActions):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self.check_sees(request)
         fleet = fleet_health(now=timezone.now())
         show, text = request.GET.get("show", ""), request.GET.get("text", "")
         found = [health for health in fleet if _is(health, show) and text.lower() in health.cluster.name.lower()]
-        context = {"fleet": found, "of": len(fleet), "show": show, "text": text, "shows": _SHOW}
+        context = {
+            "fleet": [health for health in found if not health.cluster.pool],
+            "of": sum(not health.cluster.pool for health in fleet),
+            "pools": [health for health in found if health.cluster.pool],
+            "may_make_pools": self.may_make_pools(request),
+            "show": show,
+            "text": text,
+            "shows": _SHOW,
+        }
         return self.page(request, "console/clusters.html", "Clusters", **context)
 
     def change_view(
@@ -53,11 +62,13 @@ class ClusterAdmin(ClusterActions):
             "health": health,
             "concerns": [(concern, link_of(concern)) for concern in concerns_of(health)],
             "shares": shares(health.summary.counts),
-            "charts": charts(now=now, cluster_id=cluster.id),
+            # What becomes of a pool's jobs is activity of the clusters that take them.
+            "charts": [] if cluster.pool else charts(now=now, cluster_id=cluster.id),
             "queue": _head_of_queue(request, cluster),
             "events": _recent_events(cluster),
             "operator_log": _operator_log(cluster),
             "cluster_log": list_events(cluster_id=cluster.id, most=_EVENTS, of_operators=False),
+            **_pools(health),
             **self._credentials(request, cluster),
         }
         return self.page(request, "console/cluster.html", cluster.name, **context)
@@ -82,6 +93,14 @@ def _is(health: Health, show: str) -> bool:
         "waiting": health.waiting > 0,
         "trouble": health.in_trouble,
     }.get(show, True)
+
+
+def _pools(health: Health) -> dict[str, Any]:
+    """The clusters of a pool and whether each asks, or the pools of a cluster."""
+    cluster = health.cluster
+    if not cluster.pool:
+        return {"memberships": list(cluster.memberships.select_related("pool").order_by("pool__name"))}
+    return {"members": [(one, asks(one.cluster.last_asked_at, now=health.now)) for one in health.members]}
 
 
 def _head_of_queue(request: HttpRequest, cluster: Cluster) -> Any:

@@ -14,7 +14,7 @@ from jobs.queries.activity import activity_by_cluster
 from jobs.queries.pools import last_asked_at, members_by_pool
 from jobs.queries.silence import silent_clusters
 from jobs.queries.summaries import Summary, summarize_jobs
-from jobs.queries.warnings import QUIET_AFTER, in_words
+from jobs.queries.warnings import asks, in_words
 from jobs.sql.inserts import beginning
 from jobs.states import Activity, JobState, Span
 
@@ -54,7 +54,7 @@ class Health:
 
     @property
     def asks(self) -> bool:
-        return self.silence is not None and self.silence < QUIET_AFTER
+        return asks(self.last_asked_at, now=self.now)
 
     @property
     def oldest_waits(self) -> timedelta | None:

@@ -8,6 +8,11 @@ from clusters.callers import Caller
 QUIET_AFTER = timedelta(minutes=5)
 
 
+def asks(last_asked_at: datetime | None, *, now: datetime) -> bool:
+    """Whether who last asked for jobs then is not quiet."""
+    return last_asked_at is not None and now - last_asked_at < QUIET_AFTER
+
+
 def warn(
     *,
     cluster: str,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from operator import attrgetter
 from typing import Any
@@ -83,20 +83,17 @@ class JobSpec(JobDescription):
 
         A field that is not said is left out, so that a release which adds one does not change what is there.
         """
-        said = {name: value for name, value in self._content() if value != _DEFAULTS[name]}
+        said = {name: value for name, default in _DEFAULTS.items() if (value := getattr(self, name)) != default}
         return _digest([_FINGERPRINT_VERSION, submitted_by, said])
 
     def has_fingerprint(self, fingerprint: bytes, submitted_by: int | None) -> bool:
         """Also in the form of version 1."""
         if fingerprint == self.fingerprint(submitted_by):
             return True
-        content = dict(self._content())
+        content = {name: getattr(self, name) for name in _DEFAULTS}
         if any(content[name] != _DEFAULTS[name] for name in content.keys() - _FIELDS_OF_VERSION_1):
             return False
         return fingerprint == _digest([submitted_by, {name: content[name] for name in _FIELDS_OF_VERSION_1}])
-
-    def _content(self) -> Iterator[tuple[str, object]]:
-        return ((name, getattr(self, name)) for name in _DEFAULTS)
 
 
 def columns_of(specs: Sequence[JobSpec]) -> dict[str, list[Any]]:

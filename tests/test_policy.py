@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from rainbow.agent.policy import Policy, read_policy
+from rainbow.agent.policy import Policy
+from rainbow.agent.policy_file import read_policy
 from rainbow.errors import InvalidArgument
 from rainbow.specs import Work
 

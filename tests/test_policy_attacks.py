@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rainbow.agent.policy import Policy, read_policy
+from rainbow.agent.policy import Policy
+from rainbow.agent.policy_file import read_policy
 from rainbow.executors.executor import Executor, JobPhase, Site
 from rainbow.executors.local import LocalExecutor
 from rainbow.specs import Work

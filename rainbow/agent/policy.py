@@ -1,20 +1,30 @@
-"""Which jobs a site takes, from its policy file."""
+"""Which jobs a site takes."""
 
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import PurePosixPath
 
+from rainbow.agent.allowed_mounts import AllowedMount
 from rainbow.agent.bounded_regex import TookTooLong, matches
-from rainbow.errors import InvalidArgument, why
+from rainbow.executors.container_mounts import mount_of
+from rainbow.executors.sizes import total_cores, total_gpus
 from rainbow.specs import Work
 from rainbow.text import on_one_line
 
-LIMITS = ("max_nodes", "max_tasks", "max_time_limit_seconds")
-LISTS = ("allowed_commands", "allowed_environment", "refused_environment", "allowed_directories")
+# Fields whose values a site allows by patterns, and the names of the patterns in the policy file.
+CHOICES: Mapping[str, str] = {
+    "account": "allowed_accounts",
+    "partition": "allowed_partitions",
+    "qos": "allowed_qos",
+    "reservation": "allowed_reservations",
+    "constraint": "allowed_constraints",
+    "image": "allowed_images",
+}
+# Slurm takes several of these, separated by commas.
+LISTED = ("account", "partition", "qos", "reservation")
+LONGEST_REASON = 1000
 # How many of the refused names of variables a reason lists.
 MOST_NAMES = 5
 
@@ -29,6 +39,13 @@ class Policy:
 
     A list of commands would be worth nothing if a job chose what else makes them do something: with one, no variable
     and no working directory passes that is not allowed by name.
+
+    The options of a scheduler, images and mounts decide whose budget a job is charged to and what its command is. So
+    where there is a policy file, none passes that the file does not allow: `allowed_choices`, patterns by field, and
+    `allowed_mounts` are None only without a file. Nor does a job get nodes for itself alone.
+
+    `max_cores` and `max_gpus` are of the whole job. Where cores are not limited, a job that asks for more than one for
+    each task has at most `max_tasks`.
     """
 
     max_nodes: int = 0
@@ -38,6 +55,12 @@ class Policy:
     allowed_environment: tuple[str, ...] | None = None
     refused_environment: tuple[str, ...] = ()
     allowed_directories: tuple[PurePosixPath, ...] | None = None
+    max_cores: int = 0
+    max_gpus: int = 0
+    max_memory_mib_per_node: int = 0
+    allow_exclusive: bool = True
+    allowed_choices: Mapping[str, tuple[str, ...]] | None = None
+    allowed_mounts: tuple[AllowedMount, ...] | None = None
 
     def check(self, work: Work) -> str | None:
         """Why the site does not take this work, for its submitter to read; None if it does."""
@@ -48,6 +71,9 @@ class Policy:
             or self._command_refused(work.command)
             or self._environment_refused(work.environment)
             or self._directory_refused(work.working_directory)
+            or self._resources_refused(work)
+            or self._choices_refused(work)
+            or self._mounts_refused(work.mounts)
         )
 
     def _time_refused(self, seconds: int) -> str | None:
@@ -92,61 +118,58 @@ class Policy:
         places = f"; it allows {', '.join(map(str, allowed))}" if allowed else ""
         return on_one_line(f"this cluster lets no job choose the working directory {directory}{places}", longest=1000)
 
+    def _resources_refused(self, work: Work) -> str | None:
+        implied = self.max_tasks if work.cores_per_task else 0
+        if work.exclusive and not self.allow_exclusive:
+            return "exclusive: this cluster gives no job whole nodes (allow_exclusive)"
+        return (
+            _over("cores", total_cores(work), self.max_cores, rule="max_cores")
+            or _over("cores", total_cores(work), 0 if self.max_cores else implied, rule="max_tasks")
+            or _over("GPUs", total_gpus(work), self.max_gpus, rule="max_gpus")
+            or _over(
+                "MiB of memory per node",
+                work.memory_mib_per_node,
+                self.max_memory_mib_per_node,
+                rule="max_memory_mib_per_node",
+            )
+        )
 
-def read_policy(path: Path) -> Policy:
-    """The policy in a TOML file. Raises InvalidArgument for a file that is missing or not meant like this."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"cannot read the policy {path}: {why(error)}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidArgument(f"{path} is not valid TOML: {error}") from error
-    unknown = sorted(content.keys() - {*LIMITS, *LISTS})
-    if unknown:
-        raise InvalidArgument(f"{path}: there is no {', '.join(unknown)}; known are {', '.join((*LIMITS, *LISTS))}")
-    if content.get("allowed_commands") == []:
-        raise InvalidArgument(f"is empty in {path}; leave it out to allow all commands", field="allowed_commands")
-    given = {name: _texts(content, name, path) for name in LISTS if name in content}
-    return Policy(
-        **{name: _limit(content, name, path) for name in LIMITS},
-        allowed_commands=tuple(_pattern(text, path) for text in given.get("allowed_commands", ())),
-        allowed_environment=given.get("allowed_environment"),
-        refused_environment=given.get("refused_environment", ()),
-        allowed_directories=_directories(given["allowed_directories"], path)
-        if "allowed_directories" in given
-        else None,
-    )
+    def _choices_refused(self, work: Work) -> str | None:
+        if self.allowed_choices is None:
+            return None
+        chosen = {field: getattr(work, field) for field in CHOICES}
+        return next(
+            (
+                _not_allowed(field, value, self.allowed_choices[field], rule=CHOICES[field])
+                for field, value in chosen.items()
+                if value and not _is_chosen_from(self.allowed_choices[field], field, value)
+            ),
+            None,
+        )
+
+    def _mounts_refused(self, mounts: tuple[str, ...]) -> str | None:
+        if self.allowed_mounts is None:
+            return None
+        allowed = self.allowed_mounts
+        refused = [text for text in mounts if not any(rule.allows(mount_of(text)) for rule in allowed)]
+        rules = [rule.text for rule in allowed]
+        return _not_allowed("mounts", refused[0], rules, rule="allowed_mounts") if refused else None
+
+
+def _is_chosen_from(patterns: Collection[str], field: str, value: str) -> bool:
+    items = value.split(",") if field in LISTED else [value]
+    return all(any(fnmatchcase(item, pattern) for pattern in patterns) for item in items)
+
+
+def _not_allowed(field: str, value: str, allowed: Collection[str], *, rule: str) -> str:
+    places = f"it allows {', '.join(allowed)}" if allowed else "it allows none"
+    return on_one_line(f"{field}: this cluster does not allow {value}; {places} ({rule})", longest=LONGEST_REASON)
+
+
+def _over(what: str, value: int, limit: int, *, rule: str) -> str | None:
+    refusal = _above(what, value, limit)
+    return f"{refusal} ({rule})" if refusal else None
 
 
 def _above(what: str, value: int, limit: int) -> str | None:
     return f"{value} {what} are more than the {limit} that this cluster allows" if limit and value > limit else None
-
-
-def _limit(content: Mapping[str, Any], name: str, path: Path) -> int:
-    value = content.get(name, 0)
-    if type(value) is not int or value < 0:
-        raise InvalidArgument(f"must be a whole number from 0 in {path}; 0 means no limit", field=name)
-    return value
-
-
-def _texts(content: Mapping[str, Any], name: str, path: Path) -> tuple[str, ...]:
-    value = content[name]
-    if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
-        raise InvalidArgument(f"must be a list of strings that are not empty in {path}", field=name)
-    return tuple(value)
-
-
-def _directories(texts: tuple[str, ...], path: Path) -> tuple[PurePosixPath, ...]:
-    places = tuple(PurePosixPath(text) for text in texts)
-    if not all(place.is_absolute() and ".." not in place.parts for place in places):
-        raise InvalidArgument(f"must be absolute paths without .. in {path}", field="allowed_directories")
-    return places
-
-
-def _pattern(text: str, path: Path) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise InvalidArgument(
-            f"{text!r} in {path} is not a regular expression: {error}", field="allowed_commands"
-        ) from error

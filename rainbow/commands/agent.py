@@ -14,7 +14,8 @@ from rainbow.agent.context import AgentContext, AgentSettings
 from rainbow.agent.identity import identity_in
 from rainbow.agent.job_reports import AS_ROOT
 from rainbow.agent.journal import Journal
-from rainbow.agent.policy import Policy, read_policy
+from rainbow.agent.policy import Policy
+from rainbow.agent.policy_file import read_policy
 from rainbow.config import environment
 from rainbow.executors.executor import KEPT_OUTPUT_BYTES, Site
 from rainbow.executors.table import EXECUTORS, make_executor

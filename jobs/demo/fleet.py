@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A kind of job. The command may name `{n}`, a running number."""
+    """A kind of job. The command may name `{n}`, a running number; `asks` are further fields of the job."""
 
     name: str
     command: str
@@ -15,6 +16,7 @@ class Work:
     tasks_per_node: int
     run: timedelta
     environment: dict[str, str] = field(default_factory=dict)
+    asks: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,7 @@ WORK = (
         tasks_per_node=64,
         run=timedelta(hours=3),
         environment={"OMP_NUM_THREADS": "4", "MILC_GAUGE": "/scratch/hadrons/gauge"},
+        asks={"exclusive": True, "account": "hadrons"},
     ),
     Work(
         name="protein-md",
@@ -70,6 +73,7 @@ WORK = (
         tasks_per_node=8,
         run=timedelta(minutes=70),
         environment={"NCCL_DEBUG": "WARN", "WANDB_MODE": "offline"},
+        asks={"cores_per_task": 8, "gpus_per_task": 1, "gpu_type": "a100", "memory_mib_per_node": 512 * 1024},
     ),
     Work(
         name="genome-align",

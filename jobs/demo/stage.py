@@ -127,6 +127,7 @@ def _spec(life: Life) -> JobSpec:
         environment=work.environment,
         working_directory=f"/scratch/{work.project}",
         labels={"project": work.project},
+        **work.asks,
     )
 
 

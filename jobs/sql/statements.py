@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Any
 
@@ -56,7 +56,8 @@ def _insert_arrays(model: type[models.Model], columns: Columns, rows: int, furth
     return fetch(statement, [*(columns[name][0] for name in same), *varying])
 
 
-@cache
+# Which columns are the same in all rows is the submitters' choice.
+@lru_cache(maxsize=1_000)
 def _arrays_statement(model: type[models.Model], columns: Names, same: Names, further: str) -> str:
     types = {name: _column_type(model, name) for name in columns}
     varying = [name for name in columns if name not in same]

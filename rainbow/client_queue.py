@@ -6,6 +6,7 @@ from typing import Any
 
 from rainbow import answers, offers, records, reports, translation
 from rainbow.client_session import ClientSession, expect
+from rainbow.facts import Facts, facts_message
 from rainbow.pending_call import PendingCall
 from rainbow.protos import rainbow_pb2 as pb
 
@@ -81,11 +82,13 @@ class QueueCalls(ClientSession):
         not_ready: str = "",
         pause: str = "",
         hold_after: int = 0,
+        facts: Facts | None = None,
     ) -> tuple[reports.ReportResult, ...]:
         """Report on up to 1,000 jobs, and renew their leases. A result for each, in their order.
 
         `not_ready` says why the agent takes no jobs now. `pause` pauses the cluster, for this reason. `hold_after`: so
-        many jobs of one token in a row that fail at once hold back the token's others; 0 is never.
+        many jobs of one token in a row that fail at once hold back the token's others; 0 is never. `facts` are all that
+        the cluster says of itself; None leaves that as it is.
         """
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.ReportJobsRequest(
@@ -96,6 +99,7 @@ class QueueCalls(ClientSession):
                 not_ready=not_ready,
                 pause=pause,
                 hold_after=hold_after,
+                facts=facts_message(facts) if facts is not None else None,
             )
         answer = self._connection.ask(self._stub.ReportJobs, request, credential=self._secret)
         return reports.report_results(answer, reports=told)

@@ -168,6 +168,21 @@ def test_a_scheduler_that_takes_no_jobs_now_refuses_none(scheduler: Scheduler) -
 
 
 @on_each
+def test_it_tells_what_it_has_whatever_is_free(scheduler: Scheduler) -> None:
+    executor = scheduler.executor()
+    before = executor.facts()
+    scheduler.close(executor)
+
+    closed = executor.facts()
+    scheduler.reopen()
+
+    assert closed == before
+    assert before.values["scheduler"] in EXECUTORS
+    assert all(one.name and one.cores_per_node > 0 and one.gpus_per_node for one in before.partitions)
+    assert any(one.default for one in before.partitions)
+
+
+@on_each
 def test_nothing_is_left_on_disk_of_a_job_that_is_forgotten(scheduler: Scheduler) -> None:
     executor = scheduler.executor()
     ticket = hand_over(executor, "rainbow-14-1", "echo here")

@@ -7,6 +7,7 @@ from queue import Empty, SimpleQueue
 from rainbow.agent.acceptor import WAIT_SECONDS, Acceptor
 from rainbow.agent.cleanup import Cleanup
 from rainbow.agent.context import AgentContext
+from rainbow.agent.facts import FactsTeller
 from rainbow.agent.hand_over import HandOver
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.job_reports import in_one_line
@@ -44,6 +45,7 @@ class Agent:
         self._monitor = Monitor(context, self._held_jobs)
         self._acceptor = Acceptor(context, self._held_jobs, self._reporter, self._recovery, tell=self._wake)
         self._rejecter = Rejecter(context, self._acceptor, tell=self._wake)
+        self._facts = FactsTeller(context, self._reporter)
         self._cleanup = Cleanup(context, self._held_jobs)
         renewal = Renewal(context.client, context.read_secret, context.clock)
         self._round = Round(self._duties(), context.client, renewal)
@@ -71,6 +73,7 @@ class Agent:
         # After all that has to be on time, because it may take long; a heartbeat that is due interrupts it.
         yield Duty(self._hand_over.submit, asks_scheduler=True)
         # Last, because nothing waits for it.
+        yield Duty(self._facts.step, asks_scheduler=True)
         yield Duty(self._cleanup.forget)
         yield Duty(self._cleanup.tidy)
 

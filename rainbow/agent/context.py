@@ -1,6 +1,6 @@
 """What the parts of an agent share: client, executor, settings, policy, clock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -10,6 +10,7 @@ from rainbow.agent.policy import Policy
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import Executor
+from rainbow.facts import Value
 from rainbow.offers import fault
 from rainbow.specs import Work, check_work
 
@@ -73,7 +74,9 @@ def no_secret() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentContext:
-    """`read_secret` reads the configured secret again; empty where it cannot be read."""
+    """`read_secret` reads the configured secret again; empty where it cannot be read. `site_facts` are what the site
+    adds to those of its scheduler.
+    """
 
     client: Client
     executor: Executor
@@ -82,6 +85,7 @@ class AgentContext:
     clock: Callable[[], datetime] = utc_now
     checkpoint: Callable[[Checkpoint], None] = ignore_checkpoint
     read_secret: Callable[[], str] = no_secret
+    site_facts: Mapping[str, Value] = field(default_factory=dict)
 
     def refusal(self, work: Work) -> str:
         """Why this work can never run here, by protocol, policy or size; empty where it can.

@@ -11,6 +11,7 @@ from rainbow.agent.job_reports import in_one_line, report_of
 from rainbow.agent.states import Desired, Stage
 from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import SchedulerSilent
+from rainbow.facts import Facts
 from rainbow.records import FINAL_STATES, JobState
 from rainbow.reports import JobReport, ReportOutcome, ReportResult
 
@@ -82,7 +83,11 @@ class Reporter:
         if done:
             self._held_jobs.let_go(done)
 
-    def _call(self, reports: Sequence[JobReport]) -> Sequence[ReportResult]:
+    def tell(self, facts: Facts) -> None:
+        """In a report of its own, so that facts which the server refuses keep back no job's. Raises InvalidArgument."""
+        self._call([], facts=facts)
+
+    def _call(self, reports: Sequence[JobReport], *, facts: Facts | None = None) -> Sequence[ReportResult]:
         settings = self._context.settings
         results = self._context.client.report_jobs(
             reports,
@@ -90,6 +95,7 @@ class Reporter:
             lease_seconds=settings.lease_seconds,
             not_ready=in_one_line(self.not_ready),
             hold_after=settings.hold_after,
+            facts=facts,
         )
         self._said_not_ready = self.not_ready
         return results

@@ -2,6 +2,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,19 @@ from rainbow.agent.job_reports import AS_ROOT
 from rainbow.agent.journal import Journal
 from rainbow.agent.policy import Policy
 from rainbow.agent.policy_file import read_policy
+from rainbow.agent.site_facts import check_site_facts, read_facts_file, told_facts
 from rainbow.config import environment
+from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import KEPT_OUTPUT_BYTES, Site
 from rainbow.executors.table import EXECUTORS, make_executor
+from rainbow.facts import Value
 from rainbow.system.prctl import close_standard_input, hide_memory
 from rainbow.terminal import session
 from rainbow.terminal.agent_log import start_log
 from rainbow.terminal.agent_plan import planned, show_plan
 from rainbow.terminal.options import json_option, scheduler_option, secret_file_option, server_options
 from rainbow.terminal.output import write_json
-from rainbow.terminal.types import Number, Size, Span, Whole
+from rainbow.terminal.types import Number, Pair, Size, Span, Whole
 
 EPILOG = """\b
 Examples:
@@ -53,6 +57,15 @@ _log = logging.getLogger("rainbow.agent")
 @click.option("--moved", is_flag=True, help="The state folder was moved here, and no agent uses the old one any more.")
 @click.option(
     "--policy", "policy_file", metavar="FILE", help="TOML file that limits which jobs it takes.  [default: all]"
+)
+@click.option("--facts", "facts_file", metavar="FILE", help="TOML file of what the site says of the cluster.")
+@click.option(
+    "--fact",
+    "facts",
+    type=Pair(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What the site says of the cluster, such as site=geneva; a name that is repeated has a set.",
 )
 @click.option("--slots", type=COUNT, default=0, help="How many slots `local` has.  [default: one for each CPU]")
 @click.option(
@@ -98,6 +111,8 @@ def command(
     executor: str,
     state_dir: str | None,
     policy_file: str | None,
+    facts_file: str | None,
+    facts: tuple[tuple[str, str], ...],
     once: bool,
     dry_run: bool,
     as_json: bool,
@@ -111,6 +126,7 @@ def command(
     """
     start_log()
     policy = read_policy(Path(policy_file)) if policy_file else Policy()
+    site_facts = _site_facts(facts_file, facts)
     with session.puller(ctx) as client:
         folder = Path(state_dir) if state_dir else _usual_folder(client.cluster)
         scheduler = make_executor(executor, _site(folder, options))
@@ -126,6 +142,7 @@ def command(
                 settings=_settings(folder, executor, **options),
                 policy=policy,
                 read_secret=lambda: session.secret_again(ctx),
+                site_facts=site_facts,
             )
             words = (context.settings.agent, client.cluster, executor, scheduler.access.description, folder)
             _log.info("%s for %s by %s, reached %s, state in %s", *words)
@@ -141,6 +158,15 @@ def _site(folder: Path, options: dict[str, Any]) -> Site:
         slots=options.pop("slots"),
         kept_output_bytes=options.pop("kept_output_bytes"),
     )
+
+
+def _site_facts(file: str | None, told: Iterable[tuple[str, str]]) -> dict[str, Value]:
+    """The command line goes before the file."""
+    in_file = read_facts_file(Path(file)) if file else {}
+    try:
+        return check_site_facts({**in_file, **told_facts(told)})
+    except InvalidArgument as error:
+        raise click.UsageError(f"--fact {error}") from error
 
 
 def _keep_secret() -> None:

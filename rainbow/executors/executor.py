@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rainbow.errors import FailedPrecondition, Unavailable
+from rainbow.facts import Facts
 from rainbow.specs import Work
 
 KEPT_OUTPUT_BYTES = 1024**3
@@ -112,6 +113,9 @@ class Executor(Protocol):
     def access(self) -> Access: ...
 
     def capacity(self) -> Capacity: ...
+
+    def facts(self) -> Facts:
+        """What the scheduler has, whatever is free now. Another thread may be in another call meanwhile."""
 
     def slots(self, work: Work) -> int:
         """How many slots of the capacity the work takes."""

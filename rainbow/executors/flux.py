@@ -12,6 +12,7 @@ from rainbow.executors.environment import home_of, job_environment
 from rainbow.executors.executor import Access, Capacity, Executor, JobPhase, Progress, Site, Ticket
 from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings
 from rainbow.executors.flux_command import FluxCommand
+from rainbow.executors.flux_facts import FluxResources, partitions
 from rainbow.executors.flux_jobs import FluxJob, FluxJobs, is_native_id
 from rainbow.executors.flux_queues import FluxQueue, capacity
 from rainbow.executors.flux_request import FluxRequest
@@ -19,6 +20,7 @@ from rainbow.executors.flux_script import script
 from rainbow.executors.folders import JobFolder, folder_of, moment
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
+from rainbow.facts import Facts
 from rainbow.specs import Work
 
 FORGOTTEN_RUNNING = gone("Flux no longer knows the job, which had started")
@@ -37,6 +39,8 @@ class FluxClient(Protocol):
     """Flux by its command or by its bindings. Raises as an executor does."""
 
     def queues(self) -> list[FluxQueue]: ...
+
+    def resources(self) -> FluxResources: ...
 
     def status(self, queue: str) -> str:
         """Why a queue takes or starts no jobs."""
@@ -73,6 +77,11 @@ class FluxExecutor:
 
     def capacity(self) -> Capacity:
         return capacity(self._client.queues(), chosen=self._queue, status=self._client.status)
+
+    def facts(self) -> Facts:
+        resources = self._client.resources()
+        values = {"scheduler": "flux", "scheduler_version": resources.version}
+        return Facts(values=values, partitions=tuple(partitions(resources, chosen=self._queue)))
 
     def slots(self, work: Work) -> int:
         return max(work.nodes, work.tasks)

@@ -12,6 +12,7 @@ from typing import Any, Never, TypeVar
 
 from rainbow.executors.commands import submitting
 from rainbow.executors.executor import SchedulerSilent, Site
+from rainbow.executors.flux_facts import FluxResources
 from rainbow.executors.flux_jobs import FluxJob, FluxJobs, from_flux, plain
 from rainbow.executors.flux_queues import FluxQueue
 from rainbow.executors.flux_refusals import failure
@@ -53,6 +54,9 @@ class FluxBindings:
 
     def queues(self) -> list[FluxQueue]:
         return self._connected(self._queues)
+
+    def resources(self) -> FluxResources:
+        return self._connected(_resources)
 
     def status(self, queue: str) -> str:
         return self._connected(lambda handle: self._status(handle, queue))
@@ -144,6 +148,15 @@ class FluxBindings:
 
     def _connection(self) -> Any:
         return self._flux.Flux(self._uri) if self._uri else self._flux.Flux()
+
+
+def _resources(handle: Any) -> FluxResources:
+    """As `flux resource R`, `flux config get` and `flux version` do it."""
+    return FluxResources(
+        described=handle.rpc("resource.sched-status").get()["all"],
+        configuration=handle.rpc("config.get").get(),
+        version=handle.attr_get("version"),
+    )
 
 
 def _parsed(parser: Any, words: Sequence[str]) -> Any:

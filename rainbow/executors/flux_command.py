@@ -9,6 +9,7 @@ from typing import Any
 from rainbow.executors.commands import Answer, ask, submitting
 from rainbow.executors.environment import command_environment
 from rainbow.executors.executor import SchedulerSilent, Site, WorkRefused
+from rainbow.executors.flux_facts import FluxResources
 from rainbow.executors.flux_jobs import FluxJob, FluxJobs, from_flux, is_native_id, plain
 from rainbow.executors.flux_queues import FluxQueue
 from rainbow.executors.flux_refusals import failure
@@ -21,6 +22,7 @@ QUEUES = (
 YES = {"\u2714", "y"}
 NOTHING_TO_CANCEL = re.compile(r"is inactive|unknown job id", re.IGNORECASE)
 UNKNOWN_JOB = re.compile(r"^JobID (\S+) unknown$", re.MULTILINE)
+VERSION = re.compile(r"^broker:\s+(\S+)", re.MULTILINE)
 # A line of `flux queue status`: of the named queues, each begins with its name.
 CLOSED = re.compile(r"(?:\S+: )?(Job submission is disabled.*|Scheduling is stopped.*)")
 
@@ -32,6 +34,15 @@ class FluxCommand:
 
     def queues(self) -> list[FluxQueue]:
         return [_queue(line) for line in self._answered("queue", "list", "-no", QUEUES).splitlines()]
+
+    def resources(self) -> FluxResources:
+        described, configuration = self._answered("resource", "R"), self._answered("config", "get")
+        version = VERSION.search(self._answered("version"))
+        return FluxResources(
+            described=_object("resource R", described),
+            configuration=_object("config get", configuration),
+            version=version[1] if version else "",
+        )
 
     def status(self, queue: str) -> str:
         text = self._answered("queue", "status", *([queue] if queue else []))
@@ -96,6 +107,16 @@ def _queue(line: str) -> FluxQueue:
         )
     except ValueError as error:
         raise _not_understood("queue list", line) from error
+
+
+def _object(verb: str, text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise _not_understood(verb, text) from error
+    if not isinstance(content, dict):
+        raise _not_understood(verb, text)
+    return content
 
 
 def _jobs(answer: Answer) -> list[FluxJob]:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import platform
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from rainbow.executors.executor import (
 )
 from rainbow.executors.folders import JobFolder, folder_of, is_key, moment, number
 from rainbow.executors.housekeeping import Housekeeping
+from rainbow.facts import Facts, Partition
 from rainbow.runner.job import RunnerJob
 from rainbow.specs import Work
 
@@ -53,6 +55,20 @@ class LocalExecutor:
     def capacity(self) -> Capacity:
         free = max(0, self._total - self._in_use())
         return Capacity(nodes=free, slots=free)
+
+    def facts(self) -> Facts:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**2
+        machine = Partition(
+            name="local",
+            cores_per_node=self._total,
+            max_nodes=self._total,
+            memory_mib_per_node=memory,
+            gpus_per_node={"": 0},
+            default=True,
+        )
+        return Facts(
+            values={"scheduler": "local", "arch": platform.machine(), "cores": self._total}, partitions=(machine,)
+        )
 
     def slots(self, work: Work) -> int:
         return work.nodes * max(work.tasks, 1)

@@ -14,10 +14,12 @@ from rainbow.executors.folders import JobFolder, folder_of
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
 from rainbow.executors.slurm_accounts import Accounts
+from rainbow.executors.slurm_facts import PARTITIONS, architectures, partitions, some_nodes
 from rainbow.executors.slurm_nodes import NODE_FORMAT, free
 from rainbow.executors.slurm_options import OptionCheck
 from rainbow.executors.slurm_records import Record, from_squeue
 from rainbow.executors.slurm_script import noted_end, script
+from rainbow.facts import Facts, Value
 from rainbow.specs import Work
 
 # What Slurm's commands say when they may be right or wrong to give up. `sbatch` may have submitted all the same.
@@ -51,6 +53,20 @@ class SlurmExecutor:
         answer = self._answered("sinfo", "--noheader", "--Node", f"--format={NODE_FORMAT}", *only)
         found = free(answer.text, chosen=bool(partition))
         return found if found.not_ready else replace(found, not_ready=self._option_check.fault())
+
+    def facts(self) -> Facts:
+        chosen = value_of(self._site.options, "-p", "--partition")
+        only = [f"--partition={chosen}"] if chosen else []
+        listed = self._answered("sinfo", *PARTITIONS, *only).text
+        # Its answer is as long as its nodes are many: one of each kind is asked for.
+        shown = ask(
+            ["scontrol", "--oneliner", "show", "node", ",".join(some_nodes(listed))], environment=self._environment
+        )
+        version = self._answered("sinfo", "--version").text.split()
+        values: dict[str, Value] = {"scheduler": "slurm", "scheduler_version": version[-1] if version else ""}
+        if found := architectures(shown.text):
+            values["arch"] = found[0] if len(found) == 1 else found
+        return Facts(values=values, partitions=tuple(partitions(listed, chosen=bool(chosen))))
 
     def slots(self, work: Work) -> int:
         return max(work.nodes, work.tasks)

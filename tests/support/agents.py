@@ -17,6 +17,7 @@ from rainbow.agent.policy import Policy
 from rainbow.client import Client
 from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket
 from rainbow.executors.table import EXECUTORS
+from rainbow.facts import Facts, Value
 from rainbow.records import Job, JobSpec
 from rainbow.specs import Work
 from tests.support.patience import PATIENCE_SECONDS
@@ -43,6 +44,7 @@ class ScriptedExecutor:
     free: Capacity = field(default_factory=lambda: Capacity(nodes=4, slots=8))
     mishaps: dict[str, Exception] = field(default_factory=dict)
     most_slots: int = 1000
+    has: Facts = field(default_factory=Facts)
     silent: set[str] = field(default_factory=set)
     jobs: dict[str, Work] = field(default_factory=dict)
     progress: dict[str, Progress] = field(default_factory=dict)
@@ -55,6 +57,11 @@ class ScriptedExecutor:
     def capacity(self) -> Capacity:
         self._called("capacity")
         return self.free
+
+    def facts(self) -> Facts:
+        if "facts" in self.silent:
+            raise SchedulerSilent("facts timed out")
+        return self.has
 
     def slots(self, work: Work) -> int:
         return max(work.nodes, work.tasks)
@@ -108,6 +115,7 @@ class Crew:
     folder: Path
     clock: Clock
     policy: Policy
+    site_facts: dict[str, Value]
     settings: dict[str, Any]
     checkpoint: Callable[[Checkpoint], None] = ignore_checkpoint
     read_secret: Callable[[], str] = no_secret
@@ -156,6 +164,7 @@ class Crew:
             executor=self.executor,
             settings=settings,
             policy=self.policy,
+            site_facts=self.site_facts,
             clock=self.clock.now,
             checkpoint=lambda moment: self.checkpoint(moment),
             read_secret=lambda: self.read_secret(),
@@ -171,6 +180,7 @@ def crew(
     *,
     executor: Any = None,
     policy: Policy | None = None,
+    site_facts: dict[str, Value] | None = None,
     timeout_seconds: float = 5,
     **settings: Any,
 ) -> Iterator[Crew]:
@@ -184,6 +194,7 @@ def crew(
             folder=folder,
             clock=Clock(),
             policy=policy or Policy(),
+            site_facts=site_facts or {},
             settings=settings,
             stack=stack,
         )

@@ -28,6 +28,11 @@ QUEUE_LIST = (
     "{queuem}|{enabled}|{started}|{resources.up.nnodes}|{resources.down.nnodes}"
     "|{resources.free.nnodes}|{resources.free.ncores}"
 )
+RESOURCES = (
+    '{"version": 1, "execution": {"R_lite": [{"rank": "0-1", "children": {"core": "0-1"}}], "starttime": 0.0, '
+    '"expiration": 0.0, "nodelist": ["vm,vm"]}}'
+)
+VERSIONS = "commands:    \t\t0.88.0\nlibflux-core:\t\t0.88.0\nbroker:  \t\t0.88.0"
 
 
 Job = dict[str, Any]
@@ -225,5 +230,8 @@ if __name__ == "__main__":
         "jobs": jobs,
         "cancel": cancel,
         "queue": queue,
+        "resource": lambda _: print(RESOURCES),
+        "config": lambda _: print("{}"),
+        "version": lambda _: print(VERSIONS),
     }
     verbs[verb](rest)

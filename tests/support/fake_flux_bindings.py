@@ -31,7 +31,7 @@ class FakeBindings:
     def Flux(self, uri: str) -> Any:
         if not Path(uri).is_dir() or (Path(uri) / "down").exists():
             raise OSError(errno.ENOENT, f"Unable to connect to Flux: broker socket {uri} was not found")
-        return SimpleNamespace(rpc=self._rpc)
+        return SimpleNamespace(rpc=self._rpc, attr_get={"version": "0.88.0"}.__getitem__)
 
     def _ask(self, *words: str, environment: Mapping[str, str] | None = None) -> str:
         done = subprocess.run(
@@ -45,7 +45,11 @@ class FakeBindings:
             raise _as_raised(done.stderr.strip().splitlines()[-1])
         return done.stdout
 
-    def _rpc(self, topic: str, payload: Mapping[str, str]) -> Any:
+    def _rpc(self, topic: str, payload: Mapping[str, str] | None = None) -> Any:
+        if topic == "resource.sched-status":
+            return SimpleNamespace(get=lambda: {"all": json.loads(self._ask("resource", "R"))})
+        if topic == "config.get":
+            return SimpleNamespace(get=lambda: json.loads(self._ask("config", "get")))
         assert (topic, payload) == ("job-manager.queue-status", {})
         disabled, stopped = self._ask("queue", "status").splitlines()
         told = {

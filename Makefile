@@ -16,18 +16,19 @@ PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc \
 
 # Many tests wait for processes, schedulers and browsers; the files of two at a time share the machine well. They keep the
 # order of tests/conftest.py, which begins with the longest, so that both end together.
-TWO_AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder # Those that empty the database run by themselves: \
-	the others need what the migrations put there. EMPTYING := tests/test_after_commit.py tests/test_guesses_at_once.py \
-	tests/test_news.py tests/test_permission_migration.py tests/test_races.py tests/test_restart_ids.py # These meet no \
-	database, one of their own, or a server of whose database they see nothing: they run once, with SQLite. ONCE := \
-	agent_attacked agent_command agent_f* agent_killed agent_s* agent_takes_jobs architecture bad_bytes broken_answers \
-	children cli cli_* client_answers client_distrust client_repetition config connection_diagnosis \
-	console_in_a_browser database_away database_file database_locks docs doctor error_tables executor_* facts fairness \
-	fingerprints full_disk hashing held_job_states hostile_clients hostile_http hostile_jobs hostile_server \
-	http_requests https in_doubt job_* journal keepalive locks long_waits matching needs package policy policy_* \
-	presence printed_jobs reach readme replaced_* rest_schema_page rules scanning settings site_options shedding \
-	slurm_answers state_folder submit_file submit_options submit_wait thread_pools timed_calls tls watch web_server \
-	web_tls wire_golden wrong_surroundings
+TWO_AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+# Those that empty the database run by themselves: the others need what the migrations put there.
+EMPTYING := tests/test_after_commit.py tests/test_guesses_at_once.py tests/test_news.py \
+	tests/test_permission_migration.py tests/test_races.py tests/test_restart_ids.py
+# These meet no database, one of their own, or a server of whose database they see nothing: they run once, with SQLite.
+ONCE := agent_attacked agent_command agent_f* agent_killed agent_s* agent_takes_jobs architecture bad_bytes \
+	broken_answers children cli cli_* client_answers client_distrust client_repetition config connection_diagnosis \
+	console_in_a_browser database_away database_file database_locks docs doctor error_tables executor_* facts \
+	fairness fingerprints full_disk hashing held_job_states hostile_clients hostile_http hostile_jobs hostile_server \
+	http_requests https in_doubt job_folders job_output job_processes journal keepalive locks long_waits matching \
+	needs package policy policy_* presence printed_jobs reach readme replaced_* rest_schema_page rules scanning \
+	settings site_options shedding slurm_answers state_folder submit_file submit_options submit_wait thread_pools \
+	timed_calls tls watch web_server web_tls wire_golden wrong_surroundings
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:

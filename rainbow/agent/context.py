@@ -10,6 +10,7 @@ from rainbow.agent.policy import Policy
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import Executor
+from rainbow.executors.site_options import at_cluster
 from rainbow.facts import Value
 from rainbow.offers import fault
 from rainbow.specs import Work, check_work
@@ -96,4 +97,8 @@ class AgentContext:
             check_work(work)
         except InvalidArgument as error:
             return fault(error)
-        return self.policy.check(work) or self.executor.never(work)
+        return self.policy.check(self.here(work)) or self.executor.never(self.here(work))
+
+    def here(self, work: Work) -> Work:
+        """The work with the options that it has at this cluster."""
+        return at_cluster(work, self.client.cluster)

@@ -87,7 +87,7 @@ class HandOver:
     def _submit(self, held: HeldJob) -> None:
         held.move(Stage.IN_DOUBT)
         try:
-            native_id = self._context.executor.submit(held.entry.work, held.key)
+            native_id = self._context.executor.submit(self._context.here(held.entry.work), held.key)
         except WorkRefused as refusal:
             self._refuse(held, refusal.message)
         except SchedulerSilent as silence:

@@ -9,17 +9,20 @@ from rainbow.executors.claims import as_claimed, claimed_by, withdraw
 from rainbow.executors.commands import all_submitted
 from rainbow.executors.endings import gone
 from rainbow.executors.environment import home_of, job_environment
-from rainbow.executors.executor import Access, Capacity, Executor, JobPhase, Progress, Site, Ticket
+from rainbow.executors.executor import Access, Capacity, Executor, JobPhase, Progress, Site, Ticket, WorkRefused
 from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings
 from rainbow.executors.flux_command import FluxCommand
 from rainbow.executors.flux_facts import FluxResources, partitions
 from rainbow.executors.flux_jobs import FluxJob, FluxJobs, is_native_id
 from rainbow.executors.flux_queues import FluxQueue, capacity
 from rainbow.executors.flux_request import FluxRequest
+from rainbow.executors.flux_resources import not_in_flux, resources
 from rainbow.executors.flux_script import script
 from rainbow.executors.folders import JobFolder, folder_of, moment
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
+from rainbow.executors.sizes import total_cores
+from rainbow.executors.unavailable import NO_CONTAINERS, refusal
 from rainbow.facts import Facts
 from rainbow.specs import Work
 
@@ -84,12 +87,14 @@ class FluxExecutor:
         return Facts(values=values, partitions=tuple(partitions(resources, chosen=self._queue)))
 
     def slots(self, work: Work) -> int:
-        return max(work.nodes, work.tasks)
+        return total_cores(work)
 
     def never(self, work: Work) -> str:
-        return ""
+        return not_in_flux(work) or refusal(work, NO_CONTAINERS)
 
     def submit(self, work: Work, key: str) -> str:
+        if never := self.never(work):
+            raise WorkRefused(never)
         folder = self._folder(key)
         folder.make()
         folder.notes.write_once("submitted", f"{time.time():.0f}\n")
@@ -99,9 +104,7 @@ class FluxExecutor:
                 script=self._script(work, folder),
                 folder=str(folder.path),
                 output=str(folder.output),
-                nodes=work.nodes,
-                tasks=self.slots(work),
-                time_limit_seconds=work.time_limit_seconds,
+                resources=resources(work),
                 environment=job_environment(self._site.environment, {}),
             )
         )
@@ -181,8 +184,5 @@ class FluxExecutor:
         return FORGOTTEN_RUNNING if claimed_by(self._folder(ticket.key)) else FORGOTTEN_WAITING
 
     def _script(self, work: Work, folder: JobFolder) -> str:
-        """Never changed in place: an earlier job of this name may be reading it."""
-        text = script(work, folder, home=home_of(self._site.environment)).encode()
-        if folder.job.read("script", most_bytes=len(text)) != text:
-            folder.job.replace("script", text)
+        folder.job.keep("script", script(work, folder, home=home_of(self._site.environment)).encode())
         return str(folder.path / "script")

@@ -1,6 +1,6 @@
 """A job as Flux is asked to run it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -12,19 +12,15 @@ class FluxRequest:
     script: str
     folder: str
     output: str
-    nodes: int
-    tasks: int
-    time_limit_seconds: int
+    resources: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
 
     @property
     def arguments(self) -> list[str]:
         """Arguments of `flux submit`, without the values of the environment: arguments are public."""
-        limit = [f"--time-limit={self.time_limit_seconds}s"] if self.time_limit_seconds else []
         return [
             f"--job-name={self.name}",
-            f"--nodes={self.nodes}",
-            f"--ntasks={self.tasks}",
+            *self.resources,
             "--env=-*",
             *(f"--env={name}" for name in self.environment),
             f"--cwd={self.folder}",
@@ -32,7 +28,6 @@ class FluxRequest:
             f"--error={self.output}",
             # The file may be that of another job of the same name; see claims.py.
             "--setopt=output.mode=append",
-            *limit,
             "/bin/sh",
             self.script,
         ]

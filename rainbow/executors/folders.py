@@ -77,6 +77,11 @@ class Records:
         ):
             file.write(content)
 
+    def keep(self, name: str, content: bytes) -> None:
+        """Make a file, unless it is there like that. It never changes in place: a process may be reading it."""
+        if self.read(name, most_bytes=len(content)) != content:
+            self.replace(name, content)
+
     def replace(self, name: str, content: bytes) -> None:
         """Make a file, in one step, in place of whatever is there."""
         draft = f"{name}.new"

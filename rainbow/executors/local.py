@@ -23,8 +23,10 @@ from rainbow.executors.executor import (
 )
 from rainbow.executors.folders import JobFolder, folder_of, is_key, moment, number
 from rainbow.executors.housekeeping import Housekeeping
+from rainbow.executors.unavailable import NO_CONTAINERS, refusal
 from rainbow.facts import Facts, Partition
 from rainbow.runner.job import RunnerJob
+from rainbow.spec_rules import SITE_OPTIONS
 from rainbow.specs import Work
 
 # What runners note besides `exited`.
@@ -33,6 +35,15 @@ ENDS = {
     "timed_out": timed_out(),
     "stopped": ended(Ending.NODE_FAILED, reason="stopped with the machine that it ran on"),
     "failed": ended(Ending.FAILED, reason="could not be started; its output says why"),
+}
+# Slots bound how many jobs run at once. Nothing else of the machine is set apart for a job.
+NO_SCHEDULER = "the local executor has none; jobs that say one need Slurm or Flux"
+MISSING = {
+    "gpus_per_task": "the local executor gives no GPUs",
+    "gpu_type": "the local executor gives no GPUs",
+    "memory_mib_per_node": "the local executor sets no memory apart for a job",
+    "exclusive": "the local executor cannot keep a machine for one job",
+    **dict.fromkeys(SITE_OPTIONS, NO_SCHEDULER),
 }
 LOST = gone("what ran the job ended without a word: it was killed, or the machine went down")
 # More folders than an agent ever has; a job may have made others.
@@ -71,16 +82,15 @@ class LocalExecutor:
         )
 
     def slots(self, work: Work) -> int:
-        return work.nodes * max(work.tasks, 1)
+        return work.nodes * max(work.tasks, 1) * max(work.cores_per_task, 1)
 
     def never(self, work: Work) -> str:
-        slots = self.slots(work)
-        return f"needs {slots} slots, and this machine has {self._total}" if slots > self._total else ""
+        return refusal(work, {**MISSING, **NO_CONTAINERS}) or self._too_large(self.slots(work))
 
     def submit(self, work: Work, key: str) -> str:
         job = self._job(work)
-        if refusal := self.never(work):
-            raise WorkRefused(refusal)
+        if never := self.never(work):
+            raise WorkRefused(never)
         if not Path(job.directory).is_dir():
             raise WorkRefused(f"there is no directory {job.directory}")
         slots = self.slots(work)
@@ -107,6 +117,9 @@ class LocalExecutor:
 
     def tidy(self, running: Collection[Ticket]) -> bool:
         return self._housekeeping.tidy()
+
+    def _too_large(self, slots: int) -> str:
+        return f"needs {slots} slots, and this machine has {self._total}" if slots > self._total else ""
 
     def _folder(self, key: str) -> JobFolder:
         return folder_of(self._site.folder, key)

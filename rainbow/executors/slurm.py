@@ -13,12 +13,15 @@ from rainbow.executors.executor import Access, Capacity, JobPhase, Progress, Sch
 from rainbow.executors.folders import JobFolder, folder_of
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
+from rainbow.executors.sizes import total_cores
 from rainbow.executors.slurm_accounts import Accounts
 from rainbow.executors.slurm_facts import PARTITIONS, architectures, partitions, some_nodes
 from rainbow.executors.slurm_nodes import NODE_FORMAT, free
 from rainbow.executors.slurm_options import OptionCheck
 from rainbow.executors.slurm_records import Record, from_squeue
+from rainbow.executors.slurm_request import resources
 from rainbow.executors.slurm_script import noted_end, script
+from rainbow.executors.unavailable import NO_CONTAINERS, refusal
 from rainbow.facts import Facts, Value
 from rainbow.specs import Work
 
@@ -69,12 +72,14 @@ class SlurmExecutor:
         return Facts(values=values, partitions=tuple(partitions(listed, chosen=bool(chosen))))
 
     def slots(self, work: Work) -> int:
-        return max(work.nodes, work.tasks)
+        return total_cores(work)
 
     def never(self, work: Work) -> str:
-        return ""
+        return refusal(work, NO_CONTAINERS)
 
     def submit(self, work: Work, key: str) -> str:
+        if never := self.never(work):
+            raise WorkRefused(never)
         folder = self._folder(key)
         folder.make()
         with submitting(self._site.folder) as lock:
@@ -152,7 +157,6 @@ class SlurmExecutor:
         return record.name == key and record.folder == str(self._folder(key).path)
 
     def _arguments(self, work: Work, key: str, folder: JobFolder) -> list[str]:
-        limit = [f"--time={-(-work.time_limit_seconds // 60)}"] if work.time_limit_seconds else []
         return [
             "--parsable",
             f"--job-name={key}",
@@ -162,9 +166,7 @@ class SlurmExecutor:
             f"--chdir={folder.path}",
             f"--output={str(folder.output).replace('%', '%%')}",
             "--open-mode=append",
-            f"--nodes={work.nodes}",
-            f"--ntasks={self.slots(work)}",
-            *limit,
+            *resources(work),
         ]
 
     def _export(self) -> str:

@@ -59,7 +59,7 @@ def script(work: Work, folder: JobFolder, *, home: str) -> str:
         ended=shlex.quote(str(folder.ended)),
         kept="|".join((*FOR_JOBS, *FROM_SLURM)),
         signals=SIGNALS,
-        exports=_exports(work.environment),
+        exports=_exports({**_for_srun(work), **work.environment}),
         directory=shlex.quote(work.working_directory or home),
         command=shlex.quote(work.command),
     )
@@ -78,6 +78,11 @@ def noted_end(folder: JobFolder) -> Progress | None:
     elif progress.ending == Ending.SIGNALLED and _reached(claim.limit_seconds, claim.began, finished):
         progress = timed_out()
     return timed(progress, started_at=claim.began, ended_at=finished)
+
+
+def _for_srun(work: Work) -> dict[str, str]:
+    """Since 22.05, srun takes the cores of a task from this variable only (srun(1), INPUT ENVIRONMENT VARIABLES)."""
+    return {"SRUN_CPUS_PER_TASK": str(work.cores_per_task)} if work.cores_per_task else {}
 
 
 def _exports(environment: Mapping[str, str]) -> str:

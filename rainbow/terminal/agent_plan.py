@@ -6,6 +6,7 @@ from rainbow.agent.free_capacity import MOST_AT_ONCE, FreeCapacity
 from rainbow.agent.policy import Policy
 from rainbow.client import Client
 from rainbow.executors.executor import Capacity, Executor
+from rainbow.executors.site_options import at_cluster
 from rainbow.records import BrokenJob, WaitingJob
 from rainbow.specs import work_of
 from rainbow.terminal.formatting import count
@@ -38,7 +39,8 @@ def planned(client: Client, executor: Executor, policy: Policy) -> Plan:
     capacity = executor.capacity()
     waiting = client.request_jobs(max_jobs=MOST_SHOWN)
     free = FreeCapacity(nodes=capacity.nodes, slots=capacity.slots, jobs=MOST_AT_ONCE)
-    refusals = {job.id: policy.check(work_of(job)) or executor.never(work_of(job)) for job in waiting.jobs}
+    works = {job.id: at_cluster(work_of(job), client.cluster) for job in waiting.jobs}
+    refusals = {jobid: policy.check(work) or executor.never(work) for jobid, work in works.items()}
     possible = [job for job in waiting.jobs if not refusals[job.id]] if not capacity.not_ready else []
     fitting = {job.id for job in free.fitting(possible, executor.slots)}
     jobs = (PlannedJob(job=job, verdict=_verdict(refusals[job.id], fits=job.id in fitting)) for job in waiting.jobs)

@@ -9,7 +9,7 @@ from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSile
 from rainbow.executors.table import EXECUTORS
 from rainbow.specs import Work
 from tests.support import flux_cast, schedulers
-from tests.support.executors import hand_over, lines_of, progress, until_there, wait_for
+from tests.support.executors import hand_over, lines_of, progress, until_there, wait_for, wait_until
 from tests.support.schedulers import NATIVE_IDS, SCHEDULERS, WITH_A_TIME_LIMIT, Scheduler
 
 real_flux = flux_cast.real_flux
@@ -84,7 +84,9 @@ def test_a_time_limit_ends_a_job(scheduler: Scheduler) -> None:
 @on_each
 def test_a_running_job_is_cancelled(scheduler: Scheduler) -> None:
     executor = scheduler.executor()
-    ticket = hand_over(executor, "rainbow-6-1", "sleep 300")
+    ticket = hand_over(executor, "rainbow-6-1", "echo ready; sleep 300")
+    # A job that is cancelled before its script made the claim never ran the command.
+    wait_until(lambda: executor.output(ticket) == "ready\n")
     running = wait_for(executor, ticket, JobPhase.RUNNING)
 
     executor.cancel([ticket])

@@ -15,6 +15,10 @@ from tests.support.patience import PATIENCE_SECONDS
 
 NEEDED = ("slurmctld", "slurmd", "sbatch", "squeue", "sinfo", "scancel")
 NODES = 3
+NODE_MEMORY_MIB = 1000
+NODE_GPUS = 2
+GPU_TYPE = "fake"
+ACCOUNT = "physics"
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 CONFIGURATION = """\
@@ -34,11 +38,15 @@ SlurmctldLogFile={folder}/log/slurmctld.log
 SlurmdLogFile={folder}/log/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
 SchedulerType=sched/backfill
 SchedulerParameters=sched_min_interval=0,batch_sched_delay=0,bf_interval=1
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=250
+GresTypes=gpu
 SlurmdParameters=config_overrides
 PropagateResourceLimits=NONE
 MpiDefault=none
@@ -47,8 +55,16 @@ MinJobAge={forget_after_seconds}
 KillWait=5
 MessageTimeout=5
 AccountingStorageType=accounting_storage/none
-NodeName=n[0-{last}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{node_ports}] CPUs=2 RealMemory=1000 State=UNKNOWN
+NodeName=n0 Port={first_node_port} Feature=local,first {node}
+NodeName=n[1-{last}] Port=[{node_ports}] Feature=local {node}
 PartitionName=debug Nodes=ALL Default=YES DefaultTime=10 MaxTime=60 State=UP
+PartitionName=accounts Nodes=n0 AllowAccounts={account} DefaultTime=10 MaxTime=60 State=UP
+"""
+NODE = "NodeHostname={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory={memory} Gres=gpu:{gpu_type}:{gpus} State=UNKNOWN"
+# GPUs need files, and any will do. Slurm gives each job CUDA_VISIBLE_DEVICES for its own.
+GPUS = """\
+NodeName=n[0-{last}] Name=gpu Type={gpu_type} File=/dev/null
+NodeName=n[0-{last}] Name=gpu Type={gpu_type} File=/dev/zero
 """
 
 
@@ -83,6 +99,7 @@ class SlurmCluster:
         for name in ("state", "spool", "log"):
             (self.folder / name).mkdir()
         (self.folder / "slurm.conf").write_text(self._configuration())
+        (self.folder / "gres.conf").write_text(GPUS.format(last=NODES - 1, gpu_type=GPU_TYPE))
         self.start_controller()
         for node in range(NODES):
             self.run("slurmd", "-f", self.environment["SLURM_CONF"], "-N", f"n{node}")
@@ -95,17 +112,21 @@ class SlurmCluster:
         self.stop_controller()
 
     def _idle(self) -> bool:
-        return self.run("sinfo", "--noheader", "--states=idle", "--format=%D").strip() == str(NODES)
+        idle = self.run("sinfo", "--noheader", "--partition=debug", "--states=idle", "--format=%D")
+        return idle.strip() == str(NODES)
 
     def _configuration(self) -> str:
-        first = _free_ports(NODES + 1)
+        first, host = _free_ports(NODES + 1), socket.gethostname().partition(".")[0]
         return CONFIGURATION.format(
             folder=self.folder,
-            host=socket.gethostname().partition(".")[0],
+            host=host,
             user=getpass.getuser(),
             controller_port=first,
-            node_ports=f"{first + 1}-{first + NODES}",
+            first_node_port=first + 1,
+            node_ports=f"{first + 2}-{first + NODES}",
             last=NODES - 1,
+            node=NODE.format(host=host, memory=NODE_MEMORY_MIB, gpu_type=GPU_TYPE, gpus=NODE_GPUS),
+            account=ACCOUNT,
             # The shortest that Slurm knows, so that the tests see records leave the queue.
             forget_after_seconds=4,
         )

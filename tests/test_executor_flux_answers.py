@@ -300,7 +300,9 @@ def test_a_task_runs_the_command_where_its_own_job_has_the_claim(
     folder.make()
     if claim is not None:
         folder.started.write_text(claim)
-    (folder.path / "script").write_text(script(Work(command="echo ran"), folder, home="/"))
+    (folder.path / "script").write_text(
+        script(Work(command="echo ran"), folder, Site(folder=tmp_path, environment={"HOME": "/"}))
+    )
     environment = {"FLUX_JOB_ID": "\u01929", "FLUX_TASK_RANK": "1", "PATH": "/usr/bin:/bin"}
 
     task = subprocess.Popen(["/bin/sh", folder.path / "script"], env=environment, stdout=subprocess.PIPE)

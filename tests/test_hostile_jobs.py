@@ -91,7 +91,7 @@ def test_slurms_script_runs_the_command_alone(
     with alone(place, text, environment, name) as work:
         subprocess.run(
             shell,
-            input=script(work, folder, home="/").encode(),
+            input=script(work, folder, Site(folder=folder.state, environment={"HOME": "/"})).encode(),
             env={"PATH": os.environ["PATH"], "SLURM_JOB_ID": "7"},
             cwd=folder.path,
             timeout=PATIENCE_SECONDS,

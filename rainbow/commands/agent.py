@@ -20,6 +20,7 @@ from rainbow.agent.policy_file import read_policy
 from rainbow.agent.site_facts import check_site_facts, read_facts_file, told_facts
 from rainbow.config import environment
 from rainbow.errors import InvalidArgument
+from rainbow.executors.containers import Containers
 from rainbow.executors.executor import KEPT_OUTPUT_BYTES, Site
 from rainbow.executors.table import EXECUTORS, make_executor
 from rainbow.facts import Value
@@ -27,7 +28,13 @@ from rainbow.system.prctl import close_standard_input, hide_memory
 from rainbow.terminal import session
 from rainbow.terminal.agent_log import start_log
 from rainbow.terminal.agent_plan import planned, show_plan
-from rainbow.terminal.options import json_option, scheduler_option, secret_file_option, server_options
+from rainbow.terminal.options import (
+    container_options,
+    json_option,
+    scheduler_option,
+    secret_file_option,
+    server_options,
+)
 from rainbow.terminal.output import write_json
 from rainbow.terminal.types import Number, Pair, Size, Span, Whole
 
@@ -79,6 +86,7 @@ _log = logging.getLogger("rainbow.agent")
 @click.option("--max-jobs", type=COUNT, default=0, help="The most jobs that it holds at once.  [default: no limit]")
 @click.option("--ahead", type=COUNT, default=0, help="The most jobs in the scheduler's queue.  [default: 0]")
 @scheduler_option
+@container_options
 @click.option(
     "--lease",
     "lease_seconds",
@@ -157,6 +165,11 @@ def _site(folder: Path, options: dict[str, Any]) -> Site:
         options=options.pop("scheduler_options"),
         slots=options.pop("slots"),
         kept_output_bytes=options.pop("kept_output_bytes"),
+        containers=Containers(
+            runtime=options.pop("container_runtime") or "",
+            options=options.pop("container_options"),
+            pull=options.pop("container_pull"),
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rainbow.errors import FailedPrecondition, Unavailable
+from rainbow.executors.containers import Containers
 from rainbow.facts import Facts
 from rainbow.specs import Work
 
@@ -94,6 +95,7 @@ class Site:
     `options` go with each submission to the scheduler, such as `--partition=debug`.
     `slots` is how much the local executor runs at once; 0 means one for each CPU.
     `kept_output_bytes` is how much of a job's output is kept, not counting its end.
+    `containers` is how jobs that name an image run.
     """
 
     folder: Path
@@ -101,6 +103,7 @@ class Site:
     options: tuple[str, ...] = ()
     slots: int = 0
     kept_output_bytes: int = KEPT_OUTPUT_BYTES
+    containers: Containers = field(default_factory=Containers)
 
 
 class Executor(Protocol):

@@ -7,8 +7,9 @@ from typing import Protocol
 from rainbow.executors import flux_bindings
 from rainbow.executors.claims import as_claimed, claimed_by, withdraw
 from rainbow.executors.commands import all_submitted
+from rainbow.executors.containers import write_inside
 from rainbow.executors.endings import gone
-from rainbow.executors.environment import home_of, job_environment
+from rainbow.executors.environment import job_environment
 from rainbow.executors.executor import Access, Capacity, Executor, JobPhase, Progress, Site, Ticket, WorkRefused
 from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings
 from rainbow.executors.flux_command import FluxCommand
@@ -22,7 +23,6 @@ from rainbow.executors.folders import JobFolder, folder_of, moment
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
 from rainbow.executors.sizes import total_cores
-from rainbow.executors.unavailable import NO_CONTAINERS, refusal
 from rainbow.facts import Facts
 from rainbow.specs import Work
 
@@ -90,13 +90,14 @@ class FluxExecutor:
         return total_cores(work)
 
     def never(self, work: Work) -> str:
-        return not_in_flux(work) or refusal(work, NO_CONTAINERS)
+        return not_in_flux(work) or self._site.containers.never(work)
 
     def submit(self, work: Work, key: str) -> str:
         if never := self.never(work):
             raise WorkRefused(never)
         folder = self._folder(key)
         folder.make()
+        write_inside(work, folder)
         folder.notes.write_once("submitted", f"{time.time():.0f}\n")
         return self._client.submit(
             FluxRequest(
@@ -184,5 +185,5 @@ class FluxExecutor:
         return FORGOTTEN_RUNNING if claimed_by(self._folder(ticket.key)) else FORGOTTEN_WAITING
 
     def _script(self, work: Work, folder: JobFolder) -> str:
-        folder.job.keep("script", script(work, folder, home=home_of(self._site.environment)).encode())
+        folder.job.keep("script", script(work, folder, self._site).encode())
         return str(folder.path / "script")

@@ -5,7 +5,9 @@ It is a file, because arguments and environment rules are public, and Flux expan
 
 import shlex
 
+from rainbow.executors.executor import Site
 from rainbow.executors.folders import JobFolder
+from rainbow.executors.payload import payload
 from rainbow.specs import Work
 
 # Flux passes on errors and output by different ways. As one stream they keep their order.
@@ -30,11 +32,12 @@ exec /bin/sh -c {command}
 """
 
 
-def script(work: Work, folder: JobFolder, *, home: str) -> str:
+def script(work: Work, folder: JobFolder, site: Site) -> str:
+    run = payload(work, folder, site)
     return SCRIPT.format(
         limit=work.time_limit_seconds,
         started=shlex.quote(str(folder.started)),
-        exports="".join(f"export {name}={shlex.quote(value)}\n" for name, value in work.environment.items()),
-        directory=shlex.quote(work.working_directory or home),
-        command=shlex.quote(work.command),
+        exports="".join(f"export {name}={shlex.quote(value)}\n" for name, value in run.environment.items()),
+        directory=shlex.quote(run.directory),
+        command=shlex.quote(run.command),
     )

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from rainbow.executors import runners
+from rainbow.executors.containers import write_inside
 from rainbow.executors.endings import cancelled, ended, from_wait_status, gone, timed_out
-from rainbow.executors.environment import home_of, job_environment
+from rainbow.executors.environment import job_environment
 from rainbow.executors.executor import (
     Access,
     Capacity,
@@ -23,7 +24,8 @@ from rainbow.executors.executor import (
 )
 from rainbow.executors.folders import JobFolder, folder_of, is_key, moment, number
 from rainbow.executors.housekeeping import Housekeeping
-from rainbow.executors.unavailable import NO_CONTAINERS, refusal
+from rainbow.executors.payload import payload
+from rainbow.executors.unavailable import refusal
 from rainbow.facts import Facts, Partition
 from rainbow.runner.job import RunnerJob
 from rainbow.spec_rules import SITE_OPTIONS
@@ -85,18 +87,21 @@ class LocalExecutor:
         return work.nodes * max(work.tasks, 1) * max(work.cores_per_task, 1)
 
     def never(self, work: Work) -> str:
-        return refusal(work, {**MISSING, **NO_CONTAINERS}) or self._too_large(self.slots(work))
+        return refusal(work, MISSING) or self._site.containers.never(work) or self._too_large(self.slots(work))
 
     def submit(self, work: Work, key: str) -> str:
-        job = self._job(work)
+        folder = self._folder(key)
         if never := self.never(work):
             raise WorkRefused(never)
+        job = self._job(work, folder)
         if not Path(job.directory).is_dir():
             raise WorkRefused(f"there is no directory {job.directory}")
         slots = self.slots(work)
         if slots > self.capacity().slots:
             raise SchedulerSilent(f"fewer than {slots} slots are free")
-        return self._start(job, self._folder(key), slots)
+        folder.make()
+        write_inside(work, folder)
+        return self._start(job, folder, slots)
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         found = {key: runners.process_id(self._folder(key)) for key in keys}
@@ -124,17 +129,17 @@ class LocalExecutor:
     def _folder(self, key: str) -> JobFolder:
         return folder_of(self._site.folder, key)
 
-    def _job(self, work: Work) -> RunnerJob:
+    def _job(self, work: Work, folder: JobFolder) -> RunnerJob:
+        run = payload(work, folder, self._site)
         return RunnerJob(
-            command=work.command,
-            directory=work.working_directory or home_of(self._site.environment),
-            environment=job_environment(self._site.environment, work.environment),
+            command=run.command,
+            directory=run.directory,
+            environment=job_environment(self._site.environment, run.environment),
             limit_seconds=work.time_limit_seconds,
             kept_output_bytes=self._site.kept_output_bytes,
         )
 
     def _start(self, job: RunnerJob, folder: JobFolder, slots: int) -> str:
-        folder.make()
         folder.notes.write_once("slots", f"{slots}\n")
         native_id = runners.start(job, folder)
         if self._slots is not None:

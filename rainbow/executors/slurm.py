@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from rainbow.executors.claims import as_claimed, claim_of, claimed_by, withdraw
 from rainbow.executors.commands import Answer, all_submitted, ask, submitting
+from rainbow.executors.containers import write_inside
 from rainbow.executors.endings import gone
-from rainbow.executors.environment import command_environment, home_of
+from rainbow.executors.environment import command_environment
 from rainbow.executors.executor import Access, Capacity, JobPhase, Progress, SchedulerSilent, Site, Ticket, WorkRefused
 from rainbow.executors.folders import JobFolder, folder_of
 from rainbow.executors.housekeeping import Housekeeping
@@ -21,7 +22,6 @@ from rainbow.executors.slurm_options import OptionCheck
 from rainbow.executors.slurm_records import Record, from_squeue
 from rainbow.executors.slurm_request import resources
 from rainbow.executors.slurm_script import noted_end, script
-from rainbow.executors.unavailable import NO_CONTAINERS, refusal
 from rainbow.facts import Facts, Value
 from rainbow.specs import Work
 
@@ -75,18 +75,19 @@ class SlurmExecutor:
         return total_cores(work)
 
     def never(self, work: Work) -> str:
-        return refusal(work, NO_CONTAINERS)
+        return self._site.containers.never(work)
 
     def submit(self, work: Work, key: str) -> str:
         if never := self.never(work):
             raise WorkRefused(never)
         folder = self._folder(key)
         folder.make()
+        write_inside(work, folder)
         with submitting(self._site.folder) as lock:
             answer = ask(
                 ["sbatch", *self._site.options, *self._arguments(work, key, folder)],
                 environment=self._environment,
-                standard_input=script(work, folder, home=home_of(self._site.environment)),
+                standard_input=script(work, folder, self._site),
                 keep_open=[lock],
             )
         if answer.status:

@@ -7,12 +7,15 @@ same exit code or signal.
 import shlex
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from rainbow.executors.claims import claim_of
 from rainbow.executors.endings import cancelled, from_shell_status, timed, timed_out
 from rainbow.executors.environment import FOR_JOBS
-from rainbow.executors.executor import Ending, Progress
+from rainbow.executors.executor import Ending, Progress, Site
 from rainbow.executors.folders import JobFolder, moment, number
+from rainbow.executors.payload import payload
+from rainbow.executors.sizes import total_tasks
 from rainbow.specs import Work
 
 HIGHEST_STATUS = 255
@@ -52,16 +55,17 @@ exit "$status"
 """
 
 
-def script(work: Work, folder: JobFolder, *, home: str) -> str:
+def script(work: Work, folder: JobFolder, site: Site) -> str:
+    run = payload(work, folder, site, launched=partial(_on_each_task, work, site))
     return SCRIPT.format(
         limit=work.time_limit_seconds,
         started=shlex.quote(str(folder.started)),
         ended=shlex.quote(str(folder.ended)),
         kept="|".join((*FOR_JOBS, *FROM_SLURM)),
         signals=SIGNALS,
-        exports=_exports({**_for_srun(work), **work.environment}),
-        directory=shlex.quote(work.working_directory or home),
-        command=shlex.quote(work.command),
+        exports=_exports({**_for_srun(work), **run.environment}),
+        directory=shlex.quote(run.directory),
+        command=shlex.quote(run.command),
     )
 
 
@@ -78,6 +82,13 @@ def noted_end(folder: JobFolder) -> Progress | None:
     elif progress.ending == Ending.SIGNALLED and _reached(claim.limit_seconds, claim.began, finished):
         progress = timed_out()
     return timed(progress, started_at=claim.began, ended_at=finished)
+
+
+def _on_each_task(work: Work, site: Site, line: str) -> str:
+    """A container has no `srun` to start tasks with."""
+    if site.containers.launches or total_tasks(work) == 1:
+        return line
+    return f"exec {shlex.join(['srun', '--export=ALL', '/bin/sh', '-c', line])}"
 
 
 def _for_srun(work: Work) -> dict[str, str]:

@@ -35,8 +35,9 @@ EXECUTORS: Mapping[str, ExecutorKind] = {
 
 
 def make_executor(name: str, site: Site) -> Executor:
-    """Raises InvalidArgument for options that the executor would ignore."""
+    """Raises InvalidArgument for options that the executor would ignore, and for a runtime that it cannot use."""
     kind = EXECUTORS[name]
+    site.containers.check(name)
     if site.options and not kind.options_of:
         takers = ", ".join(name for name, kind in EXECUTORS.items() if kind.options_of)
         raise InvalidArgument(f"{name} takes none; these do: {takers}", field="scheduler_options")

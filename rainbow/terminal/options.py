@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from rainbow.errors import why
+from rainbow.executors.containers import RUNTIMES
 from rainbow.retries import LONGEST_TIMEOUT_SECONDS
 from rainbow.terminal.types import Number, Pair, as_mapping
 
@@ -127,6 +128,27 @@ def scheduler_option(command: Command) -> Command:
         metavar="WORD",
         help="An option for each submission, such as --partition=debug; repeatable.",
     )(command)
+
+
+def container_options(command: Command) -> Command:
+    return _with_options(
+        command,
+        click.option(
+            "--container-runtime",
+            type=click.Choice(list(RUNTIMES)),
+            help="What runs the jobs that name an image.  [default: none, such jobs are refused]",
+        ),
+        click.option(
+            "--container-option",
+            "container_options",
+            multiple=True,
+            metavar="WORD",
+            help="An option for each start of a container, such as --shm-size=8g; repeatable.",
+        ),
+        click.option(
+            "--container-pull", is_flag=True, help="Fetch images that are not there.  [default: such jobs fail]"
+        ),
+    )
 
 
 def json_option(command: Command) -> Command:

@@ -1,4 +1,4 @@
-"""Jobs in real containers, by Podman: `apt-get install --no-install-recommends podman runc catatonit busybox-static`."""
+"""Jobs in real containers, by the Podman of Debian: packages podman, runc, catatonit and busybox-static."""
 
 import shlex
 from collections.abc import Iterator

@@ -15,10 +15,11 @@ from clusters.services.credentials import create_credential, revoke_credential, 
 from clusters.services.events import list_events
 from clusters.services.pause import pause_cluster, resume_cluster
 from clusters.services.register import register_cluster
+from jobs.models import Serves
 from jobs.services.pools import Member, change_pool, create_pool, members_of
 from rainbow.errors import AlreadyExists, InvalidArgument, NotFound, RainbowError, Unauthenticated
 from tests.support.pools import Pool, pool_of
-from tests.support.queue import operator_named
+from tests.support.queue import operator_named, submitted
 
 pytestmark = pytest.mark.django_db
 
@@ -110,6 +111,18 @@ def test_a_change_says_what_is_different(
 
     assert members_of(pool.cluster) == members
     assert told(pool.cluster)[0] == ("pool_changed", "olga", f"{change}: a new machine")
+
+
+def test_a_change_applies_to_jobs_that_wait(alpha: Any, beta: Any, olga: Operator, now: datetime) -> None:
+    pool = pool_of("alpha", now=now)
+    submitted(pool, now=now)
+    serves = Serves.objects.values_list("cluster__name", "after_seconds").order_by("cluster__name")
+    assert list(serves) == [("alpha", 0)]
+
+    members = [Member(cluster="beta", after_seconds=5), Member(cluster="alpha", after_seconds=60)]
+    change_pool(pool_id=pool.cluster.id, members=members, by=olga, now=now)
+
+    assert list(serves.all()) == [("alpha", 60), ("beta", 5)]
 
 
 def test_a_change_that_changes_nothing_is_no_event(alpha: Any, olga: Operator, now: datetime) -> None:

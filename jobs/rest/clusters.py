@@ -39,7 +39,7 @@ class Clusters(APIView):
         pool for a credential.
         """
         by = admitted(request, EITHER, staff=VIEW_CLUSTERS)
-        return Response(SummarySerializer(_summaries(_visible(by), by), many=True).data)
+        return Response(SummarySerializer(summaries_of(_visible(by), by), many=True).data)
 
 
 class ClusterDetail(APIView):
@@ -55,7 +55,7 @@ class ClusterDetail(APIView):
         by = admitted(request, EITHER, staff=VIEW_CLUSTERS, cluster=cluster)
         found = cluster_named(cluster)
         told = {"facts": Facts.read(found.facts), "facts_at": found.facts_at}
-        return Response(ClusterDetailSerializer({**_summaries([found], by)[0], **told}).data)
+        return Response(ClusterDetailSerializer({**summaries_of([found], by)[0], **told}).data)
 
 
 def _visible(by: Caller | Operator) -> QuerySet[Cluster]:
@@ -63,7 +63,7 @@ def _visible(by: Caller | Operator) -> QuerySet[Cluster]:
     return clusters.filter(id=by.cluster_id) if isinstance(by, Caller) else clusters.filter(pool=False)
 
 
-def _summaries(clusters: Sequence[Cluster] | QuerySet[Cluster], by: Caller | Operator) -> list[dict[str, Any]]:
+def summaries_of(clusters: Sequence[Cluster] | QuerySet[Cluster], by: Caller | Operator) -> list[dict[str, Any]]:
     now = timezone.now()
     found = {cluster.id: cluster for cluster in clusters}
     members = members_by_pool(cluster.id for cluster in found.values() if cluster.pool)

@@ -5,6 +5,8 @@ from rest_framework.request import Request
 from clusters.callers import Caller
 
 VIEW_CLUSTERS = "clusters.view_cluster"
+CHANGE_CLUSTERS = "clusters.change_cluster"
+MANAGE_CREDENTIALS = "clusters.manage_credential"
 VIEW = "jobs.view_job"
 ACT = "jobs.change_job"
 SEE_CONTENT = "jobs.see_content_of_job"

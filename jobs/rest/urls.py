@@ -3,6 +3,7 @@ from django.urls import path
 from jobs.rest.changes import Move, Prioritize
 from jobs.rest.clusters import ClusterDetail, Clusters
 from jobs.rest.jobs import Cancel, CancelMany, Events, JobDetail, Jobs, Requeue
+from jobs.rest.pools import PoolDetail, Pools
 from jobs.rest.queue import Accept, Queue, Reports
 from jobs.rest.submission import Batch
 from rainbow_site.web.rest import converters  # noqa: F401  (registers the converter)
@@ -13,6 +14,8 @@ urlpatterns = [
     path("clusters/<cluster:cluster>/queue", Queue.as_view()),
     path("clusters/<cluster:cluster>/accept", Accept.as_view()),
     path("clusters/<cluster:cluster>/report", Reports.as_view()),
+    path("pools", Pools.as_view()),
+    path("pools/<cluster:pool>", PoolDetail.as_view()),
     path("jobs", Jobs.as_view()),
     path("jobs/batch", Batch.as_view()),
     path("jobs/cancel", CancelMany.as_view()),

@@ -1,6 +1,6 @@
 """Making and changing pools: here, since a change reaches jobs that wait, of which clusters know nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from clusters.services.credentials import DEFAULT_LABEL, NewCredential, add_cred
 from clusters.services.events import record
 from clusters.validation import MAX_REASON, check_cluster_name, check_range, check_reason
 from clusters.visible import quoted
+from jobs.services.serving import pool_changed
 from rainbow.errors import AlreadyExists, InvalidArgument, NotFound
 
 
@@ -64,8 +65,7 @@ def change_pool(
     """
     check_reason(reason)
     ids = _checked(members)
-    # Two changes at once would break the order of the members.
-    pool = Cluster.objects.select_for_update(no_key=True).filter(id=pool_id, pool=True).first()
+    pool = _locked(pool_id, ids.values())
     if pool is None:
         raise NotFound("there is no such pool", field="pool")
     before = members_of(pool)
@@ -75,12 +75,19 @@ def change_pool(
     _write(pool, members, ids)
     why = _why(_changes(before, members), reason)
     record(ClusterWhat.POOL_CHANGED, cluster_id=pool.id, by=by, why=why, now=now)
+    pool_changed(pool_id=pool.id)
     return True
 
 
 def members_of(pool: Cluster) -> list[Member]:
     found = pool.members.order_by("place").values_list("cluster__name", "after_seconds")
     return [Member(cluster=name, after_seconds=seconds) for name, seconds in found]
+
+
+def _locked(pool_id: int, cluster_ids: Iterable[int]) -> Cluster | None:
+    """The pool, locked with the clusters that `pool_changed` will lock, in the lock order (docs/development.md)."""
+    clusters = Cluster.objects.filter(id__in={pool_id, *cluster_ids}).order_by("id").select_for_update(no_key=True)
+    return next((cluster for cluster in clusters if cluster.id == pool_id and cluster.pool), None)
 
 
 def _checked(members: Sequence[Member]) -> Mapping[str, int]:

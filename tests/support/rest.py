@@ -25,6 +25,11 @@ class Rest:
             f"/api/v1/{path}", content or {}, "application/json", headers=self._with(headers), **self.extra
         )
 
+    def put(self, path: str, content: Any = None, **headers: str) -> Any:
+        return self.client.put(
+            f"/api/v1/{path}", content or {}, "application/json", headers=self._with(headers), **self.extra
+        )
+
     def post_bytes(self, path: str, body: bytes, content_type: str = "application/json", **headers: str) -> Any:
         return self.client.generic("POST", f"/api/v1/{path}", body, content_type, headers=self._with(headers))
 

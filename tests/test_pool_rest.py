@@ -90,7 +90,6 @@ def test_a_pool_is_changed(pool: Pool) -> None:
         ({"name": "big", "members": []}, "members"),
         ({"name": "big", "members": [{"cluster": "alpha"}] * 101}, "members"),
         ({"name": "big", "members": ["alpha"]}, "members.0"),
-        ({"name": "big", "members": [{"cluster": "alpha"}, {"cluster": "gamma"}]}, "members"),
         ({"name": "big", "members": [{"cluster": "alpha"}, {"cluster": "alpha"}]}, "members"),
         ({"name": "big", "members": [{"cluster": "alpha", "after_seconds": -1}]}, "members.0.after_seconds"),
         ({"name": "big", "members": [{"cluster": "alpha", "after_seconds": "1"}]}, "members.0.after_seconds"),
@@ -110,6 +109,13 @@ def test_a_name_that_is_taken_is_a_conflict(pool: Pool, name: str) -> None:
 
     assert answer.status_code == 409
     assert fields_at_fault(answer) == ["name"]
+
+
+def test_a_cluster_that_is_not_there_is_not_found(alpha: Cast) -> None:
+    answer = operator(*ALL).post("pools", {"name": "big", "members": [{"cluster": "alpha"}, {"cluster": "gamma"}]})
+
+    assert answer.status_code == 404
+    assert problem_in(answer)["detail"] == "members: there is no cluster 'gamma'"
 
 
 def test_what_is_no_pool_is_not_found(pool: Pool) -> None:

@@ -39,7 +39,10 @@ class NewPool:
 def create_pool(
     *, name: str, members: Sequence[Member], by: Operator | None, reason: str = "", now: datetime
 ) -> NewPool:
-    """Makes a pool of these clusters, in their order. Raises InvalidArgument, AlreadyExists when the name is taken."""
+    """Makes a pool of these clusters, in their order.
+
+    Raises InvalidArgument, NotFound when a cluster is not there, AlreadyExists when the name is taken.
+    """
     check_cluster_name(name)
     check_reason(reason)
     ids = _checked(members)
@@ -61,7 +64,7 @@ def change_pool(
 ) -> bool:
     """Replaces a pool's members, also for the jobs that wait in it; whether that changed anything.
 
-    Raises InvalidArgument, and NotFound when there is no such pool.
+    Raises InvalidArgument, and NotFound when there is no such pool or no such cluster.
     """
     check_reason(reason)
     ids = _checked(members)
@@ -91,7 +94,7 @@ def _locked(pool_id: int, cluster_ids: Iterable[int]) -> Cluster | None:
 
 
 def _checked(members: Sequence[Member]) -> Mapping[str, int]:
-    """The ids of the members' clusters, by name. Raises InvalidArgument."""
+    """The ids of the members' clusters, by name. Raises InvalidArgument, NotFound."""
     if not 1 <= len(members) <= MAX_MEMBERS:
         raise InvalidArgument(f"must be 1 to {MAX_MEMBERS} clusters, not {len(members):,}", field="members")
     for member in members:
@@ -101,7 +104,7 @@ def _checked(members: Sequence[Member]) -> Mapping[str, int]:
     seen = set[str]()
     for name in (member.cluster for member in members):
         if name not in found:
-            raise InvalidArgument(f"there is no cluster {quoted(name)}", field="members")
+            raise NotFound(f"there is no cluster {quoted(name)}", field="members")
         if found[name].pool:
             raise InvalidArgument(f"{name} is a pool; the members of a pool are clusters", field="members")
         if name in seen:

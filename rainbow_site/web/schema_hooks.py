@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from clusters.models import MAX_MEMBERS
 from jobs.reports import MAX_REPORTS
 from jobs.rest.serializers import MAX_BATCH
 
@@ -44,6 +45,8 @@ _RULES = {
 _ITEMS: dict[tuple[str, str], Schema] = {
     ("SubmitManyRequest", "jobs"): {"minItems": 1, "maxItems": MAX_BATCH},
     ("ReportManyRequest", "reports"): {"maxItems": MAX_REPORTS},
+    ("NewPoolRequest", "members"): {"minItems": 1, "maxItems": MAX_MEMBERS},
+    ("ChangePoolRequest", "members"): {"minItems": 1, "maxItems": MAX_MEMBERS},
 }
 _BLANK = {"type": "string", "maxLength": 0}
 

@@ -9,12 +9,15 @@ import pytest
 
 from rainbow.errors import InvalidArgument
 from rainbow.executors.containers import RUNTIMES, Containers, script_inside
-from rainbow.executors.executor import Ending, JobPhase, Site, WorkRefused
+from rainbow.executors.executor import Access, Ending, JobPhase, Site, WorkRefused
+from rainbow.executors.flux import FluxExecutor
+from rainbow.executors.flux_command import FluxCommand
 from rainbow.executors.folders import folder_of
 from rainbow.executors.slurm_script import script
 from rainbow.executors.table import EXECUTORS, make_executor
 from rainbow.specs import Work
 from tests.support.executors import hand_over, wait_for
+from tests.support.flux_instance import FakeInstance
 
 SIF = "/apps/images/sim-1.2.sif"
 REFERENCE = "registry.example.org/hpc/sim:1.2"
@@ -205,10 +208,14 @@ exec /bin/sh -s
 """
 
 
+def put_fake_runtime(program: Path) -> None:
+    program.write_text(FAKE_RUNTIME)
+    program.chmod(0o700)
+
+
 @pytest.mark.parametrize("runtime", [name for name, runtime in RUNTIMES.items() if "local" in runtime.executors])
 def test_a_job_sees_its_variables_and_the_runtime_does_not(runtime: str, tmp_path: Path) -> None:
-    (tmp_path / runtime).write_text(FAKE_RUNTIME)
-    (tmp_path / runtime).chmod(0o700)
+    put_fake_runtime(tmp_path / runtime)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path), "RAINBOW_SECRET": "the agent's own"}
     site = Site(folder=tmp_path / "agent's état", environment=environment, containers=Containers(runtime=runtime))
     local = EXECUTORS["local"].make(site)
@@ -231,6 +238,33 @@ def test_a_job_sees_its_variables_and_the_runtime_does_not(runtime: str, tmp_pat
     outside = (tmp_path / "seen").read_text()
     assert not [name for name in ("APPTAINER", "DOCKER", "RAINBOW", "/nowhere") if name in outside]
     assert (tmp_path / "words").read_text().splitlines() == site.containers.command(work(image))
+
+
+def test_flux_starts_a_container_for_each_task(tmp_path: Path) -> None:
+    instance = FakeInstance(tmp_path / "fake")
+    put_fake_runtime(tmp_path / "apptainer")
+    environment = {**instance.environment, "HOME": str(tmp_path)}
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+    site = Site(folder=tmp_path / "agent's état", environment=environment, containers=Containers(runtime="apptainer"))
+    flux = FluxExecutor(site, FluxCommand(site), access=Access(description="by the command"))
+
+    ticket = hand_over(
+        flux, "rainbow-1-1", 'echo "task $FLUX_TASK_RANK $A"', image=SIF, nodes=2, environment={"A": "it's"}
+    )
+    seen = wait_for(flux, ticket, JobPhase.ENDED)
+
+    assert (seen.ending, seen.exit_code) == (Ending.EXITED, 0)
+    assert sorted(flux.output(ticket).splitlines()) == ["task 0 it's", "task 1 it's"]
+    assert (tmp_path / "words").read_text().splitlines() == site.containers.command(work(SIF))
+
+
+def test_this_machine_must_have_the_runtime(tmp_path: Path) -> None:
+    site = Site(folder=tmp_path, environment={"PATH": str(tmp_path)}, containers=Containers(runtime="podman"))
+
+    with pytest.raises(InvalidArgument, match="container_runtime: podman is not on the PATH"):
+        make_executor("local", site)
+    put_fake_runtime(tmp_path / "podman")
+    make_executor("local", site)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """The executors: a new one needs its class and its row here."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rainbow.errors import InvalidArgument
+from rainbow.executors.environment import job_environment
 from rainbow.executors.executor import Executor, Site
 from rainbow.executors.flux import flux_executor
 from rainbow.executors.local import LocalExecutor
@@ -15,13 +17,14 @@ class ExecutorKind:
     """`interval_seconds` is how often an agent polls its jobs unless told otherwise.
 
     `probe` is a command with which a person can try the scheduler by hand, `options_of` the one that takes further
-    options; empty where there is none.
+    options; empty where there is none. `is_here`: jobs run on the agent's own machine.
     """
 
     make: Callable[[Site], Executor]
     interval_seconds: float
     probe: str = ""
     options_of: str = ""
+    is_here: bool = False
 
 
 EXECUTORS: Mapping[str, ExecutorKind] = {
@@ -30,7 +33,7 @@ EXECUTORS: Mapping[str, ExecutorKind] = {
         make=flux_executor, interval_seconds=1.0, probe="flux resource list", options_of="flux submit"
     ),
     # A poll costs a scheduler a call, and this machine next to nothing.
-    "local": ExecutorKind(make=LocalExecutor, interval_seconds=0.2),
+    "local": ExecutorKind(make=LocalExecutor, interval_seconds=0.2, is_here=True),
 }
 
 
@@ -38,7 +41,15 @@ def make_executor(name: str, site: Site) -> Executor:
     """Raises InvalidArgument for options that the executor would ignore, and for a runtime that it cannot use."""
     kind = EXECUTORS[name]
     site.containers.check(name)
+    if kind.is_here and site.containers.runtime:
+        _check_program(site.containers.runtime, site)
     if site.options and not kind.options_of:
         takers = ", ".join(name for name, kind in EXECUTORS.items() if kind.options_of)
         raise InvalidArgument(f"{name} takes none; these do: {takers}", field="scheduler_options")
     return kind.make(site)
+
+
+def _check_program(name: str, site: Site) -> None:
+    path = job_environment(site.environment, {})["PATH"]
+    if not shutil.which(name, path=path):
+        raise InvalidArgument(f"{name} is not on the PATH {path}", field="container_runtime")

@@ -18,7 +18,10 @@ class MemberSerializer(Input):
 
 class ChangePoolSerializer(OptionalReasonSerializer):
     members = MemberSerializer(  # type: ignore[call-arg]  # of many
-        many=True, min_length=1, max_length=MAX_MEMBERS, help_text="in the order of preference, each cluster once"
+        many=True,
+        min_length=1,
+        max_length=MAX_MEMBERS,
+        help_text="in the order in which they are listed, each cluster once",
     )
 
 
@@ -41,7 +44,7 @@ class PoolMemberSerializer(serializers.ModelSerializer[PoolMember]):
 class PoolSerializer(SummarySerializer):
     """A pool with its clusters. Jobs count in the pool while they wait, then in the cluster that took them."""
 
-    members = PoolMemberSerializer(many=True, help_text="in the order of preference")
+    members = PoolMemberSerializer(many=True, help_text="in their order")
 
 
 class PoolWithTokenSerializer(PoolSerializer):

@@ -14,7 +14,7 @@ from jobs.queries.warnings import in_words
 from jobs.services.pools import Member, change_pool, create_pool
 from rainbow.errors import RainbowError
 
-_MEMBER_HELP = "a cluster, and after how many seconds of waiting it may take a job; in the order of preference"
+_MEMBER_HELP = "a cluster, and after how many seconds of waiting it may take a job"
 # More digits than any delay has.
 _DIGITS = 9
 

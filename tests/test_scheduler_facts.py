@@ -17,7 +17,7 @@ from rainbow.executors.slurm_facts import architectures, partitions, some_nodes
 from rainbow.facts import Facts, Partition
 from tests.support import schedulers
 from tests.support.schedulers import needs_slurm
-from tests.support.slurm_cluster import NODES, SlurmCluster
+from tests.support.slurm_cluster import GPU_TYPE, NODE_GPUS, NODES, SlurmCluster
 
 slurm_cluster = schedulers.slurm_cluster
 
@@ -133,7 +133,8 @@ def test_a_real_slurm(slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
     debug = [one for one in facts.partitions if one.name == "debug"]
     assert sum(one.nodes for one in debug) == NODES
     assert {(one.cores_per_node, one.memory_mib_per_node, one.longest_seconds) for one in debug} == {(2, 1000, 3600)}
-    assert all(one.default for one in debug)
+    assert all(one.default and one.gpus_per_node == {GPU_TYPE: NODE_GPUS} for one in debug)
+    assert {feature for one in debug for feature in one.features} == {"local", "first"}
     assert facts.values["arch"] == platform.machine()
     assert str(facts.values["scheduler_version"]) in slurm_cluster.run("scontrol", "version")
 

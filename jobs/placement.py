@@ -7,11 +7,12 @@ hundreds of queues.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
+from clusters.matching import Demand
 from jobs.models import Job
 from jobs.specs import MAX_INT, JobSpec
 
@@ -36,24 +37,46 @@ class Definition:
 
     cluster_id: int
     sizes: Mapping[str, Range]
+    # The clusters that gave its jobs back, and that the others go before.
+    without: tuple[int, ...] = ()
 
     @property
     def plain(self) -> bool:
+        """Whether published clients may see its jobs, if it is a cluster's."""
         return True
 
     @property
     def mixed(self) -> "Definition":
         """The queue for what is left when there are too many queues: of any size."""
-        return Definition(cluster_id=self.cluster_id, sizes=_ANY_SIZE)
+        return replace(self, sizes=_ANY_SIZE)
+
+    @property
+    def least(self) -> Demand:
+        """What the smallest of its jobs asks for."""
+        nodes, tasks = self.sizes["nodes"], self.sizes["tasks"]
+        fewest = max(1, nodes.least)
+        return self._demand(fewest, fewest * -(-tasks.least // max(1, nodes.most)), "least")
+
+    @property
+    def most(self) -> Demand:
+        """What the largest asks for: as many tasks on each node as the fewest nodes would have."""
+        nodes, tasks = self.sizes["nodes"], self.sizes["tasks"]
+        return self._demand(nodes.most, nodes.most * -(-tasks.most // max(1, nodes.least)), "most")
+
+    def _demand(self, nodes: int, tasks: int, end: str) -> Demand:
+        sizes = {name: getattr(self.sizes[name], end) for name in SIZES if name not in ("nodes", "tasks")}
+        return Demand(nodes=nodes, tasks=tasks, **sizes)
 
     def as_json(self) -> str:
         """For `Queue.definition`."""
-        return json.dumps({"sizes": self.sizes}, sort_keys=True)
+        said = {"sizes": self.sizes, "without": self.without}
+        return json.dumps({name: value for name, value in said.items() if value}, sort_keys=True)
 
     @classmethod
     def read(cls, cluster_id: int, said: Mapping[str, Any]) -> Self:
         """From `Queue.definition`."""
-        return cls(cluster_id=cluster_id, sizes={name: Range(*said["sizes"][name]) for name in SIZES})
+        sizes = {name: Range(*said["sizes"][name]) for name in SIZES}
+        return cls(cluster_id=cluster_id, sizes=sizes, without=tuple(said.get("without", ())))
 
     @cached_property
     def digest(self) -> bytes:
@@ -65,7 +88,9 @@ _ANY_SIZE = {name: Range(0, MAX_INT) for name in SIZES}
 
 def definition_of(cluster_id: int, job: JobSpec | Job) -> Definition:
     """The queue of a job that is submitted to this cluster or pool."""
-    return _definition(cluster_id, *_placing(job))
+    definition = _definition(cluster_id, *_placing(job))
+    given_back = job.given_back if isinstance(job, Job) else None
+    return replace(definition, without=tuple(sorted(map(int, given_back)))) if given_back else definition
 
 
 @lru_cache(maxsize=10_000)
@@ -79,3 +104,8 @@ def class_of(size: int) -> Range:
         return Range(size, size)
     most = 1 << (size - 1).bit_length()
     return Range(most // 2 + 1, min(most, MAX_INT))
+
+
+def demand_of(sizes: Mapping[str, Any]) -> Demand:
+    """What a job of these sizes (PLACING_FIELDS) asks for."""
+    return Demand(**sizes)

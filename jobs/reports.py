@@ -25,6 +25,13 @@ AT_ONCE = timedelta(seconds=5)
 REPORTABLE = frozenset({JobState.ACCEPTED, JobState.RUNNING}) | FINAL
 
 
+class Return(Enum):
+    """Why an agent gives a job back that provably never started."""
+
+    NOT_STARTED = "did not start in time"
+    REFUSED = "is refused here"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """How one attempt at a job goes, as the cluster's scheduler sees it.
@@ -42,6 +49,7 @@ class Report:
     output: str = ""
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    returned: Return | None = None
 
 
 class ReportOutcome(Enum):
@@ -105,8 +113,18 @@ def _check_report(report: Report) -> None:
         raise InvalidArgument("must be 0 or not said for a completed job", field="exit_code")
 
 
+def is_given_back(job: Job, report: Report) -> bool:
+    """Whether it waits again: what a cluster refuses only if it took it from a pool."""
+    if report.returned is None or job.attempt != report.attempt or job.state != JobState.ACCEPTED:
+        return False
+    return report.returned == Return.NOT_STARTED or job.taken_from_id is not None
+
+
 def apply_report(job: Job | None, report: Report, lease: Lease, steps: list[Step]) -> Reported:
-    """Changes the job by one report (None: there is no such job), and adds the steps that it took."""
+    """Changes the job by one report (None: there is no such job), and adds the steps that it took.
+
+    A job that is given back is left to jobs.services.give_back.
+    """
     if job is None:
         return _reported(report, ReportOutcome.UNKNOWN, cancel=True)
     if job.attempt != report.attempt or job.state == JobState.QUEUED:
@@ -115,6 +133,8 @@ def apply_report(job: Job | None, report: Report, lease: Lease, steps: list[Step
         repeated = job.state == report.state
         outcome = ReportOutcome.COUNTED if repeated else ReportOutcome.STALE
         return _reported(report, outcome, cancel=report.state not in FINAL)
+    if is_given_back(job, report):
+        return _reported(report, ReportOutcome.COUNTED, cancel=False)
     news = list(_advance(job, report, lease.began_at))
     _note(job, report, lease, moved=bool(news))
     steps += news

@@ -21,10 +21,12 @@ class QueueCalls(ClientSession):
         max_tasks: int = 0,
         max_time_limit_seconds: int = 0,
         labels: Mapping[str, str] | None = None,
+        shared: bool = False,
     ) -> records.WaitingJobs:
         """The waiting jobs, in the order of the queue; reserves nothing. A limit of 0 is no limit.
 
-        When nothing waits, the answer comes after `wait_seconds`, 0 to 300, or as soon as something does.
+        With `shared` also those of pools that the cluster may take, and those with needs. When nothing waits, the
+        answer comes after `wait_seconds`, 0 to 300, or as soon as something does.
         """
         request = self._queue_request(
             maxJobs=max_jobs,
@@ -33,15 +35,16 @@ class QueueCalls(ClientSession):
             max_tasks=max_tasks,
             max_time_limit_seconds=max_time_limit_seconds,
             labels=labels,
+            shared=shared,
         )
         return self._offered(self._wait_for_jobs(request), most=max_jobs)
 
     def begin_request(
         self, *, max_jobs: int, wait_seconds: int, max_nodes: int, max_tasks: int
     ) -> PendingCall[records.WaitingJobs]:
-        """As `request_jobs`, without waiting for the answer and without retries."""
+        """As `request_jobs` with `shared`, without waiting for the answer and without retries."""
         request = self._queue_request(
-            maxJobs=max_jobs, wait_seconds=wait_seconds, max_nodes=max_nodes, max_tasks=max_tasks
+            maxJobs=max_jobs, wait_seconds=wait_seconds, max_nodes=max_nodes, max_tasks=max_tasks, shared=True
         )
         timeout_seconds = self._connection.timeout_seconds + wait_seconds
         return self._connection.begin(

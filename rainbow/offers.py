@@ -1,6 +1,7 @@
 """The answer to a request for jobs: lines of JSON, which a hostile server may fill with anything."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rainbow.errors import InvalidArgument, RainbowError
@@ -16,6 +17,7 @@ KINDS: Mapping[str, Kind] = {
     "id": NUMBER,
     "cluster": TEXT,
     "attempt": NUMBER,
+    "pool": TEXT,
     **{name: FIELDS[name] for name in DESCRIPTION_FIELDS},
 }
 LONGEST_REASON = 1000
@@ -59,7 +61,9 @@ def _offered(jobid: int, line: str, *, cluster: str) -> WaitingJob | BrokenJob:
         _check_place(fields, jobid=jobid, cluster=cluster)
         known = {name: value for name, value in fields.items() if name in KINDS}
         job = WaitingJob(**values_read(known))
-        check_attempt(job, jobid=job.id, attempt=job.attempt)
+        # Of a pool's job the command comes after the accept.
+        shown = replace(job, command=job.command or "withheld") if job.pool else job
+        check_attempt(shown, jobid=job.id, attempt=job.attempt)
     except InvalidArgument as error:
         return BrokenJob(id=jobid, reason=fault(error))
     return job

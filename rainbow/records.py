@@ -95,11 +95,16 @@ class SubmitResults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingJob(JobDescription):
-    """A job as the queue offers it to its cluster."""
+    """A job as the queue offers it to a cluster.
+
+    Of a job that waits in a `pool` and that others may take, the cluster learns command, environment, working
+    directory and labels only once it has accepted it.
+    """
 
     id: int
     cluster: str
     attempt: int = 1
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +189,7 @@ class Job(JobSpec):
     submitted_by: str
     events: tuple[JobEvent, ...]
     why_waiting: str = ""
+    pool: str = ""
 
     @property
     def output_is_cut(self) -> bool:

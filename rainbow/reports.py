@@ -12,11 +12,19 @@ from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobState
 
 
+class Return(StrEnum):
+    """Why a job that never started is given back."""
+
+    NOT_STARTED = "not_started"
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
     """How one attempt at a job goes. The ranges are those of JobReport in rainbow.proto.
 
-    `state` is accepted while the job waits in the scheduler. Empty and None mean not said.
+    `state` is accepted while the job waits in the scheduler. Empty and None mean not said. With `returned` a job that
+    never started waits again, if the server can give it to another cluster.
     """
 
     jobid: int
@@ -28,6 +36,7 @@ class JobReport:
     output: str = ""
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    returned: Return | None = None
 
 
 class ReportOutcome(StrEnum):
@@ -59,6 +68,9 @@ OUTCOMES = {
 }
 
 
+_RETURNS = {kind: pb.JobReport.Return.Value(f"RETURN_{kind.name}") for kind in Return}
+
+
 def report_message(report: JobReport) -> pb.JobReport:
     return pb.JobReport(
         jobid=report.jobid,
@@ -70,6 +82,7 @@ def report_message(report: JobReport) -> pb.JobReport:
         output=report.output,
         started_at=_stamp(report.started_at),
         finished_at=_stamp(report.finished_at),
+        returned=_RETURNS[report.returned] if report.returned else pb.JobReport.RETURN_UNSPECIFIED,
     )
 
 

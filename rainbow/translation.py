@@ -130,6 +130,7 @@ def job(message: pb.Job) -> records.Job:
         attempt=message.attempt,
         agent=message.agent,
         native_id=message.native_id,
+        pool=message.pool,
         exit_code=message.exit_code if message.HasField("exit_code") else None,
         reason=message.reason,
         output=message.output,

@@ -14,7 +14,7 @@ from clusters.models import CredentialKind, Streak
 from jobs.models import Job, JobEvent
 from jobs.outcomes import CancelOutcome
 from jobs.queries.queue import QueuedJob
-from jobs.reports import Report, ReportOutcome
+from jobs.reports import Report, ReportOutcome, Return
 from jobs.services.accept import RefusalReason
 from jobs.specs import DESCRIPTION_FIELDS, LISTS, MAPPINGS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec
 from jobs.states import FINAL, JobState, OnLost
@@ -41,6 +41,9 @@ _ON_LOST_BACK = {pb.ON_LOST_UNSPECIFIED: OnLost.KEEP, **{number: wish for wish, 
 _KINDS = {
     pb.CREDENTIAL_KIND_TOKEN: CredentialKind.TOKEN,
     pb.CREDENTIAL_KIND_SECRET: CredentialKind.SECRET,
+}
+_RETURNS = {pb.JobReport.RETURN_UNSPECIFIED: None} | {
+    pb.JobReport.Return.Value(f"RETURN_{kind.name}"): kind for kind in Return
 }
 REASONS = {reason: pb.RefusedJob.Reason.Value(f"REASON_{reason.name}") for reason in RefusalReason}
 REPORT_OUTCOMES = {outcome: pb.ReportResult.Outcome.Value(f"OUTCOME_{outcome.name}") for outcome in ReportOutcome}
@@ -95,6 +98,7 @@ def report_from(message: pb.JobReport) -> Report:
         output=message.output,
         started_at=_time_from(message, "started_at"),
         finished_at=_time_from(message, "finished_at"),
+        returned=_known(_RETURNS, message.returned, "returned"),
     )
 
 
@@ -134,6 +138,8 @@ def job_to_json(job: QueuedJob, cluster: str) -> str:
             content[name] = value
     if job.attempt > 1:
         content["attempt"] = job.attempt
+    if job.pool:
+        content["pool"] = job.pool
     return _ESCAPED.sub(lambda found: _JSON_ESCAPES[found[0]], _write_json(content))
 
 
@@ -182,6 +188,7 @@ def job_to_message(job: Job, *, brief: bool) -> pb.Job:
         reason=job.reason,
         output="" if brief else job.output,
         submitted_by=job.submitted_by.label if job.submitted_by else "",
+        pool=job.taken_from.name if job.taken_from else "",
     )
     for name in _TIMES:
         if at := getattr(job, name):

@@ -91,7 +91,9 @@ def answer_accepts(calls: Sequence[ClaimedAccept], now: datetime) -> list[Answer
 
 
 def queue_reply(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -> pb.RequestJobsResponse:
-    jobs = request_jobs(caller=caller, bounds=bounds_from(request), limit=request.maxJobs, now=now)
+    jobs = request_jobs(
+        caller=caller, bounds=bounds_from(request), limit=request.maxJobs, shared=request.shared, now=now
+    )
     entries = entries_that_fit(jobs, caller.cluster)
     found = pb.RequestJobsResponse
     return pb.RequestJobsResponse(

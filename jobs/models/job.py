@@ -46,6 +46,8 @@ class Job(models.Model):
     submitted_to = models.ForeignKey(Cluster, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     # The pool that its cluster took it from; a requeue puts it back there.
     taken_from = models.ForeignKey(Cluster, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    # The clusters that gave it back, by id, and why (jobs.reports.Return).
+    given_back = models.JSONField(default=dict, blank=True, db_default={})
     # Where it waits or last waited; that queue may be gone since. Null until a server has placed a job that a server of
     # an earlier release put into its cluster's queue.
     queue = models.ForeignKey(

@@ -12,9 +12,11 @@ from functools import cached_property
 from typing import Any
 
 from clusters.bounds import Bounds
-from clusters.models import Streak
+from clusters.facts import Facts
+from clusters.matching import miss
+from clusters.models import Cluster, Streak
 from clusters.sql import as_datetime
-from jobs.placement import SIZES
+from jobs.placement import PLACING_FIELDS, demand_of
 from jobs.sql.queues import ServedQueue, served_queues, waiting_in
 from jobs.sql.statements import Row
 
@@ -22,7 +24,7 @@ from jobs.sql.statements import Row
 _LOOK_AT = 2_000
 _LOOK_AT_LEAST = 20
 _CHUNK = 250
-_EXAMINED = ("priority", "id", "submitted_by_id", "submitted_at", *SIZES)
+_EXAMINED = ("priority", "id", "submitted_by_id", "submitted_at", *PLACING_FIELDS)
 
 # A place in a queue: the (priority, id) of a job.
 Place = tuple[int, int]
@@ -79,6 +81,10 @@ class _Request:
         held = Streak.objects.filter(cluster_id=self.cluster_id, held_at__isnull=False)
         return frozenset(held.values_list("credential_id", flat=True))
 
+    @cached_property
+    def _facts(self) -> Facts:
+        return Facts.read(Cluster.objects.values_list("facts", flat=True).get(id=self.cluster_id))
+
     def _all_of(self, queue: ServedQueue) -> Iterator[Place]:
         number, after = min(self.expected, _CHUNK), None
         while rows := self._rows(queue, ("priority", "id"), after, number):
@@ -104,15 +110,17 @@ class _Request:
         return waiting_in(queue.id, columns=columns, labels=self.bounds.labels, after=after, limit=number)
 
     def _fits(self, row: Row, queue: ServedQueue) -> bool:
-        _, _, submitted_by, submitted_at, *sizes = row
+        _, _, submitted_by, submitted_at, *placing = row
+        wanted = dict(zip(PLACING_FIELDS, placing, strict=True))
         return (
             submitted_by not in self._held
-            and (
-                not queue.after_seconds
-                or as_datetime(submitted_at) <= self.now - timedelta(seconds=queue.after_seconds)
-            )
-            and self.bounds.admit(dict(zip(SIZES, sizes, strict=True)))
+            and self._is_due(submitted_at, queue.after_seconds)
+            and self.bounds.admit(wanted)
+            and (queue.fits or miss(demand_of(wanted), self._facts) is None)
         )
+
+    def _is_due(self, submitted_at: datetime, after_seconds: int) -> bool:
+        return not after_seconds or as_datetime(submitted_at) <= self.now - timedelta(seconds=after_seconds)
 
 
 def _is_before(one: Place, other: Place) -> bool:

@@ -45,7 +45,12 @@ def get_jobs(
     `brief` leaves unread what lists of jobs leave out.
     """
     check_ids(job_ids, highest=MAX_LOOKUP)
-    found = within_reach(by).filter(id__in=job_ids).select_related("cluster", "submitted_by").defer("cluster__facts")
+    found = (
+        within_reach(by)
+        .filter(id__in=job_ids)
+        .select_related("cluster", "submitted_by", "taken_from")
+        .defer("cluster__facts")
+    )
     if brief:
         found = found.defer("output", *UNLISTED_FIELDS)
     if with_events:
@@ -83,7 +88,11 @@ def list_jobs(*, by: Caller | Operator, search: Search) -> Page:
     ranges, looked_until = ranges_of(search, by)
     ids = ranges.first_ids(size + 1)
     fitting, _ = ids_that_fit(Job.objects.all(), ids[:size], BRIEF)
-    jobs = Job.objects.filter(id__in=fitting).select_related("cluster", "submitted_by").defer("cluster__facts")
+    jobs = (
+        Job.objects.filter(id__in=fitting)
+        .select_related("cluster", "submitted_by", "taken_from")
+        .defer("cluster__facts")
+    )
     in_order = jobs.defer("output", *UNLISTED_FIELDS).order_by("id" if search.oldest_first else "-id")
     return Page(jobs=list(in_order), more=len(ids) > len(fitting), looked_until=looked_until)
 
@@ -108,3 +117,9 @@ def locked(by: Caller | Operator, job_ids: Sequence[int]) -> dict[int, Job]:
     """The jobs among these that the caller may act on, locked in the order of their ids until the commit."""
     jobs = within_reach(by).filter(id__in=job_ids).defer("output", "command", "environment").order_by("id")
     return {job.id: job for job in jobs.select_for_update()}
+
+
+def _with_names(jobs: JobQuerySet) -> JobQuerySet:
+    """With what else an answer names, but not with what clusters tell of themselves, which may be long."""
+    named = jobs.select_related("cluster", "submitted_by", "taken_from")
+    return named.defer("cluster__facts", "taken_from__facts")

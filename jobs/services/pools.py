@@ -76,6 +76,7 @@ def change_pool(
         return False
     pool.members.all().delete()
     _write(pool, members, ids)
+    pool_changed(pool_id=pool.id)
     why = _why(_changes(before, members), reason)
     record(ClusterWhat.POOL_CHANGED, cluster_id=pool.id, by=by, why=why, now=now)
     pool_changed(pool_id=pool.id)

@@ -15,7 +15,17 @@ from clusters.services.streaks import note_ends
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
-from jobs.reports import AgentReport, Report, Reported, apply_report, check_agent_report, end_of
+from jobs.placement import PLACING_FIELDS
+from jobs.reports import (
+    AgentReport,
+    Report,
+    Reported,
+    apply_report,
+    check_agent_report,
+    end_of,
+    is_given_back,
+)
+from jobs.services.give_back import GivenBack, give_back
 from jobs.services.serving import facts_changed, lock_with_pools
 from jobs.sql.statements import Row
 from jobs.sql.updates import LEASE_COLUMNS, REPORTED_COLUMNS, in_parts, write_reported
@@ -82,18 +92,26 @@ def _apply_all(valid: Sequence[tuple[AgentReport, Lease]], now: datetime) -> lis
     jobs = _locked(agent_reports)
     before = {key: _columns_of(job) for key, job in jobs.items()}
     steps: list[list[Step]] = [[] for _ in agent_reports]
-    results = [_apply(*one, jobs, mine) for one, mine in zip(valid, steps, strict=True)]
+    given_back: list[list[GivenBack]] = [[] for _ in agent_reports]
+    results = [_apply(*one, jobs, mine, given) for one, mine, given in zip(valid, steps, given_back, strict=True)]
     _write(jobs, before)
     _note_clusters(agent_reports, steps, jobs, now)
+    for mine, given in zip(steps, given_back, strict=True):
+        mine += give_back(given, now=now)
     record([(step, one.caller) for one, mine in zip(agent_reports, steps, strict=True) for step in mine], now=now)
     return results
 
 
-def _apply(agent_report: AgentReport, lease: Lease, jobs: Jobs, steps: list[Step]) -> list[Reported]:
-    cluster_id = agent_report.caller.cluster_id
-    return [
-        apply_report(jobs.get((cluster_id, report.job_id)), report, lease, steps) for report in agent_report.reports
-    ]
+def _apply(
+    agent_report: AgentReport, lease: Lease, jobs: Jobs, steps: list[Step], given_back: list[GivenBack]
+) -> list[Reported]:
+    results = []
+    for report in agent_report.reports:
+        job = jobs.get((agent_report.caller.cluster_id, report.job_id))
+        if job and report.returned and is_given_back(job, report):
+            given_back.append(GivenBack(job=job, why=report.returned, reason=report.reason))
+        results.append(apply_report(job, report, lease, steps))
+    return results
 
 
 def _locked(agent_reports: Iterable[AgentReport]) -> Jobs:
@@ -111,7 +129,10 @@ def _locked(agent_reports: Iterable[AgentReport]) -> Jobs:
     return {(job.cluster_id, job.id): job for job in found}
 
 
-_READ = ("cluster_id", "attempt", "priority", "accepted_at", "cancel_requested_at", "submitted_by_id")
+_READ = (
+    "cluster_id", "attempt", "priority", "accepted_at", "cancel_requested_at", "submitted_by_id", "taken_from_id",
+    "given_back", *PLACING_FIELDS,
+)  # fmt: skip
 
 
 def _write(jobs: Jobs, before: Mapping[Key, tuple[Row, Row]]) -> None:

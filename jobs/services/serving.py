@@ -1,11 +1,14 @@
 """Which clusters serve which queues: computed when a queue is made, and anew when pools or facts change."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 from django.db import transaction
 
+from clusters.facts import Facts
+from clusters.matching import miss
 from clusters.models import Cluster, PoolMember
 from jobs.models import Queue, Serves
 from jobs.placement import Definition
@@ -17,12 +20,16 @@ _PART = 500
 Defined = tuple[int, Definition]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Candidate:
     """A cluster that jobs of a pool, or its own, may go to."""
 
     cluster: Cluster
     after_seconds: int
+
+    @cached_property
+    def facts(self) -> Facts:
+        return Facts.read(self.cluster.facts)
 
 
 def serve(queues: Sequence[Defined]) -> None:
@@ -68,11 +75,12 @@ def _serve_anew(homes: Collection[int], *, among: Collection[int] | None) -> Non
 
 def _candidates(homes: Collection[int], among: Collection[int] | None = None) -> dict[int, list[_Candidate]]:
     """By the cluster or pool that jobs are submitted to. Locks them: they stay as they are until the commit."""
-    members = list(PoolMember.objects.filter(pool_id__in=homes).order_by("place"))
-    wanted = {*homes, *(member.cluster_id for member in members)}
-    # In the lock order (docs/development.md).
-    locked = Cluster.objects.filter(id__in=wanted).order_by("id").select_for_update(no_key=True)
-    clusters = {cluster.id: cluster for cluster in locked}
+    members = _members(homes)
+    clusters = _locked({*homes, *(member.cluster_id for member in members)})
+    # A pool may have been given other members before its lock was had.
+    members = _members(homes)
+    if missing := {member.cluster_id for member in members} - clusters.keys():
+        clusters |= _locked(missing)
     found: dict[int, list[_Candidate]] = {
         home: [] if clusters[home].pool else [_Candidate(cluster=clusters[home], after_seconds=0)] for home in homes
     }
@@ -85,11 +93,22 @@ def _candidates(homes: Collection[int], among: Collection[int] | None = None) ->
     return {home: [one for one in candidates if one.cluster.id in among] for home, candidates in found.items()}
 
 
-def _write(queues: Iterable[Defined], candidates: dict[int, list[_Candidate]]) -> None:
+def _members(pool_ids: Collection[int]) -> list[PoolMember]:
+    return list(PoolMember.objects.filter(pool_id__in=pool_ids).order_by("place"))
+
+
+def _locked(cluster_ids: Collection[int]) -> dict[int, Cluster]:
+    """In the lock order (docs/development.md)."""
+    locked = Cluster.objects.filter(id__in=cluster_ids).order_by("id").select_for_update(no_key=True)
+    return {cluster.id: cluster for cluster in locked}
+
+
+def _write(queues: Iterable[Defined], candidates: Mapping[int, Sequence[_Candidate]]) -> None:
     rows = [
-        (queue_id, candidate.cluster.id, candidate.after_seconds, True)
+        (queue_id, candidate.cluster.id, candidate.after_seconds, miss(definition.most, candidate.facts) is None)
         for queue_id, definition in queues
         for candidate in candidates[definition.cluster_id]
+        if candidate.cluster.id not in definition.without and miss(definition.least, candidate.facts) is None
     ]
     names = ("queue_id", "cluster_id", "after_seconds", "whole")
     if rows:

@@ -19,10 +19,14 @@ QUEUED = f"state = '{JobState.QUEUED}'"
 
 
 class ServedQueue(NamedTuple):
-    """A queue with jobs, as a cluster sees it. `whole`: each of its jobs fits the cluster and the request."""
+    """A queue with jobs, as a cluster sees it.
+
+    `fits`: each of its jobs fits the cluster; `whole`: and is within the bounds of the request.
+    """
 
     id: int
     after_seconds: int
+    fits: bool
     whole: bool
     # The first of its jobs.
     priority: int
@@ -60,12 +64,12 @@ def served_queues(cluster_id: int, *, at_most: Mapping[str, int], plain: bool) -
     tests.append(f"q.plain AND q.cluster_id = {int(cluster_id)}" if plain else "home.paused_at IS NULL")
     first = f"SELECT j.id FROM {_JOB} j WHERE j.queue_id = q.id AND j.{QUEUED} ORDER BY j.priority DESC, j.id LIMIT 1"
     served = (
-        f"SELECT s.queue_id, s.after_seconds, {whole} AS whole, ({first}) AS first_id "
+        f"SELECT s.queue_id, s.after_seconds, s.whole AS fits, {whole} AS whole, ({first}) AS first_id "
         f"FROM {_SERVES} s JOIN {_QUEUE} q ON q.id = s.queue_id JOIN {_CLUSTER} home ON home.id = q.cluster_id "
         f"WHERE s.cluster_id = %s AND {' AND '.join(tests)}"
     )
     statement = (
-        f"SELECT served.queue_id, after_seconds, whole, first.priority, first.id FROM ({served}) served "
+        f"SELECT served.queue_id, after_seconds, fits, whole, first.priority, first.id FROM ({served}) served "
         f"JOIN {_JOB} first ON first.id = served.first_id ORDER BY first.priority DESC, first.id"
     )
     bounds = list(at_most.values())

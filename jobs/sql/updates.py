@@ -6,12 +6,15 @@ from typing import Any
 
 from django.db import connection
 
+from clusters.models import Cluster
 from jobs.leases import Lease
-from jobs.models import Job, Serves
+from jobs.models import Job, Queue, Serves
 from jobs.sql.statements import Row, fetch, timestamp
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
+_QUEUE = Queue._meta.db_table
+_CLUSTER = Cluster._meta.db_table
 _SERVES = Serves._meta.db_table
 _QUEUED = f"state = '{JobState.QUEUED}'"
 # Ids in a statement; SQLite takes at most 32,766 values.
@@ -68,13 +71,15 @@ def _waiting_among(*, shared: bool) -> str:
     return f"id IN (SELECT waiting.id FROM ({waiting}) waiting)"
 
 
-# Whether a cluster may take a job by now.
+# When a job may go to a cluster that is behind others.
 _DUE = {
-    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', submitted_at, '+' || s.after_seconds || ' seconds') <= %s",
+    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', submitted_at, '+' || s.after_seconds || ' seconds') "
+    "<= strftime('%%Y-%%m-%%d %%H:%%M:%%f', %s)",
     "postgresql": "submitted_at + s.after_seconds * INTERVAL '1 second' <= %s",
 }
 _ITS_TURN = {
-    vendor: f"SELECT 1 FROM {_SERVES} s WHERE s.queue_id = {_JOB}.queue_id AND s.cluster_id = %s "
+    vendor: f"SELECT 1 FROM {_SERVES} s JOIN {_QUEUE} q ON q.id = s.queue_id JOIN {_CLUSTER} c ON c.id = q.cluster_id "
+    f"WHERE s.queue_id = {_JOB}.queue_id AND s.cluster_id = %s AND c.paused_at IS NULL "
     f"AND (s.after_seconds = 0 OR {due})"
     for vendor, due in _DUE.items()
 }

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.free_capacity import MOST_AT_ONCE, FreeCapacity, free_capacity
 from rainbow.agent.held_jobs import HeldJobs
-from rainbow.agent.journal_entries import entry_of
+from rainbow.agent.journal_entries import entry_of, recovered_entry
 from rainbow.agent.recovery import Recovery
 from rainbow.agent.reporter import Reporter
 from rainbow.errors import RainbowError
@@ -84,12 +84,24 @@ class Acceptor:
             raise
         self._context.checkpoint(Checkpoint.ACCEPTED)
         offered = {job.id: job for job in offers}
-        entries = [entry_of(offered[job.jobid], attempt=job.attempt) for job in taken.accepted]
+        told = [job for job in taken.accepted if not _is_of_a_pool(offered[job.jobid])]
+        entries = [entry_of(offered[job.jobid], attempt=job.attempt) for job in told]
         self._held_jobs.accepted(entries, renewed_at=sent_at)
+        if len(told) < len(taken.accepted):
+            self._look_up([job.jobid for job in taken.accepted if job not in told], sent_at)
         _log.info("accepted jobs=%s", ",".join(str(job.jobid) for job in taken.accepted))
         for job in offers:
             if isinstance(job, BrokenJob):
                 _log.warning("refused job=%d reason=%s", job.id, job.reason)
+
+    def _look_up(self, jobids: Sequence[int], accepted_at: datetime) -> None:
+        """What else of a pool's jobs there is to know, now that they are this cluster's."""
+        try:
+            found = self._context.client.get_jobs(jobids).jobs
+        except RainbowError:
+            self._recovery.needed = True
+            raise
+        self._held_jobs.accepted([recovered_entry(job) for job in found], renewed_at=accepted_at)
 
     def _is_time_to_check(self) -> bool:
         now = self._context.clock()
@@ -162,3 +174,7 @@ class Acceptor:
         """
         chosen = self._free().fitting(jobs, self._context.executor.slots)
         return chosen or ([] if len(self._held_jobs) or self._reporter.not_ready else list(jobs[:1]))
+
+
+def _is_of_a_pool(job: WaitingJob | BrokenJob) -> bool:
+    return isinstance(job, WaitingJob) and bool(job.pool)

@@ -81,7 +81,7 @@ class HandOver:
     def _refused(self, held: HeldJob) -> bool:
         if refusal := self._context.refusal(held.entry.work):
             _log.info("refused job=%d reason=%s", held.entry.jobid, refusal)
-            self._held_jobs.ended(held, _failed(refusal))
+            self._held_jobs.ended(held, _refused(refusal))
         return bool(refusal)
 
     def _submit(self, held: HeldJob) -> None:
@@ -108,8 +108,12 @@ class HandOver:
 
     def _refuse(self, held: HeldJob, words: str) -> None:
         _log.warning("refused by the scheduler job=%d reason=%s", held.entry.jobid, words)
-        self._held_jobs.ended(held, _failed(words))
+        self._held_jobs.ended(held, _refused(words))
 
 
 def _failed(reason: str) -> Progress:
     return ended(Ending.FAILED, reason=reason)
+
+
+def _refused(reason: str) -> Progress:
+    return ended(Ending.REFUSED, reason=reason)

@@ -7,7 +7,7 @@ from rainbow.agent.states import Desired, Stage
 from rainbow.executors.endings import cancelled
 from rainbow.executors.executor import Ending, Progress
 from rainbow.records import JobState
-from rainbow.reports import JobReport
+from rainbow.reports import JobReport, Return
 
 LONGEST_REASON = 4096
 LONGEST_NATIVE_ID = 255
@@ -50,7 +50,7 @@ def state_of(progress: Progress) -> JobState:
     """The state that an end stands for. A job that is gone failed, and its reason says so."""
     if progress.ending == Ending.EXITED and progress.exit_code == 0:
         return JobState.COMPLETED
-    return JobState.CANCELLED if progress.ending == Ending.CANCELLED else JobState.FAILED
+    return JobState.CANCELLED if progress.ending in (Ending.CANCELLED, Ending.WITHDRAWN) else JobState.FAILED
 
 
 def _end(held: HeldJob, progress: Progress) -> JobReport:
@@ -63,7 +63,11 @@ def _end(held: HeldJob, progress: Progress) -> JobReport:
         reason=fit(_why(held, progress)),
         started_at=progress.started_at,
         finished_at=progress.ended_at,
+        returned=_RETURNS.get(progress.ending) if progress.ending else None,
     )
+
+
+_RETURNS = {Ending.REFUSED: Return.REFUSED, Ending.WITHDRAWN: Return.NOT_STARTED}
 
 
 def _native_id(held: HeldJob) -> str:

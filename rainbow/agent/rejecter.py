@@ -67,7 +67,8 @@ class Rejecter:
             # The acceptor reports it.
             self._requested_at = self._context.clock() - AT_LATEST + TRY_AGAIN
             return False
-        refused = [job for job in offer.jobs if self._context.refusal(work_of(job))]
+        # A job of a pool is not all told, and may run elsewhere: it is refused once this cluster takes it.
+        refused = [job for job in offer.jobs if not job.pool and self._context.refusal(work_of(job))]
         hopeless: list[WaitingJob | BrokenJob] = [*offer.broken, *refused]
         if hopeless:
             # More may follow in the queue.

@@ -36,7 +36,9 @@ class JobPhase(StrEnum):
 
 
 class Ending(StrEnum):
-    """`failed`: the scheduler gave up on it, so there is no exit code."""
+    """`failed`: the scheduler gave up on it, so there is no exit code. The last two never started: `refused` by the
+    site or the scheduler, `withdrawn` from the scheduler because it did not start in time.
+    """
 
     EXITED = "exited"
     SIGNALLED = "signalled"
@@ -44,6 +46,8 @@ class Ending(StrEnum):
     NODE_FAILED = "node_failed"
     CANCELLED = "cancelled"
     FAILED = "failed"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -536,6 +536,7 @@ class RequestJobsRequest(_message.Message):
     MAX_TASKS_FIELD_NUMBER: _builtins.int
     MAX_TIME_LIMIT_SECONDS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
     cluster: _builtins.str
     """The cluster that asks."""
     secret: _builtins.str
@@ -550,6 +551,11 @@ class RequestJobsRequest(_message.Message):
     """Only jobs of at most this many tasks; 0 means any."""
     max_time_limit_seconds: _builtins.int
     """Only jobs whose time limit is at most this many seconds, or not said; 0 means any."""
+    shared: _builtins.bool
+    """Also the jobs of pools that the cluster may take, and those with needs. The lines of a pool's jobs have its name as
+    `pool`, and neither command, environment, working directory nor labels: GetJobs shows these to the cluster that
+    accepted the job.
+    """
     @_builtins.property
     def sent(self) -> _timestamp_pb2.Timestamp:
         """When the client sent this; the server does not use it."""
@@ -570,10 +576,11 @@ class RequestJobsRequest(_message.Message):
         max_tasks: _builtins.int = ...,
         max_time_limit_seconds: _builtins.int = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        shared: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "labels", b"labels", "maxJobs", b"maxJobs", "max_nodes", b"max_nodes", "max_tasks", b"max_tasks", "max_time_limit_seconds", b"max_time_limit_seconds", "secret", b"secret", "sent", b"sent", "wait_seconds", b"wait_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "labels", b"labels", "maxJobs", b"maxJobs", "max_nodes", b"max_nodes", "max_tasks", b"max_tasks", "max_time_limit_seconds", b"max_time_limit_seconds", "secret", b"secret", "sent", b"sent", "shared", b"shared", "wait_seconds", b"wait_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1421,6 +1428,7 @@ class Job(_message.Message):
     IMAGE_FIELD_NUMBER: _builtins.int
     MOUNTS_FIELD_NUMBER: _builtins.int
     NEEDS_FIELD_NUMBER: _builtins.int
+    POOL_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """From 1."""
     cluster: _builtins.str
@@ -1483,6 +1491,8 @@ class Job(_message.Message):
     """Features that the nodes must have, as the cluster's scheduler writes them."""
     image: _builtins.str
     """The container that it runs in; empty means none."""
+    pool: _builtins.str
+    """The pool that its cluster took it from; empty where it was submitted to the cluster."""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only in GetJobs."""
@@ -1582,10 +1592,11 @@ class Job(_message.Message):
         image: _builtins.str = ...,
         mounts: _abc.Iterable[_builtins.str] | None = ...,
         needs: _abc.Iterable[_builtins.str] | None = ...,
+        pool: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "cancel_requested_at", b"cancel_requested_at", "exit_code", b"exit_code", "finished_at", b"finished_at", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "started_at", b"started_at", "submitted_at", b"submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "partition", b"partition", "pool", b"pool", "priority", b"priority", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
@@ -2422,6 +2433,29 @@ class JobReport(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Return:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ReturnEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[JobReport._Return.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        RETURN_UNSPECIFIED: JobReport._Return.ValueType  # 0
+        """It is not."""
+        RETURN_NOT_STARTED: JobReport._Return.ValueType  # 1
+        """It did not start in time. The other clusters of its pool get it first."""
+        RETURN_REFUSED: JobReport._Return.ValueType  # 2
+        """This cluster will never run it. It waits for the other clusters of its pool; where there are none, `state` counts."""
+
+    class Return(_Return, metaclass=_ReturnEnumTypeWrapper):
+        """Why a job is given back."""
+
+    RETURN_UNSPECIFIED: JobReport.Return.ValueType  # 0
+    """It is not."""
+    RETURN_NOT_STARTED: JobReport.Return.ValueType  # 1
+    """It did not start in time. The other clusters of its pool get it first."""
+    RETURN_REFUSED: JobReport.Return.ValueType  # 2
+    """This cluster will never run it. It waits for the other clusters of its pool; where there are none, `state` counts."""
+
     JOBID_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
@@ -2431,6 +2465,7 @@ class JobReport(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     STARTED_AT_FIELD_NUMBER: _builtins.int
     FINISHED_AT_FIELD_NUMBER: _builtins.int
+    RETURNED_FIELD_NUMBER: _builtins.int
     jobid: _builtins.int
     """The job's id."""
     attempt: _builtins.int
@@ -2448,6 +2483,10 @@ class JobReport(_message.Message):
     """Why it waits, or why it ended as it did, up to 4 KiB."""
     output: _builtins.str
     """The end of what it wrote; more than 64 KiB is cut at its beginning."""
+    returned: Global___JobReport.Return.ValueType
+    """Gives a job back that provably never started: it waits again as its next attempt, whatever `state` says. Counts only
+    while its state is JOB_STATE_ACCEPTED; otherwise `state` counts.
+    """
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When the scheduler started it."""
@@ -2468,10 +2507,11 @@ class JobReport(_message.Message):
         output: _builtins.str = ...,
         started_at: _timestamp_pb2.Timestamp | None = ...,
         finished_at: _timestamp_pb2.Timestamp | None = ...,
+        returned: Global___JobReport.Return.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "exit_code", b"exit_code", "finished_at", b"finished_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "attempt", b"attempt", "exit_code", b"exit_code", "finished_at", b"finished_at", "jobid", b"jobid", "native_id", b"native_id", "output", b"output", "reason", b"reason", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "attempt", b"attempt", "exit_code", b"exit_code", "finished_at", b"finished_at", "jobid", b"jobid", "native_id", b"native_id", "output", b"output", "reason", b"reason", "returned", b"returned", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015

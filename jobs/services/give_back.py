@@ -1,0 +1,63 @@
+"""Jobs that a cluster gives back, because they did not start there in time or because it refuses them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from clusters.models import PoolMember
+from jobs.events import Step
+from jobs.models import Job
+from jobs.reports import Return
+from jobs.services.requeue import put_back
+from jobs.states import JobState, What
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenBack:
+    """An accepted job that provably never started; locked by the caller."""
+
+    job: Job
+    why: Return
+    reason: str
+
+
+def give_back(given: Sequence[GivenBack], *, now: datetime) -> list[Step]:
+    """Lets each wait again, for the clusters of its pool that did not give it back; gives the steps to record.
+
+    Where all have, those get it again that did not refuse it. A job that all refuse fails.
+    """
+    given = list({one.job.id: one for one in given}.values())
+    pools = {one.job.taken_from_id for one in given}
+    members: dict[int | None, set[int]] = {}
+    for pool_id, cluster_id in PoolMember.objects.filter(pool_id__in=pools).values_list("pool_id", "cluster_id"):
+        members.setdefault(pool_id, set()).add(cluster_id)
+    return [step for one in given for step in _give_back(one, members.get(one.job.taken_from_id, set()), now)]
+
+
+def _give_back(given: GivenBack, members: set[int], now: datetime) -> Iterator[Step]:
+    job, cluster, why = given.job, given.job.cluster_id, given.why
+    if job.cancel_requested_at:
+        yield from _end(given, JobState.CANCELLED, now)
+        return
+    earlier = {**job.given_back, str(cluster): why.name}
+    others = members or {cluster}
+    if not others - _ids(earlier):
+        earlier = {id: why for id, why in earlier.items() if why == Return.REFUSED.name}
+    if not others - _ids(earlier):
+        yield from _end(given, JobState.FAILED, now)
+        return
+    job.given_back = earlier
+    Job.objects.filter(id=job.id).update(given_back=earlier)
+    yield from put_back([job], reason=given.reason or why.value, now=now)
+
+
+def _ids(clusters: Mapping[str, str]) -> set[int]:
+    return set(map(int, clusters))
+
+
+def _end(given: GivenBack, state: JobState, now: datetime) -> Iterator[Step]:
+    what = What.CANCELLED if state == JobState.CANCELLED else What.ENDED
+    yield replace(Step.of(given.job, what, state), why=given.reason)
+    Job.objects.filter(id=given.job.id).update(
+        state=state, finished_at=now, reason=given.reason, lease_seconds=None, lease_expires_at=None
+    )

@@ -41,8 +41,8 @@ class Bounds:
                 yield limit
 
     def admit(self, sizes: Mapping[str, int]) -> bool:
-        """Whether a job of these sizes, by field, is within the limits."""
-        return all(sizes[limit.field] <= limit.most for limit in self.limits)
+        """Whether a job of these sizes, by field, is within the limits; a size that is not known is."""
+        return all(sizes.get(limit.field, 0) <= limit.most for limit in self.limits)
 
     def said(self) -> dict[str, object]:
         """What was said, without the rest, for `Cluster.last_bounds`."""

@@ -6,7 +6,7 @@ hundreds of queues.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from operator import attrgetter
@@ -14,15 +14,18 @@ from typing import Any, NamedTuple, Self
 
 from clusters.matching import Demand
 from jobs.models import Job
-from jobs.specs import MAX_INT, JobSpec
+from jobs.specs import MAX_INT, OPTIONAL_FIELDS, JobSpec, says_more
 
-# What of a job is a size, more of which never fits where less does not.
-SIZES = ("nodes", "tasks", "time_limit_seconds")
+# What of a job is a size: more never fits where less does not.
+SIZES = ("nodes", "tasks", "time_limit_seconds", "cores_per_task", "gpus_per_task", "memory_mib_per_node")
 # Those that a request for jobs may bound.
 BOUNDED = ("nodes", "tasks", "time_limit_seconds")
+# What of a job is compared with the facts of a cluster.
+DEMAND_FIELDS = (*SIZES, "gpu_type", "partition", "needs", "options_by_cluster")
 # All fields of a job that decide its queue.
-PLACING_FIELDS = SIZES
-_placing = attrgetter(*PLACING_FIELDS)
+PLACING_FIELDS = (*BOUNDED, *OPTIONAL_FIELDS)
+_sizes_of = attrgetter(*SIZES)
+_PARTITION = ":partition"
 
 
 class Range(NamedTuple):
@@ -33,69 +36,111 @@ class Range(NamedTuple):
 # Compared by identity: the same definition is made once, as long as it is in use.
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Definition:
-    """What the jobs of a queue have in common. `cluster_id` is the cluster or pool that they were submitted to."""
+    """What the jobs of a queue have in common. `cluster_id` is the cluster or pool that they were submitted to.
+
+    A `mixed` queue has all that is left when there are too many queues: nothing in common.
+    """
 
     cluster_id: int
     sizes: Mapping[str, Range]
+    gpu_type: str = ""
+    partition: str = ""
+    # The partitions that hold in place of that at some clusters, by name.
+    partitions: tuple[tuple[str, str], ...] = ()
+    needs: tuple[str, ...] = ()
+    # Whether its jobs say nothing that clients of earlier protocols do not know, and so would not heed.
+    plain: bool = True
     # The clusters that gave its jobs back, and that the others go before.
     without: tuple[int, ...] = ()
+    mixed: bool = False
 
     @property
-    def plain(self) -> bool:
-        """Whether published clients may see its jobs, if it is a cluster's."""
-        return True
+    def as_mixed(self) -> "Definition":
+        return Definition(
+            cluster_id=self.cluster_id, sizes=_ANY_SIZE, plain=self.plain, without=self.without, mixed=True
+        )
 
-    @property
-    def mixed(self) -> "Definition":
-        """The queue for what is left when there are too many queues: of any size."""
-        return replace(self, sizes=_ANY_SIZE)
-
-    @property
-    def least(self) -> Demand:
-        """What the smallest of its jobs asks for."""
+    def least(self, cluster: str) -> Demand:
+        """What the smallest of its jobs asks for at this cluster."""
         nodes, tasks = self.sizes["nodes"], self.sizes["tasks"]
         fewest = max(1, nodes.least)
-        return self._demand(fewest, fewest * -(-tasks.least // max(1, nodes.most)), "least")
+        return self._demand(cluster, fewest, fewest * -(-tasks.least // max(1, nodes.most)), "least")
 
-    @property
-    def most(self) -> Demand:
+    def most(self, cluster: str) -> Demand:
         """What the largest asks for: as many tasks on each node as the fewest nodes would have."""
         nodes, tasks = self.sizes["nodes"], self.sizes["tasks"]
-        return self._demand(nodes.most, nodes.most * -(-tasks.most // max(1, nodes.least)), "most")
+        return self._demand(cluster, nodes.most, nodes.most * -(-tasks.most // max(1, nodes.least)), "most")
 
-    def _demand(self, nodes: int, tasks: int, end: str) -> Demand:
+    def _demand(self, cluster: str, nodes: int, tasks: int, end: str) -> Demand:
         sizes = {name: getattr(self.sizes[name], end) for name in SIZES if name not in ("nodes", "tasks")}
-        return Demand(nodes=nodes, tasks=tasks, **sizes)
+        partition = dict(self.partitions).get(cluster, self.partition)
+        return Demand(nodes=nodes, tasks=tasks, gpu_type=self.gpu_type, partition=partition, needs=self.needs, **sizes)
 
     def as_json(self) -> str:
         """For `Queue.definition`."""
-        said = {"sizes": self.sizes, "without": self.without}
+        said = {name: getattr(self, name) for name in _SAID} | {"more": not self.plain}
         return json.dumps({name: value for name, value in said.items() if value}, sort_keys=True)
 
     @classmethod
     def read(cls, cluster_id: int, said: Mapping[str, Any]) -> Self:
-        """From `Queue.definition`."""
-        sizes = {name: Range(*said["sizes"][name]) for name in SIZES}
-        return cls(cluster_id=cluster_id, sizes=sizes, without=tuple(said.get("without", ())))
+        """From `Queue.definition`; a size that an earlier release did not know is none."""
+        sizes = {name: Range(*said["sizes"].get(name, (0, 0))) for name in SIZES}
+        return cls(
+            cluster_id=cluster_id,
+            sizes=sizes,
+            gpu_type=said.get("gpu_type", ""),
+            partition=said.get("partition", ""),
+            partitions=tuple((cluster, partition) for cluster, partition in said.get("partitions", ())),
+            needs=tuple(said.get("needs", ())),
+            plain=not said.get("more", False),
+            without=tuple(said.get("without", ())),
+            mixed=said.get("mixed", False),
+        )
 
     @cached_property
     def digest(self) -> bytes:
         return hashlib.sha256(f"{self.cluster_id} {self.as_json()}".encode()).digest()
 
 
+_SAID = ("sizes", "gpu_type", "partition", "partitions", "needs", "without", "mixed")
 _ANY_SIZE = {name: Range(0, MAX_INT) for name in SIZES}
 
 
 def definition_of(cluster_id: int, job: JobSpec | Job) -> Definition:
     """The queue of a job that is submitted to this cluster or pool."""
-    definition = _definition(cluster_id, *_placing(job))
+    further: tuple[Any, ...] = ()
+    if says_more(job):
+        needs = tuple(sorted(set(job.needs)))
+        further = (job.gpu_type, job.partition, _partitions(job.options_by_cluster), needs, False)
+    definition = _definition(cluster_id, _sizes_of(job), *further)
     given_back = job.given_back if isinstance(job, Job) else None
     return replace(definition, without=tuple(sorted(map(int, given_back)))) if given_back else definition
 
 
 @lru_cache(maxsize=10_000)
-def _definition(cluster_id: int, *sizes: int) -> Definition:
-    return Definition(cluster_id=cluster_id, sizes=dict(zip(SIZES, map(class_of, sizes), strict=True)))
+def _definition(
+    cluster_id: int,
+    sizes: tuple[int, ...],
+    gpu_type: str = "",
+    partition: str = "",
+    partitions: tuple[tuple[str, str], ...] = (),
+    needs: tuple[str, ...] = (),
+    plain: bool = True,
+) -> Definition:
+    return Definition(
+        cluster_id=cluster_id,
+        sizes=dict(zip(SIZES, map(class_of, sizes), strict=True)),
+        gpu_type=gpu_type,
+        partition=partition,
+        partitions=partitions,
+        needs=needs,
+        plain=plain,
+    )
+
+
+def _partitions(options_by_cluster: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    said = sorted(options_by_cluster.items())
+    return tuple((key.removesuffix(_PARTITION), value) for key, value in said if key.endswith(_PARTITION))
 
 
 def class_of(size: int) -> Range:
@@ -106,6 +151,9 @@ def class_of(size: int) -> Range:
     return Range(most // 2 + 1, min(most, MAX_INT))
 
 
-def demand_of(sizes: Mapping[str, Any]) -> Demand:
-    """What a job of these sizes (PLACING_FIELDS) asks for."""
-    return Demand(**sizes)
+def demand_of(values: Mapping[str, Any], cluster: str) -> Demand:
+    """What a job with these values, by DEMAND_FIELDS, asks for at this cluster."""
+    sizes = {name: values[name] for name in SIZES}
+    partition = dict(_partitions(values["options_by_cluster"])).get(cluster, values["partition"])
+    needs: Sequence[str] = values["needs"]
+    return Demand(**sizes, gpu_type=values["gpu_type"], partition=partition, needs=needs)

@@ -96,12 +96,17 @@ class JobSpec(JobDescription):
         return fingerprint == _digest([submitted_by, {name: content[name] for name in _FIELDS_OF_VERSION_1}])
 
 
+def says_more(job: object) -> bool:
+    """Whether a job, or the specification of one, says anything of OPTIONAL_FIELDS."""
+    return any(_OPTIONAL_VALUES(job))
+
+
 def columns_of(specs: Sequence[JobSpec]) -> dict[str, list[Any]]:
     """For each column that holds what was said of a job, the values of these jobs, as a database takes them.
 
     Without those that have a default where none of the jobs says any of them.
     """
-    further = any(any(_OPTIONAL_VALUES(spec)) for spec in specs)
+    further = any(map(says_more, specs))
     columns = {name: list(map(attrgetter(name), specs)) for name in (SPEC_FIELDS if further else _BASIC)}
     for name in columns.keys() & _WRITTEN_AS_JSON.keys():
         columns[name] = list(map(_WRITTEN_AS_JSON[name], columns[name]))
@@ -111,15 +116,21 @@ def columns_of(specs: Sequence[JobSpec]) -> dict[str, list[Any]]:
 
 
 def values_read(values: dict[str, Any]) -> dict[str, Any]:
-    """Fields as raw SQL reads them, as a job has them."""
-    for name in MAPPINGS:
-        # PostgreSQL keeps an order of its own.
-        values[name] = dict(sorted(json.loads(values[name]).items())) if values[name] != "{}" else {}
-    for name in LISTS:
-        values[name] = tuple(json.loads(values[name])) if values[name] != "[]" else ()
-    for name in FLAGS:
+    """Fields, all or some, as raw SQL reads them, as a job has them."""
+    for name in values.keys() & _READ_AS_JSON.keys():
+        values[name] = _READ_AS_JSON[name](values[name])
+    for name in values.keys() & _FLAGS:
         values[name] = bool(values[name])
     return values
+
+
+def _mapping_read(text: str) -> dict[str, str]:
+    # PostgreSQL keeps an order of its own.
+    return dict(sorted(json.loads(text).items())) if text != "{}" else {}
+
+
+def _list_read(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text)) if text != "[]" else ()
 
 
 def _of_kind(kind: object) -> tuple[str, ...]:
@@ -149,9 +160,9 @@ _FIELDS_OF_VERSION_1 = frozenset({
 
 
 # These columns have a default in the database, and most jobs say none of them.
-_OPTIONAL = tuple(name for name in SPEC_FIELDS if name not in _FIELDS_OF_VERSION_1)
-_OPTIONAL_VALUES = attrgetter(*_OPTIONAL)
-_BASIC = tuple(name for name in SPEC_FIELDS if name not in _OPTIONAL)
+OPTIONAL_FIELDS = tuple(name for name in SPEC_FIELDS if name not in _FIELDS_OF_VERSION_1)
+_OPTIONAL_VALUES = attrgetter(*OPTIONAL_FIELDS)
+_BASIC = tuple(name for name in SPEC_FIELDS if name not in OPTIONAL_FIELDS)
 _RULED_VALUES = attrgetter(*RULES)
 
 
@@ -168,6 +179,11 @@ def _list_as_json(texts: Texts) -> str:
     return json.dumps(list(dict.fromkeys(texts))) if texts else "[]"
 
 
+_FLAGS = frozenset(FLAGS)
+_READ_AS_JSON: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(MAPPINGS, _mapping_read),
+    **dict.fromkeys(LISTS, _list_read),
+}
 _WRITTEN_AS_JSON: dict[str, Callable[[Any], str]] = {
     **dict.fromkeys(MAPPINGS, _mapping_as_json),
     **dict.fromkeys(LISTS, _list_as_json),

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from clusters.facts import Facts
+from clusters.models import Cluster
 from grpc_api.rpcs import messages
 from jobs import specs as server
 from jobs.models import Job
@@ -108,11 +110,16 @@ def test_a_single_and_a_bulk_submission_say_the_same() -> None:
     assert said(messages.spec_from(many), server.DESCRIPTION_FIELDS) == said(WHOLE, server.DESCRIPTION_FIELDS)
 
 
+def has_what_is_needed(member: Any) -> None:
+    Cluster.objects.filter(id=member.cluster.id).update(facts=Facts(values={"x": 3, "gpu": "a100"}).said())
+
+
 @pytest.mark.django_db
 def test_each_field_comes_to_the_cluster(alpha: Any, now: datetime) -> None:
+    has_what_is_needed(alpha)
     job_id = submitted(alpha, now)
 
-    (queued,) = request_jobs(caller=alpha.puller, now=now)
+    (queued,) = request_jobs(caller=alpha.puller, shared=True, now=now)
     (entry,) = messages.entries_that_fit([queued], "alpha")
     answer = pb.RequestJobsResponse(jobs=dict([entry]), jobids=[job_id])
     (offered,) = offers.waiting_jobs(answer, cluster="alpha", most=0).jobs
@@ -146,8 +153,9 @@ def test_each_field_comes_back_to_the_submitter(alpha: Any, now: datetime) -> No
 
 @pytest.mark.django_db
 def test_the_rest_api_takes_and_shows_each_field(alpha: Any, now: datetime) -> None:
+    has_what_is_needed(alpha)
     job_id = submitted(alpha, now)
-    (queued,) = request_jobs(caller=alpha.puller, now=now)
+    (queued,) = request_jobs(caller=alpha.puller, shared=True, now=now)
 
     shown = JobSerializer(Job.objects.get(id=job_id), context={WITH_CONTENT: True}).data
 

@@ -9,10 +9,11 @@ from clusters.bounds import Bounds
 from clusters.callers import Operator
 from clusters.facts import Facts, Partition
 from clusters.models import Cluster
-from jobs.models import Job, JobEvent, Serves
+from jobs.models import Job, JobEvent, Queue, Serves
 from jobs.queries.lookup import get_jobs
 from jobs.queries.queue import QueuedJob, request_jobs
 from jobs.reports import Report, Return
+from jobs.services import placing
 from jobs.services.accept import Acceptance, RefusalReason, accept_jobs
 from jobs.services.move import move_jobs
 from jobs.services.pools import Member, change_pool
@@ -255,3 +256,60 @@ def test_a_job_that_was_to_be_cancelled_is_so_when_it_is_given_back(alpha: Any, 
     give_back(alpha, job_id, 1, Return.NOT_STARTED, now)
 
     assert Job.objects.get(id=job_id).state == JobState.CANCELLED
+
+
+def test_a_job_goes_to_a_cluster_that_has_what_it_needs(alpha: Any, beta: Any, now: datetime) -> None:
+    pool = pool_of("alpha", "beta", now=now)
+    Cluster.objects.filter(id=alpha.cluster.id).update(facts=Facts(values={"site": "geneva"}).said())
+    Cluster.objects.filter(id=beta.cluster.id).update(facts=Facts(values={"site": "lyon", "gpus": 8}).said())
+    facts_changed(cluster_ids=[alpha.cluster.id, beta.cluster.id])
+
+    (geneva,) = submitted(pool, now=now, needs=("site=geneva",))
+    (gpus,) = submitted(pool, now=now, needs=("gpus>=4", "!cloud"))
+    (none,) = submitted(pool, now=now, needs=("software=gromacs",))
+    (any_,) = submitted(pool, now=now)
+
+    assert (offered(alpha, now), offered(beta, now)) == ([geneva, any_], [gpus, any_])
+
+    Cluster.objects.filter(id=beta.cluster.id).update(facts=Facts(values={"software": ("gromacs",)}).said())
+    facts_changed(cluster_ids=[beta.cluster.id])
+
+    assert (offered(alpha, now), offered(beta, now)) == ([geneva, any_], [none, any_])
+
+
+def test_the_partition_that_a_job_names_for_a_cluster_counts_there(alpha: Any, beta: Any, now: datetime) -> None:
+    pool = pool_of("alpha", "beta", now=now)
+    tell_facts(alpha, nodes=4)
+    tell_facts(beta, nodes=4)
+
+    (job_id,) = submitted(pool, now=now, partition="gpu", options_by_cluster={"beta:partition": "batch"})
+
+    assert (offered(alpha, now), offered(beta, now)) == ([], [job_id])
+
+
+def test_clients_of_the_original_protocol_get_no_job_that_says_what_they_would_not_heed(
+    alpha: Any, now: datetime
+) -> None:
+    tell_facts(alpha, nodes=4)
+    ids = [submitted(alpha, now=now, **said)[0] for said in ({"needs": ("nodes>=2",)}, {"image": "r.org/a:1"})]
+    (plain,) = submitted(alpha, now=now)
+
+    assert (offered(alpha, now, shared=False), offered(alpha, now)) == ([plain], [*ids, plain])
+
+
+def test_in_a_mixed_queue_each_job_is_looked_at_by_itself(
+    alpha: Any, beta: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "MOST_OF_CREDENTIAL", 0)
+    pool = pool_of("alpha", "beta", now=now)
+    tell_facts(alpha, nodes=4)
+    tell_facts(beta, nodes=64)
+    (small,) = submitted(pool, now=now)
+    (large,) = submitted(pool, now=now, nodes=64)
+    (other,) = submitted(pool, now=now, needs=("nodes>=20",))
+    (own,) = submitted(alpha, now=now, needs=("nodes>=2",))
+    (plain,) = submitted(alpha, now=now)
+
+    assert Queue.objects.count() == 4
+    assert (offered(alpha, now), offered(beta, now)) == ([small, own, plain], [small, large, other])
+    assert offered(alpha, now, shared=False) == [plain]

@@ -10,7 +10,8 @@ from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import REASONS, bounds_from, entries_that_fit, request_id, timestamp
 from grpc_api.rpcs.server_state import SECRET, Answered, Claimed, ServerState
 from grpc_api.runtime.group_commit import GroupCommit
-from grpc_api.runtime.wakeups import wait_for
+from grpc_api.runtime.wakeups import Turn, wait_for
+from jobs.queries.pools import delays_by_pool
 from jobs.queries.queue import request_jobs
 from jobs.services.accept import Acceptance, Taking, accept_jobs_batch
 from rainbow.errors import RainbowError, Unauthenticated
@@ -35,10 +36,11 @@ class QueueRpcs:
     async def RequestJobs(self, request: pb.RequestJobsRequest, call: Call) -> pb.RequestJobsResponse:
         claim = Claim(value=request.secret or call.bearer, cluster=request.cluster, kinds=SECRET)
         claimed = Claimed(request=request, claim=claim)
-        reply = await self._request(claimed, call)
+        answered = await self._request(claimed, call)
         check_range(request.wait_seconds, field="wait_seconds", lowest=0, highest=MAX_WAIT_SECONDS)
+        reply = answered.reply
         if request.wait_seconds and not reply.jobids:
-            reply = await self._wait_for_jobs(claimed, call)
+            reply = await self._wait_for_jobs(claimed, answered.caller, call)
         call.note(jobs=len(reply.jobids))
         return reply
 
@@ -49,24 +51,30 @@ class QueueRpcs:
         call.note(accepted=len(reply.accepted), refused=len(reply.refused))
         return reply
 
-    async def _request(self, claimed: ClaimedRequest, call: Call) -> pb.RequestJobsResponse:
+    async def _request(self, claimed: ClaimedRequest, call: Call) -> AnsweredRequest:
         answered = await self._requests(claimed)
-        return self._server.noted(answered, call, asked=bounds_from(claimed.request)).reply
+        return self._server.noted(answered, call, asked=bounds_from(claimed.request))
 
-    async def _wait_for_jobs(self, claimed: ClaimedRequest, call: Call) -> pb.RequestJobsResponse:
+    async def _wait_for_jobs(self, claimed: ClaimedRequest, caller: Caller, call: Call) -> pb.RequestJobsResponse:
         """Polls at once, since a job may have come before the subscription, and then at each wake-up.
 
         Only for callers who were admitted: others could make the server keep subscriptions.
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + _patience(claimed.request.wait_seconds, call)
-        with self._server.wakeups.subscribe(claimed.request.cluster) as wakeup:
+        turns = await self._turns(claimed.request, caller) if claimed.request.shared else {}
+        with self._server.wakeups.subscribe(caller.cluster, turns=turns) as wakeup:
             while True:
                 wakeup.clear()
-                reply = await self._request(claimed, call)
+                reply = (await self._request(claimed, call)).reply
                 if reply.jobids or clock() >= deadline or self._server.wakeups.closed:
                     return reply
                 await wait_for(wakeup, at_most=deadline - clock())
+
+    async def _turns(self, request: pb.RequestJobsRequest, caller: Caller) -> dict[str, Turn]:
+        delays = await self._server.pools.read(partial(delays_by_pool, cluster_id=caller.cluster_id))
+        bounds = bounds_from(request)
+        return {pool: Turn(after_seconds=after, fits=bounds.admit) for pool, after in delays.items()}
 
     async def _read_queues(self, calls: list[ClaimedRequest]) -> list[AnsweredRequest | Exception]:
         return await self._server.pools.read(partial(answer_requests, calls, self._server.clock()))

@@ -11,6 +11,7 @@ from grpc_api.rpcs.messages import error_to_message, request_id, spec_from, time
 from grpc_api.rpcs.server_state import TOKEN, Answered, Claimed, ServerState, bearer_claim
 from grpc_api.runtime.group_commit import GroupCommit
 from grpc_api.runtime.streams import until
+from jobs.placement import BOUNDED
 from jobs.queries.warnings import warn_caller
 from jobs.services.submit import Order, Receipt, submit_jobs
 from rainbow.errors import RainbowError, Unauthenticated
@@ -40,7 +41,8 @@ class SubmissionRpcs:
         reply = self._server.noted(answered, call).reply
         call.note(job=reply.jobid, duplicate=reply.duplicate or None)
         if not reply.duplicate:
-            self._server.wakeups.wake([request.cluster])
+            sizes = {name: getattr(request, name) for name in BOUNDED}
+            self._server.wakeups.wake([request.cluster], sizes=sizes)
         return reply
 
     async def SubmitJobs(self, request: pb.SubmitJobsRequest, call: Call) -> pb.SubmitJobsResponse:

@@ -1,12 +1,17 @@
-"""Wake-ups for calls that wait: for jobs in a cluster's queue, or for a job's next step."""
+"""Wake-ups for calls that wait: for jobs of a cluster or a pool, or for a job's next step."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
-# A cluster's name, for its queue, or a job's id.
+# The name of a cluster or a pool, for its queue, or a job's id.
 Topic = str | int
+
+# A job of a pool wakes so many calls at a time, as only one of them can have it.
+WAKE_OF_A_POOL = 4
+NEXT_AFTER_SECONDS = 0.05
 
 # A waiting call polls this often without a wake-up, too: its caller is seen, and a credential that was revoked ends it.
 POLL_EVERY_SECONDS = 60
@@ -19,11 +24,26 @@ async def wait_for(wakeup: asyncio.Event, *, at_most: float = POLL_EVERY_SECONDS
             await wakeup.wait()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """The place of a waiting call among those that wait for jobs of the same pool.
+
+    Its cluster may take a job once it has waited for `after_seconds`; `fits` tells of a job's sizes whether it asked
+    for such.
+    """
+
+    after_seconds: int = 0
+    fits: Callable[[Mapping[str, int]], bool] = lambda sizes: True
+
+
 class Wakeups:
     """Subscriptions to topics. Not thread-safe: for the event loop alone."""
 
     def __init__(self) -> None:
         self._waiting: dict[Topic, set[asyncio.Event]] = defaultdict(set)
+        self._pools: dict[str, dict[asyncio.Event, Turn]] = defaultdict(dict)
+        # The calls that are still to be woken, by pool.
+        self._queued: dict[str, deque[asyncio.Event]] = {}
         self._any = asyncio.Event()
         self.closing = asyncio.Event()
 
@@ -32,32 +52,66 @@ class Wakeups:
         return self.closing.is_set()
 
     @contextmanager
-    def subscribe(self, *topics: Topic) -> Iterator[asyncio.Event]:
-        """An event that is set at each wake-up. Subscribe before the query: a change in between is not missed then."""
+    def subscribe(self, *topics: Topic, turns: Mapping[str, Turn] | None = None) -> Iterator[asyncio.Event]:
+        """An event that is set at each wake-up. Subscribe before the query: a change in between is not missed then.
+
+        `turns` are the pools, by name, that the caller takes jobs of as well.
+        """
         event = asyncio.Event()
         for topic in topics:
             self._waiting[topic].add(event)
+        for pool, turn in (turns or {}).items():
+            self._pools[pool][event] = turn
         self._any.set()
         try:
             yield event
         finally:
             for topic in topics:
                 self._leave(topic, event)
+            for pool in turns or ():
+                self._leave_pool(pool, event)
 
-    def wake(self, topics: Iterable[Topic]) -> None:
+    def wake(self, topics: Iterable[Topic], *, sizes: Mapping[str, int] | None = None) -> None:
+        """`sizes`: of the job that came, by field, where that is known."""
         for topic in topics:
             for event in self._waiting.get(topic, ()):
                 event.set()
+            if isinstance(topic, str) and topic in self._pools:
+                self._wake_pool(topic, sizes or {})
+
+    def _wake_pool(self, pool: str, sizes: Mapping[str, int]) -> None:
+        """Wakes the calls in the order of their turns, a few at once and the next a little later."""
+        turns = self._pools[pool]
+        in_order = sorted(turns, key=lambda event: (not turns[event].fits(sizes), turns[event].after_seconds))
+        is_going_on = pool in self._queued
+        self._queued[pool] = deque(in_order)
+        if not is_going_on:
+            self._wake_next(pool)
+
+    def _wake_next(self, pool: str) -> None:
+        queued = self._queued[pool]
+        woken = 0
+        while queued and woken < WAKE_OF_A_POOL:
+            event = queued.popleft()
+            if event in self._pools.get(pool, ()) and not event.is_set():
+                event.set()
+                woken += 1
+        if queued:
+            asyncio.get_running_loop().call_later(NEXT_AFTER_SECONDS, self._wake_next, pool)
+        else:
+            del self._queued[pool]
 
     def wake_all(self) -> None:
-        self.wake(list(self._waiting))
+        for events in (*self._waiting.values(), *self._pools.values()):
+            for event in events:
+                event.set()
 
     def wake_all_jobs(self) -> None:
         self.wake([topic for topic in self._waiting if isinstance(topic, int)])
 
     @property
     def queues(self) -> list[str]:
-        return [topic for topic in self._waiting if isinstance(topic, str)]
+        return [*(topic for topic in self._waiting if isinstance(topic, str)), *self._pools]
 
     @property
     def has_subscribers(self) -> bool:
@@ -76,3 +130,8 @@ class Wakeups:
         self._waiting[topic].discard(event)
         if not self._waiting[topic]:
             del self._waiting[topic]
+
+    def _leave_pool(self, pool: str, event: asyncio.Event) -> None:
+        del self._pools[pool][event]
+        if not self._pools[pool]:
+            del self._pools[pool]

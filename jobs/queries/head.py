@@ -5,7 +5,7 @@ cost little, and at the next request the ones after these, so that none is passe
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -16,7 +16,8 @@ from clusters.facts import Facts
 from clusters.matching import miss
 from clusters.models import Cluster, Streak
 from clusters.sql import as_datetime
-from jobs.placement import PLACING_FIELDS, demand_of
+from jobs.placement import DEMAND_FIELDS, demand_of
+from jobs.specs import values_read
 from jobs.sql.queues import ServedQueue, served_queues, waiting_in
 from jobs.sql.statements import Row
 
@@ -24,7 +25,7 @@ from jobs.sql.statements import Row
 _LOOK_AT = 2_000
 _LOOK_AT_LEAST = 20
 _CHUNK = 250
-_EXAMINED = ("priority", "id", "submitted_by_id", "submitted_at", *PLACING_FIELDS)
+_EXAMINED = ("priority", "id", "submitted_by_id", "submitted_at", *DEMAND_FIELDS)
 
 # A place in a queue: the (priority, id) of a job.
 Place = tuple[int, int]
@@ -82,8 +83,9 @@ class _Request:
         return frozenset(held.values_list("credential_id", flat=True))
 
     @cached_property
-    def _facts(self) -> Facts:
-        return Facts.read(Cluster.objects.values_list("facts", flat=True).get(id=self.cluster_id))
+    def _cluster(self) -> tuple[str, Facts]:
+        name, facts = Cluster.objects.values_list("name", "facts").get(id=self.cluster_id)
+        return name, Facts.read(facts)
 
     def _all_of(self, queue: ServedQueue) -> Iterator[Place]:
         number, after = min(self.expected, _CHUNK), None
@@ -111,13 +113,17 @@ class _Request:
 
     def _fits(self, row: Row, queue: ServedQueue) -> bool:
         _, _, submitted_by, submitted_at, *placing = row
-        wanted = dict(zip(PLACING_FIELDS, placing, strict=True))
+        wanted = values_read(dict(zip(DEMAND_FIELDS, placing, strict=True)))
         return (
             submitted_by not in self._held
             and self._is_due(submitted_at, queue.after_seconds)
             and self.bounds.admit(wanted)
-            and (queue.fits or miss(demand_of(wanted), self._facts) is None)
+            and (queue.fits or self._suits(wanted))
         )
+
+    def _suits(self, wanted: Mapping[str, Any]) -> bool:
+        name, facts = self._cluster
+        return miss(demand_of(wanted, name), facts) is None
 
     def _is_due(self, submitted_at: datetime, after_seconds: int) -> bool:
         return not after_seconds or as_datetime(submitted_at) <= self.now - timedelta(seconds=after_seconds)

@@ -21,3 +21,8 @@ def last_asked_at(members: Iterable[PoolMember]) -> datetime | None:
     clusters = (member.cluster for member in members)
     asked = (one.last_asked_at for one in clusters if not one.paused_at and not one.not_ready)
     return max(filter(None, asked), default=None)
+
+
+def delays_by_pool(*, cluster_id: int) -> dict[str, int]:
+    """The names of the pools that a cluster is in, and after how many seconds it may take a job there."""
+    return dict(PoolMember.objects.filter(cluster_id=cluster_id).values_list("pool__name", "after_seconds"))

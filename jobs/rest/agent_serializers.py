@@ -5,7 +5,7 @@ from rest_framework import serializers
 from clusters.validation import MAX_REASON
 from jobs.leases import DEFAULT_SECONDS, MAX_SECONDS, MIN_SECONDS
 from jobs.models import MAX_ID
-from jobs.reports import MAX_REASON_BYTES, MAX_REPORTS, REPORTABLE, Report
+from jobs.reports import MAX_REASON_BYTES, MAX_REPORTS, REPORTABLE, Report, Return
 from jobs.rest.facts import FactsSerializer
 from jobs.rest.job_serializers import QueuedJobSerializer
 from jobs.services.accept import MAX_IDS as MAX_ACCEPT
@@ -79,10 +79,18 @@ class ReportSerializer(Input):
     output = Text(allow_blank=True, default="", help_text="the end of what it wrote; more than 64 KiB is cut")
     started_at = serializers.DateTimeField(allow_null=True, default=None)
     finished_at = serializers.DateTimeField(allow_null=True, default=None)
+    returned = Choice(
+        [(kind.name.lower(), kind.value) for kind in Return],
+        allow_blank=True,
+        default="",
+        help_text="gives back a job that provably never started, whatever `state` says: for other clusters of its pool",
+    )
 
     def to_internal_value(self, data: Any) -> Report:
         values = super().to_internal_value(data)
-        return Report(job_id=values.pop("id"), **{**values, "state": JobState(values["state"])})
+        said = values.pop("returned")
+        returned = Return[said.upper()] if said else None
+        return Report(job_id=values.pop("id"), **{**values, "state": JobState(values["state"]), "returned": returned})
 
 
 class ReportManySerializer(Input):

@@ -164,6 +164,11 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Job]):
     attempt = serializers.IntegerField()
     exit_code = serializers.IntegerField(allow_null=True)
     submitted_by = SubmitterSerializer(allow_null=True)
+    pool = serializers.CharField(
+        source="taken_from.name",
+        default="",
+        help_text="the pool that its cluster took it from; empty where there is none",
+    )
     state = serializers.ChoiceField(JobState.choices)
     on_lost = serializers.ChoiceField(OnLost.choices)
     labels = Pairs()
@@ -174,7 +179,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Job]):
             "id", "cluster", "name", "command", "nodes", "tasks", "state", "priority", "time_limit_seconds",
             "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "on_lost", "idempotency_key",
             "attempt", "agent", "native_id",
-            "exit_code", "reason", "submitted_by", "submitted_at", "accepted_at", "started_at", "finished_at",
+            "pool", "exit_code", "reason", "submitted_by", "submitted_at", "accepted_at", "started_at", "finished_at",
             "lost_at", "cancel_requested_at", "lease_expires_at",
         )  # fmt: skip
         read_only_fields = fields
@@ -214,3 +219,7 @@ class QueuedJobSerializer(WaitingSerializer, AskedSerializer):
     image = serializers.CharField()
     mounts = serializers.ListField(child=serializers.CharField())
     attempt = serializers.IntegerField()
+    pool = serializers.CharField(
+        help_text="the pool that it waits in, of whose jobs only sizes, needs and name are shown; empty for a job that"
+        " was submitted to the cluster"
+    )

@@ -12,11 +12,12 @@ from rest_framework import serializers
 from clusters.bounds import Bounds
 from clusters.callers import Caller
 from jobs.queries.news import news_since
+from jobs.queries.pools import delays_by_pool
 from jobs.queries.queue import QueuedJob, request_jobs
 from jobs.rest.labels import DESCRIPTION, PATTERN, labels_from
 from jobs.rest.stopping import STOPPING
 from jobs.specs import LONG_FIELDS, MAX_INT, MAX_LABELS
-from rainbow_site.web.rest.fields import Digits, Query, Text
+from rainbow_site.web.rest.fields import Choice, Digits, Query, Text
 
 # About as much as a gRPC message may hold.
 MAX_BYTES = 4 * 1024 * 1024
@@ -36,6 +37,11 @@ class QueueQuerySerializer(Query):
         default=0,
         help_text="how long to block while no job waits; if too many calls wait already, it does not",
     )
+    shared = Choice(
+        [("true", "yes"), ("false", "no")],
+        default="false",
+        help_text="also jobs of pools that the cluster may take, and those with needs",
+    )
     max_nodes = Digits(min_value=0, max_value=MAX_INT, default=0, help_text="0 means any, also for the next two")
     max_tasks = Digits(min_value=0, max_value=MAX_INT, default=0)
     max_time_limit_seconds = Digits(min_value=0, max_value=MAX_INT, default=0)
@@ -50,10 +56,13 @@ class QueueRequest:
 
     bounds: Bounds
     limit: int
+    shared: bool
     patience_seconds: int
 
     def jobs_for(self, caller: Caller) -> list[QueuedJob]:
-        return _that_fit(request_jobs(caller=caller, bounds=self.bounds, limit=self.limit, now=datetime.now(UTC)))
+        return _that_fit(
+            request_jobs(caller=caller, bounds=self.bounds, limit=self.limit, shared=self.shared, now=datetime.now(UTC))
+        )
 
     def wait(self, admit_again: Callable[[], Caller]) -> list[QueuedJob]:
         """Blocks until jobs arrive or the time is over. Returns none at once if MAX_WAITING calls wait already."""
@@ -68,10 +77,11 @@ class QueueRequest:
         until = time.monotonic() + self.patience_seconds
         news = news_since(after=None)
         caller = admit_again()
+        topics = {caller.cluster, *(delays_by_pool(cluster_id=caller.cluster_id) if self.shared else ())}
         jobs = self.jobs_for(caller)
         while not jobs and time.monotonic() < until and not STOPPING.wait(WATCH_EVERY_SECONDS):
             news = news_since(after=news.last)
-            if caller.cluster in news.clusters:
+            if topics & news.clusters:
                 caller = admit_again()
                 jobs = self.jobs_for(caller)
         # News may be seen out of order, and resuming a cluster makes none.
@@ -86,7 +96,9 @@ def queue_request_from(query: dict[str, Any]) -> QueueRequest:
         max_time_limit_seconds=query["max_time_limit_seconds"],
         labels=labels_from(query["label"]),
     )
-    return QueueRequest(bounds=bounds, limit=query["max_jobs"], patience_seconds=query["wait_seconds"])
+    return QueueRequest(
+        bounds=bounds, limit=query["max_jobs"], shared=query["shared"] == "true", patience_seconds=query["wait_seconds"]
+    )
 
 
 def _that_fit(jobs: Iterable[QueuedJob]) -> list[QueuedJob]:

@@ -79,7 +79,7 @@ def _without_too_many(missing: Mapping[bytes, Wanted]) -> dict[bytes, Wanted]:
         few = of_cluster.take(definition.cluster_id)
         if isinstance(by, Caller):
             few = of_credential.take(by.credential_id) and few
-        kept[digest] = (definition if few else definition.mixed, by)
+        kept[digest] = (definition if few else definition.as_mixed, by)
     return kept
 
 

@@ -31,6 +31,13 @@ class _Candidate:
     def facts(self) -> Facts:
         return Facts.read(self.cluster.facts)
 
+    def fits_some_of(self, definition: Definition) -> bool:
+        given_back = self.cluster.id in definition.without
+        return not given_back and miss(definition.least(self.cluster.name), self.facts) is None
+
+    def fits_all_of(self, definition: Definition) -> bool:
+        return not definition.mixed and miss(definition.most(self.cluster.name), self.facts) is None
+
 
 def serve(queues: Sequence[Defined]) -> None:
     """Finds the clusters that serve these new queues. Call it in the transaction that makes them."""
@@ -105,10 +112,10 @@ def _locked(cluster_ids: Collection[int]) -> dict[int, Cluster]:
 
 def _write(queues: Iterable[Defined], candidates: Mapping[int, Sequence[_Candidate]]) -> None:
     rows = [
-        (queue_id, candidate.cluster.id, candidate.after_seconds, miss(definition.most, candidate.facts) is None)
+        (queue_id, candidate.cluster.id, candidate.after_seconds, candidate.fits_all_of(definition))
         for queue_id, definition in queues
         for candidate in candidates[definition.cluster_id]
-        if candidate.cluster.id not in definition.without and miss(definition.least, candidate.facts) is None
+        if candidate.fits_some_of(definition)
     ]
     names = ("queue_id", "cluster_id", "after_seconds", "whole")
     if rows:

@@ -81,8 +81,8 @@ class ReportSerializer(Input):
     finished_at = serializers.DateTimeField(allow_null=True, default=None)
     returned = Choice(
         [(kind.name.lower(), kind.value) for kind in Return],
-        allow_blank=True,
-        default="",
+        allow_null=True,
+        default=None,
         help_text="gives back a job that provably never started, whatever `state` says: for other clusters of its pool",
     )
 

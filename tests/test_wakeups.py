@@ -1,0 +1,85 @@
+"""Wake-ups of calls that wait for jobs of the same pool: a few at a time, in the order of their turns."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+
+from clusters.bounds import Bounds
+from grpc_api.runtime.wakeups import NEXT_AFTER_SECONDS, WAKE_OF_A_POOL, Turn, Wakeups
+
+
+def waiting(stack: ExitStack, wakeups: Wakeups, turns: list[Turn]) -> list[asyncio.Event]:
+    subscribed = [wakeups.subscribe(f"cluster-{number}", turns={"pool": turn}) for number, turn in enumerate(turns)]
+    return [stack.enter_context(one) for one in subscribed]
+
+
+def run(work: Callable[[Wakeups, ExitStack], Awaitable[None]]) -> None:
+    async def main() -> None:
+        with ExitStack() as stack:
+            await work(Wakeups(), stack)
+
+    asyncio.run(main())
+
+
+def awake(events: list[asyncio.Event]) -> list[int]:
+    return [number for number, event in enumerate(events) if event.is_set()]
+
+
+def test_a_job_of_a_pool_wakes_four_calls_of_a_thousand_and_the_next_a_little_later() -> None:
+    async def work(wakeups: Wakeups, stack: ExitStack) -> None:
+        events = waiting(stack, wakeups, [Turn() for _ in range(1_000)])
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+
+        wakeups.wake(["pool"])
+
+        assert len(awake(events)) == WAKE_OF_A_POOL == 4
+        while len(awake(events)) == WAKE_OF_A_POOL:
+            await asyncio.sleep(0.001)
+        assert loop.time() - began >= NEXT_AFTER_SECONDS * 0.9
+        assert len(awake(events)) == 2 * WAKE_OF_A_POOL
+
+    run(work)
+
+
+def test_those_wake_first_whose_turn_is_first_and_whom_the_job_fits() -> None:
+    async def work(wakeups: Wakeups, stack: ExitStack) -> None:
+        small, large = Bounds(max_nodes=1).admit, Bounds(max_nodes=16).admit
+        turns = [Turn(after_seconds=60, fits=large), *[Turn(fits=small)] * 5, *[Turn(fits=large)] * 3]
+        events = waiting(stack, wakeups, turns)
+
+        wakeups.wake(["pool"], sizes={"nodes": 8})
+
+        assert awake(events) == [0, 6, 7, 8]
+        while len(awake(events)) < len(events):
+            await asyncio.sleep(0.001)
+
+    run(work)
+
+
+def test_a_job_of_a_cluster_wakes_all_its_calls_at_once() -> None:
+    async def work(wakeups: Wakeups, stack: ExitStack) -> None:
+        events = [stack.enter_context(wakeups.subscribe("alpha", turns={"pool": Turn()})) for _ in range(9)]
+
+        wakeups.wake(["alpha"])
+
+        assert len(awake(events)) == 9
+
+    run(work)
+
+
+def test_calls_that_have_left_are_not_woken_and_leave_nothing_behind() -> None:
+    async def work(wakeups: Wakeups, stack: ExitStack) -> None:
+        with ExitStack() as gone:
+            waiting(gone, wakeups, [Turn() for _ in range(9)])
+            wakeups.wake(["pool"])
+        assert not wakeups.has_subscribers
+        (event,) = waiting(stack, wakeups, [Turn()])
+        await asyncio.sleep(0)
+
+        wakeups.wake(["pool"])
+
+        while not event.is_set():
+            await asyncio.sleep(0.001)
+
+    run(work)

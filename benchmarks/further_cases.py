@@ -61,6 +61,13 @@ def summarize_jobs(cluster: Cluster, *, name: str = "SummarizeJobs") -> Case:
     return _same(name, cluster, pb.SummarizeJobsRequest(), pb.SummarizeJobsResponse, is_right)
 
 
+def list_clusters(cluster: Cluster) -> Case:
+    def is_right(answer: pb.ListClustersResponse) -> bool:
+        return [one.name for one in answer.clusters] == [cluster.name]
+
+    return _same("ListClusters", cluster, pb.ListClustersRequest(), pb.ListClustersResponse, is_right)
+
+
 def rotate_credential(cluster: Cluster) -> Case:
     """Replaces the token, so that the secret goes on serving, without a grace: few replaced values work at a time."""
 

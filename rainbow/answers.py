@@ -53,6 +53,14 @@ def page(answer: pb.ListJobsResponse, *, before: int) -> records.JobPage:
     return records.JobPage(jobs=jobs, next_page_token=answer.next_page_token)
 
 
+def clusters(answer: pb.ListClustersResponse, *, before: Sequence[str], most: int) -> list[records.Cluster]:
+    """A page of clusters after those: a list that repeats itself might never end."""
+    names = [*before, *(item.name for item in answer.clusters)]
+    if len(set(names)) < len(names) or len(names) > most or not answer.clusters:
+        raise nonsense("it does not list each cluster once")
+    return [translation.cluster(item) for item in answer.clusters]
+
+
 def cancel_results(answer: pb.CancelJobsResponse, *, asked: Sequence[int]) -> tuple[records.CancelResult, ...]:
     if [item.jobid for item in answer.results] != list(dict.fromkeys(asked)):
         raise nonsense("it tells of other jobs than were asked for")

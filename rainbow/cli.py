@@ -27,6 +27,7 @@ COMMANDS = {
     "logs": "Print the end of what a job wrote.",
     "cancel": "Stop jobs.",
     "summary": "Count a cluster's jobs in each state.",
+    "clusters": "List the clusters that you may use, and what they have.",
     "resume": "Let a cluster get its jobs again.",
     "rotate": "Replace the cluster's token or secret.",
     "agent": "Run the cluster's jobs by its scheduler.",

@@ -48,6 +48,13 @@ class Facts:
     values: Mapping[str, Value] = field(default_factory=dict)
     partitions: tuple[Partition, ...] = ()
 
+    def by_partition(self) -> dict[str, list[Partition]]:
+        """The nodes of each partition."""
+        named: dict[str, list[Partition]] = {}
+        for partition in self.partitions:
+            named.setdefault(partition.name, []).append(partition)
+        return named
+
     @property
     def size(self) -> int:
         """In bytes, as the server measures it, or a few more."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from rainbow.errors import RainbowError
+from rainbow.facts import Facts
 from rainbow.rules import MAX_OUTPUT_BYTES
 from rainbow.specs import JobDescription
 from rainbow.specs import JobSpec as JobSpec  # for programs that import it from here
@@ -251,6 +252,27 @@ class Summary:
     paused: str
     not_ready: str = ""
     held_back: tuple[HeldToken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """A cluster or pool that a credential reaches. A job of the credential's pool may go there after `after_seconds`.
+
+    `paused` and `not_ready` say why it gets no jobs now, `warning` why jobs may wait long. `queued` counts those of its
+    own queue.
+    """
+
+    name: str
+    pool: bool
+    after_seconds: int
+    last_asked_at: datetime | None
+    paused: str
+    not_ready: str
+    warning: str
+    queued: int
+    oldest_submitted_at: datetime | None
+    facts: Facts
+    facts_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from rainbow import records
 from rainbow.errors import BY_CODE, InvalidArgument, RainbowError
+from rainbow.facts import read_facts
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.specs import SPEC_FIELDS, JobSpec, OnLost, values_read
 from rainbow.text import on_one_line
@@ -163,6 +164,23 @@ def summary(answer: pb.SummarizeJobsResponse) -> records.Summary:
         paused=answer.paused,
         not_ready=answer.not_ready,
         held_back=tuple(_held_token(item) for item in answer.held_back),
+    )
+
+
+@refusing_nonsense()
+def cluster(item: pb.Cluster) -> records.Cluster:
+    return records.Cluster(
+        name=item.name,
+        pool=item.pool,
+        after_seconds=item.after_seconds,
+        last_asked_at=moment(item, "last_asked_at"),
+        paused=item.paused,
+        not_ready=item.not_ready,
+        warning=item.warning,
+        queued=item.queued,
+        oldest_submitted_at=moment(item, "oldest_submitted_at"),
+        facts=read_facts(item.facts),
+        facts_at=moment(item, "facts_at"),
     )
 
 

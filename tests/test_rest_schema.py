@@ -42,6 +42,7 @@ OPERATIONS_OF_RPCS = {
     # A web server's thread is too dear for an open stream: ask again with If-None-Match.
     "WatchJobs": ["get_job"],
     "SummarizeJobs": ["get_cluster", "list_clusters"],
+    "ListClusters": ["list_clusters", "get_cluster"],
     "ResumeCluster": ["resume_cluster"],
     "RotateCredential": ["rotate_credential"],
     # They echo what they get, to try out a gRPC connection. Any HTTP client can be tried out on /healthz.

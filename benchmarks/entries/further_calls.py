@@ -33,6 +33,7 @@ def measure(bench: Bench) -> Report:
             further_cases.get_jobs(reading, waiting[:JOBS]),
             further_cases.list_jobs(reading),
             further_cases.summarize_jobs(reading),
+            further_cases.list_clusters(reading),
             further_cases.cancel_jobs(cancelling),
             further_cases.heartbeat(reporting, further_cases.accepted(reporting, JOBS)),
             further_cases.report_ends(ending),

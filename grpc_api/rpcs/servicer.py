@@ -1,3 +1,4 @@
+from grpc_api.rpcs.clusters import ClusterRpcs
 from grpc_api.rpcs.connectivity import ConnectivityRpcs
 from grpc_api.rpcs.credentials import CredentialRpcs
 from grpc_api.rpcs.jobs import JobRpcs
@@ -32,6 +33,8 @@ class RainbowServicer:
         self.WatchJobs = jobs.WatchJobs
         self.CancelJobs = jobs.CancelJobs
         self.SummarizeJobs = jobs.SummarizeJobs
+
+        self.ListClusters = ClusterRpcs(server).ListClusters
 
         credentials = CredentialRpcs(server)
         self.RotateCredential = credentials.RotateCredential

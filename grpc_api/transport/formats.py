@@ -73,6 +73,7 @@ LIMITS = {
     ),
     "WatchJobs": Limit(),
     "ResumeCluster": Limit(),
+    "ListClusters": Limit(),
 }
 _TESTS = ("Serial", "Stream")
 

@@ -13,16 +13,17 @@ from clusters.callers import Caller, Operator
 from clusters.facts import Facts
 from clusters.models import Cluster, Streak
 from clusters.services.streaks import held_back, held_back_of
+from jobs.queries.clusters import reach_of
 from jobs.queries.pools import last_asked_at, members_by_pool
 from jobs.queries.summaries import summarize_jobs
 from jobs.queries.warnings import warn
 from jobs.rest.permissions import VIEW_CLUSTERS
-from jobs.rest.serializers import ClusterDetailSerializer, SummarySerializer
+from jobs.rest.serializers import SummarySerializer
 from rainbow_site.web.rest.admission import EITHER, admitted, cluster_named
 from rainbow_site.web.rest.schema import BY_ANYBODY, answers
 
 _OF_THE_CLUSTER = (
-    "name", "registered_at", "not_ready", "paused_at", "paused_reason", "paused_by",
+    "name", "registered_at", "not_ready", "paused_at", "paused_reason", "paused_by", "facts_at",
 )  # fmt: skip
 
 
@@ -35,8 +36,8 @@ class Clusters(APIView):
         responses=answers({200: SummarySerializer(many=True)}),
     )
     def get(self, request: Request) -> Response:
-        """Returns clusters with their summaries: all of them for operators, without the pools; its own cluster or
-        pool for a credential.
+        """Returns clusters with their summaries: all of them for operators, without the pools and without facts; for a
+        credential its own cluster, or its pool and the clusters of that.
         """
         by = admitted(request, EITHER, staff=VIEW_CLUSTERS)
         return Response(SummarySerializer(summaries_of(_visible(by), by), many=True).data)
@@ -48,19 +49,20 @@ class ClusterDetail(APIView):
         summary="Get a cluster",
         auth=BY_ANYBODY,
         tags=["clusters"],
-        responses=answers({200: ClusterDetailSerializer}),
+        responses=answers({200: SummarySerializer}),
     )
     def get(self, request: Request, cluster: str) -> Response:
         """Returns a cluster with its job counts by state, what is wrong with it in words, and its facts."""
         by = admitted(request, EITHER, staff=VIEW_CLUSTERS, cluster=cluster)
-        found = cluster_named(cluster)
-        told = {"facts": Facts.read(found.facts), "facts_at": found.facts_at}
-        return Response(ClusterDetailSerializer({**summaries_of([found], by)[0], **told}).data)
+        return Response(SummarySerializer(summaries_of([cluster_named(cluster)], by)[0]).data)
 
 
 def _visible(by: Caller | Operator) -> QuerySet[Cluster]:
-    clusters = Cluster.objects.defer("facts").order_by("name")
-    return clusters.filter(id=by.cluster_id) if isinstance(by, Caller) else clusters.filter(pool=False)
+    clusters = Cluster.objects.order_by("name")
+    # Facts may be long. A credential reaches few clusters, an operator any number.
+    return (
+        clusters.filter(id__in=reach_of(by)) if isinstance(by, Caller) else clusters.filter(pool=False).defer("facts")
+    )
 
 
 def summaries_of(clusters: Sequence[Cluster] | QuerySet[Cluster], by: Caller | Operator) -> list[dict[str, Any]]:
@@ -78,9 +80,14 @@ def summaries_of(clusters: Sequence[Cluster] | QuerySet[Cluster], by: Caller | O
             "oldest_submitted_at": summary.oldest_submitted_at,
             "warning": _warning(found[summary.cluster_id], asked[summary.cluster_id], now),
             "held_back": held.get(summary.cluster_id, []),
+            "facts": _facts(found[summary.cluster_id]),
         }
         for summary in summarize_jobs(cluster_ids=list(found))
     ]
+
+
+def _facts(cluster: Cluster) -> Facts | None:
+    return None if "facts" in cluster.get_deferred_fields() else Facts.read(cluster.facts)
 
 
 def _held_back(cluster_ids: Sequence[int], by: Caller | Operator) -> dict[int, list[dict[str, Any]]]:

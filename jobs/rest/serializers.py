@@ -125,10 +125,7 @@ class SummarySerializer(serializers.Serializer[object]):
         many=True, help_text="the tokens whose jobs are held back; for a token only its own"
     )
     warning = serializers.CharField(help_text="what is wrong, in words; empty when nothing is")
-
-
-class ClusterDetailSerializer(SummarySerializer):
-    """Also with what it says of itself."""
-
-    facts = FactsSerializer()
+    facts = FactsSerializer(
+        allow_null=True, help_text="what it says of itself; null in an operator's list, where it would be long"
+    )
     facts_at = serializers.DateTimeField(allow_null=True, help_text="when its agent said so last; null if it never did")

@@ -129,12 +129,9 @@ def _fewer(partitions: tuple[Partition, ...]) -> Iterator[tuple[Partition, ...]]
     yield ()
 
 
-def _merged(partitions: Iterable[Partition]) -> Iterator[Partition]:
+def _merged(partitions: tuple[Partition, ...]) -> Iterator[Partition]:
     """One of each name, with all nodes and the most of everything."""
-    named: dict[str, list[Partition]] = {}
-    for partition in partitions:
-        named.setdefault(partition.name, []).append(partition)
-    for same in named.values():
+    for same in Facts(partitions=partitions).by_partition().values():
         types = dict.fromkeys(kind for one in same for kind in one.gpus_per_node)
         yield replace(
             same[0],

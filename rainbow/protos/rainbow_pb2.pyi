@@ -2649,3 +2649,127 @@ class WatchJobsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchJobsResponse: _TypeAlias = WatchJobsResponse  # noqa: Y015
+
+@_typing.final
+class ListClustersRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    cluster: _builtins.str
+    """May be left out, since a credential belongs to one cluster."""
+    name: _builtins.str
+    """Only the cluster of this name; empty means all."""
+    page_token: _builtins.str
+    """The last answer's next_page_token; empty asks for the first page."""
+    def __init__(
+        self,
+        *,
+        cluster: _builtins.str = ...,
+        name: _builtins.str = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "name", b"name", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListClustersRequest: _TypeAlias = ListClustersRequest  # noqa: Y015
+
+@_typing.final
+class ListClustersResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty when this was the last. A page ends where a message of 4 MiB would be full."""
+    @_builtins.property
+    def clusters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cluster]:
+        """The credential's own cluster or pool first, then the clusters of the pool in its order."""
+
+    def __init__(
+        self,
+        *,
+        clusters: _abc.Iterable[Global___Cluster] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clusters", b"clusters", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListClustersResponse: _TypeAlias = ListClustersResponse  # noqa: Y015
+
+@_typing.final
+class Cluster(_message.Message):
+    """A cluster or a pool."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    POOL_FIELD_NUMBER: _builtins.int
+    AFTER_SECONDS_FIELD_NUMBER: _builtins.int
+    LAST_ASKED_AT_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    NOT_READY_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
+    QUEUED_FIELD_NUMBER: _builtins.int
+    OLDEST_SUBMITTED_AT_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    FACTS_AT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name under which jobs are submitted to it."""
+    pool: _builtins.bool
+    """Whether it is a pool."""
+    after_seconds: _builtins.int
+    """Of a cluster in the credential's pool: how long a job waits in the pool before it may go to this cluster."""
+    paused: _builtins.str
+    """Why it gets no jobs now, when it is paused."""
+    not_ready: _builtins.str
+    """Why its agent takes no jobs now, as it reported; empty when it does."""
+    warning: _builtins.str
+    """Why jobs may wait long there, in words; empty when nothing is known to be amiss."""
+    queued: _builtins.int
+    """How many jobs wait in its own queue."""
+    @_builtins.property
+    def last_asked_at(self) -> _timestamp_pb2.Timestamp:
+        """When it last asked for jobs, of a pool the last of its clusters that take jobs; not set when none ever did."""
+
+    @_builtins.property
+    def oldest_submitted_at(self) -> _timestamp_pb2.Timestamp:
+        """When the oldest of them was submitted; not set when none waits."""
+
+    @_builtins.property
+    def facts(self) -> Global___Facts:
+        """What it says of itself; a pool says nothing."""
+
+    @_builtins.property
+    def facts_at(self) -> _timestamp_pb2.Timestamp:
+        """When its agent said so last; not set when it never did."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        pool: _builtins.bool = ...,
+        after_seconds: _builtins.int = ...,
+        last_asked_at: _timestamp_pb2.Timestamp | None = ...,
+        paused: _builtins.str = ...,
+        not_ready: _builtins.str = ...,
+        warning: _builtins.str = ...,
+        queued: _builtins.int = ...,
+        oldest_submitted_at: _timestamp_pb2.Timestamp | None = ...,
+        facts: Global___Facts | None = ...,
+        facts_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts", "facts_at", b"facts_at", "last_asked_at", b"last_asked_at", "oldest_submitted_at", b"oldest_submitted_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seconds", b"after_seconds", "facts", b"facts", "facts_at", b"facts_at", "last_asked_at", b"last_asked_at", "name", b"name", "not_ready", b"not_ready", "oldest_submitted_at", b"oldest_submitted_at", "paused", b"paused", "pool", b"pool", "queued", b"queued", "warning", b"warning"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cluster: _TypeAlias = Cluster  # noqa: Y015

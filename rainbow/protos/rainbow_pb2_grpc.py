@@ -114,6 +114,11 @@ class RainbowSchedulerStub(object):
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.WatchJobsRequest.SerializeToString,
                 response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.WatchJobsResponse.FromString,
                 _registered_method=True)
+        self.ListClusters = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/ListClusters',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.ListClustersRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ListClustersResponse.FromString,
+                _registered_method=True)
 
 
 class RainbowSchedulerServicer(object):
@@ -245,6 +250,15 @@ class RainbowSchedulerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListClusters(self, request, context):
+        """Lists the clusters that a credential reaches, a page at a time: what they have, whether they are there, how many
+        jobs wait. A cluster's credential reaches that cluster, a pool's token the pool and the clusters in it.
+        Needs a token or a secret.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RainbowSchedulerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -327,6 +341,11 @@ def add_RainbowSchedulerServicer_to_server(servicer, server):
                     servicer.WatchJobs,
                     request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.WatchJobsRequest.FromString,
                     response_serializer=rainbow_dot_protos_dot_rainbow__pb2.WatchJobsResponse.SerializeToString,
+            ),
+            'ListClusters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListClusters,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ListClustersRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.ListClustersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -761,6 +780,33 @@ class RainbowScheduler(object):
             '/convergedcomputing.org.grpc.v1.RainbowScheduler/WatchJobs',
             rainbow_dot_protos_dot_rainbow__pb2.WatchJobsRequest.SerializeToString,
             rainbow_dot_protos_dot_rainbow__pb2.WatchJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListClusters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/ListClusters',
+            rainbow_dot_protos_dot_rainbow__pb2.ListClustersRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.ListClustersResponse.FromString,
             options,
             channel_credentials,
             insecure,

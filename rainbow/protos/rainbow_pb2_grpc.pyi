@@ -105,6 +105,11 @@ class RainbowSchedulerStub:
     """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
     that were submitted with it, a secret all jobs of its cluster. When the server stops, the stream ends early.
     """
+    ListClusters: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.ListClustersRequest, _rainbow_pb2.ListClustersResponse]
+    """Lists the clusters that a credential reaches, a page at a time: what they have, whether they are there, how many
+    jobs wait. A cluster's credential reaches that cluster, a pool's token the pool and the clusters in it.
+    Needs a token or a secret.
+    """
 
 @_typing.type_check_only
 class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
@@ -166,6 +171,11 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     WatchJobs: _aio.UnaryStreamMultiCallable[_rainbow_pb2.WatchJobsRequest, _rainbow_pb2.WatchJobsResponse]  # type: ignore[assignment]
     """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
     that were submitted with it, a secret all jobs of its cluster. When the server stops, the stream ends early.
+    """
+    ListClusters: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.ListClustersRequest, _rainbow_pb2.ListClustersResponse]  # type: ignore[assignment]
+    """Lists the clusters that a credential reaches, a page at a time: what they have, whether they are there, how many
+    jobs wait. A cluster's credential reaches that cluster, a pool's token the pool and the clusters in it.
+    Needs a token or a secret.
     """
 
 class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
@@ -321,6 +331,17 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_rainbow_pb2.WatchJobsResponse], _abc.AsyncIterator[_rainbow_pb2.WatchJobsResponse]]:
         """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
         that were submitted with it, a secret all jobs of its cluster. When the server stops, the stream ends early.
+        """
+
+    @_abc_1.abstractmethod
+    def ListClusters(
+        self,
+        request: _rainbow_pb2.ListClustersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.ListClustersResponse, _abc.Awaitable[_rainbow_pb2.ListClustersResponse]]:
+        """Lists the clusters that a credential reaches, a page at a time: what they have, whether they are there, how many
+        jobs wait. A cluster's credential reaches that cluster, a pool's token the pool and the clusters in it.
+        Needs a token or a secret.
         """
 
 def add_RainbowSchedulerServicer_to_server(servicer: RainbowSchedulerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,28 @@
+"""Which clusters may be used, and what they have."""
+
+from rainbow import answers, records, translation
+from rainbow.client_session import ClientSession
+from rainbow.protos import rainbow_pb2 as pb
+
+# More than a pool has clusters.
+MOST_CLUSTERS = 1000
+
+
+class ClusterCalls(ClientSession):
+    def list_clusters(self, *, name: str = "") -> tuple[records.Cluster, ...]:
+        """The clusters that the credential reaches: its own, or its pool and the clusters of that in its order.
+
+        With a name only that one; raises NotFound where it is not in reach.
+        """
+        clusters, token, more = list[records.Cluster](), "", True
+        while more:
+            answer = self._list_clusters(name=name, page_token=token)
+            clusters += answers.clusters(answer, before=[cluster.name for cluster in clusters], most=MOST_CLUSTERS)
+            token = answer.next_page_token
+            more = bool(token)
+        return tuple(clusters)
+
+    def _list_clusters(self, *, name: str, page_token: str) -> pb.ListClustersResponse:
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.ListClustersRequest(cluster=self.cluster, name=name, page_token=page_token)
+        return self._connection.ask(self._stub.ListClusters, request, credential=self._token or self._secret)

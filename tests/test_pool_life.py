@@ -1,4 +1,4 @@
-"""The life of a job of a pool: it waits there, a cluster takes it, and its submitter sees it throughout."""
+"""What the submitter of a job of a pool sees of it, and what pauses, streaks and moves do to it."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,12 +14,11 @@ from jobs.queries.lookup import find_jobs, list_jobs
 from jobs.queries.queue import request_jobs
 from jobs.queries.search import Search
 from jobs.queries.summaries import summarize_jobs
-from jobs.services.accept import RefusalReason, accept_jobs
+from jobs.services.accept import accept_jobs
 from jobs.services.cancel import CancelOutcome, cancel_jobs
 from jobs.services.expire import expire_leases
 from jobs.services.move import move_jobs
-from jobs.services.pools import Member, change_pool
-from jobs.services.requeue import requeue_jobs
+from jobs.services.pools import Member
 from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.specs import JobSpec
 from tests.support.pools import Pool, pool_of
@@ -46,46 +45,6 @@ def place_of(job_id: int) -> tuple[str, str, str]:
     """State, cluster, and the pool that it was taken from."""
     job = Job.objects.select_related("cluster", "taken_from").get(id=job_id)
     return job.state, job.cluster.name, job.taken_from.name if job.taken_from else ""
-
-
-def test_a_job_is_offered_to_each_cluster_once_it_has_waited(pool: Pool, alpha: Any, beta: Any, now: datetime) -> None:
-    (job,) = submitted(pool, now=now)
-    before, after = now + timedelta(seconds=59), now + timedelta(seconds=60)
-
-    assert (offered(alpha.puller, before), offered(beta.puller, before)) == ([job], [])
-    assert not taken(beta.puller, job, before)
-    assert (offered(alpha.puller, after), offered(beta.puller, after)) == ([job], [job])
-    assert taken(beta.puller, job, after)
-    assert place_of(job) == ("accepted", "beta", "big")
-
-
-def test_a_cluster_that_is_in_no_pool_sees_and_takes_nothing(pool: Pool, mallory: Any, now: datetime) -> None:
-    (job,) = submitted(pool, now=now)
-
-    outcome = accept_jobs(caller=mallory.puller, job_ids=[job], agent="agent-1", now=now)
-
-    assert offered(mallory.puller, now) == []
-    assert [one.reason for one in outcome.refused] == [RefusalReason.NOT_FOUND]
-    assert place_of(job) == ("queued", "big", "")
-
-
-def test_the_calls_of_the_original_protocol_see_no_pool(pool: Pool, alpha: Any, now: datetime) -> None:
-    (job,) = submitted(pool, now=now)
-
-    assert list(request_jobs(caller=alpha.puller, now=now)) == []
-    assert not accept_jobs(caller=alpha.puller, job_ids=[job], now=now).accepted
-    assert place_of(job) == ("queued", "big", "")
-
-
-def test_a_job_is_taken_once(pool: Pool, alpha: Any, beta: Any, now: datetime) -> None:
-    (job,) = submitted(pool, now=now)
-    late = now + timedelta(minutes=2)
-
-    assert taken(alpha.puller, job, late)
-    outcome = accept_jobs(caller=beta.puller, job_ids=[job], agent="agent-1", now=late)
-
-    assert [one.reason for one in outcome.refused] != []
-    assert place_of(job) == ("accepted", "alpha", "big")
 
 
 def test_the_submitter_sees_counts_and_cancels_a_job_that_was_taken(pool: Pool, alpha: Any, now: datetime) -> None:
@@ -125,17 +84,6 @@ def test_a_key_stays_with_the_pool_when_its_job_was_taken(pool: Pool, alpha: Any
     assert isinstance(again, Receipt)
     assert (again.job_id, again.duplicate) == (job, True)
     assert other != job
-
-
-def test_a_requeued_job_waits_in_the_pool_again(pool: Pool, alpha: Any, beta: Any, now: datetime) -> None:
-    (job,) = submitted(pool, now=now)
-    taken(alpha.puller, job, now)
-
-    requeue_jobs(by=operator_named("olga"), job_ids=[job], reason="alpha is down", now=now)
-
-    assert place_of(job) == ("queued", "big", "")
-    assert offered(beta.puller, now + timedelta(minutes=1)) == [job]
-    assert counted() == recounted()
 
 
 def test_a_job_whose_lease_ends_unstarted_waits_in_the_pool_again(pool: Pool, alpha: Any, now: datetime) -> None:
@@ -184,19 +132,7 @@ def test_what_one_cluster_holds_back_another_takes(pool: Pool, alpha: Any, beta:
     assert offered(beta.puller, now + timedelta(minutes=1)) == [job]
 
 
-# Changes while jobs wait
-
-
-def test_a_change_of_the_members_decides_who_takes_what_waits(
-    pool: Pool, alpha: Any, beta: Any, mallory: Any, now: datetime
-) -> None:
-    (job,) = submitted(pool, now=now)
-
-    change_pool(pool_id=pool.cluster.id, members=[Member(cluster="mallory")], by=operator_named("olga"), now=now)
-
-    assert [offered(one.puller, now + timedelta(hours=1)) for one in (alpha, beta, mallory)] == [[], [], [job]]
-    assert not taken(alpha.puller, job, now)
-    assert taken(mallory.puller, job, now)
+# Moves
 
 
 def test_a_job_moves_into_a_pool_and_out_of_it(pool: Pool, alpha: Any, beta: Any, mallory: Any, now: datetime) -> None:

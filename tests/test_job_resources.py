@@ -160,7 +160,8 @@ def test_cores_are_slots_of_this_machine(tmp_path: Path) -> None:
 
     assert local.slots(work(tasks=2, cores_per_task=3)) == 6
     assert local.never(work(tasks=2, cores_per_task=4)) == ""
-    assert local.never(work(tasks=2, cores_per_task=5)) == "needs 10 slots, and this machine has 8"
+    assert local.never(work(tasks=2, cores_per_task=5)) == "cores_per_task: needs 10 slots, and this machine has 8"
+    assert local.never(work(tasks=9)) == "needs 9 slots, and this machine has 8"
 
 
 @pytest.mark.parametrize("name", ["slurm", "flux"])

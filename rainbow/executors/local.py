@@ -87,7 +87,7 @@ class LocalExecutor:
         return work.nodes * max(work.tasks, 1) * max(work.cores_per_task, 1)
 
     def never(self, work: Work) -> str:
-        return refusal(work, MISSING) or self._site.containers.never(work) or self._too_large(self.slots(work))
+        return refusal(work, MISSING) or self._site.containers.never(work) or self._too_large(work)
 
     def submit(self, work: Work, key: str) -> str:
         folder = self._folder(key)
@@ -123,8 +123,12 @@ class LocalExecutor:
     def tidy(self, running: Collection[Ticket]) -> bool:
         return self._housekeeping.tidy()
 
-    def _too_large(self, slots: int) -> str:
-        return f"needs {slots} slots, and this machine has {self._total}" if slots > self._total else ""
+    def _too_large(self, work: Work) -> str:
+        slots = self.slots(work)
+        if slots <= self._total:
+            return ""
+        field = "cores_per_task: " if work.cores_per_task else ""
+        return f"{field}needs {slots} slots, and this machine has {self._total}"
 
     def _folder(self, key: str) -> JobFolder:
         return folder_of(self._site.folder, key)

@@ -1,14 +1,14 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from clusters.callers import Caller
+from clusters.callers import Actor
 from clusters.facts import Facts
 from clusters.models import Cluster, ClusterWhat
 from clusters.services.events import record
 from clusters.validation import MAX_REASON
 
 
-def note_facts(*, cluster_id: int, facts: Facts, by: Caller, now: datetime) -> bool:
+def note_facts(*, cluster_id: int, facts: Facts, by: Actor, now: datetime) -> bool:
     """Stores what a cluster says of itself, which `check_facts` passed; whether it said something else before.
 
     Call it in a transaction. In the lock order (docs/development.md) the cluster comes after jobs.

@@ -16,6 +16,7 @@ from clusters.models import Cluster
 from clusters.services.events import list_events
 from jobs.admin.charts import charts, shares
 from jobs.admin.dashboard import link_of
+from jobs.admin.facts import facts_shown
 from jobs.admin.pools import PoolActions
 from jobs.models import Job, JobEvent
 from jobs.queries.fleet_health import Health, concerns_of, fleet_health
@@ -68,6 +69,7 @@ class ClusterAdmin(PoolActions):
             "events": _recent_events(cluster),
             "operator_log": _operator_log(cluster),
             "cluster_log": list_events(cluster_id=cluster.id, most=_EVENTS, of_operators=False),
+            **facts_shown(cluster),
             **_pools(health),
             **self._credentials(request, cluster),
         }

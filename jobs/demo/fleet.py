@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from clusters.facts import Facts, Partition, Value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
@@ -102,6 +104,7 @@ WORK = (
     ),
 )
 
+_TIB = 1024**2  # in MiB
 _MINUTE = timedelta(minutes=1)
 FLEET = (
     Profile(name="keebler", share=18, wait=4 * _MINUTE, max_nodes=64, silent_for=47 * _MINUTE),
@@ -124,6 +127,31 @@ FLEET = (
     Profile(name="osprey-test", share=2, wait=1 * _MINUTE, max_nodes=4, failures=180),
     Profile(name="pampas", share=1, wait=1 * _MINUTE, max_nodes=4, silent_for=timedelta(days=3)),
 )
+
+
+def facts_of(profile: Profile) -> Facts:
+    """Partitions in which the work of the profile can run."""
+    batch = Partition(
+        name="batch",
+        nodes=2 * profile.max_nodes,
+        cores_per_node=128,
+        memory_mib_per_node=_TIB // 2,
+        gpus_per_node={"": 0},
+        longest_seconds=48 * 3600,
+        default=True,
+        features=("ib",),
+    )
+    gpu = Partition(
+        name="gpu",
+        nodes=max(2, profile.max_nodes // 4),
+        cores_per_node=64,
+        memory_mib_per_node=_TIB,
+        gpus_per_node={"a100": 8},
+        longest_seconds=24 * 3600,
+        features=("ib", "nvlink"),
+    )
+    values: dict[str, Value] = {"scheduler": "slurm", "scheduler_version": "23.11.4", "arch": "x86_64"}
+    return Facts(values={**values, "data": ("hg38", "imagenet")}, partitions=(batch, gpu))
 
 
 def fleet_of(number: int) -> list[Profile]:

@@ -12,9 +12,10 @@ from clusters.bounds import Bounds
 from clusters.models import Cluster, Credential, CredentialKind
 from clusters.services.authenticate import note_visits
 from clusters.services.credentials import create_credential
+from clusters.services.facts import note_facts
 from clusters.services.pause import pause_cluster
 from clusters.services.register import register_cluster
-from jobs.demo.fleet import Profile, fleet_of
+from jobs.demo.fleet import Profile, facts_of, fleet_of
 from jobs.demo.lives import Life, lives
 from jobs.events import activity_of
 from jobs.queries.activity import KEPT
@@ -73,6 +74,7 @@ def _stage_cluster(profile: Profile, now: datetime) -> list[Credential]:
     asked = {cluster.id: Bounds(max_nodes=profile.max_nodes)}
     used = list(cluster.credentials.values_list("id", flat=True))
     note_visits(used=used, asked=asked, now=now - profile.silent_for)
+    note_facts(cluster_id=cluster.id, facts=facts_of(profile), by=None, now=begun)
     if profile.paused_for:
         paused_at = now - profile.paused_for
         pause_cluster(cluster_id=cluster.id, reason=profile.paused_reason, by=None, now=paused_at)

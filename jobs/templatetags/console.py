@@ -23,6 +23,12 @@ def number(value: int | None) -> str:
 
 
 @register.filter
+def told(value: int) -> str:
+    """1,234; a dash for 0, where that means that it is not told."""
+    return f"{value:,}" if value else _DASH
+
+
+@register.filter
 def span(value: timedelta | None) -> str:
     """42 minutes; a dash for None."""
     return in_words(value) if value is not None else _DASH

@@ -28,6 +28,8 @@ PAGES = [
     "/admin/clusters/cluster/credential/1/rotate/",
     "/admin/clusters/cluster/1/credential/new/",
     "/admin/clusters/cluster/pool/new/",
+    "/admin/clusters/cluster/13/change/",
+    "/admin/clusters/cluster/13/members/",
 ]
 
 
@@ -111,12 +113,12 @@ def test_a_pool_is_made_by_keyboard_alone_and_changed(olga: Visit) -> None:
     olga.go("/admin/clusters/cluster/pool/new/")
     keyboard = olga.page.keyboard
     olga.page.get_by_label("Name").focus()
-    for typed in ("any-gpu", "room is scarce", "2", "kestrel", "300", "1", "dorado-gpu"):
+    for typed in ("two-gpus", "room is scarce", "2", "kestrel", "300", "1", "dorado-gpu"):
         keyboard.type(typed)
         keyboard.press("Tab")
     keyboard.press("Enter")
     expect(olga.page.get_by_label("The new value")).to_have_text(re.compile("^rbt_"))
-    olga.page.get_by_role("link", name="Back to any-gpu").click()
+    olga.page.get_by_role("link", name="Back to two-gpus").click()
 
     rows = olga.page.locator("#members tbody tr")
     expect(rows.nth(0)).to_contain_text("dorado-gpu")
@@ -126,7 +128,7 @@ def test_a_pool_is_made_by_keyboard_alone_and_changed(olga: Visit) -> None:
     olga.page.get_by_label("Cluster in row 2").fill("")
     olga.page.get_by_label("Reason").fill("one is enough")
     olga.page.get_by_role("button", name="Change", exact=True).click()
-    expect(olga.page.get_by_text("any-gpu is changed.")).to_be_visible()
+    expect(olga.page.get_by_text("two-gpus is changed.")).to_be_visible()
     expect(olga.page.locator("#members tbody tr")).to_have_count(1)
 
 

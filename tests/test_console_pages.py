@@ -121,8 +121,8 @@ def test_older_pages_follow_without_a_gap(alpha: Any, vera: Client, now: datetim
 
 
 PAGES = {
-    "/admin/": 16,
-    "/admin/clusters/cluster/": 10,
+    "/admin/": 17,
+    "/admin/clusters/cluster/": 11,
     "/admin/clusters/cluster/{c}/change/": 24,
     JOBS: 19,
     f"{JOBS}?state=failed": 8,

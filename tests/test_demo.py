@@ -12,7 +12,7 @@ from django.db.models import F, Sum
 
 from clusters.models import Cluster
 from jobs.demo.stage import create_demo_data, refresh_demo_requests
-from jobs.models import Job, JobActivity, JobEvent
+from jobs.models import Job, JobActivity, JobEvent, Serves
 from jobs.queries.fleet_health import ConcernKind, concerns, fleet_health
 from jobs.states import Activity, JobState, Span
 from tests.support.queue import counted, recounted
@@ -67,6 +67,21 @@ def test_clusters_that_are_well_go_on_asking(staged: None, now: datetime) -> Non
     assert silent == ["keebler", "pampas"]
 
 
+def test_jobs_wait_in_a_pool_that_its_clusters_serve(staged: None, now: datetime) -> None:
+    pool = Cluster.objects.get(pool=True)
+
+    (health,) = fleet_health(now=now, clusters=[pool])
+    assert (health.waiting, health.asks) == (3, True)
+    serving = Serves.objects.filter(queue__cluster=pool)
+    assert set(serving.values_list("cluster__name", "after_seconds")) == {("dorado-gpu", 0), ("kestrel", 600)}
+
+
+def test_a_fleet_without_its_clusters_has_no_pool(db: None, now: datetime) -> None:
+    create_demo_data(clusters=2, jobs=100, now=now)
+
+    assert not Cluster.objects.filter(pool=True).exists()
+
+
 def test_the_command_says_how_to_sign_in(db: None) -> None:
     said = StringIO()
 
@@ -77,7 +92,7 @@ def test_the_command_says_how_to_sign_in(db: None) -> None:
     operator, viewer = (authenticate(username=name, password=password) for name in ("operator", "viewer"))
     assert operator and operator.has_perm("jobs.change_job")
     assert viewer and viewer.has_perm("jobs.view_job") and not viewer.has_perm("jobs.change_job")
-    assert Cluster.objects.count() == 14
+    assert Cluster.objects.filter(pool=False).count() == 14
 
 
 def test_a_database_in_use_is_left_alone(alpha: Any) -> None:

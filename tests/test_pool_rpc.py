@@ -132,6 +132,9 @@ def test_the_command_line_works_on_a_pool_as_on_a_cluster(
 
     listed = {job["id"]: job["cluster"] for job in answer(stranger("jobs", "--json"))["jobs"]}
     assert listed == {first: remote.name, second: pool.name}
+    title, *rows = [line.split() for line in stranger("jobs").stdout.splitlines()]
+    assert title == ["ID", "STATE", "CLUSTER", "NAME", "NODES", "SUBMITTED", "COMMAND"]
+    assert [row[2] for row in rows] == [pool.name, remote.name]
     summary = answer(stranger("summary", "--json"))
     assert (summary["cluster"], summary["counts"]["queued"]) == (pool.name, 1)
     assert stranger("cancel", str(second)).exit_code == 0

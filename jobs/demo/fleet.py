@@ -127,6 +127,10 @@ FLEET = (
     Profile(name="osprey-test", share=2, wait=1 * _MINUTE, max_nodes=4, failures=180),
     Profile(name="pampas", share=1, wait=1 * _MINUTE, max_nodes=4, silent_for=timedelta(days=3)),
 )
+# A pool, its clusters with their delays, and how many jobs wait in it; left out of fleets without these clusters.
+POOL = "any-gpu"
+POOL_MEMBERS = {"dorado-gpu": 0, "kestrel": 600}
+POOL_JOBS = 3
 
 
 def facts_of(profile: Profile) -> Facts:

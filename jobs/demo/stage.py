@@ -9,18 +9,21 @@ from random import Random
 from django.db import transaction
 
 from clusters.bounds import Bounds
+from clusters.callers import Claim
 from clusters.models import Cluster, Credential, CredentialKind
-from clusters.services.authenticate import note_visits
+from clusters.services.authenticate import admit, note_visits
 from clusters.services.credentials import create_credential
 from clusters.services.facts import note_facts
 from clusters.services.pause import pause_cluster
 from clusters.services.register import register_cluster
-from jobs.demo.fleet import Profile, facts_of, fleet_of
+from jobs.demo.fleet import POOL, POOL_JOBS, POOL_MEMBERS, WORK, Profile, facts_of, fleet_of
 from jobs.demo.lives import Life, lives
 from jobs.events import activity_of
 from jobs.queries.activity import KEPT
 from jobs.queries.warnings import QUIET_AFTER
 from jobs.services.placing import place_waiting_jobs
+from jobs.services.pools import Member, create_pool
+from jobs.services.submit import Order, submit_jobs
 from jobs.specs import JobSpec, columns_of
 from jobs.sql.inserts import (
     add_activity_totals,
@@ -46,7 +49,10 @@ def create_demo_data(*, clusters: int, jobs: int, now: datetime, seed: int = 1) 
         raise FailedPrecondition("there are clusters in this database")
     fleet = fleet_of(clusters)
     credentials = {profile.name: _stage_cluster(profile, now) for profile in fleet}
-    week = lives(fleet, jobs=jobs, now=now, random=Random(seed))
+    pooled = POOL_JOBS if jobs > POOL_JOBS and credentials.keys() >= POOL_MEMBERS.keys() else 0
+    if pooled:
+        _stage_pool(now)
+    week = islice(lives(fleet, jobs=jobs, now=now, random=Random(seed)), jobs - pooled)
     while batch := list(islice(week, _BATCH)):
         _stage_jobs(batch, credentials, now)
     while place_waiting_jobs(now=now):
@@ -55,7 +61,8 @@ def create_demo_data(*, clusters: int, jobs: int, now: datetime, seed: int = 1) 
 
 def refresh_demo_requests(*, now: datetime) -> None:
     """Notes a request of each healthy cluster, as its agent would cause every few seconds."""
-    well = [profile.name for profile in fleet_of(Cluster.objects.count()) if profile.silent_for < QUIET_AFTER]
+    number = Cluster.objects.filter(pool=False).count()
+    well = [profile.name for profile in fleet_of(number) if profile.silent_for < QUIET_AFTER]
     found = Cluster.objects.filter(name__in=well)
     note_visits(used=[], asked={one.id: Bounds.read(one.last_bounds) for one in found}, now=now)
 
@@ -79,6 +86,20 @@ def _stage_cluster(profile: Profile, now: datetime) -> list[Credential]:
         paused_at = now - profile.paused_for
         pause_cluster(cluster_id=cluster.id, reason=profile.paused_reason, by=None, now=paused_at)
     return list(cluster.credentials.order_by("-kind", "id"))
+
+
+def _stage_pool(now: datetime) -> None:
+    """Adds a pool of the fleet, in which jobs wait."""
+    members = [Member(cluster=name, after_seconds=seconds) for name, seconds in POOL_MEMBERS.items()]
+    begun = now - timedelta(days=30)
+    new = create_pool(name=POOL, members=members, by=None, reason="whichever GPU is free first", now=begun)
+    caller = admit(Claim(value=new.token.value), now=now)
+    work = next(work for work in WORK if work.name == "train-unet")
+    specs = [
+        JobSpec(command=work.command.format(n=fold), name=work.name, nodes=1, tasks=8, labels={"project": work.project})
+        for fold in range(POOL_JOBS)
+    ]
+    submit_jobs(orders=[Order(by=caller, cluster_id=new.pool.id, spec=spec) for spec in specs], now=now)
 
 
 @transaction.atomic

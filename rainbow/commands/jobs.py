@@ -18,7 +18,7 @@ Examples:
   rainbow jobs --state queued --state running
   rainbow jobs --label project=demo --all --json
 """
-COLUMNS = ("ID", "STATE", "NAME", "NODES", "SUBMITTED", "COMMAND")
+COLUMNS = ("ID", "STATE", "CLUSTER", "NAME", "NODES", "SUBMITTED", "COMMAND")
 STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
 USUAL_LIMIT = 20
 LARGEST_PAGE = 1000
@@ -75,11 +75,15 @@ def _tell(jobs: Sequence[Job], *, more: bool, now: datetime) -> None:
     if not jobs:
         say("No jobs.")
         return
-    show_table(COLUMNS, [_row(job, now=now) for job in jobs])
+    # Of a token of a pool, and of one whose jobs were moved.
+    apart = len({job.cluster for job in jobs}) > 1
+    columns = [name for name in COLUMNS if apart or name != "CLUSTER"]
+    show_table(columns, [[_row(job, now=now)[name] for name in columns] for job in jobs])
     if more:
         complain("There are more; --all or a larger --limit lists them.")
 
 
-def _row(job: Job, *, now: datetime) -> list[str]:
+def _row(job: Job, *, now: datetime) -> dict[str, str]:
     submitted = ago(job.submitted_at, now=now) if job.submitted_at else "-"
-    return [str(job.id), job.state.value, job.name, str(job.nodes), submitted, job.command]
+    cells = (str(job.id), job.state.value, job.cluster, job.name, str(job.nodes), submitted, job.command)
+    return dict(zip(COLUMNS, cells, strict=True))

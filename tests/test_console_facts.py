@@ -44,7 +44,7 @@ def test_partitions_and_values_are_shown(vera: Client, alpha: Member, now: datet
         assert shown in page
     for shown in ("imagenet, coco", "geneva", "2.5", "As its agent said"):
         assert shown in page
-    assert "told other facts: site, racks, price, data; partition gpu; partition dark" in page
+    assert "told other facts: data, price, racks, site; partition dark; partition gpu" in page
 
 
 def test_nothing_that_an_agent_says_is_trusted(vera: Client, alpha: Member, now: datetime) -> None:

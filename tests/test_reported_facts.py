@@ -47,7 +47,7 @@ def test_facts_are_kept_with_their_time_and_an_event(alpha: Member, beta: Member
     told(alpha, FULL, now=now)
 
     assert facts_of(alpha) == (FULL, now)
-    assert events_of(alpha) == [("secret default", "site, racks, price, data; partition gpu; partition dark")]
+    assert events_of(alpha) == [("secret default", "data, price, racks, site; partition dark; partition gpu")]
     assert facts_of(beta) == (Facts(), None)
 
 
@@ -73,7 +73,7 @@ def test_facts_are_replaced_whole(alpha: Member, now: datetime) -> None:
 
     assert facts_of(alpha) == (Facts(), now + 2 * LATER)
     assert [why for _, why in events_of(alpha)[1:]] == [
-        "site, racks, price, data; partition gpu; partition dark",
+        "data, price, racks, site; partition dark; partition gpu",
         "site",
     ]
 

@@ -32,5 +32,5 @@ def differences(before: Facts, after: Facts) -> str:
 
 
 def _differing(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[str]:
-    names = dict.fromkeys([*before, *after])
-    return (name for name in names if before.get(name) != after.get(name))
+    """In an order of their own: the databases keep different ones."""
+    return (name for name in sorted({*before, *after}) if before.get(name) != after.get(name))

@@ -66,9 +66,9 @@ def test_a_pool_tells_how_it_and_its_clusters_fare(pool: Pool, beta: Cast, now: 
     assert operator(*ALL).get("pools").json() == [detail]
 
 
-def test_a_pool_is_no_cluster_in_the_list_of_clusters(pool: Pool) -> None:
-    assert [one["name"] for one in operator(*ALL).get("clusters").json()] == ["alpha", "beta"]
-    assert [one["name"] for one in Rest(pool.token).get("clusters").json()] == ["big"]
+def test_the_list_of_clusters_has_a_pool_for_its_own_tokens_alone(pool: Pool, mallory: Cast) -> None:
+    assert [one["name"] for one in operator(*ALL).get("clusters").json()] == ["alpha", "beta", "mallory"]
+    assert [one["name"] for one in Rest(pool.token).get("clusters").json()] == ["alpha", "beta", "big"]
 
 
 def test_a_pool_is_changed(pool: Pool) -> None:

@@ -7,22 +7,19 @@ cd "$(dirname "$0")/.."
 folder=$(mktemp -d)
 server=
 agent=
+second_agent=
 
 finish() {
-    local status=$?
+    local status=$? process
     trap - EXIT
-    if [[ -n $agent ]]; then
-        kill "$agent" 2>/dev/null || true
-        wait "$agent" || true
-    fi
-    if [[ -n $server ]]; then
-        kill "$server" 2>/dev/null || true
-        wait "$server" || true
-    fi
+    for process in $agent $second_agent $server; do
+        kill "$process" 2>/dev/null || true
+        wait "$process" || true
+    done
     if ((status)); then
         printf '\nThe demo did not reach its end. The server said:\n' >&2
         cat "$folder/server.log" >&2 || true
-        cat "$folder/agent.log" >&2 2>/dev/null || true
+        cat "$folder"/*agent.log >&2 2>/dev/null || true
     fi
     rm -rf "$folder"
     exit "$status"
@@ -43,6 +40,14 @@ wait_for_server() {
     local deadline=$((SECONDS + 30))
     until connects "$RAINBOW_HOST"; do
         if ! kill -0 "$server" 2>/dev/null || ((SECONDS > deadline)); then return 1; fi
+        sleep 0.1
+    done
+}
+
+wait_for_facts() {
+    local deadline=$((SECONDS + 30))
+    until [[ $(rainbow clusters --cluster-name "$1" --json) == *'"local"'* ]]; do
+        if ((SECONDS > deadline)); then return 1; fi
         sleep 0.1
     done
 }
@@ -75,7 +80,7 @@ run "rainbow request --max-jobs 1 --accept 1"
 run "rainbow summary"
 
 step "An agent does all this by itself, and reports. This one runs jobs as processes of this machine."
-run "rainbow agent --executor local --slots 8 --state-dir $folder/agent 2>$folder/agent.log &"
+run "rainbow agent --executor local --slots 4 --state-dir $folder/agent 2>$folder/agent.log &"
 agent=$!
 run "rainbow watch 2 3 || echo exited with \$?"
 
@@ -87,10 +92,32 @@ run "rainbow jobs"
 run "rainbow logs 2"
 run "rainbow job 3"
 
-step "The agent is told to stop, and says what it did."
-run "kill $agent"
-wait "$agent"
-agent=
+step "A second, larger cluster with data of its own. Clusters tell what they have."
+run "rainbow register --cluster-name noether --save"
+run "rainbow agent --cluster-name noether --executor local --slots 8 --fact data=imagenet --state-dir $folder/second 2>$folder/second-agent.log &"
+second_agent=$!
+wait_for_facts noether
+run "rainbow clusters --cluster-name noether noether"
+
+step "The operator makes a pool of the two: whoever has its token need not know which cluster is free."
+run "python manage.py pool create science keebler noether --json >$folder/science.json"
+token=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["token"])' "$folder/science.json")
+printf '$ export RAINBOW_CLUSTER=science RAINBOW_TOKEN=...\n'
+export RAINBOW_CLUSTER=science RAINBOW_TOKEN=$token
+run "rainbow clusters"
+
+step "Each job of the pool runs where it fits: six tasks on the larger cluster, the data where it is, the rest elsewhere."
+run "rainbow submit --tasks 6 --job-name large --command 'echo six tasks'"
+run "rainbow submit --need data=imagenet --job-name train --command 'echo near the data'"
+run "rainbow submit --need '!data' --job-name other --command 'echo anywhere else'"
+run "rainbow watch 5 6 7"
+run "rainbow jobs"
+unset RAINBOW_CLUSTER RAINBOW_TOKEN
+
+step "The agents are told to stop, and the first says what it did."
+run "kill $agent $second_agent"
+wait "$agent" "$second_agent"
+agent= second_agent=
 run "cat $folder/agent.log"
 
 step "What the server's operator sees."

@@ -189,7 +189,10 @@ def crew(
         known: dict[str, Any] = {"cluster": cluster.name, "token": cluster.token, "secret": cluster.secret}
         made = Crew(
             client=stack.enter_context(Client(address, timeout_seconds=PATIENCE_SECONDS, **known)),
-            agents_client=stack.enter_context(Client(address, timeout_seconds=timeout_seconds, **known)),
+            # As `rainbow agent` has it: with the secret alone.
+            agents_client=stack.enter_context(
+                Client(address, timeout_seconds=timeout_seconds, cluster=cluster.name, secret=cluster.secret)
+            ),
             executor=executor or local(folder),
             folder=folder,
             clock=Clock(),

@@ -26,7 +26,7 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_s* agent_takes_
 	console_in_a_browser database_away database_file database_locks docs doctor error_tables executor_* facts \
 	fairness fingerprints full_disk hashing held_job_states hostile_clients hostile_http hostile_jobs hostile_server \
 	http_requests https in_doubt job_folders job_output job_processes journal keepalive locks long_waits matching \
-	needs package policy policy_* presence printed_jobs reach readme replaced_* rest_schema_page rules scanning \
+	needs package policy policy_* presence printed_jobs reach readme replaced_* rest_schema_page rules scanning scheduler_facts \
 	settings site_options shedding slurm_answers state_folder submit_file submit_options submit_wait thread_pools \
 	timed_calls tls watch web_server web_tls wire_golden wrong_surroundings
 

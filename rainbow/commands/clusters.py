@@ -19,7 +19,16 @@ Examples:
   rainbow clusters --json
 """
 COLUMNS = ("NAME", "TAKES JOBS", "QUEUED", "OLDEST", "NODES", "CORES", "GPUS")
-PARTITION_COLUMNS = ("PARTITION", "NODES", "CORES", "MEMORY", "GPUS", "LONGEST", "MOST NODES", "FEATURES")
+PARTITION_COLUMNS = (
+    "PARTITION",
+    "NODES",
+    "CORES/NODE",
+    "MEMORY/NODE",
+    "GPUS/NODE",
+    "LONGEST",
+    "MOST NODES",
+    "FEATURES",
+)
 # As the server warns.
 QUIET_AFTER = timedelta(minutes=5)
 

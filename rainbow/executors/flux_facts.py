@@ -38,14 +38,13 @@ class _Node:
 
 
 def partitions(resources: FluxResources, *, chosen: str) -> list[Partition]:
-    """The queues, or the one that the site chose. Raises SchedulerSilent."""
+    """The queues. `chosen`: that where the site has jobs go that name none. Raises SchedulerSilent."""
     try:
         nodes = list(_nodes(resources.described))
         return [
             partition
             for name, queue in _queues(resources.configuration).items()
-            if not chosen or name == chosen
-            for partition in _partitions(name, queue, nodes, resources.configuration, chosen=bool(chosen))
+            for partition in _partitions(name, queue, nodes, resources.configuration, chosen=chosen)
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SchedulerSilent("Flux described its resources in a way that rainbow does not understand") from error
@@ -56,9 +55,7 @@ def _queues(configuration: Json) -> Json:
     return queues
 
 
-def _partitions(
-    name: str, queue: Json, nodes: list[_Node], configuration: Json, *, chosen: bool
-) -> Iterator[Partition]:
+def _partitions(name: str, queue: Json, nodes: list[_Node], configuration: Json, *, chosen: str) -> Iterator[Partition]:
     limits, for_all = _limits(queue), _limits(configuration)
     required = frozenset(queue.get("requires", []))
     default = configuration.get("policy", {}).get("jobspec", {}).get("defaults", {}).get("system", {}).get("queue")
@@ -70,7 +67,7 @@ def _partitions(
             gpus_per_node={"": node.gpus},
             longest_seconds=_seconds(limits.get("duration", for_all.get("duration", 0))),
             max_nodes=_most_nodes(limits) or _most_nodes(for_all),
-            default=chosen or name in (default, WITHOUT_QUEUES),
+            default=name == (chosen or default or WITHOUT_QUEUES),
             features=tuple(sorted(node.properties)),
         )
 

@@ -58,9 +58,7 @@ class SlurmExecutor:
         return found if found.not_ready else replace(found, not_ready=self._option_check.fault())
 
     def facts(self) -> Facts:
-        chosen = value_of(self._site.options, "-p", "--partition")
-        only = [f"--partition={chosen}"] if chosen else []
-        listed = self._answered("sinfo", *PARTITIONS, *only).text
+        listed = self._answered("sinfo", *PARTITIONS).text
         # Its answer is as long as its nodes are many: one of each kind is asked for.
         shown = ask(
             ["scontrol", "--oneliner", "show", "node", ",".join(some_nodes(listed))], environment=self._environment
@@ -69,7 +67,8 @@ class SlurmExecutor:
         values: dict[str, Value] = {"scheduler": "slurm", "scheduler_version": version[-1] if version else ""}
         if found := architectures(shown.text):
             values["arch"] = found[0] if len(found) == 1 else found
-        return Facts(values=values, partitions=tuple(partitions(listed, chosen=bool(chosen))))
+        chosen = value_of(self._site.options, "-p", "--partition")
+        return Facts(values=values, partitions=tuple(partitions(listed, chosen=chosen)))
 
     def slots(self, work: Work) -> int:
         return total_cores(work)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from rainbow.executors.executor import SchedulerSilent
 from rainbow.facts import Partition
@@ -23,13 +24,15 @@ _COMMA = re.compile(r",(?![^(]*\))")
 _RANGE = re.compile(r"\[([0-9]+)[^\]]*\]")
 
 
-def partitions(text: str, *, chosen: bool) -> list[Partition]:
-    """`chosen`: the site names the partitions, so that jobs which name none go there. Those without nodes are left out.
+def partitions(text: str, *, chosen: str = "") -> list[Partition]:
+    """Those with nodes. `chosen`: the partitions, by comma, where the site has jobs go that name none.
 
     Raises SchedulerSilent.
     """
     rows = [line.split("|", 8) for line in text.splitlines()]
-    return [partition for row in rows if (partition := _partition(row, chosen=chosen)).nodes]
+    found = [partition for row in rows if (partition := _partition(row)).nodes]
+    names = chosen.split(",")
+    return [replace(one, default=one.name in names) for one in found] if chosen else found
 
 
 def some_nodes(text: str) -> list[str]:
@@ -43,7 +46,7 @@ def architectures(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_ARCH.findall(text)))
 
 
-def _partition(row: Sequence[str], *, chosen: bool) -> Partition:
+def _partition(row: Sequence[str]) -> Partition:
     try:
         name, longest, sizes, nodes, cpus, memory, generic, features, _ = row
         return Partition(
@@ -54,7 +57,7 @@ def _partition(row: Sequence[str], *, chosen: bool) -> Partition:
             gpus_per_node=_gpus(generic),
             longest_seconds=_seconds(longest),
             max_nodes=_count(sizes.rpartition("-")[2]),
-            default=chosen or name.endswith("*"),
+            default=name.endswith("*"),
             features=tuple(feature for feature in features.split(",") if feature not in NONE),
         )
     except ValueError as error:

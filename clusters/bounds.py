@@ -21,6 +21,7 @@ class Bounds:
 
     max_nodes: int = 0
     max_tasks: int = 0
+    max_cores: int = 0
     max_time_limit_seconds: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -30,6 +31,7 @@ class Bounds:
         for limit in (
             Limit(name="max_nodes", field="nodes", most=self.max_nodes, unit="nodes"),
             Limit(name="max_tasks", field="tasks", most=self.max_tasks, unit="tasks"),
+            Limit(name="max_cores", field="cores", most=self.max_cores, unit="cores"),
             Limit(
                 name="max_time_limit_seconds",
                 field="time_limit_seconds",

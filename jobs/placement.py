@@ -13,12 +13,12 @@ from operator import attrgetter
 from typing import Any, NamedTuple, Self
 
 from clusters.matching import Demand
-from jobs.models import Job
+from jobs.models import Job, cores_of
 from jobs.specs import MAX_INT, OPTIONAL_FIELDS, JobSpec, says_more
 
 # What of a job is a size: more never fits where less does not.
 SIZES = ("nodes", "tasks", "time_limit_seconds", "cores_per_task", "gpus_per_task", "memory_mib_per_node")
-# Those that a request for jobs may bound.
+# Those that a request for jobs may bound, besides the cores in all.
 BOUNDED = ("nodes", "tasks", "time_limit_seconds")
 # What of a job is compared with the facts of a cluster.
 DEMAND_FIELDS = (*SIZES, "gpu_type", "partition", "needs", "options_by_cluster")
@@ -53,6 +53,15 @@ class Definition:
     # The clusters that gave its jobs back, and that the others go before.
     without: tuple[int, ...] = ()
     mixed: bool = False
+
+    @property
+    def cores(self) -> Range:
+        """In all."""
+        of_job = [self.sizes[name] for name in ("nodes", "tasks", "cores_per_task")]
+        least, most = (
+            cores_of(nodes=nodes, tasks=tasks, cores_per_task=each) for nodes, tasks, each in zip(*of_job, strict=True)
+        )
+        return Range(least, min(most, MAX_CORES))
 
     @property
     def as_mixed(self) -> "Definition":
@@ -103,6 +112,8 @@ class Definition:
 
 
 _SAID = ("sizes", "gpu_type", "partition", "partitions", "needs", "without", "mixed")
+# What a database takes for a whole number.
+MAX_CORES = 2**63 - 1
 _ANY_SIZE = {name: Range(0, MAX_INT) for name in SIZES}
 
 

@@ -19,6 +19,7 @@ class QueueCalls(ClientSession):
         wait_seconds: int = 0,
         max_nodes: int = 0,
         max_tasks: int = 0,
+        max_cores: int = 0,
         max_time_limit_seconds: int = 0,
         labels: Mapping[str, str] | None = None,
         shared: bool = False,
@@ -33,6 +34,7 @@ class QueueCalls(ClientSession):
             wait_seconds=wait_seconds,
             max_nodes=max_nodes,
             max_tasks=max_tasks,
+            max_cores=max_cores,
             max_time_limit_seconds=max_time_limit_seconds,
             labels=labels,
             shared=shared,
@@ -40,11 +42,16 @@ class QueueCalls(ClientSession):
         return self._offered(self._wait_for_jobs(request), most=max_jobs)
 
     def begin_request(
-        self, *, max_jobs: int, wait_seconds: int, max_nodes: int, max_tasks: int
+        self, *, max_jobs: int, wait_seconds: int, max_nodes: int, max_tasks: int, max_cores: int = 0
     ) -> PendingCall[records.WaitingJobs]:
         """As `request_jobs` with `shared`, without waiting for the answer and without retries."""
         request = self._queue_request(
-            maxJobs=max_jobs, wait_seconds=wait_seconds, max_nodes=max_nodes, max_tasks=max_tasks, shared=True
+            maxJobs=max_jobs,
+            wait_seconds=wait_seconds,
+            max_nodes=max_nodes,
+            max_tasks=max_tasks,
+            max_cores=max_cores,
+            shared=True,
         )
         timeout_seconds = self._connection.timeout_seconds + wait_seconds
         return self._connection.begin(

@@ -81,6 +81,19 @@ def test_a_small_job_behind_large_ones_costs_the_same_however_many_they_are(alph
     assert offered(alpha, now, max_nodes=16)[-len(few) - 1 :] == [*few, small]
 
 
+def test_jobs_of_more_cores_than_asked_for_hide_none_behind_them(alpha: Any, now: datetime) -> None:
+    submitted(alpha, 3_000, now=now, cores_per_task=64)
+    small = [
+        submitted(alpha, now=now, **said)[0] for said in ({"cores_per_task": 8}, {"nodes": 2, "cores_per_task": 4})
+    ]
+    few = [*submitted(alpha, now=now, tasks=8), *submitted(alpha, now=now)]
+
+    bounds = Bounds(max_tasks=8, max_cores=8)
+    found = request_jobs(caller=alpha.puller, bounds=bounds, shared=True, limit=10, now=now)
+
+    assert [job.id for job in found] == [*small, *few]
+
+
 def test_of_a_class_that_a_bound_divides_each_job_is_looked_at_after_some_requests(alpha: Any, now: datetime) -> None:
     submitted(alpha, 5_000, now=now, nodes=16)
     last = submitted(alpha, now=now, nodes=9)

@@ -81,6 +81,7 @@ def bounds_from(message: pb.RequestJobsRequest) -> Bounds:
     return Bounds(
         max_nodes=message.max_nodes,
         max_tasks=message.max_tasks,
+        max_cores=message.max_cores,
         max_time_limit_seconds=message.max_time_limit_seconds,
         labels=dict(message.labels),
     )

@@ -23,6 +23,8 @@ class Migration(migrations.Migration):
                 ('most_nodes', models.IntegerField()),
                 ('least_tasks', models.IntegerField()),
                 ('most_tasks', models.IntegerField()),
+                ('least_cores', models.BigIntegerField()),
+                ('most_cores', models.BigIntegerField()),
                 ('least_time_limit_seconds', models.IntegerField()),
                 ('most_time_limit_seconds', models.IntegerField()),
                 ('made_at', models.DateTimeField()),

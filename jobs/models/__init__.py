@@ -2,7 +2,7 @@
 
 from jobs.models.bulk_action import BulkAction
 from jobs.models.counts import JobActivity, JobCount
-from jobs.models.job import MAX_ID, Job, JobEvent, JobLabel, JobQuerySet, visible_by
+from jobs.models.job import MAX_ID, Job, JobEvent, JobLabel, JobQuerySet, cores_of, visible_by
 from jobs.models.lease_watch import LeaseWatch
 from jobs.models.queue import Queue, Serves
 
@@ -18,5 +18,6 @@ __all__ = [
     "LeaseWatch",
     "Queue",
     "Serves",
+    "cores_of",
     "visible_by",
 ]

@@ -23,6 +23,11 @@ def visible_by(caller: Caller) -> dict[str, int]:
     return {"cluster_id": caller.cluster_id}
 
 
+def cores_of(*, nodes: int, tasks: int, cores_per_task: int) -> int:
+    """The cores of a job in all: one for each task, and one task for each node, unless it says more."""
+    return max(nodes, tasks) * max(1, cores_per_task)
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, caller: Caller) -> "JobQuerySet":
         return self.filter(**visible_by(caller))
@@ -158,6 +163,11 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"job {self.pk}"
+
+    @property
+    def cores(self) -> int:
+        """In all."""
+        return cores_of(nodes=self.nodes, tasks=self.tasks, cores_per_task=self.cores_per_task)
 
     @property
     def final(self) -> bool:

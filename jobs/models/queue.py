@@ -20,6 +20,8 @@ class Queue(models.Model):
     most_nodes = models.IntegerField()
     least_tasks = models.IntegerField()
     most_tasks = models.IntegerField()
+    least_cores = models.BigIntegerField()
+    most_cores = models.BigIntegerField()
     least_time_limit_seconds = models.IntegerField()
     most_time_limit_seconds = models.IntegerField()
     # Whose submission made it, for the limit on queues of a credential.

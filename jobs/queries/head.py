@@ -16,6 +16,7 @@ from clusters.facts import Facts
 from clusters.matching import miss
 from clusters.models import Cluster, Streak
 from clusters.sql import as_datetime
+from jobs.models import cores_of
 from jobs.placement import DEMAND_FIELDS, demand_of
 from jobs.specs import values_read
 from jobs.sql.queues import ServedQueue, served_queues, waiting_in
@@ -114,10 +115,11 @@ class _Request:
     def _fits(self, row: Row, queue: ServedQueue) -> bool:
         _, _, submitted_by, submitted_at, *placing = row
         wanted = values_read(dict(zip(DEMAND_FIELDS, placing, strict=True)))
+        cores = cores_of(**{name: wanted[name] for name in ("nodes", "tasks", "cores_per_task")})
         return (
             submitted_by not in self._held
             and self._is_due(submitted_at, queue.after_seconds)
-            and self.bounds.admit(wanted)
+            and self.bounds.admit(wanted | {"cores": cores})
             and (queue.fits or self._suits(wanted))
         )
 

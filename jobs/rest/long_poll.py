@@ -44,6 +44,7 @@ class QueueQuerySerializer(Query):
     )
     max_nodes = Digits(min_value=0, max_value=MAX_INT, default=0, help_text="0 means any, also for the next two")
     max_tasks = Digits(min_value=0, max_value=MAX_INT, default=0)
+    max_cores = Digits(min_value=0, max_value=MAX_INT, default=0, help_text="cores in all; 0 means any")
     max_time_limit_seconds = Digits(min_value=0, max_value=MAX_INT, default=0)
     label = serializers.ListField(  # type: ignore[assignment]  # (a field, not the serializer's own label)
         child=Text(pattern=PATTERN), max_length=MAX_LABELS, default=list, help_text=DESCRIPTION
@@ -93,6 +94,7 @@ def queue_request_from(query: dict[str, Any]) -> QueueRequest:
     bounds = Bounds(
         max_nodes=query["max_nodes"],
         max_tasks=query["max_tasks"],
+        max_cores=query["max_cores"],
         max_time_limit_seconds=query["max_time_limit_seconds"],
         labels=labels_from(query["label"]),
     )

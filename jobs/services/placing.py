@@ -119,7 +119,8 @@ def _columns(wanted: Mapping[bytes, Wanted], now: datetime) -> Columns:
         "made_by_id": [by.credential_id if isinstance(by, Caller) else None for _, by in wanted.values()],
         "made_at": [timestamp(now)] * len(definitions),
     }
-    for name in BOUNDED:
-        columns[f"least_{name}"] = [one.sizes[name].least for one in definitions]
-        columns[f"most_{name}"] = [one.sizes[name].most for one in definitions]
+    ranges = {name: [one.sizes[name] for one in definitions] for name in BOUNDED}
+    for name, bounds in (ranges | {"cores": [one.cores for one in definitions]}).items():
+        columns[f"least_{name}"] = [one.least for one in bounds]
+        columns[f"most_{name}"] = [one.most for one in bounds]
     return columns

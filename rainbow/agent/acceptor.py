@@ -149,6 +149,7 @@ class Acceptor:
             wait_seconds=wait_seconds,
             max_nodes=free.most_nodes,
             max_tasks=free.most_tasks,
+            max_cores=free.most_tasks,
         )
         self._pending.when_done(self._tell)
 

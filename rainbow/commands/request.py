@@ -64,6 +64,7 @@ NOTHING = Acceptance(complete=True, accepted=(), refused=())
 )
 @click.option("--max-nodes", type=LIMIT, default=0, help="Only jobs of at most this many nodes.  [default: any]")
 @click.option("--max-tasks", type=LIMIT, default=0, help="Only jobs of at most this many tasks.  [default: any]")
+@click.option("--max-cores", type=LIMIT, default=0, help="Only jobs of at most this many cores in all.  [default: any]")
 @click.option(
     "--max-time-limit",
     "max_time_limit_seconds",
@@ -72,6 +73,12 @@ NOTHING = Acceptance(complete=True, accepted=(), refused=())
     help="Only jobs that may run at most this long, or have no limit: 2h.  [default: any]",
 )
 @label_option("Only jobs with this label; repeatable.")
+@click.option(
+    "--shared",
+    is_flag=True,
+    help="Also jobs of the cluster's pools, and those that say what earlier clients would not heed; to accept jobs of a"
+    " pool needs --agent.",
+)
 @json_option
 @click.pass_context
 def command(

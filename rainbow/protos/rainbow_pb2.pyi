@@ -537,6 +537,7 @@ class RequestJobsRequest(_message.Message):
     MAX_TIME_LIMIT_SECONDS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     SHARED_FIELD_NUMBER: _builtins.int
+    MAX_CORES_FIELD_NUMBER: _builtins.int
     cluster: _builtins.str
     """The cluster that asks."""
     secret: _builtins.str
@@ -556,6 +557,8 @@ class RequestJobsRequest(_message.Message):
     `pool`, and neither command, environment, working directory nor labels: GetJobs shows these to the cluster that
     accepted the job.
     """
+    max_cores: _builtins.int
+    """Only jobs of at most this many cores in all, one for each task unless a job says more; 0 means any."""
     @_builtins.property
     def sent(self) -> _timestamp_pb2.Timestamp:
         """When the client sent this; the server does not use it."""
@@ -577,10 +580,11 @@ class RequestJobsRequest(_message.Message):
         max_time_limit_seconds: _builtins.int = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         shared: _builtins.bool = ...,
+        max_cores: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "labels", b"labels", "maxJobs", b"maxJobs", "max_nodes", b"max_nodes", "max_tasks", b"max_tasks", "max_time_limit_seconds", b"max_time_limit_seconds", "secret", b"secret", "sent", b"sent", "shared", b"shared", "wait_seconds", b"wait_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "labels", b"labels", "maxJobs", b"maxJobs", "max_cores", b"max_cores", "max_nodes", b"max_nodes", "max_tasks", b"max_tasks", "max_time_limit_seconds", b"max_time_limit_seconds", "secret", b"secret", "sent", b"sent", "shared", b"shared", "wait_seconds", b"wait_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -226,6 +226,12 @@ class Streak(models.Model):
         ]
 
     @property
+    def whose(self) -> str:
+        """The token, with its cluster or pool where it is another than this cluster."""
+        own = self.cluster_id == self.credential.cluster_id
+        return str(self.credential) if own else f"{self.credential} of {self.credential.cluster}"
+
+    @property
     def why(self) -> str:
         """The reason, with the cluster where it is another than the token's."""
         return self.reason if self.cluster_id == self.credential.cluster_id else f"{self.cluster}: {self.reason}"

@@ -8,6 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from clusters.models import Cluster, Credential
+from clusters.services.streaks import End, note_ends
 from jobs.services.pools import Member, members_of
 from tests.support.console import signed_in
 from tests.support.pools import Pool, pool_of
@@ -117,6 +118,18 @@ def test_the_page_of_a_pool_shows_its_clusters_and_what_waits(pool: Pool, beta: 
     assert "No cluster of big takes jobs, and 1 job wait" in shown
     assert "For jobs of at most" not in shown
     assert f"{CLUSTERS}{pool.cluster.id}/members/" in shown
+
+
+def test_the_page_of_a_pool_shows_which_of_its_tokens_a_cluster_holds_back(
+    pool: Pool, alpha: Any, olaf: Client, now: datetime
+) -> None:
+    end = End(credential_id=pool.submitter.credential_id, at_once=True, reason="no such file")
+    note_ends(cluster_id=alpha.cluster.id, ends=[end, end], hold_after=2, now=now)
+
+    shown = text_of(olaf, f"{CLUSTERS}{pool.cluster.id}/change/")
+
+    assert "holds back token default: 2 jobs in a row failed at once; the last one: no such file" in shown
+    assert "alpha has held back the jobs of token default of big" in text_of(olaf, "/admin/")
 
 
 def test_the_page_of_a_cluster_names_its_pools(pool: Pool, beta: Any, olaf: Client) -> None:

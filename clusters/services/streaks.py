@@ -71,8 +71,8 @@ def let_go(*, cluster_id: int, credential_id: int | None = None, by: Actor, reas
 
 
 def _held(streaks: QuerySet[Streak]) -> list[Streak]:
-    held = streaks.filter(held_at__isnull=False).select_related("cluster", "credential").defer("cluster__facts")
-    return list(held.order_by("held_at", "id"))
+    held = streaks.filter(held_at__isnull=False).select_related("cluster", "credential__cluster")
+    return list(held.defer("cluster__facts", "credential__cluster__facts").order_by("held_at", "id"))
 
 
 def _lock(cluster_id: int) -> None:

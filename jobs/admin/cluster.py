@@ -14,6 +14,7 @@ from clusters.admin.forms import number_from
 from clusters.admin.shown import operator_of
 from clusters.models import Cluster
 from clusters.services.events import list_events
+from clusters.services.streaks import held_back
 from jobs.admin.charts import charts, shares
 from jobs.admin.dashboard import link_of
 from jobs.admin.facts import facts_shown
@@ -98,11 +99,22 @@ def _is(health: Health, show: str) -> bool:
 
 
 def _pools(health: Health) -> dict[str, Any]:
-    """The clusters of a pool and whether each asks, or the pools of a cluster."""
+    """The clusters of a pool, whether each asks and which of its tokens it holds back; or the pools of a cluster."""
     cluster = health.cluster
     if not cluster.pool:
         return {"memberships": list(cluster.memberships.select_related("pool").order_by("pool__name"))}
-    return {"members": [(one, asks(one.cluster.last_asked_at, now=health.now)) for one in health.members]}
+    of_members = held_back(cluster_ids=[member.cluster_id for member in health.members])
+    held = [one for one in of_members if one.credential.cluster_id == cluster.id]
+    return {
+        "members": [
+            (
+                member,
+                asks(member.cluster.last_asked_at, now=health.now),
+                [one for one in held if one.cluster_id == member.cluster_id],
+            )
+            for member in health.members
+        ]
+    }
 
 
 def _head_of_queue(request: HttpRequest, cluster: Cluster) -> Any:

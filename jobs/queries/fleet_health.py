@@ -170,7 +170,7 @@ def concerns_of(health: Health) -> Iterator[Concern]:
         yield Concern(kind=ConcernKind.LOST, grave=True, text=text, about=id)
     for streak in health.held:
         since = in_words(health.now - streak.held_at) if streak.held_at else ""
-        text = f"{name} has held back the jobs of {streak.credential} for {since}: {streak.reason}"
+        text = f"{name} has held back the jobs of {streak.whose} for {since}: {streak.reason}"
         yield Concern(kind=ConcernKind.TOKEN_HELD, grave=False, text=text, about=id)
     paused_at = health.cluster.paused_at
     if paused_at and waiting and health.now - paused_at >= LONG_PAUSE:

@@ -161,6 +161,14 @@ def test_a_servers_words_are_no_longer_than_people_read(rehearse: Rehearse) -> N
 
 
 NASTY = "done\nJob 8: completed\x1b[2J"
+_NASTY_CLUSTER = pb.Cluster(
+    name=NASTY,
+    paused=NASTY,
+    facts=pb.Facts(
+        values=[pb.Fact(name=NASTY, text=NASTY), pb.Fact(name="set", texts=[NASTY])],
+        partitions=[pb.Partition(name=NASTY, features=[NASTY], gpus_per_node={NASTY: 1})],
+    ),
+)
 
 
 @pytest.mark.parametrize(
@@ -174,9 +182,23 @@ NASTY = "done\nJob 8: completed\x1b[2J"
         (pb.SubmitJobResponse(status=1, jobid=7, warning=NASTY), ["submit", "--", "true"]),
         (pb.GetJobsResponse(jobs=[pb.Job(id=7, name=NASTY, reason=NASTY, why_waiting=NASTY)]), ["job", "7"]),
         (pb.ListJobsResponse(jobs=[pb.Job(id=7, name=NASTY, command=NASTY)]), ["jobs"]),
+        (pb.ListClustersResponse(clusters=[pb.Cluster(name=NASTY, warning=NASTY)]), ["clusters"]),
+        (pb.ListClustersResponse(clusters=[_NASTY_CLUSTER]), ["clusters", "keebler"]),
         (_refuse(NASTY), ["summary"]),
     ],
-    ids=["cancel", "summary", "held back", "resume", "request", "submit", "job", "jobs", "a refusal"],
+    ids=[
+        "cancel",
+        "summary",
+        "held back",
+        "resume",
+        "request",
+        "submit",
+        "job",
+        "jobs",
+        "clusters",
+        "a cluster",
+        "a refusal",
+    ],
 )
 def test_no_words_of_a_server_pass_for_a_line_of_the_commands(
     stranger: Run, rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch, message: Any, words: list[str]

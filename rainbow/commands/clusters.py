@@ -40,9 +40,10 @@ QUIET_AFTER = timedelta(minutes=5)
 @click.argument("name", metavar="[NAME]", default="")
 @click.pass_context
 def command(ctx: click.Context, name: str, as_cluster: bool, as_json: bool) -> None:
-    """List the clusters that a credential reaches, or show one with all that it has.
+    """List the clusters that you may use, and what they have.
 
-    That is the credential's cluster, or its pool and the clusters of that in the pool's order.
+    That is the cluster of the credential, or its pool and the clusters of that in the pool's order. With NAME, only
+    that one is shown, with all that it has.
     """
     with session.observer(ctx, as_cluster=as_cluster) as client:
         found = client.list_clusters(name=name)

@@ -69,6 +69,7 @@ class JobDescription:
     image: str = field(default="", metadata=_LONG | _CONTENT)
     mounts: Texts = field(default=(), metadata=_LONG | _CONTENT)
     needs: Texts = field(default=(), metadata=_LONG)
+    start_within_seconds: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +77,7 @@ class JobSpec(JobDescription):
     """A job as it is submitted: also what only the server acts on. Each field is a column."""
 
     on_lost: OnLost = OnLost.KEEP
+    hold_if_unservable: bool = False
     idempotency_key: str = ""
 
     def fingerprint(self, submitted_by: int | None) -> bytes:
@@ -99,6 +101,11 @@ class JobSpec(JobDescription):
 def says_more(job: object) -> bool:
     """Whether a job, or the specification of one, says anything of OPTIONAL_FIELDS."""
     return any(_OPTIONAL_VALUES(job))
+
+
+def asks_more(job: object) -> bool:
+    """The same of those that are for its cluster: earlier clients would not heed them."""
+    return any(_ASKED_VALUES(job))
 
 
 def columns_of(specs: Sequence[JobSpec]) -> dict[str, list[Any]]:
@@ -162,6 +169,7 @@ _FIELDS_OF_VERSION_1 = frozenset({
 # These columns have a default in the database, and most jobs say none of them.
 OPTIONAL_FIELDS = tuple(name for name in SPEC_FIELDS if name not in _FIELDS_OF_VERSION_1)
 _OPTIONAL_VALUES = attrgetter(*OPTIONAL_FIELDS)
+_ASKED_VALUES = attrgetter(*(name for name in OPTIONAL_FIELDS if name in DESCRIPTION_FIELDS))
 _BASIC = tuple(name for name in SPEC_FIELDS if name not in OPTIONAL_FIELDS)
 _RULED_VALUES = attrgetter(*RULES)
 

@@ -14,6 +14,8 @@ from rainbow.rules import check_line, check_range, size_in_bytes
 MAX_CORES_PER_TASK = 65_536
 MAX_GPUS_PER_TASK = 1_024
 MAX_MEMORY_MIB_PER_NODE = 2**30  # a PiB
+MIN_START_WITHIN_SECONDS = 60
+MAX_START_WITHIN_SECONDS = 365 * 24 * 3600
 MAX_OPTION = 255
 MAX_OPTIONS_BY_CLUSTER = 64
 MAX_IMAGE = 1024
@@ -125,6 +127,9 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "image": _check_image,
     "mounts": _check_mounts,
     "needs": _check_needs,
+    "start_within_seconds": partial(
+        check_range, field="start_within_seconds", lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS
+    ),
 }
 # What one field needs of another.
 NEEDED = {"gpu_type": "gpus_per_task", "mounts": "image"}

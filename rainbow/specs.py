@@ -69,6 +69,7 @@ class JobDescription:
     image: str = ""
     mounts: Texts = ()
     needs: Texts = ()
+    start_within_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,7 @@ class JobSpec(JobDescription):
 
     idempotency_key: str = ""
     on_lost: OnLost = OnLost.UNSPECIFIED
+    hold_if_unservable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,7 @@ class Work:
     options_by_cluster: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
     mounts: Texts = ()
+    start_within_seconds: int = 0
 
     def options(self, cluster: str) -> dict[str, str]:
         """The site options that hold at this cluster, by name, without those that are not said."""

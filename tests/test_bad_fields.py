@@ -146,6 +146,10 @@ BAD_JOBS: list[tuple[str, Any, str]] = [
             *("/a/../b:/c", "/a:/b/..", "/./a:/b", "/a/:/b", "/a//b:/c", "-v/a:/b"),
         )
     ],
+    *[
+        ("start_within_seconds", number, f"must be 60 to 31,536,000, not {number:,}")
+        for number in (-1, 1, 59, 31_536_001, INT_MAX)
+    ],
     ("needs", ["a"] * 33, "must be at most 32, not 33"),
     *[("needs", ["gpu", need], TERMS) for need in ("", "!", "a b", "a>1", "a>=x", "!a=b", "1a", "-a", "a<=3")],
     ("needs", ["a="], "must not be empty"),

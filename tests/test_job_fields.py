@@ -38,6 +38,7 @@ FURTHER_VALUES: dict[str, Any] = {
     "options_by_cluster": {"alpha:qos": "/x"},
     "mounts": ("/x:/y", "/a:/b:ro"),
     "needs": ("x>=3", "gpu"),
+    "start_within_seconds": 60,
 }
 WHOLE = client.JobSpec(
     **{item.name: FURTHER_VALUES.get(item.name) or VALUES[item.type] for item in fields(client.JobSpec)}
@@ -48,7 +49,7 @@ NOT_FACTS = {"name", "on_lost", "idempotency_key"}
 FOR_ALL_OPERATORS = {
     "name", "nodes", "tasks", "priority", "time_limit_seconds", "labels", "cores_per_task", "gpus_per_task", "gpu_type",
     "memory_mib_per_node", "exclusive", "account", "partition", "qos", "reservation", "constraint",
-    "options_by_cluster", "needs",
+    "options_by_cluster", "needs", "start_within_seconds",
 }  # fmt: skip
 MOST_FILES = 10
 

@@ -174,7 +174,7 @@ def test_each_job_goes_where_it_fits(alpha: Any, beta: Any, now: datetime) -> No
     tell_facts(beta, nodes=12)
     (small,) = submitted(pool, now=now, nodes=3)
     (middle,) = submitted(pool, now=now, nodes=9)
-    (large,) = submitted(pool, now=now, nodes=16)
+    (large,) = submitted(pool, now=now, nodes=16, hold_if_unservable=True)
 
     assert offered(alpha, now) == [small]
     # The two are of one class, of which beta has nodes for some.
@@ -266,7 +266,7 @@ def test_a_job_goes_to_a_cluster_that_has_what_it_needs(alpha: Any, beta: Any, n
 
     (geneva,) = submitted(pool, now=now, needs=("site=geneva",))
     (gpus,) = submitted(pool, now=now, needs=("gpus>=4", "!cloud"))
-    (none,) = submitted(pool, now=now, needs=("software=gromacs",))
+    (none,) = submitted(pool, now=now, needs=("software=gromacs",), hold_if_unservable=True)
     (any_,) = submitted(pool, now=now)
 
     assert (offered(alpha, now), offered(beta, now)) == ([geneva, any_], [gpus, any_])

@@ -17,6 +17,7 @@ FULL = [
     "--job-name", "mine", "--nodes", "2", "--tasks", "8", "--priority", "-5", "--time-limit", "90m", "--env", "B=2",
     "--env", "A=1", "--workdir", "/work", "--label", "project=demo", "--on-lost", "requeue",
     "--cores-per-task", "2", "--gpus-per-task", "1", "--gpu-type", "a100", "--memory", "1.5G", "--exclusive",
+    "--hold-if-unservable", "--start-within", "90",
     "--account", "physics", "--partition", "gpu", "--qos", "long", "--reservation", "r", "--constraint", "a|b",
     "--at", "keebler:qos=short", "--image", "debian", "--mount", "/a:/b", "--mount", "/c:/d:ro", "--need", "gpus>=4",
 ]  # fmt: skip

@@ -34,7 +34,9 @@ FULL = {
     "image": "debian",
     "mounts": ["/data:/data:ro"],
     "needs": ["gpus>=4", "!slow"],
+    "start_within_seconds": 60,
     "on_lost": "requeue",
+    "hold_if_unservable": True,
 }
 
 
@@ -103,6 +105,8 @@ def test_times_are_utc_in_the_form_of_rfc_3339(guest: Rest) -> None:
         ({"exclusive": 1}, "exclusive"),
         ({"exclusive": "true"}, "exclusive"),
         ({"exclusive": None}, "exclusive"),
+        ({"hold_if_unservable": 1}, "hold_if_unservable"),
+        ({"start_within_seconds": 59}, "start_within_seconds"),
         ({"account": "-x"}, "account"),
         ({"constraint": "x" * 256}, "constraint"),
         ({"options_by_cluster": {"alpha": "x"}}, "options_by_cluster"),

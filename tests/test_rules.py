@@ -22,7 +22,8 @@ from tests.support.hostile import FIELDS, WORDS, any_specs
 # The names of the limits that the two sides share.
 LIMITS = ("MAX_INT", "MAX_NAME", "MAX_COMMAND_BYTES", "MAX_ENVIRONMENT_BYTES", "MAX_LABELS", "MAX_LABEL_VALUE",
           "MAX_PATH", "MAX_PRIORITY", "MAX_TIME_LIMIT_SECONDS")  # fmt: skip
-FURTHER_LIMITS = ("MAX_CORES_PER_TASK", "MAX_GPUS_PER_TASK", "MAX_MEMORY_MIB_PER_NODE", "MAX_OPTION",
+FURTHER_LIMITS = ("MAX_CORES_PER_TASK", "MAX_GPUS_PER_TASK", "MAX_MEMORY_MIB_PER_NODE", "MIN_START_WITHIN_SECONDS",
+                  "MAX_START_WITHIN_SECONDS", "MAX_OPTION",
                   "MAX_OPTIONS_BY_CLUSTER", "MAX_IMAGE", "MAX_MOUNTS", "MAX_MOUNTS_BYTES", "MAX_NEEDS")  # fmt: skip
 EDGES: list[tuple[str, Any]] = [
     ("name", "n" * 255),
@@ -62,6 +63,7 @@ EDGES: list[tuple[str, Any]] = [
     ("options_by_cluster", {"c:qos\n": "v"}),
     ("image", "/" + "x" * 1_023),
     ("image", "/" + "x" * 1_024),
+    *(("start_within_seconds", seconds) for seconds in (0, 1, 59, 60, 31_536_000, 31_536_001)),
     ("needs", ("x",) * 32),
     ("needs", ("x",) * 33),
     ("needs", ("x=" + "v" * 255,)),

@@ -50,6 +50,8 @@ def test_every_field_of_a_job_can_be_said(rainbow: Run, jobs_file: JobsFile) -> 
         "image": "/images/a.sif",
         "mounts": ["/data:/data:ro"],
         "needs": ["gpus>=4"],
+        "hold_if_unservable": True,
+        "start_within_seconds": 3600,
         "idempotency_key": "my own",
         "on_lost": "requeue",
     }

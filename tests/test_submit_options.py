@@ -23,7 +23,8 @@ def test_what_a_job_asks_of_its_cluster_arrives(rainbow: Run) -> None:
         *("--account", "physics", "--partition", "gpu", "--qos", "long", "--reservation", "r", "--constraint", "a&b"),
         *("--at", "keebler:qos=a=b", "--at", "keebler:account="),
         *("--image", "docker.io/library/debian:12", "--mount", "/data:/data", "--mount", "/opt:/opt:ro"),
-        *("--need", "site=geneva", "--need", "gpus>=4", "--need", "site=geneva"),
+        *("--need", "site=geneva", "--need", "gpus>=4", "--need", "site=geneva", "--hold-if-unservable"),
+        *("--start-within", "1h30m"),
     )
 
     assert (job["cores_per_task"], job["gpus_per_task"], job["gpu_type"]) == (4, 2, "a100")
@@ -34,15 +35,16 @@ def test_what_a_job_asks_of_its_cluster_arrives(rainbow: Run) -> None:
     assert job["options_by_cluster"] == {"keebler:qos": "a=b", "keebler:account": ""}
     assert (job["image"], job["mounts"]) == ("docker.io/library/debian:12", ["/data:/data", "/opt:/opt:ro"])
     assert job["needs"] == ["site=geneva", "gpus>=4"]
+    assert (job["hold_if_unservable"], job["start_within_seconds"]) == (True, 5_400)
 
 
 def test_what_a_job_asks_of_its_cluster_is_shown(rainbow: Run) -> None:
-    submitted = rainbow("submit", "--json", "--memory", "1.5T", "--exclusive", "--need", "gpu", "--", "true")
+    submitted = rainbow("submit", "--json", "--memory", "1.5T", "--exclusive", "--need", "!gpu", "--", "true")
 
     shown = rainbow("job", str(answer(submitted)["jobid"])).stdout
 
     assert [line.split(None, 1)[1] for line in shown.splitlines() if line.startswith(("exclusive", "needs"))] == [
-        *("yes", "gpu")
+        *("yes", "!gpu")
     ]
     assert "1536 GiB" in shown
 

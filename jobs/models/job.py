@@ -82,6 +82,8 @@ class Job(models.Model):
     image = models.CharField(max_length=1024, blank=True, db_default="")
     mounts = models.JSONField(blank=True, db_default=[])
     needs = models.JSONField(blank=True, db_default=[])
+    hold_if_unservable = models.BooleanField(db_default=False)
+    start_within_seconds = models.PositiveIntegerField(db_default=0)
     on_lost = models.CharField(max_length=7, choices=OnLost)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     # SHA-256 of what was submitted under the key, so that a retry is told from another job.

@@ -14,6 +14,7 @@ from jobs.spec_rules import (
     MAX_MOUNTS,
     MAX_OPTION,
     MAX_OPTIONS_BY_CLUSTER,
+    MAX_START_WITHIN_SECONDS,
     MOUNT,
     OPTION_AT_CLUSTER,
 )
@@ -113,7 +114,17 @@ class JobSpecSerializer(Input):
         default=list,
         help_text="what the cluster must have: NAME, !NAME, NAME=VALUE or NAME>=NUMBER",
     )
+    start_within_seconds = Number(
+        min_value=0,
+        max_value=MAX_START_WITHIN_SECONDS,
+        default=0,
+        help_text="how long it may wait in a cluster's scheduler, from 60; then it goes to another cluster of its pool"
+        " first. 0 means as long as it takes",
+    )
     on_lost = Choice(OnLost.choices, default=OnLost.KEEP)
+    hold_if_unservable = Flag(
+        default=False, help_text="whether it is kept until a cluster can take it, where none can, and not refused"
+    )
 
     def to_internal_value(self, data: Any) -> Any:
         values = super().to_internal_value(data)
@@ -147,6 +158,7 @@ class AskedSerializer(serializers.Serializer[Any]):
     constraint = serializers.CharField()
     options_by_cluster = Pairs()
     needs = serializers.ListField(child=serializers.CharField())
+    start_within_seconds = serializers.IntegerField(help_text="0 means as long as it takes")
 
 
 class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Job]):
@@ -171,14 +183,15 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Job]):
     )
     state = serializers.ChoiceField(JobState.choices)
     on_lost = serializers.ChoiceField(OnLost.choices)
+    hold_if_unservable = serializers.BooleanField()
     labels = Pairs()
 
     class Meta:
         model = Job
         fields: tuple[str, ...] = (
             "id", "cluster", "name", "command", "nodes", "tasks", "state", "priority", "time_limit_seconds",
-            "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "on_lost", "idempotency_key",
-            "attempt", "agent", "native_id",
+            "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "on_lost",
+            "hold_if_unservable", "idempotency_key", "attempt", "agent", "native_id",
             "pool", "exit_code", "reason", "submitted_by", "submitted_at", "accepted_at", "started_at", "finished_at",
             "lost_at", "cancel_requested_at", "lease_expires_at",
         )  # fmt: skip

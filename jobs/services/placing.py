@@ -12,7 +12,7 @@ from clusters.models import PoolMember
 from jobs.models import Job, Queue, Serves
 from jobs.placement import BOUNDED, PLACING_FIELDS, Definition, definition_of
 from jobs.services.serving import serve
-from jobs.sql.queues import insert_queues, queue_ids
+from jobs.sql.queues import KnownQueue, insert_queues, known_queues
 from jobs.sql.statements import Columns, timestamp
 from jobs.states import JobState
 
@@ -26,14 +26,17 @@ _PART = 1_000
 Wanted = tuple[Definition, Actor]
 
 
-def queues_for(wanted: Iterable[Wanted], *, now: datetime) -> dict[bytes, int]:
+def queues_for(
+    wanted: Iterable[Wanted], *, known: Mapping[bytes, KnownQueue] | None = None, now: datetime
+) -> dict[bytes, int]:
     """The ids of these queues, by their digests; those that are missing are made.
 
     One that would be too many is replaced by the mixed queue of its cluster or pool. Call it in the transaction that
-    puts jobs into them.
+    puts jobs into them; `known` are those that were found in it before.
     """
     distinct = {definition.digest: (definition, by) for definition, by in wanted}
-    ids = queue_ids(distinct.keys())
+    known = known_queues(distinct.keys()) if known is None else known
+    ids = {digest: known[digest].id for digest in distinct.keys() & known.keys()}
     missing = {digest: distinct[digest] for digest in sorted(distinct.keys() - ids.keys())}
     return ids | _made(missing, now) if missing else ids
 
@@ -68,8 +71,12 @@ def _made(missing: Mapping[bytes, Wanted], now: datetime) -> dict[bytes, int]:
     new = {bytes(digest): id for digest, id in insert_queues(_columns(distinct, now))}
     serve([(queue_id, distinct[digest][0]) for digest, queue_id in new.items()])
     # Some were there: the mixed queue, or what another transaction made just now.
-    ids = new if new.keys() == distinct.keys() else queue_ids(distinct.keys())
+    ids = new if new.keys() == distinct.keys() else _ids(known_queues(distinct.keys()))
     return {digest: ids[definition.digest] for digest, (definition, _) in definitions.items()}
+
+
+def _ids(known: Mapping[bytes, KnownQueue]) -> dict[bytes, int]:
+    return {digest: queue.id for digest, queue in known.items()}
 
 
 def _without_too_many(missing: Mapping[bytes, Wanted]) -> dict[bytes, Wanted]:

@@ -11,8 +11,10 @@ from jobs.events import Step, record
 from jobs.models import Job
 from jobs.placement import definition_of
 from jobs.services.placing import queues_for
+from jobs.services.unservable import unservable
 from jobs.specs import JobSpec, check_spec, columns_of
 from jobs.sql.inserts import insert_jobs, insert_labels
+from jobs.sql.queues import known_queues
 from jobs.sql.reads import queued_counts, rank
 from jobs.sql.statements import Columns, timestamp
 from jobs.states import JobState, What
@@ -60,9 +62,9 @@ def submit_jobs(
 ) -> list[Receipt | RainbowError]:
     """Queues jobs in one transaction. Each order gets its receipt or its own refusal, in their order.
 
-    Refusals: InvalidArgument, and AlreadyExists when the idempotency key stands for another job; with
-    `refuse_all_on_conflict` that is raised instead, and none is queued. Without `rank_duplicates` the position of a
-    job that was there already is 0: finding it costs more the longer the queue.
+    Refusals: InvalidArgument, also for a job that no cluster can ever take, and AlreadyExists when the idempotency key
+    stands for another job; with `refuse_all_on_conflict` that is raised instead, and none is queued. Without
+    `rank_duplicates` the position of a job that was there already is 0: finding it costs more the longer the queue.
     Raises ResourceExhausted, and queues none, when the ids are used up.
     """
     results: dict[int, Receipt | RainbowError] = {}
@@ -92,11 +94,14 @@ def _submit(
 ) -> list[Receipt | RainbowError]:
     try:
         with transaction.atomic():
-            new = _insert(_without_repeats(orders), now)
+            queues, refusals = _placed(orders, now)
+            new = _insert(_without_repeats(order for order in orders if id(order) in queues), queues, now)
             record([(_step(order, job_id), order.by) for order, job_id in new], now=now)
             receipts = dict(_receipts(new))
-            earlier = _earlier(order for order in orders if id(order) not in receipts)
-            results = [receipts.get(id(order)) or _replay(order, earlier, rank_of) for order in orders]
+            earlier = _earlier(order for order in orders if order.key and id(order) not in receipts)
+            results = [
+                receipts.get(id(order)) or _replay(order, earlier, rank_of, refusals.get(id(order))) for order in orders
+            ]
             if refuse_all_on_conflict:
                 _raise_conflict(results)
             return results
@@ -112,9 +117,11 @@ def _without_repeats(orders: Iterable[Order]) -> list[Order]:
     return list(first.values())
 
 
-def _insert(orders: list[Order], now: datetime) -> list[tuple[Order, int]]:
+def _insert(orders: list[Order], queues: Mapping[int, int], now: datetime) -> list[tuple[Order, int]]:
     """Adds the jobs and returns those that are new, with their ids."""
-    rows = insert_jobs(_columns(orders, now))
+    if not orders:
+        return []
+    rows = insert_jobs(_columns(orders, queues, now))
     keyed = {(cluster_id, key): job_id for job_id, cluster_id, key in rows if key is not None}
     plain = iter([job_id for job_id, _, key in rows if key is None])
     ids = [keyed.get(order.key) if order.key else next(plain) for order in orders]
@@ -123,17 +130,31 @@ def _insert(orders: list[Order], now: datetime) -> list[tuple[Order, int]]:
     return new
 
 
-def _queue_ids(orders: Sequence[Order], now: datetime) -> list[int]:
-    """The queue of each."""
+def _placed(orders: Sequence[Order], now: datetime) -> tuple[dict[int, int], dict[int, InvalidArgument]]:
+    """The queues of the orders, and of those that no cluster can take why, by the identity of the orders.
+
+    Where all jobs of a queue fit one cluster, the facts are not read.
+    """
     definitions = [definition_of(order.cluster_id, order.spec) for order in orders]
-    ids = queues_for(((definition, order.by) for definition, order in zip(definitions, orders, strict=True)), now=now)
-    return [ids[definition.digest] for definition in definitions]
+    known = known_queues({definition.digest for definition in definitions})
+    placed = list(zip(orders, definitions, strict=True))
+    sure = {digest for digest, queue in known.items() if queue.whole}
+    doubtful = [one for one, its in placed if its.digest not in sure and not one.spec.hold_if_unservable]
+    refusals = dict(_unservable(doubtful)) if doubtful else {}
+    served = [(order, definition) for order, definition in placed if id(order) not in refusals]
+    ids = queues_for(((definition, order.by) for order, definition in served), known=known, now=now)
+    return {id(order): ids[definition.digest] for order, definition in served}, refusals
 
 
-def _columns(orders: Sequence[Order], now: datetime) -> Columns:
+def _unservable(orders: Sequence[Order]) -> Iterator[tuple[int, InvalidArgument]]:
+    refusals = unservable([(order.cluster_id, order.spec) for order in orders])
+    return ((id(order), refusal) for order, refusal in zip(orders, refusals, strict=True) if refusal)
+
+
+def _columns(orders: Sequence[Order], queues: Mapping[int, int], now: datetime) -> Columns:
     return {
         "cluster_id": [order.cluster_id for order in orders],
-        "queue_id": _queue_ids(orders, now),
+        "queue_id": [queues[id(order)] for order in orders],
         "submitted_by_id": [order.submitted_by for order in orders],
         **columns_of([order.spec for order in orders]),
         "fingerprint": [order.fingerprint for order in orders],
@@ -179,8 +200,13 @@ def _earlier(orders: Iterable[Order]) -> dict[Key, Job]:
     }
 
 
-def _replay(order: Order, earlier: Mapping[Key, Job], rank_of: Callable[[Job], int]) -> Receipt | RainbowError:
-    job = earlier.get(order.key or (0, ""))
+def _replay(
+    order: Order, earlier: Mapping[Key, Job], rank_of: Callable[[Job], int], refusal: InvalidArgument | None
+) -> Receipt | RainbowError:
+    """For an order that made no job: the one under its key, which may have been servable then."""
+    job = earlier.get(order.key) if order.key else None
+    if job is None and refusal:
+        return refusal
     if job is None:
         return Unavailable("the job under this key was deleted just now; try again")
     if not order.spec.has_fingerprint(bytes(job.fingerprint or b""), order.submitted_by):

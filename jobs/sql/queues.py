@@ -33,12 +33,19 @@ class ServedQueue(NamedTuple):
     job_id: int
 
 
-def queue_ids(digests: Collection[bytes]) -> dict[bytes, int]:
-    """The ids of the queues by these digests. On PostgreSQL none of them is deleted before the commit."""
-    lock = "FOR KEY SHARE" if connection.vendor == "postgresql" else ""
+class KnownQueue(NamedTuple):
+    id: int
+    # Whether there is a cluster that all its jobs fit.
+    whole: bool
+
+
+def known_queues(digests: Collection[bytes]) -> dict[bytes, KnownQueue]:
+    """The queues by these digests. On PostgreSQL none of them is deleted before the commit."""
+    lock = "FOR KEY SHARE OF q" if connection.vendor == "postgresql" else ""
     places = ",".join(["%s"] * len(digests))
-    found = fetch(f"SELECT digest, id FROM {_QUEUE} WHERE digest IN ({places}) {lock}", list(digests))
-    return {bytes(digest): id for digest, id in found}
+    whole = f"EXISTS (SELECT 1 FROM {_SERVES} s WHERE s.queue_id = q.id AND s.whole)"
+    found = fetch(f"SELECT digest, id, {whole} FROM {_QUEUE} q WHERE digest IN ({places}) {lock}", list(digests))
+    return {bytes(digest): KnownQueue(id=id, whole=bool(whole)) for digest, id, whole in found}
 
 
 def insert_queues(columns: Columns) -> list[Row]:

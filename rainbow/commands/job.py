@@ -74,10 +74,12 @@ def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:
     yield "image", job.image
     yield "mounts", " ".join(job.mounts)
     yield "needs", " ".join(job.needs)
+    yield "start within", span(job.start_within_seconds) if job.start_within_seconds else ""
     yield "working directory", job.working_directory
     yield "environment", _pairs(job.environment)
     yield "labels", _pairs(job.labels)
     yield "if lost", "" if job.on_lost == OnLost.UNSPECIFIED else job.on_lost.value
+    yield "if unservable", "hold" if job.hold_if_unservable else ""
     yield "submitted by", job.submitted_by
     yield "key", job.idempotency_key
 

@@ -11,7 +11,13 @@ from rainbow.client import Client
 from rainbow.errors import RainbowError
 from rainbow.records import Job, Submission
 from rainbow.retries import PATIENCE_SECONDS
-from rainbow.spec_rules import MAX_CORES_PER_TASK, MAX_GPUS_PER_TASK, MAX_MEMORY_MIB_PER_NODE
+from rainbow.spec_rules import (
+    MAX_CORES_PER_TASK,
+    MAX_GPUS_PER_TASK,
+    MAX_MEMORY_MIB_PER_NODE,
+    MAX_START_WITHIN_SECONDS,
+    MIN_START_WITHIN_SECONDS,
+)
 from rainbow.specs import JobSpec, OnLost
 from rainbow.terminal import documents, session
 from rainbow.terminal.following import exit_code_of, follow, step_of
@@ -41,6 +47,7 @@ With --wait: exits with the job's exit code (128+N where signal N killed it), wi
 its time limit, and with 143 when it was cancelled. A job that is lost is waited for.
 """
 TIME_LIMIT = Span(lowest=1, highest=31_536_000)
+START_WITHIN = Span(lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS)
 ON_LOST = click.Choice([OnLost.KEEP.value, OnLost.REQUEUE.value])
 NAME_LENGTH = 255
 WITH_FILE = ("file", "key_prefix", "as_json")
@@ -92,6 +99,13 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 )
 @click.option(
     "--need", "needs", multiple=True, metavar="TERM", help="NAME, !NAME, NAME=VALUE or NAME>=NUMBER; repeatable."
+)
+@click.option("--hold-if-unservable", is_flag=True, help="Where no cluster can ever take it, keep it until one can.")
+@click.option(
+    "--start-within",
+    "start_within_seconds",
+    type=START_WITHIN,
+    help="Leave a cluster that has not started it for so long: 30m.",
 )
 @click.option("--account", default="", metavar="NAME", help="Whose budget pays.")
 @click.option("--partition", default="", metavar="NAME", help="The scheduler's partition, or queue.")

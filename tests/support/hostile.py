@@ -91,6 +91,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "image": st.one_of(any_word, any_directory),
     "mounts": st.lists(any_word, max_size=3).map(tuple),
     "needs": st.lists(any_word, max_size=3).map(tuple),
+    "start_within_seconds": any_number,
 }
 any_specs = st.fixed_dictionaries(FIELDS)
 # And with any kind of value at all.

@@ -169,6 +169,8 @@ FULL: dict[str, Any] = {
     "image": "quay.io:443/org/app:1.0@sha256:" + "0" * 64,
     "mounts": ["/data:/data", "/home/a b:/mnt/..x:ro"],
     "needs": ["site=geneva", "gpus>=4", "!slow"],
+    "hold_if_unservable": True,
+    "start_within_seconds": 60,
     "idempotency_key": "once",
     "on_lost": pb.ON_LOST_REQUEUE,
 }

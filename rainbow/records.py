@@ -164,11 +164,23 @@ class JobEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """Whether a cluster would take a waiting job, and if not, why.
+
+    `outlook` says it in one word (docs/protocol.md). `text` has the cluster as its subject.
+    """
+
+    cluster: str
+    outlook: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job(JobSpec):
     """All that a job's submitter and its cluster may know.
 
-    `environment`, `output` and `events` are empty in a list of jobs. `why_waiting` is there where a single job
-    was looked up, and it waits.
+    `environment`, `output` and `events` are empty in a list of jobs. `why_waiting` and `prospects` are there where a
+    single job was looked up, and it waits.
     """
 
     id: int
@@ -191,6 +203,7 @@ class Job(JobSpec):
     events: tuple[JobEvent, ...]
     why_waiting: str = ""
     pool: str = ""
+    prospects: tuple[Prospect, ...] = ()
 
     @property
     def output_is_cut(self) -> bool:

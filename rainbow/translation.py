@@ -145,6 +145,7 @@ def job(message: pb.Job) -> records.Job:
         submitted_by=message.submitted_by,
         events=tuple(_job_event(event) for event in message.events),
         why_waiting=message.why_waiting,
+        prospects=tuple(_prospect(item) for item in message.prospects),
     )
 
 
@@ -236,6 +237,10 @@ def _submit_result(item: pb.SubmitResult, *, key: str) -> records.SubmitResult:
         idempotency_key=key,
         error=failure(item.error.code, item.error.message, field=item.error.field) if refused else None,
     )
+
+
+def _prospect(item: pb.Prospect) -> records.Prospect:
+    return records.Prospect(cluster=item.cluster, outlook=item.outlook, text=item.text)
 
 
 def _state(number: pb.JobState.ValueType) -> records.JobState:

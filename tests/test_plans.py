@@ -20,7 +20,7 @@ from jobs.queries.search import Search
 from jobs.queries.summaries import summarize_jobs
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
-from jobs.sql.reads import oldest_queued
+from jobs.sql.reads import jobs_before, oldest_queued
 from jobs.sql.statements import quoted
 from jobs.states import JobState
 from rainbow.protos import rainbow_pb2 as pb
@@ -217,6 +217,19 @@ def test_the_oldest_of_a_short_queue_is_found_past_the_long_queue_of_another(
     assert not sorts(plan)
     (bounds,) = [line for line in plan.splitlines() if "Index Cond" in line and "ROW" in line] or [plan]
     assert "cluster_id" in bounds
+
+
+def test_what_is_before_a_job_is_counted_in_its_queues(alpha: Any, beta: Any, long_history: list[int]) -> None:
+    clusters = [alpha.cluster.id, beta.cluster.id]
+
+    (plan,) = plans_of(lambda: jobs_before(clusters, 0, long_history[-1], at_most=5_000))
+
+    assert "job_by_queue" in plan
+    assert not walks_the_history(plan)
+    assert {row[0]: row[2] for row in jobs_before(clusters, 0, long_history[-1], at_most=150)} == {
+        alpha.cluster.id: 150,
+        beta.cluster.id: 150,
+    }
 
 
 def test_a_duplicate_is_found_by_its_key(alpha: Any, long_history: list[int], now: datetime) -> None:

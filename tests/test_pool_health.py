@@ -12,8 +12,6 @@ from clusters.services.authenticate import admit, note_visits
 from clusters.services.pause import note_readiness, pause_cluster, resume_token
 from clusters.services.streaks import End, held_back_of, note_ends
 from grpc_api.rpcs.jobs import summarize
-from jobs.models import Job
-from jobs.queries.explain import explain_wait
 from jobs.queries.fleet_health import Health, concerns, fleet_health
 from jobs.queries.warnings import warn_caller
 from jobs.services.pools import Member
@@ -113,43 +111,6 @@ def test_health_takes_the_same_queries_for_any_number_of_pools(
 
     with django_assert_num_queries(10):
         concerns(fleet=fleet_health(now=now), development_secret=False, debug=False, now=now)
-
-
-# Why a job waits
-
-
-def why(pool: Pool, now: datetime) -> list[str]:
-    return explain_wait(job=Job.objects.get(cluster=pool.cluster), now=now)
-
-
-def test_a_job_of_a_pool_waits_for_each_of_its_clusters(pool: Pool, alpha: Any, beta: Any, now: datetime) -> None:
-    asked(alpha, now)
-    asked(beta, now - timedelta(hours=1))
-    pause_cluster(cluster_id=alpha.cluster.id, reason="maintenance", by=None, now=now)
-    submitted(pool, now=now)
-
-    assert why(pool, now + timedelta(seconds=30)) == [
-        "alpha was paused 30 seconds ago: maintenance",
-        "beta's agent last asked for jobs 1 hour ago",
-        "beta takes jobs of big that have waited for 60 s",
-        "no job is before it",
-    ]
-
-
-def test_what_may_take_a_job_of_a_pool_hinders_nothing(pool: Pool, alpha: Any, beta: Any, now: datetime) -> None:
-    submitted(pool, now=now)
-    later = now + timedelta(seconds=60)
-    for member in (alpha, beta):
-        asked(member, later)
-
-    assert why(pool, later) == ["no job is before it"]
-
-
-def test_a_job_of_a_paused_pool_says_so_first(pool: Pool, alpha: Any, beta: Any, now: datetime) -> None:
-    pause_cluster(cluster_id=pool.cluster.id, reason="too many jobs", by=None, now=now)
-    submitted(pool, now=now)
-
-    assert why(pool, now)[0] == "big was paused 0 seconds ago: too many jobs"
 
 
 # What is held back

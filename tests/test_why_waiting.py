@@ -9,6 +9,7 @@ from clusters.bounds import Bounds
 from clusters.services.authenticate import note_visits
 from clusters.services.pause import note_readiness, pause_cluster
 from jobs.models import Job
+from jobs.queries import explain
 from jobs.queries.explain import explain_wait
 from jobs.services.accept import accept_jobs
 from tests.support.queue import operator_named, submitted
@@ -19,7 +20,9 @@ def asked(member: Any, at: datetime, **bounds: Any) -> None:
 
 
 def why(job_id: int, now: datetime) -> list[str]:
-    return explain_wait(job=Job.objects.select_related("cluster").get(id=job_id), now=now)
+    """The parts of the summary."""
+    wait = explain_wait(job=Job.objects.get(id=job_id), now=now)
+    return wait.summary.split("; ") if wait else []
 
 
 def test_the_next_job_of_a_busy_cluster_waits_for_nothing(alpha: Any, now: datetime) -> None:
@@ -27,7 +30,7 @@ def test_the_next_job_of_a_busy_cluster_waits_for_nothing(alpha: Any, now: datet
     asked(alpha, now)
     accept_jobs(caller=alpha.puller, job_ids=ids[:1], now=now)
 
-    assert why(ids[1], now) == ["no job is before it", "alpha took 1 job in the last hour"]
+    assert why(ids[1], now) == ["alpha would take it", "took 1 job in the last hour", "no job is before it"]
     assert why(ids[0], now) == []
 
 
@@ -39,9 +42,8 @@ def test_a_pause_and_a_silent_agent_come_first(alpha: Any, now: datetime) -> Non
 
     assert why(ids[2], now + timedelta(minutes=42)) == [
         "alpha was paused 42 minutes ago by olga: a new file system",
-        "alpha's agent last asked for jobs 42 minutes ago",
+        "last asked for jobs 42 minutes ago",
         "3 jobs are before it",
-        "alpha took 0 jobs in the last hour",
     ]
 
 
@@ -56,19 +58,19 @@ def test_an_agent_that_is_not_ready_says_why(alpha: Any, now: datetime) -> None:
 def test_an_agent_that_never_asked_is_said(alpha: Any, now: datetime) -> None:
     ids = submitted(alpha, now=now)
 
-    assert why(ids[0], now)[0] == "alpha's agent has never asked for jobs"
+    assert why(ids[0], now)[0] == "alpha has never asked for jobs"
 
 
 @pytest.mark.parametrize(
     ("bounds", "sentence"),
     [
-        ({"max_nodes": 8}, "the agent's last request took at most 8 nodes, and this job wants 16"),
-        ({"max_tasks": 100}, "the agent's last request took at most 100 tasks, and this job wants 2,048"),
+        ({"max_nodes": 8}, "alpha is full: its last request offered 8 nodes, and the job wants 16"),
+        ({"max_tasks": 100}, "alpha is full: its last request offered 100 tasks, and the job wants 2,048"),
         (
             {"max_time_limit_seconds": 3600},
-            "the agent's last request took at most 3,600 seconds, and this job wants 7,200",
+            "alpha is full: its last request offered 3,600 seconds, and the job wants 7,200",
         ),
-        ({"labels": {"queue": "gpu"}}, "the agent's last request took only jobs labeled queue=gpu"),
+        ({"labels": {"queue": "gpu"}}, "alpha asked only for jobs labeled queue=gpu"),
     ],
 )
 def test_what_the_agent_cannot_take_is_said(alpha: Any, now: datetime, bounds: Any, sentence: str) -> None:
@@ -82,4 +84,26 @@ def test_what_the_agent_can_take_is_no_reason(alpha: Any, now: datetime) -> None
     ids = submitted(alpha, now=now, nodes=4, labels={"queue": "cpu"})
     asked(alpha, now, max_nodes=8, labels={"queue": "cpu"})
 
-    assert why(ids[0], now)[0] == "no job is before it"
+    assert why(ids[0], now)[0] == "alpha would take it"
+
+
+def test_older_jobs_of_the_same_priority_and_all_of_higher_ones_are_before_it(
+    alpha: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted(alpha, 3, now=now)
+    (job_id,) = submitted(alpha, now=now)
+    submitted(alpha, 2, now=now, priority=1)
+    submitted(alpha, 2, now=now)
+    submitted(alpha, 2, now=now, priority=-1)
+
+    assert why(job_id, now)[-1] == "5 jobs are before it"
+    monkeypatch.setattr(explain, "_COUNT_UP_TO", 2)
+    assert why(job_id, now)[-1] == "4 or more jobs are before it"
+
+
+def test_a_job_that_has_no_queue_yet_says_so(alpha: Any, now: datetime) -> None:
+    (job_id,) = submitted(alpha, now=now)
+    asked(alpha, now)
+    Job.objects.update(queue=None)
+
+    assert why(job_id, now)[0] == "alpha may not take it until the server has put it into a queue"

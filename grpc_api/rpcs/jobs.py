@@ -13,6 +13,7 @@ from grpc_api.rpcs.messages import (
     held_to_message,
     job_to_message,
     jobs_that_fit,
+    prospect_to_message,
     states_from,
     timestamp,
 )
@@ -95,7 +96,7 @@ def get(request: pb.GetJobsRequest, caller: Caller, now: datetime) -> pb.GetJobs
     jobs = list(jobs_that_fit(_detail(job, with_events=request.with_events) for job in found.jobs))
     # Takes a few queries a job: only for a single one.
     if len(found.jobs) == 1 and not found.missing and not found.remaining:
-        jobs[0].why_waiting = "; ".join(explain_wait(job=found.jobs[0], now=now))
+        _explain(jobs[0], found.jobs[0], now)
     unsent = [job.id for job in found.jobs[len(jobs) :]]
     return pb.GetJobsResponse(jobs=jobs, missing=found.missing, remaining=[*unsent, *found.remaining])
 
@@ -154,6 +155,12 @@ def _detail(job: Job, *, with_events: bool) -> pb.Job:
     if with_events:
         message.events.extend(event_to_message(event) for event in job.events.all())
     return message
+
+
+def _explain(message: pb.Job, job: Job, now: datetime) -> None:
+    if wait := explain_wait(job=job, now=now):
+        message.why_waiting = wait.summary
+        message.prospects.extend(prospect_to_message(prospect) for prospect in wait.prospects)
 
 
 def _last_id(page_token: str) -> int:

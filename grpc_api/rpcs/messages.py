@@ -13,6 +13,7 @@ from clusters.bounds import Bounds
 from clusters.models import CredentialKind, Streak
 from jobs.models import Job, JobEvent
 from jobs.outcomes import CancelOutcome
+from jobs.queries.explain import Prospect
 from jobs.queries.queue import QueuedJob
 from jobs.reports import Report, ReportOutcome, Return
 from jobs.services.accept import RefusalReason
@@ -212,6 +213,10 @@ def event_to_message(event: JobEvent) -> pb.JobEvent:
         who=event.who,
         why=event.why,
     )
+
+
+def prospect_to_message(prospect: Prospect) -> pb.Prospect:
+    return pb.Prospect(cluster=prospect.cluster, outlook=prospect.outlook.value, text=prospect.text)
 
 
 def held_to_message(streak: Streak) -> pb.HeldToken:

@@ -57,7 +57,7 @@ class JobAdmin(JobActions, BulkActions):
         now = timezone.now()
         context = {
             "job": job,
-            "why": explain_wait(job=job, now=now),
+            "wait": explain_wait(job=job, now=now),
             "timeline": timeline(job, now),
             "sees_content": request.user.has_perm(SEE_CONTENT),
             "kinds": actions_for([job]) if self.may_act(request) else [],

@@ -1,82 +1,122 @@
-"""Why a job waits."""
+"""Why a job waits: what each cluster in its reach says to it, and the sum of that."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from clusters.bounds import Bounds
 from clusters.models import Cluster
-from clusters.services.streaks import held_back
 from jobs.models import Job
 from jobs.queries.activity import activity_by_cluster
-from jobs.queries.pools import members_by_pool
-from jobs.queries.warnings import QUIET_AFTER, in_words
+from jobs.queries.prospects import Hindrance, Outlook, Reach
 from jobs.sql.inserts import beginning
-from jobs.sql.reads import jobs_before, queued_counts
+from jobs.sql.reads import jobs_before
 from jobs.states import Activity, JobState, Span
 
+# Jobs of one priority, in all clusters together.
 _COUNT_UP_TO = 10_000
+_COUNTED = {
+    Outlook.MAY_NOT: "gave it back",
+    Outlook.LACKS: "cannot run it",
+    Outlook.HELD_BACK: "held back",
+    Outlook.NOT_READY: "not ready",
+    Outlook.NEVER_ASKED: "never asked",
+    Outlook.OTHER_LABELS: "asked for others",
+}
 
 
-def explain_wait(*, job: Job, now: datetime) -> list[str]:
-    """Why a waiting job waits, in sentences without a full stop, the gravest first; empty when it does not wait."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """Whether a cluster would take a waiting job, and if not, why. `text` is a predicate of the cluster."""
+
+    cluster: str
+    cluster_id: int
+    outlook: Outlook
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """`prospects` has each cluster in the job's reach, in the order of its pool."""
+
+    summary: str
+    prospects: Sequence[Prospect]
+
+
+def explain_wait(*, job: Job, now: datetime) -> Explanation | None:
+    """Why a waiting job waits; None when it does not wait.
+
+    Takes the same few queries for any number of clusters and jobs.
+    """
     if job.state != JobState.QUEUED:
-        return []
-    if job.cluster.pool:
-        return [*_paused(job.cluster, now), *_of_the_pool(job, now), _place(job)]
-    return [*_hindrances(job, job.cluster, now), *_misfits(job), _place(job), _pace(job, now)]
+        return None
+    reach = Reach.of(job, now=now)
+    hindrances = {cluster.id: reach.hindrances(cluster) for cluster in reach.clusters}
+    takers = [cluster for cluster in reach.clusters if not hindrances[cluster.id]]
+    before = _before(job, takers)
+    taken = _taken_in_an_hour([cluster.id for cluster in takers], now)
+    prospects = [
+        _prospect(cluster, hindrances[cluster.id])
+        if hindrances[cluster.id]
+        else _taker(job, cluster, before, taken.get(cluster.id, 0))
+        for cluster in reach.clusters
+    ]
+    return Explanation(summary=_summary(job, prospects, before[job.cluster_id]), prospects=prospects)
 
 
-def _of_the_pool(job: Job, now: datetime) -> Iterator[str]:
-    for member in members_by_pool([job.cluster_id])[job.cluster_id]:
-        yield from _hindrances(job, member.cluster, now)
-        if now - job.submitted_at < timedelta(seconds=member.after_seconds):
-            yield f"{member.cluster} takes jobs of {job.cluster} that have waited for {member.after_seconds:,} s"
+def _prospect(cluster: Cluster, hindrances: Sequence[Hindrance]) -> Prospect:
+    text = "; ".join(hindrance.text for hindrance in hindrances)
+    return Prospect(cluster=cluster.name, cluster_id=cluster.id, outlook=hindrances[0].outlook, text=text)
 
 
-def _paused(cluster: Cluster, now: datetime) -> Iterator[str]:
-    if cluster.paused_at:
-        by = f" by {cluster.paused_by}" if cluster.paused_by else ""
-        yield f"{cluster} was paused {in_words(now - cluster.paused_at)} ago{by}: {cluster.paused_reason}"
+def _taker(job: Job, cluster: Cluster, before: Mapping[int, "_Before"], taken: int) -> Prospect:
+    own = before[cluster.id]
+    queue = "" if cluster.id == job.cluster_id or not own.jobs else f"; {own.of('of its own jobs')}"
+    text = f"would take it{queue}; took {_jobs(taken)} in the last hour"
+    return Prospect(cluster=cluster.name, cluster_id=cluster.id, outlook=Outlook.WOULD_TAKE, text=text)
 
 
-def _hindrances(job: Job, cluster: Cluster, now: datetime) -> Iterator[str]:
-    yield from _paused(cluster, now)
-    for streak in held_back(cluster_ids=[cluster.id]):
-        if streak.credential_id == job.submitted_by_id and streak.held_at:
-            since, token = in_words(now - streak.held_at), streak.credential
-            yield f"{cluster} has held back the jobs of {token} for {since}: {streak.reason}"
-    if cluster.not_ready:
-        yield f"{cluster} takes no jobs now: {cluster.not_ready}"
-    if cluster.last_asked_at is None:
-        yield f"{cluster}'s agent has never asked for jobs"
-    elif now - cluster.last_asked_at >= QUIET_AFTER:
-        yield f"{cluster}'s agent last asked for jobs {in_words(now - cluster.last_asked_at)} ago"
+def _summary(job: Job, prospects: Sequence[Prospect], before: "_Before") -> str:
+    place = before.of()
+    if not job.cluster.pool:
+        return "; ".join([f"{job.cluster} {prospects[0].text}", place])
+    counts = Counter(prospect.outlook for prospect in prospects)
+    if takers := counts[Outlook.WOULD_TAKE]:
+        clusters = f"{len(prospects):,} {'cluster' if len(prospects) == 1 else 'clusters'}"
+        return f"{takers:,} of {clusters} would take it; {place}"
+    found = ", ".join(f"{counts[one]:,} {_COUNTED.get(one, one.value)}" for one in Outlook if counts[one])
+    return f"no cluster can take it now: {found}; {place}"
 
 
-def _misfits(job: Job) -> Iterator[str]:
-    """Where the job exceeds what the agent's last request said that it can take."""
-    bounds = Bounds.read(job.cluster.last_bounds)
-    for limit in bounds.limits:
-        if (wish := getattr(job, limit.field)) > limit.most:
-            yield f"the agent's last request took at most {limit.most:,} {limit.unit}, and this job wants {wish:,}"
-    for key, value in bounds.labels.items():
-        if job.labels.get(key) != value:
-            yield f"the agent's last request took only jobs labeled {key}={value}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Before:
+    """How many jobs of a cluster or a pool go before a job; `more`: no more were counted."""
+
+    jobs: int
+    more: bool
+
+    def of(self, which: str = "") -> str:
+        if not self.jobs:
+            return "no job is before it"
+        number = f"{self.jobs:,}{' or more' if self.more else ''}"
+        if which:
+            return f"{number} {which} {'is' if self.jobs == 1 else 'are'} before it"
+        return f"{number} {'job is' if self.jobs == 1 else 'jobs are'} before it"
 
 
-def _place(job: Job) -> str:
-    counts = queued_counts([job.cluster_id])
-    higher = sum(int(jobs) for _, priority, jobs in counts if priority > job.priority)
-    same = jobs_before(job.cluster_id, job.priority, job.id, at_most=_COUNT_UP_TO)
-    if not higher + same:
-        return "no job is before it"
-    number = f"{higher + same:,}" if same < _COUNT_UP_TO else f"{higher + same:,} or more"
-    return f"{number} {'job is' if higher + same == 1 else 'jobs are'} before it"
+def _before(job: Job, takers: Sequence[Cluster]) -> dict[int, _Before]:
+    """What goes before a job where it waits, and of their own jobs in the clusters that would take it."""
+    homes = {job.cluster_id, *(cluster.id for cluster in takers)}
+    at_most = _COUNT_UP_TO // len(homes)
+    found = jobs_before(sorted(homes), job.priority, job.id, at_most=at_most)
+    return {home: _Before(jobs=int(higher or 0) + int(same), more=same >= at_most) for home, higher, same in found}
 
 
-def _pace(job: Job, now: datetime) -> str:
+def _taken_in_an_hour(cluster_ids: Sequence[int], now: datetime) -> dict[int, int]:
     since = beginning(Span.FIVE_MINUTES, now - timedelta(hours=1))
-    mine = [job.cluster_id]
-    totals = activity_by_cluster(span=Span.FIVE_MINUTES, since=since, cluster_ids=mine).get(job.cluster_id, {})
-    taken = totals.get(Activity.ACCEPTED, 0)
-    return f"{job.cluster} took {taken:,} {'job' if taken == 1 else 'jobs'} in the last hour"
+    totals = activity_by_cluster(span=Span.FIVE_MINUTES, since=since, cluster_ids=cluster_ids)
+    return {cluster_id: done.get(Activity.ACCEPTED, 0) for cluster_id, done in totals.items()}
+
+
+def _jobs(number: int) -> str:
+    return f"{number:,} {'job' if number == 1 else 'jobs'}"

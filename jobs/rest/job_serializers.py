@@ -1,9 +1,12 @@
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from clusters import needs
 from jobs.models import Job
+from jobs.queries.explain import Explanation
+from jobs.queries.prospects import Outlook
 from jobs.spec_rules import (
     GPU_TYPE,
     IMAGE,
@@ -45,6 +48,8 @@ _NEED = rf"^(!?{needs.NAME}|{needs.NAME}>=({needs.NUMBER})|{needs.NAME}=[^\x00-\
 _LABEL_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
 # In a serializer's context: whether the caller may see what a job runs.
 WITH_CONTENT = "with_content"
+# And why a single job waits.
+WAIT = "wait"
 _CONTENT = "null for operators who may not see what jobs run"
 _HIDDEN = frozenset({*CONTENT_FIELDS, "output"})
 
@@ -204,13 +209,37 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Job]):
         return {name: None if name in _HIDDEN else value for name, value in shown.items()}
 
 
+class ProspectSerializer(serializers.Serializer[Any]):
+    """Whether a cluster would take a waiting job, and if not, why."""
+
+    cluster = serializers.CharField()
+    outlook = serializers.ChoiceField([outlook.value for outlook in Outlook])
+    text = serializers.CharField(help_text="the reasons; its subject is the cluster")
+
+
 class JobSerializer(JobBriefSerializer):
     environment = Pairs(allow_null=True, help_text=_CONTENT)
     output = serializers.CharField(allow_null=True, help_text=f"the end of what it wrote; {_CONTENT}")
+    why_waiting = serializers.SerializerMethodField(help_text="why it waits; empty if it does not")
+    prospects = serializers.SerializerMethodField(help_text="the clusters in its reach; empty if it does not wait")
 
     class Meta(JobBriefSerializer.Meta):
-        fields = (*JobBriefSerializer.Meta.fields, *UNLISTED_FIELDS, "output")
+        fields = (*JobBriefSerializer.Meta.fields, *UNLISTED_FIELDS, "output", "why_waiting", "prospects")
         read_only_fields = fields
+
+    def get_why_waiting(self, _job: Job) -> str:
+        wait = self._wait
+        return wait.summary if wait else ""
+
+    @extend_schema_field(ProspectSerializer(many=True))
+    def get_prospects(self, _job: Job) -> list[dict[str, Any]]:
+        wait = self._wait
+        return list(ProspectSerializer(wait.prospects, many=True).data) if wait else []
+
+    @property
+    def _wait(self) -> Explanation | None:
+        wait: Explanation | None = self.context.get(WAIT)
+        return wait
 
 
 class WaitingSerializer(serializers.Serializer[Any]):

@@ -14,9 +14,10 @@ from rest_framework.views import APIView
 from clusters.callers import Caller, Operator
 from jobs.models import MAX_ID, Job
 from jobs.outcomes import CancelOutcome
+from jobs.queries.explain import explain_wait
 from jobs.queries.lookup import Page, get_jobs, list_jobs
 from jobs.rest.filters import JobFilter, search_from
-from jobs.rest.job_serializers import WITH_CONTENT, JobBriefSerializer, JobSerializer, JobSpecSerializer
+from jobs.rest.job_serializers import WAIT, WITH_CONTENT, JobBriefSerializer, JobSerializer, JobSpecSerializer
 from jobs.rest.permissions import ACT, VIEW, sees_content
 from jobs.rest.serializers import (
     CancelManySerializer,
@@ -162,7 +163,8 @@ def _job(by: Caller | Operator, job_id: int, *, with_events: bool = False) -> Jo
 
 
 def _shown(request: Request, job: Job) -> dict[str, Any]:
-    return JobSerializer(job, context={WITH_CONTENT: sees_content(request)}).data
+    wait = explain_wait(job=job, now=timezone.now())
+    return JobSerializer(job, context={WITH_CONTENT: sees_content(request), WAIT: wait}).data
 
 
 def _possible(job_id: int) -> int:

@@ -13,7 +13,8 @@ from jobs.states import JobState
 _JOB = Job._meta.db_table
 _CLUSTER = Cluster._meta.db_table
 _COUNT = JobCount._meta.db_table
-_QUEUES_OF = f"SELECT id FROM {Queue._meta.db_table} WHERE cluster_id = %s"
+_QUEUE = Queue._meta.db_table
+_QUEUES_OF = f"SELECT id FROM {_QUEUE} WHERE cluster_id = %s"
 _QUEUED = f"state = '{JobState.QUEUED}'"
 
 
@@ -81,8 +82,15 @@ def rank(cluster_id: int, priority: int, job_id: int) -> int:
     return int(fetch(statement, [cluster_id, priority, priority, job_id])[0][0])
 
 
-def jobs_before(cluster_id: int, priority: int, job_id: int, *, at_most: int) -> int:
-    """How many older jobs of the same priority wait; counts no further than `at_most`."""
-    mine = f"{_QUEUED} AND queue_id IN ({_QUEUES_OF})"
-    older = f"SELECT 1 FROM {_JOB} WHERE {mine} AND priority = %s AND id < %s LIMIT %s"
-    return int(fetch(f"SELECT COUNT(*) FROM ({older}) AS older", [cluster_id, priority, job_id, at_most])[0][0])
+def jobs_before(cluster_ids: Sequence[int], priority: int, job_id: int, *, at_most: int) -> list[Row]:
+    """(cluster_id, jobs of a higher priority, older jobs of the same) that wait in each of these clusters and pools.
+
+    The higher are summed from the counts; the older are counted, no further than `at_most` in each.
+    """
+    higher = f"SELECT SUM(n.jobs) FROM {_COUNT} n WHERE n.cluster_id = c.id AND n.{_QUEUED} AND n.priority > %s"
+    queues = f"SELECT q.id FROM {_QUEUE} q WHERE q.cluster_id = c.id"
+    older = f"SELECT 1 FROM {_JOB} j WHERE j.queue_id IN ({queues}) AND j.{_QUEUED} AND j.priority = %s AND j.id < %s"
+    counted = f"SELECT COUNT(*) FROM ({older} LIMIT %s) older"
+    places = ",".join(["%s"] * len(cluster_ids))
+    statement = f"SELECT c.id, ({higher}), ({counted}) FROM {_CLUSTER} c WHERE c.id IN ({places})"
+    return fetch(statement, [priority, priority, job_id, at_most, *cluster_ids])

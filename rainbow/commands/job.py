@@ -46,6 +46,9 @@ def _tell(job: Job, *, now: datetime) -> None:
     say(aligned([(f"{name}:", on_one_line(value)) for name, value in facts if value]))
     if job.why_waiting:
         say(f"\nWhy it waits: {on_one_line(job.why_waiting)}")
+    # That of a job's own cluster is summed up above.
+    if others := [one for one in job.prospects if one.cluster != job.cluster]:
+        say(aligned([("", on_one_line(one.cluster), on_one_line(one.text)) for one in others]))
     if job.events:
         say("")
         show_table(EVENT_COLUMNS, [_row(event) for event in job.events])

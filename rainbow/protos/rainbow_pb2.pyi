@@ -1453,6 +1453,7 @@ class Job(_message.Message):
     HOLD_IF_UNSERVABLE_FIELD_NUMBER: _builtins.int
     START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
     POOL_FIELD_NUMBER: _builtins.int
+    PROSPECTS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """From 1."""
     cluster: _builtins.str
@@ -1573,6 +1574,10 @@ class Job(_message.Message):
     def needs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What its cluster must have."""
 
+    @_builtins.property
+    def prospects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Prospect]:
+        """What each cluster that may be given it says to it. Only with why_waiting, which sums this up."""
+
     def __init__(
         self,
         *,
@@ -1623,16 +1628,49 @@ class Job(_message.Message):
         hold_if_unservable: _builtins.bool = ...,
         start_within_seconds: _builtins.int = ...,
         pool: _builtins.str = ...,
+        prospects: _abc.Iterable[Global___Prospect] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "cancel_requested_at", b"cancel_requested_at", "exit_code", b"exit_code", "finished_at", b"finished_at", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "started_at", b"started_at", "submitted_at", b"submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "partition", b"partition", "pool", b"pool", "priority", b"priority", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "partition", b"partition", "pool", b"pool", "priority", b"priority", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__exit_code) -> _WhichOneofReturnType__exit_code | None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
+
+@_typing.final
+class Prospect(_message.Message):
+    """Whether a cluster would take a waiting job, and if not, why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    OUTLOOK_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    cluster: _builtins.str
+    """The cluster's name."""
+    outlook: _builtins.str
+    """In one word: may_not, lacks, paused, held_back, not_ready, never_asked, silent, full, other_labels, later or
+    would_take. Later releases may have others.
+    """
+    text: _builtins.str
+    """The same with its reasons, as text whose subject is the cluster: "was paused 2 hours ago: maintenance"."""
+    def __init__(
+        self,
+        *,
+        cluster: _builtins.str = ...,
+        outlook: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "outlook", b"outlook", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Prospect: _TypeAlias = Prospect  # noqa: Y015
 
 @_typing.final
 class JobEvent(_message.Message):

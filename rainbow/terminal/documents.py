@@ -5,7 +5,7 @@ from typing import Any
 from rainbow.records import Job
 from rainbow.terminal.output import plain
 
-NOT_LISTED = frozenset({"environment", "output", "events", "why_waiting"})
+NOT_LISTED = frozenset({"environment", "output", "events", "why_waiting", "prospects"})
 NOT_WATCHED = NOT_LISTED | {"lease_expires_at"}
 
 

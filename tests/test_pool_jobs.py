@@ -227,6 +227,18 @@ def test_what_a_cluster_refuses_waits_for_the_others_and_fails_when_none_is_left
     assert counted() == recounted()
 
 
+def test_a_job_that_is_moved_to_a_cluster_which_gave_it_back_goes_there(
+    alpha: Any, beta: Any, olga: Operator, now: datetime
+) -> None:
+    (job_id,) = submitted(pool_of("alpha", "beta", now=now), now=now)
+    take(alpha, job_id, now=now)
+    give_back(alpha, job_id, 1, Return.REFUSED, now)
+
+    move_jobs(by=olga, job_ids=[job_id], cluster_id=alpha.cluster.id, reason="it can now", now=now)
+
+    assert offered(alpha, now) == [job_id]
+
+
 def test_what_a_cluster_refuses_of_its_own_jobs_fails(alpha: Any, now: datetime) -> None:
     (job_id,) = submitted(alpha, now=now)
     take(alpha, job_id, now=now)

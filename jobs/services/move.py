@@ -40,12 +40,12 @@ def move_jobs(
     refusals = {job.id: _refusal(job, cluster_id) for job in jobs.values()}
     moving = [job for job in jobs.values() if not refusals[job.id]]
     Job.objects.filter(id__in=[job.id for job in moving]).update(
-        cluster_id=cluster_id, submitted_to=Coalesce("submitted_to_id", "cluster_id")
+        cluster_id=cluster_id, submitted_to=Coalesce("submitted_to_id", "cluster_id"), given_back={}
     )
     whys = {id: f"from {name} to {names[cluster_id]}: {reason}" for id, name in names.items()}
     steps = [(_step(job, cluster_id, whys[job.cluster_id]), by) for job in moving]
     for job in moving:
-        job.cluster_id = cluster_id
+        job.cluster_id, job.given_back = cluster_id, {}
     put_in_queues(moving, now=now)
     record(steps, now=now)
     return change_results(distinct, refusals)

@@ -184,6 +184,12 @@ CASES: list[tuple[Outlook, str, Change, Change]] = [
         lambda world: world.ask(world.alpha, max_time_limit_seconds=600),
     ),
     (
+        Outlook.FULL,
+        "is full: its last request offered 31 cores, and the job wants 32",
+        lambda world: world.ask(world.alpha, max_cores=31),
+        lambda world: world.ask(world.alpha, max_cores=32),
+    ),
+    (
         Outlook.OTHER_LABELS,
         "asked only for jobs labeled queue=gpu",
         lambda world: world.ask(world.alpha, labels={"queue": "gpu"}),

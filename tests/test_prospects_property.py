@@ -89,7 +89,8 @@ class Fleet:
     def _bounds(self, member: Any) -> None:
         labels = self.random.choice([{}, {}, {"queue": "gpu"}])
         nodes, tasks = self.random.choice([0, 1, 6, 18]), self.random.choice([0, 0, 50])
-        bounds = Bounds(max_nodes=nodes, max_tasks=tasks, labels=labels)
+        cores = self.random.choice([0, 0, 40])
+        bounds = Bounds(max_nodes=nodes, max_tasks=tasks, max_cores=cores, labels=labels)
         note_visits(used=[], asked={member.cluster.id: bounds}, now=self.now)
 
     def _pause(self, member: Any) -> None:

@@ -37,7 +37,7 @@ def job_id(alpha: Cast, beta: Cast, pool: Pool) -> int:
 
 @pytest.fixture
 def pool(alpha: Cast, beta: Cast, now: datetime) -> Pool:
-    return pool_of("alpha", Member(cluster="beta", after_seconds=3_600), now=now)
+    return pool_of("alpha", Member(cluster="beta", after_seconds=7_000), now=now)
 
 
 def test_rest_tells_it_of_a_single_job(job_id: int, pool: Pool) -> None:

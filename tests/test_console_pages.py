@@ -9,6 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from clusters.models import Cluster
 from jobs.demo.stage import create_demo_data
 from jobs.models import Job
 from tests.support.console import signed_in
@@ -124,6 +125,7 @@ PAGES = {
     "/admin/": 17,
     "/admin/clusters/cluster/": 11,
     "/admin/clusters/cluster/{c}/change/": 24,
+    "/admin/clusters/cluster/{p}/change/": 24,
     JOBS: 19,
     f"{JOBS}?state=failed": 8,
     f"{JOBS}?text=plot": 26,
@@ -134,7 +136,8 @@ PAGES = {
 @pytest.mark.parametrize("address", PAGES)
 def test_pages_take_as_many_queries_for_a_small_fleet_as_for_a_large_one(vera: Client, address: str) -> None:
     create_demo_data(clusters=30, jobs=1_500, now=timezone.now())
-    ids = {"c": Job.objects.latest("id").cluster_id, "j": Job.objects.latest("id").id}
+    job = Job.objects.filter(cluster__pool=False).latest("id")
+    ids = {"c": job.cluster_id, "j": job.id, "p": Cluster.objects.get(pool=True).id}
     vera.get(address.format(**ids))
 
     with CaptureQueriesContext(

@@ -50,11 +50,11 @@ def create_demo_data(*, clusters: int, jobs: int, now: datetime, seed: int = 1) 
     fleet = fleet_of(clusters)
     credentials = {profile.name: _stage_cluster(profile, now) for profile in fleet}
     pooled = POOL_JOBS if jobs > POOL_JOBS and credentials.keys() >= POOL_MEMBERS.keys() else 0
-    if pooled:
-        _stage_pool(now)
     week = islice(lives(fleet, jobs=jobs, now=now, random=Random(seed)), jobs - pooled)
     while batch := list(islice(week, _BATCH)):
         _stage_jobs(batch, credentials, now)
+    if pooled:
+        _stage_pool(now)
     while place_waiting_jobs(now=now):
         pass
 
@@ -100,6 +100,7 @@ def _stage_pool(now: datetime) -> None:
         for fold in range(POOL_JOBS)
     ]
     submit_jobs(orders=[Order(by=caller, cluster_id=new.pool.id, spec=spec) for spec in specs], now=now)
+    note_visits(used=[caller.credential_id], asked={}, now=now)
 
 
 @transaction.atomic

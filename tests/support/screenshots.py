@@ -20,6 +20,7 @@ SHOTS = [
     ("job", "/admin/jobs/job/?state=failed&cluster=3", TALL, False),
     ("waiting", "/admin/jobs/job/?state=queued&cluster=1", DESK, False),
     ("cluster", "/admin/clusters/cluster/1/change/", TALL, False),
+    ("pool", "/admin/clusters/cluster/13/change/", DESK, False),
 ]
 # Those that show the newest job of the list.
 OF_A_JOB = ("job", "waiting")

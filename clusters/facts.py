@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, Self
 
 from clusters.needs import NAME
@@ -24,7 +25,8 @@ Value = int | float | str | tuple[str, ...]
 _NAME = re.compile(NAME)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Neither has slots, since what follows from them is found once.
+@dataclass(frozen=True, kw_only=True)
 class Partition:
     """Equal nodes of a partition; a partition of unequal nodes is told in several, all of its name.
 
@@ -41,6 +43,11 @@ class Partition:
     max_nodes: int = 0
     default: bool = False
     features: tuple[str, ...] = ()
+
+    @cached_property
+    def gpus(self) -> int:
+        """Of any type, of one node."""
+        return sum(self.gpus_per_node.values())
 
     def said(self) -> dict[str, object]:
         """What was told, without the rest."""
@@ -66,7 +73,7 @@ class Partition:
 _COUNTS = ("nodes", "cores_per_node", "memory_mib_per_node", "longest_seconds", "max_nodes")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """`values` has a number, a text or a set of texts by name."""
 
@@ -76,12 +83,20 @@ class Facts:
     def __bool__(self) -> bool:
         return bool(self.values or self.partitions)
 
+    @cached_property
     def by_partition(self) -> dict[str, list[Partition]]:
         """The nodes of each partition, in the order of the partitions."""
         named: dict[str, list[Partition]] = {}
         for partition in self.partitions:
             named.setdefault(partition.name, []).append(partition)
         return named
+
+    @cached_property
+    def known(self) -> dict[str, Value]:
+        """What needs are about: what partitions tell, by the names of docs/concepts.md; a value goes before that."""
+        derived = {**_sizes(self.by_partition.values()), **_sets(self.partitions)}
+        told = {name: value for name, value in derived.items() if value}
+        return {**told, **_gpu_counts(self.by_partition.values()), **self.values}
 
     def said(self) -> dict[str, Any]:
         """As JSON, for `Cluster.facts`."""
@@ -97,6 +112,37 @@ class Facts:
             values=dict(_values(values)) if isinstance(values, Mapping) else {},
             partitions=tuple(filter(None, map(Partition.read, partitions))) if isinstance(partitions, list) else (),
         )
+
+
+def _sizes(partitions: Collection[Sequence[Partition]]) -> dict[str, Value]:
+    nodes = [node for partition in partitions for node in partition]
+    return {
+        "nodes": max((sum(node.nodes for node in partition) for partition in partitions), default=0),
+        "cores": max((sum(node.nodes * node.cores_per_node for node in same) for same in partitions), default=0),
+        "cores_per_node": max((node.cores_per_node for node in nodes), default=0),
+        "memory_mib_per_node": max((node.memory_mib_per_node for node in nodes), default=0),
+    }
+
+
+def _gpu_counts(partitions: Collection[Sequence[Partition]]) -> dict[str, Value]:
+    """That there are none is a fact as well."""
+    told = [node for partition in partitions for node in partition if node.gpus_per_node]
+    if not told:
+        return {}
+    most = max(sum(node.nodes * node.gpus for node in partition) for partition in partitions)
+    return {"gpus": most, "gpus_per_node": max(node.gpus for node in told)}
+
+
+def _sets(nodes: Sequence[Partition]) -> dict[str, Value]:
+    return {
+        "gpu_type": _set(kind for node in nodes for kind, count in node.gpus_per_node.items() if count and kind),
+        "partition": _set(node.name for node in nodes),
+        "feature": _set(feature for node in nodes for feature in node.features),
+    }
+
+
+def _set(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
 
 
 def check_counts(*, values: int, partitions: int) -> None:

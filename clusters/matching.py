@@ -1,7 +1,8 @@
 """Whether a cluster can ever run what a job asks for."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from clusters.facts import Facts, Partition, Value
 from clusters.needs import Need, Op, parse_need
@@ -63,50 +64,51 @@ def miss(demand: Demand, facts: Facts) -> Miss | None:
 
     What a cluster does not tell excludes nothing, but satisfies no need other than `!NAME`.
     """
+    if fits(demand, facts):
+        return None
     found = [*_unmet_needs(demand.needs, facts), *_nearest(demand, facts)]
-    return replace(found[0], distance=_distance(found)) if found else None
+    return replace(found[0], distance=_distance(found))
 
 
-def values_of(facts: Facts) -> dict[str, Value]:
-    """What needs are about: what partitions tell, by the names of docs/concepts.md, and the cluster's values first."""
-    partitions = list(facts.by_partition().values())
-    derived = {**_sizes(partitions), **_sets(facts.partitions)}
-    told = {name: value for name, value in derived.items() if value}
-    return {**told, **_gpu_counts(partitions), **facts.values}
+def fits(demand: Demand, facts: Facts) -> bool:
+    """Whether `miss` is None, for the price of a few comparisons for each partition."""
+    if demand.needs and any(not _is_met(need, facts.known.get(need.name)) for need in map(_parsed, demand.needs)):
+        return False
+    told = facts.by_partition
+    return not told or any(_is_large_enough(demand, told[name]) for name in _named(demand, told) if name in told)
 
 
-def _sizes(partitions: Sequence[Sequence[Partition]]) -> dict[str, Value]:
-    nodes = [node for partition in partitions for node in partition]
-    return {
-        "nodes": max((sum(node.nodes for node in partition) for partition in partitions), default=0),
-        "cores": max((sum(node.nodes * node.cores_per_node for node in same) for same in partitions), default=0),
-        "cores_per_node": max((node.cores_per_node for node in nodes), default=0),
-        "memory_mib_per_node": max((node.memory_mib_per_node for node in nodes), default=0),
-    }
+def _is_large_enough(demand: Demand, partition: Sequence[Partition]) -> bool:
+    nodes, left = demand.nodes, demand.nodes
+    cores, gpus, memory = demand.cores_per_node, demand.gpus_per_node, demand.memory_mib_per_node
+    for node in partition:
+        if (
+            (cores <= node.cores_per_node or not node.cores_per_node)
+            and (not gpus or not node.gpus_per_node or gpus <= _gpus(node, demand.gpu_type))
+            and (memory <= node.memory_mib_per_node or not node.memory_mib_per_node)
+        ):
+            left = left - node.nodes if node.nodes else 0
+            if left <= 0:
+                break
+    else:
+        return False
+    most = max(node.max_nodes for node in partition)
+    return (nodes <= most or not most) and next(_too_short(demand, partition), None) is None
 
 
-def _gpu_counts(partitions: Sequence[Sequence[Partition]]) -> dict[str, Value]:
-    """That there are none is a fact as well."""
-    told = [node for partition in partitions for node in partition if node.gpus_per_node]
-    if not told:
-        return {}
-    most = max(sum(node.nodes * _gpus(node) for node in partition) for partition in partitions)
-    return {"gpus": most, "gpus_per_node": max(map(_gpus, told))}
+@lru_cache(maxsize=1_000)
+def _parsed(need: str) -> Need:
+    return parse_need(need)
 
 
-def _sets(nodes: Sequence[Partition]) -> dict[str, Value]:
-    return {
-        "gpu_type": _set(kind for node in nodes for kind, count in node.gpus_per_node.items() if count and kind),
-        "partition": _set(node.name for node in nodes),
-        "feature": _set(feature for node in nodes for feature in node.features),
-    }
+def _named(demand: Demand, told: Mapping[str, object]) -> Iterable[str]:
+    return demand.partition.split(",") if demand.partition else told
 
 
 def _unmet_needs(needs: Iterable[str], facts: Facts) -> Iterator[Miss]:
-    values = values_of(facts) if needs else {}
     for text in needs:
-        need = parse_need(text)
-        value = values.get(need.name)
+        need = _parsed(text)
+        value = facts.known.get(need.name)
         if not _is_met(need, value):
             yield Miss(field="needs", wanted=f"needs {text}", has=_has(need, value), distance=_shortfall(need, value))
 
@@ -163,9 +165,8 @@ def _spoken(value: Value) -> str:
 
 def _nearest(demand: Demand, facts: Facts) -> list[Miss]:
     """What the nearest partition lacks of the sizes; nothing if it fits, or if no partition is told."""
-    told = facts.by_partition()
-    named = demand.partition.split(",") if demand.partition else told
-    candidates = [_lacking(demand, told[name]) for name in named if name in told]
+    told = facts.by_partition
+    candidates = [_lacking(demand, told[name]) for name in _named(demand, told) if name in told]
     if candidates or not told:
         return min(candidates, key=_distance, default=[])
     there = _spoken(tuple(told))
@@ -227,13 +228,9 @@ def _distance(found: Sequence[Miss]) -> float:
     return sum(one.distance for one in found)
 
 
-def _gpus(node: Partition, kind: str = "") -> int:
-    return node.gpus_per_node.get(kind, 0) if kind else sum(node.gpus_per_node.values())
+def _gpus(node: Partition, kind: str) -> int:
+    return node.gpus_per_node.get(kind, 0) if kind else node.gpus
 
 
 def _counted(count: int, thing: str) -> str:
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
-
-
-def _set(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(texts))

@@ -1,5 +1,6 @@
 """Which demands fit which facts: a table by hand, and random cases."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clusters.facts import Facts, Partition
-from clusters.matching import Demand, miss, values_of
+from clusters.matching import Demand, _nearest, _unmet_needs, fits, miss
 
 TABLE = Path(__file__).with_name("support") / "matching.txt"
 NO_GPUS = {"": 0}
@@ -181,7 +182,7 @@ def test_a_set_with_many_members_is_cut() -> None:
 
 
 def test_values_are_what_the_cluster_says_and_what_follows_from_its_partitions() -> None:
-    assert values_of(CLUSTERS["mixed"]) == {
+    assert CLUSTERS["mixed"].known == {
         "nodes": 16,
         "cores": 352,
         "cores_per_node": 32,
@@ -192,7 +193,17 @@ def test_values_are_what_the_cluster_says_and_what_follows_from_its_partitions()
         "partition": ("all",),
         "feature": ("ib", "avx512"),
     }
-    assert values_of(Facts()) == {}
+    assert Facts().known == {}
+
+
+def test_the_longest_facts_cost_little() -> None:
+    gpus = {f"type{number}": 1 for number in range(32)}
+    facts = Facts(partitions=tuple(Partition(name=f"p{number}", nodes=4, gpus_per_node=gpus) for number in range(256)))
+    began = time.process_time()
+
+    assert not any(fits(Demand(gpus_per_task=33, nodes=number), facts) for number in range(1, 2_001))
+
+    assert time.process_time() - began < 10  # with a miss made of each it takes a minute
 
 
 SMALL = st.integers(0, 6)
@@ -245,6 +256,14 @@ def test_a_cluster_that_tells_nothing_fits_what_has_no_needs(pair: tuple[Demand,
     demand, _ = pair
 
     assert not miss(replace(demand, needs=()), Facts())
+
+
+@given(facts=FACTS, pair=demand_pairs())
+def test_what_misses_nothing_fits_and_what_misses_something_does_not(facts: Facts, pair: tuple[Demand, Demand]) -> None:
+    demand, _ = pair
+    lacking = [*_unmet_needs(demand.needs, facts), *_nearest(demand, facts)]
+
+    assert fits(demand, facts) == (not lacking)
 
 
 @given(facts=FACTS, pair=demand_pairs())

@@ -25,7 +25,7 @@ def note_facts(*, cluster_id: int, facts: Facts, by: Actor, now: datetime) -> bo
 def differences(before: Facts, after: Facts) -> str:
     """Which values and partitions differ, as `site, data; partition gpu`."""
     values = ", ".join(_differing(before.values, after.values))
-    partitions = _differing(before.by_partition(), after.by_partition())
+    partitions = _differing(before.by_partition, after.by_partition)
     changed = filter(None, [values, *(f"partition {name}" for name in partitions)])
     text = "; ".join(changed)
     return text if len(text) <= MAX_REASON else f"{text[: MAX_REASON - 1]}…"

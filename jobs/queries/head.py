@@ -13,7 +13,7 @@ from typing import Any
 
 from clusters.bounds import Bounds
 from clusters.facts import Facts
-from clusters.matching import miss
+from clusters.matching import fits
 from clusters.models import Cluster, Streak
 from clusters.sql import as_datetime
 from jobs.models import cores_of
@@ -125,7 +125,7 @@ class _Request:
 
     def _suits(self, wanted: Mapping[str, Any]) -> bool:
         name, facts = self._cluster
-        return miss(demand_of(wanted, name), facts) is None
+        return fits(demand_of(wanted, name), facts)
 
     def _is_due(self, submitted_at: datetime, after_seconds: int) -> bool:
         return not after_seconds or as_datetime(submitted_at) <= self.now - timedelta(seconds=after_seconds)

@@ -8,7 +8,7 @@ from itertools import islice
 from django.db import transaction
 
 from clusters.facts import Facts
-from clusters.matching import miss
+from clusters.matching import fits
 from clusters.models import Cluster, PoolMember
 from jobs.models import Queue, Serves
 from jobs.placement import Definition
@@ -33,10 +33,10 @@ class _Candidate:
 
     def fits_some_of(self, definition: Definition) -> bool:
         given_back = self.cluster.id in definition.without
-        return not given_back and miss(definition.least(self.cluster.name), self.facts) is None
+        return not given_back and fits(definition.least(self.cluster.name), self.facts)
 
     def fits_all_of(self, definition: Definition) -> bool:
-        return not definition.mixed and miss(definition.most(self.cluster.name), self.facts) is None
+        return not definition.mixed and fits(definition.most(self.cluster.name), self.facts)
 
 
 def serve(queues: Sequence[Defined]) -> None:

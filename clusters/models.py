@@ -150,6 +150,9 @@ class ClusterWhat(models.TextChoices):
     TOKEN_RESUMED = "token_resumed", "let go on"
 
 
+# From then on a cluster, or the members of a pool, may take jobs that they could not before.
+CHANGES_WHAT_IT_TAKES = (ClusterWhat.POOL_MADE, ClusterWhat.POOL_CHANGED, ClusterWhat.FACTS_CHANGED)
+
 ABOUT_CREDENTIALS = (
     ClusterWhat.CREDENTIAL_MADE,
     ClusterWhat.CREDENTIAL_ROTATED,

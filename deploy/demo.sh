@@ -80,7 +80,7 @@ run "rainbow request --max-jobs 1 --accept 1"
 run "rainbow summary"
 
 step "An agent does all this by itself, and reports. This one runs jobs as processes of this machine."
-run "rainbow agent --executor local --slots 4 --state-dir $folder/agent 2>$folder/agent.log &"
+run "rainbow agent --executor local --slots 8 --state-dir $folder/agent 2>$folder/agent.log &"
 agent=$!
 run "rainbow watch 2 3 || echo exited with \$?"
 
@@ -94,7 +94,7 @@ run "rainbow job 3"
 
 step "A second, larger cluster with data of its own. Clusters tell what they have."
 run "rainbow register --cluster-name noether --save"
-run "rainbow agent --cluster-name noether --executor local --slots 8 --fact data=imagenet --state-dir $folder/second 2>$folder/second-agent.log &"
+run "rainbow agent --cluster-name noether --executor local --slots 16 --fact data=imagenet --state-dir $folder/second 2>$folder/second-agent.log &"
 second_agent=$!
 wait_for_facts noether
 run "rainbow clusters --cluster-name noether noether"
@@ -106,8 +106,8 @@ printf '$ export RAINBOW_CLUSTER=science RAINBOW_TOKEN=...\n'
 export RAINBOW_CLUSTER=science RAINBOW_TOKEN=$token
 run "rainbow clusters"
 
-step "Each job of the pool runs where it fits: six tasks on the larger cluster, the data where it is, the rest elsewhere."
-run "rainbow submit --tasks 6 --job-name large --command 'echo six tasks'"
+step "Each job of the pool runs where it fits: twelve tasks on the larger cluster, the data where it is, the rest elsewhere."
+run "rainbow submit --tasks 12 --job-name large --command 'echo twelve tasks'"
 run "rainbow submit --need data=imagenet --job-name train --command 'echo near the data'"
 run "rainbow submit --need '!data' --job-name other --command 'echo anywhere else'"
 run "rainbow watch 5 6 7"

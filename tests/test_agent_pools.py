@@ -4,7 +4,8 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,25 @@ from rainbow.records import JobSpec, JobState
 from tests.support.agent_cast import SUCCESS, key
 from tests.support.agents import Crew, ScriptedExecutor, crew, ended
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rows import execute
 from tests.support.servers import MANAGE, RainbowServer, environment_for
-from tests.support.wire import Remote, new_name
+from tests.support.wire import Remote, eventually, new_name
 
 Both = tuple[Crew, Crew]
+ASKED = "SELECT last_asked_at FROM clusters_cluster WHERE name = %s"
 
 
 @pytest.fixture
 def pool(server: RainbowServer, remote: Remote, other_remote: Remote) -> Iterator[Client]:
     """A submitter to a pool of the two clusters."""
+    with pooled(server, remote.name, other_remote.name) as client:
+        yield client
+
+
+@contextmanager
+def pooled(server: RainbowServer, *members: str) -> Iterator[Client]:
     name = new_name()
-    command = [*MANAGE, "pool", "create", name, remote.name, other_remote.name, "--json"]
+    command = [*MANAGE, "pool", "create", name, *members, "--json"]
     environment = environment_for(server.database_url)
     made = subprocess.run(command, env=environment, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
     with Client(server.address, cluster=name, token=json.loads(made.stdout)["token"]) as client:
@@ -140,3 +149,15 @@ def test_a_job_whose_content_could_not_be_looked_up_is_found_again(
 
     assert agent.executor.jobs[key(jobid)].command == "echo once"
     assert agent.executor.handed_over == [key(jobid)]
+
+
+def test_a_call_that_waits_since_before_its_cluster_was_in_the_pool_gets_its_jobs(
+    server: RainbowServer, remote: Remote
+) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(remote.request, shared=True, wait_seconds=30)
+        eventually(lambda: execute(server.database_url, ASKED, [remote.name])[0][0])
+        with pooled(server, remote.name) as submitter:
+            jobid = submitter.submit_job(JobSpec(command="true")).jobid
+
+        assert list(waiting.result(PATIENCE_SECONDS).jobids) == [jobid]

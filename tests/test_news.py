@@ -123,14 +123,14 @@ def test_nothing_is_told_before_the_commit_and_nothing_of_what_was_rolled_back(
 
 def test_who_looks_for_news_sees_what_happened_since(alpha: Any, beta: Any, now: datetime) -> None:
     (old,) = submitted(alpha, now=now)
-    last = news_since(after=None).last
+    before = news_since(after=None)
 
     accept_jobs(caller=alpha.puller, job_ids=[old], now=now)
     submitted(beta, now=now)
-    news = news_since(after=last)
+    news = news_since(after=before)
 
-    assert (news.clusters, news.jobs, news.last > last) == ({"beta"}, {old}, True)
-    assert news_since(after=news.last) == News(last=news.last)
+    assert (news.clusters, news.jobs, news.last > before.last) == ({"beta"}, {old}, True)
+    assert news_since(after=news) == News(last=news.last, last_of_clusters=news.last_of_clusters)
 
 
 def test_a_server_whose_connection_for_news_was_cut_hears_them_again(

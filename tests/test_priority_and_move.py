@@ -127,11 +127,11 @@ def test_only_waiting_jobs_move(alpha: Any, beta: Any, olga: Operator, now: date
 
 def test_moving_wakes_whoever_waits_at_the_other_cluster(alpha: Any, beta: Any, olga: Operator, now: datetime) -> None:
     ids = submitted(alpha, now=now)
-    last = news_since(after=None).last
+    before = news_since(after=None)
 
     move_jobs(by=olga, job_ids=ids, cluster_id=beta.cluster.id, reason="alpha is full", now=now)
 
-    assert news_since(after=last).clusters == {"beta"}
+    assert news_since(after=before).clusters == {"beta"}
 
 
 def counts_written(work: Callable[[], object]) -> int:

@@ -97,7 +97,7 @@ async def _poll_file(file: sqlite3.Connection, wakeups: Wakeups, pools: ThreadPo
         if version == (version := _version(file)):
             continue
         began = time.monotonic()
-        news = await pools.read(partial(news_since, after=news.last))
+        news = await pools.read(partial(news_since, after=news))
         wakeups.wake([*news.clusters, *news.jobs])
         await asyncio.sleep(min(REST_TIMES * (time.monotonic() - began), REST_AT_MOST_SECONDS))
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from clusters.models import Cluster, Streak
+from clusters.models import CHANGES_WHAT_IT_TAKES, Cluster, ClusterEvent, Streak
 from jobs.models import Job, JobEvent
 from jobs.states import PUTS_INTO_A_QUEUE, JobState, What
 
@@ -14,27 +15,52 @@ _PART = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """What happened up to an event: the names of clusters whose queues grew, and the ids of jobs that changed."""
+    """What happened up to an event of a job and an event of a cluster.
+
+    `clusters` are the names of those that may take jobs which they could not before: their queues grew, or their pools
+    or facts changed. `jobs` are the ids of those that changed.
+    """
 
     last: int
+    last_of_clusters: int = 0
     clusters: frozenset[str] = frozenset()
     jobs: frozenset[int] = frozenset()
 
 
-def news_since(*, after: int | None) -> News:
-    """What happened since event `after`; None only returns the last event.
+def news_since(*, after: News | None) -> News:
+    """What happened after that; None only returns the last events.
 
     Two transactions may commit in another order than their ids: a caller that waits must query the queue itself from
     time to time.
     """
+    last, last_of_clusters = _last(JobEvent.objects.all()), _last(ClusterEvent.objects.all())
     if after is None:
-        return News(last=JobEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0)
-    last = max(JobEvent.objects.order_by("-id").values_list("id", flat=True).first() or 0, after)
-    new = JobEvent.objects.filter(id__gt=after, id__lte=last)
+        return News(last=last, last_of_clusters=last_of_clusters)
+    last, last_of_clusters = max(last, after.last), max(last_of_clusters, after.last_of_clusters)
+    new = JobEvent.objects.filter(id__gt=after.last, id__lte=last)
     grown = new.filter(what__in=PUTS_INTO_A_QUEUE).values_list("job__cluster__name", flat=True)
     # No call waits for a job whose id was not known yet.
     moved = new.exclude(what=What.SUBMITTED).values_list("job_id", flat=True)
-    return News(last=last, clusters=frozenset(grown.distinct()), jobs=frozenset(moved.distinct()))
+    changed = ClusterEvent.objects.filter(id__gt=after.last_of_clusters, id__lte=last_of_clusters)
+    return News(
+        last=last,
+        last_of_clusters=last_of_clusters,
+        clusters=frozenset(grown.distinct()) | _that_may_take_others(changed),
+        jobs=frozenset(moved.distinct()),
+    )
+
+
+def _last(events: QuerySet[Any]) -> int:
+    last: int | None = events.order_by("-id").values_list("id", flat=True).first()
+    return last or 0
+
+
+def _that_may_take_others(changed: QuerySet[ClusterEvent]) -> frozenset[str]:
+    ids = list(changed.filter(what__in=CHANGES_WHAT_IT_TAKES).values_list("cluster_id", flat=True))
+    if not ids:
+        return frozenset()
+    one_of = Q(id__in=ids, pool=False) | Q(memberships__pool_id__in=ids)
+    return frozenset(Cluster.objects.filter(one_of).values_list("name", flat=True))
 
 
 def queues_with_jobs(*, clusters: Sequence[str]) -> list[str]:

@@ -81,7 +81,7 @@ class QueueRequest:
         topics = {caller.cluster, *(delays_by_pool(cluster_id=caller.cluster_id) if self.shared else ())}
         jobs = self.jobs_for(caller)
         while not jobs and time.monotonic() < until and not STOPPING.wait(WATCH_EVERY_SECONDS):
-            news = news_since(after=news.last)
+            news = news_since(after=news)
             if topics & news.clusters:
                 caller = admit_again()
                 jobs = self.jobs_for(caller)

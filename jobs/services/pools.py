@@ -12,6 +12,7 @@ from clusters.services.credentials import DEFAULT_LABEL, NewCredential, add_cred
 from clusters.services.events import record
 from clusters.validation import MAX_REASON, check_cluster_name, check_range, check_reason
 from clusters.visible import quoted
+from jobs.notify import tell_after_commit
 from jobs.services.serving import pool_changed
 from rainbow.errors import AlreadyExists, InvalidArgument, NotFound
 
@@ -52,6 +53,7 @@ def create_pool(
     except IntegrityError:
         raise AlreadyExists("a cluster or a pool has this name; choose another", field="name") from None
     _write(pool, members, ids)
+    tell_after_commit(cluster_ids=list(ids.values()), job_ids=())
     token = add_credential(cluster=pool, kind=CredentialKind.TOKEN, label=DEFAULT_LABEL, by=by, now=now)
     why = _why(", ".join(map(str, members)), reason)
     record(ClusterWhat.POOL_MADE, cluster_id=pool.id, by=by, why=why, now=now)
@@ -77,6 +79,7 @@ def change_pool(
     pool.members.all().delete()
     _write(pool, members, ids)
     pool_changed(pool_id=pool.id)
+    tell_after_commit(cluster_ids=list(ids.values()), job_ids=())
     why = _why(_changes(before, members), reason)
     record(ClusterWhat.POOL_CHANGED, cluster_id=pool.id, by=by, why=why, now=now)
     pool_changed(pool_id=pool.id)

@@ -15,6 +15,7 @@ from clusters.services.streaks import note_ends
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
+from jobs.notify import tell_after_commit
 from jobs.placement import PLACING_FIELDS
 from jobs.reports import (
     AgentReport,
@@ -200,6 +201,7 @@ def _note_facts(agent_reports: Sequence[AgentReport], cluster_ids: Sequence[int]
     ]
     if changed:
         facts_changed(cluster_ids=changed)
+        tell_after_commit(cluster_ids=changed, job_ids=())
 
 
 def _pause(agent_report: AgentReport, now: datetime) -> None:

@@ -108,19 +108,44 @@ def test_what_the_site_says_goes_before_what_its_scheduler_says(
 
 
 def test_a_scheduler_that_does_not_answer_is_asked_again_and_holds_up_nothing(
-    scripted: Crew, scheduler: ScriptedExecutor, server: RainbowServer, remote: Remote
+    scripted: Crew,
+    scheduler: ScriptedExecutor,
+    server: RainbowServer,
+    remote: Remote,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     scheduler.has = HAS
     scheduler.silent.add("facts")
     jobid = scripted.submit()
     scripted.work(lambda: key(jobid) in scheduler.jobs)
     scripted.work_for(0.2)
+    scripted.clock.move(TRY_AGAIN_AFTER.total_seconds() + 1)
+    scripted.work_for(0.2)
     assert kept(server, remote) == {}
+    assert [record.message for record in caplog.records if "facts" in record.message] == [
+        "cannot tell what the cluster has: facts timed out"
+    ]
 
     scheduler.silent.clear()
     scripted.clock.move(TRY_AGAIN_AFTER.total_seconds() + 1)
 
     scripted.work(lambda: kept(server, remote))
+
+
+def test_an_error_of_an_executor_is_told_with_its_place(
+    scripted: Crew,
+    scheduler: ScriptedExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(ScriptedExecutor, "facts", lambda _: 1 // 0)
+    jobid = scripted.submit()
+
+    scripted.work(lambda: key(jobid) in scheduler.jobs)
+    scripted.work_for(0.2)
+
+    (told,) = [record for record in caplog.records if "cannot tell what the cluster has" in record.message]
+    assert told.exc_info and told.exc_info[0] is ZeroDivisionError
 
 
 def test_a_slow_scheduler_is_read_beside_the_rounds(

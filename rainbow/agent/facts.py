@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from rainbow.agent.context import AgentContext
 from rainbow.agent.reporter import Reporter
-from rainbow.errors import InvalidArgument
+from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.facts import (
     MAX_BYTES,
     MAX_COUNT,
@@ -44,18 +44,38 @@ class FactsTeller:
         self._due_at: datetime | None = None
         self._told: Facts | None = None
         self._refused: Facts | None = None
+        self._trouble = ""
 
     def step(self) -> bool:
-        """Never moves a job. Raises what reading or reporting them raised."""
+        """Never moves a job. Raises what reporting them raised.
+
+        A scheduler that does not tell them keeps nothing else from being done, and so is no trouble of the round.
+        """
         if self._reading is None and self._is_due():
             self._due_at = self._context.clock() + TRY_AGAIN_AFTER
             self._reading = _Reading(self._context.executor.facts)
             self._reading.wait(WAIT_SECONDS)
         if self._reading and self._reading.is_over:
             reading, self._reading = self._reading, None
-            self._tell(bounded(_with(reading.result(), self._context.site_facts)))
-            self._due_at = self._context.clock() + READ_EVERY
+            self._read(reading)
         return False
+
+    def _read(self, reading: "_Reading") -> None:
+        try:
+            facts = reading.result()
+        except Exception as error:  # whatever it is, the agent works without
+            self._note_trouble(error)
+            return
+        self._tell(bounded(_with(facts, self._context.site_facts)))
+        self._trouble = ""
+        self._due_at = self._context.clock() + READ_EVERY
+
+    def _note_trouble(self, error: Exception) -> None:
+        trouble = str(error)
+        if trouble != self._trouble:
+            unexpected = None if isinstance(error, RainbowError) else error
+            _log.warning("cannot tell what the cluster has: %s", trouble, exc_info=unexpected)
+        self._trouble = trouble
 
     def _is_due(self) -> bool:
         return self._due_at is None or self._context.clock() >= self._due_at
@@ -71,6 +91,9 @@ class FactsTeller:
             _log.error("the server takes no such facts: %s", error)
         else:
             self._told, self._refused = facts, None
+            _log.info(
+                "told what the cluster has: %d partitions, %d values", len(facts.by_partition()), len(facts.values)
+            )
 
 
 class _Reading:
@@ -98,7 +121,7 @@ class _Reading:
     def _run(self) -> None:
         try:
             self._facts = self._read()
-        except Exception as error:  # whatever it is, the round tells
+        except Exception as error:  # `result` raises it
             self._error = error
 
 

@@ -50,6 +50,9 @@ class Definition:
     needs: tuple[str, ...] = ()
     # Whether its jobs say nothing that clients of earlier protocols do not know, and so would not heed.
     plain: bool = True
+    # The clusters of the pool that its jobs may go to, the best first; empty means all, with the pool's delays.
+    clusters: tuple[str, ...] = ()
+    spill_after_seconds: int = 0
     # The clusters that gave its jobs back, and that the others go before.
     without: tuple[int, ...] = ()
     mixed: bool = False
@@ -66,7 +69,13 @@ class Definition:
     @property
     def as_mixed(self) -> "Definition":
         return Definition(
-            cluster_id=self.cluster_id, sizes=_ANY_SIZE, plain=self.plain, without=self.without, mixed=True
+            cluster_id=self.cluster_id,
+            sizes=_ANY_SIZE,
+            plain=self.plain,
+            clusters=self.clusters,
+            spill_after_seconds=self.spill_after_seconds,
+            without=self.without,
+            mixed=True,
         )
 
     def least(self, cluster: str) -> Demand:
@@ -102,6 +111,8 @@ class Definition:
             partitions=tuple((cluster, partition) for cluster, partition in said.get("partitions", ())),
             needs=tuple(said.get("needs", ())),
             plain=not said.get("more", False),
+            clusters=tuple(said.get("clusters", ())),
+            spill_after_seconds=said.get("spill_after_seconds", 0),
             without=tuple(said.get("without", ())),
             mixed=said.get("mixed", False),
         )
@@ -111,7 +122,9 @@ class Definition:
         return hashlib.sha256(f"{self.cluster_id} {self.as_json()}".encode()).digest()
 
 
-_SAID = ("sizes", "gpu_type", "partition", "partitions", "needs", "without", "mixed")
+_SAID = (
+    "sizes", "gpu_type", "partition", "partitions", "needs", "clusters", "spill_after_seconds", "without", "mixed",
+)  # fmt: skip
 # What a database takes for a whole number.
 MAX_CORES = 2**63 - 1
 _ANY_SIZE = {name: Range(0, MAX_INT) for name in SIZES}
@@ -124,6 +137,8 @@ def definition_of(cluster_id: int, job: JobSpec | Job) -> Definition:
         needs = tuple(sorted(set(job.needs)))
         further = (job.gpu_type, job.partition, _partitions(job.options_by_cluster), needs, False)
     definition = _definition(cluster_id, _sizes_of(job), *further)
+    if clusters := chosen_clusters(cluster_id, job):
+        definition = replace(definition, clusters=clusters, spill_after_seconds=job.spill_after_seconds)
     given_back = job.given_back if isinstance(job, Job) else None
     return replace(definition, without=tuple(sorted(map(int, given_back)))) if given_back else definition
 
@@ -147,6 +162,15 @@ def _definition(
         needs=needs,
         plain=plain,
     )
+
+
+def chosen_clusters(home_id: int, job: JobSpec | Job) -> tuple[str, ...]:
+    """The clusters of this pool that the job may go to, the best first; empty for all.
+
+    Where it was submitted to another, it was moved, and goes where that operator wants it.
+    """
+    was_moved = isinstance(job, Job) and job.submitted_to_id not in (None, home_id)
+    return () if was_moved or not job.clusters else tuple(dict.fromkeys(job.clusters))
 
 
 def _partitions(options_by_cluster: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from clusters.models import MAX_AFTER_SECONDS, MAX_MEMBERS
 from clusters.needs import MAX_NEEDS, parse_need
-from clusters.validation import check_line, check_range, size_in_bytes
+from clusters.validation import check_cluster_name, check_line, check_range, size_in_bytes
 from rainbow.errors import InvalidArgument
 
 MAX_CORES_PER_TASK = 65_536
@@ -89,6 +90,12 @@ def _check_needs(needs: Sequence[str]) -> None:
         parse_need(need)
 
 
+def _check_clusters(names: Sequence[str]) -> None:
+    _check_number(names, MAX_MEMBERS, field="clusters")
+    for name in names:
+        check_cluster_name(name, field="clusters")
+
+
 def _check_number(items: Sequence[str] | Mapping[str, str], most: int, *, field: str) -> None:
     if len(items) > most:
         raise InvalidArgument(f"must be at most {most}, not {len(items):,}", field=field)
@@ -105,12 +112,14 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "image": _check_image,
     "mounts": _check_mounts,
     "needs": _check_needs,
+    "clusters": _check_clusters,
+    "spill_after_seconds": partial(check_range, field="spill_after_seconds", lowest=0, highest=MAX_AFTER_SECONDS),
     "start_within_seconds": partial(
         check_range, field="start_within_seconds", lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS
     ),
 }
 # What one field needs of another.
-NEEDED = {"gpu_type": "gpus_per_task", "mounts": "image"}
+NEEDED = {"gpu_type": "gpus_per_task", "mounts": "image", "spill_after_seconds": "clusters"}
 
 
 def check_said(said: Mapping[str, Any]) -> None:

@@ -77,6 +77,8 @@ class JobSpec(JobDescription):
     """A job as it is submitted: also what only the server acts on. Each field is a column."""
 
     on_lost: OnLost = OnLost.KEEP
+    clusters: Texts = field(default=(), metadata=_LONG)
+    spill_after_seconds: int = 0
     hold_if_unservable: bool = False
     idempotency_key: str = ""
 

@@ -81,6 +81,8 @@ class JobSpec(JobDescription):
 
     idempotency_key: str = ""
     on_lost: OnLost = OnLost.UNSPECIFIED
+    clusters: Texts = ()
+    spill_after_seconds: int = 0
     hold_if_unservable: bool = False
 
 

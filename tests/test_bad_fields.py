@@ -150,6 +150,11 @@ BAD_JOBS: list[tuple[str, Any, str]] = [
         ("start_within_seconds", number, f"must be 60 to 31,536,000, not {number:,}")
         for number in (-1, 1, 59, 31_536_001, INT_MAX)
     ],
+    ("clusters", ["a"] * 101, "must be at most 100, not 101"),
+    ("clusters", [""], "must be 1 to 63 letters, digits, dots, underscores and hyphens, the first a letter or digit"),
+    ("clusters", ["nosuch"], "jobs submitted here may not go to 'nosuch'"),
+    ("spill_after_seconds", 1, "needs clusters"),
+    *[("spill_after_seconds", number, f"must be 0 to 86,400, not {number:,}") for number in (-1, 86_401, INT_MAX)],
     ("needs", ["a"] * 33, "must be at most 32, not 33"),
     *[("needs", ["gpu", need], TERMS) for need in ("", "!", "a b", "a>1", "a>=x", "!a=b", "1a", "-a", "a<=3")],
     ("needs", ["a="], "must not be empty"),

@@ -34,6 +34,8 @@ WHOLE = JobSpec(
     image="docker.io/library/debian:12",
     mounts=("/data:/data:ro",),
     needs=("site=geneva",),
+    clusters=("keebler",),
+    spill_after_seconds=60,
     hold_if_unservable=True,
     start_within_seconds=60,
     on_lost=OnLost.REQUEUE,

@@ -39,6 +39,7 @@ FURTHER_VALUES: dict[str, Any] = {
     "mounts": ("/x:/y", "/a:/b:ro"),
     "needs": ("x>=3", "gpu"),
     "start_within_seconds": 60,
+    "clusters": ("alpha",),
 }
 WHOLE = client.JobSpec(
     **{item.name: FURTHER_VALUES.get(item.name) or VALUES[item.type] for item in fields(client.JobSpec)}

@@ -36,6 +36,8 @@ FULL = {
     "needs": ["gpus>=4", "!slow"],
     "start_within_seconds": 60,
     "on_lost": "requeue",
+    "clusters": ["alpha"],
+    "spill_after_seconds": 60,
     "hold_if_unservable": True,
 }
 
@@ -106,6 +108,8 @@ def test_times_are_utc_in_the_form_of_rfc_3339(guest: Rest) -> None:
         ({"exclusive": "true"}, "exclusive"),
         ({"exclusive": None}, "exclusive"),
         ({"hold_if_unservable": 1}, "hold_if_unservable"),
+        ({"clusters": ["beta"]}, "clusters"),
+        ({"spill_after_seconds": 60}, "spill_after_seconds"),
         ({"start_within_seconds": 59}, "start_within_seconds"),
         ({"account": "-x"}, "account"),
         ({"constraint": "x" * 256}, "constraint"),

@@ -139,3 +139,14 @@ def test_the_help_shows_each_section_and_each_option_once(rainbow: Run) -> None:
     options = [opt for param in submit.command.params if not getattr(param, "hidden", False) for opt in param.opts]
     assert all(option in shown for option in options if option.startswith("--"))
     assert "--gres" not in shown
+
+
+def test_the_clusters_that_a_job_prefers_arrive(rainbow: Run) -> None:
+    here = said(rainbow)["cluster"]
+
+    job = said(rainbow, "--prefer", here, "--prefer", here, "--spill-after", "10m")
+    refused = rainbow("submit", "--prefer", "nosuch", "--", "true")
+
+    assert (job["clusters"], job["spill_after_seconds"]) == ([here], 600)
+    assert refused.exit_code == 2
+    assert "--prefer: jobs submitted here may not go to 'nosuch'" in refused.stderr

@@ -11,7 +11,7 @@ from clusters.facts import Facts, Partition
 from clusters.models import Cluster
 from jobs.models import Job, Queue
 from jobs.queries.queue import request_jobs
-from jobs.services import placing, unservable
+from jobs.services import placing, unreachable
 from jobs.services.serving import facts_changed
 from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.specs import JobSpec
@@ -158,7 +158,7 @@ def test_clients_of_the_original_protocol_get_a_job_that_is_to_be_held(alpha: An
 def test_a_submission_of_very_many_different_jobs_is_compared_in_part(
     alpha: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unservable, "_COMPARISONS", 2)
+    monkeypatch.setattr(unreachable, "_COMPARISONS", 2)
     tell(alpha, batch(nodes=4))
 
     found = outcomes(alpha, *({"nodes": 5 + number} for number in (0, 0, 1, 2)), now=now)

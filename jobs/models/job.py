@@ -82,6 +82,8 @@ class Job(models.Model):
     image = models.CharField(max_length=1024, blank=True, db_default="")
     mounts = models.JSONField(blank=True, db_default=[])
     needs = models.JSONField(blank=True, db_default=[])
+    clusters = models.JSONField(blank=True, db_default=[])
+    spill_after_seconds = models.PositiveIntegerField(db_default=0)
     hold_if_unservable = models.BooleanField(db_default=False)
     start_within_seconds = models.PositiveIntegerField(db_default=0)
     on_lost = models.CharField(max_length=7, choices=OnLost)

@@ -37,7 +37,7 @@ class Prospect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """`prospects` has each cluster in the job's reach, in the order of its pool."""
+    """`prospects` has each cluster in the job's reach, in the pool's order or that in which it names them."""
 
     summary: str
     prospects: Sequence[Prospect]
@@ -80,6 +80,8 @@ def _summary(job: Job, prospects: Sequence[Prospect], before: "_Before") -> str:
     place = before.of()
     if not job.cluster.pool:
         return "; ".join([f"{job.cluster} {prospects[0].text}", place])
+    if not prospects:
+        return f"none of the clusters that it names is in {job.cluster} any more; {place}"
     counts = Counter(prospect.outlook for prospect in prospects)
     if takers := counts[Outlook.WOULD_TAKE]:
         clusters = f"{len(prospects):,} {'cluster' if len(prospects) == 1 else 'clusters'}"

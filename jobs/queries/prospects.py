@@ -12,7 +12,7 @@ from clusters.facts import Facts
 from clusters.matching import miss
 from clusters.models import Cluster, Streak
 from jobs.models import Job, Serves
-from jobs.placement import DEMAND_FIELDS, demand_of
+from jobs.placement import DEMAND_FIELDS, chosen_clusters, demand_of
 from jobs.queries.pools import members_by_pool
 from jobs.queries.warnings import asks, in_words
 from jobs.reports import Return
@@ -60,8 +60,7 @@ class Reach:
     @classmethod
     def of(cls, job: Job, *, now: datetime) -> Self:
         """Takes at most four queries, for any number of clusters."""
-        home = job.cluster
-        clusters = [one.cluster for one in members_by_pool([home.id])[home.id]] if home.pool else [home]
+        clusters = _in_reach(job)
         ids = [cluster.id for cluster in clusters]
         serves = Serves.objects.filter(queue_id=job.queue_id or _NO_ID, cluster_id__in=ids)
         served = {one.cluster_id: one for one in serves}
@@ -143,6 +142,17 @@ class Reach:
         if self.now < due_at:
             left = timedelta(seconds=ceil((due_at - self.now).total_seconds()))
             yield Hindrance(Outlook.LATER, f"has its turn in {in_words(left)}")
+
+
+def _in_reach(job: Job) -> list[Cluster]:
+    """The best first."""
+    home = job.cluster
+    if not home.pool:
+        return [home]
+    members = [one.cluster for one in members_by_pool([home.id])[home.id]]
+    chosen = chosen_clusters(home.id, job)
+    by_name = {cluster.name: cluster for cluster in members}
+    return [by_name[name] for name in chosen if name in by_name] if chosen else members
 
 
 def _pause(paused: Cluster, at: datetime, now: datetime) -> str:

@@ -4,6 +4,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from clusters import needs
+from clusters.models import MAX_AFTER_SECONDS, MAX_MEMBERS
 from jobs.models import Job
 from jobs.queries.explain import Explanation
 from jobs.queries.prospects import Outlook
@@ -36,7 +37,7 @@ from jobs.specs import (
     UNLISTED_FIELDS,
 )
 from jobs.states import JobState, OnLost
-from rainbow_site.web.rest.fields import LINE, Choice, Flag, Input, Mapping, Number, Pairs, Text, Texts
+from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, Choice, Flag, Input, Mapping, Number, Pairs, Text, Texts
 
 # Patterns of the schema: what jobs/specs.py takes.
 _COMMAND = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
@@ -127,6 +128,18 @@ class JobSpecSerializer(Input):
         " first. 0 means as long as it takes",
     )
     on_lost = Choice(OnLost.choices, default=OnLost.KEEP)
+    clusters = Texts(
+        child=Text(pattern=CLUSTER_NAME),
+        max_length=MAX_MEMBERS,
+        default=list,
+        help_text="those clusters of the pool that it may go to, the best first; empty means all, in the pool's way",
+    )
+    spill_after_seconds = Number(
+        min_value=0,
+        max_value=MAX_AFTER_SECONDS,
+        default=0,
+        help_text="how long each of them waits for those before it; only with clusters",
+    )
     hold_if_unservable = Flag(
         default=False, help_text="whether it is kept until a cluster can take it, where none can, and not refused"
     )
@@ -188,6 +201,8 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Job]):
     )
     state = serializers.ChoiceField(JobState.choices)
     on_lost = serializers.ChoiceField(OnLost.choices)
+    clusters = serializers.ListField(child=serializers.CharField())
+    spill_after_seconds = serializers.IntegerField()
     hold_if_unservable = serializers.BooleanField()
     labels = Pairs()
 
@@ -196,7 +211,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Job]):
         fields: tuple[str, ...] = (
             "id", "cluster", "name", "command", "nodes", "tasks", "state", "priority", "time_limit_seconds",
             "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "on_lost",
-            "hold_if_unservable", "idempotency_key", "attempt", "agent", "native_id",
+            "clusters", "spill_after_seconds", "hold_if_unservable", "idempotency_key", "attempt", "agent", "native_id",
             "pool", "exit_code", "reason", "submitted_by", "submitted_at", "accepted_at", "started_at", "finished_at",
             "lost_at", "cancel_requested_at", "lease_expires_at",
         )  # fmt: skip

@@ -7,6 +7,8 @@ from datetime import datetime
 from clusters.models import PoolMember
 from jobs.events import Step
 from jobs.models import Job
+from jobs.placement import chosen_clusters
+from jobs.queries.pools import members_by_pool
 from jobs.reports import Return
 from jobs.services.requeue import put_back
 from jobs.states import JobState, What
@@ -27,11 +29,16 @@ def give_back(given: Sequence[GivenBack], *, now: datetime) -> list[Step]:
     Where all have, those get it again that did not refuse it. A job that all refuse fails.
     """
     given = list({one.job.id: one for one in given}.values())
-    pools = {one.job.taken_from_id for one in given}
-    members: dict[int | None, set[int]] = {}
-    for pool_id, cluster_id in PoolMember.objects.filter(pool_id__in=pools).values_list("pool_id", "cluster_id"):
-        members.setdefault(pool_id, set()).add(cluster_id)
-    return [step for one in given for step in _give_back(one, members.get(one.job.taken_from_id, set()), now)]
+    members = members_by_pool({one.job.taken_from_id for one in given if one.job.taken_from_id})
+    return [step for one in given for step in _give_back(one, _in_reach(one.job, members), now)]
+
+
+def _in_reach(job: Job, members: Mapping[int, Sequence[PoolMember]]) -> set[int]:
+    """The clusters of its pool that may take it."""
+    if not job.taken_from_id:
+        return set()
+    chosen = chosen_clusters(job.taken_from_id, job)
+    return {one.cluster_id for one in members[job.taken_from_id] if not chosen or one.cluster.name in chosen}
 
 
 def _give_back(given: GivenBack, members: set[int], now: datetime) -> Iterator[Step]:

@@ -45,7 +45,8 @@ def move_jobs(
     whys = {id: f"from {name} to {names[cluster_id]}: {reason}" for id, name in names.items()}
     steps = [(_step(job, cluster_id, whys[job.cluster_id]), by) for job in moving]
     for job in moving:
-        job.cluster_id, job.given_back = cluster_id, {}
+        job.submitted_to_id, job.cluster_id = job.submitted_to_id or job.cluster_id, cluster_id
+        job.given_back = {}
     put_in_queues(moving, now=now)
     record(steps, now=now)
     return change_results(distinct, refusals)

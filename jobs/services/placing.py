@@ -31,8 +31,9 @@ def queues_for(
 ) -> dict[bytes, int]:
     """The ids of these queues, by their digests; those that are missing are made.
 
-    One that would be too many is replaced by the mixed queue of its cluster or pool. Call it in the transaction that
-    puts jobs into them; `known` are those that were found in it before.
+    One that would be too many is replaced by the mixed queue of its cluster or pool. There is one for each list of
+    clusters that jobs name; of these, too, a credential makes so many, and those beyond are left out. Call it in the
+    transaction that puts jobs into them; `known` are those that were found in it before.
     """
     distinct = {definition.digest: (definition, by) for definition, by in wanted}
     known = known_queues(distinct.keys()) if known is None else known
@@ -58,7 +59,7 @@ def put_in_queues(jobs: Sequence[Job], *, now: datetime) -> None:
 def place_waiting_jobs(*, now: datetime) -> int:
     """Puts up to 1,000 jobs into queues that have none: those of before an upgrade. Returns how many there were."""
     waiting = Job.objects.filter(state=JobState.QUEUED, queue__isnull=True).only(
-        "id", "cluster_id", "given_back", *PLACING_FIELDS
+        "id", "cluster_id", "submitted_to_id", "given_back", *PLACING_FIELDS
     )
     jobs = list(waiting.order_by("id").select_for_update(skip_locked=True)[:_PART])
     put_in_queues(jobs, now=now)
@@ -66,7 +67,7 @@ def place_waiting_jobs(*, now: datetime) -> int:
 
 
 def _made(missing: Mapping[bytes, Wanted], now: datetime) -> dict[bytes, int]:
-    definitions = _without_too_many(missing)
+    definitions = _without_too_many_lists(_without_too_many(missing))
     distinct = {definition.digest: (definition, by) for definition, by in definitions.values()}
     new = {bytes(digest): id for digest, id in insert_queues(_columns(distinct, now))}
     serve([(queue_id, distinct[digest][0]) for digest, queue_id in new.items()])
@@ -88,6 +89,17 @@ def _without_too_many(missing: Mapping[bytes, Wanted]) -> dict[bytes, Wanted]:
             few = of_credential.take(by.credential_id) and few
         kept[digest] = (definition if few else definition.as_mixed, by)
     return kept
+
+
+def _without_too_many_lists(definitions: Mapping[bytes, Wanted]) -> dict[bytes, Wanted]:
+    """Leaves out the mixed queues of jobs that name clusters which would be too many of a credential."""
+    mixed = {one.digest for one, by in definitions.values() if one.mixed and one.clusters and isinstance(by, Caller)}
+    allowed = set(known_queues(mixed)) if mixed else set[bytes]()
+    of_credential = _Rest(_made_by, 2 * MOST_OF_CREDENTIAL)
+    for definition, by in definitions.values():
+        if isinstance(by, Caller) and definition.digest in mixed - allowed and of_credential.take(by.credential_id):
+            allowed.add(definition.digest)
+    return {digest: one for digest, one in definitions.items() if one[0].digest not in mixed - allowed}
 
 
 class _Rest:

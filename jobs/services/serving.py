@@ -31,9 +31,21 @@ class _Candidate:
     def facts(self) -> Facts:
         return Facts.read(self.cluster.facts)
 
+    def may_have(self, definition: Definition) -> bool:
+        chosen = self._is_alone(definition) or not definition.clusters or self.cluster.name in definition.clusters
+        return chosen and self.cluster.id not in definition.without
+
+    def delay(self, definition: Definition) -> int:
+        if self._is_alone(definition) or not definition.clusters:
+            return self.after_seconds
+        return definition.clusters.index(self.cluster.name) * definition.spill_after_seconds
+
+    def _is_alone(self, definition: Definition) -> bool:
+        """Jobs were submitted to it, or moved there; that they name clusters of a pool does not matter."""
+        return self.cluster.id == definition.cluster_id
+
     def fits_some_of(self, definition: Definition) -> bool:
-        given_back = self.cluster.id in definition.without
-        return not given_back and fits(definition.least(self.cluster.name), self.facts)
+        return fits(definition.least(self.cluster.name), self.facts)
 
     def fits_all_of(self, definition: Definition) -> bool:
         return not definition.mixed and fits(definition.most(self.cluster.name), self.facts)
@@ -112,10 +124,10 @@ def _locked(cluster_ids: Collection[int]) -> dict[int, Cluster]:
 
 def _write(queues: Iterable[Defined], candidates: Mapping[int, Sequence[_Candidate]]) -> None:
     rows = [
-        (queue_id, candidate.cluster.id, candidate.after_seconds, candidate.fits_all_of(definition))
+        (queue_id, candidate.cluster.id, candidate.delay(definition), candidate.fits_all_of(definition))
         for queue_id, definition in queues
         for candidate in candidates[definition.cluster_id]
-        if candidate.fits_some_of(definition)
+        if candidate.may_have(definition) and candidate.fits_some_of(definition)
     ]
     names = ("queue_id", "cluster_id", "after_seconds", "whole")
     if rows:

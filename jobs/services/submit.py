@@ -11,7 +11,7 @@ from jobs.events import Step, record
 from jobs.models import Job
 from jobs.placement import definition_of
 from jobs.services.placing import queues_for
-from jobs.services.unservable import unservable
+from jobs.services.unreachable import refusals_of
 from jobs.specs import JobSpec, check_spec, columns_of
 from jobs.sql.inserts import insert_jobs, insert_labels
 from jobs.sql.queues import known_queues
@@ -19,6 +19,10 @@ from jobs.sql.reads import queued_counts, rank
 from jobs.sql.statements import Columns, timestamp
 from jobs.states import JobState, What
 from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError, ResourceExhausted, Unavailable
+
+_TOO_MANY_LISTS = (
+    "this token's jobs that wait name too many different lists of clusters; submit to the pool without one"
+)
 
 # Where a job's idempotency key is unique.
 Key = tuple[int, str]
@@ -62,9 +66,10 @@ def submit_jobs(
 ) -> list[Receipt | RainbowError]:
     """Queues jobs in one transaction. Each order gets its receipt or its own refusal, in their order.
 
-    Refusals: InvalidArgument, also for a job that no cluster can ever take, and AlreadyExists when the idempotency key
-    stands for another job; with `refuse_all_on_conflict` that is raised instead, and none is queued. Without
-    `rank_duplicates` the position of a job that was there already is 0: finding it costs more the longer the queue.
+    Refusals: InvalidArgument, also for a job that no cluster can ever take, ResourceExhausted for one list of clusters
+    too many, and AlreadyExists when the idempotency key stands for another job; with `refuse_all_on_conflict` that is
+    raised instead, and none is queued. Without `rank_duplicates` the position of a job that was there already is 0:
+    finding it costs more the longer the queue.
     Raises ResourceExhausted, and queues none, when the ids are used up.
     """
     results: dict[int, Receipt | RainbowError] = {}
@@ -130,24 +135,29 @@ def _insert(orders: list[Order], queues: Mapping[int, int], now: datetime) -> li
     return new
 
 
-def _placed(orders: Sequence[Order], now: datetime) -> tuple[dict[int, int], dict[int, InvalidArgument]]:
-    """The queues of the orders, and of those that no cluster can take why, by the identity of the orders.
+def _placed(orders: Sequence[Order], now: datetime) -> tuple[dict[int, int], dict[int, RainbowError]]:
+    """The queues of the orders, and of those that can be in none why, by the identity of the orders.
 
-    Where all jobs of a queue fit one cluster, the facts are not read.
+    Where all jobs of a queue fit one cluster, and they name none, it is not asked which are in reach.
     """
     definitions = [definition_of(order.cluster_id, order.spec) for order in orders]
     known = known_queues({definition.digest for definition in definitions})
     placed = list(zip(orders, definitions, strict=True))
     sure = {digest for digest, queue in known.items() if queue.whole}
-    doubtful = [one for one, its in placed if its.digest not in sure and not one.spec.hold_if_unservable]
-    refusals = dict(_unservable(doubtful)) if doubtful else {}
+    doubtful = [order for order, its in placed if order.spec.clusters or its.digest not in sure]
+    refusals = dict(_refused(doubtful)) if doubtful else {}
     served = [(order, definition) for order, definition in placed if id(order) not in refusals]
     ids = queues_for(((definition, order.by) for order, definition in served), known=known, now=now)
-    return {id(order): ids[definition.digest] for order, definition in served}, refusals
+    refusals |= {
+        id(order): ResourceExhausted(_TOO_MANY_LISTS, field="clusters")
+        for order, definition in served
+        if definition.digest not in ids
+    }
+    return {id(order): ids[its.digest] for order, its in served if its.digest in ids}, refusals
 
 
-def _unservable(orders: Sequence[Order]) -> Iterator[tuple[int, InvalidArgument]]:
-    refusals = unservable([(order.cluster_id, order.spec) for order in orders])
+def _refused(orders: Sequence[Order]) -> Iterator[tuple[int, RainbowError]]:
+    refusals = refusals_of([(order.cluster_id, order.spec) for order in orders])
     return ((id(order), refusal) for order, refusal in zip(orders, refusals, strict=True) if refusal)
 
 
@@ -201,7 +211,7 @@ def _earlier(orders: Iterable[Order]) -> dict[Key, Job]:
 
 
 def _replay(
-    order: Order, earlier: Mapping[Key, Job], rank_of: Callable[[Job], int], refusal: InvalidArgument | None
+    order: Order, earlier: Mapping[Key, Job], rank_of: Callable[[Job], int], refusal: RainbowError | None
 ) -> Receipt | RainbowError:
     """For an order that made no job: the one under its key, which may have been servable then."""
     job = earlier.get(order.key) if order.key else None

@@ -82,6 +82,8 @@ def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:
     yield "environment", _pairs(job.environment)
     yield "labels", _pairs(job.labels)
     yield "if lost", "" if job.on_lost == OnLost.UNSPECIFIED else job.on_lost.value
+    yield "clusters", " ".join(job.clusters)
+    yield "spill after", span(job.spill_after_seconds) if job.spill_after_seconds else ""
     yield "if unservable", "hold" if job.hold_if_unservable else ""
     yield "submitted by", job.submitted_by
     yield "key", job.idempotency_key

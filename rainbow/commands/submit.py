@@ -47,6 +47,7 @@ With --wait: exits with the job's exit code (128+N where signal N killed it), wi
 its time limit, and with 143 when it was cancelled. A job that is lost is waited for.
 """
 TIME_LIMIT = Span(lowest=1, highest=31_536_000)
+SPILL_AFTER = Span(lowest=0, highest=86_400)
 START_WITHIN = Span(lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS)
 ON_LOST = click.Choice([OnLost.KEEP.value, OnLost.REQUEUE.value])
 NAME_LENGTH = 255
@@ -99,6 +100,15 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 )
 @click.option(
     "--need", "needs", multiple=True, metavar="TERM", help="NAME, !NAME, NAME=VALUE or NAME>=NUMBER; repeatable."
+)
+@click.option(
+    "--prefer", "clusters", multiple=True, metavar="NAME", help="A cluster of the pool, the best first; repeatable."
+)
+@click.option(
+    "--spill-after",
+    "spill_after_seconds",
+    type=SPILL_AFTER,
+    help="How long each of them waits for those before it: 10m.",
 )
 @click.option("--hold-if-unservable", is_flag=True, help="Where no cluster can ever take it, keep it until one can.")
 @click.option(

@@ -312,6 +312,8 @@ class SubmitJobRequest(_message.Message):
     IMAGE_FIELD_NUMBER: _builtins.int
     MOUNTS_FIELD_NUMBER: _builtins.int
     NEEDS_FIELD_NUMBER: _builtins.int
+    CLUSTERS_FIELD_NUMBER: _builtins.int
+    SPILL_AFTER_SECONDS_FIELD_NUMBER: _builtins.int
     HOLD_IF_UNSERVABLE_FIELD_NUMBER: _builtins.int
     START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -366,6 +368,10 @@ class SubmitJobRequest(_message.Message):
     """The container that the job runs in: an OCI reference without a scheme, such as docker.io/library/debian:12, or the
     absolute path of a SIF file; up to 1,024 characters. Empty means none.
     """
+    spill_after_seconds: _builtins.int
+    """How long each of them waits for those before it, up to 86,400 seconds: the third takes a job that has waited twice
+    as long. 0 means that none waits.
+    """
     hold_if_unservable: _builtins.bool
     """Whether the job is kept until a cluster can take it, where none can. Otherwise it is refused, with what it lacks."""
     start_within_seconds: _builtins.int
@@ -400,6 +406,10 @@ class SubmitJobRequest(_message.Message):
     def needs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the cluster must have, all of it: NAME, !NAME, NAME=VALUE or NAME>=NUMBER. Up to 32; repeats are dropped."""
 
+    @_builtins.property
+    def clusters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those clusters of the pool that the job may go to, the best first; up to 100. Empty means all, in the pool's way."""
+
     def __init__(
         self,
         *,
@@ -431,12 +441,14 @@ class SubmitJobRequest(_message.Message):
         image: _builtins.str = ...,
         mounts: _abc.Iterable[_builtins.str] | None = ...,
         needs: _abc.Iterable[_builtins.str] | None = ...,
+        clusters: _abc.Iterable[_builtins.str] | None = ...,
+        spill_after_seconds: _builtins.int = ...,
         hold_if_unservable: _builtins.bool = ...,
         start_within_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cluster", b"cluster", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reservation", b"reservation", "sent", b"sent", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reservation", b"reservation", "sent", b"sent", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1111,6 +1123,8 @@ class JobSpec(_message.Message):
     IMAGE_FIELD_NUMBER: _builtins.int
     MOUNTS_FIELD_NUMBER: _builtins.int
     NEEDS_FIELD_NUMBER: _builtins.int
+    CLUSTERS_FIELD_NUMBER: _builtins.int
+    SPILL_AFTER_SECONDS_FIELD_NUMBER: _builtins.int
     HOLD_IF_UNSERVABLE_FIELD_NUMBER: _builtins.int
     START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -1153,6 +1167,8 @@ class JobSpec(_message.Message):
     """Features that the nodes must have, as the cluster's scheduler writes them."""
     image: _builtins.str
     """The container that the job runs in: an OCI reference, or the absolute path of a SIF file. Empty means none."""
+    spill_after_seconds: _builtins.int
+    """How long each of them waits for those before it, up to 86,400 seconds."""
     hold_if_unservable: _builtins.bool
     """Whether the job is kept until a cluster can take it, where none can."""
     start_within_seconds: _builtins.int
@@ -1176,6 +1192,10 @@ class JobSpec(_message.Message):
     @_builtins.property
     def needs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the cluster must have: NAME, !NAME, NAME=VALUE or NAME>=NUMBER. Up to 32."""
+
+    @_builtins.property
+    def clusters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those clusters of the pool that the job may go to, the best first; up to 100. Empty means all."""
 
     def __init__(
         self,
@@ -1205,12 +1225,14 @@ class JobSpec(_message.Message):
         image: _builtins.str = ...,
         mounts: _abc.Iterable[_builtins.str] | None = ...,
         needs: _abc.Iterable[_builtins.str] | None = ...,
+        clusters: _abc.Iterable[_builtins.str] | None = ...,
+        spill_after_seconds: _builtins.int = ...,
         hold_if_unservable: _builtins.bool = ...,
         start_within_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reservation", b"reservation", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reservation", b"reservation", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1450,6 +1472,8 @@ class Job(_message.Message):
     IMAGE_FIELD_NUMBER: _builtins.int
     MOUNTS_FIELD_NUMBER: _builtins.int
     NEEDS_FIELD_NUMBER: _builtins.int
+    CLUSTERS_FIELD_NUMBER: _builtins.int
+    SPILL_AFTER_SECONDS_FIELD_NUMBER: _builtins.int
     HOLD_IF_UNSERVABLE_FIELD_NUMBER: _builtins.int
     START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
     POOL_FIELD_NUMBER: _builtins.int
@@ -1516,6 +1540,8 @@ class Job(_message.Message):
     """Features that the nodes must have, as the cluster's scheduler writes them."""
     image: _builtins.str
     """The container that it runs in; empty means none."""
+    spill_after_seconds: _builtins.int
+    """How long each of them waits for those before it."""
     hold_if_unservable: _builtins.bool
     """Whether it is kept until a cluster can take it, where none can."""
     start_within_seconds: _builtins.int
@@ -1575,6 +1601,10 @@ class Job(_message.Message):
         """What its cluster must have."""
 
     @_builtins.property
+    def clusters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those clusters of the pool that it may go to, the best first; empty means all."""
+
+    @_builtins.property
     def prospects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Prospect]:
         """What each cluster that may be given it says to it. Only with why_waiting, which sums this up."""
 
@@ -1625,6 +1655,8 @@ class Job(_message.Message):
         image: _builtins.str = ...,
         mounts: _abc.Iterable[_builtins.str] | None = ...,
         needs: _abc.Iterable[_builtins.str] | None = ...,
+        clusters: _abc.Iterable[_builtins.str] | None = ...,
+        spill_after_seconds: _builtins.int = ...,
         hold_if_unservable: _builtins.bool = ...,
         start_within_seconds: _builtins.int = ...,
         pool: _builtins.str = ...,
@@ -1632,7 +1664,7 @@ class Job(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "cancel_requested_at", b"cancel_requested_at", "exit_code", b"exit_code", "finished_at", b"finished_at", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "started_at", b"started_at", "submitted_at", b"submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "partition", b"partition", "pool", b"pool", "priority", b"priority", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "partition", b"partition", "pool", b"pool", "priority", b"priority", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015

@@ -11,7 +11,9 @@ SECTIONS = {
         "nodes", "tasks", "cores_per_task", "gpus_per_task", "gpus_per_node", "gpu_type", "memory_mib_per_node",
         "exclusive", "time_limit_seconds",
     ),
-    "Where and when": ("needs", "hold_if_unservable", "start_within_seconds"),
+    "Where and when": (
+        "needs", "clusters", "spill_after_seconds", "hold_if_unservable", "start_within_seconds",
+    ),
     "Options of the scheduler": ("account", "partition", "qos", "reservation", "constraint", "options_by_cluster"),
     "In the queue": ("priority", "labels", "idempotency_key", "on_lost"),
     "Waiting, and many jobs": ("wait", "file", "key_prefix"),

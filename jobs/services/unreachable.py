@@ -1,0 +1,93 @@
+"""Jobs that no cluster in reach can ever take, by what the clusters say of themselves."""
+
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+from clusters.facts import Facts
+from clusters.matching import Miss, fits, miss
+from clusters.models import Cluster, PoolMember
+from clusters.visible import quoted
+from jobs.placement import DEMAND_FIELDS, demand_of
+from jobs.specs import JobSpec
+from rainbow.errors import InvalidArgument
+
+# A job, and the cluster or pool that it is submitted to.
+Wanted = tuple[int, JobSpec]
+# Of jobs with clusters, in a submission: about a quarter of a second. Jobs beyond them are queued.
+_COMPARISONS = 5_000
+_demanded = attrgetter(*DEMAND_FIELDS)
+
+
+def refusals_of(wanted: Sequence[Wanted]) -> list[InvalidArgument | None]:
+    """For each job why it is refused: it names a cluster that it may not go to, or none can ever take it.
+
+    A job that is to be held is not refused for the latter.
+    """
+    comparison = _Comparison(_clusters_in_reach({home for home, _ in wanted}))
+    return [comparison.refusal(home, spec) for home, spec in wanted]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cluster:
+    name: str
+    facts: Facts
+
+
+# What a cluster lacks, and its name.
+_Nearest = tuple[Miss, str]
+_InReach = dict[int, list[_Cluster]]
+
+
+def _clusters_in_reach(homes: Collection[int]) -> _InReach:
+    """By the cluster or pool that jobs are submitted to."""
+    own = Cluster.objects.filter(id__in=homes, pool=False).values_list("id", "name", "facts")
+    members = PoolMember.objects.filter(pool_id__in=homes).order_by("place")
+    found: _InReach = {home: [] for home in homes}
+    for home, name, facts in [*own, *members.values_list("pool_id", "cluster__name", "cluster__facts")]:
+        found[home].append(_Cluster(name=name, facts=Facts.read(facts)))
+    return found
+
+
+class _Comparison:
+    """Of jobs with clusters; most jobs of a submission are alike, and compared once."""
+
+    def __init__(self, in_reach: _InReach) -> None:
+        self._in_reach = in_reach
+        self._nearest: dict[Hashable, _Nearest | None] = {}
+        self._left = _COMPARISONS
+
+    def refusal(self, home: int, spec: JobSpec) -> InvalidArgument | None:
+        known = {cluster.name for cluster in self._in_reach[home]}
+        for name in spec.clusters:
+            if name not in known:
+                return InvalidArgument(f"jobs submitted here may not go to {quoted(name)}", field="clusters")
+        if spec.hold_if_unservable or not (nearest := self._nearest_to(home, spec)):
+            return None
+        lacks, name = nearest
+        return InvalidArgument(f"{lacks}, at {name}", field=lacks.field)
+
+    def _nearest_to(self, home: int, spec: JobSpec) -> _Nearest | None:
+        key = (home, frozenset(spec.clusters), *_asked(spec))
+        if key not in self._nearest:
+            clusters = [one for one in self._in_reach[home] if not spec.clusters or one.name in spec.clusters]
+            if self._left < len(clusters):
+                return None
+            self._left -= len(clusters)
+            self._nearest[key] = _nearest(spec, clusters)
+        return self._nearest[key]
+
+
+def _asked(spec: JobSpec) -> Iterator[Hashable]:
+    """The same for jobs that ask for the same."""
+    return (tuple(sorted(value.items())) if isinstance(value, dict) else value for value in _demanded(spec))
+
+
+def _nearest(spec: JobSpec, clusters: Sequence[_Cluster]) -> _Nearest | None:
+    """What the cluster lacks that comes nearest; None if one lacks nothing."""
+    values = dict(zip(DEMAND_FIELDS, _demanded(spec), strict=True))
+    demands = [(demand_of(values, cluster.name), cluster) for cluster in clusters]
+    if any(fits(demand, cluster.facts) for demand, cluster in demands):
+        return None
+    lacking = [(lacks, cluster.name) for demand, cluster in demands if (lacks := miss(demand, cluster.facts))]
+    return min(lacking, key=lambda one: one[0].distance, default=None)

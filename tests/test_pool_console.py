@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from clusters.models import Cluster, Credential
 from clusters.services.streaks import End, note_ends
+from jobs.models import Job
 from jobs.services.pools import Member, members_of
 from tests.support.console import signed_in
 from tests.support.pools import Pool, pool_of
@@ -143,6 +144,16 @@ def test_lists_show_pools_apart(pool: Pool, olaf: Client) -> None:
         assert [health.cluster.name for health in context["pools"]] == ["big"]
     assert "2 of 2 clusters" in text_of(olaf, CLUSTERS)
     assert olaf.get("/admin/").context["silent"] == 2
+
+
+def test_jobs_are_moved_into_a_pool(pool: Pool, alpha: Any, olaf: Client, now: datetime) -> None:
+    (job,) = submitted(alpha, now=now)
+    page = "/admin/jobs/job/act/move/"
+    assert ">big (pool)</option>" in text_of(olaf, f"{page}?id={job}")
+
+    olaf.post(page, {"id": job, "cluster_id": pool.cluster.id, "reason": "alpha is full"})
+
+    assert Job.objects.get(id=job).cluster == pool.cluster
 
 
 def test_a_pool_is_paused_from_the_list(pool: Pool, olaf: Client) -> None:

@@ -17,11 +17,21 @@ SEE_CONTENT = "jobs.see_content_of_job"
 _SINCE = {"1h": ("the last hour", 1), "24h": ("the last 24 hours", 24), "7d": ("the last 7 days", 168)}
 
 
+class _ClusterChoice(forms.ModelChoiceField):  # type: ignore[type-arg]  # at run time it takes none
+    """The clusters, then the pools."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(Cluster.objects.defer("facts").order_by("pool", "name"), **options)
+
+    def label_from_instance(self, obj: Cluster) -> str:
+        return f"{obj} (pool)" if obj.pool else str(obj)
+
+
 class SearchForm(forms.Form):
     """Its tokens are only those of the chosen cluster: a fleet has too many to list."""
 
     state = forms.ChoiceField(required=False, choices=[("", "any"), *JobState.choices])
-    cluster = forms.ModelChoiceField(Cluster.objects.defer("facts").order_by("name"), required=False, empty_label="any")
+    cluster = _ClusterChoice(required=False, empty_label="any")
     token = forms.ModelChoiceField(Credential.objects.none(), required=False, empty_label="any", label="Submitted with")
     since = forms.ChoiceField(
         required=False,
@@ -92,9 +102,7 @@ class PriorityForm(ReasonForm):
 
 class MoveForm(ReasonForm):
     field_order = ["cluster_id", "reason"]
-    cluster_id = forms.ModelChoiceField(
-        Cluster.objects.defer("facts").order_by("name"), label="To cluster", empty_label="choose one"
-    )
+    cluster_id = _ClusterChoice(label="To cluster or pool", empty_label="choose one")
 
 
 FORMS: dict[ActionKind, type[ReasonForm]] = {

@@ -48,7 +48,10 @@ class Move(APIView):
         examples=[OpenApiExample("to another cluster", value=_AWAY, request_only=True)],
     )
     def post(self, request: Request) -> Response:
-        """Moves up to 10,000 waiting jobs to another cluster's queue, with a result for each. Needs an operator."""
+        """Moves up to 10,000 waiting jobs to the queue of another cluster or pool, with a result for each.
+
+        Needs an operator.
+        """
         by = admitted_operator(request, staff=ACT)
         data = read(MoveSerializer, request.data)
         cluster = cluster_named(data["cluster"])

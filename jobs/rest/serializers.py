@@ -73,7 +73,7 @@ class PrioritizeSerializer(Input):
 
 class MoveSerializer(Input):
     ids = Numbers(lowest=1, highest=MAX_ID, max_length=MAX_CANCEL)
-    cluster = Text(pattern=CLUSTER_NAME, help_text="the target cluster")
+    cluster = Text(pattern=CLUSTER_NAME, help_text="the target cluster or pool")
     reason = Text(max_length=MAX_REASON, pattern=LINE, help_text="why, for others to read")
 
 

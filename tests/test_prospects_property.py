@@ -61,6 +61,7 @@ class Fleet:
             priority=self.random.choice([0, 0, 5]),
             cores_per_task=self.random.choice([0, 0, 3]),
             needs=needs,
+            hold_if_unservable=True,
             labels=self.random.choice([{}, {"queue": "gpu"}]),
         )
 

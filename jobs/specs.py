@@ -106,7 +106,7 @@ def says_more(job: object) -> bool:
 
 
 def asks_more(job: object) -> bool:
-    """The same of those that are for its cluster: earlier clients would not heed them."""
+    """The same of ASKED_FIELDS, which are for its cluster: earlier clients would not heed them."""
     return any(_ASKED_VALUES(job))
 
 
@@ -126,10 +126,9 @@ def columns_of(specs: Sequence[JobSpec]) -> dict[str, list[Any]]:
 
 def values_read(values: dict[str, Any]) -> dict[str, Any]:
     """Fields, all or some, as raw SQL reads them, as a job has them."""
-    for name in values.keys() & _READ_AS_JSON.keys():
-        values[name] = _READ_AS_JSON[name](values[name])
-    for name in values.keys() & _FLAGS:
-        values[name] = bool(values[name])
+    for name, read in _READERS.items():
+        if name in values:
+            values[name] = read(values[name])
     return values
 
 
@@ -171,7 +170,8 @@ _FIELDS_OF_VERSION_1 = frozenset({
 # These columns have a default in the database, and most jobs say none of them.
 OPTIONAL_FIELDS = tuple(name for name in SPEC_FIELDS if name not in _FIELDS_OF_VERSION_1)
 _OPTIONAL_VALUES = attrgetter(*OPTIONAL_FIELDS)
-_ASKED_VALUES = attrgetter(*(name for name in OPTIONAL_FIELDS if name in DESCRIPTION_FIELDS))
+ASKED_FIELDS = tuple(name for name in OPTIONAL_FIELDS if name in DESCRIPTION_FIELDS)
+_ASKED_VALUES = attrgetter(*ASKED_FIELDS)
 _BASIC = tuple(name for name in SPEC_FIELDS if name not in OPTIONAL_FIELDS)
 _RULED_VALUES = attrgetter(*RULES)
 
@@ -189,10 +189,10 @@ def _list_as_json(texts: Texts) -> str:
     return json.dumps(list(dict.fromkeys(texts))) if texts else "[]"
 
 
-_FLAGS = frozenset(FLAGS)
-_READ_AS_JSON: dict[str, Callable[[str], Any]] = {
+_READERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(MAPPINGS, _mapping_read),
     **dict.fromkeys(LISTS, _list_read),
+    **dict.fromkeys(FLAGS, bool),
 }
 _WRITTEN_AS_JSON: dict[str, Callable[[Any], str]] = {
     **dict.fromkeys(MAPPINGS, _mapping_as_json),

@@ -19,6 +19,7 @@ from clusters.callers import Caller, Claim
 from clusters.models import Cluster
 from clusters.services.authenticate import admit
 from clusters.services.register import register_cluster
+from jobs.queries import head
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.certificates import make_certificate
 from tests.support.databases import PostgresqlDatabases, SqliteDatabases, databases_of_this_run
@@ -80,6 +81,12 @@ class Member:
 @pytest.fixture
 def now() -> datetime:
     return datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _no_queue_is_remembered() -> None:
+    """The ids of a test's queues are given again when its changes are rolled back."""
+    head.forget()
 
 
 @pytest.fixture

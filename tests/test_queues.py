@@ -31,9 +31,7 @@ def offered(member: Any, now: datetime, limit: int = 0, **bounds: Any) -> list[i
 
 
 def statements(work: Callable[[], object]) -> int:
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
+    with CaptureQueriesContext(connection) as captured:
         work()
     return len(captured)
 
@@ -92,6 +90,48 @@ def test_jobs_of_more_cores_than_asked_for_hide_none_behind_them(alpha: Any, now
     found = request_jobs(caller=alpha.puller, bounds=bounds, shared=True, limit=10, now=now)
 
     assert [job.id for job in found] == [*small, *few]
+
+
+def test_a_cluster_that_serves_one_queue_is_asked_in_one_statement_while_it_is_the_only_one(
+    alpha: Any, now: datetime
+) -> None:
+    first = submitted(alpha, 3, now=now)
+    offered(alpha, now, 10)
+
+    assert statements(lambda: offered(alpha, now, 10)) == 1
+    assert offered(alpha, now, 2) == first[:2]
+
+    (another,) = submitted(alpha, now=now, nodes=4, priority=1)
+    assert offered(alpha, now, 10) == [another, *first]
+
+    Job.objects.filter(id=another).delete()
+    Queue.objects.filter(least_nodes=3).delete()
+    offered(alpha, now, 10)
+    assert statements(lambda: offered(alpha, now, 10)) == 1
+
+    Streak.objects.create(
+        cluster=alpha.cluster, credential_id=alpha.submitter.credential_id, failures=3, held_at=now, reason="they fail"
+    )
+    assert offered(alpha, now, 10) == []
+
+
+def test_jobs_of_the_only_queue_end_when_the_cluster_serves_it_no_longer(alpha: Any, now: datetime) -> None:
+    submitted(alpha, 3, now=now)
+    offered(alpha, now)
+
+    Serves.objects.update(whole=False)
+    assert len(offered(alpha, now)) == 3
+
+    Serves.objects.all().delete()
+    assert offered(alpha, now) == []
+
+
+def test_more_jobs_of_the_only_queue_than_are_read_at_once_come_in_its_order(alpha: Any, now: datetime) -> None:
+    ids = submitted(alpha, 700, now=now)
+
+    assert offered(alpha, now) == ids
+    assert offered(alpha, now) == ids
+    assert offered(alpha, now, 120) == ids[:120]
 
 
 def test_of_a_class_that_a_bound_divides_each_job_is_looked_at_after_some_requests(alpha: Any, now: datetime) -> None:

@@ -5,6 +5,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -123,6 +124,7 @@ def kind_from(number: int) -> CredentialKind:
 
 # Those of a job that the original does not know.
 _FURTHER_FIELDS = tuple(name for name in DESCRIPTION_FIELDS if name not in ("name", "nodes", "tasks", "command"))
+_further_values = attrgetter(*_FURTHER_FIELDS)
 
 
 def job_to_json(job: QueuedJob, cluster: str) -> str:
@@ -135,9 +137,9 @@ def job_to_json(job: QueuedJob, cluster: str) -> str:
         "tasks": job.tasks,
         "command": job.command,
     }
-    for name in _FURTHER_FIELDS:
-        if value := getattr(job, name):
-            content[name] = value
+    further = _further_values(job)
+    if any(further):
+        content.update((name, value) for name, value in zip(_FURTHER_FIELDS, further, strict=True) if value)
     if job.attempt > 1:
         content["attempt"] = job.attempt
     if job.pool:

@@ -8,18 +8,25 @@ from typing import Any
 
 from clusters.bounds import Bounds
 from clusters.callers import Caller
-from clusters.models import Cluster
 from clusters.validation import check_range
 from jobs.models import Job
-from jobs.queries.head import waiting_ids
+from jobs.queries.head import FEW, Next, waiting
 from jobs.queries.reply_size import number_that_fits
-from jobs.specs import CONTENT_FIELDS, LONG_FIELDS, MAX_INT, JobDescription, check_labels, values_read
+from jobs.specs import (
+    ASKED_FIELDS,
+    CONTENT_FIELDS,
+    LONG_FIELDS,
+    MAX_INT,
+    JobDescription,
+    check_labels,
+    values_read,
+)
+from jobs.sql.queues import ServedQueue
 from jobs.sql.reads import bytes_in, jobs_by_id
-from jobs.sql.statements import quoted
+from jobs.sql.statements import Row, quoted
 from jobs.states import JobState
 
-# A job may carry 128 KiB of text: so few are read whatever their size, more only where they fit an answer.
-_FEW = 50
+# Beyond the first few as many are read as fit an answer.
 _CHUNK = 500
 ANY = Bounds()
 
@@ -35,7 +42,10 @@ class QueuedJob(JobDescription):
     pool: str = ""
 
 
-_COLUMNS = tuple(item.name for item in fields(QueuedJob) if item.name != "pool")
+# First those that every job has.
+_BASIC = tuple(item.name for item in fields(QueuedJob) if item.name not in ("pool", *ASKED_FIELDS))
+_COLUMNS = (*_BASIC, *ASKED_FIELDS)
+_QUOTED = tuple(quoted([name]) for name in _COLUMNS)
 _NOTHING = JobDescription(command="")
 _WITHHELD: dict[str, Any] = {name: getattr(_NOTHING, name) for name in (*CONTENT_FIELDS, "labels")}
 
@@ -55,29 +65,45 @@ def request_jobs(
     if caller.paused:
         return iter(())
     left = limit if limit > 0 else MAX_INT
-    ids = waiting_ids(cluster_id=caller.cluster_id, bounds=bounds, plain=not shared, expected=min(left, _FEW), now=now)
-    return _read(ids, left, caller.cluster_id)
+    jobs = waiting(
+        cluster_id=caller.cluster_id,
+        bounds=bounds,
+        plain=not shared,
+        columns_of=_columns_of,
+        expected=min(left, FEW),
+        now=now,
+    )
+    return _read(islice(jobs, left))
 
 
-def _read(ids: Iterator[int], left: int, cluster_id: int) -> Iterator[QueuedJob]:
-    ids = islice(ids, left)
-    some, rest = list(islice(ids, _FEW)), list[int]()
+def _read(jobs: Iterator[Next]) -> Iterator[QueuedJob]:
+    some, rest = list(islice(jobs, FEW)), list[Next]()
     while some:
-        yield from _jobs(some, cluster_id)
-        rest += islice(ids, _CHUNK - len(rest))
-        sizes: dict[int, int] = dict(jobs_by_id(rest, columns=["id", bytes_in(LONG_FIELDS)])) if rest else {}
-        number = number_that_fits(sizes.get(job_id, 0) for job_id in rest)
+        yield from _whole(some)
+        rest += islice(jobs, _CHUNK - len(rest))
+        ids = [job.job_id for job in rest]
+        sizes: dict[int, int] = dict(jobs_by_id(ids, columns=["id", bytes_in(LONG_FIELDS)])) if ids else {}
+        number = number_that_fits(sizes.get(job_id, 0) for job_id in ids)
         some, rest = rest[:number], rest[number:]
 
 
-def _jobs(ids: Sequence[int], cluster_id: int) -> Iterator[QueuedJob]:
+def _whole(jobs: Sequence[Next]) -> Iterator[QueuedJob]:
     """Those that are still there, in this order."""
-    rows = {row[0]: row for row in jobs_by_id(ids, columns=["id", "cluster_id", quoted(_COLUMNS)])}
-    homes = {row[1] for row in rows.values()} - {cluster_id}
-    pools = dict(Cluster.objects.filter(id__in=homes).values_list("id", "name")) if homes else {}
-    for _, home, *columns in (rows[job_id] for job_id in ids if job_id in rows):
-        job = QueuedJob(**values_read(dict(zip(_COLUMNS, columns, strict=True))))
-        yield replace(job, pool=pools[home], **_WITHHELD) if home in pools else job
+    unread = [job.job_id for job in jobs if job.row is None]
+    rows = {row[0]: row[1:] for row in jobs_by_id(unread, columns=["id", *_QUOTED])} if unread else {}
+    for job in jobs:
+        if row := job.row or rows.get(job.job_id):
+            whole = _job(row, job.queue.pool)
+            yield replace(whole, **_WITHHELD) if whole.pool else whole
+
+
+def _job(row: Row, pool: str) -> QueuedJob:
+    return QueuedJob(**values_read(dict(zip(_COLUMNS, row, strict=False))), pool=pool)
+
+
+def _columns_of(queue: ServedQueue) -> Sequence[str]:
+    """The first of _COLUMNS, as many as its jobs may say."""
+    return _QUOTED[: len(_BASIC)] if queue.plain else _QUOTED
 
 
 def waits_for_a_queue() -> bool:

@@ -141,19 +141,22 @@ def _placed(orders: Sequence[Order], now: datetime) -> tuple[dict[int, int], dic
     Where all jobs of a queue fit one cluster, and they name none, it is not asked which are in reach.
     """
     definitions = [definition_of(order.cluster_id, order.spec) for order in orders]
-    known = known_queues({definition.digest for definition in definitions})
     placed = list(zip(orders, definitions, strict=True))
-    sure = {digest for digest, queue in known.items() if queue.whole}
-    doubtful = [order for order, its in placed if order.spec.clusters or its.digest not in sure]
-    refusals = dict(_refused(doubtful)) if doubtful else {}
+    # Few are distinct, and most of these are one object.
+    distinct = set(definitions)
+    known = known_queues({definition.digest for definition in distinct})
+    unsure = {one for one in distinct if one.clusters or one.digest not in known or not known[one.digest].whole}
+    refusals = dict(_refused([order for order, its in placed if its in unsure])) if unsure else {}
     served = [(order, definition) for order, definition in placed if id(order) not in refusals]
-    ids = queues_for(((definition, order.by) for order, definition in served), known=known, now=now)
+    submitters = {definition: order.by for order, definition in served}
+    ids = queues_for(submitters.items(), known=known, now=now)
+    queues = {definition: ids[definition.digest] for definition in submitters if definition.digest in ids}
     refusals |= {
         id(order): ResourceExhausted(_TOO_MANY_LISTS, field="clusters")
         for order, definition in served
-        if definition.digest not in ids
+        if definition not in queues
     }
-    return {id(order): ids[its.digest] for order, its in served if its.digest in ids}, refusals
+    return {id(order): queues[definition] for order, definition in served if definition in queues}, refusals
 
 
 def _refused(orders: Sequence[Order]) -> Iterator[tuple[int, RainbowError]]:

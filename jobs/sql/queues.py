@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from clusters.models import Cluster
+from clusters.models import Cluster, Streak
 from jobs.models import Job, JobLabel, Queue, Serves
 from jobs.sql.statements import Columns, Row, fetch, insert
 from jobs.states import JobState
@@ -15,19 +15,26 @@ _QUEUE = Queue._meta.db_table
 _SERVES = Serves._meta.db_table
 _LABEL = JobLabel._meta.db_table
 _CLUSTER = Cluster._meta.db_table
+_STREAK = Streak._meta.db_table
 QUEUED = f"state = '{JobState.QUEUED}'"
 
 
 class ServedQueue(NamedTuple):
     """A queue with jobs, as a cluster sees it.
 
-    `fits`: each of its jobs fits the cluster; `whole`: and is within the bounds of the request.
+    `fits`: each of its jobs fits the cluster; `whole`: and is within the bounds of the request. `plain`: its jobs say
+    nothing of ASKED_FIELDS. `alone`: the cluster serves no other. `holds_back`: the cluster holds back jobs of some
+    token. `pool`: empty for a queue of the cluster's own.
     """
 
     id: int
     after_seconds: int
     fits: bool
     whole: bool
+    plain: bool
+    alone: bool
+    holds_back: bool
+    pool: str
     # The first of its jobs.
     priority: int
     job_id: int
@@ -71,29 +78,58 @@ def served_queues(cluster_id: int, *, at_most: Mapping[str, int], plain: bool) -
     tests.append(f"q.plain AND q.cluster_id = {int(cluster_id)}" if plain else "home.paused_at IS NULL")
     first = f"SELECT j.id FROM {_JOB} j WHERE j.queue_id = q.id AND j.{QUEUED} ORDER BY j.priority DESC, j.id LIMIT 1"
     served = (
-        f"SELECT s.queue_id, s.after_seconds, s.whole AS fits, {whole} AS whole, ({first}) AS first_id "
+        f"SELECT s.queue_id, s.after_seconds, s.whole AS fits, {whole} AS whole, q.plain, ({first}) AS first_id, "
+        "CASE WHEN home.id = s.cluster_id THEN '' ELSE home.name END AS pool "
         f"FROM {_SERVES} s JOIN {_QUEUE} q ON q.id = s.queue_id JOIN {_CLUSTER} home ON home.id = q.cluster_id "
         f"WHERE s.cluster_id = %s AND {' AND '.join(tests)}"
     )
     statement = (
-        f"SELECT served.queue_id, after_seconds, fits, whole, first.priority, first.id FROM ({served}) served "
+        f"SELECT served.queue_id, after_seconds, fits, whole, plain, {_IS_ALONE}, {_HOLDS_BACK}, pool, "
+        f"first.priority, first.id FROM ({served}) served "
         f"JOIN {_JOB} first ON first.id = served.first_id ORDER BY first.priority DESC, first.id"
     )
     bounds = list(at_most.values())
-    return [ServedQueue(*row) for row in fetch(statement, [*bounds, cluster_id, *bounds])]
+    return [ServedQueue(*row) for row in fetch(statement, [cluster_id, cluster_id, *bounds, cluster_id, *bounds])]
+
+
+_IS_ALONE = f"(SELECT COUNT(*) FROM (SELECT 1 FROM {_SERVES} WHERE cluster_id = %s LIMIT 2) few) = 1"
+_HOLDS_BACK = f"EXISTS (SELECT 1 FROM {_STREAK} WHERE cluster_id = %s AND held_at IS NOT NULL)"
+# One, if the cluster serves this queue, all of it and at once, and no other.
+_SERVED = "CASE WHEN queue_id = %s AND whole AND after_seconds = 0 THEN 1 ELSE 2 END"
+_TAKES_ALL = f"(SELECT SUM({_SERVED}) FROM {_SERVES} WHERE cluster_id = %s) = 1"
+
+
+def waiting_in_only(
+    queue_id: int, cluster_id: int, *, columns: Sequence[str], labels: Mapping[str, str], limit: int
+) -> list[Row]:
+    """What `waiting_in` reads, if the cluster still serves this queue alone, all of it; nothing otherwise."""
+    further = f"{_TAKES_ALL} AND NOT {_HOLDS_BACK}"
+    given = [queue_id, cluster_id, cluster_id]
+    return _waiting(queue_id, columns, labels, limit, further, given)
 
 
 def waiting_in(
     queue_id: int, *, columns: Sequence[str], labels: Mapping[str, str], after: tuple[int, int] | None, limit: int
 ) -> list[Row]:
     """These columns of the next jobs of a queue that carry these labels, in its order, after this (priority, id)."""
-    tests = [f"queue_id = %s AND {QUEUED}"]
-    values: list[object] = [queue_id]
+    if not after:
+        return _waiting(queue_id, columns, labels, limit)
+    further = "priority <= %s AND (priority < %s OR id > %s)"
+    return _waiting(queue_id, columns, labels, limit, further, [after[0], *after])
+
+
+def _waiting(
+    queue_id: int,
+    columns: Sequence[str],
+    labels: Mapping[str, str],
+    limit: int,
+    further: str = "",
+    given: Sequence[object] = (),
+) -> list[Row]:
+    tests = [f"queue_id = %s AND {QUEUED}", *([further] if further else [])]
+    values = [queue_id, *given]
     for item in labels.items():
         tests.append(f"EXISTS (SELECT 1 FROM {_LABEL} l WHERE l.job_id = {_JOB}.id AND key = %s AND value = %s)")
         values.extend(item)
-    if after:
-        tests.append("priority <= %s AND (priority < %s OR id > %s)")
-        values.extend([after[0], *after])
     wanted, where = ", ".join(columns), " AND ".join(tests)
     return fetch(f"SELECT {wanted} FROM {_JOB} WHERE {where} ORDER BY priority DESC, id LIMIT %s", [*values, limit])

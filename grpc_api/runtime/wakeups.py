@@ -42,8 +42,9 @@ class Wakeups:
     def __init__(self) -> None:
         self._waiting: dict[Topic, set[asyncio.Event]] = defaultdict(set)
         self._pools: dict[str, dict[asyncio.Event, Turn]] = defaultdict(dict)
-        # The calls that are still to be woken, by pool.
+        # The calls that are still to be woken, by pool, and the sizes of the last job that came meanwhile.
         self._queued: dict[str, deque[asyncio.Event]] = {}
+        self._came: dict[str, Mapping[str, int]] = {}
         self._any = asyncio.Event()
         self.closing = asyncio.Event()
 
@@ -80,23 +81,27 @@ class Wakeups:
                 self._wake_pool(topic, sizes or {})
 
     def _wake_pool(self, pool: str, sizes: Mapping[str, int]) -> None:
-        """Wakes the calls in the order of their turns, a few at once and the next a little later."""
-        turns = self._pools[pool]
-        in_order = sorted(turns, key=lambda event: (not turns[event].fits(sizes), turns[event].after_seconds))
-        is_going_on = pool in self._queued
-        self._queued[pool] = deque(in_order)
-        if not is_going_on:
+        """Wakes the calls in the order of their turns, a few at once and the next a little later.
+
+        Jobs that come before those are woken begin at the front with the next few.
+        """
+        self._came[pool] = sizes
+        if pool not in self._queued:
             self._wake_next(pool)
 
     def _wake_next(self, pool: str) -> None:
+        turns = self._pools.get(pool, {})
+        if (sizes := self._came.pop(pool, None)) is not None:
+            in_order = sorted(turns, key=lambda event: (not turns[event].fits(sizes), turns[event].after_seconds))
+            self._queued[pool] = deque(in_order)
         queued = self._queued[pool]
         woken = 0
         while queued and woken < WAKE_OF_A_POOL:
             event = queued.popleft()
-            if event in self._pools.get(pool, ()) and not event.is_set():
+            if event in turns and not event.is_set():
                 event.set()
                 woken += 1
-        if queued:
+        if queued or woken:
             asyncio.get_running_loop().call_later(NEXT_AFTER_SECONDS, self._wake_next, pool)
         else:
             del self._queued[pool]

@@ -84,9 +84,9 @@ def _without_too_many(missing: Mapping[bytes, Wanted]) -> dict[bytes, Wanted]:
     kept: dict[bytes, Wanted] = {}
     of_cluster, of_credential = _Rest(_most_served, MOST_OF_CLUSTER), _Rest(_made_by, MOST_OF_CREDENTIAL)
     for digest, (definition, by) in missing.items():
-        few = of_cluster.take(definition.cluster_id)
-        if isinstance(by, Caller):
-            few = of_credential.take(by.credential_id) and few
+        # The second costs more the more clusters a pool has.
+        few = not isinstance(by, Caller) or of_credential.take(by.credential_id)
+        few = few and of_cluster.take(definition.cluster_id)
         kept[digest] = (definition if few else definition.as_mixed, by)
     return kept
 

@@ -124,8 +124,8 @@ def test_older_pages_follow_without_a_gap(alpha: Any, vera: Client, now: datetim
 PAGES = {
     "/admin/": 17,
     "/admin/clusters/cluster/": 11,
-    "/admin/clusters/cluster/{c}/change/": 24,
-    "/admin/clusters/cluster/{p}/change/": 24,
+    "/admin/clusters/cluster/{c}/change/": 28,
+    "/admin/clusters/cluster/{p}/change/": 28,
     JOBS: 19,
     f"{JOBS}?state=failed": 8,
     f"{JOBS}?text=plot": 26,

@@ -23,6 +23,7 @@ from jobs.models import Job, JobEvent
 from jobs.queries.fleet_health import Health, concerns_of, fleet_health
 from jobs.queries.lookup import list_jobs
 from jobs.queries.search import Search
+from jobs.queries.waiting_queues import waiting_queues
 from jobs.queries.warnings import asks
 from jobs.states import JobState
 
@@ -67,6 +68,7 @@ class ClusterAdmin(PoolActions):
             # What becomes of a pool's jobs is activity of the clusters that take them.
             "charts": [] if cluster.pool else charts(now=now, cluster_id=cluster.id),
             "queue": _head_of_queue(request, cluster),
+            "waiting": waiting_queues(cluster_id=cluster.id),
             "events": _recent_events(cluster),
             "operator_log": _operator_log(cluster),
             "cluster_log": list_events(cluster_id=cluster.id, most=_EVENTS, of_operators=False),

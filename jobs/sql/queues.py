@@ -17,6 +17,8 @@ _LABEL = JobLabel._meta.db_table
 _CLUSTER = Cluster._meta.db_table
 _STREAK = Streak._meta.db_table
 QUEUED = f"state = '{JobState.QUEUED}'"
+# Of a queue q, in the order of its jobs.
+_FIRST = f"SELECT j.id FROM {_JOB} j WHERE j.queue_id = q.id AND j.{QUEUED} ORDER BY j.priority DESC, j.id LIMIT 1"
 
 
 class ServedQueue(NamedTuple):
@@ -76,9 +78,8 @@ def served_queues(cluster_id: int, *, at_most: Mapping[str, int], plain: bool) -
     whole = " AND ".join(["s.whole", *(f"q.most_{name} <= %s" for name in at_most)])
     tests = [f"q.least_{name} <= %s" for name in at_most]
     tests.append(f"q.plain AND q.cluster_id = {int(cluster_id)}" if plain else "home.paused_at IS NULL")
-    first = f"SELECT j.id FROM {_JOB} j WHERE j.queue_id = q.id AND j.{QUEUED} ORDER BY j.priority DESC, j.id LIMIT 1"
     served = (
-        f"SELECT s.queue_id, s.after_seconds, s.whole AS fits, {whole} AS whole, q.plain, ({first}) AS first_id, "
+        f"SELECT s.queue_id, s.after_seconds, s.whole AS fits, {whole} AS whole, q.plain, ({_FIRST}) AS first_id, "
         "CASE WHEN home.id = s.cluster_id THEN '' ELSE home.name END AS pool "
         f"FROM {_SERVES} s JOIN {_QUEUE} q ON q.id = s.queue_id JOIN {_CLUSTER} home ON home.id = q.cluster_id "
         f"WHERE s.cluster_id = %s AND {' AND '.join(tests)}"
@@ -133,3 +134,25 @@ def _waiting(
         values.extend(item)
     wanted, where = ", ".join(columns), " AND ".join(tests)
     return fetch(f"SELECT {wanted} FROM {_JOB} WHERE {where} ORDER BY priority DESC, id LIMIT %s", [*values, limit])
+
+
+def waiting_queue_ids(cluster_id: int, *, limit: int) -> list[int]:
+    """The queues with jobs of this cluster or pool, and those that the cluster serves, in the order of their first."""
+    mine = f"q.cluster_id = %s OR q.id IN (SELECT s.queue_id FROM {_SERVES} s WHERE s.cluster_id = %s)"
+    statement = (
+        f"SELECT waiting.id FROM (SELECT q.id, ({_FIRST}) AS first_id FROM {_QUEUE} q WHERE {mine}) waiting "
+        f"JOIN {_JOB} first ON first.id = waiting.first_id ORDER BY first.priority DESC, first.id LIMIT %s"
+    )
+    return [id for (id,) in fetch(statement, [cluster_id, cluster_id, limit])]
+
+
+def counts_of(queue_ids: Sequence[int], *, at_most: int) -> list[Row]:
+    """(id, waiting jobs, when the oldest of those was submitted): of each queue the first `at_most` jobs."""
+    order = "ORDER BY j.priority DESC, j.id"
+    some = f"SELECT j.submitted_at AS at FROM {_JOB} j WHERE j.queue_id = q.id AND j.{QUEUED} {order} LIMIT %s"
+    places = ",".join(["%s"] * len(queue_ids))
+    statement = (
+        f"SELECT q.id, (SELECT COUNT(*) FROM ({some}) counted), (SELECT MIN(at) FROM ({some}) counted) "
+        f"FROM {_QUEUE} q WHERE q.id IN ({places})"
+    )
+    return fetch(statement, [at_most, at_most, *queue_ids])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import pwd
 import shutil
 import sys
@@ -14,6 +15,9 @@ import pytest
 from rainbow.agent.identity import identity_in
 from rainbow.doctor import server as server_checks
 from rainbow.doctor.checks import CHECKS
+from rainbow.executors.executor import SchedulerSilent
+from rainbow.executors.local import LocalExecutor
+from rainbow.facts import Facts
 from rainbow.system import disk_space
 from tests.support.commandline import Run, answer
 from tests.support.flux_instance import FakeInstance
@@ -44,7 +48,7 @@ def test_people_get_a_table(rainbow: Run, tmp_path: Path) -> None:
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["CHECK", "RESULT", "WHAT"]
     assert [line.split()[0] for line in lines[1 : 1 + len(CHECKS)]] == [check.name.split()[0] for check in CHECKS]
-    assert "not asked; --executor says which" in lines[len(CHECKS)]
+    assert "not asked; --executor says which" in lines[len(CHECKS) - 1]
 
 
 def test_a_host_without_an_address_is_said_to_have_none(rainbow: Run, tmp_path: Path) -> None:
@@ -151,6 +155,25 @@ def test_what_a_scheduler_complains_of_is_one_line_without_its_name_twice(
 
     assert found["detail"] == "sinfo: no config no controller"
     assert found["advice"].endswith("try by hand: sinfo.")
+
+
+def test_the_facts_that_an_agent_would_tell_are_named(
+    rainbow: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = ["--executor", "local", "--state-dir", str(tmp_path)]
+    found = examined(rainbow, *words)["facts"]
+
+    def fail(_: LocalExecutor) -> Facts:
+        raise SchedulerSilent("it hangs")
+
+    monkeypatch.setattr(LocalExecutor, "facts", fail)
+    untold = examined(rainbow, *words)["facts"]
+
+    assert (found["verdict"], found["detail"]) == (
+        "ok",
+        f"partitions: local; scheduler local, arch {platform.machine()}",
+    )
+    assert (untold["verdict"], untold["detail"]) == ("ok", "not told: it hangs")
 
 
 @pytest.mark.parametrize("words", [(), ("--scheduler-option", "--queue=debug")])

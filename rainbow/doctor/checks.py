@@ -58,6 +58,7 @@ CHECKS = (
     Check(name="user", run=lambda subject: site.check_user()),
     Check(name="state folder", run=lambda subject: site.try_folder(subject.folder)),
     Check(name="scheduler", run=lambda subject: site.ask_scheduler(subject.executor, name=subject.executor_name)),
+    Check(name="facts", run=lambda subject: site.read_facts(subject.executor), after="scheduler"),
 )
 
 

@@ -7,12 +7,16 @@ import tempfile
 from pathlib import Path
 
 from rainbow.agent import identity
+from rainbow.agent.facts import bounded
 from rainbow.agent.job_reports import AS_ROOT
 from rainbow.doctor.findings import CheckFailed, Passed
 from rainbow.errors import RainbowError
 from rainbow.executors.executor import Executor
 from rainbow.executors.table import EXECUTORS
 from rainbow.system import disk_space
+
+# How many partitions are named.
+_NAMED = 10
 
 
 def try_folder(folder: Path) -> str:
@@ -51,6 +55,20 @@ def ask_scheduler(executor: Executor | None, *, name: str) -> Passed:
     access = executor.access
     answer = f"it answers: {capacity.nodes} nodes and {capacity.slots} slots are free now; reached {access.description}"
     return Passed(what=answer, advice=access.advice)
+
+
+def read_facts(executor: Executor | None) -> Passed:
+    """An agent works without them."""
+    if executor is None:
+        return Passed(what="not read; --executor says of which scheduler")
+    try:
+        facts = bounded(executor.facts())
+    except RainbowError as error:
+        return Passed(what=f"not told: {error}", advice="Without facts jobs come here whatever they ask for.")
+    values = ", ".join(f"{name} {value}" for name, value in facts.values.items() if isinstance(value, str))
+    names = list(facts.by_partition())
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return Passed(what=f"partitions: {', '.join(names[:_NAMED]) or 'none'}{more}; {values}")
 
 
 def check_user() -> Passed:

@@ -232,6 +232,26 @@ def test_what_refused_a_job_never_gets_it_again(world: World) -> None:
     assert world.of(world.beta).outlook == Outlook.WOULD_TAKE
 
 
+def test_a_job_that_names_clusters_waits_for_these_in_its_order(world: World) -> None:
+    (world.job_id,) = submitted(world.pool, now=world.now, clusters=("beta", "alpha"), spill_after_seconds=90)
+    told = [(one.cluster, one.outlook, world.is_offered(getattr(world, one.cluster))) for one in world.wait().prospects]
+    (only_beta,) = submitted(world.pool, now=world.now, clusters=("beta",))
+
+    assert told == [("beta", Outlook.WOULD_TAKE, True), ("alpha", Outlook.LATER, False)]
+    assert world.of(world.alpha).text == "has its turn in 1 minute"
+    world.job_id = only_beta
+    assert [one.cluster for one in world.wait().prospects] == ["beta"]
+
+
+def test_a_cluster_that_the_job_names_and_its_pool_no_longer_has_may_not_take_it(world: World) -> None:
+    (world.job_id,) = submitted(world.pool, now=world.now, clusters=("beta",))
+    change_pool(pool_id=world.pool.cluster.id, members=[Member(cluster="alpha")], by=None, now=world.now)
+
+    assert world.wait().summary == "no cluster can take it now: 1 may not; 1 job is before it"
+    assert world.of(world.beta).text == "is no longer in big"
+    assert not world.is_offered(world.beta)
+
+
 def test_all_reasons_of_a_cluster_are_in_its_line_the_gravest_first(world: World) -> None:
     world.ask(world.alpha, max_nodes=8)
     world.later(minutes=5)

@@ -16,7 +16,7 @@ from jobs.states import Activity, JobState, Span
 # Jobs of one priority, in all clusters together.
 _COUNT_UP_TO = 10_000
 _COUNTED = {
-    Outlook.MAY_NOT: "gave it back",
+    Outlook.MAY_NOT: "may not",
     Outlook.LACKS: "cannot run it",
     Outlook.HELD_BACK: "held back",
     Outlook.NOT_READY: "not ready",
@@ -87,7 +87,7 @@ def _summary(job: Job, prospects: Sequence[Prospect], before: "_Before") -> str:
         clusters = f"{len(prospects):,} {'cluster' if len(prospects) == 1 else 'clusters'}"
         return f"{takers:,} of {clusters} would take it; {place}"
     found = ", ".join(f"{counts[one]:,} {_COUNTED.get(one, one.value)}" for one in Outlook if counts[one])
-    return f"no cluster can take it now: {found}; {place}"
+    return f"no cluster can take it now: {found or 'none is in its reach'}; {place}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

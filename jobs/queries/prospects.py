@@ -1,6 +1,6 @@
 """Whether the clusters in a waiting job's reach would take it, and what hinders each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -47,20 +47,22 @@ class Hindrance(NamedTuple):
 class Reach:
     """The clusters that may be given a waiting job, and what decides whether they are.
 
-    `served` has, by cluster, its row for the job's queue, if it serves that.
+    `gone` are those that the job names and its pool no longer has. `served` has, by cluster, its row for the job's
+    queue, if it serves that.
     """
 
     job: Job
     now: datetime
     clusters: Sequence[Cluster]
+    gone: Collection[int]
     served: Mapping[int, Serves]
     facts: Mapping[int, Facts]
     held: Mapping[int, Streak]
 
     @classmethod
     def of(cls, job: Job, *, now: datetime) -> Self:
-        """Takes at most four queries, for any number of clusters."""
-        clusters = _in_reach(job)
+        """Takes at most five queries, for any number of clusters."""
+        clusters, gone = _in_reach(job)
         ids = [cluster.id for cluster in clusters]
         serves = Serves.objects.filter(queue_id=job.queue_id or _NO_ID, cluster_id__in=ids)
         served = {one.cluster_id: one for one in serves}
@@ -73,6 +75,7 @@ class Reach:
             job=job,
             now=now,
             clusters=clusters,
+            gone=gone,
             served=served,
             facts={id: Facts.read(facts) for id, facts in told},
             held={one.cluster_id: one for one in held},
@@ -91,6 +94,8 @@ class Reach:
         ]
 
     def _never(self, cluster: Cluster) -> Hindrance | None:
+        if cluster.id in self.gone:
+            return Hindrance(Outlook.MAY_NOT, f"is no longer in {self.job.cluster}")
         if why := self.job.given_back.get(str(cluster.id)):
             refused = why == Return.REFUSED.name
             return Hindrance(Outlook.MAY_NOT, "refused it" if refused else "did not start it in time; others go first")
@@ -144,15 +149,16 @@ class Reach:
             yield Hindrance(Outlook.LATER, f"has its turn in {in_words(left)}")
 
 
-def _in_reach(job: Job) -> list[Cluster]:
-    """The best first."""
+def _in_reach(job: Job) -> tuple[list[Cluster], set[int]]:
+    """In the order of the job's wish or else of its pool, and the ids of those that left the pool."""
     home = job.cluster
     if not home.pool:
-        return [home]
-    members = [one.cluster for one in members_by_pool([home.id])[home.id]]
-    chosen = chosen_clusters(home.id, job)
-    by_name = {cluster.name: cluster for cluster in members}
-    return [by_name[name] for name in chosen if name in by_name] if chosen else members
+        return [home], set()
+    members = {one.cluster.name: one.cluster for one in members_by_pool([home.id])[home.id]}
+    chosen = chosen_clusters(home.id, job) or tuple(members)
+    left = Cluster.objects.filter(name__in=set(chosen) - members.keys(), pool=False).defer("facts")
+    known = {**members, **{cluster.name: cluster for cluster in left}}
+    return [known[name] for name in chosen if name in known], {cluster.id for cluster in left}
 
 
 def _pause(paused: Cluster, at: datetime, now: datetime) -> str:

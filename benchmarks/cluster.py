@@ -27,10 +27,10 @@ class Cluster:
     def address(self) -> str:
         return self.server.address
 
-    def add_jobs(self, count: int) -> list[int]:
+    def add_jobs(self, count: int, job: pb.JobSpec = _JOB) -> list[int]:
         """Queue jobs, about 50,000 a second; returns their ids."""
         with self._stub() as stub:
-            return list(self._submit(stub, count))
+            return list(self._submit(stub, count, job))
 
     def accept(self, job_ids: list[int], *, agent: str = "") -> None:
         with self._stub() as stub:
@@ -56,9 +56,9 @@ class Cluster:
             summary = stub.SummarizeJobs(request, metadata=_bearer(self.secret), timeout=_TIMEOUT_SECONDS)
         return sum(count.count for count in summary.counts if count.state == pb.JOB_STATE_QUEUED)
 
-    def _submit(self, stub: RainbowSchedulerStub, count: int) -> Iterator[int]:
+    def _submit(self, stub: RainbowSchedulerStub, count: int, job: pb.JobSpec) -> Iterator[int]:
         for start in range(0, count, _BATCH):
-            jobs = [_JOB] * min(_BATCH, count - start)
+            jobs = [job] * min(_BATCH, count - start)
             request = pb.SubmitJobsRequest(cluster=self.name, jobs=jobs)
             answer = stub.SubmitJobs(request, metadata=_bearer(self.token), timeout=_TIMEOUT_SECONDS)
             yield from (result.jobid for result in answer.results)

@@ -126,6 +126,17 @@ def test_jobs_of_the_only_queue_end_when_the_cluster_serves_it_no_longer(alpha: 
     assert offered(alpha, now) == []
 
 
+def test_a_request_reads_many_queues_in_as_many_statements_as_two(alpha: Any, now: datetime) -> None:
+    ids = [submitted(alpha, now=now, nodes=2**size)[0] for size in range(2)]
+    cost = statements(lambda: offered(alpha, now, 10))
+
+    ids += [submitted(alpha, now=now, nodes=2**size)[0] for size in range(2, 20)]
+
+    assert offered(alpha, now, 10) == ids[:10]
+    assert offered(alpha, now) == ids
+    assert statements(lambda: offered(alpha, now, 10)) == cost
+
+
 def test_more_jobs_of_the_only_queue_than_are_read_at_once_come_in_its_order(alpha: Any, now: datetime) -> None:
     ids = submitted(alpha, 700, now=now)
 

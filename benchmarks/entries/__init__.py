@@ -5,6 +5,7 @@ from collections.abc import Callable
 from benchmarks.bench import Bench
 from benchmarks.entries import (
     agent,
+    behind_larger,
     bulk,
     console,
     further_calls,
@@ -12,6 +13,7 @@ from benchmarks.entries import (
     idle,
     log_lines,
     lone_call,
+    many_queues,
     rest,
     verbs,
     workers,
@@ -32,8 +34,10 @@ ENTRIES: dict[str, Entry] = {
     "console": console.measure,
     "rest": rest.measure,
     "agent": agent.measure,
+    "behind-larger": behind_larger.measure,
+    "many-queues": many_queues.measure,
 }
 # Too long to go with the others.
-ALONE = frozenset({"agent", "rest", "console"})
+ALONE = frozenset({"agent", "rest", "console", "behind-larger", "many-queues"})
 # The same on every database.
 ONCE = frozenset({"log-lines"})

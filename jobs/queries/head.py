@@ -19,7 +19,7 @@ from clusters.sql import as_datetime
 from jobs.models import cores_of
 from jobs.placement import DEMAND_FIELDS, demand_of
 from jobs.specs import values_read
-from jobs.sql.queues import ServedQueue, served_queues, waiting_in, waiting_in_only
+from jobs.sql.queues import ServedQueue, first_in_each, served_queues, waiting_in, waiting_in_only
 from jobs.sql.statements import Row
 
 # Looked at in a request, of all queues that hold both what fits and what does not; of one at least the second.
@@ -27,9 +27,10 @@ _LOOK_AT = 2_000
 _LOOK_AT_LEAST = 20
 _CHUNK = 250
 _PLACE = ("priority", "id")
+_CORES = ("nodes", "tasks", "cores_per_task")
 _EXAMINED = (*_PLACE, "submitted_by_id", "submitted_at", *DEMAND_FIELDS)
 
-# As many rows are read whole whatever their size: a job may carry 128 KiB of text.
+# So many rows at most are read whole whatever their size: a job may carry 128 KiB of text.
 FEW = 50
 
 # A place in a queue: the (priority, id) of a job.
@@ -39,12 +40,12 @@ ColumnsOf = Callable[[ServedQueue], Sequence[str]]
 
 
 class Next(NamedTuple):
-    """The next job. `row` has the columns that were asked for; None if they are still to be read."""
+    """The next job. `row` has the columns that were asked for; empty if they are still to be read."""
 
     priority: int
     job_id: int
     queue: ServedQueue
-    row: Row | None = None
+    row: Row = ()
 
 
 def waiting(
@@ -60,7 +61,7 @@ def waiting(
         plain=plain,
         columns_of=columns_of,
         now=now,
-        expected=min(expected, _CHUNK),
+        expected=min(expected, FEW),
     )
     return request.of_the_only_queue() or request.of_all_queues()
 
@@ -92,7 +93,6 @@ class _Request:
     columns_of: ColumnsOf
     expected: int
     now: datetime
-    whole_rows: int = FEW
 
     def of_the_only_queue(self) -> Iterator[Next] | None:
         """None unless the last such request found one queue alone, which has jobs and is still all that there is.
@@ -107,10 +107,10 @@ class _Request:
             self.cluster_id,
             columns=self._whole(queue),
             labels=self.bounds.labels,
-            limit=(number := min(self.expected, FEW)),
+            limit=self.expected,
         )
         if rows:
-            return self._and_after(rows, queue, number)
+            return self._and_after(rows, queue, self.expected)
         _only_queues.pop(self._kind, None)
         return None
 
@@ -118,9 +118,11 @@ class _Request:
         queues = served_queues(self.cluster_id, at_most=self._at_most, plain=self.plain)
         if len(queues) == 1 and queues[0].alone and not queues[0].pool and _takes_all_of(queues[0]):
             _remember(_only_queues, self._kind, queues[0])
-        partial = sum(not _takes_all_of(queue) for queue in queues)
-        share = max(_LOOK_AT // max(1, partial), _LOOK_AT_LEAST)
-        return _merged(queues, lambda queue: self._jobs_of(queue, share))
+        whole = [queue for queue in queues if _takes_all_of(queue)]
+        share = max(_LOOK_AT // max(1, len(queues) - len(whole)), _LOOK_AT_LEAST)
+        # As many first jobs as are expected are in as many queues.
+        first = self._first_of(whole[: self.expected])
+        return _merged(queues, lambda queue: self._jobs_of(queue, share, first.get(queue.id)))
 
     @cached_property
     def _at_most(self) -> dict[str, int]:
@@ -144,37 +146,38 @@ class _Request:
         name, facts = Cluster.objects.values_list("name", "facts").get(id=self.cluster_id)
         return name, Facts.read(facts)
 
-    def _jobs_of(self, queue: ServedQueue, share: int) -> Iterator[Next]:
-        return self._all_of(queue) if _takes_all_of(queue) else self._some_of(queue, share)
+    def _first_of(self, queues: Sequence[ServedQueue]) -> dict[int, list[Row]]:
+        """The first jobs of these queues in one statement, by the ids of these; of a single one whole rows."""
+        if len(queues) == 1:
+            return {queues[0].id: self._rows(queues[0], self._whole(queues[0]), None, self.expected)}
+        places: dict[int, list[Row]] = {queue.id: [] for queue in queues}
+        for queue_id, *place in first_in_each(places, labels=self.bounds.labels, limit=self.expected):
+            places[queue_id].append(tuple(place))
+        return places
 
-    def _all_of(self, queue: ServedQueue) -> Iterator[Next]:
-        number = self.expected
-        if number > self.whole_rows:
-            return self._places_in(queue, None, number)
-        self.whole_rows -= number
-        return self._and_after(self._rows(queue, self._whole(queue), None, number), queue, number)
+    def _jobs_of(self, queue: ServedQueue, share: int, first: list[Row] | None) -> Iterator[Next]:
+        if not _takes_all_of(queue):
+            return self._some_of(queue, share)
+        rows = self._rows(queue, _PLACE, None, self.expected) if first is None else first
+        return self._and_after(rows, queue, self.expected)
 
     def _and_after(self, rows: Sequence[Row], queue: ServedQueue, number: int) -> Iterator[Next]:
-        """The jobs of these whole rows; after them, if there are as many as were asked for, the places of the rest."""
-        yield from (Next(row[0], row[1], queue, row[2:]) for row in rows)
-        if len(rows) == number:
-            yield from self._places_in(queue, rows[-1][:2], _CHUNK)
-
-    def _places_in(self, queue: ServedQueue, after: Place | None, number: int) -> Iterator[Next]:
-        while rows := self._rows(queue, _PLACE, after, number):
-            yield from (Next(priority, job_id, queue) for priority, job_id in rows)
+        """These jobs, of which some are read whole; after them, if there are as many as were asked for, the rest."""
+        while rows:
+            yield from (Next(row[0], row[1], queue, row[2:]) for row in rows)
             if len(rows) < number:
                 return
-            after, number = rows[-1], _CHUNK
+            rows, number = self._rows(queue, _PLACE, rows[-1][:2], _CHUNK), _CHUNK
 
     def _some_of(self, queue: ServedQueue, share: int) -> Iterator[Next]:
         left, after, left_off = share, None, _left_off.pop((self.cluster_id, queue.id), None)
+        chunk = 2 * self.expected
         while left:
-            rows = self._rows(queue, _EXAMINED, after, number := min(left, _CHUNK))
+            rows = self._rows(queue, _EXAMINED, after, number := min(left, chunk, _CHUNK))
             yield from (Next(row[0], row[1], queue) for row in rows if self._fits(row, queue))
             if len(rows) < number:
                 return
-            left -= number
+            left, chunk = left - number, _CHUNK
             after = (rows[-1][0], rows[-1][1])
             if left_off and left <= share // 2 and _is_before(after, left_off):
                 after, left_off = left_off, None
@@ -185,18 +188,23 @@ class _Request:
 
     def _fits(self, row: Row, queue: ServedQueue) -> bool:
         _, _, submitted_by, submitted_at, *placing = row
-        wanted = values_read(dict(zip(DEMAND_FIELDS, placing, strict=True)))
-        cores = cores_of(**{name: wanted[name] for name in ("nodes", "tasks", "cores_per_task")})
+        wanted = dict(zip(DEMAND_FIELDS, placing, strict=True))
         return (
-            submitted_by not in self._held
+            self._is_within(wanted)
+            and (not queue.holds_back or submitted_by not in self._held)
             and self._is_due(submitted_at, queue.after_seconds)
-            and self.bounds.admit(wanted | {"cores": cores})
             and (queue.fits or self._suits(wanted))
+        )
+
+    def _is_within(self, wanted: Mapping[str, Any]) -> bool:
+        most_cores = self._at_most.get("cores")
+        return all(wanted[name] <= most for name, most in self._at_most.items() if name != "cores") and (
+            most_cores is None or cores_of(**{name: wanted[name] for name in _CORES}) <= most_cores
         )
 
     def _suits(self, wanted: Mapping[str, Any]) -> bool:
         name, facts = self._cluster
-        return fits(demand_of(wanted, name), facts)
+        return fits(demand_of(values_read(dict(wanted)), name), facts)
 
     def _is_due(self, submitted_at: datetime, after_seconds: int) -> bool:
         return not after_seconds or as_datetime(submitted_at) <= self.now - timedelta(seconds=after_seconds)

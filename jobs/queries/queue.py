@@ -89,7 +89,7 @@ def _read(jobs: Iterator[Next]) -> Iterator[QueuedJob]:
 
 def _whole(jobs: Sequence[Next]) -> Iterator[QueuedJob]:
     """Those that are still there, in this order."""
-    unread = [job.job_id for job in jobs if job.row is None]
+    unread = [job.job_id for job in jobs if not job.row]
     rows = {row[0]: row[1:] for row in jobs_by_id(unread, columns=["id", *_QUOTED])} if unread else {}
     for job in jobs:
         if row := job.row or rows.get(job.job_id):

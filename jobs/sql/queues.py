@@ -119,6 +119,22 @@ def waiting_in(
     return _waiting(queue_id, columns, labels, limit, further, [after[0], *after])
 
 
+def first_in_each(queue_ids: Collection[int], *, labels: Mapping[str, str], limit: int) -> list[Row]:
+    """(queue_id, priority, id) of so many of the first jobs of each queue that carry these labels."""
+    if not queue_ids:
+        return []
+    tests, given = _labeled(labels)
+    where = " AND ".join([QUEUED, *tests])
+    order = "ORDER BY priority DESC, id LIMIT %s"
+    if connection.vendor == "postgresql":
+        its = f"SELECT priority, id FROM {_JOB} WHERE queue_id = queues.id AND {where} {order}"
+        statement = f"SELECT queues.id, its.* FROM unnest(%s::bigint[]) queues(id) CROSS JOIN LATERAL ({its}) its"
+        return fetch(statement, [list(queue_ids), *given, limit])
+    its = f"SELECT * FROM (SELECT queue_id, priority, id FROM {_JOB} WHERE queue_id = %s AND {where} {order})"
+    values = [value for queue_id in queue_ids for value in (queue_id, *given, limit)]
+    return fetch(" UNION ALL ".join([its] * len(queue_ids)), values)
+
+
 def _waiting(
     queue_id: int,
     columns: Sequence[str],
@@ -127,13 +143,16 @@ def _waiting(
     further: str = "",
     given: Sequence[object] = (),
 ) -> list[Row]:
-    tests = [f"queue_id = %s AND {QUEUED}", *([further] if further else [])]
-    values = [queue_id, *given]
-    for item in labels.items():
-        tests.append(f"EXISTS (SELECT 1 FROM {_LABEL} l WHERE l.job_id = {_JOB}.id AND key = %s AND value = %s)")
-        values.extend(item)
-    wanted, where = ", ".join(columns), " AND ".join(tests)
-    return fetch(f"SELECT {wanted} FROM {_JOB} WHERE {where} ORDER BY priority DESC, id LIMIT %s", [*values, limit])
+    tests, labeled = _labeled(labels)
+    wanted = ", ".join(columns)
+    where = " AND ".join([f"queue_id = %s AND {QUEUED}", *([further] if further else []), *tests])
+    statement = f"SELECT {wanted} FROM {_JOB} WHERE {where} ORDER BY priority DESC, id LIMIT %s"
+    return fetch(statement, [queue_id, *given, *labeled, limit])
+
+
+def _labeled(labels: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    test = f"EXISTS (SELECT 1 FROM {_LABEL} l WHERE l.job_id = {_JOB}.id AND key = %s AND value = %s)"
+    return [test] * len(labels), [text for item in labels.items() for text in item]
 
 
 def waiting_queue_ids(cluster_id: int, *, limit: int) -> list[int]:

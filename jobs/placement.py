@@ -138,7 +138,7 @@ def definition_of(cluster_id: int, job: JobSpec | Job) -> Definition:
         further = (job.gpu_type, job.partition, _partitions(job.options_by_cluster), needs, False)
     definition = _definition(cluster_id, _sizes_of(job), *further)
     if clusters := chosen_clusters(cluster_id, job):
-        definition = replace(definition, clusters=clusters, spill_after_seconds=job.spill_after_seconds)
+        definition = _choosing(definition, clusters, job.spill_after_seconds)
     given_back = job.given_back if isinstance(job, Job) else None
     return replace(definition, without=tuple(sorted(map(int, given_back)))) if given_back else definition
 
@@ -162,6 +162,11 @@ def _definition(
         needs=needs,
         plain=plain,
     )
+
+
+@lru_cache(maxsize=10_000)
+def _choosing(definition: Definition, clusters: tuple[str, ...], spill_after_seconds: int) -> Definition:
+    return replace(definition, clusters=clusters, spill_after_seconds=spill_after_seconds)
 
 
 def chosen_clusters(home_id: int, job: JobSpec | Job) -> tuple[str, ...]:

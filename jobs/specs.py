@@ -5,11 +5,14 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
+from clusters.sql import as_datetime
 from clusters.validation import check_line, check_lines, check_range, size_in_bytes
 from jobs.spec_rules import RULES, check_said
+from jobs.sql.statements import timestamp
 from jobs.states import OnLost
 from rainbow.errors import InvalidArgument
 
@@ -23,6 +26,7 @@ MAX_PATH = 4096
 MAX_KEY = 255
 MAX_PRIORITY = 100
 MAX_TIME_LIMIT_SECONDS = 365 * 24 * 3600
+MAX_EXPIRY = timedelta(days=365)
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
@@ -34,8 +38,9 @@ _CONTENT = {"content": True}  # it shows what the job runs, which takes a permis
 _UNLISTED = {"unlisted": True}  # lists of jobs leave it out
 
 
-# A kind of field, beside numbers, texts, truth values and mappings of texts.
+# Kinds of fields, beside numbers, texts, truth values and mappings of texts.
 Texts = tuple[str, ...]
+Moment = datetime | None
 
 
 # Not frozen: that makes construction three times slower, and one submission or request makes thousands.
@@ -80,6 +85,7 @@ class JobSpec(JobDescription):
     clusters: Texts = field(default=(), metadata=_LONG)
     spill_after_seconds: int = 0
     hold_if_unservable: bool = False
+    expires_at: Moment = None
     idempotency_key: str = ""
 
     def fingerprint(self, submitted_by: int | None) -> bytes:
@@ -117,8 +123,8 @@ def columns_of(specs: Sequence[JobSpec]) -> dict[str, list[Any]]:
     """
     further = any(map(says_more, specs))
     columns = {name: list(map(attrgetter(name), specs)) for name in (SPEC_FIELDS if further else _BASIC)}
-    for name in columns.keys() & _WRITTEN_AS_JSON.keys():
-        columns[name] = list(map(_WRITTEN_AS_JSON[name], columns[name]))
+    for name in columns.keys() & _WRITTEN.keys():
+        columns[name] = list(map(_WRITTEN[name], columns[name]))
     columns["on_lost"] = [wish.value for wish in columns["on_lost"]]
     columns["idempotency_key"] = [key or None for key in columns["idempotency_key"]]
     return columns
@@ -152,6 +158,7 @@ def _marked(mark: str) -> tuple[str, ...]:
 DESCRIPTION_FIELDS = tuple(item.name for item in fields(JobDescription))
 SPEC_FIELDS = tuple(item.name for item in fields(JobSpec))
 MAPPINGS, LISTS, FLAGS = _of_kind(Mapping[str, str]), _of_kind(Texts), _of_kind(bool)
+MOMENTS = _of_kind(Moment)
 LONG_FIELDS, CONTENT_FIELDS, UNLISTED_FIELDS = _marked("long"), _marked("content"), _marked("unlisted")
 
 # What a field holds that is not said. A command is always said.
@@ -177,7 +184,11 @@ _RULED_VALUES = attrgetter(*RULES)
 
 
 def _digest(content: list[object]) -> bytes:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=dict).encode()).digest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=_hashed).encode()).digest()
+
+
+def _hashed(value: Any) -> object:
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else dict(value)
 
 
 def _mapping_as_json(mapping: Mapping[str, str]) -> str:
@@ -193,10 +204,12 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(MAPPINGS, _mapping_read),
     **dict.fromkeys(LISTS, _list_read),
     **dict.fromkeys(FLAGS, bool),
+    **dict.fromkeys(MOMENTS, as_datetime),
 }
-_WRITTEN_AS_JSON: dict[str, Callable[[Any], str]] = {
+_WRITTEN: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(MAPPINGS, _mapping_as_json),
     **dict.fromkeys(LISTS, _list_as_json),
+    **dict.fromkeys(MOMENTS, timestamp),
 }
 
 
@@ -217,6 +230,12 @@ def check_spec(spec: JobSpec) -> None:
     values = _RULED_VALUES(spec)
     if any(values):
         check_said({name: value for name, value in zip(RULES, values, strict=True) if value})
+
+
+def check_expiry(expires_at: Moment, *, now: datetime) -> None:
+    """Apart from the other rules, since what was right once is not for ever. Raises InvalidArgument."""
+    if expires_at is not None and not now < expires_at <= now + MAX_EXPIRY:
+        raise InvalidArgument(f"must be in the future, at most {MAX_EXPIRY.days} days ahead", field="expires_at")
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
 REQUEUEABLE = frozenset({JobState.ACCEPTED, JobState.LOST})
 
 MOVES: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.ACCEPTED, JobState.CANCELLED}),
+    JobState.QUEUED: frozenset({JobState.ACCEPTED, JobState.CANCELLED, JobState.FAILED}),
     JobState.ACCEPTED: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.LOST}) | FINAL,
     JobState.RUNNING: frozenset({JobState.LOST}) | FINAL,
     JobState.LOST: frozenset({JobState.ACCEPTED, JobState.RUNNING, JobState.QUEUED}) | FINAL,
@@ -45,6 +45,7 @@ class What(models.TextChoices):
     REQUEUED = "requeued", "requeued"
     PRIORITY_CHANGED = "priority_changed", "priority changed"
     MOVED = "moved", "moved to another cluster"
+    EXPIRED = "expired", "expired while it waited"
 
 
 PUTS_INTO_A_QUEUE = frozenset({What.SUBMITTED, What.REQUEUED, What.MOVED})

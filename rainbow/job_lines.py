@@ -7,7 +7,8 @@ from typing import Any
 
 from rainbow.errors import InvalidArgument
 from rainbow.records import Job
-from rainbow.specs import JobSpec, OnLost, Texts, values_read
+from rainbow.specs import MOMENTS, JobSpec, Moment, OnLost, Texts, values_read
+from rainbow.times import time_in
 
 # More than the largest job needs, also where every character is an escape.
 LONGEST_LINE = 1024 * 1024
@@ -34,8 +35,12 @@ LIST = Kind(
     words="a list of strings",
     holds=lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
 )
+TIME = Kind(
+    words="a time with its offset, such as 2026-12-01T12:00:00+01:00",
+    holds=lambda value: value is None or (isinstance(value, str) and time_in(value) is not None),
+)
 _KINDS: Mapping[object, Kind] = {
-    str: TEXT, int: NUMBER, bool: FLAG, Mapping[str, str]: PAIRS, Texts: LIST, OnLost: WISH,
+    str: TEXT, int: NUMBER, bool: FLAG, Mapping[str, str]: PAIRS, Texts: LIST, OnLost: WISH, Moment: TIME,
 }  # fmt: skip
 FIELDS: Mapping[str, Kind] = {field.name: _KINDS[field.type] for field in fields(JobSpec)}
 
@@ -61,7 +66,8 @@ def job_on(line: bytes) -> LineContent:
         if name not in FIELDS:
             raise InvalidArgument(f"is unknown; the fields are {', '.join(FIELDS)}", field=name)
     check_kinds(said, FIELDS, required=("command",))
-    spec = JobSpec(**{**values_read(said), "on_lost": OnLost(said.get("on_lost", OnLost.UNSPECIFIED))})
+    times = {name: time_in(said[name]) for name in MOMENTS if said.get(name)}
+    spec = JobSpec(**{**values_read(said), **times, "on_lost": OnLost(said.get("on_lost", OnLost.UNSPECIFIED))})
     return LineContent(spec=spec, counts=json.dumps(said, sort_keys=True).encode() if is_printed else line)
 
 

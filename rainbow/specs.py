@@ -7,6 +7,7 @@ name of the field.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -27,8 +28,9 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
 
-# A kind of field, beside numbers, texts, truth values and mappings of texts.
+# Kinds of fields, beside numbers, texts, truth values and mappings of texts.
 Texts = tuple[str, ...]
+Moment = datetime | None
 
 
 class OnLost(StrEnum):
@@ -76,7 +78,7 @@ class JobDescription:
 class JobSpec(JobDescription):
     """A job as it is submitted. The ranges are those of SubmitJobRequest in rainbow.proto.
 
-    An empty `idempotency_key` lets the client choose one.
+    An empty `idempotency_key` lets the client choose one. `expires_at` has a time zone.
     """
 
     idempotency_key: str = ""
@@ -84,6 +86,7 @@ class JobSpec(JobDescription):
     clusters: Texts = ()
     spill_after_seconds: int = 0
     hold_if_unservable: bool = False
+    expires_at: Moment = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +126,7 @@ def _of_kind(kind: object) -> tuple[str, ...]:
 
 DESCRIPTION_FIELDS = tuple(item.name for item in fields(JobDescription))
 SPEC_FIELDS = tuple(item.name for item in fields(JobSpec))
-MAPPINGS, LISTS = _of_kind(Mapping[str, str]), _of_kind(Texts)
+MAPPINGS, LISTS, MOMENTS = _of_kind(Mapping[str, str]), _of_kind(Texts), _of_kind(Moment)
 
 
 def values_read(values: Mapping[str, Any]) -> dict[str, Any]:

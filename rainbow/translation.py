@@ -11,7 +11,7 @@ from rainbow import records
 from rainbow.errors import BY_CODE, InvalidArgument, RainbowError
 from rainbow.facts import read_facts
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.specs import SPEC_FIELDS, JobSpec, OnLost, values_read
+from rainbow.specs import MOMENTS, SPEC_FIELDS, JobSpec, OnLost, values_read
 from rainbow.text import on_one_line
 
 # A server's words, as they are shown and logged.
@@ -86,11 +86,12 @@ def _said(spec: JobSpec) -> dict[str, Any]:
     """The fields of a job, which have the same names in all messages."""
     said = {name: getattr(spec, name) for name in SPEC_FIELDS}
     said["on_lost"] = ON_LOST[spec.on_lost]
-    return said
+    return {**said, **{name: _stamp(said[name], field=name) for name in MOMENTS}}
 
 
 def _read(message: pb.Job) -> dict[str, Any]:
-    said = values_read({name: getattr(message, name) for name in SPEC_FIELDS})
+    said = values_read({name: getattr(message, name) for name in SPEC_FIELDS if name not in MOMENTS})
+    said |= {name: moment(message, name) for name in MOMENTS}
     said["on_lost"] = ON_LOST_BY_NUMBER.get(message.on_lost, OnLost.UNSPECIFIED)
     return said
 
@@ -213,6 +214,16 @@ def failure(code: str, message: str, *, field: str = "") -> RainbowError:
 def now() -> Timestamp:
     stamp = Timestamp()
     stamp.GetCurrentTime()
+    return stamp
+
+
+def _stamp(at: datetime | None, *, field: str) -> Timestamp | None:
+    if at is None:
+        return None
+    if at.tzinfo is None:
+        raise InvalidArgument("needs a time zone", field=field)
+    stamp = Timestamp()
+    stamp.FromDatetime(at)
     return stamp
 
 

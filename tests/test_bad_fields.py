@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.servers import RainbowServer
@@ -155,6 +156,11 @@ BAD_JOBS: list[tuple[str, Any, str]] = [
     ("clusters", ["nosuch"], "jobs submitted here may not go to 'nosuch'"),
     ("spill_after_seconds", 1, "needs clusters"),
     *[("spill_after_seconds", number, f"must be 0 to 86,400, not {number:,}") for number in (-1, 86_401, INT_MAX)],
+    ("expires_at", Timestamp(seconds=2**60), "must be a time of the years 1 to 9999"),
+    *[
+        ("expires_at", Timestamp(seconds=seconds), "must be in the future, at most 365 days ahead")
+        for seconds in (0, 1_700_000_000, 200_000_000_000)
+    ],
     ("needs", ["a"] * 33, "must be at most 32, not 33"),
     *[("needs", ["gpu", need], TERMS) for need in ("", "!", "a b", "a>1", "a>=x", "!a=b", "1a", "-a", "a<=3")],
     ("needs", ["a="], "must not be empty"),

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -37,6 +38,7 @@ WHOLE = JobSpec(
     clusters=("keebler",),
     spill_after_seconds=60,
     hold_if_unservable=True,
+    expires_at=datetime(2026, 12, 1, 12, 0, tzinfo=UTC),
     start_within_seconds=60,
     on_lost=OnLost.REQUEUE,
     idempotency_key="k",

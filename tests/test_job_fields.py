@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,10 @@ from rainbow.specs import OnLost
 
 ROOT = Path(__file__).parent.parent
 # Values that are no field's default, and allowed in every field of their kind but these.
-VALUES: dict[object, Any] = {int: 3, str: "/x", bool: True, Mapping[str, str]: {"A": "/x"}, OnLost: OnLost.REQUEUE}
+VALUES: dict[object, Any] = {
+    int: 3, str: "/x", bool: True, Mapping[str, str]: {"A": "/x"}, OnLost: OnLost.REQUEUE,
+    client.Moment: datetime(2026, 12, 1, 12, 0, tzinfo=UTC),
+}  # fmt: skip
 FURTHER_VALUES: dict[str, Any] = {
     "gpu_type": "a100",
     "options_by_cluster": {"alpha:qos": "/x"},
@@ -79,7 +82,7 @@ def said(job: object, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def in_json(values: dict[str, Any]) -> Any:
-    return json.loads(json.dumps(values))
+    return json.loads(json.dumps(values, default=lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}"))
 
 
 def test_both_sides_declare_the_same_fields() -> None:
@@ -87,7 +90,7 @@ def test_both_sides_declare_the_same_fields() -> None:
     assert set(server.SPEC_FIELDS) == set(client.SPEC_FIELDS)
     assert set(server.DESCRIPTION_FIELDS) == set(client.DESCRIPTION_FIELDS)
     assert {item.name for item in fields(client.Work)} <= set(client.DESCRIPTION_FIELDS)
-    assert (server.MAPPINGS, server.LISTS) == (client.MAPPINGS, client.LISTS)
+    assert (server.MAPPINGS, server.LISTS, server.MOMENTS) == (client.MAPPINGS, client.LISTS, client.MOMENTS)
 
 
 @pytest.mark.parametrize("message", [pb.JobSpec, pb.SubmitJobRequest, pb.Job])

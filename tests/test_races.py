@@ -14,10 +14,12 @@ from clusters.models import Cluster
 from clusters.services.pause import resume_cluster
 from jobs.models import LeaseWatch
 from jobs.outcomes import CancelOutcome
+from jobs.queries.expired import expired_jobs
 from jobs.reports import AgentReport, Report, Reported, ReportOutcome
 from jobs.services.accept import Acceptance, accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.expire import EVERY, Expiry, expire_leases
+from jobs.services.fail_expired import fail_expired
 from jobs.services.report import report_jobs, report_jobs_batch
 from jobs.services.requeue import requeue_jobs
 from jobs.sql import inserts
@@ -61,6 +63,12 @@ def expiring(now: datetime) -> Callable[[], Expiry | None]:
     """A look of a server before which others looked in time."""
     LeaseWatch.objects.update_or_create(id=1, defaults={"looked_at": now - EVERY})
     return lambda: expire_leases(now=now)
+
+
+def failing(now: datetime) -> Callable[[], int]:
+    """A sweep that found the jobs that expired."""
+    expired = expired_jobs(now=now)
+    return lambda: fail_expired(expired=expired, now=now)
 
 
 def state_of(job_id: int) -> tuple[str, int]:
@@ -172,6 +180,24 @@ def test_a_job_that_is_cancelled_while_it_is_accepted_is_stopped_by_its_agent(al
 
     assert (len(met.first.accepted), met.second, met.waited) == (1, CancelOutcome.REQUESTED, True)
     assert state_of(job_id) == ("accepted", 1)
+
+
+def test_a_job_that_is_accepted_while_it_expires_goes_on(alpha: Any, now: datetime) -> None:
+    (job_id,) = submitted(alpha, now=now, expires_at=now + timedelta(seconds=1))
+
+    met = race(accepting(alpha, job_id, now + LATE), failing(now + LATE))
+
+    assert (len(met.first.accepted), met.second) == (1, 0)
+    assert state_of(job_id) == ("accepted", 1)
+
+
+def test_a_job_that_expires_while_it_is_accepted_is_refused(alpha: Any, now: datetime) -> None:
+    (job_id,) = submitted(alpha, now=now, expires_at=now + timedelta(seconds=1))
+
+    met = race(failing(now + LATE), accepting(alpha, job_id, now + LATE))
+
+    assert (met.first, met.second.accepted) == (1, [])
+    assert state_of(job_id) == ("failed", 1)
 
 
 def test_a_job_that_is_accepted_while_it_is_cancelled_is_refused(alpha: Any, now: datetime) -> None:

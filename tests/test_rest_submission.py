@@ -1,6 +1,6 @@
 """Handing in jobs over REST: one, many, and again."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -109,6 +109,18 @@ def test_times_are_utc_in_the_form_of_rfc_3339(guest: Rest) -> None:
         ({"exclusive": None}, "exclusive"),
         ({"hold_if_unservable": 1}, "hold_if_unservable"),
         ({"clusters": ["beta"]}, "clusters"),
+        *(
+            ({"expires_at": written}, "expires_at")
+            for written in (
+                "tomorrow",
+                "2036-12-01",
+                "2036-12-01T12:00:00",
+                1_700_000_000,
+                "0001-01-01T00:00+14:00",
+                True,
+            )
+        ),
+        ({"expires_at": "2020-12-01T12:00:00Z"}, "expires_at"),
         ({"spill_after_seconds": 60}, "spill_after_seconds"),
         ({"start_within_seconds": 59}, "start_within_seconds"),
         ({"account": "-x"}, "account"),
@@ -156,6 +168,17 @@ def test_the_same_key_with_another_body_is_refused(guest: Rest) -> None:
 
     assert response.status_code == 409
     assert fields_at_fault(response) == ["idempotency_key"]
+
+
+def test_the_time_at_which_a_job_expires_is_shown_in_utc(guest: Rest) -> None:
+    hour = timezone(timedelta(hours=1))
+    tomorrow = (datetime.now(hour) + timedelta(days=1)).replace(microsecond=0)
+
+    job_id = guest.post("jobs", {"command": "true", "expires_at": tomorrow.isoformat()}).json()["id"]
+    never = guest.post("jobs", {"command": "true", "expires_at": None}).json()["id"]
+
+    assert guest.get(f"jobs/{job_id}").json()["expires_at"] == f"{tomorrow.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    assert guest.get(f"jobs/{never}").json()["expires_at"] is None
 
 
 @pytest.mark.parametrize("key", ["", "ü", "x" * (MAX_HEADER_KEY + 1), "a\tb"])

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def test_every_field_of_a_job_can_be_said(rainbow: Run, jobs_file: JobsFile) -> 
     jobid = answer(rainbow("jobs", "--json"))["jobs"][0]["id"]
     job = answer(rainbow("job", "--json", str(jobid)))
     assert {name: job[name] for name in said} == said
+
+
+def test_a_job_of_a_file_says_when_it_expires(rainbow: Run, jobs_file: JobsFile) -> None:
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+
+    rainbow(
+        "submit", "--file", jobs_file({"command": "a", "expires_at": tomorrow}, {"command": "b", "expires_at": None})
+    )
+
+    found = {job["command"]: job["expires_at"] for job in answer(rainbow("jobs", "--json"))["jobs"]}
+    assert found == {"a": tomorrow, "b": None}
 
 
 def test_the_same_file_again_submits_nothing_and_says_so(rainbow: Run, jobs_file: JobsFile) -> None:
@@ -144,6 +156,10 @@ def test_a_script_gets_the_outcome_as_json_and_nothing_else(rainbow: Run, jobs_f
         (b'{"command": "a", "exclusive": 1}\n', "exclusive: must be true or false"),
         (b'{"command": "a", "needs": "gpu"}\n', "needs: must be a list of strings"),
         (b'{"command": "a", "mounts": [1]}\n', "mounts: must be a list of strings"),
+        *(
+            (b'{"command": "a", "expires_at": ' + time + b"}\n", "expires_at: must be a time with its offset, such as ")
+            for time in (b"1", b'"tomorrow"', b'"2026-12-01T12:00:00"', b"false")
+        ),
         (b'{"command": "a", "on_lost": "never"}\n', "on_lost: must be keep or requeue"),
         (b'{"command": "' + b"a" * LONGEST_LINE + b'"}\n', "is longer than 1,048,576 bytes"),
         (b"x" * 3 * LONGEST_LINE, "is longer than 1,048,576 bytes"),

@@ -1,5 +1,6 @@
 """Options of `rainbow submit` for what a job asks of its cluster, and those that people know from Slurm."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -150,3 +151,40 @@ def test_the_clusters_that_a_job_prefers_arrive(rainbow: Run) -> None:
     assert (job["clusters"], job["spill_after_seconds"]) == ([here], 600)
     assert refused.exit_code == 2
     assert "--prefer: jobs submitted here may not go to 'nosuch'" in refused.stderr
+
+
+def test_a_job_that_expires_fails_while_it_is_waited_for(rainbow: Run) -> None:
+    result = rainbow("submit", "--expires-in", "1", "--wait", "--", "true")
+
+    assert result.exit_code == 1
+    assert "it expired while it waited: " in result.stderr
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d %H:%M:00.000Z"])
+def test_the_time_at_which_a_job_expires_arrives(rainbow: Run, form: str) -> None:
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(second=0, microsecond=0)
+
+    assert said(rainbow, "--expires", tomorrow.strftime(form))["expires_at"] == tomorrow.isoformat()
+
+
+def test_a_time_without_an_offset_is_that_of_this_machine(rainbow: Run) -> None:
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).replace(second=0, microsecond=0)
+
+    assert said(rainbow, "--expires", f"{tomorrow.astimezone():%Y-%m-%dT%H:%M}")["expires_at"] == tomorrow.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--expires", "tomorrow"], "'tomorrow' is not a time; write it as 2026-12-01T12:00"),
+        (["--expires", "0001-01-01"], "'0001-01-01' is not a time"),
+        (["--expires", "2020-01-01"], "--expires: must be in the future, at most 365 days ahead"),
+        (["--expires", "2026-12-31T12:00", "--expires-in", "2h"], "Give either --expires or --expires-in, not both."),
+        (["--expires-in", "366d"], "366d is not within 1 second to 365 days"),
+    ],
+)
+def test_a_time_that_cannot_be_is_refused(rainbow: Run, options: list[str], complaint: str) -> None:
+    result = rainbow("submit", *options, "--", "true")
+
+    assert result.exit_code == 2
+    assert complaint in result.stderr

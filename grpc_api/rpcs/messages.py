@@ -18,7 +18,7 @@ from jobs.queries.explain import Prospect
 from jobs.queries.queue import QueuedJob
 from jobs.reports import Report, ReportOutcome, Return
 from jobs.services.accept import RefusalReason
-from jobs.specs import DESCRIPTION_FIELDS, LISTS, MAPPINGS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec
+from jobs.specs import DESCRIPTION_FIELDS, LISTS, MAPPINGS, MOMENTS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec
 from jobs.states import FINAL, JobState, OnLost
 from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
@@ -53,12 +53,14 @@ OUTCOMES = {outcome: pb.CancelResult.Outcome.Value(f"OUTCOME_{outcome.name}") fo
 
 
 def spec_from(message: pb.SubmitJobRequest | pb.JobSpec) -> JobSpec:
-    """Raises InvalidArgument for an unknown value of an enum."""
+    """Raises InvalidArgument for an unknown value of an enum, and a time that is none."""
     # Most fields of most jobs are not said, and protobuf is slow to read one.
     said: dict[str, Any] = {"nodes": 0, "command": ""}
     for field, value in message.ListFields():
         if (name := field.name) in _READERS:
             said[name] = _READERS[name](value)
+        elif name in MOMENTS:
+            said[name] = _time_from(message, name)
     said["on_lost"] = _known(_ON_LOST_BACK, message.on_lost, "on_lost")
     return JobSpec(**said)
 
@@ -73,7 +75,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(SPEC_FIELDS, _as_it_is),
+    **{name: _as_it_is for name in SPEC_FIELDS if name not in MOMENTS},
     **dict.fromkeys(MAPPINGS, _in_order),
     **dict.fromkeys(LISTS, tuple),
 }
@@ -105,7 +107,7 @@ def report_from(message: pb.JobReport) -> Report:
     )
 
 
-def _time_from(message: pb.JobReport, field: str) -> datetime | None:
+def _time_from(message: pb.JobReport | pb.SubmitJobRequest | pb.JobSpec, field: str) -> datetime | None:
     if not message.HasField(field):  # type: ignore[arg-type]
         return None
     try:
@@ -173,12 +175,13 @@ def jobs_that_fit(jobs: Iterable[pb.Job]) -> Iterator[pb.Job]:
 FINAL_STATES = frozenset(_STATES[state] for state in FINAL)
 
 
-_LISTED_FIELDS = tuple(name for name in SPEC_FIELDS if name not in UNLISTED_FIELDS)
+_SAID_FIELDS = tuple(name for name in SPEC_FIELDS if name not in MOMENTS)
+_LISTED_FIELDS = tuple(name for name in _SAID_FIELDS if name not in UNLISTED_FIELDS)
 
 
 def job_to_message(job: Job, *, brief: bool) -> pb.Job:
     """`brief` leaves out what lists of jobs leave out, and the output."""
-    said = {name: getattr(job, name) for name in (_LISTED_FIELDS if brief else SPEC_FIELDS)}
+    said = {name: getattr(job, name) for name in (_LISTED_FIELDS if brief else _SAID_FIELDS)}
     said["on_lost"] = _ON_LOST[OnLost(job.on_lost)]
     message = pb.Job(
         **said,
@@ -201,7 +204,7 @@ def job_to_message(job: Job, *, brief: bool) -> pb.Job:
 
 
 _TIMES = (
-    "submitted_at", "accepted_at", "started_at", "finished_at", "lost_at",
+    *MOMENTS, "submitted_at", "accepted_at", "started_at", "finished_at", "lost_at",
     "lease_expires_at", "cancel_requested_at",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Placing jobs that servers of an earlier release queued, and deleting queues in which nothing waits."""
+"""Placing jobs that servers of an earlier release queued, failing those that expired, deleting empty queues."""
 
 import asyncio
 import logging
@@ -8,12 +8,14 @@ from functools import partial
 from django.db import DatabaseError
 
 from grpc_api.runtime.thread_pools import ThreadPools
+from jobs.queries.expired import MAX_EXPIRED, expired_jobs
 from jobs.queries.queue import waits_for_a_queue
 from jobs.services.empty_queues import delete_empty_queues
+from jobs.services.fail_expired import fail_expired
 from jobs.services.placing import place_waiting_jobs
 from rainbow.errors import Unavailable
 
-_PLACE_EVERY = timedelta(seconds=5)
+_EVERY = timedelta(seconds=5)
 _DELETE_EVERY = timedelta(hours=1)
 _log = logging.getLogger("rainbow.grpc")
 
@@ -23,12 +25,13 @@ async def keep_queues_forever(pools: ThreadPools) -> None:
     while True:
         try:
             await _place(pools)
+            await _fail_expired(pools)
             if datetime.now(UTC) >= delete_at:
                 await pools.write(partial(delete_empty_queues, now=datetime.now(UTC)))
                 delete_at = datetime.now(UTC) + _DELETE_EVERY
         except (DatabaseError, Unavailable) as error:
             _log.warning("could not look after the queues error=%r", str(error))
-        await asyncio.sleep(_PLACE_EVERY.total_seconds())
+        await asyncio.sleep(_EVERY.total_seconds())
 
 
 async def _place(pools: ThreadPools) -> None:
@@ -38,3 +41,13 @@ async def _place(pools: ThreadPools) -> None:
         if not placed:
             return
         _log.info("placed jobs of an earlier release jobs=%d", placed)
+
+
+async def _fail_expired(pools: ThreadPools) -> None:
+    """In parts, so that other writers get their turns; what another has locked is left to the next round."""
+    while expired := await pools.read(partial(expired_jobs, now=datetime.now(UTC))):
+        failed = await pools.write(partial(fail_expired, expired=expired, now=datetime.now(UTC)))
+        if failed:
+            _log.info("jobs expired while they waited jobs=%d", failed)
+        if failed < len(expired) or len(expired) < MAX_EXPIRED:
+            return

@@ -85,6 +85,7 @@ class Job(models.Model):
     clusters = models.JSONField(blank=True, db_default=[])
     spill_after_seconds = models.PositiveIntegerField(db_default=0)
     hold_if_unservable = models.BooleanField(db_default=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
     start_within_seconds = models.PositiveIntegerField(db_default=0)
     on_lost = models.CharField(max_length=7, choices=OnLost)
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
@@ -124,6 +125,11 @@ class Job(models.Model):
             # From a time to the ids of about that time.
             models.Index(fields=["submitted_at"], name="job_by_time"),
             models.Index(fields=["lease_expires_at"], name="job_lease", condition=Q(lease_expires_at__isnull=False)),
+            models.Index(
+                fields=["expires_at"],
+                name="job_expires",
+                condition=Q(state=JobState.QUEUED, expires_at__isnull=False),
+            ),
             models.Index(fields=["finished_at"], name="job_finished", condition=Q(finished_at__isnull=False)),
         ]
         constraints = [

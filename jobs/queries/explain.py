@@ -39,8 +39,13 @@ class Prospect:
 class Explanation:
     """`prospects` has each cluster in the job's reach, in the pool's order or that in which it names them."""
 
-    summary: str
+    found: str
+    place: str
     prospects: Sequence[Prospect]
+
+    @property
+    def summary(self) -> str:
+        return f"{self.found}; {self.place}"
 
 
 def explain_wait(*, job: Job, now: datetime) -> Explanation | None:
@@ -61,7 +66,7 @@ def explain_wait(*, job: Job, now: datetime) -> Explanation | None:
         else _taker(job, cluster, before, taken.get(cluster.id, 0))
         for cluster in reach.clusters
     ]
-    return Explanation(summary=_summary(job, prospects, before[job.cluster_id]), prospects=prospects)
+    return Explanation(found=_found(job, prospects), place=before[job.cluster_id].of(), prospects=prospects)
 
 
 def _prospect(cluster: Cluster, hindrances: Sequence[Hindrance]) -> Prospect:
@@ -76,18 +81,15 @@ def _taker(job: Job, cluster: Cluster, before: Mapping[int, "_Before"], taken: i
     return Prospect(cluster=cluster.name, cluster_id=cluster.id, outlook=Outlook.WOULD_TAKE, text=text)
 
 
-def _summary(job: Job, prospects: Sequence[Prospect], before: "_Before") -> str:
-    place = before.of()
+def _found(job: Job, prospects: Sequence[Prospect]) -> str:
     if not job.cluster.pool:
-        return "; ".join([f"{job.cluster} {prospects[0].text}", place])
-    if not prospects:
-        return f"none of the clusters that it names is in {job.cluster} any more; {place}"
+        return f"{job.cluster} {prospects[0].text}"
     counts = Counter(prospect.outlook for prospect in prospects)
     if takers := counts[Outlook.WOULD_TAKE]:
         clusters = f"{len(prospects):,} {'cluster' if len(prospects) == 1 else 'clusters'}"
-        return f"{takers:,} of {clusters} would take it; {place}"
+        return f"{takers:,} of {clusters} would take it"
     found = ", ".join(f"{counts[one]:,} {_COUNTED.get(one, one.value)}" for one in Outlook if counts[one])
-    return f"no cluster can take it now: {found or 'none is in its reach'}; {place}"
+    return f"no cluster can take it now: {found or 'none is in its reach'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

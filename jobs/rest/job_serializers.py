@@ -37,7 +37,19 @@ from jobs.specs import (
     UNLISTED_FIELDS,
 )
 from jobs.states import JobState, OnLost
-from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, Choice, Flag, Input, Mapping, Number, Pairs, Text, Texts
+from rainbow_site.web.rest.fields import (
+    CLUSTER_NAME,
+    LINE,
+    Choice,
+    Flag,
+    Input,
+    Mapping,
+    Moment,
+    Number,
+    Pairs,
+    Text,
+    Texts,
+)
 
 # Patterns of the schema: what jobs/specs.py takes.
 _COMMAND = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
@@ -144,6 +156,12 @@ class JobSpecSerializer(Input):
         default=False, help_text="whether it is kept until a cluster can take it, where none can, and not refused"
     )
 
+    expires_at = Moment(
+        allow_null=True,
+        default=None,
+        help_text="when it fails if it still waits to be accepted, up to 365 days ahead; null means never",
+    )
+
     def to_internal_value(self, data: Any) -> Any:
         values = super().to_internal_value(data)
         lists = {name: tuple(values[name]) for name in LISTS}
@@ -211,7 +229,8 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Job]):
         fields: tuple[str, ...] = (
             "id", "cluster", "name", "command", "nodes", "tasks", "state", "priority", "time_limit_seconds",
             "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "on_lost",
-            "clusters", "spill_after_seconds", "hold_if_unservable", "idempotency_key", "attempt", "agent", "native_id",
+            "clusters", "spill_after_seconds", "hold_if_unservable", "expires_at",
+            "idempotency_key", "attempt", "agent", "native_id",
             "pool", "exit_code", "reason", "submitted_by", "submitted_at", "accepted_at", "started_at", "finished_at",
             "lost_at", "cancel_requested_at", "lease_expires_at",
         )  # fmt: skip

@@ -12,7 +12,7 @@ from jobs.models import Job
 from jobs.placement import definition_of
 from jobs.services.placing import queues_for
 from jobs.services.unreachable import refusals_of
-from jobs.specs import JobSpec, check_spec, columns_of
+from jobs.specs import JobSpec, check_expiry, check_spec, columns_of
 from jobs.sql.inserts import insert_jobs, insert_labels
 from jobs.sql.queues import known_queues
 from jobs.sql.reads import queued_counts, rank
@@ -94,6 +94,14 @@ def _refusal(spec: JobSpec) -> InvalidArgument | None:
     return None
 
 
+def _refusal_of_expiry(spec: JobSpec, now: datetime) -> InvalidArgument | None:
+    try:
+        check_expiry(spec.expires_at, now=now)
+    except InvalidArgument as error:
+        return error
+    return None
+
+
 def _submit(
     orders: list[Order], now: datetime, rank_of: Callable[[Job], int], refuse_all_on_conflict: bool
 ) -> list[Receipt | RainbowError]:
@@ -147,6 +155,7 @@ def _placed(orders: Sequence[Order], now: datetime) -> tuple[dict[int, int], dic
     known = known_queues({definition.digest for definition in distinct})
     unsure = {one for one in distinct if one.clusters or one.digest not in known or not known[one.digest].whole}
     refusals = dict(_refused([order for order, its in placed if its in unsure])) if unsure else {}
+    refusals |= {id(order): refusal for order in orders if (refusal := _refusal_of_expiry(order.spec, now))}
     served = [(order, definition) for order, definition in placed if id(order) not in refusals]
     submitters = {definition: order.by for order, definition in served}
     ids = queues_for(submitters.items(), known=known, now=now)

@@ -1,6 +1,6 @@
 import shlex
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -28,7 +28,7 @@ from rainbow.terminal.output import complain, plain, say, write_json, write_outp
 from rainbow.terminal.slurm_options import slurm_options, translated
 from rainbow.terminal.submit_command import SubmitCommand
 from rainbow.terminal.submit_file import submit_file
-from rainbow.terminal.types import MAX_INT32, Gpus, Memory, Pair, Span, Whole, as_mapping
+from rainbow.terminal.types import MAX_INT32, Gpus, Memory, Pair, Span, Time, Whole, as_mapping
 from rainbow.text import on_one_line
 
 EPILOG = """\b
@@ -47,6 +47,7 @@ With --wait: exits with the job's exit code (128+N where signal N killed it), wi
 its time limit, and with 143 when it was cancelled. A job that is lost is waited for.
 """
 TIME_LIMIT = Span(lowest=1, highest=31_536_000)
+EXPIRES_IN = Span(lowest=1, highest=31_536_000)
 SPILL_AFTER = Span(lowest=0, highest=86_400)
 START_WITHIN = Span(lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS)
 ON_LOST = click.Choice([OnLost.KEEP.value, OnLost.REQUEUE.value])
@@ -110,6 +111,8 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     type=SPILL_AFTER,
     help="How long each of them waits for those before it: 10m.",
 )
+@click.option("--expires", "expires_at", type=Time(), help="When it fails if it still waits: 2026-12-01T12:00.")
+@click.option("--expires-in", type=EXPIRES_IN, help="The same, from now: 2h.")
 @click.option("--hold-if-unservable", is_flag=True, help="Where no cluster can ever take it, keep it until one can.")
 @click.option(
     "--start-within",
@@ -203,10 +206,18 @@ def _spec(*, words: tuple[str, ...], command: str | None, **given: Any) -> JobSp
     if not words and not command:
         raise click.UsageError("Give what to run either after `--` or with --command.")
     text = command or shlex.join(words)
-    chosen = {name: value for name, value in translated(given).items() if value is not None}
+    chosen = {name: value for name, value in _with_expiry(translated(given)).items() if value is not None}
     chosen.setdefault("name", (words[0] if words else _first_word(text))[:NAME_LENGTH])
     chosen.setdefault("idempotency_key", uuid4().hex)
     return JobSpec(command=text, **{**chosen, "on_lost": OnLost(chosen.get("on_lost", OnLost.UNSPECIFIED))})
+
+
+def _with_expiry(given: dict[str, Any]) -> dict[str, Any]:
+    fields = dict(given)
+    seconds = fields.pop("expires_in")
+    if seconds is not None and fields["expires_at"]:
+        raise click.UsageError("Give either --expires or --expires-in, not both.")
+    return fields if seconds is None else {**fields, "expires_at": datetime.now(UTC) + timedelta(seconds=seconds)}
 
 
 def _first_word(text: str) -> str:

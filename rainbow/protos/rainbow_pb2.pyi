@@ -315,6 +315,7 @@ class SubmitJobRequest(_message.Message):
     CLUSTERS_FIELD_NUMBER: _builtins.int
     SPILL_AFTER_SECONDS_FIELD_NUMBER: _builtins.int
     HOLD_IF_UNSERVABLE_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
     START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Up to 255 characters; may be empty."""
@@ -410,6 +411,10 @@ class SubmitJobRequest(_message.Message):
     def clusters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Those clusters of the pool that the job may go to, the best first; up to 100. Empty means all, in the pool's way."""
 
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When the job fails if it still waits to be accepted: in the future, up to 365 days ahead. Not set means never."""
+
     def __init__(
         self,
         *,
@@ -444,11 +449,12 @@ class SubmitJobRequest(_message.Message):
         clusters: _abc.Iterable[_builtins.str] | None = ...,
         spill_after_seconds: _builtins.int = ...,
         hold_if_unservable: _builtins.bool = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
         start_within_seconds: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["sent", b"sent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reservation", b"reservation", "sent", b"sent", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reservation", b"reservation", "sent", b"sent", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1126,6 +1132,7 @@ class JobSpec(_message.Message):
     CLUSTERS_FIELD_NUMBER: _builtins.int
     SPILL_AFTER_SECONDS_FIELD_NUMBER: _builtins.int
     HOLD_IF_UNSERVABLE_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
     START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Up to 255 characters; may be empty."""
@@ -1197,6 +1204,10 @@ class JobSpec(_message.Message):
     def clusters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Those clusters of the pool that the job may go to, the best first; up to 100. Empty means all."""
 
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When it fails if it still waits to be accepted: in the future, up to 365 days ahead. Not set means never."""
+
     def __init__(
         self,
         *,
@@ -1228,11 +1239,12 @@ class JobSpec(_message.Message):
         clusters: _abc.Iterable[_builtins.str] | None = ...,
         spill_after_seconds: _builtins.int = ...,
         hold_if_unservable: _builtins.bool = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
         start_within_seconds: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reservation", b"reservation", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reservation", b"reservation", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1475,6 +1487,7 @@ class Job(_message.Message):
     CLUSTERS_FIELD_NUMBER: _builtins.int
     SPILL_AFTER_SECONDS_FIELD_NUMBER: _builtins.int
     HOLD_IF_UNSERVABLE_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
     START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
     POOL_FIELD_NUMBER: _builtins.int
     PROSPECTS_FIELD_NUMBER: _builtins.int
@@ -1605,6 +1618,10 @@ class Job(_message.Message):
         """Those clusters of the pool that it may go to, the best first; empty means all."""
 
     @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When it fails if it still waits to be accepted; not set if never."""
+
+    @_builtins.property
     def prospects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Prospect]:
         """What each cluster that may be given it says to it. Only with why_waiting, which sums this up."""
 
@@ -1658,13 +1675,14 @@ class Job(_message.Message):
         clusters: _abc.Iterable[_builtins.str] | None = ...,
         spill_after_seconds: _builtins.int = ...,
         hold_if_unservable: _builtins.bool = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
         start_within_seconds: _builtins.int = ...,
         pool: _builtins.str = ...,
         prospects: _abc.Iterable[Global___Prospect] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "cancel_requested_at", b"cancel_requested_at", "exit_code", b"exit_code", "finished_at", b"finished_at", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "started_at", b"started_at", "submitted_at", b"submitted_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "cancel_requested_at", b"cancel_requested_at", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "started_at", b"started_at", "submitted_at", b"submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "partition", b"partition", "pool", b"pool", "priority", b"priority", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "partition", b"partition", "pool", b"pool", "priority", b"priority", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015

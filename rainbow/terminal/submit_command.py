@@ -12,7 +12,8 @@ SECTIONS = {
         "exclusive", "time_limit_seconds",
     ),
     "Where and when": (
-        "needs", "clusters", "spill_after_seconds", "hold_if_unservable", "start_within_seconds",
+        "needs", "clusters", "spill_after_seconds", "hold_if_unservable", "expires_at", "expires_in",
+        "start_within_seconds",
     ),
     "Options of the scheduler": ("account", "partition", "qos", "reservation", "constraint", "options_by_cluster"),
     "In the queue": ("priority", "labels", "idempotency_key", "on_lost"),

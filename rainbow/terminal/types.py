@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 
 from rainbow.runner.output import spelled
 from rainbow.terminal.formatting import UNITS, count
+from rainbow.times import local_time_in
 
 MAX_INT32 = 2**31 - 1
 UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -53,6 +55,18 @@ class Span(click.ParamType[int]):
         if not self.lowest <= seconds <= self.highest:
             self.fail(f"{value} is not within {_spelled(self.lowest)} to {_spelled(self.highest)}")
         return seconds
+
+
+class Time(click.ParamType[datetime]):
+    """A time in ISO 8601, of this machine's time zone if it says none."""
+
+    name = "time"
+
+    def convert(self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        moment = value if isinstance(value, datetime) else local_time_in(value)
+        if moment is None:
+            self.fail(f"{value!r} is not a time; write it as 2026-12-01T12:00 or 2026-12-01T12:00+01:00")
+        return moment
 
 
 class Size(click.ParamType[int]):

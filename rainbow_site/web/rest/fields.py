@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable
 from collections.abc import Mapping as MappingType
+from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework import serializers
@@ -113,6 +114,19 @@ class Flag(WithDefault, serializers.BooleanField):
         if not isinstance(data, bool):
             self.fail("invalid", input="")
         return data
+
+
+class Moment(WithDefault, serializers.DateTimeField):
+    """A time with its offset, where REST framework would take one without for UTC."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        try:
+            moment = datetime.fromisoformat(data) if isinstance(data, str) else None
+            if moment and moment.tzinfo:
+                return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        raise serializers.ValidationError("must be a time with its offset, such as 2026-12-01T12:00:00+01:00")
 
 
 class Texts(WithDefault, serializers.ListField):

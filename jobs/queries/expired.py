@@ -1,0 +1,55 @@
+"""The jobs that still wait at the time at which they expire, and why each does."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from clusters.validation import MAX_REASON
+from jobs.models import Job
+from jobs.placement import DEMAND_FIELDS
+from jobs.queries.explain import Explanation, explain_wait
+from jobs.queries.prospects import Outlook
+from jobs.states import JobState
+
+# A batch is explained and ended in less than the time between two sweeps.
+MAX_EXPIRED = 200
+# What is told with one of these outlooks depends on when the job was submitted.
+_OF_ONE_JOB = frozenset({Outlook.LATER, Outlook.WOULD_TAKE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    job_id: int
+    reason: str
+
+
+def expired_jobs(*, now: datetime) -> list[Expired]:
+    """The first 200, the longest expired first; jobs that are alike are explained once."""
+    waiting = Job.objects.filter(state=JobState.QUEUED, expires_at__lte=now).select_related("cluster", "submitted_by")
+    jobs = waiting.defer("command", "environment", "output", "cluster__facts").order_by("expires_at")[:MAX_EXPIRED]
+    return list(_explained(jobs.iterator(), now))
+
+
+def _explained(jobs: Iterator[Job], now: datetime) -> Iterator[Expired]:
+    reasons: dict[str, str] = {}
+    for job in jobs:
+        if (reason := reasons.get(alike := _alike(job))) is None and (explanation := explain_wait(job=job, now=now)):
+            reason = _reason(explanation)
+            if not any(prospect.outlook in _OF_ONE_JOB for prospect in explanation.prospects):
+                reasons[alike] = reason
+        if reason:
+            yield Expired(job_id=job.id, reason=reason)
+
+
+def _alike(job: Job) -> str:
+    """The same for jobs of which the same is told."""
+    asked = [getattr(job, name) for name in (*DEMAND_FIELDS, "labels", "given_back")]
+    return json.dumps([job.queue_id, job.submitted_by_id, *asked], sort_keys=True)
+
+
+def _reason(explanation: Explanation) -> str:
+    """Of many clusters the first."""
+    of_pool = [f"{one.cluster} {one.text}" for one in explanation.prospects] if len(explanation.prospects) > 1 else []
+    text = "; ".join([f"it expired while it waited: {explanation.found}", *of_pool])
+    return text if len(text) <= MAX_REASON else f"{text[: MAX_REASON - 1]}…"

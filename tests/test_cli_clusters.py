@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from rainbow.client import Client
 from rainbow.facts import Facts, Partition
+from rainbow.protos import rainbow_pb2 as pb
 from tests.support.commandline import Run, answer
+from tests.support.rehearsed import Rehearse
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote, eventually
 
@@ -45,11 +49,16 @@ def agent(server: RainbowServer, remote: Remote) -> Client:
 
 
 def test_the_clusters_are_listed_with_what_they_have(rainbow: Run, remote: Remote, agent: Client) -> None:
+    rainbow("submit", "--", "hostname")
+
+    def is_seen() -> bool:
+        # Of calls at the same time only one leaves a note of when the cluster asked.
+        agent.request_jobs()
+        return "yes, " in rainbow("clusters").stdout
+
     with agent:
         agent.report_jobs([], agent="login1", facts=FACTS)
-        agent.request_jobs()
-    rainbow("submit", "--", "hostname")
-    eventually(lambda: "yes, " in rainbow("clusters").stdout)
+        eventually(is_seen)
 
     head, line, *warnings = rainbow("clusters").stdout.splitlines()
 
@@ -103,3 +112,28 @@ def test_a_cluster_out_of_reach_is_not_found(rainbow: Run) -> None:
 
     assert result.exit_code == 4
     assert "there is no such cluster in reach of this credential" in result.stderr
+
+
+def test_a_pool_and_its_clusters_are_told_apart(
+    stranger: Run, rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_hour_ago = Timestamp()
+    an_hour_ago.FromDatetime(datetime.now(UTC) - timedelta(hours=1, seconds=1))
+    clusters = [
+        pb.Cluster(name="big", pool=True, queued=1_234, oldest_submitted_at=an_hour_ago),
+        pb.Cluster(name="keebler", last_asked_at=an_hour_ago),
+        pb.Cluster(name="oreo", not_ready="no node is up"),
+        pb.Cluster(name="ritz", paused="maintenance", not_ready="no node is up"),
+    ]
+    server, _ = rehearse(pb.ListClustersResponse(clusters=clusters))
+    monkeypatch.setenv("RAINBOW_HOST", server.address)
+    monkeypatch.setenv("RAINBOW_TOKEN", "t")
+
+    lines = stranger("clusters").stdout.splitlines()
+
+    assert [" ".join(line.split()) for line in lines[1:]] == [
+        "big (pool) never asked 1,234 1 hour ago - - -",
+        "keebler silent, 1 hour ago 0 - - - -",
+        "oreo not ready 0 - - - -",
+        "ritz paused 0 - - - -",
+    ]

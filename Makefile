@@ -28,7 +28,7 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_s* agent_takes_
 	http_requests https in_doubt job_folders job_output job_processes journal keepalive locks long_waits matching \
 	needs package policy policy_* presence printed_jobs reach readme replaced_* rest_schema_page rules scanning scheduler_facts \
 	settings site_options shedding slurm_answers state_folder submit_file submit_options submit_wait thread_pools \
-	timed_calls tls watch web_server web_tls wire_golden wrong_surroundings
+	timed_calls tls watch web_server web_tls where wire_golden wrong_surroundings
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:

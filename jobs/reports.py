@@ -128,7 +128,7 @@ def apply_report(job: Job | None, report: Report, lease: Lease, steps: list[Step
     if job is None:
         return _reported(report, ReportOutcome.UNKNOWN, cancel=True)
     if job.attempt != report.attempt or job.state == JobState.QUEUED:
-        return _reported(report, ReportOutcome.STALE, cancel=True)
+        return stale(report)
     if job.state in FINAL:
         repeated = job.state == report.state
         outcome = ReportOutcome.COUNTED if repeated else ReportOutcome.STALE
@@ -141,6 +141,11 @@ def apply_report(job: Job | None, report: Report, lease: Lease, steps: list[Step
     held = job.state not in FINAL
     cancel = held and job.cancel_requested_at is not None
     return _reported(report, ReportOutcome.COUNTED, cancel=cancel, lease=lease if held else None)
+
+
+def stale(report: Report) -> Reported:
+    """Of an attempt that is no longer the agent's."""
+    return _reported(report, ReportOutcome.STALE, cancel=True)
 
 
 def end_of(job: Job) -> End | None:

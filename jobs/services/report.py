@@ -25,6 +25,7 @@ from jobs.reports import (
     check_agent_report,
     end_of,
     is_given_back,
+    stale,
 )
 from jobs.services.give_back import GivenBack, give_back
 from jobs.services.serving import facts_changed, lock_with_pools
@@ -94,7 +95,8 @@ def _apply_all(valid: Sequence[tuple[AgentReport, Lease]], now: datetime) -> lis
     before = {key: _columns_of(job) for key, job in jobs.items()}
     steps: list[list[Step]] = [[] for _ in agent_reports]
     given_back: list[list[GivenBack]] = [[] for _ in agent_reports]
-    results = [_apply(*one, jobs, mine, given) for one, mine, given in zip(valid, steps, given_back, strict=True)]
+    left: dict[Key, Job | None] = dict(jobs)
+    results = [_apply(*one, left, mine, given) for one, mine, given in zip(valid, steps, given_back, strict=True)]
     _write(jobs, before)
     _note_clusters(agent_reports, steps, jobs, now)
     for mine, given in zip(steps, given_back, strict=True):
@@ -104,14 +106,20 @@ def _apply_all(valid: Sequence[tuple[AgentReport, Lease]], now: datetime) -> lis
 
 
 def _apply(
-    agent_report: AgentReport, lease: Lease, jobs: Jobs, steps: list[Step], given_back: list[GivenBack]
+    agent_report: AgentReport, lease: Lease, jobs: dict[Key, Job | None], steps: list[Step], given_back: list[GivenBack]
 ) -> list[Reported]:
+    """A job that is given back is None in `jobs` from then on: what else is said of it in this transaction is late."""
     results = []
     for report in agent_report.reports:
-        job = jobs.get((agent_report.caller.cluster_id, report.job_id))
+        key = (agent_report.caller.cluster_id, report.job_id)
+        job = jobs.get(key)
+        if key in jobs and job is None:
+            results.append(stale(report))
+            continue
+        results.append(apply_report(job, report, lease, steps))
         if job and report.returned and is_given_back(job, report):
             given_back.append(GivenBack(job=job, why=report.returned, reason=report.reason))
-        results.append(apply_report(job, report, lease, steps))
+            jobs[key] = None
     return results
 
 

@@ -1,7 +1,7 @@
 """Requests jobs that can run now, and accepts them."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from rainbow.agent.context import AgentContext, Checkpoint
@@ -88,20 +88,24 @@ class Acceptor:
         entries = [entry_of(offered[job.jobid], attempt=job.attempt) for job in told]
         self._held_jobs.accepted(entries, renewed_at=sent_at)
         if len(told) < len(taken.accepted):
-            self._look_up([job.jobid for job in taken.accepted if job not in told], sent_at)
+            self._look_up({job.jobid: job.attempt for job in taken.accepted if job not in told}, sent_at)
         _log.info("accepted jobs=%s", ",".join(str(job.jobid) for job in taken.accepted))
         for job in offers:
             if isinstance(job, BrokenJob):
                 _log.warning("refused job=%d reason=%s", job.id, job.reason)
 
-    def _look_up(self, jobids: Sequence[int], accepted_at: datetime) -> None:
-        """What else of a pool's jobs there is to know, now that they are this cluster's."""
+    def _look_up(self, attempts: Mapping[int, int], accepted_at: datetime) -> None:
+        """What else of a pool's jobs, by their attempts, there is to know, now that they are this cluster's.
+
+        Another of the cluster's agents may have the next attempt by now, and would run it, too.
+        """
         try:
-            found = self._context.client.get_jobs(jobids).jobs
+            found = self._context.client.get_jobs(list(attempts)).jobs
         except RainbowError:
             self._recovery.needed = True
             raise
-        self._held_jobs.accepted([recovered_entry(job) for job in found], renewed_at=accepted_at)
+        mine = [job for job in found if (job.attempt, job.agent) == (attempts[job.id], self._context.settings.agent)]
+        self._held_jobs.accepted([recovered_entry(job) for job in mine], renewed_at=accepted_at)
 
     def _is_time_to_check(self) -> bool:
         now = self._context.clock()

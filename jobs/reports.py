@@ -114,8 +114,13 @@ def _check_report(report: Report) -> None:
 
 
 def is_given_back(job: Job, report: Report) -> bool:
-    """Whether it waits again: what a cluster refuses only if it took it from a pool."""
-    if report.returned is None or job.attempt != report.attempt or job.state != JobState.ACCEPTED:
+    """Whether it waits again: what a cluster refuses only if it took it from a pool.
+
+    A lost job may as well, whose agent is back: unless it was told that it started.
+    """
+    if report.returned is None or job.attempt != report.attempt or job.started_at:
+        return False
+    if job.state not in (JobState.ACCEPTED, JobState.LOST):
         return False
     return report.returned == Return.NOT_STARTED or job.taken_from_id is not None
 

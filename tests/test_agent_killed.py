@@ -23,6 +23,8 @@ from tests.support.servers import ROOT, RainbowServer
 from tests.support.wire import Remote, joined
 
 OUTAGE_SECONDS = 0.3
+# A job that is withdrawn goes another way: tests/test_agent_withdraws_jobs.py.
+MOMENTS = [moment for moment in Checkpoint if moment is not Checkpoint.WITHDRAWN]
 COMMAND = "echo ran >> {ran}; exit 3"
 
 Strike = Callable[[], None]
@@ -59,7 +61,7 @@ def _truth(job: Job) -> tuple[object, ...]:
     return job.state, job.exit_code, job.attempt, job.lease_expires_at
 
 
-@pytest.mark.parametrize("moment", Checkpoint, ids=lambda moment: moment.name.lower())
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.name.lower())
 def test_an_agent_that_is_killed_when(
     server: RainbowServer, remote: Remote, moment: Checkpoint, tmp_path: Path, ran: Path
 ) -> None:
@@ -139,7 +141,7 @@ def test_a_server_that_is_killed_at_each_step(
         crew(remote, server.address, folder, executor=Hesitant(folder)) as agent,
     ):
         jobids = []
-        for moment in Checkpoint:
+        for moment in MOMENTS:
             jobids.append(struck(agent, observer, strike, moment, ran))
             agent.work(lambda: len(running) == len(jobids) + 1)
 
@@ -163,7 +165,7 @@ def test_a_network_that_fails_at_each_step(
         crew(remote, proxy.address, folder, executor=Hesitant(folder)) as agent,
     ):
         jobids = []
-        for moment in Checkpoint:
+        for moment in MOMENTS:
             jobids.append(struck(agent, observer, lambda: strike(proxy), moment, ran))
 
         holds_true(observer, jobids, ran)

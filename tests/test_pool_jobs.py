@@ -21,6 +21,7 @@ from jobs.services.report import report_jobs
 from jobs.services.requeue import requeue_jobs
 from jobs.services.serving import facts_changed
 from jobs.states import JobState
+from tests.support.leases import watching
 from tests.support.pools import Pool, pool_of
 from tests.support.queue import counted, operator_named, recounted, submitted
 
@@ -263,11 +264,32 @@ def test_a_job_that_started_is_not_given_back(alpha: Any, beta: Any, now: dateti
 def test_a_job_that_was_to_be_cancelled_is_so_when_it_is_given_back(alpha: Any, beta: Any, now: datetime) -> None:
     (job_id,) = submitted(pool_of("alpha", "beta", now=now), now=now)
     take(alpha, job_id, now=now)
-    Job.objects.filter(id=job_id).update(cancel_requested_at=now)
+    Job.objects.filter(id=job_id).update(cancel_requested_at=now, reason="no longer wanted")
 
     give_back(alpha, job_id, 1, Return.NOT_STARTED, now)
 
-    assert Job.objects.get(id=job_id).state == JobState.CANCELLED
+    job = Job.objects.get(id=job_id)
+    assert (job.state, job.reason) == (JobState.CANCELLED, "no longer wanted")
+
+
+@pytest.mark.parametrize(("started", "state"), [(False, JobState.QUEUED), (True, JobState.CANCELLED)])
+def test_a_lost_job_is_given_back_unless_it_started(
+    alpha: Any, beta: Any, now: datetime, started: bool, state: JobState
+) -> None:
+    (job_id,) = submitted(pool_of("alpha", "beta", now=now), now=now)
+    take(alpha, job_id, now=now)
+    said = JobState.RUNNING if started else JobState.ACCEPTED
+    report = Report(job_id=job_id, attempt=1, state=said, native_id="4711")
+    report_jobs(caller=alpha.puller, agent=AGENT, reports=[report], lease_seconds=60, now=now)
+    later = now + timedelta(seconds=100)
+    watching(now).until(later)
+    assert Job.objects.get(id=job_id).state == JobState.LOST
+
+    give_back(alpha, job_id, 1, Return.NOT_STARTED, later)
+
+    assert Job.objects.get(id=job_id).state == state
+    assert (offered(beta, later) == [job_id]) is not started
+    assert counted() == recounted()
 
 
 def test_a_job_goes_to_a_cluster_that_has_what_it_needs(alpha: Any, beta: Any, now: datetime) -> None:

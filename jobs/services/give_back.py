@@ -44,7 +44,7 @@ def _in_reach(job: Job, members: Mapping[int, Sequence[PoolMember]]) -> set[int]
 def _give_back(given: GivenBack, members: set[int], now: datetime) -> Iterator[Step]:
     job, cluster, why = given.job, given.job.cluster_id, given.why
     if job.cancel_requested_at:
-        yield from _end(given, JobState.CANCELLED, now)
+        yield from _end(replace(given, reason=job.reason), JobState.CANCELLED, now)
         return
     earlier = {**job.given_back, str(cluster): why.name}
     others = members or {cluster}

@@ -49,7 +49,13 @@ class Acceptor:
         self._next_check: datetime | None = None
         self._seen_ends = 0
         self._full_since: datetime | None = None
-        self.found_nothing = False
+        self._found_nothing = False
+        self._returns_before = 0
+
+    @property
+    def found_nothing(self) -> bool:
+        """Whether the last answer had no jobs; one that was given back since may wait again."""
+        return self._found_nothing and self._returns_before == self._held_jobs.returns
 
     def step(self, *, wait_seconds: int = WAIT_SECONDS) -> bool:
         """Take the answer that arrived, or keep a request open for what fits; whether jobs were accepted."""
@@ -146,7 +152,7 @@ class Acceptor:
         return FULL if self._full_since and now - self._full_since >= FULL_FOR else ""
 
     def _ask(self, free: FreeCapacity, wait_seconds: int) -> None:
-        self.found_nothing = False
+        self._found_nothing, self._returns_before = False, self._held_jobs.returns
         self._asked, self.asked_at = free, self._context.clock()
         self._pending = self._context.client.begin_request(
             max_jobs=free.jobs,
@@ -161,7 +167,7 @@ class Acceptor:
         self._pending = None
         offer = pending.result()
         if not (offer.jobs or offer.broken):
-            self.found_nothing = True
+            self._found_nothing = True
             self._next_check = self.asked_at + CHECK_AGAIN
             return False
         self._next_check = None

@@ -19,6 +19,7 @@ from rainbow.agent.renewal import Renewal
 from rainbow.agent.reporter import Reporter
 from rainbow.agent.round import Duty, Round
 from rainbow.agent.states import Desired, Stage
+from rainbow.agent.withdrawal import Withdrawal
 from rainbow.errors import FailedPrecondition
 
 # After `drain`, rounds go on until nothing moves, but no longer than this.
@@ -43,6 +44,7 @@ class Agent:
         self._recovery = Recovery(context, self._held_jobs)
         self._hand_over = HandOver(context, self._held_jobs, self._reporter)
         self._monitor = Monitor(context, self._held_jobs)
+        self._withdrawal = Withdrawal(context, self._held_jobs)
         self._acceptor = Acceptor(context, self._held_jobs, self._reporter, self._recovery, tell=self._wake)
         self._rejecter = Rejecter(context, self._acceptor, tell=self._wake)
         self._facts = FactsTeller(context, self._reporter)
@@ -57,6 +59,8 @@ class Agent:
         yield Duty(self._hand_over.settle, asks_scheduler=True)
         # Before capacity is counted: jobs that ended make it free. Before reporting: so ends are reported at once.
         yield Duty(self._monitor.watch, asks_scheduler=True)
+        # After settling: what is not in doubt is not in the scheduler. Before reporting, as ends.
+        yield Duty(self._withdrawal.give_back)
         # Before more jobs are taken: an accept whose answer got lost may have given some already.
         yield Duty(self._recovery.step)
         # Before preparing and reporting, so that a job gets from the offer to the scheduler in one round.
@@ -70,6 +74,8 @@ class Agent:
         yield Duty(self._reporter.step)
         # Before submitting: a job that is to be stopped is ended here, and not handed over first.
         yield Duty(self._monitor.stop, asks_scheduler=True)
+        # After stopping: a job that is to be stopped is not given back.
+        yield Duty(self._withdraw, asks_scheduler=True)
         # After all that has to be on time, because it may take long; a heartbeat that is due interrupts it.
         yield Duty(self._hand_over.submit, asks_scheduler=True)
         # Last, because nothing waits for it.
@@ -110,6 +116,10 @@ class Agent:
 
     def _reject(self) -> bool:
         return self._may_ask() and self._rejecter.step()
+
+    def _withdraw(self) -> bool:
+        """While it drains, no agent would see what came of it."""
+        return not self._draining and self._withdrawal.withdraw()
 
     def _may_ask(self) -> bool:
         return not self._draining and self._is_reconciled()

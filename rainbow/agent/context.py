@@ -30,6 +30,7 @@ class Checkpoint(StrEnum):
     SUBMITTED = "the scheduler has it"
     SUBMITTED_NOTED = "the journal knows its native id"
     SUBMITTED_REPORTED = "the server knows its native id"
+    WITHDRAWN = "the scheduler was asked to withdraw it, since it has not started in time"
     STARTED_NOTED = "the journal knows that it runs"
     STARTED_REPORTED = "the server knows that it runs"
     ENDED_NOTED = "the journal knows its end"

@@ -7,7 +7,7 @@ from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.reporter import Reporter
 from rainbow.agent.states import Desired, Stage
 from rainbow.executors.endings import cancelled, ended
-from rainbow.executors.executor import Ending, Progress, SchedulerSilent, WorkRefused
+from rainbow.executors.executor import Ending, NotTaken, Progress, SchedulerSilent, WorkRefused
 from rainbow.system.disk_space import DiskFull, is_full
 
 _log = logging.getLogger("rainbow.agent")
@@ -92,6 +92,7 @@ class HandOver:
             self._refuse(held, refusal.message)
         except SchedulerSilent as silence:
             held.waiting_reason = silence.message
+            held.may_arrive = held.may_arrive or not isinstance(silence, NotTaken)
             raise
         except Exception as error:
             if is_full(error):

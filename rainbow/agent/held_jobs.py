@@ -9,7 +9,7 @@ from rainbow.agent.context import Checkpoint
 from rainbow.agent.journal import Done, Entry, Journal
 from rainbow.agent.states import AFTER_A_RESTART, IN_SCHEDULER, NOT_HANDED_OVER, STEPS, Desired, Stage, check_move
 from rainbow.agent.write_queue import WriteQueue
-from rainbow.executors.executor import Progress, Ticket
+from rainbow.executors.executor import Ending, Progress, Ticket
 from rainbow.reports import JobReport
 from rainbow.system.disk_space import DiskFull
 
@@ -22,6 +22,8 @@ class HeldJob:
     """`last_report` is the last that the server counted since this agent started, `renewed_at` when it was sent.
     `handover_error` is what went wrong in handing over. `waiting_reason`: why the scheduler does not start it.
     `cancelled_at`: when the scheduler was last asked to stop it. `missing_since`: since when it does not know the job.
+    `accepted_at`: after a restart, when the journal last noted something of it. `next_withdrawal`: not before then is
+    the scheduler asked again to withdraw it. `may_arrive`: a submission without an answer may still reach it.
     """
 
     entry: Entry
@@ -33,6 +35,9 @@ class HeldJob:
     waiting_reason: str = ""
     cancelled_at: datetime | None = None
     missing_since: datetime | None = None
+    accepted_at: datetime | None = None
+    next_withdrawal: datetime | None = None
+    may_arrive: bool = False
 
     @property
     def key(self) -> str:
@@ -51,6 +56,10 @@ class HeldJob:
         return self.stage is Stage.ENDED
 
     @property
+    def is_given_back(self) -> bool:
+        return bool(self.entry.progress and self.entry.progress.ending in (Ending.REFUSED, Ending.WITHDRAWN))
+
+    @property
     def is_waiting(self) -> bool:
         """Whether it will still take free capacity, as far as is known."""
         return self.stage not in (Stage.RUNNING, Stage.ENDED)
@@ -59,6 +68,11 @@ class HeldJob:
     def is_done(self) -> bool:
         """Nothing is left to report, and the scheduler has nothing of it."""
         return self.desired is Desired.ABANDON and (self.is_over or not self.is_handed_over)
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether it should have started by now, and is still wanted."""
+        within = timedelta(seconds=self.entry.work.start_within_seconds)
+        return bool(within and self.accepted_at and self.desired is Desired.RUN and now - self.accepted_at >= within)
 
     def move(self, stage: Stage) -> None:
         """For a move that the journal does not note. Raises ValueError for one that no job makes."""
@@ -84,8 +98,9 @@ class HeldJobs:
         self._jobs: dict[str, HeldJob] = {}
         self._let_go = {done.ticket.key: done for done in journal.done()}
         self.ends = 0
+        self.returns = 0
         for entry in journal.unreported():
-            self._jobs[entry.key] = HeldJob(entry=entry, stage=AFTER_A_RESTART[entry.step])
+            self._jobs[entry.key] = _held(entry, accepted_at=entry.noted_at)
 
     def __iter__(self) -> Iterator[HeldJob]:
         return iter(list(self._jobs.values()))
@@ -101,7 +116,7 @@ class HeldJobs:
         new = [entry for entry in entries if entry.key not in self._jobs and entry.key not in self._let_go]
         now = self._clock()
         self._writes.add(lambda: self._journal.accepted(new, now=now))
-        held = [HeldJob(entry=entry, stage=AFTER_A_RESTART[entry.step], renewed_at=renewed_at) for entry in new]
+        held = [_held(entry, accepted_at=now, renewed_at=renewed_at) for entry in new]
         self._jobs |= {job.key: job for job in held}
         self._checkpoint(Checkpoint.ACCEPTED_NOTED)
         return held
@@ -141,6 +156,7 @@ class HeldJobs:
         now, done = self._clock(), list(jobs)
         keys = [held.key for held in done]
         self._writes.add(lambda: self._journal.reported(keys, now=now))
+        self.returns += sum(held.is_given_back for held in done)
         for held in done:
             del self._jobs[held.key]
             self._let_go[held.key] = Done(ticket=held.entry.ticket, at=now)
@@ -162,6 +178,17 @@ class HeldJobs:
         if not self._writes.flush():
             return "disk full: the agent's journal cannot be written"
         return self._journal.shortage()
+
+
+def _held(entry: Entry, *, accepted_at: datetime | None, renewed_at: datetime | None = None) -> HeldJob:
+    stage = AFTER_A_RESTART[entry.step]
+    return HeldJob(
+        entry=entry,
+        stage=stage,
+        accepted_at=accepted_at,
+        renewed_at=renewed_at,
+        may_arrive=stage is Stage.IN_DOUBT,
+    )
 
 
 def _enter(held: HeldJob, stage: Stage, **noted: Any) -> None:

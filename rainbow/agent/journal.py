@@ -16,7 +16,7 @@ import stat
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -61,7 +61,7 @@ class Step(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One attempt at a job. `progress` is the last that its scheduler said."""
+    """One attempt at a job. `progress` is the last that its scheduler said, `noted_at` when a journal noted this."""
 
     jobid: int
     attempt: int
@@ -69,6 +69,7 @@ class Entry:
     step: Step = Step.ACCEPTED
     native_id: str = ""
     progress: Progress | None = None
+    noted_at: datetime | None = field(default=None, compare=False)
 
     @property
     def key(self) -> str:
@@ -267,6 +268,7 @@ def _entry(row: sqlite3.Row) -> Entry:
         step=Step(row["step"]),
         native_id=row["native_id"],
         progress=_progress_from(json.loads(row["progress"])) if row["progress"] else None,
+        noted_at=datetime.fromisoformat(row["changed_at"]),
     )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rainbow.agent.context import AgentContext
@@ -9,7 +10,7 @@ from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.job_reports import state_of
 from rainbow.agent.states import Desired, Stage
 from rainbow.executors.endings import cancelled
-from rainbow.executors.executor import JobPhase, Progress
+from rainbow.executors.executor import Ending, JobPhase, Progress
 
 # A scheduler may not list a job while it moves it from one list to another.
 BELIEVED_GONE_AFTER = timedelta(seconds=10)
@@ -82,6 +83,8 @@ class Monitor:
         held.missing_since = held.missing_since or now
         if progress.phase == JobPhase.GONE and now - held.missing_since < BELIEVED_GONE_AFTER:
             return False
+        if progress.ending is Ending.WITHDRAWN and held.desired is not Desired.RUN:
+            progress = replace(cancelled(), ended_at=progress.ended_at)
         self._held_jobs.ended(held, progress)
         reason = f" reason={progress.reason}" if progress.reason else ""
         _log.info("ended job=%d state=%s%s", held.entry.jobid, state_of(progress), reason)

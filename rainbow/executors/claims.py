@@ -44,21 +44,23 @@ def claimed_by(folder: JobFolder) -> str:
     return claim.native_id if claim else ""
 
 
-def withdraw(folder: JobFolder) -> None:
-    """Keep every scheduler job of this name from running the command, unless one does already.
+def bar(folder: JobFolder) -> None:
+    """Keep every scheduler job of this name from running the command, unless one does already. Raises OSError."""
+    folder.job.write_once("started", f"{_WITHDRAWN} {time.time():.0f} 0\n")
 
-    The disk may be full, or the command may have made the file: the scheduler has to be asked to stop it anyway.
-    """
+
+def withdraw(folder: JobFolder) -> None:
+    """As `bar`, as far as the disk lets it: the scheduler has to be asked to stop the job anyway."""
     with contextlib.suppress(OSError):
-        folder.job.write_once("started", f"{_WITHDRAWN} {time.time():.0f} 0\n")
+        bar(folder)
 
 
 def as_claimed(folder: JobFolder, progress: Progress) -> Progress:
     """A job whose command may no longer run was cancelled, whatever became of its script."""
-    if progress.phase in (JobPhase.ENDED, JobPhase.GONE) and _is_withdrawn(folder):
+    if progress.phase in (JobPhase.ENDED, JobPhase.GONE) and is_withdrawn(folder):
         return replace(cancelled(), ended_at=progress.ended_at)
     return progress
 
 
-def _is_withdrawn(folder: JobFolder) -> bool:
+def is_withdrawn(folder: JobFolder) -> bool:
     return folder.job.words("started")[:1] == [_WITHDRAWN]

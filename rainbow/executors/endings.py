@@ -34,6 +34,10 @@ def cancelled() -> Progress:
     return ended(Ending.CANCELLED, reason="cancelled")
 
 
+def withdrawn() -> Progress:
+    return ended(Ending.WITHDRAWN, reason="it did not start in time, and was withdrawn from the scheduler")
+
+
 def from_wait_status(status: int) -> Progress:
     code = os.waitstatus_to_exitcode(status)
     return exited(code) if code >= 0 else killed(-code)

@@ -26,6 +26,10 @@ class SchedulerSilent(Unavailable):
     """
 
 
+class NotTaken(SchedulerSilent):
+    """The scheduler takes no such job for now, and certainly has not got this one."""
+
+
 class JobPhase(StrEnum):
     """`gone`: the scheduler no longer knows the job, and there is no record of its end."""
 
@@ -141,6 +145,13 @@ class Executor(Protocol):
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
         """Request the end of these jobs; `watch` says when it came. Jobs that are over stay as they are."""
+
+    def withdraw(self, tickets: Collection[Ticket]) -> None:
+        """Request the end of those that wait, and of no others: one that starts meanwhile runs.
+
+        `watch` says what came of it, also to the next agent: an end by `Ending.WITHDRAWN` only where the scheduler says
+        that it never started the job, and the command can never run under this key. Raises DiskFull.
+        """
 
     def output(self, ticket: Ticket) -> str:
         """The end of what the job wrote so far, at most 64 KiB of UTF-8."""

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from rainbow.executors import flux_bindings
-from rainbow.executors.claims import as_claimed, claimed_by, withdraw
+from rainbow.executors.claims import claimed_by, withdraw
 from rainbow.executors.commands import all_submitted
 from rainbow.executors.containers import write_inside
 from rainbow.executors.endings import gone
@@ -23,6 +23,7 @@ from rainbow.executors.folders import JobFolder, folder_of, moment
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
 from rainbow.executors.sizes import total_cores
+from rainbow.executors.withdrawals import begin, settled
 from rainbow.facts import Facts
 from rainbow.specs import Work
 
@@ -56,6 +57,9 @@ class FluxClient(Protocol):
         """This user's jobs of these names, latest first, without those that ended before `since`, as in time(2); 0 is
         no limit. Flux fails when it has to search too many.
         """
+
+    def hold(self, native_ids: Collection[str]) -> None:
+        """Keep those that wait from being given resources."""
 
     def cancel(self, native_ids: Collection[str]) -> None: ...
 
@@ -126,11 +130,12 @@ class FluxExecutor:
         known = {job.native_id: job.progress for job in seen.jobs}
         found = {ticket: known[natives[ticket.key]] for ticket in tickets if natives[ticket.key] in known}
         found |= {ticket: self._forgotten(ticket) for ticket in tickets if natives[ticket.key] in unknown}
-        return {
-            ticket.key: as_claimed(self._folder(ticket.key), progress)
+        told = {
+            ticket.key: settled(self._folder(ticket.key), progress)
             for ticket, progress in found.items()
             if not self._is_over_for_another(ticket, natives[ticket.key], progress)
         }
+        return {key: progress for key, progress in told.items() if progress}
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
         for ticket in tickets:
@@ -138,6 +143,19 @@ class FluxExecutor:
         natives = {ticket.native_id for ticket in tickets} | set(self._natives(tickets).values())
         if known := sorted(filter(is_native_id, natives)):
             self._client.cancel(known)
+
+    def withdraw(self, tickets: Collection[Ticket]) -> None:
+        """Flux cancels also what started meanwhile. So a job is held before, and only if that is in time it is
+        cancelled.
+        """
+        waiting = self._waiting(tickets)
+        if not waiting:
+            return
+        for key in waiting:
+            begin(self._folder(key))
+        self._client.hold([job.native_id for job in waiting.values()])
+        if held := sorted(job.native_id for job in self._waiting(tickets).values() if job.held):
+            self._client.cancel(held)
 
     def output(self, ticket: Ticket) -> str:
         return self._folder(ticket.key).tail()
@@ -147,6 +165,12 @@ class FluxExecutor:
 
     def tidy(self, running: Collection[Ticket]) -> bool:
         return self._housekeeping.tidy(self._folder(ticket.key) for ticket in running)
+
+    def _waiting(self, tickets: Collection[Ticket]) -> dict[str, FluxJob]:
+        keys = {ticket.native_id: ticket.key for ticket in tickets if is_native_id(ticket.native_id)}
+        found = self._client.jobs(keys).jobs if keys else ()
+        waiting = {keys[job.native_id]: job for job in found if job.progress.phase == JobPhase.PENDING}
+        return {key: job for key, job in waiting.items() if not claimed_by(self._folder(key))}
 
     def _folder(self, key: str) -> JobFolder:
         return folder_of(self._site.folder, key)

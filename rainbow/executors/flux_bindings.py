@@ -76,6 +76,9 @@ class FluxBindings:
     def named(self, names: Collection[str], *, since: float) -> list[FluxJob]:
         return self._connected(lambda handle: self._named(handle, names, since))
 
+    def hold(self, native_ids: Collection[str]) -> None:
+        self._connected(lambda handle: self._hold(handle, native_ids))
+
     def cancel(self, native_ids: Collection[str]) -> None:
         self._connected(lambda handle: self._cancel(handle, native_ids))
 
@@ -135,6 +138,14 @@ class FluxBindings:
         listed = self._flux.job.JobList(handle, constraint=constraint, filters=STATES, since=since, max_entries=0)
         found = [from_flux(job.to_dict()) for job in listed.jobs()]
         return [job for job in found if job.name in names]
+
+    def _hold(self, handle: Any, native_ids: Collection[str]) -> None:
+        """As `flux job urgency ID hold` does it."""
+        ids = [int(self._flux.job.JobID(native_id)) for native_id in native_ids]
+        asked = [handle.rpc("job-manager.urgency", {"id": id, "urgency": 0}) for id in ids]
+        troubles = [error for answer in asked if (error := _error(answer.get))]
+        if troubles:
+            raise troubles[0]
 
     def _cancel(self, handle: Any, native_ids: Collection[str]) -> None:
         job = self._flux.job

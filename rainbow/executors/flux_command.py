@@ -21,6 +21,8 @@ QUEUES = (
 )
 YES = {"\u2714", "y"}
 NOTHING_TO_CANCEL = re.compile(r"is inactive|unknown job id", re.IGNORECASE)
+# What `flux job urgency` says of a job that started, is over, or was forgotten.
+TOO_LATE = re.compile(r"once resources are allocated|is inactive|unknown job", re.IGNORECASE)
 UNKNOWN_JOB = re.compile(r"^JobID (\S+) unknown$", re.MULTILINE)
 VERSION = re.compile(r"^broker:\s+(\S+)", re.MULTILINE)
 # A line of `flux queue status`: of the named queues, each begins with its name.
@@ -75,6 +77,12 @@ class FluxCommand:
         only = [f"--name={name}" for name in names] if len(names) == 1 else []
         late = [f"--since=-{max(1, time.time() - since):.0f}s"] if since else []
         return [job for job in _jobs(self._ask("jobs", "-a", "--count=0", "--json", *late, *only)) if job.name in names]
+
+    def hold(self, native_ids: Collection[str]) -> None:
+        for native_id in native_ids:
+            answer = self._ask("job", "urgency", native_id, "hold")
+            if answer.status and not TOO_LATE.search(answer.complaint):
+                raise _silence("job urgency", answer.complaint)
 
     def cancel(self, native_ids: Collection[str]) -> None:
         answer = self._ask("cancel", *native_ids)

@@ -17,10 +17,13 @@ LOST_NODE = re.compile(r"node failure on|lost contact with")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FluxJob:
+    """`held`: Flux does not start it."""
+
     native_id: str
     name: str
     folder: str
     progress: Progress
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ def from_flux(job: Mapping[str, Any]) -> FluxJob:
         name=job.get("name", ""),
         folder=job.get("cwd", ""),
         progress=_progress(job),
+        held=job.get("urgency") == 0,
     )
 
 
@@ -58,6 +62,7 @@ def _decoded(text: str) -> int:
 
 
 def _progress(job: Mapping[str, Any]) -> Progress:
+    # The time of the event `alloc`, after which Flux may start the job at any moment (RFC 21).
     started_at = at(job["t_run"]) if job.get("t_run") else None
     if job["state"] in PENDING:
         return Progress(phase=JobPhase.PENDING, reason=_why_it_waits(job))

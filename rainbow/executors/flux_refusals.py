@@ -2,7 +2,7 @@
 
 import re
 
-from rainbow.executors.executor import SchedulerSilent, WorkRefused
+from rainbow.executors.executor import NotTaken, SchedulerSilent, WorkRefused
 
 # A queue that is disabled; limits of flux-accounting for what a user may have at once.
 NOT_NOW = re.compile(r"job submission.* is disabled|max(imum)?[ -](number of )?(active[ -])?jobs", re.IGNORECASE)
@@ -17,7 +17,7 @@ SILENT = re.compile(
 def failure(complaint: str) -> WorkRefused | SchedulerSilent:
     words = ERROR_NUMBER.sub("", complaint.removeprefix("flux-submit: ERROR: "))
     if NOT_NOW.search(words):
-        return SchedulerSilent(f"Flux takes no jobs now: {words}")
+        return NotTaken(f"Flux takes no jobs now: {words}")
     if SILENT.search(words):
         return SchedulerSilent(f"flux submit: {words}")
     return WorkRefused(f"Flux refused: {words}")

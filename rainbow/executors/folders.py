@@ -69,13 +69,23 @@ class Records:
         return bool(self.read(name))
 
     def write_once(self, name: str, content: str) -> None:
-        """Make a file unless it exists. Raises OSError where it cannot be made."""
-        with (
-            contextlib.suppress(FileExistsError),
-            self.opened() as folder,
-            os.fdopen(_created(name, folder), "w") as file,
-        ):
-            file.write(content)
+        """Make a file unless it exists. Raises OSError where it cannot be made, and then makes none."""
+        with contextlib.suppress(FileExistsError), self.opened() as folder:
+            file = _created(name, folder)
+            try:
+                with os.fdopen(file, "w") as written:
+                    written.write(content)
+            except OSError:
+                os.unlink(name, dir_fd=folder)
+                raise
+
+    def keep_durably(self, name: str, content: bytes) -> None:
+        """As `keep`; it also outlives a power failure."""
+        self.keep(name, content)
+        with self.opened() as folder:
+            with untrusted_files.opened(name, inside=folder) as file:
+                os.fsync(file)
+            os.fsync(folder)
 
     def keep(self, name: str, content: bytes) -> None:
         """Make a file, unless it is there like that. It never changes in place: a process may be reading it."""

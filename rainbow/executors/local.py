@@ -16,8 +16,8 @@ from rainbow.executors.executor import (
     Capacity,
     Ending,
     JobPhase,
+    NotTaken,
     Progress,
-    SchedulerSilent,
     Site,
     Ticket,
     WorkRefused,
@@ -98,7 +98,7 @@ class LocalExecutor:
             raise WorkRefused(f"there is no directory {job.directory}")
         slots = self.slots(work)
         if slots > self.capacity().slots:
-            raise SchedulerSilent(f"fewer than {slots} slots are free")
+            raise NotTaken(f"fewer than {slots} slots are free")
         folder.make()
         write_inside(work, folder)
         return self._start(job, folder, slots)
@@ -113,6 +113,9 @@ class LocalExecutor:
     def cancel(self, tickets: Collection[Ticket]) -> None:
         for ticket in tickets:
             runners.stop(self._folder(ticket.key), ticket.native_id)
+
+    def withdraw(self, tickets: Collection[Ticket]) -> None:
+        """None of its jobs waits."""
 
     def output(self, ticket: Ticket) -> str:
         return self._folder(ticket.key).tail()

@@ -5,12 +5,22 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
-from rainbow.executors.claims import as_claimed, claim_of, claimed_by, withdraw
+from rainbow.executors.claims import claim_of, claimed_by, withdraw
 from rainbow.executors.commands import Answer, all_submitted, ask, submitting
 from rainbow.executors.containers import write_inside
 from rainbow.executors.endings import gone
 from rainbow.executors.environment import command_environment
-from rainbow.executors.executor import Access, Capacity, JobPhase, Progress, SchedulerSilent, Site, Ticket, WorkRefused
+from rainbow.executors.executor import (
+    Access,
+    Capacity,
+    JobPhase,
+    NotTaken,
+    Progress,
+    SchedulerSilent,
+    Site,
+    Ticket,
+    WorkRefused,
+)
 from rainbow.executors.folders import JobFolder, folder_of
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
@@ -22,6 +32,7 @@ from rainbow.executors.slurm_options import OptionCheck
 from rainbow.executors.slurm_records import Record, from_squeue
 from rainbow.executors.slurm_request import resources
 from rainbow.executors.slurm_script import noted_end, script
+from rainbow.executors.withdrawals import begin, settled
 from rainbow.facts import Facts, Value
 from rainbow.specs import Work
 
@@ -112,7 +123,8 @@ class SlurmExecutor:
         seen = {key: queue[native].progress() for key, native in current.items() if native in queue}
         left = {key: native for key, native in current.items() if key not in seen}
         found = seen | self._left_the_queue(left)
-        return {key: as_claimed(self._folder(key), progress) for key, progress in found.items()}
+        told = {key: settled(self._folder(key), progress) for key, progress in found.items()}
+        return {key: progress for key, progress in told.items() if progress}
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
         for ticket in tickets:
@@ -121,11 +133,27 @@ class SlurmExecutor:
         queue = self._queue() if any(claim_of(self._folder(ticket.key)) for ticket in tickets) else {}
         claimed = {self._current(ticket.key, ticket.native_id, queue) for ticket in tickets} & queue.keys()
         natives = sorted(filter(NATIVE_ID.fullmatch, claimed | {ticket.native_id for ticket in tickets}))
-        if not natives:
+        if natives:
+            self._cancelled(*natives)
+
+    def withdraw(self, tickets: Collection[Ticket]) -> None:
+        """`scancel --state=PENDING` looks at the state and then cancels: a job that started in between would be killed.
+
+        So a job is held before, and only if that is in time it is cancelled.
+        """
+        waiting = self._waiting(tickets)
+        if not waiting:
             return
-        answer = ask(["scancel", *natives], environment=self._environment)
-        if answer.status and not NOTHING_TO_CANCEL.search(answer.complaint):
-            raise SchedulerSilent(f"scancel: {answer.complaint}")
+        for key in waiting:
+            begin(self._folder(key))
+        natives = sorted(record.native_id for record in waiting.values())
+        answer = ask(["scontrol", "hold", ",".join(natives)], environment=self._environment)
+        still_waiting = self._waiting(tickets)
+        held = sorted(record.native_id for record in still_waiting.values() if record.held)
+        if held:
+            self._cancelled("--state=PENDING", *held)
+        elif still_waiting:
+            raise SchedulerSilent(f"scontrol hold: {answer.complaint}")
 
     def output(self, ticket: Ticket) -> str:
         return self._folder(ticket.key).tail()
@@ -155,6 +183,20 @@ class SlurmExecutor:
     def _is_ours(self, record: Record, key: str) -> bool:
         """Another agent of this user may have a job of the same name, in a folder of its own."""
         return record.name == key and record.folder == str(self._folder(key).path)
+
+    def _waiting(self, tickets: Collection[Ticket]) -> dict[str, Record]:
+        queue = self._queue()
+        records = {ticket.key: queue[ticket.native_id] for ticket in tickets if ticket.native_id in queue}
+        return {
+            key: record
+            for key, record in records.items()
+            if record.never_started and self._is_ours(record, key) and not claim_of(self._folder(key))
+        }
+
+    def _cancelled(self, *words: str) -> None:
+        answer = ask(["scancel", *words], environment=self._environment)
+        if answer.status and not NOTHING_TO_CANCEL.search(answer.complaint):
+            raise SchedulerSilent(f"scancel: {answer.complaint}")
 
     def _arguments(self, work: Work, key: str, folder: JobFolder) -> list[str]:
         return [
@@ -210,5 +252,5 @@ def _failure(answer: Answer) -> WorkRefused | SchedulerSilent:
     if answer.status < 0 or not words:
         return SchedulerSilent(f"sbatch ended with status {answer.status} {words}".rstrip())
     if NOT_NOW.search(words):
-        return SchedulerSilent(f"Slurm takes no jobs now: {words}")
+        return NotTaken(f"Slurm takes no jobs now: {words}")
     return SchedulerSilent(f"sbatch: {words}") if SILENT.search(words) else WorkRefused(f"Slurm refused: {words}")

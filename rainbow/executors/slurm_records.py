@@ -28,7 +28,7 @@ SACCT_FORMAT = "JobIDRaw,JobName,State,ExitCode,Start,End,Reason,WorkDir"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One job as Slurm tells it. Times are seconds since 1970; 0 means none."""
+    """One job as Slurm tells it. Times are seconds since 1970; 0 means none. `held`: Slurm does not start it."""
 
     native_id: str
     name: str
@@ -39,6 +39,12 @@ class Record:
     signal: int
     started: int
     ended: int
+    held: bool = False
+
+    @property
+    def never_started(self) -> bool:
+        """Whether it waits, and never had a node, nor was given one that still boots."""
+        return self.states == {"PENDING"} and not self.started
 
     def progress(self) -> Progress:
         started_at = at(self.started) if self.started else None
@@ -132,9 +138,10 @@ def _from_job(job: dict[str, Any]) -> Record:
         reason=": ".join(word for word in words if word and word != "None"),
         exit_code=code,
         signal=signal,
-        # A job that was cancelled while it waited has a start time as well, but no nodes.
-        started=_number(job["start_time"]) if job["nodes"] else 0,
+        # A job that was cancelled while it waited has a start time as well, but no nodes. One that was requeued ran.
+        started=_number(job["start_time"]) if job["nodes"] or _number(job.get("restart_cnt")) else 0,
         ended=_number(job["end_time"]),
+        held=_is_zero(job.get("priority")),
     )
 
 
@@ -144,6 +151,12 @@ def _exit(code: Any) -> tuple[int, int]:
         return code >> 8 & 0xFF, code & 0x7F
     signal = code.get("signal") or {}
     return _number(code.get("return_code")), _number(signal.get("id", signal.get("signal_id")))
+
+
+def _is_zero(value: Any) -> bool:
+    if isinstance(value, dict):
+        return bool(value.get("set")) and value["number"] == 0
+    return bool(value == 0)
 
 
 def _number(value: Any) -> int:

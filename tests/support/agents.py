@@ -50,6 +50,7 @@ class ScriptedExecutor:
     progress: dict[str, Progress] = field(default_factory=dict)
     handed_over: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     before_each: Callable[[], None] = lambda: None
@@ -88,6 +89,10 @@ class ScriptedExecutor:
     def cancel(self, tickets: Collection[Ticket]) -> None:
         self._called("cancel")
         self.cancelled.extend(ticket.key for ticket in tickets)
+
+    def withdraw(self, tickets: Collection[Ticket]) -> None:
+        self._called("withdraw")
+        self.withdrawn.extend(ticket.key for ticket in tickets)
 
     def output(self, ticket: Ticket) -> str:
         return f"output of {ticket.key}\n"

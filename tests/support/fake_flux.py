@@ -170,6 +170,19 @@ def cancelled(name: str) -> str:
     return ""
 
 
+def urgency(words: Sequence[str]) -> None:
+    assert (words[0], words[2]) == ("urgency", "hold"), words
+    name = words[1].replace("f", "\u0192", 1)
+    if not (INSTANCE / f"{name}.json").exists():
+        fail(f"flux-job: {words[1]}: unknown job")
+    job = load(name)
+    if job["state"] == "INACTIVE":
+        fail(f"flux-job: {name}: job is inactive")
+    if job["state"] == "RUN":
+        fail(f"flux-job: {name}: urgency cannot be changed once resources are allocated")
+    save(job | {"urgency": 0, "priority": 0})
+
+
 def queue(words: Sequence[str]) -> None:
     if words[0] == "status":
         disabled, stopped = told("disabled"), told("stopped")
@@ -229,6 +242,7 @@ if __name__ == "__main__":
         "submit": submit,
         "jobs": jobs,
         "cancel": cancel,
+        "job": urgency,
         "queue": queue,
         "resource": lambda _: print(RESOURCES),
         "config": lambda _: print("{}"),

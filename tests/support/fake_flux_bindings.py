@@ -5,6 +5,7 @@ They have the shape of those of flux-core 0.88 and raise what those raised.
 
 import argparse
 import errno
+import functools
 import json
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+from tests.support.flux_instance import LETTERS
 
 FAKE = Path(__file__).with_name("fake_flux.py")
 MOST_COMPARISONS = 1_000_000
@@ -45,11 +48,15 @@ class FakeBindings:
             raise _as_raised(done.stderr.strip().splitlines()[-1])
         return done.stdout
 
-    def _rpc(self, topic: str, payload: Mapping[str, str] | None = None) -> Any:
+    def _rpc(self, topic: str, payload: Mapping[str, Any] | None = None) -> Any:
         if topic == "resource.sched-status":
             return SimpleNamespace(get=lambda: {"all": json.loads(self._ask("resource", "R"))})
         if topic == "config.get":
             return SimpleNamespace(get=lambda: json.loads(self._ask("config", "get")))
+        if topic == "job-manager.urgency":
+            assert payload, "which job, and how urgent it is"
+            assert payload["urgency"] == 0
+            return SimpleNamespace(get=lambda: self._ask("job", "urgency", _f58(payload["id"]), "hold"))
         assert (topic, payload) == ("job-manager.queue-status", {})
         disabled, stopped = self._ask("queue", "status").splitlines()
         told = {
@@ -133,9 +140,18 @@ class JobID(str):
     def f58(self) -> str:
         return str(self)
 
+    def __int__(self) -> int:
+        return functools.reduce(lambda value, letter: value * 58 + LETTERS.index(letter), self[1:], 0)
+
+
+def _f58(number: int) -> str:
+    return f"f{LETTERS[number // 58 // 58]}{LETTERS[number // 58 % 58]}{LETTERS[number % 58]}"
+
 
 def _as_raised(complaint: str) -> Exception:
     words = complaint.removeprefix("flux-cancel: ERROR: ")
+    if words.startswith("flux-job: "):
+        return OSError(errno.EINVAL, words.partition(": ")[2].partition(": ")[2])
     if "unknown" in words or "is inactive" in words:
         return FileNotFoundError(errno.ENOENT, words)
     if "No service matching" in words:

@@ -47,10 +47,12 @@ def servers(queue: WaitingQueue) -> list[tuple[str, int, bool]]:
         ({"nodes": 4, "tasks": 1}, "3 to 4 nodes, 1 task"),
         (
             {"cores_per_task": 2, "time_limit_seconds": 3_600},
-            "1 node, 2 cores a task, a time limit of 2,049 to 4,096 seconds",
+            "1 node, 2 cores a task, a time limit of 34 minutes to 1 hour",
         ),
         ({"gpus_per_task": 1, "gpu_type": "a100"}, "1 node, 1 GPU a task, GPUs of the type a100"),
         ({"memory_mib_per_node": 1_024}, "1 node, 513 to 1,024 MiB of memory a node"),
+        ({"memory_mib_per_node": 65_536}, "1 node, 32 to 64 GiB of memory a node"),
+        ({"time_limit_seconds": 1}, "1 node, a time limit of 1 second"),
         (
             {"partition": "batch", "options_by_cluster": {"beta:partition": "gpu", "alpha:partition": ""}},
             "1 node, partition batch, any partition at alpha, partition gpu at beta",

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from clusters.models import Cluster
 from clusters.sql import as_datetime
 from jobs.models import Queue, Serves
 from jobs.placement import Definition, Range
+from jobs.queries.warnings import in_words
 from jobs.sql.queues import counts_of, waiting_queue_ids
 
-_MOST = 50
+_MOST = 20
 # The jobs of each queue.
 _COUNT_UP_TO = 1_000
 
@@ -48,7 +49,7 @@ def waiting_queues(*, cluster_id: int) -> WaitingQueues:
     queues = [
         WaitingQueue(
             home=found[id].cluster,
-            wanted=in_words(Definition.read(found[id].cluster_id, found[id].definition)),
+            wanted=wanted_by(Definition.read(found[id].cluster_id, found[id].definition)),
             jobs=counts[id][0],
             more=counts[id][0] >= _COUNT_UP_TO,
             oldest_submitted_at=as_datetime(counts[id][1]),
@@ -70,7 +71,7 @@ def _served_by(queue_ids: Sequence[int]) -> dict[int, list[Serves]]:
     return served
 
 
-def in_words(definition: Definition) -> str:
+def wanted_by(definition: Definition) -> str:
     """What the jobs of a queue ask for."""
     return "jobs of all kinds, since there are too many kinds" if definition.mixed else ", ".join(_wanted(definition))
 
@@ -80,6 +81,10 @@ def _wanted(definition: Definition) -> Iterator[str]:
         size = definition.sizes[field]
         if size.most:
             yield wording.format(_range(size), "" if size.most == 1 else "s")
+    if (memory := definition.sizes["memory_mib_per_node"]).most:
+        yield f"{_memory(memory)} of memory a node"
+    if (limit := definition.sizes["time_limit_seconds"]).most:
+        yield f"a time limit of {_time(limit)}"
     if definition.gpu_type:
         yield f"GPUs of the type {definition.gpu_type}"
     if definition.partition:
@@ -94,10 +99,18 @@ _SIZES = {
     "tasks": "{} task{}",
     "cores_per_task": "{} core{} a task",
     "gpus_per_task": "{} GPU{} a task",
-    "memory_mib_per_node": "{} MiB of memory a node",
-    "time_limit_seconds": "a time limit of {} second{}",
 }
 
 
 def _range(size: Range) -> str:
     return f"{size.most:,}" if size.least == size.most else f"{size.least:,} to {size.most:,}"
+
+
+def _memory(mib: Range) -> str:
+    whole = mib.least > 1_024
+    return f"{_range(Range(mib.least // 1_024, mib.most // 1_024))} GiB" if whole else f"{_range(mib)} MiB"
+
+
+def _time(seconds: Range) -> str:
+    least, most = (in_words(timedelta(seconds=end)) for end in seconds)
+    return most if least == most else f"{least} to {most}"

@@ -98,6 +98,17 @@ class Facts:
         told = {name: value for name, value in derived.items() if value}
         return {**told, **_gpu_counts(self.by_partition.values()), **self.values}
 
+    def has_member(self, name: str, text: str) -> bool:
+        """Whether the set of this name has the text. Sets may be long, and many jobs are compared with them."""
+        if name not in self._sets:
+            value = self.known.get(name)
+            self._sets[name] = frozenset(value) if isinstance(value, tuple) else frozenset()
+        return text in self._sets[name]
+
+    @cached_property
+    def _sets(self) -> dict[str, frozenset[str]]:
+        return {}
+
     def said(self) -> dict[str, Any]:
         """As JSON, for `Cluster.facts`."""
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in self.values.items()}

@@ -72,7 +72,7 @@ def miss(demand: Demand, facts: Facts) -> Miss | None:
 
 def fits(demand: Demand, facts: Facts) -> bool:
     """Whether `miss` is None, for the price of a few comparisons for each partition."""
-    if demand.needs and any(not _is_met(need, facts.known.get(need.name)) for need in map(_parsed, demand.needs)):
+    if demand.needs and any(not _is_met(need, facts) for need in map(_parsed, demand.needs)):
         return False
     told = facts.by_partition
     return not told or any(_is_large_enough(demand, told[name]) for name in _named(demand, told) if name in told)
@@ -109,30 +109,27 @@ def _unmet_needs(needs: Iterable[str], facts: Facts) -> Iterator[Miss]:
     for text in needs:
         need = _parsed(text)
         value = facts.known.get(need.name)
-        if not _is_met(need, value):
+        if not _is_met(need, facts):
             yield Miss(field="needs", wanted=f"needs {text}", has=_has(need, value), distance=_shortfall(need, value))
 
 
-def _is_met(need: Need, value: Value | None) -> bool:
+def _is_met(need: Need, facts: Facts) -> bool:
+    value = facts.known.get(need.name)
     match need.op:
         case Op.HAS:
             return _is_true(value)
         case Op.LACKS:
             return not _is_true(value)
         case Op.EQUALS:
-            return value is not None and str(need.value) in _members(value)
+            if isinstance(value, tuple):
+                return facts.has_member(need.name, str(need.value))
+            return value is not None and str(need.value) == (value if isinstance(value, str) else _spoken(value))
         case Op.AT_LEAST:
             return isinstance(value, int | float) and value >= _number(need)
 
 
 def _is_true(value: Value | None) -> bool:
     return bool(value) and value != "false"
-
-
-def _members(value: Value) -> tuple[str, ...]:
-    if isinstance(value, tuple):
-        return value
-    return (value,) if isinstance(value, str) else (_spoken(value),)
 
 
 def _number(need: Need) -> float:

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from clusters.facts import Facts, Partition
+from clusters.matching import miss
 from clusters.models import Cluster
 from jobs.models import Job, Queue
 from jobs.queries.queue import request_jobs
@@ -158,9 +159,26 @@ def test_clients_of_the_original_protocol_get_a_job_that_is_to_be_held(alpha: An
 def test_a_submission_of_very_many_different_jobs_is_compared_in_part(
     alpha: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unreachable, "_COMPARISONS", 2)
+    monkeypatch.setattr(unreachable, "_COMPARISONS", 4)
     tell(alpha, batch(nodes=4))
 
     found = outcomes(alpha, *({"nodes": 5 + number} for number in (0, 0, 1, 2)), now=now)
 
     assert [isinstance(one, Receipt) for one in found] == [False, False, False, True]
+
+
+def test_of_many_jobs_that_no_cluster_can_run_only_the_first_are_told_what_is_lacking(
+    alpha: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many partitions, the words take longer than all else of a submission."""
+    told: list[Any] = []
+    monkeypatch.setattr(unreachable, "miss", lambda *given: told.append(given) or miss(*given))
+    tell(alpha, *(Partition(name=f"p{number}", nodes=4) for number in range(256)))
+
+    found = outcomes(alpha, *({"nodes": 5 + number} for number in range(150)), now=now)
+
+    words = [str(one) for one in found]
+    assert all(isinstance(one, InvalidArgument) for one in found)
+    assert words[0].startswith("nodes: wants 5 nodes; the most is 4 (partition p0)")
+    assert words[-1] == unreachable.NEVER
+    assert len(told) < 15

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from clusters.facts import Facts
-from clusters.matching import Miss, fits, miss
+from clusters.matching import Demand, Miss, fits, miss
 from clusters.models import Cluster, PoolMember
 from clusters.visible import quoted
 from jobs.placement import DEMAND_FIELDS, demand_of
@@ -14,15 +14,19 @@ from rainbow.errors import InvalidArgument
 
 # A job, and the cluster or pool that it is submitted to.
 Wanted = tuple[int, JobSpec]
-# Of jobs with clusters, in a submission: about a quarter of a second. Jobs beyond them are queued.
-_COMPARISONS = 5_000
+# Of jobs with the nodes of partitions, in a submission: about a quarter of a second. Jobs beyond them are queued.
+_COMPARISONS = 50_000
+# To find the words for what is lacking takes about as much longer as this.
+_WORDS = 20
+NEVER = "no cluster that the job may go to can ever run it"
 _demanded = attrgetter(*DEMAND_FIELDS)
 
 
 def refusals_of(wanted: Sequence[Wanted]) -> list[InvalidArgument | None]:
     """For each job why it is refused: it names a cluster that it may not go to, or none can ever take it.
 
-    A job that is to be held is not refused for the latter.
+    A job that is to be held is not refused for the latter. Of very many different ones the last are not told what is
+    lacking.
     """
     comparison = _Comparison(_clusters_in_reach({home for home, _ in wanted}))
     return [comparison.refusal(home, spec) for home, spec in wanted]
@@ -33,9 +37,12 @@ class _Cluster:
     name: str
     facts: Facts
 
+    @property
+    def cost(self) -> int:
+        """Of a comparison."""
+        return 1 + len(self.facts.partitions)
 
-# What a cluster lacks, and its name.
-_Nearest = tuple[Miss, str]
+
 _InReach = dict[int, list[_Cluster]]
 
 
@@ -54,28 +61,37 @@ class _Comparison:
 
     def __init__(self, in_reach: _InReach) -> None:
         self._in_reach = in_reach
-        self._nearest: dict[Hashable, _Nearest | None] = {}
-        self._left = _COMPARISONS
+        self._refusals: dict[Hashable, InvalidArgument | None] = {}
+        self._left = self._left_for_words = _COMPARISONS
 
     def refusal(self, home: int, spec: JobSpec) -> InvalidArgument | None:
         known = {cluster.name for cluster in self._in_reach[home]}
         for name in spec.clusters:
             if name not in known:
                 return InvalidArgument(f"jobs submitted here may not go to {quoted(name)}", field="clusters")
-        if spec.hold_if_unservable or not (nearest := self._nearest_to(home, spec)):
-            return None
-        lacks, name = nearest
-        return InvalidArgument(f"{lacks}, at {name}", field=lacks.field)
+        return None if spec.hold_if_unservable else self._unservable(home, spec)
 
-    def _nearest_to(self, home: int, spec: JobSpec) -> _Nearest | None:
+    def _unservable(self, home: int, spec: JobSpec) -> InvalidArgument | None:
         key = (home, frozenset(spec.clusters), *_asked(spec))
-        if key not in self._nearest:
+        if key not in self._refusals:
             clusters = [one for one in self._in_reach[home] if not spec.clusters or one.name in spec.clusters]
-            if self._left < len(clusters):
-                return None
-            self._left -= len(clusters)
-            self._nearest[key] = _nearest(spec, clusters)
-        return self._nearest[key]
+            self._refusals[key] = self._compared(spec, clusters)
+        return self._refusals[key]
+
+    def _compared(self, spec: JobSpec, clusters: Sequence[_Cluster]) -> InvalidArgument | None:
+        cost = sum(cluster.cost for cluster in clusters)
+        if not clusters or self._left < cost:
+            return None
+        self._left -= cost
+        values = dict(zip(DEMAND_FIELDS, _demanded(spec), strict=True))
+        demands = [(demand_of(values, cluster.name), cluster) for cluster in clusters]
+        if any(fits(demand, cluster.facts) for demand, cluster in demands):
+            return None
+        if self._left_for_words <= 0:
+            return InvalidArgument(NEVER)
+        self._left_for_words -= cost * _WORDS
+        lacks, name = _nearest(demands)
+        return InvalidArgument(f"{lacks}, at {name}", field=lacks.field)
 
 
 def _asked(spec: JobSpec) -> Iterator[Hashable]:
@@ -83,11 +99,7 @@ def _asked(spec: JobSpec) -> Iterator[Hashable]:
     return (tuple(sorted(value.items())) if isinstance(value, dict) else value for value in _demanded(spec))
 
 
-def _nearest(spec: JobSpec, clusters: Sequence[_Cluster]) -> _Nearest | None:
-    """What the cluster lacks that comes nearest; None if one lacks nothing."""
-    values = dict(zip(DEMAND_FIELDS, _demanded(spec), strict=True))
-    demands = [(demand_of(values, cluster.name), cluster) for cluster in clusters]
-    if any(fits(demand, cluster.facts) for demand, cluster in demands):
-        return None
+def _nearest(demands: Sequence[tuple[Demand, _Cluster]]) -> tuple[Miss, str]:
+    """What the cluster lacks that comes nearest, and its name; all lack something."""
     lacking = [(lacks, cluster.name) for demand, cluster in demands if (lacks := miss(demand, cluster.facts))]
-    return min(lacking, key=lambda one: one[0].distance, default=None)
+    return min(lacking, key=lambda one: one[0].distance)

@@ -25,6 +25,8 @@ from jobs.sql.statements import Row
 # Looked at in a request, of all queues that hold both what fits and what does not; of one at least the second.
 _LOOK_AT = 2_000
 _LOOK_AT_LEAST = 20
+# Reading so much text takes as long as a row.
+_BYTES = 1_024
 _CHUNK = 250
 _PLACE = ("priority", "id")
 _CORES = ("nodes", "tasks", "cores_per_task")
@@ -172,12 +174,12 @@ class _Request:
     def _some_of(self, queue: ServedQueue, share: int) -> Iterator[Next]:
         left, after, left_off = share, None, _left_off.pop((self.cluster_id, queue.id), None)
         chunk = 2 * self.expected
-        while left:
+        while left > 0:
             rows = self._rows(queue, _EXAMINED, after, number := min(left, chunk, _CHUNK))
             yield from (Next(row[0], row[1], queue) for row in rows if self._fits(row, queue))
             if len(rows) < number:
                 return
-            left, chunk = left - number, _CHUNK
+            left, chunk = left - sum(map(_cost, rows)), _CHUNK
             after = (rows[-1][0], rows[-1][1])
             if left_off and left <= share // 2 and _is_before(after, left_off):
                 after, left_off = left_off, None
@@ -208,6 +210,11 @@ class _Request:
 
     def _is_due(self, submitted_at: datetime, after_seconds: int) -> bool:
         return not after_seconds or as_datetime(submitted_at) <= self.now - timedelta(seconds=after_seconds)
+
+
+def _cost(row: Row) -> int:
+    """Of looking at a row of _EXAMINED, in plain ones. Needs and options may be 24 KiB of JSON."""
+    return 1 + sum(len(value) for value in row if isinstance(value, str)) // _BYTES
 
 
 def _takes_all_of(queue: ServedQueue) -> bool:

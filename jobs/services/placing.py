@@ -122,10 +122,14 @@ def _made_by(credential_id: int) -> int:
 
 
 def _most_served(cluster_id: int) -> int:
-    """How many queues that one serves which serves the most, of the clusters that jobs submitted there may go to."""
+    """How many queues that one serves which serves the most, of the clusters that jobs submitted there may go to.
+
+    When their facts change, they may serve all queues of their home, also those that none serves now.
+    """
     members = PoolMember.objects.filter(pool_id=cluster_id).values("cluster_id")
     served = Serves.objects.filter(Q(cluster_id=cluster_id) | Q(cluster_id__in=members))
-    return max(served.values("cluster_id").annotate(queues=Count("id")).values_list("queues", flat=True), default=0)
+    most = max(served.values("cluster_id").annotate(queues=Count("id")).values_list("queues", flat=True), default=0)
+    return max(most, Queue.objects.filter(cluster_id=cluster_id).count())
 
 
 def _columns(wanted: Mapping[bytes, Wanted], now: datetime) -> Columns:

@@ -1,0 +1,63 @@
+"""What submitters can make the requests of a cluster cost."""
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from clusters.facts import Facts, Partition
+from clusters.models import Cluster
+from jobs.models import Serves
+from jobs.queries import head
+from jobs.queries.queue import request_jobs
+from jobs.services import placing
+from jobs.services.serving import facts_changed
+from tests.support.queue import submitted
+
+
+def tell(member: Any, *, nodes: int) -> None:
+    facts = Facts(partitions=(Partition(name="batch", nodes=nodes),))
+    Cluster.objects.filter(id=member.cluster.id).update(facts=facts.said())
+    facts_changed(cluster_ids=[member.cluster.id])
+
+
+def test_jobs_that_no_cluster_can_take_yet_count_among_its_queues(
+    alpha: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "MOST_OF_CLUSTER", 5)
+    tell(alpha, nodes=1)
+    for size in range(2, 12):
+        submitted(alpha, now=now, nodes=2**size, hold_if_unservable=True)
+
+    tell(alpha, nodes=10_000)
+
+    assert Serves.objects.filter(cluster=alpha.cluster).count() == 5 + 1
+
+
+def test_fewer_jobs_are_looked_at_one_by_one_where_they_say_much(
+    alpha: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job may have 24 KiB of needs and options, which are read to find out whether it fits."""
+    monkeypatch.setattr(placing, "MOST_OF_CREDENTIAL", 0)
+    monkeypatch.setattr(head, "_CHUNK", 25)
+    tell(alpha, nodes=4)
+    much = {f"cluster{number}:partition": "x" * 255 for number in range(64)}
+    submitted(alpha, 300, now=now, nodes=5, hold_if_unservable=True, options_by_cluster=much)
+    last = submitted(alpha, now=now, nodes=2)
+    read: list[int] = []
+
+    def counted(*given: Any, **how: Any) -> Any:
+        rows = waiting_in(*given, **how)
+        read.append(len(rows))
+        return rows
+
+    waiting_in = head.waiting_in
+    monkeypatch.setattr(head, "waiting_in", counted)
+
+    found = []
+    for _ in range(6):
+        read.clear()
+        found.append([job.id for job in request_jobs(caller=alpha.puller, shared=True, now=now)])
+        assert sum(read) <= 150
+
+    assert last in found

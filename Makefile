@@ -141,6 +141,10 @@ bench-growth: .venv/development ## Measure with ten million jobs in the database
 bench-check: .venv/development ## Measure, and fail where it is worse than benchmarks/baseline.json
 	$(BIN)/python -m benchmarks verbs further-calls bulk workers --folder /dev/shm --check
 
+.PHONY: drill
+drill: .venv/development ## Kill servers and agents while a pool's 20,000 jobs are taken: each starts once
+	$(BIN)/python -m benchmarks.drill
+
 .PHONY: abuse
 abuse: .venv/development ## Attack a server of this checkout, and print what an honest caller notices of it
 	$(BIN)/python -m benchmarks.abuse

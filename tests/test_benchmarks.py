@@ -85,7 +85,7 @@ def test_the_driver_writes_into_the_tables_of_the_models(model: type[Job], table
 
 @pytest.mark.django_db
 def test_the_driver_inserts_what_the_server_inserts(now: datetime) -> None:
-    assert set(storage.JOB_COLUMNS) == submit._columns([], now).keys() - (_optional(Job) - {"queue_id"})
+    assert set(storage.JOB_COLUMNS) == submit._columns([], {}, now).keys() - (_optional(Job) - {"queue_id"})
     assert set(storage.EVENT_COLUMNS) == events._columns([], now, "").keys()
 
 

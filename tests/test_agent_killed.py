@@ -23,7 +23,7 @@ from tests.support.servers import ROOT, RainbowServer
 from tests.support.wire import Remote, joined
 
 OUTAGE_SECONDS = 0.3
-# A job that is withdrawn goes another way: tests/test_agent_withdraws_jobs.py.
+# A job that is withdrawn goes another way: tests/test_agent_withdraws_jobs.py, test_agent_slurm_killed.py.
 MOMENTS = [moment for moment in Checkpoint if moment is not Checkpoint.WITHDRAWN]
 COMMAND = "echo ran >> {ran}; exit 3"
 

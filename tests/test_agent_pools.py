@@ -14,6 +14,7 @@ import pytest
 from rainbow.agent.policy import Policy
 from rainbow.client import Client
 from rainbow.errors import Unavailable
+from rainbow.executors.endings import withdrawn
 from rainbow.executors.executor import Capacity, WorkRefused
 from rainbow.records import JobSpec, JobState
 from tests.support.agent_cast import SUCCESS, key
@@ -108,6 +109,22 @@ def test_what_all_refuse_fails_with_the_words_of_the_last(pool: Client, hire_bot
     other.work(lambda: job_of(pool, jobid).state == JobState.FAILED)
 
     assert job_of(pool, jobid).reason == "no such account"
+
+
+def test_what_does_not_start_in_time_at_one_runs_at_the_other(pool: Client, hire_both: Callable[..., Both]) -> None:
+    one, other = hire_both()
+    jobid = pool.submit_job(JobSpec(command="true", start_within_seconds=60)).jobid
+    one.work(lambda: job_of(pool, jobid).native_id == f"native-{key(jobid)}")
+
+    one.clock.move(61)
+    one.work(lambda: one.executor.withdrawn)
+    one.executor.progress[key(jobid)] = withdrawn()
+    one.work(lambda: job_of(pool, jobid).attempt == 2)
+    one.work_for(0.3)
+    other.work(lambda: other.executor.jobs)
+
+    assert one.executor.handed_over == [key(jobid)]
+    assert list(other.executor.jobs) == [f"rainbow-{jobid}-2"]
 
 
 def test_of_two_agents_one_runs_each_job(pool: Client, hire_both: Callable[..., Both]) -> None:

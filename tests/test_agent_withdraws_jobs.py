@@ -218,6 +218,26 @@ def test_a_job_whose_submission_may_still_arrive_is_not_given_back(scripted: Cre
     assert scheduler.withdrawn == [key(jobid)]
 
 
+def test_a_job_that_an_agent_announced_before_it_lost_its_journal_is_not_given_back(
+    scripted: Crew, scheduler: ScriptedExecutor
+) -> None:
+    """Its submission may still arrive."""
+    scheduler.mishaps["true"] = SchedulerSilent("sbatch timed out")
+    jobid = scripted.submit(start_within_seconds=WITHIN)
+    scripted.work(lambda: scheduler.handed_over)
+
+    for file in scripted.folder.glob("journal.db*"):
+        file.unlink()
+    scheduler.mishaps["true"] = NotTaken("Slurm takes no jobs now")
+    scripted.restart()
+    tries = len(scheduler.handed_over)
+    scripted.work(lambda: len(scheduler.handed_over) > tries)
+    scripted.clock.move(WITHIN + 1)
+    scripted.work(lambda: len(scheduler.handed_over) > tries + 3)
+
+    assert scripted.job(jobid).attempt == 1
+
+
 def strike_at(crew: Crew, moment: Checkpoint, act: Callable[[], object]) -> None:
     left = [moment]
 

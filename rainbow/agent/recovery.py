@@ -34,7 +34,9 @@ class Recovery:
         jobs = self._unknown()
         native_ids = self._native_ids(jobs)
         entries = [_entry(job, native_ids.get(key_of(job.id, job.attempt))) for job in jobs]
+        announced = {key_of(job.id, job.attempt) for job in jobs if job.native_id}
         for held in self._held_jobs.accepted(entries, renewed_at=asked_at):
+            held.may_arrive = held.key in announced
             _log.warning("found again job=%d step=%s", held.entry.jobid, held.entry.step.name.lower())
         self.needed = False
         return bool(jobs)

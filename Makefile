@@ -18,7 +18,8 @@ PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc \
 # order of tests/conftest.py, which begins with the longest, so that both end together.
 TWO_AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 # Those that empty the database run by themselves: the others need what the migrations put there.
-EMPTYING := tests/test_after_commit.py tests/test_facts_at_once.py tests/test_guesses_at_once.py tests/test_held_back_races.py \
+EMPTYING := tests/test_after_commit.py tests/test_deleted_queue_races.py tests/test_facts_at_once.py \
+	tests/test_give_back_at_once.py tests/test_guesses_at_once.py tests/test_held_back_races.py \
 	tests/test_news.py tests/test_permission_migration.py tests/test_pool_races.py tests/test_races.py tests/test_restart_ids.py
 # These meet no database, one of their own, or a server of whose database they see nothing: they run once, with SQLite.
 ONCE := agent_attacked agent_command agent_f* agent_killed agent_s* agent_takes_jobs architecture bad_bytes \

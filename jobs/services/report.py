@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 
 from django.db import transaction
 
@@ -98,6 +99,7 @@ def _apply_all(valid: Sequence[tuple[AgentReport, Lease]], now: datetime) -> lis
     left: dict[Key, Job | None] = dict(jobs)
     results = [_apply(*one, left, mine, given) for one, mine, given in zip(valid, steps, given_back, strict=True)]
     _write(jobs, before)
+    _lock_clusters(agent_reports, chain.from_iterable(given_back))
     _note_clusters(agent_reports, steps, jobs, now)
     for mine, given in zip(steps, given_back, strict=True):
         mine += give_back(given, now=now)
@@ -167,6 +169,13 @@ def _columns_of(job: Job) -> tuple[Row, Row]:
     return lease, (*(getattr(job, column) for column in REPORTED_COLUMNS), output)
 
 
+def _lock_clusters(agent_reports: Sequence[AgentReport], given_back: Iterable[GivenBack]) -> None:
+    """Before any of them is locked alone: facts, and queues for what is given back, lock the clusters of pools, too."""
+    homes = {one.job.taken_from_id or one.job.cluster_id for one in given_back}
+    if homes or any(one.facts is not None for one in agent_reports):
+        lock_with_pools({*homes, *(one.caller.cluster_id for one in agent_reports)})
+
+
 def _note_clusters(
     agent_reports: Sequence[AgentReport], steps: Sequence[list[Step]], jobs: Jobs, now: datetime
 ) -> None:
@@ -177,7 +186,7 @@ def _note_clusters(
     last = {one.caller.cluster_id: one for one in agent_reports}
     pauses = {one.caller.cluster_id: one for one in reversed(agent_reports) if one.pause}
     known = dict(Cluster.objects.filter(id__in=last).values_list("id", "not_ready"))
-    _note_facts(agent_reports, list(known), now)
+    _note_facts(agent_reports, now)
     for cluster_id in sorted(known):
         if known[cluster_id] != last[cluster_id].not_ready:
             note_readiness(cluster_id=cluster_id, not_ready=last[cluster_id].not_ready)
@@ -196,12 +205,8 @@ def _note_ends(agent_report: AgentReport, steps: Iterable[Step], jobs: Jobs, now
         note_ends(cluster_id=cluster_id, ends=ends, hold_after=agent_report.hold_after, now=now)
 
 
-def _note_facts(agent_reports: Sequence[AgentReport], cluster_ids: Sequence[int], now: datetime) -> None:
-    """Before any of the clusters is locked alone: facts may change who serves the queues of their pools."""
+def _note_facts(agent_reports: Sequence[AgentReport], now: datetime) -> None:
     told = {one.caller.cluster_id: (one.caller, one.facts) for one in agent_reports if one.facts is not None}
-    if not told:
-        return
-    lock_with_pools(cluster_ids)
     changed = [
         cluster_id
         for cluster_id, (caller, facts) in told.items()

@@ -1,5 +1,6 @@
 """Which clusters serve which queues: computed when a queue is made, and anew when pools or facts change."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +11,9 @@ from django.db import transaction
 from clusters.facts import Facts
 from clusters.matching import fits
 from clusters.models import Cluster, PoolMember
-from jobs.models import Queue, Serves
+from jobs.models import Serves
 from jobs.placement import Definition
-from jobs.sql.queues import write_serves
+from jobs.sql.queues import queues_of, write_serves
 
 _PART = 500
 
@@ -70,11 +71,13 @@ def facts_changed(*, cluster_ids: Collection[int]) -> None:
 
 
 def lock_with_pools(cluster_ids: Collection[int]) -> None:
-    """Locks these clusters, the pools that they are in, and those pools' other members, in the lock order.
+    """Locks these clusters and pools, the pools that they are in, and all those pools' members, in the lock order.
 
-    Before the first of them is changed in a transaction that calls `facts_changed`.
+    Before the first of them is changed in a transaction that calls `facts_changed`, or puts jobs into queues later.
     """
-    pools = set(PoolMember.objects.filter(cluster_id__in=cluster_ids).values_list("pool_id", flat=True))
+    pools = set(cluster_ids) | set(
+        PoolMember.objects.filter(cluster_id__in=cluster_ids).values_list("pool_id", flat=True)
+    )
     members = PoolMember.objects.filter(pool_id__in=pools).values_list("cluster_id", flat=True)
     wanted = {*cluster_ids, *pools, *members}
     locked = Cluster.objects.filter(id__in=wanted).order_by("id").select_for_update(no_key=True)
@@ -84,8 +87,7 @@ def lock_with_pools(cluster_ids: Collection[int]) -> None:
 def _serve_anew(homes: Collection[int], *, among: Collection[int] | None) -> None:
     """Finds which clusters serve the queues of these clusters and pools; `among` names those that have changed."""
     candidates = _candidates(homes, among)
-    queues = Queue.objects.filter(cluster_id__in=homes).order_by("id").only("id", "cluster_id", "definition")
-    defined = ((queue.id, Definition.read(queue.cluster_id, queue.definition)) for queue in queues.iterator())
+    defined = ((id, Definition.read(home, json.loads(definition))) for id, home, definition in queues_of(homes))
     while part := list(islice(defined, _PART)):
         served = Serves.objects.filter(queue_id__in=[queue_id for queue_id, _ in part])
         (served if among is None else served.filter(cluster_id__in=among)).delete()

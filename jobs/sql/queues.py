@@ -50,11 +50,24 @@ class KnownQueue(NamedTuple):
 
 def known_queues(digests: Collection[bytes]) -> dict[bytes, KnownQueue]:
     """The queues by these digests. On PostgreSQL none of them is deleted before the commit."""
-    lock = "FOR KEY SHARE OF q" if connection.vendor == "postgresql" else ""
+    lock = _kept()
     places = ",".join(["%s"] * len(digests))
     whole = f"EXISTS (SELECT 1 FROM {_SERVES} s WHERE s.queue_id = q.id AND s.whole)"
     found = fetch(f"SELECT digest, id, {whole} FROM {_QUEUE} q WHERE digest IN ({places}) {lock}", list(digests))
     return {bytes(digest): KnownQueue(id=id, whole=bool(whole)) for digest, id, whole in found}
+
+
+def queues_of(cluster_ids: Collection[int]) -> list[Row]:
+    """(id, cluster id, definition as JSON) of the queues of these clusters and pools, which are kept as those are."""
+    places = ",".join(["%s"] * len(cluster_ids))
+    statement = (
+        f"SELECT id, cluster_id, definition FROM {_QUEUE} q WHERE cluster_id IN ({places}) ORDER BY id {_kept()}"
+    )
+    return fetch(statement, list(cluster_ids))
+
+
+def _kept() -> str:
+    return "FOR KEY SHARE OF q" if connection.vendor == "postgresql" else ""
 
 
 def insert_queues(columns: Columns) -> list[Row]:

@@ -240,6 +240,21 @@ def test_a_job_that_is_moved_to_a_cluster_which_gave_it_back_goes_there(
     assert offered(alpha, now) == [job_id]
 
 
+def test_what_did_not_start_goes_back_to_the_only_cluster_that_can_run_it(alpha: Any, beta: Any, now: datetime) -> None:
+    pool = pool_of("alpha", "beta", now=now)
+    tell_facts(alpha, nodes=16)
+    tell_facts(beta, nodes=8)
+    (job_id,) = submitted(pool, now=now, nodes=16)
+    take(alpha, job_id, now=now)
+
+    give_back(alpha, job_id, 1, Return.NOT_STARTED, now)
+
+    assert offered(alpha, now) == [job_id]
+    take(alpha, job_id, now=now)
+    give_back(alpha, job_id, 2, Return.REFUSED, now)
+    assert Job.objects.get(id=job_id).state == JobState.FAILED
+
+
 def test_what_a_cluster_refuses_of_its_own_jobs_fails(alpha: Any, now: datetime) -> None:
     (job_id,) = submitted(alpha, now=now)
     take(alpha, job_id, now=now)

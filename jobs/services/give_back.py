@@ -1,13 +1,15 @@
 """Jobs that a cluster gives back, because they did not start there in time or because it refuses them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from clusters.models import PoolMember
+from clusters.facts import Facts
+from clusters.matching import fits
+from clusters.models import Cluster, PoolMember
 from jobs.events import Step
 from jobs.models import Job
-from jobs.placement import chosen_clusters
+from jobs.placement import DEMAND_FIELDS, chosen_clusters, demand_of
 from jobs.queries.pools import members_by_pool
 from jobs.reports import Return
 from jobs.services.requeue import put_back
@@ -26,19 +28,31 @@ class GivenBack:
 def give_back(given: Sequence[GivenBack], *, now: datetime) -> list[Step]:
     """Lets each wait again, for the clusters of its pool that did not give it back; gives the steps to record.
 
-    Where all have, those get it again that did not refuse it. A job that all refuse fails.
+    Where all that can run it have, those get it again that did not refuse it. A job that all refuse fails.
     """
     given = list({one.job.id: one for one in given}.values())
     members = members_by_pool({one.job.taken_from_id for one in given if one.job.taken_from_id})
-    return [step for one in given for step in _give_back(one, _in_reach(one.job, members), now)]
+    facts = _facts({one.cluster_id for pool in members.values() for one in pool})
+    return [step for one in given for step in _give_back(one, _in_reach(one.job, members, facts), now)]
 
 
-def _in_reach(job: Job, members: Mapping[int, Sequence[PoolMember]]) -> set[int]:
-    """The clusters of its pool that may take it."""
+def _facts(cluster_ids: Iterable[int]) -> dict[int, Facts]:
+    told = Cluster.objects.filter(id__in=cluster_ids).values_list("id", "facts")
+    return {cluster_id: Facts.read(said) for cluster_id, said in told}
+
+
+def _in_reach(job: Job, members: Mapping[int, Sequence[PoolMember]], facts: Mapping[int, Facts]) -> set[int]:
+    """The clusters of its pool that may take it, and can run it."""
     if not job.taken_from_id:
         return set()
     chosen = chosen_clusters(job.taken_from_id, job)
-    return {one.cluster_id for one in members[job.taken_from_id] if not chosen or one.cluster.name in chosen}
+    wanted = {name: getattr(job, name) for name in DEMAND_FIELDS}
+    return {
+        one.cluster_id
+        for one in members[job.taken_from_id]
+        if (not chosen or one.cluster.name in chosen)
+        and fits(demand_of(wanted, one.cluster.name), facts[one.cluster_id])
+    }
 
 
 def _give_back(given: GivenBack, members: set[int], now: datetime) -> Iterator[Step]:

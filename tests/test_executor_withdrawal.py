@@ -1,14 +1,18 @@
 """Jobs that are withdrawn from their scheduler: those that never started, and no others."""
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rainbow.executors import withdrawals
-from rainbow.executors.executor import Ending, Executor, JobPhase, Ticket
+from rainbow.executors.commands import Answer, ask
+from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Ticket
+from rainbow.executors.flux_bindings import FluxBindings
 from rainbow.executors.folders import Records, folder_of
 from rainbow.system.disk_space import DiskFull
 from tests.support import flux_cast, schedulers
@@ -203,3 +207,38 @@ def test_a_withdrawal_is_remembered_when_the_scheduler_forgot_the_job(
     forgotten = progress(executor, Ticket(key=KEY, native_id=scheduler.unknown))
 
     assert (forgotten.phase, forgotten.ending) == (JobPhase.ENDED, Ending.WITHDRAWN)
+
+
+@with_a_queue
+def test_a_job_that_ran_and_removed_its_claim_is_never_withdrawn(scheduler: Scheduler) -> None:
+    executor = scheduler.executor()
+    folder = folder_of(scheduler.site.folder, KEY)
+    ticket = hand_over(executor, KEY, f"rm {shlex.quote(str(folder.started))}; echo ready; sleep 300")
+    wait_until(lambda: executor.output(ticket) == "ready\n")
+    withdrawals.begin(folder)
+
+    executor.cancel([ticket])
+
+    assert wait_for(executor, ticket, JobPhase.ENDED).ending == Ending.CANCELLED
+
+
+@with_a_queue
+def test_a_job_that_cannot_be_held_is_not_cancelled(
+    scheduler: Scheduler, full: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It might start before the scheduler cancels it."""
+    executor = scheduler.executor()
+    ticket = waiting(executor, tmp_path / "ran")
+
+    def refusing(command: Sequence[str], **how: Any) -> Answer:
+        return Answer(status=1, text="", complaint="Access denied") if "hold" in command else ask(command, **how)
+
+    for module in ("slurm", "flux_command"):
+        monkeypatch.setattr(f"rainbow.executors.{module}.ask", refusing)
+    monkeypatch.setattr(FluxBindings, "_hold", lambda *_: None)
+    with contextlib.suppress(SchedulerSilent):
+        executor.withdraw([ticket])
+    full()
+
+    assert wait_for(executor, ticket, JobPhase.ENDED).ending == Ending.EXITED
+    assert lines_of(tmp_path / "ran") == ["ran"]

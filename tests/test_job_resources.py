@@ -145,7 +145,9 @@ def test_flux_refuses_what_it_cannot_give_and_names_the_field(field: str, tmp_pa
         flux.submit(asked, "rainbow-1-1")
 
 
-@pytest.mark.parametrize("field", [*set(TEXTS) - {"gpu_type"}, "gpus_per_task", "memory_mib_per_node", "exclusive"])
+@pytest.mark.parametrize(
+    "field", [*sorted(set(TEXTS) - {"gpu_type"}), "gpus_per_task", "memory_mib_per_node", "exclusive"]
+)
 def test_this_machine_refuses_what_it_cannot_give_and_names_the_field(field: str, tmp_path: Path) -> None:
     local = executor("local", tmp_path)
     asked = work(**{field: ALL[field]})

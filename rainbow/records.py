@@ -98,8 +98,8 @@ class SubmitResults:
 class WaitingJob(JobDescription):
     """A job as the queue offers it to a cluster.
 
-    Of a job that waits in a `pool` and that others may take, the cluster learns command, environment, working
-    directory and labels only once it has accepted it.
+    Of a job that waits in a `pool` and that others may take, it has only sizes, needs and name; the cluster learns the
+    rest once it has accepted it.
     """
 
     id: int

@@ -12,6 +12,7 @@ from clusters.validation import check_range
 from jobs.models import Job
 from jobs.queries.head import FEW, Next, waiting
 from jobs.queries.reply_size import number_that_fits
+from jobs.spec_rules import SITE_OPTIONS
 from jobs.specs import (
     ASKED_FIELDS,
     CONTENT_FIELDS,
@@ -47,7 +48,9 @@ _BASIC = tuple(item.name for item in fields(QueuedJob) if item.name not in ("poo
 _COLUMNS = (*_BASIC, *ASKED_FIELDS)
 _QUOTED = tuple(quoted([name]) for name in _COLUMNS)
 _NOTHING = JobDescription(command="")
-_WITHHELD: dict[str, Any] = {name: getattr(_NOTHING, name) for name in (*CONTENT_FIELDS, "labels")}
+_WITHHELD: dict[str, Any] = {
+    name: getattr(_NOTHING, name) for name in (*CONTENT_FIELDS, *SITE_OPTIONS, "options_by_cluster", "labels")
+}
 
 
 def request_jobs(

@@ -14,6 +14,7 @@ from benchmarks.entries import (
     log_lines,
     lone_call,
     many_queues,
+    pool_wakeups,
     rest,
     verbs,
     workers,
@@ -36,8 +37,9 @@ ENTRIES: dict[str, Entry] = {
     "agent": agent.measure,
     "behind-larger": behind_larger.measure,
     "many-queues": many_queues.measure,
+    "pool-wakeups": pool_wakeups.measure,
 }
 # Too long to go with the others.
-ALONE = frozenset({"agent", "rest", "console", "behind-larger", "many-queues"})
+ALONE = frozenset({"agent", "rest", "console", "behind-larger", "many-queues", "pool-wakeups"})
 # The same on every database.
 ONCE = frozenset({"log-lines"})

@@ -1,0 +1,169 @@
+"""How many of a thousand agents that wait for jobs of one pool wake for one job, and how soon it is taken."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import uvloop
+
+from benchmarks.bench import Bench, Server
+from benchmarks.cases import path_of
+from benchmarks.cluster import Cluster, register
+from benchmarks.http2 import Connection, connect
+from benchmarks.load import Load
+from benchmarks.measure import Row, Sample, Times, by_latency, summarize
+from benchmarks.pools import make_pools
+from benchmarks.report import Report
+from rainbow.protos import rainbow_pb2 as pb
+
+CLUSTERS, AGENTS, JOBS = 100, 1_000, 4
+# Of a job that none takes, four agents wake at once, and four more every 50 ms.
+WATCHED_SECONDS = 0.5
+_AT_ONCE, _NEXT_AFTER_SECONDS = 4, 0.05
+WOKEN = "agents woken in 50 ms"
+# All agents have been woken for a job then.
+_SETTLE_SECONDS = AGENTS / _AT_ONCE * _NEXT_AFTER_SECONDS + 1
+_WAIT_SECONDS = 250
+_PATIENCE_SECONDS = 200
+
+
+@dataclass(slots=True, kw_only=True)
+class _Job:
+    """The agents that were offered it until it was taken; seconds from its submission to the first offer, to the last
+    that was counted, and to its accept."""
+
+    agents: list["_Agent"] = field(default_factory=list)
+    offered: float = 0.0
+    watched: float = 0.0
+    taken: float = 0.0
+
+
+def measure(bench: Bench) -> Report:
+    server = bench.start_server()
+    clusters = [register(server, f"c{number}") for number in range(CLUSTERS)]
+    (pool,) = make_pools(server, {"pool": [cluster.name for cluster in clusters]})
+    watched, taken = uvloop.run(_measure(server, clusters, pool))
+    woken = max(len(job.agents) / (1 + job.watched // _NEXT_AFTER_SECONDS) for job in watched)
+    offered, accepted = _sample([job.offered for job in taken]), _sample([job.taken for job in taken])
+    return Report(
+        title=f"A job of a pool, for which {AGENTS:,} agents of {CLUSTERS} clusters wait",
+        yardstick="its offer",
+        rows=[
+            Row(name=name, in_flight=1, samples=[sample], yardstick=[offered], compared=by_latency)
+            for name, sample in (("its offer", offered), ("its accept", accepted))
+        ],
+        notes=[
+            f"a job that none took was offered to {min(len(job.agents) for job in watched)} to "
+            f"{max(len(job.agents) for job in watched)} agents within {WATCHED_SECONDS * 1_000:.0f} ms, "
+            f"{woken:.1f} in 50 ms at most"
+        ],
+        failures=[f"{woken:.1f} agents woke in 50 ms"] if woken > _AT_ONCE else [],
+        figures={WOKEN: woken},
+    )
+
+
+def _sample(latencies: list[float]) -> Sample:
+    """The machine's time is not told: agents start and settle meanwhile."""
+    load = Load(seconds=sum(latencies), latencies=latencies, failed=0)
+    return summarize(load, Times(server=0, database=0, load=0, busy=0, stolen=0))
+
+
+async def _measure(server: Server, clusters: Sequence[Cluster], pool: Cluster) -> tuple[list[_Job], list[_Job]]:
+    """Jobs that are taken after a while, and jobs that are taken at once."""
+    room = _Room()
+    submitter = await connect(server.address, path_of("SubmitJob"))
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        agents = [await _Agent.start(server, clusters[place % CLUSTERS], room) for place in range(AGENTS)]
+        await asyncio.sleep(_SETTLE_SECONDS)
+        watched = [await room.hand_out(submitter, pool, after=WATCHED_SECONDS) for _ in range(JOBS)]
+        taken = [await room.hand_out(submitter, pool, after=0) for _ in range(JOBS)]
+    for connection in (submitter, *(one for agent in agents for one in agent.connections)):
+        connection.close()
+    return watched, taken
+
+
+class _Room:
+    """Where agents say that they were offered a job."""
+
+    def __init__(self) -> None:
+        self.offers: asyncio.Queue[tuple[_Agent, int]] = asyncio.Queue()
+
+    async def hand_out(self, submitter: Connection, pool: Cluster, *, after: float) -> _Job:
+        job, began = _Job(), time.perf_counter()
+        message = pb.SubmitJobRequest(cluster=pool.name, token=pool.token, nodes=1, command="hostname")
+        job_id = pb.SubmitJobResponse.FromString(await _answer(submitter, message.SerializeToString())).jobid
+        first = await self._offered(job_id)
+        job.offered = time.perf_counter() - began
+        await asyncio.sleep(after)
+        job.watched = time.perf_counter() - began
+        job.agents = [first, *(self.offers.get_nowait()[0] for _ in range(self.offers.qsize()))]
+        await first.accept(job_id)
+        job.taken = time.perf_counter() - began
+        # What was on its way to others.
+        await asyncio.sleep(2 * _NEXT_AFTER_SECONDS)
+        late = [self.offers.get_nowait()[0] for _ in range(self.offers.qsize())]
+        for agent in (*job.agents, *late):
+            agent.ask()
+        await asyncio.sleep(_SETTLE_SECONDS)
+        return job
+
+    async def _offered(self, job_id: int) -> "_Agent":
+        """The first agent that is offered this job. Others may come late with one that was taken."""
+        while True:
+            agent, offered = await self.offers.get()
+            if offered == job_id:
+                return agent
+            agent.ask()
+
+
+class _Agent:
+    def __init__(self, connections: tuple[Connection, Connection], cluster: Cluster, room: _Room) -> None:
+        self.connections = connections
+        self._cluster = cluster
+        self._room = room
+        self._request = pb.RequestJobsRequest(
+            cluster=cluster.name, secret=cluster.secret, maxJobs=1, shared=True, wait_seconds=_WAIT_SECONDS
+        ).SerializeToString()
+
+    @classmethod
+    async def start(cls, server: Server, cluster: Cluster, room: _Room) -> "_Agent":
+        asking, accepting = [await connect(server.address, path_of(call)) for call in ("RequestJobs", "AcceptJobs")]
+        agent = cls((asking, accepting), cluster, room)
+        agent.ask()
+        return agent
+
+    def ask(self) -> None:
+        self.connections[0].call(self._request, self._answered)
+
+    def _answered(self, reply: bytes | None) -> None:
+        if self.connections[0].closed:
+            return
+        if reply is None:
+            raise RuntimeError("a call that waited failed")
+        if job_ids := pb.RequestJobsResponse.FromString(reply).jobids:
+            self._room.offers.put_nowait((self, job_ids[0]))
+        else:
+            self.ask()
+
+    async def accept(self, job_id: int) -> None:
+        request = pb.AcceptJobsRequest(
+            cluster=self._cluster.name, secret=self._cluster.secret, jobids=[job_id], agent="benchmark"
+        )
+        reply = await _answer(self.connections[1], request.SerializeToString())
+        if not pb.AcceptJobsResponse.FromString(reply).accepted:
+            raise RuntimeError("a job that was offered was refused")
+
+
+async def _answer(connection: Connection, message: bytes) -> bytes:
+    answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    connection.call(message, partial(_note, answer))
+    return await answer
+
+
+def _note(answer: "asyncio.Future[bytes]", reply: bytes | None) -> None:
+    if reply is None:
+        answer.set_exception(RuntimeError("a call failed"))
+    else:
+        answer.set_result(reply)

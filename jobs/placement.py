@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 
 from clusters.matching import Demand
 from jobs.models import Job, cores_of
-from jobs.specs import MAX_INT, OPTIONAL_FIELDS, JobSpec, asks_more
+from jobs.specs import MAX_INT, OPTIONAL_FIELDS, JobSpec, asks_more, says_more
 
 # What of a job is a size: more never fits where less does not.
 SIZES = ("nodes", "tasks", "time_limit_seconds", "cores_per_task", "gpus_per_task", "memory_mib_per_node")
@@ -132,6 +132,8 @@ _ANY_SIZE = {name: Range(0, MAX_INT) for name in SIZES}
 
 def definition_of(cluster_id: int, job: JobSpec | Job) -> Definition:
     """The queue of a job that is submitted to this cluster or pool."""
+    if isinstance(job, JobSpec) and not says_more(job):
+        return _definition(cluster_id, _sizes_of(job))
     further: tuple[Any, ...] = ()
     if asks_more(job):
         needs = tuple(sorted(set(job.needs)))

@@ -140,9 +140,8 @@ class _Agent:
     def _answered(self, reply: bytes | None) -> None:
         if self.connections[0].closed:
             return
-        if reply is None:
-            raise RuntimeError("a call that waited failed")
-        if job_ids := pb.RequestJobsResponse.FromString(reply).jobids:
+        # An agent asks again, too, where a busy server answered with an error.
+        if job_ids := pb.RequestJobsResponse.FromString(reply or b"").jobids:
             self._room.offers.put_nowait((self, job_ids[0]))
         else:
             self.ask()

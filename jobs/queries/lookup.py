@@ -117,9 +117,3 @@ def locked(by: Caller | Operator, job_ids: Sequence[int]) -> dict[int, Job]:
     """The jobs among these that the caller may act on, locked in the order of their ids until the commit."""
     jobs = within_reach(by).filter(id__in=job_ids).defer("output", "command", "environment").order_by("id")
     return {job.id: job for job in jobs.select_for_update()}
-
-
-def _with_names(jobs: JobQuerySet) -> JobQuerySet:
-    """With what else an answer names, but not with what clusters tell of themselves, which may be long."""
-    named = jobs.select_related("cluster", "submitted_by", "taken_from")
-    return named.defer("cluster__facts", "taken_from__facts")

@@ -91,9 +91,8 @@ class FactsTeller:
             _log.error("the server takes no such facts: %s", error)
         else:
             self._told, self._refused = facts, None
-            _log.info(
-                "told what the cluster has: %d partitions, %d values", len(facts.by_partition()), len(facts.values)
-            )
+            partitions = len(facts.by_partition())
+            _log.info("told what the cluster has: partitions=%d values=%d", partitions, len(facts.values))
 
 
 class _Reading:

@@ -9,7 +9,7 @@ OPTIONS = {
     "agent": ("--agent", "--name"),
     "jobids": ("ID",),
     "label": ("--label",),
-    "name": ("--job-name", "--cluster-name"),
+    "name": ("--job-name", "NAME", "--cluster-name"),
 }
 
 
@@ -27,5 +27,5 @@ def _option_of(field: str, command: click.Command) -> str:
 
 def _names(param: click.Parameter) -> list[str]:
     if isinstance(param, click.Argument):
-        return [(param.metavar or "").removesuffix("...")]
+        return [(param.metavar or "").removesuffix("...").strip("[]")]
     return param.opts

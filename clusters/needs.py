@@ -13,7 +13,7 @@ MAX_VALUE = 255
 NAME = r"[A-Za-z][A-Za-z0-9._-]{0,62}"
 # Such numbers are exact as a float, too.
 NUMBER = r"[0-9]{1,15}|[0-9]{1,9}\.[0-9]{1,6}"
-_TERM = re.compile(rf"(?P<lacks>!)?(?P<name>{NAME})(?:>=(?P<number>{NUMBER})|=(?P<text>.*))?", re.DOTALL)
+_TERM = re.compile(rf"(?P<lacks>!)?(?P<name>{NAME})(?:>=(?P<number>{NUMBER})|=(?P<text>(?![<=>]).*))?", re.DOTALL)
 _FORMS = (
     "terms must be NAME, !NAME, NAME=VALUE or NAME>=NUMBER; a name is 1 to 63 letters, digits, dots, underscores and"
     " hyphens, the first a letter; a number is up to 15 digits, or up to 9 with up to 6 decimals"

@@ -44,7 +44,7 @@ MOUNT = rf"{_PATH}:{_PATH}(?::ro)?"
 # A cluster's facts are numbers or texts.
 _NEED_NAME = r"[A-Za-z][A-Za-z0-9._-]{0,62}"
 _NEED_NUMBER = r"(?:[0-9]{1,15}|[0-9]{1,9}\.[0-9]{1,6})"
-_NEED = re.compile(rf"!?{_NEED_NAME}|{_NEED_NAME}>={_NEED_NUMBER}|{_NEED_NAME}=(?P<value>.*)", re.DOTALL)
+_NEED = re.compile(rf"!?{_NEED_NAME}|{_NEED_NAME}>={_NEED_NUMBER}|{_NEED_NAME}=(?P<value>(?![<=>]).*)", re.DOTALL)
 
 _OPTION_AT_CLUSTER, _IMAGE, _MOUNT = re.compile(OPTION_AT_CLUSTER), re.compile(IMAGE), re.compile(MOUNT)
 _GPU_TYPES = "must be 1 to 63 letters, digits, dots, underscores and hyphens, the first a letter or digit"

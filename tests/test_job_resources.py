@@ -166,6 +166,13 @@ def test_cores_are_slots_of_this_machine(tmp_path: Path) -> None:
     assert local.never(work(tasks=9)) == "needs 9 slots, and this machine has 8"
 
 
+def test_this_machine_is_a_partition_by_the_name_that_it_tells(tmp_path: Path) -> None:
+    local = executor("local", tmp_path)
+    (told,) = local.facts().partitions
+
+    assert local.never(work(partition=told.name)) == ""
+
+
 @pytest.mark.parametrize("name", ["slurm", "flux"])
 def test_cores_are_slots_of_a_scheduler(name: str, tmp_path: Path) -> None:
     scheduler = executor(name, tmp_path)

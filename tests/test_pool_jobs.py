@@ -209,7 +209,9 @@ def test_what_did_not_start_in_time_goes_to_the_others_first(alpha: Any, beta: A
     assert (offered(alpha, now), offered(beta, now)) == ([], [job_id])
     assert JobEvent.objects.filter(job=job_id).order_by("-id")[0].why == "alpha says no"
 
+    assert Job.objects.get(id=job_id).reason == "alpha says no"
     take(beta, job_id, now=now)
+    assert Job.objects.get(id=job_id).reason == ""
     give_back(beta, job_id, 2, Return.NOT_STARTED, now)
 
     assert (offered(alpha, now), offered(beta, now)) == ([job_id], [job_id])

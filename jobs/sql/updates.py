@@ -48,7 +48,7 @@ def take_jobs(cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, n
     With a lease, also of the queues that the cluster serves, once it is its turn there.
     """
     statement = (
-        f"UPDATE {_JOB} SET state = '{JobState.ACCEPTED}', accepted_at = %s, "
+        f"UPDATE {_JOB} SET state = '{JobState.ACCEPTED}', reason = '', accepted_at = %s, "
         "agent = %s, lease_seconds = %s, lease_expires_at = %s, cluster_id = %s, "
         "taken_from_id = CASE WHEN cluster_id = %s THEN NULL ELSE cluster_id END, "
         "submitted_to_id = CASE WHEN cluster_id = %s THEN submitted_to_id "

@@ -40,6 +40,7 @@ ENDS = {
 }
 # Slots bound how many jobs run at once. Nothing else of the machine is set apart for a job.
 NO_SCHEDULER = "the local executor has none; jobs that say one need Slurm or Flux"
+PARTITION = "local"
 MISSING = {
     "gpus_per_task": "the local executor gives no GPUs",
     "gpu_type": "the local executor gives no GPUs",
@@ -72,7 +73,7 @@ class LocalExecutor:
     def facts(self) -> Facts:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**2
         machine = Partition(
-            name="local",
+            name=PARTITION,
             cores_per_node=self._total,
             max_nodes=self._total,
             memory_mib_per_node=memory,
@@ -87,7 +88,9 @@ class LocalExecutor:
         return work.nodes * max(work.tasks, 1) * max(work.cores_per_task, 1)
 
     def never(self, work: Work) -> str:
-        return refusal(work, MISSING) or self._site.containers.never(work) or self._too_large(work)
+        # The name by which it tells what the machine has.
+        own = replace(work, partition="") if work.partition == PARTITION else work
+        return refusal(own, MISSING) or self._site.containers.never(work) or self._too_large(work)
 
     def submit(self, work: Work, key: str) -> str:
         folder = self._folder(key)

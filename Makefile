@@ -14,9 +14,9 @@ PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc \
 	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 	--proto_path=rainbow/protos=grpc_api rainbow/protos/rainbow.proto
 
-# Many tests wait for processes, schedulers and browsers; the files of two at a time share the machine well. They keep the
-# order of tests/conftest.py, which begins with the longest, so that both end together.
-TWO_AT_ONCE := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+# Many tests wait for processes, schedulers and browsers; the files of three at a time share two cores well. They keep the
+# order of tests/conftest.py, which begins with the longest, so that all end together.
+THREE_AT_ONCE := --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 # Those that empty the database run by themselves: the others need what the migrations put there.
 EMPTYING := tests/test_after_commit.py tests/test_deleted_queue_races.py tests/test_facts_at_once.py \
 	tests/test_give_back_at_once.py tests/test_guesses_at_once.py tests/test_held_back_races.py \
@@ -62,14 +62,14 @@ test: test-sqlite test-postgresql ## Run the tests on SQLite, then on PostgreSQL
 
 .PHONY: test-sqlite
 test-sqlite: .venv/development ## Run the tests on SQLite
-	env -u DATABASE_URL $(BIN)/python -m pytest $(TWO_AT_ONCE) $(EMPTYING:%=--ignore=%)
-	env -u DATABASE_URL $(BIN)/python -m pytest $(TWO_AT_ONCE) $(EMPTYING)
+	env -u DATABASE_URL $(BIN)/python -m pytest $(THREE_AT_ONCE) $(EMPTYING:%=--ignore=%)
+	env -u DATABASE_URL $(BIN)/python -m pytest $(THREE_AT_ONCE) $(EMPTYING)
 
 .PHONY: test-postgresql
 test-postgresql: .venv/development ## Run those that meet a database on a PostgreSQL that they start and stop
-	$(BIN)/python -m pytest -p tests.support.postgresql $(TWO_AT_ONCE) \
+	$(BIN)/python -m pytest -p tests.support.postgresql $(THREE_AT_ONCE) \
 		$(EMPTYING:%=--ignore=%) $(ONCE:%=--ignore-glob='tests/test_%.py')
-	$(BIN)/python -m pytest -p tests.support.postgresql $(TWO_AT_ONCE) $(EMPTYING)
+	$(BIN)/python -m pytest -p tests.support.postgresql $(THREE_AT_ONCE) $(EMPTYING)
 
 .PHONY: test-flux
 test-flux: .venv/development ## Run the tests that need a real Flux, which they start

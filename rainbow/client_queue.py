@@ -6,7 +6,8 @@ from typing import Any
 
 from rainbow import answers, offers, records, reports, translation
 from rainbow.client_session import ClientSession, expect
-from rainbow.facts import Facts, facts_message
+from rainbow.fact_messages import facts_message
+from rainbow.facts import Facts
 from rainbow.pending_call import PendingCall
 from rainbow.protos import rainbow_pb2 as pb
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from rainbow.protos import rainbow_pb2 as pb
-
 # The server's bounds (clusters/facts.py); a test compares them.
 MAX_VALUES = 256
 MAX_PARTITIONS = 256
@@ -59,49 +57,11 @@ class Facts:
     def size(self) -> int:
         """In bytes, as the server measures it, or a few more."""
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in self.values.items()}
-        partitions = [_told(partition) for partition in self.partitions]
+        partitions = [told(partition) for partition in self.partitions]
         return len(json.dumps({"values": values, "partitions": partitions}, ensure_ascii=False).encode())
 
 
-def facts_message(facts: Facts) -> pb.Facts:
-    return pb.Facts(
-        values=[_fact(name, value) for name, value in facts.values.items()],
-        partitions=[pb.Partition(**_told(partition)) for partition in facts.partitions],
-    )
-
-
-def read_facts(message: pb.Facts) -> Facts:
-    return Facts(
-        values={fact.name: _value(fact) for fact in message.values},
-        partitions=tuple(map(_partition, message.partitions)),
-    )
-
-
-def _told(partition: Partition) -> dict[str, Any]:
+def told(partition: Partition) -> dict[str, Any]:
+    """Without what is not told."""
     said = {item.name: getattr(partition, item.name) for item in fields(Partition)}
     return {name: value for name, value in said.items() if value}
-
-
-def _fact(name: str, value: Value) -> pb.Fact:
-    if isinstance(value, tuple):
-        return pb.Fact(name=name, texts=value)
-    return pb.Fact(name=name, text=value) if isinstance(value, str) else pb.Fact(name=name, number=value)
-
-
-def _value(fact: pb.Fact) -> Value:
-    if fact.HasField("text"):
-        return fact.text
-    if not fact.HasField("number"):
-        return tuple(fact.texts)
-    return int(fact.number) if fact.number.is_integer() else fact.number
-
-
-def _partition(message: pb.Partition) -> Partition:
-    counts = ("nodes", "cores_per_node", "memory_mib_per_node", "longest_seconds", "max_nodes")
-    return Partition(
-        name=message.name,
-        gpus_per_node=dict(sorted(message.gpus_per_node.items())),
-        default=message.default,
-        features=tuple(message.features),
-        **{name: getattr(message, name) for name in counts},
-    )

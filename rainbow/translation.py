@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from rainbow import records
 from rainbow.errors import BY_CODE, InvalidArgument, RainbowError
-from rainbow.facts import read_facts
+from rainbow.fact_messages import read_facts
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.specs import MOMENTS, SPEC_FIELDS, JobSpec, OnLost, values_read
 from rainbow.text import on_one_line

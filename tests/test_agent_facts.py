@@ -19,7 +19,8 @@ from rainbow.agent import facts as agent_facts
 from rainbow.agent.facts import READ_EVERY, TRY_AGAIN_AFTER, bounded
 from rainbow.agent.site_facts import check_site_facts, read_facts_file, told_facts
 from rainbow.errors import InvalidArgument
-from rainbow.facts import Facts, Partition, Value, facts_message, read_facts
+from rainbow.fact_messages import facts_message, read_facts
+from rainbow.facts import Facts, Partition, Value
 from tests.support import agent_cast
 from tests.support.agent_cast import Hire, key
 from tests.support.agents import Crew, ScriptedExecutor

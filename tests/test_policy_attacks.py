@@ -31,7 +31,8 @@ PLAIN = re.compile(r"[A-Za-z0-9_./=-]+( [A-Za-z0-9_./=-]+)*")
 
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
-    (example,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/agent.md").read_text(), re.DOTALL)
+    examples = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/agent.md").read_text(), re.DOTALL)
+    (example,) = [one for one in examples if "allowed_commands" in one]
     file = tmp_path_factory.mktemp("policy") / "policy.toml"
     file.write_text(example)
     return read_policy(file)

@@ -1,6 +1,6 @@
 """Decoding requests, with an error that names the field at fault."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from google.protobuf import any_pb2, timestamp_pb2
@@ -81,6 +81,8 @@ def _exceeds_32_bits(value: object) -> bool:
     if isinstance(value, Message):
         ours = value.DESCRIPTOR.file.package == pb.DESCRIPTOR.package
         return ours and any(_exceeds_32_bits(part) for _, part in value.ListFields())
+    if isinstance(value, Mapping):
+        return any(map(_exceeds_32_bits, (*value.keys(), *value.values())))
     return not isinstance(value, str | bytes) and isinstance(value, Iterable) and any(map(_exceeds_32_bits, value))
 
 

@@ -14,22 +14,24 @@ PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc \
 	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 	--proto_path=rainbow/protos=grpc_api rainbow/protos/rainbow.proto
 
-# Many tests wait for processes, schedulers and browsers; the files of three at a time share two cores well. They keep the
+# Many tests wait for processes, schedulers and browsers; the files of four at a time share two cores well. They keep the
 # order of tests/conftest.py, which begins with the longest, so that all end together.
-THREE_AT_ONCE := --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+FOUR_AT_ONCE := --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 # Those that empty the database run by themselves: the others need what the migrations put there.
 EMPTYING := tests/test_after_commit.py tests/test_deleted_queue_races.py tests/test_facts_at_once.py \
 	tests/test_give_back_at_once.py tests/test_guesses_at_once.py tests/test_held_back_races.py \
 	tests/test_news.py tests/test_permission_migration.py tests/test_pool_races.py tests/test_races.py tests/test_restart_ids.py
 # These meet no database, one of their own, or a server of whose database they see nothing: they run once, with SQLite.
-ONCE := agent_attacked agent_command agent_f* agent_killed agent_s* agent_takes_jobs architecture bad_bytes \
-	broken_answers children cli cli_* client_answers client_distrust client_repetition config connection_diagnosis \
-	console_in_a_browser database_away database_file database_locks docs doctor error_tables executor_* facts \
-	fairness fingerprints full_disk hashing held_job_states hostile_clients hostile_http hostile_jobs hostile_server \
-	http_requests https in_doubt job_folders job_output job_processes journal keepalive locks long_waits matching \
-	needs package policy policy_* presence printed_jobs reach readme replaced_* rest_schema_page rules scanning scheduler_facts \
-	settings site_options shedding slurm_answers state_folder submit_file submit_options submit_wait thread_pools \
-	timed_calls tls watch web_server web_tls where wire_golden wrong_surroundings
+ONCE := agent_attacked agent_command agent_f* agent_killed agent_options agent_s* agent_takes_jobs \
+	agent_withdraws_jobs architecture bad_bytes broken_answers children cli cli_* client_answers client_distrust \
+	client_repetition config connection_diagnosis console_in_a_browser containers containers_podman database_away \
+	database_file database_locks docs doctor error_tables executor_* facts fairness fingerprints full_disk hashing \
+	held_job_states hostile_clients hostile_http hostile_jobs hostile_server http_requests https in_doubt job_folders \
+	job_output job_processes job_resources journal keepalive locks long_waits look_up_of_a_pools_job matching needs \
+	package policy policy_* pool_drill presence printed_jobs reach readme recorded_conversation replaced_* \
+	rest_schema_page rules scanning scheduler_facts settings shedding site_options slurm_answers state_folder submit_file \
+	submit_options submit_wait thread_pools timed_calls tls wakeups watch web_server web_tls where wire_golden \
+	wrong_surroundings
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -62,14 +64,14 @@ test: test-sqlite test-postgresql ## Run the tests on SQLite, then on PostgreSQL
 
 .PHONY: test-sqlite
 test-sqlite: .venv/development ## Run the tests on SQLite
-	env -u DATABASE_URL $(BIN)/python -m pytest $(THREE_AT_ONCE) $(EMPTYING:%=--ignore=%)
-	env -u DATABASE_URL $(BIN)/python -m pytest $(THREE_AT_ONCE) $(EMPTYING)
+	env -u DATABASE_URL $(BIN)/python -m pytest $(FOUR_AT_ONCE) $(EMPTYING:%=--ignore=%)
+	env -u DATABASE_URL $(BIN)/python -m pytest $(FOUR_AT_ONCE) $(EMPTYING)
 
 .PHONY: test-postgresql
 test-postgresql: .venv/development ## Run those that meet a database on a PostgreSQL that they start and stop
-	$(BIN)/python -m pytest -p tests.support.postgresql $(THREE_AT_ONCE) \
+	$(BIN)/python -m pytest -p tests.support.postgresql $(FOUR_AT_ONCE) \
 		$(EMPTYING:%=--ignore=%) $(ONCE:%=--ignore-glob='tests/test_%.py')
-	$(BIN)/python -m pytest -p tests.support.postgresql $(THREE_AT_ONCE) $(EMPTYING)
+	$(BIN)/python -m pytest -p tests.support.postgresql $(FOUR_AT_ONCE) $(EMPTYING)
 
 .PHONY: test-flux
 test-flux: .venv/development ## Run the tests that need a real Flux, which they start

@@ -49,7 +49,7 @@ class Partition:
         """Of any type, of one node."""
         return sum(self.gpus_per_node.values())
 
-    def said(self) -> dict[str, object]:
+    def said(self) -> dict[str, Any]:
         """What was told, without the rest."""
         named = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: list(value) if name == "features" else value for name, value in named.items() if value}
@@ -58,7 +58,7 @@ class Partition:
     def read(cls, said: object) -> Self | None:
         if not isinstance(said, Mapping) or not isinstance(said.get("name"), str):
             return None
-        counts = {name: said[name] for name in _COUNTS if _is_count(said.get(name))}
+        counts = {name: said[name] for name in COUNTS if _is_count(said.get(name))}
         gpus = said.get("gpus_per_node")
         known = gpus.items() if isinstance(gpus, Mapping) else ()
         return cls(
@@ -70,7 +70,7 @@ class Partition:
         )
 
 
-_COUNTS = ("nodes", "cores_per_node", "memory_mib_per_node", "longest_seconds", "max_nodes")
+COUNTS = ("nodes", "cores_per_node", "memory_mib_per_node", "longest_seconds", "max_nodes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +177,7 @@ def check_facts(facts: Facts) -> None:
 
 def _check_partition(partition: Partition, *, field: str) -> None:
     check_line(partition.name, field=f"{field}.name", longest=MAX_TEXT, required=True)
-    for name in _COUNTS:
+    for name in COUNTS:
         check_range(getattr(partition, name), field=f"{field}.{name}", lowest=0, highest=MAX_COUNT)
     _check_most(len(partition.gpus_per_node), MAX_GPU_TYPES, field=f"{field}.gpus_per_node")
     for kind, count in partition.gpus_per_node.items():

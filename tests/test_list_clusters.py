@@ -11,7 +11,7 @@ import pytest
 from clusters.callers import Caller
 from clusters.models import Cluster
 from clusters.services.pause import pause_cluster
-from grpc_api.rpcs import clusters as rpc
+from grpc_api.rpcs import messages
 from grpc_api.rpcs.clusters import list_clusters
 from jobs.services.pools import Member as PoolsMember
 from jobs.services.report import report_jobs
@@ -106,7 +106,7 @@ def test_a_page_ends_where_a_message_would_be_full(
     for member in (alpha, beta):
         report_jobs(caller=member.puller, agent="a", reports=[], facts=FULL, now=now)
     pool = pool_of("alpha", "beta", now=now)
-    monkeypatch.setattr(rpc, "REPLY_BUDGET", 300)
+    monkeypatch.setattr(messages, "REPLY_BUDGET", 300)
 
     pages, token, more = list[list[str]](), "", True
     while more:

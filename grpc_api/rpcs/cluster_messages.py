@@ -1,6 +1,6 @@
 """Translation between protobuf messages and what is known of clusters."""
 
-from clusters.facts import MAX_BYTES, Facts, Partition, Value, check_counts
+from clusters.facts import COUNTS, MAX_BYTES, Facts, Partition, Value, check_counts
 from rainbow.errors import InvalidArgument
 from rainbow.protos import rainbow_pb2 as pb
 
@@ -20,7 +20,7 @@ def facts_from(message: pb.Facts) -> Facts:
 def facts_to_message(facts: Facts) -> pb.Facts:
     return pb.Facts(
         values=[_fact_to_message(name, value) for name, value in facts.values.items()],
-        partitions=[_partition_to_message(partition) for partition in facts.partitions],
+        partitions=[pb.Partition(**partition.said()) for partition in facts.partitions],
     )
 
 
@@ -43,26 +43,8 @@ def _fact_to_message(name: str, value: Value) -> pb.Fact:
 def _partition_from(message: pb.Partition) -> Partition:
     return Partition(
         name=message.name,
-        nodes=message.nodes,
-        cores_per_node=message.cores_per_node,
-        memory_mib_per_node=message.memory_mib_per_node,
         gpus_per_node=dict(sorted(message.gpus_per_node.items())),
-        longest_seconds=message.longest_seconds,
-        max_nodes=message.max_nodes,
         default=message.default,
         features=tuple(message.features),
-    )
-
-
-def _partition_to_message(partition: Partition) -> pb.Partition:
-    return pb.Partition(
-        name=partition.name,
-        nodes=partition.nodes,
-        cores_per_node=partition.cores_per_node,
-        memory_mib_per_node=partition.memory_mib_per_node,
-        gpus_per_node=partition.gpus_per_node,
-        longest_seconds=partition.longest_seconds,
-        max_nodes=partition.max_nodes,
-        default=partition.default,
-        features=partition.features,
+        **{name: getattr(message, name) for name in COUNTS},
     )

@@ -1,18 +1,14 @@
-from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from clusters.callers import Caller
 from clusters.facts import Facts
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.cluster_messages import facts_to_message
-from grpc_api.rpcs.messages import REPLY_BUDGET, timestamp
+from grpc_api.rpcs.messages import messages_that_fit, timestamp
 from grpc_api.rpcs.server_state import EITHER, ServerState, bearer_claim
 from jobs.queries.clusters import Reached, clusters_in_reach
 from rainbow.errors import InvalidArgument, NotFound
 from rainbow.protos import rainbow_pb2 as pb
-
-# The tag and the length of one cluster in the reply.
-_ENTRY_BYTES = 8
 
 
 class ClusterRpcs:
@@ -32,7 +28,7 @@ def list_clusters(request: pb.ListClustersRequest, caller: Caller, now: datetime
         reached = [one for one in reached if one.cluster.name == request.name]
         if not reached:
             raise NotFound("there is no such cluster in reach of this credential", field="name")
-    clusters = list(_clusters_that_fit(map(_to_message, reached[begin:])))
+    clusters = list(messages_that_fit(map(_to_message, reached[begin:])))
     end = begin + len(clusters)
     return pb.ListClustersResponse(clusters=clusters, next_page_token=str(end) if end < len(reached) else "")
 
@@ -52,16 +48,6 @@ def _to_message(reached: Reached) -> pb.Cluster:
         facts=facts_to_message(Facts.read(cluster.facts)),
         facts_at=timestamp(cluster.facts_at),
     )
-
-
-def _clusters_that_fit(clusters: Iterable[pb.Cluster]) -> Iterator[pb.Cluster]:
-    """The first, as many as fit one message, and at least one."""
-    left = REPLY_BUDGET
-    for place, cluster in enumerate(clusters):
-        left -= cluster.ByteSize() + _ENTRY_BYTES
-        if left < 0 and place:
-            return
-        yield cluster
 
 
 def _place(page_token: str) -> int:

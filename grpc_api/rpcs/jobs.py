@@ -12,7 +12,7 @@ from grpc_api.rpcs.messages import (
     event_to_message,
     held_to_message,
     job_to_message,
-    jobs_that_fit,
+    messages_that_fit,
     prospect_to_message,
     states_from,
     timestamp,
@@ -93,7 +93,7 @@ class JobRpcs:
 
 def get(request: pb.GetJobsRequest, caller: Caller, now: datetime) -> pb.GetJobsResponse:
     found = find_jobs(by=caller, job_ids=request.jobids, with_events=request.with_events)
-    jobs = list(jobs_that_fit(_detail(job, with_events=request.with_events) for job in found.jobs))
+    jobs = list(messages_that_fit(_detail(job, with_events=request.with_events) for job in found.jobs))
     # Takes a few queries a job: only for a single one.
     if len(found.jobs) == 1 and not found.missing and not found.remaining:
         _explain(jobs[0], found.jobs[0], now)
@@ -110,7 +110,7 @@ def list_page(request: pb.ListJobsRequest, caller: Caller, now: datetime) -> pb.
         last=_last_id(request.page_token),
     )
     page = list_jobs(by=caller, search=search)
-    jobs = list(jobs_that_fit(job_to_message(job, brief=True) for job in page.jobs))
+    jobs = list(messages_that_fit(job_to_message(job, brief=True) for job in page.jobs))
     more = page.more or len(jobs) < len(page.jobs)
     last = jobs[-1].id if more else page.looked_until
     return pb.ListJobsResponse(jobs=jobs, next_page_token=str(last) if last else "")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from clusters.bounds import Bounds
@@ -24,6 +25,7 @@ from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Message)
 
 # What a client accepts by default. Replies stay below it, with room for their other fields.
 MESSAGE_LIMIT = 4 * 1024 * 1024
@@ -162,14 +164,14 @@ def entries_that_fit(jobs: Iterable[QueuedJob], cluster: str) -> list[tuple[int,
     return entries
 
 
-def jobs_that_fit(jobs: Iterable[pb.Job]) -> Iterator[pb.Job]:
-    """The first jobs, as many as fit one message, and at least one."""
+def messages_that_fit(messages: Iterable[M]) -> Iterator[M]:
+    """The first of these, as many as fit one reply, and at least one."""
     left = REPLY_BUDGET
-    for place, job in enumerate(jobs):
-        left -= job.ByteSize() + _ENTRY_BYTES
+    for place, message in enumerate(messages):
+        left -= message.ByteSize() + _ENTRY_BYTES
         if left < 0 and place:
             return
-        yield job
+        yield message
 
 
 FINAL_STATES = frozenset(_STATES[state] for state in FINAL)

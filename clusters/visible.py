@@ -14,3 +14,8 @@ def visible(text: object) -> str:
 def quoted(text: str, *, longest: int = 64) -> str:
     """The beginning of the text, quoted as one word of a log line."""
     return repr(text[:longest])
+
+
+def shortened(text: str, *, longest: int) -> str:
+    """The text, or of a longer one its beginning and an ellipsis."""
+    return text if len(text) <= longest else f"{text[: max(0, longest - 1)]}…"

@@ -1,4 +1,4 @@
-"""What must never be false of pools: the database itself refuses such rows, whoever writes them."""
+"""What must never be false of pools: the database refuses such rows from any writer."""
 
 from datetime import datetime
 from typing import Any

@@ -6,6 +6,7 @@ from clusters.facts import Facts
 from clusters.models import Cluster, ClusterWhat
 from clusters.services.events import record
 from clusters.validation import MAX_REASON
+from clusters.visible import shortened
 
 
 def note_facts(*, cluster_id: int, facts: Facts, by: Actor, now: datetime) -> bool:
@@ -27,8 +28,7 @@ def differences(before: Facts, after: Facts) -> str:
     values = ", ".join(_differing(before.values, after.values))
     partitions = _differing(before.by_partition, after.by_partition)
     changed = filter(None, [values, *(f"partition {name}" for name in partitions)])
-    text = "; ".join(changed)
-    return text if len(text) <= MAX_REASON else f"{text[: MAX_REASON - 1]}…"
+    return shortened("; ".join(changed), longest=MAX_REASON)
 
 
 def _differing(before: Mapping[str, object], after: Mapping[str, object]) -> Iterator[str]:

@@ -76,7 +76,7 @@ class PoolActions(ClusterActions):
         ]
 
     def may_make_pools(self, request: HttpRequest) -> bool:
-        """Whoever makes a pool gets a token of it."""
+        """The operator who makes a pool is shown its token."""
         return self.may_act(request) and self.manages_credentials(request)
 
     def new_pool_view(self, request: HttpRequest) -> HttpResponse:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clusters.validation import MAX_REASON
+from clusters.visible import shortened
 from jobs.models import Job
 from jobs.placement import DEMAND_FIELDS
 from jobs.queries.explain import Explanation, explain_wait
@@ -51,5 +52,4 @@ def _alike(job: Job) -> str:
 def _reason(explanation: Explanation) -> str:
     """Of many clusters the first."""
     of_pool = [f"{one.cluster} {one.text}" for one in explanation.prospects] if len(explanation.prospects) > 1 else []
-    text = "; ".join([f"it expired while it waited: {explanation.found}", *of_pool])
-    return text if len(text) <= MAX_REASON else f"{text[: MAX_REASON - 1]}…"
+    return shortened("; ".join([f"it expired while it waited: {explanation.found}", *of_pool]), longest=MAX_REASON)

@@ -11,9 +11,9 @@ from clusters.models import MAX_AFTER_SECONDS, MAX_MEMBERS, Cluster, ClusterWhat
 from clusters.services.credentials import DEFAULT_LABEL, NewCredential, add_credential
 from clusters.services.events import record
 from clusters.validation import MAX_REASON, check_cluster_name, check_range, check_reason
-from clusters.visible import quoted
+from clusters.visible import quoted, shortened
 from jobs.notify import tell_after_commit
-from jobs.services.serving import pool_changed
+from jobs.services.serving import in_lock_order, pool_changed
 from rainbow.errors import AlreadyExists, InvalidArgument, NotFound
 
 
@@ -78,7 +78,6 @@ def change_pool(
         return False
     pool.members.all().delete()
     _write(pool, members, ids)
-    pool_changed(pool_id=pool.id)
     tell_after_commit(cluster_ids=list(ids.values()), job_ids=())
     why = _why(_changes(before, members), reason)
     record(ClusterWhat.POOL_CHANGED, cluster_id=pool.id, by=by, why=why, now=now)
@@ -93,8 +92,9 @@ def members_of(pool: Cluster) -> list[Member]:
 
 def _locked(pool_id: int, cluster_ids: Iterable[int]) -> Cluster | None:
     """The pool, locked with the clusters that `pool_changed` will lock, in the lock order (docs/development.md)."""
-    clusters = Cluster.objects.filter(id__in={pool_id, *cluster_ids}).order_by("id").select_for_update(no_key=True)
-    return next((cluster for cluster in clusters if cluster.id == pool_id and cluster.pool), None)
+    return next(
+        (cluster for cluster in in_lock_order({pool_id, *cluster_ids}) if cluster.id == pool_id and cluster.pool), None
+    )
 
 
 def _checked(members: Sequence[Member]) -> Mapping[str, int]:
@@ -141,6 +141,5 @@ def _changes(before: Sequence[Member], after: Sequence[Member]) -> str:
 
 def _why(what: str, reason: str) -> str:
     """For an event. A reason is kept whole; of a long list of clusters the beginning."""
-    most = MAX_REASON - len(reason) - len(": ")
-    shown = what if len(what) <= most else f"{what[: max(0, most - 1)]}…"
+    shown = shortened(what, longest=MAX_REASON - len(reason) - len(": "))
     return f"{shown}: {reason}"[-MAX_REASON:] if reason else shown

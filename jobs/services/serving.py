@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import islice
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from clusters.facts import Facts
 from clusters.matching import fits
@@ -80,8 +81,12 @@ def lock_with_pools(cluster_ids: Collection[int]) -> None:
     )
     members = PoolMember.objects.filter(pool_id__in=pools).values_list("cluster_id", flat=True)
     wanted = {*cluster_ids, *pools, *members}
-    locked = Cluster.objects.filter(id__in=wanted).order_by("id").select_for_update(no_key=True)
-    list(locked.values_list("id"))
+    list(in_lock_order(wanted).values_list("id"))
+
+
+def in_lock_order(cluster_ids: Collection[int]) -> QuerySet[Cluster]:
+    """These clusters and pools, locked as they are read (docs/development.md)."""
+    return Cluster.objects.filter(id__in=cluster_ids).order_by("id").select_for_update(no_key=True)
 
 
 def _serve_anew(homes: Collection[int], *, among: Collection[int] | None) -> None:
@@ -97,11 +102,11 @@ def _serve_anew(homes: Collection[int], *, among: Collection[int] | None) -> Non
 def _candidates(homes: Collection[int], among: Collection[int] | None = None) -> dict[int, list[_Candidate]]:
     """By the cluster or pool that jobs are submitted to. Locks them: they stay as they are until the commit."""
     members = _members(homes)
-    clusters = _locked({*homes, *(member.cluster_id for member in members)})
+    clusters = _by_id(in_lock_order({*homes, *(member.cluster_id for member in members)}))
     # A pool may have been given other members before its lock was had.
     members = _members(homes)
     if missing := {member.cluster_id for member in members} - clusters.keys():
-        clusters |= _locked(missing)
+        clusters |= _by_id(in_lock_order(missing))
     found: dict[int, list[_Candidate]] = {
         home: [] if clusters[home].pool else [_Candidate(cluster=clusters[home], after_seconds=0)] for home in homes
     }
@@ -118,10 +123,8 @@ def _members(pool_ids: Collection[int]) -> list[PoolMember]:
     return list(PoolMember.objects.filter(pool_id__in=pool_ids).order_by("place"))
 
 
-def _locked(cluster_ids: Collection[int]) -> dict[int, Cluster]:
-    """In the lock order (docs/development.md)."""
-    locked = Cluster.objects.filter(id__in=cluster_ids).order_by("id").select_for_update(no_key=True)
-    return {cluster.id: cluster for cluster in locked}
+def _by_id(clusters: Iterable[Cluster]) -> dict[int, Cluster]:
+    return {cluster.id: cluster for cluster in clusters}
 
 
 def _write(queues: Iterable[Defined], candidates: Mapping[int, Sequence[_Candidate]]) -> None:

@@ -99,7 +99,7 @@ second_agent=$!
 wait_for_facts noether
 run "rainbow clusters --cluster-name noether noether"
 
-step "The operator makes a pool of the two: whoever has its token need not know which cluster is free."
+step "The operator makes a pool of the two: its submitters need not know which cluster is free."
 run "python manage.py pool create science keebler noether --json >$folder/science.json"
 token=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["token"])' "$folder/science.json")
 printf '$ export RAINBOW_CLUSTER=science RAINBOW_TOKEN=...\n'

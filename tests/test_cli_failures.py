@@ -13,8 +13,9 @@ import pytest
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.commandline import Run, answer
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.ports import free_port
 from tests.support.rehearsed import RehearsedServer, rehearsed_server
-from tests.support.servers import RainbowServer, free_port
+from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 
 QUEUED = pb.SubmitJobResponse(jobid=7, status=pb.SubmitJobResponse.SUBMIT_SUCCESS, position=1)

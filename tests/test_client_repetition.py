@@ -16,8 +16,8 @@ from rainbow.errors import (
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import CredentialKind, JobSpec, Registration
 from rainbow.retries import Retries
+from tests.support.ports import free_port
 from tests.support.rehearsed import Clock, Rehearse, RehearsedServer, rehearsed_server
-from tests.support.servers import free_port
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 CANCELLED = grpc.StatusCode.CANCELLED  # by a server that stops, of calls that had not begun

@@ -17,9 +17,10 @@ from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec
 from rainbow.retries import PATIENCE_SECONDS, Patience
 from tests.support import rehearsed
+from tests.support.ports import free_port
 from tests.support.rehearsed import Clock
 from tests.support.rows import count as count_rows
-from tests.support.servers import RainbowServer, free_port
+from tests.support.servers import RainbowServer
 
 Batch = pb.SubmitJobStreamRequest
 Answer = pb.SubmitJobStreamResponse

@@ -17,7 +17,8 @@ from rainbow_site.sqlite.locks import open_lock
 from rainbow_site.sqlite.turn import Turn
 from tests.support import processes
 from tests.support.patience import PATIENCE_SECONDS
-from tests.support.servers import MANAGE, RainbowServer, environment_for, free_port
+from tests.support.ports import free_port
+from tests.support.servers import MANAGE, RainbowServer, environment_for
 from tests.support.web import Guest, registered
 from tests.support.wire import eventually
 

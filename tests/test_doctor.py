@@ -21,7 +21,8 @@ from rainbow.facts import Facts
 from rainbow.system import disk_space
 from tests.support.commandline import Run, answer
 from tests.support.flux_instance import FakeInstance
-from tests.support.servers import RainbowServer, free_port
+from tests.support.ports import free_port
+from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 
 

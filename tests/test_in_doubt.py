@@ -21,9 +21,10 @@ from rainbow.retries import Patience
 from tests.support import rehearsed
 from tests.support.commandline import MAIN, Run, answer
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.ports import free_port
 from tests.support.proxy import Proxy, proxy_before
 from tests.support.rehearsed import Clock, RehearsedServer, rehearsed_server
-from tests.support.servers import RainbowServer, free_port
+from tests.support.servers import RainbowServer
 from tests.support.wire import eventually
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE

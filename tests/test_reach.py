@@ -11,8 +11,9 @@ from django.conf import settings as django_settings
 from rainbow_site.process.reach import check_reach, grpc_address, is_loopback
 from rainbow_site.process.sockets import CannotListen
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.ports import free_port
 from tests.support.rest import Rest, problem_in
-from tests.support.servers import MANAGE, RainbowServer, environment_for, free_port
+from tests.support.servers import MANAGE, RainbowServer, environment_for
 from tests.support.web import post
 from tests.support.wire import connected, new_name, registration
 

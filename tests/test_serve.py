@@ -19,9 +19,10 @@ from django.test import Client
 from rainbow_site.management.commands import serve
 from rainbow_site.process.sockets import CannotListen, address_of, listen
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.ports import free_port
 from tests.support.processes import alive, command_of, descendants
 from tests.support.rows import execute
-from tests.support.servers import DEFAULT_WEB_WORKERS, MANAGE, RainbowServer, environment_for, free_port
+from tests.support.servers import DEFAULT_WEB_WORKERS, MANAGE, RainbowServer, environment_for
 from tests.support.web import get, registered
 from tests.support.wire import eventually
 

@@ -18,8 +18,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from grpc_api.transport.server import GRACE_SECONDS
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.ports import free_port
 from tests.support.rows import count
-from tests.support.servers import MANAGE, RainbowServer, environment_for, free_port
+from tests.support.servers import MANAGE, RainbowServer, environment_for
 from tests.support.wire import connected, joined, refusal_of, registration
 
 NAME = "convergedcomputing.org.grpc.v1.RainbowScheduler"

@@ -11,7 +11,8 @@ from django.db import ConnectionHandler
 from rainbow_site.databases import configure
 from rainbow_site.environment import Environment, WrongSetting
 from tests.support.patience import PATIENCE_SECONDS
-from tests.support.servers import MANAGE, ROOT, environment_for, free_port
+from tests.support.ports import free_port
+from tests.support.servers import MANAGE, ROOT, environment_for
 
 READERS = re.compile(r'env\.(text|number|switch|choice|words)\(\s*"(\w+)"')
 VARIABLES = {name: kind for kind, name in READERS.findall((ROOT / "rainbow_site" / "settings.py").read_text())}

@@ -14,8 +14,9 @@ from rainbow.errors import FailedPrecondition
 from tests.support.commandline import MAIN, Run, answer
 from tests.support.job_files import GOOD, JobsFile, numbered
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.ports import free_port
 from tests.support.rows import count, execute
-from tests.support.servers import RainbowServer, free_port
+from tests.support.servers import RainbowServer
 from tests.support.wire import eventually
 
 WRITTEN_FOR_LONG = 40_000

@@ -15,7 +15,8 @@ from rainbow_site.environment import WrongSetting
 from tests.support import processes
 from tests.support.certificates import make_certificate
 from tests.support.patience import PATIENCE_SECONDS
-from tests.support.servers import MANAGE, ROOT, environment_for, free_port
+from tests.support.ports import free_port
+from tests.support.servers import MANAGE, ROOT, environment_for
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ import pytest
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos import rainbow_pb2_grpc as rpc
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.ports import free_port
 from tests.support.processes import wait_until
-from tests.support.servers import MANAGE, ROOT, RainbowServer, environment_for, free_port
+from tests.support.servers import MANAGE, ROOT, RainbowServer, environment_for
 
 Start = Callable[..., RainbowServer]
 # A channel of its own for every call: the kernel spreads connections over the processes.

@@ -10,7 +10,8 @@ from rainbow.client import Client
 from rainbow.errors import InvalidArgument
 from tests.support.commandline import MAIN, Run, answer
 from tests.support.job_files import GOOD, JobsFile
-from tests.support.servers import RainbowServer, free_port
+from tests.support.ports import free_port
+from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 
 PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")

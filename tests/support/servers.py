@@ -2,12 +2,10 @@
 
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -19,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support import processes
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 MANAGE = (sys.executable, str(ROOT / "manage.py"))
@@ -130,9 +129,3 @@ def migrate(database_url: str) -> None:
 def environment_for(database_url: str, **settings: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAINBOW_")}
     return {**inherited, "DATABASE_URL": database_url, **settings}
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

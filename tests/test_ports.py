@@ -1,0 +1,10 @@
+"""The ports that the tests give to the servers that they start."""
+
+from tests.support.ports import FIRST_PORT, PORTS_A_WORKER, free_port
+
+
+def test_no_port_is_given_twice_and_all_are_of_one_worker() -> None:
+    ports = [free_port() for _ in range(100)]
+
+    assert len(set(ports)) == len(ports)
+    assert len({(port - FIRST_PORT) // PORTS_A_WORKER for port in ports}) == 1

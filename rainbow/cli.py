@@ -32,7 +32,7 @@ COMMANDS = {
     "rotate": "Replace the cluster's token or secret.",
     "agent": "Run the cluster's jobs by its scheduler.",
     "doctor": "Check what an agent needs, and say what to do.",
-    "version": "Show the version.",
+    "version": "Show the versions of this client and of the server.",
 }
 DENIED = "request denied"  # all that a server says of a credential
 UNEXPECTED = 1
@@ -83,8 +83,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        if cmd_name != "version":  # which calls no server
-            importlib.import_module("rainbow.config").silence_grpc()
+        importlib.import_module("rainbow.config").silence_grpc()
         command: click.Command = importlib.import_module(f"rainbow.commands.{cmd_name}").command
         return command
 

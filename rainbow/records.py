@@ -300,10 +300,14 @@ class RotatedCredential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Echo:
-    """The server's answer to a test of the connection. `answered_at` is by its clock; None from an old server."""
+    """The server's answer to a test of the connection. `answered_at` is by its clock.
+
+    It is None from an old server, and `server_version` is empty from one of 0.1.
+    """
 
     request_id: str
     message_count: int
     messages_processed: int
     processing_details: str
     answered_at: datetime | None
+    server_version: str = ""

@@ -17,6 +17,7 @@ from rainbow.text import on_one_line
 # A server's words, as they are shown and logged.
 LONGEST_MESSAGE = 1000
 LONGEST_FIELD = 100
+LONGEST_VERSION = 100
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
 
 ON_LOST = {
@@ -199,6 +200,7 @@ def echo(answer: pb.Response) -> records.Echo:
         messages_processed=answer.messages_processed,
         processing_details=answer.processing_details,
         answered_at=moment(answer, "answered_at"),
+        server_version=on_one_line(answer.server_version, longest=LONGEST_VERSION),
     )
 
 

@@ -170,10 +170,12 @@ def the_outside_listens_nowhere(module: Module) -> Iterator[str]:
             yield f"{module.name}:{node.lineno} listens with {ast.unparse(node)}"
 
 
-def the_server_shares_only_stubs_and_errors(module: Module) -> Iterator[str]:
+def the_server_shares_only_stubs_errors_and_the_version(module: Module) -> Iterator[str]:
     if module.package in SERVER:
         for line, name in module.imports():
-            if _within(name, "rainbow") and not _within(name, "rainbow.protos", "rainbow.errors"):
+            if _within(name, "rainbow") and not _within(
+                name, "rainbow.protos", "rainbow.errors", "rainbow.__version__"
+            ):
                 yield f"{module.name}:{line} imports {name}"
 
 
@@ -278,7 +280,7 @@ RULES: list[Rule] = [
     transports_never_write,
     the_outside_never_imports_the_server,
     the_outside_listens_nowhere,
-    the_server_shares_only_stubs_and_errors,
+    the_server_shares_only_stubs_errors_and_the_version,
     settings_and_config_alone_read_the_environment,
     imports_stand_at_the_top,
     no_module_uses_signals,
@@ -307,7 +309,7 @@ VIOLATIONS = [
     (the_outside_never_imports_the_server, "rainbow.cli", "def main():\n    import jobs.services"),
     (the_outside_listens_nowhere, "rainbow.agent.context", "import socket\nsocket.create_server(('', 0))"),
     (the_outside_listens_nowhere, "rainbow.agent", "from http.server import HTTPServer"),
-    (the_server_shares_only_stubs_and_errors, "grpc_api.rpcs.servicer", "from rainbow import client"),
+    (the_server_shares_only_stubs_errors_and_the_version, "grpc_api.rpcs.servicer", "from rainbow import client"),
     (settings_and_config_alone_read_the_environment, "jobs.models", "import os\nos.environ.get('HOME')"),
     (settings_and_config_alone_read_the_environment, "rainbow.client", "from os import getenv"),
     (imports_stand_at_the_top, "jobs.models", "def late():\n    import json"),
@@ -323,7 +325,7 @@ ALLOWED = [
     (transports_never_import_each_other, "grpc_api.rpcs.servicer", "from grpc_api import server\nimport jobs.services"),
     (transports_never_write, "jobs.admin", "options.update(a=1)"),
     (transports_never_write, "jobs.services.submit", "job.save()"),
-    (the_server_shares_only_stubs_and_errors, "jobs.services", "from rainbow.errors import NotFound"),
+    (the_server_shares_only_stubs_errors_and_the_version, "jobs.services", "from rainbow.errors import NotFound"),
 ]
 
 

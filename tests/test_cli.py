@@ -13,6 +13,7 @@ from rainbow.cli import COMMANDS, EXIT_CODES, INTERRUPTED, PIPE_CLOSED, UNEXPECT
 from rainbow.config import DEFAULTS, settings
 from rainbow.terminal.saving import try_to_save
 from tests.support.commandline import Run, answer
+from tests.support.ports import free_port
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 
@@ -151,8 +152,20 @@ def test_a_replaced_secret_is_shown_once(rainbow: Run) -> None:
 
 
 def test_the_version_is_told(stranger: Run) -> None:
-    assert stranger("version").stdout == f"rainbow {__version__}\n" == stranger("--version").stdout
-    assert answer(stranger("version", "--json")) == {"version": __version__}
+    assert stranger("version", "--client").stdout == f"rainbow {__version__}\n" == stranger("--version").stdout
+    assert answer(stranger("version", "--client", "--json")) == {"version": __version__, "server_version": None}
+
+
+def test_the_server_tells_its_version(stranger: Run) -> None:
+    assert stranger("version").stdout == f"rainbow {__version__}\nserver  {__version__}\n"
+    assert answer(stranger("version", "--json")) == {"version": __version__, "server_version": __version__}
+
+
+def test_the_version_is_told_where_no_server_is(stranger: Run) -> None:
+    told = stranger("version", "--timeout", "0.2", "--host", f"127.0.0.1:{free_port()}")
+
+    assert (told.exit_code, told.stdout) == (0, f"rainbow {__version__}\n")
+    assert told.stderr.startswith("The server's version is not known: ")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -126,7 +126,7 @@ def test_a_table_leaves_room_for_its_last_column() -> None:
     assert "reasonreason" in row
 
 
-@pytest.mark.parametrize("words", [["--help"], ["version"], ["--version"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["--help"], ["--version"]], ids=" ".join)
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     code = (
         "import sys; from rainbow.cli import main\n"

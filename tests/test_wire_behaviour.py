@@ -7,6 +7,7 @@ from uuid import UUID
 import grpc
 import pytest
 
+from rainbow import __version__
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import RainbowServer
@@ -295,7 +296,11 @@ def test_one_message_echoes_its_id_and_is_counted(remote: Remote) -> None:
     reply.ClearField("answered_at")
 
     assert reply == pb.Response(
-        request_id="one", message_count=1, messages_processed=1, processing_details="processed successfully"
+        request_id="one",
+        message_count=1,
+        messages_processed=1,
+        processing_details="processed successfully",
+        server_version=__version__,
     )
 
 

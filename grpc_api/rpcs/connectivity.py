@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.server_state import ServerState
 from grpc_api.runtime.streams import until
+from rainbow import __version__
 from rainbow.protos import rainbow_pb2 as pb
 
 
@@ -29,6 +30,7 @@ def _echo(request: pb.Request, count: int) -> pb.Response:
         message_count=count,
         messages_processed=count,
         processing_details="processed successfully",
+        server_version=__version__,
     )
     reply.answered_at.GetCurrentTime()
     return reply

@@ -30,6 +30,7 @@ def compare_versions(known: Settings) -> str:
     """A server that knows WatchJobs knows reports, too. The call changes nothing."""
     try:
         with _client(known) as client:
+            version = client.serial("doctor").server_version
             next(client.watch_jobs([NO_JOB]), None)
     except Unimplemented as error:
         raise CheckFailed("the server is older than this client", advice=OLD) from error
@@ -37,7 +38,8 @@ def compare_versions(known: Settings) -> str:
         pass
     except RainbowError as error:
         raise CheckFailed(str(error), advice=OLD) from error
-    return f"rainbow {__version__}; the server knows all that it needs"
+    server = f", the server {version}" if version else ""
+    return f"rainbow {__version__}{server}; the server knows all that it needs"
 
 
 def compare_clocks(known: Settings) -> str:

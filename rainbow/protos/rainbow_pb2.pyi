@@ -918,6 +918,7 @@ class Response(_message.Message):
     MESSAGES_PROCESSED_FIELD_NUMBER: _builtins.int
     PROCESSING_DETAILS_FIELD_NUMBER: _builtins.int
     ANSWERED_AT_FIELD_NUMBER: _builtins.int
+    SERVER_VERSION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The id of the request's content."""
     message_count: _builtins.int
@@ -926,6 +927,8 @@ class Response(_message.Message):
     """How many of them were processed."""
     processing_details: _builtins.str
     """Always `processed successfully`."""
+    server_version: _builtins.str
+    """The version of rainbow that the server runs, such as `0.2.0`."""
     @_builtins.property
     def answered_at(self) -> _timestamp_pb2.Timestamp:
         """When the server answered, by its clock: for callers to compare with theirs."""
@@ -938,10 +941,11 @@ class Response(_message.Message):
         messages_processed: _builtins.int = ...,
         processing_details: _builtins.str = ...,
         answered_at: _timestamp_pb2.Timestamp | None = ...,
+        server_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "message_count", b"message_count", "messages_processed", b"messages_processed", "processing_details", b"processing_details", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "message_count", b"message_count", "messages_processed", b"messages_processed", "processing_details", b"processing_details", "request_id", b"request_id", "server_version", b"server_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from grpc_api.transport.tls import credentials_from
 from rainbow.client import Client
 from rainbow.errors import Unavailable
 from rainbow_site.environment import WrongSetting
+from rainbow_site.process.certificates import TlsFiles
 from tests.support import processes
 from tests.support.certificates import make_certificate
 from tests.support.patience import PATIENCE_SECONDS
@@ -64,7 +64,8 @@ def test_a_certificate_made_by_the_manual_is_good_for_this_machine(start: Callab
 
 
 def test_without_a_certificate_there_is_no_tls() -> None:
-    assert credentials_from(cert="", key="") is None
+    assert not TlsFiles()
+    TlsFiles().check()
 
 
 @pytest.mark.parametrize(
@@ -91,4 +92,4 @@ def test_what_is_wrong_with_the_certificate_is_said(
     Path("broken.pem").write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
 
     with pytest.raises(WrongSetting, match=complaint):
-        credentials_from(**settings)
+        TlsFiles(**settings).check()

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
+from rainbow_site.process.certificates import TlsFiles
 from rainbow_site.web_server.tls import context_from
 from tests.support.certificates import make_certificate
 from tests.support.raw_http import LARGE, connect, encrypted, replies, request
@@ -81,7 +82,7 @@ def test_answers_end_with_a_goodbye_so_that_none_is_cut_short_unseen(tls_web_ser
 def test_old_protocols_are_refused(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
 
-    assert context_from(cert=str(certificate), key=str(key)).minimum_version == ssl.TLSVersion.TLSv1_2
+    assert context_from(TlsFiles(cert=str(certificate), key=str(key))).minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_a_client_that_leaves_in_the_middle_of_a_handshake_harms_nobody(tls_web_server: RainbowServer) -> None:

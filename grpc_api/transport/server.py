@@ -20,7 +20,9 @@ from grpc_api.transport.health import HealthChecks
 from grpc_api.transport.requests import Requests
 from grpc_api.transport.shedding import Load
 from grpc_api.transport.standard import standard_handlers
+from grpc_api.transport.tls import credentials_from
 from grpc_api.transport.unknown import UnknownCalls
+from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.sockets import CannotListen, check_address
 
 # How long calls in flight may take to finish once the server is told to stop.
@@ -58,6 +60,7 @@ OPTIONS = [
     ("grpc.http2.ping_timeout_ms", 15_000),
 ]
 _LAST_PORT = 65_535
+Certificate = CertificateWatch[grpc.ServerCertificateConfiguration]
 _log = logging.getLogger("rainbow.grpc")
 
 
@@ -66,7 +69,7 @@ class ServerOptions:
     """`batch` is the most calls of one kind that share a commit; 1 switches that off.
 
     `calls` is the most calls at a time, those that wait included. `share_port` lets other processes listen at the
-    address, too. Without `credentials` there is no TLS.
+    address, too. Without `certificate` there is no TLS.
     """
 
     address: str
@@ -75,7 +78,7 @@ class ServerOptions:
     batch: int
     calls: int
     share_port: bool = False
-    credentials: grpc.ServerCredentials | None = None
+    certificate: Certificate | None = None
 
 
 async def serve(options: ServerOptions) -> bool:
@@ -87,6 +90,8 @@ async def serve(options: ServerOptions) -> bool:
     address = server.listen()
     stop = _stop_on_signals()
     await server.start()
+    if options.certificate:
+        options.certificate.start()
     _log.info("%s serves %s at %s", options.name, SERVICE.full_name, address)
     await stop.wait()
     _log.info("stopping; finishing the calls in flight")
@@ -149,7 +154,7 @@ def _listen(server: grpc.aio.Server, options: ServerOptions) -> str:
     address = f"[::]{options.address}" if options.address.startswith(":") else options.address
     try:
         _check_port(address)
-        port = _add_port(server, address, options.credentials)
+        port = _add_port(server, address, options.certificate)
     except (RuntimeError, ValueError):
         # gRPC does not say why; a socket does.
         check_address(address)
@@ -164,10 +169,10 @@ def _check_port(address: str) -> None:
         raise ValueError
 
 
-def _add_port(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
-    if credentials is None:
+def _add_port(server: grpc.aio.Server, address: str, certificate: Certificate | None) -> int:
+    if certificate is None:
         return server.add_insecure_port(address)
-    return server.add_secure_port(address, credentials)
+    return server.add_secure_port(address, credentials_from(certificate))
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -7,9 +7,11 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from rainbow_site.process.certificate_watch import STATE
 from rainbow_site.process.readiness import NOT_UP_TO_DATE, up_to_date, write
 
 NO_ANSWER = "the database does not answer"
+OLD_CERTIFICATE = "the files of the certificate are not usable, and the one from before is in use; the log says why"
 NO_WRITES = "the database takes no writes; the log says why"
 _FRESH_SECONDS = 1
 # So that callers do not occupy all threads during a slow check.
@@ -27,9 +29,12 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when the database answers, is migrated and accepts writes; 503 otherwise."""
+    """200 when the database answers, is migrated and accepts writes; 503 otherwise. Tells of a broken certificate."""
     trouble = _readiness.trouble()
-    return JsonResponse({"status": trouble or "ok"}, status=503 if trouble else 200)
+    answer = {"status": trouble or "ok"}
+    if STATE.trouble:
+        answer["certificate"] = OLD_CERTIFICATE
+    return JsonResponse(answer, status=503 if trouble else 200)
 
 
 class _Readiness:

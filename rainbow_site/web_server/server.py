@@ -17,6 +17,7 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
+from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.sockets import BACKLOG
 from rainbow_site.web.rest.parsers import MAX_BODY_BYTES
 from rainbow_site.web_server.answer import without_bodies_for_head
@@ -50,7 +51,9 @@ _log = logging.getLogger("rainbow.http")
 class WebServer(TcpWSGIServer):  # type: ignore[misc]  # (waitress has no types)
     active_channels: dict[int, Channel]
 
-    def __init__(self, application: Any, listener: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, application: Any, listener: socket.socket, *, tls: CertificateWatch[ssl.SSLContext] | None = None
+    ) -> None:
         self.tls = tls
         self.channel_class = TlsChannel if tls else Channel
         self._told = threading.Event()

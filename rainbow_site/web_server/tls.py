@@ -4,6 +4,8 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
+from rainbow.certificates import no_password
+from rainbow_site.process.certificates import TlsFiles
 from rainbow_site.web_server.channel import Channel
 from rainbow_site.web_server.patience import Stage
 
@@ -17,10 +19,10 @@ _SPEAK_TLS = (
 _RECORD_BYTES = 16 * 1024
 
 
-def context_from(*, cert: str, key: str) -> ssl.SSLContext:
-    """The files must be a pair (rainbow_site.process.certificates)."""
+def context_from(files: TlsFiles) -> ssl.SSLContext:
+    """The files must be a pair (TlsFiles.check)."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(cert, key)
+    context.load_cert_chain(files.cert, files.key, password=no_password)
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_RENEGOTIATION
     return context
@@ -34,7 +36,7 @@ class TlsChannel(Channel):
 
     def __init__(self, server: Any, sock: socket.socket, *args: Any, **options: Any) -> None:
         sock.setblocking(False)
-        encrypted = server.tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        encrypted = server.tls.current.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self._shaking_hands, self._wants_to_write = True, False
         super().__init__(server, encrypted, *args, **options)
 

@@ -91,8 +91,12 @@ def start_rainbow(
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     manage: Sequence[str] = MANAGE,
+    ca_file: str = "",
 ) -> RainbowServer:
-    """Start a server and return when it serves; an empty address means a free port of this machine."""
+    """Start a server and return when it serves; an empty address means a free port of this machine.
+
+    `ca_file` is the certificate itself if it is empty.
+    """
     address = address or f"127.0.0.1:{free_port()}"
     web = f"127.0.0.1:{free_port()}" if with_web else ""
     settings = {"RAINBOW_REGISTRATION_SECRET": REGISTRATION_SECRET, **(environment or {})}
@@ -102,7 +106,7 @@ def start_rainbow(
     words = ["serve", "--web", web] if with_web else ["grpcserver"]
     command = [*manage, *words, "--address", address, *arguments]
     process = processes.start(command, log=log, environment=environment_for(database_url, **settings))
-    ca_file = settings.get("RAINBOW_TLS_CERT", "")
+    ca_file = ca_file or settings.get("RAINBOW_TLS_CERT", "")
     server = RainbowServer(
         address=address,
         web=f"{'https' if ca_file and not settings.get('RAINBOW_PROXIES') else 'http'}://{web}" if web else "",

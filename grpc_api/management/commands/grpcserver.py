@@ -5,12 +5,15 @@ from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
+import grpc
 import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from grpc_api.transport.server import ServerOptions, serve
-from grpc_api.transport.tls import credentials_from
+from grpc_api.transport.tls import configuration_from
+from rainbow_site.process.certificate_watch import CertificateWatch
+from rainbow_site.process.certificates import configured_files
 from rainbow_site.process.children import Child, run_together
 from rainbow_site.process.reach import check_reach, grpc_address, is_for_development
 from rainbow_site.process.readiness import NotReady, database_file, expect_database_file, ready_database
@@ -73,7 +76,7 @@ class Command(BaseCommand):
             batch=settings.RAINBOW_BATCH,
             calls=settings.RAINBOW_CALLS,
             share_port=options["share_port"],
-            credentials=credentials_from(cert=settings.RAINBOW_TLS_CERT, key=settings.RAINBOW_TLS_KEY),
+            certificate=_certificate(),
         )
         _log.info("creating %s", server.name)
         try:
@@ -106,6 +109,11 @@ def _serve(server: ServerOptions) -> None:
     if not uvloop.run(serve(server)):
         # Python would wait for the threads that are left; the kernel releases all that they hold.
         os._exit(1)
+
+
+def _certificate() -> CertificateWatch[grpc.ServerCertificateConfiguration] | None:
+    files = configured_files()
+    return CertificateWatch(files, configuration_from, log=_log) if files else None
 
 
 def _worker(address: str, name: str) -> Child:

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from rainbow_site.process.certificates import check_pair
+from rainbow_site.process.certificates import configured_files
 from rainbow_site.process.children import Child, run_together
 from rainbow_site.process.reach import check_reach, grpc_address
 from rainbow_site.process.readiness import NotReady, database_file, ready_database
@@ -49,7 +49,7 @@ class Command(BaseCommand):
                 "never use it on a server that others can reach"
             )
         try:
-            check_pair(cert=settings.RAINBOW_TLS_CERT, key=settings.RAINBOW_TLS_KEY)
+            configured_files().check()
             grpc, web = _checked_addresses(options["address"], options["web"])
             # Connections queue until the web server runs; the socket listens only once the database is ready.
             with ready_database(cleanup=settings.RAINBOW_CLEANUP), listen(web) as listener:

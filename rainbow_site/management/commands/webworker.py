@@ -1,8 +1,10 @@
 """manage.py webworker: one process of the web server, which `manage.py serve` starts."""
 
 import gc
+import logging
 import signal
 import socket
+import ssl
 from argparse import ArgumentParser
 from types import FrameType
 from typing import Any
@@ -12,10 +14,14 @@ from django.core.management.base import BaseCommand, CommandError
 from django.urls import get_resolver
 
 from jobs.rest.stopping import STOPPING
+from rainbow_site.process.certificate_watch import CertificateWatch
+from rainbow_site.process.certificates import configured_files
 from rainbow_site.process.readiness import expect_database_file
 from rainbow_site.web_server.server import WebServer
 from rainbow_site.web_server.tls import context_from
 from rainbow_site.wsgi import application
+
+_log = logging.getLogger("rainbow.http")
 
 
 class Command(BaseCommand):
@@ -28,7 +34,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         expect_database_file(options["database_file"])
-        server = WebServer(application, _listener(options["listener"]), tls=_tls())
+        tls = _tls()
+        server = WebServer(application, _listener(options["listener"]), tls=tls)
 
         def stop(number: int, frame: FrameType | None) -> None:
             # Waiting calls return as soon as this process is told to stop.
@@ -42,6 +49,8 @@ class Command(BaseCommand):
         # A full garbage collection of these objects would stop all calls for 30 ms each time.
         gc.collect()
         gc.freeze()
+        if tls:
+            tls.start()
         server.serve()
 
 
@@ -52,7 +61,7 @@ def _listener(descriptor: int) -> socket.socket:
         raise CommandError("--listener: there is no such socket; manage.py serve starts this command") from None
 
 
-def _tls() -> Any:
+def _tls() -> CertificateWatch[ssl.SSLContext] | None:
     if not settings.RAINBOW_WEB_TLS:
         return None
-    return context_from(cert=settings.RAINBOW_TLS_CERT, key=settings.RAINBOW_TLS_KEY)
+    return CertificateWatch(configured_files(), context_from, log=_log)

@@ -1,8 +1,9 @@
 """The result of cancelling or requeuing a job, by its state."""
 
+from datetime import datetime
 from enum import Enum
+from typing import Protocol
 
-from jobs.models import Job
 from jobs.states import FINAL, REQUEUEABLE, JobState
 from rainbow.errors import NO_SUCH_JOB
 
@@ -18,20 +19,36 @@ class CancelOutcome(Enum):
 CHANGED = frozenset({CancelOutcome.CANCELLED, CancelOutcome.REQUESTED})
 
 
-def cancel_outcome(job: Job) -> CancelOutcome:
+class Judged(Protocol):
+    """A job as far as its outcome depends on it."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def agent(self) -> str: ...
+    @property
+    def cancel_requested_at(self) -> datetime | None: ...
+
+
+def cancel_outcome(job: Judged) -> CancelOutcome:
     if job.state in FINAL:
         return CancelOutcome.ALREADY_FINAL
-    if job.handed_over:
+    if _handed_over(job):
         return CancelOutcome.OUT_OF_REACH
     if job.state in (JobState.QUEUED, JobState.LOST):
         return CancelOutcome.CANCELLED
     return CancelOutcome.REQUESTED
 
 
-def requeue_refusal(job: Job) -> str:
+def requeue_refusal(job: Judged) -> str:
     """Why the job cannot be put back now; empty when it can."""
     if job.cancel_requested_at:
         return "a cancel of the job was requested"
     if job.state not in REQUEUEABLE:
         return f"the job is {job.state}; only accepted and lost jobs can be requeued"
     return ""
+
+
+def _handed_over(job: Judged) -> bool:
+    """Accepted by the original protocol: the cluster owns it and reports nothing."""
+    return job.state == JobState.ACCEPTED and not job.agent

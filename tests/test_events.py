@@ -32,7 +32,7 @@ def test_every_step_says_when_who_and_why(alpha: Any, now: datetime) -> None:
     cancel_jobs(by=alpha.submitter, job_ids=[job_id], reason="too late", now=minutes[4])
 
     job = get_jobs(by=alpha.puller, job_ids=[job_id], with_events=True)[job_id]
-    told = [(event.at, event.what, event.state, event.attempt, event.who, event.why) for event in job.events.all()]
+    told = [(event.at, event.what, event.state, event.attempt, event.who, event.why) for event in job.events]
     assert told == [
         (minutes[0], "submitted", "queued", 1, "token default", ""),
         (minutes[1], "accepted", "accepted", 1, "secret default", "by agent-1"),

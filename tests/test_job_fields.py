@@ -18,7 +18,7 @@ from clusters.models import Cluster
 from grpc_api.rpcs import messages
 from jobs import specs as server
 from jobs.models import Job
-from jobs.queries.lookup import find_jobs
+from jobs.queries.lookup import find_jobs, get_jobs
 from jobs.queries.queue import QueuedJob, request_jobs
 from jobs.rest.job_serializers import WITH_CONTENT, JobSerializer, KeyedJobSpecSerializer, QueuedJobSerializer
 from jobs.services.submit import Order, submit_jobs
@@ -162,7 +162,7 @@ def test_the_rest_api_takes_and_shows_each_field(alpha: Any, now: datetime) -> N
     job_id = submitted(alpha, now)
     (queued,) = request_jobs(caller=alpha.puller, shared=True, now=now)
 
-    shown = JobSerializer(Job.objects.get(id=job_id), context={WITH_CONTENT: True}).data
+    shown = JobSerializer(get_jobs(by=alpha.submitter, job_ids=[job_id])[job_id], context={WITH_CONTENT: True}).data
 
     assert set(KeyedJobSpecSerializer().fields) == set(server.SPEC_FIELDS)
     assert {name: shown[name] for name in client.SPEC_FIELDS} == in_json(said(WHOLE, client.SPEC_FIELDS))

@@ -53,7 +53,7 @@ def test_the_submitter_sees_counts_and_cancels_a_job_that_was_taken(pool: Pool, 
     mine = pool.submitter
 
     assert [job.id for job in list_jobs(by=mine, search=Search()).jobs] == [second, first]
-    assert [job.cluster.name for job in find_jobs(by=mine, job_ids=[first, second]).jobs] == ["alpha", "big"]
+    assert [job.cluster for job in find_jobs(by=mine, job_ids=[first, second]).jobs] == ["alpha", "big"]
     assert [dict(one.counts) for one in summarize_jobs(cluster_ids=[pool.cluster.id, alpha.cluster.id])] == [
         {"queued": 1},
         {"accepted": 1},

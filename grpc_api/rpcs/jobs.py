@@ -19,9 +19,9 @@ from grpc_api.rpcs.messages import (
 )
 from grpc_api.rpcs.server_state import EITHER, ServerState, bearer_claim
 from grpc_api.runtime.wakeups import wait_for
-from jobs.models import Job
-from jobs.queries.explain import explain_wait
-from jobs.queries.lookup import find_jobs, list_jobs
+from jobs.queries.explain import explain_found
+from jobs.queries.found_job import FoundJob
+from jobs.queries.lookup import MAX_LOOKUP, find_jobs, list_jobs
 from jobs.queries.search import Search
 from jobs.queries.summaries import summarize_jobs
 from jobs.services.cancel import cancel_jobs
@@ -51,23 +51,21 @@ class JobRpcs:
 
     async def WatchJobs(self, request: pb.WatchJobsRequest, call: Call) -> AsyncIterator[pb.WatchJobsResponse]:
         claim = bearer_claim(call, request.cluster, EITHER)
-        # Before the subscription: for callers who are admitted, and for as many jobs as may be watched.
-        await self._server.read(watched, request, claim, call)
         seen: dict[int, int] = {}
-        going = list(dict.fromkeys(request.jobids))
-        with self._server.wakeups.subscribe(*going) as wakeup:
-            while going:
+        going = list(request.jobids)
+        # As many as may be watched: the first read refuses more, and callers who are not admitted.
+        with self._server.wakeups.subscribe(*dict.fromkeys(going[:MAX_LOOKUP])) as wakeup:
+            while True:
                 wakeup.clear()
                 over: set[int] = set()
                 async for job in self._changed(seen, going, claim, call):
                     over.update([job.id] if job.state in FINAL_STATES else [])
                     yield pb.WatchJobsResponse(job=job)
                 # What is over stays as it is, or is pruned.
-                going = [job_id for job_id in going if job_id not in over]
-                if self._server.wakeups.closed:
+                going = [job_id for job_id in dict.fromkeys(going) if job_id not in over]
+                if self._server.wakeups.closed or not going:
                     return
-                if going:
-                    await wait_for(wakeup)
+                await wait_for(wakeup)
 
     async def CancelJobs(self, request: pb.CancelJobsRequest, call: Call) -> pb.CancelJobsResponse:
         claim = bearer_claim(call, request.cluster, EITHER)
@@ -81,14 +79,15 @@ class JobRpcs:
         self, seen: dict[int, int], job_ids: list[int], claim: Claim, call: Call
     ) -> AsyncIterator[pb.Job]:
         """The jobs that are not as they were `seen`: by id a hash, since jobs may be large."""
-        while job_ids:
+        while True:
             answered = await self._server.read(watched, pb.WatchJobsRequest(jobids=job_ids), claim, call)
             for job in answered.reply.jobs:
                 mark = hash(job.SerializeToString(deterministic=True))
                 if seen.get(job.id) != mark:
                     seen[job.id] = mark
                     yield job
-            job_ids = answered.reply.remaining
+            if not (job_ids := answered.reply.remaining):
+                return
 
 
 def get(request: pb.GetJobsRequest, caller: Caller, now: datetime) -> pb.GetJobsResponse:
@@ -150,15 +149,15 @@ def summarize(request: pb.SummarizeJobsRequest, caller: Caller, now: datetime) -
     )
 
 
-def _detail(job: Job, *, with_events: bool) -> pb.Job:
+def _detail(job: FoundJob, *, with_events: bool) -> pb.Job:
     message = job_to_message(job, brief=False)
     if with_events:
-        message.events.extend(event_to_message(event) for event in job.events.all())
+        message.events.extend(event_to_message(event) for event in job.events)
     return message
 
 
-def _explain(message: pb.Job, job: Job, now: datetime) -> None:
-    if wait := explain_wait(job=job, now=now):
+def _explain(message: pb.Job, job: FoundJob, now: datetime) -> None:
+    if wait := explain_found(job=job, now=now):
         message.why_waiting = wait.summary
         message.prospects.extend(prospect_to_message(prospect) for prospect in wait.prospects)
 

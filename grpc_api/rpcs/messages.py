@@ -13,9 +13,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from clusters.bounds import Bounds
 from clusters.models import CredentialKind, Streak
-from jobs.models import Job, JobEvent
+from jobs.models import JobEvent
 from jobs.outcomes import CancelOutcome
 from jobs.queries.explain import Prospect
+from jobs.queries.found_job import TIMES, FoundJob
 from jobs.queries.queue import QueuedJob
 from jobs.reports import Report, ReportOutcome, Return
 from jobs.services.accept import RefusalReason
@@ -181,34 +182,28 @@ _SAID_FIELDS = tuple(name for name in SPEC_FIELDS if name not in MOMENTS)
 _LISTED_FIELDS = tuple(name for name in _SAID_FIELDS if name not in UNLISTED_FIELDS)
 
 
-def job_to_message(job: Job, *, brief: bool) -> pb.Job:
+def job_to_message(job: FoundJob, *, brief: bool) -> pb.Job:
     """`brief` leaves out what lists of jobs leave out, and the output."""
     said = {name: getattr(job, name) for name in (_LISTED_FIELDS if brief else _SAID_FIELDS)}
-    said["on_lost"] = _ON_LOST[OnLost(job.on_lost)]
+    said["on_lost"] = _ON_LOST[job.on_lost]
     message = pb.Job(
         **said,
         id=job.id,
-        cluster=job.cluster.name,
-        state=_STATES[JobState(job.state)],
+        cluster=job.cluster,
+        state=_STATES[job.state],
         attempt=job.attempt,
         agent=job.agent,
         native_id=job.native_id,
         exit_code=job.exit_code,
         reason=job.reason,
-        output="" if brief else job.output,
+        output=job.output,
         submitted_by=job.submitted_by.label if job.submitted_by else "",
-        pool=job.taken_from.name if job.taken_from else "",
+        pool=job.pool,
     )
-    for name in _TIMES:
+    for name in TIMES:
         if at := getattr(job, name):
             getattr(message, name).FromDatetime(at)
     return message
-
-
-_TIMES = (
-    *MOMENTS, "submitted_at", "accepted_at", "started_at", "finished_at", "lost_at",
-    "lease_expires_at", "cancel_requested_at",
-)  # fmt: skip
 
 
 def event_to_message(event: JobEvent) -> pb.JobEvent:

@@ -183,11 +183,6 @@ class Job(models.Model):
     def final(self) -> bool:
         return self.state in FINAL
 
-    @property
-    def handed_over(self) -> bool:
-        """Accepted by the original protocol: the cluster owns it and reports nothing."""
-        return self.state == JobState.ACCEPTED and not self.agent
-
 
 class JobLabel(models.Model):
     """An index over `Job.labels`, written once with the job."""

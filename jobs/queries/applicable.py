@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from clusters.callers import Operator
 from jobs.models import Job
-from jobs.outcomes import CHANGED, cancel_outcome, requeue_refusal
+from jobs.outcomes import CHANGED, Judged, cancel_outcome, requeue_refusal
 from jobs.queries.search import Search, ranges_of
 from jobs.states import FINAL, REQUEUEABLE, ActionKind, JobState
 
@@ -18,11 +18,11 @@ _LOOK_AT = 200
 _COUNT_UP_TO = 5_000
 
 
-def _waits(job: Job) -> bool:
+def _waits(job: Judged) -> bool:
     return job.state == JobState.QUEUED
 
 
-_CHANGES: dict[ActionKind, Callable[[Job], bool]] = {
+_CHANGES: dict[ActionKind, Callable[[Judged], bool]] = {
     ActionKind.CANCEL: lambda job: cancel_outcome(job) in CHANGED,
     ActionKind.REQUEUE: lambda job: not requeue_refusal(job),
     ActionKind.PRIORITIZE: _waits,
@@ -49,7 +49,7 @@ def changeable(*, kind: ActionKind, job_ids: Sequence[int]) -> set[int]:
     return {job.id for job in _judged(job_ids) if _CHANGES[kind](job)}
 
 
-def actions_for(jobs: Iterable[Job]) -> list[ActionKind]:
+def actions_for(jobs: Iterable[Judged]) -> list[ActionKind]:
     """The actions that would change at least one of these jobs."""
     jobs = list(jobs)
     return [kind for kind in ActionKind if any(map(_CHANGES[kind], jobs))]

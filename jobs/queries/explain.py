@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from clusters.models import Cluster
 from jobs.models import Job
 from jobs.queries.activity import activity_by_cluster
+from jobs.queries.found_job import FoundJob
 from jobs.queries.prospects import Hindrance, Outlook, Reach
+from jobs.specs import CONTENT_FIELDS
 from jobs.sql.inserts import beginning
 from jobs.sql.reads import jobs_before
 from jobs.states import Activity, JobState, Span
@@ -46,6 +48,15 @@ class Explanation:
     @property
     def summary(self) -> str:
         return f"{self.found}; {self.place}"
+
+
+def explain_found(*, job: FoundJob, now: datetime) -> Explanation | None:
+    """The same of a job as it was found; None also when it does not wait there any more."""
+    if job.state != JobState.QUEUED:
+        return None
+    there = Job.objects.filter(id=job.id, cluster_id=job.cluster_id, state=JobState.QUEUED)
+    waiting = there.select_related("cluster", "submitted_by").defer("cluster__facts", *CONTENT_FIELDS, "output").first()
+    return explain_wait(job=waiting, now=now) if waiting else None
 
 
 def explain_wait(*, job: Job, now: datetime) -> Explanation | None:

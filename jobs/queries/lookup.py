@@ -1,15 +1,13 @@
 """Finding jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Prefetch
-
 from clusters.callers import Caller, Operator
-from jobs.models import Job, JobEvent, JobQuerySet
+from jobs.models import Job, JobEvent, JobQuerySet, visible_by
+from jobs.queries.found_job import FoundJob, read_jobs
 from jobs.queries.reply_size import BRIEF, WHOLE, ids_that_fit
 from jobs.queries.search import Search, check_search, ranges_of
-from jobs.specs import UNLISTED_FIELDS
 from rainbow.errors import InvalidArgument
 
 MAX_LOOKUP = 1_000
@@ -23,7 +21,7 @@ class Page:
     `looked_until` is the last id that a search without an index reached, 0 if it reached the end.
     """
 
-    jobs: list[Job]
+    jobs: list[FoundJob]
     more: bool
     looked_until: int = 0
 
@@ -32,31 +30,23 @@ class Page:
 class Found:
     """Jobs, the ids that do not exist or that the caller may not see, and those whose jobs did not fit one answer."""
 
-    jobs: list[Job]
+    jobs: list[FoundJob]
     missing: list[int]
     remaining: list[int]
 
 
 def get_jobs(
     *, by: Caller | Operator, job_ids: Sequence[int], with_events: bool = False, brief: bool = False
-) -> dict[int, Job]:
+) -> dict[int, FoundJob]:
     """The jobs among these (1 to 1,000 ids) that the caller may see, by id. Raises InvalidArgument.
 
     `brief` leaves unread what lists of jobs leave out.
     """
     check_ids(job_ids, highest=MAX_LOOKUP)
-    found = (
-        within_reach(by)
-        .filter(id__in=job_ids)
-        .select_related("cluster", "submitted_by", "taken_from")
-        .defer("cluster__facts")
-    )
-    if brief:
-        found = found.defer("output", *UNLISTED_FIELDS)
+    found = read_jobs(job_ids, visible=_visible(by), brief=brief)
     if with_events:
-        events = JobEvent.objects.select_related("credential", "operator").order_by("id")
-        found = found.prefetch_related(Prefetch("events", queryset=events))
-    return {job.id: job for job in found}
+        _add_events(found)
+    return found
 
 
 def find_jobs(
@@ -67,7 +57,7 @@ def find_jobs(
     wanted = list(dict.fromkeys(job_ids))
     # One job always fits.
     columns = BRIEF if brief else WHOLE
-    fitting, remaining = ids_that_fit(within_reach(by), wanted, columns) if len(wanted) > 1 else (wanted, [])
+    fitting, remaining = ids_that_fit(wanted, columns, _visible(by)) if len(wanted) > 1 else (wanted, [])
     found = get_jobs(by=by, job_ids=fitting, with_events=with_events, brief=brief) if fitting else {}
     there = found.keys() | set(remaining)
     return Found(
@@ -87,14 +77,10 @@ def list_jobs(*, by: Caller | Operator, search: Search) -> Page:
     size = search.size or DEFAULT_PAGE
     ranges, looked_until = ranges_of(search, by)
     ids = ranges.first_ids(size + 1)
-    fitting, _ = ids_that_fit(Job.objects.all(), ids[:size], BRIEF)
-    jobs = (
-        Job.objects.filter(id__in=fitting)
-        .select_related("cluster", "submitted_by", "taken_from")
-        .defer("cluster__facts")
-    )
-    in_order = jobs.defer("output", *UNLISTED_FIELDS).order_by("id" if search.oldest_first else "-id")
-    return Page(jobs=list(in_order), more=len(ids) > len(fitting), looked_until=looked_until)
+    fitting, _ = ids_that_fit(ids[:size], BRIEF, {}) if ids else ([], [])
+    found = read_jobs(fitting, visible={}, brief=True) if fitting else {}
+    in_order = [found[job_id] for job_id in fitting if job_id in found]
+    return Page(jobs=in_order, more=len(ids) > len(fitting), looked_until=looked_until)
 
 
 def count_jobs(*, by: Caller | Operator, search: Search, most: int) -> int:
@@ -106,6 +92,19 @@ def count_jobs(*, by: Caller | Operator, search: Search, most: int) -> int:
 def check_ids(job_ids: Sequence[int], *, highest: int) -> None:
     if not 1 <= len(job_ids) <= highest:
         raise InvalidArgument(f"must be 1 to {highest:,} ids, not {len(job_ids):,}", field="jobids")
+
+
+def _visible(by: Caller | Operator) -> Mapping[str, int]:
+    return visible_by(by) if isinstance(by, Caller) else {}
+
+
+def _add_events(jobs: Mapping[int, FoundJob]) -> None:
+    events = JobEvent.objects.filter(job_id__in=jobs).select_related("credential", "operator").order_by("id")
+    by_job: dict[int, list[JobEvent]] = {job_id: [] for job_id in jobs}
+    for event in events:
+        by_job[event.job_id].append(event)
+    for job_id, its in by_job.items():
+        jobs[job_id].events = its
 
 
 def within_reach(by: Caller | Operator) -> JobQuerySet:

@@ -1,14 +1,10 @@
 """How many jobs fit one answer. Their texts may be long, and a thousand of them would fill the memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, takewhile
 
-from django.db.models import IntegerField
-from django.db.models.expressions import RawSQL
-
-from jobs.models import JobQuerySet
 from jobs.specs import LONG_FIELDS, UNLISTED_FIELDS
-from jobs.sql.reads import bytes_in
+from jobs.sql.reads import sizes_of_jobs
 
 # About as much as a gRPC message may hold.
 ANSWER_BYTES = 4 * 1024 * 1024
@@ -22,10 +18,9 @@ def number_that_fits(sizes: Iterable[int]) -> int:
     return sum(1 for _ in within)
 
 
-def ids_that_fit(jobs: JobQuerySet, ids: Sequence[int], columns: Sequence[str]) -> tuple[list[int], list[int]]:
-    """The first of these ids whose jobs fit one answer, and the rest of those that are there."""
-    counted = RawSQL(bytes_in(columns), (), output_field=IntegerField())
-    sizes = dict(jobs.filter(id__in=ids).values_list("id", counted))
+def ids_that_fit(ids: Sequence[int], columns: Sequence[str], visible: Mapping[str, int]) -> tuple[list[int], list[int]]:
+    """The first of these ids whose jobs fit one answer, and the rest of those that are there and visible."""
+    sizes = sizes_of_jobs(ids, columns=columns, visible=visible)
     there = [job_id for job_id in ids if job_id in sizes]
     number = number_that_fits(sizes[job_id] for job_id in there)
     return there[:number], there[number:]

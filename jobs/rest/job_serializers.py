@@ -7,6 +7,7 @@ from clusters import needs
 from clusters.models import MAX_AFTER_SECONDS, MAX_MEMBERS
 from jobs.models import Job
 from jobs.queries.explain import Explanation
+from jobs.queries.found_job import FoundJob
 from jobs.queries.prospects import Outlook
 from jobs.spec_rules import (
     GPU_TYPE,
@@ -197,9 +198,9 @@ class AskedSerializer(serializers.Serializer[Any]):
     start_within_seconds = serializers.IntegerField(help_text="0 means as long as it takes")
 
 
-class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Job]):
+class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
     id = serializers.IntegerField(read_only=True)
-    cluster = serializers.CharField(source="cluster.name", read_only=True)
+    cluster = serializers.CharField(read_only=True)
     command = serializers.CharField(allow_null=True, help_text=_CONTENT)
     working_directory = serializers.CharField(allow_null=True, help_text=_CONTENT)
     image = serializers.CharField(allow_null=True, help_text=_CONTENT)
@@ -212,14 +213,11 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Job]):
     attempt = serializers.IntegerField()
     exit_code = serializers.IntegerField(allow_null=True)
     submitted_by = SubmitterSerializer(allow_null=True)
-    pool = serializers.CharField(
-        source="taken_from.name",
-        default="",
-        help_text="the pool that its cluster took it from; empty where there is none",
-    )
+    pool = serializers.CharField(help_text="the pool that its cluster took it from; empty where there is none")
     state = serializers.ChoiceField(JobState.choices)
     on_lost = serializers.ChoiceField(OnLost.choices)
     clusters = serializers.ListField(child=serializers.CharField())
+    idempotency_key = serializers.SerializerMethodField()
     spill_after_seconds = serializers.IntegerField()
     hold_if_unservable = serializers.BooleanField()
     labels = Pairs()
@@ -236,7 +234,10 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Job]):
         )  # fmt: skip
         read_only_fields = fields
 
-    def to_representation(self, job: Job) -> dict[str, Any]:
+    def get_idempotency_key(self, job: FoundJob) -> str | None:
+        return job.idempotency_key or None
+
+    def to_representation(self, job: FoundJob) -> dict[str, Any]:
         shown = super().to_representation(job)
         if self.context[WITH_CONTENT]:
             return shown
@@ -261,12 +262,12 @@ class JobSerializer(JobBriefSerializer):
         fields = (*JobBriefSerializer.Meta.fields, *UNLISTED_FIELDS, "output", "why_waiting", "prospects")
         read_only_fields = fields
 
-    def get_why_waiting(self, _job: Job) -> str:
+    def get_why_waiting(self, _job: FoundJob) -> str:
         wait = self._wait
         return wait.summary if wait else ""
 
     @extend_schema_field(ProspectSerializer(many=True))
-    def get_prospects(self, _job: Job) -> list[dict[str, Any]]:
+    def get_prospects(self, _job: FoundJob) -> list[dict[str, Any]]:
         wait = self._wait
         return list(ProspectSerializer(wait.prospects, many=True).data) if wait else []
 

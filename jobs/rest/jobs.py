@@ -14,7 +14,8 @@ from rest_framework.views import APIView
 from clusters.callers import Caller, Operator
 from jobs.models import MAX_ID, Job
 from jobs.outcomes import CancelOutcome
-from jobs.queries.explain import explain_wait
+from jobs.queries.explain import explain_found
+from jobs.queries.found_job import FoundJob
 from jobs.queries.lookup import Page, get_jobs, list_jobs
 from jobs.rest.filters import JobFilter, search_from
 from jobs.rest.job_serializers import WAIT, WITH_CONTENT, JobBriefSerializer, JobSerializer, JobSpecSerializer
@@ -88,7 +89,7 @@ class Events(APIView):
     def get(self, request: Request, job: int) -> Response:
         """Returns the events of a job, oldest first. Replaying them gives the job's state."""
         found = _job(admitted(request, EITHER, staff=VIEW), job, with_events=True)
-        return Response(EventSerializer(found.events.all(), many=True).data)
+        return Response(EventSerializer(found.events, many=True).data)
 
 
 class Cancel(APIView):
@@ -154,7 +155,7 @@ class Requeue(APIView):
         return Response(_shown(request, _job(by, job)))
 
 
-def _job(by: Caller | Operator, job_id: int, *, with_events: bool = False) -> Job:
+def _job(by: Caller | Operator, job_id: int, *, with_events: bool = False) -> FoundJob:
     """Raises NotFound for a job that does not exist and for one that the caller may not see alike."""
     found = get_jobs(by=by, job_ids=[_possible(job_id)], with_events=with_events).get(job_id)
     if found is None:
@@ -162,8 +163,8 @@ def _job(by: Caller | Operator, job_id: int, *, with_events: bool = False) -> Jo
     return found
 
 
-def _shown(request: Request, job: Job) -> dict[str, Any]:
-    wait = explain_wait(job=job, now=timezone.now())
+def _shown(request: Request, job: FoundJob) -> dict[str, Any]:
+    wait = explain_found(job=job, now=timezone.now())
     return JobSerializer(job, context={WITH_CONTENT: sees_content(request), WAIT: wait}).data
 
 

@@ -1,17 +1,19 @@
 """Reading jobs that wait, and jobs by their ids."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection
 
-from clusters.models import Cluster
+from clusters.models import Cluster, Credential
 from jobs.models import MAX_ID, Job, JobCount, Queue
-from jobs.sql.statements import Row, fetch
+from jobs.sql.statements import Names, Row, fetch, quoted
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
 _CLUSTER = Cluster._meta.db_table
+_CREDENTIAL = Credential._meta.db_table
 _COUNT = JobCount._meta.db_table
 _QUEUE = Queue._meta.db_table
 _QUEUES_OF = f"SELECT id FROM {_QUEUE} WHERE cluster_id = %s"
@@ -67,10 +69,40 @@ def jobs_by_id(ids: Sequence[int], *, columns: Sequence[str]) -> list[Row]:
     return fetch(f"SELECT {', '.join(columns)} FROM {_JOB} WHERE id IN ({places})", ids)
 
 
+def found_rows(ids: Sequence[int], *, columns: Sequence[str], visible: Mapping[str, int]) -> list[Row]:
+    """These columns of those of the jobs that have the values of `visible`, in any order.
+
+    Then the names of the cluster and of the pool that it took the job from, and the id and the label of the
+    credential that the job was submitted with.
+    """
+    return fetch(_found_statement(tuple(columns), tuple(visible), len(ids)), [*ids, *visible.values()])
+
+
+# A server reads few sets of columns, in requests of as many ids as their callers like.
+@lru_cache(maxsize=1_000)
+def _found_statement(columns: Names, visible: Names, jobs: int) -> str:
+    shown = ", ".join(f"j.{quoted([name])}" for name in columns)
+    return (
+        f"SELECT {shown}, c.name, p.name, k.id, k.label "
+        f"FROM {_JOB} j JOIN {_CLUSTER} c ON c.id = j.cluster_id LEFT JOIN {_CLUSTER} p ON p.id = j.taken_from_id "
+        f"LEFT JOIN {_CREDENTIAL} k ON k.id = j.submitted_by_id WHERE {_among(jobs, visible)}"
+    )
+
+
+def sizes_of_jobs(ids: Sequence[int], *, columns: Sequence[str], visible: Mapping[str, int]) -> dict[int, int]:
+    """How many bytes each of these jobs has in these columns, by id."""
+    condition = _among(len(ids), tuple(visible))
+    return dict(fetch(f"SELECT id, {bytes_in(columns)} FROM {_JOB} j WHERE {condition}", [*ids, *visible.values()]))
+
+
+def _among(jobs: int, visible: Names) -> str:
+    return " AND ".join([f"j.id IN ({','.join(['%s'] * jobs)})", *(f"j.{name} = %s" for name in visible)])
+
+
 def bytes_in(columns: Iterable[str]) -> str:
     """The size of what a job has in these columns. The database counts it where it lies, and sends none of it."""
     counted = "LENGTH(CAST({} AS BLOB))" if connection.vendor == "sqlite" else "OCTET_LENGTH({}::text)"
-    return " + ".join(counted.format(f"{_JOB}.{column}") for column in columns)
+    return " + ".join(counted.format(quoted([column])) for column in columns)
 
 
 def rank(cluster_id: int, priority: int, job_id: int) -> int:

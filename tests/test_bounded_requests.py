@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from clusters.bounds import Bounds
 from clusters.facts import Facts, Partition
 from clusters.models import Cluster
 from jobs.models import Serves
@@ -61,3 +62,20 @@ def test_fewer_jobs_are_looked_at_one_by_one_where_they_say_much(
         assert sum(read) <= 150
 
     assert last in found
+
+
+@pytest.mark.parametrize("limit", [10, 0], ids=["ten", "all"])
+def test_each_job_is_looked_at_after_some_requests_also_where_a_bound_divides_many_classes(
+    alpha: Any, now: datetime, limit: int
+) -> None:
+    last = set()
+    for size in range(5, 15):
+        submitted(alpha, 300, now=now, nodes=16, tasks=2**size)
+        last |= set(submitted(alpha, now=now, nodes=9, tasks=2**size))
+    found = set()
+
+    for _ in range(6):
+        jobs = request_jobs(caller=alpha.puller, bounds=Bounds(max_nodes=12), limit=limit, shared=True, now=now)
+        found |= {job.id for job in jobs}
+
+    assert found == last

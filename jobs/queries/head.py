@@ -17,7 +17,7 @@ from clusters.matching import fits
 from clusters.models import Cluster, Streak
 from clusters.sql import as_datetime
 from jobs.models import cores_of
-from jobs.placement import DEMAND_FIELDS, demand_of
+from jobs.placement import BOUNDED, DEMAND_FIELDS, demand_of
 from jobs.specs import values_read
 from jobs.sql.queues import ServedQueue, first_in_each, served_queues, waiting_in, waiting_in_only
 from jobs.sql.statements import Row
@@ -30,7 +30,10 @@ _BYTES = 1_024
 _CHUNK = 250
 _PLACE = ("priority", "id")
 _CORES = ("nodes", "tasks", "cores_per_task")
+# Of a job of which only its sizes may be too large, and of any other. What is long comes last.
+_SIZES = (*_PLACE, *dict.fromkeys((*BOUNDED, *_CORES)))
 _EXAMINED = (*_PLACE, "submitted_by_id", "submitted_at", *DEMAND_FIELDS)
+_LONG = _EXAMINED.index("gpu_type")
 
 # So many rows at most are read whole whatever their size: a job may carry 128 KiB of text.
 FEW = 50
@@ -173,56 +176,62 @@ class _Request:
 
     def _some_of(self, queue: ServedQueue, share: int) -> Iterator[Next]:
         left, after, left_off = share, None, _left_off.pop((self.cluster_id, queue.id), None)
-        chunk = 2 * self.expected
+        chunk, columns = 2 * self.expected, _SIZES if _differ_in_size_alone(queue) else _EXAMINED
         while left > 0:
-            rows = self._rows(queue, _EXAMINED, after, number := min(left, chunk, _CHUNK))
-            yield from (Next(row[0], row[1], queue) for row in rows if self._fits(row, queue))
+            # Half of them from the first job on, and half from where the last request left off.
+            until = share // 2 if left_off else 0
+            rows = self._rows(queue, columns, after, number := min(left - until, chunk, _CHUNK))
+            jobs = (dict(zip(columns, row, strict=True)) for row in rows)
+            yield from (Next(job["priority"], job["id"], queue) for job in jobs if self._fits(job, queue))
             if len(rows) < number:
                 return
             left, chunk = left - sum(map(_cost, rows)), _CHUNK
             after = (rows[-1][0], rows[-1][1])
-            if left_off and left <= share // 2 and _is_before(after, left_off):
-                after, left_off = left_off, None
+            if left_off and left <= until:
+                after, left_off = max(after, left_off, key=_order), None
         _remember(_left_off, (self.cluster_id, queue.id), after)
 
     def _rows(self, queue: ServedQueue, columns: Sequence[str], after: Place | None, number: int) -> list[Row]:
         return waiting_in(queue.id, columns=columns, labels=self.bounds.labels, after=after, limit=number)
 
-    def _fits(self, row: Row, queue: ServedQueue) -> bool:
-        _, _, submitted_by, submitted_at, *placing = row
-        wanted = dict(zip(DEMAND_FIELDS, placing, strict=True))
+    def _fits(self, job: Mapping[str, Any], queue: ServedQueue) -> bool:
         return (
-            self._is_within(wanted)
-            and (not queue.holds_back or submitted_by not in self._held)
-            and self._is_due(submitted_at, queue.after_seconds)
-            and (queue.fits or self._suits(wanted))
+            self._is_within(job)
+            and (not queue.holds_back or job["submitted_by_id"] not in self._held)
+            and (not queue.after_seconds or self._is_due(job["submitted_at"], queue.after_seconds))
+            and (queue.fits or self._suits(job))
         )
 
-    def _is_within(self, wanted: Mapping[str, Any]) -> bool:
-        most_cores = self._at_most.get("cores")
-        return all(wanted[name] <= most for name, most in self._at_most.items() if name != "cores") and (
-            most_cores is None or cores_of(**{name: wanted[name] for name in _CORES}) <= most_cores
-        )
+    def _is_within(self, job: Mapping[str, Any]) -> bool:
+        for name, most in self._at_most.items():
+            if (cores_of(**{name: job[name] for name in _CORES}) if name == "cores" else job[name]) > most:
+                return False
+        return True
 
-    def _suits(self, wanted: Mapping[str, Any]) -> bool:
+    def _suits(self, job: Mapping[str, Any]) -> bool:
         name, facts = self._cluster
-        return fits(demand_of(values_read(dict(wanted)), name), facts)
+        return fits(demand_of(values_read({name: job[name] for name in DEMAND_FIELDS}), name), facts)
 
     def _is_due(self, submitted_at: datetime, after_seconds: int) -> bool:
-        return not after_seconds or as_datetime(submitted_at) <= self.now - timedelta(seconds=after_seconds)
+        return as_datetime(submitted_at) <= self.now - timedelta(seconds=after_seconds)
 
 
 def _cost(row: Row) -> int:
-    """Of looking at a row of _EXAMINED, in plain ones. Needs and options may be 24 KiB of JSON."""
-    return 1 + sum(len(value) for value in row if isinstance(value, str)) // _BYTES
+    """Of looking at a row, in plain ones. Needs and options may be 24 KiB of JSON."""
+    return 1 + sum(len(value) for value in row[_LONG:] if isinstance(value, str)) // _BYTES
 
 
 def _takes_all_of(queue: ServedQueue) -> bool:
-    return queue.whole and not queue.after_seconds and not queue.holds_back
+    return queue.whole and _differ_in_size_alone(queue)
 
 
-def _is_before(one: Place, other: Place) -> bool:
-    return (-one[0], one[1]) < (-other[0], other[1])
+def _differ_in_size_alone(queue: ServedQueue) -> bool:
+    """Whether each of its jobs that is within the bounds of the request may be taken."""
+    return queue.fits and not queue.after_seconds and not queue.holds_back
+
+
+def _order(place: Place) -> Place:
+    return -place[0], place[1]
 
 
 # Both may be forgotten. Where the last request of a cluster left a queue off, by the ids of the two:

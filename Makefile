@@ -14,6 +14,14 @@ PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc \
 	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 	--proto_path=rainbow/protos=grpc_api rainbow/protos/rainbow.proto
 
+# The images: what builds them, what they are made from, and what they say of themselves. The Docker format has health
+# checks, which Podman and Buildah write by BUILDAH_FORMAT; Docker knows no other.
+IMAGE_BUILDER ?= $(firstword $(foreach program,docker podman buildah,$(if $(shell command -v $(program)),$(program))))
+IMAGE_OPTIONS ?=
+BASE ?= docker.io/library/python:3.11-slim-bookworm
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' rainbow/__init__.py)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+
 # Many tests wait for processes, schedulers and browsers; the files of four at a time share two cores well. They keep the
 # order of tests/conftest.py, which begins with the longest, so that all end together.
 FOUR_AT_ONCE := --numprocesses=4 --dist=loadfile --no-loadscope-reorder
@@ -21,6 +29,8 @@ FOUR_AT_ONCE := --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 EMPTYING := tests/test_after_commit.py tests/test_deleted_queue_races.py tests/test_facts_at_once.py \
 	tests/test_give_back_at_once.py tests/test_guesses_at_once.py tests/test_held_back_races.py \
 	tests/test_news.py tests/test_permission_migration.py tests/test_pool_races.py tests/test_races.py tests/test_restart_ids.py
+# Those that build images and install packages take minutes, and have targets of their own.
+IMAGES := tests/test_images.py
 # These meet no database, one of their own, or a server of whose database they see nothing: they run once, with SQLite.
 ONCE := agent_attacked agent_command agent_f* agent_killed agent_options agent_s* agent_takes_jobs \
 	agent_withdraws_jobs architecture bad_bytes broken_answers certificate_renewal children cli cli_* client_answers client_distrust \
@@ -28,7 +38,7 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_options agent_s
 	database_file database_locks docs doctor error_tables executor_* facts fairness fingerprints full_disk hashing \
 	held_job_states hostile_clients hostile_http hostile_jobs hostile_server http_requests https in_doubt job_folders \
 	job_output job_processes job_resources journal keepalive locks long_waits look_up_of_a_pools_job matching needs \
-	package policy policy_* pool_drill presence printed_jobs reach readme recorded_conversation replaced_* \
+	package policy policy_* pool_drill presence printed_jobs probe reach readme recorded_conversation replaced_* \
 	rest_schema_page rules scanning scheduler_facts settings shedding site_options slurm_answers state_folder submit_file \
 	submit_options submit_wait thread_pools timed_calls tls wakeups watch web_server web_tls where wire_golden \
 	wrong_surroundings
@@ -64,13 +74,13 @@ test: test-sqlite test-postgresql ## Run the tests on SQLite, then on PostgreSQL
 
 .PHONY: test-sqlite
 test-sqlite: .venv/development ## Run the tests on SQLite
-	env -u DATABASE_URL $(BIN)/python -m pytest $(FOUR_AT_ONCE) $(EMPTYING:%=--ignore=%)
+	env -u DATABASE_URL $(BIN)/python -m pytest $(FOUR_AT_ONCE) $(EMPTYING:%=--ignore=%) $(IMAGES:%=--ignore=%)
 	env -u DATABASE_URL $(BIN)/python -m pytest $(FOUR_AT_ONCE) $(EMPTYING)
 
 .PHONY: test-postgresql
 test-postgresql: .venv/development ## Run those that meet a database on a PostgreSQL that they start and stop
 	$(BIN)/python -m pytest -p tests.support.postgresql $(FOUR_AT_ONCE) \
-		$(EMPTYING:%=--ignore=%) $(ONCE:%=--ignore-glob='tests/test_%.py')
+		$(EMPTYING:%=--ignore=%) $(IMAGES:%=--ignore=%) $(ONCE:%=--ignore-glob='tests/test_%.py')
 	$(BIN)/python -m pytest -p tests.support.postgresql $(FOUR_AT_ONCE) $(EMPTYING)
 
 .PHONY: test-flux
@@ -117,7 +127,7 @@ docs: .venv/development ## Write docs/protocol.md from grpc_api/rainbow.proto, a
 
 .PHONY: lock
 lock: .venv/development ## Write requirements*.lock for requirements*.txt; LOCK_OPTIONS=--upgrade takes what is newest
-	for name in requirements requirements-dev requirements-stubs; do \
+	for name in requirements-client requirements requirements-dev requirements-stubs; do \
 		$(LOCK) $$name.txt --output-file $$name.lock || exit; \
 	done
 
@@ -127,6 +137,19 @@ sbom: .venv/development ## Write build/sbom.json, the bill of materials (Cyclone
 	$(BIN)/python -m pip --python build/sbom/bin/python $(INSTALL_LOCKED) requirements.lock
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 		--output-file build/sbom.json build/sbom
+
+.PHONY: images
+images: ## Build the images of server and agent; BASE=, IMAGE_BUILDER= and IMAGE_OPTIONS= say of what, by what and how
+	@test -n "$(IMAGE_BUILDER)" || { echo 'needs docker, podman or buildah' >&2; exit 1; }
+	for target in server agent; do \
+		BUILDAH_FORMAT=docker $(IMAGE_BUILDER) build $(IMAGE_OPTIONS) --target $$target --build-arg BASE=$(BASE) \
+			--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+			--tag localhost/rainbow-$$target:$(VERSION) --tag localhost/rainbow-$$target:latest . || exit; \
+	done
+
+.PHONY: images-check
+images-check: .venv/development ## Build the images without a registry, and run them, in some two minutes; needs root on Debian
+	$(BIN)/python -m pytest tests/test_images.py
 
 .PHONY: screenshots
 screenshots: .venv/development ## Write docs/screenshots, with the Chromium of this machine

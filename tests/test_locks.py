@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from tests.support.servers import ROOT
 
-NAMES = ("requirements", "requirements-dev", "requirements-stubs")
+NAMES = ("requirements", "requirements-client", "requirements-dev", "requirements-stubs")
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==(\S+)", re.MULTILINE)
 SHA256 = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from jobs.queries.search import Search
 from jobs.queries.summaries import summarize_jobs
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
+from jobs.services.prune import prune_ended, prune_handed_over
 from jobs.sql.reads import jobs_before, oldest_queued
 from jobs.sql.statements import quoted
 from jobs.states import JobState
@@ -238,6 +239,35 @@ def test_a_duplicate_is_found_by_its_key(alpha: Any, long_history: list[int], no
     first, *_ = plans_of(lambda: submitted(alpha, now=now, idempotency_key="once"))
 
     assert "one_job_per_key" in first
+
+
+@pytest.mark.parametrize("days", [-1, 1], ids=["nothing", "all"])
+def test_what_is_old_is_found_by_its_time(alpha: Any, long_history: list[int], now: datetime, days: int) -> None:
+    accept_jobs(caller=alpha.puller, job_ids=long_history, now=now)
+    gather_statistics()
+    before = now + timedelta(days=days)
+
+    ended, *_ = plans_of(lambda: prune_ended(before=before, limit=200))
+    handed_over, *_ = plans_of(lambda: prune_handed_over(before=before, limit=200))
+
+    assert "job_finished" in ended
+    assert "job_handed_over" in handed_over
+    assert not any(walks_the_history(plan) or sorts(plan) for plan in (ended, handed_over))
+
+
+def test_deleted_jobs_are_found_by_their_ids(alpha: Any, long_history: list[int], now: datetime) -> None:
+    """Django reads what it deletes; of jobs that could be much."""
+    statements = statements_of(lambda: prune_ended(before=now + timedelta(days=1), limit=200))
+
+    assert not [sql for sql in statements if "output" in sql]
+    explain = "EXPLAIN (COSTS OFF)" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+    deletes = [sql for sql in statements if sql.startswith("DELETE")]
+    assert len(deletes) == 3
+    with connection.cursor() as cursor:
+        for statement in deletes:
+            cursor.execute(f"{explain} {statement}")
+            plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
+            assert not re.search(r"Seq Scan on jobs_job\b|SCAN jobs_", plan), plan
 
 
 def test_a_value_is_found_by_its_digest(alpha: Any, now: datetime) -> None:

@@ -13,6 +13,7 @@ from grpc_api.runtime.last_seen import LastSeenNotes
 from grpc_api.runtime.lease_expiry import expire_leases_forever
 from grpc_api.runtime.notifications import follow_notifications, poll_waiting_queues
 from grpc_api.runtime.queue_upkeep import keep_queues_forever
+from grpc_api.runtime.retention import prune_forever
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
 from grpc_api.transport.handlers import SERVICE, HandlerFactory, generic_handler
@@ -68,8 +69,9 @@ _log = logging.getLogger("rainbow.grpc")
 class ServerOptions:
     """`batch` is the most calls of one kind that share a commit; 1 switches that off.
 
-    `calls` is the most calls at a time, those that wait included. `share_port` lets other processes listen at the
-    address, too. Without `certificate` there is no TLS.
+    `calls` is the most calls at a time, those that wait included. Records of jobs that ended more than `retention_days`
+    ago are deleted; 0 keeps them. `share_port` lets other processes listen at the address, too. Without `certificate`
+    there is no TLS.
     """
 
     address: str
@@ -77,6 +79,7 @@ class ServerOptions:
     registration_secret: str
     batch: int
     calls: int
+    retention_days: int = 0
     share_port: bool = False
     certificate: Certificate | None = None
 
@@ -121,7 +124,9 @@ class _Server:
         return _listen(self._grpc, self._options)
 
     async def start(self) -> None:
-        self._background_tasks = _start_background_tasks(self._pools, self._wakeups)
+        self._background_tasks = _start_background_tasks(
+            self._pools, self._wakeups, retention_days=self._options.retention_days
+        )
         # A full collection over what is there by now would stop every call for 30 ms, again and again.
         gc.collect()
         gc.freeze()
@@ -138,13 +143,14 @@ class _Server:
         return self._pools.close()
 
 
-def _start_background_tasks(pools: ThreadPools, wakeups: Wakeups) -> list[asyncio.Task[None]]:
+def _start_background_tasks(pools: ThreadPools, wakeups: Wakeups, *, retention_days: int) -> list[asyncio.Task[None]]:
     endless = (
         pools.watch(),
         follow_notifications(wakeups, pools),
         poll_waiting_queues(wakeups, pools),
         expire_leases_forever(pools),
         keep_queues_forever(pools),
+        prune_forever(pools, days=retention_days),
     )
     return [asyncio.create_task(work) for work in endless]
 

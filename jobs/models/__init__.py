@@ -5,6 +5,7 @@ from jobs.models.counts import JobActivity, JobCount
 from jobs.models.job import MAX_ID, Job, JobEvent, JobLabel, JobQuerySet, cores_of, visible_by
 from jobs.models.lease_watch import LeaseWatch
 from jobs.models.queue import Queue, Serves
+from jobs.models.retention_lease import RetentionLease
 
 __all__ = [
     "MAX_ID",
@@ -17,6 +18,7 @@ __all__ = [
     "JobQuerySet",
     "LeaseWatch",
     "Queue",
+    "RetentionLease",
     "Serves",
     "cores_of",
     "visible_by",

@@ -130,7 +130,11 @@ class Job(models.Model):
                 name="job_expires",
                 condition=Q(state=JobState.QUEUED, expires_at__isnull=False),
             ),
+            # What is pruned, oldest first: jobs that ended, and those that were handed over for good.
             models.Index(fields=["finished_at"], name="job_finished", condition=Q(finished_at__isnull=False)),
+            models.Index(
+                fields=["accepted_at"], name="job_handed_over", condition=Q(state=JobState.ACCEPTED, agent="")
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -1,18 +1,15 @@
 """Deleting old records."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q
 
-from clusters.models import Cluster
-from jobs.models import Job, JobEvent, JobLabel
 from jobs.sql.inserts import add_counts
-from jobs.states import JobState
+from jobs.sql.old_jobs import delete_jobs, jobs_handed_over, jobs_that_ended
 
 _BATCH = 1_000
-_Counted = tuple[int, int, str, int]
 
 
 def prune_jobs(*, before: datetime) -> int:
@@ -20,22 +17,33 @@ def prune_jobs(*, before: datetime) -> int:
 
     Works in short transactions: other writers wait only briefly, and it may be interrupted at any moment.
     """
-    handed_over = Q(state=JobState.ACCEPTED, agent="", accepted_at__lt=before)
-    clusters = Cluster.objects.values_list("id", flat=True)
-    deleted = 0
-    for old in (Q(finished_at__lt=before), *(Q(cluster_id=id) & handed_over for id in clusters)):
-        while number := _prune(old):
-            deleted += number
-    return deleted
+    return sum(_until_none(prune, before) for prune in (prune_ended, prune_handed_over))
 
 
 @transaction.atomic
-def _prune(old: Q) -> int:
-    found = Job.objects.filter(old).select_for_update(skip_locked=True)
-    rows: list[_Counted] = list(found.values_list("id", "cluster_id", "state", "priority")[:_BATCH])
-    ids = [row[0] for row in rows]
-    JobEvent.objects.filter(job_id__in=ids).delete()
-    JobLabel.objects.filter(job_id__in=ids).delete()
-    Job.objects.filter(id__in=ids).delete()
-    add_counts({key: -number for key, number in Counter(row[1:] for row in rows).items()})
-    return len(rows)
+def prune_ended(*, before: datetime, limit: int) -> int:
+    """Deletes so many of the jobs that ended before a time, the oldest first; returns how many."""
+    rows = jobs_that_ended(before=before, limit=limit)
+    return _prune({id: (cluster_id, state, priority) for id, cluster_id, state, priority in rows})
+
+
+@transaction.atomic
+def prune_handed_over(*, before: datetime, limit: int) -> int:
+    """The same of the jobs that were handed over for good."""
+    rows = jobs_handed_over(before=before, limit=limit)
+    return _prune({id: (cluster_id, state, priority) for id, cluster_id, state, priority in rows})
+
+
+def _until_none(prune: Callable[..., int], before: datetime) -> int:
+    deleted = 0
+    while number := prune(before=before, limit=_BATCH):
+        deleted += number
+    return deleted
+
+
+def _prune(counted: dict[int, tuple[int, str, int]]) -> int:
+    """Deletes jobs by id; they are counted by (cluster_id, state, priority)."""
+    if counted:
+        delete_jobs(list(counted))
+        add_counts({key: -number for key, number in Counter(counted.values()).items()})
+    return len(counted)

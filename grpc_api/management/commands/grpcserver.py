@@ -75,6 +75,7 @@ class Command(BaseCommand):
             registration_secret=secret,
             batch=settings.RAINBOW_BATCH,
             calls=settings.RAINBOW_CALLS,
+            retention_days=settings.RAINBOW_RETENTION_DAYS,
             share_port=options["share_port"],
             certificate=_certificate(),
         )

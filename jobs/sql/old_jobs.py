@@ -1,0 +1,38 @@
+"""Finding jobs that are old enough to be pruned, and deleting jobs."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import connection
+
+from jobs.models import Job, JobEvent, JobLabel
+from jobs.sql.statements import Row, fetch, timestamp
+from jobs.states import JobState
+
+_JOB = Job._meta.db_table
+# What names a job goes before it.
+_OF_JOBS = ((JobEvent._meta.db_table, "job_id"), (JobLabel._meta.db_table, "job_id"), (_JOB, "id"))
+_OLD = "SELECT id, cluster_id, state, priority FROM {table} WHERE {test} AND {at} < %s ORDER BY {at} LIMIT %s {lock}"
+
+
+def jobs_that_ended(*, before: datetime, limit: int) -> list[Row]:
+    """(id, cluster_id, state, priority) of the jobs that ended first, before a time; locks them, but waits for none."""
+    return _old("finished_at IS NOT NULL", "finished_at", before, limit)
+
+
+def jobs_handed_over(*, before: datetime, limit: int) -> list[Row]:
+    """The same of the jobs that were handed over for good: accepted without an agent's name."""
+    return _old(f"state = '{JobState.ACCEPTED}' AND agent = ''", "accepted_at", before, limit)
+
+
+def delete_jobs(ids: Sequence[int]) -> None:
+    """Deletes jobs with their events and labels; Django would read them all first, with their outputs."""
+    on_postgresql = connection.vendor == "postgresql"
+    among = "= ANY(%s)" if on_postgresql else "IN (SELECT value FROM json_each(%s))"
+    for table, column in _OF_JOBS:
+        fetch(f"DELETE FROM {table} WHERE {column} {among}", [list(ids) if on_postgresql else str(list(ids))])
+
+
+def _old(test: str, at: str, before: datetime, limit: int) -> list[Row]:
+    lock = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    return fetch(_OLD.format(table=_JOB, test=test, at=at, lock=lock), [timestamp(before), limit])

@@ -75,11 +75,13 @@ MAY_IMPORT = {
     "jobs.rest": "rainbow clusters clusters.services jobs jobs.queries jobs.services rainbow_site.web.rest",
     "jobs.admin": "rainbow clusters clusters.services clusters.admin jobs jobs.queries jobs.services",
     "rainbow_site.web": "rainbow rainbow_site.process clusters jobs jobs.rest rainbow_site.web.rest",
+    "rainbow_site.metrics": "rainbow rainbow_site.process jobs jobs.queries",
     "rainbow_site.web_server": "rainbow rainbow_site.process rainbow_site.web.rest",
     "rainbow_site.console": "clusters clusters.services rainbow_site.web.rest rainbow_site.web",
     "rainbow_site.urls": "jobs.admin rainbow_site.web",
     "rainbow_site.wsgi": "rainbow_site.web",
-    "rainbow_site.management": "rainbow_site rainbow_site.process jobs.rest rainbow_site.web_server rainbow_site.wsgi",
+    "rainbow_site.management": "rainbow_site rainbow_site.process jobs.rest rainbow_site.metrics"
+    " rainbow_site.web_server rainbow_site.wsgi",
 }
 
 

@@ -20,7 +20,9 @@ logging.basicConfig(level="INFO")
 children._OBEYS_WITHIN_SECONDS, children._PAUSES_SECONDS = 1, (0, 0, 0)
 codes = [text.partition(" ") for text in sys.argv[1:]]
 family = [
-    children.Child(name=f"child {n}", command=[sys.executable, "-c", code], restarts=kind == "restarts")
+    children.Child(
+        name=f"child {n}", command=[sys.executable, "-c", code], restarts=kind != "once", needed=kind != "spare"
+    )
     for n, (kind, _, code) in enumerate(codes, start=1)
 ]
 sys.exit(children.run_together(family, environment=os.environ))
@@ -53,6 +55,17 @@ def test_one_that_restarts_and_never_stays_is_the_end_of_all(tmp_path: Path) -> 
     assert (tmp_path / "starts").read_text() == "xxxx", "it was started again three times"
     assert said.count("child 2 ended code=9; starting it again") == 3
     assert "child 2 ended code=9; stopping the rest" in said
+
+
+def test_one_that_is_not_needed_is_started_again_for_ever(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    parent = start("once " + SLEEPS, f"spare open({str(starts)!r}, 'a').write('x'); raise SystemExit(9)")
+
+    wait_until(lambda: starts.exists() and len(starts.read_text()) > 6)
+
+    assert parent.poll() is None, "the others go on"
+    parent.terminate()
+    parent.communicate(timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -42,7 +42,7 @@ async def _turn() -> None:
 def test_what_arrives_while_a_batch_is_under_way_is_the_next_batch() -> None:
     async def scene() -> tuple[list[list[Any]], list[Any]]:
         gate = Gate()
-        together: GroupCommit[Any, Any] = GroupCommit(gate, most=100)
+        together: GroupCommit[Any, Any] = GroupCommit(gate, verb="submit", most=100)
         calls = [asyncio.create_task(together(1))]
         await _turn()
         calls += [asyncio.create_task(together(number)) for number in (2, 3, 4)]
@@ -62,7 +62,7 @@ def test_work_that_answers_too_few_or_too_many_fails_its_own_batch_alone(results
         return results if "bad" in items else items
 
     async def scene() -> list[Any]:
-        together: GroupCommit[Any, Any] = GroupCommit(work, most=2)
+        together: GroupCommit[Any, Any] = GroupCommit(work, verb="submit", most=2)
         calls = ("bad", "worse", "good", "better")
         return await asyncio.gather(*map(together, calls), return_exceptions=True)
 
@@ -77,7 +77,7 @@ def test_a_batch_holds_no_more_than_it_may() -> None:
     async def scene() -> list[list[Any]]:
         gate = Gate()
         gate.open.set()
-        together: GroupCommit[Any, Any] = GroupCommit(gate, most=2)
+        together: GroupCommit[Any, Any] = GroupCommit(gate, verb="submit", most=2)
         await asyncio.gather(*(together(number) for number in range(5)))
         return gate.batches
 
@@ -88,7 +88,7 @@ def test_a_batch_holds_no_more_jobs_than_are_done_soon_unless_one_call_does() ->
     async def scene() -> list[list[Any]]:
         gate = Gate()
         gate.open.set()
-        together: GroupCommit[Any, Any] = GroupCommit(gate, most=100, jobs_of=lambda jobs: int(jobs))
+        together: GroupCommit[Any, Any] = GroupCommit(gate, verb="submit", most=100, jobs_of=lambda jobs: int(jobs))
         await asyncio.gather(*(together(jobs) for jobs in (1, MAX_JOBS_PER_BATCH - 1, 1, MAX_JOBS_PER_BATCH + 1, 2, 3)))
         return gate.batches
 
@@ -99,7 +99,7 @@ def test_a_bad_call_fails_alone() -> None:
     async def scene() -> list[Any]:
         gate = Gate()
         gate.open.set()
-        together: GroupCommit[Any, Any] = GroupCommit(gate, most=100)
+        together: GroupCommit[Any, Any] = GroupCommit(gate, verb="submit", most=100)
         return await asyncio.gather(together("a"), together("bad"), together("b"), return_exceptions=True)
 
     first, bad, last = asyncio.run(scene())
@@ -115,7 +115,7 @@ def test_when_the_work_fails_every_call_is_told_and_the_next_batch_runs() -> Non
         return list(items)
 
     async def scene() -> list[Any]:
-        together: GroupCommit[int, int] = GroupCommit(work, most=100)
+        together: GroupCommit[int, int] = GroupCommit(work, verb="submit", most=100)
         failed = await asyncio.gather(together(1), together(1), return_exceptions=True)
         return [*failed, await together(2)]
 
@@ -128,7 +128,7 @@ def test_when_the_work_fails_every_call_is_told_and_the_next_batch_runs() -> Non
 def test_a_caller_that_gives_up_does_not_disturb_the_others() -> None:
     async def scene() -> tuple[list[list[Any]], int]:
         gate = Gate()
-        together: GroupCommit[Any, Any] = GroupCommit(gate, most=100)
+        together: GroupCommit[Any, Any] = GroupCommit(gate, verb="submit", most=100)
         quitter, patient = asyncio.create_task(together(1)), asyncio.create_task(together(2))
         await _turn()
         quitter.cancel()

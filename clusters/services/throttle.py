@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
+from clusters.metrics import CREDENTIALS_REFUSED, LOCK_OUTS
 from clusters.models import FailedAttempts
 from rainbow.errors import TooManyAttempts, Unauthenticated
 
@@ -82,12 +83,16 @@ def failures_counted(sources: Sequence[str], *, now: datetime, guessable: bool =
     Tokens and secrets cannot be guessed, so a valid one always passes and attackers lock no cluster out. What people
     choose (`guessable`) is not checked at all while its source is blocked.
     """
+    purpose = "registration" if guessable else "call"
     if guessable and (seconds := seconds_blocked(sources, now=now)):
+        LOCK_OUTS.labels(purpose).inc()
         raise TooManyAttempts(seconds)
     try:
         yield
     except Unauthenticated:
+        CREDENTIALS_REFUSED.labels(purpose).inc()
         if seconds := seconds_blocked(sources, now=now):
+            LOCK_OUTS.labels(purpose).inc()
             raise TooManyAttempts(seconds) from None
         note_failure(sources, now=now)
         raise

@@ -11,6 +11,7 @@ from grpc_api.rpcs.messages import REASONS, bounds_from, entries_that_fit, reque
 from grpc_api.rpcs.server_state import SECRET, Answered, Claimed, ServerState
 from grpc_api.runtime.group_commit import GroupCommit
 from grpc_api.runtime.wakeups import Turn, wait_for
+from jobs.metrics import OFFERED
 from jobs.queries.pools import delays_by_pool
 from jobs.queries.queue import request_jobs
 from jobs.services.accept import Acceptance, Taking, accept_jobs_batch
@@ -30,8 +31,10 @@ ANSWER_BEFORE_SECONDS = 0.5
 class QueueRpcs:
     def __init__(self, server: ServerState, *, batch: int) -> None:
         self._server = server
-        self._requests = GroupCommit(self._read_queues, most=batch)
-        self._accepts = GroupCommit(self._write_accepts, most=batch, jobs_of=lambda call: len(call.request.jobids))
+        self._requests = GroupCommit(self._read_queues, verb="request", most=batch)
+        self._accepts = GroupCommit(
+            self._write_accepts, verb="accept", most=batch, jobs_of=lambda call: len(call.request.jobids)
+        )
 
     async def RequestJobs(self, request: pb.RequestJobsRequest, call: Call) -> pb.RequestJobsResponse:
         claim = Claim(value=request.secret or call.bearer, cluster=request.cluster, kinds=SECRET)
@@ -103,6 +106,7 @@ def queue_reply(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -
         caller=caller, bounds=bounds_from(request), limit=request.maxJobs, shared=request.shared, now=now
     )
     entries = entries_that_fit(jobs, caller.cluster)
+    OFFERED.add(len(entries), caller.cluster)
     found = pb.RequestJobsResponse
     return pb.RequestJobsResponse(
         request_id=request_id(),

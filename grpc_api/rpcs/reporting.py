@@ -21,7 +21,9 @@ AnsweredReport = Answered[pb.ReportJobsResponse]
 class ReportingRpcs:
     def __init__(self, server: ServerState, *, batch: int) -> None:
         self._server = server
-        self._group_commit = GroupCommit(self._write, most=batch, jobs_of=lambda call: len(call.request.reports))
+        self._group_commit = GroupCommit(
+            self._write, verb="report", most=batch, jobs_of=lambda call: len(call.request.reports)
+        )
 
     async def ReportJobs(self, request: pb.ReportJobsRequest, call: Call) -> pb.ReportJobsResponse:
         claim = bearer_claim(call, request.cluster, SECRET)

@@ -33,7 +33,7 @@ class Submission:
 class SubmissionRpcs:
     def __init__(self, server: ServerState, *, batch: int) -> None:
         self._server = server
-        self._group_commit = GroupCommit(self._write, most=batch)
+        self._group_commit = GroupCommit(self._write, verb="submit", most=batch)
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> pb.SubmitJobResponse:
         claim = Claim(value=request.token or call.bearer, cluster=request.cluster, kinds=TOKEN)

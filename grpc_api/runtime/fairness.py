@@ -11,18 +11,22 @@ class FairQueue(Generic[Item]):
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[Item]] = {}
+        self._length = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._waiting.values()))
+        """Safe in another thread."""
+        return self._length
 
     def add(self, caller: str, item: Item) -> None:
         self._waiting.setdefault(caller, deque()).append(item)
+        self._length += 1
 
     def next(self) -> Item | None:
         if not self._waiting:
             return None
         caller, items = next(iter(self._waiting.items()))
         item = items.popleft()
+        self._length -= 1
         # A caller with more items goes to the end of the round.
         del self._waiting[caller]
         if items:
@@ -32,4 +36,5 @@ class FairQueue(Generic[Item]):
     def take_all(self) -> list[Item]:
         items = [item for waiting in self._waiting.values() for item in waiting]
         self._waiting.clear()
+        self._length = 0
         return items

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from grpc_api.runtime.metrics import BATCH_SIZE, BATCH_WAIT
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Work = Callable[[list[Item]], Awaitable[list[Result | Exception]]]
@@ -23,17 +25,21 @@ class _Waiting(Generic[Item, Result]):
     item: Item
     jobs: int
     future: "asyncio.Future[Result]"
+    since: float
 
 
 class GroupCommit(Generic[Item, Result]):
     """Does single calls in batches of up to `most` (1 switches it off), one batch after the other.
 
     A batch holds at most MAX_JOBS_PER_BATCH jobs, as `jobs_of` counts them, unless a single call has more.
-    `work` gives each item its result or its own failure, in their order. When `work` itself raises, each call of the
-    batch raises the same.
+    `verb` names the calls in metrics. `work` gives each item its result or its own failure, in their order. When `work`
+    itself raises, each call of the batch raises the same.
     """
 
-    def __init__(self, work: Work[Item, Result], *, most: int, jobs_of: Callable[[Item], int] = lambda item: 1) -> None:
+    def __init__(
+        self, work: Work[Item, Result], *, verb: str, most: int, jobs_of: Callable[[Item], int] = lambda item: 1
+    ) -> None:
+        self._sizes, self._waits = BATCH_SIZE.labels(verb), BATCH_WAIT.labels(verb)
         self._work = work
         self._most = most
         self._jobs_of = jobs_of
@@ -42,8 +48,9 @@ class GroupCommit(Generic[Item, Result]):
 
     async def __call__(self, item: Item) -> Result:
         """The item's result, once its batch is done. Raises the item's failure."""
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(item=item, jobs=self._jobs_of(item), future=future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._waiting.append(_Waiting(item=item, jobs=self._jobs_of(item), future=future, since=loop.time()))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
         return await future
@@ -51,6 +58,8 @@ class GroupCommit(Generic[Item, Result]):
     async def _run(self) -> None:
         while self._waiting:
             batch = self._next_batch()
+            self._sizes.observe(len(batch))
+            self._waits.observe(asyncio.get_running_loop().time() - batch[0].since)
             results = await self._results([call.item for call in batch])
             for call, result in zip(batch, results, strict=True):
                 _settle(call.future, result)

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import DatabaseError
 
+from grpc_api.runtime.metrics import LEASES_EXPIRED
 from grpc_api.runtime.thread_pools import ThreadPools
 from jobs.services.expire import EVERY, OUTAGE, Expiry, expire_further, expire_leases
 from rainbow.errors import Unavailable
@@ -58,11 +59,18 @@ async def _expire(pools: ThreadPools, presence: Presence) -> None:
     began = now = datetime.now(UTC)
     expiry = await pools.write(partial(expire_leases, now=now, present_since=presence.since))
     while expiry:
+        _count(expiry)
         _log_expiry(expiry)
         now = datetime.now(UTC)
         if not expiry.more or not timedelta(0) <= now - began < EVERY:
             return
         expiry = await pools.write(partial(expire_further, expiry, now=now))
+
+
+def _count(ended: Expiry) -> None:
+    LEASES_EXPIRED.labels("requeued").inc(ended.requeued)
+    LEASES_EXPIRED.labels("cancelled").inc(ended.cancelled)
+    LEASES_EXPIRED.labels("lost").inc(ended.lost)
 
 
 def _log_expiry(ended: Expiry) -> None:

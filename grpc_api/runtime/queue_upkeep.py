@@ -7,6 +7,7 @@ from functools import partial
 
 from django.db import DatabaseError
 
+from grpc_api.runtime.metrics import JOBS_EXPIRED
 from grpc_api.runtime.thread_pools import ThreadPools
 from jobs.queries.expired import MAX_EXPIRED, expired_jobs
 from jobs.queries.queue import waits_for_a_queue
@@ -47,6 +48,7 @@ async def _fail_expired(pools: ThreadPools) -> None:
     """In parts, so that other writers get their turns; what another has locked is left to the next round."""
     while expired := await pools.read(partial(expired_jobs, now=datetime.now(UTC))):
         failed = await pools.write(partial(fail_expired, expired=expired, now=datetime.now(UTC)))
+        JOBS_EXPIRED.inc(failed)
         if failed:
             _log.info("jobs expired while they waited jobs=%d", failed)
         if failed < len(expired) or len(expired) < MAX_EXPIRED:

@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from grpc_api.runtime.database_probe import DatabaseProbe, probe_of
 from grpc_api.runtime.fairness import FairQueue
+from grpc_api.runtime.metrics import DATABASE_AWAY, QUEUED_WORK, THREADS, THREADS_BUSY
 from rainbow.errors import Unavailable, Untouched
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ class ThreadPools:
         self._writers = _Pool(writers, name="write")
         self._readers = _Pool(readers, name="read")
         self._is_away = False
+        DATABASE_AWAY.set_function(lambda: self._is_away)
 
     async def write(self, work: Callable[[], T], *, caller: str = "") -> T:
         return await self._do(self._writers, lambda: _retrying_deadlocks(work), caller)
@@ -151,6 +153,9 @@ class _Pool:
         self._waiting = FairQueue[_WorkItem]()
         self._under_way: set[_WorkItem] = set()
         self._has_failed = False
+        THREADS.labels(name).set(number)
+        THREADS_BUSY.labels(name).set_function(lambda: len(self._under_way))
+        QUEUED_WORK.labels(name).set_function(lambda: len(self._waiting))
 
     async def do(self, work: Callable[[], T], caller: str) -> T:
         item = _WorkItem(work)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from grpc_api.runtime.metrics import WAITING_CALLS
+
 # The name of a cluster or a pool, for its queue, or a job's id.
 Topic = str | int
 
@@ -46,7 +48,9 @@ class Wakeups:
         self._queued: dict[str, deque[asyncio.Event]] = {}
         self._came: dict[str, Mapping[str, int]] = {}
         self._any = asyncio.Event()
+        self._subscriptions = 0
         self.closing = asyncio.Event()
+        WAITING_CALLS.set_function(lambda: self._subscriptions)
 
     @property
     def closed(self) -> bool:
@@ -64,9 +68,11 @@ class Wakeups:
         for pool, turn in (turns or {}).items():
             self._pools[pool][event] = turn
         self._any.set()
+        self._subscriptions += 1
         try:
             yield event
         finally:
+            self._subscriptions -= 1
             for topic in topics:
                 self._leave(topic, event)
             for pool in turns or ():

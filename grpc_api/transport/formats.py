@@ -13,6 +13,7 @@ from grpc_api.rpcs.messages import MESSAGE_LIMIT
 from grpc_api.rpcs.submission import MAX_BATCH
 from grpc_api.transport.decoding import decode, decode_content_id, decode_standard
 from grpc_api.transport.extensions import extensions_in_reply
+from grpc_api.transport.metrics import MethodMetrics
 from jobs.reports import MAX_REPORTS
 
 _KIB = 1024
@@ -42,6 +43,7 @@ class Format:
     """
 
     name: str
+    metrics: MethodMetrics
     limit: Limit
     decode: Callable[[bytes], Message]
     decode_large: Callable[[bytes], Message]
@@ -83,6 +85,7 @@ def format_of(method: MethodDescriptor) -> Format:
     read = partial(decode, kind)
     return Format(
         name=method.name,
+        metrics=MethodMetrics(method.name),
         limit=limit,
         decode=read,
         decode_large=decode_content_id if method.name in _TESTS else read,
@@ -99,4 +102,5 @@ def _number(method: MethodDescriptor, field: str) -> int:
 def standard_format_of(method: MethodDescriptor) -> Format:
     read = partial(decode_standard, GetMessageClass(method.input_type))
     limit = Limit(size=4 * _KIB, bearer=False)
-    return Format(name=method.full_name, limit=limit, decode=read, decode_large=read, quiet=True)
+    metrics = MethodMetrics(method.full_name)
+    return Format(name=method.full_name, metrics=metrics, limit=limit, decode=read, decode_large=read, quiet=True)

@@ -75,10 +75,10 @@ class HandlerFactory:
             except Exception as error:
                 refusal = self._refusal(error, form, call, began)
             except asyncio.CancelledError:
-                _write_log(form, call, _given_up(context), began)
+                _end(form, call, _given_up(context), began)
                 raise
             else:
-                _write_log(form, call, grpc.StatusCode.OK, began)
+                _end(form, call, grpc.StatusCode.OK, began)
                 return reply
             return await context.abort(*refusal)
 
@@ -96,10 +96,10 @@ class HandlerFactory:
             except Exception as error:
                 refusal = self._refusal(error, form, call, began)
             except (asyncio.CancelledError, GeneratorExit):
-                _write_log(form, call, _given_up(context), began)
+                _end(form, call, _given_up(context), began)
                 raise
             else:
-                _write_log(form, call, grpc.StatusCode.OK, began)
+                _end(form, call, grpc.StatusCode.OK, began)
                 return
             await context.abort(*refusal)
 
@@ -116,7 +116,7 @@ class HandlerFactory:
     async def _replies(
         self, form: Format, answer: Streaming, context: Context, call: Call, *, many: bool
     ) -> AsyncGenerator[Message, None]:
-        with self._load.call() as share:
+        with self._load.call() as share, form.metrics.stream():
             each = self._requests.each(form, context, call, share)
             request = each if many else await self._requests.only(form, context, call, share)
             # Of the frozen calls only Stream has many replies, and its requests have no extension fields.
@@ -137,9 +137,10 @@ class HandlerFactory:
         trailers = {FIELD_METADATA_KEY: shown.field, PUSHBACK_METADATA_KEY: _pushback_of(error)}
         if isinstance(error, Overloaded):
             self._load.note_refusal(error)
+            form.metrics.ended(code, time.perf_counter() - began)
         else:
             call.note(peer=call.peer(), field=shown.field)
-            _write_log(form, call, code, began)
+            _end(form, call, code, began)
         return code, str(shown), tuple((key, value) for key, value in trailers.items() if value)
 
 
@@ -167,8 +168,14 @@ def _given_up(context: Context) -> grpc.StatusCode:
     return grpc.StatusCode.DEADLINE_EXCEEDED if context.time_remaining() == 0 else grpc.StatusCode.CANCELLED
 
 
-def _write_log(form: Format, call: Call, code: grpc.StatusCode, began: float) -> None:
+def _end(form: Format, call: Call, code: grpc.StatusCode, began: float) -> None:
+    seconds = time.perf_counter() - began
+    form.metrics.ended(code, seconds)
+    _write_log(form, call, code, seconds)
+
+
+def _write_log(form: Format, call: Call, code: grpc.StatusCode, seconds: float) -> None:
     if form.quiet or not _log.isEnabledFor(logging.INFO):
         return
     facts = "".join(f" {key}={value}" for key, value in call.notes.items() if value not in ("", None))
-    _log.info("%s%s code=%s ms=%.1f", form.name, facts, code.name, (time.perf_counter() - began) * 1000)
+    _log.info("%s%s code=%s ms=%.1f", form.name, facts, code.name, seconds * 1000)

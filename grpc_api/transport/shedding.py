@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 
+from grpc_api.transport.metrics import CALLS_UNDER_WAY, REQUEST_BYTES_HELD
 from grpc_api.transport.rate_limited_log import RateLimitedLog
 from rainbow.errors import Untouched
 
@@ -21,9 +22,13 @@ class Budget:
     """Bytes of requests that may be held at a time. Calls wait in turn for theirs, up to `waiting` bytes."""
 
     def __init__(self, size: int, *, waiting: int) -> None:
-        self._free = size
+        self._size = self._free = size
         self._may_wait = waiting
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def held(self) -> int:
+        return self._size - self._free
 
     async def take(self, size: int) -> None:
         """Raises Overloaded when too many wait already."""
@@ -74,6 +79,9 @@ class Load:
         self.strangers = Budget(32 * _MIB, waiting=64 * _MIB)
         self.known = Budget(64 * _MIB, waiting=64 * _MIB)
         self._most_calls = most_calls
+        CALLS_UNDER_WAY.set_function(lambda: self.calls)
+        REQUEST_BYTES_HELD.labels("strangers").set_function(lambda: self.strangers.held)
+        REQUEST_BYTES_HELD.labels("known").set_function(lambda: self.known.held)
         self._log = RateLimitedLog(logging.getLogger("rainbow.grpc"), most=1)
 
     def call(self) -> "Share":

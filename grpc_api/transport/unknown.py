@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from grpc_api.transport.metrics import UNKNOWN_CALLS
 from grpc_api.transport.rate_limited_log import RateLimitedLog
 
 # The path of a call. Anything else may be an attack on the terminal that shows the log.
@@ -24,6 +25,7 @@ class UnknownCalls(grpc.GenericRpcHandler):
         shown = path if _PATH.fullmatch(path) else "of such a name"
 
         async def refuse(_: object, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
+            UNKNOWN_CALLS.inc()
             self._log.warning("there is no call %s peer=%s code=UNIMPLEMENTED", shown, context.peer())
             text = f"this server has no call {shown}; its client may be of another version"
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, text)

@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from clusters.bounds import Bounds
 from clusters.callers import Caller
+from jobs.metrics import OFFERED
 from jobs.queries.news import news_since
 from jobs.queries.pools import delays_by_pool
 from jobs.queries.queue import QueuedJob, request_jobs
@@ -61,9 +62,10 @@ class QueueRequest:
     patience_seconds: int
 
     def jobs_for(self, caller: Caller) -> list[QueuedJob]:
-        return _that_fit(
-            request_jobs(caller=caller, bounds=self.bounds, limit=self.limit, shared=self.shared, now=datetime.now(UTC))
-        )
+        now = datetime.now(UTC)
+        jobs = _that_fit(request_jobs(caller=caller, bounds=self.bounds, limit=self.limit, shared=self.shared, now=now))
+        OFFERED.add(len(jobs), caller.cluster)
+        return jobs
 
     def wait(self, admit_again: Callable[[], Caller]) -> list[QueuedJob]:
         """Blocks until jobs arrive or the time is over. Returns none at once if MAX_WAITING calls wait already."""

@@ -1,5 +1,6 @@
 """Accepting jobs."""
 
+from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from clusters.callers import Caller
 from clusters.validation import check_line
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
+from jobs.metrics import ACCEPTED, REFUSED
 from jobs.models import Job
 from jobs.sql.updates import in_parts, lock_jobs, take_jobs
 from jobs.states import JobState, What
@@ -95,11 +97,21 @@ def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Accep
             (_step(taking, *row), taking.caller) for taking, rows in zip(takings, taken, strict=True) for row in rows
         ]
         record(steps, now=now)
+    for taking, outcome, rows in zip(takings, outcomes, taken, strict=True):
+        _count(taking, outcome, accepted=len(rows))
     return outcomes
 
 
 # (id, attempt, priority, the cluster or pool that it waited in) of the accepted jobs.
 Rows = list[tuple[int, int, int, int]]
+
+
+def _count(taking: Taking, outcome: Acceptance | InvalidArgument, *, accepted: int) -> None:
+    cluster = taking.caller.cluster
+    ACCEPTED.add(accepted, cluster)
+    if isinstance(outcome, Acceptance) and outcome.refused:
+        for reason, jobs in Counter(refused.reason for refused in outcome.refused).items():
+            REFUSED.add(jobs, cluster, reason.name.lower())
 
 
 def _lease_or_refusal(taking: Taking, now: datetime) -> Lease | InvalidArgument | None:

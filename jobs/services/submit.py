@@ -8,6 +8,7 @@ from django.db import DataError, IntegrityError, transaction
 
 from clusters.callers import Caller, Operator
 from jobs.events import Step, record
+from jobs.metrics import SUBMITTED
 from jobs.models import Job
 from jobs.placement import definition_of
 from jobs.services.placing import queues_for
@@ -117,9 +118,19 @@ def _submit(
             ]
             if refuse_all_on_conflict:
                 _raise_conflict(results)
-            return results
     except (IntegrityError, DataError) as error:
         raise _explained(error) from error
+    _count([order for order, _ in new])
+    return results
+
+
+def _count(queued: Sequence[Order]) -> None:
+    """Of many jobs at once all have one submitter, and are not counted one by one."""
+    ids = {order.cluster_id for order in queued}
+    for cluster_id in ids:
+        mine = queued if len(ids) == 1 else [order for order in queued if order.cluster_id == cluster_id]
+        if isinstance(mine[0].by, Caller):
+            SUBMITTED.add(len(mine), mine[0].by.cluster)
 
 
 def _without_repeats(orders: Iterable[Order]) -> list[Order]:

@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 
+from clusters.metrics import CREDENTIALS_REFUSED, LOCK_OUTS
 from clusters.services.throttle import give_guess_back, sign_in_limits, take_guess
 from clusters.visible import quoted
 from rainbow_site.console.password_hashing import TooBusy, check_line
@@ -35,6 +36,7 @@ class ThrottledBackend(ModelBackend):
         now, limits = timezone.now(), sign_in_limits(address_of(request), username)
         if seconds := take_guess(limits, now=now):
             note_wait(request, seconds)
+            LOCK_OUTS.labels("sign-in").inc()
             _log.warning("sign-in throttled account=%s peer=%s", _shown(username), address_of(request))
             raise PermissionDenied
         try:
@@ -43,6 +45,7 @@ class ThrottledBackend(ModelBackend):
             give_guess_back(limits)
             raise
         if user is None:
+            CREDENTIALS_REFUSED.labels("sign-in").inc()
             _log.warning("sign-in refused account=%s peer=%s", _shown(username), address_of(request))
         else:
             give_guess_back(limits)

@@ -29,13 +29,15 @@ _log = logging.getLogger("rainbow")
 class Child:
     """A command to run. `files` are the descriptors that it inherits, under the same numbers.
 
-    A child that `restarts` is started again when it ends; the end of any other ends all.
+    A child that `restarts` is started again when it ends; the end of any other ends all. One that is not `needed` is
+    started again for ever, where others end all once they do not stay.
     """
 
     name: str
     command: Sequence[str]
     files: Sequence[int] = ()
     restarts: bool = False
+    needed: bool = True
 
 
 def run_together(children: Sequence[Child], *, environment: Mapping[str, str]) -> int:
@@ -74,11 +76,12 @@ class _Member:
             return False
         if time.monotonic() - self._began > _SETTLED_AFTER_SECONDS:
             self._ends_in_a_row = 0
-        restarts = self._child.restarts and self._ends_in_a_row < len(_PAUSES_SECONDS)
+        may_end = self._child.needed and self._ends_in_a_row >= len(_PAUSES_SECONDS)
+        restarts = self._child.restarts and not may_end
         what = "starting it again" if restarts else "stopping the rest"
         _log.error("%s ended code=%d; %s", self._child.name, self.process.returncode, what)
         if restarts:
-            self.due = time.monotonic() + _PAUSES_SECONDS[self._ends_in_a_row]
+            self.due = time.monotonic() + _PAUSES_SECONDS[min(self._ends_in_a_row, len(_PAUSES_SECONDS) - 1)]
             self._ends_in_a_row += 1
         return not restarts
 

@@ -10,6 +10,7 @@ from django.utils.encoding import escape_uri_path
 
 from clusters.callers import Caller
 from clusters.visible import quoted
+from rainbow_site.web.metrics import count_request
 from rainbow_site.web.rest.addresses import address_of
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
@@ -27,8 +28,10 @@ def log_requests(answer: Answer) -> Answer:
     def log_and_answer(request: HttpRequest) -> HttpResponseBase:
         began = time.perf_counter()
         response = answer(request)
+        seconds = time.perf_counter() - began
+        count_request(request, response.status_code, seconds)
         if request.path not in _QUIET and _log.isEnabledFor(logging.INFO):
-            _write(request, response.status_code, time.perf_counter() - began)
+            _write(request, response.status_code, seconds)
         return response
 
     return log_and_answer

@@ -12,6 +12,7 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask
 
 from rainbow_site.web_server.answer import Answer
+from rainbow_site.web_server.metrics import REFUSED
 from rainbow_site.web_server.patience import Patience, Stage
 from rainbow_site.web_server.request import Request
 
@@ -25,6 +26,7 @@ class Refusal(ErrorTask):  # type: ignore[misc]  # (waitress has no types)
     def execute(self) -> None:
         error = self.request.error
         _log.info("refused peer=%s status=%d error=%r", self.channel.addr[0], error.code, error.body)
+        REFUSED.labels(str(error.code)).inc()
         self.channel.refuse()
         super().execute()
 

@@ -22,6 +22,7 @@ from rainbow_site.process.sockets import BACKLOG
 from rainbow_site.web.rest.parsers import MAX_BODY_BYTES
 from rainbow_site.web_server.answer import without_bodies_for_head
 from rainbow_site.web_server.channel import Channel
+from rainbow_site.web_server.metrics import CONNECTIONS
 from rainbow_site.web_server.patience import Stage
 from rainbow_site.web_server.request import MAX_HEAD_BYTES
 from rainbow_site.web_server.tls import TlsChannel
@@ -75,6 +76,7 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]  # (waitress has no types)
             sockinfo=place,
             bind_socket=False,
         )
+        CONNECTIONS.set_function(lambda: len(self.active_channels))
 
     def stop(self) -> None:
         """Safe in a signal handler."""

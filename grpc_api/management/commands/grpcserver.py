@@ -15,6 +15,8 @@ from grpc_api.transport.tls import configuration_from
 from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.certificates import configured_files
 from rainbow_site.process.children import Child, run_together
+from rainbow_site.process.metrics_server import MetricsServer, metrics_server, socket_options
+from rainbow_site.process.metrics_socket import publish_metrics
 from rainbow_site.process.reach import check_reach, grpc_address, is_for_development
 from rainbow_site.process.readiness import NotReady, database_file, expect_database_file, ready_database
 from rainbow_site.process.sockets import CannotListen, reserve
@@ -64,6 +66,7 @@ class Command(BaseCommand):
             metavar="NUMBER",
             help="processes that share the port, 1 to 64 (RAINBOW_WORKERS; now %(default)s)",
         )
+        parser.add_argument("--metrics-socket", type=Path, help=SUPPRESS)
         parser.add_argument("--share-port", action="store_true", help=SUPPRESS)
         parser.add_argument("--database-file", default="", help=SUPPRESS)
 
@@ -90,23 +93,30 @@ class Command(BaseCommand):
                         "the development registration secret is in use: the server is for this machine only; "
                         "set RAINBOW_REGISTRATION_SECRET to serve others"
                     )
-                _run(server, workers=options["workers"])
+                with metrics_server() as metrics:
+                    _run(server, options["workers"], metrics, options["metrics_socket"])
         except (NotReady, CannotListen) as error:
             raise CommandError(str(error)) from None
 
 
-def _run(server: ServerOptions, *, workers: int) -> None:
-    if workers == 1 or server.share_port:
-        _serve(server)
+def _run(server: ServerOptions, workers: int, metrics: MetricsServer, metrics_socket: Path | None) -> None:
+    """`metrics_socket` is given by a parent, which has the server of metrics then."""
+    if server.share_port or (workers == 1 and not metrics.children):
+        _serve(server, metrics_socket)
         return
     # Not in the children's arguments, which others can read in the process list.
-    environment = environment_with(RAINBOW_REGISTRATION_SECRET=server.registration_secret, RAINBOW_CLEANUP="")
+    environment = environment_with(
+        RAINBOW_REGISTRATION_SECRET=server.registration_secret, RAINBOW_CLEANUP="", RAINBOW_METRICS_ADDRESS=""
+    )
+    folder = metrics_socket.parent if metrics_socket else metrics.folder
     with reserve(server.address) as address:
-        children = [_worker(address, f"{server.name}-{number}") for number in range(1, workers + 1)]
-        sys.exit(run_together(children, environment=environment))
+        children = [_worker(address, server.name, number, folder) for number in range(1, workers + 1)]
+        sys.exit(run_together([*children, *metrics.children], environment=environment))
 
 
-def _serve(server: ServerOptions) -> None:
+def _serve(server: ServerOptions, metrics_socket: Path | None) -> None:
+    if metrics_socket:
+        publish_metrics(str(metrics_socket))
     if not uvloop.run(serve(server)):
         # Python would wait for the threads that are left; the kernel releases all that they hold.
         os._exit(1)
@@ -117,8 +127,10 @@ def _certificate() -> CertificateWatch[grpc.ServerCertificateConfiguration] | No
     return CertificateWatch(files, configuration_from, log=_log) if files else None
 
 
-def _worker(address: str, name: str) -> Child:
-    words = ("grpcserver", "--address", address, "--name", name, "--share-port", "--database-file", database_file())
+def _worker(address: str, server: str, number: int, metrics_folder: Path | None) -> Child:
+    name = f"{server}-{number}"
+    words = ["grpcserver", "--address", address, "--name", name, "--share-port", "--database-file", database_file()]
+    words += socket_options(metrics_folder, f"grpc-{number}")
     return Child(name=name, command=[sys.executable, str(settings.BASE_DIR / "manage.py"), *words])
 
 

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from rainbow_site.process.certificates import configured_files
 from rainbow_site.process.children import Child, run_together
+from rainbow_site.process.metrics_server import MetricsServer, metrics_server
 from rainbow_site.process.reach import check_reach, grpc_address
 from rainbow_site.process.readiness import NotReady, database_file, ready_database
 from rainbow_site.process.sockets import CannotListen, address_of, listen
@@ -41,8 +42,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # `cleanup` is done here, once, not by the children.
-        environment = environment_with(RAINBOW_SECRET_KEY=_secret_key(), RAINBOW_CLEANUP="")
+        # What is done here, once, and not by the children.
+        environment = environment_with(RAINBOW_SECRET_KEY=_secret_key(), RAINBOW_CLEANUP="", RAINBOW_METRICS_ADDRESS="")
         if settings.DEBUG:
             _log.warning(
                 "RAINBOW_DEBUG is on: error pages show this server's code and settings; "
@@ -52,10 +53,11 @@ class Command(BaseCommand):
             configured_files().check()
             grpc, web = _checked_addresses(options["address"], options["web"])
             # Connections queue until the web server runs; the socket listens only once the database is ready.
-            with ready_database(cleanup=settings.RAINBOW_CLEANUP), listen(web) as listener:
+            with ready_database(cleanup=settings.RAINBOW_CLEANUP), listen(web) as listener, metrics_server() as metrics:
                 scheme = "https" if settings.RAINBOW_WEB_TLS else "http"
                 _log.info("HTTP at %s://%s: /api/docs/, /admin/", scheme, address_of(listener))
-                sys.exit(run_together([_grpc(grpc), *_web(listener.fileno())], environment=environment))
+                children = [_grpc(grpc, metrics), *_web(listener.fileno(), metrics), *metrics.children]
+                sys.exit(run_together(children, environment=environment))
         except (NotReady, CannotListen) as error:
             raise CommandError(str(error)) from None
 
@@ -69,16 +71,21 @@ def _checked_addresses(address: str | None, web: str) -> tuple[str, str]:
     return grpc, web
 
 
-def _grpc(address: str) -> Child:
-    words = ["grpcserver", "--address", address, "--database-file", database_file()]
+def _grpc(address: str, metrics: MetricsServer) -> Child:
+    words = ["grpcserver", "--address", address, "--database-file", database_file(), *metrics.options_of("grpc-1")]
     return Child(name="gRPC server", command=[sys.executable, _MANAGE, *words])
 
 
-def _web(listener: int) -> list[Child]:
+def _web(listener: int, metrics: MetricsServer) -> list[Child]:
     words = ["webworker", "--listener", str(listener), "--database-file", database_file()]
     command = [sys.executable, _MANAGE, *words]
     return [
-        Child(name=f"web server {number}", command=command, files=[listener], restarts=True)
+        Child(
+            name=f"web server {number}",
+            command=[*command, *metrics.options_of(f"web-{number}")],
+            files=[listener],
+            restarts=True,
+        )
         for number in range(1, settings.RAINBOW_WEB_WORKERS + 1)
     ]
 

@@ -16,6 +16,7 @@ from django.urls import get_resolver
 from jobs.rest.stopping import STOPPING
 from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.certificates import configured_files
+from rainbow_site.process.metrics_socket import publish_metrics
 from rainbow_site.process.readiness import expect_database_file
 from rainbow_site.web_server.server import WebServer
 from rainbow_site.web_server.tls import context_from
@@ -30,10 +31,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--listener", type=int, required=True, help="the descriptor of the socket that listens")
+        parser.add_argument("--metrics-socket", default="", help="where it publishes its metrics, if it shall")
         parser.add_argument("--database-file", default="", help="which file the database is (readiness.database_file)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         expect_database_file(options["database_file"])
+        if options["metrics_socket"]:
+            publish_metrics(options["metrics_socket"])
         tls = _tls()
         server = WebServer(application, _listener(options["listener"]), tls=tls)
 

@@ -1,0 +1,73 @@
+"""Starting the process that answers scrapes, beside those whose metrics it gathers."""
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from rainbow_site.process.children import Child
+from rainbow_site.process.reach import is_loopback
+from rainbow_site.process.readiness import database_file
+from rainbow_site.process.sockets import CannotListen, listen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsServer:
+    """`folder` is where the other processes publish their metrics; None, and no `children`, when metrics are off."""
+
+    folder: Path | None = None
+    children: Sequence[Child] = ()
+
+    def options_of(self, process: str) -> list[str]:
+        """The command-line options of a process that publishes its metrics under this name."""
+        return socket_options(self.folder, process)
+
+
+def socket_options(folder: Path | None, process: str) -> list[str]:
+    return ["--metrics-socket", str(folder / process)] if folder else []
+
+
+@contextmanager
+def metrics_server() -> Iterator[MetricsServer]:
+    """Listens at RAINBOW_METRICS_ADDRESS, if that is set. Raises CannotListen."""
+    address = settings.RAINBOW_METRICS_ADDRESS
+    if not address:
+        yield MetricsServer()
+        return
+    check_protection(address, token_file=settings.RAINBOW_METRICS_TOKEN_FILE)
+    # Only this account can enter the folder, and so connect to the sockets in it.
+    with listen(address) as listener, tempfile.TemporaryDirectory(prefix="rainbow-metrics-") as folder:
+        words = ["--listener", str(listener.fileno()), "--folder", folder, "--database-file", database_file()]
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "metricsworker", *words]
+        child = Child(name="metrics server", command=command, files=[listener.fileno()], restarts=True, needed=False)
+        yield MetricsServer(folder=Path(folder), children=[child])
+
+
+def check_protection(address: str, *, token_file: str) -> None:
+    """Raises CannotListen if others could read the metrics without a token, or the token cannot be read."""
+    if token_file:
+        try:
+            read_token(token_file)
+        except (OSError, ValueError) as error:
+            raise CannotListen(f"RAINBOW_METRICS_TOKEN_FILE: {error}") from None
+    elif not is_loopback(address):
+        raise CannotListen(
+            f"cannot listen on {address} (RAINBOW_METRICS_ADDRESS): others reach it; set RAINBOW_METRICS_TOKEN_FILE to "
+            "a file with a token that scrapes have to present, or listen on 127.0.0.1"
+        )
+
+
+def read_token(path: str) -> bytes:
+    """The first line of the file. Raises OSError, and ValueError for a token that is too short."""
+    with Path(path).open("rb") as file:
+        token = file.readline(_LONGEST_TOKEN + 1).strip()
+    if not _SHORTEST_TOKEN <= len(token) <= _LONGEST_TOKEN:
+        raise ValueError(f"the first line of {path} must be a token of {_SHORTEST_TOKEN} to {_LONGEST_TOKEN} bytes")
+    return token
+
+
+_SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 1_024

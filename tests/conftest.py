@@ -17,6 +17,7 @@ from django.db import connection
 
 from clusters.callers import Caller, Claim
 from clusters.models import Cluster
+from clusters.parsed_facts import parsed_facts
 from clusters.services.authenticate import admit
 from clusters.services.register import register_cluster
 from jobs.queries import head
@@ -85,9 +86,10 @@ def now() -> datetime:
 
 
 @pytest.fixture(autouse=True)
-def _no_queue_is_remembered() -> None:
-    """The ids of a test's queues are given again when its changes are rolled back."""
+def _nothing_is_remembered() -> None:
+    """The ids of a test's queues and clusters are given again when its changes are rolled back."""
     head.forget()
+    parsed_facts.clear()
 
 
 @pytest.fixture

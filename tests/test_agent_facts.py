@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -52,6 +52,13 @@ def values(server: RainbowServer, remote: Remote) -> dict[str, Any]:
     return dict(kept(server, remote).get("values", {}))
 
 
+def long_since(server: RainbowServer, remote: Remote) -> None:
+    """Puts the changes of facts an hour back: the server's clock is the real one, the agent's is not."""
+    its_id = "(SELECT id FROM clusters_cluster WHERE name = %s)"
+    statement = f"UPDATE clusters_clusterevent SET at = %s WHERE cluster_id = {its_id}"
+    execute(server.database_url, statement, [datetime.now(UTC) - timedelta(hours=1), remote.name])
+
+
 def test_facts_are_told_at_the_start(
     scripted: Crew, scheduler: ScriptedExecutor, server: RainbowServer, remote: Remote
 ) -> None:
@@ -71,6 +78,7 @@ def test_facts_are_read_again_after_minutes_and_told_if_they_changed(
     scheduler.has = HAS
     scripted.work(lambda: kept(server, remote))
     first = column(server, remote, "facts_at")
+    long_since(server, remote)
     scheduler.has = Facts(values={"scheduler": "other"})
 
     scripted.clock.move(READ_EVERY.total_seconds() - 60)
@@ -83,6 +91,26 @@ def test_facts_are_read_again_after_minutes_and_told_if_they_changed(
     scripted.clock.move(READ_EVERY.total_seconds() + 1)
     scripted.work_for(0.3)
     assert first != second == column(server, remote, "facts_at")
+
+
+def test_facts_that_changed_too_soon_are_told_a_little_later(
+    scripted: Crew,
+    scheduler: ScriptedExecutor,
+    server: RainbowServer,
+    remote: Remote,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger="rainbow.agent")
+    scheduler.has = HAS
+    scripted.work(lambda: kept(server, remote))
+    scheduler.has = Facts(values={"scheduler": "other"})
+    scripted.clock.move(READ_EVERY.total_seconds() + 1)
+    scripted.work(lambda: "tells later what the cluster has" in caplog.text)
+
+    long_since(server, remote)
+    scripted.clock.move(TRY_AGAIN_AFTER.total_seconds() + 1)
+
+    scripted.work(lambda: values(server, remote) == {"scheduler": "other"})
 
 
 def test_a_new_agent_tells_them_anew(

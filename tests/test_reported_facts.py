@@ -8,12 +8,18 @@ import pytest
 
 from clusters.facts import MAX_PARTITIONS, MAX_VALUES, Facts, Partition
 from clusters.models import Cluster, ClusterEvent, ClusterWhat
-from clusters.services.facts import differences
+from clusters.parsed_facts import ParsedFacts
+from clusters.services.facts import CHANGE_EVERY, differences
 from grpc_api.rpcs.cluster_messages import FACTS_LIMIT, facts_from, facts_to_message
-from jobs.services.report import report_jobs
-from rainbow.errors import InvalidArgument
+from jobs.models import Job
+from jobs.reports import AgentReport, Report
+from jobs.services.accept import accept_jobs
+from jobs.services.report import report_jobs, report_jobs_batch
+from jobs.states import JobState
+from rainbow.errors import FailedPrecondition, InvalidArgument
 from rainbow.protos import rainbow_pb2 as pb
 from tests.conftest import Member
+from tests.support.queue import submitted
 from tests.support.rest import fields_at_fault, problem_in, puller, submitter
 from tests.support.wire import Remote, refusal_of
 from tests.test_facts import FULL
@@ -84,6 +90,66 @@ def test_facts_beyond_the_bounds_change_nothing(alpha: Member, now: datetime) ->
 
     assert refused.value.field == "facts.values.site"
     assert facts_of(alpha) == (Facts(), None)
+
+
+def test_facts_change_at_most_every_ten_seconds(alpha: Member, beta: Member, now: datetime) -> None:
+    (job_id,) = submitted(alpha, now=now)
+    other, soon = Facts(values={"site": "lyon"}), now + CHANGE_EVERY - timedelta(seconds=3)
+    told(alpha, FULL, now=now)
+    told(alpha, FULL, now=soon)
+    accept_jobs(caller=alpha.puller, job_ids=[job_id], agent="login-1", now=now)
+
+    running = [Report(job_id=job_id, attempt=1, state=JobState.RUNNING)]
+    with pytest.raises(FailedPrecondition) as refused:
+        report_jobs(caller=alpha.puller, agent="login-1", reports=running, facts=other, now=soon)
+    told(beta, other, now=soon)
+
+    assert str(refused.value) == (
+        "facts: may change once in 10 seconds; report them again in 3, and nothing was noted of this report"
+    )
+    assert (facts_of(alpha), Job.objects.get(id=job_id).state) == ((FULL, soon), JobState.ACCEPTED)
+    told(alpha, other, now=now + CHANGE_EVERY)
+    assert facts_of(alpha)[0] == other
+
+
+def test_facts_that_alternate_hold_up_no_report_of_another_cluster(alpha: Member, beta: Member, now: datetime) -> None:
+    told(alpha, FULL, now=now)
+    reports = [
+        AgentReport(caller=member.puller, agent="login-1", reports=[], facts=Facts(values={"site": "lyon"}))
+        for member in (alpha, beta)
+    ]
+
+    refused, taken = report_jobs_batch(agent_reports=reports, now=now)
+
+    assert isinstance(refused, FailedPrecondition)
+    assert taken == []
+    assert facts_of(beta)[0].values == {"site": "lyon"}
+
+
+def test_facts_are_parsed_once_until_others_are_told(
+    alpha: Member, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed, read = list[object](), Facts.read
+    monkeypatch.setattr(Facts, "read", lambda said: parsed.append(said) or read(said))
+    kept = ParsedFacts()
+    told(alpha, FULL, now=now)
+    parsed.clear()
+
+    found = [kept.of([alpha.cluster.id])[alpha.cluster.id] for _ in range(3)]
+
+    assert (found, len(parsed)) == ([FULL] * 3, 1)
+    told(alpha, Facts(), now=now + LATER)
+    assert kept.of([alpha.cluster.id]) == {alpha.cluster.id: Facts()}
+
+
+def test_so_many_parsed_facts_are_kept_and_no_more(alpha: Member, beta: Member, now: datetime) -> None:
+    kept = ParsedFacts(most=1)
+    for member in (alpha, beta):
+        told(member, FULL, now=now)
+
+    for _ in range(2):
+        assert kept.of([alpha.cluster.id, beta.cluster.id]) == {alpha.cluster.id: FULL, beta.cluster.id: FULL}
+    assert len(kept) == 1
 
 
 def test_what_differs_is_named_and_cut_to_a_reason() -> None:

@@ -1,12 +1,32 @@
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import ceil
 
 from clusters.callers import Actor
 from clusters.facts import Facts
-from clusters.models import Cluster, ClusterWhat
+from clusters.models import Cluster, ClusterEvent, ClusterWhat
+from clusters.parsed_facts import parsed_facts
 from clusters.services.events import record
 from clusters.validation import MAX_REASON
 from clusters.visible import shortened
+from rainbow.errors import FailedPrecondition
+
+CHANGE_EVERY = timedelta(seconds=10)
+# Of the events of a cluster: more are not looked through for its last change of facts.
+_NEWEST = 100
+
+
+def check_change_of_facts(*, cluster_id: int, facts: Facts, now: datetime) -> None:
+    """Raises FailedPrecondition where they changed a moment ago: each change is applied to all jobs that wait."""
+    newest = ClusterEvent.objects.filter(cluster_id=cluster_id).order_by("-id").values_list("what", "at")
+    changes = (at for what, at in newest[:_NEWEST] if what == ClusterWhat.FACTS_CHANGED)
+    again_at = next(changes, now - CHANGE_EVERY) + CHANGE_EVERY
+    if now < again_at and parsed_facts.of([cluster_id]).get(cluster_id) != facts:
+        seconds, left = CHANGE_EVERY.seconds, ceil((again_at - now).total_seconds())
+        raise FailedPrecondition(
+            f"may change once in {seconds} seconds; report them again in {left}, and nothing was noted of this report",
+            field="facts",
+        )
 
 
 def note_facts(*, cluster_id: int, facts: Facts, by: Actor, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from clusters.bounds import Bounds
 from clusters.facts import Facts
 from clusters.matching import miss
 from clusters.models import Cluster, Streak
+from clusters.parsed_facts import parsed_facts
 from jobs.models import Job, Serves
 from jobs.placement import DEMAND_FIELDS, chosen_clusters, demand_of
 from jobs.queries.pools import members_by_pool
@@ -61,14 +62,13 @@ class Reach:
 
     @classmethod
     def of(cls, job: Job, *, now: datetime) -> Self:
-        """Takes at most five queries, for any number of clusters."""
+        """Takes at most six queries, for any number of clusters."""
         clusters, gone = _in_reach(job)
         ids = [cluster.id for cluster in clusters]
         serves = Serves.objects.filter(queue_id=job.queue_id or _NO_ID, cluster_id__in=ids)
         served = {one.cluster_id: one for one in serves}
         # Facts may be long: they are read where the match that is kept does not tell it all.
         unsure = [id for id in ids if not (id in served and served[id].whole)]
-        told = Cluster.objects.filter(id__in=unsure).values_list("id", "facts")
         token = job.submitted_by_id or _NO_ID
         held = Streak.objects.filter(cluster_id__in=ids, credential_id=token, held_at__isnull=False)
         return cls(
@@ -77,7 +77,7 @@ class Reach:
             clusters=clusters,
             gone=gone,
             served=served,
-            facts={id: Facts.read(facts) for id, facts in told},
+            facts=parsed_facts.of(unsure),
             held={one.cluster_id: one for one in held},
         )
 

@@ -116,7 +116,8 @@ class ReportManySerializer(Input):
     facts = FactsSerializer(
         allow_null=True,
         default=None,
-        help_text="all that the cluster says of itself, in place of what it said before; null leaves that as it is",
+        help_text="all that the cluster says of itself, in place of what it said before; null leaves that as it is; may"
+        " change once in ten seconds",
     )
 
 

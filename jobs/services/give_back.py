@@ -1,12 +1,13 @@
 """Jobs that a cluster gives back, because they did not start there in time or because it refuses them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from clusters.facts import Facts
 from clusters.matching import fits
-from clusters.models import Cluster, PoolMember
+from clusters.models import PoolMember
+from clusters.parsed_facts import parsed_facts
 from jobs.events import Step
 from jobs.models import Job
 from jobs.placement import DEMAND_FIELDS, chosen_clusters, demand_of
@@ -32,13 +33,8 @@ def give_back(given: Sequence[GivenBack], *, now: datetime) -> list[Step]:
     """
     given = list({one.job.id: one for one in given}.values())
     members = members_by_pool({one.job.taken_from_id for one in given if one.job.taken_from_id})
-    facts = _facts({one.cluster_id for pool in members.values() for one in pool})
+    facts = parsed_facts.of({one.cluster_id for pool in members.values() for one in pool})
     return [step for one in given for step in _give_back(one, _in_reach(one.job, members, facts), now)]
-
-
-def _facts(cluster_ids: Iterable[int]) -> dict[int, Facts]:
-    told = Cluster.objects.filter(id__in=cluster_ids).values_list("id", "facts")
-    return {cluster_id: Facts.read(said) for cluster_id, said in told}
 
 
 def _in_reach(job: Job, members: Mapping[int, Sequence[PoolMember]], facts: Mapping[int, Facts]) -> set[int]:

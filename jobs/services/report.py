@@ -10,7 +10,7 @@ from django.db import transaction
 from clusters.callers import Caller
 from clusters.facts import Facts
 from clusters.models import Cluster
-from clusters.services.facts import note_facts
+from clusters.services.facts import check_change_of_facts, note_facts
 from clusters.services.pause import note_readiness, pause_cluster
 from clusters.services.streaks import note_ends
 from jobs.events import Step, record
@@ -33,7 +33,7 @@ from jobs.services.serving import facts_changed, lock_with_pools
 from jobs.sql.statements import Row
 from jobs.sql.updates import LEASE_COLUMNS, REPORTED_COLUMNS, in_parts, write_reported
 from jobs.states import What
-from rainbow.errors import FailedPrecondition, InvalidArgument
+from rainbow.errors import FailedPrecondition, InvalidArgument, RainbowError
 
 # The jobs that are reported on, by cluster and id.
 Key = tuple[int, int]
@@ -52,7 +52,10 @@ def report_jobs(
     facts: Facts | None = None,
     now: datetime,
 ) -> list[Reported]:
-    """Applies an agent's reports on its jobs (up to 1,000) and renews their leases. Raises InvalidArgument."""
+    """Applies an agent's reports on its jobs (up to 1,000) and renews their leases.
+
+    Raises InvalidArgument, and FailedPrecondition for facts that change too often.
+    """
     agent_report = AgentReport(
         caller=caller,
         agent=agent,
@@ -64,12 +67,12 @@ def report_jobs(
         facts=facts,
     )
     outcome = report_jobs_batch(agent_reports=[agent_report], now=now)[0]
-    if isinstance(outcome, InvalidArgument):
+    if isinstance(outcome, RainbowError):
         raise outcome
     return outcome
 
 
-def report_jobs_batch(*, agent_reports: Sequence[AgentReport], now: datetime) -> list[list[Reported] | InvalidArgument]:
+def report_jobs_batch(*, agent_reports: Sequence[AgentReport], now: datetime) -> list[list[Reported] | RainbowError]:
     """Applies many in one transaction, in their order; one that is refused changes nothing and fails alone.
 
     A report of an older attempt changes nothing. Late, repeated and reordered reports do no harm: a job never
@@ -81,11 +84,13 @@ def report_jobs_batch(*, agent_reports: Sequence[AgentReport], now: datetime) ->
     return [next(results) if isinstance(lease, Lease) else lease for lease in leases]
 
 
-def _lease_or_refusal(agent_report: AgentReport, now: datetime) -> Lease | InvalidArgument:
+def _lease_or_refusal(agent_report: AgentReport, now: datetime) -> Lease | RainbowError:
     try:
         check_agent_report(agent_report)
+        if agent_report.facts is not None:
+            check_change_of_facts(cluster_id=agent_report.caller.cluster_id, facts=agent_report.facts, now=now)
         return lease_from(agent=agent_report.agent, seconds=agent_report.lease_seconds, now=now)
-    except InvalidArgument as error:
+    except (InvalidArgument, FailedPrecondition) as error:
         return error
 
 

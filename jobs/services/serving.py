@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 
 from django.db import transaction
@@ -12,6 +11,7 @@ from django.db.models import QuerySet
 from clusters.facts import Facts
 from clusters.matching import fits
 from clusters.models import Cluster, PoolMember
+from clusters.parsed_facts import parsed_facts
 from jobs.models import Serves
 from jobs.placement import Definition
 from jobs.sql.queues import queues_of, write_serves
@@ -28,10 +28,7 @@ class _Candidate:
 
     cluster: Cluster
     after_seconds: int
-
-    @cached_property
-    def facts(self) -> Facts:
-        return Facts.read(self.cluster.facts)
+    facts: Facts
 
     def may_have(self, definition: Definition) -> bool:
         chosen = self._is_alone(definition) or not definition.clusters or self.cluster.name in definition.clusters
@@ -102,29 +99,28 @@ def _serve_anew(homes: Collection[int], *, among: Collection[int] | None) -> Non
 def _candidates(homes: Collection[int], among: Collection[int] | None = None) -> dict[int, list[_Candidate]]:
     """By the cluster or pool that jobs are submitted to. Locks them: they stay as they are until the commit."""
     members = _members(homes)
-    clusters = _by_id(in_lock_order({*homes, *(member.cluster_id for member in members)}))
+    clusters = _locked({*homes, *(member.cluster_id for member in members)})
     # A pool may have been given other members before its lock was had.
     members = _members(homes)
     if missing := {member.cluster_id for member in members} - clusters.keys():
-        clusters |= _by_id(in_lock_order(missing))
-    found: dict[int, list[_Candidate]] = {
-        home: [] if clusters[home].pool else [_Candidate(cluster=clusters[home], after_seconds=0)] for home in homes
-    }
-    for member in members:
-        found[member.pool_id].append(
-            _Candidate(cluster=clusters[member.cluster_id], after_seconds=member.after_seconds)
-        )
-    if among is None:
-        return found
-    return {home: [one for one in candidates if one.cluster.id in among] for home, candidates in found.items()}
+        clusters |= _locked(missing)
+    delays = [(home, home, 0) for home in homes if not clusters[home].pool]
+    delays += [(member.pool_id, member.cluster_id, member.after_seconds) for member in members]
+    concerned = [one for one in delays if among is None or one[1] in among]
+    facts = parsed_facts.of({cluster_id for _, cluster_id, _ in concerned})
+    found: dict[int, list[_Candidate]] = {home: [] for home in homes}
+    for home, cluster_id, after_seconds in concerned:
+        candidate = _Candidate(cluster=clusters[cluster_id], after_seconds=after_seconds, facts=facts[cluster_id])
+        found[home].append(candidate)
+    return found
 
 
 def _members(pool_ids: Collection[int]) -> list[PoolMember]:
     return list(PoolMember.objects.filter(pool_id__in=pool_ids).order_by("place"))
 
 
-def _by_id(clusters: Iterable[Cluster]) -> dict[int, Cluster]:
-    return {cluster.id: cluster for cluster in clusters}
+def _locked(cluster_ids: Collection[int]) -> dict[int, Cluster]:
+    return {cluster.id: cluster for cluster in in_lock_order(cluster_ids).defer("facts")}
 
 
 def _write(queues: Iterable[Defined], candidates: Mapping[int, Sequence[_Candidate]]) -> None:

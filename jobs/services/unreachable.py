@@ -7,6 +7,7 @@ from operator import attrgetter
 from clusters.facts import Facts
 from clusters.matching import Demand, Miss, fits, miss
 from clusters.models import Cluster, PoolMember
+from clusters.parsed_facts import parsed_facts
 from clusters.visible import quoted
 from jobs.placement import DEMAND_FIELDS, demand_of
 from jobs.specs import JobSpec
@@ -48,11 +49,13 @@ _InReach = dict[int, list[_Cluster]]
 
 def _clusters_in_reach(homes: Collection[int]) -> _InReach:
     """By the cluster or pool that jobs are submitted to."""
-    own = Cluster.objects.filter(id__in=homes, pool=False).values_list("id", "name", "facts")
+    own = Cluster.objects.filter(id__in=homes, pool=False).values_list("id", "id", "name")
     members = PoolMember.objects.filter(pool_id__in=homes).order_by("place")
+    in_reach = [*own, *members.values_list("pool_id", "cluster_id", "cluster__name")]
+    facts = parsed_facts.of({cluster_id for _, cluster_id, _ in in_reach})
     found: _InReach = {home: [] for home in homes}
-    for home, name, facts in [*own, *members.values_list("pool_id", "cluster__name", "cluster__facts")]:
-        found[home].append(_Cluster(name=name, facts=Facts.read(facts)))
+    for home, cluster_id, name in in_reach:
+        found[home].append(_Cluster(name=name, facts=facts[cluster_id]))
     return found
 
 

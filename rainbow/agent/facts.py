@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from rainbow.agent.context import AgentContext
 from rainbow.agent.reporter import Reporter
-from rainbow.errors import InvalidArgument, RainbowError
+from rainbow.errors import FailedPrecondition, InvalidArgument, RainbowError
 from rainbow.facts import (
     MAX_BYTES,
     MAX_COUNT,
@@ -66,9 +66,9 @@ class FactsTeller:
         except Exception as error:  # whatever it is, the agent works without
             self._note_trouble(error)
             return
-        self._tell(bounded(_with(facts, self._context.site_facts)))
         self._trouble = ""
-        self._due_at = self._context.clock() + READ_EVERY
+        if self._tell(bounded(_with(facts, self._context.site_facts))):
+            self._due_at = self._context.clock() + READ_EVERY
 
     def _note_trouble(self, error: Exception) -> None:
         trouble = str(error)
@@ -80,11 +80,15 @@ class FactsTeller:
     def _is_due(self) -> bool:
         return self._due_at is None or self._context.clock() >= self._due_at
 
-    def _tell(self, facts: Facts) -> None:
+    def _tell(self, facts: Facts) -> bool:
+        """Whether the server knows them now, or never will."""
         if facts in (self._told or Facts(), self._refused):
-            return
+            return True
         try:
             self._reporter.tell(facts)
+        except FailedPrecondition as error:
+            _log.info("tells later what the cluster has: %s", error)
+            return False
         except InvalidArgument as error:
             # Those of this release fit the rules of this release's server.
             self._refused = facts
@@ -93,6 +97,7 @@ class FactsTeller:
             self._told, self._refused = facts, None
             partitions = len(facts.by_partition())
             _log.info("told what the cluster has: partitions=%d values=%d", partitions, len(facts.values))
+        return True
 
 
 class _Reading:

@@ -80,7 +80,8 @@ MAY_IMPORT = {
     "rainbow_site.console": "clusters clusters.services rainbow_site.web.rest rainbow_site.web",
     "rainbow_site.urls": "jobs.admin rainbow_site.web",
     "rainbow_site.wsgi": "rainbow_site.web",
-    "rainbow_site.management": "rainbow_site rainbow_site.process jobs.rest rainbow_site.metrics"
+    "rainbow_site.copies": "rainbow_site rainbow_site.process jobs",
+    "rainbow_site.management": "rainbow_site rainbow_site.process rainbow_site.copies jobs.rest rainbow_site.metrics"
     " rainbow_site.web_server rainbow_site.wsgi",
 }
 

@@ -1,15 +1,10 @@
 """The manual is complete and true: what exists has its entry, what has an entry exists, and links lead somewhere."""
 
 import ast
-import os
 import re
 import shlex
-import sqlite3
-import stat
-import subprocess
-import sys
 from argparse import SUPPRESS
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import StringIO
 from itertools import chain
 from pathlib import Path
@@ -26,11 +21,8 @@ from grpc_api.reference.markdown import reference
 from grpc_api.reference.protofile import Member, ProtoFile, UnknownLine, parse
 from jobs.states import JobState
 from rainbow import cli, config
-from rainbow.client import Client
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.records import JobSpec
-from tests.support.patience import PATIENCE_SECONDS
-from tests.support.servers import ROOT, RainbowServer
+from tests.support.servers import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
@@ -262,32 +254,6 @@ def test_every_test_that_a_page_names_exists() -> None:
 
     assert len(named) > 40
     assert named - tests == set()
-
-
-def test_the_backup_of_a_running_database_is_complete(
-    start_server: Callable[..., RainbowServer], tmp_path: Path
-) -> None:
-    """Only of SQLite, whatever the suite runs on."""
-    server = start_server(database_url=f"sqlite:///{tmp_path / 'rainbow.db'}")
-    with Client(server.address) as stranger:
-        new = stranger.register("keebler", registration_secret=server.registration_secret)
-    with Client(server.address, cluster="keebler", token=new.token) as submitter:
-        submitter.submit_jobs([JobSpec(command="hostname")] * 3)
-    backup = next(line for line in (DOCS / "operations.md").read_text().splitlines() if "VACUUM INTO" in line)
-
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    typed = ["bash", "-c", f"umask 022; {backup.removeprefix('$ ')}"]
-    subprocess.run(typed, cwd=tmp_path, env={"PATH": path}, check=True, timeout=PATIENCE_SECONDS)
-    again = subprocess.run(
-        typed, cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, timeout=PATIENCE_SECONDS
-    )
-
-    assert stat.filemode((tmp_path / "backup.db").stat().st_mode) == "-rw-------", "others can read what jobs run"
-    assert again.returncode != 0
-    assert again.stderr.strip().endswith("backup.db: cannot overwrite existing file")
-    copy = sqlite3.connect(tmp_path / "backup.db")
-    assert copy.execute("SELECT COUNT(*) FROM jobs_job").fetchone() == (3,)
-    assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def kinds(owner: object) -> Iterator[tuple[str, Descriptor | EnumDescriptor]]:

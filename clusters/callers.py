@@ -2,7 +2,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from clusters.models import CredentialKind, Streak
-from clusters.visible import quoted
+from rainbow.telemetry.lines import Quoted
 
 # A compromise between fresh information and writes.
 NOTE_ASKING_EVERY = timedelta(seconds=10)
@@ -54,7 +54,7 @@ class Caller:
     @property
     def issue(self) -> dict[str, object]:
         """Log fields of a call with a credential whose value an operator knows: the credential and the operator."""
-        return {"credential": self.credential_id, "issued_by": quoted(self.issued_by)} if self.issued_by else {}
+        return {"credential": self.credential_id, "issued_by": Quoted(self.issued_by)} if self.issued_by else {}
 
     def may_see(self, streak: Streak) -> bool:
         """A token sees its own streak, a secret all of its cluster's."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from django.db import Error, connection, transaction
 
 from clusters.models import Cluster
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 
 CHANNEL = "rainbow"
 # A notification holds up to 8,000 bytes. More clusters than these are sent as "any", and so are more jobs than fit
@@ -60,9 +62,8 @@ def _tell(cluster_ids: list[int], job_ids: Sequence[int]) -> None:
             for jobs in _in_notifications(job_ids):
                 cursor.execute(_NOTIFY, [few, cluster_ids, jobs])
     except Error as error:
-        _log.warning(
-            "could not tell other servers of news; calls that wait there look for themselves error=%r", str(error)
-        )
+        event = "could not tell other servers of news; calls that wait there look for themselves"
+        _log.warning(Line(event, error=Quoted(told(error))))
         # What failed here would fail the next call on this connection as well.
         connection.close()
 

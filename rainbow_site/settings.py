@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from django.core.management.utils import get_random_secret_key
 
+from rainbow.telemetry.lines import FORMATS
 from rainbow_site.databases import configure
 from rainbow_site.environment import Environment, WrongSetting
 
@@ -31,6 +32,7 @@ RAINBOW_WEB_ADDRESS = env.text("RAINBOW_WEB_ADDRESS", "127.0.0.1:8000")
 RAINBOW_WEB_WORKERS = env.number("RAINBOW_WEB_WORKERS", 2, lowest=1, highest=1_000)
 RAINBOW_PROXIES = env.number("RAINBOW_PROXIES", 0, lowest=0, highest=100)
 RAINBOW_NAME = env.text("RAINBOW_NAME", "rainbow")
+RAINBOW_LOG_FORMAT = env.choice("RAINBOW_LOG_FORMAT", "TEXT", among=["TEXT", "JSON"])
 RAINBOW_LOG_LEVEL = env.choice("RAINBOW_LOG_LEVEL", "INFO", among=["DEBUG", "INFO", "WARNING", "ERROR"])
 MAX_WORKERS = 64
 RAINBOW_WORKERS = env.number("RAINBOW_WORKERS", 1, lowest=1, highest=MAX_WORKERS)
@@ -170,20 +172,20 @@ SPECTACULAR_SETTINGS = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "formatters": {"lines": {"()": FORMATS[RAINBOW_LOG_FORMAT.lower()]}},
     "filters": {"one_line": {"()": "rainbow_site.web.one_line_log.OneLine"}},
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
-        "one line": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["one_line"]},
+        "stderr": {"class": "logging.StreamHandler", "formatter": "lines"},
+        "one line": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["one_line"]},
     },
+    # Also libraries' own, such as why PostgreSQL cannot be reached.
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
-        "rainbow": {"handlers": ["stderr"], "level": RAINBOW_LOG_LEVEL},
+        "rainbow": {"level": RAINBOW_LOG_LEVEL},
         # Errors in pages, which Django would otherwise mail to ADMINS.
-        "django": {"handlers": ["stderr"], "level": "ERROR"},
+        "django": {"handlers": [], "level": "ERROR"},
         # Requests that are refused as suspicious, such as for a host that is not ours.
         "django.security": {"handlers": ["one line"], "level": "ERROR", "propagate": False},
-        # Why PostgreSQL cannot be reached.
-        "psycopg.pool": {"handlers": ["stderr"], "level": "WARNING"},
     },
 }
 

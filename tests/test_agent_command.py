@@ -1,7 +1,5 @@
 """rainbow agent, as a process of its own."""
 
-import io
-import logging
 import os
 import signal
 import subprocess
@@ -12,7 +10,6 @@ import pytest
 
 from rainbow.client import Client
 from rainbow.records import JobSpec, JobState
-from rainbow.terminal.agent_log import LineFormatter
 from tests.support.commandline import MAIN, Run, answer
 from tests.support.executors import until_there
 from tests.support.patience import PATIENCE_SECONDS
@@ -133,13 +130,3 @@ def test_a_dry_run_shows_what_it_would_take_and_takes_nothing(rainbow: Run, clie
     ]
     assert shown.startswith("Free: 5 nodes, 5 slots.\n")
     assert {client.get_jobs([jobid]).jobs[0].state for jobid in jobids} == {JobState.QUEUED}
-
-
-def test_words_that_the_log_repeats_forge_no_line_of_it() -> None:
-    log = logging.StreamHandler(io.StringIO())
-    log.setFormatter(LineFormatter("%(levelname)s %(message)s"))
-    words = "no such account\n2026-01-01 INFO forged \x1b[31m"
-
-    log.handle(logging.makeLogRecord({"levelname": "INFO", "msg": "refused reason=%s", "args": (words,)}))
-
-    assert log.stream.getvalue() == "INFO refused reason=no such account\\n2026-01-01 INFO forged \\x1b[31m\n"

@@ -33,7 +33,7 @@ READERS_OF_THE_ENVIRONMENT = (
     "rainbow_site.asgi",
 )
 ALWAYS_WRITES = ("save", "bulk_create", "bulk_update", "get_or_create", "update_or_create")
-SHARED = ("rainbow.protos", "rainbow.errors", "rainbow.__version__", "rainbow.certificates")
+SHARED = ("rainbow.protos", "rainbow.errors", "rainbow.__version__", "rainbow.certificates", "rainbow.telemetry")
 LISTENS = ("bind", "listen", "create_server", "start_server", "start_unix_server", "add_insecure_port",
            "add_secure_port", "serve_forever")  # fmt: skip
 WRITES_OF_A_MANAGER = ("create", "update", "delete")
@@ -42,21 +42,23 @@ WRITES_OF_A_MANAGER = ("create", "update", "delete")
 # circle. A module belongs to the longest name that it stands under; that a row leaves out, its package may not import.
 MAY_IMPORT = {
     "rainbow.protos": "",
-    "rainbow": "rainbow.protos",
+    "rainbow.telemetry": "",
+    "rainbow": "rainbow.protos rainbow.telemetry",
     "rainbow.system": "rainbow",
     "rainbow.runner": "rainbow.system",
-    "rainbow.executors": "rainbow rainbow.system rainbow.runner",
-    "rainbow.agent": "rainbow rainbow.system rainbow.executors",
-    "rainbow.terminal": "rainbow rainbow.runner rainbow.executors rainbow.agent",
+    "rainbow.executors": "rainbow rainbow.telemetry rainbow.system rainbow.runner",
+    "rainbow.agent": "rainbow rainbow.telemetry rainbow.system rainbow.executors",
+    "rainbow.terminal": "rainbow rainbow.telemetry rainbow.runner rainbow.executors rainbow.agent",
     "rainbow.doctor": "rainbow rainbow.system rainbow.executors rainbow.agent",
-    "rainbow.commands": "rainbow rainbow.system rainbow.executors rainbow.agent rainbow.terminal rainbow.doctor",
+    "rainbow.commands": "rainbow rainbow.telemetry rainbow.system rainbow.executors rainbow.agent rainbow.terminal"
+    " rainbow.doctor",
     "rainbow.cli": "rainbow rainbow.terminal",
-    "rainbow_site": "",
+    "rainbow_site": "rainbow.telemetry",
     "rainbow_site.sqlite": "rainbow_site",
-    "rainbow_site.process": "rainbow rainbow_site rainbow_site.sqlite",
-    "clusters": "rainbow",
+    "rainbow_site.process": "rainbow rainbow.telemetry rainbow_site rainbow_site.sqlite",
+    "clusters": "rainbow rainbow.telemetry",
     "clusters.services": "rainbow clusters",
-    "jobs": "rainbow clusters clusters.services",
+    "jobs": "rainbow rainbow.telemetry clusters clusters.services",
     "jobs.queries": "rainbow clusters clusters.services jobs",
     "jobs.services": "rainbow clusters clusters.services jobs jobs.queries",
     "jobs.demo": "rainbow clusters clusters.services jobs jobs.queries jobs.services",
@@ -64,24 +66,27 @@ MAY_IMPORT = {
     "jobs.templatetags": "clusters jobs jobs.queries",
     "grpc_api": "",
     "grpc_api.reference": "rainbow.protos",
-    "grpc_api.runtime": "rainbow rainbow_site.sqlite clusters clusters.services jobs jobs.queries jobs.services",
+    "grpc_api.runtime": "rainbow rainbow.telemetry rainbow_site.sqlite clusters clusters.services jobs jobs.queries"
+    " jobs.services",
     "grpc_api.rpcs": "rainbow rainbow.protos clusters clusters.services jobs jobs.queries jobs.services"
     " grpc_api.runtime",
-    "grpc_api.transport": "rainbow rainbow.protos rainbow_site.process jobs grpc_api.runtime grpc_api.rpcs",
-    "grpc_api.management": "rainbow_site rainbow_site.process grpc_api.reference grpc_api.transport",
+    "grpc_api.transport": "rainbow rainbow.telemetry rainbow.protos rainbow_site.process jobs grpc_api.runtime"
+    " grpc_api.rpcs",
+    "grpc_api.management": "rainbow.telemetry rainbow_site rainbow_site.process grpc_api.reference grpc_api.transport",
     "rainbow_site.web.rest": "rainbow clusters clusters.services",
     "clusters.rest": "rainbow clusters clusters.services rainbow_site.web.rest",
     "clusters.admin": "rainbow clusters clusters.services",
     "jobs.rest": "rainbow clusters clusters.services jobs jobs.queries jobs.services rainbow_site.web.rest",
     "jobs.admin": "rainbow clusters clusters.services clusters.admin jobs jobs.queries jobs.services",
-    "rainbow_site.web": "rainbow rainbow_site.process clusters jobs jobs.rest rainbow_site.web.rest",
+    "rainbow_site.web": "rainbow rainbow.telemetry rainbow_site.process clusters jobs jobs.rest rainbow_site.web.rest",
     "rainbow_site.metrics": "rainbow rainbow_site.process jobs jobs.queries",
-    "rainbow_site.web_server": "rainbow rainbow_site.process rainbow_site.web.rest",
-    "rainbow_site.console": "clusters clusters.services rainbow_site.web.rest rainbow_site.web",
+    "rainbow_site.web_server": "rainbow rainbow.telemetry rainbow_site.process rainbow_site.web.rest",
+    "rainbow_site.console": "rainbow.telemetry clusters clusters.services rainbow_site.web.rest rainbow_site.web",
     "rainbow_site.urls": "jobs.admin rainbow_site.web",
     "rainbow_site.wsgi": "rainbow_site.web",
     "rainbow_site.copies": "rainbow_site rainbow_site.process jobs",
-    "rainbow_site.management": "rainbow_site rainbow_site.process rainbow_site.copies jobs.rest rainbow_site.metrics"
+    "rainbow_site.management": "rainbow.telemetry rainbow_site rainbow_site.process rainbow_site.copies jobs.rest"
+    " rainbow_site.metrics"
     " rainbow_site.web_server rainbow_site.wsgi",
 }
 

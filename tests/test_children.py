@@ -42,7 +42,7 @@ def test_the_end_of_one_is_the_end_of_all() -> None:
     _, said = parent.communicate(timeout=PATIENCE_SECONDS)
 
     assert parent.returncode == 7
-    assert "child 2 ended code=7; stopping the rest" in said
+    assert "child 2 ended; stopping the rest code=7" in said
 
 
 def test_one_that_restarts_and_never_stays_is_the_end_of_all(tmp_path: Path) -> None:
@@ -53,8 +53,8 @@ def test_one_that_restarts_and_never_stays_is_the_end_of_all(tmp_path: Path) -> 
 
     assert parent.returncode == 9
     assert (tmp_path / "starts").read_text() == "xxxx", "it was started again three times"
-    assert said.count("child 2 ended code=9; starting it again") == 3
-    assert "child 2 ended code=9; stopping the rest" in said
+    assert said.count("child 2 ended; starting it again code=9") == 3
+    assert "child 2 ended; stopping the rest code=9" in said
 
 
 def test_one_that_is_not_needed_is_started_again_for_ever(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """Nobody writes a line of the server's log: what callers send stands in lines of ours, and in none of its own."""
 
+import json
 import re
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import grpc
@@ -35,17 +37,30 @@ REQUESTS = [
 ]
 
 
-@pytest.fixture
-def lines(start_server: Callable[..., RainbowServer]) -> Callable[[Callable[[RainbowServer], None]], list[str]]:
+@pytest.fixture(params=["text", "json"])
+def lines(
+    request: pytest.FixtureRequest, start_server: Callable[..., RainbowServer]
+) -> Callable[[Callable[[RainbowServer], None]], list[str]]:
     """What a server's log holds after it was spoken to and stopped."""
 
     def after(speak: Callable[[RainbowServer], None]) -> list[str]:
-        server = start_server(with_web=True, environment={"RAINBOW_LOG_LEVEL": "DEBUG"})
+        server = start_server(
+            with_web=True, environment={"RAINBOW_LOG_LEVEL": "DEBUG", "RAINBOW_LOG_FORMAT": request.param}
+        )
         speak(server)
         server.stop()
-        return server.log.read_text(errors="surrogateescape").split("\n")[:-1]
+        written = server.log.read_text(errors="surrogateescape").split("\n")[:-1]
+        return [as_text(line) for line in written] if request.param == "json" else written
 
     return after
+
+
+def as_text(line: str) -> str:
+    """A line of JSON, as far as it is a line of its own: one object with what each has."""
+    entry = json.loads(line)
+    at = datetime.fromisoformat(entry["time"])
+    assert line.isascii() and at.tzinfo == UTC and entry["logger"] and entry["process"] and entry["message"]
+    return f"{at:%Y-%m-%d %H:%M:%S},000 {entry['level']} {line}"
 
 
 def assert_ours(lines: list[str]) -> None:

@@ -108,10 +108,10 @@ def test_a_rate_limited_log_writes_a_few_lines_a_minute_and_counts_the_rest(capl
     log = RateLimitedLog(logging.getLogger("rainbow.test"), most=2, clock=lambda: now[0])
     with caplog.at_level(logging.WARNING):
         for number in range(5):
-            log.warning("line %d", number)
+            log.warning(f"line {number}")
         now[0] = 60.0
-        log.warning("line %d", 5)
+        log.warning("line 5")
         now[0] = 120.0
-        log.warning("line %d", 6)
+        log.warning("line 6")
 
     assert [record.getMessage() for record in caplog.records] == ["line 0", "line 1", "line 5 left_out=3", "line 6"]

@@ -12,6 +12,8 @@ from clusters.callers import Caller
 from clusters.services.authenticate import note_visits
 from grpc_api.runtime.thread_pools import ThreadPools
 from rainbow.errors import Unavailable
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 
 _log = logging.getLogger("rainbow.grpc")
 
@@ -34,4 +36,4 @@ class LastSeenNotes:
         try:
             await self._pools.write(partial(note_visits, used=used, asked=asking, now=now))
         except (DatabaseError, Unavailable) as error:
-            _log.warning("could not write a last-seen note error=%r", str(error))
+            _log.warning(Line("could not write a last-seen note", error=Quoted(told(error))))

@@ -13,6 +13,8 @@ from grpc_api.runtime.metrics import LEASES_EXPIRED
 from grpc_api.runtime.thread_pools import ThreadPools
 from jobs.services.expire import EVERY, OUTAGE, Expiry, expire_further, expire_leases
 from rainbow.errors import Unavailable
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 
 # Notices a process that stood still, stopped or suspended.
 _TICK_SECONDS = 1
@@ -50,7 +52,7 @@ async def expire_leases_forever(pools: ThreadPools) -> None:
         try:
             await presence.during(_expire(pools, presence))
         except (DatabaseError, Unavailable) as error:
-            _log.warning("could not end leases error=%r", str(error))
+            _log.warning(Line("could not end leases", error=Quoted(told(error))))
             presence.begin_anew()
 
 
@@ -75,7 +77,8 @@ def _count(ended: Expiry) -> None:
 
 def _log_expiry(ended: Expiry) -> None:
     if ended.held_back:
-        _log.warning("most clusters are silent at once: the leases of %d run on for now", len(ended.held_back))
+        event = "most clusters are silent at once: their leases run on for now"
+        _log.warning(Line(event, clusters=len(ended.held_back)))
     if ended.jobs:
-        counts = (ended.requeued, ended.cancelled, ended.lost)
-        _log.warning("agents fell silent requeued=%d cancelled=%d lost=%d", *counts)
+        counts = {"requeued": ended.requeued, "cancelled": ended.cancelled, "lost": ended.lost}
+        _log.warning(Line("agents fell silent", **counts))

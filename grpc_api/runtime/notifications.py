@@ -21,6 +21,8 @@ from grpc_api.runtime.wakeups import Wakeups
 from jobs.notify import CHANNEL, Word
 from jobs.queries.news import news_since, queues_with_jobs
 from rainbow.errors import Unavailable
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 
 # How often a SQLite file is polled while calls wait; a poll takes microseconds.
 POLL_FILE_EVERY_SECONDS = 0.02
@@ -43,7 +45,7 @@ async def follow_notifications(wakeups: Wakeups, pools: ThreadPools) -> None:
             await follow(wakeups, pools)
         # Of whatever kind: calls would otherwise wait for their own polls, with nothing in the log.
         except Exception as error:
-            _log.warning("lost the notifications of other servers; trying again error=%r", str(error))
+            _log.warning(Line("lost the notifications of other servers; trying again", error=Quoted(told(error))))
         await asyncio.sleep(_RETRY_AFTER_SECONDS)
 
 
@@ -53,7 +55,7 @@ async def poll_waiting_queues(wakeups: Wakeups, pools: ThreadPools) -> None:
         try:
             wakeups.wake(await pools.read(partial(queues_with_jobs, clusters=wakeups.queues)))
         except (DatabaseError, Unavailable) as error:
-            _log.warning("could not poll the queues error=%r", str(error))
+            _log.warning(Line("could not poll the queues", error=Quoted(told(error))))
         wakeups.wake_all_jobs()
 
 

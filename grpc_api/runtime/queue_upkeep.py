@@ -15,6 +15,8 @@ from jobs.services.empty_queues import delete_empty_queues
 from jobs.services.fail_expired import fail_expired
 from jobs.services.placing import place_waiting_jobs
 from rainbow.errors import Unavailable
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 
 _EVERY = timedelta(seconds=5)
 _DELETE_EVERY = timedelta(hours=1)
@@ -31,7 +33,7 @@ async def keep_queues_forever(pools: ThreadPools) -> None:
                 await pools.write(partial(delete_empty_queues, now=datetime.now(UTC)))
                 delete_at = datetime.now(UTC) + _DELETE_EVERY
         except (DatabaseError, Unavailable) as error:
-            _log.warning("could not look after the queues error=%r", str(error))
+            _log.warning(Line("could not look after the queues", error=Quoted(told(error))))
         await asyncio.sleep(_EVERY.total_seconds())
 
 
@@ -41,7 +43,7 @@ async def _place(pools: ThreadPools) -> None:
         placed = await pools.write(partial(place_waiting_jobs, now=datetime.now(UTC)))
         if not placed:
             return
-        _log.info("placed jobs of an earlier release jobs=%d", placed)
+        _log.info(Line("placed jobs of an earlier release", jobs=placed))
 
 
 async def _fail_expired(pools: ThreadPools) -> None:
@@ -50,6 +52,6 @@ async def _fail_expired(pools: ThreadPools) -> None:
         failed = await pools.write(partial(fail_expired, expired=expired, now=datetime.now(UTC)))
         JOBS_EXPIRED.inc(failed)
         if failed:
-            _log.info("jobs expired while they waited jobs=%d", failed)
+            _log.info(Line("jobs expired while they waited", jobs=failed))
         if failed < len(expired) or len(expired) < MAX_EXPIRED:
             return

@@ -14,6 +14,8 @@ from django.db import DatabaseError
 from grpc_api.runtime.thread_pools import ThreadPools
 from jobs.services.retention import HELD_FOR, end_turn, is_due, renew_turn, retention_steps, take_turn
 from rainbow.errors import Unavailable
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 
 _LOOK_EVERY = timedelta(minutes=1)
 _RENEW_EVERY = HELD_FOR / 4
@@ -32,7 +34,7 @@ async def prune_forever(pools: ThreadPools, *, days: int) -> None:
             if await pools.read(partial(is_due, now=datetime.now(UTC))):
                 await Turn(pools, days=days).run()
         except (DatabaseError, Unavailable) as error:
-            _log.warning("could not prune; what is left is pruned later error=%r", str(error))
+            _log.warning(Line("could not prune; what is left is pruned later", error=Quoted(told(error))))
         await asyncio.sleep(_LOOK_EVERY.total_seconds())
 
 
@@ -54,8 +56,8 @@ class Turn:
             if await self._delete_all(now):
                 await self._pools.write(partial(end_turn, holder=self._holder, now=datetime.now(UTC)))
         finally:
-            if deleted := " ".join(f"{what}={rows}" for what, rows in sorted(self._deleted.items())):
-                _log.info("pruned %s seconds=%.1f", deleted, time.monotonic() - began)
+            if self._deleted:
+                _log.info(Line("pruned", **dict(sorted(self._deleted.items())), seconds=time.monotonic() - began))
 
     async def _delete_all(self, now: datetime) -> bool:
         """False when another server has taken over."""

@@ -16,6 +16,8 @@ from grpc_api.runtime.database_probe import DatabaseProbe, probe_of
 from grpc_api.runtime.fairness import FairQueue
 from grpc_api.runtime.metrics import DATABASE_AWAY, QUEUED_WORK, THREADS, THREADS_BUSY
 from rainbow.errors import Unavailable, Untouched
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 
 T = TypeVar("T")
 
@@ -74,7 +76,7 @@ class ThreadPools:
                     await self._wait_for_the_database()
             # Of whatever kind: without this task an outage would never be noticed, or never end.
             except Exception as error:
-                _log.warning("cannot tell whether the database answers error=%r", str(error))
+                _log.warning(Line("cannot tell whether the database answers", error=Quoted(told(error))))
 
     def close(self, *, patience_seconds: float = _STOPS_WITHIN_SECONDS) -> bool:
         """Waits so long for work under way, then cuts its connections. Whether all threads have ended; blocks."""
@@ -107,11 +109,11 @@ class ThreadPools:
             await self._until_it_answers()
         finally:
             self._is_away = False
-        _log.warning("the database answers again seconds=%.1f", time.monotonic() - began)
+        _log.warning(Line("the database answers again", seconds=time.monotonic() - began))
 
     async def _until_it_answers(self) -> None:
         stuck = sum(threads.give_up(self._probe.cut) for threads in (self._writers, self._readers))
-        _log.warning("the database does not answer: calls are refused until it does stuck=%d", stuck)
+        _log.warning(Line("the database does not answer: calls are refused until it does", stuck=stuck))
         while not await self._probe.answers():
             await asyncio.sleep(_PROBE_EVERY_SECONDS)
 

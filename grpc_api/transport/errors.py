@@ -6,6 +6,8 @@ import grpc
 from django.db import InterfaceError, OperationalError
 
 from rainbow.errors import RainbowError, Unavailable
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 
 # Names the field at fault, for programs.
 FIELD_METADATA_KEY = "rainbow-field"
@@ -18,7 +20,7 @@ def status_of(error: Exception) -> tuple[grpc.StatusCode, RainbowError]:
     if isinstance(error, RainbowError):
         return grpc.StatusCode[error.code], error
     if isinstance(error, OperationalError | InterfaceError):
-        _log.warning("database does not answer error=%r", str(error))
+        _log.warning(Line("database does not answer", error=Quoted(told(error))))
         return grpc.StatusCode.UNAVAILABLE, Unavailable("the database does not answer now; try again")
     _log.error("unexpected failure", exc_info=error)
     return grpc.StatusCode.INTERNAL, RainbowError("internal server error; the server's log has the details")

@@ -19,6 +19,7 @@ from grpc_api.transport.requests import Requests
 from grpc_api.transport.shedding import PUSHBACK_METADATA_KEY, PUSHBACK_MS, Load, Overloaded
 from rainbow.errors import Untouched
 from rainbow.protos import rainbow_pb2 as pb
+from rainbow.telemetry.lines import Line
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RainbowScheduler"]
 
@@ -177,5 +178,4 @@ def _end(form: Format, call: Call, code: grpc.StatusCode, began: float) -> None:
 def _write_log(form: Format, call: Call, code: grpc.StatusCode, seconds: float) -> None:
     if form.quiet or not _log.isEnabledFor(logging.INFO):
         return
-    facts = "".join(f" {key}={value}" for key, value in call.notes.items() if value not in ("", None))
-    _log.info("%s%s code=%s ms=%.1f", form.name, facts, code.name, seconds * 1000)
+    _log.info(Line("call", ("call",), call=form.name, **call.notes, code=code.name, ms=seconds * 1000))

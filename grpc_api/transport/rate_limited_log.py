@@ -4,6 +4,8 @@ import logging
 import time
 from collections.abc import Callable
 
+from rainbow.telemetry.lines import Line
+
 _WINDOW_SECONDS = 60
 
 
@@ -18,7 +20,7 @@ class RateLimitedLog:
         self._written = 0
         self._left_out = 0
 
-    def warning(self, text: str, *values: object) -> None:
+    def warning(self, event: str, **fields: object) -> None:
         now = self._clock()
         if now - self._began >= _WINDOW_SECONDS:
             self._began, self._written = now, 0
@@ -26,6 +28,5 @@ class RateLimitedLog:
             self._left_out += 1
             return
         self._written += 1
-        more = f" left_out={self._left_out}" if self._left_out else ""
+        self._log.warning(Line(event, **fields, left_out=self._left_out or None))
         self._left_out = 0
-        self._log.warning(text + more, *values)

@@ -92,7 +92,7 @@ class Load:
 
     def note_refusal(self, error: Overloaded) -> None:
         """One line of log a minute: a line for each refusal would add to the load."""
-        self._log.warning("overloaded, refusing calls: %s calls=%d", error, self.calls)
+        self._log.warning(f"overloaded, refusing calls: {error}", calls=self.calls)
 
 
 class Share:

@@ -26,7 +26,7 @@ class UnknownCalls(grpc.GenericRpcHandler):
 
         async def refuse(_: object, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
             UNKNOWN_CALLS.inc()
-            self._log.warning("there is no call %s peer=%s code=UNIMPLEMENTED", shown, context.peer())
+            self._log.warning(f"there is no call {shown}", peer=context.peer(), code="UNIMPLEMENTED")
             text = f"this server has no call {shown}; its client may be of another version"
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, text)
 

@@ -14,6 +14,7 @@ from rainbow.errors import RainbowError
 from rainbow.executors.executor import SchedulerSilent
 from rainbow.pending_call import PendingCall
 from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
+from rainbow.telemetry.lines import Line
 
 WAIT_SECONDS = 60
 # The scheduler has other users: more may fit than the open request asks for.
@@ -95,10 +96,10 @@ class Acceptor:
         self._held_jobs.accepted(entries, renewed_at=sent_at)
         if len(told) < len(taken.accepted):
             self._look_up({job.jobid: job.attempt for job in taken.accepted if job not in told}, sent_at)
-        _log.info("accepted jobs=%s", ",".join(str(job.jobid) for job in taken.accepted))
+        _log.info(Line("accepted", jobs=[job.jobid for job in taken.accepted]))
         for job in offers:
             if isinstance(job, BrokenJob):
-                _log.warning("refused job=%d reason=%s", job.id, job.reason)
+                _log.warning(Line("refused", job=job.id, reason=job.reason))
 
     def _look_up(self, attempts: Mapping[int, int], accepted_at: datetime) -> None:
         """What else of a pool's jobs, by their attempts, there is to know, now that they are this cluster's.

@@ -7,6 +7,7 @@ from rainbow.agent.context import AgentContext
 from rainbow.agent.held_jobs import HeldJobs
 from rainbow.executors.executor import Ticket
 from rainbow.system.disk_space import is_full
+from rainbow.telemetry.lines import Line
 
 FORGET_EVERY = timedelta(seconds=5)
 TIDY_EVERY = timedelta(seconds=5)
@@ -45,6 +46,6 @@ class Cleanup:
         try:
             self._context.executor.forget(ticket)
         except OSError as error:
-            _log.warning("cannot remove the files of %s: %s", ticket.key, error)
+            _log.warning(Line("cannot remove the files of a job", key=ticket.key, error=error))
             return not is_full(error)
         return True

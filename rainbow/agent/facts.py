@@ -22,6 +22,8 @@ from rainbow.facts import (
     Partition,
     Value,
 )
+from rainbow.telemetry.failures import named
+from rainbow.telemetry.lines import Line
 
 READ_EVERY = timedelta(minutes=5)
 TRY_AGAIN_AFTER = timedelta(seconds=30)
@@ -71,9 +73,9 @@ class FactsTeller:
             self._due_at = self._context.clock() + READ_EVERY
 
     def _note_trouble(self, error: Exception) -> None:
-        trouble = str(error)
+        unexpected = None if isinstance(error, RainbowError) else error
+        trouble = named(unexpected) if unexpected else str(error)
         if trouble != self._trouble:
-            unexpected = None if isinstance(error, RainbowError) else error
             _log.warning("cannot tell what the cluster has: %s", trouble, exc_info=unexpected)
         self._trouble = trouble
 
@@ -96,7 +98,7 @@ class FactsTeller:
         else:
             self._told, self._refused = facts, None
             partitions = len(facts.by_partition())
-            _log.info("told what the cluster has: partitions=%d values=%d", partitions, len(facts.values))
+            _log.info(Line("told what the cluster has", partitions=partitions, values=len(facts.values)))
         return True
 
 

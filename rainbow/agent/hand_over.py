@@ -9,6 +9,7 @@ from rainbow.agent.states import Desired, Stage
 from rainbow.executors.endings import cancelled, ended
 from rainbow.executors.executor import Ending, NotTaken, Progress, SchedulerSilent, WorkRefused
 from rainbow.system.disk_space import DiskFull, is_full
+from rainbow.telemetry.lines import Line
 
 _log = logging.getLogger("rainbow.agent")
 
@@ -80,7 +81,7 @@ class HandOver:
 
     def _refused(self, held: HeldJob) -> bool:
         if refusal := self._context.refusal(held.entry.work):
-            _log.info("refused job=%d reason=%s", held.entry.jobid, refusal)
+            _log.info(Line("refused", job=held.entry.jobid, reason=refusal))
             self._held_jobs.ended(held, _refused(refusal))
         return bool(refusal)
 
@@ -99,16 +100,16 @@ class HandOver:
                 held.waiting_reason = "disk full"
                 raise DiskFull(f"disk full: cannot hand over job {held.entry.jobid}") from error
             # A bug that this job meets holds up no other.
-            _log.exception("cannot hand over job=%d", held.entry.jobid)
+            _log.exception(Line("cannot hand over", job=held.entry.jobid))
             held.handover_error = f"it could not be handed over: {type(error).__name__}: {error}"
         else:
             self._context.checkpoint(Checkpoint.SUBMITTED)
             held.waiting_reason = ""
             self._held_jobs.submitted(held, native_id)
-            _log.info("handed over job=%d key=%s native_id=%s", held.entry.jobid, held.key, native_id)
+            _log.info(Line("handed over", job=held.entry.jobid, key=held.key, native_id=native_id))
 
     def _refuse(self, held: HeldJob, words: str) -> None:
-        _log.warning("refused by the scheduler job=%d reason=%s", held.entry.jobid, words)
+        _log.warning(Line("refused by the scheduler", job=held.entry.jobid, reason=words))
         self._held_jobs.ended(held, _refused(words))
 
 

@@ -11,6 +11,7 @@ from rainbow.agent.job_reports import state_of
 from rainbow.agent.states import Desired, Stage
 from rainbow.executors.endings import cancelled
 from rainbow.executors.executor import Ending, JobPhase, Progress
+from rainbow.telemetry.lines import Line
 
 # A scheduler may not list a job while it moves it from one list to another.
 BELIEVED_GONE_AFTER = timedelta(seconds=10)
@@ -48,7 +49,7 @@ class Monitor:
         """With one call, which costs some schedulers half a second."""
         if not jobs:
             return
-        _log.info("stopping jobs=%s", ",".join(str(held.entry.jobid) for held in jobs))
+        _log.info(Line("stopping", jobs=[held.entry.jobid for held in jobs]))
         for held in jobs:
             held.cancelled_at = now
         self._context.executor.cancel([held.entry.ticket for held in jobs])
@@ -86,6 +87,5 @@ class Monitor:
         if progress.ending is Ending.WITHDRAWN and held.desired is not Desired.RUN:
             progress = replace(cancelled(), ended_at=progress.ended_at)
         self._held_jobs.ended(held, progress)
-        reason = f" reason={progress.reason}" if progress.reason else ""
-        _log.info("ended job=%d state=%s%s", held.entry.jobid, state_of(progress), reason)
+        _log.info(Line("ended", job=held.entry.jobid, state=state_of(progress), reason=progress.reason))
         return True

@@ -10,6 +10,7 @@ from rainbow.agent.held_jobs import HeldJobs
 from rainbow.agent.journal import Entry, Step, key_of
 from rainbow.agent.journal_entries import failed_entry, recovered_entry
 from rainbow.records import Job, JobState
+from rainbow.telemetry.lines import Line
 
 HELD_STATES = (JobState.ACCEPTED, JobState.RUNNING, JobState.LOST)
 # No cluster holds so many; an endless list would keep the agent from its heartbeats.
@@ -37,7 +38,7 @@ class Recovery:
         announced = {key_of(job.id, job.attempt) for job in jobs if job.native_id}
         for held in self._held_jobs.accepted(entries, renewed_at=asked_at):
             held.may_arrive = held.key in announced
-            _log.warning("found again job=%d step=%s", held.entry.jobid, held.entry.step.name.lower())
+            _log.warning(Line("found again", job=held.entry.jobid, step=held.entry.step.name.lower()))
         self.needed = False
         return bool(jobs)
 

@@ -14,6 +14,8 @@ from rainbow.executors.executor import SchedulerSilent
 from rainbow.facts import Facts
 from rainbow.records import FINAL_STATES, JobState
 from rainbow.reports import JobReport, ReportOutcome, ReportResult
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line
 
 # Below gRPC's 4 MiB for a message.
 MOST_REPORTS = 500
@@ -64,9 +66,12 @@ class Reporter:
     def _output(self, held: HeldJob) -> str:
         try:
             return self._context.executor.output(held.entry.ticket)
-        except (SchedulerSilent, OSError, ValueError) as error:
-            _log.warning("cannot read the output job=%d error=%s", held.entry.jobid, error)
-            return ""
+        except SchedulerSilent as silence:
+            words = silence.message
+        except (OSError, ValueError) as error:
+            words = told(error)
+        _log.warning(Line("cannot read the output", job=held.entry.jobid, error=words))
+        return ""
 
     def _send(self, batch: Sequence[Outgoing]) -> None:
         sent_at = self._context.clock()
@@ -110,7 +115,7 @@ class Reporter:
             return
         held, report = batch[0]
         plain = replace(report, reason=f"its report could not be sent: {error}", output="", native_id=held.key)
-        _log.error("report refused job=%d error=%s", report.jobid, error)
+        _log.error(Line("report refused", job=report.jobid, error=error))
         if report == plain:
             held.renewed_at = self._context.clock()
             return
@@ -131,7 +136,7 @@ class Reporter:
         return report.state in FINAL_STATES
 
     def _abandoned(self, held: HeldJob, report: JobReport, result: ReportResult) -> bool:
-        _log.warning("abandoning job=%d attempt=%d outcome=%s", report.jobid, report.attempt, result.outcome)
+        _log.warning(Line("abandoning", job=report.jobid, attempt=report.attempt, outcome=result.outcome))
         held.to_be_abandoned()
         return held.is_done
 

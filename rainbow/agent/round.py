@@ -15,6 +15,7 @@ from rainbow.errors import (
     Unimplemented,
 )
 from rainbow.executors.executor import SchedulerSilent
+from rainbow.telemetry.failures import named
 
 # Trying again does not help against these.
 FATAL = (PermissionDenied, Unimplemented, JournalUnusable)
@@ -84,7 +85,7 @@ class Round:
             self._failed(duty, error)
         except Exception as error:
             # An error of our own, as in one job or in one answer of a scheduler: the others go on.
-            duty.failed(f"{type(error).__name__}: {error}", unexpected=error)
+            duty.failed(named(error), unexpected=error)
         else:
             duty.succeeded(self._client.answers)
             return moved

@@ -9,6 +9,7 @@ from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.states import Stage
 from rainbow.executors.endings import ended
 from rainbow.executors.executor import Ending
+from rainbow.telemetry.lines import Line
 
 _log = logging.getLogger("rainbow.agent")
 
@@ -29,7 +30,7 @@ class Withdrawal:
         for held in overdue:
             why = f": {held.waiting_reason}" if held.waiting_reason else ""
             self._held_jobs.ended(held, ended(Ending.WITHDRAWN, reason=f"it was not handed over in time{why}"))
-            _log.info("gave back job=%d reason=%s", held.entry.jobid, held.waiting_reason)
+            _log.info(Line("gave back", job=held.entry.jobid, reason=held.waiting_reason))
         return bool(overdue)
 
     def withdraw(self) -> bool:
@@ -41,7 +42,7 @@ class Withdrawal:
         return False
 
     def _withdraw(self, jobs: Sequence[HeldJob], now: datetime) -> None:
-        _log.info("withdrawing jobs=%s", ",".join(str(held.entry.jobid) for held in jobs))
+        _log.info(Line("withdrawing", jobs=[held.entry.jobid for held in jobs]))
         for held in jobs:
             held.next_withdrawal = now + self._context.settings.heartbeat
         self._context.executor.withdraw([held.entry.ticket for held in jobs])

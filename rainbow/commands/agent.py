@@ -31,6 +31,7 @@ from rainbow.terminal.agent_plan import planned, show_plan
 from rainbow.terminal.options import (
     container_options,
     json_option,
+    log_options,
     scheduler_option,
     secret_file_option,
     server_options,
@@ -112,6 +113,7 @@ _log = logging.getLogger("rainbow.agent")
 @click.option("--once", is_flag=True, help="Exit when no job waits that can run here, and all are over.")
 @click.option("--dry-run", is_flag=True, help="Show which jobs it would take now, and take none.")
 @json_option
+@log_options
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -124,6 +126,8 @@ def command(
     once: bool,
     dry_run: bool,
     as_json: bool,
+    log_format: str,
+    log_level: str,
     **options: Any,
 ) -> None:
     """Run the cluster's jobs by its scheduler.
@@ -132,7 +136,7 @@ def command(
     cluster's secret, from RAINBOW_SECRET, the configuration file, or --request-secret-file. It logs to standard error;
     with --dry-run, --json prints one JSON document.
     """
-    start_log()
+    start_log(form=log_format, level=log_level)
     policy = read_policy(Path(policy_file)) if policy_file else Policy()
     site_facts = _site_facts(facts_file, facts)
     with session.puller(ctx) as client:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from rainbow.system.untrusted_files import CAREFULLY, opened_folder
+from rainbow.telemetry.lines import Line
 
 PLACE = "trash"
 # Per round, so that the agent's other duties are not late.
@@ -69,7 +70,7 @@ class Trash:
         except OSError as error:
             if error.errno != errno.ENOTEMPTY:
                 # A mount point, or a file that even its owner may not remove: it is left to an operator.
-                _log.warning("cannot remove %s: %s", self._path / name, error)
+                _log.warning(Line("cannot remove a file", path=self._path / name, error=error))
                 self._stuck.add(name)
 
     def _clear(self, name: str, trash: int, deadline: float) -> bool:

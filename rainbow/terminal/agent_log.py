@@ -1,24 +1,16 @@
-"""The log of an agent, on standard error."""
+"""The log of an agent, on standard error (docs/logs.md)."""
 
 import logging
 import sys
-from typing import Any
 
-from rainbow.text import on_one_line, printable
-
-
-class LineFormatter(logging.Formatter):
-    """Each message is one line, whatever a job, a scheduler or a server put into it."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        record.message = on_one_line(record.message)
-        return super().formatMessage(record)
-
-    def formatException(self, ei: Any) -> str:
-        return printable(super().formatException(ei))
+from rainbow.telemetry.lines import FORMATS
+from rainbow.telemetry.uncaught import log_uncaught
 
 
-def start_log() -> None:
+def start_log(*, form: str, level: str) -> None:
+    """`form` is one of FORMATS. Libraries write warnings and worse."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    handler.setFormatter(FORMATS[form]())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("rainbow").setLevel(level)
+    log_uncaught()

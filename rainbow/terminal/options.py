@@ -10,6 +10,7 @@ import click
 from rainbow.errors import why
 from rainbow.executors.containers import RUNTIMES
 from rainbow.retries import LONGEST_TIMEOUT_SECONDS
+from rainbow.telemetry.lines import FORMATS
 from rainbow.terminal.types import Number, Pair, as_mapping
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -23,6 +24,7 @@ AS_CLUSTER_HELP = "Use the cluster's secret, which reaches all of its jobs; the 
 CREDENTIAL = "rainbow.credential"
 SECRET_FILE = "rainbow.secret_file"
 STANDARD_INPUT = "-"
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 # More than nothing, and at most a day.
@@ -112,6 +114,27 @@ def registration_secret_options(command: Command) -> Command:
 def observer_options(command: Command) -> Command:
     as_cluster = click.option("--as-cluster", is_flag=True, help=AS_CLUSTER_HELP)
     return _with_options(command, token_options, secret_options, as_cluster)
+
+
+def log_options(command: Command) -> Command:
+    """Passes `log_format` and `log_level`."""
+    return _with_options(
+        command,
+        click.option(
+            "--log-format",
+            type=click.Choice(list(FORMATS), case_sensitive=False),
+            default="text",
+            envvar="RAINBOW_LOG_FORMAT",
+            help="Lines for people, or JSON for programs.  [env: RAINBOW_LOG_FORMAT; default: text]",
+        ),
+        click.option(
+            "--log-level",
+            type=click.Choice(LOG_LEVELS, case_sensitive=False),
+            default="INFO",
+            envvar="RAINBOW_LOG_LEVEL",
+            help="The least that it logs; DEBUG has every call.  [env: RAINBOW_LOG_LEVEL; default: INFO]",
+        ),
+    )
 
 
 def label_option(text: str) -> Decorator[Any]:

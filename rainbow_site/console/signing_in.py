@@ -10,13 +10,13 @@ from django.utils import timezone
 
 from clusters.metrics import CREDENTIALS_REFUSED, LOCK_OUTS
 from clusters.services.throttle import give_guess_back, sign_in_limits, take_guess
-from clusters.visible import quoted
+from rainbow.telemetry.lines import Line, Quoted, without_credentials
 from rainbow_site.console.password_hashing import TooBusy, check_line
-from rainbow_site.web.access_log import without_credentials
 from rainbow_site.web.rest.addresses import address_of
 
 # A key of the request's WSGI environment.
 _WAIT = "rainbow.seconds_to_wait"
+_LONGEST_ACCOUNT = 64
 _log = logging.getLogger("rainbow.http")
 
 
@@ -37,7 +37,7 @@ class ThrottledBackend(ModelBackend):
         if seconds := take_guess(limits, now=now):
             note_wait(request, seconds)
             LOCK_OUTS.labels("sign-in").inc()
-            _log.warning("sign-in throttled account=%s peer=%s", _shown(username), address_of(request))
+            _log.warning(_line("sign-in throttled", username, request))
             raise PermissionDenied
         try:
             user = super().authenticate(request, username, password, **kwargs)
@@ -46,7 +46,7 @@ class ThrottledBackend(ModelBackend):
             raise
         if user is None:
             CREDENTIALS_REFUSED.labels("sign-in").inc()
-            _log.warning("sign-in refused account=%s peer=%s", _shown(username), address_of(request))
+            _log.warning(_line("sign-in refused", username, request))
         else:
             give_guess_back(limits)
         return user
@@ -55,13 +55,13 @@ class ThrottledBackend(ModelBackend):
 class SignInForm(AdminAuthenticationForm):
     def confirm_login_allowed(self, user: User) -> None:
         assert self.request is not None
-        said = (_shown(user.get_username()), address_of(self.request))
+        account = user.get_username()
         try:
             super().confirm_login_allowed(user)
         except ValidationError:
-            _log.warning("sign-in refused, not of the staff account=%s peer=%s", *said)
+            _log.warning(_line("sign-in refused, not of the staff", account, self.request))
             raise
-        _log.info("signed in account=%s peer=%s", *said)
+        _log.info(_line("signed in", account, self.request))
 
     def get_invalid_login_error(self) -> ValidationError:
         assert self.request is not None
@@ -83,6 +83,7 @@ def seconds_to_wait(request: HttpRequest) -> int:
     return int(request.META.get(_WAIT, 0))
 
 
-def _shown(account: str) -> str:
-    """The account as typed, on one line and without credentials typed by mistake."""
-    return quoted(without_credentials(account))
+def _line(event: str, account: str, request: HttpRequest) -> Line:
+    """With the beginning of the account as typed, which may be a credential by mistake."""
+    shown = Quoted(without_credentials(account)[:_LONGEST_ACCOUNT])
+    return Line(event, account=shown, peer=address_of(request))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from rainbow.certificates import Certificate, NotUsable, read_certificate
+from rainbow.telemetry.lines import Line
 from rainbow_site.environment import WrongSetting
 from rainbow_site.process.certificates import TlsFiles
 
@@ -77,7 +78,7 @@ class CertificateWatch(Generic[Built]):
             self.current, self._stamps = new, stamps
             self._trouble = STATE.trouble = ""
             self._note(found)
-            self._log.info("certificate renewed%s", _described(found))
+            self._log.info(Line("certificate renewed", **_described(found)))
 
     def _complain(self) -> None:
         """Only at the second look, since a renewal may write the key after the certificate."""
@@ -105,5 +106,5 @@ def _read(files: TlsFiles) -> Certificate | None:
         return None
 
 
-def _described(found: Certificate | None) -> str:
-    return f" serial={found.serial} expires={found.expires_at.isoformat()}" if found else ""
+def _described(found: Certificate | None) -> dict[str, object]:
+    return {"serial": found.serial, "expires": found.expires_at.isoformat()} if found else {}

@@ -12,6 +12,8 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
 
+from rainbow.telemetry.lines import Line
+
 # prctl(2): the kernel sends a child this signal when its parent dies.
 _PR_SET_PDEATHSIG = 1
 # Loaded before the fork: a forked child should not load libraries.
@@ -79,7 +81,7 @@ class _Member:
         may_end = self._child.needed and self._ends_in_a_row >= len(_PAUSES_SECONDS)
         restarts = self._child.restarts and not may_end
         what = "starting it again" if restarts else "stopping the rest"
-        _log.error("%s ended code=%d; %s", self._child.name, self.process.returncode, what)
+        _log.error(Line(f"{self._child.name} ended; {what}", code=self.process.returncode))
         if restarts:
             self.due = time.monotonic() + _PAUSES_SECONDS[min(self._ends_in_a_row, len(_PAUSES_SECONDS) - 1)]
             self._ends_in_a_row += 1

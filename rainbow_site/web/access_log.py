@@ -1,7 +1,6 @@
 """One log line for each HTTP request, like the gRPC server's for each call."""
 
 import logging
-import re
 import time
 from collections.abc import Callable
 
@@ -9,14 +8,13 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.encoding import escape_uri_path
 
 from clusters.callers import Caller
-from clusters.visible import quoted
+from rainbow.telemetry.lines import Line, Quoted, without_credentials
 from rainbow_site.web.metrics import count_request
 from rainbow_site.web.rest.addresses import address_of
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
 
-# Paths may contain a credential by mistake. Queries are not logged at all.
-_CREDENTIAL = re.compile(r"rb[ts]_[\w-]+")
+# Queries are not logged at all.
 _LONGEST_PATH = 200
 # Polled by probes every few seconds.
 _QUIET = ("/healthz", "/readyz")
@@ -37,20 +35,26 @@ def log_requests(answer: Answer) -> Answer:
     return log_and_answer
 
 
-def without_credentials(text: str) -> str:
-    return _CREDENTIAL.sub("(credential)", text)
-
-
 def _write(request: HttpRequest, status: int, seconds: float) -> None:
     path = without_credentials(escape_uri_path(request.path))[:_LONGEST_PATH]
-    changes = request.method not in _SAFE
-    peer = f" peer={address_of(request)}" if status >= 400 or changes else ""
-    _log.info("%s %s%s%s status=%d ms=%.1f", request.method, path, _who(request), peer, status, seconds * 1000)
+    tells_peer = status >= 400 or request.method not in _SAFE
+    _log.info(
+        Line(
+            "request",
+            ("method", "path"),
+            method=request.method,
+            path=path,
+            **_who(request),
+            peer=address_of(request) if tells_peer else None,
+            status=status,
+            ms=seconds * 1000,
+        )
+    )
 
 
-def _who(request: HttpRequest) -> str:
+def _who(request: HttpRequest) -> dict[str, object]:
     """The account, or the cluster and its credential with its issuer."""
     caller, person = getattr(request, "auth", None), getattr(request, "_cached_user", None)
     if isinstance(caller, Caller):
-        return f" cluster={caller.cluster}" + "".join(f" {name}={value}" for name, value in caller.issue.items())
-    return f" user={quoted(person.get_username())}" if person and person.is_authenticated else ""
+        return {"cluster": caller.cluster, **caller.issue}
+    return {"user": Quoted(person.get_username())} if person and person.is_authenticated else {}

@@ -7,6 +7,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 from rainbow_site.process.certificate_watch import STATE
 from rainbow_site.process.readiness import NOT_UP_TO_DATE, up_to_date, write
 
@@ -65,7 +67,7 @@ def _look() -> str:
         trouble = NO_WRITES
         write()
     except Error as error:
-        _log.warning("not ready: %s error=%r", trouble, str(error))
+        _log.warning(Line(f"not ready: {trouble}", error=Quoted(told(error))))
         return trouble
     return ""
 

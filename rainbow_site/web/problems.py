@@ -30,6 +30,8 @@ from rainbow.errors import (
     Unavailable,
     Unimplemented,
 )
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 from rainbow_site.web.rest.fields import MOST_TOLD
 
 MEDIA_TYPE = "application/problem+json"
@@ -69,7 +71,7 @@ def answer_failure(error: Exception, context: dict[str, Any]) -> Response:
     if isinstance(error, RainbowError):
         response = _from_rainbow(error, context)
     elif isinstance(error, OperationalError | InterfaceError):
-        _log.warning("database does not answer error=%r", str(error))
+        _log.warning(Line("database does not answer", error=Quoted(told(error))))
         response = _from_rainbow(Unavailable("the database does not answer now; try again"), context)
     elif isinstance(error, SuspiciousOperation | UnreadablePostError):
         response = Response(problem(HTTPStatus.BAD_REQUEST, str(error)), status=HTTPStatus.BAD_REQUEST)

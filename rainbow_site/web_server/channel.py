@@ -11,6 +11,7 @@ from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask
 
+from rainbow.telemetry.lines import Line, Quoted
 from rainbow_site.web_server.answer import Answer
 from rainbow_site.web_server.metrics import REFUSED
 from rainbow_site.web_server.patience import Patience, Stage
@@ -25,7 +26,7 @@ class Refusal(ErrorTask):  # type: ignore[misc]  # (waitress has no types)
 
     def execute(self) -> None:
         error = self.request.error
-        _log.info("refused peer=%s status=%d error=%r", self.channel.addr[0], error.code, error.body)
+        _log.info(Line("refused", peer=self.channel.addr[0], status=error.code, error=Quoted(error.body)))
         REFUSED.labels(str(error.code)).inc()
         self.channel.refuse()
         super().execute()

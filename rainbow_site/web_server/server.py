@@ -17,6 +17,7 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
+from rainbow.telemetry.lines import Line, Quoted
 from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.sockets import BACKLOG
 from rainbow_site.web.rest.parsers import MAX_BODY_BYTES
@@ -113,7 +114,7 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]  # (waitress has no types)
             self.channel_class(self, connection, address, self.adj, map=self._map)
         except OSError as error:
             # The client may have disconnected.
-            _log.debug("a connection came to nothing error=%r", str(error))
+            _log.debug(Line("a connection came to nothing", error=Quoted(error)))
 
     # The loop
 

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from grpc_api.transport.server import ServerOptions, serve
 from grpc_api.transport.tls import configuration_from
+from rainbow.telemetry.uncaught import log_uncaught
 from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.certificates import configured_files
 from rainbow_site.process.children import Child, run_together
@@ -71,6 +72,7 @@ class Command(BaseCommand):
         parser.add_argument("--database-file", default="", help=SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        log_uncaught()
         secret = _registration_secret(options["secret"], options["secret_file"])
         server = ServerOptions(
             address=grpc_address(options["address"], registration_secret=secret),

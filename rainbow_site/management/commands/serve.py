@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from rainbow.telemetry.uncaught import log_uncaught
 from rainbow_site.process.certificates import configured_files
 from rainbow_site.process.children import Child, run_together
 from rainbow_site.process.metrics_server import MetricsServer, metrics_server
@@ -42,6 +43,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        log_uncaught()
         # What is done here, once, and not by the children.
         environment = environment_with(RAINBOW_SECRET_KEY=_secret_key(), RAINBOW_CLEANUP="", RAINBOW_METRICS_ADDRESS="")
         if settings.DEBUG:

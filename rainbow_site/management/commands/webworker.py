@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.urls import get_resolver
 
 from jobs.rest.stopping import STOPPING
+from rainbow.telemetry.uncaught import log_uncaught
 from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.certificates import configured_files
 from rainbow_site.process.metrics_socket import publish_metrics
@@ -35,6 +36,7 @@ class Command(BaseCommand):
         parser.add_argument("--database-file", default="", help="which file the database is (readiness.database_file)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        log_uncaught()
         expect_database_file(options["database_file"])
         if options["metrics_socket"]:
             publish_metrics(options["metrics_socket"])

@@ -38,7 +38,7 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_options agent_s
 	database_file database_locks docs doctor error_tables executor_* facts fairness fingerprints full_disk hashing \
 	held_job_states hostile_clients hostile_http hostile_jobs hostile_server http_requests https in_doubt job_folders \
 	job_output job_processes job_resources journal keepalive locks long_waits look_up_of_a_pools_job matching needs \
-	package policy policy_* pool_drill presence printed_jobs probe reach readme recorded_conversation replaced_* \
+	package policy policy_* pool_drill presence printed_jobs probe reach readme recorded_conversation releases replaced_* \
 	rest_schema_page rules scanning scheduler_facts settings shedding site_options slurm_answers state_folder submit_file \
 	submit_options submit_wait thread_pools timed_calls tls wakeups watch web_server web_tls where wire_golden \
 	wrong_surroundings

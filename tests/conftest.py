@@ -52,9 +52,9 @@ MANY_GUESSES = {"RAINBOW_GUESSES": "1000000"}
 # The files that take longest, the longest first.
 LONGEST = (
     "agent_killed", "agent_slurm_killed", "executor_withdrawal", "server", "database_file", "serve", "executor_slurm",
-    "reach", "hostile_http", "package", "crash", "console_in_a_browser", "workers", "agent_flux", "job_folders",
-    "database_away", "plans", "long_waits", "settings", "concurrency", "web_log", "rest_schema", "large_jobs",
-    "agent_slurm", "leases", "web_server", "hostile_clients",
+    "upgrade", "reach", "hostile_http", "package", "crash", "console_in_a_browser", "workers", "agent_flux",
+    "job_folders", "database_away", "plans", "long_waits", "settings", "concurrency", "web_log", "rest_schema",
+    "large_jobs", "agent_slurm", "leases", "web_server", "hostile_clients",
 )  # fmt: skip
 
 # What no call changes that is refused.
@@ -147,6 +147,12 @@ def _databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteDatab
 def new_database(_databases: SqliteDatabases | PostgresqlDatabases) -> Callable[[], str]:
     """Make the URL of a fresh database for servers."""
     return _databases.new
+
+
+@pytest.fixture(scope="session")
+def empty_database(_databases: SqliteDatabases | PostgresqlDatabases) -> Callable[[], str]:
+    """Make the URL of a database without tables."""
+    return _databases.empty
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,11 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+def delete_events(apps, schema_editor):
+    # Which servers of before do not know, nor does their constraint.
+    apps.get_model('clusters', 'ClusterEvent').objects.filter(what__in=('pool_made', 'pool_changed')).delete()
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -76,4 +81,5 @@ class Migration(migrations.Migration):
             model_name='poolmember',
             constraint=models.CheckConstraint(condition=models.Q(('after_seconds__range', (0, 86400))), name='member_delay_is_possible'),
         ),
+        migrations.RunPython(migrations.RunPython.noop, delete_events),
     ]

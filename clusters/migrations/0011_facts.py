@@ -4,6 +4,11 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+def delete_events(apps, schema_editor):
+    # Which servers of before do not know, nor does their constraint.
+    apps.get_model('clusters', 'ClusterEvent').objects.filter(what__in=('facts_changed',)).delete()
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -35,4 +40,5 @@ class Migration(migrations.Migration):
             model_name='clusterevent',
             constraint=models.CheckConstraint(condition=models.Q(('what__in', ['registered', 'paused', 'resumed', 'pool_made', 'pool_changed', 'facts_changed', 'credential_made', 'credential_rotated', 'credential_revoked', 'token_held', 'token_resumed'])), name='cluster_event_is_known'),
         ),
+        migrations.RunPython(migrations.RunPython.noop, delete_events),
     ]

@@ -25,6 +25,9 @@ class SqliteDatabases:
         shutil.copy(self.template, database)
         return f"sqlite:///{database}"
 
+    def empty(self) -> str:
+        return f"sqlite:///{self.folder / uuid.uuid4().hex}.db"
+
     def drop_all(self) -> None:
         """The folder goes with the tests."""
 
@@ -42,6 +45,9 @@ class PostgresqlDatabases:
             self.template = self._create()
             migrate(self._url_of(self.template))
         return self._url_of(self._create(template=self.template))
+
+    def empty(self) -> str:
+        return self._url_of(self._create())
 
     def drop_all(self) -> None:
         for name in self.names:

@@ -53,7 +53,8 @@ class Definition:
     # The clusters of the pool that its jobs may go to, the best first; empty means all, with the pool's delays.
     clusters: tuple[str, ...] = ()
     spill_after_seconds: int = 0
-    # The clusters that gave its jobs back, and that the others go before.
+    # The clusters that gave its jobs back, and that the others go before. A mixed queue has jobs of all kinds, and its
+    # pool's members cannot multiply it: of each job it is compared which gave it back.
     without: tuple[int, ...] = ()
     mixed: bool = False
 
@@ -74,7 +75,6 @@ class Definition:
             plain=self.plain,
             clusters=self.clusters,
             spill_after_seconds=self.spill_after_seconds,
-            without=self.without,
             mixed=True,
         )
 

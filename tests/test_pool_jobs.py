@@ -352,6 +352,22 @@ def test_clients_of_the_original_protocol_get_no_job_that_says_what_they_would_n
     assert (offered(alpha, now, shared=False), offered(alpha, now)) == ([plain], [*ids, plain])
 
 
+def test_members_that_give_back_jobs_make_no_further_mixed_queues(
+    alpha: Any, beta: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "MOST_OF_CLUSTER", 0)
+    pool = pool_of("alpha", "beta", now=now)
+    neither, alphas, betas = submitted(pool, 3, now=now)
+
+    for member, job_id in ((alpha, alphas), (beta, betas)):
+        take(member, job_id, now=now)
+        give_back(member, job_id, 1, Return.NOT_STARTED, now)
+
+    assert Queue.objects.count() == 1
+    assert (offered(alpha, now), offered(beta, now)) == ([neither, betas], [neither, alphas])
+    assert [take(member, alphas, now=now).accepted != [] for member in (alpha, beta)] == [False, True]
+
+
 def test_in_a_mixed_queue_each_job_is_looked_at_by_itself(
     alpha: Any, beta: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ cost little, and at the next request the ones after these, so that none is passe
 """
 
 import heapq
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,7 +33,7 @@ _PLACE = ("priority", "id")
 _CORES = ("nodes", "tasks", "cores_per_task")
 # Of a job of which only its sizes may be too large, and of any other. What is long comes last.
 _SIZES = (*_PLACE, *dict.fromkeys((*BOUNDED, *_CORES)))
-_EXAMINED = (*_PLACE, "submitted_by_id", "submitted_at", *DEMAND_FIELDS)
+_EXAMINED = (*_PLACE, "submitted_by_id", "submitted_at", *DEMAND_FIELDS, "given_back")
 _LONG = _EXAMINED.index("gpu_type")
 
 # So many rows at most are read whole whatever their size: a job may carry 128 KiB of text.
@@ -209,6 +210,8 @@ class _Request:
         return True
 
     def _suits(self, job: Mapping[str, Any]) -> bool:
+        if str(self.cluster_id) in json.loads(job["given_back"]):
+            return False
         name, facts = self._cluster
         return fits(demand_of(values_read({name: job[name] for name in DEMAND_FIELDS}), name), facts)
 

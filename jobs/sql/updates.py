@@ -77,10 +77,15 @@ _DUE = {
     "<= strftime('%%Y-%%m-%%d %%H:%%M:%%f', %s)",
     "postgresql": "submitted_at + s.after_seconds * INTERVAL '1 second' <= %s",
 }
+# Jobs that a cluster gave back are in queues that it does not serve, but for the mixed ones.
+_NOT_GIVEN_BACK = {
+    "sqlite": "json_extract(given_back, '$.\"' || s.cluster_id || '\"') IS NULL",
+    "postgresql": "NOT jsonb_exists(given_back, s.cluster_id::text)",
+}
 _ITS_TURN = {
     vendor: f"SELECT 1 FROM {_SERVES} s JOIN {_QUEUE} q ON q.id = s.queue_id JOIN {_CLUSTER} c ON c.id = q.cluster_id "
     f"WHERE s.queue_id = {_JOB}.queue_id AND s.cluster_id = %s AND c.paused_at IS NULL "
-    f"AND (s.after_seconds = 0 OR {due})"
+    f"AND (s.after_seconds = 0 OR {due}) AND {_NOT_GIVEN_BACK[vendor]}"
     for vendor, due in _DUE.items()
 }
 

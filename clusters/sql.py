@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from clusters.models import Cluster, Credential, FormerValue, PoolMember, Streak
+from clusters.prepared import fetch_prepared
 
 _CREDENTIAL = Credential._meta.db_table
 _FORMER_VALUE = FormerValue._meta.db_table
@@ -65,14 +66,12 @@ def credentials_by_former_digest(digests: Sequence[str], now: datetime) -> list[
 def _select(
     column: str, credentials: str, digests: Sequence[str], now: datetime, further: str = ""
 ) -> list[CredentialRow]:
-    places = ",".join(["%s"] * len(digests))
     at = connection.ops.adapt_datetimefield_value(now)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _BY_DIGEST.format(digest=column, credentials=credentials, places=places) + further,
-            [*digests, at, *([at] if further else [])],
-        )
-        rows = cursor.fetchall()
+    # A few statements, each prepared, serve any number of digests.
+    padded = [*digests, *[digests[-1]] * ((1 << (len(digests) - 1).bit_length()) - len(digests))]
+    places = ",".join(["%s"] * len(padded))
+    statement = _BY_DIGEST.format(digest=column, credentials=credentials, places=places) + further
+    rows = fetch_prepared(statement, [*padded, at, *([at] if further else [])])
     return [_in_utc(CredentialRow._make(row)) for row in rows]
 
 

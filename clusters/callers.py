@@ -11,11 +11,16 @@ NOTE_USE_EVERY = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A credential as presented; `cluster` is the cluster that the call is for, None for the credential's own."""
+    """A credential as presented; `cluster` is the cluster that the call is for, None for the credential's own.
+
+    `certified` has the clusters that the client's certificate is for, and only their secrets are accepted; None where
+    the client presented no certificate and needs none.
+    """
 
     value: str
     cluster: str | None = None
     kinds: frozenset[CredentialKind] = frozenset(CredentialKind)
+    certified: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,12 @@ of a handshake, so this makes one in memory.
 """
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+_URI = "rainbow://cluster/"
 # OpenSSL's X509_V_FLAG_NO_CHECK_TIME: of an expired certificate one wants to know when it expired.
 _NO_CHECK_TIME = 0x200000
 # Each end speaks twice at most (RFC 8446, section 2).
@@ -24,6 +25,18 @@ class Certificate:
     dns_names: tuple[str, ...]
     uris: tuple[str, ...]
     expires_at: datetime
+
+    @property
+    def clusters(self) -> frozenset[str]:
+        return clusters_certified(dns_names=self.dns_names, uris=self.uris)
+
+
+def clusters_certified(*, dns_names: Iterable[str], uris: Iterable[str]) -> frozenset[str]:
+    """The clusters that a client certificate is for, by its alternative names: `keebler`, `rainbow://cluster/keebler`.
+
+    Its common name says nothing (RFC 9525, section 2).
+    """
+    return frozenset([*dns_names, *(uri.removeprefix(_URI) for uri in uris if uri.startswith(_URI))])
 
 
 def read_certificate(cert: str, key: str, *, of_server: bool) -> Certificate:

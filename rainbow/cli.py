@@ -61,14 +61,16 @@ Exit codes:
 
 \b
 Settings come from flags, then from RAINBOW_HOST, RAINBOW_CLUSTER, RAINBOW_TOKEN,
-RAINBOW_SECRET, RAINBOW_REGISTRATION_SECRET, RAINBOW_TLS and RAINBOW_CA_FILE, then
-from a file that `rainbow register --save` writes (RAINBOW_CONFIG says where).
+RAINBOW_SECRET, RAINBOW_REGISTRATION_SECRET, RAINBOW_TLS, RAINBOW_CA_FILE,
+RAINBOW_CERT_FILE and RAINBOW_KEY_FILE, then from a file that
+`rainbow register --save` writes (RAINBOW_CONFIG says where).
 """
 
 
 # By what is in the way of a connection.
 HINTS = {
     "its certificate is not trusted": "--ca-file names a certificate to trust",
+    "perhaps it wants a client certificate": "--cert-file and --key-file name one",
     "perhaps it speaks only TLS": "--tls encrypts",
     "it does not speak TLS": "--no-tls does without, and credentials then travel readable",
 }

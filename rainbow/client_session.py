@@ -6,7 +6,9 @@ from typing import Self
 
 from rainbow import translation
 from rainbow.connection import Connection
+from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from rainbow.retries import Retries
+from rainbow.tls import Tls
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 
@@ -22,6 +24,8 @@ class ClientSession:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         tls: bool = False,
         ca_file: Path | str | None = None,
+        cert_file: Path | str | None = None,
+        key_file: Path | str | None = None,
         retries: Retries | None = None,
     ) -> None:
         self.cluster = cluster
@@ -29,9 +33,11 @@ class ClientSession:
         self._secret = secret
         self._retries = retries or Retries()
         self._connection = Connection(
-            host, timeout_seconds=timeout_seconds, retries=self._retries, tls=tls, ca_file=ca_file
+            host,
+            timeout_seconds=timeout_seconds,
+            retries=self._retries,
+            tls=Tls(on=tls, ca_file=ca_file, cert_file=cert_file, key_file=key_file),
         )
-        self._stub = self._connection.stub
 
     def __enter__(self) -> Self:
         return self
@@ -40,6 +46,11 @@ class ClientSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def _stub(self) -> RainbowSchedulerStub:
+        """Not kept: certificates that are renewed bring another one."""
+        return self._connection.stub
 
     def close(self) -> None:
         self._connection.close()

@@ -21,7 +21,10 @@ DEFAULTS: Mapping[str, Any] = {
     "registration_secret": "chocolate-cookies",
     "tls": False,
     "ca_file": "",
+    "cert_file": "",
+    "key_file": "",
 }
+FILES = ("ca_file", "cert_file", "key_file")
 CREDENTIALS = ("token", "secret", "registration_secret")
 SPOKEN = {"token": "token", "secret": "secret", "registration_secret": "registration secret"}
 SWITCHES = {
@@ -50,8 +53,15 @@ class Settings:
     registration_secret: str = field(repr=False)
     tls: bool
     ca_file: str
+    cert_file: str
+    key_file: str
     sources: Mapping[str, str] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
+
+    @property
+    def encryption(self) -> dict[str, Any]:
+        """What a client takes."""
+        return {"tls": self.tls, **{name: getattr(self, name) or None for name in FILES}}
 
     def described(self, credential: str) -> str:
         """Which credential this is and where it is from, without its value."""
@@ -78,7 +88,7 @@ def settings(flags: Mapping[str, Any], *, named: Mapping[str, str] | None = None
         **{**DEFAULTS, **known, "cluster": told["cluster"]}, sources=sources, unknown=tuple(_unknown(file))
     )
     found = replace(found, host=_host(found))
-    return found if found.tls else replace(found, ca_file="")
+    return found if found.tls else replace(found, ca_file="", cert_file="", key_file="")
 
 
 def environment() -> dict[str, str]:
@@ -187,4 +197,4 @@ def _known(place: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_tls(place: Mapping[str, Any]) -> dict[str, Any]:
     """Whoever names certificates asks for TLS, unless the same place says no."""
-    return {"tls": True, **place} if "ca_file" in place else dict(place)
+    return {"tls": True, **place} if any(name in place for name in FILES) else dict(place)

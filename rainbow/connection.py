@@ -1,9 +1,7 @@
 """One channel to a rainbow server: deadlines, repetition, and status codes as exceptions."""
 
 import math
-import ssl
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -13,10 +11,11 @@ from rainbow import translation
 from rainbow.address import is_loopback, with_port
 from rainbow.call_errors import failure_of
 from rainbow.connection_diagnosis import ConnectionDiagnosis
-from rainbow.errors import InvalidArgument, RainbowError, Unavailable, Untouched, why
+from rainbow.errors import DeadlineExceeded, InvalidArgument, RainbowError, Unauthenticated, Unavailable, Untouched
 from rainbow.pending_call import PendingCall
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from rainbow.retries import LONGEST_TIMEOUT_SECONDS, PATIENCE_SECONDS, Retries
+from rainbow.tls import Tls
 from rainbow.watchdog import Watchdog
 
 # How long the answer to a request of many may take.
@@ -44,9 +43,7 @@ Record = TypeVar("Record")
 
 
 class Connection:
-    def __init__(
-        self, host: str, *, timeout_seconds: float, retries: Retries, tls: bool, ca_file: Path | str | None
-    ) -> None:
+    def __init__(self, host: str, *, timeout_seconds: float, retries: Retries, tls: Tls) -> None:
         self.host = with_port(host)
         if not 0 < timeout_seconds <= LONGEST_TIMEOUT_SECONDS:
             raise InvalidArgument(
@@ -55,8 +52,10 @@ class Connection:
         self.timeout_seconds = timeout_seconds
         self.answers = 0
         self._retries = retries
-        self._diagnosis = ConnectionDiagnosis(self.host, tls=tls, ca_file=ca_file)
-        self._channel = _open_channel(self.host, tls=tls, ca_file=ca_file)
+        self._diagnosis = ConnectionDiagnosis(self.host, tls=tls)
+        self._tls = tls
+        self._stamps = tls.stamps()
+        self._channel = _open_channel(self.host, tls)
         self.stub = RainbowSchedulerStub(self._channel)
 
     def close(self) -> None:
@@ -175,7 +174,25 @@ class Connection:
             answers.cancel()
 
     def _failure(self, error: grpc.RpcError) -> RainbowError:
-        return failure_of(error, host=self.host, diagnose=self._diagnosis.reason, is_connecting=self._is_connecting)
+        failure = failure_of(error, host=self.host, diagnose=self._diagnosis.reason, is_connecting=self._is_connecting)
+        if isinstance(failure, Unavailable | Unauthenticated | DeadlineExceeded):
+            self._renew()
+        return failure
+
+    def _renew(self) -> None:
+        """Uses the files of certificates again if they have changed, from the next call on.
+
+        Calls under way keep the channel that they have. Files that are not usable yet are tried after the next failure.
+        """
+        stamps = self._tls.stamps()
+        if stamps == self._stamps:
+            return
+        try:
+            channel = _open_channel(self.host, self._tls)
+        except InvalidArgument:
+            return
+        self._channel, self._stamps = channel, stamps
+        self.stub = RainbowSchedulerStub(channel)
 
     def _is_connecting(self) -> bool:
         """Whether the channel has no connection yet. One that breaks ends its calls and is not replaced at once."""
@@ -189,23 +206,12 @@ class Connection:
             self._channel.unsubscribe(states.put)
 
 
-def _open_channel(host: str, *, tls: bool, ca_file: Path | str | None) -> grpc.Channel:
+def _open_channel(host: str, tls: Tls) -> grpc.Channel:
     # No proxy that the environment names stands before this machine itself.
     options = (*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not is_loopback(host))))
-    if not tls and not ca_file:
+    if not tls:
         return grpc.insecure_channel(host, options=options)
-    credentials = grpc.ssl_channel_credentials(_certificates(ca_file) if ca_file else None)
-    return grpc.secure_channel(host, credentials, options=options)
-
-
-def _certificates(ca_file: Path | str) -> bytes:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca_file)
-        return Path(ca_file).read_bytes()
-    except ssl.SSLError as error:
-        raise InvalidArgument(f"{ca_file} holds no certificates in PEM", field="ca_file") from error
-    except OSError as error:
-        raise InvalidArgument(f"cannot read {ca_file}: {why(error)}", field="ca_file") from error
+    return grpc.secure_channel(host, tls.credentials(), options=options)
 
 
 def _metadata(credential: str) -> Metadata:

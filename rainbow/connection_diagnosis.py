@@ -6,11 +6,11 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 
 from rainbow.address import is_loopback, place
 from rainbow.config import environment
 from rainbow.errors import why
+from rainbow.tls import Tls
 
 # What OpenSSL and gRPC say of a connection, and what it means.
 NOT_TRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED: (?P<why>[^:]+)")
@@ -19,6 +19,7 @@ MEANINGS = {
     "Hostname Verification Check failed": "its certificate is for another name",
     "Socket closed": "it closed the connection; perhaps it speaks only TLS",
 }
+NO_CERTIFICATE = "it closed the connection; perhaps it wants a client certificate, or does not trust the one it got"
 # What each end of a connection begins with (RFC 9113, section 3.4): the client's here, a frame of settings there.
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 SETTINGS = 4
@@ -50,12 +51,9 @@ def proxy_before(host: str) -> str:
 class ConnectionDiagnosis:
     """Connects to each address of a server that has several, at most every 10 seconds."""
 
-    def __init__(
-        self, host: str, *, tls: bool, ca_file: Path | str | None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, host: str, *, tls: Tls, clock: Callable[[], float] = time.monotonic) -> None:
         self._host = host
-        self._tls = tls or bool(ca_file)
-        self._ca_file = ca_file
+        self._tls = tls
         self._clock = clock
         self._tried_at: float | None = None
         self._found = ""
@@ -64,10 +62,13 @@ class ConnectionDiagnosis:
         """Why each address fails, where the reasons differ; otherwise what gRPC says of one."""
         if proxy := proxy_before(self._host):
             hint = f"{proxy} is set, so that the way may lead through a proxy; no_proxy names hosts that need none"
-            return f"{meaning(details)}; {hint}"
+            return f"{self._meaning(details)}; {hint}"
         if self._tried_at is None or self._clock() - self._tried_at > TRY_EVERY_SECONDS:
             self._found, self._tried_at = self._try_addresses(), self._clock()
-        return self._found or meaning(details)
+        return self._found or self._meaning(details)
+
+    def _meaning(self, details: str) -> str:
+        return NO_CERTIFICATE if self._tls and "Socket closed" in details else meaning(details)
 
     def _try_addresses(self) -> str:
         host, port = place(self._host)
@@ -92,15 +93,21 @@ class ConnectionDiagnosis:
             return why(error)
 
     def _failure_in_tls(self, link: socket.socket, host: str) -> str:
-        context = ssl.create_default_context(cafile=self._ca_file)
-        context.set_alpn_protocols(["h2"])
         try:
-            with context.wrap_socket(link, server_hostname=host) as secure:
-                return _greeted(secure)
+            secure = self._tls.context().wrap_socket(link, server_hostname=host)
         except ssl.SSLCertVerificationError as error:
             return f"its certificate is not trusted ({error.verify_message.rstrip('.')})"
-        except ssl.SSLError:
-            return MEANINGS["WRONG_VERSION_NUMBER"]
+        except ssl.SSLError as error:
+            return NO_CERTIFICATE if "ALERT" in error.reason else MEANINGS["WRONG_VERSION_NUMBER"]
+        with secure:
+            return self._greeted_in_tls(secure)
+
+    def _greeted_in_tls(self, secure: ssl.SSLSocket) -> str:
+        """In TLS 1.3 a server refuses the client's certificate when the client already takes the handshake for done."""
+        try:
+            return NO_CERTIFICATE if (found := _greeted(secure)) == MEANINGS["Socket closed"] else found
+        except (ssl.SSLError, ConnectionError):
+            return NO_CERTIFICATE
 
 
 def _addresses(host: str, port: int) -> Iterator[str]:

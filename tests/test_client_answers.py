@@ -310,6 +310,25 @@ def test_a_certificate_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         Client(ca_file=tmp_path / "none.pem")
 
 
+@pytest.mark.parametrize(
+    ("cert", "key", "complaint"),
+    [
+        ("cert.pem", None, "key_file: must be named too, because cert_file is"),
+        (None, "key.pem", "cert_file: must be named too, because key_file is"),
+        ("none.pem", "key.pem", "cert_file: cannot read none.pem: no such file"),
+        ("key.pem", "cert.pem", "cert_file: key.pem and cert.pem are not a certificate and its private key"),
+    ],
+)
+def test_what_is_wrong_with_a_client_certificate_is_named(
+    cert: str | None, key: str | None, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_certificate(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InvalidArgument, match=complaint):
+        Client(cert_file=cert, key_file=key)
+
+
 def _certificate(folder: Path, **options: str) -> grpc.ServerCredentials:
     certificate, key = make_certificate(folder, **options)
     return grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])

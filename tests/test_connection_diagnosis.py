@@ -13,6 +13,7 @@ import pytest
 from rainbow import connection_diagnosis
 from rainbow.client import Client
 from rainbow.errors import Unreachable
+from rainbow.tls import Tls
 from tests.support.certificates import make_certificate
 from tests.support.commandline import Run
 from tests.support.rehearsed import Clock
@@ -101,7 +102,7 @@ def test_an_address_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.M
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"localhost:{silent.getsockname()[1]}"
 
-        told = connection_diagnosis.ConnectionDiagnosis(address, tls=False, ca_file=None).reason("")
+        told = connection_diagnosis.ConnectionDiagnosis(address, tls=Tls()).reason("")
 
     assert told == "connection refused at ::1; no answer at 127.0.0.1"
 
@@ -112,7 +113,7 @@ def test_addresses_are_looked_at_every_ten_seconds_and_no_more_often(monkeypatch
         connection_diagnosis.ConnectionDiagnosis, "_failure", lambda self, address, port, host: looks.append(address)
     )
     clock = Clock()
-    looking = connection_diagnosis.ConnectionDiagnosis("localhost:1", tls=False, ca_file=None, clock=lambda: clock.now)
+    looking = connection_diagnosis.ConnectionDiagnosis("localhost:1", tls=Tls(), clock=lambda: clock.now)
 
     for clock.now in (0.0, 9.0, 10.0, 10.5):
         looking.reason("details: of gRPC")

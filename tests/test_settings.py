@@ -180,3 +180,16 @@ def test_a_postgresql_that_does_not_answer_is_said_at_once_and_why() -> None:
     assert complaint.startswith("CommandError: the database does not answer: ")
     assert "Connection refused" in complaint
     assert "hush-hush" not in complaint
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("RAINBOW_TLS_CLIENT_CA", "RAINBOW_TLS_CERT and RAINBOW_TLS_KEY"),
+        ("RAINBOW_TLS_CLIENT_ADDRESS", "RAINBOW_TLS_CLIENT_CA"),
+    ],
+)
+def test_a_setting_of_client_certificates_names_what_it_needs(name: str, needs: str) -> None:
+    complaint = said_in_one_line(manage("migrate", **{name: "something"}))
+
+    assert f"{name}: needs {needs}" in complaint

@@ -18,6 +18,8 @@ from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
 from tests.support.servers import MANAGE, ROOT, environment_for
 
+GOOD = {"cert": "cert.pem", "key": "key.pem"}
+
 
 @pytest.fixture
 def start(new_database: Callable[[], str], tmp_path: Path) -> Iterator[Callable[..., str]]:
@@ -79,6 +81,8 @@ def test_without_a_certificate_there_is_no_tls() -> None:
         ({"cert": "cert.pem", "key": "broken.pem"}, "not a certificate and its private key"),
         ({"cert": "key.pem", "key": "cert.pem"}, "not a certificate and its private key"),
         ({"cert": "cert.pem", "key": "other/key.pem"}, "not a certificate and its private key"),
+        (GOOD | {"client_ca": "none.pem"}, "RAINBOW_TLS_CLIENT_CA: cannot read none.pem: No such file"),
+        (GOOD | {"client_ca": "key.pem"}, "RAINBOW_TLS_CLIENT_CA: key.pem holds no certificates as PEM"),
         ({"cert": "closed/cert.pem", "key": "closed/key.pem"}, "the key without a password"),
     ],
 )

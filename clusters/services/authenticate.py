@@ -28,8 +28,8 @@ def admit(claim: Claim, *, now: datetime) -> Caller:
 def authenticate(claims: Sequence[Claim], *, now: datetime) -> list[Caller | Unauthenticated]:
     """The callers behind many claims, in one query.
 
-    An unknown value, a wrong kind, another cluster's credential and an unknown cluster are refused with the same
-    message after the same work, so that neither the answer nor its time tells what exists.
+    An unknown value, a wrong kind, another cluster's credential or certificate and an unknown cluster are refused with
+    the same message after the same work, so that neither the answer nor its time tells what exists.
     """
     digests = [digest_of(claim.value) if claim.value else "" for claim in claims]
     rows = _by_digest(credentials_by_digest, digests, now)
@@ -54,7 +54,12 @@ def _by_digest(
 
 
 def _fits(row: CredentialRow | None, claim: Claim) -> TypeGuard[CredentialRow]:
-    return row is not None and row.kind in claim.kinds and claim.cluster in (None, row.cluster)
+    return row is not None and row.kind in claim.kinds and claim.cluster in (None, row.cluster) and _agrees(row, claim)
+
+
+def _agrees(row: CredentialRow, claim: Claim) -> bool:
+    """Whether the client's certificate is for the cluster whose secret this is. Submitters' may have any name."""
+    return claim.certified is None or row.kind != CredentialKind.SECRET or row.cluster in claim.certified
 
 
 def _judge(claim: Claim, row: CredentialRow | None) -> Caller | Unauthenticated:

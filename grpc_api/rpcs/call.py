@@ -10,13 +10,15 @@ _SCHEME = "bearer "
 class Call:
     """`seconds_left` until the client's deadline; None when it set none. `notes` go into the log line.
 
-    `peer` returns gRPC's form of the client's address; a function, since few calls need it.
+    `peer` returns gRPC's form of the client's address, `certified` the clusters that its certificate is for, None
+    without one; functions, since few calls need them.
     """
 
     bearer: str
     seconds_left: float | None
     knows_extensions: bool
     peer: Callable[[], str]
+    certified: Callable[[], frozenset[str] | None]
     notes: dict[str, object] = field(default_factory=dict)
 
     def note(self, **facts: object) -> None:

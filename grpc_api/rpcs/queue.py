@@ -3,12 +3,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
-from clusters.callers import Caller, Claim
+from clusters.callers import Caller
 from clusters.services.authenticate import authenticate
 from clusters.validation import check_range
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import REASONS, bounds_from, entries_that_fit, request_id, timestamp
-from grpc_api.rpcs.server_state import SECRET, Answered, Claimed, ServerState
+from grpc_api.rpcs.server_state import Answered, Claimed, ServerState, secret_claim
 from grpc_api.runtime.group_commit import GroupCommit
 from grpc_api.runtime.wakeups import Turn, wait_for
 from jobs.metrics import OFFERED
@@ -37,7 +37,7 @@ class QueueRpcs:
         )
 
     async def RequestJobs(self, request: pb.RequestJobsRequest, call: Call) -> pb.RequestJobsResponse:
-        claim = Claim(value=request.secret or call.bearer, cluster=request.cluster, kinds=SECRET)
+        claim = secret_claim(call, request.cluster, request.secret)
         claimed = Claimed(request=request, claim=claim)
         answered = await self._request(claimed, call)
         check_range(request.wait_seconds, field="wait_seconds", lowest=0, highest=MAX_WAIT_SECONDS)
@@ -48,7 +48,7 @@ class QueueRpcs:
         return reply
 
     async def AcceptJobs(self, request: pb.AcceptJobsRequest, call: Call) -> pb.AcceptJobsResponse:
-        claim = Claim(value=request.secret or call.bearer, cluster=request.cluster, kinds=SECRET)
+        claim = secret_claim(call, request.cluster, request.secret)
         answered = await self._accepts(Claimed(request=request, claim=claim))
         reply = self._server.noted(answered, call).reply
         call.note(accepted=len(reply.accepted), refused=len(reply.refused))

@@ -53,7 +53,7 @@ class ServerState:
 
     async def admit(self, call: Call) -> None:
         """Raises Unauthenticated unless the call's bearer is a credential: for requests that are costly to decode."""
-        work = partial(admit, Claim(value=call.bearer), now=self.clock())
+        work = partial(admit, Claim(value=call.bearer, certified=call.certified()), now=self.clock())
         await self.pools.read(work, caller=call.bearer)
 
     async def read(self, answer: Answer[Request, Reply], request: Request, claim: Claim, call: Call) -> Answered[Reply]:
@@ -76,7 +76,13 @@ class ServerState:
 
 def bearer_claim(call: Call, cluster: str, kinds: frozenset[CredentialKind]) -> Claim:
     """The claim of a call whose credential comes in the metadata; an empty cluster is the credential's own."""
-    return Claim(value=call.bearer, cluster=cluster or None, kinds=kinds)
+    certified = call.certified() if CredentialKind.SECRET in kinds else None
+    return Claim(value=call.bearer, cluster=cluster or None, kinds=kinds, certified=certified)
+
+
+def secret_claim(call: Call, cluster: str, secret: str) -> Claim:
+    """The claim of a call of the original protocol, whose secret comes in the request or in the metadata."""
+    return Claim(value=secret or call.bearer, cluster=cluster, kinds=SECRET, certified=call.certified())
 
 
 def _admit_and_answer(answer: Answer[Request, Reply], request: Request, claim: Claim, now: datetime) -> Answered[Reply]:

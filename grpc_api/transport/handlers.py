@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import grpc
@@ -17,6 +18,7 @@ from grpc_api.transport.errors import FIELD_METADATA_KEY, status_of
 from grpc_api.transport.formats import Format, format_of
 from grpc_api.transport.requests import Requests
 from grpc_api.transport.shedding import PUSHBACK_METADATA_KEY, PUSHBACK_MS, Load, Overloaded
+from grpc_api.transport.tls import clusters_certified_by
 from rainbow.errors import Untouched
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.telemetry.lines import Line
@@ -161,6 +163,7 @@ def _call(context: Context) -> Call:
         seconds_left=context.time_remaining(),
         knows_extensions=extensions.is_named_in(metadata),
         peer=context.peer,
+        certified=partial(clusters_certified_by, context),
     )
 
 

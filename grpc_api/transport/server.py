@@ -21,9 +21,8 @@ from grpc_api.transport.health import HealthChecks
 from grpc_api.transport.requests import Requests
 from grpc_api.transport.shedding import Load
 from grpc_api.transport.standard import standard_handlers
-from grpc_api.transport.tls import credentials_from
+from grpc_api.transport.tls import Certificate, credentials_from
 from grpc_api.transport.unknown import UnknownCalls
-from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.sockets import CannotListen, check_address
 
 # How long calls in flight may take to finish once the server is told to stop.
@@ -61,7 +60,6 @@ OPTIONS = [
     ("grpc.http2.ping_timeout_ms", 15_000),
 ]
 _LAST_PORT = 65_535
-Certificate = CertificateWatch[grpc.ServerCertificateConfiguration]
 _log = logging.getLogger("rainbow.grpc")
 
 
@@ -71,7 +69,7 @@ class ServerOptions:
 
     `calls` is the most calls at a time, those that wait included. Records of jobs that ended more than `retention_days`
     ago are deleted; 0 keeps them. `share_port` lets other processes listen at the address, too. Without `certificate`
-    there is no TLS.
+    there is no TLS. With `client_ca` each client needs a certificate, or only those at `client_address` if given.
     """
 
     address: str
@@ -82,6 +80,8 @@ class ServerOptions:
     retention_days: int = 0
     share_port: bool = False
     certificate: Certificate | None = None
+    client_ca: bool = False
+    client_address: str = ""
 
 
 async def serve(options: ServerOptions) -> bool:
@@ -120,8 +120,15 @@ class _Server:
         self._background_tasks: list[asyncio.Task[None]] = []
 
     def listen(self) -> str:
-        """Takes the address and gives it with its port. Raises CannotListen."""
-        return _listen(self._grpc, self._options)
+        """Takes the addresses and gives them with their ports. Raises CannotListen."""
+        options, certificate = self._options, self._options.certificate
+        client_address = options.client_address
+        required = options.client_ca and not client_address
+        listening = _listen(self._grpc, options.address, certificate, of_clients_too=required)
+        if client_address:
+            where = _listen(self._grpc, client_address, certificate, of_clients_too=True)
+            return f"{listening}, and for clients with certificates at {where}"
+        return listening
 
     async def start(self) -> None:
         self._background_tasks = _start_background_tasks(
@@ -155,12 +162,12 @@ def _start_background_tasks(pools: ThreadPools, wakeups: Wakeups, *, retention_d
     return [asyncio.create_task(work) for work in endless]
 
 
-def _listen(server: grpc.aio.Server, options: ServerOptions) -> str:
+def _listen(server: grpc.aio.Server, address: str, certificate: Certificate | None, *, of_clients_too: bool) -> str:
     # In the original's form `:50051` means all addresses of the machine.
-    address = f"[::]{options.address}" if options.address.startswith(":") else options.address
+    address = f"[::]{address}" if address.startswith(":") else address
     try:
         _check_port(address)
-        port = _add_port(server, address, options.certificate)
+        port = _add_port(server, address, certificate, of_clients_too=of_clients_too)
     except (RuntimeError, ValueError):
         # gRPC does not say why; a socket does.
         check_address(address)
@@ -175,10 +182,10 @@ def _check_port(address: str) -> None:
         raise ValueError
 
 
-def _add_port(server: grpc.aio.Server, address: str, certificate: Certificate | None) -> int:
+def _add_port(server: grpc.aio.Server, address: str, certificate: Certificate | None, *, of_clients_too: bool) -> int:
     if certificate is None:
         return server.add_insecure_port(address)
-    return server.add_secure_port(address, credentials_from(certificate))
+    return server.add_secure_port(address, credentials_from(certificate, of_clients_too=of_clients_too))
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -1,26 +1,47 @@
 from pathlib import Path
+from typing import Any
 
 import grpc
 
+from rainbow.certificates import clusters_certified
 from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.certificates import TlsFiles
 
+Certificate = CertificateWatch[grpc.ServerCertificateConfiguration]
+
 
 def configuration_from(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
-    return grpc.ssl_server_certificate_configuration([(Path(files.key).read_bytes(), Path(files.cert).read_bytes())])
+    authorities = Path(files.client_ca).read_bytes() if files.client_ca else None
+    pair = (Path(files.key).read_bytes(), Path(files.cert).read_bytes())
+    return grpc.ssl_server_certificate_configuration([pair], root_certificates=authorities)
 
 
-def credentials_from(watch: CertificateWatch[grpc.ServerCertificateConfiguration]) -> grpc.ServerCredentials:
-    """Credentials whose certificate is the watch's at each new connection."""
-    in_use = watch.current
+def credentials_from(certificate: Certificate, *, of_clients_too: bool) -> grpc.ServerCredentials:
+    """Credentials whose files are the watch's at each new connection.
+
+    `of_clients_too`: each client needs a certificate. gRPC for Python cannot ask for one and go on without.
+    """
+    in_use = certificate.current
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
         """gRPC calls this for each connection, one at a time; None changes nothing."""
         nonlocal in_use
-        if watch.current is in_use:
+        if certificate.current is in_use:
             return None
-        in_use = watch.current
+        in_use = certificate.current
         return in_use
 
     # The published types do not know that None is allowed.
-    return grpc.dynamic_ssl_server_credentials(in_use, fetch)  # type: ignore[arg-type]
+    return grpc.dynamic_ssl_server_credentials(in_use, fetch, of_clients_too)  # type: ignore[arg-type]
+
+
+def clusters_certified_by(context: grpc.aio.ServicerContext[Any, Any]) -> frozenset[str] | None:
+    """None where the client has no certificate."""
+    peer = context.auth_context()
+    if "x509_pem_cert" not in peer:
+        return None
+    return clusters_certified(dns_names=_texts(peer.get("peer_dns")), uris=_texts(peer.get("peer_uri")))
+
+
+def _texts(values: Any) -> list[str]:
+    return [value.decode(errors="replace") for value in values or ()]

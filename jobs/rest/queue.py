@@ -4,7 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from clusters.callers import Caller, Claim
+from clusters.callers import Caller
 from clusters.services.authenticate import admit, note_visits
 from jobs.rest.agent_serializers import (
     AcceptanceSerializer,
@@ -17,7 +17,7 @@ from jobs.rest.long_poll import QueueQuerySerializer, QueueRequest, queue_reques
 from jobs.services.accept import accept_jobs
 from jobs.services.report import report_jobs
 from rainbow_site.web.rest.admission import SECRET, holder, read
-from rainbow_site.web.rest.authentication import bearer_in
+from rainbow_site.web.rest.authentication import bearer_in, claim_in
 from rainbow_site.web.rest.schema import BY_SECRET, answers
 
 _REPORT = {"id": 12, "attempt": 1, "state": "running", "native_id": "f2x9"}
@@ -84,7 +84,7 @@ class Reports(APIView):
 
 def _admitted_again(request: Request) -> Caller:
     """Authenticates again: while the call waited the credential may have been revoked, or the cluster paused."""
-    return admit(Claim(value=bearer_in(request) or ""), now=timezone.now())
+    return admit(claim_in(request, bearer_in(request) or ""), now=timezone.now())
 
 
 def _note_asking(caller: Caller, wanted: QueueRequest) -> None:

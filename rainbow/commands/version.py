@@ -32,8 +32,7 @@ def _server_version(ctx: click.Context) -> str | None:
         with Client(
             known.host,
             timeout_seconds=flags(ctx).get("timeout", SECONDS),
-            tls=known.tls,
-            ca_file=known.ca_file or None,
+            **known.encryption,
         ) as client:
             return client.serial("version").server_version
     except RainbowError as error:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from rainbow.config import Settings
-from rainbow.doctor import network, server, site
+from rainbow.doctor import client_certificate, network, server, site
 from rainbow.doctor.findings import CheckFailed, Passed
 from rainbow.executors.executor import Executor
 
@@ -50,6 +50,7 @@ CHECKS = (
     Check(name="name resolution", run=lambda subject: network.resolve(subject.settings)),
     Check(name="connection", run=lambda subject: network.connect(subject.settings), after="name resolution"),
     Check(name="encryption", run=lambda subject: network.shake_hands(subject.settings), after="connection"),
+    Check(name="client certificate", run=lambda subject: client_certificate.examine(subject.settings)),
     Check(name="server", run=lambda subject: server.answer(subject.settings), after="encryption"),
     Check(name="version", run=lambda subject: server.compare_versions(subject.settings), after="server"),
     Check(name="clock", run=lambda subject: server.compare_clocks(subject.settings), after="server"),

@@ -8,6 +8,7 @@ from rainbow.address import place
 from rainbow.config import Settings
 from rainbow.doctor.findings import CheckFailed
 from rainbow.errors import why
+from rainbow.tls import Tls
 
 SECONDS = 5.0
 
@@ -33,7 +34,7 @@ def shake_hands(known: Settings) -> str:
     if not known.tls:
         return "none: credentials travel readable, unless a tunnel protects them"
     host, _ = place(known.host)
-    context = _trusting(known.ca_file)
+    context = _context(known)
     try:
         with closing(_connected(known)) as connection, context.wrap_socket(connection, server_hostname=host) as secure:
             certificate = secure.getpeercert() or {}
@@ -50,14 +51,14 @@ def shake_hands(known: Settings) -> str:
     return f"{version}, the certificate is valid until {certificate.get('notAfter', 'an unknown time')}"
 
 
-def _trusting(ca_file: str) -> ssl.SSLContext:
+def _context(known: Settings) -> ssl.SSLContext:
+    """Without the client's own certificate, which a check of its own examines."""
     try:
-        context = ssl.create_default_context(cafile=ca_file or None)
+        return Tls(on=True, ca_file=known.ca_file).context()
     except OSError as error:
         reason = "it holds no certificates in PEM" if isinstance(error, ssl.SSLError) else why(error)
-        raise CheckFailed(f"cannot use {ca_file}: {reason}", advice="Check --ca-file or RAINBOW_CA_FILE.") from error
-    context.set_alpn_protocols(["h2"])
-    return context
+        advice = "Check --ca-file or RAINBOW_CA_FILE."
+        raise CheckFailed(f"cannot use {known.ca_file}: {reason}", advice=advice) from error
 
 
 def _connected(known: Settings) -> socket.socket:

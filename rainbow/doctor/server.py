@@ -90,6 +90,5 @@ def _client(known: Settings) -> Client:
         cluster=known.cluster,
         secret=known.secret,
         timeout_seconds=SECONDS,
-        tls=known.tls,
-        ca_file=known.ca_file or None,
+        **known.encryption,
     )

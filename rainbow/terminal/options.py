@@ -19,6 +19,8 @@ HOST_HELP = "The server; port 50051 unless said.  [env: RAINBOW_HOST; default: l
 CLUSTER_HELP = "The cluster.  [env: RAINBOW_CLUSTER; default: keebler]"
 TLS_HELP = "Encrypt the connection.  [env: RAINBOW_TLS; default: no]"
 CA_HELP = "PEM certificates to trust; turns TLS on.  [env: RAINBOW_CA_FILE]"
+CERT_HELP = "PEM certificate of this client; turns TLS on.  [env: RAINBOW_CERT_FILE]"
+KEY_HELP = "PEM file of that certificate's key.  [env: RAINBOW_KEY_FILE]"
 TIMEOUT_HELP = "How long to try, in seconds, waiting for jobs apart.  [default: 10]"
 AS_CLUSTER_HELP = "Use the cluster's secret, which reaches all of its jobs; the token reaches its own."
 CREDENTIAL = "rainbow.credential"
@@ -71,6 +73,8 @@ def server_options(command: Command) -> Command:
         remembered("--cluster-name", "cluster", metavar="NAME", help=CLUSTER_HELP),
         remembered("--tls/--no-tls", default=None, help=TLS_HELP),
         remembered("--ca-file", metavar="PATH", help=CA_HELP),
+        remembered("--cert-file", metavar="PATH", help=CERT_HELP),
+        remembered("--key-file", metavar="PATH", help=KEY_HELP),
         remembered("--timeout", type=TIMEOUT, metavar="SECONDS", help=TIMEOUT_HELP),
     )
 

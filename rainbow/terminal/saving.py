@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from rainbow.config import Settings, config_path, read_file
+from rainbow.config import FILES, Settings, config_path, read_file
 from rainbow.config_file import save_cluster
 from rainbow.errors import InvalidArgument
 from rainbow.terminal.output import complain
@@ -20,8 +20,7 @@ def try_to_save(known: Settings, credentials: Mapping[str, str]) -> bool:
     A failure is printed and does not end the command: the caller then shows the credentials.
     """
     server: dict[str, str | bool] = {"host": known.host, "tls": known.tls}
-    if known.ca_file:
-        server["ca_file"] = str(Path(known.ca_file).absolute())
+    server |= {name: str(Path(getattr(known, name)).absolute()) for name in FILES if getattr(known, name)}
     try:
         save_cluster(config_path(), known.cluster, {**server, **credentials})
     except InvalidArgument as error:

@@ -76,8 +76,7 @@ def _client(ctx: click.Context, known: Settings, *, token: str = "", secret: str
         token=token,
         secret=secret,
         timeout_seconds=flags(ctx).get("timeout", DEFAULT_TIMEOUT_SECONDS),
-        tls=known.tls,
-        ca_file=known.ca_file or None,
+        **known.encryption,
         retries=Retries(on_pause=_Notice()),
     )
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from rainbow.certificates import no_password
 from rainbow_site.environment import WrongSetting
 
-_CERT, _KEY = "RAINBOW_TLS_CERT", "RAINBOW_TLS_KEY"
+_CERT, _KEY, _CLIENT_CA = "RAINBOW_TLS_CERT", "RAINBOW_TLS_KEY", "RAINBOW_TLS_CLIENT_CA"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,8 @@ class TlsFiles:
 
     cert: str = ""
     key: str = ""
+    # The authorities of client certificates; empty where none is asked for.
+    client_ca: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.cert or self.key)
@@ -39,14 +41,26 @@ class TlsFiles:
                 f"{_CERT}, {_KEY}: {self.cert} and {self.key} are not a certificate and its private key, both as PEM, "
                 "the key without a password"
             ) from None
+        if self.client_ca:
+            _check_authorities(self.client_ca)
 
     def stamps(self) -> tuple[tuple[int, ...], ...]:
         """Differ once a file was written, replaced, or reached by another symbolic link."""
-        return tuple(_stamp(path) for path in (self.cert, self.key))
+        return tuple(_stamp(path) for path in (self.cert, self.key, self.client_ca))
 
 
 def configured_files() -> TlsFiles:
-    return TlsFiles(cert=settings.RAINBOW_TLS_CERT, key=settings.RAINBOW_TLS_KEY)
+    return TlsFiles(
+        cert=settings.RAINBOW_TLS_CERT, key=settings.RAINBOW_TLS_KEY, client_ca=settings.RAINBOW_TLS_CLIENT_CA
+    )
+
+
+def _check_authorities(path: str) -> None:
+    _check_readable(_CLIENT_CA, path)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(path)
+    except OSError:
+        raise WrongSetting(f"{_CLIENT_CA}: {path} holds no certificates as PEM") from None
 
 
 def _check_readable(variable: str, path: str) -> None:

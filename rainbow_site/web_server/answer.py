@@ -5,10 +5,18 @@ from typing import Any
 
 from waitress.task import WSGITask
 
+from rainbow_site.web.rest.authentication import PEER_CERTIFICATE
+
 Application = Any
 
 
 class Answer(WSGITask):  # type: ignore[misc]  # (waitress has no types)
+    def get_environment(self) -> dict[str, Any]:
+        """A client cannot set this key: what it sends has the prefix HTTP_."""
+        environ: dict[str, Any] = super().get_environment()
+        environ[PEER_CERTIFICATE] = self.channel.peer_certificate
+        return environ
+
     def set_close_on_finish(self) -> None:
         """waitress closes the connection without a Content-Length, which these responses do not need (RFC 9112, section
         6.3).

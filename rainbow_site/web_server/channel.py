@@ -41,6 +41,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     # The request being read, and the complete ones.
     request: Request | None
     requests: list[Request]
+    # As SSLSocket.getpeercert() has it; None where the client presented none.
+    peer_certificate: dict[str, Any] | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.patience = Patience(time.monotonic())

@@ -23,6 +23,10 @@ def context_from(files: TlsFiles) -> ssl.SSLContext:
     """The files must be a pair (TlsFiles.check)."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(files.cert, files.key, password=no_password)
+    if files.client_ca:
+        context.load_verify_locations(files.client_ca)
+        # A browser goes on without.
+        context.verify_mode = ssl.CERT_OPTIONAL
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_RENEGOTIATION
     return context
@@ -93,6 +97,7 @@ class TlsChannel(Channel):
             self.handle_close()
         else:
             self._shaking_hands = False
+            self.peer_certificate = self.socket.getpeercert() or None
 
     def _ask_for_tls(self) -> None:
         """Writes beneath the TLS layer."""

@@ -41,11 +41,10 @@ class Authority:
         _openssl(*new, "-keyout", str(self._key), "-out", str(self.cert))
 
     def issue(self, label: str, *, names: str = HERE, days: int = 20) -> Pair:
-        """A certificate for these names; none for empty ones, and an expired one for negative days."""
+        """A certificate for these alternative names; its common name is the label. It has expired for negative days."""
         made = Pair(cert=self._folder / f"{label}.pem", key=self._folder / f"{label}-key.pem")
         request, extensions = self._folder / f"{label}.csr", self._folder / f"{label}.ext"
-        subject = names.partition(",")[0].rpartition(":")[2] or label
-        _openssl("req", *_NEW_KEY, "-subj", f"/CN={subject}", "-keyout", str(made.key), "-out", str(request))
+        _openssl("req", *_NEW_KEY, "-subj", f"/CN={label}", "-keyout", str(made.key), "-out", str(request))
         extensions.write_text(f"subjectAltName={names}\n" if names else "")
         signed = ("-CA", str(self.cert), "-CAkey", str(self._key), "-CAcreateserial", "-days", str(days))
         _openssl("x509", "-req", "-in", str(request), *signed, "-extfile", str(extensions), "-out", str(made.cert))

@@ -36,7 +36,8 @@ IMPATIENT = [
 class RainbowServer:
     """A running server. `web` is the URL of its web server, empty without one.
 
-    `ca_file` has the certificate to trust; empty without TLS.
+    `ca_file` has the certificate to trust; empty without TLS. `client` are the files of a client certificate and its
+    key, where the server requires one.
     """
 
     address: str
@@ -46,6 +47,7 @@ class RainbowServer:
     process: subprocess.Popen[bytes]
     log: Path
     ca_file: str = ""
+    client: tuple[Path, Path] | None = None
 
     @property
     def trust(self) -> ssl.SSLContext | None:
@@ -78,7 +80,8 @@ class RainbowServer:
     def _channel(self) -> grpc.Channel:
         if not self.ca_file:
             return grpc.insecure_channel(self.address, options=IMPATIENT)
-        trust = grpc.ssl_channel_credentials(Path(self.ca_file).read_bytes())
+        cert, key = (file.read_bytes() for file in self.client) if self.client else (None, None)
+        trust = grpc.ssl_channel_credentials(Path(self.ca_file).read_bytes(), key, cert)
         return grpc.secure_channel(self.address, trust, options=IMPATIENT)
 
 
@@ -92,6 +95,7 @@ def start_rainbow(
     environment: Mapping[str, str] | None = None,
     manage: Sequence[str] = MANAGE,
     ca_file: str = "",
+    client: tuple[Path, Path] | None = None,
 ) -> RainbowServer:
     """Start a server and return when it serves; an empty address means a free port of this machine.
 
@@ -115,6 +119,7 @@ def start_rainbow(
         process=process,
         log=log,
         ca_file=ca_file,
+        client=client,
     )
     try:
         server.wait_until_serving()

@@ -2,16 +2,16 @@ import logging
 import os
 import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import grpc
 import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from grpc_api.transport.server import ServerOptions, serve
-from grpc_api.transport.tls import configuration_from
+from grpc_api.transport.tls import Certificate, configuration_from
 from rainbow.telemetry.uncaught import log_uncaught
 from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.certificates import configured_files
@@ -83,10 +83,14 @@ class Command(BaseCommand):
             retention_days=settings.RAINBOW_RETENTION_DAYS,
             share_port=options["share_port"],
             certificate=_certificate(),
+            client_ca=bool(settings.RAINBOW_TLS_CLIENT_CA),
+            client_address=settings.RAINBOW_TLS_CLIENT_ADDRESS,
         )
         _log.info("creating %s", server.name)
         try:
             check_reach(server.address, registration_secret=secret, named="--address or RAINBOW_ADDRESS")
+            if server.client_address:
+                check_reach(server.client_address, registration_secret=secret, named="RAINBOW_TLS_CLIENT_ADDRESS")
             expect_database_file(options["database_file"])
             with ready_database(cleanup=options["cleanup"]) as description:
                 _log.info("database: %s", description)
@@ -106,14 +110,21 @@ def _run(server: ServerOptions, workers: int, metrics: MetricsServer, metrics_so
     if server.share_port or (workers == 1 and not metrics.children):
         _serve(server, metrics_socket)
         return
-    # Not in the children's arguments, which others can read in the process list.
-    environment = environment_with(
-        RAINBOW_REGISTRATION_SECRET=server.registration_secret, RAINBOW_CLEANUP="", RAINBOW_METRICS_ADDRESS=""
-    )
     folder = metrics_socket.parent if metrics_socket else metrics.folder
-    with reserve(server.address) as address:
+    with reserve(server.address) as address, _reserved(server.client_address) as client_address:
+        # Not in the children's arguments, which others can read in the process list.
+        environment = environment_with(
+            RAINBOW_REGISTRATION_SECRET=server.registration_secret,
+            RAINBOW_TLS_CLIENT_ADDRESS=client_address,
+            RAINBOW_CLEANUP="",
+            RAINBOW_METRICS_ADDRESS="",
+        )
         children = [_worker(address, server.name, number, folder) for number in range(1, workers + 1)]
         sys.exit(run_together([*children, *metrics.children], environment=environment))
+
+
+def _reserved(address: str) -> AbstractContextManager[str]:
+    return reserve(address) if address else nullcontext("")
 
 
 def _serve(server: ServerOptions, metrics_socket: Path | None) -> None:
@@ -124,7 +135,7 @@ def _serve(server: ServerOptions, metrics_socket: Path | None) -> None:
         os._exit(1)
 
 
-def _certificate() -> CertificateWatch[grpc.ServerCertificateConfiguration] | None:
+def _certificate() -> Certificate | None:
     files = configured_files()
     return CertificateWatch(files, configuration_from, log=_log) if files else None
 

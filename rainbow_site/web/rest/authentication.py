@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.conf import settings
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
@@ -8,8 +9,11 @@ from rest_framework.request import Request
 from clusters.callers import Caller, Claim
 from clusters.services.authenticate import admit, note_visits
 from clusters.services.throttle import failures_counted, source_at
+from rainbow.certificates import clusters_certified
 from rainbow_site.web.rest.addresses import address_of
 
+# In the WSGI environment, by the web server: SSLSocket.getpeercert(), None where the client presented none.
+PEER_CERTIFICATE = "rainbow.peer_certificate"
 _SCHEME = b"bearer"
 
 
@@ -35,7 +39,7 @@ class BearerAuthentication(BaseAuthentication):
             return None
         now = timezone.now()
         with refusals_counted(request):
-            caller = admit(Claim(value=value, cluster=_cluster_in(request)), now=now)
+            caller = admit(claim_in(request, value, cluster=_cluster_in(request)), now=now)
         if caller.use_is_worth_noting(now):
             note_visits(used=[caller.credential_id], asked={}, now=now)
         return Holder(caller), caller
@@ -48,6 +52,20 @@ def bearer_in(request: Request) -> str | None:
     """The value after `Authorization: Bearer`; None when the header is missing or of another scheme."""
     scheme, _, value = get_authorization_header(request).partition(b" ")
     return value.strip().decode(errors="replace") if scheme.lower() == _SCHEME else None
+
+
+def claim_in(request: Request, value: str, *, cluster: str | None = None) -> Claim:
+    return Claim(value=value, cluster=cluster, certified=_certified(request))
+
+
+def _certified(request: Request) -> frozenset[str] | None:
+    """The clusters that the client's certificate is for: none without one, where agents need one."""
+    presented = request.META.get(PEER_CERTIFICATE)
+    if not presented:
+        return frozenset() if settings.RAINBOW_WEB_CLIENT_CERTIFICATES else None
+    names = presented.get("subjectAltName", ())
+    dns_names, uris = ([value for found, value in names if found == kind] for kind in ("DNS", "URI"))
+    return clusters_certified(dns_names=dns_names, uris=uris)
 
 
 @contextmanager

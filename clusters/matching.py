@@ -8,6 +8,7 @@ from clusters.facts import Facts, Partition, Value
 from clusters.needs import Need, Op, parse_need
 
 _SHOWN = 5  # of the members of a set
+_OTHER_VALUE = 0.9  # nearer than a cluster that does not tell it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ class Miss:
     """What a cluster lacks, as `wants 16 nodes; the most is 8 (partition batch)`.
 
     `field` is that of the job. The cluster with the least `distance` comes nearest: each size that is too small adds
-    the part that is missing of it, anything else 1.
+    the part that is missing of it, another value a little less than 1, anything else 1.
     """
 
     field: str
@@ -138,6 +139,8 @@ def _number(need: Need) -> float:
 
 
 def _shortfall(need: Need, value: Value | None) -> float:
+    if need.op is Op.EQUALS and value is not None:
+        return _OTHER_VALUE
     if need.op is not Op.AT_LEAST or not isinstance(value, int | float):
         return 1.0
     return _missing(_number(need), max(0, value))

@@ -53,7 +53,7 @@ def test_health_takes_the_same_queries_for_any_number_of_clusters(
 ) -> None:
     Cluster.objects.bulk_create([Cluster(name=f"c{number}", registered_at=now) for number in range(clusters)])
 
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         concerns(fleet=fleet_health(now=now), development_secret=False, debug=False, now=now)
 
 

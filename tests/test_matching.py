@@ -169,6 +169,8 @@ def test_the_nearest_cluster_has_the_least_distance() -> None:
     assert [distance("g=8", name) for name in ("two", "mixed", "plain")] == [0.5, 0.75, 1.0]
     assert distance("need=gpus_per_node>=8", "two") == 0.5
     assert distance("need=gpus_per_node>=8", "silent") == 1.0
+    # Another value is nearer than none.
+    assert distance("need=site=paris", "site") < distance("need=site=paris", "plain")
     # A cluster that lacks one thing comes before one that lacks two.
     assert distance("n=17 g=8", "two") > distance("g=8", "plain")
 

@@ -109,7 +109,7 @@ def test_health_takes_the_same_queries_for_any_number_of_pools(
     for number in range(pools):
         pool_of("alpha", "beta", name=f"pool-{number}", now=now)
 
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         concerns(fleet=fleet_health(now=now), development_secret=False, debug=False, now=now)
 
 

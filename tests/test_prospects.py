@@ -228,7 +228,7 @@ def test_what_refused_a_job_never_gets_it_again(world: World) -> None:
     world.give_back(world.alpha, Return.REFUSED)
     world.give_back(world.beta, Return.NOT_STARTED)
 
-    assert (world.of(world.alpha).outlook, world.of(world.alpha).text) == (Outlook.MAY_NOT, "refused it")
+    assert (world.of(world.alpha).outlook, world.of(world.alpha).text) == (Outlook.MAY_NOT, "refused it: no")
     assert world.of(world.beta).outlook == Outlook.WOULD_TAKE
 
 
@@ -247,7 +247,10 @@ def test_a_cluster_that_the_job_names_and_its_pool_no_longer_has_may_not_take_it
     (world.job_id,) = submitted(world.pool, now=world.now, clusters=("beta",))
     change_pool(pool_id=world.pool.cluster.id, members=[Member(cluster="alpha")], by=None, now=world.now)
 
-    assert world.wait().summary == "no cluster can take it now: 1 may not; 1 job is before it"
+    assert (
+        world.wait().summary
+        == "no cluster can take it until the pool or its clusters' facts change: 1 may not; 1 job is before it"
+    )
     assert world.of(world.beta).text == "is no longer in big"
     assert not world.is_offered(world.beta)
 

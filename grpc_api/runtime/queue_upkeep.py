@@ -1,4 +1,6 @@
-"""Placing jobs that servers of an earlier release queued, failing those that expired, deleting empty queues."""
+"""Placing jobs that servers of an earlier release queued, failing those that expired, letting clusters that gave jobs
+back have those that no other takes, deleting empty queues.
+"""
 
 import asyncio
 import logging
@@ -13,6 +15,7 @@ from jobs.queries.expired import MAX_EXPIRED, expired_jobs
 from jobs.queries.queue import waits_for_a_queue
 from jobs.services.empty_queues import delete_empty_queues
 from jobs.services.fail_expired import fail_expired
+from jobs.services.give_back import some_may_try_again, try_again
 from jobs.services.placing import place_waiting_jobs
 from rainbow.errors import Unavailable
 from rainbow.telemetry.failures import told
@@ -29,6 +32,8 @@ async def keep_queues_forever(pools: ThreadPools) -> None:
         try:
             await _place(pools)
             await _fail_expired(pools)
+            if await pools.read(some_may_try_again):
+                await pools.write(partial(try_again, now=datetime.now(UTC)))
             if datetime.now(UTC) >= delete_at:
                 await pools.write(partial(delete_empty_queues, now=datetime.now(UTC)))
                 delete_at = datetime.now(UTC) + _DELETE_EVERY

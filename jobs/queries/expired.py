@@ -44,9 +44,9 @@ def _explained(jobs: Iterator[Job], now: datetime) -> Iterator[Expired]:
 
 
 def _alike(job: Job) -> str:
-    """The same for jobs of which the same is told."""
-    asked = [getattr(job, name) for name in (*DEMAND_FIELDS, "labels", "given_back")]
-    return json.dumps([job.queue_id, job.submitted_by_id, *asked], sort_keys=True)
+    """The same for jobs of which the same is told. Why clusters gave a job back is told of that one alone."""
+    asked = [getattr(job, name) for name in (*DEMAND_FIELDS, "labels")]
+    return json.dumps([job.id if job.given_back else 0, job.queue_id, job.submitted_by_id, *asked], sort_keys=True)
 
 
 def _reason(explanation: Explanation) -> str:

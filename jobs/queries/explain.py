@@ -26,6 +26,10 @@ _COUNTED = {
     Outlook.OTHER_LABELS: "asked for others",
 }
 
+# What no cluster changes by itself.
+_FOR_EVER = frozenset({Outlook.MAY_NOT, Outlook.LACKS})
+_NONE = "none is in its reach"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prospect:
@@ -100,7 +104,9 @@ def _found(job: Job, prospects: Sequence[Prospect]) -> str:
         clusters = f"{len(prospects):,} {'cluster' if len(prospects) == 1 else 'clusters'}"
         return f"{takers:,} of {clusters} would take it"
     found = ", ".join(f"{counts[one]:,} {_COUNTED.get(one, one.value)}" for one in Outlook if counts[one])
-    return f"no cluster can take it now: {found or 'none is in its reach'}"
+    if job.queue_id and counts.keys() <= _FOR_EVER:
+        return f"no cluster can take it until the pool or its clusters' facts change: {found or _NONE}"
+    return f"no cluster can take it now: {found or _NONE}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The health of the clusters, and what needs attention."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from jobs.queries.silence import silent_clusters
 from jobs.queries.summaries import Summary, summarize_jobs
 from jobs.queries.warnings import asks, in_words
 from jobs.sql.inserts import beginning
+from jobs.sql.reads import waiting_unserved
 from jobs.states import Activity, JobState, Span
 
 EXPIRES_SOON = timedelta(days=14)
@@ -25,6 +27,8 @@ STALLED_AFTER = timedelta(minutes=2)
 _FAILED, _PERCENT, _TIMES = 5, 20, 3
 # How many clusters a concern about many names.
 _NAMED = 5
+# The jobs of each queue that no cluster serves.
+_COUNT_UP_TO = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,7 @@ class ConcernKind(Enum):
     LOST = "lost"
     FAILING = "failing"
     PAUSED = "paused"
+    UNSERVED = "unserved"
     EXPIRING = "expiring"
     STALLED = "stalled"
     SECRET = "secret"
@@ -146,7 +151,7 @@ def fleet_health(*, now: datetime, clusters: Sequence[Cluster] | None = None) ->
 def concerns(*, fleet: Iterable[Health], development_secret: bool, debug: bool, now: datetime) -> list[Concern]:
     """What needs attention, the grave first. The flags say whether the server runs with the one and in the other."""
     found = [concern for health in fleet for concern in concerns_of(health)]
-    found += [*_held_back(now), *_expiring(now), *_stalled(now)]
+    found += [*_held_back(now), *_unserved(), *_expiring(now), *_stalled(now)]
     if development_secret:
         text = "The development registration secret is in use: only this machine can register clusters"
         found.append(Concern(kind=ConcernKind.SECRET, grave=False, text=text))
@@ -202,6 +207,19 @@ def _held_back(now: datetime) -> Iterator[Concern]:
         text += f"In {in_words(max(left, timedelta(0)))} their jobs are taken for lost"
         text += f". Silent: {', '.join(names[:_NAMED])}{' and others' if len(names) > _NAMED else ''}" if names else ""
         yield Concern(kind=ConcernKind.HELD_BACK, grave=True, text=text)
+
+
+def _unserved() -> Iterator[Concern]:
+    jobs: Counter[int] = Counter()
+    for home_id, waiting in waiting_unserved(at_most=_COUNT_UP_TO):
+        jobs[home_id] += waiting
+    homes = Cluster.objects.filter(id__in=jobs).order_by("name").values_list("id", "name", "pool")
+    for home_id, name, pool in homes if jobs else ():
+        if number := jobs[home_id]:
+            them, wait = ("it", "waits") if number == 1 else ("them", "wait")
+            who = f"no cluster of the pool can run {them} as it is" if pool else f"it cannot run {them} as it is"
+            text = f"{_jobs(number)} of {name} {wait}, and {who}"
+            yield Concern(kind=ConcernKind.UNSERVED, grave=False, text=text, about=home_id)
 
 
 def _expiring(now: datetime) -> Iterator[Concern]:

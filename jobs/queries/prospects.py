@@ -12,13 +12,16 @@ from clusters.facts import Facts
 from clusters.matching import miss
 from clusters.models import Cluster, Streak
 from clusters.parsed_facts import parsed_facts
-from jobs.models import Job, Serves
+from jobs.models import Job, JobEvent, Serves
 from jobs.placement import DEMAND_FIELDS, chosen_clusters, demand_of
 from jobs.queries.pools import members_by_pool
 from jobs.queries.warnings import asks, in_words
 from jobs.reports import Return
+from jobs.states import What
 
 _NO_ID = 0
+# Of the events of a job that tell that it was given back.
+_LOOKED_THROUGH = 100
 
 
 class Outlook(StrEnum):
@@ -59,10 +62,12 @@ class Reach:
     served: Mapping[int, Serves]
     facts: Mapping[int, Facts]
     held: Mapping[int, Streak]
+    # In the words of those clusters that gave the job back.
+    reasons: Mapping[int, str]
 
     @classmethod
     def of(cls, job: Job, *, now: datetime) -> Self:
-        """Takes at most six queries, for any number of clusters."""
+        """Takes at most seven queries, for any number of clusters."""
         clusters, gone = _in_reach(job)
         ids = [cluster.id for cluster in clusters]
         serves = Serves.objects.filter(queue_id=job.queue_id or _NO_ID, cluster_id__in=ids)
@@ -79,6 +84,7 @@ class Reach:
             served=served,
             facts=parsed_facts.of(unsure),
             held={one.cluster_id: one for one in held},
+            reasons=_reasons(job) if job.given_back else {},
         )
 
     def hindrances(self, cluster: Cluster) -> list[Hindrance]:
@@ -97,8 +103,10 @@ class Reach:
         if cluster.id in self.gone:
             return Hindrance(Outlook.MAY_NOT, f"is no longer in {self.job.cluster}")
         if why := self.job.given_back.get(str(cluster.id)):
+            reason = f": {self.reasons[cluster.id]}" if self.reasons.get(cluster.id) else ""
             refused = why == Return.REFUSED.name
-            return Hindrance(Outlook.MAY_NOT, "refused it" if refused else "did not start it in time; others go first")
+            text = f"refused it{reason}" if refused else "did not start it in time; others go first"
+            return Hindrance(Outlook.MAY_NOT, text)
         if (facts := self.facts.get(cluster.id)) is not None and (lacking := self._miss(cluster, facts)):
             return Hindrance(Outlook.LACKS, f"cannot run it: it {lacking}")
         if cluster.id not in self.served:
@@ -159,6 +167,12 @@ def _in_reach(job: Job) -> tuple[list[Cluster], set[int]]:
     left = Cluster.objects.filter(name__in=set(chosen) - members.keys(), pool=False).defer("facts")
     known = {**members, **{cluster.name: cluster for cluster in left}}
     return [known[name] for name in chosen if name in known], {cluster.id for cluster in left}
+
+
+def _reasons(job: Job) -> dict[int, str]:
+    back = JobEvent.objects.filter(job_id=job.id, what=What.REQUEUED, credential__isnull=False).order_by("-id")
+    newest = back.values_list("credential__cluster_id", "why")[:_LOOKED_THROUGH]
+    return dict(reversed(newest))
 
 
 def _pause(paused: Cluster, at: datetime, now: datetime) -> str:

@@ -4,17 +4,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
 from clusters.facts import Facts
 from clusters.matching import fits
 from clusters.models import PoolMember
 from clusters.parsed_facts import parsed_facts
 from jobs.events import Step
-from jobs.models import Job
+from jobs.models import Job, JobQuerySet, Queue, Serves
+from jobs.notify import tell_after_commit
 from jobs.placement import DEMAND_FIELDS, chosen_clusters, demand_of
 from jobs.queries.pools import members_by_pool
 from jobs.reports import Return
+from jobs.services.placing import DECISIVE, put_in_queues
 from jobs.services.requeue import put_back
 from jobs.states import JobState, What
+
+_PART = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +66,43 @@ def _give_back(given: GivenBack, members: set[int], now: datetime) -> Iterator[S
     earlier = {**job.given_back, str(cluster): why.name}
     others = members or {cluster}
     if not others - _ids(earlier):
-        earlier = {id: why for id, why in earlier.items() if why == Return.REFUSED.name}
+        earlier = _refusals(earlier)
     if not others - _ids(earlier):
         yield from _end(given, JobState.FAILED, now)
         return
     job.given_back = earlier
     Job.objects.filter(id=job.id).update(given_back=earlier)
     yield from put_back([job], reason=given.reason or why.value, now=now)
+
+
+@transaction.atomic
+def try_again(*, now: datetime) -> int:
+    """Lets clusters that did not start jobs in time have those that no other serves any more; returns how many jobs.
+
+    A pool may have lost its other clusters since. Of at most 1,000 jobs at a time.
+    """
+    jobs = list(_left_alone().only(*DECISIVE).order_by("id").select_for_update(skip_locked=True)[:_PART])
+    for job in jobs:
+        job.given_back = _refusals(job.given_back)
+        Job.objects.filter(id=job.id).update(given_back=job.given_back)
+    put_in_queues(jobs, now=now)
+    tell_after_commit(cluster_ids={job.cluster_id for job in jobs}, job_ids=())
+    return len(jobs)
+
+
+def some_may_try_again() -> bool:
+    return _left_alone().exists()
+
+
+def _left_alone() -> JobQuerySet:
+    """The waiting jobs that no cluster serves, and that some did not start in time."""
+    unserved = Queue.objects.exclude(Exists(Serves.objects.filter(queue_id=OuterRef("id"))))
+    waiting = Job.objects.filter(state=JobState.QUEUED, queue__in=unserved)
+    return waiting.filter(given_back__icontains=Return.NOT_STARTED.name)
+
+
+def _refusals(given_back: Mapping[str, str]) -> dict[str, str]:
+    return {id: why for id, why in given_back.items() if why == Return.REFUSED.name}
 
 
 def _ids(clusters: Mapping[str, str]) -> set[int]:

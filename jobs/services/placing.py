@@ -20,6 +20,8 @@ from jobs.states import JobState
 MOST_OF_CLUSTER = 1_000
 MOST_OF_CREDENTIAL = 100
 _PART = 1_000
+# The columns of a job that decide its queue.
+DECISIVE = ("id", "cluster_id", "submitted_to_id", "given_back", *PLACING_FIELDS)
 
 
 # What a job's queue is to be, and who submits it; None is the server.
@@ -58,9 +60,7 @@ def put_in_queues(jobs: Sequence[Job], *, now: datetime) -> None:
 @transaction.atomic
 def place_waiting_jobs(*, now: datetime) -> int:
     """Puts up to 1,000 jobs into queues that have none: those of before an upgrade. Returns how many there were."""
-    waiting = Job.objects.filter(state=JobState.QUEUED, queue__isnull=True).only(
-        "id", "cluster_id", "submitted_to_id", "given_back", *PLACING_FIELDS
-    )
+    waiting = Job.objects.filter(state=JobState.QUEUED, queue__isnull=True).only(*DECISIVE)
     jobs = list(waiting.order_by("id").select_for_update(skip_locked=True)[:_PART])
     put_in_queues(jobs, now=now)
     return len(jobs)

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection
 
 from clusters.models import Cluster, Credential
-from jobs.models import MAX_ID, Job, JobCount, Queue
+from jobs.models import MAX_ID, Job, JobCount, Queue, Serves
 from jobs.sql.statements import Names, Row, fetch, quoted
 from jobs.states import JobState
 
@@ -16,6 +16,7 @@ _CLUSTER = Cluster._meta.db_table
 _CREDENTIAL = Credential._meta.db_table
 _COUNT = JobCount._meta.db_table
 _QUEUE = Queue._meta.db_table
+_SERVES = Serves._meta.db_table
 _QUEUES_OF = f"SELECT id FROM {_QUEUE} WHERE cluster_id = %s"
 _QUEUED = f"state = '{JobState.QUEUED}'"
 
@@ -112,6 +113,16 @@ def rank(cluster_id: int, priority: int, job_id: int) -> int:
         "AND priority >= %s AND (priority > %s OR id <= %s)"
     )
     return int(fetch(statement, [cluster_id, priority, priority, job_id])[0][0])
+
+
+def waiting_unserved(*, at_most: int) -> list[Row]:
+    """(cluster or pool, jobs) of each queue with jobs that no cluster serves; of each as many are counted."""
+    counted = f"SELECT 1 FROM {_JOB} j WHERE j.queue_id = q.id AND j.{_QUEUED} LIMIT %s"
+    served = f"SELECT 1 FROM {_SERVES} s WHERE s.queue_id = q.id"
+    statement = (
+        f"SELECT q.cluster_id, (SELECT COUNT(*) FROM ({counted}) counted) FROM {_QUEUE} q WHERE NOT EXISTS ({served})"
+    )
+    return fetch(statement, [at_most])
 
 
 def jobs_before(cluster_ids: Sequence[int], priority: int, job_id: int, *, at_most: int) -> list[Row]:

@@ -65,6 +65,11 @@ class ClientSession:
         """How many unary calls were answered so far."""
         return self._connection.answers
 
+    @property
+    def answered_at(self) -> float:
+        """When the last of them was, in seconds since 1970; 0 before the first."""
+        return self._connection.answered_at
+
 
 def expect(status: int, *sensible: int) -> None:
     if status not in sensible:

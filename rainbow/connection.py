@@ -1,6 +1,7 @@
 """One channel to a rainbow server: deadlines, repetition, and status codes as exceptions."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -51,6 +52,7 @@ class Connection:
             )
         self.timeout_seconds = timeout_seconds
         self.answers = 0
+        self.answered_at = 0.0
         self._retries = retries
         self._diagnosis = ConnectionDiagnosis(self.host, tls=tls)
         self._tls = tls
@@ -116,6 +118,7 @@ class Connection:
         if answer is None:  # gRPC lets a call end well without one
             raise translation.nonsense("it is empty")
         self.answers += 1
+        self.answered_at = time.time()
         return answer
 
     def begin(

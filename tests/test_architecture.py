@@ -33,7 +33,8 @@ READERS_OF_THE_ENVIRONMENT = (
     "rainbow_site.asgi",
 )
 ALWAYS_WRITES = ("save", "bulk_create", "bulk_update", "get_or_create", "update_or_create")
-SHARED = ("rainbow.protos", "rainbow.errors", "rainbow.__version__", "rainbow.certificates", "rainbow.telemetry")
+SHARED = ("rainbow.protos", "rainbow.errors", "rainbow.__version__", "rainbow.certificates", "rainbow.telemetry",
+          "rainbow.scrape_token")  # fmt: skip
 LISTENS = ("bind", "listen", "create_server", "start_server", "start_unix_server", "add_insecure_port",
            "add_secure_port", "serve_forever")  # fmt: skip
 WRITES_OF_A_MANAGER = ("create", "update", "delete")
@@ -170,8 +171,8 @@ def the_outside_never_imports_the_server(module: Module) -> Iterator[str]:
 
 
 def the_outside_listens_nowhere(module: Module) -> Iterator[str]:
-    """Agents accept no connections, not even local ones."""
-    if module.package != "rainbow":
+    """Agents accept no connections, not even local ones, unless their operators ask for metrics."""
+    if module.package != "rainbow" or module.name == "rainbow.agent.metrics_server":
         return
     yield from _forbidden(module, "socketserver", "http.server", "wsgiref", "xmlrpc.server")
     for node in ast.walk(module.tree):

@@ -17,10 +17,11 @@ from jobs.queries import fleet_counts
 from jobs.queries.fleet_counts import FleetCounts, count_fleet
 from jobs.services.submit import Order, submit_jobs
 from jobs.specs import JobSpec
+from rainbow.scrape_token import read_token
 from rainbow_site.metrics import fleet
 from rainbow_site.metrics.fleet import FleetMetrics
 from rainbow_site.process.database_connections import families
-from rainbow_site.process.metrics_server import check_protection, read_token
+from rainbow_site.process.metrics_server import check_protection
 from rainbow_site.process.sockets import CannotListen
 from tests.conftest import Member
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from queue import Empty, SimpleQueue
 
 from rainbow.agent.acceptor import WAIT_SECONDS, Acceptor
@@ -53,6 +54,35 @@ class Agent:
         self._round = Round(self._duties(), context.client, renewal)
         self._draining = False
         self._wait_seconds = WAIT_SECONDS
+        self._last_round_at: datetime | None = None
+
+    # For metrics, and safe in another thread.
+
+    @property
+    def stages(self) -> list[Stage]:
+        return [held.stage for held in self._held_jobs]
+
+    @property
+    def reports_outstanding(self) -> int:
+        return self._reporter.outstanding
+
+    @property
+    def troubles(self) -> int:
+        return self._round.troubles
+
+    @property
+    def not_ready(self) -> str:
+        return self._reporter.not_ready
+
+    @property
+    def last_round_at(self) -> float:
+        return self._last_round_at.timestamp() if self._last_round_at else 0.0
+
+    @property
+    def last_contact_at(self) -> float:
+        return self._context.client.answered_at
+
+    # What it does.
 
     def _duties(self) -> Iterator[Duty]:
         # First, because nothing else may be decided about a job while the scheduler may or may not have it.
@@ -109,7 +139,9 @@ class Agent:
         self._wake()
 
     def step(self) -> bool:
-        return self._round.run()
+        moved = self._round.run()
+        self._last_round_at = self._context.clock()
+        return moved
 
     def _accept(self) -> bool:
         return self._may_ask() and self._acceptor.step(wait_seconds=self._wait_seconds)

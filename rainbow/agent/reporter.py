@@ -35,6 +35,11 @@ class Reporter:
         self._said_not_ready: str | None = None
         self.not_ready = ""
 
+    @property
+    def outstanding(self) -> int:
+        """Jobs of which the server does not know yet how they go."""
+        return sum(held.desired is not Desired.ABANDON and _is_news(held) for held in self._held_jobs)
+
     def step(self) -> bool:
         if done := [held for held in self._held_jobs if held.is_done]:
             self._held_jobs.let_go(done)
@@ -53,7 +58,7 @@ class Reporter:
     def _is_due(self, held: HeldJob) -> bool:
         if held.desired is Desired.ABANDON:
             return False
-        return report_of(held) != held.last_report or self._heart_beats(held, self._context.clock())
+        return _is_news(held) or self._heart_beats(held, self._context.clock())
 
     def _heart_beats(self, held: HeldJob, now: datetime) -> bool:
         return held.renewed_at is None or now - held.renewed_at >= self._context.settings.heartbeat
@@ -139,6 +144,10 @@ class Reporter:
         _log.warning(Line("abandoning", job=report.jobid, attempt=report.attempt, outcome=result.outcome))
         held.to_be_abandoned()
         return held.is_done
+
+
+def _is_news(held: HeldJob) -> bool:
+    return report_of(held) != held.last_report
 
 
 def _moment(report: JobReport, held: HeldJob) -> Checkpoint | None:

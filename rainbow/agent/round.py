@@ -63,8 +63,12 @@ class Round:
         self._is_silent = False
         self._is_refused = False
 
+    @property
+    def troubles(self) -> int:
+        return sum(bool(duty.trouble) for duty in self._duties)
+
     def has_trouble(self) -> bool:
-        return any(duty.trouble for duty in self._duties)
+        return self.troubles > 0
 
     def run(self) -> bool:
         """Whether any job moved on. Raises what trying again does not help against."""

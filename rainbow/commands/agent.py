@@ -15,9 +15,12 @@ from rainbow.agent.context import AgentContext, AgentSettings
 from rainbow.agent.identity import identity_in
 from rainbow.agent.job_reports import AS_ROOT
 from rainbow.agent.journal import Journal
+from rainbow.agent.metrics import AgentMetrics
+from rainbow.agent.metrics_server import MetricsServer
 from rainbow.agent.policy import Policy
 from rainbow.agent.policy_file import read_policy
 from rainbow.agent.site_facts import check_site_facts, read_facts_file, told_facts
+from rainbow.agent.timed_executor import TimedExecutor
 from rainbow.config import environment
 from rainbow.errors import InvalidArgument
 from rainbow.executors.containers import Containers
@@ -110,6 +113,12 @@ _log = logging.getLogger("rainbow.agent")
     default=20,
     help="Hold a token's jobs back after so many of them in a row that fail at once; 0 never does.  [default: 20]",
 )
+@click.option(
+    "--metrics-address", metavar="HOST:PORT", help="Where Prometheus scrapes its metrics.  [default: nowhere]"
+)
+@click.option(
+    "--metrics-token-file", metavar="FILE", help="File with a token that scrapes have to present; read at each scrape."
+)
 @click.option("--once", is_flag=True, help="Exit when no job waits that can run here, and all are over.")
 @click.option("--dry-run", is_flag=True, help="Show which jobs it would take now, and take none.")
 @json_option
@@ -123,6 +132,8 @@ def command(
     policy_file: str | None,
     facts_file: str | None,
     facts: tuple[tuple[str, str], ...],
+    metrics_address: str | None,
+    metrics_token_file: str | None,
     once: bool,
     dry_run: bool,
     as_json: bool,
@@ -147,10 +158,12 @@ def command(
             write_json(plan) if as_json else show_plan(plan)
             return
         _keep_secret()
+        metrics = AgentMetrics(cluster=client.cluster, executor=executor)
+        scrapes = _scrapes(metrics, metrics_address, metrics_token_file)
         with Journal(folder) as journal:
             context = AgentContext(
                 client=client,
-                executor=scheduler,
+                executor=TimedExecutor(scheduler, metrics.timed) if scrapes else scheduler,
                 settings=_settings(folder, executor, **options),
                 policy=policy,
                 read_secret=lambda: session.secret_again(ctx),
@@ -158,7 +171,11 @@ def command(
             )
             words = (context.settings.agent, client.cluster, executor, scheduler.access.description, folder)
             _log.info("%s for %s by %s, reached %s, state in %s", *words)
-            _run(Agent(context, journal), context, once=once)
+            agent = Agent(context, journal)
+            if scrapes:
+                metrics.watch(agent, folder=folder)
+                scrapes.start()
+            _run(agent, context, once=once)
 
 
 def _site(folder: Path, options: dict[str, Any]) -> Site:
@@ -184,6 +201,14 @@ def _site_facts(file: str | None, told: Iterable[tuple[str, str]]) -> dict[str, 
         return check_site_facts({**in_file, **told_facts(told)})
     except InvalidArgument as error:
         raise click.UsageError(f"--fact {error}") from error
+
+
+def _scrapes(metrics: AgentMetrics, address: str | None, token_file: str | None) -> MetricsServer | None:
+    if not address:
+        return None
+    server = MetricsServer(address, metrics.write, token_file=token_file or "")
+    _log.info("metrics at http://%s/metrics", address)
+    return server
 
 
 def _keep_secret() -> None:

@@ -1,7 +1,5 @@
 """The WSGI application behind RAINBOW_METRICS_ADDRESS: `/metrics`, and nothing else."""
 
-import hashlib
-import hmac
 import logging
 import threading
 import time
@@ -10,7 +8,7 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from rainbow_site.process.metrics_server import read_token
+from rainbow.scrape_token import presents, read_token
 
 PATH = "/metrics"
 # Scrapes within this time share an answer, so that many cost no more than one.
@@ -50,15 +48,12 @@ class MetricsApplication:
         """The file is read each time, so that its token can be replaced while the server runs."""
         if not self._token_file:
             return True
-        scheme, _, given = authorization.partition(" ")
         try:
             token = read_token(self._token_file)
         except (OSError, ValueError) as error:
             _log.warning("refusing scrapes error=%r", str(error))
             return False
-        # Digests have one length: the comparison tells nothing of the token's.
-        same = hmac.compare_digest(_digest(given.strip().encode("latin-1", "replace")), _digest(token))
-        return same and scheme.lower() == "bearer"
+        return presents(authorization, token)
 
     def _metrics(self) -> bytes:
         with self._mutex:
@@ -66,7 +61,3 @@ class MetricsApplication:
                 self._text = generate_latest(self._registry)
                 self._written_at = time.monotonic()
             return self._text
-
-
-def _digest(text: bytes) -> bytes:
-    return hashlib.sha256(text).digest()

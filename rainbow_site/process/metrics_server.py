@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from rainbow.scrape_token import read_token
 from rainbow_site.process.children import Child
 from rainbow_site.process.reach import is_loopback
 from rainbow_site.process.readiness import database_file
@@ -59,15 +60,3 @@ def check_protection(address: str, *, token_file: str) -> None:
             f"cannot listen on {address} (RAINBOW_METRICS_ADDRESS): others reach it; set RAINBOW_METRICS_TOKEN_FILE to "
             "a file with a token that scrapes have to present, or listen on 127.0.0.1"
         )
-
-
-def read_token(path: str) -> bytes:
-    """The first line of the file. Raises OSError, and ValueError for a token that is too short."""
-    with Path(path).open("rb") as file:
-        token = file.readline(_LONGEST_TOKEN + 1).strip()
-    if not _SHORTEST_TOKEN <= len(token) <= _LONGEST_TOKEN:
-        raise ValueError(f"the first line of {path} must be a token of {_SHORTEST_TOKEN} to {_LONGEST_TOKEN} bytes")
-    return token
-
-
-_SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 1_024

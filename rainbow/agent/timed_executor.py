@@ -1,0 +1,63 @@
+"""A scheduler whose calls are timed."""
+
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+
+from rainbow.executors.executor import Access, Capacity, Executor, Progress, Ticket
+from rainbow.facts import Facts
+from rainbow.specs import Work
+
+
+class TimedExecutor:
+    """`timed` makes a context for each call that reaches the scheduler."""
+
+    def __init__(self, executor: Executor, timed: Callable[[str], AbstractContextManager[None]]) -> None:
+        self._executor = executor
+        self._timed = timed
+
+    @property
+    def access(self) -> Access:
+        return self._executor.access
+
+    def capacity(self) -> Capacity:
+        with self._timed("capacity"):
+            return self._executor.capacity()
+
+    def facts(self) -> Facts:
+        with self._timed("facts"):
+            return self._executor.facts()
+
+    def slots(self, work: Work) -> int:
+        return self._executor.slots(work)
+
+    def never(self, work: Work) -> str:
+        return self._executor.never(work)
+
+    def submit(self, work: Work, key: str) -> str:
+        with self._timed("submit"):
+            return self._executor.submit(work, key)
+
+    def find(self, keys: Collection[str]) -> dict[str, str]:
+        with self._timed("find"):
+            return self._executor.find(keys)
+
+    def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
+        with self._timed("watch"):
+            return self._executor.watch(tickets)
+
+    def cancel(self, tickets: Collection[Ticket]) -> None:
+        with self._timed("cancel"):
+            self._executor.cancel(tickets)
+
+    def withdraw(self, tickets: Collection[Ticket]) -> None:
+        with self._timed("withdraw"):
+            self._executor.withdraw(tickets)
+
+    def output(self, ticket: Ticket) -> str:
+        return self._executor.output(ticket)
+
+    def forget(self, ticket: Ticket) -> None:
+        self._executor.forget(ticket)
+
+    def tidy(self, running: Collection[Ticket]) -> bool:
+        return self._executor.tidy(running)

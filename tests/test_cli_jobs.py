@@ -23,7 +23,7 @@ def test_a_cluster_that_never_asked_is_warned_about(rainbow: Run) -> None:
 
 
 def test_a_script_gets_a_submission_as_json(rainbow: Run) -> None:
-    keys = ["jobid", "duplicate", "position", "idempotency_key", "agent_last_asked_at", "warning"]
+    keys = ["id", "jobid", "duplicate", "position", "idempotency_key", "agent_last_asked_at", "warning"]
 
     assert list(answer(rainbow("submit", "--json", "--", "hostname"))) == keys
 
@@ -238,4 +238,4 @@ def test_a_summary_counts_every_state(rainbow: Run, remote: Remote) -> None:
         states,
         1,
     )
-    assert f"{remote.name} has never asked for jobs." in told.stdout
+    assert f"Jobs of {remote.name} were never asked for." in told.stdout

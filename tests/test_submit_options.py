@@ -111,8 +111,9 @@ def test_cpus_per_task_are_cores_per_task(rainbow: Run) -> None:
         (["-n2", "-t5", "--mem-per-cpu=4G"], "There is no --mem-per-cpu; say --memory, for each node."),
         (["--mem-per-cpu=4000"], "There is no --mem-per-cpu; say --memory, for each node."),
         (["--at=keebler:qos"], "has not the form CLUSTER:OPTION=VALUE"),
-        (["--gpu-type=a100"], "--gpu-type: needs gpus_per_task"),
-        (["--mount=/a:/b"], "--mount: needs image"),
+        (["--gpu-type=a100"], "--gpu-type: needs --gpus-per-task"),
+        (["--mount=/a:/b"], "--mount: needs --image"),
+        (["--spill-after=10m"], "--spill-after: needs --prefer"),
         (["--need=a>1"], "--need: terms must be NAME, !NAME, NAME=VALUE or NAME>=NUMBER"),
     ],
 )

@@ -4,19 +4,24 @@ import signal
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from queue import Queue
 
 import grpc
 import pytest
 
+from rainbow import translation
+from rainbow.client import Client
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobState
+from rainbow.terminal import why_waiting
 from rainbow.terminal.following import exit_code_of
+from rainbow.terminal.why_waiting import WhyWaiting
 from tests.support.agents import Crew
 from tests.support.commandline import MAIN, Run, answer
 from tests.support.executors import until_there
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rehearsed import rehearsed_server
-from tests.support.wire import eventually
+from tests.support.wire import Remote, eventually
 
 
 @pytest.mark.parametrize(
@@ -63,6 +68,48 @@ def test_how_long_an_outage_is_borne_is_told(rainbow: Run) -> None:
     told = [line.rpartition("; ")[2] for line in result.stderr.splitlines() if "as rehearsed" in line]
     assert told == ["trying for 10 seconds", "trying for 5 minutes"]
     assert result.exit_code == 0
+
+
+def test_while_the_job_waits_it_is_told_why(rainbow: Run, remote: Remote) -> None:
+    soon = "from rainbow.terminal import why_waiting; why_waiting.SAY_AFTER_SECONDS = 0.1"
+    command = [*MAIN[:-1], f"{soon}; {MAIN[-1]}", "submit", "--wait", "-c", "true"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        told = next(line for line in process.stderr if " waits: " in line)
+        (jobid,) = [job["id"] for job in answer(rainbow("jobs", "--json"))["jobs"]]
+        rainbow("cancel", str(jobid))
+        process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert told == f"Job {jobid} waits: {remote.name} has never asked for jobs; no job is before it\n"
+    assert process.returncode == 143
+
+
+def test_each_cluster_of_a_pool_is_told_of_once_until_something_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SAY_AFTER_SECONDS", "SAY_AGAIN_AFTER_SECONDS"):
+        monkeypatch.setattr(why_waiting, name, 0.01)
+    prospects = [pb.Prospect(cluster=name, outlook="paused", text="was paused") for name in ("keebler", "oreo")]
+    waits = [
+        pb.Job(id=7, state=pb.JOB_STATE_QUEUED, why_waiting=why, prospects=prospects)
+        for why in ("2 paused", "2 paused", "1 paused")
+    ]
+    told: Queue[str] = Queue()
+
+    with (
+        rehearsed_server(*(pb.GetJobsResponse(jobs=[job]) for job in waits)) as server,
+        Client(server.address, cluster="any", token="t") as client,
+        WhyWaiting(client, 7, say=told.put) as waiting,
+    ):
+        waiting.note(translation.job(waits[0]))
+        lines = [told.get(timeout=PATIENCE_SECONDS) for _ in range(4)]
+
+    each = ["  keebler was paused", "  oreo was paused"]
+    assert lines == ["Job 7 waits: 2 paused", *each, "Job 7 waits: 1 paused"]
+
+
+def test_with_json_the_id_has_the_name_that_it_has_everywhere(rainbow: Run) -> None:
+    document = answer(rainbow("submit", "--json", "--", "true"))
+
+    assert document["id"] == document["jobid"] > 0
 
 
 def test_a_cancelled_job_exits_with_143(rainbow: Run, working_agent: Crew) -> None:

@@ -21,14 +21,15 @@ from rainbow.spec_rules import (
 from rainbow.specs import JobSpec, OnLost
 from rainbow.terminal import documents, session
 from rainbow.terminal.following import exit_code_of, follow, step_of
-from rainbow.terminal.formatting import ago
+from rainbow.terminal.formatting import last_asked
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, label_option, server_options, token_options
-from rainbow.terminal.output import complain, plain, say, write_json, write_output_of
+from rainbow.terminal.output import complain, say, write_json, write_output_of
 from rainbow.terminal.slurm_options import slurm_options, translated
 from rainbow.terminal.submit_command import SubmitCommand
 from rainbow.terminal.submit_file import submit_file
 from rainbow.terminal.types import MAX_INT32, Gpus, Memory, Pair, Span, Time, Whole, as_mapping
+from rainbow.terminal.why_waiting import WhyWaiting
 from rainbow.text import on_one_line
 
 EPILOG = """\b
@@ -170,7 +171,7 @@ def command(
             if wait:
                 ctx.exit(_wait(client, queued, as_json=as_json))
             if as_json:
-                write_json(queued)
+                write_json(documents.submitted(queued))
         except OSError:  # the disk of the output is full, or its reader is gone
             complain(f"Job {queued.jobid} is queued.")
             raise
@@ -181,7 +182,7 @@ def _wait(client: Client, queued: Submission, *, as_json: bool) -> int:
     details = _details(client, queued.jobid)
     if as_json:
         document = documents.whole(details) if details else documents.watched(job)
-        write_json({**plain(queued), "job": document})
+        write_json({**documents.submitted(queued), "job": document})
     elif details:
         write_output_of(details)
     return exit_code_of(job)
@@ -240,13 +241,21 @@ def _followed(client: Client, jobid: int, *, silent: bool) -> Job:
     """The job's end. Interrupting the wait does not stop the job."""
     try:
         steps = client.watch_jobs([jobid], first_seconds=PATIENCE_SECONDS)
-        return follow(steps, lambda job: None if silent else complain(step_of(job)))[jobid]
+        if silent:
+            return follow(steps, lambda _: None)[jobid]
+        with WhyWaiting(client, jobid) as waiting:
+            return follow(steps, lambda job: _show(job, waiting))[jobid]
     except KeyboardInterrupt:
         complain(f"Job {jobid} goes on without you; `rainbow cancel {jobid}` stops it.")
         raise
     except RainbowError as error:
         error.add_note(f"Job {jobid} goes on; `rainbow watch {jobid}` waits for it again.")
         raise
+
+
+def _show(job: Job, waiting: WhyWaiting) -> None:
+    complain(step_of(job))
+    waiting.note(job)
 
 
 def _details(client: Client, jobid: int) -> Job | None:
@@ -265,6 +274,6 @@ def _tell(queued: Submission, *, cluster: str, now: datetime, to: Callable[[str]
     else:
         to(f"Submitted job {queued.jobid} to {cluster}; it is {place}.")
     if queued.agent_last_asked_at is not None:
-        to(f"{cluster} last asked for jobs {ago(queued.agent_last_asked_at, now=now)}.")
+        to(last_asked(cluster, queued.agent_last_asked_at, now=now))
     if queued.warning:
         complain(on_one_line(f"Warning: {queued.warning}"))

@@ -5,7 +5,7 @@ import click
 
 from rainbow.records import JobState, Summary
 from rainbow.terminal import session
-from rainbow.terminal.formatting import ago
+from rainbow.terminal.formatting import ago, last_asked
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json
 from rainbow.terminal.tables import show_table
@@ -42,9 +42,7 @@ def _tell(summary: Summary, *, now: datetime) -> None:
     show_table(("STATE", "JOBS"), [[state.value, f"{number:,}"] for state, number in summary.counts.items()])
     if summary.oldest_submitted_at is not None:
         say(f"The oldest waiting job was submitted {ago(summary.oldest_submitted_at, now=now)}.")
-    asked = summary.agent_last_asked_at
-    last = f"last asked for jobs {ago(asked, now=now)}" if asked else "has never asked for jobs"
-    say(on_one_line(f"{summary.cluster} {last}."))
+    say(on_one_line(last_asked(summary.cluster, summary.agent_last_asked_at, now=now)))
     if summary.paused:
         say(on_one_line(f"{summary.cluster} gets no jobs now: {summary.paused}"))
     for held in summary.held_back:

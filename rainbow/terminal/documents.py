@@ -2,11 +2,16 @@
 
 from typing import Any
 
-from rainbow.records import Job
+from rainbow.records import Job, Submission
 from rainbow.terminal.output import plain
 
 NOT_LISTED = frozenset({"environment", "output", "events", "why_waiting", "prospects"})
 NOT_WATCHED = NOT_LISTED | {"lease_expires_at"}
+
+
+def submitted(queued: Submission) -> dict[str, Any]:
+    """With the id under the name that it has in all other documents, too."""
+    return {"id": queued.jobid, **plain(queued)}
 
 
 def whole(job: Job) -> dict[str, Any]:

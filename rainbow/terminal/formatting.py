@@ -20,6 +20,11 @@ def ago(moment: datetime, *, now: datetime) -> str:
     return f"{words} ago" if seconds > 0 else f"in {words}"
 
 
+def last_asked(name: str, at: datetime | None, *, now: datetime) -> str:
+    """True of a cluster and of a pool, which has its clusters ask."""
+    return f"Jobs of {name} were last asked for {ago(at, now=now)}." if at else f"Jobs of {name} were never asked for."
+
+
 def when(moment: datetime, *, now: datetime) -> str:
     return f"{local(moment)} ({ago(moment, now=now)})"
 

@@ -1,5 +1,7 @@
 """Names of options in place of field names in a server's errors."""
 
+import re
+
 import click
 
 from rainbow.errors import RainbowError
@@ -11,11 +13,24 @@ OPTIONS = {
     "label": ("--label",),
     "name": ("--job-name", "NAME", "--cluster-name"),
 }
+# One field that wants another, and fields that are no words of English.
+_NEEDS, _FIELD = re.compile(r"needs ([a-z_]+)"), re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 
 
 def as_typed(error: RainbowError, command: click.Command | None) -> str:
-    option = _option_of(error.field, command) if command else error.field
-    return f"{option}: {error.message}" if option else error.message
+    if not command:
+        return f"{error.field}: {error.message}" if error.field else error.message
+    option, message = _option_of(error.field, command), _with_options(error, command)
+    return f"{option}: {message}" if option else message
+
+
+def _with_options(error: RainbowError, command: click.Command) -> str:
+    """With options where the message names other fields. Needs have names of their own, of which some are the same."""
+    if error.field == "needs" or not error.field:
+        return error.message
+    if needed := _NEEDS.fullmatch(error.message):
+        return f"needs {_option_of(needed[1], command)}"
+    return _FIELD.sub(lambda found: _option_of(found[0], command), error.message)
 
 
 def _option_of(field: str, command: click.Command) -> str:

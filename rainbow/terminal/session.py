@@ -86,6 +86,8 @@ def _required(known: Settings, kind: str, *, flag: str) -> str:
     if not value:
         where = f"use {flag}, RAINBOW_{kind.upper()} or {config.config_path()}"
         new = "`rainbow register --save` gets one for a new cluster"
+        if kind == "token":
+            new += ", and that of a pool is with the operators who made it"
         raise Unauthenticated(f"no {kind} is known for the cluster {known.cluster}; {where}; {new}")
     return value
 

@@ -39,7 +39,7 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_options agent_s
 	database_file database_locks docs doctor doctor_certificate error_tables executor_* facts fairness fingerprints full_disk hashing \
 	held_job_states hostile_clients hostile_http hostile_jobs hostile_server http_requests https in_doubt job_folders \
 	job_output job_processes job_resources journal keepalive locks long_waits look_up_of_a_pools_job matching needs \
-	package policy policy_* pool_drill presence printed_jobs probe reach readme recorded_conversation releases replaced_* \
+	package policy policy_* pool_drill presence printed_jobs probe reach readme recorded_conversation release releases replaced_* \
 	rest_schema_page rules scanning scheduler_facts settings shedding site_options slurm_answers state_folder submit_file \
 	submit_options submit_wait thread_pools timed_calls tls wakeups watch web_server web_tls where wire_golden \
 	wrong_surroundings
@@ -138,6 +138,12 @@ sbom: .venv/development ## Write build/sbom.json, the bill of materials (Cyclone
 	$(BIN)/python -m pip --python build/sbom/bin/python $(INSTALL_LOCKED) requirements.lock
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 		--output-file build/sbom.json build/sbom
+
+.PHONY: release
+release: .venv/development ## Build wheel, sources, images, bill of materials and checksums into build/release; IMAGE_BUILDER= builds no images
+	PYTHON=$(BIN)/python deploy/release.sh check
+	$(MAKE) sbom $(if $(IMAGE_BUILDER),images)
+	PYTHON=$(BIN)/python deploy/release.sh build $(IMAGE_BUILDER)
 
 .PHONY: images
 images: ## Build the images of server and agent; BASE=, IMAGE_BUILDER= and IMAGE_OPTIONS= say of what, by what and how

@@ -1,4 +1,4 @@
-"""The client's package: built from a checkout, built again from its own sources, and installed where nothing is."""
+"""What a release is: the client's package, built from its own sources and installed where nothing is, and the rest."""
 
 import json
 import re
@@ -7,38 +7,38 @@ import sys
 import tarfile
 from email import message_from_bytes
 from pathlib import Path
-from shutil import copytree, ignore_patterns
 from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
 
-import rainbow
+from tests.support.release_checkout import PATIENCE_SECONDS, VERSION, release, release_checkout
 from tests.support.servers import ROOT
 
-# Building and installing take seconds, and minutes on a busy machine.
-PATIENCE_SECONDS = 600
 pytestmark = pytest.mark.timeout(2 * PATIENCE_SECONDS)
-NOT_SOURCES = ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "rainbow.db*", "rainbow.key")
 
 
 def python(program: str | Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *words], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
 
 
+def released(checkout: Path) -> Path:
+    """The folder with the files of the release, the bill of materials of which is made up."""
+    (checkout / "build").mkdir(exist_ok=True)
+    (checkout / "build" / "sbom.json").write_text("{}")
+    made = release(checkout, "build")
+    assert made.returncode == 0, made.stdout + made.stderr
+    return checkout / "build" / "release"
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the source distribution, and with the wheel that was built from it."""
-    checkout, built = tmp_path_factory.mktemp("checkout") / "rainbow", tmp_path_factory.mktemp("built")
-    copytree(ROOT, checkout, ignore=NOT_SOURCES)
-    made = python(sys.executable, "-m", "build", "--no-isolation", "--outdir", built, checkout)
-    assert made.returncode == 0, made.stdout + made.stderr
-    return built
+    return released(release_checkout(tmp_path_factory.mktemp("checkout") / "rainbow"))
 
 
 @pytest.fixture(scope="module")
 def sources(built: Path) -> Path:
-    return next(built.glob("rainbow-*.tar.gz"))
+    return built / f"rainbow-{VERSION}.tar.gz"
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +66,56 @@ def test_the_sources_hold_what_the_package_is_made_from(sources: Path) -> None:
 def test_the_package_says_what_it_is(built: Path) -> None:
     with ZipFile(next(built.glob("rainbow-*.whl"))) as wheel:
         names = wheel.namelist()
-        said = message_from_bytes(wheel.read(f"rainbow-{rainbow.__version__}.dist-info/METADATA"))
+        said = message_from_bytes(wheel.read(f"rainbow-{VERSION}.dist-info/METADATA"))
 
-    assert (said["Version"], said["License-Expression"]) == (rainbow.__version__, "MIT")
+    assert (said["Version"], said["License-Expression"]) == (VERSION, "MIT")
     assert said["Description-Content-Type"] == "text/markdown"
     assert str(said.get_payload()).strip().startswith("# rainbow")
     assert said["Keywords"]
     assert said.get_all("Classifier")
-    assert {name.partition("/")[0] for name in names} == {"rainbow", f"rainbow-{rainbow.__version__}.dist-info"}
+    assert {name.partition("/")[0] for name in names} == {"rainbow", f"rainbow-{VERSION}.dist-info"}
+
+
+def test_a_release_is_whole_and_its_checksums_are_right(built: Path) -> None:
+    files = {path.name for path in built.iterdir()}
+
+    assert files == {
+        "SHA256SUMS",
+        f"CHANGES-{VERSION}.md",
+        f"rainbow-{VERSION}-py3-none-any.whl",
+        f"rainbow-{VERSION}.cdx.json",
+        f"rainbow-{VERSION}.tar.gz",
+        f"rainbow-server-{VERSION}.tar.gz",
+    }
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=built, check=True, timeout=PATIENCE_SECONDS)
+    assert len((built / "SHA256SUMS").read_text().splitlines()) == len(files) - 1
+
+
+def test_a_commit_is_built_twice_to_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    again = released(release_checkout(tmp_path / "elsewhere"))
+
+    assert (again / "SHA256SUMS").read_text() == (built / "SHA256SUMS").read_text()
+
+
+def test_the_wheel_works_by_itself(built: Path, tmp_path: Path) -> None:
+    """With the packages that it names, of this environment."""
+    wheel = built / f"rainbow-{VERSION}-py3-none-any.whl"
+    installed = python(
+        sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", tmp_path, wheel
+    )
+    assert installed.returncode == 0, installed.stderr
+
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from rainbow.cli import main; main()"
+    told = python(sys.executable, "-I", "-c", code, "version", "--client")
+    assert told.stdout == f"rainbow {VERSION}\n"
+
+
+def test_the_server_starts_from_its_archive(built: Path, tmp_path: Path) -> None:
+    with tarfile.open(built / f"rainbow-server-{VERSION}.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+
+    told = python(sys.executable, tmp_path / f"rainbow-server-{VERSION}" / "manage.py", "grpcserver", "--help")
+    assert (told.returncode, "Serves rainbow over gRPC" in told.stdout) == (0, True)
 
 
 def test_the_sources_install_where_nothing_is(sources: Path, index: None, tmp_path: Path) -> None:
@@ -83,7 +125,7 @@ def test_the_sources_install_where_nothing_is(sources: Path, index: None, tmp_pa
     installed = python(programs / "python", "-m", "pip", "install", "--quiet", sources)
     assert installed.returncode == 0, installed.stderr
 
-    assert python(programs / "rainbow", "--version").stdout.split()[-1] == rainbow.__version__
+    assert python(programs / "rainbow", "--version").stdout.split()[-1] == VERSION
     assert python(programs / "rainbow", "submit", "--help").returncode == 0
     assert python(programs / "python", "-c", "import django").returncode == 1
 

@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from clusters.bounds import Bounds
 from clusters.facts import Facts, Partition
@@ -79,3 +81,37 @@ def test_each_job_is_looked_at_after_some_requests_also_where_a_bound_divides_ma
         found |= {job.id for job in jobs}
 
     assert found == last
+
+
+def test_many_queues_of_which_only_some_jobs_fit_are_looked_at_in_one_statement(alpha: Any, now: datetime) -> None:
+    def ask() -> list[int]:
+        jobs = request_jobs(caller=alpha.puller, bounds=Bounds(max_nodes=12), limit=10, shared=True, now=now)
+        return [job.id for job in jobs]
+
+    fitting = []
+    for size in range(2):
+        submitted(alpha, 300, now=now, nodes=16, tasks=2**size)
+        fitting += submitted(alpha, now=now, nodes=9, tasks=2**size)
+    with CaptureQueriesContext(connection) as of_two:
+        assert ask() == fitting
+    for size in range(2, 5):
+        submitted(alpha, 300, now=now, nodes=16, tasks=2**size)
+        fitting += submitted(alpha, now=now, nodes=9, tasks=2**size)
+
+    with CaptureQueriesContext(connection) as of_five:
+        assert ask() == fitting
+    # The next request looks at each from where this one left off, too.
+    with CaptureQueriesContext(connection) as again:
+        assert ask() == fitting
+
+    assert len(of_two) == len(of_five) == len(again)
+
+
+def test_more_cores_than_fit_a_32_bit_number_are_compared_with_a_bound(alpha: Any, now: datetime) -> None:
+    submitted(alpha, now=now, nodes=65_536, cores_per_task=65_536)
+    (small,) = submitted(alpha, now=now, nodes=40_000, cores_per_task=40_000)
+
+    bounds = Bounds(max_cores=2_000_000_000)
+    jobs = request_jobs(caller=alpha.puller, bounds=bounds, shared=True, now=now)
+
+    assert [job.id for job in jobs] == [small]

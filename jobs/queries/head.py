@@ -5,36 +5,31 @@ cost little, and at the next request the ones after these, so that none is passe
 """
 
 import heapq
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from clusters.bounds import Bounds
-from clusters.facts import Facts
-from clusters.matching import fits
-from clusters.models import Cluster, Streak
-from clusters.sql import as_datetime
-from jobs.models import cores_of
-from jobs.placement import BOUNDED, DEMAND_FIELDS, demand_of
-from jobs.specs import values_read
-from jobs.sql.queues import ServedQueue, first_in_each, served_queues, waiting_in, waiting_in_only
+from jobs.queries.examine import EXAMINED, Examination, cost_of
+from jobs.sql.queues import (
+    Look,
+    Seen,
+    ServedQueue,
+    first_in_each,
+    served_queues,
+    waiting_in,
+    waiting_in_only,
+    within_bounds,
+)
 from jobs.sql.statements import Row
 
 # Looked at in a request, of all queues that hold both what fits and what does not; of one at least the second.
 _LOOK_AT = 2_000
 _LOOK_AT_LEAST = 20
-# Reading so much text takes as long as a row.
-_BYTES = 1_024
 _CHUNK = 250
 _PLACE = ("priority", "id")
-_CORES = ("nodes", "tasks", "cores_per_task")
-# Of a job of which only its sizes may be too large, and of any other. What is long comes last.
-_SIZES = (*_PLACE, *dict.fromkeys((*BOUNDED, *_CORES)))
-_EXAMINED = (*_PLACE, "submitted_by_id", "submitted_at", *DEMAND_FIELDS, "given_back")
-_LONG = _EXAMINED.index("gpu_type")
 
 # So many rows at most are read whole whatever their size: a job may carry 128 KiB of text.
 FEW = 50
@@ -52,6 +47,14 @@ class Next(NamedTuple):
     job_id: int
     queue: ServedQueue
     row: Row = ()
+
+
+class _Glance(NamedTuple):
+    """What some jobs of a queue, looked at, tell: which of them fit, and which was the last, unless the queue ended."""
+
+    fitting: Sequence[Place]
+    cost: int
+    last: Place | None
 
 
 def waiting(
@@ -99,6 +102,7 @@ class _Request:
     columns_of: ColumnsOf
     expected: int
     now: datetime
+    _looked: dict[Look, list[Seen]] = field(default_factory=dict)
 
     def of_the_only_queue(self) -> Iterator[Next] | None:
         """None unless the last such request found one queue alone, which has jobs and is still all that there is.
@@ -128,11 +132,16 @@ class _Request:
         share = max(_LOOK_AT // max(1, len(queues) - len(whole)), _LOOK_AT_LEAST)
         # As many first jobs as are expected are in as many queues.
         first = self._first_of(whole[: self.expected])
+        self._look_ahead(queues, first, share)
         return _merged(queues, lambda queue: self._jobs_of(queue, share, first.get(queue.id)))
 
     @cached_property
     def _at_most(self) -> dict[str, int]:
         return {item.field: item.most for item in self.bounds.limits}
+
+    @cached_property
+    def _examination(self) -> Examination:
+        return Examination(cluster_id=self.cluster_id, at_most=self._at_most, now=self.now)
 
     @property
     def _kind(self) -> tuple[object, ...]:
@@ -140,17 +149,6 @@ class _Request:
 
     def _whole(self, queue: ServedQueue) -> Sequence[str]:
         return (*_PLACE, *self.columns_of(queue))
-
-    @cached_property
-    def _held(self) -> frozenset[int]:
-        """The tokens whose jobs the cluster holds back."""
-        held = Streak.objects.filter(cluster_id=self.cluster_id, held_at__isnull=False)
-        return frozenset(held.values_list("credential_id", flat=True))
-
-    @cached_property
-    def _cluster(self) -> tuple[str, Facts]:
-        name, facts = Cluster.objects.values_list("name", "facts").get(id=self.cluster_id)
-        return name, Facts.read(facts)
 
     def _first_of(self, queues: Sequence[ServedQueue]) -> dict[int, list[Row]]:
         """The first jobs of these queues in one statement, by the ids of these; of a single one whole rows."""
@@ -175,53 +173,53 @@ class _Request:
                 return
             rows, number = self._rows(queue, _PLACE, rows[-1][:2], _CHUNK), _CHUNK
 
+    def _look_ahead(self, queues: Sequence[ServedQueue], first: Mapping[int, Sequence[Row]], share: int) -> None:
+        """Looks in one statement at the queues of which some jobs may come before those expected."""
+        places = sorted(_order(row[:2]) for rows in first.values() for row in rows)
+        last = places[self.expected - 1] if len(places) >= self.expected else None
+        sized = (queue for queue in queues if not queue.whole and _differ_in_size_alone(queue))
+        before = [queue for queue in sized if last is None or _order((queue.priority, queue.job_id)) < last]
+        looks = [look for queue in before[: self.expected] for look in self._first_looks(queue, share)]
+        if looks:
+            self._looked = dict(zip(looks, self._look(looks), strict=True))
+
+    def _first_looks(self, queue: ServedQueue, share: int) -> list[Look]:
+        left_off = _left_off.get((self.cluster_id, queue.id))
+        until = share // 2 if left_off else 0
+        return [Look(queue.id, None, share - until), *([Look(queue.id, left_off, until)] if left_off else [])]
+
+    def _look(self, looks: Sequence[Look]) -> list[list[Seen]]:
+        return within_bounds(looks, at_most=self._at_most, labels=self.bounds.labels, limit=self.expected)
+
     def _some_of(self, queue: ServedQueue, share: int) -> Iterator[Next]:
+        """Of so many: half of them from the first job on, and half from where the last request left off."""
         left, after, left_off = share, None, _left_off.pop((self.cluster_id, queue.id), None)
-        chunk, columns = 2 * self.expected, _SIZES if _differ_in_size_alone(queue) else _EXAMINED
+        glance = self._glance_at_sizes if _differ_in_size_alone(queue) else self._glance_at_all
         while left > 0:
-            # Half of them from the first job on, and half from where the last request left off.
             until = share // 2 if left_off else 0
-            rows = self._rows(queue, columns, after, number := min(left - until, chunk, _CHUNK))
-            jobs = (dict(zip(columns, row, strict=True)) for row in rows)
-            yield from (Next(job["priority"], job["id"], queue) for job in jobs if self._fits(job, queue))
-            if len(rows) < number:
+            fitting, cost, after = glance(queue, Look(queue.id, after, left - until))
+            yield from (Next(*place, queue) for place in fitting)
+            if not after:
                 return
-            left, chunk = left - sum(map(_cost, rows)), _CHUNK
-            after = (rows[-1][0], rows[-1][1])
+            left -= cost
             if left_off and left <= until:
                 after, left_off = max(after, left_off, key=_order), None
         _remember(_left_off, (self.cluster_id, queue.id), after)
 
+    def _glance_at_sizes(self, queue: ServedQueue, look: Look) -> _Glance:
+        seen = self._looked.pop(look) if look in self._looked else self._look([look])[0]
+        ends = not seen or (len(seen) < self.expected and seen[-1].place < look.number)
+        fitting = [job[:2] for job in seen if job.is_within]
+        return _Glance(fitting, cost=seen[-1].place if seen else 0, last=None if ends else seen[-1][:2])
+
+    def _glance_at_all(self, queue: ServedQueue, look: Look) -> _Glance:
+        number = min(look.number, _CHUNK if look.after else 2 * self.expected)
+        rows = self._rows(queue, (*_PLACE, *EXAMINED), look.after, number)
+        fitting = [row[:2] for row in rows if self._examination.passes(row[2:], queue)]
+        return _Glance(fitting, cost=sum(map(cost_of, rows)), last=None if len(rows) < number else rows[-1][:2])
+
     def _rows(self, queue: ServedQueue, columns: Sequence[str], after: Place | None, number: int) -> list[Row]:
         return waiting_in(queue.id, columns=columns, labels=self.bounds.labels, after=after, limit=number)
-
-    def _fits(self, job: Mapping[str, Any], queue: ServedQueue) -> bool:
-        return (
-            self._is_within(job)
-            and (not queue.holds_back or job["submitted_by_id"] not in self._held)
-            and (not queue.after_seconds or self._is_due(job["submitted_at"], queue.after_seconds))
-            and (queue.fits or self._suits(job))
-        )
-
-    def _is_within(self, job: Mapping[str, Any]) -> bool:
-        for name, most in self._at_most.items():
-            if (cores_of(**{name: job[name] for name in _CORES}) if name == "cores" else job[name]) > most:
-                return False
-        return True
-
-    def _suits(self, job: Mapping[str, Any]) -> bool:
-        if str(self.cluster_id) in json.loads(job["given_back"]):
-            return False
-        name, facts = self._cluster
-        return fits(demand_of(values_read({name: job[name] for name in DEMAND_FIELDS}), name), facts)
-
-    def _is_due(self, submitted_at: datetime, after_seconds: int) -> bool:
-        return as_datetime(submitted_at) <= self.now - timedelta(seconds=after_seconds)
-
-
-def _cost(row: Row) -> int:
-    """Of looking at a row, in plain ones. Needs and options may be 24 KiB of JSON."""
-    return 1 + sum(len(value) for value in row[_LONG:] if isinstance(value, str)) // _BYTES
 
 
 def _takes_all_of(queue: ServedQueue) -> bool:

@@ -41,6 +41,23 @@ class ServedQueue(NamedTuple):
     job_id: int
 
 
+class Look(NamedTuple):
+    """At this number of jobs of a queue, after this (priority, id)."""
+
+    queue_id: int
+    after: tuple[int, int] | None
+    number: int
+
+
+class Seen(NamedTuple):
+    """A job at this place of a look, from 1."""
+
+    priority: int
+    id: int
+    place: int
+    is_within: bool
+
+
 class KnownQueue(NamedTuple):
     id: int
     # Whether there is a cluster that all its jobs fit.
@@ -149,6 +166,59 @@ def first_in_each(queue_ids: Collection[int], *, labels: Mapping[str, str], limi
     its = f"SELECT * FROM (SELECT queue_id, priority, id FROM {_JOB} WHERE queue_id = %s AND {where} {order})"
     values = [value for queue_id in queue_ids for value in (queue_id, *given, limit)]
     return fetch(" UNION ALL ".join([its] * len(queue_ids)), values)
+
+
+def within_bounds(
+    looks: Sequence[Look], *, at_most: Mapping[str, int], labels: Mapping[str, str], limit: int
+) -> list[list[Seen]]:
+    """Of each look the first `limit` jobs that carry these labels and are within these bounds.
+
+    Where there are fewer, the last job of the look follows, unless the queue ends before.
+    """
+    tests, labeled = _labeled(labels)
+    parts = {"is_within": _within(at_most), "labeled": " AND ".join(["TRUE", *tests])}
+    starts = [(n, one.queue_id, *(one.after or _BEFORE_ALL), one.number) for n, one in enumerate(looks)]
+    if connection.vendor == "postgresql":
+        its = _SEEN.format(
+            queue_id="look.queue_id", priority="look.priority", id="look.id", number="look.number", **parts
+        )
+        arrays = "unnest(%s::int[], %s::bigint[], %s::int[], %s::bigint[], %s::bigint[])"
+        statement = (
+            f"SELECT look.n, its.* FROM {arrays} look(n, queue_id, priority, id, number) CROSS JOIN LATERAL ({its}) its"
+        )
+        values = [*map(list, zip(*starts, strict=True)), *at_most.values(), *labeled, limit]
+    else:
+        its = _SEEN.format(queue_id="%s", priority="%s", id="%s", number="%s", **parts)
+        statement = " UNION ALL ".join([f"SELECT %s, its.* FROM ({its}) its"] * len(looks))
+        values = [
+            value
+            for n, queue_id, priority, id, number in starts
+            for value in (n, *at_most.values(), queue_id, *labeled, priority, priority, id, number, number, limit)
+        ]
+    seen: list[list[Seen]] = [[] for _ in looks]
+    for n, *job in fetch(statement, values):
+        seen[n].append(Seen(*job))
+    return seen
+
+
+_SEEN = (
+    "SELECT priority, id, place, is_within FROM (SELECT priority, id, {is_within} AS is_within, "
+    "row_number() OVER (ORDER BY priority DESC, id) AS place "
+    f"FROM (SELECT priority, id, nodes, tasks, time_limit_seconds, cores_per_task FROM {_JOB} "
+    f"WHERE queue_id = {{queue_id}} AND {QUEUED} AND {{labeled}} "
+    "AND priority <= {priority} AND (priority < {priority} OR id > {id}) "
+    "ORDER BY priority DESC, id LIMIT {number}) looked) seen "
+    "WHERE is_within OR place = {number} ORDER BY place LIMIT %s"
+)
+_BEFORE_ALL = (2**15 - 1, 0)
+
+
+def _within(at_most: Mapping[str, int]) -> str:
+    """Whether a job is within these bounds, of which each is a placeholder."""
+    greatest = "GREATEST" if connection.vendor == "postgresql" else "MAX"
+    # As jobs.models.cores_of.
+    cores = f"CAST({greatest}(nodes, tasks) AS bigint) * {greatest}(1, cores_per_task)"
+    return " AND ".join(["TRUE", *(f"{cores if name == 'cores' else name} <= %s" for name in at_most)])
 
 
 def _waiting(

@@ -63,7 +63,7 @@ MAY_IMPORT = {
     "jobs.queries": "rainbow clusters clusters.services jobs",
     "jobs.services": "rainbow clusters clusters.services jobs jobs.queries",
     "jobs.demo": "rainbow clusters clusters.services jobs jobs.queries jobs.services",
-    "jobs.management": "rainbow clusters jobs jobs.queries jobs.services jobs.demo",
+    "jobs.management": "rainbow rainbow_site.process clusters jobs jobs.queries jobs.services jobs.demo",
     "jobs.templatetags": "clusters jobs jobs.queries",
     "grpc_api": "",
     "grpc_api.reference": "rainbow.protos",

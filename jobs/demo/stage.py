@@ -19,6 +19,7 @@ from clusters.services.register import register_cluster
 from jobs.demo.fleet import POOL, POOL_JOBS, POOL_MEMBERS, WORK, Profile, facts_of, fleet_of
 from jobs.demo.lives import Life, lives
 from jobs.events import activity_of
+from jobs.leases import MAX_SECONDS
 from jobs.queries.activity import KEPT
 from jobs.queries.warnings import QUIET_AFTER
 from jobs.services.placing import place_waiting_jobs
@@ -34,7 +35,7 @@ from jobs.sql.inserts import (
     insert_whole_jobs,
 )
 from jobs.sql.statements import Columns, timestamp
-from jobs.states import Span, What
+from jobs.states import JobState, Span, What
 from rainbow.errors import FailedPrecondition
 
 _BATCH = 5_000
@@ -108,7 +109,7 @@ def _stage_jobs(batch: Sequence[Life], credentials: dict[str, list[Credential]],
     owners = [credentials[life.profile.name][life.number % 3] for life in batch]
     secrets = [credentials[life.profile.name][3] for life in batch]
     specs = [_spec(life) for life in batch]
-    ids = insert_whole_jobs(_job_columns(batch, specs, owners))
+    ids = insert_whole_jobs(_job_columns(batch, specs, owners, now))
     staged = list(zip(ids, batch, owners, secrets, strict=True))
     insert_labels((job_id, spec.labels) for job_id, spec in zip(ids, specs, strict=True))
     insert_events(_event_columns(staged))
@@ -117,8 +118,11 @@ def _stage_jobs(batch: Sequence[Life], credentials: dict[str, list[Credential]],
     add_activity_totals(_activity(((life, owner.cluster_id) for _, life, owner, _ in staged), now))
 
 
-def _job_columns(batch: Sequence[Life], specs: Sequence[JobSpec], owners: Sequence[Credential]) -> Columns:
+def _job_columns(
+    batch: Sequence[Life], specs: Sequence[JobSpec], owners: Sequence[Credential], now: datetime
+) -> Columns:
     accepted = [life.when(What.ACCEPTED) for life in batch]
+    held = [life.state in (JobState.ACCEPTED, JobState.RUNNING) for life in batch]
     return {
         "cluster_id": [owner.cluster_id for owner in owners],
         "submitted_by_id": [owner.id for owner in owners],
@@ -135,6 +139,8 @@ def _job_columns(batch: Sequence[Life], specs: Sequence[JobSpec], owners: Sequen
         "started_at": [_timestamp(life.when(What.STARTED)) for life in batch],
         "finished_at": [_timestamp(life.when(What.ENDED, What.CANCELLED)) for life in batch],
         "lost_at": [_timestamp(life.when(What.LOST)) for life in batch],
+        "lease_seconds": [MAX_SECONDS if one else None for one in held],
+        "lease_expires_at": [_timestamp(now + timedelta(seconds=MAX_SECONDS)) if one else None for one in held],
         "cancel_requested_at": [_timestamp(life.when(What.CANCELLED)) for life in batch],
     }
 

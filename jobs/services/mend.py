@@ -1,0 +1,38 @@
+"""Mending what manage.py check_records finds, as far as the other records tell what is right."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from jobs.models import Job, JobCount
+from jobs.placement import PLACING_FIELDS
+from jobs.queries.checks.counts import WrongCount, wrong_counts
+from jobs.services.placing import put_in_queues
+from jobs.sql.inserts import add_counts
+from jobs.states import JobState
+
+
+@transaction.atomic
+def mend_counts(*, cluster_id: int) -> list[WrongCount]:
+    """Makes the counts of a cluster what a count of its jobs gives; returns what was wrong.
+
+    No count changes meanwhile: writers wait as long as counting the cluster's jobs takes.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            # A transaction that has changed jobs and not yet the counts is seen with both, or with neither.
+            cursor.execute(f"LOCK TABLE {JobCount._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
+    wrong = wrong_counts(cluster_id)
+    add_counts({(cluster_id, one.state, one.priority): one.there - one.counted for one in wrong})
+    return wrong
+
+
+@transaction.atomic
+def mend_queues(*, job_ids: Collection[int], now: datetime) -> int:
+    """Puts those of the jobs that wait into the queues for what they are; returns how many."""
+    waiting = Job.objects.filter(id__in=job_ids, state=JobState.QUEUED)
+    waiting = waiting.only("id", "cluster_id", "submitted_to_id", "given_back", *PLACING_FIELDS)
+    jobs = list(waiting.order_by("id").select_for_update())
+    put_in_queues(jobs, now=now)
+    return len(jobs)

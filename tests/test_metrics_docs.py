@@ -72,6 +72,8 @@ def of_collectors() -> Iterator[Listed]:
         yield as_listed(family)
     yield Listed("rainbow_process_up", "gauge", frozenset({"process"}))
     yield Listed("rainbow_database_up", "gauge", frozenset())
+    # Of SQLite alone.
+    yield Listed("rainbow_database_disk_free_bytes", "gauge", frozenset())
 
 
 def as_listed(family: Metric) -> Listed:

@@ -1,4 +1,4 @@
-"""Write docs/screenshots/ from the demo's fleet; `make screenshots` runs it."""
+"""Write docs/screenshots/ from the demo's fleet and from Prometheus' pages; `make screenshots` runs it."""
 
 import sys
 import tempfile
@@ -7,6 +7,7 @@ from pathlib import Path
 from playwright.sync_api import ViewportSize
 
 from tests.support.browser import CHROMIUM, DESK, PHONE, chromium, fill_with_demo, visit
+from tests.support.prometheus_screenshots import shoot_prometheus
 from tests.support.servers import ROOT, start_rainbow
 
 FOLDER = ROOT / "docs" / "screenshots"
@@ -38,6 +39,8 @@ def main() -> None:
             shoot(server.web)
         finally:
             server.stop()
+    with chromium() as browser:
+        shoot_prometheus(browser, FOLDER)
 
 
 def shoot(address: str) -> None:

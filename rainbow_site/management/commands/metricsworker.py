@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from rainbow_site.metrics.application import MetricsApplication
 from rainbow_site.metrics.build import BuildInfo
+from rainbow_site.metrics.database_disk import DatabaseDisk
 from rainbow_site.metrics.fleet import FleetMetrics
 from rainbow_site.metrics.gathering import ProcessMetrics
 from rainbow_site.process.certificate_watch import CertificateWatch
@@ -39,7 +40,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         expect_database_file(options["database_file"])
         registry = CollectorRegistry()
-        for collector in (BuildInfo(), ProcessMetrics(options["folder"]), FleetMetrics()):
+        for collector in (BuildInfo(), DatabaseDisk(), ProcessMetrics(options["folder"]), FleetMetrics()):
             registry.register(collector)
         # Its own as well.
         publish_metrics(str(options["folder"] / "metrics"))

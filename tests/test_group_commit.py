@@ -56,6 +56,23 @@ def test_what_arrives_while_a_batch_is_under_way_is_the_next_batch() -> None:
     assert answers == [2, 4, 6, 8]
 
 
+def test_batches_under_way_at_once_share_what_waits() -> None:
+    async def scene() -> tuple[list[list[Any]], list[Any]]:
+        gate = Gate()
+        together: GroupCommit[Any, Any] = GroupCommit(gate, verb="request", most=100, at_once=2)
+        calls = []
+        for number in range(1, 7):
+            calls.append(asyncio.create_task(together(number)))
+            await _turn()
+        gate.open.set()
+        return gate.batches, await asyncio.gather(*calls)
+
+    batches, answers = asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))
+
+    assert batches == [[1], [2], [3, 4], [5], [6]]
+    assert answers == [2, 4, 6, 8, 10, 12]
+
+
 @pytest.mark.parametrize("results", [[], [1, 2, 3]])
 def test_work_that_answers_too_few_or_too_many_fails_its_own_batch_alone(results: list[int]) -> None:
     async def work(items: list[Any]) -> list[Any]:

@@ -31,7 +31,9 @@ ANSWER_BEFORE_SECONDS = 0.5
 class QueueRpcs:
     def __init__(self, server: ServerState, *, batch: int) -> None:
         self._server = server
-        self._requests = GroupCommit(self._read_queues, verb="request", most=batch)
+        self._requests = GroupCommit(
+            self._read_queues, verb="request", most=batch, at_once=server.pools.shared_reads_at_once
+        )
         self._accepts = GroupCommit(
             self._write_accepts, verb="accept", most=batch, jobs_of=lambda call: len(call.request.jobids)
         )

@@ -29,7 +29,7 @@ class _Waiting(Generic[Item, Result]):
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Does single calls in batches of up to `most` (1 switches it off), one batch after the other.
+    """Does single calls in batches of up to `most` (1 switches it off), `at_once` batches at a time.
 
     A batch holds at most MAX_JOBS_PER_BATCH jobs, as `jobs_of` counts them, unless a single call has more.
     `verb` names the calls in metrics. `work` gives each item its result or its own failure, in their order. When `work`
@@ -37,22 +37,29 @@ class GroupCommit(Generic[Item, Result]):
     """
 
     def __init__(
-        self, work: Work[Item, Result], *, verb: str, most: int, jobs_of: Callable[[Item], int] = lambda item: 1
+        self,
+        work: Work[Item, Result],
+        *,
+        verb: str,
+        most: int,
+        at_once: int = 1,
+        jobs_of: Callable[[Item], int] = lambda item: 1,
     ) -> None:
         self._sizes, self._waits = BATCH_SIZE.labels(verb), BATCH_WAIT.labels(verb)
         self._work = work
         self._most = most
+        self._at_once = at_once
         self._jobs_of = jobs_of
         self._waiting: deque[_Waiting[Item, Result]] = deque()
-        self._running: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: Item) -> Result:
         """The item's result, once its batch is done. Raises the item's failure."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append(_Waiting(item=item, jobs=self._jobs_of(item), future=future, since=loop.time()))
-        if self._running is None:
-            self._running = asyncio.create_task(self._run())
+        if len(self._running) < self._at_once:
+            self._running.add(asyncio.create_task(self._run()))
         return await future
 
     async def _run(self) -> None:
@@ -63,7 +70,7 @@ class GroupCommit(Generic[Item, Result]):
             results = await self._results([call.item for call in batch])
             for call, result in zip(batch, results, strict=True):
                 _settle(call.future, result)
-        self._running = None
+        self._running -= {asyncio.current_task()}
 
     async def _results(self, items: list[Item]) -> Sequence[Result | Exception]:
         """One result for each item: a bug in one batch must not stop those behind it."""
@@ -76,9 +83,11 @@ class GroupCommit(Generic[Item, Result]):
         return results
 
     def _next_batch(self) -> list["_Waiting[Item, Result]"]:
+        # A share of what waits, so that batches under way at once are about as long.
+        most = min(self._most, -(-len(self._waiting) // self._at_once))
         batch = [self._waiting.popleft()]
         jobs = batch[0].jobs
-        while self._waiting and len(batch) < self._most:
+        while self._waiting and len(batch) < most:
             jobs += self._waiting[0].jobs
             if jobs > MAX_JOBS_PER_BATCH:
                 break

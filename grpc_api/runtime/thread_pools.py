@@ -55,6 +55,8 @@ class ThreadPools:
 
     def __init__(self, *, probe: DatabaseProbe | None = None) -> None:
         writers, readers = (1, _SQLITE_READERS) if connection.vendor == "sqlite" else _postgresql_threads()
+        # Batches of reads that calls share. On PostgreSQL one waits for the database while another works on its rows.
+        self.shared_reads_at_once = 1 if connection.vendor == "sqlite" else max(1, readers // 2)
         self._probe = probe or probe_of(connection.vendor)
         self._writers = _Pool(writers, name="write")
         self._readers = _Pool(readers, name="read")

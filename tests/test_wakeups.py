@@ -57,6 +57,35 @@ def test_those_wake_first_whose_turn_is_first_and_whom_the_job_fits() -> None:
     run(work)
 
 
+def test_no_further_calls_are_woken_for_a_job_that_is_taken() -> None:
+    async def main() -> None:
+        asked, taken = list[str](), asyncio.Event()
+
+        async def still_wait(pool: str) -> bool:
+            asked.append(pool)
+            return not taken.is_set()
+
+        wakeups = Wakeups(still_wait)
+        with ExitStack() as stack:
+            events = waiting(stack, wakeups, [Turn() for _ in range(100)])
+            wakeups.wake(["pool"])
+            while len(awake(events)) < 2 * WAKE_OF_A_POOL:
+                await asyncio.sleep(0.001)
+
+            taken.set()
+            number = len(asked)
+            while len(asked) == number:
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
+            woken = len(awake(events))
+            assert woken <= 3 * WAKE_OF_A_POOL
+
+            wakeups.wake(["pool"])
+            assert len(awake(events)) == woken + WAKE_OF_A_POOL
+
+    asyncio.run(main())
+
+
 def test_a_job_of_a_cluster_wakes_all_its_calls_at_once() -> None:
     async def work(wakeups: Wakeups, stack: ExitStack) -> None:
         events = [stack.enter_context(wakeups.subscribe("alpha", turns={"pool": Turn()})) for _ in range(9)]

@@ -59,6 +59,14 @@ async def poll_waiting_queues(wakeups: Wakeups, pools: ThreadPools) -> None:
         wakeups.wake_all_jobs()
 
 
+async def jobs_wait(pools: ThreadPools, pool: str) -> bool:
+    """Whether jobs of this pool wait, or the database does not say."""
+    try:
+        return bool(await pools.read(partial(queues_with_jobs, clusters=[pool])))
+    except (DatabaseError, Unavailable):
+        return True
+
+
 async def _follow_postgresql(wakeups: Wakeups, pools: ThreadPools) -> None:
     """One connection for the whole server, without queries while nothing happens."""
     async with await psycopg.AsyncConnection.connect(**parameters(), autocommit=True) as told:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -38,10 +38,19 @@ class Turn:
     fits: Callable[[Mapping[str, int]], bool] = lambda sizes: True
 
 
-class Wakeups:
-    """Subscriptions to topics. Not thread-safe: for the event loop alone."""
+async def _always(_pool: str) -> bool:
+    return True
 
-    def __init__(self) -> None:
+
+class Wakeups:
+    """Subscriptions to topics. Not thread-safe: for the event loop alone.
+
+    `still_wait` tells whether jobs of a pool wait, and never raises: when all are taken, no further calls are woken.
+    """
+
+    def __init__(self, still_wait: Callable[[str], Awaitable[bool]] | None = None) -> None:
+        self._still_wait = still_wait or _always
+        self._waves: set[asyncio.Task[None]] = set()
         self._waiting: dict[Topic, set[asyncio.Event]] = defaultdict(set)
         self._pools: dict[str, dict[asyncio.Event, Turn]] = defaultdict(dict)
         # The calls that are still to be woken, by pool, and the sizes of the last job that came meanwhile.
@@ -108,7 +117,16 @@ class Wakeups:
                 event.set()
                 woken += 1
         if queued or woken:
-            asyncio.get_running_loop().call_later(NEXT_AFTER_SECONDS, self._wake_next, pool)
+            wave = asyncio.get_running_loop().create_task(self._wake_others(pool))
+            self._waves.add(wave)
+            wave.add_done_callback(self._waves.discard)
+        else:
+            del self._queued[pool]
+
+    async def _wake_others(self, pool: str) -> None:
+        await asyncio.sleep(NEXT_AFTER_SECONDS)
+        if pool in self._came or await self._still_wait(pool) or pool in self._came:
+            self._wake_next(pool)
         else:
             del self._queued[pool]
 

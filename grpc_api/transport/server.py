@@ -3,6 +3,7 @@ import gc
 import logging
 import signal
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 
@@ -11,7 +12,7 @@ from grpc_api.rpcs.server_state import ServerState
 from grpc_api.rpcs.servicer import RainbowServicer
 from grpc_api.runtime.last_seen import LastSeenNotes
 from grpc_api.runtime.lease_expiry import expire_leases_forever
-from grpc_api.runtime.notifications import follow_notifications, poll_waiting_queues
+from grpc_api.runtime.notifications import follow_notifications, jobs_wait, poll_waiting_queues
 from grpc_api.runtime.queue_upkeep import keep_queues_forever
 from grpc_api.runtime.retention import prune_forever
 from grpc_api.runtime.thread_pools import ThreadPools
@@ -106,7 +107,8 @@ async def serve(options: ServerOptions) -> bool:
 class _Server:
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
-        self._pools, self._wakeups = ThreadPools(), Wakeups()
+        self._pools = ThreadPools()
+        self._wakeups = Wakeups(partial(jobs_wait, self._pools))
         state = ServerState(pools=self._pools, wakeups=self._wakeups, last_seen=LastSeenNotes(self._pools))
         servicer = RainbowServicer(state, registration_secret=options.registration_secret, batch=options.batch)
         self._requests = Requests(admit=state.admit)

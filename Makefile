@@ -30,7 +30,7 @@ EMPTYING := tests/test_after_commit.py tests/test_deleted_queue_races.py tests/t
 	tests/test_give_back_at_once.py tests/test_guesses_at_once.py tests/test_held_back_races.py \
 	tests/test_news.py tests/test_permission_migration.py tests/test_pool_races.py tests/test_races.py tests/test_restart_ids.py
 # Those that build images and install packages take minutes, and have targets of their own.
-IMAGES := tests/test_images.py
+IMAGES := tests/test_compose.py tests/test_images.py
 # These meet no database, one of their own, or a server of whose database they see nothing: they run once, with SQLite.
 ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_options agent_s* agent_takes_jobs \
 	agent_withdraws_jobs architecture backup_files bad_bytes broken_answers certificate_renewal children cli cli_* \
@@ -38,10 +38,10 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_o
 	client_repetition config connection_diagnosis console_in_a_browser containers containers_podman database_away \
 	database_file database_locks docs doctor doctor_certificate error_tables executor_* facts fairness fingerprints full_disk hashing \
 	held_job_states hostile_clients hostile_http hostile_jobs hostile_server http_requests https in_doubt job_folders \
-	job_output job_processes job_resources journal keepalive locks long_waits look_up_of_a_pools_job matching metrics_docs needs \
+	job_output job_processes job_resources journal keepalive kubernetes locks long_waits look_up_of_a_pools_job matching metrics_docs needs \
 	package policy policy_* pool_drill presence printed_jobs probe prometheus prometheus_files reach readme recorded_conversation release releases replaced_* \
-	rest_schema_page rules scanning scheduler_facts settings shedding site_options slurm_answers state_folder submit_file \
-	submit_options submit_wait thread_pools timed_calls tls wakeups watch web_server web_tls where wire_golden \
+	rest_schema_page reverse_proxies rules scanning scheduler_facts settings shedding site_options slurm_answers state_folder submit_file \
+	submit_options submit_wait thread_pools timed_calls tls units wakeups watch web_server web_tls where wire_golden \
 	wrong_surroundings
 
 .NOTPARALLEL:
@@ -128,7 +128,7 @@ docs: .venv/development ## Write docs/protocol.md from grpc_api/rainbow.proto, a
 
 .PHONY: lock
 lock: .venv/development ## Write requirements*.lock for requirements*.txt; LOCK_OPTIONS=--upgrade takes what is newest
-	for name in requirements-client requirements requirements-dev requirements-stubs; do \
+	for name in requirements-client requirements requirements-dev requirements-stubs requirements-kubernetes; do \
 		$(LOCK) $$name.txt --output-file $$name.lock || exit; \
 	done
 
@@ -158,6 +158,18 @@ images: ## Build the images of server and agent; BASE=, IMAGE_BUILDER= and IMAGE
 images-check: .venv/development ## Build the images without a registry, and run them, in some two minutes; needs root on Debian
 	$(BIN)/python -m pytest tests/test_images.py
 
+.PHONY: compose-demo
+compose-demo: images ## Show deploy/compose.yaml, from nothing to a job that has ended, and take it down again
+	deploy/compose-demo.sh
+
+.PHONY: compose-check
+compose-check: .venv/development ## Do the same where there is no registry, with PostgreSQL and HAProxy of Debian; needs root
+	$(BIN)/python -m pytest tests/test_compose.py
+
+.PHONY: kubernetes-check
+kubernetes-check: .venv/development .venv-kubernetes/installed ## Check deploy/kubernetes against the schemas of Kubernetes
+	$(BIN)/python -m pytest tests/test_kubernetes.py
+
 .PHONY: screenshots
 screenshots: .venv/development ## Write docs/screenshots, with the Chromium of this machine
 	$(BIN)/python -m tests.support.screenshots
@@ -184,7 +196,7 @@ abuse: .venv/development ## Attack a server of this checkout, and print what an 
 
 .PHONY: clean
 clean: ## Remove what these targets made, and nothing else
-	rm -rf .venv .venv-stubs build dist *.egg-info .*_cache .hypothesis
+	rm -rf .venv .venv-stubs .venv-kubernetes build dist *.egg-info .*_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -205,4 +217,9 @@ clean: ## Remove what these targets made, and nothing else
 .venv-stubs/installed: requirements-stubs.lock | .venv/bin/python
 	$(BIN)/python -m venv --clear .venv-stubs
 	.venv-stubs/bin/python -m pip $(INSTALL_LOCKED) requirements-stubs.lock
+	@touch $@
+
+.venv-kubernetes/installed: requirements-kubernetes.lock | .venv/bin/python
+	$(BIN)/python -m venv --clear .venv-kubernetes
+	.venv-kubernetes/bin/python -m pip $(INSTALL_LOCKED) requirements-kubernetes.lock
 	@touch $@

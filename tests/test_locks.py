@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from tests.support.servers import ROOT
 
-NAMES = ("requirements", "requirements-client", "requirements-dev", "requirements-stubs")
+NAMES = ("requirements", "requirements-client", "requirements-dev", "requirements-stubs", "requirements-kubernetes")
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==(\S+)", re.MULTILINE)
 SHA256 = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
@@ -88,7 +88,7 @@ def test_the_lock_of_the_server_serves_the_client() -> None:
 
 
 def test_make_installs_by_hash_and_builds_nothing_of_others() -> None:
-    targets = [".venv/development", ".venv-stubs/installed", "sbom"]
+    targets = [".venv/development", ".venv-stubs/installed", ".venv-kubernetes/installed", "sbom"]
     recipe = subprocess.run(
         ["make", "--no-print-directory", "--dry-run", "--always-make", *targets],
         cwd=ROOT,
@@ -99,7 +99,7 @@ def test_make_installs_by_hash_and_builds_nothing_of_others() -> None:
     installs = [line.split() for line in recipe.splitlines() if "install" in line.split()]
     own = [words for words in installs if "--editable" in words]
 
-    assert len(installs) == 5
+    assert len(installs) == 6
     assert len(own) == 1
     assert {"--no-deps", "--no-index", "--no-build-isolation"} <= set(own[0])
     for words in installs:

@@ -93,7 +93,8 @@ class JobSpec(JobDescription):
 
         A field that is not said is left out, so that a release which adds one does not change what is there.
         """
-        said = {name: value for name, default in _DEFAULTS.items() if (value := getattr(self, name)) != default}
+        defaults = _DEFAULTS if says_more(self) else _BASIC_DEFAULTS
+        said = {name: value for name, default in defaults.items() if (value := getattr(self, name)) != default}
         return _digest([_FINGERPRINT_VERSION, submitted_by, said])
 
     def has_fingerprint(self, fingerprint: bytes, submitted_by: int | None) -> bool:
@@ -174,6 +175,9 @@ _FIELDS_OF_VERSION_1 = frozenset({
 })  # fmt: skip
 
 
+# Most jobs say no more than these.
+_BASIC_DEFAULTS = {name: default for name, default in _DEFAULTS.items() if name in _FIELDS_OF_VERSION_1}
+
 # These columns have a default in the database, and most jobs say none of them.
 OPTIONAL_FIELDS = tuple(name for name in SPEC_FIELDS if name not in _FIELDS_OF_VERSION_1)
 _OPTIONAL_VALUES = attrgetter(*OPTIONAL_FIELDS)
@@ -183,12 +187,16 @@ _BASIC = tuple(name for name in SPEC_FIELDS if name not in OPTIONAL_FIELDS)
 _RULED_VALUES = attrgetter(*RULES)
 
 
-def _digest(content: list[object]) -> bytes:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=_hashed).encode()).digest()
-
-
 def _hashed(value: Any) -> object:
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else dict(value)
+
+
+# Made once: json.dumps would make one for each job.
+_encode = json.JSONEncoder(sort_keys=True, default=_hashed).encode
+
+
+def _digest(content: list[object]) -> bytes:
+    return hashlib.sha256(_encode(content).encode()).digest()
 
 
 def _mapping_as_json(mapping: Mapping[str, str]) -> str:

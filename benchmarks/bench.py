@@ -1,7 +1,7 @@
 """What every entry works with: the amount to measure, and servers that are stopped in the end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,10 +65,17 @@ class Bench:
         with self._stack:
             yield
 
-    def start_server(self, *, log_level: str = "WARNING", workers: int = 1, beside: Server | None = None) -> Server:
+    def start_server(
+        self,
+        *,
+        log_level: str = "WARNING",
+        workers: int = 1,
+        beside: Server | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Server:
         """Start a server on its own database, or on that of another server."""
         url = beside.database_url if beside else self.databases.new()
-        running = self._start(url, log_level, workers)
+        running = self._start(url, workers, {"RAINBOW_LOG_LEVEL": log_level, **(environment or {})})
         self._stack.callback(_stop, running)
         _wait_for_workers(running, workers)
         return Server(
@@ -93,12 +100,12 @@ class Bench:
     def _next_log(self) -> Path:
         return self.folder / f"server{len(list(self.folder.glob('server*.log'))) + 1}.log"
 
-    def _start(self, url: str, log_level: str, workers: int) -> RainbowServer:
+    def _start(self, url: str, workers: int, environment: Mapping[str, str]) -> RainbowServer:
         return start_rainbow(
             database_url=url,
             log=self._next_log(),
             arguments=["--workers", str(workers)],
-            environment={"RAINBOW_LOG_LEVEL": log_level},
+            environment=environment,
         )
 
 

@@ -33,7 +33,7 @@ EMPTYING := tests/test_after_commit.py tests/test_deleted_queue_races.py tests/t
 IMAGES := tests/test_compose.py tests/test_images.py
 # These meet no database, one of their own, or a server of whose database they see nothing: they run once, with SQLite.
 ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_options agent_s* agent_takes_jobs \
-	agent_withdraws_jobs architecture backup_files bad_bytes broken_answers certificate_renewal children cli cli_* \
+	agent_withdraws_jobs architecture backup_files bad_bytes broken_answers certificate_renewal chaos children cli cli_* \
 	client_answers client_certificates client_distrust \
 	client_repetition config connection_diagnosis console_in_a_browser containers containers_podman database_away \
 	database_file database_locks docs doctor doctor_certificate error_tables executor_* facts fairness fingerprints full_disk hashing \
@@ -189,6 +189,14 @@ bench-check: .venv/development ## Measure, and fail where it is worse than bench
 .PHONY: drill
 drill: .venv/development ## Kill servers and agents while a pool's 20,000 jobs are taken: each starts once
 	$(BIN)/python -m benchmarks.drill
+
+.PHONY: chaos
+chaos: .venv/development ## Strike servers and PostgreSQL with one fault after another: no job is lost or run twice
+	$(BIN)/python -m benchmarks.chaos
+
+.PHONY: soak
+soak: .venv/development ## Watch for SECONDS (an hour) whether memory, files or rows of servers grow
+	$(BIN)/python -m benchmarks.soak $(SECONDS)
 
 .PHONY: abuse
 abuse: .venv/development ## Attack a server of this checkout, and print what an honest caller notices of it

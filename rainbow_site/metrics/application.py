@@ -9,6 +9,8 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from rainbow.scrape_token import presents, read_token
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 
 PATH = "/metrics"
 # Scrapes within this time share an answer, so that many cost no more than one.
@@ -51,7 +53,7 @@ class MetricsApplication:
         try:
             token = read_token(self._token_file)
         except (OSError, ValueError) as error:
-            _log.warning("refusing scrapes error=%r", str(error))
+            _log.warning(Line("refusing scrapes", error=Quoted(told(error))))
             return False
         return presents(authorization, token)
 

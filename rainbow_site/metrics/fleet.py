@@ -13,6 +13,8 @@ from prometheus_client.registry import Collector
 
 from jobs.queries.fleet_counts import ClusterCounts, FleetCounts, count_fleet
 from jobs.states import JobState
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 
 # Read again when a scrape finds them older.
 FRESH_SECONDS = 5.0
@@ -48,7 +50,7 @@ class FleetMetrics(Collector):
         try:
             self._counts, self._read_at = reading.result(), time.monotonic()
         except Exception as error:
-            _log.warning("could not count jobs for metrics error=%r", str(error))
+            _log.warning(Line("could not count jobs for metrics", error=Quoted(told(error))))
             return None
         return self._counts
 

@@ -13,6 +13,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
+
 # A process that stands still is left out of a scrape.
 PATIENCE_SECONDS = 2.0
 _AT_A_TIME = 16
@@ -48,7 +51,7 @@ def _read(path: Path) -> list[Metric] | None:
     try:
         return list(text_string_to_metric_families(_text_at(path)))
     except (OSError, ValueError) as error:
-        _log.warning("could not read metrics process=%s error=%r", path.name, str(error))
+        _log.warning(Line("could not read metrics", process=path.name, error=Quoted(told(error))))
         return None
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, REGISTRY, disable_created_metrics, generate_latest
 
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 from rainbow_site.process.certificate_metrics import CertificateMetrics
 from rainbow_site.process.database_connections import DatabaseConnections
 from rainbow_site.process.sockets import CannotListen
@@ -48,4 +50,4 @@ def _answer_forever(listener: socket.socket) -> None:
                 connection.sendall(generate_latest())
         # Of whatever kind: without this thread the process would look dead.
         except Exception as error:
-            _log.warning("could not publish metrics error=%r", str(error))
+            _log.warning(Line("could not publish metrics", error=Quoted(told(error))))

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
+from ssl import SSLContext
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -32,8 +33,14 @@ class Scraped:
                     yield sample.labels, sample.value
 
 
-def scrape(address: str, *, token: str = "", path: str = "/metrics", method: str = "GET") -> Scraped:
-    connection = HTTPConnection(address, timeout=PATIENCE_SECONDS)
+def scrape(
+    address: str, *, token: str = "", path: str = "/metrics", method: str = "GET", trust: SSLContext | None = None
+) -> Scraped:
+    connection = (
+        HTTPSConnection(address, timeout=PATIENCE_SECONDS, context=trust)
+        if trust
+        else HTTPConnection(address, timeout=PATIENCE_SECONDS)
+    )
     try:
         connection.request(method, path, headers={"Authorization": f"Bearer {token}"} if token else {})
         answer = connection.getresponse()

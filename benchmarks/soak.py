@@ -52,7 +52,7 @@ def main() -> int:
     failed = [call for call in calls if call.job_id is None]
     p99 = percentile([call.ended - call.began for call in calls], 0.99)
     print(f"{len(calls):,} jobs submitted in {seconds:,} s, {len(failed)} calls failed, p99 {p99:.2f} s\n")
-    exceeded = _tell_growth(samples)
+    exceeded = tell_growth(samples)
     return 1 if exceeded or len(failed) >= FAILED_SHARE * len(calls) else 0
 
 
@@ -91,7 +91,7 @@ def _memory_mib(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
 
 
-def _tell_growth(samples: Sequence[Sample]) -> bool:
+def tell_growth(samples: Sequence[Sample]) -> bool:
     """Prints growth by the hour with its bounds, and says whether any is exceeded."""
     first, last = samples[0], samples[-1]
     jobs = last.rows["jobs_job"] - first.rows["jobs_job"]

@@ -1,10 +1,12 @@
-"""What the server is meant to reach, as ratios within one run, and what it reached."""
+"""What the server is meant to reach, mostly as ratios within one run, and what it reached."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks.cases import JOBS
+from benchmarks.entries import many_queues
 from benchmarks.entries.growth import FEW, MEMORY
+from benchmarks.measure import Sample
 from benchmarks.report import Report
 
 _MEMORY_MIB = 300
@@ -33,6 +35,14 @@ def _times(name: str, in_flight: int) -> Callable[[Report], float | None]:
     def find(report: Report) -> float | None:
         row = report.row(name, in_flight)
         return 1 / row.ratio if row else None
+
+    return find
+
+
+def _middle(name: str, in_flight: int, figure: Callable[[Sample], float]) -> Callable[[Report], float | None]:
+    def find(report: Report) -> float | None:
+        row = report.row(name, in_flight)
+        return row.middle(figure) if row else None
 
     return find
 
@@ -86,6 +96,20 @@ GOALS = [
         wanted=f"< {_MEMORY_MIB}",
         reached=lambda report: report.figures.get(MEMORY),
         good=lambda figure: figure < _MEMORY_MIB,
+    ),
+    Goal(
+        text="requests of a hundred queues a second, one at a time",
+        entry="many-queues",
+        wanted=">= 200",
+        reached=_middle(many_queues.NAME, 1, lambda sample: sample.rate),
+        good=lambda figure: figure >= 200,
+    ),
+    Goal(
+        text="their 99th percentile, ms",
+        entry="many-queues",
+        wanted="<= 10",
+        reached=_middle(many_queues.NAME, 1, lambda sample: sample.p99 * 1000),
+        good=lambda figure: figure <= 10,
     ),
 ]
 

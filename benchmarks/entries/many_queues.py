@@ -15,6 +15,7 @@ from benchmarks.report import Report
 from rainbow.protos import rainbow_pb2 as pb
 
 CLUSTERS, POOLS, POOLS_OF_A_CLUSTER = 1_000, 100, 10
+_HANDS = POOLS // POOLS_OF_A_CLUSTER
 # Each in a class, and so in a queue, of its own.
 _NODES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _BOUNDS = (0, 1, 3, 8, 20, 128, 500)
@@ -40,10 +41,13 @@ def measure(bench: Bench) -> Report:
 
 
 def _pools(server: Server, clusters: Sequence[Cluster]) -> list[Cluster]:
-    members: dict[str, list[str]] = {f"p{number}": [] for number in range(POOLS)}
-    for place, cluster in enumerate(clusters):
-        for step in range(POOLS_OF_A_CLUSTER):
-            members[f"p{(place + step * POOLS // POOLS_OF_A_CLUSTER) % POOLS}"].append(cluster.name)
+    """Dealt anew to each ten pools, so that hardly two clusters serve the same queues."""
+    random = Random(1)
+    names = [cluster.name for cluster in clusters]
+    members: dict[str, list[str]] = {}
+    for _ in range(POOLS_OF_A_CLUSTER):
+        random.shuffle(names)
+        members |= {f"p{len(members) + place}": names[place::_HANDS] for place in range(_HANDS)}
     return make_pools(server, members)
 
 

@@ -5,10 +5,10 @@ cost little, and at the next request the ones after these, so that none is passe
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from clusters.bounds import Bounds
@@ -17,7 +17,7 @@ from jobs.sql.queues import (
     Look,
     Seen,
     ServedQueue,
-    first_in_each,
+    first_of_all,
     served_queues,
     waiting_in,
     waiting_in_only,
@@ -75,13 +75,20 @@ def waiting(
     return request.of_the_only_queue() or request.of_all_queues()
 
 
-def _merged(queues: Sequence[ServedQueue], opened_by: Callable[[ServedQueue], Iterator[Next]]) -> Iterator[Next]:
-    """The jobs of all queues in one order. A queue is opened when its first job may be the next of all."""
-    unopened = list(reversed(queues))
+class _Source(NamedTuple):
+    """Jobs in their order, of which none is before this place."""
+
+    start: Place
+    open: Callable[[], Iterator[Next]]
+
+
+def _merged(sources: Iterable[_Source]) -> Iterator[Next]:
+    """The jobs of all sources in one order. A source is opened when its first job may be the next of all."""
+    unopened = sorted(sources, key=lambda source: _order(source.start), reverse=True)
     opened: list[tuple[int, int, Next, Iterator[Next]]] = []
     while unopened or opened:
-        if unopened and (not opened or (-unopened[-1].priority, unopened[-1].job_id) <= opened[0][:2]):
-            _push(opened, opened_by(unopened.pop()))
+        if unopened and (not opened or _order(unopened[-1].start) <= opened[0][:2]):
+            _push(opened, unopened.pop().open())
             continue
         _, _, job, jobs = heapq.heappop(opened)
         yield job
@@ -129,11 +136,15 @@ class _Request:
         if len(queues) == 1 and queues[0].alone and not queues[0].pool and _takes_all_of(queues[0]):
             _remember(_only_queues, self._kind, queues[0])
         whole = [queue for queue in queues if _takes_all_of(queue)]
-        share = max(_LOOK_AT // max(1, len(queues) - len(whole)), _LOOK_AT_LEAST)
+        divided = [queue for queue in queues if not _takes_all_of(queue)]
+        share = max(_LOOK_AT // max(1, len(divided)), _LOOK_AT_LEAST)
         # As many first jobs as are expected are in as many queues.
-        first = self._first_of(whole[: self.expected])
-        self._look_ahead(queues, first, share)
-        return _merged(queues, lambda queue: self._jobs_of(queue, share, first.get(queue.id)))
+        together, further = whole[: self.expected], whole[self.expected :]
+        first = self._first_of(together)
+        self._look_ahead(divided, first, share)
+        sources = [_Source(together[0].place, partial(self._of, together, first))] if together else []
+        sources += [_Source(queue.place, partial(self._all_of, queue)) for queue in further]
+        return _merged([*sources, *(_Source(queue.place, partial(self._some_of, queue, share)) for queue in divided)])
 
     @cached_property
     def _at_most(self) -> dict[str, int]:
@@ -150,20 +161,35 @@ class _Request:
     def _whole(self, queue: ServedQueue) -> Sequence[str]:
         return (*_PLACE, *self.columns_of(queue))
 
-    def _first_of(self, queues: Sequence[ServedQueue]) -> dict[int, list[Row]]:
-        """The first jobs of these queues in one statement, by the ids of these; of a single one whole rows."""
+    def _first_of(self, queues: Sequence[ServedQueue]) -> list[Next]:
+        """The first jobs of all these queues in one statement, read whole."""
+        if not queues:
+            return []
         if len(queues) == 1:
-            return {queues[0].id: self._rows(queues[0], self._whole(queues[0]), None, self.expected)}
-        places: dict[int, list[Row]] = {queue.id: [] for queue in queues}
-        for queue_id, *place in first_in_each(places, labels=self.bounds.labels, limit=self.expected):
-            places[queue_id].append(tuple(place))
-        return places
+            rows = self._rows(queues[0], self._whole(queues[0]), None, self.expected)
+            return [Next(row[0], row[1], queues[0], row[2:]) for row in rows]
+        columns = max(map(self._whole, queues), key=len)
+        rows = first_of_all(
+            [queue.id for queue in queues], columns=columns, labels=self.bounds.labels, limit=self.expected
+        )
+        by_id = {queue.id: queue for queue in queues}
+        return [Next(row[1], row[2], by_id[row[0]], row[3:]) for row in rows]
 
-    def _jobs_of(self, queue: ServedQueue, share: int, first: list[Row] | None) -> Iterator[Next]:
-        if not _takes_all_of(queue):
-            return self._some_of(queue, share)
-        rows = self._rows(queue, _PLACE, None, self.expected) if first is None else first
-        return self._and_after(rows, queue, self.expected)
+    def _of(self, queues: Sequence[ServedQueue], first: Sequence[Next]) -> Iterator[Next]:
+        """All jobs of these queues, of which these are the first."""
+        yield from first
+        if len(first) == self.expected:
+            last = first[-1][:2]
+            starts = (max(last, queue.place, key=_order) for queue in queues)
+            yield from _merged(
+                _Source(start, partial(self._after, last, queue)) for start, queue in zip(starts, queues, strict=True)
+            )
+
+    def _after(self, place: Place, queue: ServedQueue) -> Iterator[Next]:
+        return self._and_after(self._rows(queue, _PLACE, place, _CHUNK), queue, _CHUNK)
+
+    def _all_of(self, queue: ServedQueue) -> Iterator[Next]:
+        return self._and_after(self._rows(queue, _PLACE, None, self.expected), queue, self.expected)
 
     def _and_after(self, rows: Sequence[Row], queue: ServedQueue, number: int) -> Iterator[Next]:
         """These jobs, of which some are read whole; after them, if there are as many as were asked for, the rest."""
@@ -173,12 +199,11 @@ class _Request:
                 return
             rows, number = self._rows(queue, _PLACE, rows[-1][:2], _CHUNK), _CHUNK
 
-    def _look_ahead(self, queues: Sequence[ServedQueue], first: Mapping[int, Sequence[Row]], share: int) -> None:
+    def _look_ahead(self, queues: Sequence[ServedQueue], first: Sequence[Next], share: int) -> None:
         """Looks in one statement at the queues of which some jobs may come before those expected."""
-        places = sorted(_order(row[:2]) for rows in first.values() for row in rows)
-        last = places[self.expected - 1] if len(places) >= self.expected else None
+        last = _order(first[-1][:2]) if len(first) == self.expected else None
         sized = (queue for queue in queues if not queue.whole and _differ_in_size_alone(queue))
-        before = [queue for queue in sized if last is None or _order((queue.priority, queue.job_id)) < last]
+        before = [queue for queue in sized if last is None or _order(queue.place) < last]
         looks = [look for queue in before[: self.expected] for look in self._first_looks(queue, share)]
         if looks:
             self._looked = dict(zip(looks, self._look(looks), strict=True))

@@ -40,6 +40,10 @@ class ServedQueue(NamedTuple):
     priority: int
     job_id: int
 
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.priority, self.job_id
+
 
 class Look(NamedTuple):
     """At this number of jobs of a queue, after this (priority, id)."""
@@ -152,20 +156,25 @@ def waiting_in(
     return _waiting(queue_id, columns, labels, limit, further, [after[0], *after])
 
 
-def first_in_each(queue_ids: Collection[int], *, labels: Mapping[str, str], limit: int) -> list[Row]:
-    """(queue_id, priority, id) of so many of the first jobs of each queue that carry these labels."""
-    if not queue_ids:
-        return []
+def first_of_all(
+    queue_ids: Collection[int], *, columns: Sequence[str], labels: Mapping[str, str], limit: int
+) -> list[Row]:
+    """(queue_id, *columns) of so many jobs: the first of all these queues that carry these labels, in their order."""
     tests, given = _labeled(labels)
     where = " AND ".join([QUEUED, *tests])
     order = "ORDER BY priority DESC, id LIMIT %s"
     if connection.vendor == "postgresql":
         its = f"SELECT priority, id FROM {_JOB} WHERE queue_id = queues.id AND {where} {order}"
-        statement = f"SELECT queues.id, its.* FROM unnest(%s::bigint[]) queues(id) CROSS JOIN LATERAL ({its}) its"
-        return fetch(statement, [list(queue_ids), *given, limit])
-    its = f"SELECT * FROM (SELECT queue_id, priority, id FROM {_JOB} WHERE queue_id = %s AND {where} {order})"
-    values = [value for queue_id in queue_ids for value in (queue_id, *given, limit)]
-    return fetch(" UNION ALL ".join([its] * len(queue_ids)), values)
+        places = f"SELECT its.* FROM unnest(%s::bigint[]) queues(id) CROSS JOIN LATERAL ({its}) its"
+        values = [list(queue_ids), *given, limit]
+    else:
+        its = f"SELECT * FROM (SELECT priority, id FROM {_JOB} WHERE queue_id = %s AND {where} {order})"
+        places = " UNION ALL ".join([its] * len(queue_ids))
+        values = [value for queue_id in queue_ids for value in (queue_id, *given, limit)]
+    first = f"SELECT id FROM (SELECT * FROM ({places}) places {order}) first"
+    wanted = ", ".join(columns)
+    statement = f"SELECT queue_id, {wanted} FROM {_JOB} WHERE id IN ({first}) ORDER BY priority DESC, id"
+    return fetch(statement, [*values, limit])
 
 
 def within_bounds(

@@ -12,21 +12,15 @@ import pytest
 from rainbow.client import Client
 from rainbow.records import JobSpec
 from tests.support.busy_server import busy, register
+from tests.support.manual import typed
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.postgresql import RELEASE, WHEEL
 from tests.support.rows import execute
 from tests.support.servers import ROOT, RainbowServer, environment_for
 
-CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGE = "backup.md"
 CHECKS = (("Restore", "check_records\n"), ("Check the records", "check_records\n"), ("Check the records", "--mend"))
 PROGRAMS = WHEEL / RELEASE / "bin"
-
-
-def typed(heading: str, containing: str) -> list[str]:
-    """The commands of the block in a section of the manual that has these words."""
-    section = (ROOT / "docs" / "backup.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    (block,) = [block for block in CONSOLE.findall(section) if containing in block]
-    return [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
 
 
 def run(command: str, *, folder: Path, database_url: str) -> "subprocess.CompletedProcess[str]":
@@ -58,7 +52,7 @@ def restored_url(database_url: str) -> Iterator[str]:
 
 
 def restore(folder: Path, database_url: str, restored_url: str) -> None:
-    for line in typed("Restore", urlsplit(database_url).scheme if "postgres" in database_url else "cp "):
+    for line in typed(PAGE, "Restore", urlsplit(database_url).scheme if "postgres" in database_url else "cp "):
         named = line.replace("postgresql://postgres@db.example.org/postgres", f"'{database_url}'")
         named = named.replace("postgresql://rainbow@db.example.org/rainbow_restored", f"'{restored_url}'")
         named = named.replace("--owner=rainbow ", "").replace(
@@ -75,7 +69,7 @@ def test_a_restored_backup_has_what_was_acknowledged_before_it(
     new = register(server)
     with Client(server.address, cluster="keebler", token=new.token) as submitter:
         before = {one.jobid for one in submitter.submit_jobs([JobSpec(command="hostname")] * 300).results}
-    (line,) = typed("Back up", "manage.py backup")
+    (line,) = typed(PAGE, "Back up", "manage.py backup")
 
     with busy(server, new):
         done = run(line, folder=tmp_path, database_url=database_url)
@@ -96,7 +90,7 @@ def test_a_restored_backup_has_what_was_acknowledged_before_it(
     with Client(server.address, cluster="keebler", token=new.token) as submitter:
         assert {job.id for job in submitter.get_jobs(sorted(before)).jobs} == before
         assert submitter.submit_jobs([JobSpec(command="hostname")]).results[0].jobid
-    (one,), (plain,), (mending,) = (typed(*where) for where in CHECKS)
+    (one,), (plain,), (mending,) = (typed(PAGE, *where) for where in CHECKS)
     assert one == plain
     for line in (plain, mending):
         done = run(line, folder=tmp_path, database_url=restored_url)

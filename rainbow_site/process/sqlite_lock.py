@@ -53,6 +53,14 @@ def held(database: Path, *, cleanup: bool) -> Iterator[bool]:
 
 
 @contextmanager
+def held_alone(database: Path) -> Iterator[None]:
+    """Keeps servers from starting on the database. Raises InUse if one uses it, and CannotUse."""
+    with _opened(f"{database}.lock") as lock:
+        _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+@contextmanager
 def _opened(path: str) -> Iterator[int]:
     try:
         lock = open_lock(path)

@@ -4,6 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHELL := bash
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start hundreds of processes. With what Python has compiled before, each takes half of the processor time.
+unexport PYTHONDONTWRITEBYTECODE
 
 # What is installed is what the locks name, by hash, and nothing of it is built here: building runs others' code.
 INSTALL_LOCKED := install --quiet --no-deps --require-hashes --only-binary :all: --requirement

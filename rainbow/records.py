@@ -7,50 +7,21 @@ from enum import StrEnum
 
 from rainbow.errors import RainbowError
 from rainbow.facts import Facts
+
+# Those with `as` also for programs that import them from here.
+from rainbow.outcomes import CancelOutcome as CancelOutcome
+from rainbow.outcomes import RefusalReason as RefusalReason
 from rainbow.rules import MAX_OUTPUT_BYTES
 from rainbow.specs import JobDescription
-from rainbow.specs import JobSpec as JobSpec  # for programs that import it from here
+from rainbow.specs import JobSpec as JobSpec
 from rainbow.specs import OnLost as OnLost
-
-
-class JobState(StrEnum):
-    """Where a job is in its life. Completed, failed and cancelled are final."""
-
-    UNSPECIFIED = "unspecified"
-    QUEUED = "queued"
-    ACCEPTED = "accepted"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    LOST = "lost"
-
-
-FINAL_STATES = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+from rainbow.states import FINAL_STATES as FINAL_STATES
+from rainbow.states import JobState as JobState
 
 
 class CredentialKind(StrEnum):
     TOKEN = "token"
     SECRET = "secret"
-
-
-class RefusalReason(StrEnum):
-    UNSPECIFIED = "unspecified"
-    NOT_FOUND = "not_found"
-    NOT_QUEUED = "not_queued"
-    REPEATED = "repeated"
-    PAUSED = "paused"
-
-
-class CancelOutcome(StrEnum):
-    """The result of cancelling a job."""
-
-    UNSPECIFIED = "unspecified"
-    CANCELLED = "cancelled"
-    REQUESTED = "requested"
-    ALREADY_FINAL = "already_final"
-    NOT_FOUND = "not_found"
-    OUT_OF_REACH = "out_of_reach"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

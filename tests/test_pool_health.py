@@ -4,6 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from clusters.bounds import Bounds
 from clusters.callers import Caller, Claim
@@ -111,6 +113,22 @@ def test_health_takes_the_same_queries_for_any_number_of_pools(
 
     with django_assert_num_queries(11):
         concerns(fleet=fleet_health(now=now), development_secret=False, debug=False, now=now)
+
+
+def test_the_health_of_all_reads_each_cluster_once_however_many_pools_it_is_in(
+    alpha: Any, beta: Any, now: datetime
+) -> None:
+    for number in range(3):
+        pool_of("alpha", "beta", name=f"pool-{number}", now=now)
+
+    with CaptureQueriesContext(connection) as captured:
+        fleet = fleet_health(now=now)
+
+    read = [query["sql"] for query in captured if "clusters_poolmember" in query["sql"]]
+    assert read
+    assert not any("last_bounds" in sql for sql in read)
+    pools = [[member.cluster.name for member in one.members] for one in fleet if one.cluster.pool]
+    assert pools == [["alpha", "beta"]] * 3
 
 
 # What is held back

@@ -133,7 +133,9 @@ def fleet_health(*, now: datetime, clusters: Sequence[Cluster] | None = None) ->
     day = activity_by_cluster(span=Span.HOUR, since=a_day_ago, until=this_hour, cluster_ids=ids)
     summaries = {summary.cluster_id: summary for summary in summarize_jobs(cluster_ids=[one.id for one in found])}
     held = held_back(cluster_ids=summaries)
-    members = members_by_pool(cluster.id for cluster in found if cluster.pool)
+    # Of all clusters each is there already, also those that are in many pools.
+    known = {cluster.id: cluster for cluster in found} if clusters is None else None
+    members = members_by_pool((cluster.id for cluster in found if cluster.pool), known=known)
     return [
         Health(
             cluster=cluster,

@@ -1,18 +1,28 @@
 """The clusters of pools, and whether they take jobs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from clusters.models import PoolMember
+from clusters.models import Cluster, PoolMember
 
 
-def members_by_pool(pool_ids: Iterable[int]) -> dict[int, list[PoolMember]]:
-    """The members of each of these pools in their order, with their clusters."""
+def members_by_pool(
+    pool_ids: Iterable[int], *, known: Mapping[int, Cluster] | None = None
+) -> dict[int, list[PoolMember]]:
+    """The members of each of these pools in their order, with their clusters. `known`: all clusters, by id."""
     members: dict[int, list[PoolMember]] = {pool_id: [] for pool_id in pool_ids}
-    if members:
-        found = PoolMember.objects.filter(pool_id__in=members).select_related("cluster").defer("cluster__facts")
-        for member in found.order_by("pool_id", "place"):
-            members[member.pool_id].append(member)
+    if not members:
+        return members
+    found = PoolMember.objects.filter(pool_id__in=members).order_by("pool_id", "place")
+    if known is None:
+        found = found.select_related("cluster").defer("cluster__facts")
+    for member in found:
+        if known is not None:
+            # One that was registered since is not there.
+            if member.cluster_id not in known:
+                continue
+            member.cluster = known[member.cluster_id]
+        members[member.pool_id].append(member)
     return members
 
 

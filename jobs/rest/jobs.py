@@ -18,7 +18,7 @@ from jobs.queries.explain import explain_found
 from jobs.queries.found_job import FoundJob
 from jobs.queries.lookup import Page, get_jobs, list_jobs
 from jobs.rest.filters import JobFilter, search_from
-from jobs.rest.job_serializers import WAIT, WITH_CONTENT, JobBriefSerializer, JobSerializer, JobSpecSerializer
+from jobs.rest.job_serializers import WAIT, WITH_CONTENT, JobBriefSerializer, JobSerializer
 from jobs.rest.permissions import ACT, VIEW, sees_content
 from jobs.rest.serializers import (
     CancelManySerializer,
@@ -27,6 +27,7 @@ from jobs.rest.serializers import (
     OutcomeSerializer,
     OutcomesSerializer,
 )
+from jobs.rest.spec_serializers import JobSpecSerializer
 from jobs.rest.submission import Submission
 from jobs.services.cancel import cancel_jobs
 from jobs.services.requeue import requeue_jobs

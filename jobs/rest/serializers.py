@@ -5,7 +5,8 @@ from rest_framework import serializers
 from clusters.validation import MAX_REASON
 from jobs.models import MAX_ID, JobEvent
 from jobs.rest.facts import FactsSerializer
-from jobs.rest.job_serializers import JobBriefSerializer, KeyedJobSpecSerializer
+from jobs.rest.job_serializers import JobBriefSerializer
+from jobs.rest.spec_serializers import KeyedJobSpecSerializer
 from jobs.services.cancel import MAX_IDS as MAX_CANCEL
 from jobs.specs import MAX_PRIORITY
 from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, Input, Number, Numbers, Text

@@ -11,8 +11,8 @@ from rest_framework.views import APIView
 from clusters.callers import Caller
 from clusters.validation import check_line
 from jobs.queries.warnings import warn_caller
-from jobs.rest.job_serializers import JobSpecSerializer
 from jobs.rest.serializers import MAX_BATCH, SubmitManySerializer, SubmittedManySerializer, SubmittedSerializer
+from jobs.rest.spec_serializers import JobSpecSerializer
 from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.specs import MAX_KEY, JobSpec
 from rainbow.errors import InvalidArgument, RainbowError

@@ -1,6 +1,6 @@
 """Clusters and their credentials: the services themselves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -131,6 +131,27 @@ def test_whatever_is_refused_takes_the_same_work(
     ):
         with django_assert_num_queries(2), pytest.raises(Unauthenticated):
             admit(Claim(value=value, cluster=cluster, kinds=frozenset({TOKEN})), now=now)
+
+
+@pytest.mark.parametrize(("certified", "statements"), [({"alpha"}, 1), ({"alpha", "beta"}, 1), ({"beta"}, 2), ((), 2)])
+def test_a_secret_needs_its_clusters_name_in_the_certificate_and_is_refused_like_an_unknown_one(
+    alpha: Any,
+    now: datetime,
+    certified: Iterable[str],
+    statements: int,
+    django_assert_num_queries: Callable[[int], Any],
+) -> None:
+    claim = Claim(value=alpha.secret, cluster="alpha", certified=frozenset(certified))
+
+    with django_assert_num_queries(statements):
+        [verdict] = authenticate([claim], now=now)
+
+    assert isinstance(verdict, Caller) or str(verdict) == "request denied"
+    assert isinstance(verdict, Caller) == ("alpha" in certified)
+
+
+def test_a_token_is_good_beside_any_certificate(alpha: Any, now: datetime) -> None:
+    assert is_good(alpha.token, now, certified=frozenset({"ada"}))
 
 
 def test_a_credential_works_until_it_expires(alpha: Any, now: datetime) -> None:

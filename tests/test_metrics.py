@@ -156,6 +156,12 @@ def test_refused_credentials_and_lock_outs_are_counted(measured: Measured) -> No
     eventually(lambda: measured.scrape().total(name, **purpose) == before + 1)
 
 
+def test_the_connections_of_each_process_are_told(measured: Measured, postgresql_only: None) -> None:
+    limits = measured.scrape().samples_by_process("rainbow_database_connections_max")
+
+    assert limits == {"grpc-1": 16, "grpc-2": 16, "web-1": 16, "metrics": 16}
+
+
 def test_scrapers_that_stall_hold_nobody_up(measured: Measured) -> None:
     host, _, port = measured.address.rpartition(":")
     with ExitStack() as stack:

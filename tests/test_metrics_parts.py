@@ -1,5 +1,6 @@
 """The parts of the metrics by themselves: bounds, a database that is away, and the token."""
 
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,9 +22,10 @@ from rainbow.scrape_token import read_token
 from rainbow_site.metrics import fleet
 from rainbow_site.metrics.fleet import FleetMetrics
 from rainbow_site.process.database_connections import families
-from rainbow_site.process.metrics_server import check_protection
+from rainbow_site.process.metrics_server import check_protection, metrics_server
 from rainbow_site.process.sockets import CannotListen
 from tests.conftest import Member
+from tests.support.ports import free_port
 
 NOTHING = FleetCounts(clusters=[], registered=0, leases_held_back=False)
 
@@ -147,6 +149,20 @@ def test_a_token_that_is_missing_or_short_stops_the_start(content: str, tmp_path
         check_protection("127.0.0.1:9100", token_file=str(tmp_path / "token"))
     with pytest.raises(CannotListen, match="No such file"):
         check_protection("127.0.0.1:9100", token_file=str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("folder", ["none", "long" * 30])
+def test_a_folder_that_cannot_have_sockets_stops_the_start(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    (tmp_path / ("long" * 30)).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / folder))
+    settings.RAINBOW_METRICS_ADDRESS = f"127.0.0.1:{free_port()}"
+
+    with pytest.raises(CannotListen, match="TMPDIR"), metrics_server():
+        pass
+
+    assert not list((tmp_path / ("long" * 30)).iterdir())
 
 
 def test_the_token_is_the_first_line(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ from rainbow_site.process.reach import is_loopback
 from rainbow_site.process.readiness import database_file
 from rainbow_site.process.sockets import CannotListen, listen
 
+# A Unix socket's path has at most 107 bytes (unix(7)); the longest name in the folder is that of a web process.
+_LONGEST_FOLDER = 107 - len("/web-1000")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsServer:
@@ -40,12 +43,23 @@ def metrics_server() -> Iterator[MetricsServer]:
         yield MetricsServer()
         return
     check_protection(address, token_file=settings.RAINBOW_METRICS_TOKEN_FILE)
-    # Only this account can enter the folder, and so connect to the sockets in it.
-    with listen(address) as listener, tempfile.TemporaryDirectory(prefix="rainbow-metrics-") as folder:
+    with listen(address) as listener, _folder_of_sockets() as folder:
         words = ["--listener", str(listener.fileno()), "--folder", folder, "--database-file", database_file()]
         command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "metricsworker", *words]
         child = Child(name="metrics server", command=command, files=[listener.fileno()], restarts=True, needed=False)
         yield MetricsServer(folder=Path(folder), children=[child])
+
+
+def _folder_of_sockets() -> tempfile.TemporaryDirectory[str]:
+    """Only this account can enter it, and so connect to the sockets in it."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="rainbow-metrics-")
+    except OSError as error:
+        raise CannotListen(f"RAINBOW_METRICS_ADDRESS: needs a folder for temporary files (TMPDIR): {error}") from None
+    if len(folder.name) > _LONGEST_FOLDER:
+        folder.cleanup()
+        raise CannotListen(f"RAINBOW_METRICS_ADDRESS: TMPDIR is too long for sockets in it: {folder.name}")
+    return folder
 
 
 def check_protection(address: str, *, token_file: str) -> None:

@@ -26,6 +26,9 @@ class Scraped:
     def total(self, name: str, **labels: str) -> float:
         return sum(self.values(name, **labels))
 
+    def samples_by_process(self, name: str) -> dict[str, float]:
+        return {labels["process"]: value for labels, value in self.samples(name)}
+
     def samples(self, name: str, **labels: str) -> Iterator[tuple[dict[str, str], float]]:
         for family in text_string_to_metric_families(self.text):
             for sample in family.samples:

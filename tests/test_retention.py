@@ -1,15 +1,17 @@
 """Servers delete old records by themselves, one server at a time."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.contrib.sessions.models import Session
 
-from grpc_api.runtime.retention import prune_forever
+from grpc_api.runtime import retention
+from grpc_api.runtime.retention import Turn, prune_forever
 from grpc_api.runtime.thread_pools import ThreadPools
-from jobs.models import Job, JobActivity, JobEvent, JobLabel
+from jobs.models import Job, JobActivity, JobEvent, JobLabel, RetentionLease
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.retention import EVERY, HELD_FOR, end_turn, is_due, renew_turn, retention_steps, take_turn
@@ -24,6 +26,8 @@ from tests.support.rows import count, execute
 from tests.support.servers import RainbowServer
 
 SECOND = timedelta(seconds=1)
+# Rows in a step.
+BATCH = 200
 
 
 def cancelled(member: Any, number: int, *, now: datetime) -> list[int]:
@@ -152,6 +156,67 @@ def test_a_retention_of_no_days_deletes_nothing(db: None) -> None:
     asyncio.run(asyncio.wait_for(prune_forever(pools, days=0), timeout=60))
 
     assert pools.close()
+
+
+class Inline:
+    """In place of ThreadPools: works in the test's transaction, and calls `after` when work has deleted something."""
+
+    def __init__(self, after: Callable[[], object] = lambda: None) -> None:
+        self._after = after
+
+    async def write(self, work: Callable[[], Any]) -> Any:
+        result = work()
+        if result == BATCH:
+            self._after()
+        return result
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Inline], None]:
+    """Runs a turn that never waits: an event loop would have another connection than the test."""
+
+    async def at_once(seconds: float) -> None:
+        pass
+
+    def work(pools: Inline) -> None:
+        with pytest.raises(StopIteration):
+            Turn(cast(ThreadPools, pools), days=1).run().send(None)
+
+    monkeypatch.setattr(retention.asyncio, "sleep", at_once)
+    return work
+
+
+def test_a_turn_deletes_all_that_is_old_and_gives_back_its_lease(alpha: Any, run: Callable[[Inline], None]) -> None:
+    cancelled(alpha, 450, now=datetime.now(UTC) - timedelta(days=2))
+
+    run(Inline())
+
+    assert not Job.objects.exists()
+    lease = RetentionLease.objects.get()
+    assert (lease.holder, lease.held_until) == ("", None)
+    assert not is_due(now=datetime.now(UTC))
+
+
+def test_a_turn_ends_when_another_server_has_taken_over(
+    alpha: Any, run: Callable[[Inline], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_RENEW_EVERY", timedelta(0))
+    cancelled(alpha, 450, now=datetime.now(UTC) - timedelta(days=2))
+
+    run(Inline(after=lambda: RetentionLease.objects.update(holder="another")))
+
+    assert Job.objects.count() == 450 - BATCH
+    assert RetentionLease.objects.get().holder == "another"
+    assert RetentionLease.objects.get().finished_at is None
+
+
+def test_a_server_without_the_turn_deletes_nothing(alpha: Any, run: Callable[[Inline], None]) -> None:
+    cancelled(alpha, 5, now=datetime.now(UTC) - timedelta(days=2))
+    take_turn(holder="another", now=datetime.now(UTC))
+
+    run(Inline())
+
+    assert Job.objects.count() == 5
 
 
 def test_a_running_server_prunes_and_says_so(start_server: Any) -> None:

@@ -79,9 +79,8 @@ def test_a_job_that_is_over_is_read_once_by_its_watcher() -> None:
     server: Any = OneRead()
 
     async def watched_jobs() -> list[int]:
-        stream = JobRpcs(server).WatchJobs(
-            pb.WatchJobsRequest(jobids=[1, 1]), Call(bearer="t", seconds_left=None, knows_extensions=True, peer=str)
-        )
+        call = Call(bearer="t", seconds_left=None, knows_extensions=True, peer=str, certified=lambda: None)
+        stream = JobRpcs(server).WatchJobs(pb.WatchJobsRequest(jobids=[1, 1]), call)
         return [answer.job.id async for answer in stream]
 
     assert asyncio.run(watched_jobs()) == [1]

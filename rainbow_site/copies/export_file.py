@@ -149,17 +149,17 @@ class TableReader:
         self.ids = Ids(next=1)
 
     def __iter__(self) -> Iterator[Row]:
-        reads = [column.read for column in self._table.columns]
+        length = len(self._table.columns)
         while True:
             line, said = self._reader.next()
             if isinstance(said, dict):
                 self._close(said)
                 return
-            if not isinstance(said, list) or len(said) != len(reads):
-                raise self._reader.failure(f"must be a row of {self._table.name}, with {len(reads)} values")
+            if not isinstance(said, list) or len(said) != length:
+                raise self._reader.failure(f"must be a row of {self._table.name}, with {length} values")
             self.digest.add(line)
             try:
-                yield [read(value) for read, value in zip(reads, said, strict=True)]
+                yield self._table.read(said)
             except ValueError as error:
                 raise self._reader.failure(f"is no row of {self._table.name}: {error}") from None
 

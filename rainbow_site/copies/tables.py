@@ -52,6 +52,17 @@ class Column:
         """What makes JSON's value of the database's; None where they are the same."""
         return _WRITTEN.get(self.kind)
 
+    @cached_property
+    def taken(self) -> Callable[[Any], Any]:
+        """What makes the database's value of JSON's, but null. It raises ValueError or TypeError."""
+        if self.kind in _RANGES:
+            lowest, highest = _RANGES[self.kind]
+            return lambda value: _number(value, lowest, highest)
+        if self.kind in _TEXTS:
+            longest = self.field.max_length
+            return lambda value: _text(value, longest)
+        return _READ[self.kind]
+
     def read(self, value: Any) -> Any:
         """The value that the database takes. Raises WrongValue."""
         if value is None:
@@ -59,16 +70,9 @@ class Column:
                 return None
             raise WrongValue(f"{self.name}: must not be null")
         try:
-            return self._read(value)
+            return self.taken(value)
         except (TypeError, ValueError) as error:
             raise WrongValue(f"{self.name}: {error}") from None
-
-    def _read(self, value: Any) -> Any:
-        if self.kind in _RANGES:
-            return _number(value, *_RANGES[self.kind])
-        if self.kind in _TEXTS:
-            return _text(value, self.field.max_length)
-        return _READ[self.kind](value)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,21 @@ class Table:
     @property
     def names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    def read(self, values: Row) -> Row:
+        """The row that the database takes. Raises WrongValue."""
+        try:
+            return [
+                None if value is None and null else taken(value)
+                for (null, taken), value in zip(self._taken, values, strict=True)
+            ]
+        except (TypeError, ValueError):
+            # The same once more, slowly, with the name of the column.
+            return [column.read(value) for column, value in zip(self.columns, values, strict=True)]
+
+    @cached_property
+    def _taken(self) -> list[tuple[bool, Callable[[Any], Any]]]:
+        return [(column.field.null, column.taken) for column in self.columns]
 
     @cached_property
     def written(self) -> list[tuple[int, Callable[[Any], Any]]]:

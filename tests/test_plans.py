@@ -21,6 +21,7 @@ from jobs.queries.summaries import summarize_jobs
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.prune import prune_ended, prune_handed_over
+from jobs.sql.queues import Look, waiting_in, within_bounds
 from jobs.sql.reads import jobs_before, oldest_queued
 from jobs.sql.statements import quoted
 from jobs.states import JobState
@@ -118,6 +119,25 @@ def test_a_request_for_jobs_of_any_number_or_label_reads_what_waits_alone(
 
     assert len(plans) == 2 if limit else len(plans) > 3
     assert not any(walks_the_history(plan) for plan in plans)
+
+
+@pytest.mark.parametrize("labels", [{}, {"a": "b"}], ids=["any", "labeled"])
+def test_what_is_behind_a_place_in_a_queue_is_found_without_what_is_before(
+    alpha: Any, long_history: list[int], labels: dict[str, str]
+) -> None:
+    queue_id, after = Job.objects.get(id=long_history[100]).queue_id, (0, long_history[100])
+    look = Look(queue_id, after, 10)
+
+    def read() -> None:
+        rows = waiting_in(queue_id, columns=["priority", "id"], labels=labels, after=after, limit=10)
+        ((*seen,),) = within_bounds([look], at_most={"nodes": 1}, labels=labels, limit=10)
+        assert [row[1] for row in rows] == [job.id for job in seen] == long_history[101:111]
+
+    plans = plans_of(read)
+
+    assert len(plans) == 2
+    begins_there = r"priority = [^\n]*\bid > |priority=\? AND (id|rowid)>\?"
+    assert all(re.search(begins_there, plan) and not walks_the_history(plan) for plan in plans)
 
 
 def test_accepting_finds_jobs_by_their_ids(alpha: Any, long_history: list[int], now: datetime) -> None:

@@ -18,6 +18,7 @@ _LABEL = JobLabel._meta.db_table
 _CLUSTER = Cluster._meta.db_table
 _STREAK = Streak._meta.db_table
 QUEUED = f"state = '{JobState.QUEUED}'"
+_ORDER = "ORDER BY priority DESC, id"
 
 
 class ServedQueue(NamedTuple):
@@ -152,8 +153,19 @@ def waiting_in(
     """These columns of the next jobs of a queue that carry these labels, in its order, after this (priority, id)."""
     if not after:
         return _waiting(queue_id, columns, labels, limit)
-    further = "priority <= %s AND (priority < %s OR id > %s)"
-    return _waiting(queue_id, columns, labels, limit, further, [after[0], *after])
+    tests, labeled = _labeled(labels)
+    where = " AND ".join([f"queue_id = %s AND {QUEUED}", *tests])
+    statement = _behind(", ".join(columns), where, priority="%s", id="%s", limit="%s")
+    own = [queue_id, *labeled, after[0]]
+    return fetch(statement, [*own, after[1], limit, *own, limit, limit])
+
+
+def _behind(columns: str, where: str, *, priority: str, id: str, limit: str) -> str:
+    """Reads jobs behind a place in two ranges of the index: by one condition the database would walk all before it."""
+    same = f"SELECT {columns} FROM {_JOB} WHERE {where} AND priority = {priority} AND id > {id} {_ORDER} LIMIT {limit}"
+    lower = f"SELECT {columns} FROM {_JOB} WHERE {where} AND priority < {priority} {_ORDER} LIMIT {limit}"
+    both = f"SELECT * FROM ({same}) same UNION ALL SELECT * FROM ({lower}) lower"
+    return f"SELECT * FROM ({both}) behind {_ORDER} LIMIT {limit}"
 
 
 def first_of_all(
@@ -162,7 +174,7 @@ def first_of_all(
     """(queue_id, *columns) of so many jobs: the first of all these queues that carry these labels, in their order."""
     tests, given = _labeled(labels)
     where = " AND ".join([QUEUED, *tests])
-    order = "ORDER BY priority DESC, id LIMIT %s"
+    order = f"{_ORDER} LIMIT %s"
     if connection.vendor == "postgresql":
         its = f"SELECT priority, id FROM {_JOB} WHERE queue_id = queues.id AND {where} {order}"
         places = f"SELECT its.* FROM unnest(%s::bigint[]) queues(id) CROSS JOIN LATERAL ({its}) its"
@@ -173,7 +185,7 @@ def first_of_all(
         values = [value for queue_id in queue_ids for value in (queue_id, *given, limit)]
     first = f"SELECT id FROM (SELECT * FROM ({places}) places {order}) first"
     wanted = ", ".join(columns)
-    statement = f"SELECT queue_id, {wanted} FROM {_JOB} WHERE id IN ({first}) ORDER BY priority DESC, id"
+    statement = f"SELECT queue_id, {wanted} FROM {_JOB} WHERE id IN ({first}) {_ORDER}"
     return fetch(statement, [*values, limit])
 
 
@@ -185,40 +197,37 @@ def within_bounds(
     Where there are fewer, the last job of the look follows, unless the queue ends before.
     """
     tests, labeled = _labeled(labels)
-    parts = {"is_within": _within(at_most), "labeled": " AND ".join(["TRUE", *tests])}
     starts = [(n, one.queue_id, *(one.after or _BEFORE_ALL), one.number) for n, one in enumerate(looks)]
     if connection.vendor == "postgresql":
-        its = _SEEN.format(
-            queue_id="look.queue_id", priority="look.priority", id="look.id", number="look.number", **parts
-        )
+        its = _seen(_within(at_most), tests, *(f"look.{name}" for name in ("queue_id", "priority", "id", "number")))
         arrays = "unnest(%s::int[], %s::bigint[], %s::int[], %s::bigint[], %s::bigint[])"
         statement = (
             f"SELECT look.n, its.* FROM {arrays} look(n, queue_id, priority, id, number) CROSS JOIN LATERAL ({its}) its"
         )
-        values = [*map(list, zip(*starts, strict=True)), *at_most.values(), *labeled, limit]
+        values = [*map(list, zip(*starts, strict=True)), *at_most.values(), *labeled, *labeled, limit]
     else:
-        its = _SEEN.format(queue_id="%s", priority="%s", id="%s", number="%s", **parts)
+        its = _seen(_within(at_most), tests, "%s", "%s", "%s", "%s")
         statement = " UNION ALL ".join([f"SELECT %s, its.* FROM ({its}) its"] * len(looks))
-        values = [
-            value
-            for n, queue_id, priority, id, number in starts
-            for value in (n, *at_most.values(), queue_id, *labeled, priority, priority, id, number, number, limit)
-        ]
+        values = []
+        for n, queue_id, priority, id, number in starts:
+            values += [n, *at_most.values(), queue_id, *labeled, priority, id, number]
+            values += [queue_id, *labeled, priority, number, number, number, limit]
     seen: list[list[Seen]] = [[] for _ in looks]
     for n, *job in fetch(statement, values):
         seen[n].append(Seen(*job))
     return seen
 
 
-_SEEN = (
-    "SELECT priority, id, place, is_within FROM (SELECT priority, id, {is_within} AS is_within, "
-    "row_number() OVER (ORDER BY priority DESC, id) AS place "
-    f"FROM (SELECT priority, id, nodes, tasks, time_limit_seconds, cores_per_task FROM {_JOB} "
-    f"WHERE queue_id = {{queue_id}} AND {QUEUED} AND {{labeled}} "
-    "AND priority <= {priority} AND (priority < {priority} OR id > {id}) "
-    "ORDER BY priority DESC, id LIMIT {number}) looked) seen "
-    "WHERE is_within OR place = {number} ORDER BY place LIMIT %s"
-)
+def _seen(is_within: str, tests: Sequence[str], queue_id: str, priority: str, id: str, number: str) -> str:
+    where = " AND ".join([f"queue_id = {queue_id} AND {QUEUED}", *tests])
+    columns = "priority, id, nodes, tasks, time_limit_seconds, cores_per_task"
+    looked = _behind(columns, where, priority=priority, id=id, limit=number)
+    placed = (
+        f"SELECT priority, id, row_number() OVER ({_ORDER}) AS place, {is_within} AS is_within FROM ({looked}) looked"
+    )
+    return f"SELECT * FROM ({placed}) seen WHERE is_within OR place = {number} {_ORDER} LIMIT %s"
+
+
 _BEFORE_ALL = (2**15 - 1, 0)
 
 
@@ -241,7 +250,7 @@ def _waiting(
     tests, labeled = _labeled(labels)
     wanted = ", ".join(columns)
     where = " AND ".join([f"queue_id = %s AND {QUEUED}", *([further] if further else []), *tests])
-    statement = f"SELECT {wanted} FROM {_JOB} WHERE {where} ORDER BY priority DESC, id LIMIT %s"
+    statement = f"SELECT {wanted} FROM {_JOB} WHERE {where} {_ORDER} LIMIT %s"
     return fetch(statement, [queue_id, *given, *labeled, limit])
 
 

@@ -15,12 +15,14 @@ class Claim:
 
     `certified` has the clusters that the client's certificate is for, and only their secrets are accepted; None where
     the client presented no certificate and needs none.
+    `request_id` is that of the call, for the events of what it does.
     """
 
     value: str
     cluster: str | None = None
     kinds: frozenset[CredentialKind] = frozenset(CredentialKind)
     certified: frozenset[str] | None = None
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class Caller:
     issued_by_id: int | None
     issued_by: str
     held_back: str
+    request_id: str = ""
 
     @property
     def paused(self) -> bool:
@@ -76,6 +79,7 @@ class Caller:
 class Operator:
     user_id: int
     name: str
+    request_id: str = ""
 
     @property
     def who(self) -> str:

@@ -121,4 +121,5 @@ def _columns(steps: Sequence[tuple[Step, Actor]], at: object, why: str) -> Colum
         "credential_id": [by.credential_id if isinstance(by, Caller) else None for _, by in steps],
         "operator_id": [by.user_id if isinstance(by, Operator) else None for _, by in steps],
         "why": [step.why or why for step, _ in steps],
+        "request_id": [(by.request_id or None) if by else None for _, by in steps],
     }

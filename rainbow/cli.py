@@ -141,6 +141,8 @@ def _told(ctx: click.Context, error: RainbowError) -> str:
     """The failure in the words of the command line."""
     if isinstance(error, Unauthenticated) and error.message == DENIED:
         return ": ".join(filter(None, (DENIED, credential_in_use(ctx))))
+    if EXIT_CODES.get(error.code, UNEXPECTED) == UNEXPECTED and error.request_id:
+        return f"{error} (request {error.request_id})"
     name = ctx.invoked_subcommand
     command = ctx.command.get_command(ctx, name) if name and isinstance(ctx.command, click.Group) else None
     return as_typed(error, command) + (_way_around(error.message) if isinstance(error, Unreachable) else "")

@@ -1,9 +1,12 @@
 """Looking up, watching and cancelling jobs."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from rainbow import answers, records, rules, translation, watch_stream
+from rainbow.call_log import Metadata
 from rainbow.client_session import ClientSession
+from rainbow.connection import metadata_of
 from rainbow.protos import rainbow_pb2 as pb
 
 IDS_PER_LOOKUP = 1000
@@ -18,7 +21,8 @@ class JobCalls(ClientSession):
         timeout unless said.
         """
         first = first_seconds or self._connection.timeout_seconds
-        return watch_stream.follow(self._watch, jobids, retries=self._retries, first_seconds=first)
+        watch = partial(self._watch, metadata=metadata_of(self._token or self._secret))
+        return watch_stream.follow(watch, jobids, retries=self._retries, first_seconds=first)
 
     def get_jobs(self, jobids: Sequence[int], *, with_events: bool = False) -> records.FoundJobs:
         """Look up any number of jobs, in full."""
@@ -100,11 +104,10 @@ class JobCalls(ClientSession):
         credential = self._token or self._secret
         return translation.summary(self._connection.ask(self._stub.SummarizeJobs, request, credential=credential))
 
-    def _watch(self, jobids: Sequence[int]) -> Iterator[records.Job]:
+    def _watch(self, jobids: Sequence[int], *, metadata: Metadata) -> Iterator[records.Job]:
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.WatchJobsRequest(cluster=self.cluster, jobids=jobids)
-        credential = self._token or self._secret
-        stream = self._connection.stream(self._stub.WatchJobs, request, credential=credential)
+        stream = self._connection.stream(self._stub.WatchJobs, request, metadata=metadata)
         return answers.watched(stream, asked=jobids)
 
     def _look_up(self, jobids: Sequence[int], *, with_events: bool) -> pb.GetJobsResponse:

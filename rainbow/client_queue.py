@@ -6,6 +6,7 @@ from typing import Any
 
 from rainbow import answers, offers, records, reports, translation
 from rainbow.client_session import ClientSession, expect
+from rainbow.connection import metadata_of
 from rainbow.fact_messages import facts_message
 from rainbow.facts import Facts
 from rainbow.pending_call import PendingCall
@@ -120,11 +121,11 @@ class QueueCalls(ClientSession):
             return pb.RequestJobsRequest(cluster=self.cluster, secret=self._secret, sent=translation.now(), **wanted)
 
     def _wait_for_jobs(self, request: pb.RequestJobsRequest) -> pb.RequestJobsResponse:
-        usual, wait = self._connection.timeout_seconds, request.wait_seconds
+        usual, wait, metadata = self._connection.timeout_seconds, request.wait_seconds, metadata_of()
 
         def attempt(left: float) -> pb.RequestJobsResponse:
             request.wait_seconds = min(wait, max(0, math.ceil(left - usual)))
-            return self._connection.send(self._stub.RequestJobs, request, timeout_seconds=left)
+            return self._connection.send(self._stub.RequestJobs, request, timeout_seconds=left, metadata=metadata)
 
         return self._connection.repeat(attempt, deadline_seconds=usual + max(0, wait))
 

@@ -1,9 +1,12 @@
 """Submitting jobs."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from rainbow import records, submitting, translation
+from rainbow.call_log import Metadata
 from rainbow.client_session import ClientSession, expect
+from rainbow.connection import metadata_of
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.retries import Patience
 
@@ -38,8 +41,11 @@ class SubmissionCalls(ClientSession):
         cannot be sent. Then the last of the jobs without a result may be queued, or not.
         """
         patience = Patience(self._retries, first_seconds=self._connection.timeout_seconds)
-        sender = submitting.Submitting(self._submit_batches, patience=patience)
+        stream = partial(self._submit_batches, metadata=metadata_of(self._token))
+        sender = submitting.Submitting(stream, patience=patience)
         return sender.results(submitting.batches(specs, cluster=self.cluster))
 
-    def _submit_batches(self, batches: Iterator[submitting.Batch]) -> Iterator[submitting.Answer]:
-        return self._connection.exchange(self._stub.SubmitJobStream, batches, credential=self._token)
+    def _submit_batches(
+        self, batches: Iterator[submitting.Batch], *, metadata: Metadata
+    ) -> Iterator[submitting.Answer]:
+        return self._connection.exchange(self._stub.SubmitJobStream, batches, metadata=metadata)

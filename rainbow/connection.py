@@ -11,11 +11,13 @@ import grpc
 from rainbow import translation
 from rainbow.address import is_loopback, with_port
 from rainbow.call_errors import failure_of
+from rainbow.call_log import CallLog, Metadata
 from rainbow.connection_diagnosis import ConnectionDiagnosis
 from rainbow.errors import DeadlineExceeded, InvalidArgument, RainbowError, Unauthenticated, Unavailable, Untouched
 from rainbow.pending_call import PendingCall
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from rainbow.retries import LONGEST_TIMEOUT_SECONDS, PATIENCE_SECONDS, Retries
+from rainbow.telemetry.request_ids import KEY, next_request_id
 from rainbow.tls import Tls
 from rainbow.watchdog import Watchdog
 
@@ -35,7 +37,6 @@ CHANNEL_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
-Metadata = tuple[tuple[str, str], ...]
 # Tells the server that this client knows the extension fields in the replies of the original protocol's calls.
 KNOWS_EXTENSIONS: Metadata = (("rainbow-extensions", "1"),)
 Question = TypeVar("Question")
@@ -71,8 +72,9 @@ class Connection:
         credential: str = "",
     ) -> Answer:
         """Send, and send again whenever the server is not available."""
+        metadata = metadata_of(credential)
         return self.repeat(
-            lambda left: self.send(call, request, timeout_seconds=left, credential=credential),
+            lambda left: self.send(call, request, timeout_seconds=left, metadata=metadata),
             deadline_seconds=self.timeout_seconds,
         )
 
@@ -84,8 +86,9 @@ class Connection:
         credential: str = "",
     ) -> Answer:
         """Send, and send again only if the server certainly did nothing about it."""
+        metadata = metadata_of(credential)
         return self.repeat(
-            lambda left: self.send(call, request, timeout_seconds=left, credential=credential),
+            lambda left: self.send(call, request, timeout_seconds=left, metadata=metadata),
             deadline_seconds=self.timeout_seconds,
             after=Untouched,
         )
@@ -105,14 +108,16 @@ class Connection:
         request: Question,
         *,
         timeout_seconds: float,
-        credential: str = "",
+        metadata: Metadata,
     ) -> Answer:
         """One attempt. Raises what the server's status code stands for."""
-        metadata = _metadata(credential)
+        log = CallLog(call, metadata)
         try:
-            return self._heard(call(request, timeout=timeout_seconds, metadata=metadata))
+            answer = self._heard(call(request, timeout=timeout_seconds, metadata=metadata))
         except grpc.RpcError as error:
-            raise self._failure(error) from error
+            raise log.failed(self._failure(error)) from error
+        log.ended()
+        return answer
 
     def _heard(self, answer: Answer | None) -> Answer:
         if answer is None:  # gRPC lets a call end well without one
@@ -130,35 +135,52 @@ class Connection:
         read: Callable[[Answer], Record],
     ) -> PendingCall[Record]:
         """One attempt, which is not waited for."""
-        future = call.future(request, timeout=timeout_seconds, metadata=KNOWS_EXTENSIONS)
-        return PendingCall(future, read=lambda answer: read(self._heard(answer)), failure=self._failure)
+        metadata = metadata_of()
+        log = CallLog(call, metadata)
+        future = call.future(request, timeout=timeout_seconds, metadata=metadata)
+
+        def heard(answer: Answer) -> Record:
+            log.ended()
+            return read(self._heard(answer))
+
+        return PendingCall(
+            future,
+            read=heard,
+            failure=lambda error: log.failed(self._failure(error)),
+        )
 
     def stream(
         self,
         call: "grpc.UnaryStreamMultiCallable[Question, Answer]",
         request: Question,
         *,
-        credential: str = "",
+        metadata: Metadata,
     ) -> Iterator[Answer]:
         """One attempt at a call with many answers, which ends when the caller stops reading.
 
         The first comes within the timeout, or not at all; the others when there is something to tell.
         """
-        yield from self._read(call(request, metadata=_metadata(credential)), first_seconds=self.timeout_seconds)
+        answers, log = call(request, metadata=metadata), CallLog(call, metadata)
+        yield from self._read(answers, log, first_seconds=self.timeout_seconds)
 
     def exchange(
         self,
         call: "grpc.StreamStreamMultiCallable[Question, Answer]",
         requests: Iterator[Question],
         *,
-        credential: str = "",
+        metadata: Metadata,
     ) -> Iterator[Answer]:
         """The same with many requests, which another thread takes from their iterator, and an answer to each."""
-        answers = call(requests, metadata=_metadata(credential))
-        yield from self._read(answers, first_seconds=SILENCE_SECONDS, silence_seconds=SILENCE_SECONDS)
+        answers, log = call(requests, metadata=metadata), CallLog(call, metadata)
+        yield from self._read(answers, log, first_seconds=SILENCE_SECONDS, silence_seconds=SILENCE_SECONDS)
 
     def _read(
-        self, answers: "grpc._CallIterator[Answer]", *, first_seconds: float, silence_seconds: float = math.inf
+        self,
+        answers: "grpc._CallIterator[Answer]",
+        log: CallLog,
+        *,
+        first_seconds: float,
+        silence_seconds: float = math.inf,
     ) -> Iterator[Answer]:
         watchdog = Watchdog(answers.cancel)
         seconds = first_seconds
@@ -169,9 +191,10 @@ class Connection:
                 yield answer
                 seconds = silence_seconds
         except StopIteration:
+            log.ended()
             return
         except grpc.RpcError as error:
-            raise self._failure(error) from error
+            raise log.failed(self._failure(error)) from error
         finally:
             watchdog.end()
             answers.cancel()
@@ -217,9 +240,11 @@ def _open_channel(host: str, tls: Tls) -> grpc.Channel:
     return grpc.secure_channel(host, tls.credentials(), options=options)
 
 
-def _metadata(credential: str) -> Metadata:
+def metadata_of(credential: str = "") -> Metadata:
+    """The metadata of a call, which its repetitions keep. Raises InvalidArgument."""
+    always = (*KNOWS_EXTENSIONS, (KEY, next_request_id()))
     if not credential:
-        return KNOWS_EXTENSIONS
+        return always
     if not (credential.isascii() and credential.isprintable()):
         raise InvalidArgument("a credential consists of printable ASCII characters")
-    return (*KNOWS_EXTENSIONS, ("authorization", f"Bearer {credential}"))
+    return (*always, ("authorization", f"Bearer {credential}"))

@@ -13,7 +13,7 @@ class RainbowError(Exception):
 
     `field` names the input at fault; it is empty where no single input is. `may_be_done`: the server may have done
     what was asked all the same, and only its answer is missing. Jobs that a client then does not know to be queued are
-    submitted again under `idempotency_keys`, which makes no second ones.
+    submitted again under `idempotency_keys`, which makes no second ones. `request_id` is that of the client's call.
     """
 
     code: str = "UNKNOWN"
@@ -24,6 +24,7 @@ class RainbowError(Exception):
         self.message = message
         self.field = field
         self.idempotency_keys: tuple[str, ...] = ()
+        self.request_id = ""
 
 
 def why(error: OSError | UnicodeDecodeError) -> str:

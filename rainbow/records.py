@@ -126,12 +126,15 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent:
+    """`request_id` is that of the call that did it; empty where the server did it itself."""
+
     at: datetime
     what: str
     state: JobState
     attempt: int
     who: str
     why: str
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

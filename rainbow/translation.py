@@ -272,4 +272,5 @@ def _job_event(event: pb.JobEvent) -> records.JobEvent:
         attempt=event.attempt,
         who=event.who,
         why=event.why,
+        request_id=event.request_id,
     )

@@ -74,10 +74,11 @@ MAY_IMPORT = {
     "grpc_api.transport": "rainbow rainbow.telemetry rainbow.protos rainbow_site.process jobs grpc_api.runtime"
     " grpc_api.rpcs",
     "grpc_api.management": "rainbow.telemetry rainbow_site rainbow_site.process grpc_api.reference grpc_api.transport",
-    "rainbow_site.web.rest": "rainbow clusters clusters.services",
+    "rainbow_site.web.rest": "rainbow rainbow.telemetry clusters clusters.services",
     "clusters.rest": "rainbow clusters clusters.services rainbow_site.web.rest",
-    "clusters.admin": "rainbow clusters clusters.services",
-    "jobs.rest": "rainbow clusters clusters.services jobs jobs.queries jobs.services rainbow_site.web.rest",
+    "clusters.admin": "rainbow rainbow.telemetry clusters clusters.services",
+    "jobs.rest": "rainbow rainbow.telemetry clusters clusters.services jobs jobs.queries jobs.services"
+    " rainbow_site.web.rest",
     "jobs.admin": "rainbow clusters clusters.services clusters.admin jobs jobs.queries jobs.services",
     "rainbow_site.web": "rainbow rainbow.telemetry rainbow_site.process clusters jobs jobs.rest rainbow_site.web.rest",
     "rainbow_site.metrics": "rainbow rainbow.telemetry rainbow_site.process jobs jobs.queries",

@@ -135,6 +135,16 @@ def test_a_traceback_belongs_to_its_line(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
+def test_causes_that_go_in_circles_end(form: str) -> None:
+    itself, first, second = IntegrityError("x"), IntegrityError("y"), IntegrityError("z")
+    itself.__cause__, first.__cause__, second.__cause__ = itself, second, first
+
+    for error in (itself, first):
+        assert "IntegrityError" in written(form, "failed", error=error)
+        assert named(error) == "IntegrityError"
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_a_traceback_holds_nothing_that_a_caller_sent(form: str) -> None:
     for error in (ValueError(CANARY), KeyError(CANARY), IntegrityError(CANARY), Exception(CANARY)):
         assert CANARY not in written(form, "failed", error=raised(RuntimeError("no"), cause=raised(error)))

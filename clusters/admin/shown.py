@@ -15,6 +15,7 @@ from clusters.callers import Operator
 from clusters.models import Cluster
 from clusters.visible import visible
 from rainbow.errors import RainbowError
+from rainbow.telemetry.request_ids import request_id_of
 
 
 class ShownAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # at run time it takes none
@@ -55,7 +56,7 @@ class ShownAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # at run time it 
 
 def operator_of(request: HttpRequest) -> Operator:
     assert isinstance(request.user, User)
-    return Operator(user_id=request.user.pk, name=request.user.get_username())
+    return Operator(user_id=request.user.pk, name=request.user.get_username(), request_id=request_id_of(request))
 
 
 def page_of(clusters: Sequence[Cluster]) -> str:

@@ -8,7 +8,8 @@ _SCHEME = "bearer "
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """`seconds_left` until the client's deadline; None when it set none. `notes` go into the log line.
+    """`request_id` is the one that the client sent, or a new one where it sent none, or none that is valid.
+    `seconds_left` until the client's deadline; None when it set none. `notes` go into the log line.
 
     `peer` returns gRPC's form of the client's address, `certified` the clusters that its certificate is for, None
     without one; functions, since few calls need them.
@@ -19,6 +20,8 @@ class Call:
     knows_extensions: bool
     peer: Callable[[], str]
     certified: Callable[[], frozenset[str] | None]
+    request_id: str = ""
+    sent_request_id: bool = False
     notes: dict[str, object] = field(default_factory=dict)
 
     def note(self, **facts: object) -> None:

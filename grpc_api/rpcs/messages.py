@@ -214,6 +214,7 @@ def event_to_message(event: JobEvent) -> pb.JobEvent:
         attempt=event.attempt,
         who=event.who,
         why=event.why,
+        request_id=event.request_id or "",
     )
 
 

@@ -77,12 +77,15 @@ class ServerState:
 def bearer_claim(call: Call, cluster: str, kinds: frozenset[CredentialKind]) -> Claim:
     """The claim of a call whose credential comes in the metadata; an empty cluster is the credential's own."""
     certified = call.certified() if CredentialKind.SECRET in kinds else None
-    return Claim(value=call.bearer, cluster=cluster or None, kinds=kinds, certified=certified)
+    return Claim(
+        value=call.bearer, cluster=cluster or None, kinds=kinds, certified=certified, request_id=call.request_id
+    )
 
 
 def secret_claim(call: Call, cluster: str, secret: str) -> Claim:
     """The claim of a call of the original protocol, whose secret comes in the request or in the metadata."""
-    return Claim(value=secret or call.bearer, cluster=cluster, kinds=SECRET, certified=call.certified())
+    value, certified = secret or call.bearer, call.certified()
+    return Claim(value=value, cluster=cluster, kinds=SECRET, certified=certified, request_id=call.request_id)
 
 
 def _admit_and_answer(answer: Answer[Request, Reply], request: Request, claim: Claim, now: datetime) -> Answered[Reply]:

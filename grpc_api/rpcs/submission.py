@@ -36,7 +36,8 @@ class SubmissionRpcs:
         self._group_commit = GroupCommit(self._write, verb="submit", most=batch)
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> pb.SubmitJobResponse:
-        claim = Claim(value=request.token or call.bearer, cluster=request.cluster, kinds=TOKEN)
+        value = request.token or call.bearer
+        claim = Claim(value=value, cluster=request.cluster, kinds=TOKEN, request_id=call.request_id)
         answered = await self._group_commit(Claimed(request=request, claim=claim))
         reply = self._server.noted(answered, call).reply
         call.note(job=reply.jobid, duplicate=reply.duplicate or None)

@@ -15,12 +15,12 @@ FIELD_METADATA_KEY = "rainbow-field"
 _log = logging.getLogger("rainbow.grpc")
 
 
-def status_of(error: Exception) -> tuple[grpc.StatusCode, RainbowError]:
+def status_of(error: Exception, *, request_id: str) -> tuple[grpc.StatusCode, RainbowError]:
     """The code to answer with, and the error to describe. An unexpected one is logged here, with its traceback."""
     if isinstance(error, RainbowError):
         return grpc.StatusCode[error.code], error
     if isinstance(error, OperationalError | InterfaceError):
-        _log.warning(Line("database does not answer", error=Quoted(told(error))))
+        _log.warning(Line("database does not answer", error=Quoted(told(error)), request_id=request_id))
         return grpc.StatusCode.UNAVAILABLE, Unavailable("the database does not answer now; try again")
-    _log.error("unexpected failure", exc_info=error)
+    _log.error(Line("unexpected failure", request_id=request_id), exc_info=error)
     return grpc.StatusCode.INTERNAL, RainbowError("internal server error; the server's log has the details")

@@ -21,6 +21,7 @@ from grpc_api.transport.shedding import PUSHBACK_METADATA_KEY, PUSHBACK_MS, Load
 from grpc_api.transport.tls import clusters_certified_by
 from rainbow.errors import Untouched
 from rainbow.protos import rainbow_pb2 as pb
+from rainbow.telemetry import request_ids
 from rainbow.telemetry.lines import Line
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RainbowScheduler"]
@@ -135,9 +136,14 @@ class HandlerFactory:
         Drops the traceback, which holds the request: errors in a reference cycle, as gRPC's own are, live until the
         garbage collector runs.
         """
-        code, shown = status_of(error)
+        code, shown = status_of(error, request_id=call.request_id)
         error.__traceback__ = None
-        trailers = {FIELD_METADATA_KEY: shown.field, PUSHBACK_METADATA_KEY: _pushback_of(error)}
+        trailers = {
+            FIELD_METADATA_KEY: shown.field,
+            PUSHBACK_METADATA_KEY: _pushback_of(error),
+            # Clients of the original protocol send none, and see none.
+            request_ids.KEY: call.request_id if call.sent_request_id else "",
+        }
         if isinstance(error, Overloaded):
             self._load.note_refusal(error)
             form.metrics.ended(code, time.perf_counter() - began)
@@ -158,8 +164,11 @@ def _serialize(message: Message) -> bytes:
 
 def _call(context: Context) -> Call:
     metadata = context.invocation_metadata()
+    offered = next((value for key, value in metadata or () if key == request_ids.KEY), None)
     return Call(
         bearer=bearer_in(metadata),
+        request_id=request_ids.request_id_from(offered),
+        sent_request_id=offered is not None,
         seconds_left=context.time_remaining(),
         knows_extensions=extensions.is_named_in(metadata),
         peer=context.peer,
@@ -181,4 +190,5 @@ def _end(form: Format, call: Call, code: grpc.StatusCode, began: float) -> None:
 def _write_log(form: Format, call: Call, code: grpc.StatusCode, seconds: float) -> None:
     if form.quiet or not _log.isEnabledFor(logging.INFO):
         return
-    _log.info(Line("call", ("call",), call=form.name, **call.notes, code=code.name, ms=seconds * 1000))
+    ms = seconds * 1000
+    _log.info(Line("call", ("call",), call=form.name, **call.notes, code=code.name, ms=ms, request_id=call.request_id))

@@ -213,6 +213,8 @@ class JobEvent(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
     )
     why = models.TextField(blank=True)
+    # Of the call that did it (rainbow/telemetry/request_ids.py); null of what the server did itself.
+    request_id = models.CharField(max_length=64, null=True)
 
     class Meta:
         indexes = [models.Index(fields=["job", "id"], name="event_by_job")]

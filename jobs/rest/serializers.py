@@ -55,10 +55,13 @@ class JobPageSerializer(serializers.Serializer[object]):
 class EventSerializer(serializers.ModelSerializer[JobEvent]):
     attempt = serializers.IntegerField()
     who = serializers.CharField()
+    request_id = serializers.CharField(
+        allow_null=True, help_text="the X-Request-ID of the call that did it; null where the server did it itself"
+    )
 
     class Meta:
         model = JobEvent
-        fields = ("at", "what", "state", "attempt", "who", "why")
+        fields = ("at", "what", "state", "attempt", "who", "why", "request_id")
 
 
 class CancelManySerializer(Input):

@@ -119,7 +119,8 @@ def _submit(
             if refuse_all_on_conflict:
                 _raise_conflict(results)
     except (IntegrityError, DataError) as error:
-        raise _explained(error) from error
+        _explain(error)
+        raise
     _count([order for order, _ in new])
     return results
 
@@ -261,8 +262,8 @@ def _raise_conflict(results: Iterable[Receipt | RainbowError]) -> None:
             raise result
 
 
-def _explained(error: Exception) -> Exception:
+def _explain(error: Exception) -> None:
     """Ids are 32-bit on the wire: SQLite's check and PostgreSQL's sequence both stop before the commit."""
     if "job_id_fits_the_wire" in str(error) or "nextval" in str(error):
-        return ResourceExhausted("the job ids are used up; an operator has to make room (docs/operations.md)")
-    return error
+        text = "the job ids are used up; an operator has to make room (docs/operations.md)"
+        raise ResourceExhausted(text) from error

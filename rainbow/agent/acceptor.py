@@ -15,6 +15,7 @@ from rainbow.executors.executor import SchedulerSilent
 from rainbow.pending_call import PendingCall
 from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
 from rainbow.telemetry.lines import Line
+from rainbow.telemetry.request_ids import calls_named
 
 WAIT_SECONDS = 60
 # The scheduler has other users: more may fit than the open request asks for.
@@ -82,9 +83,10 @@ class Acceptor:
         """Broken jobs are accepted, too, and fail at once with their reason."""
         settings, sent_at = self._context.settings, self._context.clock()
         try:
-            taken = self._context.client.accept_jobs(
-                [job.id for job in offers], agent=settings.agent, lease_seconds=settings.lease_seconds
-            )
+            with calls_named() as request_id:
+                taken = self._context.client.accept_jobs(
+                    [job.id for job in offers], agent=settings.agent, lease_seconds=settings.lease_seconds
+                )
         except RainbowError as error:
             # The server may have accepted them all the same.
             self._recovery.needed = self._recovery.needed or error.may_be_done
@@ -96,7 +98,7 @@ class Acceptor:
         self._held_jobs.accepted(entries, renewed_at=sent_at)
         if len(told) < len(taken.accepted):
             self._look_up({job.jobid: job.attempt for job in taken.accepted if job not in told}, sent_at)
-        _log.info(Line("accepted", jobs=[job.jobid for job in taken.accepted]))
+        _log.info(Line("accepted", jobs=[job.jobid for job in taken.accepted], request_id=request_id))
         for job in offers:
             if isinstance(job, BrokenJob):
                 _log.warning(Line("refused", job=job.id, reason=job.reason))

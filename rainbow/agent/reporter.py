@@ -120,7 +120,7 @@ class Reporter:
             return
         held, report = batch[0]
         plain = replace(report, reason=f"its report could not be sent: {error}", output="", native_id=held.key)
-        _log.error(Line("report refused", job=report.jobid, error=error))
+        _log.error(Line("report refused", job=report.jobid, error=error, request_id=error.request_id))
         if report == plain:
             held.renewed_at = self._context.clock()
             return

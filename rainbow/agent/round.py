@@ -16,6 +16,7 @@ from rainbow.errors import (
 )
 from rainbow.executors.executor import SchedulerSilent
 from rainbow.telemetry.failures import named
+from rainbow.telemetry.lines import Line
 
 # Trying again does not help against these.
 FATAL = (PermissionDenied, Unimplemented, JournalUnusable)
@@ -35,9 +36,9 @@ class Duty:
         self.trouble = ""
         self._unanswered = -1
 
-    def failed(self, trouble: str, *, unexpected: Exception | None = None) -> None:
+    def failed(self, trouble: str, *, request_id: str = "", unexpected: Exception | None = None) -> None:
         if trouble != self.trouble:
-            _log.warning("%s", trouble, exc_info=unexpected)
+            _log.warning(Line(trouble, request_id=request_id), exc_info=unexpected)
         self.trouble = trouble
 
     def got_no_answer(self, answers: int) -> None:
@@ -106,4 +107,4 @@ class Round:
         self._is_silent = self._is_silent or isinstance(error, SchedulerSilent)
         if isinstance(error, Unavailable | DeadlineExceeded):
             duty.got_no_answer(self._client.answers)
-        duty.failed(str(error))
+        duty.failed(str(error), request_id=error.request_id)

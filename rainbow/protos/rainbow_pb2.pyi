@@ -1738,6 +1738,7 @@ class JobEvent(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     WHO_FIELD_NUMBER: _builtins.int
     WHY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     what: _builtins.str
     """What happened: submitted, accepted, cancel_requested and so on."""
     state: Global___JobState.ValueType
@@ -1748,6 +1749,8 @@ class JobEvent(_message.Message):
     """Who did it: a credential's kind and label, an operator's name, or the server."""
     why: _builtins.str
     """What was given as the reason; may be empty."""
+    request_id: _builtins.str
+    """The id of the call that did it (x-request-id); empty where the server did it itself."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -1761,10 +1764,11 @@ class JobEvent(_message.Message):
         attempt: _builtins.int = ...,
         who: _builtins.str = ...,
         why: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "attempt", b"attempt", "state", b"state", "what", b"what", "who", b"who", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "attempt", b"attempt", "request_id", b"request_id", "state", b"state", "what", b"what", "who", b"who", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

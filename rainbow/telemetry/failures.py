@@ -34,7 +34,7 @@ def traceback_of(error: BaseException) -> str:
 
 def _parts(error: BaseException, most: int) -> Iterator[str]:
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if before is not None and most > 1:
+    if before is not None and before is not error and most > 1:
         yield from _parts(before, most - 1)
         yield f"\n{_BETWEEN[error.__cause__ is not None]}\n"
     yield "Traceback (most recent call last):"
@@ -45,7 +45,8 @@ def _parts(error: BaseException, most: int) -> Iterator[str]:
 def _words(error: BaseException) -> str:
     module = type(error).__module__
     if module == "django.db.utils":
-        if error.__cause__ is not None:
+        # Django's errors wrap those of the driver.
+        if error.__cause__ is not None and type(error.__cause__).__module__ != module:
             return _words(error.__cause__)
         return str(error) if type(error).__name__ in _OF_THE_CONNECTION else ""
     if hasattr(error, "sqlstate"):

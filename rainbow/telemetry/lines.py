@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rainbow.telemetry.failures import traceback_of
+from rainbow.telemetry.request_ids import request_id_of
 
 # Of a field, of a whole line without its traceback, and of a traceback.
 MOST_OF_FIELD, MOST_OF_LINE, MOST_OF_TRACEBACK = 1_000, 8_000, 16_000
@@ -47,6 +48,7 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{self.formatTime(record)} {record.levelname} {_on_one_line(_message(record), MOST_OF_LINE)}"
+        line += "".join(f" {name}={value}" for name, value in _of_django(record).items())
         if record.exc_info and record.exc_info[1]:
             line += "".join(f"\n  {_escaped(text)}" for text in _traceback(record).split("\n"))
         return without_credentials(line)
@@ -66,7 +68,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info and record.exc_info[1]:
             own["traceback"] = _traceback(record)
-        fields = {name: _value(value) for name, value in line.fields.items()} if line else {}
+        fields = {name: _value(value) for name, value in line.fields.items()} if line else _of_django(record)
         # json.dumps leaves DEL alone, which is ASCII.
         return without_credentials(json.dumps({**own, **fields, **own}).replace("\x7f", "\\u007f"))
 
@@ -84,6 +86,13 @@ def _message(record: logging.LogRecord) -> str:
         return record.getMessage()
     except Exception:  # a line of someone else's that does not fit its arguments
         return str(record.msg)
+
+
+def _of_django(record: logging.LogRecord) -> dict[str, str]:
+    """Django's own records of failures carry the request."""
+    request = getattr(record, "request", None)
+    request_id = request_id_of(request) if hasattr(request, "META") else ""
+    return {"request_id": request_id} if request_id else {}
 
 
 def _traceback(record: logging.LogRecord) -> str:

@@ -9,6 +9,7 @@ from django.utils.encoding import escape_uri_path
 
 from clusters.callers import Caller
 from rainbow.telemetry.lines import Line, Quoted, without_credentials
+from rainbow.telemetry.request_ids import KEY, META_KEY, request_id_from, request_id_of
 from rainbow_site.web.metrics import count_request
 from rainbow_site.web.rest.addresses import address_of
 
@@ -25,7 +26,9 @@ _log = logging.getLogger("rainbow.http")
 def log_requests(answer: Answer) -> Answer:
     def log_and_answer(request: HttpRequest) -> HttpResponseBase:
         began = time.perf_counter()
+        request_id = request.META[META_KEY] = request_id_from(request.headers.get(KEY))
         response = answer(request)
+        response[KEY] = request_id
         seconds = time.perf_counter() - began
         count_request(request, response.status_code, seconds)
         if request.path not in _QUIET and _log.isEnabledFor(logging.INFO):
@@ -48,6 +51,7 @@ def _write(request: HttpRequest, status: int, seconds: float) -> None:
             peer=address_of(request) if tells_peer else None,
             status=status,
             ms=seconds * 1000,
+            request_id=request_id_of(request),
         )
     )
 

@@ -32,6 +32,7 @@ from rainbow.errors import (
 )
 from rainbow.telemetry.failures import told
 from rainbow.telemetry.lines import Line, Quoted
+from rainbow.telemetry.request_ids import request_id_of
 from rainbow_site.web.rest.fields import MOST_TOLD
 
 MEDIA_TYPE = "application/problem+json"
@@ -71,12 +72,12 @@ def answer_failure(error: Exception, context: dict[str, Any]) -> Response:
     if isinstance(error, RainbowError):
         response = _from_rainbow(error, context)
     elif isinstance(error, OperationalError | InterfaceError):
-        _log.warning(Line("database does not answer", error=Quoted(told(error))))
+        _log.warning(Line("database does not answer", error=Quoted(told(error)), request_id=_request_id(context)))
         response = _from_rainbow(Unavailable("the database does not answer now; try again"), context)
     elif isinstance(error, SuspiciousOperation | UnreadablePostError):
         response = Response(problem(HTTPStatus.BAD_REQUEST, str(error)), status=HTTPStatus.BAD_REQUEST)
     else:
-        response = exception_handler(error, context) or _unexpected(error)
+        response = exception_handler(error, context) or _unexpected(error, context)
         response.data = _describe(error, response)
     if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -122,9 +123,13 @@ def _from_rainbow(error: RainbowError, context: dict[str, Any]) -> Response:
     return response
 
 
-def _unexpected(error: Exception) -> Response:
-    _log.error("unexpected failure", exc_info=error)
+def _unexpected(error: Exception, context: dict[str, Any]) -> Response:
+    _log.error(Line("unexpected failure", request_id=_request_id(context)), exc_info=error)
     return Response(status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _request_id(context: dict[str, Any]) -> str:
+    return request_id_of(context["request"])
 
 
 def _describe(error: Exception, response: Response) -> dict[str, Any]:

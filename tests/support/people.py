@@ -28,6 +28,9 @@ class Person:
     def get(self, path: str) -> Any:
         return json.loads(self._ask(Request(self.server.web + path)))
 
+    def page(self, path: str) -> str:
+        return self._ask(Request(self.server.web + path)).decode()
+
     def post(self, path: str, content: Any) -> Any:
         headers = {"Content-Type": "application/json", "X-CSRFToken": self._token()}
         return json.loads(self._ask(Request(self.server.web + path, json.dumps(content).encode(), headers)))

@@ -8,6 +8,7 @@ from clusters.callers import Caller, Operator
 from clusters.models import Cluster, CredentialKind
 from clusters.services.authenticate import REQUEST_DENIED
 from rainbow.errors import NotFound, Unauthenticated
+from rainbow.telemetry.request_ids import request_id_of
 from rainbow_site.web.rest.authentication import refusals_counted
 
 TOKEN = frozenset({CredentialKind.TOKEN})
@@ -39,7 +40,7 @@ def admitted_operator(request: Request, *, staff: str) -> Operator:
         raise NotAuthenticated("a signed-in operator is required")
     if not (user.is_staff and user.has_perm(staff)):
         raise PermissionDenied("the account lacks the permission for this call")
-    return Operator(user_id=user.pk, name=user.get_username())
+    return Operator(user_id=user.pk, name=user.get_username(), request_id=request_id_of(request))
 
 
 def holder(request: Request, kinds: frozenset[CredentialKind], *, cluster: str | None = None) -> Caller:

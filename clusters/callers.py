@@ -15,7 +15,7 @@ class Claim:
 
     `certified` has the clusters that the client's certificate is for, and only their secrets are accepted; None where
     the client presented no certificate and needs none.
-    `request_id` is that of the call, for the events of what it does.
+    `request_id` is that of the call, for the events of what it does, `traceparent` its span.
     """
 
     value: str
@@ -23,6 +23,7 @@ class Claim:
     kinds: frozenset[CredentialKind] = frozenset(CredentialKind)
     certified: frozenset[str] | None = None
     request_id: str = ""
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class Caller:
     issued_by: str
     held_back: str
     request_id: str = ""
+    traceparent: str = ""
 
     @property
     def paused(self) -> bool:

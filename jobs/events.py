@@ -11,6 +11,7 @@ from jobs.notify import tell_after_commit
 from jobs.sql.inserts import add_activity, add_counts, insert_events
 from jobs.sql.statements import Columns, timestamp
 from jobs.states import PUTS_INTO_A_QUEUE, Activity, JobState, What
+from jobs.traces import trace_after_commit
 
 
 # Not frozen: that makes construction three times slower, and a submission makes thousands.
@@ -80,6 +81,7 @@ _ACTIVITIES = {
 def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "") -> None:
     """Adds an event for each step, keeps the counts and tells the servers. Call it last in a transaction."""
     insert_events(_columns(steps, timestamp(now), why))
+    trace_after_commit([step for step, _ in steps], now=now)
     # Thousands of submissions are mostly alike; each kind is counted once.
     kinds: dict[tuple[object, ...], list[Step]] = {}
     for step, _ in steps:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from rainbow import records, rules, translation
 from rainbow.errors import InvalidArgument
 from rainbow.protos import rainbow_pb2 as pb
+from rainbow.telemetry.traces import traceparent_from
 from rainbow.translation import nonsense, refusing_nonsense
 
 REFUSAL_REASONS = {
@@ -114,7 +115,8 @@ def _check_named(accepted: Iterable[pb.AcceptedJob], asked: Sequence[int]) -> No
 
 def _accepted_job(item: pb.AcceptedJob) -> records.AcceptedJob:
     expires_at = translation.moment(item, "lease_expires_at")
-    return records.AcceptedJob(jobid=item.jobid, attempt=item.attempt, lease_expires_at=expires_at)
+    parent = traceparent_from(item.traceparent)
+    return records.AcceptedJob(jobid=item.jobid, attempt=item.attempt, lease_expires_at=expires_at, traceparent=parent)
 
 
 def _refused_job(item: pb.RefusedJob) -> records.RefusedJob:

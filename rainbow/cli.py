@@ -13,6 +13,7 @@ import click
 
 from rainbow import __version__
 from rainbow.errors import RainbowError, Unauthenticated, Unreachable, why
+from rainbow.telemetry import traces
 from rainbow.terminal.option_names import as_typed
 from rainbow.terminal.options import credential_in_use, server_options
 from rainbow.terminal.output import complain
@@ -122,6 +123,8 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             _stop_writing()
             ctx.exit(PIPE_CLOSED)
+        finally:
+            traces.switch_off()
 
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

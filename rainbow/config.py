@@ -139,6 +139,12 @@ def silence_grpc() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
+def traces_wanted() -> bool:
+    """Raises InvalidArgument."""
+    text = os.environ.get("RAINBOW_TRACES", "")
+    return _switch(text, of="RAINBOW_TRACES") if text else False
+
+
 def _environment() -> dict[str, Any]:
     told: dict[str, Any] = _known({name: os.environ.get(f"RAINBOW_{name.upper()}", "") for name in DEFAULTS})
     if "tls" in told:
@@ -155,9 +161,9 @@ def _host(found: Settings) -> str:
         raise InvalidArgument(f"{where}: {error.message}") from error
 
 
-def _switch(text: str) -> bool:
+def _switch(text: str, *, of: str = "RAINBOW_TLS") -> bool:
     if text.lower() not in SWITCHES:
-        raise InvalidArgument(f"{text!r} is neither true nor false", field="RAINBOW_TLS")
+        raise InvalidArgument(f"{text!r} is neither true nor false", field=of)
     return SWITCHES[text.lower()]
 
 

@@ -113,7 +113,7 @@ class Connection:
         """One attempt. Raises what the server's status code stands for."""
         log = CallLog(call, metadata)
         try:
-            answer = self._heard(call(request, timeout=timeout_seconds, metadata=metadata))
+            answer = self._heard(call(request, timeout=timeout_seconds, metadata=log.metadata))
         except grpc.RpcError as error:
             raise log.failed(self._failure(error)) from error
         log.ended()
@@ -137,7 +137,7 @@ class Connection:
         """One attempt, which is not waited for."""
         metadata = metadata_of()
         log = CallLog(call, metadata)
-        future = call.future(request, timeout=timeout_seconds, metadata=metadata)
+        future = call.future(request, timeout=timeout_seconds, metadata=log.metadata)
 
         def heard(answer: Answer) -> Record:
             log.ended()
@@ -160,7 +160,8 @@ class Connection:
 
         The first comes within the timeout, or not at all; the others when there is something to tell.
         """
-        answers, log = call(request, metadata=metadata), CallLog(call, metadata)
+        log = CallLog(call, metadata)
+        answers = call(request, metadata=log.metadata)
         yield from self._read(answers, log, first_seconds=self.timeout_seconds)
 
     def exchange(
@@ -171,7 +172,8 @@ class Connection:
         metadata: Metadata,
     ) -> Iterator[Answer]:
         """The same with many requests, which another thread takes from their iterator, and an answer to each."""
-        answers, log = call(requests, metadata=metadata), CallLog(call, metadata)
+        log = CallLog(call, metadata)
+        answers = call(requests, metadata=log.metadata)
         yield from self._read(answers, log, first_seconds=SILENCE_SECONDS, silence_seconds=SILENCE_SECONDS)
 
     def _read(

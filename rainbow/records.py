@@ -106,6 +106,7 @@ class AcceptedJob:
     jobid: int
     attempt: int
     lease_expires_at: datetime | None
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ RAINBOW_WEB_WORKERS = env.number("RAINBOW_WEB_WORKERS", 2, lowest=1, highest=1_0
 RAINBOW_PROXIES = env.number("RAINBOW_PROXIES", 0, lowest=0, highest=100)
 RAINBOW_NAME = env.text("RAINBOW_NAME", "rainbow")
 RAINBOW_LOG_FORMAT = env.choice("RAINBOW_LOG_FORMAT", "TEXT", among=["TEXT", "JSON"])
+RAINBOW_TRACES = env.switch("RAINBOW_TRACES")
 RAINBOW_LOG_LEVEL = env.choice("RAINBOW_LOG_LEVEL", "INFO", among=["DEBUG", "INFO", "WARNING", "ERROR"])
 MAX_WORKERS = 64
 RAINBOW_WORKERS = env.number("RAINBOW_WORKERS", 1, lowest=1, highest=MAX_WORKERS)

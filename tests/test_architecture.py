@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "rainbow.doctor": "rainbow rainbow.system rainbow.executors rainbow.agent",
     "rainbow.commands": "rainbow rainbow.telemetry rainbow.system rainbow.executors rainbow.agent rainbow.terminal"
     " rainbow.doctor",
-    "rainbow.cli": "rainbow rainbow.terminal",
+    "rainbow.cli": "rainbow rainbow.telemetry rainbow.terminal",
     "rainbow_site": "rainbow.telemetry",
     "rainbow_site.sqlite": "rainbow_site",
     "rainbow_site.process": "rainbow rainbow.telemetry rainbow_site rainbow_site.sqlite",
@@ -61,7 +61,7 @@ MAY_IMPORT = {
     "clusters.services": "rainbow clusters",
     "jobs": "rainbow rainbow.telemetry clusters clusters.services",
     "jobs.queries": "rainbow clusters clusters.services jobs",
-    "jobs.services": "rainbow clusters clusters.services jobs jobs.queries",
+    "jobs.services": "rainbow rainbow.telemetry clusters clusters.services jobs jobs.queries",
     "jobs.demo": "rainbow clusters clusters.services jobs jobs.queries jobs.services",
     "jobs.management": "rainbow rainbow_site.process clusters jobs jobs.queries jobs.services jobs.demo",
     "jobs.templatetags": "clusters jobs jobs.queries",
@@ -69,8 +69,8 @@ MAY_IMPORT = {
     "grpc_api.reference": "rainbow.protos",
     "grpc_api.runtime": "rainbow rainbow.telemetry rainbow_site.sqlite clusters clusters.services jobs jobs.queries"
     " jobs.services",
-    "grpc_api.rpcs": "rainbow rainbow.protos clusters clusters.services jobs jobs.queries jobs.services"
-    " grpc_api.runtime",
+    "grpc_api.rpcs": "rainbow rainbow.telemetry rainbow.protos clusters clusters.services jobs jobs.queries"
+    " jobs.services grpc_api.runtime",
     "grpc_api.transport": "rainbow rainbow.telemetry rainbow.protos rainbow_site.process jobs grpc_api.runtime"
     " grpc_api.rpcs",
     "grpc_api.management": "rainbow.telemetry rainbow_site rainbow_site.process grpc_api.reference grpc_api.transport",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,7 +18,7 @@ from tests.support.commandline import MAIN
 from tests.support.console import PASSWORD
 from tests.support.people import Person, signed_in_at
 from tests.support.rows import execute
-from tests.support.servers import RainbowServer
+from tests.support.servers import ROOT, RainbowServer
 from tests.support.web import call, get, post
 from tests.support.wire import PATIENCE_SECONDS, SERVICE, Remote, joined, refusal_of, registration, spec
 
@@ -138,17 +139,21 @@ def test_no_log_holds_a_credential_or_what_jobs_are_made_of(
             ),
             **settings,
         )
-        ran = remote.stub.ListJobs(pb.ListJobsRequest(), metadata=remote.by_secret, timeout=PATIENCE_SECONDS).jobs
+        found = remote.stub.ListJobs(pb.ListJobsRequest(), metadata=remote.by_secret, timeout=PATIENCE_SECONDS).jobs
+        outputs = [remote.job(job.id).output for job in found]
         speak_until_it_breaks(remote, server)
     server.stop()
 
     log = server.log.read_text()
     hidden = (*SECRETS, remote.token, remote.secret, server.registration_secret, session)
     assert [secret for secret in hidden if secret in log + agent + submitted + refused] == []
-    assert any(job.output == OUTPUT for job in ran), "the agent ran none"
+    assert OUTPUT in outputs, "the agent ran none"
     assert {"accepted", "handed over", "ended"} <= {entry["message"] for entry in entries(agent)}
     failures = [entry for entry in entries(log) if entry["message"] == "unexpected failure"]
     assert len(failures) == 2
     assert all("IntegrityError" in entry["traceback"] and entry["request_id"] for entry in failures)
+    (documented,) = re.findall(r"^```json\n(.*)\n```$", (ROOT / "docs" / "logs.md").read_text(), re.MULTILINE)
+    example = json.loads(documented)
+    assert example.keys() in [entry.keys() for entry in entries(log) if entry.get("call") == example["call"]]
     calls = [entry.get("call") or entry.get("path") for entry in entries(log)]
     assert {"SubmitJob", "SubmitJobs", "ReportJobs", "/api/v1/jobs", "/admin/login/"} <= set(calls)

@@ -85,4 +85,5 @@ def _judge(claim: Claim, row: CredentialRow | None) -> Caller | Unauthenticated:
         issued_by=row.issued_by or "",
         held_back=row.held_back,
         request_id=claim.request_id,
+        traceparent=claim.traceparent,
     )

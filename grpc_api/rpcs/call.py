@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from rainbow.telemetry.traces import NO_SPAN, Span
+
 _SCHEME = "bearer "
 
 
@@ -22,6 +24,7 @@ class Call:
     certified: Callable[[], frozenset[str] | None]
     request_id: str = ""
     sent_request_id: bool = False
+    span: Span = NO_SPAN
     notes: dict[str, object] = field(default_factory=dict)
 
     def note(self, **facts: object) -> None:

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -15,6 +15,7 @@ from jobs.metrics import OFFERED
 from jobs.queries.pools import delays_by_pool
 from jobs.queries.queue import request_jobs
 from jobs.services.accept import Acceptance, Taking, accept_jobs_batch
+from jobs.traces import traceparents_of
 from rainbow.errors import RainbowError, Unauthenticated
 from rainbow.protos import rainbow_pb2 as pb
 
@@ -99,8 +100,12 @@ def answer_accepts(calls: Sequence[ClaimedAccept], now: datetime) -> list[Answer
     callers = authenticate([call.claim for call in calls], now=now)
     takings = [_taking(call.request, caller) for call, caller in zip(calls, callers, strict=True)]
     good = [taking for taking in takings if isinstance(taking, Taking)]
-    outcomes = iter(accept_jobs_batch(takings=good, now=now))
-    return [_accepted(next(outcomes), taking) if isinstance(taking, Taking) else taking for taking in takings]
+    outcomes = accept_jobs_batch(takings=good, now=now)
+    parents = traceparents_of(
+        job.job_id for outcome in outcomes if isinstance(outcome, Acceptance) for job in outcome.accepted
+    )
+    each = iter(outcomes)
+    return [_accepted(next(each), taking, parents) if isinstance(taking, Taking) else taking for taking in takings]
 
 
 def queue_reply(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -> pb.RequestJobsResponse:
@@ -136,14 +141,21 @@ def _taking(request: pb.AcceptJobsRequest, caller: Caller | Unauthenticated) -> 
     return Taking(caller=caller, job_ids=request.jobids, agent=request.agent, lease_seconds=request.lease_seconds)
 
 
-def _accepted(outcome: Acceptance | RainbowError, taking: Taking) -> AnsweredAccept | RainbowError:
+def _accepted(
+    outcome: Acceptance | RainbowError, taking: Taking, traceparents: Mapping[int, str]
+) -> AnsweredAccept | RainbowError:
     if isinstance(outcome, RainbowError):
         return outcome
     result = pb.AcceptJobsResponse
     reply = pb.AcceptJobsResponse(
         status=result.RESULT_TYPE_PARTIAL if outcome.refused else result.RESULT_TYPE_SUCCESS,
         accepted=[
-            pb.AcceptedJob(jobid=job.job_id, attempt=job.attempt, lease_expires_at=timestamp(job.lease_expires_at))
+            pb.AcceptedJob(
+                jobid=job.job_id,
+                attempt=job.attempt,
+                lease_expires_at=timestamp(job.lease_expires_at),
+                traceparent=traceparents.get(job.job_id, ""),
+            )
             for job in outcome.accepted
         ],
         refused=[

@@ -76,16 +76,27 @@ class ServerState:
 
 def bearer_claim(call: Call, cluster: str, kinds: frozenset[CredentialKind]) -> Claim:
     """The claim of a call whose credential comes in the metadata; an empty cluster is the credential's own."""
-    certified = call.certified() if CredentialKind.SECRET in kinds else None
-    return Claim(
-        value=call.bearer, cluster=cluster or None, kinds=kinds, certified=certified, request_id=call.request_id
-    )
+    return _claim(call, call.bearer, cluster or None, kinds)
+
+
+def token_claim(call: Call, cluster: str, token: str) -> Claim:
+    """The claim of a call of the original protocol, whose token comes in the request or in the metadata."""
+    return _claim(call, token or call.bearer, cluster, TOKEN)
 
 
 def secret_claim(call: Call, cluster: str, secret: str) -> Claim:
-    """The claim of a call of the original protocol, whose secret comes in the request or in the metadata."""
-    value, certified = secret or call.bearer, call.certified()
-    return Claim(value=value, cluster=cluster, kinds=SECRET, certified=certified, request_id=call.request_id)
+    return _claim(call, secret or call.bearer, cluster, SECRET)
+
+
+def _claim(call: Call, value: str, cluster: str | None, kinds: frozenset[CredentialKind]) -> Claim:
+    return Claim(
+        value=value,
+        cluster=cluster,
+        kinds=kinds,
+        certified=call.certified() if CredentialKind.SECRET in kinds else None,
+        request_id=call.request_id,
+        traceparent=call.span.traceparent,
+    )
 
 
 def _admit_and_answer(answer: Answer[Request, Reply], request: Request, claim: Claim, now: datetime) -> Answered[Reply]:

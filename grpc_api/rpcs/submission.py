@@ -3,12 +3,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from clusters.callers import Caller, Claim
+from clusters.callers import Caller
 from clusters.services.authenticate import authenticate
 from clusters.validation import check_range
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import error_to_message, request_id, spec_from, timestamp
-from grpc_api.rpcs.server_state import TOKEN, Answered, Claimed, ServerState, bearer_claim
+from grpc_api.rpcs.server_state import TOKEN, Answered, Claimed, ServerState, bearer_claim, token_claim
 from grpc_api.runtime.group_commit import GroupCommit
 from grpc_api.runtime.streams import until
 from jobs.placement import BOUNDED
@@ -36,8 +36,7 @@ class SubmissionRpcs:
         self._group_commit = GroupCommit(self._write, verb="submit", most=batch)
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> pb.SubmitJobResponse:
-        value = request.token or call.bearer
-        claim = Claim(value=value, cluster=request.cluster, kinds=TOKEN, request_id=call.request_id)
+        claim = token_claim(call, request.cluster, request.token)
         answered = await self._group_commit(Claimed(request=request, claim=claim))
         reply = self._server.noted(answered, call).reply
         call.note(job=reply.jobid, duplicate=reply.duplicate or None)

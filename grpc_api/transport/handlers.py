@@ -21,7 +21,7 @@ from grpc_api.transport.shedding import PUSHBACK_METADATA_KEY, PUSHBACK_MS, Load
 from grpc_api.transport.tls import clusters_certified_by
 from rainbow.errors import Untouched
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.telemetry import request_ids
+from rainbow.telemetry import request_ids, traces
 from rainbow.telemetry.lines import Line
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RainbowScheduler"]
@@ -73,7 +73,7 @@ class HandlerFactory:
 
     def _unary(self, form: Format, answer: Unary) -> Callable[[object, Context], Awaitable[Message]]:
         async def handle(_: object, context: Context) -> Message:
-            call, began = _call(context), time.perf_counter()
+            call, began = _call(form, context), time.perf_counter()
             try:
                 reply = await self._reply(form, answer, context, call)
             except Exception as error:
@@ -92,7 +92,7 @@ class HandlerFactory:
         self, form: Format, answer: Streaming, *, many: bool
     ) -> Callable[[object, Context], AsyncIterator[Message]]:
         async def handle(_: object, context: Context) -> AsyncIterator[Message]:
-            call, began = _call(context), time.perf_counter()
+            call, began = _call(form, context), time.perf_counter()
             try:
                 async with aclosing(self._replies(form, answer, context, call, many=many)) as replies:
                     async for reply in replies:
@@ -162,7 +162,7 @@ def _serialize(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def _call(context: Context) -> Call:
+def _call(form: Format, context: Context) -> Call:
     metadata = context.invocation_metadata()
     offered = next((value for key, value in metadata or () if key == request_ids.KEY), None)
     return Call(
@@ -173,7 +173,14 @@ def _call(context: Context) -> Call:
         knows_extensions=extensions.is_named_in(metadata),
         peer=context.peer,
         certified=partial(clusters_certified_by, context),
+        span=_span(form, metadata),
     )
+
+
+def _span(form: Format, metadata: Iterable[tuple[str, str | bytes]] | None) -> traces.Span:
+    if form.quiet or not traces.are_on():
+        return traces.NO_SPAN
+    return traces.begin(form.name, "server", parent=str(dict(metadata or ()).get(traces.KEY, "")))
 
 
 def _given_up(context: Context) -> grpc.StatusCode:
@@ -185,6 +192,9 @@ def _end(form: Format, call: Call, code: grpc.StatusCode, began: float) -> None:
     seconds = time.perf_counter() - began
     form.metrics.ended(code, seconds)
     _write_log(form, call, code, seconds)
+    if call.span is not traces.NO_SPAN:
+        error = "" if code is grpc.StatusCode.OK else code.name
+        call.span.end(error=error, attributes={"request_id": call.request_id, **call.notes})
 
 
 def _write_log(form: Format, call: Call, code: grpc.StatusCode, seconds: float) -> None:

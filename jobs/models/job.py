@@ -91,6 +91,8 @@ class Job(models.Model):
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     # SHA-256 of what was submitted under the key, so that a retry is told from another job.
     fingerprint = models.BinaryField(max_length=32, null=True)
+    # The span of the call that submitted it (rainbow/telemetry/traces.py); null unless traces were on.
+    traceparent = models.CharField(max_length=55, null=True)
 
     state = models.CharField(max_length=9, choices=JobState)
     attempt = models.IntegerField(db_default=1)

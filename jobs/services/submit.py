@@ -20,6 +20,7 @@ from jobs.sql.reads import queued_counts, rank
 from jobs.sql.statements import Columns, timestamp
 from jobs.states import JobState, What
 from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError, ResourceExhausted, Unavailable
+from rainbow.telemetry import traces
 
 _TOO_MANY_LISTS = (
     "this token's jobs that wait name too many different lists of clusters; submit to the pool without one"
@@ -39,6 +40,10 @@ class Order:
     @property
     def submitted_by(self) -> int | None:
         return self.by.credential_id if isinstance(self.by, Caller) else None
+
+    @property
+    def traceparent(self) -> str | None:
+        return (self.by.traceparent or None) if isinstance(self.by, Caller) else None
 
     @property
     def key(self) -> Key | None:
@@ -194,6 +199,7 @@ def _columns(orders: Sequence[Order], queues: Mapping[int, int], now: datetime) 
         "fingerprint": [order.fingerprint for order in orders],
         "state": [JobState.QUEUED.value] * len(orders),
         "submitted_at": [timestamp(now)] * len(orders),
+        **({"traceparent": [order.traceparent for order in orders]} if traces.are_on() else {}),
     }
 
 

@@ -95,7 +95,9 @@ class Acceptor:
         offered = {job.id: job for job in offers}
         told = [job for job in taken.accepted if not _is_of_a_pool(offered[job.jobid])]
         entries = [entry_of(offered[job.jobid], attempt=job.attempt) for job in told]
-        self._held_jobs.accepted(entries, renewed_at=sent_at)
+        parents = {job.jobid: job.traceparent for job in taken.accepted}
+        for held in self._held_jobs.accepted(entries, renewed_at=sent_at):
+            held.traceparent = parents[held.entry.jobid]
         if len(told) < len(taken.accepted):
             self._look_up({job.jobid: job.attempt for job in taken.accepted if job not in told}, sent_at)
         _log.info(Line("accepted", jobs=[job.jobid for job in taken.accepted], request_id=request_id))

@@ -9,6 +9,7 @@ from rainbow.agent.states import Desired, Stage
 from rainbow.executors.endings import cancelled, ended
 from rainbow.executors.executor import Ending, NotTaken, Progress, SchedulerSilent, WorkRefused
 from rainbow.system.disk_space import DiskFull, is_full
+from rainbow.telemetry import traces
 from rainbow.telemetry.lines import Line
 
 _log = logging.getLogger("rainbow.agent")
@@ -87,6 +88,7 @@ class HandOver:
 
     def _submit(self, held: HeldJob) -> None:
         held.move(Stage.IN_DOUBT)
+        span = traces.begin("hand over", "internal", parent=held.traceparent, job=held.entry.jobid)
         try:
             native_id = self._context.executor.submit(self._context.here(held.entry.work), held.key)
         except WorkRefused as refusal:
@@ -106,6 +108,7 @@ class HandOver:
             self._context.checkpoint(Checkpoint.SUBMITTED)
             held.waiting_reason = ""
             self._held_jobs.submitted(held, native_id)
+            span.end(attributes={"key": held.key, "native_id": native_id})
             _log.info(Line("handed over", job=held.entry.jobid, key=held.key, native_id=native_id))
 
     def _refuse(self, held: HeldJob, words: str) -> None:

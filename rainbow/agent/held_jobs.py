@@ -24,6 +24,7 @@ class HeldJob:
     `cancelled_at`: when the scheduler was last asked to stop it. `missing_since`: since when it does not know the job.
     `accepted_at`: after a restart, when the journal last noted something of it. `next_withdrawal`: not before then is
     the scheduler asked again to withdraw it. `may_arrive`: a submission without an answer may still reach it.
+    `traceparent`: the span of its submission; an agent that started since does not know it.
     """
 
     entry: Entry
@@ -38,6 +39,7 @@ class HeldJob:
     accepted_at: datetime | None = None
     next_withdrawal: datetime | None = None
     may_arrive: bool = False
+    traceparent: str = ""
 
     @property
     def key(self) -> str:

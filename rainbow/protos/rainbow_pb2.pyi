@@ -960,10 +960,13 @@ class AcceptedJob(_message.Message):
     JOBID_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     LEASE_EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     jobid: _builtins.int
     """The job's id."""
     attempt: _builtins.int
     """Which attempt to run this job it is, from 1. Reports name it."""
+    traceparent: _builtins.str
+    """The span of the call that submitted it (W3C Trace Context), where the server traces; may be empty."""
     @_builtins.property
     def lease_expires_at(self) -> _timestamp_pb2.Timestamp:
         """When the lease ends unless it is renewed; not set for a hand-over without an agent's name."""
@@ -974,10 +977,11 @@ class AcceptedJob(_message.Message):
         jobid: _builtins.int = ...,
         attempt: _builtins.int = ...,
         lease_expires_at: _timestamp_pb2.Timestamp | None = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lease_expires_at", b"lease_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "jobid", b"jobid", "lease_expires_at", b"lease_expires_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "jobid", b"jobid", "lease_expires_at", b"lease_expires_at", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -11,6 +11,7 @@ from typing import Any
 KEY = "x-request-id"
 # Of the META of Django's requests.
 META_KEY = "rainbow.request_id"
+TRACE_META_KEY = "rainbow.traceparent"
 # Nothing that could write a log of its own, nor a credential that was sent by mistake.
 _VALID = re.compile(r"(?!.*rb[ts]_)[A-Za-z0-9._-]{1,64}")
 _of_the_caller: ContextVar[str] = ContextVar("request_id", default="")

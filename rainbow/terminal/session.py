@@ -8,9 +8,11 @@ from rainbow.client_session import DEFAULT_TIMEOUT_SECONDS
 from rainbow.config import Settings
 from rainbow.errors import InvalidArgument, Unauthenticated, Unavailable
 from rainbow.retries import Retries
+from rainbow.telemetry import traces
 from rainbow.terminal.formatting import count
 from rainbow.terminal.options import flag_names, flags, secret_from_file_again, use_credential
 from rainbow.terminal.output import complain
+from rainbow.terminal.tracing import start_traces
 
 WARNED = "rainbow.warned"
 
@@ -70,6 +72,8 @@ def resumer(ctx: click.Context) -> Client:
 
 
 def _client(ctx: click.Context, known: Settings, *, token: str = "", secret: str = "") -> Client:
+    if config.traces_wanted() and not traces.are_on():
+        start_traces("rainbow-agent" if ctx.info_name == "agent" else "rainbow")
     return Client(
         known.host,
         cluster=known.cluster,

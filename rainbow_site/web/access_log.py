@@ -3,13 +3,15 @@
 import logging
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.encoding import escape_uri_path
 
 from clusters.callers import Caller
+from rainbow.telemetry import traces
 from rainbow.telemetry.lines import Line, Quoted, without_credentials
-from rainbow.telemetry.request_ids import KEY, META_KEY, request_id_from, request_id_of
+from rainbow.telemetry.request_ids import KEY, META_KEY, TRACE_META_KEY, request_id_from, request_id_of
 from rainbow_site.web.metrics import count_request
 from rainbow_site.web.rest.addresses import address_of
 
@@ -27,7 +29,10 @@ def log_requests(answer: Answer) -> Answer:
     def log_and_answer(request: HttpRequest) -> HttpResponseBase:
         began = time.perf_counter()
         request_id = request.META[META_KEY] = request_id_from(request.headers.get(KEY))
+        span = _span(request)
+        request.META[TRACE_META_KEY] = span.traceparent
         response = answer(request)
+        _end(span, response.status_code, request_id)
         response[KEY] = request_id
         seconds = time.perf_counter() - began
         count_request(request, response.status_code, seconds)
@@ -36,6 +41,17 @@ def log_requests(answer: Answer) -> Answer:
         return response
 
     return log_and_answer
+
+
+def _span(request: HttpRequest) -> traces.Span:
+    if request.path in _QUIET:
+        return traces.NO_SPAN
+    return traces.begin(f"HTTP {request.method}", "server", parent=request.headers.get(traces.KEY, ""))
+
+
+def _end(span: traces.Span, status: int, request_id: str) -> None:
+    failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    span.end(error=str(status) if failed else "", attributes={"request_id": request_id, "status": status})
 
 
 def _write(request: HttpRequest, status: int, seconds: float) -> None:

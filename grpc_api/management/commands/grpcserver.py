@@ -21,6 +21,7 @@ from rainbow_site.process.metrics_socket import publish_metrics
 from rainbow_site.process.reach import check_reach, grpc_address, is_for_development
 from rainbow_site.process.readiness import NotReady, database_file, expect_database_file, ready_database
 from rainbow_site.process.sockets import CannotListen, reserve
+from rainbow_site.process.tracing import exported_traces
 from rainbow_site.settings import MAX_WORKERS, environment_with
 
 _log = logging.getLogger("rainbow.grpc")
@@ -130,7 +131,9 @@ def _reserved(address: str) -> AbstractContextManager[str]:
 def _serve(server: ServerOptions, metrics_socket: Path | None) -> None:
     if metrics_socket:
         publish_metrics(str(metrics_socket))
-    if not uvloop.run(serve(server)):
+    with exported_traces():
+        all_ended = uvloop.run(serve(server))
+    if not all_ended:
         # Python would wait for the threads that are left; the kernel releases all that they hold.
         os._exit(1)
 

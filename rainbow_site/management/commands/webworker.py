@@ -19,6 +19,7 @@ from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.certificates import configured_files
 from rainbow_site.process.metrics_socket import publish_metrics
 from rainbow_site.process.readiness import expect_database_file
+from rainbow_site.process.tracing import exported_traces
 from rainbow_site.web_server.server import WebServer
 from rainbow_site.web_server.tls import context_from
 from rainbow_site.wsgi import application
@@ -57,7 +58,8 @@ class Command(BaseCommand):
         gc.freeze()
         if tls:
             tls.start()
-        server.serve()
+        with exported_traces():
+            server.serve()
 
 
 def _listener(descriptor: int) -> socket.socket:

@@ -10,7 +10,7 @@ from clusters.callers import Caller, Claim
 from clusters.services.authenticate import admit, note_visits
 from clusters.services.throttle import failures_counted, source_at
 from rainbow.certificates import clusters_certified
-from rainbow.telemetry.request_ids import request_id_of
+from rainbow.telemetry.request_ids import TRACE_META_KEY, request_id_of
 from rainbow_site.web.rest.addresses import address_of
 
 # In the WSGI environment, by the web server: SSLSocket.getpeercert(), None where the client presented none.
@@ -56,8 +56,13 @@ def bearer_in(request: Request) -> str | None:
 
 
 def claim_in(request: Request, value: str, *, cluster: str | None = None) -> Claim:
-    certified, request_id = _certified(request), request_id_of(request)
-    return Claim(value=value, cluster=cluster, certified=certified, request_id=request_id)
+    return Claim(
+        value=value,
+        cluster=cluster,
+        certified=_certified(request),
+        request_id=request_id_of(request),
+        traceparent=request.META.get(TRACE_META_KEY, ""),
+    )
 
 
 def _certified(request: Request) -> frozenset[str] | None:

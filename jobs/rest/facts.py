@@ -8,6 +8,7 @@ from rest_framework import serializers
 from clusters.facts import (
     MAX_COUNT,
     MAX_GPU_TYPES,
+    MAX_NUMBER,
     MAX_PARTITIONS,
     MAX_TEXT,
     MAX_TEXTS,
@@ -19,7 +20,7 @@ from clusters.facts import (
 from clusters.needs import NAME
 from rainbow_site.web.rest.fields import LINE, Input, Number, Text
 
-_TEXT = {"type": "string", "maxLength": MAX_TEXT}
+_TEXT = {"type": "string", "maxLength": MAX_TEXT, "pattern": LINE}
 
 
 @extend_schema_field(
@@ -29,7 +30,7 @@ _TEXT = {"type": "string", "maxLength": MAX_TEXT}
         "propertyNames": {"pattern": f"^{NAME}$"},
         "additionalProperties": {
             "oneOf": [
-                {"type": "number"},
+                {"type": "number", "minimum": -MAX_NUMBER, "maximum": MAX_NUMBER},
                 _TEXT,
                 {"type": "array", "items": {**_TEXT, "minLength": 1}, "maxItems": MAX_TEXTS},
             ]

@@ -18,7 +18,7 @@ JOB_COLUMNS = (
     "time_limit_seconds", "environment", "working_directory", "labels", "on_lost",
     "idempotency_key", "fingerprint", "state", "submitted_at",
 )  # fmt: skip
-EVENT_COLUMNS = ("job_id", "at", "what", "state", "attempt", "credential_id", "operator_id", "why")
+EVENT_COLUMNS = ("job_id", "at", "what", "state", "attempt", "credential_id", "operator_id", "why", "request_id")
 
 _SQLITE = "sqlite:///"
 # As the server commits.

@@ -191,6 +191,8 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
         "rainbow": {"level": RAINBOW_LOG_LEVEL},
+        # A stranger's path that is not UTF-8 would be a traceback each time.
+        "grpc": {"propagate": False},
         # Errors in pages, which Django would otherwise mail to ADMINS.
         "django": {"handlers": [], "level": "ERROR"},
         # Requests that are refused as suspicious, such as for a host that is not ours.

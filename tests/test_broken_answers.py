@@ -86,7 +86,7 @@ def test_an_answer_that_is_none_is_one_line_and_no_traceback(rainbow: Run, name:
         result = rainbow("submit", "--host", server.address, "--", "hostname")
 
     assert isinstance(result.exception, SystemExit)
-    assert re.match(f"Error: {words}\n", result.stderr)
+    assert re.match(rf"Error: {words}( \(request [0-9a-f]+\))?\n", result.stderr)
     assert ("--key" in result.stderr) == (name in IN_DOUBT)
     assert server.calls == 1
 

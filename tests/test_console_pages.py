@@ -122,7 +122,7 @@ def test_older_pages_follow_without_a_gap(alpha: Any, vera: Client, now: datetim
 
 
 PAGES = {
-    "/admin/": 17,
+    "/admin/": 18,
     "/admin/clusters/cluster/": 11,
     "/admin/clusters/cluster/{c}/change/": 28,
     "/admin/clusters/cluster/{p}/change/": 28,

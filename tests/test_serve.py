@@ -177,8 +177,8 @@ def test_a_request_leaves_one_line_in_the_log_and_no_credential(start_server: St
     get(server, f"/api/v1/jobs/{member.token}?token={member.secret}", bearer="rbt_wrong")
 
     log = server.log.read_text()
-    assert re.search(rf"INFO GET /api/v1/jobs cluster={member.name} status=200 ms=[\d.]+\n", log)
-    assert re.search(r"INFO GET /api/v1/jobs/\(credential\) peer=127.0.0.1 status=404 ms=[\d.]+\n", log)
+    assert re.search(rf"INFO GET /api/v1/jobs cluster={member.name} status=200 ms=[\d.]+ request_id=\w+\n", log)
+    assert re.search(r"INFO GET /api/v1/jobs/\(credential\) peer=127.0.0.1 status=404 ms=[\d.]+ request_id=\w+\n", log)
     assert "rbt_" not in log
     assert "rbs_" not in log
     assert "/readyz" not in log

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from rainbow.client import Client
-from rainbow.records import Job, JobSpec, JobState
+from rainbow.records import Job, JobEvent, JobSpec, JobState
 from rainbow.reports import JobReport
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rows import execute
@@ -48,7 +48,15 @@ class Cluster:
         """All of its jobs as a server shows them, without what depends on the time and on who else is there."""
         with self.client(server) as client:
             found = client.get_jobs(sorted(self.ids.values()), with_events=True).jobs
-        return {job.id: replace(job, why_waiting="", prospects=(), lease_expires_at=None) for job in found}
+        return {
+            job.id: replace(job, why_waiting="", prospects=(), lease_expires_at=None, events=_known_to_both(job))
+            for job in found
+        }
+
+
+def _known_to_both(job: Job) -> tuple[JobEvent, ...]:
+    """Its events, without what servers of the release before do not keep."""
+    return tuple(replace(event, request_id="") for event in job.events)
 
 
 def filled(server: RainbowServer, name: str) -> Cluster:

@@ -221,7 +221,7 @@ def test_a_table_is_read_in_pieces(alpha: Any, now: datetime) -> None:
 
 
 def test_the_pieces_are_found_by_their_ids(alpha: Any, now: datetime) -> None:
-    submitted(alpha, 5_000, now=now, labels={"a": "b"})
+    submitted(alpha, 20_000, now=now, labels={"a": "b"})
     gather_statistics()
     with CaptureQueriesContext(connection) as queries:
         check()
@@ -229,7 +229,7 @@ def test_the_pieces_are_found_by_their_ids(alpha: Any, now: datetime) -> None:
     pieces = [one["sql"] for one in queries if re.search(tables, one["sql"])]
     explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
 
-    assert len(pieces) == 5 * 5
+    assert len(pieces) == 20 * 5
     with connection.cursor() as cursor:
         for statement in pieces:
             cursor.execute(f"{explain} {statement}")

@@ -8,6 +8,7 @@ from django.db import connection
 
 from clusters.facts import Facts
 from clusters.models import Cluster
+from clusters.services.facts import CHANGE_EVERY
 from jobs.models import Serves
 from jobs.services.report import report_jobs
 from tests.conftest import Member
@@ -27,7 +28,8 @@ def test_none_waits_for_one_that_waits_for_it(alpha: Member, beta: Member, mallo
         try:
             for number in range(ROUNDS):
                 facts = Facts(values={"round": number})
-                report_jobs(caller=member.puller, agent="login-1", reports=[], facts=facts, now=now)
+                at = now + number * CHANGE_EVERY
+                report_jobs(caller=member.puller, agent="login-1", reports=[], facts=facts, now=at)
         finally:
             connection.close()
 

@@ -70,6 +70,8 @@ async def jobs_wait(pools: ThreadPools, pool: str) -> bool:
 async def _follow_postgresql(wakeups: Wakeups, pools: ThreadPools) -> None:
     """One connection for the whole server, without queries while nothing happens."""
     async with await psycopg.AsyncConnection.connect(**parameters(), autocommit=True) as told:
+        # Held for as long as this server runs, so that none copies the database meanwhile.
+        await told.execute("SELECT pg_advisory_lock_shared(hashtext(%s))", [CHANNEL])
         await told.execute(f"LISTEN {CHANNEL}")
         # Earlier notifications are not repeated.
         wakeups.wake_all()

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from jobs.models import LeaseWatch
+from jobs.notify import CHANNEL
 from rainbow_site.copies.new_file import CannotCopy
 from rainbow_site.process.sqlite_lock import CannotUse, InUse, held_alone
 
@@ -23,8 +24,9 @@ _STOP_THEM = "stop all servers first"
 def servers_stopped() -> Iterator[None]:
     """Raises CannotCopy if a server runs. On SQLite none starts until the end of the block."""
     if connection.vendor == "postgresql":
-        _watch_leases()
-        yield
+        with _no_server_listens():
+            _watch_leases()
+            yield
         return
     database = Path(connection.settings_dict["NAME"])
     if not database.is_file():
@@ -38,8 +40,24 @@ def servers_stopped() -> Iterator[None]:
         raise CannotCopy(str(error)) from None
 
 
+@contextmanager
+def _no_server_listens() -> Iterator[None]:
+    """Takes the lock that each server shares for as long as it runs (grpc_api/runtime/notifications.py)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [CHANNEL])
+        (taken,) = cursor.fetchone()
+    if not taken:
+        raise CannotCopy(f"a live server uses the database; {_STOP_THEM}")
+    try:
+        yield
+    finally:
+        # It also ends with the connection.
+        with suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [CHANNEL])
+
+
 def _watch_leases() -> None:
-    """Where a server was alive of late, watches whether one still is."""
+    """For servers of the release before, which take no lock: where one was alive of late, is it still?"""
     before = _looked_at()
     if before is None or abs(datetime.now(UTC) - before) > _RECENTLY:
         return

@@ -32,7 +32,7 @@ EMPTYING := tests/test_after_commit.py tests/test_deleted_queue_races.py tests/t
 	tests/test_give_back_at_once.py tests/test_guesses_at_once.py tests/test_held_back_races.py \
 	tests/test_news.py tests/test_permission_migration.py tests/test_pool_races.py tests/test_races.py tests/test_restart_ids.py
 # Those that build images and install packages take minutes, and have targets of their own.
-IMAGES := tests/test_compose.py tests/test_images.py
+IMAGES := tests/test_compose.py tests/test_images.py tests/test_installation_guide.py
 # These meet no database, one of their own, or a server of whose database they see nothing: they run once, with SQLite.
 ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_options agent_s* agent_takes_jobs \
 	agent_withdraws_jobs architecture backup_files bad_bytes broken_answers certificate_renewal chaos children cli cli_* \
@@ -172,6 +172,10 @@ compose-check: .venv/development ## Do the same where there is no registry, with
 .PHONY: kubernetes-check
 kubernetes-check: .venv/development .venv-kubernetes/installed ## Check deploy/kubernetes against the schemas of Kubernetes
 	$(BIN)/python -m pytest tests/test_kubernetes.py
+
+.PHONY: guide-check
+guide-check: .venv/development ## Do what docs/operations.md says from an empty Debian on, in containers; needs root
+	$(BIN)/python -m pytest tests/test_installation_guide.py
 
 .PHONY: screenshots
 screenshots: .venv/development ## Write docs/screenshots, with the Chromium of this machine

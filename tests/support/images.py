@@ -22,9 +22,10 @@ SMALL = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
 BUILDS_MAY_TAKE_SECONDS = 1800
 # A container that has no more rights than it needs.
 CONFINED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "all", "--security-opt", "no-new-privileges")
-# Containers fetch packages with what this machine trusts, which may be more than their images do. No change root: they
-# need no rights that a container may not have.
-BUILD_OPTIONS = "--isolation chroot --pull-never --layers --volume /etc/ssl/certs:/etc/ssl/certs:ro"
+# Packages are fetched by what this machine trusts, which may be more than images do. Not the whole folder: packages
+# write into it.
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+BUILD_OPTIONS = f"--isolation chroot --pull-never --layers --volume {AUTHORITIES}:{AUTHORITIES}:ro"
 # Limits that can be had without CAP_SYS_RESOURCE; runc, which unlike crun works with mixed control groups.
 CONTAINERS_CONF = """\
 [containers]

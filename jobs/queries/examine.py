@@ -10,6 +10,7 @@ from typing import Any
 from clusters.facts import Facts
 from clusters.matching import fits
 from clusters.models import Cluster, Streak
+from clusters.parsed_facts import parsed_facts
 from clusters.sql import as_datetime
 from jobs.models import cores_of
 from jobs.placement import DEMAND_FIELDS, demand_of
@@ -64,8 +65,8 @@ class Examination:
 
     @cached_property
     def _cluster(self) -> tuple[str, Facts]:
-        name, facts = Cluster.objects.values_list("name", "facts").get(id=self.cluster_id)
-        return name, Facts.read(facts)
+        name = Cluster.objects.values_list("name", flat=True).get(id=self.cluster_id)
+        return name, parsed_facts.of([self.cluster_id])[self.cluster_id]
 
 
 def cost_of(row: Row) -> int:

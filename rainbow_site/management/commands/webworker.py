@@ -2,19 +2,15 @@
 
 import gc
 import logging
-import signal
-import socket
-import ssl
 from argparse import ArgumentParser
-from types import FrameType
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
 from django.urls import get_resolver
 
 from jobs.rest.stopping import STOPPING
 from rainbow.telemetry.uncaught import log_uncaught
+from rainbow_site.management.listening import ListeningCommand, Tls, listener_of, stop_on_signals
 from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.certificates import configured_files
 from rainbow_site.process.metrics_socket import publish_metrics
@@ -27,14 +23,12 @@ from rainbow_site.wsgi import application
 _log = logging.getLogger("rainbow.http")
 
 
-class Command(BaseCommand):
+class Command(ListeningCommand):
     help = "One process of the web server, on a socket that its parent holds. manage.py serve starts these."
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--listener", type=int, required=True, help="the descriptor of the socket that listens")
+        super().add_arguments(parser)
         parser.add_argument("--metrics-socket", default="", help="where it publishes its metrics, if it shall")
-        parser.add_argument("--database-file", default="", help="which file the database is (readiness.database_file)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         log_uncaught()
@@ -42,15 +36,9 @@ class Command(BaseCommand):
         if options["metrics_socket"]:
             publish_metrics(options["metrics_socket"])
         tls = _tls()
-        server = WebServer(application, _listener(options["listener"]), tls=tls)
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            # Waiting calls return as soon as this process is told to stop.
-            STOPPING.set()
-            server.stop()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
+        server = WebServer(application, listener_of(options["listener"]), tls=tls)
+        # Waiting calls return as soon as this process is told to stop.
+        stop_on_signals(server, first=STOPPING.set)
         # Otherwise the first request would wait for this.
         get_resolver().url_patterns  # noqa: B018
         # A full garbage collection of these objects would stop all calls for 30 ms each time.
@@ -62,14 +50,7 @@ class Command(BaseCommand):
             server.serve()
 
 
-def _listener(descriptor: int) -> socket.socket:
-    try:
-        return socket.socket(fileno=descriptor)
-    except OSError:
-        raise CommandError("--listener: there is no such socket; manage.py serve starts this command") from None
-
-
-def _tls() -> CertificateWatch[ssl.SSLContext] | None:
+def _tls() -> Tls:
     if not settings.RAINBOW_WEB_TLS:
         return None
     return CertificateWatch(configured_files(), context_from, log=_log)

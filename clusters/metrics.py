@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter
 
-# Whoever has the registration secret can register any number of clusters; further ones share a label.
+# The registration secret registers any number of clusters; further ones share a label.
 MOST_CLUSTERS = 1_000
 # No cluster can have this name.
 OTHERS = "(others)"

@@ -81,7 +81,7 @@ _ACTIVITIES = {
 def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "") -> None:
     """Adds an event for each step, keeps the counts and tells the servers. Call it last in a transaction."""
     insert_events(_columns(steps, timestamp(now), why))
-    trace_after_commit([step for step, _ in steps], now=now)
+    trace_after_commit((step for step, _ in steps), now=now)
     # Thousands of submissions are mostly alike; each kind is counted once.
     kinds: dict[tuple[object, ...], list[Step]] = {}
     for step, _ in steps:

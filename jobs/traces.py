@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Protocol
 
 from django.db import transaction
@@ -33,13 +34,14 @@ def traceparents_of(job_ids: Iterable[int]) -> dict[int, str]:
     return {job_id: traceparent or "" for job_id, traceparent in found.values_list("id", "traceparent")}
 
 
-def trace_after_commit(steps: Sequence[Traced], *, now: datetime) -> None:
+def trace_after_commit(steps: Iterable[Traced], *, now: datetime) -> None:
     if not traces.are_on():
         return
+    first = list(islice(steps, MOST_SPANS))
 
     # A function with a name, which Django needs to tell of a failure.
     def tell() -> None:
-        _tell(steps[:MOST_SPANS], now)
+        _tell(first, now)
 
     transaction.on_commit(tell, robust=True)
 

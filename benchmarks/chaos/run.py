@@ -11,7 +11,7 @@ from tests.support.patience import wait_until
 
 FAULT_SECONDS = 5.0
 CALM = "no fault"
-# For jobs to end, once nobody submits any more.
+# For jobs to end, once no more are submitted.
 PATIENCE_SECONDS = 120.0
 
 

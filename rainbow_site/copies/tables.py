@@ -15,7 +15,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection, models
 from django.db.backends.base.operations import BaseDatabaseOperations
 
-# Whoever reads the file could be signed in with them; people sign in again.
+# A reader of the file could be signed in with them; people sign in again.
 _LEFT_OUT = (Session,)
 _RANGES = BaseDatabaseOperations.integer_field_ranges
 # In JSON, after an even number of backslashes.

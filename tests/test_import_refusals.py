@@ -86,7 +86,11 @@ def test_a_file_without_its_last_lines_is_refused(good: Path) -> None:
         assert "cut off" in refused(rewritten(good, lambda all, lines=lines: all[:-lines]))
 
 
-@pytest.mark.parametrize("content", [b"", b"not compressed", gzip.compress(b"[1]\n"), gzip.compress(b"{}\n")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not compressed", gzip.compress(b"[1]\n"), gzip.compress(b"{}\n")],
+    ids=["nothing", "not compressed", "a list first", "no table"],
+)
 def test_what_is_no_export_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
 

@@ -11,6 +11,14 @@ from typing import Any
 _URI = "rainbow://cluster/"
 # OpenSSL's X509_V_FLAG_NO_CHECK_TIME: of an expired certificate one wants to know when it expired.
 _NO_CHECK_TIME = 0x200000
+# The keys that BoringSSL, gRPC's own TLS, takes in handshakes; OpenSSL takes more, and certificates of those would have
+# every call fail. As the AlgorithmIdentifier of the key in DER (RFC 3279, section 2.3.1, and RFC 5480, section 2.1.1).
+_KEYS_OF_GRPC = {
+    "RSA": bytes.fromhex("300d06092a864886f70d0101010500"),
+    "P-256": bytes.fromhex("301306072a8648ce3d020106082a8648ce3d030107"),
+    "P-384": bytes.fromhex("301006072a8648ce3d020106052b81040022"),
+}
+NO_KEY_OF_GRPC = "is of a kind that gRPC does not take: use RSA, or ECDSA with one of the named curves P-256 and P-384"
 # Each end speaks twice at most (RFC 8446, section 2).
 _MOST_FLIGHTS = 6
 
@@ -42,6 +50,8 @@ def clusters_certified(*, dns_names: Iterable[str], uris: Iterable[str]) -> froz
 def read_certificate(cert: str, key: str, *, of_server: bool) -> Certificate:
     """The first certificate of a PEM file, expired or not. Raises NotUsable, and OSError for a file it cannot read."""
     try:
+        if not key_fits_grpc(cert, key):
+            raise NotUsable(f"its key {NO_KEY_OF_GRPC}")
         server, client = (_context(kind, cert, key) for kind in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT))
         judge = client if of_server else server
         judge.verify_mode = ssl.CERT_REQUIRED
@@ -56,6 +66,18 @@ def read_certificate(cert: str, key: str, *, of_server: bool) -> Certificate:
     if not found:
         raise NotUsable("no handshake can be made with it")
     return _certificate(found)
+
+
+def key_fits_grpc(cert: str, key: str) -> bool:
+    """Of a certificate and its key, as PEM. Raises OSError for a file it cannot read."""
+    server, client = _context(ssl.PROTOCOL_TLS_SERVER, cert, key), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    try:
+        found = _handshake(server, client)[1].getpeercert(binary_form=True)
+    except (ssl.SSLError, ValueError):
+        # Nor does OpenSSL.
+        return False
+    return found is not None and any(kind in found for kind in _KEYS_OF_GRPC.values())
 
 
 def no_password() -> str:

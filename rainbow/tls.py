@@ -6,7 +6,7 @@ from pathlib import Path
 
 import grpc
 
-from rainbow.certificates import no_password
+from rainbow.certificates import NO_KEY_OF_GRPC, key_fits_grpc, no_password
 from rainbow.errors import InvalidArgument, why
 
 File = Path | str | None
@@ -60,6 +60,8 @@ class Tls:
         except (OSError, ValueError) as error:
             words = "are not a certificate and its private key, both as PEM, the key without a password"
             raise InvalidArgument(f"{self.cert_file} and {self.key_file} {words}", field="cert_file") from error
+        if not key_fits_grpc(str(self.cert_file), str(self.key_file)):
+            raise InvalidArgument(f"the key of {self.cert_file} {NO_KEY_OF_GRPC}", field="cert_file")
         return key, cert
 
 

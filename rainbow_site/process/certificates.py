@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from rainbow.certificates import no_password
+from rainbow.certificates import NO_KEY_OF_GRPC, key_fits_grpc, no_password
 from rainbow_site.environment import WrongSetting
 
 _CERT, _KEY, _CLIENT_CA = "RAINBOW_TLS_CERT", "RAINBOW_TLS_KEY", "RAINBOW_TLS_CLIENT_CA"
@@ -41,6 +41,8 @@ class TlsFiles:
                 f"{_CERT}, {_KEY}: {self.cert} and {self.key} are not a certificate and its private key, both as PEM, "
                 "the key without a password"
             ) from None
+        if not key_fits_grpc(self.cert, self.key):
+            raise WrongSetting(f"{_CERT}: the key of {self.cert} {NO_KEY_OF_GRPC}")
         if self.client_ca:
             _check_authorities(self.client_ca)
 

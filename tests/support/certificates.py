@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,12 +52,14 @@ class Authority:
         return made
 
 
-def make_certificate(folder: Path, *, password: str = "", names: str = HERE) -> tuple[Path, Path]:
+def make_certificate(
+    folder: Path, *, password: str = "", names: str = HERE, new_key: Sequence[str] = ("rsa:2048",)
+) -> tuple[Path, Path]:
     """Make a self-signed certificate, for this machine by default; returns its file and that of its key."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
     closed = ["-passout", f"pass:{password}"] if password else ["-nodes"]
     files = ["-addext", f"subjectAltName={names}", "-keyout", str(key), "-out", str(certificate)]
-    _openssl("req", "-x509", "-newkey", "rsa:2048", "-days", "1", "-subj", "/CN=localhost", *files, *closed)
+    _openssl("req", "-x509", "-newkey", *new_key, "-days", "1", "-subj", "/CN=localhost", *files, *closed)
     return certificate, key
 
 

@@ -41,6 +41,8 @@ def renewing(
     running = start_rainbow(
         database_url=new_database(), log=log, with_web=True, environment=settings, ca_file=str(authority.cert)
     )
+    # One process answers before the other is up, which would start with a certificate of a renewal and so not renew it.
+    eventually(lambda: running.log.read_text().count("a process of the web server is ready") == 2)
     yield running
     running.stop()
 

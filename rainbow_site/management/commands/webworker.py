@@ -46,6 +46,7 @@ class Command(ListeningCommand):
         gc.freeze()
         if tls:
             tls.start()
+        _log.info("a process of the web server is ready")
         with exported_traces():
             server.serve()
 

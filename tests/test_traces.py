@@ -69,14 +69,14 @@ def settings(address: str) -> dict[str, str]:
     return {"RAINBOW_TRACES": "true", "OTEL_BSP_SCHEDULE_DELAY": "100", **endpoint}
 
 
-def run(remote: Remote, server: RainbowServer, folder: Path, *words: str, **further: str) -> str:
+def run(remote: Remote, server: RainbowServer, folder: Path, *words: str, stderr: bool = False, **further: str) -> str:
     known = {"HOST": server.address, "CLUSTER": remote.name, "TOKEN": remote.token, "SECRET": remote.secret}
     environment = {**os.environ, "HOME": str(folder), **{f"RAINBOW_{key}": value for key, value in known.items()}}
     done = subprocess.run(
         [*MAIN, *words], capture_output=True, text=True, env={**environment, **further}, timeout=PATIENCE_SECONDS
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stderr if stderr else done.stdout
 
 
 def test_one_trace_leads_from_the_submission_to_the_end(
@@ -116,6 +116,21 @@ def test_a_collector_that_is_away_delays_nothing(start_server: Callable[..., Rai
     # The first export alone would wait for 2 seconds, and each of its repetitions again.
     assert with_traces < 50
     assert server.stop() == 0
+
+
+def test_a_collectors_credential_is_in_no_log(remote: Remote, server: RainbowServer, tmp_path: Path) -> None:
+    wrong = {
+        "OTEL_EXPORTER_OTLP_HEADERS": "Authorization: Bearer canary-1,x=y",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "Authorization: Bearer canary-2",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://agent:canary-3@127.0.0.1:{free_port()}",
+    }
+    agent = ("agent", "--executor", "local", "--once", "--state-dir", str(tmp_path / "state"), "--log-level", "DEBUG")
+
+    said = run(remote, server, tmp_path, *agent, stderr=True, **(settings("") | wrong))
+
+    assert "OTEL_EXPORTER_OTLP_HEADERS: left out" in said
+    assert "exporting traces to (credential)@127.0.0.1" in said
+    assert "canary" not in said
 
 
 def test_without_the_switch_nothing_is_loaded(remote: Remote, server: RainbowServer, tmp_path: Path) -> None:

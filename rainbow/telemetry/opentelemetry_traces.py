@@ -1,5 +1,7 @@
 """Spans by OpenTelemetry's SDK, sent over OTLP from a thread of its own."""
 
+import logging
+import re
 import threading
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,10 +22,26 @@ _KINDS = {
     "internal": trace.SpanKind.INTERNAL,
 }
 _parents = TraceContextTextMapPropagator()
+# These quote the variables: headers that are not NAME=VALUE, which hold the collector's credential, and an endpoint,
+# which may have a user and a password.
+_QUOTES_HEADERS, _QUOTES_ENDPOINT = "opentelemetry.util.re", "opentelemetry.exporter.otlp.proto.grpc.exporter"
+_USER = re.compile(r"[^\s/@]+:[^\s/@]*@")
+
+
+def _without_headers(record: logging.LogRecord) -> bool:
+    record.msg, record.args = "OTEL_EXPORTER_OTLP_HEADERS: left out what is not NAME=VALUE, URL-encoded", ()
+    return True
+
+
+def _without_user(record: logging.LogRecord) -> bool:
+    record.msg, record.args = _USER.sub("(credential)@", record.getMessage()), ()
+    return True
 
 
 class OpenTelemetry:
     def __init__(self, service: str) -> None:
+        logging.getLogger(_QUOTES_HEADERS).addFilter(_without_headers)
+        logging.getLogger(_QUOTES_ENDPOINT).addFilter(_without_user)
         # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win.
         resource = Resource({"service.name": service}).merge(OTELResourceDetector().detect())
         # Its own hook would wait at the end for as long as the collector is away.

@@ -14,7 +14,7 @@ from grpc_api.runtime.thread_pools import ThreadPools
 from jobs.models import Job, JobActivity, JobEvent, JobLabel, RetentionLease
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
-from jobs.services.retention import EVERY, HELD_FOR, end_turn, is_due, renew_turn, retention_steps, take_turn
+from jobs.services.retention import EVERY, HELD_FOR, end_turn, is_due, put_off, renew_turn, retention_steps, take_turn
 from jobs.sql.inserts import add_activity_totals
 from jobs.states import Span
 from rainbow.client import Client
@@ -217,6 +217,41 @@ def test_a_server_without_the_turn_deletes_nothing(alpha: Any, run: Callable[[In
     run(Inline())
 
     assert Job.objects.count() == 5
+
+
+def test_a_clock_that_jumps_ahead_has_an_hour_to_be_set_right_before_anything_is_deleted(
+    alpha: Any, run: Callable[[Inline], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    cancelled(alpha, 5, now=datetime.now(UTC) - timedelta(days=2))
+    before_the_jump = datetime.now(UTC) - timedelta(days=400)
+    take_turn(holder="first", now=before_the_jump)
+    end_turn(holder="first", now=before_the_jump)
+
+    run(Inline())
+
+    assert Job.objects.count() == 5
+    assert "unless the clock is wrong" in caplog.text
+    assert not is_due(now=datetime.now(UTC))
+    # Set right: the next turn is not for the year after next.
+    assert is_due(now=before_the_jump + EVERY)
+
+    RetentionLease.objects.update(finished_at=datetime.now(UTC) - EVERY)
+    run(Inline())
+
+    assert not Job.objects.exists()
+
+
+def test_of_two_servers_one_with_a_wrong_clock_the_other_goes_on_pruning(db: None, now: datetime) -> None:
+    take_turn(holder="right", now=now)
+    end_turn(holder="right", now=now)
+    next_year = now + timedelta(days=365)
+
+    for hours in range(1, 4):
+        at = timedelta(hours=hours)
+        assert put_off(now=next_year + at)
+        assert not put_off(now=now + at)
+        assert take_turn(holder="right", now=now + at)
+        end_turn(holder="right", now=now + at)
 
 
 def test_a_running_server_prunes_and_says_so(start_server: Any) -> None:

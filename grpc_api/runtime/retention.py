@@ -12,7 +12,7 @@ from uuid import uuid4
 from django.db import DatabaseError
 
 from grpc_api.runtime.thread_pools import ThreadPools
-from jobs.services.retention import HELD_FOR, end_turn, is_due, renew_turn, retention_steps, take_turn
+from jobs.services.retention import HELD_FOR, end_turn, is_due, put_off, renew_turn, retention_steps, take_turn
 from rainbow.errors import Unavailable
 from rainbow.telemetry.failures import told
 from rainbow.telemetry.lines import Line, Quoted
@@ -21,6 +21,7 @@ _LOOK_EVERY = timedelta(minutes=1)
 _RENEW_EVERY = HELD_FOR / 4
 # After each step it rests for so many times as long as that took: most of a writer's time is left to the calls.
 _REST_TIMES, _REST_AT_LEAST_SECONDS, _REST_AT_MOST_SECONDS = 4, 0.02, 10.0
+_PUT_OFF = "nothing was pruned for a day, unless the clock is wrong: old records are deleted in an hour"
 _log = logging.getLogger("rainbow.grpc")
 
 
@@ -50,6 +51,9 @@ class Turn:
 
     async def run(self) -> None:
         began, now = time.monotonic(), datetime.now(UTC)
+        if await self._pools.write(partial(put_off, now=now)):
+            _log.warning(_PUT_OFF)
+            return
         if not await self._pools.write(partial(take_turn, holder=self._holder, now=now)):
             return
         try:

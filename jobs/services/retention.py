@@ -21,6 +21,9 @@ EVERY = timedelta(hours=1)
 HELD_FOR = timedelta(minutes=1)
 # A time further ahead than this was written by a wrong clock.
 _FAR_AHEAD = timedelta(hours=2)
+# By a wrong clock all records may be old, and what is deleted stays deleted. So a turn that comes this long after the
+# last is put off, for EVERY: a clock is set right in that time.
+_GAP = timedelta(days=1)
 # Slots of stretches before that were joined by an earlier turn; what none joined does no harm.
 _JOINED_SINCE = timedelta(hours=3)
 # Rows in a step.
@@ -38,6 +41,11 @@ class Step:
 def is_due(*, now: datetime) -> bool:
     """Whether no server has pruned for EVERY, and none does. One row is read."""
     return not RetentionLease.objects.filter(id=1).exists() or RetentionLease.objects.filter(_due(now), id=1).exists()
+
+
+def put_off(*, now: datetime) -> bool:
+    """Puts the turn that is due off if the last one was long ago: no server ran, or this one's clock is wrong."""
+    return RetentionLease.objects.filter(_due(now), id=1, finished_at__lt=now - _GAP).update(finished_at=now) > 0
 
 
 @transaction.atomic

@@ -133,14 +133,12 @@ def test_of_two_agents_one_runs_each_job(pool: Client, hire_both: Callable[..., 
         agent.executor.free = Capacity(nodes=100, slots=100)
     jobids = [result.jobid for result in pool.submit_jobs([JobSpec(command="true")] * 40).results]
 
-    def both() -> bool:
-        return len(one.executor.jobs) + len(other.executor.jobs) >= 40
-
-    for _ in range(400):
+    def all_taken() -> bool:
         one.agent.step()
         other.agent.step()
-        if both():
-            break
+        return len(one.executor.jobs) + len(other.executor.jobs) >= 40
+
+    eventually(all_taken)
 
     taken = sorted([*one.executor.jobs, *other.executor.jobs])
     assert taken == sorted(map(key, jobids))

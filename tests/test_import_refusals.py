@@ -150,6 +150,8 @@ VALUES = [
     ({"registered_at": "yesterday"}, "registered_at"),
     ({"registered_at": "2026-11-01T12:00:00"}, "has no zone"),
     ({"registered_at": 5}, "registered_at"),
+    ({"registered_at": "0001-01-01T00:00:00+23:59"}, "registered_at"),
+    ({"registered_at": "9999-12-31T23:59:59-23:59"}, "registered_at"),
     ({"facts": {"a": "b\x00"}}, "facts: must be text without NUL"),
     # What the constraints of the database refuse.
     ({"name": ""}, "takes no import"),
@@ -181,9 +183,20 @@ def test_half_of_a_character_is_refused(good: Path) -> None:
     assert refused(rewritten(good, change))
 
 
-def _with_digest(lines: list[bytes], place: int, name: bytes) -> bytes:
-    """The line with another name of the cluster, and the digest of that row."""
-    row = next(line for line in lines if b'"keebler"' in line).replace(b"keebler", name)
+@pytest.mark.parametrize("depth", [17, 900, 5_000])
+def test_values_within_values_without_end_are_refused(good: Path, depth: int) -> None:
+    def change(lines: list[bytes]) -> list[bytes]:
+        deep = b"[" * depth + b"]" * depth
+        return [_with_digest(lines, place, deep, in_place_of=b"{}") for place in range(len(lines))]
+
+    says = "last_bounds: must have at most 16 levels" if depth < 1_000 else "is not JSON"
+
+    assert says in refused(rewritten(good, change))
+
+
+def _with_digest(lines: list[bytes], place: int, new: bytes, *, in_place_of: bytes = b"keebler") -> bytes:
+    """The line with something else in the row of the cluster, and the digest of that row."""
+    row = next(line for line in lines if b'"keebler"' in line).replace(in_place_of, new)
     if b'"keebler"' in lines[place]:
         return row
     if place and b'"keebler"' in lines[place - 1]:

@@ -21,6 +21,8 @@ _RANGES = BaseDatabaseOperations.integer_field_ranges
 # In JSON, after an even number of backslashes.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _TEXTS = ("CharField", "TextField")
+# Of a JSON value. Those of this project have three at most, and Python reads no more than its stack allows.
+_DEEPEST = 16
 
 Row = list[Any]
 
@@ -140,7 +142,10 @@ def _moment(value: Any) -> Any:
     at = datetime.fromisoformat(value)
     if at.utcoffset() is None:
         raise ValueError("has no zone")
-    return connection.ops.adapt_datetimefield_value(at)
+    try:
+        return connection.ops.adapt_datetimefield_value(at.astimezone(UTC))
+    except OverflowError:
+        raise ValueError("is out of range") from None
 
 
 def _number(value: Any, lowest: int, highest: int) -> int:
@@ -158,12 +163,21 @@ def _text(value: Any, longest: int | None) -> str:
 
 
 def _json(value: Any) -> str:
+    if not _is_shallow(value, _DEEPEST):
+        raise ValueError(f"must have at most {_DEEPEST} levels")
     text = json.dumps(value)
     if _NUL.search(text):
         raise ValueError("must be text without NUL")
     # Raises ValueError for half of a pair of surrogates.
     json.dumps(value, ensure_ascii=False).encode()
     return text
+
+
+def _is_shallow(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(one, levels - 1) for one in inner)
 
 
 def _switch(value: Any) -> bool:

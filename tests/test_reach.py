@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.utils import timezone
 
+from grpc_api.rpcs.registration import register
+from rainbow.errors import PermissionDenied, Unauthenticated
+from rainbow.protos import rainbow_pb2 as pb
 from rainbow_site.process.reach import check_reach, grpc_address, is_loopback
 from rainbow_site.process.sockets import CannotListen
 from tests.support.patience import PATIENCE_SECONDS
@@ -115,6 +119,27 @@ def test_every_other_address_is_others_business(address: str) -> None:
     check_reach(address, registration_secret=OWN, named="--address")
     with pytest.raises(CannotListen):
         check_reach(address, registration_secret=DEVELOPMENT, named="--address")
+
+
+def test_a_proxy_before_grpc_is_refused_with_the_development_secret(settings: Any) -> None:
+    settings.RAINBOW_GRPC_PROXIES = 1
+
+    check_reach("127.0.0.1:1", registration_secret=OWN, named="--address")
+    with pytest.raises(CannotListen, match="set RAINBOW_REGISTRATION_SECRET"):
+        check_reach("127.0.0.1:1", registration_secret=DEVELOPMENT, named="--address")
+
+
+@pytest.mark.parametrize("forwarded", [True, False])
+def test_over_grpc_the_development_secret_registers_nothing_that_a_proxy_passed_on(db: None, forwarded: bool) -> None:
+    request = pb.RegisterRequest(name="keebler")
+    offer: dict[str, Any] = {"offered_secret": DEVELOPMENT, "peer": "ipv4:127.0.0.1:50000", "now": timezone.now()}
+    if forwarded:
+        with pytest.raises(PermissionDenied, match="set RAINBOW_REGISTRATION_SECRET"):
+            register(request, registration_secret=DEVELOPMENT, forwarded=True, **offer)
+        with pytest.raises(Unauthenticated):
+            register(request, registration_secret=OWN, forwarded=True, **offer)
+    else:
+        assert register(request, registration_secret=DEVELOPMENT, forwarded=False, **offer)
 
 
 @pytest.mark.parametrize("address", ["", "nonsense", "ipv4:0.0.0.0:1", "dns:///0.0.0.0:1", "no-such-host.invalid:1"])

@@ -7,20 +7,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import grpc
 import pytest
 
 from rainbow.client import Client
 from rainbow.errors import Unauthenticated
+from rainbow.protos import rainbow_pb2 as pb
+from rainbow.protos import rainbow_pb2_grpc as pb_grpc
 from rainbow.records import JobSpec, JobState
 from tests.conftest import MANY_GUESSES
 from tests.support.certificates import make_certificate
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.reverse_proxies import PROXIES, ReverseProxy, proxied
 from tests.support.servers import RainbowServer, start_rainbow
-from tests.support.wire import new_name
+from tests.support.wire import new_name, refusal_of
 
 # The time after which nginx cuts what says nothing, unless it is told otherwise.
 USUAL_TIMEOUT_SECONDS = 60
@@ -33,7 +37,7 @@ def server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFac
         database_url=new_database(),
         log=tmp_path_factory.mktemp("server") / "log",
         with_web=True,
-        environment={**MANY_GUESSES, "RAINBOW_PROXIES": "1"},
+        environment={**MANY_GUESSES, "RAINBOW_PROXIES": "1", "RAINBOW_GRPC_PROXIES": "1"},
     )
     yield running
     running.stop()
@@ -114,6 +118,20 @@ def test_a_client_cannot_choose_its_address(proxy: ReverseProxy, server: Rainbow
     assert status == HTTPStatus.UNAUTHORIZED
     line = [line for line in server.log.read_text().splitlines() if "/register" in line and "peer=" in line][-1]
     assert "peer=127.0.0.1" in line
+
+
+def test_a_client_of_grpc_cannot_choose_its_address(proxy: ReverseProxy, server: RainbowServer) -> None:
+    trust = grpc.ssl_channel_credentials(Path(proxy.ca_file).read_bytes())
+    with grpc.secure_channel(proxy.address, trust) as channel:
+        refused = refusal_of(
+            pb_grpc.RainbowSchedulerStub(channel).Register,
+            pb.RegisterRequest(name=new_name(), secret="no"),
+            metadata=(("x-forwarded-for", "192.0.2.1"),),
+        )
+
+    assert refused.code == grpc.StatusCode.UNAUTHENTICATED
+    line = [line for line in server.log.read_text().splitlines() if "Register" in line and "peer=" in line][-1]
+    assert "peer=forwarded:127.0.0.1" in line
 
 
 def test_browsers_are_served_over_tls(proxy: ReverseProxy) -> None:

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from clusters.rest.serializers import RegisteredSerializer, RegisterSerializer
-from clusters.services.register import check_registration_secret, register_cluster
+from clusters.services.register import FOR_DEVELOPMENT, check_registration_secret, register_cluster
 from rainbow.errors import AlreadyExists, PermissionDenied
 from rainbow_site.web.rest.addresses import is_from_this_machine
 from rainbow_site.web.rest.admission import NO_STORE, read
@@ -60,7 +60,4 @@ class Register(APIView):
 def _check_secret_may_serve(request: Request) -> None:
     """Raises PermissionDenied: the development secret is public, and this server can be reached from elsewhere."""
     if settings.RAINBOW_REGISTRATION_SECRET == settings.DEVELOPMENT_SECRET and not is_from_this_machine(request):
-        raise PermissionDenied(
-            "the development registration secret serves the server's own machine only; "
-            "set RAINBOW_REGISTRATION_SECRET there"
-        )
+        raise PermissionDenied(FOR_DEVELOPMENT)

@@ -11,6 +11,10 @@ from clusters.services.events import record
 from clusters.validation import check_cluster_name
 from rainbow.errors import Unauthenticated
 
+FOR_DEVELOPMENT = (
+    "the development registration secret serves the server's own machine only; set RAINBOW_REGISTRATION_SECRET there"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:

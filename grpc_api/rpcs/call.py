@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from rainbow.telemetry.traces import NO_SPAN, Span
 
+# A peer that a proxy names begins with it: its address follows, without a port.
+FORWARDED = "forwarded:"
 _SCHEME = "bearer "
 
 
@@ -13,8 +15,8 @@ class Call:
     """`request_id` is the one that the client sent, or a new one where it sent none, or none that is valid.
     `seconds_left` until the client's deadline; None when it set none. `notes` go into the log line.
 
-    `peer` returns gRPC's form of the client's address, `certified` the clusters that its certificate is for, None
-    without one; functions, since few calls need them.
+    `peer` returns the client's address (grpc_api/transport/peers.py), `certified` the clusters that its certificate is
+    for, None without one, and `forwarded` whether a proxy passed the call on; functions, since few calls need them.
     """
 
     bearer: str
@@ -22,6 +24,7 @@ class Call:
     knows_extensions: bool
     peer: Callable[[], str]
     certified: Callable[[], frozenset[str] | None]
+    forwarded: Callable[[], bool] = lambda: False
     request_id: str = ""
     sent_request_id: bool = False
     span: Span = NO_SPAN

@@ -4,11 +4,14 @@ from datetime import datetime
 from functools import partial
 from urllib.parse import unquote
 
-from clusters.services.register import Registration, register_cluster
+from django.conf import settings
+
+from clusters.services.register import FOR_DEVELOPMENT, Registration, check_registration_secret, register_cluster
 from clusters.services.throttle import failures_counted, source_at
-from grpc_api.rpcs.call import Call
+from grpc_api.rpcs.call import FORWARDED, Call
 from grpc_api.rpcs.messages import request_id
 from grpc_api.rpcs.server_state import ServerState
+from rainbow.errors import PermissionDenied
 from rainbow.protos import rainbow_pb2 as pb
 
 
@@ -24,6 +27,7 @@ class RegistrationRpcs:
             offered_secret=request.secret or call.bearer,
             registration_secret=self._registration_secret,
             peer=call.peer(),
+            forwarded=call.forwarded(),
             now=self._server.clock(),
         )
         registration = await self._server.pools.write(work)
@@ -39,20 +43,32 @@ class RegistrationRpcs:
 
 
 def register(
-    request: pb.RegisterRequest, *, offered_secret: str, registration_secret: str, peer: str, now: datetime
+    request: pb.RegisterRequest,
+    *,
+    offered_secret: str,
+    registration_secret: str,
+    peer: str,
+    forwarded: bool,
+    now: datetime,
 ) -> Registration | None:
     """Adds a cluster; None when the name is taken.
 
-    Raises Unauthenticated, InvalidArgument, and TooManyAttempts where the peer's address was refused too often of
-    late: then the secret is not compared.
+    Raises Unauthenticated, InvalidArgument, PermissionDenied where the secret is the development one and a proxy has
+    passed the call on, and TooManyAttempts where the peer's address was refused too often of late: then the secret is
+    not compared.
     """
     with failures_counted([source_at(address_in(peer), registering=True)], now=now, guessable=True):
-        return register_cluster(
-            name=request.name, offered_secret=offered_secret, registration_secret=registration_secret, now=now
-        )
+        check_registration_secret(offered_secret=offered_secret, registration_secret=registration_secret)
+    if forwarded and registration_secret == settings.DEVELOPMENT_SECRET:
+        raise PermissionDenied(FOR_DEVELOPMENT)
+    return register_cluster(
+        name=request.name, offered_secret=offered_secret, registration_secret=registration_secret, now=now
+    )
 
 
 def address_in(peer: str) -> str:
-    """The address in what gRPC says of a peer, such as ipv4:192.0.2.7:50000 or ipv6:%5B2001:db8::1%5D:50000."""
+    """The address in what Call.peer() says: ipv4:192.0.2.7:50000, ipv6:%5B2001:db8::1%5D:50000, forwarded:192.0.2.7."""
+    if peer.startswith(FORWARDED):
+        return peer.removeprefix(FORWARDED)
     kind, _, place = unquote(peer).partition(":")
     return place.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else "unknown"

@@ -16,6 +16,7 @@ from grpc_api.rpcs.call import Call, bearer_in
 from grpc_api.transport import extensions
 from grpc_api.transport.errors import FIELD_METADATA_KEY, status_of
 from grpc_api.transport.formats import Format, format_of
+from grpc_api.transport.peers import is_forwarded, peer_of
 from grpc_api.transport.requests import Requests
 from grpc_api.transport.shedding import PUSHBACK_METADATA_KEY, PUSHBACK_MS, Load, Overloaded
 from grpc_api.transport.tls import clusters_certified_by
@@ -171,8 +172,9 @@ def _call(form: Format, context: Context) -> Call:
         sent_request_id=offered is not None,
         seconds_left=context.time_remaining(),
         knows_extensions=extensions.is_named_in(metadata),
-        peer=context.peer,
+        peer=partial(peer_of, context, metadata),
         certified=partial(clusters_certified_by, context),
+        forwarded=partial(is_forwarded, metadata),
         span=_span(form, metadata),
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 
 from grpc_api.transport.metrics import UNKNOWN_CALLS
+from grpc_api.transport.peers import peer_of
 from grpc_api.transport.rate_limited_log import RateLimitedLog
 
 # The path of a call. Anything else may be an attack on the terminal that shows the log.
@@ -26,7 +27,9 @@ class UnknownCalls(grpc.GenericRpcHandler):
 
         async def refuse(_: object, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
             UNKNOWN_CALLS.inc()
-            self._log.warning(f"there is no call {shown}", peer=context.peer(), code="UNIMPLEMENTED")
+            self._log.warning(
+                f"there is no call {shown}", peer=peer_of(context, context.invocation_metadata()), code="UNIMPLEMENTED"
+            )
             text = f"this server has no call {shown}; its client may be of another version"
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, text)
 

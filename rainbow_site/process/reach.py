@@ -18,10 +18,15 @@ def grpc_address(given: str | None, *, registration_secret: str) -> str:
 
 
 def check_reach(address: str, *, registration_secret: str, named: str) -> None:
-    """Raises CannotListen if others could reach a server with the development secret at host:port.
+    """Raises CannotListen if others could reach a server with the development secret at host:port, or through a proxy.
 
     `named` is the origin of the address, for the message.
     """
+    if is_for_development(registration_secret) and settings.RAINBOW_GRPC_PROXIES:
+        raise CannotListen(
+            "RAINBOW_GRPC_PROXIES: others reach the server through a proxy, and anybody knows the development "
+            "registration secret; set RAINBOW_REGISTRATION_SECRET to one of your own"
+        )
     if is_for_development(registration_secret) and not is_loopback(address):
         raise CannotListen(
             f"cannot listen on {address} ({named}): others reach it, and anybody knows the development registration "

@@ -34,16 +34,16 @@ EMPTYING := tests/test_after_commit.py tests/test_deleted_queue_races.py tests/t
 # Those that build images and install packages take minutes, and have targets of their own.
 IMAGES := tests/test_compose.py tests/test_images.py tests/test_installation_guide.py
 # These meet no database, one of their own, or a server of whose database they see nothing: they run once, with SQLite.
-ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_options agent_s* agent_takes_jobs \
+ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_options agent_people agent_s* agent_takes_jobs \
 	agent_withdraws_jobs architecture backup_files bad_bytes broken_answers certificate_keys certificate_renewal chaos children cli cli_* \
 	client_answers client_certificates client_distrust \
 	client_repetition config connection_diagnosis console_in_a_browser containers containers_podman database_away \
 	database_file database_locks docs doctor doctor_certificate error_tables executor_* facts fairness fingerprints full_disk hashing \
 	held_job_states hostile_clients hostile_http hostile_jobs hostile_server http_requests https in_doubt job_folders \
-	job_output job_processes job_resources journal keepalive kubernetes locks log_lines long_waits look_up_of_a_pools_job matching metrics_docs needs \
+	job_output job_processes job_resources jobs_as_persons journal keepalive kubernetes locks log_lines long_waits look_up_of_a_pools_job matching metrics_docs needs \
 	package policy policy_* pool_drill presence printed_jobs probe prometheus prometheus_files reach readme recorded_conversation release releases replaced_* \
 	rest_schema_page reverse_proxies rules scanning scheduler_facts settings shedding site_options slurm_answers soak state_folder submit_file \
-	submit_options submit_wait thread_pools timed_calls tls units wakeups watch web_server web_tls where wire_golden \
+	submit_options submit_wait thread_pools timed_calls tls units users_file wakeups watch web_server web_tls where wire_golden \
 	wrong_surroundings
 
 .NOTPARALLEL:

@@ -91,7 +91,11 @@ class JobSpec(JobDescription):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What of a job reaches a scheduler. 0, False and empty mean not said."""
+    """What of a job reaches a scheduler. 0, False and empty mean not said.
+
+    `owner` is the person whose job it is, as the server has it; `run_as` the Unix user that the site runs it as, which
+    only the site says.
+    """
 
     command: str
     nodes: int = 1
@@ -113,6 +117,8 @@ class Work:
     image: str = ""
     mounts: Texts = ()
     start_within_seconds: int = 0
+    owner: str = ""
+    run_as: str = ""
 
     def options(self, cluster: str) -> dict[str, str]:
         """The site options that hold at this cluster, by name, without those that are not said."""
@@ -136,7 +142,7 @@ def values_read(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def work_of(job: JobDescription) -> Work:
-    return Work(**{item.name: getattr(job, item.name) for item in fields(Work)})
+    return Work(**{item.name: getattr(job, item.name) for item in fields(Work) if hasattr(job, item.name)})
 
 
 def check_attempt(job: JobDescription, *, jobid: int, attempt: int) -> None:

@@ -119,9 +119,9 @@ def test_an_answer_without_sense_says_nothing_about_jobs(commands: Commands, tex
 
 def test_accounts_are_understood() -> None:
     lines = (
-        "7|rainbow-1-1|CANCELLED by 1000|0:15|1795374601|1795374602|None|/state/a|b\n"
-        "8|rainbow-2-1|FAILED|7:0|1795374601|1795374602|None|/state\n"
-        "9|rainbow-3-1|PENDING|0:0|Unknown|Unknown|Priority|/state\n"
+        "7|rainbow-1-1|CANCELLED by 1000|0:15|1795374601|1795374602|None|ada|/state/a|b\n"
+        "8|rainbow-2-1|FAILED|7:0|1795374601|1795374602|None|ada|/state\n"
+        "9|rainbow-3-1|PENDING|0:0|Unknown|Unknown|Priority|ada|/state\n"
     )
 
     cancelled, failed, waiting = from_sacct(lines)
@@ -132,7 +132,7 @@ def test_accounts_are_understood() -> None:
 
 
 def test_what_left_the_queue_is_looked_up_in_the_accounts(commands: Commands) -> None:
-    commands.play("sacct", "echo '7|rainbow-1-1|TIMEOUT|0:15|1795374601|1795374602|None|/state'")
+    commands.play("sacct", "echo '7|rainbow-1-1|TIMEOUT|0:15|1795374601|1795374602|None|ada|/state'")
 
     seen = commands.slurm.watch([Ticket(key="rainbow-1-1", native_id="7"), Ticket(key="rainbow-2-1", native_id="8")])
 
@@ -148,7 +148,7 @@ def test_accounts_that_do_not_answer_leave_the_job_open(commands: Commands) -> N
 
 def test_one_empty_answer_of_the_accounts_is_not_believed(commands: Commands) -> None:
     state = commands.site.folder / "jobs" / "rainbow-1-1"
-    line = f"7|rainbow-1-1|CANCELLED|0:0|Unknown|1795374602|None|{state}"
+    line = f"7|rainbow-1-1|CANCELLED|0:0|Unknown|1795374602|None|ada|{state}"
     commands.play(
         "sacct", f'if [ -e "{commands.folder}/asked" ]; then echo "{line}"; fi; : > "{commands.folder}/asked"'
     )

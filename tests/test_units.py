@@ -53,6 +53,21 @@ def test_systemd_finds_no_fault_with_a_unit(unit: Path, tmp_path: Path) -> None:
 
 
 @needs_systemd
+def test_systemd_finds_no_fault_with_the_drop_in_for_jobs_of_persons(tmp_path: Path) -> None:
+    name = "rainbow-agent.service"
+    (tmp_path / name).write_text(EXEC.sub(r"Exec\1=/bin/true", (DEPLOY / name).read_text()))
+    drop_in = (DEPLOY / "rainbow-agent-persons.conf").read_text().replace("\\\n", "")
+    (tmp_path / f"{name}.d").mkdir()
+    (tmp_path / f"{name}.d" / "persons.conf").write_text(
+        re.sub(r"^ExecStart=/.*", "ExecStart=/bin/true", drop_in, flags=re.M)
+    )
+
+    done = analyze("verify", tmp_path / name)
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@needs_systemd
 def test_systemd_finds_a_fault_where_there_is_one(tmp_path: Path) -> None:
     (tmp_path / "wrong.service").write_text("[Service]\nExecStart=/bin/true\nProtectSystm=strict\n")
 

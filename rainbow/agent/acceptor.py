@@ -128,8 +128,8 @@ class Acceptor:
 
     def _free(self) -> FreeCapacity:
         """What fits now. Sets the reason why nothing does, where it lasts."""
-        if shortage := self._held_jobs.shortage():
-            self._reporter.not_ready = shortage
+        if obstacle := self._held_jobs.shortage() or self._context.people.fault():
+            self._reporter.not_ready = obstacle
             return NO_ROOM
         try:
             capacity = self._context.executor.capacity()

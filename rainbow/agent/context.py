@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from rainbow import leases
+from rainbow.agent.people import People
 from rainbow.agent.policy import Policy
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument
-from rainbow.executors.executor import Executor
+from rainbow.executors.executor import Executor, NotTaken, WorkRefused
 from rainbow.executors.site_options import at_cluster
 from rainbow.facts import Value
 from rainbow.offers import fault
@@ -77,7 +78,7 @@ def no_secret() -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentContext:
     """`read_secret` reads the configured secret again; empty where it cannot be read. `site_facts` are what the site
-    adds to those of its scheduler.
+    adds to those of its scheduler. `people`: as whom jobs run.
     """
 
     client: Client
@@ -88,6 +89,7 @@ class AgentContext:
     checkpoint: Callable[[Checkpoint], None] = ignore_checkpoint
     read_secret: Callable[[], str] = no_secret
     site_facts: Mapping[str, Value] = field(default_factory=dict)
+    people: People = field(default_factory=People)
 
     def refusal(self, work: Work) -> str:
         """Why this work can never run here, by protocol, policy or size; empty where it can.
@@ -98,8 +100,17 @@ class AgentContext:
             check_work(work)
         except InvalidArgument as error:
             return fault(error)
-        return self.policy.check(self.here(work)) or self.executor.never(self.here(work))
+        try:
+            here = self.here(work)
+        except WorkRefused as refused:
+            return refused.message
+        except NotTaken:
+            return ""
+        return self.policy.check(here) or self.executor.never(here)
 
     def here(self, work: Work) -> Work:
-        """The work with the options that it has at this cluster."""
-        return at_cluster(work, self.client.cluster)
+        """The work with the options that it has at this cluster, as the user that it runs as.
+
+        Raises WorkRefused and NotTaken.
+        """
+        return self.people.as_owner(at_cluster(work, self.client.cluster))

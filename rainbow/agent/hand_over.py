@@ -1,6 +1,7 @@
 """Hands accepted jobs to the scheduler: each once, whatever crashes."""
 
 import logging
+from collections.abc import Sequence
 
 from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
@@ -43,6 +44,8 @@ class HandOver:
     def prepare(self) -> bool:
         """Note which jobs are about to be handed over, and end those that can never run here."""
         new = [held for held in self._held_jobs if held.stage is Stage.ACCEPTED and held.desired is not Desired.ABANDON]
+        if self._is_kept_waiting(new):
+            return False
         moved = [self._prepare(held) for held in new]
         return any(moved)
 
@@ -65,15 +68,21 @@ class HandOver:
         Every job passes here on its way to the scheduler, so rules and policy are checked here for the last time.
         """
         moved = False
-        for held in self._held_jobs:
-            if not self._may_go(held):
-                continue
+        ready = [held for held in self._held_jobs if self._may_go(held)]
+        for held in [] if self._is_kept_waiting(ready) else ready:
             if moved and self._reporter.is_late():
                 break
             if not self._refused(held):
                 self._submit(held)
             moved = True
         return moved
+
+    def _is_kept_waiting(self, jobs: Sequence[HeldJob]) -> bool:
+        """Whether the file of persons cannot be used now: no job runs as another meanwhile, nor is it refused."""
+        fault = self._context.people.fault() if jobs else ""
+        for held in jobs if fault else ():
+            held.waiting_reason = fault
+        return bool(fault)
 
     def _may_go(self, held: HeldJob) -> bool:
         if held.stage is not Stage.ANNOUNCED or held.desired is not Desired.RUN or held.renewed_at is None:

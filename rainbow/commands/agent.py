@@ -17,6 +17,7 @@ from rainbow.agent.job_reports import AS_ROOT
 from rainbow.agent.journal import Journal
 from rainbow.agent.metrics import AgentMetrics
 from rainbow.agent.metrics_server import MetricsServer
+from rainbow.agent.people import People, UsersFile
 from rainbow.agent.policy import Policy
 from rainbow.agent.policy_file import read_policy
 from rainbow.agent.site_facts import check_site_facts, read_facts_file, told_facts
@@ -68,6 +69,13 @@ _log = logging.getLogger("rainbow.agent")
 @click.option("--moved", is_flag=True, help="The state folder was moved here, and no agent uses the old one any more.")
 @click.option(
     "--policy", "policy_file", metavar="FILE", help="TOML file that limits which jobs it takes.  [default: all]"
+)
+@click.option("--users", "users_file", metavar="FILE", help="TOML file of persons and their Unix users.")
+@click.option(
+    "--run-as-person",
+    "persons",
+    metavar="FOLDER",
+    help="Run each job as the Unix user of its owner, by sudo; FOLDER has a folder of each.  [default: as the agent's]",
 )
 @click.option("--facts", "facts_file", metavar="FILE", help="TOML file of what the site says of the cluster.")
 @click.option(
@@ -130,6 +138,7 @@ def command(
     executor: str,
     state_dir: str | None,
     policy_file: str | None,
+    users_file: str | None,
     facts_file: str | None,
     facts: tuple[tuple[str, str], ...],
     metrics_address: str | None,
@@ -150,11 +159,12 @@ def command(
     start_log(form=log_format, level=log_level)
     policy = read_policy(Path(policy_file)) if policy_file else Policy()
     site_facts = _site_facts(facts_file, facts)
+    people = _people(users_file, run_as_person=bool(options["persons"]))
     with session.puller(ctx) as client:
         folder = Path(state_dir) if state_dir else _usual_folder(client.cluster)
         scheduler = make_executor(executor, _site(folder, options))
         if dry_run:
-            plan = planned(client, scheduler, policy)
+            plan = planned(client, scheduler, policy, people)
             write_json(plan) if as_json else show_plan(plan)
             return
         _keep_secret()
@@ -168,6 +178,7 @@ def command(
                 policy=policy,
                 read_secret=lambda: session.secret_again(ctx),
                 site_facts=site_facts,
+                people=people,
             )
             words = (context.settings.agent, client.cluster, executor, scheduler.access.description, folder)
             _log.info("%s for %s by %s, reached %s, state in %s", *words)
@@ -178,10 +189,25 @@ def command(
             _run(agent, context, once=once)
 
 
+def _people(users_file: str | None, *, run_as_person: bool) -> People:
+    """A file that cannot be used ends the agent at its start; later, it waits until the file is right again."""
+    if not users_file:
+        if run_as_person:
+            raise click.UsageError("--run-as-person needs --users")
+        return People()
+    file = UsersFile(path=Path(users_file))
+    file.users()
+    if file.fault:
+        raise InvalidArgument(file.fault)
+    return People(file=file, run_as_person=run_as_person)
+
+
 def _site(folder: Path, options: dict[str, Any]) -> Site:
     """Takes the options that it uses out of the mapping."""
+    persons = options.pop("persons")
     return Site(
         folder=folder,
+        persons=Path(persons) if persons else None,
         environment=environment(),
         options=options.pop("scheduler_options"),
         slots=options.pop("slots"),

@@ -28,6 +28,7 @@ def ask(
     environment: Mapping[str, str],
     standard_input: str = "",
     keep_open: Sequence[int] = (),
+    umask: int = -1,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Answer:
     """Run a command. Raises SchedulerSilent if it cannot be started, or takes too long and is killed."""
@@ -38,6 +39,7 @@ def ask(
             capture_output=True,
             env=environment,
             pass_fds=keep_open,
+            umask=umask,
             timeout=timeout_seconds,
         )
     except subprocess.TimeoutExpired as error:

@@ -104,6 +104,7 @@ class Site:
     `slots` is how much the local executor runs at once; 0 means one for each CPU.
     `kept_output_bytes` is how much of a job's output is kept, not counting its end.
     `containers` is how jobs that name an image run.
+    `persons` has a folder for each user that jobs run as; None where they run as the agent's user.
     """
 
     folder: Path
@@ -112,6 +113,7 @@ class Site:
     slots: int = 0
     kept_output_bytes: int = KEPT_OUTPUT_BYTES
     containers: Containers = field(default_factory=Containers)
+    persons: Path | None = None
 
 
 class Executor(Protocol):

@@ -1,7 +1,8 @@
 """What is kept on disk of each job: its output, and notes of its start and its end.
 
 jobs/KEY is the job's, which may have put anything there, so nothing of it is trusted. notes/KEY is what the agent and
-its runner write; no job is told of it.
+its runner write; no job is told of it. A job that runs as another Unix user has its folder in that user's; see
+persons.py.
 """
 
 import contextlib
@@ -19,6 +20,9 @@ from rainbow.system import untrusted_files
 from rainbow.system.disk_space import is_full
 
 LONGEST_RECORD = 200
+# A folder that only the agent and one user can reach: so both may write there, and what is made has the agent's group.
+SHARED_FOLDER = 0o2777
+SHARED_FILE = 0o644
 
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
 # Seconds since 1970, until the year 2286.
@@ -27,12 +31,22 @@ _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The Unix user whose job it is, and the folder that has a folder of each user."""
+
+    folder: Path
+    user: str
+    uid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """A folder of small files. A file that is not as it was made counts as missing."""
+    """A folder of small files. A file that is not as it was made counts as missing. `owner` may write there, too."""
 
     state: Path
     place: str
     key: str
+    owner: int | None = None
 
     @property
     def path(self) -> Path:
@@ -40,9 +54,10 @@ class Records:
 
     def make(self) -> None:
         """Raises OSError where something else is in its place."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self.opened():
-            pass
+        self.path.mkdir(parents=self.owner is None, exist_ok=True, mode=0o700)
+        with self.opened() as folder:
+            if self.owner is not None and os.fstat(folder).st_uid == os.geteuid():
+                os.fchmod(folder, SHARED_FOLDER)
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[int]:
@@ -56,7 +71,7 @@ class Records:
     def read(self, name: str, *, most_bytes: int = LONGEST_RECORD) -> bytes:
         try:
             with self.opened() as folder:
-                return untrusted_files.read(name, inside=folder, most_bytes=most_bytes)
+                return untrusted_files.read(name, inside=folder, most_bytes=most_bytes, owner=self.owner)
         except OSError:
             return b""
 
@@ -71,7 +86,7 @@ class Records:
     def write_once(self, name: str, content: str) -> None:
         """Make a file unless it exists. Raises OSError where it cannot be made, and then makes none."""
         with contextlib.suppress(FileExistsError), self.opened() as folder:
-            file = _created(name, folder)
+            file = self._created(name, folder)
             try:
                 with os.fdopen(file, "w") as written:
                     written.write(content)
@@ -98,9 +113,16 @@ class Records:
         with self.opened() as folder:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(draft, dir_fd=folder)
-            with os.fdopen(_created(draft, folder), "wb") as file:
+            with os.fdopen(self._created(draft, folder), "wb") as file:
                 file.write(content)
             os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+
+    def _created(self, name: str, folder: int) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | untrusted_files.CAREFULLY
+        file = os.open(name, flags, 0o600, dir_fd=folder)
+        if self.owner is not None:
+            os.fchmod(file, SHARED_FILE)
+        return file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +131,7 @@ class JobFolder:
 
     state: Path
     key: str
+    owner: Owner | None = None
 
     @property
     def path(self) -> Path:
@@ -116,6 +139,8 @@ class JobFolder:
 
     @property
     def job(self) -> Records:
+        if self.owner:
+            return Records(state=self.owner.folder, place=self.owner.user, key=self.key, owner=self.owner.uid)
         return Records(state=self.state, place="jobs", key=self.key)
 
     @property
@@ -143,10 +168,9 @@ class JobFolder:
 
         Raises OSError. On a full disk the output goes all the same, which makes space.
         """
-        trash = Trash(self.state)
         try:
             for records in (self.job, self.notes):
-                trash.take(records.place, self.key)
+                Trash(records.state).take(records.place, self.key)
         except OSError as error:
             if is_full(error):
                 self._remove_output()
@@ -172,7 +196,9 @@ class JobFolder:
         """
         try:
             with self.job.opened() as folder:
-                content = untrusted_files.read_end("output", inside=folder, most_bytes=MAX_OUTPUT_BYTES)
+                content = untrusted_files.read_end(
+                    "output", inside=folder, most_bytes=MAX_OUTPUT_BYTES, owner=self.job.owner
+                )
         except FileNotFoundError:
             return ""
         text = _whole_characters(content).decode(errors="replace").replace("\0", "\ufffd")
@@ -187,14 +213,10 @@ class JobFolder:
         with contextlib.suppress(OSError), self.job.opened() as folder:
             if os.stat("output", dir_fd=folder, follow_symlinks=False).st_size <= max_bytes + len(note) + END_BYTES:
                 return
-            with untrusted_files.opened("output", inside=folder, flags=os.O_RDWR) as file:
+            with untrusted_files.opened("output", inside=folder, flags=os.O_RDWR, owner=self.job.owner) as file:
                 rest = note + os.pread(file, END_BYTES, os.fstat(file).st_size - END_BYTES)
                 os.pwrite(file, rest, max_bytes)
                 os.ftruncate(file, max_bytes + len(rest))
-
-
-def _created(name: str, folder: int) -> int:
-    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | untrusted_files.CAREFULLY, 0o600, dir_fd=folder)
 
 
 def is_key(name: str) -> bool:

@@ -21,9 +21,10 @@ from rainbow.executors.executor import (
     Ticket,
     WorkRefused,
 )
-from rainbow.executors.folders import JobFolder, folder_of
+from rainbow.executors.folders import JobFolder
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
+from rainbow.executors.persons import as_owner, as_whom, by_owner
 from rainbow.executors.sizes import total_cores
 from rainbow.executors.slurm_accounts import Accounts
 from rainbow.executors.slurm_facts import PARTITIONS, architectures, partitions, some_nodes
@@ -45,6 +46,7 @@ SILENT = re.compile(
 )
 # A partition that takes no jobs for now; limits on how many jobs a user may have at once.
 NOT_NOW = re.compile(r"partition not available|(max|grp)submitjobs?", re.IGNORECASE)
+SUDO_REFUSES = re.compile(r"^Sorry, user \S+ is not allowed to execute|a password is required")
 FORGOTTEN = gone("Slurm no longer knows the job, and it left no word of its end")
 # One that is not like this would spoil a question for many, or be an option.
 NATIVE_ID = re.compile(r"[0-9]{1,10}", re.ASCII)
@@ -58,8 +60,10 @@ class SlurmExecutor:
         self._site = site
         self._housekeeping = Housekeeping(site)
         self._environment = command_environment(site.environment)
-        self._accounts = Accounts(self._environment, pause=pause)
-        self._option_check = OptionCheck(site.options, self._environment)
+        self._as = as_whom(site)
+        self._accounts = Accounts(self._environment, of_all=bool(site.persons), pause=pause)
+        # The agent's own user may be one that may not submit at all.
+        self._option_check = OptionCheck(() if site.persons else site.options, self._environment)
 
     def capacity(self) -> Capacity:
         partition = value_of(self._site.options, "-p", "--partition")
@@ -90,15 +94,16 @@ class SlurmExecutor:
     def submit(self, work: Work, key: str) -> str:
         if never := self.never(work):
             raise WorkRefused(never)
-        folder = self._folder(key)
-        folder.make()
+        begun = self._as.begin(work, key)
+        folder = begun.folder
         write_inside(work, folder)
         with submitting(self._site.folder) as lock:
             answer = ask(
-                ["sbatch", *self._site.options, *self._arguments(work, key, folder)],
+                as_owner(folder, "sbatch", *self._site.options, *self._arguments(work, key, folder)),
                 environment=self._environment,
-                standard_input=script(work, folder, self._site),
+                standard_input=script(work, folder, begun.site),
                 keep_open=[lock],
+                umask=begun.umask,
             )
         if answer.status:
             raise _failure(answer)
@@ -131,10 +136,13 @@ class SlurmExecutor:
             self._folder(ticket.key).note_cancelled()
             withdraw(self._folder(ticket.key))
         queue = self._queue() if any(claim_of(self._folder(ticket.key)) for ticket in tickets) else {}
-        claimed = {self._current(ticket.key, ticket.native_id, queue) for ticket in tickets} & queue.keys()
-        natives = sorted(filter(NATIVE_ID.fullmatch, claimed | {ticket.native_id for ticket in tickets}))
-        if natives:
-            self._cancelled(*natives)
+        natives = {
+            self._folder(ticket.key): {ticket.native_id, self._claimed(ticket, queue)} - {""} for ticket in tickets
+        }
+        for folders in by_owner(natives):
+            numbers = sorted(filter(NATIVE_ID.fullmatch, set().union(*(natives[folder] for folder in folders))))
+            if numbers:
+                self._cancelled(folders[0], *numbers)
 
     def withdraw(self, tickets: Collection[Ticket]) -> None:
         """`scancel --state=PENDING` looks at the state and then cancels: a job that started in between would be killed.
@@ -146,12 +154,17 @@ class SlurmExecutor:
             return
         for key in waiting:
             begin(self._folder(key))
+        for folders in by_owner([self._folder(key) for key in waiting]):
+            self._withdraw(folders[0], {folder.key: waiting[folder.key] for folder in folders}, tickets)
+
+    def _withdraw(self, owned: JobFolder, waiting: Mapping[str, Record], tickets: Collection[Ticket]) -> None:
+        """Those of one user."""
         natives = sorted(record.native_id for record in waiting.values())
-        answer = ask(["scontrol", "hold", ",".join(natives)], environment=self._environment)
-        still_waiting = self._waiting(tickets)
+        answer = ask(as_owner(owned, "scontrol", "hold", ",".join(natives)), environment=self._environment)
+        still_waiting = self._waiting([ticket for ticket in tickets if ticket.key in waiting])
         held = sorted(record.native_id for record in still_waiting.values() if record.held)
         if held:
-            self._cancelled("--state=PENDING", *held)
+            self._cancelled(owned, "--state=PENDING", *held)
         elif still_waiting:
             raise SchedulerSilent(f"scontrol hold: {answer.complaint}")
 
@@ -165,7 +178,11 @@ class SlurmExecutor:
         return self._housekeeping.tidy(self._folder(ticket.key) for ticket in running)
 
     def _folder(self, key: str) -> JobFolder:
-        return folder_of(self._site.folder, key)
+        return self._as.folder(key)
+
+    def _claimed(self, ticket: Ticket, queue: Mapping[str, Record]) -> str:
+        current = self._current(ticket.key, ticket.native_id, queue)
+        return current if current in queue else ""
 
     def _current(self, key: str, native_id: str, queue: Mapping[str, Record]) -> str:
         """Of two jobs of one name, the one that claimed the command counts; see claims.py.
@@ -182,7 +199,9 @@ class SlurmExecutor:
 
     def _is_ours(self, record: Record, key: str) -> bool:
         """Another agent of this user may have a job of the same name, in a folder of its own."""
-        return record.name == key and record.folder == str(self._folder(key).path)
+        folder = self._folder(key)
+        is_of_owner = not folder.owner or record.user == folder.owner.user
+        return record.name == key and record.folder == str(folder.path) and is_of_owner
 
     def _waiting(self, tickets: Collection[Ticket]) -> dict[str, Record]:
         queue = self._queue()
@@ -193,8 +212,8 @@ class SlurmExecutor:
             if record.never_started and self._is_ours(record, key) and not claim_of(self._folder(key))
         }
 
-    def _cancelled(self, *words: str) -> None:
-        answer = ask(["scancel", *words], environment=self._environment)
+    def _cancelled(self, owned: JobFolder, *words: str) -> None:
+        answer = ask(as_owner(owned, "scancel", *words), environment=self._environment)
         if answer.status and not NOTHING_TO_CANCEL.search(answer.complaint):
             raise SchedulerSilent(f"scancel: {answer.complaint}")
 
@@ -221,12 +240,18 @@ class SlurmExecutor:
 
     def _queue(self) -> dict[str, Record]:
         # Slurm 22.05 ignores the filters with --json, later ones need them.
-        records = from_squeue(self._answered("squeue", "--json", "--me", "--states=all").text)
+        users = ",".join(map(str, self._as.uids()))
+        if not users:
+            return {}
+        records = from_squeue(self._answered("squeue", "--json", f"--user={users}", "--states=all").text)
         return {record.native_id: record for record in records}
 
     def _named(self, keys: Collection[str], records: Iterable[Record]) -> dict[str, str]:
         wanted = set(keys)
-        ours = [record for record in records if record.name in wanted and self._is_ours(record, record.name)]
+        records = [record for record in records if record.name in wanted]
+        for record in records:
+            self._as.adopt(record.user, record.name, record.folder)
+        ours = [record for record in records if self._is_ours(record, record.name)]
         return {record.name: record.native_id for record in reversed(ours)}
 
     def _left_the_queue(self, natives: dict[str, str]) -> dict[str, Progress]:
@@ -249,6 +274,8 @@ class SlurmExecutor:
 
 def _failure(answer: Answer) -> WorkRefused | SchedulerSilent:
     words = " ".join(line.removeprefix("sbatch: error: ") for line in answer.complaint.splitlines())
+    if words.startswith("sudo: ") or SUDO_REFUSES.search(words):
+        return WorkRefused(f"the agent may not hand it over: {words}")
     if answer.status < 0 or not words:
         return SchedulerSilent(f"sbatch ended with status {answer.status} {words}".rstrip())
     if NOT_NOW.search(words):

@@ -14,7 +14,10 @@ NONE_KEPT = "accounting storage is disabled"
 
 
 class Accounts:
-    def __init__(self, environment: Mapping[str, str], *, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], *, of_all: bool = False, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._of_whom = ["--allusers"] if of_all else []
         self._environment = {**environment, "SLURM_TIME_FORMAT": "%s"}
         self._pause = pause
 
@@ -41,6 +44,7 @@ class Accounts:
                 "--parsable2",
                 "--allocations",
                 "--duplicates",
+                *self._of_whom,
                 f"--format={SACCT_FORMAT}",
                 *wanted,
             ],

@@ -23,7 +23,7 @@ GIVEN_UP = {
 # slurmd says so in place of a signal where it could not open the job's files.
 CANNOT_OPEN_FILES = 53
 
-SACCT_FORMAT = "JobIDRaw,JobName,State,ExitCode,Start,End,Reason,WorkDir"
+SACCT_FORMAT = "JobIDRaw,JobName,State,ExitCode,Start,End,Reason,User,WorkDir"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,7 @@ class Record:
     started: int
     ended: int
     held: bool = False
+    user: str = ""
 
     @property
     def never_started(self) -> bool:
@@ -107,7 +108,7 @@ def from_sacct(text: str) -> Iterator[Record]:
 
 def _from_line(line: str) -> Record:
     # The folder comes last because it may hold the separator.
-    native_id, name, state, code, started, ended, reason, folder = line.split("|", 7)
+    native_id, name, state, code, started, ended, reason, user, folder = line.split("|", 8)
     exit_code, _, signal = code.partition(":")
     return Record(
         native_id=native_id,
@@ -119,6 +120,7 @@ def _from_line(line: str) -> Record:
         signal=int(signal or 0),
         started=int(started) if started.isdigit() else 0,
         ended=int(ended) if ended.isdigit() else 0,
+        user=user,
     )
 
 
@@ -142,6 +144,7 @@ def _from_job(job: dict[str, Any]) -> Record:
         started=_number(job["start_time"]) if job["nodes"] or _number(job.get("restart_cnt")) else 0,
         ended=_number(job["end_time"]),
         held=_is_zero(job.get("priority")),
+        user=job.get("user_name") or "",
     )
 
 

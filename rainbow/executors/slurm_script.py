@@ -40,7 +40,7 @@ for name in $(awk 'BEGIN {{ for (name in ENVIRON) if (name ~ /^[A-Za-z_][A-Za-z0
 done
 trap : {signals}
 (
-{exports}  cd {directory} || exit 1
+{umask}{exports}  cd {directory} || exit 1
   exec /bin/sh -c {command}
 )
 status=$?
@@ -63,6 +63,7 @@ def script(work: Work, folder: JobFolder, site: Site) -> str:
         ended=shlex.quote(str(folder.ended)),
         kept="|".join((*FOR_JOBS, *FROM_SLURM)),
         signals=SIGNALS,
+        umask="  umask 022\n" if folder.owner else "",
         exports=_exports({**_for_srun(work), **run.environment}),
         directory=shlex.quote(run.directory),
         command=shlex.quote(run.command),

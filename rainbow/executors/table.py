@@ -17,7 +17,8 @@ class ExecutorKind:
     """`interval_seconds` is how often an agent polls its jobs unless told otherwise.
 
     `probe` is a command with which a person can try the scheduler by hand, `options_of` the one that takes further
-    options; empty where there is none. `is_here`: jobs run on the agent's own machine.
+    options; empty where there is none. `is_here`: jobs run on the agent's own machine. `takes_persons`: it can run jobs
+    as other users than the agent's.
     """
 
     make: Callable[[Site], Executor]
@@ -25,10 +26,13 @@ class ExecutorKind:
     probe: str = ""
     options_of: str = ""
     is_here: bool = False
+    takes_persons: bool = False
 
 
 EXECUTORS: Mapping[str, ExecutorKind] = {
-    "slurm": ExecutorKind(make=SlurmExecutor, interval_seconds=1.0, probe="sinfo", options_of="sbatch"),
+    "slurm": ExecutorKind(
+        make=SlurmExecutor, interval_seconds=1.0, probe="sinfo", options_of="sbatch", takes_persons=True
+    ),
     "flux": ExecutorKind(
         make=flux_executor, interval_seconds=1.0, probe="flux resource list", options_of="flux submit"
     ),
@@ -46,6 +50,9 @@ def make_executor(name: str, site: Site) -> Executor:
     if site.options and not kind.options_of:
         takers = ", ".join(name for name, kind in EXECUTORS.items() if kind.options_of)
         raise InvalidArgument(f"{name} takes none; these do: {takers}", field="scheduler_options")
+    if site.persons and not kind.takes_persons:
+        takers = ", ".join(name for name, kind in EXECUTORS.items() if kind.takes_persons)
+        raise InvalidArgument(f"{name} runs no jobs as other users; these do: {takers}", field="run_as_person")
     return kind.make(site)
 
 

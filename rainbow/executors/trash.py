@@ -12,6 +12,7 @@ from pathlib import Path
 from rainbow.system.untrusted_files import CAREFULLY, opened_folder
 from rainbow.telemetry.lines import Line
 
+# No user's name, beside whose folders it may lie.
 PLACE = "trash"
 # Per round, so that the agent's other duties are not late.
 SECONDS = 0.1
@@ -87,7 +88,9 @@ class Trash:
 
     def _move(self, name: str, origin: int, trash: int) -> None:
         if _is_folder(name, origin):
-            _make_ours(name, origin)
+            # Another user's may let us in all the same.
+            with contextlib.suppress(PermissionError):
+                _make_ours(name, origin)
         os.rename(name, f"{next(self._numbers)}", src_dir_fd=origin, dst_dir_fd=trash)
 
 

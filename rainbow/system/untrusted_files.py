@@ -26,16 +26,16 @@ def opened_folder(path: Path | str, *, inside: int | None = None) -> Iterator[in
 
 
 @contextlib.contextmanager
-def opened(name: str, *, inside: int, flags: int = os.O_RDONLY) -> Iterator[int]:
-    """A handle of a regular file of our own. Raises OSError for everything else.
+def opened(name: str, *, inside: int, flags: int = os.O_RDONLY, owner: int | None = None) -> Iterator[int]:
+    """A handle of a regular file of our own, or of the user with the number `owner`. Raises OSError for all else.
 
     A file of several names may be another user's.
     """
     # Some devices do things when they are opened.
-    _check(os.stat(name, dir_fd=inside, follow_symlinks=False), name)
+    _check(os.stat(name, dir_fd=inside, follow_symlinks=False), name, owner)
     handle = os.open(name, flags | CAREFULLY, dir_fd=inside)
     try:
-        _check(os.fstat(handle), name)
+        _check(os.fstat(handle), name, owner)
         yield handle
     finally:
         os.close(handle)
@@ -52,18 +52,18 @@ def open_or_make(path: Path) -> int:
     return handle
 
 
-def read(name: str, *, inside: int, most_bytes: int) -> bytes:
+def read(name: str, *, inside: int, most_bytes: int, owner: int | None = None) -> bytes:
     """Raises OSError for a larger file, too."""
-    with opened(name, inside=inside) as handle:
+    with opened(name, inside=inside, owner=owner) as handle:
         content = _read(handle, most_bytes + 1)
     if len(content) > most_bytes:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), name)
     return content
 
 
-def read_end(name: str, *, inside: int, most_bytes: int) -> bytes:
+def read_end(name: str, *, inside: int, most_bytes: int, owner: int | None = None) -> bytes:
     """The last bytes of a file of any size; fewer where it shrinks meanwhile."""
-    with opened(name, inside=inside) as handle:
+    with opened(name, inside=inside, owner=owner) as handle:
         os.lseek(handle, max(0, os.fstat(handle).st_size - most_bytes), os.SEEK_SET)
         return _read(handle, most_bytes)
 
@@ -75,6 +75,6 @@ def _read(handle: int, most_bytes: int) -> bytes:
     return content
 
 
-def _check(found: os.stat_result, name: str) -> None:
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink > 1:
+def _check(found: os.stat_result, name: str, owner: int | None = None) -> None:
+    if not stat.S_ISREG(found.st_mode) or found.st_uid not in (os.geteuid(), owner) or found.st_nlink > 1:
         raise OSError(errno.EPERM, "not a regular file of our own", name)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from rainbow.agent.free_capacity import MOST_AT_ONCE, FreeCapacity
+from rainbow.agent.people import People
 from rainbow.agent.policy import Policy
 from rainbow.client import Client
-from rainbow.executors.executor import Capacity, Executor
+from rainbow.executors.executor import Capacity, Executor, NotTaken, WorkRefused
 from rainbow.executors.site_options import at_cluster
 from rainbow.records import BrokenJob, WaitingJob
 from rainbow.specs import work_of
@@ -35,17 +36,24 @@ class Plan:
     jobs: tuple[PlannedJob, ...]
 
 
-def planned(client: Client, executor: Executor, policy: Policy) -> Plan:
+def planned(client: Client, executor: Executor, policy: Policy, people: People) -> Plan:
     capacity = executor.capacity()
     waiting = client.request_jobs(max_jobs=MOST_SHOWN)
     free = FreeCapacity(nodes=capacity.nodes, slots=capacity.slots, jobs=MOST_AT_ONCE)
-    works = {job.id: at_cluster(work_of(job), client.cluster) for job in waiting.jobs}
-    refusals = {jobid: policy.check(work) or executor.never(work) for jobid, work in works.items()}
+    refusals = {job.id: _refusal(job, client.cluster, executor, policy, people) for job in waiting.jobs}
     possible = [job for job in waiting.jobs if not refusals[job.id]] if not capacity.not_ready else []
     fitting = {job.id for job in free.fitting(possible, executor.slots)}
     jobs = (PlannedJob(job=job, verdict=_verdict(refusals[job.id], fits=job.id in fitting)) for job in waiting.jobs)
     broken = (PlannedJob(job=job, verdict=_verdict(job.reason, fits=False)) for job in waiting.broken)
     return Plan(capacity=capacity, paused=waiting.paused, jobs=(*jobs, *broken))
+
+
+def _refusal(job: WaitingJob, cluster: str, executor: Executor, policy: Policy, people: People) -> str:
+    try:
+        here = people.as_owner(at_cluster(work_of(job), cluster))
+    except (WorkRefused, NotTaken) as refused:
+        return refused.message
+    return policy.check(here) or executor.never(here)
 
 
 def show_plan(plan: Plan) -> None:

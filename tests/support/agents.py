@@ -13,6 +13,7 @@ from rainbow.agent.agent import Agent
 from rainbow.agent.context import AgentContext, AgentSettings, Checkpoint, ignore_checkpoint, no_secret
 from rainbow.agent.identity import identity_in
 from rainbow.agent.journal import Journal
+from rainbow.agent.people import People
 from rainbow.agent.policy import Policy
 from rainbow.client import Client
 from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket
@@ -121,6 +122,7 @@ class Crew:
     clock: Clock
     policy: Policy
     site_facts: dict[str, Value]
+    people: People
     settings: dict[str, Any]
     checkpoint: Callable[[Checkpoint], None] = ignore_checkpoint
     read_secret: Callable[[], str] = no_secret
@@ -170,6 +172,7 @@ class Crew:
             settings=settings,
             policy=self.policy,
             site_facts=self.site_facts,
+            people=self.people,
             clock=self.clock.now,
             checkpoint=lambda moment: self.checkpoint(moment),
             read_secret=lambda: self.read_secret(),
@@ -186,6 +189,7 @@ def crew(
     executor: Any = None,
     policy: Policy | None = None,
     site_facts: dict[str, Value] | None = None,
+    people: People | None = None,
     timeout_seconds: float = 5,
     **settings: Any,
 ) -> Iterator[Crew]:
@@ -203,6 +207,7 @@ def crew(
             clock=Clock(),
             policy=policy or Policy(),
             site_facts=site_facts or {},
+            people=people or People(),
             settings=settings,
             stack=stack,
         )

@@ -1,0 +1,206 @@
+"""Jobs that run as the person: two Unix users, a real sudo, a real Slurm."""
+
+import pwd
+import re
+from dataclasses import replace
+
+import pytest
+
+from rainbow.executors.executor import Ending, Executor, JobPhase, Site, WorkRefused
+from rainbow.executors.slurm import SlurmExecutor
+from rainbow.specs import Work
+from tests.support.executors import hand_over, progress, until_there, wait_for
+from tests.support.persons_cast import NEEDS_USERS, cluster, site, slurm, users
+from tests.support.servers import ROOT
+from tests.support.slurm_cluster import SlurmCluster
+from tests.support.unix_users import UnixUsers
+
+pytestmark = NEEDS_USERS
+__all__ = ["cluster", "site", "slurm", "users"]
+
+
+def uid(user: str) -> int:
+    return pwd.getpwnam(user).pw_uid
+
+
+def test_a_job_runs_as_its_user(slurm: Executor, users: UnixUsers, cluster: SlurmCluster) -> None:
+    go = users.signs / "go-1"
+    command = f"id -un; echo $HOME; pwd; touch ~/made; {until_there(go)}"
+    ticket = hand_over(slurm, "rainbow-1-1", command, run_as=users.ada)
+    wait_for(slurm, ticket, JobPhase.RUNNING)
+
+    assert cluster.run("squeue", "--noheader", "--name=rainbow-1-1", "--format=%u").strip() == users.ada
+    go.touch()
+    seen = wait_for(slurm, ticket, JobPhase.ENDED)
+    home = pwd.getpwnam(users.ada).pw_dir
+    assert (seen.ending, seen.exit_code) == (Ending.EXITED, 0)
+    assert slurm.output(ticket).splitlines() == [users.ada, home, home]
+    made = users.persons / users.ada / "rainbow-1-1"
+    assert {(made / name).stat().st_uid for name in ("output", "started", "ended")} == {uid(users.ada)}
+
+
+def test_two_users_jobs_are_cancelled_and_forgotten_together(slurm: Executor, users: UnixUsers) -> None:
+    tickets = [
+        hand_over(slurm, key, "sleep 600", run_as=user)
+        for key, user in (("rainbow-2-1", users.ada), ("rainbow-3-1", users.bob))
+    ]
+    for ticket in tickets:
+        wait_for(slurm, ticket, JobPhase.RUNNING)
+
+    slurm.cancel(tickets)
+
+    ends = [wait_for(slurm, ticket, JobPhase.ENDED).ending for ticket in tickets]
+    assert ends == [Ending.CANCELLED, Ending.CANCELLED]
+    for ticket in tickets:
+        slurm.forget(ticket)
+    assert not (users.persons / users.ada / "rainbow-2-1").exists()
+    while slurm.tidy([]):
+        pass
+    assert list((users.persons / "trash").iterdir()) == []
+
+
+def test_a_waiting_job_of_a_user_is_withdrawn(slurm: Executor, users: UnixUsers) -> None:
+    ticket = hand_over(slurm, "rainbow-4-1", "true", nodes=4, run_as=users.ada)
+    assert progress(slurm, ticket).phase == JobPhase.PENDING
+
+    slurm.withdraw([ticket])
+
+    assert wait_for(slurm, ticket, JobPhase.ENDED).ending == Ending.WITHDRAWN
+
+
+def test_an_agent_that_lost_its_folder_finds_the_jobs_of_users(slurm: Executor, site: Site, users: UnixUsers) -> None:
+    ticket = hand_over(slurm, "rainbow-5-1", "sleep 600", run_as=users.bob)
+    another = SlurmExecutor(replace(site, folder=site.folder / "another"))
+
+    assert another.find(["rainbow-5-1"]) == {"rainbow-5-1": ticket.native_id}
+    another.cancel([ticket])
+    assert wait_for(another, ticket, JobPhase.ENDED).ending == Ending.CANCELLED
+
+
+def test_another_users_job_of_the_same_name_is_not_taken_for_ours(
+    slurm: Executor, users: UnixUsers, cluster: SlurmCluster
+) -> None:
+    place = users.persons / users.ada / "rainbow-6-1"
+    answer = users.sudo(
+        "-u", users.bob, "sbatch", "--parsable", "--job-name=rainbow-6-1", f"--chdir={place}", "--hold", "--wrap=true"
+    )
+    assert answer.returncode == 0, answer.stderr
+
+    assert slurm.find(["rainbow-6-1"]) == {}
+    ticket = hand_over(slurm, "rainbow-6-1", "id -un", run_as=users.ada)
+    wait_for(slurm, ticket, JobPhase.ENDED)
+    assert slurm.find(["rainbow-6-1"]) == {"rainbow-6-1": ticket.native_id}
+    assert slurm.output(ticket) == f"{users.ada}\n"
+    users.sudo("-u", users.bob, "scancel", answer.stdout.strip())
+
+
+def test_a_job_reaches_neither_the_agents_files_nor_those_of_another_users_job(
+    slurm: Executor, users: UnixUsers, site: Site
+) -> None:
+    adas = hand_over(slurm, "rainbow-7-1", "echo hers; exit 3", run_as=users.ada)
+    wait_for(slurm, adas, JobPhase.ENDED)
+    place = users.persons / users.ada / "rainbow-7-1"
+    attempts = [f"cat {place}/output", f"echo '0 1' > {place}/ended", f"rm -rf {place}", f"ls {site.folder}"]
+
+    bobs = hand_over(
+        slurm, "rainbow-8-1", "; ".join(f"({line}) && echo reached" for line in attempts), run_as=users.bob
+    )
+    wait_for(slurm, bobs, JobPhase.ENDED)
+
+    assert "reached" not in slurm.output(bobs)
+    assert slurm.output(adas) == "hers\n"
+    assert progress(slurm, adas).exit_code == 3
+
+
+@pytest.mark.parametrize("name", ["output", "started", "ended"])
+def test_the_agent_follows_no_link_of_a_users_job(slurm: Executor, users: UnixUsers, site: Site, name: str) -> None:
+    secret = site.folder / "secret"
+    secret.write_text("1 1 1\n")
+    key = f"rainbow-9-{len(name)}"
+    place = users.persons / users.ada / key
+    ticket = hand_over(slurm, key, f"cd {place} && rm -f {name} && ln -s {secret} {name}", run_as=users.ada)
+    wait_for(slurm, ticket, JobPhase.ENDED, JobPhase.GONE)
+
+    try:
+        read = slurm.output(ticket)
+    except OSError:
+        read = ""
+
+    assert "1 1 1" not in read
+    slurm.forget(ticket)
+    assert secret.read_text() == "1 1 1\n"
+
+
+def test_a_job_that_replaces_its_folder_gives_the_agent_nothing(slurm: Executor, users: UnixUsers, site: Site) -> None:
+    (site.folder / "elsewhere").mkdir(exist_ok=True)
+    (site.folder / "elsewhere" / "output").write_text("the agent's\n")
+    place = users.persons / users.ada / "rainbow-10-1"
+    command = f"cd / && mv {place} {place}.moved && ln -s {site.folder}/elsewhere {place}"
+    ticket = hand_over(slurm, "rainbow-10-1", command, run_as=users.ada)
+    wait_for(slurm, ticket, JobPhase.ENDED, JobPhase.GONE)
+
+    with pytest.raises(OSError, match="rainbow-10-1"):
+        slurm.output(ticket)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("root", "a user of the system"),
+        ("daemon", "a user of the system"),
+        ("nobody", "a user of the system"),
+        ("no-such-user", "has no Unix user no-such-user"),
+        ("rainbow-agent", "runs no jobs as rainbow-agent"),
+    ],
+)
+def test_no_job_runs_as_a_user_of_the_system(slurm: Executor, name: str, reason: str) -> None:
+    with pytest.raises(WorkRefused, match=reason):
+        slurm.submit(Work(command="true", run_as=name), "rainbow-11-1")
+
+
+def test_a_user_without_a_folder_is_refused_with_that_reason(slurm: Executor, users: UnixUsers) -> None:
+    with pytest.raises(WorkRefused, match=f"{users.outsider} has no folder"):
+        slurm.submit(Work(command="true", run_as=users.outsider), "rainbow-12-1")
+
+
+def test_what_was_handed_over_as_one_user_is_never_handed_over_as_another(slurm: Executor, users: UnixUsers) -> None:
+    wait_for(slurm, hand_over(slurm, "rainbow-13-1", "true", run_as=users.ada), JobPhase.ENDED)
+
+    with pytest.raises(WorkRefused, match=f"handed over as {users.ada} before"):
+        slurm.submit(Work(command="true", run_as=users.bob), "rainbow-13-1")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-u", "rbtest-ada", "id"),
+        ("-u", "rbtest-ada", "sh", "-c", "id"),
+        ("-u", "rbtest-ada", "scontrol", "update", "JobId=1", "Priority=1"),
+        ("-u", "rbtest-ada", "SLURM_CONF=/tmp/of-ours", "sbatch", "--version"),
+        ("-u", "rbtest-eve", "sbatch", "--version"),
+        ("-u", "root", "sbatch", "--version"),
+        ("-u", "#0", "sbatch", "--version"),
+        ("-g", "root", "sbatch", "--version"),
+        ("sbatch", "--version"),
+    ],
+    ids=" ".join,
+)
+def test_the_agents_user_may_do_nothing_else(users: UnixUsers, words: tuple[str, ...]) -> None:
+    assert users.sudo("-u", users.ada, "sbatch", "--version").returncode == 0
+
+    answer = users.sudo(*words)
+
+    assert answer.returncode == 1
+    assert "password is required" in answer.stderr or "not allowed" in answer.stderr
+
+
+def test_what_the_units_drop_in_leaves_is_enough_for_sudo(users: UnixUsers) -> None:
+    unit = (ROOT / "deploy" / "rainbow-agent-persons.conf").read_text()
+    found = re.findall(r"^CapabilityBoundingSet=(.*)$", unit, re.MULTILINE)[0].split()
+    left = ",".join(["-all", *(f"+{name.removeprefix('CAP_').lower()}" for name in found)])
+    words = ("-u", users.ada, "sbatch", "--version")
+
+    assert "NoNewPrivileges=false" in unit
+    assert users.sudo(*words, within=[f"--bounding-set={left}"]).returncode == 0
+    assert users.sudo(*words, within=["--no-new-privs"]).returncode == 1
+    assert users.sudo(*words, within=["--bounding-set=-all"]).returncode != 0

@@ -3,8 +3,12 @@
 import io
 import json
 import logging
+import os
 import re
+import socket
+import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from django.db import IntegrityError, OperationalError
@@ -12,6 +16,8 @@ from psycopg import errors
 
 from rainbow.telemetry.failures import named, told
 from rainbow.telemetry.lines import FORMATS, Line, Quoted
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import MANAGE
 
 FORGED = "2026-11-22 19:11:46,412 INFO forged"
 EVIL = f"x\r\n{FORGED}\x1b]0;title\x07\u2028{FORGED}\x85\x7f\u202e\x00\ud800"
@@ -160,3 +166,24 @@ def test_a_database_says_what_failed_without_the_row() -> None:
     assert told(gone) == "terminating connection"
     assert named(gone) == "OperationalError: terminating connection"
     assert told(ValueError(CANARY)) == "ValueError"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("metricsworker", "--folder", "/none"), ("webworker", "--metrics-socket", "/none/web-1")],
+    ids=lambda words: words[0],
+)
+def test_what_ends_a_process_of_the_server_is_a_line_too(words: tuple[str, ...], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        done = subprocess.run(
+            [*MANAGE, *words, "--listener", str(listener.fileno())],
+            pass_fds=[listener.fileno()],
+            env={**os.environ, "RAINBOW_LOG_FORMAT": "json", "DATABASE_URL": f"sqlite:///{tmp_path}/rainbow.db"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+        )
+
+    entry = json.loads(done.stderr)
+    assert (entry["level"], entry["message"]) == ("CRITICAL", "unexpected failure")
+    assert "CannotListen" in entry["traceback"]

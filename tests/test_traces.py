@@ -15,7 +15,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_grpc
 
+from rainbow.executors.executor import SchedulerSilent, WorkRefused
 from rainbow.telemetry import traces
+from tests.support.agents import Crew, ScriptedExecutor
 from tests.support.commandline import MAIN
 from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.ports import free_port
@@ -23,6 +25,7 @@ from tests.support.servers import RainbowServer
 from tests.support.web import post
 from tests.support.wire import Remote, joined
 
+ERROR = 2  # Status.StatusCode of OTLP
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -39,6 +42,9 @@ class Collector(otlp_grpc.TraceServiceServicer):
             for scope in of_service.scope_spans:
                 self.spans += [(names["service.name"], span) for span in scope.spans]
         return otlp.ExportTraceServiceResponse()
+
+    def named(self, name: str) -> list[Any]:
+        return [span for _, span in self.spans if span.name == name]
 
     def of_job(self, job_id: int) -> set[tuple[str, str]]:
         """Service and name of each span in the trace of the job."""
@@ -101,6 +107,32 @@ def test_one_trace_leads_from_the_submission_to_the_end(
     assert (submitted.trace_id.hex(), submitted.parent_span_id.hex()) == tuple(PARENT.split("-")[1:3])
     ends = [span for _, span in collector.spans if span.name == "job ended"]
     assert sorted(attribute(span, "job") for span in ends) == sorted((1, over_http))
+
+
+@pytest.mark.parametrize(
+    "mishap", [WorkRefused("no such account"), SchedulerSilent("timed out"), ValueError("embedded null byte")], ids=repr
+)
+def test_a_hand_over_that_fails_is_a_span_with_the_reason(
+    mishap: Exception,
+    scripted: Crew,
+    scheduler: ScriptedExecutor,
+    collector: Collector,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in settings(collector.address).items():
+        monkeypatch.setenv(name, value)
+    collector.spans.clear()
+    scheduler.mishaps["bad"] = mishap
+    scripted.submit("bad")
+
+    traces.switch_on("rainbow-agent")
+    try:
+        scripted.work(lambda: collector.named("hand over"))
+    finally:
+        traces.switch_off()
+
+    status = collector.named("hand over")[0].status
+    assert (status.code, status.message) == (ERROR, type(mishap).__name__)
 
 
 def test_a_collector_that_is_away_delays_nothing(start_server: Callable[..., RainbowServer], tmp_path: Path) -> None:

@@ -97,9 +97,8 @@ class HandOver:
 
     def _submit(self, held: HeldJob) -> None:
         held.move(Stage.IN_DOUBT)
-        span = traces.begin("hand over", "internal", parent=held.traceparent, job=held.entry.jobid)
         try:
-            native_id = self._context.executor.submit(self._context.here(held.entry.work), held.key)
+            native_id = self._ask_scheduler(held)
         except WorkRefused as refusal:
             self._refuse(held, refusal.message)
         except SchedulerSilent as silence:
@@ -117,8 +116,18 @@ class HandOver:
             self._context.checkpoint(Checkpoint.SUBMITTED)
             held.waiting_reason = ""
             self._held_jobs.submitted(held, native_id)
-            span.end(attributes={"key": held.key, "native_id": native_id})
             _log.info(Line("handed over", job=held.entry.jobid, key=held.key, native_id=native_id))
+
+    def _ask_scheduler(self, held: HeldJob) -> str:
+        """The scheduler's id of the job. Also a hand-over that fails is a span of the job's trace."""
+        span = traces.begin("hand over", "internal", parent=held.traceparent, job=held.entry.jobid, key=held.key)
+        try:
+            native_id = self._context.executor.submit(self._context.here(held.entry.work), held.key)
+        except Exception as error:
+            span.end(error=type(error).__name__)
+            raise
+        span.end(attributes={"native_id": native_id})
+        return native_id
 
     def _refuse(self, held: HeldJob, words: str) -> None:
         _log.warning(Line("refused by the scheduler", job=held.entry.jobid, reason=words))

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from prometheus_client import CollectorRegistry
 
+from rainbow.telemetry.uncaught import log_uncaught
 from rainbow_site.management.listening import ListeningCommand, Tls, listener_of, stop_on_signals
 from rainbow_site.metrics.application import MetricsApplication
 from rainbow_site.metrics.build import BuildInfo
@@ -32,6 +33,7 @@ class Command(ListeningCommand):
         parser.add_argument("--folder", type=Path, required=True, help="where the other processes publish theirs")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        log_uncaught()
         expect_database_file(options["database_file"])
         registry = CollectorRegistry()
         for collector in (BuildInfo(), DatabaseDisk(), ProcessMetrics(options["folder"]), FleetMetrics()):

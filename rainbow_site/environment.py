@@ -10,6 +10,8 @@ _SWITCHES = {
     **dict.fromkeys(("0", "false", "no", "off"), False),
 }
 _MOST_DIGITS = 9
+# In place of secrets in deploy/kubernetes/secret.example.yaml, which all can read.
+_PLACEHOLDER = "CHANGE-ME"
 
 
 class WrongSetting(ImproperlyConfigured):
@@ -22,6 +24,15 @@ class Environment:
 
     def text(self, name: str, default: str = "") -> str:
         return self.variables.get(name) or default
+
+    def secret(self, name: str, default: str = "") -> str:
+        """Raises WrongSetting for the placeholder of the samples."""
+        text = self.text(name, default)
+        if text.strip() == _PLACEHOLDER:
+            raise WrongSetting(
+                f"{name}: must be of your own, not {_PLACEHOLDER} as in the sample; `openssl rand -hex 32` makes one"
+            )
+        return text
 
     def number(self, name: str, default: int, *, lowest: int, highest: int) -> int:
         """Raises WrongSetting."""

@@ -18,10 +18,10 @@ env = Environment(os.environ)
 # Silences gRPC's core, which reads this when it is loaded: our log says the same better.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-RAINBOW_SECRET_KEY = env.text("RAINBOW_SECRET_KEY")
+RAINBOW_SECRET_KEY = env.secret("RAINBOW_SECRET_KEY")
 SECRET_KEY = RAINBOW_SECRET_KEY or get_random_secret_key()
 DEVELOPMENT_SECRET = "chocolate-cookies"
-RAINBOW_REGISTRATION_SECRET = env.text("RAINBOW_REGISTRATION_SECRET", DEVELOPMENT_SECRET)
+RAINBOW_REGISTRATION_SECRET = env.secret("RAINBOW_REGISTRATION_SECRET", DEVELOPMENT_SECRET)
 
 DEBUG = env.switch("RAINBOW_DEBUG")
 ALLOWED_HOSTS = env.words("RAINBOW_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")

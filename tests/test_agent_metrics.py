@@ -1,6 +1,7 @@
 """An agent's metrics: how it is, how its scheduler does, and who may read that."""
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -114,6 +115,23 @@ def test_scrapers_that_stall_are_cut_off(serve: Serve, monkeypatch: pytest.Monke
         assert {_read(connection) for connection in stalled} == {b""}, "all are closed"
 
     wait_until(lambda: _is_answered(address))
+
+
+def test_a_machine_that_is_short_of_threads_for_a_while_is_scraped_again_afterwards(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = serve()
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", refuse)
+        for _ in range(MOST_AT_ONCE):
+            with socket.create_connection(_place(address), timeout=PATIENCE_SECONDS) as connection:
+                assert _read(connection) == b"", "it is closed"
+
+    assert _is_answered(address)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9465", "[::]:9465", "login1.example.org:9465"])

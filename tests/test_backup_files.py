@@ -1,5 +1,6 @@
 """What copies of databases are made of, and what becomes of them when something fails."""
 
+import errno
 import os
 import sqlite3
 import stat
@@ -145,6 +146,42 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
         (tmp_path / "copy").write_text("another's")
 
     assert (tmp_path / "copy").read_text() == "another's"
+
+
+@pytest.mark.parametrize("why", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_hard_links_takes_a_copy_and_replaces_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: int
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(why, os.strerror(why))
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "copy"
+    with new_file(path) as draft:
+        draft.write_text("all")
+    with pytest.raises(CannotCopy, match="exists already"), new_file(tmp_path / "other") as draft:
+        draft.write_text("of me")
+        (tmp_path / "other").write_text("of another")
+
+    assert path.read_text() == "all"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert (tmp_path / "other").read_text() == "of another"
+    assert {one.name for one in tmp_path.iterdir()} == {"copy", "other"}
+
+
+def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = os.fsync
+
+    def refuse_folders(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        synced(file)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    with new_file(tmp_path / "copy") as draft:
+        draft.write_text("all")
+
+    assert (tmp_path / "copy").read_text() == "all"
 
 
 def test_a_link_that_leads_nowhere_is_not_followed(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Files that appear under their name once they are complete and on disk."""
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 
 # SQLite's beside a database that it writes.
 _COMPANIONS = ("-journal", "-wal", "-shm")
+# What link(2) says on file systems without hard links: of the kernel's own, of network shares, and of FUSE.
+_NO_HARD_LINKS = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class CannotCopy(Exception):
@@ -29,7 +32,7 @@ def new_file(path: Path) -> Iterator[Path]:
             yield draft
             _sync(draft)
             _name(draft, path)
-            _sync(path.parent)
+            _sync_folder(path.parent)
         finally:
             for suffix in ("", *_COMPANIONS):
                 Path(f"{draft}{suffix}").unlink(missing_ok=True)
@@ -42,8 +45,9 @@ def new_file(path: Path) -> Iterator[Path]:
 def _name(draft: Path, path: Path) -> None:
     try:
         path.hardlink_to(draft)
-    except PermissionError:
-        # A file system without hard links.
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
         if path.exists():
             raise FileExistsError from None
         draft.rename(path)
@@ -55,3 +59,12 @@ def _sync(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def _sync_folder(path: Path) -> None:
+    try:
+        _sync(path)
+    except OSError as error:
+        # Network file systems that have no such thing (fsync(2)).
+        if error.errno != errno.EINVAL:
+            raise

@@ -29,9 +29,7 @@ class Environment:
         """Raises WrongSetting for the placeholder of the samples."""
         text = self.text(name, default)
         if text.strip() == _PLACEHOLDER:
-            raise WrongSetting(
-                f"{name}: must be of your own, not {_PLACEHOLDER} as in the sample; `openssl rand -hex 32` makes one"
-            )
+            raise WrongSetting(f"{name}: must be your own, such as `openssl rand -hex 32` makes one, not {text!r}")
         return text
 
     def number(self, name: str, default: int, *, lowest: int, highest: int) -> int:

@@ -12,11 +12,14 @@ from typing import Any
 
 import grpc
 import pytest
+from django.http import HttpResponse
+from django.test import RequestFactory
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_grpc
 
 from rainbow.executors.executor import SchedulerSilent, WorkRefused
 from rainbow.telemetry import traces
+from rainbow_site.web.access_log import log_requests
 from tests.support.agents import Crew, ScriptedExecutor
 from tests.support.commandline import MAIN
 from tests.support.patience import PATIENCE_SECONDS, wait_until
@@ -163,6 +166,20 @@ def test_a_collectors_credential_is_in_no_log(remote: Remote, server: RainbowSer
     assert "OTEL_EXPORTER_OTLP_HEADERS: left out" in said
     assert "exporting traces to (credential)@127.0.0.1" in said
     assert "canary" not in said
+
+
+def test_a_client_makes_up_no_name_of_a_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    def begin(name: str, kind: str, **known: Any) -> traces.Span:
+        begun.append(name)
+        return traces.NO_SPAN
+
+    monkeypatch.setattr(traces, "begin", begin)
+    for method in ("POST", "MADE-UP-1", "MADE-UP-2"):
+        log_requests(lambda request: HttpResponse())(RequestFactory().generic(method, "/"))
+
+    assert begun == ["HTTP POST", "HTTP (other)", "HTTP (other)"]
 
 
 def test_without_the_switch_nothing_is_loaded(remote: Remote, server: RainbowServer, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from clusters.callers import Caller
 from rainbow.telemetry import traces
 from rainbow.telemetry.lines import Line, Quoted, without_credentials
 from rainbow.telemetry.request_ids import KEY, META_KEY, TRACE_META_KEY, request_id_from, request_id_of
-from rainbow_site.web.metrics import count_request
+from rainbow_site.web.metrics import count_request, method_of
 from rainbow_site.web.rest.addresses import address_of
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
@@ -46,7 +46,7 @@ def log_requests(answer: Answer) -> Answer:
 def _span(request: HttpRequest) -> traces.Span:
     if request.path in _QUIET:
         return traces.NO_SPAN
-    return traces.begin(f"HTTP {request.method}", "server", parent=request.headers.get(traces.KEY, ""))
+    return traces.begin(f"HTTP {method_of(request)}", "server", parent=request.headers.get(traces.KEY, ""))
 
 
 def _end(span: traces.Span, status: int, request_id: str) -> None:

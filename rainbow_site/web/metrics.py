@@ -18,8 +18,13 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 NO_ROUTE = "(none)"
 
 
+def method_of(request: HttpRequest) -> str:
+    """A known method: clients may write any."""
+    return request.method if request.method in _METHODS else "(other)"
+
+
 def count_request(request: HttpRequest, status: int, seconds: float) -> None:
-    method = request.method if request.method in _METHODS else "(other)"
+    method = method_of(request)
     match = request.resolver_match
     route = match.route if match else NO_ROUTE
     REQUESTS.labels(method, route, f"{status // 100}xx").inc()

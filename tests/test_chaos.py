@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.chaos.database import database
 from benchmarks.chaos.faults import FAULTS
 from benchmarks.chaos.fleet import Size, fleet
-from benchmarks.chaos.ledger import Call, Verdict, Window, judge, percentile
+from benchmarks.chaos.ledger import Call, Verdict, Window, judge, lost_jobs, percentile, read_calls
 from benchmarks.chaos.run import CALM, run
 
 SHORT = ("postmaster killed", "connection cut")
@@ -18,10 +18,11 @@ def test_what_was_acknowledged_runs_once_though_the_database_is_killed_and_conne
     with database(small=False) as found, fleet(found, tmp_path, Size(submitters=4, agents=2)) as running:
         verdicts = run(running, faults, seconds=2)
         unfinished, ended = running.unfinished(), running.ended_agents()
+        lost = lost_jobs(read_calls(running.calls), completed=running.completed())
 
     assert list(verdicts) == [CALM, *SHORT]
     assert all(verdict.is_good for verdict in verdicts.values()), verdicts
-    assert (unfinished, ended) == ([], 0)
+    assert (unfinished, ended, lost) == ([], 0, set())
 
 
 def test_the_verdict_counts_what_was_lost_and_what_ran_twice() -> None:
@@ -40,6 +41,12 @@ def test_the_verdict_counts_what_was_lost_and_what_ran_twice() -> None:
 
     assert verdict == Verdict(acknowledged=3, lost=1, twice=1, failed_calls=1, recovery_seconds=2.0, p99_seconds=2.0)
     assert not verdict.is_good
+
+
+def test_what_was_acknowledged_between_two_faults_is_lost_as_well() -> None:
+    calls = [Call(began=1.0, ended=1.5, submitter=0, job_id=number) for number in (1, 2, None)]
+
+    assert lost_jobs(calls, completed={1}) == {2}
 
 
 def test_a_percentile_of_few_is_the_largest() -> None:

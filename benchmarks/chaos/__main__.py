@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.chaos.database import database
 from benchmarks.chaos.faults import FAULTS, Fault
 from benchmarks.chaos.fleet import Size, fleet
-from benchmarks.chaos.ledger import Verdict
+from benchmarks.chaos.ledger import Verdict, lost_jobs, read_calls
 from benchmarks.chaos.run import CALM, run
 from benchmarks.machine import describe_machine
 
@@ -27,15 +27,18 @@ def main() -> int:
             missing = {fault.name: why for fault in wanted if (why := fault.missing(running))}
             verdicts = run(running, [fault for fault in wanted if fault.name not in missing])
             unfinished, ended = running.unfinished(), running.ended_agents()
-            jobs, twice = len(running.completed()), sum(number > 1 for number in running.starts().values())
+            completed = running.completed()
+            lost = len(lost_jobs(read_calls(running.calls), completed=completed))
+            twice = sum(number > 1 for number in running.starts().values())
     _show(wanted, verdicts, missing)
-    print(f"\n2 servers, {size.submitters} submitters, {size.agents} agents: {jobs:,} jobs, {twice} run twice")
+    print(f"\n2 servers, {size.submitters} submitters, {size.agents} agents")
+    print(f"{len(completed):,} jobs completed, {lost} lost, {twice} run twice, those between the faults included")
     for job in unfinished:
         print(f"not completed: {job}")
     if ended:
         print(f"{ended} agents ended")
     print(f"{time.monotonic() - began:.0f} s")
-    return 0 if not twice and all(verdict.is_good for verdict in verdicts.values()) else 1
+    return 0 if not (lost or twice) and all(verdict.is_good for verdict in verdicts.values()) else 1
 
 
 def _show(faults: list[Fault], verdicts: dict[str, Verdict], missing: dict[str, str]) -> None:

@@ -74,5 +74,10 @@ def judge(window: Window, calls: Iterable[Call], *, completed: set[int], starts:
     )
 
 
+def lost_jobs(calls: Iterable[Call], *, completed: set[int]) -> set[int]:
+    """Of all calls, those between the faults included: what was acknowledged just before a fault it may take, too."""
+    return {call.job_id for call in calls if call.job_id is not None} - completed
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else 0.0

@@ -31,11 +31,12 @@ trap 'exit 143' TERM
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=rainbow -addext subjectAltName=DNS:localhost,DNS:proxy \
     -keyout "$folder/key.pem" -out "$folder/ca.pem" 2>/dev/null
 cat "$folder/ca.pem" "$folder/key.pem" >"$folder/rainbow.pem"
-chmod 755 "$folder" && chmod 644 "$folder"/*.pem
+secret >"$folder/metrics-token"
+chmod 755 "$folder" && chmod 644 "$folder"/*
 
 RAINBOW_SECRET_KEY=$(secret) RAINBOW_REGISTRATION_SECRET=$(secret) RAINBOW_DATABASE_PASSWORD=$(secret)
 export RAINBOW_SECRET_KEY RAINBOW_REGISTRATION_SECRET RAINBOW_DATABASE_PASSWORD
-export RAINBOW_TLS_DIR=$folder RAINBOW_HOSTNAME=localhost
+export RAINBOW_TLS_DIR=$folder RAINBOW_METRICS_TOKEN_FILE=$folder/metrics-token RAINBOW_HOSTNAME=localhost
 
 compose up --detach
 # Registers once there is a server; until then the agent is started again and again.
@@ -48,3 +49,11 @@ done
 compose ps
 compose exec -T agent rainbow submit --wait -- hostname
 compose exec -T agent rainbow jobs
+# What a Prometheus in this network reads of the other server.
+compose exec -T server-1 python -c '
+from urllib.request import Request, urlopen
+token = open("/etc/rainbow/metrics-token").read().strip()
+scrape = Request("http://server-2:9464/metrics", headers={"Authorization": f"Bearer {token}"})
+lines = urlopen(scrape).read().decode().splitlines()
+print(*[line for line in lines if line.startswith(("rainbow_build_info", "rainbow_jobs{"))], sep="\n")
+'

@@ -53,5 +53,6 @@ def test_one_command_leads_from_nothing_to_a_job_that_has_ended(podman: Engine) 
 
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert "Job 1: completed" in shown.stdout + shown.stderr
+    assert 'rainbow_jobs{cluster="keebler",state="completed"} 1.0' in shown.stdout
     assert podman.run("podman", "ps", "--all", "--quiet") == ""
     assert podman.run("podman", "volume", "ls", "--quiet") == ""

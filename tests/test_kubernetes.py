@@ -47,6 +47,16 @@ def templates() -> dict[str, Part]:
     return found
 
 
+def secrets() -> dict[str, dict[str, str]]:
+    """What is in each Secret that the example describes."""
+    described = yaml.safe_load_all((FOLDER / "secret.example.yaml").read_text())
+    return {secret["metadata"]["name"]: secret["stringData"] for secret in described}
+
+
+def settings() -> dict[str, str]:
+    return dict(line.split("=", 1) for line in (FOLDER / "settings.env").read_text().splitlines())
+
+
 def run(tool: str | None, *words: str | Path) -> subprocess.CompletedProcess[str]:
     assert tool
     return subprocess.run([tool, *words], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
@@ -67,7 +77,7 @@ def test_the_schemas_know_all_that_is_said(built: Path, release: str) -> None:
     done = run(TOOLS[1], "--strict", "--kubernetes-version", release, built, FOLDER / "secret.example.yaml")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" passed ") + done.stderr.count(" passed ") == len(list(parts())) + 2
+    assert done.stdout.count(" passed ") + done.stderr.count(" passed ") == len(list(parts())) + 3
 
 
 @needs_tools
@@ -80,7 +90,7 @@ def test_a_mistake_is_found(built: Path, tmp_path: Path) -> None:
 @needs_tools
 def test_all_pods_are_what_the_network_policy_selects_and_have_the_settings(built: Path) -> None:
     made = list(yaml.safe_load_all(built.read_text()))
-    settings = next(part["metadata"]["name"] for part in made if part["kind"] == "ConfigMap")
+    named = next(part["metadata"]["name"] for part in made if part["kind"] == "ConfigMap")
     policy = next(part["spec"]["podSelector"]["matchLabels"] for part in made if part["kind"] == "NetworkPolicy")
     pods = [part["spec"].get("jobTemplate", part)["spec"]["template"] for part in made if part["kind"] in (
         "Deployment", "Job", "CronJob")]  # fmt: skip
@@ -89,7 +99,7 @@ def test_all_pods_are_what_the_network_policy_selects_and_have_the_settings(buil
     for pod in pods:
         assert policy.items() <= pod["metadata"]["labels"].items()
         [container] = pod["spec"]["containers"]
-        assert container["envFrom"] == [{"configMapRef": {"name": settings}}, {"secretRef": {"name": "rainbow"}}]
+        assert container["envFrom"] == [{"configMapRef": {"name": named}}, {"secretRef": {"name": "rainbow"}}]
         assert container["image"] == "registry.example.org/rainbow-server:latest"
 
 
@@ -129,20 +139,43 @@ def test_ports_have_the_names_that_others_use() -> None:
     }
     used |= {server[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
 
-    assert used == named == {"http", "grpc"}
+    assert used == named == {"http", "grpc", "metrics"}
 
 
 def test_the_settings_are_known_and_probes_name_a_host_that_is_answered_to() -> None:
-    lines = (FOLDER / "settings.env").read_text().splitlines()
-    settings = dict(line.split("=", 1) for line in lines)
-    secret = yaml.safe_load((FOLDER / "secret.example.yaml").read_text())["stringData"]
+    secret = secrets()["rainbow"]
     [server] = templates()["rainbow-server"]["spec"]["containers"]
 
-    assert settings.keys() | secret.keys() <= variables_that_settings_read()
+    assert settings().keys() | secret.keys() <= variables_that_settings_read()
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         [host] = server[probe]["httpGet"]["httpHeaders"]
         assert host["name"] == "Host"
-        assert host["value"] in settings["RAINBOW_ALLOWED_HOSTS"].split(",")
+        assert host["value"] in settings()["RAINBOW_ALLOWED_HOSTS"].split(",")
+
+
+def test_prometheus_reaches_the_metrics_by_a_token_that_the_server_can_read() -> None:
+    pod = templates()["rainbow-server"]["spec"]
+    [server] = pod["containers"]
+    ports = {port["name"]: port["containerPort"] for port in server["ports"]}
+    mounted = {mount["mountPath"]: mount["name"] for mount in server["volumeMounts"]}
+    folder, _, token = settings()["RAINBOW_METRICS_TOKEN_FILE"].rpartition("/")
+    secret = next(volume["secret"] for volume in pod["volumes"] if volume["name"] == mounted[folder])
+    sample = (ROOT / "deploy" / "prometheus" / "kubernetes.yml").read_text()
+
+    assert settings()["RAINBOW_METRICS_ADDRESS"] == f"0.0.0.0:{ports['metrics']}"
+    assert token in secrets()[secret["secretName"]]
+    assert secret["defaultMode"] == 0o440
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
+    assert "regex: metrics\n" in sample
+
+
+def test_what_may_scrape_may_not_reach_the_rest() -> None:
+    [policy] = of_kind("NetworkPolicy")
+    rules = [({port["port"] for port in rule["ports"]}, rule["from"]) for rule in policy["spec"]["ingress"]]
+
+    [(_, scrapers)] = [rule for rule in rules if rule[0] == {"metrics"}]
+    [(_, proxies)] = [rule for rule in rules if rule[0] == {"http", "grpc"}]
+    assert len(scrapers) == len(proxies) == 1 and scrapers != proxies
 
 
 def test_each_command_is_one_of_the_servers() -> None:

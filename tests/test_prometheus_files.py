@@ -68,6 +68,18 @@ def test_the_sample_is_a_valid_configuration() -> None:
     promtool("check", "config", "--syntax-only", "prometheus.yml")
 
 
+@needs_promtool
+def test_the_sample_for_kubernetes_is_a_valid_configuration(tmp_path: Path) -> None:
+    """But for how pods are found, of which Debian's promtool knows nothing."""
+    sample = yaml.safe_load((PROMETHEUS / "kubernetes.yml").read_text())
+    [job] = sample["scrape_configs"]
+    assert job.pop("kubernetes_sd_configs") == [{"role": "pod", "namespaces": {"names": ["rainbow"]}}]
+    (tmp_path / "sample.yml").write_text(yaml.safe_dump(sample))
+
+    promtool("check", "config", "--syntax-only", tmp_path / "sample.yml")
+    assert job["job_name"] == "rainbow"
+
+
 def test_each_alert_is_tested_where_it_fires_and_where_it_does_not() -> None:
     tested = [case for test in yaml.safe_load(TESTS_OF_RULES.read_text())["tests"] for case in test["alert_rule_test"]]
     fires = {case["alertname"] for case in tested if case["exp_alerts"]}

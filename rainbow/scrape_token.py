@@ -2,7 +2,10 @@
 
 import hashlib
 import hmac
+import logging
 from pathlib import Path
+
+from rainbow.telemetry.lines import Line, Quoted
 
 SHORTEST, LONGEST = 16, 1_024
 
@@ -16,7 +19,20 @@ def read_token(path: str) -> bytes:
     return token
 
 
-def presents(authorization: str, token: bytes) -> bool:
+def admits(authorization: str, *, token_file: str, log: logging.Logger) -> bool:
+    """Without a file, all. It is read each time, so that its token can be replaced while the process runs."""
+    if not token_file:
+        return True
+    try:
+        token = read_token(token_file)
+    except (OSError, ValueError) as error:
+        # Its words have the path alone, and never the token.
+        log.warning(Line("refusing scrapes", error=Quoted(error)))
+        return False
+    return _presents(authorization, token)
+
+
+def _presents(authorization: str, token: bytes) -> bool:
     """Whether the header, as WSGI and http.server decode it, has the token; takes the same time for any other."""
     scheme, _, given = authorization.partition(" ")
     # Digests have one length: the comparison tells nothing of the token's.

@@ -1,5 +1,6 @@
 """The parts of the metrics by themselves: bounds, a database that is away, and the token."""
 
+import logging
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from jobs.queries import fleet_counts
 from jobs.queries.fleet_counts import FleetCounts, count_fleet
 from jobs.services.submit import Order, submit_jobs
 from jobs.specs import JobSpec
-from rainbow.scrape_token import read_token
+from rainbow.scrape_token import admits, read_token
 from rainbow_site.metrics import fleet
 from rainbow_site.metrics.fleet import FleetMetrics
 from rainbow_site.process.database_connections import families
@@ -169,6 +170,22 @@ def test_the_token_is_the_first_line(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("0123456789abcdef\nwhat else\n")
 
     assert read_token(str(tmp_path / "token")) == b"0123456789abcdef"
+
+
+def test_a_token_that_became_unusable_is_told_by_its_path_and_by_what_is_wrong(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("short-secret\n")
+
+    assert not admits("Bearer short-secret", token_file=str(file), log=logging.getLogger("rainbow"))
+    file.unlink()
+    assert not admits("Bearer short-secret", token_file=str(file), log=logging.getLogger("rainbow"))
+
+    short, missing = caplog.messages
+    assert short == f"refusing scrapes error='the first line of {file} must be a token of 16 to 1,024 bytes'"
+    assert missing.startswith("refusing scrapes error=") and "No such file or directory" in missing
+    assert "short-secret" not in caplog.text
 
 
 def test_the_age_of_the_oldest_job_is_told_in_seconds() -> None:

@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from rainbow.address import is_loopback, place
 from rainbow.errors import InvalidArgument, why
-from rainbow.scrape_token import presents, read_token
+from rainbow.scrape_token import admits, read_token
 
 PATH = "/metrics"
 # Scrapes at a time; further connections are closed.
@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: MetricsServer
 
     def do_GET(self) -> None:
-        if not self._is_admitted():
+        if not admits(self.headers.get("Authorization", ""), token_file=self.server.token_file, log=_log):
             self._answer(401, b"a bearer token is needed\n", ("WWW-Authenticate", "Bearer"))
         elif self.path != PATH:
             self._answer(404, b"there is only /metrics\n")
@@ -88,17 +88,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Scrapes come every few seconds."""
-
-    def _is_admitted(self) -> bool:
-        """The file is read each time, so that its token can be replaced while the agent runs."""
-        if not self.server.token_file:
-            return True
-        try:
-            token = read_token(self.server.token_file)
-        except (OSError, ValueError) as error:
-            _log.warning("refusing scrapes: %s", error)
-            return False
-        return presents(self.headers.get("Authorization", ""), token)
 
     def _answer(self, status: int, body: bytes, *headers: tuple[str, str], kind: str = _PLAIN) -> None:
         self.send_response(status)

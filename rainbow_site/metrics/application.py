@@ -8,9 +8,7 @@ from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from rainbow.scrape_token import presents, read_token
-from rainbow.telemetry.failures import told
-from rainbow.telemetry.lines import Line, Quoted
+from rainbow.scrape_token import admits
 
 PATH = "/metrics"
 # Scrapes within this time share an answer, so that many cost no more than one.
@@ -38,24 +36,13 @@ class MetricsApplication:
         return [body]
 
     def _answer(self, environ: dict[str, Any]) -> tuple[str, bytes, list[tuple[str, str]]]:
-        if not self._admits(environ.get("HTTP_AUTHORIZATION", "")):
+        if not admits(environ.get("HTTP_AUTHORIZATION", ""), token_file=self._token_file, log=_log):
             return "401 Unauthorized", b"a bearer token is needed\n", [("WWW-Authenticate", "Bearer")]
         if environ["PATH_INFO"] != PATH:
             return "404 Not Found", b"there is only /metrics\n", []
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return "405 Method Not Allowed", b"", [("Allow", "GET, HEAD")]
         return "200 OK", self._metrics(), []
-
-    def _admits(self, authorization: str) -> bool:
-        """The file is read each time, so that its token can be replaced while the server runs."""
-        if not self._token_file:
-            return True
-        try:
-            token = read_token(self._token_file)
-        except (OSError, ValueError) as error:
-            _log.warning(Line("refusing scrapes", error=Quoted(told(error))))
-            return False
-        return presents(authorization, token)
 
     def _metrics(self) -> bytes:
         with self._mutex:

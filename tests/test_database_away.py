@@ -14,8 +14,11 @@ from pathlib import Path
 import grpc
 import psycopg
 import pytest
+import uvloop
 from django.db import OperationalError
 
+from grpc_api.runtime import database_probe
+from grpc_api.runtime.database_probe import PostgresqlProbe
 from grpc_api.runtime.thread_pools import DatabaseAway, ThreadPools
 from rainbow.client import Client
 from rainbow.errors import Unavailable
@@ -189,6 +192,21 @@ def test_a_server_stops_although_its_threads_wait_for_a_database_without_an_answ
 
     assert given_up.code == grpc.StatusCode.DEADLINE_EXCEEDED
     assert "Traceback" not in server.log.read_text()
+
+
+def test_a_process_that_stood_still_itself_does_not_take_the_database_for_gone(
+    database: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_probe, "parameters", lambda: {"conninfo": database.url})
+    probe = PostgresqlProbe()
+
+    async def scenario() -> bool:
+        probing = asyncio.create_task(probe.answers())
+        await asyncio.sleep(0)
+        time.sleep(2 * probe.ANSWER_SECONDS)
+        return await probing
+
+    assert uvloop.run(scenario())
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -24,11 +25,20 @@ from tests.support.certificates import make_certificate
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.reverse_proxies import PROXIES, ReverseProxy, proxied
 from tests.support.servers import RainbowServer, start_rainbow
-from tests.support.wire import new_name, refusal_of
+from tests.support.wire import eventually, new_name, refusal_of
 
 # The time after which nginx cuts what says nothing, unless it is told otherwise.
 USUAL_TIMEOUT_SECONDS = 60
 MEBIBYTE = 1024 * 1024
+# What cuts silent calls over gRPC in each sample, and the same much shorter.
+SHORT_SECONDS = 4
+SHORT = {
+    "haproxy": {
+        "timeout client 1h": f"timeout client {SHORT_SECONDS}s",
+        "timeout server 1h": f"timeout server {SHORT_SECONDS}s",
+    },
+    "nginx": {"330s": f"{SHORT_SECONDS}s"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +74,12 @@ class Member:
 
 @pytest.fixture
 def member(proxy: ReverseProxy, server: RainbowServer) -> Iterator[Member]:
+    with joined_through(proxy, server) as new:
+        yield new
+
+
+@contextmanager
+def joined_through(proxy: ReverseProxy, server: RainbowServer) -> Iterator[Member]:
     name = new_name()
     with Client(proxy.address, ca_file=proxy.ca_file) as stranger:
         new = stranger.register(name, registration_secret=server.registration_secret)
@@ -166,3 +182,22 @@ def wait_over_rest(proxy: ReverseProxy, member: Member) -> tuple[int, list[objec
     path = f"/api/v1/clusters/{member.name}/queue?max_nodes=1&wait_seconds={USUAL_TIMEOUT_SECONDS}"
     status, answer = over_https(proxy, path, Authorization=f"Bearer {member.secret}")
     return status, json.loads(answer)["jobs"]
+
+
+@pytest.mark.parametrize("name", sorted(PROXIES))
+def test_a_watch_goes_on_though_it_was_silent_for_longer_than_the_proxy_allows(
+    name: str, server: RainbowServer, tmp_path: Path
+) -> None:
+    short = proxied(name, server, tmp_path, make_certificate(tmp_path), changes=SHORT[name])
+    with short as proxy, joined_through(proxy, server) as member, ThreadPoolExecutor() as threads:
+        job = member.client.submit_job(JobSpec(command="hostname")).jobid
+        seen = member.client.watch_jobs([job])
+        assert next(seen).state == JobState.QUEUED
+        ended = threads.submit(next, seen)
+        try:
+            # The server has a line for each watch that was cut.
+            eventually(lambda: server.log.read_text().count(f"WatchJobs cluster={member.name}") >= 2)
+            assert not ended.done()
+        finally:
+            member.client.cancel_jobs([job])
+        assert ended.result(timeout=PATIENCE_SECONDS).state == JobState.CANCELLED

@@ -8,12 +8,13 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """`job_id` is None for a call that failed."""
+    """`job_id` is None for a call that failed, and `failure` its code, the error's text and the request id."""
 
     began: float
     ended: float
     submitter: int
     job_id: int | None
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +41,17 @@ class Verdict:
 
 
 def read_calls(journals: Iterable[Path]) -> list[Call]:
-    lines = [line.split() for journal in journals if journal.exists() for line in journal.read_text().splitlines()]
+    texts = [journal.read_text() for journal in journals if journal.exists()]
     return [
         Call(
             began=float(began),
             ended=float(ended),
             submitter=int(submitter),
             job_id=int(result) if result.isdecimal() else None,
+            failure="" if result.isdecimal() else result,
         )
-        for began, ended, submitter, result in lines
+        for text in texts
+        for began, ended, submitter, result in (line.split(maxsplit=3) for line in text.splitlines())
     ]
 
 

@@ -1,7 +1,7 @@
 """Submitters in a process of their own: threads of the published client, each with one call after the other.
 
 A call that fails is sent again under its key until it is acknowledged. The journal has a line for each call:
-`BEGAN ENDED SUBMITTER JOB`, in monotonic seconds, with the name of the error in the place of the job of a failed one.
+`BEGAN ENDED SUBMITTER JOB`, in monotonic seconds, with why in the place of the job of a failed one.
 """
 
 import os
@@ -14,6 +14,7 @@ from uuid import uuid4
 from rainbow.client import Client
 from rainbow.errors import RainbowError
 from rainbow.records import JobSpec
+from rainbow.text import on_one_line
 
 # Longer than a call usually takes.
 PACE_SECONDS = 0.4
@@ -34,7 +35,7 @@ class Submitter:
         try:
             result = str(self._client.submit_job(spec).jobid)
         except RainbowError as error:
-            result = type(error).__name__
+            result = f"{error.code} {on_one_line(str(error))} request_id={error.request_id}"
         ended = time.monotonic()
         os.write(self._journal, f"{began:.4f} {ended:.4f} {self._number} {result}\n".encode())
         time.sleep(max(0.0, PACE_SECONDS - (ended - began)))

@@ -53,10 +53,13 @@ class ReverseProxy:
         return f"https://{self.address}"
 
 
-Prepare = Callable[[Path, RainbowServer, int, tuple[Path, Path]], tuple[list[str], Mapping[str, str]]]
+Changes = Mapping[str, str]
+Prepare = Callable[[Path, RainbowServer, int, tuple[Path, Path], Changes], tuple[list[str], Mapping[str, str]]]
 
 
-def nginx(folder: Path, server: RainbowServer, port: int, pair: tuple[Path, Path]) -> tuple[list[str], dict[str, str]]:
+def nginx(
+    folder: Path, server: RainbowServer, port: int, pair: tuple[Path, Path], changes: Changes
+) -> tuple[list[str], dict[str, str]]:
     """The command, and its environment."""
     sample = replaced(
         (DEPLOY / "nginx.conf").read_text(),
@@ -67,6 +70,7 @@ def nginx(folder: Path, server: RainbowServer, port: int, pair: tuple[Path, Path
             "rainbow.example.org": "localhost",
             "/etc/rainbow/cert.pem": str(pair[0]),
             "/etc/rainbow/key.pem": str(pair[1]),
+            **changes,
         },
     )
     (folder / "rainbow.conf").write_text(sample)
@@ -77,12 +81,12 @@ def nginx(folder: Path, server: RainbowServer, port: int, pair: tuple[Path, Path
 
 
 def haproxy(
-    folder: Path, server: RainbowServer, port: int, pair: tuple[Path, Path]
+    folder: Path, server: RainbowServer, port: int, pair: tuple[Path, Path], changes: Changes
 ) -> tuple[list[str], dict[str, str]]:
     """The same. Its second server is one that is down."""
     sample = replaced(
         (DEPLOY / "haproxy.cfg").read_text(),
-        {":50051 ": f":{server.address.rpartition(':')[2]} ", "8000": str(urlsplit(server.web).port)},
+        {":50051 ": f":{server.address.rpartition(':')[2]} ", "8000": str(urlsplit(server.web).port), **changes},
     )
     (folder / "haproxy.cfg").write_text(sample)
     (folder / "rainbow.pem").write_text("".join(file.read_text() for file in pair))
@@ -98,12 +102,17 @@ PROXIES: Mapping[str, Prepare] = {"nginx": nginx, "haproxy": haproxy}
 
 
 @contextmanager
-def proxied(name: str, server: RainbowServer, folder: Path, pair: tuple[Path, Path]) -> Iterator[ReverseProxy]:
-    """Run the proxy of this name before the server; skips the test where it is not installed."""
+def proxied(
+    name: str, server: RainbowServer, folder: Path, pair: tuple[Path, Path], *, changes: Changes | None = None
+) -> Iterator[ReverseProxy]:
+    """Run the proxy of this name before the server, with `changes` of its sample.
+
+    Skips the test where it is not installed.
+    """
     if not shutil.which(name, path=PATH):
         pytest.skip(f"needs {name}, Debian's {'nginx-light' if name == 'nginx' else name}")
     port, log = free_port(), folder / "log"
-    command, environment = PROXIES[name](folder, server, port, pair)
+    command, environment = PROXIES[name](folder, server, port, pair, changes or {})
     end = signal.SIGTERM
     process = processes.start(command, log=log, environment={**os.environ, "PATH": PATH, **environment}, end_with=end)
     try:
@@ -119,7 +128,7 @@ def accepts(port: int) -> bool:
     return False
 
 
-def replaced(text: str, changes: Mapping[str, str]) -> str:
+def replaced(text: str, changes: Changes) -> str:
     """With each of these written otherwise. All have to be there: what is not tested is not shown."""
     for there, here in changes.items():
         assert there in text, there

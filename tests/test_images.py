@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from http import HTTPStatus
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -16,6 +17,7 @@ import rainbow
 from tests.support.images import BUILDS_MAY_TAKE_SECONDS, Engine, engine, missing_programs, variables
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
+from tests.support.release_checkout import VERSION, release_checkout, released
 from tests.support.servers import ROOT
 
 pytestmark = [
@@ -106,6 +108,27 @@ def test_what_a_job_leaves_behind_is_reaped(tour: Engine) -> None:
     states = tour.run("podman", "exec", "agent", "sh", "-c", "cat /proc/[0-9]*/status")
     assert "rainbow" in states
     assert "(zombie)" not in states
+
+
+@pytest.mark.parametrize("builder", ["buildah", "podman"])
+def test_a_release_has_the_images_and_they_are_loaded_under_their_names(
+    podman: Engine, builder: str, tmp_path: Path
+) -> None:
+    checkout = release_checkout(tmp_path / "rainbow")
+    names = {image: f"localhost/rainbow-{image}:{VERSION}" for image in ("server", "agent")}
+    for image, name in names.items():
+        podman.run("podman", "tag", f"localhost/rainbow-{image}:latest", name)
+
+    files = released(checkout, builder, environment=podman.environment)
+
+    sums = (files / "SHA256SUMS").read_text()
+    for image, name in names.items():
+        podman.run("podman", "untag", name, name)
+        archive = files / f"rainbow-{image}-{VERSION}.tar"
+        assert f"  {archive.name}\n" in sums
+        podman.run("podman", "load", "--input", archive)
+        assert podman.inspected(name, "{{.Id}}") == podman.inspected(f"localhost/rainbow-{image}:latest", "{{.Id}}")
+        podman.run("podman", "untag", name, name)
 
 
 def test_commands_of_operators_run_in_the_servers_image(tour: Engine) -> None:

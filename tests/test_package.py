@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import pytest
 from packaging.requirements import Requirement
 
-from tests.support.release_checkout import PATIENCE_SECONDS, VERSION, release, release_checkout
+from tests.support.release_checkout import PATIENCE_SECONDS, VERSION, release_checkout, released
 from tests.support.servers import ROOT
 
 pytestmark = pytest.mark.timeout(2 * PATIENCE_SECONDS)
@@ -20,15 +20,6 @@ pytestmark = pytest.mark.timeout(2 * PATIENCE_SECONDS)
 
 def python(program: str | Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *words], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
-
-
-def released(checkout: Path) -> Path:
-    """The folder with the files of the release, the bill of materials of which is made up."""
-    (checkout / "build").mkdir(exist_ok=True)
-    (checkout / "build" / "sbom.json").write_text("{}")
-    made = release(checkout, "build")
-    assert made.returncode == 0, made.stdout + made.stderr
-    return checkout / "build" / "release"
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from shutil import copy, copytree, ignore_patterns
 
@@ -38,6 +39,15 @@ def release_checkout(folder: Path) -> Path:
     return folder
 
 
+def released(checkout: Path, *builder: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder with the files of the release, the bill of materials of which is made up."""
+    (checkout / "build").mkdir(exist_ok=True)
+    (checkout / "build" / "sbom.json").write_text("{}")
+    made = release(checkout, "build", *builder, environment=environment)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return checkout / "build" / "release"
+
+
 def commit(folder: Path) -> None:
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "Release")
@@ -49,10 +59,10 @@ def git(folder: Path, *words: str) -> str:
     )
 
 
-def release(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def release(folder: Path, *words: str, environment: Mapping[str, str] = os.environ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [folder / "deploy" / "release.sh", *words],
-        env={**os.environ, **GIT, "PYTHON": sys.executable},
+        env={**environment, **GIT, "PYTHON": sys.executable},
         capture_output=True,
         text=True,
         timeout=PATIENCE_SECONDS,

@@ -20,7 +20,7 @@ from tests.support.patience import PATIENCE_SECONDS
 from tests.support.releases import RELEASES, Release, run_rainbow, unpacked
 from tests.support.rows import execute
 from tests.support.servers import MANAGE, RainbowServer, environment_for, migrate, start_rainbow
-from tests.support.upgrade import WAITING, Cluster, filled, report, submit, told
+from tests.support.upgrade import WAITING, Cluster, filled, report, submissions, submit, told
 from tests.support.wire import eventually
 
 # The last migrations of each release.
@@ -37,6 +37,8 @@ class Upgrade:
     cluster: Cluster
     # All jobs as the earlier server showed them before the upgrade.
     before: dict[int, Job]
+    # With the jobs that the earlier server took while the database was migrated; None where it did not run.
+    meanwhile: Cluster | None
 
     def job(self, name: str) -> Job:
         return self.cluster.shown(self.new)[self.cluster.ids[name]]
@@ -59,13 +61,17 @@ def upgrade(
         old = running(release.start_server(database_url=url, log=folder / "old"))
         cluster = filled(old, "keebler")
         before = cluster.shown(old)
+        meanwhile = None
         if connection.vendor == "sqlite":
             old.stop()
-        migrate(url)
+            migrate(url)
+        else:
+            with submissions(old, "meanwhile") as meanwhile:
+                migrate(url)
         new = running(start_rainbow(database_url=url, log=folder / "new"))
         if connection.vendor == "sqlite":
             old = running(release.start_server(database_url=url, log=folder / "old"))
-        yield Upgrade(release=release, old=old, new=new, cluster=cluster, before=before)
+        yield Upgrade(release=release, old=old, new=new, cluster=cluster, before=before, meanwhile=meanwhile)
 
 
 def test_all_jobs_are_shown_as_they_were(upgrade: Upgrade) -> None:
@@ -74,6 +80,18 @@ def test_all_jobs_are_shown_as_they_were(upgrade: Upgrade) -> None:
 
     assert upgrade.cluster.shown(upgrade.new) == upgrade.before
     assert upgrade.cluster.shown(upgrade.old) == upgrade.before
+
+
+def test_what_was_submitted_while_the_database_was_migrated_is_there_and_offered(upgrade: Upgrade) -> None:
+    if upgrade.meanwhile is None:
+        pytest.skip("servers on SQLite stop for it")
+    wanted = sorted(upgrade.meanwhile.ids.values())
+
+    with upgrade.meanwhile.client(upgrade.new) as client:
+        found = client.get_jobs(wanted)
+        assert {job.state for job in found.jobs} == {JobState.QUEUED}
+        assert found.missing == ()
+        eventually(lambda: [job.id for job in client.request_jobs(max_jobs=len(wanted)).jobs] == wanted)
 
 
 def test_jobs_that_wait_are_offered_in_their_order_by_both(upgrade: Upgrade) -> None:

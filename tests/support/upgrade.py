@@ -1,12 +1,16 @@
 """A cluster on a server of an earlier release, with a job in each state."""
 
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from rainbow.client import Client
 from rainbow.records import Job, JobEvent, JobSpec, JobState
 from rainbow.reports import JobReport
-from tests.support.patience import PATIENCE_SECONDS
+from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.rows import execute
 from tests.support.servers import RainbowServer
 from tests.support.wire import eventually
@@ -68,6 +72,29 @@ def filled(server: RainbowServer, name: str) -> Cluster:
         _end_leases(server, client, cluster.ids)
         _submit_others(client, cluster.ids)
     return cluster
+
+
+@contextmanager
+def submissions(server: RainbowServer, name: str) -> Iterator[Cluster]:
+    """One after another to a cluster of this name, whose ids are those that were acknowledged. None may fail."""
+    with Client(server.address) as stranger:
+        new = stranger.register(name, registration_secret=server.registration_secret)
+    cluster, over = Cluster(name=name, token=new.token, secret=new.secret, ids={}), threading.Event()
+
+    def submit_often() -> None:
+        with cluster.client(server) as client:
+            while not over.is_set():
+                number = str(len(cluster.ids))
+                cluster.ids[number] = submit(client, number)
+
+    with ThreadPoolExecutor(1) as threads:
+        submitting = threads.submit(submit_often)
+        wait_until(lambda: cluster.ids or submitting.done())
+        try:
+            yield cluster
+        finally:
+            over.set()
+        submitting.result()
 
 
 def _hold_jobs(client: Client, ids: dict[str, int]) -> None:

@@ -3,9 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from benchmarks.chaos.database import database
 from benchmarks.chaos.faults import FAULTS
-from benchmarks.chaos.fleet import Size, fleet
+from benchmarks.chaos.fleet import FAKETIME, Size, fleet
 from benchmarks.chaos.ledger import Call, Verdict, Window, judge, lost_jobs, percentile, read_calls
 from benchmarks.chaos.run import CALM, run
 
@@ -23,6 +25,16 @@ def test_what_was_acknowledged_runs_once_though_the_database_is_killed_and_conne
     assert list(verdicts) == [CALM, *SHORT]
     assert all(verdict.is_good for verdict in verdicts.values()), verdicts
     assert (unfinished, ended, lost) == ([], 0, set())
+
+
+@pytest.mark.skipif(not FAKETIME, reason="needs faketime, Debian's package of that name")
+def test_a_step_of_a_servers_clock_ends_no_lease_and_loses_nothing(tmp_path: Path) -> None:
+    steps = [fault for fault in FAULTS if fault.name == "clock step"]
+
+    with database(small=False) as found, fleet(found, tmp_path, Size(submitters=2, agents=2)) as running:
+        verdicts = run(running, steps, seconds=1)
+
+    assert verdicts["clock step"].is_good, verdicts
 
 
 def test_the_verdict_counts_what_was_lost_and_what_ran_twice() -> None:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks.soak import MEMORY_MIB_PER_HOUR, ROWS_PER_JOB, Sample, tell_growth
+from benchmarks.chaos.ledger import Call
+from benchmarks.soak import MEMORY_MIB_PER_HOUR, ROWS_PER_JOB, Sample, tell_calls, tell_growth
 
 MINUTE = 60.0
 
@@ -43,3 +44,17 @@ def test_what_grows_beyond_its_bound_is_said(what: str, by_minute: float, capsys
     assert tell_growth(samples(lambda minute: {what: by_minute * minute}))
 
     assert capsys.readouterr().out.count("EXCEEDED") == 1
+
+
+def test_calls_that_failed_are_counted_and_told_with_their_time_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    why = "DEADLINE_EXCEEDED 127.0.0.1:50051 did not answer in time request_id=9f86d081884c7d65"
+    calls = [
+        Call(began=100.0, ended=100.5, submitter=0, job_id=1),
+        Call(began=103.25, ended=113.25, submitter=1, job_id=None, failure=why),
+    ]
+
+    assert tell_calls(calls, 20) == 1
+
+    out = capsys.readouterr().out
+    assert "1 jobs submitted in 20 s, 1 calls failed, p99 10.00 s, longest 10.00 s" in out
+    assert f"failed from 3.2 s to 13.2 s: {why}" in out

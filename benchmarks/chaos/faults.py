@@ -8,20 +8,24 @@ from dataclasses import dataclass
 
 from benchmarks.chaos.database import DISK_MIB
 from benchmarks.chaos.fleet import FAKETIME, Fleet
+from benchmarks.chaos.held_job import held_job
 
 CLOCK_STEP_SECONDS = 2 * 3_600
+# Servers look so often for leases that are over (jobs/services/expire.py).
+_LOOKS_EVERY_SECONDS = 5
 # PostgreSQL's most.
 SYNC_DELAY_MICROSECONDS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """`did` says what is done, `missing` why it cannot be done here; empty if it can."""
+    """`did` says what is done, `missing` why it cannot be done here; empty if it can. `prepare` comes before."""
 
     name: str
     did: str
     strike: Callable[[Fleet], AbstractContextManager[None]]
     missing: Callable[[Fleet], str] = lambda fleet: ""
+    prepare: Callable[[Fleet], None] = lambda fleet: None
 
 
 @contextmanager
@@ -63,10 +67,13 @@ def _slow_disk(fleet: Fleet) -> Iterator[None]:
 
 @contextmanager
 def _clock_step(fleet: Fleet) -> Iterator[None]:
-    fleet.set_clock(CLOCK_STEP_SECONDS)
-    yield
-    assert fleet.newest_job_is_ahead_by_seconds() > CLOCK_STEP_SECONDS / 2, "the clock did not step"
-    fleet.set_clock(0)
+    """A job runs meanwhile, with a lease that is over by the server's clock when it looks for such leases."""
+    with held_job(fleet):
+        fleet.set_clock(CLOCK_STEP_SECONDS)
+        time.sleep(_LOOKS_EVERY_SECONDS)
+        yield
+        assert fleet.newest_job_is_ahead_by_seconds() > CLOCK_STEP_SECONDS / 2, "the clock did not step"
+        fleet.set_clock(0)
 
 
 @contextmanager
@@ -113,12 +120,6 @@ FAULTS = (
         strike=_slow_disk,
     ),
     Fault(
-        name="clock step",
-        did=f"one server's clock goes {CLOCK_STEP_SECONDS // 3600} h ahead and, after 5 s, back (by libfaketime)",
-        strike=_clock_step,
-        missing=lambda fleet: "" if FAKETIME else "needs libfaketime (Debian's package faketime)",
-    ),
-    Fault(
         name="connections exhausted",
         did="the servers' database connections are ended, and all that PostgreSQL allows are held by another for 5 s",
         strike=_pool_exhausted,
@@ -128,5 +129,12 @@ FAULTS = (
         did=f"the file system of PostgreSQL's data, a tmpfs of {DISK_MIB} MiB, is filled up for 5 s",
         strike=_disk_full,
         missing=lambda fleet: "" if fleet.database.disk else "needs root, to mount a small file system",
+    ),
+    Fault(
+        name="clock step",
+        did=f"one server's clock goes {CLOCK_STEP_SECONDS // 3600} h ahead and back, while a job runs (by libfaketime)",
+        strike=_clock_step,
+        prepare=Fleet.fake_clock,
+        missing=lambda fleet: "" if FAKETIME else "needs libfaketime (Debian's package faketime)",
     ),
 )

@@ -65,6 +65,11 @@ class Fleet:
     def start_server_again(self) -> None:
         self.servers[0] = self._server(0, self.servers[0].address)
 
+    def fake_clock(self) -> None:
+        """Starts the second server again, with a clock that can be set. Under load that makes it slow."""
+        self.servers[1].stop()
+        self.servers[1] = self._server(1, self.servers[1].address, with_clock=True)
+
     def set_clock(self, seconds: int) -> None:
         """Of the second server."""
         draft = self._clock.with_suffix(".new")
@@ -116,9 +121,9 @@ class Fleet:
     def _journal(self, place: int) -> Path:
         return self.folder / f"agent-{place}"
 
-    def _server(self, place: int, address: str = "") -> RainbowServer:
+    def _server(self, place: int, address: str = "", *, with_clock: bool = False) -> RainbowServer:
         settings = {"RAINBOW_DATABASE_POOL": "8"}
-        if FAKETIME and place == 1:
+        if with_clock:
             self.set_clock(0)
             # The file is read once a second. Timers go on as they are, as after a real step of the clock.
             settings |= {

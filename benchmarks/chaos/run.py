@@ -35,6 +35,8 @@ def _windows(fleet: Fleet, faults: Sequence[Fault], seconds: float) -> Iterator[
     _wait_for_answers(fleet, time.monotonic())
     yield CALM, _struck(fleet, nullcontext(), 2 * seconds)
     for fault in faults:
+        fault.prepare(fleet)
+        _wait_for_answers(fleet, time.monotonic())
         yield fault.name, _struck(fleet, fault.strike(fleet), seconds)
         time.sleep(seconds)
 

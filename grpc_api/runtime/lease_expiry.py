@@ -11,6 +11,7 @@ from django.db import DatabaseError
 
 from grpc_api.runtime.metrics import LEASES_EXPIRED
 from grpc_api.runtime.thread_pools import ThreadPools
+from jobs.queries.clocks import by_both_clocks
 from jobs.services.expire import EVERY, OUTAGE, Expiry, expire_further, expire_leases
 from rainbow.errors import Unavailable
 from rainbow.telemetry.failures import told
@@ -58,15 +59,23 @@ async def expire_leases_forever(pools: ThreadPools) -> None:
 
 async def _expire(pools: ThreadPools, presence: Presence) -> None:
     """Works in parts, so that other writers get their turns; what is left after EVERY is left to the next round."""
-    began = now = datetime.now(UTC)
-    expiry = await pools.write(partial(expire_leases, now=now, present_since=presence.since))
+    began = datetime.now(UTC)
+    expiry = await pools.write(partial(end_leases, present_since=presence.since))
     while expiry:
         _count(expiry)
         _log_expiry(expiry)
         now = datetime.now(UTC)
         if not expiry.more or not timedelta(0) <= now - began < EVERY:
             return
-        expiry = await pools.write(partial(expire_further, expiry, now=now))
+        expiry = await pools.write(partial(_end_further_leases, expiry))
+
+
+def end_leases(*, present_since: datetime) -> Expiry | None:
+    return expire_leases(now=by_both_clocks(datetime.now(UTC)), present_since=present_since)
+
+
+def _end_further_leases(look: Expiry) -> Expiry:
+    return expire_further(look, now=by_both_clocks(datetime.now(UTC)))
 
 
 def _count(ended: Expiry) -> None:

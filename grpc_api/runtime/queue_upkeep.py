@@ -11,6 +11,7 @@ from django.db import DatabaseError
 
 from grpc_api.runtime.metrics import JOBS_EXPIRED
 from grpc_api.runtime.thread_pools import ThreadPools
+from jobs.queries.clocks import by_both_clocks
 from jobs.queries.expired import MAX_EXPIRED, expired_jobs
 from jobs.queries.queue import waits_for_a_queue
 from jobs.services.empty_queues import delete_empty_queues
@@ -53,7 +54,7 @@ async def _place(pools: ThreadPools) -> None:
 
 async def _fail_expired(pools: ThreadPools) -> None:
     """In parts, so that other writers get their turns; what another has locked is left to the next round."""
-    while expired := await pools.read(partial(expired_jobs, now=datetime.now(UTC))):
+    while expired := await pools.read(lambda: expired_jobs(now=by_both_clocks(datetime.now(UTC)))):
         failed = await pools.write(partial(fail_expired, expired=expired, now=datetime.now(UTC)))
         JOBS_EXPIRED.inc(failed)
         if failed:

@@ -1,0 +1,16 @@
+from datetime import datetime
+
+from django.db import connection
+
+
+def by_both_clocks(now: datetime) -> datetime:
+    """`now`, or the database's time where that is earlier: what is over by it is over by both clocks.
+
+    A server whose clock is ahead would end what other servers have begun by theirs.
+    """
+    if connection.vendor == "sqlite":
+        return now
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        there: datetime = cursor.fetchone()[0]
+    return min(now, there)

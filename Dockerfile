@@ -24,7 +24,9 @@ RUN ${INSTALL} --no-index --no-build-isolation . \
  && /build/pip/bin/pip --python /opt/rainbow/venv/bin/python uninstall --quiet --yes setuptools
 
 FROM build AS build-server
-COPY requirements.lock /opt/rainbow/requirements.lock
+# requirements-otel.lock has OpenTelemetry as well, for RAINBOW_TRACES.
+ARG LOCK=requirements.lock
+COPY ${LOCK} /opt/rainbow/requirements.lock
 RUN ${INSTALL} --require-hashes --only-binary :all: --requirement /opt/rainbow/requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY rainbow rainbow

@@ -14,7 +14,15 @@ from urllib.request import urlopen
 import pytest
 
 import rainbow
-from tests.support.images import BUILDS_MAY_TAKE_SECONDS, Engine, engine, missing_programs, variables
+from tests.support.images import (
+    BASE,
+    BUILD_OPTIONS,
+    BUILDS_MAY_TAKE_SECONDS,
+    Engine,
+    engine,
+    missing_programs,
+    variables,
+)
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
 from tests.support.release_checkout import VERSION, release_checkout, released
@@ -92,6 +100,17 @@ def test_an_image_holds_what_its_lock_names_and_nothing_to_install_with(podman: 
 
     digest = hashlib.sha256((ROOT / LOCKS[image]).read_bytes()).hexdigest()
     assert json.loads(said) == [digest, ["django"] if image == SERVER else [], []]
+
+
+def test_a_server_that_traces_has_an_image_with_opentelemetry(podman: Engine) -> None:
+    image, lock = "localhost/rainbow-server:traces", ["--build-arg", "LOCK=requirements-otel.lock"]
+    podman.run("buildah", "build", *BUILD_OPTIONS.split(), "--target", "server", "--build-arg", f"BASE={BASE}", *lock,
+               "--tag", image, ".")  # fmt: skip
+    question = "from rainbow.telemetry import traces; traces.switch_on('rainbow-server'); print(traces.are_on())"
+
+    inside = ["podman", "run", "--rm", "--network", "none", "--entrypoint", "python"]
+    assert podman.run(*inside, image, "-c", question) == "True\n"
+    assert "No module named 'opentelemetry'" in podman.tried(*inside, SERVER, "-c", question).stderr
 
 
 def test_a_job_goes_through_the_containers(tour: Engine, web: str) -> None:

@@ -37,7 +37,7 @@ IMAGES := tests/test_compose.py tests/test_images.py tests/test_installation_gui
 ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_options agent_people agent_s* agent_takes_jobs \
 	agent_withdraws_jobs architecture backup_files bad_bytes broken_answers certificate_keys certificate_renewal chaos children cli cli_* \
 	client_answers client_certificates client_distrust \
-	client_repetition config connection_diagnosis console_in_a_browser containers containers_podman database_away \
+	client_repetition compose_file config connection_diagnosis console_in_a_browser containers containers_podman database_away \
 	database_file database_locks docs doctor doctor_certificate error_tables executor_* facts fairness fingerprints full_disk hashing \
 	held_job_states hostile_clients hostile_http hostile_jobs hostile_server http_requests https in_doubt job_folders \
 	job_output job_processes job_resources jobs_as_persons journal keepalive kubernetes locks log_examples log_lines long_waits look_up_of_a_pools_job matching metrics_docs needs \

@@ -93,7 +93,7 @@ class Acceptor:
             raise
         self._context.checkpoint(Checkpoint.ACCEPTED)
         offered = {job.id: job for job in offers}
-        told = [job for job in taken.accepted if not _is_of_a_pool(offered[job.jobid])]
+        told = [job for job in taken.accepted if self._is_all_told(offered[job.jobid])]
         entries = [entry_of(offered[job.jobid], attempt=job.attempt) for job in told]
         parents = {job.jobid: job.traceparent for job in taken.accepted}
         for held in self._held_jobs.accepted(entries, renewed_at=sent_at):
@@ -105,8 +105,11 @@ class Acceptor:
             if isinstance(job, BrokenJob):
                 _log.warning(Line("refused", job=job.id, reason=job.reason))
 
+    def _is_all_told(self, job: WaitingJob | BrokenJob) -> bool:
+        return isinstance(job, BrokenJob) or not (job.pool or self._context.asks_whose)
+
     def _look_up(self, attempts: Mapping[int, int], accepted_at: datetime) -> None:
-        """What else of a pool's jobs, by their attempts, there is to know, now that they are this cluster's.
+        """What else of these jobs, by their attempts, there is to know, now that they are this cluster's.
 
         Another of the cluster's agents may have the next attempt by now, and would run it, too.
         """
@@ -190,7 +193,3 @@ class Acceptor:
         """
         chosen = self._free().fitting(jobs, self._context.executor.slots)
         return chosen or ([] if len(self._held_jobs) or self._reporter.not_ready else list(jobs[:1]))
-
-
-def _is_of_a_pool(job: WaitingJob | BrokenJob) -> bool:
-    return isinstance(job, WaitingJob) and bool(job.pool)

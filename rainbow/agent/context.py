@@ -91,17 +91,26 @@ class AgentContext:
     site_facts: Mapping[str, Value] = field(default_factory=dict)
     people: People = field(default_factory=People)
 
+    @property
+    def asks_whose(self) -> bool:
+        """Whether it matters whose a job is. An offer does not say that."""
+        return self.people.run_as_person
+
+    def refusal_of_offer(self, work: Work) -> str:
+        """The same of an offer, which the client has checked, as far as that can be told before it is known whose."""
+        here = at_cluster(work, self.client.cluster)
+        return self.policy.check(here) or self.executor.never(here)
+
     def refusal(self, work: Work) -> str:
-        """Why this work can never run here, by protocol, policy or size; empty where it can.
+        """Why this work can never run here, by protocol, owner, policy or size; empty where it can.
 
         The policy sees nothing that breaks the protocol.
         """
         try:
             check_work(work)
+            here = self.here(work)
         except InvalidArgument as error:
             return fault(error)
-        try:
-            here = self.here(work)
         except WorkRefused as refused:
             return refused.message
         except NotTaken:

@@ -36,8 +36,7 @@ class Rejecter:
     def step(self) -> bool:
         if self._pending:
             return self._pending.done() and self._reject(self._pending)
-        # Whose job can never run here is not known while the file of persons cannot be used.
-        if self._is_time() and not self._context.people.fault():
+        if self._is_time():
             self._request()
         return False
 
@@ -69,8 +68,7 @@ class Rejecter:
             self._requested_at = self._context.clock() - AT_LATEST + TRY_AGAIN
             return False
         # A job of a pool is not all told, and may run elsewhere: it is refused once this cluster takes it.
-        known = [] if self._context.people.fault() else [job for job in offer.jobs if not job.pool]
-        refused = [job for job in known if self._context.refusal(work_of(job))]
+        refused = [job for job in offer.jobs if not job.pool and self._context.refusal_of_offer(work_of(job))]
         hopeless: list[WaitingJob | BrokenJob] = [*offer.broken, *refused]
         if hopeless:
             # More may follow in the queue.

@@ -164,7 +164,16 @@ def command(
         folder = Path(state_dir) if state_dir else _usual_folder(client.cluster)
         scheduler = make_executor(executor, _site(folder, options))
         if dry_run:
-            plan = planned(client, scheduler, policy, people)
+            looking = AgentSettings(agent="")
+            plan = planned(
+                AgentContext(
+                    client=client,
+                    executor=scheduler,
+                    settings=looking,
+                    policy=policy,
+                    people=people,
+                )
+            )
             write_json(plan) if as_json else show_plan(plan)
             return
         _keep_secret()

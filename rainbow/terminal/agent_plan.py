@@ -1,13 +1,11 @@
 """What `rainbow agent --dry-run` shows: what an agent would take now."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rainbow.agent.context import AgentContext
 from rainbow.agent.free_capacity import MOST_AT_ONCE, FreeCapacity
-from rainbow.agent.people import People
-from rainbow.agent.policy import Policy
-from rainbow.client import Client
-from rainbow.executors.executor import Capacity, Executor, NotTaken, WorkRefused
-from rainbow.executors.site_options import at_cluster
+from rainbow.executors.executor import Capacity
 from rainbow.records import BrokenJob, WaitingJob
 from rainbow.specs import work_of
 from rainbow.terminal.formatting import count
@@ -36,24 +34,23 @@ class Plan:
     jobs: tuple[PlannedJob, ...]
 
 
-def planned(client: Client, executor: Executor, policy: Policy, people: People) -> Plan:
-    capacity = executor.capacity()
-    waiting = client.request_jobs(max_jobs=MOST_SHOWN)
+def planned(context: AgentContext) -> Plan:
+    capacity = context.executor.capacity()
+    waiting = context.client.request_jobs(max_jobs=MOST_SHOWN)
     free = FreeCapacity(nodes=capacity.nodes, slots=capacity.slots, jobs=MOST_AT_ONCE)
-    refusals = {job.id: _refusal(job, client.cluster, executor, policy, people) for job in waiting.jobs}
+    refusals = _refusals(context, waiting.jobs)
     possible = [job for job in waiting.jobs if not refusals[job.id]] if not capacity.not_ready else []
-    fitting = {job.id for job in free.fitting(possible, executor.slots)}
+    fitting = {job.id for job in free.fitting(possible, context.executor.slots)}
     jobs = (PlannedJob(job=job, verdict=_verdict(refusals[job.id], fits=job.id in fitting)) for job in waiting.jobs)
     broken = (PlannedJob(job=job, verdict=_verdict(job.reason, fits=False)) for job in waiting.broken)
     return Plan(capacity=capacity, paused=waiting.paused, jobs=(*jobs, *broken))
 
 
-def _refusal(job: WaitingJob, cluster: str, executor: Executor, policy: Policy, people: People) -> str:
-    try:
-        here = people.as_owner(at_cluster(work_of(job), cluster))
-    except (WorkRefused, NotTaken) as refused:
-        return refused.message
-    return policy.check(here) or executor.never(here)
+def _refusals(context: AgentContext, jobs: Sequence[WaitingJob]) -> dict[int, str]:
+    refusals = {job.id: context.refusal_of_offer(work_of(job)) for job in jobs}
+    asked = [job.id for job in jobs if not job.pool] if context.asks_whose else []
+    whole = context.client.get_jobs(asked).jobs if asked else ()
+    return {**refusals, **{job.id: context.refusal(work_of(job)) for job in whole}}
 
 
 def show_plan(plan: Plan) -> None:

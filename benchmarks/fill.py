@@ -11,6 +11,7 @@ from benchmarks.storage import COUNTS, EVENTS, JOBS, Connection, connect, is_sql
 # In one transaction, short enough for the server's own writes.
 _CHUNK = 250_000
 _SQLITE_SETTINGS = ("PRAGMA synchronous=OFF", "PRAGMA cache_size=-200000")
+_POSTGRESQL_SETTINGS = ("SET synchronous_commit = off",)
 _OVER = {"state": "'completed'", "finished_at": "o.submitted_at"}
 _NOTHING: Mapping[str, str] = {}
 _NUMBERS = {
@@ -41,7 +42,7 @@ def fill_like(server: Server, job_ids: Sequence[int], *, each: int) -> None:
 def _open(server: Server) -> Iterator[Connection]:
     sqlite = is_sqlite(server)
     with closing(connect(server)) as connection:
-        for setting in _SQLITE_SETTINGS if sqlite else ():
+        for setting in _SQLITE_SETTINGS if sqlite else _POSTGRESQL_SETTINGS:
             connection.execute(setting)
         yield connection
         _settle(connection, sqlite)

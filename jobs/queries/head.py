@@ -135,15 +135,17 @@ class _Request:
         queues = served_queues(self.cluster_id, at_most=self._at_most, plain=self.plain)
         if len(queues) == 1 and queues[0].alone and not queues[0].pool and _takes_all_of(queues[0]):
             _remember(_only_queues, self._kind, queues[0])
-        whole = [queue for queue in queues if _takes_all_of(queue)]
-        divided = [queue for queue in queues if not _takes_all_of(queue)]
+        whole, divided = list[ServedQueue](), list[ServedQueue]()
+        for queue in queues:
+            (whole if _takes_all_of(queue) else divided).append(queue)
         share = max(_LOOK_AT // max(1, len(divided)), _LOOK_AT_LEAST)
         # As many first jobs as are expected are in as many queues.
         together, further = whole[: self.expected], whole[self.expected :]
         first = self._first_of(together)
         self._look_ahead(divided, first, share)
         sources = [_Source(together[0].place, partial(self._of, together, first))] if together else []
-        sources += [_Source(queue.place, partial(self._all_of, queue)) for queue in further]
+        # Opened by few requests: those that these first jobs do not satisfy.
+        sources += [_Source(further[0].place, partial(self._each_of, further))] if further else []
         return _merged([*sources, *(_Source(queue.place, partial(self._some_of, queue, share)) for queue in divided)])
 
     @cached_property
@@ -187,6 +189,9 @@ class _Request:
 
     def _after(self, place: Place, queue: ServedQueue) -> Iterator[Next]:
         return self._and_after(self._rows(queue, _PLACE, place, _CHUNK), queue, _CHUNK)
+
+    def _each_of(self, queues: Sequence[ServedQueue]) -> Iterator[Next]:
+        return _merged(_Source(queue.place, partial(self._all_of, queue)) for queue in queues)
 
     def _all_of(self, queue: ServedQueue) -> Iterator[Next]:
         return self._and_after(self._rows(queue, _PLACE, None, self.expected), queue, self.expected)

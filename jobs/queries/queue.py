@@ -1,7 +1,7 @@
 """Requesting jobs: the first of those that a cluster may take."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -96,12 +96,12 @@ def _whole(jobs: Sequence[Next]) -> Iterator[QueuedJob]:
     rows = {row[0]: row[1:] for row in jobs_by_id(unread, columns=["id", *_QUOTED])} if unread else {}
     for job in jobs:
         if row := job.row or rows.get(job.job_id):
-            whole = _job(row, job.queue.pool)
-            yield replace(whole, **_WITHHELD) if whole.pool else whole
+            yield _job(row, job.queue.pool)
 
 
 def _job(row: Row, pool: str) -> QueuedJob:
-    return QueuedJob(**values_read(dict(zip(_COLUMNS, row, strict=False))), pool=pool)
+    values = values_read(dict(zip(_COLUMNS, row, strict=False)))
+    return QueuedJob(**(values | _WITHHELD if pool else values), pool=pool)
 
 
 def _columns_of(queue: ServedQueue) -> Sequence[str]:

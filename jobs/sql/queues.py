@@ -174,19 +174,20 @@ def first_of_all(
     """(queue_id, *columns) of so many jobs: the first of all these queues that carry these labels, in their order."""
     tests, given = _labeled(labels)
     where = " AND ".join([QUEUED, *tests])
-    order = f"{_ORDER} LIMIT %s"
+    order = f"{_ORDER} LIMIT {int(limit)}"
     if connection.vendor == "postgresql":
         its = f"SELECT priority, id FROM {_JOB} WHERE queue_id = queues.id AND {where} {order}"
-        places = f"SELECT its.* FROM unnest(%s::bigint[]) queues(id) CROSS JOIN LATERAL ({its}) its"
-        values = [list(queue_ids), *given, limit]
+        ids = _unnested("bigint")
+        places = f"SELECT its.* FROM {ids} queues(id) CROSS JOIN LATERAL ({its}) its"
+        values: list[object] = [list(queue_ids), *given]
     else:
         its = f"SELECT * FROM (SELECT priority, id FROM {_JOB} WHERE queue_id = %s AND {where} {order})"
         places = " UNION ALL ".join([its] * len(queue_ids))
-        values = [value for queue_id in queue_ids for value in (queue_id, *given, limit)]
+        values = [value for queue_id in queue_ids for value in (queue_id, *given)]
     first = f"SELECT id FROM (SELECT * FROM ({places}) places {order}) first"
     wanted = ", ".join(columns)
     statement = f"SELECT queue_id, {wanted} FROM {_JOB} WHERE id IN ({first}) {_ORDER}"
-    return fetch(statement, [*values, limit])
+    return _fetch(statement, values, labels)
 
 
 def within_bounds(
@@ -199,33 +200,36 @@ def within_bounds(
     tests, labeled = _labeled(labels)
     starts = [(n, one.queue_id, *(one.after or _BEFORE_ALL), one.number) for n, one in enumerate(looks)]
     if connection.vendor == "postgresql":
-        its = _seen(_within(at_most), tests, *(f"look.{name}" for name in ("queue_id", "priority", "id", "number")))
-        arrays = "unnest(%s::int[], %s::bigint[], %s::int[], %s::bigint[], %s::bigint[])"
+        names = (f"look.{name}" for name in ("queue_id", "priority", "id", "number"))
+        its = _seen(_within(at_most), tests, *names, limit=limit)
+        arrays = _unnested("int", "bigint", "int", "bigint", "bigint")
         statement = (
             f"SELECT look.n, its.* FROM {arrays} look(n, queue_id, priority, id, number) CROSS JOIN LATERAL ({its}) its"
         )
-        values = [*map(list, zip(*starts, strict=True)), *at_most.values(), *labeled, *labeled, limit]
+        values = [*map(list, zip(*starts, strict=True)), *at_most.values(), *labeled, *labeled]
     else:
-        its = _seen(_within(at_most), tests, "%s", "%s", "%s", "%s")
+        its = _seen(_within(at_most), tests, "%s", "%s", "%s", "%s", limit=limit)
         statement = " UNION ALL ".join([f"SELECT %s, its.* FROM ({its}) its"] * len(looks))
         values = []
         for n, queue_id, priority, id, number in starts:
             values += [n, *at_most.values(), queue_id, *labeled, priority, id, number]
-            values += [queue_id, *labeled, priority, number, number, number, limit]
+            values += [queue_id, *labeled, priority, number, number, number]
     seen: list[list[Seen]] = [[] for _ in looks]
-    for n, *job in fetch(statement, values):
+    for n, *job in _fetch(statement, values, labels):
         seen[n].append(Seen(*job))
     return seen
 
 
-def _seen(is_within: str, tests: Sequence[str], queue_id: str, priority: str, id: str, number: str) -> str:
+def _seen(
+    is_within: str, tests: Sequence[str], queue_id: str, priority: str, id: str, number: str, *, limit: int
+) -> str:
     where = " AND ".join([f"queue_id = {queue_id} AND {QUEUED}", *tests])
     columns = "priority, id, nodes, tasks, time_limit_seconds, cores_per_task"
     looked = _behind(columns, where, priority=priority, id=id, limit=number)
     placed = (
         f"SELECT priority, id, row_number() OVER ({_ORDER}) AS place, {is_within} AS is_within FROM ({looked}) looked"
     )
-    return f"SELECT * FROM ({placed}) seen WHERE is_within OR place = {number} {_ORDER} LIMIT %s"
+    return f"SELECT * FROM ({placed}) seen WHERE is_within OR place = {number} {_ORDER} LIMIT {int(limit)}"
 
 
 _BEFORE_ALL = (2**15 - 1, 0)
@@ -252,6 +256,19 @@ def _waiting(
     where = " AND ".join([f"queue_id = %s AND {QUEUED}", *([further] if further else []), *tests])
     statement = f"SELECT {wanted} FROM {_JOB} WHERE {where} {_ORDER} LIMIT %s"
     return fetch(statement, [queue_id, *given, *labeled, limit])
+
+
+def _unnested(*types: str) -> str:
+    """Arrays as rows. Beside a plan for arrays that it sees, PostgreSQL would find a kept one dear, and plan anew."""
+    return f"unnest({', '.join(f'(SELECT %s::{type}[])' for type in types)})"
+
+
+def _fetch(statement: str, values: Sequence[object], labels: Mapping[str, str]) -> list[Row]:
+    """Prepared, unless labels make too many variants of the statement.
+
+    Limits are written into those: for one that is a value a plan kept would allow for a tenth of all rows.
+    """
+    return fetch(statement, values) if labels else fetch_prepared(statement, values)
 
 
 def _labeled(labels: Mapping[str, str]) -> tuple[list[str], list[str]]:

@@ -66,7 +66,7 @@ run "rainbow version"
 step "The cluster registers. --save keeps its token and its secret for the commands that follow."
 run "rainbow register --cluster-name keebler --save"
 
-step "Somebody who has the token submits jobs, from anywhere."
+step "Those who have the token submit jobs, from anywhere."
 run "rainbow submit --nodes 1 --tasks 1 --command hostname"
 run "rainbow submit --nodes 2 --tasks 4 --command 'for step in 1 2 3; do echo step \$step; done' --job-name simulate"
 run "rainbow submit --nodes 1 --command 'echo no data >&2; exit 7' --job-name plot"

@@ -21,10 +21,13 @@ SHOTS = [
     ("job", "/admin/jobs/job/?state=failed&cluster=3", TALL, False),
     ("waiting", "/admin/jobs/job/?state=queued&cluster=1", DESK, False),
     ("cluster", "/admin/clusters/cluster/1/change/", TALL, False),
+    ("queues", "/admin/clusters/cluster/1/change/", DESK, False),
     ("pool", "/admin/clusters/cluster/13/change/", DESK, False),
 ]
 # Those that show the newest job of the list.
 OF_A_JOB = ("job", "waiting")
+# Those of one panel of a page.
+PANELS = {"queues": "#queues"}
 
 
 def main() -> None:
@@ -50,7 +53,8 @@ def shoot(address: str) -> None:
                 visiting.go(path)
                 if name in OF_A_JOB:
                     visiting.page.locator("table.jobs tbody a").first.click()
-                visiting.page.screenshot(path=FOLDER / f"{name}.png")
+                shown = visiting.page.locator(PANELS[name]) if name in PANELS else visiting.page
+                shown.screenshot(path=FOLDER / f"{name}.png")
 
 
 if __name__ == "__main__":

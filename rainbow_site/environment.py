@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -12,6 +13,7 @@ _SWITCHES = {
 _MOST_DIGITS = 9
 # In place of secrets in deploy/kubernetes/secret.example.yaml, which all can read.
 _PLACEHOLDER = "CHANGE-ME"
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 class WrongSetting(ImproperlyConfigured):
@@ -51,6 +53,15 @@ class Environment:
         text = self.text(name, default).strip().upper()
         if text not in among:
             raise WrongSetting(f"{name}: must be one of {', '.join(among)}, not {text!r}")
+        return text
+
+    def address(self, name: str) -> str:
+        """An https URL, or an http one of this machine; empty if it is not set. Raises WrongSetting."""
+        text = self.text(name).strip()
+        parts = urlsplit(text)
+        plain = parts.scheme == "http" and parts.hostname in _THIS_MACHINE
+        if text and not (parts.hostname and (parts.scheme == "https" or plain)):
+            raise WrongSetting(f"{name}: must be an https:// URL, not {text!r}")
         return text
 
     def words(self, name: str, default: str) -> list[str]:

@@ -63,6 +63,30 @@ if RAINBOW_HTTPS and not (RAINBOW_WEB_TLS or RAINBOW_PROXIES):
     raise WrongSetting("RAINBOW_HTTPS: needs RAINBOW_TLS_CERT and RAINBOW_TLS_KEY, or RAINBOW_PROXIES")
 RAINBOW_HSTS_SECONDS = env.number("RAINBOW_HSTS_SECONDS", 31_536_000, lowest=0, highest=99_999_999)
 
+RAINBOW_SESSION_SECONDS = env.number("RAINBOW_SESSION_SECONDS", 1_209_600, lowest=60, highest=99_999_999)
+
+RAINBOW_OIDC_ISSUER = env.address("RAINBOW_OIDC_ISSUER")
+RAINBOW_OIDC_CLIENT_ID = env.text("RAINBOW_OIDC_CLIENT_ID")
+RAINBOW_OIDC_CLIENT_SECRET = env.secret("RAINBOW_OIDC_CLIENT_SECRET")
+RAINBOW_OIDC_OPERATORS = env.words("RAINBOW_OIDC_OPERATORS", "")
+RAINBOW_OIDC_VIEWERS = env.words("RAINBOW_OIDC_VIEWERS", "")
+RAINBOW_OIDC_MEMBERS = env.words("RAINBOW_OIDC_MEMBERS", "")
+RAINBOW_OIDC_SCOPES = env.text("RAINBOW_OIDC_SCOPES", "openid profile groups")
+RAINBOW_OIDC_GROUPS_CLAIM = env.text("RAINBOW_OIDC_GROUPS_CLAIM", "groups")
+RAINBOW_OIDC_NAME_CLAIM = env.text("RAINBOW_OIDC_NAME_CLAIM", "preferred_username")
+RAINBOW_OIDC_LABEL = env.text("RAINBOW_OIDC_LABEL", "single sign-on")
+RAINBOW_OIDC_ALGORITHM = env.choice(
+    "RAINBOW_OIDC_ALGORITHM", "RS256", among=["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
+)
+RAINBOW_OIDC_RENEW_SECONDS = env.number("RAINBOW_OIDC_RENEW_SECONDS", 900, lowest=1, highest=86_400)
+if RAINBOW_OIDC_ISSUER and not (RAINBOW_OIDC_CLIENT_ID and RAINBOW_OIDC_CLIENT_SECRET):
+    raise WrongSetting("RAINBOW_OIDC_ISSUER: needs RAINBOW_OIDC_CLIENT_ID and RAINBOW_OIDC_CLIENT_SECRET")
+if RAINBOW_OIDC_ISSUER and not (RAINBOW_OIDC_OPERATORS or RAINBOW_OIDC_VIEWERS or RAINBOW_OIDC_MEMBERS):
+    raise WrongSetting(
+        "RAINBOW_OIDC_ISSUER: needs groups that may sign in,"
+        " in RAINBOW_OIDC_OPERATORS, RAINBOW_OIDC_VIEWERS or RAINBOW_OIDC_MEMBERS"
+    )
+
 RAINBOW_DATABASE_POOL = env.number("RAINBOW_DATABASE_POOL", 16, lowest=2, highest=1_000)
 DATABASES = {
     "default": configure(
@@ -98,6 +122,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "rainbow_site.console.busy.AnswerTooBusy",
+    *(["rainbow_site.oidc.renewal.renew"] if RAINBOW_OIDC_ISSUER else []),
 ]
 TEMPLATES = [
     {
@@ -115,7 +140,15 @@ TEMPLATES = [
 ]
 ROOT_URLCONF = "rainbow_site.urls"
 WSGI_APPLICATION = "rainbow_site.wsgi.application"
-AUTHENTICATION_BACKENDS = ["rainbow_site.console.signing_in.ThrottledBackend"]
+AUTHENTICATION_BACKENDS = [
+    "rainbow_site.console.signing_in.ThrottledBackend",
+    *(["rainbow_site.oidc.backend.ProviderBackend"] if RAINBOW_OIDC_ISSUER else []),
+]
+# Of mozilla-django-oidc. The endpoints are those that the provider tells (rainbow_site/oidc/provider.py).
+OIDC_RP_SCOPES = RAINBOW_OIDC_SCOPES
+OIDC_USE_PKCE = OIDC_STORE_ID_TOKEN = True
+OIDC_RENEW_ID_TOKEN_EXPIRY_SECONDS = RAINBOW_OIDC_RENEW_SECONDS
+OIDC_TIMEOUT = 10
 PASSWORD_HASHERS = ["rainbow_site.console.password_hashing.OneByOneHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -130,6 +163,7 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
+SESSION_COOKIE_AGE = RAINBOW_SESSION_SECONDS
 # Only our own proxies are trusted with this header.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if RAINBOW_PROXIES else None
 SECURE_SSL_REDIRECT = RAINBOW_HTTPS

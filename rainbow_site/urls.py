@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
@@ -19,6 +20,8 @@ handler404 = "rainbow_site.web.pages.missing"
 handler500 = "rainbow_site.web.problems.server_error"
 
 urlpatterns = [
+    # Its library is only imported where there is a provider.
+    *([path("", include("rainbow_site.oidc.urls"))] if settings.RAINBOW_OIDC_ISSUER else []),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("healthz", healthz),
     path("readyz", readyz),

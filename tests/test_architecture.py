@@ -80,10 +80,15 @@ MAY_IMPORT = {
     "jobs.rest": "rainbow rainbow.telemetry clusters clusters.services jobs jobs.queries jobs.services"
     " rainbow_site.web.rest",
     "jobs.admin": "rainbow clusters clusters.services clusters.admin jobs jobs.queries jobs.services",
-    "rainbow_site.web": "rainbow rainbow.telemetry rainbow_site.process clusters jobs jobs.rest rainbow_site.web.rest",
+    "rainbow_site.oidc.origins": "",
+    "rainbow_site.web": "rainbow rainbow.telemetry rainbow_site.process clusters jobs jobs.rest rainbow_site.web.rest"
+    " rainbow_site.oidc.origins",
     "rainbow_site.metrics": "rainbow rainbow.telemetry rainbow_site.process jobs jobs.queries",
     "rainbow_site.web_server": "rainbow rainbow.telemetry rainbow_site.process rainbow_site.web.rest",
     "rainbow_site.console": "rainbow.telemetry clusters clusters.services rainbow_site.web.rest rainbow_site.web",
+    "rainbow_site.oidc": "rainbow rainbow_site clusters clusters.services rainbow_site.console rainbow_site.web"
+    " rainbow_site.oidc.origins"
+    " rainbow_site.web.rest",
     "rainbow_site.urls": "jobs.admin rainbow_site.web",
     "rainbow_site.wsgi": "rainbow_site.web",
     "rainbow_site.copies": "rainbow_site rainbow_site.process jobs",

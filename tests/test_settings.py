@@ -14,9 +14,9 @@ from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
 from tests.support.servers import MANAGE, ROOT, environment_for
 
-READERS = re.compile(r'env\.(text|secret|number|switch|choice|words)\(\s*"(\w+)"')
+READERS = re.compile(r'env\.(address|text|secret|number|switch|choice|words)\(\s*"(\w+)"')
 VARIABLES = {name: kind for kind, name in READERS.findall((ROOT / "rainbow_site" / "settings.py").read_text())}
-WRONG = {"number": "many", "switch": "perhaps", "choice": "LOUD", "secret": "CHANGE-ME"}
+WRONG = {"address": "ftp://somewhere", "number": "many", "switch": "perhaps", "choice": "LOUD", "secret": "CHANGE-ME"}
 
 
 def manage(*words: str, database_url: str = "sqlite:///:memory:", **settings: str) -> subprocess.CompletedProcess[str]:

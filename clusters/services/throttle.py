@@ -42,6 +42,11 @@ def sign_in_limits(address: str, account: str) -> dict[str, int]:
     return {f"{whole} as {mark}": ACCOUNT_GUESSES, whole: settings.RAINBOW_GUESSES}
 
 
+def provider_limits(address: str) -> dict[str, int]:
+    """The source of sign-ins at a provider of OpenID Connect, and how many may fail in a window."""
+    return {f"signing in from {_network_of(address)}": settings.RAINBOW_GUESSES}
+
+
 def take_guess(limits: Mapping[str, int], *, now: datetime) -> int:
     """Counts an attempt before it is checked, so that concurrent ones count, too.
 

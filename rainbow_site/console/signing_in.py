@@ -37,7 +37,7 @@ class ThrottledBackend(ModelBackend):
         if seconds := take_guess(limits, now=now):
             note_wait(request, seconds)
             LOCK_OUTS.labels("sign-in").inc()
-            _log.warning(_line("sign-in throttled", username, request))
+            _log.warning(sign_in_line("sign-in throttled", username, request))
             raise PermissionDenied
         try:
             user = super().authenticate(request, username, password, **kwargs)
@@ -46,7 +46,7 @@ class ThrottledBackend(ModelBackend):
             raise
         if user is None:
             CREDENTIALS_REFUSED.labels("sign-in").inc()
-            _log.warning(_line("sign-in refused", username, request))
+            _log.warning(sign_in_line("sign-in refused", username, request))
         else:
             give_guess_back(limits)
         return user
@@ -59,9 +59,9 @@ class SignInForm(AdminAuthenticationForm):
         try:
             super().confirm_login_allowed(user)
         except ValidationError:
-            _log.warning(_line("sign-in refused, not of the staff", account, self.request))
+            _log.warning(sign_in_line("sign-in refused, not of the staff", account, self.request))
             raise
-        _log.info(_line("signed in", account, self.request))
+        _log.info(sign_in_line("signed in", account, self.request))
 
     def get_invalid_login_error(self) -> ValidationError:
         assert self.request is not None
@@ -83,7 +83,7 @@ def seconds_to_wait(request: HttpRequest) -> int:
     return int(request.META.get(_WAIT, 0))
 
 
-def _line(event: str, account: str, request: HttpRequest) -> Line:
+def sign_in_line(event: str, account: str, request: HttpRequest, **more: object) -> Line:
     """With the beginning of the account as typed, which may be a credential by mistake."""
     shown = Quoted(without_credentials(account)[:_LONGEST_ACCOUNT])
-    return Line(event, account=shown, peer=address_of(request))
+    return Line(event, account=shown, peer=address_of(request), **more)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from clusters.services.throttle import give_guess_back, sign_in_limits, take_guess
 from rainbow_site.console.password_hashing import TooBusy
+from rainbow_site.console.sessions import end_at_length
 from rainbow_site.console.signing_in import SignInForm, seconds_to_wait, too_many_guesses
 from rainbow_site.web.rest.addresses import address_of
 
@@ -22,10 +23,12 @@ class ConsoleSite(AdminSite):
     login_form = SignInForm
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        return {**super().each_context(request), "debug": settings.DEBUG}
+        return {**super().each_context(request), "debug": settings.DEBUG, "provider": provider_label()}
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         response = super().login(request, extra_context)
+        if request.method == "POST" and request.user.is_authenticated:
+            end_at_length(request.session)
         if seconds := seconds_to_wait(request):
             response.status_code = HTTPStatus.TOO_MANY_REQUESTS
             response["Retry-After"] = str(seconds)
@@ -49,6 +52,11 @@ class ConsoleSite(AdminSite):
         if not _old_password_was_wrong(response):
             give_guess_back(limits)
         return response
+
+
+def provider_label() -> str:
+    """What people call the provider that they may sign in at; empty without one."""
+    return settings.RAINBOW_OIDC_LABEL if settings.RAINBOW_OIDC_ISSUER else ""
 
 
 def _old_password_was_wrong(response: HttpResponse) -> bool:

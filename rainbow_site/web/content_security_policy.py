@@ -2,11 +2,13 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase
 
+from rainbow_site.oidc.origins import origins
+
 Answer = Callable[[HttpRequest], HttpResponseBase]
 
 # Scripts only from our files; Swagger UI and REST framework's pages have inline styles and images.
 # https://www.w3.org/TR/CSP3/
-CONTENT_SECURITY_POLICY = "; ".join(
+_DIRECTIVES = "; ".join(
     (
         "default-src 'self'",
         "script-src 'self'",
@@ -14,7 +16,6 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "img-src 'self' data:",
         "object-src 'none'",
         "base-uri 'none'",
-        "form-action 'self'",
         "frame-ancestors 'none'",
     )
 )
@@ -24,10 +25,16 @@ CONTENT_SECURITY_POLICY = "; ".join(
 _FOR_THE_CALLER = "private, no-cache"
 
 
+def content_security_policy() -> str:
+    """Forms lead to us, and by our redirects to the provider that people sign in at."""
+    targets = " ".join(["'self'", *sorted(origins())])
+    return f"{_DIRECTIVES}; form-action {targets}"
+
+
 def send_policy(answer: Answer) -> Answer:
     def answer_with_policy(request: HttpRequest) -> HttpResponseBase:
         response = answer(request)
-        response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        response.headers.setdefault("Content-Security-Policy", content_security_policy())
         if request.path.startswith("/api/v1/"):
             response.headers.setdefault("Cache-Control", _FOR_THE_CALLER)
         return response

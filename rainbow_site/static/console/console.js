@@ -20,7 +20,8 @@ function replaceParts(page) {
 
 async function refresh() {
   try {
-    const answer = await fetch(location.href, { cache: "no-store" });
+    const answer = await fetch(location.href, { cache: "no-store", headers: { "X-Requested-With": "XMLHttpRequest" } });
+    if (answer.headers.has("X-Rainbow-Sign-In")) return location.reload();
     if (!answer.ok || answer.redirected) throw new Error(answer.statusText);
     replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
     document.body.classList.remove("stale");

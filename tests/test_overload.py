@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 
 import grpc
 import pytest
@@ -151,6 +153,37 @@ def test_a_call_too_many_is_refused_before_its_message_is_there(small_server: Ra
         assert b"calls to answer" in stranger.end_of(1).payload
         for call in held:
             call.cancel()
+
+
+class Silent:
+    """Requests that do not come until the test is over."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+
+    def __iter__(self) -> "Silent":
+        return self
+
+    def __next__(self) -> bytes:
+        self._over.wait(PATIENCE_SECONDS)
+        raise StopIteration
+
+    def close(self) -> None:
+        self._over.set()
+
+
+def test_a_stranger_who_occupies_all_calls_keeps_nobody_out(small_server: RainbowServer) -> None:
+    with joined(small_server) as remote, grpc.insecure_channel(small_server.address) as stranger, ExitStack() as stack:
+        silent = [stack.enter_context(closing(Silent())) for _ in range(FEW)]
+        calls = [stranger.stream_stream(f"{SERVICE}/SubmitJob")(each) for each in silent]
+
+        wait_until(lambda: not refuses(remote) and any(call.done() for call in calls))
+
+        [ended] = [call for call in calls if call.done()]
+        assert ended.code() == grpc.StatusCode.UNAVAILABLE
+        assert "other calls to answer" in ended.details()
+        assert dict(ended.trailing_metadata())["grpc-retry-pushback-ms"] == "1000"
+    assert "Traceback" not in small_server.log.read_text()
 
 
 def test_refusals_under_load_share_a_line_of_log(small_server: RainbowServer) -> None:

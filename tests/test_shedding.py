@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from grpc_api.transport import shedding
 from grpc_api.transport.rate_limited_log import RateLimitedLog
 from grpc_api.transport.shedding import Budget, Load, Overloaded
 
@@ -79,15 +80,54 @@ def test_who_gives_up_while_waiting_takes_nothing(given_back_first: bool) -> Non
 
 
 def test_more_calls_than_may_be_are_refused_until_others_end() -> None:
-    load = Load(most_calls=2)
+    async def scenario() -> None:
+        load = Load(most_calls=2)
 
-    with load.call():
-        with load.call(), pytest.raises(Overloaded, match="the server has 2 calls to answer"):
-            load.call()
         with load.call():
-            assert load.calls == 2
+            with load.call(), pytest.raises(Overloaded, match="the server has 2 calls to answer"):
+                load.call()
+            with load.call():
+                assert load.calls == 2
 
-    assert load.calls == 0
+        assert load.calls == 0
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("has_message", [True, False])
+def test_at_the_limit_the_oldest_call_without_a_message_ends_for_a_new_one(
+    monkeypatch: pytest.MonkeyPatch, has_message: bool
+) -> None:
+    monkeypatch.setattr(shedding, "_STRANGER_SECONDS", 0.0)
+
+    async def waits(load: Load) -> None:
+        with load.call() as share:
+            if has_message:
+                share.has_message()
+            await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        load = Load(most_calls=2)
+        first, second = (asyncio.create_task(waits(load)) for _ in range(2))
+        await settled()
+
+        if has_message:
+            with pytest.raises(Overloaded):
+                load.call()
+        else:
+            with load.call():
+                await settled()
+                assert load.calls == 2
+                with pytest.raises(Overloaded, match="other calls to answer"):
+                    await first
+
+        assert not second.done()
+        for task in (first, second):
+            task.cancel()
+        await asyncio.gather(first, second, return_exceptions=True)
+        assert load.calls == 0 and not load.strange
+
+    run(scenario)
 
 
 def test_a_call_that_ends_gives_back_what_it_held() -> None:

@@ -46,6 +46,7 @@ class Requests:
         self._thread.shutdown()
 
     async def _request(self, form: Format, data: bytes, call: Call, share: Share) -> Message:
+        share.has_message()
         if data.startswith(_GZIP):
             raise Unimplemented("this server takes no compressed requests; send them without compression")
         if len(data) <= SMALL_BYTES:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 
 from grpc_api.transport.metrics import CALLS_UNDER_WAY, REQUEST_BYTES_HELD
@@ -11,6 +12,8 @@ from rainbow.errors import Untouched
 # When a client that was refused may try again; gRPC's own retries heed it (gRPC proposal A6).
 PUSHBACK_METADATA_KEY = "grpc-retry-pushback-ms"
 PUSHBACK_MS = 1_000
+# How long a call without a message is left alone at the limit: honest clients send it with the call.
+_STRANGER_SECONDS = 5.0
 _MIB = 1024 * 1024
 
 
@@ -71,7 +74,7 @@ class Load:
     """The calls under way and what they hold. Not thread-safe: for the event loop alone.
 
     Strangers are callers that are not authenticated yet: their requests have a budget of their own, and so cannot
-    crowd out the others.
+    crowd out the others. Nor can their calls that bring no message: at the limit the oldest ends for each that comes.
     """
 
     def __init__(self, *, most_calls: int) -> None:
@@ -79,6 +82,8 @@ class Load:
         self.strangers = Budget(32 * _MIB, waiting=64 * _MIB)
         self.known = Budget(64 * _MIB, waiting=64 * _MIB)
         self._most_calls = most_calls
+        # Those whose message has not come, the oldest first.
+        self.strange: dict[Share, None] = {}
         CALLS_UNDER_WAY.set_function(lambda: self.calls)
         REQUEST_BYTES_HELD.labels("strangers").set_function(lambda: self.strangers.held)
         REQUEST_BYTES_HELD.labels("known").set_function(lambda: self.known.held)
@@ -86,9 +91,13 @@ class Load:
 
     def call(self) -> "Share":
         """Counts a call until its end, its waits included. Raises Overloaded when there are too many."""
-        if self.calls >= self._most_calls:
+        if self.calls >= self._most_calls and not self._end_oldest_stranger():
             raise Overloaded(f"the server has {self.calls:,} calls to answer; try again later")
         return Share(self)
+
+    def _end_oldest_stranger(self) -> bool:
+        share = next(iter(self.strange), None)
+        return share is not None and share.end_if_old()
 
     def note_refusal(self, error: Overloaded) -> None:
         """One line of log a minute: a line for each refusal would add to the load."""
@@ -98,20 +107,41 @@ class Load:
 class Share:
     """A call's part of the load: itself, and the bytes that it holds."""
 
-    __slots__ = ("_budget", "_load", "_size")
+    __slots__ = ("_began", "_budget", "_is_ended", "_load", "_size", "_task")
 
     def __init__(self, load: Load) -> None:
         self._load = load
         self._budget: Budget | None = None
         self._size = 0
+        self._task: asyncio.Task[object] | None = None
+        self._began = 0.0
+        self._is_ended = False
 
     def __enter__(self) -> "Share":
         self._load.calls += 1
+        self._load.strange[self] = None
+        self._task, self._began = asyncio.current_task(), time.monotonic()
         return self
 
-    def __exit__(self, *failure: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *failure: object) -> None:
+        """Raises Overloaded in place of a cancellation by `end_if_old`."""
         self._load.calls -= 1
+        self._load.strange.pop(self, None)
         self.let_go()
+        if self._is_ended and kind is asyncio.CancelledError:
+            raise Overloaded("the server has other calls to answer than this one, whose message has not come")
+
+    def has_message(self) -> None:
+        """From now on the call is not ended for others."""
+        self._load.strange.pop(self, None)
+
+    def end_if_old(self) -> bool:
+        """Ends the call, whose task waits for its message."""
+        if self._task is None or time.monotonic() - self._began < _STRANGER_SECONDS:
+            return False
+        del self._load.strange[self]
+        self._is_ended = True
+        return self._task.cancel()
 
     async def hold_as_stranger(self, size: int) -> None:
         """Holds so many bytes in place of those of before. Raises Overloaded."""

@@ -2,6 +2,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from clusters.models import CredentialKind, Streak
+from rainbow.errors import InvalidArgument
 from rainbow.telemetry.lines import Quoted
 
 # A compromise between fresh information and writes.
@@ -15,7 +16,8 @@ class Claim:
 
     `certified` has the clusters that the client's certificate is for, and only their secrets are accepted; None where
     the client presented no certificate and needs none.
-    `request_id` is that of the call, for the events of what it does, `traceparent` its span.
+    `request_id` is that of the call, for the events of what it does, `traceparent` its span. `reads`: the call
+    changes nothing.
     """
 
     value: str
@@ -24,12 +26,31 @@ class Claim:
     certified: frozenset[str] | None = None
     request_id: str = ""
     traceparent: str = ""
+    reads: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActsFor:
+    """A project that a token acts for.
+
+    `granted`: it may use the cluster that the call is for. `leads`: the token's holder acts on all of its jobs.
+    `shares`: all of its members see them.
+    """
+
+    id: int
+    name: str
+    granted: bool
+    leads: bool
+    shares: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """An authenticated holder of a credential, with its cluster or pool as of that moment.
 
+    A personal or project token has no cluster of its own: it is the one that the call is for; 0 and empty if the call
+    is for none. Of its holder are `person`, the `projects` that it acts for, the project that a personal token is
+    narrowed to, and the clusters that it is (`scopes`).
     `last_asked_at` of a pool is that of its clusters that take jobs. `held_back` is why the jobs submitted with it are
     held back; empty when they are not.
     """
@@ -52,6 +73,11 @@ class Caller:
     held_back: str
     request_id: str = ""
     traceparent: str = ""
+    person_id: int | None = None
+    person: str = ""
+    narrowed_to: int | None = None
+    projects: tuple[ActsFor, ...] = ()
+    scopes: frozenset[int] = frozenset()
 
     @property
     def paused(self) -> bool:
@@ -59,12 +85,17 @@ class Caller:
 
     @property
     def who(self) -> str:
-        return f"{self.kind} {self.label}"
+        return f"{self.person} ({self.label})" if self.person else f"{self.kind} {self.label}"
 
     @property
     def issue(self) -> dict[str, object]:
         """Log fields of a call with a credential whose value an operator knows: the credential and the operator."""
         return {"credential": self.credential_id, "issued_by": Quoted(self.issued_by)} if self.issued_by else {}
+
+    def check_place(self) -> None:
+        """Raises InvalidArgument where the call is for no cluster or pool."""
+        if not self.cluster_id:
+            raise InvalidArgument("name a cluster or a pool", field="cluster")
 
     def may_see(self, streak: Streak) -> bool:
         """A token sees its own streak, a secret all of its cluster's."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from clusters.sql import as_datetime
+from clusters.sql.moments import as_datetime
 from clusters.validation import check_line, check_lines, check_range, size_in_bytes
 from jobs.spec_rules import RULES, check_said
 from jobs.sql.statements import timestamp
@@ -88,23 +88,24 @@ class JobSpec(JobDescription):
     expires_at: Moment = None
     idempotency_key: str = ""
 
-    def fingerprint(self, submitted_by: int | None) -> bytes:
-        """Tells a retry from another job under the same key: SHA-256 of what was said, and of the credential's id.
+    def fingerprint(self, submitter: int | str | None) -> bytes:
+        """Tells a retry from another job under the same key: SHA-256 of what was said, and of the submitter:
+        a credential's id, or the person or project that it speaks for.
 
         A field that is not said is left out, so that a release which adds one does not change what is there.
         """
         defaults = _DEFAULTS if says_more(self) else _BASIC_DEFAULTS
         said = {name: value for name, default in defaults.items() if (value := getattr(self, name)) != default}
-        return _digest([_FINGERPRINT_VERSION, submitted_by, said])
+        return _digest([_FINGERPRINT_VERSION, submitter, said])
 
-    def has_fingerprint(self, fingerprint: bytes, submitted_by: int | None) -> bool:
+    def has_fingerprint(self, fingerprint: bytes, submitter: int | str | None) -> bool:
         """Also in the form of version 1."""
-        if fingerprint == self.fingerprint(submitted_by):
+        if fingerprint == self.fingerprint(submitter):
             return True
         content = {name: getattr(self, name) for name in _DEFAULTS}
         if any(content[name] != _DEFAULTS[name] for name in content.keys() - _FIELDS_OF_VERSION_1):
             return False
-        return fingerprint == _digest([submitted_by, {name: content[name] for name in _FIELDS_OF_VERSION_1}])
+        return fingerprint == _digest([submitter, {name: content[name] for name in _FIELDS_OF_VERSION_1}])
 
 
 def says_more(job: object) -> bool:

@@ -32,6 +32,40 @@ def save_cluster(path: Path, cluster: str, values: Mapping[str, str | bool]) -> 
         raise InvalidArgument(f"cannot write {path}: {error.strerror}") from error
 
 
+def save_at_top(path: Path, values: Mapping[str, str | bool]) -> None:
+    """Put `values` before the tables, where they hold for all clusters; an empty one removes what is there.
+
+    As `save_cluster` otherwise.
+    """
+    path = path.resolve()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _alone(path):
+            _replace(path, with_values(read_text(path), values, path=path))
+    except OSError as error:
+        raise InvalidArgument(f"cannot write {path}: {error.strerror}") from error
+
+
+def with_values(text: str, values: Mapping[str, str | bool], *, path: Path) -> str:
+    """The text of a file with these values before its tables."""
+    old = parse(text, path=path)
+    said = {name: value for name, value in values.items() if value != ""}
+    wanted = {**{name: value for name, value in old.items() if name not in values}, **said}
+    lines = text.splitlines(keepends=True)
+    end = next((at for at, line in enumerate(lines) if line.lstrip().startswith("[")), len(lines))
+    kept = [line for line in lines[:end] if not _sets_any(line, values)]
+    new = [f"{_key(name)} = {_written(value)}\n" for name, value in said.items()]
+    changed = _ended("".join(kept)) + "".join(new) + ("\n" if new and end < len(lines) else "") + "".join(lines[end:])
+    if _parsed(changed) != wanted:
+        raise InvalidArgument(f"{path} is written in a way that cannot be changed safely; edit it by hand")
+    return changed
+
+
+def _sets_any(line: str, values: Mapping[str, str | bool]) -> bool:
+    found = _parsed(line)
+    return found is not None and len(found) == 1 and next(iter(found)) in values
+
+
 def with_cluster(text: str, cluster: str, values: Mapping[str, str | bool], *, path: Path) -> str:
     """The text of a file with the cluster's table in it."""
     old = parse(text, path=path)

@@ -22,6 +22,12 @@ from rainbow.states import JobState as JobState
 class CredentialKind(StrEnum):
     TOKEN = "token"
     SECRET = "secret"
+    PERSONAL = "personal"
+    PROJECT = "project"
+
+
+# Of the kinds that belong to a cluster.
+OF_CLUSTERS = (CredentialKind.TOKEN, CredentialKind.SECRET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +184,7 @@ class Job(JobSpec):
     events: tuple[JobEvent, ...]
     why_waiting: str = ""
     pool: str = ""
+    owner: str = ""
     prospects: tuple[Prospect, ...] = ()
 
     @property

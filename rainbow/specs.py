@@ -78,10 +78,12 @@ class JobDescription:
 class JobSpec(JobDescription):
     """A job as it is submitted. The ranges are those of SubmitJobRequest in rainbow.proto.
 
-    An empty `idempotency_key` lets the client choose one. `expires_at` has a time zone.
+    An empty `idempotency_key` lets the client choose one. `expires_at` has a time zone. `project` is for a person's
+    token; empty means the only one that may use the cluster.
     """
 
     idempotency_key: str = ""
+    project: str = ""
     on_lost: OnLost = OnLost.UNSPECIFIED
     clusters: Texts = ()
     spill_after_seconds: int = 0

@@ -134,6 +134,7 @@ def job(message: pb.Job) -> records.Job:
         agent=message.agent,
         native_id=message.native_id,
         pool=message.pool,
+        owner=message.owner,
         exit_code=message.exit_code if message.HasField("exit_code") else None,
         reason=message.reason,
         output=message.output,

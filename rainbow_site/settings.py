@@ -32,6 +32,7 @@ RAINBOW_WEB_ADDRESS = env.text("RAINBOW_WEB_ADDRESS", "127.0.0.1:8000")
 RAINBOW_WEB_WORKERS = env.number("RAINBOW_WEB_WORKERS", 2, lowest=1, highest=1_000)
 RAINBOW_PROXIES = env.number("RAINBOW_PROXIES", 0, lowest=0, highest=100)
 RAINBOW_GRPC_PROXIES = env.number("RAINBOW_GRPC_PROXIES", 0, lowest=0, highest=100)
+RAINBOW_URL = env.address("RAINBOW_URL").rstrip("/")
 RAINBOW_NAME = env.text("RAINBOW_NAME", "rainbow")
 RAINBOW_LOG_FORMAT = env.choice("RAINBOW_LOG_FORMAT", "TEXT", among=["TEXT", "JSON"])
 RAINBOW_TRACES = env.switch("RAINBOW_TRACES")
@@ -210,7 +211,11 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "rainbow_site.web.schema_hooks.complete",
     ],
-    "ENUM_NAME_OVERRIDES": {"JobState": "jobs.states.JobState", "OnLost": "jobs.states.OnLost"},
+    "ENUM_NAME_OVERRIDES": {
+        "CredentialKind": "clusters.models.CredentialKind",
+        "JobState": "jobs.states.JobState",
+        "OnLost": "jobs.states.OnLost",
+    },
 }
 
 LOGGING = {

@@ -58,6 +58,7 @@ MAY_IMPORT = {
     "rainbow_site.sqlite": "rainbow_site",
     "rainbow_site.process": "rainbow rainbow.telemetry rainbow_site rainbow_site.sqlite",
     "clusters": "rainbow rainbow.telemetry",
+    "clusters.queries": "rainbow clusters",
     "clusters.services": "rainbow clusters",
     "jobs": "rainbow rainbow.telemetry clusters clusters.services",
     "jobs.queries": "rainbow clusters clusters.services jobs",
@@ -69,13 +70,13 @@ MAY_IMPORT = {
     "grpc_api.reference": "rainbow.protos",
     "grpc_api.runtime": "rainbow rainbow.telemetry rainbow_site.sqlite clusters clusters.services jobs jobs.queries"
     " jobs.services",
-    "grpc_api.rpcs": "rainbow rainbow.telemetry rainbow.protos clusters clusters.services jobs jobs.queries"
-    " jobs.services grpc_api.runtime",
+    "grpc_api.rpcs": "rainbow rainbow.telemetry rainbow.protos clusters clusters.queries clusters.services jobs"
+    " jobs.queries jobs.services grpc_api.runtime",
     "grpc_api.transport": "rainbow rainbow.telemetry rainbow.protos rainbow_site.process jobs grpc_api.runtime"
     " grpc_api.rpcs",
     "grpc_api.management": "rainbow.telemetry rainbow_site rainbow_site.process grpc_api.reference grpc_api.transport",
     "rainbow_site.web.rest": "rainbow rainbow.telemetry clusters clusters.services",
-    "clusters.rest": "rainbow clusters clusters.services rainbow_site.web.rest",
+    "clusters.rest": "rainbow clusters clusters.queries clusters.services rainbow_site.web.rest",
     "clusters.admin": "rainbow rainbow.telemetry clusters clusters.services",
     "jobs.rest": "rainbow rainbow.telemetry clusters clusters.services jobs jobs.queries jobs.services"
     " rainbow_site.web.rest",

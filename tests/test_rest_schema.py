@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.test import Client
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.core.parameters import ParameterLocation
-from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.patience import PATIENCE_SECONDS
@@ -48,6 +48,13 @@ OPERATIONS_OF_RPCS = {
     # They echo what they get, to try out a gRPC connection. Any HTTP client can be tried out on /healthz.
     "Serial": [],
     "Stream": [],
+    "WhoAmI": ["get_me"],
+    "ListTokens": ["list_tokens"],
+    "CreateToken": ["create_token"],
+    "RevokeToken": ["revoke_token"],
+    # For command lines alone.
+    "BeginLogin": [],
+    "CollectLogin": [],
 }
 OPERATIONS = {
     operation["operationId"]: operation for methods in DESCRIBED["paths"].values() for operation in methods.values()
@@ -145,7 +152,7 @@ def send_home(case: Any, guest: Guest) -> None:
 
 def credentials_for(case: Any, guest: Guest, operator: dict[str, str]) -> dict[str, str]:
     who = [name for scheme in case.operation.definition.raw["security"] for name in scheme]
-    if who == ["operator"]:
+    if who == ["operator"] or "person" in who:
         # Where the cookie is what is wrong with the call, the right one must not be put in its place.
         at_fault = getattr(case.meta.phase.data, "parameter_location", None)
         wrong_cookie = case.meta.generation.mode.is_negative and at_fault == ParameterLocation.COOKIE
@@ -161,6 +168,14 @@ def inapplicable_to(case: Any) -> list[Any]:
         "create_credential": [positive_data_acceptance],
         # Nor can it say which needs the clusters can meet, and which fields go together.
         "submit_job": [positive_data_acceptance],
+        "submit_job_to": [positive_data_acceptance],
+        # The session is sent with them also where the check leaves the bearer out.
+        "get_me": [ignored_auth],
+        "list_tokens": [ignored_auth],
+        "revoke_token": [ignored_auth],
+        # And a token for a project has to name it.
+        "create_token": [ignored_auth, positive_data_acceptance],
         # A job that breaks a rule is refused by itself, in an answer of 200 that says what became of each.
         "submit_jobs": [negative_data_rejection],
+        "submit_jobs_to": [negative_data_rejection],
     }.get(case.operation.definition.raw["operationId"], [])

@@ -8,7 +8,7 @@ from django.utils.cache import add_never_cache_headers
 
 from clusters.admin.forms import NewCredentialForm, ReasonForm, RotateForm
 from clusters.admin.shown import ShownAdmin, operator_of, page_of, refusals_shown
-from clusters.models import Cluster, Credential, CredentialKind
+from clusters.models import OF_CLUSTERS, Cluster, Credential, CredentialKind
 from clusters.services.credentials import NewCredential, create_credential, revoke_credential, rotate_credential
 
 
@@ -55,7 +55,7 @@ class CredentialActions(ShownAdmin):
             with refusals_shown(request):
                 revoke_credential(credential=credential, by=by, reason=reason, now=timezone.now())
                 messages.success(request, f"{credential} of {credential.cluster} is revoked.")
-            return HttpResponseRedirect(page_of([credential.cluster]))
+            return HttpResponseRedirect(page_of([credential.home]))
         context = {"credential": credential, "form": form, "verb": "revoke"}
         return self.page(request, "console/act_on_credential.html", f"Revoke {credential}", **context)
 
@@ -66,7 +66,7 @@ class CredentialActions(ShownAdmin):
 
     def _credential(self, request: HttpRequest, credential_id: int) -> Credential:
         self._check_manages(request)
-        return get_object_or_404(Credential.objects.select_related("cluster"), id=credential_id)
+        return get_object_or_404(Credential.objects.select_related("cluster"), id=credential_id, kind__in=OF_CLUSTERS)
 
     def _check_manages(self, request: HttpRequest) -> None:
         if not self.manages_credentials(request):
@@ -88,7 +88,7 @@ def _made(request: HttpRequest, cluster: Cluster, form: NewCredentialForm) -> Ne
 
 def _rotated(request: HttpRequest, credential: Credential, form: RotateForm) -> NewCredential:
     return rotate_credential(
-        cluster_id=credential.cluster_id,
+        cluster_id=credential.home.id,
         kind=CredentialKind(credential.kind),
         label=credential.label,
         grace=form.grace,

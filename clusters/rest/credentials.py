@@ -80,7 +80,7 @@ class Rotate(APIView):
         data = read(RotateSerializer, request.data)
         old = _credential(cluster, credential)
         new = rotate_credential(
-            cluster_id=old.cluster_id,
+            cluster_id=old.home.id,
             kind=CredentialKind(old.kind),
             label=old.label,
             grace=timedelta(seconds=data["grace_seconds"]),
@@ -111,7 +111,7 @@ class Revoke(APIView):
 
 def _credential(cluster: str, number: int) -> Credential:
     try:
-        return Credential.objects.select_related("issued_by").get(id=number, cluster__name=cluster)
+        return Credential.objects.select_related("issued_by", "cluster").get(id=number, cluster__name=cluster)
     except Credential.DoesNotExist:
         raise NotFound("the cluster has no such credential") from None
 

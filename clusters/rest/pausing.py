@@ -8,7 +8,7 @@ from clusters.callers import Caller
 from clusters.models import CredentialKind
 from clusters.rest.serializers import ClusterSerializer
 from clusters.services.pause import pause_cluster, resume_cluster, resume_token
-from rainbow_site.web.rest.admission import EITHER, SECRET, admitted, cluster_named, read
+from rainbow_site.web.rest.admission import ANY, SECRET, admitted, cluster_named, read
 from rainbow_site.web.rest.reasons import OptionalReasonSerializer, ReasonSerializer
 from rainbow_site.web.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
 
@@ -51,9 +51,9 @@ class Resume(APIView):
 
         With a token it releases only the jobs submitted with that token, and ends no pause.
         """
-        by = admitted(request, EITHER, staff=_STAFF, cluster=cluster)
+        by = admitted(request, ANY, staff=_STAFF, cluster=cluster)
         reason, now = read(OptionalReasonSerializer, request.data)["reason"], timezone.now()
-        if isinstance(by, Caller) and by.kind == CredentialKind.TOKEN:
+        if isinstance(by, Caller) and by.kind != CredentialKind.SECRET:
             resume_token(by=by, reason=reason, now=now)
         else:
             resume_cluster(cluster_id=cluster_named(cluster).id, by=by, reason=reason, now=now)

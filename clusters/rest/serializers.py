@@ -1,6 +1,6 @@
 from rest_framework import serializers
 
-from clusters.models import Cluster, ClusterEvent, Credential, CredentialKind
+from clusters.models import OF_CLUSTERS, Cluster, ClusterEvent, Credential
 from clusters.validation import MAX_LABEL
 from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, Choice, Input, Number, Text
 from rainbow_site.web.rest.reasons import OptionalReasonSerializer
@@ -76,7 +76,7 @@ class CredentialSerializer(serializers.ModelSerializer[Credential]):
 
 
 class NewCredentialSerializer(OptionalReasonSerializer):
-    kind = Choice(CredentialKind.choices)
+    kind = Choice([(kind.value, kind.label) for kind in OF_CLUSTERS])
     label = Text(max_length=MAX_LABEL, pattern=LINE, help_text="unique among the cluster's credentials of its kind")  # type: ignore[assignment]  # (a field, not the serializer's own label)
     expires_at = serializers.DateTimeField(allow_null=True, default=None)
 

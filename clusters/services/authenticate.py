@@ -1,36 +1,41 @@
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeGuard
 
 from clusters.bounds import Bounds
 from clusters.callers import Caller, Claim
-from clusters.models import Cluster, Credential, CredentialKind
-from clusters.sql import CredentialRow, credentials_by_digest, credentials_by_former_digest
-from rainbow.errors import Unauthenticated
-
-REQUEST_DENIED = "request denied"
-
-
-def digest_of(value: str) -> str:
-    """SHA-256 in hexadecimal. The values have 192 random bits, so an unsalted digest is safe."""
-    return hashlib.sha256(value.encode()).hexdigest()
+from clusters.models import OF_CLUSTERS, Cluster, Credential, CredentialKind
+from clusters.services.of_people import Refusal, callers_of_people, is_of_people
+from clusters.services.values import REQUEST_DENIED, digest_of
+from clusters.sql.credentials import CredentialRow, credentials_by_digest, credentials_by_former_digest
+from rainbow.errors import RainbowError, Unauthenticated
 
 
 def admit(claim: Claim, *, now: datetime) -> Caller:
-    """Raises Unauthenticated."""
+    """Raises Unauthenticated, and PermissionDenied for a token that may only read."""
     caller = authenticate([claim], now=now)[0]
-    if isinstance(caller, Unauthenticated):
+    if isinstance(caller, RainbowError):
         raise caller
     return caller
 
 
-def authenticate(claims: Sequence[Claim], *, now: datetime) -> list[Caller | Unauthenticated]:
-    """The callers behind many claims, in one query.
+def authenticate(claims: Sequence[Claim], *, now: datetime) -> list[Caller | Refusal]:
+    """The callers behind many claims, in one query for credentials of clusters and in two for those of people.
 
-    An unknown value, a wrong kind, another cluster's credential or certificate and an unknown cluster are refused with
-    the same message after the same work, so that neither the answer nor its time tells what exists.
+    An unknown value, a wrong kind, another cluster's credential or certificate, one that does not reach the cluster,
+    and an unknown cluster are refused with the same message after the same work, so that neither the answer nor its
+    time tells what exists.
     """
+    places = [place for place, claim in enumerate(claims) if is_of_people(claim.value)]
+    if not places:
+        return _of_clusters(claims, now)
+    of_people = dict(zip(places, callers_of_people([claims[place] for place in places], now=now), strict=True))
+    others = [place for place in range(len(claims)) if place not in of_people]
+    of_clusters = dict(zip(others, _of_clusters([claims[place] for place in others], now), strict=True))
+    return [(of_people | of_clusters)[place] for place in range(len(claims))]
+
+
+def _of_clusters(claims: Sequence[Claim], now: datetime) -> list[Caller | Refusal]:
     digests = [digest_of(claim.value) if claim.value else "" for claim in claims]
     rows = _by_digest(credentials_by_digest, digests, now)
     # Also for claims that are refused anyway, or their answers would be faster than those for unknown values.
@@ -62,9 +67,9 @@ def _agrees(row: CredentialRow, claim: Claim) -> bool:
     return claim.certified is None or row.kind != CredentialKind.SECRET or row.cluster in claim.certified
 
 
-def _judge(claim: Claim, row: CredentialRow | None) -> Caller | Unauthenticated:
+def _judge(claim: Claim, row: CredentialRow | None) -> Caller | Refusal:
     if not claim.value:
-        kinds = " or ".join(kind for kind in CredentialKind if kind in claim.kinds)
+        kinds = " or ".join(kind for kind in OF_CLUSTERS if kind in claim.kinds)
         return Unauthenticated(f"a cluster {kinds} is required")
     if not _fits(row, claim):
         return Unauthenticated(REQUEST_DENIED)

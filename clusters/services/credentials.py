@@ -1,4 +1,3 @@
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -6,8 +5,8 @@ from django.db import IntegrityError, transaction
 
 from clusters.callers import Actor, Caller, Operator
 from clusters.models import Cluster, ClusterWhat, Credential, CredentialKind
-from clusters.services.authenticate import digest_of
 from clusters.services.events import record
+from clusters.services.values import digest_of, new_value
 from clusters.validation import check_label, check_reason
 from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 
@@ -17,9 +16,6 @@ MAX_GRACE = timedelta(days=7)
 MAX_CREDENTIALS = 100
 # Of one credential, beside the current value.
 MAX_FORMER_VALUES = 10
-# For people, and for scanners of leaked secrets.
-_PREFIX = {CredentialKind.TOKEN: "rbt_", CredentialKind.SECRET: "rbs_"}
-_RANDOM_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +24,6 @@ class NewCredential:
 
     credential: Credential
     value: str
-
-
-def new_value(kind: CredentialKind) -> str:
-    return _PREFIX[kind] + secrets.token_urlsafe(_RANDOM_BYTES)
 
 
 @transaction.atomic
@@ -145,9 +137,7 @@ def revoke_credential(*, credential: Credential, by: Actor, reason: str = "", no
     if not live.update(revoked_at=now, previous_expires_at=None):
         raise FailedPrecondition("this credential was revoked before")
     credential.former_values.all().delete()
-    record(
-        ClusterWhat.CREDENTIAL_REVOKED, cluster_id=credential.cluster_id, by=by, about=credential, why=reason, now=now
-    )
+    record(ClusterWhat.CREDENTIAL_REVOKED, cluster_id=credential.home.id, by=by, about=credential, why=reason, now=now)
 
 
 def _issuer(by: Actor) -> int | None:

@@ -5,9 +5,9 @@ from datetime import datetime
 from django.db import transaction
 
 from clusters.models import Cluster, ClusterWhat, CredentialKind
-from clusters.services.authenticate import REQUEST_DENIED, digest_of
 from clusters.services.credentials import DEFAULT_LABEL, add_credential
 from clusters.services.events import record
+from clusters.services.values import REQUEST_DENIED, digest_of
 from clusters.validation import check_cluster_name
 from rainbow.errors import Unauthenticated
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from clusters.callers import Actor, Caller
-from clusters.models import Cluster, ClusterWhat, Streak
+from clusters.models import OF_CLUSTERS, Cluster, ClusterWhat, Streak
 from clusters.services.events import record
 from clusters.validation import MAX_REASON
 
@@ -50,8 +50,9 @@ def held_back(*, cluster_ids: Iterable[int]) -> list[Streak]:
 
 
 def held_back_of(caller: Caller) -> list[Streak]:
-    """Those that the caller may see, oldest first: of a pool's token in any cluster, of others in the caller's own."""
-    if caller.pool:
+    """Those that the caller may see, oldest first: of a pool's token and of people's in any cluster, of others in the
+    caller's own."""
+    if caller.pool or caller.kind not in OF_CLUSTERS:
         return _held(Streak.objects.filter(credential_id=caller.credential_id))
     return [one for one in held_back(cluster_ids=[caller.cluster_id]) if caller.may_see(one)]
 

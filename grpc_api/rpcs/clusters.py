@@ -5,7 +5,7 @@ from clusters.facts import Facts
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.cluster_messages import facts_to_message
 from grpc_api.rpcs.messages import messages_that_fit, timestamp
-from grpc_api.rpcs.server_state import EITHER, ServerState, bearer_claim
+from grpc_api.rpcs.server_state import ANY, ServerState, bearer_claim
 from jobs.queries.clusters import Reached, clusters_in_reach
 from rainbow.errors import InvalidArgument, NotFound
 from rainbow.protos import rainbow_pb2 as pb
@@ -16,7 +16,7 @@ class ClusterRpcs:
         self._server = server
 
     async def ListClusters(self, request: pb.ListClustersRequest, call: Call) -> pb.ListClustersResponse:
-        claim = bearer_claim(call, request.cluster, EITHER)
+        claim = bearer_claim(call, request.cluster, ANY)
         return (await self._server.read(list_clusters, request, claim, call)).reply
 
 

@@ -6,7 +6,7 @@ from clusters.services.credentials import DEFAULT_LABEL, rotate_credential
 from clusters.services.pause import resume_cluster, resume_token
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import held_to_message, kind_from, timestamp
-from grpc_api.rpcs.server_state import EITHER, SECRET, ServerState, bearer_claim
+from grpc_api.rpcs.server_state import ANY, SECRET, ServerState, bearer_claim
 from rainbow.protos import rainbow_pb2 as pb
 
 DEFAULT_GRACE_SECONDS = 300
@@ -23,7 +23,7 @@ class CredentialRpcs:
         return answered.reply
 
     async def ResumeCluster(self, request: pb.ResumeClusterRequest, call: Call) -> pb.ResumeClusterResponse:
-        claim = bearer_claim(call, request.cluster, EITHER)
+        claim = bearer_claim(call, request.cluster, ANY)
         answered = await self._server.write(resume, request, claim, call)
         call.note(held_back=len(answered.reply.held_back) or None)
         self._server.wakeups.wake([answered.caller.cluster])
@@ -50,7 +50,7 @@ def rotate(request: pb.RotateCredentialRequest, caller: Caller, now: datetime) -
 
 def resume(request: pb.ResumeClusterRequest, caller: Caller, now: datetime) -> pb.ResumeClusterResponse:
     """A token resumes its own jobs, a secret all of its cluster's."""
-    if caller.kind == CredentialKind.TOKEN:
+    if caller.kind != CredentialKind.SECRET:
         resumed = resume_token(by=caller, now=now)
     else:
         resumed = resume_cluster(cluster_id=caller.cluster_id, by=caller, now=now)

@@ -17,7 +17,7 @@ from grpc_api.rpcs.messages import (
     states_from,
     timestamp,
 )
-from grpc_api.rpcs.server_state import EITHER, ServerState, bearer_claim
+from grpc_api.rpcs.server_state import ANY, ServerState, bearer_claim
 from grpc_api.runtime.wakeups import wait_for
 from jobs.queries.explain import explain_found
 from jobs.queries.found_job import FoundJob
@@ -42,15 +42,15 @@ class JobRpcs:
         self._server = server
 
     async def GetJobs(self, request: pb.GetJobsRequest, call: Call) -> pb.GetJobsResponse:
-        claim = bearer_claim(call, request.cluster, EITHER)
+        claim = bearer_claim(call, request.cluster, ANY)
         return (await self._server.read(get, request, claim, call)).reply
 
     async def ListJobs(self, request: pb.ListJobsRequest, call: Call) -> pb.ListJobsResponse:
-        claim = bearer_claim(call, request.cluster, EITHER)
+        claim = bearer_claim(call, request.cluster, ANY)
         return (await self._server.read(list_page, request, claim, call)).reply
 
     async def WatchJobs(self, request: pb.WatchJobsRequest, call: Call) -> AsyncIterator[pb.WatchJobsResponse]:
-        claim = bearer_claim(call, request.cluster, EITHER)
+        claim = bearer_claim(call, request.cluster, ANY)
         seen: dict[int, int] = {}
         going = list(request.jobids)
         # As many as may be watched: the first read refuses more, and callers who are not admitted.
@@ -68,11 +68,11 @@ class JobRpcs:
                 await wait_for(wakeup)
 
     async def CancelJobs(self, request: pb.CancelJobsRequest, call: Call) -> pb.CancelJobsResponse:
-        claim = bearer_claim(call, request.cluster, EITHER)
+        claim = bearer_claim(call, request.cluster, ANY)
         return (await self._server.write(cancel, request, claim, call)).reply
 
     async def SummarizeJobs(self, request: pb.SummarizeJobsRequest, call: Call) -> pb.SummarizeJobsResponse:
-        claim = bearer_claim(call, request.cluster, EITHER)
+        claim = bearer_claim(call, request.cluster, ANY)
         return (await self._server.read(summarize, request, claim, call)).reply
 
     async def _changed(
@@ -137,6 +137,7 @@ def cancel(request: pb.CancelJobsRequest, caller: Caller, now: datetime) -> pb.C
 
 
 def summarize(request: pb.SummarizeJobsRequest, caller: Caller, now: datetime) -> pb.SummarizeJobsResponse:
+    caller.check_place()
     summary = summarize_jobs(cluster_ids=[caller.cluster_id])[0]
     return pb.SummarizeJobsResponse(
         cluster=caller.cluster,

@@ -47,6 +47,11 @@ _KINDS = {
     pb.CREDENTIAL_KIND_TOKEN: CredentialKind.TOKEN,
     pb.CREDENTIAL_KIND_SECRET: CredentialKind.SECRET,
 }
+KINDS_ON_THE_WIRE = {
+    **{kind: number for number, kind in _KINDS.items()},
+    CredentialKind.PERSONAL: pb.CREDENTIAL_KIND_PERSONAL,
+    CredentialKind.PROJECT: pb.CREDENTIAL_KIND_PROJECT,
+}
 _RETURNS = {pb.JobReport.RETURN_UNSPECIFIED: None} | {
     pb.JobReport.Return.Value(f"RETURN_{kind.name}"): kind for kind in Return
 }
@@ -199,6 +204,8 @@ def job_to_message(job: FoundJob, *, brief: bool) -> pb.Job:
         output=job.output,
         submitted_by=job.submitted_by.label if job.submitted_by else "",
         pool=job.pool,
+        owner=job.owner,
+        project=job.project,
     )
     for name in TIMES:
         if at := getattr(job, name):

@@ -5,6 +5,7 @@ from functools import partial
 
 from clusters.callers import Caller
 from clusters.services.authenticate import authenticate
+from clusters.services.of_people import Refusal
 from clusters.validation import check_range
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import REASONS, bounds_from, entries_that_fit, request_id, timestamp
@@ -16,7 +17,7 @@ from jobs.queries.pools import delays_by_pool
 from jobs.queries.queue import request_jobs
 from jobs.services.accept import Acceptance, Taking, accept_jobs_batch
 from jobs.traces import traceparents_of
-from rainbow.errors import RainbowError, Unauthenticated
+from rainbow.errors import RainbowError
 from rainbow.protos import rainbow_pb2 as pb
 
 ClaimedRequest = Claimed[pb.RequestJobsRequest]
@@ -125,9 +126,9 @@ def queue_reply(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -
 
 
 def _requested(
-    request: pb.RequestJobsRequest, caller: Caller | Unauthenticated, now: datetime
+    request: pb.RequestJobsRequest, caller: Caller | Refusal, now: datetime
 ) -> AnsweredRequest | RainbowError:
-    if isinstance(caller, Unauthenticated):
+    if isinstance(caller, RainbowError):
         return caller
     try:
         return Answered(caller=caller, reply=queue_reply(request, caller, now))
@@ -135,8 +136,8 @@ def _requested(
         return error
 
 
-def _taking(request: pb.AcceptJobsRequest, caller: Caller | Unauthenticated) -> Taking | Unauthenticated:
-    if isinstance(caller, Unauthenticated):
+def _taking(request: pb.AcceptJobsRequest, caller: Caller | Refusal) -> Taking | RainbowError:
+    if isinstance(caller, RainbowError):
         return caller
     return Taking(caller=caller, job_ids=request.jobids, agent=request.agent, lease_seconds=request.lease_seconds)
 

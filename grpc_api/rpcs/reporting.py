@@ -4,6 +4,7 @@ from functools import partial
 
 from clusters.callers import Caller
 from clusters.services.authenticate import authenticate
+from clusters.services.of_people import Refusal
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.cluster_messages import facts_from
 from grpc_api.rpcs.messages import REPORT_OUTCOMES, report_from, timestamp
@@ -11,7 +12,7 @@ from grpc_api.rpcs.server_state import SECRET, Answered, Claimed, ServerState, b
 from grpc_api.runtime.group_commit import GroupCommit
 from jobs.reports import AgentReport, Reported
 from jobs.services.report import report_jobs_batch
-from rainbow.errors import RainbowError, Unauthenticated
+from rainbow.errors import RainbowError
 from rainbow.protos import rainbow_pb2 as pb
 
 ClaimedReport = Claimed[pb.ReportJobsRequest]
@@ -46,8 +47,8 @@ def answer_reports(calls: Sequence[ClaimedReport], now: datetime) -> list[Answer
     return [_reported(next(outcomes), one) if isinstance(one, AgentReport) else one for one in agent_reports]
 
 
-def _agent_report(request: pb.ReportJobsRequest, caller: Caller | Unauthenticated) -> AgentReport | RainbowError:
-    if isinstance(caller, Unauthenticated):
+def _agent_report(request: pb.ReportJobsRequest, caller: Caller | Refusal) -> AgentReport | RainbowError:
+    if isinstance(caller, RainbowError):
         return caller
     try:
         return AgentReport(

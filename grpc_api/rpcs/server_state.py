@@ -1,7 +1,7 @@
 """What the RPCs of one server share, and the way of a call into a thread of the database and back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Generic, TypeVar
@@ -20,9 +20,10 @@ Reply = TypeVar("Reply")
 # Runs in a thread: one service call between two translations.
 Answer = Callable[[Request, Caller, datetime], Reply]
 
-TOKEN = frozenset({CredentialKind.TOKEN})
 SECRET = frozenset({CredentialKind.SECRET})
-EITHER = TOKEN | SECRET
+PERSONAL = frozenset({CredentialKind.PERSONAL})
+SUBMITTERS = frozenset(CredentialKind) - SECRET
+ANY = frozenset(CredentialKind)
 
 
 # Neither is frozen: one of each is made for every call, and that would take three times as long.
@@ -58,7 +59,7 @@ class ServerState:
 
     async def read(self, answer: Answer[Request, Reply], request: Request, claim: Claim, call: Call) -> Answered[Reply]:
         """Admits the caller and answers in a reading thread. Raises Unauthenticated, and what `answer` raises."""
-        work = partial(_admit_and_answer, answer, request, claim, self.clock())
+        work = partial(_admit_and_answer, answer, request, replace(claim, reads=True), self.clock())
         return self.noted(await self.pools.read(work, caller=claim.value), call)
 
     async def write(
@@ -81,7 +82,7 @@ def bearer_claim(call: Call, cluster: str, kinds: frozenset[CredentialKind]) -> 
 
 def token_claim(call: Call, cluster: str, token: str) -> Claim:
     """The claim of a call of the original protocol, whose token comes in the request or in the metadata."""
-    return _claim(call, token or call.bearer, cluster, TOKEN)
+    return _claim(call, token or call.bearer, cluster, SUBMITTERS)
 
 
 def secret_claim(call: Call, cluster: str, secret: str) -> Claim:

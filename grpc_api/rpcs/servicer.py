@@ -2,6 +2,8 @@ from grpc_api.rpcs.clusters import ClusterRpcs
 from grpc_api.rpcs.connectivity import ConnectivityRpcs
 from grpc_api.rpcs.credentials import CredentialRpcs
 from grpc_api.rpcs.jobs import JobRpcs
+from grpc_api.rpcs.login import LoginRpcs
+from grpc_api.rpcs.people import PeopleRpcs
 from grpc_api.rpcs.queue import QueueRpcs
 from grpc_api.rpcs.registration import RegistrationRpcs
 from grpc_api.rpcs.reporting import ReportingRpcs
@@ -35,6 +37,16 @@ class RainbowServicer:
         self.SummarizeJobs = jobs.SummarizeJobs
 
         self.ListClusters = ClusterRpcs(server).ListClusters
+
+        people = PeopleRpcs(server)
+        self.WhoAmI = people.WhoAmI
+        self.ListTokens = people.ListTokens
+        self.CreateToken = people.CreateToken
+        self.RevokeToken = people.RevokeToken
+
+        login = LoginRpcs(server)
+        self.BeginLogin = login.BeginLogin
+        self.CollectLogin = login.CollectLogin
 
         credentials = CredentialRpcs(server)
         self.RotateCredential = credentials.RotateCredential

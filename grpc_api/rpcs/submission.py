@@ -5,16 +5,17 @@ from functools import partial
 
 from clusters.callers import Caller
 from clusters.services.authenticate import authenticate
+from clusters.services.of_people import Refusal
 from clusters.validation import check_range
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import error_to_message, request_id, spec_from, timestamp
-from grpc_api.rpcs.server_state import TOKEN, Answered, Claimed, ServerState, bearer_claim, token_claim
+from grpc_api.rpcs.server_state import SUBMITTERS, Answered, Claimed, ServerState, bearer_claim, token_claim
 from grpc_api.runtime.group_commit import GroupCommit
 from grpc_api.runtime.streams import until
 from jobs.placement import BOUNDED
 from jobs.queries.warnings import warn_caller
 from jobs.services.submit import Order, Receipt, submit_jobs
-from rainbow.errors import RainbowError, Unauthenticated
+from rainbow.errors import RainbowError
 from rainbow.protos import rainbow_pb2 as pb
 
 MAX_BATCH = 10_000
@@ -61,7 +62,7 @@ class SubmissionRpcs:
             yield pb.SubmitJobStreamResponse(results=submission.reply.results)
 
     async def _submit_many(self, request: ManyJobs, call: Call) -> Submission:
-        claim = bearer_claim(call, request.cluster, TOKEN)
+        claim = bearer_claim(call, request.cluster, SUBMITTERS)
         answered = await self._server.write(submit_many, request, claim, call)
         self._server.wakeups.wake([answered.caller.cluster])
         return answered.reply
@@ -91,11 +92,11 @@ def submit_many(request: ManyJobs, caller: Caller, now: datetime) -> Submission:
     return Submission(reply=reply, refused=sum(isinstance(outcome, RainbowError) for outcome in outcomes))
 
 
-def _order(job: pb.SubmitJobRequest | pb.JobSpec, caller: Caller | Unauthenticated) -> Order | RainbowError:
-    if isinstance(caller, Unauthenticated):
+def _order(job: pb.SubmitJobRequest | pb.JobSpec, caller: Caller | Refusal) -> Order | RainbowError:
+    if isinstance(caller, RainbowError):
         return caller
     try:
-        return Order(by=caller, cluster_id=caller.cluster_id, spec=spec_from(job))
+        return Order(by=caller, cluster_id=caller.cluster_id, spec=spec_from(job), project=job.project)
     except RainbowError as error:
         return error
 
@@ -109,10 +110,8 @@ def _submit(
     return [next(receipts) if isinstance(order, Order) else order for order in orders]
 
 
-def _answered(
-    outcome: Receipt | RainbowError, caller: Caller | Unauthenticated, now: datetime
-) -> AnsweredJob | RainbowError:
-    if isinstance(caller, Unauthenticated):
+def _answered(outcome: Receipt | RainbowError, caller: Caller | Refusal, now: datetime) -> AnsweredJob | RainbowError:
+    if isinstance(caller, RainbowError):
         return caller
     if isinstance(outcome, RainbowError):
         return outcome

@@ -76,6 +76,12 @@ LIMITS = {
     "WatchJobs": Limit(),
     "ResumeCluster": Limit(),
     "ListClusters": Limit(),
+    "WhoAmI": Limit(),
+    "ListTokens": Limit(),
+    "CreateToken": Limit(),
+    "RevokeToken": Limit(),
+    "BeginLogin": Limit(size=4 * _KIB, bearer=False),
+    "CollectLogin": Limit(size=4 * _KIB, bearer=False),
 }
 _TESTS = ("Serial", "Stream")
 

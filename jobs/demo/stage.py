@@ -113,9 +113,9 @@ def _stage_jobs(batch: Sequence[Life], credentials: dict[str, list[Credential]],
     staged = list(zip(ids, batch, owners, secrets, strict=True))
     insert_labels((job_id, spec.labels) for job_id, spec in zip(ids, specs, strict=True))
     insert_events(_event_columns(staged))
-    counted = ((owner.cluster_id, life.state.value, life.priority) for _, life, owner, _ in staged)
+    counted = ((owner.home.id, life.state.value, life.priority) for _, life, owner, _ in staged)
     add_counts(Counter(counted))
-    add_activity_totals(_activity(((life, owner.cluster_id) for _, life, owner, _ in staged), now))
+    add_activity_totals(_activity(((life, owner.home.id) for _, life, owner, _ in staged), now))
 
 
 def _job_columns(

@@ -8,19 +8,13 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
 from clusters.callers import Caller
-from clusters.models import Cluster, Credential, CredentialKind
+from clusters.models import Cluster, Credential, Project
 from jobs.models.queue import Queue, Serves
+from jobs.sight import owned_by, seen_by
 from jobs.states import FINAL, JobState, OnLost, What
 
 # Ids travel as int32.
 MAX_ID = 2**31 - 1
-
-
-def visible_by(caller: Caller) -> dict[str, int]:
-    """A token sees the jobs that were submitted with it, wherever they are now; a secret all of its cluster."""
-    if caller.kind == CredentialKind.TOKEN:
-        return {"submitted_by_id": caller.credential_id}
-    return {"cluster_id": caller.cluster_id}
 
 
 def cores_of(*, nodes: int, tasks: int, cores_per_task: int) -> int:
@@ -28,9 +22,17 @@ def cores_of(*, nodes: int, tasks: int, cores_per_task: int) -> int:
     return max(nodes, tasks) * max(1, cores_per_task)
 
 
+def said_key(stored: str) -> str:
+    """An idempotency key as its submitter said it."""
+    return stored.rpartition("\n")[2]
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, caller: Caller) -> "JobQuerySet":
-        return self.filter(**visible_by(caller))
+        return self.filter(seen_by(caller).within)
+
+    def owned_by(self, caller: Caller) -> "JobQuerySet":
+        return self.filter(owned_by(caller).within)
 
     def in_reach_of(self, cluster_id: int) -> "JobQuerySet":
         """The jobs of a cluster, and those of the queues that it serves."""
@@ -59,6 +61,11 @@ class Job(models.Model):
         Queue, on_delete=models.DO_NOTHING, null=True, related_name="+", db_index=False, db_constraint=False
     )
     submitted_by = models.ForeignKey(Credential, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    # Whose it is, and the project that it counts for; None of jobs that were submitted with a cluster's token.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     name = models.CharField(max_length=255, blank=True)
     command = models.TextField()
     nodes = models.IntegerField()
@@ -88,6 +95,7 @@ class Job(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     start_within_seconds = models.PositiveIntegerField(db_default=0)
     on_lost = models.CharField(max_length=7, choices=OnLost)
+    # Of a person's or a project's job: these, a newline, and the key (jobs.services.submit.Order).
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     # SHA-256 of what was submitted under the key, so that a retry is told from another job.
     fingerprint = models.BinaryField(max_length=32, null=True)
@@ -123,6 +131,8 @@ class Job(models.Model):
             # Listings, newest first: a page is a merge of a few ranges of these.
             models.Index(fields=["cluster", "state", "id"], name="job_by_cluster"),
             models.Index(fields=["submitted_by", "state", "id"], name="job_by_credential"),
+            models.Index(fields=["owner", "state", "id"], name="job_by_owner", condition=Q(owner__isnull=False)),
+            models.Index(fields=["project", "state", "id"], name="job_by_project", condition=Q(project__isnull=False)),
             models.Index(fields=["state", "id"], name="job_by_state"),
             # From a time to the ids of about that time.
             models.Index(fields=["submitted_at"], name="job_by_time"),
@@ -184,6 +194,11 @@ class Job(models.Model):
     def cores(self) -> int:
         """In all."""
         return cores_of(nodes=self.nodes, tasks=self.tasks, cores_per_task=self.cores_per_task)
+
+    @property
+    def key(self) -> str | None:
+        """The idempotency key that its submitter said."""
+        return said_key(self.idempotency_key) if self.idempotency_key else None
 
     @property
     def final(self) -> bool:

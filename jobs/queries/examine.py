@@ -11,7 +11,7 @@ from clusters.facts import Facts
 from clusters.matching import fits
 from clusters.models import Cluster, Streak
 from clusters.parsed_facts import parsed_facts
-from clusters.sql import as_datetime
+from clusters.sql.moments import as_datetime
 from jobs.models import cores_of
 from jobs.placement import DEMAND_FIELDS, demand_of
 from jobs.specs import values_read

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from clusters.bounds import Bounds
-from clusters.models import Cluster, Credential, PoolMember, Streak
+from clusters.models import OF_CLUSTERS, Cluster, Credential, PoolMember, Streak
 from clusters.services.streaks import held_back
 from jobs.leases import HOLD_AT_MOST
 from jobs.models import BulkAction, LeaseWatch
@@ -227,14 +227,14 @@ def _unserved() -> Iterator[Concern]:
 def _expiring(now: datetime) -> Iterator[Concern]:
     soon = (
         Credential.objects.live(now)
-        .filter(expires_at__lt=now + EXPIRES_SOON)
+        .filter(expires_at__lt=now + EXPIRES_SOON, kind__in=OF_CLUSTERS)
         .select_related("cluster")
         .defer("cluster__facts")
     )
     for credential in soon.order_by("expires_at"):
         left = in_words(credential.expires_at - now) if credential.expires_at else ""
-        text = f"The {credential.kind} “{credential.label}” of {credential.cluster} expires in {left}"
-        yield Concern(kind=ConcernKind.EXPIRING, grave=False, text=text, about=credential.cluster_id)
+        text = f"The {credential.kind} “{credential.label}” of {credential.home} expires in {left}"
+        yield Concern(kind=ConcernKind.EXPIRING, grave=False, text=text, about=credential.home.id)
 
 
 def _stalled(now: datetime) -> Iterator[Concern]:

@@ -1,12 +1,13 @@
 """Jobs as answers and pages show them, read without instances of models: lists hold many."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import NamedTuple
 
-from clusters.sql import as_datetime
-from jobs.models import JobEvent
+from clusters.sql.moments import as_datetime
+from jobs.models import JobEvent, said_key
+from jobs.sight import Sight
 from jobs.specs import MOMENTS, UNLISTED_FIELDS, JobSpec, values_read
 from jobs.sql.reads import found_rows
 from jobs.sql.statements import Row
@@ -31,6 +32,9 @@ class FoundJob(JobSpec):
     # The pool that its cluster took it from; empty where there is none.
     pool: str
     submitted_by: Submitter | None
+    # The person whose it is, and the project that it counts for; empty of jobs of a cluster's token.
+    owner: str
+    project: str
     state: JobState
     attempt: int
     agent: str
@@ -56,25 +60,26 @@ TIMES = (
     *MOMENTS, "submitted_at", "accepted_at", "started_at", "finished_at", "lost_at",
     "lease_expires_at", "cancel_requested_at",
 )  # fmt: skip
-_JOINED = ("cluster", "pool", "submitted_by", "events")
+_JOINED = ("cluster", "pool", "submitted_by", "owner", "project", "events")
 _WHOLE = tuple(item.name for item in fields(FoundJob) if item.name not in _JOINED)
 _BRIEF = tuple(name for name in _WHOLE if name not in (*UNLISTED_FIELDS, "output"))
 
 
-def read_jobs(ids: Sequence[int], *, visible: Mapping[str, int], brief: bool) -> dict[int, FoundJob]:
-    """Those of these jobs that have the values of `visible` in these columns, by id."""
+def read_jobs(ids: Sequence[int], *, sight: Sight | None, brief: bool) -> dict[int, FoundJob]:
+    """Those of these jobs that are within sight (None: all), by id."""
     columns = _BRIEF if brief else _WHOLE
-    found = (_read(columns, row) for row in found_rows(ids, columns=columns, visible=visible))
+    found = (_read(columns, row) for row in found_rows(ids, columns=columns, sight=sight))
     return {job.id: job for job in found}
 
 
 def _read(columns: Sequence[str], row: Row) -> FoundJob:
-    *said, cluster, pool, credential_id, label = row
+    *said, cluster, pool, credential_id, label, owner, project = row
     values = values_read(dict(zip(columns, said, strict=True)))
     for name in TIMES:
         values[name] = as_datetime(values[name])
     values["state"] = JobState(values["state"])
     values["on_lost"] = OnLost(values["on_lost"])
-    values["idempotency_key"] = values["idempotency_key"] or ""
+    values["idempotency_key"] = said_key(values["idempotency_key"] or "")
     submitted_by = None if credential_id is None else Submitter(credential_id, label)
-    return FoundJob(**values, cluster=cluster, pool=pool or "", submitted_by=submitted_by)
+    names = {"cluster": cluster, "pool": pool or "", "owner": owner or "", "project": project or ""}
+    return FoundJob(**values, **names, submitted_by=submitted_by)

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clusters.callers import Caller, Operator
-from jobs.models import Job, JobEvent, JobQuerySet, visible_by
+from jobs.models import Job, JobEvent, JobQuerySet
 from jobs.queries.found_job import FoundJob, read_jobs
 from jobs.queries.reply_size import BRIEF, WHOLE, ids_that_fit
 from jobs.queries.search import Search, check_search, ranges_of
+from jobs.sight import Sight, seen_by
 from rainbow.errors import InvalidArgument
 
 MAX_LOOKUP = 1_000
@@ -43,7 +44,7 @@ def get_jobs(
     `brief` leaves unread what lists of jobs leave out.
     """
     check_ids(job_ids, highest=MAX_LOOKUP)
-    found = read_jobs(job_ids, visible=_visible(by), brief=brief)
+    found = read_jobs(job_ids, sight=_sight_of(by), brief=brief)
     if with_events:
         _add_events(found)
     return found
@@ -57,7 +58,7 @@ def find_jobs(
     wanted = list(dict.fromkeys(job_ids))
     # One job always fits.
     columns = BRIEF if brief else WHOLE
-    fitting, remaining = ids_that_fit(wanted, columns, _visible(by)) if len(wanted) > 1 else (wanted, [])
+    fitting, remaining = ids_that_fit(wanted, columns, _sight_of(by)) if len(wanted) > 1 else (wanted, [])
     found = get_jobs(by=by, job_ids=fitting, with_events=with_events, brief=brief) if fitting else {}
     there = found.keys() | set(remaining)
     return Found(
@@ -77,8 +78,8 @@ def list_jobs(*, by: Caller | Operator, search: Search) -> Page:
     size = search.size or DEFAULT_PAGE
     ranges, looked_until = ranges_of(search, by)
     ids = ranges.first_ids(size + 1)
-    fitting, _ = ids_that_fit(ids[:size], BRIEF, {}) if ids else ([], [])
-    found = read_jobs(fitting, visible={}, brief=True) if fitting else {}
+    fitting, _ = ids_that_fit(ids[:size], BRIEF, None) if ids else ([], [])
+    found = read_jobs(fitting, sight=None, brief=True) if fitting else {}
     in_order = [found[job_id] for job_id in fitting if job_id in found]
     return Page(jobs=in_order, more=len(ids) > len(fitting), looked_until=looked_until)
 
@@ -94,12 +95,16 @@ def check_ids(job_ids: Sequence[int], *, highest: int) -> None:
         raise InvalidArgument(f"must be 1 to {highest:,} ids, not {len(job_ids):,}", field="jobids")
 
 
-def _visible(by: Caller | Operator) -> Mapping[str, int]:
-    return visible_by(by) if isinstance(by, Caller) else {}
+def _sight_of(by: Caller | Operator) -> Sight | None:
+    return seen_by(by) if isinstance(by, Caller) else None
 
 
 def _add_events(jobs: Mapping[int, FoundJob]) -> None:
-    events = JobEvent.objects.filter(job_id__in=jobs).select_related("credential", "operator").order_by("id")
+    events = (
+        JobEvent.objects.filter(job_id__in=jobs)
+        .select_related("credential__person", "credential__project", "operator")
+        .order_by("id")
+    )
     by_job: dict[int, list[JobEvent]] = {job_id: [] for job_id in jobs}
     for event in events:
         by_job[event.job_id].append(event)
@@ -108,11 +113,12 @@ def _add_events(jobs: Mapping[int, FoundJob]) -> None:
 
 
 def within_reach(by: Caller | Operator) -> JobQuerySet:
-    """The jobs that the caller may see and act on; an operator all."""
+    """The jobs that the caller may see; an operator all."""
     return Job.objects.visible_to(by) if isinstance(by, Caller) else Job.objects.all()
 
 
 def locked(by: Caller | Operator, job_ids: Sequence[int]) -> dict[int, Job]:
     """The jobs among these that the caller may act on, locked in the order of their ids until the commit."""
-    jobs = within_reach(by).filter(id__in=job_ids).defer("output", "command", "environment").order_by("id")
+    own = Job.objects.owned_by(by) if isinstance(by, Caller) else Job.objects.all()
+    jobs = own.filter(id__in=job_ids).defer("output", "command", "environment").order_by("id")
     return {job.id: job for job in jobs.select_for_update()}

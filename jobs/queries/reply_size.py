@@ -1,8 +1,9 @@
 """How many jobs fit one answer. Their texts may be long, and a thousand of them would fill the memory."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, takewhile
 
+from jobs.sight import Sight
 from jobs.specs import LONG_FIELDS, UNLISTED_FIELDS
 from jobs.sql.reads import sizes_of_jobs
 
@@ -18,9 +19,9 @@ def number_that_fits(sizes: Iterable[int]) -> int:
     return sum(1 for _ in within)
 
 
-def ids_that_fit(ids: Sequence[int], columns: Sequence[str], visible: Mapping[str, int]) -> tuple[list[int], list[int]]:
-    """The first of these ids whose jobs fit one answer, and the rest of those that are there and visible."""
-    sizes = sizes_of_jobs(ids, columns=columns, visible=visible)
+def ids_that_fit(ids: Sequence[int], columns: Sequence[str], sight: Sight | None) -> tuple[list[int], list[int]]:
+    """The first of these ids whose jobs fit one answer, and the rest of those that are there, within sight."""
+    sizes = sizes_of_jobs(ids, columns=columns, sight=sight)
     there = [job_id for job_id in ids if job_id in sizes]
     number = number_that_fits(sizes[job_id] for job_id in there)
     return there[:number], there[number:]

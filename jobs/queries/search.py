@@ -4,14 +4,15 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import groupby, islice, product
 
 from django.db.models import BooleanField, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from clusters.callers import Caller, Operator
 from clusters.validation import check_line, check_range
-from jobs.models import MAX_ID, Job, JobLabel, JobQuerySet, visible_by
+from jobs.models import MAX_ID, Job, JobLabel, JobQuerySet
+from jobs.sight import seen_by
 from jobs.specs import MAX_NAME, check_labels
 from jobs.sql.reads import range_of_jobs
 from jobs.states import JobState
@@ -59,15 +60,15 @@ def check_search(search: Search) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranges:
-    """The jobs of a search, in a range of an index for each state.
+    """The jobs of a search, in a range of an index for each state and owner.
 
-    `owner` is the column that leads the index, with its value. `ids` are the first and the last that come into
-    question. `narrowed` says whether `jobs` asks for more than that.
+    `owners` are the columns that lead an index, with their values; a job may be of several. `ids` are the first and the
+    last that come into question. `narrowed` says whether `jobs` asks for more than that.
     """
 
     jobs: JobQuerySet
     narrowed: bool
-    owner: Mapping[str, int]
+    owners: Sequence[Mapping[str, int]]
     states: Sequence[JobState]
     ids: tuple[int, int]
     oldest_first: bool
@@ -75,10 +76,11 @@ class Ranges:
     def first_ids(self, number: int) -> list[int]:
         """Merges the ranges: each is read from its end of the index, however long it is."""
         ranges = [list(ids[:number]) for ids in self]
-        return list(islice(heapq.merge(*ranges, reverse=not self.oldest_first), number))
+        merged = heapq.merge(*ranges, reverse=not self.oldest_first)
+        return list(islice((job_id for job_id, _ in groupby(merged)), number))
 
     def end_of_window(self, number: int) -> int:
-        """The id up to which at most so many jobs of each state lie; 0 where no state has so many."""
+        """The id up to which at most so many jobs of each range lie; 0 where none has so many."""
         ends = [end for ids in self for end in ids[number - 1 : number]]
         return (min(ends) if self.oldest_first else max(ends)) if ends else 0
 
@@ -87,11 +89,11 @@ class Ranges:
         return (first, end) if self.oldest_first else (end, last)
 
     def __iter__(self) -> Iterator[QuerySet[Job, int]]:
-        """The ids of each state in order."""
+        """The ids of each range in order."""
         sign = "" if self.oldest_first else "-"
-        order = [sign + column for column in (*self.owner, "state", "id")]
-        for state in self.states:
-            condition = range_of_jobs(self.owner, state, self.ids, alone=not self.narrowed)
+        for owner, state in product(self.owners, self.states):
+            order = [sign + column for column in (*owner, "state", "id")]
+            condition = range_of_jobs(owner, state, self.ids, alone=not self.narrowed)
             within = RawSQL(*condition, output_field=BooleanField())
             yield self.jobs.filter(within).order_by(*order).values_list("id", flat=True)
 
@@ -101,22 +103,24 @@ def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:
 
     And the last id that is read, where they have to be scanned; 0 if there are no more.
     """
-    owner = _owner(by, search)
+    owners = _owners(by, search)
+    jobs = Job.objects.filter(seen_by(by).narrowing) if isinstance(by, Caller) else Job.objects.all()
     everywhere = Ranges(
-        jobs=Job.objects.all(),
-        narrowed=False,
-        owner=owner,
+        jobs=jobs,
+        narrowed=bool(jobs.query.where),
+        owners=owners,
         states=search.states or list(JobState),
         ids=_id_bounds(search),
         oldest_first=search.oldest_first,
     )
-    jobs = _matching(everywhere.jobs, search, known=owner)
+    known = owners[0] if len(owners) == 1 else {}
+    jobs = _matching(everywhere.jobs, search, known=known)
     matching = replace(everywhere, jobs=jobs, narrowed=bool(jobs.query.where))
     if search.text:
         end = matching.end_of_window(_WINDOW_OF_TEXT)
         matching = replace(matching, jobs=jobs.filter(holds(search)), narrowed=True)
     else:
-        end = everywhere.end_of_window(_WINDOW) if _has_no_index(search, by, owner) else 0
+        end = everywhere.end_of_window(_WINDOW) if _has_no_index(search, by, known) else 0
     return (replace(matching, ids=matching.up_to(end)) if end else matching), end
 
 
@@ -124,7 +128,8 @@ def _has_no_index(search: Search, by: Caller | Operator, owner: Mapping[str, int
     """Not for operators who ask for a cluster's token: nearly all of its jobs match."""
     others = {"cluster_id": search.cluster_id, "submitted_by_id": search.submitted_by}
     foreign = isinstance(by, Caller) and any(value for column, value in others.items() if column not in owner)
-    return bool(search.name) or foreign
+    narrowed = isinstance(by, Caller) and seen_by(by).narrowed
+    return bool(search.name) or foreign or narrowed
 
 
 def matching_jobs(jobs: JobQuerySet, search: Search) -> JobQuerySet:
@@ -182,10 +187,10 @@ def _shifted(at: datetime, span: timedelta) -> datetime:
         return at
 
 
-def _owner(by: Caller | Operator, search: Search) -> dict[str, int]:
-    """The column that leads the index for this search, and its value: what a caller may see, and no more."""
+def _owners(by: Caller | Operator, search: Search) -> list[dict[str, int]]:
+    """The columns that lead an index for this search, and their values: what a caller may see, and no more."""
     if isinstance(by, Caller):
-        return visible_by(by)
+        return [{column: value} for column, value in seen_by(by).owners]
     if search.cluster_id:
-        return {"cluster_id": search.cluster_id}
-    return {"submitted_by_id": search.submitted_by} if search.submitted_by else {}
+        return [{"cluster_id": search.cluster_id}]
+    return [{"submitted_by_id": search.submitted_by} if search.submitted_by else {}]

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db.models import Sum
 
-from clusters.sql import as_datetime
+from clusters.sql.moments import as_datetime
 from jobs.models import JobCount
 from jobs.sql.reads import oldest_queued
 from jobs.states import JobState

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from clusters.models import Cluster
-from clusters.sql import as_datetime
+from clusters.sql.moments import as_datetime
 from jobs.models import Queue, Serves
 from jobs.placement import Definition, Range
 from jobs.queries.warnings import in_words

@@ -19,7 +19,7 @@ from jobs.queries.summaries import summarize_jobs
 from jobs.queries.warnings import warn
 from jobs.rest.permissions import VIEW_CLUSTERS
 from jobs.rest.serializers import SummarySerializer
-from rainbow_site.web.rest.admission import EITHER, admitted, cluster_named
+from rainbow_site.web.rest.admission import ANY, admitted, cluster_named
 from rainbow_site.web.rest.schema import BY_ANYBODY, answers
 
 _OF_THE_CLUSTER = (
@@ -39,7 +39,7 @@ class Clusters(APIView):
         """Returns clusters with their summaries: all of them for operators, without the pools and without facts; for a
         credential its own cluster, or its pool and the clusters of that.
         """
-        by = admitted(request, EITHER, staff=VIEW_CLUSTERS)
+        by = admitted(request, ANY, staff=VIEW_CLUSTERS)
         return Response(SummarySerializer(summaries_of(_visible(by), by), many=True).data)
 
 
@@ -53,7 +53,7 @@ class ClusterDetail(APIView):
     )
     def get(self, request: Request, cluster: str) -> Response:
         """Returns a cluster with its job counts by state, what is wrong with it in words, and its facts."""
-        by = admitted(request, EITHER, staff=VIEW_CLUSTERS, cluster=cluster)
+        by = admitted(request, ANY, staff=VIEW_CLUSTERS, cluster=cluster)
         return Response(SummarySerializer(summaries_of([cluster_named(cluster)], by)[0]).data)
 
 

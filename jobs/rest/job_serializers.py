@@ -45,6 +45,8 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
     exit_code = serializers.IntegerField(allow_null=True)
     submitted_by = SubmitterSerializer(allow_null=True)
     pool = serializers.CharField(help_text="the pool that its cluster took it from; empty where there is none")
+    owner = serializers.CharField(help_text="the person whose it is; empty of a job of a cluster's or project's token")
+    project = serializers.CharField(help_text="the project that it counts for; empty of a job of a cluster's token")
     state = serializers.ChoiceField(JobState.choices)
     on_lost = serializers.ChoiceField(OnLost.choices)
     clusters = serializers.ListField(child=serializers.CharField())
@@ -60,8 +62,8 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
             "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "on_lost",
             "clusters", "spill_after_seconds", "hold_if_unservable", "expires_at",
             "idempotency_key", "attempt", "agent", "native_id",
-            "pool", "exit_code", "reason", "submitted_by", "submitted_at", "accepted_at", "started_at", "finished_at",
-            "lost_at", "cancel_requested_at", "lease_expires_at",
+            "pool", "exit_code", "reason", "owner", "project", "submitted_by", "submitted_at", "accepted_at",
+            "started_at", "finished_at", "lost_at", "cancel_requested_at", "lease_expires_at",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -32,7 +32,7 @@ from jobs.rest.submission import Submission
 from jobs.services.cancel import cancel_jobs
 from jobs.services.requeue import requeue_jobs
 from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, NotFound
-from rainbow_site.web.rest.admission import EITHER, SECRET, admitted, read
+from rainbow_site.web.rest.admission import ANY, SECRET, admitted, read
 from rainbow_site.web.rest.reasons import OptionalReasonSerializer, ReasonSerializer
 from rainbow_site.web.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
 
@@ -59,7 +59,7 @@ class Jobs(Submission, GenericAPIView[Job]):
     )
     def get(self, request: Request) -> Response:
         """Returns a page of jobs: a token's own, for a secret all of its cluster, for operators all."""
-        by = admitted(request, EITHER, staff=VIEW)
+        by = admitted(request, ANY, staff=VIEW)
         page = list_jobs(by=by, search=search_from(request.query_params))
         shown = JobBriefSerializer(page.jobs, many=True, context={WITH_CONTENT: sees_content(request)})
         return Response({"next": _next(request, page), "results": shown.data})
@@ -76,7 +76,7 @@ class JobDetail(APIView):
     @method_decorator(conditional_page)
     def get(self, request: Request, job: int) -> Response:
         """Returns a job with its environment and the end of its output. Answers 304 to a matching If-None-Match."""
-        return Response(_shown(request, _job(admitted(request, EITHER, staff=VIEW), job)))
+        return Response(_shown(request, _job(admitted(request, ANY, staff=VIEW), job)))
 
 
 class Events(APIView):
@@ -89,7 +89,7 @@ class Events(APIView):
     )
     def get(self, request: Request, job: int) -> Response:
         """Returns the events of a job, oldest first. Replaying them gives the job's state."""
-        found = _job(admitted(request, EITHER, staff=VIEW), job, with_events=True)
+        found = _job(admitted(request, ANY, staff=VIEW), job, with_events=True)
         return Response(EventSerializer(found.events, many=True).data)
 
 
@@ -105,7 +105,7 @@ class Cancel(APIView):
     )
     def post(self, request: Request, job: int) -> Response:
         """Cancels a job: at once if no agent holds it, otherwise when its cluster's agent confirms."""
-        by = admitted(request, EITHER, staff=ACT)
+        by = admitted(request, ANY, staff=ACT)
         reason = read(OptionalReasonSerializer, request.data)["reason"]
         result = cancel_jobs(by=by, job_ids=[_possible(job)], reason=reason, now=timezone.now())[0]
         if result.outcome == CancelOutcome.NOT_FOUND:
@@ -127,7 +127,7 @@ class CancelMany(APIView):
     )
     def post(self, request: Request) -> Response:
         """Cancels up to 10,000 jobs, with an outcome for each distinct id."""
-        by = admitted(request, EITHER, staff=ACT)
+        by = admitted(request, ANY, staff=ACT)
         data = read(CancelManySerializer, request.data)
         results = cancel_jobs(by=by, job_ids=data["ids"], reason=data["reason"], now=timezone.now())
         return Response(OutcomesSerializer({"results": results}).data)

@@ -152,6 +152,15 @@ class JobSpecSerializer(Input):
         help_text="when it fails if it still waits to be accepted, up to 365 days ahead; null means never",
     )
 
+    project = Text(
+        max_length=MAX_NAME,
+        pattern=LINE,
+        allow_blank=True,
+        default="",
+        help_text="with a personal token: the project that it counts for; empty means the only one that may use the"
+        " cluster",
+    )
+
     def to_internal_value(self, data: Any) -> Any:
         values = super().to_internal_value(data)
         lists = {name: tuple(values[name]) for name in LISTS}

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import status
@@ -16,7 +17,7 @@ from jobs.rest.spec_serializers import JobSpecSerializer
 from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.specs import MAX_KEY, JobSpec
 from rainbow.errors import InvalidArgument, RainbowError
-from rainbow_site.web.rest.admission import TOKEN, holder, read
+from rainbow_site.web.rest.admission import SUBMITTERS, holder, read
 from rainbow_site.web.rest.schema import BY_TOKEN, answers
 
 KEY_HEADER = "Idempotency-Key"
@@ -47,20 +48,25 @@ class Submission(APIView):
     )
     def post(self, request: Request) -> Response:
         """Submits a job to the token's cluster. An acknowledged job is durable."""
-        by, now = holder(request, TOKEN), timezone.now()
-        spec = JobSpec(**read(JobSpecSerializer, request.data), idempotency_key=_key(request))
-        receipt = submit_jobs(orders=[_order(by, spec)], now=now)[0]
-        if isinstance(receipt, RainbowError):
-            raise receipt
-        submitted = {
-            "id": receipt.job_id,
-            "cluster": by.cluster,
-            "position": receipt.position,
-            "last_asked_at": by.last_asked_at,
-            "warning": warn_caller(by, now=now),
-        }
-        headers = {"Location": f"{request.path}/{receipt.job_id}", **(REPLAYED if receipt.duplicate else {})}
-        return Response(SubmittedSerializer(submitted).data, status=status.HTTP_201_CREATED, headers=headers)
+        return _submitted(request)
+
+
+class SubmissionTo(APIView):
+    @extend_schema(
+        operation_id="submit_job_to",
+        summary="Submit a job to a cluster or pool",
+        auth=BY_TOKEN,
+        tags=["jobs"],
+        parameters=[_KEY],
+        request=JobSpecSerializer,
+        responses=answers({201: SubmittedSerializer}, 409, 507, body=True),
+        examples=[OpenApiExample("a job", value=_SPEC, request_only=True)],
+    )
+    def post(self, request: Request, cluster: str) -> Response:
+        """The same for a token of a person or a project, which may use several clusters. An acknowledged job is
+        durable.
+        """
+        return _submitted(request, cluster=cluster)
 
 
 class Batch(APIView):
@@ -80,17 +86,55 @@ class Batch(APIView):
         A refused job does not affect the others. With an Idempotency-Key header, each job without a key of its own gets
         the header's key followed by its index, and a key that belongs to another job then refuses the whole batch.
         """
-        by, now = holder(request, TOKEN), timezone.now()
-        key = _key(request)
-        specs = _keyed(read(SubmitManySerializer, request.data)["jobs"], key)
-        results = submit_jobs(orders=[_order(by, spec) for spec in specs], now=now, refuse_all_on_conflict=bool(key))
-        answer = {
-            "results": [_item(result) for result in results],
-            "last_asked_at": by.last_asked_at,
-            "warning": warn_caller(by, now=now),
-        }
-        replayed = all(isinstance(result, Receipt) and result.duplicate for result in results)
-        return Response(SubmittedManySerializer(answer).data, headers=REPLAYED if replayed else None)
+        return _submitted_batch(request)
+
+
+class BatchTo(APIView):
+    @extend_schema(
+        operation_id="submit_jobs_to",
+        summary="Submit many jobs to a cluster or pool",
+        auth=BY_TOKEN,
+        tags=["jobs"],
+        parameters=[_KEY],
+        request=SubmitManySerializer,
+        responses=answers({200: SubmittedManySerializer}, 409, 507, body=True),
+        examples=[OpenApiExample("two jobs", value={"jobs": [_SPEC, {"command": "hostname"}]}, request_only=True)],
+    )
+    def post(self, request: Request, cluster: str) -> Response:
+        """The same for a token of a person or a project, which may use several clusters."""
+        return _submitted_batch(request, cluster=cluster)
+
+
+def _submitted(request: Request, *, cluster: str | None = None) -> Response:
+    by, now = holder(request, SUBMITTERS, cluster=cluster), timezone.now()
+    order = _order(by, read(JobSpecSerializer, request.data), key=_key(request))
+    receipt = submit_jobs(orders=[order], now=now)[0]
+    if isinstance(receipt, RainbowError):
+        raise receipt
+    submitted = {
+        "id": receipt.job_id,
+        "cluster": by.cluster,
+        "position": receipt.position,
+        "last_asked_at": by.last_asked_at,
+        "warning": warn_caller(by, now=now),
+    }
+    headers = {"Location": reverse("job", args=[receipt.job_id]), **(REPLAYED if receipt.duplicate else {})}
+    return Response(SubmittedSerializer(submitted).data, status=status.HTTP_201_CREATED, headers=headers)
+
+
+def _submitted_batch(request: Request, *, cluster: str | None = None) -> Response:
+    by, now = holder(request, SUBMITTERS, cluster=cluster), timezone.now()
+    key = _key(request)
+    jobs = read(SubmitManySerializer, request.data)["jobs"]
+    orders = [_order(by, job, key=f"{key}/{place}" if key else "") for place, job in enumerate(jobs)]
+    results = submit_jobs(orders=orders, now=now, refuse_all_on_conflict=bool(key))
+    answer = {
+        "results": [_item(result) for result in results],
+        "last_asked_at": by.last_asked_at,
+        "warning": warn_caller(by, now=now),
+    }
+    replayed = all(isinstance(result, Receipt) and result.duplicate for result in results)
+    return Response(SubmittedManySerializer(answer).data, headers=REPLAYED if replayed else None)
 
 
 def _key(request: Request) -> str:
@@ -106,18 +150,13 @@ def _key(request: Request) -> str:
     return key
 
 
-def _order(caller: Caller, spec: JobSpec) -> Order:
-    return Order(by=caller, cluster_id=caller.cluster_id, spec=spec)
-
-
-def _keyed(jobs: list[dict[str, Any]], key: str) -> list[JobSpec]:
-    specs = [JobSpec(**job) for job in jobs]
-    if not key:
-        return specs
-    return [
-        spec if spec.idempotency_key else replace(spec, idempotency_key=f"{key}/{place}")
-        for place, spec in enumerate(specs)
-    ]
+def _order(caller: Caller, said: dict[str, Any], *, key: str = "") -> Order:
+    """`key` is for a job that has none of its own."""
+    project = said.pop("project")
+    spec = JobSpec(**said)
+    if key and not spec.idempotency_key:
+        spec = replace(spec, idempotency_key=key)
+    return Order(by=caller, cluster_id=caller.cluster_id, spec=spec, project=project)
 
 
 def _item(result: Receipt | RainbowError) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from jobs.rest.clusters import ClusterDetail, Clusters
 from jobs.rest.jobs import Cancel, CancelMany, Events, JobDetail, Jobs, Requeue
 from jobs.rest.pools import PoolDetail, Pools
 from jobs.rest.queue import Accept, Queue, Reports
-from jobs.rest.submission import Batch
+from jobs.rest.submission import Batch, BatchTo, SubmissionTo
 from rainbow_site.web.rest import converters  # noqa: F401  (registers the converter)
 
 urlpatterns = [
@@ -14,6 +14,8 @@ urlpatterns = [
     path("clusters/<cluster:cluster>/queue", Queue.as_view()),
     path("clusters/<cluster:cluster>/accept", Accept.as_view()),
     path("clusters/<cluster:cluster>/report", Reports.as_view()),
+    path("clusters/<cluster:cluster>/jobs", SubmissionTo.as_view()),
+    path("clusters/<cluster:cluster>/jobs/batch", BatchTo.as_view()),
     path("pools", Pools.as_view()),
     path("pools/<cluster:pool>", PoolDetail.as_view()),
     path("jobs", Jobs.as_view()),
@@ -21,7 +23,7 @@ urlpatterns = [
     path("jobs/cancel", CancelMany.as_view()),
     path("jobs/prioritize", Prioritize.as_view()),
     path("jobs/move", Move.as_view()),
-    path("jobs/<int:job>", JobDetail.as_view()),
+    path("jobs/<int:job>", JobDetail.as_view(), name="job"),
     path("jobs/<int:job>/events", Events.as_view()),
     path("jobs/<int:job>/cancel", Cancel.as_view()),
     path("jobs/<int:job>/requeue", Requeue.as_view()),

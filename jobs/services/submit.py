@@ -7,13 +7,14 @@ from datetime import datetime
 from django.db import DataError, IntegrityError, transaction
 
 from clusters.callers import Caller, Operator
+from clusters.services.of_people import project_for
 from jobs.events import Step, record
 from jobs.metrics import SUBMITTED
 from jobs.models import Job
 from jobs.placement import definition_of
 from jobs.services.placing import queues_for
 from jobs.services.unreachable import refusals_of
-from jobs.specs import JobSpec, check_expiry, check_spec, columns_of
+from jobs.specs import MAX_KEY, JobSpec, check_expiry, check_spec, columns_of
 from jobs.sql.inserts import insert_jobs, insert_labels
 from jobs.sql.queues import known_queues
 from jobs.sql.reads import queued_counts, rank
@@ -33,9 +34,14 @@ Key = tuple[int, str]
 # Neither is frozen: that makes construction three times slower, and a submission makes thousands.
 @dataclass(slots=True, kw_only=True)
 class Order:
+    """`project` names one of the submitter's; empty means the only one that may use the cluster."""
+
     by: Caller | Operator
     cluster_id: int
     spec: JobSpec
+    project: str = ""
+    # Found for the name when the job is submitted; None with a credential of the cluster.
+    project_id: int | None = None
 
     @property
     def submitted_by(self) -> int | None:
@@ -46,12 +52,29 @@ class Order:
         return (self.by.traceparent or None) if isinstance(self.by, Caller) else None
 
     @property
+    def owner_id(self) -> int | None:
+        return self.by.person_id if isinstance(self.by, Caller) else None
+
+    @property
+    def submitter(self) -> int | str | None:
+        """Who repeats a submission: the credential, or whoever it speaks for."""
+        if self.owner_id:
+            return f"u{self.owner_id}"
+        return f"p{self.project_id}" if self.project_id else self.submitted_by
+
+    @property
     def key(self) -> Key | None:
-        return (self.cluster_id, self.spec.idempotency_key) if self.spec.idempotency_key else None
+        return (self.cluster_id, self.own_key) if self.spec.idempotency_key else None
+
+    @property
+    def own_key(self) -> str:
+        """Its idempotency key as it is stored: people do not meet each other's. A key has no newline of its own."""
+        said, submitter = self.spec.idempotency_key, self.submitter
+        return f"{submitter}\n{said}" if said and isinstance(submitter, str) else said
 
     @property
     def fingerprint(self) -> bytes | None:
-        return self.spec.fingerprint(self.submitted_by) if self.spec.idempotency_key else None
+        return self.spec.fingerprint(self.submitter) if self.spec.idempotency_key else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +104,7 @@ def submit_jobs(
     results: dict[int, Receipt | RainbowError] = {}
     good: dict[int, Order] = {}
     for place, order in enumerate(orders):
-        if refusal := _refusal(order.spec):
+        if refusal := _refusal(order):
             results[place] = refusal
         else:
             good[place] = order
@@ -92,12 +115,22 @@ def submit_jobs(
     return [results[place] for place in range(len(orders))]
 
 
-def _refusal(spec: JobSpec) -> InvalidArgument | None:
+def _refusal(order: Order) -> InvalidArgument | None:
     try:
-        check_spec(spec)
+        if isinstance(order.by, Caller):
+            order.project_id = project_for(order.by, order.project)
+        check_spec(order.spec)
+        _check_own_key(order)
     except InvalidArgument as error:
         return error
     return None
+
+
+def _check_own_key(order: Order) -> None:
+    """What is put before the keys of people leaves them less room."""
+    if len(order.own_key) > MAX_KEY:
+        longest = MAX_KEY - (len(order.own_key) - len(order.spec.idempotency_key))
+        raise InvalidArgument(f"must have at most {longest} characters with this token", field="idempotency_key")
 
 
 def _refusal_of_expiry(spec: JobSpec, now: datetime) -> InvalidArgument | None:
@@ -195,12 +228,23 @@ def _columns(orders: Sequence[Order], queues: Mapping[int, int], now: datetime) 
         "cluster_id": [order.cluster_id for order in orders],
         "queue_id": [queues[id(order)] for order in orders],
         "submitted_by_id": [order.submitted_by for order in orders],
+        **_of_people(orders),
         **columns_of([order.spec for order in orders]),
+        "idempotency_key": [order.own_key or None for order in orders],
         "fingerprint": [order.fingerprint for order in orders],
         "state": [JobState.QUEUED.value] * len(orders),
         "submitted_at": [timestamp(now)] * len(orders),
         **({"traceparent": [order.traceparent for order in orders]} if traces.are_on() else {}),
     }
+
+
+def _of_people(orders: Sequence[Order]) -> Columns:
+    """Nothing where no job is of a person or a project: the columns have a default."""
+    of_people = {
+        "owner_id": [order.owner_id for order in orders],
+        "project_id": [order.project_id for order in orders],
+    }
+    return of_people if any(order.project_id for order in orders) else {}
 
 
 def _step(order: Order, job_id: int) -> Step:
@@ -232,7 +276,7 @@ def _earlier(orders: Iterable[Order]) -> dict[Key, Job]:
     """The jobs that stand under the keys of these orders."""
     keys: dict[int, set[str]] = {}
     for order in orders:
-        keys.setdefault(order.cluster_id, set()).add(order.spec.idempotency_key)
+        keys.setdefault(order.cluster_id, set()).add(order.own_key)
     return {
         (cluster_id, job.idempotency_key or ""): job
         for cluster_id, wanted in keys.items()
@@ -249,7 +293,7 @@ def _replay(
         return refusal
     if job is None:
         return Unavailable("the job under this key was deleted just now; try again")
-    if not order.spec.has_fingerprint(bytes(job.fingerprint or b""), order.submitted_by):
+    if not order.spec.has_fingerprint(bytes(job.fingerprint or b""), order.submitter):
         return AlreadyExists("another job was submitted under this key", field="idempotency_key")
     return Receipt(job_id=job.id, duplicate=True, position=rank_of(job))
 

@@ -4,16 +4,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db import connection
 
-from clusters.models import Cluster, Credential
+from clusters.models import Cluster, Credential, Project
 from jobs.models import MAX_ID, Job, JobCount, Queue, Serves
+from jobs.sight import Sight
 from jobs.sql.statements import Names, Row, fetch, quoted
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
 _CLUSTER = Cluster._meta.db_table
 _CREDENTIAL = Credential._meta.db_table
+_PROJECT = Project._meta.db_table
+_USER = User._meta.db_table
 _COUNT = JobCount._meta.db_table
 _QUEUE = Queue._meta.db_table
 _SERVES = Serves._meta.db_table
@@ -56,12 +60,14 @@ def range_of_jobs(
     rows bound only what stands `alone`. SQLite would read on past them, and uses the index by single columns.
     """
     names = [f"{_JOB}.{name}" for name in (*owner, "state", "id")]
+    # Some indexes leave out jobs without an owner, which PostgreSQL cannot tell from a comparison of rows.
+    there = "".join(f"{_JOB}.{name} IS NOT NULL AND " for name in owner)
     fixed = [*owner.values(), state.value]
     if connection.vendor == "sqlite" or not alone:
         equal = " AND ".join(f"{name} = %s" for name in names[:-1])
-        return f"{equal} AND {names[-1]} BETWEEN %s AND %s", [*fixed, *ids]
+        return f"{there}{equal} AND {names[-1]} BETWEEN %s AND %s", [*fixed, *ids]
     row, places = ", ".join(names), ", ".join(["%s"] * len(names))
-    return f"({row}) BETWEEN ({places}) AND ({places})", [*fixed, ids[0], *fixed, ids[1]]
+    return f"{there}({row}) BETWEEN ({places}) AND ({places})", [*fixed, ids[0], *fixed, ids[1]]
 
 
 def jobs_by_id(ids: Sequence[int], *, columns: Sequence[str]) -> list[Row]:
@@ -70,34 +76,40 @@ def jobs_by_id(ids: Sequence[int], *, columns: Sequence[str]) -> list[Row]:
     return fetch(f"SELECT {', '.join(columns)} FROM {_JOB} WHERE id IN ({places})", ids)
 
 
-def found_rows(ids: Sequence[int], *, columns: Sequence[str], visible: Mapping[str, int]) -> list[Row]:
-    """These columns of those of the jobs that have the values of `visible`, in any order.
+def found_rows(ids: Sequence[int], *, columns: Sequence[str], sight: Sight | None) -> list[Row]:
+    """These columns of those of the jobs that are within sight (None: all), in any order.
 
-    Then the names of the cluster and of the pool that it took the job from, and the id and the label of the
-    credential that the job was submitted with.
+    Then the names of the cluster and of the pool that it took the job from, the id and the label of the credential that
+    the job was submitted with, and the names of its owner and its project.
     """
-    return fetch(_found_statement(tuple(columns), tuple(visible), len(ids)), [*ids, *visible.values()])
+    condition, values = _among(ids, sight)
+    return fetch(_found_statement(tuple(columns), condition), values)
 
 
 # A server reads few sets of columns, in requests of as many ids as their callers like.
 @lru_cache(maxsize=1_000)
-def _found_statement(columns: Names, visible: Names, jobs: int) -> str:
+def _found_statement(columns: Names, condition: str) -> str:
     shown = ", ".join(f"j.{quoted([name])}" for name in columns)
     return (
-        f"SELECT {shown}, c.name, p.name, k.id, k.label "
+        f"SELECT {shown}, c.name, p.name, k.id, k.label, u.username, r.name "
         f"FROM {_JOB} j JOIN {_CLUSTER} c ON c.id = j.cluster_id LEFT JOIN {_CLUSTER} p ON p.id = j.taken_from_id "
-        f"LEFT JOIN {_CREDENTIAL} k ON k.id = j.submitted_by_id WHERE {_among(jobs, visible)}"
+        f"LEFT JOIN {_CREDENTIAL} k ON k.id = j.submitted_by_id LEFT JOIN {_USER} u ON u.id = j.owner_id "
+        f"LEFT JOIN {_PROJECT} r ON r.id = j.project_id WHERE {condition}"
     )
 
 
-def sizes_of_jobs(ids: Sequence[int], *, columns: Sequence[str], visible: Mapping[str, int]) -> dict[int, int]:
+def sizes_of_jobs(ids: Sequence[int], *, columns: Sequence[str], sight: Sight | None) -> dict[int, int]:
     """How many bytes each of these jobs has in these columns, by id."""
-    condition = _among(len(ids), tuple(visible))
-    return dict(fetch(f"SELECT id, {bytes_in(columns)} FROM {_JOB} j WHERE {condition}", [*ids, *visible.values()]))
+    condition, values = _among(ids, sight)
+    return dict(fetch(f"SELECT id, {bytes_in(columns)} FROM {_JOB} j WHERE {condition}", values))
 
 
-def _among(jobs: int, visible: Names) -> str:
-    return " AND ".join([f"j.id IN ({','.join(['%s'] * jobs)})", *(f"j.{name} = %s" for name in visible)])
+def _among(ids: Sequence[int], sight: Sight | None) -> tuple[str, list[int]]:
+    among = f"j.id IN ({','.join(['%s'] * len(ids))})"
+    if sight is None:
+        return among, list(ids)
+    condition, values = sight.condition("j")
+    return f"{among} AND {condition}", [*ids, *values]
 
 
 def bytes_in(columns: Iterable[str]) -> str:

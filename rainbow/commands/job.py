@@ -86,6 +86,8 @@ def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:
     yield "spill after", span(job.spill_after_seconds) if job.spill_after_seconds else ""
     yield "if unservable", "hold" if job.hold_if_unservable else ""
     yield "expires", local(job.expires_at) if job.expires_at else ""
+    yield "owner", job.owner
+    yield "project", job.project
     yield "submitted by", job.submitted_by
     yield "key", job.idempotency_key
 

@@ -4,7 +4,7 @@ from typing import Any
 import click
 
 from rainbow.config import config_path
-from rainbow.records import CredentialKind, RotatedCredential
+from rainbow.records import OF_CLUSTERS, CredentialKind, RotatedCredential
 from rainbow.terminal import session
 from rainbow.terminal.formatting import span, when
 from rainbow.terminal.in_doubt import in_doubt
@@ -19,7 +19,7 @@ Examples:
   rainbow rotate token --save
   rainbow rotate secret --grace 1h
 """
-KIND = click.Choice([kind.value for kind in CredentialKind])
+KIND = click.Choice([kind.value for kind in OF_CLUSTERS])
 GRACE = Span(lowest=0, highest=604_800)
 
 

@@ -121,6 +121,7 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     type=START_WITHIN,
     help="Leave a cluster that has not started it for so long: 30m.",
 )
+@click.option("--project", default="", metavar="NAME", help="Your project; needed where several may use the cluster.")
 @click.option("--account", default="", metavar="NAME", help="Whose budget pays.")
 @click.option("--partition", default="", metavar="NAME", help="The scheduler's partition, or queue.")
 @click.option("--qos", default="", metavar="NAME", help="The scheduler's quality of service.")

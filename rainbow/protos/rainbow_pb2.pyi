@@ -12,7 +12,8 @@ print fields that they do not know as bare numbers. A client that knows them say
 `rainbow-extensions` in the metadata of its calls (send `1`; the value is not read), or uses an extension field in
 the request.
 
-A credential is a cluster's token (to submit) or its secret (to pull). The frozen calls carry it in a field
+A credential is a cluster's token (to submit) or its secret (to pull); or a token of a person or of a project, which
+submits to all clusters that its projects may use: then `cluster` says which. The frozen calls carry it in a field
 of the request; they also take it from the call's metadata, as the other calls do, in the form
 `authorization: Bearer <value>`.
 
@@ -117,9 +118,13 @@ class _CredentialKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Creden
     """Lets people submit jobs to the cluster."""
     CREDENTIAL_KIND_SECRET: _CredentialKind.ValueType  # 2
     """Lets the cluster pull its jobs."""
+    CREDENTIAL_KIND_PERSONAL: _CredentialKind.ValueType  # 3
+    """Lets a person do what their projects may."""
+    CREDENTIAL_KIND_PROJECT: _CredentialKind.ValueType  # 4
+    """Lets a service do what its project may."""
 
 class CredentialKind(_CredentialKind, metaclass=_CredentialKindEnumTypeWrapper):
-    """The two kinds of credential."""
+    """The kinds of credential."""
 
 CREDENTIAL_KIND_UNSPECIFIED: CredentialKind.ValueType  # 0
 """Not sent by this server, and refused in a request."""
@@ -127,6 +132,10 @@ CREDENTIAL_KIND_TOKEN: CredentialKind.ValueType  # 1
 """Lets people submit jobs to the cluster."""
 CREDENTIAL_KIND_SECRET: CredentialKind.ValueType  # 2
 """Lets the cluster pull its jobs."""
+CREDENTIAL_KIND_PERSONAL: CredentialKind.ValueType  # 3
+"""Lets a person do what their projects may."""
+CREDENTIAL_KIND_PROJECT: CredentialKind.ValueType  # 4
+"""Lets a service do what its project may."""
 Global___CredentialKind: _TypeAlias = CredentialKind  # noqa: Y015
 
 @_typing.final
@@ -317,6 +326,7 @@ class SubmitJobRequest(_message.Message):
     HOLD_IF_UNSERVABLE_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Up to 255 characters; may be empty."""
     cluster: _builtins.str
@@ -379,6 +389,8 @@ class SubmitJobRequest(_message.Message):
     """How long the job may wait in the scheduler of a cluster, 60 to 31,536,000 seconds; then its agent withdraws it, and
     it goes to another cluster of its pool first. 0 means as long as it takes.
     """
+    project: _builtins.str
+    """The project that the job counts for, of a person's token; empty means the only one that may use the cluster."""
     @_builtins.property
     def sent(self) -> _timestamp_pb2.Timestamp:
         """When the client sent this; the server does not use it."""
@@ -451,10 +463,11 @@ class SubmitJobRequest(_message.Message):
         hold_if_unservable: _builtins.bool = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         start_within_seconds: _builtins.int = ...,
+        project: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reservation", b"reservation", "sent", b"sent", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "sent", b"sent", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1142,6 +1155,7 @@ class JobSpec(_message.Message):
     HOLD_IF_UNSERVABLE_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Up to 255 characters; may be empty."""
     nodes: _builtins.int
@@ -1188,6 +1202,8 @@ class JobSpec(_message.Message):
     """Whether the job is kept until a cluster can take it, where none can."""
     start_within_seconds: _builtins.int
     """How long it may wait in the scheduler of a cluster, 60 to 31,536,000 seconds; 0 means as long as it takes."""
+    project: _builtins.str
+    """The project that it counts for, of a person's token; empty means the only one that may use the cluster."""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Names and values together up to 64 KiB."""
@@ -1249,10 +1265,11 @@ class JobSpec(_message.Message):
         hold_if_unservable: _builtins.bool = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         start_within_seconds: _builtins.int = ...,
+        project: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "qos", b"qos", "reservation", b"reservation", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1499,6 +1516,8 @@ class Job(_message.Message):
     START_WITHIN_SECONDS_FIELD_NUMBER: _builtins.int
     POOL_FIELD_NUMBER: _builtins.int
     PROSPECTS_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """From 1."""
     cluster: _builtins.str
@@ -1569,6 +1588,10 @@ class Job(_message.Message):
     """How long it may wait in the scheduler of a cluster; 0 means as long as it takes."""
     pool: _builtins.str
     """The pool that its cluster took it from; empty where it was submitted to the cluster."""
+    owner: _builtins.str
+    """Who submitted it, if a person did: their user name."""
+    project: _builtins.str
+    """The project that it counts for; empty of jobs that were submitted with a cluster's token."""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only in GetJobs."""
@@ -1687,10 +1710,12 @@ class Job(_message.Message):
         start_within_seconds: _builtins.int = ...,
         pool: _builtins.str = ...,
         prospects: _abc.Iterable[Global___Prospect] | None = ...,
+        owner: _builtins.str = ...,
+        project: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "cancel_requested_at", b"cancel_requested_at", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "started_at", b"started_at", "submitted_at", b"submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "partition", b"partition", "pool", b"pool", "priority", b"priority", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "owner", b"owner", "partition", b"partition", "pool", b"pool", "priority", b"priority", "project", b"project", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
@@ -2903,3 +2928,449 @@ class Cluster(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Cluster: _TypeAlias = Cluster  # noqa: Y015
+
+@_typing.final
+class WhoAmIRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WhoAmIRequest: _TypeAlias = WhoAmIRequest  # noqa: Y015
+
+@_typing.final
+class WhoAmIResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    PERSON_FIELD_NUMBER: _builtins.int
+    PROJECTS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    READS_ONLY_FIELD_NUMBER: _builtins.int
+    TOKEN_ID_FIELD_NUMBER: _builtins.int
+    kind: Global___CredentialKind.ValueType
+    """What kind of credential the call has."""
+    label: _builtins.str
+    """Its label."""
+    cluster: _builtins.str
+    """Of a token or a secret of a cluster: that cluster, or pool."""
+    person: _builtins.str
+    """Of a personal token: the person's user name."""
+    reads_only: _builtins.bool
+    """Whether it may only read."""
+    token_id: _builtins.int
+    """Of a personal token: its id."""
+    @_builtins.property
+    def projects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Project]:
+        """The projects that it acts for, by name."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When it expires; not set if never."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___CredentialKind.ValueType = ...,
+        label: _builtins.str = ...,
+        cluster: _builtins.str = ...,
+        person: _builtins.str = ...,
+        projects: _abc.Iterable[Global___Project] | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        reads_only: _builtins.bool = ...,
+        token_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "expires_at", b"expires_at", "kind", b"kind", "label", b"label", "person", b"person", "projects", b"projects", "reads_only", b"reads_only", "token_id", b"token_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WhoAmIResponse: _TypeAlias = WhoAmIResponse  # noqa: Y015
+
+@_typing.final
+class Project(_message.Message):
+    """A project of the caller's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LEAD_FIELD_NUMBER: _builtins.int
+    SHARES_JOBS_FIELD_NUMBER: _builtins.int
+    CLUSTERS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    lead: _builtins.bool
+    """Whether the caller looks after its members and tokens."""
+    shares_jobs: _builtins.bool
+    """Whether its members see each other's jobs."""
+    @_builtins.property
+    def clusters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The clusters and pools that it may use, by name."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        lead: _builtins.bool = ...,
+        shares_jobs: _builtins.bool = ...,
+        clusters: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clusters", b"clusters", "lead", b"lead", "name", b"name", "shares_jobs", b"shares_jobs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Project: _TypeAlias = Project  # noqa: Y015
+
+@_typing.final
+class ListTokensRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTokensRequest: _TypeAlias = ListTokensRequest  # noqa: Y015
+
+@_typing.final
+class ListTokensResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKENS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___Token]:
+        """Up to 100."""
+
+    def __init__(
+        self,
+        *,
+        tokens: _abc.Iterable[Global___Token] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTokensResponse: _TypeAlias = ListTokensResponse  # noqa: Y015
+
+@_typing.final
+class Token(_message.Message):
+    """A token of a person or a project, without its value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    CLUSTERS_FIELD_NUMBER: _builtins.int
+    READS_ONLY_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    LAST_USED_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Identifies it."""
+    label: _builtins.str
+    """What it is called."""
+    project: _builtins.str
+    """The project that it is narrowed to, or that it belongs to; empty if none."""
+    reads_only: _builtins.bool
+    """Whether it may only read."""
+    @_builtins.property
+    def clusters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The clusters and pools that it is narrowed to; empty if to none."""
+
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def last_used_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was last used, to the minute; not set if never."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When it expires."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        label: _builtins.str = ...,
+        project: _builtins.str = ...,
+        clusters: _abc.Iterable[_builtins.str] | None = ...,
+        reads_only: _builtins.bool = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        last_used_at: _timestamp_pb2.Timestamp | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at", "last_used_at", b"last_used_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clusters", b"clusters", "created_at", b"created_at", "expires_at", b"expires_at", "id", b"id", "label", b"label", "last_used_at", b"last_used_at", "project", b"project", "reads_only", b"reads_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Token: _TypeAlias = Token  # noqa: Y015
+
+@_typing.final
+class CreateTokenRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    CLUSTERS_FIELD_NUMBER: _builtins.int
+    READS_ONLY_FIELD_NUMBER: _builtins.int
+    FOR_PROJECT_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """What it is called: up to 63 characters. No other of the caller's has it."""
+    days: _builtins.int
+    """For how many days it works: 1 to 365; 0 means 90."""
+    project: _builtins.str
+    """The project that it is narrowed to; empty means all of the caller's."""
+    reads_only: _builtins.bool
+    """Whether it may only read."""
+    for_project: _builtins.bool
+    """Whether it belongs to the project, for a service; needs a lead of it."""
+    @_builtins.property
+    def clusters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The clusters and pools that it is narrowed to, up to 100; empty means all that the caller reaches."""
+
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        days: _builtins.int = ...,
+        project: _builtins.str = ...,
+        clusters: _abc.Iterable[_builtins.str] | None = ...,
+        reads_only: _builtins.bool = ...,
+        for_project: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clusters", b"clusters", "days", b"days", "for_project", b"for_project", "label", b"label", "project", b"project", "reads_only", b"reads_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateTokenRequest: _TypeAlias = CreateTokenRequest  # noqa: Y015
+
+@_typing.final
+class CreateTokenResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The value, which is not stored."""
+    @_builtins.property
+    def token(self) -> Global___Token:
+        """All else of it."""
+
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        token: Global___Token | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateTokenResponse: _TypeAlias = CreateTokenResponse  # noqa: Y015
+
+@_typing.final
+class RevokeTokenRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """The token's id."""
+    reason: _builtins.str
+    """Why, up to 1,000 characters."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeTokenRequest: _TypeAlias = RevokeTokenRequest  # noqa: Y015
+
+@_typing.final
+class RevokeTokenResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeTokenResponse: _TypeAlias = RevokeTokenResponse  # noqa: Y015
+
+@_typing.final
+class BeginLoginRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """What the token is to be called, which the person is shown: up to 63 characters."""
+    days: _builtins.int
+    """For how many days the token is to work: 1 to 365; 0 means 90."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "label", b"label"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginLoginRequest: _TypeAlias = BeginLoginRequest  # noqa: Y015
+
+@_typing.final
+class BeginLoginResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOGIN_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    POLL_EVERY_SECONDS_FIELD_NUMBER: _builtins.int
+    login: _builtins.str
+    """The command line's proof, for CollectLogin; no one else is to see it."""
+    code: _builtins.str
+    """What the person types, or compares."""
+    page: _builtins.str
+    """The page on which they do so; empty where the server does not know its own address (RAINBOW_URL)."""
+    poll_every_seconds: _builtins.int
+    """How long to wait between two CollectLogin."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When the code's time is over."""
+
+    def __init__(
+        self,
+        *,
+        login: _builtins.str = ...,
+        code: _builtins.str = ...,
+        page: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        poll_every_seconds: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "expires_at", b"expires_at", "login", b"login", "page", b"page", "poll_every_seconds", b"poll_every_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeginLoginResponse: _TypeAlias = BeginLoginResponse  # noqa: Y015
+
+@_typing.final
+class CollectLoginRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOGIN_FIELD_NUMBER: _builtins.int
+    login: _builtins.str
+    """What BeginLogin answered."""
+    def __init__(
+        self,
+        *,
+        login: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["login", b"login"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectLoginRequest: _TypeAlias = CollectLoginRequest  # noqa: Y015
+
+@_typing.final
+class CollectLoginResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[CollectLoginResponse._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: CollectLoginResponse._State.ValueType  # 0
+        """Not sent by this server."""
+        STATE_PENDING: CollectLoginResponse._State.ValueType  # 1
+        """The person has not decided."""
+        STATE_APPROVED: CollectLoginResponse._State.ValueType  # 2
+        """They approved it; the token is in this answer."""
+        STATE_DENIED: CollectLoginResponse._State.ValueType  # 3
+        """They denied it."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper): ...
+    STATE_UNSPECIFIED: CollectLoginResponse.State.ValueType  # 0
+    """Not sent by this server."""
+    STATE_PENDING: CollectLoginResponse.State.ValueType  # 1
+    """The person has not decided."""
+    STATE_APPROVED: CollectLoginResponse.State.ValueType  # 2
+    """They approved it; the token is in this answer."""
+    STATE_DENIED: CollectLoginResponse.State.ValueType  # 3
+    """They denied it."""
+
+    STATE_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    PERSON_FIELD_NUMBER: _builtins.int
+    state: Global___CollectLoginResponse.State.ValueType
+    """How far it is."""
+    value: _builtins.str
+    """The personal token, which is not stored."""
+    person: _builtins.str
+    """The person's user name."""
+    @_builtins.property
+    def token(self) -> Global___Token:
+        """All else of it."""
+
+    def __init__(
+        self,
+        *,
+        state: Global___CollectLoginResponse.State.ValueType = ...,
+        value: _builtins.str = ...,
+        token: Global___Token | None = ...,
+        person: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["token", b"token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person", b"person", "state", b"state", "token", b"token", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectLoginResponse: _TypeAlias = CollectLoginResponse  # noqa: Y015

@@ -119,6 +119,36 @@ class RainbowSchedulerStub(object):
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.ListClustersRequest.SerializeToString,
                 response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ListClustersResponse.FromString,
                 _registered_method=True)
+        self.WhoAmI = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/WhoAmI',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.WhoAmIRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.WhoAmIResponse.FromString,
+                _registered_method=True)
+        self.ListTokens = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/ListTokens',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.ListTokensRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ListTokensResponse.FromString,
+                _registered_method=True)
+        self.CreateToken = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/CreateToken',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.CreateTokenRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.CreateTokenResponse.FromString,
+                _registered_method=True)
+        self.RevokeToken = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/RevokeToken',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.RevokeTokenRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.RevokeTokenResponse.FromString,
+                _registered_method=True)
+        self.BeginLogin = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/BeginLogin',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.BeginLoginRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.BeginLoginResponse.FromString,
+                _registered_method=True)
+        self.CollectLogin = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/CollectLogin',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.CollectLoginRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.CollectLoginResponse.FromString,
+                _registered_method=True)
 
 
 class RainbowSchedulerServicer(object):
@@ -259,6 +289,51 @@ class RainbowSchedulerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WhoAmI(self, request, context):
+        """Says who calls: what kind of credential it is, whose, and which projects it acts for. Needs any credential.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTokens(self, request, context):
+        """Lists the personal tokens of a person that work, the newest first. Needs a personal token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateToken(self, request, context):
+        """Makes a token of the caller; its value is shown this once. Needs a personal token that is not narrowed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeToken(self, request, context):
+        """Revokes a token for good, at once: one of the caller's own, or of a project that the caller leads.
+        Needs a personal token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginLogin(self, request, context):
+        """Begins to sign a command line in (RFC 8628): answers with a code, which a person approves on a page of this
+        server. Needs no credential.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CollectLogin(self, request, context):
+        """Asks whether the person has approved it, and collects the personal token, once. NOT_FOUND when its time is over.
+        Needs no credential.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RainbowSchedulerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -346,6 +421,36 @@ def add_RainbowSchedulerServicer_to_server(servicer, server):
                     servicer.ListClusters,
                     request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ListClustersRequest.FromString,
                     response_serializer=rainbow_dot_protos_dot_rainbow__pb2.ListClustersResponse.SerializeToString,
+            ),
+            'WhoAmI': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhoAmI,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.WhoAmIRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.WhoAmIResponse.SerializeToString,
+            ),
+            'ListTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTokens,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ListTokensRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.ListTokensResponse.SerializeToString,
+            ),
+            'CreateToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateToken,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.CreateTokenRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.CreateTokenResponse.SerializeToString,
+            ),
+            'RevokeToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeToken,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.RevokeTokenRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.RevokeTokenResponse.SerializeToString,
+            ),
+            'BeginLogin': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginLogin,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.BeginLoginRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.BeginLoginResponse.SerializeToString,
+            ),
+            'CollectLogin': grpc.unary_unary_rpc_method_handler(
+                    servicer.CollectLogin,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.CollectLoginRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.CollectLoginResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -807,6 +912,168 @@ class RainbowScheduler(object):
             '/convergedcomputing.org.grpc.v1.RainbowScheduler/ListClusters',
             rainbow_dot_protos_dot_rainbow__pb2.ListClustersRequest.SerializeToString,
             rainbow_dot_protos_dot_rainbow__pb2.ListClustersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WhoAmI(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/WhoAmI',
+            rainbow_dot_protos_dot_rainbow__pb2.WhoAmIRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.WhoAmIResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/ListTokens',
+            rainbow_dot_protos_dot_rainbow__pb2.ListTokensRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.ListTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/CreateToken',
+            rainbow_dot_protos_dot_rainbow__pb2.CreateTokenRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.CreateTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/RevokeToken',
+            rainbow_dot_protos_dot_rainbow__pb2.RevokeTokenRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.RevokeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginLogin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/BeginLogin',
+            rainbow_dot_protos_dot_rainbow__pb2.BeginLoginRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.BeginLoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectLogin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/CollectLogin',
+            rainbow_dot_protos_dot_rainbow__pb2.CollectLoginRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.CollectLoginResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -12,7 +12,8 @@ print fields that they do not know as bare numbers. A client that knows them say
 `rainbow-extensions` in the metadata of its calls (send `1`; the value is not read), or uses an extension field in
 the request.
 
-A credential is a cluster's token (to submit) or its secret (to pull). The frozen calls carry it in a field
+A credential is a cluster's token (to submit) or its secret (to pull); or a token of a person or of a project, which
+submits to all clusters that its projects may use: then `cluster` says which. The frozen calls carry it in a field
 of the request; they also take it from the call's metadata, as the other calls do, in the form
 `authorization: Bearer <value>`.
 
@@ -110,6 +111,24 @@ class RainbowSchedulerStub:
     jobs wait. A cluster's credential reaches that cluster, a pool's token the pool and the clusters in it.
     Needs a token or a secret.
     """
+    WhoAmI: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.WhoAmIRequest, _rainbow_pb2.WhoAmIResponse]
+    """Says who calls: what kind of credential it is, whose, and which projects it acts for. Needs any credential."""
+    ListTokens: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.ListTokensRequest, _rainbow_pb2.ListTokensResponse]
+    """Lists the personal tokens of a person that work, the newest first. Needs a personal token."""
+    CreateToken: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.CreateTokenRequest, _rainbow_pb2.CreateTokenResponse]
+    """Makes a token of the caller; its value is shown this once. Needs a personal token that is not narrowed."""
+    RevokeToken: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.RevokeTokenRequest, _rainbow_pb2.RevokeTokenResponse]
+    """Revokes a token for good, at once: one of the caller's own, or of a project that the caller leads.
+    Needs a personal token.
+    """
+    BeginLogin: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.BeginLoginRequest, _rainbow_pb2.BeginLoginResponse]
+    """Begins to sign a command line in (RFC 8628): answers with a code, which a person approves on a page of this
+    server. Needs no credential.
+    """
+    CollectLogin: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.CollectLoginRequest, _rainbow_pb2.CollectLoginResponse]
+    """Asks whether the person has approved it, and collects the personal token, once. NOT_FOUND when its time is over.
+    Needs no credential.
+    """
 
 @_typing.type_check_only
 class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
@@ -176,6 +195,24 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     """Lists the clusters that a credential reaches, a page at a time: what they have, whether they are there, how many
     jobs wait. A cluster's credential reaches that cluster, a pool's token the pool and the clusters in it.
     Needs a token or a secret.
+    """
+    WhoAmI: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.WhoAmIRequest, _rainbow_pb2.WhoAmIResponse]  # type: ignore[assignment]
+    """Says who calls: what kind of credential it is, whose, and which projects it acts for. Needs any credential."""
+    ListTokens: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.ListTokensRequest, _rainbow_pb2.ListTokensResponse]  # type: ignore[assignment]
+    """Lists the personal tokens of a person that work, the newest first. Needs a personal token."""
+    CreateToken: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.CreateTokenRequest, _rainbow_pb2.CreateTokenResponse]  # type: ignore[assignment]
+    """Makes a token of the caller; its value is shown this once. Needs a personal token that is not narrowed."""
+    RevokeToken: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.RevokeTokenRequest, _rainbow_pb2.RevokeTokenResponse]  # type: ignore[assignment]
+    """Revokes a token for good, at once: one of the caller's own, or of a project that the caller leads.
+    Needs a personal token.
+    """
+    BeginLogin: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.BeginLoginRequest, _rainbow_pb2.BeginLoginResponse]  # type: ignore[assignment]
+    """Begins to sign a command line in (RFC 8628): answers with a code, which a person approves on a page of this
+    server. Needs no credential.
+    """
+    CollectLogin: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.CollectLoginRequest, _rainbow_pb2.CollectLoginResponse]  # type: ignore[assignment]
+    """Asks whether the person has approved it, and collects the personal token, once. NOT_FOUND when its time is over.
+    Needs no credential.
     """
 
 class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
@@ -342,6 +379,60 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
         """Lists the clusters that a credential reaches, a page at a time: what they have, whether they are there, how many
         jobs wait. A cluster's credential reaches that cluster, a pool's token the pool and the clusters in it.
         Needs a token or a secret.
+        """
+
+    @_abc_1.abstractmethod
+    def WhoAmI(
+        self,
+        request: _rainbow_pb2.WhoAmIRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.WhoAmIResponse, _abc.Awaitable[_rainbow_pb2.WhoAmIResponse]]:
+        """Says who calls: what kind of credential it is, whose, and which projects it acts for. Needs any credential."""
+
+    @_abc_1.abstractmethod
+    def ListTokens(
+        self,
+        request: _rainbow_pb2.ListTokensRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.ListTokensResponse, _abc.Awaitable[_rainbow_pb2.ListTokensResponse]]:
+        """Lists the personal tokens of a person that work, the newest first. Needs a personal token."""
+
+    @_abc_1.abstractmethod
+    def CreateToken(
+        self,
+        request: _rainbow_pb2.CreateTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.CreateTokenResponse, _abc.Awaitable[_rainbow_pb2.CreateTokenResponse]]:
+        """Makes a token of the caller; its value is shown this once. Needs a personal token that is not narrowed."""
+
+    @_abc_1.abstractmethod
+    def RevokeToken(
+        self,
+        request: _rainbow_pb2.RevokeTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.RevokeTokenResponse, _abc.Awaitable[_rainbow_pb2.RevokeTokenResponse]]:
+        """Revokes a token for good, at once: one of the caller's own, or of a project that the caller leads.
+        Needs a personal token.
+        """
+
+    @_abc_1.abstractmethod
+    def BeginLogin(
+        self,
+        request: _rainbow_pb2.BeginLoginRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.BeginLoginResponse, _abc.Awaitable[_rainbow_pb2.BeginLoginResponse]]:
+        """Begins to sign a command line in (RFC 8628): answers with a code, which a person approves on a page of this
+        server. Needs no credential.
+        """
+
+    @_abc_1.abstractmethod
+    def CollectLogin(
+        self,
+        request: _rainbow_pb2.CollectLoginRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.CollectLoginResponse, _abc.Awaitable[_rainbow_pb2.CollectLoginResponse]]:
+        """Asks whether the person has approved it, and collects the personal token, once. NOT_FOUND when its time is over.
+        Needs no credential.
         """
 
 def add_RainbowSchedulerServicer_to_server(servicer: RainbowSchedulerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -33,11 +33,24 @@ def stranger(ctx: click.Context) -> Client:
     return _client(ctx, known)
 
 
+def anybody(ctx: click.Context) -> Client:
+    """Without a credential."""
+    return _client(ctx, settings(ctx))
+
+
 def submitter(ctx: click.Context) -> Client:
     known = settings(ctx)
     token = _required(known, "token", flag="--token-file")
     use_credential(ctx, known.described("token"))
     return _client(ctx, known, token=token)
+
+
+def person(ctx: click.Context) -> Client:
+    """With a token of a person, or whatever credential there is: the server says what it is good for."""
+    known = settings(ctx)
+    token = _required(known, "token", flag="--token-file")
+    use_credential(ctx, known.described("token"))
+    return _client(ctx, known, token=token, everywhere=True)
 
 
 def puller(ctx: click.Context) -> Client:
@@ -62,7 +75,7 @@ def observer(ctx: click.Context, *, as_cluster: bool) -> Client:
     only_secret_given = "secret" in flags(ctx) and "token" not in flags(ctx)
     if as_cluster or only_secret_given or (known.secret and not known.token):
         return puller(ctx)
-    return submitter(ctx)
+    return person(ctx) if is_of_people(known.token) else submitter(ctx)
 
 
 def resumer(ctx: click.Context) -> Client:
@@ -71,12 +84,20 @@ def resumer(ctx: click.Context) -> Client:
     return submitter(ctx) if not known.secret or ("token" in said and "secret" not in said) else puller(ctx)
 
 
-def _client(ctx: click.Context, known: Settings, *, token: str = "", secret: str = "") -> Client:
+def is_of_people(token: str) -> bool:
+    """Whether this would be a token of a person or a project, which reaches more than one cluster."""
+    return token.startswith(("rbu_", "rbp_"))
+
+
+def _client(
+    ctx: click.Context, known: Settings, *, token: str = "", secret: str = "", everywhere: bool = False
+) -> Client:
+    """`everywhere`: for all that the credential reaches, unless the command line names a cluster."""
     if config.traces_wanted() and not traces.are_on():
         start_traces("rainbow-agent" if ctx.info_name == "agent" else "rainbow")
     return Client(
         known.host,
-        cluster=known.cluster,
+        cluster="" if everywhere and "cluster" not in flags(ctx) else known.cluster,
         token=token,
         secret=secret,
         timeout_seconds=flags(ctx).get("timeout", DEFAULT_TIMEOUT_SECONDS),
@@ -91,7 +112,7 @@ def _required(known: Settings, kind: str, *, flag: str) -> str:
         where = f"use {flag}, RAINBOW_{kind.upper()} or {config.config_path()}"
         new = "`rainbow register --save` gets one for a new cluster"
         if kind == "token":
-            new += ", and that of a pool is with the operators who made it"
+            new = f"`rainbow login` gets you one, {new}, and that of a pool is with the operators who made it"
         raise Unauthenticated(f"no {kind} is known for the cluster {known.cluster}; {where}; {new}")
     return value
 

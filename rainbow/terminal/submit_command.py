@@ -16,7 +16,7 @@ SECTIONS = {
         "start_within_seconds",
     ),
     "Options of the scheduler": ("account", "partition", "qos", "reservation", "constraint", "options_by_cluster"),
-    "In the queue": ("priority", "labels", "idempotency_key", "on_lost"),
+    "In the queue": ("project", "priority", "labels", "idempotency_key", "on_lost"),
     "Waiting, and many jobs": ("wait", "file", "key_prefix"),
     "Server and credential": (
         "host", "cluster", "tls", "ca_file", "cert_file", "key_file", "timeout", "token", "token_file",

@@ -11,6 +11,13 @@ Schema = dict[str, Any]
 _WHO: Schema = {
     "token": {"type": "http", "scheme": "bearer", "description": "A cluster's token (rbt_…), to submit."},
     "secret": {"type": "http", "scheme": "bearer", "description": "A cluster's secret (rbs_…), to pull."},
+    "personal_token": {"type": "http", "scheme": "bearer", "description": "A person's token (rbu_…)."},
+    "person": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "sessionid",
+        "description": "The session of a person; what changes something needs the header X-CSRFToken too.",
+    },
     "registration_secret": {
         "type": "http",
         "scheme": "bearer",

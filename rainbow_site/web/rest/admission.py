@@ -5,15 +5,15 @@ from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 
 from clusters.callers import Caller, Operator
-from clusters.models import Cluster, CredentialKind
-from clusters.services.authenticate import REQUEST_DENIED
+from clusters.models import OF_CLUSTERS, Cluster, CredentialKind
+from clusters.services.values import REQUEST_DENIED
 from rainbow.errors import NotFound, Unauthenticated
 from rainbow.telemetry.request_ids import request_id_of
 from rainbow_site.web.rest.authentication import refusals_counted
 
-TOKEN = frozenset({CredentialKind.TOKEN})
 SECRET = frozenset({CredentialKind.SECRET})
-EITHER = TOKEN | SECRET
+SUBMITTERS = frozenset(CredentialKind) - SECRET
+ANY = frozenset(CredentialKind)
 
 # For answers with a credential in them (RFC 9111, section 5.2.2.5).
 NO_STORE = {"Cache-Control": "no-store"}
@@ -46,12 +46,28 @@ def admitted_operator(request: Request, *, staff: str) -> Operator:
 def holder(request: Request, kinds: frozenset[CredentialKind], *, cluster: str | None = None) -> Caller:
     """Raises Unauthenticated, NotAuthenticated."""
     if not isinstance(request.auth, Caller):
-        wanted = " or ".join(kind for kind in CredentialKind if kind in kinds)
+        wanted = " or ".join(kind for kind in OF_CLUSTERS if kind in kinds)
         raise NotAuthenticated(f"a cluster {wanted} is required")
     with refusals_counted(request):
         if request.auth.kind not in kinds or cluster not in (None, request.auth.cluster):
             raise Unauthenticated(REQUEST_DENIED)
     return request.auth
+
+
+def person(request: Request) -> Operator:
+    """The person who calls: with a personal token that is not narrowed, or signed in on a page.
+
+    Raises Unauthenticated, NotAuthenticated, PermissionDenied.
+    """
+    if isinstance(request.auth, Caller):
+        caller = holder(request, frozenset({CredentialKind.PERSONAL}))
+        if caller.narrowed_to or caller.scopes:
+            raise PermissionDenied("a token that is narrowed cannot do this")
+        assert caller.person_id is not None
+        return Operator(user_id=caller.person_id, name=caller.person, request_id=caller.request_id)
+    if not request.user.is_authenticated:
+        raise NotAuthenticated("a personal token or a signed-in person is required")
+    return Operator(user_id=request.user.pk, name=request.user.get_username(), request_id=request_id_of(request))
 
 
 def read(kind: type[BaseSerializer[Any]], data: Any) -> dict[str, Any]:

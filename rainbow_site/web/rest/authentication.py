@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from clusters.callers import Caller, Claim
@@ -28,7 +29,7 @@ class Holder:
     pk = None
 
     def __init__(self, caller: Caller) -> None:
-        self.username = f"{caller.cluster} {caller.kind} {caller.label}"
+        self.username = f"{caller.cluster} {caller.who}".strip()
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -60,6 +61,7 @@ def claim_in(request: Request, value: str, *, cluster: str | None = None) -> Cla
         value=value,
         cluster=cluster,
         certified=_certified(request),
+        reads=request.method in SAFE_METHODS,
         request_id=request_id_of(request),
         traceparent=request.META.get(TRACE_META_KEY, ""),
     )

@@ -37,6 +37,7 @@ _WORDS = {
 # Security requirements; rainbow_site/web/schema_hooks.py defines the schemes.
 BY_TOKEN: list[Any] = [{"token": []}]
 BY_SECRET: list[Any] = [{"secret": []}]
+BY_PERSON: list[Any] = [{"personal_token": []}, {"person": []}]
 BY_OPERATOR: list[Any] = [{"operator": []}]
 BY_ANYBODY: list[Any] = [*BY_TOKEN, *BY_SECRET, *BY_OPERATOR]
 BY_REGISTRATION_SECRET: list[Any] = [{"registration_secret": []}]

@@ -1,14 +1,15 @@
 """The look-up of credentials as plain SQL (docs/decisions/0003-plain-sql.md)."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import NamedTuple, overload
+from datetime import datetime
+from typing import NamedTuple
 
 from django.contrib.auth.models import User
 from django.db import connection
 
 from clusters.models import Cluster, Credential, FormerValue, PoolMember, Streak
 from clusters.prepared import fetch_prepared
+from clusters.sql.moments import as_datetime
 
 _CREDENTIAL = Credential._meta.db_table
 _FORMER_VALUE = FormerValue._meta.db_table
@@ -16,8 +17,8 @@ _CLUSTER = Cluster._meta.db_table
 _USER = User._meta.db_table
 _STREAK = Streak._meta.db_table
 _MEMBER = PoolMember._meta.db_table
-# A pool never asks: when the last of its clusters that take jobs now did.
-_LAST_ASKED_AT = f"""
+# Of a cluster c. A pool never asks: when the last of its clusters that take jobs now did.
+LAST_ASKED_AT = f"""
     CASE WHEN c.pool
     THEN (SELECT MAX(m.last_asked_at) FROM {_MEMBER} p JOIN {_CLUSTER} m ON m.id = p.cluster_id
           WHERE p.pool_id = c.id AND m.paused_at IS NULL AND m.not_ready = '')
@@ -25,7 +26,7 @@ _LAST_ASKED_AT = f"""
 """
 _BY_DIGEST = f"""
     SELECT {{digest}}, k.id, k.kind, k.label, k.last_used_at,
-           c.id, c.name, c.pool, {_LAST_ASKED_AT}, c.paused_at, c.paused_reason, c.not_ready,
+           c.id, c.name, c.pool, {LAST_ASKED_AT}, c.paused_at, c.paused_reason, c.not_ready,
            k.issued_by_id, u.username, COALESCE(s.reason, '')
     FROM {{credentials}} JOIN {_CLUSTER} c ON c.id = k.cluster_id LEFT JOIN {_USER} u ON u.id = k.issued_by_id
     LEFT JOIN {_STREAK} s ON s.cluster_id = c.id AND s.credential_id = k.id AND s.held_at IS NOT NULL
@@ -81,16 +82,3 @@ def _in_utc(row: CredentialRow) -> CredentialRow:
         last_asked_at=as_datetime(row.last_asked_at),
         paused_at=as_datetime(row.paused_at),
     )
-
-
-@overload
-def as_datetime(value: datetime | str) -> datetime: ...
-@overload
-def as_datetime(value: None) -> None: ...
-@overload
-def as_datetime(value: datetime | str | None) -> datetime | None: ...
-def as_datetime(value: datetime | str | None) -> datetime | None:
-    """A cursor's timestamp; SQLite returns UTC without a zone, of an expression as text."""
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value

@@ -1,0 +1,47 @@
+"""Persons, projects and their tokens."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import Permission, User
+
+from clusters.callers import Caller, Claim, Operator
+from clusters.models import Project, Role
+from clusters.services.authenticate import admit
+from clusters.services.personal_tokens import Wish, create_personal_token
+from clusters.services.projects import Change, add_member, create_project, grant_cluster
+
+
+def person_named(name: str) -> Operator:
+    """Somebody who may sign in, and is no operator."""
+    return Operator(user_id=User.objects.create_user(name).id, name=name)
+
+
+def operator_of_projects(name: str) -> Operator:
+    user = User.objects.create_user(name, is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="change_project"))
+    return Operator(user_id=user.id, name=name)
+
+
+def project_of(
+    *people: Operator, name: str = "chem", at: tuple[str, ...] = ("alpha",), lead: Operator | None = None, now: datetime
+) -> Project:
+    """A project of these people that may use these clusters."""
+    change = Change(by=None, now=now)
+    project = create_project(name=name, change=change)
+    for one in people:
+        add_member(project_id=project.id, person=one.name, change=change)
+    if lead:
+        add_member(project_id=project.id, person=lead.name, role=Role.LEAD, change=change)
+    for cluster in at:
+        grant_cluster(project_id=project.id, cluster=cluster, change=change)
+    return project
+
+
+def personal_token(who: Operator, *, project: str = "", now: datetime, label: str = "laptop", **wish: Any) -> str:
+    wanted = Wish(label=label, **wish)
+    return create_personal_token(wish=wanted, project=project, change=Change(by=who, now=now)).value
+
+
+def caller_with(value: str, *, cluster: str | None = None, now: datetime, reads: bool = False) -> Caller:
+    return admit(Claim(value=value, cluster=cluster, reads=reads), now=now)

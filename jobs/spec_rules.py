@@ -18,6 +18,7 @@ MAX_START_WITHIN_SECONDS = 365 * 24 * 3600
 MAX_OPTION = 255
 MAX_OPTIONS_BY_CLUSTER = 64
 MAX_IMAGE = 1024
+MAX_SIGNATURE = 2048
 MAX_MOUNTS = 32
 MAX_MOUNTS_BYTES = 16 * 1024
 
@@ -96,6 +97,11 @@ def _check_clusters(names: Sequence[str]) -> None:
         check_cluster_name(name, field="clusters")
 
 
+def _check_signature(text: str) -> None:
+    """What it says is for agents to judge."""
+    check_line(text, field="signature", longest=MAX_SIGNATURE)
+
+
 def _check_number(items: Sequence[str] | Mapping[str, str], most: int, *, field: str) -> None:
     if len(items) > most:
         raise InvalidArgument(f"must be at most {most}, not {len(items):,}", field=field)
@@ -114,6 +120,7 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "needs": _check_needs,
     "clusters": _check_clusters,
     "spill_after_seconds": partial(check_range, field="spill_after_seconds", lowest=0, highest=MAX_AFTER_SECONDS),
+    "signature": _check_signature,
     "start_within_seconds": partial(
         check_range, field="start_within_seconds", lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS
     ),

@@ -86,16 +86,19 @@ class JobSpec(JobDescription):
     spill_after_seconds: int = 0
     hold_if_unservable: bool = False
     expires_at: Moment = None
+    signature: str = field(default="", metadata=_LONG | _UNLISTED)
     idempotency_key: str = ""
 
     def fingerprint(self, submitter: int | str | None) -> bytes:
         """Tells a retry from another job under the same key: SHA-256 of what was said, and of the submitter:
         a credential's id, or the person or project that it speaks for.
 
-        A field that is not said is left out, so that a release which adds one does not change what is there.
+        A field that is not said is left out, so that a release which adds one does not change what is there. So is the
+        signature, which each try makes anew.
         """
         defaults = _DEFAULTS if says_more(self) else _BASIC_DEFAULTS
         said = {name: value for name, default in defaults.items() if (value := getattr(self, name)) != default}
+        said.pop("signature", None)
         return _digest([_FINGERPRINT_VERSION, submitter, said])
 
     def has_fingerprint(self, fingerprint: bytes, submitter: int | str | None) -> bool:
@@ -154,7 +157,7 @@ def _of_kind(kind: object) -> tuple[str, ...]:
 
 
 def _marked(mark: str) -> tuple[str, ...]:
-    return tuple(item.name for item in fields(JobDescription) if mark in item.metadata)
+    return tuple(item.name for item in fields(JobSpec) if mark in item.metadata)
 
 
 DESCRIPTION_FIELDS = tuple(item.name for item in fields(JobDescription))

@@ -35,6 +35,7 @@ COMMANDS = {
     "whoami": "Show whose the credential is, and its projects.",
     "projects": "List your projects, and the clusters that they may use.",
     "tokens": "List, make and revoke your tokens.",
+    "keys": "Make and show the key by which you sign jobs.",
     "rotate": "Replace the cluster's token or secret.",
     "agent": "Run the cluster's jobs by its scheduler.",
     "doctor": "Check what an agent needs, and say what to do.",
@@ -68,8 +69,8 @@ Exit codes:
 \b
 Settings come from flags, then from RAINBOW_HOST, RAINBOW_CLUSTER, RAINBOW_TOKEN,
 RAINBOW_SECRET, RAINBOW_REGISTRATION_SECRET, RAINBOW_TLS, RAINBOW_CA_FILE,
-RAINBOW_CERT_FILE and RAINBOW_KEY_FILE, then from a file that
-`rainbow register --save` writes (RAINBOW_CONFIG says where).
+RAINBOW_CERT_FILE, RAINBOW_KEY_FILE, RAINBOW_SIGN and
+RAINBOW_SIGNING_KEY, then from a file that `rainbow register --save` writes (RAINBOW_CONFIG says where).
 """
 
 

@@ -29,6 +29,7 @@ class Client(SubmissionCalls, QueueCalls, JobCalls, ClusterCalls, PeopleCalls):
     With a token and a secret both, looking up, listing, cancelling and counting jobs uses the token.
     `ca_file` holds PEM certificates to trust in place of the system's; `cert_file` and `key_file` are a client
     certificate and its key. Naming them turns TLS on. After a failed call they are read again if they have changed.
+    `signer` (rainbow.signer) signs each job that is submitted.
     """
 
     def serial(self, content_id: str = "ping") -> records.Echo:

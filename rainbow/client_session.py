@@ -2,13 +2,17 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rainbow import translation
 from rainbow.connection import Connection
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from rainbow.retries import Retries
 from rainbow.tls import Tls
+
+if TYPE_CHECKING:
+    # It needs a library that only those load who sign.
+    from rainbow.signer import Signer
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 
@@ -27,8 +31,10 @@ class ClientSession:
         cert_file: Path | str | None = None,
         key_file: Path | str | None = None,
         retries: Retries | None = None,
+        signer: "Signer | None" = None,
     ) -> None:
         self.cluster = cluster
+        self.signer = signer
         self._token = token
         self._secret = secret
         self._retries = retries or Retries()

@@ -14,7 +14,7 @@ from rainbow.retries import Patience
 class SubmissionCalls(ClientSession):
     def submit_job(self, spec: records.JobSpec) -> records.Submission:
         """Queue one job. A repeated submission under the same idempotency key makes no second one."""
-        spec = submitting.with_key(spec)
+        spec = self._signed(submitting.with_key(spec))
         with translation.refusing_what_the_wire_cannot_carry():
             request = translation.submit_request(spec, cluster=self.cluster, token=self._token)
         with submitting.keys_kept([spec]):
@@ -24,7 +24,7 @@ class SubmissionCalls(ClientSession):
 
     def submit_jobs(self, specs: Iterable[records.JobSpec]) -> records.SubmitResults:
         """Queue 1 to 10,000 jobs in one call; a refusal affects no other job."""
-        keyed = [submitting.with_key(spec) for spec in specs]
+        keyed = [self._signed(submitting.with_key(spec)) for spec in specs]
         with translation.refusing_what_the_wire_cannot_carry():
             jobs = [translation.job_spec(spec) for spec in keyed]
         request = pb.SubmitJobsRequest(cluster=self.cluster, jobs=jobs)
@@ -43,7 +43,10 @@ class SubmissionCalls(ClientSession):
         patience = Patience(self._retries, first_seconds=self._connection.timeout_seconds)
         stream = partial(self._submit_batches, metadata=metadata_of(self._token))
         sender = submitting.Submitting(stream, patience=patience)
-        return sender.results(submitting.batches(specs, cluster=self.cluster))
+        return sender.results(submitting.batches(map(self._signed, specs), cluster=self.cluster))
+
+    def _signed(self, spec: records.JobSpec) -> records.JobSpec:
+        return self.signer.signed(spec, target=self.cluster) if self.signer else spec
 
     def _submit_batches(
         self, batches: Iterator[submitting.Batch], *, metadata: Metadata

@@ -23,6 +23,8 @@ DEFAULTS: Mapping[str, Any] = {
     "ca_file": "",
     "cert_file": "",
     "key_file": "",
+    "sign": False,
+    "signing_key": "",
 }
 FILES = ("ca_file", "cert_file", "key_file")
 CREDENTIALS = ("token", "secret", "registration_secret")
@@ -43,6 +45,8 @@ SWITCHES = {
 class Settings:
     """Where the server is, which cluster is meant, and the credentials for it; empty where nobody said.
 
+    `sign`: whether each job that is submitted is signed, by the key in the file `signing_key`.
+
     `sources` names the place that each setting is from, `unknown` what the file says that is no setting.
     """
 
@@ -55,6 +59,8 @@ class Settings:
     ca_file: str
     cert_file: str
     key_file: str
+    sign: bool = False
+    signing_key: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
 
@@ -147,8 +153,8 @@ def traces_wanted() -> bool:
 
 def _environment() -> dict[str, Any]:
     told: dict[str, Any] = _known({name: os.environ.get(f"RAINBOW_{name.upper()}", "") for name in DEFAULTS})
-    if "tls" in told:
-        told["tls"] = _switch(told["tls"])
+    for name in told.keys() & {"tls", "sign"}:
+        told[name] = _switch(told[name], of=f"RAINBOW_{name.upper()}")
     return told
 
 

@@ -89,6 +89,7 @@ class JobSpec(JobDescription):
     spill_after_seconds: int = 0
     hold_if_unservable: bool = False
     expires_at: Moment = None
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ class Work:
     """What of a job reaches a scheduler. 0, False and empty mean not said.
 
     `owner` is the person whose job it is, as the server has it; `run_as` the Unix user that the site runs it as, which
-    only the site says.
+    only the site says; `signature` the owner's, if there is one.
     """
 
     command: str
@@ -121,6 +122,7 @@ class Work:
     start_within_seconds: int = 0
     owner: str = ""
     run_as: str = ""
+    signature: str = ""
 
     def options(self, cluster: str) -> dict[str, str]:
         """The site options that hold at this cluster, by name, without those that are not said."""

@@ -148,7 +148,7 @@ def test_certificates_go_before_a_no_that_a_later_place_says(path: Path, monkeyp
 
 @pytest.mark.parametrize("name", sorted(config.DEFAULTS))
 def test_an_empty_variable_or_flag_counts_as_not_said(name: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = {"tls": True, "host": "said:1"}.get(name, "said")
+    said = {"tls": True, "sign": True, "host": "said:1"}.get(name, "said")
     write(path, f"tls = true\n{name} = {json.dumps(said)}\n" if name != "tls" else "tls = true\n")
     monkeypatch.setenv(f"RAINBOW_{name.upper()}", "")
 

@@ -55,15 +55,15 @@ WHOLE = client.JobSpec(
     }
 )
 # Not on a job's page: the name is its title, and the others are for programs.
-NOT_FACTS = {"name", "on_lost", "idempotency_key"}
+NOT_FACTS = {"name", "on_lost", "idempotency_key", "signature"}
 # What operators see who may not see what jobs run.
 FOR_ALL_OPERATORS = {
     "name", "nodes", "tasks", "priority", "time_limit_seconds", "labels", "cores_per_task", "gpus_per_task", "gpu_type",
     "memory_mib_per_node", "exclusive", "account", "partition", "qos", "reservation", "constraint",
     "options_by_cluster", "needs", "start_within_seconds",
 }  # fmt: skip
-# Whose the work is, the server says beside it; as whom it runs, the site.
-OF_WORK = tuple(item.name for item in fields(client.Work) if item.name not in ("owner", "run_as"))
+# Whose the work is, and what that one signed, an agent looks up; as whom it runs, the site says.
+OF_WORK = tuple(item.name for item in fields(client.Work) if item.name not in ("owner", "run_as", "signature"))
 MOST_FILES = 10
 
 
@@ -177,7 +177,7 @@ def test_the_rest_api_takes_and_shows_each_field(alpha: Any, now: datetime) -> N
 
 
 def test_the_command_line_has_an_option_for_each_field() -> None:
-    assert set(client.SPEC_FIELDS) <= {param.name for param in submit_command.command.params}
+    assert set(client.SPEC_FIELDS) - {"signature"} <= {param.name for param in submit_command.command.params}
 
 
 def test_the_command_line_shows_each_field() -> None:

@@ -95,6 +95,7 @@ class Job(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     start_within_seconds = models.PositiveIntegerField(db_default=0)
     on_lost = models.CharField(max_length=7, choices=OnLost)
+    signature = models.CharField(max_length=2048, blank=True, db_default="")
     # Of a person's or a project's job: these, a newline, and the key (jobs.services.submit.Order).
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     # SHA-256 of what was submitted under the key, so that a retry is told from another job.

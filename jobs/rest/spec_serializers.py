@@ -16,6 +16,7 @@ from jobs.spec_rules import (
     MAX_MOUNTS,
     MAX_OPTION,
     MAX_OPTIONS_BY_CLUSTER,
+    MAX_SIGNATURE,
     MAX_START_WITHIN_SECONDS,
     MOUNT,
     OPTION_AT_CLUSTER,
@@ -141,6 +142,12 @@ class JobSpecSerializer(Input):
         max_value=MAX_AFTER_SECONDS,
         default=0,
         help_text="how long each of them waits for those before it; only with clusters",
+    )
+    signature = Text(
+        max_length=MAX_SIGNATURE,
+        allow_blank=True,
+        default="",
+        help_text="what its owner signed: some clusters run no job without",
     )
     hold_if_unservable = Flag(
         default=False, help_text="whether it is kept until a cluster can take it, where none can, and not refused"

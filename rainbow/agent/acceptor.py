@@ -131,7 +131,7 @@ class Acceptor:
 
     def _free(self) -> FreeCapacity:
         """What fits now. Sets the reason why nothing does, where it lasts."""
-        if obstacle := self._held_jobs.shortage() or self._context.people.fault():
+        if obstacle := self._held_jobs.shortage() or self._context.fault():
             self._reporter.not_ready = obstacle
             return NO_ROOM
         try:

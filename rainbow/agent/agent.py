@@ -40,7 +40,9 @@ class Agent:
         self._context = context
         self._wakeups: SimpleQueue[None] = SimpleQueue()
         self._rest = rest or self._wait_for_wakeup
-        self._held_jobs = HeldJobs(journal, clock=context.clock, checkpoint=context.checkpoint)
+        self._held_jobs = HeldJobs(
+            journal, clock=context.clock, checkpoint=context.checkpoint, signatures=context.signatures
+        )
         self._reporter = Reporter(context, self._held_jobs)
         self._recovery = Recovery(context, self._held_jobs)
         self._hand_over = HandOver(context, self._held_jobs, self._reporter)

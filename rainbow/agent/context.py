@@ -8,6 +8,7 @@ from enum import StrEnum
 from rainbow import leases
 from rainbow.agent.people import People
 from rainbow.agent.policy import Policy
+from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import Executor, NotTaken, WorkRefused
@@ -78,7 +79,8 @@ def no_secret() -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentContext:
     """`read_secret` reads the configured secret again; empty where it cannot be read. `site_facts` are what the site
-    adds to those of its scheduler. `people`: as whom jobs run.
+    adds to those of its scheduler. `people`: as whom jobs run. `signatures`: only what is signed
+    runs; None where that is not asked.
     """
 
     client: Client
@@ -90,11 +92,16 @@ class AgentContext:
     read_secret: Callable[[], str] = no_secret
     site_facts: Mapping[str, Value] = field(default_factory=dict)
     people: People = field(default_factory=People)
+    signatures: RequiredSignatures | None = None
+
+    def fault(self) -> str:
+        """Why no job can be handed over for now, since whose it is cannot be judged; empty where it can."""
+        return self.people.fault() or (self.signatures.fault() if self.signatures else "")
 
     @property
     def asks_whose(self) -> bool:
         """Whether it matters whose a job is. An offer does not say that."""
-        return self.people.run_as_person
+        return self.people.run_as_person or self.signatures is not None
 
     def refusal_of_offer(self, work: Work) -> str:
         """The same of an offer, which the client has checked, as far as that can be told before it is known whose."""
@@ -108,6 +115,8 @@ class AgentContext:
         """
         try:
             check_work(work)
+            if self.signatures:
+                self.signatures.check(work, self.clock())
             here = self.here(work)
         except InvalidArgument as error:
             return fault(error)

@@ -55,12 +55,22 @@ class HandOver:
             self._held_jobs.ended(held, cancelled())
         elif not self._refused(held):
             try:
-                self._held_jobs.prepared(held)
-            except DiskFull as full:
-                held.waiting_reason = full.message
+                if not self._has_run(held):
+                    self._held_jobs.prepared(held)
+            except (DiskFull, NotTaken) as wait:
+                held.waiting_reason = wait.message
                 return False
             held.waiting_reason = ""
         return True
+
+    def _has_run(self, held: HeldJob) -> bool:
+        """Whether another attempt, or another job, had the signature; it is this one's from now on if none did."""
+        signatures = self._context.signatures
+        refusal = signatures.claim(held.entry, self._context.clock()) if signatures else ""
+        if refusal:
+            _log.warning(Line("refused", job=held.entry.jobid, reason=refusal))
+            self._held_jobs.ended(held, _refused(refusal))
+        return bool(refusal)
 
     def submit(self) -> bool:
         """Hand over what is announced, until a heartbeat is due.
@@ -79,7 +89,7 @@ class HandOver:
 
     def _is_kept_waiting(self, jobs: Sequence[HeldJob]) -> bool:
         """Whether the file of persons cannot be used now: no job runs as another meanwhile, nor is it refused."""
-        fault = self._context.people.fault() if jobs else ""
+        fault = self._context.fault() if jobs else ""
         for held in jobs if fault else ():
             held.waiting_reason = fault
         return bool(fault)

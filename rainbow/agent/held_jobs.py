@@ -7,6 +7,7 @@ from typing import Any
 
 from rainbow.agent.context import Checkpoint
 from rainbow.agent.journal import Done, Entry, Journal
+from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.agent.states import AFTER_A_RESTART, IN_SCHEDULER, NOT_HANDED_OVER, STEPS, Desired, Stage, check_move
 from rainbow.agent.write_queue import WriteQueue
 from rainbow.executors.executor import Ending, Progress, Ticket
@@ -91,9 +92,15 @@ class HeldJob:
 
 class HeldJobs:
     def __init__(
-        self, journal: Journal, *, clock: Callable[[], datetime], checkpoint: Callable[[Checkpoint], None]
+        self,
+        journal: Journal,
+        *,
+        clock: Callable[[], datetime],
+        checkpoint: Callable[[Checkpoint], None],
+        signatures: RequiredSignatures | None = None,
     ) -> None:
         self._journal = journal
+        self._signatures = signatures
         self._writes = WriteQueue()
         self._clock = clock
         self._checkpoint = checkpoint
@@ -158,11 +165,19 @@ class HeldJobs:
         now, done = self._clock(), list(jobs)
         keys = [held.key for held in done]
         self._writes.add(lambda: self._journal.reported(keys, now=now))
+        for held in done if self._signatures else ():
+            self._release(held)
         self.returns += sum(held.is_given_back for held in done)
         for held in done:
             del self._jobs[held.key]
             self._let_go[held.key] = Done(ticket=held.entry.ticket, at=now)
         self._checkpoint(Checkpoint.REPORTED_NOTED)
+
+    def _release(self, held: HeldJob) -> None:
+        """An attempt that was given back never started: another one may have its signature."""
+        if self._signatures and held.is_given_back:
+            signatures, entry = self._signatures, held.entry
+            self._writes.add(lambda: signatures.release(entry))
 
     def to_be_forgotten(self) -> list[Ticket]:
         """Jobs that were let go five minutes ago, or earlier where the disk is full."""

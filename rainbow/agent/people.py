@@ -47,7 +47,7 @@ class People:
     run_as_person: bool = False
 
     def fault(self) -> str:
-        """Why no job can be handed over for now; empty where they can."""
+        """Why it is not known for now as whom jobs run; empty where it is."""
         if self.file:
             self.file.users()
             return self.file.fault

@@ -10,26 +10,35 @@ from typing import Any
 
 from rainbow.errors import InvalidArgument, why
 from rainbow.executors.persons import UNIX_NAME
+from rainbow.signatures import public_key
 from rainbow.spec_rules import MAX_OPTION
 from rainbow.text import on_one_line
 
 MOST_BYTES = 4 * 1024 * 1024
 LONGEST_PERSON = 150
-ENTRIES = ("people",)
-PERSON_ENTRIES = ("user", "account")
+ENTRIES = ("people", "pools")
+PERSON_ENTRIES = ("user", "account", "keys")
+MOST_KEYS = 16
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """`user` is the person's Unix user, `account` what jobs are charged to that name none; both may be empty."""
+    """`user` is the person's Unix user, `account` what jobs are charged to that name none; both may be empty.
+
+    `keys` are those by which the person signs jobs.
+    """
 
     user: str = ""
     account: str = ""
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Users:
+    """`pools`: those for which jobs may be signed that run here, beside the cluster itself."""
+
+    pools: tuple[str, ...] = ()
     people: Mapping[str, Person] = field(default_factory=dict)
 
 
@@ -39,7 +48,8 @@ def read_users(path: Path) -> Users:
     people = content.get("people", {})
     if not isinstance(people, dict):
         raise InvalidArgument(f"{path}: people must be a table of persons")
-    return Users(people={name: _person(name, entry, path) for name, entry in people.items()})
+    pools = _texts(content.get("pools", []), f"{path}: pools")
+    return Users(pools=pools, people={name: _person(name, entry, path) for name, entry in people.items()})
 
 
 def _content(path: Path) -> Any:
@@ -71,7 +81,29 @@ def _person(name: str, entry: Any, path: Path) -> Person:
     if not name or len(name) > LONGEST_PERSON or not isinstance(entry, dict):
         raise InvalidArgument(f"{where} must be a table, and its name 1 to {LONGEST_PERSON} characters")
     _table(entry, PERSON_ENTRIES, where)
-    return Person(user=_user(entry.get("user", ""), where), account=_account(entry.get("account", ""), where))
+    return Person(
+        user=_user(entry.get("user", ""), where),
+        account=_account(entry.get("account", ""), where),
+        keys=_keys(entry.get("keys", []), f"{where}.keys"),
+    )
+
+
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    if isinstance(value, list) and all(isinstance(text, str) and text for text in value):
+        return tuple(value)
+    raise InvalidArgument(f"{where} must be a list of strings that are not empty")
+
+
+def _keys(value: Any, where: str) -> tuple[str, ...]:
+    keys = _texts(value, where)
+    if len(keys) > MOST_KEYS:
+        raise InvalidArgument(f"{where} must be at most {MOST_KEYS}")
+    for text in keys:
+        try:
+            public_key(text)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"{where}: {error.message}") from error
+    return keys
 
 
 def _user(value: Any, where: str) -> str:

@@ -20,6 +20,8 @@ from rainbow.agent.metrics_server import MetricsServer
 from rainbow.agent.people import People, UsersFile
 from rainbow.agent.policy import Policy
 from rainbow.agent.policy_file import read_policy
+from rainbow.agent.required_signatures import RequiredSignatures
+from rainbow.agent.signed_runs import SignedRuns
 from rainbow.agent.site_facts import check_site_facts, read_facts_file, told_facts
 from rainbow.agent.timed_executor import TimedExecutor
 from rainbow.config import environment
@@ -77,6 +79,7 @@ _log = logging.getLogger("rainbow.agent")
     metavar="FOLDER",
     help="Run each job as the Unix user of its owner, by sudo; FOLDER has a folder of each.  [default: as the agent's]",
 )
+@click.option("--require-signature", is_flag=True, help="Run only jobs that their owner signed, by a key in --users.")
 @click.option("--facts", "facts_file", metavar="FILE", help="TOML file of what the site says of the cluster.")
 @click.option(
     "--fact",
@@ -143,6 +146,7 @@ def command(
     facts: tuple[tuple[str, str], ...],
     metrics_address: str | None,
     metrics_token_file: str | None,
+    require_signature: bool,
     once: bool,
     dry_run: bool,
     as_json: bool,
@@ -159,11 +163,12 @@ def command(
     start_log(form=log_format, level=log_level)
     policy = read_policy(Path(policy_file)) if policy_file else Policy()
     site_facts = _site_facts(facts_file, facts)
-    people = _people(users_file, run_as_person=bool(options["persons"]))
+    people = _people(users_file, run_as_person=bool(options["persons"]), signed=require_signature)
     with session.puller(ctx) as client:
         folder = Path(state_dir) if state_dir else _usual_folder(client.cluster)
         scheduler = make_executor(executor, _site(folder, options))
         if dry_run:
+            signatures = _signatures(people, client.cluster, None) if require_signature else None
             looking = AgentSettings(agent="")
             plan = planned(
                 AgentContext(
@@ -172,6 +177,7 @@ def command(
                     settings=looking,
                     policy=policy,
                     people=people,
+                    signatures=signatures,
                 )
             )
             write_json(plan) if as_json else show_plan(plan)
@@ -188,6 +194,7 @@ def command(
                 read_secret=lambda: session.secret_again(ctx),
                 site_facts=site_facts,
                 people=people,
+                signatures=_signatures(people, client.cluster, SignedRuns(folder)) if require_signature else None,
             )
             words = (context.settings.agent, client.cluster, executor, scheduler.access.description, folder)
             _log.info("%s for %s by %s, reached %s, state in %s", *words)
@@ -198,17 +205,21 @@ def command(
             _run(agent, context, once=once)
 
 
-def _people(users_file: str | None, *, run_as_person: bool) -> People:
+def _people(users_file: str | None, *, run_as_person: bool, signed: bool) -> People:
     """A file that cannot be used ends the agent at its start; later, it waits until the file is right again."""
     if not users_file:
-        if run_as_person:
-            raise click.UsageError("--run-as-person needs --users")
+        if run_as_person or signed:
+            raise click.UsageError(f"{'--run-as-person' if run_as_person else '--require-signature'} needs --users")
         return People()
     file = UsersFile(path=Path(users_file))
     file.users()
     if file.fault:
         raise InvalidArgument(file.fault)
     return People(file=file, run_as_person=run_as_person)
+
+
+def _signatures(people: People, cluster: str, runs: SignedRuns | None) -> RequiredSignatures | None:
+    return RequiredSignatures(file=people.file, cluster=cluster, runs=runs) if people.file else None
 
 
 def _site(folder: Path, options: dict[str, Any]) -> Site:

@@ -83,6 +83,7 @@ def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:
     yield "labels", _pairs(job.labels)
     yield "if lost", "" if job.on_lost == OnLost.UNSPECIFIED else job.on_lost.value
     yield "clusters", " ".join(job.clusters)
+    yield "signed", "yes" if job.signature else ""
     yield "spill after", span(job.spill_after_seconds) if job.spill_after_seconds else ""
     yield "if unservable", "hold" if job.hold_if_unservable else ""
     yield "expires", local(job.expires_at) if job.expires_at else ""

@@ -25,6 +25,7 @@ from rainbow.terminal.formatting import last_asked
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, label_option, server_options, token_options
 from rainbow.terminal.output import complain, say, write_json, write_output_of
+from rainbow.terminal.signing import signing_options, start_signing
 from rainbow.terminal.slurm_options import slurm_options, translated
 from rainbow.terminal.submit_command import SubmitCommand
 from rainbow.terminal.submit_file import submit_file
@@ -53,7 +54,7 @@ SPILL_AFTER = Span(lowest=0, highest=86_400)
 START_WITHIN = Span(lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS)
 ON_LOST = click.Choice([OnLost.KEEP.value, OnLost.REQUEUE.value])
 NAME_LENGTH = 255
-WITH_FILE = ("file", "key_prefix", "as_json")
+WITH_FILE = ("file", "key_prefix", "as_json", "sign", "signing_key", "sign_for", "sign_runs")
 SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
@@ -151,6 +152,7 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 @click.option(
     "--key-prefix", metavar="TEXT", help="With --file: what the jobs' keys begin with, before the line's number."
 )
+@signing_options
 @json_option
 @click.argument("words", nargs=-1, metavar="[-- WORD...]")
 @click.pass_context
@@ -165,6 +167,7 @@ def command(
         ctx.exit(_submit_file(ctx, file, key_prefix=key_prefix or "", as_json=as_json))
     spec = _spec(**given)
     with session.submitter(ctx) as client:
+        start_signing(ctx, client)
         queued = _submitted(client, spec)
         try:
             if not as_json:
@@ -199,6 +202,7 @@ def _submit_file(ctx: click.Context, path: str | None, *, key_prefix: str, as_js
                 f"With --file, each line says what its job is; leave out {option.get_error_hint(ctx)}."
             )
     with session.submitter(ctx) as client:
+        start_signing(ctx, client)
         return submit_file(client, path, key_prefix=key_prefix, as_json=as_json)
 
 

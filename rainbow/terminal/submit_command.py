@@ -17,6 +17,7 @@ SECTIONS = {
     ),
     "Options of the scheduler": ("account", "partition", "qos", "reservation", "constraint", "options_by_cluster"),
     "In the queue": ("project", "priority", "labels", "idempotency_key", "on_lost"),
+    "Signing": ("sign", "signing_key", "sign_for", "sign_runs"),
     "Waiting, and many jobs": ("wait", "file", "key_prefix"),
     "Server and credential": (
         "host", "cluster", "tls", "ca_file", "cert_file", "key_file", "timeout", "token", "token_file",

@@ -15,6 +15,7 @@ from rainbow.agent.identity import identity_in
 from rainbow.agent.journal import Journal
 from rainbow.agent.people import People
 from rainbow.agent.policy import Policy
+from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.client import Client
 from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket
 from rainbow.executors.table import EXECUTORS
@@ -123,6 +124,7 @@ class Crew:
     policy: Policy
     site_facts: dict[str, Value]
     people: People
+    signatures: RequiredSignatures | None
     settings: dict[str, Any]
     checkpoint: Callable[[Checkpoint], None] = ignore_checkpoint
     read_secret: Callable[[], str] = no_secret
@@ -173,6 +175,7 @@ class Crew:
             policy=self.policy,
             site_facts=self.site_facts,
             people=self.people,
+            signatures=self.signatures,
             clock=self.clock.now,
             checkpoint=lambda moment: self.checkpoint(moment),
             read_secret=lambda: self.read_secret(),
@@ -190,6 +193,7 @@ def crew(
     policy: Policy | None = None,
     site_facts: dict[str, Value] | None = None,
     people: People | None = None,
+    signatures: RequiredSignatures | None = None,
     timeout_seconds: float = 5,
     **settings: Any,
 ) -> Iterator[Crew]:
@@ -208,6 +212,7 @@ def crew(
             policy=policy or Policy(),
             site_facts=site_facts or {},
             people=people or People(),
+            signatures=signatures,
             settings=settings,
             stack=stack,
         )

@@ -16,7 +16,7 @@ NAME = "keebler"
 
 @dataclass(slots=True)
 class HostileServer(pb_grpc.RainbowSchedulerServicer):
-    """`lines` are the waiting jobs, by id; `held` those that it says the agent has.
+    """`lines` are the waiting jobs, by id; `held` those that it says the agent has: the last one, if they name none.
 
     It accepts every report, unless it is `deaf`.
     """
@@ -60,7 +60,10 @@ class HostileServer(pb_grpc.RainbowSchedulerServicer):
         return pb.ListJobsResponse(jobs=sorted(self.held, key=lambda job: -job.id))
 
     def GetJobs(self, request: pb.GetJobsRequest, context: grpc.ServicerContext) -> pb.GetJobsResponse:
-        return pb.GetJobsResponse(jobs=[job for job in self.held if job.id in request.jobids])
+        found = [job for job in self.held if job.id in request.jobids]
+        for job in found:
+            job.agent = job.agent or self.agent
+        return pb.GetJobsResponse(jobs=found)
 
     def ended(self, *jobids: int) -> bool:
         final = (pb.JOB_STATE_COMPLETED, pb.JOB_STATE_FAILED, pb.JOB_STATE_CANCELLED)

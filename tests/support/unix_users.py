@@ -1,6 +1,10 @@
 """Unix users that a test makes and removes, and an agent's user among them that may use sudo as deploy/ has it."""
 
 import contextlib
+
+# Another user may not be able to read Python's own folder, so what is loaded late is loaded before.
+import encodings.ascii
+import encodings.idna  # noqa: F401
 import os
 import pwd
 import shutil

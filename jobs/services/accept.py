@@ -14,6 +14,7 @@ from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.metrics import ACCEPTED, REFUSED
 from jobs.models import Job
+from jobs.services.withdrawn import cancel_withdrawn
 from jobs.sql.updates import in_parts, lock_jobs, take_jobs
 from jobs.states import JobState, What
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument
@@ -89,6 +90,12 @@ def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Accep
         _lock(takings, leases)
         for taking, lease in zip(takings, leases, strict=True):
             taken.append([] if isinstance(lease, InvalidArgument) else _take(taking, lease, now))
+        withdrawn = [
+            (step, None)
+            for taking, lease, rows in zip(takings, leases, taken, strict=True)
+            if not isinstance(lease, InvalidArgument)
+            for step in _cancel_withdrawn(taking, rows, now)
+        ]
         outcomes = [
             lease if isinstance(lease, InvalidArgument) else _acceptance(taking, lease, rows)
             for taking, lease, rows in zip(takings, leases, taken, strict=True)
@@ -96,7 +103,7 @@ def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Accep
         steps = [
             (_step(taking, *row), taking.caller) for taking, rows in zip(takings, taken, strict=True) for row in rows
         ]
-        record(steps, now=now)
+        record([*steps, *withdrawn], now=now)
     for taking, outcome, rows in zip(takings, outcomes, taken, strict=True):
         _count(taking, outcome, accepted=len(rows))
     return outcomes
@@ -146,6 +153,13 @@ def _take(taking: Taking, lease: Lease | None, now: datetime) -> Rows:
         return []
     distinct = list(dict.fromkeys(taking.job_ids))
     return sorted(take_jobs(taking.caller.cluster_id, distinct, lease=lease, now=now))
+
+
+def _cancel_withdrawn(taking: Taking, taken: Rows, now: datetime) -> list[Step]:
+    missing = set(taking.job_ids) - {job_id for job_id, *_ in taken}
+    if not missing or taking.caller.paused:
+        return []
+    return cancel_withdrawn(cluster_id=taking.caller.cluster_id, job_ids=missing, now=now)
 
 
 def _acceptance(taking: Taking, lease: Lease | None, taken: Rows) -> Acceptance:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db import connection
 
-from clusters.models import Cluster
+from clusters.models import Cluster, Grant, Membership, Project
 from jobs.leases import Lease
 from jobs.models import Job, Queue, Serves
 from jobs.sql.statements import Row, fetch, timestamp
@@ -16,6 +17,10 @@ _JOB = Job._meta.db_table
 _QUEUE = Queue._meta.db_table
 _CLUSTER = Cluster._meta.db_table
 _SERVES = Serves._meta.db_table
+_GRANT = Grant._meta.db_table
+_MEMBERSHIP = Membership._meta.db_table
+_PROJECT = Project._meta.db_table
+_USER = User._meta.db_table
 _QUEUED = f"state = '{JobState.QUEUED}'"
 # Ids in a statement; SQLite takes at most 32,766 values.
 _PART = 10_000
@@ -43,8 +48,9 @@ def in_parts(job_ids: Iterable[int]) -> Iterator[list[int]]:
 
 
 def take_jobs(cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, now: datetime) -> list[Row]:
-    """Accepts those of the jobs that wait; returns their (id, attempt, priority, the cluster or pool they waited in).
+    """Accepts those of the jobs that wait, and whose submitters may still use what they were submitted to.
 
+    Returns their (id, attempt, priority, the cluster or pool they waited in).
     With a lease, also of the queues that the cluster serves, once it is its turn there.
     """
     statement = (
@@ -64,6 +70,7 @@ def take_jobs(cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, n
 
 def _waiting_among(*, shared: bool) -> str:
     mine = f"(cluster_id = %s OR EXISTS ({_ITS_TURN[connection.vendor]}))" if shared else "cluster_id = %s"
+    mine = f"{mine} AND {_IN_REACH}"
     if connection.vendor == "sqlite":
         return f"{_QUEUED} AND {mine} AND id IN (SELECT value FROM json_each(%s))"
     # An UPDATE locks its rows in the order in which it finds them, which is not the lock order.
@@ -71,6 +78,17 @@ def _waiting_among(*, shared: bool) -> str:
     return f"id IN (SELECT waiting.id FROM ({waiting}) waiting)"
 
 
+# Of the jobs of people: that they may still use what they were submitted to.
+_IN_REACH = f"""
+    ({_JOB}.project_id IS NULL OR EXISTS (
+        SELECT 1 FROM {_PROJECT} r JOIN {_GRANT} g ON g.project_id = r.id
+        LEFT JOIN {_MEMBERSHIP} m ON m.project_id = r.id AND m.person_id = {_JOB}.owner_id
+        LEFT JOIN {_USER} u ON u.id = m.person_id
+        WHERE r.id = {_JOB}.project_id AND r.closed_at IS NULL
+          AND g.cluster_id = COALESCE({_JOB}.submitted_to_id, {_JOB}.cluster_id)
+          AND ({_JOB}.owner_id IS NULL OR u.is_active)
+    ))
+"""
 # When a job may go to a cluster that is behind others.
 _DUE = {
     "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', submitted_at, '+' || s.after_seconds || ' seconds') "

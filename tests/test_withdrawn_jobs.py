@@ -1,0 +1,98 @@
+"""Jobs that wait when what their person or project may use is taken away: no cluster gets them."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from clusters.callers import Operator
+from clusters.models import Project
+from clusters.services.projects import (
+    Change,
+    close_project,
+    grant_cluster,
+    remove_member,
+    withdraw_cluster,
+)
+from jobs.models import Job, JobEvent
+from jobs.services.accept import RefusalReason, accept_jobs
+from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.withdrawn import WITHDRAWN
+from jobs.specs import JobSpec
+from jobs.states import JobState
+from tests.support.members import caller_with, person_named, personal_token, project_of
+
+pytestmark = pytest.mark.django_db
+
+Deed = Callable[[Project, Change], object]
+TAKEN_AWAY: dict[str, Deed] = {
+    "the grant": lambda project, change: withdraw_cluster(project_id=project.id, cluster="alpha", change=change),
+    "the membership": lambda project, change: remove_member(project_id=project.id, person="alice", change=change),
+    "the project": lambda project, change: close_project(project_id=project.id, change=change),
+    "the person": lambda _project, _change: User.objects.filter(username="alice").update(is_active=False),
+}
+
+
+@pytest.fixture
+def alice(db: None) -> Operator:
+    return person_named("alice")
+
+
+def waiting_job(alice: Operator, now: datetime) -> int:
+    caller = caller_with(personal_token(alice, now=now), cluster="alpha", now=now)
+    order = Order(by=caller, cluster_id=caller.cluster_id, spec=JobSpec(command="hostname", nodes=1))
+    (receipt,) = submit_jobs(orders=[order], now=now)
+    assert isinstance(receipt, Receipt)
+    return receipt.job_id
+
+
+@pytest.mark.parametrize("agent", ["", "agent-1"], ids=["handed over", "with a lease"])
+def test_what_may_still_run_is_accepted(alpha: Any, alice: Operator, agent: str, now: datetime) -> None:
+    project_of(alice, now=now)
+    job_id = waiting_job(alice, now)
+
+    acceptance = accept_jobs(caller=alpha.puller, job_ids=[job_id], agent=agent, now=now)
+
+    assert [accepted.job_id for accepted in acceptance.accepted] == [job_id]
+
+
+@pytest.mark.parametrize("agent", ["", "agent-1"], ids=["handed over", "with a lease"])
+@pytest.mark.parametrize("deed", TAKEN_AWAY.values(), ids=TAKEN_AWAY)
+def test_what_may_no_longer_run_is_cancelled_in_place_of_accepted(
+    alpha: Any, alice: Operator, deed: Deed, agent: str, now: datetime
+) -> None:
+    project = project_of(alice, now=now)
+    job_id = waiting_job(alice, now)
+    deed(project, Change(by=None, now=now))
+
+    acceptance = accept_jobs(caller=alpha.puller, job_ids=[job_id], agent=agent, now=now)
+
+    assert acceptance.accepted == []
+    assert [refused.reason for refused in acceptance.refused] == [RefusalReason.NOT_QUEUED]
+    job = Job.objects.get(id=job_id)
+    assert (job.state, job.reason) == (JobState.CANCELLED, WITHDRAWN)
+    event = JobEvent.objects.filter(job=job).latest("id")
+    assert (event.what, event.why, event.who) == ("cancelled", WITHDRAWN, "the server")
+
+
+def test_another_clusters_accept_cancels_nothing(alpha: Any, beta: Any, alice: Operator, now: datetime) -> None:
+    project = project_of(alice, now=now)
+    job_id = waiting_job(alice, now)
+    withdraw_cluster(project_id=project.id, cluster="alpha", change=Change(by=None, now=now))
+
+    accept_jobs(caller=beta.puller, job_ids=[job_id], agent="agent-1", now=now)
+
+    assert Job.objects.get(id=job_id).state == JobState.QUEUED
+
+
+def test_what_is_granted_again_in_time_runs(alpha: Any, alice: Operator, now: datetime) -> None:
+    project = project_of(alice, now=now)
+    job_id = waiting_job(alice, now)
+    withdraw_cluster(project_id=project.id, cluster="alpha", change=Change(by=None, now=now))
+    grant_cluster(project_id=project.id, cluster="alpha", change=Change(by=None, now=now))
+
+    acceptance = accept_jobs(caller=alpha.puller, job_ids=[job_id], agent="agent-1", now=now)
+
+    assert [accepted.job_id for accepted in acceptance.accepted] == [job_id]

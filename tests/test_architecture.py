@@ -64,6 +64,7 @@ MAY_IMPORT = {
     "jobs.queries": "rainbow clusters clusters.services jobs",
     "jobs.services": "rainbow rainbow.telemetry clusters clusters.services jobs jobs.queries",
     "jobs.demo": "rainbow clusters clusters.services jobs jobs.queries jobs.services",
+    "clusters.management": "rainbow clusters clusters.queries clusters.services",
     "jobs.management": "rainbow rainbow_site.process clusters jobs jobs.queries jobs.services jobs.demo",
     "jobs.templatetags": "clusters jobs jobs.queries",
     "grpc_api": "",

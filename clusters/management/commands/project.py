@@ -1,0 +1,129 @@
+"""manage.py project: what operators do with projects, on the server's command line."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from clusters.models import Role
+from clusters.queries.projects import Described, described_projects
+from clusters.services.projects import (
+    Change,
+    add_member,
+    close_project,
+    create_project,
+    grant_cluster,
+    project_named,
+    remove_member,
+    reopen_project,
+    share_jobs,
+    withdraw_cluster,
+)
+from clusters.visible import visible
+from rainbow.errors import RainbowError
+
+_HELP = {
+    "create": "make a project",
+    "add": "take persons in, or change their role",
+    "remove": "let persons go",
+    "grant": "let the project use clusters and pools",
+    "withdraw": "end its use of clusters and pools",
+    "share": "let its members see each other's jobs",
+    "unshare": "keep its members' jobs apart",
+    "close": "end all that the project grants",
+    "reopen": "open it again",
+}
+_OF_PEOPLE, _OF_CLUSTERS = ("add", "remove"), ("grant", "withdraw")
+# A change of one project by the options of the command.
+Deed = Callable[[int, Change, dict[str, Any]], object]
+_DEEDS: dict[str, Deed] = {
+    "add": lambda id, change, said: [
+        add_member(project_id=id, person=name, role=Role.LEAD if said["lead"] else Role.MEMBER, change=change)
+        for name in said["people"]
+    ],
+    "remove": lambda id, change, said: [
+        remove_member(project_id=id, person=name, change=change) for name in said["people"]
+    ],
+    "grant": lambda id, change, said: [
+        grant_cluster(project_id=id, cluster=name, change=change) for name in said["clusters"]
+    ],
+    "withdraw": lambda id, change, said: [
+        withdraw_cluster(project_id=id, cluster=name, change=change) for name in said["clusters"]
+    ],
+    "share": lambda id, change, said: share_jobs(project_id=id, shares=True, change=change),
+    "unshare": lambda id, change, said: share_jobs(project_id=id, shares=False, change=change),
+    "close": lambda id, change, said: close_project(project_id=id, change=change),
+    "reopen": lambda id, change, said: reopen_project(project_id=id, change=change),
+}
+
+
+class Command(BaseCommand):
+    help = "Makes, changes and shows projects: who is in them, and which clusters and pools they may use."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        for verb, help_text in _HELP.items():
+            changes = verbs.add_parser(verb, help=help_text)
+            changes.add_argument("name", help="of the project")
+            if verb in _OF_PEOPLE:
+                changes.add_argument("people", nargs="+", metavar="PERSON", help="a user name")
+            if verb in _OF_CLUSTERS:
+                changes.add_argument("clusters", nargs="+", metavar="CLUSTER", help="a cluster or pool")
+            if verb == "add":
+                changes.add_argument("--lead", action="store_true", help="as leads, who look after the project")
+            changes.add_argument("--reason", default="", help="why, for the record of events")
+        show = verbs.add_parser("show", help="show a project")
+        show.add_argument("name", help="of the project")
+        for shows in (show, verbs.add_parser("list", help="list all projects")):
+            shows.add_argument("--json", action="store_true", help="print JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self._do(options["verb"], options)
+        except RainbowError as error:
+            raise CommandError(str(error)) from None
+
+    def _do(self, verb: str, options: dict[str, Any]) -> None:
+        if verb in ("show", "list"):
+            self._show(options)
+            return
+        change = Change(by=None, now=timezone.now(), reason=options["reason"])
+        if verb == "create":
+            create_project(name=options["name"], change=change)
+            self.stdout.write(f"Made {options['name']}.")
+            return
+        changed = _DEEDS[verb](project_named(options["name"]).id, change, options)
+        self.stdout.write(f"{options['name']} was so before." if changed is False else f"Changed {options['name']}.")
+
+    def _show(self, options: dict[str, Any]) -> None:
+        """`list` has no name."""
+        name = options.get("name")
+        if name is not None:
+            project_named(name)
+        found = described_projects(name)
+        if options["json"]:
+            shown = [asdict(one) for one in found]
+            self.stdout.write(json.dumps(shown if name is None else shown[0], indent=2, default=str))
+        else:
+            self._print_table(["PROJECT", "STATE", "JOBS ARE SEEN BY", "MEMBERS", "CLUSTERS"], map(_row, found))
+
+    def _print_table(self, titles: list[str], rows: Any) -> None:
+        table = [titles, *rows]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        for row in table:
+            self.stdout.write(visible("  ".join(map(str.ljust, row, widths)).rstrip()))
+
+
+def _row(project: Described) -> Sequence[str]:
+    members = [f"{name} (lead)" if role == Role.LEAD else name for name, role in project.members]
+    return (
+        project.name,
+        "closed" if project.closed_at else "open",
+        "its members" if project.shares_jobs else "their owners and leads",
+        ", ".join(members) or "-",
+        ", ".join(project.clusters) or "-",
+    )

@@ -9,9 +9,12 @@ from contextlib import ExitStack, closing
 
 import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from benchmarks import frames
 from benchmarks.frames import Kind
+from grpc_api.transport.health import MAX_WATCHES
 from rainbow.client import Client
 from rainbow.errors import DeadlineExceeded
 from rainbow.protos import rainbow_pb2 as pb
@@ -184,6 +187,25 @@ def test_a_stranger_who_occupies_all_calls_keeps_nobody_out(small_server: Rainbo
         assert "other calls to answer" in ended.details()
         assert dict(ended.trailing_metadata())["grpc-retry-pushback-ms"] == "1000"
     assert "Traceback" not in small_server.log.read_text()
+
+
+def test_of_many_watches_of_the_servers_health_the_oldest_ends(server: RainbowServer) -> None:
+    with ExitStack() as stack:
+        connections = [stack.enter_context(connection(server)) for _ in range(2)]
+        watches = [HealthStub(connections[n % 2]).Watch(HealthCheckRequest()) for n in range(MAX_WATCHES)]
+        answers = [next(watch).status for watch in watches]
+
+        latest = HealthStub(connections[0]).Watch(HealthCheckRequest())
+
+        assert next(latest).status == HealthCheckResponse.SERVING
+        assert answers == [HealthCheckResponse.SERVING] * MAX_WATCHES
+        wait_until(lambda: any(watch.done() for watch in watches))
+        assert [watch.code() for watch in watches if watch.done()] == [grpc.StatusCode.OK]
+        assert not latest.done()
+
+
+def connection(server: RainbowServer) -> grpc.Channel:
+    return grpc.insecure_channel(server.address, options=[("grpc.use_local_subchannel_pool", 1)])
 
 
 def test_refusals_under_load_share_a_line_of_log(small_server: RainbowServer) -> None:

@@ -227,6 +227,43 @@ def test_a_narrowed_token_makes_no_others(alpha: Any, alice: Operator, wish: dic
         create(pb.CreateTokenRequest(label="wider"), caller, now)
 
 
+def test_a_narrowed_token_revokes_itself_alone(alpha: Any, alice: Operator, now: datetime) -> None:
+    project_of(alice, now=now)
+    other = at(personal_token(alice, label="laptop", now=now), now=now)
+    narrowed = at(personal_token(alice, label="ci", project="chem", now=now), now=now)
+
+    with pytest.raises(PermissionDenied, match="a token that is narrowed revokes no others"):
+        revoke(pb.RevokeTokenRequest(id=other.credential_id), narrowed, now)
+    revoke(pb.RevokeTokenRequest(id=narrowed.credential_id), narrowed, now)
+
+    assert [one.label for one in list_tokens(pb.ListTokensRequest(), other, now).tokens] == ["laptop"]
+
+
+@pytest.mark.parametrize("name", ["chem", "no-such"])
+def test_who_leads_no_project_does_not_learn_whether_it_is_there(
+    alpha: Any, alice: Operator, name: str, now: datetime
+) -> None:
+    project_of(now=now)
+
+    with pytest.raises(NotFound, match=f"you lead no project '{name}'"):
+        create(
+            pb.CreateTokenRequest(label="ci", project=name, for_project=True),
+            at(personal_token(alice, now=now), now=now),
+            now,
+        )
+
+
+def test_an_idempotency_key_of_a_person_has_to_leave_room(alpha: Any, alice: Operator, now: datetime) -> None:
+    project_of(alice, now=now)
+    caller = at(personal_token(alice, now=now), "alpha", now=now)
+
+    (kept,) = submit(caller, now, idempotency_key="k" * 243)
+    (refused,) = submit(caller, now, idempotency_key="k" * 255)
+
+    assert isinstance(kept, int)
+    assert "idempotency_key: must have at most 2" in str(refused)
+
+
 def test_what_is_taken_away_ends_what_a_token_sees_of_others(
     alpha: Any, alice: Operator, bob: Operator, now: datetime
 ) -> None:

@@ -25,7 +25,7 @@ from clusters.services.personal_tokens import (
     revoke_token,
     tokens_of_person,
 )
-from clusters.services.projects import Change, project_named
+from clusters.services.projects import Change, project_managed
 from rainbow_site.web.rest.admission import NO_STORE, person, read
 from rainbow_site.web.rest.reasons import OptionalReasonSerializer
 from rainbow_site.web.rest.schema import BY_PERSON, answers
@@ -98,7 +98,7 @@ class RevokeToken(APIView):
 def _made(said: dict[str, Any], change: Change) -> NewCredential:
     wish = Wish(label=said["label"], days=said["days"], clusters=said["clusters"], reads_only=said["reads_only"])
     if said["for_project"]:
-        return create_project_token(project_id=project_named(said["project"]).id, wish=wish, change=change)
+        return create_project_token(project_id=project_managed(said["project"], change.by).id, wish=wish, change=change)
     return create_personal_token(wish=wish, project=said["project"], change=change)
 
 

@@ -141,10 +141,14 @@ def withdraw_cluster(*, project_id: int, cluster: str, change: Change) -> None:
 
 def check_manages(project: Project, by: Operator | None) -> None:
     """Raises PermissionDenied unless they are a lead of the project, or an operator of projects."""
-    if by is None or operates(by):
-        return
-    if not project.memberships.filter(person_id=by.user_id, person__is_active=True, role=Role.LEAD).exists():
+    if not _manages(project, by):
         raise PermissionDenied("a lead of the project or an operator is required")
+
+
+def _manages(project: Project, by: Operator | None) -> bool:
+    if by is None or operates(by):
+        return True
+    return project.memberships.filter(person_id=by.user_id, person__is_active=True, role=Role.LEAD).exists()
 
 
 def operates(by: Operator) -> bool:
@@ -192,6 +196,16 @@ def _check_operates(change: Change) -> None:
 def _check_room(there: int, most: int, what: str) -> None:
     if there >= most:
         raise FailedPrecondition(f"the project has {most:,} {what}; remove one first")
+
+
+def project_managed(name: str, by: Operator | None) -> Project:
+    """Raises InvalidArgument, and NotFound alike for a project that is not there and one that others look after."""
+    if not name:
+        raise InvalidArgument("must not be empty", field="project")
+    project = Project.objects.filter(name=name).first()
+    if project is None or not _manages(project, by):
+        raise NotFound(f"you lead no project {quoted(name)}", field="project")
+    return project
 
 
 def project_named(name: str) -> Project:

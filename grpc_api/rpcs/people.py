@@ -14,7 +14,7 @@ from clusters.services.personal_tokens import (
     revoke_token,
     tokens_of_person,
 )
-from clusters.services.projects import Change, project_named
+from clusters.services.projects import Change, project_managed
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import KINDS_ON_THE_WIRE, timestamp
 from grpc_api.rpcs.server_state import ANY, PERSONAL, ServerState, bearer_claim
@@ -96,7 +96,7 @@ def token_to_message(token: Credential) -> pb.Token:
 
 def _made(request: pb.CreateTokenRequest, wish: Wish, change: Change) -> NewCredential:
     if request.for_project:
-        return create_project_token(project_id=project_named(request.project).id, wish=wish, change=change)
+        return create_project_token(project_id=project_managed(request.project, change.by).id, wish=wish, change=change)
     return create_personal_token(wish=wish, project=request.project, change=change)
 
 

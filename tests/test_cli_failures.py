@@ -274,7 +274,7 @@ def test_a_setting_that_does_not_exist_is_warned_of(rainbow: Run, config_file: P
     assert result.exit_code == 0
     assert result.stderr == (
         f"Warning: {config_file}: there is no setting hots, tokn; known are host, cluster, token, secret, "
-        "registration_secret, tls, ca_file, cert_file, key_file\n"
+        "registration_secret, tls, ca_file, cert_file, key_file, sign, signing_key\n"
     )
 
 

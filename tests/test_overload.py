@@ -11,6 +11,7 @@ import grpc
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from benchmarks import frames
 from benchmarks.frames import Kind
@@ -24,6 +25,7 @@ from tests.support.raw import raw_connection
 from tests.support.servers import RainbowServer
 from tests.support.wire import SERVICE, Remote, connected, joined, refusal_of
 
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 MANY = 2_000
 CONNECTIONS = 25
 FEW = 3
@@ -159,15 +161,18 @@ def test_a_call_too_many_is_refused_before_its_message_is_there(small_server: Ra
 
 
 class Silent:
-    """Requests that do not come until the test is over."""
+    """These requests; the next does not come until the test is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, *requests: bytes) -> None:
+        self._requests = iter(requests)
         self._over = threading.Event()
 
     def __iter__(self) -> "Silent":
         return self
 
     def __next__(self) -> bytes:
+        for request in self._requests:
+            return request
         self._over.wait(PATIENCE_SECONDS)
         raise StopIteration
 
@@ -175,10 +180,23 @@ class Silent:
         self._over.set()
 
 
-def test_a_stranger_who_occupies_all_calls_keeps_nobody_out(small_server: RainbowServer) -> None:
+@pytest.mark.parametrize(
+    ("path", "requests"),
+    [
+        (f"{SERVICE}/SubmitJob", []),
+        (f"{SERVICE}/Stream", [pb.Request().SerializeToString()]),
+        (REFLECTION, [ServerReflectionRequest(list_services="").SerializeToString()]),
+    ],
+    ids=["SubmitJob", "Stream", "reflection"],
+)
+def test_a_stranger_who_occupies_all_calls_keeps_nobody_out(
+    small_server: RainbowServer, path: str, requests: list[bytes]
+) -> None:
     with joined(small_server) as remote, grpc.insecure_channel(small_server.address) as stranger, ExitStack() as stack:
-        silent = [stack.enter_context(closing(Silent())) for _ in range(FEW)]
-        calls = [stranger.stream_stream(f"{SERVICE}/SubmitJob")(each) for each in silent]
+        silent = [stack.enter_context(closing(Silent(*requests))) for _ in range(FEW)]
+        calls = [stranger.stream_stream(path)(each) for each in silent]
+        # A call is over for its client once the client has read all replies.
+        assert all(next(call) for call in calls for _ in requests)
 
         wait_until(lambda: not refuses(remote) and any(call.done() for call in calls))
 

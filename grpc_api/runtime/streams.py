@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -10,16 +10,18 @@ T = TypeVar("T")
 async def until(closing: asyncio.Event, items: AsyncIterator[T]) -> AsyncIterator[T]:
     """The items that arrive until the stream ends or `closing` is set: a silent client holds up no server."""
     stop = asyncio.ensure_future(closing.wait())
+    tasks: set[asyncio.Future[Any]] = {stop}
     iterator = aiter(items)
     try:
         while True:
             coming = asyncio.ensure_future(anext(iterator))
-            await asyncio.wait({coming, stop}, return_when=asyncio.FIRST_COMPLETED)
+            tasks = {coming, stop}
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if not coming.done():
-                coming.cancel()
                 return
             yield coming.result()
     except StopAsyncIteration:
         return
     finally:
-        stop.cancel()
+        for task in tasks:
+            task.cancel()

@@ -41,6 +41,9 @@ class Requests:
         while (data := await context.read()) is not grpc.aio.EOF:
             yield await self._request(form, data, call, share)
             share.let_go()
+            # Each message has a credential of its own, or none.
+            if not form.limit.bearer:
+                share.wait_for_message()
 
     def close(self) -> None:
         self._thread.shutdown()

@@ -119,8 +119,8 @@ class Share:
 
     def __enter__(self) -> "Share":
         self._load.calls += 1
-        self._load.strange[self] = None
-        self._task, self._began = asyncio.current_task(), time.monotonic()
+        self._task = asyncio.current_task()
+        self.wait_for_message()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *failure: object) -> None:
@@ -130,6 +130,10 @@ class Share:
         self.let_go()
         if self._is_ended and kind is asyncio.CancelledError:
             raise Overloaded("the server has other calls to answer than this one, whose message has not come")
+
+    def wait_for_message(self) -> None:
+        self._load.strange[self] = None
+        self._began = time.monotonic()
 
     def has_message(self) -> None:
         """From now on the call is not ended for others."""

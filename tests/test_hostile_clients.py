@@ -87,14 +87,21 @@ def test_every_call_has_a_limit() -> None:
 
 @pytest.mark.parametrize("call", sorted(name for name, limit in LIMITS.items() if limit.size < MESSAGE_LIMIT))
 def test_a_request_above_its_limit_is_refused_with_the_limit(remote: Remote, call: str) -> None:
-    size, field = LIMITS[call].size, "name" if call == "Register" else "cluster"
-    request = GetMessageClass(KINDS[call])(**{field: "x" * size})
+    size = LIMITS[call].size
+    # Some requests have no text: one in a field that no release knows.
+    request = GetMessageClass(KINDS[call]).FromString(b"\xfa\x3f" + varint(size) + b"x" * size)
     method = getattr(remote.stub, call)
 
     refusal = refusal_of(next_of(method) if call == "WatchJobs" else method, request)
 
     assert refusal.code == grpc.StatusCode.INVALID_ARGUMENT
     assert refusal.text == f"the request has {request.ByteSize():,} bytes; {call} takes at most {size:,}"
+
+
+def varint(number: int) -> bytes:
+    """https://protobuf.dev/programming-guides/encoding/#varints"""
+    low = number & 0x7F
+    return bytes([low]) if number < 0x80 else bytes([low | 0x80]) + varint(number >> 7)
 
 
 def next_of(stream: Callable[..., Any]) -> Callable[..., Any]:

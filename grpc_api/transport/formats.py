@@ -80,8 +80,8 @@ LIMITS = {
     "ListTokens": Limit(),
     "CreateToken": Limit(),
     "RevokeToken": Limit(),
-    "BeginLogin": Limit(size=4 * _KIB, bearer=False),
-    "CollectLogin": Limit(size=4 * _KIB, bearer=False),
+    "BeginLogin": Limit(bearer=False),
+    "CollectLogin": Limit(bearer=False),
 }
 _TESTS = ("Serial", "Stream")
 
@@ -107,6 +107,6 @@ def _number(method: MethodDescriptor, field: str) -> int:
 
 def standard_format_of(method: MethodDescriptor) -> Format:
     read = partial(decode_standard, GetMessageClass(method.input_type))
-    limit = Limit(size=4 * _KIB, bearer=False)
+    limit = Limit(bearer=False)
     metrics = MethodMetrics(method.full_name)
     return Format(name=method.full_name, metrics=metrics, limit=limit, decode=read, decode_large=read, quiet=True)

@@ -156,7 +156,10 @@ def test_text_that_is_no_unicode_cannot_be_signed() -> None:
         signed(JobSpec(command="\ud800"))
 
 
-@pytest.mark.parametrize("text", ["", "ed25519:", "ed25519:" + "A" * 44, "ssh-ed25519 AAAA", public_text(KEY) + "\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "ed25519:", "ed25519:" + "A" * 44, "ssh-ed25519 AAAA", pytest.param(public_text(KEY) + "\n", id="a line")],
+)
 def test_what_is_no_public_key_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument, match="must be a public key"):
         public_key(text)

@@ -22,6 +22,7 @@ handler500 = "rainbow_site.web.problems.server_error"
 urlpatterns = [
     # Its library is only imported where there is a provider.
     *([path("", include("rainbow_site.oidc.urls"))] if settings.RAINBOW_OIDC_ISSUER else []),
+    path("", include("rainbow_site.console.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("healthz", healthz),
     path("readyz", readyz),

@@ -87,7 +87,8 @@ MAY_IMPORT = {
     " rainbow_site.oidc.origins",
     "rainbow_site.metrics": "rainbow rainbow.telemetry rainbow_site.process jobs jobs.queries",
     "rainbow_site.web_server": "rainbow rainbow.telemetry rainbow_site.process rainbow_site.web.rest",
-    "rainbow_site.console": "rainbow.telemetry clusters clusters.services rainbow_site.web.rest rainbow_site.web",
+    "rainbow_site.console": "rainbow rainbow.telemetry clusters clusters.services rainbow_site.web.rest"
+    " rainbow_site.web",
     "rainbow_site.oidc": "rainbow rainbow_site clusters clusters.services rainbow_site.console rainbow_site.web"
     " rainbow_site.oidc.origins"
     " rainbow_site.web.rest",

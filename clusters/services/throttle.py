@@ -18,6 +18,8 @@ WINDOW = timedelta(minutes=1)
 _KEEP = timedelta(hours=1)
 # Per address, account and window.
 ACCOUNT_GUESSES = 5
+# Of codes that command lines show, per person and window: 20^8 codes are possible, and few wait at a time.
+CODE_GUESSES = 10
 # The smallest assignment to one customer (RFC 6177, section 2).
 _IPV6_NETWORK_BITS = 64
 _LONGEST_ADDRESS = 40
@@ -45,6 +47,11 @@ def sign_in_limits(address: str, account: str) -> dict[str, int]:
 def provider_limits(address: str) -> dict[str, int]:
     """The source of sign-ins at a provider of OpenID Connect, and how many may fail in a window."""
     return {f"signing in from {_network_of(address)}": settings.RAINBOW_GUESSES}
+
+
+def code_limits(user_id: int) -> dict[str, int]:
+    """The source of a person's guesses of the codes that command lines show, and how many may be wrong in a window."""
+    return {f"codes by person {user_id}": CODE_GUESSES}
 
 
 def take_guess(limits: Mapping[str, int], *, now: datetime) -> int:

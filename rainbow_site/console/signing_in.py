@@ -3,6 +3,7 @@ from typing import Any
 
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest
@@ -52,7 +53,9 @@ class ThrottledBackend(ModelBackend):
         return user
 
 
-class SignInForm(AdminAuthenticationForm):
+class SignInForm(AuthenticationForm):
+    """For all people who may sign in."""
+
     def confirm_login_allowed(self, user: User) -> None:
         assert self.request is not None
         account = user.get_username()
@@ -68,6 +71,10 @@ class SignInForm(AdminAuthenticationForm):
         if seconds := seconds_to_wait(self.request):
             return ValidationError(too_many_guesses(seconds))
         return super().get_invalid_login_error()
+
+
+class StaffSignInForm(SignInForm, AdminAuthenticationForm):
+    pass
 
 
 def too_many_guesses(seconds: int) -> str:

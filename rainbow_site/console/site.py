@@ -12,7 +12,7 @@ from django.utils import timezone
 from clusters.services.throttle import give_guess_back, sign_in_limits, take_guess
 from rainbow_site.console.password_hashing import TooBusy
 from rainbow_site.console.sessions import end_at_length
-from rainbow_site.console.signing_in import SignInForm, seconds_to_wait, too_many_guesses
+from rainbow_site.console.signing_in import StaffSignInForm, seconds_to_wait, too_many_guesses
 from rainbow_site.web.rest.addresses import address_of
 
 
@@ -20,7 +20,7 @@ class ConsoleSite(AdminSite):
     site_header = site_title = settings.RAINBOW_NAME
     site_url = None
     enable_nav_sidebar = False
-    login_form = SignInForm
+    login_form = StaffSignInForm
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         return {**super().each_context(request), "debug": settings.DEBUG, "provider": provider_label()}

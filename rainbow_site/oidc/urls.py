@@ -7,4 +7,6 @@ urlpatterns = [
     path("oidc/callback/", Callback.as_view(), name="oidc_authentication_callback"),
     # In place of the admin's own.
     path("admin/logout/", sign_out),
+    # In place of the people's.
+    path("sign-out/", sign_out),
 ]

@@ -140,8 +140,10 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 
 def sign_in_page(then: str = "") -> str:
+    """The operators', or the people's where it leads back to a page outside the console."""
     words = urlencode({"next": then} if then else {})
-    return f"{reverse(settings.LOGIN_URL)}{'?' if words else ''}{words}"
+    page = settings.LOGIN_URL if not then or then.startswith(reverse("admin:index")) else "sign-in"
+    return f"{reverse(page)}{'?' if words else ''}{words}"
 
 
 @contextmanager

@@ -200,6 +200,22 @@ def test_signing_in_leads_to_no_other_site(provider: FalseProvider, then: str) -
     assert come_back(client, words["state"])["Location"] == "/admin/"
 
 
+def test_a_member_comes_back_to_the_page_that_approves_a_command_line(provider: FalseProvider) -> None:
+    client = Client()
+    asked = client.get("/login/BBBB-BBBB")["Location"]
+    assert b'href="/oidc/authenticate/?next=%2Flogin%2FBBBB-BBBB"' in client.get(asked).content
+    assert b'href="/oidc/authenticate/?next=%2Flogin%2F"' in client.get("/sign-in/").content
+    words = begin(client, "/login/BBBB-BBBB")
+    provider.tells(words["nonce"])
+
+    assert come_back(client, words["state"])["Location"] == "/login/BBBB-BBBB"
+    assert urlsplit(client.post("/sign-out/")["Location"]).path == "/end"
+    assert not is_signed_in(client)
+    words = begin(client, "/login/BBBB-BBBB")
+    refused = client.get("/oidc/callback/", {"error": "access_denied", "state": words["state"]})
+    assert refused["Location"] == "/sign-in/?next=%2Flogin%2FBBBB-BBBB"
+
+
 # Which account it is
 
 

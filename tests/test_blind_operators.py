@@ -16,7 +16,7 @@ from tests.support.console import signed_in
 from tests.support.queue import operator_named, submitted
 
 ROOM, REST = "/admin/", "/api/v1/"
-HIDDEN = ("whisper", "sesame", "workplace", "hum", "vessel", "harbor")
+HIDDEN = ("whisper", "sesame", "workplace", "humming-bird", "vessel", "harbor")
 PAGES = [
     ROOM,
     f"{ROOM}jobs/job/",
@@ -50,7 +50,7 @@ def ids(alpha: Any, now: datetime) -> dict[str, int]:
         image="vessel",
         mounts=("/harbor:/data",),
     )[0]
-    Job.objects.filter(id=job).update(output="hum")
+    Job.objects.filter(id=job).update(output="humming-bird")
     bulk_action = begin_bulk_action(
         action=Action(kind=ActionKind.CANCEL, reason="x"), search=Search(), by=operator_named("olga"), now=now
     )

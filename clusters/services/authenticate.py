@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeGuard
 
@@ -67,10 +67,16 @@ def _agrees(row: CredentialRow, claim: Claim) -> bool:
     return claim.certified is None or row.kind != CredentialKind.SECRET or row.cluster in claim.certified
 
 
+def requirement(kinds: Container[CredentialKind]) -> str:
+    """What a call without a credential is told. Those of people are named where none of a cluster would do."""
+    of_cluster = " or ".join(kind for kind in OF_CLUSTERS if kind in kinds)
+    of_people = " or ".join(kind.label for kind in CredentialKind if kind in kinds)
+    return f"a {f'cluster {of_cluster}' if of_cluster else of_people} is required"
+
+
 def _judge(claim: Claim, row: CredentialRow | None) -> Caller | Refusal:
     if not claim.value:
-        kinds = " or ".join(kind for kind in OF_CLUSTERS if kind in claim.kinds)
-        return Unauthenticated(f"a cluster {kinds} is required")
+        return Unauthenticated(requirement(claim.kinds))
     if not _fits(row, claim):
         return Unauthenticated(REQUEST_DENIED)
     return Caller(

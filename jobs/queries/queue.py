@@ -47,6 +47,8 @@ class QueuedJob(JobDescription):
 _BASIC = tuple(item.name for item in fields(QueuedJob) if item.name not in ("pool", *ASKED_FIELDS))
 _COLUMNS = (*_BASIC, *ASKED_FIELDS)
 _QUOTED = tuple(quoted([name]) for name in _COLUMNS)
+# Of what is told of a waiting job.
+LONG_TEXTS = tuple(name for name in LONG_FIELDS if name in _COLUMNS)
 _NOTHING = JobDescription(command="")
 _WITHHELD: dict[str, Any] = {
     name: getattr(_NOTHING, name) for name in (*CONTENT_FIELDS, *SITE_OPTIONS, "options_by_cluster", "labels")
@@ -85,7 +87,7 @@ def _read(jobs: Iterator[Next]) -> Iterator[QueuedJob]:
         yield from _whole(some)
         rest += islice(jobs, _CHUNK - len(rest))
         ids = [job.job_id for job in rest]
-        sizes: dict[int, int] = dict(jobs_by_id(ids, columns=["id", bytes_in(LONG_FIELDS)])) if ids else {}
+        sizes: dict[int, int] = dict(jobs_by_id(ids, columns=["id", bytes_in(LONG_TEXTS)])) if ids else {}
         number = number_that_fits(sizes.get(job_id, 0) for job_id in ids)
         some, rest = rest[:number], rest[number:]
 

@@ -14,10 +14,10 @@ from clusters.callers import Caller
 from jobs.metrics import OFFERED
 from jobs.queries.news import news_since
 from jobs.queries.pools import delays_by_pool
-from jobs.queries.queue import QueuedJob, request_jobs
+from jobs.queries.queue import LONG_TEXTS, QueuedJob, request_jobs
 from jobs.rest.labels import DESCRIPTION, PATTERN, labels_from
 from jobs.rest.stopping import STOPPING
-from jobs.specs import LONG_FIELDS, MAX_INT, MAX_LABELS
+from jobs.specs import MAX_INT, MAX_LABELS
 from rainbow_site.web.rest.fields import Choice, Digits, Query, Text
 
 # About as much as a gRPC message may hold.
@@ -117,7 +117,7 @@ def _that_fit(jobs: Iterable[QueuedJob]) -> list[QueuedJob]:
 
 
 def _size(job: QueuedJob) -> int:
-    return _ABOUT_A_JOB + sum(_characters_in(getattr(job, name)) for name in LONG_FIELDS)
+    return _ABOUT_A_JOB + sum(_characters_in(getattr(job, name)) for name in LONG_TEXTS)
 
 
 def _characters_in(value: str | tuple[str, ...] | Mapping[str, str]) -> int:

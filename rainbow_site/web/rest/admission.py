@@ -5,7 +5,8 @@ from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 
 from clusters.callers import Caller, Operator
-from clusters.models import OF_CLUSTERS, Cluster, CredentialKind
+from clusters.models import Cluster, CredentialKind
+from clusters.services.authenticate import requirement
 from clusters.services.values import REQUEST_DENIED
 from rainbow.errors import NotFound, Unauthenticated
 from rainbow.telemetry.request_ids import request_id_of
@@ -46,8 +47,7 @@ def admitted_operator(request: Request, *, staff: str) -> Operator:
 def holder(request: Request, kinds: frozenset[CredentialKind], *, cluster: str | None = None) -> Caller:
     """Raises Unauthenticated, NotAuthenticated."""
     if not isinstance(request.auth, Caller):
-        wanted = " or ".join(kind for kind in OF_CLUSTERS if kind in kinds)
-        raise NotAuthenticated(f"a cluster {wanted} is required")
+        raise NotAuthenticated(requirement(kinds))
     with refusals_counted(request):
         if request.auth.kind not in kinds or cluster not in (None, request.auth.cluster):
             raise Unauthenticated(REQUEST_DENIED)

@@ -101,14 +101,14 @@ def test_rest_takes_answers_and_records_ids(web_server: RainbowServer) -> None:
 def test_what_an_operator_does_has_its_id_on_the_page_and_over_rest(web_server: RainbowServer) -> None:
     guest = registered(web_server)
     job = guest.submit_over_grpc("true")
-    ada = signed_in_at(web_server, "ada", "operators")
+    rita = signed_in_at(web_server, "rita", "operators")
 
-    ada.post("/api/v1/jobs/cancel", {"ids": [job]})
+    rita.post("/api/v1/jobs/cancel", {"ids": [job]})
 
     *_, cancelled = get(web_server, f"/api/v1/jobs/{job}/events", bearer=guest.token).json
-    assert (cancelled["what"], cancelled["who"]) == ("cancelled", "ada")
+    assert (cancelled["what"], cancelled["who"]) == ("cancelled", "rita")
     assert f"request_id={cancelled['request_id']}\n" in web_server.log.read_text()
-    assert f"<code>{cancelled['request_id']}</code>" in ada.page(f"/admin/jobs/job/{job}/change/")
+    assert f"<code>{cancelled['request_id']}</code>" in rita.page(f"/admin/jobs/job/{job}/change/")
 
 
 def test_the_client_keeps_its_id_over_repetitions(rehearse: Rehearse) -> None:

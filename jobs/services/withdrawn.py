@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import Coalesce
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
 
-from clusters.models import Grant, Membership
 from jobs.events import Step
-from jobs.models import Job, JobQuerySet
-from jobs.sql.updates import in_parts
+from jobs.models import Job
+from jobs.sql.updates import IN_REACH, in_parts
 from jobs.states import JobState, What
 
+_MAY_STILL_RUN = RawSQL(IN_REACH, (), output_field=BooleanField())
 WITHDRAWN = "its person or project may no longer use this cluster"
 
 
@@ -21,23 +21,10 @@ def cancel_withdrawn(*, cluster_id: int, job_ids: Iterable[int], now: datetime) 
     steps = []
     for part in in_parts(job_ids):
         waiting = Job.objects.filter(id__in=part, state=JobState.QUEUED, project__isnull=False)
-        found = _out_of_reach(waiting.in_reach_of(cluster_id)).defer("output", "command", "environment")
+        found = waiting.in_reach_of(cluster_id).filter(~_MAY_STILL_RUN).defer("output", "command", "environment")
         # What another transaction holds is skipped: this one may hold jobs of higher ids.
         jobs = list(found.order_by("id").select_for_update(skip_locked=True, of=("self",)))
         ids = [job.id for job in jobs]
         Job.objects.filter(id__in=ids).update(state=JobState.CANCELLED, finished_at=now, reason=WITHDRAWN)
         steps += [replace(Step.of(job, What.CANCELLED, JobState.CANCELLED), why=WITHDRAWN) for job in jobs]
     return steps
-
-
-def _out_of_reach(jobs: JobQuerySet) -> JobQuerySet:
-    """What jobs.sql.updates.take_jobs leaves."""
-    grants = Grant.objects.filter(
-        project_id=OuterRef("project_id"),
-        project__closed_at__isnull=True,
-        cluster_id=Coalesce(OuterRef("submitted_to_id"), OuterRef("cluster_id")),
-    )
-    memberships = Membership.objects.filter(
-        project_id=OuterRef("project_id"), person_id=OuterRef("owner_id"), person__is_active=True
-    )
-    return jobs.filter(~Exists(grants) | (Q(owner__isnull=False) & ~Exists(memberships)))

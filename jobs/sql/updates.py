@@ -70,7 +70,7 @@ def take_jobs(cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, n
 
 def _waiting_among(*, shared: bool) -> str:
     mine = f"(cluster_id = %s OR EXISTS ({_ITS_TURN[connection.vendor]}))" if shared else "cluster_id = %s"
-    mine = f"{mine} AND {_IN_REACH}"
+    mine = f"{mine} AND {IN_REACH}"
     if connection.vendor == "sqlite":
         return f"{_QUEUED} AND {mine} AND id IN (SELECT value FROM json_each(%s))"
     # An UPDATE locks its rows in the order in which it finds them, which is not the lock order.
@@ -78,8 +78,8 @@ def _waiting_among(*, shared: bool) -> str:
     return f"id IN (SELECT waiting.id FROM ({waiting}) waiting)"
 
 
-# Of the jobs of people: that they may still use what they were submitted to.
-_IN_REACH = f"""
+# Of a job of people: that they may still use what it was submitted to.
+IN_REACH = f"""
     ({_JOB}.project_id IS NULL OR EXISTS (
         SELECT 1 FROM {_PROJECT} r JOIN {_GRANT} g ON g.project_id = r.id
         LEFT JOIN {_MEMBERSHIP} m ON m.project_id = r.id AND m.person_id = {_JOB}.owner_id

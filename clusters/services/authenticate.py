@@ -20,7 +20,7 @@ def admit(claim: Claim, *, now: datetime) -> Caller:
 
 
 def authenticate(claims: Sequence[Claim], *, now: datetime) -> list[Caller | Refusal]:
-    """The callers behind many claims, in one query for credentials of clusters and in two for those of people.
+    """The callers behind many claims, in one query for credentials of clusters and in three for those of people.
 
     An unknown value, a wrong kind, another cluster's credential or certificate, one that does not reach the cluster,
     and an unknown cluster are refused with the same message after the same work, so that neither the answer nor its

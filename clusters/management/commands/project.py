@@ -23,7 +23,7 @@ from clusters.services.projects import (
     share_jobs,
     withdraw_cluster,
 )
-from clusters.visible import visible
+from clusters.visible import visible_table
 from rainbow.errors import RainbowError
 
 _HELP = {
@@ -109,13 +109,9 @@ class Command(BaseCommand):
             shown = [asdict(one) for one in found]
             self.stdout.write(json.dumps(shown if name is None else shown[0], indent=2, default=str))
         else:
-            self._print_table(["PROJECT", "STATE", "JOBS ARE SEEN BY", "MEMBERS", "CLUSTERS"], map(_row, found))
-
-    def _print_table(self, titles: list[str], rows: Any) -> None:
-        table = [titles, *rows]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        for row in table:
-            self.stdout.write(visible("  ".join(map(str.ljust, row, widths)).rstrip()))
+            self.stdout.write(
+                visible_table(["PROJECT", "STATE", "JOBS ARE SEEN BY", "MEMBERS", "CLUSTERS"], map(_row, found))
+            )
 
 
 def _row(project: Described) -> Sequence[str]:

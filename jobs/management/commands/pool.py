@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from clusters.visible import visible
+from clusters.visible import visible_table
 from jobs.queries.fleet_health import Health, fleet_health
 from jobs.queries.warnings import in_words
 from jobs.services.pools import Member, change_pool, create_pool
@@ -60,23 +60,19 @@ class Command(BaseCommand):
         if options["json"]:
             self._print_json(_described(health))
         else:
-            self._print_table(["CLUSTER", "AFTER", "LAST ASKED", "STATE"], _member_rows(health))
+            self.stdout.write(visible_table(["CLUSTER", "AFTER", "LAST ASKED", "STATE"], _member_rows(health)))
 
     def _list(self, options: dict[str, Any]) -> None:
         pools = _pools()
         if options["json"]:
             self._print_json([_described(health) for health in pools])
         else:
-            self._print_table(["POOL", "WAITING", "LAST ASKED", "STATE", "CLUSTERS"], map(_pool_row, pools))
+            self.stdout.write(
+                visible_table(["POOL", "WAITING", "LAST ASKED", "STATE", "CLUSTERS"], map(_pool_row, pools))
+            )
 
     def _print_json(self, content: object) -> None:
         self.stdout.write(json.dumps(content, indent=2, default=str))
-
-    def _print_table(self, titles: list[str], rows: Any) -> None:
-        table = [titles, *rows]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        for row in table:
-            self.stdout.write(visible("  ".join(map(str.ljust, row, widths)).rstrip()))
 
 
 def _member(text: str) -> Member:

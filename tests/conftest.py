@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from clusters.callers import Caller, Claim
+from clusters.callers import Caller, Claim, Operator
 from clusters.models import Cluster
 from clusters.parsed_facts import parsed_facts
 from clusters.services.authenticate import admit
@@ -24,6 +24,7 @@ from jobs.queries import head
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.certificates import make_certificate
 from tests.support.databases import PostgresqlDatabases, SqliteDatabases, databases_of_this_run
+from tests.support.members import person_named
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rows import count as count_rows
 from tests.support.servers import DEFAULT_WEB_WORKERS, RainbowServer, start_rainbow
@@ -107,6 +108,16 @@ def beta(db: None, now: datetime) -> Member:
 def mallory(db: None, now: datetime) -> Member:
     """A stranger: good credentials, of a cluster that is none of the others' business."""
     return registered("mallory", now)
+
+
+@pytest.fixture
+def alice(db: None) -> Operator:
+    return person_named("alice")
+
+
+@pytest.fixture
+def bob(db: None) -> Operator:
+    return person_named("bob")
 
 
 def registered(name: str, now: datetime) -> Member:

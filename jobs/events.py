@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from clusters.callers import Actor, Caller, Operator
+from clusters.callers import Actor
 from jobs.models import Job
 from jobs.notify import tell_after_commit
 from jobs.sql.inserts import add_activity, add_counts, insert_events
@@ -120,8 +120,8 @@ def _columns(steps: Sequence[tuple[Step, Actor]], at: object, why: str) -> Colum
         "what": [step.what.value for step, _ in steps],
         "state": [step.after.value for step, _ in steps],
         "attempt": [step.attempt for step, _ in steps],
-        "credential_id": [by.credential_id if isinstance(by, Caller) else None for _, by in steps],
-        "operator_id": [by.user_id if isinstance(by, Operator) else None for _, by in steps],
+        "credential_id": [by.credential if by else None for _, by in steps],
+        "operator_id": [by.account if by else None for _, by in steps],
         "why": [step.why or why for step, _ in steps],
         "request_id": [(by.request_id or None) if by else None for _, by in steps],
     }

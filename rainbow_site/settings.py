@@ -163,7 +163,7 @@ STATIC_URL = "/static/"
 # Static files are served from where their packages keep them, so that nothing has to be collected first.
 WHITENOISE_USE_FINDERS = True
 LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "admin:index"
+LOGIN_REDIRECT_URL = "home"
 SESSION_COOKIE_AGE = RAINBOW_SESSION_SECONDS
 # Only our own proxies are trusted with this header.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if RAINBOW_PROXIES else None

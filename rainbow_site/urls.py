@@ -1,7 +1,6 @@
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from jobs.admin.dashboard import show_dashboard
@@ -23,7 +22,7 @@ urlpatterns = [
     # Its library is only imported where there is a provider.
     *([path("", include("rainbow_site.oidc.urls"))] if settings.RAINBOW_OIDC_ISSUER else []),
     path("", include("rainbow_site.console.urls")),
-    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("my/", include("jobs.my.urls")),
     path("healthz", healthz),
     path("readyz", readyz),
     path("api/v1/", include(api)),

@@ -16,6 +16,7 @@ PACKAGES = (*SERVER, "rainbow")
 # The transports, by the modules of an app that belong to each. Everything else in an app is its inside.
 TRANSPORT_OF = {
     "admin": "admin",
+    "my": "admin",
     "forms": "admin",
     "rest": "rest",
     "serializers": "rest",
@@ -79,9 +80,12 @@ MAY_IMPORT = {
     "rainbow_site.web.rest": "rainbow rainbow.telemetry clusters clusters.services",
     "clusters.rest": "rainbow clusters clusters.queries clusters.services rainbow_site.web.rest",
     "clusters.admin": "rainbow rainbow.telemetry clusters clusters.services",
+    "clusters.my": "rainbow rainbow.telemetry clusters clusters.queries clusters.services clusters.admin",
     "jobs.rest": "rainbow rainbow.telemetry clusters clusters.services jobs jobs.queries jobs.services"
     " rainbow_site.web.rest",
     "jobs.admin": "rainbow clusters clusters.services clusters.admin jobs jobs.queries jobs.services",
+    "jobs.my": "rainbow clusters clusters.queries clusters.services clusters.admin clusters.my jobs jobs.queries"
+    " jobs.services jobs.admin",
     "rainbow_site.oidc.origins": "",
     "rainbow_site.web": "rainbow rainbow.telemetry rainbow_site.process clusters jobs jobs.rest rainbow_site.web.rest"
     " rainbow_site.oidc.origins",

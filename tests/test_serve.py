@@ -184,10 +184,10 @@ def test_a_request_leaves_one_line_in_the_log_and_no_credential(start_server: St
     assert "/readyz" not in log
 
 
-def test_the_root_leads_to_the_operators_room(client: Client) -> None:
+def test_the_root_leads_to_the_sign_in_page(client: Client) -> None:
     answer = client.get("/")
 
-    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+    assert (answer.status_code, answer["Location"]) == (302, "/sign-in/")
 
 
 def test_readyz_says_when_the_database_falls_behind(start_server: StartServer) -> None:

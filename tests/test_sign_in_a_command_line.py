@@ -173,14 +173,14 @@ def test_who_is_not_signed_in_signs_in_and_comes_back(quick: None, alice: User, 
     back = client.post(asked["Location"], {"username": "alice", "password": PASSWORD})
     assert back["Location"] == page_of(login)
     assert client.get(back["Location"]).status_code == 200
-    assert client.get("/sign-in/?next=/sign-in/")["Location"] == "/login/"
+    assert client.get("/sign-in/?next=/sign-in/")["Location"] == "/"
     assert client.post("/sign-out/")["Location"] == "/sign-in/"
     assert client.get(page_of(login)).status_code == 302
 
 
 @pytest.mark.parametrize("target", ["", "//evil.example.org/", "https://evil.example.org/", "javascript:alert(1)"])
 def test_signing_in_leads_to_no_other_site(browser: Client, target: str) -> None:
-    assert browser.get("/sign-in/", {"next": target})["Location"] == "/login/"
+    assert browser.get("/sign-in/", {"next": target})["Location"] == "/"
 
 
 def test_passwords_are_throttled_as_the_operators_are(quick: None, alice: User) -> None:

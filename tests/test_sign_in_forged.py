@@ -197,14 +197,14 @@ def test_signing_in_leads_to_no_other_site(provider: FalseProvider, then: str) -
     words = begin(client, then)
     provider.tells(words["nonce"])
 
-    assert come_back(client, words["state"])["Location"] == "/admin/"
+    assert come_back(client, words["state"])["Location"] == "/"
 
 
 def test_a_member_comes_back_to_the_page_that_approves_a_command_line(provider: FalseProvider) -> None:
     client = Client()
     asked = client.get("/login/BBBB-BBBB")["Location"]
     assert b'href="/oidc/authenticate/?next=%2Flogin%2FBBBB-BBBB"' in client.get(asked).content
-    assert b'href="/oidc/authenticate/?next=%2Flogin%2F"' in client.get("/sign-in/").content
+    assert b'href="/oidc/authenticate/?next=%2F"' in client.get("/sign-in/").content
     words = begin(client, "/login/BBBB-BBBB")
     provider.tells(words["nonce"])
 

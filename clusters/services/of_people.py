@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from django.contrib.auth.models import User
+
 from clusters.callers import ActsFor, Caller, Claim
 from clusters.models import OF_CLUSTERS, CredentialKind
 from clusters.services.values import PREFIX, REQUEST_DENIED, digest_of
-from clusters.sql.reach import ReachRow, TokenRow, reach_of, scopes_of, tokens_by_digest
-from rainbow.errors import InvalidArgument, PermissionDenied, Unauthenticated
+from clusters.sql.reach import ReachRow, TokenRow, reach_of, reach_of_person, scopes_of, tokens_by_digest
+from rainbow.errors import InvalidArgument, PermissionDenied, RainbowError, Unauthenticated
 
 Refusal = Unauthenticated | PermissionDenied
 READS_ONLY = "this token may only read"
@@ -33,6 +35,21 @@ def callers_of_people(claims: Sequence[Claim], *, now: datetime) -> list[Caller 
     return [_judge(claim, tokens.get(digest), reach, scopes) for claim, digest in zip(claims, digests, strict=True)]
 
 
+def caller_of_person(person_id: int, *, cluster: str | None = None, request_id: str = "") -> Caller:
+    """A person who is signed in on a page. They reach what a personal token of theirs does that is not narrowed.
+
+    `cluster` is what the call is for. Raises Unauthenticated where that is out of reach, and for one who may not
+    sign in.
+    """
+    person = User.objects.filter(id=person_id, is_active=True).first()
+    rows = reach_of_person(person_id, [cluster] if cluster else [])
+    claim = Claim(value="", cluster=cluster, request_id=request_id)
+    caller = _judge(claim, _without_token(person) if person else None, {_NONE: rows}, {})
+    if isinstance(caller, RainbowError):
+        raise caller
+    return caller
+
+
 def project_for(caller: Caller, name: str) -> int | None:
     """The project that a job counts for: the one of this name, or the only one that may use the cluster.
 
@@ -49,6 +66,22 @@ def project_for(caller: Caller, name: str) -> int | None:
     if name not in granted:
         raise InvalidArgument(f"must be one of {', '.join(granted)}", field="project")
     return granted[name]
+
+
+def _without_token(person: User) -> TokenRow:
+    return TokenRow(
+        digest="",
+        credential_id=_NONE,
+        kind=CredentialKind.PERSONAL,
+        label="",
+        last_used_at=None,
+        reads_only=False,
+        person_id=person.pk,
+        person=person.get_username(),
+        project_id=None,
+        issued_by_id=None,
+        issued_by=None,
+    )
 
 
 def _by_token(rows: Iterable[ReachRow]) -> Mapping[int, list[ReachRow]]:

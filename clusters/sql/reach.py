@@ -26,11 +26,17 @@ _TOKENS = f"""
     WHERE k.digest IN ({{places}}) AND k.kind IN ('{CredentialKind.PERSONAL}', '{CredentialKind.PROJECT}')
       AND k.revoked_at IS NULL AND k.expires_at > %s AND (k.person_id IS NULL OR u.is_active)
 """
-# A row for each project that a token acts for, and of these each asked cluster that it is granted.
+_OF_TOKENS = f"SELECT id, kind, person_id, project_id FROM {_CREDENTIAL} WHERE id IN ({{tokens}})"
+# What a personal token of theirs would be that is not narrowed.
+_OF_PERSON = f"""
+    SELECT 0 AS id, '{CredentialKind.PERSONAL}' AS kind, id AS person_id, CAST(NULL AS BIGINT) AS project_id
+    FROM {_USER} WHERE id = %s
+"""
+# A row for each project that a token or a person acts for, and of these each asked cluster that it is granted.
 _REACH = f"""
     SELECT k.id, r.id, r.name, r.shares_jobs, COALESCE(m.role = '{Role.LEAD}', TRUE),
            c.id, c.name, c.pool, {LAST_ASKED_AT}, c.paused_at, c.paused_reason, c.not_ready, COALESCE(s.reason, '')
-    FROM {_CREDENTIAL} k
+    FROM ({{holders}}) k
     JOIN {_PROJECT} r ON r.closed_at IS NULL AND (k.project_id IS NULL OR k.project_id = r.id)
     LEFT JOIN {_MEMBERSHIP} m ON m.project_id = r.id AND m.person_id = k.person_id
     LEFT JOIN ({_GRANT} g JOIN {_CLUSTER} c ON c.id = g.cluster_id AND c.name IN ({{clusters}}))
@@ -39,7 +45,7 @@ _REACH = f"""
         OR EXISTS (SELECT 1 FROM {_SCOPE} x WHERE x.credential_id = k.id AND x.cluster_id = c.id)
       )
     LEFT JOIN {_STREAK} s ON s.cluster_id = c.id AND s.credential_id = k.id AND s.held_at IS NOT NULL
-    WHERE k.id IN ({{tokens}}) AND (m.id IS NOT NULL OR k.kind = '{CredentialKind.PROJECT}')
+    WHERE m.id IS NOT NULL OR k.kind = '{CredentialKind.PROJECT}'
     ORDER BY k.id, r.name
 """
 
@@ -88,11 +94,17 @@ def tokens_by_digest(digests: Collection[str], now: datetime) -> list[TokenRow]:
 
 def reach_of(token_ids: Collection[int], clusters: Collection[str]) -> list[ReachRow]:
     """The open projects that these tokens act for, and which of these clusters those may use."""
-    statement = _REACH.format(
-        tokens=",".join(["%s"] * len(token_ids)), clusters=",".join(["%s"] * len(clusters)) or "NULL"
-    )
-    rows = _fetch(statement, [*clusters, *token_ids])
-    return [_in_utc(ReachRow._make(row)) for row in rows]
+    return _reach(_OF_TOKENS.format(tokens=",".join(["%s"] * len(token_ids))), list(token_ids), clusters)
+
+
+def reach_of_person(person_id: int, clusters: Collection[str]) -> list[ReachRow]:
+    """The same of a person, for the credential of id 0."""
+    return _reach(_OF_PERSON, [person_id], clusters)
+
+
+def _reach(holders: str, ids: Sequence[int], clusters: Collection[str]) -> list[ReachRow]:
+    statement = _REACH.format(holders=holders, clusters=",".join(["%s"] * len(clusters)) or "NULL")
+    return [_in_utc(ReachRow._make(row)) for row in _fetch(statement, [*ids, *clusters])]
 
 
 def scopes_of(token_ids: Collection[int]) -> list[tuple[int, int]]:

@@ -101,7 +101,8 @@ def _extent(request: HttpRequest, kind: ActionKind, search: Search) -> tuple[int
     """How many jobs the action changes, and how many match: exact if the counts tell, or counted up to _COUNT_UP_TO."""
     by = operator_of(request)
     found = foresee(kind=kind, by=by, search=search)
-    if search.labels or search.text or search.submitted_by or search.submitted_after:
+    uncounted = (search.submitted_by, search.owner_id, search.project_id, search.submitted_after)
+    if search.labels or search.text or any(uncounted):
         number = count_jobs(by=by, search=search, most=_COUNT_UP_TO)
         of = number if number < _COUNT_UP_TO else f"{number:,} or more"
         return f"{found.jobs:,} or more" if found.more else found.jobs, of

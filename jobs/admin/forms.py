@@ -1,11 +1,13 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import QuerySet
 
 from clusters.admin.forms import ReasonForm, number_from
-from clusters.models import Cluster, Credential, CredentialKind
+from clusters.models import Cluster, Credential, CredentialKind, Project
 from jobs.models import MAX_ID
 from jobs.queries.search import Search
 from jobs.services.actions import Action
@@ -13,26 +15,27 @@ from jobs.specs import MAX_NAME, MAX_PRIORITY, check_labels
 from jobs.states import ActionKind, JobState
 from rainbow.errors import InvalidArgument
 
+_Named = TypeVar("_Named", User, Project)
 SEE_CONTENT = "jobs.see_content_of_job"
 _SINCE = {"1h": ("the last hour", 1), "24h": ("the last 24 hours", 24), "7d": ("the last 7 days", 168)}
 
 
-class _ClusterChoice(forms.ModelChoiceField):  # type: ignore[type-arg]  # at run time it takes none
-    """The clusters, then the pools."""
+class ClusterChoice(forms.ModelChoiceField):  # type: ignore[type-arg]  # at run time it takes none
+    """The clusters, then the pools: all, or those `among`."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(Cluster.objects.defer("facts").order_by("pool", "name"), **options)
+    def __init__(self, among: QuerySet[Cluster] | None = None, **options: Any) -> None:
+        clusters = Cluster.objects.all() if among is None else among
+        super().__init__(clusters.defer("facts").order_by("pool", "name"), **options)
 
     def label_from_instance(self, obj: Cluster) -> str:
         return f"{obj} (pool)" if obj.pool else str(obj)
 
 
-class SearchForm(forms.Form):
-    """Its tokens are only those of the chosen cluster: a fleet has too many to list."""
+class JobSearchForm(forms.Form):
+    """What people and operators search alike."""
 
     state = forms.ChoiceField(required=False, choices=[("", "any"), *JobState.choices])
-    cluster = _ClusterChoice(required=False, empty_label="any")
-    token = forms.ModelChoiceField(Credential.objects.none(), required=False, empty_label="any", label="Submitted with")
+    cluster = ClusterChoice(required=False, empty_label="any")
     since = forms.ChoiceField(
         required=False,
         choices=[("", "any time"), *((key, words) for key, (words, _) in _SINCE.items())],
@@ -44,13 +47,6 @@ class SearchForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.label_suffix = ""
-        cluster_id = number_from(str(self.data.get("cluster", "")))
-        field = self.fields["token"]
-        if cluster_id and isinstance(field, forms.ModelChoiceField):
-            tokens = Credential.objects.filter(cluster_id=cluster_id, kind=CredentialKind.TOKEN)
-            field.queryset = tokens.order_by("label", "id")
-        else:
-            field.widget.attrs["disabled"] = True
 
     def clean_label(self) -> dict[str, str]:
         text = self.cleaned_data["label"]
@@ -64,19 +60,59 @@ class SearchForm(forms.Form):
             raise forms.ValidationError(error.message) from None
         return labels
 
-    def search(self, *, user: User | AnonymousUser, now: datetime, last: int = 0) -> Search:
-        """Matches commands only for users who may see them."""
+    def said_search(self, *, now: datetime, last: int = 0) -> Search:
         said = self.cleaned_data
         hours = _SINCE[said["since"]][1] if said["since"] else 0
         return Search(
             states=[JobState(said["state"])] if said["state"] else (),
             labels=said["label"],
             text=said["text"],
-            in_commands=user.has_perm(SEE_CONTENT),
             cluster_id=said["cluster"].id if said["cluster"] else None,
-            submitted_by=said["token"].id if said["token"] else None,
             submitted_after=now - timedelta(hours=hours) if hours else None,
             last=last,
+        )
+
+
+class SearchForm(JobSearchForm):
+    """Its tokens are only those of the chosen cluster: a fleet has too many to list."""
+
+    field_order = ["state", "cluster", "token", "owner", "project", "since", "label", "text"]
+    token = forms.ModelChoiceField(Credential.objects.none(), required=False, empty_label="any", label="Submitted with")
+    owner = forms.CharField(required=False, max_length=150)
+    project = forms.CharField(required=False, max_length=63)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cluster_id = number_from(str(self.data.get("cluster", "")))
+        field = self.fields["token"]
+        if cluster_id and isinstance(field, forms.ModelChoiceField):
+            tokens = Credential.objects.filter(cluster_id=cluster_id, kind=CredentialKind.TOKEN)
+            field.queryset = tokens.order_by("label", "id")
+        else:
+            field.widget.attrs["disabled"] = True
+
+    def clean_owner(self) -> User | None:
+        return self._named("owner", User.objects.filter(username=self.cleaned_data["owner"]))
+
+    def clean_project(self) -> Project | None:
+        return self._named("project", Project.objects.filter(name=self.cleaned_data["project"]))
+
+    def _named(self, field: str, found: QuerySet[_Named]) -> _Named | None:
+        if not self.cleaned_data[field]:
+            return None
+        if one := found.first():
+            return one
+        raise forms.ValidationError(f"there is no such {'person' if field == 'owner' else field}")
+
+    def search(self, *, user: User | AnonymousUser, now: datetime, last: int = 0) -> Search:
+        """Matches commands only for users who may see them."""
+        said = self.cleaned_data
+        return replace(
+            self.said_search(now=now, last=last),
+            in_commands=user.has_perm(SEE_CONTENT),
+            submitted_by=said["token"].id if said["token"] else None,
+            owner_id=said["owner"].id if said["owner"] else None,
+            project_id=said["project"].id if said["project"] else None,
         )
 
     def in_words(self) -> list[str]:
@@ -86,6 +122,8 @@ class SearchForm(forms.Form):
             ("that are", said["state"]),
             ("of", said["cluster"]),
             ("submitted with", said["token"]),
+            ("of the person", said["owner"]),
+            ("of the project", said["project"]),
             ("submitted in", _SINCE[said["since"]][0] if said["since"] else ""),
             ("labeled", labels[0] if labels else ""),
             ("with the text", f"“{said['text']}”" if said["text"] else ""),
@@ -102,7 +140,7 @@ class PriorityForm(ReasonForm):
 
 class MoveForm(ReasonForm):
     field_order = ["cluster_id", "reason"]
-    cluster_id = _ClusterChoice(label="To cluster or pool", empty_label="choose one")
+    cluster_id = ClusterChoice(label="To cluster or pool", empty_label="choose one")
 
 
 FORMS: dict[ActionKind, type[ReasonForm]] = {

@@ -1,9 +1,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Prefetch
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.shortcuts import get_object_or_404
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
@@ -12,10 +10,9 @@ from clusters.callers import Operator
 from jobs.admin.bulk_actions import BulkActions
 from jobs.admin.forms import SEE_CONTENT, SearchForm, job_id_from
 from jobs.admin.job_actions import JobActions
-from jobs.admin.timeline import timeline
-from jobs.models import Job, JobEvent
+from jobs.admin.shown_jobs import links_from, shown_job
+from jobs.models import Job
 from jobs.queries.applicable import actions_for, actions_for_all
-from jobs.queries.explain import explain_wait
 from jobs.queries.lookup import Page, list_jobs
 from jobs.queries.search import Search
 from jobs.states import ActionKind
@@ -43,7 +40,7 @@ class JobAdmin(JobActions, BulkActions):
             "first_page": not last,
             "chosen": [(name, value) for name, value in request.GET.items() if name in form.fields and value],
             **(_offers(operator_of(request), search, page) if self.may_act(request) else {}),
-            **_links(request.GET, page),
+            **links_from(request.GET, page),
         }
 
     def change_view(
@@ -51,14 +48,10 @@ class JobAdmin(JobActions, BulkActions):
     ) -> HttpResponse:
         """Named change_view because the admin's log links to it."""
         self.check_sees(request)
-        events = JobEvent.objects.select_related("credential", "operator").order_by("id")
-        jobs = Job.objects.select_related("cluster", "submitted_by", "submitted_to")
-        job = get_object_or_404(jobs.prefetch_related(Prefetch("events", events)), id=job_id_from(object_id))
-        now = timezone.now()
+        shown = shown_job(operator_of(request), job_id_from(object_id), now=timezone.now())
+        job = shown["job"]
         context = {
-            "job": job,
-            "wait": explain_wait(job=job, now=now),
-            "timeline": timeline(job, now),
+            **shown,
             "sees_content": request.user.has_perm(SEE_CONTENT),
             "kinds": actions_for([job]) if self.may_act(request) else [],
         }
@@ -69,17 +62,3 @@ def _offers(by: Operator, search: Search, page: Page) -> dict[str, list[ActionKi
     kinds = actions_for(page.jobs)
     all_are_here = not (search.last or page.more or page.looked_until)
     return {"kinds": kinds, "kinds_for_all": kinds if all_are_here else actions_for_all(by=by, search=search)}
-
-
-def _links(query: QueryDict, page: Page) -> dict[str, str]:
-    """Links to older jobs and to the rest of a text search; empty when there is nothing more."""
-    older = page.jobs[-1].id if page.more else page.looked_until
-    return {"newest": _with_last(query, 0), "older": _with_last(query, older) if older else ""}
-
-
-def _with_last(query: QueryDict, last: int) -> str:
-    changed = query.copy()
-    changed.pop("last", None)
-    if last:
-        changed["last"] = str(last)
-    return f"?{changed.urlencode()}"

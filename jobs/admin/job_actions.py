@@ -50,7 +50,7 @@ class JobActions(ShownAdmin):
         self.check_may_act(request)
         what = kind_from(kind)
         said = request.POST if request.method == "POST" else request.GET
-        ids = _ids(said)
+        ids = ids_from(said)
         if not ids:
             messages.warning(request, "Choose the jobs first.")
             return HttpResponseRedirect(reverse("admin:jobs_job_changelist"))
@@ -113,7 +113,7 @@ def jobs_in_words(number: int | str) -> str:
     return f"{number:,} {'job' if number == 1 else 'jobs'}" if isinstance(number, int) else f"{number} jobs"
 
 
-def _ids(said: QueryDict) -> list[int]:
+def ids_from(said: QueryDict) -> list[int]:
     return list(dict.fromkeys(filter(None, map(job_id_from, said.getlist("id")))))[:_MOST]
 
 

@@ -43,6 +43,8 @@ class Search:
     in_commands: bool = False
     cluster_id: int | None = None
     submitted_by: int | None = None
+    owner_id: int | None = None
+    project_id: int | None = None
     submitted_after: datetime | None = None
     submitted_before: datetime | None = None
     oldest_first: bool = False
@@ -126,10 +128,10 @@ def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:
 
 def _has_no_index(search: Search, by: Caller | Operator, owner: Mapping[str, int]) -> bool:
     """Not for operators who ask for a cluster's token: nearly all of its jobs match."""
-    others = {"cluster_id": search.cluster_id, "submitted_by_id": search.submitted_by}
-    foreign = isinstance(by, Caller) and any(value for column, value in others.items() if column not in owner)
-    narrowed = isinstance(by, Caller) and seen_by(by).narrowed
-    return bool(search.name) or foreign or narrowed
+    further = {column for column, value in _asked(search) if owner.get(column) != value}
+    if isinstance(by, Caller):
+        return bool(search.name or further or seen_by(by).narrowed)
+    return bool(search.name or further - ({"submitted_by_id"} if "cluster_id" in owner else set()))
 
 
 def matching_jobs(jobs: JobQuerySet, search: Search) -> JobQuerySet:
@@ -145,9 +147,9 @@ def holds(search: Search) -> Q:
 
 
 def _matching(jobs: JobQuerySet, search: Search, *, known: Mapping[str, int] | None = None) -> JobQuerySet:
-    exact = {"name": search.name, "cluster_id": search.cluster_id, "submitted_by_id": search.submitted_by}
-    asked = {column: value for column, value in exact.items() if value}
-    jobs = jobs.filter(**dict(asked.items() - (known or {}).items()))
+    jobs = jobs.filter(**dict(set(_asked(search)) - (known or {}).items()))
+    if search.name:
+        jobs = jobs.filter(name=search.name)
     for key, value in search.labels.items():
         jobs = jobs.filter(label_rows__key=key, label_rows__value=value)
         few = list(_with_label(key, value).values_list("job_id", flat=True)[: _FEW + 1])
@@ -189,8 +191,19 @@ def _shifted(at: datetime, span: timedelta) -> datetime:
 
 def _owners(by: Caller | Operator, search: Search) -> list[dict[str, int]]:
     """The columns that lead an index for this search, and their values: what a caller may see, and no more."""
+    asked = _asked(search)
     if isinstance(by, Caller):
-        return [{column: value} for column, value in seen_by(by).owners]
-    if search.cluster_id:
-        return [{"cluster_id": search.cluster_id}]
-    return [{"submitted_by_id": search.submitted_by} if search.submitted_by else {}]
+        seen = seen_by(by).owners
+        return [{column: value} for column, value in [one for one in asked if one in seen][:1] or seen]
+    return [dict(asked[:1])]
+
+
+def _asked(search: Search) -> list[tuple[str, int]]:
+    """The columns that lead an index and are asked for, with their values: those of the fewest jobs first."""
+    exact = (
+        ("owner_id", search.owner_id),
+        ("project_id", search.project_id),
+        ("cluster_id", search.cluster_id),
+        ("submitted_by_id", search.submitted_by),
+    )
+    return [(column, value) for column, value in exact if value]

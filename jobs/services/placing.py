@@ -139,7 +139,7 @@ def _columns(wanted: Mapping[bytes, Wanted], now: datetime) -> Columns:
         "digest": list(wanted),
         "definition": [one.as_json() for one in definitions],
         "plain": [one.plain for one in definitions],
-        "made_by_id": [by.credential_id if isinstance(by, Caller) else None for _, by in wanted.values()],
+        "made_by_id": [by.credential if by else None for _, by in wanted.values()],
         "made_at": [timestamp(now)] * len(definitions),
     }
     ranges = {name: [one.sizes[name] for one in definitions] for name in BOUNDED}

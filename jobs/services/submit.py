@@ -45,7 +45,7 @@ class Order:
 
     @property
     def submitted_by(self) -> int | None:
-        return self.by.credential_id if isinstance(self.by, Caller) else None
+        return self.by.credential
 
     @property
     def traceparent(self) -> str | None:

@@ -1,4 +1,4 @@
-"""The sign-in page of people who need not be operators."""
+"""Where people sign in who need not be operators, and where each is led then."""
 
 from http import HTTPStatus
 from typing import Any
@@ -6,11 +6,20 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
-from django.http import HttpResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.cache import never_cache
 
 from rainbow_site.console.sessions import end_at_length
 from rainbow_site.console.signing_in import SignInForm, seconds_to_wait
+
+
+@never_cache
+def home(request: HttpRequest) -> HttpResponse:
+    """The console of staff, and of other people their own pages."""
+    if not request.user.is_authenticated:
+        return redirect("sign-in")
+    return redirect("admin:index" if request.user.is_staff else "my-jobs")
 
 
 class SignIn(LoginView):
@@ -22,9 +31,6 @@ class SignIn(LoginView):
         """Not this page itself, at which Django would fail."""
         then = super().get_success_url()
         return self.get_default_redirect_url() if then == self.request.path else then
-
-    def get_default_redirect_url(self) -> str:
-        return reverse("command-line")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)

@@ -4,12 +4,16 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
+from django.test import Client
 
 from clusters.callers import Caller, Claim, Operator
 from clusters.models import Project, Role
 from clusters.services.authenticate import admit
+from clusters.services.of_people import caller_of_person
 from clusters.services.personal_tokens import Wish, create_personal_token
-from clusters.services.projects import Change, add_member, create_project, grant_cluster
+from clusters.services.projects import Change, add_member, create_project, grant_cluster, share_jobs
+from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.specs import JobSpec
 
 
 def person_named(name: str) -> Operator:
@@ -45,3 +49,26 @@ def personal_token(who: Operator, *, project: str = "", now: datetime, label: st
 
 def caller_with(value: str, *, cluster: str | None = None, now: datetime, reads: bool = False) -> Caller:
     return admit(Claim(value=value, cluster=cluster, reads=reads), now=now)
+
+
+def browser_of(who: Operator) -> Client:
+    """A browser in which they are signed in."""
+    client = Client()
+    client.force_login(User.objects.get(id=who.user_id))
+    return client
+
+
+def submitted_by(
+    who: Operator, number: int = 1, *, cluster: str = "alpha", project: str = "", now: datetime, **spec: Any
+) -> list[int]:
+    """Jobs that a person submitted on a page."""
+    caller = caller_of_person(who.user_id, cluster=cluster)
+    wanted = JobSpec(**{"command": "hostname", **spec})
+    orders = [Order(by=caller, cluster_id=caller.cluster_id, spec=wanted, project=project) for _ in range(number)]
+    receipts = submit_jobs(orders=orders, now=now)
+    assert all(isinstance(receipt, Receipt) for receipt in receipts), receipts
+    return [receipt.job_id for receipt in receipts if isinstance(receipt, Receipt)]
+
+
+def shares(project: Project, *, now: datetime) -> None:
+    share_jobs(project_id=project.id, shares=True, change=Change(by=None, now=now))

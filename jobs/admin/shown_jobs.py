@@ -1,0 +1,38 @@
+"""What the pages of operators and those of people show of jobs alike."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Prefetch
+from django.http import QueryDict
+from django.shortcuts import get_object_or_404
+
+from clusters.callers import Caller, Operator
+from jobs.admin.timeline import timeline
+from jobs.models import JobEvent
+from jobs.queries.explain import explain_wait
+from jobs.queries.lookup import Page, within_reach
+
+
+def shown_job(by: Caller | Operator, job_id: int, *, now: datetime) -> dict[str, Any]:
+    """A job as its page shows it. Raises Http404 alike for one that is not there and for one that they may not see."""
+    events = JobEvent.objects.select_related("credential__person", "credential__project", "operator").order_by("id")
+    jobs = within_reach(by).select_related(
+        "cluster", "submitted_by__person", "submitted_by__project", "submitted_to", "owner", "project"
+    )
+    job = get_object_or_404(jobs.prefetch_related(Prefetch("events", events)), id=job_id)
+    return {"job": job, "wait": explain_wait(job=job, now=now), "timeline": timeline(job, now)}
+
+
+def links_from(query: QueryDict, page: Page) -> dict[str, str]:
+    """Links to older jobs and to the rest of a text search; empty when there is nothing more."""
+    older = page.jobs[-1].id if page.more else page.looked_until
+    return {"newest": _with_last(query, 0), "older": _with_last(query, older) if older else ""}
+
+
+def _with_last(query: QueryDict, last: int) -> str:
+    changed = query.copy()
+    changed.pop("last", None)
+    if last:
+        changed["last"] = str(last)
+    return f"?{changed.urlencode()}"

@@ -1,0 +1,14 @@
+from django.urls import path
+from django.views.generic import RedirectView
+
+from jobs.my.cancel import cancel_view
+from jobs.my.jobs import job_view, list_view
+from jobs.my.resubmit import resubmit_view
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="my-jobs")),
+    path("jobs/", list_view, name="my-jobs"),
+    path("jobs/cancel/", cancel_view, name="cancel-my-jobs"),
+    path("jobs/<int:job_id>/", job_view, name="my-job"),
+    path("jobs/<int:job_id>/resubmit/", resubmit_view, name="resubmit-my-job"),
+]

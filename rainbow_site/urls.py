@@ -23,6 +23,7 @@ urlpatterns = [
     *([path("", include("rainbow_site.oidc.urls"))] if settings.RAINBOW_OIDC_ISSUER else []),
     path("", include("rainbow_site.console.urls")),
     path("my/", include("jobs.my.urls")),
+    path("my/", include("clusters.my.urls")),
     path("healthz", healthz),
     path("readyz", readyz),
     path("api/v1/", include(api)),

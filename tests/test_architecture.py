@@ -80,12 +80,13 @@ MAY_IMPORT = {
     "rainbow_site.web.rest": "rainbow rainbow.telemetry clusters clusters.services",
     "clusters.rest": "rainbow clusters clusters.queries clusters.services rainbow_site.web.rest",
     "clusters.admin": "rainbow rainbow.telemetry clusters clusters.services",
-    "clusters.my": "rainbow rainbow.telemetry clusters clusters.queries clusters.services clusters.admin",
+    "clusters.my": "rainbow rainbow.telemetry clusters clusters.queries clusters.services clusters.admin"
+    " rainbow_site.web.rest",
     "jobs.rest": "rainbow rainbow.telemetry clusters clusters.services jobs jobs.queries jobs.services"
     " rainbow_site.web.rest",
     "jobs.admin": "rainbow clusters clusters.services clusters.admin jobs jobs.queries jobs.services",
     "jobs.my": "rainbow clusters clusters.queries clusters.services clusters.admin clusters.my jobs jobs.queries"
-    " jobs.services jobs.admin",
+    " jobs.services jobs.admin rainbow_site.web.rest",
     "rainbow_site.oidc.origins": "",
     "rainbow_site.web": "rainbow rainbow.telemetry rainbow_site.process clusters jobs jobs.rest rainbow_site.web.rest"
     " rainbow_site.oidc.origins",

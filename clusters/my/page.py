@@ -44,6 +44,6 @@ def me(request: HttpRequest, *, cluster: str | None = None) -> Caller:
     return caller_of_person(request.user.pk, cluster=cluster, request_id=request_id_of(request))
 
 
-def page(request: HttpRequest, name: str, title: str, **context: Any) -> TemplateResponse:
+def page(request: HttpRequest, name: str, title: str, /, **context: Any) -> TemplateResponse:
     everywhere = {**admin.site.each_context(request), "mine": True, "title": visible(title)}
     return TemplateResponse(request, f"my/{name}.html", {**everywhere, **context})

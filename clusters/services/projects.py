@@ -7,7 +7,17 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from clusters.callers import Operator
-from clusters.models import Cluster, Credential, Grant, Membership, Project, ProjectEvent, ProjectWhat, Role
+from clusters.models import (
+    Cluster,
+    Credential,
+    CredentialKind,
+    Grant,
+    Membership,
+    Project,
+    ProjectEvent,
+    ProjectWhat,
+    Role,
+)
 from clusters.validation import check_cluster_name, check_reason
 from clusters.visible import quoted
 from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
@@ -170,7 +180,9 @@ def note(what: ProjectWhat, project: Project, change: Change, *, about: str = ""
 
 
 def tokens_of(project: Project, *, now: datetime) -> list[Credential]:
-    return list(Credential.objects.live(now).filter(project=project).order_by("label", "id"))
+    """Its own that work, with what they are narrowed to."""
+    live = Credential.objects.live(now).filter(project=project, kind=CredentialKind.PROJECT).select_related("project")
+    return list(live.prefetch_related("scopes__cluster").order_by("label", "id"))
 
 
 def _managed(project_id: int, change: Change) -> Project:

@@ -7,10 +7,10 @@ from django.utils import timezone
 
 from clusters.admin.shown import refusals_shown
 from clusters.callers import Caller
+from clusters.my.forms import WhyForm
 from clusters.my.page import for_people, me, page
 from jobs.admin.job_actions import CONSEQUENCES, EXCEPT, ids_from, jobs_in_words, title_of
 from jobs.models import Job
-from jobs.my.forms import CancelForm
 from jobs.outcomes import CHANGED, CancelOutcome
 from jobs.queries.applicable import changeable
 from jobs.services.cancel import cancel_jobs
@@ -29,7 +29,7 @@ def cancel_view(request: HttpRequest) -> HttpResponse:
     if not ids:
         messages.warning(request, "Choose jobs that you may cancel first.")
         return redirect("my-jobs")
-    form = CancelForm(request.POST if request.method == "POST" else None)
+    form = WhyForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         with refusals_shown(request):
             _cancel(request, by, ids, form.cleaned_data["reason"])

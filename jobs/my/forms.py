@@ -7,7 +7,6 @@ from django.db.models import Q, QuerySet
 
 from clusters.callers import Caller
 from clusters.models import Cluster
-from clusters.validation import MAX_REASON
 from jobs.admin.forms import ClusterChoice, JobSearchForm
 from jobs.queries.clusters import reach_of
 from jobs.queries.search import Search
@@ -38,12 +37,6 @@ class MySearchForm(JobSearchForm):
             owner_id=self._me.person_id if said["whose"] == _MINE else None,
             project_id=said["project"],
         )
-
-
-class CancelForm(forms.Form):
-    reason = forms.CharField(
-        required=False, max_length=MAX_REASON, widget=forms.TextInput(attrs={"size": 60, "autocomplete": "off"})
-    )
 
 
 class ResubmitForm(forms.Form):

@@ -1,9 +1,11 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
+from jobs.my import clusters
 from jobs.my.cancel import cancel_view
 from jobs.my.jobs import job_view, list_view
 from jobs.my.resubmit import resubmit_view
+from rainbow_site.web.rest import converters  # noqa: F401  (registers the converter)
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="my-jobs")),
@@ -11,4 +13,6 @@ urlpatterns = [
     path("jobs/cancel/", cancel_view, name="cancel-my-jobs"),
     path("jobs/<int:job_id>/", job_view, name="my-job"),
     path("jobs/<int:job_id>/resubmit/", resubmit_view, name="resubmit-my-job"),
+    path("clusters/", clusters.list_view, name="my-clusters"),
+    path("clusters/<cluster:name>/", clusters.cluster_view, name="my-cluster"),
 ]

@@ -14,12 +14,12 @@ from rainbow import translation
 from rainbow.agent.people import UsersFile
 from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.agent.signed_runs import SignedRuns
-from rainbow.executors.executor import WorkRefused
+from rainbow.executors.executor import Ending, WorkRefused
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.signatures import public_text
 from rainbow.signer import Signer
 from rainbow.specs import JobSpec
-from tests.support.agents import Crew, ScriptedExecutor, crew
+from tests.support.agents import Crew, ScriptedExecutor, crew, ended
 from tests.support.hostile_server import NAME, HostileServer, hostile_server
 from tests.support.wire import Remote
 
@@ -77,6 +77,17 @@ def offer(server: HostileServer, spec: JobSpec, jobid: int = 7, *, owner: str = 
 def refusal(server: HostileServer, agent: Crew, jobid: int = 7) -> str:
     agent.work(lambda: jobid in server.reports and server.reports[jobid].returned == pb.JobReport.RETURN_REFUSED)
     return server.reports[jobid].reason
+
+
+def run_to_its_end(server: HostileServer, scheduler: ScriptedExecutor, agent: Crew, spec: JobSpec) -> None:
+    """Until nothing of it is left in the journal."""
+    offer(server, spec)
+    agent.work(lambda: "rainbow-7-1" in scheduler.jobs)
+    scheduler.progress["rainbow-7-1"] = ended(agent.clock.now(), ending=Ending.EXITED, exit_code=0)
+    agent.work(lambda: server.ended(7))
+    agent.clock.move(600)
+    agent.work(lambda: "rainbow-7-1" in scheduler.forgotten and not agent.journal.done())
+    server.reports.clear()
 
 
 def test_what_a_person_signed_runs(server: HostileServer, scheduler: ScriptedExecutor, hire: Hire) -> None:
@@ -176,6 +187,50 @@ def test_one_signature_runs_once_under_whatever_id(
     offer(server, spec, 9)
     assert "used before, by job 7" in refusal(server, agent, 9)
     assert scheduler.handed_over == ["rainbow-7-1"]
+
+
+def test_one_signature_runs_once_also_when_the_agent_has_forgotten_the_job(
+    server: HostileServer, scheduler: ScriptedExecutor, hire: Hire
+) -> None:
+    """The same attempt of the same job, offered again when nothing of it is left in the journal."""
+    spec, agent = signed(), hire()
+    run_to_its_end(server, scheduler, agent, spec)
+
+    offer(server, spec)
+
+    assert "its signature was used before" in refusal(server, agent)
+    assert scheduler.handed_over == ["rainbow-7-1"]
+
+
+def test_what_is_given_back_leaves_other_signatures_as_they_are(
+    server: HostileServer, scheduler: ScriptedExecutor, hire: Hire
+) -> None:
+    """The server gives the id of a job that ran to another one, which the scheduler refuses."""
+    spec, agent = signed(), hire()
+    run_to_its_end(server, scheduler, agent, spec)
+    scheduler.mishaps["id"] = WorkRefused("not today")
+    offer(server, signed(JobSpec(command="id")))
+    assert "not today" in refusal(server, agent)
+    agent.work(lambda: not len(agent.agent._held_jobs))
+
+    offer(server, spec, 8)
+
+    assert "used before, by job 7" in refusal(server, agent, 8)
+
+
+def test_an_attempt_that_was_taken_away_before_its_hand_over_leaves_the_signature_to_the_next(
+    server: HostileServer, scheduler: ScriptedExecutor, hire: Hire
+) -> None:
+    spec, agent = signed(), hire()
+    server.stale.add(7)
+    offer(server, spec)
+    agent.work(lambda: 7 in server.reports and not len(agent.agent._held_jobs))
+    assert scheduler.handed_over == []
+
+    server.stale.clear()
+    offer(server, spec, 7, attempt=2)
+
+    agent.work(lambda: "rainbow-7-2" in scheduler.jobs)
 
 
 def test_an_attempt_that_the_scheduler_refused_leaves_the_signature_to_the_next(

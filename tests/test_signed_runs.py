@@ -59,6 +59,15 @@ def test_an_attempt_that_never_started_gives_it_back(runs: SignedRuns) -> None:
     assert claim(runs, 1, 2) == ""
 
 
+def test_an_attempt_that_is_over_does_not_have_it_again(runs: SignedRuns) -> None:
+    claim(runs, 1)
+
+    runs.end(jobid=1, attempt=1)
+    runs.release(jobid=1, attempt=1)
+
+    assert claim(runs, 1) == "its signature was used before, by this attempt"
+
+
 def test_it_is_kept_longer_than_it_is_in_force(runs: SignedRuns) -> None:
     claim(runs, 1)
     other = Statement(person="ada", target="here", expires_at=SAID.expires_at, nonce="c" * 32)

@@ -64,8 +64,13 @@ class HandOver:
         return True
 
     def _has_run(self, held: HeldJob) -> bool:
-        """Whether another attempt, or another job, had the signature; it is this one's from now on if none did."""
+        """Whether another attempt, or another job, had the signature; it is this one's from now on if none did.
+
+        Raises DiskFull while it cannot be noted which did.
+        """
         signatures = self._context.signatures
+        if signatures and (short := self._held_jobs.shortage()):
+            raise DiskFull(short)
         refusal = signatures.claim(held.entry, self._context.clock()) if signatures else ""
         if refusal:
             _log.warning(Line("refused", job=held.entry.jobid, reason=refusal))

@@ -63,6 +63,11 @@ class HeldJob:
         return bool(self.entry.progress and self.entry.progress.ending in (Ending.REFUSED, Ending.WITHDRAWN))
 
     @property
+    def never_started(self) -> bool:
+        """Whether that is certain, so that another attempt may run."""
+        return self.is_given_back or not (self.is_handed_over or self.may_arrive)
+
+    @property
     def is_waiting(self) -> bool:
         """Whether it will still take free capacity, as far as is known."""
         return self.stage not in (Stage.RUNNING, Stage.ENDED)
@@ -163,21 +168,21 @@ class HeldJobs:
 
     def let_go(self, jobs: Iterable[HeldJob]) -> None:
         now, done = self._clock(), list(jobs)
+        for held in done if self._signatures else ():
+            self._end_signature(held)
         keys = [held.key for held in done]
         self._writes.add(lambda: self._journal.reported(keys, now=now))
-        for held in done if self._signatures else ():
-            self._release(held)
         self.returns += sum(held.is_given_back for held in done)
         for held in done:
             del self._jobs[held.key]
             self._let_go[held.key] = Done(ticket=held.entry.ticket, at=now)
         self._checkpoint(Checkpoint.REPORTED_NOTED)
 
-    def _release(self, held: HeldJob) -> None:
-        """An attempt that was given back never started: another one may have its signature."""
-        if self._signatures and held.is_given_back:
-            signatures, entry = self._signatures, held.entry
-            self._writes.add(lambda: signatures.release(entry))
+    def _end_signature(self, held: HeldJob) -> None:
+        """Before the journal lets the job go: until then the server says again what became of it."""
+        if self._signatures:
+            signatures, entry, never_started = self._signatures, held.entry, held.never_started
+            self._writes.add(lambda: signatures.let_go(entry, never_started=never_started))
 
     def to_be_forgotten(self) -> list[Ticket]:
         """Jobs that were let go five minutes ago, or earlier where the disk is full."""

@@ -48,6 +48,9 @@ class RequiredSignatures:
         refusal = self.runs.claim(said, jobid=entry.jobid, attempt=entry.attempt, now=now)
         return f"this cluster refuses the job: {refusal}" if refusal else ""
 
-    def release(self, entry: Entry) -> None:
-        if self.runs:
+    def let_go(self, entry: Entry, *, never_started: bool) -> None:
+        """The next attempt may have the signature of one that never started. Others are over."""
+        if self.runs and not never_started:
+            self.runs.end(jobid=entry.jobid, attempt=entry.attempt)
+        elif self.runs:
             self.runs.release(jobid=entry.jobid, attempt=entry.attempt)

@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS run (
     jobid INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
+    over INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (nonce, jobid, attempt)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS expiring ON run (expires_at);
@@ -42,15 +43,19 @@ class SignedRuns:
         self._database.close()
 
     def claim(self, said: Statement, *, jobid: int, attempt: int, now: datetime) -> str:
-        """Why this attempt may not run by this signature; empty where it may. The same attempt may ask again."""
+        """Why this attempt may not run by this signature; empty where it may.
+
+        The same attempt may ask again until it is over.
+        """
         with as_journal_errors(self._path), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.execute("DELETE FROM run WHERE expires_at < ?", ((now - KEPT).timestamp(),))
-            runs = self._database.execute("SELECT jobid, attempt FROM run WHERE nonce = ?", (said.nonce,)).fetchall()
+            known = self._database.execute("SELECT jobid, attempt, over FROM run WHERE nonce = ?", (said.nonce,))
+            runs = {(job, run): over for job, run, over in known}
             if (jobid, attempt) in runs:
-                return ""
-            if other := next((run for run in runs if run[0] != jobid), None):
-                return f"its signature was used before, by job {other[0]}"
+                return "its signature was used before, by this attempt" if runs[jobid, attempt] else ""
+            if other := next((job for job, _ in runs if job != jobid), None):
+                return f"its signature was used before, by job {other}"
             if len(runs) >= said.runs:
                 return f"its signature was used before: it is for {said.runs} run{'s' if said.runs > 1 else ''}"
             self._database.execute(
@@ -59,7 +64,13 @@ class SignedRuns:
             )
         return ""
 
+    def end(self, *, jobid: int, attempt: int) -> None:
+        """For an attempt of which nothing is left to do: a server that offers it again does not run it again."""
+        with as_journal_errors(self._path), self._database:
+            self._database.execute("UPDATE run SET over = 1 WHERE jobid = ? AND attempt = ?", (jobid, attempt))
+
     def release(self, *, jobid: int, attempt: int) -> None:
         """For an attempt that certainly never started."""
         with as_journal_errors(self._path), self._database:
-            self._database.execute("DELETE FROM run WHERE jobid = ? AND attempt = ?", (jobid, attempt))
+            # One that is over belongs to another job, which had this id before.
+            self._database.execute("DELETE FROM run WHERE jobid = ? AND attempt = ? AND NOT over", (jobid, attempt))

@@ -12,13 +12,14 @@ from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos import rainbow_pb2_grpc as pb_grpc
 
 NAME = "keebler"
+_COUNTED, _STALE = pb.ReportResult.OUTCOME_COUNTED, pb.ReportResult.OUTCOME_STALE
 
 
 @dataclass(slots=True)
 class HostileServer(pb_grpc.RainbowSchedulerServicer):
     """`lines` are the waiting jobs, by id; `held` those that it says the agent has: the last one, if they name none.
 
-    It accepts every report, unless it is `deaf`.
+    It accepts every report, but for those of `stale` jobs, unless it is `deaf`.
     """
 
     address: str = ""
@@ -29,6 +30,7 @@ class HostileServer(pb_grpc.RainbowSchedulerServicer):
     accepted: list[int] = field(default_factory=list)
     reports: dict[int, pb.JobReport] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    stale: set[int] = field(default_factory=set)
     agent: str = ""
     deaf: bool = False
 
@@ -51,7 +53,8 @@ class HostileServer(pb_grpc.RainbowSchedulerServicer):
         self.agent = request.agent
         self.reports |= {report.jobid: report for report in request.reports}
         results = [
-            pb.ReportResult(jobid=report.jobid, outcome=pb.ReportResult.OUTCOME_COUNTED) for report in request.reports
+            pb.ReportResult(jobid=report.jobid, outcome=_STALE if report.jobid in self.stale else _COUNTED)
+            for report in request.reports
         ]
         return pb.ReportJobsResponse(results=results)
 

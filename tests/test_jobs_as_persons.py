@@ -94,6 +94,37 @@ def test_another_users_job_of_the_same_name_is_not_taken_for_ours(
     users.sudo("-u", users.bob, "scancel", answer.stdout.strip())
 
 
+@pytest.mark.parametrize("place", ["of the user", "of the agent"])
+def test_no_user_puts_a_job_of_their_own_in_the_place_of_anothers(
+    slurm: Executor, users: UnixUsers, site: Site, place: str
+) -> None:
+    """Before the agent has handed it over, when a crash makes it ask for the name."""
+    key = f"rainbow-{20 + len(place)}-1"
+    folders = {"of the user": users.persons / users.bob / key, "of the agent": site.folder / "jobs" / key}
+    words = ("--parsable", f"--job-name={key}", f"--chdir={folders[place]}", "--hold", "--wrap=true")
+    answer = users.sudo("-u", users.bob, "sbatch", *words)
+    assert answer.returncode == 0, answer.stderr
+
+    assert slurm.find([key]) == {}
+    ticket = hand_over(slurm, key, "id -un", run_as=users.ada)
+    wait_for(slurm, ticket, JobPhase.ENDED)
+    assert slurm.output(ticket) == f"{users.ada}\n"
+    users.sudo("-u", users.bob, "scancel", answer.stdout.strip())
+
+
+def test_no_user_makes_another_job_of_a_folder_that_the_agent_made(
+    slurm: Executor, users: UnixUsers, site: Site
+) -> None:
+    bobs = users.persons / users.bob
+    command = f"cp -r {bobs}/rainbow-40-1 {bobs}/rainbow-41-1; mv {bobs}/rainbow-40-1 {bobs}/rainbow-42-1"
+    wait_for(slurm, hand_over(slurm, "rainbow-40-1", command, run_as=users.bob), JobPhase.ENDED, JobPhase.GONE)
+    for key in ("rainbow-41-1", "rainbow-42-1"):
+        words = ("--parsable", f"--job-name={key}", f"--chdir={bobs / key}", "--hold", "--wrap=true")
+        assert users.sudo("-u", users.bob, "sbatch", *words).returncode == 0
+
+    assert slurm.find(["rainbow-41-1", "rainbow-42-1"]) == {}
+
+
 def test_a_job_reaches_neither_the_agents_files_nor_those_of_another_users_job(
     slurm: Executor, users: UnixUsers, site: Site
 ) -> None:
@@ -156,6 +187,17 @@ def test_a_job_that_replaces_its_folder_gives_the_agent_nothing(slurm: Executor,
 def test_no_job_runs_as_a_user_of_the_system(slurm: Executor, name: str, reason: str) -> None:
     with pytest.raises(WorkRefused, match=reason):
         slurm.submit(Work(command="true", run_as=name), "rainbow-11-1")
+
+
+def test_a_user_whom_the_system_knows_by_another_name_is_refused(
+    slurm: Executor, users: UnixUsers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As directories without case do, or with names that have a space in them."""
+    found = pwd.getpwnam(users.ada)
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: pwd.struct_passwd((f"{name} of the lab", *found[1:])))
+
+    with pytest.raises(WorkRefused, match=f"knows the Unix user {users.ada} as {users.ada} of the lab"):
+        slurm.submit(Work(command="true", run_as=users.ada), "rainbow-14-1")
 
 
 def test_a_user_without_a_folder_is_refused_with_that_reason(slurm: Executor, users: UnixUsers) -> None:

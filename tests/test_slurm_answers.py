@@ -119,20 +119,20 @@ def test_an_answer_without_sense_says_nothing_about_jobs(commands: Commands, tex
 
 def test_accounts_are_understood() -> None:
     lines = (
-        "7|rainbow-1-1|CANCELLED by 1000|0:15|1795374601|1795374602|None|ada|/state/a|b\n"
-        "8|rainbow-2-1|FAILED|7:0|1795374601|1795374602|None|ada|/state\n"
-        "9|rainbow-3-1|PENDING|0:0|Unknown|Unknown|Priority|ada|/state\n"
+        "7|rainbow-1-1|CANCELLED by 1000|0:15|1795374601|1795374602|None|ada\n"
+        "8|rainbow-2-1|FAILED|7:0|1795374601|1795374602|None|ada\n"
+        "9|rainbow-3-1|PENDING|0:0|Unknown|Unknown|Priority|ada\n"
     )
 
     cancelled, failed, waiting = from_sacct(lines)
 
-    assert (cancelled.progress().ending, cancelled.folder) == (Ending.CANCELLED, "/state/a|b")
+    assert cancelled.progress().ending == Ending.CANCELLED
     assert (failed.progress().ending, failed.progress().exit_code) == (Ending.EXITED, 7)
     assert (waiting.progress().phase, waiting.progress().reason) == (JobPhase.PENDING, "Priority")
 
 
 def test_what_left_the_queue_is_looked_up_in_the_accounts(commands: Commands) -> None:
-    commands.play("sacct", "echo '7|rainbow-1-1|TIMEOUT|0:15|1795374601|1795374602|None|ada|/state'")
+    commands.play("sacct", "echo '7|rainbow-1-1|TIMEOUT|0:15|1795374601|1795374602|None|ada'")
 
     seen = commands.slurm.watch([Ticket(key="rainbow-1-1", native_id="7"), Ticket(key="rainbow-2-1", native_id="8")])
 
@@ -148,15 +148,43 @@ def test_accounts_that_do_not_answer_leave_the_job_open(commands: Commands) -> N
 
 def test_one_empty_answer_of_the_accounts_is_not_believed(commands: Commands) -> None:
     state = commands.site.folder / "jobs" / "rainbow-1-1"
-    line = f"7|rainbow-1-1|CANCELLED|0:0|Unknown|1795374602|None|ada|{state}"
+    line = "7|rainbow-1-1|CANCELLED|0:0|Unknown|1795374602|None|ada"
     commands.play(
-        "sacct", f'if [ -e "{commands.folder}/asked" ]; then echo "{line}"; fi; : > "{commands.folder}/asked"'
+        "sacct",
+        f'case "$*" in *WorkDir*) echo "{state}"; exit ;; esac\n'
+        f'if [ -e "{commands.folder}/asked" ]; then echo "{line}"; fi; : > "{commands.folder}/asked"',
     )
 
     found = commands.slurm.find(["rainbow-1-1"])
 
     assert found == {"rainbow-1-1": "7"}
     assert commands.pauses == [4.0]
+
+
+def test_a_job_in_another_folder_is_not_taken_for_ours_whatever_its_user_called_that(commands: Commands) -> None:
+    """sacct prints line breaks as they are: one in the folder's name would make a record of its own."""
+    state = commands.site.folder / "jobs" / "rainbow-1-1"
+    commands.play(
+        "sacct",
+        f"""case "$*" in
+        *WorkDir*) printf '/tmp/x\n{state}\n' ;;
+        *) echo '7|rainbow-1-1|COMPLETED|0:0|1795374601|1795374602|None|ada' ;;
+        esac""",
+    )
+
+    assert commands.slurm.find(["rainbow-1-1"]) == {}
+
+
+def test_accounts_are_asked_for_the_names_that_jobs_have_here(commands: Commands) -> None:
+    """Their users can change them since, also to lines that look like the record of another job."""
+    commands.play("sacct", f'printf "%s\\n" "$@" > {commands.folder}/words')
+
+    commands.slurm.watch([Ticket(key="rainbow-1-1", native_id="7"), Ticket(key="rainbow-2-1", native_id="8")])
+
+    words = (commands.folder / "words").read_text().splitlines()
+    assert words[words.index("--name") + 1] == "rainbow-1-1,rainbow-2-1"
+    assert words[words.index("--jobs") + 1] == "7,8"
+    assert not any("WorkDir" in word for word in words)
 
 
 def test_without_accounts_nobody_waits_for_them(commands: Commands) -> None:

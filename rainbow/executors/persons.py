@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rainbow.executors.executor import Site, WorkRefused
-from rainbow.executors.folders import JobFolder, Owner, folder_of
+from rainbow.executors.folders import JobFolder, Owner, Records, folder_of
 from rainbow.executors.trash import PLACE
 from rainbow.specs import Work
 
@@ -31,6 +31,8 @@ UMASK = 0o007
 HOLDING = ("/bin/sh", "-c", '"$@"; exit $?', "sh")
 
 _NOTE = "user"
+# In the job's folder, by the agent: its user can move it, and make none.
+_MARK = "given"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,8 @@ def unix_user(name: str) -> UnixUser:
         raise WorkRefused(f"this cluster has no Unix user {name}") from error
     if found.pw_uid < LOWEST_UID or found.pw_uid == NOBODY or name == PLACE:
         raise WorkRefused(f"this cluster runs no jobs as {name}, a user of the system")
+    if found.pw_name != name:
+        raise WorkRefused(f"this cluster knows the Unix user {name} as {found.pw_name}")
     if found.pw_uid == os.geteuid():
         raise WorkRefused(f"this cluster runs no jobs as {name}, the agent's own user")
     return UnixUser(name=found.pw_name, uid=found.pw_uid, home=found.pw_dir)
@@ -79,7 +83,10 @@ class AsAgent:
     def uids(self) -> list[int]:
         return [os.geteuid()]
 
-    def adopt(self, user: str, key: str, place: str) -> None:
+    def may_be_of(self, user: str, folder: JobFolder) -> bool:
+        return True
+
+    def adopt(self, user: str, key: str) -> None:
         """There is nothing to note: all have the same."""
 
 
@@ -104,8 +111,9 @@ class AsPersons:
             # A submission as that user may still arrive, and no claim would keep it from running beside this one.
             raise WorkRefused(f"it was handed over as {notes.words(_NOTE)[0]} before, and cannot be as {user.name}")
         notes.keep_durably(_NOTE, f"{user.name} {user.uid}\n".encode())
-        folder = self.folder(key)
+        folder = self._owned(folder_of(self._site.folder, key), user.name, user.uid)
         folder.make()
+        _mark(folder).keep_durably(_MARK, f"{' '.join(_marked(key, user.name))}\n".encode())
         environment = {**self._site.environment, "HOME": user.home, "USER": user.name, "LOGNAME": user.name}
         return Begun(folder=folder, site=replace(self._site, environment=environment), umask=UMASK)
 
@@ -120,8 +128,15 @@ class AsPersons:
             folders = [entry for entry in entries if UNIX_NAME.fullmatch(entry.name) and entry.name != PLACE]
             return sorted({entry.stat(follow_symlinks=False).st_uid for entry in folders})
 
-    def adopt(self, user: str, key: str, place: str) -> None:
-        """Note whose a job is that the scheduler has, in case that the agent's own folder was lost."""
+    def may_be_of(self, user: str, folder: JobFolder) -> bool:
+        """Of a job that no user has yet, none may be: names and folders in Slurm are their users' choice."""
+        return folder.owner is not None and user == folder.owner.user
+
+    def adopt(self, user: str, key: str) -> None:
+        """Note whose a job is that the scheduler has, in case that the agent's own folder was lost.
+
+        Only of a user to whom the agent gave this job: others may have one of its name, too.
+        """
         own = folder_of(self._site.folder, key)
         if own.notes.has(_NOTE) or not UNIX_NAME.fullmatch(user):
             return
@@ -129,7 +144,7 @@ class AsPersons:
             uid = (self._users / user).lstat().st_uid
         except OSError:
             return
-        if place == str(self._owned(own, user, uid).path):
+        if _mark(self._owned(own, user, uid)).words(_MARK) == _marked(key, user):
             own.notes.make()
             own.notes.keep_durably(_NOTE, f"{user} {uid}\n".encode())
 
@@ -148,6 +163,15 @@ class AsPersons:
             raise WorkRefused(
                 f"{path} at this cluster must be a folder of {user.name} and the agent's group, of mode {FOLDER_MODE:o}"
             )
+
+
+def _mark(folder: JobFolder) -> Records:
+    """The job's folder, as far as the agent alone wrote it."""
+    return replace(folder.job, owner=None)
+
+
+def _marked(key: str, user: str) -> list[str]:
+    return [key, user]
 
 
 def as_whom(site: Site) -> AsAgent | AsPersons:

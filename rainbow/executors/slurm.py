@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from rainbow.executors.claims import claim_of, claimed_by, withdraw
@@ -117,8 +117,7 @@ class SlurmExecutor:
         queue = self._queue()
         found = self._named(keys, queue.values())
         if len(found) < len(keys):
-            missing = set(keys) - found.keys()
-            found |= self._named(missing, self._accounts.named(missing))
+            found |= self._named(keys, self._in_accounts(set(keys) - found.keys())) | found
         current = {key: self._current(key, found.get(key, ""), queue) for key in keys}
         return {key: native for key, native in current.items() if native}
 
@@ -200,8 +199,7 @@ class SlurmExecutor:
     def _is_ours(self, record: Record, key: str) -> bool:
         """Another agent of this user may have a job of the same name, in a folder of its own."""
         folder = self._folder(key)
-        is_of_owner = not folder.owner or record.user == folder.owner.user
-        return record.name == key and record.folder == str(folder.path) and is_of_owner
+        return record.name == key and record.folder == str(folder.path) and self._as.may_be_of(record.user, folder)
 
     def _waiting(self, tickets: Collection[Ticket]) -> dict[str, Record]:
         queue = self._queue()
@@ -247,17 +245,27 @@ class SlurmExecutor:
         return {record.native_id: record for record in records}
 
     def _named(self, keys: Collection[str], records: Iterable[Record]) -> dict[str, str]:
+        ours = [record for record in self._known(keys, records) if self._is_ours(record, record.name)]
+        return {record.name: record.native_id for record in reversed(ours)}
+
+    def _known(self, keys: Collection[str], records: Iterable[Record]) -> list[Record]:
+        """Those of a user whose job of this name it may be."""
         wanted = set(keys)
         records = [record for record in records if record.name in wanted]
         for record in records:
-            self._as.adopt(record.user, record.name, record.folder)
-        ours = [record for record in records if self._is_ours(record, record.name)]
-        return {record.name: record.native_id for record in reversed(ours)}
+            self._as.adopt(record.user, record.name)
+        return [record for record in records if self._as.may_be_of(record.user, self._folder(record.name))]
+
+    def _in_accounts(self, keys: Collection[str]) -> Iterator[Record]:
+        for record in self._known(keys, self._accounts.named(keys)):
+            place = str(self._folder(record.name).path)
+            if NATIVE_ID.fullmatch(record.native_id) and self._accounts.is_in(record.native_id, place):
+                yield replace(record, folder=place)
 
     def _left_the_queue(self, natives: dict[str, str]) -> dict[str, Progress]:
         noted = {key: noted_end(self._folder(key)) for key in natives}
         try:
-            numbers = [native for native in natives.values() if NATIVE_ID.fullmatch(native)]
+            numbers = {key: native for key, native in natives.items() if NATIVE_ID.fullmatch(native)}
             accounts = {record.native_id: record for record in self._accounts.numbered(numbers)}
         except SchedulerSilent:
             return {key: progress for key, progress in noted.items() if progress}

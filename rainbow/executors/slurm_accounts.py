@@ -1,15 +1,20 @@
-"""What sacct knows of jobs that squeue has forgotten, where a site keeps accounts."""
+"""What sacct knows of jobs that squeue has forgotten, where a site keeps accounts.
+
+Users choose the names and folders of their jobs, and Slurm takes line breaks there. So no line tells of a name that
+was not asked for, nor of a folder.
+"""
 
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from rainbow.executors.commands import ask
+from rainbow.executors.commands import Answer, ask
 from rainbow.executors.executor import SchedulerSilent
 from rainbow.executors.slurm_records import SACCT_FORMAT, Record, from_sacct
 
 # sacct finds nothing of a job for 2 to 3 seconds after its end.
 GAP_SECONDS = 4.0
 LONGEST = "now-30days"
+ALLOCATIONS = ("--noheader", "--parsable2", "--allocations", "--duplicates")
 NONE_KEPT = "accounting storage is disabled"
 
 
@@ -23,35 +28,35 @@ class Accounts:
 
     def named(self, names: Collection[str]) -> list[Record]:
         """Asks twice before it concludes that there is none, which takes 4 seconds."""
-        records = self._ask("--name", names)
+        records = self._records("--name", names)
         if records is not None and {record.name for record in records} != set(names):
             self._pause(GAP_SECONDS)
-            records = self._ask("--name", names)
+            records = self._records("--name", names)
         return records or []
 
-    def numbered(self, native_ids: Collection[str]) -> list[Record]:
-        return self._ask("--jobs", native_ids) or []
+    def numbered(self, natives: Mapping[str, str]) -> list[Record]:
+        """Jobs by their names here, which their users may have changed since: these are not found."""
+        return self._records("--name", natives, "--jobs", ",".join(sorted(natives.values()))) or []
 
-    def _ask(self, option: str, values: Collection[str]) -> list[Record] | None:
+    def is_in(self, native_id: str, folder: str) -> bool:
+        answer = self._ask("--format=WorkDir", "--jobs", native_id)
+        lines = answer.text.splitlines() if answer else []
+        return bool(lines) and all(line == folder for line in lines)
+
+    def _records(self, option: str, names: Collection[str], *more: str) -> list[Record] | None:
         """None where no accounts are kept."""
-        if not values:
+        if not names:
             return []
-        wanted = [option, ",".join(sorted(values)), "--starttime", LONGEST]
+        answer = self._ask(f"--format={SACCT_FORMAT}", option, ",".join(sorted(names)), *more)
+        return None if answer is None else list(from_sacct(answer.text))
+
+    def _ask(self, *words: str) -> Answer | None:
+        """None where no accounts are kept."""
         answer = ask(
-            [
-                "sacct",
-                "--noheader",
-                "--parsable2",
-                "--allocations",
-                "--duplicates",
-                *self._of_whom,
-                f"--format={SACCT_FORMAT}",
-                *wanted,
-            ],
-            environment=self._environment,
+            ["sacct", *ALLOCATIONS, *self._of_whom, *words, "--starttime", LONGEST], environment=self._environment
         )
         if NONE_KEPT in answer.complaint:
             return None
         if answer.status:
             raise SchedulerSilent(f"sacct: {answer.complaint}")
-        return list(from_sacct(answer.text))
+        return answer

@@ -23,12 +23,16 @@ GIVEN_UP = {
 # slurmd says so in place of a signal where it could not open the job's files.
 CANNOT_OPEN_FILES = 53
 
-SACCT_FORMAT = "JobIDRaw,JobName,State,ExitCode,Start,End,Reason,User,WorkDir"
+# Not the folder: its user chose it, and a line break in it would make a record of its own.
+SACCT_FORMAT = "JobIDRaw,JobName,State,ExitCode,Start,End,Reason,User"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One job as Slurm tells it. Times are seconds since 1970; 0 means none. `held`: Slurm does not start it."""
+    """One job as Slurm tells it. Times are seconds since 1970; 0 means none. `held`: Slurm does not start it.
+
+    Accounts tell of no `folder`.
+    """
 
     native_id: str
     name: str
@@ -107,13 +111,12 @@ def from_sacct(text: str) -> Iterator[Record]:
 
 
 def _from_line(line: str) -> Record:
-    # The folder comes last because it may hold the separator.
-    native_id, name, state, code, started, ended, reason, user, folder = line.split("|", 8)
+    native_id, name, state, code, started, ended, reason, user = line.split("|")
     exit_code, _, signal = code.partition(":")
     return Record(
         native_id=native_id,
         name=name,
-        folder=folder,
+        folder="",
         states=frozenset(state.split()[:1]),
         reason="" if reason == "None" else reason,
         exit_code=int(exit_code or 0),

@@ -1,7 +1,7 @@
 """A fleet with a week of jobs behind it, to try the console and to measure with."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from random import Random
@@ -18,6 +18,7 @@ from clusters.services.pause import pause_cluster
 from clusters.services.register import register_cluster
 from jobs.demo.fleet import POOL, POOL_JOBS, POOL_MEMBERS, WORK, Profile, facts_of, fleet_of
 from jobs.demo.lives import Life, lives
+from jobs.demo.people import grant_pool, stage_people
 from jobs.events import activity_of
 from jobs.leases import MAX_SECONDS
 from jobs.queries.activity import KEPT
@@ -42,7 +43,7 @@ _BATCH = 5_000
 
 
 def create_demo_data(*, clusters: int, jobs: int, now: datetime, seed: int = 1) -> None:
-    """Fills an empty database with clusters (1 and up) and jobs of the last week, in all states.
+    """Fills an empty database with clusters (1 and up), people, and jobs of the last week, in all states.
 
     Raises FailedPrecondition when there are clusters.
     """
@@ -50,10 +51,11 @@ def create_demo_data(*, clusters: int, jobs: int, now: datetime, seed: int = 1) 
         raise FailedPrecondition("there are clusters in this database")
     fleet = fleet_of(clusters)
     credentials = {profile.name: _stage_cluster(profile, now) for profile in fleet}
+    people = stage_people(credentials, now=now)
     pooled = POOL_JOBS if jobs > POOL_JOBS and credentials.keys() >= POOL_MEMBERS.keys() else 0
     week = islice(lives(fleet, jobs=jobs, now=now, random=Random(seed)), jobs - pooled)
     while batch := list(islice(week, _BATCH)):
-        _stage_jobs(batch, credentials, now)
+        _stage_jobs(batch, credentials, people, now)
     if pooled:
         _stage_pool(now)
     while place_waiting_jobs(now=now):
@@ -94,6 +96,7 @@ def _stage_pool(now: datetime) -> None:
     members = [Member(cluster=name, after_seconds=seconds) for name, seconds in POOL_MEMBERS.items()]
     begun = now - timedelta(days=30)
     new = create_pool(name=POOL, members=members, by=None, reason="whichever GPU is free first", now=begun)
+    grant_pool(POOL, now=begun)
     caller = admit(Claim(value=new.token.value), now=now)
     work = next(work for work in WORK if work.name == "train-unet")
     specs = [
@@ -105,27 +108,40 @@ def _stage_pool(now: datetime) -> None:
 
 
 @transaction.atomic
-def _stage_jobs(batch: Sequence[Life], credentials: dict[str, list[Credential]], now: datetime) -> None:
-    owners = [credentials[life.profile.name][life.number % 3] for life in batch]
+def _stage_jobs(
+    batch: Sequence[Life],
+    credentials: Mapping[str, list[Credential]],
+    people: Mapping[str, Sequence[Credential]],
+    now: datetime,
+) -> None:
+    """Of a project that people are in, each submits with their own token; others with a token of the cluster."""
     secrets = [credentials[life.profile.name][3] for life in batch]
+    tokens = [people.get(life.work.project, credentials[life.profile.name][:3]) for life in batch]
+    submitters = [held[life.number % len(held)] for life, held in zip(batch, tokens, strict=True)]
     specs = [_spec(life) for life in batch]
-    ids = insert_whole_jobs(_job_columns(batch, specs, owners, now))
-    staged = list(zip(ids, batch, owners, secrets, strict=True))
+    ids = insert_whole_jobs(_job_columns(batch, specs, submitters, secrets, now))
+    staged = list(zip(ids, batch, submitters, secrets, strict=True))
     insert_labels((job_id, spec.labels) for job_id, spec in zip(ids, specs, strict=True))
     insert_events(_event_columns(staged))
-    counted = ((owner.home.id, life.state.value, life.priority) for _, life, owner, _ in staged)
+    counted = ((secret.home.id, life.state.value, life.priority) for _, life, _, secret in staged)
     add_counts(Counter(counted))
-    add_activity_totals(_activity(((life, owner.home.id) for _, life, owner, _ in staged), now))
+    add_activity_totals(_activity(((life, secret.home.id) for _, life, _, secret in staged), now))
 
 
 def _job_columns(
-    batch: Sequence[Life], specs: Sequence[JobSpec], owners: Sequence[Credential], now: datetime
+    batch: Sequence[Life],
+    specs: Sequence[JobSpec],
+    submitters: Sequence[Credential],
+    secrets: Sequence[Credential],
+    now: datetime,
 ) -> Columns:
     accepted = [life.when(What.ACCEPTED) for life in batch]
     held = [life.state in (JobState.ACCEPTED, JobState.RUNNING) for life in batch]
     return {
-        "cluster_id": [owner.cluster_id for owner in owners],
-        "submitted_by_id": [owner.id for owner in owners],
+        "cluster_id": [secret.cluster_id for secret in secrets],
+        "submitted_by_id": [token.id for token in submitters],
+        "owner_id": [token.person_id for token in submitters],
+        "project_id": [token.project_id for token in submitters],
         **columns_of(specs),
         "state": [life.state.value for life in batch],
         "attempt": [1] * len(batch),
@@ -167,8 +183,8 @@ def _timestamp(at: datetime | None) -> object:
 
 def _event_columns(staged: Iterable[tuple[int, Life, Credential, Credential]]) -> Columns:
     events = [
-        (job_id, moment, _credential_id(moment.what, owner, secret))
-        for job_id, life, owner, secret in staged
+        (job_id, moment, _credential_id(moment.what, submitter, secret))
+        for job_id, life, submitter, secret in staged
         for moment in life.moments
     ]
     return {
@@ -183,8 +199,8 @@ def _event_columns(staged: Iterable[tuple[int, Life, Credential, Credential]]) -
     }
 
 
-def _credential_id(what: What, owner: Credential, secret: Credential) -> int | None:
-    return {What.SUBMITTED: owner.id, What.CANCELLED: owner.id, What.LOST: None}.get(what, secret.id)
+def _credential_id(what: What, submitter: Credential, secret: Credential) -> int | None:
+    return {What.SUBMITTED: submitter.id, What.CANCELLED: submitter.id, What.LOST: None}.get(what, secret.id)
 
 
 def _activity(staged: Iterable[tuple[Life, int]], now: datetime) -> Counter[tuple[Span, datetime, int, str]]:

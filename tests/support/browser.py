@@ -28,6 +28,8 @@ _FLAGS = [
 
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
+# Of people who are none of the staff.
+_PAGES_OF = {"ada": "/sign-in/"}
 # Sessions by server and name: checking a password is slow on purpose.
 _signed_in: dict[tuple[str, str], StorageState] = {}
 
@@ -70,7 +72,7 @@ def visit(
     visiting = Visit(page=context.new_page(), address=address)
     visiting.page.on("console", lambda message: visiting.note(message))
     visiting.page.on("pageerror", lambda error: visiting.complaints.append(str(error)))
-    visiting.go("/admin/")
+    visiting.go(_PAGES_OF.get(who, "/admin/"))
     if key not in _signed_in:
         visiting.page.fill("#id_username", who)
         visiting.page.fill("#id_password", PASSWORD)

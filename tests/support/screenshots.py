@@ -12,7 +12,7 @@ from tests.support.servers import ROOT, start_rainbow
 
 FOLDER = ROOT / "docs" / "screenshots"
 TALL = ViewportSize(width=1280, height=1150)
-# What is shown, where, how large, and whether in the dark.
+# What is shown, where, how large, and whether in the dark; what is below /my/ as a person.
 SHOTS = [
     ("dashboard", "/admin/", TALL, False),
     ("dashboard-dark", "/admin/", TALL, True),
@@ -23,9 +23,12 @@ SHOTS = [
     ("cluster", "/admin/clusters/cluster/1/change/", TALL, False),
     ("queues", "/admin/clusters/cluster/1/change/", DESK, False),
     ("pool", "/admin/clusters/cluster/13/change/", DESK, False),
+    ("my-jobs", "/my/jobs/", DESK, False),
+    ("my-job", "/my/jobs/?state=failed&whose=mine", TALL, True),
+    ("my-cluster-phone", "/my/clusters/any-gpu/", PHONE, False),
 ]
 # Those that show the newest job of the list.
-OF_A_JOB = ("job", "waiting")
+OF_A_JOB = ("job", "waiting", "my-job")
 # Those of one panel of a page.
 PANELS = {"queues": "#queues"}
 
@@ -49,7 +52,8 @@ def main() -> None:
 def shoot(address: str) -> None:
     with chromium() as browser:
         for name, path, size, dark in SHOTS:
-            with visit(browser, address, size=size, dark=dark) as visiting:
+            who = "ada" if path.startswith("/my/") else "operator"
+            with visit(browser, address, who=who, size=size, dark=dark) as visiting:
                 visiting.go(path)
                 if name in OF_A_JOB:
                     visiting.page.locator("table.jobs tbody a").first.click()

@@ -11,13 +11,14 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from jobs.demo.people import PERSON, let_in
 from jobs.demo.stage import create_demo_data, refresh_demo_requests
 from rainbow.errors import FailedPrecondition
 
 MOST_JOBS, MOST_CLUSTERS = 10_000_000, 10_000
 _ASK_EVERY_SECONDS = 10
 _FRESH = "the demo wants an empty one, for example DATABASE_URL=sqlite:///demo.db"
-_PASSWORD_HELP = "of the two accounts; a random one unless said. Others can read it in the process list"
+_PASSWORD_HELP = "of the three accounts; a random one unless said. Others can read it in the process list"
 
 
 # Permissions that no group has: the demo is there to show everything.
@@ -25,7 +26,7 @@ _OF_THEIR_OWN = ("see_content_of_job", "manage_credential")
 
 
 class Command(BaseCommand):
-    help = "Fills an empty development database with clusters, a week of jobs in all states, and two accounts."
+    help = "Fills an empty development database with clusters, people, a week of jobs in all states, and accounts."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--jobs", type=_number(most=MOST_JOBS), default=20_000, help="how many jobs (%(default)s)")
@@ -49,8 +50,10 @@ class Command(BaseCommand):
         self._add_account("viewer", password)
         operator = self._add_account("operator", password)
         operator.user_permissions.set(Permission.objects.filter(codename__in=_OF_THEIR_OWN))
+        let_in(password)
         self.stdout.write(
-            f"{size} are there.\nSign in at /admin/ as operator or as viewer, with the password {password}"
+            f"{size} are there.\nSign in at /admin/ as operator or as viewer, or at /sign-in/ as {PERSON}, "
+            f"with the password {password}"
         )
 
         if options["stay"]:

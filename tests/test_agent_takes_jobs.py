@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from rainbow.agent.acceptor import WAIT_SECONDS
 from rainbow.agent.policy import Policy
-from rainbow.executors.executor import Capacity, JobPhase, Progress, WorkRefused
+from rainbow.executors.executor import Capacity, JobPhase, NotTaken, Progress, SchedulerSilent, WorkRefused
 from rainbow.records import JobState
 from tests.support.agent_cast import SUCCESS, Hire, handed_over, key
 from tests.support.agents import Crew, ScriptedExecutor, ended
@@ -137,3 +139,19 @@ def test_a_scheduler_that_is_not_ready_is_reported_and_gets_no_jobs(
     scripted.work(lambda: key(jobid) in scheduler.jobs)
 
     assert column(server, remote, "not_ready") == ""
+
+
+@pytest.mark.parametrize("mishap", [NotTaken("one user has too many"), SchedulerSilent("sbatch timed out")], ids=str)
+def test_a_job_that_the_scheduler_does_not_take_now_keeps_no_other_waiting(
+    scripted: Crew, scheduler: ScriptedExecutor, mishap: SchedulerSilent
+) -> None:
+    """Its submitter may have reached a limit, or have found words for which the scheduler seems to be away."""
+    scheduler.mishaps["stuck"] = mishap
+    stuck = [scripted.submit("stuck"), scripted.submit("stuck")]
+    scripted.work(lambda: key(stuck[0]) in scheduler.handed_over)
+
+    jobid = scripted.submit("true")
+
+    scripted.work(lambda: key(jobid) in scheduler.jobs)
+    scheduler.mishaps.clear()
+    scripted.work(lambda: all(key(each) in scheduler.jobs for each in stuck))

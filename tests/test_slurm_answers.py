@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rainbow.executors.commands import all_submitted, submitting
-from rainbow.executors.executor import Ending, JobPhase, SchedulerSilent, Site, Ticket, WorkRefused
+from rainbow.executors.executor import Ending, JobPhase, NotTaken, SchedulerSilent, Site, Ticket, WorkRefused
 from rainbow.executors.slurm import SlurmExecutor
 from rainbow.executors.slurm_nodes import free
 from rainbow.executors.slurm_records import from_sacct, from_squeue
@@ -190,6 +190,46 @@ def test_accounts_are_asked_for_the_names_that_jobs_have_here(commands: Commands
 def test_without_accounts_nobody_waits_for_them(commands: Commands) -> None:
     assert commands.slurm.find(["rainbow-1-1"]) == {}
     assert commands.pauses == []
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "kind", "message"),
+    [
+        ("sbatch: error: Batch job submission failed: Socket timed out", 1, SchedulerSilent, "Socket timed out"),
+        ("sbatch: error: QOSMaxSubmitJobsPerUserLimit", 1, NotTaken, "takes no jobs now"),
+        ("sbatch: error: Invalid account", 1, WorkRefused, "Slurm refused: Invalid account"),
+        ("", 137, SchedulerSilent, "ended with status 137"),
+        ("sudo: a password is required", 1, WorkRefused, "may not hand it over: .*a password is required"),
+        ("Sorry, user me is not allowed to execute 'sbatch'", 1, WorkRefused, "may not hand it over: .*Sorry, user me"),
+    ],
+)
+def test_a_warning_of_sudo_is_no_refusal(
+    commands: Commands, words: str, status: int, kind: type[Exception], message: str
+) -> None:
+    """The job may have been submitted, and would run although it is said to be refused."""
+    complaint = f"sudo: unable to resolve host login1: Name or service not known\n{words}"
+    commands.play("sbatch", f'echo "{complaint}" >&2; exit {status}')
+
+    with pytest.raises(kind, match=message):
+        commands.slurm.submit(Work(command="true"), "rainbow-1-1")
+
+
+@pytest.mark.parametrize("word", ["timeout", "maxsubmitjobs", "could not resolve"])
+def test_what_a_job_says_does_not_pass_for_slurms_own_words(commands: Commands, word: str) -> None:
+    """A submitter could keep the agent asking for ever."""
+    words = f"invalid partition specified: {word}\nsbatch: error: Batch job submission failed: Invalid partition name"
+    commands.play("sbatch", f'echo "sbatch: error: {words}" >&2; exit 1')
+
+    with pytest.raises(WorkRefused, match="Invalid partition name"):
+        commands.slurm.submit(Work(command="true", partition=word), "rainbow-1-1")
+
+
+def test_slurms_own_words_count_although_a_job_says_them_too(commands: Commands) -> None:
+    words = "Batch job submission failed: Unable to contact slurm controller (connect failure)"
+    commands.play("sbatch", f'echo "sbatch: error: {words}" >&2; exit 1')
+
+    with pytest.raises(SchedulerSilent, match="Unable to contact"):
+        commands.slurm.submit(Work(command="true", partition="slurm"), "rainbow-1-1")
 
 
 def test_sbatch_is_called_without_the_agents_environment(commands: Commands) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
@@ -83,13 +84,21 @@ class HandOver:
         Every job passes here on its way to the scheduler, so rules and policy are checked here for the last time.
         """
         moved = False
-        ready = [held for held in self._held_jobs if self._may_go(held)]
+        # What the scheduler has just not taken makes way for the others: a user may have reached a limit.
+        not_taken: dict[str, NotTaken] = {}
+        ready = sorted(filter(self._may_go, self._held_jobs), key=_tried_at)
         for held in [] if self._is_kept_waiting(ready) else ready:
             if moved and self._reporter.is_late():
                 break
-            if not self._refused(held):
-                self._submit(held)
-            moved = True
+            if held.entry.work.owner not in not_taken:
+                moved = True
+                try:
+                    if not self._refused(held):
+                        self._submit(held)
+                except NotTaken as wait:
+                    not_taken[held.entry.work.owner] = wait
+        if not_taken:
+            raise next(iter(not_taken.values()))
         return moved
 
     def _is_kept_waiting(self, jobs: Sequence[HeldJob]) -> bool:
@@ -117,7 +126,7 @@ class HandOver:
         except WorkRefused as refusal:
             self._refuse(held, refusal.message)
         except SchedulerSilent as silence:
-            held.waiting_reason = silence.message
+            held.tried_at, held.waiting_reason = self._context.clock(), silence.message
             held.may_arrive = held.may_arrive or not isinstance(silence, NotTaken)
             raise
         except Exception as error:
@@ -147,6 +156,10 @@ class HandOver:
     def _refuse(self, held: HeldJob, words: str) -> None:
         _log.warning(Line("refused by the scheduler", job=held.entry.jobid, reason=words))
         self._held_jobs.ended(held, _refused(words))
+
+
+def _tried_at(held: HeldJob) -> datetime:
+    return held.tried_at or held.accepted_at or datetime.min.replace(tzinfo=UTC)
 
 
 def _failed(reason: str) -> Progress:

@@ -39,6 +39,7 @@ class HeldJob:
     missing_since: datetime | None = None
     accepted_at: datetime | None = None
     next_withdrawal: datetime | None = None
+    tried_at: datetime | None = None
     may_arrive: bool = False
     traceparent: str = ""
 

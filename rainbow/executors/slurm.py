@@ -14,7 +14,6 @@ from rainbow.executors.executor import (
     Access,
     Capacity,
     JobPhase,
-    NotTaken,
     Progress,
     SchedulerSilent,
     Site,
@@ -27,6 +26,7 @@ from rainbow.executors.options import value_of
 from rainbow.executors.persons import as_owner, as_whom, by_owner
 from rainbow.executors.sizes import total_cores
 from rainbow.executors.slurm_accounts import Accounts
+from rainbow.executors.slurm_complaints import failure
 from rainbow.executors.slurm_facts import PARTITIONS, architectures, partitions, some_nodes
 from rainbow.executors.slurm_nodes import NODE_FORMAT, free
 from rainbow.executors.slurm_options import OptionCheck
@@ -37,16 +37,6 @@ from rainbow.executors.withdrawals import begin, settled
 from rainbow.facts import Facts, Value
 from rainbow.specs import Work
 
-# What Slurm's commands say when they may be right or wrong to give up. `sbatch` may have submitted all the same.
-SILENT = re.compile(
-    r"unable to contact|timed out|timeout|connection (refused|reset)|zero bytes|temporarily|not responding"
-    r"|transmission|communication|unable to process configuration|cannot stat file|no such file or directory.*retrying"
-    r"|protocol authentication|unspecified error|try again|getaddrinfo|resolve",
-    re.IGNORECASE,
-)
-# A partition that takes no jobs for now; limits on how many jobs a user may have at once.
-NOT_NOW = re.compile(r"partition not available|(max|grp)submitjobs?", re.IGNORECASE)
-SUDO_REFUSES = re.compile(r"^Sorry, user \S+ is not allowed to execute|a password is required")
 FORGOTTEN = gone("Slurm no longer knows the job, and it left no word of its end")
 # One that is not like this would spoil a question for many, or be an option.
 NATIVE_ID = re.compile(r"[0-9]{1,10}", re.ASCII)
@@ -106,7 +96,7 @@ class SlurmExecutor:
                 umask=begun.umask,
             )
         if answer.status:
-            raise _failure(answer)
+            raise failure(answer, work)
         native_id = answer.text.strip().partition(";")[0]
         if not NATIVE_ID.fullmatch(native_id):
             raise SchedulerSilent(f"sbatch said something that rainbow does not understand: {answer.text[:200]!r}")
@@ -278,14 +268,3 @@ class SlurmExecutor:
         if answer.status:
             raise SchedulerSilent(f"{command[0]}: {answer.complaint}")
         return answer
-
-
-def _failure(answer: Answer) -> WorkRefused | SchedulerSilent:
-    words = " ".join(line.removeprefix("sbatch: error: ") for line in answer.complaint.splitlines())
-    if words.startswith("sudo: ") or SUDO_REFUSES.search(words):
-        return WorkRefused(f"the agent may not hand it over: {words}")
-    if answer.status < 0 or not words:
-        return SchedulerSilent(f"sbatch ended with status {answer.status} {words}".rstrip())
-    if NOT_NOW.search(words):
-        return NotTaken(f"Slurm takes no jobs now: {words}")
-    return SchedulerSilent(f"sbatch: {words}") if SILENT.search(words) else WorkRefused(f"Slurm refused: {words}")

@@ -169,6 +169,20 @@ def test_people_do_not_meet_each_others_idempotency_keys(
     assert squatter == ["idempotency_key: must not contain control characters"]
 
 
+def test_a_key_of_a_job_of_one_project_stands_for_none_of_another(alpha: Any, alice: Operator, now: datetime) -> None:
+    project_of(alice, name="chem", now=now)
+    project_of(alice, name="bio", now=now)
+    caller = at(personal_token(alice, now=now), "alpha", now=now)
+    narrowed = at(personal_token(alice, label="ci", project="bio", now=now), "alpha", now=now)
+
+    (first,) = submit(caller, now, project="chem", idempotency_key="nightly")
+
+    assert submit(caller, now, project="chem", idempotency_key="nightly") == [first]
+    conflict = ["idempotency_key: another job was submitted under this key"]
+    assert submit(caller, now, project="bio", idempotency_key="nightly") == conflict
+    assert submit(narrowed, now, idempotency_key="nightly") == conflict
+
+
 def test_who_am_i(alpha: Any, beta: Any, alice: Operator, now: datetime) -> None:
     project_of(alice, name="chem", at=("beta", "alpha"), now=now)
     project_of(lead=alice, name="bio", now=now)
@@ -215,6 +229,15 @@ def test_a_narrowed_token_makes_no_others(alpha: Any, alice: Operator, wish: dic
 
     with pytest.raises(PermissionDenied, match="a token that is narrowed makes no others"):
         create(pb.CreateTokenRequest(label="wider"), caller, now)
+
+
+@pytest.mark.parametrize("wish", [{"project": "chem"}, {"clusters": ["alpha"]}])
+def test_a_narrowed_token_lists_no_others(alpha: Any, alice: Operator, wish: dict[str, Any], now: datetime) -> None:
+    project_of(alice, now=now)
+    caller = at(personal_token(alice, now=now, **wish), now=now)
+
+    with pytest.raises(PermissionDenied, match="a token that is narrowed lists no others"):
+        list_tokens(pb.ListTokensRequest(), caller, now)
 
 
 def test_a_narrowed_token_revokes_itself_alone(alpha: Any, alice: Operator, now: datetime) -> None:

@@ -54,6 +54,9 @@ def who_am_i(request: pb.WhoAmIRequest, caller: Caller, now: datetime) -> pb.Who
 
 
 def list_tokens(request: pb.ListTokensRequest, caller: Caller, now: datetime) -> pb.ListTokensResponse:
+    """Raises PermissionDenied for a token that is narrowed: it does not learn what the others reach."""
+    if _narrowed(caller):
+        raise PermissionDenied("a token that is narrowed lists no others")
     tokens = tokens_of_person(_person(caller).user_id, now=now)
     return pb.ListTokensResponse(tokens=map(token_to_message, tokens))
 

@@ -63,6 +63,11 @@ class Order:
         return f"p{self.project_id}" if self.project_id else self.submitted_by
 
     @property
+    def submitter_and_project(self) -> int | str | None:
+        """A person's job of another project is another job."""
+        return f"{self.submitter} p{self.project_id}" if self.owner_id else self.submitter
+
+    @property
     def key(self) -> Key | None:
         return (self.cluster_id, self.own_key) if self.spec.idempotency_key else None
 
@@ -74,7 +79,7 @@ class Order:
 
     @property
     def fingerprint(self) -> bytes | None:
-        return self.spec.fingerprint(self.submitter) if self.spec.idempotency_key else None
+        return self.spec.fingerprint(self.submitter_and_project) if self.spec.idempotency_key else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -293,7 +298,7 @@ def _replay(
         return refusal
     if job is None:
         return Unavailable("the job under this key was deleted just now; try again")
-    if not order.spec.has_fingerprint(bytes(job.fingerprint or b""), order.submitter):
+    if not order.spec.has_fingerprint(bytes(job.fingerprint or b""), order.submitter_and_project):
         return AlreadyExists("another job was submitted under this key", field="idempotency_key")
     return Receipt(job_id=job.id, duplicate=True, position=rank_of(job))
 

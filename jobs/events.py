@@ -10,8 +10,10 @@ from jobs.models import Job
 from jobs.notify import tell_after_commit
 from jobs.sql.inserts import add_activity, add_counts, insert_events
 from jobs.sql.statements import Columns, timestamp
+from jobs.sql.usage import add_usage
 from jobs.states import PUTS_INTO_A_QUEUE, Activity, JobState, What
 from jobs.traces import trace_after_commit
+from jobs.usage import Used, totals
 
 
 # Not frozen: that makes construction three times slower, and a submission makes thousands.
@@ -19,7 +21,8 @@ from jobs.traces import trace_after_commit
 class Step:
     """A state change of one job, or another event. `before` is None for a new job.
 
-    `from_cluster_id` and `from_priority` are what the job had before a step that changes them.
+    `from_cluster_id` and `from_priority` are what the job had before a step that changes them. `used` is of an attempt
+    that ran and is over.
     """
 
     job_id: int
@@ -32,6 +35,7 @@ class Step:
     from_cluster_id: int | None = None
     from_priority: int | None = None
     why: str = ""
+    used: Used | None = None
 
     @classmethod
     def of(cls, job: Job, what: What, after: JobState) -> "Step":
@@ -87,6 +91,8 @@ def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "")
     for step, _ in steps:
         kinds.setdefault(step.kind, []).append(step)
     _count(kinds.values(), now)
+    if used := [step.used for step, _ in steps if step.used]:
+        add_usage(totals(used))
     tell_after_commit(
         cluster_ids={step.cluster_id for step, *_ in kinds.values() if step.what in PUTS_INTO_A_QUEUE},
         # No call waits for a job whose id was not known yet.

@@ -14,6 +14,7 @@ from jobs.leases import Lease
 from jobs.models import Job
 from jobs.specs import MAX_INT
 from jobs.states import FINAL, MOVES, JobState, What
+from jobs.usage import used_by
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument
 
 MAX_REPORTS = 1_000
@@ -194,7 +195,9 @@ def _advance(job: Job, report: Report, now: datetime) -> Iterator[Step]:
         yield _step(job, What.STARTED, JobState.RUNNING)
     if state in FINAL:
         job.finished_at = _between(job.started_at or job.accepted_at, report.finished_at or now, now)
-        yield _step(job, _ENDS[state], state)
+        end = _step(job, _ENDS[state], state)
+        end.used = used_by(job, until=job.finished_at, now=now)
+        yield end
 
 
 def _state_after(job: Job, report: Report) -> JobState:

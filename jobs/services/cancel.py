@@ -13,6 +13,7 @@ from jobs.models import Job
 from jobs.outcomes import CancelOutcome, cancel_outcome
 from jobs.queries.lookup import check_ids, locked
 from jobs.states import JobState, What
+from jobs.usage import used_by
 
 MAX_IDS = 10_000
 
@@ -47,7 +48,15 @@ def _stop(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) ->
     Job.objects.filter(id__in=[job.id for job in jobs]).update(
         state=JobState.CANCELLED, finished_at=now, cancel_requested_at=now, reason=reason
     )
-    record([(Step.of(job, What.CANCELLED, JobState.CANCELLED), by) for job in jobs], now=now, why=reason)
+    record([(_end(job, now), by) for job in jobs], now=now, why=reason)
+
+
+def _end(job: Job, now: datetime) -> Step:
+    """Of a lost job it is not known until when it ran; its lease ended when it was lost."""
+    step = Step.of(job, What.CANCELLED, JobState.CANCELLED)
+    job.state = JobState.CANCELLED
+    step.used = used_by(job, until=job.lost_at or now, now=now)
+    return step
 
 
 def _ask(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) -> None:

@@ -147,7 +147,7 @@ def _locked(agent_reports: Iterable[AgentReport]) -> Jobs:
 
 _READ = (
     "cluster_id", "attempt", "priority", "accepted_at", "cancel_requested_at", "submitted_by_id", "taken_from_id",
-    "submitted_to_id", "given_back", *PLACING_FIELDS,
+    "submitted_to_id", "given_back", "owner_id", "project_id", *PLACING_FIELDS,
 )  # fmt: skip
 
 

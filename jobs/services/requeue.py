@@ -16,6 +16,7 @@ from jobs.outcomes import requeue_refusal
 from jobs.queries.lookup import check_ids, locked
 from jobs.services.placing import put_in_queues
 from jobs.states import JobState, What
+from jobs.usage import used_by
 from rainbow.errors import NO_SUCH_JOB
 
 MAX_IDS = 10_000
@@ -48,7 +49,7 @@ def requeue_jobs(*, by: Caller | Operator, job_ids: Sequence[int], reason: str, 
 
 def put_back(jobs: Sequence[Job], *, reason: str, now: datetime) -> list[Step]:
     """Queues jobs again that the caller has locked and found requeueable, and gives the steps to record."""
-    steps = [_step(job, reason) for job in jobs]
+    steps = [_step(job, reason, now) for job in jobs]
     Job.objects.filter(id__in=[job.id for job in jobs]).update(
         state=JobState.QUEUED,
         cluster_id=Coalesce("taken_from_id", "cluster_id"),
@@ -69,6 +70,8 @@ def put_back(jobs: Sequence[Job], *, reason: str, now: datetime) -> list[Step]:
     return steps
 
 
-def _step(job: Job, reason: str) -> Step:
+def _step(job: Job, reason: str, now: datetime) -> Step:
     back = replace(Step.of(job, What.REQUEUED, JobState.QUEUED), attempt=job.attempt + 1, why=reason)
-    return replace(back, cluster_id=job.taken_from_id or job.cluster_id, from_cluster_id=job.cluster_id)
+    # Of a lost job it is not known until when it ran; its lease ended when it was lost.
+    used = used_by(job, until=job.lost_at or now, now=now)
+    return replace(back, cluster_id=job.taken_from_id or job.cluster_id, from_cluster_id=job.cluster_id, used=used)

@@ -12,6 +12,7 @@ from django.db.models import Q
 from jobs.models import RetentionLease
 from jobs.services.prune import prune_ended, prune_handed_over
 from jobs.services.prune_activity import delete_old_activity, join_slots
+from jobs.services.prune_usage import delete_old_usage, join_usage
 from jobs.sql.inserts import beginning
 from jobs.states import Span
 
@@ -77,6 +78,8 @@ def retention_steps(*, days: int, now: datetime) -> Iterator[Step]:
         while (over := began_at + timedelta(seconds=span.value)) <= now:
             yield Step(what="activity", work=partial(join_slots, span=span, began_at=began_at))
             began_at = over
+    yield Step(what="usage", work=partial(delete_old_usage, now=now, limit=_BATCH))
+    yield Step(what="usage", work=partial(join_usage, now=now, limit=_BATCH))
     yield Step(what="sessions", work=partial(_delete_expired_sessions, now=now))
 
 

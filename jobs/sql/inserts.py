@@ -60,7 +60,7 @@ def add_counts(changes: Mapping[tuple[int, str, int], int]) -> None:
         "cluster_id": [cluster_id for (cluster_id, _, _), _ in changed],
         "state": [state for (_, state, _), _ in changed],
         "priority": [priority for (_, _, priority), _ in changed],
-        "slot": [_slot()] * len(changed),
+        "slot": [slot()] * len(changed),
         "jobs": [jobs for _, jobs in changed],
     }
     further = f"ON CONFLICT (cluster_id, state, priority, slot) DO UPDATE SET jobs = {_COUNT}.jobs + excluded.jobs"
@@ -73,7 +73,7 @@ def add_activity(changes: Mapping[tuple[int, str], int], now: datetime) -> None:
     for span in Span:
         began_at = beginning(span, now)
         totals |= {(span, began_at, cluster_id, what): jobs for (cluster_id, what), jobs in changes.items()}
-    add_activity_totals(totals, slot=_slot())
+    add_activity_totals(totals, slot=slot())
 
 
 def add_activity_totals(totals: Mapping[tuple[Span, datetime, int, str], int], *, slot: int = 0) -> None:
@@ -100,5 +100,5 @@ def beginning(span: Span, now: datetime) -> datetime:
     return datetime.fromtimestamp(seconds - seconds % span.value, UTC)
 
 
-def _slot() -> int:
+def slot() -> int:
     return threading.get_native_id() % _SLOTS if connection.vendor == "postgresql" else 0

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from jobs.services.prune import prune_jobs
 from jobs.services.prune_activity import prune_activity
+from jobs.services.prune_usage import prune_usage
 
 LONGEST_DAYS = 36_500
 
@@ -32,6 +33,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         number = prune_jobs(before=timezone.now() - timedelta(days=options["older_than"]))
         prune_activity(now=timezone.now())
+        prune_usage(now=timezone.now())
         call_command("clearsessions")
         self.stdout.write(f"Pruned {number:,} {'job' if number == 1 else 'jobs'}.")
 

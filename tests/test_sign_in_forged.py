@@ -1,9 +1,7 @@
 """What a provider, or one who pretends to be it, may say, and who is let in by that."""
 
 import logging
-from collections.abc import Iterator
 from datetime import timedelta
-from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,61 +11,13 @@ from django.test import Client
 from django.utils import timezone
 
 from clusters.models import FailedAttempts
-from rainbow_site import urls
 from rainbow_site.models import Identity
-from rainbow_site.oidc import origins as told_origins
-from rainbow_site.oidc import provider as discovery
-from rainbow_site.oidc.urls import urlpatterns as provider_urls
 from tests.support.console import PASSWORD
-from tests.support.false_provider import OTHER_KEY, FalseProvider, false_provider
-from tests.support.openid import SETTINGS
+from tests.support.false_provider import OTHER_KEY, FalseProvider
+from tests.support.sign_in_cast import begin, come_back, is_signed_in, provider, sign_in
 
-BACKENDS = ["rainbow_site.console.signing_in.ThrottledBackend", "rainbow_site.oidc.backend.ProviderBackend"]
 ELSEWHERE = "https://elsewhere.example.org"
-
-
-@pytest.fixture
-def provider(settings: Any, monkeypatch: pytest.MonkeyPatch, db: None) -> Iterator[FalseProvider]:
-    monkeypatch.setattr(discovery, "_found", None)
-    monkeypatch.setattr(told_origins, "_told", set())
-    settings.AUTHENTICATION_BACKENDS = BACKENDS
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "rainbow_site.oidc.renewal.renew"]
-    settings.ROOT_URLCONF = _urls()
-    for name, value in SETTINGS.items():
-        setattr(settings, name, [value] if name.endswith("S") else value)
-    with false_provider() as running:
-        settings.RAINBOW_OIDC_ISSUER = running.issuer
-        yield running
-
-
-def _urls() -> Any:
-    module = ModuleType("urls_with_a_provider")
-    for name in ("handler400", "handler403", "handler404", "handler500"):
-        setattr(module, name, getattr(urls, name))
-    module.urlpatterns = [*provider_urls, *urls.urlpatterns]
-    return module
-
-
-def begin(client: Client, then: str = "/admin/") -> dict[str, str]:
-    """The words of the request to the provider."""
-    answer = client.get("/oidc/authenticate/", {"next": then})
-    assert answer.status_code == 302, answer.content
-    return {name: values[0] for name, values in parse_qs(urlsplit(answer["Location"]).query).items()}
-
-
-def come_back(client: Client, state: str, **more: str) -> Any:
-    return client.get("/oidc/callback/", {"code": "c", "state": state, **more})
-
-
-def sign_in(provider: FalseProvider, client: Client | None = None, **claims: Any) -> Any:
-    client = client or Client()
-    words = begin(client)
-    provider.tells(claims.pop("nonce", words["nonce"]), **claims)
-    return come_back(client, words["state"])
-
-
-def is_signed_in(client: Client) -> bool:
-    return "_auth_user_id" in client.session
+__all__ = ["provider"]
 
 
 def test_a_member_signs_in_and_is_no_staff(provider: FalseProvider) -> None:

@@ -10,8 +10,9 @@ from django.http import HttpRequest
 from mozilla_django_oidc.auth import OIDCAuthenticationBackend
 
 from rainbow_site.oidc.accounts import person_of, take_standing
+from rainbow_site.oidc.answers import ProviderFailed, ask
 from rainbow_site.oidc.claims import name_in, standing_of
-from rainbow_site.oidc.provider import ProviderFailed, provider
+from rainbow_site.oidc.provider import provider
 
 # Clocks of providers and ours differ.
 _LEEWAY_SECONDS = 30
@@ -76,6 +77,23 @@ class ProviderBackend(OIDCAuthenticationBackend):  # type: ignore[misc]  # (with
         if not person.is_active:
             raise SignInRefused("Your account is disabled.")
         return person
+
+    # The library's would take answers of any length, and follow redirects with the client's secret.
+    def get_token(self, payload: dict[str, Any]) -> Any:
+        return ask("POST", self.OIDC_OP_TOKEN_ENDPOINT, data=payload).json()
+
+    def get_userinfo(self, access_token: str, id_token: str, payload: dict[str, Any]) -> Any:
+        answer = ask("GET", self.OIDC_OP_USER_ENDPOINT, headers={"Authorization": f"Bearer {access_token}"})
+        signed = answer.kind.startswith("application/jwt")
+        return self.verify_token(answer.content.decode()) if signed else answer.json()
+
+    def retrieve_matching_jwk(self, token: str) -> jwt.PyJWK:
+        header = jwt.get_unverified_header(token)
+        keys = ask("GET", self.OIDC_OP_JWKS_ENDPOINT).json()["keys"]
+        for key in keys:
+            if key.get("kid") == header.get("kid") and key.get("alg", header["alg"]) == header["alg"]:
+                return jwt.PyJWK(key)
+        raise ProviderFailed("it has no key of the ID token's name")
 
     def _verify_jws(self, token: str, key: Any) -> dict[str, Any]:
         """The library's checks neither issuer nor audience (OpenID Connect Core 1.0, section 3.1.3.7)."""

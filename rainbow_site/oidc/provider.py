@@ -1,23 +1,22 @@
 """Where the provider's endpoints are, as it says itself (OpenID Connect Discovery 1.0, section 4)."""
 
+import math
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any
 
-import requests
 from django.conf import settings
 
+from rainbow_site.oidc.answers import ProviderFailed, ask
 from rainbow_site.oidc.origins import note_origins
 
-# Of one request to the provider, which holds one of the few threads of a process.
-TIMEOUT_SECONDS = 10
 _KEEP_SECONDS = 3_600
+# While it fails, those who come meanwhile are told so at once.
+_FAILS_FOR_SECONDS = 5
 _lock = threading.Lock()
-
-
-class ProviderFailed(Exception):
-    """The provider does not answer, or not as it should; the text is for the log."""
+# The threads of a process are few, and each holds one while it waits for the lock.
+_ASKING = threading.BoundedSemaphore(3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,34 +37,59 @@ class _Found:
     at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    text: str
+    issuer: str
+    at: float
+
+
 _found: _Found | None = None
+_failure: _Failure | None = None
 
 
 def provider() -> Provider:
     """Raises ProviderFailed. What was found is kept for an hour, and for longer while the provider fails."""
-    global _found
-    with _lock:
-        issuer, known = settings.RAINBOW_OIDC_ISSUER, _found
-        if known and known.issuer == issuer and time.monotonic() - known.at < _KEEP_SECONDS:
-            return known.provider
-        try:
-            found = _discover(issuer)
-        except ProviderFailed:
-            if known is None or known.issuer != issuer:
-                raise
-            found = known.provider
-        _found = _Found(found, issuer, time.monotonic())
-        note_origins([found.authorization_endpoint, found.end_session_endpoint])
-        return found
+    if known := _known(_KEEP_SECONDS):
+        return known
+    if not _ASKING.acquire(blocking=False):
+        if known := _known(math.inf):
+            return known
+        raise ProviderFailed("it is being asked for its discovery document")
+    try:
+        with _lock:
+            return _known(_KEEP_SECONDS) or _ask_again()
+    finally:
+        _ASKING.release()
+
+
+def _known(seconds: float) -> Provider | None:
+    found = _found
+    if found and found.issuer == settings.RAINBOW_OIDC_ISSUER and time.monotonic() - found.at < seconds:
+        return found.provider
+    return None
+
+
+def _ask_again() -> Provider:
+    global _found, _failure
+    issuer, failure = settings.RAINBOW_OIDC_ISSUER, _failure
+    if failure and failure.issuer == issuer and time.monotonic() - failure.at < _FAILS_FOR_SECONDS:
+        raise ProviderFailed(failure.text)
+    try:
+        found = _discover(issuer)
+    except ProviderFailed as error:
+        known = _known(math.inf)
+        if known is None:
+            _failure = _Failure(text=str(error), issuer=issuer, at=time.monotonic())
+            raise
+        found = known
+    _found = _Found(found, issuer, time.monotonic())
+    note_origins([found.authorization_endpoint, found.end_session_endpoint])
+    return found
 
 
 def _discover(issuer: str) -> Provider:
-    try:
-        answer = requests.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration", timeout=TIMEOUT_SECONDS)
-        answer.raise_for_status()
-        told = answer.json()
-    except (requests.RequestException, ValueError) as error:
-        raise ProviderFailed(f"no discovery document: {type(error).__name__}") from error
+    told = ask("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration").json()
     if not isinstance(told, dict) or told.get("issuer") != issuer:
         raise ProviderFailed("the discovery document is of another issuer than RAINBOW_OIDC_ISSUER")
     return Provider(

@@ -29,8 +29,9 @@ from rainbow.errors import ResourceExhausted
 from rainbow_site.console.password_hashing import TooBusy
 from rainbow_site.console.sessions import end_at_length
 from rainbow_site.console.signing_in import sign_in_line
+from rainbow_site.oidc.answers import ProviderFailed
 from rainbow_site.oidc.backend import SignInRefused
-from rainbow_site.oidc.provider import ProviderFailed, provider
+from rainbow_site.oidc.provider import provider
 from rainbow_site.web.rest.addresses import address_of
 
 # Of the session, as the library names them.

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,11 +18,18 @@ OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 @dataclass(slots=True)
 class FalseProvider:
-    """`answers` are by path; what is no text is sent as JSON. `asked` are the paths that were asked for."""
+    """`answers` are by path; what is no text is sent as JSON. `asked` are the paths that were asked for.
+
+    `moved` are redirects, by path. Of the paths that are `endless` the answer comes for as long as it is read, piece by
+    piece, until the provider has `ended`.
+    """
 
     issuer: str
     answers: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    moved: dict[str, str] = field(default_factory=dict)
+    endless: set[str] = field(default_factory=set)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def tells(self, nonce: str, *, key: Any = _KEY, algorithm: str = "RS256", info: Any = None, **claims: Any) -> None:
         """An ID token that would do but for these claims, of which None are left out, and a user info."""
@@ -56,6 +63,7 @@ def false_provider() -> Iterator[FalseProvider]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield found
+    found.ended.set()
     server.shutdown()
     server.server_close()
 
@@ -66,9 +74,16 @@ class _Handler(BaseHTTPRequestHandler):
         provider.asked.append(self.path)
         answer = provider.answers.get(self.path)
         content = answer if isinstance(answer, str) else json.dumps(answer)
-        self.send_response(404 if answer is None else 200)
+        if place := provider.moved.get(self.path):
+            self.send_response(307)
+            self.send_header("Location", place)
+        else:
+            self.send_response(404 if answer is None else 200)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
+        with suppress(ConnectionError):
+            while self.path in provider.endless and not provider.ended.wait(0.05):
+                self.wfile.write(b" ")
         self.wfile.write(content.encode())
 
     def do_POST(self) -> None:

@@ -6,6 +6,7 @@ from jobs.rest.jobs import Cancel, CancelMany, Events, JobDetail, Jobs, Requeue
 from jobs.rest.pools import PoolDetail, Pools
 from jobs.rest.queue import Accept, Queue, Reports
 from jobs.rest.submission import Batch, BatchTo, SubmissionTo
+from jobs.rest.usage import MyUsage, Usage
 from rainbow_site.web.rest import converters  # noqa: F401  (registers the converter)
 
 urlpatterns = [
@@ -18,6 +19,8 @@ urlpatterns = [
     path("clusters/<cluster:cluster>/jobs/batch", BatchTo.as_view()),
     path("pools", Pools.as_view()),
     path("pools/<cluster:pool>", PoolDetail.as_view()),
+    path("usage", Usage.as_view()),
+    path("me/usage", MyUsage.as_view()),
     path("jobs", Jobs.as_view()),
     path("jobs/batch", Batch.as_view()),
     path("jobs/cancel", CancelMany.as_view()),

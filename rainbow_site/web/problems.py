@@ -156,5 +156,5 @@ def _flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
 
 def _set_media_type(response: Response, context: dict[str, Any]) -> None:
     renderer = getattr(context["request"], "accepted_renderer", None)
-    if renderer is None or renderer.format == "json":
+    if renderer is None or renderer.format in ("json", "csv"):
         response.content_type = MEDIA_TYPE

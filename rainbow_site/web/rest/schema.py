@@ -46,7 +46,7 @@ ALWAYS = (400, 401, 403, 404, 406, 429, 503)
 WITH_BODY = (413, 415)
 
 
-def answers(success: Mapping[int, Any], *further: int, body: bool = False) -> dict[Any, Any]:
+def answers(success: Mapping[Any, Any], *further: int, body: bool = False) -> dict[Any, Any]:
     """The responses of an operation: the successes, and the problem documents it may answer with."""
     codes = {*ALWAYS, *(WITH_BODY if body else ()), *further}
     problems = {

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rainbow.executors.executor import Ending, Executor, JobPhase, Site, WorkRefused
+from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, WorkRefused
 from rainbow.executors.slurm import SlurmExecutor
 from rainbow.specs import Work
 from tests.support.executors import hand_over, progress, until_there, wait_for
@@ -57,6 +57,29 @@ def test_two_users_jobs_are_cancelled_and_forgotten_together(slurm: Executor, us
     while slurm.tidy([]):
         pass
     assert list((users.persons / "trash").iterdir()) == []
+
+
+def test_a_user_as_whom_the_agent_may_no_longer_act_keeps_no_other_job_from_being_stopped(
+    slurm: Executor, users: UnixUsers
+) -> None:
+    running = [hand_over(slurm, f"rainbow-{50 + n}-1", "sleep 600", run_as=user) for n, user in enumerate(users.both)]
+    for ticket in running:
+        wait_for(slurm, ticket, JobPhase.RUNNING)
+    waiting = [
+        hand_over(slurm, f"rainbow-{52 + n}-1", "true", nodes=4, run_as=user) for n, user in enumerate(users.both)
+    ]
+
+    with users.out_of_the_group(users.ada):
+        with pytest.raises(SchedulerSilent, match="scancel"):
+            slurm.cancel(running)
+        with pytest.raises(SchedulerSilent, match="scontrol hold"):
+            slurm.withdraw(waiting)
+
+    assert wait_for(slurm, running[1], JobPhase.ENDED).ending == Ending.CANCELLED
+    assert wait_for(slurm, waiting[1], JobPhase.ENDED).ending == Ending.WITHDRAWN
+    assert progress(slurm, running[0]).phase == JobPhase.RUNNING
+    slurm.cancel([running[0], waiting[0]])
+    wait_for(slurm, running[0], JobPhase.ENDED)
 
 
 def test_a_waiting_job_of_a_user_is_withdrawn(slurm: Executor, users: UnixUsers) -> None:

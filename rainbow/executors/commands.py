@@ -5,7 +5,7 @@ import fcntl
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,22 @@ def ask(
 
 def _complaint(text: str, name: str) -> str:
     return "\n".join(line.removeprefix(f"{name}: ").removeprefix("error: ") for line in text.strip().splitlines())
+
+
+@contextlib.contextmanager
+def each_on_its_own() -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Yields what makes an attempt. One without an answer is raised at the end, and keeps no other from being made."""
+    silences: list[SchedulerSilent] = []
+
+    def attempt(call: Callable[[], None]) -> None:
+        try:
+            call()
+        except SchedulerSilent as silence:
+            silences.append(silence)
+
+    yield attempt
+    if silences:
+        raise silences[0]
 
 
 @contextlib.contextmanager

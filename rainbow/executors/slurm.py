@@ -4,9 +4,10 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from rainbow.executors.claims import claim_of, claimed_by, withdraw
-from rainbow.executors.commands import Answer, all_submitted, ask, submitting
+from rainbow.executors.commands import Answer, all_submitted, ask, each_on_its_own, submitting
 from rainbow.executors.containers import write_inside
 from rainbow.executors.endings import gone
 from rainbow.executors.environment import command_environment
@@ -128,10 +129,11 @@ class SlurmExecutor:
         natives = {
             self._folder(ticket.key): {ticket.native_id, self._claimed(ticket, queue)} - {""} for ticket in tickets
         }
-        for folders in by_owner(natives):
-            numbers = sorted(filter(NATIVE_ID.fullmatch, set().union(*(natives[folder] for folder in folders))))
-            if numbers:
-                self._cancelled(folders[0], *numbers)
+        with each_on_its_own() as attempt:
+            for folders in by_owner(natives):
+                numbers = sorted(filter(NATIVE_ID.fullmatch, set().union(*(natives[folder] for folder in folders))))
+                if numbers:
+                    attempt(partial(self._cancelled, folders[0], *numbers))
 
     def withdraw(self, tickets: Collection[Ticket]) -> None:
         """`scancel --state=PENDING` looks at the state and then cancels: a job that started in between would be killed.
@@ -143,8 +145,10 @@ class SlurmExecutor:
             return
         for key in waiting:
             begin(self._folder(key))
-        for folders in by_owner([self._folder(key) for key in waiting]):
-            self._withdraw(folders[0], {folder.key: waiting[folder.key] for folder in folders}, tickets)
+        with each_on_its_own() as attempt:
+            for folders in by_owner([self._folder(key) for key in waiting]):
+                theirs = {folder.key: waiting[folder.key] for folder in folders}
+                attempt(partial(self._withdraw, folders[0], theirs, tickets))
 
     def _withdraw(self, owned: JobFolder, waiting: Mapping[str, Record], tickets: Collection[Ticket]) -> None:
         """Those of one user."""

@@ -50,6 +50,19 @@ class UnixUsers:
         """Where the agent's user makes files that jobs wait for."""
         return self.folder / "signs"
 
+    @property
+    def both(self) -> tuple[str, str]:
+        return self.ada, self.bob
+
+    @contextlib.contextmanager
+    def out_of_the_group(self, user: str) -> Iterator[None]:
+        """The agent may not act as this user meanwhile."""
+        with acting_as_root():
+            _run("gpasswd", "--delete", user, GROUP)
+        yield
+        with acting_as_root():
+            _run("gpasswd", "--add", user, GROUP)
+
     def give_folder(self, user: str) -> None:
         _run("install", "-d", "-o", user, "-g", AGENT, "-m", "2770", str(self.persons / user))
 

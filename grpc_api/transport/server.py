@@ -17,11 +17,12 @@ from grpc_api.runtime.queue_upkeep import keep_queues_forever
 from grpc_api.runtime.retention import prune_forever
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
-from grpc_api.transport.handlers import SERVICE, HandlerFactory, generic_handler
+from grpc_api.transport.calls import SERVICE, MethodFactory
+from grpc_api.transport.handlers import Handlers
 from grpc_api.transport.health import HealthChecks
 from grpc_api.transport.requests import Requests
 from grpc_api.transport.shedding import Load
-from grpc_api.transport.standard import standard_handlers
+from grpc_api.transport.standard import standard_methods
 from grpc_api.transport.tls import Certificate, credentials_from
 from grpc_api.transport.unknown import UnknownCalls
 from rainbow_site.process.sockets import CannotListen, check_address
@@ -113,12 +114,11 @@ class _Server:
         servicer = RainbowServicer(state, registration_secret=options.registration_secret, batch=options.batch)
         self._requests = Requests(admit=state.admit)
         self._checks = HealthChecks([SERVICE.full_name])
-        factory = HandlerFactory(load=Load(most_calls=options.calls), requests=self._requests)
+        factory = MethodFactory(load=Load(most_calls=options.calls), requests=self._requests)
+        methods = factory.rainbow(servicer) | standard_methods(factory, self._checks)
         # Not shared unless asked: a second server would start silently and take half of the calls.
         self._grpc = grpc.aio.server(options=[*OPTIONS, ("grpc.so_reuseport", int(options.share_port))])
-        self._grpc.add_generic_rpc_handlers(
-            (generic_handler(servicer, factory), *standard_handlers(factory, self._checks), UnknownCalls())
-        )
+        self._grpc.add_generic_rpc_handlers([Handlers(methods, UnknownCalls())])
         self._background_tasks: list[asyncio.Task[None]] = []
 
     def listen(self) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-import grpc
 from google.protobuf import text_format
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import Default
@@ -13,25 +12,23 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.reflection import aio
 
 from grpc_api.rpcs.call import Call
+from grpc_api.transport.calls import SERVICE, Method, MethodFactory
 from grpc_api.transport.formats import standard_format_of
-from grpc_api.transport.handlers import SERVICE, HandlerFactory, handlers_of
 from grpc_api.transport.health import HealthChecks
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
 _REFLECTION = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 
 
-def standard_handlers(factory: HandlerFactory, checks: HealthChecks) -> list[grpc.GenericRpcHandler]:
+def standard_methods(factory: MethodFactory, checks: HealthChecks) -> dict[str, Method]:
+    """By path."""
     health, alpha, v1 = _HEALTH.full_name, _REFLECTION.full_name, _add_reflection_v1()
     mirror = _Reflection([SERVICE.full_name, health, alpha, v1])
-    return [
-        handlers_of(name, methods, servicer, factory, standard_format_of)
-        for name, methods, servicer in (
-            (health, _HEALTH.methods, checks),
-            (alpha, _REFLECTION.methods, mirror),
-            (v1, _REFLECTION.methods, mirror),
-        )
-    ]
+    return {
+        **factory.of(health, _HEALTH.methods, checks, standard_format_of),
+        **factory.of(alpha, _REFLECTION.methods, mirror, standard_format_of),
+        **factory.of(v1, _REFLECTION.methods, mirror, standard_format_of),
+    }
 
 
 class _Reflection:

@@ -1,5 +1,6 @@
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 
@@ -35,9 +36,13 @@ def credentials_from(certificate: Certificate, *, of_clients_too: bool) -> grpc.
     return grpc.dynamic_ssl_server_credentials(in_use, fetch, of_clients_too)  # type: ignore[arg-type]
 
 
-def clusters_certified_by(context: grpc.aio.ServicerContext[Any, Any]) -> frozenset[str] | None:
+class Authenticated(Protocol):
+    def auth_context(self) -> Mapping[str, Iterable[bytes]]: ...
+
+
+def clusters_certified_by(connection: Authenticated) -> frozenset[str] | None:
     """None where the client has no certificate."""
-    peer = context.auth_context()
+    peer = connection.auth_context()
     if "x509_pem_cert" not in peer:
         return None
     return clusters_certified(dns_names=_texts(peer.get("peer_dns")), uris=_texts(peer.get("peer_uri")))

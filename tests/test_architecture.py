@@ -79,7 +79,7 @@ MAY_IMPORT = {
     "grpc_api.management": "rainbow.telemetry rainbow_site rainbow_site.process grpc_api.reference grpc_api.transport",
     "rainbow_site.web.rest": "rainbow rainbow.telemetry clusters clusters.services",
     "clusters.rest": "rainbow clusters clusters.queries clusters.services rainbow_site.web.rest",
-    "clusters.admin": "rainbow rainbow.telemetry clusters clusters.services",
+    "clusters.admin": "rainbow rainbow.telemetry clusters clusters.queries clusters.services",
     "clusters.my": "rainbow rainbow.telemetry clusters clusters.queries clusters.services clusters.admin"
     " rainbow_site.web.rest",
     "jobs.rest": "rainbow rainbow.telemetry clusters clusters.services jobs jobs.queries jobs.services"

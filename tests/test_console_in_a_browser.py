@@ -30,6 +30,10 @@ PAGES = [
     "/admin/clusters/cluster/pool/new/",
     "/admin/clusters/cluster/13/change/",
     "/admin/clusters/cluster/13/members/",
+    "/admin/clusters/project/",
+    "/admin/clusters/project/1/change/",
+    "/admin/clusters/project/1/token/new/",
+    "/admin/auth/user/1/person/",
 ]
 
 

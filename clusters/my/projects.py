@@ -6,9 +6,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 
+from clusters.admin.forms import MemberForm, NewTokenForm
 from clusters.admin.shown import operator_of
 from clusters.models import CredentialKind, Membership, Project, Role
-from clusters.my.forms import MemberForm, NewTokenForm, WhyForm
+from clusters.my.forms import WhyForm
 from clusters.my.page import for_people, page
 from clusters.my.tokens import change_by, revoked, say_in, shown_once
 from clusters.queries.people import projects_of_person

@@ -6,9 +6,10 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 
+from clusters.admin.forms import NewTokenForm
 from clusters.admin.shown import operator_of
 from clusters.models import Credential, CredentialKind
-from clusters.my.forms import MyTokenForm, NewTokenForm, WhyForm
+from clusters.my.forms import MyTokenForm, WhyForm
 from clusters.my.page import for_people, page
 from clusters.queries.people import projects_of_person
 from clusters.services.credentials import NewCredential

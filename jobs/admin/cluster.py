@@ -130,7 +130,8 @@ def _recent_events(cluster: Cluster) -> list[JobEvent]:
     its_cluster = Subquery(Job.objects.filter(id=OuterRef("job_id")).values("cluster_id")[:1])
     newest = JobEvent.objects.filter(id__gt=last - _EVENTS_LOOKED_THROUGH)
     recent = newest.alias(its_cluster=its_cluster).filter(its_cluster=cluster.id)
-    brief = recent.select_related("job", "credential", "operator").defer("job__output", "job__command")
+    whole = recent.select_related("job", "credential__person", "credential__project", "operator")
+    brief = whole.defer("job__output", "job__command")
     return list(brief.order_by("-id")[:_EVENTS])
 
 

@@ -13,11 +13,18 @@ PASSWORD = "only-for-the-tests"
 HOME = "192.0.2.1"
 
 
-def signed_in(name: str, *groups: str, sees_content: bool = False, manages_credentials: bool = False) -> Client:
+def signed_in(
+    name: str,
+    *groups: str,
+    sees_content: bool = False,
+    manages_credentials: bool = False,
+    permissions: tuple[str, ...] = (),
+) -> Client:
     account = User.objects.create_user(name, is_staff=True)
     account.groups.set(Group.objects.filter(name__in=groups))
     own = {"see_content_of_job": sees_content, "manage_credential": manages_credentials}
-    account.user_permissions.set(Permission.objects.filter(codename__in=[name for name, has in own.items() if has]))
+    given = [*permissions, *(name for name, has in own.items() if has)]
+    account.user_permissions.set(Permission.objects.filter(codename__in=given))
     client = Client()
     client.force_login(account)
     return client

@@ -22,7 +22,7 @@ _PASSWORD_HELP = "of the three accounts; a random one unless said. Others can re
 
 
 # Permissions that no group has: the demo is there to show everything.
-_OF_THEIR_OWN = ("see_content_of_job", "manage_credential")
+_OF_THEIR_OWN = ("see_content_of_job", "manage_credential", "change_project", "view_user", "change_user")
 
 
 class Command(BaseCommand):

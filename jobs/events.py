@@ -4,14 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import add
 
 from clusters.callers import Actor
 from jobs.models import Job
 from jobs.notify import tell_after_commit
+from jobs.sql.allowances import Change, HolderKey, add_to_allowances, holders
 from jobs.sql.inserts import add_activity, add_counts, insert_events
 from jobs.sql.statements import Columns, timestamp
 from jobs.sql.usage import add_usage
-from jobs.states import PUTS_INTO_A_QUEUE, Activity, JobState, What
+from jobs.states import HELD, PUTS_INTO_A_QUEUE, Activity, JobState, What
 from jobs.traces import trace_after_commit
 from jobs.usage import Used, totals
 
@@ -22,7 +24,7 @@ class Step:
     """A state change of one job, or another event. `before` is None for a new job.
 
     `from_cluster_id` and `from_priority` are what the job had before a step that changes them. `used` is of an attempt
-    that ran and is over.
+    that ran and is over. `leased`: an agent has the job, or had it before.
     """
 
     job_id: int
@@ -36,6 +38,10 @@ class Step:
     from_priority: int | None = None
     why: str = ""
     used: Used | None = None
+    owner_id: int | None = None
+    project_id: int | None = None
+    nodes: int = 1
+    leased: bool = False
 
     @classmethod
     def of(cls, job: Job, what: What, after: JobState) -> "Step":
@@ -47,6 +53,10 @@ class Step:
             what=what,
             before=JobState(job.state),
             after=after,
+            owner_id=job.owner_id,
+            project_id=job.project_id,
+            nodes=job.nodes,
+            leased=bool(job.agent),
         )
 
     @property
@@ -68,6 +78,13 @@ class Step:
         return cluster_id, self.before.value, priority
 
     @property
+    def change(self) -> Change:
+        """Of what its person and its project have."""
+        held = self.leased * ((self.after in HELD) - (self.before in HELD))
+        waiting = (self.after == JobState.QUEUED) - (self.before == JobState.QUEUED)
+        return Change(waiting=waiting, held=held, held_nodes=held * self.nodes)
+
+    @property
     def counted_after(self) -> tuple[int, str, int]:
         return self.cluster_id, self.after.value, self.priority
 
@@ -82,14 +99,18 @@ _ACTIVITIES = {
 }
 
 
-def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "") -> None:
-    """Adds an event for each step, keeps the counts and tells the servers. Call it last in a transaction."""
+def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "", adopted: Sequence[Job] = ()) -> None:
+    """Adds an event for each step, keeps the counts and tells the servers. Call it last in a transaction.
+
+    Agents have since had the `adopted` jobs, which were accepted without one.
+    """
     insert_events(_columns(steps, timestamp(now), why))
     trace_after_commit((step for step, _ in steps), now=now)
     # Thousands of submissions are mostly alike; each kind is counted once.
     kinds: dict[tuple[object, ...], list[Step]] = {}
     for step, _ in steps:
         kinds.setdefault(step.kind, []).append(step)
+    _count_for_people([step for step, _ in steps if step.project_id and step.what != What.SUBMITTED], adopted)
     _count(kinds.values(), now)
     if used := [step.used for step, _ in steps if step.used]:
         add_usage(totals(used))
@@ -112,6 +133,17 @@ def _count(kinds: Iterable[list[Step]], now: datetime) -> None:
             activity[step.cluster_id, step.activity.value] += jobs
     add_counts(changes)
     add_activity(activity, now)
+
+
+def _count_for_people(steps: Iterable[Step], adopted: Iterable[Job]) -> None:
+    """Submissions were counted before they made jobs (jobs/services/limits.py)."""
+    changes: dict[HolderKey, Change] = {}
+    held = [(job.owner_id, job.project_id, Change(held=1, held_nodes=job.nodes)) for job in adopted]
+    for owner_id, project_id, change in [*held, *((step.owner_id, step.project_id, step.change) for step in steps)]:
+        for key in holders(owner_id, project_id):
+            changes[key] = Change(*map(add, changes.get(key, Change()), change))
+    if any(map(any, changes.values())):
+        add_to_allowances(changes)
 
 
 def activity_of(what: What, after: JobState) -> Activity | None:

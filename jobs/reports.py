@@ -141,6 +141,7 @@ def apply_report(job: Job | None, report: Report, lease: Lease, steps: list[Step
         return _reported(report, outcome, cancel=report.state not in FINAL)
     if is_given_back(job, report):
         return _reported(report, ReportOutcome.COUNTED, cancel=False)
+    job.agent = lease.agent
     news = list(_advance(job, report, lease.began_at))
     _note(job, report, lease, moved=bool(news))
     steps += news
@@ -224,7 +225,6 @@ def _note(job: Job, report: Report, lease: Lease, *, moved: bool) -> None:
     # The reason of a state ends with it. Why the job was asked to stop stays, whatever it waits for.
     asked_to_stop = job.cancel_requested_at is not None
     known = "" if moved and not asked_to_stop else job.reason
-    job.agent = lease.agent
     job.native_id = report.native_id or job.native_id
     job.reason = known if held and asked_to_stop and known else report.reason or known
     if output := tail_of(report.output, MAX_OUTPUT_BYTES):

@@ -14,6 +14,8 @@ class JobState(models.TextChoices):
 
 
 FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+# What a cluster has; a lost job it may have.
+HELD = frozenset({JobState.ACCEPTED, JobState.RUNNING})
 # The states from which only an operator, or `on_lost`, may requeue a job.
 REQUEUEABLE = frozenset({JobState.ACCEPTED, JobState.LOST})
 

@@ -84,13 +84,11 @@ class ResourceExhausted(RainbowError):
     may_be_done = False
 
 
-class TooManyAttempts(ResourceExhausted):
-    """Too many credentials from the same source were refused; `retry_after_seconds` (1 or more) is how long to wait."""
+class LimitReached(ResourceExhausted):
+    """The caller reached a limit of its own; `retry_after_seconds` (1 or more) is how long to wait."""
 
-    def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__(
-            f"too many wrong credentials came from your address or for this cluster; wait {retry_after_seconds} seconds"
-        )
+    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 
 

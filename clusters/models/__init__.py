@@ -1,5 +1,6 @@
 """The schema of clusters and pools, their credentials and events."""
 
+from clusters.models.allowance import Allowance, Holder
 from clusters.models.cluster import MAX_AFTER_SECONDS, MAX_MEMBERS, Cluster, PoolMember
 from clusters.models.credential import (
     OF_CLUSTERS,
@@ -20,6 +21,7 @@ __all__ = [
     "MAX_AFTER_SECONDS",
     "MAX_MEMBERS",
     "OF_CLUSTERS",
+    "Allowance",
     "Cluster",
     "ClusterEvent",
     "ClusterWhat",
@@ -29,6 +31,7 @@ __all__ = [
     "FailedAttempts",
     "FormerValue",
     "Grant",
+    "Holder",
     "Login",
     "Membership",
     "PoolMember",

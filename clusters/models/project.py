@@ -76,6 +76,7 @@ class ProjectWhat(models.TextChoices):
     WITHDRAWN = "withdrawn", "may no longer use"
     TOKEN_MADE = "token_made", "made"
     TOKEN_REVOKED = "token_revoked", "revoked"
+    LIMITED = "limited", "may have at most"
 
 
 class ProjectEvent(models.Model):

@@ -40,7 +40,7 @@ class Change:
 @transaction.atomic
 def create_project(*, name: str, shares_jobs: bool = False, change: Change) -> Project:
     """Raises InvalidArgument, AlreadyExists when the name is taken, PermissionDenied."""
-    _check_operates(change)
+    check_operates(change)
     check_cluster_name(name)
     check_reason(change.reason)
     try:
@@ -76,8 +76,8 @@ def reopen_project(*, project_id: int, change: Change) -> bool:
 
 
 def _set_closed(project_id: int, change: Change, *, closed: bool) -> bool:
-    _check_operates(change)
-    project = _locked(project_id, change)
+    check_operates(change)
+    project = locked_project(project_id, change)
     if closed == (project.closed_at is not None):
         return False
     project.closed_at = change.now if closed else None
@@ -125,8 +125,8 @@ def grant_cluster(*, project_id: int, cluster: str, change: Change) -> bool:
 
     Raises NotFound, FailedPrecondition at MAX_GRANTS, PermissionDenied.
     """
-    _check_operates(change)
-    project = _locked(project_id, change)
+    check_operates(change)
+    project = locked_project(project_id, change)
     granted = Cluster.objects.filter(name=cluster).only("id").first()
     if granted is None:
         raise NotFound(f"there is no cluster or pool {quoted(cluster)}", field="cluster")
@@ -141,8 +141,8 @@ def grant_cluster(*, project_id: int, cluster: str, change: Change) -> bool:
 @transaction.atomic
 def withdraw_cluster(*, project_id: int, cluster: str, change: Change) -> None:
     """Ends at once the project's use of a cluster or a pool. Raises NotFound, PermissionDenied."""
-    _check_operates(change)
-    project = _locked(project_id, change)
+    check_operates(change)
+    project = locked_project(project_id, change)
     withdrawn, _ = project.grants.filter(cluster__name=cluster).delete()
     if not withdrawn:
         raise NotFound(f"the project may not use {quoted(cluster)}", field="cluster")
@@ -187,12 +187,12 @@ def tokens_of(project: Project, *, now: datetime) -> list[Credential]:
 
 def _managed(project_id: int, change: Change) -> Project:
     """The project, locked, for someone who looks after it."""
-    project = _locked(project_id, change)
+    project = locked_project(project_id, change)
     check_manages(project, change.by)
     return project
 
 
-def _locked(project_id: int, change: Change) -> Project:
+def locked_project(project_id: int, change: Change) -> Project:
     check_reason(change.reason)
     try:
         return Project.objects.select_for_update(no_key=True).get(id=project_id)
@@ -200,7 +200,7 @@ def _locked(project_id: int, change: Change) -> Project:
         raise NotFound("there is no such project", field="project") from None
 
 
-def _check_operates(change: Change) -> None:
+def check_operates(change: Change) -> None:
     if change.by is not None and not operates(change.by):
         raise PermissionDenied("an operator of projects is required")
 

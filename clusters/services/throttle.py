@@ -12,7 +12,7 @@ from django.db.models import F
 
 from clusters.metrics import CREDENTIALS_REFUSED, LOCK_OUTS
 from clusters.models import FailedAttempts
-from rainbow.errors import TooManyAttempts, Unauthenticated
+from rainbow.errors import LimitReached, Unauthenticated
 
 WINDOW = timedelta(minutes=1)
 _KEEP = timedelta(hours=1)
@@ -90,7 +90,7 @@ def seconds_blocked(sources: Sequence[str], *, now: datetime, most: int | None =
 
 @contextmanager
 def failures_counted(sources: Sequence[str], *, now: datetime, guessable: bool = False) -> Iterator[None]:
-    """Counts a refused credential; past the limit raises TooManyAttempts.
+    """Counts a refused credential; past the limit raises LimitReached.
 
     Tokens and secrets cannot be guessed, so a valid one always passes and attackers lock no cluster out. What people
     choose (`guessable`) is not checked at all while its source is blocked.
@@ -98,14 +98,14 @@ def failures_counted(sources: Sequence[str], *, now: datetime, guessable: bool =
     purpose = "registration" if guessable else "call"
     if guessable and (seconds := seconds_blocked(sources, now=now)):
         LOCK_OUTS.labels(purpose).inc()
-        raise TooManyAttempts(seconds)
+        raise _too_many(seconds)
     try:
         yield
     except Unauthenticated:
         CREDENTIALS_REFUSED.labels(purpose).inc()
         if seconds := seconds_blocked(sources, now=now):
             LOCK_OUTS.labels(purpose).inc()
-            raise TooManyAttempts(seconds) from None
+            raise _too_many(seconds) from None
         note_failure(sources, now=now)
         raise
 
@@ -146,3 +146,8 @@ def _network_of(address: str) -> str:
         # IPv4-mapped addresses would otherwise be one network (RFC 4291, section 2.5.5.2).
         return str(found.ipv4_mapped or ipaddress.ip_network((found, _IPV6_NETWORK_BITS), strict=False))
     return str(found)
+
+
+def _too_many(seconds: int) -> LimitReached:
+    text = f"too many wrong credentials came from your address or for this cluster; wait {seconds} seconds"
+    return LimitReached(text, retry_after_seconds=seconds)

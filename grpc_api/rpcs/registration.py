@@ -54,7 +54,7 @@ def register(
     """Adds a cluster; None when the name is taken.
 
     Raises Unauthenticated, InvalidArgument, PermissionDenied where the secret is the development one and a proxy has
-    passed the call on, and TooManyAttempts where the peer's address was refused too often of late: then the secret is
+    passed the call on, and LimitReached where the peer's address was refused too often of late: then the secret is
     not compared.
     """
     with failures_counted([source_at(address_in(peer), registering=True)], now=now, guessable=True):

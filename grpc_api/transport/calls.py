@@ -17,13 +17,13 @@ from google.protobuf.message import Message
 
 from grpc_api.rpcs.call import Call, bearer_in
 from grpc_api.transport import extensions
-from grpc_api.transport.errors import FIELD_METADATA_KEY, status_of
+from grpc_api.transport.errors import FIELD_METADATA_KEY, RETRY_AFTER_METADATA_KEY, status_of
 from grpc_api.transport.formats import Format, format_of
 from grpc_api.transport.peers import is_forwarded, peer_of
 from grpc_api.transport.requests import Requests
 from grpc_api.transport.shedding import PUSHBACK_METADATA_KEY, PUSHBACK_MS, Load, Overloaded
 from grpc_api.transport.tls import clusters_certified_by
-from rainbow.errors import Untouched
+from rainbow.errors import LimitReached, Untouched
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.telemetry import request_ids, traces
 from rainbow.telemetry.lines import Line
@@ -162,7 +162,8 @@ class Method:
         trailers = {
             FIELD_METADATA_KEY: shown.field,
             PUSHBACK_METADATA_KEY: _pushback_of(error),
-            # Clients of the original protocol send none, and see none.
+            # Clients of the original protocol send no request ids, and see neither.
+            RETRY_AFTER_METADATA_KEY: _retry_after(error) if call.sent_request_id else "",
             request_ids.KEY: call.request_id if call.sent_request_id else "",
         }
         if isinstance(error, Overloaded):
@@ -173,6 +174,10 @@ class Method:
             _end(self._form, call, code, began)
         present = tuple((key, value) for key, value in trailers.items() if value)
         return Refusal(code=code, message=str(shown), trailers=present)
+
+
+def _retry_after(error: Exception) -> str:
+    return str(error.retry_after_seconds) if isinstance(error, LimitReached) else ""
 
 
 def _pushback_of(error: Exception) -> str:

@@ -11,6 +11,8 @@ from rainbow.telemetry.lines import Line, Quoted
 
 # Names the field at fault, for programs.
 FIELD_METADATA_KEY = "rainbow-field"
+# Of a limit that is reached: in how many seconds the call may be made again.
+RETRY_AFTER_METADATA_KEY = "retry-after"
 
 _log = logging.getLogger("rainbow.grpc")
 

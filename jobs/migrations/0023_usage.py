@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('clusters', '0012_projects'),
-        ('jobs', '0021_signature'),
+        ('jobs', '0022_allowances'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

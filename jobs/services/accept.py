@@ -5,6 +5,9 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from itertools import starmap
+from operator import attrgetter
+from typing import NamedTuple
 
 from django.db import transaction
 
@@ -101,7 +104,7 @@ def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Accep
             for taking, lease, rows in zip(takings, leases, taken, strict=True)
         ]
         steps = [
-            (_step(taking, *row), taking.caller) for taking, rows in zip(takings, taken, strict=True) for row in rows
+            (_step(taking, row), taking.caller) for taking, rows in zip(takings, taken, strict=True) for row in rows
         ]
         record([*steps, *withdrawn], now=now)
     for taking, outcome, rows in zip(takings, outcomes, taken, strict=True):
@@ -109,8 +112,19 @@ def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Accep
     return outcomes
 
 
-# (id, attempt, priority, the cluster or pool that it waited in) of the accepted jobs.
-Rows = list[tuple[int, int, int, int]]
+class Row(NamedTuple):
+    """An accepted job; `from_cluster_id` is the cluster or pool that it waited in."""
+
+    job_id: int
+    attempt: int
+    priority: int
+    from_cluster_id: int
+    owner_id: int | None
+    project_id: int | None
+    nodes: int
+
+
+Rows = list[Row]
 
 
 def _count(taking: Taking, outcome: Acceptance | InvalidArgument, *, accepted: int) -> None:
@@ -152,7 +166,8 @@ def _take(taking: Taking, lease: Lease | None, now: datetime) -> Rows:
     if taking.caller.paused:
         return []
     distinct = list(dict.fromkeys(taking.job_ids))
-    return sorted(take_jobs(taking.caller.cluster_id, distinct, lease=lease, now=now))
+    taken = take_jobs(taking.caller.cluster_id, distinct, lease=lease, now=now)
+    return sorted(starmap(Row, taken), key=attrgetter("job_id"))
 
 
 def _cancel_withdrawn(taking: Taking, taken: Rows, now: datetime) -> list[Step]:
@@ -175,17 +190,21 @@ def _acceptance(taking: Taking, lease: Lease | None, taken: Rows) -> Acceptance:
     )
 
 
-def _step(taking: Taking, job_id: int, attempt: int, priority: int, from_cluster_id: int) -> Step:
+def _step(taking: Taking, row: Row) -> Step:
     return Step(
-        job_id=job_id,
+        job_id=row.job_id,
         cluster_id=taking.caller.cluster_id,
-        from_cluster_id=from_cluster_id,
-        priority=priority,
-        attempt=attempt,
+        from_cluster_id=row.from_cluster_id,
+        priority=row.priority,
+        attempt=row.attempt,
         what=What.ACCEPTED,
         before=JobState.QUEUED,
         after=JobState.ACCEPTED,
         why=f"by {taking.agent}" if taking.agent else "",
+        owner_id=row.owner_id,
+        project_id=row.project_id,
+        nodes=row.nodes,
+        leased=bool(taking.agent),
     )
 
 

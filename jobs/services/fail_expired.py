@@ -18,7 +18,9 @@ def fail_expired(*, expired: Sequence[Expired], now: datetime) -> int:
     """Fails those of the jobs that still wait; what a cluster accepted meanwhile goes on. Returns how many failed."""
     reasons = {one.job_id: one.reason for one in expired}
     waiting = Job.objects.filter(id__in=reasons, state=JobState.QUEUED, expires_at__lte=now)
-    waiting = waiting.only("id", "cluster_id", "priority", "attempt", "state")
+    waiting = waiting.only(
+        "id", "cluster_id", "priority", "attempt", "state", "owner_id", "project_id", "nodes", "agent"
+    )
     jobs = list(waiting.order_by("id").select_for_update(skip_locked=True))
     if not jobs:
         return 0

@@ -4,11 +4,15 @@ from collections.abc import Collection
 from datetime import datetime
 
 from django.db import connection, transaction
+from django.db.models import Model
 
+from clusters.models import Allowance
 from jobs.models import Job, JobCount
 from jobs.placement import PLACING_FIELDS
+from jobs.queries.checks.allowances import WrongAllowance, wrong_allowances
 from jobs.queries.checks.counts import WrongCount, wrong_counts
 from jobs.services.placing import put_in_queues
+from jobs.sql.allowances import add_to_allowances
 from jobs.sql.inserts import add_counts
 from jobs.states import JobState
 
@@ -19,13 +23,27 @@ def mend_counts(*, cluster_id: int) -> list[WrongCount]:
 
     No count changes meanwhile: writers wait as long as counting the cluster's jobs takes.
     """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            # A transaction that has changed jobs and not yet the counts is seen with both, or with neither.
-            cursor.execute(f"LOCK TABLE {JobCount._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
+    _lock(JobCount)
     wrong = wrong_counts(cluster_id)
     add_counts({(cluster_id, one.state, one.priority): one.there - one.counted for one in wrong})
     return wrong
+
+
+@transaction.atomic
+def mend_allowances() -> list[WrongAllowance]:
+    """The same of what persons and projects have."""
+    _lock(Allowance)
+    wrong = wrong_allowances()
+    if wrong:
+        add_to_allowances({one.key: one.correction for one in wrong})
+    return wrong
+
+
+def _lock(counts: type[Model]) -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            # A transaction that has changed jobs and not yet the counts is seen with both, or with neither.
+            cursor.execute(f"LOCK TABLE {counts._meta.db_table} IN SHARE ROW EXCLUSIVE MODE")
 
 
 @transaction.atomic

@@ -32,7 +32,7 @@ from jobs.services.give_back import GivenBack, give_back
 from jobs.services.serving import facts_changed, lock_with_pools
 from jobs.sql.statements import Row
 from jobs.sql.updates import LEASE_COLUMNS, REPORTED_COLUMNS, in_parts, write_reported
-from jobs.states import What
+from jobs.states import HELD, What
 from rainbow.errors import FailedPrecondition, InvalidArgument, RainbowError
 
 # The jobs that are reported on, by cluster and id.
@@ -99,6 +99,7 @@ def _apply_all(valid: Sequence[tuple[AgentReport, Lease]], now: datetime) -> lis
     agent_reports = [one for one, _ in valid]
     jobs = _locked(agent_reports)
     before = {key: _columns_of(job) for key, job in jobs.items()}
+    of_no_agent = [job for job in jobs.values() if job.project_id and job.state in HELD and not job.agent]
     steps: list[list[Step]] = [[] for _ in agent_reports]
     given_back: list[list[GivenBack]] = [[] for _ in agent_reports]
     left: dict[Key, Job | None] = dict(jobs)
@@ -108,7 +109,8 @@ def _apply_all(valid: Sequence[tuple[AgentReport, Lease]], now: datetime) -> lis
     _note_clusters(agent_reports, steps, jobs, now)
     for mine, given in zip(steps, given_back, strict=True):
         mine += give_back(given, now=now)
-    record([(step, one.caller) for one, mine in zip(agent_reports, steps, strict=True) for step in mine], now=now)
+    told = [(step, one.caller) for one, mine in zip(agent_reports, steps, strict=True) for step in mine]
+    record(told, now=now, adopted=[job for job in of_no_agent if job.agent])
     return results
 
 

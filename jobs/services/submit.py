@@ -12,6 +12,7 @@ from jobs.events import Step, record
 from jobs.metrics import SUBMITTED
 from jobs.models import Job
 from jobs.placement import definition_of
+from jobs.services.limits import Names, beyond, count_orders, refused_beyond, take_back
 from jobs.services.placing import queues_for
 from jobs.services.unreachable import refusals_of
 from jobs.specs import MAX_KEY, JobSpec, check_expiry, check_spec, columns_of
@@ -152,7 +153,13 @@ def _submit(
     try:
         with transaction.atomic():
             queues, refusals = _placed(orders, now)
-            new = _insert(_without_repeats(order for order in orders if id(order) in queues), queues, now)
+            wanted = _without_repeats(order for order in orders if id(order) in queues)
+            refused = _refused_beyond_limits(wanted, now)
+            refusals |= _with_repeats(refused, wanted, orders)
+            new = _insert([order for order in wanted if id(order) not in refused], queues, now)
+            if len(new) < len(wanted):
+                made = {id(order) for order, _ in new}
+                take_back((order for order in wanted if id(order) not in made), now=now)
             record([(_step(order, job_id), order.by) for order, job_id in new], now=now)
             receipts = dict(_receipts(new))
             earlier = _earlier(order for order in orders if order.key and id(order) not in receipts)
@@ -183,6 +190,28 @@ def _without_repeats(orders: Iterable[Order]) -> list[Order]:
     for order in orders:
         first.setdefault(order.key or id(order), order)
     return list(first.values())
+
+
+def _refused_beyond_limits(orders: Sequence[Order], now: datetime) -> dict[int, RainbowError]:
+    """Counts the orders, and returns by identity those for which their person or project has no room.
+
+    The rows of these persons and projects are locked from here on, so that no other has a key of theirs under way. What
+    repeats an earlier submission needs no room.
+    """
+    counted = count_orders(orders, now=now)
+    if not beyond(counted):
+        return {}
+    earlier = _earlier(order for order in orders if order.key)
+    new = [order for order in orders if order.key not in earlier]
+    return dict(refused_beyond(new, counted=counted, names=Names.of(order.by for order in orders)))
+
+
+def _with_repeats(
+    refused: Mapping[int, RainbowError], candidates: Iterable[Order], orders: Iterable[Order]
+) -> dict[int, RainbowError]:
+    """Of several orders under one key that is refused, each is."""
+    keys = {order.key: refused[id(order)] for order in candidates if order.key and id(order) in refused}
+    return {**refused, **{id(order): keys[order.key] for order in orders if order.key in keys}}
 
 
 def _insert(orders: list[Order], queues: Mapping[int, int], now: datetime) -> list[tuple[Order, int]]:

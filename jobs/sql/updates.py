@@ -50,7 +50,7 @@ def in_parts(job_ids: Iterable[int]) -> Iterator[list[int]]:
 def take_jobs(cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, now: datetime) -> list[Row]:
     """Accepts those of the jobs that wait, and whose submitters may still use what they were submitted to.
 
-    Returns their (id, attempt, priority, the cluster or pool they waited in).
+    Returns their (id, attempt, priority, the cluster or pool they waited in, owner, project, nodes).
     With a lease, also of the queues that the cluster serves, once it is its turn there.
     """
     statement = (
@@ -60,7 +60,7 @@ def take_jobs(cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, n
         "submitted_to_id = CASE WHEN cluster_id = %s THEN submitted_to_id "
         "ELSE COALESCE(submitted_to_id, cluster_id) END "
         f"WHERE {_waiting_among(shared=lease is not None)} "
-        "RETURNING id, attempt, priority, COALESCE(taken_from_id, cluster_id)"
+        "RETURNING id, attempt, priority, COALESCE(taken_from_id, cluster_id), owner_id, project_id, nodes"
     )
     ids = list(job_ids) if connection.vendor == "postgresql" else str(list(job_ids))
     held = [lease.agent, lease.seconds, timestamp(lease.expires_at)] if lease else ["", None, None]

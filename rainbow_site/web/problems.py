@@ -21,11 +21,11 @@ from rainbow.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
+    LimitReached,
     NotFound,
     PermissionDenied,
     RainbowError,
     ResourceExhausted,
-    TooManyAttempts,
     Unauthenticated,
     Unavailable,
     Unimplemented,
@@ -46,7 +46,7 @@ STATUS: dict[type[RainbowError], HTTPStatus] = {
     AlreadyExists: HTTPStatus.CONFLICT,
     FailedPrecondition: HTTPStatus.CONFLICT,
     ResourceExhausted: HTTPStatus.INSUFFICIENT_STORAGE,
-    TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
+    LimitReached: HTTPStatus.TOO_MANY_REQUESTS,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
     Unimplemented: HTTPStatus.NOT_IMPLEMENTED,
@@ -118,7 +118,7 @@ def _from_rainbow(error: RainbowError, context: dict[str, Any]) -> Response:
     response = Response(problem(status, str(error), errors=errors), status=status)
     if status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = context["view"].get_authenticate_header(context["request"])
-    if isinstance(error, TooManyAttempts):
+    if isinstance(error, LimitReached):
         response["Retry-After"] = str(error.retry_after_seconds)
     return response
 

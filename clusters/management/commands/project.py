@@ -9,8 +9,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from clusters.management.limit_options import add_limits, limits_in
+from clusters.management.limit_options import shown as shown_limits
 from clusters.models import Role
 from clusters.queries.projects import Described, described_projects
+from clusters.services.limits import limit_project
 from clusters.services.projects import (
     Change,
     add_member,
@@ -34,6 +37,7 @@ _HELP = {
     "withdraw": "end its use of clusters and pools",
     "share": "let its members see each other's jobs",
     "unshare": "keep its members' jobs apart",
+    "limit": "set what it may have in queues and at clusters",
     "close": "end all that the project grants",
     "reopen": "open it again",
 }
@@ -56,6 +60,7 @@ _DEEDS: dict[str, Deed] = {
     ],
     "share": lambda id, change, said: share_jobs(project_id=id, shares=True, change=change),
     "unshare": lambda id, change, said: share_jobs(project_id=id, shares=False, change=change),
+    "limit": lambda id, change, said: limit_project(project_id=id, wanted=limits_in(said), change=change),
     "close": lambda id, change, said: close_project(project_id=id, change=change),
     "reopen": lambda id, change, said: reopen_project(project_id=id, change=change),
 }
@@ -75,6 +80,8 @@ class Command(BaseCommand):
                 changes.add_argument("clusters", nargs="+", metavar="CLUSTER", help="a cluster or pool")
             if verb == "add":
                 changes.add_argument("--lead", action="store_true", help="as leads, who look after the project")
+            if verb == "limit":
+                add_limits(changes)
             changes.add_argument("--reason", default="", help="why, for the record of events")
         show = verbs.add_parser("show", help="show a project")
         show.add_argument("name", help="of the project")
@@ -104,13 +111,15 @@ class Command(BaseCommand):
         name = options.get("name")
         if name is not None:
             project_named(name)
-        found = described_projects(name)
+        found = described_projects(name, now=timezone.now())
         if options["json"]:
             shown = [asdict(one) for one in found]
             self.stdout.write(json.dumps(shown if name is None else shown[0], indent=2, default=str))
         else:
             self.stdout.write(
-                visible_table(["PROJECT", "STATE", "JOBS ARE SEEN BY", "MEMBERS", "CLUSTERS"], map(_row, found))
+                visible_table(
+                    ["PROJECT", "STATE", "JOBS ARE SEEN BY", "MEMBERS", "CLUSTERS", "LIMITS"], map(_row, found)
+                )
             )
 
 
@@ -122,4 +131,5 @@ def _row(project: Described) -> Sequence[str]:
         "its members" if project.shares_jobs else "their owners and leads",
         ", ".join(members) or "-",
         ", ".join(project.clusters) or "-",
+        shown_limits(project.limits),
     )

@@ -10,11 +10,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from jobs.queries.checks.allowances import wrong_allowances
 from jobs.queries.checks.counts import clusters, wrong_counts
 from jobs.queries.checks.finding import Finding, Range, ranges_of
 from jobs.queries.checks.histories import JOBS, histories, labels
 from jobs.queries.checks.rows import MISPLACED, UNPLACED, row_checks
-from jobs.services.mend import mend_counts, mend_queues
+from jobs.services.mend import mend_allowances, mend_counts, mend_queues
 from rainbow_site.process.readiness import NOT_UP_TO_DATE, up_to_date
 
 _MENDABLE = ("counters", "queues")
@@ -61,6 +62,10 @@ def _findings(mend: Iterable[str]) -> Iterator[Finding]:
         if wrong and "counters" in mend:
             wrong = mend_counts(cluster_id=cluster_id)
         yield from (one.finding(name) for one in wrong)
+    of_people = wrong_allowances()
+    if of_people and "counters" in mend:
+        of_people = mend_allowances()
+    yield from (one.finding for one in of_people)
 
 
 def _of_jobs(check: Callable[[Range], Iterator[Finding]]) -> Iterator[Finding]:

@@ -79,7 +79,7 @@ def _certified(request: Request) -> frozenset[str] | None:
 
 @contextmanager
 def refusals_counted(request: Request, *, guessable: bool = False) -> Iterator[None]:
-    """Counts a refused credential per address and per cluster. Raises TooManyAttempts past the limit."""
+    """Counts a refused credential per address and per cluster. Raises LimitReached past the limit."""
     sources = [source_at(address_of(request), registering=True)] if guessable else _sources(request)
     with failures_counted(sources, now=timezone.now(), guessable=guessable):
         yield

@@ -30,7 +30,8 @@ _WORDS = {
     409: "The call conflicts with the current state.",
     413: "The body is too large.",
     415: "The body must be JSON.",
-    429: "Too many refused credentials from this address or for this cluster; wait as Retry-After says.",
+    429: "A limit of the person or project is reached, or too many credentials from this address or for this cluster "
+    "were refused; wait as Retry-After says.",
     503: "The server cannot serve now; try again as Retry-After says.",
     507: "The job ids are used up.",
 }

@@ -9,9 +9,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from clusters.models import Login
+from clusters.models import Credential, Login
 from clusters.services.logins import LIFE, LoginState, NewLogin, begin_login, collect_login
 from clusters.services.throttle import ACCOUNT_GUESSES, CODE_GUESSES
+from rainbow.errors import NotFound
 from rainbow_site.console import password_hashing
 from tests.support.console import PASSWORD, window_is_over
 
@@ -91,6 +92,20 @@ def test_a_person_denies_it(browser: Client) -> None:
     assert "laptop was denied" in done.content.decode()
     assert browser.post(page_of(login), {"decision": "approve"}).status_code == 404
     assert state_of(login) == LoginState.DENIED
+
+
+def test_what_a_person_approved_who_is_disabled_by_now_gets_no_token(browser: Client, alice: User) -> None:
+    """Also not later, when the account is enabled again: its other tokens may have been revoked meanwhile."""
+    login = begun()
+    browser.post(page_of(login), {"decision": "approve"})
+    User.objects.filter(id=alice.id).update(is_active=False)
+
+    assert state_of(login) == LoginState.DENIED
+
+    User.objects.filter(id=alice.id).update(is_active=True)
+    with pytest.raises(NotFound):
+        state_of(login)
+    assert not Credential.objects.filter(person=alice).exists()
 
 
 @pytest.mark.parametrize("form", [{}, {"decision": "maybe"}])

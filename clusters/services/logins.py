@@ -86,11 +86,14 @@ def begin_login(*, label: str, days: int = DEFAULT_DAYS, address: str, now: date
 
 @transaction.atomic
 def collect_login(*, value: str, now: datetime) -> Collected:
-    """Makes the token of an approved login, once. Raises NotFound for one that is over or never was."""
+    """Makes the token of an approved login, once. Raises NotFound for one that is over or never was.
+
+    What a person approved who is disabled by now is denied for good.
+    """
     found = Login.objects.select_for_update(no_key=True).filter(digest=digest_of(value), expires_at__gt=now).first()
     if found is None:
         raise NotFound("this login is over; begin anew")
-    if found.denied_at:
+    if found.denied_at or (found.person and not found.person.is_active):
         found.delete()
         return Collected(state=LoginState.DENIED)
     if not (found.approved_at and found.person):

@@ -1,5 +1,6 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
 
 from clusters.models import CredentialKind, Streak
 from rainbow.errors import InvalidArgument
@@ -27,6 +28,13 @@ class Claim:
     request_id: str = ""
     traceparent: str = ""
     reads: bool = False
+
+
+class Holder(NamedTuple):
+    """From whom something may be taken while a call waits."""
+
+    kind: Literal["credential", "person"]
+    id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +99,12 @@ class Caller:
     def account(self) -> int | None:
         """Of a person who acts on a page."""
         return None if self.credential_id else self.person_id
+
+    @property
+    def holders(self) -> tuple[Holder, ...]:
+        """Whose credentials and reach decide whether a call goes on. A project's are told of its members and tokens."""
+        person = (Holder("person", self.person_id),) if self.person_id else ()
+        return (Holder("credential", self.credential_id), *person)
 
     @property
     def who(self) -> str:

@@ -70,8 +70,8 @@ MAY_IMPORT = {
     "jobs.templatetags": "clusters jobs jobs.queries",
     "grpc_api": "",
     "grpc_api.reference": "rainbow.protos",
-    "grpc_api.runtime": "rainbow rainbow.telemetry rainbow_site.sqlite clusters clusters.services jobs jobs.queries"
-    " jobs.services",
+    "grpc_api.runtime": "rainbow rainbow.telemetry rainbow_site.sqlite clusters clusters.queries clusters.services jobs"
+    " jobs.queries jobs.services",
     "grpc_api.rpcs": "rainbow rainbow.telemetry rainbow.protos clusters clusters.queries clusters.services jobs"
     " jobs.queries jobs.services grpc_api.runtime",
     "grpc_api.transport": "rainbow rainbow.telemetry rainbow.protos rainbow_site.process jobs grpc_api.runtime"

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from clusters.callers import Claim
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.jobs import JobRpcs, Watched, get, list_page, watched
 from grpc_api.rpcs.server_state import Answered
@@ -68,6 +70,9 @@ class OneRead:
 
     wakeups: Wakeups = field(default_factory=Wakeups)
     reads: int = 0
+
+    async def caller(self, _claim: Claim) -> Any:
+        return SimpleNamespace(holders=())
 
     async def read(self, *_: Any) -> Answered[Watched]:
         self.reads += 1

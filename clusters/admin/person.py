@@ -21,6 +21,7 @@ from clusters.models import Credential
 from clusters.services.people import CHANGE_PEOPLE, set_active
 from clusters.services.personal_tokens import revoke_token, tokens_of_person
 from clusters.services.projects import CHANGE_PROJECTS, Change
+from clusters.services.withdrawals import note_account
 from clusters.visible import visible
 
 admin.site.unregister(User)
@@ -29,6 +30,11 @@ admin.site.unregister(User)
 @admin.register(User)
 class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # at run time it takes none
     list_display = ("username", "overview", "projects", "is_active", "is_staff", "last_login")
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Django's form may disable a person, too."""
+        super().save_model(request, obj, form, change)
+        note_account(obj, now=timezone.now())
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("memberships__project")

@@ -15,6 +15,7 @@ from clusters.models.credential import (
 from clusters.models.event import CHANGES_WHAT_IT_TAKES, ClusterEvent, ClusterWhat
 from clusters.models.login import Login
 from clusters.models.project import Grant, Membership, Project, ProjectEvent, ProjectWhat, Role
+from clusters.models.withdrawal import Withdrawal
 
 __all__ = [
     "CHANGES_WHAT_IT_TAKES",
@@ -41,4 +42,5 @@ __all__ = [
     "Role",
     "Scope",
     "Streak",
+    "Withdrawal",
 ]

@@ -7,6 +7,7 @@ from clusters.callers import Actor, Caller, Operator
 from clusters.models import Cluster, ClusterWhat, Credential, CredentialKind
 from clusters.services.events import record
 from clusters.services.values import digest_of, new_value
+from clusters.services.withdrawals import note_withdrawal
 from clusters.validation import check_label, check_reason
 from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 
@@ -110,6 +111,8 @@ def rotate_credential(
     credential.rotated_at = now
     credential.issued_by_id = _issuer(by)
     credential.save(update_fields=["digest", "previous_expires_at", "rotated_at", "issued_by"])
+    if not grace:
+        note_withdrawal(credential_id=credential.id, now=now)
     record(ClusterWhat.CREDENTIAL_ROTATED, cluster_id=cluster_id, by=by, about=credential, why=reason, now=now)
     return NewCredential(credential=credential, value=value)
 
@@ -137,6 +140,7 @@ def revoke_credential(*, credential: Credential, by: Actor, reason: str = "", no
     if not live.update(revoked_at=now, previous_expires_at=None):
         raise FailedPrecondition("this credential was revoked before")
     credential.former_values.all().delete()
+    note_withdrawal(credential_id=credential.id, now=now)
     record(ClusterWhat.CREDENTIAL_REVOKED, cluster_id=credential.home.id, by=by, about=credential, why=reason, now=now)
 
 

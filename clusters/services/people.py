@@ -5,6 +5,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from clusters.services.projects import Change
+from clusters.services.withdrawals import note_account
 from clusters.validation import check_reason
 from rainbow.errors import FailedPrecondition, NotFound, PermissionDenied
 
@@ -27,6 +28,7 @@ def set_active(*, person_id: int, active: bool, change: Change) -> bool:
         return False
     person.is_active = active
     person.save(update_fields=["is_active"])
+    note_account(person, now=change.now)
     said = f"{'let in' if active else 'disabled'}: {change.reason}"
     if change.by:
         LogEntry.objects.log_actions(

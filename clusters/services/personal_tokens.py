@@ -14,6 +14,7 @@ from clusters.models import Cluster, Credential, CredentialKind, Project, Projec
 from clusters.services.credentials import NewCredential
 from clusters.services.projects import Change, check_manages, note, operates
 from clusters.services.values import digest_of, new_value
+from clusters.services.withdrawals import note_withdrawal
 from clusters.validation import check_label, check_range, check_reason
 from clusters.visible import quoted
 from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
@@ -88,6 +89,7 @@ def revoke_token(*, credential_id: int, change: Change) -> None:
         raise NotFound("there is no such token")
     if not Credential.objects.filter(id=token.id, revoked_at__isnull=True).update(revoked_at=change.now):
         raise FailedPrecondition("this token was revoked before")
+    note_withdrawal(credential_id=token.id, now=change.now)
     if token.kind == CredentialKind.PROJECT and token.project:
         note(ProjectWhat.TOKEN_REVOKED, token.project, change, about=str(token))
     elif token.person:

@@ -18,6 +18,7 @@ from clusters.models import (
     ProjectWhat,
     Role,
 )
+from clusters.services.withdrawals import note_withdrawal
 from clusters.validation import check_cluster_name, check_reason
 from clusters.visible import quoted
 from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
@@ -60,6 +61,8 @@ def share_jobs(*, project_id: int, shares: bool, change: Change) -> bool:
         return False
     project.shares_jobs = shares
     project.save(update_fields=["shares_jobs"])
+    if not shares:
+        note_withdrawal(project_id=project.id, now=change.now)
     note(ProjectWhat.SHARES if shares else ProjectWhat.SHARES_NOT, project, change)
     return True
 
@@ -82,6 +85,8 @@ def _set_closed(project_id: int, change: Change, *, closed: bool) -> bool:
         return False
     project.closed_at = change.now if closed else None
     project.save(update_fields=["closed_at"])
+    if closed:
+        note_withdrawal(project_id=project.id, now=change.now)
     note(ProjectWhat.CLOSED if closed else ProjectWhat.REOPENED, project, change)
     return True
 
@@ -101,6 +106,7 @@ def add_member(*, project_id: int, person: str, role: Role = Role.MEMBER, change
         return False
     if member:
         project.memberships.filter(id=member.id).update(role=role)
+        note_withdrawal(person_id=user.pk, now=change.now)
     else:
         _check_room(project.memberships.count(), MAX_MEMBERS, "members")
         Membership.objects.create(project=project, person=user, role=role)
@@ -113,9 +119,11 @@ def add_member(*, project_id: int, person: str, role: Role = Role.MEMBER, change
 def remove_member(*, project_id: int, person: str, change: Change) -> None:
     """Ends at once what the person reaches through the project. Raises NotFound, PermissionDenied."""
     project = _managed(project_id, change)
-    removed, _ = project.memberships.filter(person__username=person).delete()
-    if not removed:
+    member = project.memberships.filter(person__username=person).first()
+    if member is None:
         raise NotFound(f"{quoted(person)} is no member", field="person")
+    member.delete()
+    note_withdrawal(person_id=member.person_id, now=change.now)
     note(ProjectWhat.MEMBER_REMOVED, project, change, about=person)
 
 
@@ -146,6 +154,7 @@ def withdraw_cluster(*, project_id: int, cluster: str, change: Change) -> None:
     withdrawn, _ = project.grants.filter(cluster__name=cluster).delete()
     if not withdrawn:
         raise NotFound(f"the project may not use {quoted(cluster)}", field="cluster")
+    note_withdrawal(project_id=project.id, now=change.now)
     note(ProjectWhat.WITHDRAWN, project, change, about=cluster)
 
 

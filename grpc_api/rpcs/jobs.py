@@ -1,5 +1,5 @@
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from clusters.callers import Caller, Claim
@@ -53,8 +53,9 @@ class JobRpcs:
         claim = bearer_claim(call, request.cluster, ANY)
         seen: dict[int, int] = {}
         going = list(request.jobids)
-        # As many as may be watched: the first read refuses more, and callers who are not admitted.
-        with self._server.wakeups.subscribe(*dict.fromkeys(going[:MAX_LOOKUP])) as wakeup:
+        caller = await self._server.caller(replace(claim, reads=True))
+        # As many as may be watched: the first read refuses more. It admits the caller again, who may have lost that.
+        with self._server.wakeups.subscribe(*dict.fromkeys(going[:MAX_LOOKUP]), *caller.holders) as wakeup:
             while True:
                 wakeup.clear()
                 over: set[int] = set()

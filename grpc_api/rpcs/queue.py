@@ -72,7 +72,7 @@ class QueueRpcs:
         while True:
             # Anew each time, since what woke it may be a pool that it is in by now.
             turns = await self._turns(claimed.request, caller) if claimed.request.shared else {}
-            with self._server.wakeups.subscribe(caller.cluster, turns=turns) as wakeup:
+            with self._server.wakeups.subscribe(caller.cluster, *caller.holders, turns=turns) as wakeup:
                 reply = (await self._request(claimed, call)).reply
                 if reply.jobids or clock() >= deadline or self._server.wakeups.closed:
                     return reply

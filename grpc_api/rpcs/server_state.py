@@ -54,8 +54,11 @@ class ServerState:
 
     async def admit(self, call: Call) -> None:
         """Raises Unauthenticated unless the call's bearer is a credential: for requests that are costly to decode."""
-        work = partial(admit, Claim(value=call.bearer, certified=call.certified()), now=self.clock())
-        await self.pools.read(work, caller=call.bearer)
+        await self.caller(Claim(value=call.bearer, certified=call.certified()))
+
+    async def caller(self, claim: Claim) -> Caller:
+        """Raises Unauthenticated, and PermissionDenied for a token that may only read."""
+        return await self.pools.read(partial(admit, claim, now=self.clock()), caller=claim.value)
 
     async def read(self, answer: Answer[Request, Reply], request: Request, claim: Claim, call: Call) -> Answered[Reply]:
         """Admits the caller and answers in a reading thread. Raises Unauthenticated, and what `answer` raises."""

@@ -9,6 +9,7 @@ from functools import partial
 
 from django.db import DatabaseError
 
+from clusters.services.withdrawals import forget_withdrawals
 from grpc_api.runtime.metrics import JOBS_EXPIRED
 from grpc_api.runtime.thread_pools import ThreadPools
 from jobs.queries.clocks import by_both_clocks
@@ -37,6 +38,7 @@ async def keep_queues_forever(pools: ThreadPools) -> None:
                 await pools.write(partial(try_again, now=datetime.now(UTC)))
             if datetime.now(UTC) >= delete_at:
                 await pools.write(partial(delete_empty_queues, now=datetime.now(UTC)))
+                await pools.write(partial(forget_withdrawals, now=datetime.now(UTC)))
                 delete_at = datetime.now(UTC) + _DELETE_EVERY
         except (DatabaseError, Unavailable) as error:
             _log.warning(Line("could not look after the queues", error=Quoted(told(error))))

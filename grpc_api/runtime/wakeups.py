@@ -6,16 +6,17 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from clusters.callers import Holder
 from grpc_api.runtime.metrics import WAITING_CALLS
 
-# The name of a cluster or a pool, for its queue, or a job's id.
-Topic = str | int
+# The name of a cluster or a pool, for its queue, a job's id, or whose call waits.
+Topic = str | int | Holder
 
 # A job of a pool wakes so many calls at a time, as only one of them can have it.
 WAKE_OF_A_POOL = 4
 NEXT_AFTER_SECONDS = 0.05
 
-# A waiting call polls this often without a wake-up, too: its caller is seen, and a credential that was revoked ends it.
+# A waiting call polls this often without a wake-up, too: its caller is seen, and a credential that expired ends it.
 POLL_EVERY_SECONDS = 60
 
 

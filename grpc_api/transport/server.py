@@ -17,6 +17,7 @@ from grpc_api.runtime.queue_upkeep import keep_queues_forever
 from grpc_api.runtime.retention import prune_forever
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
+from grpc_api.runtime.withdrawals import follow_withdrawals
 from grpc_api.transport.calls import SERVICE, MethodFactory
 from grpc_api.transport.handlers import Handlers
 from grpc_api.transport.health import HealthChecks
@@ -157,6 +158,7 @@ def _start_background_tasks(pools: ThreadPools, wakeups: Wakeups, *, retention_d
         pools.watch(),
         follow_notifications(wakeups, pools),
         poll_waiting_queues(wakeups, pools),
+        follow_withdrawals(wakeups, pools),
         expire_leases_forever(pools),
         keep_queues_forever(pools),
         prune_forever(pools, days=retention_days),

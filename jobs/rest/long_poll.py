@@ -84,8 +84,9 @@ class QueueRequest:
         jobs = self.jobs_for(caller)
         while not jobs and time.monotonic() < until and not STOPPING.wait(WATCH_EVERY_SECONDS):
             news = news_since(after=news)
+            # Each time, so that a credential that was revoked ends the call.
+            caller = admit_again()
             if topics & news.clusters:
-                caller = admit_again()
                 jobs = self.jobs_for(caller)
         # News may be seen out of order, and resuming a cluster makes none.
         return jobs or self.jobs_for(admit_again())

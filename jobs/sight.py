@@ -66,6 +66,13 @@ def owned_by(caller: Caller) -> Sight:
     return _sight(caller, [one.id for one in caller.projects if one.leads])
 
 
+def taken_by(caller: Caller) -> Sight | None:
+    """The jobs that an agent of the caller's may take: a person's the person's own; None: all of its cluster."""
+    if caller.person_id is None:
+        return None
+    return Sight(owners=(("owner_id", caller.person_id),), project_id=caller.narrowed_to)
+
+
 def _sight(caller: Caller, projects: Iterable[int]) -> Sight:
     if caller.kind in OF_CLUSTERS:
         return Sight(owners=(_of_cluster(caller),))

@@ -8,7 +8,7 @@ from clusters.services.of_people import Refusal
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.cluster_messages import facts_from
 from grpc_api.rpcs.messages import REPORT_OUTCOMES, report_from, timestamp
-from grpc_api.rpcs.server_state import SECRET, Answered, Claimed, ServerState, bearer_claim
+from grpc_api.rpcs.server_state import PULLERS, Answered, Claimed, ServerState, bearer_claim
 from grpc_api.runtime.group_commit import GroupCommit
 from jobs.reports import AgentReport, Reported
 from jobs.services.report import report_jobs_batch
@@ -27,7 +27,7 @@ class ReportingRpcs:
         )
 
     async def ReportJobs(self, request: pb.ReportJobsRequest, call: Call) -> pb.ReportJobsResponse:
-        claim = bearer_claim(call, request.cluster, SECRET)
+        claim = bearer_claim(call, request.cluster, PULLERS)
         answered = await self._group_commit(Claimed(request=request, claim=claim))
         reply = self._server.noted(answered, call).reply
         call.note(reports=len(request.reports))

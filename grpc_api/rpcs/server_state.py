@@ -22,6 +22,8 @@ Answer = Callable[[Request, Caller, datetime], Reply]
 
 SECRET = frozenset({CredentialKind.SECRET})
 PERSONAL = frozenset({CredentialKind.PERSONAL})
+# A person's own agent takes the person's jobs.
+PULLERS = SECRET | PERSONAL
 SUBMITTERS = frozenset(CredentialKind) - SECRET
 ANY = frozenset(CredentialKind)
 
@@ -74,7 +76,8 @@ class ServerState:
     def noted(self, answered: Answered[Reply], call: Call, *, asked: Bounds | None = None) -> Answered[Reply]:
         """Notes the caller in the log line and in the database; `asked` is what a cluster's request can take."""
         call.note(cluster=answered.caller.cluster, **answered.caller.issue)
-        self.last_seen.note(answered.caller, self.clock(), asked=asked)
+        of_cluster = answered.caller.person_id is None
+        self.last_seen.note(answered.caller, self.clock(), asked=asked if of_cluster else None)
         return answered
 
 
@@ -89,7 +92,7 @@ def token_claim(call: Call, cluster: str, token: str) -> Claim:
 
 
 def secret_claim(call: Call, cluster: str, secret: str) -> Claim:
-    return _claim(call, secret or call.bearer, cluster, SECRET)
+    return _claim(call, secret or call.bearer, cluster, PULLERS)
 
 
 def _claim(call: Call, value: str, cluster: str | None, kinds: frozenset[CredentialKind]) -> Claim:

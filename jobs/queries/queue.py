@@ -9,9 +9,12 @@ from typing import Any
 from clusters.bounds import Bounds
 from clusters.callers import Caller
 from clusters.validation import check_range
+from jobs.agents import check_place_of
 from jobs.models import Job
 from jobs.queries.head import FEW, Next, waiting
+from jobs.queries.own import waiting_within
 from jobs.queries.reply_size import number_that_fits
+from jobs.sight import taken_by
 from jobs.spec_rules import SITE_OPTIONS
 from jobs.specs import (
     ASKED_FIELDS,
@@ -67,9 +70,13 @@ def request_jobs(
     for item in bounds.limits:
         check_range(item.most, field=item.name, lowest=0, highest=MAX_INT)
     check_labels(bounds.labels)
+    check_place_of(caller)
     if caller.paused:
         return iter(())
     left = limit if limit > 0 else MAX_INT
+    if own := taken_by(caller):
+        jobs = waiting_within(own, cluster_id=caller.cluster_id, bounds=bounds, plain=not shared, now=now)
+        return _read(islice(jobs, left))
     jobs = waiting(
         cluster_id=caller.cluster_id,
         bounds=bounds,

@@ -13,11 +13,13 @@ from django.db import transaction
 
 from clusters.callers import Caller
 from clusters.validation import check_line
+from jobs.agents import check_name, check_place_of
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.metrics import ACCEPTED, REFUSED
-from jobs.models import Job
+from jobs.models import Job, JobQuerySet
 from jobs.services.withdrawn import cancel_withdrawn
+from jobs.sight import taken_by
 from jobs.sql.updates import in_parts, lock_jobs, take_jobs
 from jobs.states import JobState, What
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument
@@ -148,7 +150,9 @@ def _check(taking: Taking) -> None:
         raise InvalidArgument("one or more jobs must be accepted")
     if len(taking.job_ids) > MAX_IDS:
         raise InvalidArgument(f"must be at most {MAX_IDS:,} ids, not {len(taking.job_ids):,}", field="jobids")
+    check_place_of(taking.caller)
     check_line(taking.agent, field="agent", longest=255)
+    check_name(taking.agent, taking.caller)
     if taking.lease_seconds and not taking.agent:
         raise InvalidArgument("needs an agent's name", field="lease_seconds")
 
@@ -166,7 +170,7 @@ def _take(taking: Taking, lease: Lease | None, now: datetime) -> Rows:
     if taking.caller.paused:
         return []
     distinct = list(dict.fromkeys(taking.job_ids))
-    taken = take_jobs(taking.caller.cluster_id, distinct, lease=lease, now=now)
+    taken = take_jobs(taking.caller.cluster_id, distinct, lease=lease, within=taken_by(taking.caller), now=now)
     return sorted(starmap(Row, taken), key=attrgetter("job_id"))
 
 
@@ -218,17 +222,22 @@ def _renew(caller: Caller, job_ids: set[int], lease: Lease | None) -> dict[int, 
     if lease is None:
         return held
     for part in in_parts(job_ids):
-        mine = Job.objects.filter(id__in=part, cluster_id=caller.cluster_id, state=JobState.ACCEPTED, agent=lease.agent)
+        mine = _of(caller).filter(id__in=part, cluster_id=caller.cluster_id, state=JobState.ACCEPTED, agent=lease.agent)
         mine.update(lease_seconds=lease.seconds, lease_expires_at=lease.expires_at)
         held.update({id: _accepted(id, attempt, lease) for id, attempt in mine.values_list("id", "attempt")})
     return held
+
+
+def _of(caller: Caller) -> JobQuerySet:
+    within = taken_by(caller)
+    return Job.objects.filter(within.within) if within else Job.objects.all()
 
 
 def _refusals(caller: Caller, job_ids: Sequence[int], accepted: Container[int]) -> list[Refused]:
     missing = {id for id in job_ids if id not in accepted}
     known: set[int] = set()
     for part in in_parts(missing):
-        within = Job.objects.filter(id__in=part).in_reach_of(caller.cluster_id)
+        within = _of(caller).filter(id__in=part).in_reach_of(caller.cluster_id)
         known.update(within.values_list("id", flat=True))
     refused, seen = [], set[int]()
     for id in job_ids:

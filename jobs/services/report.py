@@ -13,6 +13,7 @@ from clusters.models import Cluster
 from clusters.services.facts import check_change_of_facts, note_facts
 from clusters.services.pause import note_readiness, pause_cluster
 from clusters.services.streaks import note_ends
+from jobs.agents import check_name, check_place_of, may_report
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
@@ -87,11 +88,23 @@ def report_jobs_batch(*, agent_reports: Sequence[AgentReport], now: datetime) ->
 def _lease_or_refusal(agent_report: AgentReport, now: datetime) -> Lease | RainbowError:
     try:
         check_agent_report(agent_report)
+        _check_agent(agent_report)
         if agent_report.facts is not None:
             check_change_of_facts(cluster_id=agent_report.caller.cluster_id, facts=agent_report.facts, now=now)
         return lease_from(agent=agent_report.agent, seconds=agent_report.lease_seconds, now=now)
     except (InvalidArgument, FailedPrecondition) as error:
         return error
+
+
+def _check_agent(agent_report: AgentReport) -> None:
+    """Raises InvalidArgument."""
+    check_place_of(agent_report.caller)
+    check_name(agent_report.agent, agent_report.caller)
+    if agent_report.caller.person_id is None:
+        return
+    for field in ("facts", "not_ready", "pause"):
+        if getattr(agent_report, field):
+            raise InvalidArgument("is only for the cluster's own agents to say", field=field)
 
 
 @transaction.atomic
@@ -106,7 +119,7 @@ def _apply_all(valid: Sequence[tuple[AgentReport, Lease]], now: datetime) -> lis
     results = [_apply(*one, left, mine, given) for one, mine, given in zip(valid, steps, given_back, strict=True)]
     _write(jobs, before)
     _lock_clusters(agent_reports, chain.from_iterable(given_back))
-    _note_clusters(agent_reports, steps, jobs, now)
+    _note_clusters(*_of_clusters(agent_reports, steps), jobs, now)
     for mine, given in zip(steps, given_back, strict=True):
         mine += give_back(given, now=now)
     told = [(step, one.caller) for one, mine in zip(agent_reports, steps, strict=True) for step in mine]
@@ -125,6 +138,8 @@ def _apply(
         if key in jobs and job is None:
             results.append(stale(report))
             continue
+        if job and not may_report(agent_report.caller, job, attempt=report.attempt):
+            job = None
         results.append(apply_report(job, report, lease, steps))
         if job and report.returned and is_given_back(job, report):
             given_back.append(GivenBack(job=job, why=report.returned, reason=report.reason))
@@ -181,6 +196,14 @@ def _lock_clusters(agent_reports: Sequence[AgentReport], given_back: Iterable[Gi
     homes = {one.job.taken_from_id or one.job.cluster_id for one in given_back}
     if homes or any(one.facts is not None for one in agent_reports):
         lock_with_pools({*homes, *(one.caller.cluster_id for one in agent_reports)})
+
+
+def _of_clusters(
+    agent_reports: Sequence[AgentReport], steps: Sequence[list[Step]]
+) -> tuple[list[AgentReport], list[list[Step]]]:
+    """Those of the clusters' own agents. A person's says nothing of the cluster."""
+    pairs = [pair for pair in zip(agent_reports, steps, strict=True) if pair[0].caller.person_id is None]
+    return [one for one, _ in pairs], [mine for _, mine in pairs]
 
 
 def _note_clusters(

@@ -8,6 +8,7 @@ from django.db import connection
 from clusters.models import Cluster, Streak
 from clusters.prepared import fetch_prepared
 from jobs.models import Job, JobLabel, Queue, Serves
+from jobs.sight import Sight
 from jobs.sql.statements import Columns, Row, fetch, insert
 from jobs.states import JobState
 
@@ -166,6 +167,19 @@ def _behind(columns: str, where: str, *, priority: str, id: str, limit: str) -> 
     lower = f"SELECT {columns} FROM {_JOB} WHERE {where} AND priority < {priority} {_ORDER} LIMIT {limit}"
     both = f"SELECT * FROM ({same}) same UNION ALL SELECT * FROM ({lower}) lower"
     return f"SELECT * FROM ({both}) behind {_ORDER} LIMIT {limit}"
+
+
+def waiting_of_owner(
+    own: Sight, cluster_id: int, *, columns: Sequence[str], labels: Mapping[str, str], limit: int
+) -> list[Row]:
+    """(priority, id, queue_id, *columns) of the first jobs within sight that wait in queues that the cluster serves."""
+    within, owners = own.condition(_JOB)
+    tests, labeled = _labeled(labels)
+    served = f"queue_id IN (SELECT queue_id FROM {_SERVES} WHERE cluster_id = %s)"
+    where = " AND ".join([within, QUEUED, served, *tests])
+    wanted = ", ".join(("priority", "id", "queue_id", *columns))
+    statement = f"SELECT {wanted} FROM {_JOB} WHERE {where} {_ORDER} LIMIT {int(limit)}"
+    return fetch(statement, [*owners, cluster_id, *labeled])
 
 
 def first_of_all(

@@ -10,6 +10,7 @@ from django.db import connection
 from clusters.models import Cluster, Grant, Membership, Project
 from jobs.leases import Lease
 from jobs.models import Job, Queue, Serves
+from jobs.sight import Sight
 from jobs.sql.statements import Row, fetch, timestamp
 from jobs.states import JobState
 
@@ -47,30 +48,34 @@ def in_parts(job_ids: Iterable[int]) -> Iterator[list[int]]:
     return (ids[start : start + _PART] for start in range(0, len(ids), _PART))
 
 
-def take_jobs(cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, now: datetime) -> list[Row]:
+def take_jobs(
+    cluster_id: int, job_ids: Sequence[int], *, lease: Lease | None, within: Sight | None = None, now: datetime
+) -> list[Row]:
     """Accepts those of the jobs that wait, and whose submitters may still use what they were submitted to.
+    Only those `within`, if that is said.
 
     Returns their (id, attempt, priority, the cluster or pool they waited in, owner, project, nodes).
     With a lease, also of the queues that the cluster serves, once it is its turn there.
     """
+    further, owners = within.condition(_JOB) if within else ("TRUE", [])
     statement = (
         f"UPDATE {_JOB} SET state = '{JobState.ACCEPTED}', reason = '', accepted_at = %s, "
         "agent = %s, lease_seconds = %s, lease_expires_at = %s, cluster_id = %s, "
         "taken_from_id = CASE WHEN cluster_id = %s THEN NULL ELSE cluster_id END, "
         "submitted_to_id = CASE WHEN cluster_id = %s THEN submitted_to_id "
         "ELSE COALESCE(submitted_to_id, cluster_id) END "
-        f"WHERE {_waiting_among(shared=lease is not None)} "
+        f"WHERE {_waiting_among(further, shared=lease is not None)} "
         "RETURNING id, attempt, priority, COALESCE(taken_from_id, cluster_id), owner_id, project_id, nodes"
     )
     ids = list(job_ids) if connection.vendor == "postgresql" else str(list(job_ids))
     held = [lease.agent, lease.seconds, timestamp(lease.expires_at)] if lease else ["", None, None]
     mine: list[object] = [cluster_id, cluster_id, timestamp(now)] if lease else [cluster_id]
-    return fetch(statement, [timestamp(now), *held, *[cluster_id] * 3, *mine, ids])
+    return fetch(statement, [timestamp(now), *held, *[cluster_id] * 3, *mine, *owners, ids])
 
 
-def _waiting_among(*, shared: bool) -> str:
+def _waiting_among(further: str, *, shared: bool) -> str:
     mine = f"(cluster_id = %s OR EXISTS ({_ITS_TURN[connection.vendor]}))" if shared else "cluster_id = %s"
-    mine = f"{mine} AND {IN_REACH}"
+    mine = f"{mine} AND {IN_REACH} AND {further}"
     if connection.vendor == "sqlite":
         return f"{_QUEUED} AND {mine} AND id IN (SELECT value FROM json_each(%s))"
     # An UPDATE locks its rows in the order in which it finds them, which is not the lock order.

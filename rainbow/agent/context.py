@@ -45,7 +45,8 @@ class AgentSettings:
     """`agent` is its name on the server, which no other agent has. `lease_seconds`: how long it may be silent
     (rainbow.leases). `interval_seconds`: how often it polls its jobs. `max_jobs`: how many it holds at most; 0 is no
     limit. `ahead`: how many may wait in the scheduler's queue. `hold_after`: after so many jobs of one token in a row
-    that fail at once, the server holds that token's others back; 0 is never.
+    that fail at once, the server holds that token's others back; 0 is never. `only_mine`: it is a person's own, takes
+    only the person's jobs, and says nothing of the cluster.
     """
 
     agent: str
@@ -54,6 +55,7 @@ class AgentSettings:
     max_jobs: int = 0
     ahead: int = 0
     hold_after: int = 20
+    only_mine: bool = False
 
     @property
     def lease(self) -> timedelta:

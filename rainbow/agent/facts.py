@@ -53,7 +53,7 @@ class FactsTeller:
 
         A scheduler that does not tell them keeps nothing else from being done, and so is no trouble of the round.
         """
-        if self._reading is None and self._is_due():
+        if self._reading is None and self._is_due() and not self._context.settings.only_mine:
             self._due_at = self._context.clock() + TRY_AGAIN_AFTER
             self._reading = _Reading(self._context.executor.facts)
             self._reading.wait(WAIT_SECONDS)

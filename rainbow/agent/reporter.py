@@ -103,7 +103,7 @@ class Reporter:
             reports,
             agent=settings.agent,
             lease_seconds=settings.lease_seconds,
-            not_ready=in_one_line(self.not_ready),
+            not_ready="" if settings.only_mine else in_one_line(self.not_ready),
             hold_after=settings.hold_after,
             facts=facts,
         )

@@ -24,6 +24,7 @@ from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.agent.signed_runs import SignedRuns
 from rainbow.agent.site_facts import check_site_facts, read_facts_file, told_facts
 from rainbow.agent.timed_executor import TimedExecutor
+from rainbow.client import Client
 from rainbow.config import environment
 from rainbow.errors import InvalidArgument
 from rainbow.executors.containers import Containers
@@ -50,6 +51,7 @@ Examples:
   rainbow agent --executor slurm --request-secret-file /etc/rainbow/secret
   rainbow agent --executor local --slots 4 --once
   rainbow agent --executor flux --policy /etc/rainbow/policy.toml --dry-run
+  rainbow agent --executor slurm --only-mine
 
 SIGTERM and Ctrl-C end it: it takes no more jobs, and those that run go on. docs/agent.md says more.
 """
@@ -69,6 +71,9 @@ _log = logging.getLogger("rainbow.agent")
 @click.option("--name", metavar="NAME", help="Its name on the server.  [default: the host's]")
 @click.option("--state-dir", metavar="PATH", help="Folder for journal and outputs.  [default: one for each cluster]")
 @click.option("--moved", is_flag=True, help="The state folder was moved here, and no agent uses the old one any more.")
+@click.option(
+    "--only-mine", is_flag=True, help="Run only your own jobs, with your personal token instead of the secret."
+)
 @click.option(
     "--policy", "policy_file", metavar="FILE", help="TOML file that limits which jobs it takes.  [default: all]"
 )
@@ -147,6 +152,7 @@ def command(
     metrics_address: str | None,
     metrics_token_file: str | None,
     require_signature: bool,
+    only_mine: bool,
     once: bool,
     dry_run: bool,
     as_json: bool,
@@ -157,15 +163,16 @@ def command(
     """Run the cluster's jobs by its scheduler.
 
     The agent requests jobs that can run now, hands them to the scheduler, and reports how they go. It needs the
-    cluster's secret, from RAINBOW_SECRET, the configuration file, or --request-secret-file. It logs to standard error;
-    with --dry-run, --json prints one JSON document.
+    cluster's secret, from RAINBOW_SECRET, the configuration file, or --request-secret-file; with --only-mine
+    your personal token, from RAINBOW_TOKEN or the configuration file. It logs to standard error; with --dry-run, --json
+    prints one JSON document.
     """
     start_log(form=log_format, level=log_level)
     policy = read_policy(Path(policy_file)) if policy_file else Policy()
     site_facts = _site_facts(facts_file, facts)
     people = _people(users_file, run_as_person=bool(options["persons"]), signed=require_signature)
-    with session.puller(ctx) as client:
-        folder = Path(state_dir) if state_dir else _usual_folder(client.cluster)
+    with session.own_puller(ctx) if only_mine else session.puller(ctx) as client:
+        folder = Path(state_dir) if state_dir else _usual_folder(client.cluster, only_mine=only_mine)
         scheduler = make_executor(executor, _site(folder, options))
         if dry_run:
             signatures = _signatures(people, client.cluster, None) if require_signature else None
@@ -189,9 +196,9 @@ def command(
             context = AgentContext(
                 client=client,
                 executor=TimedExecutor(scheduler, metrics.timed) if scrapes else scheduler,
-                settings=_settings(folder, executor, **options),
+                settings=_settings(folder, executor, person=_person(client) if only_mine else "", **options),
                 policy=policy,
-                read_secret=lambda: session.secret_again(ctx),
+                read_secret=lambda: session.token_again(ctx) if only_mine else session.secret_again(ctx),
                 site_facts=site_facts,
                 people=people,
                 signatures=_signatures(people, client.cluster, SignedRuns(folder)) if require_signature else None,
@@ -264,10 +271,27 @@ def _keep_secret() -> None:
 
 
 def _settings(
-    folder: Path, executor: str, *, name: str | None, moved: bool, interval_seconds: float | None, **more: Any
+    folder: Path,
+    executor: str,
+    *,
+    person: str,
+    name: str | None,
+    moved: bool,
+    interval_seconds: float | None,
+    **more: Any,
 ) -> AgentSettings:
     agent = identity_in(folder, name or socket.gethostname(), moved=moved)
-    return AgentSettings(agent=agent, interval_seconds=interval_seconds or EXECUTORS[executor].interval_seconds, **more)
+    return AgentSettings(
+        agent=f"~{person}/{agent}" if person else agent,
+        interval_seconds=interval_seconds or EXECUTORS[executor].interval_seconds,
+        only_mine=bool(person),
+        **more,
+    )
+
+
+def _person(client: Client) -> str:
+    """The server takes a person's agents only under names that begin with the person's."""
+    return client.who_am_i().person
 
 
 def _run(agent: Agent, context: AgentContext, *, once: bool) -> None:
@@ -280,5 +304,5 @@ def _run(agent: Agent, context: AgentContext, *, once: bool) -> None:
     agent.run(once=once)
 
 
-def _usual_folder(cluster: str) -> Path:
-    return Path(platformdirs.user_state_dir("rainbow")) / "agent" / cluster
+def _usual_folder(cluster: str, *, only_mine: bool) -> Path:
+    return Path(platformdirs.user_state_dir("rainbow")) / ("own-agent" if only_mine else "agent") / cluster

@@ -15,6 +15,7 @@ from rainbow.terminal.output import complain
 from rainbow.terminal.tracing import start_traces
 
 WARNED = "rainbow.warned"
+PERSONAL = "rbu_"
 
 
 def settings(ctx: click.Context) -> Settings:
@@ -60,6 +61,24 @@ def puller(ctx: click.Context) -> Client:
     return _client(ctx, known, secret=secret)
 
 
+def own_puller(ctx: click.Context) -> Client:
+    """With a personal token in the place of a cluster's secret: for the person's jobs alone."""
+    known = settings(ctx)
+    token = _required(known, "token", flag="--token-file")
+    if not token.startswith(PERSONAL):
+        raise Unauthenticated("--only-mine needs a personal token; `rainbow login` gets you one")
+    use_credential(ctx, known.described("token"))
+    return _client(ctx, known, secret=token)
+
+
+def token_again(ctx: click.Context) -> str:
+    """The configured token, read again; empty where it cannot be read."""
+    try:
+        return settings(ctx).token
+    except (click.UsageError, InvalidArgument):
+        return ""
+
+
 def secret_again(ctx: click.Context) -> str:
     """The configured secret, read again; empty where it cannot be read."""
     try:
@@ -86,7 +105,7 @@ def resumer(ctx: click.Context) -> Client:
 
 def is_of_people(token: str) -> bool:
     """Whether this would be a token of a person or a project, which reaches more than one cluster."""
-    return token.startswith(("rbu_", "rbp_"))
+    return token.startswith((PERSONAL, "rbp_"))
 
 
 def _client(

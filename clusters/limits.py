@@ -5,28 +5,22 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from clusters.models import Holder
-
 # A submission, in the unit of what was submitted of late; and a minute in microseconds.
 SUBMISSION = 1_000_000
 MINUTE = 60_000_000
 # As a setting ends, and as the columns of Allowance that hold an operator's own begin with `most_`.
-LIMITS = ("waiting", "held", "held_nodes", "submissions")
+LIMITS = ("waiting", "submissions")
 SAYS = {
     "waiting": "waiting jobs",
-    "held": "jobs at clusters at once",
-    "held_nodes": "nodes at clusters at once",
     "submissions": "submissions a minute",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """0 is no limit. `submissions` are a minute's; `held` and `held_nodes` what agents have at once."""
+    """0 is no limit. `submissions` are a minute's."""
 
     waiting: int
-    held: int
-    held_nodes: int
     submissions: int
 
 
@@ -38,10 +32,6 @@ def default_limit(kind: str, limit: str) -> int:
 def limits_of(kind: str, own: Mapping[str, int | None]) -> Limits:
     """The defaults of its kind, and what an operator set in their place."""
     return Limits(**{name: _either(own.get(name), default_limit(kind, name)) for name in LIMITS})
-
-
-def default_limits() -> Mapping[str, Limits]:
-    return {kind: limits_of(kind, {}) for kind in Holder.values}
 
 
 def _either(own: int | None, default: int) -> int:

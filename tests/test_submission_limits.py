@@ -143,9 +143,9 @@ def test_only_operators_of_projects_set_limits_and_wrong_ones_are_refused(
         limit_person(person="alice", wanted={"waiting": -1}, change=by_operator)
     with pytest.raises(NotFound):
         limit_person(person="nemo", wanted={"waiting": 1}, change=by_operator)
-    assert limit_project(project_id=project.id, wanted={"waiting": 1, "held": 0}, change=by_operator)
+    assert limit_project(project_id=project.id, wanted={"waiting": 1, "submissions": 0}, change=by_operator)
     assert not limit_project(project_id=project.id, wanted={"waiting": 1}, change=by_operator)
-    assert ProjectEvent.objects.get(what="limited").about == "1 waiting jobs, any number of jobs at clusters at once"
+    assert ProjectEvent.objects.get(what="limited").about == "1 waiting jobs, any number of submissions a minute"
 
 
 def test_check_records_finds_and_mends_wrong_counts(alpha: Any, alice: Operator, now: datetime) -> None:

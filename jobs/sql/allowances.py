@@ -14,7 +14,7 @@ from jobs.sql.statements import Columns, insert
 HolderKey = tuple[str, int]
 _TABLE = Allowance._meta.db_table
 _CONFLICT = "ON CONFLICT (kind, holder_id) DO UPDATE SET"
-_RETURNED = "kind, holder_id, waiting, submitted, most_waiting, most_held, most_held_nodes, most_submissions"
+_RETURNED = "kind, holder_id, waiting, submitted, most_waiting, most_submissions"
 
 
 def holders(owner_id: int | None, project_id: int | None) -> Iterator[HolderKey]:

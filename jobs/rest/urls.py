@@ -20,7 +20,7 @@ urlpatterns = [
     path("pools", Pools.as_view()),
     path("pools/<cluster:pool>", PoolDetail.as_view()),
     path("usage", Usage.as_view()),
-    path("me/usage", MyUsage.as_view()),
+    path("me/usage", MyUsage.as_view(), name="my-usage-data"),
     path("jobs", Jobs.as_view()),
     path("jobs/batch", Batch.as_view()),
     path("jobs/cancel", CancelMany.as_view()),

@@ -79,8 +79,8 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # at run time it takes 
                 changed = set_active(person_id=person.pk, active=verb == "enable", change=change)
                 messages.success(request, f"{person} {'is' if changed else 'was before'} {verb}d.")
             return HttpResponseRedirect(_address_of(person.pk))
-        consequence = "At once no session and no token of theirs works. Their jobs that wait are cancelled when a "
-        consequence += "cluster asks for them; those that run go on."
+        consequence = "At once no session and no token of theirs works. Their jobs that wait are soon cancelled; those "
+        consequence += "that run go on."
         if verb == "enable":
             consequence = "They may sign in, and those of their tokens that have not ended work again."
         title = f"{verb.capitalize()} {person}"

@@ -1,4 +1,5 @@
-"""Placing jobs that servers of an earlier release queued, failing those that expired, letting clusters that gave jobs
+"""Placing jobs that servers of an earlier release queued, failing those that expired, cancelling those whose person or
+project may no longer use what they were submitted to, letting clusters that gave jobs
 back have those that no other takes, deleting empty queues.
 """
 
@@ -19,6 +20,7 @@ from jobs.services.empty_queues import delete_empty_queues
 from jobs.services.fail_expired import fail_expired
 from jobs.services.give_back import some_may_try_again, try_again
 from jobs.services.placing import place_waiting_jobs
+from jobs.services.withdrawn import settle_withdrawal, withdrawals_are_due
 from rainbow.errors import Unavailable
 from rainbow.telemetry.failures import told
 from rainbow.telemetry.lines import Line, Quoted
@@ -34,6 +36,7 @@ async def keep_queues_forever(pools: ThreadPools) -> None:
         try:
             await _place(pools)
             await _fail_expired(pools)
+            await _settle_withdrawals(pools)
             if await pools.read(some_may_try_again):
                 await pools.write(partial(try_again, now=datetime.now(UTC)))
             if datetime.now(UTC) >= delete_at:
@@ -63,3 +66,13 @@ async def _fail_expired(pools: ThreadPools) -> None:
             _log.info(Line("jobs expired while they waited", jobs=failed))
         if failed < len(expired) or len(expired) < MAX_EXPIRED:
             return
+
+
+async def _settle_withdrawals(pools: ThreadPools) -> None:
+    """In parts, so that other writers get their turns."""
+    while await pools.read(lambda: withdrawals_are_due(now=datetime.now(UTC))):
+        cancelled = await pools.write(lambda: settle_withdrawal(now=datetime.now(UTC)))
+        if cancelled is None:
+            return
+        if cancelled:
+            _log.info(Line("cancelled jobs whose submitters may no longer use their clusters", jobs=cancelled))

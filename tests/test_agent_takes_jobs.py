@@ -155,3 +155,18 @@ def test_a_job_that_the_scheduler_does_not_take_now_keeps_no_other_waiting(
     scripted.work(lambda: key(jobid) in scheduler.jobs)
     scheduler.mishaps.clear()
     scripted.work(lambda: all(key(each) in scheduler.jobs for each in stuck))
+
+
+def test_a_job_that_may_have_reached_the_scheduler_is_refused_for_good(
+    scripted: Crew, scheduler: ScriptedExecutor
+) -> None:
+    """A submission that got no answer may run yet: given back, the job would run elsewhere as well."""
+    scheduler.mishaps["true"] = SchedulerSilent("sbatch timed out")
+    jobid = scripted.submit("true")
+    scripted.work(lambda: key(jobid) in scheduler.handed_over)
+
+    scheduler.mishaps["true"] = WorkRefused("the user is gone")
+    (job,) = scripted.finish(jobid)
+
+    assert (job.state, job.reason) == (JobState.FAILED, "the user is gone")
+    assert scheduler.cancelled == [key(jobid)], "so that what arrives late does not run"

@@ -116,7 +116,7 @@ class HandOver:
     def _refused(self, held: HeldJob) -> bool:
         if refusal := self._context.refusal(held.entry.work):
             _log.info(Line("refused", job=held.entry.jobid, reason=refusal))
-            self._held_jobs.ended(held, _refused(refusal))
+            self._end_refused(held, refusal)
         return bool(refusal)
 
     def _submit(self, held: HeldJob) -> None:
@@ -155,7 +155,15 @@ class HandOver:
 
     def _refuse(self, held: HeldJob, words: str) -> None:
         _log.warning(Line("refused by the scheduler", job=held.entry.jobid, reason=words))
-        self._held_jobs.ended(held, _refused(words))
+        self._end_refused(held, words)
+
+    def _end_refused(self, held: HeldJob, words: str) -> None:
+        """What may still arrive at the scheduler is stopped there, and runs nowhere else: it may have started."""
+        if not held.may_arrive:
+            self._held_jobs.ended(held, _refused(words))
+            return
+        self._context.executor.cancel([held.entry.ticket])
+        self._held_jobs.ended(held, _failed(words))
 
 
 def _tried_at(held: HeldJob) -> datetime:

@@ -18,9 +18,11 @@ from clusters.services.projects import (
     withdraw_cluster,
 )
 from jobs.models import Job, JobEvent
+from jobs.queries.explain import explain_wait
+from jobs.queries.withdrawn import WITHDRAWN
 from jobs.services.accept import RefusalReason, accept_jobs
 from jobs.services.submit import Order, Receipt, submit_jobs
-from jobs.services.withdrawn import WITHDRAWN, settle_withdrawal, withdrawals_are_due
+from jobs.services.withdrawn import settle_withdrawal, withdrawals_are_due
 from jobs.specs import JobSpec
 from jobs.states import JobState
 from tests.support.members import caller_with, personal_token, project_of
@@ -115,6 +117,19 @@ def test_what_may_still_run_is_walked_over_in_batches(
 
     assert Job.objects.get(id=kept).state == JobState.QUEUED
     assert Job.objects.get(id=gone).state == JobState.CANCELLED
+
+
+def test_why_such_a_job_waits_is_told_at_once(alpha: Any, alice: Operator, now: datetime) -> None:
+    project = project_of(alice, now=now)
+    job = Job.objects.get(id=waiting_job(alice, now))
+    before = explain_wait(job=job, now=now)
+    close_project(project_id=project.id, change=Change(by=None, now=now))
+
+    after = explain_wait(job=job, now=now)
+
+    assert before and after
+    assert before.found != WITHDRAWN
+    assert after.summary == f"{WITHDRAWN}; it will be cancelled"
 
 
 def test_another_clusters_accept_cancels_nothing(alpha: Any, beta: Any, alice: Operator, now: datetime) -> None:

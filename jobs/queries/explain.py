@@ -10,6 +10,7 @@ from jobs.models import Job
 from jobs.queries.activity import activity_by_cluster
 from jobs.queries.found_job import FoundJob
 from jobs.queries.prospects import Hindrance, Outlook, Reach
+from jobs.queries.withdrawn import WITHDRAWN, is_withdrawn
 from jobs.specs import CONTENT_FIELDS
 from jobs.sql.inserts import beginning
 from jobs.sql.reads import jobs_before
@@ -70,6 +71,8 @@ def explain_wait(*, job: Job, now: datetime) -> Explanation | None:
     """
     if job.state != JobState.QUEUED:
         return None
+    if is_withdrawn(job):
+        return Explanation(found=WITHDRAWN, place="it will be cancelled", prospects=[])
     reach = Reach.of(job, now=now)
     hindrances = {cluster.id: reach.hindrances(cluster) for cluster in reach.clusters}
     takers = [cluster for cluster in reach.clusters if not hindrances[cluster.id]]

@@ -5,21 +5,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import BooleanField, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db.models import QuerySet
 
 from clusters.models import Withdrawal
 from jobs.events import Step, record
 from jobs.models import Job, JobQuerySet
-from jobs.sql.updates import IN_REACH, in_parts
+from jobs.queries.withdrawn import MAY_STILL_RUN, WITHDRAWN
+from jobs.sql.updates import in_parts
 from jobs.states import JobState, What
 
-_MAY_STILL_RUN = RawSQL(IN_REACH, (), output_field=BooleanField())
 # Waiting jobs that one transaction looks at.
 _BATCH = 500
 # A submission that was admitted before a change may be committed after it.
 _SETTLES_AFTER = timedelta(seconds=5)
-WITHDRAWN = "its person or project may no longer use this cluster"
 
 
 def cancel_withdrawn(*, cluster_id: int, job_ids: Iterable[int], now: datetime) -> list[Step]:
@@ -59,7 +57,7 @@ def _due(now: datetime) -> QuerySet[Withdrawal]:
 
 
 def _cancel(among: JobQuerySet, now: datetime) -> list[Step]:
-    waiting = among.filter(~_MAY_STILL_RUN, state=JobState.QUEUED, project__isnull=False)
+    waiting = among.filter(~MAY_STILL_RUN, state=JobState.QUEUED, project__isnull=False)
     found = waiting.defer("output", "command", "environment")
     # What another transaction holds is skipped: this one may hold jobs of higher ids.
     jobs = list(found.order_by("id").select_for_update(skip_locked=True, of=("self",)))

@@ -135,6 +135,8 @@ def test_a_person_is_disabled_and_let_in_again(alice: Operator, chem: Project, o
     token, browser = personal_token(alice, now=now), browser_of(alice)
     act = f"{PEOPLE}{alice.user_id}/person/act/"
     page = text_of(olaf, f"{PEOPLE}{alice.user_id}/person/")
+    for shown in (page, text_of(olaf, f"{PROJECTS}{chem.id}/change/")):
+        assert "<dt>Waiting jobs</dt><dd>0" in shown
     assert "chem" in page and "lead" in page and "laptop" in page and "Disable…" in page
 
     done = olaf.post(f"{act}disable/", {"reason": "left us"}, follow=True)

@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from clusters.callers import Operator
 from clusters.models import Credential, Membership, ProjectEvent, Role
+from clusters.services.limits import limit_project
 from clusters.services.personal_tokens import Wish, create_personal_token, create_project_token
 from clusters.services.projects import Change, add_member, close_project
-from tests.support.members import browser_of, person_named, personal_token, project_of
+from tests.support.members import browser_of, person_named, personal_token, project_of, submitted_by
 from tests.support.rest import Rest
 from tests.test_hostile_text import EVIL, Page
 
@@ -128,6 +129,15 @@ def test_another_project_is_not_there(ids: dict[str, int], address: str, now: da
     assert posts == ([405, 405] if page == f"{PROJECTS}chem/" else [404, 404])
     assert "chem" not in text_of(mallory, PROJECTS)
     assert live() == {"laptop", "portal"}
+
+
+def test_a_project_tells_its_limits_and_what_there_is(alice: Operator, chem: Any, now: datetime) -> None:
+    limit_project(project_id=chem.id, wanted={"waiting": 5_000}, change=Change(by=None, now=now))
+    submitted_by(alice, 2, now=now)
+
+    shown = text_of(browser_of(alice), f"{PROJECTS}chem/")
+
+    assert "<dt>Waiting jobs</dt><dd>2 of at most 5,000</dd>" in shown
 
 
 def test_a_closed_project_is_not_there(alice: Operator, chem: Any, now: datetime) -> None:

@@ -17,7 +17,8 @@ from django.utils.safestring import SafeString
 
 from clusters.admin.forms import ReasonForm, number_from
 from clusters.admin.shown import log_action, operator_of, refusals_shown
-from clusters.models import Credential
+from clusters.models import Credential, Holder
+from clusters.queries.allowances import used_by
 from clusters.services.people import CHANGE_PEOPLE, set_active
 from clusters.services.personal_tokens import revoke_token, tokens_of_person
 from clusters.services.projects import CHANGE_PROJECTS, Change
@@ -62,6 +63,7 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # at run time it takes 
         context = {
             "memberships": person.memberships.select_related("project").order_by("project__name"),
             "tokens": tokens_of_person(person.pk, now=timezone.now()),
+            "limits": used_by(Holder.PERSON, [person.pk], now=timezone.now())[person.pk],
             "may_revoke": request.user.has_perm(CHANGE_PROJECTS),
             "may_act": request.user.has_perm(CHANGE_PEOPLE),
         }

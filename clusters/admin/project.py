@@ -13,7 +13,8 @@ from django.utils.cache import add_never_cache_headers
 from clusters.admin.forms import ReasonForm, number_from
 from clusters.admin.project_forms import VERBS, NewProjectForm, ProjectTokenForm, Verb
 from clusters.admin.shown import ShownAdmin, log_action, operator_of, refusals_shown
-from clusters.models import Project
+from clusters.models import Holder, Project
+from clusters.queries.allowances import used_by
 from clusters.queries.projects import described_projects
 from clusters.services.personal_tokens import create_project_token, revoke_token
 from clusters.services.projects import Change, create_project, tokens_of
@@ -55,6 +56,7 @@ class ProjectAdmin(ShownAdmin):
             "memberships": project.memberships.select_related("person").order_by("person__username"),
             "grants": project.grants.select_related("cluster").defer("cluster__facts").order_by("cluster__name"),
             "tokens": tokens_of(project, now=timezone.now()),
+            "limits": used_by(Holder.PROJECT, [project.id], now=timezone.now())[project.id],
             "events": project.events.select_related("by").order_by("-id")[:_EVENTS],
         }
         return self.page(request, "console/project.html", project.name, **context)

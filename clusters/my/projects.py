@@ -33,7 +33,7 @@ def project_view(request: HttpRequest, name: str) -> HttpResponse:
     leads = membership.role == Role.LEAD
     project = membership.project
     context = {
-        "project": described_projects(project.name)[0],
+        "project": described_projects(project.name, now=timezone.now())[0],
         "leads": leads,
         "form": MemberForm() if leads else None,
         "tokens": tokens_of(project, now=timezone.now()) if leads else [],

@@ -131,7 +131,7 @@ docs: .venv/development ## Write docs/protocol.md from grpc_api/rainbow.proto, a
 
 .PHONY: lock
 lock: .venv/development ## Write requirements*.lock for requirements*.txt; LOCK_OPTIONS=--upgrade takes what is newest
-	for name in requirements-client requirements requirements-otel requirements-dev requirements-stubs \
+	for name in requirements-client requirements requirements-otel requirements-h2corn requirements-dev requirements-stubs \
 		requirements-kubernetes; do \
 		$(LOCK) $$name.txt --output-file $$name.lock || exit; \
 	done

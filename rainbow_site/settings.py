@@ -37,6 +37,7 @@ RAINBOW_NAME = env.text("RAINBOW_NAME", "rainbow")
 RAINBOW_LOG_FORMAT = env.choice("RAINBOW_LOG_FORMAT", "TEXT", among=["TEXT", "JSON"])
 RAINBOW_TRACES = env.switch("RAINBOW_TRACES")
 RAINBOW_LOG_LEVEL = env.choice("RAINBOW_LOG_LEVEL", "INFO", among=["DEBUG", "INFO", "WARNING", "ERROR"])
+RAINBOW_TRANSPORT = env.choice("RAINBOW_TRANSPORT", "GRPCIO", among=["GRPCIO", "H2CORN"]).lower()
 MAX_WORKERS = 64
 MAX_LIMIT = 100_000_000
 RAINBOW_WORKERS = env.number("RAINBOW_WORKERS", 1, lowest=1, highest=MAX_WORKERS)
@@ -59,6 +60,8 @@ RAINBOW_TLS_CLIENT_CA = env.text("RAINBOW_TLS_CLIENT_CA")
 RAINBOW_TLS_CLIENT_ADDRESS = env.text("RAINBOW_TLS_CLIENT_ADDRESS")
 if RAINBOW_TLS_CLIENT_CA and not (RAINBOW_TLS_CERT or RAINBOW_TLS_KEY):
     raise WrongSetting("RAINBOW_TLS_CLIENT_CA: needs RAINBOW_TLS_CERT and RAINBOW_TLS_KEY")
+if RAINBOW_TRANSPORT == "h2corn" and (RAINBOW_TLS_CERT or RAINBOW_TLS_KEY):
+    raise WrongSetting("RAINBOW_TRANSPORT: h2corn serves without TLS; use grpcio, or a proxy that terminates TLS")
 if RAINBOW_TLS_CLIENT_ADDRESS and not RAINBOW_TLS_CLIENT_CA:
     raise WrongSetting("RAINBOW_TLS_CLIENT_ADDRESS: needs RAINBOW_TLS_CLIENT_CA, the authorities of the clients there")
 # A proxy terminates TLS itself.

@@ -3,10 +3,12 @@
 The suite runs on the database that DATABASE_URL names, SQLite if it is not set. `make test` runs it on both.
 """
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from itertools import count
 from typing import Any
 
@@ -27,7 +29,7 @@ from tests.support.databases import PostgresqlDatabases, SqliteDatabases, databa
 from tests.support.members import person_named
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rows import count as count_rows
-from tests.support.servers import DEFAULT_WEB_WORKERS, RainbowServer, start_rainbow
+from tests.support.servers import DEFAULT_WEB_WORKERS, TRANSPORT, RainbowServer, start_rainbow
 from tests.support.wire import Remote, joined
 
 pytest_plugins = [
@@ -64,6 +66,17 @@ TABLES = ("clusters_cluster", "clusters_credential", "jobs_job", "jobs_jobevent"
 
 
 @pytest.hookimpl(trylast=True)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--transport", choices=["grpcio", "h2corn"], help="what carries the calls of the servers")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if transport := config.getoption("--transport"):
+        if transport == "h2corn" and find_spec("h2corn") is None:
+            raise pytest.UsageError("--transport h2corn: pip install --requirement requirements-h2corn.lock")
+        os.environ[TRANSPORT] = transport
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files: of a run with several processes none is left alone with one of them at the end."""
     places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
@@ -131,6 +144,12 @@ def registered(name: str, now: datetime) -> Member:
         submitter=admit(Claim(value=new.token), now=now),
         puller=admit(Claim(value=new.secret), now=now),
     )
+
+
+@pytest.fixture(scope="session")
+def grpcio_only() -> None:
+    if os.environ.get(TRANSPORT) == "h2corn":
+        pytest.skip("what grpcio alone does; docs/transports.md has what h2corn does")
 
 
 @pytest.fixture(scope="session")

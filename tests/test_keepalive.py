@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from grpc._cython import cygrpc
 
-from grpc_api.transport.server import OPTIONS
+from grpc_api.transport.grpcio import OPTIONS
 from rainbow.connection import CHANNEL_OPTIONS
 from tests.support.servers import ROOT
 

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from tests.support.servers import ROOT
 
-KINDS = ("client", "otel", "dev", "stubs", "kubernetes")
+KINDS = ("client", "otel", "h2corn", "dev", "stubs", "kubernetes")
 NAMES = ("requirements", *(f"requirements-{kind}" for kind in KINDS))
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==(\S+)", re.MULTILINE)
 SHA256 = re.compile(r"--hash=sha256:[0-9a-f]{64}")
@@ -66,7 +66,7 @@ def test_a_lock_names_packages_by_hash_and_no_place_to_get_them(name: str) -> No
     assert not re.search(r"^-|://| @ ", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-otel", "requirements-dev"])
+@pytest.mark.parametrize("name", ["requirements", "requirements-otel", "requirements-h2corn", "requirements-dev"])
 def test_a_lock_holds_all_that_its_packages_need(name: str) -> None:
     """As far as they are installed here; nothing else would come along, since pip follows no dependencies."""
     locked = lock(name)

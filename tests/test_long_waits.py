@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from grpc_api.transport.server import OPTIONS
+from grpc_api.transport.grpcio import OPTIONS
 from rainbow import connection
 from rainbow.client import Client
 from rainbow.connection import CHANNEL_OPTIONS

@@ -44,6 +44,7 @@ def waiting(cluster: Remote, **fields: object) -> pb.RequestJobsRequest:
     return pb.RequestJobsRequest(cluster=cluster.name, secret=cluster.secret, wait_seconds=300, **fields)
 
 
+@pytest.mark.usefixtures("grpcio_only")
 def test_clients_of_one_process_have_a_connection_each(remote: Remote, server: RainbowServer) -> None:
     def is_full(client: Client) -> bool:
         try:
@@ -105,6 +106,7 @@ def test_a_connection_with_more_calls_than_it_may_have_at_a_time_keeps_the_rest_
     asyncio.run(many_at_once())
 
 
+@pytest.mark.usefixtures("grpcio_only")
 def test_calls_that_are_reset_at_once_do_not_pile_up(server: RainbowServer) -> None:
     with raw_connection(server.address) as stranger, joined(server) as alpha:
         received = stranger.frames()
@@ -148,6 +150,7 @@ def refuses(cluster: Remote) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("grpcio_only")
 def test_a_call_too_many_is_refused_before_its_message_is_there(small_server: RainbowServer) -> None:
     with joined(small_server) as remote, raw_connection(small_server.address) as stranger:
         held = [remote.stub.RequestJobs.future(waiting(remote), timeout=PATIENCE_SECONDS) for _ in range(FEW)]
@@ -251,6 +254,7 @@ def test_a_call_of_another_version_is_told_so(server: RainbowServer, path: str) 
     assert refusal.text == f"this server has no call {path}; its client may be of another version"
 
 
+@pytest.mark.usefixtures("grpcio_only")
 def test_calls_that_nobody_knows_leave_a_few_lines_and_nothing_of_theirs(
     start_server: Callable[..., RainbowServer],
 ) -> None:
@@ -280,6 +284,8 @@ def test_a_call_that_is_given_up_leaves_a_line(start_server: Callable[..., Rainb
         next(stream)
         waits = remote.stub.RequestJobs.future(waiting(remote, labels={"a": "b"}))
         wait_until(lambda: "WatchJobs" in server.log.read_text())
+        # The server has it once it answers what came after it.
+        remote.stub.Serial(pb.Request(), timeout=PATIENCE_SECONDS)
         waits.cancel()
         wait_until(lambda: "RequestJobs" in server.log.read_text())
     server.stop()

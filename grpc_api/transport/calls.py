@@ -94,7 +94,7 @@ class Method:
         self, descriptor: MethodDescriptor, form: Format, answer: Any, *, load: Load, requests: Requests
     ) -> None:
         self.has_many = bool(descriptor.client_streaming or descriptor.server_streaming)
-        self._many_requests = bool(descriptor.client_streaming)
+        self.has_many_requests = bool(descriptor.client_streaming)
         self._form = form
         self._answer = answer
         self._load = load
@@ -143,7 +143,7 @@ class Method:
         form = self._form
         with self._load.call() as share, form.metrics.stream():
             each = self._requests.each(form, connection, call, share)
-            request = each if self._many_requests else await self._requests.only(form, connection, call, share)
+            request = each if self.has_many_requests else await self._requests.only(form, connection, call, share)
             # Of the frozen calls only Stream has many replies, and its requests have no extension fields.
             hidden = () if call.knows_extensions else form.extensions
             async with aclosing(self._answer(request, call)) as replies:

@@ -12,12 +12,21 @@ class CannotListen(Exception):
     """The address is in use, not this machine's, or not an address."""
 
 
-def listen(address: str) -> socket.socket:
-    """A socket that listens on host:port, an IPv6 host in brackets; port 0 is any free port. Raises CannotListen."""
+def listen(address: str, *, share_port: bool = False, dual_stack: bool = False) -> socket.socket:
+    """A socket that listens on host:port, an IPv6 host in brackets; port 0 is any free port. Raises CannotListen.
+
+    With `dual_stack` an IPv6 host takes IPv4 clients too, which matters for `[::]` alone.
+    """
     host, _, port = address.rpartition(":")
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     try:
-        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=BACKLOG)
+        return socket.create_server(
+            (host.strip("[]"), int(port)),
+            family=family,
+            backlog=BACKLOG,
+            reuse_port=share_port,
+            dualstack_ipv6=dual_stack and family == socket.AF_INET6,
+        )
     except (OSError, OverflowError, ValueError) as error:
         raise CannotListen(f"cannot listen on {address}: {_why(error)}") from None
 

@@ -2,7 +2,7 @@
 
     python tests/support/hurried_server.py OPTIONS COMMAND…
 
-OPTIONS is what takes the place of `grpc_api.transport.server.OPTIONS`, in JSON.
+OPTIONS is what takes the place of `grpc_api.transport.grpcio.OPTIONS`, in JSON.
 """
 
 import json
@@ -19,8 +19,8 @@ from django.core.management import execute_from_command_line  # noqa: E402
 
 django.setup()
 
-from grpc_api.transport import server  # noqa: E402
+from grpc_api.transport import grpcio  # noqa: E402
 
 _, options, *words = sys.argv
-server.OPTIONS[:] = [(name, value) for name, value in json.loads(options)]
+grpcio.OPTIONS[:] = [(name, value) for name, value in json.loads(options)]
 execute_from_command_line(["manage.py", *words])

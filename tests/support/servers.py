@@ -22,6 +22,8 @@ from tests.support.ports import free_port
 ROOT = Path(__file__).parents[2]
 MANAGE = (sys.executable, str(ROOT / "manage.py"))
 REGISTRATION_SECRET = "for-the-tests-only"
+# What `pytest --transport` says; empty for the default, which those with TLS have always.
+TRANSPORT = "TESTED_TRANSPORT"
 # A setting that is empty is not set. Tests that need no second web process save the second that it takes to start.
 DEFAULT_WEB_WORKERS = {"RAINBOW_WEB_WORKERS": ""}
 # A server that is about to listen is asked again soon; gRPC would first wait a second.
@@ -137,4 +139,6 @@ def migrate(database_url: str) -> None:
 
 def environment_for(database_url: str, **settings: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAINBOW_")}
+    if (transport := os.environ.get(TRANSPORT)) and not settings.get("RAINBOW_TLS_CERT"):
+        settings = {"RAINBOW_TRANSPORT": transport, **settings}
     return {**inherited, "DATABASE_URL": database_url, **settings}

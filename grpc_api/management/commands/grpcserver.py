@@ -3,6 +3,7 @@ import os
 import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from grpc_api.transport.server import ServerOptions, serve
+from grpc_api.transport.server import H2CORN, ServerOptions, serve
 from grpc_api.transport.tls import Certificate, configuration_from
 from rainbow.telemetry.uncaught import log_uncaught
 from rainbow_site.process.certificate_watch import CertificateWatch
@@ -86,7 +87,10 @@ class Command(BaseCommand):
             certificate=_certificate(),
             client_ca=bool(settings.RAINBOW_TLS_CLIENT_CA),
             client_address=settings.RAINBOW_TLS_CLIENT_ADDRESS,
+            transport=settings.RAINBOW_TRANSPORT,
+            log_as_json=settings.RAINBOW_LOG_FORMAT == "JSON",
         )
+        _check_transport(server.transport)
         _log.info("creating %s", server.name)
         try:
             check_reach(server.address, registration_secret=secret, named="--address or RAINBOW_ADDRESS")
@@ -104,6 +108,11 @@ class Command(BaseCommand):
                     _run(server, options["workers"], metrics, options["metrics_socket"])
         except (NotReady, CannotListen) as error:
             raise CommandError(str(error)) from None
+
+
+def _check_transport(name: str) -> None:
+    if name == H2CORN and find_spec("h2corn") is None:
+        raise CommandError("RAINBOW_TRANSPORT: needs h2corn: pip install --requirement requirements-h2corn.lock")
 
 
 def _run(server: ServerOptions, workers: int, metrics: MetricsServer, metrics_socket: Path | None) -> None:

@@ -73,8 +73,8 @@ VERBS = {
     "remove": Verb(
         title="Remove a member",
         done="let go {person}",
-        consequence="At once they reach nothing through the project. Their jobs that wait are soon cancelled; those that "
-        "run go on.",
+        consequence="At once they reach nothing through the project. Their jobs that wait are soon cancelled; those "
+        "that run go on.",
         form=PersonForm,
         apply=lambda id, said, change: remove_member(project_id=id, person=said["person"], change=change),
     ),
@@ -108,8 +108,8 @@ VERBS = {
     "close": Verb(
         title="Close",
         done="closed",
-        consequence="At once it grants nothing, and its tokens work no longer. Jobs that wait are soon cancelled. It can be "
-        "reopened, which brings none of them back.",
+        consequence="At once it grants nothing, and its tokens work no longer. Jobs that wait are soon cancelled. "
+        "It can be reopened, which brings none of them back.",
         apply=lambda id, said, change: close_project(project_id=id, change=change),
     ),
     "reopen": Verb(

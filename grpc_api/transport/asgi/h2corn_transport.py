@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from grpc_api.transport.asgi.application import Application
@@ -43,12 +44,9 @@ class H2cornTransport:
         return address_of(self._listener)
 
     async def start(self) -> None:
-        # Few have it installed.
-        from h2corn import Server
-
         assert self._listener is not None  # see Transport for the order of the calls
         config = _config(self._listener.fileno(), self._listening.grace_seconds, log_as_json=self._log_as_json)
-        self._server = Server(self._application, config)
+        self._server = _h2corn().Server(self._application, config)
         self._serving = asyncio.create_task(self._server.serve())
         await self._server.wait_started()
 
@@ -60,17 +58,20 @@ class H2cornTransport:
             await self._serving
 
 
-def _config(listener: int, grace_seconds: int, *, log_as_json: bool) -> Any:
-    from h2corn import Config, RequestPolicy
+def _h2corn() -> Any:
+    """Few have it installed."""
+    return import_module("h2corn")
 
-    policy = RequestPolicy(
+
+def _config(listener: int, grace_seconds: int, *, log_as_json: bool) -> Any:
+    policy = _h2corn().RequestPolicy(
         path="/*",
         # A stream of submissions has no end. Each message has its limit, and its time.
         max_request_body_size=0,
         timeout_request_body_idle=0,
         h2_timeout_response_stall=_STALL_SECONDS,
     )
-    return Config(
+    return _h2corn().Config(
         bind=(f"fd://{listener}",),
         grpc=True,
         http1=False,

@@ -39,6 +39,18 @@ def test_rest_answers_429_with_the_number_and_retry_after(alpha: Any, alice: Ope
     assert int(second["Retry-After"]) >= 1
 
 
+def test_rest_shows_people_their_limits_and_what_is_used(alpha: Any, alice: Operator, now: datetime) -> None:
+    project_of(alice, name="chem", now=now)
+    said("project", "limit", "chem", "--waiting", "10")
+    submitted_by(alice, 2, now=now)
+    headers = {"Authorization": f"Bearer {personal_token(alice, now=now)}"}
+
+    me = Client().get("/api/v1/me", headers=headers).json()
+
+    assert me["limits"][0] == {"limit": "waiting", "has": 2, "most": None}
+    assert me["projects"][0]["limits"][0] == {"limit": "waiting", "has": 2, "most": 10}
+
+
 def test_the_command_line_sets_and_shows_limits(alpha: Any, alice: Operator, now: datetime) -> None:
     project_of(alice, name="chem", now=now)
     submitted_by(alice, 2, now=now)

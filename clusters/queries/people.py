@@ -12,6 +12,7 @@ from clusters.models import Credential, Grant, Membership, Role
 class Mine:
     """A project that a caller acts for, and the clusters and pools that it reaches there, by name."""
 
+    id: int
     name: str
     leads: bool
     shares: bool
@@ -21,7 +22,13 @@ class Mine:
 def projects_of(caller: Caller) -> list[Mine]:
     clusters = _granted((project.id for project in caller.projects), among=caller.scopes)
     return [
-        Mine(name=project.name, leads=project.leads, shares=project.shares, clusters=clusters[project.id])
+        Mine(
+            id=project.id,
+            name=project.name,
+            leads=project.leads,
+            shares=project.shares,
+            clusters=clusters[project.id],
+        )
         for project in caller.projects
     ]
 
@@ -33,6 +40,7 @@ def projects_of_person(person_id: int) -> list[Mine]:
     clusters = _granted(memberships.values_list("project_id", flat=True))
     return [
         Mine(
+            id=one.project_id,
             name=one.project.name,
             leads=one.role == Role.LEAD,
             shares=one.project.shares_jobs,

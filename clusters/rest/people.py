@@ -1,5 +1,6 @@
 """Who calls, and the tokens of people."""
 
+from dataclasses import asdict
 from typing import Any
 
 from django.utils import timezone
@@ -9,7 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from clusters.models import Credential
+from clusters.models import Credential, Holder
+from clusters.queries.allowances import used_by
 from clusters.queries.people import projects_of_person
 from clusters.rest.people_serializers import (
     MeSerializer,
@@ -42,9 +44,19 @@ class Me(APIView):
         responses=answers({200: MeSerializer}),
     )
     def get(self, request: Request) -> Response:
-        """Returns the person who calls, and their projects with the clusters and pools that these may use."""
-        by = person(request)
-        return Response(MeSerializer({"person": by.name, "projects": projects_of_person(by.user_id)}).data)
+        """Returns the person who calls, and their projects with the clusters and pools that these may use.
+
+        Limits are beside what is used of them.
+        """
+        by, now = person(request), timezone.now()
+        projects = projects_of_person(by.user_id)
+        used = used_by(Holder.PROJECT, [one.id for one in projects], now=now)
+        me = {
+            "person": by.name,
+            "limits": used_by(Holder.PERSON, [by.user_id], now=now)[by.user_id],
+            "projects": [{**asdict(one), "limits": used[one.id]} for one in projects],
+        }
+        return Response(MeSerializer(me).data)
 
 
 class Tokens(APIView):

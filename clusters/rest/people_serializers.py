@@ -9,6 +9,14 @@ from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, Flag, Input, Number
 _MAX_NAME = 63
 
 
+class LimitSerializer(serializers.Serializer[Any]):
+    """What a person or a project has, and the most that it may have."""
+
+    limit = serializers.ChoiceField(choices=["waiting", "held", "held_nodes", "submissions"])
+    has = serializers.IntegerField(help_text="of submissions, those that count against the limit of a minute")
+    most = serializers.IntegerField(allow_null=True, help_text="null: no limit")
+
+
 class MyProjectSerializer(serializers.Serializer[Any]):
     """A project of the caller's."""
 
@@ -16,10 +24,12 @@ class MyProjectSerializer(serializers.Serializer[Any]):
     leads = serializers.BooleanField(help_text="whether the caller looks after its members and tokens")
     shares = serializers.BooleanField(help_text="whether its members see each other's jobs")
     clusters = serializers.ListField(child=serializers.CharField(), help_text="what it may use, pools among it")
+    limits = LimitSerializer(many=True)
 
 
 class MeSerializer(serializers.Serializer[Any]):
     person = serializers.CharField(help_text="the user name")
+    limits = LimitSerializer(many=True)
     projects = MyProjectSerializer(many=True)
 
 

@@ -19,8 +19,9 @@ from rainbow_site.copies.tables import tables
 pytestmark = pytest.mark.django_db
 TIME = "2026-11-01T12:00:00.000000+00:00"
 CLUSTER: dict[str, Any] = {
-    "id": 1, "name": "keebler", "pool": False, "registered_at": TIME, "last_asked_at": None, "last_bounds": {},
-    "facts": {}, "facts_at": None, "not_ready": "", "paused_at": None, "paused_reason": "", "paused_by": "",
+    "id": 1, "name": "keebler", "pool": False, "fair_turns": None, "registered_at": TIME, "last_asked_at": None,
+    "last_bounds": {}, "facts": {}, "facts_at": None, "not_ready": "", "paused_at": None, "paused_reason": "",
+    "paused_by": "",
 }  # fmt: skip
 COUNT: dict[str, Any] = {"id": 1, "state": "queued", "priority": 0, "slot": 0, "jobs": 1, "cluster_id": 1}
 

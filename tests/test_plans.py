@@ -103,7 +103,7 @@ def test_a_request_for_some_jobs_walks_its_own_queue_in_order(
     queues, first = plans_of(lambda: list(request_jobs(caller=alpha.puller, bounds=bounds, limit=10, now=now)))
     (again,) = plans_of(lambda: list(request_jobs(caller=alpha.puller, bounds=bounds, limit=10, now=now)))
 
-    assert all("job_by_queue" in plan for plan in (queues, first, again))
+    assert all("job_by_turn" in plan for plan in (queues, first, again))
     assert not any(sorts(plan) for plan in (first, again))
     assert not any(walks_the_history(plan) for plan in (queues, first, again))
 
@@ -125,18 +125,18 @@ def test_a_request_for_jobs_of_any_number_or_label_reads_what_waits_alone(
 def test_what_is_behind_a_place_in_a_queue_is_found_without_what_is_before(
     alpha: Any, long_history: list[int], labels: dict[str, str]
 ) -> None:
-    queue_id, after = Job.objects.get(id=long_history[100]).queue_id, (0, long_history[100])
+    queue_id, after = Job.objects.get(id=long_history[100]).queue_id, (0, 0, long_history[100])
     look = Look(queue_id, after, 10)
 
     def read() -> None:
-        rows = waiting_in(queue_id, columns=["priority", "id"], labels=labels, after=after, limit=10)
+        rows = waiting_in(queue_id, columns=["priority", "turn", "id"], labels=labels, after=after, limit=10)
         ((*seen,),) = within_bounds([look], at_most={"nodes": 1}, labels=labels, limit=10)
-        assert [row[1] for row in rows] == [job.id for job in seen] == long_history[101:111]
+        assert [row[2] for row in rows] == [job.id for job in seen] == long_history[101:111]
 
     plans = plans_of(read)
 
     assert len(plans) == 2
-    begins_there = r"priority = [^\n]*\bid > |priority=\? AND (id|rowid)>\?"
+    begins_there = r"turn = [^\n]*\bid > |turn=\? AND (id|rowid)>\?"
     assert all(re.search(begins_there, plan) and not walks_the_history(plan) for plan in plans)
 
 
@@ -243,11 +243,13 @@ def test_the_oldest_of_a_short_queue_is_found_past_the_long_queue_of_another(
 def test_what_is_before_a_job_is_counted_in_its_queues(alpha: Any, beta: Any, long_history: list[int]) -> None:
     clusters = [alpha.cluster.id, beta.cluster.id]
 
-    (plan,) = plans_of(lambda: jobs_before(clusters, 0, long_history[-1], at_most=5_000))
+    (plan,) = plans_of(lambda: jobs_before(clusters, alpha.cluster.id, (0, 0, long_history[-1]), at_most=5_000))
 
-    assert "job_by_queue" in plan
+    assert "job_by_turn" in plan
     assert not walks_the_history(plan)
-    assert {row[0]: row[2] for row in jobs_before(clusters, 0, long_history[-1], at_most=150)} == {
+    assert {
+        row[0]: row[2] for row in jobs_before(clusters, alpha.cluster.id, (0, 0, long_history[-1]), at_most=150)
+    } == {
         alpha.cluster.id: 150,
         beta.cluster.id: 150,
     }

@@ -14,13 +14,14 @@ from clusters.models.credential import (
 )
 from clusters.models.event import CHANGES_WHAT_IT_TAKES, ClusterEvent, ClusterWhat
 from clusters.models.login import Login
-from clusters.models.project import Grant, Membership, Project, ProjectEvent, ProjectWhat, Role
+from clusters.models.project import MAX_WEIGHT, Grant, Membership, Project, ProjectEvent, ProjectWhat, Role
 from clusters.models.withdrawal import Withdrawal
 
 __all__ = [
     "CHANGES_WHAT_IT_TAKES",
     "MAX_AFTER_SECONDS",
     "MAX_MEMBERS",
+    "MAX_WEIGHT",
     "OF_CLUSTERS",
     "Allowance",
     "Cluster",

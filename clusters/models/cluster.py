@@ -15,6 +15,8 @@ class Cluster(models.Model):
 
     name = models.CharField(max_length=63, unique=True)
     pool = models.BooleanField(default=False, db_default=False)
+    # Whether those who submit to it take turns (jobs.services.turns); None if they never did, so that jobs go by age.
+    fair_turns = models.BooleanField(null=True)
     registered_at = models.DateTimeField()
     last_asked_at = models.DateTimeField(null=True, blank=True)
     # clusters.bounds.Bounds of that request.

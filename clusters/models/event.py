@@ -15,6 +15,8 @@ class ClusterWhat(models.TextChoices):
     POOL_MADE = "pool_made", "made a pool"
     POOL_CHANGED = "pool_changed", "changed its members"
     FACTS_CHANGED = "facts_changed", "told other facts"
+    TURNS_BEGUN = "turns_begun", "lets submitters take turns"
+    TURNS_ENDED = "turns_ended", "lets jobs go by age"
     CREDENTIAL_MADE = "credential_made", "made"
     CREDENTIAL_ROTATED = "credential_rotated", "rotated"
     CREDENTIAL_REVOKED = "credential_revoked", "revoked"

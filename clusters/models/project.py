@@ -6,6 +6,8 @@ from django.db.models import Q
 
 from clusters.models.cluster import Cluster
 
+MAX_WEIGHT = 1_000
+
 
 class Project(models.Model):
     """People who may use clusters and pools together. `shares_jobs`: its members see each other's jobs.
@@ -17,6 +19,8 @@ class Project(models.Model):
     made_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
     shares_jobs = models.BooleanField(default=False)
+    # From 1 to MAX_WEIGHT. Where submitters take turns, a node of its jobs costs one over this.
+    weight = models.PositiveSmallIntegerField(default=1, db_default=1)
 
     class Meta:
         default_permissions = ("view", "change")
@@ -77,6 +81,7 @@ class ProjectWhat(models.TextChoices):
     TOKEN_MADE = "token_made", "made"
     TOKEN_REVOKED = "token_revoked", "revoked"
     LIMITED = "limited", "may have at most"
+    WEIGHED = "weighed", "weighs"
 
 
 class ProjectEvent(models.Model):

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from clusters.callers import Operator
 from clusters.models import (
+    MAX_WEIGHT,
     Cluster,
     Credential,
     CredentialKind,
@@ -19,7 +20,7 @@ from clusters.models import (
     Role,
 )
 from clusters.services.withdrawals import note_withdrawal
-from clusters.validation import check_cluster_name, check_reason
+from clusters.validation import check_cluster_name, check_range, check_reason
 from clusters.visible import quoted
 from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 
@@ -64,6 +65,23 @@ def share_jobs(*, project_id: int, shares: bool, change: Change) -> bool:
     if not shares:
         note_withdrawal(project_id=project.id, now=change.now)
     note(ProjectWhat.SHARES if shares else ProjectWhat.SHARES_NOT, project, change)
+    return True
+
+
+@transaction.atomic
+def weigh_project(*, project_id: int, weight: int, change: Change) -> bool:
+    """Lets a node of its jobs cost one over this (1 to 1,000) where submitters take turns; whether that is new.
+
+    Of operators. Raises InvalidArgument and NotFound.
+    """
+    check_operates(change)
+    check_range(weight, field="weight", lowest=1, highest=MAX_WEIGHT)
+    project = _managed(project_id, change)
+    if project.weight == weight:
+        return False
+    project.weight = weight
+    project.save(update_fields=["weight"])
+    note(ProjectWhat.WEIGHED, project, change, about=str(weight))
     return True
 
 

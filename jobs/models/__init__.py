@@ -6,6 +6,7 @@ from jobs.models.job import MAX_ID, Job, JobEvent, JobLabel, JobQuerySet, cores_
 from jobs.models.lease_watch import LeaseWatch
 from jobs.models.queue import Queue, Serves
 from jobs.models.retention_lease import RetentionLease
+from jobs.models.turn import Turn
 from jobs.models.usage import Usage
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Queue",
     "RetentionLease",
     "Serves",
+    "Turn",
     "Usage",
     "cores_of",
     "said_key",

@@ -71,6 +71,8 @@ class Job(models.Model):
     nodes = models.IntegerField()
     tasks = models.IntegerField()
     priority = models.SmallIntegerField()
+    # Less goes first among waiting jobs of one priority (jobs.services.turns); 0 where jobs go by age.
+    turn = models.BigIntegerField(db_default=0)
     time_limit_seconds = models.IntegerField()
     environment = models.JSONField(default=dict, blank=True)
     working_directory = models.TextField(blank=True)
@@ -128,7 +130,9 @@ class Job(models.Model):
         permissions = [("see_content_of_job", "Can see what jobs run: command, environment, output")]
         indexes = [
             # The waiting queue, in exactly the order of a request.
-            models.Index(fields=["queue", "-priority", "id"], name="job_by_queue", condition=Q(state=JobState.QUEUED)),
+            models.Index(
+                fields=["queue", "-priority", "turn", "id"], name="job_by_turn", condition=Q(state=JobState.QUEUED)
+            ),
             # Listings, newest first: a page is a merge of a few ranges of these.
             models.Index(fields=["cluster", "state", "id"], name="job_by_cluster"),
             models.Index(fields=["submitted_by", "state", "id"], name="job_by_credential"),
@@ -190,6 +194,11 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"job {self.pk}"
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Where it stands among those that wait."""
+        return self.priority, self.turn, self.id
 
     @property
     def cores(self) -> int:

@@ -132,7 +132,7 @@ def _before(job: Job, takers: Sequence[Cluster]) -> dict[int, _Before]:
     """What goes before a job where it waits, and of their own jobs in the clusters that would take it."""
     homes = {job.cluster_id, *(cluster.id for cluster in takers)}
     at_most = _COUNT_UP_TO // len(homes)
-    found = jobs_before(sorted(homes), job.priority, job.id, at_most=at_most)
+    found = jobs_before(sorted(homes), job.cluster_id, job.place, at_most=at_most)
     return {home: _Before(jobs=int(higher or 0) + int(same), more=same >= at_most) for home, higher, same in found}
 
 

@@ -23,19 +23,19 @@ from jobs.sql.queues import (
     waiting_in_only,
     within_bounds,
 )
-from jobs.sql.statements import Row
+from jobs.sql.statements import Place, Row
 
 # Looked at in a request, of all queues that hold both what fits and what does not; of one at least the second.
 _LOOK_AT = 2_000
 _LOOK_AT_LEAST = 20
 _CHUNK = 250
-_PLACE = ("priority", "id")
+_PLACE = ("priority", "turn", "id")
 
 # So many rows at most are read whole whatever their size: a job may carry 128 KiB of text.
 FEW = 50
 
-# A place in a queue: the (priority, id) of a job.
-Place = tuple[int, int]
+# Less goes first.
+Rank = tuple[int, ...]
 # The columns that jobs of a queue are read with.
 ColumnsOf = Callable[[ServedQueue], Sequence[str]]
 
@@ -44,9 +44,19 @@ class Next(NamedTuple):
     """The next job. `row` has the columns that were asked for; empty if they are still to be read."""
 
     priority: int
+    turn: int
     job_id: int
     queue: ServedQueue
     row: Row = ()
+
+    @classmethod
+    def read(cls, row: Row, queue: ServedQueue) -> "Next":
+        """From _PLACE and further columns."""
+        return cls(row[0], row[1], row[2], queue, row[3:])
+
+    @property
+    def place(self) -> Place:
+        return self.priority, self.turn, self.job_id
 
 
 class _Glance(NamedTuple):
@@ -60,7 +70,7 @@ class _Glance(NamedTuple):
 def waiting(
     *, cluster_id: int, bounds: Bounds, plain: bool, columns_of: ColumnsOf, expected: int, now: datetime
 ) -> Iterator[Next]:
-    """The jobs that the cluster may take now, highest priority first, then oldest first.
+    """The jobs that the cluster may take now, highest priority first, then oldest first, or by turns where there are.
 
     Reads as it is consumed, from each queue about as many as are `expected` to be. `plain`: jobs.sql.queues.
     """
@@ -82,23 +92,27 @@ class _Source(NamedTuple):
     open: Callable[[], Iterator[Next]]
 
 
-def _merged(sources: Iterable[_Source]) -> Iterator[Next]:
+def _in_order(place: Place) -> Rank:
+    return -place[0], *place[1:]
+
+
+def _by_age(place: Place) -> Rank:
+    """Turns are those of one cluster or pool; where several meet, the next job of each goes by its age."""
+    return -place[0], place[2]
+
+
+def _merged(sources: Iterable[_Source], rank: Callable[[Place], Rank] = _in_order) -> Iterator[Next]:
     """The jobs of all sources in one order. A source is opened when its first job may be the next of all."""
-    unopened = sorted(sources, key=lambda source: _order(source.start), reverse=True)
-    opened: list[tuple[int, int, Next, Iterator[Next]]] = []
+    unopened = sorted(sources, key=lambda source: rank(source.start), reverse=True)
+    opened: list[tuple[Rank, Next, Iterator[Next]]] = []
     while unopened or opened:
-        if unopened and (not opened or _order(unopened[-1].start) <= opened[0][:2]):
-            _push(opened, unopened.pop().open())
-            continue
-        _, _, job, jobs = heapq.heappop(opened)
-        yield job
-        _push(opened, jobs)
-
-
-def _push(opened: list[tuple[int, int, Next, Iterator[Next]]], jobs: Iterator[Next]) -> None:
-    for job in jobs:
-        heapq.heappush(opened, (-job.priority, job.job_id, job, jobs))
-        return
+        if unopened and (not opened or rank(unopened[-1].start) <= opened[0][0]):
+            jobs = unopened.pop().open()
+        else:
+            _, job, jobs = heapq.heappop(opened)
+            yield job
+        if following := next(jobs, None):
+            heapq.heappush(opened, (rank(following.place), following, jobs))
 
 
 @dataclass(kw_only=True)
@@ -135,10 +149,17 @@ class _Request:
         queues = served_queues(self.cluster_id, at_most=self._at_most, plain=self.plain)
         if len(queues) == 1 and queues[0].alone and not queues[0].pool and _takes_all_of(queues[0]):
             _remember(_only_queues, self._kind, queues[0])
+        share = max(_LOOK_AT // max(1, sum(not _takes_all_of(queue) for queue in queues)), _LOOK_AT_LEAST)
+        by_turns: dict[int, list[ServedQueue]] = {}
+        for queue in queues:
+            by_turns.setdefault(queue.turns_of, []).append(queue)
+        merged = [_Source(some[0].place, partial(self._of_one_order, some, share)) for some in by_turns.values()]
+        return merged[0].open() if len(merged) == 1 else _merged(merged, _by_age)
+
+    def _of_one_order(self, queues: Sequence[ServedQueue], share: int) -> Iterator[Next]:
         whole, divided = list[ServedQueue](), list[ServedQueue]()
         for queue in queues:
             (whole if _takes_all_of(queue) else divided).append(queue)
-        share = max(_LOOK_AT // max(1, len(divided)), _LOOK_AT_LEAST)
         # As many first jobs as are expected are in as many queues.
         together, further = whole[: self.expected], whole[self.expected :]
         first = self._first_of(together)
@@ -169,20 +190,20 @@ class _Request:
             return []
         if len(queues) == 1:
             rows = self._rows(queues[0], self._whole(queues[0]), None, self.expected)
-            return [Next(row[0], row[1], queues[0], row[2:]) for row in rows]
+            return [Next.read(row, queues[0]) for row in rows]
         columns = max(map(self._whole, queues), key=len)
         rows = first_of_all(
             [queue.id for queue in queues], columns=columns, labels=self.bounds.labels, limit=self.expected
         )
         by_id = {queue.id: queue for queue in queues}
-        return [Next(row[1], row[2], by_id[row[0]], row[3:]) for row in rows]
+        return [Next.read(row[1:], by_id[row[0]]) for row in rows]
 
     def _of(self, queues: Sequence[ServedQueue], first: Sequence[Next]) -> Iterator[Next]:
         """All jobs of these queues, of which these are the first."""
         yield from first
         if len(first) == self.expected:
-            last = first[-1][:2]
-            starts = (max(last, queue.place, key=_order) for queue in queues)
+            last = first[-1].place
+            starts = (max(last, queue.place, key=_in_order) for queue in queues)
             yield from _merged(
                 _Source(start, partial(self._after, last, queue)) for start, queue in zip(starts, queues, strict=True)
             )
@@ -199,19 +220,19 @@ class _Request:
     def _and_after(self, rows: Sequence[Row], queue: ServedQueue, number: int) -> Iterator[Next]:
         """These jobs, of which some are read whole; after them, if there are as many as were asked for, the rest."""
         while rows:
-            yield from (Next(row[0], row[1], queue, row[2:]) for row in rows)
+            yield from (Next.read(row, queue) for row in rows)
             if len(rows) < number:
                 return
-            rows, number = self._rows(queue, _PLACE, rows[-1][:2], _CHUNK), _CHUNK
+            rows, number = self._rows(queue, _PLACE, rows[-1][:3], _CHUNK), _CHUNK
 
     def _look_ahead(self, queues: Sequence[ServedQueue], first: Sequence[Next], share: int) -> None:
         """Looks in one statement at the queues of which some jobs may come before those expected."""
-        last = _order(first[-1][:2]) if len(first) == self.expected else None
+        last = _in_order(first[-1].place) if len(first) == self.expected else None
         sized = (queue for queue in queues if not queue.whole and _differ_in_size_alone(queue))
-        before = [queue for queue in sized if last is None or _order(queue.place) < last]
+        before = [queue for queue in sized if last is None or _in_order(queue.place) < last]
         looks = [look for queue in before[: self.expected] for look in self._first_looks(queue, share)]
         if looks:
-            self._looked = dict(zip(looks, self._look(looks), strict=True))
+            self._looked |= zip(looks, self._look(looks), strict=True)
 
     def _first_looks(self, queue: ServedQueue, share: int) -> list[Look]:
         left_off = _left_off.get((self.cluster_id, queue.id))
@@ -233,20 +254,20 @@ class _Request:
                 return
             left -= cost
             if left_off and left <= until:
-                after, left_off = max(after, left_off, key=_order), None
+                after, left_off = max(after, left_off, key=_in_order), None
         _remember(_left_off, (self.cluster_id, queue.id), after)
 
     def _glance_at_sizes(self, queue: ServedQueue, look: Look) -> _Glance:
         seen = self._looked.pop(look) if look in self._looked else self._look([look])[0]
-        ends = not seen or (len(seen) < self.expected and seen[-1].place < look.number)
-        fitting = [job[:2] for job in seen if job.is_within]
-        return _Glance(fitting, cost=seen[-1].place if seen else 0, last=None if ends else seen[-1][:2])
+        ends = not seen or (len(seen) < self.expected and seen[-1].n < look.number)
+        fitting = [job[:3] for job in seen if job.is_within]
+        return _Glance(fitting, cost=seen[-1].n if seen else 0, last=None if ends else seen[-1][:3])
 
     def _glance_at_all(self, queue: ServedQueue, look: Look) -> _Glance:
         number = min(look.number, _CHUNK if look.after else 2 * self.expected)
         rows = self._rows(queue, (*_PLACE, *EXAMINED), look.after, number)
-        fitting = [row[:2] for row in rows if self._examination.passes(row[2:], queue)]
-        return _Glance(fitting, cost=sum(map(cost_of, rows)), last=None if len(rows) < number else rows[-1][:2])
+        fitting = [row[:3] for row in rows if self._examination.passes(row[3:], queue)]
+        return _Glance(fitting, cost=sum(map(cost_of, rows)), last=None if len(rows) < number else rows[-1][:3])
 
     def _rows(self, queue: ServedQueue, columns: Sequence[str], after: Place | None, number: int) -> list[Row]:
         return waiting_in(queue.id, columns=columns, labels=self.bounds.labels, after=after, limit=number)
@@ -259,10 +280,6 @@ def _takes_all_of(queue: ServedQueue) -> bool:
 def _differ_in_size_alone(queue: ServedQueue) -> bool:
     """Whether each of its jobs that is within the bounds of the request may be taken."""
     return queue.fits and not queue.after_seconds and not queue.holds_back
-
-
-def _order(place: Place) -> Place:
-    return -place[0], place[1]
 
 
 # Both may be forgotten. Where the last request of a cluster left a queue off, by the ids of the two:

@@ -18,8 +18,10 @@ from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.metrics import ACCEPTED, REFUSED
 from jobs.models import Job, JobQuerySet
+from jobs.services.turns import note_accepted
 from jobs.services.withdrawn import cancel_withdrawn
 from jobs.sight import taken_by
+from jobs.sql.turns import Party
 from jobs.sql.updates import in_parts, lock_jobs, take_jobs
 from jobs.states import JobState, What
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument
@@ -108,6 +110,7 @@ def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Accep
         steps = [
             (_step(taking, row), taking.caller) for taking, rows in zip(takings, taken, strict=True) for row in rows
         ]
+        note_accepted((row.queue, row.turn) for rows in taken for row in rows)
         record([*steps, *withdrawn], now=now)
     for taking, outcome, rows in zip(takings, outcomes, taken, strict=True):
         _count(taking, outcome, accepted=len(rows))
@@ -124,6 +127,12 @@ class Row(NamedTuple):
     owner_id: int | None
     project_id: int | None
     nodes: int
+    queue_id: int
+    turn: int
+
+    @property
+    def queue(self) -> Party:
+        return Party.of_queue(self.from_cluster_id, self.priority, self.queue_id)
 
 
 Rows = list[Row]

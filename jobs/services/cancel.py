@@ -12,6 +12,7 @@ from jobs.events import Step, record
 from jobs.models import Job
 from jobs.outcomes import CancelOutcome, cancel_outcome
 from jobs.queries.lookup import check_ids, locked
+from jobs.services.turns import give_turns_back
 from jobs.states import JobState, What
 from jobs.usage import used_by
 
@@ -48,6 +49,7 @@ def _stop(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) ->
     Job.objects.filter(id__in=[job.id for job in jobs]).update(
         state=JobState.CANCELLED, finished_at=now, cancel_requested_at=now, reason=reason
     )
+    give_turns_back([job for job in jobs if job.state == JobState.QUEUED])
     record([(_end(job, now), by) for job in jobs], now=now, why=reason)
 
 

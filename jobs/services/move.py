@@ -14,6 +14,7 @@ from jobs.models import Job
 from jobs.queries.lookup import check_ids, locked
 from jobs.services.change_result import ChangeResult, change_results
 from jobs.services.placing import put_in_queues
+from jobs.services.turns import take_turns_anew
 from jobs.states import JobState, What
 from rainbow.errors import NotFound
 
@@ -48,6 +49,7 @@ def move_jobs(
         job.submitted_to_id, job.cluster_id = job.submitted_to_id or job.cluster_id, cluster_id
         job.given_back = {}
     put_in_queues(moving, now=now)
+    take_turns_anew(moving)
     record(steps, now=now)
     return change_results(distinct, refusals)
 

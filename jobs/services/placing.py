@@ -51,8 +51,9 @@ def put_in_queues(jobs: Sequence[Job], *, now: datetime) -> None:
         return
     ids = queues_for(((definition, None) for definition in definitions.values()), now=now)
     of_queue: dict[int, list[int]] = defaultdict(list)
-    for job_id, definition in definitions.items():
-        of_queue[ids[definition.digest]].append(job_id)
+    for job in jobs:
+        job.queue_id = ids[definitions[job.id].digest]
+        of_queue[job.queue_id].append(job.id)
     for queue_id, job_ids in of_queue.items():
         Job.objects.filter(id__in=job_ids).update(queue_id=queue_id)
 

@@ -11,6 +11,7 @@ from jobs.events import Step, record
 from jobs.models import Job
 from jobs.queries.lookup import check_ids, locked
 from jobs.services.change_result import ChangeResult, change_results
+from jobs.services.turns import take_turns_anew
 from jobs.specs import MAX_PRIORITY
 from jobs.states import JobState, What
 
@@ -30,7 +31,11 @@ def change_priority(
     refusals = {job.id: _refusal(job, priority) for job in jobs.values()}
     changing = [job for job in jobs.values() if not refusals[job.id]]
     Job.objects.filter(id__in=[job.id for job in changing]).update(priority=priority)
-    record([(_step(job, priority, reason), by) for job in changing], now=now)
+    steps = [(_step(job, priority, reason), by) for job in changing]
+    for job in changing:
+        job.priority = priority
+    take_turns_anew(changing)
+    record(steps, now=now)
     return change_results(distinct, refusals)
 
 

@@ -11,15 +11,17 @@ from clusters.services.of_people import project_for
 from jobs.events import Step, record
 from jobs.metrics import SUBMITTED
 from jobs.models import Job
-from jobs.placement import definition_of
+from jobs.placement import Definition, definition_of
 from jobs.services.limits import Names, beyond, count_orders, refused_beyond, take_back
 from jobs.services.placing import queues_for
+from jobs.services.turns import give_turns_back, take_turns
 from jobs.services.unreachable import refusals_of
 from jobs.specs import MAX_KEY, JobSpec, check_expiry, check_spec, columns_of
 from jobs.sql.inserts import insert_jobs, insert_labels
-from jobs.sql.queues import known_queues
+from jobs.sql.queues import KnownQueue, known_queues
 from jobs.sql.reads import queued_counts, rank
 from jobs.sql.statements import Columns, timestamp
+from jobs.sql.turns import homes_with_turns
 from jobs.states import JobState, What
 from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError, ResourceExhausted, Unavailable
 from rainbow.telemetry import traces
@@ -43,10 +45,21 @@ class Order:
     project: str = ""
     # Found for the name when the job is submitted; None with a credential of the cluster.
     project_id: int | None = None
+    # Where it waits, once it is known.
+    queue_id: int | None = None
+    turn: int = 0
 
     @property
-    def submitted_by(self) -> int | None:
+    def submitted_by_id(self) -> int | None:
         return self.by.credential
+
+    @property
+    def priority(self) -> int:
+        return self.spec.priority
+
+    @property
+    def nodes(self) -> int:
+        return self.spec.nodes
 
     @property
     def traceparent(self) -> str | None:
@@ -61,7 +74,7 @@ class Order:
         """Who repeats a submission: the credential, or whoever it speaks for."""
         if self.owner_id:
             return f"u{self.owner_id}"
-        return f"p{self.project_id}" if self.project_id else self.submitted_by
+        return f"p{self.project_id}" if self.project_id else self.submitted_by_id
 
     @property
     def submitter_and_project(self) -> int | str | None:
@@ -152,14 +165,18 @@ def _submit(
 ) -> list[Receipt | RainbowError]:
     try:
         with transaction.atomic():
-            queues, refusals = _placed(orders, now)
+            queues, homes, refusals = _placed(orders, now)
             wanted = _without_repeats(order for order in orders if id(order) in queues)
+            if homes:
+                _take_turns(wanted, queues, homes)
             refused = _refused_beyond_limits(wanted, now)
             refusals |= _with_repeats(refused, wanted, orders)
             new = _insert([order for order in wanted if id(order) not in refused], queues, now)
             if len(new) < len(wanted):
                 made = {id(order) for order, _ in new}
-                take_back((order for order in wanted if id(order) not in made), now=now)
+                not_made = [order for order in wanted if id(order) not in made]
+                take_back(not_made, now=now)
+                give_turns_back(not_made)
             record([(_step(order, job_id), order.by) for order, job_id in new], now=now)
             receipts = dict(_receipts(new))
             earlier = _earlier(order for order in orders if order.key and id(order) not in receipts)
@@ -190,6 +207,12 @@ def _without_repeats(orders: Iterable[Order]) -> list[Order]:
     for order in orders:
         first.setdefault(order.key or id(order), order)
     return list(first.values())
+
+
+def _take_turns(orders: Sequence[Order], queues: Mapping[int, int], homes: Mapping[int, bool]) -> None:
+    for order in orders:
+        order.queue_id = queues[id(order)]
+    take_turns(orders, homes=homes)
 
 
 def _refused_beyond_limits(orders: Sequence[Order], now: datetime) -> dict[int, RainbowError]:
@@ -227,10 +250,11 @@ def _insert(orders: list[Order], queues: Mapping[int, int], now: datetime) -> li
     return new
 
 
-def _placed(orders: Sequence[Order], now: datetime) -> tuple[dict[int, int], dict[int, RainbowError]]:
+def _placed(orders: Sequence[Order], now: datetime) -> tuple[dict[int, int], dict[int, bool], dict[int, RainbowError]]:
     """The queues of the orders, and of those that can be in none why, by the identity of the orders.
 
-    Where all jobs of a queue fit one cluster, and they name none, it is not asked which are in reach.
+    Between the two, which clusters and pools have turns: jobs.sql.turns.homes_with_turns. Where all jobs of a queue
+    fit one cluster, and they name none, it is not asked which are in reach.
     """
     definitions = [definition_of(order.cluster_id, order.spec) for order in orders]
     placed = list(zip(orders, definitions, strict=True))
@@ -249,7 +273,15 @@ def _placed(orders: Sequence[Order], now: datetime) -> tuple[dict[int, int], dic
         for order, definition in served
         if definition not in queues
     }
-    return {id(order): queues[definition] for order, definition in served if definition in queues}, refusals
+    placed_in = {id(order): queues[definition] for order, definition in served if definition in queues}
+    return placed_in, _homes_with_turns(queues, known), refusals
+
+
+def _homes_with_turns(placed: Iterable[Definition], known: Mapping[bytes, KnownQueue]) -> dict[int, bool]:
+    there = {its.cluster_id: known[its.digest].fair for its in placed if its.digest in known}
+    new = {its.cluster_id for its in placed} - there.keys()
+    homes = {home: fair for home, fair in there.items() if fair is not None}
+    return homes | homes_with_turns(new) if new else homes
 
 
 def _refused(orders: Sequence[Order]) -> Iterator[tuple[int, RainbowError]]:
@@ -261,15 +293,21 @@ def _columns(orders: Sequence[Order], queues: Mapping[int, int], now: datetime) 
     return {
         "cluster_id": [order.cluster_id for order in orders],
         "queue_id": [queues[id(order)] for order in orders],
-        "submitted_by_id": [order.submitted_by for order in orders],
+        "submitted_by_id": [order.submitted_by_id for order in orders],
         **_of_people(orders),
         **columns_of([order.spec for order in orders]),
         "idempotency_key": [order.own_key or None for order in orders],
         "fingerprint": [order.fingerprint for order in orders],
+        **_turns(orders),
         "state": [JobState.QUEUED.value] * len(orders),
         "submitted_at": [timestamp(now)] * len(orders),
         **({"traceparent": [order.traceparent for order in orders]} if traces.are_on() else {}),
     }
+
+
+def _turns(orders: Sequence[Order]) -> Columns:
+    turns = [order.turn for order in orders]
+    return {"turn": turns} if any(turns) else {}
 
 
 def _of_people(orders: Sequence[Order]) -> Columns:
@@ -333,7 +371,7 @@ def _replay(
 
 
 def _rank(job: Job) -> int:
-    return rank(job.cluster_id, job.priority, job.id) if job.state == JobState.QUEUED else 0
+    return rank(job.cluster_id, job.place) if job.state == JobState.QUEUED else 0
 
 
 def _no_rank(job: Job) -> int:

@@ -9,7 +9,7 @@ from clusters.models import Cluster, Streak
 from clusters.prepared import fetch_prepared
 from jobs.models import Job, JobLabel, Queue, Serves
 from jobs.sight import Sight
-from jobs.sql.statements import Columns, Row, fetch, insert
+from jobs.sql.statements import Columns, Place, Row, fetch, insert
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
@@ -19,7 +19,7 @@ _LABEL = JobLabel._meta.db_table
 _CLUSTER = Cluster._meta.db_table
 _STREAK = Streak._meta.db_table
 QUEUED = f"state = '{JobState.QUEUED}'"
-_ORDER = "ORDER BY priority DESC, id"
+_ORDER = "ORDER BY priority DESC, turn, id"
 
 
 class ServedQueue(NamedTuple):
@@ -38,29 +38,33 @@ class ServedQueue(NamedTuple):
     alone: bool
     holds_back: bool
     pool: str
+    # The cluster or pool in which its jobs take turns; 0 where they go by age.
+    turns_of: int
     # The first of its jobs.
     priority: int
+    turn: int
     job_id: int
 
     @property
-    def place(self) -> tuple[int, int]:
-        return self.priority, self.job_id
+    def place(self) -> Place:
+        return self.priority, self.turn, self.job_id
 
 
 class Look(NamedTuple):
-    """At this number of jobs of a queue, after this (priority, id)."""
+    """At this number of jobs of a queue, after this place."""
 
     queue_id: int
-    after: tuple[int, int] | None
+    after: Place | None
     number: int
 
 
 class Seen(NamedTuple):
-    """A job at this place of a look, from 1."""
+    """A job, the n-th of a look, from 1."""
 
     priority: int
+    turn: int
     id: int
-    place: int
+    n: int
     is_within: bool
 
 
@@ -68,6 +72,8 @@ class KnownQueue(NamedTuple):
     id: int
     # Whether there is a cluster that all its jobs fit.
     whole: bool
+    # Of its cluster or pool: whether submitters take turns; None if they never did.
+    fair: bool | None
 
 
 def known_queues(digests: Collection[bytes]) -> dict[bytes, KnownQueue]:
@@ -75,8 +81,12 @@ def known_queues(digests: Collection[bytes]) -> dict[bytes, KnownQueue]:
     lock = _kept()
     places = ",".join(["%s"] * len(digests))
     whole = f"EXISTS (SELECT 1 FROM {_SERVES} s WHERE s.queue_id = q.id AND s.whole)"
-    found = fetch(f"SELECT digest, id, {whole} FROM {_QUEUE} q WHERE digest IN ({places}) {lock}", list(digests))
-    return {bytes(digest): KnownQueue(id=id, whole=bool(whole)) for digest, id, whole in found}
+    fair = f"(SELECT c.fair_turns FROM {_CLUSTER} c WHERE c.id = q.cluster_id)"
+    statement = f"SELECT digest, id, {whole}, {fair} FROM {_QUEUE} q WHERE digest IN ({places}) {lock}"
+    return {
+        bytes(digest): KnownQueue(id=id, whole=bool(whole), fair=None if fair is None else bool(fair))
+        for digest, id, whole, fair in fetch(statement, list(digests))
+    }
 
 
 def queues_of(cluster_ids: Collection[int]) -> list[Row]:
@@ -115,9 +125,10 @@ def served_queues(cluster_id: int, *, at_most: Mapping[str, int], plain: bool) -
     tests.append("q.plain AND q.cluster_id = s.cluster_id" if plain else "home.paused_at IS NULL")
     statement = (
         f"SELECT s.queue_id, s.after_seconds, s.whole, {whole}, q.plain, {_IS_ALONE}, {_HOLDS_BACK}, "
-        "CASE WHEN home.id = s.cluster_id THEN '' ELSE home.name END, first.priority, first.id "
+        "CASE WHEN home.id = s.cluster_id THEN '' ELSE home.name END, "
+        "CASE WHEN home.fair_turns IS NULL THEN 0 ELSE home.id END, first.priority, first.turn, first.id "
         f"FROM {_SERVES} s JOIN {_QUEUE} q ON q.id = s.queue_id JOIN {_CLUSTER} home ON home.id = q.cluster_id "
-        f"{_joined_first()} WHERE {' AND '.join(tests)} ORDER BY first.priority DESC, first.id"
+        f"{_joined_first()} WHERE {' AND '.join(tests)} ORDER BY first.priority DESC, first.turn, first.id"
     )
     bounds = list(at_most.values())
     values = [*bounds, cluster_id, cluster_id, cluster_id, *bounds]
@@ -126,9 +137,9 @@ def served_queues(cluster_id: int, *, at_most: Mapping[str, int], plain: bool) -
 
 def _joined_first() -> str:
     """The first job of a queue q, as `first`. On PostgreSQL the index has all that is asked of it."""
-    its = f"FROM {_JOB} j WHERE j.queue_id = q.id AND j.{QUEUED} ORDER BY j.priority DESC, j.id LIMIT 1"
+    its = f"FROM {_JOB} j WHERE j.queue_id = q.id AND j.{QUEUED} ORDER BY j.priority DESC, j.turn, j.id LIMIT 1"
     if connection.vendor == "postgresql":
-        return f"CROSS JOIN LATERAL (SELECT j.priority, j.id {its}) first"
+        return f"CROSS JOIN LATERAL (SELECT j.priority, j.turn, j.id {its}) first"
     return f"JOIN {_JOB} first ON first.id = (SELECT j.id {its})"
 
 
@@ -149,35 +160,55 @@ def waiting_in_only(
 
 
 def waiting_in(
-    queue_id: int, *, columns: Sequence[str], labels: Mapping[str, str], after: tuple[int, int] | None, limit: int
+    queue_id: int, *, columns: Sequence[str], labels: Mapping[str, str], after: Place | None, limit: int
 ) -> list[Row]:
-    """These columns of the next jobs of a queue that carry these labels, in its order, after this (priority, id)."""
+    """These columns of the next jobs of a queue that carry these labels, in its order, after this place."""
     if not after:
         return _waiting(queue_id, columns, labels, limit)
     tests, labeled = _labeled(labels)
     where = " AND ".join([f"queue_id = %s AND {QUEUED}", *tests])
-    statement = _behind(", ".join(columns), where, priority="%s", id="%s", limit="%s")
-    own = [queue_id, *labeled, after[0]]
-    return fetch(statement, [*own, after[1], limit, *own, limit, limit])
+    place = Behind("%s", "%s", "%s")
+    statement = _behind(", ".join(columns), where, place, limit="%s")
+    return fetch(statement, [*_values_behind([queue_id, *labeled], after, limit), limit])
 
 
-def _behind(columns: str, where: str, *, priority: str, id: str, limit: str) -> str:
-    """Reads jobs behind a place in two ranges of the index: by one condition the database would walk all before it."""
-    same = f"SELECT {columns} FROM {_JOB} WHERE {where} AND priority = {priority} AND id > {id} {_ORDER} LIMIT {limit}"
-    lower = f"SELECT {columns} FROM {_JOB} WHERE {where} AND priority < {priority} {_ORDER} LIMIT {limit}"
-    both = f"SELECT * FROM ({same}) same UNION ALL SELECT * FROM ({lower}) lower"
-    return f"SELECT * FROM ({both}) behind {_ORDER} LIMIT {limit}"
+class Behind(NamedTuple):
+    """What stands for a place in a statement."""
+
+    priority: str
+    turn: str
+    id: str
+
+
+def _behind(columns: str, where: str, place: Behind, *, limit: str) -> str:
+    """Reads jobs behind a place in three ranges of the index: by one condition a database would walk all before it."""
+    priority, turn, id = place
+    tests = {
+        "same": f"priority = {priority} AND turn = {turn} AND id > {id}",
+        "later": f"priority = {priority} AND turn > {turn}",
+        "lower": f"priority < {priority}",
+    }
+    ranges = (
+        f"SELECT * FROM (SELECT {columns} FROM {_JOB} WHERE {where} AND {test} {_ORDER} LIMIT {limit}) {name}"
+        for name, test in tests.items()
+    )
+    return f"SELECT * FROM ({' UNION ALL '.join(ranges)}) behind {_ORDER} LIMIT {limit}"
+
+
+def _values_behind(own: Sequence[object], place: Place, limit: int) -> list[object]:
+    priority, turn, _ = place
+    return [*own, *place, limit, *own, priority, turn, limit, *own, priority, limit]
 
 
 def waiting_of_owner(
     own: Sight, cluster_id: int, *, columns: Sequence[str], labels: Mapping[str, str], limit: int
 ) -> list[Row]:
-    """(priority, id, queue_id, *columns) of the first jobs within sight that wait in queues that the cluster serves."""
+    """(priority, turn, id, queue_id, *columns) of the first jobs within sight that wait in queues that it serves."""
     within, owners = own.condition(_JOB)
     tests, labeled = _labeled(labels)
     served = f"queue_id IN (SELECT queue_id FROM {_SERVES} WHERE cluster_id = %s)"
     where = " AND ".join([within, QUEUED, served, *tests])
-    wanted = ", ".join(("priority", "id", "queue_id", *columns))
+    wanted = ", ".join(("priority", "turn", "id", "queue_id", *columns))
     statement = f"SELECT {wanted} FROM {_JOB} WHERE {where} {_ORDER} LIMIT {int(limit)}"
     return fetch(statement, [*owners, cluster_id, *labeled])
 
@@ -190,12 +221,12 @@ def first_of_all(
     where = " AND ".join([QUEUED, *tests])
     order = f"{_ORDER} LIMIT {int(limit)}"
     if connection.vendor == "postgresql":
-        its = f"SELECT priority, id FROM {_JOB} WHERE queue_id = queues.id AND {where} {order}"
+        its = f"SELECT priority, turn, id FROM {_JOB} WHERE queue_id = queues.id AND {where} {order}"
         ids = _unnested("bigint")
         places = f"SELECT its.* FROM {ids} queues(id) CROSS JOIN LATERAL ({its}) its"
         values: list[object] = [list(queue_ids), *given]
     else:
-        its = f"SELECT * FROM (SELECT priority, id FROM {_JOB} WHERE queue_id = %s AND {where} {order})"
+        its = f"SELECT * FROM (SELECT priority, turn, id FROM {_JOB} WHERE queue_id = %s AND {where} {order})"
         places = " UNION ALL ".join([its] * len(queue_ids))
         values = [value for queue_id in queue_ids for value in (queue_id, *given)]
     first = f"SELECT id FROM (SELECT * FROM ({places}) places {order}) first"
@@ -214,39 +245,36 @@ def within_bounds(
     tests, labeled = _labeled(labels)
     starts = [(n, one.queue_id, *(one.after or _BEFORE_ALL), one.number) for n, one in enumerate(looks)]
     if connection.vendor == "postgresql":
-        names = (f"look.{name}" for name in ("queue_id", "priority", "id", "number"))
-        its = _seen(_within(at_most), tests, *names, limit=limit)
-        arrays = _unnested("int", "bigint", "int", "bigint", "bigint")
-        statement = (
-            f"SELECT look.n, its.* FROM {arrays} look(n, queue_id, priority, id, number) CROSS JOIN LATERAL ({its}) its"
-        )
-        values = [*map(list, zip(*starts, strict=True)), *at_most.values(), *labeled, *labeled]
+        place = Behind("look.priority", "look.turn", "look.id")
+        its = _seen(_within(at_most), tests, "look.queue_id", place, "look.number", limit=limit)
+        arrays = _unnested("int", "bigint", "int", "bigint", "bigint", "bigint")
+        looked = f"{arrays} look(n, queue_id, priority, turn, id, number)"
+        statement = f"SELECT look.n, its.* FROM {looked} CROSS JOIN LATERAL ({its}) its"
+        values = [*map(list, zip(*starts, strict=True)), *at_most.values(), *labeled * 3]
     else:
-        its = _seen(_within(at_most), tests, "%s", "%s", "%s", "%s", limit=limit)
+        its = _seen(_within(at_most), tests, "%s", Behind("%s", "%s", "%s"), "%s", limit=limit)
         statement = " UNION ALL ".join([f"SELECT %s, its.* FROM ({its}) its"] * len(looks))
         values = []
-        for n, queue_id, priority, id, number in starts:
-            values += [n, *at_most.values(), queue_id, *labeled, priority, id, number]
-            values += [queue_id, *labeled, priority, number, number, number]
+        for n, queue_id, priority, turn, id, number in starts:
+            behind = _values_behind([queue_id, *labeled], (priority, turn, id), number)
+            values += [n, *at_most.values(), *behind, number, number]
     seen: list[list[Seen]] = [[] for _ in looks]
     for n, *job in _fetch(statement, values, labels):
         seen[n].append(Seen(*job))
     return seen
 
 
-def _seen(
-    is_within: str, tests: Sequence[str], queue_id: str, priority: str, id: str, number: str, *, limit: int
-) -> str:
+def _seen(is_within: str, tests: Sequence[str], queue_id: str, place: Behind, number: str, *, limit: int) -> str:
     where = " AND ".join([f"queue_id = {queue_id} AND {QUEUED}", *tests])
-    columns = "priority, id, nodes, tasks, time_limit_seconds, cores_per_task"
-    looked = _behind(columns, where, priority=priority, id=id, limit=number)
-    placed = (
-        f"SELECT priority, id, row_number() OVER ({_ORDER}) AS place, {is_within} AS is_within FROM ({looked}) looked"
+    columns = "priority, turn, id, nodes, tasks, time_limit_seconds, cores_per_task"
+    looked = _behind(columns, where, place, limit=number)
+    counted = (
+        f"SELECT priority, turn, id, row_number() OVER ({_ORDER}) AS n, {is_within} AS is_within FROM ({looked}) looked"
     )
-    return f"SELECT * FROM ({placed}) seen WHERE is_within OR place = {number} {_ORDER} LIMIT {int(limit)}"
+    return f"SELECT * FROM ({counted}) seen WHERE is_within OR n = {number} {_ORDER} LIMIT {int(limit)}"
 
 
-_BEFORE_ALL = (2**15 - 1, 0)
+_BEFORE_ALL: Place = (2**15 - 1, 0, 0)
 
 
 def _within(at_most: Mapping[str, int]) -> str:
@@ -293,15 +321,14 @@ def _labeled(labels: Mapping[str, str]) -> tuple[list[str], list[str]]:
 def waiting_queue_ids(cluster_id: int, *, limit: int) -> list[int]:
     """The queues with jobs of this cluster or pool, and those that the cluster serves, in the order of their first."""
     mine = f"q.cluster_id = %s OR q.id IN (SELECT s.queue_id FROM {_SERVES} s WHERE s.cluster_id = %s)"
-    statement = (
-        f"SELECT q.id FROM {_QUEUE} q {_joined_first()} WHERE {mine} ORDER BY first.priority DESC, first.id LIMIT %s"
-    )
+    order = "ORDER BY first.priority DESC, first.turn, first.id LIMIT %s"
+    statement = f"SELECT q.id FROM {_QUEUE} q {_joined_first()} WHERE {mine} {order}"
     return [id for (id,) in fetch(statement, [cluster_id, cluster_id, limit])]
 
 
 def counts_of(queue_ids: Sequence[int], *, at_most: int) -> list[Row]:
     """(id, waiting jobs, when the oldest of those was submitted): of each queue the first `at_most` jobs."""
-    order = "ORDER BY j.priority DESC, j.id"
+    order = "ORDER BY j.priority DESC, j.turn, j.id"
     some = f"SELECT j.submitted_at AS at FROM {_JOB} j WHERE j.queue_id = q.id AND j.{QUEUED} {order} LIMIT %s"
     places = ",".join(["%s"] * len(queue_ids))
     statement = (

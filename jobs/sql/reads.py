@@ -10,7 +10,7 @@ from django.db import connection
 from clusters.models import Cluster, Credential, Project
 from jobs.models import MAX_ID, Job, JobCount, Queue, Serves
 from jobs.sight import Sight
-from jobs.sql.statements import Names, Row, fetch, quoted
+from jobs.sql.statements import Names, Place, Row, fetch, quoted
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
@@ -118,13 +118,16 @@ def bytes_in(columns: Iterable[str]) -> str:
     return " + ".join(counted.format(quoted([column])) for column in columns)
 
 
-def rank(cluster_id: int, priority: int, job_id: int) -> int:
+def rank(cluster_id: int, place: Place) -> int:
     """The place of a waiting job among those of its cluster, from 1. Costs more the more are before it."""
-    statement = (
-        f"SELECT COUNT(*) FROM {_JOB} WHERE {_QUEUED} AND queue_id IN ({_QUEUES_OF}) "
-        "AND priority >= %s AND (priority > %s OR id <= %s)"
+    priority, turn, job_id = place
+    tests = ("priority > %s", "priority = %s AND turn < %s", "priority = %s AND turn = %s AND id <= %s")
+    counts = (
+        f"(SELECT COUNT(*) FROM {_JOB} WHERE {_QUEUED} AND queue_id IN ({_QUEUES_OF}) AND {one})" for one in tests
     )
-    return int(fetch(statement, [cluster_id, priority, priority, job_id])[0][0])
+    of_each = ([priority], [priority, turn], [priority, turn, job_id])
+    values = [value for some in of_each for value in (cluster_id, *some)]
+    return int(fetch(f"SELECT {' + '.join(counts)}", values)[0][0])
 
 
 def waiting_unserved(*, at_most: int) -> list[Row]:
@@ -137,15 +140,24 @@ def waiting_unserved(*, at_most: int) -> list[Row]:
     return fetch(statement, [at_most])
 
 
-def jobs_before(cluster_ids: Sequence[int], priority: int, job_id: int, *, at_most: int) -> list[Row]:
-    """(cluster_id, jobs of a higher priority, older jobs of the same) that wait in each of these clusters and pools.
+# A turn in the cluster or pool c.
+_HERE = "(CASE WHEN c.id = %s THEN %s ELSE 0 END)"
 
-    The higher are summed from the counts; the older are counted, no further than `at_most` in each.
+
+def jobs_before(cluster_ids: Sequence[int], home: int, place: Place, *, at_most: int) -> list[Row]:
+    """(cluster_id, jobs of a higher priority, earlier jobs of the same) that wait in each of these clusters and pools.
+
+    The higher are summed from the counts; the earlier are counted, no further than `at_most` in each. Turns compare
+    with those of the job's own `home` alone: of another that has turns none is counted.
     """
+    priority, turn, job_id = place
     higher = f"SELECT SUM(n.jobs) FROM {_COUNT} n WHERE n.cluster_id = c.id AND n.{_QUEUED} AND n.priority > %s"
     queues = f"SELECT q.id FROM {_QUEUE} q WHERE q.cluster_id = c.id"
-    older = f"SELECT 1 FROM {_JOB} j WHERE j.queue_id IN ({queues}) AND j.{_QUEUED} AND j.priority = %s AND j.id < %s"
-    counted = f"SELECT COUNT(*) FROM ({older} LIMIT %s) older"
+    waiting = f"SELECT 1 FROM {_JOB} j WHERE j.queue_id IN ({queues}) AND j.{_QUEUED} AND j.priority = %s"
+    same = f"SELECT * FROM ({waiting} AND j.turn = {_HERE} AND j.id < %s LIMIT %s) same"
+    earlier = f"SELECT * FROM ({waiting} AND j.turn < {_HERE} LIMIT %s) earlier"
+    counted = f"SELECT COUNT(*) FROM (SELECT * FROM ({same} UNION ALL {earlier}) both_of LIMIT %s) counted"
     places = ",".join(["%s"] * len(cluster_ids))
     statement = f"SELECT c.id, ({higher}), ({counted}) FROM {_CLUSTER} c WHERE c.id IN ({places})"
-    return fetch(statement, [priority, priority, job_id, at_most, *cluster_ids])
+    here = [priority, home, turn]
+    return fetch(statement, [priority, *here, job_id, at_most, *here, at_most, at_most, *cluster_ids])

@@ -12,6 +12,8 @@ from django.db import connection, models
 Columns = Mapping[str, Sequence[Any]]
 Row = tuple[Any, ...]
 Names = tuple[str, ...]
+# Where a waiting job stands: its priority, turn and id.
+Place = tuple[int, int, int]
 # SQLite takes at most 32,766 values in a statement; 256 rows also keep it quick to compile.
 _VALUES_ROWS = 256
 # PostgreSQL takes arrays faster than long lists of values, and a few values faster than arrays.

@@ -54,7 +54,7 @@ def take_jobs(
     """Accepts those of the jobs that wait, and whose submitters may still use what they were submitted to.
     Only those `within`, if that is said.
 
-    Returns their (id, attempt, priority, the cluster or pool they waited in, owner, project, nodes).
+    Returns their (id, attempt, priority, the cluster or pool they waited in, owner, project, nodes, queue, turn).
     With a lease, also of the queues that the cluster serves, once it is its turn there.
     """
     further, owners = within.condition(_JOB) if within else ("TRUE", [])
@@ -65,7 +65,8 @@ def take_jobs(
         "submitted_to_id = CASE WHEN cluster_id = %s THEN submitted_to_id "
         "ELSE COALESCE(submitted_to_id, cluster_id) END "
         f"WHERE {_waiting_among(further, shared=lease is not None)} "
-        "RETURNING id, attempt, priority, COALESCE(taken_from_id, cluster_id), owner_id, project_id, nodes"
+        "RETURNING id, attempt, priority, COALESCE(taken_from_id, cluster_id), owner_id, project_id, nodes, "
+        "queue_id, turn"
     )
     ids = list(job_ids) if connection.vendor == "postgresql" else str(list(job_ids))
     held = [lease.agent, lease.seconds, timestamp(lease.expires_at)] if lease else ["", None, None]

@@ -5,7 +5,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any
@@ -148,6 +148,10 @@ def _moment(value: Any) -> Any:
         raise ValueError("is out of range") from None
 
 
+def _day(value: Any) -> Any:
+    return connection.ops.adapt_datefield_value(date.fromisoformat(value))
+
+
 def _number(value: Any, lowest: int, highest: int) -> int:
     if type(value) is not int or not lowest <= value <= highest:
         raise ValueError(f"must be a whole number from {lowest:,} to {highest:,}")
@@ -188,12 +192,14 @@ def _switch(value: Any) -> bool:
 
 _WRITTEN: dict[str, Callable[[Any], Any]] = {
     "BooleanField": bool,
+    "DateField": str,
     "DateTimeField": _moment_written,
     "JSONField": _json_written,
     "BinaryField": lambda value: b64encode(bytes(value)).decode(),
 }
 _READ: dict[str, Callable[[Any], Any]] = {
     "BooleanField": _switch,
+    "DateField": _day,
     "DateTimeField": _moment,
     "JSONField": _json,
     "BinaryField": lambda value: b64decode(value, validate=True),

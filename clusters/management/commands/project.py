@@ -24,6 +24,7 @@ from clusters.services.projects import (
     remove_member,
     reopen_project,
     share_jobs,
+    weigh_project,
     withdraw_cluster,
 )
 from clusters.visible import visible_table
@@ -38,6 +39,7 @@ _HELP = {
     "share": "let its members see each other's jobs",
     "unshare": "keep its members' jobs apart",
     "limit": "set what it may have in queues and at clusters",
+    "weigh": "set what its jobs cost where submitters take turns",
     "close": "end all that the project grants",
     "reopen": "open it again",
 }
@@ -61,6 +63,7 @@ _DEEDS: dict[str, Deed] = {
     "share": lambda id, change, said: share_jobs(project_id=id, shares=True, change=change),
     "unshare": lambda id, change, said: share_jobs(project_id=id, shares=False, change=change),
     "limit": lambda id, change, said: limit_project(project_id=id, wanted=limits_in(said), change=change),
+    "weigh": lambda id, change, said: weigh_project(project_id=id, weight=said["weight"], change=change),
     "close": lambda id, change, said: close_project(project_id=id, change=change),
     "reopen": lambda id, change, said: reopen_project(project_id=id, change=change),
 }
@@ -82,6 +85,8 @@ class Command(BaseCommand):
                 changes.add_argument("--lead", action="store_true", help="as leads, who look after the project")
             if verb == "limit":
                 add_limits(changes)
+            if verb == "weigh":
+                changes.add_argument("weight", type=int, help="1 to 1,000; of a project of weight 2 a node costs half")
             changes.add_argument("--reason", default="", help="why, for the record of events")
         show = verbs.add_parser("show", help="show a project")
         show.add_argument("name", help="of the project")

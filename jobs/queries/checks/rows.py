@@ -85,7 +85,7 @@ _SPECIAL = {
                 "an agent holds it without a lease": f"{_LEASED} AND t.lease_expires_at IS NULL",
                 "is in the hands of a pool, which runs no jobs": f"{_IN_HAND} AND c.pool",
                 "was taken from what is no pool": "NOT p.pool",
-                "was submitted with a credential that is no token": f"k.kind <> '{CredentialKind.TOKEN}'",
+                "was submitted with a credential that is no token": f"k.kind = '{CredentialKind.SECRET}'",
             },
             timed=frozenset({UNPLACED}),
         ),

@@ -12,7 +12,7 @@ from benchmarks.bench import Server
 from benchmarks.cluster import Cluster
 
 JOBS, EVENTS, COUNTS = "jobs_job", "jobs_jobevent", "jobs_jobcount"
-# What the server writes of a new job (jobs/services/submit.py), without what has a default; a test compares them.
+# What the server writes of a new job (jobs/services/orders.py), without what has a default; a test compares them.
 JOB_COLUMNS = (
     "cluster_id", "queue_id", "submitted_by_id", "name", "command", "nodes", "tasks", "priority",
     "time_limit_seconds", "environment", "working_directory", "labels", "on_lost",

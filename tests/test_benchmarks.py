@@ -12,7 +12,7 @@ from benchmarks import storage
 from benchmarks.baseline import Figures, load, regressions, save
 from jobs import events
 from jobs.models import Job, JobCount, JobEvent
-from jobs.services import submit
+from jobs.services import orders
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import ROOT
@@ -87,7 +87,7 @@ def test_the_driver_writes_into_the_tables_of_the_models(model: type[Job], table
 
 @pytest.mark.django_db
 def test_the_driver_inserts_what_the_server_inserts(now: datetime) -> None:
-    assert set(storage.JOB_COLUMNS) == submit._columns([], {}, now).keys() - (_optional(Job) - {"queue_id"})
+    assert set(storage.JOB_COLUMNS) == orders.rows_of([], {}, now).keys() - (_optional(Job) - {"queue_id"})
     assert set(storage.EVENT_COLUMNS) == events._columns([], now, "").keys()
 
 

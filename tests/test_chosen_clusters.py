@@ -15,11 +15,12 @@ from jobs.reports import Report, Return
 from jobs.services import placing
 from jobs.services.accept import RefusalReason, accept_jobs
 from jobs.services.move import move_jobs
+from jobs.services.orders import Order, Receipt
 from jobs.services.pools import Member, change_pool
 from jobs.services.report import report_jobs
 from jobs.services.requeue import requeue_jobs
 from jobs.services.serving import facts_changed
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 from jobs.states import JobState
 from rainbow.errors import InvalidArgument, RainbowError, ResourceExhausted

@@ -13,9 +13,10 @@ from jobs.queries.queue import request_jobs
 from jobs.reports import Report, Return
 from jobs.services.accept import accept_jobs
 from jobs.services.fail_expired import fail_expired
+from jobs.services.orders import Order, Receipt
 from jobs.services.report import report_jobs
 from jobs.services.serving import facts_changed
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 from jobs.states import JobState, What
 from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError

@@ -22,7 +22,8 @@ from jobs.queries.lookup import find_jobs, get_jobs
 from jobs.queries.queue import QueuedJob, request_jobs
 from jobs.rest.job_serializers import WITH_CONTENT, JobSerializer, QueuedJobSerializer
 from jobs.rest.spec_serializers import KeyedJobSpecSerializer
-from jobs.services.submit import Order, submit_jobs
+from jobs.services.orders import Order
+from jobs.services.submit import submit_jobs
 from rainbow import offers, records, translation
 from rainbow import specs as client
 from rainbow.agent.journal import Entry, Journal

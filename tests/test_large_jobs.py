@@ -12,7 +12,8 @@ from jobs.models import Job
 from jobs.queries.lookup import find_jobs, list_jobs
 from jobs.queries.queue import request_jobs
 from jobs.queries.search import Search
-from jobs.services.submit import Order, submit_jobs
+from jobs.services.orders import Order
+from jobs.services.submit import submit_jobs
 from jobs.specs import MAX_COMMAND_BYTES, JobSpec
 from rainbow.protos import rainbow_pb2 as pb
 from tests.conftest import Member

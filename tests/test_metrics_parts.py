@@ -17,7 +17,8 @@ from clusters.metrics import OTHERS, ClusterCounter
 from clusters.models import Cluster
 from jobs.queries import fleet_counts
 from jobs.queries.fleet_counts import FleetCounts, count_fleet
-from jobs.services.submit import Order, submit_jobs
+from jobs.services.orders import Order
+from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 from rainbow.scrape_token import admits, read_token
 from rainbow_site.metrics import fleet

@@ -21,9 +21,9 @@ from jobs.queries.summaries import summarize_jobs
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.prune import prune_ended, prune_handed_over
-from jobs.sql.queues import Look, waiting_in, within_bounds
 from jobs.sql.reads import jobs_before, oldest_queued
 from jobs.sql.statements import quoted
+from jobs.sql.waiting import Look, waiting_in, within_bounds
 from jobs.states import JobState
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.planner import empty_the_tables_of_jobs, gather_statistics

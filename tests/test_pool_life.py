@@ -18,8 +18,9 @@ from jobs.services.accept import accept_jobs
 from jobs.services.cancel import CancelOutcome, cancel_jobs
 from jobs.services.expire import expire_leases
 from jobs.services.move import move_jobs
+from jobs.services.orders import Order, Receipt
 from jobs.services.pools import Member
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 from tests.support.pools import Pool, pool_of
 from tests.support.queue import counted, operator_named, recounted, submitted

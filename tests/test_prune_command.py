@@ -12,7 +12,8 @@ from jobs.models import Job
 from jobs.queries.summaries import summarize_jobs
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.orders import Order, Receipt
+from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 from jobs.states import JobState
 from tests.conftest import Member

@@ -15,11 +15,12 @@ from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.expire import expire_leases
 from jobs.services.move import move_jobs
+from jobs.services.orders import Order
 from jobs.services.priority import change_priority
 from jobs.services.prune import prune_jobs
 from jobs.services.report import report_jobs
 from jobs.services.requeue import requeue_jobs
-from jobs.services.submit import Order, submit_jobs
+from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 from jobs.states import MOVES, JobState, What
 from tests.support.lives import replay

@@ -10,9 +10,10 @@ from django.db import connection
 
 from jobs.models import MAX_ID, Job
 from jobs.services.cancel import cancel_jobs
+from jobs.services.orders import Order, Receipt
 from jobs.services.prune import prune_jobs
 from jobs.services.restart import PLENTY, IdRange, restart_ids
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 from rainbow.errors import FailedPrecondition, ResourceExhausted
 from tests.conftest import Member

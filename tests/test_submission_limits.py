@@ -17,7 +17,8 @@ from jobs.queries.checks.allowances import wrong_allowances
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.mend import mend_allowances
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.orders import Order, Receipt
+from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 from rainbow.errors import InvalidArgument, LimitReached, NotFound, PermissionDenied, RainbowError
 from tests.support.members import operator_of_projects, project_of, submitted_by

@@ -18,8 +18,9 @@ from jobs.queries.queue import request_jobs
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.move import move_jobs
+from jobs.services.orders import Order, Receipt
 from jobs.services.priority import change_priority
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 from tests.support.members import person_named, project_of, submitted_by
 from tests.support.pools import pool_of

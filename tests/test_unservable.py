@@ -13,8 +13,9 @@ from clusters.models import Cluster
 from jobs.models import Job, Queue
 from jobs.queries.queue import request_jobs
 from jobs.services import placing, unreachable
+from jobs.services.orders import Order, Receipt
 from jobs.services.serving import facts_changed
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError
 from tests.support.pools import Pool, pool_of

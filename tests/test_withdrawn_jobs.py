@@ -21,7 +21,8 @@ from jobs.models import Job, JobEvent
 from jobs.queries.explain import explain_wait
 from jobs.queries.withdrawn import WITHDRAWN
 from jobs.services.accept import RefusalReason, accept_jobs
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.orders import Order, Receipt
+from jobs.services.submit import submit_jobs
 from jobs.services.withdrawn import settle_withdrawal, withdrawals_are_due
 from jobs.specs import JobSpec
 from jobs.states import JobState

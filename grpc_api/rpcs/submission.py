@@ -14,7 +14,8 @@ from grpc_api.runtime.group_commit import GroupCommit
 from grpc_api.runtime.streams import until
 from jobs.placement import BOUNDED
 from jobs.queries.warnings import warn_caller
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.orders import Order, Receipt
+from jobs.services.submit import submit_jobs
 from rainbow.errors import RainbowError
 from rainbow.protos import rainbow_pb2 as pb
 

@@ -24,9 +24,10 @@ from jobs.leases import MAX_SECONDS
 from jobs.queries.activity import KEPT
 from jobs.queries.warnings import QUIET_AFTER
 from jobs.services.mend import mend_allowances
+from jobs.services.orders import Order
 from jobs.services.placing import place_waiting_jobs
 from jobs.services.pools import Member, create_pool
-from jobs.services.submit import Order, submit_jobs
+from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec, columns_of
 from jobs.sql.inserts import (
     add_activity_totals,

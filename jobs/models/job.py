@@ -98,7 +98,7 @@ class Job(models.Model):
     start_within_seconds = models.PositiveIntegerField(db_default=0)
     on_lost = models.CharField(max_length=7, choices=OnLost)
     signature = models.CharField(max_length=2048, blank=True, db_default="")
-    # Of a person's or a project's job: these, a newline, and the key (jobs.services.submit.Order).
+    # Of a person's or a project's job: these, a newline, and the key (jobs.services.orders.Order).
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     # SHA-256 of what was submitted under the key, so that a retry is told from another job.
     fingerprint = models.BinaryField(max_length=32, null=True)

@@ -13,17 +13,9 @@ from typing import Any, NamedTuple
 
 from clusters.bounds import Bounds
 from jobs.queries.examine import EXAMINED, Examination, cost_of
-from jobs.sql.queues import (
-    Look,
-    Seen,
-    ServedQueue,
-    first_of_all,
-    served_queues,
-    waiting_in,
-    waiting_in_only,
-    within_bounds,
-)
+from jobs.sql.queues import ServedQueue, served_queues
 from jobs.sql.statements import Place, Row
+from jobs.sql.waiting import Look, Seen, first_of_all, waiting_in, waiting_in_only, within_bounds
 
 # Looked at in a request, of all queues that hold both what fits and what does not; of one at least the second.
 _LOOK_AT = 2_000

@@ -7,7 +7,8 @@ from clusters.bounds import Bounds
 from jobs.queries.examine import EXAMINED, Examination
 from jobs.queries.head import Next
 from jobs.sight import Sight
-from jobs.sql.queues import served_queues, waiting_of_owner
+from jobs.sql.queues import served_queues
+from jobs.sql.waiting import waiting_of_owner
 
 # Of the person's jobs that wait for the cluster, the first in the order of queues.
 _LOOK_AT = 2_000

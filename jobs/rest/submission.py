@@ -14,7 +14,8 @@ from clusters.validation import check_line
 from jobs.queries.warnings import warn_caller
 from jobs.rest.serializers import MAX_BATCH, SubmitManySerializer, SubmittedManySerializer, SubmittedSerializer
 from jobs.rest.spec_serializers import JobSpecSerializer
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.orders import Order, Receipt
+from jobs.services.submit import submit_jobs
 from jobs.specs import MAX_KEY, JobSpec
 from rainbow.errors import InvalidArgument, RainbowError
 from rainbow_site.web.rest.admission import SUBMITTERS, holder, read

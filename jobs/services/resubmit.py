@@ -8,7 +8,8 @@ from clusters.callers import Caller
 from jobs.models import Job
 from jobs.queries.found_job import FoundJob
 from jobs.queries.lookup import get_jobs
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.orders import Order, Receipt
+from jobs.services.submit import submit_jobs
 from jobs.specs import SPEC_FIELDS, JobSpec
 from rainbow.errors import NO_SUCH_JOB, NotFound, RainbowError
 

@@ -1,108 +1,32 @@
 """Submitting jobs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import DataError, IntegrityError, transaction
 
-from clusters.callers import Caller, Operator
+from clusters.callers import Caller
 from clusters.services.of_people import project_for
 from jobs.events import Step, record
 from jobs.metrics import SUBMITTED
 from jobs.models import Job
 from jobs.placement import Definition, definition_of
 from jobs.services.limits import Names, beyond, count_orders, refused_beyond, take_back
+from jobs.services.orders import Key, Order, Receipt, rows_of
 from jobs.services.placing import queues_for
 from jobs.services.turns import give_turns_back, take_turns
 from jobs.services.unreachable import refusals_of
-from jobs.specs import MAX_KEY, JobSpec, check_expiry, check_spec, columns_of
+from jobs.specs import MAX_KEY, JobSpec, check_expiry, check_spec
 from jobs.sql.inserts import insert_jobs, insert_labels
 from jobs.sql.queues import KnownQueue, known_queues
 from jobs.sql.reads import queued_counts, rank
-from jobs.sql.statements import Columns, timestamp
 from jobs.sql.turns import homes_with_turns
 from jobs.states import JobState, What
 from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError, ResourceExhausted, Unavailable
-from rainbow.telemetry import traces
 
 _TOO_MANY_LISTS = (
     "this token's jobs that wait name too many different lists of clusters; submit to the pool without one"
 )
-
-# Where a job's idempotency key is unique.
-Key = tuple[int, str]
-
-
-# Neither is frozen: that makes construction three times slower, and a submission makes thousands.
-@dataclass(slots=True, kw_only=True)
-class Order:
-    """`project` names one of the submitter's; empty means the only one that may use the cluster."""
-
-    by: Caller | Operator
-    cluster_id: int
-    spec: JobSpec
-    project: str = ""
-    # Found for the name when the job is submitted; None with a credential of the cluster.
-    project_id: int | None = None
-    # Where it waits, once it is known.
-    queue_id: int | None = None
-    turn: int = 0
-
-    @property
-    def submitted_by_id(self) -> int | None:
-        return self.by.credential
-
-    @property
-    def priority(self) -> int:
-        return self.spec.priority
-
-    @property
-    def nodes(self) -> int:
-        return self.spec.nodes
-
-    @property
-    def traceparent(self) -> str | None:
-        return (self.by.traceparent or None) if isinstance(self.by, Caller) else None
-
-    @property
-    def owner_id(self) -> int | None:
-        return self.by.person_id if isinstance(self.by, Caller) else None
-
-    @property
-    def submitter(self) -> int | str | None:
-        """Who repeats a submission: the credential, or whoever it speaks for."""
-        if self.owner_id:
-            return f"u{self.owner_id}"
-        return f"p{self.project_id}" if self.project_id else self.submitted_by_id
-
-    @property
-    def submitter_and_project(self) -> int | str | None:
-        """A person's job of another project is another job."""
-        return f"{self.submitter} p{self.project_id}" if self.owner_id else self.submitter
-
-    @property
-    def key(self) -> Key | None:
-        return (self.cluster_id, self.own_key) if self.spec.idempotency_key else None
-
-    @property
-    def own_key(self) -> str:
-        """Its idempotency key as it is stored: people do not meet each other's. A key has no newline of its own."""
-        said, submitter = self.spec.idempotency_key, self.submitter
-        return f"{submitter}\n{said}" if said and isinstance(submitter, str) else said
-
-    @property
-    def fingerprint(self) -> bytes | None:
-        return self.spec.fingerprint(self.submitter_and_project) if self.spec.idempotency_key else None
-
-
-@dataclass(slots=True, kw_only=True)
-class Receipt:
-    """A job on record. `position` counts from 1; 0 when the job does not wait."""
-
-    job_id: int
-    duplicate: bool
-    position: int
 
 
 def submit_jobs(
@@ -241,7 +165,7 @@ def _insert(orders: list[Order], queues: Mapping[int, int], now: datetime) -> li
     """Adds the jobs and returns those that are new, with their ids."""
     if not orders:
         return []
-    rows = insert_jobs(_columns(orders, queues, now))
+    rows = insert_jobs(rows_of(orders, queues, now))
     keyed = {(cluster_id, key): job_id for job_id, cluster_id, key in rows if key is not None}
     plain = iter([job_id for job_id, _, key in rows if key is None])
     ids = [keyed.get(order.key) if order.key else next(plain) for order in orders]
@@ -287,36 +211,6 @@ def _homes_with_turns(placed: Iterable[Definition], known: Mapping[bytes, KnownQ
 def _refused(orders: Sequence[Order]) -> Iterator[tuple[int, RainbowError]]:
     refusals = refusals_of([(order.cluster_id, order.spec) for order in orders])
     return ((id(order), refusal) for order, refusal in zip(orders, refusals, strict=True) if refusal)
-
-
-def _columns(orders: Sequence[Order], queues: Mapping[int, int], now: datetime) -> Columns:
-    return {
-        "cluster_id": [order.cluster_id for order in orders],
-        "queue_id": [queues[id(order)] for order in orders],
-        "submitted_by_id": [order.submitted_by_id for order in orders],
-        **_of_people(orders),
-        **columns_of([order.spec for order in orders]),
-        "idempotency_key": [order.own_key or None for order in orders],
-        "fingerprint": [order.fingerprint for order in orders],
-        **_turns(orders),
-        "state": [JobState.QUEUED.value] * len(orders),
-        "submitted_at": [timestamp(now)] * len(orders),
-        **({"traceparent": [order.traceparent for order in orders]} if traces.are_on() else {}),
-    }
-
-
-def _turns(orders: Sequence[Order]) -> Columns:
-    turns = [order.turn for order in orders]
-    return {"turn": turns} if any(turns) else {}
-
-
-def _of_people(orders: Sequence[Order]) -> Columns:
-    """Nothing where no job is of a person or a project: the columns have a default."""
-    of_people = {
-        "owner_id": [order.owner_id for order in orders],
-        "project_id": [order.project_id for order in orders],
-    }
-    return of_people if any(order.project_id for order in orders) else {}
 
 
 def _step(order: Order, job_id: int) -> Step:

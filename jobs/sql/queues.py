@@ -7,19 +7,16 @@ from django.db import connection
 
 from clusters.models import Cluster, Streak
 from clusters.prepared import fetch_prepared
-from jobs.models import Job, JobLabel, Queue, Serves
-from jobs.sight import Sight
+from jobs.models import Job, Queue, Serves
 from jobs.sql.statements import Columns, Place, Row, fetch, insert
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
 _QUEUE = Queue._meta.db_table
 _SERVES = Serves._meta.db_table
-_LABEL = JobLabel._meta.db_table
 _CLUSTER = Cluster._meta.db_table
 _STREAK = Streak._meta.db_table
 QUEUED = f"state = '{JobState.QUEUED}'"
-_ORDER = "ORDER BY priority DESC, turn, id"
 
 
 class ServedQueue(NamedTuple):
@@ -48,24 +45,6 @@ class ServedQueue(NamedTuple):
     @property
     def place(self) -> Place:
         return self.priority, self.turn, self.job_id
-
-
-class Look(NamedTuple):
-    """At this number of jobs of a queue, after this place."""
-
-    queue_id: int
-    after: Place | None
-    number: int
-
-
-class Seen(NamedTuple):
-    """A job, the n-th of a look, from 1."""
-
-    priority: int
-    turn: int
-    id: int
-    n: int
-    is_within: bool
 
 
 class KnownQueue(NamedTuple):
@@ -124,7 +103,7 @@ def served_queues(cluster_id: int, *, at_most: Mapping[str, int], plain: bool) -
     tests = ["s.cluster_id = %s", *(f"q.least_{name} <= %s" for name in at_most)]
     tests.append("q.plain AND q.cluster_id = s.cluster_id" if plain else "home.paused_at IS NULL")
     statement = (
-        f"SELECT s.queue_id, s.after_seconds, s.whole, {whole}, q.plain, {_IS_ALONE}, {_HOLDS_BACK}, "
+        f"SELECT s.queue_id, s.after_seconds, s.whole, {whole}, q.plain, {_IS_ALONE}, {HOLDS_BACK}, "
         "CASE WHEN home.id = s.cluster_id THEN '' ELSE home.name END, "
         "CASE WHEN home.fair_turns IS NULL THEN 0 ELSE home.id END, first.priority, first.turn, first.id "
         f"FROM {_SERVES} s JOIN {_QUEUE} q ON q.id = s.queue_id JOIN {_CLUSTER} home ON home.id = q.cluster_id "
@@ -144,178 +123,7 @@ def _joined_first() -> str:
 
 
 _IS_ALONE = f"(SELECT COUNT(*) FROM (SELECT 1 FROM {_SERVES} WHERE cluster_id = %s LIMIT 2) few) = 1"
-_HOLDS_BACK = f"EXISTS (SELECT 1 FROM {_STREAK} WHERE cluster_id = %s AND held_at IS NOT NULL)"
-# One, if the cluster serves this queue, all of it and at once, and no other.
-_SERVED = "CASE WHEN queue_id = %s AND whole AND after_seconds = 0 THEN 1 ELSE 2 END"
-_TAKES_ALL = f"(SELECT SUM({_SERVED}) FROM {_SERVES} WHERE cluster_id = %s) = 1"
-
-
-def waiting_in_only(
-    queue_id: int, cluster_id: int, *, columns: Sequence[str], labels: Mapping[str, str], limit: int
-) -> list[Row]:
-    """What `waiting_in` reads, if the cluster still serves this queue alone, all of it; nothing otherwise."""
-    further = f"{_TAKES_ALL} AND NOT {_HOLDS_BACK}"
-    given = [queue_id, cluster_id, cluster_id]
-    return _waiting(queue_id, columns, labels, limit, further, given)
-
-
-def waiting_in(
-    queue_id: int, *, columns: Sequence[str], labels: Mapping[str, str], after: Place | None, limit: int
-) -> list[Row]:
-    """These columns of the next jobs of a queue that carry these labels, in its order, after this place."""
-    if not after:
-        return _waiting(queue_id, columns, labels, limit)
-    tests, labeled = _labeled(labels)
-    where = " AND ".join([f"queue_id = %s AND {QUEUED}", *tests])
-    place = Behind("%s", "%s", "%s")
-    statement = _behind(", ".join(columns), where, place, limit="%s")
-    return fetch(statement, [*_values_behind([queue_id, *labeled], after, limit), limit])
-
-
-class Behind(NamedTuple):
-    """What stands for a place in a statement."""
-
-    priority: str
-    turn: str
-    id: str
-
-
-def _behind(columns: str, where: str, place: Behind, *, limit: str) -> str:
-    """Reads jobs behind a place in three ranges of the index: by one condition a database would walk all before it."""
-    priority, turn, id = place
-    tests = {
-        "same": f"priority = {priority} AND turn = {turn} AND id > {id}",
-        "later": f"priority = {priority} AND turn > {turn}",
-        "lower": f"priority < {priority}",
-    }
-    ranges = (
-        f"SELECT * FROM (SELECT {columns} FROM {_JOB} WHERE {where} AND {test} {_ORDER} LIMIT {limit}) {name}"
-        for name, test in tests.items()
-    )
-    return f"SELECT * FROM ({' UNION ALL '.join(ranges)}) behind {_ORDER} LIMIT {limit}"
-
-
-def _values_behind(own: Sequence[object], place: Place, limit: int) -> list[object]:
-    priority, turn, _ = place
-    return [*own, *place, limit, *own, priority, turn, limit, *own, priority, limit]
-
-
-def waiting_of_owner(
-    own: Sight, cluster_id: int, *, columns: Sequence[str], labels: Mapping[str, str], limit: int
-) -> list[Row]:
-    """(priority, turn, id, queue_id, *columns) of the first jobs within sight that wait in queues that it serves."""
-    within, owners = own.condition(_JOB)
-    tests, labeled = _labeled(labels)
-    served = f"queue_id IN (SELECT queue_id FROM {_SERVES} WHERE cluster_id = %s)"
-    where = " AND ".join([within, QUEUED, served, *tests])
-    wanted = ", ".join(("priority", "turn", "id", "queue_id", *columns))
-    statement = f"SELECT {wanted} FROM {_JOB} WHERE {where} {_ORDER} LIMIT {int(limit)}"
-    return fetch(statement, [*owners, cluster_id, *labeled])
-
-
-def first_of_all(
-    queue_ids: Collection[int], *, columns: Sequence[str], labels: Mapping[str, str], limit: int
-) -> list[Row]:
-    """(queue_id, *columns) of so many jobs: the first of all these queues that carry these labels, in their order."""
-    tests, given = _labeled(labels)
-    where = " AND ".join([QUEUED, *tests])
-    order = f"{_ORDER} LIMIT {int(limit)}"
-    if connection.vendor == "postgresql":
-        its = f"SELECT priority, turn, id FROM {_JOB} WHERE queue_id = queues.id AND {where} {order}"
-        ids = _unnested("bigint")
-        places = f"SELECT its.* FROM {ids} queues(id) CROSS JOIN LATERAL ({its}) its"
-        values: list[object] = [list(queue_ids), *given]
-    else:
-        its = f"SELECT * FROM (SELECT priority, turn, id FROM {_JOB} WHERE queue_id = %s AND {where} {order})"
-        places = " UNION ALL ".join([its] * len(queue_ids))
-        values = [value for queue_id in queue_ids for value in (queue_id, *given)]
-    first = f"SELECT id FROM (SELECT * FROM ({places}) places {order}) first"
-    wanted = ", ".join(columns)
-    statement = f"SELECT queue_id, {wanted} FROM {_JOB} WHERE id IN ({first}) {_ORDER}"
-    return _fetch(statement, values, labels)
-
-
-def within_bounds(
-    looks: Sequence[Look], *, at_most: Mapping[str, int], labels: Mapping[str, str], limit: int
-) -> list[list[Seen]]:
-    """Of each look the first `limit` jobs that carry these labels and are within these bounds.
-
-    Where there are fewer, the last job of the look follows, unless the queue ends before.
-    """
-    tests, labeled = _labeled(labels)
-    starts = [(n, one.queue_id, *(one.after or _BEFORE_ALL), one.number) for n, one in enumerate(looks)]
-    if connection.vendor == "postgresql":
-        place = Behind("look.priority", "look.turn", "look.id")
-        its = _seen(_within(at_most), tests, "look.queue_id", place, "look.number", limit=limit)
-        arrays = _unnested("int", "bigint", "int", "bigint", "bigint", "bigint")
-        looked = f"{arrays} look(n, queue_id, priority, turn, id, number)"
-        statement = f"SELECT look.n, its.* FROM {looked} CROSS JOIN LATERAL ({its}) its"
-        values = [*map(list, zip(*starts, strict=True)), *at_most.values(), *labeled * 3]
-    else:
-        its = _seen(_within(at_most), tests, "%s", Behind("%s", "%s", "%s"), "%s", limit=limit)
-        statement = " UNION ALL ".join([f"SELECT %s, its.* FROM ({its}) its"] * len(looks))
-        values = []
-        for n, queue_id, priority, turn, id, number in starts:
-            behind = _values_behind([queue_id, *labeled], (priority, turn, id), number)
-            values += [n, *at_most.values(), *behind, number, number]
-    seen: list[list[Seen]] = [[] for _ in looks]
-    for n, *job in _fetch(statement, values, labels):
-        seen[n].append(Seen(*job))
-    return seen
-
-
-def _seen(is_within: str, tests: Sequence[str], queue_id: str, place: Behind, number: str, *, limit: int) -> str:
-    where = " AND ".join([f"queue_id = {queue_id} AND {QUEUED}", *tests])
-    columns = "priority, turn, id, nodes, tasks, time_limit_seconds, cores_per_task"
-    looked = _behind(columns, where, place, limit=number)
-    counted = (
-        f"SELECT priority, turn, id, row_number() OVER ({_ORDER}) AS n, {is_within} AS is_within FROM ({looked}) looked"
-    )
-    return f"SELECT * FROM ({counted}) seen WHERE is_within OR n = {number} {_ORDER} LIMIT {int(limit)}"
-
-
-_BEFORE_ALL: Place = (2**15 - 1, 0, 0)
-
-
-def _within(at_most: Mapping[str, int]) -> str:
-    """Whether a job is within these bounds, of which each is a placeholder."""
-    greatest = "GREATEST" if connection.vendor == "postgresql" else "MAX"
-    # As jobs.models.cores_of.
-    cores = f"CAST({greatest}(nodes, tasks) AS bigint) * {greatest}(1, cores_per_task)"
-    return " AND ".join(["TRUE", *(f"{cores if name == 'cores' else name} <= %s" for name in at_most)])
-
-
-def _waiting(
-    queue_id: int,
-    columns: Sequence[str],
-    labels: Mapping[str, str],
-    limit: int,
-    further: str = "",
-    given: Sequence[object] = (),
-) -> list[Row]:
-    tests, labeled = _labeled(labels)
-    wanted = ", ".join(columns)
-    where = " AND ".join([f"queue_id = %s AND {QUEUED}", *([further] if further else []), *tests])
-    statement = f"SELECT {wanted} FROM {_JOB} WHERE {where} {_ORDER} LIMIT %s"
-    return fetch(statement, [queue_id, *given, *labeled, limit])
-
-
-def _unnested(*types: str) -> str:
-    """Arrays as rows. Beside a plan for arrays that it sees, PostgreSQL would find a kept one dear, and plan anew."""
-    return f"unnest({', '.join(f'(SELECT %s::{type}[])' for type in types)})"
-
-
-def _fetch(statement: str, values: Sequence[object], labels: Mapping[str, str]) -> list[Row]:
-    """Prepared, unless labels make too many variants of the statement.
-
-    Limits are written into those: for one that is a value a plan kept would allow for a tenth of all rows.
-    """
-    return fetch(statement, values) if labels else fetch_prepared(statement, values)
-
-
-def _labeled(labels: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    test = f"EXISTS (SELECT 1 FROM {_LABEL} l WHERE l.job_id = {_JOB}.id AND key = %s AND value = %s)"
-    return [test] * len(labels), [text for item in labels.items() for text in item]
+HOLDS_BACK = f"EXISTS (SELECT 1 FROM {_STREAK} WHERE cluster_id = %s AND held_at IS NOT NULL)"
 
 
 def waiting_queue_ids(cluster_id: int, *, limit: int) -> list[int]:

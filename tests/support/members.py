@@ -12,7 +12,8 @@ from clusters.services.authenticate import admit
 from clusters.services.of_people import caller_of_person
 from clusters.services.personal_tokens import Wish, create_personal_token
 from clusters.services.projects import Change, add_member, create_project, grant_cluster, share_jobs
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.orders import Order, Receipt
+from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 
 

@@ -7,7 +7,8 @@ from django.contrib.auth.models import User
 
 from clusters.callers import Operator
 from jobs.models import Job, JobCount
-from jobs.services.submit import Order, Receipt, submit_jobs
+from jobs.services.orders import Order, Receipt
+from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 
 

@@ -49,6 +49,17 @@ def test_pausing_and_resuming(alpha: Any, beta: Any, olaf: Client) -> None:
     assert alpha.cluster.paused_at is None
 
 
+def test_turns_begin_and_end(alpha: Any, olaf: Client) -> None:
+    said = {"id": [alpha.cluster.id], "reason": "many teams"}
+    begun = olaf.post(f"{CLUSTERS}act/begin-turns/", said, follow=True)
+    ended = olaf.post(f"{CLUSTERS}act/end-turns/", said, follow=True)
+
+    assert messages(begun) == ["alpha lets submitters take turns."]
+    assert "turns of those who submit them" in begun.content.decode()
+    assert messages(ended) == ["alpha lets jobs go by age."]
+    assert log() == [("olaf", "lets submitters take turns: many teams"), ("olaf", "lets jobs go by age: many teams")]
+
+
 def test_a_reason_is_needed(alpha: Any, olaf: Client) -> None:
     answer = olaf.post(f"{CLUSTERS}act/pause/", {"id": alpha.cluster.id, "reason": ""})
 

@@ -129,7 +129,7 @@ PAGES = {
     JOBS: 19,
     f"{JOBS}?state=failed": 8,
     f"{JOBS}?text=plot": 26,
-    f"{JOBS}{{j}}/change/": 10,
+    f"{JOBS}{{j}}/change/": 11,
 }
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import NamedTuple
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -11,6 +12,7 @@ from clusters.admin.forms import ReasonForm, number_from
 from clusters.admin.shown import operator_of, page_of
 from clusters.models import Cluster
 from clusters.services.pause import pause_cluster, resume_cluster
+from clusters.services.turns import change_turns
 from rainbow.errors import RainbowError
 
 
@@ -22,10 +24,33 @@ def _resume(cluster: Cluster, request: HttpRequest, reason: str) -> None:
     resume_cluster(cluster_id=cluster.id, reason=reason, by=operator_of(request), now=timezone.now())
 
 
-Verb = Callable[[Cluster, HttpRequest, str], None]
-VERBS: dict[str, tuple[Verb, str, str]] = {
-    "pause": (_pause, "paused", "Agents get no jobs of it until it is resumed. Submitting goes on."),
-    "resume": (_resume, "resumed", "Agents get its jobs again, also those that are held back."),
+def _begin_turns(cluster: Cluster, request: HttpRequest, reason: str) -> None:
+    change_turns(cluster_id=cluster.id, fair=True, reason=reason, by=operator_of(request), now=timezone.now())
+
+
+def _end_turns(cluster: Cluster, request: HttpRequest, reason: str) -> None:
+    change_turns(cluster_id=cluster.id, fair=False, reason=reason, by=operator_of(request), now=timezone.now())
+
+
+class Verb(NamedTuple):
+    apply: Callable[[Cluster, HttpRequest, str], None]
+    words: str
+    done: str
+    consequence: str
+
+
+VERBS = {
+    "pause": Verb(_pause, "Pause", "is paused", "Agents get no jobs of it until it is resumed. Submitting goes on."),
+    "resume": Verb(_resume, "Resume", "is resumed", "Agents get its jobs again, also those that are held back."),
+    "begin-turns": Verb(
+        _begin_turns,
+        "Begin turns in",
+        "lets submitters take turns",
+        "Further jobs go by the turns of those who submit them. Those that wait go first.",
+    ),
+    "end-turns": Verb(
+        _end_turns, "End turns in", "lets jobs go by age", "Further jobs go by their age, after those that wait."
+    ),
 }
 
 
@@ -45,22 +70,26 @@ class ClusterActions(CredentialActions):
         ids = [number_from(text) for text in said.getlist("id")]
         clusters = list(Cluster.objects.filter(id__in=ids).order_by("name"))
         if not clusters:
-            messages.warning(request, f"Choose the clusters to {verb} first.")
+            messages.warning(request, "Choose clusters first.")
             return HttpResponseRedirect(reverse("admin:clusters_cluster_changelist"))
         form = ReasonForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
             self._act(request, verb, clusters, form.cleaned_data["reason"])
             return HttpResponseRedirect(page_of(clusters))
-        context = {"verb": verb, "clusters": clusters, "form": form, "consequence": VERBS[verb][2]}
-        return self.page(request, "console/act_on_clusters.html", f"{verb.capitalize()} clusters", **context)
+        context = {
+            "verb": VERBS[verb].words,
+            "clusters": clusters,
+            "form": form,
+            "consequence": VERBS[verb].consequence,
+        }
+        return self.page(request, "console/act_on_clusters.html", f"{VERBS[verb].words} clusters", **context)
 
     def _act(self, request: HttpRequest, verb: str, clusters: list[Cluster], reason: str) -> None:
         """Each in its own transaction, so that one refusal does not affect the others."""
-        apply, done, _ = VERBS[verb]
         for cluster in clusters:
             try:
-                apply(cluster, request, reason)
+                VERBS[verb].apply(cluster, request, reason)
             except RainbowError as error:
                 messages.error(request, f"{cluster}: {error}")
                 continue
-            messages.success(request, f"{cluster} is {done}.")
+            messages.success(request, f"{cluster} {VERBS[verb].done}.")

@@ -9,9 +9,13 @@ from django.conf import settings
 SUBMISSION = 1_000_000
 MINUTE = 60_000_000
 # As a setting ends, and as the columns of Allowance that hold an operator's own begin with `most_`.
-LIMITS = ("waiting", "submissions")
+LIMITS = ("waiting", "held", "held_nodes", "submissions")
+# What clusters hold delays further jobs; the others refuse submissions.
+HELD_LIMITS = ("held", "held_nodes")
 SAYS = {
     "waiting": "waiting jobs",
+    "held": "jobs held by clusters",
+    "held_nodes": "nodes held by clusters",
     "submissions": "submissions a minute",
 }
 
@@ -21,6 +25,8 @@ class Limits:
     """0 is no limit. `submissions` are a minute's."""
 
     waiting: int
+    held: int
+    held_nodes: int
     submissions: int
 
 

@@ -9,6 +9,7 @@ from operator import add
 from clusters.callers import Actor
 from jobs.models import Job
 from jobs.notify import tell_after_commit
+from jobs.room import held_limits_exist
 from jobs.sql.allowances import Change, HolderKey, add_to_allowances, holders
 from jobs.sql.inserts import add_activity, add_counts, insert_events
 from jobs.sql.statements import Columns, timestamp
@@ -115,10 +116,17 @@ def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "",
     if used := [step.used for step, _ in steps if step.used]:
         add_usage(totals(used))
     tell_after_commit(
-        cluster_ids={step.cluster_id for step, *_ in kinds.values() if step.what in PUTS_INTO_A_QUEUE},
+        cluster_ids={step.cluster_id for step, *_ in kinds.values() if step.what in PUTS_INTO_A_QUEUE}
+        | _with_room_again(step for step, _ in steps),
         # No call waits for a job whose id was not known yet.
         job_ids={step.job_id for alike in kinds.values() if alike[0].what != What.SUBMITTED for step in alike},
     )
+
+
+def _with_room_again(steps: Iterable[Step]) -> set[int]:
+    """The clusters that may take a further job of those whose jobs these were, if what clusters hold is limited."""
+    freed = {step.cluster_id for step in steps if step.leased and step.project_id and step.change.held < 0}
+    return freed if freed and held_limits_exist() else set()
 
 
 def _count(kinds: Iterable[list[Step]], now: datetime) -> None:

@@ -47,8 +47,12 @@ RAINBOW_GUESSES = env.number("RAINBOW_GUESSES", 30, lowest=1, highest=1_000_000)
 # The most that each person and each project may have, unless an operator gave them limits of their own; 0 is no limit.
 RAINBOW_PERSON_WAITING = env.number("RAINBOW_PERSON_WAITING", 0, lowest=0, highest=MAX_LIMIT)
 RAINBOW_PERSON_SUBMISSIONS = env.number("RAINBOW_PERSON_SUBMISSIONS", 0, lowest=0, highest=MAX_LIMIT)
+RAINBOW_PERSON_HELD = env.number("RAINBOW_PERSON_HELD", 0, lowest=0, highest=MAX_LIMIT)
+RAINBOW_PERSON_HELD_NODES = env.number("RAINBOW_PERSON_HELD_NODES", 0, lowest=0, highest=MAX_LIMIT)
 RAINBOW_PROJECT_WAITING = env.number("RAINBOW_PROJECT_WAITING", 0, lowest=0, highest=MAX_LIMIT)
 RAINBOW_PROJECT_SUBMISSIONS = env.number("RAINBOW_PROJECT_SUBMISSIONS", 0, lowest=0, highest=MAX_LIMIT)
+RAINBOW_PROJECT_HELD = env.number("RAINBOW_PROJECT_HELD", 0, lowest=0, highest=MAX_LIMIT)
+RAINBOW_PROJECT_HELD_NODES = env.number("RAINBOW_PROJECT_HELD_NODES", 0, lowest=0, highest=MAX_LIMIT)
 MAX_RETENTION_DAYS = 36_500
 RAINBOW_RETENTION_DAYS = env.number("RAINBOW_RETENTION_DAYS", 90, lowest=0, highest=MAX_RETENTION_DAYS)
 RAINBOW_CLEANUP = env.switch("RAINBOW_CLEANUP")

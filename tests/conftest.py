@@ -23,6 +23,7 @@ from clusters.parsed_facts import parsed_facts
 from clusters.services.authenticate import admit
 from clusters.services.register import register_cluster
 from jobs.queries import head
+from jobs.room import forget_limits
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.certificates import make_certificate
 from tests.support.databases import PostgresqlDatabases, SqliteDatabases, databases_of_this_run
@@ -104,6 +105,7 @@ def now() -> datetime:
 def _nothing_is_remembered() -> None:
     """The ids of a test's queues and clusters are given again when its changes are rolled back."""
     head.forget()
+    forget_limits()
     parsed_facts.clear()
 
 

@@ -1,4 +1,4 @@
-"""Sixteen submit at once to real servers, to two of them where the database is PostgreSQL."""
+"""Sixteen submit, or accept, at once to real servers, to two of them where the database is PostgreSQL."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +15,7 @@ from rainbow.telemetry import request_ids
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.persons import token_of_person
 from tests.support.rows import count as count_rows
+from tests.support.rows import execute
 from tests.support.servers import RainbowServer
 from tests.support.wire import connected
 
@@ -47,6 +48,37 @@ def test_not_one_too_many_is_queued_and_each_refusal_says_why_and_when(
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "person ada has 40 of the 40 waiting jobs" in str(error.details())
     assert int(dict(error.trailing_metadata())["retry-after"]) >= 1
+
+
+def test_not_one_too_many_is_held_and_each_refusal_says_whose_limit_it_is(
+    start_server: Callable[..., RainbowServer],
+) -> None:
+    limits = {"RAINBOW_PERSON_HELD": "20"}
+    servers = [start_server(environment=limits)]
+    if connection.vendor == "postgresql":
+        servers.append(start_server(database_url=servers[0].database_url, environment=limits))
+    with Client(servers[0].address) as stranger:
+        secret = stranger.register("keebler", registration_secret=servers[0].registration_secret).secret
+    token = token_of_person(servers[0], "ada", "keebler")
+    with Client(servers[0].address, cluster="keebler", token=token) as ada:
+        made = ada.submit_jobs(JobSpec(command="hostname") for _ in range(64))
+    job_ids = [result.jobid for result in made.results]
+
+    def accept(number: int) -> tuple[int, set[str]]:
+        """Four of their own, in one call and one by one, in an order of their own."""
+        own = sorted(job_ids[number::16], reverse=number % 2 == 0)
+        with Client(servers[number % len(servers)].address, cluster="keebler", secret=secret) as client:
+            answers = [client.accept_jobs(some, agent=f"agent-{number}") for some in (own[:2], own[2:3], own[3:])]
+        accepted = sum(len(answer.accepted) for answer in answers)
+        return accepted, {refused.message for answer in answers for refused in answer.refused}
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(accept, range(16), timeout=PATIENCE_SECONDS))
+
+    assert sum(accepted for accepted, _ in answers) == 20
+    held = "SELECT held FROM clusters_allowance WHERE kind = 'person'"
+    assert execute(servers[0].database_url, held) == [(20,)]
+    assert set[str]().union(*(said for _, said in answers)) == {"person ada holds 20 of the 20 jobs that it may"}
 
 
 def _is_taken(client: Client) -> bool:

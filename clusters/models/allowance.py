@@ -23,6 +23,8 @@ class Allowance(models.Model):
     submitted = models.BigIntegerField(db_default=0)
     submitted_at = models.BigIntegerField(db_default=0)
     most_waiting = models.IntegerField(null=True)
+    most_held = models.IntegerField(null=True)
+    most_held_nodes = models.IntegerField(null=True)
     most_submissions = models.IntegerField(null=True)
 
     class Meta:

@@ -10,7 +10,7 @@ from clusters.models import Allowance, Holder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
-    """`most` None is no limit, as always for what is held. Of submissions, those of the last minute at most."""
+    """`most` None is no limit. Of submissions, those of the last minute at most."""
 
     limit: str
     has: int
@@ -34,7 +34,7 @@ def _used(allowance: Allowance, now: datetime) -> list[Used]:
         "held_nodes": allowance.held_nodes,
         "submissions": _submitted(allowance, limits.submissions, now),
     }
-    return [Used(limit=name, has=max(0, has[name]), most=getattr(limits, name, 0) or None) for name in has]
+    return [Used(limit=name, has=max(0, has[name]), most=getattr(limits, name) or None) for name in has]
 
 
 def _submitted(allowance: Allowance, most: int, now: datetime) -> int:

@@ -160,8 +160,7 @@ def _accepted(
             for job in outcome.accepted
         ],
         refused=[
-            pb.RefusedJob(jobid=job.job_id, reason=REASONS[job.reason], message=job.reason.value)
-            for job in outcome.refused
+            pb.RefusedJob(jobid=job.job_id, reason=REASONS[job.reason], message=job.message) for job in outcome.refused
         ],
     )
     return Answered(caller=taking.caller, reply=reply)

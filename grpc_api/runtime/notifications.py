@@ -20,6 +20,7 @@ from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
 from jobs.notify import CHANNEL, Word
 from jobs.queries.news import news_since, queues_with_jobs
+from jobs.room import forget_room
 from rainbow.errors import Unavailable
 from rainbow.telemetry.failures import told
 from rainbow.telemetry.lines import Line, Quoted
@@ -85,6 +86,7 @@ async def _follow_postgresql(wakeups: Wakeups, pools: ThreadPools) -> None:
 def _wake(wakeups: Wakeups, word: Word) -> None:
     if word.jobs is None:
         wakeups.wake_all_jobs()
+    forget_room()
     wakeups.wake(wakeups.queues if word.clusters is None else word.clusters)
     wakeups.wake(word.jobs or ())
 

@@ -14,11 +14,12 @@ from clusters.parsed_facts import parsed_facts
 from clusters.sql.moments import as_datetime
 from jobs.models import cores_of
 from jobs.placement import DEMAND_FIELDS, demand_of
+from jobs.room import Room
 from jobs.specs import values_read
 from jobs.sql.queues import ServedQueue
 from jobs.sql.statements import Row
 
-EXAMINED = ("submitted_by_id", "submitted_at", *DEMAND_FIELDS, "given_back")
+EXAMINED = ("submitted_by_id", "submitted_at", "owner_id", "project_id", *DEMAND_FIELDS, "given_back")
 # Reading so much text takes as long as a row.
 _BYTES = 1_024
 _CORES = ("nodes", "tasks", "cores_per_task")
@@ -26,10 +27,11 @@ _CORES = ("nodes", "tasks", "cores_per_task")
 
 @dataclass(kw_only=True)
 class Examination:
-    """By a cluster that asks within these bounds."""
+    """By a cluster that asks within these bounds. `room` None: limits on what is held keep no job waiting."""
 
     cluster_id: int
     at_most: Mapping[str, int]
+    room: Room | None
     now: datetime
 
     def passes(self, row: Row, queue: ServedQueue) -> bool:
@@ -37,6 +39,7 @@ class Examination:
         job = dict(zip(EXAMINED, row, strict=True))
         return (
             self._is_within(job)
+            and (not self.room or not self._lacks_room(self.room, job))
             and (not queue.holds_back or job["submitted_by_id"] not in self._held)
             and (not queue.after_seconds or self._is_due(job["submitted_at"], queue.after_seconds))
             and (queue.fits or self._suits(job))
@@ -47,6 +50,10 @@ class Examination:
             if (cores_of(**{name: job[name] for name in _CORES}) if name == "cores" else job[name]) > most:
                 return False
         return True
+
+    def _lacks_room(self, room: Room, job: Mapping[str, Any]) -> bool:
+        # Jobs of clusters' own tokens count for none.
+        return bool(job["project_id"] and room.lacks(job["owner_id"], job["project_id"], job["nodes"]))
 
     def _suits(self, job: Mapping[str, Any]) -> bool:
         if str(self.cluster_id) in json.loads(job["given_back"]):

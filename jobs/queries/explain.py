@@ -84,7 +84,9 @@ def explain_wait(*, job: Job, now: datetime) -> Explanation | None:
         else _taker(job, cluster, before, taken.get(cluster.id, 0))
         for cluster in reach.clusters
     ]
-    return Explanation(found=_found(job, prospects), place=before[job.cluster_id].of(), prospects=prospects)
+    return Explanation(
+        found=reach.lack_of_room or _found(job, prospects), place=before[job.cluster_id].of(), prospects=prospects
+    )
 
 
 def _prospect(cluster: Cluster, hindrances: Sequence[Hindrance]) -> Prospect:

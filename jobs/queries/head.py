@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from clusters.bounds import Bounds
 from jobs.queries.examine import EXAMINED, Examination, cost_of
+from jobs.room import Room, room_now
 from jobs.sql.queues import ServedQueue, served_queues
 from jobs.sql.statements import Place, Row
 from jobs.sql.waiting import Look, Seen, first_of_all, waiting_in, waiting_in_only, within_bounds
@@ -122,7 +123,7 @@ class _Request:
 
         So most requests run one statement.
         """
-        queue = _only_queues.get(self._kind)
+        queue = None if self._room else _only_queues.get(self._kind)
         if queue is None:
             return None
         rows = waiting_in_only(
@@ -139,6 +140,8 @@ class _Request:
 
     def of_all_queues(self) -> Iterator[Next]:
         queues = served_queues(self.cluster_id, at_most=self._at_most, plain=self.plain)
+        if self._room:
+            queues = [queue._replace(limited=True) for queue in queues]
         if len(queues) == 1 and queues[0].alone and not queues[0].pool and _takes_all_of(queues[0]):
             _remember(_only_queues, self._kind, queues[0])
         share = max(_LOOK_AT // max(1, sum(not _takes_all_of(queue) for queue in queues)), _LOOK_AT_LEAST)
@@ -167,7 +170,11 @@ class _Request:
 
     @cached_property
     def _examination(self) -> Examination:
-        return Examination(cluster_id=self.cluster_id, at_most=self._at_most, now=self.now)
+        return Examination(cluster_id=self.cluster_id, at_most=self._at_most, room=self._room, now=self.now)
+
+    @cached_property
+    def _room(self) -> Room | None:
+        return room_now()
 
     @property
     def _kind(self) -> tuple[object, ...]:
@@ -271,7 +278,7 @@ def _takes_all_of(queue: ServedQueue) -> bool:
 
 def _differ_in_size_alone(queue: ServedQueue) -> bool:
     """Whether each of its jobs that is within the bounds of the request may be taken."""
-    return queue.fits and not queue.after_seconds and not queue.holds_back
+    return queue.fits and not queue.after_seconds and not queue.holds_back and not queue.limited
 
 
 # Both may be forgotten. Where the last request of a cluster left a queue off, by the ids of the two:

@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from clusters.models import CHANGES_WHAT_IT_TAKES, Cluster, ClusterEvent, Streak
 from jobs.models import Job, JobEvent
+from jobs.room import forget_room, held_limits_exist
 from jobs.states import PUTS_INTO_A_QUEUE, JobState, What
 
 _PART = 5_000
@@ -38,16 +39,24 @@ def news_since(*, after: News | None) -> News:
         return News(last=last, last_of_clusters=last_of_clusters)
     last, last_of_clusters = max(last, after.last), max(last_of_clusters, after.last_of_clusters)
     new = JobEvent.objects.filter(id__gt=after.last, id__lte=last)
-    grown = new.filter(what__in=PUTS_INTO_A_QUEUE).values_list("job__cluster__name", flat=True)
+    grown = new.filter(_makes_jobs_ready()).values_list("job__cluster__name", flat=True)
     # No call waits for a job whose id was not known yet.
     moved = new.exclude(what=What.SUBMITTED).values_list("job_id", flat=True)
     changed = ClusterEvent.objects.filter(id__gt=after.last_of_clusters, id__lte=last_of_clusters)
+    forget_room()
     return News(
         last=last,
         last_of_clusters=last_of_clusters,
         clusters=frozenset(grown.distinct()) | _that_may_take_others(changed),
         jobs=frozenset(moved.distinct()),
     )
+
+
+def _makes_jobs_ready() -> Q:
+    """Where what clusters hold is limited, the end of a job makes room for others."""
+    grows = Q(what__in=PUTS_INTO_A_QUEUE)
+    ends = Q(what__in=(What.ENDED, What.CANCELLED, What.LOST), job__project__isnull=False)
+    return grows | ends if held_limits_exist() else grows
 
 
 def _last(events: QuerySet[Any]) -> int:

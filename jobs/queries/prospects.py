@@ -17,6 +17,7 @@ from jobs.placement import DEMAND_FIELDS, chosen_clusters, demand_of
 from jobs.queries.pools import members_by_pool
 from jobs.queries.warnings import asks, in_words
 from jobs.reports import Return
+from jobs.room import lack_of_room
 from jobs.states import What
 
 _NO_ID = 0
@@ -64,10 +65,12 @@ class Reach:
     held: Mapping[int, Streak]
     # In the words of those clusters that gave the job back.
     reasons: Mapping[int, str]
+    # Whose limit on what clusters hold keeps the job waiting; empty if none does.
+    lack_of_room: str
 
     @classmethod
     def of(cls, job: Job, *, now: datetime) -> Self:
-        """Takes at most seven queries, for any number of clusters."""
+        """Takes at most ten queries, for any number of clusters."""
         clusters, gone = _in_reach(job)
         ids = [cluster.id for cluster in clusters]
         serves = Serves.objects.filter(queue_id=job.queue_id or _NO_ID, cluster_id__in=ids)
@@ -85,6 +88,7 @@ class Reach:
             facts=parsed_facts.of(unsure),
             held={one.cluster_id: one for one in held},
             reasons=_reasons(job) if job.given_back else {},
+            lack_of_room=lack_of_room(job.owner_id, job.project_id, job.nodes),
         )
 
     def hindrances(self, cluster: Cluster) -> list[Hindrance]:
@@ -94,6 +98,7 @@ class Reach:
         return [
             *self._paused(cluster),
             *self._held_back(cluster),
+            *self._lacks_room(),
             *self._does_not_ask(cluster),
             *self._out_of_bounds(cluster),
             *self._not_yet(cluster),
@@ -129,6 +134,10 @@ class Reach:
         if streak and streak.held_at:
             token, since = self.job.submitted_by, in_words(self.now - streak.held_at)
             yield Hindrance(Outlook.HELD_BACK, f"has held back the jobs of {token} for {since}: {streak.reason}")
+
+    def _lacks_room(self) -> Iterator[Hindrance]:
+        if self.lack_of_room:
+            yield Hindrance(Outlook.HELD_BACK, f"may not take it now: {self.lack_of_room}")
 
     def _does_not_ask(self, cluster: Cluster) -> Iterator[Hindrance]:
         asked_at = cluster.last_asked_at

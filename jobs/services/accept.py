@@ -1,7 +1,7 @@
 """Accepting jobs."""
 
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -18,6 +18,8 @@ from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.metrics import ACCEPTED, REFUSED
 from jobs.models import Job, JobQuerySet
+from jobs.room import forget_room, held_limits_exist
+from jobs.services.room import Wish, without_room
 from jobs.services.turns import note_accepted
 from jobs.services.withdrawn import cancel_withdrawn
 from jobs.sight import taken_by
@@ -92,26 +94,28 @@ def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Accep
     All that the answers hold is read before the commit: a failure after it would hide what was accepted.
     """
     leases = [_lease_or_refusal(taking, now) for taking in takings]
-    taken: list[Rows] = []
+    limited = held_limits_exist()
     with transaction.atomic():
-        _lock(takings, leases)
-        for taking, lease in zip(takings, leases, strict=True):
-            taken.append([] if isinstance(lease, InvalidArgument) else _take(taking, lease, now))
-        withdrawn = [
-            (step, None)
-            for taking, lease, rows in zip(takings, leases, taken, strict=True)
-            if not isinstance(lease, InvalidArgument)
-            for step in _cancel_withdrawn(taking, rows, now)
+        _lock(takings, leases, limited=limited)
+        # Cancellations lock turns, and these are locked before allowances.
+        withdrawn = _withdrawn(takings, leases, [[] for _ in takings], now) if limited else []
+        no_room = _no_room(takings, leases, now) if limited else {}
+        taken: list[Rows] = [
+            [] if isinstance(lease, InvalidArgument) else _take(taking, lease, no_room, now)
+            for taking, lease in zip(takings, leases, strict=True)
         ]
+        withdrawn = withdrawn if limited else _withdrawn(takings, leases, taken, now)
         outcomes = [
-            lease if isinstance(lease, InvalidArgument) else _acceptance(taking, lease, rows)
+            lease if isinstance(lease, InvalidArgument) else _acceptance(taking, lease, rows, no_room)
             for taking, lease, rows in zip(takings, leases, taken, strict=True)
         ]
         steps = [
             (_step(taking, row), taking.caller) for taking, rows in zip(takings, taken, strict=True) for row in rows
         ]
+        record([*steps, *((step, None) for step in withdrawn)], now=now)
         note_accepted((row.queue, row.turn) for rows in taken for row in rows)
-        record([*steps, *withdrawn], now=now)
+    if limited:
+        forget_room()
     for taking, outcome, rows in zip(takings, outcomes, taken, strict=True):
         _count(taking, outcome, accepted=len(rows))
     return outcomes
@@ -136,6 +140,8 @@ class Row(NamedTuple):
 
 
 Rows = list[Row]
+# None without an agent's name.
+MaybeLease = Lease | InvalidArgument | None
 
 
 def _count(taking: Taking, outcome: Acceptance | InvalidArgument, *, accepted: int) -> None:
@@ -146,7 +152,7 @@ def _count(taking: Taking, outcome: Acceptance | InvalidArgument, *, accepted: i
             REFUSED.add(jobs, cluster, reason.name.lower())
 
 
-def _lease_or_refusal(taking: Taking, now: datetime) -> Lease | InvalidArgument | None:
+def _lease_or_refusal(taking: Taking, now: datetime) -> MaybeLease:
     try:
         _check(taking)
         return lease_from(agent=taking.agent, seconds=taking.lease_seconds, now=now) if taking.agent else None
@@ -166,21 +172,46 @@ def _check(taking: Taking) -> None:
         raise InvalidArgument("needs an agent's name", field="lease_seconds")
 
 
-def _lock(takings: Sequence[Taking], leases: Sequence[Lease | InvalidArgument | None]) -> None:
+def _lock(takings: Sequence[Taking], leases: Sequence[MaybeLease], *, limited: bool) -> None:
     """The UPDATE locks jobs in the order of their ids. Where other statements lock more, all are locked before."""
-    if len(takings) == 1 and leases[0] is None:
+    if len(takings) == 1 and leases[0] is None and not limited:
         return
     good = [taking for taking, lease in zip(takings, leases, strict=True) if not isinstance(lease, InvalidArgument)]
     clusters = {taking.caller.cluster_id for taking in good}
     lock_jobs(sorted(clusters), (id for taking in good for id in taking.job_ids))
 
 
-def _take(taking: Taking, lease: Lease | None, now: datetime) -> Rows:
+def _no_room(takings: Sequence[Taking], leases: Sequence[MaybeLease], now: datetime) -> dict[int, str]:
+    wishes = [
+        Wish(
+            cluster_id=taking.caller.cluster_id,
+            job_ids=taking.job_ids,
+            shared=lease is not None,
+            within=taken_by(taking.caller),
+        )
+        for taking, lease in zip(takings, leases, strict=True)
+        if not isinstance(lease, InvalidArgument) and not taking.caller.paused
+    ]
+    return without_room(wishes, now)
+
+
+def _take(taking: Taking, lease: Lease | None, no_room: Container[int], now: datetime) -> Rows:
     if taking.caller.paused:
         return []
-    distinct = list(dict.fromkeys(taking.job_ids))
+    distinct = [id for id in dict.fromkeys(taking.job_ids) if id not in no_room]
     taken = take_jobs(taking.caller.cluster_id, distinct, lease=lease, within=taken_by(taking.caller), now=now)
     return sorted(starmap(Row, taken), key=attrgetter("job_id"))
+
+
+def _withdrawn(
+    takings: Sequence[Taking], leases: Sequence[MaybeLease], taken: Sequence[Rows], now: datetime
+) -> list[Step]:
+    return [
+        step
+        for taking, lease, rows in zip(takings, leases, taken, strict=True)
+        if not isinstance(lease, InvalidArgument)
+        for step in _cancel_withdrawn(taking, rows, now)
+    ]
 
 
 def _cancel_withdrawn(taking: Taking, taken: Rows, now: datetime) -> list[Step]:
@@ -190,7 +221,7 @@ def _cancel_withdrawn(taking: Taking, taken: Rows, now: datetime) -> list[Step]:
     return cancel_withdrawn(cluster_id=taking.caller.cluster_id, job_ids=missing, now=now)
 
 
-def _acceptance(taking: Taking, lease: Lease | None, taken: Rows) -> Acceptance:
+def _acceptance(taking: Taking, lease: Lease | None, taken: Rows, no_room: Mapping[int, str]) -> Acceptance:
     if taking.caller.paused:
         return Acceptance(accepted=[], refused=[_refused(id, RefusalReason.PAUSED) for id in taking.job_ids])
     accepted = {id: _accepted(id, attempt, lease) for id, attempt, *_ in taken}
@@ -199,7 +230,7 @@ def _acceptance(taking: Taking, lease: Lease | None, taken: Rows) -> Acceptance:
         accepted |= _renew(taking.caller, set(distinct) - accepted.keys(), lease)
     return Acceptance(
         accepted=[accepted[id] for id in distinct if id in accepted],
-        refused=_refusals(taking.caller, taking.job_ids, accepted.keys()),
+        refused=_refusals(taking.caller, taking.job_ids, accepted.keys(), no_room),
     )
 
 
@@ -242,7 +273,9 @@ def _of(caller: Caller) -> JobQuerySet:
     return Job.objects.filter(within.within) if within else Job.objects.all()
 
 
-def _refusals(caller: Caller, job_ids: Sequence[int], accepted: Container[int]) -> list[Refused]:
+def _refusals(
+    caller: Caller, job_ids: Sequence[int], accepted: Container[int], no_room: Mapping[int, str]
+) -> list[Refused]:
     missing = {id for id in job_ids if id not in accepted}
     known: set[int] = set()
     for part in in_parts(missing):
@@ -253,9 +286,14 @@ def _refusals(caller: Caller, job_ids: Sequence[int], accepted: Container[int]) 
         if id in seen:
             refused.append(_refused(id, RefusalReason.REPEATED))
         elif id in missing:
-            refused.append(_refused(id, RefusalReason.NOT_QUEUED if id in known else RefusalReason.NOT_FOUND))
+            refused.append(_not_accepted(id, no_room) if id in known else _refused(id, RefusalReason.NOT_FOUND))
         seen.add(id)
     return refused
+
+
+def _not_accepted(job_id: int, no_room: Mapping[int, str]) -> Refused:
+    reason = RefusalReason.NOT_QUEUED
+    return Refused(job_id=job_id, reason=reason, message=no_room.get(job_id, reason.value))
 
 
 def _refused(job_id: int, reason: RefusalReason) -> Refused:

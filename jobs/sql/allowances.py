@@ -1,10 +1,11 @@
 """The counts of what persons and projects have in the queues and clusters."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
+from django.db.models import Q, QuerySet
 
 from clusters.limits import LIMITS, MINUTE, SUBMISSION, Limits, default_limit, limits_of
 from clusters.models import Allowance, Holder
@@ -14,7 +15,10 @@ from jobs.sql.statements import Columns, insert
 HolderKey = tuple[str, int]
 _TABLE = Allowance._meta.db_table
 _CONFLICT = "ON CONFLICT (kind, holder_id) DO UPDATE SET"
-_RETURNED = "kind, holder_id, waiting, submitted, most_waiting, most_submissions"
+_MOST = [f"most_{name}" for name in LIMITS]
+_RETURNED = ", ".join(["kind", "holder_id", "waiting", "submitted", *_MOST])
+# Values of a statement; SQLite takes at most 32,766.
+_PART = 10_000
 
 
 def holders(owner_id: int | None, project_id: int | None) -> Iterator[HolderKey]:
@@ -53,6 +57,47 @@ def count_submissions(jobs: Mapping[HolderKey, int], *, now: datetime) -> list[C
             limits=limits_of(kind, dict(zip(LIMITS, own, strict=True))),
         )
         for kind, holder_id, waiting, submitted, *own in rows
+    ]
+
+
+class Held(NamedTuple):
+    """What clusters hold of a person's or a project's jobs."""
+
+    key: HolderKey
+    jobs: int
+    nodes: int
+    limits: Limits
+
+
+def held_limit_is_set() -> bool:
+    """Whether an operator gave some person or project one of their own."""
+    return Allowance.objects.filter(Q(most_held__gt=0) | Q(most_held_nodes__gt=0)).exists()
+
+
+def held_by_all() -> list[Held]:
+    """Of all but those of whom nothing is held and who have the limits of the settings."""
+    own = Q(most_held__isnull=False) | Q(most_held_nodes__isnull=False)
+    return _held(Allowance.objects.filter(Q(held__gt=0) | Q(held_nodes__gt=0) | own))
+
+
+def held_by(keys: Iterable[HolderKey], *, lock: bool) -> list[Held]:
+    """With `lock` they stay locked until the commit, in the lock order (docs/development.md): by kind and id."""
+    ordered = sorted(keys)
+    parts = (ordered[start : start + _PART] for start in range(0, len(ordered), _PART))
+    return [held for part in parts for held in _held(_those(part, lock))]
+
+
+def _those(keys: Sequence[HolderKey], lock: bool) -> QuerySet[Allowance]:
+    ids = {kind: [id for its, id in keys if its == kind] for kind in Holder.values}
+    of_people = Q(kind=Holder.PERSON, holder_id__in=ids[Holder.PERSON])
+    found = Allowance.objects.filter(of_people | Q(kind=Holder.PROJECT, holder_id__in=ids[Holder.PROJECT]))
+    return found.order_by("kind", "holder_id").select_for_update(no_key=True) if lock else found
+
+
+def _held(found: QuerySet[Allowance]) -> list[Held]:
+    return [
+        Held((kind, id), jobs, nodes, limits_of(kind, dict(zip(LIMITS, own, strict=True))))
+        for kind, id, jobs, nodes, *own in found.values_list("kind", "holder_id", "held", "held_nodes", *_MOST)
     ]
 
 

@@ -41,6 +41,8 @@ class ServedQueue(NamedTuple):
     priority: int
     turn: int
     job_id: int
+    # Limits on what is held keep some jobs waiting.
+    limited: bool = False
 
     @property
     def place(self) -> Place:

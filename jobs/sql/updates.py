@@ -74,6 +74,20 @@ def take_jobs(
     return fetch(statement, [timestamp(now), *held, *[cluster_id] * 3, *mine, *owners, ids])
 
 
+def takeable_of_people(
+    cluster_id: int, job_ids: Sequence[int], *, shared: bool, within: Sight | None = None, now: datetime
+) -> list[Row]:
+    """(id, owner, project, nodes) of those that `take_jobs` would take and that people submitted. `shared`: a lease."""
+    further, owners = within.condition(_JOB) if within else ("TRUE", [])
+    statement = (
+        f"SELECT id, owner_id, project_id, nodes FROM {_JOB} "
+        f"WHERE {_waiting_among(further, shared=shared)} AND project_id IS NOT NULL"
+    )
+    ids = list(job_ids) if connection.vendor == "postgresql" else str(list(job_ids))
+    mine: list[object] = [cluster_id, cluster_id, timestamp(now)] if shared else [cluster_id]
+    return fetch(statement, [*mine, *owners, ids])
+
+
 def _waiting_among(further: str, *, shared: bool) -> str:
     mine = f"(cluster_id = %s OR EXISTS ({_ITS_TURN[connection.vendor]}))" if shared else "cluster_id = %s"
     mine = f"{mine} AND {IN_REACH} AND {further}"

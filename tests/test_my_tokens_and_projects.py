@@ -14,7 +14,7 @@ from clusters.callers import Operator
 from clusters.models import Credential, Membership, ProjectEvent, Role
 from clusters.services.limits import limit_project
 from clusters.services.personal_tokens import Wish, create_personal_token, create_project_token
-from clusters.services.projects import Change, add_member, close_project
+from clusters.services.projects import NO_PERSON, Change, add_member, close_project
 from tests.support.members import browser_of, person_named, personal_token, project_of, submitted_by
 from tests.support.rest import Rest
 from tests.test_hostile_text import EVIL, Page
@@ -158,7 +158,7 @@ def test_a_lead_takes_people_in_and_lets_them_go(alice: Operator, chem: Any) -> 
 
     assert [[str(one) for one in answer.context["messages"]] for answer in (added, unknown, wrong)] == [
         ["carol is in chem as lead."],
-        ["person: there is no person 'nobody'"],
+        [f"person: there is no person 'nobody'; {NO_PERSON}"],
         ["Say who, and whether as member or lead."],
     ]
     assert dict(Membership.objects.values_list("person__username", "role")) == {"alice": "lead", "carol": Role.LEAD}

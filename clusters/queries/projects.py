@@ -18,6 +18,7 @@ class Described:
     shares_jobs: bool
     members: Sequence[tuple[str, str]]
     clusters: Sequence[str]
+    weight: int
     limits: Sequence[Used] = ()
 
 
@@ -37,5 +38,6 @@ def _described(project: Project, limits: Sequence[Used]) -> Described:
         shares_jobs=project.shares_jobs,
         members=sorted((one.person.get_username(), one.role) for one in project.memberships.all()),
         clusters=sorted(grant.cluster.name for grant in project.grants.all()),
+        weight=project.weight,
         limits=limits,
     )

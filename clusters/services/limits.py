@@ -8,7 +8,7 @@ from django.db import transaction
 
 from clusters.limits import LIMITS, SAYS
 from clusters.models import Allowance, Holder, ProjectWhat
-from clusters.services.projects import Change, check_operates, locked_project, note
+from clusters.services.projects import NO_PERSON, Change, check_operates, locked_project, note
 from clusters.validation import check_range, check_reason
 from clusters.visible import quoted
 from rainbow.errors import InvalidArgument, NotFound
@@ -46,7 +46,7 @@ def person_named(name: str) -> User:
     try:
         return User.objects.only("id").get(username=name)
     except User.DoesNotExist:
-        raise NotFound(f"there is no person {quoted(name)}", field="person") from None
+        raise NotFound(f"there is no person {quoted(name)}; {NO_PERSON}", field="person") from None
 
 
 def _check(wanted: Wanted) -> None:

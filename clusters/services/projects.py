@@ -27,6 +27,7 @@ from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, N
 # Pages and answers list them all.
 MAX_MEMBERS = 1_000
 MAX_GRANTS = 1_000
+NO_PERSON = "an operator adds accounts in the console, or the first sign-in at a provider makes one"
 CHANGE_PROJECTS = "clusters.change_project"
 
 
@@ -118,7 +119,7 @@ def add_member(*, project_id: int, person: str, role: Role = Role.MEMBER, change
     project = _managed(project_id, change)
     user = User.objects.filter(username=person).first()
     if user is None:
-        raise NotFound(f"there is no person {quoted(person)}", field="person")
+        raise NotFound(f"there is no person {quoted(person)}; {NO_PERSON}", field="person")
     member = project.memberships.filter(person=user).first()
     if member and member.role == role:
         return False

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django.utils import timezone
 
 from clusters.management.limit_options import add_limits, limits_in
@@ -43,23 +44,26 @@ _HELP = {
     "close": "end all that the project grants",
     "reopen": "open it again",
 }
+_COLUMNS = ["PROJECT", "STATE", "JOBS ARE SEEN BY", "MEMBERS", "CLUSTERS", "WEIGHT", "LIMITS"]
 _OF_PEOPLE, _OF_CLUSTERS = ("add", "remove"), ("grant", "withdraw")
-# A change of one project by the options of the command.
-Deed = Callable[[int, Change, dict[str, Any]], object]
+# A change of one project by the options of the command, and whether that changed anything.
+Deed = Callable[[int, Change, dict[str, Any]], bool]
 _DEEDS: dict[str, Deed] = {
-    "add": lambda id, change, said: [
-        add_member(project_id=id, person=name, role=Role.LEAD if said["lead"] else Role.MEMBER, change=change)
-        for name in said["people"]
-    ],
-    "remove": lambda id, change, said: [
-        remove_member(project_id=id, person=name, change=change) for name in said["people"]
-    ],
-    "grant": lambda id, change, said: [
-        grant_cluster(project_id=id, cluster=name, change=change) for name in said["clusters"]
-    ],
-    "withdraw": lambda id, change, said: [
-        withdraw_cluster(project_id=id, cluster=name, change=change) for name in said["clusters"]
-    ],
+    "add": lambda id, change, said: _each(
+        lambda name: add_member(
+            project_id=id, person=name, role=Role.LEAD if said["lead"] else Role.MEMBER, change=change
+        ),
+        said["people"],
+    ),
+    "remove": lambda id, change, said: _each(
+        lambda name: remove_member(project_id=id, person=name, change=change), said["people"]
+    ),
+    "grant": lambda id, change, said: _each(
+        lambda name: grant_cluster(project_id=id, cluster=name, change=change), said["clusters"]
+    ),
+    "withdraw": lambda id, change, said: _each(
+        lambda name: withdraw_cluster(project_id=id, cluster=name, change=change), said["clusters"]
+    ),
     "share": lambda id, change, said: share_jobs(project_id=id, shares=True, change=change),
     "unshare": lambda id, change, said: share_jobs(project_id=id, shares=False, change=change),
     "limit": lambda id, change, said: limit_project(project_id=id, wanted=limits_in(said), change=change),
@@ -108,8 +112,9 @@ class Command(BaseCommand):
             create_project(name=options["name"], change=change)
             self.stdout.write(f"Made {options['name']}.")
             return
-        changed = _DEEDS[verb](project_named(options["name"]).id, change, options)
-        self.stdout.write(f"{options['name']} was so before." if changed is False else f"Changed {options['name']}.")
+        with transaction.atomic():
+            changed = _DEEDS[verb](project_named(options["name"]).id, change, options)
+        self.stdout.write(f"Changed {options['name']}." if changed else f"{options['name']} was so before.")
 
     def _show(self, options: dict[str, Any]) -> None:
         """`list` has no name."""
@@ -121,11 +126,13 @@ class Command(BaseCommand):
             shown = [asdict(one) for one in found]
             self.stdout.write(json.dumps(shown if name is None else shown[0], indent=2, default=str))
         else:
-            self.stdout.write(
-                visible_table(
-                    ["PROJECT", "STATE", "JOBS ARE SEEN BY", "MEMBERS", "CLUSTERS", "LIMITS"], map(_row, found)
-                )
-            )
+            self.stdout.write(visible_table(_COLUMNS, map(_row, found)))
+
+
+def _each(change: Callable[[str], bool | None], names: Sequence[str]) -> bool:
+    """Makes the change for all names; whether it changed any. One that returns nothing has always changed something."""
+    changed = [change(name) for name in names]
+    return any(one is not False for one in changed)
 
 
 def _row(project: Described) -> Sequence[str]:
@@ -136,5 +143,6 @@ def _row(project: Described) -> Sequence[str]:
         "its members" if project.shares_jobs else "their owners and leads",
         ", ".join(members) or "-",
         ", ".join(project.clusters) or "-",
+        f"{project.weight:,}",
         shown_limits(project.limits),
     )

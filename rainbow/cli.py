@@ -35,6 +35,7 @@ COMMANDS = {
     "whoami": "Show whose the credential is, and its projects.",
     "projects": "List your projects, and the clusters that they may use.",
     "tokens": "List, make and revoke your tokens.",
+    "leak": "Revoke a credential that leaked, and list what was done with it.",
     "keys": "Make and show the key by which you sign jobs.",
     "rotate": "Replace the cluster's token or secret.",
     "agent": "Run the cluster's jobs by its scheduler.",

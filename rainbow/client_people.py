@@ -55,6 +55,15 @@ class PeopleCalls(ClientSession):
         answer = self._connection.ask(self._stub.WhoAmI, pb.WhoAmIRequest(), credential=self._token)
         self.revoke_token(answer.token_id, reason=reason)
 
+    def revoke_leaked(self, value: str, *, show: bool = False) -> people.Leak:
+        """Revoke the credential of this value, of any kind, and say what was done with it. Needs no other credential.
+
+        `show` changes nothing. Raises NotFound for what is no credential's value.
+        """
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.RevokeLeakedRequest(value=value, show=show)
+        return people_messages.leak(self._connection.ask(self._stub.RevokeLeaked, request))
+
     def begin_login(self, label: str, *, days: int = 0) -> people.Login:
         """Begin to sign a command line in. Needs no credential."""
         with translation.refusing_what_the_wire_cannot_carry():

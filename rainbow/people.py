@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from rainbow.records import CredentialKind
+from rainbow.records import CredentialKind, JobState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,35 @@ class NewToken:
 
     value: str = field(repr=False)
     token: Token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeakedJob:
+    """A job that was submitted with a credential that leaked."""
+
+    id: int
+    state: JobState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leak:
+    """A credential that leaked, whose it is, and what was done with it.
+
+    `job_count` is counted up to 100,000; `jobs` are the newest, up to 20. `revoked_now`: this report revoked it.
+    """
+
+    kind: CredentialKind
+    label: str
+    cluster: str
+    person: str
+    project: str
+    created_at: datetime | None
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    revoked_now: bool
+    job_count: int
+    jobs: tuple[LeakedJob, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

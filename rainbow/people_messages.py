@@ -2,7 +2,7 @@
 
 from rainbow import people, records
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.translation import KINDS_BY_NUMBER, moment, nonsense, refusing_nonsense
+from rainbow.translation import KINDS_BY_NUMBER, STATES_BY_NUMBER, moment, nonsense, refusing_nonsense
 
 MOST_LISTED = 1_000
 # A server that says less would be asked without a pause.
@@ -40,6 +40,25 @@ def new_token(answer: pb.CreateTokenResponse | pb.CollectLoginResponse) -> peopl
     if not answer.value:
         raise nonsense("it gives no token")
     return people.NewToken(value=answer.value, token=_token(answer.token))
+
+
+@refusing_nonsense()
+def leak(answer: pb.RevokeLeakedResponse) -> people.Leak:
+    jobs = answer.jobs[:MOST_LISTED]
+    return people.Leak(
+        kind=_KINDS[answer.kind],
+        label=answer.label,
+        cluster=answer.cluster,
+        person=answer.person,
+        project=answer.project,
+        created_at=moment(answer, "created_at"),
+        last_used_at=moment(answer, "last_used_at"),
+        expires_at=moment(answer, "expires_at"),
+        revoked_at=moment(answer, "revoked_at"),
+        revoked_now=answer.revoked_now,
+        job_count=answer.job_count,
+        jobs=tuple(people.LeakedJob(id=job.jobid, state=STATES_BY_NUMBER[job.state]) for job in jobs),
+    )
 
 
 def login(answer: pb.BeginLoginResponse) -> people.Login:

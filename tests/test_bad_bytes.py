@@ -128,7 +128,7 @@ def test_bytes_that_are_no_message_are_refused(remote: Remote, server: RainbowSe
     assert refusal == Refusal(code=grpc.StatusCode.INVALID_ARGUMENT, text=f"the request is not a {kind}", field="")
 
 
-FOR_ANYBODY = {"Serial", "BeginLogin", "CollectLogin"}
+FOR_ANYBODY = {"Serial", "RevokeLeaked", "BeginLogin", "CollectLogin"}
 
 
 @pytest.mark.usefixtures("unharmed")

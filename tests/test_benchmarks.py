@@ -20,7 +20,7 @@ from tests.support.servers import ROOT
 # It ends a pause: made again, it is refused until the cluster was paused once more.
 NOT_REPEATABLE = {"ResumeCluster"}
 # Rare, and made by people, of whom the benchmarks have none.
-OF_PEOPLE = {"WhoAmI", "ListTokens", "CreateToken", "RevokeToken", "BeginLogin", "CollectLogin"}
+OF_PEOPLE = {"WhoAmI", "ListTokens", "CreateToken", "RevokeToken", "RevokeLeaked", "BeginLogin", "CollectLogin"}
 SHORT = ("--seconds", "0.2", "--rounds", "1", "--in-flight", "1")
 
 

@@ -47,6 +47,8 @@ def speak_grpc(remote: Remote, server: RainbowServer) -> None:
         refusal_of(stub.SubmitJob, remote.submission(**{"command": COMMAND, "environment": environment, **bad}))
     refusal_of(stub.SubmitJob, remote.submission(COMMAND, cluster=remote.token))
     refusal_of(stub.Register, registration(server, secret=WRONG, name=remote.secret))
+    refusal_of(stub.RevokeLeaked, pb.RevokeLeakedRequest(value=WRONG))
+    stub.RevokeLeaked(pb.RevokeLeakedRequest(value=remote.token, show=True), timeout=PATIENCE_SECONDS)
     for page_token in (WRONG, remote.token):
         refusal_of(stub.ListJobs, pb.ListJobsRequest(page_token=page_token), metadata=remote.by_token)
     headers = (("x-request-id", remote.token), ("user-agent", WRONG), ("x-request-id", WRONG + " x"))

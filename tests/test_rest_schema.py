@@ -53,6 +53,7 @@ OPERATIONS_OF_RPCS = {
     "CreateToken": ["create_token"],
     "RevokeToken": ["revoke_token"],
     # For command lines alone.
+    "RevokeLeaked": [],
     "BeginLogin": [],
     "CollectLogin": [],
 }

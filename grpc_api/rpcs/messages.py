@@ -39,8 +39,8 @@ _write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _JSON_ESCAPES = {mark: f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"}
 _ESCAPED = re.compile(f"[{''.join(_JSON_ESCAPES)}]")
 
-_STATES = {state: pb.JobState.Value(f"JOB_STATE_{state.name}") for state in JobState}
-_STATES_BACK = {number: state for state, number in _STATES.items()}
+STATES = {state: pb.JobState.Value(f"JOB_STATE_{state.name}") for state in JobState}
+_STATES_BACK = {number: state for state, number in STATES.items()}
 _ON_LOST = {OnLost.KEEP: pb.ON_LOST_KEEP, OnLost.REQUEUE: pb.ON_LOST_REQUEUE}
 _ON_LOST_BACK = {pb.ON_LOST_UNSPECIFIED: OnLost.KEEP, **{number: wish for wish, number in _ON_LOST.items()}}
 _KINDS = {
@@ -180,7 +180,7 @@ def messages_that_fit(messages: Iterable[M]) -> Iterator[M]:
         yield message
 
 
-FINAL_STATES = frozenset(_STATES[state] for state in FINAL)
+FINAL_STATES = frozenset(STATES[state] for state in FINAL)
 
 
 _SAID_FIELDS = tuple(name for name in SPEC_FIELDS if name not in MOMENTS)
@@ -195,7 +195,7 @@ def job_to_message(job: FoundJob, *, brief: bool) -> pb.Job:
         **said,
         id=job.id,
         cluster=job.cluster,
-        state=_STATES[job.state],
+        state=STATES[job.state],
         attempt=job.attempt,
         agent=job.agent,
         native_id=job.native_id,
@@ -217,7 +217,7 @@ def event_to_message(event: JobEvent) -> pb.JobEvent:
     return pb.JobEvent(
         at=timestamp(event.at),
         what=event.what,
-        state=_STATES[JobState(event.state)],
+        state=STATES[JobState(event.state)],
         attempt=event.attempt,
         who=event.who,
         why=event.why,
@@ -238,7 +238,7 @@ def error_to_message(error: RainbowError) -> pb.SubmitError:
 
 
 def count_to_message(state: JobState, count: int) -> pb.StateCount:
-    return pb.StateCount(state=_STATES[state], count=count)
+    return pb.StateCount(state=STATES[state], count=count)
 
 
 def request_id() -> str:

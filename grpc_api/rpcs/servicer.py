@@ -2,6 +2,7 @@ from grpc_api.rpcs.clusters import ClusterRpcs
 from grpc_api.rpcs.connectivity import ConnectivityRpcs
 from grpc_api.rpcs.credentials import CredentialRpcs
 from grpc_api.rpcs.jobs import JobRpcs
+from grpc_api.rpcs.leaks import LeakRpcs
 from grpc_api.rpcs.login import LoginRpcs
 from grpc_api.rpcs.people import PeopleRpcs
 from grpc_api.rpcs.queue import QueueRpcs
@@ -43,6 +44,8 @@ class RainbowServicer:
         self.ListTokens = people.ListTokens
         self.CreateToken = people.CreateToken
         self.RevokeToken = people.RevokeToken
+
+        self.RevokeLeaked = LeakRpcs(server).RevokeLeaked
 
         login = LoginRpcs(server)
         self.BeginLogin = login.BeginLogin

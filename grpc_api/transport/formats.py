@@ -80,6 +80,7 @@ LIMITS = {
     "ListTokens": Limit(),
     "CreateToken": Limit(),
     "RevokeToken": Limit(),
+    "RevokeLeaked": Limit(bearer=False),
     "BeginLogin": Limit(bearer=False),
     "CollectLogin": Limit(bearer=False),
 }

@@ -3251,6 +3251,130 @@ class RevokeTokenResponse(_message.Message):
 Global___RevokeTokenResponse: _TypeAlias = RevokeTokenResponse  # noqa: Y015
 
 @_typing.final
+class RevokeLeakedRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    SHOW_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The value that leaked."""
+    show: _builtins.bool
+    """Whether to change nothing, and only to say what was done with it."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        show: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["show", b"show", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeLeakedRequest: _TypeAlias = RevokeLeakedRequest  # noqa: Y015
+
+@_typing.final
+class RevokeLeakedResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    PERSON_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    LAST_USED_AT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    REVOKED_AT_FIELD_NUMBER: _builtins.int
+    REVOKED_NOW_FIELD_NUMBER: _builtins.int
+    JOB_COUNT_FIELD_NUMBER: _builtins.int
+    JOBS_FIELD_NUMBER: _builtins.int
+    kind: Global___CredentialKind.ValueType
+    """What kind of credential it is."""
+    label: _builtins.str
+    """Its label."""
+    cluster: _builtins.str
+    """Of a token or a secret of a cluster: that cluster, or pool."""
+    person: _builtins.str
+    """Of a personal token: the person's user name."""
+    project: _builtins.str
+    """The project that it belongs to, or that it is narrowed to; empty if none."""
+    revoked_now: _builtins.bool
+    """Whether this call revoked it."""
+    job_count: _builtins.int
+    """How many jobs were submitted with it, of those that are kept; counted up to 100,000."""
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def last_used_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was last used, to the minute; not set if never."""
+
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When it expires; not set if never."""
+
+    @_builtins.property
+    def revoked_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was revoked; not set if it was not."""
+
+    @_builtins.property
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeakedJob]:
+        """The newest of them, up to 20, the newest first."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___CredentialKind.ValueType = ...,
+        label: _builtins.str = ...,
+        cluster: _builtins.str = ...,
+        person: _builtins.str = ...,
+        project: _builtins.str = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        last_used_at: _timestamp_pb2.Timestamp | None = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        revoked_at: _timestamp_pb2.Timestamp | None = ...,
+        revoked_now: _builtins.bool = ...,
+        job_count: _builtins.int = ...,
+        jobs: _abc.Iterable[Global___LeakedJob] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at", "last_used_at", b"last_used_at", "revoked_at", b"revoked_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "created_at", b"created_at", "expires_at", b"expires_at", "job_count", b"job_count", "jobs", b"jobs", "kind", b"kind", "label", b"label", "last_used_at", b"last_used_at", "person", b"person", "project", b"project", "revoked_at", b"revoked_at", "revoked_now", b"revoked_now"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeLeakedResponse: _TypeAlias = RevokeLeakedResponse  # noqa: Y015
+
+@_typing.final
+class LeakedJob(_message.Message):
+    """A job that was submitted with a credential that leaked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOBID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    jobid: _builtins.int
+    """Its id."""
+    state: Global___JobState.ValueType
+    """Its state."""
+    def __init__(
+        self,
+        *,
+        jobid: _builtins.int = ...,
+        state: Global___JobState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobid", b"jobid", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeakedJob: _TypeAlias = LeakedJob  # noqa: Y015
+
+@_typing.final
 class BeginLoginRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

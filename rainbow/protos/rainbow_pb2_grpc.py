@@ -139,6 +139,11 @@ class RainbowSchedulerStub(object):
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.RevokeTokenRequest.SerializeToString,
                 response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.RevokeTokenResponse.FromString,
                 _registered_method=True)
+        self.RevokeLeaked = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/RevokeLeaked',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.RevokeLeakedRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.RevokeLeakedResponse.FromString,
+                _registered_method=True)
         self.BeginLogin = channel.unary_unary(
                 '/convergedcomputing.org.grpc.v1.RainbowScheduler/BeginLogin',
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.BeginLoginRequest.SerializeToString,
@@ -318,6 +323,14 @@ class RainbowSchedulerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RevokeLeaked(self, request, context):
+        """Revokes a credential that leaked, of any kind, for good and at once, and says what was done with it. Also takes a
+        value that was replaced and still works. Needs no credential but that value; NOT_FOUND where it is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def BeginLogin(self, request, context):
         """Begins to sign a command line in (RFC 8628): answers with a code, which a person approves on a page of this
         server. Needs no credential.
@@ -441,6 +454,11 @@ def add_RainbowSchedulerServicer_to_server(servicer, server):
                     servicer.RevokeToken,
                     request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.RevokeTokenRequest.FromString,
                     response_serializer=rainbow_dot_protos_dot_rainbow__pb2.RevokeTokenResponse.SerializeToString,
+            ),
+            'RevokeLeaked': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeLeaked,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.RevokeLeakedRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.RevokeLeakedResponse.SerializeToString,
             ),
             'BeginLogin': grpc.unary_unary_rpc_method_handler(
                     servicer.BeginLogin,
@@ -1020,6 +1038,33 @@ class RainbowScheduler(object):
             '/convergedcomputing.org.grpc.v1.RainbowScheduler/RevokeToken',
             rainbow_dot_protos_dot_rainbow__pb2.RevokeTokenRequest.SerializeToString,
             rainbow_dot_protos_dot_rainbow__pb2.RevokeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeLeaked(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/RevokeLeaked',
+            rainbow_dot_protos_dot_rainbow__pb2.RevokeLeakedRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.RevokeLeakedResponse.FromString,
             options,
             channel_credentials,
             insecure,

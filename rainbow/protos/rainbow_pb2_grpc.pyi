@@ -121,6 +121,10 @@ class RainbowSchedulerStub:
     """Revokes a token for good, at once: one of the caller's own, or of a project that the caller leads.
     Needs a personal token.
     """
+    RevokeLeaked: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.RevokeLeakedRequest, _rainbow_pb2.RevokeLeakedResponse]
+    """Revokes a credential that leaked, of any kind, for good and at once, and says what was done with it. Also takes a
+    value that was replaced and still works. Needs no credential but that value; NOT_FOUND where it is none.
+    """
     BeginLogin: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.BeginLoginRequest, _rainbow_pb2.BeginLoginResponse]
     """Begins to sign a command line in (RFC 8628): answers with a code, which a person approves on a page of this
     server. Needs no credential.
@@ -205,6 +209,10 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     RevokeToken: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.RevokeTokenRequest, _rainbow_pb2.RevokeTokenResponse]  # type: ignore[assignment]
     """Revokes a token for good, at once: one of the caller's own, or of a project that the caller leads.
     Needs a personal token.
+    """
+    RevokeLeaked: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.RevokeLeakedRequest, _rainbow_pb2.RevokeLeakedResponse]  # type: ignore[assignment]
+    """Revokes a credential that leaked, of any kind, for good and at once, and says what was done with it. Also takes a
+    value that was replaced and still works. Needs no credential but that value; NOT_FOUND where it is none.
     """
     BeginLogin: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.BeginLoginRequest, _rainbow_pb2.BeginLoginResponse]  # type: ignore[assignment]
     """Begins to sign a command line in (RFC 8628): answers with a code, which a person approves on a page of this
@@ -413,6 +421,16 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_rainbow_pb2.RevokeTokenResponse, _abc.Awaitable[_rainbow_pb2.RevokeTokenResponse]]:
         """Revokes a token for good, at once: one of the caller's own, or of a project that the caller leads.
         Needs a personal token.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeLeaked(
+        self,
+        request: _rainbow_pb2.RevokeLeakedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.RevokeLeakedResponse, _abc.Awaitable[_rainbow_pb2.RevokeLeakedResponse]]:
+        """Revokes a credential that leaked, of any kind, for good and at once, and says what was done with it. Also takes a
+        value that was replaced and still works. Needs no credential but that value; NOT_FOUND where it is none.
         """
 
     @_abc_1.abstractmethod

@@ -39,6 +39,8 @@ SWITCHES = {
     "no": False,
     "off": False,
 }
+PERSONAL = "rbu_"
+WHAT_A_PERSON_CAN_DO = "`rainbow projects` lists the clusters it may use, `rainbow login` gets a new token"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +73,11 @@ class Settings:
 
     def described(self, credential: str) -> str:
         """Which credential this is and where it is from, without its value."""
+        where = f"at {self.host}, from {self.sources.get(credential, 'the default')}"
+        if credential == "token" and self.token.startswith(PERSONAL):
+            return f"the personal token, for cluster {self.cluster} {where}; {WHAT_A_PERSON_CAN_DO}"
         owner = "" if credential == "registration_secret" else f" of cluster {self.cluster}"
-        return f"the {SPOKEN[credential]}{owner} at {self.host}, from {self.sources.get(credential, 'the default')}"
+        return f"the {SPOKEN[credential]}{owner} {where}"
 
 
 def settings(flags: Mapping[str, Any], *, named: Mapping[str, str] | None = None) -> Settings:

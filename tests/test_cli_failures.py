@@ -142,6 +142,25 @@ def test_a_refused_credential_is_named_by_its_kind_its_cluster_and_its_source(
     assert stranger == f"Error: request denied: the registration secret at {server.address}, from --secret\n"
 
 
+def test_who_has_a_personal_token_that_is_refused_reads_what_to_do(
+    rainbow: Run, remote: Remote, server: RainbowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAINBOW_TOKEN", "rbu_hush-hush")
+
+    refused = rainbow("submit", "--", "hostname").stderr
+
+    where = f"the personal token, for cluster {remote.name} at {server.address}, from RAINBOW_TOKEN"
+    advice = "`rainbow projects` lists the clusters it may use, `rainbow login` gets a new token"
+    assert refused == f"Error: request denied: {where}; {advice}\n"
+
+
+def test_a_token_for_a_project_needs_its_name(rainbow: Run, remote: Remote) -> None:
+    refused = rainbow("tokens", "create", "nightly", "--for-project")
+
+    assert refused.exit_code == 2
+    assert "Error: --for-project needs --project.\n" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "ways"),
     [

@@ -65,6 +65,8 @@ def create_token(
     as_json: bool,
 ) -> None:
     """Make a token of this LABEL. Its value is shown only this once."""
+    if for_project and not project:
+        raise click.UsageError("--for-project needs --project.")
     with session.person(ctx) as client, in_doubt(LOST):
         new = client.create_token(
             label, days=days, project=project, clusters=clusters, reads_only=reads_only, for_project=for_project

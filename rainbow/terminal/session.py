@@ -5,7 +5,7 @@ import click
 from rainbow import config
 from rainbow.client import Client
 from rainbow.client_session import DEFAULT_TIMEOUT_SECONDS
-from rainbow.config import Settings
+from rainbow.config import PERSONAL, Settings
 from rainbow.errors import InvalidArgument, Unauthenticated, Unavailable
 from rainbow.retries import Retries
 from rainbow.telemetry import traces
@@ -15,7 +15,6 @@ from rainbow.terminal.output import complain
 from rainbow.terminal.tracing import start_traces
 
 WARNED = "rainbow.warned"
-PERSONAL = "rbu_"
 
 
 def settings(ctx: click.Context) -> Settings:

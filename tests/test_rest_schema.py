@@ -170,8 +170,11 @@ def inapplicable_to(case: Any) -> list[Any]:
         # Nor can it say which needs the clusters can meet, and which fields go together.
         "submit_job": [positive_data_acceptance],
         "submit_job_to": [positive_data_acceptance],
-        # The session is sent with them also where the check leaves the bearer out.
+        # Nor how many days may be between two.
+        "get_usage": [positive_data_acceptance],
+        # The session is sent with these also where the check leaves the bearer out.
         "get_me": [ignored_auth],
+        "get_my_usage": [ignored_auth, positive_data_acceptance],
         "list_tokens": [ignored_auth],
         "revoke_token": [ignored_auth],
         # And a token for a project has to name it.

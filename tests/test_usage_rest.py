@@ -98,6 +98,9 @@ def test_no_cell_is_a_formula(alpha: Any, name: str, now: datetime) -> None:
         ("format=xml", "format"),
         ("sinse=2026-11-01", "sinse"),
         ("person=a%00b", "person"),
+        ("person=a%C2%9Bb", "person"),
+        ("project=%C2%9B", "project"),
+        ("cluster=a%20b", "cluster"),
     ],
 )
 @pytest.mark.parametrize("accept", ["application/json", "text/csv"])
@@ -115,3 +118,10 @@ def test_without_days_the_last_thirty_are_told(used: Any) -> None:
 
     assert (until - since).days == 29
     assert signed_in("otto", "operators").get(f"{ALL}?until=0001-01-01").json()["usage"] == []
+
+
+@pytest.mark.parametrize("path", [ALL, MINE])
+def test_a_first_day_that_is_yet_to_come_is_also_the_last_unless_it_is_said(path: str) -> None:
+    found = signed_in("olga", "operators").get(f"{path}?since=3485-04-21&person=%F3%BA%93%A3").json()
+
+    assert found == {**found, "since": "3485-04-21", "until": "3485-04-21", "usage": []}

@@ -9,11 +9,13 @@ from django.db.models import Q, QuerySet, Sum
 
 from clusters.callers import Caller, Operator
 from clusters.models import OF_CLUSTERS
+from clusters.validation import check_cluster_name, check_line
 from jobs.models import Usage
 from jobs.sight import seen_by
 from rainbow.errors import InvalidArgument
 
 MAX_DAYS = 366
+MAX_NAME = 150
 MAX_ROWS = 10_000
 
 
@@ -80,6 +82,10 @@ def check_asked(asked: Asked) -> None:
         raise InvalidArgument(f"must be less than {MAX_DAYS} days after since", field="until")
     if not asked.by:
         raise InvalidArgument(f"must name at least one of {', '.join(By)}", field="by")
+    if asked.cluster:
+        check_cluster_name(asked.cluster, field="cluster")
+    check_line(asked.project, field="project", longest=MAX_NAME)
+    check_line(asked.person, field="person", longest=MAX_NAME)
 
 
 def _seen(by: Caller | Operator) -> QuerySet[Usage]:

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from clusters.callers import Caller, Operator
 from clusters.models import CredentialKind
 from clusters.services.of_people import caller_of_person
-from jobs.queries.usage import MAX_DAYS, Asked, By, usage
+from jobs.queries.usage import MAX_DAYS, MAX_NAME, Asked, By, usage
 from jobs.rest.permissions import VIEW
 from jobs.usage import day_of
 from rainbow_site.web.rest.admission import admitted_operator, holder, person, read
@@ -28,7 +28,6 @@ from rainbow_site.web.rest.schema import BY_OPERATOR, BY_PERSON, answers
 
 _DEFAULT_DAYS = 30
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_LONGEST = 150
 _NUMBERS = ("jobs", "node_seconds")
 # What spreadsheets take for the beginning of a formula (https://owasp.org/www-community/attacks/CSV_Injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -60,11 +59,14 @@ class ToldApartBy(serializers.Field[Any, Any, Any, Any]):
 
 class UsageQuerySerializer(Query):
     since = Day(required=False, help_text=f"the first day (UTC); {_DEFAULT_DAYS - 1} days before `until` if left out")
-    until = Day(required=False, help_text=f"the last day (UTC), less than {MAX_DAYS} days later; today if left out")
+    until = Day(
+        required=False,
+        help_text=f"the last day (UTC), less than {MAX_DAYS} days later; if left out, the later of today and `since`",
+    )
     by = ToldApartBy(required=False, help_text=f"what to tell apart: {','.join(By)} if left out")
-    cluster = Text(default="", max_length=_LONGEST, pattern=CLUSTER_NAME, help_text="only of this cluster")
-    project = Text(default="", max_length=_LONGEST, pattern=LINE, help_text="only of this project")
-    person = Text(default="", max_length=_LONGEST, pattern=LINE, help_text="only of this person")
+    cluster = Text(default="", max_length=MAX_NAME, pattern=CLUSTER_NAME, help_text="only of this cluster")
+    project = Text(default="", max_length=MAX_NAME, pattern=LINE, help_text="only of this project")
+    person = Text(default="", max_length=MAX_NAME, pattern=LINE, help_text="only of this person")
     format = Choice([("json", "JSON"), ("csv", "CSV")], default="", help_text="goes before the header `Accept`")
 
 
@@ -100,7 +102,8 @@ class UsageView(APIView):
 
     def answer(self, request: Request, seen_as: Caller | Operator) -> Response:
         said = read(UsageQuerySerializer, {name: request.query_params[name] for name in request.query_params})
-        until = said.get("until") or day_of(timezone.now())
+        # A first day that is yet to come is asked for by itself: `until`, which was not said, is not at fault.
+        until = said.get("until") or max(day_of(timezone.now()), said.get("since", date.min))
         named = {name: said[name] for name in ("cluster", "project", "person")}
         since = said.get("since") or until - min(timedelta(days=_DEFAULT_DAYS - 1), until - date.min)
         asked = Asked(since=since, until=until, by=said.get("by", tuple(By)), **named)

@@ -195,7 +195,8 @@ def test_the_command_line_shows_each_field() -> None:
 
 
 def test_the_console_shows_each_field() -> None:
-    page = (ROOT / "templates" / "console" / "job.html").read_text()
+    parts = ("job.html", "job_facts.html", "job_story.html", "job_content.html")
+    page = "".join((ROOT / "templates" / "console" / part).read_text() for part in parts)
 
     assert {name for name in server.SPEC_FIELDS if f"job.{name}" not in page} <= NOT_FACTS
 

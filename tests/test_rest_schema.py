@@ -140,7 +140,9 @@ def test_the_live_server_keeps_to_the_schema(case: Any, guest: Guest, operator: 
         send_home(case, guest)
 
     headers = credentials_for(case, guest, operator)
-    case.call_and_validate(base_url=guest.server.web, headers=headers, excluded_checks=inapplicable_to(case))
+    case.call_and_validate(
+        base_url=guest.server.web, headers=headers, excluded_checks=inapplicable_to(case), timeout=PATIENCE_SECONDS
+    )
 
 
 def send_home(case: Any, guest: Guest) -> None:

@@ -38,8 +38,10 @@ def test_signing_in_leads_to_the_dashboard_unless_to_a_page_of_ours(quick: None,
 
     answer = client.post("/admin/login/", {"username": "vera", "password": PASSWORD, "next": target})
 
-    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
-    assert client.get(answer["Location"]).status_code == 200
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+    home = client.get("/")
+    assert (home.status_code, home["Location"]) == (302, "/admin/")
+    assert client.get(home["Location"]).status_code == 200
 
 
 def test_signing_in_leads_back_to_the_page_that_asked_for_it(quick: None, vera: User) -> None:

@@ -113,9 +113,12 @@ class Caller:
         return f"{self.person} ({self.label})" if self.person else f"{self.kind} {self.label}"
 
     @property
-    def issue(self) -> dict[str, object]:
-        """Log fields of a call with a credential whose value an operator knows: the credential and the operator."""
-        return {"credential": self.credential_id, "issued_by": Quoted(self.issued_by)} if self.issued_by else {}
+    def logged(self) -> dict[str, object]:
+        """Log fields of a call: the person, or the credential of a project, or one whose value an operator knows."""
+        if self.person:
+            return {"user": Quoted(self.person)}
+        issue: dict[str, object] = {"issued_by": Quoted(self.issued_by)} if self.issued_by else {}
+        return {"credential": self.credential_id, **issue} if issue or self.projects else {}
 
     def check_place(self) -> None:
         """Raises InvalidArgument where the call is for no cluster or pool."""

@@ -11,6 +11,7 @@ import pytest
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.console import signed_in
 from tests.support.people import signed_in_at
+from tests.support.persons import token_of_person
 from tests.support.servers import RainbowServer
 from tests.support.web import call, get, registered
 from tests.support.wire import PATIENCE_SECONDS, bearer, connected, joined
@@ -105,3 +106,17 @@ def test_who_rotated_over_grpc_and_from_where_is_in_the_log(server: RainbowServe
         member.stub.RotateCredential(request, metadata=member.by_secret, timeout=PATIENCE_SECONDS)
 
     assert re.search(rf"INFO RotateCredential cluster={member.name} .*peer=ipv4:127.0.0.1:\d+", server.log.read_text())
+
+
+def test_the_lines_of_a_persons_calls_name_the_person(web_server: RainbowServer) -> None:
+    cluster = registered(web_server).name
+    token = token_of_person(web_server, "noor", cluster)
+    with connected(web_server.address) as stub:
+        wanted = pb.SubmitJobRequest(cluster=cluster, token=token, nodes=1, command="hostname")
+        stub.SubmitJob(wanted, timeout=PATIENCE_SECONDS)
+    get(web_server, "/api/v1/me", bearer=token)
+
+    lines = web_server.log.read_text().splitlines()
+    of_noor = [line for line in lines if "user='noor'" in line]
+    assert any("SubmitJob" in line for line in of_noor)
+    assert any("/api/v1/me" in line for line in of_noor)

@@ -75,7 +75,7 @@ class ServerState:
 
     def noted(self, answered: Answered[Reply], call: Call, *, asked: Bounds | None = None) -> Answered[Reply]:
         """Notes the caller in the log line and in the database; `asked` is what a cluster's request can take."""
-        call.note(cluster=answered.caller.cluster, **answered.caller.issue)
+        call.note(cluster=answered.caller.cluster, **answered.caller.logged)
         of_cluster = answered.caller.person_id is None
         self.last_seen.note(answered.caller, self.clock(), asked=asked if of_cluster else None)
         return answered

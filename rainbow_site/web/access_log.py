@@ -73,8 +73,8 @@ def _write(request: HttpRequest, status: int, seconds: float) -> None:
 
 
 def _who(request: HttpRequest) -> dict[str, object]:
-    """The account, or the cluster and its credential with its issuer."""
+    """The account, or what the credential is of."""
     caller, person = getattr(request, "auth", None), getattr(request, "_cached_user", None)
     if isinstance(caller, Caller):
-        return {"cluster": caller.cluster, **caller.issue}
+        return {"cluster": caller.cluster, **caller.logged}
     return {"user": Quoted(person.get_username())} if person and person.is_authenticated else {}

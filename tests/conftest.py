@@ -22,6 +22,7 @@ from clusters.models import Cluster
 from clusters.parsed_facts import parsed_facts
 from clusters.services.authenticate import admit
 from clusters.services.register import register_cluster
+from jobs import room
 from jobs.queries import head
 from jobs.room import forget_limits
 from rainbow.protos import rainbow_pb2 as pb
@@ -107,6 +108,13 @@ def _nothing_is_remembered() -> None:
     head.forget()
     forget_limits()
     parsed_facts.clear()
+
+
+@pytest.fixture
+def limits_are_known(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that count statements: whether limits exist is else looked up once a second."""
+    monkeypatch.setattr(room, "_FRESH_SECONDS", 3_600)
+    room.held_limits_exist()
 
 
 @pytest.fixture

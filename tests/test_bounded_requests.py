@@ -17,6 +17,8 @@ from jobs.services import placing
 from jobs.services.serving import facts_changed
 from tests.support.queue import submitted
 
+pytestmark = pytest.mark.usefixtures("limits_are_known")
+
 
 def tell(member: Any, *, nodes: int) -> None:
     facts = Facts(partitions=(Partition(name="batch", nodes=nodes),))

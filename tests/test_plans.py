@@ -29,7 +29,7 @@ from rainbow.protos import rainbow_pb2 as pb
 from tests.support.planner import empty_the_tables_of_jobs, gather_statistics
 from tests.support.queue import submitted
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("limits_are_known")]
 
 FINISHED, WAITING = 40_960, 200
 JOBS = Job._meta.db_table

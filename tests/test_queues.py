@@ -23,6 +23,8 @@ from jobs.specs import MAX_INT
 from jobs.states import JobState
 from tests.support.queue import submitted
 
+pytestmark = pytest.mark.usefixtures("limits_are_known")
+
 DAY = timedelta(days=1)
 
 

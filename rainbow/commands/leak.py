@@ -31,10 +31,10 @@ MOST_COUNTED = 100_000  # by the server
 @click.argument("value", metavar="VALUE|-")
 @click.pass_context
 def command(ctx: click.Context, value: str, show: bool, as_json: bool) -> None:
-    """Revoke a credential that leaked, for good and at once, and list what was done with it.
+    """Revoke a credential that leaked, and list what was done with it.
 
-    With - it is read from standard input: others on this machine can see a command line. You need no other credential.
-    A cluster's secret that is revoked stops the cluster's agents.
+    It is revoked for good and at once. With - it is read from standard input: others on this machine can see a command
+    line. You need no other credential. A cluster's secret that is revoked stops the cluster's agents.
     """
     with session.anybody(ctx) as client:
         found = client.revoke_leaked(_from_stdin() if value == STDIN else value, show=show)

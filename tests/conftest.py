@@ -103,17 +103,18 @@ def now() -> datetime:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_remembered() -> None:
+def _nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The ids of a test's queues and clusters are given again when its changes are rolled back."""
     head.forget()
-    forget_limits()
     parsed_facts.clear()
+    forget_limits()
+    # Else a test that takes long would look once more.
+    monkeypatch.setattr(room, "_FRESH_SECONDS", 3_600)
 
 
 @pytest.fixture
-def limits_are_known(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests that count statements: whether limits exist is else looked up once a second."""
-    monkeypatch.setattr(room, "_FRESH_SECONDS", 3_600)
+def limits_are_known(db: None) -> None:
+    """For tests that count statements: whether limits exist is looked up by the first that asks."""
     room.held_limits_exist()
 
 

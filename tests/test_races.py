@@ -22,7 +22,7 @@ from jobs.services.expire import EVERY, Expiry, expire_leases
 from jobs.services.fail_expired import fail_expired
 from jobs.services.report import report_jobs, report_jobs_batch
 from jobs.services.requeue import requeue_jobs
-from jobs.sql import inserts
+from jobs.sql import inserts, usage
 from jobs.states import JobState
 from rainbow.errors import FailedPrecondition
 from tests.support.lives import AGENT, job_in, replay, row
@@ -39,7 +39,8 @@ LATE = timedelta(seconds=301)
 @pytest.fixture(autouse=True)
 def counts_of_one_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     """All writers contend for the same counts, as those of many servers may."""
-    monkeypatch.setattr(inserts, "_slot", lambda: 0)
+    for writers in (inserts, usage):
+        monkeypatch.setattr(writers, "slot", lambda: 0)
 
 
 def saying(member: Any, job_id: int, state: JobState, now: datetime, **said: Any) -> Callable[[], Reported]:

@@ -237,7 +237,7 @@ LOGGING = {
     "formatters": {"lines": {"()": FORMATS[RAINBOW_LOG_FORMAT.lower()]}},
     "filters": {"one_line": {"()": "rainbow_site.web.one_line_log.OneLine"}},
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "lines"},
+        "stderr": {"class": "rainbow_site.process.log_writer.LineWriter", "formatter": "lines"},
         "one line": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["one_line"]},
     },
     # Also libraries' own, such as why PostgreSQL cannot be reached.

@@ -77,7 +77,7 @@ def test_a_head_has_its_limits(web_server: RainbowServer, sent: bytes) -> None:
 def test_what_was_refused_leaves_a_line_in_the_log(web_server: RainbowServer) -> None:
     exchange(web_server, request("/healthz", "no-colon"))
 
-    assert "INFO refused peer=127.0.0.1 status=400 error='Invalid header'" in web_server.log.read_text()
+    web_server.log_with("INFO refused peer=127.0.0.1 status=400 error='Invalid header'")
 
 
 def test_requests_that_come_together_are_answered_in_their_order(web_server: RainbowServer) -> None:

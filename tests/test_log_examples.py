@@ -83,6 +83,7 @@ def test_lines_of_text_are_as_shown(keebler: tuple[Remote, RainbowServer], tmp_p
     agent = run_agent(remote, server, tmp_path)
 
     shown = {page: shapes_in((ROOT / "docs" / page).read_text()) for page in PAGES}
+    server.stop()
     written = shapes_in(server.log.read_text() + agent)
 
     assert [len(shown[page]) for page in PAGES] == [5, 5]

@@ -50,9 +50,8 @@ def test_a_refused_call_gets_its_id_back_and_only_a_client_that_sent_one(remote:
     assert KEY not in failed(remote.stub.ListJobs, pb.ListJobsRequest(page_token="x"), *by)
     made = failed(remote.stub.ListJobs, pb.ListJobsRequest(page_token="x"), *by, (KEY, "not a plain id"))[KEY]
     assert is_request_id(made)
-    log = server.log.read_text()
-    assert re.search(rf"ListJobs .*code=INVALID_ARGUMENT ms=[\d.]+ request_id={mine}\n", log)
-    assert f"request_id={made}\n" in log and "not a plain id" not in log
+    log = server.log_with(rf"ListJobs .*code=INVALID_ARGUMENT ms=[\d.]+ request_id={mine}\n", f"request_id={made}\n")
+    assert "not a plain id" not in log
 
 
 def test_the_events_of_a_job_name_the_calls_that_made_them(remote: Remote) -> None:
@@ -93,9 +92,10 @@ def test_rest_takes_answers_and_records_ids(web_server: RainbowServer) -> None:
     assert made.headers[KEY] == mine
     assert refused.status == 400 and is_request_id(refused.headers[KEY])
     assert [event["request_id"] for event in events] == [mine]
-    log = web_server.log.read_text()
-    assert re.search(rf"INFO POST /api/v1/jobs cluster={guest.name} .*status=201 ms=[\d.]+ request_id={mine}\n", log)
-    assert f"request_id={refused.headers[KEY]}\n" in log
+    web_server.log_with(
+        rf"INFO POST /api/v1/jobs cluster={guest.name} .*status=201 ms=[\d.]+ request_id={mine}\n",
+        f"request_id={refused.headers[KEY]}\n",
+    )
 
 
 def test_what_an_operator_does_has_its_id_on_the_page_and_over_rest(web_server: RainbowServer) -> None:
@@ -107,7 +107,7 @@ def test_what_an_operator_does_has_its_id_on_the_page_and_over_rest(web_server: 
 
     *_, cancelled = get(web_server, f"/api/v1/jobs/{job}/events", bearer=guest.token).json
     assert (cancelled["what"], cancelled["who"]) == ("cancelled", "rita")
-    assert f"request_id={cancelled['request_id']}\n" in web_server.log.read_text()
+    web_server.log_with(f"request_id={cancelled['request_id']}\n")
     assert f"<code>{cancelled['request_id']}</code>" in rita.page(f"/admin/jobs/job/{job}/change/")
 
 
@@ -132,7 +132,7 @@ def test_a_program_may_pass_its_own_id_on_and_failures_have_it(server: RainbowSe
     assert not jobs.jobs
     assert caught.value.request_id == "of-the-program"
     assert NotFound("x").request_id == ""
-    assert len(re.findall(r"(Summarize|Get)Jobs .*request_id=of-the-program\n", server.log.read_text())) == 2
+    server.log_with(*(rf"{call} .*request_id=of-the-program\n" for call in ("SummarizeJobs", "GetJobs")))
 
 
 def test_the_command_line_names_the_call_of_an_unexpected_failure(rehearse: Rehearse, rainbow: Run) -> None:
@@ -154,7 +154,7 @@ def test_an_agents_lines_lead_to_the_servers(
 
     (accepted,) = [message for message in caplog.messages if message.startswith(f"accepted jobs={job_id} ")]
     request_id = accepted.rpartition("request_id=")[2]
-    assert re.search(rf"AcceptJobs .*request_id={request_id}\n", server.log.read_text())
+    server.log_with(rf"AcceptJobs .*request_id={request_id}\n")
     assert any(re.fullmatch(rf"AcceptJobs code=OK ms=[\d.]+ request_id={request_id}", one) for one in caplog.messages)
     assert any(message.startswith("ReportJobs code=OK ") for message in caplog.messages)
     events = agent.job(job_id, with_events=True).events

@@ -132,8 +132,7 @@ def test_a_client_cannot_choose_its_address(proxy: ReverseProxy, server: Rainbow
     )
 
     assert status == HTTPStatus.UNAUTHORIZED
-    line = [line for line in server.log.read_text().splitlines() if "/register" in line and "peer=" in line][-1]
-    assert "peer=127.0.0.1" in line
+    server.log_with(r"/register.* peer=127\.0\.0\.1")
 
 
 def test_a_client_of_grpc_cannot_choose_its_address(proxy: ReverseProxy, server: RainbowServer) -> None:
@@ -146,8 +145,7 @@ def test_a_client_of_grpc_cannot_choose_its_address(proxy: ReverseProxy, server:
         )
 
     assert refused.code == grpc.StatusCode.UNAUTHENTICATED
-    line = [line for line in server.log.read_text().splitlines() if "Register" in line and "peer=" in line][-1]
-    assert "peer=forwarded:127.0.0.1" in line
+    server.log_with(r" Register .*peer=forwarded:127\.0\.0\.1")
 
 
 def test_browsers_are_served_over_tls(proxy: ReverseProxy) -> None:

@@ -176,9 +176,10 @@ def test_a_request_leaves_one_line_in_the_log_and_no_credential(start_server: St
     get(server, "/api/v1/jobs?label=a%3Db", bearer=member.token)
     get(server, f"/api/v1/jobs/{member.token}?token={member.secret}", bearer="rbt_wrong")
 
-    log = server.log.read_text()
-    assert re.search(rf"INFO GET /api/v1/jobs cluster={member.name} status=200 ms=[\d.]+ request_id=\w+\n", log)
-    assert re.search(r"INFO GET /api/v1/jobs/\(credential\) peer=127.0.0.1 status=404 ms=[\d.]+ request_id=\w+\n", log)
+    log = server.log_with(
+        rf"INFO GET /api/v1/jobs cluster={member.name} status=200 ms=[\d.]+ request_id=\w+\n",
+        r"INFO GET /api/v1/jobs/\(credential\) peer=127.0.0.1 status=404 ms=[\d.]+ request_id=\w+\n",
+    )
     assert "rbt_" not in log
     assert "rbs_" not in log
     assert "/readyz" not in log

@@ -1,6 +1,7 @@
 """Real servers: `manage.py grpcserver` or `serve` in a process of its own."""
 
 import os
+import re
 import signal
 import ssl
 import subprocess
@@ -16,7 +17,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support import processes
-from tests.support.patience import PATIENCE_SECONDS
+from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +60,11 @@ class RainbowServer:
         """Send SIGTERM; returns the exit code."""
         processes.stop(self.process, gently=signal.SIGTERM)
         return self.process.returncode
+
+    def log_with(self, *patterns: str) -> str:
+        """The log, once these regular expressions are found in it: lines of calls are written after the answers."""
+        wait_until(lambda: all(re.search(pattern, self.log.read_text()) for pattern in patterns))
+        return self.log.read_text()
 
     def kill(self) -> None:
         """Send SIGKILL."""

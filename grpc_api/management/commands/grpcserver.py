@@ -144,6 +144,7 @@ def _serve(server: ServerOptions, metrics_socket: Path | None) -> None:
         all_ended = uvloop.run(serve(server))
     if not all_ended:
         # Python would wait for the threads that are left; the kernel releases all that they hold.
+        logging.shutdown()
         os._exit(1)
 
 

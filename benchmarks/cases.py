@@ -1,12 +1,13 @@
-"""The calls of the original protocol that are measured: what they send, and how to tell a right answer."""
+"""The calls of the original protocol, as this project's command line and agent make them."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import repeat
 from uuid import uuid4
 
 import uvloop
 
+from benchmarks import requests
 from benchmarks.bench import AnyServer, Server
 from benchmarks.cluster import Cluster
 from benchmarks.load import MAX_CONNECTIONS, connected, run_load
@@ -17,7 +18,6 @@ from rainbow.protos import rainbow_pb2 as pb
 _SERVICE = pb.DESCRIPTOR.services_by_name["RainbowScheduler"].full_name
 # How many jobs a call is about, where it is about several.
 JOBS = 10
-COMMAND = "hostname"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Case:
     method: str
     messages: Callable[[float], Iterator[bytes]]
     is_right: Callable[[bytes], bool]
-    bearer: str = ""
+    metadata: Mapping[str, str] = field(default_factory=requests.metadata)
     jobs: int = 0
     connections: int = MAX_CONNECTIONS
 
@@ -38,8 +38,9 @@ class Case:
 
     async def _measure(self, messages: Iterator[bytes], in_flight: int, seconds: float) -> Sample:
         ours = self.server if isinstance(self.server, Server) else None
-        address, most = self.server.address, self.connections
-        async with connected(address, self.method, in_flight=in_flight, most=most, bearer=self.bearer) as connections:
+        async with connected(
+            self.server.address, self.method, in_flight=in_flight, most=self.connections, metadata=self.metadata
+        ) as connections:
             before = Times.read(ours)
             load = await run_load(connections, messages, self.is_right, in_flight=in_flight, seconds=seconds)
             spent = Times.read(ours).since(before)
@@ -78,8 +79,7 @@ def stream(server: AnyServer) -> Case:
 def register_cluster(server: AnyServer, *, name: str = "Register") -> Case:
     def messages(seconds: float) -> Iterator[bytes]:
         while True:
-            request = pb.RegisterRequest(name=f"benchmark-{uuid4().hex}", secret=server.registration_secret)
-            yield request.SerializeToString()
+            yield requests.registration(f"benchmark-{uuid4().hex}", server.registration_secret).SerializeToString()
 
     def is_right(reply: bytes) -> bool:
         answer = pb.RegisterResponse.FromString(reply)
@@ -90,9 +90,6 @@ def register_cluster(server: AnyServer, *, name: str = "Register") -> Case:
 
 def submit_job(cluster: Cluster, *, submitted: list[int] | None = None, name: str = "SubmitJob") -> Case:
     ids = [] if submitted is None else submitted
-    message = pb.SubmitJobRequest(
-        name=COMMAND, cluster=cluster.name, token=cluster.token, nodes=1, command=COMMAND
-    ).SerializeToString()
 
     def is_right(reply: bytes) -> bool:
         answer = pb.SubmitJobResponse.FromString(reply)
@@ -103,14 +100,14 @@ def submit_job(cluster: Cluster, *, submitted: list[int] | None = None, name: st
         name=name,
         server=cluster.server,
         method=path_of("SubmitJob"),
-        messages=lambda seconds: repeat(message),
+        messages=lambda seconds: requests.keyed(requests.submission(cluster)),
         is_right=is_right,
         jobs=1,
     )
 
 
 def request_jobs(cluster: Cluster, *, name: str = f"RequestJobs({JOBS})") -> Case:
-    message = pb.RequestJobsRequest(cluster=cluster.name, secret=cluster.secret, maxJobs=JOBS).SerializeToString()
+    message = requests.agents_request(cluster, jobs=JOBS, room=JOBS).SerializeToString()
 
     def is_right(reply: bytes) -> bool:
         answer = pb.RequestJobsResponse.FromString(reply)
@@ -128,8 +125,7 @@ def request_jobs(cluster: Cluster, *, name: str = f"RequestJobs({JOBS})") -> Cas
 
 def accept_jobs(cluster: Cluster, supply: Supply, *, each: int = JOBS, name: str = "") -> Case:
     def message(job_ids: list[int]) -> bytes:
-        request = pb.AcceptJobsRequest(cluster=cluster.name, secret=cluster.secret, jobids=job_ids)
-        return request.SerializeToString()
+        return requests.agents_acceptance(cluster, job_ids).SerializeToString()
 
     def is_right(reply: bytes) -> bool:
         answer = pb.AcceptJobsResponse.FromString(reply)

@@ -1,6 +1,7 @@
 """HTTP/2 as bytes: the frames of a gRPC call (RFC 9113), with headers that are never compressed (RFC 7541)."""
 
 import struct
+from collections.abc import Mapping
 from enum import IntEnum
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -49,7 +50,7 @@ def window_update(size: int, *, stream: int = 0) -> bytes:
     return frame(Kind.WINDOW_UPDATE, 0, stream, size.to_bytes(4, "big"))
 
 
-def headers(authority: str, path: str | bytes, further: dict[str, str | bytes] | None = None) -> bytes:
+def headers(authority: str, path: str | bytes, further: Mapping[str, str | bytes] | None = None) -> bytes:
     """The headers of a gRPC call, literally: RFC 7541, sections 6.1 and 6.2.2, and appendix A for the indices."""
     post, http = b"\x83", b"\x86"
     return b"".join(

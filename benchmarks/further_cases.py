@@ -1,22 +1,20 @@
 """The calls that extend the original protocol."""
 
 from collections.abc import Callable
-from itertools import repeat
 from typing import Any
 
 from google.protobuf.message import Message
 
-from benchmarks.cases import COMMAND, JOBS, Case, path_of
+from benchmarks import requests
+from benchmarks.cases import JOBS, Case, path_of
 from benchmarks.cluster import Cluster
 from benchmarks.supply import Supply
 from rainbow.protos import rainbow_pb2 as pb
 
-_AGENT = "benchmark"
-
 
 def submit_jobs(cluster: Cluster, *, each: int = JOBS, submitted: list[int] | None = None) -> Case:
     ids = [] if submitted is None else submitted
-    jobs = [pb.JobSpec(name=COMMAND, nodes=1, command=f"{COMMAND} {number}") for number in range(each)]
+    jobs = [requests.job(f"{requests.COMMAND} {number}") for number in range(each)]
 
     def is_right(answer: pb.SubmitJobsResponse) -> bool:
         new = [result.jobid for result in answer.results if result.jobid]
@@ -29,7 +27,7 @@ def submit_jobs(cluster: Cluster, *, each: int = JOBS, submitted: list[int] | No
 
 def submit_job_stream(cluster: Cluster) -> Case:
     """A stream of one batch: what a stream costs more than a call."""
-    jobs = [pb.JobSpec(name=COMMAND, nodes=1, command=COMMAND)] * JOBS
+    jobs = [requests.job(requests.COMMAND)] * JOBS
 
     def is_right(answer: pb.SubmitJobStreamResponse) -> bool:
         return sum(result.jobid > 0 for result in answer.results) == JOBS
@@ -42,7 +40,7 @@ def get_jobs(cluster: Cluster, job_ids: list[int]) -> Case:
     def is_right(answer: pb.GetJobsResponse) -> bool:
         return len(answer.jobs) == len(job_ids)
 
-    request = pb.GetJobsRequest(jobids=job_ids)
+    request = pb.GetJobsRequest(cluster=cluster.name, jobids=job_ids)
     return _same(f"GetJobs({len(job_ids)})", cluster, request, pb.GetJobsResponse, is_right, jobs=len(job_ids))
 
 
@@ -50,7 +48,7 @@ def list_jobs(cluster: Cluster, *, name: str = f"ListJobs({JOBS})") -> Case:
     def is_right(answer: pb.ListJobsResponse) -> bool:
         return len(answer.jobs) == JOBS
 
-    request = pb.ListJobsRequest(page_size=JOBS)
+    request = pb.ListJobsRequest(cluster=cluster.name, page_size=JOBS)
     return _same(name, cluster, request, pb.ListJobsResponse, is_right, jobs=JOBS)
 
 
@@ -58,14 +56,16 @@ def summarize_jobs(cluster: Cluster, *, name: str = "SummarizeJobs") -> Case:
     def is_right(answer: pb.SummarizeJobsResponse) -> bool:
         return answer.cluster == cluster.name
 
-    return _same(name, cluster, pb.SummarizeJobsRequest(), pb.SummarizeJobsResponse, is_right)
+    return _same(name, cluster, pb.SummarizeJobsRequest(cluster=cluster.name), pb.SummarizeJobsResponse, is_right)
 
 
 def list_clusters(cluster: Cluster) -> Case:
     def is_right(answer: pb.ListClustersResponse) -> bool:
         return [one.name for one in answer.clusters] == [cluster.name]
 
-    return _same("ListClusters", cluster, pb.ListClustersRequest(), pb.ListClustersResponse, is_right)
+    return _same(
+        "ListClusters", cluster, pb.ListClustersRequest(cluster=cluster.name), pb.ListClustersResponse, is_right
+    )
 
 
 def rotate_credential(cluster: Cluster) -> Case:
@@ -74,7 +74,7 @@ def rotate_credential(cluster: Cluster) -> Case:
     def is_right(answer: pb.RotateCredentialResponse) -> bool:
         return bool(answer.credential)
 
-    request = pb.RotateCredentialRequest(kind=pb.CREDENTIAL_KIND_TOKEN, grace_seconds=0)
+    request = pb.RotateCredentialRequest(cluster=cluster.name, kind=pb.CREDENTIAL_KIND_TOKEN, grace_seconds=0)
     return _same("RotateCredential", cluster, request, pb.RotateCredentialResponse, is_right)
 
 
@@ -84,17 +84,22 @@ def watch_jobs(cluster: Cluster, job_ids: list[int]) -> Case:
     def is_right(answer: pb.WatchJobsResponse) -> bool:
         return answer.job.id in job_ids
 
-    return _same("WatchJobs(1)", cluster, pb.WatchJobsRequest(jobids=job_ids), pb.WatchJobsResponse, is_right)
+    return _same(
+        "WatchJobs(1)",
+        cluster,
+        pb.WatchJobsRequest(cluster=cluster.name, jobids=job_ids),
+        pb.WatchJobsResponse,
+        is_right,
+    )
 
 
 def heartbeat(cluster: Cluster, job_ids: list[int]) -> Case:
     """A report without news, which renews the leases. The jobs are the agent's."""
-    reports = [pb.JobReport(jobid=job_id, attempt=1, state=pb.JOB_STATE_RUNNING) for job_id in job_ids]
 
     def is_right(answer: pb.ReportJobsResponse) -> bool:
         return all(result.outcome == result.OUTCOME_COUNTED for result in answer.results)
 
-    request = pb.ReportJobsRequest(agent=_AGENT, reports=reports)
+    request = requests.report(cluster, [requests.still_running(job_id) for job_id in job_ids])
     name = f"ReportJobs({len(job_ids)}), no news"
     return _same(name, cluster, request, pb.ReportJobsResponse, is_right, jobs=len(job_ids))
 
@@ -103,8 +108,7 @@ def report_ends(cluster: Cluster) -> Case:
     supply = Supply(lambda count: accepted(cluster, count))
 
     def message(job_ids: list[int]) -> bytes:
-        reports = [pb.JobReport(jobid=id, attempt=1, state=pb.JOB_STATE_COMPLETED, exit_code=0) for id in job_ids]
-        return pb.ReportJobsRequest(agent=_AGENT, reports=reports).SerializeToString()
+        return requests.report(cluster, [requests.completed(job_id) for job_id in job_ids]).SerializeToString()
 
     def is_right(reply: bytes) -> bool:
         answer = pb.ReportJobsResponse.FromString(reply)
@@ -116,7 +120,7 @@ def report_ends(cluster: Cluster) -> Case:
         method=path_of("ReportJobs"),
         messages=lambda seconds: map(message, supply.take(seconds, each=JOBS)),
         is_right=is_right,
-        bearer=cluster.secret,
+        metadata=requests.metadata(cluster.secret),
         jobs=JOBS,
     )
 
@@ -125,7 +129,7 @@ def cancel_jobs(cluster: Cluster) -> Case:
     supply = Supply(cluster.add_jobs)
 
     def message(job_ids: list[int]) -> bytes:
-        return pb.CancelJobsRequest(jobids=job_ids).SerializeToString()
+        return pb.CancelJobsRequest(cluster=cluster.name, jobids=job_ids).SerializeToString()
 
     def is_right(reply: bytes) -> bool:
         answer = pb.CancelJobsResponse.FromString(reply)
@@ -137,14 +141,14 @@ def cancel_jobs(cluster: Cluster) -> Case:
         method=path_of("CancelJobs"),
         messages=lambda seconds: map(message, supply.take(seconds, each=JOBS)),
         is_right=is_right,
-        bearer=cluster.secret,
+        metadata=requests.metadata(cluster.secret),
         jobs=JOBS,
     )
 
 
 def accepted(cluster: Cluster, count: int) -> list[int]:
     job_ids = cluster.add_jobs(count)
-    cluster.accept(job_ids, agent=_AGENT)
+    cluster.accept(job_ids, agent=requests.AGENT)
     return job_ids
 
 
@@ -158,13 +162,12 @@ def _same(
     *,
     jobs: int = 0,
 ) -> Case:
-    message = request.SerializeToString()
     return Case(
         name=name,
         server=cluster.server,
         method=path_of(request.DESCRIPTOR.name.removesuffix("Request")),
-        messages=lambda seconds: repeat(message),
+        messages=lambda seconds: requests.keyed(request),
         is_right=lambda reply: is_right(answer.FromString(reply)),
-        bearer=credential or cluster.secret,
+        metadata=requests.metadata(credential or cluster.secret),
         jobs=jobs,
     )

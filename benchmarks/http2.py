@@ -6,7 +6,7 @@ connection. It never decodes the server's headers: a call has succeeded when a m
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from benchmarks import frames
@@ -19,11 +19,11 @@ Answered = Callable[[bytes | None], None]
 _WINDOW = 1 << 30
 
 
-async def connect(address: str, method: str, *, bearer: str = "") -> "Connection":
-    """A connection for calls of one method, such as /package.Service/Method, with one credential or none."""
+async def connect(address: str, method: str, metadata: Mapping[str, str] | None = None) -> "Connection":
+    """A connection for calls of one method, such as /package.Service/Method, which all have the same metadata."""
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
-    headers = frames.headers(address, method, {"authorization": f"Bearer {bearer}"} if bearer else {})
+    headers = frames.headers(address, method, metadata)
     _, connection = await loop.create_connection(lambda: Connection(headers), host.strip("[]"), int(port))
     return connection
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -27,14 +27,19 @@ class Load:
 
 @asynccontextmanager
 async def connected(
-    address: str, method: str, *, in_flight: int, most: int = MAX_CONNECTIONS, bearer: str = ""
+    address: str,
+    method: str,
+    *,
+    in_flight: int,
+    most: int = MAX_CONNECTIONS,
+    metadata: Mapping[str, str] | None = None,
 ) -> AsyncIterator[list[Connection]]:
     """Over gRPC for a gRPC method, otherwise over HTTP/1.1 with one connection for each call in flight."""
     connections: list[Connection]
     if method == http1.WHOLE_REQUESTS:
         connections = [await http1.connect(address) for _ in range(in_flight)]
     else:
-        connections = [await http2.connect(address, method, bearer=bearer) for _ in range(min(in_flight, most))]
+        connections = [await http2.connect(address, method, metadata) for _ in range(min(in_flight, most))]
     try:
         yield connections
     finally:

@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from itertools import repeat
 
+from benchmarks import requests
 from benchmarks.bench import Bench, Server
 from benchmarks.cases import JOBS, Case, path_of
 from benchmarks.cluster import Cluster, register
@@ -24,7 +25,7 @@ def measure(bench: Bench) -> Report:
         title="One job of one node behind jobs of 16 nodes",
         yardstick=f"{FEW:,}",
         rows=compare(cases, replace(bench.plan, in_flight=(1,)), compared=by_latency),
-        notes=["requests say max_nodes=1; all clusters are in one database"],
+        notes=["requests are of an agent with room for one node; all clusters are in one database"],
     )
 
 
@@ -42,9 +43,7 @@ def _cluster(server: Server, number: int) -> tuple[Cluster, int]:
 
 def _request(filled: tuple[Cluster, int], number: int) -> Case:
     cluster, small = filled
-    message = pb.RequestJobsRequest(
-        cluster=cluster.name, secret=cluster.secret, maxJobs=JOBS, max_nodes=1
-    ).SerializeToString()
+    message = requests.agents_request(cluster, jobs=JOBS, room=1).SerializeToString()
     return Case(
         name=name_of(number),
         server=cluster.server,

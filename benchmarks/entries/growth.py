@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import uvloop
 
-from benchmarks import cases, further_cases
+from benchmarks import cases, further_cases, requests
 from benchmarks.bench import Bench, Server
 from benchmarks.cases import JOBS, Case, path_of
 from benchmarks.cluster import Cluster, register
@@ -17,7 +17,6 @@ from benchmarks.pages import Page, Visitor, add_account, sign_in
 from benchmarks.processor_time import peak_memory
 from benchmarks.report import Report
 from benchmarks.supply import Supply
-from rainbow.protos import rainbow_pb2 as pb
 
 FEW = 10_000
 # The most that is taken off the head of a queue.
@@ -132,11 +131,13 @@ _PAGES: list[tuple[str, Callable[[_Queue], str]]] = [
 async def _memory(server: Server) -> float:
     """The server's peak in MiB while agents wait and callers call."""
     waits, calls = register(server, "agents"), register(server, "callers")
-    wait = pb.RequestJobsRequest(cluster=waits.name, secret=waits.secret, wait_seconds=300).SerializeToString()
+    wait = requests.agents_request(waits, jobs=JOBS, room=JOBS, wait_seconds=300).SerializeToString()
     case = cases.submit_job(calls)
     async with (
-        connected(server.address, path_of("RequestJobs"), in_flight=_AGENTS, most=_AGENTS) as agents,
-        connected(server.address, case.method, in_flight=_CALLERS) as callers,
+        connected(
+            server.address, path_of("RequestJobs"), in_flight=_AGENTS, most=_AGENTS, metadata=case.metadata
+        ) as agents,
+        connected(server.address, case.method, in_flight=_CALLERS, metadata=case.metadata) as callers,
     ):
         for agent in agents:
             agent.call(wait, lambda reply: None)

@@ -12,8 +12,10 @@ from random import Random
 import grpc
 import uvloop
 
+from benchmarks import requests
 from benchmarks.bench import Bench, Server
 from benchmarks.cases import path_of
+from benchmarks.cluster import Cluster
 from benchmarks.http2 import Connection, connect
 from benchmarks.load import Load
 from benchmarks.measure import Row, Sample, Times, summarize
@@ -28,6 +30,8 @@ _JOBS_A_ROUND = 50
 _IDLE_SECONDS = 25
 _SETTLE_SECONDS = 3
 _WAIT_SECONDS = 55
+# For jobs, nodes and tasks.
+_ROOM = 8
 _PATIENCE_SECONDS = 60
 
 
@@ -63,7 +67,10 @@ async def _measure(
     here: Server, there: Server, clusters: Sequence[pb.RegisterResponse], rounds: int, before: int
 ) -> tuple[_Idle, list[Row]]:
     agents = [await _Agent.start(here, f"c{number}", new) for number, new in enumerate(clusters)]
-    submitters = {server.address: await connect(server.address, path_of("SubmitJob")) for server in (here, there)}
+    submitters = {
+        server.address: await connect(server.address, path_of("SubmitJob"), requests.metadata())
+        for server in (here, there)
+    }
     try:
         await asyncio.sleep(_SETTLE_SECONDS)
         idle = await _wait_idly(here, before)
@@ -122,19 +129,18 @@ def _sample(seconds: list[float], spent: Times) -> Sample:
 
 
 class _Agent:
-    def __init__(self, connection: Connection, name: str, new: pb.RegisterResponse) -> None:
+    def __init__(self, connection: Connection, server: Server, name: str, new: pb.RegisterResponse) -> None:
         self.connection = connection
-        self.submission = pb.SubmitJobRequest(
-            cluster=name, token=new.token, nodes=1, command="hostname"
-        ).SerializeToString()
+        cluster = Cluster(name=name, token=new.token, secret=new.secret, server=server)
+        self.submission = next(requests.keyed(requests.submission(cluster)))
         self.has_job: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._request = pb.RequestJobsRequest(
-            cluster=name, secret=new.secret, wait_seconds=_WAIT_SECONDS
-        ).SerializeToString()
+        request = requests.agents_request(cluster, jobs=_ROOM, room=_ROOM, wait_seconds=_WAIT_SECONDS)
+        self._request = request.SerializeToString()
 
     @classmethod
     async def start(cls, server: Server, name: str, new: pb.RegisterResponse) -> "_Agent":
-        agent = cls(await connect(server.address, path_of("RequestJobs")), name, new)
+        link = await connect(server.address, path_of("RequestJobs"), requests.metadata())
+        agent = cls(link, server, name, new)
         agent._ask()
         return agent
 

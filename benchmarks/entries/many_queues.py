@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 
+from benchmarks import requests
 from benchmarks.bench import Bench, Server
 from benchmarks.cases import JOBS, Case, path_of
 from benchmarks.cluster import Cluster, register
@@ -35,7 +36,7 @@ def measure(bench: Bench) -> Report:
         notes=[
             f"{CLUSTERS:,} clusters, each of which serves {POOLS_OF_A_CLUSTER * len(_NODES)} queues of "
             f"{POOLS_OF_A_CLUSTER} of {POOLS} pools",
-            "each request is of a random cluster and has random bounds of nodes",
+            "each request is of a random cluster and has random room",
         ],
     )
 
@@ -63,13 +64,7 @@ def _requests(server: Server, clusters: Sequence[Cluster]) -> Case:
     def messages(seconds: float) -> Iterator[bytes]:
         while True:
             cluster = random.choice(clusters)
-            yield pb.RequestJobsRequest(
-                cluster=cluster.name,
-                secret=cluster.secret,
-                maxJobs=JOBS,
-                max_nodes=random.choice(_BOUNDS),
-                shared=True,
-            ).SerializeToString()
+            yield requests.agents_request(cluster, jobs=JOBS, room=random.choice(_BOUNDS)).SerializeToString()
 
     return Case(
         name=NAME,

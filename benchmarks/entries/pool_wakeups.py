@@ -8,6 +8,7 @@ from functools import partial
 
 import uvloop
 
+from benchmarks import requests
 from benchmarks.bench import Bench, Server
 from benchmarks.cases import path_of
 from benchmarks.cluster import Cluster, register
@@ -73,7 +74,7 @@ def _sample(latencies: list[float]) -> Sample:
 async def _measure(server: Server, clusters: Sequence[Cluster], pool: Cluster) -> tuple[list[_Job], list[_Job]]:
     """Jobs that are taken after a while, and jobs that are taken at once."""
     room = _Room()
-    submitter = await connect(server.address, path_of("SubmitJob"))
+    submitter = await connect(server.address, path_of("SubmitJob"), requests.metadata())
     async with asyncio.timeout(_PATIENCE_SECONDS):
         agents = [await _Agent.start(server, clusters[place % CLUSTERS], room) for place in range(AGENTS)]
         await asyncio.sleep(_SETTLE_SECONDS)
@@ -92,8 +93,8 @@ class _Room:
 
     async def hand_out(self, submitter: Connection, pool: Cluster, *, after: float) -> _Job:
         job, began = _Job(), time.perf_counter()
-        message = pb.SubmitJobRequest(cluster=pool.name, token=pool.token, nodes=1, command="hostname")
-        job_id = pb.SubmitJobResponse.FromString(await _answer(submitter, message.SerializeToString())).jobid
+        message = next(requests.keyed(requests.submission(pool)))
+        job_id = pb.SubmitJobResponse.FromString(await _answer(submitter, message)).jobid
         first = await self._offered(job_id)
         job.offered = time.perf_counter() - began
         await asyncio.sleep(after)
@@ -123,13 +124,14 @@ class _Agent:
         self.connections = connections
         self._cluster = cluster
         self._room = room
-        self._request = pb.RequestJobsRequest(
-            cluster=cluster.name, secret=cluster.secret, maxJobs=1, shared=True, wait_seconds=_WAIT_SECONDS
-        ).SerializeToString()
+        request = requests.agents_request(cluster, jobs=1, room=1, wait_seconds=_WAIT_SECONDS)
+        self._request = request.SerializeToString()
 
     @classmethod
     async def start(cls, server: Server, cluster: Cluster, room: _Room) -> "_Agent":
-        asking, accepting = [await connect(server.address, path_of(call)) for call in ("RequestJobs", "AcceptJobs")]
+        asking, accepting = [
+            await connect(server.address, path_of(call), requests.metadata()) for call in ("RequestJobs", "AcceptJobs")
+        ]
         agent = cls((asking, accepting), cluster, room)
         agent.ask()
         return agent
@@ -147,9 +149,7 @@ class _Agent:
             self.ask()
 
     async def accept(self, job_id: int) -> None:
-        request = pb.AcceptJobsRequest(
-            cluster=self._cluster.name, secret=self._cluster.secret, jobids=[job_id], agent="benchmark"
-        )
+        request = requests.agents_acceptance(self._cluster, [job_id])
         reply = await _answer(self.connections[1], request.SerializeToString())
         if not pb.AcceptJobsResponse.FromString(reply).accepted:
             raise RuntimeError("a job that was offered was refused")

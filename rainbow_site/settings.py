@@ -200,7 +200,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
     "DEFAULT_PARSER_CLASSES": ["rainbow_site.web.rest.parsers.BoundedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
-        "rest_framework.renderers.JSONRenderer",
+        "rainbow_site.web.rest.written.WrittenJSON",
         "rainbow_site.web.rest.pages.BrowsableAPI",
     ],
     "DEFAULT_METADATA_CLASS": None,

@@ -19,6 +19,8 @@ handler404 = "rainbow_site.web.pages.missing"
 handler500 = "rainbow_site.web.problems.server_error"
 
 urlpatterns = [
+    # First, since the patterns are tried in this order.
+    path("api/v1/", include(api)),
     # Its library is only imported where there is a provider.
     *([path("", include("rainbow_site.oidc.urls"))] if settings.RAINBOW_OIDC_ISSUER else []),
     path("", include("rainbow_site.console.urls")),
@@ -26,7 +28,6 @@ urlpatterns = [
     path("my/", include("clusters.my.urls")),
     path("healthz", healthz),
     path("readyz", readyz),
-    path("api/v1/", include(api)),
     path("api/schema", ApiSchema.as_view(), name="api-schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
     re_path(r"^api/", not_found),

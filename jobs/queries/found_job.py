@@ -1,9 +1,10 @@
 """Jobs as answers and pages show them, read without instances of models: lists hold many."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import NamedTuple
+from itertools import repeat
+from typing import Any, NamedTuple
 
 from clusters.sql.moments import as_datetime
 from jobs.models import JobEvent, said_key
@@ -60,6 +61,8 @@ TIMES = (
     *MOMENTS, "submitted_at", "accepted_at", "started_at", "finished_at", "lost_at",
     "lease_expires_at", "cancel_requested_at",
 )  # fmt: skip
+# What is read of other tables, beside the columns.
+_NAMES = ("cluster", "pool", "credential_id", "label", "owner", "project")
 _JOINED = ("cluster", "pool", "submitted_by", "owner", "project", "events")
 _WHOLE = tuple(item.name for item in fields(FoundJob) if item.name not in _JOINED)
 _BRIEF = tuple(name for name in _WHOLE if name not in (*UNLISTED_FIELDS, "output"))
@@ -70,6 +73,21 @@ def read_jobs(ids: Sequence[int], *, sight: Sight | None, brief: bool) -> dict[i
     columns = _BRIEF if brief else _WHOLE
     found = (_read(columns, row) for row in found_rows(ids, columns=columns, sight=sight))
     return {job.id: job for job in found}
+
+
+def read_columns(ids: Sequence[int], *, leaving_out: Container[str]) -> dict[str, Sequence[Any]]:
+    """Brief jobs column by column, in the order of the ids, as the database has them; those left out are None.
+
+    For lists that are written out as they are.
+    """
+    named = [name for name in _BRIEF if name not in leaving_out]
+    place = named.index("id")
+    found = found_rows(ids, columns=named, sight=None, as_text=TIMES) if ids else []
+    rows = {row[place]: row for row in found}
+    in_order = [rows[job_id] for job_id in ids if job_id in rows]
+    columns = zip(*in_order, strict=True) if in_order else repeat(())
+    read = dict(zip([*named, *_NAMES], columns, strict=False))
+    return {**read, **{name: (None,) * len(in_order) for name in _BRIEF if name in leaving_out}}
 
 
 def _read(columns: Sequence[str], row: Row) -> FoundJob:

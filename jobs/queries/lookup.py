@@ -28,6 +28,15 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoundPage:
+    """The same with the ids of its jobs alone."""
+
+    ids: list[int]
+    more: bool
+    looked_until: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """Jobs, the ids that do not exist or that the caller may not see, and those whose jobs did not fit one answer."""
 
@@ -74,14 +83,20 @@ def list_jobs(*, by: Caller | Operator, search: Search) -> Page:
     It costs the same on every page and at any number of jobs. Jobs with much text may fill it before its size is
     reached: then there is more.
     """
+    found = find_page(by=by, search=search)
+    jobs = read_jobs(found.ids, sight=None, brief=True) if found.ids else {}
+    in_order = [jobs[job_id] for job_id in found.ids if job_id in jobs]
+    return Page(jobs=in_order, more=found.more, looked_until=found.looked_until)
+
+
+def find_page(*, by: Caller | Operator, search: Search) -> FoundPage:
+    """The ids of the jobs of such a page. Raises InvalidArgument."""
     check_search(search)
     size = search.size or DEFAULT_PAGE
     ranges, looked_until = ranges_of(search, by)
     ids = ranges.first_ids(size + 1)
     fitting, _ = ids_that_fit(ids[:size], BRIEF, None) if ids else ([], [])
-    found = read_jobs(fitting, sight=None, brief=True) if fitting else {}
-    in_order = [found[job_id] for job_id in fitting if job_id in found]
-    return Page(jobs=in_order, more=len(ids) > len(fitting), looked_until=looked_until)
+    return FoundPage(ids=fitting, more=len(ids) > len(fitting), looked_until=looked_until)
 
 
 def count_jobs(*, by: Caller | Operator, search: Search, most: int) -> int:

@@ -1,7 +1,8 @@
 """How many jobs fit one answer. Their texts may be long, and a thousand of them would fill the memory."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, takewhile
+from itertools import accumulate
 
 from jobs.sight import Sight
 from jobs.specs import LONG_FIELDS, UNLISTED_FIELDS
@@ -15,8 +16,8 @@ BRIEF = tuple(name for name in WHOLE if name not in (*UNLISTED_FIELDS, "output")
 
 def number_that_fits(sizes: Iterable[int]) -> int:
     """How many of the first of these sizes fit one answer; the first does, however large it is."""
-    within = takewhile(lambda place_and_total: _fits(*place_and_total), enumerate(accumulate(sizes)))
-    return sum(1 for _ in within)
+    totals = list(accumulate(sizes))
+    return max(bisect_right(totals, ANSWER_BYTES), min(1, len(totals)))
 
 
 def ids_that_fit(ids: Sequence[int], columns: Sequence[str], sight: Sight | None) -> tuple[list[int], list[int]]:
@@ -25,7 +26,3 @@ def ids_that_fit(ids: Sequence[int], columns: Sequence[str], sight: Sight | None
     there = [job_id for job_id in ids if job_id in sizes]
     number = number_that_fits(sizes[job_id] for job_id in there)
     return there[:number], there[number:]
-
-
-def _fits(place: int, total: int) -> bool:
-    return total <= ANSWER_BYTES or place == 0

@@ -1,10 +1,9 @@
 """A search for jobs, as ranges of indexes."""
 
-import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import groupby, islice, product
+from itertools import product
 
 from django.db.models import BooleanField, Q, QuerySet
 from django.db.models.expressions import RawSQL
@@ -14,7 +13,7 @@ from clusters.validation import check_line, check_range
 from jobs.models import MAX_ID, Job, JobLabel, JobQuerySet
 from jobs.sight import seen_by
 from jobs.specs import MAX_NAME, check_labels
-from jobs.sql.reads import range_of_jobs
+from jobs.sql.reads import ids_in_ranges, range_of_jobs
 from jobs.states import JobState
 
 MAX_PAGE = 1_000
@@ -77,9 +76,11 @@ class Ranges:
 
     def first_ids(self, number: int) -> list[int]:
         """Merges the ranges: each is read from its end of the index, however long it is."""
-        ranges = [list(ids[:number]) for ids in self]
-        merged = heapq.merge(*ranges, reverse=not self.oldest_first)
-        return list(islice((job_id for job_id, _ in groupby(merged)), number))
+        if self.narrowed:
+            found = {job_id for ids in self for job_id in ids[:number]}
+        else:
+            found = set(ids_in_ranges(self.owners, self.states, self.ids, oldest_first=self.oldest_first, limit=number))
+        return sorted(found, reverse=not self.oldest_first)[:number]
 
     def end_of_window(self, number: int) -> int:
         """The id up to which at most so many jobs of each range lie; 0 where none has so many."""
@@ -106,7 +107,8 @@ def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:
     And the last id that is read, where they have to be scanned; 0 if there are no more.
     """
     owners = _owners(by, search)
-    jobs = Job.objects.filter(seen_by(by).narrowing) if isinstance(by, Caller) else Job.objects.all()
+    narrowing = seen_by(by).narrowing if isinstance(by, Caller) else Q()
+    jobs = Job.objects.filter(narrowing) if narrowing else Job.objects.all()
     everywhere = Ranges(
         jobs=jobs,
         narrowed=bool(jobs.query.where),
@@ -147,7 +149,8 @@ def holds(search: Search) -> Q:
 
 
 def _matching(jobs: JobQuerySet, search: Search, *, known: Mapping[str, int] | None = None) -> JobQuerySet:
-    jobs = jobs.filter(**dict(set(_asked(search)) - (known or {}).items()))
+    if further := set(_asked(search)) - (known or {}).items():
+        jobs = jobs.filter(**dict(further))
     if search.name:
         jobs = jobs.filter(name=search.name)
     for key, value in search.labels.items():
@@ -171,14 +174,17 @@ def _id_bounds(search: Search) -> tuple[int, int]:
     first, last = 1, MAX_ID
     if search.last:
         first, last = (search.last + 1, last) if search.oldest_first else (first, search.last - 1)
-    ids = Job.objects.values_list("id", flat=True)
     if search.submitted_after:
-        earlier = ids.filter(submitted_at__lt=_shifted(search.submitted_after, -_SLACK)).order_by("-submitted_at")
+        earlier = _ids().filter(submitted_at__lt=_shifted(search.submitted_after, -_SLACK)).order_by("-submitted_at")
         first = max(first, (earlier.first() or 0) + 1)
     if search.submitted_before:
-        later = ids.filter(submitted_at__gt=_shifted(search.submitted_before, _SLACK)).order_by("submitted_at")
+        later = _ids().filter(submitted_at__gt=_shifted(search.submitted_before, _SLACK)).order_by("submitted_at")
         last = min(last, (later.first() or last + 1) - 1)
     return first, last
+
+
+def _ids() -> QuerySet[Job, int]:
+    return Job.objects.values_list("id", flat=True)
 
 
 def _shifted(at: datetime, span: timedelta) -> datetime:

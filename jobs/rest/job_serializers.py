@@ -19,7 +19,7 @@ WITH_CONTENT = "with_content"
 # And why a single job waits.
 WAIT = "wait"
 _CONTENT = "null for operators who may not see what jobs run"
-_HIDDEN = frozenset({*CONTENT_FIELDS, "output"})
+HIDDEN = frozenset({*CONTENT_FIELDS, "output"})
 
 
 class SubmitterSerializer(serializers.Serializer[object]):
@@ -74,7 +74,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
         shown = super().to_representation(job)
         if self.context[WITH_CONTENT]:
             return shown
-        return {name: None if name in _HIDDEN else value for name, value in shown.items()}
+        return {name: None if name in HIDDEN else value for name, value in shown.items()}
 
 
 class ProspectSerializer(serializers.Serializer[Any]):

@@ -1,3 +1,4 @@
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,9 +17,10 @@ from jobs.models import MAX_ID, Job
 from jobs.outcomes import CancelOutcome
 from jobs.queries.explain import explain_found
 from jobs.queries.found_job import FoundJob
-from jobs.queries.lookup import Page, get_jobs, list_jobs
+from jobs.queries.lookup import FoundPage, find_page, get_jobs
 from jobs.rest.filters import JobFilter, search_from
-from jobs.rest.job_serializers import WAIT, WITH_CONTENT, JobBriefSerializer, JobSerializer
+from jobs.rest.job_rows import write_jobs
+from jobs.rest.job_serializers import WAIT, WITH_CONTENT, JobSerializer
 from jobs.rest.permissions import ACT, VIEW, sees_content
 from jobs.rest.serializers import (
     CancelManySerializer,
@@ -35,6 +37,7 @@ from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, NotFound
 from rainbow_site.web.rest.admission import ANY, SECRET, admitted, read
 from rainbow_site.web.rest.reasons import OptionalReasonSerializer, ReasonSerializer
 from rainbow_site.web.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
+from rainbow_site.web.rest.written import Writers, document, objects_of, text, writers_of
 
 _REASON = OpenApiExample("a reason", value={"reason": "wrong input file"}, request_only=True)
 
@@ -60,9 +63,9 @@ class Jobs(Submission, GenericAPIView[Job]):
     def get(self, request: Request) -> Response:
         """Returns a page of jobs: a token's own, for a secret all of its cluster, for operators all."""
         by = admitted(request, ANY, staff=VIEW)
-        page = list_jobs(by=by, search=search_from(request.query_params))
-        shown = JobBriefSerializer(page.jobs, many=True, context={WITH_CONTENT: sees_content(request)})
-        return Response({"next": _next(request, page), "results": shown.data})
+        page = find_page(by=by, search=search_from(request.query_params))
+        results = write_jobs(page.ids, with_content=sees_content(request))
+        return Response(document(f'{{"next":{text(_next(request, page))},"results":{results}}}'))
 
 
 class JobDetail(APIView):
@@ -89,8 +92,8 @@ class Events(APIView):
     )
     def get(self, request: Request, job: int) -> Response:
         """Returns the events of a job, oldest first. Replaying them gives the job's state."""
-        found = _job(admitted(request, ANY, staff=VIEW), job, with_events=True)
-        return Response(EventSerializer(found.events, many=True).data)
+        found = _job(admitted(request, ANY, staff=VIEW), job, with_events=True, brief=True)
+        return Response(document(objects_of(found.events, _of_event())))
 
 
 class Cancel(APIView):
@@ -156,9 +159,14 @@ class Requeue(APIView):
         return Response(_shown(request, _job(by, job)))
 
 
-def _job(by: Caller | Operator, job_id: int, *, with_events: bool = False) -> FoundJob:
+@cache
+def _of_event() -> Writers:
+    return writers_of(EventSerializer)
+
+
+def _job(by: Caller | Operator, job_id: int, *, with_events: bool = False, brief: bool = False) -> FoundJob:
     """Raises NotFound for a job that does not exist and for one that the caller may not see alike."""
-    found = get_jobs(by=by, job_ids=[_possible(job_id)], with_events=with_events).get(job_id)
+    found = get_jobs(by=by, job_ids=[_possible(job_id)], with_events=with_events, brief=brief).get(job_id)
     if found is None:
         raise NotFound(NO_SUCH_JOB)
     return found
@@ -175,10 +183,9 @@ def _possible(job_id: int) -> int:
     return job_id
 
 
-def _next(request: Request, page: Page) -> str | None:
-    last = page.jobs[-1].id if page.more else page.looked_until
+def _next(request: Request, page: FoundPage) -> str | None:
+    last = page.ids[-1] if page.more else page.looked_until
     if not last:
         return None
-    query = request.query_params.copy()
-    query["cursor"] = str(last)
-    return f"{request.build_absolute_uri(request.path)}?{urlencode(list(query.lists()), doseq=True)}"
+    query = {**dict(request.query_params.lists()), "cursor": [str(last)]}
+    return f"{request.build_absolute_uri(request.path)}?{urlencode(query, doseq=True)}"

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,13 +19,14 @@ from rest_framework.views import APIView
 from clusters.callers import Caller, Operator
 from clusters.models import CredentialKind
 from clusters.services.of_people import caller_of_person
-from jobs.queries.usage import MAX_DAYS, MAX_NAME, Asked, By, usage
+from jobs.queries.usage import MAX_DAYS, MAX_NAME, Asked, By, UsageRow, usage
 from jobs.rest.permissions import VIEW
 from jobs.usage import day_of
 from rainbow_site.web.rest.admission import admitted_operator, holder, person, read
 from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, Choice, Query, Text
 from rainbow_site.web.rest.pages import BrowsableAPI
 from rainbow_site.web.rest.schema import BY_OPERATOR, BY_PERSON, answers
+from rainbow_site.web.rest.written import Written, WrittenJSON, compact, document, objects_of, writers_of
 
 _DEFAULT_DAYS = 30
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -98,7 +100,7 @@ class UsageAsCsv(BaseRenderer):
 
 
 class UsageView(APIView):
-    renderer_classes = (JSONRenderer, UsageAsCsv, BrowsableAPI)
+    renderer_classes = (WrittenJSON, UsageAsCsv, BrowsableAPI)
 
     def answer(self, request: Request, seen_as: Caller | Operator) -> Response:
         said = read(UsageQuerySerializer, {name: request.query_params[name] for name in request.query_params})
@@ -110,12 +112,20 @@ class UsageView(APIView):
         rows = usage(asked, seen_as=seen_as)
         if said["format"]:
             self._render_as(request, said["format"])
-        shown = {"since": asked.since, "until": asked.until, "by": [one for one in By if one in asked.by]}
-        return Response(UsageSerializer({**shown, "usage": rows}).data)
+        by = [one for one in By if one in asked.by]
+        if request.accepted_renderer.format == UsageAsCsv.format:
+            return Response({"by": by, "usage": [asdict(row) for row in rows]})
+        return Response(_written(asked, by, rows))
 
     def _render_as(self, request: Request, wanted: str) -> None:
         renderer = next(one for one in self.renderer_classes if one.format == wanted)
         request.accepted_renderer, request.accepted_media_type = renderer(), str(renderer.media_type)
+
+
+def _written(asked: Asked, by: Sequence[By], rows: Sequence[UsageRow]) -> Written:
+    head = {"since": asked.since.isoformat(), "until": asked.until.isoformat(), "by": by}
+    said = ",".join(f'"{name}":{compact(value)}' for name, value in head.items())
+    return document(f'{{{said},"usage":{objects_of(rows, writers_of(UsageRowSerializer))}}}')
 
 
 class Usage(UsageView):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -22,6 +23,8 @@ _COUNT = JobCount._meta.db_table
 _QUEUE = Queue._meta.db_table
 _SERVES = Serves._meta.db_table
 _QUEUES_OF = f"SELECT id FROM {_QUEUE} WHERE cluster_id = %s"
+# SQLite takes up to 500 SELECTs in one statement; so many are soon compiled.
+_RANGES = 64
 _QUEUED = f"state = '{JobState.QUEUED}'"
 
 
@@ -70,26 +73,56 @@ def range_of_jobs(
     return f"{there}({row}) BETWEEN ({places}) AND ({places})", [*fixed, ids[0], *fixed, ids[1]]
 
 
+def ids_in_ranges(
+    owners: Sequence[Mapping[str, int]],
+    states: Sequence[JobState],
+    ids: tuple[int, int],
+    *,
+    oldest_first: bool,
+    limit: int,
+) -> list[int]:
+    """The first ids of each range of an index (range_of_jobs), in no order."""
+    ranges = [(owner, range_of_jobs(owner, state, ids, alone=True)) for owner, state in product(owners, states)]
+    found: list[int] = []
+    for start in range(0, len(ranges), _RANGES):
+        some = ranges[start : start + _RANGES]
+        heads = (_head_of(owner, condition, oldest_first=oldest_first) for owner, (condition, _) in some)
+        values = [value for _, (_, fixed) in some for value in (*fixed, limit)]
+        found += (job_id for (job_id,) in fetch(" UNION ALL ".join(heads), values))
+    return found
+
+
+def _head_of(owner: Mapping[str, int], condition: str, *, oldest_first: bool) -> str:
+    order = ", ".join(f"{name}{'' if oldest_first else ' DESC'}" for name in (*owner, "state", "id"))
+    return f"SELECT id FROM (SELECT id FROM {_JOB} WHERE {condition} ORDER BY {order} LIMIT %s) r"
+
+
 def jobs_by_id(ids: Sequence[int], *, columns: Sequence[str]) -> list[Row]:
     """These columns of the jobs, in any order."""
     places = ",".join(["%s"] * len(ids))
     return fetch(f"SELECT {', '.join(columns)} FROM {_JOB} WHERE id IN ({places})", ids)
 
 
-def found_rows(ids: Sequence[int], *, columns: Sequence[str], sight: Sight | None) -> list[Row]:
+def found_rows(
+    ids: Sequence[int], *, columns: Sequence[str], sight: Sight | None, as_text: Sequence[str] = ()
+) -> list[Row]:
     """These columns of those of the jobs that are within sight (None: all), in any order.
+
+    Those `as_text` are as SQLite keeps them, where reading a time costs more than the rest of its row.
 
     Then the names of the cluster and of the pool that it took the job from, the id and the label of the credential that
     the job was submitted with, and the names of its owner and its project.
     """
     condition, values = _among(ids, sight)
-    return fetch(_found_statement(tuple(columns), condition), values)
+    texts = frozenset(as_text) if connection.vendor == "sqlite" else frozenset()
+    return fetch(_found_statement(tuple(columns), texts, condition), values)
 
 
 # A server reads few sets of columns, in requests of as many ids as their callers like.
 @lru_cache(maxsize=1_000)
-def _found_statement(columns: Names, condition: str) -> str:
-    shown = ", ".join(f"j.{quoted([name])}" for name in columns)
+def _found_statement(columns: Names, texts: frozenset[str], condition: str) -> str:
+    kept = {name: f"j.{quoted([name])}" for name in columns}
+    shown = ", ".join(f"CAST({place} AS TEXT)" if name in texts else place for name, place in kept.items())
     return (
         f"SELECT {shown}, c.name, p.name, k.id, k.label, u.username, r.name "
         f"FROM {_JOB} j JOIN {_CLUSTER} c ON c.id = j.cluster_id LEFT JOIN {_CLUSTER} p ON p.id = j.taken_from_id "

@@ -11,6 +11,7 @@ from clusters.callers import Caller, Claim
 from clusters.services.authenticate import admit, note_visits
 from clusters.services.throttle import failures_counted, source_at
 from rainbow.certificates import clusters_certified
+from rainbow.errors import Unauthenticated
 from rainbow.telemetry.request_ids import TRACE_META_KEY, request_id_of
 from rainbow_site.web.rest.addresses import address_of
 
@@ -80,9 +81,17 @@ def _certified(request: Request) -> frozenset[str] | None:
 @contextmanager
 def refusals_counted(request: Request, *, guessable: bool = False) -> Iterator[None]:
     """Counts a refused credential per address and per cluster. Raises LimitReached past the limit."""
-    sources = [source_at(address_of(request), registering=True)] if guessable else _sources(request)
-    with failures_counted(sources, now=timezone.now(), guessable=guessable):
+    if guessable:
+        sources = [source_at(address_of(request), registering=True)]
+        with failures_counted(sources, now=timezone.now(), guessable=True):
+            yield
+        return
+    try:
         yield
+    except Unauthenticated:
+        # Whence a call comes is only worked out for one that is refused.
+        with failures_counted(_sources(request), now=timezone.now()):
+            raise
 
 
 def _sources(request: Request) -> list[str]:

@@ -1,0 +1,50 @@
+"""Pages of jobs, written from what the database gives: JobBriefSerializer in its bytes."""
+
+from collections.abc import Sequence
+from functools import cache
+
+from jobs.models import said_key
+from jobs.queries.found_job import read_columns
+from jobs.rest.job_serializers import HIDDEN, JobBriefSerializer, SubmitterSerializer
+from rainbow_site.web.rest.written import NULL, Writers, objects, text, writers_of
+
+
+def write_jobs(ids: Sequence[int], *, with_content: bool) -> str:
+    """An array of those of these jobs that are there, in their order."""
+    columns = read_columns(ids, leaving_out=() if with_content else HIDDEN)
+    columns["submitted_by"] = list(zip(columns.pop("credential_id"), columns.pop("label"), strict=True))
+    return objects(columns, _writers())
+
+
+@cache
+def _writers() -> Writers:
+    return writers_of(
+        JobBriefSerializer,
+        submitted_by=_submitter,
+        idempotency_key=_key,
+        pool=_name,
+        owner=_name,
+        project=_name,
+    )
+
+
+@cache
+def _of_submitter() -> Writers:
+    return writers_of(SubmitterSerializer)
+
+
+def _submitter(credential: tuple[int | None, str]) -> str:
+    if credential[0] is None:
+        return NULL
+    written = (
+        f'"{name}":{write(value)}' for (name, write), value in zip(_of_submitter().items(), credential, strict=True)
+    )
+    return f"{{{','.join(written)}}}"
+
+
+def _key(stored: str | None) -> str:
+    return text(said_key(stored or "") or None)
+
+
+def _name(said: str | None) -> str:
+    return text(said or "")

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -35,15 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: Namespace) -> int:
     began = time.monotonic()
     plan = Plan(seconds=options.seconds, rounds=options.rounds, in_flight=options.in_flight, growth=options.growth)
-    about: dict[str, Any] = {"plan": asdict(plan)}
+    about: dict[str, Any] = {"plan": asdict(plan), "transport": options.transport}
     found: dict[str, Reports] = {}
-    for database in options.database or KINDS:
-        with open_bench(plan=plan, database=database, folder=options.folder) as bench:
+    beside_another = options.against or options.against_command
+    for database in options.database or (["sqlite"] if beside_another else KINDS):
+        with open_bench(plan=plan, database=database, folder=options.folder, transport=options.transport) as bench:
             about[database] = {"database": bench.databases.release, **describe_machine(bench.folder)}
             _print("", *(f"{name}: {value}" for name, value in about[database].items()))
             found[database] = dict(_measure(bench, options, first=not found))
-        if options.against:
-            break
     _print("", f"{plan.rounds} rounds of {plan.seconds:g} s each; {time.monotonic() - began:.0f} s in all")
     for database, reports in found.items():
         _print_goals(database, reports)
@@ -58,15 +57,15 @@ def _run(options: Namespace) -> int:
 
 def _measure(bench: Bench, options: Namespace, *, first: bool) -> Iterator[tuple[str, Report]]:
     """Yields each report when it is printed. `first` is the first of the databases."""
-    if options.against:
-        yield "against", _printed(bench, "against", _other_server(options))
+    if options.against or options.against_command:
+        yield against.name_of(options.transport), _printed(bench, "against", _other_server(bench, options))
         return
     for name in options.entries or ENTRIES:
         if options.entries or (name not in ALONE and (first or name not in ONCE)):
             yield name, _printed(bench, name)
 
 
-def _printed(bench: Bench, name: str, other: OtherServer | None = None) -> Report:
+def _printed(bench: Bench, name: str, other: Callable[[], OtherServer] | None = None) -> Report:
     print(f"{name} …", file=sys.stderr)
     with bench.servers_stopped():
         report = against.measure(bench, other) if other else ENTRIES[name](bench)
@@ -74,11 +73,14 @@ def _printed(bench: Bench, name: str, other: OtherServer | None = None) -> Repor
     return report
 
 
-def _other_server(options: Namespace) -> OtherServer:
+def _other_server(bench: Bench, options: Namespace) -> Callable[[], OtherServer]:
+    if command := options.against_command:
+        return lambda: bench.start_other(command)
     secret = options.registration_secret_file
-    return OtherServer(
+    there = OtherServer(
         address=options.against, registration_secret=secret.read_text().splitlines()[0].strip() if secret else ""
     )
+    return lambda: there
 
 
 def _print_goals(database: str, reports: Reports) -> None:

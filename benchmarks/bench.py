@@ -1,5 +1,7 @@
 """What every entry works with: the amount to measure, and servers that are stopped in the end."""
 
+import shlex
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -7,8 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import grpc
+
 from benchmarks.databases import KINDS, Databases
-from tests.support.servers import RainbowServer, start_rainbow
+from tests.support import processes
+from tests.support.ports import free_port
+from tests.support.servers import IMPATIENT, REGISTRATION_SECRET, RainbowServer, start_rainbow
 
 _WORKERS_START_WITHIN_SECONDS = 30
 # In /proc/net/tcp and tcp6; https://docs.kernel.org/networking/proc_net_tcp.html
@@ -45,8 +51,12 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherServer:
+    """Any that speaks the original protocol. `pid` is None where it runs elsewhere."""
+
     address: str
     registration_secret: str
+    pid: int | None = None
+    database_pid: None = None
 
 
 AnyServer = Server | OtherServer
@@ -57,6 +67,7 @@ class Bench:
     plan: Plan
     folder: Path
     databases: Databases
+    transport: str
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @contextmanager
@@ -75,7 +86,7 @@ class Bench:
     ) -> Server:
         """Start a server on its own database, or on that of another server."""
         url = beside.database_url if beside else self.databases.new()
-        running = self._start(url, workers, {"RAINBOW_LOG_LEVEL": log_level, **(environment or {})})
+        running = self._start(url, workers, {**self._settings(log_level), **(environment or {})})
         self._stack.callback(_stop, running)
         _wait_for_workers(running, workers)
         return Server(
@@ -92,10 +103,27 @@ class Bench:
             database_url=beside.database_url,
             log=self._next_log(),
             with_web=True,
-            environment={"RAINBOW_LOG_LEVEL": "WARNING"},
+            environment=self._settings("WARNING"),
         )
         self._stack.callback(_stop, running)
         return running
+
+    def start_other(self, command: str) -> OtherServer:
+        """Start another server in an empty folder with a shell's command, in which `{address}` and `{secret}` are
+        replaced by the address that it has to serve and its registration secret.
+        """
+        address, log = f"127.0.0.1:{free_port()}", self._next_log()
+        place = log.with_suffix("")
+        place.mkdir()
+        words = command.format(address=address, secret=REGISTRATION_SECRET)
+        process = processes.start(["sh", "-c", f"cd {shlex.quote(str(place))} && {words}"], log=log)
+        self._stack.callback(_end, process, log)
+        with grpc.insecure_channel(address, options=IMPATIENT) as channel:
+            processes.wait_until(grpc.channel_ready_future(channel).done, process=process, log=log)
+        return OtherServer(address=address, registration_secret=REGISTRATION_SECRET, pid=process.pid)
+
+    def _settings(self, log_level: str) -> dict[str, str]:
+        return {"RAINBOW_LOG_LEVEL": log_level, **({"RAINBOW_TRANSPORT": self.transport} if self.transport else {})}
 
     def _next_log(self) -> Path:
         return self.folder / f"server{len(list(self.folder.glob('server*.log'))) + 1}.log"
@@ -110,11 +138,14 @@ class Bench:
 
 
 @contextmanager
-def open_bench(*, plan: Plan, database: str, folder: Path | None) -> Iterator[Bench]:
-    """A bench whose databases lie in a temporary folder below `folder`; None is the system's own."""
+def open_bench(*, plan: Plan, database: str, folder: Path | None, transport: str = "") -> Iterator[Bench]:
+    """A bench whose databases lie in a temporary folder below `folder`; None is the system's own.
+
+    An empty `transport` is that of all test servers.
+    """
     with TemporaryDirectory(prefix="rainbow-benchmarks-", dir=folder) as place, ExitStack() as stack:
         databases = stack.enter_context(KINDS[database](Path(place)))
-        yield Bench(plan=plan, folder=Path(place), databases=databases)
+        yield Bench(plan=plan, folder=Path(place), databases=databases, transport=transport)
 
 
 def _wait_for_workers(server: RainbowServer, workers: int) -> None:
@@ -134,7 +165,16 @@ def _listeners(port: int) -> int:
 
 
 def _stop(server: RainbowServer) -> None:
-    # A server that ended by itself logged why.
-    if server.process.poll() is not None:
-        raise RuntimeError(f"a server ended with {server.process.returncode}:\n{server.log.read_text()[-2000:]}")
+    _check(server.process, server.log)
     server.stop()
+
+
+def _end(process: subprocess.Popen[bytes], log: Path) -> None:
+    _check(process, log)
+    processes.end_group(process)
+
+
+def _check(process: subprocess.Popen[bytes], log: Path) -> None:
+    # A server that ended by itself logged why.
+    if process.poll() is not None:
+        raise RuntimeError(f"a server ended with {process.returncode}:\n{log.read_text()[-2000:]}")

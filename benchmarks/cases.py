@@ -41,9 +41,9 @@ class Case:
         async with connected(
             self.server.address, self.method, in_flight=in_flight, most=self.connections, metadata=self.metadata
         ) as connections:
-            before = Times.read(ours)
+            before = Times.read(self.server)
             load = await run_load(connections, messages, self.is_right, in_flight=in_flight, seconds=seconds)
-            spent = Times.read(ours).since(before)
+            spent = Times.read(self.server).since(before)
         if ours and not load.latencies:
             raise RuntimeError(f"no {self.name} succeeded; {ours.last_words()}")
         return summarize(load, spent)

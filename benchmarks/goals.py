@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks.cases import JOBS
-from benchmarks.entries import many_queues
+from benchmarks.entries import against, many_queues
 from benchmarks.entries.growth import FEW, MEMORY
 from benchmarks.measure import Sample
 from benchmarks.report import Report
@@ -47,7 +47,40 @@ def _middle(name: str, in_flight: int, figure: Callable[[Sample], float]) -> Cal
     return find
 
 
+# Calls a second, of the original server's beside it, at 1, 16 and 64 in flight.
+_BESIDE_THE_ORIGINAL = {
+    "grpcio": {
+        "Serial": (0.5, 0.2, 0.25),
+        "SubmitJob": (1.0, 6, 14),
+        f"RequestJobs({JOBS})": (0.8, 0.6, 0.6),
+        f"AcceptJobs({JOBS})": (1.0, 6, 18),
+    },
+    "h2corn": {
+        "Serial": (0.6, 0.6, 0.8),
+        "SubmitJob": (1.2, 10, 30),
+        f"RequestJobs({JOBS})": (1.0, 1.0, 1.3),
+        f"AcceptJobs({JOBS})": (1.2, 8, 30),
+    },
+}
+
+
+def _beside_the_original(transport: str, call: str, in_flight: int, wanted: float) -> Goal:
+    return Goal(
+        text=f"{call}, {in_flight} in flight, of the original server's rate",
+        entry=against.name_of(transport),
+        wanted=f">= {wanted:.2f}",
+        reached=_ratio(f"{call}, {against.OURS}", in_flight),
+        good=lambda figure: figure >= wanted,
+    )
+
+
 GOALS = [
+    *(
+        _beside_the_original(transport, call, in_flight, wanted)
+        for transport, calls in _BESIDE_THE_ORIGINAL.items()
+        for call, goals in calls.items()
+        for in_flight, wanted in zip((1, 16, 64), goals, strict=True)
+    ),
     Goal(
         text="SubmitJob, 64 in flight, of the no-op's rate",
         entry="verbs",

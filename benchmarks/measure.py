@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Protocol
 
-from benchmarks.bench import Plan, Server
+from benchmarks.bench import AnyServer, Plan
 from benchmarks.load import Load
 from benchmarks.processor_time import machine_time, time_of_tree
 
@@ -141,7 +141,9 @@ class Times:
     stolen: float
 
     @classmethod
-    def read(cls, server: Server | None = None, *, pid: int | None = None, database_pid: int | None = None) -> "Times":
+    def read(
+        cls, server: AnyServer | None = None, *, pid: int | None = None, database_pid: int | None = None
+    ) -> "Times":
         """Of a server and its database, or of these processes; of this process, and of the machine."""
         machine = machine_time()
         if server:

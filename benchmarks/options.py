@@ -18,6 +18,9 @@ def parser() -> ArgumentParser:
         help=f"{', '.join(ENTRIES)}; default: all but {', '.join(sorted(ALONE))}",
     )
     parser.add_argument("--database", action="append", choices=KINDS, help="default: one after the other")
+    parser.add_argument(
+        "--transport", choices=("grpcio", "h2corn"), default="grpcio", help="what carries the calls (%(default)s)"
+    )
     parser.add_argument("--seconds", type=float, default=0.4, help="length of one measurement (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is repeated (%(default)s)")
     parser.add_argument(
@@ -37,9 +40,18 @@ def parser() -> ArgumentParser:
 
 def _add_other_server(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("another server", "Measures only what the original protocol defines, on both.")
-    group.add_argument("--against", metavar="HOST:PORT", help="a server that speaks the protocol, without TLS")
+    which = group.add_mutually_exclusive_group()
+    which.add_argument("--against", metavar="HOST:PORT", help="a server that speaks the protocol, without TLS")
+    which.add_argument(
+        "--against-command",
+        metavar="COMMAND",
+        help="starts one in an empty folder, anew for each call; {address} and {secret} are replaced",
+    )
     group.add_argument(
-        "--registration-secret-file", type=Path, metavar="FILE", help="its registration secret, on the first line"
+        "--registration-secret-file",
+        type=Path,
+        metavar="FILE",
+        help="the registration secret of that at HOST:PORT, on the first line",
     )
 
 

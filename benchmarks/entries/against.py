@@ -1,25 +1,29 @@
-"""What the original protocol defines, on this server and on any other one that speaks it."""
+"""What the original protocol defines, as its clients send it, on this server and on any other one that speaks it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from uuid import uuid4
 
-from benchmarks import cases
-from benchmarks.bench import AnyServer, Bench, OtherServer
+from benchmarks import published_cases
+from benchmarks.bench import AnyServer, Bench, OtherServer, Server
 from benchmarks.cases import Case
 from benchmarks.cluster import Cluster, register
 from benchmarks.measure import Row, compare
 from benchmarks.report import Report
 from benchmarks.supply import Supply
 
-_OURS, _OTHER = "rainbow", "other"
-# How many jobs wait during reads, and before accepts are measured.
-_WAITING, _TO_TAKE = 100, 500
+OURS, _OTHER = "rainbow", "other"
+# How many jobs wait during reads.
+_WAITING = 100
 # The most jobs of one answer: the other server may not bound it.
-_LISTED = 5_000
+_LISTED = 20_000
 # A server that shares no commits is slow with many submissions at once.
-_FILLING, _FILLING_SECONDS = 4, 60
+_FILLING, _FILLING_SECONDS, _WAITING_SECONDS = 4, 2, 60
+
+
+# A contender on a server that holds nothing yet.
+Call = Callable[[AnyServer], Case]
 
 
 class _Queue(Supply):
@@ -29,58 +33,63 @@ class _Queue(Supply):
         super().__init__()
         self._cluster = cluster
 
-    def take(self, seconds: float, *, each: int = 1) -> Iterator[list[int]]:
-        _submit(self._cluster, _TO_TAKE - len(self._cluster.waiting(_LISTED)))
-        return ([job_id] for job_id in self._cluster.waiting(_LISTED))
+    def take(self, seconds: float, *, each: int) -> Iterator[list[int]]:
+        """As many as were made in a while; it may end early."""
+        if len(self._cluster.waiting(_LISTED)) < _LISTED // 2:
+            published_cases.submit_job(self._cluster).measure(in_flight=_FILLING, seconds=_FILLING_SECONDS)
+        self._left.clear()
+        self._left.extend(self._cluster.waiting(_LISTED))
+        return self._give_out(each)
 
 
-def measure(bench: Bench, other: OtherServer) -> Report:
-    """Leaves clusters and jobs behind on the other server; their names begin with `benchmark-`."""
-    ours = bench.start_server()
-    rows: list[Row] = []
-    for call in _CALLS:
-        rows += compare([_contender(call, other, _OTHER), _contender(call, ours, _OURS)], bench.plan)
-    theirs = [row for row in rows if row.failed and row.name.endswith(_OTHER)]
-    return Report(
-        title=f"Beside the server at {other.address}",
-        yardstick=_OTHER,
-        rows=rows,
-        notes=[f"{row.failed:,} of {row.name}, {row.in_flight} in flight, failed" for row in theirs],
-        forgiven=[row.name for row in theirs],
-    )
+def name_of(transport: str) -> str:
+    return f"against, {transport}"
 
 
-def _contender(call: Callable[[AnyServer], Case], server: AnyServer, whose: str) -> Case:
+def _contender(call: Call, server: AnyServer, whose: str) -> Case:
     case = call(server)
-    return replace(case, name=f"{case.name}, {whose}")
+    return replace(case, name=f"{case.name.partition(',')[0]}, {whose}")
 
 
 def _request(server: AnyServer) -> Case:
     cluster = _new_cluster(server)
-    _submit(cluster, _WAITING)
-    return cases.request_jobs(cluster)
+    case = published_cases.submit_job(cluster)
+    some = replace(case, messages=lambda seconds: islice(case.messages(seconds), _WAITING))
+    some.measure(in_flight=_FILLING, seconds=_WAITING_SECONDS)
+    return published_cases.request_jobs(cluster)
 
 
 def _accept(server: AnyServer) -> Case:
     cluster = _new_cluster(server)
-    return cases.accept_jobs(cluster, _Queue(cluster), each=1)
-
-
-_CALLS: list[Callable[[AnyServer], Case]] = [
-    lambda server: cases.serial(server, name="Serial"),
-    cases.register_cluster,
-    lambda server: cases.submit_job(_new_cluster(server)),
-    _request,
-    _accept,
-]
+    supply = Supply(cluster.add_jobs) if isinstance(server, Server) else _Queue(cluster)
+    return published_cases.accept_jobs(cluster, supply)
 
 
 def _new_cluster(server: AnyServer) -> Cluster:
     return register(server, f"benchmark-{uuid4().hex}")
 
 
-def _submit(cluster: Cluster, count: int) -> None:
-    if count > 0:
-        case = cases.submit_job(cluster)
-        some = replace(case, messages=lambda seconds: islice(case.messages(seconds), count))
-        some.measure(in_flight=_FILLING, seconds=_FILLING_SECONDS)
+CALLS: list[Call] = [
+    published_cases.serial,
+    published_cases.register_cluster,
+    lambda server: published_cases.submit_job(_new_cluster(server)),
+    _request,
+    _accept,
+]
+
+
+def measure(bench: Bench, start_other: Callable[[], OtherServer], *, calls: Sequence[Call] = CALLS) -> Report:
+    """Leaves clusters and jobs behind on the other server; their names begin with `benchmark-`."""
+    rows: list[Row] = []
+    for call in calls:
+        with bench.servers_stopped():
+            other, ours = start_other(), bench.start_server(log_level="INFO")
+            rows += compare([_contender(call, other, _OTHER), _contender(call, ours, OURS)], bench.plan)
+    theirs = [row for row in rows if row.failed and row.name.endswith(_OTHER)]
+    return Report(
+        title=f"Beside another server, over {bench.transport}",
+        yardstick=_OTHER,
+        rows=rows,
+        notes=[f"{row.failed:,} of {row.name}, {row.in_flight} in flight, failed" for row in theirs],
+        forgiven=[row.name for row in theirs],
+    )

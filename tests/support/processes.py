@@ -1,10 +1,12 @@
 """Processes that end with the tests."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support.patience import PATIENCE_SECONDS
@@ -49,6 +51,13 @@ def stop(
         process.kill()
         process.wait()
         raise
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process and all that it started in its session."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def wait_until(

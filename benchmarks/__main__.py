@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from benchmarks import comparison
 from benchmarks.baseline import best, load, ratios_of, regressions, save, usual
 from benchmarks.bench import Bench, OtherServer, Plan, open_bench
 from benchmarks.databases import KINDS
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # So that a `kill` stops the servers and removes their databases, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        return _run(options)
+        return comparison.run(options) if options.base else _run(options)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -3,7 +3,7 @@
 import shlex
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ import grpc
 from benchmarks.databases import KINDS, Databases
 from tests.support import processes
 from tests.support.ports import free_port
-from tests.support.servers import IMPATIENT, REGISTRATION_SECRET, RainbowServer, start_rainbow
+from tests.support.servers import IMPATIENT, MANAGE, REGISTRATION_SECRET, RainbowServer, start_rainbow
 
 _WORKERS_START_WITHIN_SECONDS = 30
 # In /proc/net/tcp and tcp6; https://docs.kernel.org/networking/proc_net_tcp.html
@@ -68,6 +68,7 @@ class Bench:
     folder: Path
     databases: Databases
     transport: str
+    manage: Sequence[str]
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @contextmanager
@@ -98,12 +99,13 @@ class Bench:
             log=running.log,
         )
 
-    def start_web(self, *, beside: Server) -> RainbowServer:
+    def start_web(self, *, beside: Server, environment: Mapping[str, str] | None = None) -> RainbowServer:
         running = start_rainbow(
             database_url=beside.database_url,
             log=self._next_log(),
             with_web=True,
-            environment=self._settings("WARNING"),
+            environment={**self._settings("WARNING"), **(environment or {})},
+            manage=self.manage,
         )
         self._stack.callback(_stop, running)
         return running
@@ -134,18 +136,21 @@ class Bench:
             log=self._next_log(),
             arguments=["--workers", str(workers)],
             environment=environment,
+            manage=self.manage,
         )
 
 
 @contextmanager
-def open_bench(*, plan: Plan, database: str, folder: Path | None, transport: str = "") -> Iterator[Bench]:
+def open_bench(
+    *, plan: Plan, database: str, folder: Path | None, transport: str = "", manage: Sequence[str] = MANAGE
+) -> Iterator[Bench]:
     """A bench whose databases lie in a temporary folder below `folder`; None is the system's own.
 
-    An empty `transport` is that of all test servers.
+    An empty `transport` is that of all test servers. `manage` is the command of the checkout that is measured.
     """
     with TemporaryDirectory(prefix="rainbow-benchmarks-", dir=folder) as place, ExitStack() as stack:
-        databases = stack.enter_context(KINDS[database](Path(place)))
-        yield Bench(plan=plan, folder=Path(place), databases=databases, transport=transport)
+        databases = stack.enter_context(KINDS[database](Path(place), manage))
+        yield Bench(plan=plan, folder=Path(place), databases=databases, transport=transport, manage=manage)
 
 
 def _wait_for_workers(server: RainbowServer, workers: int) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,9 @@ class Databases:
 
 
 @contextmanager
-def sqlite(folder: Path) -> Iterator[Databases]:
+def sqlite(folder: Path, manage: Sequence[str]) -> Iterator[Databases]:
     template = folder / "template.db"
-    migrate(f"sqlite:///{template}")
+    migrate(f"sqlite:///{template}", manage=manage)
 
     def new() -> str:
         return f"sqlite:///{shutil.copy(template, folder / f'{uuid4().hex}.db')}"
@@ -36,14 +36,18 @@ def sqlite(folder: Path) -> Iterator[Databases]:
 
 
 @contextmanager
-def postgresql(folder: Path) -> Iterator[Databases]:
+def postgresql(folder: Path, manage: Sequence[str]) -> Iterator[Databases]:
     """The PostgreSQL of the tests with its default settings."""
     with postgresql_server(parent=folder.parent, fsync=True) as server:
         release = f"PostgreSQL {_release(server.url)}"
-        yield Databases(release=release, new=PostgresqlDatabases(server.url).new, pid=server.pid)
+        yield Databases(release=release, new=PostgresqlDatabases(server.url, manage=manage).new, pid=server.pid)
 
 
-KINDS: dict[str, Callable[[Path], AbstractContextManager[Databases]]] = {"sqlite": sqlite, "postgresql": postgresql}
+# By the folder for their files, and the command of the checkout whose tables they have.
+KINDS: dict[str, Callable[[Path, Sequence[str]], AbstractContextManager[Databases]]] = {
+    "sqlite": sqlite,
+    "postgresql": postgresql,
+}
 
 
 def _release(url: str) -> str:

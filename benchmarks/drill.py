@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.databases import KINDS
 from tests.support.drill import AGENTS, CLUSTERS, Drill, Outcome
+from tests.support.servers import MANAGE
 
 JOBS = 20_000
 
@@ -18,7 +19,7 @@ def main() -> int:
 
 
 def _run(database: str, jobs: int) -> bool:
-    with TemporaryDirectory(prefix="rainbow-drill-") as folder, KINDS[database](Path(folder)) as databases:
+    with TemporaryDirectory(prefix="rainbow-drill-") as folder, KINDS[database](Path(folder), MANAGE) as databases:
         began = time.monotonic()
         outcome = Drill(databases.new(), Path(folder)).run(jobs)
         print(f"{database}: {_in_words(outcome)} in {time.monotonic() - began:.0f} s", flush=True)

@@ -4,6 +4,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
 from benchmarks.baseline import BASELINE, COST_TOLERANCE, RATE_TOLERANCE
+from benchmarks.comparison import DEFAULT_ENTRIES
 from benchmarks.databases import KINDS
 from benchmarks.entries import ALONE, ENTRIES
 
@@ -33,6 +34,12 @@ def parser() -> ArgumentParser:
         "--folder", type=Path, help="where the databases lie for the while; /dev/shm leaves out the disk"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")
+    parser.add_argument(
+        "--base",
+        metavar="REVISION",
+        help="run the servers of this revision and of this checkout in turn, and print before and after"
+        f" (without ENTRY: {', '.join(DEFAULT_ENTRIES)})",
+    )
     _add_other_server(parser)
     _add_baseline(parser)
     return parser

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
 from urllib.parse import urlencode
@@ -10,7 +11,7 @@ from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
 from benchmarks.load import Load
 from benchmarks.measure import Sample, Times, summarize
-from tests.support.servers import MANAGE, RainbowServer, environment_for
+from tests.support.servers import RainbowServer, environment_for
 
 _ACCOUNT = {"username": "root", "password": "only-for-the-benchmark"}
 
@@ -51,11 +52,11 @@ class Page:
         return Times.read(pid=self.visitor.server.process.pid, database_pid=self.visitor.database_pid)
 
 
-def add_account(url: str) -> None:
+def add_account(url: str, *, manage: Sequence[str]) -> None:
     """Create the visitors' account. Once for each database."""
     words = ["createsuperuser", "--noinput", "--username", _ACCOUNT["username"], "--email", "root@localhost"]
     environment = environment_for(url, DJANGO_SUPERUSER_PASSWORD=_ACCOUNT["password"])
-    subprocess.run([*MANAGE, *words], env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*manage, *words], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def sign_in(server: RainbowServer, *, database_pid: int | None) -> Visitor:

@@ -4,9 +4,9 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from benchmarks.bench import Server
+from benchmarks.bench import Bench, Server
 from benchmarks.cluster import Cluster
-from tests.support.servers import MANAGE, environment_for
+from tests.support.servers import environment_for
 
 # In one process: starting a command costs more than making a pool.
 _CREATE = """
@@ -18,10 +18,10 @@ for name, members in json.load(sys.stdin).items():
 """
 
 
-def make_pools(server: Server, pools: Mapping[str, Sequence[str]]) -> list[Cluster]:
+def make_pools(bench: Bench, server: Server, pools: Mapping[str, Sequence[str]]) -> list[Cluster]:
     """Pools of these clusters, by name. A pool takes submissions as a cluster does, and has no secret."""
     done = subprocess.run(
-        [*MANAGE, "shell", "--verbosity", "0", "--command", _CREATE],
+        [*bench.manage, "shell", "--verbosity", "0", "--command", _CREATE],
         env=environment_for(server.database_url),
         input=json.dumps(pools),
         stdout=subprocess.PIPE,

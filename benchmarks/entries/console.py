@@ -1,6 +1,7 @@
 """The cost of the console's pages at a million jobs, beside Django's stock admin over the same rows."""
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 
 import psycopg
@@ -9,7 +10,7 @@ from benchmarks.bench import Bench
 from benchmarks.measure import compare
 from benchmarks.pages import Page, add_account, sign_in
 from benchmarks.report import Report
-from tests.support.servers import MANAGE, environment_for, start_rainbow
+from tests.support.servers import environment_for, start_rainbow
 
 CLUSTERS, JOBS = 200, 1_000_000
 # The first is what the others are compared with.
@@ -33,12 +34,13 @@ PAGES = [
 
 def measure(bench: Bench) -> Report:
     url = bench.databases.new()
-    _fill(url)
+    _fill(url, bench.manage)
     server = start_rainbow(
         database_url=url,
         log=bench.folder / "console.log",
         with_web=True,
         environment={"DJANGO_SETTINGS_MODULE": "benchmarks.stock_settings", "RAINBOW_LOG_LEVEL": "WARNING"},
+        manage=bench.manage,
     )
     try:
         visitor = sign_in(server, database_pid=bench.databases.pid)
@@ -49,10 +51,10 @@ def measure(bench: Bench) -> Report:
     return Report(title=f"Pages at {JOBS:,} jobs of {CLUSTERS} clusters", yardstick=PAGES[0][0], rows=rows)
 
 
-def _fill(url: str) -> None:
+def _fill(url: str, manage: Sequence[str]) -> None:
     for words in (["migrate", "--verbosity=0"], ["demo", f"--jobs={JOBS}", f"--clusters={CLUSTERS}"]):
-        subprocess.run([*MANAGE, *words], env=environment_for(url), check=True, stdout=subprocess.DEVNULL)
-    add_account(url)
+        subprocess.run([*manage, *words], env=environment_for(url), check=True, stdout=subprocess.DEVNULL)
+    add_account(url, manage=manage)
     if url.startswith("postgresql"):
         # Autovacuum would, within a minute.
         with psycopg.connect(url, autocommit=True) as connection:

@@ -110,7 +110,7 @@ def _pages(bench: Bench, queues: Sequence[_Queue]) -> list[Row]:
 
 
 def _room(bench: Bench, queue: _Queue) -> Visitor:
-    add_account(queue.server.database_url)
+    add_account(queue.server.database_url, manage=bench.manage)
     return sign_in(bench.start_web(beside=queue.server), database_pid=queue.server.database_pid)
 
 

@@ -27,7 +27,7 @@ def measure(bench: Bench) -> Report:
     server = bench.start_server()
     print("  registering, and filling", file=sys.stderr)
     clusters = [register(server, f"c{number}") for number in range(CLUSTERS)]
-    _fill(server, _pools(server, clusters), bench.plan.growth)
+    _fill(server, _pools(bench, server, clusters), bench.plan.growth)
     queues = POOLS * len(_NODES)
     return Report(
         title=f"While {bench.plan.growth:,} jobs of {queues:,} queues wait",
@@ -41,7 +41,7 @@ def measure(bench: Bench) -> Report:
     )
 
 
-def _pools(server: Server, clusters: Sequence[Cluster]) -> list[Cluster]:
+def _pools(bench: Bench, server: Server, clusters: Sequence[Cluster]) -> list[Cluster]:
     """Dealt anew to each ten pools, so that hardly two clusters serve the same queues."""
     random = Random(1)
     names = [cluster.name for cluster in clusters]
@@ -49,7 +49,7 @@ def _pools(server: Server, clusters: Sequence[Cluster]) -> list[Cluster]:
     for _ in range(POOLS_OF_A_CLUSTER):
         random.shuffle(names)
         members |= {f"p{len(members) + place}": names[place::_HANDS] for place in range(_HANDS)}
-    return make_pools(server, members)
+    return make_pools(bench, server, members)
 
 
 def _fill(server: Server, pools: Sequence[Cluster], number: int) -> None:

@@ -44,7 +44,7 @@ class _Job:
 def measure(bench: Bench) -> Report:
     server = bench.start_server()
     clusters = [register(server, f"c{number}") for number in range(CLUSTERS)]
-    (pool,) = make_pools(server, {"pool": [cluster.name for cluster in clusters]})
+    (pool,) = make_pools(bench, server, {"pool": [cluster.name for cluster in clusters]})
     watched, taken = uvloop.run(_measure(server, clusters, pool))
     woken = max(len(job.agents) / (1 + job.watched // _NEXT_AFTER_SECONDS) for job in watched)
     offered, accepted = _sample([job.offered for job in taken]), _sample([job.taken for job in taken])

@@ -29,6 +29,7 @@ def measure(bench: Bench) -> Report:
         log=bench.folder / "rest.log",
         with_web=True,
         environment={"DJANGO_SETTINGS_MODULE": "benchmarks.bare_settings", "RAINBOW_LOG_LEVEL": "WARNING"},
+        manage=bench.manage,
     )
     grpc = Server(
         address=running.address,

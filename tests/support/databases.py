@@ -3,12 +3,13 @@
 import os
 import shutil
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import psycopg
 
-from tests.support.servers import migrate
+from tests.support.servers import MANAGE, migrate
 
 
 class SqliteDatabases:
@@ -35,15 +36,16 @@ class SqliteDatabases:
 class PostgresqlDatabases:
     """Databases of the server that DATABASE_URL names, copied from one that was migrated once."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, manage: Sequence[str] = MANAGE) -> None:
         self.url = url
+        self.manage = manage
         self.names: list[str] = []
         self.template = ""
 
     def new(self) -> str:
         if not self.template:
             self.template = self._create()
-            migrate(self._url_of(self.template))
+            migrate(self._url_of(self.template), manage=self.manage)
         return self._url_of(self._create(template=self.template))
 
     def empty(self) -> str:

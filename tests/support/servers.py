@@ -137,9 +137,9 @@ def start_rainbow(
     return server
 
 
-def migrate(database_url: str) -> None:
+def migrate(database_url: str, *, manage: Sequence[str] = MANAGE) -> None:
     subprocess.run(
-        [*MANAGE, "migrate", "--verbosity=0"], env=environment_for(database_url), check=True, timeout=PATIENCE_SECONDS
+        [*manage, "migrate", "--verbosity=0"], env=environment_for(database_url), check=True, timeout=PATIENCE_SECONDS
     )
 
 

@@ -258,3 +258,14 @@ def test_submitting_to_a_paused_cluster_goes_on_and_says_so(alpha: Member, guest
     puller(alpha).post("clusters/alpha/pause", {"reason": "maintenance"})
 
     assert guest.post("jobs", {"command": "a"}).json()["warning"] == "alpha is paused: maintenance"
+
+
+def test_what_one_submission_says_is_not_of_the_next(alpha: Member) -> None:
+    guest = submitter(alpha)
+    guest.post("jobs", {"command": "a", "labels": {"team": "physics"}, "environment": {"A": "1"}, "nodes": 0})
+    guest.post("jobs", {"command": "a", "labels": {"team": "physics"}, "environment": {"A": "1"}, "nodes": 2})
+
+    second = guest.post("jobs", {"command": "b"}).json()["id"]
+
+    job = guest.get(f"jobs/{second}").json()
+    assert (job["command"], job["labels"], job["environment"], job["nodes"]) == ("b", {}, {}, 1)

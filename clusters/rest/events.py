@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 from clusters.models import ClusterEvent
 from clusters.rest.serializers import ClusterEventPageSerializer
 from clusters.services.events import list_events
-from rainbow_site.web.rest.admission import SECRET, admitted, cluster_named, read
+from rainbow_site.web.rest.admission import SECRET, admitted, cluster_named, read, shown
 from rainbow_site.web.rest.fields import Digits, Query
 from rainbow_site.web.rest.schema import BY_OPERATOR, BY_SECRET, answers
 
@@ -40,7 +40,7 @@ class ClusterEvents(APIView):
         query = read(EventsQuerySerializer, request.query_params)
         found = list_events(cluster_id=cluster_named(cluster).id, before=query["cursor"], most=query["page_size"] + 1)
         page = {"next": _next(request, found, query["page_size"]), "results": found[: query["page_size"]]}
-        return Response(ClusterEventPageSerializer(page).data)
+        return Response(shown(ClusterEventPageSerializer, page))
 
 
 def _next(request: Request, found: list[ClusterEvent], size: int) -> str | None:

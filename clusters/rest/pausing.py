@@ -8,7 +8,7 @@ from clusters.callers import Caller
 from clusters.models import CredentialKind
 from clusters.rest.serializers import ClusterSerializer
 from clusters.services.pause import pause_cluster, resume_cluster, resume_token
-from rainbow_site.web.rest.admission import ANY, SECRET, admitted, cluster_named, read
+from rainbow_site.web.rest.admission import ANY, SECRET, admitted, cluster_named, read, shown
 from rainbow_site.web.rest.reasons import OptionalReasonSerializer, ReasonSerializer
 from rainbow_site.web.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
 
@@ -33,7 +33,7 @@ class Pause(APIView):
         found = cluster_named(cluster)
         reason = read(ReasonSerializer, request.data)["reason"]
         pause_cluster(cluster_id=found.id, reason=reason, by=by, now=timezone.now())
-        return Response(ClusterSerializer(cluster_named(cluster)).data)
+        return Response(shown(ClusterSerializer, cluster_named(cluster)))
 
 
 class Resume(APIView):
@@ -57,4 +57,4 @@ class Resume(APIView):
             resume_token(by=by, reason=reason, now=now)
         else:
             resume_cluster(cluster_id=cluster_named(cluster).id, by=by, reason=reason, now=now)
-        return Response(ClusterSerializer(cluster_named(cluster)).data)
+        return Response(shown(ClusterSerializer, cluster_named(cluster)))

@@ -28,7 +28,7 @@ from clusters.services.personal_tokens import (
     tokens_of_person,
 )
 from clusters.services.projects import Change, project_managed
-from rainbow_site.web.rest.admission import NO_STORE, person, read
+from rainbow_site.web.rest.admission import NO_STORE, person, read, shown
 from rainbow_site.web.rest.reasons import OptionalReasonSerializer
 from rainbow_site.web.rest.schema import BY_PERSON, answers
 
@@ -56,7 +56,7 @@ class Me(APIView):
             "limits": used_by(Holder.PERSON, [by.user_id], now=now)[by.user_id],
             "projects": [{**asdict(one), "limits": used[one.id]} for one in projects],
         }
-        return Response(MeSerializer(me).data)
+        return Response(shown(MeSerializer, me))
 
 
 class Tokens(APIView):
@@ -85,8 +85,8 @@ class Tokens(APIView):
         """Makes a token of the person, or of a project that they lead; its value is only in this answer."""
         change = Change(by=person(request), now=timezone.now())
         new = _made(read(NewTokenSerializer, request.data), change)
-        shown = {**_shown(new.credential), "value": new.value}
-        return Response(TokenValueSerializer(shown).data, status=status.HTTP_201_CREATED, headers=NO_STORE)
+        token = {**_shown(new.credential), "value": new.value}
+        return Response(shown(TokenValueSerializer, token), status=status.HTTP_201_CREATED, headers=NO_STORE)
 
 
 class RevokeToken(APIView):

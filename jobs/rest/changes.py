@@ -13,7 +13,7 @@ from jobs.rest.serializers import ChangeResultsSerializer, MoveSerializer, Prior
 from jobs.services.change_result import ChangeResult
 from jobs.services.move import move_jobs
 from jobs.services.priority import change_priority
-from rainbow_site.web.rest.admission import admitted_operator, cluster_named, read
+from rainbow_site.web.rest.admission import admitted_operator, cluster_named, read, shown
 from rainbow_site.web.rest.schema import BY_OPERATOR, answers
 
 _URGENT = {"ids": [12, 13], "priority": 50, "reason": "the deadline is tonight"}
@@ -62,4 +62,4 @@ class Move(APIView):
 
 
 def _answer(results: Sequence[ChangeResult]) -> Response:
-    return Response(ChangeResultsSerializer({"results": results}).data)
+    return Response(shown(ChangeResultsSerializer, {"results": results}))

@@ -19,7 +19,7 @@ from jobs.queries.summaries import summarize_jobs
 from jobs.queries.warnings import warn
 from jobs.rest.permissions import VIEW_CLUSTERS
 from jobs.rest.serializers import SummarySerializer
-from rainbow_site.web.rest.admission import ANY, admitted, cluster_named
+from rainbow_site.web.rest.admission import ANY, admitted, cluster_named, shown
 from rainbow_site.web.rest.schema import BY_ANYBODY, answers
 
 _OF_THE_CLUSTER = (
@@ -40,7 +40,7 @@ class Clusters(APIView):
         credential its own cluster, or its pool and the clusters of that.
         """
         by = admitted(request, ANY, staff=VIEW_CLUSTERS)
-        return Response(SummarySerializer(summaries_of(_visible(by), by), many=True).data)
+        return Response([shown(SummarySerializer, one) for one in summaries_of(_visible(by), by)])
 
 
 class ClusterDetail(APIView):
@@ -54,7 +54,7 @@ class ClusterDetail(APIView):
     def get(self, request: Request, cluster: str) -> Response:
         """Returns a cluster with its job counts by state, what is wrong with it in words, and its facts."""
         by = admitted(request, ANY, staff=VIEW_CLUSTERS, cluster=cluster)
-        return Response(SummarySerializer(summaries_of([cluster_named(cluster)], by)[0]).data)
+        return Response(shown(SummarySerializer, summaries_of([cluster_named(cluster)], by)[0]))
 
 
 def _visible(by: Caller | Operator) -> QuerySet[Cluster]:

@@ -34,7 +34,7 @@ from jobs.rest.submission import Submission
 from jobs.services.cancel import cancel_jobs
 from jobs.services.requeue import requeue_jobs
 from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, NotFound
-from rainbow_site.web.rest.admission import ANY, SECRET, admitted, read
+from rainbow_site.web.rest.admission import ANY, SECRET, admitted, read, shown
 from rainbow_site.web.rest.reasons import OptionalReasonSerializer, ReasonSerializer
 from rainbow_site.web.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
 from rainbow_site.web.rest.written import Writers, document, objects_of, text, writers_of
@@ -115,7 +115,7 @@ class Cancel(APIView):
             raise NotFound(NO_SUCH_JOB)
         if result.outcome in (CancelOutcome.ALREADY_FINAL, CancelOutcome.OUT_OF_REACH):
             raise FailedPrecondition(result.outcome.value)
-        return Response(OutcomeSerializer(result).data)
+        return Response(shown(OutcomeSerializer, result))
 
 
 class CancelMany(APIView):
@@ -133,7 +133,7 @@ class CancelMany(APIView):
         by = admitted(request, ANY, staff=ACT)
         data = read(CancelManySerializer, request.data)
         results = cancel_jobs(by=by, job_ids=data["ids"], reason=data["reason"], now=timezone.now())
-        return Response(OutcomesSerializer({"results": results}).data)
+        return Response(shown(OutcomesSerializer, {"results": results}))
 
 
 class Requeue(APIView):

@@ -16,7 +16,7 @@ from jobs.rest.agent_serializers import (
 from jobs.rest.long_poll import QueueQuerySerializer, QueueRequest, queue_request_from
 from jobs.services.accept import accept_jobs
 from jobs.services.report import report_jobs
-from rainbow_site.web.rest.admission import SECRET, holder, read
+from rainbow_site.web.rest.admission import SECRET, holder, read, shown
 from rainbow_site.web.rest.authentication import bearer_in, claim_in
 from rainbow_site.web.rest.schema import BY_SECRET, answers
 
@@ -41,7 +41,7 @@ class Queue(APIView):
         wanted = queue_request_from(read(QueueQuerySerializer, request.query_params))
         _note_asking(caller, wanted)
         jobs = wanted.jobs_for(caller) or wanted.wait(lambda: _admitted_again(request))
-        return Response(QueueSerializer({"jobs": jobs, "paused": caller.paused_reason}).data)
+        return Response(shown(QueueSerializer, {"jobs": jobs, "paused": caller.paused_reason}))
 
 
 class Accept(APIView):
@@ -59,7 +59,7 @@ class Accept(APIView):
         caller = holder(request, SECRET, cluster=cluster)
         data = read(AcceptSerializer, request.data)
         acceptance = accept_jobs(caller=caller, job_ids=data.pop("ids"), now=timezone.now(), **data)
-        return Response(AcceptanceSerializer(acceptance).data)
+        return Response(shown(AcceptanceSerializer, acceptance))
 
 
 class Reports(APIView):
@@ -79,7 +79,7 @@ class Reports(APIView):
         """
         caller = holder(request, SECRET, cluster=cluster)
         results = report_jobs(caller=caller, now=timezone.now(), **read(ReportManySerializer, request.data))
-        return Response(ReportedManySerializer({"results": results}).data)
+        return Response(shown(ReportedManySerializer, {"results": results}))
 
 
 def _admitted_again(request: Request) -> Caller:

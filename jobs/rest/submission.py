@@ -18,7 +18,7 @@ from jobs.services.orders import Order, Receipt
 from jobs.services.submit import submit_jobs
 from jobs.specs import MAX_KEY, JobSpec
 from rainbow.errors import InvalidArgument, RainbowError
-from rainbow_site.web.rest.admission import SUBMITTERS, holder, read
+from rainbow_site.web.rest.admission import SUBMITTERS, holder, read, shown
 from rainbow_site.web.rest.schema import BY_TOKEN, answers
 
 KEY_HEADER = "Idempotency-Key"
@@ -120,7 +120,7 @@ def _submitted(request: Request, *, cluster: str | None = None) -> Response:
         "warning": warn_caller(by, now=now),
     }
     headers = {"Location": reverse("job", args=[receipt.job_id]), **(REPLAYED if receipt.duplicate else {})}
-    return Response(SubmittedSerializer(submitted).data, status=status.HTTP_201_CREATED, headers=headers)
+    return Response(shown(SubmittedSerializer, submitted), status=status.HTTP_201_CREATED, headers=headers)
 
 
 def _submitted_batch(request: Request, *, cluster: str | None = None) -> Response:
@@ -135,7 +135,7 @@ def _submitted_batch(request: Request, *, cluster: str | None = None) -> Respons
         "warning": warn_caller(by, now=now),
     }
     replayed = all(isinstance(result, Receipt) and result.duplicate for result in results)
-    return Response(SubmittedManySerializer(answer).data, headers=REPLAYED if replayed else None)
+    return Response(shown(SubmittedManySerializer, answer), headers=REPLAYED if replayed else None)
 
 
 def _key(request: Request) -> str:

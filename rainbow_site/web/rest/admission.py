@@ -1,6 +1,7 @@
+from functools import cache
 from typing import Any
 
-from rest_framework.exceptions import NotAuthenticated, PermissionDenied
+from rest_framework.exceptions import NotAuthenticated, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 
@@ -71,9 +72,21 @@ def person(request: Request) -> Operator:
 
 
 def read(kind: type[BaseSerializer[Any]], data: Any) -> dict[str, Any]:
-    serializer = kind(data=data)
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
+    """Raises ValidationError."""
+    if data is None:
+        raise ValidationError("No data provided")
+    return dict(_kept(kind).run_validation(data))
+
+
+def shown(kind: type[BaseSerializer[Any]], value: object) -> Any:
+    """What a serializer without a context says."""
+    return _kept(kind).to_representation(value)
+
+
+@cache
+def _kept(kind: type[BaseSerializer[Any]]) -> BaseSerializer[Any]:
+    """One for all calls, which change nothing of it: to make its fields costs more than to use them."""
+    return kind()
 
 
 def cluster_named(name: str) -> Cluster:

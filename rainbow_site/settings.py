@@ -64,8 +64,6 @@ RAINBOW_TLS_CLIENT_CA = env.text("RAINBOW_TLS_CLIENT_CA")
 RAINBOW_TLS_CLIENT_ADDRESS = env.text("RAINBOW_TLS_CLIENT_ADDRESS")
 if RAINBOW_TLS_CLIENT_CA and not (RAINBOW_TLS_CERT or RAINBOW_TLS_KEY):
     raise WrongSetting("RAINBOW_TLS_CLIENT_CA: needs RAINBOW_TLS_CERT and RAINBOW_TLS_KEY")
-if RAINBOW_TRANSPORT == "h2corn" and (RAINBOW_TLS_CERT or RAINBOW_TLS_KEY):
-    raise WrongSetting("RAINBOW_TRANSPORT: h2corn serves without TLS; use grpcio, or a proxy that terminates TLS")
 if RAINBOW_TLS_CLIENT_ADDRESS and not RAINBOW_TLS_CLIENT_CA:
     raise WrongSetting("RAINBOW_TLS_CLIENT_ADDRESS: needs RAINBOW_TLS_CLIENT_CA, the authorities of the clients there")
 # A proxy terminates TLS itself.

@@ -31,7 +31,7 @@ from tests.support.databases import PostgresqlDatabases, SqliteDatabases, databa
 from tests.support.members import person_named
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rows import count as count_rows
-from tests.support.servers import DEFAULT_WEB_WORKERS, TRANSPORT, RainbowServer, start_rainbow
+from tests.support.servers import DEFAULT_WEB_WORKERS, TRANSPORT, RainbowServer, on_h2corn, start_rainbow
 from tests.support.wire import Remote, joined
 
 pytest_plugins = [
@@ -159,7 +159,7 @@ def registered(name: str, now: datetime) -> Member:
 
 @pytest.fixture(scope="session")
 def grpcio_only() -> None:
-    if os.environ.get(TRANSPORT) == "h2corn":
+    if on_h2corn():
         pytest.skip("what grpcio alone does; docs/transports.md has what h2corn does")
 
 

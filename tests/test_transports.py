@@ -1,7 +1,6 @@
 """The essential conversation over each transport. `pytest --transport h2corn` runs any other test on the second."""
 
 import queue
-import subprocess
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.conversation import Exchange, Line
 from tests.support.patience import PATIENCE_SECONDS, wait_until
-from tests.support.servers import MANAGE, RainbowServer, environment_for, start_rainbow
+from tests.support.servers import RainbowServer, start_rainbow
 from tests.support.wire import SERVICE, Refusal, Remote, joined, refusal_of
 from tests.test_recorded_conversation import REGISTRATION_SECRET, exchanges
 
@@ -180,13 +179,3 @@ def test_two_processes_answer_the_calls_in_flight_before_they_stop(start_server:
 
         assert call.result().jobs == {}
     assert code == 0
-
-
-def test_certificates_are_for_the_other_transport() -> None:
-    settings = {"RAINBOW_TRANSPORT": "h2corn", "RAINBOW_TLS_CERT": "a.pem", "RAINBOW_TLS_KEY": "a.key"}
-    environment = environment_for("sqlite://:memory:", **settings)
-
-    refused = subprocess.run([*MANAGE, "grpcserver"], env=environment, stderr=subprocess.PIPE, text=True, check=False)
-
-    assert refused.returncode != 0
-    assert "RAINBOW_TRANSPORT: h2corn serves without TLS" in refused.stderr

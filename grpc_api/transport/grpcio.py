@@ -65,8 +65,9 @@ class GrpcioTransport:
     async def start(self) -> None:
         await self._grpc.start()
 
-    async def stop(self) -> None:
+    async def stop(self) -> bool:
         await self._grpc.stop(self._listening.grace_seconds)
+        return True
 
 
 def _listen(server: grpc.aio.Server, address: str, certificate: Certificate | None, *, of_clients_too: bool) -> str:

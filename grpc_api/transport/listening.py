@@ -29,5 +29,8 @@ class Transport(Protocol):
 
     async def start(self) -> None: ...
 
-    async def stop(self) -> None:
-        """Takes no more calls, finishes those in flight, and cancels what is left after the grace."""
+    async def stop(self) -> bool:
+        """Takes no more calls, finishes those in flight, and cancels what is left after the grace.
+
+        False when connections are left that would keep the event loop from ending.
+        """

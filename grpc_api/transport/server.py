@@ -61,7 +61,8 @@ class ServerOptions:
 async def serve(options: ServerOptions) -> bool:
     """Serves until SIGTERM or SIGINT, then finishes the calls in flight. Raises CannotListen.
 
-    False when threads still wait for a database that does not answer: they would keep the process from ending.
+    False when threads still wait for a database that does not answer, or clients take no answers: they would keep the
+    event loop and the process from ending.
     """
     server = _Server(options)
     address = server.listen()
@@ -73,7 +74,7 @@ async def serve(options: ServerOptions) -> bool:
     await stop.wait()
     _log.info("stopping; finishing the calls in flight")
     all_ended = await server.stop()
-    _log.info("stopped" if all_ended else "stopped, without threads that still wait for the database")
+    _log.info("stopped" if all_ended else "stopped, without what still waits for the database or for clients")
     return all_ended
 
 
@@ -105,14 +106,14 @@ class _Server:
         await self._transport.start()
 
     async def stop(self) -> bool:
-        """Finishes the calls in flight, and says whether all threads have ended."""
+        """Finishes the calls in flight, and says whether all threads and connections have ended."""
         self._checks.close()
         self._wakeups.close()
-        await self._transport.stop()
+        connections_ended = await self._transport.stop()
         for task in self._background_tasks:
             task.cancel()
         self._requests.close()
-        return self._pools.close()
+        return self._pools.close() and connections_ended
 
 
 def _transport(options: ServerOptions, methods: Mapping[str, Method]) -> Transport:

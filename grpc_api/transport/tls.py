@@ -1,4 +1,5 @@
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -8,13 +9,25 @@ from rainbow.certificates import clusters_certified
 from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.certificates import TlsFiles
 
-Certificate = CertificateWatch[grpc.ServerCertificateConfiguration]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pem:
+    """`client_ca` are the authorities of client certificates; empty where none is asked for."""
+
+    cert: bytes
+    key: bytes = field(repr=False)
+    client_ca: bytes = b""
 
 
-def configuration_from(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
-    authorities = Path(files.client_ca).read_bytes() if files.client_ca else None
-    pair = (Path(files.key).read_bytes(), Path(files.cert).read_bytes())
-    return grpc.ssl_server_certificate_configuration([pair], root_certificates=authorities)
+Certificate = CertificateWatch[Pem]
+
+
+def pem_in(files: TlsFiles) -> Pem:
+    return Pem(
+        cert=Path(files.cert).read_bytes(),
+        key=Path(files.key).read_bytes(),
+        client_ca=Path(files.client_ca).read_bytes() if files.client_ca else b"",
+    )
 
 
 def credentials_from(certificate: Certificate, *, of_clients_too: bool) -> grpc.ServerCredentials:
@@ -30,10 +43,14 @@ def credentials_from(certificate: Certificate, *, of_clients_too: bool) -> grpc.
         if certificate.current is in_use:
             return None
         in_use = certificate.current
-        return in_use
+        return _configuration_of(in_use)
 
     # The published types do not know that None is allowed.
-    return grpc.dynamic_ssl_server_credentials(in_use, fetch, of_clients_too)  # type: ignore[arg-type]
+    return grpc.dynamic_ssl_server_credentials(_configuration_of(in_use), fetch, of_clients_too)  # type: ignore[arg-type]
+
+
+def _configuration_of(pem: Pem) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(pem.key, pem.cert)], root_certificates=pem.client_ca or None)
 
 
 class Authenticated(Protocol):

@@ -23,7 +23,7 @@ from tests.support.ports import free_port
 ROOT = Path(__file__).parents[2]
 MANAGE = (sys.executable, str(ROOT / "manage.py"))
 REGISTRATION_SECRET = "for-the-tests-only"
-# What `pytest --transport` says; empty for the default, which those with TLS have always.
+# What `pytest --transport` says; empty for the default.
 TRANSPORT = "TESTED_TRANSPORT"
 # A setting that is empty is not set. Tests that need no second web process save the second that it takes to start.
 DEFAULT_WEB_WORKERS = {"RAINBOW_WEB_WORKERS": ""}
@@ -143,8 +143,13 @@ def migrate(database_url: str, *, manage: Sequence[str] = MANAGE) -> None:
     )
 
 
+def on_h2corn() -> bool:
+    """Tests that differ by the transport ask; docs/transports.md has what differs."""
+    return os.environ.get(TRANSPORT) == "h2corn"
+
+
 def environment_for(database_url: str, **settings: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAINBOW_")}
-    if (transport := os.environ.get(TRANSPORT)) and not settings.get("RAINBOW_TLS_CERT"):
+    if transport := os.environ.get(TRANSPORT):
         settings = {"RAINBOW_TRANSPORT": transport, **settings}
     return {**inherited, "DATABASE_URL": database_url, **settings}

@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import os
 import sys
@@ -12,7 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from grpc_api.transport.server import H2CORN, ServerOptions, serve
-from grpc_api.transport.tls import Certificate, configuration_from
+from grpc_api.transport.tls import Certificate, pem_in
 from rainbow.telemetry.uncaught import log_uncaught
 from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.certificates import configured_files
@@ -140,17 +141,18 @@ def _reserved(address: str) -> AbstractContextManager[str]:
 def _serve(server: ServerOptions, metrics_socket: Path | None) -> None:
     if metrics_socket:
         publish_metrics(str(metrics_socket))
-    with exported_traces():
-        all_ended = uvloop.run(serve(server))
-    if not all_ended:
-        # Python would wait for the threads that are left; the kernel releases all that they hold.
-        logging.shutdown()
-        os._exit(1)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with exported_traces():
+            all_ended = runner.run(serve(server))
+        if not all_ended:
+            # Python would wait for the threads and tasks that are left; the kernel releases all that they hold.
+            logging.shutdown()
+            os._exit(1)
 
 
 def _certificate() -> Certificate | None:
     files = configured_files()
-    return CertificateWatch(files, configuration_from, log=_log) if files else None
+    return CertificateWatch(files, pem_in, log=_log) if files else None
 
 
 def _worker(address: str, server: str, number: int, metrics_folder: Path | None) -> Child:

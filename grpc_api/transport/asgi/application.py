@@ -6,11 +6,15 @@ from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
 
+import grpc
+
 from grpc_api.transport.asgi.connection import AsgiConnection, Receive, Scope, Send
 from grpc_api.transport.asgi.partial_messages import PartialMessages
 from grpc_api.transport.asgi.response import Response, refuse_http
 from grpc_api.transport.calls import Method, Refusal
 from grpc_api.transport.unknown import UnknownCalls
+
+_STOPPING = Refusal(code=grpc.StatusCode.UNAVAILABLE, message="the server stops")
 
 
 class Application:
@@ -18,6 +22,12 @@ class Application:
         self._methods = methods
         self._unknown = unknown
         self._partial = PartialMessages()
+        self._connections = set[AsgiConnection]()
+
+    def end_calls(self) -> None:
+        """Those under way, which clients may retry at a server that goes on."""
+        for connection in self._connections:
+            connection.end(_STOPPING)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if wrong := _why_no_call(scope):
@@ -29,6 +39,7 @@ class Application:
         method = self._methods.get(path)
         has_many_requests = method is not None and method.has_many_requests
         with AsgiConnection(scope, receive, task, self._partial, has_many_requests=has_many_requests) as connection:
+            self._connections.add(connection)
             try:
                 if method is None:
                     await response.end(self._unknown.refuse(path, connection))
@@ -38,11 +49,13 @@ class Application:
                 # `send` says so that the client is gone; the servicer's own never get here.
                 return
             except asyncio.CancelledError:
-                if not (connection.is_gone or connection.is_late):
+                if not (connection.is_gone or connection.cut):
                     raise
                 task.uncancel()
-        if connection.is_late and not connection.is_gone:
-            await response.end_late()
+            finally:
+                self._connections.discard(connection)
+        if connection.cut and not (connection.is_gone or response.has_ended):
+            await response.end(connection.cut)
 
 
 async def _answer(method: Method, connection: AsgiConnection, response: Response) -> None:

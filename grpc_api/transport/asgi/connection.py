@@ -10,11 +10,15 @@ import grpc
 from grpc_api.transport.asgi.frames import Frames
 from grpc_api.transport.asgi.metadata import metadata_in, peer_in, seconds_in
 from grpc_api.transport.asgi.partial_messages import PartialMessages
+from grpc_api.transport.asgi.peer_certificate import auth_context_in
+from grpc_api.transport.calls import Refusal
 from rainbow.errors import InvalidArgument
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+LATE = Refusal(code=grpc.StatusCode.DEADLINE_EXCEEDED, message="Deadline Exceeded")
 
 # For a message whose beginning has come: a client that sends a byte now and again would hold its memory for ever.
 _MESSAGE_SECONDS = 60
@@ -23,9 +27,10 @@ _WATCH_AFTER_SECONDS = 0.1
 
 
 class AsgiConnection:
-    """`task` is cancelled when the client gives the call up or its deadline passes.
+    """`task` is cancelled when the client gives the call up, its deadline passes, or the server ends it.
 
-    The first is seen while the call reads; a call of one request is watched besides.
+    The first is seen while the call reads; a call of one request is watched besides. `cut` is what the client is told
+    of the others.
     """
 
     def __init__(
@@ -51,7 +56,7 @@ class AsgiConnection:
         self._timers: list[asyncio.TimerHandle] = []
         self._watch: asyncio.Task[None] | None = None
         self.is_gone = False
-        self.is_late = False
+        self.cut: Refusal | None = None
 
     def __enter__(self) -> "AsgiConnection":
         if self._deadline is not None:
@@ -84,14 +89,17 @@ class AsgiConnection:
         if self._deadline is None:
             return None
         # Timers may be a little early.
-        return 0.0 if self.is_late else max(0.0, self._deadline - time.monotonic())
+        return 0.0 if self.cut is LATE else max(0.0, self._deadline - time.monotonic())
 
     def peer(self) -> str:
         return peer_in(self._scope.get("client"))
 
     def auth_context(self) -> Mapping[str, Iterable[bytes]]:
-        """None: this transport has no TLS."""
-        return {}
+        return auth_context_in(self._scope["extensions"].get("tls"))
+
+    def end(self, refusal: Refusal) -> None:
+        self.cut = refusal
+        self._task.cancel()
 
     async def _next_message(self) -> bytes | None:
         await self._take_piece()
@@ -142,5 +150,4 @@ class AsgiConnection:
         self._timers.append(asyncio.get_running_loop().call_later(seconds, act))
 
     def _end_late(self) -> None:
-        self.is_late = True
-        self._task.cancel()
+        self.end(LATE)

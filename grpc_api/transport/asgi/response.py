@@ -12,7 +12,6 @@ from grpc_api.transport.calls import Refusal
 
 _HEADERS = [(b"content-type", b"application/grpc")]
 _OK = status(grpc.StatusCode.OK)
-_LATE = Refusal(code=grpc.StatusCode.DEADLINE_EXCEEDED, message="Deadline Exceeded")
 
 
 class Response:
@@ -21,7 +20,7 @@ class Response:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._has_begun = False
-        self._has_ended = False
+        self.has_ended = False
 
     async def message(self, message: Message) -> None:
         await self._begin()
@@ -29,14 +28,10 @@ class Response:
 
     async def end(self, refusal: Refusal | None = None) -> None:
         await self._begin()
-        self._has_ended = True
+        self.has_ended = True
         trailers = _OK if refusal is None else status(refusal.code, refusal.message, refusal.trailers)
         await self._send({"type": "http.response.body"})
         await self._send({"type": "http.response.trailers", "headers": trailers})
-
-    async def end_late(self) -> None:
-        if not self._has_ended:
-            await self.end(_LATE)
 
     async def _begin(self) -> None:
         if not self._has_begun:

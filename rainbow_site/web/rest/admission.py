@@ -1,4 +1,3 @@
-from functools import cache
 from typing import Any
 
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied, ValidationError
@@ -19,6 +18,9 @@ ANY = frozenset(CredentialKind)
 
 # For answers with a credential in them (RFC 9111, section 5.2.2.5).
 NO_STORE = {"Cache-Control": "no-store"}
+
+# Serializers, by their classes.
+_made: dict[type[BaseSerializer[Any]], BaseSerializer[Any]] = {}
 
 
 def admitted(
@@ -83,10 +85,9 @@ def shown(kind: type[BaseSerializer[Any]], value: object) -> Any:
     return _kept(kind).to_representation(value)
 
 
-@cache
 def _kept(kind: type[BaseSerializer[Any]]) -> BaseSerializer[Any]:
     """One for all calls, which change nothing of it: to make its fields costs more than to use them."""
-    return kind()
+    return _made.get(kind) or _made.setdefault(kind, kind())
 
 
 def cluster_named(name: str) -> Cluster:

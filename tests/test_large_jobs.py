@@ -44,7 +44,8 @@ def listed_oldest_first(by: Caller, ids: list[int], now: datetime) -> int:
 
 
 def offered(by: Caller, ids: list[int], now: datetime) -> int:
-    return len(queue.queue_reply(pb.RequestJobsRequest(), by, now).jobs)
+    (answer,) = queue.queue_replies([(pb.RequestJobsRequest(), by)], now)
+    return len(answer.reply.jobs)
 
 
 @pytest.mark.parametrize("call", [got, listed, listed_oldest_first, offered])

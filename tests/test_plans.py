@@ -318,7 +318,7 @@ def submit_under_a_key(member: Any, ids: list[int], now: datetime) -> object:
 
 
 def request_ten(member: Any, ids: list[int], now: datetime) -> object:
-    return queue.queue_reply(pb.RequestJobsRequest(maxJobs=10), member.puller, now)
+    return queue.queue_replies([(pb.RequestJobsRequest(maxJobs=10), member.puller)], now)
 
 
 def accept_ten(member: Any, ids: list[int], now: datetime) -> object:

@@ -5,6 +5,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar, cast
 
@@ -17,7 +18,7 @@ from jobs.models import JobEvent
 from jobs.outcomes import CancelOutcome
 from jobs.queries.explain import Prospect
 from jobs.queries.found_job import TIMES, FoundJob
-from jobs.queries.queue import QueuedJob
+from jobs.queries.queue import KEPT_JOBS, KeptJob, QueuedJob
 from jobs.reports import Report, ReportOutcome, Return
 from jobs.services.accept import RefusalReason
 from jobs.specs import DESCRIPTION_FIELDS, LISTS, MAPPINGS, MOMENTS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec
@@ -157,12 +158,15 @@ def job_to_json(job: QueuedJob, cluster: str) -> str:
     return _ESCAPED.sub(lambda found: _JSON_ESCAPES[found[0]], _write_json(content))
 
 
+_json_of_kept = lru_cache(maxsize=KEPT_JOBS)(job_to_json)
+
+
 def entries_that_fit(jobs: Iterable[QueuedJob], cluster: str) -> list[tuple[int, str]]:
     """(id, JSON) of the first jobs, as many as fit one message."""
     entries: list[tuple[int, str]] = []
     left = REPLY_BUDGET
     for job in jobs:
-        text = job_to_json(job, cluster)
+        text = _json_of_kept(job, cluster) if isinstance(job, KeptJob) else job_to_json(job, cluster)
         left -= len(text.encode()) + _ENTRY_BYTES
         if left < 0:
             break

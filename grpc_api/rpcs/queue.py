@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -13,8 +13,8 @@ from grpc_api.rpcs.server_state import Answered, Claimed, ServerState, secret_cl
 from grpc_api.runtime.group_commit import GroupCommit
 from grpc_api.runtime.wakeups import Turn, wait_for
 from jobs.metrics import OFFERED
+from jobs.queries import queue as queries
 from jobs.queries.pools import delays_by_pool
-from jobs.queries.queue import request_jobs
 from jobs.services.accept import Acceptance, Taking, accept_jobs_batch
 from jobs.traces import traceparents_of
 from rainbow.errors import RainbowError
@@ -93,7 +93,13 @@ class QueueRpcs:
 def answer_requests(calls: Sequence[ClaimedRequest], now: datetime) -> list[AnsweredRequest | Exception]:
     """Answers many RequestJobs calls; one that is refused fails alone."""
     callers = authenticate([call.claim for call in calls], now=now)
-    return [_requested(call.request, caller, now) for call, caller in zip(calls, callers, strict=True)]
+    asked = [
+        (call.request, caller)
+        for call, caller in zip(calls, callers, strict=True)
+        if not isinstance(caller, RainbowError)
+    ]
+    each = iter(queue_replies(asked, now))
+    return [caller if isinstance(caller, RainbowError) else next(each) for caller in callers]
 
 
 def answer_accepts(calls: Sequence[ClaimedAccept], now: datetime) -> list[AnsweredAccept | Exception]:
@@ -109,10 +115,23 @@ def answer_accepts(calls: Sequence[ClaimedAccept], now: datetime) -> list[Answer
     return [_accepted(next(each), taking, parents) if isinstance(taking, Taking) else taking for taking in takings]
 
 
-def queue_reply(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -> pb.RequestJobsResponse:
-    jobs = request_jobs(
-        caller=caller, bounds=bounds_from(request), limit=request.maxJobs, shared=request.shared, now=now
-    )
+def queue_replies(
+    asked: Sequence[tuple[pb.RequestJobsRequest, Caller]], now: datetime
+) -> list[AnsweredRequest | RainbowError]:
+    requests = [
+        queries.Request(caller=caller, bounds=bounds_from(request), limit=request.maxJobs, shared=request.shared)
+        for request, caller in asked
+    ]
+    answers = queries.answer_requests(requests, now=now)
+    return [
+        found
+        if isinstance(found, RainbowError)
+        else Answered(caller=request.caller, reply=_queue_reply(found, request.caller))
+        for request, found in zip(requests, answers, strict=True)
+    ]
+
+
+def _queue_reply(jobs: Iterable[queries.QueuedJob], caller: Caller) -> pb.RequestJobsResponse:
     entries = entries_that_fit(jobs, caller.cluster)
     OFFERED.add(len(entries), caller.cluster)
     found = pb.RequestJobsResponse
@@ -123,17 +142,6 @@ def queue_reply(request: pb.RequestJobsRequest, caller: Caller, now: datetime) -
         jobids=[job_id for job_id, _ in entries],
         paused=caller.paused_reason,
     )
-
-
-def _requested(
-    request: pb.RequestJobsRequest, caller: Caller | Refusal, now: datetime
-) -> AnsweredRequest | RainbowError:
-    if isinstance(caller, RainbowError):
-        return caller
-    try:
-        return Answered(caller=caller, reply=queue_reply(request, caller, now))
-    except RainbowError as error:
-        return error
 
 
 def _taking(request: pb.AcceptJobsRequest, caller: Caller | Refusal) -> Taking | RainbowError:

@@ -4,19 +4,30 @@ Of most queues either all jobs fit a request or none do. Of the others, some job
 cost little, and at the next request the ones after these, so that none is passed over for ever.
 """
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
+from django.db import connection
+
 from clusters.bounds import Bounds
 from jobs.queries.examine import EXAMINED, Examination, cost_of
+from jobs.queries.merge import Next, Source, by_age, in_order, merged
 from jobs.room import Room, room_now
 from jobs.sql.queues import ServedQueue, served_queues
 from jobs.sql.statements import Place, Row
-from jobs.sql.waiting import Look, Seen, first_of_all, waiting_in, waiting_in_only, within_bounds
+from jobs.sql.waiting import (
+    Look,
+    OnlyQueue,
+    Seen,
+    first_of_all,
+    waiting_in,
+    waiting_in_only,
+    waiting_in_only_each,
+    within_bounds,
+)
 
 # Looked at in a request, of all queues that hold both what fits and what does not; of one at least the second.
 _LOOK_AT = 2_000
@@ -27,29 +38,8 @@ _PLACE = ("priority", "turn", "id")
 # So many rows at most are read whole whatever their size: a job may carry 128 KiB of text.
 FEW = 50
 
-# Less goes first.
-Rank = tuple[int, ...]
 # The columns that jobs of a queue are read with.
 ColumnsOf = Callable[[ServedQueue], Sequence[str]]
-
-
-class Next(NamedTuple):
-    """The next job. `row` has the columns that were asked for; empty if they are still to be read."""
-
-    priority: int
-    turn: int
-    job_id: int
-    queue: ServedQueue
-    row: Row = ()
-
-    @classmethod
-    def read(cls, row: Row, queue: ServedQueue) -> "Next":
-        """From _PLACE and further columns."""
-        return cls(row[0], row[1], row[2], queue, row[3:])
-
-    @property
-    def place(self) -> Place:
-        return self.priority, self.turn, self.job_id
 
 
 class _Glance(NamedTuple):
@@ -60,85 +50,71 @@ class _Glance(NamedTuple):
     last: Place | None
 
 
-def waiting(
-    *, cluster_id: int, bounds: Bounds, plain: bool, columns_of: ColumnsOf, expected: int, now: datetime
-) -> Iterator[Next]:
-    """The jobs that the cluster may take now, highest priority first, then oldest first, or by turns where there are.
+def read_ahead(searches: Sequence["Search"]) -> None:
+    """Reads the jobs of searches that come at once, if each has one queue alone, as most have.
 
-    Reads as it is consumed, from each queue about as many as are `expected` to be. `plain`: jobs.sql.queues.
+    On PostgreSQL that is one statement instead of one for each. SQLite has no way to the database to save.
     """
-    request = _Request(
-        cluster_id=cluster_id,
-        bounds=bounds,
-        plain=plain,
-        columns_of=columns_of,
-        now=now,
-        expected=min(expected, FEW),
-    )
-    return request.of_the_only_queue() or request.of_all_queues()
-
-
-class _Source(NamedTuple):
-    """Jobs in their order, of which none is before this place."""
-
-    start: Place
-    open: Callable[[], Iterator[Next]]
-
-
-def _in_order(place: Place) -> Rank:
-    return -place[0], *place[1:]
-
-
-def _by_age(place: Place) -> Rank:
-    """Turns are those of one cluster or pool; where several meet, the next job of each goes by its age."""
-    return -place[0], place[2]
-
-
-def _merged(sources: Iterable[_Source], rank: Callable[[Place], Rank] = _in_order) -> Iterator[Next]:
-    """The jobs of all sources in one order. A source is opened when its first job may be the next of all."""
-    unopened = sorted(sources, key=lambda source: rank(source.start), reverse=True)
-    opened: list[tuple[Rank, Next, Iterator[Next]]] = []
-    while unopened or opened:
-        if unopened and (not opened or rank(unopened[-1].start) <= opened[0][0]):
-            jobs = unopened.pop().open()
-        else:
-            _, job, jobs = heapq.heappop(opened)
-            yield job
-        if following := next(jobs, None):
-            heapq.heappush(opened, (rank(following.place), following, jobs))
+    if connection.vendor == "sqlite" or len(searches) == 1:
+        return
+    by_columns: dict[tuple[str, ...], list[tuple[Search, OnlyQueue]]] = {}
+    for search in searches:
+        if (queue := search.only_queue) and not search.bounds.labels:
+            only = OnlyQueue(queue.id, search.cluster_id, search.expected)
+            by_columns.setdefault(search.whole(queue), []).append((search, only))
+    for columns, some in by_columns.items():
+        rows = waiting_in_only_each(list(dict.fromkeys(only for _, only in some)), columns=columns)
+        for search, only in some:
+            search.rows_ahead = rows[only]
 
 
 @dataclass(kw_only=True)
-class _Request:
+class Search:
+    """The jobs that the cluster may take now, highest priority first, then oldest first, or by turns where there are.
+
+    Reads as it is consumed, from each queue about as many as are `expected` to be. `plain`: jobs.sql.queues.
+    `rows_ahead` are rows of its only queue, if they are read.
+    """
+
     cluster_id: int
     bounds: Bounds
     plain: bool
     columns_of: ColumnsOf
     expected: int
     now: datetime
+    rows_ahead: Sequence[Row] | None = None
     _looked: dict[Look, list[Seen]] = field(default_factory=dict)
 
-    def of_the_only_queue(self) -> Iterator[Next] | None:
-        """None unless the last such request found one queue alone, which has jobs and is still all that there is.
+    def __post_init__(self) -> None:
+        self.expected = min(self.expected, FEW)
 
-        So most requests run one statement.
-        """
-        queue = None if self._room else _only_queues.get(self._kind)
-        if queue is None:
+    def __iter__(self) -> Iterator[Next]:
+        return self._of_the_only_queue() or self._of_all_queues()
+
+    @cached_property
+    def only_queue(self) -> ServedQueue | None:
+        """The one queue that the last such search found, unless jobs have to be looked at one by one."""
+        return None if self._room else _only_queues.get(self._kind)
+
+    def whole(self, queue: ServedQueue) -> tuple[str, ...]:
+        return (*_PLACE, *self.columns_of(queue))
+
+    def _of_the_only_queue(self) -> Iterator[Next] | None:
+        """None unless the only queue has jobs and is still all that there is. So most searches run one statement."""
+        if not (queue := self.only_queue):
             return None
-        rows = waiting_in_only(
-            queue.id,
-            self.cluster_id,
-            columns=self._whole(queue),
-            labels=self.bounds.labels,
-            limit=self.expected,
-        )
-        if rows:
+        if rows := self._first_of_only(queue):
             return self._and_after(rows, queue, self.expected)
         _only_queues.pop(self._kind, None)
         return None
 
-    def of_all_queues(self) -> Iterator[Next]:
+    def _first_of_only(self, queue: ServedQueue) -> Sequence[Row]:
+        if self.rows_ahead is not None:
+            return self.rows_ahead
+        columns, labels = self.whole(queue), self.bounds.labels
+        return waiting_in_only(queue.id, self.cluster_id, columns=columns, labels=labels, limit=self.expected)
+
+    def _of_all_queues(self) -> Iterator[Next]:
         queues = served_queues(self.cluster_id, at_most=self._at_most, plain=self.plain)
         if self._room:
             queues = [queue._replace(limited=True) for queue in queues]
@@ -148,8 +124,8 @@ class _Request:
         by_turns: dict[int, list[ServedQueue]] = {}
         for queue in queues:
             by_turns.setdefault(queue.turns_of, []).append(queue)
-        merged = [_Source(some[0].place, partial(self._of_one_order, some, share)) for some in by_turns.values()]
-        return merged[0].open() if len(merged) == 1 else _merged(merged, _by_age)
+        sources = [Source(some[0].place, partial(self._of_one_order, some, share)) for some in by_turns.values()]
+        return sources[0].open() if len(sources) == 1 else merged(sources, by_age)
 
     def _of_one_order(self, queues: Sequence[ServedQueue], share: int) -> Iterator[Next]:
         whole, divided = list[ServedQueue](), list[ServedQueue]()
@@ -159,10 +135,10 @@ class _Request:
         together, further = whole[: self.expected], whole[self.expected :]
         first = self._first_of(together)
         self._look_ahead(divided, first, share)
-        sources = [_Source(together[0].place, partial(self._of, together, first))] if together else []
+        sources = [Source(together[0].place, partial(self._of, together, first))] if together else []
         # Opened by few requests: those that these first jobs do not satisfy.
-        sources += [_Source(further[0].place, partial(self._each_of, further))] if further else []
-        return _merged([*sources, *(_Source(queue.place, partial(self._some_of, queue, share)) for queue in divided)])
+        sources += [Source(further[0].place, partial(self._each_of, further))] if further else []
+        return merged([*sources, *(Source(queue.place, partial(self._some_of, queue, share)) for queue in divided)])
 
     @cached_property
     def _at_most(self) -> dict[str, int]:
@@ -180,17 +156,14 @@ class _Request:
     def _kind(self) -> tuple[object, ...]:
         return self.cluster_id, self.plain, *self._at_most.items()
 
-    def _whole(self, queue: ServedQueue) -> Sequence[str]:
-        return (*_PLACE, *self.columns_of(queue))
-
     def _first_of(self, queues: Sequence[ServedQueue]) -> list[Next]:
         """The first jobs of all these queues in one statement, read whole."""
         if not queues:
             return []
         if len(queues) == 1:
-            rows = self._rows(queues[0], self._whole(queues[0]), None, self.expected)
+            rows = self._rows(queues[0], self.whole(queues[0]), None, self.expected)
             return [Next.read(row, queues[0]) for row in rows]
-        columns = max(map(self._whole, queues), key=len)
+        columns = max(map(self.whole, queues), key=len)
         rows = first_of_all(
             [queue.id for queue in queues], columns=columns, labels=self.bounds.labels, limit=self.expected
         )
@@ -202,16 +175,16 @@ class _Request:
         yield from first
         if len(first) == self.expected:
             last = first[-1].place
-            starts = (max(last, queue.place, key=_in_order) for queue in queues)
-            yield from _merged(
-                _Source(start, partial(self._after, last, queue)) for start, queue in zip(starts, queues, strict=True)
+            starts = (max(last, queue.place, key=in_order) for queue in queues)
+            yield from merged(
+                Source(start, partial(self._after, last, queue)) for start, queue in zip(starts, queues, strict=True)
             )
 
     def _after(self, place: Place, queue: ServedQueue) -> Iterator[Next]:
         return self._and_after(self._rows(queue, _PLACE, place, _CHUNK), queue, _CHUNK)
 
     def _each_of(self, queues: Sequence[ServedQueue]) -> Iterator[Next]:
-        return _merged(_Source(queue.place, partial(self._all_of, queue)) for queue in queues)
+        return merged(Source(queue.place, partial(self._all_of, queue)) for queue in queues)
 
     def _all_of(self, queue: ServedQueue) -> Iterator[Next]:
         return self._and_after(self._rows(queue, _PLACE, None, self.expected), queue, self.expected)
@@ -226,9 +199,9 @@ class _Request:
 
     def _look_ahead(self, queues: Sequence[ServedQueue], first: Sequence[Next], share: int) -> None:
         """Looks in one statement at the queues of which some jobs may come before those expected."""
-        last = _in_order(first[-1].place) if len(first) == self.expected else None
+        last = in_order(first[-1].place) if len(first) == self.expected else None
         sized = (queue for queue in queues if not queue.whole and _differ_in_size_alone(queue))
-        before = [queue for queue in sized if last is None or _in_order(queue.place) < last]
+        before = [queue for queue in sized if last is None or in_order(queue.place) < last]
         looks = [look for queue in before[: self.expected] for look in self._first_looks(queue, share)]
         if looks:
             self._looked |= zip(looks, self._look(looks), strict=True)
@@ -253,7 +226,7 @@ class _Request:
                 return
             left -= cost
             if left_off and left <= until:
-                after, left_off = max(after, left_off, key=_in_order), None
+                after, left_off = max(after, left_off, key=in_order), None
         _remember(_left_off, (self.cluster_id, queue.id), after)
 
     def _glance_at_sizes(self, queue: ServedQueue, look: Look) -> _Glance:

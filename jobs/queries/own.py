@@ -5,7 +5,7 @@ from datetime import datetime
 
 from clusters.bounds import Bounds
 from jobs.queries.examine import EXAMINED, Examination
-from jobs.queries.head import Next
+from jobs.queries.merge import Next
 from jobs.room import room_now
 from jobs.sight import Sight
 from jobs.sql.queues import served_queues

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from django.db import connection, models
+from django.db.backends.utils import CursorWrapper
 
 # The rows of an INSERT: for each column its values, in the order of the rows.
 Columns = Mapping[str, Sequence[Any]]
@@ -23,7 +24,12 @@ _FEW_ROWS = 8
 def fetch(statement: str, values: Sequence[Any]) -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
-        return cursor.fetchall() if cursor.description else []
+        return cursor.fetchall() if _has_rows(cursor) else []
+
+
+def _has_rows(cursor: CursorWrapper) -> bool:
+    """Of a statement without any, SQLite returns none, and psycopg refuses to. Its description would be built anew."""
+    return connection.vendor == "sqlite" or cursor.rownumber is not None
 
 
 def timestamp(value: datetime) -> Any:

@@ -35,18 +35,42 @@ class Seen(NamedTuple):
     is_within: bool
 
 
-# One, if the cluster serves this queue, all of it and at once, and no other.
-_SERVED = "CASE WHEN queue_id = %s AND whole AND after_seconds = 0 THEN 1 ELSE 2 END"
-_TAKES_ALL = f"(SELECT SUM({_SERVED}) FROM {_SERVES} WHERE cluster_id = %s) = 1"
+class OnlyQueue(NamedTuple):
+    """So many jobs of a queue, if the cluster serves it alone, all of it and at once, and holds no jobs back."""
+
+    id: int
+    cluster_id: int
+    number: int
+
+
+def _is_only(queue_id: str, cluster_id: str) -> str:
+    # Two for each queue that is another, or that it serves in part or later.
+    served = f"CASE WHEN queue_id = {queue_id} AND whole AND after_seconds = 0 THEN 1 ELSE 2 END"
+    held = HOLDS_BACK.replace("%s", cluster_id)
+    return f"(SELECT SUM({served}) FROM {_SERVES} WHERE cluster_id = {cluster_id}) = 1 AND NOT {held}"
 
 
 def waiting_in_only(
     queue_id: int, cluster_id: int, *, columns: Sequence[str], labels: Mapping[str, str], limit: int
 ) -> list[Row]:
     """What `waiting_in` reads, if the cluster still serves this queue alone, all of it; nothing otherwise."""
-    further = f"{_TAKES_ALL} AND NOT {HOLDS_BACK}"
     given = [queue_id, cluster_id, cluster_id]
-    return _waiting(queue_id, columns, labels, limit, further, given)
+    return _waiting(queue_id, columns, labels, limit, _is_only("%s", "%s"), given)
+
+
+def waiting_in_only_each(queues: Sequence[OnlyQueue], *, columns: Sequence[str]) -> dict[OnlyQueue, list[Row]]:
+    """The same of many, in one statement, on PostgreSQL."""
+    its = (
+        f"SELECT {', '.join(columns)} FROM {_JOB} WHERE queue_id = only_queue.id AND {QUEUED} "
+        f"AND {_is_only('only_queue.id', 'only_queue.cluster_id')} {_ORDER} LIMIT only_queue.number"
+    )
+    arrays = _unnested("int", "bigint", "bigint", "bigint")
+    statement = f"SELECT n, its.* FROM {arrays} only_queue(n, id, cluster_id, number) CROSS JOIN LATERAL ({its}) its"
+    values = list(map(list, zip(*((n, *queue) for n, queue in enumerate(queues)), strict=True)))
+    rows: dict[OnlyQueue, list[Row]] = {queue: [] for queue in queues}
+    for n, *row in fetch_prepared(statement, values):
+        rows[queues[n]].append(tuple(row))
+    return rows
 
 
 def waiting_in(

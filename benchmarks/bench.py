@@ -90,6 +90,9 @@ class Bench:
         running = self._start(url, workers, {**self._settings(log_level), **(environment or {})})
         self._stack.callback(_stop, running)
         _wait_for_workers(running, workers)
+        return self.as_server(running)
+
+    def as_server(self, running: RainbowServer) -> Server:
         return Server(
             address=running.address,
             registration_secret=running.registration_secret,
@@ -99,9 +102,10 @@ class Bench:
             log=running.log,
         )
 
-    def start_web(self, *, beside: Server, environment: Mapping[str, str] | None = None) -> RainbowServer:
+    def start_web(self, *, beside: Server | None = None, environment: Mapping[str, str] | None = None) -> RainbowServer:
+        """Start a web server with its gRPC server, on its own database or on that of another server."""
         running = start_rainbow(
-            database_url=beside.database_url,
+            database_url=beside.database_url if beside else self.databases.new(),
             log=self._next_log(),
             with_web=True,
             environment={**self._settings("WARNING"), **(environment or {})},

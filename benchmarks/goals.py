@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks.cases import JOBS
-from benchmarks.entries import against, many_queues
+from benchmarks.entries import against, many_queues, mixed_load
 from benchmarks.entries.growth import FEW, MEMORY
 from benchmarks.measure import Sample
 from benchmarks.report import Report
@@ -129,6 +129,16 @@ GOALS = [
         wanted=f"< {_MEMORY_MIB}",
         reached=lambda report: report.figures.get(MEMORY),
         good=lambda figure: figure < _MEMORY_MIB,
+    ),
+    *(
+        Goal(
+            text=f"p99 of {call} while many others call, times as long as alone",
+            entry="mixed-load",
+            wanted="<= 3.00",
+            reached=_times(mixed_load.name_of(call, mixed_load.BUSY), 1),
+            good=lambda figure: figure <= 3,
+        )
+        for call in mixed_load.CALLS
     ),
     Goal(
         text="requests of a hundred queues a second, one at a time",

@@ -62,6 +62,10 @@ def by_latency(mine: Sample, other: Sample) -> float:
     return other.p50 / mine.p50
 
 
+def by_slowest(mine: Sample, other: Sample) -> float:
+    return other.p99 / mine.p99
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One contender at one number of calls in flight. `yardstick` has the samples that were taken beside these."""

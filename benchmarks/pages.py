@@ -11,21 +11,22 @@ from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
 
 from benchmarks.load import Load
 from benchmarks.measure import Sample, Times, summarize
-from tests.support.servers import RainbowServer, environment_for
+from tests.support.servers import environment_for
 
 _ACCOUNT = {"username": "root", "password": "only-for-the-benchmark"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """A signed-in account's way to a server. `database_pid` is the database server's process; None for SQLite."""
+    """A signed-in account's way to a web server. `database_pid` is the database server's process; None for SQLite."""
 
-    server: RainbowServer
+    web: str
     opener: OpenerDirector
-    database_pid: int | None
+    pid: int | None = None
+    database_pid: int | None = None
 
     def open(self, path: str) -> str:
-        with self.opener.open(self.server.web + path, timeout=300) as answer:
+        with self.opener.open(self.web + path, timeout=300) as answer:
             text = answer.read().decode()
         return str(text)
 
@@ -49,7 +50,7 @@ class Page:
         return summarize(load, self._times().since(before))
 
     def _times(self) -> Times:
-        return Times.read(pid=self.visitor.server.process.pid, database_pid=self.visitor.database_pid)
+        return Times.read(pid=self.visitor.pid, database_pid=self.visitor.database_pid)
 
 
 def add_account(url: str, *, manage: Sequence[str]) -> None:
@@ -59,13 +60,14 @@ def add_account(url: str, *, manage: Sequence[str]) -> None:
     subprocess.run([*manage, *words], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
-def sign_in(server: RainbowServer, *, database_pid: int | None) -> Visitor:
-    visitor = Visitor(opener=build_opener(HTTPCookieProcessor(CookieJar())), server=server, database_pid=database_pid)
+def sign_in(web: str, *, pid: int | None = None, database_pid: int | None = None) -> Visitor:
+    opener = build_opener(HTTPCookieProcessor(CookieJar()))
+    visitor = Visitor(web=web, opener=opener, pid=pid, database_pid=database_pid)
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', visitor.open("/admin/login/"))
     if token is None:
         raise RuntimeError("the login page has no form")
     form = urlencode({**_ACCOUNT, "csrfmiddlewaretoken": token[1], "next": "/admin/"}).encode()
-    with visitor.opener.open(f"{server.web}/admin/login/", form, timeout=60) as answer:
+    with visitor.opener.open(f"{web}/admin/login/", form, timeout=60) as answer:
         if "Log out" not in answer.read().decode():
             raise RuntimeError("signing in failed")
     return visitor

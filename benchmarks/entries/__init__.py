@@ -15,6 +15,7 @@ from benchmarks.entries import (
     lone_call,
     many_queues,
     metrics,
+    mixed_load,
     pool_wakeups,
     rest,
     verbs,
@@ -34,6 +35,7 @@ ENTRIES: dict[str, Entry] = {
     "growth": growth.measure,
     "log-lines": log_lines.measure,
     "metrics": metrics.measure,
+    "mixed-load": mixed_load.measure,
     "console": console.measure,
     "rest": rest.measure,
     "agent": agent.measure,
@@ -42,6 +44,6 @@ ENTRIES: dict[str, Entry] = {
     "pool-wakeups": pool_wakeups.measure,
 }
 # Too long to go with the others.
-ALONE = frozenset({"agent", "rest", "console", "behind-larger", "many-queues", "pool-wakeups"})
+ALONE = frozenset({"agent", "mixed-load", "rest", "console", "behind-larger", "many-queues", "pool-wakeups"})
 # The same on every database.
 ONCE = frozenset({"log-lines"})

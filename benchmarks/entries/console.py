@@ -43,7 +43,7 @@ def measure(bench: Bench) -> Report:
         manage=bench.manage,
     )
     try:
-        visitor = sign_in(server, database_pid=bench.databases.pid)
+        visitor = sign_in(server.web, pid=server.process.pid, database_pid=bench.databases.pid)
         pages = [Page(name=name, path=path, visitor=visitor) for name, path in PAGES]
         rows = compare(pages, replace(bench.plan, in_flight=(1,)))
     finally:

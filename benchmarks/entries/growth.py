@@ -111,7 +111,8 @@ def _pages(bench: Bench, queues: Sequence[_Queue]) -> list[Row]:
 
 def _room(bench: Bench, queue: _Queue) -> Visitor:
     add_account(queue.server.database_url, manage=bench.manage)
-    return sign_in(bench.start_web(beside=queue.server), database_pid=queue.server.database_pid)
+    running = bench.start_web(beside=queue.server)
+    return sign_in(running.web, pid=running.process.pid, database_pid=queue.server.database_pid)
 
 
 # The clusters that are compared were the first on their servers.

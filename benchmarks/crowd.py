@@ -1,0 +1,146 @@
+"""Everyone who uses a server at a time, in a process of their own: submitters, agents, watchers, and the console."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import cycle
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
+from typing import Any
+
+import uvloop
+from google.protobuf.message import Message
+
+from benchmarks import requests
+from benchmarks.cases import JOBS, path_of
+from benchmarks.cluster import Cluster
+from benchmarks.http2 import Connection, connect
+from benchmarks.pages import sign_in
+from rainbow.protos import rainbow_pb2 as pb
+
+SUBMITTERS, AGENTS, WATCHERS = 64, 32, 8
+# Of the agents, those whose cluster has the jobs that are watched.
+_OF_THE_WATCHED = 4
+_ROOM = 16
+_AGENTS_PAUSE_SECONDS, _OPERATORS_PAUSE_SECONDS = 0.5, 1.0
+_WATCHED = 10
+# Less than the deadline of a call.
+_WAIT_SECONDS = 30
+_PAGES = ("/admin/", "/admin/jobs/job/", "/admin/clusters/cluster/")
+# Until all have begun: a process, its connections, and an operator who signs in.
+_STARTS_WITHIN_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """`busy` gets the jobs of the submitters, who pause after each answer; `watched` gets those of the watchers."""
+
+    web: str
+    busy: Cluster
+    watched: Cluster
+    pause_seconds: float
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        context = get_context("spawn")
+        began, ends = context.Event(), context.Event()
+        process = context.Process(target=self._work, args=(began, ends), daemon=True)
+        process.start()
+        try:
+            if not began.wait(_STARTS_WITHIN_SECONDS):
+                raise RuntimeError("the callers did not begin")
+            yield
+            if not process.is_alive():
+                raise RuntimeError("a caller failed; it wrote why")
+        finally:
+            ends.set()
+            process.join(_STARTS_WITHIN_SECONDS)
+            process.kill()
+
+    def _work(self, began: Event, ends: Event) -> None:
+        operator = threading.Thread(target=self._operate, args=(began, ends), daemon=True)
+        operator.start()
+        uvloop.run(self._call_until(ends))
+
+    def _operate(self, began: Event, ends: Event) -> None:
+        visitor = sign_in(self.web)
+        began.set()
+        for page in cycle(_PAGES):
+            visitor.open(page)
+            if ends.wait(_OPERATORS_PAUSE_SECONDS):
+                return
+
+    async def _call_until(self, ends: Event) -> None:
+        clusters = [self.watched if place < _OF_THE_WATCHED else self.busy for place in range(AGENTS)]
+        submitting = [await _Caller.connect(self.busy, "SubmitJob") for _ in range(8)]
+        tasks = [
+            *(self._submit(submitting[place % len(submitting)]) for place in range(SUBMITTERS)),
+            *(_work_as_an_agent(cluster) for cluster in clusters),
+            *(_watch(self.watched) for _ in range(WATCHERS)),
+        ]
+        running: asyncio.Future[Any] = asyncio.gather(*tasks)
+        ended: asyncio.Future[Any] = asyncio.get_running_loop().run_in_executor(None, ends.wait)
+        await asyncio.wait((running, ended), return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    async def _submit(self, caller: "_Caller") -> None:
+        messages = requests.keyed(requests.submission(self.busy))
+        while True:
+            await caller.call(next(messages))
+            await asyncio.sleep(self.pause_seconds)
+
+
+class _Caller:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def connect(cls, cluster: Cluster, call: str, credential: str = "") -> "_Caller":
+        return cls(await connect(cluster.address, path_of(call), requests.metadata(credential)))
+
+    async def call(self, message: bytes | Message) -> bytes:
+        """The answer; of a stream, all of its messages."""
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def answered(reply: bytes | None) -> None:
+            if answer.done():
+                return
+            if reply is None:
+                answer.set_exception(RuntimeError("a call failed"))
+            else:
+                answer.set_result(reply)
+
+        self._connection.call(message if isinstance(message, bytes) else message.SerializeToString(), answered)
+        return await answer
+
+
+async def _work_as_an_agent(cluster: Cluster) -> None:
+    """Asks with bounds, accepts what it is offered, and reports that it ended."""
+    asking, accepting = await _Caller.connect(cluster, "RequestJobs"), await _Caller.connect(cluster, "AcceptJobs")
+    reporting = await _Caller.connect(cluster, "ReportJobs", cluster.secret)
+    while True:
+        offer = await asking.call(requests.agents_request(cluster, jobs=JOBS, room=_ROOM, wait_seconds=_WAIT_SECONDS))
+        job_ids = list(pb.RequestJobsResponse.FromString(offer).jobids)
+        if job_ids:
+            taken = await accepting.call(requests.agents_acceptance(cluster, job_ids))
+            mine = [job.jobid for job in pb.AcceptJobsResponse.FromString(taken).accepted]
+            if mine:
+                await reporting.call(requests.report(cluster, [requests.completed(job_id) for job_id in mine]))
+        await asyncio.sleep(_AGENTS_PAUSE_SECONDS)
+
+
+async def _watch(cluster: Cluster) -> None:
+    """Submits some jobs, and watches them until they are over."""
+    submitting = await _Caller.connect(cluster, "SubmitJobs", cluster.token)
+    watching = await _Caller.connect(cluster, "WatchJobs", cluster.token)
+    jobs = [requests.job(requests.COMMAND)] * _WATCHED
+    messages = requests.keyed(pb.SubmitJobsRequest(cluster=cluster.name, jobs=jobs))
+    while True:
+        answer = pb.SubmitJobsResponse.FromString(await submitting.call(next(messages)))
+        job_ids = [result.jobid for result in answer.results]
+        await watching.call(pb.WatchJobsRequest(cluster=cluster.name, jobids=job_ids))

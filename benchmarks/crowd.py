@@ -1,14 +1,12 @@
 """Everyone who uses a server at a time, in a process of their own: submitters, agents, watchers, and the console."""
 
 import asyncio
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from multiprocessing import get_context
-from multiprocessing.synchronize import Event
-from typing import Any
+from multiprocessing.connection import Connection as PipeConnection
 
 import uvloop
 from google.protobuf.message import Message
@@ -17,7 +15,8 @@ from benchmarks import requests
 from benchmarks.cases import JOBS, path_of
 from benchmarks.cluster import Cluster
 from benchmarks.http2 import Connection, connect
-from benchmarks.pages import sign_in
+from benchmarks.load import MAX_CONNECTIONS
+from benchmarks.pages import Visitor, sign_in
 from rainbow.protos import rainbow_pb2 as pb
 
 SUBMITTERS, AGENTS, WATCHERS = 64, 32, 8
@@ -45,54 +44,47 @@ class Crowd:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         context = get_context("spawn")
-        began, ends = context.Event(), context.Event()
-        process = context.Process(target=self._work, args=(began, ends), daemon=True)
+        told, teller = context.Pipe(duplex=False)
+        process = context.Process(target=self._work, args=(teller,), daemon=True)
         process.start()
+        teller.close()
         try:
-            if not began.wait(_STARTS_WITHIN_SECONDS):
+            if not told.poll(_STARTS_WITHIN_SECONDS):
                 raise RuntimeError("the callers did not begin")
+            told.recv()
             yield
             if not process.is_alive():
                 raise RuntimeError("a caller failed; it wrote why")
         finally:
-            ends.set()
-            process.join(_STARTS_WITHIN_SECONDS)
             process.kill()
+            process.join()
 
-    def _work(self, began: Event, ends: Event) -> None:
-        operator = threading.Thread(target=self._operate, args=(began, ends), daemon=True)
-        operator.start()
-        uvloop.run(self._call_until(ends))
-
-    def _operate(self, began: Event, ends: Event) -> None:
+    def _work(self, teller: PipeConnection) -> None:
         visitor = sign_in(self.web)
-        began.set()
-        for page in cycle(_PAGES):
-            visitor.open(page)
-            if ends.wait(_OPERATORS_PAUSE_SECONDS):
-                return
+        teller.send("began")
+        uvloop.run(self._call(visitor))
 
-    async def _call_until(self, ends: Event) -> None:
+    async def _call(self, visitor: Visitor) -> None:
         clusters = [self.watched if place < _OF_THE_WATCHED else self.busy for place in range(AGENTS)]
-        submitting = [await _Caller.connect(self.busy, "SubmitJob") for _ in range(8)]
-        tasks = [
-            *(self._submit(submitting[place % len(submitting)]) for place in range(SUBMITTERS)),
+        submitting = [await _Caller.connect(self.busy, "SubmitJob") for _ in range(MAX_CONNECTIONS)]
+        await asyncio.gather(
+            *(self._submit(submitting[place % MAX_CONNECTIONS]) for place in range(SUBMITTERS)),
             *(_work_as_an_agent(cluster) for cluster in clusters),
             *(_watch(self.watched) for _ in range(WATCHERS)),
-        ]
-        running: asyncio.Future[Any] = asyncio.gather(*tasks)
-        ended: asyncio.Future[Any] = asyncio.get_running_loop().run_in_executor(None, ends.wait)
-        await asyncio.wait((running, ended), return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():
-            running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
+            _operate(visitor),
+        )
 
     async def _submit(self, caller: "_Caller") -> None:
         messages = requests.keyed(requests.submission(self.busy))
         while True:
             await caller.call(next(messages))
             await asyncio.sleep(self.pause_seconds)
+
+
+async def _operate(visitor: Visitor) -> None:
+    for page in cycle(_PAGES):
+        await asyncio.to_thread(visitor.open, page)
+        await asyncio.sleep(_OPERATORS_PAUSE_SECONDS)
 
 
 class _Caller:

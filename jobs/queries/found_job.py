@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from clusters.sql.moments import as_datetime
 from jobs.models import JobEvent, said_key
 from jobs.sight import Sight
-from jobs.specs import MOMENTS, UNLISTED_FIELDS, JobSpec, values_read
-from jobs.sql.reads import found_rows
+from jobs.specs import MOMENTS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec, values_read
+from jobs.sql.reads import found_rows, versions_of_jobs
 from jobs.sql.statements import Row
 from jobs.states import FINAL, JobState, OnLost
 
@@ -66,6 +66,9 @@ _NAMES = ("cluster", "pool", "credential_id", "label", "owner", "project")
 _JOINED = ("cluster", "pool", "submitted_by", "owner", "project", "events")
 _WHOLE = tuple(item.name for item in fields(FoundJob) if item.name not in _JOINED)
 _BRIEF = tuple(name for name in _WHOLE if name not in (*UNLISTED_FIELDS, "output"))
+# Of what its submitter said of a job only the priority changes.
+_CHANGES = ("priority", *(name for name in _BRIEF if name not in SPEC_FIELDS))
+VERSION = "version"
 
 
 def read_jobs(ids: Sequence[int], *, sight: Sight | None, brief: bool) -> dict[int, FoundJob]:
@@ -78,16 +81,22 @@ def read_jobs(ids: Sequence[int], *, sight: Sight | None, brief: bool) -> dict[i
 def read_columns(ids: Sequence[int], *, leaving_out: Container[str]) -> dict[str, Sequence[Any]]:
     """Brief jobs column by column, in the order of the ids, as the database has them; those left out are None.
 
-    For lists that are written out as they are.
+    For lists that are written out as they are. One of the columns is VERSION, of the same moment (read_versions).
     """
     named = [name for name in _BRIEF if name not in leaving_out]
     place = named.index("id")
-    found = found_rows(ids, columns=named, sight=None, as_text=TIMES) if ids else []
+    found = found_rows(ids, columns=named, sight=None, as_text=TIMES, version=_CHANGES) if ids else []
     rows = {row[place]: row for row in found}
     in_order = [rows[job_id] for job_id in ids if job_id in rows]
     columns = zip(*in_order, strict=True) if in_order else repeat(())
-    read = dict(zip([*named, *_NAMES], columns, strict=False))
+    read = dict(zip([*named, *_NAMES, VERSION], columns, strict=False))
     return {**read, **{name: (None,) * len(in_order) for name in _BRIEF if name in leaving_out}}
+
+
+def read_versions(ids: Sequence[int]) -> list[str]:
+    """Of those of these jobs that are there, in their order: a text that differs once anything shown of it does."""
+    found = versions_of_jobs(ids, columns=_CHANGES) if ids else {}
+    return [found[job_id] for job_id in ids if job_id in found]
 
 
 def _read(columns: Sequence[str], row: Row) -> FoundJob:

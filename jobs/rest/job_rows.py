@@ -2,18 +2,26 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 from jobs.models import said_key
-from jobs.queries.found_job import read_columns
+from jobs.queries.found_job import VERSION, read_columns
 from jobs.rest.job_serializers import HIDDEN, JobBriefSerializer, SubmitterSerializer
 from rainbow_site.web.rest.written import NULL, Writers, objects, text, writers_of
 
 
-def write_jobs(ids: Sequence[int], *, with_content: bool) -> str:
-    """An array of those of these jobs that are there, in their order."""
+class WrittenJobs(NamedTuple):
+    """An array of jobs, and the versions that it shows of them (read_versions)."""
+
+    array: str
+    versions: Sequence[str]
+
+
+def write_jobs(ids: Sequence[int], *, with_content: bool) -> WrittenJobs:
+    """Those of these jobs that are there, in their order."""
     columns = read_columns(ids, leaving_out=() if with_content else HIDDEN)
     columns["submitted_by"] = list(zip(columns.pop("credential_id"), columns.pop("label"), strict=True))
-    return objects(columns, _writers())
+    return WrittenJobs(objects(columns, _writers()), columns[VERSION])
 
 
 @cache

@@ -16,7 +16,7 @@ from clusters.callers import Caller, Operator
 from jobs.models import MAX_ID, Job
 from jobs.outcomes import CancelOutcome
 from jobs.queries.explain import explain_found
-from jobs.queries.found_job import FoundJob
+from jobs.queries.found_job import FoundJob, read_versions
 from jobs.queries.lookup import FoundPage, find_page, get_jobs
 from jobs.rest.filters import JobFilter, search_from
 from jobs.rest.job_rows import write_jobs
@@ -35,6 +35,7 @@ from jobs.services.cancel import cancel_jobs
 from jobs.services.requeue import requeue_jobs
 from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, NotFound
 from rainbow_site.web.rest.admission import ANY, SECRET, admitted, read, shown
+from rainbow_site.web.rest.conditional import entity_tag, not_modified
 from rainbow_site.web.rest.reasons import OptionalReasonSerializer, ReasonSerializer
 from rainbow_site.web.rest.schema import BY_ANYBODY, BY_OPERATOR, BY_SECRET, answers
 from rainbow_site.web.rest.written import Writers, document, objects_of, text, writers_of
@@ -61,11 +62,17 @@ class Jobs(Submission, GenericAPIView[Job]):
         responses=answers({200: JobPageSerializer}),
     )
     def get(self, request: Request) -> Response:
-        """Returns a page of jobs: a token's own, for a secret all of its cluster, for operators all."""
+        """Returns a page of jobs: a token's own, for a secret all of its cluster, for operators all. Answers 304 to a
+        matching If-None-Match.
+        """
         by = admitted(request, ANY, staff=VIEW)
         page = find_page(by=by, search=search_from(request.query_params))
-        results = write_jobs(page.ids, with_content=sees_content(request))
-        return Response(document(f'{{"next":{text(_next(request, page))},"results":{results}}}'))
+        shown = [text(_next(request, page)), str(sees_content(request))]
+        if same := not_modified(request, lambda: [*shown, *read_versions(page.ids)]):
+            return same
+        jobs = write_jobs(page.ids, with_content=sees_content(request))
+        answer = document(f'{{"next":{shown[0]},"results":{jobs.array}}}')
+        return Response(answer, headers={"ETag": entity_tag(request, [*shown, *jobs.versions])})
 
 
 class JobDetail(APIView):

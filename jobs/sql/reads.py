@@ -25,6 +25,13 @@ _SERVES = Serves._meta.db_table
 _QUEUES_OF = f"SELECT id FROM {_QUEUE} WHERE cluster_id = %s"
 # SQLite takes up to 500 SELECTs in one statement; so many are soon compiled.
 _RANGES = 64
+# What is shown of other tables with a job j.
+_SHOWN_NAMES = "c.name, p.name, k.id, k.label, u.username, r.name"
+_WITH_NAMES = (
+    f"FROM {_JOB} j JOIN {_CLUSTER} c ON c.id = j.cluster_id LEFT JOIN {_CLUSTER} p ON p.id = j.taken_from_id "
+    f"LEFT JOIN {_CREDENTIAL} k ON k.id = j.submitted_by_id LEFT JOIN {_USER} u ON u.id = j.owner_id "
+    f"LEFT JOIN {_PROJECT} r ON r.id = j.project_id"
+)
 _QUEUED = f"state = '{JobState.QUEUED}'"
 
 
@@ -104,31 +111,45 @@ def jobs_by_id(ids: Sequence[int], *, columns: Sequence[str]) -> list[Row]:
 
 
 def found_rows(
-    ids: Sequence[int], *, columns: Sequence[str], sight: Sight | None, as_text: Sequence[str] = ()
+    ids: Sequence[int],
+    *,
+    columns: Sequence[str],
+    sight: Sight | None,
+    as_text: Sequence[str] = (),
+    version: Sequence[str] = (),
 ) -> list[Row]:
     """These columns of those of the jobs that are within sight (None: all), in any order.
 
     Those `as_text` are as SQLite keeps them, where reading a time costs more than the rest of its row.
 
     Then the names of the cluster and of the pool that it took the job from, the id and the label of the credential that
-    the job was submitted with, and the names of its owner and its project.
+    the job was submitted with, and the names of its owner and its project; last, where it is asked for, the `version`
+    in these columns (versions_of_jobs).
     """
     condition, values = _among(ids, sight)
     texts = frozenset(as_text) if connection.vendor == "sqlite" else frozenset()
-    return fetch(_found_statement(tuple(columns), texts, condition), values)
+    return fetch(_found_statement(tuple(columns), texts, tuple(version), condition), values)
 
 
 # A server reads few sets of columns, in requests of as many ids as their callers like.
 @lru_cache(maxsize=1_000)
-def _found_statement(columns: Names, texts: frozenset[str], condition: str) -> str:
+def _found_statement(columns: Names, texts: frozenset[str], version: Names, condition: str) -> str:
     kept = {name: f"j.{quoted([name])}" for name in columns}
-    shown = ", ".join(f"CAST({place} AS TEXT)" if name in texts else place for name, place in kept.items())
-    return (
-        f"SELECT {shown}, c.name, p.name, k.id, k.label, u.username, r.name "
-        f"FROM {_JOB} j JOIN {_CLUSTER} c ON c.id = j.cluster_id LEFT JOIN {_CLUSTER} p ON p.id = j.taken_from_id "
-        f"LEFT JOIN {_CREDENTIAL} k ON k.id = j.submitted_by_id LEFT JOIN {_USER} u ON u.id = j.owner_id "
-        f"LEFT JOIN {_PROJECT} r ON r.id = j.project_id WHERE {condition}"
-    )
+    shown = [f"CAST({place} AS TEXT)" if name in texts else place for name, place in kept.items()]
+    last = [version_in(version)] if version else []
+    return f"SELECT {', '.join([*shown, _SHOWN_NAMES, *last])} {_WITH_NAMES} WHERE {condition}"
+
+
+def versions_of_jobs(ids: Sequence[int], *, columns: Sequence[str]) -> dict[int, str]:
+    """By id a text that differs as soon as one of these columns, or a name that is shown with the job, does."""
+    among, values = _among(ids, None)
+    return dict(fetch(f"SELECT j.id, {version_in(columns)} {_WITH_NAMES} WHERE {among}", values))
+
+
+def version_in(columns: Sequence[str]) -> str:
+    array = "json_array" if connection.vendor == "sqlite" else "json_build_array"
+    shown = ", ".join(f"j.{quoted([name])}" for name in columns)
+    return f"CAST({array}({shown}, {_SHOWN_NAMES}) AS TEXT)"
 
 
 def sizes_of_jobs(ids: Sequence[int], *, columns: Sequence[str], sight: Sight | None) -> dict[int, int]:

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.cache import patch_vary_headers
 
 from rainbow_site.oidc.origins import origins
 
@@ -23,6 +24,7 @@ _DIRECTIVES = "; ".join(
 
 # Responses depend on the caller (RFC 9111, section 5.2.2).
 _FOR_THE_CALLER = "private, no-cache"
+_CALLERS = ("Authorization", "Cookie")
 
 
 def content_security_policy() -> str:
@@ -37,6 +39,7 @@ def send_policy(answer: Answer) -> Answer:
         response.headers.setdefault("Content-Security-Policy", content_security_policy())
         if request.path.startswith("/api/v1/"):
             response.headers.setdefault("Cache-Control", _FOR_THE_CALLER)
+            patch_vary_headers(response, _CALLERS)
         return response
 
     return answer_with_policy

@@ -8,6 +8,9 @@ from rainbow_site.web.api_schema import ApiSchema
 from rainbow_site.web.health import healthz, readyz
 from rainbow_site.web.problems import not_found
 
+# Registers the pages of `admin.site`.
+admin.autodiscover()
+
 api = [
     path("", include("clusters.rest.urls")),
     path("", include("jobs.rest.urls")),

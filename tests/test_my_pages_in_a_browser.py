@@ -158,8 +158,7 @@ def test_the_keyboard_reaches_everything(ada: Visit) -> None:
 def test_a_page_is_clean_in_both_colors_and_fits_a_phone(
     browser: Browser, site: RainbowServer, ids: dict[str, str], address: str
 ) -> None:
-    with visit(browser, site.web, who="ada") as visiting:
-        visiting.go(address.format(**ids))
+    with visit(browser, site.web, address.format(**ids), who="ada") as visiting:
         assert bool(visiting.page.get_by_role("heading", name="Not found").count()) == ("nothing" in address)
         found = Axe().run(visiting.page).response["violations"]
         visiting.page.emulate_media(color_scheme="dark")

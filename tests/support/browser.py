@@ -60,8 +60,15 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def visit(
-    browser: Browser, address: str, *, who: str = "operator", size: ViewportSize = DESK, dark: bool = False
+    browser: Browser,
+    address: str,
+    path: str = "",
+    *,
+    who: str = "operator",
+    size: ViewportSize = DESK,
+    dark: bool = False,
 ) -> Iterator[Visit]:
+    """Sign in and go to `path`; an empty one is where signing in leads."""
     key = (address, who)
     context = browser.new_context(
         viewport=size,
@@ -72,7 +79,7 @@ def visit(
     visiting = Visit(page=context.new_page(), address=address)
     visiting.page.on("console", lambda message: visiting.note(message))
     visiting.page.on("pageerror", lambda error: visiting.complaints.append(str(error)))
-    visiting.go(_PAGES_OF.get(who, "/admin/"))
+    visiting.go(path or _PAGES_OF.get(who, "/admin/"))
     if key not in _signed_in:
         visiting.page.fill("#id_username", who)
         visiting.page.fill("#id_password", PASSWORD)
@@ -83,5 +90,9 @@ def visit(
 
 
 def fill_with_demo(database_url: str, *, jobs: int) -> None:
-    for words in (["migrate", "--verbosity=0"], ["demo", f"--jobs={jobs}", f"--password={PASSWORD}"]):
-        subprocess.run([*MANAGE, *words], env=environment_for(database_url), check=True, timeout=PATIENCE_SECONDS)
+    subprocess.run(
+        [*MANAGE, "demo", f"--jobs={jobs}", f"--password={PASSWORD}"],
+        env=environment_for(database_url),
+        check=True,
+        timeout=PATIENCE_SECONDS,
+    )

@@ -8,7 +8,7 @@ from playwright.sync_api import ViewportSize
 
 from tests.support.browser import CHROMIUM, DESK, PHONE, chromium, fill_with_demo, visit
 from tests.support.prometheus_screenshots import shoot_prometheus
-from tests.support.servers import ROOT, start_rainbow
+from tests.support.servers import ROOT, migrate, start_rainbow
 
 FOLDER = ROOT / "docs" / "screenshots"
 TALL = ViewportSize(width=1280, height=1150)
@@ -39,6 +39,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/rainbow.db"
+        migrate(url)
         fill_with_demo(url, jobs=20_000)
         server = start_rainbow(database_url=url, log=Path(folder) / "log", with_web=True)
         try:
@@ -53,8 +54,7 @@ def shoot(address: str) -> None:
     with chromium() as browser:
         for name, path, size, dark in SHOTS:
             who = "ada" if path.startswith("/my/") else "operator"
-            with visit(browser, address, who=who, size=size, dark=dark) as visiting:
-                visiting.go(path)
+            with visit(browser, address, path, who=who, size=size, dark=dark) as visiting:
                 if name in OF_A_JOB:
                     visiting.page.locator("table.jobs tbody a").first.click()
                 shown = visiting.page.locator(PANELS[name]) if name in PANELS else visiting.page

@@ -17,8 +17,9 @@ from jobs.queries.news import news_since
 from jobs.queries.queue import request_jobs
 from jobs.reports import Report
 from jobs.room import forget_limits
-from jobs.services.accept import Acceptance, RefusalReason, Taking, accept_jobs, accept_jobs_batch
+from jobs.services.accept import Acceptance, RefusalReason, accept_jobs, accept_jobs_batch
 from jobs.services.report import report_jobs
+from jobs.services.take import Taking
 from jobs.states import JobState
 from tests.support.lives import AGENT
 from tests.support.members import project_of, submitted_by

@@ -15,7 +15,8 @@ from grpc_api.runtime.wakeups import Turn, wait_for
 from jobs.metrics import OFFERED
 from jobs.queries import queue as queries
 from jobs.queries.pools import delays_by_pool
-from jobs.services.accept import Acceptance, Taking, accept_jobs_batch
+from jobs.services.accept import Acceptance, accept_jobs_batch
+from jobs.services.take import Taking
 from jobs.traces import traceparents_of
 from rainbow.errors import RainbowError
 from rainbow.protos import rainbow_pb2 as pb

@@ -5,9 +5,6 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from itertools import starmap
-from operator import attrgetter
-from typing import NamedTuple
 
 from django.db import transaction
 
@@ -20,11 +17,11 @@ from jobs.metrics import ACCEPTED, REFUSED
 from jobs.models import Job, JobQuerySet
 from jobs.room import forget_room, held_limits_exist
 from jobs.services.room import Wish, without_room
+from jobs.services.take import MaybeLease, Row, Rows, Taking, take_each
 from jobs.services.turns import note_accepted
 from jobs.services.withdrawn import cancel_withdrawn
 from jobs.sight import taken_by
-from jobs.sql.turns import Party
-from jobs.sql.updates import in_parts, lock_jobs, take_jobs
+from jobs.sql.updates import Locked, in_parts, lock_jobs
 from jobs.states import JobState, What
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument
 
@@ -58,20 +55,6 @@ class Acceptance:
     refused: list[Refused]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taking:
-    """One accept of one cluster.
-
-    With an agent's name a lease of `lease_seconds` (jobs/leases.py; 0 means the default) begins, and a repeated
-    accept of the same agent gets the same answer. Without, the jobs are handed over for good.
-    """
-
-    caller: Caller
-    job_ids: Sequence[int]
-    agent: str = ""
-    lease_seconds: int = 0
-
-
 def accept_jobs(
     *, caller: Caller, job_ids: Sequence[int], agent: str = "", lease_seconds: int = 0, now: datetime
 ) -> Acceptance:
@@ -96,14 +79,11 @@ def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Accep
     leases = [_lease_or_refusal(taking, now) for taking in takings]
     limited = held_limits_exist()
     with transaction.atomic():
-        _lock(takings, leases, limited=limited)
+        locked = _lock(takings, leases)
         # Cancellations lock turns, and these are locked before allowances.
         withdrawn = _withdrawn(takings, leases, [[] for _ in takings], now) if limited else []
         no_room = _no_room(takings, leases, now) if limited else {}
-        taken: list[Rows] = [
-            [] if isinstance(lease, InvalidArgument) else _take(taking, lease, no_room, now)
-            for taking, lease in zip(takings, leases, strict=True)
-        ]
+        taken = take_each(takings, leases, locked, no_room, now)
         withdrawn = withdrawn if limited else _withdrawn(takings, leases, taken, now)
         outcomes = [
             lease if isinstance(lease, InvalidArgument) else _acceptance(taking, lease, rows, no_room)
@@ -119,29 +99,6 @@ def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Accep
     for taking, outcome, rows in zip(takings, outcomes, taken, strict=True):
         _count(taking, outcome, accepted=len(rows))
     return outcomes
-
-
-class Row(NamedTuple):
-    """An accepted job; `from_cluster_id` is the cluster or pool that it waited in."""
-
-    job_id: int
-    attempt: int
-    priority: int
-    from_cluster_id: int
-    owner_id: int | None
-    project_id: int | None
-    nodes: int
-    queue_id: int
-    turn: int
-
-    @property
-    def queue(self) -> Party:
-        return Party.of_queue(self.from_cluster_id, self.priority, self.queue_id)
-
-
-Rows = list[Row]
-# None without an agent's name.
-MaybeLease = Lease | InvalidArgument | None
 
 
 def _count(taking: Taking, outcome: Acceptance | InvalidArgument, *, accepted: int) -> None:
@@ -172,13 +129,10 @@ def _check(taking: Taking) -> None:
         raise InvalidArgument("needs an agent's name", field="lease_seconds")
 
 
-def _lock(takings: Sequence[Taking], leases: Sequence[MaybeLease], *, limited: bool) -> None:
-    """The UPDATE locks jobs in the order of their ids. Where other statements lock more, all are locked before."""
-    if len(takings) == 1 and leases[0] is None and not limited:
-        return
+def _lock(takings: Sequence[Taking], leases: Sequence[MaybeLease]) -> dict[int, Locked]:
     good = [taking for taking, lease in zip(takings, leases, strict=True) if not isinstance(lease, InvalidArgument)]
     clusters = {taking.caller.cluster_id for taking in good}
-    lock_jobs(sorted(clusters), (id for taking in good for id in taking.job_ids))
+    return lock_jobs(sorted(clusters), (id for taking in good for id in taking.job_ids)) if good else {}
 
 
 def _no_room(takings: Sequence[Taking], leases: Sequence[MaybeLease], now: datetime) -> dict[int, str]:
@@ -193,14 +147,6 @@ def _no_room(takings: Sequence[Taking], leases: Sequence[MaybeLease], now: datet
         if not isinstance(lease, InvalidArgument) and not taking.caller.paused
     ]
     return without_room(wishes, now)
-
-
-def _take(taking: Taking, lease: Lease | None, no_room: Container[int], now: datetime) -> Rows:
-    if taking.caller.paused:
-        return []
-    distinct = [id for id in dict.fromkeys(taking.job_ids) if id not in no_room]
-    taken = take_jobs(taking.caller.cluster_id, distinct, lease=lease, within=taken_by(taking.caller), now=now)
-    return sorted(starmap(Row, taken), key=attrgetter("job_id"))
 
 
 def _withdrawn(

@@ -27,6 +27,13 @@ def fetch(statement: str, values: Sequence[Any]) -> list[Row]:
         return cursor.fetchall() if _has_rows(cursor) else []
 
 
+def run(statement: str, values: Sequence[Any]) -> int:
+    """The number of rows that it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return int(cursor.rowcount)
+
+
 def _has_rows(cursor: CursorWrapper) -> bool:
     """Of a statement without any, SQLite returns none, and psycopg refuses to. Its description would be built anew."""
     return connection.vendor == "sqlite" or cursor.rownumber is not None

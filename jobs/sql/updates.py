@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth.models import User
 from django.db import connection
@@ -11,7 +11,7 @@ from clusters.models import Cluster, Grant, Membership, Project
 from jobs.leases import Lease
 from jobs.models import Job, Queue, Serves
 from jobs.sight import Sight
-from jobs.sql.statements import Row, fetch, timestamp
+from jobs.sql.statements import Row, fetch, run, timestamp
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
@@ -29,23 +29,83 @@ REPORTED_COLUMNS = ("state", "agent", "native_id", "exit_code", "reason", "start
 LEASE_COLUMNS = ("lease_seconds", "lease_expires_at")
 
 
-def lock_jobs(cluster_ids: Sequence[int], job_ids: Iterable[int]) -> None:
-    """Locks those of the jobs that are in these clusters, or in queues that they serve, until the commit, in the order
-    of their ids.
+# Of ids, in one value.
+_AMONG = {"postgresql": "= ANY(%s)", "sqlite": "IN (SELECT value FROM json_each(%s))"}
 
-    For transactions that run several statements on jobs: the lock order (docs/development.md). On SQLite a writing
-    transaction is alone.
+
+def _ids(ids: Iterable[int]) -> list[int] | str:
+    return list(ids) if connection.vendor == "postgresql" else str(list(ids))
+
+
+class Locked(NamedTuple):
+    id: int
+    attempt: int
+    priority: int
+    cluster_id: int
+    owner_id: int | None
+    project_id: int | None
+    nodes: int
+    queue_id: int
+    turn: int
+    state: str
+
+
+def lock_jobs(cluster_ids: Sequence[int], job_ids: Iterable[int]) -> dict[int, Locked]:
+    """Those of the jobs that are in these clusters, or in queues that they serve, locked in the order of their ids.
+
+    Until the commit, for transactions that run several statements on jobs: the lock order (docs/development.md). On
+    SQLite a writing transaction is alone.
     """
-    if connection.vendor == "postgresql":
-        mine = f"cluster_id = ANY(%s) OR queue_id IN (SELECT queue_id FROM {_SERVES} WHERE cluster_id = ANY(%s))"
-        statement = f"SELECT 1 FROM {_JOB} WHERE id = ANY(%s) AND ({mine}) ORDER BY id FOR UPDATE"
-        fetch(statement, [sorted(set(job_ids)), list(cluster_ids), list(cluster_ids)])
+    among = _AMONG[connection.vendor]
+    mine = f"cluster_id {among} OR queue_id IN (SELECT queue_id FROM {_SERVES} WHERE cluster_id {among})"
+    lock = "FOR UPDATE" if connection.vendor == "postgresql" else ""
+    statement = f"SELECT {', '.join(Locked._fields)} FROM {_JOB} WHERE id {among} AND ({mine}) ORDER BY id {lock}"
+    given, own = _ids(sorted(set(job_ids))), _ids(cluster_ids)
+    return {row[0]: Locked(*row) for row in fetch(statement, [given, own, own])}
 
 
 def in_parts(job_ids: Iterable[int]) -> Iterator[list[int]]:
     """The ids in their order, as many at a time as a statement takes."""
     ids = sorted(job_ids)
     return (ids[start : start + _PART] for start in range(0, len(ids), _PART))
+
+
+class Take(NamedTuple):
+    """A job, and the lease under which it is taken; None without an agent."""
+
+    job_id: int
+    lease: Lease | None
+
+
+def take_locked(takes: Sequence[Take], *, now: datetime) -> None:
+    """Accepts jobs that wait in the clusters that take them, and that are locked."""
+    if connection.vendor == "postgresql":
+        held = [_held(lease) for _, lease in takes]
+        arrays = [[job_id for job_id, _ in takes], *map(list, zip(*held, strict=True))]
+        taken = run(_TAKE_ARRAYS, [timestamp(now), *arrays])
+    else:
+        by_lease: dict[Lease | None, list[int]] = {}
+        for job_id, lease in takes:
+            by_lease.setdefault(lease, []).append(job_id)
+        taken = sum(run(_TAKE, [timestamp(now), *_held(lease), str(ids)]) for lease, ids in by_lease.items())
+    if taken != len(takes):
+        raise RuntimeError(f"{len(takes)} jobs were locked, but {taken} of them wait")
+
+
+def _held(lease: Lease | None) -> tuple[str, int | None, Any]:
+    return (lease.agent, lease.seconds, timestamp(lease.expires_at)) if lease else ("", None, None)
+
+
+_TAKEN = f"UPDATE {_JOB} SET state = '{JobState.ACCEPTED}', reason = '', taken_from_id = NULL, accepted_at = %s"
+_TAKE = (
+    f"{_TAKEN}, agent = %s, lease_seconds = %s, lease_expires_at = %s "
+    f"WHERE {_QUEUED} AND id IN (SELECT value FROM json_each(%s))"
+)
+_TAKE_ARRAYS = (
+    f"{_TAKEN}, agent = t.agent, lease_seconds = t.seconds, lease_expires_at = t.expires_at "
+    "FROM unnest(%s::int[], %s::text[], %s::int[], %s::timestamptz[]) t(id, agent, seconds, expires_at) "
+    f"WHERE {_JOB}.id = t.id AND {_QUEUED}"
+)
 
 
 def take_jobs(
@@ -68,10 +128,9 @@ def take_jobs(
         "RETURNING id, attempt, priority, COALESCE(taken_from_id, cluster_id), owner_id, project_id, nodes, "
         "queue_id, turn"
     )
-    ids = list(job_ids) if connection.vendor == "postgresql" else str(list(job_ids))
     held = [lease.agent, lease.seconds, timestamp(lease.expires_at)] if lease else ["", None, None]
     mine: list[object] = [cluster_id, cluster_id, timestamp(now)] if lease else [cluster_id]
-    return fetch(statement, [timestamp(now), *held, *[cluster_id] * 3, *mine, *owners, ids])
+    return fetch(statement, [timestamp(now), *held, *[cluster_id] * 3, *mine, *owners, _ids(job_ids)])
 
 
 def takeable_of_people(
@@ -83,9 +142,8 @@ def takeable_of_people(
         f"SELECT id, owner_id, project_id, nodes FROM {_JOB} "
         f"WHERE {_waiting_among(further, shared=shared)} AND project_id IS NOT NULL"
     )
-    ids = list(job_ids) if connection.vendor == "postgresql" else str(list(job_ids))
     mine: list[object] = [cluster_id, cluster_id, timestamp(now)] if shared else [cluster_id]
-    return fetch(statement, [*mine, *owners, ids])
+    return fetch(statement, [*mine, *owners, _ids(job_ids)])
 
 
 def _waiting_among(further: str, *, shared: bool) -> str:

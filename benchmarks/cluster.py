@@ -1,6 +1,6 @@
 """A cluster on a server under test, and jobs for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 # What one SubmitJobs takes, and the least that one AcceptJobs does.
 _BATCH = 10_000
 _TIMEOUT_SECONDS = 60
-_JOB = pb.JobSpec(name="hostname", nodes=1, command="hostname")
+JOB = pb.JobSpec(name="hostname", nodes=1, command="hostname")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +27,14 @@ class Cluster:
     def address(self) -> str:
         return self.server.address
 
-    def add_jobs(self, count: int, job: pb.JobSpec = _JOB) -> list[int]:
+    def add_jobs(self, count: int, job: pb.JobSpec = JOB) -> list[int]:
         """Queue jobs, about 50,000 a second; returns their ids."""
         with self._stub() as stub:
-            return list(self._submit(stub, count, job))
+            return list(self._submit(stub, [job] * count))
+
+    def add_each(self, jobs: Sequence[pb.JobSpec]) -> list[int]:
+        with self._stub() as stub:
+            return list(self._submit(stub, jobs))
 
     def accept(self, job_ids: list[int], *, agent: str = "") -> None:
         with self._stub() as stub:
@@ -56,10 +60,9 @@ class Cluster:
             summary = stub.SummarizeJobs(request, metadata=_bearer(self.secret), timeout=_TIMEOUT_SECONDS)
         return sum(count.count for count in summary.counts if count.state == pb.JOB_STATE_QUEUED)
 
-    def _submit(self, stub: RainbowSchedulerStub, count: int, job: pb.JobSpec) -> Iterator[int]:
-        for start in range(0, count, _BATCH):
-            jobs = [job] * min(_BATCH, count - start)
-            request = pb.SubmitJobsRequest(cluster=self.name, jobs=jobs)
+    def _submit(self, stub: RainbowSchedulerStub, jobs: Sequence[pb.JobSpec]) -> Iterator[int]:
+        for start in range(0, len(jobs), _BATCH):
+            request = pb.SubmitJobsRequest(cluster=self.name, jobs=jobs[start : start + _BATCH])
             answer = stub.SubmitJobs(request, metadata=_bearer(self.token), timeout=_TIMEOUT_SECONDS)
             yield from (result.jobid for result in answer.results)
 

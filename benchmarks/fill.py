@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
 from benchmarks.bench import Server
-from benchmarks.cluster import Cluster
-from benchmarks.storage import COUNTS, EVENTS, JOBS, Connection, connect, is_sqlite, pattern_of, transaction
+from benchmarks.cluster import JOB, Cluster
+from benchmarks.storage import COUNTS, EVENTS, JOBS, LABELS, Connection, connect, is_sqlite, transaction
+from rainbow.protos import rainbow_pb2 as pb
 
 # In one transaction, short enough for the server's own writes.
 _CHUNK = 250_000
@@ -20,9 +21,9 @@ _NUMBERS = {
 }
 
 
-def fill(cluster: Cluster, server: Server, *, finished: int = 0, waiting: int) -> range:
-    """Add final jobs, then waiting ones, with their events and counts; returns the ids of the latter."""
-    job_id = pattern_of(cluster, server).job_id
+def fill(cluster: Cluster, server: Server, *, finished: int = 0, waiting: int, like: pb.JobSpec = JOB) -> range:
+    """Add final jobs, then waiting ones, with their events, labels and counts; returns the ids of the latter."""
+    (job_id,) = cluster.add_jobs(1, like)
     with _open(server) as connection:
         _copy(connection, [job_id], finished, _OVER)
         ids = _copy(connection, [job_id], waiting)
@@ -59,10 +60,11 @@ def _copy(connection: Connection, job_ids: Sequence[int], count: int, changes: M
             values = ", ".join(changes.get(name, f"o.{_quoted(name)}") for name in names)
             source = f"FROM numbers CROSS JOIN {JOBS} o WHERE o.id {patterns} ORDER BY n"
             _insert(connection, JOBS, names, f"{numbers} SELECT {values} {source}")
-            names = _columns(connection, EVENTS)
-            values = ", ".join("j.id" if name == "job_id" else f"o.{_quoted(name)}" for name in names)
-            source = f"{JOBS} j, {EVENTS} o WHERE j.id > {last} AND o.job_id = {job_ids[0]}"
-            _insert(connection, EVENTS, names, f"SELECT {values} FROM {source} ORDER BY j.id")
+            for table in (EVENTS, LABELS):
+                names = _columns(connection, table)
+                values = ", ".join("j.id" if name == "job_id" else f"o.{_quoted(name)}" for name in names)
+                source = f"{JOBS} j, {table} o WHERE j.id > {last} AND o.job_id = {job_ids[0]}"
+                _insert(connection, table, names, f"SELECT {values} FROM {source} ORDER BY j.id")
         last = _last_id(connection)
     return range(before + 1, last + 1)
 
@@ -98,7 +100,7 @@ def _settle(connection: Connection, sqlite: bool) -> None:
     if sqlite:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     else:
-        connection.execute(f"VACUUM (ANALYZE) {JOBS}, {EVENTS}, {COUNTS}")
+        connection.execute(f"VACUUM (ANALYZE) {JOBS}, {EVENTS}, {LABELS}, {COUNTS}")
         connection.execute("CHECKPOINT")
 
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
 from urllib.parse import urlencode
-from urllib.request import HTTPCookieProcessor, OpenerDirector, build_opener
+from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
 
 from benchmarks.load import Load
 from benchmarks.measure import Sample, Times, summarize
 from tests.support.servers import environment_for
 
-_ACCOUNT = {"username": "root", "password": "only-for-the-benchmark"}
+ACCOUNT = {"username": "root", "password": "only-for-the-benchmark"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +25,9 @@ class Visitor:
     pid: int | None = None
     database_pid: int | None = None
 
-    def open(self, path: str) -> str:
-        with self.opener.open(self.web + path, timeout=300) as answer:
+    def open(self, path: str, *, bearer: str = "") -> str:
+        request = Request(self.web + path, headers={"Authorization": f"Bearer {bearer}"} if bearer else {})
+        with self.opener.open(request, timeout=300) as answer:
             text = answer.read().decode()
         return str(text)
 
@@ -36,6 +37,7 @@ class Page:
     name: str
     path: str
     visitor: Visitor
+    bearer: str = ""
     jobs: int = 0
 
     def measure(self, *, in_flight: int, seconds: float) -> Sample:
@@ -44,7 +46,7 @@ class Page:
         before, began = self._times(), time.perf_counter()
         while not latencies or time.perf_counter() - began < seconds:
             asked = time.perf_counter()
-            self.visitor.open(self.path)
+            self.visitor.open(self.path, bearer=self.bearer)
             latencies.append(time.perf_counter() - asked)
         load = Load(seconds=time.perf_counter() - began, latencies=latencies, failed=0)
         return summarize(load, self._times().since(before))
@@ -55,8 +57,8 @@ class Page:
 
 def add_account(url: str, *, manage: Sequence[str]) -> None:
     """Create the visitors' account. Once for each database."""
-    words = ["createsuperuser", "--noinput", "--username", _ACCOUNT["username"], "--email", "root@localhost"]
-    environment = environment_for(url, DJANGO_SUPERUSER_PASSWORD=_ACCOUNT["password"])
+    words = ["createsuperuser", "--noinput", "--username", ACCOUNT["username"], "--email", "root@localhost"]
+    environment = environment_for(url, DJANGO_SUPERUSER_PASSWORD=ACCOUNT["password"])
     subprocess.run([*manage, *words], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -66,7 +68,7 @@ def sign_in(web: str, *, pid: int | None = None, database_pid: int | None = None
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', visitor.open("/admin/login/"))
     if token is None:
         raise RuntimeError("the login page has no form")
-    form = urlencode({**_ACCOUNT, "csrfmiddlewaretoken": token[1], "next": "/admin/"}).encode()
+    form = urlencode({**ACCOUNT, "csrfmiddlewaretoken": token[1], "next": "/admin/"}).encode()
     with visitor.opener.open(f"{web}/admin/login/", form, timeout=60) as answer:
         if "Log out" not in answer.read().decode():
             raise RuntimeError("signing in failed")

@@ -11,7 +11,7 @@ import psycopg
 from benchmarks.bench import Server
 from benchmarks.cluster import Cluster
 
-JOBS, EVENTS, COUNTS = "jobs_job", "jobs_jobevent", "jobs_jobcount"
+JOBS, EVENTS, LABELS, COUNTS = "jobs_job", "jobs_jobevent", "jobs_joblabel", "jobs_jobcount"
 # What the server writes of a new job (jobs/services/orders.py), without what has a default; a test compares them.
 JOB_COLUMNS = (
     "cluster_id", "queue_id", "submitted_by_id", "name", "command", "nodes", "tasks", "priority",

@@ -20,6 +20,7 @@ from benchmarks.entries import (
     rest,
     verbs,
     workers,
+    worst_case,
 )
 from benchmarks.report import Report
 
@@ -42,8 +43,11 @@ ENTRIES: dict[str, Entry] = {
     "behind-larger": behind_larger.measure,
     "many-queues": many_queues.measure,
     "pool-wakeups": pool_wakeups.measure,
+    "worst-case": worst_case.measure,
 }
 # Too long to go with the others.
-ALONE = frozenset({"agent", "mixed-load", "rest", "console", "behind-larger", "many-queues", "pool-wakeups"})
+ALONE = frozenset(
+    {"agent", "mixed-load", "rest", "console", "behind-larger", "many-queues", "pool-wakeups", "worst-case"}
+)
 # The same on every database.
 ONCE = frozenset({"log-lines"})

@@ -1,0 +1,113 @@
+"""For each address of REST and each page, the worst that it may be asked on a server that has much."""
+
+from collections.abc import Callable
+
+from benchmarks.pages import Page
+from benchmarks.worst_world import World
+
+_NONE = "label=nobody%3Dhas"
+_LATE = "last={middle}"
+
+# By the rows of docs/who-may.md: what is asked, and the address. {middle} is a job in the middle of its queue.
+PAGES: dict[str, list[tuple[str, str]]] = {
+    "GET /api/v1/me": [("", "/api/v1/me")],
+    "GET /api/v1/me/tokens": [("", "/api/v1/me/tokens")],
+    "GET /api/v1/me/usage": [("", "/api/v1/me/usage")],
+    "GET /api/v1/clusters": [("1,000", "/api/v1/clusters")],
+    "GET /api/v1/clusters/<cluster:cluster>": [("", "/api/v1/clusters/huge")],
+    "GET /api/v1/clusters/<cluster:cluster>/events": [("", "/api/v1/clusters/huge/events")],
+    "GET /api/v1/clusters/<cluster:cluster>/credentials": [("", "/api/v1/clusters/huge/credentials")],
+    "GET /api/v1/clusters/<cluster:cluster>/queue": [("1,000", "/api/v1/clusters/huge/queue?max_jobs=1000")],
+    "GET /api/v1/pools": [("", "/api/v1/pools")],
+    "GET /api/v1/pools/<cluster:pool>": [("of 100 clusters", "/api/v1/pools/pool")],
+    "GET /api/v1/usage": [("", "/api/v1/usage")],
+    "GET /api/v1/jobs": [
+        ("of a rare state", "/api/v1/jobs?state=failed"),
+        ("of a state that none is in", "/api/v1/jobs?state=lost"),
+        ("of a label that none has", f"/api/v1/jobs?{_NONE}"),
+        ("of a name that none has", "/api/v1/jobs?name=nobody"),
+        ("of a credential that submitted none", "/api/v1/jobs?submitted_by=2147483647"),
+        ("oldest first", "/api/v1/jobs?ordering=id"),
+        ("before a late time", "/api/v1/jobs?submitted_before=2099-01-01T00:00:00Z&state=failed"),
+        ("a late page", "/api/v1/jobs?cursor={middle}"),
+    ],
+    "GET /api/v1/jobs/<int:job>": [("in the middle of its queue", "/api/v1/jobs/{middle}")],
+    "GET /api/v1/jobs/<int:job>/events": [("", "/api/v1/jobs/{middle}/events")],
+    "GET /my/jobs/": [
+        ("of a rare state", "/my/jobs/?state=failed"),
+        ("of a state that none is in", "/my/jobs/?state=lost"),
+        ("with a label that none has", f"/my/jobs/?{_NONE}"),
+        ("with a text that none has", "/my/jobs/?text=nosuchtext"),
+        ("a late page", f"/my/jobs/?{_LATE}"),
+    ],
+    "GET /my/jobs/cancel/": [("one", "/my/jobs/cancel/?job={middle}")],
+    "GET /my/jobs/<int:job_id>/": [("in the middle of its queue", "/my/jobs/{middle}/")],
+    "GET /my/jobs/<int:job_id>/resubmit/": [("", "/my/jobs/{middle}/resubmit/")],
+    "GET /my/usage/": [("", "/my/usage/")],
+    "GET /my/clusters/": [("", "/my/clusters/")],
+    "GET /my/clusters/<cluster:name>/": [("", "/my/clusters/huge/")],
+    "GET /my/tokens/": [("", "/my/tokens/")],
+    "GET /my/projects/": [("", "/my/projects/")],
+    "GET /my/projects/<cluster:name>/": [("", "/my/projects/worst/")],
+    "GET /healthz": [("", "/healthz")],
+    "GET /readyz": [("", "/readyz")],
+    "GET /admin/": [("", "/admin/")],
+    "GET /admin/auth/user/": [("", "/admin/auth/user/")],
+    "GET /admin/clusters/project/": [("", "/admin/clusters/project/")],
+    "GET /admin/clusters/cluster/": [
+        ("1,000", "/admin/clusters/cluster/"),
+        ("with a text that none has", "/admin/clusters/cluster/?text=nosuchtext"),
+    ],
+    "GET /admin/clusters/cluster/<path:object_id>/change/": [("", "/admin/clusters/cluster/{cluster}/change/")],
+    "GET /admin/clusters/cluster/<int:pool_id>/members/": [("", "/admin/clusters/cluster/{pool}/members/")],
+    "GET /admin/jobs/job/": [
+        ("of a rare state", "/admin/jobs/job/?state=failed"),
+        ("of a state that none is in", "/admin/jobs/job/?state=lost"),
+        ("with a label that none has", f"/admin/jobs/job/?{_NONE}"),
+        ("with a text that none has", "/admin/jobs/job/?text=nosuchtext"),
+        ("of a cluster", "/admin/jobs/job/?cluster={cluster}"),
+        ("a late page", f"/admin/jobs/job/?{_LATE}"),
+    ],
+    "GET /admin/auth/user/<int:person_id>/person/": [("", "/admin/auth/user/1/person/")],
+    "GET /admin/clusters/project/<path:object_id>/change/": [("", "/admin/clusters/project/1/change/")],
+    "GET /admin/jobs/job/<path:object_id>/history/": [("", "/admin/jobs/job/{middle}/history/")],
+    "GET /admin/jobs/job/bulk/begin/<kind>/": [
+        ("all that wait", "/admin/jobs/job/bulk/begin/cancel/?state=queued&cluster={cluster}"),
+        ("with a text that none has", "/admin/jobs/job/bulk/begin/cancel/?text=nosuchtext&cluster={cluster}"),
+    ],
+    "GET /admin/<app_label>/": [("", "/admin/jobs/")],
+    "GET /api/schema": [("", "/api/schema")],
+    "GET /admin/jobs/job/<path:object_id>/change/": [
+        ("in the middle of its queue", "/admin/jobs/job/{middle}/change/")
+    ],
+}
+
+# What does the same as a call of the protocol, by the same service.
+AS_CALLS = {
+    "POST /api/v1/register": "Register",
+    "POST /api/v1/clusters/<cluster:cluster>/accept": "AcceptJobs",
+    "POST /api/v1/clusters/<cluster:cluster>/report": "ReportJobs",
+    "POST /api/v1/clusters/<cluster:cluster>/jobs": "SubmitJob",
+    "POST /api/v1/clusters/<cluster:cluster>/jobs/batch": "SubmitJobs",
+    "POST /api/v1/jobs": "SubmitJob",
+    "POST /api/v1/jobs/batch": "SubmitJobs",
+    "POST /api/v1/jobs/cancel": "CancelJobs",
+    "POST /api/v1/jobs/<int:job>/cancel": "CancelJobs",
+    "POST /my/jobs/cancel/": "CancelJobs",
+    "POST /my/jobs/<int:job_id>/resubmit/": "SubmitJob",
+}
+
+# What people and clusters ask, and operators may not.
+_BEARERS: dict[str, Callable[[World], str]] = {
+    "GET /api/v1/me": lambda world: world.personal,
+    "GET /api/v1/me/tokens": lambda world: world.personal,
+    "GET /api/v1/me/usage": lambda world: world.personal,
+    "GET /api/v1/clusters/<cluster:cluster>/queue": lambda world: world.huge.secret,
+}
+
+
+def page(row: str, what: str, address: str, world: World, whose: str) -> Page:
+    path = address.format(middle=world.waiting[len(world.waiting) // 2], cluster=world.huge_id, pool=world.pool_id)
+    bearer = _BEARERS[row](world) if row in _BEARERS else ""
+    name = f"{row.removeprefix('GET ')} {what}".strip()
+    return Page(name=f"{name}, {whose}", path=path, visitor=world.visitor, bearer=bearer)

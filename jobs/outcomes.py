@@ -14,6 +14,12 @@ class CancelOutcome(Enum):
     ALREADY_FINAL = "the job was over already"
     NOT_FOUND = NO_SUCH_JOB
     OUT_OF_REACH = "the cluster took the job without an agent, so it can only be stopped there"
+    ONLY_SEEN = "only its owner and the leads of its project may cancel it"
+
+    @property
+    def code(self) -> str:
+        """The name for programs, which know a job of others as one that is not found."""
+        return (CancelOutcome.NOT_FOUND if self is CancelOutcome.ONLY_SEEN else self).name
 
 
 CHANGED = frozenset({CancelOutcome.CANCELLED, CancelOutcome.REQUESTED})

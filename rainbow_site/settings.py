@@ -176,6 +176,7 @@ WHITENOISE_USE_FINDERS = True
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "home"
 SESSION_COOKIE_AGE = RAINBOW_SESSION_SECONDS
+MESSAGE_STORAGE = "rainbow_site.console.notices.VisibleStorage"
 # Only our own proxies are trusted with this header.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if RAINBOW_PROXIES else None
 SECURE_SSL_REDIRECT = RAINBOW_HTTPS

@@ -81,6 +81,17 @@ def test_a_token_is_narrowed_shown_once_and_revoked(alice: Operator, chem: Any) 
     assert ">ci<" not in text_of(browser, TOKENS)
 
 
+def test_what_is_told_once_shows_the_label_as_it_is(alice: Operator, chem: Any) -> None:
+    browser = browser_of(alice)
+    browser.post(f"{TOKENS}new/", {"label": "gnp.\u202ejs<b>", "days": "7", "reads_only": "on"})
+    token = Credential.objects.get(label__startswith="gnp")
+
+    page = browser.post(f"{TOKENS}{token.id}/revoke/", {"reason": "lost"}, follow=True).content.decode()
+
+    assert "The token gnp.\\u202ejs&lt;b&gt; is revoked." in page
+    assert "\u202e" not in page
+
+
 @pytest.mark.parametrize(
     ("said", "shown"),
     [({"label": ""}, "This field is required"), ({"label": "laptop"}, "a token has this label"),

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from clusters.callers import Operator
-from tests.support.members import personal_token, project_of
+from tests.support.members import personal_token, project_of, shares, submitted_by
 from tests.support.rest import Rest
 
 pytestmark = pytest.mark.django_db
@@ -115,3 +115,20 @@ def test_no_credential_of_people_is_made_among_a_clusters(alpha: Any) -> None:
     response = Rest(alpha.secret).post("clusters/alpha/credentials", {"kind": "personal", "label": "x"})
 
     assert response.status_code == 400
+
+
+def test_a_job_that_one_only_sees_is_not_cancelled_and_the_answer_says_so(
+    alpha: Any, alice: Operator, bob: Operator, now: datetime
+) -> None:
+    shares(project_of(alice, bob, now=now), now=now)
+    (his,) = submitted_by(bob, now=now)
+    guest = Rest(personal_token(alice, now=now))
+    why = "only its owner and the leads of its project may cancel it"
+
+    one, many = guest.post(f"jobs/{his}/cancel"), guest.post("jobs/cancel", {"ids": [his, 2**31 - 1]})
+
+    assert (one.status_code, one.json()["detail"]) == (404, why)
+    assert [(each["outcome"], each["detail"]) for each in many.json()["results"]] == [
+        ("not_found", why),
+        ("not_found", "there is no such job"),
+    ]

@@ -100,8 +100,13 @@ def test_people_see_their_own_jobs_and_a_sharing_project_all(
     share_jobs(project_id=project.id, shares=True, change=Change(by=None, now=now))
     sharing = at(personal_token(alice, label="new", now=now), now=now)
     assert listed(sharing, now) == sorted([mine, his])
-    outcomes = cancel(pb.CancelJobsRequest(jobids=[int(his), int(mine)]), sharing, now).results
-    assert [result.message for result in outcomes] == ["there is no such job", "cancelled"], "seeing is not acting"
+    outcomes = cancel(pb.CancelJobsRequest(jobids=[int(his), int(mine), int(alpha_job)]), sharing, now).results
+    seen, own, unknown = outcomes
+    assert (seen.outcome, seen.message) == (
+        pb.CancelResult.OUTCOME_NOT_FOUND, "only its owner and the leads of its project may cancel it",
+    ), "seeing is not acting"  # fmt: skip
+    assert own.message == "cancelled"
+    assert (unknown.outcome, unknown.message) == (pb.CancelResult.OUTCOME_NOT_FOUND, "there is no such job")
 
 
 def test_a_lead_sees_and_cancels_the_jobs_of_the_project(

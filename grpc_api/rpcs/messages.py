@@ -58,7 +58,7 @@ _RETURNS = {pb.JobReport.RETURN_UNSPECIFIED: None} | {
 }
 REASONS = {reason: pb.RefusedJob.Reason.Value(f"REASON_{reason.name}") for reason in RefusalReason}
 REPORT_OUTCOMES = {outcome: pb.ReportResult.Outcome.Value(f"OUTCOME_{outcome.name}") for outcome in ReportOutcome}
-OUTCOMES = {outcome: pb.CancelResult.Outcome.Value(f"OUTCOME_{outcome.name}") for outcome in CancelOutcome}
+OUTCOMES = {outcome: pb.CancelResult.Outcome.Value(f"OUTCOME_{outcome.code}") for outcome in CancelOutcome}
 
 
 def spec_from(message: pb.SubmitJobRequest | pb.JobSpec) -> JobSpec:

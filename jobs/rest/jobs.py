@@ -118,8 +118,8 @@ class Cancel(APIView):
         by = admitted(request, ANY, staff=ACT)
         reason = read(OptionalReasonSerializer, request.data)["reason"]
         result = cancel_jobs(by=by, job_ids=[_possible(job)], reason=reason, now=timezone.now())[0]
-        if result.outcome == CancelOutcome.NOT_FOUND:
-            raise NotFound(NO_SUCH_JOB)
+        if result.outcome in (CancelOutcome.NOT_FOUND, CancelOutcome.ONLY_SEEN):
+            raise NotFound(result.outcome.value)
         if result.outcome in (CancelOutcome.ALREADY_FINAL, CancelOutcome.OUT_OF_REACH):
             raise FailedPrecondition(result.outcome.value)
         return Response(shown(OutcomeSerializer, result))

@@ -96,7 +96,7 @@ class OutcomeSerializer(serializers.Serializer[object]):
     detail = serializers.CharField(source="outcome.value")
 
     def get_outcome(self, cancellation: Any) -> str:
-        return str(cancellation.outcome.name.lower())
+        return str(cancellation.outcome.code.lower())
 
 
 class OutcomesSerializer(serializers.Serializer[object]):

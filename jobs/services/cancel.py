@@ -11,8 +11,9 @@ from clusters.validation import check_reason
 from jobs.events import Step, record
 from jobs.models import Job
 from jobs.outcomes import CancelOutcome, cancel_outcome
-from jobs.queries.lookup import check_ids, locked
+from jobs.queries.lookup import check_ids, locked, within_reach
 from jobs.services.turns import give_turns_back
+from jobs.sight import owned_by, seen_by
 from jobs.states import JobState, What
 from jobs.usage import used_by
 
@@ -31,7 +32,7 @@ def cancel_jobs(
 ) -> list[Cancellation]:
     """Cancels jobs: at once where no agent has them, otherwise by a request to their agent.
 
-    Callers reach the jobs that they may see, operators all. A result for each distinct id.
+    Callers reach the jobs that are theirs, operators all. A result for each distinct id.
     Raises InvalidArgument.
     """
     check_ids(job_ids, highest=MAX_IDS)
@@ -41,7 +42,16 @@ def cancel_jobs(
     outcomes = {job.id: cancel_outcome(job) for job in jobs.values()}
     _stop([job for job in jobs.values() if outcomes[job.id] == CancelOutcome.CANCELLED], by, reason, now)
     _ask([job for job in jobs.values() if outcomes[job.id] == CancelOutcome.REQUESTED], by, reason, now)
-    return [Cancellation(job_id=id, outcome=outcomes.get(id, CancelOutcome.NOT_FOUND)) for id in distinct]
+    others = _only_seen(by, [id for id in distinct if id not in outcomes])
+    missing = {id: CancelOutcome.ONLY_SEEN if id in others else CancelOutcome.NOT_FOUND for id in distinct}
+    return [Cancellation(job_id=id, outcome=outcomes.get(id, missing[id])) for id in distinct]
+
+
+def _only_seen(by: Caller | Operator, job_ids: Sequence[int]) -> set[int]:
+    """Which of these the caller may see, as a member of a project whose jobs its members share."""
+    if not job_ids or not isinstance(by, Caller) or seen_by(by) == owned_by(by):
+        return set()
+    return set(within_reach(by).filter(id__in=job_ids).values_list("id", flat=True))
 
 
 def _stop(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) -> None:

@@ -232,13 +232,19 @@ def check_spec(spec: JobSpec) -> None:
         raise InvalidArgument("must not be empty", field="command")
     check_lines(spec.command, field="command", longest=MAX_COMMAND_BYTES)
     check_range(spec.nodes, field="nodes", lowest=1, highest=MAX_INT)
-    check_range(spec.tasks, field="tasks", lowest=0, highest=MAX_INT)
-    check_range(spec.priority, field="priority", lowest=-MAX_PRIORITY, highest=MAX_PRIORITY)
-    check_range(spec.time_limit_seconds, field="time_limit_seconds", lowest=0, highest=MAX_TIME_LIMIT_SECONDS)
-    check_line(spec.idempotency_key, field="idempotency_key", longest=MAX_KEY)
-    _check_environment(spec.environment)
-    _check_working_directory(spec.working_directory)
-    check_labels(spec.labels)
+    # Most jobs say none of these, and many come at once.
+    if spec.tasks or spec.priority or spec.time_limit_seconds:
+        check_range(spec.tasks, field="tasks", lowest=0, highest=MAX_INT)
+        check_range(spec.priority, field="priority", lowest=-MAX_PRIORITY, highest=MAX_PRIORITY)
+        check_range(spec.time_limit_seconds, field="time_limit_seconds", lowest=0, highest=MAX_TIME_LIMIT_SECONDS)
+    if spec.idempotency_key:
+        check_line(spec.idempotency_key, field="idempotency_key", longest=MAX_KEY)
+    if spec.environment:
+        _check_environment(spec.environment)
+    if spec.working_directory:
+        _check_working_directory(spec.working_directory)
+    if spec.labels:
+        check_labels(spec.labels)
     values = _RULED_VALUES(spec)
     if any(values):
         check_said({name: value for name, value in zip(RULES, values, strict=True) if value})
@@ -281,5 +287,5 @@ def _check_environment(environment: Mapping[str, str]) -> None:
 
 def _check_working_directory(path: str) -> None:
     check_line(path, field="working_directory", longest=MAX_PATH)
-    if path and not path.startswith("/"):
+    if not path.startswith("/"):
         raise InvalidArgument("must be an absolute path", field="working_directory")

@@ -68,8 +68,11 @@ class Order:
     @property
     def own_key(self) -> str:
         """Its idempotency key as it is stored: people do not meet each other's. A key has no newline of its own."""
-        said, submitter = self.spec.idempotency_key, self.submitter
-        return f"{submitter}\n{said}" if said and isinstance(submitter, str) else said
+        # Most have none, and many come at once.
+        if not (said := self.spec.idempotency_key):
+            return ""
+        submitter = self.submitter
+        return f"{submitter}\n{said}" if isinstance(submitter, str) else said
 
     @property
     def fingerprint(self) -> bytes | None:

@@ -187,7 +187,8 @@ def _placed(orders: Sequence[Order], now: datetime) -> tuple[dict[int, int], dic
     known = known_queues({definition.digest for definition in distinct})
     unsure = {one for one in distinct if one.clusters or one.digest not in known or not known[one.digest].whole}
     refusals = dict(_refused([order for order, its in placed if its in unsure])) if unsure else {}
-    refusals |= {id(order): refusal for order in orders if (refusal := _refusal_of_expiry(order.spec, now))}
+    expiring = (order for order in orders if order.spec.expires_at)
+    refusals |= {id(order): refusal for order in expiring if (refusal := _refusal_of_expiry(order.spec, now))}
     served = [(order, definition) for order, definition in placed if id(order) not in refusals]
     submitters = {definition: order.by for order, definition in served}
     ids = queues_for(submitters.items(), known=known, now=now)

@@ -1,5 +1,6 @@
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from django.urls import reverse
 from django.utils import timezone
@@ -7,6 +8,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from clusters.callers import Caller
@@ -21,6 +23,7 @@ from rainbow.errors import InvalidArgument, RainbowError
 from rainbow_site.web.rest.admission import SUBMITTERS, holder, read, shown
 from rainbow_site.web.rest.schema import BY_TOKEN, answers
 
+F = TypeVar("F", bound=Callable[..., Response])
 KEY_HEADER = "Idempotency-Key"
 # A job of a batch gets the header's key, a slash and its index.
 MAX_HEADER_KEY = MAX_KEY - len(f"/{MAX_BATCH}")
@@ -36,33 +39,32 @@ _KEY = OpenApiParameter(
 _SPEC = {"command": "./simulate --steps 1000", "nodes": 2, "time_limit_seconds": 3600, "labels": {"team": "physics"}}
 
 
-class Submission(APIView):
-    @extend_schema(
-        operation_id="submit_job",
-        summary="Submit a job",
+def _described(operation_id: str, summary: str, *, many: bool = False) -> Callable[[F], F]:
+    """All submissions take and give the same, one job or many."""
+    takes: type[BaseSerializer[Any]] = SubmitManySerializer if many else JobSpecSerializer
+    gives = {200: SubmittedManySerializer} if many else {201: SubmittedSerializer}
+    example = ("two jobs", {"jobs": [_SPEC, {"command": "hostname"}]}) if many else ("a job", _SPEC)
+    return extend_schema(
+        operation_id=operation_id,
+        summary=summary,
         auth=BY_TOKEN,
         tags=["jobs"],
         parameters=[_KEY],
-        request=JobSpecSerializer,
-        responses=answers({201: SubmittedSerializer}, 409, 507, body=True),
-        examples=[OpenApiExample("a job", value=_SPEC, request_only=True)],
+        request=takes,
+        responses=answers(gives, 409, 507, body=True),
+        examples=[OpenApiExample(example[0], value=example[1], request_only=True)],
     )
+
+
+class Submission(APIView):
+    @_described("submit_job", "Submit a job")
     def post(self, request: Request) -> Response:
         """Submits a job to the token's cluster. An acknowledged job is durable."""
         return _submitted(request)
 
 
 class SubmissionTo(APIView):
-    @extend_schema(
-        operation_id="submit_job_to",
-        summary="Submit a job to a cluster or pool",
-        auth=BY_TOKEN,
-        tags=["jobs"],
-        parameters=[_KEY],
-        request=JobSpecSerializer,
-        responses=answers({201: SubmittedSerializer}, 409, 507, body=True),
-        examples=[OpenApiExample("a job", value=_SPEC, request_only=True)],
-    )
+    @_described("submit_job_to", "Submit a job to a cluster or pool")
     def post(self, request: Request, cluster: str) -> Response:
         """The same for a token of a person or a project, which may use several clusters. An acknowledged job is
         durable.
@@ -71,16 +73,7 @@ class SubmissionTo(APIView):
 
 
 class Batch(APIView):
-    @extend_schema(
-        operation_id="submit_jobs",
-        summary="Submit many jobs",
-        auth=BY_TOKEN,
-        tags=["jobs"],
-        parameters=[_KEY],
-        request=SubmitManySerializer,
-        responses=answers({200: SubmittedManySerializer}, 409, 507, body=True),
-        examples=[OpenApiExample("two jobs", value={"jobs": [_SPEC, {"command": "hostname"}]}, request_only=True)],
-    )
+    @_described("submit_jobs", "Submit many jobs", many=True)
     def post(self, request: Request) -> Response:
         """Submits up to 10,000 jobs in one transaction, with a result for each, in order.
 
@@ -91,16 +84,7 @@ class Batch(APIView):
 
 
 class BatchTo(APIView):
-    @extend_schema(
-        operation_id="submit_jobs_to",
-        summary="Submit many jobs to a cluster or pool",
-        auth=BY_TOKEN,
-        tags=["jobs"],
-        parameters=[_KEY],
-        request=SubmitManySerializer,
-        responses=answers({200: SubmittedManySerializer}, 409, 507, body=True),
-        examples=[OpenApiExample("two jobs", value={"jobs": [_SPEC, {"command": "hostname"}]}, request_only=True)],
-    )
+    @_described("submit_jobs_to", "Submit many jobs to a cluster or pool", many=True)
     def post(self, request: Request, cluster: str) -> Response:
         """The same for a token of a person or a project, which may use several clusters."""
         return _submitted_batch(request, cluster=cluster)

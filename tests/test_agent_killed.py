@@ -26,6 +26,8 @@ OUTAGE_SECONDS = 0.3
 # A job that is withdrawn goes another way: tests/test_agent_withdraws_jobs.py, test_agent_slurm_killed.py.
 MOMENTS = [moment for moment in Checkpoint if moment is not Checkpoint.WITHDRAWN]
 COMMAND = "echo ran >> {ran}; exit 3"
+# Steps of several jobs are noted together: the kill strikes among them.
+BATCH = 3
 
 Strike = Callable[[], None]
 
@@ -66,14 +68,14 @@ def test_an_agent_that_is_killed_when(
     server: RainbowServer, remote: Remote, moment: Checkpoint, tmp_path: Path, ran: Path
 ) -> None:
     with Client(server.address, cluster=remote.name, token=remote.token) as submitter:
-        jobid = remote.submit(COMMAND.format(ran=ran)).jobid
+        jobids = [remote.submit(COMMAND.format(ran=ran)).jobid for _ in range(BATCH)]
 
         first = doomed(server, remote, tmp_path / "state", moment.name)
         assert first.wait(PATIENCE_SECONDS) == -signal.SIGKILL
         again = doomed(server, remote, tmp_path / "state")
 
         assert again.wait(PATIENCE_SECONDS) == 0
-        holds_true(submitter, [jobid], ran)
+        holds_true(submitter, jobids, ran)
 
 
 def test_an_agent_that_is_killed_again_and_again_at_any_moment(

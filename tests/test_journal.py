@@ -61,6 +61,31 @@ def test_a_job_goes_from_step_to_step(journal: Journal, now: datetime) -> None:
     assert journal.unreported() == []
 
 
+def test_steps_that_are_noted_together_are_one_transaction(journal: Journal, now: datetime) -> None:
+    statements: list[str] = []
+    journal._database.set_trace_callback(statements.append)
+
+    with journal.together():
+        journal.accepted([entry(1), entry(2)], now=now)
+        journal.submitting("rainbow-1-1", now=now)
+        journal.submitting("rainbow-2-1", now=now)
+
+    assert [found.step for found in journal.unreported()] == [Step.SUBMITTING, Step.SUBMITTING]
+    assert statements.count("COMMIT") == 1
+
+
+def test_of_steps_that_are_noted_together_none_is_left_where_one_fails(journal: Journal, now: datetime) -> None:
+    journal.accepted([entry(1)], now=now)
+
+    with pytest.raises(FailedPrecondition), journal.together():
+        journal.submitting("rainbow-1-1", now=now)
+        journal.submitting("rainbow-9-1", now=now)
+
+    assert only(journal).step == Step.ACCEPTED
+    journal.submitting("rainbow-1-1", now=now)
+    assert only(journal).step == Step.SUBMITTING
+
+
 def test_a_job_that_was_refused_ends_without_a_native_id(journal: Journal, now: datetime) -> None:
     journal.accepted([entry(1)], now=now)
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from queue import Empty, SimpleQueue
 
@@ -54,6 +55,7 @@ class Agent:
         self._cleanup = Cleanup(context, self._held_jobs)
         renewal = Renewal(context.client, context.read_secret, context.clock)
         self._round = Round(self._duties(), context.client, renewal)
+        context.executor.notify(self._look_now)
         self._draining = False
         self._wait_seconds = WAIT_SECONDS
         self._last_round_at: datetime | None = None
@@ -165,14 +167,19 @@ class Agent:
         cannot = bool(self._reporter.not_ready) and not self._round.has_trouble()
         return self._rejecter.has_seen_queue and not len(self._held_jobs) and (self._acceptor.found_nothing or cannot)
 
+    def _look_now(self) -> None:
+        self._monitor.is_due = True
+        self._wake()
+
     def _wake(self) -> None:
         self._wakeups.put(None)
 
     def _wait_for_wakeup(self, seconds: float) -> None:
-        try:
+        """Wake-ups that come together make one round."""
+        with suppress(Empty):
             self._wakeups.get(timeout=seconds)
-        except Empty:
-            return
+            while True:
+                self._wakeups.get_nowait()
 
 
 def _is_open(held: HeldJob) -> bool:

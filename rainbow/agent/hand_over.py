@@ -32,37 +32,51 @@ class HandOver:
         if not in_doubt:
             return False
         found = self._context.executor.find([held.key for held in in_doubt])
-        for held in in_doubt:
-            if held.key in found:
-                self._held_jobs.submitted(held, found[held.key])
-            elif held.handover_error:
-                self._held_jobs.ended(held, _failed(held.handover_error))
-            else:
-                # What an earlier agent announced has to be announced again.
-                held.move(Stage.ANNOUNCED if held.last_report else Stage.PREPARED)
+        with self._held_jobs.together():
+            for held in in_doubt:
+                self._settle(held, found.get(held.key))
         return True
+
+    def _settle(self, held: HeldJob, native_id: str | None) -> None:
+        if native_id is not None:
+            self._held_jobs.submitted(held, native_id)
+        elif held.handover_error:
+            self._held_jobs.ended(held, _failed(held.handover_error))
+        else:
+            # What an earlier agent announced has to be announced again.
+            held.move(Stage.ANNOUNCED if held.last_report else Stage.PREPARED)
 
     def prepare(self) -> bool:
         """Note which jobs are about to be handed over, and end those that can never run here."""
         new = [held for held in self._held_jobs if held.stage is Stage.ACCEPTED and held.desired is not Desired.ABANDON]
         if self._is_kept_waiting(new):
             return False
-        moved = [self._prepare(held) for held in new]
-        return any(moved)
+        with self._held_jobs.together():
+            ready = [held for held in new if self._is_ready(held)]
+        return self._prepared(ready) or any(held.is_over for held in new)
 
-    def _prepare(self, held: HeldJob) -> bool:
-        """On a full disk a job stays accepted, so that it can wait elsewhere when this agent falls silent."""
+    def _is_ready(self, held: HeldJob) -> bool:
+        """Ends what will not be handed over."""
         if held.desired is Desired.CANCEL:
             self._held_jobs.ended(held, cancelled())
-        elif not self._refused(held):
-            try:
-                if not self._has_run(held):
-                    self._held_jobs.prepared(held)
-            except (DiskFull, NotTaken) as wait:
-                held.waiting_reason = wait.message
-                return False
-            held.waiting_reason = ""
-        return True
+            return False
+        try:
+            return not (self._refused(held) or self._has_run(held))
+        except (DiskFull, NotTaken) as wait:
+            held.waiting_reason = wait.message
+            return False
+
+    def _prepared(self, jobs: Sequence[HeldJob]) -> bool:
+        """On a full disk jobs stay accepted, so that they can wait elsewhere when this agent falls silent."""
+        short = ""
+        try:
+            if jobs:
+                self._held_jobs.prepared(jobs)
+        except DiskFull as full:
+            short = full.message
+        for held in jobs:
+            held.waiting_reason = short
+        return bool(jobs) and not short
 
     def _has_run(self, held: HeldJob) -> bool:
         """Whether another attempt, or another job, had the signature; it is this one's from now on if none did.
@@ -83,10 +97,14 @@ class HandOver:
 
         Every job passes here on its way to the scheduler, so rules and policy are checked here for the last time.
         """
+        with self._held_jobs.together():
+            return self._submit_in_turn(sorted(filter(self._may_go, self._held_jobs), key=_tried_at))
+
+    def _submit_in_turn(self, ready: Sequence[HeldJob]) -> bool:
+        """What the scheduler took is noted after the last one: were the agent killed before, it would be asked."""
         moved = False
         # What the scheduler has just not taken makes way for the others: a user may have reached a limit.
         not_taken: dict[str, NotTaken] = {}
-        ready = sorted(filter(self._may_go, self._held_jobs), key=_tried_at)
         for held in [] if self._is_kept_waiting(ready) else ready:
             if moved and self._reporter.is_late():
                 break

@@ -1,6 +1,7 @@
 """The jobs that an agent holds. Each move is in the journal before anything follows from it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from rainbow.agent.context import Checkpoint
 from rainbow.agent.journal import Done, Entry, Journal
 from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.agent.states import AFTER_A_RESTART, IN_SCHEDULER, NOT_HANDED_OVER, STEPS, Desired, Stage, check_move
-from rainbow.agent.write_queue import WriteQueue
+from rainbow.agent.write_queue import Write, WriteQueue
 from rainbow.executors.executor import Ending, Progress, Ticket
 from rainbow.reports import JobReport
 from rainbow.system.disk_space import DiskFull
@@ -107,7 +108,9 @@ class HeldJobs:
     ) -> None:
         self._journal = journal
         self._signatures = signatures
-        self._writes = WriteQueue()
+        self._writes = WriteQueue(journal.together)
+        self._is_together = False
+        self._passed: list[Checkpoint] = []
         self._clock = clock
         self._checkpoint = checkpoint
         self._jobs: dict[str, HeldJob] = {}
@@ -126,58 +129,65 @@ class HeldJobs:
     def __contains__(self, key: object) -> bool:
         return key in self._jobs
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Note the moves inside with one fsync, when this ends: nothing may follow from them before."""
+        self._is_together = True
+        try:
+            yield
+        finally:
+            self._is_together = False
+            self._flush()
+
     def accepted(self, entries: Iterable[Entry], *, renewed_at: datetime) -> list[HeldJob]:
         """Returns the new ones; an attempt may be known, or over and reported."""
         new = [entry for entry in entries if entry.key not in self._jobs and entry.key not in self._let_go]
         now = self._clock()
-        self._writes.add(lambda: self._journal.accepted(new, now=now))
         held = [_held(entry, accepted_at=now, renewed_at=renewed_at) for entry in new]
         self._jobs |= {job.key: job for job in held}
-        self._checkpoint(Checkpoint.ACCEPTED_NOTED)
+        self._note(lambda: self._journal.accepted(new, now=now), Checkpoint.ACCEPTED_NOTED)
         return held
 
-    def prepared(self, held: HeldJob) -> None:
-        """Raises DiskFull where that cannot be noted, or little space is left."""
-        check_move(held.stage, Stage.PREPARED)
+    def prepared(self, jobs: Sequence[HeldJob]) -> None:
+        """With one fsync. Raises DiskFull where that cannot be noted, or little space is left, and then none moves."""
+        for held in jobs:
+            check_move(held.stage, Stage.PREPARED)
         if short := self._journal.shortage():
             raise DiskFull(short)
-        self._writes.write_now(lambda: self._journal.submitting(held.key, now=self._clock()))
-        _enter(held, Stage.PREPARED)
-        self._checkpoint(Checkpoint.SUBMITTING_NOTED)
+        self._writes.write_now(lambda: self._note_submitting(jobs))
+        for held in jobs:
+            _enter(held, Stage.PREPARED)
+            self._checkpoint(Checkpoint.SUBMITTING_NOTED)
 
     def submitted(self, held: HeldJob, native_id: str) -> None:
         check_move(held.stage, Stage.SUBMITTED)
         now = self._clock()
-        self._writes.add(lambda: self._journal.submitted(held.key, native_id, now=now))
         _enter(held, Stage.SUBMITTED, native_id=native_id)
-        self._checkpoint(Checkpoint.SUBMITTED_NOTED)
+        self._note(lambda: self._journal.submitted(held.key, native_id, now=now), Checkpoint.SUBMITTED_NOTED)
 
     def started(self, held: HeldJob, progress: Progress) -> None:
         check_move(held.stage, Stage.RUNNING)
         now = self._clock()
-        self._writes.add(lambda: self._journal.running(held.key, progress, now=now))
         _enter(held, Stage.RUNNING, progress=progress)
-        self._checkpoint(Checkpoint.STARTED_NOTED)
+        self._note(lambda: self._journal.running(held.key, progress, now=now), Checkpoint.STARTED_NOTED)
 
     def ended(self, held: HeldJob, progress: Progress) -> None:
         check_move(held.stage, Stage.ENDED)
         now = self._clock()
-        self._writes.add(lambda: self._journal.ended(held.key, progress, now=now))
         _enter(held, Stage.ENDED, progress=progress)
         self.ends += 1
-        self._checkpoint(Checkpoint.ENDED_NOTED)
+        self._note(lambda: self._journal.ended(held.key, progress, now=now), Checkpoint.ENDED_NOTED)
 
     def let_go(self, jobs: Iterable[HeldJob]) -> None:
         now, done = self._clock(), list(jobs)
         for held in done if self._signatures else ():
             self._end_signature(held)
         keys = [held.key for held in done]
-        self._writes.add(lambda: self._journal.reported(keys, now=now))
         self.returns += sum(held.is_given_back for held in done)
         for held in done:
             del self._jobs[held.key]
             self._let_go[held.key] = Done(ticket=held.entry.ticket, at=now)
-        self._checkpoint(Checkpoint.REPORTED_NOTED)
+        self._note(lambda: self._journal.reported(keys, now=now), Checkpoint.REPORTED_NOTED)
 
     def _end_signature(self, held: HeldJob) -> None:
         """Before the journal lets the job go: until then the server says again what became of it."""
@@ -195,12 +205,29 @@ class HeldJobs:
         for key in keys:
             del self._let_go[key]
         self._writes.add(lambda: self._journal.drop(keys))
+        self._writes.flush()
 
     def shortage(self) -> str:
         """Why the disk lets no more jobs be taken; empty where it does."""
         if not self._writes.flush():
             return "disk full: the agent's journal cannot be written"
         return self._journal.shortage()
+
+    def _note(self, write: Write, passed: Checkpoint) -> None:
+        self._writes.add(write)
+        self._passed.append(passed)
+        if not self._is_together:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._writes.flush()
+        passed, self._passed = self._passed, []
+        for moment in passed:
+            self._checkpoint(moment)
+
+    def _note_submitting(self, jobs: Iterable[HeldJob]) -> None:
+        for held in jobs:
+            self._journal.submitting(held.key, now=self._clock())
 
 
 def _held(entry: Entry, *, accepted_at: datetime | None, renewed_at: datetime | None = None) -> HeldJob:

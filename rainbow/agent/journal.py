@@ -8,11 +8,9 @@ After a crash at any line the journal says, of every job, the last thing that wa
 - reported: the server knows its end; the record may go
 """
 
-import fcntl
 import json
 import os
 import sqlite3
-import stat
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,7 +22,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from rainbow.agent.journal_errors import as_journal_errors, damaged
-from rainbow.errors import FailedPrecondition, why
+from rainbow.agent.state_folder import lock_folder
+from rainbow.errors import FailedPrecondition
 from rainbow.executors.executor import Ending, JobPhase, Progress, Ticket
 from rainbow.specs import Work, values_read
 from rainbow.system.disk_space import shortage
@@ -92,22 +91,22 @@ class Done:
 class Journal:
     """The journal in an agent's state folder, which it locks until it is closed.
 
-    Each call is on disk when it returns. Raises DiskFull where there is no space, and then notes nothing;
-    JournalUnusable where the file cannot be read or written. Thread-safe.
+    Each call is on disk when it returns, except inside `together`. Raises DiskFull where there is no space, and then
+    notes nothing; JournalUnusable where the file cannot be read or written. Thread-safe.
     """
 
     def __init__(self, folder: Path) -> None:
         """Raises FailedPrecondition if another agent uses the folder, a newer one wrote it, or it cannot be used."""
         self._path = folder / "journal.db"
-        _make(folder)
-        self._lock = _lock_folder(folder)
+        self._lock = lock_folder(folder)
         try:
             with as_journal_errors(self._path):
                 self._database = _open(self._path)
         except BaseException:
             os.close(self._lock)
             raise
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()
+        self._is_together = False
 
     def __enter__(self) -> Self:
         return self
@@ -118,6 +117,16 @@ class Journal:
     def close(self) -> None:
         self._database.close()
         os.close(self._lock)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Group commit: what is noted inside is on disk when this ends, with one fsync; none of it if this raises."""
+        with self._transaction():
+            self._is_together = True
+            try:
+                yield
+            finally:
+                self._is_together = False
 
     def accepted(self, entries: Iterable[Entry], *, now: datetime) -> None:
         """Note jobs as far as they got; those that are in the journal already stay as they are."""
@@ -183,35 +192,17 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._turn, as_journal_errors(self._path), self._database:
-            self._database.execute("BEGIN IMMEDIATE")
-            yield self._database
+        with self._turn:
+            if self._is_together:
+                yield self._database
+                return
+            with as_journal_errors(self._path), self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                yield self._database
 
 
 def key_of(jobid: int, attempt: int) -> str:
     return f"rainbow-{jobid}-{attempt}"
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise FailedPrecondition(f"cannot make the state folder {folder}: {why(error)}") from error
-    if folder.stat().st_mode & stat.S_IWOTH:
-        raise FailedPrecondition(f"all users can change what is in the state folder {folder}; run: chmod o-w {folder}")
-
-
-def _lock_folder(folder: Path) -> int:
-    try:
-        handle = open_or_make(folder / "agent.lock")
-    except OSError as error:
-        raise FailedPrecondition(f"cannot lock the state folder {folder}: {why(error)}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise FailedPrecondition(f"another agent uses {folder}; give each agent a state folder of its own") from error
-    return handle
 
 
 def _open(path: Path) -> sqlite3.Connection:

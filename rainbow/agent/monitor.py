@@ -20,28 +20,35 @@ _log = logging.getLogger("rainbow.agent")
 
 
 class Monitor:
+    """`is_due`: the scheduler said that there may be news. Any thread may set it."""
+
     def __init__(self, context: AgentContext, held_jobs: HeldJobs) -> None:
         self._context = context
         self._held_jobs = held_jobs
         self._polled_at: datetime | None = None
         self._seen: set[str] = set()
+        self.is_due = False
 
     def watch(self) -> bool:
-        """Poll all jobs of the scheduler with one call, when it is time or when there are new ones."""
+        """Poll all jobs of the scheduler with one call, when it is time, or when there is news or new ones."""
         held = {job.key: job for job in self._held_jobs if job.is_in_scheduler}
         now = self._context.clock()
-        if not held or not (self._is_time(now) or held.keys() - self._seen):
+        if not held or not (self.is_due or self._is_time(now) or held.keys() - self._seen):
             return False
+        # Before the call, so that what happens meanwhile is news.
+        self.is_due = False
         self._polled_at, self._seen = now, set(held)
         progress = self._context.executor.watch([job.entry.ticket for job in held.values()])
-        changed = [self._note(held[key], seen, now) for key, seen in progress.items()]
+        with self._held_jobs.together():
+            changed = [self._note(held[key], seen, now) for key, seen in progress.items()]
         return any(changed)
 
     def stop(self) -> bool:
         now = self._context.clock()
-        for held in self._held_jobs:
-            if held.desired is Desired.CANCEL and not held.is_handed_over:
-                self._held_jobs.ended(held, cancelled())
+        with self._held_jobs.together():
+            for held in self._held_jobs:
+                if held.desired is Desired.CANCEL and not held.is_handed_over:
+                    self._held_jobs.ended(held, cancelled())
         self._cancel([held for held in self._held_jobs if self._is_to_be_cancelled(held, now)], now)
         return False
 

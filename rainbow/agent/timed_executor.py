@@ -45,6 +45,9 @@ class TimedExecutor:
         with self._timed("watch"):
             return self._executor.watch(tickets)
 
+    def notify(self, changed: Callable[[], None]) -> None:
+        self._executor.notify(changed)
+
     def cancel(self, tickets: Collection[Ticket]) -> None:
         with self._timed("cancel"):
             self._executor.cancel(tickets)

@@ -27,10 +27,11 @@ class Withdrawal:
         overdue = [
             held for held in self._held_jobs if held.is_overdue(now) and not (held.is_handed_over or held.may_arrive)
         ]
-        for held in overdue:
-            why = f": {held.waiting_reason}" if held.waiting_reason else ""
-            self._held_jobs.ended(held, ended(Ending.WITHDRAWN, reason=f"it was not handed over in time{why}"))
-            _log.info(Line("gave back", job=held.entry.jobid, reason=held.waiting_reason))
+        with self._held_jobs.together():
+            for held in overdue:
+                why = f": {held.waiting_reason}" if held.waiting_reason else ""
+                self._held_jobs.ended(held, ended(Ending.WITHDRAWN, reason=f"it was not handed over in time{why}"))
+                _log.info(Line("gave back", job=held.entry.jobid, reason=held.waiting_reason))
         return bool(overdue)
 
     def withdraw(self) -> bool:

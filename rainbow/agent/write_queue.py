@@ -1,7 +1,7 @@
 """Writes to the journal in their order, also while its disk is full."""
 
-from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from rainbow.system.disk_space import DiskFull
 
@@ -11,36 +11,36 @@ Write = Callable[[], None]
 class WriteQueue:
     """What happened may be written late: after a crash the scheduler and the server say it again. What is about to
     happen may not.
+
+    All that waits is written in one transaction, so with one fsync.
     """
 
-    def __init__(self) -> None:
-        self._waiting: deque[Write] = deque()
+    def __init__(self, transaction: Callable[[], AbstractContextManager[None]]) -> None:
+        self._transaction = transaction
+        self._waiting: list[Write] = []
         self._is_full = False
 
     def add(self, write: Write) -> None:
-        """Write what happened, now or as soon as the disk has space."""
+        """Write what happened with the next `flush`."""
         self._waiting.append(write)
-        self.flush()
 
     def write_now(self, write: Write) -> None:
         """Write what is about to happen, after all that waits. Raises DiskFull, and then it must not happen."""
-        self._catch_up()
-        self._do(write)
+        self._write([*self._waiting, write])
 
     def flush(self) -> bool:
-        """Try again what waits; whether the disk took the last write, and all before it."""
+        """Write what waits; whether the disk took the last write, and all before it."""
         try:
-            self._catch_up()
+            if self._waiting:
+                self._write(self._waiting)
         except DiskFull:
             return False
         return not self._is_full
 
-    def _catch_up(self) -> None:
-        while self._waiting:
-            self._do(self._waiting[0])
-            self._waiting.popleft()
-
-    def _do(self, write: Write) -> None:
+    def _write(self, writes: list[Write]) -> None:
         self._is_full = True
-        write()
+        with self._transaction():
+            for write in writes:
+                write()
         self._is_full = False
+        self._waiting = []

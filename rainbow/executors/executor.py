@@ -1,6 +1,6 @@
 """The interface of a scheduler to the agent."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -144,6 +144,12 @@ class Executor(Protocol):
 
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
         """By key. A job whose progress is unknown this time is left out."""
+
+    def notify(self, changed: Callable[[], None]) -> None:
+        """Call `changed`, in any thread, when `watch` may have news before it is time to poll again.
+
+        A scheduler that cannot tell is only polled.
+        """
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
         """Request the end of these jobs; `watch` says when it came. Jobs that are over stay as they are."""

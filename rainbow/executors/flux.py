@@ -1,7 +1,7 @@
 """Flux, through its Python bindings where they import, else through its command."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from rainbow.executors import flux_bindings
@@ -136,6 +136,9 @@ class FluxExecutor:
             if not self._is_over_for_another(ticket, natives[ticket.key], progress)
         }
         return {key: progress for key, progress in told.items() if progress}
+
+    def notify(self, changed: Callable[[], None]) -> None:
+        """It is polled."""
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
         for ticket in tickets:

@@ -3,7 +3,7 @@
 import itertools
 import os
 import platform
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from rainbow.executors.executor import (
 from rainbow.executors.folders import JobFolder, folder_of, is_key, moment, number
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.payload import payload
+from rainbow.executors.runner_ends import RunnerEnds
+from rainbow.executors.runner_server import RunnerServer
 from rainbow.executors.unavailable import refusal
 from rainbow.facts import Facts, Partition
 from rainbow.runner.job import RunnerJob
@@ -65,6 +67,11 @@ class LocalExecutor:
         self._housekeeping = Housekeeping(site)
         self._total = site.slots or len(os.sched_getaffinity(0))
         self._slots: dict[str, int] | None = None
+        self._server = RunnerServer()
+        self._ends = RunnerEnds()
+
+    def notify(self, changed: Callable[[], None]) -> None:
+        self._ends.notify = changed
 
     def capacity(self) -> Capacity:
         free = max(0, self._total - self._in_use())
@@ -111,7 +118,7 @@ class LocalExecutor:
         return {key: native for key, native in found.items() if native}
 
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
-        return {ticket.key: _progress(self._folder(ticket.key), ticket.native_id) for ticket in tickets}
+        return {ticket.key: self._progress(ticket) for ticket in tickets}
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
         for ticket in tickets:
@@ -151,7 +158,7 @@ class LocalExecutor:
 
     def _start(self, job: RunnerJob, folder: JobFolder, slots: int) -> str:
         folder.notes.write_once("slots", f"{slots}\n")
-        native_id = runners.start(job, folder)
+        native_id = runners.start(self._server, job, folder)
         if self._slots is not None:
             self._slots[folder.key] = slots
         return native_id
@@ -160,8 +167,23 @@ class LocalExecutor:
         """The slots of running jobs. An earlier agent's jobs are read from disk once."""
         if self._slots is None:
             self._slots = {folder.key: _slots_of(folder) for folder in self._found()}
-        self._slots = {key: slots for key, slots in self._slots.items() if runners.runs(self._folder(key))}
+        self._slots = {key: slots for key, slots in self._slots.items() if self._runs(key)}
         return sum(self._slots.values())
+
+    def _runs(self, key: str) -> bool:
+        return self._ends.lives(key) or runners.runs(self._folder(key))
+
+    def _progress(self, ticket: Ticket) -> Progress:
+        """Of a runner whose end is awaited, nothing is read again before it."""
+        if self._ends.lives(ticket.key):
+            return Progress(phase=JobPhase.RUNNING, started_at=self._ends.started_at(ticket.key))
+        folder = self._folder(ticket.key)
+        seen = _progress(folder, ticket.native_id)
+        if seen.phase is not JobPhase.RUNNING:
+            return seen
+        process = number(ticket.native_id, most=runners.MOST_PROCESSES) or runners.started_by(folder)
+        # Where it ended since, that is found now, as it will not be told.
+        return seen if self._ends.follow(ticket.key, process, seen.started_at) else _progress(folder, ticket.native_id)
 
     def _found(self) -> list[JobFolder]:
         try:

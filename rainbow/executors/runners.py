@@ -4,26 +4,21 @@ import contextlib
 import fcntl
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import rainbow.runner
 from rainbow.executors.executor import SchedulerSilent
 from rainbow.executors.folders import JobFolder, number
+from rainbow.executors.runner_server import PROGRAM, START_SECONDS, RunnerServer
 from rainbow.runner.job import RunnerJob
 from rainbow.runner.supervisor import CANCEL
 from rainbow.system.untrusted_files import CAREFULLY
 
-# A runner notes its start after some 50 ms.
-START_SECONDS = 30.0
-PROGRAM = str(Path(rainbow.runner.__file__).with_name("__main__.py"))
 MOST_PROCESSES = 2**22
 
 
-def start(job: RunnerJob, folder: JobFolder) -> str:
+def start(server: RunnerServer, job: RunnerJob, folder: JobFolder) -> str:
     """Start a job's runner, once, and return its process id.
 
     It inherits the lock, so there is no moment at which the job seems not to be.
@@ -33,7 +28,7 @@ def start(job: RunnerJob, folder: JobFolder) -> str:
         if lock is None or started_by(folder):
             return process_id(folder)
         with folder.notes.opened() as notes, folder.job.opened() as output:
-            return _started(job, folder, lock, notes, output)
+            return _started(server, job, folder, lock, notes, output)
 
 
 def process_id(folder: JobFolder) -> str:
@@ -56,7 +51,7 @@ def started_by(folder: JobFolder) -> int:
 def runs(folder: JobFolder, native_id: str = "") -> bool:
     """Whether the job's runner lives: by its lock, or where a job removed that, by what the process is."""
     process = number(native_id, most=MOST_PROCESSES) or started_by(folder)
-    return is_locked(folder) or bool(process and _is_runner(process, folder.key))
+    return is_locked(folder) or bool(process and is_runner(process, folder.key))
 
 
 def stop(folder: JobFolder, native_id: str) -> None:
@@ -66,7 +61,7 @@ def stop(folder: JobFolder, native_id: str) -> None:
         return
     with contextlib.suppress(ProcessLookupError, PermissionError), _handle(process) as handle:
         # It was opened before this check, so it cannot be another process of the same number.
-        if _is_runner(process, folder.key):
+        if is_runner(process, folder.key):
             signal.pidfd_send_signal(handle, CANCEL)
 
 
@@ -106,27 +101,16 @@ def _lock(handle: int) -> bool:
     return False
 
 
-def _started(job: RunnerJob, folder: JobFolder, lock: int, notes: int, output: int) -> str:
-    command = [sys.executable, "-I", "-S", "-X", "utf8", PROGRAM, folder.key, str(notes), str(output)]
+def _started(server: RunnerServer, job: RunnerJob, folder: JobFolder, lock: int, notes: int, output: int) -> str:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | CAREFULLY
-    with os.fdopen(os.open("runner.log", flags, 0o600, dir_fd=notes), "ab") as log:
-        try:
-            done = subprocess.run(
-                command,
-                input=job.written().encode(),
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={},
-                pass_fds=[lock, notes, output],
-                check=True,
-                timeout=START_SECONDS,
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise SchedulerSilent(f"the job's runner did not start: {error}") from error
-    return done.stdout.decode().strip()
+    log = os.open("runner.log", flags, 0o600, dir_fd=notes)
+    try:
+        return server.start(job, folder.key, [lock, notes, output, log])
+    finally:
+        os.close(log)
 
 
-def _is_runner(process: int, key: str) -> bool:
+def is_runner(process: int, key: str) -> bool:
     try:
         words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
     except OSError:

@@ -121,6 +121,9 @@ class SlurmExecutor:
         told = {key: settled(self._folder(key), progress) for key, progress in found.items()}
         return {key: progress for key, progress in told.items() if progress}
 
+    def notify(self, changed: Callable[[], None]) -> None:
+        """It is polled."""
+
     def cancel(self, tickets: Collection[Ticket]) -> None:
         for ticket in tickets:
             self._folder(ticket.key).note_cancelled()

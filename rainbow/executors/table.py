@@ -36,8 +36,8 @@ EXECUTORS: Mapping[str, ExecutorKind] = {
     "flux": ExecutorKind(
         make=flux_executor, interval_seconds=1.0, probe="flux resource list", options_of="flux submit"
     ),
-    # A poll costs a scheduler a call, and this machine next to nothing.
-    "local": ExecutorKind(make=LocalExecutor, interval_seconds=0.2, is_here=True),
+    # Ends wake the agent; polls only find what has no process any more.
+    "local": ExecutorKind(make=LocalExecutor, interval_seconds=1.0, is_here=True),
 }
 
 

@@ -4,14 +4,13 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 
 from rainbow.runner.descendants import kill_all, reap, signal_all
 from rainbow.runner.job import RunnerJob
 from rainbow.runner.notes import Notes
 from rainbow.runner.output import Output, Pump
-from rainbow.system.prctl import adopt_orphans, die_with, hide_memory
+from rainbow.system.prctl import adopt_orphans, die_with
 
 # Between the signal that asks a job to end and the one that makes it.
 GRACE_SECONDS = 5.0
@@ -21,29 +20,25 @@ WAKING = (signal.SIGCHLD, signal.SIGTERM, CANCEL)
 WHY: dict[int, str] = {CANCEL: "cancelled", signal.SIGTERM: "stopped"}
 
 
-def main(notes_folder: int, job_folder: int) -> None:
-    """Detach from the agent, and run the job unless that happened before.
+def supervise(notes_folder: int, job_folder: int, job_file: int, noted: int) -> None:
+    """Detach from what started this process, and run the job unless that happened before.
 
-    Prints the number of the process that runs it, once its start is noted; otherwise exits with 1.
+    Writes to `noted` once the start is noted. Raises FileExistsError where it was before.
     """
-    job = RunnerJob.read(sys.stdin.read())
+    # First, so that no file of its own is the standard input.
+    _silence()
+    with os.fdopen(job_file) as file:
+        job = RunnerJob.read(file.read())
     signal.pthread_sigmask(signal.SIG_BLOCK, WAKING)
-    noted, note_end = os.pipe()
-    if child := os.fork():
-        os.close(note_end)
-        if not os.read(noted, 1):
-            sys.exit(1)
-        print(child, flush=True)  # noqa: T201  the agent reads it
-        return
     os.setsid()
-    hide_memory()
     adopt_orphans()
     notes = Notes(notes_folder)
     notes.reserve("ended")
     notes.write_once("started", os.getpid(), time.time())
-    os.write(note_end, b"1")
-    os.close(note_end)
-    _silence()
+    # The agent may be gone.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(noted, str(os.getpid()).encode())
+    os.close(noted)
     notes.write("ended", *_run(job, job_folder), time.time())
 
 

@@ -56,6 +56,7 @@ class ScriptedExecutor:
     forgotten: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     before_each: Callable[[], None] = lambda: None
+    changed: Callable[[], None] = lambda: None
 
     def capacity(self) -> Capacity:
         self._called("capacity")
@@ -87,6 +88,9 @@ class ScriptedExecutor:
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
         self._called("watch")
         return {ticket.key: self.progress.get(ticket.key, PENDING) for ticket in tickets}
+
+    def notify(self, changed: Callable[[], None]) -> None:
+        self.changed = changed
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
         self._called("cancel")

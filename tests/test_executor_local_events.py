@@ -1,0 +1,98 @@
+"""What wakes an agent of this machine, and the server that forks the runners of its jobs."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from rainbow.executors.executor import Executor, JobPhase, Site, Ticket
+from rainbow.executors.runner_server import NO_KEY, PROGRAM
+from rainbow.executors.table import EXECUTORS
+from tests.support.executors import hand_over, lines_of, progress, until_there, wait_for, wait_until
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.processes import descendants
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(folder=tmp_path / "state", environment=dict(os.environ), slots=4)
+
+
+def local(site: Site) -> Executor:
+    return EXECUTORS["local"].make(site)
+
+
+def end_of(executor: Executor, ticket: Ticket, go: Path) -> int | None:
+    """The exit code of a job that waits for `go`, looked up once, after the executor told that something changed."""
+    told = threading.Event()
+    executor.notify(told.set)
+    assert progress(executor, ticket).phase is JobPhase.RUNNING
+    go.touch()
+    assert told.wait(PATIENCE_SECONDS)
+    return progress(executor, ticket).exit_code
+
+
+def test_the_end_of_a_job_is_told(site: Site, tmp_path: Path) -> None:
+    executor = local(site)
+    ticket = hand_over(executor, "rainbow-1-1", f"{until_there(tmp_path / 'go')}; exit 4")
+
+    assert end_of(executor, ticket, tmp_path / "go") == 4
+    assert executor.capacity().slots == 4
+
+
+def test_the_end_of_a_job_that_an_earlier_agent_started_is_told(site: Site, tmp_path: Path) -> None:
+    ticket = hand_over(local(site), "rainbow-2-1", f"{until_there(tmp_path / 'go')}; exit 5")
+
+    assert end_of(local(site), ticket, tmp_path / "go") == 5
+
+
+def test_a_job_is_started_after_the_server_of_runners_was_killed(site: Site, tmp_path: Path) -> None:
+    executor = local(site)
+    first = hand_over(executor, "rainbow-3-1", f"{until_there(tmp_path / 'go')}; exit 6")
+    (server,) = servers()
+    os.kill(server, signal.SIGKILL)
+    wait_until(lambda: server not in servers())
+
+    second = hand_over(executor, "rainbow-4-1", "exit 7")
+    (tmp_path / "go").touch()
+
+    assert wait_for(executor, second, JobPhase.ENDED).exit_code == 7
+    assert wait_for(executor, first, JobPhase.ENDED).exit_code == 6
+
+
+def test_the_server_of_runners_ends_with_its_executor_and_jobs_go_on(site: Site, tmp_path: Path) -> None:
+    executor = local(site)
+    ticket = hand_over(executor, "rainbow-5-1", f"{until_there(tmp_path / 'go')}; exit 8")
+    (server,) = servers()
+
+    del executor
+    wait_until(lambda: server not in servers())
+    (tmp_path / "go").touch()
+
+    assert wait_for(local(site), ticket, JobPhase.ENDED).exit_code == 8
+
+
+def test_a_runner_that_cannot_note_its_start_says_so_and_runs_nothing(site: Site, tmp_path: Path) -> None:
+    executor = local(site)
+    (site.folder / "notes" / "rainbow-6-1" / "ended.new").mkdir(parents=True)
+
+    with pytest.raises(Exception, match="did not start"):
+        hand_over(executor, "rainbow-6-1", f"echo ran >> {tmp_path}/ran")
+
+    assert lines_of(tmp_path / "ran") == []
+    assert executor.find(["rainbow-6-1"]) == {}
+
+
+def servers() -> list[int]:
+    """Of this process, that live."""
+    wanted = f"{PROGRAM}\0{NO_KEY}".encode()
+    return [child for child in descendants(os.getpid()) if wanted in _command(child)]
+
+
+def _command(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -1,8 +1,10 @@
 """Hands accepted jobs to the scheduler: each once, whatever crashes."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 
 from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
@@ -10,6 +12,7 @@ from rainbow.agent.reporter import Reporter
 from rainbow.agent.states import Desired, Stage
 from rainbow.executors.endings import cancelled, ended
 from rainbow.executors.executor import Ending, NotTaken, Progress, SchedulerSilent, WorkRefused
+from rainbow.specs import Work
 from rainbow.system.disk_space import DiskFull, is_full
 from rainbow.telemetry import traces
 from rainbow.telemetry.lines import Line
@@ -26,6 +29,8 @@ class HandOver:
         self._context = context
         self._held_jobs = held_jobs
         self._reporter = reporter
+        self._at_once = context.executor.access.at_once
+        self._threads = ThreadPoolExecutor(self._at_once, thread_name_prefix="hand over")
 
     def settle(self) -> bool:
         in_doubt = [held for held in self._held_jobs if held.stage is Stage.IN_DOUBT]
@@ -101,23 +106,48 @@ class HandOver:
             return self._submit_in_turn(sorted(filter(self._may_go, self._held_jobs), key=_tried_at))
 
     def _submit_in_turn(self, ready: Sequence[HeldJob]) -> bool:
-        """What the scheduler took is noted after the last one: were the agent killed before, it would be asked."""
+        """As many at once as the scheduler's adapter can.
+
+        What the scheduler took is noted after the last one: were the agent killed before, it would be asked.
+        """
         moved = False
         # What the scheduler has just not taken makes way for the others: a user may have reached a limit.
         not_taken: dict[str, NotTaken] = {}
-        for held in [] if self._is_kept_waiting(ready) else ready:
-            if moved and self._reporter.is_late():
-                break
-            if held.entry.work.owner not in not_taken:
-                moved = True
-                try:
-                    if not self._refused(held):
-                        self._submit(held)
-                except NotTaken as wait:
-                    not_taken[held.entry.work.owner] = wait
+        left = [] if self._is_kept_waiting(ready) else list(ready)
+        while left and not (moved and self._reporter.is_late()):
+            batch, left = left[: self._at_once], left[self._at_once :]
+            due = [held for held in batch if held.entry.work.owner not in not_taken]
+            moved = moved or bool(due)
+            not_taken |= self._submit_at_once([held for held in due if not self._refused(held)])
         if not_taken:
             raise next(iter(not_taken.values()))
         return moved
+
+    def _submit_at_once(self, jobs: Sequence[HeldJob]) -> dict[str, NotTaken]:
+        """By owner, what was not taken. Raises SchedulerSilent and DiskFull once it is known what became of each."""
+        not_taken: dict[str, NotTaken] = {}
+        failures: list[SchedulerSilent | DiskFull] = []
+        for held, answer in [(held, self._begin(held)) for held in jobs]:
+            try:
+                self._submit(held, answer)
+            except NotTaken as wait:
+                not_taken[held.entry.work.owner] = wait
+            except (SchedulerSilent, DiskFull) as failure:
+                failures.append(failure)
+        if failures:
+            raise failures[0]
+        return not_taken
+
+    def _begin(self, held: HeldJob) -> Callable[[], str]:
+        """Hand a job over, in a thread where several are handed over at once; returns what waits for the answer."""
+        held.move(Stage.IN_DOUBT)
+        try:
+            work = self._context.here(held.entry.work)
+        except (WorkRefused, NotTaken) as error:
+            return partial(_raise, error)
+        if self._at_once == 1:
+            return partial(self._ask_scheduler, held, work)
+        return self._threads.submit(self._ask_scheduler, held, work).result
 
     def _is_kept_waiting(self, jobs: Sequence[HeldJob]) -> bool:
         """Whether the file of persons cannot be used now: no job runs as another meanwhile, nor is it refused."""
@@ -137,10 +167,9 @@ class HandOver:
             self._end_refused(held, refusal)
         return bool(refusal)
 
-    def _submit(self, held: HeldJob) -> None:
-        held.move(Stage.IN_DOUBT)
+    def _submit(self, held: HeldJob, answer: Callable[[], str]) -> None:
         try:
-            native_id = self._ask_scheduler(held)
+            native_id = answer()
         except WorkRefused as refusal:
             self._refuse(held, refusal.message)
         except SchedulerSilent as silence:
@@ -160,11 +189,11 @@ class HandOver:
             self._held_jobs.submitted(held, native_id)
             _log.info(Line("handed over", job=held.entry.jobid, key=held.key, native_id=native_id))
 
-    def _ask_scheduler(self, held: HeldJob) -> str:
+    def _ask_scheduler(self, held: HeldJob, work: Work) -> str:
         """The scheduler's id of the job. Also a hand-over that fails is a span of the job's trace."""
         span = traces.begin("hand over", "internal", parent=held.traceparent, job=held.entry.jobid, key=held.key)
         try:
-            native_id = self._context.executor.submit(self._context.here(held.entry.work), held.key)
+            native_id = self._context.executor.submit(work, held.key)
         except Exception as error:
             span.end(error=type(error).__name__)
             raise
@@ -186,6 +215,10 @@ class HandOver:
 
 def _tried_at(held: HeldJob) -> datetime:
     return held.tried_at or held.accepted_at or datetime.min.replace(tzinfo=UTC)
+
+
+def _raise(error: Exception) -> str:
+    raise error
 
 
 def _failed(reason: str) -> Progress:

@@ -88,10 +88,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How a scheduler is reached. `advice` says what would be better; empty where nothing would."""
+    """How a scheduler is reached. `advice` says what would be better; empty where nothing would.
+
+    `at_once`: how many threads may be in `submit` together.
+    """
 
     description: str
     advice: str = ""
+    at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

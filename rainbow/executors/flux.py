@@ -69,7 +69,7 @@ def flux_executor(site: Site) -> Executor:
         found = flux_bindings.find()
     except BindingsMissing as reason:
         return FluxExecutor(
-            site, FluxCommand(site), access=Access(description=f"{BY_COMMAND}: {reason}", advice=ADVICE)
+            site, FluxCommand(site), access=Access(description=f"{BY_COMMAND}: {reason}", advice=ADVICE, at_once=4)
         )
     return FluxExecutor(site, FluxBindings(found, site), access=Access(description=BY_BINDINGS))
 

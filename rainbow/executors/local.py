@@ -3,7 +3,9 @@
 import itertools
 import os
 import platform
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,14 +61,19 @@ HIGHEST_STATUS = 0xFFFF
 
 class LocalExecutor:
     access = Access(
-        description="as processes of this machine, whose orphans their runner adopts and ends (child subreaper)"
+        description="as processes of this machine, whose orphans their runner adopts and ends (child subreaper)",
+        at_once=4,
     )
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._housekeeping = Housekeeping(site)
         self._total = site.slots or len(os.sched_getaffinity(0))
-        self._slots: dict[str, int] | None = None
+        # The slots of jobs, by key; one that is started anew may be in both.
+        self._running: dict[str, int] = {}
+        self._starting: dict[str, int] = {}
+        self._has_read_notes = False
+        self._turn = threading.RLock()
         self._server = RunnerServer()
         self._ends = RunnerEnds()
 
@@ -106,12 +113,11 @@ class LocalExecutor:
         job = self._job(work, folder)
         if not Path(job.directory).is_dir():
             raise WorkRefused(f"there is no directory {job.directory}")
-        slots = self.slots(work)
-        if slots > self.capacity().slots:
-            raise NotTaken(f"fewer than {slots} slots are free")
-        folder.make()
-        write_inside(work, folder)
-        return self._start(job, folder, slots)
+        with self._taken(key, self.slots(work)) as slots:
+            folder.make()
+            write_inside(work, folder)
+            folder.notes.write_once("slots", f"{slots}\n")
+            return runners.start(self._server, job, folder)
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         found = {key: runners.process_id(self._folder(key)) for key in keys}
@@ -156,19 +162,27 @@ class LocalExecutor:
             kept_output_bytes=self._site.kept_output_bytes,
         )
 
-    def _start(self, job: RunnerJob, folder: JobFolder, slots: int) -> str:
-        folder.notes.write_once("slots", f"{slots}\n")
-        native_id = runners.start(self._server, job, folder)
-        if self._slots is not None:
-            self._slots[folder.key] = slots
-        return native_id
+    @contextmanager
+    def _taken(self, key: str, slots: int) -> Iterator[int]:
+        """The slots, for a job that is started inside. Raises NotTaken where fewer are free."""
+        with self._turn:
+            if slots > self._total - self._in_use():
+                raise NotTaken(f"fewer than {slots} slots are free")
+            self._starting[key] = slots
+        try:
+            yield slots
+        finally:
+            with self._turn:
+                self._running[key] = self._starting.pop(key)
 
     def _in_use(self) -> int:
-        """The slots of running jobs. An earlier agent's jobs are read from disk once."""
-        if self._slots is None:
-            self._slots = {folder.key: _slots_of(folder) for folder in self._found()}
-        self._slots = {key: slots for key, slots in self._slots.items() if self._runs(key)}
-        return sum(self._slots.values())
+        """The slots of jobs that run or are being started. An earlier agent's jobs are read from disk once."""
+        with self._turn:
+            if not self._has_read_notes:
+                self._running = {folder.key: _slots_of(folder) for folder in self._found()}
+                self._has_read_notes = True
+            self._running = {key: slots for key, slots in self._running.items() if self._runs(key)}
+            return sum(self._running.values()) + sum(self._starting.values())
 
     def _runs(self, key: str) -> bool:
         return self._ends.lives(key) or runners.runs(self._folder(key))

@@ -5,6 +5,7 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,10 +23,11 @@ _LONGEST_ANSWER = 32
 
 
 class RunnerServer:
-    """One for each executor, with which it ends."""
+    """One for each executor, with which it ends. Thread-safe."""
 
     def __init__(self) -> None:
         self._running: _Running | None = None
+        self._turn = threading.Lock()
 
     def start(self, job: RunnerJob, key: str, handles: Sequence[int]) -> str:
         """Have a runner run the job, with the handles of its lock, notes, output and log; returns its process id.
@@ -46,9 +48,10 @@ class RunnerServer:
         return answer
 
     def _send(self, key: str, handles: Sequence[int]) -> None:
-        if self._running is None or self._running.process.poll() is not None:
-            self._running = _Running()
-        socket.send_fds(self._running.connection, [key.encode()], handles)
+        with self._turn:
+            if self._running is None or self._running.process.poll() is not None:
+                self._running = _Running()
+            socket.send_fds(self._running.connection, [key.encode()], handles)
 
 
 class _Running:
@@ -58,7 +61,7 @@ class _Running:
         command = [sys.executable, "-I", "-S", "-X", "utf8", PROGRAM, NO_KEY]
         nothing: dict[str, str] = {}
         with theirs:
-            self.process = subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL, env=nothing)
+            self.process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=nothing)
         weakref.finalize(self, _end, self.connection, self.process)
 
 

@@ -45,7 +45,7 @@ NOTHING_TO_CANCEL = re.compile(r"invalid job id|already complet", re.IGNORECASE)
 
 
 class SlurmExecutor:
-    access = Access(description="by Slurm's commands")
+    access = Access(description="by Slurm's commands", at_once=4)
 
     def __init__(self, site: Site, *, pause: Callable[[float], None] = time.sleep) -> None:
         self._site = site

@@ -17,7 +17,7 @@ from rainbow.agent.people import People
 from rainbow.agent.policy import Policy
 from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.client import Client
-from rainbow.executors.executor import Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket
+from rainbow.executors.executor import Access, Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket
 from rainbow.executors.table import EXECUTORS
 from rainbow.facts import Facts, Value
 from rainbow.records import Job, JobSpec
@@ -56,6 +56,7 @@ class ScriptedExecutor:
     forgotten: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     before_each: Callable[[], None] = lambda: None
+    access: Access = field(default_factory=lambda: Access(description="by the test"))
     changed: Callable[[], None] = lambda: None
 
     def capacity(self) -> Capacity:

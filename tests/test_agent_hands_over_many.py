@@ -1,0 +1,75 @@
+"""Many jobs at once: how they are handed over, noted, watched and reported."""
+
+import threading
+
+import pytest
+
+from rainbow.executors.executor import Access, Capacity, SchedulerSilent, WorkRefused
+from rainbow.records import JobSpec, JobState
+from tests.support.agent_cast import SUCCESS, Hire, key
+from tests.support.agents import Crew, ScriptedExecutor, ended
+from tests.support.patience import PATIENCE_SECONDS
+
+AT_ONCE = 4
+
+
+@pytest.fixture
+def many(hire: Hire, scheduler: ScriptedExecutor) -> Crew:
+    """An agent whose scheduler takes four submissions at the same time."""
+    scheduler.access = Access(description="by the test", at_once=AT_ONCE)
+    scheduler.free = Capacity(nodes=100, slots=100)
+    return hire(executor=scheduler)
+
+
+def submitted(crew: Crew, *commands: str) -> list[int]:
+    results = crew.client.submit_jobs([JobSpec(command=command) for command in commands])
+    return [result.jobid for result in results.results]
+
+
+def test_as_many_are_handed_over_at_once_as_the_scheduler_takes(many: Crew, scheduler: ScriptedExecutor) -> None:
+    together = threading.Barrier(AT_ONCE)
+    scheduler.before_each = lambda: together.wait(PATIENCE_SECONDS) if scheduler.calls[-1] == "submit" else None
+    jobids = submitted(many, *["true"] * 2 * AT_ONCE)
+
+    many.work(lambda: len(scheduler.jobs) == len(jobids))
+
+    assert not together.broken
+    many.work(lambda: all(many.job(jobid).native_id == f"native-{key(jobid)}" for jobid in jobids))
+
+
+def test_of_jobs_that_are_handed_over_together_each_has_an_outcome_of_its_own(
+    many: Crew, scheduler: ScriptedExecutor
+) -> None:
+    scheduler.mishaps = {"no": WorkRefused("never"), "late": SchedulerSilent("no answer"), "bug": KeyError("odd")}
+
+    taken, refused, silent, broken = submitted(many, "true", "no", "late", "bug")
+    many.work(lambda: many.job(refused).finished_at and many.job(broken).finished_at)
+    many.work(lambda: len(scheduler.handed_over) > AT_ONCE)
+
+    assert scheduler.handed_over.count(key(taken)) == scheduler.handed_over.count(key(refused)) == 1
+    assert scheduler.handed_over.count(key(silent)) > 1, "it is asked for, and handed over again"
+    assert many.job(refused).reason == "never"
+    assert "could not be handed over" in many.job(broken).reason
+    assert many.job(taken).state == JobState.ACCEPTED
+
+
+def test_a_step_of_many_jobs_is_one_transaction_of_the_journal(many: Crew, scheduler: ScriptedExecutor) -> None:
+    statements: list[str] = []
+    many.journal._database.set_trace_callback(statements.append)
+    jobids = submitted(many, *["true"] * 20)
+    scheduler.progress = {key(jobid): ended(many.clock.now(), **SUCCESS) for jobid in jobids}
+
+    many.finish(*jobids)
+
+    assert len([text for text in statements if text.startswith("UPDATE")]) >= 4 * len(jobids)
+    assert statements.count("COMMIT") < len(jobids)
+
+
+def test_the_scheduler_is_asked_at_once_when_it_has_news(hire: Hire, scheduler: ScriptedExecutor) -> None:
+    crew = hire(executor=scheduler, interval_seconds=60)
+    jobid = crew.submit()
+    crew.work(lambda: "watch" in scheduler.calls and crew.job(jobid).native_id)
+    scheduler.progress[key(jobid)] = ended(crew.clock.now(), **SUCCESS)
+
+    scheduler.changed()
+    crew.work(lambda: crew.job(jobid).finished_at, seconds=30)

@@ -47,6 +47,14 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_o
 	submit_options submit_wait thread_pools timed_calls tls units users_file wakeups watch web_server web_tls where wire_golden \
 	wrong_surroundings
 
+# These speak gRPC with servers, and run on the transport h2corn as well: a few in each run of the tests, all by a target.
+WIRE_IN_EACH_RUN := client_certificates wire_behaviour
+WIRE := $(WIRE_IN_EACH_RUN) any_message bad_bytes bad_fields certificate_renewal client_answers client_stream concurrency \
+	connection_diagnosis crash credentials_rpc database_away error_tables extension_fields group_commit hostile_clients \
+	hostile_log_lines in_doubt limits_at_servers list_clusters log_examples log_secrecy long_waits lookup_rpc metrics overload \
+	pool_rpc reach recorded_conversation registration_guesses reported_facts reports_together request_ids request_rpc resume \
+	reverse_proxies revocation server submit_rpc submit_stream submit_wait tls traces watch_rpc who_may_call workers
+
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -80,12 +88,17 @@ test: test-sqlite test-postgresql ## Run the tests on SQLite, then on PostgreSQL
 test-sqlite: .venv/development ## Run the tests on SQLite
 	env -u DATABASE_URL $(BIN)/python -m pytest $(FOUR_AT_ONCE) $(EMPTYING:%=--ignore=%) $(IMAGES:%=--ignore=%)
 	env -u DATABASE_URL $(BIN)/python -m pytest $(FOUR_AT_ONCE) $(EMPTYING)
+	env -u DATABASE_URL $(BIN)/python -m pytest --transport h2corn $(FOUR_AT_ONCE) $(WIRE_IN_EACH_RUN:%=tests/test_%.py)
 
 .PHONY: test-postgresql
 test-postgresql: .venv/development ## Run those that meet a database on a PostgreSQL that they start and stop
 	$(BIN)/python -m pytest -p tests.support.postgresql $(FOUR_AT_ONCE) \
 		$(EMPTYING:%=--ignore=%) $(IMAGES:%=--ignore=%) $(ONCE:%=--ignore-glob='tests/test_%.py')
 	$(BIN)/python -m pytest -p tests.support.postgresql $(FOUR_AT_ONCE) $(EMPTYING)
+
+.PHONY: test-transport
+test-transport: .venv/development ## Run the tests that speak gRPC on the transport h2corn, on SQLite
+	env -u DATABASE_URL $(BIN)/python -m pytest --transport h2corn $(FOUR_AT_ONCE) $(WIRE:%=tests/test_%.py)
 
 .PHONY: test-flux
 test-flux: .venv/development ## Run the tests that need a real Flux, which they start

@@ -22,6 +22,7 @@ _DEADLINE = b"60S"
 class Kind(IntEnum):
     DATA = 0
     HEADERS = 1
+    PRIORITY = 2
     RST_STREAM = 3
     SETTINGS = 4
     PING = 6
@@ -31,6 +32,7 @@ class Kind(IntEnum):
 
 
 class Setting(IntEnum):
+    HEADER_TABLE_SIZE = 1
     INITIAL_WINDOW_SIZE = 4
 
 

@@ -10,7 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from rainbow.protos import rainbow_pb2 as pb
-from tests.support.servers import RainbowServer
+from tests.support.servers import RainbowServer, on_h2corn
 from tests.support.wire import (
     METHODS,
     Refusal,
@@ -334,4 +334,7 @@ def test_an_odd_credential_is_denied_like_any_other(remote: Remote, server: Rain
     assert refusal_of(stub.SubmitJob, remote.submission(token=value)) == denied
     assert refusal_of(stub.SubmitJob, remote.submission(cluster=value)) == denied
     assert refusal_of(stub.RequestJobs, pb.RequestJobsRequest(cluster=remote.name, secret=value)) == denied
-    assert refusal_of(stub.ListJobs, pb.ListJobsRequest(), metadata=(("authorization", f"Bearer {value}"),)) == denied
+    by_header = refusal_of(stub.ListJobs, pb.ListJobsRequest(), metadata=(("authorization", f"Bearer {value}"),))
+    # h2corn resets a call with blanks at the end of a header's value, which RFC 9113, section 8.2.1, does not allow.
+    is_header = value == value.strip()
+    assert by_header == denied if is_header or not on_h2corn() else by_header.code == grpc.StatusCode.INTERNAL

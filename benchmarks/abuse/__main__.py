@@ -1,6 +1,7 @@
 """python -m benchmarks.abuse: attacks a server of this checkout, and prints what an honest caller noticed of it."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from benchmarks.databases import KINDS
 from benchmarks.report import table
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
-from tests.support.servers import ROOT
+from tests.support.servers import ROOT, TRANSPORT
 
 _WARM_UP_SECONDS = 0.5
 _SETTLE_SECONDS = 0.5
@@ -34,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("cases", nargs="*", metavar="CASE", help="part of a case's name; default: all")
     parser.add_argument("--seconds", type=float, default=1.5, help="length of each attack (%(default)s)")
     parser.add_argument("--database", choices=KINDS, default="sqlite")
+    parser.add_argument("--transport", choices=("grpcio", "h2corn"), default="grpcio")
     options = parser.parse_args(arguments)
+    os.environ[TRANSPORT] = options.transport
     chosen = [name for name in _MEASURED if not options.cases or any(part in name for part in options.cases)]
     plan = Plan(seconds=options.seconds, rounds=1, in_flight=(), growth=0)
     with open_bench(plan=plan, database=options.database, folder=None) as bench:

@@ -155,6 +155,13 @@ def endless_stream(path: str, message: bytes) -> Attack:
     return attack
 
 
+def attack_by_many(caller: Callable[[Link], Awaitable[None]], *, number: int = CALLERS) -> Attack:
+    async def attack(target: Target) -> None:
+        await _many(target, caller, number)
+
+    return attack
+
+
 async def _many(
     target: Target, caller: Callable[[Link], Awaitable[None]], number: int, *, window: int = 1 << 30
 ) -> None:

@@ -17,6 +17,15 @@ from benchmarks.abuse.attacks import (
     rapid_reset,
     unread,
 )
+from benchmarks.abuse.slow_and_small import (
+    cancelled_early,
+    empty_continuations,
+    empty_data,
+    idle_links,
+    tables_of_headers,
+    trickled,
+    trickled_headers,
+)
 from benchmarks.cases import path_of
 from benchmarks.frames import Kind
 from rainbow.protos import rainbow_pb2 as pb
@@ -24,6 +33,8 @@ from rainbow.protos import rainbow_pb2 as pb
 _MOST = 4 * 1024 * 1024 - 1024
 _PING = frames.frame(Kind.PING, 0, 0, bytes(8))
 _SETTINGS = frames.settings({})
+_PRIORITY = frames.frame(Kind.PRIORITY, 0, 1, bytes(5))
+_WINDOW = frames.window_update(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +115,15 @@ CASES = [
     ),
     Case(name="calls that are reset at once", attack=rapid_reset),
     Case(name="pings and settings", attack=flood([_PING, _SETTINGS])),
+    Case(name="priorities and windows", attack=flood([_PRIORITY, _WINDOW])),
     Case(name="headers without an end", attack=endless_headers),
+    Case(name="headers without an end, empty", attack=empty_continuations),
+    Case(name="headers without an end, slowly", attack=trickled_headers),
+    Case(name="data without an end, empty", attack=empty_data),
+    Case(name="messages, a byte at a time", attack=trickled(frames.message(bytes(60_000)))),
+    Case(name="tables of headers", attack=tables_of_headers),
+    Case(name="calls that are given up within 100 ms", attack=cancelled_early, by_submitter=True),
+    Case(name="500 connections that are not used", attack=idle_links(500)),
     Case(name="watchers who never read", attack=unread(_watch, calls=320), by_submitter=True),
     Case(
         name="streams of jobs without an end",

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -33,14 +34,21 @@ class Waited:
 
 
 @contextmanager
-def honest_callers(address: str, registration_secret: str) -> Iterator[Callable[[float], Waited]]:
+def honest_callers(address: str, registration_secret: str, *, ca_file: str = "") -> Iterator[Callable[[float], Waited]]:
     """Yields a function that lets them call for so many seconds."""
-    with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+    with _channel(address, ca_file) as channel:
         stub = RainbowSchedulerStub(channel)
         new = stub.Register(pb.RegisterRequest(name="honest", secret=registration_secret), timeout=_PATIENCE_SECONDS)
         submission = pb.SubmitJobRequest(cluster="honest", token=new.token, nodes=1, command="hostname")
         look = pb.RequestJobsRequest(cluster="honest", secret=new.secret, maxJobs=10)
         yield partial(_call_for, calls=[partial(stub.SubmitJob, submission), partial(stub.RequestJobs, look)])
+
+
+def _channel(address: str, ca_file: str) -> grpc.Channel:
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    if not ca_file:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(Path(ca_file).read_bytes()), options=options)
 
 
 def _call_for(seconds: float, calls: Sequence[Call]) -> Waited:

@@ -35,11 +35,13 @@ class Link(asyncio.Protocol):
         self._transport.write(b"".join(parts))
 
     async def begin(self, path: str, *, bearer: str = "") -> int:
+        further = {"authorization": f"Bearer {bearer}"} if bearer else {}
+        return await self.begin_with(frames.headers(self._authority, path, {**further, "grpc-encoding": "gzip"}))
+
+    async def begin_with(self, block: bytes) -> int:
         stream, self._next_stream = self._next_stream, self._next_stream + 2
         self._windows[stream] = self._first_window
         self._ends[stream] = asyncio.get_running_loop().create_future()
-        further = {"authorization": f"Bearer {bearer}"} if bearer else {}
-        block = frames.headers(self._authority, path, {**further, "grpc-encoding": "gzip"})
         await self.write(frames.frame(Kind.HEADERS, frames.END_HEADERS, stream, block))
         return stream
 

@@ -2,20 +2,24 @@
 
 import os
 import signal
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.request import urlopen
 
 from benchmarks.abuse.honest import Waited, honest_callers
 from benchmarks.abuse.memory import memory_of, peak_of
 from benchmarks.abuse.outcome import Goal, Outcome
 from benchmarks.bench import Bench, Plan, open_bench
+from tests.support.certificates import make_certificate
 from tests.support.processes import descendants
 from tests.support.raw_http import HALF_BODY, HALF_HEAD, connect
 from tests.support.servers import RainbowServer, start_rainbow
 
 _CLIENTS = 40
+_HANDSHAKES = 300
 _AWAY_SECONDS = 6.0
 _PATIENCE_SECONDS = 30.0
 
@@ -65,9 +69,37 @@ def web_clients_that_stall(bench: Bench) -> Outcome:
         server.stop()
 
 
+def handshakes_half_done(bench: Bench) -> Outcome:
+    """Connections to a server with TLS on which nothing, or only half of a ClientHello, ever comes."""
+    folder = bench.folder / "tls"
+    folder.mkdir()
+    cert, key = make_certificate(folder)
+    settings = {"RAINBOW_TLS_CERT": str(cert), "RAINBOW_TLS_KEY": str(key)}
+    server = start_rainbow(database_url=bench.databases.new(), log=folder / "log", environment=settings)
+    pids, secret = [server.process.pid], server.registration_secret
+    try:
+        before = memory_of(pids)
+        with ExitStack() as links, peak_of(pids) as peak:
+            for number in range(_HANDSHAKES):
+                link = links.enter_context(_connected(server.address))
+                link.sendall(_client_hello()[:100] if number % 2 else b"")
+            with honest_callers(server.address, secret, ca_file=str(cert)) as call_for:
+                waited = call_for(bench.plan.seconds)
+        return Outcome(
+            case=f"{_HANDSHAKES} handshakes of TLS, half done",
+            waited=waited,
+            before=before,
+            peak=peak[0],
+            after=memory_of(pids),
+        )
+    finally:
+        server.stop()
+
+
 OTHER_CASES: dict[str, Callable[[Bench], Outcome]] = {
     "the database away": database_away,
     "web clients that stall": web_clients_that_stall,
+    "handshakes of TLS, half done": handshakes_half_done,
 }
 
 
@@ -82,6 +114,18 @@ def _healthz(server: RainbowServer, seconds: float) -> Waited:
             waited.seconds.append(time.perf_counter() - began)
         time.sleep(0.02)
     return waited
+
+
+def _connected(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=_PATIENCE_SECONDS)
+
+
+def _client_hello() -> bytes:
+    sent = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname="localhost").do_handshake()
+    return sent.read()
 
 
 @contextmanager

@@ -28,8 +28,14 @@ _MOST_CONNECTIONS = 65_536
 
 
 def h2corn() -> Any:
-    """Few have it installed."""
+    """Few have it installed. Its banner is no line of log, least of all one in JSON, and is left out."""
+    lib: Any = import_module("h2corn._lib")
+    lib.emit_banner = _say_nothing
     return import_module("h2corn")
+
+
+def _say_nothing(*about: object) -> None:
+    pass
 
 
 @contextmanager

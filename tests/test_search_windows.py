@@ -3,6 +3,8 @@
 from datetime import datetime
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from clusters.callers import Caller
 from grpc_api.rpcs import jobs
@@ -78,3 +80,39 @@ def test_a_label_leads_to_its_jobs_at_once(alpha: Member, now: datetime) -> None
     page = list_jobs(by=alpha.submitter, search=Search(labels={"a": "b"}))
 
     assert ([job.id for job in page.jobs], page.looked_until) == (old, 0)
+
+
+@pytest.mark.parametrize("ordering", ["-id", "id"])
+def test_a_label_of_many_old_jobs_is_looked_for_a_part_at_a_time(
+    alpha: Member, beta: Member, now: datetime, monkeypatch: pytest.MonkeyPatch, ordering: str
+) -> None:
+    monkeypatch.setattr(search, "_FEW", 4)
+    others = submitted(beta, 6, now=now, labels={"a": "b"})
+    submitted(alpha, 15, now=now)
+    wanted = [*submitted(alpha, 6, now=now, labels={"a": "b"}), *submitted(alpha, 1, now=now, labels={"a": "b"})]
+    submitted(alpha, 15, now=now)
+
+    pages = pages_over_rest(submitter(alpha), f"label=a%3Db&ordering={ordering}")
+
+    found = [job for page in pages for job in page]
+    assert found == sorted(wanted, reverse=ordering == "-id")
+    assert len(pages) <= 1 + (len(others) + len(wanted)) // 3
+
+
+def test_a_part_of_a_label_is_enough_for_the_page_of_a_huge_cluster(
+    alpha: Member, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_FEW", 4)
+    submitted(alpha, 6, now=now, labels={"a": "b"})
+    submitted(alpha, 25, now=now)
+    asked = Search(labels={"a": "b"}, size=3)
+
+    with CaptureQueriesContext(connection) as captured:
+        page = list_jobs(by=alpha.submitter, search=asked)
+
+    assert len(page.jobs) == 3
+    assert page.more
+    ranges = [one["sql"] for one in captured if "label_rows" in one["sql"] or '"jobs_joblabel"' in one["sql"]]
+    of_jobs = [sql for sql in ranges if 'FROM "jobs_job"' in sql]
+    assert of_jobs
+    assert all('"jobs_job"."id" IN (' in sql for sql in of_jobs)

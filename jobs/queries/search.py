@@ -22,7 +22,7 @@ _SLACK = timedelta(minutes=1)
 # How many jobs of a state are scanned at a time for what no index finds: text, and what is compared as a whole.
 _WINDOW_OF_TEXT = 5_000
 _WINDOW = 20_000
-# A label that so few jobs have is looked up by itself; one that more have is met soon enough on the way.
+# A label that so few jobs have is looked up by itself; one that more have, so many of them at a time.
 _FEW = 1_000
 
 
@@ -32,7 +32,8 @@ class Search:
 
     `last` is the last id of the page before, 0 for the first page. `size` is 1 to 1,000; 0 means 100.
     `text` is part of the name or, if `in_commands`, of the command, in any case. No index finds it, nor a `name`: so
-    only the newest 5,000 or 20,000 jobs of each state are scanned, and the page says how far.
+    only the newest 5,000 or 20,000 jobs of each state are scanned, and the page says how far. Of a label that many jobs
+    have the next 1,000 are looked at, where there are more jobs than that in question.
     """
 
     states: Sequence[JobState] = ()
@@ -120,12 +121,34 @@ def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:
     known = owners[0] if len(owners) == 1 else {}
     jobs = _matching(everywhere.jobs, search, known=known)
     matching = replace(everywhere, jobs=jobs, narrowed=bool(jobs.query.where))
+    if some := _next_labelled(search, everywhere):
+        matching = replace(matching, jobs=jobs.filter(id__in=some), ids=matching.up_to(some[-1]))
     if search.text:
         end = matching.end_of_window(_WINDOW_OF_TEXT)
-        matching = replace(matching, jobs=jobs.filter(holds(search)), narrowed=True)
+        matching = replace(matching, jobs=matching.jobs.filter(holds(search)), narrowed=True)
     else:
         end = everywhere.end_of_window(_WINDOW) if _has_no_index(search, by, known) else 0
+    ends = [end for end in (end, *some[-1:]) if end]
+    end = (min(ends) if search.oldest_first else max(ends)) if ends else 0
     return (replace(matching, ids=matching.up_to(end)) if end else matching), end
+
+
+def _next_labelled(search: Search, ranges: Ranges) -> list[int]:
+    """The next ids of the label that is the rarest from here on, of so many jobs that they are looked at in parts.
+
+    None where few have it, or where the ranges are short: then a page is found without.
+    """
+    first, last = ranges.ids
+    sign = "" if search.oldest_first else "-"
+    parts: list[list[int]] = []
+    for key, value in search.labels.items():
+        labelled = JobLabel.objects.filter(key=key, value=value, job_id__gte=first, job_id__lte=last)
+        ordered = labelled.order_by(f"{sign}key", f"{sign}value", f"{sign}job_id").values_list("job_id", flat=True)
+        parts.append(list(ordered[: _FEW + 1]))
+    if not parts or min(map(len, parts)) <= _FEW or not ranges.end_of_window(_WINDOW):
+        return []
+    furthest = max if search.oldest_first else min
+    return furthest((part[:_FEW] for part in parts), key=lambda part: part[-1])
 
 
 def _has_no_index(search: Search, by: Caller | Operator, owner: Mapping[str, int]) -> bool:

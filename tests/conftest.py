@@ -23,7 +23,7 @@ from clusters.parsed_facts import parsed_facts
 from clusters.services.authenticate import admit
 from clusters.services.register import register_cluster
 from jobs import room
-from jobs.queries import head
+from jobs.queries import head, labeled
 from jobs.room import forget_limits
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.certificates import make_certificate
@@ -106,6 +106,7 @@ def now() -> datetime:
 def _nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The ids of a test's queues and clusters are given again when its changes are rolled back."""
     head.forget()
+    labeled.forget()
     parsed_facts.clear()
     forget_limits()
     # Else a test that takes long would look once more.

@@ -59,7 +59,7 @@ def read_ahead(searches: Sequence["Search"]) -> None:
         return
     by_columns: dict[tuple[str, ...], list[tuple[Search, OnlyQueue]]] = {}
     for search in searches:
-        if (queue := search.only_queue) and not search.bounds.labels:
+        if queue := search.only_queue:
             only = OnlyQueue(queue.id, search.cluster_id, search.expected)
             by_columns.setdefault(search.whole(queue), []).append((search, only))
     for columns, some in by_columns.items():
@@ -73,7 +73,7 @@ class Search:
     """The jobs that the cluster may take now, highest priority first, then oldest first, or by turns where there are.
 
     Reads as it is consumed, from each queue about as many as are `expected` to be. `plain`: jobs.sql.queues.
-    `rows_ahead` are rows of its only queue, if they are read.
+    Labels are for jobs.queries.labeled. `rows_ahead` are rows of its only queue, if they are read.
     """
 
     cluster_id: int
@@ -94,7 +94,11 @@ class Search:
     @cached_property
     def only_queue(self) -> ServedQueue | None:
         """The one queue that the last such search found, unless jobs have to be looked at one by one."""
-        return None if self._room else _only_queues.get(self._kind)
+        return None if self.room else _only_queues.get(self._kind)
+
+    def served_queues(self) -> list[ServedQueue]:
+        queues = served_queues(self.cluster_id, at_most=self.at_most, plain=self.plain)
+        return [queue._replace(limited=True) for queue in queues] if self.room else queues
 
     def whole(self, queue: ServedQueue) -> tuple[str, ...]:
         return (*_PLACE, *self.columns_of(queue))
@@ -111,13 +115,10 @@ class Search:
     def _first_of_only(self, queue: ServedQueue) -> Sequence[Row]:
         if self.rows_ahead is not None:
             return self.rows_ahead
-        columns, labels = self.whole(queue), self.bounds.labels
-        return waiting_in_only(queue.id, self.cluster_id, columns=columns, labels=labels, limit=self.expected)
+        return waiting_in_only(queue.id, self.cluster_id, columns=self.whole(queue), limit=self.expected)
 
     def _of_all_queues(self) -> Iterator[Next]:
-        queues = served_queues(self.cluster_id, at_most=self._at_most, plain=self.plain)
-        if self._room:
-            queues = [queue._replace(limited=True) for queue in queues]
+        queues = self.served_queues()
         if len(queues) == 1 and queues[0].alone and not queues[0].pool and _takes_all_of(queues[0]):
             _remember(_only_queues, self._kind, queues[0])
         share = max(_LOOK_AT // max(1, sum(not _takes_all_of(queue) for queue in queues)), _LOOK_AT_LEAST)
@@ -141,20 +142,20 @@ class Search:
         return merged([*sources, *(Source(queue.place, partial(self._some_of, queue, share)) for queue in divided)])
 
     @cached_property
-    def _at_most(self) -> dict[str, int]:
+    def at_most(self) -> dict[str, int]:
         return {item.field: item.most for item in self.bounds.limits}
 
     @cached_property
     def _examination(self) -> Examination:
-        return Examination(cluster_id=self.cluster_id, at_most=self._at_most, room=self._room, now=self.now)
+        return Examination(cluster_id=self.cluster_id, at_most=self.at_most, room=self.room, now=self.now)
 
     @cached_property
-    def _room(self) -> Room | None:
+    def room(self) -> Room | None:
         return room_now()
 
     @property
     def _kind(self) -> tuple[object, ...]:
-        return self.cluster_id, self.plain, *self._at_most.items()
+        return self.cluster_id, self.plain, *self.at_most.items()
 
     def _first_of(self, queues: Sequence[ServedQueue]) -> list[Next]:
         """The first jobs of all these queues in one statement, read whole."""
@@ -164,9 +165,7 @@ class Search:
             rows = self._rows(queues[0], self.whole(queues[0]), None, self.expected)
             return [Next.read(row, queues[0]) for row in rows]
         columns = max(map(self.whole, queues), key=len)
-        rows = first_of_all(
-            [queue.id for queue in queues], columns=columns, labels=self.bounds.labels, limit=self.expected
-        )
+        rows = first_of_all([queue.id for queue in queues], columns=columns, limit=self.expected)
         by_id = {queue.id: queue for queue in queues}
         return [Next.read(row[1:], by_id[row[0]]) for row in rows]
 
@@ -212,7 +211,7 @@ class Search:
         return [Look(queue.id, None, share - until), *([Look(queue.id, left_off, until)] if left_off else [])]
 
     def _look(self, looks: Sequence[Look]) -> list[list[Seen]]:
-        return within_bounds(looks, at_most=self._at_most, labels=self.bounds.labels, limit=self.expected)
+        return within_bounds(looks, at_most=self.at_most, limit=self.expected)
 
     def _some_of(self, queue: ServedQueue, share: int) -> Iterator[Next]:
         """Of so many: half of them from the first job on, and half from where the last request left off."""
@@ -242,7 +241,7 @@ class Search:
         return _Glance(fitting, cost=sum(map(cost_of, rows)), last=None if len(rows) < number else rows[-1][:3])
 
     def _rows(self, queue: ServedQueue, columns: Sequence[str], after: Place | None, number: int) -> list[Row]:
-        return waiting_in(queue.id, columns=columns, labels=self.bounds.labels, after=after, limit=number)
+        return waiting_in(queue.id, columns=columns, after=after, limit=number)
 
 
 def _takes_all_of(queue: ServedQueue) -> bool:

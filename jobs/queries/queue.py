@@ -14,6 +14,7 @@ from clusters.validation import check_range
 from jobs.agents import check_place_of
 from jobs.models import Job
 from jobs.queries.head import FEW, Search, read_ahead
+from jobs.queries.labeled import LabeledSearch
 from jobs.queries.merge import Next
 from jobs.queries.own import waiting_within
 from jobs.queries.reply_size import number_that_fits
@@ -150,7 +151,7 @@ def _source(request: Request, now: datetime) -> Iterable[Next]:
         return ()
     if own := taken_by(caller):
         return waiting_within(own, cluster_id=caller.cluster_id, bounds=bounds, plain=plain, now=now)
-    return Search(
+    search = Search(
         cluster_id=caller.cluster_id,
         bounds=bounds,
         plain=plain,
@@ -158,6 +159,7 @@ def _source(request: Request, now: datetime) -> Iterable[Next]:
         expected=request.most,
         now=now,
     )
+    return LabeledSearch(whole=search) if bounds.labels else search
 
 
 def _read(jobs: Iterator[Next]) -> Iterator[QueuedJob]:

@@ -6,14 +6,14 @@ from typing import NamedTuple
 from django.db import connection
 
 from clusters.prepared import fetch_prepared
-from jobs.models import Job, JobLabel, Serves
+from jobs.models import Job, Serves
 from jobs.sight import Sight
+from jobs.sql.labels import carries
 from jobs.sql.queues import HOLDS_BACK, QUEUED
 from jobs.sql.statements import Place, Row, fetch
 
 _JOB = Job._meta.db_table
 _SERVES = Serves._meta.db_table
-_LABEL = JobLabel._meta.db_table
 _ORDER = "ORDER BY priority DESC, turn, id"
 
 
@@ -50,12 +50,10 @@ def _is_only(queue_id: str, cluster_id: str) -> str:
     return f"(SELECT SUM({served}) FROM {_SERVES} WHERE cluster_id = {cluster_id}) = 1 AND NOT {held}"
 
 
-def waiting_in_only(
-    queue_id: int, cluster_id: int, *, columns: Sequence[str], labels: Mapping[str, str], limit: int
-) -> list[Row]:
+def waiting_in_only(queue_id: int, cluster_id: int, *, columns: Sequence[str], limit: int) -> list[Row]:
     """What `waiting_in` reads, if the cluster still serves this queue alone, all of it; nothing otherwise."""
     given = [queue_id, cluster_id, cluster_id]
-    return _waiting(queue_id, columns, labels, limit, _is_only("%s", "%s"), given)
+    return _waiting(queue_id, columns, limit, _is_only("%s", "%s"), given)
 
 
 def waiting_in_only_each(queues: Sequence[OnlyQueue], *, columns: Sequence[str]) -> dict[OnlyQueue, list[Row]]:
@@ -73,17 +71,13 @@ def waiting_in_only_each(queues: Sequence[OnlyQueue], *, columns: Sequence[str])
     return rows
 
 
-def waiting_in(
-    queue_id: int, *, columns: Sequence[str], labels: Mapping[str, str], after: Place | None, limit: int
-) -> list[Row]:
-    """These columns of the next jobs of a queue that carry these labels, in its order, after this place."""
+def waiting_in(queue_id: int, *, columns: Sequence[str], after: Place | None, limit: int) -> list[Row]:
+    """These columns of the next jobs of a queue, in its order, after this place."""
     if not after:
-        return _waiting(queue_id, columns, labels, limit)
-    tests, labeled = _labeled(labels)
-    where = " AND ".join([f"queue_id = %s AND {QUEUED}", *tests])
+        return _waiting(queue_id, columns, limit)
     place = Behind("%s", "%s", "%s")
-    statement = _behind(", ".join(columns), where, place, limit="%s")
-    return fetch(statement, [*_values_behind([queue_id, *labeled], after, limit), limit])
+    statement = _behind(", ".join(columns), f"queue_id = %s AND {QUEUED}", place, limit="%s")
+    return fetch(statement, [*_values_behind(queue_id, after, limit), limit])
 
 
 class Behind(NamedTuple):
@@ -109,9 +103,9 @@ def _behind(columns: str, where: str, place: Behind, *, limit: str) -> str:
     return f"SELECT * FROM ({' UNION ALL '.join(ranges)}) behind {_ORDER} LIMIT {limit}"
 
 
-def _values_behind(own: Sequence[object], place: Place, limit: int) -> list[object]:
+def _values_behind(queue_id: int, place: Place, limit: int) -> list[object]:
     priority, turn, _ = place
-    return [*own, *place, limit, *own, priority, turn, limit, *own, priority, limit]
+    return [queue_id, *place, limit, queue_id, priority, turn, limit, queue_id, priority, limit]
 
 
 def waiting_of_owner(
@@ -119,7 +113,7 @@ def waiting_of_owner(
 ) -> list[Row]:
     """(priority, turn, id, queue_id, *columns) of the first jobs within sight that wait in queues that it serves."""
     within, owners = own.condition(_JOB)
-    tests, labeled = _labeled(labels)
+    tests, labeled = carries(labels)
     served = f"queue_id IN (SELECT queue_id FROM {_SERVES} WHERE cluster_id = %s)"
     where = " AND ".join([within, QUEUED, served, *tests])
     wanted = ", ".join(("priority", "turn", "id", "queue_id", *columns))
@@ -127,68 +121,61 @@ def waiting_of_owner(
     return fetch(statement, [*owners, cluster_id, *labeled])
 
 
-def first_of_all(
-    queue_ids: Collection[int], *, columns: Sequence[str], labels: Mapping[str, str], limit: int
-) -> list[Row]:
-    """(queue_id, *columns) of so many jobs: the first of all these queues that carry these labels, in their order."""
-    tests, given = _labeled(labels)
-    where = " AND ".join([QUEUED, *tests])
+def first_of_all(queue_ids: Collection[int], *, columns: Sequence[str], limit: int) -> list[Row]:
+    """(queue_id, *columns) of so many jobs: the first of all these queues, in their order."""
     order = f"{_ORDER} LIMIT {int(limit)}"
     if connection.vendor == "postgresql":
-        its = f"SELECT priority, turn, id FROM {_JOB} WHERE queue_id = queues.id AND {where} {order}"
+        its = f"SELECT priority, turn, id FROM {_JOB} WHERE queue_id = queues.id AND {QUEUED} {order}"
         ids = _unnested("bigint")
         places = f"SELECT its.* FROM {ids} queues(id) CROSS JOIN LATERAL ({its}) its"
-        values: list[object] = [list(queue_ids), *given]
+        values: list[object] = [list(queue_ids)]
     else:
-        its = f"SELECT * FROM (SELECT priority, turn, id FROM {_JOB} WHERE queue_id = %s AND {where} {order})"
+        its = f"SELECT * FROM (SELECT priority, turn, id FROM {_JOB} WHERE queue_id = %s AND {QUEUED} {order})"
         places = " UNION ALL ".join([its] * len(queue_ids))
-        values = [value for queue_id in queue_ids for value in (queue_id, *given)]
+        values = list(queue_ids)
     first = f"SELECT id FROM (SELECT * FROM ({places}) places {order}) first"
     wanted = ", ".join(columns)
     statement = f"SELECT queue_id, {wanted} FROM {_JOB} WHERE id IN ({first}) {_ORDER}"
-    return _fetch(statement, values, labels)
+    return fetch_prepared(statement, values)
 
 
-def within_bounds(
-    looks: Sequence[Look], *, at_most: Mapping[str, int], labels: Mapping[str, str], limit: int
-) -> list[list[Seen]]:
-    """Of each look the first `limit` jobs that carry these labels and are within these bounds.
+# Limits are written into the statement: for one that is a value a plan kept would allow for a tenth of all rows.
+def within_bounds(looks: Sequence[Look], *, at_most: Mapping[str, int], limit: int) -> list[list[Seen]]:
+    """Of each look the first `limit` jobs that are within these bounds.
 
     Where there are fewer, the last job of the look follows, unless the queue ends before.
     """
-    tests, labeled = _labeled(labels)
-    starts = [(n, one.queue_id, *(one.after or _BEFORE_ALL), one.number) for n, one in enumerate(looks)]
+    starts = [(n, one.queue_id, *(one.after or BEFORE_ALL), one.number) for n, one in enumerate(looks)]
     if connection.vendor == "postgresql":
         place = Behind("look.priority", "look.turn", "look.id")
-        its = _seen(_within(at_most), tests, "look.queue_id", place, "look.number", limit=limit)
+        its = _seen(_within(at_most), "look.queue_id", place, "look.number", limit=limit)
         arrays = _unnested("int", "bigint", "int", "bigint", "bigint", "bigint")
         looked = f"{arrays} look(n, queue_id, priority, turn, id, number)"
         statement = f"SELECT look.n, its.* FROM {looked} CROSS JOIN LATERAL ({its}) its"
-        values = [*map(list, zip(*starts, strict=True)), *at_most.values(), *labeled * 3]
+        values = [*map(list, zip(*starts, strict=True)), *at_most.values()]
     else:
-        its = _seen(_within(at_most), tests, "%s", Behind("%s", "%s", "%s"), "%s", limit=limit)
+        its = _seen(_within(at_most), "%s", Behind("%s", "%s", "%s"), "%s", limit=limit)
         statement = " UNION ALL ".join([f"SELECT %s, its.* FROM ({its}) its"] * len(looks))
         values = []
         for n, queue_id, priority, turn, id, number in starts:
-            behind = _values_behind([queue_id, *labeled], (priority, turn, id), number)
+            behind = _values_behind(queue_id, (priority, turn, id), number)
             values += [n, *at_most.values(), *behind, number, number]
     seen: list[list[Seen]] = [[] for _ in looks]
-    for n, *job in _fetch(statement, values, labels):
+    for n, *job in fetch_prepared(statement, values):
         seen[n].append(Seen(*job))
     return seen
 
 
-def _seen(is_within: str, tests: Sequence[str], queue_id: str, place: Behind, number: str, *, limit: int) -> str:
-    where = " AND ".join([f"queue_id = {queue_id} AND {QUEUED}", *tests])
+def _seen(is_within: str, queue_id: str, place: Behind, number: str, *, limit: int) -> str:
     columns = "priority, turn, id, nodes, tasks, time_limit_seconds, cores_per_task"
-    looked = _behind(columns, where, place, limit=number)
+    looked = _behind(columns, f"queue_id = {queue_id} AND {QUEUED}", place, limit=number)
     counted = (
         f"SELECT priority, turn, id, row_number() OVER ({_ORDER}) AS n, {is_within} AS is_within FROM ({looked}) looked"
     )
     return f"SELECT * FROM ({counted}) seen WHERE is_within OR n = {number} {_ORDER} LIMIT {int(limit)}"
 
 
-_BEFORE_ALL: Place = (2**15 - 1, 0, 0)
+BEFORE_ALL: Place = (2**15 - 1, 0, 0)
 
 
 def _within(at_most: Mapping[str, int]) -> str:
@@ -202,31 +189,16 @@ def _within(at_most: Mapping[str, int]) -> str:
 def _waiting(
     queue_id: int,
     columns: Sequence[str],
-    labels: Mapping[str, str],
     limit: int,
     further: str = "",
     given: Sequence[object] = (),
 ) -> list[Row]:
-    tests, labeled = _labeled(labels)
     wanted = ", ".join(columns)
-    where = " AND ".join([f"queue_id = %s AND {QUEUED}", *([further] if further else []), *tests])
+    where = " AND ".join([f"queue_id = %s AND {QUEUED}", *([further] if further else [])])
     statement = f"SELECT {wanted} FROM {_JOB} WHERE {where} {_ORDER} LIMIT %s"
-    return fetch(statement, [queue_id, *given, *labeled, limit])
+    return fetch(statement, [queue_id, *given, limit])
 
 
 def _unnested(*types: str) -> str:
     """Arrays as rows. Beside a plan for arrays that it sees, PostgreSQL would find a kept one dear, and plan anew."""
     return f"unnest({', '.join(f'(SELECT %s::{type}[])' for type in types)})"
-
-
-def _fetch(statement: str, values: Sequence[object], labels: Mapping[str, str]) -> list[Row]:
-    """Prepared, unless labels make too many variants of the statement.
-
-    Limits are written into those: for one that is a value a plan kept would allow for a tenth of all rows.
-    """
-    return fetch(statement, values) if labels else fetch_prepared(statement, values)
-
-
-def _labeled(labels: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    test = f"EXISTS (SELECT 1 FROM {_LABEL} l WHERE l.job_id = {_JOB}.id AND key = %s AND value = %s)"
-    return [test] * len(labels), [text for item in labels.items() for text in item]

@@ -15,7 +15,10 @@ import yaml
 from django.core.management import call_command
 from django.test import Client
 from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import load_all_checks
 from schemathesis.core.parameters import ParameterLocation
+from schemathesis.generation.feedback import FeedbackSources
+from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 
 from rainbow.protos import rainbow_pb2 as pb
@@ -60,7 +63,7 @@ OPERATIONS_OF_RPCS = {
 OPERATIONS = {
     operation["operationId"]: operation for methods in DESCRIBED["paths"].values() for operation in methods.values()
 }
-schema = schemathesis.openapi.from_dict(DESCRIBED)
+CALLS = [f"{method.upper()} {path}" for path, methods in DESCRIBED["paths"].items() for method in methods]
 
 
 def test_the_schema_is_fresh_valid_and_without_warnings(tmp_path: Path) -> None:
@@ -126,14 +129,36 @@ def operator(web_server: RainbowServer) -> dict[str, str]:
     return {"Cookie": f"sessionid={value_of(cookies, 'sessionid')}; csrftoken={token}", "X-CSRFToken": token}
 
 
+@pytest.fixture(scope="session")
+def described() -> Any:
+    load_all_checks()
+    return schemathesis.openapi.from_dict(DESCRIBED)
+
+
 def value_of(cookies: CookieJar, name: str) -> str:
     return next(cookie.value or "" for cookie in cookies if cookie.name == name)
 
 
-@schema.parametrize()
+@pytest.mark.parametrize("call", CALLS)
+def test_the_live_server_keeps_to_the_schema(described: Any, call: str, guest: Guest, operator: dict[str, str]) -> None:
+    """All checks of Schemathesis, with the two exceptions below.
+
+    `schema.parametrize()` would make the cases while tests are collected: seconds of each process of each run.
+    """
+    method, path = call.split()
+    test = build_operation_test(
+        config=described.config,
+        operation=described[path][method],
+        test_func=keep_to_the_schema,
+        given_kwargs={},
+        feedback=FeedbackSources(),
+    )
+
+    test(guest=guest, operator=operator)
+
+
 @settings(max_examples=6, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
-def test_the_live_server_keeps_to_the_schema(case: Any, guest: Guest, operator: dict[str, str]) -> None:
-    """All checks of Schemathesis, with the two exceptions below."""
+def keep_to_the_schema(case: Any, guest: Guest, operator: dict[str, str]) -> None:
     # So many bad credentials in a minute would be throttled; test_rest_throttling.py looks at that.
     execute(guest.server.database_url, "DELETE FROM clusters_failedattempts")
     if case.meta.generation.mode.is_positive:

@@ -54,11 +54,17 @@ class Cluster:
             request = pb.RequestJobsRequest(cluster=self.name, secret=self.secret, maxJobs=most)
             return list(stub.RequestJobs(request, timeout=_TIMEOUT_SECONDS).jobs)
 
+    def count_completed(self) -> int:
+        return self._count(pb.JOB_STATE_COMPLETED)
+
     def count_waiting(self) -> int:
+        return self._count(pb.JOB_STATE_QUEUED)
+
+    def _count(self, state: pb.JobState.ValueType) -> int:
         with self._stub() as stub:
             request = pb.SummarizeJobsRequest(cluster=self.name)
             summary = stub.SummarizeJobs(request, metadata=_bearer(self.secret), timeout=_TIMEOUT_SECONDS)
-        return sum(count.count for count in summary.counts if count.state == pb.JOB_STATE_QUEUED)
+        return sum(count.count for count in summary.counts if count.state == state)
 
     def _submit(self, stub: RainbowSchedulerStub, jobs: Sequence[pb.JobSpec]) -> Iterator[int]:
         for start in range(0, len(jobs), _BATCH):

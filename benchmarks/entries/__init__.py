@@ -5,6 +5,7 @@ from collections.abc import Callable
 from benchmarks.bench import Bench
 from benchmarks.entries import (
     agent,
+    agent_jobs,
     behind_larger,
     bulk,
     console,
@@ -40,6 +41,7 @@ ENTRIES: dict[str, Entry] = {
     "console": console.measure,
     "rest": rest.measure,
     "agent": agent.measure,
+    "agent-jobs": agent_jobs.measure,
     "behind-larger": behind_larger.measure,
     "many-queues": many_queues.measure,
     "pool-wakeups": pool_wakeups.measure,
@@ -47,7 +49,17 @@ ENTRIES: dict[str, Entry] = {
 }
 # Too long to go with the others.
 ALONE = frozenset(
-    {"agent", "mixed-load", "rest", "console", "behind-larger", "many-queues", "pool-wakeups", "worst-case"}
+    {
+        "agent",
+        "agent-jobs",
+        "mixed-load",
+        "rest",
+        "console",
+        "behind-larger",
+        "many-queues",
+        "pool-wakeups",
+        "worst-case",
+    }
 )
 # The same on every database.
 ONCE = frozenset({"log-lines"})

@@ -1,7 +1,6 @@
 """What lies between a submission and the start of its job: the agent, beside the scheduler's own command alone."""
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
+from benchmarks.agents import running_agent
 from benchmarks.bench import Bench, Server
 from benchmarks.cluster import Cluster, register
 from benchmarks.load import Load
@@ -17,13 +17,11 @@ from benchmarks.processor_time import time_of_tree
 from benchmarks.report import Report
 from rainbow.client import Client
 from rainbow.records import JobSpec
-from tests.support import processes
 from tests.support.slurm_cluster import SlurmCluster, missing_commands
 
 # One after the other, each when the one before has started; and all at once.
 ONE_BY_ONE, AT_ONCE = 20, 60
 _PATIENCE_SECONDS = 90
-_MAIN = (sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')")
 _numbers = count()
 
 Submit = Callable[[Sequence[str]], None]
@@ -64,9 +62,9 @@ def _ways(folder: Path, server: Server, stack: ExitStack) -> Iterator[Way]:
         stack.callback(slurm.stop)
         yield Way(name="sbatch alone", submit=_sbatch(slurm))
         on_slurm = ["--executor", "slurm", "--ahead", str(AT_ONCE)]
-        yield stack.enter_context(_agent("agent on Slurm", folder, server, on_slurm, dict(slurm.environment)))
+        yield stack.enter_context(_way("agent on Slurm", folder, server, on_slurm, dict(slurm.environment)))
     here = ["--executor", "local", "--slots", "6"]
-    yield stack.enter_context(_agent("agent on this machine", folder, server, here, dict(os.environ)))
+    yield stack.enter_context(_way("agent on this machine", folder, server, here, dict(os.environ)))
 
 
 def _sbatch(slurm: SlurmCluster) -> Submit:
@@ -80,17 +78,10 @@ def _sbatch(slurm: SlurmCluster) -> Submit:
 
 
 @contextmanager
-def _agent(name: str, folder: Path, server: Server, words: list[str], environment: dict[str, str]) -> Iterator[Way]:
+def _way(name: str, folder: Path, server: Server, words: list[str], environment: dict[str, str]) -> Iterator[Way]:
     cluster = register(server, name.replace(" ", "-"))
-    secret = {"RAINBOW_HOST": server.address, "RAINBOW_CLUSTER": cluster.name, "RAINBOW_SECRET": cluster.secret}
-    place = folder / cluster.name
-    command = [*_MAIN, "agent", *words, "--state-dir", str(place)]
-    process = processes.start(command, log=folder / f"{cluster.name}.log", environment={**environment, **secret})
-    try:
-        yield Way(name=name, submit=_through(cluster), pid=process.pid)
-    finally:
-        process.terminate()
-        process.wait()
+    with running_agent(cluster, words, folder=folder, environment=environment) as pid:
+        yield Way(name=name, submit=_through(cluster), pid=pid)
 
 
 def _through(cluster: Cluster) -> Submit:

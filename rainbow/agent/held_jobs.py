@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,18 +21,19 @@ KEPT = timedelta(minutes=5)
 
 @dataclass(slots=True, kw_only=True)
 class HeldJob:
-    """`last_report` is the last that the server counted since this agent started, `renewed_at` when it was sent.
-    `handover_error` is what went wrong in handing over. `waiting_reason`: why the scheduler does not start it.
-    `cancelled_at`: when the scheduler was last asked to stop it. `missing_since`: since when it does not know the job.
-    `accepted_at`: after a restart, when the journal last noted something of it. `next_withdrawal`: not before then is
-    the scheduler asked again to withdraw it. `may_arrive`: a submission without an answer may still reach it.
-    `traceparent`: the span of its submission; an agent that started since does not know it.
+    """`last_report` is the last that the server counted since this agent started, `last_looks` its `looks` then, and
+    `renewed_at` when it was sent. `handover_error` is what went wrong in handing over. `waiting_reason`: why the
+    scheduler does not start it. `cancelled_at`: when the scheduler was last asked to stop it. `missing_since`: since
+    when it does not know the job. `accepted_at`: after a restart, when the journal last noted something of it.
+    `next_withdrawal`: not before then is the scheduler asked again to withdraw it. `may_arrive`: a submission without
+    an answer may still reach it. `traceparent`: the span of its submission, unknown to an agent that started since.
     """
 
     entry: Entry
     stage: Stage
     desired: Desired = Desired.RUN
     last_report: JobReport | None = None
+    last_looks: tuple[object, ...] = ()
     renewed_at: datetime | None = None
     handover_error: str = ""
     waiting_reason: str = ""
@@ -43,10 +44,19 @@ class HeldJob:
     tried_at: datetime | None = None
     may_arrive: bool = False
     traceparent: str = ""
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key = self.entry.key
 
     @property
-    def key(self) -> str:
-        return self.entry.key
+    def ticket(self) -> Ticket:
+        return Ticket(key=self.key, native_id=self.entry.native_id)
+
+    @property
+    def looks(self) -> tuple[object, ...]:
+        """All that a report of it is made from."""
+        return self.entry, self.stage, self.waiting_reason, self.desired, self.last_report is None
 
     @property
     def is_handed_over(self) -> bool:
@@ -81,8 +91,10 @@ class HeldJob:
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether it should have started by now, and is still wanted."""
-        within = timedelta(seconds=self.entry.work.start_within_seconds)
-        return bool(within and self.accepted_at and self.desired is Desired.RUN and now - self.accepted_at >= within)
+        seconds = self.entry.work.start_within_seconds
+        if not (seconds and self.accepted_at and self.desired is Desired.RUN):
+            return False
+        return now - self.accepted_at >= timedelta(seconds=seconds)
 
     def move(self, stage: Stage) -> None:
         """For a move that the journal does not note. Raises ValueError for one that no job makes."""

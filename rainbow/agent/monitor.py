@@ -1,6 +1,7 @@
 """Watches the jobs that the scheduler has, and stops those that are to be stopped."""
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,6 +16,10 @@ from rainbow.telemetry.lines import Line
 
 # A scheduler may not list a job while it moves it from one list to another.
 BELIEVED_GONE_AFTER = timedelta(seconds=10)
+# Reading what a scheduler says of thousands of jobs may take the agent a second of processor time. A poll that takes
+# longer than this is followed by a pause, so that polls take a twentieth of a processor; the longest is a heartbeat's.
+DEAR = timedelta(seconds=0.05)
+PAUSE = 20
 
 _log = logging.getLogger("rainbow.agent")
 
@@ -26,6 +31,7 @@ class Monitor:
         self._context = context
         self._held_jobs = held_jobs
         self._polled_at: datetime | None = None
+        self._took = timedelta()
         self._seen: set[str] = set()
         self.is_due = False
 
@@ -33,12 +39,14 @@ class Monitor:
         """Poll all jobs of the scheduler with one call, when it is time, or when there is news or new ones."""
         held = {job.key: job for job in self._held_jobs if job.is_in_scheduler}
         now = self._context.clock()
-        if not held or not (self.is_due or self._is_time(now) or held.keys() - self._seen):
+        if not held or self._pauses(now) or not (self.is_due or self._is_time(now) or held.keys() - self._seen):
             return False
         # Before the call, so that what happens meanwhile is news.
         self.is_due = False
         self._polled_at, self._seen = now, set(held)
-        progress = self._context.executor.watch([job.entry.ticket for job in held.values()])
+        began = time.process_time()
+        progress = self._context.executor.watch([job.ticket for job in held.values()])
+        self._took = timedelta(seconds=time.process_time() - began)
         with self._held_jobs.together():
             changed = [self._note(held[key], seen, now) for key, seen in progress.items()]
         return any(changed)
@@ -60,6 +68,11 @@ class Monitor:
         for held in jobs:
             held.cancelled_at = now
         self._context.executor.cancel([held.entry.ticket for held in jobs])
+
+    def _pauses(self, now: datetime) -> bool:
+        if self._polled_at is None or self._took < DEAR:
+            return False
+        return now - self._polled_at < min(self._took * PAUSE, self._context.settings.heartbeat)
 
     def _is_time(self, now: datetime) -> bool:
         interval = timedelta(seconds=self._context.settings.interval_seconds)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
@@ -43,7 +43,8 @@ class Reporter:
     def step(self) -> bool:
         if done := [held for held in self._held_jobs if held.is_done]:
             self._held_jobs.let_go(done)
-        due = [held for held in self._held_jobs if self._is_due(held)]
+        now, heartbeat = self._context.clock(), self._context.settings.heartbeat
+        due = [held for held in self._held_jobs if _is_due(held, now, heartbeat)]
         if not due and self.not_ready == (self._said_not_ready or ""):
             return False
         for batch in _batches([self._with_output(held) for held in due]):
@@ -52,16 +53,8 @@ class Reporter:
 
     def is_late(self) -> bool:
         """Whether a heartbeat is due: long work makes way for it."""
-        now = self._context.clock()
-        return any(self._heart_beats(held, now) for held in self._held_jobs)
-
-    def _is_due(self, held: HeldJob) -> bool:
-        if held.desired is Desired.ABANDON:
-            return False
-        return _is_news(held) or self._heart_beats(held, self._context.clock())
-
-    def _heart_beats(self, held: HeldJob, now: datetime) -> bool:
-        return held.renewed_at is None or now - held.renewed_at >= self._context.settings.heartbeat
+        now, heartbeat = self._context.clock(), self._context.settings.heartbeat
+        return any(_heart_beats(held, now, heartbeat) for held in self._held_jobs)
 
     def _with_output(self, held: HeldJob) -> Outgoing:
         report = report_of(held)
@@ -131,7 +124,7 @@ class Reporter:
         held.renewed_at = sent_at
         if result.outcome in (ReportOutcome.STALE, ReportOutcome.UNKNOWN):
             return self._abandoned(held, report, result)
-        held.last_report = report_of(held)
+        held.last_report, held.last_looks = report_of(held), held.looks
         if held.stage is Stage.PREPARED:
             held.move(Stage.ANNOUNCED)
         if result.cancel:
@@ -146,8 +139,19 @@ class Reporter:
         return held.is_done
 
 
+def _is_due(held: HeldJob, now: datetime, heartbeat: timedelta) -> bool:
+    if held.desired is Desired.ABANDON:
+        return False
+    return _heart_beats(held, now, heartbeat) or _is_news(held)
+
+
+def _heart_beats(held: HeldJob, now: datetime, heartbeat: timedelta) -> bool:
+    return held.renewed_at is None or now - held.renewed_at >= heartbeat
+
+
 def _is_news(held: HeldJob) -> bool:
-    return report_of(held) != held.last_report
+    """Makes no report of a job that did not change: an agent may hold ten thousand."""
+    return held.looks != held.last_looks and report_of(held) != held.last_report
 
 
 def _moment(report: JobReport, held: HeldJob) -> Checkpoint | None:

@@ -25,7 +25,7 @@ class Withdrawal:
         """End what is overdue and certainly never reached the scheduler."""
         now = self._context.clock()
         overdue = [
-            held for held in self._held_jobs if held.is_overdue(now) and not (held.is_handed_over or held.may_arrive)
+            held for held in self._held_jobs if not (held.is_handed_over or held.may_arrive) and held.is_overdue(now)
         ]
         with self._held_jobs.together():
             for held in overdue:

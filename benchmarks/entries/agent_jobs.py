@@ -83,7 +83,9 @@ def _xargs(jobs: int) -> None:
 
 def _sbatch(slurm: SlurmCluster) -> Callable[[int], None]:
     def run(jobs: int) -> None:
-        slurm.run("sbatch", "--parsable", "--output=/dev/null", f"--array=1-{jobs}", "--wrap=true")
+        words = ["--parsable", "--output=/dev/null", "--partition=debug", f"--array=1-{jobs}", "--wrap=true"]
+        if not slurm.run("sbatch", *words).strip().isdigit():
+            raise RuntimeError("sbatch did not take an array")
         _until(lambda: not slurm.run("squeue", "--noheader").strip())
 
     return run

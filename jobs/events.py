@@ -10,10 +10,10 @@ from clusters.callers import Actor
 from jobs.models import Job
 from jobs.notify import tell_after_commit
 from jobs.room import held_limits_exist
-from jobs.sql.allowances import Change, HolderKey, add_to_allowances, holders
-from jobs.sql.inserts import add_activity, add_counts, insert_events
-from jobs.sql.statements import Columns, timestamp
-from jobs.sql.usage import add_usage
+from jobs.sql.allowances import Change, HolderKey, allowances_changed, holders
+from jobs.sql.inserts import activity_added, counts_added, events_added
+from jobs.sql.statements import Columns, Statement, run_in_order, timestamp
+from jobs.sql.usage import usage_added
 from jobs.states import HELD, PUTS_INTO_A_QUEUE, Activity, JobState, What
 from jobs.traces import trace_after_commit
 from jobs.usage import Used, totals
@@ -105,22 +105,30 @@ def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "",
 
     Agents have since had the `adopted` jobs, which were accepted without one.
     """
-    insert_events(_columns(steps, timestamp(now), why))
+    run_in_order(recorded(steps, now=now, why=why, adopted=adopted))
+
+
+def recorded(
+    steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "", adopted: Sequence[Job] = ()
+) -> list[Statement]:
+    """What `record` does, but for the statements, which are to run in this order."""
     trace_after_commit((step for step, _ in steps), now=now)
     # Thousands of submissions are mostly alike; each kind is counted once.
     kinds: dict[tuple[object, ...], list[Step]] = {}
     for step, _ in steps:
         kinds.setdefault(step.kind, []).append(step)
-    _count_for_people([step for step, _ in steps if step.project_id and step.what != What.SUBMITTED], adopted)
-    _count(kinds.values(), now)
-    if used := [step.used for step, _ in steps if step.used]:
-        add_usage(totals(used))
     tell_after_commit(
         cluster_ids={step.cluster_id for step, *_ in kinds.values() if step.what in PUTS_INTO_A_QUEUE}
         | _with_room_again(step for step, _ in steps),
         # No call waits for a job whose id was not known yet.
         job_ids={step.job_id for alike in kinds.values() if alike[0].what != What.SUBMITTED for step in alike},
     )
+    return [
+        *events_added(_columns(steps, timestamp(now), why)),
+        *_count_for_people([step for step, _ in steps if step.project_id and step.what != What.SUBMITTED], adopted),
+        *_count(kinds.values(), now),
+        *usage_added(totals(step.used for step, _ in steps if step.used)),
+    ]
 
 
 def _with_room_again(steps: Iterable[Step]) -> set[int]:
@@ -129,7 +137,7 @@ def _with_room_again(steps: Iterable[Step]) -> set[int]:
     return freed if freed and held_limits_exist() else set()
 
 
-def _count(kinds: Iterable[list[Step]], now: datetime) -> None:
+def _count(kinds: Iterable[list[Step]], now: datetime) -> list[Statement]:
     changes: Counter[tuple[int, str, int]] = Counter()
     activity: Counter[tuple[int, str]] = Counter()
     for alike in kinds:
@@ -139,19 +147,17 @@ def _count(kinds: Iterable[list[Step]], now: datetime) -> None:
             changes[step.counted_before] -= jobs
         if step.activity:
             activity[step.cluster_id, step.activity.value] += jobs
-    add_counts(changes)
-    add_activity(activity, now)
+    return [*counts_added(changes), *activity_added(activity, now)]
 
 
-def _count_for_people(steps: Iterable[Step], adopted: Iterable[Job]) -> None:
+def _count_for_people(steps: Iterable[Step], adopted: Iterable[Job]) -> list[Statement]:
     """Submissions were counted before they made jobs (jobs/services/limits.py)."""
     changes: dict[HolderKey, Change] = {}
     held = [(job.owner_id, job.project_id, Change(held=1, held_nodes=job.nodes)) for job in adopted]
     for owner_id, project_id, change in [*held, *((step.owner_id, step.project_id, step.change) for step in steps)]:
         for key in holders(owner_id, project_id):
             changes[key] = Change(*map(add, changes.get(key, Change()), change))
-    if any(map(any, changes.values())):
-        add_to_allowances(changes)
+    return allowances_changed(changes)
 
 
 def activity_of(what: What, after: JobState) -> Activity | None:

@@ -11,7 +11,8 @@ from jobs.queries.activity import activity_by_cluster, activity_over
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.prune_activity import prune_activity
-from jobs.sql.inserts import add_activity_totals, beginning
+from jobs.sql.inserts import activity_totals_added, beginning
+from jobs.sql.statements import run_in_order
 from jobs.states import Activity, Span
 from tests.support.queue import submitted
 
@@ -67,7 +68,7 @@ def test_activity_by_cluster_tells_clusters_apart(alpha: Any, beta: Any, now: da
 
 def test_pruning_joins_slots_and_forgets_what_is_old(alpha: Any, now: datetime) -> None:
     def add(at: datetime, *, slot: int) -> None:
-        add_activity_totals({(Span.FIVE_MINUTES, at, alpha.cluster.id, "failed"): 1}, slot=slot)
+        run_in_order(activity_totals_added({(Span.FIVE_MINUTES, at, alpha.cluster.id, "failed"): 1}, slot=slot))
 
     for slot in range(4):
         add(now, slot=slot)
@@ -85,7 +86,7 @@ def test_slots_are_joined_in_the_order_in_which_activity_is_added(
     """Of rows in another order than a late writer's each could wait for one that the other has locked."""
     at = beginning(Span.FIVE_MINUTES, now)
     for member in (beta, alpha):
-        add_activity_totals({(Span.FIVE_MINUTES, at, member.cluster.id, "failed"): 1}, slot=3)
+        run_in_order(activity_totals_added({(Span.FIVE_MINUTES, at, member.cluster.id, "failed"): 1}, slot=3))
 
     with CaptureQueriesContext(connection) as queries:
         prune_activity(now=now + timedelta(hours=1))

@@ -18,7 +18,8 @@ from jobs.services.accept import accept_jobs
 from jobs.services.actions import Action
 from jobs.services.bulk_actions import begin_bulk_action
 from jobs.services.expire import expire_leases
-from jobs.sql.inserts import add_activity
+from jobs.sql.inserts import activity_added
+from jobs.sql.statements import run_in_order
 from jobs.states import ActionKind, JobState
 from tests.conftest import registered
 from tests.support.queue import operator_named, submitted
@@ -126,8 +127,12 @@ def test_a_jump_of_the_failure_rate_needs_attention(
     alpha: Any, now: datetime, failed: int, completed: int, failed_before: int, jumped: bool
 ) -> None:
     yesterday = now - timedelta(hours=12)
-    add_activity({(alpha.cluster.id, "failed"): failed_before, (alpha.cluster.id, "completed"): 70}, yesterday)
-    add_activity({(alpha.cluster.id, "failed"): failed, (alpha.cluster.id, "completed"): completed}, now)
+    run_in_order(
+        activity_added({(alpha.cluster.id, "failed"): failed_before, (alpha.cluster.id, "completed"): 70}, yesterday)
+    )
+    run_in_order(
+        activity_added({(alpha.cluster.id, "failed"): failed, (alpha.cluster.id, "completed"): completed}, now)
+    )
 
     found = texts(now + timedelta(minutes=10))
 

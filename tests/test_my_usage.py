@@ -8,7 +8,8 @@ from django.test import Client
 from django.utils import timezone
 
 from clusters.callers import Operator
-from jobs.sql.usage import add_usage
+from jobs.sql.statements import run_in_order
+from jobs.sql.usage import usage_added
 from jobs.usage import day_of
 from tests.support.members import browser_of, project_of, shares
 from tests.test_hostile_text import Page
@@ -29,7 +30,7 @@ def chem(alpha: Any, alice: Operator, bob: Operator, now: datetime) -> Any:
     project = project_of(alice, bob, now=now)
     for who, days_ago, hours in ((alice, 0, 1), (alice, 400, 50), (bob, 0, 2)):
         day = day_of(now) - timedelta(days=days_ago)
-        add_usage({(day, alpha.cluster.id, project.id, who.user_id): (hours, hours * 3_600)})
+        run_in_order(usage_added({(day, alpha.cluster.id, project.id, who.user_id): (hours, hours * 3_600)}))
     return project
 
 

@@ -388,3 +388,22 @@ def test_many_jobs_are_submitted_in_as_many_statements_as_a_few(alpha: Any, now:
     many = len(statements_of(lambda: submitted(alpha, 250, now=now, labels={"a": "b"})))
 
     assert few == many
+
+
+@pytest.mark.usefixtures("postgresql_only")
+@pytest.mark.parametrize(("server_side_binding", "trips"), [(False, 1), (True, 3)])
+@pytest.mark.parametrize("work", [submit_one, accept_ten])
+def test_events_and_counts_are_one_round_trip(
+    alpha: Any,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    work: Callable[[Any, list[int], datetime], object],
+    server_side_binding: bool,
+    trips: int,
+) -> None:
+    ids = submitted(alpha, 10, now=now)
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "server_side_binding", server_side_binding)
+
+    statements = statements_of(lambda: work(alpha, ids, now))
+
+    assert sum(bool(re.search("INSERT INTO jobs_job(event|count|activity) ", sql)) for sql in statements) == trips

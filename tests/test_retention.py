@@ -16,7 +16,8 @@ from jobs.models import Job, JobActivity, JobEvent, JobLabel, RetentionLease
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.retention import EVERY, HELD_FOR, end_turn, is_due, put_off, renew_turn, retention_steps, take_turn
-from jobs.sql.inserts import add_activity_totals
+from jobs.sql.inserts import activity_totals_added
+from jobs.sql.statements import run_in_order
 from jobs.states import Span
 from rainbow.client import Client
 from rainbow.records import JobSpec
@@ -130,10 +131,10 @@ def test_a_step_deletes_a_few_hundred_and_the_next_server_goes_on(alpha: Any, no
 def test_activity_and_sessions_go_as_well(alpha: Any, now: datetime) -> None:
     kept = now - timedelta(days=1)
     for at in (kept, now - timedelta(days=3)):
-        add_activity_totals({(Span.FIVE_MINUTES, at, alpha.cluster.id, "failed"): 1})
+        run_in_order(activity_totals_added({(Span.FIVE_MINUTES, at, alpha.cluster.id, "failed"): 1}))
     over = now - timedelta(hours=1)
     for slot in (1, 2):
-        add_activity_totals({(Span.FIVE_MINUTES, over, alpha.cluster.id, "failed"): 1}, slot=slot)
+        run_in_order(activity_totals_added({(Span.FIVE_MINUTES, over, alpha.cluster.id, "failed"): 1}, slot=slot))
     for key, at in (("over", now - SECOND), ("going-on", now + SECOND)):
         Session.objects.create(session_key=key, expire_date=at)
 

@@ -20,7 +20,8 @@ from jobs.services.expire import expire_leases
 from jobs.services.prune_usage import prune_usage
 from jobs.services.report import report_jobs
 from jobs.services.requeue import requeue_jobs
-from jobs.sql.usage import add_usage
+from jobs.sql.statements import run_in_order
+from jobs.sql.usage import usage_added
 from jobs.states import JobState, OnLost
 from jobs.usage import MAX_NODE_SECONDS
 from rainbow.errors import InvalidArgument
@@ -231,8 +232,8 @@ def test_what_cannot_be_asked_is_refused(db: None, field: str, wrong: dict[str, 
 def test_slots_of_days_that_are_over_are_joined_and_old_days_go(alpha: Any, alice: Operator, now: datetime) -> None:
     keys = [(TODAY, alpha.cluster.id, None, None), (TODAY, alpha.cluster.id, None, alice.user_id)]
     for slot in range(4):
-        add_usage(dict.fromkeys(keys, (1, 10)), into=slot)
-    add_usage({(TODAY - 6 * 366 * DAY, alpha.cluster.id, None, None): (1, 1)})
+        run_in_order(usage_added(dict.fromkeys(keys, (1, 10)), into=slot))
+    run_in_order(usage_added({(TODAY - 6 * 366 * DAY, alpha.cluster.id, None, None): (1, 1)}))
 
     prune_usage(now=now)
     assert Usage.objects.count() == 8

@@ -8,7 +8,8 @@ from django.test import Client
 from django.utils import timezone
 
 from clusters.callers import Operator
-from jobs.sql.usage import add_usage
+from jobs.sql.statements import run_in_order
+from jobs.sql.usage import usage_added
 from tests.support.console import signed_in
 from tests.support.members import browser_of, person_named, personal_token, project_of
 
@@ -28,7 +29,7 @@ def now() -> datetime:
 def used(alpha: Any, alice: Operator, bob: Operator, now: datetime) -> Any:
     chem = project_of(alice, bob, now=now)
     for who, jobs in ((alice, 1), (bob, 2)):
-        add_usage({(TODAY, alpha.cluster.id, chem.id, who.user_id): (jobs, jobs * 60)})
+        run_in_order(usage_added({(TODAY, alpha.cluster.id, chem.id, who.user_id): (jobs, jobs * 60)}))
     return chem
 
 
@@ -78,7 +79,7 @@ def test_rows_come_as_csv_by_accept_and_by_format(used: Any) -> None:
 @pytest.mark.parametrize("name", ["=1+1", "@SUM(A1)", "+1", "-1", '=HYPERLINK("x","y")'])
 def test_no_cell_is_a_formula(alpha: Any, name: str, now: datetime) -> None:
     person = person_named(name)
-    add_usage({(TODAY, alpha.cluster.id, None, person.user_id): (1, 1)})
+    run_in_order(usage_added({(TODAY, alpha.cluster.id, None, person.user_id): (1, 1)}))
 
     text = signed_in("olga", "operators").get(f"{ALL}?{DAY}&by=person&format=csv").content.decode()
 

@@ -30,14 +30,14 @@ from jobs.services.pools import Member, create_pool
 from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec, columns_of
 from jobs.sql.inserts import (
-    add_activity_totals,
-    add_counts,
+    activity_totals_added,
     beginning,
-    insert_events,
+    counts_added,
+    events_added,
     insert_labels,
     insert_whole_jobs,
 )
-from jobs.sql.statements import Columns, timestamp
+from jobs.sql.statements import Columns, run_in_order, timestamp
 from jobs.states import JobState, Span, What
 from rainbow.errors import FailedPrecondition
 
@@ -126,10 +126,10 @@ def _stage_jobs(
     ids = insert_whole_jobs(_job_columns(batch, specs, submitters, secrets, now))
     staged = list(zip(ids, batch, submitters, secrets, strict=True))
     insert_labels((job_id, spec.labels) for job_id, spec in zip(ids, specs, strict=True))
-    insert_events(_event_columns(staged))
     counted = ((secret.home.id, life.state.value, life.priority) for _, life, _, secret in staged)
-    add_counts(Counter(counted))
-    add_activity_totals(_activity(((life, secret.home.id) for _, life, _, secret in staged), now))
+    activity = _activity(((life, secret.home.id) for _, life, _, secret in staged), now)
+    added = [events_added(_event_columns(staged)), counts_added(Counter(counted)), activity_totals_added(activity)]
+    run_in_order([statement for statements in added for statement in statements])
 
 
 def _job_columns(

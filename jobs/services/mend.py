@@ -12,8 +12,9 @@ from jobs.placement import PLACING_FIELDS
 from jobs.queries.checks.allowances import WrongAllowance, wrong_allowances
 from jobs.queries.checks.counts import WrongCount, wrong_counts
 from jobs.services.placing import put_in_queues
-from jobs.sql.allowances import add_to_allowances
-from jobs.sql.inserts import add_counts
+from jobs.sql.allowances import allowances_changed
+from jobs.sql.inserts import counts_added
+from jobs.sql.statements import run_in_order
 from jobs.states import JobState
 
 
@@ -25,7 +26,7 @@ def mend_counts(*, cluster_id: int) -> list[WrongCount]:
     """
     _lock(JobCount)
     wrong = wrong_counts(cluster_id)
-    add_counts({(cluster_id, one.state, one.priority): one.there - one.counted for one in wrong})
+    run_in_order(counts_added({(cluster_id, one.state, one.priority): one.there - one.counted for one in wrong}))
     return wrong
 
 
@@ -35,7 +36,7 @@ def mend_allowances() -> list[WrongAllowance]:
     _lock(Allowance)
     wrong = wrong_allowances()
     if wrong:
-        add_to_allowances({one.key: one.correction for one in wrong})
+        run_in_order(allowances_changed({one.key: one.correction for one in wrong}))
     return wrong
 
 

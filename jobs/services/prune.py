@@ -6,8 +6,9 @@ from datetime import datetime
 
 from django.db import transaction
 
-from jobs.sql.inserts import add_counts
+from jobs.sql.inserts import counts_added
 from jobs.sql.old_jobs import delete_jobs, jobs_handed_over, jobs_that_ended
+from jobs.sql.statements import run_in_order
 
 _BATCH = 1_000
 
@@ -45,5 +46,5 @@ def _prune(counted: dict[int, tuple[int, str, int]]) -> int:
     """Deletes jobs by id; they are counted by (cluster_id, state, priority)."""
     if counted:
         delete_jobs(list(counted))
-        add_counts({key: -number for key, number in Counter(counted.values()).items()})
+        run_in_order(counts_added({key: -number for key, number in Counter(counted.values()).items()}))
     return len(counted)

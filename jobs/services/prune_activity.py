@@ -7,7 +7,8 @@ from django.db import transaction
 
 from jobs.models import JobActivity
 from jobs.queries.activity import KEPT
-from jobs.sql.inserts import add_activity_totals, beginning
+from jobs.sql.inserts import activity_totals_added, beginning
+from jobs.sql.statements import run_in_order
 from jobs.states import Span
 
 _BATCH = 1_000
@@ -40,5 +41,5 @@ def join_slots(*, span: Span, began_at: datetime) -> int:
     totals: Counter[tuple[Span, datetime, int, str]] = Counter()
     for _, cluster_id, what, jobs in rows:
         totals[span, began_at, cluster_id, what] += jobs
-    add_activity_totals(totals)
+    run_in_order(activity_totals_added(totals))
     return len(rows)

@@ -7,7 +7,8 @@ from django.db.models import Value
 from django.db.models.functions import Coalesce
 
 from jobs.models import Usage
-from jobs.sql.usage import add_usage
+from jobs.sql.statements import run_in_order
+from jobs.sql.usage import usage_added
 from jobs.usage import KEPT, Used, day_of, totals
 
 _BATCH = 1_000
@@ -45,5 +46,5 @@ def join_usage(*, now: datetime, limit: int) -> int:
         Used(key=(row.day, row.cluster_id, row.project_id, row.owner_id), jobs=row.jobs, node_seconds=row.node_seconds)
         for row in rows
     )
-    add_usage(totals(used), into=0)
+    run_in_order(usage_added(totals(used), into=0))
     return len(rows)

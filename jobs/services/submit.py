@@ -7,7 +7,7 @@ from django.db import DataError, IntegrityError, transaction
 
 from clusters.callers import Caller
 from clusters.services.of_people import project_for
-from jobs.events import Step, record
+from jobs.events import Step, recorded
 from jobs.metrics import SUBMITTED
 from jobs.models import Job
 from jobs.placement import Definition, definition_of
@@ -20,6 +20,7 @@ from jobs.specs import MAX_KEY, JobSpec, check_expiry, check_spec
 from jobs.sql.inserts import insert_jobs, insert_labels
 from jobs.sql.queues import KnownQueue, known_queues
 from jobs.sql.reads import queued_counts, rank
+from jobs.sql.statements import Row, run_in_order
 from jobs.sql.turns import homes_with_turns
 from jobs.states import JobState, What
 from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError, ResourceExhausted, Unavailable
@@ -101,8 +102,7 @@ def _submit(
                 not_made = [order for order in wanted if id(order) not in made]
                 take_back(not_made, now=now)
                 give_turns_back(not_made)
-            record([(_step(order, job_id), order.by) for order, job_id in new], now=now)
-            receipts = dict(_receipts(new))
+            receipts = dict(_receipts(new, _record(new, now)))
             earlier = _earlier(order for order in orders if order.key and id(order) not in receipts)
             results = [
                 receipts.get(id(order)) or _replay(order, earlier, rank_of, refusals.get(id(order))) for order in orders
@@ -226,9 +226,16 @@ def _step(order: Order, job_id: int) -> Step:
     )
 
 
-def _receipts(new: Sequence[tuple[Order, int]]) -> Iterator[tuple[int, Receipt]]:
+def _record(new: Sequence[tuple[Order, int]], now: datetime) -> list[Row]:
+    """(cluster id, priority, jobs) of what waits with these in their clusters and pools."""
+    if not new:
+        return []
+    steps = [(_step(order, job_id), order.by) for order, job_id in new]
+    return run_in_order([*recorded(steps, now=now), queued_counts({order.cluster_id for order, _ in new})])
+
+
+def _receipts(new: Sequence[tuple[Order, int]], waiting: Sequence[Row]) -> Iterator[tuple[int, Receipt]]:
     """Receipts by the identity of their orders. The counts say how long the queue is now; the newest is last."""
-    waiting = queued_counts({order.cluster_id for order, _ in new}) if new else []
     last: dict[tuple[int, int], int] = {}
     for cluster_id, priority in {(order.cluster_id, order.spec.priority) for order, _ in new}:
         counts = [jobs for cluster, at, jobs in waiting if cluster == cluster_id and at >= priority]

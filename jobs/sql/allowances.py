@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from clusters.limits import LIMITS, MINUTE, SUBMISSION, Limits, default_limit, limits_of
 from clusters.models import Allowance, Holder
-from jobs.sql.statements import Columns, insert
+from jobs.sql.statements import Columns, Statement, insert, insertion
 
 # The kind of a holder and its id: the order in which their rows are locked.
 HolderKey = tuple[str, int]
@@ -108,7 +108,7 @@ def take_submissions_back(jobs: Mapping[HolderKey, int], *, now: datetime) -> No
     insert(Allowance, rows, f"{_CONFLICT} {added}")
 
 
-def add_to_allowances(changes: Mapping[HolderKey, Change]) -> None:
+def allowances_changed(changes: Mapping[HolderKey, Change]) -> list[Statement]:
     """In the lock order (docs/development.md): by kind and id, before the counts."""
     changed = sorted((key, change) for key, change in changes.items() if any(change))
     columns: Columns = {
@@ -116,7 +116,7 @@ def add_to_allowances(changes: Mapping[HolderKey, Change]) -> None:
         **{name: [getattr(change, name) for _, change in changed] for name in Change._fields},
     }
     added = ", ".join(f"{name} = {_TABLE}.{name} + excluded.{name}" for name in Change._fields)
-    insert(Allowance, columns, f"{_CONFLICT} {added}")
+    return insertion(Allowance, columns, f"{_CONFLICT} {added}")
 
 
 def _submissions(jobs: Mapping[HolderKey, int], now: datetime) -> Columns:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from django.db import connection
 
 from jobs.models import Job, JobActivity, JobCount, JobEvent, JobLabel
-from jobs.sql.statements import Columns, Row, insert, timestamp
+from jobs.sql.statements import Columns, Row, Statement, insert, insertion, timestamp
 from jobs.states import Span
 
 _COUNT = JobCount._meta.db_table
@@ -35,8 +35,8 @@ def insert_whole_jobs(columns: Columns) -> list[int]:
     return sorted(row[0] for row in insert(Job, columns, "RETURNING id"))
 
 
-def insert_events(columns: Columns) -> None:
-    insert(JobEvent, columns)
+def events_added(columns: Columns) -> list[Statement]:
+    return insertion(JobEvent, columns)
 
 
 def insert_labels(labeled: Iterable[tuple[int, Mapping[str, str]]]) -> None:
@@ -50,7 +50,7 @@ def insert_labels(labeled: Iterable[tuple[int, Mapping[str, str]]]) -> None:
     insert(JobLabel, columns)
 
 
-def add_counts(changes: Mapping[tuple[int, str, int], int]) -> None:
+def counts_added(changes: Mapping[tuple[int, str, int], int]) -> list[Statement]:
     """Adds to the counts by (cluster_id, state, priority).
 
     In the lock order (docs/development.md): by key, once in a transaction, and last.
@@ -64,19 +64,19 @@ def add_counts(changes: Mapping[tuple[int, str, int], int]) -> None:
         "jobs": [jobs for _, jobs in changed],
     }
     further = f"ON CONFLICT (cluster_id, state, priority, slot) DO UPDATE SET jobs = {_COUNT}.jobs + excluded.jobs"
-    insert(JobCount, columns, further)
+    return insertion(JobCount, columns, further)
 
 
-def add_activity(changes: Mapping[tuple[int, str], int], now: datetime) -> None:
+def activity_added(changes: Mapping[tuple[int, str], int], now: datetime) -> list[Statement]:
     """Adds to the activity by (cluster_id, what) around this time, in the lock order: by key, after the counts."""
     totals: dict[tuple[Span, datetime, int, str], int] = {}
     for span in Span:
         began_at = beginning(span, now)
         totals |= {(span, began_at, cluster_id, what): jobs for (cluster_id, what), jobs in changes.items()}
-    add_activity_totals(totals, slot=slot())
+    return activity_totals_added(totals, slot=slot())
 
 
-def add_activity_totals(totals: Mapping[tuple[Span, datetime, int, str], int], *, slot: int = 0) -> None:
+def activity_totals_added(totals: Mapping[tuple[Span, datetime, int, str], int], *, slot: int = 0) -> list[Statement]:
     """Adds to the activity by (span, began_at, cluster_id, what), in the order of these."""
     ordered = sorted(totals.items())
     columns: Columns = {
@@ -91,7 +91,7 @@ def add_activity_totals(totals: Mapping[tuple[Span, datetime, int, str], int], *
         "ON CONFLICT (span_seconds, began_at, cluster_id, what, slot) "
         f"DO UPDATE SET jobs = {_ACTIVITY}.jobs + excluded.jobs"
     )
-    insert(JobActivity, columns, further)
+    return insertion(JobActivity, columns, further)
 
 
 def beginning(span: Span, now: datetime) -> datetime:

@@ -11,7 +11,7 @@ from django.db import connection
 from clusters.models import Cluster, Credential, Project
 from jobs.models import MAX_ID, Job, JobCount, Queue, Serves
 from jobs.sight import Sight
-from jobs.sql.statements import Names, Place, Row, fetch, quoted
+from jobs.sql.statements import Names, Place, Row, Statement, fetch, quoted
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
@@ -35,14 +35,14 @@ _WITH_NAMES = (
 _QUEUED = f"state = '{JobState.QUEUED}'"
 
 
-def queued_counts(cluster_ids: Iterable[int]) -> list[Row]:
+def queued_counts(cluster_ids: Iterable[int]) -> Statement:
     """(cluster_id, priority, jobs) of what waits in these clusters."""
     places = ",".join(["%s"] * len(ids := list(cluster_ids)))
     statement = (
         f"SELECT cluster_id, priority, SUM(jobs) FROM {_COUNT} "
         f"WHERE {_QUEUED} AND cluster_id IN ({places}) GROUP BY cluster_id, priority"
     )
-    return fetch(statement, ids)
+    return Statement(statement, ids)
 
 
 def oldest_queued(cluster_ids: Sequence[int]) -> list[Row]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache, lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, models
 from django.db.backends.utils import CursorWrapper
@@ -19,6 +19,34 @@ Place = tuple[int, int, int]
 _VALUES_ROWS = 256
 # PostgreSQL takes arrays faster than long lists of values, and a few values faster than arrays.
 _FEW_ROWS = 8
+
+
+class Statement(NamedTuple):
+    text: str
+    values: Sequence[Any]
+
+
+def run_in_order(statements: Sequence[Statement]) -> list[Row]:
+    """Runs them in their order, and returns the rows of the last. On PostgreSQL they are one round trip."""
+    if statements and _takes_many():
+        return _fetch_last("; ".join(one.text for one in statements), list(chain(*(one.values for one in statements))))
+    rows: list[Row] = []
+    for one in statements:
+        rows = fetch(*one)
+    return rows
+
+
+def _takes_many() -> bool:
+    # Where the server binds the values, as DATABASE_URL may ask for, it takes one statement at a time.
+    return connection.vendor == "postgresql" and not connection.settings_dict["OPTIONS"].get("server_side_binding")
+
+
+def _fetch_last(text: str, values: Sequence[Any]) -> list[Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(text, values)
+        while cursor.nextset():
+            pass
+        return cursor.fetchall() if _has_rows(cursor) else []
 
 
 def fetch(statement: str, values: Sequence[Any]) -> list[Row]:
@@ -45,15 +73,18 @@ def timestamp(value: datetime) -> Any:
 
 
 def insert(model: type[models.Model], columns: Columns, further: str = "") -> list[Row]:
+    return [row for statement in insertion(model, columns, further) for row in fetch(*statement)]
+
+
+def insertion(model: type[models.Model], columns: Columns, further: str = "") -> list[Statement]:
     rows = list(zip(*columns.values(), strict=True))
     if connection.vendor == "postgresql" and len(rows) > _FEW_ROWS:
-        return _insert_arrays(model, columns, len(rows), further)
-    returned: list[Row] = []
-    for start in range(0, len(rows), _VALUES_ROWS):
-        some = rows[start : start + _VALUES_ROWS]
-        statement = _values_statement(model, tuple(columns), further, len(some))
-        returned += fetch(statement, list(chain.from_iterable(some)))
-    return returned
+        return [_insert_arrays(model, columns, len(rows), further)]
+    parts = [rows[start : start + _VALUES_ROWS] for start in range(0, len(rows), _VALUES_ROWS)]
+    return [
+        Statement(_values_statement(model, tuple(columns), further, len(part)), list(chain.from_iterable(part)))
+        for part in parts
+    ]
 
 
 @cache
@@ -62,13 +93,13 @@ def _values_statement(model: type[models.Model], columns: Names, further: str, r
     return f"{_into(model, columns)} VALUES {','.join([places] * rows)} {further}"
 
 
-def _insert_arrays(model: type[models.Model], columns: Columns, rows: int, further: str) -> list[Row]:
+def _insert_arrays(model: type[models.Model], columns: Columns, rows: int, further: str) -> Statement:
     """One array a column, or one value where all rows have the same, as in most columns of most batches."""
     # The first column stays an array, since something has to tell how many rows there are.
     same = tuple(name for name in tuple(columns)[1:] if columns[name].count(columns[name][0]) == rows)
     varying = [list(values) for name, values in columns.items() if name not in same]
     statement = _arrays_statement(model, tuple(columns), same, further)
-    return fetch(statement, [*(columns[name][0] for name in same), *varying])
+    return Statement(statement, [*(columns[name][0] for name in same), *varying])
 
 
 # Which columns are the same in all rows is the submitters' choice.

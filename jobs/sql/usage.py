@@ -6,7 +6,7 @@ from django.db import connection
 
 from jobs.models import Usage
 from jobs.sql.inserts import slot
-from jobs.sql.statements import Columns, insert
+from jobs.sql.statements import Columns, Statement, insertion
 from jobs.usage import MAX_NODE_SECONDS, Key
 
 _USAGE = Usage._meta.db_table
@@ -19,7 +19,7 @@ _FURTHER = (
 )
 
 
-def add_usage(totals: Mapping[Key, tuple[int, int]], *, into: int | None = None) -> None:
+def usage_added(totals: Mapping[Key, tuple[int, int]], *, into: int | None = None) -> list[Statement]:
     """Adds jobs and node-seconds to the usage, in the lock order (docs/development.md): by key, after the activity.
 
     Into the writer's slot, unless one is said.
@@ -34,7 +34,7 @@ def add_usage(totals: Mapping[Key, tuple[int, int]], *, into: int | None = None)
         "jobs": [jobs for _, (jobs, _) in ordered],
         "node_seconds": [node_seconds for _, (_, node_seconds) in ordered],
     }
-    insert(Usage, columns, _FURTHER)
+    return insertion(Usage, columns, _FURTHER)
 
 
 def order_of(key: Key) -> tuple[object, ...]:

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -281,7 +282,12 @@ def _writes(function: ast.Attribute) -> bool:
     return function.attr in WRITES_OF_A_MANAGER and ".objects" in ast.unparse(function.value)
 
 
-def _modules(package: str) -> Iterator[Module]:
+@cache
+def _modules(package: str) -> list[Module]:
+    return list(_parsed(package))
+
+
+def _parsed(package: str) -> Iterator[Module]:
     for path in sorted((ROOT / package).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         if "migrations" in parts or path.stem.endswith(("_pb2", "_pb2_grpc")):
@@ -354,7 +360,7 @@ ALLOWED = [
 @pytest.mark.parametrize("package", PACKAGES)
 @pytest.mark.parametrize("rule", RULES)
 def test_the_arrows_hold(rule: Rule, package: str) -> None:
-    modules = list(_modules(package))
+    modules = _modules(package)
 
     found = [violation for module in modules for violation in rule(module)]
 

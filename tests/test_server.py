@@ -167,13 +167,12 @@ def test_a_clean_start_is_refused_while_a_server_lives_on_the_database(server: R
 
 
 @pytest.mark.usefixtures("sqlite_only")
-@pytest.mark.parametrize("end", [RainbowServer.stop, RainbowServer.kill])
 @pytest.mark.parametrize(
-    "by",
+    ("end", "by"),
     [
-        {"arguments": ["--cleanup"]},
-        {"environment": {"RAINBOW_CLEANUP": "true"}},
-        {"environment": {"RAINBOW_CLEANUP": "true"}, "with_web": True},
+        (RainbowServer.kill, {"arguments": ["--cleanup"]}),
+        (RainbowServer.stop, {"environment": {"RAINBOW_CLEANUP": "true"}}),
+        (RainbowServer.kill, {"environment": {"RAINBOW_CLEANUP": "true"}, "with_web": True}),
     ],
     ids=["flag", "environment", "serve"],
 )

@@ -26,7 +26,8 @@ def start(
 
     It has a session of its own, so that Ctrl-C reaches it through a finalizer and not before.
     """
-    tied = [sys.executable, TIED, str(end_with.value), user, *command]
+    # Without the environment, which `tied` does not need.
+    tied = [sys.executable, "-I", "-S", TIED, str(end_with.value), user, *command]
     with log.open("ab") as output:
         return subprocess.Popen(
             tied,

@@ -32,7 +32,8 @@ EMPTYING := tests/test_after_commit.py tests/test_deleted_queue_races.py tests/t
 	tests/test_give_back_at_once.py tests/test_guesses_at_once.py tests/test_held_back_races.py \
 	tests/test_news.py tests/test_permission_migration.py tests/test_pool_races.py tests/test_races.py tests/test_restart_ids.py \
 	tests/test_submission_limits.py tests/test_turns_at_once.py
-# Those that build images and install packages take minutes, and have targets of their own.
+# Those that build images and install packages take minutes, and have targets of their own. .ci/run builds the
+# images beside the other tests of SQLite.
 IMAGES := tests/test_compose.py tests/test_images.py tests/test_installation_guide.py
 # These meet no database, one of their own, or a server of whose database they see nothing: they run once, with SQLite.
 ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_options agent_people agent_s* agent_takes_jobs \
@@ -40,7 +41,7 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_o
 	client_answers client_certificates client_distrust \
 	client_repetition compose_file config connection_diagnosis console_in_a_browser containers containers_podman database_away \
 	database_file database_locks docs doctor doctor_certificate error_tables executor_* facts fairness fingerprints full_disk h2corn_server hashing \
-	held_job_states hostile_clients hostile_http hostile_jobs hostile_server hostile_server_broken_and_signed hostile_server_signed http_requests https in_doubt job_folders \
+	held_job_states hostile_clients hostile_http hostile_jobs hostile_server hostile_server_broken_and_signed hostile_server_signed http_requests https images in_doubt job_folders \
 	job_output job_processes job_resources jobs_as_persons journal keepalive kubernetes loaded_modules locks log_examples log_lines log_writer login_in_a_browser long_waits look_up_of_a_pools_job mapped_agent matching metrics_docs my_pages_in_a_browser needs \
 	package policy policy_* pool_drill presence printed_jobs probe prometheus prometheus_files reach readme recorded_conversation release releases replaced_* \
 	rest_schema_page reverse_proxies rules scanning scheduler_facts settings shedding sign_in_at_a_provider signatures signed_runs signed_submission signing_keys site_options slurm_answers soak state_folder submit_file \

@@ -1,11 +1,12 @@
 """Which jobs a caller sees, and on which it may act."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.lookups import In
 
 from clusters.callers import Caller
 from clusters.models import OF_CLUSTERS, CredentialKind
@@ -19,6 +20,9 @@ class Sight:
     """The jobs that have one of the `owners`, each a column with its value.
 
     Of these only those of a project, and those of some clusters, if that is said.
+
+    `within` and `condition` are for jobs that are named by their ids. No index serves them unless `indexed` says so:
+    SQLite would choose it over ten ids, since it has no statistics, and walk all jobs of a cluster.
     """
 
     owners: tuple[tuple[str, int], ...]
@@ -38,10 +42,16 @@ class Sight:
 
     @property
     def within(self) -> Q:
-        return (_any(Q(**{column: value}) for column, value in self.owners) or Q(pk__in=())) & self.narrowing
+        within = _any(Q(without_index(column, {value})) for column, value in self.owners) or Q(pk__in=())
+        if self.project_id:
+            within &= Q(without_index("project_id", {self.project_id}))
+        if self.cluster_ids:
+            within &= _any(Q(without_index(place, self.cluster_ids)) for place in _PLACES)
+        return within
 
-    def condition(self, job: str) -> tuple[str, list[int]]:
+    def condition(self, job: str, *, indexed: bool = False) -> tuple[str, list[int]]:
         """The same in SQL, for jobs under this name, with its values."""
+        job = job if indexed else f"+{job}"
         owned = " OR ".join(f"{job}.{column} = %s" for column, _ in self.owners) or "FALSE"
         parts, values = [f"({owned})"], [value for _, value in self.owners]
         if self.project_id:
@@ -52,6 +62,11 @@ class Sight:
             parts.append(f"({' OR '.join(f'{job}.{place} IN ({places})' for place in _PLACES)})")
             values += sorted(self.cluster_ids) * len(_PLACES)
         return " AND ".join(parts), values
+
+
+def without_index(column: str, values: Collection[int]) -> In:
+    """That a job has one of these values, which no index is asked for."""
+    return In(F(column) + 0, values)
 
 
 def seen_by(caller: Caller) -> Sight:

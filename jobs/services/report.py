@@ -31,6 +31,7 @@ from jobs.reports import (
 )
 from jobs.services.give_back import GivenBack, give_back
 from jobs.services.serving import facts_changed, lock_with_pools
+from jobs.sight import without_index
 from jobs.sql.statements import Row
 from jobs.sql.updates import LEASE_COLUMNS, REPORTED_COLUMNS, in_parts, write_reported
 from jobs.states import HELD, What
@@ -157,7 +158,7 @@ def _locked(agent_reports: Iterable[AgentReport]) -> Jobs:
     found = (
         job
         for part in in_parts(job_id for _, job_id in wanted)
-        for job in jobs.filter(id__in=part, cluster_id__in={cluster_id for cluster_id, _ in wanted})
+        for job in jobs.filter(without_index("cluster_id", {cluster_id for cluster_id, _ in wanted}), id__in=part)
     )
     return {(job.cluster_id, job.id): job for job in found}
 

@@ -112,7 +112,7 @@ def waiting_of_owner(
     own: Sight, cluster_id: int, *, columns: Sequence[str], labels: Mapping[str, str], limit: int
 ) -> list[Row]:
     """(priority, turn, id, queue_id, *columns) of the first jobs within sight that wait in queues that it serves."""
-    within, owners = own.condition(_JOB)
+    within, owners = own.condition(_JOB, indexed=True)
     tests, labeled = carries(labels)
     served = f"queue_id IN (SELECT queue_id FROM {_SERVES} WHERE cluster_id = %s)"
     where = " AND ".join([within, QUEUED, served, *tests])

@@ -137,6 +137,76 @@ def test_a_line_that_cannot_become_text_takes_no_other_with_it(
     assert numbers(stream.getvalue()) == [1, 2]
 
 
+class Interrupted(TextLines):
+    """Logs a failure for each line that it makes text of, as a signal's handler or a finalizer may."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        super().__init__()
+        self._log = log
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.levelno == logging.INFO:
+            self._log.warning(Line("interrupted"))
+        return text
+
+
+def test_a_writer_that_is_interrupted_by_who_logs_loses_nothing(log: logging.Logger, stream: Stream) -> None:
+    log.handlers[0].setFormatter(Interrupted(log))
+    for number in range(20):
+        log.info(Line("call", number=number))
+    wait_until(lambda: len(numbers(stream.getvalue())) == 20)
+
+    log.info(Line("call", number=20))
+
+    wait_until(lambda: len(numbers(stream.getvalue())) == 21)
+    assert stream.getvalue().count("interrupted") == 21
+
+
+def test_a_writer_that_logs_and_one_who_waits_for_it_do_not_wait_for_each_other(stream: Stream) -> None:
+    log, is_making_text, waits = logging.Logger("rainbow.test", logging.INFO), threading.Event(), threading.Event()
+
+    class Waiting(LineWriter):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno == logging.WARNING:
+                waits.set()
+            super().emit(record)
+
+    class Logging(TextLines):
+        def format(self, record: logging.LogRecord) -> str:
+            if "number=1" in str(record.msg):
+                is_making_text.set()
+                waits.wait(PATIENCE_SECONDS)
+                log.info(Line("call", number=3))
+            return super().format(record)
+
+    writer = Waiting()
+    writer.setStream(stream)
+    writer.setFormatter(Logging())
+    log.addHandler(writer)
+    log.info(Line("call", number=1))
+    assert is_making_text.wait(PATIENCE_SECONDS)
+    threading.Thread(target=log.warning, args=[Line("call", number=2)], daemon=True).start()
+
+    wait_until(lambda: sorted(numbers(stream.getvalue())) == [1, 2, 3])
+
+
+def test_lines_are_written_where_no_thread_can_be_started(
+    log: logging.Logger, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        log.info(Line("call", number=1))
+        log.info(Line("call", number=2))
+        assert numbers(stream.getvalue()) == [1, 2]
+
+    log.info(Line("call", number=3))
+    wait_until(lambda: numbers(stream.getvalue()) == [1, 2, 3])
+
+
 @pytest.mark.parametrize(
     ("end", "code"),
     [

@@ -5,6 +5,8 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TextIO
 
 from rainbow.telemetry.lines import Line
@@ -28,8 +30,18 @@ class LineWriter(logging.StreamHandler[TextIO]):
         # Reentrant, since a signal's handler may log.
         self._writing = threading.RLock()
         self._is_called = threading.Event()
-        self._thread: threading.Thread | None = None
+        # Taken by who starts the thread, and never given back.
+        self._start = threading.Lock()
         os.register_at_fork(after_in_child=self._start_anew)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the lock of handlers, which a thread may hold that waits for the writer: should the writer log, as
+        finalizers may in any thread, each would wait for the other.
+        """
+        kept = self.filter(record)
+        if kept:
+            self.emit(kept if isinstance(kept, logging.LogRecord) else record)
+        return bool(kept)
 
     def emit(self, record: logging.LogRecord) -> None:
         self._waiting.append(record)
@@ -40,9 +52,14 @@ class LineWriter(logging.StreamHandler[TextIO]):
 
     def flush(self) -> None:
         with self._writing:
-            text = "".join(self._text(self._waiting.popleft()) for _ in range(len(self._waiting)))
-            if text:
+            if text := "".join(self._take_lines()):
                 self._write(text)
+
+    def _take_lines(self) -> Iterator[str]:
+        """As many as wait now. A signal's handler that logs meanwhile, or a finalizer, takes some of them."""
+        with suppress(IndexError):
+            for _ in range(len(self._waiting)):
+                yield self._text(self._waiting.popleft())
 
     def _write(self, text: str) -> None:
         try:
@@ -62,9 +79,14 @@ class LineWriter(logging.StreamHandler[TextIO]):
 
     def _call_writer(self) -> None:
         self._is_called.set()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._write_batches, name="log", daemon=True)
-            self._thread.start()
+        if self._start.acquire(blocking=False):
+            try:
+                threading.Thread(target=self._write_batches, name="log", daemon=True).start()
+            except RuntimeError:
+                # The system has no thread left, or Python ends.
+                self._start.release()
+                self._is_called.clear()
+                self.flush()
 
     def _write_batches(self) -> None:
         while True:
@@ -79,7 +101,7 @@ class LineWriter(logging.StreamHandler[TextIO]):
         self._waiting.clear()
         self._writing = threading.RLock()
         self._is_called = threading.Event()
-        self._thread = None
+        self._start = threading.Lock()
 
 
 def _may_wait(record: logging.LogRecord) -> bool:

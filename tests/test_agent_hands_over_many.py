@@ -1,6 +1,7 @@
 """Many jobs at once: how they are handed over, noted, watched and reported."""
 
 import threading
+from collections.abc import Collection
 
 import pytest
 
@@ -51,6 +52,35 @@ def test_of_jobs_that_are_handed_over_together_each_has_an_outcome_of_its_own(
     assert many.job(refused).reason == "never"
     assert "could not be handed over" in many.job(broken).reason
     assert many.job(taken).state == JobState.ACCEPTED
+
+
+def test_an_error_with_one_job_leaves_none_without_its_answer(
+    many: Crew, scheduler: ScriptedExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be looked for, and handed over again, while the first time is still under way."""
+    scheduler.mishaps = {"no": SchedulerSilent("no answer"), "true": SchedulerSilent("no answer")}
+    refused, taken = submitted(many, "no", "true")
+    many.work(lambda: {key(refused), key(taken)} <= set(scheduler.handed_over))
+    scheduler.mishaps = {"no": WorkRefused("never")}
+    asked, sought = list[object](), list[str]()
+
+    find = ScriptedExecutor.find
+
+    def break_down(scheduler: ScriptedExecutor, tickets: object) -> None:
+        asked.append(tickets)
+        raise OSError("cannot note it")
+
+    def seek(scheduler: ScriptedExecutor, keys: Collection[str]) -> dict[str, str]:
+        sought.extend(keys)
+        return find(scheduler, keys)
+
+    monkeypatch.setattr(ScriptedExecutor, "cancel", break_down)
+    many.work(lambda: asked)
+    monkeypatch.setattr(ScriptedExecutor, "find", seek)
+    many.work(lambda: sought)
+
+    assert key(taken) not in sought
+    assert many.job(taken).native_id == f"native-{key(taken)}"
 
 
 def test_a_step_of_many_jobs_is_one_transaction_of_the_journal(many: Crew, scheduler: ScriptedExecutor) -> None:

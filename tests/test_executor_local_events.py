@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors.executor import Executor, JobPhase, Site, Ticket
+from rainbow.executors import runner_server
+from rainbow.executors.executor import Executor, JobPhase, SchedulerSilent, Site, Ticket
 from rainbow.executors.runner_server import NO_KEY, PROGRAM
 from rainbow.executors.table import EXECUTORS
 from tests.support.executors import hand_over, lines_of, progress, until_there, wait_for, wait_until
@@ -60,6 +61,27 @@ def test_a_job_is_started_after_the_server_of_runners_was_killed(site: Site, tmp
 
     assert wait_for(executor, second, JobPhase.ENDED).exit_code == 7
     assert wait_for(executor, first, JobPhase.ENDED).exit_code == 6
+
+
+def test_a_server_of_runners_that_is_stopped_is_replaced(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of the agent's user may stop it."""
+    executor = local(site)
+    hand_over(executor, "rainbow-7-1", "true")
+    (server,) = servers()
+    monkeypatch.setattr(runner_server, "START_SECONDS", 0.5)
+    os.kill(server, signal.SIGSTOP)
+
+    with pytest.raises(SchedulerSilent):
+        hand_over(executor, "rainbow-8-1", f"echo ran >> {tmp_path}/ran")
+    wait_until(lambda: server not in servers())
+    monkeypatch.undo()
+    assert executor.find(["rainbow-8-1"]) == {}
+    again = hand_over(executor, "rainbow-8-1", f"echo ran >> {tmp_path}/ran")
+
+    assert wait_for(executor, again, JobPhase.ENDED).exit_code == 0
+    assert lines_of(tmp_path / "ran") == ["ran"]
 
 
 def test_the_server_of_runners_ends_with_its_executor_and_jobs_go_on(site: Site, tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from clusters.bounds import Bounds
+from clusters.services.turns import change_turns
 from jobs.models import Job
 from jobs.queries import labeled
 from jobs.queries.queue import request_jobs
 from jobs.services.accept import accept_jobs
+from tests.support.pools import pool_of
 from tests.support.queue import submitted
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("limits_are_known")]
@@ -49,6 +51,16 @@ def test_those_that_carry_all_labels_are_offered_in_the_order_of_the_queues(alph
         expected = [job.id for job in fitting.order_by("-priority", "id") if wanted.items() <= job.labels.items()]
 
         assert offered(alpha, now, limit, max_nodes=most, **wanted) == (expected[:limit] if limit else expected)
+
+
+def test_between_a_cluster_and_its_pools_the_older_next_job_comes_first(alpha: Any, now: datetime) -> None:
+    change_turns(cluster_id=alpha.cluster.id, fair=True, by=None, now=now)
+    pool = pool_of("alpha", now=now)
+    ids = [job_id for place in (alpha, pool, alpha) for job_id in submitted(place, 3, now=now, labels={"a": "x"})]
+
+    jobs = request_jobs(caller=alpha.puller, bounds=Bounds(labels={"a": "x"}), shared=True, now=now)
+
+    assert [job.id for job in jobs] == ids
 
 
 def test_of_a_label_of_many_the_first_of_the_queue_come_first(alpha: Any, now: datetime, looks_at_ten: None) -> None:

@@ -45,7 +45,10 @@ class LabeledSearch:
         if oldest is None:
             return iter(())
         found, are_all = self._of_the_rarest(oldest)
-        sources = [Source(found[0].place, partial(iter, found))] if found else []
+        by_turns: dict[int, list[Next]] = {}
+        for job in found:
+            by_turns.setdefault(job.queue.turns_of, []).append(job)
+        sources = [Source(some[0].place, partial(iter, some)) for some in by_turns.values()]
         if not are_all:
             sources.append(Source(BEFORE_ALL, self._first_of_queues))
         return _each_once(merged(sources, by_age))

@@ -1,6 +1,7 @@
 """Hands accepted jobs to the scheduler: each once, whatever crashes."""
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ class HandOver:
         self._held_jobs = held_jobs
         self._reporter = reporter
         self._at_once = context.executor.access.at_once
-        self._threads = ThreadPoolExecutor(self._at_once, thread_name_prefix="hand over")
+        self._threads = _started_threads(self._at_once)
 
     def settle(self) -> bool:
         in_doubt = [held for held in self._held_jobs if held.stage is Stage.IN_DOUBT]
@@ -124,15 +125,17 @@ class HandOver:
         return moved
 
     def _submit_at_once(self, jobs: Sequence[HeldJob]) -> dict[str, NotTaken]:
-        """By owner, what was not taken. Raises SchedulerSilent and DiskFull once it is known what became of each."""
+        """By owner, what was not taken. Raises what went wrong once it is known what became of each: one that is still
+        on its way to the scheduler would be handed over again.
+        """
         not_taken: dict[str, NotTaken] = {}
-        failures: list[SchedulerSilent | DiskFull] = []
+        failures: list[Exception] = []
         for held, answer in [(held, self._begin(held)) for held in jobs]:
             try:
                 self._submit(held, answer)
             except NotTaken as wait:
                 not_taken[held.entry.work.owner] = wait
-            except (SchedulerSilent, DiskFull) as failure:
+            except Exception as failure:
                 failures.append(failure)
         if failures:
             raise failures[0]
@@ -143,7 +146,7 @@ class HandOver:
         held.move(Stage.IN_DOUBT)
         try:
             work = self._context.here(held.entry.work)
-        except (WorkRefused, NotTaken) as error:
+        except Exception as error:
             return partial(_raise, error)
         if self._at_once == 1:
             return partial(self._ask_scheduler, held, work)
@@ -211,6 +214,15 @@ class HandOver:
             return
         self._context.executor.cancel([held.entry.ticket])
         self._held_jobs.ended(held, _failed(words))
+
+
+def _started_threads(number: int) -> ThreadPoolExecutor:
+    """The executor queues work before it starts a thread for it: where that fails, the work would be done later."""
+    threads = ThreadPoolExecutor(number, thread_name_prefix="hand over")
+    all_there = threading.Barrier(number)
+    for started in [threads.submit(all_there.wait) for _ in range(number)]:
+        started.result()
+    return threads
 
 
 def _tried_at(held: HeldJob) -> datetime:

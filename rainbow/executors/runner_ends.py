@@ -3,6 +3,7 @@
 import os
 import resource
 import select
+import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -21,7 +22,8 @@ class RunnerEnds:
         self._started_at: dict[str, datetime | None] = {}
         self._keys: dict[int, str] = {}
         self._epoll: select.epoll | None = None
-        self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = sys.maxsize if files == resource.RLIM_INFINITY else files // 2
         self.notify: Callable[[], None] = ignore_end
 
     def lives(self, key: str) -> bool:

@@ -43,9 +43,18 @@ class RunnerServer:
         finally:
             os.close(noted)
             answer = _answer(seen)
+        if answer is None:
+            self._end_stuck()
         if not answer:
             raise SchedulerSilent("the job's runner did not start; the log among the job's notes may say why")
         return answer
+
+    def _end_stuck(self) -> None:
+        """One that a job's user stopped would keep all waiting. What it had not begun did not start."""
+        with self._turn:
+            if self._running is not None:
+                self._running.process.kill()
+                self._running.process.wait(START_SECONDS)
 
     def _send(self, key: str, handles: Sequence[int]) -> None:
         with self._turn:
@@ -85,10 +94,10 @@ def _as_file(job: RunnerJob) -> Iterator[int]:
         os.close(file)
 
 
-def _answer(pipe: int) -> str:
-    """What is written into the pipe; empty where its other end is closed without a word, or that takes too long."""
+def _answer(pipe: int) -> str | None:
+    """What is written into the pipe; empty where it is closed without a word, None where that takes too long."""
     try:
         ready, _, _ = select.select([pipe], [], [], START_SECONDS)
-        return os.read(pipe, _LONGEST_ANSWER).decode() if ready else ""
+        return os.read(pipe, _LONGEST_ANSWER).decode() if ready else None
     finally:
         os.close(pipe)

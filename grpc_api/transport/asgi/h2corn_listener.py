@@ -43,6 +43,8 @@ class H2cornListener:
         self._client_certificates = client_certificates
         self._log_as_json = log_as_json
         self._pem: Pem | None = None
+        self._said: set[str] = set()
+        self._renewal_trouble = ""
         # Of each server, what ends with it. The last is the one that accepts.
         self._servers: dict[asyncio.Task[Exception | None], Any] = {}
         self._following: asyncio.Task[None] | None = None
@@ -72,17 +74,30 @@ class H2cornListener:
         return set(self._servers)
 
     async def _follow(self, serving: "asyncio.Task[Exception | None]") -> None:
+        """Tries again until it succeeds."""
         while True:
             await asyncio.sleep(_FOLLOWS_EVERY_SECONDS)
+            is_renewed = self._certificate is not None and self._certificate.current is not self._pem
             if serving.done():
-                _log.error("h2corn no longer accepts at %s: %s", self.address, serving.result())
-            elif self._certificate is None or self._certificate.current is self._pem:
+                self._complain(f"h2corn no longer accepts at {self.address}: {serving.result()}")
+            elif not is_renewed:
                 continue
             try:
                 serving = await self._replace(serving)
             except _ERRORS as error:
-                STATE.trouble = f"h2corn: {error}"
-                _log.error("h2corn cannot serve anew at %s: %s", self.address, error)
+                self._complain(f"h2corn cannot serve anew at {self.address}: {error}")
+                if is_renewed:
+                    STATE.trouble = self._renewal_trouble = f"h2corn: {error}"
+            else:
+                self._said.clear()
+                if STATE.trouble == self._renewal_trouble:
+                    STATE.trouble = ""
+
+    def _complain(self, words: str) -> None:
+        """Once, until it serves again."""
+        if words not in self._said:
+            self._said.add(words)
+            _log.error(words)
 
     async def _replace(self, serving: "asyncio.Task[Exception | None]") -> "asyncio.Task[Exception | None]":
         old = self._servers.get(serving)
@@ -93,14 +108,15 @@ class H2cornListener:
 
     async def _serve(self) -> "asyncio.Task[Exception | None]":
         """Gives what ends with the server, once it accepts."""
-        self._pem = self._certificate.current if self._certificate else None
+        pem = self._certificate.current if self._certificate else None
         options = {"client_certificates": self._client_certificates, "log_as_json": self._log_as_json}
-        with configured(self._socket.fileno(), self._pem, **options) as config:
+        with configured(self._socket.fileno(), pem, **options) as config:
             server = h2corn().Server(self._application, config)
             serving = asyncio.create_task(_end_of(server))
             self._servers[serving] = server
             serving.add_done_callback(self._servers.pop)
             await server.wait_started()
+        self._pem = pem
         return serving
 
 

@@ -196,6 +196,8 @@ def test_a_stranger_who_occupies_all_calls_keeps_nobody_out(
     small_server: RainbowServer, path: str, requests: list[bytes]
 ) -> None:
     with joined(small_server) as remote, grpc.insecure_channel(small_server.address) as stranger, ExitStack() as stack:
+        # Calls of an earlier test may not have ended yet.
+        wait_until(lambda: not refuses(remote))
         silent = [stack.enter_context(closing(Silent(*requests))) for _ in range(FEW)]
         calls = [stranger.stream_stream(path)(each) for each in silent]
         # A call is over for its client once the client has read all replies.

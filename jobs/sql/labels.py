@@ -6,7 +6,7 @@ from django.db import connection
 
 from clusters.models import Cluster
 from jobs.models import MAX_ID, Job, JobLabel, Queue, Serves
-from jobs.sql.queues import QUEUED
+from jobs.sql.queues import QUEUED_BY_ID
 from jobs.sql.statements import Row, fetch
 from jobs.states import JobState
 
@@ -33,7 +33,7 @@ def jobs_labeled(key: str, value: str, *, first: int, limit: int) -> list[int]:
 def waiting_with(labels: Mapping[str, str], ids: Sequence[int], *, columns: Sequence[str]) -> list[Row]:
     """(priority, turn, id, queue_id, *columns) of those of the jobs that wait and carry all of these labels."""
     tests, labeled = carries(labels)
-    where = " AND ".join([f"{QUEUED} AND id {_among()}", *tests])
+    where = " AND ".join([f"{QUEUED_BY_ID} AND id {_among()}", *tests])
     wanted = ", ".join(("priority", "turn", "id", "queue_id", *columns))
     return fetch(f"SELECT {wanted} FROM {_JOB} WHERE {where}", [_ids(ids), *labeled])
 

@@ -17,6 +17,9 @@ _SERVES = Serves._meta.db_table
 _CLUSTER = Cluster._meta.db_table
 _STREAK = Streak._meta.db_table
 QUEUED = f"state = '{JobState.QUEUED}'"
+# The same of jobs that are named by their ids: by no index of the queue, which PostgreSQL takes for short until it has
+# gathered statistics, and would walk as a whole.
+QUEUED_BY_ID = f"state || '' = '{JobState.QUEUED}'"
 
 
 class ServedQueue(NamedTuple):

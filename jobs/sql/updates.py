@@ -11,6 +11,7 @@ from clusters.models import Cluster, Grant, Membership, Project
 from jobs.leases import Lease
 from jobs.models import Job, Queue, Serves
 from jobs.sight import Sight
+from jobs.sql.queues import QUEUED_BY_ID
 from jobs.sql.statements import Row, fetch, run, timestamp
 from jobs.states import JobState
 
@@ -99,12 +100,12 @@ def _held(lease: Lease | None) -> tuple[str, int | None, Any]:
 _TAKEN = f"UPDATE {_JOB} SET state = '{JobState.ACCEPTED}', reason = '', taken_from_id = NULL, accepted_at = %s"
 _TAKE = (
     f"{_TAKEN}, agent = %s, lease_seconds = %s, lease_expires_at = %s "
-    f"WHERE {_QUEUED} AND id IN (SELECT value FROM json_each(%s))"
+    f"WHERE {QUEUED_BY_ID} AND id IN (SELECT value FROM json_each(%s))"
 )
 _TAKE_ARRAYS = (
     f"{_TAKEN}, agent = t.agent, lease_seconds = t.seconds, lease_expires_at = t.expires_at "
     "FROM unnest(%s::int[], %s::text[], %s::int[], %s::timestamptz[]) t(id, agent, seconds, expires_at) "
-    f"WHERE {_JOB}.id = t.id AND {_QUEUED}"
+    f"WHERE {_JOB}.id = t.id AND {QUEUED_BY_ID}"
 )
 
 

@@ -124,12 +124,17 @@ def queue_replies(
         for request, caller in asked
     ]
     answers = queries.answer_requests(requests, now=now)
-    return [
-        found
-        if isinstance(found, RainbowError)
-        else Answered(caller=request.caller, reply=_queue_reply(found, request.caller))
-        for request, found in zip(requests, answers, strict=True)
-    ]
+    return [_replied(found, request.caller) for request, found in zip(requests, answers, strict=True)]
+
+
+def _replied(found: Iterable[queries.QueuedJob] | RainbowError, caller: Caller) -> AnsweredRequest | RainbowError:
+    if isinstance(found, RainbowError):
+        return found
+    try:
+        return Answered(caller=caller, reply=_queue_reply(found, caller))
+    # Jobs are read as they are consumed.
+    except RainbowError as error:
+        return error
 
 
 def _queue_reply(jobs: Iterable[queries.QueuedJob], caller: Caller) -> pb.RequestJobsResponse:

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from django.db import connection
-
 from clusters.models import Cluster
 from jobs.models import MAX_ID, Job, JobLabel, Queue, Serves
 from jobs.sql.queues import QUEUED_BY_ID
-from jobs.sql.statements import Row, fetch
+from jobs.sql.statements import Row, among_ids, fetch, ids_as_value
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
@@ -33,16 +31,16 @@ def jobs_labeled(key: str, value: str, *, first: int, limit: int) -> list[int]:
 def waiting_with(labels: Mapping[str, str], ids: Sequence[int], *, columns: Sequence[str]) -> list[Row]:
     """(priority, turn, id, queue_id, *columns) of those of the jobs that wait and carry all of these labels."""
     tests, labeled = carries(labels)
-    where = " AND ".join([f"{QUEUED_BY_ID} AND id {_among()}", *tests])
+    where = " AND ".join([f"{QUEUED_BY_ID} AND id {among_ids()}", *tests])
     wanted = ", ".join(("priority", "turn", "id", "queue_id", *columns))
-    return fetch(f"SELECT {wanted} FROM {_JOB} WHERE {where}", [_ids(ids), *labeled])
+    return fetch(f"SELECT {wanted} FROM {_JOB} WHERE {where}", [ids_as_value(ids), *labeled])
 
 
 def carrying(labels: Mapping[str, str], ids: Iterable[int]) -> set[int]:
     """Those of the jobs that carry all of these labels."""
     tests, labeled = carries(labels)
-    where = " AND ".join([f"id {_among()}", *tests])
-    return {job_id for (job_id,) in fetch(f"SELECT id FROM {_JOB} WHERE {where}", [_ids(ids), *labeled])}
+    where = " AND ".join([f"id {among_ids()}", *tests])
+    return {job_id for (job_id,) in fetch(f"SELECT id FROM {_JOB} WHERE {where}", [ids_as_value(ids), *labeled])}
 
 
 def oldest_waiting_for(cluster_id: int) -> int | None:
@@ -56,11 +54,3 @@ def oldest_waiting_for(cluster_id: int) -> int | None:
     homes = f"SELECT q.cluster_id FROM {_QUEUE} q JOIN {_SERVES} s ON s.queue_id = q.id WHERE s.cluster_id = %s"
     rows = fetch(f"SELECT ({oldest}) FROM {_CLUSTER} c WHERE c.id IN ({homes})", [cluster_id])
     return min((job_id for (job_id,) in rows if job_id), default=None)
-
-
-def _among() -> str:
-    return "= ANY(%s)" if connection.vendor == "postgresql" else "IN (SELECT value FROM json_each(%s))"
-
-
-def _ids(ids: Iterable[int]) -> list[int] | str:
-    return list(ids) if connection.vendor == "postgresql" else str(list(ids))

@@ -67,6 +67,18 @@ def _has_rows(cursor: CursorWrapper) -> bool:
     return connection.vendor == "sqlite" or cursor.rownumber is not None
 
 
+# Of ids, in one value: `among_ids` in a condition, and `ids_as_value` for its placeholder.
+_AMONG = {"postgresql": "= ANY(%s)", "sqlite": "IN (SELECT value FROM json_each(%s))"}
+
+
+def among_ids() -> str:
+    return _AMONG[connection.vendor]
+
+
+def ids_as_value(ids: Iterable[int]) -> list[int] | str:
+    return list(ids) if connection.vendor == "postgresql" else str(list(ids))
+
+
 def timestamp(value: datetime) -> Any:
     """A time as this database's cursor takes it."""
     return connection.ops.adapt_datetimefield_value(value)

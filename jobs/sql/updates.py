@@ -12,7 +12,7 @@ from jobs.leases import Lease
 from jobs.models import Job, Queue, Serves
 from jobs.sight import Sight
 from jobs.sql.queues import QUEUED_BY_ID
-from jobs.sql.statements import Row, fetch, run, timestamp
+from jobs.sql.statements import Row, among_ids, fetch, ids_as_value, run, timestamp
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
@@ -28,14 +28,6 @@ _QUEUED = f"state = '{JobState.QUEUED}'"
 _PART = 10_000
 REPORTED_COLUMNS = ("state", "agent", "native_id", "exit_code", "reason", "started_at", "finished_at", "lost_at")
 LEASE_COLUMNS = ("lease_seconds", "lease_expires_at")
-
-
-# Of ids, in one value.
-_AMONG = {"postgresql": "= ANY(%s)", "sqlite": "IN (SELECT value FROM json_each(%s))"}
-
-
-def _ids(ids: Iterable[int]) -> list[int] | str:
-    return list(ids) if connection.vendor == "postgresql" else str(list(ids))
 
 
 class Locked(NamedTuple):
@@ -57,11 +49,11 @@ def lock_jobs(cluster_ids: Sequence[int], job_ids: Iterable[int]) -> dict[int, L
     Until the commit, for transactions that run several statements on jobs: the lock order (docs/development.md). On
     SQLite a writing transaction is alone.
     """
-    among = _AMONG[connection.vendor]
+    among = among_ids()
     mine = f"cluster_id {among} OR queue_id IN (SELECT queue_id FROM {_SERVES} WHERE cluster_id {among})"
     lock = "FOR UPDATE" if connection.vendor == "postgresql" else ""
     statement = f"SELECT {', '.join(Locked._fields)} FROM {_JOB} WHERE id {among} AND ({mine}) ORDER BY id {lock}"
-    given, own = _ids(sorted(set(job_ids))), _ids(cluster_ids)
+    given, own = ids_as_value(sorted(set(job_ids))), ids_as_value(cluster_ids)
     return {row[0]: Locked(*row) for row in fetch(statement, [given, own, own])}
 
 
@@ -131,7 +123,7 @@ def take_jobs(
     )
     held = [lease.agent, lease.seconds, timestamp(lease.expires_at)] if lease else ["", None, None]
     mine: list[object] = [cluster_id, cluster_id, timestamp(now)] if lease else [cluster_id]
-    return fetch(statement, [timestamp(now), *held, *[cluster_id] * 3, *mine, *owners, _ids(job_ids)])
+    return fetch(statement, [timestamp(now), *held, *[cluster_id] * 3, *mine, *owners, ids_as_value(job_ids)])
 
 
 def takeable_of_people(
@@ -144,7 +136,7 @@ def takeable_of_people(
         f"WHERE {_waiting_among(further, shared=shared)} AND project_id IS NOT NULL"
     )
     mine: list[object] = [cluster_id, cluster_id, timestamp(now)] if shared else [cluster_id]
-    return fetch(statement, [*mine, *owners, _ids(job_ids)])
+    return fetch(statement, [*mine, *owners, ids_as_value(job_ids)])
 
 
 def _waiting_among(further: str, *, shared: bool) -> str:

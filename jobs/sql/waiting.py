@@ -200,5 +200,5 @@ def _waiting(
 
 
 def _unnested(*types: str) -> str:
-    """Arrays as rows. Beside a plan for arrays that it sees, PostgreSQL would find a kept one dear, and plan anew."""
+    """Arrays as rows. Beside a plan for arrays that it sees, PostgreSQL would find a kept one costly, and plan anew."""
     return f"unnest({', '.join(f'(SELECT %s::{type}[])' for type in types)})"

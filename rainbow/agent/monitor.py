@@ -18,7 +18,7 @@ from rainbow.telemetry.lines import Line
 BELIEVED_GONE_AFTER = timedelta(seconds=10)
 # Reading what a scheduler says of thousands of jobs may take the agent a second of processor time. A poll that takes
 # longer than this is followed by a pause, so that polls take a twentieth of a processor; the longest is a heartbeat's.
-DEAR = timedelta(seconds=0.05)
+EXPENSIVE = timedelta(seconds=0.05)
 PAUSE = 20
 
 _log = logging.getLogger("rainbow.agent")
@@ -70,7 +70,7 @@ class Monitor:
         self._context.executor.cancel([held.entry.ticket for held in jobs])
 
     def _pauses(self, now: datetime) -> bool:
-        if self._polled_at is None or self._took < DEAR:
+        if self._polled_at is None or self._took < EXPENSIVE:
             return False
         return now - self._polled_at < min(self._took * PAUSE, self._context.settings.heartbeat)
 

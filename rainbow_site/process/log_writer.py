@@ -13,7 +13,7 @@ from rainbow.telemetry.lines import Line
 
 # How long a line may wait for others.
 GATHER_SECONDS = 0.01
-# About 20 MB. Whoever logs more while standard error takes none waits, as for any other write to it.
+# About 20 MB. What is logged beyond them, while standard error takes none, waits as any other write to it does.
 MOST_WAITING = 10_000
 
 

@@ -89,7 +89,7 @@ def refusals_counted(request: Request, *, guessable: bool = False) -> Iterator[N
     try:
         yield
     except Unauthenticated:
-        # Whence a call comes is only worked out for one that is refused.
+        # The address of a caller is only worked out for a call that is refused.
         with failures_counted(_sources(request), now=timezone.now()):
             raise
 

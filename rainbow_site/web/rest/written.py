@@ -28,7 +28,7 @@ class Written(bytes):
 
 
 class WrittenJSON(JSONRenderer):
-    """Sends what is written as it is, unless whoever reads it wants it indented."""
+    """Sends what is written as it is, unless the caller wants it indented."""
 
     def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
         if isinstance(data, Written):

@@ -120,7 +120,7 @@ class Search:
     def _of_all_queues(self) -> Iterator[Next]:
         queues = self.served_queues()
         if len(queues) == 1 and queues[0].alone and not queues[0].pool and _takes_all_of(queues[0]):
-            _remember(_only_queues, self._kind, queues[0])
+            remember(_only_queues, self._kind, queues[0])
         share = max(_LOOK_AT // max(1, sum(not _takes_all_of(queue) for queue in queues)), _LOOK_AT_LEAST)
         by_turns: dict[int, list[ServedQueue]] = {}
         for queue in queues:
@@ -146,7 +146,7 @@ class Search:
         return {item.field: item.most for item in self.bounds.limits}
 
     @cached_property
-    def _examination(self) -> Examination:
+    def examination(self) -> Examination:
         return Examination(cluster_id=self.cluster_id, at_most=self.at_most, room=self.room, now=self.now)
 
     @cached_property
@@ -226,7 +226,7 @@ class Search:
             left -= cost
             if left_off and left <= until:
                 after, left_off = max(after, left_off, key=in_order), None
-        _remember(_left_off, (self.cluster_id, queue.id), after)
+        remember(_left_off, (self.cluster_id, queue.id), after)
 
     def _glance_at_sizes(self, queue: ServedQueue, look: Look) -> _Glance:
         seen = self._looked.pop(look) if look in self._looked else self._look([look])[0]
@@ -237,7 +237,7 @@ class Search:
     def _glance_at_all(self, queue: ServedQueue, look: Look) -> _Glance:
         number = min(look.number, _CHUNK if look.after else 2 * self.expected)
         rows = self._rows(queue, (*_PLACE, *EXAMINED), look.after, number)
-        fitting = [row[:3] for row in rows if self._examination.passes(row[3:], queue)]
+        fitting = [row[:3] for row in rows if self.examination.passes(row[3:], queue)]
         return _Glance(fitting, cost=sum(map(cost_of, rows)), last=None if len(rows) < number else rows[-1][:3])
 
     def _rows(self, queue: ServedQueue, columns: Sequence[str], after: Place | None, number: int) -> list[Row]:
@@ -265,7 +265,7 @@ def forget() -> None:
     _only_queues.clear()
 
 
-def _remember(memory: dict[Any, Any], key: object, value: object) -> None:
+def remember(memory: dict[Any, Any], key: object, value: object) -> None:
     if len(memory) >= _REMEMBER:
         memory.clear()
     memory[key] = value

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 
-from jobs.queries.examine import EXAMINED, Examination, cost_of
-from jobs.queries.head import Search
+from jobs.queries.examine import EXAMINED, cost_of
+from jobs.queries.head import Search, remember
 from jobs.queries.merge import Next, Source, by_age, in_order, merged
 from jobs.sql.labels import carrying, jobs_labeled, oldest_waiting_for, waiting_with
 from jobs.sql.waiting import BEFORE_ALL
@@ -23,7 +23,6 @@ _COMPARED = 8
 
 # Where the last request of a cluster left off, by that and the label. It may be forgotten.
 _left_off: dict[tuple[int, str, str], int] = {}
-_REMEMBER = 10_000
 
 
 def forget() -> None:
@@ -35,10 +34,6 @@ class LabeledSearch:
     """The jobs that `whole` would find, but for the labels of its bounds, that carry these labels."""
 
     whole: Search
-
-    @property
-    def expected(self) -> int:
-        return self.whole.expected
 
     def __iter__(self) -> Iterator[Next]:
         oldest = oldest_waiting_for(self.whole.cluster_id)
@@ -66,16 +61,13 @@ class LabeledSearch:
             ids = jobs_labeled(*label, first=max(oldest, left_off), limit=LOOK_AT + 1)
         found, looked_at = self._that_may_be_taken(ids[:LOOK_AT])
         if looked_at < len(ids):
-            if len(_left_off) >= _REMEMBER:
-                _left_off.clear()
-            _left_off[at] = ids[looked_at]
+            remember(_left_off, at, ids[looked_at])
         return sorted(found, key=lambda job: in_order(job.place)), not left_off and looked_at == len(ids)
 
     def _that_may_be_taken(self, ids: Sequence[int]) -> tuple[list[Next], int]:
         """Some of the first of these, and how many were looked at: fewer where they say much."""
         whole = self.whole
         queues = {queue.id: queue for queue in whole.served_queues()}
-        examination = Examination(cluster_id=whole.cluster_id, at_most=whole.at_most, room=whole.room, now=whole.now)
         found, looked_at, cost = list[Next](), 0, 0
         while looked_at < len(ids) and cost < LOOK_AT:
             part = ids[looked_at : looked_at + _CHUNK]
@@ -84,7 +76,7 @@ class LabeledSearch:
             found += [
                 Next(priority, turn, job_id, queues[queue_id])
                 for priority, turn, job_id, queue_id, *examined in rows
-                if queue_id in queues and examination.passes(tuple(examined), queues[queue_id])
+                if queue_id in queues and whole.examination.passes(tuple(examined), queues[queue_id])
             ]
         return found, looked_at
 

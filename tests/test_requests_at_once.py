@@ -117,9 +117,8 @@ def test_a_cluster_that_is_paused_or_has_further_queues_since_is_answered_as_it_
     assert numbers() == [4, 2, 2]
 
 
+@pytest.mark.usefixtures("postgresql_only")
 def test_postgresql_is_asked_once_for_a_hundred_jobs_of_requests(members: list[Any], now: datetime) -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has no way to the database to save")
     for member in members:
         submitted(member, 20, now=now)
     requests = [Request(caller=member.puller, limit=10) for member in members]
@@ -130,9 +129,8 @@ def test_postgresql_is_asked_once_for_a_hundred_jobs_of_requests(members: list[A
     assert len(statements_of(lambda: answers(requests * 5, now))) == 3
 
 
+@pytest.mark.usefixtures("postgresql_only")
 def test_rows_that_are_read_ahead_are_read_along_the_queue(members: list[Any], now: datetime) -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("needs PostgreSQL; make test-postgresql runs it")
     for member in members:
         submitted(member, 400, now=now)
     requests = [Request(caller=member.puller, limit=10) for member in members]

@@ -95,7 +95,7 @@ def _tls_of(pem: Pem | None, *, client_certificates: bool) -> Iterator[dict[str,
 
 @contextmanager
 def _path_of(content: bytes) -> Iterator[str]:
-    """h2corn takes only files: these are in memory, and are what was checked, whatever becomes of those on disk."""
+    """h2corn takes only files: these are in memory, and are what was checked, also where those on disk change."""
     with os.fdopen(os.memfd_create("pem"), "wb") as file:
         file.write(content)
         file.flush()

@@ -24,6 +24,11 @@ MAX_PATH = 4096
 MAX_PRIORITY = 100
 MAX_TIME_LIMIT_SECONDS = 365 * 24 * 3600
 
+# What every job finds in its environment is the agent's to say.
+OWN_VARIABLES = frozenset(
+    f"RAINBOW_{name}" for name in ("JOB_ID", "ATTEMPT", "CLUSTER", "GROUP", "ARRAY_INDEX", "FILES")
+)
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
@@ -189,6 +194,8 @@ def _check_environment(environment: Mapping[str, str]) -> None:
             raise InvalidArgument(
                 "names must be letters, digits and underscores, the first not a digit", field="environment"
             )
+        if name in OWN_VARIABLES:
+            raise InvalidArgument(f"must not set {name}, which rainbow sets for each job", field="environment")
         if "\0" in value:
             raise InvalidArgument("values must not contain a null character", field="environment")
         size += len(name) + size_in_bytes(value, field="environment")

@@ -70,3 +70,11 @@ def test_a_job_that_waits_says_why(agent: Crew, place: Place) -> None:
 
     assert (waiting.state, waiting.reason) == (JobState.ACCEPTED, "waits in Flux for its turn and for resources")
     assert [job.state for job in jobs] == [JobState.CANCELLED, JobState.COMPLETED]
+
+
+def test_a_job_knows_its_id_its_attempt_and_its_cluster(agent: Crew) -> None:
+    jobid = agent.submit("echo $RAINBOW_JOB_ID $RAINBOW_ATTEMPT $RAINBOW_CLUSTER")
+
+    (job,) = agent.finish(jobid)
+
+    assert job.output == f"{jobid} 1 {agent.client.cluster}\n"

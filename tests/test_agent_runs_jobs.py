@@ -8,6 +8,7 @@ import pytest
 
 from rainbow.agent.identity import identity_in
 from rainbow.client import Client
+from rainbow.errors import InvalidArgument
 from rainbow.records import JobSpec, JobState
 from tests.support.agent_cast import Hire
 from tests.support.agents import local
@@ -70,7 +71,7 @@ def test_the_agents_secret_reaches_no_job(hire: Hire, monkeypatch: pytest.Monkey
     (job,) = agent.finish(agent.submit("env"))
 
     assert "PATH=" in job.output
-    assert "RAINBOW" not in job.output
+    assert not any(word in job.output for word in ("RAINBOW_SECRET", "hush-hush"))
 
 
 def test_many_jobs_run_side_by_side_and_each_once(hire: Hire, tmp_path: Path) -> None:
@@ -140,3 +141,19 @@ def test_two_agents_of_one_name_never_run_the_same_job(hire: Hire, tmp_path: Pat
 
     assert identity_in(one.folder, "login1") != identity_in(other.folder, "login1")
     assert lines_of(tmp_path / "ran") == ["ran"] * 10
+
+
+def test_a_job_knows_its_id_its_attempt_and_its_cluster(hire: Hire) -> None:
+    agent = hire()
+
+    jobid = agent.submit("echo $RAINBOW_JOB_ID $RAINBOW_ATTEMPT $RAINBOW_CLUSTER")
+    (job,) = agent.finish(jobid)
+
+    assert job.output == f"{jobid} 1 {agent.client.cluster}\n"
+
+
+def test_nobody_else_says_what_these_variables_are(hire: Hire) -> None:
+    agent = hire()
+
+    with pytest.raises(InvalidArgument, match="RAINBOW_JOB_ID"):
+        agent.submit("true", environment={"RAINBOW_JOB_ID": "1"})

@@ -130,3 +130,11 @@ def test_a_job_that_ended_while_no_agent_was_there_is_reported(
     (job,) = agent.finish(jobid)
 
     assert (job.state, job.exit_code, job.output) == (JobState.FAILED, 7, "alone\n")
+
+
+def test_a_job_knows_its_id_its_attempt_and_its_cluster(agent: Crew) -> None:
+    jobid = agent.submit("srun sh -c 'echo $RAINBOW_JOB_ID $RAINBOW_ATTEMPT $RAINBOW_CLUSTER'")
+
+    (job,) = agent.finish(jobid)
+
+    assert job.output == f"{jobid} 1 {agent.client.cluster}\n"

@@ -21,7 +21,7 @@ from tests.support.hostile import FIELDS, WORDS, any_specs
 
 # The names of the limits that the two sides share.
 LIMITS = ("MAX_INT", "MAX_NAME", "MAX_COMMAND_BYTES", "MAX_ENVIRONMENT_BYTES", "MAX_LABELS", "MAX_LABEL_VALUE",
-          "MAX_PATH", "MAX_PRIORITY", "MAX_TIME_LIMIT_SECONDS")  # fmt: skip
+          "MAX_PATH", "MAX_PRIORITY", "MAX_TIME_LIMIT_SECONDS", "OWN_VARIABLES")  # fmt: skip
 FURTHER_LIMITS = ("MAX_CORES_PER_TASK", "MAX_GPUS_PER_TASK", "MAX_MEMORY_MIB_PER_NODE", "MIN_START_WITHIN_SECONDS",
                   "MAX_START_WITHIN_SECONDS", "MAX_OPTION",
                   "MAX_OPTIONS_BY_CLUSTER", "MAX_IMAGE", "MAX_MOUNTS", "MAX_MOUNTS_BYTES", "MAX_NEEDS")  # fmt: skip
@@ -40,6 +40,8 @@ EDGES: list[tuple[str, Any]] = [
     ("environment", {"A": "x" * 65_536}),
     ("environment", {"A": "a\x1b\n\tb"}),
     ("environment", {"_": "\0"}),
+    *(("environment", {name: "1"}) for name in specs.OWN_VARIABLES),
+    ("environment", {"RAINBOW_MINE": "1"}),
     ("working_directory", "/" + "x" * 4_095),
     ("working_directory", "/" + "x" * 4_096),
     ("working_directory", "relative"),

@@ -11,6 +11,7 @@ from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.reporter import Reporter
 from rainbow.agent.states import Desired, Stage
+from rainbow.agent.variables import with_variables
 from rainbow.executors.endings import cancelled, ended
 from rainbow.executors.executor import Ending, NotTaken, Progress, SchedulerSilent, WorkRefused
 from rainbow.specs import Work
@@ -145,12 +146,19 @@ class HandOver:
         """Hand a job over, in a thread where several are handed over at once; returns what waits for the answer."""
         held.move(Stage.IN_DOUBT)
         try:
-            work = self._context.here(held.entry.work)
+            work = self._work(held)
         except Exception as error:
             return partial(_raise, error)
         if self._at_once == 1:
             return partial(self._ask_scheduler, held, work)
         return self._threads.submit(self._ask_scheduler, held, work).result
+
+    def _work(self, held: HeldJob) -> Work:
+        """The job's work as the scheduler gets it."""
+        entry = held.entry
+        here = self._context.here(entry.work)
+        cluster = self._context.client.cluster
+        return with_variables(here, jobid=entry.jobid, attempt=entry.attempt, cluster=cluster)
 
     def _is_kept_waiting(self, jobs: Sequence[HeldJob]) -> bool:
         """Whether the file of persons cannot be used now: no job runs as another meanwhile, nor is it refused."""

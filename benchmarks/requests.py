@@ -120,6 +120,7 @@ def completed(job_id: int) -> pb.JobReport:
         state=pb.JOB_STATE_COMPLETED,
         native_id=str(job_id),
         exit_code=0,
+        end_cause=pb.END_CAUSE_EXIT,
         output="a line of output\n",
         started_at=now,
         finished_at=now,

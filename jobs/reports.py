@@ -13,7 +13,7 @@ from jobs.events import Step
 from jobs.leases import Lease
 from jobs.models import Job
 from jobs.specs import MAX_INT
-from jobs.states import FINAL, MOVES, JobState, What
+from jobs.states import FINAL, MOVES, EndCause, JobState, What
 from jobs.usage import used_by
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument
 
@@ -51,6 +51,7 @@ class Report:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     returned: Return | None = None
+    end_cause: EndCause | None = None
 
 
 class ReportOutcome(Enum):
@@ -231,6 +232,7 @@ def _note(job: Job, report: Report, lease: Lease, *, moved: bool) -> None:
         job.output = output
     if not held:
         job.exit_code = 0 if job.state == JobState.COMPLETED else report.exit_code
+        job.end_cause = report.end_cause.value if report.end_cause else ""
     job.lost_at = None
     job.lease_seconds = lease.seconds if held else None
     job.lease_expires_at = lease.expires_at if held else None

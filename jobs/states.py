@@ -35,6 +35,21 @@ class OnLost(models.TextChoices):
     REQUEUE = "requeue", "go back into the queue"
 
 
+class EndCause(models.TextChoices):
+    """How an attempt ended, as its cluster says; empty where it does not."""
+
+    EXIT = "exit", "ended by itself"
+    SIGNAL = "signal", "a signal ended it"
+    TIMED_OUT = "timed_out", "reached its time limit"
+    NODE_FAILED = "node_failed", "a node failed"
+    OUT_OF_MEMORY = "out_of_memory", "ran out of memory"
+    PREEMPTED = "preempted", "preempted by another job"
+    CANCELLED_AT_SITE = "cancelled_at_site", "cancelled in the scheduler"
+    REFUSED = "refused", "refused by the site"
+    GIVEN_UP = "given_up", "the scheduler gave up on it"
+    VANISHED = "vanished", "the scheduler no longer knows it"
+
+
 class What(models.TextChoices):
     SUBMITTED = "submitted", "submitted"
     ACCEPTED = "accepted", "accepted"

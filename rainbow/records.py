@@ -16,6 +16,7 @@ from rainbow.specs import JobDescription
 from rainbow.specs import JobSpec as JobSpec
 from rainbow.specs import OnLost as OnLost
 from rainbow.states import FINAL_STATES as FINAL_STATES
+from rainbow.states import EndCause as EndCause
 from rainbow.states import JobState as JobState
 
 
@@ -186,6 +187,7 @@ class Job(JobSpec):
     pool: str = ""
     owner: str = ""
     prospects: tuple[Prospect, ...] = ()
+    end_cause: EndCause = EndCause.UNSPECIFIED
 
     @property
     def output_is_cut(self) -> bool:

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from rainbow import translation
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.records import JobState
+from rainbow.records import EndCause, JobState
 
 
 class Return(StrEnum):
@@ -37,6 +37,7 @@ class JobReport:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     returned: Return | None = None
+    end_cause: EndCause = EndCause.UNSPECIFIED
 
 
 class ReportOutcome(StrEnum):
@@ -83,6 +84,7 @@ def report_message(report: JobReport) -> pb.JobReport:
         started_at=_stamp(report.started_at),
         finished_at=_stamp(report.finished_at),
         returned=_RETURNS[report.returned] if report.returned else pb.JobReport.RETURN_UNSPECIFIED,
+        end_cause=translation.END_CAUSES[report.end_cause],
     )
 
 

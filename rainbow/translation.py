@@ -39,6 +39,7 @@ JOB_STATES = {
     records.JobState.CANCELLED: pb.JOB_STATE_CANCELLED,
     records.JobState.LOST: pb.JOB_STATE_LOST,
 }
+END_CAUSES = {cause: pb.EndCause.Value(f"END_CAUSE_{cause.name}") for cause in records.EndCause}
 CANCEL_OUTCOMES = {
     pb.CancelResult.OUTCOME_CANCELLED: records.CancelOutcome.CANCELLED,
     pb.CancelResult.OUTCOME_REQUESTED: records.CancelOutcome.REQUESTED,
@@ -47,6 +48,7 @@ CANCEL_OUTCOMES = {
     pb.CancelResult.OUTCOME_OUT_OF_REACH: records.CancelOutcome.OUT_OF_REACH,
 }
 STATES_BY_NUMBER = {number: state for state, number in JOB_STATES.items()}
+END_CAUSES_BY_NUMBER = {number: cause for cause, number in END_CAUSES.items()}
 ON_LOST_BY_NUMBER = {number: wish for wish, number in ON_LOST.items()}
 KINDS_BY_NUMBER = {number: kind for kind, number in CREDENTIAL_KINDS.items()}
 
@@ -149,6 +151,7 @@ def job(message: pb.Job) -> records.Job:
         events=tuple(_job_event(event) for event in message.events),
         why_waiting=message.why_waiting,
         prospects=tuple(_prospect(item) for item in message.prospects),
+        end_cause=END_CAUSES_BY_NUMBER.get(message.end_cause, records.EndCause.UNSPECIFIED),
     )
 
 

@@ -3,9 +3,11 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from rainbow.errors import Unavailable
 from rainbow.executors.executor import Ending, JobPhase, Progress
-from rainbow.records import JobState
+from rainbow.records import EndCause, JobState
 from tests.support.agent_cast import SUCCESS, Hire, handed_over, key
 from tests.support.agents import Crew, ScriptedExecutor, ended
 from tests.support.rows import execute
@@ -138,6 +140,41 @@ def test_an_attempt_that_counts_no_more_is_stopped_and_not_reported(
 
     assert scheduler.cancelled[0] == key(jobid)
     assert scripted.job(jobid).state == JobState.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("ending", "cause"),
+    [
+        (Ending.SIGNALLED, EndCause.SIGNAL),
+        (Ending.TIMED_OUT, EndCause.TIMED_OUT),
+        (Ending.NODE_FAILED, EndCause.NODE_FAILED),
+        (Ending.OUT_OF_MEMORY, EndCause.OUT_OF_MEMORY),
+        (Ending.PREEMPTED, EndCause.PREEMPTED),
+        (Ending.CANCELLED, EndCause.CANCELLED_AT_SITE),
+        (Ending.FAILED, EndCause.GIVEN_UP),
+    ],
+)
+def test_the_cause_of_an_end_is_on_record(
+    scripted: Crew, scheduler: ScriptedExecutor, ending: Ending, cause: EndCause
+) -> None:
+    jobid = handed_over(scripted)
+    scheduler.progress[key(jobid)] = ended(scripted.clock.now(), ending=ending)
+
+    (job,) = scripted.finish(jobid)
+
+    assert job.end_cause == cause
+
+
+def test_a_cancel_that_was_asked_for_is_not_the_sites(scripted: Crew, scheduler: ScriptedExecutor) -> None:
+    jobid = handed_over(scripted)
+    scripted.client.cancel_jobs([jobid])
+    scripted.clock.move(16)
+    scripted.work(lambda: scheduler.cancelled)
+    scheduler.progress[key(jobid)] = ended(scripted.clock.now(), ending=Ending.CANCELLED)
+
+    (job,) = scripted.finish(jobid)
+
+    assert (job.state, job.end_cause) == (JobState.CANCELLED, EndCause.UNSPECIFIED)
 
 
 def test_words_that_the_wire_does_not_take_are_made_fit(scripted: Crew, scheduler: ScriptedExecutor) -> None:

@@ -12,7 +12,7 @@ import pytest
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument, NotFound, RainbowError, Unavailable
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.records import JobSpec, JobState
+from rainbow.records import EndCause, JobSpec, JobState
 from rainbow.reports import JobReport, ReportOutcome
 from rainbow.watch_stream import follow
 from tests.support.rehearsed import Clock, Rehearse
@@ -46,6 +46,7 @@ def test_all_that_a_report_says_arrives(client: Client) -> None:
         state=JobState.FAILED,
         native_id="ƒ7",
         exit_code=7,
+        end_cause=EndCause.EXIT,
         reason="ended with exit code 7",
         output="so far\n",
         started_at=started_at,
@@ -57,6 +58,7 @@ def test_all_that_a_report_says_arrives(client: Client) -> None:
 
     assert (result.jobid, result.outcome, result.cancel) == (jobid, ReportOutcome.COUNTED, False)
     assert (job.state, job.native_id, job.exit_code) == (JobState.FAILED, "ƒ7", 7)
+    assert job.end_cause == EndCause.EXIT
     assert (job.reason, job.output) == ("ended with exit code 7", "so far\n")
     assert job.started_at and job.finished_at and job.started_at <= job.finished_at
 

@@ -22,7 +22,7 @@ from jobs.queries.queue import KEPT_JOBS, KeptJob, QueuedJob
 from jobs.reports import Report, ReportOutcome, Return
 from jobs.services.accept import RefusalReason
 from jobs.specs import DESCRIPTION_FIELDS, LISTS, MAPPINGS, MOMENTS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec
-from jobs.states import FINAL, JobState, OnLost
+from jobs.states import FINAL, EndCause, JobState, OnLost
 from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
 
@@ -40,6 +40,8 @@ _write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _JSON_ESCAPES = {mark: f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"}
 _ESCAPED = re.compile(f"[{''.join(_JSON_ESCAPES)}]")
 
+_CAUSES = {cause.value: pb.EndCause.Value(f"END_CAUSE_{cause.name}") for cause in EndCause}
+_CAUSES_BACK = {number: EndCause(cause) for cause, number in _CAUSES.items()}
 STATES = {state: pb.JobState.Value(f"JOB_STATE_{state.name}") for state in JobState}
 _STATES_BACK = {number: state for state, number in STATES.items()}
 _ON_LOST = {OnLost.KEEP: pb.ON_LOST_KEEP, OnLost.REQUEUE: pb.ON_LOST_REQUEUE}
@@ -113,6 +115,8 @@ def report_from(message: pb.JobReport) -> Report:
         started_at=_time_from(message, "started_at"),
         finished_at=_time_from(message, "finished_at"),
         returned=_known(_RETURNS, message.returned, "returned"),
+        # Agents of later releases may know further ones.
+        end_cause=_CAUSES_BACK.get(message.end_cause),
     )
 
 
@@ -204,6 +208,7 @@ def job_to_message(job: FoundJob, *, brief: bool) -> pb.Job:
         agent=job.agent,
         native_id=job.native_id,
         exit_code=job.exit_code,
+        end_cause=_CAUSES.get(job.end_cause, pb.END_CAUSE_UNSPECIFIED),
         reason=job.reason,
         output=job.output,
         submitted_by=job.submitted_by.label if job.submitted_by else "",

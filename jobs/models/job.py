@@ -11,7 +11,7 @@ from clusters.callers import Caller
 from clusters.models import Cluster, Credential, Project
 from jobs.models.queue import Queue, Serves
 from jobs.sight import owned_by, seen_by
-from jobs.states import FINAL, JobState, OnLost, What
+from jobs.states import FINAL, EndCause, JobState, OnLost, What
 
 # Ids travel as int32.
 MAX_ID = 2**31 - 1
@@ -110,6 +110,8 @@ class Job(models.Model):
     agent = models.CharField(max_length=255, blank=True, db_default="")
     native_id = models.CharField(max_length=255, blank=True, db_default="")
     exit_code = models.IntegerField(null=True, blank=True)
+    # How it ended (jobs.states.EndCause), where its cluster said so.
+    end_cause = models.CharField(max_length=17, choices=EndCause, blank=True, db_default="")
     reason = models.TextField(blank=True, db_default="")
     output = models.TextField(blank=True, db_default="")
 

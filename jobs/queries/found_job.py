@@ -41,6 +41,8 @@ class FoundJob(JobSpec):
     agent: str
     native_id: str
     exit_code: int | None
+    # The value of an EndCause, or empty.
+    end_cause: str
     reason: str
     output: str = ""
     submitted_at: datetime

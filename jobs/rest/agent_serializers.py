@@ -13,7 +13,7 @@ from jobs.services.accept import RefusalReason
 from jobs.specs import (
     MAX_INT,
 )
-from jobs.states import JobState
+from jobs.states import EndCause, JobState
 from rainbow_site.web.rest.fields import LINE, LINES, Choice, Input, Number, Numbers, Text
 
 _LEASE = f"{MIN_SECONDS} to {MAX_SECONDS:,}; 0 means {DEFAULT_SECONDS}"
@@ -86,11 +86,20 @@ class ReportSerializer(Input):
         help_text="gives back a job that provably never started, whatever `state` says: for other clusters of its pool",
     )
 
+    end_cause = Choice(
+        EndCause.choices, allow_null=True, default=None, help_text="of a job that ended: how, where that is known"
+    )
+
     def to_internal_value(self, data: Any) -> Report:
         values = super().to_internal_value(data)
-        said = values.pop("returned")
-        returned = Return[said.upper()] if said else None
-        return Report(job_id=values.pop("id"), **{**values, "state": JobState(values["state"]), "returned": returned})
+        said, cause = values.pop("returned"), values.pop("end_cause")
+        return Report(
+            job_id=values.pop("id"),
+            state=JobState(values.pop("state")),
+            returned=Return[said.upper()] if said else None,
+            end_cause=EndCause(cause) if cause else None,
+            **values,
+        )
 
 
 class ReportManySerializer(Input):

@@ -11,7 +11,7 @@ from jobs.queries.found_job import FoundJob
 from jobs.queries.prospects import Outlook
 from jobs.rest.spec_serializers import AskedSerializer
 from jobs.specs import CONTENT_FIELDS, UNLISTED_FIELDS
-from jobs.states import JobState, OnLost
+from jobs.states import EndCause, JobState, OnLost
 from rainbow_site.web.rest.fields import Pairs
 
 # In a serializer's context: whether the caller may see what a job runs.
@@ -43,6 +43,9 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
     time_limit_seconds = serializers.IntegerField(help_text="0 means not set")
     attempt = serializers.IntegerField()
     exit_code = serializers.IntegerField(allow_null=True)
+    end_cause = serializers.ChoiceField(
+        EndCause.choices, allow_blank=True, help_text="how it ended; empty where its cluster did not say so"
+    )
     submitted_by = SubmitterSerializer(allow_null=True)
     pool = serializers.CharField(help_text="the pool that its cluster took it from; empty where there is none")
     owner = serializers.CharField(help_text="the person whose it is; empty of a job of a cluster's or project's token")
@@ -62,8 +65,8 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
             "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "on_lost",
             "clusters", "spill_after_seconds", "hold_if_unservable", "expires_at",
             "idempotency_key", "attempt", "agent", "native_id",
-            "pool", "exit_code", "reason", "owner", "project", "submitted_by", "submitted_at", "accepted_at",
-            "started_at", "finished_at", "lost_at", "cancel_requested_at", "lease_expires_at",
+            "pool", "exit_code", "end_cause", "reason", "owner", "project", "submitted_by", "submitted_at",
+            "accepted_at", "started_at", "finished_at", "lost_at", "cancel_requested_at", "lease_expires_at",
         )  # fmt: skip
         read_only_fields = fields
 

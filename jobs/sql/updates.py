@@ -26,7 +26,9 @@ _USER = User._meta.db_table
 _QUEUED = f"state = '{JobState.QUEUED}'"
 # Ids in a statement; SQLite takes at most 32,766 values.
 _PART = 10_000
-REPORTED_COLUMNS = ("state", "agent", "native_id", "exit_code", "reason", "started_at", "finished_at", "lost_at")
+REPORTED_COLUMNS = (
+    "state", "agent", "native_id", "exit_code", "end_cause", "reason", "started_at", "finished_at", "lost_at",
+)  # fmt: skip
 LEASE_COLUMNS = ("lease_seconds", "lease_expires_at")
 
 

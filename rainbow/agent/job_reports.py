@@ -5,8 +5,8 @@ import re
 from rainbow.agent.held_jobs import HeldJob
 from rainbow.agent.states import Desired, Stage
 from rainbow.executors.endings import cancelled
-from rainbow.executors.executor import Ending, Progress
-from rainbow.records import JobState
+from rainbow.executors.executor import Ending, JobPhase, Progress
+from rainbow.records import EndCause, JobState
 from rainbow.reports import JobReport, Return
 
 LONGEST_REASON = 4096
@@ -64,10 +64,33 @@ def _end(held: HeldJob, progress: Progress) -> JobReport:
         started_at=progress.started_at,
         finished_at=progress.ended_at,
         returned=_RETURNS.get(progress.ending) if progress.ending else None,
+        end_cause=_cause(held, progress),
     )
 
 
 _RETURNS = {Ending.REFUSED: Return.REFUSED, Ending.WITHDRAWN: Return.NOT_STARTED}
+
+
+_CAUSES = {
+    Ending.EXITED: EndCause.EXIT,
+    Ending.SIGNALLED: EndCause.SIGNAL,
+    Ending.TIMED_OUT: EndCause.TIMED_OUT,
+    Ending.NODE_FAILED: EndCause.NODE_FAILED,
+    Ending.OUT_OF_MEMORY: EndCause.OUT_OF_MEMORY,
+    Ending.PREEMPTED: EndCause.PREEMPTED,
+    Ending.CANCELLED: EndCause.CANCELLED_AT_SITE,
+    Ending.REFUSED: EndCause.REFUSED,
+    Ending.FAILED: EndCause.GIVEN_UP,
+}
+
+
+def _cause(held: HeldJob, progress: Progress) -> EndCause:
+    """A cancel that the server asked for is no cause of the site's."""
+    if progress.phase is JobPhase.GONE:
+        return EndCause.VANISHED
+    if progress.ending is Ending.CANCELLED and held.desired is not Desired.RUN:
+        return EndCause.UNSPECIFIED
+    return _CAUSES.get(progress.ending, EndCause.UNSPECIFIED) if progress.ending else EndCause.UNSPECIFIED
 
 
 def _native_id(held: HeldJob) -> str:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import click
 
 from rainbow.errors import NO_SUCH_JOB, NotFound
-from rainbow.records import Job, JobEvent
+from rainbow.records import EndCause, Job, JobEvent
 from rainbow.spec_rules import SITE_OPTIONS
 from rainbow.specs import OnLost
 from rainbow.terminal import documents, session
@@ -98,6 +98,12 @@ def _how_it_runs(job: Job) -> Iterator[tuple[str, str]]:
     yield "agent", job.agent
     yield "native id", job.native_id
     yield "exit code", "" if job.exit_code is None else str(job.exit_code)
+    yield "ended by", _cause(job.end_cause)
+
+
+def _cause(cause: EndCause) -> str:
+    """Of one that ended by itself its exit code says it all."""
+    return "" if cause in (EndCause.UNSPECIFIED, EndCause.EXIT) else cause.value.replace("_", " ")
 
 
 def _when_it_did(job: Job, *, now: datetime) -> Iterator[tuple[str, str]]:

@@ -48,6 +48,8 @@ class Ending(StrEnum):
     SIGNALLED = "signalled"
     TIMED_OUT = "timed_out"
     NODE_FAILED = "node_failed"
+    OUT_OF_MEMORY = "out_of_memory"
+    PREEMPTED = "preempted"
     CANCELLED = "cancelled"
     FAILED = "failed"
     REFUSED = "refused"

@@ -13,12 +13,17 @@ from rainbow.executors.folders import at
 PENDING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 ENDINGS = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "DEADLINE", "NODE_FAIL", "BOOT_FAIL", "OUT_OF_MEMORY"}
 ENDINGS |= {"PREEMPTED", "REVOKED", "LAUNCH_FAILED"}
-GIVEN_UP = {
-    "BOOT_FAIL": "a node did not boot",
-    "OUT_OF_MEMORY": "ran out of memory",
-    "PREEMPTED": "preempted by another job",
-    "REVOKED": "revoked by Slurm",
-    "LAUNCH_FAILED": "Slurm could not start it",
+# Beside those of its own. Several states may stand in one record: the first of these counts.
+ENDS = {
+    "CANCELLED": cancelled(),
+    "TIMEOUT": timed_out(),
+    "DEADLINE": ended(Ending.TIMED_OUT, reason="reached its deadline"),
+    "NODE_FAIL": ended(Ending.NODE_FAILED, reason="a node that it ran on failed"),
+    "BOOT_FAIL": ended(Ending.NODE_FAILED, reason="a node did not boot"),
+    "OUT_OF_MEMORY": ended(Ending.OUT_OF_MEMORY, reason="ran out of memory"),
+    "PREEMPTED": ended(Ending.PREEMPTED, reason="preempted by another job"),
+    "REVOKED": ended(Ending.FAILED, reason="revoked by Slurm"),
+    "LAUNCH_FAILED": ended(Ending.FAILED, reason="Slurm could not start it"),
 }
 # slurmd says so in place of a signal where it could not open the job's files.
 CANNOT_OPEN_FILES = 53
@@ -61,17 +66,8 @@ class Record:
         return timed(self._end(), started_at=started_at, ended_at=at(self.ended) if self.ended else None)
 
     def _end(self) -> Progress:
-        if "CANCELLED" in self.states:
-            return cancelled()
-        if "TIMEOUT" in self.states:
-            return timed_out()
-        if "DEADLINE" in self.states:
-            return ended(Ending.TIMED_OUT, reason="reached its deadline")
-        if "NODE_FAIL" in self.states:
-            return ended(Ending.NODE_FAILED, reason="a node that it ran on failed")
-        for state in self.states & GIVEN_UP.keys():
-            return ended(Ending.FAILED, reason=GIVEN_UP[state])
-        return self._end_of_its_own()
+        named = next((end for state, end in ENDS.items() if state in self.states), None)
+        return named or self._end_of_its_own()
 
     def _end_of_its_own(self) -> Progress:
         if self.signal == CANNOT_OPEN_FILES:

@@ -106,6 +106,62 @@ ON_LOST_REQUEUE: OnLost.ValueType  # 2
 """It goes back into the queue as the next attempt: the job may run twice, and its submitter accepts that."""
 Global___OnLost: _TypeAlias = OnLost  # noqa: Y015
 
+class _EndCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EndCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EndCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    END_CAUSE_UNSPECIFIED: _EndCause.ValueType  # 0
+    """Not said, as by agents of earlier releases."""
+    END_CAUSE_EXIT: _EndCause.ValueType  # 1
+    """It ended by itself, with the exit code that is said."""
+    END_CAUSE_SIGNAL: _EndCause.ValueType  # 2
+    """A signal ended it."""
+    END_CAUSE_TIMED_OUT: _EndCause.ValueType  # 3
+    """It reached its time limit, or the scheduler's deadline for it."""
+    END_CAUSE_NODE_FAILED: _EndCause.ValueType  # 4
+    """A node that it ran on failed, or did not boot."""
+    END_CAUSE_OUT_OF_MEMORY: _EndCause.ValueType  # 5
+    """It used more memory than it had."""
+    END_CAUSE_PREEMPTED: _EndCause.ValueType  # 6
+    """The scheduler stopped it in favor of another job."""
+    END_CAUSE_CANCELLED_AT_SITE: _EndCause.ValueType  # 7
+    """Someone cancelled it in the scheduler."""
+    END_CAUSE_REFUSED: _EndCause.ValueType  # 8
+    """The site or its scheduler does not run such a job."""
+    END_CAUSE_GIVEN_UP: _EndCause.ValueType  # 9
+    """The scheduler gave up on it, such as where it could not start it."""
+    END_CAUSE_VANISHED: _EndCause.ValueType  # 10
+    """The scheduler no longer knows it, and nothing is known of its end."""
+
+class EndCause(_EndCause, metaclass=_EndCauseEnumTypeWrapper):
+    """How an attempt at a job ended, where its cluster knows it."""
+
+END_CAUSE_UNSPECIFIED: EndCause.ValueType  # 0
+"""Not said, as by agents of earlier releases."""
+END_CAUSE_EXIT: EndCause.ValueType  # 1
+"""It ended by itself, with the exit code that is said."""
+END_CAUSE_SIGNAL: EndCause.ValueType  # 2
+"""A signal ended it."""
+END_CAUSE_TIMED_OUT: EndCause.ValueType  # 3
+"""It reached its time limit, or the scheduler's deadline for it."""
+END_CAUSE_NODE_FAILED: EndCause.ValueType  # 4
+"""A node that it ran on failed, or did not boot."""
+END_CAUSE_OUT_OF_MEMORY: EndCause.ValueType  # 5
+"""It used more memory than it had."""
+END_CAUSE_PREEMPTED: EndCause.ValueType  # 6
+"""The scheduler stopped it in favor of another job."""
+END_CAUSE_CANCELLED_AT_SITE: EndCause.ValueType  # 7
+"""Someone cancelled it in the scheduler."""
+END_CAUSE_REFUSED: EndCause.ValueType  # 8
+"""The site or its scheduler does not run such a job."""
+END_CAUSE_GIVEN_UP: EndCause.ValueType  # 9
+"""The scheduler gave up on it, such as where it could not start it."""
+END_CAUSE_VANISHED: EndCause.ValueType  # 10
+"""The scheduler no longer knows it, and nothing is known of its end."""
+Global___EndCause: _TypeAlias = EndCause  # noqa: Y015
+
 class _CredentialKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1531,6 +1587,7 @@ class Job(_message.Message):
     OWNER_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    END_CAUSE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """From 1."""
     cluster: _builtins.str
@@ -1607,6 +1664,8 @@ class Job(_message.Message):
     """The project that it counts for; empty of jobs that were submitted with a cluster's token."""
     signature: _builtins.str
     """What its owner signed; empty in a list of jobs."""
+    end_cause: Global___EndCause.ValueType
+    """How it ended, where its cluster said so."""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only in GetJobs."""
@@ -1728,10 +1787,11 @@ class Job(_message.Message):
         owner: _builtins.str = ...,
         project: _builtins.str = ...,
         signature: _builtins.str = ...,
+        end_cause: Global___EndCause.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "cancel_requested_at", b"cancel_requested_at", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "started_at", b"started_at", "submitted_at", b"submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "owner", b"owner", "partition", b"partition", "pool", b"pool", "priority", b"priority", "project", b"project", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "attempt", b"attempt", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "end_cause", b"end_cause", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "owner", b"owner", "partition", b"partition", "pool", b"pool", "priority", b"priority", "project", b"project", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015
@@ -2637,6 +2697,7 @@ class JobReport(_message.Message):
     STARTED_AT_FIELD_NUMBER: _builtins.int
     FINISHED_AT_FIELD_NUMBER: _builtins.int
     RETURNED_FIELD_NUMBER: _builtins.int
+    END_CAUSE_FIELD_NUMBER: _builtins.int
     jobid: _builtins.int
     """The job's id."""
     attempt: _builtins.int
@@ -2658,6 +2719,8 @@ class JobReport(_message.Message):
     """Gives a job back that provably never started: it waits again as its next attempt, whatever `state` says. Counts only
     while its state is JOB_STATE_ACCEPTED; otherwise `state` counts.
     """
+    end_cause: Global___EndCause.ValueType
+    """Of a job that ended: how."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When the scheduler started it."""
@@ -2679,10 +2742,11 @@ class JobReport(_message.Message):
         started_at: _timestamp_pb2.Timestamp | None = ...,
         finished_at: _timestamp_pb2.Timestamp | None = ...,
         returned: Global___JobReport.Return.ValueType = ...,
+        end_cause: Global___EndCause.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "exit_code", b"exit_code", "finished_at", b"finished_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "attempt", b"attempt", "exit_code", b"exit_code", "finished_at", b"finished_at", "jobid", b"jobid", "native_id", b"native_id", "output", b"output", "reason", b"reason", "returned", b"returned", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code", "attempt", b"attempt", "end_cause", b"end_cause", "exit_code", b"exit_code", "finished_at", b"finished_at", "jobid", b"jobid", "native_id", b"native_id", "output", b"output", "reason", b"reason", "returned", b"returned", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exit_code: _TypeAlias = _typing.Literal["exit_code"]  # noqa: Y015
     _WhichOneofArgType__exit_code: _TypeAlias = _typing.Literal["_exit_code", b"_exit_code"]  # noqa: Y015

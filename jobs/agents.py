@@ -6,7 +6,7 @@ job has says who may report it.
 
 from clusters.callers import Caller
 from jobs.models import Job
-from jobs.states import JobState
+from jobs.states import UNTAKEN
 from rainbow.errors import InvalidArgument
 
 _OF_A_PERSON = "~"
@@ -34,7 +34,7 @@ def check_name(agent: str, caller: Caller) -> None:
 
 def may_report(caller: Caller, job: Job, *, attempt: int) -> bool:
     """Reports of other attempts, and of jobs that wait, change nothing, and are answered."""
-    over = job.attempt != attempt or job.state == JobState.QUEUED
+    over = job.attempt != attempt or job.state in UNTAKEN
     if caller.person_id is None:
         return over or not job.agent.startswith(_OF_A_PERSON)
     owned = job.owner_id == caller.person_id and caller.narrowed_to in (None, job.project_id)

@@ -14,7 +14,7 @@ from jobs.sql.allowances import Change, HolderKey, allowances_changed, holders
 from jobs.sql.inserts import activity_added, counts_added, events_added
 from jobs.sql.statements import Columns, Statement, run_in_order, timestamp
 from jobs.sql.usage import usage_added
-from jobs.states import HELD, PUTS_INTO_A_QUEUE, Activity, JobState, What
+from jobs.states import HELD, PUTS_INTO_A_QUEUE, UNTAKEN, Activity, JobState, What
 from jobs.traces import trace_after_commit
 from jobs.usage import Used, totals
 
@@ -82,7 +82,7 @@ class Step:
     def change(self) -> Change:
         """Of what its person and its project have."""
         held = self.leased * ((self.after in HELD) - (self.before in HELD))
-        waiting = (self.after == JobState.QUEUED) - (self.before == JobState.QUEUED)
+        waiting = (self.after in UNTAKEN) - (self.before in UNTAKEN)
         return Change(waiting=waiting, held=held, held_nodes=held * self.nodes)
 
     @property

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-from jobs.states import FINAL, REQUEUEABLE, JobState
+from jobs.states import FINAL, REQUEUEABLE, UNTAKEN, JobState
 from rainbow.errors import NO_SUCH_JOB
 
 
@@ -41,7 +41,7 @@ def cancel_outcome(job: Judged) -> CancelOutcome:
         return CancelOutcome.ALREADY_FINAL
     if _handed_over(job):
         return CancelOutcome.OUT_OF_REACH
-    if job.state in (JobState.QUEUED, JobState.LOST):
+    if job.state in UNTAKEN or job.state == JobState.LOST:
         return CancelOutcome.CANCELLED
     return CancelOutcome.REQUESTED
 

@@ -13,7 +13,7 @@ from jobs.events import Step
 from jobs.leases import Lease
 from jobs.models import Job
 from jobs.specs import MAX_INT
-from jobs.states import FINAL, MOVES, EndCause, JobState, What
+from jobs.states import FINAL, MOVES, UNTAKEN, EndCause, JobState, What
 from jobs.usage import used_by
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument
 
@@ -134,7 +134,7 @@ def apply_report(job: Job | None, report: Report, lease: Lease, steps: list[Step
     """
     if job is None:
         return _reported(report, ReportOutcome.UNKNOWN, cancel=True)
-    if job.attempt != report.attempt or job.state == JobState.QUEUED:
+    if job.attempt != report.attempt or job.state in UNTAKEN:
         return stale(report)
     if job.state in FINAL:
         repeated = job.state == report.state

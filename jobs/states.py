@@ -4,6 +4,7 @@ from django.db import models
 
 
 class JobState(models.TextChoices):
+    BLOCKED = "blocked", "blocked"
     QUEUED = "queued", "queued"
     ACCEPTED = "accepted", "accepted"
     RUNNING = "running", "running"
@@ -14,12 +15,15 @@ class JobState(models.TextChoices):
 
 
 FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED})
+# What no cluster has.
+UNTAKEN = frozenset({JobState.BLOCKED, JobState.QUEUED})
 # What a cluster has; a lost job it may have.
 HELD = frozenset({JobState.ACCEPTED, JobState.RUNNING})
 # The states from which only an operator, or `on_lost`, may requeue a job.
 REQUEUEABLE = frozenset({JobState.ACCEPTED, JobState.LOST})
 
 MOVES: dict[JobState, frozenset[JobState]] = {
+    JobState.BLOCKED: frozenset({JobState.QUEUED, JobState.CANCELLED, JobState.FAILED}),
     JobState.QUEUED: frozenset({JobState.ACCEPTED, JobState.CANCELLED, JobState.FAILED}),
     JobState.ACCEPTED: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.LOST}) | FINAL,
     JobState.RUNNING: frozenset({JobState.LOST}) | FINAL,
@@ -52,6 +56,7 @@ class EndCause(models.TextChoices):
 
 class What(models.TextChoices):
     SUBMITTED = "submitted", "submitted"
+    RELEASED = "released", "released into the queue"
     ACCEPTED = "accepted", "accepted"
     STARTED = "started", "started"
     ENDED = "ended", "ended"
@@ -65,7 +70,7 @@ class What(models.TextChoices):
     EXPIRED = "expired", "expired while it waited"
 
 
-PUTS_INTO_A_QUEUE = frozenset({What.SUBMITTED, What.REQUEUED, What.MOVED})
+PUTS_INTO_A_QUEUE = frozenset({What.SUBMITTED, What.RELEASED, What.REQUEUED, What.MOVED})
 
 
 class ActionKind(models.TextChoices):

@@ -5,6 +5,7 @@ class JobState(StrEnum):
     """Where a job is in its life. Completed, failed and cancelled are final."""
 
     UNSPECIFIED = "unspecified"
+    BLOCKED = "blocked"
     QUEUED = "queued"
     ACCEPTED = "accepted"
     RUNNING = "running"

@@ -31,6 +31,7 @@ CREDENTIAL_KINDS = {
 }
 JOB_STATES = {
     records.JobState.UNSPECIFIED: pb.JOB_STATE_UNSPECIFIED,
+    records.JobState.BLOCKED: pb.JOB_STATE_BLOCKED,
     records.JobState.QUEUED: pb.JOB_STATE_QUEUED,
     records.JobState.ACCEPTED: pb.JOB_STATE_ACCEPTED,
     records.JobState.RUNNING: pb.JOB_STATE_RUNNING,

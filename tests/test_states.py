@@ -5,14 +5,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from clusters.callers import Operator
+from jobs.events import record
 from jobs.models import Job, JobEvent, JobLabel
 from jobs.outcomes import CancelOutcome
 from jobs.queries.queue import request_jobs
 from jobs.services.accept import RefusalReason, accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.prune import prune_jobs
+from jobs.services.release import release
 from jobs.services.requeue import requeue_jobs
 from jobs.states import FINAL, MOVES, JobState
 from rainbow.errors import InvalidArgument
@@ -22,8 +25,8 @@ from tests.support.queue import counted, operator_named, recounted, submitted
 pytestmark = pytest.mark.django_db
 
 HANDED_OVER, GONE = "handed over", "gone"
-Q, A, R, C, F, X, L = JobState
-LIVES = [Q, A, HANDED_OVER, R, C, F, X, L]
+B, Q, A, R, C, F, X, L = JobState
+LIVES = [B, Q, A, HANDED_OVER, R, C, F, X, L]
 
 
 @pytest.fixture
@@ -59,6 +62,12 @@ def requeue(member: Any, job_id: int, olga: Operator, now: datetime) -> None:
     requeue_jobs(by=olga, job_ids=[job_id], reason="again", now=now)
 
 
+def let_go(member: Any, job_id: int, olga: Operator, now: datetime) -> None:
+    jobs = Job.objects.filter(id=job_id, state=B)
+    with transaction.atomic():
+        record([(step, None) for step in release(list(jobs.select_for_update()), now=now)], now=now)
+
+
 def request(member: Any, job_id: int, olga: Operator, now: datetime) -> None:
     list(request_jobs(caller=member.puller, now=now))
 
@@ -68,7 +77,7 @@ def prune(member: Any, job_id: int, olga: Operator, now: datetime) -> None:
 
 
 Verb = Callable[[Any, int, Operator, datetime], None]
-CANCELS = {Q: X, L: X}
+CANCELS = {B: X, Q: X, L: X}
 # Where each verb leads from where; from everywhere else nothing moves.
 LEADS: dict[Verb, dict[str, str]] = {
     accept: {Q: A},
@@ -77,6 +86,7 @@ LEADS: dict[Verb, dict[str, str]] = {
     cancel_by_secret: CANCELS,
     cancel_by_operator: CANCELS,
     requeue: {A: Q, HANDED_OVER: Q, L: Q},
+    let_go: {B: Q},
     request: {},
     prune: {C: GONE, F: GONE, X: GONE, HANDED_OVER: GONE},
 }
@@ -183,7 +193,7 @@ def test_a_stranger_can_do_nothing_to_a_job(alpha: Any, mallory: Any, now: datet
 
 
 def test_pruning_spares_what_ended_later_and_what_goes_on(alpha: Any, now: datetime) -> None:
-    kept = [job_in(state, alpha, now=now) for state in (Q, A, R, L)]
+    kept = [job_in(state, alpha, now=now) for state in (B, Q, A, R, L)]
     later = job_in(X, alpha, now=now + timedelta(days=2))
     gone = [job_in(state, alpha, now=now, labels={"a": "b"}) for state in (C, F, X)] + [handed_over(alpha, now=now)]
 

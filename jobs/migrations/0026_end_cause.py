@@ -4,7 +4,7 @@ from jobs.states import EndCause
 
 
 class Migration(migrations.Migration):
-    dependencies = [("jobs", "0024_turns")]
+    dependencies = [("jobs", "0025_blocked")]
     operations = [
         migrations.AddField(
             model_name="job",

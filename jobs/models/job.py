@@ -55,8 +55,8 @@ class Job(models.Model):
     taken_from = models.ForeignKey(Cluster, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     # The clusters that gave it back, by id, and why (jobs.reports.Return).
     given_back = models.JSONField(default=dict, blank=True, db_default={})
-    # Where it waits or last waited; that queue may be gone since. Null until a server has placed a job that a server of
-    # an earlier release put into its cluster's queue.
+    # Where it waits or last waited; that queue may be gone since. Null while it is blocked, and until a server has
+    # placed a job that a server of an earlier release put into its cluster's queue.
     queue = models.ForeignKey(
         Queue, on_delete=models.DO_NOTHING, null=True, related_name="+", db_index=False, db_constraint=False
     )
@@ -106,6 +106,9 @@ class Job(models.Model):
     traceparent = models.CharField(max_length=55, null=True)
 
     state = models.CharField(max_length=9, choices=JobState)
+    # What a blocked job waits for: so many dependencies, and its turn in its group.
+    unmet = models.PositiveIntegerField(db_default=0)
+    held_by_group = models.BooleanField(db_default=False)
     attempt = models.IntegerField(db_default=1)
     agent = models.CharField(max_length=255, blank=True, db_default="")
     native_id = models.CharField(max_length=255, blank=True, db_default="")
@@ -149,6 +152,11 @@ class Job(models.Model):
                 name="job_expires",
                 condition=Q(state=JobState.QUEUED, expires_at__isnull=False),
             ),
+            models.Index(
+                fields=["expires_at"],
+                name="job_blocked_expires",
+                condition=Q(state=JobState.BLOCKED, expires_at__isnull=False),
+            ),
             # What is pruned, oldest first: jobs that ended, and those that were handed over for good.
             models.Index(fields=["finished_at"], name="job_finished", condition=Q(finished_at__isnull=False)),
             models.Index(
@@ -163,7 +171,11 @@ class Job(models.Model):
                 condition=Q(idempotency_key__isnull=False),
             ),
             models.CheckConstraint(name="job_id_fits_the_wire", condition=Q(id__range=(1, MAX_ID))),
-            models.CheckConstraint(name="job_state_is_known", condition=Q(state__in=JobState)),
+            models.CheckConstraint(name="job_state_is_known", condition=Q(state__in=JobState.values)),
+            models.CheckConstraint(
+                name="blocked_by_something",
+                condition=~Q(state=JobState.BLOCKED) | Q(unmet__gt=0) | Q(held_by_group=True),
+            ),
             models.CheckConstraint(name="job_has_command", condition=~Q(command="")),
             models.CheckConstraint(
                 name="job_size_is_possible",
@@ -248,7 +260,7 @@ class JobEvent(models.Model):
     class Meta:
         indexes = [models.Index(fields=["job", "id"], name="event_by_job")]
         constraints = [
-            models.CheckConstraint(name="event_state_is_known", condition=Q(state__in=JobState)),
+            models.CheckConstraint(name="event_state_is_known", condition=Q(state__in=JobState.values)),
             models.CheckConstraint(
                 name="one_actor_per_event",
                 condition=Q(credential__isnull=True) | Q(operator__isnull=True),

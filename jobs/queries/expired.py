@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
 
 from clusters.validation import MAX_REASON
 from clusters.visible import shortened
@@ -26,10 +27,15 @@ class Expired:
 
 
 def expired_jobs(*, now: datetime) -> list[Expired]:
-    """The first 200, the longest expired first; jobs that are alike are explained once."""
-    waiting = Job.objects.filter(state=JobState.QUEUED, expires_at__lte=now).select_related("cluster", "submitted_by")
+    """The first 200, those in queues before those that are blocked; jobs that are alike are explained once."""
+    jobs = chain.from_iterable(_expired(state, now) for state in (JobState.QUEUED, JobState.BLOCKED))
+    return list(_explained(islice(jobs, MAX_EXPIRED), now))
+
+
+def _expired(state: JobState, now: datetime) -> Iterator[Job]:
+    waiting = Job.objects.filter(state=state, expires_at__lte=now).select_related("cluster", "submitted_by")
     jobs = waiting.defer("command", "environment", "output", "cluster__facts").order_by("expires_at")[:MAX_EXPIRED]
-    return list(_explained(jobs.iterator(), now))
+    return jobs.iterator()
 
 
 def _explained(jobs: Iterator[Job], now: datetime) -> Iterator[Expired]:
@@ -44,9 +50,15 @@ def _explained(jobs: Iterator[Job], now: datetime) -> Iterator[Expired]:
 
 
 def _alike(job: Job) -> str:
-    """The same for jobs of which the same is told. Why clusters gave a job back is told of that one alone."""
+    """The same for jobs of which the same is told.
+
+    Why clusters gave a job back, and what a blocked one waits for, is told of that one alone.
+    """
     asked = [getattr(job, name) for name in (*DEMAND_FIELDS, "labels")]
-    return json.dumps([job.id if job.given_back else 0, job.queue_id, job.submitted_by_id, *asked], sort_keys=True)
+    return json.dumps(
+        [job.id if job.given_back or job.state == JobState.BLOCKED else 0, job.queue_id, job.submitted_by_id, *asked],
+        sort_keys=True,
+    )
 
 
 def _reason(explanation: Explanation) -> str:

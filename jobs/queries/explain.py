@@ -14,7 +14,7 @@ from jobs.queries.withdrawn import WITHDRAWN, is_withdrawn
 from jobs.specs import CONTENT_FIELDS
 from jobs.sql.inserts import beginning
 from jobs.sql.reads import jobs_before
-from jobs.states import Activity, JobState, Span
+from jobs.states import UNTAKEN, Activity, JobState, Span
 
 # Jobs of one priority, in all clusters together.
 _COUNT_UP_TO = 10_000
@@ -57,9 +57,9 @@ class Explanation:
 
 def explain_found(*, job: FoundJob, now: datetime) -> Explanation | None:
     """The same of a job as it was found; None also when it does not wait there any more."""
-    if job.state != JobState.QUEUED:
+    if job.state not in UNTAKEN:
         return None
-    there = Job.objects.filter(id=job.id, cluster_id=job.cluster_id, state=JobState.QUEUED)
+    there = Job.objects.filter(id=job.id, cluster_id=job.cluster_id, state=job.state)
     waiting = there.select_related("cluster", "submitted_by").defer("cluster__facts", *CONTENT_FIELDS, "output").first()
     return explain_wait(job=waiting, now=now) if waiting else None
 
@@ -69,10 +69,12 @@ def explain_wait(*, job: Job, now: datetime) -> Explanation | None:
 
     Takes the same few queries for any number of clusters and jobs.
     """
-    if job.state != JobState.QUEUED:
+    if job.state not in UNTAKEN:
         return None
     if is_withdrawn(job):
         return Explanation(found=WITHDRAWN, place="it will be cancelled", prospects=[])
+    if job.state == JobState.BLOCKED:
+        return Explanation(found=_blocked_by(job), place="it is in no queue until then", prospects=[])
     reach = Reach.of(job, now=now)
     hindrances = {cluster.id: reach.hindrances(cluster) for cluster in reach.clusters}
     takers = [cluster for cluster in reach.clusters if not hindrances[cluster.id]]
@@ -87,6 +89,11 @@ def explain_wait(*, job: Job, now: datetime) -> Explanation | None:
     return Explanation(
         found=reach.lack_of_room or _found(job, prospects), place=before[job.cluster_id].of(), prospects=prospects
     )
+
+
+def _blocked_by(job: Job) -> str:
+    others = f"{job.unmet:,} other {'job' if job.unmet == 1 else 'jobs'}" if job.unmet else ""
+    return "waits for " + " and ".join(filter(None, [others, "its turn in its group" if job.held_by_group else ""]))
 
 
 def _prospect(cluster: Cluster, hindrances: Sequence[Hindrance]) -> Prospect:

@@ -30,7 +30,7 @@ MAX_IDS = 50_000
 
 class RefusalReason(Enum):
     NOT_FOUND = NO_SUCH_JOB
-    NOT_QUEUED = "the job no longer waits"
+    NOT_QUEUED = "the job is not in the queue"
     REPEATED = "the same call named this job before"
     PAUSED = "the cluster is paused"
 

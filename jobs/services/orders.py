@@ -28,6 +28,13 @@ class Order:
     # Where it waits, once it is known.
     queue_id: int | None = None
     turn: int = 0
+    # What it waits for outside of queues (jobs.models.Job).
+    unmet: int = 0
+    held_by_group: bool = False
+
+    @property
+    def state(self) -> JobState:
+        return JobState.BLOCKED if self.unmet or self.held_by_group else JobState.QUEUED
 
     @property
     def submitted_by_id(self) -> int | None:
@@ -91,17 +98,24 @@ class Receipt:
 def rows_of(orders: Sequence[Order], queues: Mapping[int, int], now: datetime) -> Columns:
     return {
         "cluster_id": [order.cluster_id for order in orders],
-        "queue_id": [queues[id(order)] for order in orders],
+        "queue_id": [queues[id(order)] if order.state == JobState.QUEUED else None for order in orders],
         "submitted_by_id": [order.submitted_by_id for order in orders],
         **_of_people(orders),
         **columns_of([order.spec for order in orders]),
         "idempotency_key": [order.own_key or None for order in orders],
         "fingerprint": [order.fingerprint for order in orders],
         **_turns(orders),
-        "state": [JobState.QUEUED.value] * len(orders),
+        "state": [order.state.value for order in orders],
+        **_blocked(orders),
         "submitted_at": [timestamp(now)] * len(orders),
         **({"traceparent": [order.traceparent for order in orders]} if traces.are_on() else {}),
     }
+
+
+def _blocked(orders: Sequence[Order]) -> Columns:
+    """Nothing where no job is: the columns have a default."""
+    unmet, held = [order.unmet for order in orders], [order.held_by_group for order in orders]
+    return {"unmet": unmet, "held_by_group": held} if any(unmet) or any(held) else {}
 
 
 def _turns(orders: Sequence[Order]) -> Columns:

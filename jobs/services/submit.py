@@ -93,7 +93,7 @@ def _submit(
             queues, homes, refusals = _placed(orders, now)
             wanted = _without_repeats(order for order in orders if id(order) in queues)
             if homes:
-                _take_turns(wanted, queues, homes)
+                _take_turns([order for order in wanted if order.state == JobState.QUEUED], queues, homes)
             refused = _refused_beyond_limits(wanted, now)
             refusals |= _with_repeats(refused, wanted, orders)
             new = _insert([order for order in wanted if id(order) not in refused], queues, now)
@@ -222,7 +222,7 @@ def _step(order: Order, job_id: int) -> Step:
         attempt=1,
         what=What.SUBMITTED,
         before=None,
-        after=JobState.QUEUED,
+        after=order.state,
     )
 
 
@@ -241,6 +241,9 @@ def _receipts(new: Sequence[tuple[Order, int]], waiting: Sequence[Row]) -> Itera
         counts = [jobs for cluster, at, jobs in waiting if cluster == cluster_id and at >= priority]
         last[cluster_id, priority] = int(sum(counts))
     for order, job_id in reversed(new):
+        if order.state == JobState.BLOCKED:
+            yield id(order), Receipt(job_id=job_id, duplicate=False, position=0)
+            continue
         mine = (order.cluster_id, order.spec.priority)
         yield id(order), Receipt(job_id=job_id, duplicate=False, position=last[mine])
         last[mine] -= 1

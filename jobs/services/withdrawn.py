@@ -12,7 +12,7 @@ from jobs.events import Step, record
 from jobs.models import Job, JobQuerySet
 from jobs.queries.withdrawn import MAY_STILL_RUN, WITHDRAWN
 from jobs.sql.updates import in_parts
-from jobs.states import JobState, What
+from jobs.states import UNTAKEN, JobState, What
 
 # Waiting jobs that one transaction looks at.
 _BATCH = 500
@@ -41,8 +41,8 @@ def settle_withdrawal(*, now: datetime) -> int | None:
     if due is None:
         return None
     holder = {"owner_id": due.person_id} if due.person_id else {"project_id": due.project_id}
-    waiting = Job.objects.filter(state=JobState.QUEUED, id__gt=due.walked_to, **holder)
-    ids = list(waiting.order_by("id").values_list("id", flat=True)[:_BATCH])
+    waiting = Job.objects.filter(id__gt=due.walked_to, **holder).order_by("id").values_list("id", flat=True)
+    ids = sorted(id for state in UNTAKEN for id in waiting.filter(state=state)[:_BATCH])[:_BATCH]
     steps = _cancel(Job.objects.filter(id__in=ids), now)
     more = len(ids) == _BATCH
     Withdrawal.objects.filter(id=due.id).update(
@@ -57,7 +57,7 @@ def _due(now: datetime) -> QuerySet[Withdrawal]:
 
 
 def _cancel(among: JobQuerySet, now: datetime) -> list[Step]:
-    waiting = among.filter(~MAY_STILL_RUN, state=JobState.QUEUED, project__isnull=False)
+    waiting = among.filter(~MAY_STILL_RUN, state__in=UNTAKEN, project__isnull=False)
     found = waiting.defer("output", "command", "environment")
     # What another transaction holds is skipped: this one may hold jobs of higher ids.
     jobs = list(found.order_by("id").select_for_update(skip_locked=True, of=("self",)))

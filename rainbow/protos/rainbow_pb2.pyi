@@ -60,6 +60,8 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     """It was stopped before its end."""
     JOB_STATE_LOST: _JobState.ValueType  # 7
     """Its agent fell silent: contact is lost, the job perhaps not."""
+    JOB_STATE_BLOCKED: _JobState.ValueType  # 8
+    """Waits for other jobs, and is in no queue until then."""
 
 class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
     """Where a job is in its life. Completed, failed and cancelled are final."""
@@ -80,6 +82,8 @@ JOB_STATE_CANCELLED: JobState.ValueType  # 6
 """It was stopped before its end."""
 JOB_STATE_LOST: JobState.ValueType  # 7
 """Its agent fell silent: contact is lost, the job perhaps not."""
+JOB_STATE_BLOCKED: JobState.ValueType  # 8
+"""Waits for other jobs, and is in no queue until then."""
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
 class _OnLost:

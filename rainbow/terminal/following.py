@@ -44,6 +44,7 @@ def _shown(job: Job | None) -> tuple[object, ...]:
 
 def _since(job: Job) -> datetime | None:
     moments: Mapping[JobState, datetime | None] = {
+        JobState.BLOCKED: job.submitted_at,
         JobState.QUEUED: job.submitted_at,
         JobState.RUNNING: job.started_at,
         JobState.LOST: job.lost_at,

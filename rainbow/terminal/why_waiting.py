@@ -18,7 +18,7 @@ SAY_AGAIN_AFTER_SECONDS = 60.0
 
 
 class WhyWaiting:
-    """Asks in a thread of its own while the last step of the job is that it is queued, and says what is new."""
+    """Asks in a thread of its own while the job is blocked or queued, and says what is new."""
 
     def __init__(self, client: Client, jobid: int, *, say: Callable[[str], None] = complain) -> None:
         self._client = client
@@ -39,7 +39,7 @@ class WhyWaiting:
         self._over.set()
 
     def note(self, job: Job) -> None:
-        (self._waits.set if job.state == JobState.QUEUED else self._waits.clear)()
+        (self._waits.set if job.state in (JobState.BLOCKED, JobState.QUEUED) else self._waits.clear)()
 
     def _run(self) -> None:
         pause = SAY_AFTER_SECONDS

@@ -7,7 +7,7 @@ from jobs.events import Step, record
 from jobs.models import Job, JobEvent
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
-from jobs.states import FINAL, JobState, What
+from jobs.states import FINAL, UNTAKEN, JobState, What
 from tests.support.queue import submitted
 
 AGENT = "agent-1"
@@ -16,10 +16,10 @@ _HAPPENED = {JobState.RUNNING: What.STARTED, JobState.LOST: What.LOST}
 
 def job_in(state: JobState, member: Any, *, now: datetime, **spec: Any) -> int:
     """The id of a job that came to this state as jobs do, held by an agent where one holds it."""
-    (job_id,) = submitted(member, now=now, **spec)
+    (job_id,) = submitted(member, now=now, unmet=int(state == JobState.BLOCKED), **spec)
     if state == JobState.CANCELLED:
         cancel_jobs(by=member.submitter, job_ids=[job_id], now=now)
-    elif state != JobState.QUEUED:
+    elif state not in UNTAKEN:
         accept_jobs(caller=member.puller, job_ids=[job_id], agent=AGENT, now=now)
     if state in (JobState.RUNNING, JobState.LOST, JobState.COMPLETED, JobState.FAILED):
         _report(job_id, state, now)

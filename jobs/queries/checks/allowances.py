@@ -7,16 +7,17 @@ from jobs.models import Job
 from jobs.queries.checks.finding import Finding
 from jobs.sql.allowances import Change, HolderKey
 from jobs.sql.statements import fetch
-from jobs.states import HELD, JobState
+from jobs.states import HELD, UNTAKEN
 
 _JOB, _ALLOWANCE = Job._meta.db_table, Allowance._meta.db_table
-_IN_HAND = f"state IN ({', '.join(sorted(repr(state.value) for state in HELD))}) AND agent <> ''"
+_UNTAKEN, _HELD = (", ".join(sorted(repr(state.value) for state in states)) for states in (UNTAKEN, HELD))
+_IN_HAND = f"state IN ({_HELD}) AND agent <> ''"
 _COLUMNS = ("owner_id", "project_id")
 _THERE = " UNION ALL ".join(
     f"SELECT '{kind}' AS kind, {column} AS holder_id, 0 AS waiting, 0 AS held, 0 AS held_nodes, "
-    f"CASE WHEN state = '{JobState.QUEUED}' THEN 1 ELSE 0 END AS waits, "
+    f"CASE WHEN state IN ({_UNTAKEN}) THEN 1 ELSE 0 END AS waits, "
     f"CASE WHEN {_IN_HAND} THEN 1 ELSE 0 END AS has, CASE WHEN {_IN_HAND} THEN nodes ELSE 0 END AS has_nodes "
-    f"FROM {_JOB} WHERE {column} IS NOT NULL AND state IN ('queued', 'accepted', 'running')"
+    f"FROM {_JOB} WHERE {column} IS NOT NULL AND state IN ({_UNTAKEN}, {_HELD})"
     for kind, column in zip(Holder.values, _COLUMNS, strict=True)
 )
 _WRONG = (

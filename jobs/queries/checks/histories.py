@@ -9,7 +9,7 @@ from typing import NamedTuple
 from jobs.models import Job, JobEvent, JobLabel
 from jobs.queries.checks.finding import Finding, Range
 from jobs.sql.statements import fetch
-from jobs.states import MOVES, JobState, What
+from jobs.states import MOVES, UNTAKEN, JobState, What
 
 JOBS = Job._meta.db_table
 _HISTORIES = (
@@ -53,7 +53,7 @@ def _wrong(state: str, attempt: int, events: Sequence[_Event]) -> str:
     first, *later = events
     if first.id is None:
         return "has no events"
-    if (first.what, first.state, first.attempt) != (What.SUBMITTED, JobState.QUEUED, 1):
+    if (first.what, first.attempt) != (What.SUBMITTED, 1) or first.state not in UNTAKEN:
         return f"its first event, {first.id}, is {_told(first)}, and not its submission"
     before = first
     for event in later:

@@ -82,6 +82,7 @@ _SPECIAL = {
             tests={
                 UNPLACED: f"t.state = '{JobState.QUEUED}' AND q.id IS NULL AND {_QUEUED_BEFORE}",
                 MISPLACED: f"t.state = '{JobState.QUEUED}' AND q.cluster_id <> t.cluster_id",
+                "is blocked, and in a queue": f"t.state = '{JobState.BLOCKED}' AND t.queue_id IS NOT NULL",
                 "an agent holds it without a lease": f"{_LEASED} AND t.lease_expires_at IS NULL",
                 "is in the hands of a pool, which runs no jobs": f"{_IN_HAND} AND c.pool",
                 "was taken from what is no pool": "NOT p.pool",

@@ -23,6 +23,7 @@ from rainbow_site.process.metrics_socket import publish_metrics
 from rainbow_site.process.reach import check_reach, grpc_address, is_for_development
 from rainbow_site.process.readiness import NotReady, database_file, expect_database_file, ready_database
 from rainbow_site.process.sockets import CannotListen, reserve
+from rainbow_site.process.threads import switch_threads_soon
 from rainbow_site.process.tracing import exported_traces
 from rainbow_site.settings import MAX_WORKERS, environment_with
 
@@ -141,6 +142,7 @@ def _reserved(address: str) -> AbstractContextManager[str]:
 def _serve(server: ServerOptions, metrics_socket: Path | None) -> None:
     if metrics_socket:
         publish_metrics(str(metrics_socket))
+    switch_threads_soon()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         with exported_traces():
             all_ended = runner.run(serve(server))

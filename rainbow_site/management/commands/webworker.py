@@ -15,6 +15,7 @@ from rainbow_site.process.certificate_watch import CertificateWatch
 from rainbow_site.process.certificates import configured_files
 from rainbow_site.process.metrics_socket import publish_metrics
 from rainbow_site.process.readiness import expect_database_file
+from rainbow_site.process.threads import switch_threads_soon
 from rainbow_site.process.tracing import exported_traces
 from rainbow_site.web_server.server import WebServer
 from rainbow_site.web_server.tls import context_from
@@ -48,6 +49,7 @@ class Command(ListeningCommand):
             tls.start()
         _log.info("a process of the web server is ready")
         with exported_traces():
+            switch_threads_soon()
             server.serve()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from clusters.sql.moments import as_datetime
 from clusters.validation import check_line, check_lines, check_range, size_in_bytes
-from jobs.spec_rules import RULES, check_said
+from jobs.spec_rules import RULES, check_said, check_variable
 from jobs.sql.statements import timestamp
 from jobs.states import OnLost
 from rainbow.errors import InvalidArgument
@@ -28,12 +28,6 @@ MAX_PRIORITY = 100
 MAX_TIME_LIMIT_SECONDS = 365 * 24 * 3600
 MAX_EXPIRY = timedelta(days=365)
 
-# What every job finds in its environment is the agent's to say.
-OWN_VARIABLES = frozenset(
-    f"RAINBOW_{name}" for name in ("JOB_ID", "ATTEMPT", "CLUSTER", "GROUP", "ARRAY_INDEX", "FILES")
-)
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
 
@@ -80,6 +74,7 @@ class JobDescription:
     mounts: Texts = field(default=(), metadata=_LONG | _CONTENT)
     needs: Texts = field(default=(), metadata=_LONG)
     start_within_seconds: int = 0
+    secrets: Mapping[str, str] = field(default_factory=dict, metadata=_LONG | _CONTENT)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -277,12 +272,7 @@ def check_labels(labels: Mapping[str, str]) -> None:
 def _check_environment(environment: Mapping[str, str]) -> None:
     size = 0
     for name, value in environment.items():
-        if not _VARIABLE.fullmatch(name):
-            raise InvalidArgument(
-                "names must be letters, digits and underscores, the first not a digit", field="environment"
-            )
-        if name in OWN_VARIABLES:
-            raise InvalidArgument(f"must not set {name}, which rainbow sets for each job", field="environment")
+        check_variable(name, field="environment")
         if "\0" in value:
             raise InvalidArgument("values must not contain a null character", field="environment")
         size += len(name) + size_in_bytes(value, field="environment")

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from rainbow.errors import InvalidArgument
 from rainbow.job_lines import DECODER
-from rainbow.specs import JobDescription, Work, work_of
+from rainbow.specs import BESIDE_DESCRIPTION, JobDescription, Work, work_of
 
 PURPOSE = "rainbow-job-1"
 MAX_SIGNATURE = 2048
@@ -26,7 +26,7 @@ MOST_RUNS = 100
 LONGEST_VALIDITY = timedelta(days=366)
 LAST_MOMENT = 2**37  # in the year 6325, which `datetime` can have
 # A field that a job does not say is left out, so that a later release may add one.
-SIGNED_FIELDS = tuple(item.name for item in fields(Work) if item.name not in ("owner", "run_as", "signature"))
+SIGNED_FIELDS = tuple(item.name for item in fields(Work) if item.name not in BESIDE_DESCRIPTION)
 
 _KEY = re.compile(r"ed25519:([A-Za-z0-9+/]{43}=)", re.ASCII)
 _NONCE = re.compile(r"[0-9a-f]{32}", re.ASCII)

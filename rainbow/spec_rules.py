@@ -21,8 +21,14 @@ MAX_OPTIONS_BY_CLUSTER = 64
 MAX_IMAGE = 1024
 MAX_MOUNTS = 32
 MAX_MOUNTS_BYTES = 16 * 1024
+MAX_SECRETS = 32
 MAX_NEEDS = 32
 MAX_NEED_VALUE = 255
+
+# What every job finds in its environment is the agent's to say.
+OWN_VARIABLES = frozenset(
+    f"RAINBOW_{name}" for name in ("JOB_ID", "ATTEMPT", "CLUSTER", "GROUP", "ARRAY_INDEX", "FILES")
+)
 
 # What a site's scheduler calls by these names, too.
 SITE_OPTIONS = ("account", "partition", "qos", "reservation", "constraint")
@@ -46,6 +52,11 @@ _NEED_NAME = r"[A-Za-z][A-Za-z0-9._-]{0,62}"
 _NEED_NUMBER = r"(?:[0-9]{1,15}|[0-9]{1,9}\.[0-9]{1,6})"
 _NEED = re.compile(rf"!?{_NEED_NAME}|{_NEED_NAME}>={_NEED_NUMBER}|{_NEED_NAME}=(?P<value>(?![<=>]).*)", re.DOTALL)
 
+VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+SECRET_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+SECRET = rf"site:{SECRET_NAME}"
+
+_VARIABLE, _SECRET = re.compile(VARIABLE), re.compile(SECRET)
 _OPTION_AT_CLUSTER, _IMAGE, _MOUNT = re.compile(OPTION_AT_CLUSTER), re.compile(IMAGE), re.compile(MOUNT)
 _GPU_TYPES = "must be 1 to 63 letters, digits, dots, underscores and hyphens, the first a letter or digit"
 _KEYS = f"keys must be CLUSTER:OPTION, with one of the options {', '.join(SITE_OPTIONS)}"
@@ -56,6 +67,10 @@ _IMAGES = (
 _MOUNTS = (
     "must be SOURCE:TARGET or SOURCE:TARGET:ro, both absolute paths below /, without .., commas, colons and control"
     " characters"
+)
+_SECRETS = (
+    "values must be site:NAME, where the site's name of the secret is 1 to 63 letters, digits, dots, underscores and"
+    " hyphens, the first a letter or digit"
 )
 _TERMS = (
     "terms must be NAME, !NAME, NAME=VALUE or NAME>=NUMBER; a name is 1 to 63 letters, digits, dots, underscores and"
@@ -101,6 +116,21 @@ def _check_needs(needs: Sequence[str]) -> None:
         _check_need(need)
 
 
+def check_variable(name: str, *, field: str) -> None:
+    if not _VARIABLE.fullmatch(name):
+        raise InvalidArgument("names must be letters, digits and underscores, the first not a digit", field=field)
+    if name in OWN_VARIABLES:
+        raise InvalidArgument(f"must not set {name}, which rainbow sets for each job", field=field)
+
+
+def _check_secrets(secrets: Mapping[str, str]) -> None:
+    _check_number(secrets, MAX_SECRETS, field="secrets")
+    for name, secret in secrets.items():
+        check_variable(name, field="secrets")
+        check_line(name, field="secrets", longest=MAX_OPTION)
+        _check_pattern(_SECRET, _SECRETS, secret, field="secrets")
+
+
 def _check_number(items: Sequence[str] | Mapping[str, str], most: int, *, field: str) -> None:
     if len(items) > most:
         raise InvalidArgument(f"must be at most {most}, not {len(items):,}", field=field)
@@ -126,6 +156,7 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "options_by_cluster": _check_options_by_cluster,
     "image": _check_image,
     "mounts": _check_mounts,
+    "secrets": _check_secrets,
     "needs": _check_needs,
     "start_within_seconds": partial(
         check_range, field="start_within_seconds", lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS

@@ -13,7 +13,7 @@ from typing import Any
 
 from rainbow.errors import InvalidArgument
 from rainbow.rules import MAX_INT, check_control_in_lines, check_line, check_range, size_in_bytes
-from rainbow.spec_rules import RULES, SITE_OPTIONS, check_said
+from rainbow.spec_rules import RULES, SITE_OPTIONS, check_said, check_variable
 
 MAX_NAME = 255
 MAX_COMMAND_BYTES = 64 * 1024
@@ -24,12 +24,6 @@ MAX_PATH = 4096
 MAX_PRIORITY = 100
 MAX_TIME_LIMIT_SECONDS = 365 * 24 * 3600
 
-# What every job finds in its environment is the agent's to say.
-OWN_VARIABLES = frozenset(
-    f"RAINBOW_{name}" for name in ("JOB_ID", "ATTEMPT", "CLUSTER", "GROUP", "ARRAY_INDEX", "FILES")
-)
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
 
@@ -77,6 +71,7 @@ class JobDescription:
     mounts: Texts = ()
     needs: Texts = ()
     start_within_seconds: int = 0
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +96,9 @@ class JobSpec(JobDescription):
 class Work:
     """What of a job reaches a scheduler. 0, False and empty mean not said.
 
-    `owner` is the person whose job it is, as the server has it; `run_as` the Unix user that the site runs it as, which
-    only the site says; `signature` the owner's, if there is one.
+    `owner` and `project` are whose job it is, as the server has it; `signature` is the owner's, if there is one.
+    `run_as` is the Unix user that the site runs it as, and `secret_values` has the values of its secrets, by variable:
+    only the site says them, just before the hand-over.
     """
 
     command: str
@@ -125,14 +121,21 @@ class Work:
     image: str = ""
     mounts: Texts = ()
     start_within_seconds: int = 0
+    secrets: Mapping[str, str] = field(default_factory=dict)
     owner: str = ""
+    project: str = ""
     run_as: str = ""
     signature: str = ""
+    secret_values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def options(self, cluster: str) -> dict[str, str]:
         """The site options that hold at this cluster, by name, without those that are not said."""
         held = {name: self.options_by_cluster.get(f"{cluster}:{name}", getattr(self, name)) for name in SITE_OPTIONS}
         return {name: value for name, value in held.items() if value}
+
+
+# Of Work, what is no part of the description that submitters sign.
+BESIDE_DESCRIPTION = ("owner", "project", "run_as", "signature", "secret_values")
 
 
 def _of_kind(kind: object) -> tuple[str, ...]:
@@ -190,12 +193,7 @@ def _check_command(command: str) -> None:
 def _check_environment(environment: Mapping[str, str]) -> None:
     size = 0
     for name, value in environment.items():
-        if not _VARIABLE.fullmatch(name):
-            raise InvalidArgument(
-                "names must be letters, digits and underscores, the first not a digit", field="environment"
-            )
-        if name in OWN_VARIABLES:
-            raise InvalidArgument(f"must not set {name}, which rainbow sets for each job", field="environment")
+        check_variable(name, field="environment")
         if "\0" in value:
             raise InvalidArgument("values must not contain a null character", field="environment")
         size += len(name) + size_in_bytes(value, field="environment")

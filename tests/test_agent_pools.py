@@ -78,8 +78,8 @@ def test_a_job_of_a_pool_runs_with_all_that_its_submitter_said(pool: Client, hir
     agent.work(lambda: job_of(pool, jobid).state == JobState.COMPLETED)
 
     work = agent.executor.jobs[key(jobid)]
-    assert (work.command, dict(work.environment), work.working_directory, work.tasks) == (
-        "echo secret", {"KEY": "1"}, "/tmp", 2,
+    assert (work.command, work.environment["KEY"], work.working_directory, work.tasks) == (
+        "echo secret", "1", "/tmp", 2,
     )  # fmt: skip
     job = job_of(pool, jobid)
     assert (job.cluster, job.pool) == (agent.agents_client.cluster, pool.cluster)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rainbow.agent.site_secrets import SecretsFile, SiteSecrets
 from rainbow.executors.executor import Site
 from rainbow.executors.table import EXECUTORS
 from rainbow.records import JobState
@@ -138,3 +139,30 @@ def test_a_job_knows_its_id_its_attempt_and_its_cluster(agent: Crew) -> None:
     (job,) = agent.finish(jobid)
 
     assert job.output == f"{jobid} 1 {agent.client.cluster}\n"
+
+
+def test_a_job_finds_its_secret_which_neither_its_script_nor_a_list_of_processes_shows(
+    agent: Crew, slurm: SlurmCluster, tmp_path: Path
+) -> None:
+    path = tmp_path / "secrets.toml"
+    path.write_text('[secrets.hf]\nvalue = "it\'s $secret"\nall = true\n')
+    path.chmod(0o600)
+    agent.secrets = SiteSecrets(file=SecretsFile(path=path))
+    agent.restart()
+    (tmp_path / "expected").write_text("it's $secret")
+    command = f'{until_there(tmp_path / "go")}; srun sh -c \'[ "$TOKEN" = "$(cat {tmp_path}/expected)" ] && echo same\''
+    jobid = agent.submit(command, secrets={"TOKEN": "site:hf"})
+    agent.work(lambda: agent.job(jobid).state == JobState.RUNNING)
+    folder = agent.folder / "jobs" / f"rainbow-{jobid}-1"
+    wait_until(lambda: not (folder / "secrets").exists())
+
+    native_id = agent.job(jobid).native_id
+    told = slurm.run("scontrol", "show", "job", native_id) + slurm.run(
+        "scontrol", "write", "batch_script", native_id, "-"
+    )
+    assert "$secret" not in told
+    assert not [file for file in folder.iterdir() if b"$secret" in file.read_bytes()]
+    (tmp_path / "go").touch()
+    (job,) = agent.finish(jobid)
+
+    assert job.output == "same\n"

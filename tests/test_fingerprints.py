@@ -35,6 +35,7 @@ WHOLE = JobSpec(
     options_by_cluster={"keebler:partition": "debug"},
     image="docker.io/library/debian:12",
     mounts=("/data:/data:ro",),
+    secrets={"HF_TOKEN": "site:hf"},
     needs=("site=geneva",),
     clusters=("keebler",),
     spill_after_seconds=60,

@@ -45,6 +45,7 @@ FURTHER_VALUES: dict[str, Any] = {
     "needs": ("x>=3", "gpu"),
     "start_within_seconds": 60,
     "clusters": ("alpha",),
+    "secrets": {"A": "site:x"},
 }
 # Not of the job, but of its submission: test_people_rpc.py.
 BESIDE = {"project"}
@@ -63,8 +64,8 @@ FOR_ALL_OPERATORS = {
     "memory_mib_per_node", "exclusive", "account", "partition", "qos", "reservation", "constraint",
     "options_by_cluster", "needs", "start_within_seconds",
 }  # fmt: skip
-# Whose the work is, and what that one signed, an agent looks up; as whom it runs, the site says.
-OF_WORK = tuple(item.name for item in fields(client.Work) if item.name not in ("owner", "run_as", "signature"))
+# Whose the work is, and what that one signed, an agent looks up; as whom it runs, and its secrets, the site says.
+OF_WORK = tuple(item.name for item in fields(client.Work) if item.name not in client.BESIDE_DESCRIPTION)
 MOST_FILES = 10
 
 

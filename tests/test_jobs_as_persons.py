@@ -2,6 +2,7 @@
 
 import pwd
 import re
+import stat
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSilent, Site, WorkRefused
 from rainbow.executors.slurm import SlurmExecutor
 from rainbow.specs import Work
-from tests.support.executors import hand_over, progress, until_there, wait_for
+from tests.support.executors import hand_over, progress, until_there, wait_for, wait_until
 from tests.support.persons_cast import NEEDS_USERS, cluster, site, slurm, users
 from tests.support.servers import ROOT
 from tests.support.slurm_cluster import SlurmCluster
@@ -269,3 +270,21 @@ def test_what_the_units_drop_in_leaves_is_enough_for_sudo(users: UnixUsers) -> N
     assert users.sudo(*words, within=[f"--bounding-set={left}"]).returncode == 0
     assert users.sudo(*words, within=["--no-new-privs"]).returncode == 1
     assert users.sudo(*words, within=["--bounding-set=-all"]).returncode != 0
+
+
+def test_a_users_secret_is_in_a_folder_of_that_user_and_the_agent(
+    slurm: Executor, users: UnixUsers, cluster: SlurmCluster
+) -> None:
+    go = users.signs / "go-secret"
+    ticket = hand_over(
+        slurm, "rainbow-70-1", f'{until_there(go)}; echo "$TOKEN"', run_as=users.ada, secret_values={"TOKEN": "it's"}
+    )
+    wait_for(slurm, ticket, JobPhase.RUNNING)
+    folder = users.persons / users.ada
+    assert stat.S_IMODE(folder.stat().st_mode) & stat.S_IRWXO == 0
+    wait_until(lambda: not (folder / "rainbow-70-1" / "secrets").exists())
+    assert "it's" not in cluster.run("scontrol", "write", "batch_script", ticket.native_id, "-")
+    go.touch()
+    wait_for(slurm, ticket, JobPhase.ENDED)
+
+    assert slurm.output(ticket) == "it's\n"

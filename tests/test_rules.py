@@ -21,10 +21,11 @@ from tests.support.hostile import FIELDS, WORDS, any_specs
 
 # The names of the limits that the two sides share.
 LIMITS = ("MAX_INT", "MAX_NAME", "MAX_COMMAND_BYTES", "MAX_ENVIRONMENT_BYTES", "MAX_LABELS", "MAX_LABEL_VALUE",
-          "MAX_PATH", "MAX_PRIORITY", "MAX_TIME_LIMIT_SECONDS", "OWN_VARIABLES")  # fmt: skip
+          "MAX_PATH", "MAX_PRIORITY", "MAX_TIME_LIMIT_SECONDS")  # fmt: skip
 FURTHER_LIMITS = ("MAX_CORES_PER_TASK", "MAX_GPUS_PER_TASK", "MAX_MEMORY_MIB_PER_NODE", "MIN_START_WITHIN_SECONDS",
                   "MAX_START_WITHIN_SECONDS", "MAX_OPTION",
-                  "MAX_OPTIONS_BY_CLUSTER", "MAX_IMAGE", "MAX_MOUNTS", "MAX_MOUNTS_BYTES", "MAX_NEEDS")  # fmt: skip
+                  "MAX_OPTIONS_BY_CLUSTER", "MAX_IMAGE", "MAX_MOUNTS", "MAX_MOUNTS_BYTES", "MAX_NEEDS",
+                  "MAX_SECRETS", "OWN_VARIABLES")  # fmt: skip
 EDGES: list[tuple[str, Any]] = [
     ("name", "n" * 255),
     ("name", "n" * 256),
@@ -40,7 +41,7 @@ EDGES: list[tuple[str, Any]] = [
     ("environment", {"A": "x" * 65_536}),
     ("environment", {"A": "a\x1b\n\tb"}),
     ("environment", {"_": "\0"}),
-    *(("environment", {name: "1"}) for name in specs.OWN_VARIABLES),
+    *(("environment", {name: "1"}) for name in sorted(spec_rules.OWN_VARIABLES)),
     ("environment", {"RAINBOW_MINE": "1"}),
     ("working_directory", "/" + "x" * 4_095),
     ("working_directory", "/" + "x" * 4_096),
@@ -66,6 +67,16 @@ EDGES: list[tuple[str, Any]] = [
     ("image", "/" + "x" * 1_023),
     ("image", "/" + "x" * 1_024),
     *(("start_within_seconds", seconds) for seconds in (0, 1, 59, 60, 31_536_000, 31_536_001)),
+    ("secrets", {f"A{number}": "site:x" for number in range(32)}),
+    ("secrets", {f"A{number}": "site:x" for number in range(33)}),
+    ("secrets", {"A": "x"}),
+    ("secrets", {"A": "site:"}),
+    ("secrets", {"A": f"site:{'x' * 63}"}),
+    ("secrets", {"A": f"site:{'x' * 64}"}),
+    ("secrets", {"A": "site:x\n"}),
+    ("secrets", {"A=B": "site:x"}),
+    ("secrets", {"A" * 256: "site:x"}),
+    ("secrets", {"RAINBOW_JOB_ID": "site:x"}),
     ("needs", ("x",) * 32),
     ("needs", ("x",) * 33),
     ("needs", ("x=" + "v" * 255,)),

@@ -36,6 +36,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
     working_directory = serializers.CharField(allow_null=True, help_text=_CONTENT)
     image = serializers.CharField(allow_null=True, help_text=_CONTENT)
     mounts = serializers.ListField(child=serializers.CharField(), allow_null=True, help_text=_CONTENT)
+    secrets = Pairs(allow_null=True, help_text=_CONTENT)
     # Said here, since REST framework would take their ranges from the database in use.
     nodes = serializers.IntegerField()
     tasks = serializers.IntegerField(help_text="0 means not set")
@@ -62,7 +63,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
         model = Job
         fields: tuple[str, ...] = (
             "id", "cluster", "name", "command", "nodes", "tasks", "state", "priority", "time_limit_seconds",
-            "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "on_lost",
+            "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "secrets", "on_lost",
             "clusters", "spill_after_seconds", "hold_if_unservable", "expires_at",
             "idempotency_key", "attempt", "agent", "native_id",
             "pool", "exit_code", "end_cause", "reason", "owner", "project", "submitted_by", "submitted_at",
@@ -131,6 +132,7 @@ class QueuedJobSerializer(WaitingSerializer, AskedSerializer):
 
     image = serializers.CharField()
     mounts = serializers.ListField(child=serializers.CharField())
+    secrets = Pairs()
     attempt = serializers.IntegerField()
     pool = serializers.CharField(
         help_text="the pool that it waits in, of whose jobs only sizes, needs and name are shown; empty for a job that"

@@ -16,10 +16,13 @@ from jobs.spec_rules import (
     MAX_MOUNTS,
     MAX_OPTION,
     MAX_OPTIONS_BY_CLUSTER,
+    MAX_SECRETS,
     MAX_SIGNATURE,
     MAX_START_WITHIN_SECONDS,
     MOUNT,
     OPTION_AT_CLUSTER,
+    SECRET,
+    VARIABLE,
 )
 from jobs.specs import (
     LISTS,
@@ -52,7 +55,7 @@ from rainbow_site.web.rest.fields import (
 _COMMAND = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
 _PATH = r"^(/[^\x00-\x1f\x7f-\x9f]*)?$"
 _NO_NULL = r"^[^\x00]*$"
-_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_VARIABLE = rf"^{VARIABLE}$"
 _OPTION = r"^([^-\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*)?$"
 _NEED = rf"^(!?{needs.NAME}|{needs.NAME}>=({needs.NUMBER})|{needs.NAME}=[^\x00-\x1f\x7f-\x9f]{{1,{needs.MAX_VALUE}}})$"
 _LABEL_KEY = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"
@@ -116,6 +119,13 @@ class JobSpecSerializer(Input):
         max_length=MAX_MOUNTS,
         default=list,
         help_text="what of the cluster's files the container has: SOURCE:TARGET or SOURCE:TARGET:ro",
+    )
+    secrets = Mapping(
+        child=Text(pattern=rf"^{SECRET}$"),
+        names=_VARIABLE,
+        most=MAX_SECRETS,
+        default=dict,
+        help_text="secrets of the site, by the variable that the job finds each in: site:NAME",
     )
     needs = Texts(
         child=Text(pattern=_NEED),

@@ -106,7 +106,7 @@ class Acceptor:
                 _log.warning(Line("refused", job=job.id, reason=job.reason))
 
     def _is_all_told(self, job: WaitingJob | BrokenJob) -> bool:
-        return isinstance(job, BrokenJob) or not (job.pool or self._context.asks_whose)
+        return isinstance(job, BrokenJob) or not (job.pool or job.secrets or self._context.asks_whose)
 
     def _look_up(self, attempts: Mapping[int, int], accepted_at: datetime) -> None:
         """What else of these jobs, by their attempts, there is to know, now that they are this cluster's.

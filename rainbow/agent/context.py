@@ -9,6 +9,7 @@ from rainbow import leases
 from rainbow.agent.people import People
 from rainbow.agent.policy import Policy
 from rainbow.agent.required_signatures import RequiredSignatures
+from rainbow.agent.site_secrets import SiteSecrets
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import Executor, NotTaken, WorkRefused
@@ -82,7 +83,7 @@ def no_secret() -> str:
 class AgentContext:
     """`read_secret` reads the configured secret again; empty where it cannot be read. `site_facts` are what the site
     adds to those of its scheduler. `people`: as whom jobs run. `signatures`: only what is signed
-    runs; None where that is not asked.
+    runs; None where that is not asked. `secrets`: those of the site, which jobs name.
     """
 
     client: Client
@@ -95,6 +96,7 @@ class AgentContext:
     site_facts: Mapping[str, Value] = field(default_factory=dict)
     people: People = field(default_factory=People)
     signatures: RequiredSignatures | None = None
+    secrets: SiteSecrets = field(default_factory=SiteSecrets)
 
     def fault(self) -> str:
         """Why no job can be handed over for now, since whose it is cannot be judged; empty where it can."""
@@ -108,7 +110,7 @@ class AgentContext:
     def refusal_of_offer(self, work: Work) -> str:
         """The same of an offer, which the client has checked, as far as that can be told before it is known whose."""
         here = at_cluster(work, self.client.cluster)
-        return self.policy.check(here) or self.executor.never(here)
+        return self.policy.check(here) or self.secrets.refusal(here, of_anyone=True) or self.executor.never(here)
 
     def refusal(self, work: Work) -> str:
         """Why this work can never run here, by protocol, owner, policy or size; empty where it can.
@@ -126,7 +128,7 @@ class AgentContext:
             return refused.message
         except NotTaken:
             return ""
-        return self.policy.check(here) or self.executor.never(here)
+        return self.policy.check(here) or self.secrets.refusal(here) or self.executor.never(here)
 
     def here(self, work: Work) -> Work:
         """The work with the options that it has at this cluster, as the user that it runs as.

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -157,6 +158,7 @@ class HandOver:
         """The job's work as the scheduler gets it."""
         entry = held.entry
         here = self._context.here(entry.work)
+        here = replace(here, secret_values=self._context.secrets.values(here))
         cluster = self._context.client.cluster
         return with_variables(here, jobid=entry.jobid, attempt=entry.attempt, cluster=cluster)
 

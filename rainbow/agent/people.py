@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rainbow.agent.site_file import version_of
 from rainbow.agent.users_file import Users, read_users
 from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import NotTaken, WorkRefused
@@ -21,7 +22,7 @@ class UsersFile:
 
     def users(self) -> Users:
         """Read again when the file has changed. Nobody while it cannot be used."""
-        seen = self._look()
+        seen = version_of(self.path)
         if seen != self._seen or not seen:
             self._seen = seen
             try:
@@ -29,14 +30,6 @@ class UsersFile:
             except InvalidArgument as error:
                 self._users, self.fault = Users(), str(error)
         return self._users
-
-    def _look(self) -> tuple[int, ...]:
-        try:
-            found = self.path.stat()
-        except OSError:
-            return ()
-        changes = (found.st_mtime_ns, found.st_ctime_ns, found.st_size)
-        return (found.st_dev, found.st_ino, *changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ class Policy:
             or _above("tasks", work.tasks, self.max_tasks)
             or self._time_refused(work.time_limit_seconds)
             or self._command_refused(work.command)
-            or self._environment_refused(work.environment)
+            or self._environment_refused([*work.environment, *work.secrets])
             or self._directory_refused(work.working_directory)
             or self._resources_refused(work)
             or self._choices_refused(work)
@@ -94,8 +94,8 @@ class Policy:
             return "the command takes too long to be compared with those that this cluster allows"
         return None if allowed else "the command is none of those that this cluster allows"
 
-    def _environment_refused(self, environment: Mapping[str, str]) -> str | None:
-        refused = sorted(name for name in environment if not self._is_variable_allowed(name))
+    def _environment_refused(self, names: Collection[str]) -> str | None:
+        refused = sorted(name for name in names if not self._is_variable_allowed(name))
         if not refused:
             return None
         more = f" and {len(refused) - MOST_NAMES} others" if len(refused) > MOST_NAMES else ""

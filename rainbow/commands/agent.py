@@ -23,6 +23,7 @@ from rainbow.agent.policy_file import read_policy
 from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.agent.signed_runs import SignedRuns
 from rainbow.agent.site_facts import check_site_facts, read_facts_file, told_facts
+from rainbow.agent.site_secrets import SecretsFile, SiteSecrets
 from rainbow.agent.timed_executor import TimedExecutor
 from rainbow.client import Client
 from rainbow.config import environment
@@ -85,6 +86,7 @@ _log = logging.getLogger("rainbow.agent")
     help="Run each job as the Unix user of its owner, by sudo; FOLDER has a folder of each.  [default: as the agent's]",
 )
 @click.option("--require-signature", is_flag=True, help="Run only jobs that their owner signed, by a key in --users.")
+@click.option("--secrets", "secrets_file", metavar="FILE", help="TOML file of secrets that jobs name.  [default: none]")
 @click.option("--facts", "facts_file", metavar="FILE", help="TOML file of what the site says of the cluster.")
 @click.option(
     "--fact",
@@ -147,6 +149,7 @@ def command(
     state_dir: str | None,
     policy_file: str | None,
     users_file: str | None,
+    secrets_file: str | None,
     facts_file: str | None,
     facts: tuple[tuple[str, str], ...],
     metrics_address: str | None,
@@ -171,6 +174,7 @@ def command(
     policy = read_policy(Path(policy_file)) if policy_file else Policy()
     site_facts = _site_facts(facts_file, facts)
     people = _people(users_file, run_as_person=bool(options["persons"]), signed=require_signature)
+    secrets = _secrets(secrets_file)
     with session.own_puller(ctx) if only_mine else session.puller(ctx) as client:
         folder = Path(state_dir) if state_dir else _usual_folder(client.cluster, only_mine=only_mine)
         scheduler = make_executor(executor, _site(folder, options))
@@ -185,6 +189,7 @@ def command(
                     policy=policy,
                     people=people,
                     signatures=signatures,
+                    secrets=secrets,
                 )
             )
             write_json(plan) if as_json else show_plan(plan)
@@ -202,6 +207,7 @@ def command(
                 site_facts=site_facts,
                 people=people,
                 signatures=_signatures(people, client.cluster, SignedRuns(folder)) if require_signature else None,
+                secrets=secrets,
             )
             words = (context.settings.agent, client.cluster, executor, scheduler.access.description, folder)
             _log.info("%s for %s by %s, reached %s, state in %s", *words)
@@ -223,6 +229,17 @@ def _people(users_file: str | None, *, run_as_person: bool, signed: bool) -> Peo
     if file.fault:
         raise InvalidArgument(file.fault)
     return People(file=file, run_as_person=run_as_person)
+
+
+def _secrets(secrets_file: str | None) -> SiteSecrets:
+    """As with the file of persons, one that cannot be used ends the agent at its start."""
+    if not secrets_file:
+        return SiteSecrets()
+    file = SecretsFile(path=Path(secrets_file))
+    file.secrets()
+    if file.fault:
+        raise InvalidArgument(file.fault)
+    return SiteSecrets(file=file)
 
 
 def _signatures(people: People, cluster: str, runs: SignedRuns | None) -> RequiredSignatures | None:

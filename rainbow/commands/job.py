@@ -76,6 +76,7 @@ def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:
     yield "options by cluster", _pairs(job.options_by_cluster)
     yield "image", job.image
     yield "mounts", " ".join(job.mounts)
+    yield "secrets", _pairs(job.secrets)
     yield "needs", " ".join(job.needs)
     yield "start within", span(job.start_within_seconds) if job.start_within_seconds else ""
     yield "working directory", job.working_directory

@@ -93,6 +93,15 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     help="A variable for the job; repeatable.",
 )
 @click.option("--workdir", "working_directory", default="", metavar="PATH", help="Where it runs, on the cluster.")
+@click.option(
+    "--secret",
+    "secrets",
+    type=Pair(),
+    multiple=True,
+    callback=as_mapping,
+    metavar="NAME=site:SECRET",
+    help="A variable with a secret of the site, which the server never sees; repeatable.",
+)
 @click.option("--image", default="", metavar="NAME", help="The container: an OCI reference, or a SIF file's path.")
 @click.option(
     "--mount",

@@ -95,7 +95,8 @@ def _mounts_refused(mounts: tuple[str, ...]) -> str:
 
 def script_inside(work: Work) -> str:
     """What the container's shell reads. The command does not read the rest of it."""
-    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in work.environment.items())
+    variables = {**work.environment, **work.secret_values}
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
     change = f"cd {shlex.quote(work.working_directory)} || exit 1\n" if work.working_directory else ""
     return f"{exports}{change}exec /bin/sh -c {shlex.quote(work.command)} < /dev/null\n"
 

@@ -22,6 +22,7 @@ from rainbow.executors.flux_script import script
 from rainbow.executors.folders import JobFolder, folder_of, moment
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
+from rainbow.executors.payload import write_secrets
 from rainbow.executors.sizes import total_cores
 from rainbow.executors.withdrawals import begin, settled
 from rainbow.facts import Facts
@@ -102,6 +103,7 @@ class FluxExecutor:
         folder = self._folder(key)
         folder.make()
         write_inside(work, folder)
+        write_secrets(work, folder)
         folder.notes.write_once("submitted", f"{time.time():.0f}\n")
         return self._client.submit(
             FluxRequest(

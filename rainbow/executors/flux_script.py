@@ -7,7 +7,7 @@ import shlex
 
 from rainbow.executors.executor import Site
 from rainbow.executors.folders import JobFolder
-from rainbow.executors.payload import payload
+from rainbow.executors.payload import payload, secrets_line
 from rainbow.specs import Work
 
 # Flux passes on errors and output by different ways. As one stream they keep their order.
@@ -27,7 +27,7 @@ if ! (set -C; printf '%s %s %s\\n' "$job" "$(date +%s)" {limit} > {started}) 2>/
   done 2>/dev/null
   [ "$owner" = "$job" ] || exit 1
 fi
-{exports}cd {directory} || exit 1
+{exports}{secrets}cd {directory} || exit 1
 exec /bin/sh -c {command}
 """
 
@@ -38,6 +38,8 @@ def script(work: Work, folder: JobFolder, site: Site) -> str:
         limit=work.time_limit_seconds,
         started=shlex.quote(str(folder.started)),
         exports="".join(f"export {name}={shlex.quote(value)}\n" for name, value in run.environment.items()),
+        # Each task reads them.
+        secrets=secrets_line(work, folder, then_remove=False),
         directory=shlex.quote(run.directory),
         command=shlex.quote(run.command),
     )

@@ -154,10 +154,11 @@ class LocalExecutor:
 
     def _job(self, work: Work, folder: JobFolder) -> RunnerJob:
         run = payload(work, folder, self._site)
+        secrets = {} if work.image else work.secret_values
         return RunnerJob(
             command=run.command,
             directory=run.directory,
-            environment=job_environment(self._site.environment, run.environment),
+            environment=job_environment(self._site.environment, {**run.environment, **secrets}),
             limit_seconds=work.time_limit_seconds,
             kept_output_bytes=self._site.kept_output_bytes,
         )

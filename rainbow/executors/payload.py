@@ -1,5 +1,6 @@
 """What a job's shell is to run: the command, or the container that it runs in."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +18,25 @@ class Payload:
     environment: Mapping[str, str] = field(repr=False)
     directory: str
     command: str
+
+
+# What a script reads where the process's environment is not the agent's to set: no one else may see the values.
+SECRETS_FILE = "secrets"
+
+
+def write_secrets(work: Work, folder: JobFolder) -> None:
+    """In a container they are part of what its shell reads."""
+    if work.secret_values and not work.image:
+        exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in work.secret_values.items())
+        folder.job.keep(SECRETS_FILE, exports.encode())
+
+
+def secrets_line(work: Work, folder: JobFolder, *, then_remove: bool) -> str:
+    """The line of a script that has them set; empty where there are none."""
+    if not work.secret_values or work.image:
+        return ""
+    path = shlex.quote(str(folder.path / SECRETS_FILE))
+    return f". {path} || exit 1; rm -f {path}\n" if then_remove else f". {path} || exit 1\n"
 
 
 def payload(work: Work, folder: JobFolder, site: Site, *, launched: Callable[[str], str] = str) -> Payload:

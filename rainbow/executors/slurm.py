@@ -24,6 +24,7 @@ from rainbow.executors.executor import (
 from rainbow.executors.folders import JobFolder
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
+from rainbow.executors.payload import write_secrets
 from rainbow.executors.persons import as_owner, as_whom, by_owner
 from rainbow.executors.sizes import total_cores
 from rainbow.executors.slurm_accounts import Accounts
@@ -88,6 +89,7 @@ class SlurmExecutor:
         begun = self._as.begin(work, key)
         folder = begun.folder
         write_inside(work, folder)
+        write_secrets(work, folder)
         with submitting(self._site.folder) as lock:
             answer = ask(
                 as_owner(folder, "sbatch", *self._site.options, *self._arguments(work, key, folder)),

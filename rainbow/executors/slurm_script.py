@@ -14,7 +14,7 @@ from rainbow.executors.endings import cancelled, from_shell_status, timed, timed
 from rainbow.executors.environment import FOR_JOBS
 from rainbow.executors.executor import Ending, Progress, Site
 from rainbow.executors.folders import JobFolder, moment, number
-from rainbow.executors.payload import payload
+from rainbow.executors.payload import payload, secrets_line
 from rainbow.executors.sizes import total_tasks
 from rainbow.specs import Work
 
@@ -40,7 +40,7 @@ for name in $(awk 'BEGIN {{ for (name in ENVIRON) if (name ~ /^[A-Za-z_][A-Za-z0
 done
 trap : {signals}
 (
-{umask}{exports}  cd {directory} || exit 1
+{umask}{exports}{secrets}  cd {directory} || exit 1
   exec /bin/sh -c {command}
 )
 status=$?
@@ -65,6 +65,7 @@ def script(work: Work, folder: JobFolder, site: Site) -> str:
         signals=SIGNALS,
         umask="  umask 022\n" if folder.owner else "",
         exports=_exports({**_for_srun(work), **run.environment}),
+        secrets=secrets_line(work, folder, then_remove=True),
         directory=shlex.quote(run.directory),
         command=shlex.quote(run.command),
     )

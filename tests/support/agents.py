@@ -16,6 +16,7 @@ from rainbow.agent.journal import Journal
 from rainbow.agent.people import People
 from rainbow.agent.policy import Policy
 from rainbow.agent.required_signatures import RequiredSignatures
+from rainbow.agent.site_secrets import SiteSecrets
 from rainbow.client import Client
 from rainbow.executors.executor import Access, Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket
 from rainbow.executors.table import EXECUTORS
@@ -130,6 +131,7 @@ class Crew:
     site_facts: dict[str, Value]
     people: People
     signatures: RequiredSignatures | None
+    secrets: SiteSecrets
     settings: dict[str, Any]
     checkpoint: Callable[[Checkpoint], None] = ignore_checkpoint
     read_secret: Callable[[], str] = no_secret
@@ -181,6 +183,7 @@ class Crew:
             site_facts=self.site_facts,
             people=self.people,
             signatures=self.signatures,
+            secrets=self.secrets,
             clock=self.clock.now,
             checkpoint=lambda moment: self.checkpoint(moment),
             read_secret=lambda: self.read_secret(),
@@ -199,6 +202,7 @@ def crew(
     site_facts: dict[str, Value] | None = None,
     people: People | None = None,
     signatures: RequiredSignatures | None = None,
+    secrets: SiteSecrets | None = None,
     timeout_seconds: float = 5,
     **settings: Any,
 ) -> Iterator[Crew]:
@@ -218,6 +222,7 @@ def crew(
             site_facts=site_facts or {},
             people=people or People(),
             signatures=signatures,
+            secrets=secrets or SiteSecrets(),
             settings=settings,
             stack=stack,
         )

@@ -168,6 +168,7 @@ FULL: dict[str, Any] = {
     "options_by_cluster": {"keebler:partition": "", "keebler:qos": "x"},
     "image": "quay.io:443/org/app:1.0@sha256:" + "0" * 64,
     "mounts": ["/data:/data", "/home/a b:/mnt/..x:ro"],
+    "secrets": {"HF_TOKEN": "site:hf"},
     "needs": ["site=geneva", "gpus>=4", "!slow"],
     "hold_if_unservable": True,
     "start_within_seconds": 60,

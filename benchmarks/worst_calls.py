@@ -53,6 +53,14 @@ CALLS: dict[str, list[tuple[str, str, Request]]] = {
     "CancelJobs": [
         ("10,000 that are not there", "secret", lambda world: pb.CancelJobsRequest(jobids=_UNKNOWN)),
     ],
+    "SignalJobs": [
+        (
+            "1,000 that are not there",
+            "secret",
+            lambda world: pb.SignalJobsRequest(jobids=_UNKNOWN[:1_000], signal="USR1"),
+        )
+    ],
+    "AwaitWishes": [("of which there are none", "secret", lambda world: pb.AwaitWishesRequest(agent=requests.AGENT))],
     "SummarizeJobs": [("", "secret", lambda world: pb.SummarizeJobsRequest(cluster=world.huge.name))],
     "ReportJobs": [
         (

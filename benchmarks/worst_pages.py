@@ -94,6 +94,7 @@ AS_CALLS = {
     "POST /api/v1/jobs/cancel": "CancelJobs",
     "POST /api/v1/jobs/<int:job>/cancel": "CancelJobs",
     "POST /my/jobs/cancel/": "CancelJobs",
+    "POST /api/v1/jobs/<int:job>/signal": "SignalJobs",
     "POST /my/jobs/<int:job_id>/resubmit/": "SubmitJob",
 }
 

@@ -155,5 +155,14 @@ class Operator:
         return self.name
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who asked earlier for what is done now."""
+
+    credential: int | None
+    account: int | None
+    request_id: str = ""
+
+
 # None is the server itself.
 Actor = Caller | Operator | None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import add
 
-from clusters.callers import Actor
+from clusters.callers import Actor, Asker
 from jobs.models import Job
 from jobs.notify import tell_after_commit
 from jobs.room import held_limits_exist
@@ -100,7 +100,9 @@ _ACTIVITIES = {
 }
 
 
-def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "", adopted: Sequence[Job] = ()) -> None:
+def record(
+    steps: Sequence[tuple[Step, Actor | Asker]], *, now: datetime, why: str = "", adopted: Sequence[Job] = ()
+) -> None:
     """Adds an event for each step, keeps the counts and tells the servers. Call it last in a transaction.
 
     Agents have since had the `adopted` jobs, which were accepted without one.
@@ -109,7 +111,7 @@ def record(steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "",
 
 
 def recorded(
-    steps: Sequence[tuple[Step, Actor]], *, now: datetime, why: str = "", adopted: Sequence[Job] = ()
+    steps: Sequence[tuple[Step, Actor | Asker]], *, now: datetime, why: str = "", adopted: Sequence[Job] = ()
 ) -> list[Statement]:
     """What `record` does, but for the statements, which are to run in this order."""
     trace_after_commit((step for step, _ in steps), now=now)
@@ -165,7 +167,7 @@ def activity_of(what: What, after: JobState) -> Activity | None:
     return Activity(after.value) if what == What.ENDED else _ACTIVITIES.get(what)
 
 
-def _columns(steps: Sequence[tuple[Step, Actor]], at: object, why: str) -> Columns:
+def _columns(steps: Sequence[tuple[Step, Actor | Asker]], at: object, why: str) -> Columns:
     return {
         "job_id": [step.job_id for step, _ in steps],
         "at": [at] * len(steps),

@@ -6,8 +6,9 @@ query it. docs/decisions/0013-news.md says why.
 
 import json
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from django.db import Error, connection, transaction
 
@@ -19,6 +20,8 @@ CHANNEL = "rainbow"
 # A notification holds up to 8,000 bytes. More clusters than these are sent as "any", and so are more jobs than fit
 # a few notifications.
 _MAX_CLUSTERS, _MAX_JOBS, _MAX_NOTIFICATIONS = 50, 400, 10
+# Names of up to 255 characters, each of up to 12 bytes in JSON.
+_MAX_AGENTS = 2
 
 _log = logging.getLogger("rainbow.news")
 
@@ -29,19 +32,34 @@ _NOTIFY = f"""
         'jobs', %s::json
     )::text)
 """
+_NOTIFY_AGENTS = f"SELECT pg_notify('{CHANNEL}', %s)"
+# What servers of earlier releases read.
+_NOTHING: dict[str, list[object]] = {"clusters": [], "jobs": []}
+
+
+class Agent(NamedTuple):
+    """One of a cluster's agents, by the cluster's id and its name."""
+
+    cluster_id: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """The names of clusters whose queues grew, and the ids of jobs that changed; None means any."""
+    """The names of clusters whose queues grew, and the ids of jobs that changed; None means any. Of which agents
+    something is wanted; servers of earlier releases say nothing of those.
+    """
 
     clusters: frozenset[str] | None
     jobs: frozenset[int] | None
+    agents: frozenset[Agent] = frozenset()
 
     @classmethod
     def of(cls, payload: str) -> "Word":
         content = json.loads(payload)
-        return cls(**{key: None if content[key] is None else frozenset(content[key]) for key in ("clusters", "jobs")})
+        agents = frozenset(Agent(*agent) for agent in content.get("agents", ()))
+        known = {key: None if content[key] is None else frozenset(content[key]) for key in ("clusters", "jobs")}
+        return cls(**known, agents=agents)
 
 
 def tell_after_commit(*, cluster_ids: Collection[int], job_ids: Collection[int]) -> None:
@@ -54,13 +72,29 @@ def tell_after_commit(*, cluster_ids: Collection[int], job_ids: Collection[int])
         transaction.on_commit(tell, robust=True)
 
 
+def tell_agents_after_commit(agents: Iterable[tuple[int, str]]) -> None:
+    """Something is wanted of these agents, each a cluster's id and a name."""
+    wanted = sorted(set(agents))
+    if connection.vendor == "postgresql" and wanted:
+
+        def tell() -> None:
+            parts = [wanted[start : start + _MAX_AGENTS] for start in range(0, len(wanted), _MAX_AGENTS)]
+            _send([(_NOTIFY_AGENTS, [json.dumps({**_NOTHING, "agents": part})]) for part in parts])
+
+        transaction.on_commit(tell, robust=True)
+
+
 def _tell(cluster_ids: list[int], job_ids: Sequence[int]) -> None:
-    """Never raises: what is committed has to be answered, whether or not the notification is sent."""
     few = len(cluster_ids) <= _MAX_CLUSTERS
+    _send([(_NOTIFY, [few, cluster_ids, jobs]) for jobs in _in_notifications(job_ids)])
+
+
+def _send(notifications: Iterable[tuple[str, list[Any]]]) -> None:
+    """Never raises: what is committed has to be answered, whether or not the notification is sent."""
     try:
         with connection.cursor() as cursor:
-            for jobs in _in_notifications(job_ids):
-                cursor.execute(_NOTIFY, [few, cluster_ids, jobs])
+            for statement, values in notifications:
+                cursor.execute(statement, values)
     except Error as error:
         event = "could not tell other servers of news; calls that wait there look for themselves"
         _log.warning(Line(event, error=Quoted(told(error))))

@@ -22,6 +22,19 @@ class CancelOutcome(Enum):
         return (CancelOutcome.NOT_FOUND if self is CancelOutcome.ONLY_SEEN else self).name
 
 
+class SignalOutcome(Enum):
+    REQUESTED = "the cluster's agent will send the signal"
+    NOT_RUNNING = "the job does not run, or no agent has it"
+    NOT_FOUND = NO_SUCH_JOB
+    TOO_MANY = "so many signals wait for the job's agent already; try again later"
+    ONLY_SEEN = "only its owner and the leads of its project may signal it"
+
+    @property
+    def code(self) -> str:
+        """As of a cancel."""
+        return (SignalOutcome.NOT_FOUND if self is SignalOutcome.ONLY_SEEN else self).name
+
+
 CHANGED = frozenset({CancelOutcome.CANCELLED, CancelOutcome.REQUESTED})
 
 

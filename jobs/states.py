@@ -68,6 +68,7 @@ class What(models.TextChoices):
     PRIORITY_CHANGED = "priority_changed", "priority changed"
     MOVED = "moved", "moved to another cluster"
     EXPIRED = "expired", "expired while it waited"
+    SIGNALLED = "signalled", "signalled"
 
 
 PUTS_INTO_A_QUEUE = frozenset({What.SUBMITTED, What.RELEASED, What.REQUEUED, What.MOVED})
@@ -78,6 +79,13 @@ class ActionKind(models.TextChoices):
     REQUEUE = "requeue", "requeue"
     PRIORITIZE = "prioritize", "change the priority of"
     MOVE = "move", "move"
+
+
+class WishKind(models.TextChoices):
+    """What a server wants of an agent: to report now, since cancels were requested, or to signal a job."""
+
+    CANCEL = "cancel", "look at cancels"
+    SIGNAL = "signal", "send a signal"
 
 
 class Activity(models.TextChoices):

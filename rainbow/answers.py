@@ -68,6 +68,12 @@ def cancel_results(answer: pb.CancelJobsResponse, *, asked: Sequence[int]) -> tu
     return tuple(translation.cancel_result(message) for message in answer.results)
 
 
+def signal_results(answer: pb.SignalJobsResponse, *, asked: Sequence[int]) -> tuple[records.SignalResult, ...]:
+    if [item.jobid for item in answer.results] != list(dict.fromkeys(asked)):
+        raise nonsense("it tells of other jobs than were asked for")
+    return tuple(translation.signal_result(message) for message in answer.results)
+
+
 def watched(answers: Iterable[pb.WatchJobsResponse], *, asked: Sequence[int]) -> Iterator[records.Job]:
     wanted = set(asked)
     for answer in answers:

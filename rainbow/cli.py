@@ -27,6 +27,7 @@ COMMANDS = {
     "watch": "Show each step of jobs, until they are over.",
     "logs": "Print the end of what a job wrote.",
     "cancel": "Stop jobs.",
+    "signal": "Send a signal to jobs that run.",
     "summary": "Count a cluster's jobs in each state.",
     "clusters": "List the clusters that you may use, and what they have.",
     "resume": "Let a cluster get its jobs again.",

@@ -98,6 +98,16 @@ class JobCalls(ClientSession):
         answer = self._connection.ask(self._stub.CancelJobs, request, credential=self._token or self._secret)
         return answers.cancel_results(answer, asked=jobids)
 
+    def signal_jobs(self, jobids: Sequence[int], signal: str) -> tuple[records.SignalResult, ...]:
+        """Send a signal, such as USR1, to 1 to 1,000 running jobs, by their clusters' agents.
+
+        The event `signalled` of a job says when it was sent. If an answer was lost, it may be sent twice.
+        """
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.SignalJobsRequest(cluster=self.cluster, jobids=jobids, signal=signal)
+        answer = self._connection.ask_once(self._stub.SignalJobs, request, credential=self._token or self._secret)
+        return answers.signal_results(answer, asked=jobids)
+
     def summarize_jobs(self) -> records.Summary:
         """Count the cluster's jobs in each state."""
         request = pb.SummarizeJobsRequest(cluster=self.cluster)

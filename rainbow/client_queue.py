@@ -11,6 +11,7 @@ from rainbow.fact_messages import facts_message
 from rainbow.facts import Facts
 from rainbow.pending_call import PendingCall
 from rainbow.protos import rainbow_pb2 as pb
+from rainbow.wishes import Wish, wishes_in
 
 
 class QueueCalls(ClientSession):
@@ -115,6 +116,27 @@ class QueueCalls(ClientSession):
             )
         answer = self._connection.ask(self._stub.ReportJobs, request, credential=self._secret)
         return reports.report_results(answer, reports=told)
+
+    def begin_to_await_wishes(
+        self, *, agent: str, wait_seconds: int, done: Mapping[int, str]
+    ) -> PendingCall[tuple[Wish, ...]]:
+        """What the server wants of the agent before its next report, as soon as it wants something, or nothing after
+        `wait_seconds`, 0 to 300. `done`: what became of earlier wishes, by id; empty, or why one could not be done.
+        """
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.AwaitWishesRequest(
+                cluster=self.cluster,
+                agent=agent,
+                wait_seconds=wait_seconds,
+                done=[pb.DoneWish(id=id, error=error) for id, error in done.items()],
+            )
+        return self._connection.begin(
+            self._stub.AwaitWishes,
+            request,
+            timeout_seconds=self._connection.timeout_seconds + wait_seconds,
+            read=wishes_in,
+            credential=self._secret,
+        )
 
     def _queue_request(self, **wanted: Any) -> pb.RequestJobsRequest:
         with translation.refusing_what_the_wire_cannot_carry():

@@ -133,9 +133,10 @@ class Connection:
         *,
         timeout_seconds: float,
         read: Callable[[Answer], Record],
+        credential: str = "",
     ) -> PendingCall[Record]:
         """One attempt, which is not waited for."""
-        metadata = metadata_of()
+        metadata = metadata_of(credential)
         log = CallLog(call, metadata)
         future = call.future(request, timeout=timeout_seconds, metadata=log.metadata)
 

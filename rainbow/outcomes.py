@@ -18,3 +18,13 @@ class CancelOutcome(StrEnum):
     ALREADY_FINAL = "already_final"
     NOT_FOUND = "not_found"
     OUT_OF_REACH = "out_of_reach"
+
+
+class SignalOutcome(StrEnum):
+    """The result of signalling a job."""
+
+    UNSPECIFIED = "unspecified"
+    REQUESTED = "requested"
+    NOT_RUNNING = "not_running"
+    NOT_FOUND = "not_found"
+    TOO_MANY = "too_many"

@@ -11,6 +11,7 @@ from rainbow.facts import Facts
 # Those with `as` also for programs that import them from here.
 from rainbow.outcomes import CancelOutcome as CancelOutcome
 from rainbow.outcomes import RefusalReason as RefusalReason
+from rainbow.outcomes import SignalOutcome as SignalOutcome
 from rainbow.rules import MAX_OUTPUT_BYTES
 from rainbow.specs import JobDescription
 from rainbow.specs import JobSpec as JobSpec
@@ -215,6 +216,13 @@ class JobPage:
 class CancelResult:
     jobid: int
     outcome: CancelOutcome
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalResult:
+    jobid: int
+    outcome: SignalOutcome
     message: str
 
 

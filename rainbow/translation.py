@@ -48,6 +48,9 @@ CANCEL_OUTCOMES = {
     pb.CancelResult.OUTCOME_NOT_FOUND: records.CancelOutcome.NOT_FOUND,
     pb.CancelResult.OUTCOME_OUT_OF_REACH: records.CancelOutcome.OUT_OF_REACH,
 }
+SIGNAL_OUTCOMES = {
+    pb.SignalResult.Outcome.Value(f"OUTCOME_{outcome.name}"): outcome for outcome in records.SignalOutcome
+}
 STATES_BY_NUMBER = {number: state for state, number in JOB_STATES.items()}
 END_CAUSES_BY_NUMBER = {number: cause for cause, number in END_CAUSES.items()}
 ON_LOST_BY_NUMBER = {number: wish for wish, number in ON_LOST.items()}
@@ -160,6 +163,12 @@ def job(message: pb.Job) -> records.Job:
 def cancel_result(message: pb.CancelResult) -> records.CancelResult:
     outcome = CANCEL_OUTCOMES.get(message.outcome, records.CancelOutcome.UNSPECIFIED)
     return records.CancelResult(jobid=message.jobid, outcome=outcome, message=message.message)
+
+
+@refusing_nonsense()
+def signal_result(message: pb.SignalResult) -> records.SignalResult:
+    outcome = SIGNAL_OUTCOMES.get(message.outcome, records.SignalOutcome.UNSPECIFIED)
+    return records.SignalResult(jobid=message.jobid, outcome=outcome, message=message.message)
 
 
 @refusing_nonsense()

@@ -99,6 +99,22 @@ def test_a_running_job_is_cancelled(scheduler: Scheduler) -> None:
 
 
 @on_each
+def test_a_running_job_is_sent_a_signal(scheduler: Scheduler) -> None:
+    executor = scheduler.executor()
+    waits = "trap 'echo told; exit 9' USR1; echo ready; while :; do sleep 0.1; done"
+    ticket = hand_over(executor, "rainbow-15-1", waits)
+    wait_until(lambda: executor.output(ticket) == "ready\n")
+    wait_for(executor, ticket, JobPhase.RUNNING)
+
+    executor.signal(ticket, "USR1")
+    seen = wait_for(executor, ticket, JobPhase.ENDED)
+    executor.signal(ticket, "USR1")
+
+    assert seen.exit_code == 9
+    assert "told\n" in executor.output(ticket)
+
+
+@on_each
 def test_a_job_that_ended_by_itself_stays_as_it_ended(scheduler: Scheduler) -> None:
     executor = scheduler.executor()
     ticket = hand_over(executor, "rainbow-7-1", "exit 3")

@@ -42,6 +42,9 @@ OPERATIONS_OF_RPCS = {
     "GetJobs": ["get_job", "list_events"],
     "ListJobs": ["list_jobs"],
     "CancelJobs": ["cancel_job", "cancel_jobs"],
+    "SignalJobs": ["signal_job"],
+    # An agent keeps this call open, which costs a web process a thread.
+    "AwaitWishes": [],
     # A web server's thread is too dear for an open stream: ask again with If-None-Match.
     "WatchJobs": ["get_job"],
     "SummarizeJobs": ["get_cluster", "list_clusters"],

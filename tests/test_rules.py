@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clusters import validation
-from jobs import leases, reports, spec_rules, specs
+from jobs import leases, reports, signals, spec_rules, specs
 from jobs.specs import JobSpec, check_spec
 from rainbow import leases as rainbow_leases
 from rainbow import records, rules
+from rainbow import signals as rainbow_signals
 from rainbow import spec_rules as rainbow_spec_rules
 from rainbow import specs as rainbow_specs
 from rainbow.agent import job_reports
@@ -174,3 +175,7 @@ def test_what_the_server_adds_to_a_job_has_its_range(wrong: dict[str, int]) -> N
 def test_a_reason_that_an_agent_gives_fits_the_servers_rule() -> None:
     assert job_reports.LONGEST_REASON == reports.MAX_REASON_BYTES
     assert job_reports.CONTROL.pattern == validation._CONTROL_IN_LINES.pattern
+
+
+def test_both_sides_know_the_same_signals() -> None:
+    assert signals.SIGNALS == rainbow_signals.SIGNALS

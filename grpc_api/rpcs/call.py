@@ -8,6 +8,8 @@ from rainbow.telemetry.traces import NO_SPAN, Span
 # A peer that a proxy names begins with it: its address follows, without a port.
 FORWARDED = "forwarded:"
 _SCHEME = "bearer "
+# A waiting call is answered this long before its client gives up.
+ANSWER_BEFORE_SECONDS = 0.5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +31,12 @@ class Call:
     sent_request_id: bool = False
     span: Span = NO_SPAN
     notes: dict[str, object] = field(default_factory=dict)
+
+    def patience(self, wait_seconds: int) -> float:
+        """How long the call may be held: as long as it asks, but its answer must arrive before its deadline."""
+        if self.seconds_left is None:
+            return wait_seconds
+        return min(wait_seconds, self.seconds_left - ANSWER_BEFORE_SECONDS)
 
     def note(self, **facts: object) -> None:
         """Adds to the call's line of log. Never a credential, nor unchecked text."""

@@ -8,6 +8,7 @@ from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import (
     FINAL_STATES,
     OUTCOMES,
+    SIGNAL_OUTCOMES,
     count_to_message,
     event_to_message,
     held_to_message,
@@ -25,6 +26,7 @@ from jobs.queries.lookup import MAX_LOOKUP, find_jobs, list_jobs
 from jobs.queries.search import Search
 from jobs.queries.summaries import summarize_jobs
 from jobs.services.cancel import cancel_jobs
+from jobs.services.signal import signal_jobs
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument, NotFound
 from rainbow.protos import rainbow_pb2 as pb
 
@@ -71,6 +73,10 @@ class JobRpcs:
     async def CancelJobs(self, request: pb.CancelJobsRequest, call: Call) -> pb.CancelJobsResponse:
         claim = bearer_claim(call, request.cluster, ANY)
         return (await self._server.write(cancel, request, claim, call)).reply
+
+    async def SignalJobs(self, request: pb.SignalJobsRequest, call: Call) -> pb.SignalJobsResponse:
+        claim = bearer_claim(call, request.cluster, ANY)
+        return (await self._server.write(send_signal, request, claim, call)).reply
 
     async def SummarizeJobs(self, request: pb.SummarizeJobsRequest, call: Call) -> pb.SummarizeJobsResponse:
         claim = bearer_claim(call, request.cluster, ANY)
@@ -132,6 +138,16 @@ def cancel(request: pb.CancelJobsRequest, caller: Caller, now: datetime) -> pb.C
     return pb.CancelJobsResponse(
         results=[
             pb.CancelResult(jobid=item.job_id, outcome=OUTCOMES[item.outcome], message=item.outcome.value)
+            for item in results
+        ]
+    )
+
+
+def send_signal(request: pb.SignalJobsRequest, caller: Caller, now: datetime) -> pb.SignalJobsResponse:
+    results = signal_jobs(by=caller, job_ids=request.jobids, signal=request.signal, now=now)
+    return pb.SignalJobsResponse(
+        results=[
+            pb.SignalResult(jobid=item.job_id, outcome=SIGNAL_OUTCOMES[item.outcome], message=item.outcome.value)
             for item in results
         ]
     )

@@ -15,7 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from clusters.bounds import Bounds
 from clusters.models import CredentialKind, Streak
 from jobs.models import JobEvent
-from jobs.outcomes import CancelOutcome
+from jobs.outcomes import CancelOutcome, SignalOutcome
 from jobs.queries.explain import Prospect
 from jobs.queries.found_job import TIMES, FoundJob
 from jobs.queries.queue import KEPT_JOBS, KeptJob, QueuedJob
@@ -60,6 +60,7 @@ _RETURNS = {pb.JobReport.RETURN_UNSPECIFIED: None} | {
 }
 REASONS = {reason: pb.RefusedJob.Reason.Value(f"REASON_{reason.name}") for reason in RefusalReason}
 REPORT_OUTCOMES = {outcome: pb.ReportResult.Outcome.Value(f"OUTCOME_{outcome.name}") for outcome in ReportOutcome}
+SIGNAL_OUTCOMES = {outcome: pb.SignalResult.Outcome.Value(f"OUTCOME_{outcome.code}") for outcome in SignalOutcome}
 OUTCOMES = {outcome: pb.CancelResult.Outcome.Value(f"OUTCOME_{outcome.code}") for outcome in CancelOutcome}
 
 

@@ -27,8 +27,6 @@ ClaimedAccept = Claimed[pb.AcceptJobsRequest]
 AnsweredAccept = Answered[pb.AcceptJobsResponse]
 
 MAX_WAIT_SECONDS = 300
-# A waiting call is answered this long before its client gives up.
-ANSWER_BEFORE_SECONDS = 0.5
 
 
 class QueueRpcs:
@@ -69,7 +67,7 @@ class QueueRpcs:
         Only for callers who were admitted: others could make the server keep subscriptions.
         """
         clock = asyncio.get_running_loop().time
-        deadline = clock() + _patience(claimed.request.wait_seconds, call)
+        deadline = clock() + call.patience(claimed.request.wait_seconds)
         while True:
             # Anew each time, since what woke it may be a pool that it is in by now.
             turns = await self._turns(claimed.request, caller) if claimed.request.shared else {}
@@ -178,10 +176,3 @@ def _accepted(
         ],
     )
     return Answered(caller=taking.caller, reply=reply)
-
-
-def _patience(wait_seconds: int, call: Call) -> float:
-    """How long a call may be held: as long as it asks, but its answer must arrive before its deadline."""
-    if call.seconds_left is None:
-        return wait_seconds
-    return min(wait_seconds, call.seconds_left - ANSWER_BEFORE_SECONDS)

@@ -10,6 +10,7 @@ from grpc_api.rpcs.registration import RegistrationRpcs
 from grpc_api.rpcs.reporting import ReportingRpcs
 from grpc_api.rpcs.server_state import ServerState
 from grpc_api.rpcs.submission import SubmissionRpcs
+from grpc_api.rpcs.wishes import WishRpcs
 
 
 class RainbowServicer:
@@ -36,6 +37,9 @@ class RainbowServicer:
         self.WatchJobs = jobs.WatchJobs
         self.CancelJobs = jobs.CancelJobs
         self.SummarizeJobs = jobs.SummarizeJobs
+        self.SignalJobs = jobs.SignalJobs
+
+        self.AwaitWishes = WishRpcs(server).AwaitWishes
 
         self.ListClusters = ClusterRpcs(server).ListClusters
 

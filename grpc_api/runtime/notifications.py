@@ -89,6 +89,7 @@ def _wake(wakeups: Wakeups, word: Word) -> None:
     forget_room()
     wakeups.wake(wakeups.queues if word.clusters is None else word.clusters)
     wakeups.wake(word.jobs or ())
+    wakeups.wake(word.agents)
 
 
 async def _follow_sqlite(wakeups: Wakeups, pools: ThreadPools) -> None:
@@ -112,7 +113,7 @@ async def _poll_file(file: sqlite3.Connection, wakeups: Wakeups, pools: ThreadPo
             continue
         began = time.monotonic()
         news = await pools.read(partial(news_since, after=news))
-        wakeups.wake([*news.clusters, *news.jobs])
+        wakeups.wake([*news.clusters, *news.jobs, *news.agents])
         await asyncio.sleep(min(REST_TIMES * (time.monotonic() - began), REST_AT_MOST_SECONDS))
 
 

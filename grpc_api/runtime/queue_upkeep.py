@@ -16,10 +16,12 @@ from grpc_api.runtime.thread_pools import ThreadPools
 from jobs.queries.clocks import by_both_clocks
 from jobs.queries.expired import MAX_EXPIRED, expired_jobs
 from jobs.queries.queue import waits_for_a_queue
+from jobs.queries.wishes import old_wishes_exist
 from jobs.services.empty_queues import delete_empty_queues
 from jobs.services.fail_expired import fail_expired
 from jobs.services.give_back import some_may_try_again, try_again
 from jobs.services.placing import place_waiting_jobs
+from jobs.services.wishes import forget_wishes
 from jobs.services.withdrawn import settle_withdrawal, withdrawals_are_due
 from rainbow.errors import Unavailable
 from rainbow.telemetry.failures import told
@@ -39,6 +41,8 @@ async def keep_queues_forever(pools: ThreadPools) -> None:
             await _settle_withdrawals(pools)
             if await pools.read(some_may_try_again):
                 await pools.write(partial(try_again, now=datetime.now(UTC)))
+            if await pools.read(lambda: old_wishes_exist(now=datetime.now(UTC))):
+                await pools.write(partial(forget_wishes, now=datetime.now(UTC)))
             if datetime.now(UTC) >= delete_at:
                 await pools.write(partial(delete_empty_queues, now=datetime.now(UTC)))
                 await pools.write(partial(forget_withdrawals, now=datetime.now(UTC)))

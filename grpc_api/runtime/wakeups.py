@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from clusters.callers import Holder
 from grpc_api.runtime.metrics import WAITING_CALLS
+from jobs.notify import Agent
 
-# The name of a cluster or a pool, for its queue, a job's id, or whose call waits.
-Topic = str | int | Holder
+# The name of a cluster or a pool, for its queue, a job's id, whose call waits, or an agent that may be wanted.
+Topic = str | int | Holder | Agent
 
 # A job of a pool wakes so many calls at a time, as only one of them can have it.
 WAKE_OF_A_POOL = 4

@@ -74,6 +74,8 @@ LIMITS = {
         size=MESSAGE_LIMIT, repeated="reports", elements=MAX_REPORTS, part="facts", part_size=FACTS_LIMIT
     ),
     "WatchJobs": Limit(),
+    "SignalJobs": Limit(),
+    "AwaitWishes": Limit(),
     "ResumeCluster": Limit(),
     "ListClusters": Limit(),
     "WhoAmI": Limit(),

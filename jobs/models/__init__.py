@@ -8,6 +8,7 @@ from jobs.models.queue import Queue, Serves
 from jobs.models.retention_lease import RetentionLease
 from jobs.models.turn import Turn
 from jobs.models.usage import Usage
+from jobs.models.wish import Wish
 
 __all__ = [
     "MAX_ID",
@@ -24,6 +25,7 @@ __all__ = [
     "Serves",
     "Turn",
     "Usage",
+    "Wish",
     "cores_of",
     "said_key",
 ]

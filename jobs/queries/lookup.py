@@ -8,7 +8,7 @@ from jobs.models import Job, JobEvent, JobQuerySet
 from jobs.queries.found_job import FoundJob, read_jobs
 from jobs.queries.reply_size import BRIEF, WHOLE, ids_that_fit
 from jobs.queries.search import Search, check_search, ranges_of
-from jobs.sight import Sight, seen_by
+from jobs.sight import Sight, owned_by, seen_by
 from rainbow.errors import InvalidArgument
 
 MAX_LOOKUP = 1_000
@@ -137,3 +137,10 @@ def locked(by: Caller | Operator, job_ids: Sequence[int]) -> dict[int, Job]:
     own = Job.objects.owned_by(by) if isinstance(by, Caller) else Job.objects.all()
     jobs = own.filter(id__in=job_ids).defer("output", "command", "environment").order_by("id")
     return {job.id: job for job in jobs.select_for_update()}
+
+
+def only_seen(by: Caller | Operator, job_ids: Sequence[int]) -> set[int]:
+    """Which of these the caller may see and not act on, as a member of a project whose jobs its members share."""
+    if not job_ids or not isinstance(by, Caller) or seen_by(by) == owned_by(by):
+        return set()
+    return set(within_reach(by).filter(id__in=job_ids).values_list("id", flat=True))

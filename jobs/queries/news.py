@@ -7,7 +7,8 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from clusters.models import CHANGES_WHAT_IT_TAKES, Cluster, ClusterEvent, Streak
-from jobs.models import Job, JobEvent
+from jobs.models import Job, JobEvent, Wish
+from jobs.notify import Agent
 from jobs.room import forget_room, held_limits_exist
 from jobs.states import PUTS_INTO_A_QUEUE, JobState, What
 
@@ -19,13 +20,15 @@ class News:
     """What happened up to an event of a job and an event of a cluster.
 
     `clusters` are the names of those that may take jobs which they could not before: their queues grew, or their pools
-    or facts changed. `jobs` are the ids of those that changed.
+    or facts changed. `jobs` are the ids of those that changed, `agents` those of which something is wanted.
     """
 
     last: int
     last_of_clusters: int = 0
     clusters: frozenset[str] = frozenset()
     jobs: frozenset[int] = frozenset()
+    last_wish: int = 0
+    agents: frozenset[Agent] = frozenset()
 
 
 def news_since(*, after: News | None) -> News:
@@ -35,8 +38,9 @@ def news_since(*, after: News | None) -> News:
     time to time.
     """
     last, last_of_clusters = _last(JobEvent.objects.all()), _last(ClusterEvent.objects.all())
+    last_wish = _last(Wish.objects.all())
     if after is None:
-        return News(last=last, last_of_clusters=last_of_clusters)
+        return News(last=last, last_of_clusters=last_of_clusters, last_wish=last_wish)
     last, last_of_clusters = max(last, after.last), max(last_of_clusters, after.last_of_clusters)
     new = JobEvent.objects.filter(id__gt=after.last, id__lte=last)
     grown = new.filter(_makes_jobs_ready()).values_list("job__cluster__name", flat=True)
@@ -49,7 +53,15 @@ def news_since(*, after: News | None) -> News:
         last_of_clusters=last_of_clusters,
         clusters=frozenset(grown.distinct()) | _that_may_take_others(changed),
         jobs=frozenset(moved.distinct()),
+        # Those that are done are deleted.
+        last_wish=max(last_wish, after.last_wish),
+        agents=_wanted_after(after.last_wish) if last_wish > after.last_wish else frozenset(),
     )
+
+
+def _wanted_after(last_wish: int) -> frozenset[Agent]:
+    new = Wish.objects.filter(id__gt=last_wish).values_list("cluster_id", "agent")
+    return frozenset(Agent(*agent) for agent in new.distinct())
 
 
 def _makes_jobs_ready() -> Q:

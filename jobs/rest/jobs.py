@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from clusters.callers import Caller, Operator
 from jobs.models import MAX_ID, Job
-from jobs.outcomes import CancelOutcome
+from jobs.outcomes import CancelOutcome, SignalOutcome
 from jobs.queries.explain import explain_found
 from jobs.queries.found_job import FoundJob, read_versions
 from jobs.queries.lookup import FoundPage, find_page, get_jobs
@@ -28,11 +28,13 @@ from jobs.rest.serializers import (
     JobPageSerializer,
     OutcomeSerializer,
     OutcomesSerializer,
+    SignalSerializer,
 )
 from jobs.rest.spec_serializers import JobSpecSerializer
 from jobs.rest.submission import Submission
 from jobs.services.cancel import cancel_jobs
 from jobs.services.requeue import requeue_jobs
+from jobs.services.signal import signal_jobs
 from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, NotFound
 from rainbow_site.web.rest.admission import ANY, SECRET, admitted, read, shown
 from rainbow_site.web.rest.conditional import entity_tag, not_modified
@@ -141,6 +143,30 @@ class CancelMany(APIView):
         data = read(CancelManySerializer, request.data)
         results = cancel_jobs(by=by, job_ids=data["ids"], reason=data["reason"], now=timezone.now())
         return Response(shown(OutcomesSerializer, {"results": results}))
+
+
+class Signal(APIView):
+    @extend_schema(
+        operation_id="signal_job",
+        summary="Send a signal to a job",
+        auth=BY_ANYBODY,
+        tags=["jobs"],
+        request=SignalSerializer,
+        responses=answers({200: OutcomeSerializer}, 409, body=True),
+        examples=[OpenApiExample("a signal", value={"signal": "USR1"}, request_only=True)],
+    )
+    def post(self, request: Request, job: int) -> Response:
+        """Sends a signal to all processes of a running job, by its cluster's agent. The job's event `signalled` says
+        that it was sent, or why it could not be.
+        """
+        by = admitted(request, ANY, staff=ACT)
+        signal = read(SignalSerializer, request.data)["signal"]
+        result = signal_jobs(by=by, job_ids=[_possible(job)], signal=signal, now=timezone.now())[0]
+        if result.outcome in (SignalOutcome.NOT_FOUND, SignalOutcome.ONLY_SEEN):
+            raise NotFound(result.outcome.value)
+        if result.outcome in (SignalOutcome.NOT_RUNNING, SignalOutcome.TOO_MANY):
+            raise FailedPrecondition(result.outcome.value)
+        return Response(shown(OutcomeSerializer, result))
 
 
 class Requeue(APIView):

@@ -8,8 +8,9 @@ from jobs.rest.facts import FactsSerializer
 from jobs.rest.job_serializers import JobBriefSerializer
 from jobs.rest.spec_serializers import KeyedJobSpecSerializer
 from jobs.services.cancel import MAX_IDS as MAX_CANCEL
+from jobs.signals import SIGNALS
 from jobs.specs import MAX_PRIORITY
-from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, Input, Number, Numbers, Text
+from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, Choice, Input, Number, Numbers, Text
 
 MAX_BATCH = 10_000
 
@@ -101,6 +102,10 @@ class OutcomeSerializer(serializers.Serializer[object]):
 
 class OutcomesSerializer(serializers.Serializer[object]):
     results = OutcomeSerializer(many=True)
+
+
+class SignalSerializer(Input):
+    signal = Choice([(name, name) for name in SIGNALS], help_text="its name, without SIG")
 
 
 class HeldTokenSerializer(serializers.Serializer[object]):

@@ -2,7 +2,7 @@ from django.urls import path
 
 from jobs.rest.changes import Move, Prioritize
 from jobs.rest.clusters import ClusterDetail, Clusters
-from jobs.rest.jobs import Cancel, CancelMany, Events, JobDetail, Jobs, Requeue
+from jobs.rest.jobs import Cancel, CancelMany, Events, JobDetail, Jobs, Requeue, Signal
 from jobs.rest.pools import PoolDetail, Pools
 from jobs.rest.queue import Accept, Queue, Reports
 from jobs.rest.submission import Batch, BatchTo, SubmissionTo
@@ -29,5 +29,6 @@ urlpatterns = [
     path("jobs/<int:job>", JobDetail.as_view(), name="job"),
     path("jobs/<int:job>/events", Events.as_view()),
     path("jobs/<int:job>/cancel", Cancel.as_view()),
+    path("jobs/<int:job>/signal", Signal.as_view()),
     path("jobs/<int:job>/requeue", Requeue.as_view()),
 ]

@@ -11,9 +11,9 @@ from clusters.validation import check_reason
 from jobs.events import Step, record
 from jobs.models import Job
 from jobs.outcomes import CancelOutcome, cancel_outcome
-from jobs.queries.lookup import check_ids, locked, within_reach
+from jobs.queries.lookup import check_ids, locked, only_seen
 from jobs.services.turns import give_turns_back
-from jobs.sight import owned_by, seen_by
+from jobs.services.wishes import want_a_look_at_cancels
 from jobs.states import JobState, What
 from jobs.usage import used_by
 
@@ -42,16 +42,9 @@ def cancel_jobs(
     outcomes = {job.id: cancel_outcome(job) for job in jobs.values()}
     _stop([job for job in jobs.values() if outcomes[job.id] == CancelOutcome.CANCELLED], by, reason, now)
     _ask([job for job in jobs.values() if outcomes[job.id] == CancelOutcome.REQUESTED], by, reason, now)
-    others = _only_seen(by, [id for id in distinct if id not in outcomes])
+    others = only_seen(by, [id for id in distinct if id not in outcomes])
     missing = {id: CancelOutcome.ONLY_SEEN if id in others else CancelOutcome.NOT_FOUND for id in distinct}
     return [Cancellation(job_id=id, outcome=outcomes.get(id, missing[id])) for id in distinct]
-
-
-def _only_seen(by: Caller | Operator, job_ids: Sequence[int]) -> set[int]:
-    """Which of these the caller may see, as a member of a project whose jobs its members share."""
-    if not job_ids or not isinstance(by, Caller) or seen_by(by) == owned_by(by):
-        return set()
-    return set(within_reach(by).filter(id__in=job_ids).values_list("id", flat=True))
 
 
 def _stop(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) -> None:
@@ -74,4 +67,5 @@ def _end(job: Job, now: datetime) -> Step:
 def _ask(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) -> None:
     new = [job for job in jobs if not job.cancel_requested_at]
     Job.objects.filter(id__in=[job.id for job in new]).update(cancel_requested_at=now, reason=reason)
+    want_a_look_at_cancels(new, now=now)
     record([(Step.of(job, What.CANCEL_REQUESTED, JobState(job.state)), by) for job in new], now=now, why=reason)

@@ -21,6 +21,8 @@ from rainbow.agent.renewal import Renewal
 from rainbow.agent.reporter import Reporter
 from rainbow.agent.round import Duty, Round
 from rainbow.agent.states import Desired, Stage
+from rainbow.agent.wish_listener import WishListener
+from rainbow.agent.wishes import Wishes
 from rainbow.agent.withdrawal import Withdrawal
 from rainbow.errors import FailedPrecondition
 
@@ -53,6 +55,9 @@ class Agent:
         self._rejecter = Rejecter(context, self._acceptor, tell=self._wake)
         self._facts = FactsTeller(context, self._reporter)
         self._cleanup = Cleanup(context, self._held_jobs)
+        self._listener = WishListener(context.client, context.settings.agent, tell=self._wake)
+        self._wishes = Wishes(context, self._held_jobs, self._listener)
+        self._reporter.is_wanted = self._listener.has_news
         renewal = Renewal(context.client, context.read_secret, context.clock)
         self._round = Round(self._duties(), context.client, renewal)
         context.executor.notify(self._look_now)
@@ -103,11 +108,15 @@ class Agent:
         yield Duty(self._reject)
         # Before reporting: a job is announced only after the journal says that it is about to be handed over.
         yield Duty(self._hand_over.prepare)
+        # Before reporting: the answer to a report says which jobs to stop.
+        yield Duty(self._wishes.look)
         # Before stopping and submitting: a job is submitted only after the server counted its announcement, and the
         # same answer says which jobs to stop.
         yield Duty(self._reporter.step)
         # Before submitting: a job that is to be stopped is ended here, and not handed over first.
         yield Duty(self._monitor.stop, asks_scheduler=True)
+        # After stopping: what is to be stopped needs no signal.
+        yield Duty(self._wishes.send_signals, asks_scheduler=True)
         # After stopping: a job that is to be stopped is not given back.
         yield Duty(self._withdraw, asks_scheduler=True)
         # After all that has to be on time, because it may take long; a heartbeat that is due interrupts it.
@@ -125,6 +134,13 @@ class Agent:
         the journal a job could run twice. A full disk is waited for.
         """
         self._wait_seconds = 0 if once else WAIT_SECONDS
+        self._listener.start()
+        try:
+            self._run(once=once)
+        finally:
+            self._listener.stop()
+
+    def _run(self, *, once: bool) -> None:
         while not self._draining and not (once and self._has_nothing_to_do()):
             if not self.step():
                 self._rest(self._context.settings.interval_seconds)

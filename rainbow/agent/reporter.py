@@ -1,7 +1,7 @@
 """Reports to the server how jobs go, and learns which to stop."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -27,13 +27,16 @@ _log = logging.getLogger("rainbow.agent")
 
 
 class Reporter:
-    """`not_ready` is why the agent takes no jobs now; the next report says it."""
+    """`not_ready` is why the agent takes no jobs now; the next report says it. `is_wanted`: the server wants something
+    that waits for the next round.
+    """
 
     def __init__(self, context: AgentContext, held_jobs: HeldJobs) -> None:
         self._context = context
         self._held_jobs = held_jobs
         self._said_not_ready: str | None = None
         self.not_ready = ""
+        self.is_wanted: Callable[[], bool] = lambda: False
 
     @property
     def outstanding(self) -> int:
@@ -52,7 +55,9 @@ class Reporter:
         return True
 
     def is_late(self) -> bool:
-        """Whether a heartbeat is due: long work makes way for it."""
+        """Whether a heartbeat is due, or the server wants something: long work makes way for it."""
+        if self.is_wanted():
+            return True
         now, heartbeat = self._context.clock(), self._context.settings.heartbeat
         return any(_heart_beats(held, now, heartbeat) for held in self._held_jobs)
 

@@ -56,6 +56,10 @@ class TimedExecutor:
         with self._timed("withdraw"):
             self._executor.withdraw(tickets)
 
+    def signal(self, ticket: Ticket, name: str) -> None:
+        with self._timed("signal"):
+            self._executor.signal(ticket, name)
+
     def output(self, ticket: Ticket) -> str:
         return self._executor.output(ticket)
 

@@ -167,6 +167,9 @@ class Executor(Protocol):
         that it never started the job, and the command can never run under this key. Raises DiskFull.
         """
 
+    def signal(self, ticket: Ticket, name: str) -> None:
+        """Send one of rainbow.signals.SIGNALS to the processes of a job that runs. One that is over stays as it is."""
+
     def output(self, ticket: Ticket) -> str:
         """The end of what the job wrote so far, at most 64 KiB of UTF-8."""
 

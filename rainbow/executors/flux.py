@@ -64,6 +64,8 @@ class FluxClient(Protocol):
 
     def cancel(self, native_ids: Collection[str]) -> None: ...
 
+    def signal(self, native_id: str, name: str) -> None: ...
+
 
 def flux_executor(site: Site) -> Executor:
     try:
@@ -161,6 +163,11 @@ class FluxExecutor:
         self._client.hold([job.native_id for job in waiting.values()])
         if held := sorted(job.native_id for job in self._waiting(tickets).values() if job.held):
             self._client.cancel(held)
+
+    def signal(self, ticket: Ticket, name: str) -> None:
+        native_id = self._natives([ticket])[ticket.key]
+        if is_native_id(native_id):
+            self._client.signal(native_id, name)
 
     def output(self, ticket: Ticket) -> str:
         return self._folder(ticket.key).tail()

@@ -6,6 +6,7 @@ own; each gets a thread and a connection, and is left behind if it does not retu
 
 import errno
 import importlib
+import signal
 from collections.abc import Callable, Collection, Sequence
 from types import ModuleType
 from typing import Any, Never, TypeVar
@@ -82,6 +83,9 @@ class FluxBindings:
     def cancel(self, native_ids: Collection[str]) -> None:
         self._connected(lambda handle: self._cancel(handle, native_ids))
 
+    def signal(self, native_id: str, name: str) -> None:
+        self._connected(lambda handle: self._signal(handle, native_id, signal.Signals[f"SIG{name}"]))
+
     def _queues(self, handle: Any) -> list[FluxQueue]:
         return [
             FluxQueue(
@@ -153,6 +157,11 @@ class FluxBindings:
         troubles = [error for answer in asked if (error := _error(answer.get))]
         if troubles:
             raise troubles[0]
+
+    def _signal(self, handle: Any, native_id: str, number: int) -> None:
+        job = self._flux.job
+        if error := _error(job.kill_async(handle, job.JobID(native_id), signum=number).get):
+            raise error
 
     def _connected(self, call: Callable[[Any], Result]) -> Result:
         return self._calls.run(lambda: call(self._connection()))

@@ -90,6 +90,11 @@ class FluxCommand:
         if answer.status and (troubles or not answer.complaint):
             raise _silence("cancel", " ".join(troubles))
 
+    def signal(self, native_id: str, name: str) -> None:
+        answer = self._ask("job", "kill", f"--signal=SIG{name}", native_id)
+        if answer.status and not NOTHING_TO_CANCEL.search(answer.complaint):
+            raise _silence("job kill", answer.complaint)
+
     def _ask(self, *words: str) -> Answer:
         return ask(["flux", *words], environment=self._environment)
 

@@ -3,6 +3,7 @@
 import itertools
 import os
 import platform
+import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -132,6 +133,9 @@ class LocalExecutor:
 
     def withdraw(self, tickets: Collection[Ticket]) -> None:
         """None of its jobs waits."""
+
+    def signal(self, ticket: Ticket, name: str) -> None:
+        runners.send(self._folder(ticket.key), ticket.native_id, signal.Signals[f"SIG{name}"])
 
     def output(self, ticket: Ticket) -> str:
         return self._folder(ticket.key).tail()

@@ -11,6 +11,7 @@ from pathlib import Path
 from rainbow.executors.executor import SchedulerSilent
 from rainbow.executors.folders import JobFolder, number
 from rainbow.executors.runner_server import PROGRAM, START_SECONDS, RunnerServer
+from rainbow.runner.descendants import descendants, signal_each
 from rainbow.runner.job import RunnerJob
 from rainbow.runner.supervisor import CANCEL
 from rainbow.system.untrusted_files import CAREFULLY
@@ -63,6 +64,15 @@ def stop(folder: JobFolder, native_id: str) -> None:
         # It was opened before this check, so it cannot be another process of the same number.
         if is_runner(process, folder.key):
             signal.pidfd_send_signal(handle, CANCEL)
+
+
+def send(folder: JobFolder, native_id: str, sent: signal.Signals) -> None:
+    """Send a signal to what the runner started; nothing happens where there is none."""
+    process = number(native_id, most=MOST_PROCESSES) or started_by(folder)
+    started = descendants(process) if process else []
+    # It lived until now, so these are not another process's of the same number.
+    if process and is_runner(process, folder.key):
+        signal_each(started, sent)
 
 
 def is_locked(folder: JobFolder) -> bool:

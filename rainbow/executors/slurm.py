@@ -166,6 +166,14 @@ class SlurmExecutor:
         elif still_waiting:
             raise SchedulerSilent(f"scontrol hold: {answer.complaint}")
 
+    def signal(self, ticket: Ticket, name: str) -> None:
+        """`--full`: to the batch script, which ignores it, and to what it started, not only to the steps of `srun`."""
+        folder = self._folder(ticket.key)
+        queue = self._queue() if claim_of(folder) else {}
+        native_id = self._claimed(ticket, queue) or ticket.native_id
+        if NATIVE_ID.fullmatch(native_id):
+            self._cancelled(folder, "--full", f"--signal={name}", native_id)
+
     def output(self, ticket: Ticket) -> str:
         return self._folder(ticket.key).tail()
 

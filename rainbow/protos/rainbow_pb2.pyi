@@ -2285,6 +2285,260 @@ class CancelResult(_message.Message):
 Global___CancelResult: _TypeAlias = CancelResult  # noqa: Y015
 
 @_typing.final
+class SignalJobsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    JOBIDS_FIELD_NUMBER: _builtins.int
+    SIGNAL_FIELD_NUMBER: _builtins.int
+    cluster: _builtins.str
+    """May be left out, since a credential belongs to one cluster."""
+    signal: _builtins.str
+    """HUP, INT, QUIT, USR1, USR2, ALRM, TERM, CONT, STOP, TSTP or WINCH."""
+    @_builtins.property
+    def jobids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """From 1 to 1,000 ids."""
+
+    def __init__(
+        self,
+        *,
+        cluster: _builtins.str = ...,
+        jobids: _abc.Iterable[_builtins.int] | None = ...,
+        signal: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "jobids", b"jobids", "signal", b"signal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignalJobsRequest: _TypeAlias = SignalJobsRequest  # noqa: Y015
+
+@_typing.final
+class SignalJobsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SignalResult]:
+        """One for each distinct id of the request, in its order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___SignalResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignalJobsResponse: _TypeAlias = SignalJobsResponse  # noqa: Y015
+
+@_typing.final
+class SignalResult(_message.Message):
+    """The outcome of signalling one job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[SignalResult._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OUTCOME_UNSPECIFIED: SignalResult._Outcome.ValueType  # 0
+        """Not sent by this server."""
+        OUTCOME_REQUESTED: SignalResult._Outcome.ValueType  # 1
+        """The cluster's agent is told. The job's event `signalled` says that it sent the signal, or why it could not."""
+        OUTCOME_NOT_RUNNING: SignalResult._Outcome.ValueType  # 2
+        """The job does not run, or no agent has it."""
+        OUTCOME_NOT_FOUND: SignalResult._Outcome.ValueType  # 3
+        """There is no such job, or it is not the caller's."""
+        OUTCOME_TOO_MANY: SignalResult._Outcome.ValueType  # 4
+        """Ten signals wait for the job's agent already."""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
+    OUTCOME_UNSPECIFIED: SignalResult.Outcome.ValueType  # 0
+    """Not sent by this server."""
+    OUTCOME_REQUESTED: SignalResult.Outcome.ValueType  # 1
+    """The cluster's agent is told. The job's event `signalled` says that it sent the signal, or why it could not."""
+    OUTCOME_NOT_RUNNING: SignalResult.Outcome.ValueType  # 2
+    """The job does not run, or no agent has it."""
+    OUTCOME_NOT_FOUND: SignalResult.Outcome.ValueType  # 3
+    """There is no such job, or it is not the caller's."""
+    OUTCOME_TOO_MANY: SignalResult.Outcome.ValueType  # 4
+    """Ten signals wait for the job's agent already."""
+
+    JOBID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    jobid: _builtins.int
+    """The id as the request gave it."""
+    outcome: Global___SignalResult.Outcome.ValueType
+    """What the call did."""
+    message: _builtins.str
+    """The outcome as text."""
+    def __init__(
+        self,
+        *,
+        jobid: _builtins.int = ...,
+        outcome: Global___SignalResult.Outcome.ValueType = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobid", b"jobid", "message", b"message", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignalResult: _TypeAlias = SignalResult  # noqa: Y015
+
+@_typing.final
+class AwaitWishesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    WAIT_SECONDS_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    cluster: _builtins.str
+    """The cluster whose secret, or a person's token for it, the call brings."""
+    agent: _builtins.str
+    """The name of the agent that holds the jobs, as in its reports."""
+    wait_seconds: _builtins.int
+    """How long to wait while there is nothing to tell: 0 to 300."""
+    @_builtins.property
+    def done(self) -> _containers.RepeatedCompositeFieldContainer[Global___DoneWish]:
+        """What became of the wishes that were told before, up to 1,000."""
+
+    def __init__(
+        self,
+        *,
+        cluster: _builtins.str = ...,
+        agent: _builtins.str = ...,
+        wait_seconds: _builtins.int = ...,
+        done: _abc.Iterable[Global___DoneWish] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "cluster", b"cluster", "done", b"done", "wait_seconds", b"wait_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AwaitWishesRequest: _TypeAlias = AwaitWishesRequest  # noqa: Y015
+
+@_typing.final
+class DoneWish(_message.Message):
+    """A wish that need not be told again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Its id."""
+    error: _builtins.str
+    """Why it could not be done; empty if it was. Up to 1,000 characters."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DoneWish: _TypeAlias = DoneWish  # noqa: Y015
+
+@_typing.final
+class AwaitWishesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WISHES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def wishes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Wish]:
+        """The oldest first, up to 100."""
+
+    def __init__(
+        self,
+        *,
+        wishes: _abc.Iterable[Global___Wish] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["wishes", b"wishes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AwaitWishesResponse: _TypeAlias = AwaitWishesResponse  # noqa: Y015
+
+@_typing.final
+class Wish(_message.Message):
+    """Something that the server wants of an agent before its next report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Wish._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Wish._Kind.ValueType  # 0
+        """Of a later release; an agent says that it does not know it."""
+        KIND_CANCEL: Wish._Kind.ValueType  # 1
+        """To report these jobs now: the answer says which to stop."""
+        KIND_SIGNAL: Wish._Kind.ValueType  # 2
+        """To send a signal to the job, if it still runs this attempt."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
+    KIND_UNSPECIFIED: Wish.Kind.ValueType  # 0
+    """Of a later release; an agent says that it does not know it."""
+    KIND_CANCEL: Wish.Kind.ValueType  # 1
+    """To report these jobs now: the answer says which to stop."""
+    KIND_SIGNAL: Wish.Kind.ValueType  # 2
+    """To send a signal to the job, if it still runs this attempt."""
+
+    ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    JOBIDS_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    SIGNAL_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Unique on the server."""
+    kind: Global___Wish.Kind.ValueType
+    """What it is."""
+    attempt: _builtins.int
+    """Which attempt of the job is meant; not set with KIND_CANCEL."""
+    signal: _builtins.str
+    """The signal's name, without SIG."""
+    @_builtins.property
+    def jobids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The jobs that it is about: one, except of KIND_CANCEL."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        kind: Global___Wish.Kind.ValueType = ...,
+        jobids: _abc.Iterable[_builtins.int] | None = ...,
+        attempt: _builtins.int = ...,
+        signal: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "id", b"id", "jobids", b"jobids", "kind", b"kind", "signal", b"signal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Wish: _TypeAlias = Wish  # noqa: Y015
+
+@_typing.final
 class SummarizeJobsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

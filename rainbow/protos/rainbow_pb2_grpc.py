@@ -154,6 +154,16 @@ class RainbowSchedulerStub(object):
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.CollectLoginRequest.SerializeToString,
                 response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.CollectLoginResponse.FromString,
                 _registered_method=True)
+        self.SignalJobs = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/SignalJobs',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.SignalJobsRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.SignalJobsResponse.FromString,
+                _registered_method=True)
+        self.AwaitWishes = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/AwaitWishes',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.AwaitWishesRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.AwaitWishesResponse.FromString,
+                _registered_method=True)
 
 
 class RainbowSchedulerServicer(object):
@@ -347,6 +357,23 @@ class RainbowSchedulerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SignalJobs(self, request, context):
+        """Sends a signal to running jobs, by their clusters' agents. A token may signal the jobs that were submitted with
+        it, a secret all jobs of its cluster.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AwaitWishes(self, request, context):
+        """For agents: waits until the server wants something of the agent before its next report, such as to look at a
+        cancel, or to send a signal. A wish is told again until a later call says that it is done. Needs the cluster's
+        secret.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RainbowSchedulerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -469,6 +496,16 @@ def add_RainbowSchedulerServicer_to_server(servicer, server):
                     servicer.CollectLogin,
                     request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.CollectLoginRequest.FromString,
                     response_serializer=rainbow_dot_protos_dot_rainbow__pb2.CollectLoginResponse.SerializeToString,
+            ),
+            'SignalJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignalJobs,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.SignalJobsRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.SignalJobsResponse.SerializeToString,
+            ),
+            'AwaitWishes': grpc.unary_unary_rpc_method_handler(
+                    servicer.AwaitWishes,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.AwaitWishesRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.AwaitWishesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1119,6 +1156,60 @@ class RainbowScheduler(object):
             '/convergedcomputing.org.grpc.v1.RainbowScheduler/CollectLogin',
             rainbow_dot_protos_dot_rainbow__pb2.CollectLoginRequest.SerializeToString,
             rainbow_dot_protos_dot_rainbow__pb2.CollectLoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignalJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/SignalJobs',
+            rainbow_dot_protos_dot_rainbow__pb2.SignalJobsRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.SignalJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AwaitWishes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/AwaitWishes',
+            rainbow_dot_protos_dot_rainbow__pb2.AwaitWishesRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.AwaitWishesResponse.FromString,
             options,
             channel_credentials,
             insecure,

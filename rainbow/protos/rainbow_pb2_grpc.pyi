@@ -133,6 +133,15 @@ class RainbowSchedulerStub:
     """Asks whether the person has approved it, and collects the personal token, once. NOT_FOUND when its time is over.
     Needs no credential.
     """
+    SignalJobs: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.SignalJobsRequest, _rainbow_pb2.SignalJobsResponse]
+    """Sends a signal to running jobs, by their clusters' agents. A token may signal the jobs that were submitted with
+    it, a secret all jobs of its cluster.
+    """
+    AwaitWishes: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.AwaitWishesRequest, _rainbow_pb2.AwaitWishesResponse]
+    """For agents: waits until the server wants something of the agent before its next report, such as to look at a
+    cancel, or to send a signal. A wish is told again until a later call says that it is done. Needs the cluster's
+    secret.
+    """
 
 @_typing.type_check_only
 class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
@@ -221,6 +230,15 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     CollectLogin: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.CollectLoginRequest, _rainbow_pb2.CollectLoginResponse]  # type: ignore[assignment]
     """Asks whether the person has approved it, and collects the personal token, once. NOT_FOUND when its time is over.
     Needs no credential.
+    """
+    SignalJobs: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.SignalJobsRequest, _rainbow_pb2.SignalJobsResponse]  # type: ignore[assignment]
+    """Sends a signal to running jobs, by their clusters' agents. A token may signal the jobs that were submitted with
+    it, a secret all jobs of its cluster.
+    """
+    AwaitWishes: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.AwaitWishesRequest, _rainbow_pb2.AwaitWishesResponse]  # type: ignore[assignment]
+    """For agents: waits until the server wants something of the agent before its next report, such as to look at a
+    cancel, or to send a signal. A wish is told again until a later call says that it is done. Needs the cluster's
+    secret.
     """
 
 class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
@@ -451,6 +469,27 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_rainbow_pb2.CollectLoginResponse, _abc.Awaitable[_rainbow_pb2.CollectLoginResponse]]:
         """Asks whether the person has approved it, and collects the personal token, once. NOT_FOUND when its time is over.
         Needs no credential.
+        """
+
+    @_abc_1.abstractmethod
+    def SignalJobs(
+        self,
+        request: _rainbow_pb2.SignalJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.SignalJobsResponse, _abc.Awaitable[_rainbow_pb2.SignalJobsResponse]]:
+        """Sends a signal to running jobs, by their clusters' agents. A token may signal the jobs that were submitted with
+        it, a secret all jobs of its cluster.
+        """
+
+    @_abc_1.abstractmethod
+    def AwaitWishes(
+        self,
+        request: _rainbow_pb2.AwaitWishesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.AwaitWishesResponse, _abc.Awaitable[_rainbow_pb2.AwaitWishesResponse]]:
+        """For agents: waits until the server wants something of the agent before its next report, such as to look at a
+        cancel, or to send a signal. A wish is told again until a later call says that it is done. Needs the cluster's
+        secret.
         """
 
 def add_RainbowSchedulerServicer_to_server(servicer: RainbowSchedulerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

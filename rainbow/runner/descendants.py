@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,12 @@ class Process:
 
 def signal_all(number: signal.Signals) -> int:
     """Returns how many descendants may be sent a signal."""
-    return sum(_signal(process, number) for process in descendants() if not process.is_over)
+    return signal_each(descendants(), number)
+
+
+def signal_each(processes: Iterable[Process], number: signal.Signals) -> int:
+    """Returns to how many of these it could be sent."""
+    return sum(_signal(process, number) for process in processes if not process.is_over)
 
 
 def kill_all() -> int:
@@ -47,12 +52,13 @@ def reap() -> bool:
     return False
 
 
-def descendants() -> list[Process]:
+def descendants(of: int = 0) -> list[Process]:
+    """Of this process, unless another is named."""
     by_parent: dict[int, list[Process]] = {}
     for process in _processes():
         by_parent.setdefault(process.parent, []).append(process)
     found = list[Process]()
-    parents = [os.getpid()]
+    parents = [of or os.getpid()]
     while parents:
         children = by_parent.pop(parents.pop(), [])
         found += children

@@ -55,6 +55,7 @@ class ScriptedExecutor:
     cancelled: list[str] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    signals: list[tuple[str, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     before_each: Callable[[], None] = lambda: None
     access: Access = field(default_factory=lambda: Access(description="by the test"))
@@ -101,6 +102,10 @@ class ScriptedExecutor:
     def withdraw(self, tickets: Collection[Ticket]) -> None:
         self._called("withdraw")
         self.withdrawn.extend(ticket.key for ticket in tickets)
+
+    def signal(self, ticket: Ticket, name: str) -> None:
+        self._called("signal")
+        self.signals.append((ticket.key, name))
 
     def output(self, ticket: Ticket) -> str:
         return f"output of {ticket.key}\n"

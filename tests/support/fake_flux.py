@@ -170,6 +170,23 @@ def cancelled(name: str) -> str:
     return ""
 
 
+def job(words: Sequence[str]) -> None:
+    kill(words[1:]) if words[0] == "kill" else urgency(words)
+
+
+def kill(words: Sequence[str]) -> None:
+    """To the process groups of the tasks, as a shell of Flux does it."""
+    number = signal.Signals[words[0].removeprefix("--signal=")]
+    name = words[1].replace("f", "\u0192", 1)
+    if not (INSTANCE / f"{name}.json").exists() or load(name)["state"] != "RUN":
+        fail(f"flux-job: {name}: job is inactive")
+    while "pids" not in (found := load(name)):
+        time.sleep(0.01)
+    for pid in found["pids"]:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, number)
+
+
 def urgency(words: Sequence[str]) -> None:
     assert (words[0], words[2]) == ("urgency", "hold"), words
     name = words[1].replace("f", "\u0192", 1)
@@ -242,7 +259,7 @@ if __name__ == "__main__":
         "submit": submit,
         "jobs": jobs,
         "cancel": cancel,
-        "job": urgency,
+        "job": job,
         "queue": queue,
         "resource": lambda _: print(RESOURCES),
         "config": lambda _: print("{}"),

@@ -7,6 +7,7 @@ import argparse
 import errno
 import functools
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -26,7 +27,11 @@ class FakeBindings:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
         self.job = SimpleNamespace(
-            JobID=JobID, JobList=self._job_list, job_list_id=self._job_list_id, cancel_async=self._cancel_async
+            JobID=JobID,
+            JobList=self._job_list,
+            job_list_id=self._job_list_id,
+            cancel_async=self._cancel_async,
+            kill_async=self._kill_async,
         )
         self.queue = SimpleNamespace(QueueList=self._queue_list)
         self.cli = SimpleNamespace(submit=SimpleNamespace(SubmitCmd=self._submit_command))
@@ -103,6 +108,10 @@ class FakeBindings:
             raise OSError(errno.EINVAL, "Excessive comparisons made, limit search via states or since")
         chosen = [job for job in found if not constraint or job["name"] in constraint["name"]]
         return SimpleNamespace(jobs=lambda: [SimpleNamespace(to_dict=lambda job=job: job) for job in chosen])
+
+    def _kill_async(self, handle: Any, native_id: str, *, signum: int) -> Any:
+        name = f"--signal={signal.Signals(signum).name}"
+        return SimpleNamespace(get=lambda: self._ask("job", "kill", name, native_id))
 
     def _cancel_async(self, handle: Any, native_id: str) -> Any:
         return SimpleNamespace(get=lambda: self._ask("cancel", native_id))

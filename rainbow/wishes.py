@@ -1,0 +1,44 @@
+"""What a server wants of an agent before its next report."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rainbow import translation
+from rainbow.protos import rainbow_pb2 as pb
+
+
+class WishKind(StrEnum):
+    """`cancel`: report these jobs now, the answer says which to stop; `signal`: send one to a job."""
+
+    UNSPECIFIED = "unspecified"
+    CANCEL = "cancel"
+    SIGNAL = "signal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """The fields are those of Wish in rainbow.proto."""
+
+    id: int
+    kind: WishKind
+    jobids: tuple[int, ...] = ()
+    attempt: int = 0
+    signal: str = ""
+
+
+_KINDS = {pb.Wish.Kind.Value(f"KIND_{kind.name}"): kind for kind in WishKind}
+
+
+@translation.refusing_nonsense()
+def wishes_in(answer: pb.AwaitWishesResponse) -> tuple[Wish, ...]:
+    return tuple(_wish(message) for message in answer.wishes)
+
+
+def _wish(message: pb.Wish) -> Wish:
+    return Wish(
+        id=message.id,
+        kind=_KINDS.get(message.kind, WishKind.UNSPECIFIED),
+        jobids=tuple(message.jobids),
+        attempt=message.attempt,
+        signal=message.signal,
+    )

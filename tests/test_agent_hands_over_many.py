@@ -5,7 +5,8 @@ from collections.abc import Collection
 
 import pytest
 
-from rainbow.executors.executor import Access, Capacity, SchedulerSilent, WorkRefused
+from rainbow.agent.free_capacity import free_capacity
+from rainbow.executors.executor import Access, Capacity, NotTaken, SchedulerSilent, WorkRefused
 from rainbow.records import JobSpec, JobState
 from tests.support.agent_cast import SUCCESS, Hire, key
 from tests.support.agents import Crew, ScriptedExecutor, ended
@@ -103,3 +104,68 @@ def test_the_scheduler_is_asked_at_once_when_it_has_news(hire: Hire, scheduler: 
 
     scheduler.changed()
     crew.work(lambda: crew.job(jobid).finished_at, seconds=30)
+
+
+@pytest.fixture
+def batches(hire: Hire, scheduler: ScriptedExecutor) -> Crew:
+    """An agent whose scheduler takes up to three jobs by one call."""
+    scheduler.free, scheduler.together = Capacity(nodes=100, slots=100), 3
+    return hire(executor=scheduler)
+
+
+def test_jobs_that_the_scheduler_takes_together_are_handed_over_by_one_call(
+    batches: Crew, scheduler: ScriptedExecutor
+) -> None:
+    jobids = submitted(batches, *["true"] * 4)
+
+    batches.work(lambda: all(batches.job(jobid).native_id == f"native-{key(jobid)}" for jobid in jobids))
+
+    assert scheduler.batches_handed_over == [[key(jobid) for jobid in jobids[:3]]]
+    assert scheduler.handed_over == [key(jobids[3])]
+
+
+@pytest.mark.parametrize("error", [WorkRefused("never"), NotTaken("too many")])
+def test_where_not_all_are_taken_each_is_handed_over_by_itself(
+    batches: Crew, scheduler: ScriptedExecutor, error: Exception
+) -> None:
+    scheduler.mishaps = {"batch of no": error, "no": WorkRefused("never")}
+
+    refused, taken = submitted(batches, "no", "true")
+    batches.work(lambda: batches.job(refused).finished_at and batches.job(taken).native_id)
+
+    assert (batches.job(refused).reason, batches.job(taken).state) == ("never", JobState.ACCEPTED)
+    assert scheduler.handed_over == [key(refused), key(taken)]
+
+
+def test_of_a_batch_without_an_answer_none_is_handed_over_again_before_it_was_looked_for(
+    batches: Crew, scheduler: ScriptedExecutor
+) -> None:
+    scheduler.silent = {"submit_together"}
+
+    jobids = submitted(batches, "true", "true")
+    batches.work(lambda: all(batches.job(jobid).native_id == f"native-{key(jobid)}" for jobid in jobids))
+
+    assert len(scheduler.batches_handed_over) == 1, "the scheduler had it"
+    assert scheduler.calls.index("submit_together") < scheduler.calls.index("find")
+
+
+def test_a_bug_that_a_batch_meets_leaves_its_jobs_to_be_handed_over_each_by_itself(
+    batches: Crew, scheduler: ScriptedExecutor
+) -> None:
+    scheduler.mishaps = {"batch of odd": KeyError("odd")}
+
+    jobids = submitted(batches, "odd", "true")
+    batches.work(lambda: all(batches.job(jobid).native_id == f"native-{key(jobid)}" for jobid in jobids))
+
+    assert sorted(scheduler.handed_over) == sorted(map(key, jobids))
+
+
+def test_jobs_that_wait_ahead_come_by_the_quarter_so_that_they_go_together() -> None:
+    idle = Capacity(nodes=0, slots=0)
+
+    room = [free_capacity(idle, [(1, 1)] * waiting, most_jobs=500, ahead=100).jobs for waiting in (0, 75)]
+    full = free_capacity(idle, [(1, 1)] * 76, most_jobs=500, ahead=100)
+
+    assert room == [100, 25]
+    assert not full
+    assert free_capacity(idle, [(1, 1)] * 2, most_jobs=500, ahead=3).jobs == 1

@@ -53,10 +53,11 @@ def free_capacity(
 ) -> FreeCapacity:
     """What is left beside the jobs that wait for their start, given as (nodes, slots).
 
-    While fewer than `ahead` wait, so many more may come, of any size.
+    While fewer than `ahead` wait, so many more may come, of any size: a quarter of them or more, so that they are
+    handed over together.
     """
-    if ahead > len(waiting):
-        return FreeCapacity(nodes=0, slots=0, jobs=min(most_jobs, ahead - len(waiting)), open_end=True)
+    if (more := ahead - len(waiting)) > 0 and more >= ahead // 4:
+        return FreeCapacity(nodes=0, slots=0, jobs=min(most_jobs, more), open_end=True)
     free = FreeCapacity(nodes=capacity.nodes, slots=capacity.slots, jobs=most_jobs)
     for nodes, slots in waiting:
         free = replace(free, nodes=free.nodes - nodes, slots=free.slots - slots)

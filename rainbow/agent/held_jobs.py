@@ -26,7 +26,8 @@ class HeldJob:
     scheduler does not start it. `cancelled_at`: when the scheduler was last asked to stop it. `missing_since`: since
     when it does not know the job. `accepted_at`: after a restart, when the journal last noted something of it.
     `next_withdrawal`: not before then is the scheduler asked again to withdraw it. `may_arrive`: a submission without
-    an answer may still reach it. `traceparent`: the span of its submission, unknown to an agent that started since.
+    an answer may still reach it. `goes_alone`: something went wrong when it was handed over with others. `traceparent`:
+    the span of its submission, unknown to an agent that started since.
     """
 
     entry: Entry
@@ -43,6 +44,7 @@ class HeldJob:
     next_withdrawal: datetime | None = None
     tried_at: datetime | None = None
     may_arrive: bool = False
+    goes_alone: bool = False
     traceparent: str = ""
     key: str = field(init=False)
 

@@ -1,6 +1,6 @@
 """A scheduler whose calls are timed."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 
 from rainbow.executors.executor import Access, Capacity, Executor, Progress, Ticket
@@ -36,6 +36,13 @@ class TimedExecutor:
     def submit(self, work: Work, key: str) -> str:
         with self._timed("submit"):
             return self._executor.submit(work, key)
+
+    def batches(self, works: Mapping[str, Work]) -> list[list[str]]:
+        return self._executor.batches(works)
+
+    def submit_together(self, works: Mapping[str, Work]) -> dict[str, str]:
+        with self._timed("submit_together"):
+            return self._executor.submit_together(works)
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         with self._timed("find"):

@@ -17,8 +17,8 @@ from rainbow.executors.folders import JobFolder, moment, number
 
 # In place of a scheduler job's id: the command is never to run.
 _WITHDRAWN = "withdrawn"
-# What schedulers call their jobs, such as 4711, f2Xk and 12.pbs1; no option of a command is among them.
-_NATIVE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]{0,39}", re.ASCII)
+# What schedulers call their jobs, such as 4711, 4711_3, f2Xk and 12.pbs1; no option of a command is among them.
+_NATIVE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._]{0,39}", re.ASCII)
 _LONGEST_LIMIT = 2**31 - 1
 
 

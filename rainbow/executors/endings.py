@@ -38,6 +38,14 @@ def withdrawn() -> Progress:
     return ended(Ending.WITHDRAWN, reason="it did not start in time, and was withdrawn from the scheduler")
 
 
+def failed(reason: str) -> Progress:
+    return ended(Ending.FAILED, reason=reason)
+
+
+def refused(reason: str) -> Progress:
+    return ended(Ending.REFUSED, reason=reason)
+
+
 def from_wait_status(status: int) -> Progress:
     code = os.waitstatus_to_exitcode(status)
     return exited(code) if code >= 0 else killed(-code)

@@ -145,6 +145,12 @@ class Executor(Protocol):
     def submit(self, work: Work, key: str) -> str:
         """Hand the work over; returns its native id. Raises WorkRefused."""
 
+    def batches(self, works: Mapping[str, Work]) -> list[list[str]]:
+        """The keys of works that one call of `submit_together` takes, two or more for each call. Never raises."""
+
+    def submit_together(self, works: Mapping[str, Work]) -> dict[str, str]:
+        """Hand all of a batch over, or none; returns their native ids by key. Raises as `submit`."""
+
     def find(self, keys: Collection[str]) -> dict[str, str]:
         """The native ids of those keys that the scheduler has or had; the others were never handed over."""
 

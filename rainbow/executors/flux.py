@@ -21,6 +21,7 @@ from rainbow.executors.flux_resources import not_in_flux, resources
 from rainbow.executors.flux_script import script
 from rainbow.executors.folders import JobFolder, folder_of, moment
 from rainbow.executors.housekeeping import Housekeeping
+from rainbow.executors.one_by_one import OneByOne
 from rainbow.executors.options import value_of
 from rainbow.executors.payload import write_secrets
 from rainbow.executors.sizes import total_cores
@@ -77,7 +78,7 @@ def flux_executor(site: Site) -> Executor:
     return FluxExecutor(site, FluxBindings(found, site), access=Access(description=BY_BINDINGS))
 
 
-class FluxExecutor:
+class FluxExecutor(OneByOne):
     def __init__(self, site: Site, client: FluxClient, *, access: Access) -> None:
         self._site = site
         self._housekeeping = Housekeeping(site)

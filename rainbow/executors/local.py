@@ -27,6 +27,7 @@ from rainbow.executors.executor import (
 )
 from rainbow.executors.folders import JobFolder, folder_of, is_key, moment, number
 from rainbow.executors.housekeeping import Housekeeping
+from rainbow.executors.one_by_one import OneByOne
 from rainbow.executors.payload import payload
 from rainbow.executors.runner_ends import RunnerEnds
 from rainbow.executors.runner_server import RunnerServer
@@ -60,7 +61,7 @@ MOST_SLOTS = 2**31 - 1
 HIGHEST_STATUS = 0xFFFF
 
 
-class LocalExecutor:
+class LocalExecutor(OneByOne):
     access = Access(
         description="as processes of this machine, whose orphans their runner adopts and ends (child subreaper)",
         at_once=4,

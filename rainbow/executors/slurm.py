@@ -7,8 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from rainbow.executors.claims import claim_of, claimed_by, withdraw
-from rainbow.executors.commands import Answer, all_submitted, ask, each_on_its_own, submitting
-from rainbow.executors.containers import write_inside
+from rainbow.executors.commands import Answer, all_submitted, ask, each_on_its_own
 from rainbow.executors.endings import gone
 from rainbow.executors.environment import command_environment
 from rainbow.executors.executor import (
@@ -19,29 +18,25 @@ from rainbow.executors.executor import (
     SchedulerSilent,
     Site,
     Ticket,
-    WorkRefused,
 )
 from rainbow.executors.folders import JobFolder
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
-from rainbow.executors.payload import write_secrets
 from rainbow.executors.persons import as_owner, as_whom, by_owner
 from rainbow.executors.sizes import total_cores
 from rainbow.executors.slurm_accounts import Accounts
-from rainbow.executors.slurm_complaints import failure
+from rainbow.executors.slurm_arrays import Arrays
 from rainbow.executors.slurm_facts import PARTITIONS, architectures, partitions, some_nodes
 from rainbow.executors.slurm_nodes import NODE_FORMAT, free
 from rainbow.executors.slurm_options import OptionCheck
 from rainbow.executors.slurm_records import Record, from_squeue
-from rainbow.executors.slurm_request import resources
-from rainbow.executors.slurm_script import noted_end, script
+from rainbow.executors.slurm_script import noted_end
+from rainbow.executors.slurm_submissions import NATIVE_ID, Submissions
 from rainbow.executors.withdrawals import begin, settled
 from rainbow.facts import Facts, Value
 from rainbow.specs import Work
 
 FORGOTTEN = gone("Slurm no longer knows the job, and it left no word of its end")
-# One that is not like this would spoil a question for many, or be an option.
-NATIVE_ID = re.compile(r"[0-9]{1,10}", re.ASCII)
 NOTHING_TO_CANCEL = re.compile(r"invalid job id|already complet", re.IGNORECASE)
 
 
@@ -54,6 +49,8 @@ class SlurmExecutor:
         self._environment = command_environment(site.environment)
         self._as = as_whom(site)
         self._accounts = Accounts(self._environment, of_all=bool(site.persons), pause=pause)
+        self._arrays = Arrays(site.folder.absolute(), self._as)
+        self._submissions = Submissions(site, self._as, self._arrays, self._environment)
         # The agent's own user may be one that may not submit at all.
         self._option_check = OptionCheck(() if site.persons else site.options, self._environment)
 
@@ -84,26 +81,13 @@ class SlurmExecutor:
         return self._site.containers.never(work)
 
     def submit(self, work: Work, key: str) -> str:
-        if never := self.never(work):
-            raise WorkRefused(never)
-        begun = self._as.begin(work, key)
-        folder = begun.folder
-        write_inside(work, folder)
-        write_secrets(work, folder)
-        with submitting(self._site.folder) as lock:
-            answer = ask(
-                as_owner(folder, "sbatch", *self._site.options, *self._arguments(work, key, folder)),
-                environment=self._environment,
-                standard_input=script(work, folder, begun.site),
-                keep_open=[lock],
-                umask=begun.umask,
-            )
-        if answer.status:
-            raise failure(answer, work)
-        native_id = answer.text.strip().partition(";")[0]
-        if not NATIVE_ID.fullmatch(native_id):
-            raise SchedulerSilent(f"sbatch said something that rainbow does not understand: {answer.text[:200]!r}")
-        return native_id
+        return self._submissions.submit(work, key)
+
+    def batches(self, works: Mapping[str, Work]) -> list[list[str]]:
+        return self._submissions.batches(works)
+
+    def submit_together(self, works: Mapping[str, Work]) -> dict[str, str]:
+        return self._submissions.submit_together(works)
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         all_submitted(self._site.folder)
@@ -178,6 +162,7 @@ class SlurmExecutor:
         return self._folder(ticket.key).tail()
 
     def forget(self, ticket: Ticket) -> None:
+        self._arrays.forget(ticket.key)
         self._folder(ticket.key).remove()
 
     def tidy(self, running: Collection[Ticket]) -> bool:
@@ -222,34 +207,15 @@ class SlurmExecutor:
         if answer.status and not NOTHING_TO_CANCEL.search(answer.complaint):
             raise SchedulerSilent(f"scancel: {answer.complaint}")
 
-    def _arguments(self, work: Work, key: str, folder: JobFolder) -> list[str]:
-        return [
-            "--parsable",
-            f"--job-name={key}",
-            self._export(),
-            "--no-requeue",
-            # Not where the job runs, but how `find` tells it from another agent's job of the same name.
-            f"--chdir={folder.path}",
-            f"--output={str(folder.output).replace('%', '%%')}",
-            "--open-mode=append",
-            *resources(work),
-        ]
-
-    def _export(self) -> str:
-        """Anything but ALL makes Slurm begin a login shell of a second or two for the user's environment.
-
-        ALL is what `command_environment` left, and the script keeps less of it. A credential of Slurm's own is not
-        to be stored with the job.
-        """
-        return "--export=NIL" if "SLURM_JWT" in self._environment else "--export=ALL"
-
     def _queue(self) -> dict[str, Record]:
         # Slurm 22.05 ignores the filters with --json, later ones need them.
         users = ",".join(map(str, self._as.uids()))
         if not users:
             return {}
-        records = from_squeue(self._answered("squeue", "--json", f"--user={users}", "--states=all").text)
-        return {record.native_id: record for record in records}
+        words = ("squeue", "--json", f"--user={users}", "--states=all")
+        # Without the variable it leaves out some of an array's tasks that wait (squeue(1), ENVIRONMENT VARIABLES).
+        records = from_squeue(self._answered(*words, SLURM_BITSTR_LEN="0").text)
+        return {record.native_id: record for record in self._arrays.as_jobs(records)}
 
     def _named(self, keys: Collection[str], records: Iterable[Record]) -> dict[str, str]:
         ours = [record for record in self._known(keys, records) if self._is_ours(record, record.name)]
@@ -264,24 +230,33 @@ class SlurmExecutor:
         return [record for record in records if self._as.may_be_of(record.user, self._folder(record.name))]
 
     def _in_accounts(self, keys: Collection[str]) -> Iterator[Record]:
-        for record in self._known(keys, self._accounts.named(keys)):
-            place = str(self._folder(record.name).path)
-            if NATIVE_ID.fullmatch(record.native_id) and self._accounts.is_in(record.native_id, place):
-                yield replace(record, folder=place)
+        records = self._arrays.as_jobs(self._accounts.named(self._arrays.names(keys)))
+        for record in self._known(keys, records):
+            places = {name: str(self._folder(name).path) for name in self._arrays.names([record.name])}
+            if NATIVE_ID.fullmatch(record.native_id) and self._accounts.is_in(record.native_id, places.values()):
+                yield replace(record, folder=places[record.name])
 
     def _left_the_queue(self, natives: dict[str, str]) -> dict[str, Progress]:
         noted = {key: noted_end(self._folder(key)) for key in natives}
         try:
             numbers = {key: native for key, native in natives.items() if NATIVE_ID.fullmatch(native)}
-            accounts = {record.native_id: record for record in self._accounts.numbered(numbers)}
+            accounts = {record.native_id: record for record in self._numbered(numbers)}
         except SchedulerSilent:
             return {key: progress for key, progress in noted.items() if progress}
         found = {key: accounts.get(native) for key, native in natives.items()}
         known = {key: record.progress() for key, record in found.items() if record and record.name == key}
         return {key: known.get(key) or noted[key] or FORGOTTEN for key in natives}
 
-    def _answered(self, *command: str) -> Answer:
-        answer = ask(command, environment=self._environment)
+    def _numbered(self, natives: Mapping[str, str]) -> Iterator[Record]:
+        """What the accounts say, a thousand at a time: a longer argument no command takes (execve(2))."""
+        left = list(natives)
+        while left:
+            some, left = left[:1000], left[1000:]
+            records = self._accounts.numbered(self._arrays.names(some), [natives[key] for key in some])
+            yield from self._arrays.as_jobs(records)
+
+    def _answered(self, *command: str, **variables: str) -> Answer:
+        answer = ask(command, environment={**self._environment, **variables})
         if answer.status:
             raise SchedulerSilent(f"{command[0]}: {answer.complaint}")
         return answer

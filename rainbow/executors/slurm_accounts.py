@@ -34,14 +34,14 @@ class Accounts:
             records = self._records("--name", names)
         return records or []
 
-    def numbered(self, natives: Mapping[str, str]) -> list[Record]:
+    def numbered(self, names: Collection[str], natives: Collection[str]) -> list[Record]:
         """Jobs by their names here, which their users may have changed since: these are not found."""
-        return self._records("--name", natives, "--jobs", ",".join(sorted(natives.values()))) or []
+        return self._records("--name", names, "--jobs", ",".join(sorted(natives))) or []
 
-    def is_in(self, native_id: str, folder: str) -> bool:
+    def is_in(self, native_id: str, folders: Collection[str]) -> bool:
         answer = self._ask("--format=WorkDir", "--jobs", native_id)
         lines = answer.text.splitlines() if answer else []
-        return bool(lines) and all(line == folder for line in lines)
+        return bool(lines) and all(line in folders for line in lines)
 
     def _records(self, option: str, names: Collection[str], *more: str) -> list[Record] | None:
         """None where no accounts are kept."""

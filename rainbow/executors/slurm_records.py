@@ -1,6 +1,7 @@
 """What squeue and sacct say of jobs, in the words of executor.py."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,18 +26,23 @@ ENDS = {
     "REVOKED": ended(Ending.FAILED, reason="revoked by Slurm"),
     "LAUNCH_FAILED": ended(Ending.FAILED, reason="Slurm could not start it"),
 }
+# Of an array, behind which may follow how many may run at once.
+TASKS = re.compile(r"([0-9]+)(?:-([0-9]+)(?::([0-9]+))?)?(?:,|%.*|$)", re.ASCII)
+# What sacct calls a task of an array; of those that wait it tells in brackets.
+TASK_ID = re.compile(r"([0-9]+)_\[?([0-9,:%-]+)\]?", re.ASCII)
 # slurmd says so in place of a signal where it could not open the job's files.
 CANNOT_OPEN_FILES = 53
 
 # Not the folder: its user chose it, and a line break in it would make a record of its own.
-SACCT_FORMAT = "JobIDRaw,JobName,State,ExitCode,Start,End,Reason,User"
+SACCT_FORMAT = "JobID,JobName,State,ExitCode,Start,End,Reason,User"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One job as Slurm tells it. Times are seconds since 1970; 0 means none. `held`: Slurm does not start it.
 
-    Accounts tell of no `folder`.
+    Accounts tell of no `folder`. `array` is the number of the array that it is a task of, or that stands for those of
+    its tasks that wait: `numbers` has that of the one, or theirs, such as `3,7-9`.
     """
 
     native_id: str
@@ -50,6 +56,13 @@ class Record:
     ended: int
     held: bool = False
     user: str = ""
+    array: str = ""
+    numbers: str = ""
+
+    def tasks(self, *, most: int) -> Iterator[int]:
+        """The tasks below `most` that it tells of."""
+        for first, last, step in TASKS.findall(self.numbers):
+            yield from range(int(first), min(int(last or first) + 1, most), int(step or 1))
 
     @property
     def never_started(self) -> bool:
@@ -109,6 +122,7 @@ def from_sacct(text: str) -> Iterator[Record]:
 def _from_line(line: str) -> Record:
     native_id, name, state, code, started, ended, reason, user = line.split("|")
     exit_code, _, signal = code.partition(":")
+    task = TASK_ID.fullmatch(native_id)
     return Record(
         native_id=native_id,
         name=name,
@@ -120,6 +134,8 @@ def _from_line(line: str) -> Record:
         started=int(started) if started.isdigit() else 0,
         ended=int(ended) if ended.isdigit() else 0,
         user=user,
+        array=task[1] if task else "",
+        numbers=task[2] if task else "",
     )
 
 
@@ -131,6 +147,7 @@ def _from_job(job: dict[str, Any]) -> Record:
     states = [job["job_state"]] if isinstance(job["job_state"], str) else job["job_state"]
     words = [job["state_reason"], job.get("state_description", "")]
     code, signal = _exit(job["exit_code"])
+    array, numbers = _array(job)
     return Record(
         native_id=str(job["job_id"]),
         name=job["name"],
@@ -144,7 +161,18 @@ def _from_job(job: dict[str, Any]) -> Record:
         ended=_number(job["end_time"]),
         held=_is_zero(job.get("priority")),
         user=job.get("user_name") or "",
+        array=array,
+        numbers=numbers,
     )
+
+
+def _array(job: dict[str, Any]) -> tuple[str, str]:
+    """Its number, and those of the tasks that it tells of."""
+    array, task = _number(job.get("array_job_id")), job.get("array_task_id")
+    if not array:
+        return "", ""
+    is_one = task is not None and not (isinstance(task, dict) and not task.get("set"))
+    return str(array), str(_number(task)) if is_one else job.get("array_task_string") or ""
 
 
 def _exit(code: Any) -> tuple[int, int]:

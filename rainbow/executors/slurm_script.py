@@ -5,7 +5,7 @@ same exit code or signal.
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -23,26 +23,26 @@ HIGHEST_STATUS = 255
 # What Slurm and its plugins tell a job. SLURM_JWT is a credential of the one who submitted it.
 FROM_SLURM = ("SLURM_*", "SLURMD_*", "PMI*", "*_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ZE_AFFINITY_MASK")
 
+KEPT = "|".join((*FOR_JOBS, *FROM_SLURM))
+
 # The shell waits for its child before it runs a trap, so a signal to all of the job's processes reaches the
 # command, and the script lives on to note how that took it. Traps are reset in the child; ignored signals were not.
 SIGNALS = "HUP INT QUIT TERM USR1 USR2 XCPU"
 
 SCRIPT = """#!/bin/sh
-set -C
-printf '%s %s %s\\n' "$SLURM_JOB_ID" "$(date +%s)" {limit} > {started} || exit 1
+{first}set -C
+printf '%s %s %s\\n' "{native_id}" "$(date +%s)" {limit} > {started} || exit 1
 set +C
 for name in $(awk 'BEGIN {{ for (name in ENVIRON) if (name ~ /^[A-Za-z_][A-Za-z0-9_]*$/) print name }}'); do
   case $name in
-    SLURM_JWT) unset "$name" ;;
+    {dropped}) unset "$name" ;;
     {kept}) ;;
     *) unset "$name" ;;
   esac
 done
 trap : {signals}
 (
-{umask}{exports}{secrets}  cd {directory} || exit 1
-  exec /bin/sh -c {command}
-)
+{umask}{payload})
 status=$?
 printf '%s %s\\n' "$status" "$(date +%s)" > {ended}.new && mv -f {ended}.new {ended}
 signal=$(kill -l "$status" 2>/dev/null)
@@ -55,15 +55,55 @@ exit "$status"
 """
 
 
+PAYLOAD = """\
+{exports}{secrets}  cd {directory} || exit 1
+  exec /bin/sh -c {command}
+"""
+
+
 def script(work: Work, folder: JobFolder, site: Site) -> str:
-    run = payload(work, folder, site, launched=partial(_on_each_task, work, site))
     return SCRIPT.format(
+        first="",
+        native_id="$SLURM_JOB_ID",
         limit=work.time_limit_seconds,
         started=shlex.quote(str(folder.started)),
         ended=shlex.quote(str(folder.ended)),
-        kept="|".join((*FOR_JOBS, *FROM_SLURM)),
+        dropped="SLURM_JWT",
+        kept=KEPT,
         signals=SIGNALS,
-        umask="  umask 022\n" if folder.owner else "",
+        umask=_umask(folder),
+        payload=_payload(work, folder, site),
+    )
+
+
+def script_of_array(works: Sequence[tuple[Work, JobFolder]], folder: JobFolder, site: Site) -> str:
+    """Each task finds its job by its number: the files by a link in the array's folder, the command in here.
+
+    What Slurm says of the array is not for the jobs, which may be of none or of another one.
+    """
+    links = shlex.quote(str(folder.path))
+    jobs = [f"{task})\n{_payload(work, job, site)};;\n" for task, (work, job) in enumerate(works)]
+    return SCRIPT.format(
+        first='set -- "$SLURM_ARRAY_TASK_ID"\n',
+        native_id="${SLURM_ARRAY_JOB_ID}_$1",
+        limit=works[0][0].time_limit_seconds,
+        started=f'{links}/"$1"/started',
+        ended=f'{links}/"$1"/ended',
+        dropped="SLURM_JWT|SLURM_ARRAY_*",
+        kept=KEPT,
+        signals=SIGNALS,
+        umask=_umask(folder),
+        payload=f"case $1 in\n{''.join(jobs)}esac\n",
+    )
+
+
+def _umask(folder: JobFolder) -> str:
+    return "  umask 022\n" if folder.owner else ""
+
+
+def _payload(work: Work, folder: JobFolder, site: Site) -> str:
+    run = payload(work, folder, site, launched=partial(_on_each_task, work, site))
+    return PAYLOAD.format(
         exports=_exports({**_for_srun(work), **run.environment}),
         secrets=secrets_line(work, folder, then_remove=True),
         directory=shlex.quote(run.directory),

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,9 @@ class Clock:
 
 @dataclass(slots=True, kw_only=True)
 class ScriptedExecutor:
-    """A scheduler under the test's control. `mishaps` are raised when a job of that command is submitted."""
+    """A scheduler under the test's control. `mishaps` are raised when a job of that command is submitted, those of
+    `batch of COMMAND` when one is submitted with others, of which it takes `together`.
+    """
 
     free: Capacity = field(default_factory=lambda: Capacity(nodes=4, slots=8))
     mishaps: dict[str, Exception] = field(default_factory=dict)
@@ -60,6 +62,8 @@ class ScriptedExecutor:
     before_each: Callable[[], None] = lambda: None
     access: Access = field(default_factory=lambda: Access(description="by the test"))
     changed: Callable[[], None] = lambda: None
+    together: int = 0
+    batches_handed_over: list[list[str]] = field(default_factory=list)
 
     def capacity(self) -> Capacity:
         self._called("capacity")
@@ -83,6 +87,18 @@ class ScriptedExecutor:
         self.jobs[key] = work
         self._called("submit")
         return f"native-{key}"
+
+    def batches(self, works: Mapping[str, Work]) -> list[list[str]]:
+        return [list(works)[:most] for most in [self.together] if most > 1 and len(works) > 1]
+
+    def submit_together(self, works: Mapping[str, Work]) -> dict[str, str]:
+        self.batches_handed_over.append(list(works))
+        for mishap in (self.mishaps.get(f"batch of {work.command}") for work in works.values()):
+            if mishap:
+                raise mishap
+        self.jobs |= works
+        self._called("submit_together")
+        return {key: f"native-{key}" for key in works}
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         self._called("find")

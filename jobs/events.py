@@ -97,6 +97,7 @@ _ACTIVITIES = {
     What.CANCELLED: Activity.CANCELLED,
     What.LOST: Activity.LOST,
     What.REQUEUED: Activity.REQUEUED,
+    What.RETRIED: Activity.REQUEUED,
 }
 
 

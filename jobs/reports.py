@@ -12,8 +12,9 @@ from clusters.validation import check_line, check_lines, check_range, check_reas
 from jobs.events import Step
 from jobs.leases import Lease
 from jobs.models import Job
+from jobs.retries import AttemptEnd, end_to_be_retried
 from jobs.specs import MAX_INT
-from jobs.states import FINAL, MOVES, UNTAKEN, EndCause, JobState, What
+from jobs.states import FINAL, HELD, MOVES, UNTAKEN, EndCause, JobState, What
 from jobs.usage import used_by
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument
 
@@ -127,10 +128,17 @@ def is_given_back(job: Job, report: Report) -> bool:
     return report.returned == Return.NOT_STARTED or job.taken_from_id is not None
 
 
+def is_retried(job: Job, report: Report) -> bool:
+    """Whether the attempt ended, and its submitter wished another after such an end."""
+    if report.state != JobState.FAILED or job.attempt != report.attempt or job.state not in (*HELD, JobState.LOST):
+        return False
+    return end_to_be_retried(job, cause=report.end_cause, exit_code=report.exit_code)
+
+
 def apply_report(job: Job | None, report: Report, lease: Lease, steps: list[Step]) -> Reported:
     """Changes the job by one report (None: there is no such job), and adds the steps that it took.
 
-    A job that is given back is left to jobs.services.give_back.
+    A job that is given back is left to jobs.services.give_back, one that is tried again to jobs.services.retry.
     """
     if job is None:
         return _reported(report, ReportOutcome.UNKNOWN, cancel=True)
@@ -140,7 +148,7 @@ def apply_report(job: Job | None, report: Report, lease: Lease, steps: list[Step
         repeated = job.state == report.state
         outcome = ReportOutcome.COUNTED if repeated else ReportOutcome.STALE
         return _reported(report, outcome, cancel=report.state not in FINAL)
-    if is_given_back(job, report):
+    if is_given_back(job, report) or is_retried(job, report):
         return _reported(report, ReportOutcome.COUNTED, cancel=False)
     job.agent = lease.agent
     news = list(_advance(job, report, lease.began_at))
@@ -149,6 +157,22 @@ def apply_report(job: Job | None, report: Report, lease: Lease, steps: list[Step
     held = job.state not in FINAL
     cancel = held and job.cancel_requested_at is not None
     return _reported(report, ReportOutcome.COUNTED, cancel=cancel, lease=lease if held else None)
+
+
+def attempt_end_of(job: Job, report: Report, *, now: datetime) -> AttemptEnd:
+    """Of a job that is to be tried again."""
+    started_at = _between(job.accepted_at, report.started_at, now) if report.started_at else None
+    began_at = job.started_at or started_at
+    return AttemptEnd(
+        job=job,
+        started_at=began_at,
+        ended_at=_between(began_at or job.accepted_at, report.finished_at or now, now),
+        reason=report.reason,
+        end_cause=report.end_cause.value if report.end_cause else "",
+        exit_code=report.exit_code,
+        native_id=report.native_id,
+        output=tail_of(report.output, MAX_OUTPUT_BYTES),
+    )
 
 
 def stale(report: Report) -> Reported:

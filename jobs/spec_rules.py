@@ -22,6 +22,8 @@ MAX_SIGNATURE = 2048
 MAX_MOUNTS = 32
 MAX_MOUNTS_BYTES = 16 * 1024
 MAX_SECRETS = 32
+MAX_RETRIES = 100
+MAX_RETRY_ON = 32
 
 # What every job finds in its environment is the agent's to say.
 OWN_VARIABLES = frozenset(
@@ -51,7 +53,18 @@ SECRET_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 SECRET = rf"site:{SECRET_NAME}"
 
 _VARIABLE, _SECRET = re.compile(VARIABLE), re.compile(SECRET)
+# What of an end lets a job be tried again: of an exit code, 1 to 255, in its shortest form.
+RETRY_ON = (
+    r"(?:node_failed|preempted|timed_out|out_of_memory|signal|given_up|lost|exit_code"
+    r"|exit_code:(?:[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))"
+)
+
 _OPTION_AT_CLUSTER, _IMAGE, _MOUNT = re.compile(OPTION_AT_CLUSTER), re.compile(IMAGE), re.compile(MOUNT)
+_RETRY_ON = re.compile(RETRY_ON)
+_CAUSES = (
+    "causes must be node_failed, preempted, timed_out, out_of_memory, signal, given_up, lost, exit_code, or exit_code:N"
+    " with a number from 1 to 255"
+)
 _GPU_TYPES = "must be 1 to 63 letters, digits, dots, underscores and hyphens, the first a letter or digit"
 _KEYS = f"keys must be CLUSTER:OPTION, with one of the options {', '.join(SITE_OPTIONS)}"
 _IMAGES = (
@@ -112,6 +125,12 @@ def _check_clusters(names: Sequence[str]) -> None:
         check_cluster_name(name, field="clusters")
 
 
+def _check_retry_on(causes: Sequence[str]) -> None:
+    _check_number(causes, MAX_RETRY_ON, field="retry_on")
+    for cause in causes:
+        _check_pattern(_RETRY_ON, _CAUSES, cause, field="retry_on")
+
+
 def _check_signature(text: str) -> None:
     """What it says is for agents to judge."""
     check_line(text, field="signature", longest=MAX_SIGNATURE)
@@ -152,12 +171,14 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "clusters": _check_clusters,
     "spill_after_seconds": partial(check_range, field="spill_after_seconds", lowest=0, highest=MAX_AFTER_SECONDS),
     "signature": _check_signature,
+    "retry_most": partial(check_range, field="retry_most", lowest=0, highest=MAX_RETRIES),
+    "retry_on": _check_retry_on,
     "start_within_seconds": partial(
         check_range, field="start_within_seconds", lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS
     ),
 }
 # What one field needs of another.
-NEEDED = {"gpu_type": "gpus_per_task", "mounts": "image", "spill_after_seconds": "clusters"}
+NEEDED = {"gpu_type": "gpus_per_task", "mounts": "image", "spill_after_seconds": "clusters", "retry_on": "retry_most"}
 
 
 def check_said(said: Mapping[str, Any]) -> None:

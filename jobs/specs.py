@@ -87,6 +87,8 @@ class JobSpec(JobDescription):
     hold_if_unservable: bool = False
     expires_at: Moment = None
     signature: str = field(default="", metadata=_LONG | _UNLISTED)
+    retry_most: int = 0
+    retry_on: Texts = field(default=(), metadata=_LONG)
     idempotency_key: str = ""
 
     def fingerprint(self, submitter: int | str | None) -> bytes:

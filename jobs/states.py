@@ -25,9 +25,9 @@ REQUEUEABLE = frozenset({JobState.ACCEPTED, JobState.LOST})
 MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.BLOCKED: frozenset({JobState.QUEUED, JobState.CANCELLED, JobState.FAILED}),
     JobState.QUEUED: frozenset({JobState.ACCEPTED, JobState.CANCELLED, JobState.FAILED}),
-    JobState.ACCEPTED: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.LOST}) | FINAL,
-    JobState.RUNNING: frozenset({JobState.LOST}) | FINAL,
-    JobState.LOST: frozenset({JobState.ACCEPTED, JobState.RUNNING, JobState.QUEUED}) | FINAL,
+    JobState.ACCEPTED: frozenset({JobState.BLOCKED, JobState.QUEUED, JobState.RUNNING, JobState.LOST}) | FINAL,
+    JobState.RUNNING: frozenset({JobState.BLOCKED, JobState.LOST}) | FINAL,
+    JobState.LOST: frozenset({JobState.BLOCKED, JobState.ACCEPTED, JobState.RUNNING, JobState.QUEUED}) | FINAL,
     JobState.COMPLETED: frozenset(),
     JobState.FAILED: frozenset(),
     JobState.CANCELLED: frozenset(),
@@ -65,12 +65,14 @@ class What(models.TextChoices):
     LOST = "lost", "lost"
     FOUND = "found", "found again"
     REQUEUED = "requeued", "requeued"
+    RETRIED = "retried", "to be tried again"
     PRIORITY_CHANGED = "priority_changed", "priority changed"
     MOVED = "moved", "moved to another cluster"
     EXPIRED = "expired", "expired while it waited"
     SIGNALLED = "signalled", "signalled"
 
 
+NEXT_ATTEMPT = frozenset({What.REQUEUED, What.RETRIED})
 PUTS_INTO_A_QUEUE = frozenset({What.SUBMITTED, What.RELEASED, What.REQUEUED, What.MOVED})
 
 

@@ -147,6 +147,21 @@ class JobEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobAttempt:
+    """An earlier attempt at a job, which waits or ran again since."""
+
+    attempt: int
+    cluster: str
+    native_id: str
+    accepted_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    end_cause: EndCause
+    exit_code: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prospect:
     """Whether a cluster would take a waiting job, and if not, why.
 
@@ -189,6 +204,8 @@ class Job(JobSpec):
     owner: str = ""
     prospects: tuple[Prospect, ...] = ()
     end_cause: EndCause = EndCause.UNSPECIFIED
+    retry_at: datetime | None = None
+    attempts: tuple[JobAttempt, ...] = ()
 
     @property
     def output_is_cut(self) -> bool:

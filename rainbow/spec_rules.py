@@ -24,6 +24,7 @@ MAX_MOUNTS_BYTES = 16 * 1024
 MAX_SECRETS = 32
 MAX_NEEDS = 32
 MAX_NEED_VALUE = 255
+MAX_RETRIES = 100
 
 # What every job finds in its environment is the agent's to say.
 OWN_VARIABLES = frozenset(

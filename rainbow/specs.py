@@ -90,6 +90,8 @@ class JobSpec(JobDescription):
     hold_if_unservable: bool = False
     expires_at: Moment = None
     signature: str = ""
+    retry_most: int = 0
+    retry_on: Texts = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -155,7 +155,9 @@ def job(message: pb.Job) -> records.Job:
         events=tuple(_job_event(event) for event in message.events),
         why_waiting=message.why_waiting,
         prospects=tuple(_prospect(item) for item in message.prospects),
-        end_cause=END_CAUSES_BY_NUMBER.get(message.end_cause, records.EndCause.UNSPECIFIED),
+        end_cause=_cause(message.end_cause),
+        retry_at=moment(message, "retry_at"),
+        attempts=tuple(_attempt(item) for item in message.attempts),
     )
 
 
@@ -276,6 +278,24 @@ def _state(number: pb.JobState.ValueType) -> records.JobState:
 
 def _held_token(item: pb.HeldToken) -> records.HeldToken:
     return records.HeldToken(token=item.token, reason=item.reason, held_at=_moment(item.held_at))
+
+
+def _cause(number: pb.EndCause.ValueType) -> records.EndCause:
+    return END_CAUSES_BY_NUMBER.get(number, records.EndCause.UNSPECIFIED)
+
+
+def _attempt(item: pb.JobAttempt) -> records.JobAttempt:
+    return records.JobAttempt(
+        attempt=item.attempt,
+        cluster=item.cluster,
+        native_id=item.native_id,
+        accepted_at=moment(item, "accepted_at"),
+        started_at=moment(item, "started_at"),
+        ended_at=moment(item, "ended_at"),
+        end_cause=_cause(item.end_cause),
+        exit_code=item.exit_code if item.HasField("exit_code") else None,
+        reason=item.reason,
+    )
 
 
 def _job_event(event: pb.JobEvent) -> records.JobEvent:

@@ -43,6 +43,8 @@ WHOLE = JobSpec(
     expires_at=datetime(2026, 12, 1, 12, 0, tzinfo=UTC),
     start_within_seconds=60,
     signature="{}",
+    retry_most=3,
+    retry_on=("timed_out",),
     on_lost=OnLost.REQUEUE,
     idempotency_key="k",
 )

@@ -46,6 +46,7 @@ FURTHER_VALUES: dict[str, Any] = {
     "start_within_seconds": 60,
     "clusters": ("alpha",),
     "secrets": {"A": "site:x"},
+    "retry_on": ("timed_out", "exit_code:75"),
 }
 # Not of the job, but of its submission: test_people_rpc.py.
 BESIDE = {"project"}

@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from clusters.bounds import Bounds
 from clusters.models import CredentialKind, Streak
-from jobs.models import JobEvent
+from jobs.models import JobAttempt, JobEvent
 from jobs.outcomes import CancelOutcome, SignalOutcome
 from jobs.queries.explain import Prospect
 from jobs.queries.found_job import TIMES, FoundJob
@@ -216,11 +216,26 @@ def job_to_message(job: FoundJob, *, brief: bool) -> pb.Job:
         pool=job.pool,
         owner=job.owner,
         project=job.project,
+        attempts=[_attempt_to_message(attempt) for attempt in job.attempts],
     )
     for name in TIMES:
         if at := getattr(job, name):
             getattr(message, name).FromDatetime(at)
     return message
+
+
+def _attempt_to_message(attempt: JobAttempt) -> pb.JobAttempt:
+    return pb.JobAttempt(
+        attempt=attempt.attempt,
+        cluster=attempt.cluster.name,
+        native_id=attempt.native_id,
+        accepted_at=timestamp(attempt.accepted_at),
+        started_at=timestamp(attempt.started_at),
+        ended_at=timestamp(attempt.ended_at),
+        end_cause=_CAUSES.get(attempt.end_cause, pb.END_CAUSE_UNSPECIFIED),
+        exit_code=attempt.exit_code,
+        reason=attempt.reason,
+    )
 
 
 def event_to_message(event: JobEvent) -> pb.JobEvent:

@@ -1,4 +1,5 @@
-"""Placing jobs that servers of an earlier release queued, failing those that expired, cancelling those whose person or
+"""Placing jobs that servers of an earlier release queued, failing those that expired, queuing those that
+are tried again once that is due, cancelling those whose person or
 project may no longer use what they were submitted to, letting clusters that gave jobs
 back have those that no other takes, deleting empty queues.
 """
@@ -21,6 +22,7 @@ from jobs.services.empty_queues import delete_empty_queues
 from jobs.services.fail_expired import fail_expired
 from jobs.services.give_back import some_may_try_again, try_again
 from jobs.services.placing import place_waiting_jobs
+from jobs.services.retry import queue_due_retries, retries_are_due
 from jobs.services.wishes import forget_wishes
 from jobs.services.withdrawn import settle_withdrawal, withdrawals_are_due
 from rainbow.errors import Unavailable
@@ -38,6 +40,7 @@ async def keep_queues_forever(pools: ThreadPools) -> None:
         try:
             await _place(pools)
             await _fail_expired(pools)
+            await _queue_retries(pools)
             await _settle_withdrawals(pools)
             if await pools.read(some_may_try_again):
                 await pools.write(partial(try_again, now=datetime.now(UTC)))
@@ -70,6 +73,15 @@ async def _fail_expired(pools: ThreadPools) -> None:
             _log.info(Line("jobs expired while they waited", jobs=failed))
         if failed < len(expired) or len(expired) < MAX_EXPIRED:
             return
+
+
+async def _queue_retries(pools: ThreadPools) -> None:
+    """In parts, so that other writers get their turns; what another has locked is left to the next round."""
+    while await pools.read(lambda: retries_are_due(now=by_both_clocks(datetime.now(UTC)))):
+        queued = await pools.write(lambda: queue_due_retries(now=by_both_clocks(datetime.now(UTC))))
+        if not queued:
+            return
+        _log.info(Line("queued jobs that are tried again", jobs=queued))
 
 
 async def _settle_withdrawals(pools: ThreadPools) -> None:

@@ -11,7 +11,7 @@ from clusters.callers import Caller, Operator
 from jobs.admin.timeline import timeline
 from jobs.models import JobEvent
 from jobs.queries.explain import explain_wait
-from jobs.queries.lookup import Page, within_reach
+from jobs.queries.lookup import Page, earlier_attempts, within_reach
 
 
 def shown_job(by: Caller | Operator, job_id: int, *, now: datetime) -> dict[str, Any]:
@@ -21,7 +21,12 @@ def shown_job(by: Caller | Operator, job_id: int, *, now: datetime) -> dict[str,
         "cluster", "submitted_by__person", "submitted_by__project", "submitted_to", "owner", "project"
     )
     job = get_object_or_404(jobs.prefetch_related(Prefetch("events", events)), id=job_id)
-    return {"job": job, "wait": explain_wait(job=job, now=now), "timeline": timeline(job, now)}
+    return {
+        "job": job,
+        "wait": explain_wait(job=job, now=now),
+        "timeline": timeline(job, now),
+        "earlier_attempts": earlier_attempts(job.id) if job.attempt > 1 else (),
+    }
 
 
 def links_from(query: QueryDict, page: Page) -> dict[str, str]:

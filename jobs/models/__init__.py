@@ -2,7 +2,7 @@
 
 from jobs.models.bulk_action import BulkAction
 from jobs.models.counts import JobActivity, JobCount
-from jobs.models.job import MAX_ID, Job, JobEvent, JobLabel, JobQuerySet, cores_of, said_key
+from jobs.models.job import MAX_ID, Job, JobAttempt, JobEvent, JobLabel, JobQuerySet, cores_of, said_key
 from jobs.models.lease_watch import LeaseWatch
 from jobs.models.queue import Queue, Serves
 from jobs.models.retention_lease import RetentionLease
@@ -15,6 +15,7 @@ __all__ = [
     "BulkAction",
     "Job",
     "JobActivity",
+    "JobAttempt",
     "JobCount",
     "JobEvent",
     "JobLabel",

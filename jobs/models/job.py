@@ -99,6 +99,8 @@ class Job(models.Model):
     start_within_seconds = models.PositiveIntegerField(db_default=0)
     on_lost = models.CharField(max_length=7, choices=OnLost)
     signature = models.CharField(max_length=2048, blank=True, db_default="")
+    retry_most = models.PositiveSmallIntegerField(db_default=0)
+    retry_on = models.JSONField(blank=True, db_default=[])
     # Of a person's or a project's job: these, a newline, and the key (jobs.services.orders.Order).
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     # SHA-256 of what was submitted under the key, so that a retry is told from another job.
@@ -127,6 +129,9 @@ class Job(models.Model):
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     lease_seconds = models.IntegerField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
+    # How often it was tried again, and until when it is blocked before it is.
+    retries = models.PositiveSmallIntegerField(db_default=0)
+    retry_at = models.DateTimeField(null=True, blank=True)
 
     objects = JobQuerySet.as_manager()
 
@@ -152,6 +157,11 @@ class Job(models.Model):
                 fields=["expires_at"],
                 name="job_expires",
                 condition=Q(state=JobState.QUEUED, expires_at__isnull=False),
+            ),
+            models.Index(
+                fields=["retry_at"],
+                name="job_retry",
+                condition=Q(state=JobState.BLOCKED, retry_at__isnull=False),
             ),
             models.Index(
                 fields=["expires_at"],
@@ -240,6 +250,28 @@ class JobLabel(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(name="one_value_per_label", fields=["job", "key"])]
         indexes = [models.Index(fields=["key", "value", "job"], name="job_by_label")]
+
+
+class JobAttempt(models.Model):
+    """An earlier attempt at a job: written when the job is put back, so that most jobs have none."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="attempts", db_index=False)
+    attempt = models.IntegerField()
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+", db_index=False)
+    native_id = models.CharField(max_length=255, blank=True)
+    accepted_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField()
+    end_cause = models.CharField(max_length=17, choices=EndCause, blank=True)
+    exit_code = models.IntegerField(null=True)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(name="one_record_per_attempt", fields=["job", "attempt"])]
+
+    def __str__(self) -> str:
+        return f"attempt {self.attempt} at job {self.job_id}"
 
 
 class JobEvent(models.Model):

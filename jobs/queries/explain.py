@@ -92,6 +92,8 @@ def explain_wait(*, job: Job, now: datetime) -> Explanation | None:
 
 
 def _blocked_by(job: Job) -> str:
+    if job.retry_at:
+        return f"it is tried again at {job.retry_at:%Y-%m-%d %H:%M:%S} UTC, since {job.reason}"
     others = f"{job.unmet:,} other {'job' if job.unmet == 1 else 'jobs'}" if job.unmet else ""
     return "waits for " + " and ".join(filter(None, [others, "its turn in its group" if job.held_by_group else ""]))
 

@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from clusters.sql.moments import as_datetime
-from jobs.models import JobEvent, said_key
+from jobs.models import JobAttempt, JobEvent, said_key
 from jobs.sight import Sight
 from jobs.specs import MOMENTS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec, values_read
 from jobs.sql.reads import found_rows, versions_of_jobs
@@ -25,7 +25,10 @@ class Submitter(NamedTuple):
 # Not frozen: that makes construction three times slower.
 @dataclass(slots=True, kw_only=True)
 class FoundJob(JobSpec):
-    """A job with all that is shown of it. Brief ones have neither output nor UNLISTED_FIELDS, and no events."""
+    """A job with all that is shown of it. Brief ones have neither output nor UNLISTED_FIELDS, and no events.
+
+    `attempts` are the earlier ones.
+    """
 
     id: int
     cluster_id: int
@@ -52,7 +55,9 @@ class FoundJob(JobSpec):
     lost_at: datetime | None
     cancel_requested_at: datetime | None
     lease_expires_at: datetime | None
+    retry_at: datetime | None
     events: Sequence[JobEvent] = ()
+    attempts: Sequence[JobAttempt] = ()
 
     @property
     def final(self) -> bool:
@@ -61,11 +66,11 @@ class FoundJob(JobSpec):
 
 TIMES = (
     *MOMENTS, "submitted_at", "accepted_at", "started_at", "finished_at", "lost_at",
-    "lease_expires_at", "cancel_requested_at",
+    "lease_expires_at", "cancel_requested_at", "retry_at",
 )  # fmt: skip
 # What is read of other tables, beside the columns.
 _NAMES = ("cluster", "pool", "credential_id", "label", "owner", "project")
-_JOINED = ("cluster", "pool", "submitted_by", "owner", "project", "events")
+_JOINED = ("cluster", "pool", "submitted_by", "owner", "project", "events", "attempts")
 _WHOLE = tuple(item.name for item in fields(FoundJob) if item.name not in _JOINED)
 _BRIEF = tuple(name for name in _WHOLE if name not in (*UNLISTED_FIELDS, "output"))
 # Of what its submitter said of a job only the priority changes.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from clusters.callers import Caller, Operator
-from jobs.models import Job, JobEvent, JobQuerySet
+from jobs.models import Job, JobAttempt, JobEvent, JobQuerySet
 from jobs.queries.found_job import FoundJob, read_jobs
 from jobs.queries.reply_size import BRIEF, WHOLE, ids_that_fit
 from jobs.queries.search import Search, check_search, ranges_of
@@ -13,6 +13,8 @@ from rainbow.errors import InvalidArgument
 
 MAX_LOOKUP = 1_000
 DEFAULT_PAGE = 100
+# The earlier attempts that are shown of a job, the last of them.
+MAX_ATTEMPTS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ def get_jobs(
     """
     check_ids(job_ids, highest=MAX_LOOKUP)
     found = read_jobs(job_ids, sight=_sight_of(by), brief=brief)
+    if not brief:
+        _add_attempts(found)
     if with_events:
         _add_events(found)
     return found
@@ -125,6 +129,19 @@ def _add_events(jobs: Mapping[int, FoundJob]) -> None:
         by_job[event.job_id].append(event)
     for job_id, its in by_job.items():
         jobs[job_id].events = its
+
+
+def _add_attempts(jobs: Mapping[int, FoundJob]) -> None:
+    """Only jobs that were put back have earlier ones."""
+    for job in jobs.values():
+        if job.attempt > 1:
+            job.attempts = earlier_attempts(job.id)
+
+
+def earlier_attempts(job_id: int) -> list[JobAttempt]:
+    """The last 100 of them, oldest first."""
+    newest = JobAttempt.objects.filter(job_id=job_id).select_related("cluster").order_by("-attempt")
+    return list(newest[:MAX_ATTEMPTS])[::-1]
 
 
 def within_reach(by: Caller | Operator) -> JobQuerySet:

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from jobs.models import Job
+from jobs.models import Job, JobAttempt
 from jobs.queries.explain import Explanation
 from jobs.queries.found_job import FoundJob
 from jobs.queries.prospects import Outlook
@@ -57,6 +57,8 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
     idempotency_key = serializers.SerializerMethodField()
     spill_after_seconds = serializers.IntegerField()
     hold_if_unservable = serializers.BooleanField()
+    retry_most = serializers.IntegerField()
+    retry_on = serializers.ListField(child=serializers.CharField())
     labels = Pairs()
 
     class Meta:
@@ -64,7 +66,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
         fields: tuple[str, ...] = (
             "id", "cluster", "name", "command", "nodes", "tasks", "state", "priority", "time_limit_seconds",
             "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "secrets", "on_lost",
-            "clusters", "spill_after_seconds", "hold_if_unservable", "expires_at",
+            "clusters", "spill_after_seconds", "hold_if_unservable", "expires_at", "retry_most", "retry_on", "retry_at",
             "idempotency_key", "attempt", "agent", "native_id",
             "pool", "exit_code", "end_cause", "reason", "owner", "project", "submitted_by", "submitted_at",
             "accepted_at", "started_at", "finished_at", "lost_at", "cancel_requested_at", "lease_expires_at",
@@ -89,14 +91,32 @@ class ProspectSerializer(serializers.Serializer[Any]):
     text = serializers.CharField(help_text="the reasons; its subject is the cluster")
 
 
+class AttemptSerializer(serializers.ModelSerializer[Any]):
+    """An earlier attempt at a job."""
+
+    attempt = serializers.IntegerField()
+    cluster = serializers.CharField()
+    end_cause = serializers.ChoiceField(EndCause.choices, allow_blank=True)
+    exit_code = serializers.IntegerField(allow_null=True)
+
+    class Meta:
+        model = JobAttempt
+        fields = (
+            "attempt", "cluster", "native_id", "accepted_at", "started_at", "ended_at", "end_cause", "exit_code",
+            "reason",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
 class JobSerializer(JobBriefSerializer):
     environment = Pairs(allow_null=True, help_text=_CONTENT)
     output = serializers.CharField(allow_null=True, help_text=f"the end of what it wrote; {_CONTENT}")
+    attempts = AttemptSerializer(many=True, help_text="its earlier attempts, oldest first, of the last 100")
     why_waiting = serializers.SerializerMethodField(help_text="why it waits; empty if it does not")
     prospects = serializers.SerializerMethodField(help_text="the clusters in its reach; empty if it does not wait")
 
     class Meta(JobBriefSerializer.Meta):
-        fields = (*JobBriefSerializer.Meta.fields, *UNLISTED_FIELDS, "output", "why_waiting", "prospects")
+        fields = (*JobBriefSerializer.Meta.fields, *UNLISTED_FIELDS, "output", "attempts", "why_waiting", "prospects")
         read_only_fields = fields
 
     def get_why_waiting(self, _job: FoundJob) -> str:

@@ -16,11 +16,14 @@ from jobs.spec_rules import (
     MAX_MOUNTS,
     MAX_OPTION,
     MAX_OPTIONS_BY_CLUSTER,
+    MAX_RETRIES,
+    MAX_RETRY_ON,
     MAX_SECRETS,
     MAX_SIGNATURE,
     MAX_START_WITHIN_SECONDS,
     MOUNT,
     OPTION_AT_CLUSTER,
+    RETRY_ON,
     SECRET,
     VARIABLE,
 )
@@ -158,6 +161,19 @@ class JobSpecSerializer(Input):
         allow_blank=True,
         default="",
         help_text="what its owner signed: some clusters run no job without",
+    )
+    retry_most = Number(
+        min_value=0,
+        max_value=MAX_RETRIES,
+        default=0,
+        help_text="how often it is tried again when an attempt ends for one of the causes of retry_on",
+    )
+    retry_on = Texts(
+        child=Text(pattern=rf"^{RETRY_ON}$"),
+        max_length=MAX_RETRY_ON,
+        default=list,
+        help_text="node_failed, preempted, timed_out, out_of_memory, signal, given_up, lost, exit_code, exit_code:N;"
+        " empty means node_failed and preempted. With lost the job may run twice",
     )
     hold_if_unservable = Flag(
         default=False, help_text="whether it is kept until a cluster can take it, where none can, and not refused"

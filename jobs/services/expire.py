@@ -11,8 +11,10 @@ from django.db.models import Q
 
 from jobs.events import Step, record
 from jobs.models import Job, LeaseWatch
+from jobs.retries import AttemptEnd, lost_to_be_retried
 from jobs.services.mass_silence import hold_back
 from jobs.services.requeue import put_back
+from jobs.services.retry import retry
 from jobs.states import JobState, OnLost, What
 
 # How often one of the servers expires leases.
@@ -53,8 +55,9 @@ def expire_leases(*, now: datetime, present_since: datetime | None = None) -> Ex
 
     A job that its agent never handed to a scheduler returns to the queue as the next attempt, or ends if it
     was asked to stop. One that may have started is lost, and returns to the queue only if its submitter asked
-    for that. After an outage of all servers every lease starts again: no server expired leases for a while, and this
-    one did not run all that time (`present_since`; a busy server is late, and its callers must not profit from that).
+    for that: at once, or as a retry after a pause. After an outage of all servers every lease starts again: no server
+    expired leases for a while, and this one did not run all that time (`present_since`; a busy server is late, and its
+    callers must not profit from that).
     """
     if not _my_turn(now, present_since):
         return None
@@ -101,14 +104,20 @@ def _expire_some(now: datetime, *, sparing: Collection[int]) -> Expiry:
     wanted = [job for job in never_started if not job.cancel_requested_at]
     unwanted = [job for job in never_started if job.cancel_requested_at]
     again = [job for job in started if job.on_lost == OnLost.REQUEUE and not job.cancel_requested_at]
+    later = [job for job in started if job.on_lost != OnLost.REQUEUE and lost_to_be_retried(job)]
     steps = [
         *_lose(started, now),
         *_stop(unwanted, now),
         *put_back(wanted, reason=_NEVER_STARTED, now=now),
         *put_back(again, reason=f"{_SILENT}, and the job wished to be put back", now=now),
+        *retry([AttemptEnd(job=job, ended_at=now, reason=_SILENT) for job in later], now=now),
     ]
     record([(step, None) for step in steps], now=now)
-    return Expiry(requeued=len(wanted) + len(again), cancelled=len(unwanted), lost=len(started) - len(again))
+    return Expiry(
+        requeued=len(wanted) + len(again) + len(later),
+        cancelled=len(unwanted),
+        lost=len(started) - len(again) - len(later),
+    )
 
 
 def _lose(jobs: Sequence[Job], now: datetime) -> list[Step]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
@@ -24,12 +25,16 @@ from jobs.reports import (
     Report,
     Reported,
     apply_report,
+    attempt_end_of,
     check_agent_report,
     end_of,
     is_given_back,
+    is_retried,
     stale,
 )
+from jobs.retries import AttemptEnd
 from jobs.services.give_back import GivenBack, give_back
+from jobs.services.retry import retry
 from jobs.services.serving import facts_changed, lock_with_pools
 from jobs.sight import without_index
 from jobs.sql.statements import Row
@@ -116,22 +121,34 @@ def _apply_all(valid: Sequence[tuple[AgentReport, Lease]], now: datetime) -> lis
     of_no_agent = [job for job in jobs.values() if job.project_id and job.state in HELD and not job.agent]
     steps: list[list[Step]] = [[] for _ in agent_reports]
     given_back: list[list[GivenBack]] = [[] for _ in agent_reports]
+    retried: list[list[AttemptEnd]] = [[] for _ in agent_reports]
     left: dict[Key, Job | None] = dict(jobs)
-    results = [_apply(*one, left, mine, given) for one, mine, given in zip(valid, steps, given_back, strict=True)]
+    results = [
+        _apply(*one, left, Taken(steps=mine, given_back=given, retried=again))
+        for one, mine, given, again in zip(valid, steps, given_back, retried, strict=True)
+    ]
     _write(jobs, before)
     _lock_clusters(agent_reports, chain.from_iterable(given_back))
     _note_clusters(*_of_clusters(agent_reports, steps), jobs, now)
-    for mine, given in zip(steps, given_back, strict=True):
+    for mine, given, again in zip(steps, given_back, retried, strict=True):
         mine += give_back(given, now=now)
+        mine += retry(again, now=now)
     told = [(step, one.caller) for one, mine in zip(agent_reports, steps, strict=True) for step in mine]
     record(told, now=now, adopted=[job for job in of_no_agent if job.agent])
     return results
 
 
-def _apply(
-    agent_report: AgentReport, lease: Lease, jobs: dict[Key, Job | None], steps: list[Step], given_back: list[GivenBack]
-) -> list[Reported]:
-    """A job that is given back is None in `jobs` from then on: what else is said of it in this transaction is late."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What becomes of the jobs by one agent's report."""
+
+    steps: list[Step]
+    given_back: list[GivenBack]
+    retried: list[AttemptEnd]
+
+
+def _apply(agent_report: AgentReport, lease: Lease, jobs: dict[Key, Job | None], taken: Taken) -> list[Reported]:
+    """A job that waits again is None in `jobs` from then on: what else is said of it in this transaction is late."""
     results = []
     for report in agent_report.reports:
         key = (agent_report.caller.cluster_id, report.job_id)
@@ -141,9 +158,12 @@ def _apply(
             continue
         if job and not may_report(agent_report.caller, job, attempt=report.attempt):
             job = None
-        results.append(apply_report(job, report, lease, steps))
+        results.append(apply_report(job, report, lease, taken.steps))
         if job and report.returned and is_given_back(job, report):
-            given_back.append(GivenBack(job=job, why=report.returned, reason=report.reason))
+            taken.given_back.append(GivenBack(job=job, why=report.returned, reason=report.reason))
+            jobs[key] = None
+        elif job and is_retried(job, report):
+            taken.retried.append(attempt_end_of(job, report, now=lease.began_at))
             jobs[key] = None
     return results
 
@@ -165,7 +185,7 @@ def _locked(agent_reports: Iterable[AgentReport]) -> Jobs:
 
 _READ = (
     "cluster_id", "attempt", "priority", "accepted_at", "cancel_requested_at", "submitted_by_id", "taken_from_id",
-    "submitted_to_id", "given_back", "owner_id", "project_id", *PLACING_FIELDS,
+    "submitted_to_id", "given_back", "owner_id", "project_id", "retry_most", "retry_on", "retries", *PLACING_FIELDS,
 )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from jobs.events import Step, record
 from jobs.models import Job
 from jobs.outcomes import requeue_refusal
 from jobs.queries.lookup import check_ids, locked
+from jobs.retries import AttemptEnd
+from jobs.services.attempts import note_attempts
 from jobs.services.placing import put_in_queues
 from jobs.states import JobState, What
 from jobs.usage import used_by
@@ -49,6 +51,7 @@ def requeue_jobs(*, by: Caller | Operator, job_ids: Sequence[int], reason: str, 
 
 def put_back(jobs: Sequence[Job], *, reason: str, now: datetime) -> list[Step]:
     """Queues jobs again that the caller has locked and found requeueable, and gives the steps to record."""
+    note_attempts([AttemptEnd(job=job, ended_at=job.lost_at or now, reason=reason) for job in jobs])
     steps = [_step(job, reason, now) for job in jobs]
     Job.objects.filter(id__in=[job.id for job in jobs]).update(
         state=JobState.QUEUED,

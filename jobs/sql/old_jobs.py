@@ -5,13 +5,16 @@ from datetime import datetime
 
 from django.db import connection
 
-from jobs.models import Job, JobEvent, JobLabel
+from jobs.models import Job, JobAttempt, JobEvent, JobLabel
 from jobs.sql.statements import Row, fetch, timestamp
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
 # What names a job goes before it.
-_OF_JOBS = ((JobEvent._meta.db_table, "job_id"), (JobLabel._meta.db_table, "job_id"), (_JOB, "id"))
+_OF_JOBS = (
+    *((model._meta.db_table, "job_id") for model in (JobEvent, JobLabel, JobAttempt)),
+    (_JOB, "id"),
+)
 _OLD = "SELECT id, cluster_id, state, priority FROM {table} WHERE {test} AND {at} < %s ORDER BY {at} LIMIT %s {lock}"
 
 

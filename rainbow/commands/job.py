@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import click
 
 from rainbow.errors import NO_SUCH_JOB, NotFound
-from rainbow.records import EndCause, Job, JobEvent
+from rainbow.records import EndCause, Job, JobAttempt, JobEvent
 from rainbow.spec_rules import SITE_OPTIONS
 from rainbow.specs import OnLost
 from rainbow.terminal import documents, session
@@ -20,6 +20,7 @@ Examples:
   rainbow job 7
   rainbow job 7 --json
 """
+ATTEMPT_COLUMNS = ("ATTEMPT", "CLUSTER", "NATIVE ID", "STARTED", "ENDED", "CAUSE", "CODE", "WHY")
 EVENT_COLUMNS = ("WHEN", "WHAT", "STATE", "ATTEMPT", "WHO", "WHY")
 
 
@@ -49,6 +50,9 @@ def _tell(job: Job, *, now: datetime) -> None:
     # That of a job's own cluster is summed up above.
     if others := [one for one in job.prospects if one.cluster != job.cluster]:
         say(aligned([("", on_one_line(one.cluster), on_one_line(one.text)) for one in others]))
+    if job.attempts:
+        say("")
+        show_table(ATTEMPT_COLUMNS, [_attempt_row(attempt) for attempt in job.attempts])
     if job.events:
         say("")
         show_table(EVENT_COLUMNS, [_row(event) for event in job.events])
@@ -83,6 +87,8 @@ def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:
     yield "environment", _pairs(job.environment)
     yield "labels", _pairs(job.labels)
     yield "if lost", "" if job.on_lost == OnLost.UNSPECIFIED else job.on_lost.value
+    yield "retries", f"up to {job.retry_most}" if job.retry_most else ""
+    yield "retried on", " ".join(job.retry_on)
     yield "clusters", " ".join(job.clusters)
     yield "signed", "yes" if job.signature else ""
     yield "spill after", span(job.spill_after_seconds) if job.spill_after_seconds else ""
@@ -116,6 +122,7 @@ def _when_it_did(job: Job, *, now: datetime) -> Iterator[tuple[str, str]]:
         "lost": job.lost_at,
         "lease ends": job.lease_expires_at,
         "asked to stop": job.cancel_requested_at,
+        "tried again": job.retry_at,
     }
     for name, moment in moments.items():
         yield name, when(moment, now=now) if moment else ""
@@ -127,3 +134,16 @@ def _pairs(mapping: Mapping[str, str]) -> str:
 
 def _row(event: JobEvent) -> list[str]:
     return [local(event.at), event.what, event.state.value, str(event.attempt), event.who, event.why]
+
+
+def _attempt_row(attempt: JobAttempt) -> list[str]:
+    return [
+        str(attempt.attempt),
+        attempt.cluster,
+        attempt.native_id,
+        local(attempt.started_at) if attempt.started_at else "",
+        local(attempt.ended_at) if attempt.ended_at else "",
+        "" if attempt.end_cause is EndCause.UNSPECIFIED else attempt.end_cause.value.replace("_", " "),
+        "" if attempt.exit_code is None else str(attempt.exit_code),
+        attempt.reason,
+    ]

@@ -15,6 +15,7 @@ from rainbow.spec_rules import (
     MAX_CORES_PER_TASK,
     MAX_GPUS_PER_TASK,
     MAX_MEMORY_MIB_PER_NODE,
+    MAX_RETRIES,
     MAX_START_WITHIN_SECONDS,
     MIN_START_WITHIN_SECONDS,
 )
@@ -29,7 +30,7 @@ from rainbow.terminal.signing import signing_options, start_signing
 from rainbow.terminal.slurm_options import slurm_options, translated
 from rainbow.terminal.submit_command import SubmitCommand
 from rainbow.terminal.submit_file import submit_file
-from rainbow.terminal.types import MAX_INT32, Gpus, Memory, Pair, Span, Time, Whole, as_mapping
+from rainbow.terminal.types import MAX_INT32, Gpus, Memory, Pair, Span, Time, Whole, as_list, as_mapping
 from rainbow.terminal.why_waiting import WhyWaiting
 from rainbow.text import on_one_line
 
@@ -155,6 +156,21 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 )
 @click.option(
     "--on-lost", type=ON_LOST, help="If contact is lost: keep waiting, or run the job again.  [default: keep]"
+)
+@click.option(
+    "--retry",
+    "retry_most",
+    type=Whole(0, MAX_RETRIES),
+    default=0,
+    help="How often to try it again when it ends by a failed node or is preempted, or as --retry-on says.",
+)
+@click.option(
+    "--retry-on",
+    "retry_on",
+    multiple=True,
+    callback=as_list,
+    metavar="CAUSE,...",
+    help="When to: node_failed, preempted, timed_out, out_of_memory, signal, given_up, lost, exit_code, exit_code:75.",
 )
 @click.option("--wait", is_flag=True, help="Show how the job goes, then its output, and exit with its exit code.")
 @click.option("--file", metavar="PATH", help="Submit the jobs of a file, a JSON object a line; `-`: standard input.")

@@ -16,7 +16,7 @@ SECTIONS = {
         "start_within_seconds",
     ),
     "Options of the scheduler": ("account", "partition", "qos", "reservation", "constraint", "options_by_cluster"),
-    "In the queue": ("project", "priority", "labels", "idempotency_key", "on_lost"),
+    "In the queue": ("project", "priority", "labels", "idempotency_key", "on_lost", "retry_most", "retry_on"),
     "Signing": ("sign", "signing_key", "sign_for", "sign_runs"),
     "Waiting, and many jobs": ("wait", "file", "key_prefix"),
     "Server and credential": (

@@ -134,6 +134,11 @@ class Pair(click.ParamType[tuple[str, str]]):
         return key, rest
 
 
+def as_list(ctx: click.Context, param: click.Parameter, value: Iterable[str]) -> tuple[str, ...]:
+    """Also where several stand in one value, with commas between them."""
+    return tuple(item for items in value for item in map(str.strip, items.split(",")) if item)
+
+
 def as_mapping(ctx: click.Context, param: click.Parameter, value: Iterable[tuple[str, str]]) -> dict[str, str]:
     return dict(value)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from jobs.models import Job, JobEvent, JobLabel
 from jobs.queries.checks.finding import Finding, Range
 from jobs.sql.statements import fetch
-from jobs.states import MOVES, UNTAKEN, JobState, What
+from jobs.states import MOVES, NEXT_ATTEMPT, UNTAKEN, JobState, What
 
 JOBS = Job._meta.db_table
 _HISTORIES = (
@@ -67,7 +67,7 @@ def _wrong(state: str, attempt: int, events: Sequence[_Event]) -> str:
 
 def _follows(event: _Event, before: _Event) -> bool:
     moves = event.state == before.state or event.state in MOVES[JobState(before.state)]
-    return moves and event.attempt - before.attempt == (event.what == What.REQUEUED)
+    return moves and event.attempt - before.attempt == (event.what in NEXT_ATTEMPT)
 
 
 def _told(event: _Event) -> str:

@@ -97,6 +97,7 @@ def test_a_step_of_many_jobs_is_one_transaction_of_the_journal(many: Crew, sched
 
 
 def test_the_scheduler_is_asked_at_once_when_it_has_news(hire: Hire, scheduler: ScriptedExecutor) -> None:
+    scheduler.access = Access(description="by the test", tells_ends=True)
     crew = hire(executor=scheduler, interval_seconds=60)
     jobid = crew.submit()
     crew.work(lambda: "watch" in scheduler.calls and crew.job(jobid).native_id)

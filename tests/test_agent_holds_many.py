@@ -7,8 +7,9 @@ import pytest
 from rainbow.agent import reporter
 from rainbow.agent.held_jobs import HeldJob
 from rainbow.agent.job_reports import report_of
+from rainbow.executors.executor import Access
 from rainbow.reports import JobReport
-from tests.support.agent_cast import RUNNING, handed_over, key
+from tests.support.agent_cast import RUNNING, Hire, handed_over, key
 from tests.support.agents import Crew, ScriptedExecutor
 
 
@@ -62,3 +63,43 @@ def _burn(seconds: float) -> None:
     until = time.process_time() + seconds
     while time.process_time() < until:
         pass
+
+
+def test_after_a_change_the_scheduler_is_polled_soon_and_then_less_and_less(
+    hire: Hire, scheduler: ScriptedExecutor
+) -> None:
+    crew = hire(executor=scheduler, interval_seconds=1.0)
+    jobid = handed_over(crew)
+    scheduler.progress[key(jobid)] = RUNNING
+    crew.work(lambda: crew.job(jobid).started_at)
+    rests: list[float] = []
+    for _ in range(6):
+        rests.append(crew.agent._monitor.seconds_to_poll())
+        crew.clock.move(rests[-1] + 0.001)
+        crew.agent.step()
+
+    assert 0 < rests[0] <= 0.1 < rests[1] <= 0.2 < rests[2] <= 0.4 < rests[3] <= 0.8
+    assert all(0.9 < rest <= 1.0 for rest in rests[4:])
+
+
+def test_a_scheduler_that_tells_of_ends_is_polled_at_the_interval(hire: Hire, scheduler: ScriptedExecutor) -> None:
+    scheduler.access = Access(description="by the test", tells_ends=True)
+    crew = hire(executor=scheduler, interval_seconds=1.0)
+
+    handed_over(crew)
+    crew.agent.step()
+
+    assert 0.5 < crew.agent._monitor.seconds_to_poll() <= 1.0
+
+
+def test_a_poll_that_cannot_be_made_is_not_waited_for_without_rest(hire: Hire, scheduler: ScriptedExecutor) -> None:
+    crew = hire(executor=scheduler, interval_seconds=1.0)
+    handed_over(crew)
+    crew.agent.step()
+    scheduler.silent = {"watch"}
+    crew.clock.move(1)
+
+    crew.agent.step()
+    crew.clock.move(5)
+
+    assert crew.agent._monitor.seconds_to_poll() == 1.0

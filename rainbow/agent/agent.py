@@ -143,7 +143,7 @@ class Agent:
     def _run(self, *, once: bool) -> None:
         while not self._draining and not (once and self._has_nothing_to_do()):
             if not self.step():
-                self._rest(self._context.settings.interval_seconds)
+                self._rest(min(self._context.settings.interval_seconds, self._monitor.seconds_to_poll()))
         self._acceptor.withdraw()
         self._rejecter.withdraw()
         for _ in range(LAST_ROUNDS):

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -20,6 +20,10 @@ BELIEVED_GONE_AFTER = timedelta(seconds=10)
 # longer than this is followed by a pause, so that polls take a twentieth of a processor; the longest is a heartbeat's.
 EXPENSIVE = timedelta(seconds=0.05)
 PAUSE = 20
+# After a change others follow, as the end of a short job. Twice as long after each poll that finds none, up to the
+# interval. The scheduler is busy with such polls for a tenth of the time at most.
+SOON = timedelta(seconds=0.1)
+BUSY = 10
 
 _log = logging.getLogger("rainbow.agent")
 
@@ -32,6 +36,8 @@ class Monitor:
         self._held_jobs = held_jobs
         self._polled_at: datetime | None = None
         self._took = timedelta()
+        self._interval = timedelta(seconds=context.settings.interval_seconds)
+        self._soon = self._next = self._interval
         self._seen: set[str] = set()
         self.is_due = False
 
@@ -43,13 +49,29 @@ class Monitor:
             return False
         # Before the call, so that what happens meanwhile is news.
         self.is_due = False
-        self._polled_at, self._seen = now, set(held)
-        began = time.process_time()
-        progress = self._context.executor.watch([job.ticket for job in held.values()])
-        self._took = timedelta(seconds=time.process_time() - began)
+        has_new = bool(held.keys() - self._seen)
+        later = min(self._next * 2, self._interval)
+        self._polled_at, self._seen, self._next = now, set(held), self._interval
+        progress = self._poll(list(held.values()))
         with self._held_jobs.together():
-            changed = [self._note(held[key], seen, now) for key, seen in progress.items()]
-        return any(changed)
+            changes = [self._note(held[key], seen, now) for key, seen in progress.items()]
+        self._next = self._soon if has_new or any(changes) else later
+        return any(changes)
+
+    def seconds_to_poll(self) -> float:
+        """How long the agent may rest. A poll that is due and was not made is not waited for."""
+        if self._polled_at is None:
+            return self._context.settings.interval_seconds
+        left = self._polled_at + max(self._next, self._pause()) - self._context.clock()
+        return left.total_seconds() if left > timedelta() else self._context.settings.interval_seconds
+
+    def _poll(self, jobs: Sequence[HeldJob]) -> Mapping[str, Progress]:
+        began, began_at = time.process_time(), time.monotonic()
+        progress = self._context.executor.watch([job.ticket for job in jobs])
+        self._took = timedelta(seconds=time.process_time() - began)
+        soon = max(SOON, timedelta(seconds=BUSY * (time.monotonic() - began_at)))
+        self._soon = self._interval if self._context.executor.access.tells_ends else min(soon, self._interval)
+        return progress
 
     def stop(self) -> bool:
         now = self._context.clock()
@@ -70,13 +92,14 @@ class Monitor:
         self._context.executor.cancel([held.entry.ticket for held in jobs])
 
     def _pauses(self, now: datetime) -> bool:
-        if self._polled_at is None or self._took < EXPENSIVE:
-            return False
-        return now - self._polled_at < min(self._took * PAUSE, self._context.settings.heartbeat)
+        return self._polled_at is not None and now - self._polled_at < self._pause()
+
+    def _pause(self) -> timedelta:
+        pause = min(self._took * PAUSE, self._context.settings.heartbeat)
+        return pause if self._took >= EXPENSIVE else timedelta()
 
     def _is_time(self, now: datetime) -> bool:
-        interval = timedelta(seconds=self._context.settings.interval_seconds)
-        return self._polled_at is None or now - self._polled_at >= interval
+        return self._polled_at is None or now - self._polled_at >= self._next
 
     def _is_to_be_cancelled(self, held: HeldJob, now: datetime) -> bool:
         if held.desired is Desired.RUN or not held.is_in_scheduler:

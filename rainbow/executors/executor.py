@@ -92,12 +92,13 @@ class Progress:
 class Access:
     """How a scheduler is reached. `advice` says what would be better; empty where nothing would.
 
-    `at_once`: how many threads may be in `submit` together.
+    `at_once`: how many threads may be in `submit` together. `tells_ends`: it notifies of each end.
     """
 
     description: str
     advice: str = ""
     at_once: int = 1
+    tells_ends: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

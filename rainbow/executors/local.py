@@ -65,6 +65,7 @@ class LocalExecutor(OneByOne):
     access = Access(
         description="as processes of this machine, whose orphans their runner adopts and ends (child subreaper)",
         at_once=4,
+        tells_ends=True,
     )
 
     def __init__(self, site: Site) -> None:

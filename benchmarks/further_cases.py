@@ -59,6 +59,21 @@ def summarize_jobs(cluster: Cluster, *, name: str = "SummarizeJobs") -> Case:
     return _same(name, cluster, pb.SummarizeJobsRequest(cluster=cluster.name), pb.SummarizeJobsResponse, is_right)
 
 
+def get_group(cluster: Cluster, group: int) -> Case:
+    def is_right(answer: pb.GetGroupResponse) -> bool:
+        return answer.group.id == group
+
+    return _same("GetGroup", cluster, pb.GetGroupRequest(cluster=cluster.name, id=group), pb.GetGroupResponse, is_right)
+
+
+def list_groups(cluster: Cluster, group: int) -> Case:
+    def is_right(answer: pb.ListGroupsResponse) -> bool:
+        return [one.id for one in answer.groups] == [group]
+
+    request = pb.ListGroupsRequest(cluster=cluster.name, page_size=JOBS)
+    return _same("ListGroups", cluster, request, pb.ListGroupsResponse, is_right)
+
+
 def list_clusters(cluster: Cluster) -> Case:
     def is_right(answer: pb.ListClustersResponse) -> bool:
         return [one.name for one in answer.clusters] == [cluster.name]

@@ -11,7 +11,7 @@ from jobs.models import Job
 from jobs.notify import tell_after_commit
 from jobs.room import held_limits_exist
 from jobs.sql.allowances import Change, HolderKey, allowances_changed, holders
-from jobs.sql.inserts import activity_added, counts_added, events_added
+from jobs.sql.inserts import activity_added, counts_added, events_added, group_counts_added
 from jobs.sql.statements import Columns, Statement, run_in_order, timestamp
 from jobs.sql.usage import usage_added
 from jobs.states import HELD, PUTS_INTO_A_QUEUE, UNTAKEN, Activity, JobState, What
@@ -43,6 +43,7 @@ class Step:
     project_id: int | None = None
     nodes: int = 1
     leased: bool = False
+    group: int = 0
 
     @classmethod
     def of(cls, job: Job, what: What, after: JobState) -> "Step":
@@ -58,13 +59,14 @@ class Step:
             project_id=job.project_id,
             nodes=job.nodes,
             leased=bool(job.agent),
+            group=job.group,
         )
 
     @property
     def kind(self) -> tuple[object, ...]:
         """All but the job's id: steps of one kind count alike."""
         where = (self.cluster_id, self.priority, self.from_cluster_id, self.from_priority)
-        return (*where, self.what, self.before, self.after)
+        return (*where, self.what, self.before, self.after, self.group)
 
     @property
     def activity(self) -> Activity | None:
@@ -142,15 +144,20 @@ def _with_room_again(steps: Iterable[Step]) -> set[int]:
 
 def _count(kinds: Iterable[list[Step]], now: datetime) -> list[Statement]:
     changes: Counter[tuple[int, str, int]] = Counter()
+    of_groups: Counter[tuple[int, str]] = Counter()
     activity: Counter[tuple[int, str]] = Counter()
     for alike in kinds:
         step, jobs = alike[0], len(alike)
         changes[step.counted_after] += jobs
         if step.counted_before:
             changes[step.counted_before] -= jobs
+        if step.group and step.after != step.before:
+            of_groups[step.group, step.after.value] += jobs
+            if step.before:
+                of_groups[step.group, step.before.value] -= jobs
         if step.activity:
             activity[step.cluster_id, step.activity.value] += jobs
-    return [*counts_added(changes), *activity_added(activity, now)]
+    return [*counts_added(changes), *group_counts_added(of_groups), *activity_added(activity, now)]
 
 
 def _count_for_people(steps: Iterable[Step], adopted: Iterable[Job]) -> list[Statement]:

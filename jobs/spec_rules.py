@@ -29,6 +29,8 @@ MAX_RETRY_ON = 32
 OWN_VARIABLES = frozenset(
     f"RAINBOW_{name}" for name in ("JOB_ID", "ATTEMPT", "CLUSTER", "GROUP", "ARRAY_INDEX", "FILES")
 )
+# Ids and indexes travel as int32.
+MAX_ID = 2**31 - 1
 
 # What a site's scheduler calls by these names, too.
 SITE_OPTIONS = ("account", "partition", "qos", "reservation", "constraint")
@@ -173,6 +175,8 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "signature": _check_signature,
     "retry_most": partial(check_range, field="retry_most", lowest=0, highest=MAX_RETRIES),
     "retry_on": _check_retry_on,
+    "group": partial(check_range, field="group", lowest=0, highest=MAX_ID),
+    "array_index": partial(check_range, field="array_index", lowest=0, highest=MAX_ID),
     "start_within_seconds": partial(
         check_range, field="start_within_seconds", lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS
     ),

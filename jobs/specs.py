@@ -40,6 +40,7 @@ _UNLISTED = {"unlisted": True}  # lists of jobs leave it out
 # Kinds of fields, beside numbers, texts, truth values and mappings of texts.
 Texts = tuple[str, ...]
 Moment = datetime | None
+Index = int | None
 
 
 # Not frozen: that makes construction three times slower, and one submission or request makes thousands.
@@ -47,7 +48,7 @@ Moment = datetime | None
 class JobDescription:
     """What a submitter says of a job for its cluster. Each field is a column, and is offered to the cluster.
 
-    0, False and empty mean not said, except for nodes, command and priority.
+    0, False, None and empty mean not said, except for nodes, command, priority and array_index.
     """
 
     command: str = field(metadata=_LONG | _CONTENT)
@@ -75,6 +76,8 @@ class JobDescription:
     needs: Texts = field(default=(), metadata=_LONG)
     start_within_seconds: int = 0
     secrets: Mapping[str, str] = field(default_factory=dict, metadata=_LONG | _CONTENT)
+    group: int = 0
+    array_index: Index = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -113,14 +116,14 @@ class JobSpec(JobDescription):
         return fingerprint == _digest([submitter, {name: content[name] for name in _FIELDS_OF_VERSION_1}])
 
 
-def says_more(job: object) -> bool:
+def says_more(job: Any) -> bool:
     """Whether a job, or the specification of one, says anything of OPTIONAL_FIELDS."""
-    return any(_OPTIONAL_VALUES(job))
+    return any(_OPTIONAL_VALUES(job)) or job.array_index is not None
 
 
-def asks_more(job: object) -> bool:
+def asks_more(job: Any) -> bool:
     """The same of ASKED_FIELDS, which are for its cluster: earlier clients would not heed them."""
-    return any(_ASKED_VALUES(job))
+    return any(_ASKED_VALUES(job)) or job.array_index is not None
 
 
 def columns_of(specs: Sequence[JobSpec]) -> dict[str, list[Any]]:
@@ -165,7 +168,7 @@ def _marked(mark: str) -> tuple[str, ...]:
 DESCRIPTION_FIELDS = tuple(item.name for item in fields(JobDescription))
 SPEC_FIELDS = tuple(item.name for item in fields(JobSpec))
 MAPPINGS, LISTS, FLAGS = _of_kind(Mapping[str, str]), _of_kind(Texts), _of_kind(bool)
-MOMENTS = _of_kind(Moment)
+MOMENTS, INDEXES = _of_kind(Moment), _of_kind(Index)
 LONG_FIELDS, CONTENT_FIELDS, UNLISTED_FIELDS = _marked("long"), _marked("content"), _marked("unlisted")
 
 # What a field holds that is not said. A command is always said.

@@ -54,6 +54,23 @@ def page(answer: pb.ListJobsResponse, *, before: int) -> records.JobPage:
     return records.JobPage(jobs=jobs, next_page_token=answer.next_page_token)
 
 
+def group(answer: pb.GetGroupResponse, *, asked: int) -> records.JobGroup:
+    if answer.group.id != asked:
+        raise nonsense("it tells of another group than was asked for")
+    return translation.group(answer.group)
+
+
+def groups(answer: pb.ListGroupsResponse, *, before: int) -> records.GroupPage:
+    """A page of groups with smaller ids than that."""
+    ids = [before, *(group.id for group in answer.groups)]
+    if any(later >= earlier for earlier, later in pairwise(ids)) or ids[-1] < 1:
+        raise nonsense("its groups are not listed from the newest to the oldest")
+    if answer.next_page_token and not answer.groups:
+        raise nonsense("its list goes on after a page without groups")
+    found = tuple(translation.group(message) for message in answer.groups)
+    return records.GroupPage(groups=found, next_page_token=answer.next_page_token)
+
+
 def clusters(answer: pb.ListClustersResponse, *, before: Sequence[str], most: int) -> list[records.Cluster]:
     """A page of clusters after those: a list that repeats itself might never end."""
     names = [*before, *(item.name for item in answer.clusters)]

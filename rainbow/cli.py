@@ -24,6 +24,8 @@ COMMANDS = {
     "request": "See which jobs wait for the cluster, and accept some.",
     "jobs": "List jobs, newest first.",
     "job": "Show one job, with what happened to it.",
+    "groups": "List groups of jobs, newest first.",
+    "group": "Show one group: how many of its jobs are in each state, and which failed.",
     "watch": "Show each step of jobs, until they are over.",
     "logs": "Print the end of what a job wrote.",
     "cancel": "Stop jobs.",

@@ -2,6 +2,7 @@
 
 from rainbow import answers, records, translation
 from rainbow.client_clusters import ClusterCalls
+from rainbow.client_groups import GroupCalls
 from rainbow.client_jobs import JobCalls
 from rainbow.client_people import PeopleCalls
 from rainbow.client_queue import QueueCalls
@@ -11,7 +12,7 @@ from rainbow.errors import AlreadyExists
 from rainbow.protos import rainbow_pb2 as pb
 
 
-class Client(SubmissionCalls, QueueCalls, JobCalls, ClusterCalls, PeopleCalls):
+class Client(SubmissionCalls, QueueCalls, JobCalls, GroupCalls, ClusterCalls, PeopleCalls):
     """Speaks to one rainbow server on behalf of one cluster. Threads may share it; processes may not.
 
     It has a connection of its own, on which the server takes up to 100 calls at a time: a program that waits for more

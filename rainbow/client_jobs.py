@@ -43,12 +43,15 @@ class JobCalls(ClientSession):
         states: Iterable[records.JobState] = (),
         labels: Mapping[str, str] | None = None,
         name: str = "",
+        group: int = 0,
         page_size: int = 0,
     ) -> Iterator[records.Job]:
         """Every job that fits, newest first. Pages are fetched as they are needed."""
         states, token, before, more = tuple(states), "", rules.MAX_INT + 1, True
         while more:
-            answer = self._list(states=states, labels=labels, name=name, page_size=page_size, page_token=token)
+            answer = self._list(
+                states=states, labels=labels, name=name, group=group, page_size=page_size, page_token=token
+            )
             page = answers.page(answer, before=before)
             yield from page.jobs
             token = page.next_page_token
@@ -61,11 +64,14 @@ class JobCalls(ClientSession):
         states: Iterable[records.JobState] = (),
         labels: Mapping[str, str] | None = None,
         name: str = "",
+        group: int = 0,
         page_size: int = 0,
         page_token: str = "",
     ) -> records.JobPage:
         """One page of 1 to 1,000 jobs; a `page_size` of 0 means 100."""
-        answer = self._list(states=states, labels=labels, name=name, page_size=page_size, page_token=page_token)
+        answer = self._list(
+            states=states, labels=labels, name=name, group=group, page_size=page_size, page_token=page_token
+        )
         return answers.page(answer, before=rules.MAX_INT + 1)
 
     def _list(
@@ -74,6 +80,7 @@ class JobCalls(ClientSession):
         states: Iterable[records.JobState],
         labels: Mapping[str, str] | None,
         name: str,
+        group: int,
         page_size: int,
         page_token: str,
     ) -> pb.ListJobsResponse:
@@ -83,6 +90,7 @@ class JobCalls(ClientSession):
                 states=[translation.JOB_STATES[state] for state in states],
                 labels=labels,
                 name=name,
+                group=group,
                 page_size=page_size,
                 page_token=page_token,
             )

@@ -22,19 +22,25 @@ class SubmissionCalls(ClientSession):
             expect(answer.status, pb.SubmitJobResponse.SUBMIT_SUCCESS)
             return translation.submission(answer, key=spec.idempotency_key)
 
-    def submit_jobs(self, specs: Iterable[records.JobSpec]) -> records.SubmitResults:
-        """Queue 1 to 10,000 jobs in one call; a refusal affects no other job."""
+    def submit_jobs(
+        self, specs: Iterable[records.JobSpec], *, group: records.GroupWish | None = None
+    ) -> records.SubmitResults:
+        """Queue 1 to 10,000 jobs in one call, as members of a group if there is one; a refusal affects no other job."""
         keyed = [self._signed(submitting.with_key(spec)) for spec in specs]
         with translation.refusing_what_the_wire_cannot_carry():
             jobs = [translation.job_spec(spec) for spec in keyed]
-        request = pb.SubmitJobsRequest(cluster=self.cluster, jobs=jobs)
+            wish = translation.group_wish(submitting.with_group_key(group)) if group else None
+        request = pb.SubmitJobsRequest(cluster=self.cluster, jobs=jobs, group=wish)
         with submitting.keys_kept(keyed):
             answer = self._connection.ask(self._stub.SubmitJobs, request, credential=self._token)
             return translation.submit_results(answer, keys=[spec.idempotency_key for spec in keyed])
 
-    def submit_stream(self, specs: Iterable[records.JobSpec]) -> Iterator[records.SubmitResult]:
+    def submit_stream(
+        self, specs: Iterable[records.JobSpec], *, group: records.GroupWish | None = None
+    ) -> Iterator[records.SubmitResult]:
         """Queue any number of jobs, in batches: a result for each, in their order, while later ones are sent.
 
+        They become members of the `group`, if there is one, which the last batch closes unless it says `more`.
         Up to 4,000 jobs are read ahead of the results. When the stream breaks, it is opened again, and jobs without
         a result are sent once more, under the same keys; of those that were queued already, the result says
         `duplicate`. Raises Unavailable when the server stays away for 5 minutes, and InvalidArgument at a job that
@@ -43,7 +49,7 @@ class SubmissionCalls(ClientSession):
         patience = Patience(self._retries, first_seconds=self._connection.timeout_seconds)
         stream = partial(self._submit_batches, metadata=metadata_of(self._token))
         sender = submitting.Submitting(stream, patience=patience)
-        return sender.results(submitting.batches(map(self._signed, specs), cluster=self.cluster))
+        return sender.results(submitting.batches(map(self._signed, specs), cluster=self.cluster, group=group))
 
     def _signed(self, spec: records.JobSpec) -> records.JobSpec:
         return self.signer.signed(spec, target=self.cluster) if self.signer else spec

@@ -7,7 +7,7 @@ from typing import Any
 
 from rainbow.errors import InvalidArgument
 from rainbow.records import Job
-from rainbow.specs import MOMENTS, JobSpec, Moment, OnLost, Texts, values_read
+from rainbow.specs import MOMENTS, Index, JobSpec, Moment, OnLost, Texts, values_read
 from rainbow.times import time_in
 
 # More than the largest job needs, also where every character is an escape.
@@ -39,8 +39,10 @@ TIME = Kind(
     words="a time with its offset, such as 2026-12-01T12:00:00+01:00",
     holds=lambda value: value is None or (isinstance(value, str) and time_in(value) is not None),
 )
+INDEX = Kind(words="a whole number from 0", holds=lambda value: value is None or (NUMBER.holds(value) and value >= 0))
 _KINDS: Mapping[object, Kind] = {
     str: TEXT, int: NUMBER, bool: FLAG, Mapping[str, str]: PAIRS, Texts: LIST, OnLost: WISH, Moment: TIME,
+    Index: INDEX,
 }  # fmt: skip
 FIELDS: Mapping[str, Kind] = {field.name: _KINDS[field.type] for field in fields(JobSpec)}
 
@@ -72,10 +74,15 @@ def job_on(line: bytes) -> LineContent:
 
 
 def _submittable(printed: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a printed job that make another such job; not its key, which stands for the printed one."""
+    """The fields of a printed job that make another such job; not its key and its group, which it was in."""
     if "environment" not in printed:
         raise InvalidArgument("is missing: lists leave it out, `rainbow job ID --json` has it", field="environment")
-    left_out = {*ADDED, "idempotency_key", *(("on_lost",) if printed.get("on_lost") == OnLost.UNSPECIFIED else ())}
+    left_out = {
+        *ADDED,
+        "idempotency_key",
+        "group",
+        *(("on_lost",) if printed.get("on_lost") == OnLost.UNSPECIFIED else ()),
+    }
     return {name: value for name, value in printed.items() if name not in left_out}
 
 

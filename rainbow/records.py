@@ -62,6 +62,7 @@ class SubmitResult:
     position: int
     idempotency_key: str
     error: RainbowError | None
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,20 @@ class SubmitResults:
     results: tuple[SubmitResult, ...]
     agent_last_asked_at: datetime | None
     warning: str
+    group: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupWish:
+    """The group that jobs become members of as they are submitted: a new one, or that of this id or key.
+
+    An empty `idempotency_key` lets the client choose one. `more`: further calls add members.
+    """
+
+    name: str = ""
+    id: int = 0
+    idempotency_key: str = ""
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +241,38 @@ class JobPage:
     """Jobs, newest first. An empty `next_page_token` says that this was the last page."""
 
     jobs: tuple[Job, ...]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobGroup:
+    """Many jobs that are submitted, watched and cancelled as one; states without members are left out.
+
+    `open`: it takes further members. `failures` are the first that failed, where a single group was looked up.
+    """
+
+    id: int
+    name: str
+    cluster: str
+    counts: Mapping[JobState, int]
+    made_at: datetime
+    finished_at: datetime | None
+    open: bool
+    submitted_by: str
+    owner: str
+    project: str
+    failures: tuple[Job, ...] = ()
+
+    @property
+    def members(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupPage:
+    """Groups, the newest first. An empty `next_page_token` says that this was the last page."""
+
+    groups: tuple[JobGroup, ...]
     next_page_token: str
 
 

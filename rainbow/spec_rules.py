@@ -25,6 +25,8 @@ MAX_SECRETS = 32
 MAX_NEEDS = 32
 MAX_NEED_VALUE = 255
 MAX_RETRIES = 100
+# Ids and indexes travel as int32.
+MAX_ID = 2**31 - 1
 
 # What every job finds in its environment is the agent's to say.
 OWN_VARIABLES = frozenset(
@@ -159,6 +161,8 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "mounts": _check_mounts,
     "secrets": _check_secrets,
     "needs": _check_needs,
+    "group": partial(check_range, field="group", lowest=0, highest=MAX_ID),
+    "array_index": partial(check_range, field="array_index", lowest=0, highest=MAX_ID),
     "start_within_seconds": partial(
         check_range, field="start_within_seconds", lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS
     ),

@@ -30,6 +30,7 @@ _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 # Kinds of fields, beside numbers, texts, truth values and mappings of texts.
 Texts = tuple[str, ...]
 Moment = datetime | None
+Index = int | None
 
 
 class OnLost(StrEnum):
@@ -44,7 +45,7 @@ class OnLost(StrEnum):
 class JobDescription:
     """What a submitter says of a job for its cluster.
 
-    0, False and empty mean not said, except for nodes, command and priority.
+    0, False, None and empty mean not said, except for nodes, command, priority and array_index.
     """
 
     command: str
@@ -72,6 +73,8 @@ class JobDescription:
     needs: Texts = ()
     start_within_seconds: int = 0
     secrets: Mapping[str, str] = field(default_factory=dict)
+    group: int = 0
+    array_index: Index = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,8 @@ class Work:
     mounts: Texts = ()
     start_within_seconds: int = 0
     secrets: Mapping[str, str] = field(default_factory=dict)
+    group: int = 0
+    array_index: Index = None
     owner: str = ""
     project: str = ""
     run_as: str = ""
@@ -146,13 +151,19 @@ def _of_kind(kind: object) -> tuple[str, ...]:
 
 DESCRIPTION_FIELDS = tuple(item.name for item in fields(JobDescription))
 SPEC_FIELDS = tuple(item.name for item in fields(JobSpec))
-MAPPINGS, LISTS, MOMENTS = _of_kind(Mapping[str, str]), _of_kind(Texts), _of_kind(Moment)
+MAPPINGS, LISTS = _of_kind(Mapping[str, str]), _of_kind(Texts)
+MOMENTS, INDEXES = _of_kind(Moment), _of_kind(Index)
 
 
 def values_read(values: Mapping[str, Any]) -> dict[str, Any]:
     """Fields as JSON and messages have them, as a job has them."""
     in_order = {name: dict(sorted(values[name].items())) for name in MAPPINGS if name in values}
     return {**values, **in_order, **{name: tuple(values[name]) for name in LISTS if name in values}}
+
+
+def is_index(name: str, value: Any) -> bool:
+    """Whether it says something although it may be 0."""
+    return name in INDEXES and value is not None
 
 
 def work_of(job: JobDescription) -> Work:

@@ -11,7 +11,7 @@ from uuid import uuid4
 from rainbow import translation
 from rainbow.errors import InvalidArgument, RainbowError, Unavailable
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.records import SubmitResult
+from rainbow.records import GroupWish, SubmitResult
 from rainbow.retries import Patience
 from rainbow.specs import JobSpec
 
@@ -89,17 +89,20 @@ class Submitting:
                 next(self._answers, None)
 
 
-def batches(specs: Iterable[JobSpec], *, cluster: str) -> Iterator[Batch]:
-    """The jobs in batches, read no further than each batch needs."""
-    batch, size = Batch(cluster=cluster), 0
+def batches(specs: Iterable[JobSpec], *, cluster: str, group: GroupWish | None = None) -> Iterator[Batch]:
+    """The jobs in batches, read no further than each batch needs. The last one closes their group."""
+    wish = translation.group_wish(with_group_key(group), more=True) if group else None
+    batch, size = Batch(cluster=cluster, group=wish), 0
     for spec in specs:
         job = message(with_key(spec))
         size += job.ByteSize()
         if batch.jobs and (len(batch.jobs) == JOBS_PER_BATCH or size > BYTES_PER_BATCH):
             yield batch
-            batch, size = Batch(cluster=cluster), job.ByteSize()
+            batch, size = Batch(cluster=cluster, group=wish), job.ByteSize()
         batch.jobs.append(job)
     if batch.jobs:
+        if group:
+            batch.group.more = group.more
         yield batch
 
 
@@ -116,6 +119,10 @@ def with_key(spec: JobSpec) -> JobSpec:
     return spec if spec.idempotency_key else replace(spec, idempotency_key=uuid4().hex)
 
 
+def with_group_key(group: GroupWish) -> GroupWish:
+    return group if group.idempotency_key or group.id else replace(group, idempotency_key=uuid4().hex)
+
+
 @contextmanager
 def keys_kept(specs: Sequence[JobSpec]) -> Iterator[None]:
     """Add the jobs' keys to a failure after which they may be queued."""
@@ -128,4 +135,4 @@ def keys_kept(specs: Sequence[JobSpec]) -> Iterator[None]:
 
 
 def _results(answer: Answer, *, keys: list[str]) -> tuple[SubmitResult, ...]:
-    return translation.results(answer.results, keys=keys)
+    return translation.results(answer.results, keys=keys, group=answer.group)

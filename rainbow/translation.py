@@ -11,7 +11,7 @@ from rainbow import records
 from rainbow.errors import BY_CODE, InvalidArgument, RainbowError
 from rainbow.fact_messages import read_facts
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.specs import MOMENTS, SPEC_FIELDS, JobSpec, OnLost, values_read
+from rainbow.specs import INDEXES, MOMENTS, SPEC_FIELDS, JobSpec, OnLost, values_read
 from rainbow.text import on_one_line
 
 # A server's words, as they are shown and logged.
@@ -97,8 +97,9 @@ def _said(spec: JobSpec) -> dict[str, Any]:
 
 
 def _read(message: pb.Job) -> dict[str, Any]:
-    said = values_read({name: getattr(message, name) for name in SPEC_FIELDS if name not in MOMENTS})
+    said = values_read({name: getattr(message, name) for name in SPEC_FIELDS if name not in (*MOMENTS, *INDEXES)})
     said |= {name: moment(message, name) for name in MOMENTS}
+    said |= {name: _whole(message, name) for name in INDEXES}
     said["on_lost"] = ON_LOST_BY_NUMBER.get(message.on_lost, OnLost.UNSPECIFIED)
     return said
 
@@ -118,15 +119,25 @@ def submission(answer: pb.SubmitJobResponse, *, key: str) -> records.Submission:
 @refusing_nonsense()
 def submit_results(answer: pb.SubmitJobsResponse, *, keys: list[str]) -> records.SubmitResults:
     return records.SubmitResults(
-        results=results(answer.results, keys=keys),
+        results=results(answer.results, keys=keys, group=answer.group),
         agent_last_asked_at=moment(answer, "agent_last_asked_at"),
         warning=answer.warning,
+        group=answer.group,
+    )
+
+
+def group_wish(wish: records.GroupWish, *, more: bool = False) -> pb.Group:
+    return pb.Group(
+        id=wish.id,
+        name=wish.name,
+        idempotency_key=wish.idempotency_key,
+        more=wish.more or more,
     )
 
 
 @refusing_nonsense()
-def results(items: Sequence[pb.SubmitResult], *, keys: list[str]) -> tuple[records.SubmitResult, ...]:
-    return tuple(_submit_result(item, key=key) for item, key in zip(items, keys, strict=True))
+def results(items: Sequence[pb.SubmitResult], *, keys: list[str], group: int = 0) -> tuple[records.SubmitResult, ...]:
+    return tuple(_submit_result(item, key=key, group=group) for item, key in zip(items, keys, strict=True))
 
 
 @refusing_nonsense()
@@ -158,6 +169,23 @@ def job(message: pb.Job) -> records.Job:
         end_cause=_cause(message.end_cause),
         retry_at=moment(message, "retry_at"),
         attempts=tuple(_attempt(item) for item in message.attempts),
+    )
+
+
+@refusing_nonsense()
+def group(message: pb.JobGroup) -> records.JobGroup:
+    return records.JobGroup(
+        id=message.id,
+        name=message.name,
+        cluster=message.cluster,
+        counts={_state(item.state): item.count for item in message.counts},
+        made_at=_moment(message.made_at),
+        finished_at=moment(message, "finished_at"),
+        open=message.open,
+        submitted_by=message.submitted_by,
+        owner=message.owner,
+        project=message.project,
+        failures=tuple(job(item) for item in message.failures),
     )
 
 
@@ -249,6 +277,10 @@ def moment(message: Any, field: str) -> datetime | None:
     return _moment(getattr(message, field)) if message.HasField(field) else None
 
 
+def _whole(message: Any, field: str) -> int | None:
+    return int(getattr(message, field)) if message.HasField(field) else None
+
+
 def _moment(stamp: Timestamp) -> datetime:
     """Raises ValueError for an invalid time, and for one that another time zone cannot express."""
     moment = stamp.ToDatetime(tzinfo=UTC)
@@ -257,7 +289,7 @@ def _moment(stamp: Timestamp) -> datetime:
     return moment
 
 
-def _submit_result(item: pb.SubmitResult, *, key: str) -> records.SubmitResult:
+def _submit_result(item: pb.SubmitResult, *, key: str, group: int) -> records.SubmitResult:
     refused = item.HasField("error")
     return records.SubmitResult(
         jobid=item.jobid,
@@ -265,6 +297,7 @@ def _submit_result(item: pb.SubmitResult, *, key: str) -> records.SubmitResult:
         position=item.position,
         idempotency_key=key,
         error=failure(item.error.code, item.error.message, field=item.error.field) if refused else None,
+        group=0 if refused else group,
     )
 
 

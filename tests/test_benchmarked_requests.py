@@ -14,7 +14,7 @@ from benchmarks.cluster import Cluster, register
 from benchmarks.entries import further_calls, verbs
 from rainbow.client import Client
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.records import JobSpec, JobState
+from rainbow.records import GroupWish, JobSpec, JobState
 from tests.support import processes
 from tests.support.commandline import MAIN, Run
 from tests.support.executors import until_there
@@ -108,12 +108,14 @@ def _submit_and_see_run(client: Client, rainbow: Run, folder: Path) -> None:
 
 def _use_the_rest(client: Client, cluster: Cluster, rainbow: Run) -> None:
     first = client.submit_jobs([JobSpec(command="hostname")]).results[0].jobid
+    client.get_group(client.submit_jobs([JobSpec(command="hostname")], group=GroupWish()).group)
     client.summarize_jobs()
     client.get_jobs([first])
     commands = [
         ("register", "--cluster-name", "recorded-too"),
         ("jobs",),
         ("clusters",),
+        ("groups",),
         ("cancel", str(first)),
         ("watch", str(first)),
         ("rotate", "token", "--grace", "0"),

@@ -17,7 +17,7 @@ from clusters.facts import Facts
 from clusters.models import Cluster
 from grpc_api.rpcs import messages
 from jobs import specs as server
-from jobs.models import Job
+from jobs.models import Job, JobGroup
 from jobs.queries.lookup import find_jobs, get_jobs
 from jobs.queries.queue import QueuedJob, request_jobs
 from jobs.rest.job_serializers import WITH_CONTENT, JobSerializer, QueuedJobSerializer
@@ -36,6 +36,7 @@ ROOT = Path(__file__).parent.parent
 # Values that are no field's default, and allowed in every field of their kind but these.
 VALUES: dict[object, Any] = {
     int: 3, str: "/x", bool: True, Mapping[str, str]: {"A": "/x"}, OnLost: OnLost.REQUEUE,
+    client.Index: 3,
     client.Moment: datetime(2026, 12, 1, 12, 0, tzinfo=UTC),
 }  # fmt: skip
 FURTHER_VALUES: dict[str, Any] = {
@@ -63,7 +64,7 @@ NOT_FACTS = {"name", "on_lost", "idempotency_key", "signature"}
 FOR_ALL_OPERATORS = {
     "name", "nodes", "tasks", "priority", "time_limit_seconds", "labels", "cores_per_task", "gpus_per_task", "gpu_type",
     "memory_mib_per_node", "exclusive", "account", "partition", "qos", "reservation", "constraint",
-    "options_by_cluster", "needs", "start_within_seconds",
+    "options_by_cluster", "needs", "start_within_seconds", "group", "array_index",
 }  # fmt: skip
 # Whose the work is, and what that one signed, an agent looks up; as whom it runs, and its secrets, the site says.
 OF_WORK = tuple(item.name for item in fields(client.Work) if item.name not in client.BESIDE_DESCRIPTION)
@@ -83,6 +84,14 @@ def defaults(spec: type[Any]) -> dict[str, Any]:
 
 def submitted(member: Any, now: datetime) -> int:
     spec = messages.spec_from(translation.job_spec(WHOLE))
+    JobGroup.objects.create(
+        id=WHOLE.group,
+        cluster=member.cluster,
+        submitted_by_id=member.submitter.credential,
+        made_at=now,
+        added_at=now,
+        open=True,
+    )
     (receipt,) = submit_jobs(
         orders=[Order(by=member.submitter, cluster_id=member.submitter.cluster_id, spec=spec)], now=now
     )

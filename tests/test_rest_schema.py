@@ -47,6 +47,8 @@ OPERATIONS_OF_RPCS = {
     "AwaitWishes": [],
     # A web server's thread is too dear for an open stream: ask again with If-None-Match.
     "WatchJobs": ["get_job"],
+    "GetGroup": ["get_group"],
+    "ListGroups": ["list_groups"],
     "SummarizeJobs": ["get_cluster", "list_clusters"],
     "ListClusters": ["list_clusters", "get_cluster"],
     "ResumeCluster": ["resume_cluster"],

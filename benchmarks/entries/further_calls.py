@@ -28,6 +28,8 @@ def contenders(server: Server) -> list[Case]:
     reading, rotating, submitting, reporting, ending, cancelling = (
         register(server, name) for name in ("reads", "rotates", "submits", "reports", "ends", "cancels")
     )
+    grouping = register(server, "groups")
+    group = grouping.add_group(JOBS)
     waiting = reading.add_jobs(_WAITING)
     over = submitting.add_jobs(1)
     submitting.cancel(over)
@@ -40,6 +42,8 @@ def contenders(server: Server) -> list[Case]:
         further_cases.get_jobs(reading, waiting[:JOBS]),
         further_cases.list_jobs(reading),
         further_cases.summarize_jobs(reading),
+        further_cases.get_group(grouping, group),
+        further_cases.list_groups(grouping, group),
         further_cases.list_clusters(reading),
         further_cases.cancel_jobs(cancelling),
         further_cases.heartbeat(reporting, further_cases.accepted(reporting, JOBS)),

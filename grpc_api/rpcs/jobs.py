@@ -112,8 +112,9 @@ def list_page(request: pb.ListJobsRequest, caller: Caller, now: datetime) -> pb.
         states=states_from(request.states),
         labels=dict(request.labels),
         name=request.name,
+        group=request.group,
         size=request.page_size,
-        last=_last_id(request.page_token),
+        last=last_id(request.page_token),
     )
     page = list_jobs(by=caller, search=search)
     jobs = list(messages_that_fit(job_to_message(job, brief=True) for job in page.jobs))
@@ -180,7 +181,7 @@ def _explain(message: pb.Job, job: FoundJob, now: datetime) -> None:
         message.prospects.extend(prospect_to_message(prospect) for prospect in wait.prospects)
 
 
-def _last_id(page_token: str) -> int:
+def last_id(page_token: str) -> int:
     if not page_token:
         return 0
     if not (page_token.isascii() and page_token.isdecimal() and len(page_token) <= 10):

@@ -18,10 +18,11 @@ from jobs.models import JobAttempt, JobEvent
 from jobs.outcomes import CancelOutcome, SignalOutcome
 from jobs.queries.explain import Prospect
 from jobs.queries.found_job import TIMES, FoundJob
+from jobs.queries.groups import FoundGroup
 from jobs.queries.queue import KEPT_JOBS, KeptJob, QueuedJob
 from jobs.reports import Report, ReportOutcome, Return
 from jobs.services.accept import RefusalReason
-from jobs.specs import DESCRIPTION_FIELDS, LISTS, MAPPINGS, MOMENTS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec
+from jobs.specs import DESCRIPTION_FIELDS, INDEXES, LISTS, MAPPINGS, MOMENTS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec
 from jobs.states import FINAL, EndCause, JobState, OnLost
 from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
@@ -154,8 +155,12 @@ def job_to_json(job: QueuedJob, cluster: str) -> str:
         "command": job.command,
     }
     further = _further_values(job)
-    if any(further):
-        content.update((name, value) for name, value in zip(_FURTHER_FIELDS, further, strict=True) if value)
+    if any(further) or job.array_index is not None:
+        content.update(
+            (name, value)
+            for name, value in zip(_FURTHER_FIELDS, further, strict=True)
+            if value or (name in INDEXES and value is not None)
+        )
     if job.attempt > 1:
         content["attempt"] = job.attempt
     if job.pool:
@@ -235,6 +240,22 @@ def _attempt_to_message(attempt: JobAttempt) -> pb.JobAttempt:
         end_cause=_CAUSES.get(attempt.end_cause, pb.END_CAUSE_UNSPECIFIED),
         exit_code=attempt.exit_code,
         reason=attempt.reason,
+    )
+
+
+def group_to_message(group: FoundGroup) -> pb.JobGroup:
+    return pb.JobGroup(
+        id=group.id,
+        name=group.name,
+        cluster=group.cluster,
+        counts=[count_to_message(state, jobs) for state, jobs in group.counts.items()],
+        made_at=timestamp(group.made_at),
+        finished_at=timestamp(group.finished_at),
+        open=group.open,
+        submitted_by=group.submitted_by,
+        owner=group.owner,
+        project=group.project,
+        failures=messages_that_fit(job_to_message(job, brief=True) for job in group.failures),
     )
 
 

@@ -1,6 +1,7 @@
 from grpc_api.rpcs.clusters import ClusterRpcs
 from grpc_api.rpcs.connectivity import ConnectivityRpcs
 from grpc_api.rpcs.credentials import CredentialRpcs
+from grpc_api.rpcs.groups import GroupRpcs
 from grpc_api.rpcs.jobs import JobRpcs
 from grpc_api.rpcs.leaks import LeakRpcs
 from grpc_api.rpcs.login import LoginRpcs
@@ -40,6 +41,10 @@ class RainbowServicer:
         self.SignalJobs = jobs.SignalJobs
 
         self.AwaitWishes = WishRpcs(server).AwaitWishes
+
+        groups = GroupRpcs(server)
+        self.GetGroup = groups.GetGroup
+        self.ListGroups = groups.ListGroups
 
         self.ListClusters = ClusterRpcs(server).ListClusters
 

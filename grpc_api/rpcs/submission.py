@@ -14,9 +14,10 @@ from grpc_api.runtime.group_commit import GroupCommit
 from grpc_api.runtime.streams import until
 from jobs.placement import BOUNDED
 from jobs.queries.warnings import warn_caller
+from jobs.services.groups import BESIDE_THE_GROUP, GroupWish, check_wish, group_of
 from jobs.services.orders import Order, Receipt
 from jobs.services.submit import submit_jobs
-from rainbow.errors import RainbowError
+from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
 
 MAX_BATCH = 10_000
@@ -60,7 +61,7 @@ class SubmissionRpcs:
             submission = await self._submit_many(request, call)
             queued += len(request.jobs) - submission.refused
             call.note(jobs=queued)
-            yield pb.SubmitJobStreamResponse(results=submission.reply.results)
+            yield pb.SubmitJobStreamResponse(results=submission.reply.results, group=submission.reply.group)
 
     async def _submit_many(self, request: ManyJobs, call: Call) -> Submission:
         claim = bearer_claim(call, request.cluster, SUBMITTERS)
@@ -84,9 +85,12 @@ def submit_many(request: ManyJobs, caller: Caller, now: datetime) -> Submission:
     """Answers for each job; one that is refused fails alone. Raises InvalidArgument for too many jobs."""
     check_range(len(request.jobs), field="jobs", lowest=1, highest=MAX_BATCH)
     orders = [_order(job, caller) for job in request.jobs]
-    outcomes = _submit(orders, now, rank_duplicates=isinstance(request, pb.SubmitJobsRequest))
+    wish = _group_wish(request, caller) if request.HasField("group") else None
+    outcomes = _submit(orders, now, wish, rank_duplicates=isinstance(request, pb.SubmitJobsRequest))
     reply = pb.SubmitJobsResponse(
-        agent_last_asked_at=timestamp(caller.last_asked_at), warning=warn_caller(caller, now=now)
+        agent_last_asked_at=timestamp(caller.last_asked_at),
+        warning=warn_caller(caller, now=now),
+        group=group_of(orders, outcomes) if wish else 0,
     )
     for outcome in outcomes:
         _fill(reply.results.add(), outcome)
@@ -102,12 +106,33 @@ def _order(job: pb.SubmitJobRequest | pb.JobSpec, caller: Caller | Refusal) -> O
         return error
 
 
+def _group_wish(request: ManyJobs, caller: Caller) -> GroupWish:
+    """Raises InvalidArgument."""
+    if any(job.group for job in request.jobs):
+        raise InvalidArgument(BESIDE_THE_GROUP, field="jobs.group")
+    said = request.group
+    wish = GroupWish(
+        by=caller,
+        project=request.jobs[0].project,
+        group_id=said.id,
+        name=said.name,
+        idempotency_key=said.idempotency_key,
+        more=said.more,
+    )
+    check_wish(wish)
+    return wish
+
+
 def _submit(
-    orders: Sequence[Order | RainbowError], now: datetime, *, rank_duplicates: bool = True
+    orders: Sequence[Order | RainbowError],
+    now: datetime,
+    group: GroupWish | None = None,
+    *,
+    rank_duplicates: bool = True,
 ) -> list[Receipt | RainbowError]:
     """An outcome for each order, in place; what was refused before stays refused."""
     good = [order for order in orders if isinstance(order, Order)]
-    receipts = iter(submit_jobs(orders=good, now=now, rank_duplicates=rank_duplicates))
+    receipts = iter(submit_jobs(orders=good, group=group, now=now, rank_duplicates=rank_duplicates))
     return [next(receipts) if isinstance(order, Order) else order for order in orders]
 
 

@@ -77,6 +77,8 @@ LIMITS = {
     "SignalJobs": Limit(),
     "AwaitWishes": Limit(),
     "ResumeCluster": Limit(),
+    "GetGroup": Limit(),
+    "ListGroups": Limit(),
     "ListClusters": Limit(),
     "WhoAmI": Limit(),
     "ListTokens": Limit(),

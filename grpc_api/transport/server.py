@@ -8,6 +8,7 @@ from functools import partial
 
 from grpc_api.rpcs.server_state import ServerState
 from grpc_api.rpcs.servicer import RainbowServicer
+from grpc_api.runtime.group_steps import step_groups_forever
 from grpc_api.runtime.last_seen import LastSeenNotes
 from grpc_api.runtime.lease_expiry import expire_leases_forever
 from grpc_api.runtime.notifications import follow_notifications, jobs_wait, poll_waiting_queues
@@ -138,6 +139,7 @@ def _start_background_tasks(pools: ThreadPools, wakeups: Wakeups, *, retention_d
         follow_withdrawals(wakeups, pools),
         expire_leases_forever(pools),
         keep_queues_forever(pools),
+        step_groups_forever(pools),
         prune_forever(pools, days=retention_days),
     )
     return [asyncio.create_task(work) for work in endless]

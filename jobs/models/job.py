@@ -97,6 +97,9 @@ class Job(models.Model):
     hold_if_unservable = models.BooleanField(db_default=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     start_within_seconds = models.PositiveIntegerField(db_default=0)
+    # The group that it is a member of, by id (jobs.models.JobGroup); 0 for none. And its own number in it.
+    group = models.IntegerField(db_default=0)
+    array_index = models.IntegerField(null=True, blank=True)
     on_lost = models.CharField(max_length=7, choices=OnLost)
     signature = models.CharField(max_length=2048, blank=True, db_default="")
     retry_most = models.PositiveSmallIntegerField(db_default=0)
@@ -150,6 +153,7 @@ class Job(models.Model):
             models.Index(fields=["owner", "state", "id"], name="job_by_owner", condition=Q(owner__isnull=False)),
             models.Index(fields=["project", "state", "id"], name="job_by_project", condition=Q(project__isnull=False)),
             models.Index(fields=["state", "id"], name="job_by_state"),
+            models.Index(fields=["group", "state", "id"], name="job_by_group", condition=Q(group__gt=0)),
             # From a time to the ids of about that time.
             models.Index(fields=["submitted_at"], name="job_by_time"),
             models.Index(fields=["lease_expires_at"], name="job_lease", condition=Q(lease_expires_at__isnull=False)),

@@ -9,8 +9,10 @@ from django.db.models import BooleanField, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from clusters.callers import Caller, Operator
+from clusters.models import CredentialKind
 from clusters.validation import check_line, check_range
 from jobs.models import MAX_ID, Job, JobLabel, JobQuerySet
+from jobs.queries.groups import visible_groups
 from jobs.sight import seen_by
 from jobs.specs import MAX_NAME, check_labels
 from jobs.sql.reads import ids_in_ranges, range_of_jobs
@@ -45,6 +47,7 @@ class Search:
     submitted_by: int | None = None
     owner_id: int | None = None
     project_id: int | None = None
+    group: int = 0
     submitted_after: datetime | None = None
     submitted_before: datetime | None = None
     oldest_first: bool = False
@@ -57,6 +60,7 @@ def check_search(search: Search) -> None:
     check_labels(search.labels)
     check_line(search.name, field="name", longest=MAX_NAME)
     check_line(search.text, field="text", longest=MAX_NAME)
+    check_range(search.group, field="group", lowest=0, highest=MAX_ID)
     check_range(search.size, field="page_size", lowest=0, highest=MAX_PAGE)
 
 
@@ -108,7 +112,7 @@ def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:
     And the last id that is read, where they have to be scanned; 0 if there are no more.
     """
     owners = _owners(by, search)
-    narrowing = seen_by(by).narrowing if isinstance(by, Caller) else Q()
+    narrowing = _narrowing(search, by) if isinstance(by, Caller) else Q()
     jobs = Job.objects.filter(narrowing) if narrowing else Job.objects.all()
     everywhere = Ranges(
         jobs=jobs,
@@ -133,6 +137,20 @@ def ranges_of(search: Search, by: Caller | Operator) -> tuple[Ranges, int]:
     return (replace(matching, ids=matching.up_to(end)) if end else matching), end
 
 
+def _narrowing(search: Search, by: Caller) -> Q:
+    """What the index does not say of the jobs that the caller may see."""
+    if not search.group:
+        return seen_by(by).narrowing
+    if _sees_some_members(by) or visible_groups(by).filter(id=search.group).exists():
+        return seen_by(by).within
+    return Q(pk__in=())
+
+
+def _sees_some_members(by: Caller) -> bool:
+    """Others see all members of a group, or none."""
+    return by.kind == CredentialKind.SECRET or bool(by.scopes)
+
+
 def _next_labelled(search: Search, ranges: Ranges) -> list[int]:
     """The next ids of the label that is the rarest from here on, of so many jobs that they are looked at in parts.
 
@@ -154,6 +172,8 @@ def _next_labelled(search: Search, ranges: Ranges) -> list[int]:
 def _has_no_index(search: Search, by: Caller | Operator, owner: Mapping[str, int]) -> bool:
     """Not for operators who ask for a cluster's token: nearly all of its jobs match."""
     further = {column for column, value in _asked(search) if owner.get(column) != value}
+    if search.group:
+        return bool(search.name or further or (isinstance(by, Caller) and _sees_some_members(by)))
     if isinstance(by, Caller):
         return bool(search.name or further or seen_by(by).narrowed)
     return bool(search.name or further - ({"submitted_by_id"} if "cluster_id" in owner else set()))
@@ -221,6 +241,8 @@ def _shifted(at: datetime, span: timedelta) -> datetime:
 def _owners(by: Caller | Operator, search: Search) -> list[dict[str, int]]:
     """The columns that lead an index for this search, and their values: what a caller may see, and no more."""
     asked = _asked(search)
+    if search.group:
+        return [{"group": search.group}]
     if isinstance(by, Caller):
         seen = seen_by(by).owners
         return [{column: value} for column, value in [one for one in asked if one in seen][:1] or seen]

@@ -85,6 +85,7 @@ class JobFilter(django_filters.FilterSet):
     cluster = ClusterFilter(help_text="a cluster's name")
     name = TextFilter(max_length=MAX_NAME, strip=False, help_text="exactly this name")
     label = LabelFilter(help_text=DESCRIPTION)
+    group = IdFilter(help_text="members of this group")
     submitted_by = IdFilter(help_text="a credential's id")
     submitted_after = TimeFilter(help_text="at or after this time")
     submitted_before = TimeFilter(help_text="before this time")
@@ -112,6 +113,7 @@ def search_from(query: QueryDict) -> Search:
         labels=labels_from(said["label"] or ()),
         name=said["name"],
         cluster_id=_cluster_id(said["cluster"]),
+        group=said["group"] or 0,
         submitted_by=said["submitted_by"],
         submitted_after=said["submitted_after"],
         submitted_before=said["submitted_before"],

@@ -9,14 +9,32 @@ from jobs.rest.job_serializers import JobBriefSerializer
 from jobs.rest.spec_serializers import KeyedJobSpecSerializer
 from jobs.services.cancel import MAX_IDS as MAX_CANCEL
 from jobs.signals import SIGNALS
-from jobs.specs import MAX_PRIORITY
-from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, Choice, Input, Number, Numbers, Text
+from jobs.specs import MAX_KEY, MAX_NAME, MAX_PRIORITY
+from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, Choice, Flag, Input, Number, Numbers, Text
 
 MAX_BATCH = 10_000
 
 
+class GroupWishSerializer(Input):
+    name = Text(max_length=MAX_NAME, pattern=LINE, allow_blank=True, default="", help_text="what a new group is called")
+    id = Number(
+        min_value=0, max_value=MAX_ID, default=0, help_text="a group of the caller's that takes further members; 0: new"
+    )
+    idempotency_key = Text(
+        max_length=MAX_KEY,
+        pattern=LINE,
+        allow_blank=True,
+        default="",
+        help_text="a further call with the same key adds to the same group; without one, the Idempotency-Key header",
+    )
+    more = Flag(default=False, help_text="whether further calls add members; otherwise the group is closed")
+
+
 class SubmitManySerializer(Input):
     jobs = KeyedJobSpecSerializer(many=True, min_length=1, max_length=MAX_BATCH)  # type: ignore[call-arg]
+    group = GroupWishSerializer(
+        allow_null=True, default=None, help_text="the group that all of the jobs become members of; null means none"
+    )
 
 
 class SubmittedSerializer(serializers.Serializer[object]):
@@ -46,6 +64,7 @@ class SubmittedManySerializer(serializers.Serializer[object]):
     results = ItemSerializer(many=True)
     last_asked_at = serializers.DateTimeField(allow_null=True)
     warning = serializers.CharField()
+    group = serializers.IntegerField(help_text="the group's id; 0 without one, and where none of the jobs is in it")
 
 
 class JobPageSerializer(serializers.Serializer[object]):

@@ -143,6 +143,19 @@ class JobSpecSerializer(Input):
         help_text="how long it may wait in a cluster's scheduler, from 60; then it goes to another cluster of its pool"
         " first. 0 means as long as it takes",
     )
+    group = Number(
+        min_value=0,
+        max_value=MAX_INT,
+        default=0,
+        help_text="the group that it becomes a member of: one of the caller's that takes further members; 0 means none",
+    )
+    array_index = Number(
+        min_value=0,
+        max_value=MAX_INT,
+        allow_null=True,
+        default=None,
+        help_text="its own number in its group, which it finds as RAINBOW_ARRAY_INDEX; null means none",
+    )
     on_lost = Choice(OnLost.choices, default=OnLost.KEEP)
     clusters = Texts(
         child=Text(pattern=CLUSTER_NAME),
@@ -220,3 +233,5 @@ class AskedSerializer(serializers.Serializer[Any]):
     options_by_cluster = Pairs()
     needs = serializers.ListField(child=serializers.CharField())
     start_within_seconds = serializers.IntegerField(help_text="0 means as long as it takes")
+    group = serializers.IntegerField(help_text="the group that it is a member of; 0 means none")
+    array_index = serializers.IntegerField(allow_null=True, help_text="its own number in its group; null means none")

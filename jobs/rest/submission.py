@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from clusters.validation import check_line
 from jobs.queries.warnings import warn_caller
 from jobs.rest.serializers import MAX_BATCH, SubmitManySerializer, SubmittedManySerializer, SubmittedSerializer
 from jobs.rest.spec_serializers import JobSpecSerializer
+from jobs.services.groups import BESIDE_THE_GROUP, GroupWish, check_wish, group_of
 from jobs.services.orders import Order, Receipt
 from jobs.services.submit import submit_jobs
 from jobs.specs import MAX_KEY, JobSpec
@@ -110,13 +111,15 @@ def _submitted(request: Request, *, cluster: str | None = None) -> Response:
 def _submitted_batch(request: Request, *, cluster: str | None = None) -> Response:
     by, now = holder(request, SUBMITTERS, cluster=cluster), timezone.now()
     key = _key(request)
-    jobs = read(SubmitManySerializer, request.data)["jobs"]
-    orders = [_order(by, job, key=f"{key}/{place}" if key else "") for place, job in enumerate(jobs)]
-    results = submit_jobs(orders=orders, now=now, refuse_all_on_conflict=bool(key))
+    said = read(SubmitManySerializer, request.data)
+    orders = [_order(by, job, key=f"{key}/{place}" if key else "") for place, job in enumerate(said["jobs"])]
+    group = _group(by, said["group"], orders, key=key) if said["group"] else None
+    results = submit_jobs(orders=orders, group=group, now=now, refuse_all_on_conflict=bool(key))
     answer = {
         "results": [_item(result) for result in results],
         "last_asked_at": by.last_asked_at,
         "warning": warn_caller(by, now=now),
+        "group": group_of(orders, results) if group else 0,
     }
     replayed = all(isinstance(result, Receipt) and result.duplicate for result in results)
     return Response(shown(SubmittedManySerializer, answer), headers=REPLAYED if replayed else None)
@@ -142,6 +145,23 @@ def _order(caller: Caller, said: dict[str, Any], *, key: str = "") -> Order:
     if key and not spec.idempotency_key:
         spec = replace(spec, idempotency_key=key)
     return Order(by=caller, cluster_id=caller.cluster_id, spec=spec, project=project)
+
+
+def _group(caller: Caller, said: dict[str, Any], orders: Sequence[Order], *, key: str) -> GroupWish:
+    """Raises InvalidArgument."""
+    if any(order.spec.group for order in orders):
+        raise InvalidArgument(BESIDE_THE_GROUP, field="jobs.group")
+    own_key = said["idempotency_key"] or ("" if said["id"] else key)
+    wish = GroupWish(
+        by=caller,
+        project=orders[0].project,
+        group_id=said["id"],
+        name=said["name"],
+        idempotency_key=own_key,
+        more=said["more"],
+    )
+    check_wish(wish)
+    return wish
 
 
 def _item(result: Receipt | RainbowError) -> dict[str, Any]:

@@ -195,6 +195,7 @@ def _step(taking: Taking, row: Row) -> Step:
         project_id=row.project_id,
         nodes=row.nodes,
         leased=bool(taking.agent),
+        group=row.group,
     )
 
 

@@ -23,7 +23,7 @@ _MOST_CHANGED = 1_000
 _MOST_LOOKED_AT = 50_000
 _TIMES = ("submitted_after", "submitted_before")
 # Not written where they are not said: servers of earlier releases do not know them.
-_LATER = ("owner_id", "project_id")
+_LATER = ("owner_id", "project_id", "group")
 
 
 def begin_bulk_action(*, action: Action, search: Search, by: Operator, now: datetime) -> BulkAction:
@@ -86,7 +86,7 @@ def _as_json(search: Search) -> dict[str, Any]:
     said = asdict(search)
     for name in _TIMES:
         said[name] = said[name].isoformat() if said[name] else None
-    for name in ("oldest_first", "size", "last", *(name for name in _LATER if said[name] is None)):
+    for name in ("oldest_first", "size", "last", *(name for name in _LATER if not said[name])):
         del said[name]
     return said
 

@@ -19,7 +19,7 @@ def fail_expired(*, expired: Sequence[Expired], now: datetime) -> int:
     reasons = {one.job_id: one.reason for one in expired}
     waiting = Job.objects.filter(id__in=reasons, state__in=UNTAKEN, expires_at__lte=now)
     waiting = waiting.only(
-        "id", "cluster_id", "priority", "attempt", "state", "owner_id", "project_id", "nodes", "agent"
+        "id", "cluster_id", "priority", "attempt", "state", "owner_id", "project_id", "nodes", "agent", "group"
     )
     jobs = list(waiting.order_by("id").select_for_update(skip_locked=True))
     if not jobs:

@@ -7,13 +7,14 @@ from django.db import connection, transaction
 from django.db.models import Model
 
 from clusters.models import Allowance
-from jobs.models import Job, JobCount
+from jobs.models import GroupCount, Job, JobCount
 from jobs.placement import PLACING_FIELDS
 from jobs.queries.checks.allowances import WrongAllowance, wrong_allowances
-from jobs.queries.checks.counts import WrongCount, wrong_counts
+from jobs.queries.checks.counts import WrongCount, WrongGroupCount, wrong_counts, wrong_group_counts
+from jobs.queries.checks.finding import Range
 from jobs.services.placing import put_in_queues
 from jobs.sql.allowances import allowances_changed
-from jobs.sql.inserts import counts_added
+from jobs.sql.inserts import counts_added, group_counts_added
 from jobs.sql.statements import run_in_order
 from jobs.states import JobState
 
@@ -27,6 +28,15 @@ def mend_counts(*, cluster_id: int) -> list[WrongCount]:
     _lock(JobCount)
     wrong = wrong_counts(cluster_id)
     run_in_order(counts_added({(cluster_id, one.state, one.priority): one.there - one.counted for one in wrong}))
+    return wrong
+
+
+@transaction.atomic
+def mend_group_counts(*, groups: Range) -> list[WrongGroupCount]:
+    """The same of the members of groups."""
+    _lock(GroupCount)
+    wrong = wrong_group_counts(groups)
+    run_in_order(group_counts_added({(one.group, one.state): one.there - one.counted for one in wrong}))
     return wrong
 
 

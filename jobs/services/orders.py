@@ -59,9 +59,7 @@ class Order:
     @property
     def submitter(self) -> int | str | None:
         """Who repeats a submission: the credential, or whoever it speaks for."""
-        if self.owner_id:
-            return f"u{self.owner_id}"
-        return f"p{self.project_id}" if self.project_id else self.submitted_by_id
+        return submitter_of(self.by, self.project_id)
 
     @property
     def submitter_and_project(self) -> int | str | None:
@@ -76,14 +74,21 @@ class Order:
     def own_key(self) -> str:
         """Its idempotency key as it is stored: people do not meet each other's. A key has no newline of its own."""
         # Most have none, and many come at once.
-        if not (said := self.spec.idempotency_key):
-            return ""
-        submitter = self.submitter
-        return f"{submitter}\n{said}" if isinstance(submitter, str) else said
+        return stored_key(self.spec.idempotency_key, self.submitter) if self.spec.idempotency_key else ""
 
     @property
     def fingerprint(self) -> bytes | None:
         return self.spec.fingerprint(self.submitter_and_project) if self.spec.idempotency_key else None
+
+
+def submitter_of(by: Caller | Operator, project_id: int | None) -> int | str | None:
+    if isinstance(by, Caller) and by.person_id:
+        return f"u{by.person_id}"
+    return f"p{project_id}" if project_id else by.credential
+
+
+def stored_key(said: str, submitter: int | str | None) -> str:
+    return f"{submitter}\n{said}" if said and isinstance(submitter, str) else said
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from jobs.models import RetentionLease
-from jobs.services.prune import prune_ended, prune_handed_over
+from jobs.services.prune import prune_ended, prune_groups, prune_handed_over
 from jobs.services.prune_activity import delete_old_activity, join_slots
 from jobs.services.prune_usage import delete_old_usage, join_usage
 from jobs.sql.inserts import beginning
@@ -72,6 +72,7 @@ def retention_steps(*, days: int, now: datetime) -> Iterator[Step]:
     before = now - timedelta(days=days)
     yield Step(what="jobs", work=partial(prune_ended, before=before, limit=_BATCH))
     yield Step(what="jobs", work=partial(prune_handed_over, before=before, limit=_BATCH))
+    yield Step(what="groups", work=partial(prune_groups, before=before, limit=_BATCH))
     for span in Span:
         yield Step(what="activity", work=partial(delete_old_activity, span=span, now=now, limit=_BATCH))
         began_at = beginning(span, now - _JOINED_SINCE)

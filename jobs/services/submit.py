@@ -11,6 +11,7 @@ from jobs.events import Step, recorded
 from jobs.metrics import SUBMITTED
 from jobs.models import Job
 from jobs.placement import Definition, definition_of
+from jobs.services.groups import GroupWish, groups_of, refusals_of_members, settle_groups
 from jobs.services.limits import Names, beyond, count_orders, refused_beyond, take_back
 from jobs.services.orders import Key, Order, Receipt, rows_of
 from jobs.services.placing import queues_for
@@ -34,6 +35,7 @@ def submit_jobs(
     *,
     orders: Sequence[Order],
     now: datetime,
+    group: GroupWish | None = None,
     refuse_all_on_conflict: bool = False,
     rank_duplicates: bool = True,
 ) -> list[Receipt | RainbowError]:
@@ -42,8 +44,9 @@ def submit_jobs(
     Refusals: InvalidArgument, also for a job that no cluster can ever take, ResourceExhausted for one list of clusters
     too many, and AlreadyExists when the idempotency key stands for another job; with `refuse_all_on_conflict` that is
     raised instead, and none is queued. Without `rank_duplicates` the position of a job that was there already is 0:
-    finding it costs more the longer the queue.
-    Raises ResourceExhausted, and queues none, when the ids are used up.
+    finding it costs more the longer the queue. With a `group` all of them, which have one submitter, become members of
+    it; where none does, a new one is not made.
+    Raises, and queues none, what the group is refused with, and ResourceExhausted when the ids are used up.
     """
     results: dict[int, Receipt | RainbowError] = {}
     good: dict[int, Order] = {}
@@ -52,9 +55,9 @@ def submit_jobs(
             results[place] = refusal
         else:
             good[place] = order
-    if good:
+    if good or group:
         rank_of = _rank if rank_duplicates else _no_rank
-        submitted = _submit(list(good.values()), now, rank_of, refuse_all_on_conflict)
+        submitted = _submit(list(good.values()), group, now, rank_of, refuse_all_on_conflict)
         results.update(zip(good, submitted, strict=True))
     return [results[place] for place in range(len(orders))]
 
@@ -86,11 +89,18 @@ def _refusal_of_expiry(spec: JobSpec, now: datetime) -> InvalidArgument | None:
 
 
 def _submit(
-    orders: list[Order], now: datetime, rank_of: Callable[[Job], int], refuse_all_on_conflict: bool
+    orders: list[Order],
+    wish: GroupWish | None,
+    now: datetime,
+    rank_of: Callable[[Job], int],
+    refuse_all_on_conflict: bool,
 ) -> list[Receipt | RainbowError]:
     try:
         with transaction.atomic():
-            queues, homes, refusals = _placed(orders, now)
+            groups = groups_of(orders, wish, now=now)
+            refused_members = refusals_of_members(orders, groups)
+            queues, homes, refusals = _placed([order for order in orders if id(order) not in refused_members], now)
+            refusals |= refused_members
             wanted = _without_repeats(order for order in orders if id(order) in queues)
             if homes:
                 _take_turns([order for order in wanted if order.state == JobState.QUEUED], queues, homes)
@@ -103,6 +113,8 @@ def _submit(
                 take_back(not_made, now=now)
                 give_turns_back(not_made)
             receipts = dict(_receipts(new, _record(new, now)))
+            if groups:
+                settle_groups(groups, [order for order, _ in new], wish, now=now)
             earlier = _earlier(order for order in orders if order.key and id(order) not in receipts)
             results = [
                 receipts.get(id(order)) or _replay(order, earlier, rank_of, refusals.get(id(order))) for order in orders
@@ -180,6 +192,8 @@ def _placed(orders: Sequence[Order], now: datetime) -> tuple[dict[int, int], dic
     Between the two, which clusters and pools have turns: jobs.sql.turns.homes_with_turns. Where all jobs of a queue
     fit one cluster, and they name none, it is not asked which are in reach.
     """
+    if not orders:
+        return {}, {}, {}
     definitions = [definition_of(order.cluster_id, order.spec) for order in orders]
     placed = list(zip(orders, definitions, strict=True))
     # Few are distinct, and most of these are one object.
@@ -223,6 +237,7 @@ def _step(order: Order, job_id: int) -> Step:
         what=What.SUBMITTED,
         before=None,
         after=order.state,
+        group=order.spec.group,
     )
 
 

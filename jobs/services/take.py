@@ -41,6 +41,7 @@ class Row(NamedTuple):
     nodes: int
     queue_id: int
     turn: int
+    group: int
 
     @property
     def queue(self) -> Party:
@@ -103,6 +104,7 @@ def _row(job: Locked) -> Row:
         nodes=job.nodes,
         queue_id=job.queue_id,
         turn=job.turn,
+        group=job.group,
     )
 
 

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 from django.db import connection
 
-from jobs.models import Job, JobActivity, JobCount, JobEvent, JobLabel
+from jobs.models import GroupCount, Job, JobActivity, JobCount, JobEvent, JobLabel
 from jobs.sql.statements import Columns, Row, Statement, insert, insertion, timestamp
 from jobs.states import Span
 
 _COUNT = JobCount._meta.db_table
+_GROUP_COUNT = GroupCount._meta.db_table
 _ACTIVITY = JobActivity._meta.db_table
 # On PostgreSQL a writer adds to one of these, so that commits seldom wait for each other's counts.
 _SLOTS = 16
@@ -65,6 +66,19 @@ def counts_added(changes: Mapping[tuple[int, str, int], int]) -> list[Statement]
     }
     further = f"ON CONFLICT (cluster_id, state, priority, slot) DO UPDATE SET jobs = {_COUNT}.jobs + excluded.jobs"
     return insertion(JobCount, columns, further)
+
+
+def group_counts_added(changes: Mapping[tuple[int, str], int]) -> list[Statement]:
+    """Adds to the counts of groups by (group, state), in the lock order: by key, after the counts."""
+    changed = sorted((key, jobs) for key, jobs in changes.items() if jobs)
+    columns: Columns = {
+        "group_id": [group for (group, _), _ in changed],
+        "state": [state for (_, state), _ in changed],
+        "slot": [slot()] * len(changed),
+        "jobs": [jobs for _, jobs in changed],
+    }
+    further = f"ON CONFLICT (group_id, state, slot) DO UPDATE SET jobs = {_GROUP_COUNT}.jobs + excluded.jobs"
+    return insertion(GroupCount, columns, further)
 
 
 def activity_added(changes: Mapping[tuple[int, str], int], now: datetime) -> list[Statement]:

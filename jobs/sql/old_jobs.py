@@ -15,11 +15,17 @@ _OF_JOBS = (
     *((model._meta.db_table, "job_id") for model in (JobEvent, JobLabel, JobAttempt)),
     (_JOB, "id"),
 )
-_OLD = "SELECT id, cluster_id, state, priority FROM {table} WHERE {test} AND {at} < %s ORDER BY {at} LIMIT %s {lock}"
+_OLD = (
+    'SELECT id, cluster_id, state, priority, "group" FROM {table} '
+    "WHERE {test} AND {at} < %s ORDER BY {at} LIMIT %s {lock}"
+)
 
 
 def jobs_that_ended(*, before: datetime, limit: int) -> list[Row]:
-    """(id, cluster_id, state, priority) of the jobs that ended first, before a time; locks them, but waits for none."""
+    """(id, cluster_id, state, priority, group) of the jobs that ended first, before a time.
+
+    Locks them, but waits for none.
+    """
     return _old("finished_at IS NOT NULL", "finished_at", before, limit)
 
 

@@ -33,6 +33,8 @@ _WITH_NAMES = (
     f"LEFT JOIN {_PROJECT} r ON r.id = j.project_id"
 )
 _QUEUED = f"state = '{JobState.QUEUED}'"
+# What the condition of its index says of a column, where that is not that there is one.
+_THERE = {"group": "> 0"}
 
 
 def queued_counts(cluster_ids: Iterable[int]) -> Statement:
@@ -69,9 +71,9 @@ def range_of_jobs(
     It cannot tell how few jobs lie between such bounds, though, which matters where there are further conditions; so
     rows bound only what stands `alone`. SQLite would read on past them, and uses the index by single columns.
     """
-    names = [f"{_JOB}.{name}" for name in (*owner, "state", "id")]
+    names = [f"{_JOB}.{quoted([name])}" for name in (*owner, "state", "id")]
     # Some indexes leave out jobs without an owner, which PostgreSQL cannot tell from a comparison of rows.
-    there = "".join(f"{_JOB}.{name} IS NOT NULL AND " for name in owner)
+    there = "".join(f"{_JOB}.{quoted([name])} {_THERE.get(name, 'IS NOT NULL')} AND " for name in owner)
     fixed = [*owner.values(), state.value]
     if connection.vendor == "sqlite" or not alone:
         equal = " AND ".join(f"{name} = %s" for name in names[:-1])
@@ -100,7 +102,7 @@ def ids_in_ranges(
 
 
 def _head_of(owner: Mapping[str, int], condition: str, *, oldest_first: bool) -> str:
-    order = ", ".join(f"{name}{'' if oldest_first else ' DESC'}" for name in (*owner, "state", "id"))
+    order = ", ".join(f"{quoted([name])}{'' if oldest_first else ' DESC'}" for name in (*owner, "state", "id"))
     return f"SELECT id FROM (SELECT id FROM {_JOB} WHERE {condition} ORDER BY {order} LIMIT %s) r"
 
 

@@ -12,7 +12,7 @@ from jobs.leases import Lease
 from jobs.models import Job, Queue, Serves
 from jobs.sight import Sight
 from jobs.sql.queues import QUEUED_BY_ID
-from jobs.sql.statements import Row, among_ids, fetch, ids_as_value, run, timestamp
+from jobs.sql.statements import Row, among_ids, fetch, ids_as_value, quoted, run, timestamp
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
@@ -43,6 +43,7 @@ class Locked(NamedTuple):
     queue_id: int
     turn: int
     state: str
+    group: int
 
 
 def lock_jobs(cluster_ids: Sequence[int], job_ids: Iterable[int]) -> dict[int, Locked]:
@@ -54,7 +55,7 @@ def lock_jobs(cluster_ids: Sequence[int], job_ids: Iterable[int]) -> dict[int, L
     among = among_ids()
     mine = f"cluster_id {among} OR queue_id IN (SELECT queue_id FROM {_SERVES} WHERE cluster_id {among})"
     lock = "FOR UPDATE" if connection.vendor == "postgresql" else ""
-    statement = f"SELECT {', '.join(Locked._fields)} FROM {_JOB} WHERE id {among} AND ({mine}) ORDER BY id {lock}"
+    statement = f"SELECT {quoted(Locked._fields)} FROM {_JOB} WHERE id {among} AND ({mine}) ORDER BY id {lock}"
     given, own = ids_as_value(sorted(set(job_ids))), ids_as_value(cluster_ids)
     return {row[0]: Locked(*row) for row in fetch(statement, [given, own, own])}
 
@@ -109,8 +110,8 @@ def take_jobs(
     """Accepts those of the jobs that wait, and whose submitters may still use what they were submitted to.
     Only those `within`, if that is said.
 
-    Returns their (id, attempt, priority, the cluster or pool they waited in, owner, project, nodes, queue, turn).
-    With a lease, also of the queues that the cluster serves, once it is its turn there.
+    Returns their (id, attempt, priority, the cluster or pool they waited in, owner, project, nodes, queue, turn,
+    group). With a lease, also of the queues that the cluster serves, once it is its turn there.
     """
     further, owners = within.condition(_JOB) if within else ("TRUE", [])
     statement = (
@@ -121,7 +122,7 @@ def take_jobs(
         "ELSE COALESCE(submitted_to_id, cluster_id) END "
         f"WHERE {_waiting_among(further, shared=lease is not None)} "
         "RETURNING id, attempt, priority, COALESCE(taken_from_id, cluster_id), owner_id, project_id, nodes, "
-        "queue_id, turn"
+        'queue_id, turn, "group"'
     )
     held = [lease.agent, lease.seconds, timestamp(lease.expires_at)] if lease else ["", None, None]
     mine: list[object] = [cluster_id, cluster_id, timestamp(now)] if lease else [cluster_id]

@@ -25,7 +25,7 @@ from rainbow.agent.journal_errors import as_journal_errors, damaged
 from rainbow.agent.state_folder import lock_folder
 from rainbow.errors import FailedPrecondition
 from rainbow.executors.executor import Ending, JobPhase, Progress, Ticket
-from rainbow.specs import Work, values_read
+from rainbow.specs import Work, is_index, values_read
 from rainbow.system.disk_space import shortage
 from rainbow.system.untrusted_files import open_or_make
 
@@ -271,7 +271,7 @@ def _row(entry: Entry) -> tuple[object, ...]:
 def _written(work: Work) -> str:
     """Without what is not said, which also earlier releases can read."""
     held = {item.name: getattr(work, item.name) for item in fields(work)}
-    said = {name: value for name, value in held.items() if value or name == "command"}
+    said = {name: value for name, value in held.items() if value or name == "command" or is_index(name, value)}
     return json.dumps(said, default=dict)
 
 

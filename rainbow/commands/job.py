@@ -82,6 +82,8 @@ def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:
     yield "mounts", " ".join(job.mounts)
     yield "secrets", _pairs(job.secrets)
     yield "needs", " ".join(job.needs)
+    yield "group", str(job.group or "")
+    yield "array index", "" if job.array_index is None else str(job.array_index)
     yield "start within", span(job.start_within_seconds) if job.start_within_seconds else ""
     yield "working directory", job.working_directory
     yield "environment", _pairs(job.environment)

@@ -11,12 +11,13 @@ from rainbow.terminal.formatting import ago
 from rainbow.terminal.options import json_option, label_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.tables import show_table
-from rainbow.terminal.types import Whole
+from rainbow.terminal.types import MAX_INT32, Whole
 
 EPILOG = """\b
 Examples:
   rainbow jobs --state queued --state running
   rainbow jobs --label project=demo --all --json
+  rainbow jobs --group 12 --state failed
 """
 COLUMNS = ("ID", "STATE", "CLUSTER", "NAME", "NODES", "SUBMITTED", "COMMAND")
 STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
@@ -32,6 +33,7 @@ LARGEST_PAGE = 1000
 )
 @label_option("Only jobs with this label; repeatable.")
 @click.option("--job-name", "name", default="", metavar="NAME", help="Only jobs of exactly this name.")
+@click.option("--group", type=Whole(1, MAX_INT32), help="Only the members of this group.")
 @click.option("--limit", type=Whole(min=1), help="How many jobs to list.  [default: 20]")
 @click.option("--all", "everything", is_flag=True, help="List them all.")
 @json_option
@@ -42,6 +44,7 @@ def command(
     states: Sequence[str],
     labels: Mapping[str, str],
     name: str,
+    group: int | None,
     limit: int | None,
     everything: bool,
     as_json: bool,
@@ -55,7 +58,7 @@ def command(
     most = None if everything else limit or USUAL_LIMIT
     chosen = [JobState(state) for state in states]
     with session.observer(ctx, as_cluster=as_cluster) as client:
-        jobs, more = _listed(client, most=most, states=chosen, labels=labels, name=name)
+        jobs, more = _listed(client, most=most, states=chosen, labels=labels, name=name, group=group or 0)
     if as_json:
         write_json({"jobs": [documents.listed(job) for job in jobs], "more": more})
     else:
@@ -63,11 +66,12 @@ def command(
 
 
 def _listed(
-    client: Client, *, most: int | None, states: Sequence[JobState], labels: Mapping[str, str], name: str
+    client: Client, *, most: int | None, states: Sequence[JobState], labels: Mapping[str, str], name: str, group: int
 ) -> tuple[list[Job], bool]:
     asked = None if most is None else most + 1
     page_size = LARGEST_PAGE if asked is None else min(asked, LARGEST_PAGE)
-    jobs = list(islice(client.list_jobs(states=states, labels=labels, name=name, page_size=page_size), asked))
+    listed = client.list_jobs(states=states, labels=labels, name=name, group=group, page_size=page_size)
+    jobs = list(islice(listed, asked))
     return jobs[:most], most is not None and len(jobs) > most
 
 

@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from rainbow.client import Client
 from rainbow.errors import RainbowError
-from rainbow.records import Job, Submission
+from rainbow.records import GroupWish, Job, Submission
 from rainbow.retries import PATIENCE_SECONDS
 from rainbow.spec_rules import (
     MAX_CORES_PER_TASK,
@@ -28,6 +28,7 @@ from rainbow.terminal.options import json_option, label_option, server_options, 
 from rainbow.terminal.output import complain, say, write_json, write_output_of
 from rainbow.terminal.signing import signing_options, start_signing
 from rainbow.terminal.slurm_options import slurm_options, translated
+from rainbow.terminal.submit_array import Indexes, submit_array
 from rainbow.terminal.submit_command import SubmitCommand
 from rainbow.terminal.submit_file import submit_file
 from rainbow.terminal.types import MAX_INT32, Gpus, Memory, Pair, Span, Time, Whole, as_list, as_mapping
@@ -41,7 +42,10 @@ Examples:
   rainbow submit --command 'make test | tee log' --label project=demo
   rainbow submit --tasks 4 --gpus-per-task 1 --gpu-type a100 --memory 64G --partition gpu -- srun ./train
   rainbow submit --wait -- make test
+  rainbow submit --array 0-99 -- ./run.sh
   rainbow submit --file jobs.jsonl
+
+With --array: a job for each index, which it finds as RAINBOW_ARRAY_INDEX; all of them are one group.
 
 With --file: each line is a JSON object such as {"command": "hostname", "nodes": 2, "labels": {"project": "demo"}}.
 Submitting the same file again, after a cut or at any time, queues no job twice. Exits with 5 when jobs were refused.
@@ -55,7 +59,7 @@ SPILL_AFTER = Span(lowest=0, highest=86_400)
 START_WITHIN = Span(lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS)
 ON_LOST = click.Choice([OnLost.KEEP.value, OnLost.REQUEUE.value])
 NAME_LENGTH = 255
-WITH_FILE = ("file", "key_prefix", "as_json", "sign", "signing_key", "sign_for", "sign_runs")
+WITH_FILE = ("file", "group_name", "key_prefix", "as_json", "sign", "signing_key", "sign_for", "sign_runs")
 SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
@@ -173,6 +177,10 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     help="When to: node_failed, preempted, timed_out, out_of_memory, signal, given_up, lost, exit_code, exit_code:75.",
 )
 @click.option("--wait", is_flag=True, help="Show how the job goes, then its output, and exit with its exit code.")
+@click.option("--array", type=Indexes(), metavar="INDEXES", help="A job for each of these: 0-9, 1,3,5 or 0-100:10.")
+@click.option("--group-name", metavar="NAME", help="What the group of --array or --file is called.")
+@click.option("--group", type=Whole(1, MAX_INT32), help="A group of yours that takes further members.")
+@click.option("--array-index", type=Whole(0, MAX_INT32), help="The job's own number in it.")
 @click.option("--file", metavar="PATH", help="Submit the jobs of a file, a JSON object a line; `-`: standard input.")
 @click.option(
     "--key-prefix", metavar="TEXT", help="With --file: what the jobs' keys begin with, before the line's number."
@@ -182,15 +190,30 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 @click.argument("words", nargs=-1, metavar="[-- WORD...]")
 @click.pass_context
 def command(
-    ctx: click.Context, /, wait: bool, as_json: bool, file: str | None, key_prefix: str | None, **given: Any
+    ctx: click.Context,
+    /,
+    wait: bool,
+    as_json: bool,
+    file: str | None,
+    key_prefix: str | None,
+    array: tuple[int, ...] | None,
+    group_name: str | None,
+    **given: Any,
 ) -> None:
     """Queue a job for a cluster, or all jobs of a file.
 
     The command stands after `--`, word by word as a shell would pass it on, or as one text with --command.
     """
     if file is not None or key_prefix is not None:
-        ctx.exit(_submit_file(ctx, file, key_prefix=key_prefix or "", as_json=as_json))
+        ctx.exit(_submit_file(ctx, file, key_prefix=key_prefix or "", group_name=group_name, as_json=as_json))
     spec = _spec(**given)
+    if array is not None:
+        _check_array(spec, wait=wait)
+        with session.submitter(ctx) as client:
+            start_signing(ctx, client)
+            ctx.exit(submit_array(client, spec, array, group=GroupWish(name=group_name or ""), as_json=as_json))
+    if group_name is not None:
+        raise click.UsageError("--group-name needs --array or --file.")
     with session.submitter(ctx) as client:
         start_signing(ctx, client)
         queued = _submitted(client, spec)
@@ -217,7 +240,16 @@ def _wait(client: Client, queued: Submission, *, as_json: bool) -> int:
     return exit_code_of(job)
 
 
-def _submit_file(ctx: click.Context, path: str | None, *, key_prefix: str, as_json: bool) -> int:
+def _check_array(spec: JobSpec, *, wait: bool) -> None:
+    if spec.group or spec.array_index is not None:
+        raise click.UsageError("--array makes a group and its indexes; leave out --group and --array-index.")
+    if wait:
+        raise click.UsageError("--wait is for one job.")
+
+
+def _submit_file(
+    ctx: click.Context, path: str | None, *, key_prefix: str, group_name: str | None, as_json: bool
+) -> int:
     if not path:
         raise click.UsageError("--key-prefix needs --file." if path is None else "--file is empty.")
     for option in ctx.command.params:
@@ -228,7 +260,8 @@ def _submit_file(ctx: click.Context, path: str | None, *, key_prefix: str, as_js
             )
     with session.submitter(ctx) as client:
         start_signing(ctx, client)
-        return submit_file(client, path, key_prefix=key_prefix, as_json=as_json)
+        group = GroupWish(name=group_name) if group_name is not None else None
+        return submit_file(client, path, key_prefix=key_prefix, group=group, as_json=as_json)
 
 
 def _spec(*, words: tuple[str, ...], command: str | None, **given: Any) -> JobSpec:

@@ -114,6 +114,16 @@ class RainbowSchedulerStub(object):
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.WatchJobsRequest.SerializeToString,
                 response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.WatchJobsResponse.FromString,
                 _registered_method=True)
+        self.GetGroup = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/GetGroup',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.GetGroupRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.GetGroupResponse.FromString,
+                _registered_method=True)
+        self.ListGroups = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/ListGroups',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.ListGroupsRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ListGroupsResponse.FromString,
+                _registered_method=True)
         self.ListClusters = channel.unary_unary(
                 '/convergedcomputing.org.grpc.v1.RainbowScheduler/ListClusters',
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.ListClustersRequest.SerializeToString,
@@ -295,6 +305,21 @@ class RainbowSchedulerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetGroup(self, request, context):
+        """Looks up a group of jobs by its id: how many of its members are in each state, and the first that failed. Callers see
+        the groups that they see the members of.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGroups(self, request, context):
+        """Lists groups of jobs, the newest first, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListClusters(self, request, context):
         """Lists the clusters that a credential reaches, a page at a time: what they have, whether they are there, how many
         jobs wait. A cluster's credential reaches that cluster, a pool's token the pool and the clusters in it.
@@ -456,6 +481,16 @@ def add_RainbowSchedulerServicer_to_server(servicer, server):
                     servicer.WatchJobs,
                     request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.WatchJobsRequest.FromString,
                     response_serializer=rainbow_dot_protos_dot_rainbow__pb2.WatchJobsResponse.SerializeToString,
+            ),
+            'GetGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGroup,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.GetGroupRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.GetGroupResponse.SerializeToString,
+            ),
+            'ListGroups': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGroups,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ListGroupsRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.ListGroupsResponse.SerializeToString,
             ),
             'ListClusters': grpc.unary_unary_rpc_method_handler(
                     servicer.ListClusters,
@@ -940,6 +975,60 @@ class RainbowScheduler(object):
             '/convergedcomputing.org.grpc.v1.RainbowScheduler/WatchJobs',
             rainbow_dot_protos_dot_rainbow__pb2.WatchJobsRequest.SerializeToString,
             rainbow_dot_protos_dot_rainbow__pb2.WatchJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/GetGroup',
+            rainbow_dot_protos_dot_rainbow__pb2.GetGroupRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.GetGroupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGroups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/ListGroups',
+            rainbow_dot_protos_dot_rainbow__pb2.ListGroupsRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.ListGroupsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -106,6 +106,12 @@ class RainbowSchedulerStub:
     """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
     that were submitted with it, a secret all jobs of its cluster. When the server stops, the stream ends early.
     """
+    GetGroup: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.GetGroupRequest, _rainbow_pb2.GetGroupResponse]
+    """Looks up a group of jobs by its id: how many of its members are in each state, and the first that failed. Callers see
+    the groups that they see the members of.
+    """
+    ListGroups: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.ListGroupsRequest, _rainbow_pb2.ListGroupsResponse]
+    """Lists groups of jobs, the newest first, a page at a time."""
     ListClusters: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.ListClustersRequest, _rainbow_pb2.ListClustersResponse]
     """Lists the clusters that a credential reaches, a page at a time: what they have, whether they are there, how many
     jobs wait. A cluster's credential reaches that cluster, a pool's token the pool and the clusters in it.
@@ -204,6 +210,12 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
     that were submitted with it, a secret all jobs of its cluster. When the server stops, the stream ends early.
     """
+    GetGroup: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.GetGroupRequest, _rainbow_pb2.GetGroupResponse]  # type: ignore[assignment]
+    """Looks up a group of jobs by its id: how many of its members are in each state, and the first that failed. Callers see
+    the groups that they see the members of.
+    """
+    ListGroups: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.ListGroupsRequest, _rainbow_pb2.ListGroupsResponse]  # type: ignore[assignment]
+    """Lists groups of jobs, the newest first, a page at a time."""
     ListClusters: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.ListClustersRequest, _rainbow_pb2.ListClustersResponse]  # type: ignore[assignment]
     """Lists the clusters that a credential reaches, a page at a time: what they have, whether they are there, how many
     jobs wait. A cluster's credential reaches that cluster, a pool's token the pool and the clusters in it.
@@ -395,6 +407,24 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
         """Sends jobs as they are now, and again at each step that they take, until all are over. A token sees the jobs
         that were submitted with it, a secret all jobs of its cluster. When the server stops, the stream ends early.
         """
+
+    @_abc_1.abstractmethod
+    def GetGroup(
+        self,
+        request: _rainbow_pb2.GetGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.GetGroupResponse, _abc.Awaitable[_rainbow_pb2.GetGroupResponse]]:
+        """Looks up a group of jobs by its id: how many of its members are in each state, and the first that failed. Callers see
+        the groups that they see the members of.
+        """
+
+    @_abc_1.abstractmethod
+    def ListGroups(
+        self,
+        request: _rainbow_pb2.ListGroupsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.ListGroupsResponse, _abc.Awaitable[_rainbow_pb2.ListGroupsResponse]]:
+        """Lists groups of jobs, the newest first, a page at a time."""
 
     @_abc_1.abstractmethod
     def ListClusters(

@@ -18,7 +18,7 @@ SECTIONS = {
     "Options of the scheduler": ("account", "partition", "qos", "reservation", "constraint", "options_by_cluster"),
     "In the queue": ("project", "priority", "labels", "idempotency_key", "on_lost", "retry_most", "retry_on"),
     "Signing": ("sign", "signing_key", "sign_for", "sign_runs"),
-    "Waiting, and many jobs": ("wait", "file", "key_prefix"),
+    "Waiting, and many jobs": ("wait", "array", "file", "key_prefix", "group_name", "group", "array_index"),
     "Server and credential": (
         "host", "cluster", "tls", "ca_file", "cert_file", "key_file", "timeout", "token", "token_file",
     ),

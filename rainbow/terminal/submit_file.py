@@ -1,10 +1,10 @@
-"""`rainbow submit --file`"""
+"""`rainbow submit --file`, and other submissions of many jobs."""
 
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO
 
 import click
@@ -13,7 +13,7 @@ from rainbow import job_file
 from rainbow.client import Client
 from rainbow.errors import FailedPrecondition, InvalidArgument, RainbowError, Unavailable, why
 from rainbow.job_file import Checked, Line
-from rainbow.records import SubmitResult
+from rainbow.records import GroupWish, SubmitResult
 from rainbow.specs import JobSpec
 from rainbow.terminal.formatting import count
 from rainbow.terminal.output import complain, say, write_json
@@ -34,12 +34,16 @@ class Refusal:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What became of a file's jobs so far. Only the first 1,000 refusals are kept."""
+    """What became of many jobs so far. Only the first 1,000 refusals are kept.
+
+    `file` is empty where they are not those of a file; `group` is 0 while none is known to be in one.
+    """
 
     file: str
     cluster: str
     key_prefix: str
     jobs: int
+    group: int = 0
     submitted: int = 0
     duplicates: int = 0
     refused: int = 0
@@ -50,8 +54,10 @@ class Outcome:
         return self.submitted + self.duplicates + self.refused
 
 
-def submit_file(client: Client, path: str, *, key_prefix: str, as_json: bool) -> int:
-    """Submit a file's jobs, print what became of them, and return the exit code.
+def submit_file(client: Client, path: str, *, key_prefix: str, as_json: bool, group: GroupWish | None = None) -> int:
+    """Submit a file's jobs, as members of a group if one is wished for, and print what became of them.
+
+    Returns the exit code.
 
     Raises InvalidArgument, and submits nothing, when a line is bad.
     """
@@ -60,10 +66,18 @@ def submit_file(client: Client, path: str, *, key_prefix: str, as_json: bool) ->
         _refuse_bad_lines(path, checked)
         prefix = key_prefix or checked.digest
         outcome = Outcome(file=path, cluster=client.cluster, key_prefix=prefix, jobs=checked.jobs)
-        began_at = time.monotonic()
-        with _saying_how_to_go_on(outcome), progress(checked.jobs, quiet=as_json) as show:
-            lines = job_file.jobs(file, checked, key_prefix=prefix)
-            _submit(client, lines, outcome, show, silent=as_json)
+        lines = job_file.jobs(file, checked, key_prefix=prefix)
+        wish = replace(group, idempotency_key=prefix) if group else None
+        return submit_lines(client, lines, outcome, group=wish, as_json=as_json)
+
+
+def submit_lines(
+    client: Client, lines: Iterable[Line], outcome: Outcome, *, group: GroupWish | None, as_json: bool
+) -> int:
+    """Submit jobs, print what became of them, and return the exit code."""
+    began_at = time.monotonic()
+    with _saying_how_to_go_on(outcome), progress(outcome.jobs, quiet=as_json) as show:
+        _submit(client, lines, outcome, show, group=group, silent=as_json)
     if as_json:
         write_json(outcome)
     else:
@@ -109,22 +123,24 @@ def _saying_how_to_go_on(outcome: Outcome) -> Iterator[None]:
 
 
 def _how_to_go_on(outcome: Outcome) -> str:
-    same = "input" if outcome.file == "-" else "file"
+    same = {"": f"with --key {outcome.key_prefix}", "-": "with the same input"}.get(outcome.file, "with the same file")
     return (
         f"Stopped after {outcome.answered:,} of {count(outcome.jobs, 'job')}. The same command"
-        f" with the same {same} goes on: no job is submitted twice."
+        f" {same} goes on: no job is submitted twice."
     )
 
 
-def _submit(client: Client, lines: Iterable[Line], outcome: Outcome, show: Show, *, silent: bool) -> None:
-    for number, result in _results(client, lines):
+def _submit(
+    client: Client, lines: Iterable[Line], outcome: Outcome, show: Show, *, group: GroupWish | None, silent: bool
+) -> None:
+    for number, result in _results(client, lines, group):
         _note(outcome, number, result, silent=silent)
         if outcome.answered % JOBS_BETWEEN_SHOWS == 0:
             show(outcome.answered)
     show(outcome.answered)
 
 
-def _results(client: Client, lines: Iterable[Line]) -> Iterator[tuple[int, SubmitResult]]:
+def _results(client: Client, lines: Iterable[Line], group: GroupWish | None) -> Iterator[tuple[int, SubmitResult]]:
     numbers: deque[int] = deque()
 
     def specs() -> Iterator[JobSpec]:
@@ -132,7 +148,7 @@ def _results(client: Client, lines: Iterable[Line]) -> Iterator[tuple[int, Submi
             numbers.append(line.number)
             yield line.spec
 
-    for result in client.submit_stream(specs()):
+    for result in client.submit_stream(specs(), group=group):
         yield numbers.popleft(), result
 
 
@@ -140,23 +156,25 @@ def _note(outcome: Outcome, number: int, result: SubmitResult, *, silent: bool) 
     if result.error is None:
         outcome.duplicates += result.duplicate
         outcome.submitted += not result.duplicate
+        outcome.group = result.group
         return
     outcome.refused += 1
     if len(outcome.refusals) < MOST_REFUSALS:
         outcome.refusals.append(Refusal(line=number, error=result.error))
     if not silent:
-        complain(_as_line(number, result.error))
+        complain(_as_line(number, result.error, what="line" if outcome.file else "index"))
 
 
-def _as_line(number: int, error: RainbowError) -> str:
-    return on_one_line(f"line {number}: {error}")
+def _as_line(number: int, error: RainbowError, *, what: str = "line") -> str:
+    return on_one_line(f"{what} {number}: {error}")
 
 
 def _summary(outcome: Outcome, *, seconds: float) -> str:
     speed = f" in {seconds:,.1f} seconds ({outcome.answered / seconds:,.0f} a second)" if outcome.submitted else ""
     there = f"; {_were(outcome.duplicates)} there already" if outcome.duplicates else ""
     refused = f"; {_were(outcome.refused)} refused" if outcome.refused else ""
-    return f"Submitted {count(outcome.submitted, 'job')} to {outcome.cluster}{speed}{there}{refused}."
+    members = f" as group {outcome.group}" if outcome.group else ""
+    return f"Submitted {count(outcome.submitted, 'job')} to {outcome.cluster}{members}{speed}{there}{refused}."
 
 
 def _were(number: int) -> str:

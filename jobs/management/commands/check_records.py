@@ -11,11 +11,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from jobs.queries.checks.allowances import wrong_allowances
-from jobs.queries.checks.counts import clusters, wrong_counts
+from jobs.queries.checks.counts import clusters, group_ranges, wrong_counts, wrong_group_counts
 from jobs.queries.checks.finding import Finding, Range, ranges_of
 from jobs.queries.checks.histories import JOBS, histories, labels
 from jobs.queries.checks.rows import MISPLACED, UNPLACED, row_checks
-from jobs.services.mend import mend_allowances, mend_counts, mend_queues
+from jobs.services.mend import mend_allowances, mend_counts, mend_group_counts, mend_queues
 from rainbow_site.process.readiness import NOT_UP_TO_DATE, up_to_date
 
 _MENDABLE = ("counters", "queues")
@@ -62,6 +62,11 @@ def _findings(mend: Iterable[str]) -> Iterator[Finding]:
         if wrong and "counters" in mend:
             wrong = mend_counts(cluster_id=cluster_id)
         yield from (one.finding(name) for one in wrong)
+    for groups in group_ranges():
+        in_groups = wrong_group_counts(groups)
+        if in_groups and "counters" in mend:
+            in_groups = mend_group_counts(groups=groups)
+        yield from (one.finding for one in in_groups)
     of_people = wrong_allowances()
     if of_people and "counters" in mend:
         of_people = mend_allowances()

@@ -8,7 +8,7 @@ from django.apps import apps
 from django.db import models
 
 from clusters.models import Cluster, Credential, CredentialKind, FormerValue, PoolMember
-from jobs.models import Job, JobEvent, Queue, Serves
+from jobs.models import Job, JobEvent, JobGroup, Queue, Serves
 from jobs.queries.checks.finding import Finding, Range
 from jobs.sql.statements import fetch, timestamp
 from jobs.states import JobState
@@ -16,6 +16,7 @@ from jobs.states import JobState
 # A job that a server of an earlier release queued is put into a queue within seconds.
 _PLACED_WITHIN = timedelta(minutes=1)
 _CLUSTER, _CREDENTIAL, _QUEUE = Cluster._meta.db_table, Credential._meta.db_table, Queue._meta.db_table
+_ITS_GROUP = f'(SELECT 1 FROM {JobGroup._meta.db_table} g WHERE g.id = t."group")'
 _EVENT, _MEMBER = JobEvent._meta.db_table, PoolMember._meta.db_table
 _IN_HAND = f"t.state IN ('{JobState.ACCEPTED}', '{JobState.RUNNING}', '{JobState.LOST}')"
 _LEASED = f"t.state IN ('{JobState.ACCEPTED}', '{JobState.RUNNING}') AND t.agent <> ''"
@@ -86,6 +87,7 @@ _SPECIAL = {
                 "an agent holds it without a lease": f"{_LEASED} AND t.lease_expires_at IS NULL",
                 "is in the hands of a pool, which runs no jobs": f"{_IN_HAND} AND c.pool",
                 "was taken from what is no pool": "NOT p.pool",
+                "is a member of a group that is not there": f't."group" > 0 AND {_ITS_GROUP} IS NULL',
                 "was submitted with a credential that is no token": f"k.kind = '{CredentialKind.SECRET}'",
             },
             timed=frozenset({UNPLACED}),

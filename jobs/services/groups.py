@@ -1,0 +1,147 @@
+"""The groups that submissions make, and those that they add members to."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from clusters.callers import Caller
+from clusters.services.of_people import project_for
+from clusters.validation import check_line
+from jobs.models import JobGroup
+from jobs.services.orders import Order, Receipt, stored_key, submitter_of
+from jobs.specs import MAX_KEY, MAX_NAME
+from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, RainbowError, Unavailable
+
+_NO_SUCH_GROUP = "there is no such group of yours at this cluster, with this project"
+BESIDE_THE_GROUP = "must not be beside the group of all jobs"
+_CLOSED = "the group takes no further members"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupWish:
+    """The group of what is submitted: a new one, or that of this id or idempotency key.
+
+    `more`: further members follow. Without it the group is closed once these are in it. `by` and `project` are those of
+    its members.
+    """
+
+    by: Caller
+    project: str = ""
+    group_id: int = 0
+    name: str = ""
+    idempotency_key: str = ""
+    more: bool = False
+
+
+def check_wish(wish: GroupWish) -> None:
+    """Raises InvalidArgument."""
+    check_line(wish.name, field="group.name", longest=MAX_NAME)
+    check_line(wish.idempotency_key, field="group.idempotency_key", longest=MAX_KEY)
+    if wish.group_id < 0:
+        raise InvalidArgument("must not be negative", field="group.id")
+    if wish.group_id and (wish.name or wish.idempotency_key):
+        raise InvalidArgument("a group that is there already has its name and key; leave them out", field="group.id")
+
+
+def group_of(orders: Sequence[Order | RainbowError], outcomes: Sequence[Receipt | RainbowError]) -> int:
+    """The id of the group that these are members of, after they were submitted; 0 where none is in it."""
+    for order, outcome in zip(orders, outcomes, strict=True):
+        if isinstance(order, Order) and isinstance(outcome, Receipt):
+            return order.spec.group
+    return 0
+
+
+def groups_of(orders: Sequence[Order], wish: GroupWish | None, *, now: datetime) -> dict[int, JobGroup]:
+    """The groups that these become members of, by id, locked until the commit.
+
+    With a wish all are for one group, which their specifications are given; otherwise they name it. Raises what a
+    submission to the group is refused with.
+    """
+    if wish:
+        group = _found(wish) if wish.group_id else _made(wish, now)
+        for order in orders:
+            order.spec.group = group.id
+        return {group.id: group}
+    return lock_groups({order.spec.group for order in orders if order.spec.group})
+
+
+def settle_groups(
+    groups: Mapping[int, JobGroup], members: Sequence[Order], wish: GroupWish | None, *, now: datetime
+) -> None:
+    """Call it once the new members are in."""
+    grown = {order.spec.group for order in members}
+    JobGroup.objects.filter(id__in=grown).update(added_at=now)
+    if wish and not wish.more:
+        JobGroup.objects.filter(id__in=groups).update(open=False)
+    if wish and not grown:
+        JobGroup.objects.filter(id__in=groups, counts__isnull=True).delete()
+
+
+def _found(wish: GroupWish) -> JobGroup:
+    found = lock_groups([wish.group_id]).get(wish.group_id)
+    if found is None or not _is_of(found, wish.by, wish.by.cluster_id, project_for(wish.by, wish.project)):
+        raise InvalidArgument(_NO_SUCH_GROUP, field="group.id")
+    return found
+
+
+def _made(wish: GroupWish, now: datetime) -> JobGroup:
+    by, project_id = wish.by, project_for(wish.by, wish.project)
+    key = stored_key(wish.idempotency_key, submitter_of(by, project_id))
+    if len(key) > MAX_KEY:
+        raise InvalidArgument("is too long for this token", field="group.idempotency_key")
+    new = JobGroup(
+        cluster_id=by.cluster_id,
+        submitted_by_id=by.credential,
+        owner_id=by.person_id,
+        project_id=project_id,
+        name=wish.name,
+        idempotency_key=key or None,
+        made_at=now,
+        added_at=now,
+        open=True,
+    )
+    if not key:
+        new.save(force_insert=True)
+        return new
+    # Of several at once that have the same key, one makes the group, and the others wait for its commit.
+    JobGroup.objects.bulk_create([new], ignore_conflicts=True)
+    under_key = JobGroup.objects.filter(cluster_id=by.cluster_id, idempotency_key=key)
+    found = under_key.select_for_update(no_key=True).first()
+    if found is None:
+        raise Unavailable("the group under this key was deleted just now; try again")
+    if not _is_of(found, by, by.cluster_id, project_id) or found.name != wish.name:
+        raise AlreadyExists("another group was submitted under this key", field="group.idempotency_key")
+    return found
+
+
+def lock_groups(ids: Collection[int]) -> dict[int, JobGroup]:
+    """Without their keys, which rows that name a group lock when they are committed; by id."""
+    if not ids:
+        return {}
+    found = JobGroup.objects.filter(id__in=sorted(set(ids))).order_by("id").select_for_update(no_key=True)
+    return {group.id: group for group in found}
+
+
+def refusals_of_members(orders: Sequence[Order], groups: Mapping[int, JobGroup]) -> dict[int, RainbowError]:
+    """By the identity of the orders that are for a group, why they cannot be members of it.
+
+    What repeats an earlier submission is found by its key all the same.
+    """
+    refused: dict[int, RainbowError] = {}
+    for order in orders:
+        if not order.spec.group:
+            continue
+        group = groups.get(order.spec.group)
+        by = order.by
+        if not (group and isinstance(by, Caller) and _is_of(group, by, order.cluster_id, order.project_id)):
+            refused[id(order)] = InvalidArgument(_NO_SUCH_GROUP, field="group")
+        elif not group.open:
+            refused[id(order)] = FailedPrecondition(_CLOSED, field="group")
+    return refused
+
+
+def _is_of(group: JobGroup, by: Caller, cluster_id: int, project_id: int | None) -> bool:
+    """Whether the group is of who submits: of their own, their project's, or of their token."""
+    if (group.cluster_id, group.project_id, group.owner_id) != (cluster_id, project_id, by.person_id):
+        return False
+    return project_id is not None or group.submitted_by_id == by.credential

@@ -1,0 +1,34 @@
+"""The indexes of an array of jobs, written as sbatch takes them: 0-9, 1,3,5 or 0-100:10."""
+
+import re
+
+from rainbow.errors import InvalidArgument
+from rainbow.rules import MAX_INT
+
+MOST_MEMBERS = 100_000
+_PART = re.compile(r"(?P<first>[0-9]{1,10})(?:-(?P<last>[0-9]{1,10})(?::(?P<step>[0-9]{1,10}))?)?", re.ASCII)
+_FORMS = "must be indexes such as 0-9, 1,3,5 or 0-100:10"
+
+
+def indexes_in(text: str) -> tuple[int, ...]:
+    """In their order, each once. Raises InvalidArgument."""
+    found: set[int] = set()
+    for part in text.split(","):
+        indexes = _range_in(part)
+        if len(indexes) + len(found) > MOST_MEMBERS and len(found.union(indexes[: MOST_MEMBERS + 1])) > MOST_MEMBERS:
+            raise InvalidArgument(f"must be at most {MOST_MEMBERS:,} indexes", field="array")
+        found.update(indexes)
+    return tuple(sorted(found))
+
+
+def _range_in(part: str) -> range:
+    said = _PART.fullmatch(part)
+    if said is None:
+        raise InvalidArgument(_FORMS, field="array")
+    first, last = int(said["first"]), int(said["last"] or said["first"])
+    step = int(said["step"] or 1)
+    if last > MAX_INT:
+        raise InvalidArgument(f"indexes must be at most {MAX_INT:,}", field="array")
+    if last < first or step < 1:
+        raise InvalidArgument(f"{part} holds no index", field="array")
+    return range(first, last + 1, step)

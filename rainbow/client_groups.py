@@ -1,0 +1,38 @@
+"""Looking up groups of jobs."""
+
+from collections.abc import Iterator
+
+from rainbow import answers, records, rules, translation
+from rainbow.client_session import ClientSession
+from rainbow.protos import rainbow_pb2 as pb
+
+
+class GroupCalls(ClientSession):
+    def get_group(self, group: int) -> records.JobGroup:
+        """How many of its members are in each state, and the first that failed. Raises NotFound."""
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.GetGroupRequest(cluster=self.cluster, id=group)
+        answer = self._connection.ask(self._stub.GetGroup, request, credential=self._token or self._secret)
+        return answers.group(answer, asked=group)
+
+    def list_groups(self, *, going: bool = False, page_size: int = 0) -> Iterator[records.JobGroup]:
+        """Every group, the newest first; only those that are not finished if `going`. Pages are fetched as needed."""
+        token, before, more = "", rules.MAX_INT + 1, True
+        while more:
+            page = self._group_page(going=going, page_size=page_size, page_token=token, before=before)
+            yield from page.groups
+            token = page.next_page_token
+            more = bool(token)
+            before = page.groups[-1].id if more else before
+
+    def list_groups_page(self, *, going: bool = False, page_size: int = 0, page_token: str = "") -> records.GroupPage:
+        """One page of 1 to 1,000 groups; a `page_size` of 0 means 100."""
+        return self._group_page(going=going, page_size=page_size, page_token=page_token, before=rules.MAX_INT + 1)
+
+    def _group_page(self, *, going: bool, page_size: int, page_token: str, before: int) -> records.GroupPage:
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.ListGroupsRequest(
+                cluster=self.cluster, going=going, page_size=page_size, page_token=page_token
+            )
+        answer = self._connection.ask(self._stub.ListGroups, request, credential=self._token or self._secret)
+        return answers.groups(answer, before=before)

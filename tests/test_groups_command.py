@@ -1,0 +1,140 @@
+"""Groups of jobs by the command line and over gRPC."""
+
+import grpc
+import pytest
+
+from rainbow.arrays import MOST_MEMBERS, indexes_in
+from rainbow.client import Client
+from rainbow.errors import InvalidArgument, NotFound
+from rainbow.protos import rainbow_pb2 as pb
+from rainbow.records import GroupWish, JobSpec, JobState
+from tests.support.commandline import Run, answer
+from tests.support.job_files import JobsFile, numbered
+from tests.support.patience import PATIENCE_SECONDS, wait_until
+from tests.support.servers import RainbowServer
+from tests.support.wire import Remote
+
+
+@pytest.mark.parametrize(
+    ("text", "indexes"),
+    [
+        ("0-3", (0, 1, 2, 3)),
+        ("7", (7,)),
+        ("1,3,5", (1, 3, 5)),
+        ("0-100:25", (0, 25, 50, 75, 100)),
+        ("5-6,0-2,2", (0, 1, 2, 5, 6)),
+    ],
+)
+def test_indexes_are_written_as_sbatch_takes_them(text: str, indexes: tuple[int, ...]) -> None:
+    assert indexes_in(text) == indexes
+
+
+@pytest.mark.parametrize("text", ["", "a", "-1", "3-1", "0-9:0", "1,", "0-99999999999", f"0-{MOST_MEMBERS}", "1-2-3"])
+def test_other_indexes_are_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument):
+        indexes_in(text)
+
+
+def test_an_array_is_one_group_of_jobs_with_their_indexes(rainbow: Run, remote: Remote) -> None:
+    done = answer(rainbow("submit", "--array", "0-2,7", "--group-name", "sweep", "--json", "--", "./run.sh"))
+
+    jobs = answer(rainbow("jobs", "--group", str(done["group"]), "--json"))["jobs"]
+    group = answer(rainbow("group", str(done["group"]), "--json"))
+    assert (done["submitted"], done["refused"]) == (4, 0)
+    assert [(job["array_index"], job["command"], job["group"]) for job in jobs] == [
+        (index, "./run.sh", done["group"]) for index in (7, 2, 1, 0)
+    ]
+    assert (group["name"], group["counts"], group["jobs"], group["open"]) == ("sweep", {"queued": 4}, 4, False)
+
+
+def test_the_same_array_under_the_same_key_is_the_same_group(rainbow: Run) -> None:
+    words = ("submit", "--array", "0-1", "--key", "mine", "--json", "--", "true")
+
+    first, second = answer(rainbow(*words)), answer(rainbow(*words))
+
+    assert (first["submitted"], second["submitted"], second["duplicates"]) == (2, 0, 2)
+    assert first["group"] == second["group"]
+
+
+def test_a_long_array_is_closed_by_its_last_batch(rainbow: Run) -> None:
+    done = rainbow("submit", "--array", "1-1200", "--", "true")
+    groups = answer(rainbow("groups", "--json"))["groups"]
+
+    assert f"Submitted 1,200 jobs to {groups[0]['cluster']} as group {groups[0]['id']}" in done.stdout
+    assert [(group["jobs"], group["open"]) for group in groups] == [(1200, False)]
+
+
+def test_the_jobs_of_a_file_are_a_group_if_it_has_a_name(rainbow: Run, jobs_file: JobsFile) -> None:
+    done = answer(rainbow("submit", "--file", jobs_file(*numbered(3)), "--group-name", "of a file", "--json"))
+
+    assert answer(rainbow("group", str(done["group"]), "--json"))["name"] == "of a file"
+
+
+def test_a_group_is_shown_with_what_failed(rainbow: Run, remote: Remote) -> None:
+    done = answer(rainbow("submit", "--array", "4-5", "--json", "--", "./run.sh"))
+    ids = [job["id"] for job in answer(rainbow("jobs", "--group", str(done["group"]), "--json"))["jobs"]]
+    remote.accept(*ids, agent="a")
+    failed = pb.JobReport(jobid=min(ids), attempt=1, state=pb.JOB_STATE_FAILED, exit_code=3, reason="exit code 3")
+    remote.stub.ReportJobs(
+        pb.ReportJobsRequest(agent="a", reports=[failed]), metadata=remote.by_secret, timeout=PATIENCE_SECONDS
+    )
+
+    shown = rainbow("group", str(done["group"])).stdout
+
+    assert "1 of 2 are over (50 %)" in shown
+    assert f"{min(ids)}  4      3          exit code 3" in shown
+    assert "1 failed" in rainbow("groups").stdout
+
+
+def test_a_group_is_finished_soon_after_its_last_member(rainbow: Run, remote: Remote) -> None:
+    done = answer(rainbow("submit", "--array", "0-1", "--json", "--", "true"))
+    group = str(done["group"])
+    ids = [str(job["id"]) for job in answer(rainbow("jobs", "--group", group, "--json"))["jobs"]]
+
+    rainbow("cancel", *ids)
+
+    wait_until(lambda: answer(rainbow("group", group, "--json"))["finished_at"] is not None)
+
+
+def test_a_group_of_another_is_not_found(rainbow: Run, other_remote: Remote, server: RainbowServer) -> None:
+    done = answer(rainbow("submit", "--array", "0", "--json", "--", "true"))
+
+    with Client(server.address, cluster=other_remote.name, token=other_remote.token, tls=False) as other:
+        with pytest.raises(NotFound) as theirs:
+            other.get_group(done["group"])
+        with pytest.raises(NotFound) as none:
+            other.get_group(2**31 - 1)
+        assert list(other.list_groups()) == []
+
+    assert str(theirs.value) == str(none.value)
+
+
+def test_a_program_adds_to_a_group_in_several_calls(remote: Remote, server: RainbowServer) -> None:
+    with Client(server.address, cluster=remote.name, token=remote.token, tls=False) as client:
+        first = client.submit_jobs([JobSpec(command="a", array_index=0)], group=GroupWish(name="mine", more=True))
+        client.submit_jobs([JobSpec(command="b", array_index=1)], group=GroupWish(id=first.group))
+        group = client.get_group(first.group)
+
+    assert (group.counts, group.open) == ({JobState.QUEUED: 2}, False)
+
+
+def test_the_group_of_a_job_is_not_said_twice(remote: Remote) -> None:
+    request = pb.SubmitJobsRequest(jobs=[pb.JobSpec(command="a", nodes=1, group=1)], group=pb.Group())
+
+    with pytest.raises(grpc.RpcError) as refused:
+        remote.stub.SubmitJobs(request, metadata=remote.by_token, timeout=PATIENCE_SECONDS)
+
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--array", "0-1", "--wait", "--", "true"),
+        ("--array", "0-1", "--array-index", "3", "--", "true"),
+        ("--array", "1-0", "--", "true"),
+        ("--group-name", "x", "--", "true"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_by_the_command(rainbow: Run, words: tuple[str, ...]) -> None:
+    assert rainbow("submit", *words).exit_code == 2

@@ -15,6 +15,8 @@ PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc \
 	--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
 	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 	--proto_path=rainbow/protos=grpc_api rainbow/protos/rainbow.proto
+LATER_PROTOC := .venv-stubs/bin/python -m grpc_tools.protoc --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+	--proto_path=. grpc_api/later/later.proto
 
 # The images: what builds them, what they are made from, and what they say of themselves. The Docker format has health
 # checks, which Podman and Buildah write by BUILDAH_FORMAT; Docker knows no other.
@@ -130,6 +132,7 @@ migrations-fresh: .venv/development ## Check that the migrations make what the m
 .PHONY: stubs
 stubs: .venv/development .venv-stubs/installed ## Write rainbow/protos from grpc_api/rainbow.proto
 	$(PROTOC) --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:.
+	$(LATER_PROTOC) --python_out=. --mypy_out=quiet:.
 
 .PHONY: stubs-fresh
 stubs-fresh: .venv/development .venv-stubs/installed ## Check that rainbow/protos is what `make stubs` writes
@@ -137,6 +140,8 @@ stubs-fresh: .venv/development .venv-stubs/installed ## Check that rainbow/proto
 	$(PROTOC) --python_out=build/stubs --grpc_python_out=build/stubs \
 		--mypy_out=quiet:build/stubs --mypy_grpc_out=quiet:build/stubs
 	diff -r --brief --exclude=__init__.py --exclude=__pycache__ rainbow/protos build/stubs/rainbow/protos
+	$(LATER_PROTOC) --python_out=build/stubs --mypy_out=quiet:build/stubs
+	for stub in later_pb2.py later_pb2.pyi; do diff --brief grpc_api/later/$$stub build/stubs/grpc_api/later/$$stub || exit; done
 
 .PHONY: docs
 docs: .venv/development ## Write docs/protocol.md from grpc_api/rainbow.proto, and docs/openapi.yaml from the REST API

@@ -77,7 +77,10 @@ MAY_IMPORT = {
     " jobs.queries jobs.services grpc_api.runtime",
     "grpc_api.transport": "rainbow rainbow.telemetry rainbow.protos rainbow_site.process jobs grpc_api.runtime"
     " grpc_api.rpcs",
-    "grpc_api.management": "rainbow.telemetry rainbow_site rainbow_site.process grpc_api.reference grpc_api.transport",
+    "grpc_api.later": "rainbow rainbow.protos clusters clusters.services jobs jobs.queries jobs.services grpc_api.rpcs"
+    " grpc_api.transport",
+    "grpc_api.management": "rainbow.telemetry rainbow_site rainbow_site.process grpc_api.reference grpc_api.transport"
+    " grpc_api.later",
     "rainbow_site.web.rest": "rainbow rainbow.telemetry clusters clusters.services",
     "clusters.rest": "rainbow clusters clusters.queries clusters.services rainbow_site.web.rest",
     "clusters.admin": "rainbow rainbow.telemetry clusters clusters.queries clusters.services",

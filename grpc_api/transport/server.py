@@ -2,7 +2,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -36,6 +36,9 @@ GRACE_SECONDS = 30
 _log = logging.getLogger("rainbow.grpc")
 
 
+FurtherMethods = Callable[[MethodFactory, RainbowServicer, ServerState, str], Mapping[str, Method]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
     """`batch` is the most calls of one kind that share a commit; 1 switches that off.
@@ -43,6 +46,7 @@ class ServerOptions:
     `calls` is the most calls at a time, those that wait included. Records of jobs that ended more than `retention_days`
     ago are deleted; 0 keeps them. `share_port` lets other processes listen at the address, too. Without `certificate`
     there is no TLS. With `client_ca` each client needs a certificate, or only those at `client_address` if given.
+    `further` makes methods for further paths, or in place of those of RainbowScheduler.
     """
 
     address: str
@@ -57,6 +61,7 @@ class ServerOptions:
     client_address: str = ""
     transport: str = GRPCIO
     log_as_json: bool = False
+    further: FurtherMethods | None = None
 
 
 async def serve(options: ServerOptions) -> bool:
@@ -90,6 +95,8 @@ class _Server:
         self._checks = HealthChecks([SERVICE.full_name])
         factory = MethodFactory(load=Load(most_calls=options.calls), requests=self._requests)
         methods = factory.rainbow(servicer) | standard_methods(factory, self._checks)
+        if options.further:
+            methods |= options.further(factory, servicer, state, options.registration_secret)
         self._transport = _transport(options, methods)
         self._background_tasks: list[asyncio.Task[None]] = []
 

@@ -4,6 +4,7 @@ import os
 import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from grpc_api.later.methods import later_methods
 from grpc_api.transport.server import H2CORN, ServerOptions, serve
 from grpc_api.transport.tls import Certificate, pem_in
 from rainbow.telemetry.uncaught import log_uncaught
@@ -91,6 +93,7 @@ class Command(BaseCommand):
             client_address=settings.RAINBOW_TLS_CLIENT_ADDRESS,
             transport=settings.RAINBOW_TRANSPORT,
             log_as_json=settings.RAINBOW_LOG_FORMAT == "JSON",
+            further=partial(later_methods, memory_graph=settings.RAINBOW_MEMORY_GRAPH),
         )
         _check_transport(server.transport)
         _log.info("creating %s", server.name)

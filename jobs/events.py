@@ -11,10 +11,11 @@ from jobs.models import Job
 from jobs.notify import tell_after_commit
 from jobs.room import held_limits_exist
 from jobs.sql.allowances import Change, HolderKey, allowances_changed, holders
+from jobs.sql.dependencies import ends_noted
 from jobs.sql.inserts import activity_added, counts_added, events_added, group_counts_added
 from jobs.sql.statements import Columns, Statement, run_in_order, timestamp
 from jobs.sql.usage import usage_added
-from jobs.states import HELD, PUTS_INTO_A_QUEUE, UNTAKEN, Activity, JobState, What
+from jobs.states import FINAL, HELD, PUTS_INTO_A_QUEUE, UNTAKEN, Activity, JobState, What
 from jobs.traces import trace_after_commit
 from jobs.usage import Used, totals
 
@@ -73,6 +74,11 @@ class Step:
         return activity_of(self.what, self.after)
 
     @property
+    def ended(self) -> bool:
+        """Whether the job is over for those that wait for it: no further attempt follows."""
+        return self.after in FINAL
+
+    @property
     def counted_before(self) -> tuple[int, str, int] | None:
         if self.before is None:
             return None
@@ -128,7 +134,9 @@ def recorded(
         # No call waits for a job whose id was not known yet.
         job_ids={step.job_id for alike in kinds.values() if alike[0].what != What.SUBMITTED for step in alike},
     )
+    ended = {step.job_id for alike in kinds.values() if alike[0].ended for step in alike}
     return [
+        *([ends_noted(ended)] if ended else []),
         *events_added(_columns(steps, timestamp(now), why)),
         *_count_for_people([step for step, _ in steps if step.project_id and step.what != What.SUBMITTED], adopted),
         *_count(kinds.values(), now),

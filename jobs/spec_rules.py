@@ -8,6 +8,7 @@ from typing import Any
 from clusters.models import MAX_AFTER_SECONDS, MAX_MEMBERS
 from clusters.needs import MAX_NEEDS, parse_need
 from clusters.validation import check_cluster_name, check_line, check_range, size_in_bytes
+from jobs.after import MAX_AFTER, parse_after
 from rainbow.errors import InvalidArgument
 
 MAX_CORES_PER_TASK = 65_536
@@ -133,6 +134,12 @@ def _check_retry_on(causes: Sequence[str]) -> None:
         _check_pattern(_RETRY_ON, _CAUSES, cause, field="retry_on")
 
 
+def _check_after(terms: Sequence[str]) -> None:
+    _check_number(terms, MAX_AFTER, field="after")
+    for term in terms:
+        parse_after(term)
+
+
 def _check_signature(text: str) -> None:
     """What it says is for agents to judge."""
     check_line(text, field="signature", longest=MAX_SIGNATURE)
@@ -177,6 +184,7 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "retry_on": _check_retry_on,
     "group": partial(check_range, field="group", lowest=0, highest=MAX_ID),
     "array_index": partial(check_range, field="array_index", lowest=0, highest=MAX_ID),
+    "after": _check_after,
     "start_within_seconds": partial(
         check_range, field="start_within_seconds", lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS
     ),

@@ -92,6 +92,7 @@ class JobSpec(JobDescription):
     signature: str = field(default="", metadata=_LONG | _UNLISTED)
     retry_most: int = 0
     retry_on: Texts = field(default=(), metadata=_LONG)
+    after: Texts = field(default=(), metadata=_LONG)
     idempotency_key: str = ""
 
     def fingerprint(self, submitter: int | str | None) -> bytes:

@@ -74,15 +74,13 @@ def job_on(line: bytes) -> LineContent:
 
 
 def _submittable(printed: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a printed job that make another such job; not its key and its group, which it was in."""
+    """The fields of a printed job that make another such job: not its key, which stands for the printed one, nor its
+    group, and what it waited for.
+    """
     if "environment" not in printed:
         raise InvalidArgument("is missing: lists leave it out, `rainbow job ID --json` has it", field="environment")
-    left_out = {
-        *ADDED,
-        "idempotency_key",
-        "group",
-        *(("on_lost",) if printed.get("on_lost") == OnLost.UNSPECIFIED else ()),
-    }
+    unsaid = ("on_lost",) if printed.get("on_lost") == OnLost.UNSPECIFIED else ()
+    left_out = {*ADDED, "idempotency_key", "group", "after", *unsaid}
     return {name: value for name, value in printed.items() if name not in left_out}
 
 

@@ -95,6 +95,7 @@ class JobSpec(JobDescription):
     signature: str = ""
     retry_most: int = 0
     retry_on: Texts = ()
+    after: Texts = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,16 +73,16 @@ def test_a_blocked_job_expires(alpha: Any, now: datetime) -> None:
 
     job = Job.objects.get(id=job_id)
     assert (job.state, job.finished_at) == ("failed", later)
-    assert job.reason == "it expired while it waited: waits for 1 other job"
+    assert job.reason == "it expired while it waited: waits for its turn in its group"
 
 
-def test_it_is_told_that_it_waits_for_others(alpha: Any, now: datetime) -> None:
+def test_it_is_told_that_it_waits_for_its_turn(alpha: Any, now: datetime) -> None:
     job = Job.objects.get(id=job_in(JobState.BLOCKED, alpha, now=now))
 
     explanation = explain_wait(job=job, now=now)
 
     assert explanation is not None
-    assert explanation.summary == "waits for 1 other job; it is in no queue until then"
+    assert explanation.summary == "waits for its turn in its group; it is in no queue until then"
 
 
 def test_a_report_changes_nothing(alpha: Any, now: datetime) -> None:

@@ -47,6 +47,7 @@ WHOLE = JobSpec(
     signature="{}",
     retry_most=3,
     retry_on=("timed_out",),
+    after=("any:1",),
     on_lost=OnLost.REQUEUE,
     idempotency_key="k",
 )

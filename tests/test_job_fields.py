@@ -33,6 +33,8 @@ from rainbow.protos import rainbow_pb2 as pb
 from rainbow.specs import OnLost
 
 ROOT = Path(__file__).parent.parent
+# A job that has ended.
+PARENT = 1_000_000_000
 # Values that are no field's default, and allowed in every field of their kind but these.
 VALUES: dict[object, Any] = {
     int: 3, str: "/x", bool: True, Mapping[str, str]: {"A": "/x"}, OnLost: OnLost.REQUEUE,
@@ -48,7 +50,9 @@ FURTHER_VALUES: dict[str, Any] = {
     "clusters": ("alpha",),
     "secrets": {"A": "site:x"},
     "retry_on": ("timed_out", "exit_code:75"),
+    "after": (f"any:{PARENT}",),
 }
+PLAIN = {"command": "true", "nodes": 1, "tasks": 0, "priority": 0, "time_limit_seconds": 0, "on_lost": "keep"}
 # Not of the job, but of its submission: test_people_rpc.py.
 BESIDE = {"project"}
 WHOLE = client.JobSpec(
@@ -83,6 +87,13 @@ def defaults(spec: type[Any]) -> dict[str, Any]:
 
 
 def submitted(member: Any, now: datetime) -> int:
+    ended = {
+        "state": "completed",
+        "submitted_at": now,
+        "finished_at": now,
+        "submitted_by_id": member.submitter.credential,
+    }
+    Job.objects.create(id=PARENT, cluster=member.cluster, **PLAIN, **ended)
     spec = messages.spec_from(translation.job_spec(WHOLE))
     JobGroup.objects.create(
         id=WHOLE.group,

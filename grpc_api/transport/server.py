@@ -13,6 +13,7 @@ from grpc_api.runtime.last_seen import LastSeenNotes
 from grpc_api.runtime.lease_expiry import expire_leases_forever
 from grpc_api.runtime.notifications import follow_notifications, jobs_wait, poll_waiting_queues
 from grpc_api.runtime.queue_upkeep import keep_queues_forever
+from grpc_api.runtime.releases import release_forever
 from grpc_api.runtime.retention import prune_forever
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
@@ -147,6 +148,7 @@ def _start_background_tasks(pools: ThreadPools, wakeups: Wakeups, *, retention_d
         expire_leases_forever(pools),
         keep_queues_forever(pools),
         step_groups_forever(pools),
+        release_forever(pools),
         prune_forever(pools, days=retention_days),
     )
     return [asyncio.create_task(work) for work in endless]

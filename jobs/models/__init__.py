@@ -2,6 +2,7 @@
 
 from jobs.models.bulk_action import BulkAction
 from jobs.models.counts import JobActivity, JobCount
+from jobs.models.dependency import EndedParent, JobDependency
 from jobs.models.group import GroupCount, JobGroup
 from jobs.models.job import MAX_ID, Job, JobAttempt, JobEvent, JobLabel, JobQuerySet, cores_of, said_key
 from jobs.models.lease_watch import LeaseWatch
@@ -14,11 +15,13 @@ from jobs.models.wish import Wish
 __all__ = [
     "MAX_ID",
     "BulkAction",
+    "EndedParent",
     "GroupCount",
     "Job",
     "JobActivity",
     "JobAttempt",
     "JobCount",
+    "JobDependency",
     "JobEvent",
     "JobGroup",
     "JobLabel",

@@ -101,6 +101,7 @@ class Job(models.Model):
     group = models.IntegerField(db_default=0)
     array_index = models.IntegerField(null=True, blank=True)
     on_lost = models.CharField(max_length=7, choices=OnLost)
+    after = models.JSONField(blank=True, db_default=[])
     signature = models.CharField(max_length=2048, blank=True, db_default="")
     retry_most = models.PositiveSmallIntegerField(db_default=0)
     retry_on = models.JSONField(blank=True, db_default=[])

@@ -9,6 +9,7 @@ from clusters.models import Cluster
 from jobs.models import Job
 from jobs.queries.activity import activity_by_cluster
 from jobs.queries.found_job import FoundJob
+from jobs.queries.parents import waited_for
 from jobs.queries.prospects import Hindrance, Outlook, Reach
 from jobs.queries.withdrawn import WITHDRAWN, is_withdrawn
 from jobs.specs import CONTENT_FIELDS
@@ -94,7 +95,7 @@ def explain_wait(*, job: Job, now: datetime) -> Explanation | None:
 def _blocked_by(job: Job) -> str:
     if job.retry_at:
         return f"it is tried again at {job.retry_at:%Y-%m-%d %H:%M:%S} UTC, since {job.reason}"
-    others = f"{job.unmet:,} other {'job' if job.unmet == 1 else 'jobs'}" if job.unmet else ""
+    others = waited_for(job) if job.unmet else ""
     return "waits for " + " and ".join(filter(None, [others, "its turn in its group" if job.held_by_group else ""]))
 
 

@@ -59,6 +59,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
     hold_if_unservable = serializers.BooleanField()
     retry_most = serializers.IntegerField()
     retry_on = serializers.ListField(child=serializers.CharField())
+    after = serializers.ListField(child=serializers.CharField())
     labels = Pairs()
 
     class Meta:
@@ -67,6 +68,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
             "id", "cluster", "name", "command", "nodes", "tasks", "state", "priority", "time_limit_seconds",
             "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "secrets", "on_lost",
             "clusters", "spill_after_seconds", "hold_if_unservable", "expires_at", "retry_most", "retry_on", "retry_at",
+            "after",
             "idempotency_key", "attempt", "agent", "native_id",
             "pool", "exit_code", "end_cause", "reason", "owner", "project", "submitted_by", "submitted_at",
             "accepted_at", "started_at", "finished_at", "lost_at", "cancel_requested_at", "lease_expires_at",

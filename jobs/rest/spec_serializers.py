@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from clusters import needs
 from clusters.models import MAX_AFTER_SECONDS, MAX_MEMBERS
+from jobs.after import AFTER, MAX_AFTER
 from jobs.spec_rules import (
     GPU_TYPE,
     IMAGE,
@@ -187,6 +188,13 @@ class JobSpecSerializer(Input):
         default=list,
         help_text="node_failed, preempted, timed_out, out_of_memory, signal, given_up, lost, exit_code, exit_code:N;"
         " empty means node_failed and preempted. With lost the job may run twice",
+    )
+    after = Texts(
+        child=Text(pattern=rf"^{AFTER}$"),
+        max_length=MAX_AFTER,
+        default=list,
+        help_text="the jobs that it waits for: `ok:12` until job 12 has completed, `failed:12` until it has failed,"
+        " `any:12` until it has ended; `12` is `ok:12`. Once one has ended otherwise, the job is cancelled",
     )
     hold_if_unservable = Flag(
         default=False, help_text="whether it is kept until a cluster can take it, where none can, and not refused"

@@ -12,6 +12,7 @@ from jobs.events import Step, record
 from jobs.models import Job
 from jobs.outcomes import CancelOutcome, cancel_outcome
 from jobs.queries.lookup import check_ids, locked, only_seen
+from jobs.services.dependents import settle_and_release
 from jobs.services.turns import give_turns_back
 from jobs.services.wishes import want_a_look_at_cancels
 from jobs.states import JobState, What
@@ -52,8 +53,12 @@ def _stop(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) ->
     Job.objects.filter(id__in=[job.id for job in jobs]).update(
         state=JobState.CANCELLED, finished_at=now, cancel_requested_at=now, reason=reason
     )
-    give_turns_back([job for job in jobs if job.state == JobState.QUEUED])
-    record([(_end(job, now), by) for job in jobs], now=now, why=reason)
+    waited = [job for job in jobs if job.state == JobState.QUEUED]
+    ends = [_end(job, now) for job in jobs]
+    # Turns are locked once: where some are given back, what waits for these jobs is released after the commit.
+    followed = [] if any(job.turn for job in waited) else settle_and_release(ends, now=now)
+    give_turns_back(waited)
+    record([*((end, by) for end in ends), *((step, None) for step in followed)], now=now, why=reason)
 
 
 def _end(job: Job, now: datetime) -> Step:

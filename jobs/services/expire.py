@@ -12,6 +12,7 @@ from django.db.models import Q
 from jobs.events import Step, record
 from jobs.models import Job, LeaseWatch
 from jobs.retries import AttemptEnd, lost_to_be_retried
+from jobs.services.dependents import release_free, settle
 from jobs.services.mass_silence import hold_back
 from jobs.services.requeue import put_back
 from jobs.services.retry import retry
@@ -105,12 +106,16 @@ def _expire_some(now: datetime, *, sparing: Collection[int]) -> Expiry:
     unwanted = [job for job in never_started if job.cancel_requested_at]
     again = [job for job in started if job.on_lost == OnLost.REQUEUE and not job.cancel_requested_at]
     later = [job for job in started if job.on_lost != OnLost.REQUEUE and lost_to_be_retried(job)]
+    stopped = _stop(unwanted, now)
+    settled = settle(stopped, now=now)
     steps = [
         *_lose(started, now),
-        *_stop(unwanted, now),
+        *stopped,
+        *settled.steps,
         *put_back(wanted, reason=_NEVER_STARTED, now=now),
         *put_back(again, reason=f"{_SILENT}, and the job wished to be put back", now=now),
         *retry([AttemptEnd(job=job, ended_at=now, reason=_SILENT) for job in later], now=now),
+        *release_free(settled, now=now),
     ]
     record([(step, None) for step in steps], now=now)
     return Expiry(

@@ -10,6 +10,7 @@ from django.db.models import Case, TextField, Value, When
 from jobs.events import Step, record
 from jobs.models import Job
 from jobs.queries.expired import Expired
+from jobs.services.dependents import settle_and_release
 from jobs.states import UNTAKEN, JobState, What
 
 
@@ -29,5 +30,6 @@ def fail_expired(*, expired: Sequence[Expired], now: datetime) -> int:
         state=JobState.FAILED, finished_at=now, reason=Case(*cases, output_field=TextField())
     )
     steps = [replace(Step.of(job, What.EXPIRED, JobState.FAILED), why=reasons[job.id]) for job in jobs]
+    steps += settle_and_release(steps, now=now)
     record([(step, None) for step in steps], now=now)
     return len(jobs)

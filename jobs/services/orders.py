@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clusters.callers import Caller, Operator
+from jobs.after import After
 from jobs.specs import JobSpec, columns_of
 from jobs.sql.statements import Columns, timestamp
 from jobs.states import JobState
@@ -31,9 +32,14 @@ class Order:
     # What it waits for outside of queues (jobs.models.Job).
     unmet: int = 0
     held_by_group: bool = False
+    dependencies: tuple[After, ...] = ()
+    # A job that can never run is cancelled in the transaction that submits it.
+    why_cancelled: str = ""
 
     @property
     def state(self) -> JobState:
+        if self.why_cancelled:
+            return JobState.CANCELLED
         return JobState.BLOCKED if self.unmet or self.held_by_group else JobState.QUEUED
 
     @property
@@ -112,6 +118,7 @@ def rows_of(orders: Sequence[Order], queues: Mapping[int, int], now: datetime) -
         **_turns(orders),
         "state": [order.state.value for order in orders],
         **_blocked(orders),
+        **_cancelled(orders, now),
         "submitted_at": [timestamp(now)] * len(orders),
         **({"traceparent": [order.traceparent for order in orders]} if traces.are_on() else {}),
     }
@@ -121,6 +128,13 @@ def _blocked(orders: Sequence[Order]) -> Columns:
     """Nothing where no job is: the columns have a default."""
     unmet, held = [order.unmet for order in orders], [order.held_by_group for order in orders]
     return {"unmet": unmet, "held_by_group": held} if any(unmet) or any(held) else {}
+
+
+def _cancelled(orders: Sequence[Order], now: datetime) -> Columns:
+    reasons = [order.why_cancelled for order in orders]
+    if not any(reasons):
+        return {}
+    return {"reason": reasons, "finished_at": [timestamp(now) if reason else None for reason in reasons]}
 
 
 def _turns(orders: Sequence[Order]) -> Columns:

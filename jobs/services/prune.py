@@ -10,7 +10,7 @@ from django.db import transaction
 from jobs.models import JobGroup
 from jobs.sql.groups import groups_without_members
 from jobs.sql.inserts import counts_added, group_counts_added
-from jobs.sql.old_jobs import delete_jobs, jobs_handed_over, jobs_that_ended
+from jobs.sql.old_jobs import delete_jobs, jobs_handed_over, jobs_that_ended, note_ends_of_handed_over
 from jobs.sql.statements import run_in_order
 
 _BATCH = 1_000
@@ -48,6 +48,7 @@ def prune_ended(*, before: datetime, limit: int) -> int:
 @transaction.atomic
 def prune_handed_over(*, before: datetime, limit: int) -> int:
     """The same of the jobs that were handed over for good."""
+    note_ends_of_handed_over(before=before, limit=limit)
     rows = jobs_handed_over(before=before, limit=limit)
     return _prune([OldJob(*row) for row in rows])
 

@@ -8,7 +8,7 @@ from itertools import chain
 
 from django.db import transaction
 
-from clusters.callers import Caller
+from clusters.callers import Actor, Caller
 from clusters.facts import Facts
 from clusters.models import Cluster
 from clusters.services.facts import check_change_of_facts, note_facts
@@ -33,6 +33,7 @@ from jobs.reports import (
     stale,
 )
 from jobs.retries import AttemptEnd
+from jobs.services.dependents import Settled, release_free, settle
 from jobs.services.give_back import GivenBack, give_back
 from jobs.services.retry import retry
 from jobs.services.serving import facts_changed, lock_with_pools
@@ -128,12 +129,16 @@ def _apply_all(valid: Sequence[tuple[AgentReport, Lease]], now: datetime) -> lis
         for one, mine, given, again in zip(valid, steps, given_back, retried, strict=True)
     ]
     _write(jobs, before)
-    _lock_clusters(agent_reports, chain.from_iterable(given_back))
+    settled = settle(chain.from_iterable(steps), now=now)
+    _lock_clusters(agent_reports, chain.from_iterable(given_back), settled)
     _note_clusters(*_of_clusters(agent_reports, steps), jobs, now)
     for mine, given, again in zip(steps, given_back, retried, strict=True):
         mine += give_back(given, now=now)
         mine += retry(again, now=now)
-    told = [(step, one.caller) for one, mine in zip(agent_reports, steps, strict=True) for step in mine]
+    told: list[tuple[Step, Actor]] = [
+        (step, one.caller) for one, mine in zip(agent_reports, steps, strict=True) for step in mine
+    ]
+    told += [(step, None) for step in (*settled.steps, *release_free(settled, now=now))]
     record(told, now=now, adopted=[job for job in of_no_agent if job.agent])
     return results
 
@@ -212,9 +217,10 @@ def _columns_of(job: Job) -> tuple[Row, Row]:
     return lease, (*(getattr(job, column) for column in REPORTED_COLUMNS), output)
 
 
-def _lock_clusters(agent_reports: Sequence[AgentReport], given_back: Iterable[GivenBack]) -> None:
-    """Before any of them is locked alone: facts, and queues for what is given back, lock the clusters of pools, too."""
+def _lock_clusters(agent_reports: Sequence[AgentReport], given_back: Iterable[GivenBack], settled: Settled) -> None:
+    """Before any of them is locked alone: facts, and queues for what waits anew, lock the clusters of pools, too."""
     homes = {one.job.taken_from_id or one.job.cluster_id for one in given_back}
+    homes |= {job.cluster_id for job in settled.free}
     if homes or any(one.facts is not None for one in agent_reports):
         lock_with_pools({*homes, *(one.caller.cluster_id for one in agent_reports)})
 

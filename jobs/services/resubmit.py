@@ -17,9 +17,9 @@ from rainbow.errors import NO_SUCH_JOB, NotFound, RainbowError
 def resubmit_job(*, job_id: int, by: Caller, project: str, key: str, now: datetime) -> Receipt:
     """Submits what a job that the caller sees asked for, as theirs, to the caller's cluster or pool.
 
-    Without its signature, which is for one job, its group, and what is over or holds elsewhere: its expiry, and the
-    clusters of its pool that it named. `key` is the idempotency key. Raises NotFound, and what a submission is refused
-    with.
+    Without its signature, which is for one job, its group, and what is over or holds elsewhere: its expiry, the jobs
+    that it waited for, and the clusters of its pool that it named. `key` is the idempotency key. Raises NotFound, and
+    what a submission is refused with.
     """
     job = get_jobs(by=by, job_ids=[job_id]).get(job_id)
     if job is None:
@@ -39,7 +39,7 @@ def home_of(job_id: int) -> int | None:
 
 def _spec(job: FoundJob, *, key: str, elsewhere: bool, now: datetime) -> JobSpec:
     said = {name: getattr(job, name) for name in SPEC_FIELDS}
-    said |= {"signature": "", "idempotency_key": key, "group": 0}
+    said |= {"signature": "", "idempotency_key": key, "group": 0, "after": ()}
     if job.expires_at and job.expires_at <= now:
         said["expires_at"] = None
     if elsewhere:

@@ -1,11 +1,12 @@
 """Submitting jobs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from django.db import DataError, IntegrityError, transaction
 
-from clusters.callers import Caller
+from clusters.callers import Actor, Caller
 from clusters.services.of_people import project_for
 from jobs.events import Step, recorded
 from jobs.metrics import SUBMITTED
@@ -14,6 +15,7 @@ from jobs.placement import Definition, definition_of
 from jobs.services.groups import GroupWish, groups_of, refusals_of_members, settle_groups
 from jobs.services.limits import Names, beyond, count_orders, refused_beyond, take_back
 from jobs.services.orders import Key, Order, Receipt, rows_of
+from jobs.services.parents import find_parents, note_parents
 from jobs.services.placing import queues_for
 from jobs.services.turns import give_turns_back, take_turns
 from jobs.services.unreachable import refusals_of
@@ -98,9 +100,10 @@ def _submit(
     try:
         with transaction.atomic():
             groups = groups_of(orders, wish, now=now)
-            refused_members = refusals_of_members(orders, groups)
-            queues, homes, refusals = _placed([order for order in orders if id(order) not in refused_members], now)
-            refusals |= refused_members
+            refusals: dict[int, RainbowError] = refusals_of_members(orders, groups)
+            refusals |= find_parents(order for order in orders if id(order) not in refusals)
+            queues, homes, unplaced = _placed([order for order in orders if id(order) not in refusals], now)
+            refusals |= unplaced
             wanted = _without_repeats(order for order in orders if id(order) in queues)
             if homes:
                 _take_turns([order for order in wanted if order.state == JobState.QUEUED], queues, homes)
@@ -183,6 +186,7 @@ def _insert(orders: list[Order], queues: Mapping[int, int], now: datetime) -> li
     ids = [keyed.get(order.key) if order.key else next(plain) for order in orders]
     new = [(order, job_id) for order, job_id in zip(orders, ids, strict=True) if job_id is not None]
     insert_labels((job_id, order.spec.labels) for order, job_id in new)
+    note_parents(new)
     return new
 
 
@@ -198,7 +202,7 @@ def _placed(orders: Sequence[Order], now: datetime) -> tuple[dict[int, int], dic
     placed = list(zip(orders, definitions, strict=True))
     # Few are distinct, and most of these are one object.
     distinct = set(definitions)
-    known = known_queues({definition.digest for definition in distinct})
+    known = known_queues({definition.digest for definition in distinct}) if distinct else {}
     unsure = {one for one in distinct if one.clusters or one.digest not in known or not known[one.digest].whole}
     refusals = dict(_refused([order for order, its in placed if its in unsure])) if unsure else {}
     expiring = (order for order in orders if order.spec.expires_at)
@@ -236,8 +240,20 @@ def _step(order: Order, job_id: int) -> Step:
         attempt=1,
         what=What.SUBMITTED,
         before=None,
-        after=order.state,
+        after=JobState.BLOCKED if order.why_cancelled else order.state,
         group=order.spec.group,
+    )
+
+
+def _end_of_cancelled(order: Order, job_id: int) -> Step:
+    return replace(
+        _step(order, job_id),
+        what=What.CANCELLED,
+        before=JobState.BLOCKED,
+        after=JobState.CANCELLED,
+        why=order.why_cancelled,
+        owner_id=order.owner_id,
+        project_id=order.project_id,
     )
 
 
@@ -245,7 +261,8 @@ def _record(new: Sequence[tuple[Order, int]], now: datetime) -> list[Row]:
     """(cluster id, priority, jobs) of what waits with these in their clusters and pools."""
     if not new:
         return []
-    steps = [(_step(order, job_id), order.by) for order, job_id in new]
+    steps: list[tuple[Step, Actor]] = [(_step(order, job_id), order.by) for order, job_id in new]
+    steps += [(_end_of_cancelled(order, job_id), None) for order, job_id in new if order.why_cancelled]
     return run_in_order([*recorded(steps, now=now), queued_counts({order.cluster_id for order, _ in new})])
 
 
@@ -256,7 +273,7 @@ def _receipts(new: Sequence[tuple[Order, int]], waiting: Sequence[Row]) -> Itera
         counts = [jobs for cluster, at, jobs in waiting if cluster == cluster_id and at >= priority]
         last[cluster_id, priority] = int(sum(counts))
     for order, job_id in reversed(new):
-        if order.state == JobState.BLOCKED:
+        if order.state != JobState.QUEUED:
             yield id(order), Receipt(job_id=job_id, duplicate=False, position=0)
             continue
         mine = (order.cluster_id, order.spec.priority)

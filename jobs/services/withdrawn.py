@@ -11,6 +11,7 @@ from clusters.models import Withdrawal
 from jobs.events import Step, record
 from jobs.models import Job, JobQuerySet
 from jobs.queries.withdrawn import MAY_STILL_RUN, WITHDRAWN
+from jobs.services.dependents import settle_and_release
 from jobs.sql.updates import in_parts
 from jobs.states import UNTAKEN, JobState, What
 
@@ -48,7 +49,8 @@ def settle_withdrawal(*, now: datetime) -> int | None:
     Withdrawal.objects.filter(id=due.id).update(
         walked_to=ids[-1] if ids else due.walked_to, settled_at=None if more else now
     )
-    record([(step, None) for step in steps], now=now)
+    followed = settle_and_release(steps, now=now)
+    record([(step, None) for step in (*steps, *followed)], now=now)
     return len(steps)
 
 

@@ -5,19 +5,22 @@ from datetime import datetime
 
 from django.db import connection
 
-from jobs.models import Job, JobAttempt, JobEvent, JobLabel
+from jobs.models import EndedParent, Job, JobAttempt, JobDependency, JobEvent, JobLabel
 from jobs.sql.statements import Row, fetch, timestamp
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
+_HANDED_OVER = f"state = '{JobState.ACCEPTED}' AND agent = ''"
 # What names a job goes before it.
 _OF_JOBS = (
-    *((model._meta.db_table, "job_id") for model in (JobEvent, JobLabel, JobAttempt)),
+    *((model._meta.db_table, "job_id") for model in (JobEvent, JobLabel, JobAttempt, JobDependency, EndedParent)),
     (_JOB, "id"),
 )
+# Not while others wait for it: what its end does to them is not done yet.
 _OLD = (
-    'SELECT id, cluster_id, state, priority, "group" FROM {table} '
-    "WHERE {test} AND {at} < %s ORDER BY {at} LIMIT %s {lock}"
+    'SELECT id, cluster_id, state, priority, "group" FROM {table} WHERE {test} AND {at} < %s '
+    f"AND NOT EXISTS (SELECT 1 FROM {JobDependency._meta.db_table} d WHERE d.parent_id = {_JOB}.id) "
+    "ORDER BY {at} LIMIT %s {lock}"
 )
 
 
@@ -31,7 +34,18 @@ def jobs_that_ended(*, before: datetime, limit: int) -> list[Row]:
 
 def jobs_handed_over(*, before: datetime, limit: int) -> list[Row]:
     """The same of the jobs that were handed over for good: accepted without an agent's name."""
-    return _old(f"state = '{JobState.ACCEPTED}' AND agent = ''", "accepted_at", before, limit)
+    return _old(_HANDED_OVER, "accepted_at", before, limit)
+
+
+def note_ends_of_handed_over(*, before: datetime, limit: int) -> None:
+    """Of those of them for which others wait: how they end will not be known."""
+    waited_for = f"EXISTS (SELECT 1 FROM {JobDependency._meta.db_table} d WHERE d.parent_id = {_JOB}.id)"
+    fetch(
+        f"INSERT INTO {EndedParent._meta.db_table} (job_id) SELECT id FROM {_JOB} "
+        f"WHERE {_HANDED_OVER} AND accepted_at < %s AND {waited_for} ORDER BY accepted_at LIMIT %s "
+        "ON CONFLICT DO NOTHING",
+        [timestamp(before), limit],
+    )
 
 
 def delete_jobs(ids: Sequence[int]) -> None:

@@ -94,6 +94,7 @@ def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:
     yield "clusters", " ".join(job.clusters)
     yield "signed", "yes" if job.signature else ""
     yield "spill after", span(job.spill_after_seconds) if job.spill_after_seconds else ""
+    yield "after", " ".join(job.after)
     yield "if unservable", "hold" if job.hold_if_unservable else ""
     yield "expires", local(job.expires_at) if job.expires_at else ""
     yield "owner", job.owner

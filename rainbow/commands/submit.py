@@ -129,6 +129,13 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 )
 @click.option("--expires", "expires_at", type=Time(), help="When it fails if it still waits: 2026-12-01T12:00.")
 @click.option("--expires-in", type=EXPIRES_IN, help="The same, from now: 2h.")
+@click.option(
+    "--after",
+    "after",
+    multiple=True,
+    metavar="[WANTS:]ID",
+    help="Wait for this job: 12 until it has completed, failed:12, any:12; repeatable.",
+)
 @click.option("--hold-if-unservable", is_flag=True, help="Where no cluster can ever take it, keep it until one can.")
 @click.option(
     "--start-within",

@@ -413,6 +413,7 @@ class SubmitJobRequest(_message.Message):
     RETRY_ON_FIELD_NUMBER: _builtins.int
     GROUP_FIELD_NUMBER: _builtins.int
     ARRAY_INDEX_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Up to 255 characters; may be empty."""
     cluster: _builtins.str
@@ -537,6 +538,13 @@ class SubmitJobRequest(_message.Message):
         one exit code, 1 to 255. Up to 32; empty means node_failed and preempted. With `lost` the job may run twice.
         """
 
+    @_builtins.property
+    def after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The jobs that this one waits for, of any cluster, each as WANTS:ID: `ok:12` until job 12 has completed, `failed:12`
+        until it has failed, `any:12` until it has ended in whatever way; `12` is the same as `ok:12`. Once one of them has
+        ended otherwise, the job is cancelled. They must be jobs that the submitter may see. Up to 100; repeats are dropped.
+        """
+
     def __init__(
         self,
         *,
@@ -580,10 +588,11 @@ class SubmitJobRequest(_message.Message):
         retry_on: _abc.Iterable[_builtins.str] | None = ...,
         group: _builtins.int = ...,
         array_index: _builtins.int | None = ...,
+        after: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "array_index", b"array_index", "expires_at", b"expires_at", "sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "account", b"account", "array_index", b"array_index", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "sent", b"sent", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "account", b"account", "after", b"after", "array_index", b"array_index", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "sent", b"sent", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__array_index: _TypeAlias = _typing.Literal["array_index"]  # noqa: Y015
     _WhichOneofArgType__array_index: _TypeAlias = _typing.Literal["_array_index", b"_array_index"]  # noqa: Y015
@@ -1300,6 +1309,7 @@ class JobSpec(_message.Message):
     RETRY_ON_FIELD_NUMBER: _builtins.int
     GROUP_FIELD_NUMBER: _builtins.int
     ARRAY_INDEX_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Up to 255 characters; may be empty."""
     nodes: _builtins.int
@@ -1396,6 +1406,10 @@ class JobSpec(_message.Message):
         exit_code:N. Up to 32; empty means node_failed and preempted.
         """
 
+    @_builtins.property
+    def after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The jobs that it waits for, each as WANTS:ID: ok:12, failed:12, any:12, or 12, which is ok:12. Up to 100."""
+
     def __init__(
         self,
         *,
@@ -1436,10 +1450,11 @@ class JobSpec(_message.Message):
         retry_on: _abc.Iterable[_builtins.str] | None = ...,
         group: _builtins.int = ...,
         array_index: _builtins.int | None = ...,
+        after: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "array_index", b"array_index", "expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "account", b"account", "array_index", b"array_index", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "account", b"account", "after", b"after", "array_index", b"array_index", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__array_index: _TypeAlias = _typing.Literal["array_index"]  # noqa: Y015
     _WhichOneofArgType__array_index: _TypeAlias = _typing.Literal["_array_index", b"_array_index"]  # noqa: Y015
@@ -1767,6 +1782,7 @@ class Job(_message.Message):
     RETRY_ON_FIELD_NUMBER: _builtins.int
     RETRY_AT_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """From 1."""
     cluster: _builtins.str
@@ -1931,6 +1947,10 @@ class Job(_message.Message):
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobAttempt]:
         """Its earlier attempts, oldest first, of the last 100. Only in GetJobs."""
 
+    @_builtins.property
+    def after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The jobs that it was submitted to wait for, each as WANTS:ID."""
+
     def __init__(
         self,
         *,
@@ -1996,10 +2016,11 @@ class Job(_message.Message):
         retry_on: _abc.Iterable[_builtins.str] | None = ...,
         retry_at: _timestamp_pb2.Timestamp | None = ...,
         attempts: _abc.Iterable[Global___JobAttempt] | None = ...,
+        after: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "array_index", b"array_index", "cancel_requested_at", b"cancel_requested_at", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "retry_at", b"retry_at", "started_at", b"started_at", "submitted_at", b"submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "agent", b"agent", "array_index", b"array_index", "attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "end_cause", b"end_cause", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "owner", b"owner", "partition", b"partition", "pool", b"pool", "priority", b"priority", "project", b"project", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "retry_at", b"retry_at", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "after", b"after", "agent", b"agent", "array_index", b"array_index", "attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "end_cause", b"end_cause", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "owner", b"owner", "partition", b"partition", "pool", b"pool", "priority", b"priority", "project", b"project", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "retry_at", b"retry_at", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__array_index: _TypeAlias = _typing.Literal["array_index"]  # noqa: Y015
     _WhichOneofArgType__array_index: _TypeAlias = _typing.Literal["_array_index", b"_array_index"]  # noqa: Y015

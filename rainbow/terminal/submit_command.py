@@ -12,7 +12,7 @@ SECTIONS = {
         "exclusive", "time_limit_seconds",
     ),
     "Where and when": (
-        "needs", "clusters", "spill_after_seconds", "hold_if_unservable", "expires_at", "expires_in",
+        "needs", "clusters", "spill_after_seconds", "hold_if_unservable", "after", "expires_at", "expires_in",
         "start_within_seconds",
     ),
     "Options of the scheduler": ("account", "partition", "qos", "reservation", "constraint", "options_by_cluster"),

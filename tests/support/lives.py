@@ -16,7 +16,7 @@ _HAPPENED = {JobState.RUNNING: What.STARTED, JobState.LOST: What.LOST}
 
 def job_in(state: JobState, member: Any, *, now: datetime, **spec: Any) -> int:
     """The id of a job that came to this state as jobs do, held by an agent where one holds it."""
-    (job_id,) = submitted(member, now=now, unmet=int(state == JobState.BLOCKED), **spec)
+    (job_id,) = submitted(member, now=now, held_by_group=state == JobState.BLOCKED, **spec)
     if state == JobState.CANCELLED:
         cancel_jobs(by=member.submitter, job_ids=[job_id], now=now)
     elif state not in UNTAKEN:

@@ -12,10 +12,10 @@ from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 
 
-def submitted(member: Any, number: int = 1, *, now: datetime, unmet: int = 0, **spec: Any) -> list[int]:
+def submitted(member: Any, number: int = 1, *, now: datetime, held_by_group: bool = False, **spec: Any) -> list[int]:
     wanted = JobSpec(**{"command": "hostname", **spec})
-    cluster_id = member.cluster.id
-    orders = [Order(by=member.submitter, cluster_id=cluster_id, spec=wanted, unmet=unmet) for _ in range(number)]
+    order = {"by": member.submitter, "cluster_id": member.cluster.id, "spec": wanted, "held_by_group": held_by_group}
+    orders = [Order(**order) for _ in range(number)]
     receipts = submit_jobs(orders=orders, now=now)
     assert all(isinstance(receipt, Receipt) for receipt in receipts), receipts
     return [receipt.job_id for receipt in receipts if isinstance(receipt, Receipt)]

@@ -1,0 +1,39 @@
+"""Releasing and cancelling jobs that wait for others, where their ends have left that to be done."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+
+from django.db import DatabaseError
+
+from grpc_api.runtime.thread_pools import ThreadPools
+from jobs.services.dependents import look_for_missed_ends, settle_ended_parents, some_have_ended
+from rainbow.errors import Unavailable
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
+
+_EVERY_SECONDS = 1.0
+_LOOK_FOR_MISSED_ENDS_EVERY = timedelta(minutes=10)
+_log = logging.getLogger("rainbow.grpc")
+
+
+async def release_forever(pools: ThreadPools) -> None:
+    look_at = datetime.now(UTC)
+    while True:
+        try:
+            if datetime.now(UTC) >= look_at:
+                await pools.write(look_for_missed_ends)
+                look_at = datetime.now(UTC) + _LOOK_FOR_MISSED_ENDS_EVERY
+            await _settle(pools)
+        except (DatabaseError, Unavailable) as error:
+            _log.warning(Line("could not release jobs that wait for others", error=Quoted(told(error))))
+        await asyncio.sleep(_EVERY_SECONDS)
+
+
+async def _settle(pools: ThreadPools) -> None:
+    """In parts, so that other writers get their turns; what another has locked is left to the next round."""
+    while await pools.read(some_have_ended):
+        settled = await pools.write(lambda: settle_ended_parents(now=datetime.now(UTC)))
+        if not settled:
+            return
+        _log.info(Line("settled jobs that waited for others", jobs=settled))

@@ -1,0 +1,139 @@
+"""What the end of a job does to the jobs that wait for it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from jobs.after import Wants
+from jobs.events import Step, record
+from jobs.models import EndedParent, Job
+from jobs.services.release import release
+from jobs.sql.dependencies import (
+    Dependency,
+    cancel_blocked,
+    dependents_of,
+    ended_parents,
+    forget_ends,
+    note_missed_ends,
+    take_dependencies,
+)
+from jobs.states import JobState, What
+
+# The jobs that a transaction which ends others settles itself, and one that does nothing else.
+AT_ONCE = 100
+BATCH = 1_000
+_PARENTS = 100
+_ENDED = {JobState.COMPLETED: "completed", JobState.FAILED: "failed", JobState.CANCELLED: "was cancelled"}
+_RELEASED = "what it waited for has ended"
+
+
+@dataclass(slots=True, kw_only=True)
+class Settled:
+    """`steps` of the jobs that were cancelled, and the jobs that nothing blocks any more, which are still blocked."""
+
+    steps: list[Step] = field(default_factory=list)
+    free: list[Job] = field(default_factory=list)
+    jobs: int = 0
+
+
+def settle(steps: Iterable[Step], *, now: datetime) -> Settled:
+    """Settles the first of the jobs that wait for those that ended in these steps.
+
+    Call it before places 3 and later of the lock order, and `release` for the jobs that are free. `record` notes those
+    jobs that others still wait for, which `settle_ended_parents` does later.
+    """
+    return _settle({step.job_id: step.after for step in steps if step.ended}, AT_ONCE, now)
+
+
+def settle_and_release(steps: Iterable[Step], *, now: datetime) -> list[Step]:
+    """The same, and releases those that are free; returns the steps to record."""
+    settled = settle(steps, now=now)
+    return [*settled.steps, *release_free(settled, now=now)]
+
+
+def release_free(settled: Settled, *, now: datetime) -> list[Step]:
+    return release(settled.free, now=now, why=_RELEASED) if settled.free else []
+
+
+def some_have_ended() -> bool:
+    return EndedParent.objects.exists()
+
+
+@transaction.atomic
+def settle_ended_parents(*, now: datetime) -> int:
+    """Settles up to 1,000 of the jobs that wait for those that have ended; returns how many.
+
+    Several servers may do so at once. A crash at any line leaves what was committed before, and the notes of the rest.
+    """
+    ended = {job_id: JobState(state) for job_id, state in ended_parents(limit=_PARENTS)}
+    settled = _settle(ended, BATCH, now)
+    forget_ends(ended)
+    steps = [*settled.steps, *release_free(settled, now=now)]
+    record([(step, None) for step in steps], now=now)
+    return settled.jobs
+
+
+@transaction.atomic
+def look_for_missed_ends() -> int:
+    return note_missed_ends()
+
+
+def _settle(ended: Mapping[int, JobState], most: int, now: datetime) -> Settled:
+    """Goes on with the jobs that wait for what this cancels."""
+    settled = Settled()
+    while ended and settled.jobs < most:
+        ended = _settle_next(ended, most - settled.jobs, settled, now)
+    return settled
+
+
+def _settle_next(ended: Mapping[int, JobState], most: int, settled: Settled, now: datetime) -> dict[int, JobState]:
+    """Settles those that wait for these jobs, and returns those that it cancelled."""
+    waiting = dependents_of(ended.keys(), limit=most)
+    if not waiting:
+        return {}
+    # What another transaction holds is skipped: this one may hold jobs of higher ids.
+    found = Job.objects.filter(id__in=waiting).defer("output", "command", "environment").order_by("id")
+    jobs = {job.id: job for job in found.select_for_update(skip_locked=True)}
+    taken: dict[int, list[Dependency]] = {}
+    for one in take_dependencies(jobs.keys(), parent_ids=ended.keys()):
+        taken.setdefault(one.job_id, []).append(one)
+    settled.jobs += len(taken)
+    blocked = {job_id: its for job_id, its in taken.items() if jobs[job_id].state == JobState.BLOCKED}
+    reasons = {job_id: reason for job_id, its in sorted(blocked.items()) if (reason := _why_never(its, ended))}
+    _cancel([jobs[job_id] for job_id in reasons], reasons, settled, now)
+    _count_down({jobs[job_id]: len(its) for job_id, its in blocked.items() if job_id not in reasons}, settled)
+    return dict.fromkeys(reasons, JobState.CANCELLED)
+
+
+def _why_never(dependencies: Iterable[Dependency], ended: Mapping[int, JobState]) -> str:
+    for one in sorted(dependencies):
+        if not Wants(one.wants).is_met_by(ended[one.parent_id]):
+            return why_never(one.parent_id, Wants(one.wants), ended[one.parent_id])
+    return ""
+
+
+def why_never(parent_id: int, wants: Wants, state: JobState) -> str:
+    ended = _ENDED.get(state, "was handed over for good, so that its end will not be known")
+    return f"job {parent_id} {ended}; this job was to run once that had {wants.label}"
+
+
+def _cancel(jobs: Sequence[Job], reasons: Mapping[int, str], settled: Settled, now: datetime) -> None:
+    if not jobs:
+        return
+    cancel_blocked([(job.id, reasons[job.id]) for job in jobs], now=now)
+    settled.steps += [replace(Step.of(job, What.CANCELLED, JobState.CANCELLED), why=reasons[job.id]) for job in jobs]
+
+
+def _count_down(met: Mapping[Job, int], settled: Settled) -> None:
+    by_number: dict[int, list[int]] = {}
+    for job, number in met.items():
+        job.unmet -= number
+        if job.unmet or job.held_by_group:
+            by_number.setdefault(number, []).append(job.id)
+        else:
+            settled.free.append(job)
+    for number, job_ids in by_number.items():
+        Job.objects.filter(id__in=job_ids).update(unmet=F("unmet") - number)

@@ -4,12 +4,14 @@ The suite runs on the database that DATABASE_URL names, SQLite if it is not set.
 """
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -27,7 +29,7 @@ from jobs.queries import head, labeled
 from jobs.room import forget_limits
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.certificates import make_certificate
-from tests.support.databases import PostgresqlDatabases, SqliteDatabases, databases_of_this_run
+from tests.support.databases import PostgresqlDatabases, SqliteDatabases, databases_of_this_run, migrated_file
 from tests.support.members import person_named
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rows import count as count_rows
@@ -171,17 +173,33 @@ def postgresql_only() -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(
-    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Keep SQLite's test database out of the checkout."""
-    if connection.vendor == "sqlite":
-        settings.DATABASES["default"]["TEST"]["NAME"] = str(tmp_path_factory.mktemp("django") / "rainbow.db")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all processes of a run."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
-def _databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteDatabases | PostgresqlDatabases]:
-    databases = databases_of_this_run(tmp_path_factory.mktemp("databases"))
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory, shared_folder: Path
+) -> None:
+    """SQLite's test database is a copy of one that was migrated once, out of the checkout."""
+    if connection.vendor == "sqlite":
+        database = tmp_path_factory.mktemp("django") / "rainbow.db"
+        shutil.copy(migrated_file(shared_folder), database)
+        settings.DATABASES["default"]["TEST"]["NAME"] = str(database)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    return connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def _databases(
+    tmp_path_factory: pytest.TempPathFactory, shared_folder: Path
+) -> Iterator[SqliteDatabases | PostgresqlDatabases]:
+    databases = databases_of_this_run(tmp_path_factory.mktemp("databases"), shared=shared_folder)
     yield databases
     databases.drop_all()
 

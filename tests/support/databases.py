@@ -1,5 +1,6 @@
 """Fresh databases for the servers of the tests, of the kind that the suite runs on."""
 
+import fcntl
 import os
 import shutil
 import uuid
@@ -12,18 +13,29 @@ import psycopg
 from tests.support.servers import MANAGE, migrate
 
 
-class SqliteDatabases:
-    """Copies of a file that was migrated once: migrating is most of a server's first start."""
+def migrated_file(folder: Path) -> Path:
+    """A migrated database of SQLite in this folder, which all processes of a run share: migrating takes seconds."""
+    template = folder / "migrated.db"
+    with (folder / "migrated.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not template.exists():
+            unfinished = folder / "unfinished.db"
+            unfinished.unlink(missing_ok=True)
+            migrate(f"sqlite:///{unfinished}")
+            unfinished.rename(template)
+    return template
 
-    def __init__(self, folder: Path) -> None:
+
+class SqliteDatabases:
+    """Copies of the file that was migrated in the folder `shared`."""
+
+    def __init__(self, folder: Path, *, shared: Path) -> None:
         self.folder = folder
-        self.template = folder / "template.db"
+        self.shared = shared
 
     def new(self) -> str:
-        if not self.template.exists():
-            migrate(f"sqlite:///{self.template}")
         database = self.folder / f"{uuid.uuid4().hex}.db"
-        shutil.copy(self.template, database)
+        shutil.copy(migrated_file(self.shared), database)
         return f"sqlite:///{database}"
 
     def empty(self) -> str:
@@ -72,6 +84,6 @@ class PostgresqlDatabases:
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
 
-def databases_of_this_run(folder: Path) -> SqliteDatabases | PostgresqlDatabases:
+def databases_of_this_run(folder: Path, *, shared: Path) -> SqliteDatabases | PostgresqlDatabases:
     url = os.environ.get("DATABASE_URL", "")
-    return PostgresqlDatabases(url) if url.startswith("postgres") else SqliteDatabases(folder)
+    return PostgresqlDatabases(url) if url.startswith("postgres") else SqliteDatabases(folder, shared=shared)

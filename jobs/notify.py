@@ -32,7 +32,7 @@ _NOTIFY = f"""
         'jobs', %s::json
     )::text)
 """
-_NOTIFY_AGENTS = f"SELECT pg_notify('{CHANNEL}', %s)"
+_NOTIFY_OTHERS = f"SELECT pg_notify('{CHANNEL}', %s)"
 # What servers of earlier releases read.
 _NOTHING: dict[str, list[object]] = {"clusters": [], "jobs": []}
 
@@ -44,22 +44,30 @@ class Agent(NamedTuple):
     name: str
 
 
+class RelayId(NamedTuple):
+    """Of a reader's relay (jobs/services/relays.py)."""
+
+    value: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
     """The names of clusters whose queues grew, and the ids of jobs that changed; None means any. Of which agents
-    something is wanted; servers of earlier releases say nothing of those.
+    something is wanted, and the relays of which there are chunks, or room for some; servers of earlier releases say
+    nothing of those.
     """
 
     clusters: frozenset[str] | None
     jobs: frozenset[int] | None
     agents: frozenset[Agent] = frozenset()
+    relays: frozenset[RelayId] = frozenset()
 
     @classmethod
     def of(cls, payload: str) -> "Word":
         content = json.loads(payload)
         agents = frozenset(Agent(*agent) for agent in content.get("agents", ()))
         known = {key: None if content[key] is None else frozenset(content[key]) for key in ("clusters", "jobs")}
-        return cls(**known, agents=agents)
+        return cls(**known, agents=agents, relays=frozenset(map(RelayId, content.get("relays", ()))))
 
 
 def tell_after_commit(*, cluster_ids: Collection[int], job_ids: Collection[int]) -> None:
@@ -79,7 +87,17 @@ def tell_agents_after_commit(agents: Iterable[tuple[int, str]]) -> None:
 
         def tell() -> None:
             parts = [wanted[start : start + _MAX_AGENTS] for start in range(0, len(wanted), _MAX_AGENTS)]
-            _send([(_NOTIFY_AGENTS, [json.dumps({**_NOTHING, "agents": part})]) for part in parts])
+            _send([(_NOTIFY_OTHERS, [json.dumps({**_NOTHING, "agents": part})]) for part in parts])
+
+        transaction.on_commit(tell, robust=True)
+
+
+def tell_relay_after_commit(relay: str) -> None:
+    """There are chunks of this relay, or room for some."""
+    if connection.vendor == "postgresql":
+
+        def tell() -> None:
+            _send([(_NOTIFY_OTHERS, [json.dumps({**_NOTHING, "relays": [relay]})])])
 
         transaction.on_commit(tell, robust=True)
 

@@ -84,10 +84,18 @@ class ActionKind(models.TextChoices):
 
 
 class WishKind(models.TextChoices):
-    """What a server wants of an agent: to report now, since cancels were requested, or to signal a job."""
+    """What a server wants of an agent: to report now, since cancels were requested, to signal a job, or to send what
+    one wrote.
+    """
 
     CANCEL = "cancel", "look at cancels"
     SIGNAL = "signal", "send a signal"
+    READ = "read", "send an output"
+
+
+class OutputSource(models.TextChoices):
+    STDOUT = "stdout", "standard output"
+    STDERR = "stderr", "standard error"
 
 
 class Activity(models.TextChoices):

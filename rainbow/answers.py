@@ -91,6 +91,15 @@ def signal_results(answer: pb.SignalJobsResponse, *, asked: Sequence[int]) -> tu
     return tuple(translation.signal_result(message) for message in answer.results)
 
 
+def output_parts(answers: Iterable[pb.ReadOutputResponse], *, from_byte: int) -> Iterator[records.OutputPart]:
+    expected = from_byte
+    for answer in answers:
+        if answer.offset != expected:
+            raise nonsense("it is another part of the output than was asked for")
+        expected += len(answer.data)
+        yield records.OutputPart(offset=answer.offset, data=answer.data, attempt=answer.attempt)
+
+
 def watched(answers: Iterable[pb.WatchJobsResponse], *, asked: Sequence[int]) -> Iterator[records.Job]:
     wanted = set(asked)
     for answer in answers:

@@ -27,7 +27,7 @@ COMMANDS = {
     "groups": "List groups of jobs, newest first.",
     "group": "Show one group: how many of its jobs are in each state, and which failed.",
     "watch": "Show each step of jobs, until they are over.",
-    "logs": "Print the end of what a job wrote.",
+    "logs": "Print what a job wrote.",
     "cancel": "Stop jobs.",
     "signal": "Send a signal to jobs that run.",
     "summary": "Count a cluster's jobs in each state.",

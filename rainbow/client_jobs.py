@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
-from rainbow import answers, records, rules, translation, watch_stream
+from rainbow import answers, output_stream, records, rules, translation, watch_stream
 from rainbow.call_log import Metadata
 from rainbow.client_session import ClientSession
 from rainbow.connection import metadata_of
 from rainbow.protos import rainbow_pb2 as pb
 
 IDS_PER_LOOKUP = 1000
+FIRST_OUTPUT_SECONDS = 20.0
 
 
 class JobCalls(ClientSession):
@@ -105,6 +106,32 @@ class JobCalls(ClientSession):
             request = pb.CancelJobsRequest(cluster=self.cluster, jobids=jobids, reason=reason)
         answer = self._connection.ask(self._stub.CancelJobs, request, credential=self._token or self._secret)
         return answers.cancel_results(answer, asked=jobids)
+
+    def read_output(
+        self, jobid: int, *, stderr: bool = False, from_byte: int = 0, follow: bool = False
+    ) -> Iterator[records.OutputPart]:
+        """What the job wrote from that byte on, streamed from its site; with `follow` until the job is over.
+
+        A stream that breaks is opened again where it broke; raises Unavailable when that fails for 5 minutes.
+        FailedPrecondition where the site does not send it: its agent is away or of an earlier release, or it keeps the
+        output no longer. Then the job's `output` has the end of it.
+        """
+        read = partial(self._read_output, jobid, stderr=stderr, follow=follow)
+        first = self._connection.timeout_seconds
+        return output_stream.follow(read, from_byte, retries=self._retries, first_seconds=first)
+
+    def _read_output(self, jobid: int, from_byte: int, *, stderr: bool, follow: bool) -> Iterator[records.OutputPart]:
+        source = pb.OUTPUT_SOURCE_STDERR if stderr else pb.OUTPUT_SOURCE_STDOUT
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.ReadOutputRequest(
+                cluster=self.cluster, jobid=jobid, source=source, from_byte=from_byte, follow=follow
+            )
+        metadata = metadata_of(self._token or self._secret)
+        # An agent has ten seconds for the first answer.
+        stream = self._connection.stream(
+            self._stub.ReadOutput, request, metadata=metadata, first_seconds=FIRST_OUTPUT_SECONDS
+        )
+        return answers.output_parts(stream, from_byte=from_byte)
 
     def signal_jobs(self, jobids: Sequence[int], signal: str) -> tuple[records.SignalResult, ...]:
         """Send a signal, such as USR1, to 1 to 1,000 running jobs, by their clusters' agents.

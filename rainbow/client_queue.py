@@ -1,7 +1,7 @@
 """The calls of a cluster: request jobs, accept them, report on them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rainbow import answers, offers, records, reports, translation
@@ -11,7 +11,7 @@ from rainbow.fact_messages import facts_message
 from rainbow.facts import Facts
 from rainbow.pending_call import PendingCall
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.wishes import Wish, wishes_in
+from rainbow.wishes import Chunk, Wish, wishes_in
 
 
 class QueueCalls(ClientSession):
@@ -137,6 +137,21 @@ class QueueCalls(ClientSession):
             read=wishes_in,
             credential=self._secret,
         )
+
+    def send_output(self, stream: str, chunks: Iterable[Chunk], *, agent: str) -> Iterator[bool]:
+        """Send what a wish wants. Another thread takes the chunks; for each comes whether more is wanted."""
+
+        def requests() -> Iterator[pb.SendOutputRequest]:
+            first = {"cluster": self.cluster, "agent": agent, "stream": stream}
+            for chunk in chunks:
+                yield pb.SendOutputRequest(
+                    **first, offset=chunk.offset, data=chunk.data, end=chunk.end, error=chunk.error
+                )
+                first = {}
+
+        metadata = metadata_of(self._secret)
+        for answer in self._connection.exchange(self._stub.SendOutput, requests(), metadata=metadata):
+            yield not answer.stop
 
     def _queue_request(self, **wanted: Any) -> pb.RequestJobsRequest:
         with translation.refusing_what_the_wire_cannot_carry():

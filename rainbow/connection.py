@@ -55,6 +55,7 @@ class Connection:
         self.answers = 0
         self.answered_at = 0.0
         self._retries = retries
+        self._is_closed = False
         self._diagnosis = ConnectionDiagnosis(self.host, tls=tls)
         self._tls = tls
         self._stamps = tls.stamps()
@@ -62,6 +63,8 @@ class Connection:
         self.stub = RainbowSchedulerStub(self._channel)
 
     def close(self) -> None:
+        """Ends calls of other threads, too, which are not repeated then."""
+        self._is_closed = True
         self._channel.close()
 
     def ask(
@@ -156,14 +159,16 @@ class Connection:
         request: Question,
         *,
         metadata: Metadata,
+        first_seconds: float = 0,
     ) -> Iterator[Answer]:
         """One attempt at a call with many answers, which ends when the caller stops reading.
 
-        The first comes within the timeout, or not at all; the others when there is something to tell.
+        The first comes within `first_seconds`, which is the timeout unless said, or not at all; the others when there
+        is something to tell.
         """
         log = CallLog(call, metadata)
         answers = call(request, metadata=log.metadata)
-        yield from self._read(answers, log, first_seconds=self.timeout_seconds)
+        yield from self._read(answers, log, first_seconds=first_seconds or self.timeout_seconds)
 
     def exchange(
         self,
@@ -203,6 +208,8 @@ class Connection:
             answers.cancel()
 
     def _failure(self, error: grpc.RpcError) -> RainbowError:
+        if self._is_closed:
+            return RainbowError("this client was closed")
         failure = failure_of(error, host=self.host, diagnose=self._diagnosis.reason, is_connecting=self._is_connecting)
         if isinstance(failure, Unavailable | Unauthenticated | DeadlineExceeded):
             self._renew()

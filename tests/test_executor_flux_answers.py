@@ -320,7 +320,7 @@ def test_a_submission_that_still_waits_for_its_connection_is_under_way(tmp_path:
     site = Site(folder=tmp_path, environment={})
     bindings = FluxBindings(SimpleNamespace(Flux=lambda: answers.wait(600)), site)
     bindings._threads = TimedCalls("Flux", timeout_seconds=0.1)
-    request = FluxRequest(name="", script="", folder="", output="", resources=[], environment={})
+    request = FluxRequest(name="", script="", folder="", output="", errors="", resources=[], environment={})
 
     with pytest.raises(SchedulerSilent, match="did not answer"):
         bindings.submit(request)

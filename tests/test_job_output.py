@@ -35,7 +35,7 @@ def output(site: Site) -> Path:
 
 
 def test_of_an_output_over_the_limit_the_beginning_and_the_end_are_kept(local: Executor, output: Path) -> None:
-    ticket = hand_over(local, KEY, "echo first; head -c 5000000 /dev/zero | tr '\\0' x; echo; echo last >&2")
+    ticket = hand_over(local, KEY, "echo first; head -c 5000000 /dev/zero | tr '\\0' x; echo; echo last")
 
     seen = wait_for(local, ticket, JobPhase.ENDED)
 

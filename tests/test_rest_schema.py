@@ -45,6 +45,9 @@ OPERATIONS_OF_RPCS = {
     "SignalJobs": ["signal_job"],
     # An agent keeps this call open, which costs a web process a thread.
     "AwaitWishes": [],
+    # The same for what it sends; and streams are for command lines: over REST an output comes in parts.
+    "SendOutput": [],
+    "ReadOutput": [],
     # A web server's thread is too dear for an open stream: ask again with If-None-Match.
     "WatchJobs": ["get_job"],
     "GetGroup": ["get_group"],

@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.queue import submitted
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
+from tests.support.wishes import at_work, run_at, wishes_of
 
 in_database = pytest.mark.django_db
 
@@ -163,21 +163,6 @@ def test_a_signal_for_an_attempt_that_is_over_is_told_with_that_attempt(alpha: A
     assert wish.attempt == 1
 
 
-def wishes_of(remote: Remote, *, agent: str, wait_seconds: int = 0, done: Any = ()) -> list[pb.Wish]:
-    request = pb.AwaitWishesRequest(cluster=remote.name, agent=agent, wait_seconds=wait_seconds, done=done)
-    answer = remote.stub.AwaitWishes(request, metadata=remote.by_secret, timeout=PATIENCE_SECONDS)
-    return list(answer.wishes)
-
-
-def run_at(remote: Remote, *, agent: str) -> int:
-    job_id = remote.submit().jobid
-    remote.accept(job_id, agent=agent)
-    report = pb.JobReport(jobid=job_id, attempt=1, state=pb.JOB_STATE_RUNNING)
-    request = pb.ReportJobsRequest(cluster=remote.name, agent=agent, reports=[report])
-    remote.stub.ReportJobs(request, metadata=remote.by_secret, timeout=PATIENCE_SECONDS)
-    return job_id
-
-
 def test_a_waiting_call_is_answered_at_once(remote: Remote) -> None:
     job_id = run_at(remote, agent="login1")
     answers: list[tuple[float, list[pb.Wish]]] = []
@@ -202,21 +187,6 @@ def test_a_waiting_call_is_answered_at_once(remote: Remote) -> None:
 
 def test_a_call_for_which_there_is_nothing_ends_in_time(remote: Remote) -> None:
     assert wishes_of(remote, agent="login1", wait_seconds=1) == []
-
-
-Hire = Callable[..., Crew]
-
-
-@contextmanager
-def at_work(agent: Crew) -> Iterator[None]:
-    """As `rainbow agent` runs it."""
-    thread = threading.Thread(target=agent.agent.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        agent.agent.drain()
-        thread.join(PATIENCE_SECONDS)
 
 
 @pytest.fixture

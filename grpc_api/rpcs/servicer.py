@@ -5,6 +5,7 @@ from grpc_api.rpcs.groups import GroupRpcs
 from grpc_api.rpcs.jobs import JobRpcs
 from grpc_api.rpcs.leaks import LeakRpcs
 from grpc_api.rpcs.login import LoginRpcs
+from grpc_api.rpcs.output import OutputRpcs
 from grpc_api.rpcs.people import PeopleRpcs
 from grpc_api.rpcs.queue import QueueRpcs
 from grpc_api.rpcs.registration import RegistrationRpcs
@@ -39,6 +40,10 @@ class RainbowServicer:
         self.CancelJobs = jobs.CancelJobs
         self.SummarizeJobs = jobs.SummarizeJobs
         self.SignalJobs = jobs.SignalJobs
+
+        output = OutputRpcs(server)
+        self.ReadOutput = output.ReadOutput
+        self.SendOutput = output.SendOutput
 
         self.AwaitWishes = WishRpcs(server).AwaitWishes
 

@@ -11,10 +11,11 @@ from grpc_api.runtime.wakeups import wait_for
 from jobs.notify import Agent
 from jobs.queries.wishes import Wanted, wishes_for
 from jobs.services.wishes import check_agent, settle_wishes
-from jobs.states import WishKind
+from jobs.states import OutputSource, WishKind
 from rainbow.protos import rainbow_pb2 as pb
 
 MAX_WAIT_SECONDS = 300
+SOURCES = {source.value: pb.OutputSource.Value(f"OUTPUT_SOURCE_{source.name}") for source in OutputSource}
 KINDS = {kind: pb.Wish.Kind.Value(f"KIND_{kind.name}") for kind in WishKind}
 
 
@@ -60,4 +61,7 @@ def tell(request: pb.AwaitWishesRequest, caller: Caller, now: datetime) -> pb.Aw
 
 
 def _message(wish: Wanted) -> pb.Wish:
-    return pb.Wish(id=wish.id, kind=KINDS[wish.kind], jobids=wish.job_ids, attempt=wish.attempt, **wish.content)
+    content = dict(wish.content)
+    if "source" in content:
+        content["source"] = SOURCES[content["source"]]
+    return pb.Wish(id=wish.id, kind=KINDS[wish.kind], jobids=wish.job_ids, attempt=wish.attempt, **content)

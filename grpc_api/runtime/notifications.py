@@ -89,7 +89,7 @@ def _wake(wakeups: Wakeups, word: Word) -> None:
     forget_room()
     wakeups.wake(wakeups.queues if word.clusters is None else word.clusters)
     wakeups.wake(word.jobs or ())
-    wakeups.wake(word.agents)
+    wakeups.wake([*word.agents, *word.relays])
 
 
 async def _follow_sqlite(wakeups: Wakeups, pools: ThreadPools) -> None:
@@ -111,6 +111,7 @@ async def _poll_file(file: sqlite3.Connection, wakeups: Wakeups, pools: ThreadPo
         await asyncio.sleep(POLL_FILE_EVERY_SECONDS)
         if version == (version := _version(file)):
             continue
+        wakeups.wake_all_relays()
         began = time.monotonic()
         news = await pools.read(partial(news_since, after=news))
         wakeups.wake([*news.clusters, *news.jobs, *news.agents])

@@ -17,11 +17,13 @@ from grpc_api.runtime.thread_pools import ThreadPools
 from jobs.queries.clocks import by_both_clocks
 from jobs.queries.expired import MAX_EXPIRED, expired_jobs
 from jobs.queries.queue import waits_for_a_queue
+from jobs.queries.relays import left_relays_exist
 from jobs.queries.wishes import old_wishes_exist
 from jobs.services.empty_queues import delete_empty_queues
 from jobs.services.fail_expired import fail_expired
 from jobs.services.give_back import some_may_try_again, try_again
 from jobs.services.placing import place_waiting_jobs
+from jobs.services.relays import end_left_relays
 from jobs.services.retry import queue_due_retries, retries_are_due
 from jobs.services.wishes import forget_wishes
 from jobs.services.withdrawn import settle_withdrawal, withdrawals_are_due
@@ -46,6 +48,8 @@ async def keep_queues_forever(pools: ThreadPools) -> None:
                 await pools.write(partial(try_again, now=datetime.now(UTC)))
             if await pools.read(lambda: old_wishes_exist(now=datetime.now(UTC))):
                 await pools.write(partial(forget_wishes, now=datetime.now(UTC)))
+            if await pools.read(lambda: left_relays_exist(now=datetime.now(UTC))):
+                await pools.write(partial(end_left_relays, now=datetime.now(UTC)))
             if datetime.now(UTC) >= delete_at:
                 await pools.write(partial(delete_empty_queues, now=datetime.now(UTC)))
                 await pools.write(partial(forget_withdrawals, now=datetime.now(UTC)))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from clusters.callers import Holder
 from grpc_api.runtime.metrics import WAITING_CALLS
-from jobs.notify import Agent
+from jobs.notify import Agent, RelayId
 
-# The name of a cluster or a pool, for its queue, a job's id, whose call waits, or an agent that may be wanted.
-Topic = str | int | Holder | Agent
+# The name of a cluster or a pool, for its queue, a job's id, whose call waits, an agent that may be wanted, or a relay.
+Topic = str | int | Holder | Agent | RelayId
 
 # A job of a pool wakes so many calls at a time, as only one of them can have it.
 WAKE_OF_A_POOL = 4
@@ -139,6 +139,9 @@ class Wakeups:
 
     def wake_all_jobs(self) -> None:
         self.wake([topic for topic in self._waiting if isinstance(topic, int)])
+
+    def wake_all_relays(self) -> None:
+        self.wake([topic for topic in self._waiting if isinstance(topic, RelayId)])
 
     @property
     def queues(self) -> list[str]:

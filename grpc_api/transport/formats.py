@@ -10,6 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from grpc_api.rpcs.cluster_messages import FACTS_LIMIT
 from grpc_api.rpcs.messages import MESSAGE_LIMIT
+from grpc_api.rpcs.output import MAX_CHUNK
 from grpc_api.rpcs.submission import MAX_BATCH
 from grpc_api.transport.decoding import decode, decode_content_id, decode_standard
 from grpc_api.transport.extensions import extensions_in_reply
@@ -76,6 +77,9 @@ LIMITS = {
     "WatchJobs": Limit(),
     "SignalJobs": Limit(),
     "AwaitWishes": Limit(),
+    "ReadOutput": Limit(),
+    # A chunk.
+    "SendOutput": Limit(size=MAX_CHUNK + 4 * _KIB),
     "ResumeCluster": Limit(),
     "GetGroup": Limit(),
     "ListGroups": Limit(),

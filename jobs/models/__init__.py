@@ -7,6 +7,7 @@ from jobs.models.group import GroupCount, JobGroup
 from jobs.models.job import MAX_ID, Job, JobAttempt, JobEvent, JobLabel, JobQuerySet, cores_of, said_key
 from jobs.models.lease_watch import LeaseWatch
 from jobs.models.queue import Queue, Serves
+from jobs.models.relay import Relay, RelayedChunk
 from jobs.models.retention_lease import RetentionLease
 from jobs.models.turn import Turn
 from jobs.models.usage import Usage
@@ -28,6 +29,8 @@ __all__ = [
     "JobQuerySet",
     "LeaseWatch",
     "Queue",
+    "Relay",
+    "RelayedChunk",
     "RetentionLease",
     "Serves",
     "Turn",

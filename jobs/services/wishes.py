@@ -65,14 +65,15 @@ def settle_wishes(*, caller: Caller, agent: str, done: Mapping[int, str], now: d
 def _settle(caller: Caller, agent: str, done: Mapping[int, str], now: datetime) -> None:
     mine = Wish.objects.filter(cluster_id=caller.cluster_id, agent=agent)
     settled = mine.filter(id__in=done)
-    ids = set(settled.filter(job__isnull=False).values_list("job_id", flat=True))
+    ids = set(settled.filter(kind=WishKind.SIGNAL).values_list("job_id", flat=True))
     # Before the wishes, by the lock order.
     jobs = {job.id: job for job in _locked(ids)} if ids else {}
     wishes = list(settled.select_for_update().order_by("id"))
     latest = max((wish.id for wish in wishes if wish.kind == WishKind.CANCEL), default=0)
     mine.filter(kind=WishKind.CANCEL, id__lte=latest).delete()
     settled.delete()
-    record([_step(wish, jobs[wish.job_id], done[wish.id]) for wish in wishes if wish.job_id in jobs], now=now)
+    signals = [wish for wish in wishes if wish.kind == WishKind.SIGNAL]
+    record([_step(wish, jobs[wish.job_id], done[wish.id]) for wish in signals if wish.job_id in jobs], now=now)
 
 
 def _locked(ids: Iterable[int]) -> Iterable[Job]:

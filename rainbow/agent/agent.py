@@ -20,6 +20,7 @@ from rainbow.agent.rejecter import Rejecter
 from rainbow.agent.renewal import Renewal
 from rainbow.agent.reporter import Reporter
 from rainbow.agent.round import Duty, Round
+from rainbow.agent.senders import Senders
 from rainbow.agent.states import Desired, Stage
 from rainbow.agent.wish_listener import WishListener
 from rainbow.agent.wishes import Wishes
@@ -55,7 +56,8 @@ class Agent:
         self._rejecter = Rejecter(context, self._acceptor, tell=self._wake)
         self._facts = FactsTeller(context, self._reporter)
         self._cleanup = Cleanup(context, self._held_jobs)
-        self._listener = WishListener(context.client, context.settings.agent, tell=self._wake)
+        self._senders = Senders(context, is_over=lambda key: not self._held_jobs.runs(key))
+        self._listener = WishListener(context.client, context.settings.agent, tell=self._wake, send=self._senders.send)
         self._wishes = Wishes(context, self._held_jobs, self._listener)
         self._reporter.is_wanted = self._listener.has_news
         renewal = Renewal(context.client, context.read_secret, context.clock)
@@ -139,6 +141,7 @@ class Agent:
             self._run(once=once)
         finally:
             self._listener.stop()
+            self._senders.stop()
 
     def _run(self, *, once: bool) -> None:
         while not self._draining and not (once and self._has_nothing_to_do()):

@@ -20,6 +20,8 @@ from rainbow.specs import Work, check_work
 
 # Each job is reported at least this often; the answer says whether to stop it.
 HEARTBEAT = timedelta(seconds=15)
+# How long files stay after the server knows the end, at least.
+KEPT = timedelta(minutes=5)
 
 
 class Checkpoint(StrEnum):
@@ -47,7 +49,8 @@ class AgentSettings:
     (rainbow.leases). `interval_seconds`: how often it polls its jobs. `max_jobs`: how many it holds at most; 0 is no
     limit. `ahead`: how many may wait in the scheduler's queue. `hold_after`: after so many jobs of one token in a row
     that fail at once, the server holds that token's others back; 0 is never. `only_mine`: it is a person's own, takes
-    only the person's jobs, and says nothing of the cluster.
+    only the person's jobs, and says nothing of the cluster. `keep_output`: how long the files of jobs stay after the
+    server knows their ends; `keep_output_bytes`: how much space they may take.
     """
 
     agent: str
@@ -57,6 +60,8 @@ class AgentSettings:
     ahead: int = 0
     hold_after: int = 20
     only_mine: bool = False
+    keep_output: timedelta = KEPT
+    keep_output_bytes: int = 10 * 1024**3
 
     @property
     def lease(self) -> timedelta:

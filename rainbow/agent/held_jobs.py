@@ -15,9 +15,6 @@ from rainbow.executors.executor import Ending, Progress, Ticket
 from rainbow.reports import JobReport
 from rainbow.system.disk_space import DiskFull
 
-# How long files stay after the server knows the end.
-KEPT = timedelta(minutes=5)
-
 
 @dataclass(slots=True, kw_only=True)
 class HeldJob:
@@ -192,6 +189,11 @@ class HeldJobs:
         self.ends += 1
         self._note(lambda: self._journal.ended(held.key, progress, now=now), Checkpoint.ENDED_NOTED)
 
+    def runs(self, key: str) -> bool:
+        """Whether more may come of the job; any thread may ask."""
+        held = self._jobs.get(key)
+        return held is not None and not held.is_over
+
     def let_go(self, jobs: Iterable[HeldJob]) -> None:
         now, done = self._clock(), list(jobs)
         for held in done if self._signatures else ():
@@ -209,10 +211,10 @@ class HeldJobs:
             signatures, entry, never_started = self._signatures, held.entry, held.never_started
             self._writes.add(lambda: signatures.let_go(entry, never_started=never_started))
 
-    def to_be_forgotten(self) -> list[Ticket]:
-        """Jobs that were let go five minutes ago, or earlier where the disk is full."""
-        until = self._clock() if self.shortage() else self._clock() - KEPT
-        return [done.ticket for done in self._let_go.values() if done.at <= until]
+    @property
+    def done(self) -> list[Done]:
+        """Jobs that were let go and whose files are there, the earliest first."""
+        return sorted(self._let_go.values(), key=lambda done: done.at)
 
     def forgotten(self, tickets: Iterable[Ticket]) -> None:
         keys = [ticket.key for ticket in tickets]

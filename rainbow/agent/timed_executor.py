@@ -70,6 +70,12 @@ class TimedExecutor:
     def output(self, ticket: Ticket) -> str:
         return self._executor.output(ticket)
 
+    def part(self, ticket: Ticket, output: str, *, start: int, most_bytes: int) -> bytes:
+        return self._executor.part(ticket, output, start=start, most_bytes=most_bytes)
+
+    def kept_bytes(self, ticket: Ticket) -> int:
+        return self._executor.kept_bytes(ticket)
+
     def forget(self, ticket: Ticket) -> None:
         self._executor.forget(ticket)
 

@@ -9,7 +9,7 @@ from rainbow.errors import RainbowError, Unimplemented
 from rainbow.pending_call import PendingCall
 from rainbow.telemetry.failures import named
 from rainbow.telemetry.lines import Line
-from rainbow.wishes import Wish
+from rainbow.wishes import Wish, WishKind
 
 WAIT_SECONDS = 60
 # The next call says what was done; one that the agent is slow with keeps the others from being heard no longer.
@@ -27,13 +27,15 @@ _log = logging.getLogger("rainbow.agent")
 class WishListener:
     """Keeps a call open. `tell` is called in its thread when something came, which `take` returns then.
 
-    Each wish that was taken is to be settled once. The server tells it again until it knows that.
+    Each wish that was taken is to be settled once. The server tells it again until it knows that. Outputs do not wait
+    for a round: `send` begins to send one, in another thread, and says why it cannot.
     """
 
-    def __init__(self, client: Client, agent: str, *, tell: Callable[[], None]) -> None:
+    def __init__(self, client: Client, agent: str, *, tell: Callable[[], None], send: Callable[[Wish], str]) -> None:
         self._client = client
         self._agent = agent
         self._tell = tell
+        self._send = send
         self._thread = threading.Thread(target=self._run, name="wishes", daemon=True)
         self._turn = threading.Condition()
         self._came: list[Wish] = []
@@ -105,7 +107,11 @@ class WishListener:
 
     def _take_in(self, wishes: tuple[Wish, ...]) -> None:
         for wish in wishes[: MOST_OPEN - len(self._open)]:
-            if wish.id not in self._open and wish.id not in self._done:
+            if wish.id in self._open or wish.id in self._done:
+                continue
+            if wish.kind is WishKind.READ:
+                self._done[wish.id] = self._send(wish)[:LONGEST_ERROR]
+            else:
                 self._open.add(wish.id)
                 self._came.append(wish)
 

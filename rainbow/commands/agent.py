@@ -3,6 +3,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,22 @@ _log = logging.getLogger("rainbow.agent")
     metavar="SIZE",
     default=KEPT_OUTPUT_BYTES,
     help="How much of a job's output is kept, besides its end.  [default: 1G]",
+)
+@click.option(
+    "--keep-output-for",
+    "keep_output",
+    type=Span(lowest=300, highest=31_536_000),
+    metavar="SPAN",
+    default=86_400,
+    help="How long what jobs wrote can be read after their ends.  [default: 1d]",
+)
+@click.option(
+    "--keep-output-total",
+    "keep_output_bytes",
+    type=Size(lowest=1024**2, highest=1024**5),
+    metavar="SIZE",
+    default=10 * 1024**3,
+    help="How much space it may take; beyond it the earliest goes.  [default: 10G]",
 )
 @click.option("--max-jobs", type=COUNT, default=0, help="The most jobs that it holds at once.  [default: no limit]")
 @click.option("--ahead", type=COUNT, default=0, help="The most jobs in the scheduler's queue.  [default: 0]")
@@ -295,6 +312,7 @@ def _settings(
     name: str | None,
     moved: bool,
     interval_seconds: float | None,
+    keep_output: int,
     **more: Any,
 ) -> AgentSettings:
     agent = identity_in(folder, name or socket.gethostname(), moved=moved)
@@ -302,6 +320,7 @@ def _settings(
         agent=f"~{person}/{agent}" if person else agent,
         interval_seconds=interval_seconds or EXECUTORS[executor].interval_seconds,
         only_mine=bool(person),
+        keep_output=timedelta(seconds=keep_output),
         **more,
     )
 

@@ -24,6 +24,7 @@ from rainbow.terminal import documents, session
 from rainbow.terminal.following import exit_code_of, follow, step_of
 from rainbow.terminal.formatting import last_asked
 from rainbow.terminal.in_doubt import in_doubt
+from rainbow.terminal.live_output import LiveOutput
 from rainbow.terminal.options import json_option, label_option, server_options, token_options
 from rainbow.terminal.output import complain, say, write_json, write_output_of
 from rainbow.terminal.signing import signing_options, start_signing
@@ -183,7 +184,7 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     metavar="CAUSE,...",
     help="When to: node_failed, preempted, timed_out, out_of_memory, signal, given_up, lost, exit_code, exit_code:75.",
 )
-@click.option("--wait", is_flag=True, help="Show how the job goes, then its output, and exit with its exit code.")
+@click.option("--wait", is_flag=True, help="Show how the job goes and what it writes, and exit with its exit code.")
 @click.option("--array", type=Indexes(), metavar="INDEXES", help="A job for each of these: 0-9, 1,3,5 or 0-100:10.")
 @click.option("--group-name", metavar="NAME", help="What the group of --array or --file is called.")
 @click.option("--group", type=Whole(1, MAX_INT32), help="A group of yours that takes further members.")
@@ -237,7 +238,11 @@ def command(
 
 
 def _wait(client: Client, queued: Submission, *, as_json: bool) -> int:
-    job = _followed(client, queued.jobid, silent=as_json)
+    live = None if as_json else LiveOutput(client, queued.jobid)
+    job = _followed(client, queued.jobid, live)
+    if live and not live.is_missing:
+        live.tell_what_is_missing()
+        return exit_code_of(job)
     details = _details(client, queued.jobid)
     if as_json:
         document = documents.whole(details) if details else documents.watched(job)
@@ -307,14 +312,16 @@ def _submitted(client: Client, spec: JobSpec) -> Submission:
         return client.submit_job(spec)
 
 
-def _followed(client: Client, jobid: int, *, silent: bool) -> Job:
-    """The job's end. Interrupting the wait does not stop the job."""
+def _followed(client: Client, jobid: int, live: LiveOutput | None) -> Job:
+    """The job's end, after all that it wrote. Interrupting the wait does not stop the job."""
     try:
         steps = client.watch_jobs([jobid], first_seconds=PATIENCE_SECONDS)
-        if silent:
+        if live is None:
             return follow(steps, lambda _: None)[jobid]
         with WhyWaiting(client, jobid) as waiting:
-            return follow(steps, lambda job: _show(job, waiting))[jobid]
+            job = follow(steps, lambda job: _show(job, waiting, live))[jobid]
+        live.join()
+        return job
     except KeyboardInterrupt:
         complain(f"Job {jobid} goes on without you; `rainbow cancel {jobid}` stops it.")
         raise
@@ -323,9 +330,10 @@ def _followed(client: Client, jobid: int, *, silent: bool) -> Job:
         raise
 
 
-def _show(job: Job, waiting: WhyWaiting) -> None:
+def _show(job: Job, waiting: WhyWaiting, live: LiveOutput) -> None:
     complain(step_of(job))
     waiting.note(job)
+    live.note(job)
 
 
 def _details(client: Client, jobid: int) -> Job | None:

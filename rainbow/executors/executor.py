@@ -180,6 +180,15 @@ class Executor(Protocol):
     def output(self, ticket: Ticket) -> str:
         """The end of what the job wrote so far, at most 64 KiB of UTF-8."""
 
+    def part(self, ticket: Ticket, output: str, *, start: int, most_bytes: int) -> bytes:
+        """What the job wrote to `output` or to `errors` from that byte on; empty at its end, and before it began.
+
+        Another thread may be in another call meanwhile. Raises OSError; where all was removed, NotKept.
+        """
+
+    def kept_bytes(self, ticket: Ticket) -> int:
+        """How much space what is kept on disk of a job takes, about."""
+
     def forget(self, ticket: Ticket) -> None:
         """Remove what is kept on disk of a job that is over and reported."""
 

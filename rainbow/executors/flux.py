@@ -114,6 +114,7 @@ class FluxExecutor(OneByOne):
                 script=self._script(work, folder),
                 folder=str(folder.path),
                 output=str(folder.output),
+                errors=str(folder.errors),
                 resources=resources(work),
                 environment=job_environment(self._site.environment, {}),
             )
@@ -172,6 +173,12 @@ class FluxExecutor(OneByOne):
 
     def output(self, ticket: Ticket) -> str:
         return self._folder(ticket.key).tail()
+
+    def part(self, ticket: Ticket, output: str, *, start: int, most_bytes: int) -> bytes:
+        return self._folder(ticket.key).part(output, start=start, most_bytes=most_bytes)
+
+    def kept_bytes(self, ticket: Ticket) -> int:
+        return self._folder(ticket.key).kept_bytes()
 
     def forget(self, ticket: Ticket) -> None:
         self._folder(ticket.key).remove()

@@ -12,6 +12,7 @@ class FluxRequest:
     script: str
     folder: str
     output: str
+    errors: str
     resources: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
 
@@ -25,7 +26,7 @@ class FluxRequest:
             *(f"--env={name}" for name in self.environment),
             f"--cwd={self.folder}",
             f"--output={self.output}",
-            f"--error={self.output}",
+            f"--error={self.errors}",
             # The file may be that of another job of the same name; see claims.py.
             "--setopt=output.mode=append",
             "/bin/sh",

@@ -10,10 +10,8 @@ from rainbow.executors.folders import JobFolder
 from rainbow.executors.payload import payload, secrets_line
 from rainbow.specs import Work
 
-# Flux passes on errors and output by different ways. As one stream they keep their order.
 # The first task makes the claim, and writes it a moment later. Another node may see that later still.
 SCRIPT = """#!/bin/sh
-exec 2>&1
 case $FLUX_JOB_ID in
   \u0192*) job=f${{FLUX_JOB_ID#\u0192}} ;;
   *) job=$FLUX_JOB_ID ;;

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rainbow.executors.trash import Trash
 from rainbow.rules import MAX_OUTPUT_BYTES
-from rainbow.runner.output import END_BYTES, over
+from rainbow.runner.output import END_BYTES, ERRORS, OUTPUT, over
 from rainbow.system import untrusted_files
 from rainbow.system.disk_space import is_full
 
@@ -23,11 +23,21 @@ LONGEST_RECORD = 200
 # A folder that only the agent and one user can reach: so both may write there, and what is made has the agent's group.
 SHARED_FOLDER = 0o2777
 SHARED_FILE = 0o644
+OUTPUTS = (OUTPUT, ERRORS)
+# A job may have put any number of files into its folder; one with more is taken for larger than any bound.
+MOST_COUNTED_FILES = 10_000
+UNCOUNTED_BYTES = 2**62
+# Of st_blocks, whatever the file system (stat(2)).
+BLOCK_BYTES = 512
 
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
 # Seconds since 1970, until the year 2286.
 _MOMENT = re.compile(r"\d{1,10}(\.\d{1,9})?", re.ASCII)
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
+
+
+class NotKept(OSError):
+    """What the job wrote was removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +159,11 @@ class JobFolder:
 
     @property
     def output(self) -> Path:
-        return self.path / "output"
+        return self.path / OUTPUT
+
+    @property
+    def errors(self) -> Path:
+        return self.path / ERRORS
 
     @property
     def started(self) -> Path:
@@ -177,8 +191,9 @@ class JobFolder:
             raise
 
     def _remove_output(self) -> None:
-        with contextlib.suppress(OSError), self.job.opened() as folder:
-            os.unlink("output", dir_fd=folder)
+        for name in OUTPUTS:
+            with contextlib.suppress(OSError), self.job.opened() as folder:
+                os.unlink(name, dir_fd=folder)
 
     def note_cancelled(self) -> None:
         """Does nothing where the disk is full."""
@@ -190,30 +205,69 @@ class JobFolder:
         return self.notes.has("cancelled")
 
     def tail(self) -> str:
-        """The end of the output as valid UTF-8 without null characters; empty where there is none yet.
+        """The end of what it wrote, at most 64 KiB, as valid UTF-8 without null characters: of its output, and then of
+        its errors, which have at least half where both are long. Empty where there is none yet.
 
         Raises OSError where something else is in its place.
         """
-        try:
-            with self.job.opened() as folder:
-                content = untrusted_files.read_end(
-                    "output", inside=folder, most_bytes=MAX_OUTPUT_BYTES, owner=self.job.owner
-                )
-        except FileNotFoundError:
-            return ""
+        errors = self._end_of(ERRORS)
+        output = self._end_of(OUTPUT)
+        room = max(MAX_OUTPUT_BYTES // 2, MAX_OUTPUT_BYTES - len(output))
+        errors = errors[-room:]
+        content = (output + errors)[-MAX_OUTPUT_BYTES:]
         text = _whole_characters(content).decode(errors="replace").replace("\0", "\ufffd")
         return _whole_characters(text.encode()[-MAX_OUTPUT_BYTES:]).decode()
 
-    def cut_output(self, max_bytes: int) -> None:
-        """Cut the middle out of a longer output; a process that appends goes on behind its end.
+    def _end_of(self, name: str) -> bytes:
+        try:
+            with self.job.opened() as folder:
+                return untrusted_files.read_end(name, inside=folder, most_bytes=MAX_OUTPUT_BYTES, owner=self.job.owner)
+        except FileNotFoundError:
+            return b""
 
-        What else is in the place of the output stays as it is.
+    def part(self, name: str, *, start: int, most_bytes: int) -> bytes:
+        """What is in a file of the job from that byte on; empty at its end, and where there is no such file yet.
+
+        Raises NotKept where the job's folder is gone, and OSError where something else is in the file's place.
         """
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(self.job.opened())
+            except FileNotFoundError as error:
+                raise NotKept("the site keeps the job's output no longer") from error
+            try:
+                file = stack.enter_context(untrusted_files.opened(name, inside=folder, owner=self.job.owner))
+            except FileNotFoundError:
+                return b""
+            return os.pread(file, most_bytes, start)
+
+    def kept_bytes(self) -> int:
+        """How much space the job's folder takes, as far as it can be seen; more than all where it has many files."""
+        total, left = 0, MOST_COUNTED_FILES
+        with contextlib.suppress(OSError), self.job.opened() as opened:
+            for _, _, files, folder in os.fwalk(".", dir_fd=opened, follow_symlinks=False):
+                left -= len(files) + 1
+                if left < 0:
+                    return UNCOUNTED_BYTES
+                for name in files:
+                    with contextlib.suppress(OSError):
+                        total += os.stat(name, dir_fd=folder, follow_symlinks=False).st_blocks * BLOCK_BYTES
+        return total
+
+    def cut_output(self, max_bytes: int) -> None:
+        """Cut the middle out of longer outputs; a process that appends goes on behind their end.
+
+        What else is in the place of an output stays as it is.
+        """
+        for name in OUTPUTS:
+            self._cut(name, max_bytes)
+
+    def _cut(self, name: str, max_bytes: int) -> None:
         note = over(max_bytes)
         with contextlib.suppress(OSError), self.job.opened() as folder:
-            if os.stat("output", dir_fd=folder, follow_symlinks=False).st_size <= max_bytes + len(note) + END_BYTES:
+            if os.stat(name, dir_fd=folder, follow_symlinks=False).st_size <= max_bytes + len(note) + END_BYTES:
                 return
-            with untrusted_files.opened("output", inside=folder, flags=os.O_RDWR, owner=self.job.owner) as file:
+            with untrusted_files.opened(name, inside=folder, flags=os.O_RDWR, owner=self.job.owner) as file:
                 rest = note + os.pread(file, END_BYTES, os.fstat(file).st_size - END_BYTES)
                 os.pwrite(file, rest, max_bytes)
                 os.ftruncate(file, max_bytes + len(rest))

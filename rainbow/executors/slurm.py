@@ -161,6 +161,12 @@ class SlurmExecutor:
     def output(self, ticket: Ticket) -> str:
         return self._folder(ticket.key).tail()
 
+    def part(self, ticket: Ticket, output: str, *, start: int, most_bytes: int) -> bytes:
+        return self._folder(ticket.key).part(output, start=start, most_bytes=most_bytes)
+
+    def kept_bytes(self, ticket: Ticket) -> int:
+        return self._folder(ticket.key).kept_bytes()
+
     def forget(self, ticket: Ticket) -> None:
         self._arrays.forget(ticket.key)
         self._folder(ticket.key).remove()

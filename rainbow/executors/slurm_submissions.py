@@ -7,7 +7,7 @@ from pathlib import Path
 from rainbow.executors.commands import ask, submitting
 from rainbow.executors.containers import write_inside
 from rainbow.executors.executor import NotTaken, SchedulerSilent, Site, WorkRefused
-from rainbow.executors.folders import JobFolder
+from rainbow.executors.folders import OUTPUTS, JobFolder
 from rainbow.executors.payload import write_secrets
 from rainbow.executors.persons import AsAgent, AsPersons, Begun, as_owner
 from rainbow.executors.slurm_array_limits import ArrayLimit, batched_alike
@@ -37,7 +37,7 @@ class Submissions:
         folder = begun.folder
         write_inside(work, folder)
         write_secrets(work, folder)
-        words = self._arguments(work, key, folder, output=folder.output)
+        words = self._arguments(work, key, folder, where=folder.path)
         return self._sbatch(work, begun, script(work, folder, begun.site), words, NATIVE_ID)
 
     def batches(self, works: Mapping[str, Work]) -> list[list[str]]:
@@ -54,7 +54,7 @@ class Submissions:
         begun = self._users.begin(any_work, name)
         array = begun.folder
         self._arrays.begin(array, [folder for _, folder in jobs])
-        words = self._arguments(any_work, name, array, output=array.path / "%a" / "output")
+        words = self._arguments(any_work, name, array, where=array.path / "%a")
         text = script_of_array(jobs, array, begun.site)
         try:
             number = self._sbatch(any_work, begun, text, [*words, f"--array=0-{len(jobs) - 1}"], ARRAY_ID)
@@ -82,9 +82,11 @@ class Submissions:
     def _never(self, work: Work) -> str:
         return self._site.containers.never(work)
 
-    def _arguments(self, work: Work, name: str, folder: JobFolder, *, output: Path) -> list[str]:
-        """`%a` in the output's path is the number of a task."""
-        path = str(output).replace("%", "%%").replace("/%%a/", "/%a/")
+    def _arguments(self, work: Work, name: str, folder: JobFolder, *, where: Path) -> list[str]:
+        """`%a` at the end of the path of what the job writes is the number of a task."""
+        output, errors = (
+            str(where / file).replace("%", "%%").replace(f"/%%a/{file}", f"/%a/{file}") for file in OUTPUTS
+        )
         return [
             "--parsable",
             f"--job-name={name}",
@@ -92,7 +94,8 @@ class Submissions:
             "--no-requeue",
             # Not where the job runs, but how `find` tells it from another agent's job of the same name.
             f"--chdir={folder.path}",
-            f"--output={path}",
+            f"--output={output}",
+            f"--error={errors}",
             "--open-mode=append",
             *resources(work),
         ]

@@ -198,6 +198,30 @@ CREDENTIAL_KIND_PROJECT: CredentialKind.ValueType  # 4
 """Lets a service do what its project may."""
 Global___CredentialKind: _TypeAlias = CredentialKind  # noqa: Y015
 
+class _OutputSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OutputSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OutputSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OUTPUT_SOURCE_UNSPECIFIED: _OutputSource.ValueType  # 0
+    """Standard output."""
+    OUTPUT_SOURCE_STDOUT: _OutputSource.ValueType  # 1
+    """Standard output."""
+    OUTPUT_SOURCE_STDERR: _OutputSource.ValueType  # 2
+    """Standard error."""
+
+class OutputSource(_OutputSource, metaclass=_OutputSourceEnumTypeWrapper):
+    """The two outputs of a job."""
+
+OUTPUT_SOURCE_UNSPECIFIED: OutputSource.ValueType  # 0
+"""Standard output."""
+OUTPUT_SOURCE_STDOUT: OutputSource.ValueType  # 1
+"""Standard output."""
+OUTPUT_SOURCE_STDERR: OutputSource.ValueType  # 2
+"""Standard error."""
+Global___OutputSource: _TypeAlias = OutputSource  # noqa: Y015
+
 @_typing.final
 class RegisterRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -2897,6 +2921,8 @@ class Wish(_message.Message):
         """To report these jobs now: the answer says which to stop."""
         KIND_SIGNAL: Wish._Kind.ValueType  # 2
         """To send a signal to the job, if it still runs this attempt."""
+        KIND_READ: Wish._Kind.ValueType  # 3
+        """To send what the job wrote, by SendOutput."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_UNSPECIFIED: Wish.Kind.ValueType  # 0
@@ -2905,12 +2931,19 @@ class Wish(_message.Message):
     """To report these jobs now: the answer says which to stop."""
     KIND_SIGNAL: Wish.Kind.ValueType  # 2
     """To send a signal to the job, if it still runs this attempt."""
+    KIND_READ: Wish.Kind.ValueType  # 3
+    """To send what the job wrote, by SendOutput."""
 
     ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     JOBIDS_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     SIGNAL_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    FROM_BYTE_FIELD_NUMBER: _builtins.int
+    MOST_BYTES_FIELD_NUMBER: _builtins.int
+    FOLLOW_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Unique on the server."""
     kind: Global___Wish.Kind.ValueType
@@ -2919,6 +2952,16 @@ class Wish(_message.Message):
     """Which attempt of the job is meant; not set with KIND_CANCEL."""
     signal: _builtins.str
     """The signal's name, without SIG."""
+    stream: _builtins.str
+    """Where to send it; nobody else knows this."""
+    source: Global___OutputSource.ValueType
+    """Which of the job's outputs is wanted."""
+    from_byte: _builtins.int
+    """From which byte on, the first is 0."""
+    most_bytes: _builtins.int
+    """How many bytes are wanted at most; 0 is all."""
+    follow: _builtins.bool
+    """Whether to go on until the job is over, or to end with what is there."""
     @_builtins.property
     def jobids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The jobs that it is about: one, except of KIND_CANCEL."""
@@ -2931,14 +2974,147 @@ class Wish(_message.Message):
         jobids: _abc.Iterable[_builtins.int] | None = ...,
         attempt: _builtins.int = ...,
         signal: _builtins.str = ...,
+        stream: _builtins.str = ...,
+        source: Global___OutputSource.ValueType = ...,
+        from_byte: _builtins.int = ...,
+        most_bytes: _builtins.int = ...,
+        follow: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "id", b"id", "jobids", b"jobids", "kind", b"kind", "signal", b"signal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "follow", b"follow", "from_byte", b"from_byte", "id", b"id", "jobids", b"jobids", "kind", b"kind", "most_bytes", b"most_bytes", "signal", b"signal", "source", b"source", "stream", b"stream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Wish: _TypeAlias = Wish  # noqa: Y015
+
+@_typing.final
+class ReadOutputRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    JOBID_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    FROM_BYTE_FIELD_NUMBER: _builtins.int
+    FOLLOW_FIELD_NUMBER: _builtins.int
+    cluster: _builtins.str
+    """May be left out, since a credential belongs to one cluster."""
+    jobid: _builtins.int
+    """The job, which an agent has or had."""
+    source: Global___OutputSource.ValueType
+    """Which of its outputs."""
+    from_byte: _builtins.int
+    """From which byte on, the first is 0."""
+    follow: _builtins.bool
+    """Whether to go on until the job is over, or to end with what is there."""
+    def __init__(
+        self,
+        *,
+        cluster: _builtins.str = ...,
+        jobid: _builtins.int = ...,
+        source: Global___OutputSource.ValueType = ...,
+        from_byte: _builtins.int = ...,
+        follow: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "follow", b"follow", "from_byte", b"from_byte", "jobid", b"jobid", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadOutputRequest: _TypeAlias = ReadOutputRequest  # noqa: Y015
+
+@_typing.final
+class ReadOutputResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    offset: _builtins.int
+    """Where in the output this begins."""
+    data: _builtins.bytes
+    """Up to 256 KiB; empty in an answer that only says that the agent is there."""
+    attempt: _builtins.int
+    """Which attempt of the job wrote it."""
+    def __init__(
+        self,
+        *,
+        offset: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+        attempt: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "data", b"data", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadOutputResponse: _TypeAlias = ReadOutputResponse  # noqa: Y015
+
+@_typing.final
+class SendOutputRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    cluster: _builtins.str
+    """The cluster whose secret, or a person's token for it, the call brings; in the first message."""
+    agent: _builtins.str
+    """The name of the agent, in the first message."""
+    stream: _builtins.str
+    """As the wish named it, in the first message."""
+    offset: _builtins.int
+    """Where in the output this begins: where the one before ended."""
+    data: _builtins.bytes
+    """Up to 256 KiB. While there is nothing new, an empty one every few seconds says that the agent is there."""
+    end: _builtins.bool
+    """Whether this is the last."""
+    error: _builtins.str
+    """Why no more can be sent; up to 1,000 characters, with `end`."""
+    def __init__(
+        self,
+        *,
+        cluster: _builtins.str = ...,
+        agent: _builtins.str = ...,
+        stream: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+        end: _builtins.bool = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "cluster", b"cluster", "data", b"data", "end", b"end", "error", b"error", "offset", b"offset", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendOutputRequest: _TypeAlias = SendOutputRequest  # noqa: Y015
+
+@_typing.final
+class SendOutputResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STOP_FIELD_NUMBER: _builtins.int
+    stop: _builtins.bool
+    """Whether nothing more is wanted: the reader is gone."""
+    def __init__(
+        self,
+        *,
+        stop: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stop", b"stop"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendOutputResponse: _TypeAlias = SendOutputResponse  # noqa: Y015
 
 @_typing.final
 class SummarizeJobsRequest(_message.Message):

@@ -174,6 +174,16 @@ class RainbowSchedulerStub(object):
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.AwaitWishesRequest.SerializeToString,
                 response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.AwaitWishesResponse.FromString,
                 _registered_method=True)
+        self.ReadOutput = channel.unary_stream(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/ReadOutput',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.ReadOutputRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ReadOutputResponse.FromString,
+                _registered_method=True)
+        self.SendOutput = channel.stream_stream(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/SendOutput',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.SendOutputRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.SendOutputResponse.FromString,
+                _registered_method=True)
 
 
 class RainbowSchedulerServicer(object):
@@ -399,6 +409,23 @@ class RainbowSchedulerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadOutput(self, request, context):
+        """Streams what a job wrote, whole, from the site, while the job runs and after it. The server keeps none of it: its
+        cluster's agent sends it on. FAILED_PRECONDITION where no agent answers within ten seconds, or the site keeps it no
+        longer; then the job's `output` is what is known. After a cut, ask again from the first byte that did not come.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendOutput(self, request_iterator, context):
+        """For agents: sends what KIND_READ wants, a chunk at a time. The next chunk is to follow the answer to the one before
+        the last. Needs the cluster's secret.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RainbowSchedulerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -541,6 +568,16 @@ def add_RainbowSchedulerServicer_to_server(servicer, server):
                     servicer.AwaitWishes,
                     request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.AwaitWishesRequest.FromString,
                     response_serializer=rainbow_dot_protos_dot_rainbow__pb2.AwaitWishesResponse.SerializeToString,
+            ),
+            'ReadOutput': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadOutput,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ReadOutputRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.ReadOutputResponse.SerializeToString,
+            ),
+            'SendOutput': grpc.stream_stream_rpc_method_handler(
+                    servicer.SendOutput,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.SendOutputRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.SendOutputResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1299,6 +1336,60 @@ class RainbowScheduler(object):
             '/convergedcomputing.org.grpc.v1.RainbowScheduler/AwaitWishes',
             rainbow_dot_protos_dot_rainbow__pb2.AwaitWishesRequest.SerializeToString,
             rainbow_dot_protos_dot_rainbow__pb2.AwaitWishesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadOutput(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/ReadOutput',
+            rainbow_dot_protos_dot_rainbow__pb2.ReadOutputRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.ReadOutputResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendOutput(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/SendOutput',
+            rainbow_dot_protos_dot_rainbow__pb2.SendOutputRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.SendOutputResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -148,6 +148,15 @@ class RainbowSchedulerStub:
     cancel, or to send a signal. A wish is told again until a later call says that it is done. Needs the cluster's
     secret.
     """
+    ReadOutput: _grpc.UnaryStreamMultiCallable[_rainbow_pb2.ReadOutputRequest, _rainbow_pb2.ReadOutputResponse]
+    """Streams what a job wrote, whole, from the site, while the job runs and after it. The server keeps none of it: its
+    cluster's agent sends it on. FAILED_PRECONDITION where no agent answers within ten seconds, or the site keeps it no
+    longer; then the job's `output` is what is known. After a cut, ask again from the first byte that did not come.
+    """
+    SendOutput: _grpc.StreamStreamMultiCallable[_rainbow_pb2.SendOutputRequest, _rainbow_pb2.SendOutputResponse]
+    """For agents: sends what KIND_READ wants, a chunk at a time. The next chunk is to follow the answer to the one before
+    the last. Needs the cluster's secret.
+    """
 
 @_typing.type_check_only
 class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
@@ -251,6 +260,15 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     """For agents: waits until the server wants something of the agent before its next report, such as to look at a
     cancel, or to send a signal. A wish is told again until a later call says that it is done. Needs the cluster's
     secret.
+    """
+    ReadOutput: _aio.UnaryStreamMultiCallable[_rainbow_pb2.ReadOutputRequest, _rainbow_pb2.ReadOutputResponse]  # type: ignore[assignment]
+    """Streams what a job wrote, whole, from the site, while the job runs and after it. The server keeps none of it: its
+    cluster's agent sends it on. FAILED_PRECONDITION where no agent answers within ten seconds, or the site keeps it no
+    longer; then the job's `output` is what is known. After a cut, ask again from the first byte that did not come.
+    """
+    SendOutput: _aio.StreamStreamMultiCallable[_rainbow_pb2.SendOutputRequest, _rainbow_pb2.SendOutputResponse]  # type: ignore[assignment]
+    """For agents: sends what KIND_READ wants, a chunk at a time. The next chunk is to follow the answer to the one before
+    the last. Needs the cluster's secret.
     """
 
 class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
@@ -520,6 +538,27 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
         """For agents: waits until the server wants something of the agent before its next report, such as to look at a
         cancel, or to send a signal. A wish is told again until a later call says that it is done. Needs the cluster's
         secret.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadOutput(
+        self,
+        request: _rainbow_pb2.ReadOutputRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_rainbow_pb2.ReadOutputResponse], _abc.AsyncIterator[_rainbow_pb2.ReadOutputResponse]]:
+        """Streams what a job wrote, whole, from the site, while the job runs and after it. The server keeps none of it: its
+        cluster's agent sends it on. FAILED_PRECONDITION where no agent answers within ten seconds, or the site keeps it no
+        longer; then the job's `output` is what is known. After a cut, ask again from the first byte that did not come.
+        """
+
+    @_abc_1.abstractmethod
+    def SendOutput(
+        self,
+        request_iterator: _MaybeAsyncIterator[_rainbow_pb2.SendOutputRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_rainbow_pb2.SendOutputResponse], _abc.AsyncIterator[_rainbow_pb2.SendOutputResponse]]:
+        """For agents: sends what KIND_READ wants, a chunk at a time. The next chunk is to follow the answer to the one before
+        the last. Needs the cluster's secret.
         """
 
 def add_RainbowSchedulerServicer_to_server(servicer: RainbowSchedulerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,4 +1,4 @@
-"""The output of a job: through a pipe, into a file of limited size."""
+"""What a job writes, output and errors apart: each through a pipe, into a file of limited size."""
 
 import os
 import select
@@ -6,6 +6,7 @@ import threading
 
 from rainbow.system.untrusted_files import CAREFULLY
 
+OUTPUT, ERRORS = "output", "errors"
 # Of what is over the limit, or finds no space, the end is kept: it mostly says how the job went.
 END_BYTES = 32 * 1024
 CHUNK_BYTES = 64 * 1024
@@ -15,10 +16,10 @@ UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 class Output:
-    """The file in that folder. A full disk makes gaps, and no errors."""
+    """The file of that name in that folder. A full disk makes gaps, and no errors."""
 
-    def __init__(self, folder: int, *, most_bytes: int) -> None:
-        self._file = os.open("output", os.O_WRONLY | os.O_CREAT | CAREFULLY, 0o600, dir_fd=folder)
+    def __init__(self, folder: int, name: str = OUTPUT, *, most_bytes: int) -> None:
+        self._file = os.open(name, os.O_WRONLY | os.O_CREAT | CAREFULLY, 0o600, dir_fd=folder)
         self._size = os.fstat(self._file).st_size
         self._most = most_bytes
         self._is_over = False

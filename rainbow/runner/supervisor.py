@@ -9,7 +9,7 @@ import time
 from rainbow.runner.descendants import kill_all, reap, signal_all
 from rainbow.runner.job import RunnerJob
 from rainbow.runner.notes import Notes
-from rainbow.runner.output import Output, Pump
+from rainbow.runner.output import ERRORS, OUTPUT, Output, Pump
 from rainbow.system.prctl import adopt_orphans, die_with
 
 # Between the signal that asks a job to end and the one that makes it.
@@ -44,15 +44,17 @@ def supervise(notes_folder: int, job_folder: int, job_file: int, noted: int) -> 
 
 def _run(job: RunnerJob, folder: int) -> tuple[str, int, int]:
     """How the job ended, its status of wait(2), and how many of its processes could not be ended."""
-    output = Output(folder, most_bytes=job.kept_output_bytes)
-    pump = Pump(output)
+    outputs = [Output(folder, name, most_bytes=job.kept_output_bytes) for name in (OUTPUT, ERRORS)]
+    pumps = [Pump(output) for output in outputs]
     try:
-        process = _start(job, pump.entrance)
+        process = _start(job, *(pump.entrance for pump in pumps))
     except OSError as error:
-        output.say(f"cannot start in {job.directory}: {error.strerror}")
-        output.finish()
+        outputs[1].say(f"cannot start in {job.directory}: {error.strerror}")
+        for output in outputs:
+            output.finish()
         return "failed", 0, 0
-    pump.start()
+    for pump in pumps:
+        pump.start()
     how, deadline = _wait(process.pid, job.limit_seconds)
     if how == "exited":
         # It is not yet reaped, so its number still means its own group: most of what it left behind goes at once.
@@ -61,11 +63,12 @@ def _run(job: RunnerJob, folder: int) -> tuple[str, int, int]:
     while how != "exited" and reap() and time.monotonic() < deadline:
         _woken(deadline)
     left = kill_all()
-    pump.stop()
+    for pump in pumps:
+        pump.stop()
     return how, status, left
 
 
-def _start(job: RunnerJob, output: int) -> subprocess.Popen[bytes]:
+def _start(job: RunnerJob, output: int, errors: int) -> subprocess.Popen[bytes]:
     runner = os.getpid()
 
     def prepare() -> None:
@@ -78,7 +81,7 @@ def _start(job: RunnerJob, output: int) -> subprocess.Popen[bytes]:
         env=job.environment,
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=output,
+        stderr=errors,
         start_new_session=True,
         preexec_fn=prepare,
     )

@@ -57,6 +57,8 @@ class ScriptedExecutor:
     cancelled: list[str] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    outputs: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    kept: int = 0
     signals: list[tuple[str, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     before_each: Callable[[], None] = lambda: None
@@ -125,6 +127,12 @@ class ScriptedExecutor:
 
     def output(self, ticket: Ticket) -> str:
         return f"output of {ticket.key}\n"
+
+    def part(self, ticket: Ticket, output: str, *, start: int, most_bytes: int) -> bytes:
+        return self.outputs.get((ticket.key, output), b"")[start : start + most_bytes]
+
+    def kept_bytes(self, ticket: Ticket) -> int:
+        return self.kept
 
     def forget(self, ticket: Ticket) -> None:
         self.forgotten.append(ticket.key)

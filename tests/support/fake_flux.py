@@ -86,8 +86,9 @@ def schedule() -> None:
 
 def run(job: Job, command: Sequence[str], options: dict[str, str], environment: dict[str, str]) -> NoReturn:
     mode = "ab" if options.get("setopt") == "output.mode=append" else "wb"
-    with Path(options["output"]).open(mode) as output:
-        tasks = [start(rank, job, command, options, environment, output) for rank in range(job["ntasks"])]
+    with Path(options["output"]).open(mode) as output, Path(options["error"]).open(mode) as errors:
+        written = (output, errors)
+        tasks = [start(rank, job, command, options, environment, written) for rank in range(job["ntasks"])]
     save(load(job["jobid"]) | {"pids": [task.pid for task in tasks]})
     deadline = time.monotonic() + (float(options.get("time-limit", "0s").rstrip("s")) or 1e6)
     code = 0
@@ -111,11 +112,11 @@ def start(
     command: Sequence[str],
     options: dict[str, str],
     environment: dict[str, str],
-    output: IO[bytes],
+    written: tuple[IO[bytes], IO[bytes]],
 ) -> subprocess.Popen[bytes]:
     more = {"FLUX_JOB_ID": job["jobid"], "FLUX_TASK_RANK": str(rank)}
     return subprocess.Popen(
-        command, cwd=options["cwd"], env=environment | more, stdout=output, stderr=output,
+        command, cwd=options["cwd"], env=environment | more, stdout=written[0], stderr=written[1],
         stdin=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
 

@@ -1,0 +1,97 @@
+"""Prints what jobs write, from their sites: output on standard output, errors on standard error."""
+
+import codecs
+import sys
+import threading
+from collections.abc import Iterator
+from typing import IO, Any
+
+import click
+
+from rainbow.client import Client
+from rainbow.errors import RainbowError
+from rainbow.records import Job, OutputPart
+from rainbow.terminal.output import complain
+from rainbow.text import on_one_line, printable
+
+# After the job is over: for what is still under way.
+LAST_SECONDS = 3600.0
+OUTPUTS = 2
+
+
+def write_parts(parts: Iterator[OutputPart], *, err: bool = False) -> int:
+    """Unchanged for programs, with control characters escaped for a terminal; returns how many bytes."""
+    stream: IO[Any] = sys.stderr if err else sys.stdout
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    size, is_terminal = 0, stream.isatty()
+    for part in parts:
+        size += len(part.data)
+        if part.data:
+            shown = printable(decoder.decode(part.data)) if is_terminal else part.data
+            click.echo(shown, nl=False, err=err, color=True)
+    return size
+
+
+class LiveOutput:
+    """Prints both outputs of a job, each in a thread of its own, once the job runs; of its last attempt all of it.
+
+    `is_missing`: nothing came from the site, so that the end of the output on record is all there is.
+    """
+
+    def __init__(self, client: Client, jobid: int, *, follow: bool = True) -> None:
+        self._client = client
+        self._jobid = jobid
+        self._follow = follow
+        self._attempt = 0
+        self._threads: list[threading.Thread] = []
+        self._errors: list[tuple[RainbowError, int]] = []
+
+    def note(self, job: Job) -> None:
+        """Of a job that no agent had nothing can be read."""
+        if not job.agent or not (job.started_at or job.finished_at) or job.attempt <= self._attempt:
+            return
+        self.join()
+        self.begin(job.attempt)
+
+    def begin(self, attempt: int) -> None:
+        self._attempt = attempt
+        self._errors = []
+        for stderr in (False, True):
+            thread = threading.Thread(target=self._print, args=(stderr,), name="output", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(LAST_SECONDS)
+        self._threads = []
+
+    @property
+    def is_missing(self) -> bool:
+        return not self._attempt or (len(self._errors) == OUTPUTS and all(not size for _, size in self._errors))
+
+    @property
+    def failure(self) -> RainbowError | None:
+        return self._errors[0][0] if self._errors else None
+
+    def tell_what_is_missing(self) -> None:
+        for error, size in self._errors:
+            if size:
+                more = f"`rainbow logs {self._jobid} --from {size}` shows the rest"
+                complain(on_one_line(f"The output broke off after {size:,} bytes: {error}. {more}."))
+
+    def _print(self, stderr: bool) -> None:
+        size = 0
+
+        def counted() -> Iterator[OutputPart]:
+            nonlocal size
+            for part in self._client.read_output(self._jobid, stderr=stderr, follow=self._follow):
+                size = part.offset + len(part.data)
+                yield part
+
+        try:
+            write_parts(counted(), err=stderr)
+        except RainbowError as error:
+            self._errors.append((error, size))
+        except OSError:  # the reader of our output is gone
+            return

@@ -1,6 +1,7 @@
 """The calls that extend the original protocol."""
 
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any
 
 from google.protobuf.message import Message
@@ -158,6 +159,23 @@ def cancel_jobs(cluster: Cluster) -> Case:
         is_right=is_right,
         metadata=requests.metadata(cluster.secret),
         jobs=JOBS,
+    )
+
+
+def resubmit_jobs(cluster: Cluster, over: list[int]) -> Case:
+    request = pb.ResubmitJobsRequest(cluster=cluster.name, jobids=over)
+
+    def is_right(reply: bytes) -> bool:
+        return all(result.jobid for result in pb.ResubmitJobsResponse.FromString(reply).results)
+
+    return Case(
+        name=f"ResubmitJobs({len(over)})",
+        server=cluster.server,
+        method=path_of("ResubmitJobs"),
+        messages=lambda seconds: repeat(request.SerializeToString()),
+        is_right=is_right,
+        metadata=requests.metadata(cluster.token),
+        jobs=len(over),
     )
 
 

@@ -185,6 +185,7 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "group": partial(check_range, field="group", lowest=0, highest=MAX_ID),
     "array_index": partial(check_range, field="array_index", lowest=0, highest=MAX_ID),
     "after": _check_after,
+    "resubmission_of": partial(check_range, field="resubmission_of", lowest=0, highest=2**31 - 1),
     "start_within_seconds": partial(
         check_range, field="start_within_seconds", lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS
     ),

@@ -93,6 +93,7 @@ class JobSpec(JobDescription):
     retry_most: int = 0
     retry_on: Texts = field(default=(), metadata=_LONG)
     after: Texts = field(default=(), metadata=_LONG)
+    resubmission_of: int = 0
     idempotency_key: str = ""
 
     def fingerprint(self, submitter: int | str | None) -> bytes:

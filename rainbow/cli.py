@@ -21,6 +21,7 @@ from rainbow.terminal.output import complain
 COMMANDS = {
     "register": "Add a cluster, and get its token and its secret.",
     "submit": "Queue a job for a cluster.",
+    "resubmit": "Queue jobs again, as new ones.",
     "request": "See which jobs wait for the cluster, and accept some.",
     "jobs": "List jobs, newest first.",
     "job": "Show one job, with what happened to it.",

@@ -1,7 +1,9 @@
 """Submitting jobs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
+from uuid import uuid4
 
 from rainbow import records, submitting, translation
 from rainbow.call_log import Metadata
@@ -34,6 +36,27 @@ class SubmissionCalls(ClientSession):
         with submitting.keys_kept(keyed):
             answer = self._connection.ask(self._stub.SubmitJobs, request, credential=self._token)
             return translation.submit_results(answer, keys=[spec.idempotency_key for spec in keyed])
+
+    def resubmit_jobs(
+        self, jobids: Sequence[int], *, changes: Mapping[str, Any] | None = None, key: str = ""
+    ) -> records.Resubmissions:
+        """Submit 1 to 1,000 jobs again, as new ones, with these fields of a JobSpec in place of the old ones' own.
+
+        `key` is the new job's idempotency key; of several, what their keys begin with. An empty one lets the client
+        choose. A signature is not carried over: see `JobSpec.resubmission_of`.
+        """
+        chosen, changed = key or uuid4().hex, dict(changes or {})
+        keys = [chosen if len(jobids) == 1 else f"{chosen}/{jobid}" for jobid in jobids]
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.ResubmitJobsRequest(
+                cluster=self.cluster,
+                jobids=jobids,
+                changes=translation.job_spec(records.JobSpec(**{"command": "", **changed})),
+                changed=sorted(changed.keys() - {"project"}),
+                idempotency_key=chosen,
+            )
+        answer = self._connection.ask(self._stub.ResubmitJobs, request, credential=self._token)
+        return translation.resubmissions(answer, keys=keys)
 
     def submit_stream(
         self, specs: Iterable[records.JobSpec], *, group: records.GroupWish | None = None

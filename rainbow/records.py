@@ -89,6 +89,13 @@ class GroupWish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resubmissions(SubmitResults):
+    """The same of jobs that were submitted again. `signed_before`: the old ones that were signed; the new are not."""
+
+    signed_before: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingJob(JobDescription):
     """A job as the queue offers it to a cluster.
 
@@ -221,6 +228,7 @@ class Job(JobSpec):
     end_cause: EndCause = EndCause.UNSPECIFIED
     retry_at: datetime | None = None
     attempts: tuple[JobAttempt, ...] = ()
+    resubmissions: tuple[int, ...] = ()
 
     @property
     def output_is_cut(self) -> bool:

@@ -96,6 +96,7 @@ class JobSpec(JobDescription):
     retry_most: int = 0
     retry_on: Texts = ()
     after: Texts = ()
+    resubmission_of: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

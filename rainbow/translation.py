@@ -136,6 +136,16 @@ def group_wish(wish: records.GroupWish, *, more: bool = False) -> pb.Group:
 
 
 @refusing_nonsense()
+def resubmissions(answer: pb.ResubmitJobsResponse, *, keys: list[str]) -> records.Resubmissions:
+    return records.Resubmissions(
+        results=results(answer.results, keys=keys),
+        agent_last_asked_at=moment(answer, "agent_last_asked_at"),
+        warning=answer.warning,
+        signed_before=tuple(answer.signed_before),
+    )
+
+
+@refusing_nonsense()
 def results(items: Sequence[pb.SubmitResult], *, keys: list[str], group: int = 0) -> tuple[records.SubmitResult, ...]:
     return tuple(_submit_result(item, key=key, group=group) for item, key in zip(items, keys, strict=True))
 
@@ -169,6 +179,7 @@ def job(message: pb.Job) -> records.Job:
         end_cause=_cause(message.end_cause),
         retry_at=moment(message, "retry_at"),
         attempts=tuple(_attempt(item) for item in message.attempts),
+        resubmissions=tuple(message.resubmissions),
     )
 
 

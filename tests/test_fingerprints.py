@@ -46,6 +46,7 @@ WHOLE = JobSpec(
     start_within_seconds=60,
     signature="{}",
     retry_most=3,
+    resubmission_of=7,
     retry_on=("timed_out",),
     after=("any:1",),
     on_lost=OnLost.REQUEUE,

@@ -49,6 +49,7 @@ FURTHER_VALUES: dict[str, Any] = {
     "start_within_seconds": 60,
     "clusters": ("alpha",),
     "secrets": {"A": "site:x"},
+    "resubmission_of": PARENT,
     "retry_on": ("timed_out", "exit_code:75"),
     "after": (f"any:{PARENT}",),
 }

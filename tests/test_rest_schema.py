@@ -36,6 +36,7 @@ OPERATIONS_OF_RPCS = {
     "SubmitJobs": ["submit_jobs"],
     # HTTP has no answers in the middle of a request: one call for each batch.
     "SubmitJobStream": ["submit_jobs"],
+    "ResubmitJobs": ["resubmit_job", "resubmit_job_to"],
     "RequestJobs": ["request_jobs"],
     "AcceptJobs": ["accept_jobs"],
     "ReportJobs": ["report_jobs"],

@@ -49,5 +49,6 @@ def contenders(server: Server) -> list[Case]:
         further_cases.heartbeat(reporting, further_cases.accepted(reporting, JOBS)),
         further_cases.report_ends(ending),
         further_cases.watch_jobs(submitting, over),
+        further_cases.resubmit_jobs(submitting, over),
         further_cases.rotate_credential(rotating),
     ]

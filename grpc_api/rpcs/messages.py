@@ -222,6 +222,7 @@ def job_to_message(job: FoundJob, *, brief: bool) -> pb.Job:
         owner=job.owner,
         project=job.project,
         attempts=[_attempt_to_message(attempt) for attempt in job.attempts],
+        resubmissions=job.resubmissions,
     )
     for name in TIMES:
         if at := getattr(job, name):

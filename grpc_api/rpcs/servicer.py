@@ -26,6 +26,7 @@ class RainbowServicer:
         self.SubmitJob = submission.SubmitJob
         self.SubmitJobs = submission.SubmitJobs
         self.SubmitJobStream = submission.SubmitJobStream
+        self.ResubmitJobs = submission.ResubmitJobs
 
         queue = QueueRpcs(server, batch=batch)
         self.RequestJobs = queue.RequestJobs

@@ -16,6 +16,7 @@ from jobs.placement import BOUNDED
 from jobs.queries.warnings import warn_caller
 from jobs.services.groups import BESIDE_THE_GROUP, GroupWish, check_wish, group_of
 from jobs.services.orders import Order, Receipt
+from jobs.services.resubmit import resubmit_jobs
 from jobs.services.submit import submit_jobs
 from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
@@ -63,6 +64,14 @@ class SubmissionRpcs:
             call.note(jobs=queued)
             yield pb.SubmitJobStreamResponse(results=submission.reply.results, group=submission.reply.group)
 
+    async def ResubmitJobs(self, request: pb.ResubmitJobsRequest, call: Call) -> pb.ResubmitJobsResponse:
+        claim = bearer_claim(call, request.cluster, SUBMITTERS)
+        answered = await self._server.write(resubmit, request, claim, call)
+        self._server.wakeups.wake([answered.caller.cluster])
+        refused = sum(result.HasField("error") for result in answered.reply.results)
+        call.note(jobs=len(request.jobids) - refused, refused=refused)
+        return answered.reply
+
     async def _submit_many(self, request: ManyJobs, call: Call) -> Submission:
         claim = bearer_claim(call, request.cluster, SUBMITTERS)
         answered = await self._server.write(submit_many, request, claim, call)
@@ -95,6 +104,26 @@ def submit_many(request: ManyJobs, caller: Caller, now: datetime) -> Submission:
     for outcome in outcomes:
         _fill(reply.results.add(), outcome)
     return Submission(reply=reply, refused=sum(isinstance(outcome, RainbowError) for outcome in outcomes))
+
+
+def resubmit(request: pb.ResubmitJobsRequest, caller: Caller, now: datetime) -> pb.ResubmitJobsResponse:
+    said = spec_from(request.changes)
+    results = resubmit_jobs(
+        by=caller,
+        job_ids=request.jobids,
+        changes={name: getattr(said, name, None) for name in request.changed},
+        project=request.changes.project,
+        key=request.idempotency_key,
+        now=now,
+    )
+    reply = pb.ResubmitJobsResponse(
+        agent_last_asked_at=timestamp(caller.last_asked_at),
+        warning=warn_caller(caller, now=now),
+        signed_before=[job_id for job_id, one in zip(request.jobids, results, strict=True) if one.signed],
+    )
+    for result in results:
+        _fill(reply.results.add(), result.outcome)
+    return reply
 
 
 def _order(job: pb.SubmitJobRequest | pb.JobSpec, caller: Caller | Refusal) -> Order | RainbowError:

@@ -65,6 +65,8 @@ LIMITS = {
     "Stream": Limit(size=MESSAGE_LIMIT, bearer=False),
     "SubmitJobs": Limit(size=MESSAGE_LIMIT, repeated="jobs", elements=MAX_BATCH),
     "SubmitJobStream": Limit(size=MESSAGE_LIMIT, repeated="jobs", elements=MAX_BATCH),
+    # 1,000 ids, and the changes, a job.
+    "ResubmitJobs": Limit(size=512 * _KIB),
     "GetJobs": Limit(),
     "ListJobs": Limit(),
     # 10,000 ids, and a reason.

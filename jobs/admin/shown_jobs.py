@@ -11,7 +11,7 @@ from clusters.callers import Caller, Operator
 from jobs.admin.timeline import timeline
 from jobs.models import JobEvent
 from jobs.queries.explain import explain_wait
-from jobs.queries.lookup import Page, earlier_attempts, within_reach
+from jobs.queries.lookup import Page, earlier_attempts, resubmissions_of, within_reach
 
 
 def shown_job(by: Caller | Operator, job_id: int, *, now: datetime) -> dict[str, Any]:
@@ -25,6 +25,7 @@ def shown_job(by: Caller | Operator, job_id: int, *, now: datetime) -> dict[str,
         "job": job,
         "wait": explain_wait(job=job, now=now),
         "timeline": timeline(job, now),
+        "resubmissions": resubmissions_of(by, [job.id]).get(job.id, []),
         "earlier_attempts": earlier_attempts(job.id) if job.attempt > 1 else (),
     }
 

@@ -105,6 +105,8 @@ class Job(models.Model):
     signature = models.CharField(max_length=2048, blank=True, db_default="")
     retry_most = models.PositiveSmallIntegerField(db_default=0)
     retry_on = models.JSONField(blank=True, db_default=[])
+    # The job that it was submitted in place of, which may be pruned since; 0 is none.
+    resubmission_of = models.PositiveIntegerField(db_default=0)
     # Of a person's or a project's job: these, a newline, and the key (jobs.services.orders.Order).
     idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     # SHA-256 of what was submitted under the key, so that a retry is told from another job.
@@ -163,6 +165,7 @@ class Job(models.Model):
                 name="job_expires",
                 condition=Q(state=JobState.QUEUED, expires_at__isnull=False),
             ),
+            models.Index(fields=["resubmission_of", "id"], name="job_resubmission", condition=Q(resubmission_of__gt=0)),
             models.Index(
                 fields=["retry_at"],
                 name="job_retry",

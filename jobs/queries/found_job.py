@@ -58,6 +58,7 @@ class FoundJob(JobSpec):
     retry_at: datetime | None
     events: Sequence[JobEvent] = ()
     attempts: Sequence[JobAttempt] = ()
+    resubmissions: Sequence[int] = ()
 
     @property
     def final(self) -> bool:
@@ -70,7 +71,7 @@ TIMES = (
 )  # fmt: skip
 # What is read of other tables, beside the columns.
 _NAMES = ("cluster", "pool", "credential_id", "label", "owner", "project")
-_JOINED = ("cluster", "pool", "submitted_by", "owner", "project", "events", "attempts")
+_JOINED = ("cluster", "pool", "submitted_by", "owner", "project", "events", "attempts", "resubmissions")
 _WHOLE = tuple(item.name for item in fields(FoundJob) if item.name not in _JOINED)
 _BRIEF = tuple(name for name in _WHOLE if name not in (*UNLISTED_FIELDS, "output"))
 # Of what its submitter said of a job only the priority changes.

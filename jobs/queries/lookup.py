@@ -1,6 +1,6 @@
 """Finding jobs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clusters.callers import Caller, Operator
@@ -15,6 +15,7 @@ MAX_LOOKUP = 1_000
 DEFAULT_PAGE = 100
 # The earlier attempts that are shown of a job, the last of them.
 MAX_ATTEMPTS = 100
+MAX_RESUBMISSIONS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ def get_jobs(
     found = read_jobs(job_ids, sight=_sight_of(by), brief=brief)
     if not brief:
         _add_attempts(found)
+        _add_resubmissions(found, by)
     if with_events:
         _add_events(found)
     return found
@@ -136,6 +138,27 @@ def _add_attempts(jobs: Mapping[int, FoundJob]) -> None:
     for job in jobs.values():
         if job.attempt > 1:
             job.attempts = earlier_attempts(job.id)
+
+
+def _add_resubmissions(jobs: Mapping[int, FoundJob], by: Caller | Operator) -> None:
+    for job_id, ids in resubmissions_of(by, jobs).items():
+        jobs[job_id].resubmissions = ids
+
+
+def resubmissions_of(by: Caller | Operator, job_ids: Iterable[int]) -> dict[int, list[int]]:
+    """For each of these jobs that was submitted again the ids of the new ones that the caller may see, newest first.
+
+    Of one job up to 100, of many up to 10,000 together.
+    """
+    wanted = list(job_ids)
+    if not wanted:
+        return {}
+    new = within_reach(by).filter(resubmission_of__in=wanted, resubmission_of__gt=0).order_by("-id")
+    found: dict[int, list[int]] = {}
+    for job_id, old in new.values_list("id", "resubmission_of")[: min(MAX_RESUBMISSIONS * len(wanted), 10_000)]:
+        if len(its := found.setdefault(old, [])) < MAX_RESUBMISSIONS:
+            its.append(job_id)
+    return found
 
 
 def earlier_attempts(job_id: int) -> list[JobAttempt]:

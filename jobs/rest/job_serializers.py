@@ -57,6 +57,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
     idempotency_key = serializers.SerializerMethodField()
     spill_after_seconds = serializers.IntegerField()
     hold_if_unservable = serializers.BooleanField()
+    resubmission_of = serializers.IntegerField(help_text="the job that it was submitted in place of; 0 means none")
     retry_most = serializers.IntegerField()
     retry_on = serializers.ListField(child=serializers.CharField())
     after = serializers.ListField(child=serializers.CharField())
@@ -69,6 +70,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
             "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "secrets", "on_lost",
             "clusters", "spill_after_seconds", "hold_if_unservable", "expires_at", "retry_most", "retry_on", "retry_at",
             "after",
+            "resubmission_of",
             "idempotency_key", "attempt", "agent", "native_id",
             "pool", "exit_code", "end_cause", "reason", "owner", "project", "submitted_by", "submitted_at",
             "accepted_at", "started_at", "finished_at", "lost_at", "cancel_requested_at", "lease_expires_at",
@@ -110,15 +112,22 @@ class AttemptSerializer(serializers.ModelSerializer[Any]):
         read_only_fields = fields
 
 
+_OF_DETAIL = ("attempts", "resubmissions", "why_waiting", "prospects")
+
+
 class JobSerializer(JobBriefSerializer):
     environment = Pairs(allow_null=True, help_text=_CONTENT)
     output = serializers.CharField(allow_null=True, help_text=f"the end of what it wrote; {_CONTENT}")
     attempts = AttemptSerializer(many=True, help_text="its earlier attempts, oldest first, of the last 100")
+    resubmissions = serializers.ListField(
+        child=serializers.IntegerField(),
+        help_text="the jobs that were submitted in place of it, newest first, up to 100",
+    )
     why_waiting = serializers.SerializerMethodField(help_text="why it waits; empty if it does not")
     prospects = serializers.SerializerMethodField(help_text="the clusters in its reach; empty if it does not wait")
 
     class Meta(JobBriefSerializer.Meta):
-        fields = (*JobBriefSerializer.Meta.fields, *UNLISTED_FIELDS, "output", "attempts", "why_waiting", "prospects")
+        fields = (*JobBriefSerializer.Meta.fields, *UNLISTED_FIELDS, "output", *_OF_DETAIL)
         read_only_fields = fields
 
     def get_why_waiting(self, _job: FoundJob) -> str:

@@ -196,6 +196,12 @@ class JobSpecSerializer(Input):
         help_text="the jobs that it waits for: `ok:12` until job 12 has completed, `failed:12` until it has failed,"
         " `any:12` until it has ended; `12` is `ok:12`. Once one has ended otherwise, the job is cancelled",
     )
+    resubmission_of = Number(
+        min_value=0,
+        max_value=MAX_INT,
+        default=0,
+        help_text="the job that this one is submitted in place of, which the caller must see; 0 means none",
+    )
     hold_if_unservable = Flag(
         default=False, help_text="whether it is kept until a cluster can take it, where none can, and not refused"
     )
@@ -223,6 +229,32 @@ class JobSpecSerializer(Input):
 
 class KeyedJobSpecSerializer(JobSpecSerializer):
     idempotency_key = Text(max_length=MAX_KEY, pattern=LINE, allow_blank=True, default="")
+
+
+class ChangesSerializer(JobSpecSerializer):
+    """What a job that is submitted again says in place of the old one: only what is said here."""
+
+    command = Text(max_length=MAX_COMMAND_BYTES, pattern=_COMMAND, default="")
+    # REST framework leaves out what is None.
+    project = None  # type: ignore[assignment]
+    signature = None  # type: ignore[assignment]
+    resubmission_of = None  # type: ignore[assignment]
+    group = None  # type: ignore[assignment]
+
+    def to_internal_value(self, data: Any) -> Any:
+        values = super().to_internal_value(data)
+        return {name: value for name, value in values.items() if name in data}
+
+
+class ResubmitSerializer(Input):
+    changes = ChangesSerializer(required=False, help_text="fields of a job that the new one has otherwise")
+    project = Text(
+        max_length=MAX_NAME,
+        pattern=LINE,
+        allow_blank=True,
+        default="",
+        help_text="with a personal token: the project that it counts for; empty means that of the old job",
+    )
 
 
 class AskedSerializer(serializers.Serializer[Any]):

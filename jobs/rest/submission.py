@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.urls import reverse
@@ -13,14 +14,16 @@ from rest_framework.views import APIView
 
 from clusters.callers import Caller
 from clusters.validation import check_line
+from jobs.models import MAX_ID
 from jobs.queries.warnings import warn_caller
 from jobs.rest.serializers import MAX_BATCH, SubmitManySerializer, SubmittedManySerializer, SubmittedSerializer
-from jobs.rest.spec_serializers import JobSpecSerializer
+from jobs.rest.spec_serializers import JobSpecSerializer, ResubmitSerializer
 from jobs.services.groups import BESIDE_THE_GROUP, GroupWish, check_wish, group_of
 from jobs.services.orders import Order, Receipt
+from jobs.services.resubmit import resubmit_job
 from jobs.services.submit import submit_jobs
 from jobs.specs import MAX_KEY, JobSpec
-from rainbow.errors import InvalidArgument, RainbowError
+from rainbow.errors import NO_SUCH_JOB, InvalidArgument, NotFound, RainbowError
 from rainbow_site.web.rest.admission import SUBMITTERS, holder, read, shown
 from rainbow_site.web.rest.schema import BY_TOKEN, answers
 
@@ -57,6 +60,21 @@ def _described(operation_id: str, summary: str, *, many: bool = False) -> Callab
     )
 
 
+def _resubmission(operation_id: str, summary: str) -> Callable[[F], F]:
+    return extend_schema(
+        operation_id=operation_id,
+        summary=summary,
+        auth=BY_TOKEN,
+        tags=["jobs"],
+        parameters=[_KEY],
+        request=ResubmitSerializer,
+        responses=answers({201: SubmittedSerializer}, 409, 507, body=True),
+        examples=[
+            OpenApiExample("more time", value={"changes": {"time_limit_seconds": 7200}}, request_only=True),
+        ],
+    )
+
+
 class Submission(APIView):
     @_described("submit_job", "Submit a job")
     def post(self, request: Request) -> Response:
@@ -71,6 +89,22 @@ class SubmissionTo(APIView):
         durable.
         """
         return _submitted(request, cluster=cluster)
+
+
+class Resubmission(APIView):
+    @_resubmission("resubmit_job", "Submit a job again")
+    def post(self, request: Request, job: int) -> Response:
+        """Submits a new job to the token's cluster: what a job that the caller sees asked for, with changes. It names
+        the old one. A signature is not carried over; what needs one is submitted with `resubmission_of`.
+        """
+        return _resubmitted(request, job)
+
+
+class ResubmissionTo(APIView):
+    @_resubmission("resubmit_job_to", "Submit a job again to a cluster or pool")
+    def post(self, request: Request, cluster: str, job: int) -> Response:
+        """The same for a token of a person or a project, which may use several clusters."""
+        return _resubmitted(request, job, cluster=cluster)
 
 
 class Batch(APIView):
@@ -97,6 +131,21 @@ def _submitted(request: Request, *, cluster: str | None = None) -> Response:
     receipt = submit_jobs(orders=[order], now=now)[0]
     if isinstance(receipt, RainbowError):
         raise receipt
+    return _shown(receipt, by, now)
+
+
+def _resubmitted(request: Request, job: int, *, cluster: str | None = None) -> Response:
+    by, now = holder(request, SUBMITTERS, cluster=cluster), timezone.now()
+    said = read(ResubmitSerializer, request.data)
+    if not 1 <= job <= MAX_ID:
+        raise NotFound(NO_SUCH_JOB)
+    receipt = resubmit_job(
+        job_id=job, by=by, changes=said.get("changes"), project=said["project"], key=_key(request), now=now
+    )
+    return _shown(receipt, by, now)
+
+
+def _shown(receipt: Receipt, by: Caller, now: datetime) -> Response:
     submitted = {
         "id": receipt.job_id,
         "cluster": by.cluster,

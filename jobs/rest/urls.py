@@ -6,7 +6,7 @@ from jobs.rest.groups import GroupDetail, Groups
 from jobs.rest.jobs import Cancel, CancelMany, Events, JobDetail, Jobs, Requeue, Signal
 from jobs.rest.pools import PoolDetail, Pools
 from jobs.rest.queue import Accept, Queue, Reports
-from jobs.rest.submission import Batch, BatchTo, SubmissionTo
+from jobs.rest.submission import Batch, BatchTo, Resubmission, ResubmissionTo, SubmissionTo
 from jobs.rest.usage import MyUsage, Usage
 from rainbow_site.web.rest import converters  # noqa: F401  (registers the converter)
 
@@ -20,6 +20,7 @@ urlpatterns = [
     path("clusters/<cluster:cluster>/jobs/batch", BatchTo.as_view()),
     path("groups", Groups.as_view()),
     path("groups/<int:group>", GroupDetail.as_view()),
+    path("clusters/<cluster:cluster>/jobs/<int:job>/resubmit", ResubmissionTo.as_view()),
     path("pools", Pools.as_view()),
     path("pools/<cluster:pool>", PoolDetail.as_view()),
     path("usage", Usage.as_view()),
@@ -33,5 +34,6 @@ urlpatterns = [
     path("jobs/<int:job>/events", Events.as_view()),
     path("jobs/<int:job>/cancel", Cancel.as_view()),
     path("jobs/<int:job>/signal", Signal.as_view()),
+    path("jobs/<int:job>/resubmit", Resubmission.as_view()),
     path("jobs/<int:job>/requeue", Requeue.as_view()),
 ]

@@ -1,6 +1,9 @@
-"""Submitting a job again, as a new one."""
+"""Submitting jobs again, as new ones."""
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from django.db.models.functions import Coalesce
 
@@ -11,35 +14,88 @@ from jobs.queries.lookup import get_jobs
 from jobs.services.orders import Order, Receipt
 from jobs.services.submit import submit_jobs
 from jobs.specs import SPEC_FIELDS, JobSpec
-from rainbow.errors import NO_SUCH_JOB, NotFound, RainbowError
+from rainbow.errors import NO_SUCH_JOB, InvalidArgument, NotFound, RainbowError
+
+# What each job says of itself alone.
+_OF_ONE_JOB = frozenset({"signature", "idempotency_key", "resubmission_of", "group"})
+CHANGEABLE = frozenset(SPEC_FIELDS) - _OF_ONE_JOB
 
 
-def resubmit_job(*, job_id: int, by: Caller, project: str, key: str, now: datetime) -> Receipt:
-    """Submits what a job that the caller sees asked for, as theirs, to the caller's cluster or pool.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resubmission:
+    """What became of one: its receipt, or why it was refused. `signed`: the old job was, and the new one is not."""
 
-    Without its signature, which is for one job, its group, and what is over or holds elsewhere: its expiry, the jobs
-    that it waited for, and the clusters of its pool that it named. `key` is the idempotency key. Raises NotFound, and
-    what a submission is refused with.
+    outcome: Receipt | RainbowError
+    signed: bool = False
+
+
+def resubmit_jobs(
+    *,
+    by: Caller,
+    job_ids: Sequence[int],
+    changes: Mapping[str, Any] | None = None,
+    project: str = "",
+    key: str = "",
+    now: datetime,
+) -> list[Resubmission]:
+    """Submits what jobs that the caller sees (1 to 1,000 ids) asked for, as theirs, to the caller's cluster or pool.
+
+    With the `changes`, by the names of fields, and for the old job's project unless another is named. Without its
+    signature, which is for one job, its group, and what is over or holds elsewhere: its expiry, the jobs that it waited
+    for, and the clusters of its pool that it named. `key` is the idempotency key; of several jobs, what theirs begin
+    with. A result for each id, in their order. Raises InvalidArgument.
     """
-    job = get_jobs(by=by, job_ids=[job_id]).get(job_id)
-    if job is None:
-        raise NotFound(NO_SUCH_JOB)
-    spec = _spec(job, key=key, elsewhere=home_of(job_id) != by.cluster_id, now=now)
-    result = submit_jobs(orders=[Order(by=by, cluster_id=by.cluster_id, spec=spec, project=project)], now=now)[0]
-    if isinstance(result, RainbowError):
-        raise result
-    return result
+    changed = _checked(changes or {})
+    found = get_jobs(by=by, job_ids=job_ids)
+    homes = homes_of(found)
+    orders: dict[int, Order] = {}
+    for job_id in dict.fromkeys(job_ids):
+        if job := found.get(job_id):
+            own = f"{key}/{job_id}" if key and len(job_ids) > 1 else key
+            spec = replace(_spec(job, elsewhere=homes.get(job_id) != by.cluster_id, now=now), **changed)
+            spec = replace(spec, idempotency_key=own, resubmission_of=job_id)
+            said = project or (job.project if by.person_id else "")
+            orders[job_id] = Order(by=by, cluster_id=by.cluster_id, spec=spec, project=said)
+    outcomes = dict(zip(orders, submit_jobs(orders=list(orders.values()), now=now), strict=True))
+    return [
+        Resubmission(outcome=outcomes[job_id], signed=bool(found[job_id].signature))
+        if job_id in outcomes
+        else Resubmission(outcome=NotFound(NO_SUCH_JOB))
+        for job_id in job_ids
+    ]
+
+
+def resubmit_job(
+    *, job_id: int, by: Caller, changes: Mapping[str, Any] | None = None, project: str = "", key: str, now: datetime
+) -> Receipt:
+    """The same of one job. Raises NotFound, and what a submission is refused with."""
+    (result,) = resubmit_jobs(by=by, job_ids=[job_id], changes=changes, project=project, key=key, now=now)
+    if isinstance(result.outcome, RainbowError):
+        raise result.outcome
+    return result.outcome
 
 
 def home_of(job_id: int) -> int | None:
     """The cluster or pool that a job was submitted to; None if it is not there."""
-    submitted = Job.objects.filter(id=job_id).annotate(home=Coalesce("submitted_to_id", "cluster_id"))
-    return submitted.values_list("home", flat=True).first()
+    return homes_of([job_id]).get(job_id)
 
 
-def _spec(job: FoundJob, *, key: str, elsewhere: bool, now: datetime) -> JobSpec:
-    said = {name: getattr(job, name) for name in SPEC_FIELDS}
-    said |= {"signature": "", "idempotency_key": key, "group": 0, "after": ()}
+def homes_of(job_ids: Collection[int]) -> dict[int, int]:
+    submitted = Job.objects.filter(id__in=list(job_ids)).annotate(home=Coalesce("submitted_to_id", "cluster_id"))
+    return dict(submitted.values_list("id", "home"))
+
+
+def _checked(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises InvalidArgument for a field that cannot be changed; their values are checked as every submission's."""
+    for name in changes:
+        if name not in CHANGEABLE:
+            raise InvalidArgument(f"{name} cannot be changed", field="changed")
+    return dict(changes)
+
+
+def _spec(job: FoundJob, *, elsewhere: bool, now: datetime) -> JobSpec:
+    said = {name: getattr(job, name) for name in SPEC_FIELDS if name not in _OF_ONE_JOB}
+    said["after"] = ()
     if job.expires_at and job.expires_at <= now:
         said["expires_at"] = None
     if elsewhere:

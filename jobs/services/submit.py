@@ -12,6 +12,7 @@ from jobs.events import Step, recorded
 from jobs.metrics import SUBMITTED
 from jobs.models import Job
 from jobs.placement import Definition, definition_of
+from jobs.queries.lookup import within_reach
 from jobs.services.groups import GroupWish, groups_of, refusals_of_members, settle_groups
 from jobs.services.limits import Names, beyond, count_orders, refused_beyond, take_back
 from jobs.services.orders import Key, Order, Receipt, rows_of
@@ -26,7 +27,7 @@ from jobs.sql.reads import queued_counts, rank
 from jobs.sql.statements import Row, run_in_order
 from jobs.sql.turns import homes_with_turns
 from jobs.states import JobState, What
-from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError, ResourceExhausted, Unavailable
+from rainbow.errors import NO_SUCH_JOB, AlreadyExists, InvalidArgument, RainbowError, ResourceExhausted, Unavailable
 
 _TOO_MANY_LISTS = (
     "this token's jobs that wait name too many different lists of clusters; submit to the pool without one"
@@ -205,6 +206,7 @@ def _placed(orders: Sequence[Order], now: datetime) -> tuple[dict[int, int], dic
     known = known_queues({definition.digest for definition in distinct}) if distinct else {}
     unsure = {one for one in distinct if one.clusters or one.digest not in known or not known[one.digest].whole}
     refusals = dict(_refused([order for order, its in placed if its in unsure])) if unsure else {}
+    refusals |= _refused_resubmissions(orders)
     expiring = (order for order in orders if order.spec.expires_at)
     refusals |= {id(order): refusal for order in expiring if (refusal := _refusal_of_expiry(order.spec, now))}
     served = [(order, definition) for order, definition in placed if id(order) not in refusals]
@@ -230,6 +232,21 @@ def _homes_with_turns(placed: Iterable[Definition], known: Mapping[bytes, KnownQ
 def _refused(orders: Sequence[Order]) -> Iterator[tuple[int, RainbowError]]:
     refusals = refusals_of([(order.cluster_id, order.spec) for order in orders])
     return ((id(order), refusal) for order, refusal in zip(orders, refusals, strict=True) if refusal)
+
+
+def _refused_resubmissions(orders: Sequence[Order]) -> dict[int, RainbowError]:
+    """Those in place of a job that the submitter does not see, or that is not there."""
+    again = [order for order in orders if order.spec.resubmission_of]
+    seen: dict[int, set[int]] = {}
+    for order in again:
+        if id(order.by) not in seen:
+            wanted = {one.spec.resubmission_of for one in again if one.by is order.by}
+            seen[id(order.by)] = set(within_reach(order.by).filter(id__in=wanted).values_list("id", flat=True))
+    return {
+        id(order): InvalidArgument(NO_SUCH_JOB, field="resubmission_of")
+        for order in again
+        if order.spec.resubmission_of not in seen[id(order.by)]
+    }
 
 
 def _step(order: Order, job_id: int) -> Step:

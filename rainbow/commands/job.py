@@ -97,6 +97,7 @@ def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:
     yield "after", " ".join(job.after)
     yield "if unservable", "hold" if job.hold_if_unservable else ""
     yield "expires", local(job.expires_at) if job.expires_at else ""
+    yield "submitted again for", str(job.resubmission_of or "")
     yield "owner", job.owner
     yield "project", job.project
     yield "submitted by", job.submitted_by
@@ -109,6 +110,7 @@ def _how_it_runs(job: Job) -> Iterator[tuple[str, str]]:
     yield "native id", job.native_id
     yield "exit code", "" if job.exit_code is None else str(job.exit_code)
     yield "ended by", _cause(job.end_cause)
+    yield "submitted again as", " ".join(map(str, job.resubmissions))
 
 
 def _cause(cause: EndCause) -> str:

@@ -184,6 +184,14 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     metavar="CAUSE,...",
     help="When to: node_failed, preempted, timed_out, out_of_memory, signal, given_up, lost, exit_code, exit_code:75.",
 )
+@click.option(
+    "--resubmission-of",
+    "resubmission_of",
+    type=Whole(0, MAX_INT32),
+    default=0,
+    metavar="ID",
+    help="The job that this one is in place of; `rainbow resubmit` says it by itself.",
+)
 @click.option("--wait", is_flag=True, help="Show how the job goes and what it writes, and exit with its exit code.")
 @click.option("--array", type=Indexes(), metavar="INDEXES", help="A job for each of these: 0-9, 1,3,5 or 0-100:10.")
 @click.option("--group-name", metavar="NAME", help="What the group of --array or --file is called.")

@@ -438,6 +438,7 @@ class SubmitJobRequest(_message.Message):
     GROUP_FIELD_NUMBER: _builtins.int
     ARRAY_INDEX_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    RESUBMISSION_OF_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Up to 255 characters; may be empty."""
     cluster: _builtins.str
@@ -514,6 +515,8 @@ class SubmitJobRequest(_message.Message):
     """The group that the job becomes a member of: one of the caller's that takes further members. 0 means none."""
     array_index: _builtins.int
     """The job's own number in its group, from 0, which it finds as RAINBOW_ARRAY_INDEX; not set means none."""
+    resubmission_of: _builtins.int
+    """The job that this one is submitted in place of, which the caller must see; 0 means none."""
     @_builtins.property
     def sent(self) -> _timestamp_pb2.Timestamp:
         """When the client sent this; the server does not use it."""
@@ -613,10 +616,11 @@ class SubmitJobRequest(_message.Message):
         group: _builtins.int = ...,
         array_index: _builtins.int | None = ...,
         after: _abc.Iterable[_builtins.str] | None = ...,
+        resubmission_of: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "array_index", b"array_index", "expires_at", b"expires_at", "sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "account", b"account", "after", b"after", "array_index", b"array_index", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "sent", b"sent", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "account", b"account", "after", b"after", "array_index", b"array_index", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "resubmission_of", b"resubmission_of", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "sent", b"sent", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__array_index: _TypeAlias = _typing.Literal["array_index"]  # noqa: Y015
     _WhichOneofArgType__array_index: _TypeAlias = _typing.Literal["_array_index", b"_array_index"]  # noqa: Y015
@@ -1334,6 +1338,7 @@ class JobSpec(_message.Message):
     GROUP_FIELD_NUMBER: _builtins.int
     ARRAY_INDEX_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    RESUBMISSION_OF_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Up to 255 characters; may be empty."""
     nodes: _builtins.int
@@ -1392,6 +1397,8 @@ class JobSpec(_message.Message):
     """The group that it becomes a member of; 0 means none. Not beside the group of a SubmitJobsRequest."""
     array_index: _builtins.int
     """Its own number in its group, from 0; not set means none."""
+    resubmission_of: _builtins.int
+    """The job that it is submitted in place of, which the caller must see; 0 means none."""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Names and values together up to 64 KiB."""
@@ -1475,10 +1482,11 @@ class JobSpec(_message.Message):
         group: _builtins.int = ...,
         array_index: _builtins.int | None = ...,
         after: _abc.Iterable[_builtins.str] | None = ...,
+        resubmission_of: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "array_index", b"array_index", "expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "account", b"account", "after", b"after", "array_index", b"array_index", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "account", b"account", "after", b"after", "array_index", b"array_index", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "resubmission_of", b"resubmission_of", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__array_index: _TypeAlias = _typing.Literal["array_index"]  # noqa: Y015
     _WhichOneofArgType__array_index: _TypeAlias = _typing.Literal["_array_index", b"_array_index"]  # noqa: Y015
@@ -1659,6 +1667,90 @@ class SubmitError(_message.Message):
 Global___SubmitError: _TypeAlias = SubmitError  # noqa: Y015
 
 @_typing.final
+class ResubmitJobsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    JOBIDS_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    cluster: _builtins.str
+    """The cluster or pool that the new jobs are for; may be left out with a token of one cluster."""
+    idempotency_key: _builtins.str
+    """The idempotency key of the new job; of several jobs, what their keys begin with, before a slash and the old job's
+    id. Empty means none: the old job's key stands for the old job.
+    """
+    @_builtins.property
+    def jobids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The jobs to submit again, from 1 to 1,000 ids."""
+
+    @_builtins.property
+    def changes(self) -> Global___JobSpec:
+        """What the new jobs say in place of the old ones, in the fields that `changed` names. Its project, where it is said,
+        holds without being named.
+        """
+
+    @_builtins.property
+    def changed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names of the fields of `changes` that count, such as time_limit_seconds."""
+
+    def __init__(
+        self,
+        *,
+        cluster: _builtins.str = ...,
+        jobids: _abc.Iterable[_builtins.int] | None = ...,
+        changes: Global___JobSpec | None = ...,
+        changed: _abc.Iterable[_builtins.str] | None = ...,
+        idempotency_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "changes", b"changes", "cluster", b"cluster", "idempotency_key", b"idempotency_key", "jobids", b"jobids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResubmitJobsRequest: _TypeAlias = ResubmitJobsRequest  # noqa: Y015
+
+@_typing.final
+class ResubmitJobsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    AGENT_LAST_ASKED_AT_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
+    SIGNED_BEFORE_FIELD_NUMBER: _builtins.int
+    warning: _builtins.str
+    """Why the jobs may wait long, as text; empty when no reason is known."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmitResult]:
+        """One for each id of the request, in the same order."""
+
+    @_builtins.property
+    def agent_last_asked_at(self) -> _timestamp_pb2.Timestamp:
+        """When the cluster last asked for jobs; not set when it never did."""
+
+    @_builtins.property
+    def signed_before(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Those of the old jobs that were signed. The new ones are not."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___SubmitResult] | None = ...,
+        agent_last_asked_at: _timestamp_pb2.Timestamp | None = ...,
+        warning: _builtins.str = ...,
+        signed_before: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_last_asked_at", b"agent_last_asked_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_last_asked_at", b"agent_last_asked_at", "results", b"results", "signed_before", b"signed_before", "warning", b"warning"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResubmitJobsResponse: _TypeAlias = ResubmitJobsResponse  # noqa: Y015
+
+@_typing.final
 class Job(_message.Message):
     """A job with all that its submitter and its cluster may know."""
 
@@ -1807,6 +1899,8 @@ class Job(_message.Message):
     RETRY_AT_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    RESUBMISSION_OF_FIELD_NUMBER: _builtins.int
+    RESUBMISSIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """From 1."""
     cluster: _builtins.str
@@ -1891,6 +1985,8 @@ class Job(_message.Message):
     """Its own number in its group; not set means none."""
     retry_most: _builtins.int
     """How often it is tried again; 0 means never."""
+    resubmission_of: _builtins.int
+    """The job that it was submitted in place of; 0 means none."""
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Only in GetJobs."""
@@ -1975,6 +2071,10 @@ class Job(_message.Message):
     def after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The jobs that it was submitted to wait for, each as WANTS:ID."""
 
+    @_builtins.property
+    def resubmissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The jobs that were submitted in place of it, newest first, up to 100 that the caller may see. Only in GetJobs."""
+
     def __init__(
         self,
         *,
@@ -2041,10 +2141,12 @@ class Job(_message.Message):
         retry_at: _timestamp_pb2.Timestamp | None = ...,
         attempts: _abc.Iterable[Global___JobAttempt] | None = ...,
         after: _abc.Iterable[_builtins.str] | None = ...,
+        resubmission_of: _builtins.int = ...,
+        resubmissions: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "array_index", b"array_index", "cancel_requested_at", b"cancel_requested_at", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "retry_at", b"retry_at", "started_at", b"started_at", "submitted_at", b"submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "after", b"after", "agent", b"agent", "array_index", b"array_index", "attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "end_cause", b"end_cause", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "owner", b"owner", "partition", b"partition", "pool", b"pool", "priority", b"priority", "project", b"project", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "retry_at", b"retry_at", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "after", b"after", "agent", b"agent", "array_index", b"array_index", "attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "end_cause", b"end_cause", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "owner", b"owner", "partition", b"partition", "pool", b"pool", "priority", b"priority", "project", b"project", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "resubmission_of", b"resubmission_of", "resubmissions", b"resubmissions", "retry_at", b"retry_at", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__array_index: _TypeAlias = _typing.Literal["array_index"]  # noqa: Y015
     _WhichOneofArgType__array_index: _TypeAlias = _typing.Literal["_array_index", b"_array_index"]  # noqa: Y015

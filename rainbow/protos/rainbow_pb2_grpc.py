@@ -89,6 +89,11 @@ class RainbowSchedulerStub(object):
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.CancelJobsRequest.SerializeToString,
                 response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.CancelJobsResponse.FromString,
                 _registered_method=True)
+        self.ResubmitJobs = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/ResubmitJobs',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.ResubmitJobsRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ResubmitJobsResponse.FromString,
+                _registered_method=True)
         self.SummarizeJobs = channel.unary_unary(
                 '/convergedcomputing.org.grpc.v1.RainbowScheduler/SummarizeJobs',
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.SummarizeJobsRequest.SerializeToString,
@@ -270,6 +275,15 @@ class RainbowSchedulerServicer(object):
     def CancelJobs(self, request, context):
         """Stops jobs: a waiting one at once, one that a cluster holds as soon as its agent confirms it.
         A token may cancel the jobs that were submitted with it, a secret all jobs of its cluster.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResubmitJobs(self, request, context):
+        """Submits jobs again, as new ones: with what the old ones asked for, and the changes of the request. A job that is
+        refused does not keep the others out. The caller must see the old jobs. A signature is not carried over: to have the
+        new job signed, submit it with SubmitJob and resubmission_of. Needs a token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -483,6 +497,11 @@ def add_RainbowSchedulerServicer_to_server(servicer, server):
                     servicer.CancelJobs,
                     request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.CancelJobsRequest.FromString,
                     response_serializer=rainbow_dot_protos_dot_rainbow__pb2.CancelJobsResponse.SerializeToString,
+            ),
+            'ResubmitJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResubmitJobs,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ResubmitJobsRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.ResubmitJobsResponse.SerializeToString,
             ),
             'SummarizeJobs': grpc.unary_unary_rpc_method_handler(
                     servicer.SummarizeJobs,
@@ -877,6 +896,33 @@ class RainbowScheduler(object):
             '/convergedcomputing.org.grpc.v1.RainbowScheduler/CancelJobs',
             rainbow_dot_protos_dot_rainbow__pb2.CancelJobsRequest.SerializeToString,
             rainbow_dot_protos_dot_rainbow__pb2.CancelJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResubmitJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/ResubmitJobs',
+            rainbow_dot_protos_dot_rainbow__pb2.ResubmitJobsRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.ResubmitJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -87,6 +87,11 @@ class RainbowSchedulerStub:
     """Stops jobs: a waiting one at once, one that a cluster holds as soon as its agent confirms it.
     A token may cancel the jobs that were submitted with it, a secret all jobs of its cluster.
     """
+    ResubmitJobs: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.ResubmitJobsRequest, _rainbow_pb2.ResubmitJobsResponse]
+    """Submits jobs again, as new ones: with what the old ones asked for, and the changes of the request. A job that is
+    refused does not keep the others out. The caller must see the old jobs. A signature is not carried over: to have the
+    new job signed, submit it with SubmitJob and resubmission_of. Needs a token.
+    """
     SummarizeJobs: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.SummarizeJobsRequest, _rainbow_pb2.SummarizeJobsResponse]
     """Counts a cluster's jobs in each state. Needs the cluster's token or its secret."""
     RotateCredential: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.RotateCredentialRequest, _rainbow_pb2.RotateCredentialResponse]
@@ -199,6 +204,11 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     CancelJobs: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.CancelJobsRequest, _rainbow_pb2.CancelJobsResponse]  # type: ignore[assignment]
     """Stops jobs: a waiting one at once, one that a cluster holds as soon as its agent confirms it.
     A token may cancel the jobs that were submitted with it, a secret all jobs of its cluster.
+    """
+    ResubmitJobs: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.ResubmitJobsRequest, _rainbow_pb2.ResubmitJobsResponse]  # type: ignore[assignment]
+    """Submits jobs again, as new ones: with what the old ones asked for, and the changes of the request. A job that is
+    refused does not keep the others out. The caller must see the old jobs. A signature is not carried over: to have the
+    new job signed, submit it with SubmitJob and resubmission_of. Needs a token.
     """
     SummarizeJobs: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.SummarizeJobsRequest, _rainbow_pb2.SummarizeJobsResponse]  # type: ignore[assignment]
     """Counts a cluster's jobs in each state. Needs the cluster's token or its secret."""
@@ -375,6 +385,17 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_rainbow_pb2.CancelJobsResponse, _abc.Awaitable[_rainbow_pb2.CancelJobsResponse]]:
         """Stops jobs: a waiting one at once, one that a cluster holds as soon as its agent confirms it.
         A token may cancel the jobs that were submitted with it, a secret all jobs of its cluster.
+        """
+
+    @_abc_1.abstractmethod
+    def ResubmitJobs(
+        self,
+        request: _rainbow_pb2.ResubmitJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.ResubmitJobsResponse, _abc.Awaitable[_rainbow_pb2.ResubmitJobsResponse]]:
+        """Submits jobs again, as new ones: with what the old ones asked for, and the changes of the request. A job that is
+        refused does not keep the others out. The caller must see the old jobs. A signature is not carried over: to have the
+        new job signed, submit it with SubmitJob and resubmission_of. Needs a token.
         """
 
     @_abc_1.abstractmethod

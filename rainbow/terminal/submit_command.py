@@ -16,7 +16,9 @@ SECTIONS = {
         "start_within_seconds",
     ),
     "Options of the scheduler": ("account", "partition", "qos", "reservation", "constraint", "options_by_cluster"),
-    "In the queue": ("project", "priority", "labels", "idempotency_key", "on_lost", "retry_most", "retry_on"),
+    "In the queue": (
+        "project", "priority", "labels", "idempotency_key", "on_lost", "retry_most", "retry_on", "resubmission_of",
+    ),
     "Signing": ("sign", "signing_key", "sign_for", "sign_runs"),
     "Waiting, and many jobs": ("wait", "array", "file", "key_prefix", "group_name", "group", "array_index"),
     "Server and credential": (

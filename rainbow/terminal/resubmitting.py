@@ -1,0 +1,37 @@
+"""Submitting jobs again whose signatures are made on this machine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from rainbow.client import Client
+from rainbow.errors import NO_SUCH_JOB, NotFound
+from rainbow.records import Job, JobSpec, Resubmissions
+from rainbow.specs import SPEC_FIELDS
+
+
+def submitted_signed(client: Client, jobids: Sequence[int], *, changes: Mapping[str, Any], key: str) -> Resubmissions:
+    """As the server does it (ResubmitJobs), and signed by the client's signer. Raises NotFound."""
+    found = {job.id: job for job in client.get_jobs(jobids).jobs}
+    if missing := [jobid for jobid in jobids if jobid not in found]:
+        raise NotFound(f"{NO_SUCH_JOB}: {', '.join(map(str, missing))}")
+    keys = [key if len(jobids) == 1 else f"{key}/{jobid}" for jobid in jobids]
+    now = datetime.now(UTC)
+    queued = client.submit_jobs(
+        [
+            replace(_spec(found[jobid], client.cluster, now), **changes, idempotency_key=own)
+            for jobid, own in zip(jobids, keys, strict=True)
+        ]
+    )
+    return Resubmissions(results=queued.results, agent_last_asked_at=queued.agent_last_asked_at, warning=queued.warning)
+
+
+def _spec(job: Job, cluster: str, now: datetime) -> JobSpec:
+    said = {name: getattr(job, name) for name in SPEC_FIELDS}
+    said |= {"signature": "", "resubmission_of": job.id, "group": 0, "after": ()}
+    if job.expires_at and job.expires_at <= now:
+        said["expires_at"] = None
+    if (job.pool or job.cluster) != cluster:
+        said |= {"clusters": (), "spill_after_seconds": 0}
+    return JobSpec(**said)

@@ -1,0 +1,214 @@
+"""Jobs that are submitted again: the new one is what the old one was, with the changes, and each names the other."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from jobs.models import Job
+from jobs.queries.lookup import get_jobs
+from jobs.services.orders import Order, Receipt
+from jobs.services.resubmit import resubmit_job, resubmit_jobs
+from jobs.services.submit import submit_jobs
+from jobs.specs import JobSpec
+from jobs.states import JobState
+from rainbow.errors import AlreadyExists, InvalidArgument, NotFound
+from rainbow.protos import rainbow_pb2 as pb
+from tests.support.commandline import Run, answer
+from tests.support.lives import job_in, row
+from tests.support.queue import submitted
+from tests.support.rest import submitter
+from tests.support.wire import Remote
+
+pytestmark = pytest.mark.django_db
+
+
+def again(member: Any, job_id: int, *, now: datetime, key: str = "", **changes: Any) -> int:
+    return resubmit_job(job_id=job_id, by=member.submitter, changes=changes, key=key, now=now).job_id
+
+
+def test_the_new_job_is_what_the_old_one_was_with_the_changes(alpha: Any, now: datetime) -> None:
+    said = {"command": "make", "nodes": 2, "labels": {"x": "1"}, "time_limit_seconds": 60, "environment": {"A": "1"}}
+    old = job_in(JobState.FAILED, alpha, now=now, **said)
+
+    new = Job.objects.get(id=again(alpha, old, now=now, time_limit_seconds=7200, retry_on=("timed_out",), retry_most=1))
+
+    assert (new.state, new.attempt, new.command, new.nodes) == ("queued", 1, "make", 2)
+    assert (new.labels, new.environment, new.time_limit_seconds) == ({"x": "1"}, {"A": "1"}, 7200)
+    assert (new.retry_most, new.retry_on, new.resubmission_of) == (1, ["timed_out"], old)
+
+
+def test_each_is_shown_with_the_other(alpha: Any, now: datetime) -> None:
+    old = job_in(JobState.FAILED, alpha, now=now)
+    first, second = again(alpha, old, now=now), again(alpha, old, now=now)
+
+    found = get_jobs(by=alpha.submitter, job_ids=[old, first])
+
+    assert found[old].resubmissions == [second, first]
+    assert (found[first].resubmission_of, found[first].resubmissions) == (old, ())
+
+
+def test_a_job_that_the_caller_does_not_see_is_not_there(alpha: Any, beta: Any, now: datetime) -> None:
+    theirs = job_in(JobState.FAILED, beta, now=now)
+
+    with pytest.raises(NotFound):
+        again(alpha, theirs, now=now)
+    with pytest.raises(NotFound):
+        again(alpha, 2**31 - 1, now=now)
+
+
+def test_no_job_is_submitted_in_place_of_one_that_its_submitter_does_not_see(
+    alpha: Any, beta: Any, now: datetime
+) -> None:
+    theirs, mine = job_in(JobState.FAILED, beta, now=now), job_in(JobState.FAILED, alpha, now=now)
+    specs = [JobSpec(command="true", resubmission_of=old) for old in (theirs, mine)]
+    orders = [Order(by=alpha.submitter, cluster_id=alpha.cluster.id, spec=spec) for spec in specs]
+
+    refused, taken = submit_jobs(orders=orders, now=now)
+
+    assert isinstance(refused, InvalidArgument)
+    assert refused.field == "resubmission_of"
+    assert isinstance(taken, Receipt)
+
+
+def test_a_signature_is_not_carried_over_and_that_is_told(alpha: Any, now: datetime) -> None:
+    signed, plain = (job_in(JobState.FAILED, alpha, now=now, signature=text) for text in ("{}", ""))
+
+    results = resubmit_jobs(by=alpha.submitter, job_ids=[signed, plain], now=now)
+
+    assert [result.signed for result in results] == [True, False]
+    assert {job.signature for job in Job.objects.filter(resubmission_of__gt=0)} == {""}
+
+
+def test_an_expiry_that_is_over_is_left_out(alpha: Any, now: datetime) -> None:
+    (old,) = submitted(alpha, now=now, expires_at=now + timedelta(hours=1))
+
+    assert row(again(alpha, old, now=now))["expires_at"] == now + timedelta(hours=1)
+    assert row(again(alpha, old, now=now + timedelta(hours=2)))["expires_at"] is None
+
+
+def test_the_same_key_makes_no_second_job(alpha: Any, now: datetime) -> None:
+    old, other = (job_in(JobState.FAILED, alpha, now=now) for _ in range(2))
+
+    assert again(alpha, old, key="k", now=now) == again(alpha, old, key="k", now=now)
+    with pytest.raises(AlreadyExists):
+        again(alpha, other, key="k", now=now)
+    pair = [resubmit_jobs(by=alpha.submitter, job_ids=[old, other], key="both", now=now) for _ in range(2)]
+    assert len({result.outcome.job_id for results in pair for result in results}) == 2  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["signature", "idempotency_key", "resubmission_of", "state"])
+def test_what_is_of_one_job_alone_cannot_be_changed(alpha: Any, now: datetime, name: str) -> None:
+    old = job_in(JobState.FAILED, alpha, now=now)
+
+    with pytest.raises(InvalidArgument, match=name):
+        again(alpha, old, now=now, **{name: "x"})
+
+
+def test_a_change_is_checked_as_every_submission_is(alpha: Any, now: datetime) -> None:
+    old = job_in(JobState.FAILED, alpha, now=now)
+
+    with pytest.raises(InvalidArgument) as refused:
+        again(alpha, old, now=now, nodes=0)
+    assert refused.value.field == "nodes"
+
+
+def test_a_submission_of_its_own_asks_for_no_other_job(alpha: Any, now: datetime) -> None:
+    submitted(alpha, now=now)
+
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        submitted(alpha, now=now)
+
+    assert not [query for query in queries if "resubmission_of" in query["sql"] and query["sql"].startswith("SELECT")]
+
+
+def failed(rainbow: Run, remote: Remote, *options: str) -> int:
+    jobid = answer(rainbow("submit", "--json", *options, "--", "make", "test"))["jobid"]
+    rainbow("request", "--accept", "1", "--agent", "login1")
+    end = pb.JobReport(jobid=jobid, attempt=1, state=pb.JOB_STATE_FAILED, native_id="7", exit_code=1)
+    remote.stub.ReportJobs(pb.ReportJobsRequest(agent="login1", reports=[end]), metadata=remote.by_secret)
+    return int(jobid)
+
+
+def test_the_command_line_submits_again_with_changes(rainbow: Run, remote: Remote) -> None:
+    old = failed(rainbow, remote, "--time-limit", "1h", "--env", "A=1", "--label", "x=1")
+    changes = ("time-limit=2h", "memory=64G", "label=y=2", "label=z=3", "exclusive", "on-lost=requeue")
+
+    result = rainbow("resubmit", str(old), *(word for change in changes for word in ("--change", change)))
+
+    assert result.exit_code == 0, result.output
+    new = answer(rainbow("job", "--json", str(answer(rainbow("job", "--json", str(old)))["resubmissions"][0])))
+    assert f"as job {new['id']}." in result.stdout
+    assert (new["command"], new["environment"], new["resubmission_of"]) == ("make test", {"A": "1"}, old)
+    assert (new["time_limit_seconds"], new["memory_mib_per_node"], new["exclusive"]) == (7200, 65536, True)
+    assert (new["labels"], new["on_lost"]) == ({"y": "2", "z": "3"}, "requeue")
+    assert f"submitted again for:  {old}" in rainbow("job", str(new["id"])).stdout
+
+
+def test_a_refusal_of_one_keeps_no_other_out(rainbow: Run, remote: Remote) -> None:
+    old = failed(rainbow, remote)
+
+    result = rainbow("resubmit", str(old), str(2**31 - 1))
+
+    assert result.exit_code == 4
+    assert "as job" in result.stdout
+    assert f"Job {2**31 - 1}: there is no such job" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("nonsense=1", "No such option"),
+        ("nodes=many", "--nodes"),
+        ("key=x", "idempotency-key cannot be changed"),
+        ("--nodes=1", "has not the form"),
+        ("wait", "wait cannot be changed"),
+    ],
+)
+def test_a_change_that_is_none_is_refused(rainbow: Run, change: str, words: str) -> None:
+    result = rainbow("resubmit", "7", "--change", change)
+
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_the_failed_members_of_a_group_are_submitted_again(rainbow: Run, remote: Remote) -> None:
+    group = pb.SubmitJobsRequest(group=pb.Group(name="sweep"), jobs=[pb.JobSpec(command="x", nodes=1)] * 3)
+    members = [one.jobid for one in remote.stub.SubmitJobs(group, metadata=remote.by_token).results]
+    taken = pb.AcceptJobsRequest(cluster=remote.name, secret=remote.secret, jobids=members, agent="login1")
+    assert len(remote.stub.AcceptJobs(taken).accepted) == 3
+    states = (pb.JOB_STATE_FAILED, pb.JOB_STATE_COMPLETED, pb.JOB_STATE_FAILED)
+    ends = [
+        pb.JobReport(jobid=jobid, attempt=1, state=state, native_id="7")
+        for jobid, state in zip(members, states, strict=True)
+    ]
+    remote.stub.ReportJobs(pb.ReportJobsRequest(agent="login1", reports=ends), metadata=remote.by_secret)
+    group_id = answer(rainbow("job", "--json", str(members[0])))["group"]
+
+    result = rainbow("resubmit", "--failed-of", str(group_id))
+
+    assert result.exit_code == 0, result.output
+    assert [line.split()[1] for line in result.stdout.splitlines()] == [str(members[0]), str(members[2])]
+    assert answer(rainbow("job", "--json", str(members[1])))["resubmissions"] == []
+
+
+def test_ids_and_a_group_together_are_refused(rainbow: Run) -> None:
+    assert rainbow("resubmit").exit_code == rainbow("resubmit", "7", "--failed-of", "3").exit_code == 2
+
+
+def test_rest_submits_again(alpha: Any, now: datetime) -> None:
+    old = job_in(JobState.FAILED, alpha, now=now, nodes=2)
+
+    answered = submitter(alpha).post(f"jobs/{old}/resubmit", {"changes": {"time_limit_seconds": 7200}})
+    refused = submitter(alpha).post(f"jobs/{old}/resubmit", {"changes": {"colour": "red"}})
+    missing = submitter(alpha).post(f"jobs/{2**31 - 1}/resubmit", {})
+
+    assert (answered.status_code, refused.status_code, missing.status_code) == (201, 400, 404)
+    new = Job.objects.get(id=answered.json()["id"])
+    assert (new.resubmission_of, new.nodes, new.time_limit_seconds) == (old, 2, 7200)
+    shown = submitter(alpha).get(f"jobs/{old}").json()
+    assert shown["resubmissions"] == [new.id]

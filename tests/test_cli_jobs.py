@@ -239,3 +239,11 @@ def test_a_summary_counts_every_state(rainbow: Run, remote: Remote) -> None:
         1,
     )
     assert f"Jobs of {remote.name} were never asked for." in told.stdout
+
+
+def test_a_job_that_waits_for_another_is_told_as_that(rainbow: Run, remote: Remote) -> None:
+    first = answer(rainbow("submit", "--json", "--", "true"))["jobid"]
+
+    second = rainbow("submit", "--after", str(first), "--", "true")
+
+    assert f"to {remote.name}; it waits for other jobs." in second.stdout

@@ -354,11 +354,12 @@ def _details(client: Client, jobid: int) -> Job | None:
 
 
 def _tell(queued: Submission, *, cluster: str, now: datetime, to: Callable[[str], None]) -> None:
-    place = f"at position {queued.position} of the queue" if queued.position else "no longer waiting"
+    place = f"it is at position {queued.position} of the queue"
     if queued.duplicate:
-        to(f"Job {queued.jobid} was submitted to {cluster} before, under this key; it is {place}.")
+        where = place if queued.position else "it no longer waits in the queue"
+        to(f"Job {queued.jobid} was submitted to {cluster} before, under this key; {where}.")
     else:
-        to(f"Submitted job {queued.jobid} to {cluster}; it is {place}.")
+        to(f"Submitted job {queued.jobid} to {cluster}; {place if queued.position else 'it waits for other jobs'}.")
     if queued.agent_last_asked_at is not None:
         to(last_asked(cluster, queued.agent_last_asked_at, now=now))
     if queued.warning:

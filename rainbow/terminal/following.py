@@ -43,9 +43,11 @@ def _shown(job: Job | None) -> tuple[object, ...]:
 
 
 def _since(job: Job) -> datetime | None:
+    # Of a job that is tried again it is not known since when it waits.
+    submitted_at = job.submitted_at if job.attempt == 1 else None
     moments: Mapping[JobState, datetime | None] = {
-        JobState.BLOCKED: job.submitted_at,
-        JobState.QUEUED: job.submitted_at,
+        JobState.BLOCKED: submitted_at,
+        JobState.QUEUED: submitted_at,
         JobState.RUNNING: job.started_at,
         JobState.LOST: job.lost_at,
     }

@@ -24,6 +24,14 @@ Request = Callable[[World], Message]
 CALLS: dict[str, list[tuple[str, str, Request]]] = {
     "SubmitJob": [("into a long queue", "", lambda world: requests.submission(world.by_person))],
     "SubmitJobs": [("1,000 into a long queue", "personal", lambda world: _jobs(pb.SubmitJobsRequest, world, 1_000))],
+    "PutInputs": [("a MiB that is there", "personal", lambda world: _input(world))],
+    "GetInput": [
+        (
+            "of a job that is not there",
+            "secret",
+            lambda world: pb.GetInputRequest(agent=requests.AGENT, jobid=_UNKNOWN[0], attempt=1, sha256="0" * 64),
+        )
+    ],
     "SubmitJobStream": [
         ("500 into a long queue", "personal", lambda world: _jobs(pb.SubmitJobStreamRequest, world, 500))
     ],
@@ -113,6 +121,10 @@ def _credentials(world: World) -> dict[str, str]:
 
 def _jobs(kind: Callable[..., Message], world: World, number: int) -> Message:
     return kind(cluster=world.huge.name, jobs=[requests.job(requests.COMMAND)] * number)
+
+
+def _input(world: World) -> Message:
+    return pb.PutInputsRequest(cluster=world.huge.name, content=b"x" * 1024 * 1024, last=True)
 
 
 def _request(world: World, room: int, wait_seconds: int) -> Message:

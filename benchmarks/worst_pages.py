@@ -89,6 +89,8 @@ AS_CALLS = {
     "POST /api/v1/clusters/<cluster:cluster>/report": "ReportJobs",
     "POST /api/v1/clusters/<cluster:cluster>/jobs": "SubmitJob",
     "POST /api/v1/clusters/<cluster:cluster>/jobs/batch": "SubmitJobs",
+    "POST /api/v1/clusters/<cluster:cluster>/inputs": "PutInputs",
+    "POST /api/v1/inputs": "PutInputs",
     "POST /api/v1/jobs": "SubmitJob",
     "POST /api/v1/jobs/batch": "SubmitJobs",
     "POST /api/v1/jobs/cancel": "CancelJobs",

@@ -78,6 +78,7 @@ class JobDescription:
     secrets: Mapping[str, str] = field(default_factory=dict, metadata=_LONG | _CONTENT)
     group: int = 0
     array_index: Index = None
+    inputs: Mapping[str, str] = field(default_factory=dict, metadata=_LONG | _CONTENT)
 
 
 @dataclass(slots=True, kw_only=True)

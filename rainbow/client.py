@@ -2,6 +2,7 @@
 
 from rainbow import answers, records, translation
 from rainbow.client_clusters import ClusterCalls
+from rainbow.client_files import FileCalls
 from rainbow.client_groups import GroupCalls
 from rainbow.client_jobs import JobCalls
 from rainbow.client_people import PeopleCalls
@@ -12,7 +13,7 @@ from rainbow.errors import AlreadyExists
 from rainbow.protos import rainbow_pb2 as pb
 
 
-class Client(SubmissionCalls, QueueCalls, JobCalls, GroupCalls, ClusterCalls, PeopleCalls):
+class Client(SubmissionCalls, QueueCalls, JobCalls, FileCalls, GroupCalls, ClusterCalls, PeopleCalls):
     """Speaks to one rainbow server on behalf of one cluster. Threads may share it; processes may not.
 
     It has a connection of its own, on which the server takes up to 100 calls at a time: a program that waits for more

@@ -4,7 +4,7 @@ The server has the same rules (jobs/spec_rules.py and clusters/needs.py), and a 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,10 @@ MAX_IMAGE = 1024
 MAX_MOUNTS = 32
 MAX_MOUNTS_BYTES = 16 * 1024
 MAX_SECRETS = 32
+MAX_FILES = 64
+MAX_FILE_NAME = 1024
+MAX_FILE_PART = 255  # what file systems take
+MAX_INPUTS_BYTES = 4 * 1024 * 1024
 MAX_NEEDS = 32
 MAX_NEED_VALUE = 255
 MAX_RETRIES = 100
@@ -55,10 +59,15 @@ _NEED_NAME = r"[A-Za-z][A-Za-z0-9._-]{0,62}"
 _NEED_NUMBER = r"(?:[0-9]{1,15}|[0-9]{1,9}\.[0-9]{1,6})"
 _NEED = re.compile(rf"!?{_NEED_NAME}|{_NEED_NAME}>={_NEED_NUMBER}|{_NEED_NAME}=(?P<value>(?![<=>]).*)", re.DOTALL)
 
+# A path below a folder, of up to 16 parts.
+_FILE_PART = rf"(?!\.{{1,2}}(?:/|$))[^/{_CONTROL}]+"
+FILE = rf"{_FILE_PART}(?:/{_FILE_PART}){{0,15}}"
+DIGEST = r"[0-9a-f]{64}"
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 SECRET_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 SECRET = rf"site:{SECRET_NAME}"
 
+_FILE, _DIGEST = re.compile(FILE), re.compile(DIGEST)
 _VARIABLE, _SECRET = re.compile(VARIABLE), re.compile(SECRET)
 _OPTION_AT_CLUSTER, _IMAGE, _MOUNT = re.compile(OPTION_AT_CLUSTER), re.compile(IMAGE), re.compile(MOUNT)
 _GPU_TYPES = "must be 1 to 63 letters, digits, dots, underscores and hyphens, the first a letter or digit"
@@ -71,6 +80,8 @@ _MOUNTS = (
     "must be SOURCE:TARGET or SOURCE:TARGET:ro, both absolute paths below /, without .., commas, colons and control"
     " characters"
 )
+_FILES = "names must be relative paths of up to 16 parts, without empty parts, . and .."
+_DIGESTS = "values must be SHA-256 digests of 64 hexadecimal digits, in lower case"
 _SECRETS = (
     "values must be site:NAME, where the site's name of the secret is 1 to 63 letters, digits, dots, underscores and"
     " hyphens, the first a letter or digit"
@@ -134,6 +145,26 @@ def _check_secrets(secrets: Mapping[str, str]) -> None:
         _check_pattern(_SECRET, _SECRETS, secret, field="secrets")
 
 
+def _check_inputs(inputs: Mapping[str, str]) -> None:
+    check_file_names(inputs, field="inputs")
+    for digest in inputs.values():
+        _check_pattern(_DIGEST, _DIGESTS, digest, field="inputs")
+
+
+def check_file_names(names: Collection[str], *, field: str) -> None:
+    """Names of files in a job's folder, none of which leads out of it or is a folder of another."""
+    if len(names) > MAX_FILES:
+        raise InvalidArgument(f"must be at most {MAX_FILES}, not {len(names):,}", field=field)
+    for name in names:
+        check_line(name, field=field, longest=MAX_FILE_NAME)
+        _check_pattern(_FILE, _FILES, name, field=field)
+        if any(len(part.encode()) > MAX_FILE_PART for part in name.split("/")):
+            raise InvalidArgument(f"each part of a name must be at most {MAX_FILE_PART} bytes", field=field)
+    folders = {name[:at] for name in names for at, mark in enumerate(name) if mark == "/"}
+    if folders & set(names):
+        raise InvalidArgument("a name must not be a folder of another", field=field)
+
+
 def _check_number(items: Sequence[str] | Mapping[str, str], most: int, *, field: str) -> None:
     if len(items) > most:
         raise InvalidArgument(f"must be at most {most}, not {len(items):,}", field=field)
@@ -160,6 +191,7 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "image": _check_image,
     "mounts": _check_mounts,
     "secrets": _check_secrets,
+    "inputs": _check_inputs,
     "needs": _check_needs,
     "group": partial(check_range, field="group", lowest=0, highest=MAX_ID),
     "array_index": partial(check_range, field="array_index", lowest=0, highest=MAX_ID),

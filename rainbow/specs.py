@@ -75,6 +75,7 @@ class JobDescription:
     secrets: Mapping[str, str] = field(default_factory=dict)
     group: int = 0
     array_index: Index = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +105,8 @@ class Work:
     """What of a job reaches a scheduler. 0, False and empty mean not said.
 
     `owner` and `project` are whose job it is, as the server has it; `signature` is the owner's, if there is one.
-    `run_as` is the Unix user that the site runs it as, and `secret_values` has the values of its secrets, by variable:
-    only the site says them, just before the hand-over.
+    `run_as` is the Unix user that the site runs it as, `secret_values` has the values of its secrets, by variable, and
+    `staged` is the folder with its files by their digests: only the site says them, just before the hand-over.
     """
 
     command: str
@@ -131,11 +132,13 @@ class Work:
     secrets: Mapping[str, str] = field(default_factory=dict)
     group: int = 0
     array_index: Index = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
     owner: str = ""
     project: str = ""
     run_as: str = ""
     signature: str = ""
     secret_values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    staged: str = ""
 
     def options(self, cluster: str) -> dict[str, str]:
         """The site options that hold at this cluster, by name, without those that are not said."""
@@ -144,7 +147,7 @@ class Work:
 
 
 # Of Work, what is no part of the description that submitters sign.
-BESIDE_DESCRIPTION = ("owner", "project", "run_as", "signature", "secret_values")
+BESIDE_DESCRIPTION = ("owner", "project", "run_as", "signature", "secret_values", "staged")
 
 
 def _of_kind(kind: object) -> tuple[str, ...]:

@@ -55,6 +55,8 @@ RAINBOW_PROJECT_SUBMISSIONS = env.number("RAINBOW_PROJECT_SUBMISSIONS", 0, lowes
 RAINBOW_PROJECT_HELD = env.number("RAINBOW_PROJECT_HELD", 0, lowest=0, highest=MAX_LIMIT)
 RAINBOW_PROJECT_HELD_NODES = env.number("RAINBOW_PROJECT_HELD_NODES", 0, lowest=0, highest=MAX_LIMIT)
 MAX_RETENTION_DAYS = 36_500
+# Of the files that jobs are submitted with: for each project, and for each cluster's own tokens.
+RAINBOW_INPUTS_MIB = env.number("RAINBOW_INPUTS_MIB", 256, lowest=0, highest=1_048_576)
 RAINBOW_RETENTION_DAYS = env.number("RAINBOW_RETENTION_DAYS", 90, lowest=0, highest=MAX_RETENTION_DAYS)
 RAINBOW_CLEANUP = env.switch("RAINBOW_CLEANUP")
 RAINBOW_METRICS_ADDRESS = env.text("RAINBOW_METRICS_ADDRESS")

@@ -78,3 +78,11 @@ def test_a_job_knows_its_id_its_attempt_and_its_cluster(agent: Crew) -> None:
     (job,) = agent.finish(jobid)
 
     assert job.output == f"{jobid} 1 {agent.client.cluster}\n"
+
+
+def test_a_job_finds_its_inputs_where_it_begins(agent: Crew) -> None:
+    digests = agent.client.put_inputs([b"data\n"])
+
+    jobid = agent.submit("cat conf/own", inputs={"conf/own": digests[0]})
+
+    assert agent.finish(jobid)[0].output == "data\n"

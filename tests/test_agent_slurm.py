@@ -166,3 +166,14 @@ def test_a_job_finds_its_secret_which_neither_its_script_nor_a_list_of_processes
     (job,) = agent.finish(jobid)
 
     assert job.output == "same\n"
+
+
+def test_jobs_of_an_array_find_their_inputs_where_they_begin(agent: Crew) -> None:
+    digests = agent.client.put_inputs([b"shared\n", b"one\n", b"two\n"])
+    jobids = [
+        agent.submit("srun cat shared mine/own", inputs={"shared": digests[0], "mine/own": own}) for own in digests[1:]
+    ]
+
+    jobs = agent.finish(*jobids)
+
+    assert [job.output for job in jobs] == ["shared\none\n", "shared\ntwo\n"]

@@ -156,3 +156,24 @@ def processes_of(mark: str) -> list[str]:
         if mark in words:
             found.append(words)
     return found
+
+
+def test_a_job_in_a_container_finds_its_inputs_and_variables(podman: Podman, tmp_path: Path) -> None:
+    environment = {"PATH": podman.path, "HOME": str(tmp_path)}
+    executor = LocalExecutor(Site(folder=tmp_path / "agent", environment=environment, slots=4, containers=CONTAINERS))
+    (tmp_path / "0").write_text("data\n")
+
+    ticket = hand_over(
+        executor,
+        "rainbow-1-1",
+        'cat conf/own; echo made > made; [ "$PWD" = "$RAINBOW_FILES" ] && echo "$TOKEN" "$RAINBOW_JOB_ID"',
+        image=IMAGE,
+        inputs={"conf/own": "0"},
+        staged=str(tmp_path),
+        environment={"RAINBOW_JOB_ID": "1"},
+        secret_values={"TOKEN": "it's"},
+    )
+    wait_for(executor, ticket, JobPhase.ENDED)
+
+    assert executor.output(ticket) == "data\nit's 1\n"
+    assert (tmp_path / "agent" / "jobs" / "rainbow-1-1" / "files" / "made").read_text() == "made\n"

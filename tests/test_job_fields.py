@@ -3,6 +3,7 @@
 The values are made from the declaration, so that a new field is tested as soon as it is declared.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from jobs.queries.lookup import find_jobs, get_jobs
 from jobs.queries.queue import QueuedJob, request_jobs
 from jobs.rest.job_serializers import WITH_CONTENT, JobSerializer, QueuedJobSerializer
 from jobs.rest.spec_serializers import KeyedJobSpecSerializer
+from jobs.services.inputs import keep_input
 from jobs.services.orders import Order
 from jobs.services.submit import submit_jobs
 from rainbow import offers, records, translation
@@ -41,6 +43,7 @@ VALUES: dict[object, Any] = {
     client.Index: 3,
     client.Moment: datetime(2026, 12, 1, 12, 0, tzinfo=UTC),
 }  # fmt: skip
+INPUT = b"x"
 FURTHER_VALUES: dict[str, Any] = {
     "gpu_type": "a100",
     "options_by_cluster": {"alpha:qos": "/x"},
@@ -52,6 +55,7 @@ FURTHER_VALUES: dict[str, Any] = {
     "resubmission_of": PARENT,
     "retry_on": ("timed_out", "exit_code:75"),
     "after": (f"any:{PARENT}",),
+    "inputs": {"x/y": hashlib.sha256(INPUT).hexdigest()},
 }
 PLAIN = {"command": "true", "nodes": 1, "tasks": 0, "priority": 0, "time_limit_seconds": 0, "on_lost": "keep"}
 # Not of the job, but of its submission: test_people_rpc.py.
@@ -104,6 +108,7 @@ def submitted(member: Any, now: datetime) -> int:
         added_at=now,
         open=True,
     )
+    keep_input(caller=member.submitter, project="", content=INPUT, now=now)
     (receipt,) = submit_jobs(
         orders=[Order(by=member.submitter, cluster_id=member.submitter.cluster_id, spec=spec)], now=now
     )

@@ -288,3 +288,18 @@ def test_a_users_secret_is_in_a_folder_of_that_user_and_the_agent(
     wait_for(slurm, ticket, JobPhase.ENDED)
 
     assert slurm.output(ticket) == "it's\n"
+
+
+def test_a_users_job_finds_its_inputs_and_writes_beside_them(slurm: Executor, users: UnixUsers) -> None:
+    (users.signs / "0").write_text("data\n")
+    ticket = hand_over(
+        slurm,
+        "rainbow-71-1",
+        "cat conf/own; touch conf/new made; rm conf/own; ls -d conf/* made",
+        run_as=users.ada,
+        inputs={"conf/own": "0"},
+        staged=str(users.signs),
+    )
+    wait_for(slurm, ticket, JobPhase.ENDED)
+
+    assert slurm.output(ticket) == "data\nconf/new\nmade\n"

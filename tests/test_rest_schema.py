@@ -34,6 +34,9 @@ OPERATIONS_OF_RPCS = {
     "Register": ["register_cluster"],
     "SubmitJob": ["submit_job"],
     "SubmitJobs": ["submit_jobs"],
+    "PutInputs": ["put_input"],
+    # Agents that speak REST alone are those of earlier releases, which take no such jobs.
+    "GetInput": [],
     # HTTP has no answers in the middle of a request: one call for each batch.
     "SubmitJobStream": ["submit_jobs"],
     "ResubmitJobs": ["resubmit_job", "resubmit_job_to"],

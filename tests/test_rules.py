@@ -26,7 +26,8 @@ LIMITS = ("MAX_INT", "MAX_NAME", "MAX_COMMAND_BYTES", "MAX_ENVIRONMENT_BYTES", "
 FURTHER_LIMITS = ("MAX_CORES_PER_TASK", "MAX_GPUS_PER_TASK", "MAX_MEMORY_MIB_PER_NODE", "MIN_START_WITHIN_SECONDS",
                   "MAX_START_WITHIN_SECONDS", "MAX_OPTION",
                   "MAX_OPTIONS_BY_CLUSTER", "MAX_IMAGE", "MAX_MOUNTS", "MAX_MOUNTS_BYTES", "MAX_NEEDS",
-                  "MAX_SECRETS", "OWN_VARIABLES")  # fmt: skip
+                  "MAX_SECRETS", "OWN_VARIABLES", "MAX_FILES", "MAX_FILE_NAME", "MAX_FILE_PART",
+                  "MAX_INPUTS_BYTES")  # fmt: skip
 EDGES: list[tuple[str, Any]] = [
     ("name", "n" * 255),
     ("name", "n" * 256),
@@ -70,6 +71,37 @@ EDGES: list[tuple[str, Any]] = [
     *(("start_within_seconds", seconds) for seconds in (0, 1, 59, 60, 31_536_000, 31_536_001)),
     ("secrets", {f"A{number}": "site:x" for number in range(32)}),
     ("secrets", {f"A{number}": "site:x" for number in range(33)}),
+    *(
+        ("inputs", {name: "0" * 64})
+        for name in (
+            *(
+                "a",
+                "a/b/c",
+                "é" * 127,
+                "é" * 128,
+                "a" * 255,
+                "a" * 256,
+                ".a",
+                "a..",
+                "...",
+                "-a",
+                "a b",
+                "a:b",
+                "~",
+                "a\\b",
+            ),
+            *("", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/..", "a/../b", "./a", "a/./b", "a\n", "a\0b", "\x7f"),
+            *("/".join("a" * 16), "/".join("a" * 17), "\udcff", "\u202e", "/".join(["a" * 255] * 5)),
+        )
+    ),
+    ("inputs", {"a": "0" * 63}),
+    ("inputs", {"a": "A" * 64}),
+    ("inputs", {"a": "0" * 64 + "\n"}),
+    ("inputs", {"a": "0" * 64, "a/b": "0" * 64}),
+    ("inputs", {"a/b": "0" * 64, "a/b/c/d": "0" * 64}),
+    ("inputs", {"a/b": "0" * 64, "a/c": "0" * 64}),
+    ("inputs", {str(number): "0" * 64 for number in range(64)}),
+    ("inputs", {str(number): "0" * 64 for number in range(65)}),
     ("secrets", {"A": "x"}),
     ("secrets", {"A": "site:"}),
     ("secrets", {"A": f"site:{'x' * 63}"}),

@@ -50,6 +50,7 @@ CHANGES: dict[str, Any] = {
     "start_within_seconds": 60,
     "secrets": {"A": "site:x"},
     "array_index": 0,
+    "inputs": {"a": "0" * 64},
 }
 
 
@@ -69,7 +70,7 @@ def test_what_was_signed_holds() -> None:
 
 
 def test_every_field_that_reaches_a_scheduler_is_signed() -> None:
-    beside = {"owner", "project", "run_as", "signature", "secret_values", "group"}
+    beside = {"owner", "project", "run_as", "signature", "secret_values", "staged", "group"}
     assert set(SIGNED_FIELDS) == set(CHANGES) == {item.name for item in fields(Work)} - beside
 
 

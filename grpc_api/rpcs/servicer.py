@@ -2,6 +2,7 @@ from grpc_api.rpcs.clusters import ClusterRpcs
 from grpc_api.rpcs.connectivity import ConnectivityRpcs
 from grpc_api.rpcs.credentials import CredentialRpcs
 from grpc_api.rpcs.groups import GroupRpcs
+from grpc_api.rpcs.inputs import InputRpcs
 from grpc_api.rpcs.jobs import JobRpcs
 from grpc_api.rpcs.leaks import LeakRpcs
 from grpc_api.rpcs.login import LoginRpcs
@@ -27,6 +28,10 @@ class RainbowServicer:
         self.SubmitJobs = submission.SubmitJobs
         self.SubmitJobStream = submission.SubmitJobStream
         self.ResubmitJobs = submission.ResubmitJobs
+
+        inputs = InputRpcs(server)
+        self.PutInputs = inputs.PutInputs
+        self.GetInput = inputs.GetInput
 
         queue = QueueRpcs(server, batch=batch)
         self.RequestJobs = queue.RequestJobs

@@ -93,6 +93,9 @@ LIMITS = {
     "RevokeLeaked": Limit(bearer=False),
     "BeginLogin": Limit(bearer=False),
     "CollectLogin": Limit(bearer=False),
+    # A MiB of a file.
+    "PutInputs": Limit(size=1024 * _KIB + 4 * _KIB),
+    "GetInput": Limit(),
 }
 _TESTS = ("Serial", "Stream")
 

@@ -4,6 +4,7 @@ from jobs.models.bulk_action import BulkAction
 from jobs.models.counts import JobActivity, JobCount
 from jobs.models.dependency import EndedParent, JobDependency
 from jobs.models.group import GroupCount, JobGroup
+from jobs.models.input import Input, JobInput
 from jobs.models.job import MAX_ID, Job, JobAttempt, JobEvent, JobLabel, JobQuerySet, cores_of, said_key
 from jobs.models.lease_watch import LeaseWatch
 from jobs.models.queue import Queue, Serves
@@ -18,6 +19,7 @@ __all__ = [
     "BulkAction",
     "EndedParent",
     "GroupCount",
+    "Input",
     "Job",
     "JobActivity",
     "JobAttempt",
@@ -25,6 +27,7 @@ __all__ = [
     "JobDependency",
     "JobEvent",
     "JobGroup",
+    "JobInput",
     "JobLabel",
     "JobQuerySet",
     "LeaseWatch",

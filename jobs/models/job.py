@@ -91,6 +91,7 @@ class Job(models.Model):
     image = models.CharField(max_length=1024, blank=True, db_default="")
     mounts = models.JSONField(blank=True, db_default=[])
     secrets = models.JSONField(blank=True, db_default={})
+    inputs = models.JSONField(blank=True, db_default={})
     needs = models.JSONField(blank=True, db_default=[])
     clusters = models.JSONField(blank=True, db_default=[])
     spill_after_seconds = models.PositiveIntegerField(db_default=0)

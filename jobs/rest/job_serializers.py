@@ -37,6 +37,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
     image = serializers.CharField(allow_null=True, help_text=_CONTENT)
     mounts = serializers.ListField(child=serializers.CharField(), allow_null=True, help_text=_CONTENT)
     secrets = Pairs(allow_null=True, help_text=_CONTENT)
+    inputs = Pairs(allow_null=True, help_text=_CONTENT)
     # Said here, since REST framework would take their ranges from the database in use.
     nodes = serializers.IntegerField()
     tasks = serializers.IntegerField(help_text="0 means not set")
@@ -67,7 +68,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
         model = Job
         fields: tuple[str, ...] = (
             "id", "cluster", "name", "command", "nodes", "tasks", "state", "priority", "time_limit_seconds",
-            "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "secrets", "on_lost",
+            "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "secrets", "inputs", "on_lost",
             "clusters", "spill_after_seconds", "hold_if_unservable", "expires_at", "retry_most", "retry_on", "retry_at",
             "after",
             "resubmission_of",
@@ -164,6 +165,7 @@ class QueuedJobSerializer(WaitingSerializer, AskedSerializer):
     image = serializers.CharField()
     mounts = serializers.ListField(child=serializers.CharField())
     secrets = Pairs()
+    inputs = Pairs()
     attempt = serializers.IntegerField()
     pool = serializers.CharField(
         help_text="the pool that it waits in, of whose jobs only sizes, needs and name are shown; empty for a job that"

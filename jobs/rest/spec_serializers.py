@@ -8,9 +8,12 @@ from clusters import needs
 from clusters.models import MAX_AFTER_SECONDS, MAX_MEMBERS
 from jobs.after import AFTER, MAX_AFTER
 from jobs.spec_rules import (
+    DIGEST,
+    FILE,
     GPU_TYPE,
     IMAGE,
     MAX_CORES_PER_TASK,
+    MAX_FILES,
     MAX_GPUS_PER_TASK,
     MAX_IMAGE,
     MAX_MEMORY_MIB_PER_NODE,
@@ -130,6 +133,14 @@ class JobSpecSerializer(Input):
         most=MAX_SECRETS,
         default=dict,
         help_text="secrets of the site, by the variable that the job finds each in: site:NAME",
+    )
+    inputs = Mapping(
+        child=Text(pattern=rf"^{DIGEST}$"),
+        names=rf"^{FILE}$",
+        most=MAX_FILES,
+        default=dict,
+        help_text="files that the job finds in its folder: by their names there, the SHA-256 of each, which was put"
+        " here before; 4 MiB in all",
     )
     needs = Texts(
         child=Text(pattern=_NEED),

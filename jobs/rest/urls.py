@@ -3,6 +3,7 @@ from django.urls import path
 from jobs.rest.changes import Move, Prioritize
 from jobs.rest.clusters import ClusterDetail, Clusters
 from jobs.rest.groups import GroupDetail, Groups
+from jobs.rest.inputs import Inputs, InputsOf
 from jobs.rest.jobs import Cancel, CancelMany, Events, JobDetail, Jobs, Requeue, Signal
 from jobs.rest.pools import PoolDetail, Pools
 from jobs.rest.queue import Accept, Queue, Reports
@@ -21,6 +22,8 @@ urlpatterns = [
     path("groups", Groups.as_view()),
     path("groups/<int:group>", GroupDetail.as_view()),
     path("clusters/<cluster:cluster>/jobs/<int:job>/resubmit", ResubmissionTo.as_view()),
+    path("clusters/<cluster:cluster>/inputs", InputsOf.as_view()),
+    path("inputs", Inputs.as_view()),
     path("pools", Pools.as_view()),
     path("pools/<cluster:pool>", PoolDetail.as_view()),
     path("usage", Usage.as_view()),

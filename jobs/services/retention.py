@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from jobs.models import RetentionLease
+from jobs.services.inputs import delete_unneeded_inputs
 from jobs.services.prune import prune_ended, prune_groups, prune_handed_over
 from jobs.services.prune_activity import delete_old_activity, join_slots
 from jobs.services.prune_usage import delete_old_usage, join_usage
@@ -81,6 +82,7 @@ def retention_steps(*, days: int, now: datetime) -> Iterator[Step]:
             began_at = over
     yield Step(what="usage", work=partial(delete_old_usage, now=now, limit=_BATCH))
     yield Step(what="usage", work=partial(join_usage, now=now, limit=_BATCH))
+    yield Step(what="inputs", work=partial(delete_unneeded_inputs, now=now, limit=_BATCH))
     yield Step(what="sessions", work=partial(_delete_expired_sessions, now=now))
 
 

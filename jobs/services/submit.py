@@ -14,6 +14,7 @@ from jobs.models import Job
 from jobs.placement import Definition, definition_of
 from jobs.queries.lookup import within_reach
 from jobs.services.groups import GroupWish, groups_of, refusals_of_members, settle_groups
+from jobs.services.inputs import find_inputs, note_uses
 from jobs.services.limits import Names, beyond, count_orders, refused_beyond, take_back
 from jobs.services.orders import Key, Order, Receipt, rows_of
 from jobs.services.parents import find_parents, note_parents
@@ -105,7 +106,9 @@ def _submit(
             refusals |= find_parents(order for order in orders if id(order) not in refusals)
             queues, homes, unplaced = _placed([order for order in orders if id(order) not in refusals], now)
             refusals |= unplaced
-            wanted = _without_repeats(order for order in orders if id(order) in queues)
+            inputs, lacking = find_inputs([order for order in orders if id(order) in queues])
+            refusals |= lacking
+            wanted = _without_repeats(order for order in orders if id(order) in queues and id(order) not in lacking)
             if homes:
                 _take_turns([order for order in wanted if order.state == JobState.QUEUED], queues, homes)
             refused = _refused_beyond_limits(wanted, now)
@@ -116,6 +119,7 @@ def _submit(
                 not_made = [order for order in wanted if id(order) not in made]
                 take_back(not_made, now=now)
                 give_turns_back(not_made)
+            note_uses(new, inputs)
             receipts = dict(_receipts(new, _record(new, now)))
             if groups:
                 settle_groups(groups, [order for order, _ in new], wish, now=now)

@@ -21,6 +21,7 @@ from rainbow.agent.renewal import Renewal
 from rainbow.agent.reporter import Reporter
 from rainbow.agent.round import Duty, Round
 from rainbow.agent.senders import Senders
+from rainbow.agent.staging import Staging
 from rainbow.agent.states import Desired, Stage
 from rainbow.agent.wish_listener import WishListener
 from rainbow.agent.wishes import Wishes
@@ -49,7 +50,9 @@ class Agent:
         )
         self._reporter = Reporter(context, self._held_jobs)
         self._recovery = Recovery(context, self._held_jobs)
-        self._hand_over = HandOver(context, self._held_jobs, self._reporter)
+        self._hand_over = HandOver(
+            context, self._held_jobs, self._reporter, Staging(context, journal.folder, tell=self._wake)
+        )
         self._monitor = Monitor(context, self._held_jobs)
         self._withdrawal = Withdrawal(context, self._held_jobs)
         self._acceptor = Acceptor(context, self._held_jobs, self._reporter, self._recovery, tell=self._wake)

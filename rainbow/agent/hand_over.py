@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from rainbow.agent.context import AgentContext
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.reporter import Reporter
+from rainbow.agent.staging import Staging
 from rainbow.agent.states import Desired, Stage
 from rainbow.agent.submission import Submission
 from rainbow.executors.endings import cancelled, failed, refused
@@ -33,11 +34,12 @@ class HandOver:
     its own. It is handed over only while a third of its lease is left, which is longer than that takes.
     """
 
-    def __init__(self, context: AgentContext, held_jobs: HeldJobs, reporter: Reporter) -> None:
+    def __init__(self, context: AgentContext, held_jobs: HeldJobs, reporter: Reporter, staging: Staging) -> None:
         self._context = context
         self._held_jobs = held_jobs
         self._reporter = reporter
-        self._submission = Submission(context, held_jobs)
+        self._staging = staging
+        self._submission = Submission(context, held_jobs, staging)
 
     def settle(self) -> bool:
         in_doubt = [held for held in self._held_jobs if held.stage is Stage.IN_DOUBT]
@@ -60,6 +62,7 @@ class HandOver:
 
     def prepare(self) -> bool:
         """Note which jobs are about to be handed over, and end those that can never run here."""
+        self._staging.forget({held.key for held in self._held_jobs if held.is_waiting and not held.is_in_scheduler})
         new = [held for held in self._held_jobs if held.stage is Stage.ACCEPTED and held.desired is not Desired.ABANDON]
         if self._is_kept_waiting(new):
             return False
@@ -73,7 +76,8 @@ class HandOver:
             self._held_jobs.ended(held, cancelled())
             return False
         try:
-            return not (self._refused(held) or self._has_run(held))
+            # Before it is announced: while it waits for its files, it may still go back to the queue.
+            return not self._refused(held) and self._staging.has_all(held) and not self._has_run(held)
         except (DiskFull, NotTaken) as wait:
             held.waiting_reason = wait.message
             return False
@@ -159,10 +163,12 @@ class HandOver:
     def _may_go(self, held: HeldJob) -> bool:
         if held.stage is not Stage.ANNOUNCED or held.desired is not Desired.RUN or held.renewed_at is None:
             return False
+        if not (self._staging.has_all(held) or self._staging.refusal(held)):
+            return False
         return self._context.clock() - held.renewed_at < self._context.settings.lease * 2 / 3
 
     def _refused(self, held: HeldJob) -> bool:
-        if refusal := self._context.refusal(held.entry.work):
+        if refusal := self._context.refusal(held.entry.work) or self._staging.refusal(held):
             _log.info(Line("refused", job=held.entry.jobid, reason=refusal))
             self._submission.end_refused(held, refusal)
         return bool(refusal)

@@ -114,6 +114,11 @@ class Journal:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    @property
+    def folder(self) -> Path:
+        """The agent's state folder."""
+        return self._path.parent
+
     def close(self) -> None:
         self._database.close()
         os.close(self._lock)

@@ -9,6 +9,7 @@ from functools import partial
 
 from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
+from rainbow.agent.staging import Staging
 from rainbow.agent.states import Stage
 from rainbow.agent.variables import with_variables
 from rainbow.executors.endings import failed, refused
@@ -24,9 +25,10 @@ _log = logging.getLogger("rainbow.agent")
 class Submission:
     """Jobs that are announced are in doubt from here on, until the scheduler says what became of them."""
 
-    def __init__(self, context: AgentContext, held_jobs: HeldJobs) -> None:
+    def __init__(self, context: AgentContext, held_jobs: HeldJobs, staging: Staging) -> None:
         self._context = context
         self._held_jobs = held_jobs
+        self._staging = staging
         self._at_once = context.executor.access.at_once
         self._threads = _started_threads(self._at_once)
 
@@ -38,7 +40,7 @@ class Submission:
         """The job's work as the scheduler gets it. Raises WorkRefused and NotTaken."""
         entry = held.entry
         here = self._context.here(entry.work)
-        here = replace(here, secret_values=self._context.secrets.values(here))
+        here = replace(here, secret_values=self._context.secrets.values(here), staged=self._staging.folder_of(held))
         cluster = self._context.client.cluster
         return with_variables(here, jobid=entry.jobid, attempt=entry.attempt, cluster=cluster)
 

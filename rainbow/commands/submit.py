@@ -24,6 +24,7 @@ from rainbow.terminal import documents, session
 from rainbow.terminal.following import exit_code_of, follow, step_of
 from rainbow.terminal.formatting import last_asked
 from rainbow.terminal.in_doubt import in_doubt
+from rainbow.terminal.input_files import as_input_paths, digests, read_inputs
 from rainbow.terminal.live_output import LiveOutput
 from rainbow.terminal.options import json_option, label_option, server_options, token_options
 from rainbow.terminal.output import complain, say, write_json, write_output_of
@@ -107,6 +108,14 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     callback=as_mapping,
     metavar="NAME=site:SECRET",
     help="A variable with a secret of the site, which the server never sees; repeatable.",
+)
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    callback=as_input_paths,
+    metavar="[NAME=]FILE",
+    help="A file that the job finds where it begins, 4 MiB in all; repeatable.",
 )
 @click.option("--image", default="", metavar="NAME", help="The container: an OCI reference, or a SIF file's path.")
 @click.option(
@@ -222,16 +231,19 @@ def command(
     """
     if file is not None or key_prefix is not None:
         ctx.exit(_submit_file(ctx, file, key_prefix=key_prefix or "", group_name=group_name, as_json=as_json))
-    spec = _spec(**given)
+    contents = read_inputs(given["inputs"])
+    spec = _spec(**{**given, "inputs": digests(contents)})
     if array is not None:
         _check_array(spec, wait=wait)
         with session.submitter(ctx) as client:
             start_signing(ctx, client)
+            client.put_inputs(contents.values(), project=spec.project)
             ctx.exit(submit_array(client, spec, array, group=GroupWish(name=group_name or ""), as_json=as_json))
     if group_name is not None:
         raise click.UsageError("--group-name needs --array or --file.")
     with session.submitter(ctx) as client:
         start_signing(ctx, client)
+        client.put_inputs(contents.values(), project=spec.project)
         queued = _submitted(client, spec)
         try:
             if not as_json:

@@ -21,6 +21,7 @@ from rainbow.executors.flux_resources import not_in_flux, resources
 from rainbow.executors.flux_script import script
 from rainbow.executors.folders import JobFolder, folder_of, moment
 from rainbow.executors.housekeeping import Housekeeping
+from rainbow.executors.job_files import with_files
 from rainbow.executors.one_by_one import OneByOne
 from rainbow.executors.options import value_of
 from rainbow.executors.payload import write_secrets
@@ -105,6 +106,7 @@ class FluxExecutor(OneByOne):
             raise WorkRefused(never)
         folder = self._folder(key)
         folder.make()
+        work = with_files(work, folder)
         write_inside(work, folder)
         write_secrets(work, folder)
         folder.notes.write_once("submitted", f"{time.time():.0f}\n")

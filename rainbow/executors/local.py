@@ -27,6 +27,7 @@ from rainbow.executors.executor import (
 )
 from rainbow.executors.folders import JobFolder, folder_of, is_key, moment, number
 from rainbow.executors.housekeeping import Housekeeping
+from rainbow.executors.job_files import has_files, with_files
 from rainbow.executors.one_by_one import OneByOne
 from rainbow.executors.payload import payload
 from rainbow.executors.runner_ends import RunnerEnds
@@ -113,6 +114,9 @@ class LocalExecutor(OneByOne):
         folder = self._folder(key)
         if never := self.never(work):
             raise WorkRefused(never)
+        if has_files(work):
+            folder.make()
+            work = with_files(work, folder)
         job = self._job(work, folder)
         if not Path(job.directory).is_dir():
             raise WorkRefused(f"there is no directory {job.directory}")

@@ -8,6 +8,7 @@ from rainbow.executors.commands import ask, submitting
 from rainbow.executors.containers import write_inside
 from rainbow.executors.executor import NotTaken, SchedulerSilent, Site, WorkRefused
 from rainbow.executors.folders import OUTPUTS, JobFolder
+from rainbow.executors.job_files import with_files
 from rainbow.executors.payload import write_secrets
 from rainbow.executors.persons import AsAgent, AsPersons, Begun, as_owner
 from rainbow.executors.slurm_array_limits import ArrayLimit, batched_alike
@@ -35,6 +36,7 @@ class Submissions:
             raise WorkRefused(never)
         begun = self._users.begin(work, key)
         folder = begun.folder
+        work = with_files(work, folder)
         write_inside(work, folder)
         write_secrets(work, folder)
         words = self._arguments(work, key, folder, where=folder.path)
@@ -46,7 +48,8 @@ class Submissions:
     def submit_together(self, works: Mapping[str, Work]) -> dict[str, str]:
         if never := next(filter(None, map(self._never, works.values())), ""):
             raise WorkRefused(never)
-        jobs = [(work, self._users.begin(work, key).folder) for key, work in works.items()]
+        begun_jobs = [(work, self._users.begin(work, key).folder) for key, work in works.items()]
+        jobs = [(with_files(work, folder), folder) for work, folder in begun_jobs]
         for work, folder in jobs:
             write_inside(work, folder)
             write_secrets(work, folder)

@@ -169,6 +169,16 @@ class RainbowSchedulerStub(object):
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.CollectLoginRequest.SerializeToString,
                 response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.CollectLoginResponse.FromString,
                 _registered_method=True)
+        self.PutInputs = channel.stream_stream(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/PutInputs',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.PutInputsRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.PutInputsResponse.FromString,
+                _registered_method=True)
+        self.GetInput = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/GetInput',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.GetInputRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.GetInputResponse.FromString,
+                _registered_method=True)
         self.SignalJobs = channel.unary_unary(
                 '/convergedcomputing.org.grpc.v1.RainbowScheduler/SignalJobs',
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.SignalJobsRequest.SerializeToString,
@@ -406,6 +416,22 @@ class RainbowSchedulerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutInputs(self, request_iterator, context):
+        """Keeps files for jobs that are submitted next, and answers each with its SHA-256. They are kept once, for the cluster
+        whose token this is or for the project, until a week after the last time that they were put here or a job that names
+        them was over. Needs a token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetInput(self, request, context):
+        """Reads an input of a job, a part at a time, for the agent that holds the job. Needs a secret, or a personal token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SignalJobs(self, request, context):
         """Sends a signal to running jobs, by their clusters' agents. A token may signal the jobs that were submitted with
         it, a secret all jobs of its cluster.
@@ -577,6 +603,16 @@ def add_RainbowSchedulerServicer_to_server(servicer, server):
                     servicer.CollectLogin,
                     request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.CollectLoginRequest.FromString,
                     response_serializer=rainbow_dot_protos_dot_rainbow__pb2.CollectLoginResponse.SerializeToString,
+            ),
+            'PutInputs': grpc.stream_stream_rpc_method_handler(
+                    servicer.PutInputs,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.PutInputsRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.PutInputsResponse.SerializeToString,
+            ),
+            'GetInput': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInput,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.GetInputRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.GetInputResponse.SerializeToString,
             ),
             'SignalJobs': grpc.unary_unary_rpc_method_handler(
                     servicer.SignalJobs,
@@ -1328,6 +1364,60 @@ class RainbowScheduler(object):
             '/convergedcomputing.org.grpc.v1.RainbowScheduler/CollectLogin',
             rainbow_dot_protos_dot_rainbow__pb2.CollectLoginRequest.SerializeToString,
             rainbow_dot_protos_dot_rainbow__pb2.CollectLoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutInputs(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/PutInputs',
+            rainbow_dot_protos_dot_rainbow__pb2.PutInputsRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.PutInputsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetInput(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/GetInput',
+            rainbow_dot_protos_dot_rainbow__pb2.GetInputRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.GetInputResponse.FromString,
             options,
             channel_credentials,
             insecure,

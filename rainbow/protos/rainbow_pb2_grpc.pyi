@@ -144,6 +144,13 @@ class RainbowSchedulerStub:
     """Asks whether the person has approved it, and collects the personal token, once. NOT_FOUND when its time is over.
     Needs no credential.
     """
+    PutInputs: _grpc.StreamStreamMultiCallable[_rainbow_pb2.PutInputsRequest, _rainbow_pb2.PutInputsResponse]
+    """Keeps files for jobs that are submitted next, and answers each with its SHA-256. They are kept once, for the cluster
+    whose token this is or for the project, until a week after the last time that they were put here or a job that names
+    them was over. Needs a token.
+    """
+    GetInput: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.GetInputRequest, _rainbow_pb2.GetInputResponse]
+    """Reads an input of a job, a part at a time, for the agent that holds the job. Needs a secret, or a personal token."""
     SignalJobs: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.SignalJobsRequest, _rainbow_pb2.SignalJobsResponse]
     """Sends a signal to running jobs, by their clusters' agents. A token may signal the jobs that were submitted with
     it, a secret all jobs of its cluster.
@@ -262,6 +269,13 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     """Asks whether the person has approved it, and collects the personal token, once. NOT_FOUND when its time is over.
     Needs no credential.
     """
+    PutInputs: _aio.StreamStreamMultiCallable[_rainbow_pb2.PutInputsRequest, _rainbow_pb2.PutInputsResponse]  # type: ignore[assignment]
+    """Keeps files for jobs that are submitted next, and answers each with its SHA-256. They are kept once, for the cluster
+    whose token this is or for the project, until a week after the last time that they were put here or a job that names
+    them was over. Needs a token.
+    """
+    GetInput: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.GetInputRequest, _rainbow_pb2.GetInputResponse]  # type: ignore[assignment]
+    """Reads an input of a job, a part at a time, for the agent that holds the job. Needs a secret, or a personal token."""
     SignalJobs: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.SignalJobsRequest, _rainbow_pb2.SignalJobsResponse]  # type: ignore[assignment]
     """Sends a signal to running jobs, by their clusters' agents. A token may signal the jobs that were submitted with
     it, a secret all jobs of its cluster.
@@ -539,6 +553,25 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
         """Asks whether the person has approved it, and collects the personal token, once. NOT_FOUND when its time is over.
         Needs no credential.
         """
+
+    @_abc_1.abstractmethod
+    def PutInputs(
+        self,
+        request_iterator: _MaybeAsyncIterator[_rainbow_pb2.PutInputsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_rainbow_pb2.PutInputsResponse], _abc.AsyncIterator[_rainbow_pb2.PutInputsResponse]]:
+        """Keeps files for jobs that are submitted next, and answers each with its SHA-256. They are kept once, for the cluster
+        whose token this is or for the project, until a week after the last time that they were put here or a job that names
+        them was over. Needs a token.
+        """
+
+    @_abc_1.abstractmethod
+    def GetInput(
+        self,
+        request: _rainbow_pb2.GetInputRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.GetInputResponse, _abc.Awaitable[_rainbow_pb2.GetInputResponse]]:
+        """Reads an input of a job, a part at a time, for the agent that holds the job. Needs a secret, or a personal token."""
 
     @_abc_1.abstractmethod
     def SignalJobs(

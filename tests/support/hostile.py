@@ -92,6 +92,11 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "mounts": st.lists(any_word, max_size=3).map(tuple),
     "needs": st.lists(any_word, max_size=3).map(tuple),
     "start_within_seconds": any_number,
+    "inputs": st.dictionaries(
+        st.one_of(any_text, any_directory, st.sampled_from(["a", "a/b", "../a"])),
+        st.one_of(any_text, st.just("0" * 64)),
+        max_size=3,
+    ),
     "secrets": st.dictionaries(any_name, st.one_of(any_text, any_text.map("site:{}".format)), max_size=3),
 }
 any_specs = st.fixed_dictionaries(FIELDS)

@@ -1,0 +1,138 @@
+"""Gets the files of held jobs to this machine before they are handed over, in threads beside the agent's round."""
+
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from rainbow.agent.context import AgentContext
+from rainbow.agent.held_jobs import HeldJob
+from rainbow.agent.journal import Entry
+from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unimplemented
+from rainbow.executors.job_files import has_files
+from rainbow.spec_rules import MAX_INPUTS_BYTES
+from rainbow.system.disk_space import is_full
+from rainbow.telemetry.lines import Line
+
+AT_ONCE = 2
+TRY_AGAIN = timedelta(seconds=5)
+_PLACE = "staged"
+# Everything else is waited for.
+_FINAL = (NotFound, InvalidArgument, PermissionDenied, FailedPrecondition, Unimplemented)
+
+_log = logging.getLogger("rainbow.agent")
+
+
+class FilesRefused(Exception):
+    """The job can never have its files; the text says why, for its submitter."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Staged:
+    future: Future[None]
+    again_at: datetime | None = None
+
+
+class Staging:
+    """`tell` is called in another thread when files have arrived, or will not."""
+
+    def __init__(self, context: AgentContext, folder: Path, *, tell: Callable[[], None]) -> None:
+        self._context = context
+        self._folder = folder / _PLACE
+        self._tell = tell
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="files")
+        self._staged: dict[str, _Staged] = {}
+        # An earlier agent's are fetched again: it may have been killed in the middle of one.
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def refusal(self, held: HeldJob) -> str:
+        """Why the job never gets its files; empty where it has them, needs none, or they are on their way."""
+        staged = self._staged.get(held.key)
+        if staged is None or not staged.future.done():
+            return ""
+        error = staged.future.exception()
+        return str(error) if isinstance(error, FilesRefused) else ""
+
+    def has_all(self, held: HeldJob) -> bool:
+        """Whether the job's files are here. Where they are not, they are fetched."""
+        if not has_files(held.entry.work):
+            return True
+        staged, now = self._staged.get(held.key), self._context.clock()
+        if staged is None or (staged.again_at and now >= staged.again_at):
+            self._begin(held)
+            return False
+        if not staged.future.done():
+            return False
+        error = staged.future.exception()
+        if error is None:
+            return True
+        if not isinstance(error, FilesRefused) and staged.again_at is None:
+            staged.again_at = now + TRY_AGAIN
+            held.waiting_reason = _trouble(error)
+            _log.warning(Line("cannot get the files of a job yet", job=held.entry.jobid, reason=_trouble(error)))
+        return False
+
+    def folder_of(self, held: HeldJob) -> str:
+        return str(self._folder / held.key) if has_files(held.entry.work) else ""
+
+    def forget(self, keys: set[str]) -> None:
+        """Of all jobs but these nothing is kept. What is still being fetched goes once it is here."""
+        for key in [key for key, staged in self._staged.items() if key not in keys and staged.future.done()]:
+            del self._staged[key]
+            shutil.rmtree(self._folder / key, ignore_errors=True)
+
+    def _begin(self, held: HeldJob) -> None:
+        future = self._threads.submit(self._fetch, held.entry)
+        self._staged[held.key] = _Staged(future=future)
+        future.add_done_callback(lambda _: self._tell())
+
+    def _fetch(self, entry: Entry) -> None:
+        """Raises FilesRefused, RainbowError and OSError."""
+        place = self._folder / entry.key
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        left = MAX_INPUTS_BYTES
+        for name, digest in entry.work.inputs.items():
+            path = place / digest
+            if path.exists():
+                left -= path.stat().st_size
+                continue
+            parts = self._context.client.read_input(
+                entry.jobid, attempt=entry.attempt, agent=self._context.settings.agent, sha256=digest
+            )
+            try:
+                left -= _written(parts, path, digest, name, most_bytes=left)
+            except _FINAL as error:
+                raise FilesRefused(f"inputs: the server does not give {name}: {error}") from error
+
+
+def _written(parts: Iterator[bytes], path: Path, digest: str, name: str, *, most_bytes: int) -> int:
+    """How many bytes. Under its digest there is nothing but what has it."""
+    draft = path.with_suffix(".new")
+    size, found = 0, hashlib.sha256()
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
+            for part in parts:
+                size += len(part)
+                if size > most_bytes:
+                    raise FilesRefused(f"inputs: with {name} they are more than {MAX_INPUTS_BYTES:,} bytes")
+                found.update(part)
+                file.write(part)
+        if found.hexdigest() != digest:
+            raise FilesRefused(f"inputs: {name} is not what the job was submitted with: its SHA-256 is another")
+        draft.rename(path)
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+    return size
+
+
+def _trouble(error: BaseException) -> str:
+    if isinstance(error, OSError) and is_full(error):
+        return "disk full"
+    return f"its files cannot be fetched yet: {error}"

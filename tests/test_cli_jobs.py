@@ -232,7 +232,7 @@ def test_a_summary_counts_every_state(rainbow: Run, remote: Remote) -> None:
 
     summary, told = answer(rainbow("summary", "--json")), rainbow("summary")
 
-    states = ["queued", "accepted", "running", "completed", "failed", "cancelled", "lost"]
+    states = ["blocked", "queued", "accepted", "running", "completed", "failed", "cancelled", "lost"]
     assert (summary["cluster"], list(summary["counts"]), summary["counts"]["queued"]) == (
         remote.name,
         states,

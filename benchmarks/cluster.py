@@ -32,12 +32,13 @@ class Cluster:
         with self._stub() as stub:
             return list(self._submit(stub, [job] * count))
 
-    def add_group(self, members: int) -> int:
-        """Queue a group of jobs; returns its id."""
+    def add_group(self, members: int) -> tuple[int, list[int]]:
+        """Queue a group of jobs; returns its id, and those of its members."""
         jobs = [pb.JobSpec(name="hostname", nodes=1, command="hostname", array_index=index) for index in range(members)]
         with self._stub() as stub:
             request = pb.SubmitJobsRequest(cluster=self.name, jobs=jobs, group=pb.Group(name="sweep"))
-            return stub.SubmitJobs(request, metadata=_bearer(self.token), timeout=_TIMEOUT_SECONDS).group
+            answer = stub.SubmitJobs(request, metadata=_bearer(self.token), timeout=_TIMEOUT_SECONDS)
+        return answer.group, [result.jobid for result in answer.results]
 
     def add_each(self, jobs: Sequence[pb.JobSpec]) -> list[int]:
         with self._stub() as stub:

@@ -67,6 +67,16 @@ def get_group(cluster: Cluster, group: int) -> Case:
     return _same("GetGroup", cluster, pb.GetGroupRequest(cluster=cluster.name, id=group), pb.GetGroupResponse, is_right)
 
 
+def cancel_group(cluster: Cluster, group: int) -> Case:
+    """Of a group that is being cancelled already: its member cannot be stopped from here."""
+
+    def is_right(answer: pb.CancelGroupResponse) -> bool:
+        return answer.group.HasField("stopped_at")
+
+    request = pb.CancelGroupRequest(cluster=cluster.name, id=group)
+    return _same("CancelGroup", cluster, request, pb.CancelGroupResponse, is_right)
+
+
 def list_groups(cluster: Cluster, group: int) -> Case:
     def is_right(answer: pb.ListGroupsResponse) -> bool:
         return [one.id for one in answer.groups] == [group]

@@ -54,7 +54,7 @@ def page(answer: pb.ListJobsResponse, *, before: int) -> records.JobPage:
     return records.JobPage(jobs=jobs, next_page_token=answer.next_page_token)
 
 
-def group(answer: pb.GetGroupResponse, *, asked: int) -> records.JobGroup:
+def group(answer: pb.GetGroupResponse | pb.CancelGroupResponse, *, asked: int) -> records.JobGroup:
     if answer.group.id != asked:
         raise nonsense("it tells of another group than was asked for")
     return translation.group(answer.group)

@@ -1,6 +1,7 @@
-"""The indexes of an array of jobs, written as sbatch takes them: 0-9, 1,3,5 or 0-100:10."""
+"""The indexes of an array of jobs, written as sbatch takes them: 0-9, 1,3,5, 0-100:10, or 0-99%5 for 5 at once."""
 
 import re
+from dataclasses import dataclass
 
 from rainbow.errors import InvalidArgument
 from rainbow.rules import MAX_INT
@@ -10,8 +11,23 @@ _PART = re.compile(r"(?P<first>[0-9]{1,10})(?:-(?P<last>[0-9]{1,10})(?::(?P<step
 _FORMS = "must be indexes such as 0-9, 1,3,5 or 0-100:10"
 
 
-def indexes_in(text: str) -> tuple[int, ...]:
-    """In their order, each once. Raises InvalidArgument."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Array:
+    """Its indexes in their order, each once, and how many of them may be under way at once; 0 for any number."""
+
+    indexes: tuple[int, ...]
+    at_once: int = 0
+
+
+def array_in(text: str) -> Array:
+    """Raises InvalidArgument."""
+    indexes, percent, most = text.partition("%")
+    if percent and not (most.isascii() and most.isdigit() and 1 <= len(most) <= 10 and 0 < int(most) <= MAX_INT):
+        raise InvalidArgument("must have a number from 1 behind %", field="array")
+    return Array(indexes=_indexes_in(indexes), at_once=int(most or 0))
+
+
+def _indexes_in(text: str) -> tuple[int, ...]:
     found: set[int] = set()
     for part in text.split(","):
         indexes = _range_in(part)

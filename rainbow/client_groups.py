@@ -1,4 +1,4 @@
-"""Looking up groups of jobs."""
+"""Looking up and cancelling groups of jobs."""
 
 from collections.abc import Iterator
 
@@ -13,6 +13,13 @@ class GroupCalls(ClientSession):
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.GetGroupRequest(cluster=self.cluster, id=group)
         answer = self._connection.ask(self._stub.GetGroup, request, credential=self._token or self._secret)
+        return answers.group(answer, asked=group)
+
+    def cancel_group(self, group: int, *, reason: str = "") -> records.JobGroup:
+        """Cancel all its members, in the background. Raises NotFound, and FailedPrecondition where all are over."""
+        with translation.refusing_what_the_wire_cannot_carry():
+            request = pb.CancelGroupRequest(cluster=self.cluster, id=group, reason=reason)
+        answer = self._connection.ask(self._stub.CancelGroup, request, credential=self._token or self._secret)
         return answers.group(answer, asked=group)
 
     def list_groups(self, *, going: bool = False, page_size: int = 0) -> Iterator[records.JobGroup]:

@@ -79,10 +79,14 @@ class SubmitResults:
 class GroupWish:
     """The group that jobs become members of as they are submitted: a new one, or that of this id or key.
 
-    An empty `idempotency_key` lets the client choose one. `more`: further calls add members.
+    `at_once` members may be in queues and clusters at a time; when `stop_after_failures` of them failed, the rest is
+    cancelled. 0 means no limit. An empty `idempotency_key` lets the client choose one. `more`: further calls add
+    members.
     """
 
     name: str = ""
+    at_once: int = 0
+    stop_after_failures: int = 0
     id: int = 0
     idempotency_key: str = ""
     more: bool = False
@@ -256,7 +260,8 @@ class JobPage:
 class JobGroup:
     """Many jobs that are submitted, watched and cancelled as one; states without members are left out.
 
-    `open`: it takes further members. `failures` are the first that failed, where a single group was looked up.
+    `open`: it takes further members. `stopped_at`: since when its members are being cancelled. `failures` are the first
+    that failed, where a single group was looked up.
     """
 
     id: int
@@ -269,6 +274,10 @@ class JobGroup:
     submitted_by: str
     owner: str
     project: str
+    at_once: int
+    stop_after_failures: int
+    stopped_at: datetime | None
+    why: str
     failures: tuple[Job, ...] = ()
 
     @property

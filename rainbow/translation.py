@@ -130,6 +130,8 @@ def group_wish(wish: records.GroupWish, *, more: bool = False) -> pb.Group:
     return pb.Group(
         id=wish.id,
         name=wish.name,
+        at_once=wish.at_once,
+        stop_after_failures=wish.stop_after_failures,
         idempotency_key=wish.idempotency_key,
         more=wish.more or more,
     )
@@ -196,6 +198,10 @@ def group(message: pb.JobGroup) -> records.JobGroup:
         submitted_by=message.submitted_by,
         owner=message.owner,
         project=message.project,
+        at_once=message.at_once,
+        stop_after_failures=message.stop_after_failures,
+        stopped_at=moment(message, "stopped_at"),
+        why=message.why,
         failures=tuple(job(item) for item in message.failures),
     )
 

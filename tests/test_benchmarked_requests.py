@@ -108,7 +108,9 @@ def _submit_and_see_run(client: Client, rainbow: Run, folder: Path) -> None:
 
 def _use_the_rest(client: Client, cluster: Cluster, rainbow: Run) -> None:
     first = client.submit_jobs([JobSpec(command="hostname")]).results[0].jobid
-    client.get_group(client.submit_jobs([JobSpec(command="hostname")], group=GroupWish()).group)
+    group = client.submit_jobs([JobSpec(command="hostname")], group=GroupWish()).group
+    client.get_group(group)
+    client.cancel_group(group)
     client.summarize_jobs()
     client.get_jobs([first])
     commands = [

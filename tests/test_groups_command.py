@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from rainbow.arrays import MOST_MEMBERS, indexes_in
+from rainbow.arrays import MOST_MEMBERS, Array, array_in
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument, NotFound
 from rainbow.protos import rainbow_pb2 as pb
@@ -26,13 +26,16 @@ from tests.support.wire import Remote
     ],
 )
 def test_indexes_are_written_as_sbatch_takes_them(text: str, indexes: tuple[int, ...]) -> None:
-    assert indexes_in(text) == indexes
+    assert array_in(text) == Array(indexes=indexes)
+    assert array_in(f"{text}%5") == Array(indexes=indexes, at_once=5)
 
 
-@pytest.mark.parametrize("text", ["", "a", "-1", "3-1", "0-9:0", "1,", "0-99999999999", f"0-{MOST_MEMBERS}", "1-2-3"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "-1", "3-1", "0-9:0", "1,", "0-99999999999", f"0-{MOST_MEMBERS}", "1-2-3", "0-9%", "0-9%0"]
+)
 def test_other_indexes_are_refused(text: str) -> None:
     with pytest.raises(InvalidArgument):
-        indexes_in(text)
+        array_in(text)
 
 
 def test_an_array_is_one_group_of_jobs_with_their_indexes(rainbow: Run, remote: Remote) -> None:
@@ -96,6 +99,35 @@ def test_a_group_is_finished_soon_after_its_last_member(rainbow: Run, remote: Re
     wait_until(lambda: answer(rainbow("group", group, "--json"))["finished_at"] is not None)
 
 
+def test_a_group_is_cancelled_and_watched_to_its_end(rainbow: Run) -> None:
+    group = str(answer(rainbow("submit", "--array", "0-9%2", "--json", "--", "true"))["group"])
+    wait_until(lambda: answer(rainbow("group", group, "--json"))["counts"] == {"blocked": 8, "queued": 2})
+
+    said = rainbow("cancel", "--group", group, "--reason", "wrong input")
+    watched = rainbow("watch", "--group", group)
+
+    assert said.stdout.startswith(f"Group {group}: 10 jobs will be cancelled")
+    assert watched.exit_code == 143
+    assert "10 of 10 are over: 10 cancelled" in watched.stdout
+    assert ": wrong input" in rainbow("group", group).stdout
+    assert rainbow("cancel", "--group", group).exit_code == 5
+
+
+def test_a_group_stops_after_failures(rainbow: Run, remote: Remote) -> None:
+    words = ("submit", "--array", "0-9", "--at-once", "1", "--stop-after-failures", "1", "--json", "--", "true")
+    group = str(answer(rainbow(*words))["group"])
+    wait_until(lambda: answer(rainbow("group", group, "--json"))["counts"].get("queued"))
+    (job,) = answer(rainbow("jobs", "--group", group, "--state", "queued", "--json"))["jobs"]
+    remote.accept(job["id"], agent="a")
+    failed = pb.JobReport(jobid=job["id"], attempt=1, state=pb.JOB_STATE_FAILED, exit_code=3)
+    remote.stub.ReportJobs(
+        pb.ReportJobsRequest(agent="a", reports=[failed]), metadata=remote.by_secret, timeout=PATIENCE_SECONDS
+    )
+
+    assert rainbow("watch", "--group", group).exit_code == 1
+    assert answer(rainbow("group", group, "--json"))["counts"] == {"failed": 1, "cancelled": 9}
+
+
 def test_a_group_of_another_is_not_found(rainbow: Run, other_remote: Remote, server: RainbowServer) -> None:
     done = answer(rainbow("submit", "--array", "0", "--json", "--", "true"))
 
@@ -134,6 +166,7 @@ def test_the_group_of_a_job_is_not_said_twice(remote: Remote) -> None:
         ("--array", "0-1", "--array-index", "3", "--", "true"),
         ("--array", "1-0", "--", "true"),
         ("--group-name", "x", "--", "true"),
+        ("--at-once", "5", "--", "true"),
     ],
 )
 def test_what_does_not_fit_together_is_refused_by_the_command(rainbow: Run, words: tuple[str, ...]) -> None:

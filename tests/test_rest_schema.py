@@ -56,6 +56,7 @@ OPERATIONS_OF_RPCS = {
     "WatchJobs": ["get_job"],
     "GetGroup": ["get_group"],
     "ListGroups": ["list_groups"],
+    "CancelGroup": ["cancel_group"],
     "SummarizeJobs": ["get_cluster", "list_clusters"],
     "ListClusters": ["list_clusters", "get_cluster"],
     "ResumeCluster": ["resume_cluster"],

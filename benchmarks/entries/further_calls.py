@@ -29,7 +29,9 @@ def contenders(server: Server) -> list[Case]:
         register(server, name) for name in ("reads", "rotates", "submits", "reports", "ends", "cancels")
     )
     grouping = register(server, "groups")
-    group = grouping.add_group(JOBS)
+    group, _ = grouping.add_group(JOBS)
+    stopped, members = cancelling.add_group(1)
+    cancelling.accept(members)
     waiting = reading.add_jobs(_WAITING)
     over = submitting.add_jobs(1)
     submitting.cancel(over)
@@ -44,6 +46,7 @@ def contenders(server: Server) -> list[Case]:
         further_cases.summarize_jobs(reading),
         further_cases.get_group(grouping, group),
         further_cases.list_groups(grouping, group),
+        further_cases.cancel_group(cancelling, stopped),
         further_cases.list_clusters(reading),
         further_cases.cancel_jobs(cancelling),
         further_cases.heartbeat(reporting, further_cases.accepted(reporting, JOBS)),

@@ -56,6 +56,7 @@ class RainbowServicer:
         groups = GroupRpcs(server)
         self.GetGroup = groups.GetGroup
         self.ListGroups = groups.ListGroups
+        self.CancelGroup = groups.CancelGroup
 
         self.ListClusters = ClusterRpcs(server).ListClusters
 

@@ -145,6 +145,8 @@ def _group_wish(request: ManyJobs, caller: Caller) -> GroupWish:
         project=request.jobs[0].project,
         group_id=said.id,
         name=said.name,
+        at_once=said.at_once,
+        stop_after_failures=said.stop_after_failures,
         idempotency_key=said.idempotency_key,
         more=said.more,
     )

@@ -85,6 +85,7 @@ LIMITS = {
     "ResumeCluster": Limit(),
     "GetGroup": Limit(),
     "ListGroups": Limit(),
+    "CancelGroup": Limit(),
     "ListClusters": Limit(),
     "WhoAmI": Limit(),
     "ListTokens": Limit(),

@@ -32,12 +32,14 @@ class JobGroup(models.Model):
     added_at = models.DateTimeField()
     open = models.BooleanField()
     # Since when its members are being cancelled, why, and by whom: a credential, an operator or person, or the server.
+    # Those that clusters have are cancelled up to an id; null where they are not, or all were.
     stopped_at = models.DateTimeField(null=True)
     why = models.CharField(max_length=1000, blank=True)
     stopped_by = models.ForeignKey(Credential, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
     stopped_by_account = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+", db_index=False
     )
+    cancelled_to = models.IntegerField(null=True)
     finished_at = models.DateTimeField(null=True)
 
     class Meta:

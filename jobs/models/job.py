@@ -158,6 +158,12 @@ class Job(models.Model):
             models.Index(fields=["project", "state", "id"], name="job_by_project", condition=Q(project__isnull=False)),
             models.Index(fields=["state", "id"], name="job_by_state"),
             models.Index(fields=["group", "state", "id"], name="job_by_group", condition=Q(group__gt=0)),
+            # Members of a group that are blocked: those that are held, and free of all else, in the order of their ids.
+            models.Index(
+                fields=["group", "held_by_group", "unmet", "id"],
+                name="job_held",
+                condition=Q(group__gt=0, state=JobState.BLOCKED),
+            ),
             # From a time to the ids of about that time.
             models.Index(fields=["submitted_at"], name="job_by_time"),
             models.Index(fields=["lease_expires_at"], name="job_lease", condition=Q(lease_expires_at__isnull=False)),

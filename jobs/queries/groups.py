@@ -37,6 +37,10 @@ class FoundGroup:
     submitted_by: str
     made_at: datetime
     open: bool
+    at_once: int
+    stop_after_failures: int
+    stopped_at: datetime | None
+    why: str
     finished_at: datetime | None
     counts: dict[JobState, int]
     failures: Sequence[FoundJob] = ()
@@ -132,6 +136,10 @@ def _found(group: JobGroup, counts: dict[JobState, int], failures: Sequence[Foun
         submitted_by=group.submitted_by.label if group.submitted_by else "",
         made_at=group.made_at,
         open=group.open,
+        at_once=group.at_once,
+        stop_after_failures=group.stop_after_failures,
+        stopped_at=group.stopped_at,
+        why=group.why,
         finished_at=group.finished_at,
         counts=counts,
         failures=failures,

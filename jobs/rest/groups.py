@@ -1,19 +1,23 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from drf_spectacular.utils import extend_schema
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from clusters.callers import Caller, Operator
 from jobs.models import MAX_ID
 from jobs.queries.groups import MAX_PAGE, NO_SUCH_GROUP, get_group, list_groups
 from jobs.rest.job_serializers import WITH_CONTENT, JobBriefSerializer
-from jobs.rest.permissions import VIEW, sees_content
+from jobs.rest.permissions import ACT, VIEW, sees_content
+from jobs.services.cancel_group import cancel_group
 from rainbow.errors import NotFound
 from rainbow_site.web.rest.admission import ANY, admitted, read
 from rainbow_site.web.rest.fields import Digits, Query
+from rainbow_site.web.rest.reasons import OptionalReasonSerializer
 from rainbow_site.web.rest.schema import BY_ANYBODY, answers
 
 
@@ -37,6 +41,10 @@ class GroupBriefSerializer(serializers.Serializer[Any]):
     owner = serializers.CharField(help_text="the person whose it is; empty of one of a cluster's or project's token")
     project = serializers.CharField(help_text="the project that it counts for; empty of one of a cluster's token")
     submitted_by = serializers.CharField(help_text="the label of the credential that it was submitted with")
+    at_once = serializers.IntegerField(help_text="how many members may be in queues and clusters at a time; 0: any")
+    stop_after_failures = serializers.IntegerField(help_text="after how many failed members the rest is cancelled")
+    stopped_at = serializers.DateTimeField(allow_null=True, help_text="since when its members are being cancelled")
+    why = serializers.CharField(help_text="why they are")
     made_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True, help_text="when its last member was over")
 
@@ -78,11 +86,33 @@ class GroupDetail(APIView):
     )
     def get(self, request: Request, group: int) -> Response:
         """Returns a group: how many of its members are in each state, and the first that failed."""
-        return Response(_shown(request, group))
+        return Response(_shown(request, admitted(request, ANY, staff=VIEW), group))
 
 
-def _shown(request: Request, group: int) -> Any:
-    found = get_group(by=admitted(request, ANY, staff=VIEW), group_id=group) if 1 <= group <= MAX_ID else None
+class CancelGroup(APIView):
+    @extend_schema(
+        operation_id="cancel_group",
+        summary="Cancel a group of jobs",
+        auth=BY_ANYBODY,
+        tags=["groups"],
+        request=OptionalReasonSerializer,
+        responses=answers({200: GroupSerializer}, 409, body=True),
+        examples=[OpenApiExample("a reason", value={"reason": "wrong input file"}, request_only=True)],
+    )
+    def post(self, request: Request, group: int) -> Response:
+        """Cancels all members of a group, in the background: those that wait at once, the others when their agents
+        confirm. Once it is answered, it is done whatever happens.
+        """
+        by = admitted(request, ANY, staff=ACT)
+        reason = read(OptionalReasonSerializer, request.data)["reason"]
+        if not 1 <= group <= MAX_ID:
+            raise NotFound(NO_SUCH_GROUP)
+        cancel_group(by=by, group_id=group, reason=reason, now=timezone.now())
+        return Response(_shown(request, by, group))
+
+
+def _shown(request: Request, by: Caller | Operator, group: int) -> Any:
+    found = get_group(by=by, group_id=group) if 1 <= group <= MAX_ID else None
     if found is None:
         raise NotFound(NO_SUCH_GROUP)
     return GroupSerializer(found, context={WITH_CONTENT: sees_content(request)}).data

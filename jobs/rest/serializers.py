@@ -9,7 +9,7 @@ from jobs.rest.job_serializers import JobBriefSerializer
 from jobs.rest.spec_serializers import KeyedJobSpecSerializer
 from jobs.services.cancel import MAX_IDS as MAX_CANCEL
 from jobs.signals import SIGNALS
-from jobs.specs import MAX_KEY, MAX_NAME, MAX_PRIORITY
+from jobs.specs import MAX_INT, MAX_KEY, MAX_NAME, MAX_PRIORITY
 from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, Choice, Flag, Input, Number, Numbers, Text
 
 MAX_BATCH = 10_000
@@ -17,6 +17,18 @@ MAX_BATCH = 10_000
 
 class GroupWishSerializer(Input):
     name = Text(max_length=MAX_NAME, pattern=LINE, allow_blank=True, default="", help_text="what a new group is called")
+    at_once = Number(
+        min_value=0,
+        max_value=MAX_INT,
+        default=0,
+        help_text="how many members may be in queues and clusters at a time; 0 means any number",
+    )
+    stop_after_failures = Number(
+        min_value=0,
+        max_value=MAX_INT,
+        default=0,
+        help_text="after how many failed members the rest is cancelled; 0 means never",
+    )
     id = Number(
         min_value=0, max_value=MAX_ID, default=0, help_text="a group of the caller's that takes further members; 0: new"
     )

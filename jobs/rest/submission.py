@@ -206,6 +206,8 @@ def _group(caller: Caller, said: dict[str, Any], orders: Sequence[Order], *, key
         project=orders[0].project,
         group_id=said["id"],
         name=said["name"],
+        at_once=said["at_once"],
+        stop_after_failures=said["stop_after_failures"],
         idempotency_key=own_key,
         more=said["more"],
     )

@@ -2,7 +2,7 @@ from django.urls import path
 
 from jobs.rest.changes import Move, Prioritize
 from jobs.rest.clusters import ClusterDetail, Clusters
-from jobs.rest.groups import GroupDetail, Groups
+from jobs.rest.groups import CancelGroup, GroupDetail, Groups
 from jobs.rest.inputs import Inputs, InputsOf
 from jobs.rest.jobs import Cancel, CancelMany, Events, JobDetail, Jobs, Requeue, Signal
 from jobs.rest.pools import PoolDetail, Pools
@@ -24,6 +24,7 @@ urlpatterns = [
     path("clusters/<cluster:cluster>/jobs/<int:job>/resubmit", ResubmissionTo.as_view()),
     path("clusters/<cluster:cluster>/inputs", InputsOf.as_view()),
     path("inputs", Inputs.as_view()),
+    path("groups/<int:group>/cancel", CancelGroup.as_view()),
     path("pools", Pools.as_view()),
     path("pools/<cluster:pool>", PoolDetail.as_view()),
     path("usage", Usage.as_view()),

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from clusters.callers import Caller, Operator
+from clusters.callers import Actor, Asker, Caller, Operator
 from clusters.validation import check_reason
 from jobs.events import Step, record
 from jobs.models import Job
@@ -48,7 +48,15 @@ def cancel_jobs(
     return [Cancellation(job_id=id, outcome=outcomes.get(id, missing[id])) for id in distinct]
 
 
-def _stop(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) -> None:
+def cancel_members(ids: Sequence[int], *, by: Actor | Asker, reason: str, now: datetime) -> None:
+    """Cancels those of the jobs that can be, for whom it was allowed. Call it in a transaction."""
+    found = Job.objects.filter(id__in=ids).defer("output", "command", "environment").order_by("id")
+    jobs = list(found.select_for_update())
+    _stop([job for job in jobs if cancel_outcome(job) == CancelOutcome.CANCELLED], by, reason, now)
+    _ask([job for job in jobs if cancel_outcome(job) == CancelOutcome.REQUESTED], by, reason, now)
+
+
+def _stop(jobs: list[Job], by: Actor | Asker, reason: str, now: datetime) -> None:
     """If a lost job's agent comes back, its report finds the job cancelled, and the answer asks it to stop the job."""
     Job.objects.filter(id__in=[job.id for job in jobs]).update(
         state=JobState.CANCELLED, finished_at=now, cancel_requested_at=now, reason=reason
@@ -69,7 +77,7 @@ def _end(job: Job, now: datetime) -> Step:
     return step
 
 
-def _ask(jobs: list[Job], by: Caller | Operator, reason: str, now: datetime) -> None:
+def _ask(jobs: list[Job], by: Actor | Asker, reason: str, now: datetime) -> None:
     new = [job for job in jobs if not job.cancel_requested_at]
     Job.objects.filter(id__in=[job.id for job in new]).update(cancel_requested_at=now, reason=reason)
     want_a_look_at_cancels(new, now=now)

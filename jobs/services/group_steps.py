@@ -3,16 +3,25 @@
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import QuerySet
 
-from jobs.models import JobGroup
+from clusters.callers import Asker
+from jobs.events import record
+from jobs.models import Job, JobGroup
 from jobs.queries.groups import counts_of
+from jobs.services.cancel import cancel_members
+from jobs.services.placing import DECISIVE
+from jobs.services.release import release
 from jobs.sql.groups import groups_to_step
-from jobs.states import FINAL
+from jobs.states import FINAL, UNTAKEN, JobState
 
 # Groups that one look finds.
 MOST_GROUPS = 200
+# Members that one step changes.
+BATCH = 500
 # A submitter who adds no member for so long adds none any more.
 LEFT_OPEN_FOR = timedelta(days=1)
+_OF_STEPS = ("attempt", "priority", "state", "owner_id", "project_id", "nodes", "agent", "turn", "submitted_by_id")
 
 
 def groups_are_going() -> bool:
@@ -40,9 +49,59 @@ def step_group(*, group_id: int, now: datetime) -> bool:
         group.save(update_fields=["open"])
     # Read once the row is locked: none is added to the group or released meanwhile.
     counts = counts_of([group.id])[group.id]
+    failed = counts.get(JobState.FAILED, 0)
+    if group.stop_after_failures and failed >= group.stop_after_failures and not group.stopped_at:
+        _stop(group, f"{failed:,} of its jobs failed", now)
+    if group.stopped_at:
+        if _cancel_next(group, now):
+            return True
+    elif group.at_once and _release_next(group, counts, now):
+        return True
     if not group.open and not any(jobs for state, jobs in counts.items() if state not in FINAL):
         _finish(group, now)
     return False
+
+
+def _stop(group: JobGroup, why: str, now: datetime) -> None:
+    """What clusters have runs on."""
+    group.stopped_at, group.why, group.open = now, why, False
+    group.save(update_fields=["stopped_at", "why", "open"])
+
+
+def _cancel_next(group: JobGroup, now: datetime) -> bool:
+    """Cancels the next members; returns whether there may be more: first those that no cluster has."""
+    ids = _ids(Job.objects.filter(group=group.id, state__in=UNTAKEN))
+    if not ids and group.cancelled_to is not None:
+        taken = (JobState.ACCEPTED, JobState.RUNNING, JobState.LOST)
+        ids = _ids(Job.objects.filter(group=group.id, state__in=taken, id__gt=group.cancelled_to))
+        group.cancelled_to = ids[-1] if ids else None
+        group.save(update_fields=["cancelled_to"])
+    by = Asker(credential=group.stopped_by_id, account=group.stopped_by_account_id)
+    cancel_members(ids, by=by, reason=group.why, now=now)
+    return bool(ids)
+
+
+def _release_next(group: JobGroup, counts: dict[JobState, int], now: datetime) -> bool:
+    """Queues as many of the members that are held as there is room for; returns whether there may be more.
+
+    What is blocked for something else, as until its next attempt, keeps its room.
+    """
+    blocked = Job.objects.filter(group=group.id, state=JobState.BLOCKED)
+    taken = sum(jobs for state, jobs in counts.items() if state not in (*FINAL, JobState.BLOCKED))
+    room = group.at_once - taken - (blocked.filter(held_by_group=False).count() if JobState.BLOCKED in counts else 0)
+    if room <= 0:
+        return False
+    free = blocked.filter(held_by_group=True, unmet=0).order_by("id")
+    ids = list(free.values_list("id", flat=True)[: min(room, BATCH)])
+    # Another transaction may be at one of them, as one that cancels it.
+    found = free.filter(id__in=ids).only(*DECISIVE, *_OF_STEPS).select_for_update(skip_locked=True)
+    jobs = list(found)
+    record([(step, None) for step in release(jobs, now=now, why="its turn in its group")], now=now)
+    return len(jobs) == BATCH
+
+
+def _ids(jobs: QuerySet[Job]) -> list[int]:
+    return list(jobs.order_by("id").values_list("id", flat=True)[:BATCH])
 
 
 def _finish(group: JobGroup, now: datetime) -> None:

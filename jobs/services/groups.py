@@ -6,10 +6,10 @@ from datetime import datetime
 
 from clusters.callers import Caller
 from clusters.services.of_people import project_for
-from clusters.validation import check_line
+from clusters.validation import check_line, check_range
 from jobs.models import JobGroup
 from jobs.services.orders import Order, Receipt, stored_key, submitter_of
-from jobs.specs import MAX_KEY, MAX_NAME
+from jobs.specs import MAX_INT, MAX_KEY, MAX_NAME
 from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, RainbowError, Unavailable
 
 _NO_SUCH_GROUP = "there is no such group of yours at this cluster, with this project"
@@ -29,6 +29,8 @@ class GroupWish:
     project: str = ""
     group_id: int = 0
     name: str = ""
+    at_once: int = 0
+    stop_after_failures: int = 0
     idempotency_key: str = ""
     more: bool = False
 
@@ -37,10 +39,11 @@ def check_wish(wish: GroupWish) -> None:
     """Raises InvalidArgument."""
     check_line(wish.name, field="group.name", longest=MAX_NAME)
     check_line(wish.idempotency_key, field="group.idempotency_key", longest=MAX_KEY)
-    if wish.group_id < 0:
-        raise InvalidArgument("must not be negative", field="group.id")
-    if wish.group_id and (wish.name or wish.idempotency_key):
-        raise InvalidArgument("a group that is there already has its name and key; leave them out", field="group.id")
+    for name in ("at_once", "stop_after_failures"):
+        check_range(getattr(wish, name), field=f"group.{name}", lowest=0, highest=MAX_INT)
+    check_range(wish.group_id, field="group.id", lowest=0, highest=MAX_INT)
+    if wish.group_id and (wish.name or wish.at_once or wish.stop_after_failures or wish.idempotency_key):
+        raise InvalidArgument("a group that is there already has all but `more`; leave it out", field="group.id")
 
 
 def group_of(orders: Sequence[Order | RainbowError], outcomes: Sequence[Receipt | RainbowError]) -> int:
@@ -61,8 +64,14 @@ def groups_of(orders: Sequence[Order], wish: GroupWish | None, *, now: datetime)
         group = _found(wish) if wish.group_id else _made(wish, now)
         for order in orders:
             order.spec.group = group.id
-        return {group.id: group}
-    return lock_groups({order.spec.group for order in orders if order.spec.group})
+        groups = {group.id: group}
+    else:
+        groups = lock_groups({order.spec.group for order in orders if order.spec.group})
+    for order in orders:
+        if order.spec.group in groups and groups[order.spec.group].at_once:
+            # The group's next step releases as many as there is room for: the one place that does.
+            order.held_by_group = True
+    return groups
 
 
 def settle_groups(
@@ -95,6 +104,8 @@ def _made(wish: GroupWish, now: datetime) -> JobGroup:
         owner_id=by.person_id,
         project_id=project_id,
         name=wish.name,
+        at_once=wish.at_once,
+        stop_after_failures=wish.stop_after_failures,
         idempotency_key=key or None,
         made_at=now,
         added_at=now,
@@ -109,9 +120,13 @@ def _made(wish: GroupWish, now: datetime) -> JobGroup:
     found = under_key.select_for_update(no_key=True).first()
     if found is None:
         raise Unavailable("the group under this key was deleted just now; try again")
-    if not _is_of(found, by, by.cluster_id, project_id) or found.name != wish.name:
+    if not _is_of(found, by, by.cluster_id, project_id) or _said(found) != _said(wish):
         raise AlreadyExists("another group was submitted under this key", field="group.idempotency_key")
     return found
+
+
+def _said(group: JobGroup | GroupWish) -> tuple[str, int, int]:
+    return group.name, group.at_once, group.stop_after_failures
 
 
 def lock_groups(ids: Collection[int]) -> dict[int, JobGroup]:
@@ -136,7 +151,8 @@ def refusals_of_members(orders: Sequence[Order], groups: Mapping[int, JobGroup])
         if not (group and isinstance(by, Caller) and _is_of(group, by, order.cluster_id, order.project_id)):
             refused[id(order)] = InvalidArgument(_NO_SUCH_GROUP, field="group")
         elif not group.open:
-            refused[id(order)] = FailedPrecondition(_CLOSED, field="group")
+            why = f"the group was stopped: {group.why}" if group.stopped_at else _CLOSED
+            refused[id(order)] = FailedPrecondition(why, field="group")
     return refused
 
 

@@ -1,15 +1,14 @@
 """Reading groups and their counts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from jobs.models import GroupCount, Job, JobGroup
 from jobs.sql.statements import Row, among_ids, fetch, ids_as_value, timestamp
-from jobs.states import FINAL
+from jobs.states import FINAL, UNTAKEN, JobState
 
 _JOB = Job._meta.db_table
 _GROUP, _COUNT = JobGroup._meta.db_table, GroupCount._meta.db_table
-_FINAL = ", ".join(f"'{state}'" for state in sorted(FINAL))
 
 
 def group_totals(group_ids: Sequence[int]) -> list[Row]:
@@ -32,11 +31,35 @@ def groups_to_step(*, left_open_since: datetime, limit: int) -> list[int]:
 
     Costs a read of the counts of each group that is not finished.
     """
-    open_members = (
-        f"SELECT COALESCE(SUM(c.jobs), 0) FROM {_COUNT} c WHERE c.group_id = g.id AND c.state NOT IN ({_FINAL})"
-    )
-    statement = (
-        f"SELECT g.id FROM {_GROUP} g WHERE g.finished_at IS NULL AND ("
-        f"(g.open AND g.added_at <= %s) OR (NOT g.open AND ({open_members}) = 0)) ORDER BY g.id LIMIT %s"
-    )
-    return [group_id for (group_id,) in fetch(statement, [timestamp(left_open_since), limit])]
+    return [group_id for (group_id,) in fetch(_TO_STEP, [timestamp(left_open_since), limit])]
+
+
+_GOING = f"SELECT id FROM {_GROUP} WHERE finished_at IS NULL"
+
+
+def _sum(states: Iterable[JobState]) -> str:
+    among = ", ".join(f"'{state}'" for state in sorted(states))
+    return f"SUM(CASE WHEN c.state IN ({among}) THEN c.jobs ELSE 0 END)"
+
+
+_COUNTED = (
+    f"SELECT c.group_id, {_sum(UNTAKEN)} AS untaken, {_sum([JobState.BLOCKED])} AS blocked, "
+    f"{_sum([JobState.FAILED])} AS failed, {_sum(set(JobState) - FINAL)} AS not_over "
+    f"FROM {_COUNT} c WHERE c.group_id IN ({_GOING}) GROUP BY c.group_id"
+)
+_IN_GROUP = f'{_JOB} j WHERE j."group" > 0 AND j."group" = g.id AND j.state = \'{JobState.BLOCKED}\''
+# Members that keep their room while they are blocked for something else, and one that waits for its turn alone.
+_UNHELD = f"(SELECT COUNT(*) FROM {_IN_GROUP} AND NOT j.held_by_group)"
+_NEXT = f"EXISTS (SELECT 1 FROM {_IN_GROUP} AND j.held_by_group AND j.unmet = 0)"
+_DUE = (
+    "(g.open AND g.added_at <= %s)",
+    "(NOT g.open AND COALESCE(n.not_over, 0) = 0)",
+    "(g.stopped_at IS NOT NULL AND (n.untaken > 0 OR g.cancelled_to IS NOT NULL))",
+    "(g.stopped_at IS NULL AND g.stop_after_failures > 0 AND n.failed >= g.stop_after_failures)",
+    "(g.stopped_at IS NULL AND g.at_once > 0 AND n.blocked > 0 AND n.not_over - n.blocked < g.at_once"
+    f" AND {_NEXT} AND n.not_over - n.blocked + {_UNHELD} < g.at_once)",
+)
+_TO_STEP = (
+    f"SELECT g.id FROM {_GROUP} g LEFT JOIN ({_COUNTED}) n ON n.group_id = g.id "
+    f"WHERE g.finished_at IS NULL AND ({' OR '.join(_DUE)}) ORDER BY g.id LIMIT %s"
+)

@@ -53,11 +53,20 @@ def _facts(group: JobGroup, *, now: datetime) -> Iterator[tuple[str, str]]:
     yield "cluster", group.cluster
     yield "progress", f"{done:,} of {group.members:,} are over ({done * 100 // max(1, group.members)} %)"
     yield "open", "yes, it takes further jobs" if group.open else ""
+    yield "at once", f"{group.at_once:,}" if group.at_once else ""
+    yield "stops after", f"{group.stop_after_failures:,} failed" if group.stop_after_failures else ""
+    yield "stopped", _stopped(group, now=now)
     yield "owner", group.owner
     yield "project", group.project
     yield "submitted by", group.submitted_by
     yield "submitted", when(group.made_at, now=now)
     yield "finished", when(group.finished_at, now=now) if group.finished_at else ""
+
+
+def _stopped(group: JobGroup, *, now: datetime) -> str:
+    if group.stopped_at is None:
+        return ""
+    return f"{when(group.stopped_at, now=now)}: {group.why}" if group.why else when(group.stopped_at, now=now)
 
 
 def _failure(job: Job) -> list[str]:

@@ -7,6 +7,7 @@ from uuid import uuid4
 import click
 from click.core import ParameterSource
 
+from rainbow.arrays import Array
 from rainbow.client import Client
 from rainbow.errors import RainbowError
 from rainbow.records import GroupWish, Job, Submission
@@ -44,7 +45,7 @@ Examples:
   rainbow submit --command 'make test | tee log' --label project=demo
   rainbow submit --tasks 4 --gpus-per-task 1 --gpu-type a100 --memory 64G --partition gpu -- srun ./train
   rainbow submit --wait -- make test
-  rainbow submit --array 0-99 -- ./run.sh
+  rainbow submit --array 0-999%50 --stop-after-failures 10 -- ./run.sh
   rainbow submit --file jobs.jsonl
 
 With --array: a job for each index, which it finds as RAINBOW_ARRAY_INDEX; all of them are one group.
@@ -61,7 +62,18 @@ SPILL_AFTER = Span(lowest=0, highest=86_400)
 START_WITHIN = Span(lowest=MIN_START_WITHIN_SECONDS, highest=MAX_START_WITHIN_SECONDS)
 ON_LOST = click.Choice([OnLost.KEEP.value, OnLost.REQUEUE.value])
 NAME_LENGTH = 255
-WITH_FILE = ("file", "group_name", "key_prefix", "as_json", "sign", "signing_key", "sign_for", "sign_runs")
+WITH_FILE = (
+    "file",
+    "group_name",
+    "at_once",
+    "stop_after_failures",
+    "key_prefix",
+    "as_json",
+    "sign",
+    "signing_key",
+    "sign_for",
+    "sign_runs",
+)
 SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
@@ -202,8 +214,10 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     help="The job that this one is in place of; `rainbow resubmit` says it by itself.",
 )
 @click.option("--wait", is_flag=True, help="Show how the job goes and what it writes, and exit with its exit code.")
-@click.option("--array", type=Indexes(), metavar="INDEXES", help="A job for each of these: 0-9, 1,3,5 or 0-100:10.")
+@click.option("--array", type=Indexes(), metavar="INDEXES", help="A job for each of these: 0-9, 1,3,5, 0-99%5.")
 @click.option("--group-name", metavar="NAME", help="What the group of --array or --file is called.")
+@click.option("--at-once", type=Whole(1, MAX_INT32), help="How many of them may be under way at once.")
+@click.option("--stop-after-failures", type=Whole(1, MAX_INT32), help="Cancel the rest when so many of them failed.")
 @click.option("--group", type=Whole(1, MAX_INT32), help="A group of yours that takes further members.")
 @click.option("--array-index", type=Whole(0, MAX_INT32), help="The job's own number in it.")
 @click.option("--file", metavar="PATH", help="Submit the jobs of a file, a JSON object a line; `-`: standard input.")
@@ -221,16 +235,19 @@ def command(
     as_json: bool,
     file: str | None,
     key_prefix: str | None,
-    array: tuple[int, ...] | None,
+    array: Array | None,
     group_name: str | None,
+    at_once: int | None,
+    stop_after_failures: int | None,
     **given: Any,
 ) -> None:
     """Queue a job for a cluster, or all jobs of a file.
 
     The command stands after `--`, word by word as a shell would pass it on, or as one text with --command.
     """
+    group = _group_wish(group_name, at_once, stop_after_failures)
     if file is not None or key_prefix is not None:
-        ctx.exit(_submit_file(ctx, file, key_prefix=key_prefix or "", group_name=group_name, as_json=as_json))
+        ctx.exit(_submit_file(ctx, file, key_prefix=key_prefix or "", group=group, as_json=as_json))
     contents = read_inputs(given["inputs"])
     spec = _spec(**{**given, "inputs": digests(contents)})
     if array is not None:
@@ -238,9 +255,9 @@ def command(
         with session.submitter(ctx) as client:
             start_signing(ctx, client)
             client.put_inputs(contents.values(), project=spec.project)
-            ctx.exit(submit_array(client, spec, array, group=GroupWish(name=group_name or ""), as_json=as_json))
-    if group_name is not None:
-        raise click.UsageError("--group-name needs --array or --file.")
+            ctx.exit(submit_array(client, spec, array, group=group or GroupWish(), as_json=as_json))
+    if group is not None:
+        raise click.UsageError("--group-name, --at-once and --stop-after-failures need --array or --file.")
     with session.submitter(ctx) as client:
         start_signing(ctx, client)
         client.put_inputs(contents.values(), project=spec.project)
@@ -272,6 +289,12 @@ def _wait(client: Client, queued: Submission, *, as_json: bool) -> int:
     return exit_code_of(job)
 
 
+def _group_wish(name: str | None, at_once: int | None, stop_after_failures: int | None) -> GroupWish | None:
+    if name is None and at_once is None and stop_after_failures is None:
+        return None
+    return GroupWish(name=name or "", at_once=at_once or 0, stop_after_failures=stop_after_failures or 0)
+
+
 def _check_array(spec: JobSpec, *, wait: bool) -> None:
     if spec.group or spec.array_index is not None:
         raise click.UsageError("--array makes a group and its indexes; leave out --group and --array-index.")
@@ -280,7 +303,7 @@ def _check_array(spec: JobSpec, *, wait: bool) -> None:
 
 
 def _submit_file(
-    ctx: click.Context, path: str | None, *, key_prefix: str, group_name: str | None, as_json: bool
+    ctx: click.Context, path: str | None, *, key_prefix: str, group: GroupWish | None, as_json: bool
 ) -> int:
     if not path:
         raise click.UsageError("--key-prefix needs --file." if path is None else "--file is empty.")
@@ -292,7 +315,6 @@ def _submit_file(
             )
     with session.submitter(ctx) as client:
         start_signing(ctx, client)
-        group = GroupWish(name=group_name) if group_name is not None else None
         return submit_file(client, path, key_prefix=key_prefix, group=group, as_json=as_json)
 
 

@@ -2,9 +2,10 @@ from collections.abc import Sequence
 
 import click
 
-from rainbow.records import Job
+from rainbow.records import Job, JobGroup
 from rainbow.terminal import documents, session
 from rainbow.terminal.following import exit_code_of, follow, step_of
+from rainbow.terminal.groups import document, follow_group, progress_of
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json_line
 from rainbow.terminal.types import MAX_INT32, Whole
@@ -13,8 +14,10 @@ EPILOG = """\b
 Examples:
   rainbow watch 7
   rainbow watch 7 8 9 --json
+  rainbow watch --group 12
 
-Exits as the first of these jobs that did not complete would under `submit --wait`.
+Exits as the first of these jobs that did not complete would under `submit --wait`. With --group: with 1 when one of its
+jobs failed, and with 143 when none did and one was cancelled.
 """
 
 
@@ -22,14 +25,24 @@ Exits as the first of these jobs that did not complete would under `submit --wai
 @server_options
 @observer_options
 @json_option
-@click.argument("jobids", metavar="ID...", nargs=-1, required=True, type=Whole(1, MAX_INT32))
+@click.option("--group", type=Whole(1, MAX_INT32), help="How far this group is, in place of IDs.")
+@click.argument("jobids", metavar="[ID...]", nargs=-1, type=Whole(1, MAX_INT32))
 @click.pass_context
-def command(ctx: click.Context, jobids: Sequence[int], as_cluster: bool, as_json: bool) -> None:
+def command(ctx: click.Context, jobids: Sequence[int], group: int | None, as_cluster: bool, as_json: bool) -> None:
     """Show each step of jobs, until they are over. With --json each is a document on a line."""
+    if bool(jobids) == (group is not None):
+        raise click.UsageError("Give either the ids of jobs or --group.")
+    if group is not None:
+        with session.observer(ctx, as_cluster=as_cluster) as client:
+            ctx.exit(follow_group(client, group, _write_group if as_json else lambda one: say(progress_of(one))))
     with session.observer(ctx, as_cluster=as_cluster) as client:
         last = follow(client.watch_jobs(jobids), _write if as_json else lambda job: say(step_of(job)))
     codes = [exit_code_of(last[jobid]) for jobid in jobids]
     ctx.exit(next(filter(None, codes), 0))
+
+
+def _write_group(group: JobGroup) -> None:
+    write_json_line(document(group))
 
 
 def _write(job: Job) -> None:

@@ -1558,16 +1558,26 @@ class Group(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    AT_ONCE_FIELD_NUMBER: _builtins.int
+    STOP_AFTER_FAILURES_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What it is called, up to 255 characters; may be empty."""
+    at_once: _builtins.int
+    """How many members may be in queues and clusters at a time; the others are blocked, and released in their order as
+    these end. 0 means any number.
+    """
+    stop_after_failures: _builtins.int
+    """When so many members have failed, those that no cluster has are cancelled, and no further ones are taken. 0 means
+    never.
+    """
     id: _builtins.int
     """A group of the caller's that takes further members; 0 means a new one, or that of the idempotency key."""
     idempotency_key: _builtins.str
     """Up to 255 characters, unique in its cluster. A further submission under the same key adds to the same group; with
-    another name it is refused with ALREADY_EXISTS.
+    another name or other limits it is refused with ALREADY_EXISTS.
     """
     more: _builtins.bool
     """Whether further calls add members. Otherwise the group is closed once these are in it, and finished when all its
@@ -1577,13 +1587,15 @@ class Group(_message.Message):
         self,
         *,
         name: _builtins.str = ...,
+        at_once: _builtins.int = ...,
+        stop_after_failures: _builtins.int = ...,
         id: _builtins.int = ...,
         idempotency_key: _builtins.str = ...,
         more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "idempotency_key", b"idempotency_key", "more", b"more", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_once", b"at_once", "id", b"id", "idempotency_key", b"idempotency_key", "more", b"more", "name", b"name", "stop_after_failures", b"stop_after_failures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2623,6 +2635,10 @@ class JobGroup(_message.Message):
     OWNER_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     FAILURES_FIELD_NUMBER: _builtins.int
+    AT_ONCE_FIELD_NUMBER: _builtins.int
+    STOP_AFTER_FAILURES_FIELD_NUMBER: _builtins.int
+    STOPPED_AT_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """From 1. Jobs have it as their `group`."""
     name: _builtins.str
@@ -2637,6 +2653,12 @@ class JobGroup(_message.Message):
     """Who submitted it, if a person did: their user name."""
     project: _builtins.str
     """The project that its members count for; empty with a cluster's token."""
+    at_once: _builtins.int
+    """How many members may be in queues and clusters at a time; 0 means any number."""
+    stop_after_failures: _builtins.int
+    """After how many failed members the rest is cancelled; 0 means never."""
+    why: _builtins.str
+    """Why they are."""
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateCount]:
         """How many members are in each state; states without members are left out."""
@@ -2653,6 +2675,10 @@ class JobGroup(_message.Message):
     def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]:
         """The first of its members that failed, up to 10, as lists of jobs have them. Only in GetGroup."""
 
+    @_builtins.property
+    def stopped_at(self) -> _timestamp_pb2.Timestamp:
+        """Since when its members are being cancelled; not set if they are not."""
+
     def __init__(
         self,
         *,
@@ -2667,10 +2693,14 @@ class JobGroup(_message.Message):
         owner: _builtins.str = ...,
         project: _builtins.str = ...,
         failures: _abc.Iterable[Global___Job] | None = ...,
+        at_once: _builtins.int = ...,
+        stop_after_failures: _builtins.int = ...,
+        stopped_at: _timestamp_pb2.Timestamp | None = ...,
+        why: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["finished_at", b"finished_at", "made_at", b"made_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finished_at", b"finished_at", "made_at", b"made_at", "stopped_at", b"stopped_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "counts", b"counts", "failures", b"failures", "finished_at", b"finished_at", "id", b"id", "made_at", b"made_at", "name", b"name", "open", b"open", "owner", b"owner", "project", b"project", "submitted_by", b"submitted_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_once", b"at_once", "cluster", b"cluster", "counts", b"counts", "failures", b"failures", "finished_at", b"finished_at", "id", b"id", "made_at", b"made_at", "name", b"name", "open", b"open", "owner", b"owner", "project", b"project", "stop_after_failures", b"stop_after_failures", "stopped_at", b"stopped_at", "submitted_by", b"submitted_by", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2721,6 +2751,56 @@ class GetGroupResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetGroupResponse: _TypeAlias = GetGroupResponse  # noqa: Y015
+
+@_typing.final
+class CancelGroupRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    cluster: _builtins.str
+    """May be left out, since a credential belongs to one cluster."""
+    id: _builtins.int
+    """The group's id."""
+    reason: _builtins.str
+    """Why, up to 1,000 characters; others read it in the events of its members."""
+    def __init__(
+        self,
+        *,
+        cluster: _builtins.str = ...,
+        id: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "id", b"id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelGroupRequest: _TypeAlias = CancelGroupRequest  # noqa: Y015
+
+@_typing.final
+class CancelGroupResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def group(self) -> Global___JobGroup:
+        """The group as it is by now."""
+
+    def __init__(
+        self,
+        *,
+        group: Global___JobGroup | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelGroupResponse: _TypeAlias = CancelGroupResponse  # noqa: Y015
 
 @_typing.final
 class ListGroupsRequest(_message.Message):

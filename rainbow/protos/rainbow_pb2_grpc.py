@@ -129,6 +129,11 @@ class RainbowSchedulerStub(object):
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.ListGroupsRequest.SerializeToString,
                 response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ListGroupsResponse.FromString,
                 _registered_method=True)
+        self.CancelGroup = channel.unary_unary(
+                '/convergedcomputing.org.grpc.v1.RainbowScheduler/CancelGroup',
+                request_serializer=rainbow_dot_protos_dot_rainbow__pb2.CancelGroupRequest.SerializeToString,
+                response_deserializer=rainbow_dot_protos_dot_rainbow__pb2.CancelGroupResponse.FromString,
+                _registered_method=True)
         self.ListClusters = channel.unary_unary(
                 '/convergedcomputing.org.grpc.v1.RainbowScheduler/ListClusters',
                 request_serializer=rainbow_dot_protos_dot_rainbow__pb2.ListClustersRequest.SerializeToString,
@@ -354,6 +359,15 @@ class RainbowSchedulerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelGroup(self, request, context):
+        """Cancels all members of a group, in the background: those that wait at once, those that clusters have as soon as their
+        agents confirm it. Once it is answered, it is done whatever happens. FAILED_PRECONDITION where all are over.
+        A token may cancel the groups that were submitted with it, a secret those of its cluster.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListClusters(self, request, context):
         """Lists the clusters that a credential reaches, a page at a time: what they have, whether they are there, how many
         jobs wait. A cluster's credential reaches that cluster, a pool's token the pool and the clusters in it.
@@ -563,6 +577,11 @@ def add_RainbowSchedulerServicer_to_server(servicer, server):
                     servicer.ListGroups,
                     request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.ListGroupsRequest.FromString,
                     response_serializer=rainbow_dot_protos_dot_rainbow__pb2.ListGroupsResponse.SerializeToString,
+            ),
+            'CancelGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelGroup,
+                    request_deserializer=rainbow_dot_protos_dot_rainbow__pb2.CancelGroupRequest.FromString,
+                    response_serializer=rainbow_dot_protos_dot_rainbow__pb2.CancelGroupResponse.SerializeToString,
             ),
             'ListClusters': grpc.unary_unary_rpc_method_handler(
                     servicer.ListClusters,
@@ -1148,6 +1167,33 @@ class RainbowScheduler(object):
             '/convergedcomputing.org.grpc.v1.RainbowScheduler/ListGroups',
             rainbow_dot_protos_dot_rainbow__pb2.ListGroupsRequest.SerializeToString,
             rainbow_dot_protos_dot_rainbow__pb2.ListGroupsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convergedcomputing.org.grpc.v1.RainbowScheduler/CancelGroup',
+            rainbow_dot_protos_dot_rainbow__pb2.CancelGroupRequest.SerializeToString,
+            rainbow_dot_protos_dot_rainbow__pb2.CancelGroupResponse.FromString,
             options,
             channel_credentials,
             insecure,

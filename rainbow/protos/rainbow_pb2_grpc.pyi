@@ -117,6 +117,11 @@ class RainbowSchedulerStub:
     """
     ListGroups: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.ListGroupsRequest, _rainbow_pb2.ListGroupsResponse]
     """Lists groups of jobs, the newest first, a page at a time."""
+    CancelGroup: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.CancelGroupRequest, _rainbow_pb2.CancelGroupResponse]
+    """Cancels all members of a group, in the background: those that wait at once, those that clusters have as soon as their
+    agents confirm it. Once it is answered, it is done whatever happens. FAILED_PRECONDITION where all are over.
+    A token may cancel the groups that were submitted with it, a secret those of its cluster.
+    """
     ListClusters: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.ListClustersRequest, _rainbow_pb2.ListClustersResponse]
     """Lists the clusters that a credential reaches, a page at a time: what they have, whether they are there, how many
     jobs wait. A cluster's credential reaches that cluster, a pool's token the pool and the clusters in it.
@@ -242,6 +247,11 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     """
     ListGroups: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.ListGroupsRequest, _rainbow_pb2.ListGroupsResponse]  # type: ignore[assignment]
     """Lists groups of jobs, the newest first, a page at a time."""
+    CancelGroup: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.CancelGroupRequest, _rainbow_pb2.CancelGroupResponse]  # type: ignore[assignment]
+    """Cancels all members of a group, in the background: those that wait at once, those that clusters have as soon as their
+    agents confirm it. Once it is answered, it is done whatever happens. FAILED_PRECONDITION where all are over.
+    A token may cancel the groups that were submitted with it, a secret those of its cluster.
+    """
     ListClusters: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.ListClustersRequest, _rainbow_pb2.ListClustersResponse]  # type: ignore[assignment]
     """Lists the clusters that a credential reaches, a page at a time: what they have, whether they are there, how many
     jobs wait. A cluster's credential reaches that cluster, a pool's token the pool and the clusters in it.
@@ -478,6 +488,17 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rainbow_pb2.ListGroupsResponse, _abc.Awaitable[_rainbow_pb2.ListGroupsResponse]]:
         """Lists groups of jobs, the newest first, a page at a time."""
+
+    @_abc_1.abstractmethod
+    def CancelGroup(
+        self,
+        request: _rainbow_pb2.CancelGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rainbow_pb2.CancelGroupResponse, _abc.Awaitable[_rainbow_pb2.CancelGroupResponse]]:
+        """Cancels all members of a group, in the background: those that wait at once, those that clusters have as soon as their
+        agents confirm it. Once it is answered, it is done whatever happens. FAILED_PRECONDITION where all are over.
+        A token may cancel the groups that were submitted with it, a secret those of its cluster.
+        """
 
     @_abc_1.abstractmethod
     def ListClusters(

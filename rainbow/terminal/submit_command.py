@@ -20,7 +20,9 @@ SECTIONS = {
         "project", "priority", "labels", "idempotency_key", "on_lost", "retry_most", "retry_on", "resubmission_of",
     ),
     "Signing": ("sign", "signing_key", "sign_for", "sign_runs"),
-    "Waiting, and many jobs": ("wait", "array", "file", "key_prefix", "group_name", "group", "array_index"),
+    "Waiting, and many jobs": (
+        "wait", "array", "file", "key_prefix", "group_name", "at_once", "stop_after_failures", "group", "array_index",
+    ),
     "Server and credential": (
         "host", "cluster", "tls", "ca_file", "cert_file", "key_file", "timeout", "token", "token_file",
     ),

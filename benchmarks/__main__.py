@@ -35,7 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: Namespace) -> int:
     began = time.monotonic()
-    plan = Plan(seconds=options.seconds, rounds=options.rounds, in_flight=options.in_flight, growth=options.growth)
+    plan = Plan(
+        seconds=options.seconds,
+        rounds=options.rounds,
+        in_flight=options.in_flight,
+        growth=options.growth,
+        jobs=options.jobs,
+    )
     about: dict[str, Any] = {"plan": asdict(plan), "transport": options.transport}
     found: dict[str, Reports] = {}
     beside_another = options.against or options.against_command

@@ -25,13 +25,14 @@ _LISTENS = "0A"
 class Plan:
     """Every contender is measured `rounds` times for `seconds` at each number of calls in flight.
 
-    `growth` is how many jobs make a full database.
+    `growth` is how many jobs make a full database, `jobs` how many go through an agent; 0 is the usual.
     """
 
     seconds: float
     rounds: int
     in_flight: tuple[int, ...]
     growth: int
+    jobs: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

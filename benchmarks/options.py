@@ -31,6 +31,13 @@ def parser() -> ArgumentParser:
         "--growth", type=int, default=1_000_000, metavar="JOBS", help="how many jobs fill a database (%(default)s)"
     )
     parser.add_argument(
+        "--jobs",
+        type=int,
+        default=0,
+        metavar="N",
+        help="how many jobs `agent-jobs` runs (500, and 60 on Slurm)",
+    )
+    parser.add_argument(
         "--folder", type=Path, help="where the databases lie for the while; /dev/shm leaves out the disk"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 import pytest
 
-from rainbow.agent.free_capacity import free_capacity
+from rainbow.agent.free_capacity import FreeCapacity, free_capacity
 from rainbow.executors.executor import Access, Capacity, NotTaken, SchedulerSilent, WorkRefused
 from rainbow.records import JobSpec, JobState
 from tests.support.agent_cast import SUCCESS, Hire, key
@@ -159,6 +159,25 @@ def test_a_bug_that_a_batch_meets_leaves_its_jobs_to_be_handed_over_each_by_itse
     batches.work(lambda: all(batches.job(jobid).native_id == f"native-{key(jobid)}" for jobid in jobids))
 
     assert sorted(scheduler.handed_over) == sorted(map(key, jobids))
+
+
+def test_what_is_not_taken_with_others_is_handed_over_by_itself(batches: Crew, scheduler: ScriptedExecutor) -> None:
+    taken, left = submitted(batches, "true", "not with others")
+
+    batches.work(lambda: all(batches.job(jobid).native_id == f"native-{key(jobid)}" for jobid in (taken, left)))
+
+    assert scheduler.batches_handed_over == [[key(taken), key(left)]]
+    assert scheduler.handed_over == [key(left)]
+
+
+def test_no_more_is_requested_than_can_start(hire: Hire, scheduler: ScriptedExecutor) -> None:
+    scheduler.free = Capacity(nodes=2, slots=8)
+    crew = hire(executor=scheduler)
+    submitted(crew, *["true"] * 5)
+    crew.work(lambda: len(scheduler.jobs) == 2)
+
+    assert FreeCapacity(nodes=2, slots=8, jobs=500).most_jobs == 2
+    assert FreeCapacity(nodes=0, slots=0, jobs=500, open_end=True).most_jobs == 500
 
 
 def test_jobs_that_wait_ahead_come_by_the_quarter_so_that_they_go_together() -> None:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,91 +21,120 @@ from tests.support.slurm_cluster import SlurmCluster, missing_commands
 JOBS, SLOTS = 500, 8
 # The Slurm of the tests starts a dozen in a second.
 JOBS_ON_SLURM = 60
+# How many may wait in Slurm's queue for the agent, and the most tasks of one array, by MaxArraySize of the tests.
+AHEAD, TASKS = 500, 1000
 _PATIENCE_SECONDS = 300
 _AGAIN_SECONDS = 0.05
 _TRUE = pb.JobSpec(name="true", nodes=1, command="true")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    after_seconds: float
+    over: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """A way to run so many jobs `true`, to the end of the last. `pid` is the agent's process; None without one."""
+    """A way to run so many jobs `true`, to the end of the last. `run` returns what it saw of their ends meanwhile.
+
+    `pid` is the agent's process; None without one.
+    """
 
     name: str
     jobs: int
-    run: Callable[[int], None]
+    run: Callable[[int], Sequence[Seen]]
     pid: int | None = None
 
 
 def measure(bench: Bench) -> Report:
     server = bench.start_server()
     with ExitStack() as stack:
-        kinds = [list(_here(bench.folder, server, stack))]
+        kinds = [list(_here(bench.folder, server, stack, bench.plan.jobs or JOBS))]
         if not (missing := missing_commands()):
-            kinds.append(list(_on_slurm(bench.folder, server, stack)))
+            kinds.append(list(_on_slurm(bench.folder, server, stack, bench.plan.jobs or JOBS_ON_SLURM)))
         rows = [row for ways in kinds for row in _compared(ways, server, bench)]
     return Report(
-        title=f"Jobs `true` from submission to the report of the last end: {JOBS} in {SLOTS} slots of this machine",
+        title=f"Jobs `true` from submission to the report of their ends, in {SLOTS} slots of this machine and on Slurm",
         yardstick="the row without an agent before it",
         rows=rows,
         notes=[
-            f"`calls` are jobs; on Slurm {JOBS_ON_SLURM}, as one array of sbatch where there is no agent",
-            "p50 and p99 are the time until all were over; `load` is the agent's own, with the runners that live",
+            f"`calls` are jobs; on Slurm without an agent arrays of sbatch, of up to {TASKS} tasks",
+            "p50 and p99 are from the submission of all until a job is over; `load` is the agent's own",
             *([f"Slurm is not installed: {', '.join(missing)}"] if missing else []),
         ],
     )
 
 
-def _here(folder: Path, server: Server, stack: ExitStack) -> Iterator[Way]:
-    yield Way(name=f"xargs -P{SLOTS}", jobs=JOBS, run=_xargs)
+def _here(folder: Path, server: Server, stack: ExitStack, jobs: int) -> Iterator[Way]:
+    yield Way(name=f"xargs -P{SLOTS}", jobs=jobs, run=_xargs)
     cluster = register(server, "jobs-here")
     words = ["--executor", "local", "--slots", str(SLOTS)]
     pid = stack.enter_context(running_agent(cluster, words, folder=folder, environment=dict(os.environ)))
-    yield Way(name="agent on this machine", jobs=JOBS, run=_through(cluster), pid=pid)
+    yield Way(name="agent on this machine", jobs=jobs, run=_through(cluster), pid=pid)
 
 
-def _on_slurm(folder: Path, server: Server, stack: ExitStack) -> Iterator[Way]:
+def _on_slurm(folder: Path, server: Server, stack: ExitStack, jobs: int) -> Iterator[Way]:
     slurm = SlurmCluster(folder=folder / "slurm-of-jobs")
     slurm.folder.mkdir()
     slurm.start()
     stack.callback(slurm.stop)
-    yield Way(name="sbatch --array", jobs=JOBS_ON_SLURM, run=_sbatch(slurm))
+    yield Way(name="sbatch --array", jobs=jobs, run=_sbatch(slurm))
     cluster = register(server, "jobs-on-slurm")
-    words = ["--executor", "slurm", "--ahead", str(JOBS_ON_SLURM)]
+    words = ["--executor", "slurm", "--ahead", str(min(jobs, AHEAD))]
     environment = dict(slurm.environment)
     pid = stack.enter_context(running_agent(cluster, words, folder=folder, environment=environment))
-    yield Way(name="agent on Slurm", jobs=JOBS_ON_SLURM, run=_through(cluster), pid=pid)
+    yield Way(name="agent on Slurm", jobs=jobs, run=_through(cluster), pid=pid)
 
 
-def _xargs(jobs: int) -> None:
-    numbers = "\n".join(map(str, range(jobs))).encode()
+def _xargs(jobs: int) -> Sequence[Seen]:
+    """It says nothing before the end of all."""
+    numbers, began = "\n".join(map(str, range(jobs))).encode(), time.monotonic()
     subprocess.run(["xargs", f"-P{SLOTS}", "-n1", "true"], input=numbers, check=True, timeout=_PATIENCE_SECONDS)
+    return [Seen(after_seconds=time.monotonic() - began, over=jobs)]
 
 
-def _sbatch(slurm: SlurmCluster) -> Callable[[int], None]:
-    def run(jobs: int) -> None:
-        words = ["--parsable", "--output=/dev/null", "--partition=debug", f"--array=1-{jobs}", "--wrap=true"]
-        if not slurm.run("sbatch", *words).strip().isdigit():
-            raise RuntimeError("sbatch did not take an array")
-        _until(lambda: not slurm.run("squeue", "--noheader").strip())
+def _sbatch(slurm: SlurmCluster) -> Callable[[int], Sequence[Seen]]:
+    def run(jobs: int) -> Sequence[Seen]:
+        began = time.monotonic()
+        for first in range(0, jobs, TASKS):
+            words = ["--parsable", "--output=/dev/null", "--partition=debug", "--wrap=true"]
+            number = slurm.run("sbatch", *words, f"--array=1-{min(TASKS, jobs - first)}").strip()
+            if not number.isdigit():
+                raise RuntimeError("sbatch did not take an array")
+        return _followed(lambda: jobs - slurm.run("squeue", "--noheader", "--array").count("\n"), jobs, began)
 
     return run
 
 
-def _through(cluster: Cluster) -> Callable[[int], None]:
-    def run(jobs: int) -> None:
-        done = cluster.count_completed() + jobs
+def _through(cluster: Cluster) -> Callable[[int], Sequence[Seen]]:
+    def run(jobs: int) -> Sequence[Seen]:
+        before, began = cluster.count_completed(), time.monotonic()
         cluster.add_jobs(jobs, _TRUE)
-        _until(lambda: cluster.count_completed() >= done)
+        return _followed(lambda: cluster.count_completed() - before, jobs, began)
 
     return run
 
 
-def _until(is_done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not is_done():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"jobs were not over within {_PATIENCE_SECONDS} s")
+def _followed(count: Callable[[], int], jobs: int, began: float) -> Sequence[Seen]:
+    """Gives up when nothing came to an end for long."""
+    seen, changed_at = [Seen(after_seconds=0, over=0)], began
+    while (over := count()) < jobs:
+        now = time.monotonic()
+        if over > seen[-1].over:
+            seen.append(Seen(after_seconds=now - began, over=over))
+            changed_at = now
+        if now - changed_at > _PATIENCE_SECONDS:
+            raise RuntimeError(f"no job came to its end within {_PATIENCE_SECONDS} s")
         time.sleep(_AGAIN_SECONDS)
+    return [*seen, Seen(after_seconds=time.monotonic() - began, over=jobs)]
+
+
+def _latencies(seen: Sequence[Seen]) -> list[float]:
+    """Of each job."""
+    before = [0, *(moment.over for moment in seen)]
+    pairs = zip(before, seen, strict=False)
+    return [moment.after_seconds for over, moment in pairs for _ in range(moment.over - over)]
 
 
 def _compared(ways: list[Way], server: Server, bench: Bench) -> list[Row]:
@@ -119,10 +148,10 @@ def _compared(ways: list[Way], server: Server, bench: Bench) -> list[Row]:
 
 def _sample(way: Way, server: Server) -> Sample:
     before, own, began = Times.read(server), _own_time(way), time.monotonic()
-    way.run(way.jobs)
+    latencies = _latencies(way.run(way.jobs))
     seconds = time.monotonic() - began
     spent = Times.read(server).since(before)
-    sample = summarize(Load(seconds=seconds, latencies=[seconds] * way.jobs, failed=0), spent)
+    sample = summarize(Load(seconds=seconds, latencies=latencies, failed=0), spent)
     own = _own_time(way) - own
     return replace(sample, load_time=own, others_time=max(0.0, sample.others_time - own))
 

@@ -163,7 +163,7 @@ class Acceptor:
         self._found_nothing, self._returns_before = False, self._held_jobs.returns
         self._asked, self.asked_at = free, self._context.clock()
         self._pending = self._context.client.begin_request(
-            max_jobs=free.jobs,
+            max_jobs=free.most_jobs,
             wait_seconds=wait_seconds,
             max_nodes=free.most_nodes,
             max_tasks=free.most_tasks,

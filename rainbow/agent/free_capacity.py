@@ -35,6 +35,11 @@ class FreeCapacity:
     def most_tasks(self) -> int:
         return 0 if self.open_end else self.slots
 
+    @property
+    def most_jobs(self) -> int:
+        """Each takes a node and a slot at least."""
+        return self.jobs if self.open_end else min(self.jobs, self.nodes, self.slots)
+
     def fitting(self, jobs: Iterable[WaitingJob], slots: Callable[[Work], int]) -> list[WaitingJob]:
         free, chosen = self, list[WaitingJob]()
         for job in jobs:

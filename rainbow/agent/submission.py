@@ -85,7 +85,11 @@ class Submission:
                 raise DiskFull(f"disk full: cannot hand over {len(jobs)} jobs") from error
             raise
         for held in jobs:
-            self._handed_over(held, native_ids[held.key])
+            if held.key in native_ids:
+                self._handed_over(held, native_ids[held.key])
+            else:
+                held.goes_alone = True
+                held.move(Stage.ANNOUNCED)
         return {}
 
     def _ask_scheduler_together(self, jobs: Sequence[HeldJob]) -> Mapping[str, str]:
@@ -101,7 +105,7 @@ class Submission:
                 span.end(error=type(error).__name__)
             raise
         for key, span in spans.items():
-            span.end(attributes={"native_id": native_ids[key]})
+            span.end(attributes={"native_id": native_ids.get(key, "")})
         return native_ids
 
     def _begin(self, held: HeldJob) -> Callable[[], str]:

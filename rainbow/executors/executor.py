@@ -150,7 +150,10 @@ class Executor(Protocol):
         """The keys of works that one call of `submit_together` takes, two or more for each call. Never raises."""
 
     def submit_together(self, works: Mapping[str, Work]) -> dict[str, str]:
-        """Hand all of a batch over, or none; returns their native ids by key. Raises as `submit`."""
+        """Hand a batch over; returns the native ids of what the scheduler took, by key. It has none of the others.
+
+        Raises as `submit`.
+        """
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         """The native ids of those keys that the scheduler has or had; the others were never handed over."""

@@ -1,7 +1,7 @@
 """Flux, through its Python bindings where they import, else through its command."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from rainbow.executors import flux_bindings
@@ -22,7 +22,6 @@ from rainbow.executors.flux_script import script
 from rainbow.executors.folders import JobFolder, folder_of, moment
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.job_files import with_files
-from rainbow.executors.one_by_one import OneByOne
 from rainbow.executors.options import value_of
 from rainbow.executors.payload import write_secrets
 from rainbow.executors.sizes import total_cores
@@ -52,7 +51,14 @@ class FluxClient(Protocol):
     def status(self, queue: str) -> str:
         """Why a queue takes or starts no jobs."""
 
+    @property
+    def most_together(self) -> int:
+        """How many `submit_together` takes; with 1 it is not called."""
+
     def submit(self, request: FluxRequest) -> str: ...
+
+    def submit_together(self, requests: Sequence[FluxRequest]) -> list[str]:
+        """The native ids of the first so many. Flux certainly has none of the others."""
 
     def jobs(self, native_ids: Collection[str]) -> FluxJobs: ...
 
@@ -79,7 +85,7 @@ def flux_executor(site: Site) -> Executor:
     return FluxExecutor(site, FluxBindings(found, site), access=Access(description=BY_BINDINGS))
 
 
-class FluxExecutor(OneByOne):
+class FluxExecutor:
     def __init__(self, site: Site, client: FluxClient, *, access: Access) -> None:
         self._site = site
         self._housekeeping = Housekeeping(site)
@@ -102,6 +108,18 @@ class FluxExecutor(OneByOne):
         return not_in_flux(work) or self._site.containers.never(work)
 
     def submit(self, work: Work, key: str) -> str:
+        return self._client.submit(self._request(work, key))
+
+    def batches(self, works: Mapping[str, Work]) -> list[list[str]]:
+        keys, most = list(works), self._client.most_together
+        cut = [keys[first : first + most] for first in range(0, len(keys), most)]
+        return [batch for batch in cut if len(batch) > 1]
+
+    def submit_together(self, works: Mapping[str, Work]) -> dict[str, str]:
+        native_ids = self._client.submit_together([self._request(work, key) for key, work in works.items()])
+        return dict(zip(works, native_ids, strict=False))
+
+    def _request(self, work: Work, key: str) -> FluxRequest:
         if never := self.never(work):
             raise WorkRefused(never)
         folder = self._folder(key)
@@ -110,16 +128,14 @@ class FluxExecutor(OneByOne):
         write_inside(work, folder)
         write_secrets(work, folder)
         folder.notes.write_once("submitted", f"{time.time():.0f}\n")
-        return self._client.submit(
-            FluxRequest(
-                name=key,
-                script=self._script(work, folder),
-                folder=str(folder.path),
-                output=str(folder.output),
-                errors=str(folder.errors),
-                resources=resources(work),
-                environment=job_environment(self._site.environment, {}),
-            )
+        return FluxRequest(
+            name=key,
+            script=self._script(work, folder),
+            folder=str(folder.path),
+            output=str(folder.output),
+            errors=str(folder.errors),
+            resources=resources(work),
+            environment=job_environment(self._site.environment, {}),
         )
 
     def find(self, keys: Collection[str]) -> dict[str, str]:

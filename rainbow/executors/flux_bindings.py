@@ -47,6 +47,8 @@ def find() -> ModuleType:
 
 
 class FluxBindings:
+    most_together = 100
+
     def __init__(self, flux: Any, site: Site) -> None:
         self._flux = flux
         self._site = site
@@ -63,13 +65,10 @@ class FluxBindings:
         return self._connected(lambda handle: self._status(handle, queue))
 
     def submit(self, request: FluxRequest) -> str:
-        try:
-            return self._calls.run(lambda: self._submit(request))
-        except SchedulerSilent as error:
-            cause = error.__cause__
-            if isinstance(cause, ValueError) or (isinstance(cause, OSError) and cause.errno in REFUSALS):
-                raise failure(str(cause)) from cause
-            raise
+        return self._refusing(lambda: self._submit(request))
+
+    def submit_together(self, requests: Sequence[FluxRequest]) -> list[str]:
+        return self._refusing(lambda: self._submit_together(requests))
 
     def jobs(self, native_ids: Collection[str]) -> FluxJobs:
         return self._connected(lambda handle: self._jobs(handle, native_ids))
@@ -112,6 +111,28 @@ class FluxBindings:
         """As `flux submit` does it, whose words the site's options are. A late connection is a late submission."""
         with submitting(self._site.folder):
             return self._submit_by(self._connection(), request)
+
+    def _submit_together(self, requests: Sequence[FluxRequest]) -> list[str]:
+        """By one connection, up to the first that Flux does not take."""
+        native_ids = list[str]()
+        with submitting(self._site.folder):
+            handle = self._connection()
+            for request in requests:
+                try:
+                    native_ids.append(self._submit_by(handle, request))
+                except (ValueError, OSError) as error:
+                    if not native_ids or not _is_refusal(error):
+                        raise
+                    break
+        return native_ids
+
+    def _refusing(self, call: Callable[[], Result]) -> Result:
+        try:
+            return self._calls.run(call)
+        except SchedulerSilent as error:
+            if error.__cause__ and _is_refusal(error.__cause__):
+                raise failure(str(error.__cause__)) from error.__cause__
+            raise
 
     def _submit_by(self, handle: Any, request: FluxRequest) -> str:
         command = self._flux.cli.submit.SubmitCmd("flux submit")
@@ -168,6 +189,10 @@ class FluxBindings:
 
     def _connection(self) -> Any:
         return self._flux.Flux(self._uri) if self._uri else self._flux.Flux()
+
+
+def _is_refusal(error: BaseException) -> bool:
+    return isinstance(error, ValueError) or (isinstance(error, OSError) and error.errno in REFUSALS)
 
 
 def _resources(handle: Any) -> FluxResources:

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from rainbow.executors.commands import Answer, ask, submitting
@@ -30,6 +30,8 @@ CLOSED = re.compile(r"(?:\S+: )?(Job submission is disabled.*|Scheduling is stop
 
 
 class FluxCommand:
+    most_together = 1
+
     def __init__(self, site: Site) -> None:
         self._site = site
         self._environment = command_environment(site.environment)
@@ -64,6 +66,9 @@ class FluxCommand:
             # As when the broker goes in the middle of it.
             raise _not_understood("submit", answer.text)
         return native_id
+
+    def submit_together(self, requests: Sequence[FluxRequest]) -> list[str]:
+        return [self.submit(requests[0])]
 
     def jobs(self, native_ids: Collection[str]) -> FluxJobs:
         # 0 is no limit; otherwise flux shows 1,000.

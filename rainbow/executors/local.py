@@ -65,7 +65,7 @@ HIGHEST_STATUS = 0xFFFF
 class LocalExecutor(OneByOne):
     access = Access(
         description="as processes of this machine, whose orphans their runner adopts and ends (child subreaper)",
-        at_once=4,
+        at_once=8,
         tells_ends=True,
     )
 

@@ -43,7 +43,7 @@ class Clock:
 @dataclass(slots=True, kw_only=True)
 class ScriptedExecutor:
     """A scheduler under the test's control. `mishaps` are raised when a job of that command is submitted, those of
-    `batch of COMMAND` when one is submitted with others, of which it takes `together`.
+    `batch of COMMAND` when one is submitted with others, of which it takes `together`, but none `not with others`.
     """
 
     free: Capacity = field(default_factory=lambda: Capacity(nodes=4, slots=8))
@@ -98,9 +98,10 @@ class ScriptedExecutor:
         for mishap in (self.mishaps.get(f"batch of {work.command}") for work in works.values()):
             if mishap:
                 raise mishap
-        self.jobs |= works
+        taken = {key: work for key, work in works.items() if work.command != "not with others"}
+        self.jobs |= taken
         self._called("submit_together")
-        return {key: f"native-{key}" for key in works}
+        return {key: f"native-{key}" for key in taken}
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         self._called("find")

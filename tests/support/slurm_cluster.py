@@ -51,6 +51,7 @@ SlurmdParameters=config_overrides
 PropagateResourceLimits=NONE
 MpiDefault=none
 ReturnToService=2
+MaxJobCount=20000
 MinJobAge={forget_after_seconds}
 KillWait=5
 MessageTimeout=5

@@ -1,4 +1,4 @@
-"""The jobs that a job waits for, as its submitter names them."""
+"""The jobs and groups that a job waits for, as its submitter names them."""
 
 import re
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from rainbow.errors import InvalidArgument
 
 MAX_AFTER = 100
 MAX_ID = 2**31 - 1
-AFTER = r"(?:(?:ok|any|failed):)?[1-9][0-9]{0,9}"
+AFTER = r"(?:(?:ok|any|failed):)?(?:group:)?[1-9][0-9]{0,9}"
 
 _AFTER = re.compile(AFTER)
-_TERMS = "terms must be ID, ok:ID, any:ID or failed:ID, with the id of a job"
+_TERMS = "terms must be ID, ok:ID, any:ID or failed:ID, with the id of a job, or group: and the id of a group"
 
 
 class Wants(models.TextChoices):
-    """How a job has to end for those that wait for it."""
+    """How a job or a group has to end for those that wait for it."""
 
     OK = "ok", "completed"
     ANY = "any", "ended"
@@ -34,13 +34,20 @@ _WANTED = {Wants.OK: JobState.COMPLETED, Wants.FAILED: JobState.FAILED}
 class After:
     parent_id: int
     wants: Wants
+    group: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"{'group' if self.group else 'job'} {self.parent_id}"
 
 
 def parse_after(term: str) -> After:
     """Raises InvalidArgument."""
     if not _AFTER.fullmatch(term):
         raise InvalidArgument(_TERMS, field="after")
-    wants, _, parent = term.rpartition(":")
+    *before, parent = term.split(":")
     if int(parent) > MAX_ID:
         raise InvalidArgument(f"ids must be at most {MAX_ID:,}", field="after")
-    return After(parent_id=int(parent), wants=Wants(wants or Wants.OK))
+    group = before[-1:] == ["group"]
+    wants = before[:-1] if group else before
+    return After(parent_id=int(parent), wants=Wants(wants[0]) if wants else Wants.OK, group=group)

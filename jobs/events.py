@@ -11,7 +11,7 @@ from jobs.models import Job
 from jobs.notify import tell_after_commit
 from jobs.room import held_limits_exist
 from jobs.sql.allowances import Change, HolderKey, allowances_changed, holders
-from jobs.sql.dependencies import ends_noted
+from jobs.sql.dependencies import JOBS, ends_noted
 from jobs.sql.inserts import activity_added, counts_added, events_added, group_counts_added
 from jobs.sql.statements import Columns, Statement, run_in_order, timestamp
 from jobs.sql.usage import usage_added
@@ -136,7 +136,7 @@ def recorded(
     )
     ended = {step.job_id for alike in kinds.values() if alike[0].ended for step in alike}
     return [
-        *([ends_noted(ended)] if ended else []),
+        *([ends_noted(JOBS, ended)] if ended else []),
         *events_added(_columns(steps, timestamp(now), why)),
         *_count_for_people([step for step, _ in steps if step.project_id and step.what != What.SUBMITTED], adopted),
         *_count(kinds.values(), now),

@@ -206,7 +206,28 @@ def test_unknown_and_foreign_jobs_are_refused_alike(alpha: Any, mallory: Any, no
 
 
 @pytest.mark.parametrize(
-    "term", ["", "x", "0", "-1", "01", "ok", "ok:", "ok:x", "OK:1", "any: 1", "1 ", "1\n", "fail:1", "2147483648"]
+    "term",
+    [
+        "",
+        "x",
+        "0",
+        "-1",
+        "01",
+        "ok",
+        "ok:",
+        "ok:x",
+        "OK:1",
+        "any: 1",
+        "1 ",
+        "1\n",
+        "fail:1",
+        "2147483648",
+        "group:0",
+        "group:",
+        "group:ok:1",
+        "ok:group:x",
+        "jobs:1",
+    ],
 )
 def test_what_is_no_term_is_refused(alpha: Any, now: datetime, term: str) -> None:
     answer = outcome(alpha, now, after=(term,))
@@ -431,7 +452,7 @@ def test_it_is_told_what_a_job_waits_for(alpha: Any, now: datetime) -> None:
     assert few and more
     assert few.found == f"waits for job {parents[-1]} to end (running)"
     first = ", ".join(f"job {parent} to complete (queued)" for parent in parents[:3])
-    assert more.found == f"waits for {first} and 2 other jobs"
+    assert more.found == f"waits for {first} and 2 more"
 
 
 def test_a_job_is_shown_with_what_it_was_to_wait_for(alpha: Any, now: datetime) -> None:

@@ -298,7 +298,7 @@ def test_deleted_jobs_are_found_by_their_ids(alpha: Any, long_history: list[int]
     assert not [sql for sql in statements if "output" in sql]
     explain = "EXPLAIN (COSTS OFF)" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
     deletes = [sql for sql in statements if sql.startswith("DELETE")]
-    assert len(deletes) == 3
+    assert len(deletes) == 7
     with connection.cursor() as cursor:
         for statement in deletes:
             cursor.execute(f"{explain} {statement}")

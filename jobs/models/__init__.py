@@ -2,7 +2,7 @@
 
 from jobs.models.bulk_action import BulkAction
 from jobs.models.counts import JobActivity, JobCount
-from jobs.models.dependency import EndedParent, JobDependency
+from jobs.models.dependency import EndedGroup, EndedParent, GroupDependency, JobDependency
 from jobs.models.group import GroupCount, JobGroup
 from jobs.models.input import Input, JobInput
 from jobs.models.job import MAX_ID, Job, JobAttempt, JobEvent, JobLabel, JobQuerySet, cores_of, said_key
@@ -17,8 +17,10 @@ from jobs.models.wish import Wish
 __all__ = [
     "MAX_ID",
     "BulkAction",
+    "EndedGroup",
     "EndedParent",
     "GroupCount",
+    "GroupDependency",
     "Input",
     "Job",
     "JobActivity",

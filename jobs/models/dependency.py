@@ -2,6 +2,7 @@ from django.db import models
 from django.db.models import Q
 
 from jobs.after import Wants
+from jobs.models.group import JobGroup
 from jobs.models.job import Job
 
 
@@ -34,3 +35,33 @@ class EndedParent(models.Model):
 
     def __str__(self) -> str:
         return f"job {self.job_id} has ended"
+
+
+class GroupDependency(models.Model):
+    """The same on a group."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+", db_index=False)
+    group = models.ForeignKey(JobGroup, on_delete=models.CASCADE, related_name="dependents", db_index=False)
+    wants = models.CharField(max_length=6, choices=Wants)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["group", "job"], name="dependency_by_group")]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "group", "wants"], name="one_group_dependency_of_a_kind"),
+        ]
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} after {self.wants}:group:{self.group_id}"
+
+
+class EndedGroup(models.Model):
+    """A group that is finished, and that jobs still wait for."""
+
+    group = models.OneToOneField(JobGroup, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"group {self.group_id} is finished"

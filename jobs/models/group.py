@@ -41,6 +41,8 @@ class JobGroup(models.Model):
     )
     cancelled_to = models.IntegerField(null=True)
     finished_at = models.DateTimeField(null=True)
+    # Of one that is finished: completed if all of its members were, failed if some failed, and else cancelled.
+    outcome = models.CharField(max_length=9, blank=True, db_default="")
 
     class Meta:
         default_permissions = ()

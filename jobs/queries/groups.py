@@ -1,6 +1,6 @@
 """Finding groups, with the counts of their members."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -95,6 +95,13 @@ def counts_of(group_ids: Collection[int]) -> dict[int, dict[JobState, int]]:
         if jobs:
             counts[group_id][JobState(state)] = int(jobs)
     return {group_id: {state: its[state] for state in JobState if state in its} for group_id, its in counts.items()}
+
+
+def outcome_of(counts: Mapping[JobState, int]) -> JobState:
+    """Of a group whose members are over: completed if all were, failed if some failed, and else cancelled."""
+    if counts.get(JobState.FAILED):
+        return JobState.FAILED
+    return JobState.CANCELLED if counts.get(JobState.CANCELLED) else JobState.COMPLETED
 
 
 def _newest(by: Caller | Operator, *, going: bool, last: int, most: int) -> list[int]:

@@ -205,7 +205,8 @@ class JobSpecSerializer(Input):
         max_length=MAX_AFTER,
         default=list,
         help_text="the jobs that it waits for: `ok:12` until job 12 has completed, `failed:12` until it has failed,"
-        " `any:12` until it has ended; `12` is `ok:12`. Once one has ended otherwise, the job is cancelled",
+        " `any:12` until it has ended; `12` is `ok:12`; `group:3` for a group. Once one has ended"
+        " otherwise, the job is cancelled",
     )
     resubmission_of = Number(
         min_value=0,

@@ -1,5 +1,6 @@
 """What happens to a group after the transactions that moved its members: one step at a time, each short."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -8,8 +9,9 @@ from django.db.models import QuerySet
 from clusters.callers import Asker
 from jobs.events import record
 from jobs.models import Job, JobGroup
-from jobs.queries.groups import counts_of
+from jobs.queries.groups import counts_of, outcome_of
 from jobs.services.cancel import cancel_members
+from jobs.services.dependents import settle_group
 from jobs.services.placing import DECISIVE
 from jobs.services.release import release
 from jobs.sql.groups import groups_to_step
@@ -58,7 +60,7 @@ def step_group(*, group_id: int, now: datetime) -> bool:
     elif group.at_once and _release_next(group, counts, now):
         return True
     if not group.open and not any(jobs for state, jobs in counts.items() if state not in FINAL):
-        _finish(group, now)
+        _finish(group, counts, now)
     return False
 
 
@@ -104,7 +106,10 @@ def _ids(jobs: QuerySet[Job]) -> list[int]:
     return list(jobs.order_by("id").values_list("id", flat=True)[:BATCH])
 
 
-def _finish(group: JobGroup, now: datetime) -> None:
+def _finish(group: JobGroup, counts: Mapping[JobState, int], now: datetime) -> None:
     """The one place where a group ends."""
-    group.finished_at = now
-    group.save(update_fields=["finished_at"])
+    # Waits for submissions of jobs that are to wait for it (jobs.services.parents).
+    JobGroup.objects.select_for_update().get(id=group.id)
+    group.finished_at, group.outcome = now, outcome_of(counts)
+    group.save(update_fields=["finished_at", "outcome"])
+    settle_group(group_id=group.id, outcome=group.outcome, now=now)

@@ -1,48 +1,89 @@
-"""The jobs that new ones are to wait for."""
+"""The jobs and groups that new jobs are to wait for."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import QuerySet
 
 from clusters.callers import Caller
 from jobs.after import After, parse_after
-from jobs.models import Job
+from jobs.queries.groups import NO_SUCH_GROUP, visible_groups
+from jobs.queries.lookup import within_reach
 from jobs.services.dependents import why_never
 from jobs.services.orders import Order
 from jobs.sight import Sight, seen_by
-from jobs.sql.dependencies import Dependency, insert_dependencies, lock_parents
+from jobs.sql.dependencies import GROUPS, JOBS, Dependency, Named, insert_dependencies, lock_named_groups, lock_parents
 from jobs.sql.updates import in_parts
 from jobs.states import FINAL, JobState
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument
 
 
+@dataclass(slots=True, kw_only=True)
+class _Seen:
+    """The ids of what a submitter names, or of what of it the submitter may see."""
+
+    jobs: set[int] = field(default_factory=set)
+    groups: set[int] = field(default_factory=set)
+
+    def name(self, terms: Iterable[After]) -> None:
+        for term in terms:
+            (self.groups if term.group else self.jobs).add(term.parent_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Locked:
+    jobs: Mapping[int, JobState]
+    groups: Mapping[int, Named]
+
+    def state(self, term: After, seen: _Seen) -> JobState | None:
+        """None of what has not ended. Raises InvalidArgument, alike for what is not there and what is not seen."""
+        return self._of_group(term, seen) if term.group else self._of_job(term, seen)
+
+    def _of_job(self, term: After, seen: _Seen) -> JobState | None:
+        if term.parent_id not in seen.jobs or term.parent_id not in self.jobs:
+            raise InvalidArgument(f"{NO_SUCH_JOB}: {term.parent_id}", field="after")
+        state = self.jobs[term.parent_id]
+        return state if state in FINAL else None
+
+    def _of_group(self, term: After, seen: _Seen) -> JobState | None:
+        """A job could else wait for a group of which it, or one that waits for it, becomes a member."""
+        if term.parent_id not in seen.groups or term.parent_id not in self.groups:
+            raise InvalidArgument(f"{NO_SUCH_GROUP}: {term.parent_id}", field="after")
+        group = self.groups[term.parent_id]
+        if group.open:
+            raise InvalidArgument(f"group {group.id} takes further members; it must be closed first", field="after")
+        return JobState(group.outcome) if group.outcome else None
+
+
 def find_parents(orders: Iterable[Order]) -> dict[int, InvalidArgument]:
     """Finds out what each order still waits for, and returns by identity why some are refused.
 
-    Jobs that the submitter may not see, and such as are not there, are refused alike. Locks the jobs that are waited
-    for: call it first in the transaction that inserts these orders' jobs.
+    Locks the groups and jobs that are waited for: call it before other jobs are locked in the transaction that inserts
+    these orders' jobs.
     """
-    waiting = {id(order): (order, _terms(order)) for order in orders if order.spec.after}
+    waiting = [(order, _terms(order)) for order in orders if order.spec.after]
     if not waiting:
         return {}
-    seen = _seen(waiting.values())
+    seen = _seen(waiting)
+    groups = lock_named_groups({id for one in seen.values() for id in one.groups})
+    locked = _Locked(groups=groups, jobs=_states({id for one in seen.values() for id in one.jobs}))
     refusals: dict[int, InvalidArgument] = {}
-    for key, (order, terms) in waiting.items():
-        unseen = next((one.parent_id for one in terms if one.parent_id not in seen[_sight(order)]), None)
-        if unseen is not None:
-            refusals[key] = InvalidArgument(f"{NO_SUCH_JOB}: {unseen}", field="after")
-    states = _states({one.parent_id for key, (_, terms) in waiting.items() if key not in refusals for one in terms})
-    for key, (order, terms) in waiting.items():
-        if key not in refusals and (refusal := _wait_for(order, terms, states)):
-            refusals[key] = refusal
+    for order, terms in waiting:
+        try:
+            _wait_for(order, [(term, locked.state(term, seen[_sight(order)])) for term in terms])
+        except InvalidArgument as error:
+            refusals[id(order)] = error
     return refusals
 
 
 def note_parents(new: Iterable[tuple[Order, int]]) -> None:
     """Of orders that have made jobs, with the ids of these."""
-    dependencies = [
-        Dependency(job_id, one.parent_id, one.wants.value) for order, job_id in new for one in order.dependencies
-    ]
-    if dependencies:
-        insert_dependencies(dependencies)
+    waiting = [(job_id, one) for order, job_id in new for one in order.dependencies]
+    for parents, of_groups in ((JOBS, False), (GROUPS, True)):
+        its = [Dependency(job_id, one.parent_id, one.wants.value) for job_id, one in waiting if one.group == of_groups]
+        if its:
+            insert_dependencies(parents, its)
 
 
 def _terms(order: Order) -> list[After]:
@@ -53,18 +94,23 @@ def _sight(order: Order) -> Sight | None:
     return seen_by(order.by) if isinstance(order.by, Caller) else None
 
 
-def _seen(waiting: Iterable[tuple[Order, Sequence[After]]]) -> dict[Sight | None, set[int]]:
-    """Which of the jobs that are named each of the submitters may see."""
-    named: dict[Sight | None, set[int]] = {}
+def _seen(waiting: Iterable[tuple[Order, Sequence[After]]]) -> dict[Sight | None, _Seen]:
+    named: dict[Sight | None, _Seen] = {}
+    submitters = {}
     for order, terms in waiting:
-        named.setdefault(_sight(order), set()).update(one.parent_id for one in terms)
-    return {sight: set(_among(job_ids, sight)) for sight, job_ids in named.items()}
+        submitters[_sight(order)] = order.by
+        named.setdefault(_sight(order), _Seen()).name(terms)
+    return {
+        sight: _Seen(
+            jobs=_ids(within_reach(submitters[sight]), its.jobs),
+            groups=_ids(visible_groups(submitters[sight]), its.groups),
+        )
+        for sight, its in named.items()
+    }
 
 
-def _among(job_ids: Iterable[int], sight: Sight | None) -> Iterable[int]:
-    jobs = Job.objects.filter(sight.within) if sight else Job.objects.all()
-    for part in in_parts(job_ids):
-        yield from jobs.filter(id__in=part).values_list("id", flat=True)
+def _ids(visible: QuerySet[Any], ids: Iterable[int]) -> set[int]:
+    return {id for part in in_parts(ids) for id in visible.filter(id__in=part).values_list("id", flat=True)}
 
 
 def _states(job_ids: Iterable[int]) -> dict[int, JobState]:
@@ -74,18 +120,9 @@ def _states(job_ids: Iterable[int]) -> dict[int, JobState]:
     return states
 
 
-def _wait_for(order: Order, terms: Sequence[After], states: Mapping[int, JobState]) -> InvalidArgument | None:
+def _wait_for(order: Order, terms: Sequence[tuple[After, JobState | None]]) -> None:
     """What has ended as is wanted counts as met; what has ended otherwise cancels the job."""
-    order.dependencies, order.why_cancelled = (), ""
-    for one in terms:
-        state = states.get(one.parent_id)
-        if state is None:
-            return InvalidArgument(f"{NO_SUCH_JOB}: {one.parent_id}", field="after")
-        if state not in FINAL:
-            order.dependencies += (one,)
-        elif not one.wants.is_met_by(state) and not order.why_cancelled:
-            order.why_cancelled = why_never(one.parent_id, one.wants, state)
-    if order.why_cancelled:
-        order.dependencies = ()
+    never = [(term, state) for term, state in terms if state and not term.wants.is_met_by(state)]
+    order.why_cancelled = why_never(never[0][0].text, never[0][0].wants, never[0][1]) if never else ""
+    order.dependencies = () if never else tuple(term for term, state in terms if state is None)
     order.unmet = len(order.dependencies)
-    return None

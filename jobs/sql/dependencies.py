@@ -1,21 +1,55 @@
-"""Statements on the jobs that wait for others."""
+"""Statements on the jobs that wait for other jobs and for groups."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import connection
+from django.db import connection, models
 
-from jobs.models import EndedParent, Job, JobDependency
+from jobs.models import EndedGroup, EndedParent, GroupDependency, Job, JobDependency, JobGroup
 from jobs.sql.statements import Columns, Row, Statement, among_ids, fetch, ids_as_value, insert, run, timestamp
 from jobs.states import FINAL, JobState
 
 _JOB = Job._meta.db_table
-_DEPENDENCY = JobDependency._meta.db_table
-_ENDED = EndedParent._meta.db_table
+_GROUP = JobGroup._meta.db_table
 # Of ids, as rows that have them in the column `id`.
 _AS_ROWS = {"postgresql": "unnest(%s::int[]) AS t(id)", "sqlite": "(SELECT value AS id FROM json_each(%s)) AS t"}
 _FINAL = ", ".join(sorted(repr(state.value) for state in FINAL))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parents:
+    """What jobs wait for: its table, that of the dependencies on it, and that of the notes of what has ended."""
+
+    table: str
+    model: type[models.Model]
+    column: str
+    ended: str
+    ended_column: str
+    state: str
+
+    @property
+    def dependency(self) -> str:
+        return self.model._meta.db_table
+
+
+JOBS = Parents(
+    table=_JOB,
+    model=JobDependency,
+    column="parent_id",
+    ended=EndedParent._meta.db_table,
+    ended_column="job_id",
+    state="state",
+)
+GROUPS = Parents(
+    table=_GROUP,
+    model=GroupDependency,
+    column="group_id",
+    ended=EndedGroup._meta.db_table,
+    ended_column="group_id",
+    state="outcome",
+)
 
 
 class Dependency(NamedTuple):
@@ -24,12 +58,28 @@ class Dependency(NamedTuple):
     wants: str
 
 
-def insert_dependencies(dependencies: Sequence[Dependency]) -> None:
+class Named(NamedTuple):
+    """A group that jobs are to wait for; `outcome` is empty until it is finished."""
+
+    id: int
+    open: bool
+    outcome: str
+
+
+def insert_dependencies(parents: Parents, dependencies: Sequence[Dependency]) -> None:
     columns: Columns = {
-        f"{name}_id" if name != "wants" else name: list(values)
-        for name, values in zip(("job", "parent", "wants"), zip(*dependencies, strict=True), strict=True)
+        "job_id": [one.job_id for one in dependencies],
+        parents.column: [one.parent_id for one in dependencies],
+        "wants": [one.wants for one in dependencies],
     }
-    insert(JobDependency, columns)
+    insert(parents.model, columns)
+
+
+def lock_named_groups(group_ids: Iterable[int]) -> dict[int, Named]:
+    """These groups, in the order of their ids. None is finished, and none deleted, until the commit."""
+    lock = "FOR KEY SHARE" if connection.vendor == "postgresql" else ""
+    statement = f"SELECT id, open, outcome FROM {_GROUP} WHERE id {among_ids()} ORDER BY id {lock}"
+    return {row[0]: Named(*row) for row in fetch(statement, [ids_as_value(sorted(group_ids))])}
 
 
 def lock_parents(job_ids: Iterable[int]) -> dict[int, JobState]:
@@ -42,19 +92,19 @@ def lock_parents(job_ids: Iterable[int]) -> dict[int, JobState]:
     return {job_id: JobState(state) for job_id, state in fetch(statement, [ids_as_value(sorted(job_ids))])}
 
 
-def dependents_of(parent_ids: Collection[int], *, limit: int) -> list[int]:
+def dependents_of(parents: Parents, ids: Collection[int], *, limit: int) -> list[int]:
     """The jobs of the first so many dependencies on these."""
-    statement = f"SELECT job_id FROM {_DEPENDENCY} WHERE parent_id {among_ids()} LIMIT %s"
-    return sorted({job_id for (job_id,) in fetch(statement, [ids_as_value(parent_ids), limit])})
+    statement = f"SELECT job_id FROM {parents.dependency} WHERE {parents.column} {among_ids()} LIMIT %s"
+    return sorted({job_id for (job_id,) in fetch(statement, [ids_as_value(ids), limit])})
 
 
-def take_dependencies(job_ids: Collection[int], *, parent_ids: Collection[int]) -> list[Dependency]:
+def take_dependencies(parents: Parents, ids: Collection[int], *, job_ids: Collection[int]) -> list[Dependency]:
     """Deletes the dependencies of these jobs, which the caller has locked, on these parents, and returns them."""
     statement = (
-        f"DELETE FROM {_DEPENDENCY} WHERE job_id {among_ids()} AND parent_id {among_ids()} "
-        "RETURNING job_id, parent_id, wants"
+        f"DELETE FROM {parents.dependency} WHERE job_id {among_ids()} AND {parents.column} {among_ids()} "
+        f"RETURNING job_id, {parents.column}, wants"
     )
-    return [Dependency(*row) for row in fetch(statement, [ids_as_value(job_ids), ids_as_value(parent_ids)])]
+    return [Dependency(*row) for row in fetch(statement, [ids_as_value(job_ids), ids_as_value(ids)])]
 
 
 def cancel_blocked(reasons: Sequence[tuple[int, str]], *, now: datetime) -> None:
@@ -64,40 +114,42 @@ def cancel_blocked(reasons: Sequence[tuple[int, str]], *, now: datetime) -> None
         cursor.executemany(statement, [(timestamp(now), reason, job_id) for job_id, reason in reasons])
 
 
-def ends_noted(job_ids: Iterable[int]) -> Statement:
-    """Notes those of these jobs, which have ended, that others still wait for."""
+def ends_noted(parents: Parents, ids: Iterable[int]) -> Statement:
+    """Notes those of these, which have ended, that jobs still wait for."""
     statement = (
-        f"INSERT INTO {_ENDED} (job_id) SELECT t.id FROM {_AS_ROWS[connection.vendor]} "
-        f"WHERE EXISTS (SELECT 1 FROM {_DEPENDENCY} d WHERE d.parent_id = t.id) ON CONFLICT DO NOTHING"
+        f"INSERT INTO {parents.ended} ({parents.ended_column}) SELECT t.id FROM {_AS_ROWS[connection.vendor]} "
+        f"WHERE EXISTS (SELECT 1 FROM {parents.dependency} d WHERE d.{parents.column} = t.id) ON CONFLICT DO NOTHING"
     )
-    return Statement(statement, [ids_as_value(job_ids)])
+    return Statement(statement, [ids_as_value(ids)])
 
 
-def note_missed_ends() -> int:
-    """Notes the jobs that ended where a server of an earlier release did not look who waits for them."""
+def note_missed_ends(parents: Parents) -> int:
+    """Notes those that ended where a server of an earlier release did not look who waits for them."""
     return run(
-        f"INSERT INTO {_ENDED} (job_id) SELECT DISTINCT d.parent_id FROM {_DEPENDENCY} d "
-        f"JOIN {_JOB} j ON j.id = d.parent_id WHERE j.state IN ({_FINAL}) ON CONFLICT DO NOTHING",
+        f"INSERT INTO {parents.ended} ({parents.ended_column}) SELECT DISTINCT d.{parents.column} "
+        f"FROM {parents.dependency} d JOIN {parents.table} p ON p.id = d.{parents.column} "
+        f"WHERE p.{parents.state} IN ({_FINAL}) ON CONFLICT DO NOTHING",
         [],
     )
 
 
-def forget_ends(job_ids: Collection[int]) -> int:
-    """Of those of these jobs for which no other waits any more."""
+def forget_ends(parents: Parents, ids: Collection[int]) -> int:
+    """Of those of these for which no job waits any more."""
     return run(
-        f"DELETE FROM {_ENDED} WHERE job_id {among_ids()} "
-        f"AND NOT EXISTS (SELECT 1 FROM {_DEPENDENCY} d WHERE d.parent_id = {_ENDED}.job_id)",
-        [ids_as_value(job_ids)],
+        f"DELETE FROM {parents.ended} WHERE {parents.ended_column} {among_ids()} AND NOT EXISTS "
+        f"(SELECT 1 FROM {parents.dependency} d WHERE d.{parents.column} = {parents.ended}.{parents.ended_column})",
+        [ids_as_value(ids)],
     )
 
 
-def ended_parents(*, limit: int) -> list[Row]:
-    """(id, state) of jobs that have ended and that others wait for, the oldest notes first.
+def ended_parents(parents: Parents, *, limit: int) -> list[Row]:
+    """(id, state) of those that have ended and that jobs wait for, the oldest notes first.
 
     Locks the notes until the commit, and leaves out what another transaction has locked.
     """
     lock = "FOR UPDATE OF e SKIP LOCKED" if connection.vendor == "postgresql" else ""
     return fetch(
-        f"SELECT e.job_id, j.state FROM {_ENDED} e JOIN {_JOB} j ON j.id = e.job_id ORDER BY e.id LIMIT %s {lock}",
+        f"SELECT p.id, p.{parents.state} FROM {parents.ended} e JOIN {parents.table} p "
+        f"ON p.id = e.{parents.ended_column} ORDER BY e.id LIMIT %s {lock}",
         [limit],
     )

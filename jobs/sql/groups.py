@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from jobs.models import GroupCount, Job, JobGroup
+from jobs.models import GroupCount, GroupDependency, Job, JobGroup
 from jobs.sql.statements import Row, among_ids, fetch, ids_as_value, timestamp
 from jobs.states import FINAL, UNTAKEN, JobState
 
 _JOB = Job._meta.db_table
 _GROUP, _COUNT = JobGroup._meta.db_table, GroupCount._meta.db_table
+_DEPENDENCY = GroupDependency._meta.db_table
 
 
 def group_totals(group_ids: Sequence[int]) -> list[Row]:
@@ -21,7 +22,8 @@ def groups_without_members(*, before: datetime, limit: int) -> list[int]:
     """Groups that were finished before a time, the first first, whose members are pruned."""
     statement = (
         f"SELECT g.id FROM {_GROUP} g WHERE g.finished_at IS NOT NULL AND g.finished_at < %s AND NOT EXISTS "
-        f'(SELECT 1 FROM {_JOB} j WHERE j."group" > 0 AND j."group" = g.id) ORDER BY g.finished_at LIMIT %s'
+        f'(SELECT 1 FROM {_JOB} j WHERE j."group" > 0 AND j."group" = g.id) '
+        f"AND NOT EXISTS (SELECT 1 FROM {_DEPENDENCY} d WHERE d.group_id = g.id) ORDER BY g.finished_at LIMIT %s"
     )
     return [group_id for (group_id,) in fetch(statement, [timestamp(before), limit])]
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from jobs.models import EndedParent, Job, JobAttempt, JobDependency, JobEvent, JobInput, JobLabel
+from jobs.models import EndedParent, GroupDependency, Job, JobAttempt, JobDependency, JobEvent, JobInput, JobLabel
 from jobs.sql.statements import Row, fetch, timestamp
 from jobs.states import JobState
 
@@ -13,10 +13,8 @@ _JOB = Job._meta.db_table
 _HANDED_OVER = f"state = '{JobState.ACCEPTED}' AND agent = ''"
 # What names a job goes before it.
 _OF_JOBS = (
-    *(
-        (model._meta.db_table, "job_id")
-        for model in (JobEvent, JobLabel, JobAttempt, JobDependency, EndedParent, JobInput)
-    ),
+    *((model._meta.db_table, "job_id") for model in (JobEvent, JobLabel, JobAttempt, JobInput)),
+    *((model._meta.db_table, "job_id") for model in (JobDependency, GroupDependency, EndedParent)),
     (_JOB, "id"),
 )
 # Not while others wait for it: what its end does to them is not done yet.

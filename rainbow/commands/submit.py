@@ -156,7 +156,7 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     "after",
     multiple=True,
     metavar="[WANTS:]ID",
-    help="Wait for this job: 12 until it has completed, failed:12, any:12; repeatable.",
+    help="Wait for a job: 12 until it has completed, failed:12, any:12; or group:3. Repeatable.",
 )
 @click.option("--hold-if-unservable", is_flag=True, help="Where no cluster can ever take it, keep it until one can.")
 @click.option(

@@ -595,9 +595,10 @@ class SubmitJobRequest(_message.Message):
 
     @_builtins.property
     def after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The jobs that this one waits for, of any cluster, each as WANTS:ID: `ok:12` until job 12 has completed, `failed:12`
-        until it has failed, `any:12` until it has ended in whatever way; `12` is the same as `ok:12`. Once one of them has
-        ended otherwise, the job is cancelled. They must be jobs that the submitter may see. Up to 100; repeats are dropped.
+        """The jobs and groups that this one waits for, of any cluster, each as WANTS:ID: `ok:12` until job 12 has completed, `failed:12`
+        until it has failed, `any:12` until it has ended in whatever way; `12` is the same as `ok:12`. `group:3`,
+        `failed:group:3` and `any:group:3` are for all members of a group that takes no further ones. Once one of them has ended
+        otherwise, the job is cancelled. They must be such as the submitter may see. Up to 100; repeats are dropped.
         """
 
     def __init__(

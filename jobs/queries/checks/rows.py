@@ -8,7 +8,7 @@ from django.apps import apps
 from django.db import models
 
 from clusters.models import Cluster, Credential, CredentialKind, FormerValue, PoolMember
-from jobs.models import Job, JobDependency, JobEvent, JobGroup, Queue, Serves
+from jobs.models import GroupDependency, Job, JobDependency, JobEvent, JobGroup, Queue, Serves
 from jobs.queries.checks.finding import Finding, Range
 from jobs.sql.statements import fetch, timestamp
 from jobs.states import JobState
@@ -18,7 +18,7 @@ _PLACED_WITHIN = timedelta(minutes=1)
 _CLUSTER, _CREDENTIAL, _QUEUE = Cluster._meta.db_table, Credential._meta.db_table, Queue._meta.db_table
 _ITS_GROUP = f'(SELECT 1 FROM {JobGroup._meta.db_table} g WHERE g.id = t."group")'
 _EVENT, _MEMBER = JobEvent._meta.db_table, PoolMember._meta.db_table
-_DEPENDENCY = JobDependency._meta.db_table
+_DEPENDENCY, _GROUP_DEPENDENCY = JobDependency._meta.db_table, GroupDependency._meta.db_table
 _IN_HAND = f"t.state IN ('{JobState.ACCEPTED}', '{JobState.RUNNING}', '{JobState.LOST}')"
 _LEASED = f"t.state IN ('{JobState.ACCEPTED}', '{JobState.RUNNING}') AND t.agent <> ''"
 _QUEUED_BEFORE = f"(SELECT MAX(e.at) FROM {_EVENT} e WHERE e.job_id = t.id) < %s"
@@ -84,8 +84,9 @@ _SPECIAL = {
             tests={
                 UNPLACED: f"t.state = '{JobState.QUEUED}' AND q.id IS NULL AND {_QUEUED_BEFORE}",
                 MISPLACED: f"t.state = '{JobState.QUEUED}' AND q.cluster_id <> t.cluster_id",
-                "is blocked, and waits for another number of jobs than it counts": f"t.state = '{JobState.BLOCKED}' "
+                "is blocked, and waits for more or less than it counts": f"t.state = '{JobState.BLOCKED}' "
                 f"AND t.unmet <> (SELECT COUNT(*) FROM {_DEPENDENCY} d WHERE d.job_id = t.id) "
+                f"+ (SELECT COUNT(*) FROM {_GROUP_DEPENDENCY} d WHERE d.job_id = t.id) "
                 "+ CASE WHEN t.retry_at IS NULL THEN 0 ELSE 1 END",
                 "is blocked, and in a queue": f"t.state = '{JobState.BLOCKED}' AND t.queue_id IS NOT NULL",
                 "an agent holds it without a lease": f"{_LEASED} AND t.lease_expires_at IS NULL",

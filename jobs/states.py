@@ -96,6 +96,8 @@ class WishKind(models.TextChoices):
 class OutputSource(models.TextChoices):
     STDOUT = "stdout", "standard output"
     STDERR = "stderr", "standard error"
+    FILE = "file", "one of its files"
+    LISTING = "listing", "which files it has"
 
 
 class Activity(models.TextChoices):

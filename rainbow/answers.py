@@ -1,11 +1,13 @@
 """Answers about named jobs: they must be about these jobs, each once, and about no others."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from rainbow import records, rules, translation
 from rainbow.errors import InvalidArgument
 from rainbow.protos import rainbow_pb2 as pb
+from rainbow.spec_rules import check_file_names
 from rainbow.telemetry.traces import traceparent_from
 from rainbow.translation import nonsense, refusing_nonsense
 
@@ -154,3 +156,27 @@ def _accepted_job(item: pb.AcceptedJob) -> records.AcceptedJob:
 def _refused_job(item: pb.RefusedJob) -> records.RefusedJob:
     reason = REFUSAL_REASONS.get(item.reason, records.RefusalReason.UNSPECIFIED)
     return records.RefusedJob(jobid=item.jobid, reason=reason, message=item.message)
+
+
+# Of ten thousand names of a kibibyte each, in JSON.
+_LONGEST_LISTING = 64 * 1024 * 1024
+
+
+@refusing_nonsense()
+def job_files(parts: Iterable[bytes]) -> tuple[records.JobFile, ...]:
+    """A listing, whose names the site of the job may have made up: none of them leads out of a folder."""
+    content = bytearray()
+    for part in parts:
+        content += part
+        if len(content) > _LONGEST_LISTING:
+            raise nonsense("its list of files has no end")
+    found = [json.loads(line) for line in content.splitlines()]
+    if not all(isinstance(item, dict) for item in found):
+        raise nonsense("its list of files is none")
+    files = tuple(records.JobFile(name=str(item["name"]), size=int(item["size"])) for item in found if "name" in item)
+    try:
+        for file in files:
+            check_file_names([file.name], field="name")
+    except InvalidArgument as error:
+        raise nonsense(f"it names a file {error.message}") from error
+    return files

@@ -29,6 +29,7 @@ COMMANDS = {
     "group": "Show one group: how many of its jobs are in each state, and which failed.",
     "watch": "Show each step of jobs, until they are over.",
     "logs": "Print what a job wrote.",
+    "fetch": "Fetch files that a job wrote.",
     "cancel": "Stop jobs.",
     "signal": "Send a signal to jobs that run.",
     "summary": "Count a cluster's jobs in each state.",

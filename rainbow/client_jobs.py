@@ -120,11 +120,39 @@ class JobCalls(ClientSession):
         first = self._connection.timeout_seconds
         return output_stream.follow(read, from_byte, retries=self._retries, first_seconds=first)
 
+    def list_files(self, jobid: int) -> tuple[records.JobFile, ...]:
+        """What is in the job's folder of files at its site, of a job with inputs or outputs; up to 10,000.
+
+        Raises as `read_output`.
+        """
+        read = partial(self._read_source, jobid, source=pb.OUTPUT_SOURCE_LISTING)
+        first = self._connection.timeout_seconds
+        parts = output_stream.follow(read, 0, retries=self._retries, first_seconds=first)
+        return answers.job_files(part.data for part in parts)
+
+    def read_file(self, jobid: int, name: str) -> Iterator[bytes]:
+        """One of these files, streamed from the site. Raises as `read_output`."""
+        read = partial(self._read_source, jobid, source=pb.OUTPUT_SOURCE_FILE, file=name)
+        first = self._connection.timeout_seconds
+        for part in output_stream.follow(read, 0, retries=self._retries, first_seconds=first):
+            yield part.data
+
     def _read_output(self, jobid: int, from_byte: int, *, stderr: bool, follow: bool) -> Iterator[records.OutputPart]:
         source = pb.OUTPUT_SOURCE_STDERR if stderr else pb.OUTPUT_SOURCE_STDOUT
+        return self._read_source(jobid, from_byte, source=source, follow=follow)
+
+    def _read_source(
+        self,
+        jobid: int,
+        from_byte: int,
+        *,
+        source: pb.OutputSource.ValueType,
+        follow: bool = False,
+        file: str = "",
+    ) -> Iterator[records.OutputPart]:
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.ReadOutputRequest(
-                cluster=self.cluster, jobid=jobid, source=source, from_byte=from_byte, follow=follow
+                cluster=self.cluster, jobid=jobid, source=source, from_byte=from_byte, follow=follow, file=file
             )
         metadata = metadata_of(self._token or self._secret)
         # An agent has ten seconds for the first answer.

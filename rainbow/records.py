@@ -241,6 +241,14 @@ class Job(JobSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobFile:
+    """A file of a job at its site."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FoundJobs:
     """`missing` are the ids that do not exist or are not the caller's."""
 

@@ -151,18 +151,29 @@ def _check_inputs(inputs: Mapping[str, str]) -> None:
         _check_pattern(_DIGEST, _DIGESTS, digest, field="inputs")
 
 
+def _check_outputs(patterns: Sequence[str]) -> None:
+    """As names of files, but one may be below another."""
+    _check_number(patterns, MAX_FILES, field="outputs")
+    for pattern in patterns:
+        _check_file_name(pattern, field="outputs")
+
+
 def check_file_names(names: Collection[str], *, field: str) -> None:
     """Names of files in a job's folder, none of which leads out of it or is a folder of another."""
     if len(names) > MAX_FILES:
         raise InvalidArgument(f"must be at most {MAX_FILES}, not {len(names):,}", field=field)
     for name in names:
-        check_line(name, field=field, longest=MAX_FILE_NAME)
-        _check_pattern(_FILE, _FILES, name, field=field)
-        if any(len(part.encode()) > MAX_FILE_PART for part in name.split("/")):
-            raise InvalidArgument(f"each part of a name must be at most {MAX_FILE_PART} bytes", field=field)
+        _check_file_name(name, field=field)
     folders = {name[:at] for name in names for at, mark in enumerate(name) if mark == "/"}
     if folders & set(names):
         raise InvalidArgument("a name must not be a folder of another", field=field)
+
+
+def _check_file_name(name: str, *, field: str) -> None:
+    check_line(name, field=field, longest=MAX_FILE_NAME)
+    _check_pattern(_FILE, _FILES, name, field=field)
+    if any(len(part.encode()) > MAX_FILE_PART for part in name.split("/")):
+        raise InvalidArgument(f"each part of a name must be at most {MAX_FILE_PART} bytes", field=field)
 
 
 def _check_number(items: Sequence[str] | Mapping[str, str], most: int, *, field: str) -> None:
@@ -192,6 +203,7 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "mounts": _check_mounts,
     "secrets": _check_secrets,
     "inputs": _check_inputs,
+    "outputs": _check_outputs,
     "needs": _check_needs,
     "group": partial(check_range, field="group", lowest=0, highest=MAX_ID),
     "array_index": partial(check_range, field="array_index", lowest=0, highest=MAX_ID),

@@ -76,6 +76,7 @@ class JobDescription:
     group: int = 0
     array_index: Index = None
     inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Texts = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,7 @@ class Work:
     group: int = 0
     array_index: Index = None
     inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Texts = ()
     owner: str = ""
     project: str = ""
     run_as: str = ""

@@ -42,6 +42,8 @@ class Wish:
     from_byte: int = 0
     most_bytes: int = 0
     follow: bool = False
+    file: str = ""
+    listing: bool = False
 
 
 _KINDS = {pb.Wish.Kind.Value(f"KIND_{kind.name}"): kind for kind in WishKind}
@@ -64,4 +66,15 @@ def _wish(message: pb.Wish) -> Wish:
         from_byte=message.from_byte,
         most_bytes=message.most_bytes,
         follow=message.follow,
+        file=_file(message),
+        listing=message.source == pb.OUTPUT_SOURCE_LISTING,
     )
+
+
+def _file(message: pb.Wish) -> str:
+    """Raises ValueError for a wish for a file that names none."""
+    if message.source != pb.OUTPUT_SOURCE_FILE:
+        return ""
+    if not message.file:
+        raise ValueError("it names no file")
+    return message.file

@@ -38,6 +38,7 @@ WHOLE = JobSpec(
     image="docker.io/library/debian:12",
     mounts=("/data:/data:ro",),
     secrets={"HF_TOKEN": "site:hf"},
+    outputs=("results/*.csv",),
     inputs={"conf/x.toml": "0" * 64},
     needs=("site=geneva",),
     clusters=("keebler",),

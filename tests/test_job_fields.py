@@ -55,6 +55,7 @@ FURTHER_VALUES: dict[str, Any] = {
     "resubmission_of": PARENT,
     "retry_on": ("timed_out", "exit_code:75"),
     "after": (f"any:{PARENT}",),
+    "outputs": ("x/*.csv", "y"),
     "inputs": {"x/y": hashlib.sha256(INPUT).hexdigest()},
 }
 PLAIN = {"command": "true", "nodes": 1, "tasks": 0, "priority": 0, "time_limit_seconds": 0, "on_lost": "keep"}

@@ -94,6 +94,10 @@ EDGES: list[tuple[str, Any]] = [
             *("/".join("a" * 16), "/".join("a" * 17), "\udcff", "\u202e", "/".join(["a" * 255] * 5)),
         )
     ),
+    *(("outputs", (name,)) for name in ("*", "a/*.csv", "a/[", "../*", "/a", "*/", "a\n", "a//b", "é" * 128)),
+    ("outputs", ("a", "a/b")),
+    ("outputs", ("a",) * 64),
+    ("outputs", ("a",) * 65),
     ("inputs", {"a": "0" * 63}),
     ("inputs", {"a": "A" * 64}),
     ("inputs", {"a": "0" * 64 + "\n"}),

@@ -289,3 +289,14 @@ def command_lines() -> list[bytes]:
 
 def files_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_of_a_job_that_is_over_no_file_has_its_secrets(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "rainbow-1-1")
+    folder.make()
+    write_secrets(Work(command="true", secret_values={"TOKEN": VALUE}), folder)
+    write_inside(Work(command="true", image="debian", secret_values={"TOKEN": VALUE}), folder)
+
+    folder.forget_secrets()
+
+    assert not [file for file in files_below(tmp_path) if VALUE.encode() in file.read_bytes()]

@@ -57,6 +57,8 @@ SOURCES = {
     pb.OUTPUT_SOURCE_UNSPECIFIED: OutputSource.STDOUT,
     pb.OUTPUT_SOURCE_STDOUT: OutputSource.STDOUT,
     pb.OUTPUT_SOURCE_STDERR: OutputSource.STDERR,
+    pb.OUTPUT_SOURCE_FILE: OutputSource.FILE,
+    pb.OUTPUT_SOURCE_LISTING: OutputSource.LISTING,
 }
 
 
@@ -218,13 +220,14 @@ class Sent:
 
 def begin(request: pb.ReadOutputRequest, caller: Caller, now: datetime) -> Opened:
     if request.source not in SOURCES:
-        raise InvalidArgument("must be one of 1, 2", field="source")
+        raise InvalidArgument("must be one of 1 to 4", field="source")
     return begin_relay(
         by=caller,
         job_id=request.jobid,
         source=SOURCES[request.source],
         start=request.from_byte,
         follow=request.follow,
+        file=request.file,
         now=now,
     )
 

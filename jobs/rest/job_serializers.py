@@ -38,6 +38,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
     mounts = serializers.ListField(child=serializers.CharField(), allow_null=True, help_text=_CONTENT)
     secrets = Pairs(allow_null=True, help_text=_CONTENT)
     inputs = Pairs(allow_null=True, help_text=_CONTENT)
+    outputs = serializers.ListField(child=serializers.CharField(), allow_null=True, help_text=_CONTENT)
     # Said here, since REST framework would take their ranges from the database in use.
     nodes = serializers.IntegerField()
     tasks = serializers.IntegerField(help_text="0 means not set")
@@ -68,7 +69,8 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
         model = Job
         fields: tuple[str, ...] = (
             "id", "cluster", "name", "command", "nodes", "tasks", "state", "priority", "time_limit_seconds",
-            "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "secrets", "inputs", "on_lost",
+            "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "secrets", "inputs", "outputs",
+            "on_lost",
             "clusters", "spill_after_seconds", "hold_if_unservable", "expires_at", "retry_most", "retry_on", "retry_at",
             "after",
             "resubmission_of",
@@ -166,6 +168,7 @@ class QueuedJobSerializer(WaitingSerializer, AskedSerializer):
     mounts = serializers.ListField(child=serializers.CharField())
     secrets = Pairs()
     inputs = Pairs()
+    outputs = serializers.ListField(child=serializers.CharField())
     attempt = serializers.IntegerField()
     pool = serializers.CharField(
         help_text="the pool that it waits in, of whose jobs only sizes, needs and name are shown; empty for a job that"

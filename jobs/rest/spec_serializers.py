@@ -142,6 +142,12 @@ class JobSpecSerializer(Input):
         help_text="files that the job finds in its folder: by their names there, the SHA-256 of each, which was put"
         " here before; 4 MiB in all",
     )
+    outputs = Texts(
+        child=Text(pattern=rf"^{FILE}$"),
+        max_length=MAX_FILES,
+        default=list,
+        help_text="which files of its folder the job writes for others to fetch, as patterns such as results/*.csv",
+    )
     needs = Texts(
         child=Text(pattern=_NEED),
         max_length=needs.MAX_NEEDS,

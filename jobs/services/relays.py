@@ -17,6 +17,7 @@ from jobs.notify import tell_relay_after_commit
 from jobs.queries.lookup import within_reach
 from jobs.queries.relays import GONE_AFTER, WINDOW, Chunk
 from jobs.services.wishes import check_agent, want
+from jobs.spec_rules import check_file_names
 from jobs.states import UNTAKEN, OutputSource, WishKind
 from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, InvalidArgument, LimitReached, NotFound
 
@@ -44,6 +45,7 @@ def begin_relay(
     start: int,
     follow: bool = False,
     most_bytes: int = 0,
+    file: str = "",
     now: datetime,
 ) -> Opened:
     """Asks the job's agent to send its output to the caller, who sees what jobs wrote.
@@ -52,6 +54,10 @@ def begin_relay(
     """
     if not 0 <= start <= MAX_BYTES:
         raise InvalidArgument(f"must be 0 to {MAX_BYTES:,}, not {start:,}", field="from_byte")
+    if (source is OutputSource.FILE) != bool(file):
+        raise InvalidArgument("is needed with a source of FILE, and only there", field="file")
+    if file:
+        check_file_names([file], field="file")
     job = within_reach(by).filter(id=job_id).only("cluster_id", "agent", "attempt", "state").first()
     if job is None:
         raise NotFound(NO_SUCH_JOB)
@@ -60,21 +66,22 @@ def begin_relay(
     if Relay.objects.filter(job_id=job_id, read_at__gte=now - GONE_AFTER).count() >= MOST_READERS_OF_A_JOB:
         raise LimitReached("so many read the job's output already", retry_after_seconds=_RETRY_AFTER_SECONDS)
     opened = Opened(id=secrets.token_hex(16), attempt=job.attempt, start=start)
-    _begin(job, opened, source=source, follow=follow, most_bytes=most_bytes, now=now)
-    return opened
-
-
-@transaction.atomic
-def _begin(job: Job, opened: Opened, *, source: OutputSource, follow: bool, most_bytes: int, now: datetime) -> None:
-    where = {"cluster_id": job.cluster_id, "agent": job.agent, "job_id": job.id, "attempt": job.attempt}
-    Relay.objects.create(id=opened.id, from_byte=opened.start, read_at=now, **where)
     content = {
         "stream": opened.id,
         "source": source.value,
         "from_byte": opened.start,
         "most_bytes": most_bytes,
         "follow": follow,
+        **({"file": file} if file else {}),
     }
+    _begin(job, opened, content, now=now)
+    return opened
+
+
+@transaction.atomic
+def _begin(job: Job, opened: Opened, content: dict[str, object], *, now: datetime) -> None:
+    where = {"cluster_id": job.cluster_id, "agent": job.agent, "job_id": job.id, "attempt": job.attempt}
+    Relay.objects.create(id=opened.id, from_byte=opened.start, read_at=now, **where)
     want([Wish(kind=WishKind.READ, content=content, made_at=now, **where)])
 
 

@@ -65,6 +65,7 @@ class Cleanup:
         """Each once, a few at a time: what a job that is over wrote does not grow."""
         new = (one.ticket for one in kept if one.ticket.key not in self._sizes)
         for ticket in islice(new, MEASURED_AT_ONCE):
+            self._context.executor.forget_secrets(ticket)
             self._sizes[ticket.key] = self._context.executor.kept_bytes(ticket)
 
     def tidy(self) -> bool:

@@ -1,5 +1,6 @@
 """Sends what jobs wrote to the server, for those who read it there; each output in a thread of its own."""
 
+import json
 import logging
 import threading
 import time
@@ -7,9 +8,10 @@ from collections.abc import Callable, Iterator
 
 from rainbow.agent.context import AgentContext
 from rainbow.agent.journal import key_of
-from rainbow.errors import RainbowError
+from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.executors.executor import Ticket
-from rainbow.executors.folders import OUTPUTS, NotKept
+from rainbow.executors.folders import FILES, MOST_LISTED, OUTPUTS, NotKept
+from rainbow.spec_rules import check_file_names
 from rainbow.telemetry.failures import named, told
 from rainbow.telemetry.lines import Line
 from rainbow.wishes import Chunk, Wish
@@ -44,6 +46,11 @@ class Senders:
         """Begins to; returns why not, or nothing."""
         if len(wish.jobids) != 1 or wish.from_byte < 0 or wish.most_bytes < 0:
             return "this agent does not know what is wanted"
+        if wish.file:
+            try:
+                check_file_names([wish.file], field="file")
+            except InvalidArgument as error:
+                return str(error)
         with self._turn:
             if self._stops or len(self._sending) >= MOST_SENDERS:
                 return "this agent sends so many outputs already"
@@ -73,7 +80,8 @@ class Sender:
         self._context = context
         self._wish = wish
         self._ticket = Ticket(key=key_of(wish.jobids[0], wish.attempt), native_id="")
-        self._output = OUTPUTS[wish.stderr]
+        self._output = f"{FILES}/{wish.file}" if wish.file else OUTPUTS[wish.stderr]
+        self._listed: bytes | None = None
         self._is_over = is_over
         self._turn = threading.Condition()
         self._under_way = 0
@@ -135,8 +143,19 @@ class Sender:
                     self._turn.wait_for(lambda: self._ends, LOOK_EVERY_SECONDS)
 
     def _read(self, start: int) -> bytes:
+        if self._wish.listing:
+            return self._listing(start)
         most = min(CHUNK_BYTES, self._left(start))
         return self._context.executor.part(self._ticket, self._output, start=start, most_bytes=most) if most else b""
+
+    def _listing(self, start: int) -> bytes:
+        """As it was when it was asked for first."""
+        if self._listed is None:
+            files = self._context.executor.files(self._ticket)
+            lines = [json.dumps({"name": name, "size": size}) for name, size in files[:MOST_LISTED]]
+            more = [json.dumps({"more": True})] if len(files) > MOST_LISTED else []
+            self._listed = "".join(f"{line}\n" for line in (*lines, *more)).encode()
+        return self._listed[start : start + CHUNK_BYTES]
 
     def _left(self, start: int) -> int:
         most = self._wish.most_bytes

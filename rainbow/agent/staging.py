@@ -15,7 +15,6 @@ from rainbow.agent.context import AgentContext
 from rainbow.agent.held_jobs import HeldJob
 from rainbow.agent.journal import Entry
 from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unimplemented
-from rainbow.executors.job_files import has_files
 from rainbow.spec_rules import MAX_INPUTS_BYTES
 from rainbow.system.disk_space import is_full
 from rainbow.telemetry.lines import Line
@@ -61,7 +60,7 @@ class Staging:
 
     def has_all(self, held: HeldJob) -> bool:
         """Whether the job's files are here. Where they are not, they are fetched."""
-        if not has_files(held.entry.work):
+        if not held.entry.work.inputs:
             return True
         staged, now = self._staged.get(held.key), self._context.clock()
         if staged is None or (staged.again_at and now >= staged.again_at):
@@ -79,7 +78,7 @@ class Staging:
         return False
 
     def folder_of(self, held: HeldJob) -> str:
-        return str(self._folder / held.key) if has_files(held.entry.work) else ""
+        return str(self._folder / held.key) if held.entry.work.inputs else ""
 
     def forget(self, keys: set[str]) -> None:
         """Of all jobs but these nothing is kept. What is still being fetched goes once it is here."""

@@ -73,6 +73,12 @@ class TimedExecutor:
     def part(self, ticket: Ticket, output: str, *, start: int, most_bytes: int) -> bytes:
         return self._executor.part(ticket, output, start=start, most_bytes=most_bytes)
 
+    def files(self, ticket: Ticket) -> list[tuple[str, int]]:
+        return self._executor.files(ticket)
+
+    def forget_secrets(self, ticket: Ticket) -> None:
+        self._executor.forget_secrets(ticket)
+
     def kept_bytes(self, ticket: Ticket) -> int:
         return self._executor.kept_bytes(ticket)
 

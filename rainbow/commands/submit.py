@@ -129,6 +129,13 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     metavar="[NAME=]FILE",
     help="A file that the job finds where it begins, 4 MiB in all; repeatable.",
 )
+@click.option(
+    "--output-files",
+    "outputs",
+    multiple=True,
+    metavar="PATTERN",
+    help="Files that it writes where it begins, for `rainbow fetch`; repeatable.",
+)
 @click.option("--image", default="", metavar="NAME", help="The container: an OCI reference, or a SIF file's path.")
 @click.option(
     "--mount",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rainbow.errors import InvalidArgument
 from rainbow.executors.container_commands import apptainer, docker, podman, pyxis
 from rainbow.executors.container_mounts import has_unsafe_characters
-from rainbow.executors.folders import JobFolder
+from rainbow.executors.folders import INSIDE, JobFolder
 from rainbow.specs import Work
 
 NONE = "this cluster runs no containers"
@@ -103,9 +103,9 @@ def script_inside(work: Work) -> str:
 
 def line_outside(work: Work, folder: JobFolder, containers: Containers) -> str:
     """The line of a shell that becomes the container. Its script is on disk by then: see `write_inside`."""
-    return f"exec {shlex.join(containers.command(work))} < {shlex.quote(str(folder.path / 'inside'))}"
+    return f"exec {shlex.join(containers.command(work))} < {shlex.quote(str(folder.path / INSIDE))}"
 
 
 def write_inside(work: Work, folder: JobFolder) -> None:
     if work.image:
-        folder.job.keep("inside", script_inside(work).encode())
+        folder.job.keep(INSIDE, script_inside(work).encode())

@@ -189,6 +189,12 @@ class Executor(Protocol):
         Another thread may be in another call meanwhile. Raises OSError; where all was removed, NotKept.
         """
 
+    def files(self, ticket: Ticket) -> list[tuple[str, int]]:
+        """The names and sizes of what is in the job's folder of files, for another thread, too."""
+
+    def forget_secrets(self, ticket: Ticket) -> None:
+        """Remove what holds secrets of a job that is over."""
+
     def kept_bytes(self, ticket: Ticket) -> int:
         """How much space what is kept on disk of a job takes, about."""
 

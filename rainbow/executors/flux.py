@@ -195,6 +195,12 @@ class FluxExecutor:
     def part(self, ticket: Ticket, output: str, *, start: int, most_bytes: int) -> bytes:
         return self._folder(ticket.key).part(output, start=start, most_bytes=most_bytes)
 
+    def files(self, ticket: Ticket) -> list[tuple[str, int]]:
+        return self._folder(ticket.key).files()
+
+    def forget_secrets(self, ticket: Ticket) -> None:
+        self._folder(ticket.key).forget_secrets()
+
     def kept_bytes(self, ticket: Ticket) -> int:
         return self._folder(ticket.key).kept_bytes()
 

@@ -8,18 +8,28 @@ persons.py.
 import contextlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
+from rainbow.errors import InvalidArgument
 from rainbow.executors.trash import Trash
 from rainbow.rules import MAX_OUTPUT_BYTES
 from rainbow.runner.output import END_BYTES, ERRORS, OUTPUT, over
+from rainbow.spec_rules import check_file_names
 from rainbow.system import untrusted_files
 from rainbow.system.disk_space import is_full
 
 LONGEST_RECORD = 200
+# Where a job has its files, in its folder.
+FILES = "files"
+# What the shell of a job, or of its container, has read once it began.
+SECRETS, INSIDE = "secrets", "inside"
+WITH_SECRETS = (SECRETS, INSIDE)
+MOST_LISTED = 10_000
 # A folder that only the agent and one user can reach: so both may write there, and what is made has the agent's group.
 SHARED_FOLDER = 0o2777
 SHARED_FILE = 0o644
@@ -230,16 +240,40 @@ class JobFolder:
 
         Raises NotKept where the job's folder is gone, and OSError where something else is in the file's place.
         """
+        *folders, name = name.split("/")
         with contextlib.ExitStack() as stack:
             try:
                 folder = stack.enter_context(self.job.opened())
             except FileNotFoundError as error:
                 raise NotKept("the site keeps the job's output no longer") from error
             try:
+                for part in folders:
+                    folder = stack.enter_context(untrusted_files.opened_folder(part, inside=folder))
                 file = stack.enter_context(untrusted_files.opened(name, inside=folder, owner=self.job.owner))
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if folders:
+                    raise NotKept("the job has no such file") from error
                 return b""
             return os.pread(file, most_bytes, start)
+
+    def forget_secrets(self) -> None:
+        """Of a job that is over. Its other files may be kept for long."""
+        for name in WITH_SECRETS:
+            with contextlib.suppress(OSError), self.job.opened() as folder:
+                os.unlink(name, dir_fd=folder)
+
+    def files(self) -> list[tuple[str, int]]:
+        """The names and sizes of what is in its folder of files, in their order; one more than MOST_LISTED where there
+        are more. What is no file of the job's, or has a name that no job could say, is left out.
+        """
+        found: list[tuple[str, int]] = []
+        with (
+            contextlib.suppress(FileNotFoundError),
+            self.job.opened() as folder,
+            untrusted_files.opened_folder(FILES, inside=folder) as files,
+        ):
+            _list(files, "", self.job.owner, found)
+        return found
 
     def kept_bytes(self) -> int:
         """How much space the job's folder takes, as far as it can be seen; more than all where it has many files."""
@@ -271,6 +305,26 @@ class JobFolder:
                 rest = note + os.pread(file, END_BYTES, os.fstat(file).st_size - END_BYTES)
                 os.pwrite(file, rest, max_bytes)
                 os.ftruncate(file, max_bytes + len(rest))
+
+
+def _list(folder: int, above: str, owner: int | None, found: list[tuple[str, int]]) -> None:
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in islice(entries, MOST_LISTED + 1))
+    for name in names:
+        if len(found) > MOST_LISTED:
+            return
+        path = f"{above}{name}"
+        try:
+            check_file_names([path], field="")
+            there = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISDIR(there.st_mode):
+                with untrusted_files.opened_folder(name, inside=folder) as inside:
+                    _list(inside, f"{path}/", owner, found)
+            elif untrusted_files.is_own(there, owner):
+                found.append((path, there.st_size))
+        # A job may remove them meanwhile.
+        except (OSError, InvalidArgument):
+            continue
 
 
 def is_key(name: str) -> bool:

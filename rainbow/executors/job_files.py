@@ -10,17 +10,16 @@ from pathlib import Path
 
 from rainbow.executors.container_mounts import has_unsafe_characters
 from rainbow.executors.executor import WorkRefused
-from rainbow.executors.folders import SHARED_FOLDER, JobFolder
+from rainbow.executors.folders import FILES, SHARED_FOLDER, JobFolder
 from rainbow.specs import Work
 from rainbow.system import untrusted_files
 
-FILES = "files"
 # A job may run a file that came with it. Beside the agent, only the job's user reaches it.
 FILE_MODE, SHARED_FILE_MODE = 0o700, 0o755
 
 
 def has_files(work: Work) -> bool:
-    return bool(work.inputs)
+    return bool(work.inputs or work.outputs)
 
 
 def with_files(work: Work, folder: JobFolder) -> Work:

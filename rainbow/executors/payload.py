@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rainbow.executors.containers import line_outside
 from rainbow.executors.environment import home_of
 from rainbow.executors.executor import Site
-from rainbow.executors.folders import JobFolder
+from rainbow.executors.folders import SECRETS, JobFolder
 from rainbow.specs import Work
 
 
@@ -20,22 +20,18 @@ class Payload:
     command: str
 
 
-# What a script reads where the process's environment is not the agent's to set: no one else may see the values.
-SECRETS_FILE = "secrets"
-
-
 def write_secrets(work: Work, folder: JobFolder) -> None:
     """In a container they are part of what its shell reads."""
     if work.secret_values and not work.image:
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in work.secret_values.items())
-        folder.job.keep(SECRETS_FILE, exports.encode())
+        folder.job.keep(SECRETS, exports.encode())
 
 
 def secrets_line(work: Work, folder: JobFolder, *, then_remove: bool) -> str:
     """The line of a script that has them set; empty where there are none."""
     if not work.secret_values or work.image:
         return ""
-    path = shlex.quote(str(folder.path / SECRETS_FILE))
+    path = shlex.quote(str(folder.path / SECRETS))
     return f". {path} || exit 1; rm -f {path}\n" if then_remove else f". {path} || exit 1\n"
 
 

@@ -210,9 +210,15 @@ class _OutputSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OutputSo
     """Standard output."""
     OUTPUT_SOURCE_STDERR: _OutputSource.ValueType  # 2
     """Standard error."""
+    OUTPUT_SOURCE_FILE: _OutputSource.ValueType  # 3
+    """A file of the job's folder of files."""
+    OUTPUT_SOURCE_LISTING: _OutputSource.ValueType  # 4
+    """Which files there are: for each a line of JSON with its name and its size in bytes, in the order of their names; after
+    10,000 of them a line says that there are more.
+    """
 
 class OutputSource(_OutputSource, metaclass=_OutputSourceEnumTypeWrapper):
-    """The two outputs of a job."""
+    """What of a job can be read at its site."""
 
 OUTPUT_SOURCE_UNSPECIFIED: OutputSource.ValueType  # 0
 """Standard output."""
@@ -220,6 +226,12 @@ OUTPUT_SOURCE_STDOUT: OutputSource.ValueType  # 1
 """Standard output."""
 OUTPUT_SOURCE_STDERR: OutputSource.ValueType  # 2
 """Standard error."""
+OUTPUT_SOURCE_FILE: OutputSource.ValueType  # 3
+"""A file of the job's folder of files."""
+OUTPUT_SOURCE_LISTING: OutputSource.ValueType  # 4
+"""Which files there are: for each a line of JSON with its name and its size in bytes, in the order of their names; after
+10,000 of them a line says that there are more.
+"""
 Global___OutputSource: _TypeAlias = OutputSource  # noqa: Y015
 
 @_typing.final
@@ -454,6 +466,7 @@ class SubmitJobRequest(_message.Message):
     SIGNATURE_FIELD_NUMBER: _builtins.int
     SECRETS_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
     RETRY_MOST_FIELD_NUMBER: _builtins.int
     RETRY_ON_FIELD_NUMBER: _builtins.int
     GROUP_FIELD_NUMBER: _builtins.int
@@ -588,6 +601,13 @@ class SubmitJobRequest(_message.Message):
         """
 
     @_builtins.property
+    def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which files of its folder the job writes for others to fetch, as patterns such as results/*.csv: relative paths without
+        `..`, in which `*`, `?` and `[...]` stand for characters of one part. A pattern of a folder means all below. Up to 64. The
+        job begins in its folder, as with inputs.
+        """
+
+    @_builtins.property
     def retry_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The causes: node_failed, preempted, timed_out, out_of_memory, signal, given_up, lost, exit_code, or exit_code:N for
         one exit code, 1 to 255. Up to 32; empty means node_failed and preempted. With `lost` the job may run twice.
@@ -641,6 +661,7 @@ class SubmitJobRequest(_message.Message):
         signature: _builtins.str = ...,
         secrets: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         inputs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        outputs: _abc.Iterable[_builtins.str] | None = ...,
         retry_most: _builtins.int = ...,
         retry_on: _abc.Iterable[_builtins.str] | None = ...,
         group: _builtins.int = ...,
@@ -650,7 +671,7 @@ class SubmitJobRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "array_index", b"array_index", "expires_at", b"expires_at", "sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "account", b"account", "after", b"after", "array_index", b"array_index", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "inputs", b"inputs", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "resubmission_of", b"resubmission_of", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "sent", b"sent", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "account", b"account", "after", b"after", "array_index", b"array_index", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "inputs", b"inputs", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "outputs", b"outputs", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "resubmission_of", b"resubmission_of", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "sent", b"sent", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "token", b"token", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__array_index: _TypeAlias = _typing.Literal["array_index"]  # noqa: Y015
     _WhichOneofArgType__array_index: _TypeAlias = _typing.Literal["_array_index", b"_array_index"]  # noqa: Y015
@@ -1384,6 +1405,7 @@ class JobSpec(_message.Message):
     SIGNATURE_FIELD_NUMBER: _builtins.int
     SECRETS_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
     RETRY_MOST_FIELD_NUMBER: _builtins.int
     RETRY_ON_FIELD_NUMBER: _builtins.int
     GROUP_FIELD_NUMBER: _builtins.int
@@ -1489,6 +1511,10 @@ class JobSpec(_message.Message):
         """
 
     @_builtins.property
+    def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which files of its folder the job writes for others to fetch, as patterns such as results/*.csv. Up to 64."""
+
+    @_builtins.property
     def retry_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """For which causes: node_failed, preempted, timed_out, out_of_memory, signal, given_up, lost, exit_code, or
         exit_code:N. Up to 32; empty means node_failed and preempted.
@@ -1535,6 +1561,7 @@ class JobSpec(_message.Message):
         signature: _builtins.str = ...,
         secrets: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         inputs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        outputs: _abc.Iterable[_builtins.str] | None = ...,
         retry_most: _builtins.int = ...,
         retry_on: _abc.Iterable[_builtins.str] | None = ...,
         group: _builtins.int = ...,
@@ -1544,7 +1571,7 @@ class JobSpec(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "array_index", b"array_index", "expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "account", b"account", "after", b"after", "array_index", b"array_index", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "inputs", b"inputs", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "resubmission_of", b"resubmission_of", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "account", b"account", "after", b"after", "array_index", b"array_index", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "environment", b"environment", "exclusive", b"exclusive", "expires_at", b"expires_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "idempotency_key", b"idempotency_key", "image", b"image", "inputs", b"inputs", "labels", b"labels", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "outputs", b"outputs", "partition", b"partition", "priority", b"priority", "project", b"project", "qos", b"qos", "reservation", b"reservation", "resubmission_of", b"resubmission_of", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__array_index: _TypeAlias = _typing.Literal["array_index"]  # noqa: Y015
     _WhichOneofArgType__array_index: _TypeAlias = _typing.Literal["_array_index", b"_array_index"]  # noqa: Y015
@@ -1985,6 +2012,7 @@ class Job(_message.Message):
     GROUP_FIELD_NUMBER: _builtins.int
     ARRAY_INDEX_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
     RETRY_MOST_FIELD_NUMBER: _builtins.int
     RETRY_ON_FIELD_NUMBER: _builtins.int
     RETRY_AT_FIELD_NUMBER: _builtins.int
@@ -2151,6 +2179,10 @@ class Job(_message.Message):
         """Files that it finds in its folder: by their names there, the SHA-256 of each."""
 
     @_builtins.property
+    def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which files of its folder it writes for others to fetch, as patterns."""
+
+    @_builtins.property
     def retry_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """For which causes; empty means node_failed and preempted."""
 
@@ -2232,6 +2264,7 @@ class Job(_message.Message):
         group: _builtins.int = ...,
         array_index: _builtins.int | None = ...,
         inputs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        outputs: _abc.Iterable[_builtins.str] | None = ...,
         retry_most: _builtins.int = ...,
         retry_on: _abc.Iterable[_builtins.str] | None = ...,
         retry_at: _timestamp_pb2.Timestamp | None = ...,
@@ -2242,7 +2275,7 @@ class Job(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "array_index", b"array_index", "cancel_requested_at", b"cancel_requested_at", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "retry_at", b"retry_at", "started_at", b"started_at", "submitted_at", b"submitted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "after", b"after", "agent", b"agent", "array_index", b"array_index", "attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "end_cause", b"end_cause", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "inputs", b"inputs", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "owner", b"owner", "partition", b"partition", "pool", b"pool", "priority", b"priority", "project", b"project", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "resubmission_of", b"resubmission_of", "resubmissions", b"resubmissions", "retry_at", b"retry_at", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_array_index", b"_array_index", "_exit_code", b"_exit_code", "accepted_at", b"accepted_at", "account", b"account", "after", b"after", "agent", b"agent", "array_index", b"array_index", "attempt", b"attempt", "attempts", b"attempts", "cancel_requested_at", b"cancel_requested_at", "cluster", b"cluster", "clusters", b"clusters", "command", b"command", "constraint", b"constraint", "cores_per_task", b"cores_per_task", "end_cause", b"end_cause", "environment", b"environment", "events", b"events", "exclusive", b"exclusive", "exit_code", b"exit_code", "expires_at", b"expires_at", "finished_at", b"finished_at", "gpu_type", b"gpu_type", "gpus_per_task", b"gpus_per_task", "group", b"group", "hold_if_unservable", b"hold_if_unservable", "id", b"id", "idempotency_key", b"idempotency_key", "image", b"image", "inputs", b"inputs", "labels", b"labels", "lease_expires_at", b"lease_expires_at", "lost_at", b"lost_at", "memory_mib_per_node", b"memory_mib_per_node", "mounts", b"mounts", "name", b"name", "native_id", b"native_id", "needs", b"needs", "nodes", b"nodes", "on_lost", b"on_lost", "options_by_cluster", b"options_by_cluster", "output", b"output", "outputs", b"outputs", "owner", b"owner", "partition", b"partition", "pool", b"pool", "priority", b"priority", "project", b"project", "prospects", b"prospects", "qos", b"qos", "reason", b"reason", "reservation", b"reservation", "resubmission_of", b"resubmission_of", "resubmissions", b"resubmissions", "retry_at", b"retry_at", "retry_most", b"retry_most", "retry_on", b"retry_on", "secrets", b"secrets", "signature", b"signature", "spill_after_seconds", b"spill_after_seconds", "start_within_seconds", b"start_within_seconds", "started_at", b"started_at", "state", b"state", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "tasks", b"tasks", "time_limit_seconds", b"time_limit_seconds", "why_waiting", b"why_waiting", "working_directory", b"working_directory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__array_index: _TypeAlias = _typing.Literal["array_index"]  # noqa: Y015
     _WhichOneofArgType__array_index: _TypeAlias = _typing.Literal["_array_index", b"_array_index"]  # noqa: Y015
@@ -3210,6 +3243,7 @@ class Wish(_message.Message):
     FROM_BYTE_FIELD_NUMBER: _builtins.int
     MOST_BYTES_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Unique on the server."""
     kind: Global___Wish.Kind.ValueType
@@ -3228,6 +3262,8 @@ class Wish(_message.Message):
     """How many bytes are wanted at most; 0 is all."""
     follow: _builtins.bool
     """Whether to go on until the job is over, or to end with what is there."""
+    file: _builtins.str
+    """Which file, with OUTPUT_SOURCE_FILE."""
     @_builtins.property
     def jobids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The jobs that it is about: one, except of KIND_CANCEL."""
@@ -3245,10 +3281,11 @@ class Wish(_message.Message):
         from_byte: _builtins.int = ...,
         most_bytes: _builtins.int = ...,
         follow: _builtins.bool = ...,
+        file: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "follow", b"follow", "from_byte", b"from_byte", "id", b"id", "jobids", b"jobids", "kind", b"kind", "most_bytes", b"most_bytes", "signal", b"signal", "source", b"source", "stream", b"stream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "file", b"file", "follow", b"follow", "from_byte", b"from_byte", "id", b"id", "jobids", b"jobids", "kind", b"kind", "most_bytes", b"most_bytes", "signal", b"signal", "source", b"source", "stream", b"stream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3263,6 +3300,7 @@ class ReadOutputRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     FROM_BYTE_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
     cluster: _builtins.str
     """May be left out, since a credential belongs to one cluster."""
     jobid: _builtins.int
@@ -3273,6 +3311,8 @@ class ReadOutputRequest(_message.Message):
     """From which byte on, the first is 0."""
     follow: _builtins.bool
     """Whether to go on until the job is over, or to end with what is there."""
+    file: _builtins.str
+    """Which file, with OUTPUT_SOURCE_FILE: its path below the job's folder of files."""
     def __init__(
         self,
         *,
@@ -3281,10 +3321,11 @@ class ReadOutputRequest(_message.Message):
         source: Global___OutputSource.ValueType = ...,
         from_byte: _builtins.int = ...,
         follow: _builtins.bool = ...,
+        file: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "follow", b"follow", "from_byte", b"from_byte", "jobid", b"jobid", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "file", b"file", "follow", b"follow", "from_byte", b"from_byte", "jobid", b"jobid", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

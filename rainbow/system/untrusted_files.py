@@ -75,6 +75,11 @@ def _read(handle: int, most_bytes: int) -> bytes:
     return content
 
 
+def is_own(found: os.stat_result, owner: int | None) -> bool:
+    """Whether it is a regular file of one name, of our own or of that user's."""
+    return stat.S_ISREG(found.st_mode) and found.st_uid in (os.geteuid(), owner) and found.st_nlink == 1
+
+
 def _check(found: os.stat_result, name: str, owner: int | None = None) -> None:
-    if not stat.S_ISREG(found.st_mode) or found.st_uid not in (os.geteuid(), owner) or found.st_nlink > 1:
+    if not is_own(found, owner):
         raise OSError(errno.EPERM, "not a regular file of our own", name)

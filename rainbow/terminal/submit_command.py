@@ -6,7 +6,9 @@ import click
 
 # The parameters in each section of the help; what is in none of them comes last.
 SECTIONS = {
-    "What to run": ("command", "name", "environment", "working_directory", "secrets", "inputs", "image", "mounts"),
+    "What to run": (
+        "command", "name", "environment", "working_directory", "secrets", "inputs", "outputs", "image", "mounts",
+    ),
     "Its size": (
         "nodes", "tasks", "cores_per_task", "gpus_per_task", "gpus_per_node", "gpu_type", "memory_mib_per_node",
         "exclusive", "time_limit_seconds",

@@ -132,6 +132,12 @@ class ScriptedExecutor:
     def part(self, ticket: Ticket, output: str, *, start: int, most_bytes: int) -> bytes:
         return self.outputs.get((ticket.key, output), b"")[start : start + most_bytes]
 
+    def files(self, ticket: Ticket) -> list[tuple[str, int]]:
+        return []
+
+    def forget_secrets(self, ticket: Ticket) -> None:
+        """It has none."""
+
     def kept_bytes(self, ticket: Ticket) -> int:
         return self.kept
 

@@ -97,6 +97,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
         st.one_of(any_text, st.just("0" * 64)),
         max_size=3,
     ),
+    "outputs": st.lists(st.one_of(any_word, any_directory), max_size=3).map(tuple),
     "secrets": st.dictionaries(any_name, st.one_of(any_text, any_text.map("site:{}".format)), max_size=3),
 }
 any_specs = st.fixed_dictionaries(FIELDS)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0039_job_held'),
+        ('jobs', '0040_group_dependencies'),
     ]
 
     operations = [

@@ -7,8 +7,9 @@ from datetime import datetime
 from operator import add
 
 from clusters.callers import Actor, Asker
-from jobs.models import Job
+from jobs.models import Job, Notification
 from jobs.notify import tell_after_commit
+from jobs.outbox import Told, tell_webhooks
 from jobs.room import held_limits_exist
 from jobs.sql.allowances import Change, HolderKey, allowances_changed, holders
 from jobs.sql.dependencies import JOBS, ends_noted
@@ -134,6 +135,7 @@ def recorded(
         # No call waits for a job whose id was not known yet.
         job_ids={step.job_id for alike in kinds.values() if alike[0].what != What.SUBMITTED for step in alike},
     )
+    tell_webhooks((one for step, _ in steps if step.project_id and (one := _told(step, why))), now=now)
     ended = {step.job_id for alike in kinds.values() if alike[0].ended for step in alike}
     return [
         *([ends_noted(JOBS, ended)] if ended else []),
@@ -142,6 +144,21 @@ def recorded(
         *_count(kinds.values(), now),
         *usage_added(totals(step.used for step, _ in steps if step.used)),
     ]
+
+
+def _told(step: Step, why: str) -> Told | None:
+    """What webhooks of its project are told."""
+    if step.ended and step.before not in FINAL:
+        kind = Notification.JOB_ENDED
+    elif step.what == What.LOST:
+        kind = Notification.JOB_LOST
+    else:
+        return None
+    data: dict[str, object] = {"job": step.job_id, "attempt": step.attempt, "state": step.after.value}
+    if step.group:
+        data["group"] = step.group
+    data["reason"] = step.why or why
+    return Told(project_id=step.project_id or 0, kind=kind, cluster_id=step.cluster_id, data=data)
 
 
 def _with_room_again(steps: Iterable[Step]) -> set[int]:

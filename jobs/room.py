@@ -1,19 +1,16 @@
 """The room that limits on what clusters hold leave to the jobs of persons and projects."""
 
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from django.contrib.auth.models import User
 
 from clusters.limits import HELD_LIMITS, default_limit, limits_of
 from clusters.models import Holder, Project
+from jobs.remembered import Remembered
 from jobs.sql.allowances import Held, HolderKey, held_by, held_by_all, held_limit_is_set, holders
-
-_FRESH_SECONDS = 1
-T = TypeVar("T")
 
 
 class Full(NamedTuple):
@@ -101,28 +98,8 @@ def _exists() -> bool:
     return any(defaults) or held_limit_is_set()
 
 
-class _Remembered(Generic[T]):
-    """A value that is read anew after a second, or once it is forgotten; also where a read was under way then."""
-
-    def __init__(self, read: Callable[[], T]) -> None:
-        self._read = read
-        self._times_forgotten = 0
-        self._kept: tuple[float, int, T] | None = None
-
-    def value(self) -> T:
-        now, times, kept = time.monotonic(), self._times_forgotten, self._kept
-        if kept and now - kept[0] < _FRESH_SECONDS and kept[1] == times:
-            return kept[2]
-        value = self._read()
-        self._kept = (now, times, value)
-        return value
-
-    def forget(self) -> None:
-        self._times_forgotten += 1
-
-
-_exist = _Remembered(_exists)
-_room = _Remembered(lambda: Room.of(held_by_all()))
+_exist = Remembered(_exists)
+_room = Remembered(lambda: Room.of(held_by_all()))
 
 
 def forget_room() -> None:

@@ -58,6 +58,9 @@ MAX_RETENTION_DAYS = 36_500
 # Of the files that jobs are submitted with: for each project, and for each cluster's own tokens.
 RAINBOW_INPUTS_MIB = env.number("RAINBOW_INPUTS_MIB", 256, lowest=0, highest=1_048_576)
 RAINBOW_RETENTION_DAYS = env.number("RAINBOW_RETENTION_DAYS", 90, lowest=0, highest=MAX_RETENTION_DAYS)
+# Whether webhooks may be sent without TLS, and to addresses of this machine and of private networks.
+RAINBOW_WEBHOOK_HTTP = env.switch("RAINBOW_WEBHOOK_HTTP")
+RAINBOW_WEBHOOK_PRIVATE = env.switch("RAINBOW_WEBHOOK_PRIVATE")
 RAINBOW_CLEANUP = env.switch("RAINBOW_CLEANUP")
 RAINBOW_METRICS_ADDRESS = env.text("RAINBOW_METRICS_ADDRESS")
 RAINBOW_METRICS_TOKEN_FILE = env.text("RAINBOW_METRICS_TOKEN_FILE")

@@ -24,7 +24,8 @@ from clusters.models import Cluster
 from clusters.parsed_facts import parsed_facts
 from clusters.services.authenticate import admit
 from clusters.services.register import register_cluster
-from jobs import room
+from jobs import remembered, room
+from jobs.outbox import forget_webhooks, webhooks_exist
 from jobs.queries import head, labeled
 from jobs.room import forget_limits
 from rainbow.protos import rainbow_pb2 as pb
@@ -111,14 +112,16 @@ def _nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     labeled.forget()
     parsed_facts.clear()
     forget_limits()
+    forget_webhooks()
     # Else a test that takes long would look once more.
-    monkeypatch.setattr(room, "_FRESH_SECONDS", 3_600)
+    monkeypatch.setattr(remembered, "_FRESH_SECONDS", 3_600)
 
 
 @pytest.fixture
 def limits_are_known(db: None) -> None:
-    """For tests that count statements: whether limits exist is looked up by the first that asks."""
+    """For tests that count statements: whether limits and webhooks exist is looked up by the first that asks."""
     room.held_limits_exist()
+    webhooks_exist()
 
 
 @pytest.fixture

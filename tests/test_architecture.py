@@ -67,7 +67,8 @@ MAY_IMPORT = {
     "jobs.services": "rainbow rainbow.telemetry clusters clusters.services jobs jobs.queries",
     "jobs.demo": "rainbow clusters clusters.services jobs jobs.queries jobs.services",
     "clusters.management": "rainbow clusters clusters.queries clusters.services",
-    "jobs.management": "rainbow rainbow_site.process clusters jobs jobs.queries jobs.services jobs.demo",
+    "jobs.management": "rainbow rainbow_site.process clusters clusters.services jobs jobs.queries jobs.services"
+    " jobs.demo",
     "jobs.templatetags": "clusters jobs jobs.queries",
     "grpc_api": "",
     "grpc_api.reference": "rainbow.protos",

@@ -9,7 +9,7 @@ from clusters.callers import Operator
 from clusters.models import Allowance
 from clusters.services.limits import limit_person, limit_project
 from clusters.services.projects import Change
-from jobs import events, room
+from jobs import events, remembered
 from jobs.models import Job
 from jobs.queries.checks.allowances import wrong_allowances
 from jobs.queries.explain import explain_wait
@@ -174,7 +174,7 @@ def why(job_id: int, now: datetime) -> str:
 def test_without_held_limits_requests_and_accepts_run_no_further_statements(
     alpha: Any, alice: Operator, now: datetime, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "_FRESH_SECONDS", 3600)
+    monkeypatch.setattr(remembered, "_FRESH_SECONDS", 3600)
     project_of(alice, now=now)
     first, *_ = submitted_by(alice, 3, now=now)
     with_memory = offered(alpha, now)
@@ -206,7 +206,7 @@ def test_the_end_of_a_job_wakes_the_agents_of_its_cluster(
 def test_what_is_woken_finds_the_room_at_once(
     alpha: Any, alice: Operator, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "_FRESH_SECONDS", 3600)
+    monkeypatch.setattr(remembered, "_FRESH_SECONDS", 3600)
     project_of(alice, now=now)
     limited(alice, now, held=1)
     first, second = submitted_by(alice, 2, now=now)

@@ -23,3 +23,5 @@ LEASES_EXPIRED = Counter(
     "rainbow_leases_expired_total", "Jobs whose agent fell silent, by what became of them.", ["outcome"]
 )
 JOBS_EXPIRED = Counter("rainbow_jobs_expired_total", "Jobs that failed since they waited until their expiry.")
+WEBHOOK_MESSAGES = Counter("rainbow_webhook_messages_total", "Notifications that receivers of webhooks took.")
+WEBHOOK_FAILURES = Counter("rainbow_webhook_failures_total", "Notifications that could not be delivered, each time.")

@@ -17,6 +17,7 @@ from grpc_api.runtime.releases import release_forever
 from grpc_api.runtime.retention import prune_forever
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
+from grpc_api.runtime.webhooks import tell_webhooks_forever
 from grpc_api.runtime.withdrawals import follow_withdrawals
 from grpc_api.transport.asgi.application import Application
 from grpc_api.transport.asgi.h2corn_transport import H2cornTransport
@@ -149,6 +150,7 @@ def _start_background_tasks(pools: ThreadPools, wakeups: Wakeups, *, retention_d
         keep_queues_forever(pools),
         step_groups_forever(pools),
         release_forever(pools),
+        tell_webhooks_forever(pools),
         prune_forever(pools, days=retention_days),
     )
     return [asyncio.create_task(work) for work in endless]

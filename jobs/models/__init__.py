@@ -12,6 +12,7 @@ from jobs.models.relay import Relay, RelayedChunk
 from jobs.models.retention_lease import RetentionLease
 from jobs.models.turn import Turn
 from jobs.models.usage import Usage
+from jobs.models.webhook import Notification, Webhook, WebhookMessage
 from jobs.models.wish import Wish
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "JobLabel",
     "JobQuerySet",
     "LeaseWatch",
+    "Notification",
     "Queue",
     "Relay",
     "RelayedChunk",
@@ -40,6 +42,8 @@ __all__ = [
     "Serves",
     "Turn",
     "Usage",
+    "Webhook",
+    "WebhookMessage",
     "Wish",
     "cores_of",
     "said_key",

@@ -8,7 +8,8 @@ from django.db.models import QuerySet
 
 from clusters.callers import Asker
 from jobs.events import record
-from jobs.models import Job, JobGroup
+from jobs.models import Job, JobGroup, Notification
+from jobs.outbox import Told, tell_webhooks
 from jobs.queries.groups import counts_of, outcome_of
 from jobs.services.cancel import cancel_members
 from jobs.services.dependents import settle_group
@@ -113,3 +114,8 @@ def _finish(group: JobGroup, counts: Mapping[JobState, int], now: datetime) -> N
     group.finished_at, group.outcome = now, outcome_of(counts)
     group.save(update_fields=["finished_at", "outcome"])
     settle_group(group_id=group.id, outcome=group.outcome, now=now)
+    if group.project_id:
+        data = {"group": group.id, "name": group.name, "counts": {state.value: jobs for state, jobs in counts.items()}}
+        kind = Notification.GROUP_FINISHED
+        told = Told(project_id=group.project_id, kind=kind, cluster_id=group.cluster_id, data=data)
+        tell_webhooks([told], now=now)

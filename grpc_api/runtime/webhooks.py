@@ -1,0 +1,98 @@
+"""Telling webhooks what is in their outboxes: each by one server at a time, in the order of the messages."""
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from grpc_api.runtime.metrics import WEBHOOK_FAILURES, WEBHOOK_MESSAGES
+from grpc_api.runtime.thread_pools import ThreadPools
+from grpc_api.runtime.webhook_sender import NotDelivered, Sender
+from jobs.services.webhooks import Batch, drop_old_messages, due_webhooks, note_sent, take_batch
+from rainbow.errors import Unavailable
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
+
+_EVERY_SECONDS = 1.0
+_DROP_EVERY = timedelta(hours=1)
+# Receivers that are slow hold up no more than these threads, and none of the database's.
+_AT_ONCE = 8
+_log = logging.getLogger("rainbow.grpc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    delivered: list[int]
+    failure: str = ""
+    gone: bool = False
+
+
+async def tell_webhooks_forever(pools: ThreadPools) -> None:
+    sender = Sender(private=settings.RAINBOW_WEBHOOK_PRIVATE)
+    drop_at = datetime.now(UTC)
+    under_way: dict[int, asyncio.Task[None]] = {}
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="webhook") as threads:
+        while True:
+            try:
+                under_way = {id: task for id, task in under_way.items() if not task.done()}
+                for webhook_id in await pools.read(lambda: due_webhooks(now=datetime.now(UTC))):
+                    if webhook_id not in under_way and len(under_way) < _AT_ONCE:
+                        under_way[webhook_id] = asyncio.create_task(_tell(pools, threads, sender, webhook_id))
+                if datetime.now(UTC) >= drop_at:
+                    await pools.write(partial(drop_old_messages, now=datetime.now(UTC)))
+                    drop_at = datetime.now(UTC) + _DROP_EVERY
+            except (DatabaseError, Unavailable) as error:
+                _log.warning(Line("could not look after the webhooks", error=Quoted(told(error))))
+            await asyncio.sleep(_EVERY_SECONDS)
+
+
+async def _tell(pools: ThreadPools, threads: ThreadPoolExecutor, sender: Sender, webhook_id: int) -> None:
+    """Batch after batch, as long as all is delivered. What was delivered and not noted is delivered again."""
+    holder = str(uuid4())
+    try:
+        while batch := await pools.write(
+            partial(take_batch, webhook_id=webhook_id, holder=holder, now=datetime.now(UTC))
+        ):
+            sent = await asyncio.get_running_loop().run_in_executor(threads, send_batch, sender, batch)
+            off = await pools.write(
+                partial(
+                    note_sent,
+                    webhook_id=webhook_id,
+                    holder=holder,
+                    delivered=sent.delivered,
+                    failure=sent.failure,
+                    gone=sent.gone,
+                    now=datetime.now(UTC),
+                )
+            )
+            WEBHOOK_MESSAGES.inc(len(sent.delivered))
+            if off:
+                _log.warning(Line("webhook switched off", webhook=webhook_id, reason=Quoted(off)))
+            if sent.failure:
+                WEBHOOK_FAILURES.inc()
+                _log.info(Line("webhook failed", webhook=webhook_id, reason=Quoted(sent.failure)))
+            if sent.failure or not batch.messages:
+                return
+    except (DatabaseError, Unavailable) as error:
+        _log.warning(Line("could not note what a webhook was told", webhook=webhook_id, error=Quoted(told(error))))
+
+
+def send_batch(sender: Sender, batch: Batch) -> Sent:
+    """In their order, up to the first that is not delivered."""
+    delivered: list[int] = []
+    for message in batch.messages:
+        try:
+            sender.send(
+                url=batch.url, secret=batch.secret, uid=message.uid, timestamp=int(time.time()), body=message.body
+            )
+        except NotDelivered as failure:
+            return Sent(delivered=delivered, failure=str(failure), gone=failure.gone)
+        delivered.append(message.id)
+    return Sent(delivered=delivered)

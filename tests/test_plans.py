@@ -13,13 +13,15 @@ from clusters.bounds import Bounds
 from clusters.callers import Claim
 from clusters.services.authenticate import admit
 from grpc_api.rpcs import jobs, queue
-from jobs.models import Job
+from jobs.models import Job, JobDependency
 from jobs.queries.lookup import list_jobs
+from jobs.queries.parents import waited_for
 from jobs.queries.queue import request_jobs
 from jobs.queries.search import Search
 from jobs.queries.summaries import summarize_jobs
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
+from jobs.services.dependents import settle_ended_parents
 from jobs.services.prune import prune_ended, prune_handed_over
 from jobs.sql.reads import jobs_before, oldest_queued
 from jobs.sql.statements import quoted
@@ -32,7 +34,7 @@ from tests.support.queue import submitted
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("limits_are_known")]
 
 FINISHED, WAITING = 40_960, 200
-JOBS = Job._meta.db_table
+JOBS, DEPENDENCIES = Job._meta.db_table, JobDependency._meta.db_table
 
 
 @pytest.fixture
@@ -63,10 +65,13 @@ def statements_of(work: Callable[[], object]) -> list[str]:
     return [query["sql"] for query in captured]
 
 
-def plans_of(work: Callable[[], object]) -> list[str]:
-    """How the database finds the jobs in each of the statements that the work runs."""
+def plans_of(work: Callable[[], object], *, among: str = JOBS) -> list[str]:
+    """How the database finds the jobs, or what else is asked for, in each of the statements that the work runs."""
     explain = "EXPLAIN (COSTS OFF)" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
-    statements = [sql for sql in statements_of(work) if re.match(f"(SELECT|UPDATE).*{JOBS}\\b", sql, re.DOTALL)]
+    kinds = "SELECT|UPDATE" if among == JOBS else "SELECT|UPDATE|DELETE|INSERT"
+    found = [sql for sql in statements_of(work) if re.match(f"({kinds}).*{among}\\b", sql, re.DOTALL)]
+    # Those that go to PostgreSQL together.
+    statements = [one.strip() for sql in found for one in sql.split("; ") if among in one]
     plans = []
     with connection.cursor() as cursor:
         for statement in statements:
@@ -298,7 +303,7 @@ def test_deleted_jobs_are_found_by_their_ids(alpha: Any, long_history: list[int]
     assert not [sql for sql in statements if "output" in sql]
     explain = "EXPLAIN (COSTS OFF)" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
     deletes = [sql for sql in statements if sql.startswith("DELETE")]
-    assert len(deletes) == 7
+    assert len(deletes) == 8
     with connection.cursor() as cursor:
         for statement in deletes:
             cursor.execute(f"{explain} {statement}")
@@ -410,3 +415,59 @@ def test_events_and_counts_are_one_round_trip(
     statements = statements_of(lambda: work(alpha, ids, now))
 
     assert sum(bool(re.search("INSERT INTO jobs_job(event|count|activity) ", sql)) for sql in statements) == trips
+
+
+CHILDREN = 2_000
+
+
+@pytest.fixture
+def many_wait(alpha: Any, long_history: list[int], now: datetime) -> tuple[int, list[int]]:
+    """A job for which many wait, and others that wait for others."""
+    parent, other, *_ = long_history
+    submitted(alpha, CHILDREN, now=now, after=(f"any:{other}",))
+    children = submitted(alpha, CHILDREN, now=now, after=(f"any:{parent}",))
+    gather_statistics()
+    return parent, children
+
+
+def test_those_that_wait_for_a_job_are_found_by_it(alpha: Any, many_wait: tuple[int, list[int]], now: datetime) -> None:
+    parent, children = many_wait
+    plans = plans_of(lambda: cancel_jobs(by=alpha.submitter, job_ids=[parent], now=now), among=DEPENDENCIES)
+    statements: list[str] = []
+
+    batch = plans_of(lambda: settle_ended_parents(now=now), among=DEPENDENCIES)
+    statements = statements_of(lambda: settle_ended_parents(now=now))
+
+    for plan in (*plans, *batch):
+        assert not re.search(r"(Seq Scan on|SCAN) jobs_(job|jobdependency|jobevent)\b", plan), plan
+    # Flat in the number of jobs that wait.
+    assert len(statements) < 60
+    assert Job.objects.filter(id__in=children, state="queued").count() == CHILDREN
+
+
+def test_a_submission_finds_what_it_waits_for_by_its_ids(alpha: Any, long_history: list[int], now: datetime) -> None:
+    terms = tuple(f"any:{job_id}" for job_id in long_history[:100])
+
+    plans = plans_of(lambda: submitted(alpha, now=now, after=terms))
+
+    assert not any(walks_the_history(plan) for plan in plans)
+    assert len(statements_of(lambda: submitted(alpha, now=now, after=terms))) <= 20
+
+
+def test_it_is_told_what_a_job_waits_for_by_its_dependencies(
+    alpha: Any, many_wait: tuple[int, list[int]], now: datetime
+) -> None:
+    child = Job.objects.get(id=many_wait[1][0])
+
+    plans = plans_of(lambda: waited_for(child), among=DEPENDENCIES)
+
+    assert not any(re.search(r"(Seq Scan on|SCAN) jobs_(job|jobdependency)\b", plan) for plan in plans)
+
+
+def test_old_jobs_are_pruned_without_a_walk_over_those_that_wait(
+    alpha: Any, many_wait: tuple[int, list[int]], now: datetime
+) -> None:
+    plans = plans_of(lambda: prune_ended(before=now + timedelta(days=1), limit=100), among=DEPENDENCIES)
+    plans += plans_of(lambda: prune_handed_over(before=now + timedelta(days=1), limit=100), among=DEPENDENCIES)
+
+    assert not any(re.search(r"(Seq Scan on|SCAN) jobs_job\b", plan) for plan in plans)

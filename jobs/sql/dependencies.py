@@ -94,8 +94,13 @@ def lock_parents(job_ids: Iterable[int]) -> dict[int, JobState]:
 
 def dependents_of(parents: Parents, ids: Collection[int], *, limit: int) -> list[int]:
     """The jobs of the first so many dependencies on these."""
-    statement = f"SELECT job_id FROM {parents.dependency} WHERE {parents.column} {among_ids()} LIMIT %s"
-    return sorted({job_id for (job_id,) in fetch(statement, [ids_as_value(ids), limit])})
+    if connection.vendor == "sqlite":
+        statement = f"SELECT job_id FROM {parents.dependency} WHERE {parents.column} {among_ids()} LIMIT %s"
+        return sorted({job_id for (job_id,) in fetch(statement, [ids_as_value(ids), limit])})
+    # Of one that many wait for, PostgreSQL would else read the table from its beginning, past all that is deleted.
+    first = f"SELECT job_id FROM {parents.dependency} WHERE {parents.column} = t.id ORDER BY job_id LIMIT %s"
+    statement = f"SELECT d.job_id FROM {_AS_ROWS['postgresql']} CROSS JOIN LATERAL ({first}) d LIMIT %s"
+    return sorted({job_id for (job_id,) in fetch(statement, [ids_as_value(ids), limit, limit])})
 
 
 def take_dependencies(parents: Parents, ids: Collection[int], *, job_ids: Collection[int]) -> list[Dependency]:

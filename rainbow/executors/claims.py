@@ -31,11 +31,22 @@ class Claim:
 
 def claim_of(folder: JobFolder) -> Claim | None:
     """None while no scheduler job has claimed the command, or where the note makes no sense."""
+    if not _is_there(folder):
+        return None
     words = folder.job.words("started")
     if len(words) != 3 or words[0] == _WITHDRAWN or not _NATIVE_ID.fullmatch(words[0]):
         return None
     began, limit = moment(words[1]), number(words[2], most=_LONGEST_LIMIT)
     return None if began is None or limit is None else Claim(native_id=words[0], began=began, limit_seconds=limit)
+
+
+def _is_there(folder: JobFolder) -> bool:
+    """By one call, since most of ten thousand jobs may wait. What is there is read with care all the same."""
+    try:
+        folder.started.lstat()
+    except OSError:
+        return False
+    return True
 
 
 def claimed_by(folder: JobFolder) -> str:

@@ -8,10 +8,11 @@ from django.db.models import Q, QuerySet
 
 from clusters.callers import Caller, Operator
 from clusters.validation import check_range
-from jobs.models import Job, JobGroup
+from jobs.models import MAX_ID, JobGroup
 from jobs.queries.found_job import FoundJob, read_jobs
 from jobs.sight import Sight, owned_by, seen_by
 from jobs.sql.groups import group_totals
+from jobs.sql.reads import ids_in_ranges
 from jobs.states import JobState
 
 # Of one that does not exist and of one that is not the caller's to see alike.
@@ -61,10 +62,15 @@ def get_group(*, by: Caller | Operator, group_id: int) -> FoundGroup | None:
     group = _with_names(visible_groups(by)).filter(id=group_id).first()
     if group is None:
         return None
-    failed = Job.objects.filter(group=group_id, state=JobState.FAILED).order_by("group", "state", "id")
-    ids = list(failed.values_list("id", flat=True)[:FIRST_FAILURES])
+    counts = counts_of([group_id])[group_id]
+    return _found(group, counts, _first_failures(group_id) if JobState.FAILED in counts else [])
+
+
+def _first_failures(group_id: int) -> list[FoundJob]:
+    owners = [{"group": group_id}]
+    ids = sorted(ids_in_ranges(owners, [JobState.FAILED], (1, MAX_ID), oldest_first=True, limit=FIRST_FAILURES))
     jobs = read_jobs(ids, sight=None, brief=True) if ids else {}
-    return _found(group, counts_of([group_id])[group_id], [jobs[id] for id in ids if id in jobs])
+    return [jobs[job_id] for job_id in ids if job_id in jobs]
 
 
 def list_groups(*, by: Caller | Operator, going: bool = False, size: int = 0, last: int = 0) -> GroupPage:

@@ -73,10 +73,10 @@ def _stop(group: JobGroup, why: str, now: datetime) -> None:
 
 def _cancel_next(group: JobGroup, now: datetime) -> bool:
     """Cancels the next members; returns whether there may be more: first those that no cluster has."""
-    ids = _ids(Job.objects.filter(group=group.id, state__in=UNTAKEN))
+    ids = _ids(_members(group).filter(state__in=UNTAKEN))
     if not ids and group.cancelled_to is not None:
         taken = (JobState.ACCEPTED, JobState.RUNNING, JobState.LOST)
-        ids = _ids(Job.objects.filter(group=group.id, state__in=taken, id__gt=group.cancelled_to))
+        ids = _ids(_members(group).filter(state__in=taken, id__gt=group.cancelled_to))
         group.cancelled_to = ids[-1] if ids else None
         group.save(update_fields=["cancelled_to"])
     by = Asker(credential=group.stopped_by_id, account=group.stopped_by_account_id)
@@ -87,20 +87,28 @@ def _cancel_next(group: JobGroup, now: datetime) -> bool:
 def _release_next(group: JobGroup, counts: dict[JobState, int], now: datetime) -> bool:
     """Queues as many of the members that are held as there is room for; returns whether there may be more.
 
-    What is blocked for something else, as until its next attempt, keeps its room.
+    What is blocked for something else, as until its next attempt, keeps its room. SQLite finds a truth value by an
+    index only where it is compared.
     """
-    blocked = Job.objects.filter(group=group.id, state=JobState.BLOCKED)
+    blocked = _members(group).filter(state=JobState.BLOCKED)
     taken = sum(jobs for state, jobs in counts.items() if state not in (*FINAL, JobState.BLOCKED))
-    room = group.at_once - taken - (blocked.filter(held_by_group=False).count() if JobState.BLOCKED in counts else 0)
+    room = (
+        group.at_once - taken - (blocked.filter(held_by_group__in=[False]).count() if JobState.BLOCKED in counts else 0)
+    )
     if room <= 0:
         return False
-    free = blocked.filter(held_by_group=True, unmet=0).order_by("id")
+    free = blocked.filter(held_by_group__in=[True], unmet=0).order_by("id")
     ids = list(free.values_list("id", flat=True)[: min(room, BATCH)])
     # Another transaction may be at one of them, as one that cancels it.
     found = free.filter(id__in=ids).only(*DECISIVE, *_OF_STEPS).select_for_update(skip_locked=True)
     jobs = list(found)
     record([(step, None) for step in release(jobs, now=now, why="its turn in its group")], now=now)
     return len(jobs) == BATCH
+
+
+def _members(group: JobGroup) -> QuerySet[Job]:
+    """SQLite uses an index of members alone only where it is said that they are some."""
+    return Job.objects.filter(group=group.id, group__gt=0)
 
 
 def _ids(jobs: QuerySet[Job]) -> list[int]:

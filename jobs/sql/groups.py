@@ -51,8 +51,8 @@ _COUNTED = (
 )
 _IN_GROUP = f'{_JOB} j WHERE j."group" > 0 AND j."group" = g.id AND j.state = \'{JobState.BLOCKED}\''
 # Members that keep their room while they are blocked for something else, and one that waits for its turn alone.
-_UNHELD = f"(SELECT COUNT(*) FROM {_IN_GROUP} AND NOT j.held_by_group)"
-_NEXT = f"EXISTS (SELECT 1 FROM {_IN_GROUP} AND j.held_by_group AND j.unmet = 0)"
+_UNHELD = f"(SELECT COUNT(*) FROM {_IN_GROUP} AND j.held_by_group = FALSE)"
+_NEXT = f"(SELECT MIN(j.id) FROM {_IN_GROUP} AND j.held_by_group = TRUE AND j.unmet = 0) IS NOT NULL"
 _DUE = (
     "(g.open AND g.added_at <= %s)",
     "(NOT g.open AND COALESCE(n.not_over, 0) = 0)",

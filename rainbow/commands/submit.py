@@ -31,7 +31,7 @@ from rainbow.terminal.options import json_option, label_option, server_options, 
 from rainbow.terminal.output import complain, say, write_json, write_output_of
 from rainbow.terminal.signing import signing_options, start_signing
 from rainbow.terminal.slurm_options import slurm_options, translated
-from rainbow.terminal.submit_array import Indexes, submit_array
+from rainbow.terminal.submit_array import Indexes, parameters_of, submit_array, submit_each
 from rainbow.terminal.submit_command import SubmitCommand
 from rainbow.terminal.submit_file import submit_file
 from rainbow.terminal.types import MAX_INT32, Gpus, Memory, Pair, Span, Time, Whole, as_list, as_mapping
@@ -46,9 +46,11 @@ Examples:
   rainbow submit --tasks 4 --gpus-per-task 1 --gpu-type a100 --memory 64G --partition gpu -- srun ./train
   rainbow submit --wait -- make test
   rainbow submit --array 0-999%50 --stop-after-failures 10 -- ./run.sh
+  rainbow submit --each params.csv -- ./run.sh
   rainbow submit --file jobs.jsonl
 
 With --array: a job for each index, which it finds as RAINBOW_ARRAY_INDEX; all of them are one group.
+With --each: a job for each row below the first, which names the columns.
 
 With --file: each line is a JSON object such as {"command": "hostname", "nodes": 2, "labels": {"project": "demo"}}.
 Submitting the same file again, after a cut or at any time, queues no job twice. Exits with 5 when jobs were refused.
@@ -222,7 +224,8 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 )
 @click.option("--wait", is_flag=True, help="Show how the job goes and what it writes, and exit with its exit code.")
 @click.option("--array", type=Indexes(), metavar="INDEXES", help="A job for each of these: 0-9, 1,3,5, 0-99%5.")
-@click.option("--group-name", metavar="NAME", help="What the group of --array or --file is called.")
+@click.option("--each", metavar="PATH", help="A job for each row of a CSV file, whose columns are its variables.")
+@click.option("--group-name", metavar="NAME", help="What the group of --array, --each or --file is called.")
 @click.option("--at-once", type=Whole(1, MAX_INT32), help="How many of them may be under way at once.")
 @click.option("--stop-after-failures", type=Whole(1, MAX_INT32), help="Cancel the rest when so many of them failed.")
 @click.option("--group", type=Whole(1, MAX_INT32), help="A group of yours that takes further members.")
@@ -243,6 +246,7 @@ def command(
     file: str | None,
     key_prefix: str | None,
     array: Array | None,
+    each: str | None,
     group_name: str | None,
     at_once: int | None,
     stop_after_failures: int | None,
@@ -257,14 +261,18 @@ def command(
         ctx.exit(_submit_file(ctx, file, key_prefix=key_prefix or "", group=group, as_json=as_json))
     contents = read_inputs(given["inputs"])
     spec = _spec(**{**given, "inputs": digests(contents)})
-    if array is not None:
-        _check_array(spec, wait=wait)
+    if array is not None or each is not None:
+        _check_many(spec, array=array, each=each, wait=wait)
+        rows = parameters_of(each) if each is not None else ()
         with session.submitter(ctx) as client:
             start_signing(ctx, client)
             client.put_inputs(contents.values(), project=spec.project)
-            ctx.exit(submit_array(client, spec, array, group=group or GroupWish(), as_json=as_json))
+            wish = group or GroupWish()
+            if array is not None:
+                ctx.exit(submit_array(client, spec, array, group=wish, as_json=as_json))
+            ctx.exit(submit_each(client, spec, rows, group=wish, as_json=as_json))
     if group is not None:
-        raise click.UsageError("--group-name, --at-once and --stop-after-failures need --array or --file.")
+        raise click.UsageError("--group-name, --at-once and --stop-after-failures need --array, --each or --file.")
     with session.submitter(ctx) as client:
         start_signing(ctx, client)
         client.put_inputs(contents.values(), project=spec.project)
@@ -302,9 +310,11 @@ def _group_wish(name: str | None, at_once: int | None, stop_after_failures: int 
     return GroupWish(name=name or "", at_once=at_once or 0, stop_after_failures=stop_after_failures or 0)
 
 
-def _check_array(spec: JobSpec, *, wait: bool) -> None:
+def _check_many(spec: JobSpec, *, array: Array | None, each: str | None, wait: bool) -> None:
+    if array is not None and each is not None:
+        raise click.UsageError("Give either --array or --each.")
     if spec.group or spec.array_index is not None:
-        raise click.UsageError("--array makes a group and its indexes; leave out --group and --array-index.")
+        raise click.UsageError("--array and --each make a group and its indexes; leave out --group and --array-index.")
     if wait:
         raise click.UsageError("--wait is for one job.")
 

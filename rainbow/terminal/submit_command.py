@@ -23,7 +23,8 @@ SECTIONS = {
     ),
     "Signing": ("sign", "signing_key", "sign_for", "sign_runs"),
     "Waiting, and many jobs": (
-        "wait", "array", "file", "key_prefix", "group_name", "at_once", "stop_after_failures", "group", "array_index",
+        "wait", "array", "each", "file", "key_prefix", "group_name", "at_once", "stop_after_failures", "group",
+        "array_index",
     ),
     "Server and credential": (
         "host", "cluster", "tls", "ca_file", "cert_file", "key_file", "timeout", "token", "token_file",

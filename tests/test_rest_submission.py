@@ -269,3 +269,16 @@ def test_what_one_submission_says_is_not_of_the_next(alpha: Member) -> None:
 
     job = guest.get(f"jobs/{second}").json()
     assert (job["command"], job["labels"], job["environment"], job["nodes"]) == ("b", {}, {}, 1)
+
+
+def test_a_job_waits_for_another(guest: Rest) -> None:
+    parent = guest.post("jobs", {"command": "true"}).json()["id"]
+
+    child = guest.post("jobs", {"command": "true", "after": [f"any:{parent}"]}).json()
+    refused = guest.post("jobs", {"command": "true", "after": ["2000000000"]})
+
+    job = guest.get(f"jobs/{child['id']}").json()
+    assert (child["position"], job["state"], job["after"]) == (0, "blocked", [f"any:{parent}"])
+    assert job["why_waiting"].startswith(f"waits for job {parent} to end (queued)")
+    assert refused.status_code == 400
+    assert refused.json()["errors"] == [{"field": "after", "detail": "there is no such job: 2000000000"}]

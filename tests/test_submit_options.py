@@ -189,3 +189,19 @@ def test_a_time_that_cannot_be_is_refused(rainbow: Run, options: list[str], comp
 
     assert result.exit_code == 2
     assert complaint in result.stderr
+
+
+def test_a_job_that_waits_for_others_is_told_and_shown_so(rainbow: Run) -> None:
+    parent = answer(rainbow("submit", "--json", "--", "true"))["jobid"]
+
+    told = rainbow("submit", "--after", f"any:{parent}", "--key", "k", "--", "true")
+    child = int(told.stdout.split()[2])
+    shown = rainbow("job", str(child)).stdout
+
+    assert told.stdout.splitlines()[0].endswith("; it waits for other jobs.")
+    assert f"Why it waits: waits for job {parent} to end (queued); it is in no queue until then" in shown
+    assert [line.split() for line in shown.splitlines() if line.startswith("after")] == [["after:", f"any:{parent}"]]
+    rainbow("cancel", str(parent))
+    assert answer(rainbow("job", "--json", str(child)))["state"] == "queued"
+    refused = rainbow("submit", "--after", "2000000000", "--", "true")
+    assert (refused.exit_code != 0, "--after" in refused.stderr) == (True, True), refused.stderr

@@ -8,10 +8,12 @@ import pytest
 from rainbow.errors import Unavailable
 from rainbow.executors.executor import Ending, JobPhase, Progress
 from rainbow.records import EndCause, JobState
-from tests.support.agent_cast import SUCCESS, Hire, handed_over, key
+from tests.support.agent_cast import RUNNING, SUCCESS, Hire, handed_over, key
 from tests.support.agents import Crew, ScriptedExecutor, ended
+from tests.support.patience import wait_until
 from tests.support.rows import execute
 from tests.support.servers import RainbowServer
+from tests.support.wishes import at_work
 
 
 def test_a_silent_scheduler_is_waited_for(scripted: Crew, scheduler: ScriptedExecutor) -> None:
@@ -199,3 +201,36 @@ def test_files_of_a_job_go_some_time_after_its_end_is_known(scripted: Crew, sche
     scripted.work(lambda: scheduler.forgotten)
 
     assert scheduler.forgotten == [key(jobid)]
+
+
+def test_a_job_that_leaves_more_than_there_may_be_is_alone_forgotten_for_it(
+    hire: Hire, scheduler: ScriptedExecutor
+) -> None:
+    agent = hire(executor=scheduler, keep_output=timedelta(days=1))
+    jobids = [handed_over(agent) for _ in range(3)]
+    scheduler.kept = {key(jobids[1]): 2**62}
+    scheduler.progress = {key(jobid): ended(agent.clock.now(), **SUCCESS) for jobid in jobids}
+    agent.finish(*jobids)
+    agent.clock.move(600)
+
+    agent.work(lambda: scheduler.forgotten)
+    agent.clock.move(60)
+    agent.work_for(0.1)
+
+    assert scheduler.forgotten == [key(jobids[1])]
+
+
+def test_a_signal_that_the_scheduler_does_not_take_keeps_no_other_from_being_sent(
+    hire: Hire, scheduler: ScriptedExecutor
+) -> None:
+    agent = hire(executor=scheduler)
+    deaf, other = handed_over(agent), handed_over(agent)
+    scheduler.deaf = {key(deaf)}
+    scheduler.progress = dict.fromkeys((key(deaf), key(other)), RUNNING)
+    agent.work(lambda: {agent.job(deaf).state, agent.job(other).state} == {JobState.RUNNING})
+
+    with at_work(agent):
+        agent.client.signal_jobs([deaf, other], "USR1")
+        wait_until(lambda: scheduler.signals)
+
+    assert scheduler.signals[0] == (key(other), "USR1")

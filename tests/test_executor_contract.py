@@ -115,6 +115,19 @@ def test_a_running_job_is_sent_a_signal(scheduler: Scheduler) -> None:
 
 
 @on_each
+def test_each_signal_that_may_be_sent_arrives(scheduler: Scheduler) -> None:
+    executor = scheduler.executor()
+    ticket = hand_over(executor, "rainbow-16-1", "trap 'exit 9' WINCH; echo ready; while :; do sleep 0.1; done")
+    wait_until(lambda: executor.output(ticket) == "ready\n")
+    wait_for(executor, ticket, JobPhase.RUNNING)
+
+    for name in ("STOP", "CONT", "WINCH"):
+        executor.signal(ticket, name)
+
+    assert wait_for(executor, ticket, JobPhase.ENDED).exit_code == 9
+
+
+@on_each
 def test_a_job_that_ended_by_itself_stays_as_it_ended(scheduler: Scheduler) -> None:
     executor = scheduler.executor()
     ticket = hand_over(executor, "rainbow-7-1", "exit 3")

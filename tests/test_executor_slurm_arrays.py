@@ -200,9 +200,11 @@ def test_a_batch_is_of_jobs_that_ask_the_same_and_of_bounded_size() -> None:
     works |= {key(number): Work(command="true", nodes=2) for number in range(5, 8)}
     works |= {key(8): Work(command="true", time_limit_seconds=60), key(9): Work(command="true", run_as="ann")}
     large = {key(number): Work(command="x" * (MOST_BYTES // 3)) for number in range(5)}
+    equipped = {key(number): Work(command="true", environment={"A": "x" * (MOST_BYTES // 3)}) for number in range(5)}
 
     batches = list(batched_alike(works, most=4))
 
     assert batches == [[key(number) for number in range(4)], [key(number) for number in range(5, 8)]]
     assert [len(batch) for batch in batched_alike(large, most=100)] == [2, 2]
+    assert [len(batch) for batch in batched_alike(equipped, most=100)] == [2, 2]
     assert list(batched_alike(works, most=0)) == []

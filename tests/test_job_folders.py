@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rainbow.executors.folders import JobFolder, folder_of
+from rainbow.executors.folders import UNCOUNTED_BYTES, JobFolder, folder_of
 from rainbow.executors.trash import Trash
 from tests.support.executors import wait_until
 from tests.support.replaced import FOREIGN, TRICKS, Trick, put
@@ -125,3 +125,25 @@ while Trash(folder.state).empty():
 
     assert done.stderr == ""
     assert left(folder) == []
+
+
+def test_a_folder_that_is_deeper_than_any_is_larger_than_any_bound(folder: JobFolder) -> None:
+    # In steps: a longer path no call takes.
+    subprocess.run(
+        ["/bin/sh", "-c", "for i in $(seq 1500); do mkdir a && cd a || exit; done"], cwd=folder.path, check=True
+    )
+
+    assert folder.kept_bytes() == UNCOUNTED_BYTES
+
+
+def test_only_what_is_in_the_folder_is_counted(folder: JobFolder, foreign: Path) -> None:
+    alone = folder.kept_bytes()
+    (folder.path / "deep").mkdir()
+    (folder.path / "deep" / "file").write_bytes(bytes(100_000))
+    counted = folder.kept_bytes()
+    (folder.path / "link").symlink_to(foreign)
+    (folder.path / "also").symlink_to(foreign / "file")
+
+    assert alone > 0
+    assert 100_000 <= counted - alone <= 200_000
+    assert folder.kept_bytes() - counted < 10_000

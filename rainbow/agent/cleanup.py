@@ -52,6 +52,10 @@ class Cleanup:
         old = [one for one in done if one.at <= now - settings.keep_output]
         kept = done[len(old) :]
         self._measure(kept)
+        # One that alone takes more than there may be is no reason to forget all the others.
+        is_too_large = {key for key, size in self._sizes.items() if size > settings.keep_output_bytes}
+        old += [one for one in kept if one.ticket.key in is_too_large and one.at <= now - KEPT]
+        kept = [one for one in kept if one.ticket.key not in is_too_large]
         excess = sum(self._sizes.get(one.ticket.key, 0) for one in kept) - settings.keep_output_bytes
         too_many = len(kept) - MOST_KEPT_JOBS
         for number, one in enumerate(kept):

@@ -40,11 +40,13 @@ class Wishes:
         return False
 
     def send_signals(self) -> bool:
+        """A scheduler that does not take one is not asked again in this round, and the next ones go first then."""
         for wish, since in list(self._signals.items()):
             try:
                 error = self._send(wish)
             except SchedulerSilent as silence:
                 if self._context.clock() - since < TRY_FOR:
+                    self._signals[wish] = self._signals.pop(wish)
                     raise
                 error = silence.message
             del self._signals[wish]

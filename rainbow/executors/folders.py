@@ -34,8 +34,10 @@ MOST_LISTED = 10_000
 SHARED_FOLDER = 0o2777
 SHARED_FILE = 0o644
 OUTPUTS = (OUTPUT, ERRORS)
-# A job may have put any number of files into its folder; one with more is taken for larger than any bound.
+# A job may have put any number of files into its folder, as deep as it likes; one with more than this is taken for
+# larger than any bound.
 MOST_COUNTED_FILES = 10_000
+MOST_LEVELS = 32
 UNCOUNTED_BYTES = 2**62
 # Of st_blocks, whatever the file system (stat(2)).
 BLOCK_BYTES = 512
@@ -277,15 +279,12 @@ class JobFolder:
 
     def kept_bytes(self) -> int:
         """How much space the job's folder takes, as far as it can be seen; more than all where it has many files."""
-        total, left = 0, MOST_COUNTED_FILES
+        total = 0
         with contextlib.suppress(OSError), self.job.opened() as opened:
-            for _, _, files, folder in os.fwalk(".", dir_fd=opened, follow_symlinks=False):
-                left -= len(files) + 1
-                if left < 0:
+            for number, size in enumerate(_sizes(opened, levels=MOST_LEVELS)):
+                total += size
+                if number >= MOST_COUNTED_FILES or total >= UNCOUNTED_BYTES:
                     return UNCOUNTED_BYTES
-                for name in files:
-                    with contextlib.suppress(OSError):
-                        total += os.stat(name, dir_fd=folder, follow_symlinks=False).st_blocks * BLOCK_BYTES
         return total
 
     def cut_output(self, max_bytes: int) -> None:
@@ -325,6 +324,31 @@ def _list(folder: int, above: str, owner: int | None, found: list[tuple[str, int
         # A job may remove them meanwhile.
         except (OSError, InvalidArgument):
             continue
+
+
+def _sizes(folder: int, *, levels: int) -> Iterator[int]:
+    """Of each thing in it, as far as it can be seen, when it is its turn: a folder may have millions."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                yield _size(entry)
+            elif levels:
+                yield from _sizes_below(entry.name, folder, levels=levels - 1)
+            else:
+                yield UNCOUNTED_BYTES
+
+
+def _sizes_below(name: str, folder: int, *, levels: int) -> Iterator[int]:
+    yield 0
+    with contextlib.suppress(OSError), untrusted_files.opened_folder(name, inside=folder) as below:
+        yield from _sizes(below, levels=levels)
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_blocks * BLOCK_BYTES
+    except OSError:
+        return 0
 
 
 def is_key(name: str) -> bool:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from signal import Signals
 
 from rainbow.executors.claims import claim_of, claimed_by, withdraw
 from rainbow.executors.commands import Answer, all_submitted, ask, each_on_its_own
@@ -151,12 +152,15 @@ class SlurmExecutor:
             raise SchedulerSilent(f"scontrol hold: {answer.complaint}")
 
     def signal(self, ticket: Ticket, name: str) -> None:
-        """`--full`: to the batch script, which ignores it, and to what it started, not only to the steps of `srun`."""
+        """`--full`: to the batch script, which ignores it, and to what it started, not only to the steps of `srun`.
+
+        By its number, since scancel knows only some by name.
+        """
         folder = self._folder(ticket.key)
         queue = self._queue() if claim_of(folder) else {}
         native_id = self._claimed(ticket, queue) or ticket.native_id
         if NATIVE_ID.fullmatch(native_id):
-            self._cancelled(folder, "--full", f"--signal={name}", native_id)
+            self._cancelled(folder, "--full", f"--signal={Signals[f'SIG{name}'].value}", native_id)
 
     def output(self, ticket: Ticket) -> str:
         return self._folder(ticket.key).tail()

@@ -53,10 +53,15 @@ def batched_alike(works: Mapping[str, Work], *, most: int) -> Iterator[list[str]
 def _cut(keys: list[str], works: Mapping[str, Work], most: int) -> Iterator[list[str]]:
     batch, size = list[str](), 0
     for key in keys:
-        weight = len(repr(works[key]).encode())
+        weight = _weight(works[key])
         if batch and (len(batch) >= most or size + weight > MOST_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(key)
         size += weight
     yield batch
+
+
+def _weight(work: Work) -> int:
+    """About what it adds to the script. The environment is in no job's representation, as it may be confidential."""
+    return len(repr(work).encode()) + len(repr(work.environment).encode())

@@ -58,8 +58,9 @@ class ScriptedExecutor:
     withdrawn: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     outputs: dict[tuple[str, str], bytes] = field(default_factory=dict)
-    kept: int = 0
+    kept: dict[str, int] = field(default_factory=dict)
     signals: list[tuple[str, str]] = field(default_factory=list)
+    deaf: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     before_each: Callable[[], None] = lambda: None
     access: Access = field(default_factory=lambda: Access(description="by the test"))
@@ -124,6 +125,8 @@ class ScriptedExecutor:
 
     def signal(self, ticket: Ticket, name: str) -> None:
         self._called("signal")
+        if ticket.key in self.deaf:
+            raise SchedulerSilent("it does not take the signal")
         self.signals.append((ticket.key, name))
 
     def output(self, ticket: Ticket) -> str:
@@ -139,7 +142,7 @@ class ScriptedExecutor:
         """It has none."""
 
     def kept_bytes(self, ticket: Ticket) -> int:
-        return self.kept
+        return self.kept.get(ticket.key, 0)
 
     def forget(self, ticket: Ticket) -> None:
         self.forgotten.append(ticket.key)

@@ -119,3 +119,15 @@ def test_a_bad_file_is_refused_with_its_reason(path: Path, content: str | bytes,
 def test_a_missing_file_is_refused(path: Path) -> None:
     with pytest.raises(InvalidArgument, match="cannot read the policy"):
         read_policy(path)
+
+
+def test_with_a_list_of_commands_no_job_brings_files_beside_which_they_would_begin(policy: Policy, path: Path) -> None:
+    brings = work(command="python3 -m train", inputs={"train.py": "0" * 64})
+
+    assert policy.check(brings) == (
+        "inputs: this cluster, which allows some commands only, takes no files of jobs (allow_inputs)"
+    )
+    path.write_text(f"allow_inputs = true\n{FILE}")
+    assert read_policy(path).check(brings) is None
+    path.write_text("max_nodes = 4")
+    assert read_policy(path).check(brings) is None

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from rainbow.agent.allowed_mounts import AllowedMount
 from rainbow.agent.bounded_regex import TookTooLong, matches
 from rainbow.executors.container_mounts import mount_of
+from rainbow.executors.job_files import has_files
 from rainbow.executors.sizes import total_cores, total_gpus
 from rainbow.specs import Work
 from rainbow.text import on_one_line
@@ -38,7 +39,7 @@ class Policy:
     `refused_environment`. A working directory must be one of `allowed_directories` or lie below.
 
     A list of commands would be worth nothing if a job chose what else makes them do something: with one, no variable
-    and no working directory passes that is not allowed by name.
+    and no working directory passes that is not allowed by name, and no file that comes with it but for `allow_inputs`.
 
     The options of a scheduler, images and mounts decide whose budget a job is charged to and what its command is. So
     where there is a policy file, none passes that the file does not allow: `allowed_choices`, patterns by field, and
@@ -59,6 +60,7 @@ class Policy:
     max_gpus: int = 0
     max_memory_mib_per_node: int = 0
     allow_exclusive: bool = True
+    allow_inputs: bool = False
     allowed_choices: Mapping[str, tuple[str, ...]] | None = None
     allowed_mounts: tuple[AllowedMount, ...] | None = None
 
@@ -71,6 +73,7 @@ class Policy:
             or self._command_refused(work.command)
             or self._environment_refused([*work.environment, *work.secrets])
             or self._directory_refused(work.working_directory)
+            or self._inputs_refused(work)
             or self._resources_refused(work)
             or self._choices_refused(work)
             or self._mounts_refused(work.mounts)
@@ -117,6 +120,12 @@ class Policy:
             return None
         places = f"; it allows {', '.join(map(str, allowed))}" if allowed else ""
         return on_one_line(f"this cluster lets no job choose the working directory {directory}{places}", longest=1000)
+
+    def _inputs_refused(self, work: Work) -> str | None:
+        """The job begins beside them: they are what `make` and `python3 -m train` run."""
+        if not self.allowed_commands or self.allow_inputs or not has_files(work):
+            return None
+        return "inputs: this cluster, which allows some commands only, takes no files of jobs (allow_inputs)"
 
     def _resources_refused(self, work: Work) -> str | None:
         implied = self.max_tasks if work.cores_per_task else 0

@@ -26,7 +26,7 @@ LISTS = (
     *CHOICES.values(),
     "allowed_mounts",
 )
-ENTRIES = (*LIMITS, *LISTS, "allow_exclusive")
+ENTRIES = (*LIMITS, *LISTS, "allow_exclusive", "allow_inputs")
 
 
 def read_policy(path: Path) -> Policy:
@@ -42,6 +42,7 @@ def read_policy(path: Path) -> Policy:
         if "allowed_directories" in given
         else None,
         allow_exclusive=_switch(content, "allow_exclusive", path),
+        allow_inputs=_switch(content, "allow_inputs", path),
         allowed_choices={field: given.get(rule, ()) for field, rule in CHOICES.items()},
         allowed_mounts=tuple(_mount(text, path) for text in given.get("allowed_mounts", ())),
     )

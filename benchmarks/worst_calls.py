@@ -98,7 +98,7 @@ CALLS: dict[str, list[tuple[str, str, Request]]] = {
 }
 # Find what they are about by its key, whatever else there is.
 BY_KEY = {
-    "Serial", "Stream", "RotateCredential", "ResumeCluster", "CreateToken", "RevokeToken", "RevokeLeaked", "BeginLogin",
+    "Serial", "Stream", "ReadOutput", "SendOutput", "RotateCredential", "ResumeCluster", "CreateToken", "RevokeToken", "RevokeLeaked", "BeginLogin",
     "CollectLogin",
 }  # fmt: skip
 

@@ -51,7 +51,7 @@ OPERATIONS_OF_RPCS = {
     "AwaitWishes": [],
     # The same for what it sends; and streams are for command lines: over REST an output comes in parts.
     "SendOutput": [],
-    "ReadOutput": [],
+    "ReadOutput": ["get_job_output"],
     # A web server's thread is too dear for an open stream: ask again with If-None-Match.
     "WatchJobs": ["get_job"],
     "GetGroup": ["get_group"],

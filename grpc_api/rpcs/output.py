@@ -5,6 +5,7 @@ of the database, and kept nowhere.
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -70,7 +71,7 @@ class OutputRpcs:
         self._endings: set[asyncio.Task[None]] = set()
 
     async def ReadOutput(self, request: pb.ReadOutputRequest, call: Call) -> AsyncIterator[pb.ReadOutputResponse]:
-        claim = bearer_claim(call, request.cluster, ANY)
+        claim = replace(bearer_claim(call, request.cluster, ANY), reads=True)
         if len(self._windows) >= MOST_READERS:
             raise LimitReached("so many outputs are read here already", retry_after_seconds=10)
         answered = await self._server.write(begin, request, claim, call)
@@ -98,6 +99,8 @@ class OutputRpcs:
             async for request in until(self._server.wakeups.closing, requests):
                 if sent is None:
                     claim = bearer_claim(call, request.cluster, PULLERS)
+                    # A token that may only read is no agent's.
+                    await self._server.caller(claim)
                     opened = (await self._server.read(find, request, claim, call)).reply
                     sent = Sent(self._server, self._windows, opened)
                 there = await sent.put(request)
@@ -119,6 +122,8 @@ class OutputRpcs:
             wakeup.clear()
             chunks = self._windows.take(opened.id) or await self._from_database(opened.id)
             for chunk in chunks:
+                # From the end, the agent says where that is.
+                next_byte = chunk.offset if next_byte < 0 else next_byte
                 if chunk.offset != next_byte:
                     raise Unavailable(f"{CUT}: it sent what was not wanted")
                 if chunk.error == CUT:
@@ -192,6 +197,7 @@ class Sent:
     def _check(self, chunk: Chunk) -> None:
         if len(chunk.data) > MAX_CHUNK:
             raise InvalidArgument(f"must be at most {MAX_CHUNK:,} bytes, not {len(chunk.data):,}", field="data")
+        self._next = max(0, chunk.offset) if self._next < 0 else self._next
         if chunk.offset != self._next:
             raise InvalidArgument(f"must be {self._next:,}, where the chunk before ended", field="offset")
         if len(chunk.error) > 1_000 or not chunk.error.isprintable():

@@ -24,8 +24,10 @@ class WishRpcs:
         self._server = server
 
     async def AwaitWishes(self, request: pb.AwaitWishesRequest, call: Call) -> pb.AwaitWishesResponse:
-        check_range(request.wait_seconds, field="wait_seconds", lowest=0, highest=MAX_WAIT_SECONDS)
         claim = bearer_claim(call, request.cluster, PULLERS)
+        # A token that may only read is no agent's.
+        await self._server.caller(claim)
+        check_range(request.wait_seconds, field="wait_seconds", lowest=0, highest=MAX_WAIT_SECONDS)
         if request.done:
             await self._server.write(settle, request, claim, call)
         answered = await self._server.read(tell, request, claim, call)

@@ -1,8 +1,9 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from clusters.admin.shown import operator_of
@@ -10,6 +11,7 @@ from clusters.callers import Operator
 from jobs.admin.bulk_actions import BulkActions
 from jobs.admin.forms import SEE_CONTENT, SearchForm, job_id_from
 from jobs.admin.job_actions import JobActions
+from jobs.admin.live_output import output_part
 from jobs.admin.shown_jobs import links_from, shown_job
 from jobs.models import Job
 from jobs.queries.applicable import actions_for, actions_for_all
@@ -43,6 +45,17 @@ class JobAdmin(JobActions, BulkActions):
             **links_from(request.GET, page),
         }
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.output_view)
+        return [path("<int:job_id>/output/", view, name="jobs_job_output"), *super().get_urls()]
+
+    def output_view(self, request: HttpRequest, job_id: int) -> HttpResponse:
+        """A part of what the job wrote, for the script of its page."""
+        self.check_sees(request)
+        if not request.user.has_perm(SEE_CONTENT):
+            raise PermissionDenied
+        return output_part(request, by=operator_of(request), job_id=job_id)
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -53,6 +66,7 @@ class JobAdmin(JobActions, BulkActions):
         context = {
             **shown,
             "sees_content": request.user.has_perm(SEE_CONTENT),
+            "output_url": reverse("admin:jobs_job_output", args=[job.id]),
             "kinds": actions_for([job]) if self.may_act(request) else [],
         }
         return self.page(request, "console/job.html", f"Job {job.id} {job.name}", **context)

@@ -4,11 +4,13 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 
 from clusters.callers import Caller
 from clusters.my.page import for_people, me, page
 from jobs.admin.forms import job_id_from
+from jobs.admin.live_output import output_part
 from jobs.admin.shown_jobs import links_from, shown_job
 from jobs.models import Job
 from jobs.my.forms import MySearchForm
@@ -49,5 +51,17 @@ def job_view(request: HttpRequest, job_id: int) -> HttpResponse:
     shown = shown_job(by, job_id_from(str(job_id)), now=timezone.now())
     job = shown["job"]
     may_cancel = cancel_outcome(job) in CHANGED and Job.objects.owned_by(by).filter(id=job.id).exists()
-    context = {**shown, "sees_content": True, "may_cancel": may_cancel, "may_submit": bool(by.projects)}
+    context = {
+        **shown,
+        "sees_content": True,
+        "output_url": reverse("my-job-output", args=[job.id]),
+        "may_cancel": may_cancel,
+        "may_submit": bool(by.projects),
+    }
     return page(request, "job", f"Job {job.id} {job.name}", **context)
+
+
+@for_people()
+def output_view(request: HttpRequest, job_id: int) -> HttpResponse:
+    """A part of what the job wrote, for the script of its page."""
+    return output_part(request, by=me(request), job_id=job_id)

@@ -3,7 +3,7 @@ from django.views.generic import RedirectView
 
 from jobs.my import clusters
 from jobs.my.cancel import cancel_view
-from jobs.my.jobs import job_view, list_view
+from jobs.my.jobs import job_view, list_view, output_view
 from jobs.my.resubmit import resubmit_view
 from jobs.my.usage import usage_view
 from rainbow_site.web.rest import converters  # noqa: F401  (registers the converter)
@@ -13,6 +13,7 @@ urlpatterns = [
     path("jobs/", list_view, name="my-jobs"),
     path("jobs/cancel/", cancel_view, name="cancel-my-jobs"),
     path("jobs/<int:job_id>/", job_view, name="my-job"),
+    path("jobs/<int:job_id>/output/", output_view, name="my-job-output"),
     path("jobs/<int:job_id>/resubmit/", resubmit_view, name="resubmit-my-job"),
     path("usage/", usage_view, name="my-usage"),
     path("clusters/", clusters.list_view, name="my-clusters"),

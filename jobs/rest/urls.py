@@ -5,6 +5,7 @@ from jobs.rest.clusters import ClusterDetail, Clusters
 from jobs.rest.groups import CancelGroup, GroupDetail, Groups
 from jobs.rest.inputs import Inputs, InputsOf
 from jobs.rest.jobs import Cancel, CancelMany, Events, JobDetail, Jobs, Requeue, Signal
+from jobs.rest.output import Output
 from jobs.rest.pools import PoolDetail, Pools
 from jobs.rest.queue import Accept, Queue, Reports
 from jobs.rest.submission import Batch, BatchTo, Resubmission, ResubmissionTo, SubmissionTo
@@ -37,6 +38,7 @@ urlpatterns = [
     path("jobs/<int:job>", JobDetail.as_view(), name="job"),
     path("jobs/<int:job>/events", Events.as_view()),
     path("jobs/<int:job>/cancel", Cancel.as_view()),
+    path("jobs/<int:job>/output", Output.as_view()),
     path("jobs/<int:job>/signal", Signal.as_view()),
     path("jobs/<int:job>/resubmit", Resubmission.as_view()),
     path("jobs/<int:job>/requeue", Requeue.as_view()),

@@ -30,7 +30,7 @@ _RETRY_AFTER_SECONDS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """`attempt` is the one whose output it is, `start` from which byte on it is wanted."""
+    """`attempt` is the one whose output it is, `start` from which byte on it is wanted; less than 0 is from the end."""
 
     id: str
     attempt: int
@@ -52,8 +52,8 @@ def begin_relay(
 
     Raises NotFound, InvalidArgument, FailedPrecondition where no agent has the job, and LimitReached.
     """
-    if not 0 <= start <= MAX_BYTES:
-        raise InvalidArgument(f"must be 0 to {MAX_BYTES:,}, not {start:,}", field="from_byte")
+    if not -MAX_BYTES <= start <= MAX_BYTES:
+        raise InvalidArgument(f"must be {-MAX_BYTES:,} to {MAX_BYTES:,}, not {start:,}", field="from_byte")
     if (source is OutputSource.FILE) != bool(file):
         raise InvalidArgument("is needed with a source of FILE, and only there", field="file")
     if file:

@@ -44,7 +44,7 @@ class Senders:
 
     def send(self, wish: Wish) -> str:
         """Begins to; returns why not, or nothing."""
-        if len(wish.jobids) != 1 or wish.from_byte < 0 or wish.most_bytes < 0:
+        if len(wish.jobids) != 1 or wish.most_bytes < 0:
             return "this agent does not know what is wanted"
         if wish.file:
             try:
@@ -83,6 +83,7 @@ class Sender:
         self._output = f"{FILES}/{wish.file}" if wish.file else OUTPUTS[wish.stderr]
         self._listed: bytes | None = None
         self._is_over = is_over
+        self._start = wish.from_byte
         self._turn = threading.Condition()
         self._under_way = 0
         self._ends = False
@@ -111,8 +112,11 @@ class Sender:
 
     def _chunks(self) -> Iterator[Chunk]:
         """In gRPC's thread, which takes the next one when it comes to it."""
-        offset = self._wish.from_byte
+        offset = max(0, self._wish.from_byte)
         try:
+            if self._wish.from_byte < 0:
+                size = self._context.executor.size(self._ticket, self._output)
+                offset = self._start = max(0, size + self._wish.from_byte)
             for data in self._parts():
                 if not self._has_room():
                     return
@@ -128,7 +132,7 @@ class Sender:
 
     def _parts(self) -> Iterator[bytes]:
         """To the end of what is wanted; empty ones in between, and as the first of an output that is empty."""
-        start, said_at = self._wish.from_byte, 0.0
+        start, said_at = self._start, 0.0
         while not self._ends:
             # Before it is read: what comes later is not missed.
             is_last = self._is_over(self._ticket.key) or not self._wish.follow
@@ -159,7 +163,7 @@ class Sender:
 
     def _left(self, start: int) -> int:
         most = self._wish.most_bytes
-        return max(0, self._wish.from_byte + most - start) if most else CHUNK_BYTES
+        return max(0, self._start + most - start) if most else CHUNK_BYTES
 
     def _has_room(self) -> bool:
         """Waits until few enough chunks are under way; False where the reader takes none, or is gone."""

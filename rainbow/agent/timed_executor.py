@@ -79,6 +79,9 @@ class TimedExecutor:
     def forget_secrets(self, ticket: Ticket) -> None:
         self._executor.forget_secrets(ticket)
 
+    def size(self, ticket: Ticket, output: str) -> int:
+        return self._executor.size(ticket, output)
+
     def kept_bytes(self, ticket: Ticket) -> int:
         return self._executor.kept_bytes(ticket)
 

@@ -195,6 +195,9 @@ class Executor(Protocol):
     def forget_secrets(self, ticket: Ticket) -> None:
         """Remove what holds secrets of a job that is over."""
 
+    def size(self, ticket: Ticket, output: str) -> int:
+        """How long that is. Raises as `part` does."""
+
     def kept_bytes(self, ticket: Ticket) -> int:
         """How much space what is kept on disk of a job takes, about."""
 

@@ -201,6 +201,9 @@ class FluxExecutor:
     def forget_secrets(self, ticket: Ticket) -> None:
         self._folder(ticket.key).forget_secrets()
 
+    def size(self, ticket: Ticket, output: str) -> int:
+        return self._folder(ticket.key).size(output)
+
     def kept_bytes(self, ticket: Ticket) -> int:
         return self._folder(ticket.key).kept_bytes()
 

@@ -237,17 +237,28 @@ class JobFolder:
         except FileNotFoundError:
             return b""
 
+    def size(self, name: str) -> int:
+        """How long a file of the job is; 0 where there is none. Raises as `part` does."""
+        with self._kept_file(name) as file:
+            return 0 if file is None else os.fstat(file).st_size
+
     def part(self, name: str, *, start: int, most_bytes: int) -> bytes:
         """What is in a file of the job from that byte on; empty at its end, and where there is no such file yet.
 
         Raises NotKept where the job's folder is gone, and OSError where something else is in the file's place.
         """
+        with self._kept_file(name) as file:
+            return b"" if file is None else os.pread(file, most_bytes, start)
+
+    @contextlib.contextmanager
+    def _kept_file(self, name: str) -> Iterator[int | None]:
         *folders, name = name.split("/")
         with contextlib.ExitStack() as stack:
             try:
                 folder = stack.enter_context(self.job.opened())
             except FileNotFoundError as error:
                 raise NotKept("the site keeps the job's output no longer") from error
+            file: int | None = None
             try:
                 for part in folders:
                     folder = stack.enter_context(untrusted_files.opened_folder(part, inside=folder))
@@ -255,8 +266,7 @@ class JobFolder:
             except FileNotFoundError as error:
                 if folders:
                     raise NotKept("the job has no such file") from error
-                return b""
-            return os.pread(file, most_bytes, start)
+            yield file
 
     def forget_secrets(self) -> None:
         """Of a job that is over. Its other files may be kept for long."""

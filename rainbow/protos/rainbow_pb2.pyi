@@ -3257,7 +3257,7 @@ class Wish(_message.Message):
     source: Global___OutputSource.ValueType
     """Which of the job's outputs is wanted."""
     from_byte: _builtins.int
-    """From which byte on, the first is 0."""
+    """From which byte on, the first is 0; -10 is the tenth from the end."""
     most_bytes: _builtins.int
     """How many bytes are wanted at most; 0 is all."""
     follow: _builtins.bool
@@ -3308,7 +3308,7 @@ class ReadOutputRequest(_message.Message):
     source: Global___OutputSource.ValueType
     """Which of its outputs."""
     from_byte: _builtins.int
-    """From which byte on, the first is 0."""
+    """From which byte on, the first is 0; -10 is the tenth from the end."""
     follow: _builtins.bool
     """Whether to go on until the job is over, or to end with what is there."""
     file: _builtins.str

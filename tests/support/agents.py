@@ -141,6 +141,9 @@ class ScriptedExecutor:
     def forget_secrets(self, ticket: Ticket) -> None:
         """It has none."""
 
+    def size(self, ticket: Ticket, output: str) -> int:
+        return len(self.outputs.get((ticket.key, output), b""))
+
     def kept_bytes(self, ticket: Ticket) -> int:
         return self.kept.get(ticket.key, 0)
 

@@ -1,0 +1,98 @@
+"""What a job wrote, in parts."""
+
+import re
+
+from django.http import HttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from jobs.models import MAX_ID
+from jobs.rest.permissions import VIEW, sees_content
+from jobs.services.output_parts import MOST_BYTES, Part, read_part
+from jobs.services.relays import MAX_BYTES
+from jobs.states import OutputSource
+from rainbow.errors import NO_SUCH_JOB, NotFound, PermissionDenied
+from rainbow_site.web.rest.admission import ANY, admitted, read
+from rainbow_site.web.rest.fields import Choice, Digits, Query
+from rainbow_site.web.rest.schema import BY_ANYBODY, answers
+
+# One range; others are answered as a request without (RFC 9110, section 14.2).
+_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))", re.ASCII)
+RANGE = OpenApiParameter(
+    "Range", str, OpenApiParameter.HEADER, description="one range of bytes, such as `bytes=100-` or `bytes=-65536`"
+)
+
+
+class OutputQuerySerializer(Query):
+    source = Choice(
+        [(one.value, one.label) for one in (OutputSource.STDOUT, OutputSource.STDERR)],
+        default=OutputSource.STDOUT,
+    )  # type: ignore[assignment]
+    vars()["from"] = Digits(min_value=0, max_value=MAX_BYTES, default=0, help_text="from which byte on, the first is 0")
+
+
+class Output(APIView):
+    @extend_schema(
+        operation_id="get_job_output",
+        summary="Get what a job wrote",
+        auth=BY_ANYBODY,
+        tags=["jobs"],
+        parameters=[OutputQuerySerializer, RANGE],
+        responses=answers(
+            {
+                (200, "application/octet-stream"): OpenApiTypes.BINARY,
+                (206, "application/octet-stream"): OpenApiTypes.BINARY,
+            },
+            409,
+            416,
+            429,
+        ),
+    )
+    def get(self, request: Request, job: int) -> HttpResponse:
+        """Returns up to 1 MiB of what a job wrote to standard output or standard error, from its site, while it runs
+        and for as long as the site keeps it. `X-Rainbow-Next` is where the next part begins, `X-Rainbow-More` whether
+        there is more, or may be later. Answers 409 where the site does not send it; then `output` of the job has the
+        end.
+        """
+        by = admitted(request, ANY, staff=VIEW)
+        if not sees_content(request):
+            raise PermissionDenied("seeing what jobs write needs a permission of its own")
+        said = read(OutputQuerySerializer, {name: request.query_params[name] for name in request.query_params})
+        if not 1 <= job <= MAX_ID:
+            raise NotFound(NO_SUCH_JOB)
+        ranged = _RANGE.fullmatch(request.headers.get("Range", ""))
+        start, most = _wanted(ranged) if ranged else (said["from"], MOST_BYTES)
+        part = read_part(
+            by=by, job_id=job, source=OutputSource(said["source"]), start=start, most_bytes=most, clock=timezone.now
+        )
+        return _ranged(part) if ranged else answer_of(part)
+
+
+def answer_of(part: Part, *, status: int = 200) -> HttpResponse:
+    answer = HttpResponse(part.data, content_type="application/octet-stream", status=status)
+    answer["X-Rainbow-Offset"] = str(part.offset)
+    answer["X-Rainbow-Next"] = str(part.next)
+    answer["X-Rainbow-Attempt"] = str(part.attempt)
+    answer["X-Rainbow-More"] = "true" if part.more else "false"
+    # No browser is to make a page of it.
+    answer["Content-Disposition"] = "attachment"
+    answer["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+def _wanted(ranged: re.Match[str]) -> tuple[int, int]:
+    first, last, from_end = ranged.groups()
+    if from_end:
+        return -int(from_end), MOST_BYTES
+    most = int(last) - int(first) + 1 if last else MOST_BYTES
+    return int(first), max(1, min(most, MOST_BYTES))
+
+
+def _ranged(part: Part) -> HttpResponse:
+    """Nobody knows how long it will be. What is not there, or not yet, cannot be sent."""
+    answer = answer_of(part, status=206 if part.data else 416)
+    answer["Content-Range"] = f"bytes {part.offset}-{part.next - 1}/*" if part.data else "bytes */*"
+    return answer

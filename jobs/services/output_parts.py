@@ -1,0 +1,85 @@
+"""Reads a part of what a job wrote, for transports that have no streams: it blocks until the agent has sent it."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from clusters.callers import Caller, Operator
+from jobs.models import Job
+from jobs.queries.relays import chunks_of
+from jobs.services.relays import NO_ANSWER, Opened, begin_relay, end_relay, taken
+from jobs.states import FINAL, OutputSource
+from rainbow.errors import FailedPrecondition, LimitReached, Unavailable
+
+MOST_BYTES = 1024 * 1024
+# Each occupies one of the process's few threads.
+MOST_AT_ONCE = 2
+FIRST_ANSWER_SECONDS, ALL_SECONDS = 5.0, 20.0
+LOOK_EVERY_SECONDS = 0.03
+_MAY_READ = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """`more`: whether there is more of it by now, or may be later, since the job is not over."""
+
+    offset: int
+    data: bytes
+    attempt: int
+    more: bool
+
+    @property
+    def next(self) -> int:
+        return self.offset + len(self.data)
+
+
+def read_part(
+    *,
+    by: Caller | Operator,
+    job_id: int,
+    source: OutputSource,
+    start: int,
+    clock: Callable[[], datetime],
+    most_bytes: int = MOST_BYTES,
+) -> Part:
+    """Up to `most_bytes` from that byte on; a `start` of less than 0 is from the end. The caller sees what jobs wrote.
+
+    Raises as `begin_relay` does, FailedPrecondition where the site does not send it, LimitReached where so many are
+    read already, and Unavailable.
+    """
+    if not _MAY_READ.acquire(blocking=False):
+        raise LimitReached("so many outputs are read here already", retry_after_seconds=2)
+    try:
+        # Before it is read: what is written later is there then.
+        over = Job.objects.filter(id=job_id, state__in=FINAL).exists()
+        opened = begin_relay(by=by, job_id=job_id, source=source, start=start, most_bytes=most_bytes, now=clock())
+        try:
+            return _read(opened, over=over, most_bytes=most_bytes)
+        finally:
+            end_relay(relay=opened.id)
+    finally:
+        _MAY_READ.release()
+
+
+def _read(opened: Opened, *, over: bool, most_bytes: int) -> Part:
+    began = time.monotonic()
+    data, offset, heard = b"", opened.start, False
+    while True:
+        found = chunks_of(opened.id)
+        if found:
+            taken(relay=opened.id, ids=[id for id, _ in found])
+        for _, chunk in found:
+            if chunk.error:
+                raise FailedPrecondition(chunk.error)
+            offset = offset if heard else chunk.offset
+            heard, data = True, data + chunk.data
+            if chunk.offset + len(chunk.data) != offset + len(data) or len(data) > most_bytes:
+                raise Unavailable("the cluster's agent sent what was not wanted")
+            if chunk.end:
+                return Part(offset=offset, data=data, attempt=opened.attempt, more=not over or len(data) == most_bytes)
+        seconds = time.monotonic() - began
+        if seconds >= ALL_SECONDS or (seconds >= FIRST_ANSWER_SECONDS and not heard):
+            raise FailedPrecondition(NO_ANSWER)
+        time.sleep(LOOK_EVERY_SECONDS)

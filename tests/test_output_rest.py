@@ -1,0 +1,119 @@
+"""What jobs wrote, over REST and on the pages of jobs."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.support.agents import Crew, crew
+from tests.support.browser import CHROMIUM, chromium, fill_with_demo, visit
+from tests.support.executors import until_there
+from tests.support.patience import PATIENCE_SECONDS, wait_until
+from tests.support.servers import RainbowServer, start_rainbow
+from tests.support.wire import Remote, joined
+from tests.support.wishes import at_work, run_at
+
+
+@pytest.fixture
+def cluster(web_server: RainbowServer) -> Iterator[Remote]:
+    with joined(web_server) as remote:
+        yield remote
+
+
+@pytest.fixture
+def agent(web_server: RainbowServer, cluster: Remote, tmp_path: Path) -> Iterator[Crew]:
+    with crew(cluster, web_server.address, tmp_path / "state") as made, at_work(made):
+        yield made
+
+
+def get(server: RainbowServer, path: str, credential: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+    request = Request(f"{server.web}/api/v1/{path}", headers={"Authorization": f"Bearer {credential}", **headers})
+    try:
+        with urlopen(request, timeout=PATIENCE_SECONDS) as answer:
+            return answer.status, answer.read(), dict(answer.headers)
+    except HTTPError as error:
+        return error.code, error.read(), dict(error.headers)
+
+
+def test_an_output_comes_in_parts(web_server: RainbowServer, cluster: Remote, agent: Crew) -> None:
+    jobid = agent.submit("head -c 1500000 /dev/zero; echo trouble >&2")
+    wait_until(lambda: agent.job(jobid).finished_at is not None)
+    path = f"jobs/{jobid}/output"
+
+    status, first, headers = get(web_server, path, cluster.token)
+    _, second, last = get(web_server, f"{path}?from={headers['X-Rainbow-Next']}", cluster.token)
+    _, errors, _ = get(web_server, f"{path}?source=stderr", cluster.token)
+
+    assert (status, len(first), headers["X-Rainbow-More"], headers["X-Rainbow-Attempt"]) == (200, 1048576, "true", "1")
+    assert (len(second), last["X-Rainbow-More"]) == (1500000 - 1048576, "false")
+    assert errors == b"trouble\n"
+
+
+def test_a_range_of_an_output(web_server: RainbowServer, cluster: Remote, agent: Crew) -> None:
+    jobid = agent.submit("printf 0123456789")
+    wait_until(lambda: agent.job(jobid).finished_at is not None)
+
+    def ranged(which: str) -> tuple[int, bytes, str | None]:
+        status, data, headers = get(web_server, f"jobs/{jobid}/output", cluster.token, Range=which)
+        return status, data, headers.get("Content-Range")
+
+    assert ranged("bytes=2-4") == (206, b"234", "bytes 2-4/*")
+    assert ranged("bytes=7-") == (206, b"789", "bytes 7-9/*")
+    assert ranged("bytes=-3") == (206, b"789", "bytes 7-9/*")
+    assert ranged("bytes=100-") == (416, b"", "bytes */*")
+    assert ranged("bytes=1-2,4-5") == (200, b"0123456789", None)
+
+
+def test_who_may_not_see_a_job_gets_the_answer_of_one_that_is_not_there(
+    web_server: RainbowServer, cluster: Remote, agent: Crew
+) -> None:
+    jobid = agent.submit("echo secret")
+    wait_until(lambda: agent.job(jobid).finished_at is not None)
+
+    with joined(web_server) as stranger:
+        of_another = get(web_server, f"jobs/{jobid}/output", stranger.token)[:2]
+        of_none = get(web_server, "jobs/2147483647/output", stranger.token)[:2]
+    assert of_another[0] == 404
+    assert of_another[1].replace(str(jobid).encode(), b"") == of_none[1].replace(b"2147483647", b"")
+
+
+def test_an_agent_that_is_away_is_told_in_time(web_server: RainbowServer, cluster: Remote) -> None:
+    jobid = run_at(cluster, agent="login1")
+
+    status, words, _ = get(web_server, f"jobs/{jobid}/output", cluster.token)
+
+    assert status == 409
+    assert b"did not answer" in words
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+def test_the_page_of_a_job_follows_what_it_writes(new_database: Callable[[], str], tmp_path: Path) -> None:
+    url = new_database()
+    fill_with_demo(url, jobs=200)
+    site = start_rainbow(database_url=url, log=tmp_path / "log", with_web=True)
+    try:
+        with (
+            joined(site) as remote,
+            crew(remote, site.address, tmp_path / "state") as made,
+            at_work(made) as agent,
+            chromium() as browser,
+        ):
+            _follow(browser, site, agent, tmp_path)
+    finally:
+        site.stop()
+
+
+def _follow(browser: Browser, site: RainbowServer, agent: Crew, folder: Path) -> None:
+    jobid = agent.submit(f"echo begun; echo trouble >&2; {until_there(folder / 'go')}; echo '<b>over</b>'")
+    wait_until(lambda: str(agent.job(jobid).state) == "running")
+    with visit(browser, site.web) as visiting:
+        visiting.go(f"/admin/jobs/job/{jobid}/change/")
+        output = visiting.page.locator("[data-source=stdout]")
+        expect(output).to_have_text("begun\n", timeout=60_000)
+        expect(visiting.page.locator("[data-source=stderr]")).to_have_text("trouble\n", timeout=60_000)
+        (folder / "go").touch()
+        expect(output).to_contain_text("<b>over</b>", timeout=60_000)
+        assert not visiting.complaints

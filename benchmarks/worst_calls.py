@@ -98,8 +98,8 @@ CALLS: dict[str, list[tuple[str, str, Request]]] = {
 }
 # Find what they are about by its key, whatever else there is.
 BY_KEY = {
-    "Serial", "Stream", "ReadOutput", "SendOutput", "RotateCredential", "ResumeCluster", "CreateToken", "RevokeToken", "RevokeLeaked", "BeginLogin",
-    "CollectLogin",
+    "Serial", "Stream", "ReadOutput", "SendOutput", "RotateCredential", "ResumeCluster", "CreateToken", "RevokeToken",
+    "RevokeLeaked", "BeginLogin", "CollectLogin",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rainbow.executors import folders
 from rainbow.executors.folders import UNCOUNTED_BYTES, JobFolder, folder_of
 from rainbow.executors.trash import Trash
 from tests.support.executors import wait_until
@@ -144,3 +145,13 @@ def test_only_what_is_in_the_folder_is_counted(folder: JobFolder, foreign: Path)
     assert alone > 0
     assert 100_000 <= counted - alone <= 200_000
     assert folder.kept_bytes() - counted < 10_000
+
+
+def test_a_listing_looks_at_so_many_folders_only(folder: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "MOST_LOOKED_AT", 10)
+    for name in ("a/1", "a/2", "b/1", "b/2", "c/1", "c/2", "d/1", "d/2"):
+        (folder.path / "files" / name).mkdir(parents=True)
+    for name in ("b/file", "d/2/file"):
+        (folder.path / "files" / name).write_text("here")
+
+    assert folder.files() == [("b/file", 4)]

@@ -30,6 +30,8 @@ FILES = "files"
 SECRETS, INSIDE = "secrets", "inside"
 WITH_SECRETS = (SECRETS, INSIDE)
 MOST_LISTED = 10_000
+# Folders count as well: a job may have made any number of empty ones.
+MOST_LOOKED_AT = 4 * MOST_LISTED
 # A folder that only the agent and one user can reach: so both may write there, and what is made has the agent's group.
 SHARED_FOLDER = 0o2777
 SHARED_FILE = 0o644
@@ -284,7 +286,10 @@ class JobFolder:
             self.job.opened() as folder,
             untrusted_files.opened_folder(FILES, inside=folder) as files,
         ):
-            _list(files, "", self.job.owner, found)
+            for file in islice(_looked_at(files, "", self.job.owner), MOST_LOOKED_AT):
+                found += [file] if file else []
+                if len(found) > MOST_LISTED:
+                    break
         return found
 
     def kept_bytes(self) -> int:
@@ -316,24 +321,24 @@ class JobFolder:
                 os.ftruncate(file, max_bytes + len(rest))
 
 
-def _list(folder: int, above: str, owner: int | None, found: list[tuple[str, int]]) -> None:
+def _looked_at(folder: int, above: str, owner: int | None) -> Iterator[tuple[str, int] | None]:
+    """The name and size of each file below, and None for each thing that is none to be listed."""
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in islice(entries, MOST_LISTED + 1))
     for name in names:
-        if len(found) > MOST_LISTED:
-            return
         path = f"{above}{name}"
         try:
             check_file_names([path], field="")
             there = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if stat.S_ISDIR(there.st_mode):
+                yield None
                 with untrusted_files.opened_folder(name, inside=folder) as inside:
-                    _list(inside, f"{path}/", owner, found)
-            elif untrusted_files.is_own(there, owner):
-                found.append((path, there.st_size))
+                    yield from _looked_at(inside, f"{path}/", owner)
+            else:
+                yield (path, there.st_size) if untrusted_files.is_own(there, owner) else None
         # A job may remove them meanwhile.
         except (OSError, InvalidArgument):
-            continue
+            yield None
 
 
 def _sizes(folder: int, *, levels: int) -> Iterator[int]:

@@ -1,19 +1,23 @@
 """How many members of a group are under way at once, after how many failures it stops, and cancelling it."""
 
 import random
-from datetime import datetime
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from clusters.callers import Operator
-from jobs.models import Job, JobEvent, JobGroup
+from jobs.models import Job, JobEvent, JobGroup, JobQuerySet
+from jobs.queries.groups import counts_of
 from jobs.reports import Report
+from jobs.services import group_steps
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.cancel_group import cancel_group
 from jobs.services.group_steps import BATCH, due_groups, step_group
 from jobs.services.report import report_jobs
+from jobs.services.retry import queue_due_retries
 from jobs.states import JobState
 from rainbow.errors import AlreadyExists, FailedPrecondition, NotFound
 from tests.support.members import caller_with, personal_token, project_of, shares
@@ -111,6 +115,26 @@ def test_a_member_that_waits_for_its_next_attempt_keeps_its_room(alpha: Any, now
     assert states(ids) == ["blocked"] * 3
 
 
+def test_a_member_whose_next_attempt_is_due_meanwhile_keeps_its_room(
+    alpha: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, ids = new_group(alpha.submitter, 2, now, at_once=1)
+    settle(now)
+    accept_jobs(caller=alpha.puller, job_ids=ids[:1], agent="a", now=now)
+    Job.objects.filter(id=ids[0]).update(retry_most=1, retry_on=["exit_code"])
+    report(alpha.puller, ids[:1], JobState.FAILED, now, exit_code=1)
+
+    def and_then_it_is_queued(group_ids: Collection[int]) -> dict[int, dict[JobState, int]]:
+        counts = counts_of(group_ids)
+        assert queue_due_retries(now=now + timedelta(hours=1)) == 1
+        return counts
+
+    monkeypatch.setattr(group_steps, "counts_of", and_then_it_is_queued)
+    step_group(group_id=group, now=now)
+
+    assert under_way(group) == ids[:1]
+
+
 def test_members_that_wait_for_others_are_passed_over(alpha: Any, now: datetime) -> None:
     group, ids = new_group(alpha.submitter, 3, now, at_once=1)
     Job.objects.filter(id=ids[0]).update(unmet=1)
@@ -139,6 +163,26 @@ def test_after_so_many_failures_the_rest_is_cancelled_and_what_runs_runs_on(alph
     one = found(alpha.submitter, group)
     assert (one.finished_at, one.why) == (now, "2 of its jobs failed")
     assert counted() == recounted()
+
+
+def test_what_a_cluster_accepts_while_its_group_is_stopped_runs_on(
+    alpha: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, ids = new_group(alpha.submitter, 3, now, stop_after_failures=1)
+    accept_jobs(caller=alpha.puller, job_ids=ids[:1], agent="a", now=now)
+    report(alpha.puller, ids[:1], JobState.FAILED, now)
+
+    def and_then_one_is_accepted(jobs: JobQuerySet) -> list[int]:
+        found = find(jobs)
+        accept_jobs(caller=alpha.puller, job_ids=ids[1:2], agent="a", now=now)
+        return found
+
+    find = group_steps._ids
+    monkeypatch.setattr(group_steps, "_ids", and_then_one_is_accepted)
+    step_group(group_id=group, now=now)
+
+    assert states(ids) == ["failed", "accepted", "cancelled"]
+    assert Job.objects.get(id=ids[1]).cancel_requested_at is None
 
 
 def test_a_stopped_group_takes_no_further_members(alpha: Any, now: datetime) -> None:

@@ -9,7 +9,7 @@ from django.db import transaction
 from clusters.callers import Actor, Asker, Caller, Operator
 from clusters.validation import check_reason
 from jobs.events import Step, record
-from jobs.models import Job
+from jobs.models import Job, JobQuerySet
 from jobs.outcomes import CancelOutcome, cancel_outcome
 from jobs.queries.lookup import check_ids, locked, only_seen
 from jobs.services.dependents import settle_and_release
@@ -48,9 +48,9 @@ def cancel_jobs(
     return [Cancellation(job_id=id, outcome=outcomes.get(id, missing[id])) for id in distinct]
 
 
-def cancel_members(ids: Sequence[int], *, by: Actor | Asker, reason: str, now: datetime) -> None:
+def cancel_members(members: JobQuerySet, *, by: Actor | Asker, reason: str, now: datetime) -> None:
     """Cancels those of the jobs that can be, for whom it was allowed. Call it in a transaction."""
-    found = Job.objects.filter(id__in=ids).defer("output", "command", "environment").order_by("id")
+    found = members.defer("output", "command", "environment").order_by("id")
     jobs = list(found.select_for_update())
     _stop([job for job in jobs if cancel_outcome(job) == CancelOutcome.CANCELLED], by, reason, now)
     _ask([job for job in jobs if cancel_outcome(job) == CancelOutcome.REQUESTED], by, reason, now)

@@ -8,14 +8,14 @@ from django.db.models import QuerySet
 
 from clusters.callers import Asker
 from jobs.events import record
-from jobs.models import Job, JobGroup, Notification
+from jobs.models import Job, JobGroup, JobQuerySet, Notification
 from jobs.outbox import Told, tell_webhooks
 from jobs.queries.groups import counts_of, outcome_of
 from jobs.services.cancel import cancel_members
 from jobs.services.dependents import settle_group
 from jobs.services.placing import DECISIVE
 from jobs.services.release import release
-from jobs.sql.groups import groups_to_step
+from jobs.sql.groups import groups_to_step, members_with_room
 from jobs.states import FINAL, UNTAKEN, JobState
 
 # Groups that one look finds.
@@ -24,6 +24,7 @@ MOST_GROUPS = 200
 BATCH = 500
 # A submitter who adds no member for so long adds none any more.
 LEFT_OPEN_FOR = timedelta(days=1)
+_TAKEN = (JobState.ACCEPTED, JobState.RUNNING, JobState.LOST)
 _OF_STEPS = ("attempt", "priority", "state", "owner_id", "project_id", "nodes", "agent", "turn", "submitted_by_id")
 
 
@@ -58,7 +59,7 @@ def step_group(*, group_id: int, now: datetime) -> bool:
     if group.stopped_at:
         if _cancel_next(group, now):
             return True
-    elif group.at_once and _release_next(group, counts, now):
+    elif group.at_once and _release_next(group, now):
         return True
     if not group.open and not any(jobs for state, jobs in counts.items() if state not in FINAL):
         _finish(group, counts, now)
@@ -73,31 +74,29 @@ def _stop(group: JobGroup, why: str, now: datetime) -> None:
 
 def _cancel_next(group: JobGroup, now: datetime) -> bool:
     """Cancels the next members; returns whether there may be more: first those that no cluster has."""
-    ids = _ids(_members(group).filter(state__in=UNTAKEN))
+    following = _members(group).filter(state__in=UNTAKEN)
+    ids = _ids(following)
     if not ids and group.cancelled_to is not None:
-        taken = (JobState.ACCEPTED, JobState.RUNNING, JobState.LOST)
-        ids = _ids(_members(group).filter(state__in=taken, id__gt=group.cancelled_to))
+        following = _members(group).filter(state__in=_TAKEN)
+        ids = _ids(following.filter(id__gt=group.cancelled_to))
         group.cancelled_to = ids[-1] if ids else None
         group.save(update_fields=["cancelled_to"])
     by = Asker(credential=group.stopped_by_id, account=group.stopped_by_account_id)
-    cancel_members(ids, by=by, reason=group.why, now=now)
+    # A cluster may have accepted some since: after failures those run on.
+    cancel_members(following.filter(id__in=ids), by=by, reason=group.why, now=now)
     return bool(ids)
 
 
-def _release_next(group: JobGroup, counts: dict[JobState, int], now: datetime) -> bool:
+def _release_next(group: JobGroup, now: datetime) -> bool:
     """Queues as many of the members that are held as there is room for; returns whether there may be more.
 
     What is blocked for something else, as until its next attempt, keeps its room. SQLite finds a truth value by an
     index only where it is compared.
     """
-    blocked = _members(group).filter(state=JobState.BLOCKED)
-    taken = sum(jobs for state, jobs in counts.items() if state not in (*FINAL, JobState.BLOCKED))
-    room = (
-        group.at_once - taken - (blocked.filter(held_by_group__in=[False]).count() if JobState.BLOCKED in counts else 0)
-    )
+    room = group.at_once - members_with_room(group.id)
     if room <= 0:
         return False
-    free = blocked.filter(held_by_group__in=[True], unmet=0).order_by("id")
+    free = _members(group).filter(state=JobState.BLOCKED, held_by_group__in=[True], unmet=0).order_by("id")
     ids = list(free.values_list("id", flat=True)[: min(room, BATCH)])
     # Another transaction may be at one of them, as one that cancels it.
     found = free.filter(id__in=ids).only(*DECISIVE, *_OF_STEPS).select_for_update(skip_locked=True)
@@ -106,7 +105,7 @@ def _release_next(group: JobGroup, counts: dict[JobState, int], now: datetime) -
     return len(jobs) == BATCH
 
 
-def _members(group: JobGroup) -> QuerySet[Job]:
+def _members(group: JobGroup) -> JobQuerySet:
     """SQLite uses an index of members alone only where it is said that they are some."""
     return Job.objects.filter(group=group.id, group__gt=0)
 

@@ -10,12 +10,22 @@ from jobs.states import FINAL, UNTAKEN, JobState
 _JOB = Job._meta.db_table
 _GROUP, _COUNT = JobGroup._meta.db_table, GroupCount._meta.db_table
 _DEPENDENCY = GroupDependency._meta.db_table
+_TAKING_ROOM = ", ".join(f"'{state}'" for state in sorted(set(JobState) - FINAL - {JobState.BLOCKED}))
 
 
 def group_totals(group_ids: Sequence[int]) -> list[Row]:
     """(group, state, members) of each state that members of these groups are or were in."""
     statement = f"SELECT group_id, state, SUM(jobs) FROM {_COUNT} WHERE group_id {among_ids()} GROUP BY group_id, state"
     return fetch(statement, [ids_as_value(group_ids)])
+
+
+def members_with_room(group_id: int) -> int:
+    """How many members queues and clusters have, and of those that are blocked for something else than their turn.
+
+    In one statement: between two, a member whose next attempt is due is in neither.
+    """
+    ((members,),) = fetch(_WITH_ROOM, [group_id, group_id])
+    return int(members)
 
 
 def groups_without_members(*, before: datetime, limit: int) -> list[int]:
@@ -64,4 +74,9 @@ _DUE = (
 _TO_STEP = (
     f"SELECT g.id FROM {_GROUP} g LEFT JOIN ({_COUNTED}) n ON n.group_id = g.id "
     f"WHERE g.finished_at IS NULL AND ({' OR '.join(_DUE)}) ORDER BY g.id LIMIT %s"
+)
+_WITH_ROOM = (
+    f"SELECT (SELECT COALESCE(SUM(c.jobs), 0) FROM {_COUNT} c WHERE c.group_id = %s AND c.state IN ({_TAKING_ROOM})) + "
+    f'(SELECT COUNT(*) FROM {_JOB} WHERE "group" > 0 AND "group" = %s AND state = \'{JobState.BLOCKED}\' '
+    "AND held_by_group = FALSE)"
 )

@@ -1,6 +1,5 @@
 """The README's "Five minutes by hand" work as they stand there: each command is run, and says what it says there."""
 
-import os
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.manual import terminal
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import ROOT, RainbowServer
 
@@ -62,20 +62,7 @@ def by_the_readme(start_server: Callable[..., RainbowServer], tmp_path: Path) ->
 
 @pytest.fixture
 def second_terminal(by_the_readme: RainbowServer, tmp_path: Path) -> dict[str, str]:
-    """The environment of a shell in which `rainbow` is this checkout's."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    program = folder / "rainbow"
-    program.write_text(f"#!{sys.executable}\nfrom rainbow.cli import main\nmain(prog_name='rainbow')\n")
-    program.chmod(0o755)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAINBOW_")}
-    return {
-        **kept,
-        "PATH": f"{folder}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "RAINBOW_HOST": by_the_readme.address,
-        "RAINBOW_CONFIG": str(tmp_path / "config.toml"),
-    }
+    return terminal(tmp_path, by_the_readme)
 
 
 def test_each_further_terminal_gets_the_environment() -> None:

@@ -1,0 +1,78 @@
+"""docs/parameter-study.md works as it stands there: each command is run, and prints what it prints there."""
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.support.manual import terminal
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import ROOT, RainbowServer
+
+BLOCKS = re.findall(
+    r"^```console\n(.*?)^```$", (ROOT / "docs" / "parameter-study.md").read_text(), re.MULTILINE | re.DOTALL
+)
+AGENT = "rainbow agent --executor local"
+# A command with the lines that it reads, up to the next one.
+STEP = re.compile(r"^\$ (?P<command>.*<<'END'\n(?:.*\n)*?END\n|.*\n)(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
+# What differs from one run to the next, and what stands for it on both sides.
+VARYING = {
+    r"in [\d.]+ seconds \([\d,]+ a second\)": "in SECONDS",
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \([^)]*\)": "TIME",
+    r"[ \t]+": " ",
+}
+
+
+class Step(NamedTuple):
+    command: str
+    output: str
+
+
+def steps() -> list[Step]:
+    first, *others = BLOCKS
+    assert first == f"$ {AGENT}\n"
+    return [Step(found["command"], found["output"]) for block in others for found in STEP.finditer(block)]
+
+
+def settled(text: str) -> list[str]:
+    for pattern, word in VARYING.items():
+        text = re.sub(pattern, word, text)
+    # When a cluster last asked depends on how quick the reader is.
+    lines = (line.strip() for line in text.strip().splitlines())
+    return [line for line in lines if not line.startswith("Jobs of keebler were ")]
+
+
+@pytest.fixture
+def shell(start_server: Callable[..., RainbowServer], tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of a reader whose server runs, who registered keebler, and whose agent takes its jobs."""
+    server = start_server(
+        database_url=f"sqlite:///{tmp_path / 'rainbow.db'}", environment={"RAINBOW_REGISTRATION_SECRET": ""}
+    )
+    environment = terminal(tmp_path, server)
+    subprocess.run(["rainbow", "register", "--save"], env=environment, check=True, timeout=PATIENCE_SECONDS)
+    with (tmp_path / "agent.log").open("w") as log:
+        words = [*AGENT.split(), "--state-dir", str(tmp_path / "state")]
+        agent = subprocess.Popen(words, env=environment, stdout=log, stderr=log)
+    yield environment
+    agent.terminate()
+    agent.wait(PATIENCE_SECONDS)
+
+
+def test_a_parameter_study(shell: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path
+    for step in steps():
+        run = subprocess.run(
+            ["bash", "-c", step.command],
+            cwd=folder,
+            env=shell,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+        )
+        if step.command.startswith("mkdir study"):
+            folder = tmp_path / "study"
+        assert (run.returncode, settled(run.stdout)) == (0, settled(step.output)), (step.command, run.stdout)

@@ -42,7 +42,7 @@ from jobs.states import EndCause, JobState
 from rainbow.errors import FailedPrecondition, InvalidArgument
 from tests.support.leases import watching
 from tests.support.lives import AGENT, job_in
-from tests.support.members import person_named, project_of, submitted_by
+from tests.support.members import browser_of, person_named, project_of, submitted_by
 from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.rows import count, execute
 from tests.support.servers import RainbowServer
@@ -496,6 +496,28 @@ def test_operators_make_list_and_remove_them(alice: Any, now: datetime, capsys: 
         call_command("webhook", "remove", str(made.id))
     with pytest.raises(CommandError):
         call_command("webhook", "add", "none", URL)
+
+
+@pytest.mark.django_db
+def test_a_lead_makes_sees_and_removes_them_over_rest(alpha: Any, now: datetime) -> None:
+    lead, member = person_named("lena"), person_named("max")
+    project_of(member, lead=lead, now=now)
+    by_lead, by_member = browser_of(lead), browser_of(member)
+    address = "/api/v1/projects/chem/webhooks"
+
+    made = by_lead.post(address, {"url": URL, "events": ["job.lost"]}, "application/json")
+    assert (made.status_code, made.headers["Cache-Control"]) == (201, "no-store")
+    assert made.json()["secret"].startswith("whsec_")
+    (shown,) = by_lead.get(address).json()
+    assert (shown["url"], shown["events"], shown["off_at"]) == (URL, ["job.lost"], None)
+    assert "secret" not in shown
+    one = f"{address}/{shown['id']}"
+    assert [by_member.get(address).status_code, by_member.delete(one).status_code] == [404, 404]
+    assert by_lead.post(address, {"url": "http://x.org/"}, "application/json").status_code == 400
+    assert by_lead.post(f"{one}/resume").status_code == 204
+    assert by_lead.delete(f"{address}/{shown['id'] + 1}").status_code == 404
+    assert by_lead.delete(one).status_code == 204
+    assert not Webhook.objects.exists()
 
 
 def test_a_server_delivers_what_is_in_the_outbox(

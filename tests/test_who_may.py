@@ -14,7 +14,8 @@ from clusters.models import Credential, CredentialKind, Project
 from clusters.services.logins import begin_login
 from clusters.services.personal_tokens import Wish, create_project_token
 from clusters.services.projects import Change
-from jobs.models import BulkAction
+from jobs.models import BulkAction, JobGroup
+from jobs.services.webhooks import make_webhook
 from jobs.states import ActionKind
 from tests.support.members import person_named, personal_token, project_of, submitted_by
 from tests.support.pools import pool_of
@@ -90,6 +91,13 @@ def named(alpha: Any, chem: Project, people: Mapping[str, Operator], now: dateti
     return {
         "cluster": "alpha",
         "pool": "big",
+        "project": "chem",
+        "group": str(
+            JobGroup.objects.create(
+                cluster=alpha.cluster, owner_id=member, project=chem, made_at=now, added_at=now, open=True
+            ).id
+        ),
+        "webhook": str(make_webhook(project_id=chem.id, url="https://hooks.example.org/", events=[], now=now).id),
         "job": str(job),
         "job_id": str(job),
         "credential": credential,

@@ -10,6 +10,7 @@ from jobs.rest.pools import PoolDetail, Pools
 from jobs.rest.queue import Accept, Queue, Reports
 from jobs.rest.submission import Batch, BatchTo, Resubmission, ResubmissionTo, SubmissionTo
 from jobs.rest.usage import MyUsage, Usage
+from jobs.rest.webhooks import WebhookDetail, WebhookResume, Webhooks
 from rainbow_site.web.rest import converters  # noqa: F401  (registers the converter)
 
 urlpatterns = [
@@ -26,6 +27,9 @@ urlpatterns = [
     path("clusters/<cluster:cluster>/inputs", InputsOf.as_view()),
     path("inputs", Inputs.as_view()),
     path("groups/<int:group>/cancel", CancelGroup.as_view()),
+    path("projects/<cluster:project>/webhooks", Webhooks.as_view()),
+    path("projects/<cluster:project>/webhooks/<int:webhook>", WebhookDetail.as_view()),
+    path("projects/<cluster:project>/webhooks/<int:webhook>/resume", WebhookResume.as_view()),
     path("pools", Pools.as_view()),
     path("pools/<cluster:pool>", PoolDetail.as_view()),
     path("usage", Usage.as_view()),

@@ -10,7 +10,7 @@ from jobs.queries.explain import explain_wait
 from jobs.queries.lookup import get_jobs
 from jobs.queries.queue import request_jobs
 from jobs.reports import Report
-from jobs.services import dependents
+from jobs.services import dependents, parents
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.dependents import look_for_missed_ends, settle_ended_parents
@@ -461,3 +461,20 @@ def test_a_job_is_shown_with_what_it_was_to_wait_for(alpha: Any, now: datetime) 
     end(alpha, parent, OK, now)
 
     assert get_jobs(by=alpha.submitter, job_ids=[child], brief=True)[child].after == (f"any:{parent}",)
+
+
+def test_the_jobs_of_one_call_wait_for_no_more_than_is_soon_noted(
+    alpha: Any, beta: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parents, "MOST_TERMS", 5)
+    named = tuple(map(str, submitted(alpha, 3, now=now)))
+    ours, theirs = submitted(beta, 1, now=now), JobSpec(command="true")
+    specs = [JobSpec(command="true", after=named), JobSpec(command="true", after=named), theirs]
+    orders = [Order(by=alpha.submitter, cluster_id=alpha.cluster.id, spec=spec) for spec in specs]
+    other = JobSpec(command="true", after=tuple(map(str, ours)))
+    orders.append(Order(by=beta.submitter, cluster_id=beta.cluster.id, spec=other))
+
+    first, beyond, plain, of_another = submit_jobs(orders=orders, now=now)
+
+    assert [type(one) for one in (first, plain, of_another)] == [Receipt] * 3
+    assert (type(beyond), getattr(beyond, "field", "")) == (InvalidArgument, "after")

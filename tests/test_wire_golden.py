@@ -93,7 +93,7 @@ def test_new_calls_have_messages_of_their_own() -> None:
 
     assert names == [(name, f"{name}Request", f"{name}Response") for name, _, _ in names]
     streams = {method.name for method in NEW_METHODS if kind_of(method) != contract.UNARY}
-    assert streams == {"WatchJobs", "SubmitJobStream"}
+    assert streams == {"WatchJobs", "SubmitJobStream", "ReadOutput", "SendOutput", "PutInputs"}
 
 
 @pytest.mark.parametrize("name", sorted([*NEW_MESSAGES, *(method.name for method in NEW_METHODS)]))

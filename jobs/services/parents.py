@@ -1,5 +1,6 @@
 """The jobs and groups that new jobs are to wait for."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,10 @@ from jobs.sql.dependencies import GROUPS, JOBS, Dependency, Named, insert_depend
 from jobs.sql.updates import in_parts
 from jobs.states import FINAL, JobState
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument
+
+# Of the jobs that one credential submits in one transaction together: with ten times as many it takes ten seconds.
+MOST_TERMS = 30_000
+_TOO_MANY = f"the jobs of one call must wait for at most {MOST_TERMS:,} others in all; submit this one in another"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,13 +67,14 @@ def find_parents(orders: Iterable[Order]) -> dict[int, InvalidArgument]:
     Locks the groups and jobs that are waited for: call it before other jobs are locked in the transaction that inserts
     these orders' jobs.
     """
-    waiting = [(order, _terms(order)) for order in orders if order.spec.after]
+    asked = [(order, _terms(order)) for order in orders if order.spec.after]
+    refusals = _beyond(asked)
+    waiting = [(order, terms) for order, terms in asked if id(order) not in refusals]
     if not waiting:
-        return {}
+        return refusals
     seen = _seen(waiting)
     groups = lock_named_groups({id for one in seen.values() for id in one.groups})
     locked = _Locked(groups=groups, jobs=_states({id for one in seen.values() for id in one.jobs}))
-    refusals: dict[int, InvalidArgument] = {}
     for order, terms in waiting:
         try:
             _wait_for(order, [(term, locked.state(term, seen[_sight(order)])) for term in terms])
@@ -84,6 +90,17 @@ def note_parents(new: Iterable[tuple[Order, int]]) -> None:
         its = [Dependency(job_id, one.parent_id, one.wants.value) for job_id, one in waiting if one.group == of_groups]
         if its:
             insert_dependencies(parents, its)
+
+
+def _beyond(asked: Iterable[tuple[Order, Sequence[After]]]) -> dict[int, InvalidArgument]:
+    """The orders with which their submitters name too much at once."""
+    named, refusals = Counter[int | None](), dict[int, InvalidArgument]()
+    for order, terms in asked:
+        if named[order.submitted_by_id] + len(terms) > MOST_TERMS:
+            refusals[id(order)] = InvalidArgument(_TOO_MANY, field="after")
+        else:
+            named[order.submitted_by_id] += len(terms)
+    return refusals
 
 
 def _terms(order: Order) -> list[After]:

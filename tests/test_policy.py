@@ -127,6 +127,7 @@ def test_with_a_list_of_commands_no_job_brings_files_beside_which_they_would_beg
     assert policy.check(brings) == (
         "inputs: this cluster, which allows some commands only, takes no files of jobs (allow_inputs)"
     )
+    assert policy.check(work(outputs=("results/*",))) is None
     path.write_text(f"allow_inputs = true\n{FILE}")
     assert read_policy(path).check(brings) is None
     path.write_text("max_nodes = 4")

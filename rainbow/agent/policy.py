@@ -9,7 +9,6 @@ from pathlib import PurePosixPath
 from rainbow.agent.allowed_mounts import AllowedMount
 from rainbow.agent.bounded_regex import TookTooLong, matches
 from rainbow.executors.container_mounts import mount_of
-from rainbow.executors.job_files import has_files
 from rainbow.executors.sizes import total_cores, total_gpus
 from rainbow.specs import Work
 from rainbow.text import on_one_line
@@ -123,7 +122,7 @@ class Policy:
 
     def _inputs_refused(self, work: Work) -> str | None:
         """The job begins beside them: they are what `make` and `python3 -m train` run."""
-        if not self.allowed_commands or self.allow_inputs or not has_files(work):
+        if not self.allowed_commands or self.allow_inputs or not work.inputs:
             return None
         return "inputs: this cluster, which allows some commands only, takes no files of jobs (allow_inputs)"
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,6 +19,8 @@ from jobs.services.report import report_jobs
 from jobs.services.signal import MOST_OF_A_JOB, signal_jobs
 from jobs.services.wishes import forget_wishes, settle_wishes
 from jobs.states import JobState, WishKind
+from rainbow.agent.wish_listener import WishListener
+from rainbow.client import Client
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import SignalOutcome as ToldOutcome
 from tests.support.agents import Crew, crew
@@ -243,3 +245,30 @@ def _is_still(file: Path) -> bool:
     before = file.stat().st_size
     time.sleep(0.5)
     return file.stat().st_size == before
+
+
+def test_a_server_that_answers_nothing_at_once_is_not_asked_all_the_time() -> None:
+    client = _Hasty()
+    listener = WishListener(cast(Client, client), AGENT, tell=lambda: None, send=lambda wish: "")
+
+    listener.start()
+    time.sleep(1)
+    listener.stop()
+
+    assert 2 <= client.calls <= 10
+
+
+class _Hasty:
+    """Of a server that keeps no call open."""
+
+    calls = 0
+
+    def begin_to_await_wishes(self, **_: Any) -> "_Hasty":
+        self.calls += 1
+        return self
+
+    def result(self) -> tuple[()]:
+        return ()
+
+    def cancel(self) -> None:
+        """It is over."""

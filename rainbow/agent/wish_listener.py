@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from rainbow.client import Client
@@ -89,7 +90,8 @@ class WishListener:
                 self._rest(LONGEST_PAUSE_SECONDS)
 
     def _listen(self) -> None:
-        """One call."""
+        """One call. A server that answers nothing new at once, against the protocol, is not asked all the time."""
+        asked_at = time.monotonic()
         with self._turn:
             if self._stopping.is_set():
                 return
@@ -98,22 +100,28 @@ class WishListener:
         wishes = self._pending.result()
         with self._turn:
             self._done = {id: error for id, error in self._done.items() if id not in told}
-            self._take_in(wishes)
+            is_new = self._take_in(wishes)
             came = bool(self._came)
         if came:
             self._tell()
         with self._turn:
             self._turn.wait_for(lambda: self._stopping.is_set() or not self._open, SETTLED_WITHIN_SECONDS)
+        if not is_new and time.monotonic() - asked_at < FIRST_PAUSE_SECONDS:
+            self._rest(FIRST_PAUSE_SECONDS)
 
-    def _take_in(self, wishes: tuple[Wish, ...]) -> None:
+    def _take_in(self, wishes: tuple[Wish, ...]) -> bool:
+        """Whether there was a new one."""
+        is_new = False
         for wish in wishes[: MOST_OPEN - len(self._open)]:
             if wish.id in self._open or wish.id in self._done:
                 continue
+            is_new = True
             if wish.kind is WishKind.READ:
                 self._done[wish.id] = self._send(wish)[:LONGEST_ERROR]
             else:
                 self._open.add(wish.id)
                 self._came.append(wish)
+        return is_new
 
     def _rest(self, seconds: float) -> None:
         with self._turn:

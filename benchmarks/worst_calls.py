@@ -24,7 +24,7 @@ Request = Callable[[World], Message]
 CALLS: dict[str, list[tuple[str, str, Request]]] = {
     "SubmitJob": [("into a long queue", "", lambda world: requests.submission(world.by_person))],
     "SubmitJobs": [("1,000 into a long queue", "personal", lambda world: _jobs(pb.SubmitJobsRequest, world, 1_000))],
-    "PutInputs": [("a MiB that is there", "personal", lambda world: _input(world))],
+    "PutInputs": [("60 KiB that are there", "personal", lambda world: _input(world))],
     "GetInput": [
         (
             "of a job that is not there",
@@ -61,6 +61,14 @@ CALLS: dict[str, list[tuple[str, str, Request]]] = {
     "CancelJobs": [
         ("10,000 that are not there", "secret", lambda world: pb.CancelJobsRequest(jobids=_UNKNOWN)),
     ],
+    "ResubmitJobs": [
+        (
+            "1,000 that are not there",
+            "personal",
+            lambda world: pb.ResubmitJobsRequest(cluster=world.huge.name, jobids=_UNKNOWN[:1_000]),
+        )
+    ],
+    "ListGroups": [("a person's", "personal", lambda world: pb.ListGroupsRequest(cluster=world.huge.name))],
     "SignalJobs": [
         (
             "1,000 that are not there",
@@ -98,7 +106,7 @@ CALLS: dict[str, list[tuple[str, str, Request]]] = {
 }
 # Find what they are about by its key, whatever else there is.
 BY_KEY = {
-    "Serial", "Stream", "ReadOutput", "SendOutput", "RotateCredential", "ResumeCluster", "CreateToken", "RevokeToken",
+    "Serial", "Stream", "GetGroup", "CancelGroup", "ReadOutput", "SendOutput", "RotateCredential", "ResumeCluster", "CreateToken", "RevokeToken",
     "RevokeLeaked", "BeginLogin", "CollectLogin",
 }  # fmt: skip
 
@@ -124,7 +132,7 @@ def _jobs(kind: Callable[..., Message], world: World, number: int) -> Message:
 
 
 def _input(world: World) -> Message:
-    return pb.PutInputsRequest(cluster=world.huge.name, content=b"x" * 1024 * 1024, last=True)
+    return pb.PutInputsRequest(cluster=world.huge.name, content=b"x" * 60 * 1024, last=True)
 
 
 def _request(world: World, room: int, wait_seconds: int) -> Message:

@@ -21,6 +21,7 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "GET /api/v1/pools": [("", "/api/v1/pools")],
     "GET /api/v1/pools/<cluster:pool>": [("of 100 clusters", "/api/v1/pools/pool")],
     "GET /api/v1/usage": [("", "/api/v1/usage")],
+    "GET /api/v1/groups": [("", "/api/v1/groups"), ("that are going", "/api/v1/groups?going=true")],
     "GET /api/v1/jobs": [
         ("of a rare state", "/api/v1/jobs?state=failed"),
         ("of a state that none is in", "/api/v1/jobs?state=lost"),
@@ -98,6 +99,8 @@ AS_CALLS = {
     "POST /my/jobs/cancel/": "CancelJobs",
     "POST /api/v1/jobs/<int:job>/signal": "SignalJobs",
     "POST /my/jobs/<int:job_id>/resubmit/": "SubmitJob",
+    "POST /api/v1/jobs/<int:job>/resubmit": "ResubmitJobs",
+    "POST /api/v1/clusters/<cluster:cluster>/jobs/<int:job>/resubmit": "ResubmitJobs",
 }
 
 # What people and clusters ask, and operators may not.

@@ -120,6 +120,7 @@ def _use_the_rest(client: Client, cluster: Cluster, rainbow: Run) -> None:
         ("groups",),
         ("cancel", str(first)),
         ("watch", str(first)),
+        ("resubmit", str(first)),
         ("rotate", "token", "--grace", "0"),
     ]
     for words in commands:

@@ -1,7 +1,6 @@
 """The calls that extend the original protocol."""
 
 from collections.abc import Callable
-from itertools import repeat
 from typing import Any
 
 from google.protobuf.message import Message
@@ -173,7 +172,9 @@ def cancel_jobs(cluster: Cluster) -> Case:
 
 
 def resubmit_jobs(cluster: Cluster, over: list[int]) -> Case:
-    request = pb.ResubmitJobsRequest(cluster=cluster.name, jobids=over)
+    request = pb.ResubmitJobsRequest(
+        cluster=cluster.name, jobids=over, changes=pb.JobSpec(nodes=1), idempotency_key=requests.KEY
+    )
 
     def is_right(reply: bytes) -> bool:
         return all(result.jobid for result in pb.ResubmitJobsResponse.FromString(reply).results)
@@ -182,7 +183,7 @@ def resubmit_jobs(cluster: Cluster, over: list[int]) -> Case:
         name=f"ResubmitJobs({len(over)})",
         server=cluster.server,
         method=path_of("ResubmitJobs"),
-        messages=lambda seconds: repeat(request.SerializeToString()),
+        messages=lambda seconds: requests.keyed(request),
         is_right=is_right,
         metadata=requests.metadata(cluster.token),
         jobs=len(over),

@@ -25,13 +25,6 @@ CALLS: dict[str, list[tuple[str, str, Request]]] = {
     "SubmitJob": [("into a long queue", "", lambda world: requests.submission(world.by_person))],
     "SubmitJobs": [("1,000 into a long queue", "personal", lambda world: _jobs(pb.SubmitJobsRequest, world, 1_000))],
     "PutInputs": [("60 KiB that are there", "personal", lambda world: _input(world))],
-    "GetInput": [
-        (
-            "of a job that is not there",
-            "secret",
-            lambda world: pb.GetInputRequest(agent=requests.AGENT, jobid=_UNKNOWN[0], attempt=1, sha256="0" * 64),
-        )
-    ],
     "SubmitJobStream": [
         ("500 into a long queue", "personal", lambda world: _jobs(pb.SubmitJobStreamRequest, world, 500))
     ],
@@ -106,8 +99,8 @@ CALLS: dict[str, list[tuple[str, str, Request]]] = {
 }
 # Find what they are about by its key, whatever else there is.
 BY_KEY = {
-    "Serial", "Stream", "GetGroup", "CancelGroup", "ReadOutput", "SendOutput", "RotateCredential", "ResumeCluster", "CreateToken", "RevokeToken",
-    "RevokeLeaked", "BeginLogin", "CollectLogin",
+    "Serial", "Stream", "GetInput", "GetGroup", "CancelGroup", "ReadOutput", "SendOutput", "RotateCredential",
+    "ResumeCluster", "CreateToken", "RevokeToken", "RevokeLeaked", "BeginLogin", "CollectLogin",
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 from clusters.models import Cluster
 from jobs.models import Notification, Webhook, WebhookMessage
 from jobs.remembered import Remembered
+from jobs.sql.webhooks import webhooks_to_tell
 
 
 class Told(NamedTuple):
@@ -36,8 +37,8 @@ def tell_webhooks(events: Iterable[Told], *, now: datetime) -> None:
     if not told or not webhooks_exist():
         return
     of_project: dict[int, list[Webhook]] = {}
-    wanted = Webhook.objects.filter(project_id__in={one.project_id for one in told}, off_at=None)
-    for webhook in wanted.select_related("project"):
+    ids = webhooks_to_tell({one.project_id for one in told})
+    for webhook in Webhook.objects.filter(id__in=ids).select_related("project") if ids else ():
         of_project.setdefault(webhook.project_id, []).append(webhook)
     if of_project:
         WebhookMessage.objects.bulk_create(_messages(told, of_project, now))

@@ -67,10 +67,13 @@ def make_webhook(*, project_id: int, url: str, events: Sequence[str], now: datet
     return made
 
 
+@transaction.atomic
 def remove_webhook(*, webhook_id: int) -> None:
     """With all that it is still to be told. Raises NotFound."""
-    if not Webhook.objects.filter(id=webhook_id).delete()[0]:
+    # Transactions that note messages for it are over once it is locked.
+    if not Webhook.objects.select_for_update().filter(id=webhook_id).first():
         raise NotFound(f"there is no webhook {webhook_id}")
+    Webhook.objects.filter(id=webhook_id).delete()
     forget_webhooks()
 
 

@@ -1,0 +1,17 @@
+"""Statements on webhooks."""
+
+from collections.abc import Iterable
+
+from django.db import connection
+
+from jobs.models import Webhook
+from jobs.sql.statements import among_ids, fetch, ids_as_value
+
+_WEBHOOK = Webhook._meta.db_table
+
+
+def webhooks_to_tell(project_ids: Iterable[int]) -> list[int]:
+    """Those of these projects that are on. None is deleted until the commit, which a message for one would fail."""
+    lock = "FOR KEY SHARE" if connection.vendor == "postgresql" else ""
+    statement = f"SELECT id FROM {_WEBHOOK} WHERE project_id {among_ids()} AND off_at IS NULL ORDER BY id {lock}"
+    return [id for (id,) in fetch(statement, [ids_as_value(sorted(project_ids))])]

@@ -97,6 +97,18 @@ def test_the_same_key_finds_the_same_group_and_makes_no_member_twice(alpha: Any,
     assert found(alpha.submitter, JobGroup.objects.get().id).members == 3
 
 
+def test_members_with_keys_need_a_group_with_one(alpha: Any, now: datetime) -> None:
+    """Else a repeat would make another group, in which they are other jobs."""
+    spec = JobSpec(command="true", idempotency_key="k")
+    order = Order(by=alpha.submitter, cluster_id=alpha.cluster.id, spec=spec)
+
+    with pytest.raises(InvalidArgument) as refused:
+        submit_jobs(orders=[order], group=GroupWish(by=alpha.submitter), now=now)
+
+    assert refused.value.field == "group.idempotency_key"
+    assert not JobGroup.objects.exists()
+
+
 def test_a_group_grows_while_it_is_open(alpha: Any, now: datetime) -> None:
     submitted(alpha.submitter, 2, now, key="k", more=True)
     submitted(alpha.submitter, 2, now, first=2, key="k")

@@ -236,11 +236,16 @@ def test_the_generations_meet_in_one_queue(server: RainbowServer, keebler: Clust
 
 def test_a_graph_that_is_none_registers_nothing(server: RainbowServer) -> None:
     name = new_name()
-    for nodes in ("{", '{"graph": []}', '{"graph": {"nodes": {"a": 7}}}', graph_of(0, 0)):
+    unlike = {"graph": {"nodes": {str(cores): vertex("node") for cores in range(300)}, "edges": []}}
+    for cores in range(300):
+        unlike["graph"]["nodes"][f"c{cores}"] = vertex("core") | {"metadata": {"type": "core", "size": cores + 1}}
+        unlike["graph"]["edges"].append(edge(str(cores), f"c{cores}"))
+    broken = ("{", '{"graph": []}', '{"graph": {"nodes": {"a": 7}}}', graph_of(0, 0))
+    for nodes in (*broken, json.dumps(unlike)):
         request = later.RegisterRequest(name=name, secret=server.registration_secret, nodes=nodes)
         code, _, field = refused(lambda request=request: call(server, "Register", request, later.RegisterResponse))
         assert code == grpc.StatusCode.INVALID_ARGUMENT
-        assert field.startswith("nodes")
+        assert field.startswith(("nodes", "facts.partitions"))
     good = later.RegisterRequest(name=name, secret=server.registration_secret, nodes=graph_of(1, 1))
     assert call(server, "Register", good, later.RegisterResponse).status == 1
 

@@ -154,6 +154,10 @@ def test_an_answer_has_a_bounded_number_of_wishes(alpha: Any, now: datetime) -> 
 
     assert len(wishes_for(caller=alpha.puller, agent=AGENT, now=now)) == MOST_WISHES
 
+    cancel_jobs(by=alpha.submitter, job_ids=[job_id], now=now)
+
+    assert wishes_for(caller=alpha.puller, agent=AGENT, now=now)[0].kind == WishKind.CANCEL
+
 
 @in_database
 def test_a_signal_for_an_attempt_that_is_over_is_told_with_that_attempt(alpha: Any, now: datetime) -> None:

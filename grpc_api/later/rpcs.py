@@ -9,7 +9,7 @@ from typing import Any
 
 from clusters.bounds import Bounds
 from clusters.callers import Caller, Claim
-from clusters.facts import Facts, Value
+from clusters.facts import Facts, Value, check_facts
 from clusters.matching import fits
 from clusters.models import Cluster
 from clusters.parsed_facts import parsed_facts
@@ -140,6 +140,8 @@ def register_with_graph(
     with failures_counted([source_at(address_in(peer), registering=True)], now=now, guessable=True):
         check_registration_secret(offered_secret=offered_secret, registration_secret=registration_secret)
     facts = facts_of_cluster(read_graph(request.nodes)) if request.nodes else None
+    if facts:
+        check_facts(facts)
     registration = register(
         pb.RegisterRequest(name=request.name),
         offered_secret=offered_secret,

@@ -29,14 +29,15 @@ class Wanted:
 
 
 def wishes_for(*, caller: Caller, agent: str, now: datetime) -> list[Wanted]:
-    """The oldest first. Cancels are told as one, and by the jobs of which they are requested now."""
+    """The oldest first, before them all cancels as one, by the jobs of which they are requested now."""
     live = Wish.objects.filter(cluster_id=caller.cluster_id, agent=agent, made_at__gte=now - LIVE_FOR)
     if caller.narrowed_to:
         live = live.filter(Q(job__isnull=True) | Q(job__project_id=caller.narrowed_to))
-    found = list(live.order_by("id")[:MOST_WISHES])
-    cancels = [wish.id for wish in found if wish.kind == WishKind.CANCEL]
-    looks = [Wanted(id=max(cancels), kind=WishKind.CANCEL, job_ids=_to_be_cancelled(caller, agent))] if cancels else []
-    return [*looks, *(_wanted(wish) for wish in found if wish.kind != WishKind.CANCEL)]
+    # Apart: however many others there are, a cancel does not wait behind them.
+    last = live.filter(kind=WishKind.CANCEL).order_by("-id").values_list("id", flat=True).first()
+    looks = [Wanted(id=last, kind=WishKind.CANCEL, job_ids=_to_be_cancelled(caller, agent))] if last else []
+    others = live.exclude(kind=WishKind.CANCEL).order_by("id")[:MOST_WISHES]
+    return [*looks, *map(_wanted, others)]
 
 
 def _wanted(wish: Wish) -> Wanted:

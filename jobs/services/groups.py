@@ -61,6 +61,7 @@ def groups_of(orders: Sequence[Order], wish: GroupWish | None, *, now: datetime)
     submission to the group is refused with.
     """
     if wish:
+        _check_keys(wish, orders)
         group = _found(wish) if wish.group_id else _made(wish, now)
         for order in orders:
             order.spec.group = group.id
@@ -72,6 +73,12 @@ def groups_of(orders: Sequence[Order], wish: GroupWish | None, *, now: datetime)
             # The group's next step releases as many as there is room for: the one place that does.
             order.held_by_group = True
     return groups
+
+
+def _check_keys(wish: GroupWish, orders: Sequence[Order]) -> None:
+    """A repeat would make another group, in which jobs of the same keys are others."""
+    if not (wish.group_id or wish.idempotency_key) and any(order.spec.idempotency_key for order in orders):
+        raise InvalidArgument("is required where jobs have keys of their own", field="group.idempotency_key")
 
 
 def settle_groups(

@@ -94,7 +94,7 @@ def _check_quota(kept: int, more: int) -> None:
     if kept + more > most:
         raise ResourceExhausted(
             f"the inputs that this server keeps here take {kept:,} of {most:,} bytes (RAINBOW_INPUTS_MIB); each goes"
-            f" {KEPT_FOR.days} days after its last use"
+            f" {KEPT_FOR.days} days after it was put here last, once no job needs it"
         )
 
 

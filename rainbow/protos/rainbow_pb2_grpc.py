@@ -432,8 +432,8 @@ class RainbowSchedulerServicer(object):
 
     def PutInputs(self, request_iterator, context):
         """Keeps files for jobs that are submitted next, and answers each with its SHA-256. They are kept once, for the cluster
-        whose token this is or for the project, until a week after the last time that they were put here or a job that names
-        them was over. Needs a token.
+        whose token this is or for the project, for a week after they were put here last, and as long as a job that names
+        them is not over. Needs a token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -151,8 +151,8 @@ class RainbowSchedulerStub:
     """
     PutInputs: _grpc.StreamStreamMultiCallable[_rainbow_pb2.PutInputsRequest, _rainbow_pb2.PutInputsResponse]
     """Keeps files for jobs that are submitted next, and answers each with its SHA-256. They are kept once, for the cluster
-    whose token this is or for the project, until a week after the last time that they were put here or a job that names
-    them was over. Needs a token.
+    whose token this is or for the project, for a week after they were put here last, and as long as a job that names
+    them is not over. Needs a token.
     """
     GetInput: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.GetInputRequest, _rainbow_pb2.GetInputResponse]
     """Reads an input of a job, a part at a time, for the agent that holds the job. Needs a secret, or a personal token."""
@@ -281,8 +281,8 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     """
     PutInputs: _aio.StreamStreamMultiCallable[_rainbow_pb2.PutInputsRequest, _rainbow_pb2.PutInputsResponse]  # type: ignore[assignment]
     """Keeps files for jobs that are submitted next, and answers each with its SHA-256. They are kept once, for the cluster
-    whose token this is or for the project, until a week after the last time that they were put here or a job that names
-    them was over. Needs a token.
+    whose token this is or for the project, for a week after they were put here last, and as long as a job that names
+    them is not over. Needs a token.
     """
     GetInput: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.GetInputRequest, _rainbow_pb2.GetInputResponse]  # type: ignore[assignment]
     """Reads an input of a job, a part at a time, for the agent that holds the job. Needs a secret, or a personal token."""
@@ -582,8 +582,8 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_rainbow_pb2.PutInputsResponse], _abc.AsyncIterator[_rainbow_pb2.PutInputsResponse]]:
         """Keeps files for jobs that are submitted next, and answers each with its SHA-256. They are kept once, for the cluster
-        whose token this is or for the project, until a week after the last time that they were put here or a job that names
-        them was over. Needs a token.
+        whose token this is or for the project, for a week after they were put here last, and as long as a job that names
+        them is not over. Needs a token.
         """
 
     @_abc_1.abstractmethod

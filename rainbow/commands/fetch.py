@@ -3,6 +3,7 @@ from pathlib import Path
 import click
 
 from rainbow.errors import NO_SUCH_JOB, NotFound
+from rainbow.records import Job
 from rainbow.terminal import session
 from rainbow.terminal.fetched_files import chosen, save
 from rainbow.terminal.options import json_option, observer_options, server_options
@@ -53,7 +54,7 @@ def command(
             complain(f"Only the first {MOST_LISTED:,} files of the job are known.")
         files = chosen(listed, patterns or found[0].outputs)
         if not files:
-            raise NotFound(f"job {jobid} has no such files")
+            raise NotFound(_nothing_found(found[0]))
         for file in files if not only_list else ():
             save(client.read_file(jobid, file.name), file.name, size=file.size, to=Path(to), force=force)
             complain(f"{file.size:>14,}  {Path(to) / file.name}")
@@ -62,3 +63,9 @@ def command(
         elif only_list:
             for file in files:
                 say(f"{file.size:>14,}  {file.name}")
+
+
+def _nothing_found(job: Job) -> str:
+    if job.inputs or job.outputs:
+        return f"job {job.id} has no such files"
+    return f"job {job.id} has no files: those have some that were submitted with --input or --output-files"

@@ -53,10 +53,10 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_o
 # These speak gRPC with servers, and run on the transport h2corn as well: a few in each run of the tests, all by a target.
 WIRE_IN_EACH_RUN := client_certificates wire_behaviour
 WIRE := $(WIRE_IN_EACH_RUN) any_message bad_bytes bad_fields certificate_renewal client_answers client_stream concurrency \
-	connection_diagnosis crash credentials_rpc database_away error_tables extension_fields group_commit hostile_clients \
-	hostile_log_lines in_doubt limits_at_servers list_clusters log_examples log_secrecy long_waits lookup_rpc metrics overload \
+	connection_diagnosis crash credentials_rpc database_away error_tables extension_fields fetched_files group_commit hostile_clients \
+	hostile_log_lines in_doubt limits_at_servers list_clusters log_examples log_secrecy long_waits lookup_rpc metrics output_streams overload \
 	pool_rpc reach recorded_conversation registration_guesses reported_facts reports_together request_ids request_rpc resume \
-	reverse_proxies revocation server submit_rpc submit_stream submit_wait tls traces watch_rpc who_may_call workers
+	reverse_proxies revocation server submit_rpc submit_stream submit_wait tls traces watch_rpc who_may_call wishes workers
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:

@@ -1,14 +1,16 @@
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
 from rainbow.client import Client
 from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, NotFound, Unimplemented
-from rainbow.records import Job
+from rainbow.records import Job, JobState
 from rainbow.terminal import documents, session
+from rainbow.terminal.group_output import GroupOutput, members_of
 from rainbow.terminal.live_output import LiveOutput, write_parts
 from rainbow.terminal.options import json_option, observer_options, server_options
-from rainbow.terminal.output import complain, write_json, write_output_of
+from rainbow.terminal.output import complain, write_json, write_json_line, write_output_of
 from rainbow.terminal.types import MAX_INT32, Whole
 from rainbow.text import on_one_line
 
@@ -18,8 +20,11 @@ Examples:
   rainbow logs 7 --follow
   rainbow logs 7 --stderr
   rainbow logs 7 --from 1048576 >> output
+  rainbow logs --group 12
+  rainbow logs --group 12 --state failed --stderr
 """
 MAX_BYTE = 2**62
+STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
 
 
 @click.command("logs", epilog=EPILOG)
@@ -31,26 +36,74 @@ MAX_BYTE = 2**62
     "--from", "from_byte", type=Whole(0, MAX_BYTE), metavar="BYTE", help="Begin there; without --stderr, of the output."
 )
 @click.option("--tail", is_flag=True, help="The end of it that the server has on record, up to 64 KiB.")
+@click.option(
+    "--group", type=Whole(1, MAX_INT32), help="All members of this group, one after the other, in place of ID."
+)
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice(STATES),
+    multiple=True,
+    help="Of --group, only those in this state; repeatable.",
+)
 @json_option
-@click.argument("jobid", metavar="ID", type=Whole(1, MAX_INT32))
+@click.argument("jobid", metavar="[ID]", required=False, type=Whole(1, MAX_INT32))
 @click.pass_context
-def command(ctx: click.Context, /, jobid: int, as_cluster: bool, as_json: bool, tail: bool, **wanted: Any) -> None:
+def command(
+    ctx: click.Context,
+    /,
+    jobid: int | None,
+    group: int | None,
+    states: Sequence[str],
+    as_cluster: bool,
+    as_json: bool,
+    tail: bool,
+    **wanted: Any,
+) -> None:
     """Print what a job wrote, all of it, from its site: its errors on standard error.
 
     Where the site cannot be asked, it is the end that the server has on record, up to 64 KiB, of a job that runs up to
-    15 seconds old; so it is with --json.
+    15 seconds old; so it is with --json. With --group each line has the member's index before it; with --json each
+    member is a document on a line.
     """
+    if (jobid is None) == (group is None):
+        raise click.UsageError("Give either the id of a job or --group.")
     if (tail or as_json) and any(value not in (None, False) for value in wanted.values()):
         raise click.UsageError("--tail and --json show what is on record; leave out the options of the stream.")
+    if group is None and states:
+        raise click.UsageError("--state is of --group.")
+    if group is not None and (wanted["follow"] or wanted["from_byte"] is not None):
+        raise click.UsageError("--follow and --from are of one job; leave out --group.")
     with session.observer(ctx, as_cluster=as_cluster) as client:
-        found = client.get_jobs([jobid])
-        if not found.jobs:
-            raise NotFound(f"{NO_SUCH_JOB}: {jobid}")
-        job = found.jobs[0]
-        if as_json:
-            write_json({name: documents.whole(job)[name] for name in ("id", "state", "output", "output_is_cut")})
-        elif tail or not _stream(client, job, **wanted):
-            _show_tail(job)
+        if group is not None:
+            members = members_of(client, group, [JobState(state) for state in states])
+            _show_members(client, members, stderr=wanted["stderr"], tail=tail, as_json=as_json)
+        elif jobid is not None:
+            _show(client, jobid, tail=tail, as_json=as_json, **wanted)
+
+
+def _show_members(client: Client, members: Iterator[Job], *, stderr: bool, tail: bool, as_json: bool) -> None:
+    if as_json:
+        for job in members:
+            write_json_line(_document(job, "id", "array_index", "state", "output", "output_is_cut"))
+    else:
+        GroupOutput(client, stderr=stderr, tail=tail).print(members)
+
+
+def _show(client: Client, jobid: int, *, tail: bool, as_json: bool, **wanted: Any) -> None:
+    found = client.get_jobs([jobid])
+    if not found.jobs:
+        raise NotFound(f"{NO_SUCH_JOB}: {jobid}")
+    job = found.jobs[0]
+    if as_json:
+        write_json(_document(job, "id", "state", "output", "output_is_cut"))
+    elif tail or not _stream(client, job, **wanted):
+        _show_tail(job)
+
+
+def _document(job: Job, *names: str) -> dict[str, Any]:
+    said = documents.whole(job)
+    return {name: said[name] for name in names}
 
 
 def _stream(client: Client, job: Job, *, follow: bool, stderr: bool, from_byte: int | None) -> bool:

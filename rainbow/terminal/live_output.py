@@ -3,7 +3,7 @@
 import codecs
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 import click
@@ -19,17 +19,34 @@ LAST_SECONDS = 3600.0
 OUTPUTS = 2
 
 
-def write_parts(parts: Iterator[OutputPart], *, err: bool = False) -> int:
-    """Unchanged for programs, with control characters escaped for a terminal; returns how many bytes."""
+def write_parts(parts: Iterator[OutputPart], *, err: bool = False) -> None:
+    write_bytes((part.data for part in parts), err=err)
+
+
+def write_bytes(chunks: Iterable[bytes], *, err: bool = False) -> None:
+    """Unchanged for programs, with control characters escaped for a terminal."""
     stream: IO[Any] = sys.stderr if err else sys.stdout
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    size, is_terminal = 0, stream.isatty()
-    for part in parts:
-        size += len(part.data)
-        if part.data:
-            shown = printable(decoder.decode(part.data)) if is_terminal else part.data
+    is_terminal = stream.isatty()
+    for chunk in chunks:
+        if chunk:
+            shown = printable(decoder.decode(chunk)) if is_terminal else chunk
             click.echo(shown, nl=False, err=err, color=True)
-    return size
+
+
+def labeled(chunks: Iterable[bytes], label: str) -> Iterator[bytes]:
+    """Each line with the label before it; the last one is ended."""
+    prefix = f"{label}: ".encode()
+    begins = True
+    for chunk in chunks:
+        if not chunk:
+            continue
+        body = chunk.removesuffix(b"\n").replace(b"\n", b"\n" + prefix)
+        ends = chunk.endswith(b"\n")
+        yield (prefix if begins else b"") + body + (b"\n" if ends else b"")
+        begins = ends
+    if not begins:
+        yield b"\n"
 
 
 class LiveOutput:

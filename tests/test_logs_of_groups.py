@@ -102,6 +102,15 @@ def test_members_that_wait_are_counted(rainbow: Run, remote: Remote) -> None:
     assert (of_failed.exit_code, of_failed.stdout, of_failed.stderr) == (0, "", "No jobs.\n")
 
 
+def test_members_that_never_started_are_counted(rainbow: Run, remote: Remote) -> None:
+    done = str(answer(rainbow("submit", "--array", "0-4", "--json", "--", "true"))["group"])
+    rainbow("cancel", *(str(job["id"]) for job in answer(rainbow("jobs", "--group", done, "--json"))["jobs"]))
+
+    result = rainbow("logs", "--group", done)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "5 of 5 jobs are over and never started.\n")
+
+
 def test_an_unknown_group_is_not_found(rainbow: Run) -> None:
     assert rainbow("logs", "--group", "2147483647").exit_code == 4
 

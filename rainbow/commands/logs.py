@@ -4,11 +4,11 @@ from typing import Any
 import click
 
 from rainbow.client import Client
-from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, NotFound, Unimplemented
+from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, NotFound, RainbowError, Unimplemented
 from rainbow.records import Job, JobState
 from rainbow.terminal import documents, session
 from rainbow.terminal.group_output import GroupOutput, members_of
-from rainbow.terminal.live_output import LiveOutput, write_parts
+from rainbow.terminal.live_output import LiveOutput, never_started, write_parts
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import complain, write_json, write_json_line, write_output_of
 from rainbow.terminal.types import MAX_INT32, Whole
@@ -68,7 +68,7 @@ def command(
     """
     if (jobid is None) == (group is None):
         raise click.UsageError("Give either the id of a job or --group.")
-    if (tail or as_json) and any(value not in (None, False) for value in wanted.values()):
+    if (tail or as_json) and any(value is not None and value is not False for value in wanted.values()):
         raise click.UsageError("--tail and --json show what is on record; leave out the options of the stream.")
     if group is None and states:
         raise click.UsageError("--state is of --group.")
@@ -116,7 +116,7 @@ def _stream(client: Client, job: Job, *, follow: bool, stderr: bool, from_byte: 
     try:
         write_parts(parts)
     except (FailedPrecondition, Unimplemented) as error:
-        complain(on_one_line(f"Only the end of the output is known: {error}."))
+        _tell_why_not(job, error)
         return False
     return True
 
@@ -129,12 +129,20 @@ def _stream_both(client: Client, job: Job, *, follow: bool) -> bool:
         if not live.is_missing or not isinstance(error, FailedPrecondition | Unimplemented):
             live.tell_what_is_missing()
             raise error
-        complain(on_one_line(f"Only the end of the output is known: {error}."))
+        _tell_why_not(job, error)
     return not live.is_missing
+
+
+def _tell_why_not(job: Job, error: RainbowError) -> None:
+    if not never_started(job):
+        complain(on_one_line(f"Only the end of the output is known: {error}."))
 
 
 def _show_tail(job: Job) -> None:
     if job.output:
         write_output_of(job)
+    elif never_started(job):
+        why = f": {job.reason}" if job.reason else ""
+        complain(on_one_line(f"Job {job.id} never started; it is {job.state}{why}."))
     else:
         complain(f"Job {job.id} is {job.state}; nothing is known of its output.")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from rainbow.client import Client
 from rainbow.errors import FailedPrecondition, RainbowError, Unimplemented
 from rainbow.records import Job, JobState
-from rainbow.terminal.live_output import labeled, write_bytes
+from rainbow.terminal.live_output import labeled, never_started, write_bytes
 from rainbow.terminal.output import complain
 from rainbow.text import on_one_line
 
@@ -43,17 +43,20 @@ class GroupOutput:
         self._silent: set[tuple[str, str]] = set()
 
     def print(self, members: Iterator[Job]) -> None:
-        waiting = total = 0
+        waiting = never = total = 0
         for job in members:
             total += 1
+            never += never_started(job)
             if job.state in WAITING:
                 waiting += 1
             elif self._tail or not job.agent or not self._is_streamed(job):
                 self._print_tail(job)
         if not total:
             complain("No jobs.")
-        elif waiting:
+        if waiting:
             complain(f"{waiting:,} of {total:,} jobs have not started.")
+        if never:
+            complain(f"{never:,} of {total:,} jobs are over and never started.")
 
     def _is_streamed(self, job: Job) -> bool:
         site = (job.cluster, job.agent)

@@ -49,6 +49,10 @@ def labeled(chunks: Iterable[bytes], label: str) -> Iterator[bytes]:
         yield b"\n"
 
 
+def never_started(job: Job) -> bool:
+    return job.finished_at is not None and not (job.started_at or job.output or job.exit_code is not None)
+
+
 class LiveOutput:
     """Prints both outputs of a job, each in a thread of its own, once the job runs; of its last attempt all of it.
 

@@ -138,7 +138,7 @@ def test_a_full_disk_is_said_and_ready_again_once_there_is_room(start_server: St
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", tmp_path], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path], capture_output=True)
     if mounted.returncode:
         pytest.skip("needs to mount a file system")
     yield tmp_path

@@ -44,6 +44,7 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     "GET /my/jobs/cancel/": [("one", "/my/jobs/cancel/?job={middle}")],
     "GET /my/jobs/<int:job_id>/": [("in the middle of its queue", "/my/jobs/{middle}/")],
     "GET /my/jobs/<int:job_id>/resubmit/": [("", "/my/jobs/{middle}/resubmit/")],
+    "GET /my/groups/": [("", "/my/groups/"), ("that are going", "/my/groups/?going=1")],
     "GET /my/usage/": [("", "/my/usage/")],
     "GET /my/clusters/": [("", "/my/clusters/")],
     "GET /my/clusters/<cluster:name>/": [("", "/my/clusters/huge/")],
@@ -68,6 +69,10 @@ PAGES: dict[str, list[tuple[str, str]]] = {
         ("with a text that none has", "/admin/jobs/job/?text=nosuchtext"),
         ("of a cluster", "/admin/jobs/job/?cluster={cluster}"),
         ("a late page", f"/admin/jobs/job/?{_LATE}"),
+    ],
+    "GET /admin/jobs/job/groups/": [
+        ("", "/admin/jobs/job/groups/"),
+        ("that are going", "/admin/jobs/job/groups/?going=1"),
     ],
     "GET /admin/auth/user/<int:person_id>/person/": [("", "/admin/auth/user/1/person/")],
     "GET /admin/clusters/project/<path:object_id>/change/": [("", "/admin/clusters/project/1/change/")],

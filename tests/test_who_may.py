@@ -88,15 +88,14 @@ def named(alpha: Any, chem: Project, people: Mapping[str, Operator], now: dateti
     of_project = newest_token(kind=CredentialKind.PROJECT)
     code = begin_login(label="laptop", address="192.0.2.7", now=now).code
     group = Group.objects.values_list("id", flat=True)[0]
+    said = {"owner_id": member, "project": chem, "made_at": now, "added_at": now, "open": True}
+    of_jobs = JobGroup.objects.create(cluster=alpha.cluster, **said)
     return {
         "cluster": "alpha",
         "pool": "big",
         "project": "chem",
-        "group": str(
-            JobGroup.objects.create(
-                cluster=alpha.cluster, owner_id=member, project=chem, made_at=now, added_at=now, open=True
-            ).id
-        ),
+        "group": str(of_jobs.id),
+        "group_id": str(of_jobs.id),
         "webhook": str(make_webhook(project_id=chem.id, url="https://hooks.example.org/", events=[], now=now).id),
         "job": str(job),
         "job_id": str(job),

@@ -41,6 +41,9 @@ class JobSearchForm(forms.Form):
         choices=[("", "any time"), *((key, words) for key, (words, _) in _SINCE.items())],
         label="Submitted in",
     )
+    group = forms.IntegerField(
+        required=False, min_value=1, max_value=MAX_ID, widget=forms.TextInput(attrs={"inputmode": "numeric", "size": 8})
+    )
     label = forms.CharField(required=False, max_length=400, widget=forms.TextInput(attrs={"placeholder": "key=value"}))
     text = forms.CharField(required=False, max_length=MAX_NAME, widget=forms.TextInput(attrs={"type": "search"}))
 
@@ -67,6 +70,7 @@ class JobSearchForm(forms.Form):
             states=[JobState(said["state"])] if said["state"] else (),
             labels=said["label"],
             text=said["text"],
+            group=said["group"] or 0,
             cluster_id=said["cluster"].id if said["cluster"] else None,
             submitted_after=now - timedelta(hours=hours) if hours else None,
             last=last,
@@ -76,7 +80,7 @@ class JobSearchForm(forms.Form):
 class SearchForm(JobSearchForm):
     """Its tokens are only those of the chosen cluster: a fleet has too many to list."""
 
-    field_order = ["state", "cluster", "token", "owner", "project", "since", "label", "text"]
+    field_order = ["state", "cluster", "token", "owner", "project", "group", "since", "label", "text"]
     token = forms.ModelChoiceField(Credential.objects.none(), required=False, empty_label="any", label="Submitted with")
     owner = forms.CharField(required=False, max_length=150)
     project = forms.CharField(required=False, max_length=63)
@@ -124,6 +128,7 @@ class SearchForm(JobSearchForm):
             ("submitted with", said["token"]),
             ("of the person", said["owner"]),
             ("of the project", said["project"]),
+            ("of the group", said["group"]),
             ("submitted in", _SINCE[said["since"]][0] if said["since"] else ""),
             ("labeled", labels[0] if labels else ""),
             ("with the text", f"“{said['text']}”" if said["text"] else ""),

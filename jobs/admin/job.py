@@ -10,6 +10,7 @@ from clusters.admin.shown import operator_of
 from clusters.callers import Operator
 from jobs.admin.bulk_actions import BulkActions
 from jobs.admin.forms import SEE_CONTENT, SearchForm, job_id_from
+from jobs.admin.groups import Groups
 from jobs.admin.job_actions import JobActions
 from jobs.admin.live_output import output_part
 from jobs.admin.shown_jobs import links_from, shown_job
@@ -21,7 +22,7 @@ from jobs.states import ActionKind
 
 
 @admin.register(Job)
-class JobAdmin(JobActions, BulkActions):
+class JobAdmin(Groups, JobActions, BulkActions):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self.check_sees(request)
         form = SearchForm(request.GET)

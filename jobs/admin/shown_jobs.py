@@ -33,10 +33,10 @@ def shown_job(by: Caller | Operator, job_id: int, *, now: datetime) -> dict[str,
 def links_from(query: QueryDict, page: Page) -> dict[str, str]:
     """Links to older jobs and to the rest of a text search; empty when there is nothing more."""
     older = page.jobs[-1].id if page.more else page.looked_until
-    return {"newest": _with_last(query, 0), "older": _with_last(query, older) if older else ""}
+    return {"newest": with_last(query, 0), "older": with_last(query, older) if older else ""}
 
 
-def _with_last(query: QueryDict, last: int) -> str:
+def with_last(query: QueryDict, last: int) -> str:
     changed = query.copy()
     changed.pop("last", None)
     if last:

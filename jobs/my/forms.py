@@ -18,7 +18,7 @@ _LONGEST_KEY = 64
 class MySearchForm(JobSearchForm):
     """Its clusters and projects are those that the person may use."""
 
-    field_order = ["state", "whose", "project", "cluster", "since", "label", "text"]
+    field_order = ["state", "whose", "project", "cluster", "group", "since", "label", "text"]
     whose = forms.ChoiceField(required=False, choices=[("", "all that I see"), (_MINE, "my own")])
     project = forms.TypedChoiceField(required=False, coerce=int, empty_value=None)
 

@@ -1,7 +1,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from jobs.my import clusters
+from jobs.my import clusters, groups
 from jobs.my.cancel import cancel_view
 from jobs.my.jobs import job_view, list_view, output_view
 from jobs.my.resubmit import resubmit_view
@@ -15,6 +15,9 @@ urlpatterns = [
     path("jobs/<int:job_id>/", job_view, name="my-job"),
     path("jobs/<int:job_id>/output/", output_view, name="my-job-output"),
     path("jobs/<int:job_id>/resubmit/", resubmit_view, name="resubmit-my-job"),
+    path("groups/", groups.list_view, name="my-groups"),
+    path("groups/<int:group_id>/", groups.group_view, name="my-group"),
+    path("groups/<int:group_id>/cancel/", groups.cancel_view, name="cancel-my-group"),
     path("usage/", usage_view, name="my-usage"),
     path("clusters/", clusters.list_view, name="my-clusters"),
     path("clusters/<cluster:name>/", clusters.cluster_view, name="my-cluster"),

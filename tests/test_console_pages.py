@@ -128,7 +128,7 @@ PAGES = {
     "/admin/clusters/cluster/{p}/change/": 28,
     JOBS: 19,
     f"{JOBS}?state=failed": 8,
-    f"{JOBS}?text=plot": 26,
+    f"{JOBS}?text=plot": 29,
     f"{JOBS}{{j}}/change/": 11,
 }
 

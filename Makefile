@@ -30,10 +30,13 @@ REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # order of tests/conftest.py, which begins with the longest, so that all end together.
 FOUR_AT_ONCE := --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 # Those that empty the database run by themselves: the others need what the migrations put there.
-EMPTYING := tests/test_after_commit.py tests/test_deleted_queue_races.py tests/test_facts_at_once.py \
-	tests/test_give_back_at_once.py tests/test_group_races.py tests/test_guesses_at_once.py tests/test_held_back_races.py \
-	tests/test_news.py tests/test_permission_migration.py tests/test_pool_races.py tests/test_races.py tests/test_restart_ids.py \
-	tests/test_submission_limits.py tests/test_turns_at_once.py
+EMPTYING := tests/test_after_commit.py tests/test_after_groups_races.py tests/test_after_races.py \
+	tests/test_deleted_queue_races.py tests/test_empty_queues_at_once.py tests/test_facts_at_once.py \
+	tests/test_give_back_at_once.py tests/test_group_races.py tests/test_guesses_at_once.py \
+	tests/test_held_back_races.py tests/test_inputs_at_once.py tests/test_many_queues.py tests/test_news.py \
+	tests/test_permission_migration.py tests/test_pool_races.py tests/test_prepared_statements.py \
+	tests/test_races.py tests/test_readiness.py tests/test_restart_ids.py tests/test_submission_limits.py \
+	tests/test_turns_at_once.py tests/test_webhook_races.py
 # Those that build images and install packages take minutes, and have targets of their own. .ci/run builds the
 # images beside the other tests of SQLite.
 IMAGES := tests/test_compose.py tests/test_images.py tests/test_installation_guide.py

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jobs.models import EndedGroup, GroupDependency, Job, JobGroup
+from jobs.models import EndedGroup, GroupDependency, Job
 from jobs.queries.explain import explain_wait
 from jobs.queries.queue import request_jobs
 from jobs.reports import Report
@@ -23,7 +23,6 @@ from jobs.specs import JobSpec
 from jobs.states import JobState
 from rainbow.errors import InvalidArgument, RainbowError
 from tests.support.queue import counted, recounted
-from tests.support.turns import race
 
 OK, FAILED, CANCELLED = JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED
 DAY = timedelta(days=1)
@@ -166,23 +165,3 @@ def test_a_group_is_kept_until_those_that_wait_for_it_know(
     late = prune_groups(before=now + DAY, limit=10)
 
     assert (early, late, state_of(child)) == (0, 1, "queued")
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("submission_first", [True, False])
-def test_a_submission_and_the_end_of_the_group(alpha: Any, now: datetime, submission_first: bool) -> None:
-    group, members = new_group(alpha, 1, now)
-    end(alpha, members, OK, now)
-
-    def submit() -> int:
-        return waiting_for(alpha, now, f"group:{group}")
-
-    def finish() -> bool:
-        return step_group(group_id=group, now=now)
-
-    met = race(submit, finish) if submission_first else race(finish, submit)
-
-    assert met.waited
-    assert JobGroup.objects.get(id=group).outcome == OK
-    assert state_of(met.first if submission_first else met.second) == "queued"
-    assert not GroupDependency.objects.exists()

@@ -411,3 +411,12 @@ def test_a_circle_is_found() -> None:
     circle = _circle_in(_imports_among(Module(name=name, tree=ast.parse(text)) for name, text in sources.items()))
 
     assert set(circle) == set(sources)
+
+
+def test_the_tests_that_empty_the_database_run_by_themselves() -> None:
+    """The others need what the migrations put there."""
+    listed = (ROOT / "Makefile").read_text().partition("\nEMPTYING := ")[2].partition("\n#")[0]
+    marks = ("transaction=" + "True", "transactional" + "_db")
+    emptying = {path for path in (ROOT / "tests").glob("test_*.py") if any(mark in path.read_text() for mark in marks)}
+
+    assert {str(path.relative_to(ROOT)) for path in emptying} <= set(listed.split())

@@ -7,12 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import grpc
 import pytest
-from django.db import connection
 
 from jobs.models import Input, JobInput
 from jobs.services.cancel import cancel_jobs
@@ -308,31 +306,6 @@ def test_a_submission_that_is_repeated_after_its_input_went_is_a_duplicate(alpha
 
     assert not isinstance(first, Exception) and not isinstance(again, Exception)
     assert (again.job_id, again.duplicate) == (first.job_id, True)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_many_that_put_files_at_once_stay_within_the_quota(alpha: Any, now: datetime, settings: Any) -> None:
-    settings.RAINBOW_INPUTS_MIB = 2
-    outcomes: list[object] = []
-
-    def one(number: int) -> None:
-        try:
-            outcomes.append(
-                keep_input(caller=alpha.submitter, project="", content=bytes([number]) * (MIB // 2), now=now).size
-            )
-        except ResourceExhausted:
-            outcomes.append("full")
-        finally:
-            connection.close()
-
-    threads = [Thread(target=one, args=(number // 2,)) for number in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert Input.objects.count() == 4
-    assert len(outcomes) == 16
 
 
 # At the site.

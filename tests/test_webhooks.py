@@ -35,7 +35,6 @@ from jobs.services.webhooks import (
     make_webhook,
     note_sent,
     pause_after,
-    remove_webhook,
     resume_webhook,
     take_batch,
 )
@@ -47,7 +46,6 @@ from tests.support.members import browser_of, person_named, project_of, submitte
 from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.rows import count, execute
 from tests.support.servers import RainbowServer
-from tests.support.turns import race
 
 URL = "https://hooks.example.org/rainbow"
 SECRET = f"whsec_{base64.b64encode(b'a' * 32).decode()}"
@@ -247,20 +245,6 @@ def test_without_webhooks_jobs_of_projects_pay_a_query_a_second(alpha: Any, alic
         ended(alpha, second, now=now)
 
     assert len([query for query in queries if "webhook" in query["sql"]]) <= 1
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_webhook_that_is_removed_meanwhile_undoes_no_end(alpha: Any, alice: Any, now: datetime) -> None:
-    hook = webhook(now=now)
-    first, second = submitted_by(alice, 2, now=now)
-
-    met = race(lambda: ended(alpha, first, now=now), lambda: remove_webhook(webhook_id=hook.id))
-
-    assert met.waited
-    assert Job.objects.get(id=first).state == JobState.FAILED
-    assert not WebhookMessage.objects.exists()
-    ended(alpha, second, now=now)
-    assert not WebhookMessage.objects.exists()
 
 
 # How it is sent

@@ -6,17 +6,16 @@ from typing import Any
 import pytest
 
 from jobs.models import Job, WebhookMessage
-from jobs.services.webhooks import (
-    remove_webhook,
-)
+from jobs.services.webhooks import remove_webhook
 from jobs.states import JobState
-from tests.support.members import submitted_by
+from tests.support.members import project_of, submitted_by
 from tests.support.turns import race
 from tests.test_webhooks import ended, webhook
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_webhook_that_is_removed_meanwhile_undoes_no_end(alpha: Any, alice: Any, now: datetime) -> None:
+    project_of(alice, now=now)
     hook = webhook(now=now)
     first, second = submitted_by(alice, 2, now=now)
 

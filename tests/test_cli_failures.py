@@ -78,7 +78,7 @@ def rehearse(rainbow: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         (["jobs", "--all", "--limit", "1"], "either --limit or --all"),
         (["jobs", "--state", "unspecified"], "'unspecified' is not one of"),
         (["job", "0"], "0 is not in the range"),
-        (["cancel"], "Missing argument"),
+        (["cancel"], "Give either the ids of jobs or --group"),
         (["rotate", "key"], "'key' is not one of"),
         (["rotate", "token", "--grace", "9d"], "9d is not within 0 seconds to 7 days"),
         (["rotate", "token", "--label", "none"], ""),

@@ -16,6 +16,7 @@ from rainbow.agent.context import Checkpoint, ignore_checkpoint
 from rainbow.agent.policy import Policy
 from rainbow.errors import InvalidArgument
 from rainbow.protos import rainbow_pb2 as pb
+from rainbow.spec_rules import OWN_VARIABLES
 from tests.support.agents import Crew, ScriptedExecutor, crew
 from tests.support.hostile import FIELDS, any_json, any_specs
 from tests.support.hostile_server import NAME, HostileServer, hostile_server
@@ -193,18 +194,31 @@ def _allowed_or_refused(server: HostileServer, spec: dict[str, Any], *, allowed:
     assert bool(scheduler.jobs) == allowed
     for work in scheduler.jobs.values():
         assert work.command == spec["command"]
-        assert dict(work.environment) == spec.get("environment", {})
+        own = {name for name in work.environment if name in OWN_VARIABLES}
+        assert {name: value for name, value in work.environment.items() if name not in own} == spec.get(
+            "environment", {}
+        )
         assert work.time_limit_seconds == spec.get("time_limit_seconds", 0)
+
+
+# Of the fields that are no texts, as JSON has them.
+KINDS = {
+    **dict.fromkeys(("environment", "labels", "options_by_cluster", "inputs", "secrets"), dict),
+    **dict.fromkeys(("nodes", "tasks", "priority", "time_limit_seconds", "cores_per_task", "gpus_per_task"), int),
+    **dict.fromkeys(("memory_mib_per_node", "start_within_seconds"), int),
+    **dict.fromkeys(("mounts", "needs", "outputs"), list),
+    "exclusive": bool,
+}
 
 
 def _is_allowed(spec: dict[str, Any]) -> bool:
     """By the server's own rules, for values of the right kinds."""
-    numbers = dict.fromkeys(("nodes", "tasks", "priority", "time_limit_seconds"), int)
-    kinds = {"environment": dict, "labels": dict, **numbers}
     for name, value in spec.items():
-        if type(value) is not kinds.get(name, str):
+        kind = list if isinstance(value, tuple) else type(value)
+        if kind is not KINDS.get(name, str):
             return False
-        if isinstance(value, dict) and not all(isinstance(item, str) for item in value.values()):
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+        if not all(isinstance(item, str) for item in parts):
             return False
     try:
         check_spec(JobSpec(**spec))

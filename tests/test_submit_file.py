@@ -129,7 +129,7 @@ def test_refused_jobs_are_told_by_their_lines_and_keep_no_other_out(rainbow: Run
 def test_a_script_gets_the_outcome_as_json_and_nothing_else(rainbow: Run, jobs_file: JobsFile) -> None:
     result = rainbow("submit", "--json", "--file", jobs_file(GOOD, {"command": "a", "nodes": 0}))
 
-    keys = ["file", "cluster", "key_prefix", "jobs", "submitted", "duplicates", "refused", "refusals"]
+    keys = ["file", "cluster", "key_prefix", "jobs", "group", "submitted", "duplicates", "refused", "refusals"]
     assert list(json.loads(result.stdout)) == keys
     assert (result.exit_code, result.stderr) == (5, "")
 

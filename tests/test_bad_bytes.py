@@ -141,6 +141,9 @@ def test_an_empty_body_is_a_message_without_fields(remote: Remote, server: Rainb
         "AcceptJobs": "a cluster secret is required",
         "SubmitJobs": "a cluster token is required",
         "RotateCredential": "a cluster secret is required",
+        "AwaitWishes": "a cluster secret is required",
+        "GetInput": "a cluster secret is required",
+        "ResubmitJobs": "a cluster token is required",
         "ReportJobs": "a cluster secret is required",
         "ListTokens": "a personal token is required",
         "CreateToken": "a personal token is required",
@@ -193,7 +196,7 @@ def test_a_compressed_message_of_a_stream_is_refused(remote: Remote) -> None:
 
 @pytest.mark.usefixtures("unharmed")
 @pytest.mark.parametrize(
-    "path", [f"{SERVICE}/Delete", f"{SERVICE}/submitJob", f"{SERVICE}/", "/other.Service/SubmitJob", "/", "SubmitJob"]
+    "path", [f"{SERVICE}/Forget", f"{SERVICE}/submitJob", f"{SERVICE}/", "/other.Service/SubmitJob", "/", "SubmitJob"]
 )
 def test_a_call_that_nobody_knows_is_unimplemented(remote: Remote, server: RainbowServer, path: str) -> None:
     with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as caught:

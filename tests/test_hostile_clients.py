@@ -17,7 +17,7 @@ from rainbow.protos import rainbow_pb2 as pb
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.raw import raw_connection
 from tests.support.servers import RainbowServer, start_rainbow
-from tests.support.wire import SERVICE, Remote, joined, refusal_of
+from tests.support.wire import METHODS, SERVICE, Remote, joined, refusal_of
 
 KINDS = {method.name: method.input_type for method in pb.DESCRIPTOR.services_by_name["RainbowScheduler"].methods}
 SERIAL = f"{SERVICE}/Serial"
@@ -92,7 +92,7 @@ def test_a_request_above_its_limit_is_refused_with_the_limit(remote: Remote, cal
     request = GetMessageClass(KINDS[call]).FromString(b"\xfa\x3f" + varint(size) + b"x" * size)
     method = getattr(remote.stub, call)
 
-    refusal = refusal_of(next_of(method) if call == "WatchJobs" else method, request)
+    refusal = refusal_of(*asked(METHODS[call], method, request))
 
     assert refusal.code == grpc.StatusCode.INVALID_ARGUMENT
     assert refusal.text == f"the request has {request.ByteSize():,} bytes; {call} takes at most {size:,}"
@@ -102,6 +102,12 @@ def varint(number: int) -> bytes:
     """https://protobuf.dev/programming-guides/encoding/#varints"""
     low = number & 0x7F
     return bytes([low]) if number < 0x80 else bytes([low | 0x80]) + varint(number >> 7)
+
+
+def asked(descriptor: Any, method: Callable[..., Any], request: Any) -> tuple[Callable[..., Any], Any]:
+    """The call and its argument, be they streams."""
+    call = next_of(method) if descriptor.server_streaming else method
+    return call, iter([request]) if descriptor.client_streaming else request
 
 
 def next_of(stream: Callable[..., Any]) -> Callable[..., Any]:

@@ -247,7 +247,7 @@ def test_refusals_under_load_share_a_line_of_log(small_server: RainbowServer) ->
 # Calls that nobody knows
 
 
-@pytest.mark.parametrize("path", [f"{SERVICE}/ReceiveJobs", "/some.Other/Call"])
+@pytest.mark.parametrize("path", [f"{SERVICE}/ForgetJobs", "/some.Other/Call"])
 def test_a_call_of_another_version_is_told_so(server: RainbowServer, path: str) -> None:
     with grpc.insecure_channel(server.address) as channel:
         refusal = refusal_of(channel.unary_unary(path), b"")

@@ -1,10 +1,10 @@
 """Which generation of the protocol a request is of. The two meet on the paths Register and SubmitJob."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from google.protobuf.empty_pb2 import Empty
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from grpc_api.later import later_pb2 as later
@@ -16,6 +16,10 @@ _NUMBER, _TEXT = 0, 2
 # What the Timestamp of a first-generation Register begins with: its field 1 or 2, a number.
 _BEGINS_A_TIMESTAMP = (0x08, 0x10)
 _FIRST_EXTENSION = 20
+
+
+First = TypeVar("First", bound=Message)
+Later = TypeVar("Later", bound=Message)
 
 
 class _Field(NamedTuple):
@@ -34,14 +38,22 @@ def decode_submission(data: bytes) -> pb.SubmitJobRequest | later.SubmitJobReque
     else:
         if request.command or not is_later_submission(data):
             return request
-    return decode_standard(later.SubmitJobRequest, data)
+    return _decoded(later.SubmitJobRequest, pb.SubmitJobRequest, data)
 
 
 def decode_registration(data: bytes) -> pb.RegisterRequest | later.RegisterRequest:
     """Raises InvalidArgument."""
     if is_later_registration(data):
-        return decode_standard(later.RegisterRequest, data)
+        return _decoded(later.RegisterRequest, pb.RegisterRequest, data)
     return decode(pb.RegisterRequest, data)
+
+
+def _decoded(kind: type[Later], first: type[First], data: bytes) -> First | Later:
+    """What is a message of neither is answered as the first generation's."""
+    try:
+        return decode_standard(kind, data)
+    except InvalidArgument:
+        return decode(first, data)
 
 
 def is_later_submission(data: bytes) -> bool:

@@ -92,6 +92,5 @@ def _format_of(method: MethodDescriptor) -> Format:
 
 
 def _meeting_format_of(method: MethodDescriptor) -> Format:
-    decode, form = _MEETING[method.name], format_of(method)
-    limit = LIMITS["RegisterSubsystem"] if method.name == "Register" else form.limit
-    return replace(form, decode=decode, decode_large=decode, limit=limit, extensions=())
+    decode = _MEETING[method.name]
+    return replace(format_of(method), decode=decode, decode_large=decode, extensions=())

@@ -55,7 +55,8 @@ class Format:
 
 
 LIMITS = {
-    "Register": Limit(bearer=False),
+    # Clients of the later generation send graphs with it.
+    "Register": Limit(size=1024 * _KIB, bearer=False),
     # Command and environment have 64 KiB each, and each variable of the environment some bytes beside its own.
     "SubmitJob": Limit(size=512 * _KIB, bearer=False),
     "RequestJobs": Limit(bearer=False),

@@ -15,7 +15,7 @@ from tests.support.queue import operator_named, submitted
 pytestmark = pytest.mark.django_db
 
 THEN = datetime(2026, 11, 1, 13, 0, tzinfo=UTC)
-Q, A, R, C, F, X, L = JobState
+B, Q, A, R, C, F, X, L = JobState
 
 IMPOSSIBLE_JOBS: list[tuple[JobState, dict[str, Any]]] = [
     (Q, {"state": "odd"}),
@@ -32,6 +32,7 @@ IMPOSSIBLE_JOBS: list[tuple[JobState, dict[str, Any]]] = [
     (Q, {"state": A}),
     (Q, {"state": R}),
     (Q, {"state": L}),
+    (Q, {"state": B}),
     (Q, {"lease_expires_at": THEN}),
     (A, {"agent": ""}),
     (A, {"finished_at": THEN}),

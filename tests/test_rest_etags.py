@@ -140,12 +140,12 @@ def test_any_change_that_a_list_shows_changes_its_tag_and_no_other_does(
 CHANGED = {
     "priority": 1, "state": "accepted", "attempt": 2, "agent": "b", "native_id": "2", "exit_code": 1, "reason": "b",
     **dict.fromkeys(
-        ("submitted_at", "accepted_at", "started_at", "lost_at", "cancel_requested_at", "lease_expires_at"),
+        ("submitted_at", "accepted_at", "started_at", "lost_at", "cancel_requested_at", "lease_expires_at", "retry_at"),
         datetime(2026, 11, 1, 13, 0, 0, 1, tzinfo=UTC),
     ),
 }  # fmt: skip
 OF_OTHER_TABLES = {"cluster", "pool", "owner", "project", "submitted_by"}
-ONLY_OF_FINAL_JOBS = {"finished_at"}
+ONLY_OF_FINAL_JOBS = {"finished_at", "end_cause"}
 
 
 @pytest.mark.parametrize("column", CHANGED)

@@ -54,7 +54,8 @@ def expected(by: Any, search: Search, *, with_content: bool = True) -> bytes:
 @pytest.fixture
 def all_kinds(alpha: Member, now: datetime) -> list[int]:
     """Jobs that differ in all that is shown of them, in each state a job of each kind."""
-    whole = {name: getattr(WHOLE, name) for name in SPEC_FIELDS if name not in (*OF_POOLS, "group", "after", "inputs", "resubmission_of")}
+    other = (*OF_POOLS, "group", "after", "inputs", "resubmission_of")
+    whole = {name: getattr(WHOLE, name) for name in SPEC_FIELDS if name not in other}
     whole |= {"command": "a\tb\n" + SAYABLE, "name": SAYABLE, "labels": {"z": SAYABLE, "a": "", "B": "2"}}
     whole |= {"on_lost": OnLost.REQUEUE, "idempotency_key": "one", "expires_at": now + timedelta(days=1)}
     return [*submitted(alpha, 2, now=now), *submitted(alpha, 1, now=now + OFFSETS[1], **whole)]

@@ -25,7 +25,7 @@ from tests.support.ports import free_port
 from tests.support.proxy import Proxy, proxy_before
 from tests.support.rehearsed import Clock, RehearsedServer, rehearsed_server
 from tests.support.servers import RainbowServer
-from tests.support.wire import eventually
+from tests.support.wire import Remote, eventually
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -181,11 +181,12 @@ def lose(server: RainbowServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
         yield start
 
 
-def cut_after_the_loss(proxy: Proxy) -> threading.Thread:
-    """For good, once an answer is lost."""
+def cut_after_the_loss(proxy: Proxy, *, once: Callable[[], object] = lambda: True) -> threading.Thread:
+    """For good, when something is lost, and `once` this is true as well."""
 
     def cut() -> None:
         eventually(lambda: proxy.lost_bytes)
+        eventually(once)
         proxy.cut()
 
     thread = threading.Thread(target=cut)
@@ -194,11 +195,13 @@ def cut_after_the_loss(proxy: Proxy) -> threading.Thread:
 
 
 def test_the_key_that_is_told_finds_the_job(
-    rainbow: Run, server: RainbowServer, lose: Callable[[str], Proxy], monkeypatch: pytest.MonkeyPatch
+    rainbow: Run, server: RainbowServer, remote: Remote, lose: Callable[[str], Proxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cutting = cut_after_the_loss(lose("SubmitJob"))
-    lost = rainbow("submit", "--timeout", "2", "--", "hostname")
-    cutting.join()
+    proxy = lose("SubmitJob")
+    with Client(server.address, cluster=remote.name, token=remote.token) as client:
+        cutting = cut_after_the_loss(proxy, once=lambda: list(client.list_jobs()))
+        lost = rainbow("submit", "--timeout", "20", "--", "hostname")
+        cutting.join()
     key = re.search(r"--key (\w{32}): it makes no second job", lost.stderr)
     assert lost.exit_code == 6 and key, lost.output
 

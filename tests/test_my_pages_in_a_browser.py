@@ -74,7 +74,7 @@ def test_signing_in_leads_to_ones_own_jobs_which_refresh_in_place(ada: Visit) ->
     ada.go("/")
     expect(ada.page.get_by_role("heading", name="My jobs")).to_be_visible()
     expect(ada.page.get_by_role("navigation", name="Sections").get_by_role("link")).to_have_text(
-        ["Jobs", "Clusters", "Projects", "Tokens", "Usage"]
+        ["Jobs", "Groups", "Clusters", "Projects", "Tokens", "Usage"]
     )
     before = ada.page.locator("#now").inner_text()
 

@@ -210,6 +210,9 @@ def inapplicable_to(case: Any) -> list[Any]:
         # Nor can it say which needs the clusters can meet, and which fields go together.
         "submit_job": [positive_data_acceptance],
         "submit_job_to": [positive_data_acceptance],
+        # Nor how the names of a person's agents begin, and of a cluster's do not.
+        "accept_jobs": [positive_data_acceptance],
+        "report_jobs": [positive_data_acceptance],
         # Nor how many days may be between two.
         "get_usage": [positive_data_acceptance],
         # The session is sent with these also where the check leaves the bearer out.

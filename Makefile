@@ -112,7 +112,7 @@ test-flux: .venv/development ## Run the tests that need a real Flux, which they 
 	$(BIN)/python -m pytest -m flux tests/test_executor_flux*.py tests/test_agent_flux.py
 
 .PHONY: check
-check: lint types migrations-fresh stubs-fresh test ## Do all that a change has to pass
+check: lint types migrations-fresh stubs-fresh site test ## Do all that a change has to pass
 
 .PHONY: lint
 lint: .venv/development ## Check style and format
@@ -151,10 +151,14 @@ docs: .venv/development ## Write docs/protocol.md from grpc_api/rainbow.proto, a
 	$(BIN)/python manage.py protocol
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
+.PHONY: site
+site: .venv-site/installed ## Build the manual in build/site, one folder a version; a link that leads nowhere is an error
+	.venv-site/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -c deploy/site . build/site/$(VERSION)
+
 .PHONY: lock
 lock: .venv/development ## Write requirements*.lock for requirements*.txt; LOCK_OPTIONS=--upgrade takes what is newest
 	for name in requirements-client requirements requirements-otel requirements-h2corn requirements-dev requirements-stubs \
-		requirements-kubernetes; do \
+		requirements-kubernetes requirements-site; do \
 		$(LOCK) $$name.txt --output-file $$name.lock || exit; \
 	done
 
@@ -234,7 +238,7 @@ abuse: .venv/development ## Attack a server of this checkout, and print what an 
 
 .PHONY: clean
 clean: ## Remove what these targets made, and nothing else
-	rm -rf .venv .venv-stubs .venv-kubernetes build dist *.egg-info .*_cache .hypothesis
+	rm -rf .venv .venv-stubs .venv-kubernetes .venv-site build dist *.egg-info .*_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -260,4 +264,9 @@ clean: ## Remove what these targets made, and nothing else
 .venv-kubernetes/installed: requirements-kubernetes.lock | .venv/bin/python
 	$(BIN)/python -m venv --clear .venv-kubernetes
 	.venv-kubernetes/bin/python -m pip $(INSTALL_LOCKED) requirements-kubernetes.lock
+	@touch $@
+
+.venv-site/installed: requirements-site.lock | .venv/bin/python
+	$(BIN)/python -m venv --clear .venv-site
+	.venv-site/bin/python -m pip $(INSTALL_LOCKED) requirements-site.lock
 	@touch $@

@@ -89,7 +89,7 @@ def test_the_lock_of_the_server_serves_the_client() -> None:
 
 
 def test_make_installs_by_hash_and_builds_nothing_of_others() -> None:
-    targets = [".venv/development", ".venv-stubs/installed", ".venv-kubernetes/installed", "sbom"]
+    targets = [".venv/development", ".venv-stubs/installed", ".venv-kubernetes/installed", ".venv-site/installed", "sbom"]
     recipe = subprocess.run(
         ["make", "--no-print-directory", "--dry-run", "--always-make", *targets],
         cwd=ROOT,
@@ -100,7 +100,7 @@ def test_make_installs_by_hash_and_builds_nothing_of_others() -> None:
     installs = [line.split() for line in recipe.splitlines() if "install" in line.split()]
     own = [words for words in installs if "--editable" in words]
 
-    assert len(installs) == 6
+    assert len(installs) == 7
     assert len(own) == 1
     assert {"--no-deps", "--no-index", "--no-build-isolation"} <= set(own[0])
     for words in installs:

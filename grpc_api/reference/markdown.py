@@ -53,7 +53,7 @@ def _message(name: str, *, many: bool) -> str:
 
 
 def _block(block: Block, blocks: dict[str, Block]) -> Iterator[str]:
-    yield f"#### {block.name}\n"
+    yield f"### {block.name}\n"
     if block.comment:
         yield f"{block.comment}\n"
     if block.kind == "enum":

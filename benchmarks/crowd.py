@@ -1,6 +1,7 @@
 """Everyone who uses a server at a time, in a process of their own: submitters, agents, watchers, and the console."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,11 +31,15 @@ _WAIT_SECONDS = 30
 _PAGES = ("/admin/", "/admin/jobs/job/", "/admin/clusters/cluster/")
 # Until all have begun: a process, its connections, and an operator who signs in.
 _STARTS_WITHIN_SECONDS = 60
+_NICENESS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crowd:
-    """`busy` gets the jobs of the submitters, who pause after each answer; `watched` gets those of the watchers."""
+    """`busy` gets the jobs of the submitters, who pause after each answer; `watched` gets those of the watchers.
+
+    At a lower priority than the server's, since in life they are on other machines.
+    """
 
     web: str
     busy: Cluster
@@ -42,7 +47,8 @@ class Crowd:
     pause_seconds: float
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def at_work(self) -> Iterator[int]:
+        """Yields their process."""
         context = get_context("spawn")
         told, teller = context.Pipe(duplex=False)
         process = context.Process(target=self._work, args=(teller,), daemon=True)
@@ -52,7 +58,7 @@ class Crowd:
             if not told.poll(_STARTS_WITHIN_SECONDS):
                 raise RuntimeError("the callers did not begin")
             told.recv()
-            yield
+            yield process.pid or 0
             if not process.is_alive():
                 raise RuntimeError("a caller failed; it wrote why")
         finally:
@@ -60,6 +66,7 @@ class Crowd:
             process.join()
 
     def _work(self, teller: PipeConnection) -> None:
+        os.nice(_NICENESS)
         visitor = sign_in(self.web)
         teller.send("began")
         uvloop.run(self._call(visitor))
@@ -69,7 +76,7 @@ class Crowd:
         submitting = [await _Caller.connect(self.busy, "SubmitJob") for _ in range(MAX_CONNECTIONS)]
         await asyncio.gather(
             *(self._submit(submitting[place % MAX_CONNECTIONS]) for place in range(SUBMITTERS)),
-            *(_work_as_an_agent(cluster) for cluster in clusters),
+            *(_work_as_an_agent(cluster, f"agent-{place}") for place, cluster in enumerate(clusters)),
             *(_watch(self.watched) for _ in range(WATCHERS)),
             _operate(visitor),
         )
@@ -111,7 +118,7 @@ class _Caller:
         return await answer
 
 
-async def _work_as_an_agent(cluster: Cluster) -> None:
+async def _work_as_an_agent(cluster: Cluster, name: str) -> None:
     """Asks with bounds, accepts what it is offered, and reports that it ended."""
     asking, accepting = await _Caller.connect(cluster, "RequestJobs"), await _Caller.connect(cluster, "AcceptJobs")
     reporting = await _Caller.connect(cluster, "ReportJobs", cluster.secret)
@@ -119,10 +126,11 @@ async def _work_as_an_agent(cluster: Cluster) -> None:
         offer = await asking.call(requests.agents_request(cluster, jobs=JOBS, room=_ROOM, wait_seconds=_WAIT_SECONDS))
         job_ids = list(pb.RequestJobsResponse.FromString(offer).jobids)
         if job_ids:
-            taken = await accepting.call(requests.agents_acceptance(cluster, job_ids))
+            taken = await accepting.call(requests.agents_acceptance(cluster, job_ids, agent=name))
             mine = [job.jobid for job in pb.AcceptJobsResponse.FromString(taken).accepted]
             if mine:
-                await reporting.call(requests.report(cluster, [requests.completed(job_id) for job_id in mine]))
+                ends = [requests.completed(job_id) for job_id in mine]
+                await reporting.call(requests.report(cluster, ends, agent=name))
         await asyncio.sleep(_AGENTS_PAUSE_SECONDS)
 
 

@@ -1,7 +1,8 @@
 """Processor time and memory of processes, read from /proc (proc_pid_stat(5), proc_pid_status(5), proc_stat(5))."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def time_of_tree(root: int) -> float:
     return sum(_time_below(root, processes))
 
 
+def waits_of_tree(root: int) -> float:
+    """Seconds for which threads of a process and its descendants could have run and had no processor."""
+    parents = {pid: parent for pid, (parent, _) in _processes()}
+    return sum(map(_waits, _below(root, parents)))
+
+
 def peak_memory(pid: int) -> int:
     """The peak of resident memory (VmHWM), in bytes."""
     lines = (_PROC / str(pid) / "status").read_text().splitlines()
@@ -43,6 +50,22 @@ def _time_below(root: int, processes: dict[int, tuple[int, float]]) -> Iterator[
         for pid, (parent, _) in processes.items():
             if parent == root:
                 yield from _time_below(pid, processes)
+
+
+def _below(root: int, parents: Mapping[int, int]) -> Iterator[int]:
+    yield root
+    for pid, parent in parents.items():
+        if parent == root:
+            yield from _below(pid, parents)
+
+
+def _waits(pid: int) -> float:
+    """https://docs.kernel.org/scheduler/sched-stats.html"""
+    seconds = 0.0
+    for thread in (_PROC / str(pid) / "task").glob("*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            seconds += int((thread / "schedstat").read_text().split()[1]) / 1e9
+    return seconds
 
 
 def _processes() -> Iterator[tuple[int, tuple[int, float]]]:

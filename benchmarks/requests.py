@@ -80,13 +80,13 @@ def published_request(cluster: Cluster, *, jobs: int) -> pb.RequestJobsRequest:
     return pb.RequestJobsRequest(cluster=cluster.name, secret=cluster.secret, maxJobs=jobs, sent=translation.now())
 
 
-def agents_acceptance(cluster: Cluster, job_ids: Sequence[int]) -> pb.AcceptJobsRequest:
+def agents_acceptance(cluster: Cluster, job_ids: Sequence[int], *, agent: str = AGENT) -> pb.AcceptJobsRequest:
     return pb.AcceptJobsRequest(
         cluster=cluster.name,
         secret=cluster.secret,
         jobids=job_ids,
         sent=translation.now(),
-        agent=AGENT,
+        agent=agent,
         lease_seconds=leases.DEFAULT_SECONDS,
     )
 
@@ -95,10 +95,10 @@ def published_acceptance(cluster: Cluster, job_ids: Sequence[int]) -> pb.AcceptJ
     return pb.AcceptJobsRequest(cluster=cluster.name, secret=cluster.secret, jobids=job_ids, sent=translation.now())
 
 
-def report(cluster: Cluster, reports: Sequence[pb.JobReport]) -> pb.ReportJobsRequest:
+def report(cluster: Cluster, reports: Sequence[pb.JobReport], *, agent: str = AGENT) -> pb.ReportJobsRequest:
     return pb.ReportJobsRequest(
         cluster=cluster.name,
-        agent=AGENT,
+        agent=agent,
         reports=reports,
         lease_seconds=leases.DEFAULT_SECONDS,
         hold_after=_HOLD_AFTER,

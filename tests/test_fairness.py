@@ -13,6 +13,7 @@ def test_callers_take_turns_and_each_is_served_in_order() -> None:
     for caller, item in (("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1"), ("c", "c1"), ("b", "b2")):
         queue.add(caller, item)
 
+    assert queue.first() == "a1"
     assert [queue.next() for _ in range(len(queue) + 1)] == ["a1", "b1", "c1", "a2", "b2", "a3", None]
 
 
@@ -22,6 +23,7 @@ def test_what_is_taken_at_once_is_all() -> None:
         queue.add(str(number % 2), number)
 
     assert sorted(queue.take_all()) == [0, 1, 2, 3, 4]
+    assert queue.first() is None
     assert queue.next() is None
 
 

@@ -112,6 +112,17 @@ def test_a_batch_holds_no_more_jobs_than_are_done_soon_unless_one_call_does() ->
     assert asyncio.run(scene()) == [[1, MAX_JOBS_PER_BATCH - 1], [1], [MAX_JOBS_PER_BATCH + 1], [2, 3]]
 
 
+def test_a_caller_with_many_calls_delays_no_other_by_more_than_a_batch() -> None:
+    async def scene() -> list[list[Any]]:
+        gate = Gate()
+        gate.open.set()
+        together: GroupCommit[str, str] = GroupCommit(gate, verb="submit", most=3, caller_of=lambda call: call[0])
+        await asyncio.gather(*map(together, ("a1", "a2", "a3", "a4", "a5", "b1", "b2")))
+        return gate.batches
+
+    assert asyncio.run(scene()) == [["a1", "b1", "a2"], ["b2", "a3", "a4"], ["a5"]]
+
+
 def test_a_bad_call_fails_alone() -> None:
     async def scene() -> list[Any]:
         gate = Gate()

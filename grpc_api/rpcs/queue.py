@@ -9,7 +9,7 @@ from clusters.services.of_people import Refusal
 from clusters.validation import check_range
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import REASONS, bounds_from, entries_that_fit, request_id, timestamp
-from grpc_api.rpcs.server_state import Answered, Claimed, ServerState, secret_claim
+from grpc_api.rpcs.server_state import Answered, Claimed, ServerState, credential_of, secret_claim
 from grpc_api.runtime.group_commit import GroupCommit
 from grpc_api.runtime.wakeups import Turn, wait_for
 from jobs.metrics import OFFERED
@@ -33,10 +33,18 @@ class QueueRpcs:
     def __init__(self, server: ServerState, *, batch: int) -> None:
         self._server = server
         self._requests = GroupCommit(
-            self._read_queues, verb="request", most=batch, at_once=server.pools.shared_reads_at_once
+            self._read_queues,
+            verb="request",
+            most=batch,
+            at_once=server.pools.shared_reads_at_once,
+            caller_of=credential_of,
         )
         self._accepts = GroupCommit(
-            self._write_accepts, verb="accept", most=batch, jobs_of=lambda call: len(call.request.jobids)
+            self._write_accepts,
+            verb="accept",
+            most=batch,
+            jobs_of=lambda call: len(call.request.jobids),
+            caller_of=credential_of,
         )
 
     async def RequestJobs(self, request: pb.RequestJobsRequest, call: Call) -> pb.RequestJobsResponse:

@@ -8,7 +8,7 @@ from clusters.services.of_people import Refusal
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.cluster_messages import facts_from
 from grpc_api.rpcs.messages import REPORT_OUTCOMES, report_from, timestamp
-from grpc_api.rpcs.server_state import PULLERS, Answered, Claimed, ServerState, bearer_claim
+from grpc_api.rpcs.server_state import PULLERS, Answered, Claimed, ServerState, bearer_claim, credential_of
 from grpc_api.runtime.group_commit import GroupCommit
 from jobs.reports import AgentReport, Reported
 from jobs.services.report import report_jobs_batch
@@ -23,7 +23,11 @@ class ReportingRpcs:
     def __init__(self, server: ServerState, *, batch: int) -> None:
         self._server = server
         self._group_commit = GroupCommit(
-            self._write, verb="report", most=batch, jobs_of=lambda call: len(call.request.reports)
+            self._write,
+            verb="report",
+            most=batch,
+            jobs_of=lambda call: max(1, len(call.request.reports)),
+            caller_of=credential_of,
         )
 
     async def ReportJobs(self, request: pb.ReportJobsRequest, call: Call) -> pb.ReportJobsResponse:

@@ -43,6 +43,11 @@ class Answered(Generic[Reply]):
     reply: Reply
 
 
+def credential_of(claimed: Claimed[Request]) -> str:
+    """Whose turn a call takes among those that wait for their batch: what it claims to be, not checked yet."""
+    return claimed.claim.value
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 

@@ -9,7 +9,15 @@ from clusters.services.of_people import Refusal
 from clusters.validation import check_range
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import error_to_message, request_id, spec_from, timestamp
-from grpc_api.rpcs.server_state import SUBMITTERS, Answered, Claimed, ServerState, bearer_claim, token_claim
+from grpc_api.rpcs.server_state import (
+    SUBMITTERS,
+    Answered,
+    Claimed,
+    ServerState,
+    bearer_claim,
+    credential_of,
+    token_claim,
+)
 from grpc_api.runtime.group_commit import GroupCommit
 from grpc_api.runtime.streams import until
 from jobs.placement import BOUNDED
@@ -37,7 +45,7 @@ class Submission:
 class SubmissionRpcs:
     def __init__(self, server: ServerState, *, batch: int) -> None:
         self._server = server
-        self._group_commit = GroupCommit(self._write, verb="submit", most=batch)
+        self._group_commit = GroupCommit(self._write, verb="submit", most=batch, caller_of=credential_of)
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> pb.SubmitJobResponse:
         claim = token_claim(call, request.cluster, request.token)

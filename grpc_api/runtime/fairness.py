@@ -21,6 +21,10 @@ class FairQueue(Generic[Item]):
         self._waiting.setdefault(caller, deque()).append(item)
         self._length += 1
 
+    def first(self) -> Item | None:
+        """What `next` would take."""
+        return next(iter(self._waiting.values()))[0] if self._waiting else None
+
     def next(self) -> Item | None:
         if not self._waiting:
             return None

@@ -22,7 +22,7 @@ from jobs.services.turns import note_accepted
 from jobs.services.withdrawn import cancel_withdrawn
 from jobs.sight import taken_by
 from jobs.sql.updates import Locked, in_parts, lock_jobs
-from jobs.states import JobState, What
+from jobs.states import UNTAKEN, JobState, What
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument
 
 MAX_IDS = 50_000
@@ -81,14 +81,11 @@ def accept_jobs_batch(*, takings: Sequence[Taking], now: datetime) -> list[Accep
     with transaction.atomic():
         locked = _lock(takings, leases)
         # Cancellations lock turns, and these are locked before allowances.
-        withdrawn = _withdrawn(takings, leases, [[] for _ in takings], now) if limited else []
+        withdrawn = _withdrawn(takings, leases, locked, [[] for _ in takings], now) if limited else []
         no_room = _no_room(takings, leases, now) if limited else {}
         taken = take_each(takings, leases, locked, no_room, now)
-        withdrawn = withdrawn if limited else _withdrawn(takings, leases, taken, now)
-        outcomes = [
-            lease if isinstance(lease, InvalidArgument) else _acceptance(taking, lease, rows, no_room)
-            for taking, lease, rows in zip(takings, leases, taken, strict=True)
-        ]
+        withdrawn = withdrawn if limited else _withdrawn(takings, leases, locked, taken, now)
+        outcomes = _answers(takings, leases, locked, taken, no_room)
         steps = [
             (_step(taking, row), taking.caller) for taking, rows in zip(takings, taken, strict=True) for row in rows
         ]
@@ -150,33 +147,63 @@ def _no_room(takings: Sequence[Taking], leases: Sequence[MaybeLease], now: datet
 
 
 def _withdrawn(
-    takings: Sequence[Taking], leases: Sequence[MaybeLease], taken: Sequence[Rows], now: datetime
+    takings: Sequence[Taking],
+    leases: Sequence[MaybeLease],
+    locked: Mapping[int, Locked],
+    taken: Sequence[Rows],
+    now: datetime,
 ) -> list[Step]:
+    # Agents of one cluster often name the same jobs at a time: what another has just taken no longer waits.
+    gone = {row.job_id for rows in taken for row in rows}
+    waiting = {job.id for job in locked.values() if job.project_id and job.state in UNTAKEN} - gone
     return [
         step
-        for taking, lease, rows in zip(takings, leases, taken, strict=True)
+        for taking, lease in zip(takings, leases, strict=True)
         if not isinstance(lease, InvalidArgument)
-        for step in _cancel_withdrawn(taking, rows, now)
+        for step in _cancel_withdrawn(taking, waiting.intersection(taking.job_ids), now)
     ]
 
 
-def _cancel_withdrawn(taking: Taking, taken: Rows, now: datetime) -> list[Step]:
-    missing = set(taking.job_ids) - {job_id for job_id, *_ in taken}
-    if not missing or taking.caller.paused:
+def _cancel_withdrawn(taking: Taking, job_ids: set[int], now: datetime) -> list[Step]:
+    if not job_ids or taking.caller.paused:
         return []
-    return cancel_withdrawn(cluster_id=taking.caller.cluster_id, job_ids=missing, now=now)
+    return cancel_withdrawn(cluster_id=taking.caller.cluster_id, job_ids=job_ids, now=now)
 
 
-def _acceptance(taking: Taking, lease: Lease | None, taken: Rows, no_room: Mapping[int, str]) -> Acceptance:
+def _answers(
+    takings: Sequence[Taking],
+    leases: Sequence[MaybeLease],
+    locked: Mapping[int, Locked],
+    taken: Sequence[Rows],
+    no_room: Mapping[int, str],
+) -> list[Acceptance | InvalidArgument]:
+    """In the order of the calls: what one took is held when the next is answered, which may be the same agent's."""
+    held = {job.id: job.agent for job in locked.values() if job.state == JobState.ACCEPTED}
+    held |= {row.job_id: taking.agent for taking, rows in zip(takings, taken, strict=True) for row in rows}
+    return [
+        lease if isinstance(lease, InvalidArgument) else _acceptance(taking, lease, locked, held, rows, no_room)
+        for taking, lease, rows in zip(takings, leases, taken, strict=True)
+    ]
+
+
+def _acceptance(
+    taking: Taking,
+    lease: Lease | None,
+    locked: Mapping[int, Locked],
+    held: Mapping[int, str],
+    taken: Rows,
+    no_room: Mapping[int, str],
+) -> Acceptance:
     if taking.caller.paused:
         return Acceptance(accepted=[], refused=[_refused(id, RefusalReason.PAUSED) for id in taking.job_ids])
     accepted = {id: _accepted(id, attempt, lease) for id, attempt, *_ in taken}
     distinct = list(dict.fromkeys(taking.job_ids))
     if len(accepted) < len(distinct):
-        accepted |= _renew(taking.caller, set(distinct) - accepted.keys(), lease)
+        mine = {id for id in distinct if id not in accepted and held.get(id) == taking.agent}
+        accepted |= _renew(taking.caller, mine, lease)
     return Acceptance(
         accepted=[accepted[id] for id in distinct if id in accepted],
-        refused=_refusals(taking.caller, taking.job_ids, accepted.keys(), no_room),
+        refused=_refusals(taking.caller, taking.job_ids, locked, accepted.keys(), no_room),
     )
 
 
@@ -221,11 +248,16 @@ def _of(caller: Caller) -> JobQuerySet:
 
 
 def _refusals(
-    caller: Caller, job_ids: Sequence[int], accepted: Container[int], no_room: Mapping[int, str]
+    caller: Caller,
+    job_ids: Sequence[int],
+    locked: Mapping[int, Locked],
+    accepted: Container[int],
+    no_room: Mapping[int, str],
 ) -> list[Refused]:
     missing = {id for id in job_ids if id not in accepted}
-    known: set[int] = set()
-    for part in in_parts(missing):
+    known = set() if taken_by(caller) else {id for id in missing if _is_in(caller.cluster_id, locked.get(id))}
+    # What is not locked is in the reach of no cluster of this batch.
+    for part in in_parts((missing - known) & locked.keys()):
         within = _of(caller).filter(id__in=part).in_reach_of(caller.cluster_id)
         known.update(within.values_list("id", flat=True))
     refused, seen = [], set[int]()
@@ -236,6 +268,10 @@ def _refusals(
             refused.append(_not_accepted(id, no_room) if id in known else _refused(id, RefusalReason.NOT_FOUND))
         seen.add(id)
     return refused
+
+
+def _is_in(cluster_id: int, job: Locked | None) -> bool:
+    return job is not None and job.cluster_id == cluster_id
 
 
 def _not_accepted(job_id: int, no_room: Mapping[int, str]) -> Refused:

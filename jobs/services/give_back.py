@@ -38,6 +38,8 @@ def give_back(given: Sequence[GivenBack], *, now: datetime) -> list[Step]:
 
     Where all that can run it have, those get it again that did not refuse it. A job that all refuse fails.
     """
+    if not given:
+        return []
     given = list({one.job.id: one for one in given}.values())
     members = members_by_pool({one.job.taken_from_id for one in given if one.job.taken_from_id})
     facts = parsed_facts.of({one.cluster_id for pool in members.values() for one in pool})

@@ -44,6 +44,7 @@ class Locked(NamedTuple):
     turn: int
     state: str
     group: int
+    agent: str
 
 
 def lock_jobs(cluster_ids: Sequence[int], job_ids: Iterable[int]) -> dict[int, Locked]:

@@ -41,6 +41,7 @@ def _run(options: Namespace) -> int:
         in_flight=options.in_flight,
         growth=options.growth,
         jobs=options.jobs,
+        **({"schedulers": tuple(options.scheduler)} if options.scheduler else {}),
     )
     about: dict[str, Any] = {"plan": asdict(plan), "transport": options.transport}
     found: dict[str, Reports] = {}

@@ -25,7 +25,8 @@ _LISTENS = "0A"
 class Plan:
     """Every contender is measured `rounds` times for `seconds` at each number of calls in flight.
 
-    `growth` is how many jobs make a full database, `jobs` how many go through an agent; 0 is the usual.
+    `growth` is how many jobs make a full database, `jobs` how many go through an agent on each of `schedulers`; 0 is
+    the usual.
     """
 
     seconds: float
@@ -33,6 +34,7 @@ class Plan:
     in_flight: tuple[int, ...]
     growth: int
     jobs: int = 0
+    schedulers: tuple[str, ...] = ("local", "slurm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

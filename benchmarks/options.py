@@ -38,6 +38,12 @@ def parser() -> ArgumentParser:
         help="how many jobs `agent-jobs` runs (500, and 60 on Slurm)",
     )
     parser.add_argument(
+        "--scheduler",
+        action="append",
+        choices=("local", "slurm"),
+        help="where `agent-jobs` runs them (both, where Slurm is installed)",
+    )
+    parser.add_argument(
         "--folder", type=Path, help="where the databases lie for the while; /dev/shm leaves out the disk"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, too")

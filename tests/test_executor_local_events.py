@@ -3,13 +3,15 @@
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rainbow.executors import local as local_executor
 from rainbow.executors import runner_server
-from rainbow.executors.executor import Executor, JobPhase, SchedulerSilent, Site, Ticket
+from rainbow.executors.executor import Executor, JobPhase, NoRoom, SchedulerSilent, Site, Ticket
 from rainbow.executors.runner_server import NO_KEY, PROGRAM
 from rainbow.executors.table import EXECUTORS
 from tests.support.executors import hand_over, lines_of, progress, until_there, wait_for, wait_until
@@ -124,3 +126,36 @@ def _command(process: int) -> bytes:
         return Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def test_a_large_job_is_not_overtaken_while_it_waits_for_room(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_executor, "ROOM_SECONDS", PATIENCE_SECONDS)
+    executor, order = local(site), tmp_path / "order"
+    hand_over(executor, "rainbow-7-1", until_there(tmp_path / "go"))
+    with ThreadPoolExecutor(2) as threads:
+        large = threads.submit(hand_over, executor, "rainbow-8-1", f"echo large >> {order}", nodes=4)
+        wait_until(lambda: executor._line)  # type: ignore[attr-defined]
+        small = threads.submit(hand_over, executor, "rainbow-9-1", f"echo small >> {order}")
+        wait_until(lambda: len(executor._line) == 2)  # type: ignore[attr-defined]
+        (tmp_path / "go").touch()
+        for ticket in (large.result(), small.result()):
+            wait_for(executor, ticket, JobPhase.ENDED)
+
+    assert lines_of(order) == ["large", "small"]
+
+
+def test_a_job_for_which_there_is_no_room_is_not_taken(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_executor, "ROOM_SECONDS", 0.0)
+    executor = local(site)
+    first = hand_over(executor, "rainbow-10-1", until_there(tmp_path / "go"))
+
+    with pytest.raises(NoRoom, match="fewer than 4 slots are free"):
+        hand_over(executor, "rainbow-11-1", "true", nodes=4)
+
+    assert executor.find(["rainbow-11-1"]) == {}
+    (tmp_path / "go").touch()
+    wait_for(executor, first, JobPhase.ENDED)

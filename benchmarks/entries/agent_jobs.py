@@ -24,7 +24,8 @@ JOBS_ON_SLURM = 60
 # How many may wait in Slurm's queue for the agent, and the most tasks of one array, by MaxArraySize of the tests.
 AHEAD, TASKS = 500, 1000
 _PATIENCE_SECONDS = 300
-_AGAIN_SECONDS = 0.05
+# A look takes a tenth of the time at most, since that of Slurm at ten thousand tasks takes long.
+_AGAIN_SECONDS, _BETWEEN_LOOKS = 0.05, 9
 _TRUE = pb.JobSpec(name="true", nodes=1, command="true")
 
 
@@ -50,8 +51,10 @@ class Way:
 def measure(bench: Bench) -> Report:
     server = bench.start_server()
     with ExitStack() as stack:
-        kinds = [list(_here(bench.folder, server, stack, bench.plan.jobs or JOBS))]
-        if not (missing := missing_commands()):
+        missing, kinds = missing_commands(), list[list[Way]]()
+        if "local" in bench.plan.schedulers:
+            kinds.append(list(_here(bench.folder, server, stack, bench.plan.jobs or JOBS)))
+        if "slurm" in bench.plan.schedulers and not missing:
             kinds.append(list(_on_slurm(bench.folder, server, stack, bench.plan.jobs or JOBS_ON_SLURM)))
         rows = [row for ways in kinds for row in _compared(ways, server, bench)]
     return Report(
@@ -119,15 +122,17 @@ def _through(cluster: Cluster) -> Callable[[int], Sequence[Seen]]:
 def _followed(count: Callable[[], int], jobs: int, began: float) -> Sequence[Seen]:
     """Gives up when nothing came to an end for long."""
     seen, changed_at = [Seen(after_seconds=0, over=0)], began
-    while (over := count()) < jobs:
-        now = time.monotonic()
+    while True:
+        looked_at = time.monotonic()
+        over, now = count(), time.monotonic()
+        if over >= jobs:
+            return [*seen, Seen(after_seconds=now - began, over=jobs)]
         if over > seen[-1].over:
             seen.append(Seen(after_seconds=now - began, over=over))
             changed_at = now
         if now - changed_at > _PATIENCE_SECONDS:
             raise RuntimeError(f"no job came to its end within {_PATIENCE_SECONDS} s")
-        time.sleep(_AGAIN_SECONDS)
-    return [*seen, Seen(after_seconds=time.monotonic() - began, over=jobs)]
+        time.sleep(max(_AGAIN_SECONDS, _BETWEEN_LOOKS * (now - looked_at)))
 
 
 def _latencies(seen: Sequence[Seen]) -> list[float]:

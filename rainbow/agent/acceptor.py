@@ -11,7 +11,7 @@ from rainbow.agent.journal_entries import entry_of, recovered_entry
 from rainbow.agent.recovery import Recovery
 from rainbow.agent.reporter import Reporter
 from rainbow.errors import RainbowError
-from rainbow.executors.executor import SchedulerSilent
+from rainbow.executors.executor import Capacity, SchedulerSilent
 from rainbow.pending_call import PendingCall
 from rainbow.records import BrokenJob, WaitingJob, WaitingJobs
 from rainbow.telemetry.lines import Line
@@ -22,6 +22,9 @@ WAIT_SECONDS = 60
 CHECK_AGAIN = timedelta(seconds=5)
 # A full cluster is normal; after this time operators are told.
 FULL_FOR = timedelta(seconds=60)
+# Jobs that are accepted before they can start: for so long at this pace, and so many slots of them at most.
+READY_FOR = timedelta(seconds=1)
+MOST_READY = 256
 NO_ROOM = FreeCapacity(nodes=0, slots=0, jobs=0)
 FULL = "all that it has is in use"
 
@@ -129,8 +132,8 @@ class Acceptor:
             return True
         return False
 
-    def _free(self) -> FreeCapacity:
-        """What fits now. Sets the reason why nothing does, where it lasts."""
+    def _free(self, *, with_ready: bool = True) -> FreeCapacity:
+        """What fits now, or will soon. Sets the reason why nothing does, where it lasts."""
         if obstacle := self._held_jobs.shortage() or self._context.fault():
             self._reporter.not_ready = obstacle
             return NO_ROOM
@@ -142,9 +145,24 @@ class Acceptor:
             raise
         waiting = [held.entry.work for held in self._held_jobs if held.is_waiting]
         sizes = [(work.nodes, self._context.executor.slots(work)) for work in waiting]
-        free = free_capacity(capacity, sizes, most_jobs=self._most_jobs(), ahead=self._context.settings.ahead)
+        soon = self._soon(capacity) if with_ready else 0
+        ahead = self._context.settings.ahead
+        free = free_capacity(capacity, sizes, most_jobs=self._most_jobs(), ahead=ahead, soon=soon)
         self._reporter.not_ready = capacity.not_ready or self._fullness(free)
         return NO_ROOM if capacity.not_ready else free
+
+    def _soon(self, capacity: Capacity) -> int:
+        """How many slots will be free within a second: as many as were, where all were more than once.
+
+        So jobs that take a second or more are never taken before they can start.
+        """
+        if not self._context.executor.access.waits_for_room:
+            return 0
+        since = self._context.clock() - READY_FOR
+        slots = self._context.executor.slots
+        freed = sum(slots(work) for ended_at, work in self._held_jobs.successes if ended_at > since)
+        taken = sum(slots(held.entry.work) for held in self._held_jobs if held.is_in_scheduler)
+        return min(freed, MOST_READY) if freed > capacity.slots + taken else 0
 
     def _most_jobs(self) -> int:
         held = sum(not held.is_over for held in self._held_jobs)
@@ -191,5 +209,7 @@ class Acceptor:
         """The jobs that fit. Where nothing runs, what does not fit never will: the first is accepted, so that the
         scheduler refuses it.
         """
-        chosen = self._free().fitting(jobs, self._context.executor.slots)
+        # A pool's other clusters may start theirs now.
+        free = self._free(with_ready=not any(job.pool for job in jobs))
+        chosen = free.fitting(jobs, self._context.executor.slots)
         return chosen or ([] if len(self._held_jobs) or self._reporter.not_ready else list(jobs[:1]))

@@ -1,6 +1,7 @@
 """The agent's loop."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -30,6 +31,8 @@ from rainbow.errors import FailedPrecondition
 
 # After `drain`, rounds go on until nothing moves, but no longer than this.
 LAST_ROUNDS = 5
+# While jobs that are ready start as soon as others end, without the next round: so it moves many.
+BETWEEN_ROUNDS_SECONDS = 0.1
 
 _log = logging.getLogger("rainbow.agent")
 
@@ -50,9 +53,8 @@ class Agent:
         )
         self._reporter = Reporter(context, self._held_jobs)
         self._recovery = Recovery(context, self._held_jobs)
-        self._hand_over = HandOver(
-            context, self._held_jobs, self._reporter, Staging(context, journal.folder, tell=self._wake)
-        )
+        staging = Staging(context, journal.folder, tell=self._wake)
+        self._hand_over = HandOver(context, self._held_jobs, self._reporter, staging, tell=self._wake)
         self._monitor = Monitor(context, self._held_jobs)
         self._withdrawal = Withdrawal(context, self._held_jobs)
         self._acceptor = Acceptor(context, self._held_jobs, self._reporter, self._recovery, tell=self._wake)
@@ -101,6 +103,8 @@ class Agent:
     def _duties(self) -> Iterator[Duty]:
         # First, because nothing else may be decided about a job while the scheduler may or may not have it.
         yield Duty(self._hand_over.settle, asks_scheduler=True)
+        # Before watching, so that what was handed over in the background, and ended, is reported to its end.
+        yield Duty(self._hand_over.collect)
         # Before capacity is counted: jobs that ended make it free. Before reporting: so ends are reported at once.
         yield Duty(self._monitor.watch, asks_scheduler=True)
         # After settling: what is not in doubt is not in the scheduler. Before reporting, as ends.
@@ -148,10 +152,14 @@ class Agent:
 
     def _run(self, *, once: bool) -> None:
         while not self._draining and not (once and self._has_nothing_to_do()):
+            began_at = time.monotonic()
             if not self.step():
                 self._rest(min(self._context.settings.interval_seconds, self._monitor.seconds_to_poll()))
+            if self._hand_over.fills_by_itself():
+                time.sleep(max(0.0, BETWEEN_ROUNDS_SECONDS - (time.monotonic() - began_at)))
         self._acceptor.withdraw()
         self._rejecter.withdraw()
+        self._hand_over.finish()
         for _ in range(LAST_ROUNDS):
             if not self.step() or self._round.has_trouble():
                 break
@@ -206,4 +214,4 @@ class Agent:
 
 def _is_open(held: HeldJob) -> bool:
     """Whether the scheduler or the server is still to be asked about a job that an earlier agent left."""
-    return held.stage is Stage.IN_DOUBT or (held.last_report is None and held.desired is not Desired.ABANDON)
+    return held.is_in_doubt or (held.last_report is None and held.desired is not Desired.ABANDON)

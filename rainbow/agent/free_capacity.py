@@ -54,16 +54,17 @@ class FreeCapacity:
 
 
 def free_capacity(
-    capacity: Capacity, waiting: Sequence[tuple[int, int]], *, most_jobs: int, ahead: int
+    capacity: Capacity, waiting: Sequence[tuple[int, int]], *, most_jobs: int, ahead: int, soon: int = 0
 ) -> FreeCapacity:
-    """What is left beside the jobs that wait for their start, given as (nodes, slots).
+    """What is left beside the jobs that wait for their start, given as (nodes, slots). `soon`: how many more
+    slots there will be.
 
     While fewer than `ahead` wait, so many more may come, of any size: a quarter of them or more, so that they are
     handed over together.
     """
     if (more := ahead - len(waiting)) > 0 and more >= ahead // 4:
         return FreeCapacity(nodes=0, slots=0, jobs=min(most_jobs, more), open_end=True)
-    free = FreeCapacity(nodes=capacity.nodes, slots=capacity.slots, jobs=most_jobs)
+    free = FreeCapacity(nodes=capacity.nodes + soon, slots=capacity.slots + soon, jobs=most_jobs)
     for nodes, slots in waiting:
         free = replace(free, nodes=free.nodes - nodes, slots=free.slots - slots)
     return replace(free, nodes=max(0, free.nodes), slots=max(0, free.slots))

@@ -1,7 +1,7 @@
 """Hands accepted jobs to the scheduler: each once, whatever crashes."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,15 +34,23 @@ class HandOver:
     its own. It is handed over only while a third of its lease is left, which is longer than that takes.
     """
 
-    def __init__(self, context: AgentContext, held_jobs: HeldJobs, reporter: Reporter, staging: Staging) -> None:
+    def __init__(
+        self,
+        context: AgentContext,
+        held_jobs: HeldJobs,
+        reporter: Reporter,
+        staging: Staging,
+        *,
+        tell: Callable[[], None],
+    ) -> None:
         self._context = context
         self._held_jobs = held_jobs
         self._reporter = reporter
         self._staging = staging
-        self._submission = Submission(context, held_jobs, staging)
+        self._submission = Submission(context, held_jobs, staging, tell=tell)
 
     def settle(self) -> bool:
-        in_doubt = [held for held in self._held_jobs if held.stage is Stage.IN_DOUBT]
+        in_doubt = [held for held in self._held_jobs if held.is_in_doubt]
         if not in_doubt:
             return False
         found = self._context.executor.find([held.key for held in in_doubt])
@@ -108,6 +116,19 @@ class HandOver:
             self._held_jobs.ended(held, refused(refusal))
         return bool(refusal)
 
+    def collect(self) -> bool:
+        """Note what became of what was handed over in the background."""
+        with self._held_jobs.together():
+            return self._submission.collect()
+
+    def fills_by_itself(self) -> bool:
+        """Whether jobs wait in the background for others to end."""
+        return self._submission.has_ready()
+
+    def finish(self) -> None:
+        """Begin no more of what is to be handed over in the background, and wait for what was begun."""
+        self._submission.finish()
+
     def submit(self) -> bool:
         """Hand over what is announced, until a heartbeat is due.
 
@@ -123,6 +144,8 @@ class HandOver:
         """
         willing = [] if self._is_kept_waiting(ready) else [held for held in ready if not self._refused(held)]
         moved = any(held.is_over for held in ready)
+        if self._context.executor.access.waits_for_room:
+            return self._submission.begin(willing) or moved
         # What the scheduler has just not taken makes way for the others: a user may have reached a limit.
         not_taken: dict[str, NotTaken] = {}
         for turn in self._turns(willing):

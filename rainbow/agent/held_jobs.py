@@ -1,5 +1,6 @@
 """The jobs that an agent holds. Each move is in the journal before anything follows from it."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,10 @@ from rainbow.agent.states import AFTER_A_RESTART, IN_SCHEDULER, NOT_HANDED_OVER,
 from rainbow.agent.write_queue import Write, WriteQueue
 from rainbow.executors.executor import Ending, Progress, Ticket
 from rainbow.reports import JobReport
+from rainbow.specs import Work
 from rainbow.system.disk_space import DiskFull
+
+MOST_SUCCESSES = 1_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,8 +27,9 @@ class HeldJob:
     scheduler does not start it. `cancelled_at`: when the scheduler was last asked to stop it. `missing_since`: since
     when it does not know the job. `accepted_at`: after a restart, when the journal last noted something of it.
     `next_withdrawal`: not before then is the scheduler asked again to withdraw it. `may_arrive`: a submission without
-    an answer may still reach it. `goes_alone`: something went wrong when it was handed over with others. `traceparent`:
-    the span of its submission, unknown to an agent that started since.
+    an answer may still reach it. `goes_alone`: something went wrong when it was handed over with others. `under_way`:
+    a thread is handing it over. `lacks_room`: when that was last tried others had what it needs. `traceparent`: the
+    span of its submission, unknown to an agent that started since.
     """
 
     entry: Entry
@@ -42,6 +47,8 @@ class HeldJob:
     tried_at: datetime | None = None
     may_arrive: bool = False
     goes_alone: bool = False
+    under_way: bool = False
+    lacks_room: bool = False
     traceparent: str = ""
     key: str = field(init=False)
 
@@ -64,6 +71,11 @@ class HeldJob:
     @property
     def is_in_scheduler(self) -> bool:
         return self.stage in IN_SCHEDULER
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the scheduler has to be asked for it."""
+        return self.stage is Stage.IN_DOUBT and not self.under_way
 
     @property
     def is_over(self) -> bool:
@@ -128,6 +140,8 @@ class HeldJobs:
         self._let_go = {done.ticket.key: done for done in journal.done()}
         self.ends = 0
         self.returns = 0
+        # What ended well, and when; a second's worth, or a bit more.
+        self.successes: deque[tuple[datetime, Work]] = deque(maxlen=MOST_SUCCESSES)
         for entry in journal.unreported():
             self._jobs[entry.key] = _held(entry, accepted_at=entry.noted_at)
 
@@ -187,6 +201,8 @@ class HeldJobs:
         now = self._clock()
         _enter(held, Stage.ENDED, progress=progress)
         self.ends += 1
+        if progress.ending is Ending.EXITED and progress.exit_code == 0:
+            self.successes.append((now, held.entry.work))
         self._note(lambda: self._journal.ended(held.key, progress, now=now), Checkpoint.ENDED_NOTED)
 
     def runs(self, key: str) -> bool:

@@ -3,8 +3,9 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 from rainbow.agent.context import AgentContext, Checkpoint
@@ -13,24 +14,34 @@ from rainbow.agent.staging import Staging
 from rainbow.agent.states import Stage
 from rainbow.agent.variables import with_variables
 from rainbow.executors.endings import failed, refused
-from rainbow.executors.executor import NotTaken, SchedulerSilent, WorkRefused
+from rainbow.executors.executor import NoRoom, NotTaken, SchedulerSilent, WorkRefused
 from rainbow.specs import Work
 from rainbow.system.disk_space import DiskFull, is_full
 from rainbow.telemetry import traces
 from rainbow.telemetry.lines import Line
 
+# So many are given to the threads, that none of them waits for the next round.
+MOST_UNDER_WAY = 32
+
 _log = logging.getLogger("rainbow.agent")
 
 
 class Submission:
-    """Jobs that are announced are in doubt from here on, until the scheduler says what became of them."""
+    """Jobs that are announced are in doubt from here on, until the scheduler says what became of them.
 
-    def __init__(self, context: AgentContext, held_jobs: HeldJobs, staging: Staging) -> None:
+    `tell` is called in another thread when one that was begun was answered.
+    """
+
+    def __init__(
+        self, context: AgentContext, held_jobs: HeldJobs, staging: Staging, *, tell: Callable[[], None]
+    ) -> None:
         self._context = context
         self._held_jobs = held_jobs
         self._staging = staging
         self._at_once = context.executor.access.at_once
         self._threads = _started_threads(self._at_once)
+        self._tell = tell
+        self._under_way: dict[str, tuple[HeldJob, Future[str]]] = {}
 
     def in_turns(self, jobs: Sequence[HeldJob]) -> Iterator[Sequence[HeldJob]]:
         """For `at_once`."""
@@ -60,6 +71,67 @@ class Submission:
         if failures:
             raise failures[0]
         return not_taken
+
+    def begin(self, jobs: Sequence[HeldJob]) -> bool:
+        """Hand jobs over in the background, as many as are not too many; whether there were any."""
+        chosen = jobs[: max(0, MOST_UNDER_WAY - len(self._under_way))]
+        for held in chosen:
+            held.move(Stage.IN_DOUBT)
+            held.under_way = True
+            answer = self._begun(held)
+            self._under_way[held.key] = held, answer
+            answer.add_done_callback(lambda _: self._tell())
+        return bool(chosen)
+
+    def collect(self) -> bool:
+        """Note what became of those that were begun; whether any is known. Raises what went wrong with one of them."""
+        answered = [(held, answer) for held, answer in self._under_way.values() if answer.done()]
+        failures: list[Exception] = []
+        for held, answer in answered:
+            del self._under_way[held.key]
+            held.under_way = False
+            if answer.cancelled():
+                held.move(Stage.ANNOUNCED)
+                continue
+            try:
+                self._submit(held, answer.result)
+            except NoRoom:
+                held.lacks_room = True
+                held.move(Stage.ANNOUNCED)
+            except Exception as failure:
+                failures.append(failure)
+        if failures:
+            raise failures[0]
+        return bool(answered)
+
+    def has_ready(self) -> bool:
+        """Whether more are under way than the threads hand over now."""
+        return len(self._under_way) >= self._at_once
+
+    def finish(self) -> None:
+        """Wait for those that are begun; the others are given to the scheduler by the next agent."""
+        answers = [answer for _, answer in self._under_way.values()]
+        for answer in answers:
+            answer.cancel()
+        wait(answers)
+
+    def _last_moment(self, held: HeldJob) -> datetime:
+        """Until then it may be handed over. Later the server may take it for lost."""
+        return (held.renewed_at or self._context.clock()) + self._context.settings.lease * 2 / 3
+
+    def _begun(self, held: HeldJob) -> Future[str]:
+        try:
+            work = self.work(held)
+        except Exception as error:
+            failed_at_once = Future[str]()
+            failed_at_once.set_exception(error)
+            return failed_at_once
+        return self._threads.submit(self._hand_over, held, work, self._last_moment(held))
+
+    def _hand_over(self, held: HeldJob, work: Work, last_moment: datetime) -> str:
+        if self._context.clock() >= last_moment:
+            raise NoRoom("others took too long to be handed over")
+        return self._ask_scheduler(held, work)
 
     def together(self, jobs: Sequence[HeldJob]) -> dict[str, NotTaken]:
         """Where the scheduler does not take all of them, it is given each by itself."""
@@ -139,7 +211,7 @@ class Submission:
 
     def _handed_over(self, held: HeldJob, native_id: str) -> None:
         self._context.checkpoint(Checkpoint.SUBMITTED)
-        held.waiting_reason = ""
+        held.waiting_reason, held.lacks_room = "", False
         self._held_jobs.submitted(held, native_id)
         _log.info(Line("handed over", job=held.entry.jobid, key=held.key, native_id=native_id))
 

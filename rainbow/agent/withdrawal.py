@@ -11,6 +11,9 @@ from rainbow.executors.endings import ended
 from rainbow.executors.executor import Ending
 from rainbow.telemetry.lines import Line
 
+# Others of the cluster's agents may have room for it.
+ROOM_WITHIN = timedelta(seconds=5)
+
 _log = logging.getLogger("rainbow.agent")
 
 
@@ -25,7 +28,9 @@ class Withdrawal:
         """End what is overdue and certainly never reached the scheduler."""
         now = self._context.clock()
         overdue = [
-            held for held in self._held_jobs if not (held.is_handed_over or held.may_arrive) and held.is_overdue(now)
+            held
+            for held in self._held_jobs
+            if not (held.is_handed_over or held.may_arrive) and (held.is_overdue(now) or _lacks_room(held, now))
         ]
         with self._held_jobs.together():
             for held in overdue:
@@ -50,6 +55,11 @@ class Withdrawal:
         self._context.checkpoint(Checkpoint.WITHDRAWN)
         for held in jobs:
             held.next_withdrawal = now + timedelta(seconds=held.entry.work.start_within_seconds)
+
+
+def _lacks_room(held: HeldJob, now: datetime) -> bool:
+    """Whether it was accepted because others ended soon, and they do so no longer."""
+    return bool(held.lacks_room and held.accepted_at and now - held.accepted_at >= ROOM_WITHIN)
 
 
 def _is_due(held: HeldJob, now: datetime) -> bool:

@@ -30,6 +30,10 @@ class NotTaken(SchedulerSilent):
     """The scheduler takes no such job for now, and certainly has not got this one."""
 
 
+class NoRoom(NotTaken):
+    """Others have what it needs. That is no trouble: they will end."""
+
+
 class JobPhase(StrEnum):
     """`gone`: the scheduler no longer knows the job, and there is no record of its end."""
 
@@ -92,13 +96,15 @@ class Progress:
 class Access:
     """How a scheduler is reached. `advice` says what would be better; empty where nothing would.
 
-    `at_once`: how many threads may be in `submit` together. `tells_ends`: it notifies of each end.
+    `at_once`: how many threads may be in `submit` together. `tells_ends`: it notifies of each end. `waits_for_room`:
+    its `submit` waits for a moment until others end, and raises NoRoom where none do; so it is called in a thread.
     """
 
     description: str
     advice: str = ""
     at_once: int = 1
     tells_ends: bool = False
+    waits_for_room: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ import os
 import platform
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +20,7 @@ from rainbow.executors.executor import (
     Capacity,
     Ending,
     JobPhase,
-    NotTaken,
+    NoRoom,
     Progress,
     Site,
     Ticket,
@@ -30,7 +31,7 @@ from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.job_files import has_files, with_files
 from rainbow.executors.one_by_one import OneByOne
 from rainbow.executors.payload import payload
-from rainbow.executors.runner_ends import RunnerEnds
+from rainbow.executors.runner_ends import RunnerEnds, ignore_end
 from rainbow.executors.runner_server import RunnerServer
 from rainbow.executors.unavailable import refusal
 from rainbow.facts import Facts, Partition
@@ -60,6 +61,8 @@ LOST = gone("what ran the job ended without a word: it was killed, or the machin
 MOST_FOLDERS = 100_000
 MOST_SLOTS = 2**31 - 1
 HIGHEST_STATUS = 0xFFFF
+# As long as what a job needs is in use, the next one waits for so long: the agent's lease is longer.
+ROOM_SECONDS = 1.0
 
 
 class LocalExecutor(OneByOne):
@@ -67,6 +70,7 @@ class LocalExecutor(OneByOne):
         description="as processes of this machine, whose orphans their runner adopts and ends (child subreaper)",
         at_once=8,
         tells_ends=True,
+        waits_for_room=True,
     )
 
     def __init__(self, site: Site) -> None:
@@ -78,11 +82,23 @@ class LocalExecutor(OneByOne):
         self._starting: dict[str, int] = {}
         self._has_read_notes = False
         self._turn = threading.RLock()
+        # Those that wait for room, the first first: a large one waits until enough others have ended.
+        self._line: deque[str] = deque()
+        self._moved = threading.Condition(self._turn)
         self._server = RunnerServer()
         self._ends = RunnerEnds()
+        self.notify(ignore_end)
 
     def notify(self, changed: Callable[[], None]) -> None:
-        self._ends.notify = changed
+        # Not the executor itself, which would not end then.
+        moved = self._moved
+
+        def ended() -> None:
+            with moved:
+                moved.notify_all()
+            changed()
+
+        self._ends.notify = ended
 
     def capacity(self) -> Capacity:
         free = max(0, self._total - self._in_use())
@@ -124,7 +140,9 @@ class LocalExecutor(OneByOne):
             folder.make()
             write_inside(work, folder)
             folder.notes.write_once("slots", f"{slots}\n")
-            return runners.start(self._server, job, folder)
+            native_id = runners.start(self._server, job, folder)
+        self._follow(key, folder, native_id)
+        return native_id
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         found = {key: runners.process_id(self._folder(key)) for key in keys}
@@ -190,16 +208,31 @@ class LocalExecutor(OneByOne):
 
     @contextmanager
     def _taken(self, key: str, slots: int) -> Iterator[int]:
-        """The slots, for a job that is started inside. Raises NotTaken where fewer are free."""
+        """The slots, for a job that is started inside. Raises NoRoom where fewer are free."""
         with self._turn:
-            if slots > self._total - self._in_use():
-                raise NotTaken(f"fewer than {slots} slots are free")
+            self._line.append(key)
+            try:
+                if not self._moved.wait_for(lambda: self._line[0] == key and self._has(slots), ROOM_SECONDS):
+                    raise NoRoom(f"fewer than {slots} slots are free")
+            finally:
+                self._line.remove(key)
+                self._moved.notify_all()
             self._starting[key] = slots
         try:
             yield slots
         finally:
             with self._turn:
                 self._running[key] = self._starting.pop(key)
+
+    def _has(self, slots: int) -> bool:
+        return slots <= self._total - self._in_use()
+
+    def _follow(self, key: str, folder: JobFolder, native_id: str) -> None:
+        """From its start, so that the next job need not wait for the agent to see that it ended."""
+        words = folder.notes.words("started")
+        started_at = moment(words[1]) if len(words) > 1 else None
+        if not self._ends.follow(key, number(native_id, most=runners.MOST_PROCESSES) or 0, started_at):
+            self._ends.notify()
 
     def _in_use(self) -> int:
         """The slots of jobs that run or are being started. An earlier agent's jobs are read from disk once."""

@@ -16,7 +16,7 @@ def ignore_end() -> None:
 
 
 class RunnerEnds:
-    """Each runner costs a handle, so no more are followed than leave half of the handles to others."""
+    """Each runner costs a handle, so no more are followed than leave half of the handles to others. Thread-safe."""
 
     def __init__(self) -> None:
         self._started_at: dict[str, datetime | None] = {}
@@ -24,6 +24,7 @@ class RunnerEnds:
         self._epoll: select.epoll | None = None
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._most = sys.maxsize if files == resource.RLIM_INFINITY else files // 2
+        self._turn = threading.Lock()
         self.notify: Callable[[], None] = ignore_end
 
     def lives(self, key: str) -> bool:
@@ -35,6 +36,10 @@ class RunnerEnds:
 
     def follow(self, key: str, process: int, started_at: datetime | None) -> bool:
         """Whether it lives, and its end will be told."""
+        with self._turn:
+            return self._follow(key, process, started_at)
+
+    def _follow(self, key: str, process: int, started_at: datetime | None) -> bool:
         if key in self._started_at:
             return True
         if len(self._keys) >= self._most:
@@ -60,8 +65,8 @@ class RunnerEnds:
     def _run(self, epoll: select.epoll) -> None:
         while True:
             for handle, _ in epoll.poll():
-                epoll.unregister(handle)
-                key = self._keys.pop(handle)
-                os.close(handle)
-                del self._started_at[key]
+                with self._turn:
+                    epoll.unregister(handle)
+                    del self._started_at[self._keys.pop(handle)]
+                    os.close(handle)
             self.notify()

@@ -2,7 +2,8 @@
 
 import os
 import select
-import threading
+import time
+from collections.abc import Sequence
 
 from rainbow.system.untrusted_files import CAREFULLY
 
@@ -76,46 +77,56 @@ class Output:
 
 
 class Pump:
-    """Moves the output of a pipe, whose other end is `entrance`, in a thread of its own.
+    """Moves what a job writes into its outputs, each through a pipe, while `wait` waits.
 
-    The job neither waits nor fails for what becomes of its output.
+    The job neither waits nor fails for what becomes of its output. It writes to the `entrances`.
     """
 
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._exit, self.entrance = os.pipe()
-        self._stop_seen, self._stop = os.pipe()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+    def __init__(self, outputs: Sequence[Output]) -> None:
+        self._outputs: dict[int, Output] = {}
+        self._poll = select.poll()
+        self.entrances: list[int] = []
+        for output in outputs:
+            exit, entrance = os.pipe()
+            os.set_blocking(exit, False)
+            self._outputs[exit] = output
+            self._poll.register(exit, select.POLLIN)
+            self.entrances.append(entrance)
 
     def start(self) -> None:
-        """Only the job has the entrance open after this."""
-        os.close(self.entrance)
-        self._thread.start()
+        """Only the job has the entrances open after this."""
+        for entrance in self.entrances:
+            os.close(entrance)
+
+    def wait(self, other: int, seconds: float) -> bool:
+        """Until that file can be read, or for so long; whether it can."""
+        deadline = time.monotonic() + seconds
+        self._poll.register(other, select.POLLIN)
+        while True:
+            ready = [file for file, _ in self._poll.poll(1000 * max(0.0, deadline - time.monotonic()))]
+            for exit in self._outputs.keys() & ready:
+                if not self._move(exit):
+                    self._poll.unregister(exit)
+            if other in ready or time.monotonic() >= deadline:
+                return other in ready
 
     def stop(self) -> None:
-        """Read what is in the pipe, and no more: a process that could not be ended may hold its entrance open."""
-        os.close(self._stop)
-        self._thread.join()
+        """Read what is in the pipes, and no more: a process that could not be ended may hold an entrance open."""
+        for exit, output in self._outputs.items():
+            for _ in range(LAST_BYTES // CHUNK_BYTES):
+                if not self._move(exit):
+                    break
+            output.finish()
 
-    def _run(self) -> None:
-        while self._is_more() and (chunk := os.read(self._exit, CHUNK_BYTES)):
-            self._output.keep(chunk)
-        self._take_the_last()
-        self._output.finish()
-
-    def _is_more(self) -> bool:
-        """Blocks until there is output or `stop` is called."""
-        ready, _, _ = select.select([self._exit, self._stop_seen], [], [])
-        return self._stop_seen not in ready
-
-    def _take_the_last(self) -> None:
-        os.set_blocking(self._exit, False)
-        for _ in range(LAST_BYTES // CHUNK_BYTES):
-            try:
-                chunk = os.read(self._exit, CHUNK_BYTES)
-            except BlockingIOError:
-                return
-            self._output.keep(chunk)
+    def _move(self, exit: int) -> bool:
+        """Whether there was something in the pipe."""
+        try:
+            chunk = os.read(exit, CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        if chunk:
+            self._outputs[exit].keep(chunk)
+        return bool(chunk)
 
 
 def over(most_bytes: int) -> bytes:

@@ -3,19 +3,22 @@
 import contextlib
 import os
 import signal
-import subprocess
 import time
+from collections.abc import Sequence
+from typing import NoReturn
 
 from rainbow.runner.descendants import kill_all, reap, signal_all
 from rainbow.runner.job import RunnerJob
 from rainbow.runner.notes import Notes
 from rainbow.runner.output import ERRORS, OUTPUT, Output, Pump
 from rainbow.system.prctl import adopt_orphans, die_with
+from rainbow.system.signalfd import next_signal, signals_as_file
 
 # Between the signal that asks a job to end and the one that makes it.
 GRACE_SECONDS = 5.0
 # The agent's wish that the job be stopped; SIGTERM comes with the end of the machine.
 CANCEL = signal.SIGUSR1
+LONGEST_WAIT_SECONDS = 3600.0
 WAKING = (signal.SIGCHLD, signal.SIGTERM, CANCEL)
 WHY: dict[int, str] = {CANCEL: "cancelled", signal.SIGTERM: "stopped"}
 
@@ -29,7 +32,7 @@ def supervise(notes_folder: int, job_folder: int, job_file: int, noted: int) -> 
     _silence()
     with os.fdopen(job_file) as file:
         job = RunnerJob.read(file.read())
-    signal.pthread_sigmask(signal.SIG_BLOCK, WAKING)
+    signals = signals_as_file(WAKING)
     os.setsid()
     adopt_orphans()
     notes = Notes(notes_folder)
@@ -39,55 +42,82 @@ def supervise(notes_folder: int, job_folder: int, job_file: int, noted: int) -> 
     with contextlib.suppress(BrokenPipeError):
         os.write(noted, str(os.getpid()).encode())
     os.close(noted)
-    notes.write("ended", *_run(job, job_folder), time.time())
+    notes.write("ended", *_run(job, job_folder, signals), time.time())
 
 
-def _run(job: RunnerJob, folder: int) -> tuple[str, int, int]:
+def _run(job: RunnerJob, folder: int, signals: int) -> tuple[str, int, int]:
     """How the job ended, its status of wait(2), and how many of its processes could not be ended."""
     outputs = [Output(folder, name, most_bytes=job.kept_output_bytes) for name in (OUTPUT, ERRORS)]
-    pumps = [Pump(output) for output in outputs]
+    pump = Pump(outputs)
     try:
-        process = _start(job, *(pump.entrance for pump in pumps))
+        process = _start(job, pump.entrances)
     except OSError as error:
         outputs[1].say(f"cannot start in {job.directory}: {error.strerror}")
         for output in outputs:
             output.finish()
         return "failed", 0, 0
-    for pump in pumps:
-        pump.start()
-    how, deadline = _wait(process.pid, job.limit_seconds)
+    pump.start()
+    waking = _Waking(signals, pump)
+    how, deadline = _wait(process, job.limit_seconds, waking)
     if how == "exited":
         # It is not yet reaped, so its number still means its own group: most of what it left behind goes at once.
-        _signal_group(process.pid, signal.SIGKILL)
-    status = os.waitpid(process.pid, 0)[1]
+        _signal_group(process, signal.SIGKILL)
+    status = os.waitpid(process, 0)[1]
     while how != "exited" and reap() and time.monotonic() < deadline:
-        _woken(deadline)
+        waking.woken(deadline)
     left = kill_all()
-    for pump in pumps:
-        pump.stop()
+    pump.stop()
     return how, status, left
 
 
-def _start(job: RunnerJob, output: int, errors: int) -> subprocess.Popen[bytes]:
-    runner = os.getpid()
+class _Waking:
+    def __init__(self, signals: int, pump: Pump) -> None:
+        self._signals = signals
+        self._pump = pump
 
-    def prepare() -> None:
+    def woken(self, deadline: float) -> int:
+        """The signal that arrived before the deadline; 0 for none. What the job writes meanwhile is kept."""
+        seconds = min(max(0.0, deadline - time.monotonic()), LONGEST_WAIT_SECONDS)
+        return next_signal(self._signals) if self._pump.wait(self._signals, seconds) else 0
+
+
+def _start(job: RunnerJob, outputs: Sequence[int]) -> int:
+    """The process of the job's shell. Raises OSError where it cannot be started.
+
+    subprocess does the same in twice the time: its threads, and what it looks up, are copied for each runner.
+    """
+    runner = os.getpid()
+    seen, failed = os.pipe()
+    process = os.fork()
+    if not process:
+        _become(job, runner, outputs, failed)
+    os.close(failed)
+    with os.fdopen(seen, "rb") as failure:
+        if number := failure.read():
+            os.waitpid(process, 0)
+            raise OSError(int(number), os.strerror(int(number)))
+    return process
+
+
+def _become(job: RunnerJob, runner: int, outputs: Sequence[int], failed: int) -> NoReturn:
+    """Nothing else of the runner's stays open. Its standard input is nowhere already."""
+    try:
+        os.chdir(job.directory)
+        os.setsid()
+        for standard, output in enumerate(outputs, 1):
+            os.dup2(output, standard)
+        os.closerange(3, failed)
+        os.closerange(failed + 1, os.sysconf("SC_OPEN_MAX"))
         die_with(runner)
         _usual_signals()
-
-    return subprocess.Popen(
-        ["/bin/sh", "-c", job.command],
-        cwd=job.directory,
-        env=job.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=errors,
-        start_new_session=True,
-        preexec_fn=prepare,
-    )
+        os.execve("/bin/sh", ["/bin/sh", "-c", job.command], job.environment)
+    except OSError as error:
+        os.write(failed, str(error.errno).encode())
+    finally:
+        os._exit(1)
 
 
-def _wait(pid: int, limit_seconds: int) -> tuple[str, float]:
+def _wait(pid: int, limit_seconds: int, waking: _Waking) -> tuple[str, float]:
     """Wait for the process, and end it at its time limit or on request.
 
     Returns how it ended, and until when other processes that were asked to end have time.
@@ -95,18 +125,12 @@ def _wait(pid: int, limit_seconds: int) -> tuple[str, float]:
     how, sent = "", signal.SIGTERM
     deadline = time.monotonic() + (limit_seconds or float("inf"))
     while not _over(pid):
-        woken = _woken(deadline)
+        woken = waking.woken(deadline)
         if (woken in (CANCEL, signal.SIGTERM) and not how) or time.monotonic() >= deadline:
             how = how or WHY.get(woken, "timed_out")
             _signal(pid, sent)
             sent, deadline = signal.SIGKILL, time.monotonic() + GRACE_SECONDS
     return how or "exited", deadline
-
-
-def _woken(deadline: float) -> int:
-    """The signal that arrived before the deadline; 0 for none."""
-    woken = signal.sigtimedwait(WAKING, min(max(0.0, deadline - time.monotonic()), 3600))
-    return woken.si_signo if woken else 0
 
 
 def _over(pid: int) -> bool:
@@ -132,7 +156,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 def _usual_signals() -> None:
     """Undo what this process and its parents did to signals."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
 
 

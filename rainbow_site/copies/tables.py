@@ -15,8 +15,10 @@ from django.contrib.sessions.models import Session
 from django.db import connection, models
 from django.db.backends.base.operations import BaseDatabaseOperations
 
-# A reader of the file could be signed in with them; people sign in again.
-_LEFT_OUT = (Session,)
+from jobs.models.relay import Relay, RelayedChunk
+
+# A reader of the file could be signed in with sessions; people sign in again. Relays end with the server's process.
+_LEFT_OUT = (Session, Relay, RelayedChunk)
 _RANGES = BaseDatabaseOperations.integer_field_ranges
 # In JSON, after an even number of backslashes.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")

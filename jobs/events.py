@@ -7,6 +7,7 @@ from datetime import datetime
 from operator import add
 
 from clusters.callers import Actor, Asker
+from jobs.left_to_do import Work, tell_of_work_after_commit
 from jobs.models import Job, Notification
 from jobs.notify import tell_after_commit
 from jobs.outbox import Told, tell_webhooks
@@ -80,6 +81,11 @@ class Step:
         return self.after in FINAL
 
     @property
+    def leaves_room(self) -> bool:
+        """Whether a member of a group waits for its turn again, or for something else."""
+        return self.after == JobState.BLOCKED
+
+    @property
     def counted_before(self) -> tuple[int, str, int] | None:
         if self.before is None:
             return None
@@ -135,8 +141,10 @@ def recorded(
         # No call waits for a job whose id was not known yet.
         job_ids={step.job_id for alike in kinds.values() if alike[0].what != What.SUBMITTED for step in alike},
     )
+    tell_of_work_after_commit(Work.GROUPS, _groups_moved(alike[0] for alike in kinds.values()))
     tell_webhooks((one for step, _ in steps if step.project_id and (one := _told(step, why))), now=now)
     ended = {step.job_id for alike in kinds.values() if alike[0].ended for step in alike}
+    tell_of_work_after_commit(Work.PARENTS, ended)
     return [
         *([ends_noted(JOBS, ended)] if ended else []),
         *events_added(_columns(steps, timestamp(now), why)),
@@ -144,6 +152,11 @@ def recorded(
         *_count(kinds.values(), now),
         *usage_added(totals(step.used for step, _ in steps if step.used)),
     ]
+
+
+def _groups_moved(steps: Iterable[Step]) -> set[int]:
+    """Those for which there may be something to do now: not where a member is released or taken."""
+    return {step.group for step in steps if step.group and (step.before is None or step.ended or step.leaves_room)}
 
 
 def _told(step: Step, why: str) -> Told | None:

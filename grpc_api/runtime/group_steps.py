@@ -3,39 +3,55 @@
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import partial
 
 from django.db import DatabaseError
 
+from grpc_api.runtime.due import Due, hearing_of
 from grpc_api.runtime.thread_pools import ThreadPools
+from jobs.left_to_do import Work
 from jobs.services.group_steps import due_groups, groups_are_going, step_group
 from rainbow.errors import Unavailable
 from rainbow.telemetry.failures import told
 from rainbow.telemetry.lines import Line, Quoted
 
-# How often groups are polled: while some are not finished, and while there are none.
-EVERY_SECONDS, IDLE_EVERY_SECONDS = 0.2, 2.0
-# After a look it rests for so many times as long as that took: where many groups are going, it costs more.
+# How often all groups that are not finished are polled, for what other processes did: while there are some, and none.
+# What this process did is done at once.
+EVERY_SECONDS, IDLE_EVERY_SECONDS = 0.5, 2.0
+# After finding groups it rests for so many times as long as that took: where many are going, it costs more.
 REST_TIMES = 5
 _log = logging.getLogger("rainbow.grpc")
 
 
 async def step_groups_forever(pools: ThreadPools) -> None:
-    while True:
-        pause = IDLE_EVERY_SECONDS
-        try:
-            if await pools.read(groups_are_going):
-                pause = max(EVERY_SECONDS, REST_TIMES * await _step_those_due(pools))
-        except (DatabaseError, Unavailable) as error:
-            _log.warning(Line("could not look after the groups of jobs", error=Quoted(told(error))))
-        await asyncio.sleep(pause)
+    with hearing_of(Work.GROUPS) as moved:
+        poll_at = time.monotonic()
+        while True:
+            pause = IDLE_EVERY_SECONDS
+            try:
+                if time.monotonic() >= poll_at:
+                    if await pools.read(groups_are_going):
+                        pause = max(EVERY_SECONDS, REST_TIMES * await _step_those_due(pools))
+                    poll_at = time.monotonic() + pause
+                else:
+                    await _step_moved(pools, moved)
+            except (DatabaseError, Unavailable) as error:
+                poll_at = time.monotonic() + IDLE_EVERY_SECONDS
+                _log.warning(Line("could not look after the groups of jobs", error=Quoted(told(error))))
+            await moved.wait(at_most=poll_at - time.monotonic())
 
 
-async def _step_those_due(pools: ThreadPools) -> float:
+async def _step_moved(pools: ThreadPools, moved: Due) -> None:
+    if group_ids := moved.take():
+        await asyncio.sleep(REST_TIMES * await _step_those_due(pools, among=group_ids))
+
+
+async def _step_those_due(pools: ThreadPools, *, among: Collection[int] | None = None) -> float:
     """Each in a transaction of its own, so that other writers get their turns; returns how long finding them took."""
     began = time.monotonic()
-    due = await pools.read(lambda: due_groups(now=datetime.now(UTC)))
+    due = await pools.read(lambda: due_groups(among=among, now=datetime.now(UTC)))
     took = time.monotonic() - began
     for group_id in due:
         while await pools.write(partial(step_group, group_id=group_id, now=datetime.now(UTC))):

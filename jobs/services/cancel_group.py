@@ -6,6 +6,7 @@ from django.db import transaction
 
 from clusters.callers import Caller, Operator
 from clusters.validation import check_reason
+from jobs.left_to_do import Work, tell_of_work_after_commit
 from jobs.queries.groups import NO_SUCH_GROUP, own_groups, visible_groups
 from rainbow.errors import FailedPrecondition, NotFound
 
@@ -28,4 +29,5 @@ def cancel_group(*, by: Caller | Operator, group_id: int, reason: str = "", now:
     group.open, group.cancelled_to = False, 0
     group.stopped_at, group.why = group.stopped_at or now, reason
     group.stopped_by_id, group.stopped_by_account_id = by.credential, by.account
+    tell_of_work_after_commit(Work.GROUPS, [group.id])
     group.save(update_fields=["open", "cancelled_to", "stopped_at", "why", "stopped_by_id", "stopped_by_account_id"])

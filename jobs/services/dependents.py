@@ -9,6 +9,7 @@ from django.db.models import F
 
 from jobs.after import Wants
 from jobs.events import Step, record
+from jobs.left_to_do import Work, tell_of_work_after_commit
 from jobs.models import EndedGroup, EndedParent, Job
 from jobs.services.release import release
 from jobs.sql.dependencies import (
@@ -158,5 +159,7 @@ def _count_down(met: Mapping[Job, int], settled: Settled) -> None:
             by_number.setdefault(number, []).append(job.id)
         else:
             settled.free.append(job)
+    next_in_groups = {job.group for job in met if job.held_by_group and not job.unmet}
+    tell_of_work_after_commit(Work.GROUPS, next_in_groups)
     for number, job_ids in by_number.items():
         Job.objects.filter(id__in=job_ids).update(unmet=F("unmet") - number)

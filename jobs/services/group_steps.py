@@ -1,6 +1,6 @@
 """What happens to a group after the transactions that moved its members: one step at a time, each short."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -32,9 +32,9 @@ def groups_are_going() -> bool:
     return JobGroup.objects.filter(finished_at__isnull=True).exists()
 
 
-def due_groups(*, now: datetime) -> list[int]:
-    """The ids of groups for which there is something to do, as many as one look finds."""
-    return groups_to_step(left_open_since=now - LEFT_OPEN_FOR, limit=MOST_GROUPS)
+def due_groups(*, among: Collection[int] | None = None, now: datetime) -> list[int]:
+    """The ids of groups for which there is something to do, as many as one look finds; only of these, if said."""
+    return groups_to_step(among=among, left_open_since=now - LEFT_OPEN_FOR, limit=MOST_GROUPS)
 
 
 @transaction.atomic

@@ -7,6 +7,7 @@ from datetime import datetime
 from clusters.callers import Caller
 from clusters.services.of_people import project_for
 from clusters.validation import check_line, check_range
+from jobs.left_to_do import Work, tell_of_work_after_commit
 from jobs.models import JobGroup
 from jobs.services.orders import Order, Receipt, stored_key, submitter_of
 from jobs.specs import MAX_INT, MAX_KEY, MAX_NAME
@@ -89,6 +90,7 @@ def settle_groups(
     JobGroup.objects.filter(id__in=grown).update(added_at=now)
     if wish and not wish.more:
         JobGroup.objects.filter(id__in=groups).update(open=False)
+        tell_of_work_after_commit(Work.GROUPS, list(groups))
     if wish and not grown:
         JobGroup.objects.filter(id__in=groups, counts__isnull=True).delete()
 

@@ -1,6 +1,6 @@
 """Reading groups and their counts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from jobs.models import GroupCount, GroupDependency, Job, JobGroup
@@ -38,15 +38,18 @@ def groups_without_members(*, before: datetime, limit: int) -> list[int]:
     return [group_id for (group_id,) in fetch(statement, [timestamp(before), limit])]
 
 
-def groups_to_step(*, left_open_since: datetime, limit: int) -> list[int]:
+def groups_to_step(*, among: Collection[int] | None, left_open_since: datetime, limit: int) -> list[int]:
     """Those unfinished groups, the oldest first, for which there is something to do.
 
-    Costs a read of the counts of each group that is not finished.
+    Costs a read of the counts of each group that is not finished, or of these alone.
     """
-    return [group_id for (group_id,) in fetch(_TO_STEP, [timestamp(left_open_since), limit])]
-
-
-_GOING = f"SELECT id FROM {_GROUP} WHERE finished_at IS NULL"
+    further, own = ("TRUE", []) if among is None else (f"g.id {among_ids()}", [ids_as_value(sorted(among))])
+    going = f"SELECT g.id FROM {_GROUP} g WHERE g.finished_at IS NULL AND {further}"
+    statement = (
+        f"SELECT g.id FROM {_GROUP} g LEFT JOIN ({_COUNTED.format(going=going)}) n ON n.group_id = g.id "
+        f"WHERE g.finished_at IS NULL AND {further} AND ({' OR '.join(_DUE)}) ORDER BY g.id LIMIT %s"
+    )
+    return [group_id for (group_id,) in fetch(statement, [*own, *own, timestamp(left_open_since), limit])]
 
 
 def _sum(states: Iterable[JobState]) -> str:
@@ -57,7 +60,7 @@ def _sum(states: Iterable[JobState]) -> str:
 _COUNTED = (
     f"SELECT c.group_id, {_sum(UNTAKEN)} AS untaken, {_sum([JobState.BLOCKED])} AS blocked, "
     f"{_sum([JobState.FAILED])} AS failed, {_sum(set(JobState) - FINAL)} AS not_over "
-    f"FROM {_COUNT} c WHERE c.group_id IN ({_GOING}) GROUP BY c.group_id"
+    f"FROM {_COUNT} c WHERE c.group_id IN ({{going}}) GROUP BY c.group_id"
 )
 _IN_GROUP = f'{_JOB} j WHERE j."group" > 0 AND j."group" = g.id AND j.state = \'{JobState.BLOCKED}\''
 # Members that keep their room while they are blocked for something else, and one that waits for its turn alone.
@@ -70,10 +73,6 @@ _DUE = (
     "(g.stopped_at IS NULL AND g.stop_after_failures > 0 AND n.failed >= g.stop_after_failures)",
     "(g.stopped_at IS NULL AND g.at_once > 0 AND n.blocked > 0 AND n.not_over - n.blocked < g.at_once"
     f" AND {_NEXT} AND n.not_over - n.blocked + {_UNHELD} < g.at_once)",
-)
-_TO_STEP = (
-    f"SELECT g.id FROM {_GROUP} g LEFT JOIN ({_COUNTED}) n ON n.group_id = g.id "
-    f"WHERE g.finished_at IS NULL AND ({' OR '.join(_DUE)}) ORDER BY g.id LIMIT %s"
 )
 _WITH_ROOM = (
     f"SELECT (SELECT COALESCE(SUM(c.jobs), 0) FROM {_COUNT} c WHERE c.group_id = %s AND c.state IN ({_TAKING_ROOM})) + "

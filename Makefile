@@ -53,6 +53,10 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_o
 	submit_options submit_wait thread_pools timed_calls tls units users_file wakeups watch web_server web_tls where wire_golden \
 	wrong_surroundings
 
+# Hypothesis and Schemathesis make the examples of these.
+DRAWN := agent_facts any_message hostile_jobs hostile_server hostile_server_broken_and_signed matching policy_attacks \
+	rest_schema rest_written rules scanning
+
 # These speak gRPC with servers, and run on the transport h2corn as well: a few in each run of the tests, all by a target.
 WIRE_IN_EACH_RUN := client_certificates wire_behaviour
 WIRE := $(WIRE_IN_EACH_RUN) any_message bad_bytes bad_fields certificate_renewal client_answers client_stream concurrency \
@@ -105,6 +109,11 @@ test-postgresql: .venv/development ## Run those that meet a database on a Postgr
 .PHONY: test-transport
 test-transport: .venv/development ## Run the tests that speak gRPC on the transport h2corn, on SQLite
 	env -u DATABASE_URL $(BIN)/python -m pytest --transport h2corn $(FOUR_AT_ONCE) $(WIRE:%=tests/test_%.py)
+
+.PHONY: test-long
+test-long: .venv/development ## Run at length the drills and random tests that each run has in short
+	env -u DATABASE_URL $(BIN)/python -m pytest -m long $(FOUR_AT_ONCE)
+	env -u DATABASE_URL $(BIN)/python -m pytest --hypothesis-profile=long $(FOUR_AT_ONCE) $(DRAWN:%=tests/test_%.py)
 
 .PHONY: test-flux
 test-flux: .venv/development ## Run the tests that need a real Flux, which they start

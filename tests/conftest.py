@@ -30,7 +30,14 @@ from jobs.queries import head, labeled
 from jobs.room import forget_limits
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.certificates import make_certificate
-from tests.support.databases import PostgresqlDatabases, SqliteDatabases, databases_of_this_run, migrated_file
+from tests.support.databases import (
+    PostgresqlDatabases,
+    SqliteDatabases,
+    databases_of_this_run,
+    drop_shared_template,
+    migrated_file,
+    name_shared_template,
+)
 from tests.support.members import person_named
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rows import count as count_rows
@@ -45,10 +52,15 @@ pytest_plugins = [
     "tests.support.rehearsed",
 ]
 
-# The same examples in every run, and no verdict from a busy machine's clock.
-hypothesis.settings.register_profile(
-    "rainbow", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+# The same examples in every run, and no verdict from a busy machine's clock. `make test-long` has ten times as many.
+for profile, examples in {"rainbow": 25, "long": 250}.items():
+    hypothesis.settings.register_profile(
+        profile,
+        deadline=None,
+        derandomize=True,
+        max_examples=examples,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
 hypothesis.settings.load_profile("rainbow")
 
 # A shell's background jobs ignore Ctrl-C, and so would the commands that tests begin and interrupt.
@@ -80,6 +92,17 @@ def pytest_configure(config: pytest.Config) -> None:
         if transport == "h2corn" and find_spec("h2corn") is None:
             raise pytest.UsageError("--transport h2corn: pip install --requirement requirements-h2corn.lock")
         os.environ[TRANSPORT] = transport
+    if _begins_the_run():
+        name_shared_template()
+
+
+def pytest_unconfigure() -> None:
+    if _begins_the_run():
+        drop_shared_template()
+
+
+def _begins_the_run() -> bool:
+    return "PYTEST_XDIST_WORKER" not in os.environ
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -179,18 +202,24 @@ def postgresql_only() -> None:
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all processes of a run."""
     own = tmp_path_factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    return own if _begins_the_run() else own.parent
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(
-    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory, shared_folder: Path
+    django_db_modify_db_settings_parallel_suffix: None,
+    tmp_path_factory: pytest.TempPathFactory,
+    shared_folder: Path,
+    _databases: SqliteDatabases | PostgresqlDatabases,
 ) -> None:
-    """SQLite's test database is a copy of one that was migrated once, out of the checkout."""
-    if connection.vendor == "sqlite":
+    """The test database is a copy of one that was migrated once; that of SQLite lies out of the checkout."""
+    test = settings.DATABASES["default"]["TEST"]
+    if isinstance(_databases, PostgresqlDatabases):
+        test["TEMPLATE"] = _databases.template()
+    else:
         database = tmp_path_factory.mktemp("django") / "rainbow.db"
         shutil.copy(migrated_file(shared_folder), database)
-        settings.DATABASES["default"]["TEST"]["NAME"] = str(database)
+        test["NAME"] = str(database)
 
 
 @pytest.fixture(scope="session")
@@ -211,6 +240,14 @@ def _databases(
 def new_database(_databases: SqliteDatabases | PostgresqlDatabases) -> Callable[[], str]:
     """Make the URL of a fresh database for servers."""
     return _databases.new
+
+
+@pytest.fixture
+def embedded_database(tmp_path: Path, shared_folder: Path) -> str:
+    """The URL of `rainbow.db` in the folder of the test: SQLite, migrated, whatever the suite runs on."""
+    database = tmp_path / "rainbow.db"
+    shutil.copy(migrated_file(shared_folder), database)
+    return f"sqlite:///{database}"
 
 
 @pytest.fixture(scope="session")

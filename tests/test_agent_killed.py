@@ -121,8 +121,15 @@ def later(act: Strike) -> None:
     threading.Timer(OUTAGE_SECONDS, act).start()
 
 
-def test_a_server_that_is_killed_at_each_step(
-    start_server: Callable[..., RainbowServer], tmp_path: Path, ran: Path
+# All moments are minutes of servers that start: some of them in each run.
+at_moments = pytest.mark.parametrize(
+    "moments", [pytest.param(MOMENTS[1::3], id="some"), pytest.param(MOMENTS, id="all", marks=pytest.mark.long)]
+)
+
+
+@at_moments
+def test_a_server_that_is_killed_when(
+    start_server: Callable[..., RainbowServer], moments: list[Checkpoint], tmp_path: Path, ran: Path
 ) -> None:
     server = start_server()
     running = [server]
@@ -143,16 +150,17 @@ def test_a_server_that_is_killed_at_each_step(
         crew(remote, server.address, folder, executor=Hesitant(folder)) as agent,
     ):
         jobids = []
-        for moment in MOMENTS:
+        for moment in moments:
             jobids.append(struck(agent, observer, strike, moment, ran))
             agent.work(lambda: len(running) == len(jobids) + 1)
 
         holds_true(observer, jobids, ran)
 
 
+@at_moments
 @pytest.mark.parametrize("how", ["cut", "deaf"])
-def test_a_network_that_fails_at_each_step(
-    server: RainbowServer, remote: Remote, tmp_path: Path, ran: Path, how: str
+def test_a_network_that_fails_when(
+    server: RainbowServer, remote: Remote, moments: list[Checkpoint], tmp_path: Path, ran: Path, how: str
 ) -> None:
     """Cut: nothing arrives. Deaf: what the agent sends arrives, and the answers get lost."""
 
@@ -167,7 +175,7 @@ def test_a_network_that_fails_at_each_step(
         crew(remote, proxy.address, folder, executor=Hesitant(folder)) as agent,
     ):
         jobids = []
-        for moment in MOMENTS:
+        for moment in moments:
             jobids.append(struck(agent, observer, lambda: strike(proxy), moment, ran))
 
         holds_true(observer, jobids, ran)

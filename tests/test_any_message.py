@@ -20,7 +20,7 @@ INT_MAX, INT_MIN = 2**31 - 1, -(2**31)
 NEVER = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL)
 
 
-FEW = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+FEW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def anything(descriptor: Descriptor) -> st.SearchStrategy[Message]:

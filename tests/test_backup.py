@@ -36,7 +36,10 @@ def run(command: str, *, folder: Path, database_url: str) -> "subprocess.Complet
 @pytest.fixture
 def database_url(new_database: Callable[[], str], tmp_path: Path) -> str:
     url = new_database()
-    return url if url.startswith("postgresql:") else f"sqlite:///{tmp_path / 'rainbow.db'}"
+    if url.startswith("postgresql:"):
+        return url
+    Path(url.removeprefix("sqlite:///")).rename(tmp_path / "rainbow.db")
+    return f"sqlite:///{tmp_path / 'rainbow.db'}"
 
 
 @pytest.fixture

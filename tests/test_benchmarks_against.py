@@ -11,18 +11,18 @@ from tests.support.servers import ROOT
 PLAN = Plan(seconds=0.2, rounds=1, in_flight=(1,), growth=1)
 MANAGE = f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'manage.py'))}"
 COMMAND = (
-    "export DATABASE_URL=sqlite:///jobs.db RAINBOW_REGISTRATION_SECRET={secret}; "
-    f"{MANAGE} migrate --verbosity 0 && exec {MANAGE} grpcserver --address {{address}}"
+    "export DATABASE_URL={url} RAINBOW_REGISTRATION_SECRET={{secret}}; "
+    f"exec {MANAGE} grpcserver --address {{{{address}}}}"
 )
 
 
-def test_another_server_is_started_for_each_call_and_measured_in_turn(tmp_path: Path) -> None:
+def test_another_server_is_started_for_each_call_and_measured_in_turn(embedded_database: str, tmp_path: Path) -> None:
     started: list[OtherServer] = []
 
     with open_bench(plan=PLAN, database="sqlite", folder=tmp_path, transport="grpcio") as bench:
 
         def start() -> OtherServer:
-            started.append(bench.start_other(COMMAND))
+            started.append(bench.start_other(COMMAND.format(url=embedded_database)))
             return started[-1]
 
         report = against.measure(bench, start, calls=against.CALLS[-1:])

@@ -255,9 +255,9 @@ def test_a_client_waits_out_an_outage_and_nothing_is_done_twice(
 
 
 def test_a_process_that_keeps_others_from_writing_is_noticed_and_reading_goes_on(
-    start_server: Callable[..., RainbowServer], tmp_path: Path
+    start_server: Callable[..., RainbowServer], embedded_database: str, tmp_path: Path
 ) -> None:
-    server = start_server(database_url=f"sqlite:///{tmp_path}/rainbow.db")
+    server = start_server(database_url=embedded_database)
     with joined(server) as remote, (tmp_path / "rainbow.db.turn").open("r+") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         began = time.monotonic()

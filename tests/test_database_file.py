@@ -29,9 +29,8 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def guest(start_server: Start, database: Path) -> Guest:
-    """Of a server on SQLite, whatever the suite runs on."""
-    return registered(start_server(database_url=f"sqlite:///{database}", with_web=True))
+def guest(start_server: Start, embedded_database: str) -> Guest:
+    return registered(start_server(database_url=embedded_database, with_web=True))
 
 
 def delete(database: Path) -> None:
@@ -119,7 +118,10 @@ def test_a_connection_that_comes_later_makes_no_new_file(database: Path) -> None
     assert not database.exists()
 
 
-def test_a_full_disk_is_said_and_ready_again_once_there_is_room(start_server: Start, small_disk: Path) -> None:
+def test_a_full_disk_is_said_and_ready_again_once_there_is_room(
+    start_server: Start, database: Path, embedded_database: str, small_disk: Path
+) -> None:
+    shutil.move(database, small_disk)
     guest = registered(start_server(database_url=f"sqlite:///{small_disk}/rainbow.db", with_web=True))
     assert guest.submit_over_grpc("hostname") == 1
 

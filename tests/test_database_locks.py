@@ -50,11 +50,11 @@ def is_free(file: Path) -> bool:
     return True
 
 
-def test_nobody_else_can_open_what_they_could_lock(start_server: Start, database: Path) -> None:
+def test_nobody_else_can_open_what_they_could_lock(start_server: Start, database: Path, embedded_database: str) -> None:
     for suffix in ("lock", "turn"):
         database.with_name(f"rainbow.db.{suffix}").touch(mode=0o666)
 
-    start_server(database_url=f"sqlite:///{database}", with_web=True)
+    start_server(database_url=embedded_database, with_web=True)
 
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in database.parent.glob("rainbow.db*")}
     assert modes.keys() >= {"rainbow.db", "rainbow.db.lock", "rainbow.db.turn"}
@@ -95,8 +95,10 @@ def test_a_lock_that_is_never_given_up_is_a_clear_error(database: Path, monkeypa
         pass
 
 
-def test_a_writer_that_is_kept_waiting_fails_and_names_who_keeps_it(start_server: Start, database: Path) -> None:
-    server = start_server(database_url=f"sqlite:///{database}?timeout=1", with_web=True)
+def test_a_writer_that_is_kept_waiting_fails_and_names_who_keeps_it(
+    start_server: Start, database: Path, embedded_database: str
+) -> None:
+    server = start_server(database_url=f"{embedded_database}?timeout=1", with_web=True)
     guest = registered(server)
 
     with locked(database.with_name("rainbow.db.turn")), pytest.raises(grpc.RpcError) as refused:

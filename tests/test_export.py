@@ -15,10 +15,11 @@ from django.apps import apps
 from rainbow.client import Client
 from rainbow.records import JobSpec
 from rainbow_site.copies.tables import KINDS, tables
+from tests.support.databases import SqliteDatabases
 from tests.support.manual import typed
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rows import add_token, count, execute
-from tests.support.servers import MANAGE, RainbowServer, environment_for, migrate
+from tests.support.servers import MANAGE, RainbowServer, environment_for
 
 CLUSTER = "keebler"
 
@@ -55,10 +56,15 @@ def as_the_manual_says(urls: list[str], *, file: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> str:
+def sqlite_databases(tmp_path_factory: pytest.TempPathFactory, shared_folder: Path) -> SqliteDatabases:
+    """Of SQLite on whatever the suite runs."""
+    return SqliteDatabases(tmp_path_factory.mktemp("sqlite"), shared=shared_folder)
+
+
+@pytest.fixture(scope="module")
+def source(sqlite_databases: SqliteDatabases) -> str:
     """A SQLite database with a fleet that is made up, and accounts."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('source') / 'rainbow.db'}"
-    migrate(url)
+    url = sqlite_databases.new()
     done(url, "demo", "--jobs", 300, "--clusters", 4)
     execute(url, "INSERT INTO clusters_failedattempts (source, began_at, failures) VALUES ('a\"\\é', '2026-11-01', 1)")
     execute(
@@ -75,11 +81,11 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_all_records_move_to_a_database_of_the_other_kind_and_back(
     source: str,
     new_database: Callable[[], str],
+    sqlite_databases: SqliteDatabases,
     start_server: Callable[..., RainbowServer],
     tmp_path: Path,
 ) -> None:
-    there, back = new_database(), f"sqlite:///{tmp_path / 'back.db'}"
-    migrate(back)
+    there, back = new_database(), sqlite_databases.new()
     add_token(source, CLUSTER, label="mover", value="moved-with-the-others")
     # As if the newest had been pruned: its id is not given again.
     execute(source, "UPDATE sqlite_sequence SET seq = 7000 WHERE name = 'jobs_job'")

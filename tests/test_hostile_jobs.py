@@ -49,12 +49,13 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def hostile(examples: int) -> Callable[..., Any]:
+def hostile(one_in: int) -> Callable[..., Any]:
     """Give a test `text`, `environment` and `name`, as nasty as the protocol allows."""
 
     def decorate(test: Callable[..., None]) -> Any:
         lenient = settings(
-            suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=examples
+            suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+            max_examples=settings().max_examples // one_in,
         )
         return lenient(given(text=nasty_command, environment=nasty_environment, name=nasty_folder)(test))
 
@@ -82,7 +83,7 @@ def alone(place: Path, text: str, environment: dict[str, str], name: str) -> Ite
 
 
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
-@hostile(examples=30)
+@hostile(one_in=2)
 def test_slurms_script_runs_the_command_alone(
     place: Path, shell: list[str], text: str, environment: dict[str, str], name: str
 ) -> None:
@@ -99,7 +100,7 @@ def test_slurms_script_runs_the_command_alone(
         )
 
 
-@hostile(examples=15)
+@hostile(one_in=4)
 def test_flux_runs_the_command_alone(place: Path, text: str, environment: dict[str, str], name: str) -> None:
     commands, instance = place / "bin", place / "instance"
     if not commands.exists():
@@ -112,7 +113,7 @@ def test_flux_runs_the_command_alone(place: Path, text: str, environment: dict[s
         run_to_its_end(FluxExecutor(site, FluxCommand(site), access=Access(description="by command")), work)
 
 
-@hostile(examples=15)
+@hostile(one_in=4)
 def test_the_local_runner_runs_the_command_alone(
     place: Path, text: str, environment: dict[str, str], name: str
 ) -> None:

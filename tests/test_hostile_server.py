@@ -24,7 +24,7 @@ from tests.support.wire import Remote
 
 CLUSTER = Remote(name=NAME, token="", secret="the-secret", stub=None)  # type: ignore[arg-type]
 # The server of these tests keeps no state between the examples.
-SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=50)
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @pytest.fixture

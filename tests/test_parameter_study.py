@@ -46,11 +46,11 @@ def settled(text: str) -> list[str]:
 
 
 @pytest.fixture
-def shell(start_server: Callable[..., RainbowServer], tmp_path: Path) -> Iterator[dict[str, str]]:
+def shell(
+    start_server: Callable[..., RainbowServer], embedded_database: str, tmp_path: Path
+) -> Iterator[dict[str, str]]:
     """The environment of a reader whose server runs, who registered keebler, and whose agent takes its jobs."""
-    server = start_server(
-        database_url=f"sqlite:///{tmp_path / 'rainbow.db'}", environment={"RAINBOW_REGISTRATION_SECRET": ""}
-    )
+    server = start_server(database_url=embedded_database, environment={"RAINBOW_REGISTRATION_SECRET": ""})
     environment = terminal(tmp_path, server)
     subprocess.run(["rainbow", "register", "--save"], env=environment, check=True, timeout=PATIENCE_SECONDS)
     with (tmp_path / "agent.log").open("w") as log:

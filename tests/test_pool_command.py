@@ -20,7 +20,7 @@ from jobs.services.pools import Member, members_of
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.pools import pool_of
 from tests.support.queue import submitted
-from tests.support.servers import MANAGE, environment_for, migrate
+from tests.support.servers import MANAGE, environment_for
 
 
 def pool(*words: str) -> str:
@@ -114,7 +114,6 @@ def test_what_is_wrong_is_told(alpha: Any, beta: Any, words: list[str], refusal:
 
 def test_the_command_ends_with_1_and_one_line_where_it_is_refused(new_database: Callable[[], str]) -> None:
     url = new_database()
-    migrate(url)
 
     done = subprocess.run(
         [*MANAGE, "pool", "show", "big"],

@@ -107,10 +107,8 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(start_server: Callable[..., RainbowServer], tmp_path: Path) -> Iterator[Terminal]:
-    server = start_server(
-        database_url=f"sqlite:///{tmp_path / 'rainbow.db'}", environment={"RAINBOW_REGISTRATION_SECRET": ""}
-    )
+def terminal(start_server: Callable[..., RainbowServer], embedded_database: str, tmp_path: Path) -> Iterator[Terminal]:
+    server = start_server(database_url=embedded_database, environment={"RAINBOW_REGISTRATION_SECRET": ""})
     with ExitStack() as stack:
         yield Terminal(server, tmp_path, stack)
 

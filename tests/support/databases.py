@@ -4,7 +4,8 @@ import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -12,18 +13,27 @@ import psycopg
 
 from tests.support.servers import MANAGE, migrate
 
+# In the environment of all processes of a run.
+SHARED_TEMPLATE = "TESTED_TEMPLATE"
+
 
 def migrated_file(folder: Path) -> Path:
     """A migrated database of SQLite in this folder, which all processes of a run share: migrating takes seconds."""
     template = folder / "migrated.db"
-    with (folder / "migrated.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _one_at_a_time(folder):
         if not template.exists():
             unfinished = folder / "unfinished.db"
             unfinished.unlink(missing_ok=True)
             migrate(f"sqlite:///{unfinished}")
             unfinished.rename(template)
     return template
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    with (folder / "migrated.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class SqliteDatabases:
@@ -46,29 +56,53 @@ class SqliteDatabases:
 
 
 class PostgresqlDatabases:
-    """Databases of the server that DATABASE_URL names, copied from one that was migrated once."""
+    """Databases of the server that DATABASE_URL names, copied from one that was migrated once.
 
-    def __init__(self, url: str, *, manage: Sequence[str] = MANAGE) -> None:
+    Those of a run share that one: SHARED_TEMPLATE has its name, a note in the folder `shared` says that it is there.
+    """
+
+    def __init__(self, url: str, *, manage: Sequence[str] = MANAGE, shared: Path | None = None) -> None:
         self.url = url
         self.manage = manage
+        self.shared = shared
         self.names: list[str] = []
-        self.template = ""
+        self._template = ""
 
     def new(self) -> str:
-        if not self.template:
-            self.template = self._create()
-            migrate(self._url_of(self.template), manage=self.manage)
-        return self._url_of(self._create(template=self.template))
+        return self._url_of(self._create(_any_name(), template=self.template()))
+
+    def template(self) -> str:
+        """The name of the one that was migrated."""
+        if not self._template:
+            self._template = self._shared_template(self.shared) if self.shared else self._migrated(_any_name())
+        return self._template
+
+    def _shared_template(self, folder: Path) -> str:
+        name, note = os.environ[SHARED_TEMPLATE], folder / "migrated"
+        with _one_at_a_time(folder):
+            if not note.exists():
+                self._migrated(name)
+                note.touch()
+        # The process that began the run drops it.
+        self.names = [other for other in self.names if other != name]
+        return name
+
+    def _migrated(self, name: str) -> str:
+        self._create(name)
+        migrate(self._url_of(name), manage=self.manage)
+        return name
 
     def empty(self) -> str:
-        return self._url_of(self._create())
+        return self._url_of(self._create(_any_name()))
 
     def drop_all(self) -> None:
         for name in self.names:
-            self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+            self.drop(name)
 
-    def _create(self, template: str = "template1") -> str:
-        name = f"rainbow_{uuid.uuid4().hex}"
+    def drop(self, name: str) -> None:
+        self._execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _create(self, name: str, template: str = "template1") -> str:
         self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         self.names.append(name)
         return name
@@ -84,6 +118,25 @@ class PostgresqlDatabases:
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
 
+def _any_name() -> str:
+    return f"rainbow_{uuid.uuid4().hex}"
+
+
 def databases_of_this_run(folder: Path, *, shared: Path) -> SqliteDatabases | PostgresqlDatabases:
+    url = _url_of_this_run()
+    return PostgresqlDatabases(url, shared=shared) if url else SqliteDatabases(folder, shared=shared)
+
+
+def name_shared_template() -> None:
+    os.environ[SHARED_TEMPLATE] = _any_name()
+
+
+def drop_shared_template() -> None:
+    if url := _url_of_this_run():
+        PostgresqlDatabases(url).drop(os.environ[SHARED_TEMPLATE])
+
+
+def _url_of_this_run() -> str:
+    """Of a server of PostgreSQL; empty on SQLite."""
     url = os.environ.get("DATABASE_URL", "")
-    return PostgresqlDatabases(url) if url.startswith("postgres") else SqliteDatabases(folder, shared=shared)
+    return url if url.startswith("postgres") else ""

@@ -51,11 +51,15 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_o
 	package parameter_study policy policy_* pool_drill presence printed_jobs probe prometheus prometheus_files reach readme recorded_conversation release releases replaced_* \
 	rest_schema_page reverse_proxies rules scanning scheduler_facts settings shedding sign_in_at_a_provider signatures signed_runs signed_submission signing_keys site_options slurm_answers soak state_folder submit_file \
 	submit_options submit_wait thread_pools timed_calls tls units users_file wakeups watch web_server web_tls where wire_golden \
-	wrong_surroundings
+	wrong_surroundings \
+	agent_hands_over_many agent_holds_many agent_ready_jobs agent_round benchmarked_requests benchmarks_mixed_load \
+	client client_reports fetched_files groups_command h2corn_listener later_generation later_generations_apart \
+	later_jobspecs logs_command logs_of_groups metrics_tls parameters ports rest_tour sign_in_slow signal_command \
+	traces wire_tables_client worst_cases
 
 # Hypothesis and Schemathesis make the examples of these.
-DRAWN := agent_facts any_message hostile_jobs hostile_server hostile_server_broken_and_signed matching policy_attacks \
-	rest_schema rest_written rules scanning
+DRAWN := agent_facts any_message hostile_jobs hostile_server hostile_server_broken_and_signed later_generations_apart \
+	matching policy_attacks rest_schema rest_written rules scanning
 
 # These speak gRPC with servers, and run on the transport h2corn as well: a few in each run of the tests, all by a target.
 WIRE_IN_EACH_RUN := client_certificates wire_behaviour

@@ -16,6 +16,8 @@ from rainbow.errors import Unreachable
 from rainbow.tls import Tls
 from tests.support.certificates import make_certificate
 from tests.support.commandline import Run
+from tests.support.patience import PATIENCE_SECONDS
+from tests.support.ports import free_port
 from tests.support.rehearsed import Clock
 
 
@@ -29,6 +31,13 @@ def has_ipv6() -> bool:
 
 pytestmark = pytest.mark.skipif(not has_ipv6(), reason="localhost has one address here")
 
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes longer to answer than a person waits."""
+    monkeypatch.setattr(connection_diagnosis, "SECONDS_PER_ADDRESS", PATIENCE_SECONDS)
+
+
 TRUSTED_NOT = r"its certificate is not trusted \(self-signed certificate\)"
 ONLY_TLS = "it closed the connection; perhaps it speaks only TLS"
 Start = Callable[..., int]
@@ -40,14 +49,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def begin(address: str, *, tls: bool) -> int:
-            server = grpc.server(ThreadPoolExecutor(1))
+            server, port = grpc.server(ThreadPoolExecutor(1)), free_port()
             stack.callback(server.stop, None)
             if tls:
                 certificate, key = make_certificate(tmp_path)
                 credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
-                port = server.add_secure_port(f"{address}:0", credentials)
+                server.add_secure_port(f"{address}:{port}", credentials)
             else:
-                port = server.add_insecure_port(f"{address}:0")
+                server.add_insecure_port(f"{address}:{port}")
             server.start()
             return port
 
@@ -66,18 +75,18 @@ def start(tmp_path: Path) -> Iterator[Start]:
     ids=["not trusted at the first", "not trusted at the last", "not trusted at both", "only TLS", "no TLS"],
 )
 def test_no_address_hides_what_is_wrong_with_another(
-    start: Start, address: str, serves_tls: bool, asks_tls: bool, words: str
+    start: Start, clock: Clock, address: str, serves_tls: bool, asks_tls: bool, words: str
 ) -> None:
     port = start(address, tls=serves_tls)
 
     with (
-        Client(f"localhost:{port}", tls=asks_tls, timeout_seconds=2) as client,
+        Client(f"localhost:{port}", tls=asks_tls, timeout_seconds=60, retries=clock.retries()) as client,
         pytest.raises(Unreachable, match=f"cannot be reached: {words}"),
     ):
         client.serial()
 
 
-def test_what_is_no_rainbow_server_is_said_to_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_rainbow_server_is_said_to_be_none(clock: Clock) -> None:
     def answer() -> None:
         while True:
             try:
@@ -88,10 +97,10 @@ def test_what_is_no_rainbow_server_is_said_to_be_none(monkeypatch: pytest.Monkey
                 link.recv(1)
                 link.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
-    with socket.create_server(("127.0.0.1", 0)) as other:
+    with socket.create_server(("127.0.0.1", free_port())) as other:
         threading.Thread(target=answer, daemon=True).start()
         with (
-            Client(f"localhost:{other.getsockname()[1]}", timeout_seconds=2) as client,
+            Client(f"localhost:{other.getsockname()[1]}", timeout_seconds=60, retries=clock.retries()) as client,
             pytest.raises(Unreachable, match=r"connection refused at ::1; it does not speak gRPC at 127\.0\.0\.1"),
         ):
             client.serial()
@@ -99,7 +108,7 @@ def test_what_is_no_rainbow_server_is_said_to_be_none(monkeypatch: pytest.Monkey
 
 def test_an_address_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_diagnosis, "SECONDS_PER_ADDRESS", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+    with socket.create_server(("127.0.0.1", free_port())) as silent:
         address = f"localhost:{silent.getsockname()[1]}"
 
         told = connection_diagnosis.ConnectionDiagnosis(address, tls=Tls()).reason("")
@@ -124,7 +133,7 @@ def test_addresses_are_looked_at_every_ten_seconds_and_no_more_often(monkeypatch
 def test_the_command_line_says_it_in_its_last_line(rainbow: Run, start: Start) -> None:
     port = start("[::1]", tls=True)
 
-    result = rainbow("jobs", "--host", f"localhost:{port}", "--tls", "--timeout", "2")
+    result = rainbow("jobs", "--host", f"localhost:{port}", "--tls", "--timeout", "5")
 
     assert result.exit_code == 6
     assert "its certificate is not trusted" in result.stderr.splitlines()[-1]
@@ -144,7 +153,7 @@ def test_the_command_line_names_the_option_that_helps(
 ) -> None:
     port = start("[::1]", tls=serves_tls)
 
-    result = rainbow("jobs", "--host", f"localhost:{port}", flag, "--timeout", "2")
+    result = rainbow("jobs", "--host", f"localhost:{port}", flag, "--timeout", "5")
 
     assert result.exit_code == 6
     assert result.stderr.splitlines()[-1].endswith(f"; {hint}")

@@ -119,10 +119,9 @@ def test_a_connection_that_comes_later_makes_no_new_file(database: Path) -> None
 
 
 def test_a_full_disk_is_said_and_ready_again_once_there_is_room(
-    start_server: Start, database: Path, embedded_database: str, small_disk: Path
+    start_server: Start, small_disk: Path, embedded_database: str
 ) -> None:
-    shutil.move(database, small_disk)
-    guest = registered(start_server(database_url=f"sqlite:///{small_disk}/rainbow.db", with_web=True))
+    guest = registered(start_server(database_url=embedded_database, with_web=True))
     assert guest.submit_over_grpc("hostname") == 1
 
     fill(small_disk / "rest")
@@ -140,6 +139,7 @@ def test_a_full_disk_is_said_and_ready_again_once_there_is_room(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """The folder of the test; who asks for its database as well asks for this first."""
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path], capture_output=True)
     if mounted.returncode:
         pytest.skip("needs to mount a file system")

@@ -1,16 +1,17 @@
-"""A hundred thousand messages of both generations are told apart."""
+"""Thousands of messages of both generations are told apart; `make test-long` makes a hundred thousand."""
 
 from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from grpc_api.later import later_pb2 as later
 from grpc_api.later.generations import decode_registration, decode_submission
 from rainbow.errors import InvalidArgument
 from rainbow.protos import rainbow_pb2 as pb
 
-NUMBER = 25_000
+NUMBER = 100 * settings().max_examples
 TEXTS = ("", "a", "keebler", "rainbow", "chocolate-cookies", "\n", "\t12", "x" * 300, "é", "{}", "1")
 
 

@@ -89,7 +89,13 @@ def test_the_lock_of_the_server_serves_the_client() -> None:
 
 
 def test_make_installs_by_hash_and_builds_nothing_of_others() -> None:
-    targets = [".venv/development", ".venv-stubs/installed", ".venv-kubernetes/installed", ".venv-site/installed", "sbom"]
+    targets = [
+        ".venv/development",
+        ".venv-stubs/installed",
+        ".venv-kubernetes/installed",
+        ".venv-site/installed",
+        "sbom",
+    ]
     recipe = subprocess.run(
         ["make", "--no-print-directory", "--dry-run", "--always-make", *targets],
         cwd=ROOT,

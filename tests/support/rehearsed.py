@@ -14,6 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 from rainbow.client import Client
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.retries import Retries
+from tests.support.ports import free_port
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RainbowScheduler"]
 Line = Any  # a message to answer, a status code to fail with, or a function of the call's context
@@ -39,12 +40,13 @@ class RehearsedServer:
 
 @contextmanager
 def rehearsed_server(
-    *script: Line, address: str = "localhost:0", credentials: grpc.ServerCredentials | None = None
+    *script: Line, address: str = "", credentials: grpc.ServerCredentials | None = None
 ) -> Iterator[RehearsedServer]:
+    """At a port that nobody else is given when the server is gone."""
     rehearsed = RehearsedServer(script=list(script))
     server = grpc.server(ThreadPoolExecutor(2))
     server.add_generic_rpc_handlers([_handlers(rehearsed)])
-    rehearsed.address = f"localhost:{_listen(server, address, credentials)}"
+    rehearsed.address = f"localhost:{_listen(server, address or f'localhost:{free_port()}', credentials)}"
     server.start()
     yield rehearsed
     server.stop(None).wait()

@@ -5,6 +5,7 @@ import contextlib
 # Another user may not be able to read Python's own folder, so what is loaded late is loaded before.
 import encodings.ascii
 import encodings.idna  # noqa: F401
+import fcntl
 import os
 import pwd
 import shutil
@@ -14,11 +15,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.patience import PATIENCE_SECONDS
+
 SUDOERS = Path(__file__).parents[2] / "deploy" / "rainbow-agent.sudoers"
 INSTALLED = Path("/etc/sudoers.d/rainbow-test")
 AGENT, GROUP = "rainbow-agent", "rainbow-users"
 USERS = ("rbtest-ada", "rbtest-bob")
 OUTSIDER = "rbtest-eve"
+# The machine has one user of a name: test processes that make these take turns.
+TURN = Path("/run/rainbow-test-users.lock")
 NEEDED = ("sudo", "visudo", "useradd", "userdel", "groupadd")
 
 
@@ -70,11 +75,21 @@ class UnixUsers:
         """What the agent's user gets when it asks this of sudo, under the restrictions of `setpriv`."""
         me = ["setpriv", f"--reuid={self.agent}", f"--regid={self.agent}", "--init-groups", *within]
         with acting_as_root():
-            return subprocess.run([*me, "sudo", "-n", *words], capture_output=True, text=True, timeout=60, cwd="/")
+            return subprocess.run(
+                [*me, "sudo", "-n", *words], capture_output=True, text=True, timeout=PATIENCE_SECONDS, cwd="/"
+            )
 
 
 @contextlib.contextmanager
 def unix_users(*, slurm_conf: str) -> Iterator[UnixUsers]:
+    with TURN.open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        with _users(slurm_conf) as made:
+            yield made
+
+
+@contextlib.contextmanager
+def _users(slurm_conf: str) -> Iterator[UnixUsers]:
     folder = Path(tempfile.mkdtemp(prefix="rainbow-users-"))
     folder.chmod(0o755)
     try:
@@ -144,4 +159,4 @@ def _exists(user: str) -> bool:
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_SECONDS)

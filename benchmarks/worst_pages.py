@@ -34,6 +34,10 @@ PAGES: dict[str, list[tuple[str, str]]] = {
     ],
     "GET /api/v1/jobs/<int:job>": [("in the middle of its queue", "/api/v1/jobs/{middle}")],
     "GET /api/v1/jobs/<int:job>/events": [("", "/api/v1/jobs/{middle}/events")],
+    "GET /iri/api/v2/compute/resources": [("", "/iri/api/v2/compute/resources")],
+    "GET /iri/api/v2/compute/status/<cluster:cluster>/<str:job>": [
+        ("in the middle of its queue", "/iri/api/v2/compute/status/huge/{middle}")
+    ],
     "GET /my/jobs/": [
         ("of a rare state", "/my/jobs/?state=failed"),
         ("of a state that none is in", "/my/jobs/?state=lost"),
@@ -101,6 +105,9 @@ AS_CALLS = {
     "POST /api/v1/jobs/batch": "SubmitJobs",
     "POST /api/v1/jobs/cancel": "CancelJobs",
     "POST /api/v1/jobs/<int:job>/cancel": "CancelJobs",
+    "POST /iri/api/v2/compute/job/<cluster:cluster>": "SubmitJob",
+    "POST /iri/api/v2/compute/status/<cluster:cluster>": "ListJobs",
+    "DELETE /iri/api/v2/compute/cancel/<cluster:cluster>/<str:job>": "CancelJobs",
     "POST /my/jobs/cancel/": "CancelJobs",
     "POST /api/v1/jobs/<int:job>/signal": "SignalJobs",
     "POST /my/jobs/<int:job_id>/resubmit/": "SubmitJob",
@@ -114,6 +121,8 @@ _BEARERS: dict[str, Callable[[World], str]] = {
     "GET /api/v1/me/tokens": lambda world: world.personal,
     "GET /api/v1/me/usage": lambda world: world.personal,
     "GET /api/v1/clusters/<cluster:cluster>/queue": lambda world: world.huge.secret,
+    "GET /iri/api/v2/compute/resources": lambda world: world.personal,
+    "GET /iri/api/v2/compute/status/<cluster:cluster>/<str:job>": lambda world: world.personal,
 }
 
 

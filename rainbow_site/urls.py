@@ -24,6 +24,7 @@ handler500 = "rainbow_site.web.problems.server_error"
 urlpatterns = [
     # First, since the patterns are tried in this order.
     path("api/v1/", include(api)),
+    path("iri/api/v2/", include("jobs.iri.urls")),
     # Its library is only imported where there is a provider.
     *([path("", include("rainbow_site.oidc.urls"))] if settings.RAINBOW_OIDC_ISSUER else []),
     path("", include("rainbow_site.console.urls")),
@@ -33,7 +34,7 @@ urlpatterns = [
     path("readyz", readyz),
     path("api/schema", ApiSchema.as_view(), name="api-schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
-    re_path(r"^api/", not_found),
+    re_path(r"^(?:api|iri)/", not_found),
     path("admin/", admin.site.admin_view(show_dashboard)),
     path("admin/", admin.site.urls),
 ]

@@ -23,6 +23,7 @@ TRANSPORT_OF = {
     "serializers": "rest",
     "filters": "rest",
     "urls": "rest",
+    "iri": "iri",
     "management": "command",
 }
 LIBRARIES_OF_TRANSPORTS = ("rest_framework", "grpc", "grpc_health", "grpc_reflection", "google.protobuf", "django.http")
@@ -95,6 +96,8 @@ MAY_IMPORT = {
     "rainbow_site.oidc.origins": "",
     "rainbow_site.web": "rainbow rainbow.telemetry rainbow_site.process clusters jobs jobs.rest rainbow_site.web.rest"
     " rainbow_site.oidc.origins",
+    "jobs.iri": "rainbow clusters clusters.services jobs jobs.queries jobs.services rainbow_site.web.rest"
+    " rainbow_site.web",
     "rainbow_site.metrics": "rainbow rainbow.telemetry rainbow_site.process jobs jobs.queries",
     "rainbow_site.web_server": "rainbow rainbow.telemetry rainbow_site.process rainbow_site.web.rest",
     "rainbow_site.console": "rainbow rainbow.telemetry clusters clusters.services rainbow_site.web.rest"

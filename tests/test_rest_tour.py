@@ -1,4 +1,4 @@
-"""The tours with curl, in docs/rest.md and the README, work as they stand there: line by line, on a fresh server."""
+"""The tours with curl, in the pages of TOURS, work as they stand there: line by line, on a fresh server."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import ROOT, RainbowServer
 
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-TOURS = {"docs/rest.md": "A tour", "README.md": "REST in a minute"}
+TOURS = {"docs/rest.md": "A tour", "docs/iri.md": "A tour", "README.md": "REST in a minute"}
 # What differs from one run to the next, and what stands for it on both sides.
 VARYING = {r"rb([ts])_[\w-]{32}": r"rb\1_…", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z": "TIME"}
 

@@ -23,7 +23,7 @@ PAGES = {
     ],
     "Interfaces": [
         "docs/rest", "deploy/site/rest-reference", "docs/protocol", "docs/transports",
-        "docs/later-generation",
+        "docs/later-generation", "docs/iri",
     ],
     "The project": ["CHANGELOG", "docs/development", "docs/benchmarks", "docs/decisions/README"],
 }  # fmt: skip

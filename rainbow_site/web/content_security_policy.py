@@ -37,7 +37,7 @@ def send_policy(answer: Answer) -> Answer:
     def answer_with_policy(request: HttpRequest) -> HttpResponseBase:
         response = answer(request)
         response.headers.setdefault("Content-Security-Policy", content_security_policy())
-        if request.path.startswith("/api/v1/"):
+        if request.path.startswith(("/api/v1/", "/iri/")):
             response.headers.setdefault("Cache-Control", _FOR_THE_CALLER)
             patch_vary_headers(response, _CALLERS)
         return response

@@ -109,7 +109,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _for_programs(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/")
+    return request.path.startswith(("/api/", "/iri/"))
 
 
 def _from_rainbow(error: RainbowError, context: dict[str, Any]) -> Response:

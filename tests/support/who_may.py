@@ -17,7 +17,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Browsers send no others. Those that Django's views take besides do the same as one of these.
 _OF_PAGES = ("GET", "POST")
 # They answer all addresses that are none, with 404.
-_CATCH_ALL = ("^api/", "admin/(?P<url>.*)$")
+_CATCH_ALL = ("^(?:api|iri)/", "admin/(?P<url>.*)$")
 _APP = r"^(?P<app_label>auth|clusters|jobs)/$"
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 # With the page to go to then: signing out, and the home page, lead there without.
@@ -47,7 +47,7 @@ def paths(patterns: Sequence[Any] = urlpatterns, before: str = "") -> Iterator[s
 
 
 def is_rest(path: str) -> bool:
-    return path.startswith("/api/")
+    return path.startswith(("/api/", "/iri/"))
 
 
 def rows(wanted: Sequence[str], asked_by: Role) -> list[str]:

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from django.conf import settings
 from django.utils import timezone
@@ -36,13 +37,17 @@ class Holder:
 class BearerAuthentication(BaseAuthentication):
     """`Authorization: Bearer` with a token or a secret (RFC 6750, section 2.1)."""
 
+    # Set where a call changes nothing, whatever its method is.
+    only_reads = False
+
     def authenticate(self, request: Request) -> tuple[Holder, Caller] | None:
         value = bearer_in(request)
         if value is None:
             return None
         now = timezone.now()
         with refusals_counted(request):
-            caller = admit(claim_in(request, value, cluster=_cluster_in(request)), now=now)
+            claim = claim_in(request, value, cluster=_cluster_in(request))
+            caller = admit(replace(claim, reads=claim.reads or self.only_reads), now=now)
         if caller.use_is_worth_noting(now):
             note_visits(used=[caller.credential_id], asked={}, now=now)
         return Holder(caller), caller
@@ -102,6 +107,12 @@ def _sources(request: Request) -> list[str]:
 def _cluster_in(request: Request) -> str | None:
     named: str | None = (request.parser_context or {}).get("kwargs", {}).get("cluster")
     return named
+
+
+class ReadingBearerAuthentication(BearerAuthentication):
+    """For POST with which a long question is asked, so that tokens which may only read may ask it."""
+
+    only_reads = True
 
 
 class RegistrationAuthentication(BaseAuthentication):

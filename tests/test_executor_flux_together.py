@@ -1,10 +1,10 @@
-"""Jobs that Flux's bindings are given one after the other by one connection."""
+"""Jobs that Flux's bindings are given together by one connection."""
 
 from pathlib import Path
 
 import pytest
 
-from rainbow.executors.executor import Executor, JobPhase, NotTaken, Ticket
+from rainbow.executors.executor import Executor, JobPhase, NotTaken, Ticket, WorkRefused
 from rainbow.specs import Work
 from tests.support.executors import lines_of, wait_for
 from tests.support.flux_cast import CAST, Place, executor_of
@@ -28,22 +28,29 @@ def test_each_job_has_its_own_command_and_end(flux: Executor, tmp_path: Path) ->
     assert sorted(lines_of(tmp_path / "ran")) == ["0", "1", "2"]
 
 
-def test_what_flux_refuses_leaves_the_jobs_before_it_and_those_after_it_are_not_handed_over(
-    flux: Executor, place: Place, tmp_path: Path
-) -> None:
-    """Where the first is refused, so is the batch, and each gets its words by itself."""
+def test_what_flux_refuses_of_a_batch_keeps_back_no_other(flux: Executor, place: Place, tmp_path: Path) -> None:
     works = {
-        key(1): Work(command="true"),
-        key(2): Work(command="true", partition="none"),
-        key(3): Work(command=f"echo ran >> {tmp_path / 'ran'}"),
+        key(1): Work(command=f"echo 1 >> {tmp_path / 'ran'}"),
+        key(2): Work(command=f"echo 2 >> {tmp_path / 'ran'}", partition="none"),
+        key(3): Work(command=f"echo 3 >> {tmp_path / 'ran'}"),
     }
 
     native_ids = flux.submit_together(works)
 
-    assert list(native_ids) == [key(1)]
-    wait_for(flux, Ticket(key=key(1), native_id=native_ids[key(1)]), JobPhase.ENDED)
+    assert list(native_ids) == [key(1), key(3)]
+    for name, native_id in native_ids.items():
+        wait_for(flux, Ticket(key=name, native_id=native_id), JobPhase.ENDED)
     assert executor_of(place.instance, place.site, way=place.way).find(list(works)) == native_ids
-    assert lines_of(tmp_path / "ran") == []
+    assert sorted(lines_of(tmp_path / "ran")) == ["1", "3"]
+
+
+def test_a_batch_of_which_flux_takes_none_is_refused(flux: Executor) -> None:
+    works = {key(number): Work(command="true", partition="none") for number in (1, 2)}
+
+    with pytest.raises(WorkRefused, match="none"):
+        flux.submit_together(works)
+
+    assert flux.find(list(works)) == {}
 
 
 def test_a_queue_that_takes_no_jobs_takes_none_of_a_batch(flux: Executor, place: Place) -> None:

@@ -95,6 +95,9 @@ class Monitor:
         return self._polled_at is not None and now - self._polled_at < self._pause()
 
     def _pause(self) -> timedelta:
+        """None where a poll costs as much as what changed since the last one."""
+        if self._context.executor.access.tells_changes:
+            return timedelta()
         pause = min(self._took * PAUSE, self._context.settings.heartbeat)
         return pause if self._took >= EXPENSIVE else timedelta()
 

@@ -96,14 +96,16 @@ class Progress:
 class Access:
     """How a scheduler is reached. `advice` says what would be better; empty where nothing would.
 
-    `at_once`: how many threads may be in `submit` together. `tells_ends`: it notifies of each end. `waits_for_room`:
-    its `submit` waits for a moment until others end, and raises NoRoom where none do; so it is called in a thread.
+    `at_once`: how many threads may be in `submit` together. `tells_ends`: it notifies of each end. `tells_changes`: of
+    each change, and `watch` says only what changed. `waits_for_room`: its `submit` waits for a moment until others end,
+    and raises NoRoom where none do; so it is called in a thread.
     """
 
     description: str
     advice: str = ""
     at_once: int = 1
     tells_ends: bool = False
+    tells_changes: bool = False
     waits_for_room: bool = False
 
 
@@ -165,7 +167,7 @@ class Executor(Protocol):
         """The native ids of those keys that the scheduler has or had; the others were never handed over."""
 
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
-        """By key. A job whose progress is unknown this time is left out."""
+        """By key. A job whose progress is unknown this time, or certainly did not change, is left out."""
 
     def notify(self, changed: Callable[[], None]) -> None:
         """Call `changed`, in any thread, when `watch` may have news before it is time to poll again.

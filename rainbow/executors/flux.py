@@ -1,7 +1,8 @@
 """Flux, through its Python bindings where they import, else through its command."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from rainbow.executors import flux_bindings
@@ -13,6 +14,7 @@ from rainbow.executors.environment import job_environment
 from rainbow.executors.executor import Access, Capacity, Executor, JobPhase, Progress, Site, Ticket, WorkRefused
 from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings
 from rainbow.executors.flux_command import FluxCommand
+from rainbow.executors.flux_events import FluxEvents
 from rainbow.executors.flux_facts import FluxResources, partitions
 from rainbow.executors.flux_jobs import FluxJob, FluxJobs, is_native_id
 from rainbow.executors.flux_queues import FluxQueue, capacity
@@ -57,8 +59,8 @@ class FluxClient(Protocol):
 
     def submit(self, request: FluxRequest) -> str: ...
 
-    def submit_together(self, requests: Sequence[FluxRequest]) -> list[str]:
-        """The native ids of the first so many. Flux certainly has none of the others."""
+    def submit_together(self, requests: Sequence[FluxRequest]) -> dict[str, str]:
+        """The native ids by name of what Flux took. It certainly has none of the others."""
 
     def jobs(self, native_ids: Collection[str]) -> FluxJobs: ...
 
@@ -73,6 +75,9 @@ class FluxClient(Protocol):
     def cancel(self, native_ids: Collection[str]) -> None: ...
 
     def signal(self, native_id: str, name: str) -> None: ...
+
+    def changes(self) -> Iterator[str]:
+        """As FluxEvents follows them."""
 
 
 def flux_executor(site: Site) -> Executor:
@@ -91,7 +96,13 @@ class FluxExecutor:
         self._housekeeping = Housekeeping(site)
         self._client = client
         self._queue = value_of(site.options, "-q", "--queue")
-        self.access = access
+        self._access = access
+        self._events = FluxEvents(client.changes)
+
+    @property
+    def access(self) -> Access:
+        flows = self._events.flows
+        return replace(self._access, tells_ends=flows, tells_changes=flows)
 
     def capacity(self) -> Capacity:
         return capacity(self._client.queues(), chosen=self._queue, status=self._client.status)
@@ -116,8 +127,7 @@ class FluxExecutor:
         return [batch for batch in cut if len(batch) > 1]
 
     def submit_together(self, works: Mapping[str, Work]) -> dict[str, str]:
-        native_ids = self._client.submit_together([self._request(work, key) for key, work in works.items()])
-        return dict(zip(works, native_ids, strict=False))
+        return self._client.submit_together([self._request(work, key) for key, work in works.items()])
 
     def _request(self, work: Work, key: str) -> FluxRequest:
         if never := self.never(work):
@@ -147,6 +157,17 @@ class FluxExecutor:
         return forgotten | {key: self._current(key, natives[-1], natives) for key, natives in ours.items()}
 
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
+        """Where Flux tells of changes, only of those that changed."""
+        due = self._events.take_due({ticket.native_id for ticket in tickets})
+        still: set[str] = set()
+        try:
+            told, still = self._told([ticket for ticket in tickets if ticket.native_id in due])
+        finally:
+            self._events.ask_again(due - still)
+        return told
+
+    def _told(self, tickets: Collection[Ticket]) -> tuple[dict[str, Progress], set[str]]:
+        """Their progress by key, and the native ids of those that will not change without an event of their own."""
         natives = self._natives(tickets)
         wanted = {native for native in natives.values() if is_native_id(native)}
         seen = self._client.jobs(wanted) if wanted else FluxJobs()
@@ -159,10 +180,16 @@ class FluxExecutor:
             for ticket, progress in found.items()
             if not self._is_over_for_another(ticket, natives[ticket.key], progress)
         }
-        return {key: progress for key, progress in told.items() if progress}
+        still = {
+            ticket.native_id
+            for ticket, progress in found.items()
+            if progress.phase in (JobPhase.PENDING, JobPhase.RUNNING) and natives[ticket.key] == ticket.native_id
+        }
+        return {key: progress for key, progress in told.items() if progress}, still
 
     def notify(self, changed: Callable[[], None]) -> None:
-        """It is polled."""
+        self._events.notify = changed
+        self._events.start()
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
         for ticket in tickets:

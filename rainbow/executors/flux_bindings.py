@@ -7,12 +7,14 @@ own; each gets a thread and a connection, and is left behind if it does not retu
 import errno
 import importlib
 import signal
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any, Never, TypeVar
 
 from rainbow.executors.commands import submitting
 from rainbow.executors.executor import SchedulerSilent, Site
+from rainbow.executors.flux_events import EventsRefused
 from rainbow.executors.flux_facts import FluxResources
 from rainbow.executors.flux_jobs import FluxJob, FluxJobs, from_flux, plain
 from rainbow.executors.flux_queues import FluxQueue
@@ -20,11 +22,13 @@ from rainbow.executors.flux_refusals import failure
 from rainbow.executors.flux_request import FluxRequest
 from rainbow.executors.timed_calls import TimedCalls
 
-PARTS = ("flux.job", "flux.queue", "flux.cli.submit")
+PARTS = ("flux.job", "flux.queue", "flux.cli.submit", "flux.constants")
 REFUSALS = {errno.EINVAL, errno.EPERM, errno.EOVERFLOW, errno.E2BIG}
 STATES = ["pending", "running", "inactive"]
 MOST_NAMES = 10
 NOTHING_TO_CANCEL = {errno.EINVAL, errno.ENOENT}
+# The events after which `flux jobs` says something else of a job (RFC 21).
+TELLING = ("priority", "urgency", "alloc", "clean")
 
 Result = TypeVar("Result")
 
@@ -67,7 +71,7 @@ class FluxBindings:
     def submit(self, request: FluxRequest) -> str:
         return self._refusing(lambda: self._submit(request))
 
-    def submit_together(self, requests: Sequence[FluxRequest]) -> list[str]:
+    def submit_together(self, requests: Sequence[FluxRequest]) -> dict[str, str]:
         return self._refusing(lambda: self._submit_together(requests))
 
     def jobs(self, native_ids: Collection[str]) -> FluxJobs:
@@ -84,6 +88,22 @@ class FluxBindings:
 
     def signal(self, native_id: str, name: str) -> None:
         self._connected(lambda handle: self._signal(handle, native_id, signal.Signals[f"SIG{name}"]))
+
+    def changes(self) -> Iterator[str]:
+        """By the journal of the job manager, which only the owner of an instance may read: first the jobs that are
+        active, then what says that these were all, then one by one.
+        """
+        flags = self._flux.constants.FLUX_RPC_STREAMING
+        answers = self._connection().rpc(
+            "job-manager.events-journal", {"allow": dict.fromkeys(TELLING, 1)}, flags=flags
+        )
+        while True:
+            try:
+                told = answers.get()
+            except PermissionError as error:
+                raise EventsRefused(f"Flux tells events to the owner of the instance alone: {error}") from error
+            answers.reset()
+            yield plain(self._flux.job.JobID(told["id"]).f58) if told["id"] >= 0 else ""
 
     def _queues(self, handle: Any) -> list[FluxQueue]:
         return [
@@ -108,22 +128,22 @@ class FluxBindings:
         return "; ".join(words.removesuffix(": ") for words in (disabled, stopped) if words)
 
     def _submit(self, request: FluxRequest) -> str:
-        """As `flux submit` does it, whose words the site's options are. A late connection is a late submission."""
+        """A late connection is a late submission."""
         with submitting(self._site.folder):
-            return self._submit_by(self._connection(), request)
+            return _native_id(self._submission()(request))
 
-    def _submit_together(self, requests: Sequence[FluxRequest]) -> list[str]:
-        """By one connection, up to the first that Flux does not take."""
-        native_ids = list[str]()
+    def _submit_together(self, requests: Sequence[FluxRequest]) -> dict[str, str]:
+        """By one connection, and the answers are waited for when all are on their way. Raises where Flux took none,
+        and where it is unknown of one whether it did.
+        """
+        errors: list[Exception] = []
         with submitting(self._site.folder):
-            handle = self._connection()
-            for request in requests:
-                try:
-                    native_ids.append(self._submit_by(handle, request))
-                except (ValueError, OSError) as error:
-                    if not native_ids or not _is_refusal(error):
-                        raise
-                    break
+            submission = self._submission()
+            answers = _without_errors(errors, {each.name: partial(submission, each) for each in requests})
+            native_ids = _without_errors(errors, {name: partial(_native_id, each) for name, each in answers.items()})
+        unknown = [error for error in errors if not _is_refusal(error)]
+        if unknown or not native_ids:
+            raise [*unknown, *errors][0]
         return native_ids
 
     def _refusing(self, call: Callable[[], Result]) -> Result:
@@ -134,13 +154,19 @@ class FluxBindings:
                 raise failure(str(error.__cause__)) from error.__cause__
             raise
 
-    def _submit_by(self, handle: Any, request: FluxRequest) -> str:
+    def _submission(self) -> Callable[[FluxRequest], Any]:
+        """Begins a submission as `flux submit` does it, whose words the site's options are."""
+        handle = self._connection()
         command = self._flux.cli.submit.SubmitCmd("flux submit")
-        arguments = _parsed(command.get_parser(), [*self._site.options, *request.arguments])
-        spec = command.jobspec_create(arguments)
-        spec.environment = dict(request.environment)
         command.flux_handle = handle
-        return plain(self._flux.job.JobID(command.submit(arguments, jobspec=spec)).f58)
+
+        def begin(request: FluxRequest) -> Any:
+            arguments = _parsed(command.get_parser(), [*self._site.options, *request.arguments])
+            spec = command.jobspec_create(arguments)
+            spec.environment = dict(request.environment)
+            return command.submit_async(arguments, jobspec=spec)
+
+        return begin
 
     def _jobs(self, handle: Any, native_ids: Collection[str]) -> FluxJobs:
         job = self._flux.job
@@ -202,6 +228,21 @@ def _resources(handle: Any) -> FluxResources:
         configuration=handle.rpc("config.get").get(),
         version=handle.attr_get("version"),
     )
+
+
+def _without_errors(errors: list[Exception], calls: Mapping[str, Callable[[], Result]]) -> dict[str, Result]:
+    """What the calls return; adds what they raise."""
+    results: dict[str, Result] = {}
+    for name, call in calls.items():
+        try:
+            results[name] = call()
+        except (ValueError, OSError) as error:
+            errors.append(error)
+    return results
+
+
+def _native_id(answer: Any) -> str:
+    return plain(answer.get_id().f58)
 
 
 def _parsed(parser: Any, words: Sequence[str]) -> Any:

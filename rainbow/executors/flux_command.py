@@ -3,12 +3,13 @@
 import json
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from rainbow.executors.commands import Answer, ask, submitting
 from rainbow.executors.environment import command_environment
 from rainbow.executors.executor import SchedulerSilent, Site, WorkRefused
+from rainbow.executors.flux_events import EventsRefused
 from rainbow.executors.flux_facts import FluxResources
 from rainbow.executors.flux_jobs import FluxJob, FluxJobs, from_flux, is_native_id, plain
 from rainbow.executors.flux_queues import FluxQueue
@@ -67,8 +68,8 @@ class FluxCommand:
             raise _not_understood("submit", answer.text)
         return native_id
 
-    def submit_together(self, requests: Sequence[FluxRequest]) -> list[str]:
-        return [self.submit(requests[0])]
+    def submit_together(self, requests: Sequence[FluxRequest]) -> dict[str, str]:
+        return {requests[0].name: self.submit(requests[0])}
 
     def jobs(self, native_ids: Collection[str]) -> FluxJobs:
         # 0 is no limit; otherwise flux shows 1,000.
@@ -99,6 +100,9 @@ class FluxCommand:
         answer = self._ask("job", "kill", f"--signal=SIG{name}", native_id)
         if answer.status and not NOTHING_TO_CANCEL.search(answer.complaint):
             raise _silence("job kill", answer.complaint)
+
+    def changes(self) -> Iterator[str]:
+        raise EventsRefused("only Flux's Python bindings tell of changes")
 
     def _ask(self, *words: str) -> Answer:
         return ask(["flux", *words], environment=self._environment)

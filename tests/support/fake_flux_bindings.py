@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 from tests.support.flux_instance import LETTERS
 
@@ -33,6 +33,7 @@ class FakeBindings:
             cancel_async=self._cancel_async,
             kill_async=self._kill_async,
         )
+        self.constants = SimpleNamespace(FLUX_RPC_STREAMING=4)
         self.queue = SimpleNamespace(QueueList=self._queue_list)
         self.cli = SimpleNamespace(submit=SimpleNamespace(SubmitCmd=self._submit_command))
 
@@ -53,7 +54,9 @@ class FakeBindings:
             raise _as_raised(done.stderr.strip().splitlines()[-1])
         return done.stdout
 
-    def _rpc(self, topic: str, payload: Mapping[str, Any] | None = None) -> Any:
+    def _rpc(self, topic: str, payload: Mapping[str, Any] | None = None, *, flags: int = 0) -> Any:
+        if topic == "job-manager.events-journal":
+            return SimpleNamespace(get=_refuse_guests)
         if topic == "resource.sched-status":
             return SimpleNamespace(get=lambda: {"all": json.loads(self._ask("resource", "R"))})
         if topic == "config.get":
@@ -134,14 +137,21 @@ class FakeBindings:
         parser.add_argument("--env", action="append")
         parser.add_argument("command", nargs=argparse.REMAINDER)
         return SimpleNamespace(
-            get_parser=lambda: parser, jobspec_create=lambda arguments: SimpleNamespace(), submit=self._submit
+            get_parser=lambda: parser, jobspec_create=lambda arguments: SimpleNamespace(), submit_async=self._submit
         )
 
-    def _submit(self, arguments: Any, *, jobspec: Any) -> str:
+    def _submit(self, arguments: Any, *, jobspec: Any) -> Any:
+        """Whatever Flux says of it comes with the answer."""
         options = {name.replace("_", "-"): value for name, value in vars(arguments).items() if isinstance(value, str)}
         words = [f"--{name}={value}" for name, value in options.items()]
-        kept = [f"--env={name}" for name in jobspec.environment]
-        return self._ask("submit", *words, *kept, *arguments.command, environment=jobspec.environment).strip()
+        words += [f"--env={name}" for name in jobspec.environment]
+        ask = functools.partial(self._ask, "submit", *words, *arguments.command, environment=jobspec.environment)
+        return SimpleNamespace(get_id=lambda: JobID(ask().strip()))
+
+
+def _refuse_guests() -> NoReturn:
+    """As Flux answers those who do not own the instance."""
+    raise PermissionError(errno.EPERM, "Request requires owner credentials")
 
 
 class JobID(str):

@@ -2,17 +2,21 @@
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from rainbow.executors.executor import Access, JobPhase, SchedulerSilent, Site, Ticket
+from rainbow.executors.executor import Access, Ending, JobPhase, SchedulerSilent, Site, Ticket
 from rainbow.executors.flux import FluxExecutor
 from rainbow.executors.flux_bindings import FluxBindings
 from rainbow.executors.flux_events import AGAIN_SECONDS, MOST_AGAIN, EventsRefused, FluxEvents
 from rainbow.executors.flux_jobs import FluxJobs, from_flux
+from tests.support.executors import hand_over, wait_until
 from tests.support.fake_flux_bindings import JobID
+from tests.support.flux_cast import REAL, Place
+from tests.support.patience import PATIENCE_SECONDS
 
 TICKETS = [Ticket(key=f"rainbow-{number}-1", native_id=f"f{number}") for number in (1, 2)]
 
@@ -154,6 +158,14 @@ def test_the_journal_tells_which_jobs_changed(tmp_path: Path) -> None:
     assert asked == [("job-manager.events-journal", {"priority", "urgency", "alloc", "clean"}, 4)]
 
 
+def test_a_journal_that_says_nothing_more_has_ended(tmp_path: Path) -> None:
+    """As where the broker was killed."""
+    bindings = bindings_with(lambda *_, **__: SimpleNamespace(get=lambda: None, reset=lambda: None), tmp_path)
+
+    with pytest.raises(ConnectionError):
+        next(bindings.changes())
+
+
 def test_who_does_not_own_the_instance_is_told_no_events(tmp_path: Path) -> None:
     def get() -> Any:
         raise PermissionError(1, "Request requires owner credentials")
@@ -162,6 +174,27 @@ def test_who_does_not_own_the_instance_is_told_no_events(tmp_path: Path) -> None
 
     with pytest.raises(EventsRefused, match="owner of the instance"):
         next(bindings.changes())
+
+
+@pytest.mark.parametrize("place", [param for param in REAL if "bindings" in param.values[0]], indirect=True)
+def test_a_real_flux_tells_of_starts_and_ends(place: Place) -> None:
+    news: SimpleQueue[None] = SimpleQueue()
+    place.flux.notify(lambda: news.put(None))
+    wait_until(lambda: place.flux.access.tells_changes)
+
+    ticket = hand_over(place.flux, "rainbow-1-1", "sleep 300")
+    seen = list(place.flux.watch([ticket]).values())
+
+    def follow_to(phase: JobPhase) -> None:
+        while seen[-1].phase != phase:
+            news.get(timeout=PATIENCE_SECONDS)
+            seen.extend(place.flux.watch([ticket]).values())
+
+    follow_to(JobPhase.RUNNING)
+    place.flux.cancel([ticket])
+    follow_to(JobPhase.ENDED)
+
+    assert seen[-1].ending == Ending.CANCELLED
 
 
 def telling(*changes: str, clock: Clock | None = None) -> tuple[FluxEvents, list[str]]:

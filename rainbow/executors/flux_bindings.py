@@ -102,6 +102,9 @@ class FluxBindings:
                 told = answers.get()
             except PermissionError as error:
                 raise EventsRefused(f"Flux tells events to the owner of the instance alone: {error}") from error
+            if told is None:
+                # As when the broker was killed.
+                raise ConnectionError("the connection to Flux ended")
             answers.reset()
             yield plain(self._flux.job.JobID(told["id"]).f58) if told["id"] >= 0 else ""
 

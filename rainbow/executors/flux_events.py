@@ -84,12 +84,14 @@ class FluxEvents:
             self.notify()
 
     def _follow(self) -> None:
+        said = ""
         while True:
             try:
                 self.follow()
             except EventsRefused as refusal:
                 _log.info(Line("Flux is polled", reason=refusal))
                 return
-            except Exception as error:  # the scheduler's library; polls go on
-                _log.warning(Line("Flux is polled until it tells of events again", error=error))
+            except Exception as error:  # whatever Flux's library raises; polls go on
+                if said != (said := str(error)):
+                    _log.warning(Line("Flux is polled until it tells of events again", error=error))
             time.sleep(RETRY_SECONDS)

@@ -146,5 +146,9 @@ def test_every_table_is_in_an_export_but_those_of_sessions_and_relays() -> None:
 
     held = [table.name for table in tables()]
     assert len(held) == len(set(held))
-    assert {model._meta.db_table for model in models} - set(held) == {"django_session", "jobs_relay", "jobs_relayedchunk"}
+    assert {model._meta.db_table for model in models} - set(held) == {
+        "django_session",
+        "jobs_relay",
+        "jobs_relayedchunk",
+    }
     assert all(table.names[0] == "id" for table in tables())

@@ -126,7 +126,7 @@ def test_a_cancelled_job_names_the_one_that_ended_otherwise(alpha: Any, now: dat
     late = waiting_for(alpha, parent, now=now)
 
     for job_id in (child, late):
-        reason = f"job {parent} failed; this job was to run once that had completed"
+        reason = f"job {parent} ended without completing; this job was to run once that had completed"
         job = Job.objects.get(id=job_id)
         assert (job.state, job.reason, job.finished_at) == ("cancelled", reason, now)
         steps = [(event.what, event.state, event.who) for event in JobEvent.objects.filter(job=job).order_by("id")]
@@ -447,12 +447,25 @@ def test_it_is_told_what_a_job_waits_for(alpha: Any, now: datetime) -> None:
     one = waiting_for(alpha, f"any:{parents[-1]}", now=now)
     many = waiting_for(alpha, *parents, now=now)
 
-    few, more = (explain_wait(job=Job.objects.get(id=job_id), now=now) for job_id in (one, many))
+    few, more = (explain_wait(by=alpha.submitter, job=Job.objects.get(id=job_id), now=now) for job_id in (one, many))
 
     assert few and more
     assert few.found == f"waits for job {parents[-1]} to end (running)"
     first = ", ".join(f"job {parent} to complete (queued)" for parent in parents[:3])
     assert more.found == f"waits for {first} and 2 more"
+
+
+def test_states_of_what_it_waits_for_are_told_to_those_alone_who_see_that(alpha: Any, beta: Any, now: datetime) -> None:
+    (parent,) = submitted(alpha, now=now)
+    group, _ = new_group(alpha.submitter, 2, now)
+    child = waiting_for(alpha, parent, f"group:{group}", now=now)
+    job = Job.objects.get(id=child)
+
+    told = [explain_wait(by=by, job=job, now=now) for by in (alpha.submitter, OPERATOR, beta.puller, None)]
+
+    seen = f"waits for job {parent} to complete (queued) and group {group} to complete (0 of 2 over)"
+    unseen = f"waits for job {parent} to complete (not yours to see) and group {group} to complete (not yours to see)"
+    assert [one and one.found for one in told] == [seen, seen, unseen, unseen]
 
 
 def test_a_job_is_shown_with_what_it_was_to_wait_for(alpha: Any, now: datetime) -> None:

@@ -105,13 +105,16 @@ def test_the_reason_names_the_group(alpha: Any, now: datetime) -> None:
     end(alpha, members, FAILED, now)
     step_group(group_id=group, now=now)
 
-    assert Job.objects.get(id=child).reason == f"group {group} failed; this job was to run once that had completed"
+    assert (
+        Job.objects.get(id=child).reason
+        == f"group {group} ended without completing; this job was to run once that had completed"
+    )
 
 
 def test_a_job_waits_for_jobs_and_groups(alpha: Any, now: datetime) -> None:
     group, members = new_group(alpha, 2, now)
     child = waiting_for(alpha, now, f"group:{group}", f"any:{members[0]}")
-    told = explain_wait(job=Job.objects.get(id=child), now=now)
+    told = explain_wait(by=alpha.submitter, job=Job.objects.get(id=child), now=now)
 
     end(alpha, members, OK, now)
     between = state_of(child)

@@ -102,7 +102,7 @@ def get(request: pb.GetJobsRequest, caller: Caller, now: datetime) -> pb.GetJobs
     jobs = list(messages_that_fit(_detail(job, with_events=request.with_events) for job in found.jobs))
     # Takes a few queries a job: only for a single one.
     if len(found.jobs) == 1 and not found.missing and not found.remaining:
-        _explain(jobs[0], found.jobs[0], now)
+        _explain(jobs[0], found.jobs[0], caller, now)
     unsent = [job.id for job in found.jobs[len(jobs) :]]
     return pb.GetJobsResponse(jobs=jobs, missing=found.missing, remaining=[*unsent, *found.remaining])
 
@@ -175,8 +175,8 @@ def _detail(job: FoundJob, *, with_events: bool) -> pb.Job:
     return message
 
 
-def _explain(message: pb.Job, job: FoundJob, now: datetime) -> None:
-    if wait := explain_found(job=job, now=now):
+def _explain(message: pb.Job, job: FoundJob, caller: Caller, now: datetime) -> None:
+    if wait := explain_found(by=caller, job=job, now=now):
         message.why_waiting = wait.summary
         message.prospects.extend(prospect_to_message(prospect) for prospect in wait.prospects)
 

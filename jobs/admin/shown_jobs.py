@@ -23,7 +23,7 @@ def shown_job(by: Caller | Operator, job_id: int, *, now: datetime) -> dict[str,
     job = get_object_or_404(jobs.prefetch_related(Prefetch("events", events)), id=job_id)
     return {
         "job": job,
-        "wait": explain_wait(job=job, now=now),
+        "wait": explain_wait(by=by, job=job, now=now),
         "timeline": timeline(job, now),
         "resubmissions": resubmissions_of(by, [job.id]).get(job.id, []),
         "earlier_attempts": earlier_attempts(job.id) if job.attempt > 1 else (),

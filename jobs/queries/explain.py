@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from clusters.callers import Caller, Operator
 from clusters.models import Cluster
 from jobs.models import Job
 from jobs.queries.activity import activity_by_cluster
@@ -56,17 +57,19 @@ class Explanation:
         return f"{self.found}; {self.place}"
 
 
-def explain_found(*, job: FoundJob, now: datetime) -> Explanation | None:
+def explain_found(*, by: Caller | Operator, job: FoundJob, now: datetime) -> Explanation | None:
     """The same of a job as it was found; None also when it does not wait there any more."""
     if job.state not in UNTAKEN:
         return None
     there = Job.objects.filter(id=job.id, cluster_id=job.cluster_id, state=job.state)
     waiting = there.select_related("cluster", "submitted_by").defer("cluster__facts", *CONTENT_FIELDS, "output").first()
-    return explain_wait(job=waiting, now=now) if waiting else None
+    return explain_wait(by=by, job=waiting, now=now) if waiting else None
 
 
-def explain_wait(*, job: Job, now: datetime) -> Explanation | None:
+def explain_wait(*, by: Caller | Operator | None = None, job: Job, now: datetime) -> Explanation | None:
     """Why a waiting job waits; None when it does not wait.
+
+    Of the jobs and groups that it waits for their states are told where `by` may see them: None is all who see the job.
 
     Takes the same few queries for any number of clusters and jobs.
     """
@@ -75,7 +78,7 @@ def explain_wait(*, job: Job, now: datetime) -> Explanation | None:
     if is_withdrawn(job):
         return Explanation(found=WITHDRAWN, place="it will be cancelled", prospects=[])
     if job.state == JobState.BLOCKED:
-        return Explanation(found=_blocked_by(job), place="it is in no queue until then", prospects=[])
+        return Explanation(found=_blocked_by(by, job), place="it is in no queue until then", prospects=[])
     reach = Reach.of(job, now=now)
     hindrances = {cluster.id: reach.hindrances(cluster) for cluster in reach.clusters}
     takers = [cluster for cluster in reach.clusters if not hindrances[cluster.id]]
@@ -92,10 +95,10 @@ def explain_wait(*, job: Job, now: datetime) -> Explanation | None:
     )
 
 
-def _blocked_by(job: Job) -> str:
+def _blocked_by(by: Caller | Operator | None, job: Job) -> str:
     if job.retry_at:
         return f"it is tried again at {job.retry_at:%Y-%m-%d %H:%M:%S} UTC, since {job.reason}"
-    others = waited_for(job) if job.unmet else ""
+    others = waited_for(by, job) if job.unmet else ""
     return "waits for " + " and ".join(filter(None, [others, "its turn in its group" if job.held_by_group else ""]))
 
 

@@ -88,7 +88,7 @@ class JobDetail(APIView):
     @method_decorator(conditional_page)
     def get(self, request: Request, job: int) -> Response:
         """Returns a job with its environment and the end of its output. Answers 304 to a matching If-None-Match."""
-        return Response(_shown(request, _job(admitted(request, ANY, staff=VIEW), job)))
+        return Response(_shown(request, admitted(request, ANY, staff=VIEW), job))
 
 
 class Events(APIView):
@@ -189,7 +189,7 @@ class Requeue(APIView):
         result = requeue_jobs(by=by, job_ids=[job], reason=reason, now=timezone.now())[0]
         if result.refusal:
             raise FailedPrecondition(result.refusal)
-        return Response(_shown(request, _job(by, job)))
+        return Response(_shown(request, by, job))
 
 
 @cache
@@ -205,8 +205,9 @@ def _job(by: Caller | Operator, job_id: int, *, with_events: bool = False, brief
     return found
 
 
-def _shown(request: Request, job: FoundJob) -> dict[str, Any]:
-    wait = explain_found(job=job, now=timezone.now())
+def _shown(request: Request, by: Caller | Operator, job_id: int) -> dict[str, Any]:
+    job = _job(by, job_id)
+    wait = explain_found(by=by, job=job, now=timezone.now())
     return JobSerializer(job, context={WITH_CONTENT: sees_content(request), WAIT: wait}).data
 
 

@@ -26,13 +26,12 @@ from jobs.sql.dependencies import (
     take_dependencies,
 )
 from jobs.sql.statements import run_in_order
-from jobs.states import JobState, What
+from jobs.states import FINAL, JobState, What
 
 # The jobs that a transaction which ends others settles itself, and one that does nothing else.
 AT_ONCE = 100
 BATCH = 1_000
 _PARENTS = 100
-_ENDED = {JobState.COMPLETED: "completed", JobState.FAILED: "failed", JobState.CANCELLED: "was cancelled"}
 _RELEASED = "what it waited for has ended"
 
 
@@ -140,7 +139,11 @@ def _why_never(parents: Parents, dependencies: Iterable[Dependency], ended: Mapp
 
 
 def why_never(parent: str, wants: Wants, state: JobState) -> str:
-    ended = _ENDED.get(state, "was handed over for good, so that its end will not be known")
+    """Tells of the parent no more than that: not all who see the job may see the parent."""
+    other = "completing" if wants == Wants.OK else "failing"
+    ended = (
+        f"ended without {other}" if state in FINAL else "was handed over for good, so that its end will not be known"
+    )
     return f"{parent} {ended}; this job was to run once that had {wants.label}"
 
 

@@ -25,7 +25,8 @@ from jobs.states import JobState, What
 from rainbow.errors import AlreadyExists, InvalidArgument, RainbowError
 from tests.support.leases import LEASE, held, watching
 from tests.support.lives import handed_over, job_in, replay
-from tests.support.queue import counted, recounted, submitted
+from tests.support.queue import counted, operator_named, recounted, submitted
+from tests.test_groups import new_group
 
 pytestmark = pytest.mark.django_db
 
@@ -331,7 +332,7 @@ def test_what_is_cancelled_cancels_on_down_a_chain(alpha: Any, now: datetime) ->
     assert at_once == dependents.AT_ONCE
     assert rest == [900]
     assert not Job.objects.filter(id__in=chain[1:]).exclude(state=CANCELLED).exists()
-    assert Job.objects.get(id=chain[-1]).reason.startswith(f"job {chain[-2]} was cancelled")
+    assert Job.objects.get(id=chain[-1]).reason.startswith(f"job {chain[-2]} ended without completing")
     assert not EndedParent.objects.exists()
     assert counted() == recounted()
 
@@ -461,7 +462,9 @@ def test_states_of_what_it_waits_for_are_told_to_those_alone_who_see_that(alpha:
     child = waiting_for(alpha, parent, f"group:{group}", now=now)
     job = Job.objects.get(id=child)
 
-    told = [explain_wait(by=by, job=job, now=now) for by in (alpha.submitter, OPERATOR, beta.puller, None)]
+    told = [
+        explain_wait(by=by, job=job, now=now) for by in (alpha.submitter, operator_named("olga"), beta.puller, None)
+    ]
 
     seen = f"waits for job {parent} to complete (queued) and group {group} to complete (0 of 2 over)"
     unseen = f"waits for job {parent} to complete (not yours to see) and group {group} to complete (not yours to see)"

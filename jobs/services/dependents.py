@@ -140,10 +140,9 @@ def _why_never(parents: Parents, dependencies: Iterable[Dependency], ended: Mapp
 
 def why_never(parent: str, wants: Wants, state: JobState) -> str:
     """Tells of the parent no more than that: not all who see the job may see the parent."""
-    other = "completing" if wants == Wants.OK else "failing"
-    ended = (
-        f"ended without {other}" if state in FINAL else "was handed over for good, so that its end will not be known"
-    )
+    ended = "was handed over for good, so that its end will not be known"
+    if state in FINAL:
+        ended = f"ended without {'completing' if wants == Wants.OK else 'failing'}"
     return f"{parent} {ended}; this job was to run once that had {wants.label}"
 
 

@@ -85,7 +85,7 @@ class Status(FacilityView):
         found = _job(by, job, brief=not said["include_spec"])
         if found.final and not said["historical"]:
             raise NotFound(NO_SUCH_JOB)
-        wait = explain_found(job=found, now=timezone.now())
+        wait = explain_found(by=by, job=found, now=timezone.now())
         return Response(shown(found, message=wait.summary if wait else "", include_spec=said["include_spec"]))
 
 

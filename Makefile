@@ -237,6 +237,10 @@ bench-check: .venv/development ## Measure, and fail where it is worse than bench
 drill: .venv/development ## Kill servers and agents while a pool's 20,000 jobs are taken: each starts once
 	$(BIN)/python -m benchmarks.drill
 
+.PHONY: sweep-drill
+sweep-drill: .venv/development ## Kill the agent at each step of a sweep of 2,000 through arrays of a real Slurm: each member runs once
+	$(BIN)/python -m benchmarks.sweep_drill
+
 .PHONY: chaos
 chaos: .venv/development ## Strike servers and PostgreSQL with one fault after another: no job is lost or run twice
 	$(BIN)/python -m benchmarks.chaos

@@ -14,6 +14,9 @@ from rainbow.specs import Work
 from tests.support.agent_cast import SUCCESS, Hire, key
 from tests.support.agents import Crew, ScriptedExecutor
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.servers import RainbowServer
+from tests.support.wire import Remote
+from tests.test_agent_pools import job_of, pooled
 
 LONG = timedelta(hours=1)
 SLOTS = 2
@@ -104,6 +107,20 @@ def test_no_job_is_accepted_without_room_where_fewer_ended_than_there_are_slots(
         many.agent.step()
 
     assert many.job(jobid).state == JobState.QUEUED
+
+
+def test_a_job_of_a_pool_that_may_start_elsewhere_is_not_accepted_without_room(
+    many: Crew, quick: QuickExecutor, server: RainbowServer, remote: Remote, other_remote: Remote
+) -> None:
+    many.finish(*submitted(many, SLOTS + 1))
+    quick.full = True
+    with pooled(server, remote.name, other_remote.name) as pool:
+        jobid = pool.submit_job(JobSpec(command="true")).jobid
+        for _ in range(20):
+            many.clock.move(6)
+            many.agent.step()
+
+        assert job_of(pool, jobid).state == JobState.QUEUED
 
 
 def test_failures_are_no_reason_to_accept_more(

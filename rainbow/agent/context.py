@@ -12,7 +12,7 @@ from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.agent.site_secrets import SiteSecrets
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument
-from rainbow.executors.executor import Executor, NotTaken, WorkRefused
+from rainbow.executors.executor import KEPT_OUTPUT_BYTES, Executor, NotTaken, WorkRefused
 from rainbow.executors.site_options import at_cluster
 from rainbow.facts import Value
 from rainbow.offers import fault
@@ -50,7 +50,8 @@ class AgentSettings:
     limit. `ahead`: how many may wait in the scheduler's queue. `hold_after`: after so many jobs of one token in a row
     that fail at once, the server holds that token's others back; 0 is never. `only_mine`: it is a person's own, takes
     only the person's jobs, and says nothing of the cluster. `keep_output`: how long the files of jobs stay after the
-    server knows their ends; `keep_output_bytes`: how much space they may take.
+    server knows their ends; `keep_output_bytes`: how much space they may take. `kept_output_bytes`: how much of one
+    job's output is kept, besides its end.
     """
 
     agent: str
@@ -62,6 +63,7 @@ class AgentSettings:
     only_mine: bool = False
     keep_output: timedelta = KEPT
     keep_output_bytes: int = 10 * 1024**3
+    kept_output_bytes: int = KEPT_OUTPUT_BYTES
 
     @property
     def lease(self) -> timedelta:

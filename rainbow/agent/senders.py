@@ -135,8 +135,9 @@ class Sender:
         start, said_at = self._start, 0.0
         while not self._ends:
             # Before it is read: what comes later is not missed.
-            is_last = self._is_over(self._ticket.key) or not self._wish.follow
-            data = self._read(start)
+            is_over = self._is_over(self._ticket.key)
+            is_last = is_over or not self._wish.follow
+            data = self._read(start, whole=is_over)
             if data or time.monotonic() - said_at >= BEAT_SECONDS:
                 yield data
                 start, said_at = start + len(data), time.monotonic()
@@ -146,10 +147,13 @@ class Sender:
                 with self._turn:
                     self._turn.wait_for(lambda: self._ends, LOOK_EVERY_SECONDS)
 
-    def _read(self, start: int) -> bytes:
+    def _read(self, start: int, *, whole: bool) -> bytes:
+        """While the job runs, what is more than is kept is cut again and again: who reads on gets its end then."""
         if self._wish.listing:
             return self._listing(start)
-        most = min(CHUNK_BYTES, self._left(start))
+        most, kept = min(CHUNK_BYTES, self._left(start)), self._context.settings.kept_output_bytes
+        if not whole and not self._wish.file and self._start < kept:
+            most = min(most, max(0, kept - start))
         return self._context.executor.part(self._ticket, self._output, start=start, most_bytes=most) if most else b""
 
     def _listing(self, start: int) -> bytes:

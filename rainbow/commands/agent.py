@@ -264,7 +264,7 @@ def _signatures(people: People, cluster: str, runs: SignedRuns | None) -> Requir
 
 
 def _site(folder: Path, options: dict[str, Any]) -> Site:
-    """Takes the options that it uses out of the mapping."""
+    """Takes the options that it alone uses out of the mapping."""
     persons = options.pop("persons")
     return Site(
         folder=folder,
@@ -272,7 +272,7 @@ def _site(folder: Path, options: dict[str, Any]) -> Site:
         environment=environment(),
         options=options.pop("scheduler_options"),
         slots=options.pop("slots"),
-        kept_output_bytes=options.pop("kept_output_bytes"),
+        kept_output_bytes=options["kept_output_bytes"],
         containers=Containers(
             runtime=options.pop("container_runtime") or "",
             options=options.pop("container_options"),

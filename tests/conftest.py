@@ -75,8 +75,8 @@ LONGEST = (
     "executor_withdrawal", "export", "server", "rest_schema", "reverse_proxies", "database_file", "hostile_clients",
     "serve", "executor_slurm", "upgrade", "reach", "hostile_http", "package", "crash", "console_in_a_browser",
     "workers", "agent_flux", "job_folders", "database_away", "backup", "check_records_live", "plans", "long_waits",
-    "settings", "concurrency", "web_log", "large_jobs", "agent_slurm", "agent_slurm_life", "leases", "web_server", "benchmarks",
-    "sign_in_at_a_provider", "parameter_study", "pool_drill",
+    "settings", "concurrency", "web_log", "large_jobs", "agent_slurm", "agent_slurm_life", "leases", "web_server",
+    "benchmarks", "sign_in_at_a_provider", "parameter_study", "pool_drill",
 )  # fmt: skip
 
 # What no call changes that is refused.

@@ -42,13 +42,13 @@ EMPTYING := tests/test_after_commit.py tests/test_after_groups_races.py tests/te
 IMAGES := tests/test_compose.py tests/test_images.py tests/test_installation_guide.py
 # These meet no database, one of their own, or a server of whose database they see nothing: they run once, with SQLite.
 ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_options agent_people agent_s* agent_takes_jobs \
-	agent_withdraws_jobs architecture asgi_transport backup_files bad_bytes broken_answers certificate_keys certificate_renewal chaos children cli cli_* \
+	agent_withdraws_jobs architecture asgi_transport async_client backup_files bad_bytes broken_answers certificate_keys certificate_renewal chaos children cli cli_* \
 	client_answers client_certificates client_distrust \
 	client_repetition compose_file config connection_diagnosis console_in_a_browser containers containers_podman database_away \
-	database_file database_locks docs doctor doctor_certificate error_tables executor_* facts fairness fingerprints full_disk h2corn_server hashing \
+	database_file database_locks docs doctor doctor_certificate error_tables executor_* facts fairness fingerprints full_disk futures h2corn_server hashing \
 	held_job_states hostile_clients hostile_http hostile_jobs hostile_server hostile_server_broken_and_signed hostile_server_signed http_requests https images in_doubt job_folders \
 	job_output job_processes job_resources jobs_as_persons journal keepalive kubernetes loaded_modules locks log_examples log_lines log_writer login_in_a_browser long_waits look_up_of_a_pools_job mapped_agent matching metrics_docs my_pages_in_a_browser needs \
-	package parameter_study policy policy_* pool_drill presence printed_jobs probe prometheus prometheus_files reach readme recorded_conversation release releases replaced_* \
+	package parameter_study policy policy_* pool_drill presence printed_jobs probe prometheus prometheus_files python_docs reach readme recorded_conversation release releases replaced_* \
 	rest_schema_page reverse_proxies rules scanning scheduler_facts settings shedding sign_in_at_a_provider signatures signed_runs signed_submission signing_keys site_options slurm_answers soak state_folder submit_file \
 	submit_options submit_wait thread_pools timed_calls tls units users_file wakeups watch web_server web_tls where wire_golden \
 	wrong_surroundings \
@@ -63,7 +63,7 @@ DRAWN := agent_facts any_message hostile_jobs hostile_server hostile_server_brok
 
 # These speak gRPC with servers, and run on the transport h2corn as well: a few in each run of the tests, all by a target.
 WIRE_IN_EACH_RUN := client_certificates wire_behaviour
-WIRE := $(WIRE_IN_EACH_RUN) any_message bad_bytes bad_fields certificate_renewal client_answers client_stream concurrency \
+WIRE := $(WIRE_IN_EACH_RUN) any_message async_client bad_bytes bad_fields certificate_renewal client_answers client_stream concurrency \
 	connection_diagnosis crash credentials_rpc database_away error_tables extension_fields fetched_files group_commit hostile_clients \
 	hostile_log_lines in_doubt limits_at_servers list_clusters log_examples log_secrecy long_waits lookup_rpc metrics output_streams overload \
 	pool_rpc reach recorded_conversation registration_guesses reported_facts reports_together request_ids request_rpc resume \
@@ -160,9 +160,14 @@ stubs-fresh: .venv/development .venv-stubs/installed ## Check that rainbow/proto
 	for stub in later_pb2.py later_pb2.pyi; do diff --brief grpc_api/later/$$stub build/stubs/grpc_api/later/$$stub || exit; done
 
 .PHONY: docs
-docs: .venv/development ## Write docs/protocol.md from grpc_api/rainbow.proto, and docs/openapi.yaml from the REST API
+docs: .venv/development ## Write docs/protocol.md, docs/openapi.yaml and the programs in docs/python from what they are of
 	$(BIN)/python manage.py protocol
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+	$(BIN)/python -m tools.python_docs
+
+.PHONY: client
+client: .venv/development ## Write the asynchronous client in rainbow/aio from the calls of rainbow/client_*.py
+	$(BIN)/python -m tools.async_client
 
 .PHONY: site
 site: .venv-site/installed ## Build the manual in build/site, one folder a version; a link that leads nowhere is an error

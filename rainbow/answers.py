@@ -1,7 +1,7 @@
 """Answers about named jobs: they must be about these jobs, each once, and about no others."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
 from rainbow import records, rules, translation
@@ -93,21 +93,17 @@ def signal_results(answer: pb.SignalJobsResponse, *, asked: Sequence[int]) -> tu
     return tuple(translation.signal_result(message) for message in answer.results)
 
 
-def output_parts(answers: Iterable[pb.ReadOutputResponse], *, from_byte: int) -> Iterator[records.OutputPart]:
-    expected = from_byte
-    for answer in answers:
-        if answer.offset != expected:
-            raise nonsense("it is another part of the output than was asked for")
-        expected += len(answer.data)
-        yield records.OutputPart(offset=answer.offset, data=answer.data, attempt=answer.attempt)
+def output_part(answer: pb.ReadOutputResponse, *, offset: int) -> records.OutputPart:
+    """The part that begins there."""
+    if answer.offset != offset:
+        raise nonsense("it is another part of the output than was asked for")
+    return records.OutputPart(offset=answer.offset, data=answer.data, attempt=answer.attempt)
 
 
-def watched(answers: Iterable[pb.WatchJobsResponse], *, asked: Sequence[int]) -> Iterator[records.Job]:
-    wanted = set(asked)
-    for answer in answers:
-        if answer.job.id not in wanted:
-            raise nonsense("it tells of a job that was not asked for")
-        yield translation.job(answer.job)
+def watched(answer: pb.WatchJobsResponse, *, asked: Collection[int]) -> records.Job:
+    if answer.job.id not in asked:
+        raise nonsense("it tells of a job that was not asked for")
+    return translation.job(answer.job)
 
 
 @refusing_nonsense()
@@ -162,14 +158,15 @@ def _refused_job(item: pb.RefusedJob) -> records.RefusedJob:
 _LONGEST_LISTING = 64 * 1024 * 1024
 
 
+def listing_so_far(content: bytes, part: bytes) -> bytes:
+    if len(content) + len(part) > _LONGEST_LISTING:
+        raise nonsense("its list of files has no end")
+    return content + part
+
+
 @refusing_nonsense()
-def job_files(parts: Iterable[bytes]) -> tuple[records.JobFile, ...]:
+def job_files(content: bytes) -> tuple[records.JobFile, ...]:
     """A listing, whose names the site of the job may have made up: none of them leads out of a folder."""
-    content = bytearray()
-    for part in parts:
-        content += part
-        if len(content) > _LONGEST_LISTING:
-            raise nonsense("its list of files has no end")
     found = [json.loads(line) for line in content.splitlines()]
     if not all(isinstance(item, dict) for item in found):
         raise nonsense("its list of files is none")

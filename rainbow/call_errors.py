@@ -1,7 +1,8 @@
 """What a failed gRPC call means: a refusal in the server's words, or a connection that broke before any."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import grpc
 
@@ -86,5 +87,7 @@ def _meaning(why: str) -> str:
 
 
 def _trailer(error: grpc.RpcError, key: str) -> str:
-    values = [item.value for item in error.trailing_metadata() or () if item.key == key]
+    # Pairs, those of synchronous calls with names besides.
+    pairs = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ())
+    values = [value for name, value in pairs if name == key]
     return str(values[0]) if values else ""

@@ -45,8 +45,10 @@ class FileCalls(ClientSession):
     def _put(self, files: Sequence[bytes], project: str) -> list[pb.PutInputsResponse]:
         if not files:
             return []
-        parts = self._parts(files, project)
-        return list(self._connection.exchange(self._stub.PutInputs, parts, metadata=metadata_of(self._token)))
+        answers, parts = list[pb.PutInputsResponse](), self._parts(files, project)
+        for answer in self._connection.exchange(self._stub.PutInputs, parts, metadata=metadata_of(self._token)):
+            answers.append(answer)
+        return answers
 
     def _parts(self, files: Sequence[bytes], project: str) -> Iterator[pb.PutInputsRequest]:
         for content in files:

@@ -127,8 +127,10 @@ class JobCalls(ClientSession):
         """
         read = partial(self._read_source, jobid, source=pb.OUTPUT_SOURCE_LISTING)
         first = self._connection.timeout_seconds
-        parts = output_stream.follow(read, 0, retries=self._retries, first_seconds=first)
-        return answers.job_files(part.data for part in parts)
+        listing = b""
+        for part in output_stream.follow(read, 0, retries=self._retries, first_seconds=first):
+            listing = answers.listing_so_far(listing, part.data)
+        return answers.job_files(listing)
 
     def read_file(self, jobid: int, name: str) -> Iterator[bytes]:
         """One of these files, streamed from the site. Raises as `read_output`."""
@@ -156,10 +158,12 @@ class JobCalls(ClientSession):
             )
         metadata = metadata_of(self._token or self._secret)
         # An agent has ten seconds for the first answer.
-        stream = self._connection.stream(
+        offset = from_byte
+        for answer in self._connection.stream(
             self._stub.ReadOutput, request, metadata=metadata, first_seconds=FIRST_OUTPUT_SECONDS
-        )
-        return answers.output_parts(stream, from_byte=from_byte)
+        ):
+            yield answers.output_part(answer, offset=offset)
+            offset += len(answer.data)
 
     def signal_jobs(self, jobids: Sequence[int], signal: str) -> tuple[records.SignalResult, ...]:
         """Send a signal, such as USR1, to 1 to 1,000 running jobs, by their clusters' agents.
@@ -180,8 +184,9 @@ class JobCalls(ClientSession):
     def _watch(self, jobids: Sequence[int], *, metadata: Metadata) -> Iterator[records.Job]:
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.WatchJobsRequest(cluster=self.cluster, jobids=jobids)
-        stream = self._connection.stream(self._stub.WatchJobs, request, metadata=metadata)
-        return answers.watched(stream, asked=jobids)
+        asked = set(jobids)
+        for answer in self._connection.stream(self._stub.WatchJobs, request, metadata=metadata):
+            yield answers.watched(answer, asked=asked)
 
     def _look_up(self, jobids: Sequence[int], *, with_events: bool) -> pb.GetJobsResponse:
         with translation.refusing_what_the_wire_cannot_carry():

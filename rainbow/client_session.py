@@ -2,9 +2,9 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from rainbow import translation
+from rainbow import config, translation
 from rainbow.connection import Connection
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
 from rainbow.retries import Retries
@@ -44,6 +44,16 @@ class ClientSession:
             retries=self._retries,
             tls=Tls(on=tls, ca_file=ca_file, cert_file=cert_file, key_file=key_file),
         )
+
+    @classmethod
+    def from_settings(cls, *, cluster: str = "", **options: Any) -> Self:
+        """A client with the settings of the command line: variables such as RAINBOW_TOKEN, then its configuration file.
+
+        `cluster` is another one than they name, whose credentials may be in the file; `options` are further parameters.
+        Jobs are signed only with a `signer`, whatever they say. Raises InvalidArgument for settings that are wrong.
+        """
+        known = config.settings({"cluster": cluster})
+        return cls(**{**known.of_clients, "token": known.token, "secret": known.secret, **options})
 
     def __enter__(self) -> Self:
         return self

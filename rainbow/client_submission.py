@@ -11,6 +11,7 @@ from rainbow.client_session import ClientSession, expect
 from rainbow.connection import metadata_of
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.retries import Patience
+from rainbow.submitting import Submitting
 
 
 class SubmissionCalls(ClientSession):
@@ -71,7 +72,7 @@ class SubmissionCalls(ClientSession):
         """
         patience = Patience(self._retries, first_seconds=self._connection.timeout_seconds)
         stream = partial(self._submit_batches, metadata=metadata_of(self._token))
-        sender = submitting.Submitting(stream, patience=patience)
+        sender = Submitting(stream, patience=patience)
         return sender.results(submitting.batches(map(self._signed, specs), cluster=self.cluster, group=group))
 
     def _signed(self, spec: records.JobSpec) -> records.JobSpec:

@@ -71,6 +71,11 @@ class Settings:
         """What a client takes."""
         return {"tls": self.tls, **{name: getattr(self, name) or None for name in FILES}}
 
+    @property
+    def of_clients(self) -> dict[str, Any]:
+        """What makes a client; which credentials it gets is for who makes it to say."""
+        return {"host": self.host, "cluster": self.cluster, **self.encryption}
+
     def described(self, credential: str) -> str:
         """Which credential this is and where it is from, without its value."""
         where = f"at {self.host}, from {self.sources.get(credential, 'the default')}"

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -47,10 +47,7 @@ Record = TypeVar("Record")
 class Connection:
     def __init__(self, host: str, *, timeout_seconds: float, retries: Retries, tls: Tls) -> None:
         self.host = with_port(host)
-        if not 0 < timeout_seconds <= LONGEST_TIMEOUT_SECONDS:
-            raise InvalidArgument(
-                f"must be more than 0 and at most {LONGEST_TIMEOUT_SECONDS:,}", field="timeout_seconds"
-            )
+        check_timeout(timeout_seconds)
         self.timeout_seconds = timeout_seconds
         self.answers = 0
         self.answered_at = 0.0
@@ -243,11 +240,19 @@ class Connection:
 
 
 def _open_channel(host: str, tls: Tls) -> grpc.Channel:
-    # No proxy that the environment names stands before this machine itself.
-    options = (*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not is_loopback(host))))
     if not tls:
-        return grpc.insecure_channel(host, options=options)
-    return grpc.secure_channel(host, tls.credentials(), options=options)
+        return grpc.insecure_channel(host, options=channel_options(host))
+    return grpc.secure_channel(host, tls.credentials(), options=channel_options(host))
+
+
+def channel_options(host: str) -> Sequence[tuple[str, int]]:
+    """No proxy that the environment names stands before this machine itself."""
+    return (*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not is_loopback(host))))
+
+
+def check_timeout(seconds: float) -> None:
+    if not 0 < seconds <= LONGEST_TIMEOUT_SECONDS:
+        raise InvalidArgument(f"must be more than 0 and at most {LONGEST_TIMEOUT_SECONDS:,}", field="timeout_seconds")
 
 
 def metadata_of(credential: str = "") -> Metadata:

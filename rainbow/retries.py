@@ -45,34 +45,51 @@ class Retries:
         When the next pause would outlast the deadline, raises the last failure, or the last after which the server
         may have done what was asked. Every failure that is raised says so if any attempt left that open.
         """
-        end = self.clock() + deadline_seconds
-        pause = self.first_pause_seconds
-        worst: RainbowError | None = None
+        repetition = Repetition(self, deadline_seconds=deadline_seconds, after=after)
         while True:
             try:
-                return attempt(end - self.clock())
+                return attempt(repetition.left())
             except RainbowError as failure:
-                worst = worse(worst, failure)
-                if not isinstance(failure, after):
-                    failure.may_be_done = worst.may_be_done
-                    raise
-                if not self.rest(pause, until=end, within=deadline_seconds, failure=failure):
-                    raise worst from worst.__cause__
-            pause = min(pause * 2, self.longest_pause_seconds)
+                pause = repetition.pause_after(failure)
+            self.sleep(pause)
 
-    def rest(self, longest: float, *, until: float, within: float, failure: Unavailable) -> bool:
-        """Sleep for half of `longest` seconds to all of it, and as long as the server wishes.
-
-        Returns False, at once, if that would outlast `until`.
-        """
+    def pause(self, longest: float, *, until: float, within: float, failure: Unavailable) -> float | None:
+        """Half of `longest` seconds to all of it, and as long as the server wishes; None if `until` is sooner."""
         wished = failure.pause_seconds if isinstance(failure, Untouched) else 0.0
         pause = wished + self.jitter(longest / 2, longest)
         if self.clock() + pause >= until:
-            return False
+            return None
         if self.on_pause is not None:
             self.on_pause(failure, within)
-        self.sleep(pause)
-        return True
+        return pause
+
+
+class Repetition:
+    """One call and its attempts, as `Retries.run` says; whoever makes them sleeps between them."""
+
+    def __init__(self, retries: Retries, *, deadline_seconds: float, after: type[Unavailable]) -> None:
+        self._retries = retries
+        self._within = deadline_seconds
+        self._end = retries.clock() + deadline_seconds
+        self._after = after
+        self._longest = retries.first_pause_seconds
+        self._worst: RainbowError | None = None
+
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self._end - self._retries.clock()
+
+    def pause_after(self, failure: RainbowError) -> float:
+        """Seconds until the next attempt. Raises the failure if there is none."""
+        self._worst = worst = worse(self._worst, failure)
+        if not isinstance(failure, self._after):
+            failure.may_be_done = worst.may_be_done
+            raise failure
+        pause = self._retries.pause(self._longest, until=self._end, within=self._within, failure=failure)
+        if pause is None:
+            raise worst from worst.__cause__
+        self._longest = min(self._longest * 2, self._retries.longest_pause_seconds)
+        return pause
 
 
 def worse(before: RainbowError | None, failure: RainbowError) -> RainbowError:
@@ -102,12 +119,21 @@ class Patience:
 
     def rest(self, failure: Unavailable) -> None:
         """Sleep before the next attempt. When patience has run out, raises the worst failure since `renew`."""
+        self._retries.sleep(self.pause_after(failure))
+        self.rested()
+
+    def pause_after(self, failure: Unavailable) -> float:
+        """Seconds until the next attempt, for who sleeps otherwise and calls `rested` then."""
         self._worst = worse(self._worst, failure)
         if self._retries.clock() - self._rested_at >= CALM_SECONDS:
             self._pause = self._retries.first_pause_seconds
         if self._until is None:
             self._until = self._retries.clock() + self._within
-        if not self._retries.rest(self._pause, until=self._until, within=self._within, failure=failure):
+        pause = self._retries.pause(self._pause, until=self._until, within=self._within, failure=failure)
+        if pause is None:
             raise self._worst from self._worst.__cause__
+        return pause
+
+    def rested(self) -> None:
         self._pause = min(self._pause * 2, self._retries.longest_pause_seconds)
         self._rested_at = self._retries.clock()

@@ -42,8 +42,7 @@ class Submitting:
         try:
             while self._fill(batches):
                 answer = self._next_answer()
-                keys = [job.idempotency_key for job in self._unanswered.popleft().jobs]
-                yield from _results(answer, keys=keys)
+                yield from results_of(answer, batch=self._unanswered.popleft())
         except RainbowError as error:
             error.idempotency_keys = tuple(job.idempotency_key for batch in self._unanswered for job in batch.jobs)
             raise
@@ -134,5 +133,6 @@ def keys_kept(specs: Sequence[JobSpec]) -> Iterator[None]:
         raise
 
 
-def _results(answer: Answer, *, keys: list[str]) -> tuple[SubmitResult, ...]:
+def results_of(answer: Answer, *, batch: Batch) -> tuple[SubmitResult, ...]:
+    keys = [job.idempotency_key for job in batch.jobs]
     return translation.results(answer.results, keys=keys, group=answer.group)

@@ -28,10 +28,11 @@ TRANSPORT_OF = {
 }
 LIBRARIES_OF_TRANSPORTS = ("rest_framework", "grpc", "grpc_health", "grpc_reflection", "google.protobuf", "django.http")
 SIGNALS = ("django.dispatch", "django.core.signals", "django.db.models.signals", "django.test.signals")
-# wsgi and asgi choose the settings, as Django has it.
+# wsgi and asgi choose the settings, as Django has it. What runs at a cluster is told by its job's environment.
 READERS_OF_THE_ENVIRONMENT = (
     "rainbow_site.settings",
     "rainbow.config",
+    "rainbow.futures.on_cluster",
     "rainbow_site.wsgi",
     "rainbow_site.asgi",
 )
@@ -48,6 +49,8 @@ MAY_IMPORT = {
     "rainbow.protos": "",
     "rainbow.telemetry": "",
     "rainbow": "rainbow.protos rainbow.telemetry",
+    "rainbow.aio": "rainbow rainbow.protos rainbow.telemetry",
+    "rainbow.futures": "rainbow rainbow.telemetry rainbow.aio",
     "rainbow.system": "rainbow",
     "rainbow.runner": "rainbow.system",
     "rainbow.executors": "rainbow rainbow.telemetry rainbow.system rainbow.runner",

@@ -122,13 +122,13 @@ def test_a_site_cannot_name_a_file_outside(name: str) -> None:
     line = json.dumps({"name": name, "size": 1}).encode()
 
     with pytest.raises(RainbowError, match="does not understand"):
-        answers.job_files([line])
+        answers.job_files(line)
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"name": "a"}', b'{"name": "a", "size": "x"}', b"1", b"\xff"])
 def test_a_listing_that_is_none_is_refused(content: bytes) -> None:
     with pytest.raises(RainbowError, match="does not understand"):
-        answers.job_files([content])
+        answers.job_files(content)
 
 
 def test_no_link_of_the_folder_is_followed(tmp_path: Path) -> None:

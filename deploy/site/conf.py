@@ -15,6 +15,7 @@ PAGES = {
     "Submitting jobs": [
         "docs/concepts", "docs/parameter-study", "docs/where", "docs/cli", "docs/my-pages",
     ],
+    "Python": ["docs/python/futures"],
     "At a site": ["docs/agent", "docs/people-at-sites", "docs/executors"],
     "Running a server": [
         "docs/operations", "docs/configuration", "docs/containers", "docs/admin", "docs/people", "docs/who-may",

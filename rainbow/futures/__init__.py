@@ -1,0 +1,1 @@
+"""Jobs as futures of the standard library's concurrent.futures."""

@@ -1,0 +1,1 @@
+"""What writes the parts of the client that follow from others."""

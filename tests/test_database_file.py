@@ -57,7 +57,16 @@ def replace_by_nothing(database: Path) -> None:
     database.touch()
 
 
-@pytest.mark.parametrize("lose", [delete, delete_all, delete_the_log, replace_by_a_copy, replace_by_nothing])
+@pytest.mark.parametrize(
+    "lose",
+    [
+        pytest.param(delete, marks=pytest.mark.long),
+        delete_all,
+        delete_the_log,
+        replace_by_a_copy,
+        pytest.param(replace_by_nothing, marks=pytest.mark.long),
+    ],
+)
 def test_nothing_is_taken_for_a_file_that_is_gone(guest: Guest, database: Path, lose: Callable[[Path], None]) -> None:
     assert guest.submit_over_grpc("hostname") == 1
     lose(database)
@@ -76,7 +85,7 @@ def test_nothing_is_taken_for_a_file_that_is_gone(guest: Guest, database: Path, 
     assert database.exists() == (lose not in (delete, delete_all))
 
 
-@pytest.mark.parametrize("lose", [delete, delete_all, replace_by_a_copy])
+@pytest.mark.parametrize("lose", [pytest.param(delete, marks=pytest.mark.long), delete_all, replace_by_a_copy])
 def test_a_process_that_never_opened_the_file_that_is_gone_opens_no_other(
     guest: Guest, database: Path, lose: Callable[[Path], None]
 ) -> None:

@@ -22,10 +22,10 @@ from rainbow.executors.local import LocalExecutor
 from rainbow.executors.slurm_script import script
 from rainbow.specs import Work, check_work
 from tests.support.executors import wait_for
+from tests.support.flux_instance import make_fake
 from tests.support.hostile import MARK, nasty_command, nasty_environment, nasty_folder
 from tests.support.patience import PATIENCE_SECONDS
 
-FAKE_FLUX = Path(__file__).with_name("support") / "fake_flux.py"
 SHELLS = {"dash": ["dash", "-s"], "bash as sh": ["bash", "--posix", "-s"], "bash": ["bash", "-s"]}
 # Shells set these themselves, whoever asked for what.
 OF_SHELLS = {"PWD", "OLDPWD", "SHLVL", "_", "IFS", "PS4"}
@@ -106,7 +106,7 @@ def test_flux_runs_the_command_alone(place: Path, text: str, environment: dict[s
     if not commands.exists():
         commands.mkdir()
         instance.mkdir()
-        (commands / "flux").symlink_to(FAKE_FLUX)
+        make_fake(commands)
     agent = {"PATH": f"{commands}:{os.environ['PATH']}", "FLUX_URI": str(instance)}
     site = Site(folder=place / f"the agent's $(touch {MARK})", environment=agent)
     with alone(place, text, environment, name) as work:

@@ -44,7 +44,7 @@ class FakeBindings:
 
     def _ask(self, *words: str, environment: Mapping[str, str] | None = None) -> str:
         done = subprocess.run(
-            [sys.executable, str(FAKE), *words],
+            [sys.executable, "-IS", str(FAKE), *words],
             env=self._environment | dict(environment or {}),
             capture_output=True,
             text=True,

@@ -459,7 +459,7 @@ def test_it_is_told_what_a_job_waits_for_by_its_dependencies(
 ) -> None:
     child = Job.objects.get(id=many_wait[1][0])
 
-    plans = plans_of(lambda: waited_for(child), among=DEPENDENCIES)
+    plans = plans_of(lambda: waited_for(alpha.submitter, child), among=DEPENDENCIES)
 
     assert not any(re.search(r"(Seq Scan on|SCAN) jobs_(job|jobdependency)\b", plan) for plan in plans)
 

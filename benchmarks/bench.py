@@ -34,7 +34,7 @@ class Plan:
     in_flight: tuple[int, ...]
     growth: int
     jobs: int = 0
-    schedulers: tuple[str, ...] = ("local", "slurm")
+    schedulers: tuple[str, ...] = ("local", "slurm", "flux")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,12 +16,14 @@ from benchmarks.measure import Row, Sample, Times, summarize
 from benchmarks.processor_time import time_of_tree
 from benchmarks.report import Report
 from rainbow.protos import rainbow_pb2 as pb
+from tests.support.flux_instance import IS_THERE, RealInstance, flux_version
 from tests.support.slurm_cluster import SlurmCluster, missing_commands
 
 JOBS, SLOTS = 500, 8
 # The Slurm of the tests starts a dozen in a second.
 JOBS_ON_SLURM = 60
-# How many may wait in Slurm's queue for the agent, and the most tasks of one array, by MaxArraySize of the tests.
+JOBS_ON_FLUX, BROKERS_OF_FLUX = 200, 2
+# How many may wait in a scheduler's queue for the agent, and the most tasks of one array, by MaxArraySize of the tests.
 AHEAD, TASKS = 500, 1000
 _PATIENCE_SECONDS = 300
 # A look takes a tenth of the time at most, since that of Slurm at ten thousand tasks takes long.
@@ -56,14 +58,17 @@ def measure(bench: Bench) -> Report:
             kinds.append(list(_here(bench.folder, server, stack, bench.plan.jobs or JOBS)))
         if "slurm" in bench.plan.schedulers and not missing:
             kinds.append(list(_on_slurm(bench.folder, server, stack, bench.plan.jobs or JOBS_ON_SLURM)))
+        if "flux" in bench.plan.schedulers and IS_THERE:
+            kinds.append(list(_on_flux(bench.folder, server, stack, bench.plan.jobs or JOBS_ON_FLUX)))
         rows = [row for ways in kinds for row in _compared(ways, server, bench)]
     return Report(
-        title=f"Jobs `true` from submission to the report of their ends, in {SLOTS} slots of this machine and on Slurm",
+        title=f"Jobs `true` from submission to the report of their ends: {SLOTS} slots of this machine, Slurm, Flux",
         yardstick="the row without an agent before it",
         rows=rows,
         notes=[
             f"`calls` are jobs; on Slurm without an agent arrays of sbatch, of up to {TASKS} tasks",
             "p50 and p99 are from the submission of all until a job is over; `load` is the agent's own",
+            *([f"Flux is {flux_version()}"] if IS_THERE else ["Flux is not installed"]),
             *([f"Slurm is not installed: {', '.join(missing)}"] if missing else []),
         ],
     )
@@ -90,6 +95,20 @@ def _on_slurm(folder: Path, server: Server, stack: ExitStack, jobs: int) -> Iter
     yield Way(name="agent on Slurm", jobs=jobs, run=_through(cluster), pid=pid)
 
 
+def _on_flux(folder: Path, server: Server, stack: ExitStack, jobs: int) -> Iterator[Way]:
+    (folder / "flux-of-jobs").mkdir()
+    flux = RealInstance(folder / "flux-of-jobs", nodes=BROKERS_OF_FLUX)
+    stack.callback(flux.stop)
+    flux.start()
+    yield Way(name="flux submit --cc", jobs=jobs, run=_flux_submit(flux))
+    cluster = register(server, "jobs-on-flux")
+    words = ["--executor", "flux", "--ahead", str(min(jobs, AHEAD))]
+    # With the way to Flux's bindings, where there is one.
+    environment = {**os.environ, **flux.environment}
+    pid = stack.enter_context(running_agent(cluster, words, folder=folder, environment=environment))
+    yield Way(name="agent on Flux", jobs=jobs, run=_through(cluster), pid=pid)
+
+
 def _xargs(jobs: int) -> Sequence[Seen]:
     """It says nothing before the end of all."""
     numbers, began = "\n".join(map(str, range(jobs))).encode(), time.monotonic()
@@ -106,6 +125,22 @@ def _sbatch(slurm: SlurmCluster) -> Callable[[int], Sequence[Seen]]:
             if not number.isdigit():
                 raise RuntimeError("sbatch did not take an array")
         return _followed(lambda: jobs - slurm.run("squeue", "--noheader", "--array").count("\n"), jobs, began)
+
+    return run
+
+
+def _flux_submit(flux: RealInstance) -> Callable[[int], Sequence[Seen]]:
+    """Flux is asked when each came to its end once all have: an answer costs as much as some jobs."""
+
+    def run(jobs: int) -> Sequence[Seen]:
+        began = time.time()
+        words = ["--quiet", "--wait", "--output=/dev/null", "true"]
+        flux.run("submit", f"--cc=1-{jobs}", *words, patience_seconds=_PATIENCE_SECONDS + jobs)
+        told = flux.run("jobs", "-a", f"--count={jobs}", "-no", "{t_inactive}").split()
+        ends = sorted(float(moment) - began for moment in told)
+        if len(ends) < jobs:
+            raise RuntimeError(f"flux knows the ends of {len(ends)} of {jobs} jobs")
+        return [Seen(after_seconds=end, over=over) for over, end in enumerate(ends, start=1)]
 
     return run
 
@@ -152,11 +187,11 @@ def _compared(ways: list[Way], server: Server, bench: Bench) -> list[Row]:
 
 
 def _sample(way: Way, server: Server) -> Sample:
-    before, own, began = Times.read(server), _own_time(way), time.monotonic()
-    latencies = _latencies(way.run(way.jobs))
-    seconds = time.monotonic() - began
+    before, own = Times.read(server), _own_time(way)
+    seen = way.run(way.jobs)
     spent = Times.read(server).since(before)
-    sample = summarize(Load(seconds=seconds, latencies=latencies, failed=0), spent)
+    load = Load(seconds=seen[-1].after_seconds, latencies=_latencies(seen), failed=0)
+    sample = summarize(load, spent)
     own = _own_time(way) - own
     return replace(sample, load_time=own, others_time=max(0.0, sample.others_time - own))
 

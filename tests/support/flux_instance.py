@@ -98,9 +98,9 @@ class RealInstance:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def run(self, *words: str) -> str:
+    def run(self, *words: str, patience_seconds: float = PATIENCE_SECONDS) -> str:
         done = subprocess.run(
-            ["flux", *words], env=dict(self.environment), capture_output=True, text=True, timeout=PATIENCE_SECONDS
+            ["flux", *words], env=dict(self.environment), capture_output=True, text=True, timeout=patience_seconds
         )
         return done.stdout
 
@@ -125,6 +125,11 @@ class RealInstance:
         self.run("queue", "enable")
         self.run("queue", "start")
         self.run("cancel", "--all", "--quiet")
+
+
+def flux_version() -> str:
+    told = subprocess.run(["flux", "version"], capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS)
+    return told.stdout.splitlines()[0].split()[-1]
 
 
 def _wait_for(ready: Callable[[], bool], what: str) -> None:

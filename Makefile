@@ -55,7 +55,9 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_o
 	agent_hands_over_many agent_holds_many agent_ready_jobs agent_round benchmarked_requests benchmarks_mixed_load \
 	client client_reports fetched_files groups_command h2corn_listener later_generation later_generations_apart \
 	later_jobspecs logs_command logs_of_groups metrics_tls parameters ports rest_tour sign_in_slow signal_command \
-	traces wire_tables_client worst_cases
+	traces wire_tables_client worst_cases \
+	agent_pools agent_runs_jobs benchmarks_against benchmarks_before_and_after certificate_watch client_stream \
+	cut_connections hostile_log_lines log_secrecy only_mine_agents rest_schema submit_file_cuts transports web_log
 
 # Hypothesis and Schemathesis make the examples of these.
 DRAWN := agent_facts any_message hostile_jobs hostile_server hostile_server_broken_and_signed later_generations_apart \
@@ -117,7 +119,10 @@ test-transport: .venv/development ## Run the tests that speak gRPC on the transp
 .PHONY: test-long
 test-long: .venv/development ## Run at length the drills and random tests that each run has in short
 	env -u DATABASE_URL $(BIN)/python -m pytest -m long $(FOUR_AT_ONCE)
+	$(BIN)/python -m pytest -p tests.support.postgresql -m long $(FOUR_AT_ONCE) $(ONCE:%=--ignore-glob='tests/test_%.py')
 	env -u DATABASE_URL $(BIN)/python -m pytest --hypothesis-profile=long $(FOUR_AT_ONCE) $(DRAWN:%=tests/test_%.py)
+	$(BIN)/python -m pytest -p tests.support.postgresql --hypothesis-profile=long $(FOUR_AT_ONCE) \
+		tests/test_any_message.py tests/test_rest_schema.py tests/test_rest_written.py
 
 .PHONY: test-flux
 test-flux: .venv/development ## Run the tests that need a real Flux, which they start

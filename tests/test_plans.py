@@ -33,7 +33,7 @@ from tests.support.queue import submitted
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("limits_are_known")]
 
-FINISHED, WAITING = 40_960, 200
+FINISHED, WAITING = 10_240, 200
 JOBS, DEPENDENCIES = Job._meta.db_table, JobDependency._meta.db_table
 
 

@@ -27,6 +27,7 @@ from jobs.services.report import report_jobs
 from jobs.services.serving import facts_changed
 from jobs.states import JobState
 from tests.conftest import registered
+from tests.support.long import first_of
 from tests.support.pools import pool_of
 from tests.support.queue import submitted
 
@@ -133,7 +134,7 @@ class Fleet:
 
 
 @pytest.mark.parametrize("queues", [100, 3], ids=["queues by need", "mixed queues"])
-@pytest.mark.parametrize("seed", (1, 2, 3, 5, 6))
+@pytest.mark.parametrize("seed", first_of((1, 2, 3, 5, 6), 2))
 def test_a_cluster_is_offered_exactly_the_jobs_that_it_would_take(
     now: datetime, monkeypatch: pytest.MonkeyPatch, seed: int, queues: int
 ) -> None:

@@ -89,12 +89,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if _begins_the_run():
+        name_shared_template()
     if transport := config.getoption("--transport"):
         if transport == "h2corn" and find_spec("h2corn") is None:
             raise pytest.UsageError("--transport h2corn: pip install --requirement requirements-h2corn.lock")
         os.environ[TRANSPORT] = transport
-    if _begins_the_run():
-        name_shared_template()
 
 
 def pytest_unconfigure() -> None:

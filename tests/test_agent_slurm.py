@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from rainbow.agent.site_secrets import SecretsFile, SiteSecrets
+from rainbow.cli import main
 from rainbow.executors.executor import Site
 from rainbow.executors.table import EXECUTORS
 from rainbow.records import JobState
@@ -177,3 +179,31 @@ def test_jobs_of_an_array_find_their_inputs_where_they_begin(agent: Crew) -> Non
     jobs = agent.finish(*jobids)
 
     assert [job.output for job in jobs] == ["shared\none\n", "shared\ntwo\n"]
+
+
+def test_a_batch_script_and_an_array_run_as_slurm_would_run_them(
+    agent: Crew, server: RainbowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`SLURM_JOB_ID` is that of the site's Slurm, which `srun` needs."""
+    monkeypatch.setenv("RAINBOW_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setenv("RAINBOW_HOST", server.address)
+    monkeypatch.setenv("RAINBOW_CLUSTER", agent.client.cluster)
+    monkeypatch.setenv("RAINBOW_TOKEN", agent.client._token)
+    script = tmp_path / "hello.sh"
+    script.write_text(
+        "#!/bin/bash\n#SBATCH -N 2 --ntasks-per-node=1 -t 5 --mem=100 -J hello\n"
+        "srun sh -c 'echo $SLURM_JOB_NAME $SLURM_PROCID of $SLURM_NTASKS'\necho $* $SLURM_JOB_ID\n"
+    )
+
+    def sbatch(*words: str) -> int:
+        return int(CliRunner().invoke(main, ["sbatch", "--parsable", *words]).stdout)
+
+    jobid = sbatch(str(script), "a b")
+    group = sbatch("--array", "2-3", "-o", "%A-%a.txt", "--wrap", "echo $SLURM_ARRAY_TASK_ID") - 3_000_000_000
+    members = [job.id for job in agent.client.list_jobs(group=group)]
+    job, *tasks = agent.finish(jobid, *members)
+
+    assert sorted(job.output.splitlines()) == sorted(["hello 0 of 2", "hello 1 of 2", f"a b {job.native_id}"])
+    assert {task.state for task in tasks} == {JobState.COMPLETED}
+    files = (agent.folder / "jobs").glob(f"*/files/{3_000_000_000 + group}-*.txt")
+    assert sorted((file.name[-5:], file.read_text()) for file in files) == [("2.txt", "2\n"), ("3.txt", "3\n")]

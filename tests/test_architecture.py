@@ -55,10 +55,12 @@ MAY_IMPORT = {
     "rainbow.runner": "rainbow.system",
     "rainbow.executors": "rainbow rainbow.telemetry rainbow.system rainbow.runner",
     "rainbow.agent": "rainbow rainbow.telemetry rainbow.system rainbow.executors",
-    "rainbow.terminal": "rainbow rainbow.telemetry rainbow.runner rainbow.executors rainbow.agent",
+    "rainbow.slurm_commands": "rainbow",
+    "rainbow.terminal": "rainbow rainbow.telemetry rainbow.slurm_commands rainbow.runner rainbow.executors"
+    " rainbow.agent",
     "rainbow.doctor": "rainbow rainbow.system rainbow.executors rainbow.agent",
-    "rainbow.commands": "rainbow rainbow.telemetry rainbow.system rainbow.executors rainbow.agent rainbow.terminal"
-    " rainbow.doctor",
+    "rainbow.commands": "rainbow rainbow.telemetry rainbow.slurm_commands rainbow.system rainbow.executors"
+    " rainbow.agent rainbow.terminal rainbow.doctor",
     "rainbow.cli": "rainbow rainbow.telemetry rainbow.terminal",
     "rainbow_site": "rainbow.telemetry",
     "rainbow_site.sqlite": "rainbow_site",

@@ -1,50 +1,16 @@
 """docs/parameter-study.md works as it stands there: each command is run, and prints what it prints there."""
 
-import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from tests.support.manual import terminal
 from tests.support.patience import PATIENCE_SECONDS
-from tests.support.servers import ROOT, RainbowServer
-
-BLOCKS = re.findall(
-    r"^```console\n(.*?)^```$", (ROOT / "docs" / "parameter-study.md").read_text(), re.MULTILINE | re.DOTALL
-)
-AGENT = "rainbow agent --executor local"
-# A command with the lines that it reads, up to the next one.
-STEP = re.compile(r"^\$ (?P<command>.*<<'END'\n(?:.*\n)*?END\n|.*\n)(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
-# What differs from one run to the next, and what stands for it on both sides.
-VARYING = {
-    r"in [\d.]+ seconds \([\d,]+ a second\)": "in SECONDS",
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \([^)]*\)": "TIME",
-    r"[ \t]+": " ",
-}
-# That depends on how quick the reader is.
-WHEN_IT_ASKED = ("Jobs of keebler were ", "Warning: keebler has never asked for jobs")
-
-
-class Step(NamedTuple):
-    command: str
-    output: str
-
-
-def steps() -> list[Step]:
-    first, *others = BLOCKS
-    assert first == f"$ {AGENT}\n"
-    return [Step(found["command"], found["output"]) for block in others for found in STEP.finditer(block)]
-
-
-def settled(text: str) -> list[str]:
-    for pattern, word in VARYING.items():
-        text = re.sub(pattern, word, text)
-    lines = (line.strip() for line in text.strip().splitlines())
-    return [line for line in lines if not line.startswith(WHEN_IT_ASKED)]
+from tests.support.servers import RainbowServer
+from tests.support.tours import AGENT, settled, steps
 
 
 @pytest.fixture
@@ -69,7 +35,7 @@ def agent(shell: dict[str, str], tmp_path: Path) -> Iterator[subprocess.Popen[by
 
 def test_a_parameter_study(shell: dict[str, str], agent: subprocess.Popen[bytes], tmp_path: Path) -> None:
     folder = tmp_path
-    for step in steps():
+    for step in steps("parameter-study.md"):
         # Its jobs are quick: they start once there is a job that waits for them.
         if "--each" in step.command:
             agent.send_signal(signal.SIGSTOP)

@@ -1,0 +1,144 @@
+"""The jobs that Slurm's commands name by ids and filters."""
+
+import getpass
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import click
+
+from rainbow.client import Client
+from rainbow.errors import NO_SUCH_JOB, NotFound
+from rainbow.records import Job
+from rainbow.slurm_commands.job_ids import JobRef, array_id
+from rainbow.slurm_commands.job_states import ACTIVE, server_states
+from rainbow.slurm_commands.selection import Selection, items
+from rainbow.terminal.options import flags
+from rainbow.terminal.output import complain
+
+PAGE_SIZE = 1000
+# Of all jobs that are over, the newest of these are looked at, where no id says which are meant.
+MOST_ENDED = 10_000
+
+
+def selecting_options(*, name: str, partition: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Passes `users`, `me`, `names`, `partitions` and `accounts`, for `selection`. Two have other letters in sacct."""
+    options = (
+        click.option("-A", "--account", "--accounts", "accounts", multiple=True, metavar="NAME,...", help="Accounts."),
+        click.option(partition, "--partition", "partitions", multiple=True, metavar="NAME,...", help="Partitions."),
+        click.option(
+            *dict.fromkeys((name, "--name")), "names", multiple=True, metavar="NAME,...", help="Names of jobs."
+        ),
+        click.option("--me", is_flag=True, help="Your jobs: all that the credential reaches."),
+        click.option("-u", "--user", "--users", "users", multiple=True, metavar="NAME,...", help="Whose jobs."),
+        click.option(
+            *("-M", "--clusters", "--cluster"),
+            expose_value=False,
+            callback=_remember_cluster,
+            metavar="NAME",
+            help="The cluster, as --cluster-name.",
+        ),
+    )
+
+    def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in options:
+            command = option(command)
+        return command
+
+    return with_options
+
+
+def selection(
+    *,
+    users: Sequence[str],
+    me: bool,
+    names: Sequence[str],
+    partitions: Sequence[str],
+    accounts: Sequence[str],
+    states: frozenset[str] | None,
+) -> Selection:
+    """Who asks for the user of this machine means all jobs that the credential reaches."""
+    asked = items(users)
+    mine = me or own_name() in asked or not asked
+    return Selection(
+        states=states,
+        names=items(names),
+        partitions=items(partitions),
+        accounts=items(accounts),
+        users=frozenset() if mine else asked,
+    )
+
+
+def own_name() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+
+
+def selected(client: Client, selection: Selection) -> Iterator[Job]:
+    """Newest first."""
+    wanted = server_states(selection.states)
+    listed = client.list_jobs(states=wanted, name=selection.name, page_size=PAGE_SIZE)
+    ended = 0
+    for job in listed:
+        if job.state not in ACTIVE:
+            ended += 1
+            if ended > MOST_ENDED:
+                complain(f"Only the newest {MOST_ENDED:,} jobs that are over were looked at; name ids, or a name.")
+                return
+        if selection.fits(job):
+            yield job
+
+
+def jobs_of(client: Client, refs: Sequence[JobRef]) -> tuple[list[Job], list[JobRef]]:
+    """The jobs that these name, and those that name none."""
+    single = client.get_jobs([ref.jobid for ref in refs if ref.jobid])
+    jobs, missing = list(single.jobs), [JobRef(jobid=jobid) for jobid in single.missing]
+    for ref in refs:
+        if ref.jobid:
+            continue
+        found = _members_or_none(client, ref)
+        jobs += found
+        missing += [] if found else [ref]
+    return jobs, missing
+
+
+def tasks(client: Client, ref: JobRef) -> list[Job]:
+    """The tasks of an array by their indexes. Raises NotFound where one is missing."""
+    found = {job.array_index: job for job in members(client, ref)}
+    missing = sorted(ref.indexes - found.keys())
+    if missing:
+        raise NotFound(f"{NO_SUCH_JOB}: {array_id(ref.group)}_{missing[0]}")
+    return [found[index] for index in sorted(ref.indexes)]
+
+
+def members(client: Client, ref: JobRef) -> Iterator[Job]:
+    """Those of an array, or the tasks of it that are meant. Raises NotFound where there is no such group."""
+    client.get_group(ref.group)
+    jobs = client.list_jobs(group=ref.group, page_size=PAGE_SIZE)
+    if not ref.indexes:
+        return jobs
+    return islice((job for job in jobs if job.array_index in ref.indexes), len(ref.indexes))
+
+
+def shown_ref(ref: JobRef) -> str:
+    if ref.jobid:
+        return str(ref.jobid)
+    indexes = ",".join(map(str, sorted(ref.indexes)))
+    return f"{array_id(ref.group)}{f'_[{indexes}]' if len(ref.indexes) > 1 else f'_{indexes}' if indexes else ''}"
+
+
+def _members_or_none(client: Client, ref: JobRef) -> list[Job]:
+    try:
+        return list(members(client, ref))
+    except NotFound:
+        return []
+
+
+def _remember_cluster(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is None or value == "all":
+        return
+    if "," in value:
+        raise click.UsageError(f"{param.opts[0]}: name one cluster, or a pool of several.", ctx)
+    flags(ctx)["cluster"] = value

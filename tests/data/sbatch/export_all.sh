@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --export=ALL,OMP_NUM_THREADS=8
+./run

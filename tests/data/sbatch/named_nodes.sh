@@ -1,0 +1,3 @@
+#!/bin/bash
+#SBATCH --nodelist=node[01-04]
+srun hostname

@@ -1,0 +1,188 @@
+"""`rainbow sbatch`, squeue, scancel and sacct with a server: ids, tables, and exit codes."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from rainbow.client import Client
+from rainbow.records import EndCause, JobState
+from rainbow.reports import JobReport
+from tests.support.commandline import Run, answer
+from tests.support.patience import wait_until
+from tests.support.servers import RainbowServer
+from tests.support.wire import Remote
+
+Submit = Callable[..., str]
+
+ARRAY = 3_000_000_000
+
+
+@pytest.fixture
+def submit(rainbow: Run) -> Submit:
+    """Submits a wrapped command by `rainbow sbatch --parsable`, and returns the id that it prints."""
+
+    def submitted(*words: str) -> str:
+        result: Result = rainbow("sbatch", "--parsable", *words, "--wrap", "true")
+        assert result.exit_code == 0, result.output
+        return result.stdout.strip()
+
+    return submitted
+
+
+def table(result: Result) -> list[list[str]]:
+    assert result.exit_code == 0, result.output
+    return [line.split() for line in result.stdout.splitlines()]
+
+
+def end(server: RainbowServer, remote: Remote, jobid: int, **how: Any) -> None:
+    with Client(server.address, cluster=remote.name, secret=remote.secret) as agent:
+        agent.accept_jobs([jobid], agent="a")
+        agent.report_jobs([JobReport(jobid=jobid, attempt=1, **{"state": JobState.FAILED, **how})], agent="a")
+
+
+def test_a_batch_job_is_told_as_slurm_tells_it(rainbow: Run) -> None:
+    told = rainbow("sbatch", "--wrap", "true").stdout
+
+    jobid = int(re.fullmatch(r"Submitted batch job (\d+)\n", told)[1])  # type: ignore[index]
+    job = answer(rainbow("job", str(jobid), "--json"))
+    assert (job["name"], list(job["inputs"])) == ("wrap", ["slurm_script"])
+
+
+def test_a_job_waits_for_others_and_for_tasks(rainbow: Run, submit: Submit) -> None:
+    first, array = submit(), submit("-a", "3,5")
+
+    waiting = submit("-d", f"afterok:{first}:{array},afterany:{array}_5")
+
+    job = answer(rainbow("job", waiting, "--json"))
+    group = int(array) - ARRAY
+    (task,) = [
+        one for one in answer(rainbow("jobs", "--group", str(group), "--json"))["jobs"] if one["array_index"] == 5
+    ]
+    assert sorted(job["after"]) == sorted([f"ok:{first}", f"ok:group:{group}", f"any:{task['id']}"])
+    assert rainbow("sbatch", "-d", f"afterok:{array}_4", "--wrap", "true").exit_code == 4
+
+
+def test_squeue_lists_what_waits_and_runs(rainbow: Run, submit: Submit, server: RainbowServer, remote: Remote) -> None:
+    over, first, array = submit(), submit("-J", "a b", "-p", "gpu", "-t", "90"), submit("-a", "0-1%1")
+    end(server, remote, int(over), state=JobState.COMPLETED, exit_code=0)
+
+    wait_until(
+        lambda: (
+            table(rainbow("squeue", "-h", "-o", "%i %t %r"))
+            == [[f"{array}_1", "PD", "JobArrayTaskLimit"], [f"{array}_0", "PD", "Priority"], [first, "PD", "Priority"]]
+        )
+    )
+    assert rainbow("squeue", "--me", "-n", "a b", "-o", "%.8i|%3x|").exit_code == 2
+    assert rainbow("squeue", "-n", "a b", "-o", "%.8i|%.3j|%l|%5P|%T").stdout.splitlines() == [
+        "   JOBID|NAM|TIME_LIMIT|PARTI|STATE",
+        f"{first:>8}|a b|1:30:00|gpu  |PENDING",
+    ]
+    assert table(rainbow("squeue", "--noheader", "--format=%i %t", "--job", f"{over},{first}", "-t", "all")) == [
+        [over, "CD"],
+        [first, "PD"],
+    ]
+    assert table(rainbow("squeue", "-h", "-u", "somebody-else")) == []
+
+
+def test_squeue_fails_where_no_id_is_known(rainbow: Run, submit: Submit) -> None:
+    known = submit()
+
+    assert rainbow("squeue", "-j", "2147483647").exit_code == 2
+    partly = rainbow("squeue", "-h", "-o", "%i", "-j", f"{known},{ARRAY + 2**31 - 1}_3")
+    assert (table(partly), partly.stderr) == ([[known]], f"Invalid job id specified: {ARRAY + 2**31 - 1}_3\n")
+
+
+@pytest.mark.parametrize(
+    ("how", "state", "code"),
+    [
+        ({"state": JobState.COMPLETED, "exit_code": 0}, ("CD", "COMPLETED"), "0:0"),
+        ({"exit_code": 3}, ("F", "FAILED"), "3:0"),
+        ({"reason": "no such directory"}, ("F", "FAILED"), "1:0"),
+        ({"exit_code": 137, "end_cause": EndCause.SIGNAL}, ("F", "FAILED"), "0:9"),
+        ({"end_cause": EndCause.TIMED_OUT}, ("TO", "TIMEOUT"), "0:0"),
+        ({"end_cause": EndCause.NODE_FAILED}, ("NF", "NODE_FAIL"), "0:0"),
+        ({"end_cause": EndCause.OUT_OF_MEMORY}, ("OOM", "OUT_OF_MEMORY"), "0:0"),
+        ({"end_cause": EndCause.PREEMPTED}, ("PR", "PREEMPTED"), "0:0"),
+    ],
+)
+def test_ends_have_slurms_names(
+    rainbow: Run, submit: Submit, server: RainbowServer, remote: Remote,
+    how: dict[str, Any], state: tuple[str, str], code: str,
+) -> None:  # fmt: skip
+    jobid = submit()
+    end(server, remote, int(jobid), **how)
+
+    assert table(rainbow("squeue", "-h", "-t", state[0].lower(), "-j", jobid, "-o", "%t %T")) == [[*state]]
+    assert (
+        rainbow("sacct", "-nPX", "-j", jobid, "--format", "JobID,State,ExitCode").stdout
+        == f"{jobid}|{state[1]}|{code}\n"
+    )
+
+
+def test_sacct_tells_how_jobs_ended(rainbow: Run, submit: Submit, server: RainbowServer, remote: Remote) -> None:
+    jobid, array = submit("-J", "a-rather-long-name"), submit("-a", "8")
+    end(server, remote, int(jobid), exit_code=1)
+
+    assert rainbow("sacct", "-j", f"{jobid},{array}").stdout.splitlines() == [
+        "       JobID    JobName  Partition    Account  AllocCPUS      State ExitCode ",
+        "------------ ---------- ---------- ---------- ---------- ---------- -------- ",
+        f"{jobid:>12} a-rather-+                                1     FAILED      1:0 ",
+        f"{array}_8       wrap                                1    PENDING      0:0 ",
+    ]
+    assert rainbow("sacct", "-p", "-j", jobid, "-o", "jobname%5,Elapsed").stdout.splitlines() == [
+        "JobName|Elapsed|",
+        "a-rather-long-name|00:00:00|",
+    ]
+    assert rainbow("sacct", "--starttime", "now-2days", "--endtime", "now", "--clusters", "all", "-nPX",
+                   "--name", "a-rather-long-name", "--format=JobIdRaw,State").stdout == f"{jobid}|FAILED\n"  # fmt: skip
+
+
+def test_sacct_leaves_out_what_was_over_before(rainbow: Run, submit: Submit) -> None:
+    jobid = submit("-J", "mine")
+
+    assert table(rainbow("sacct", "-nX", "--name", "mine", "-o", "JobIDRaw")) == [[jobid]]
+    assert table(rainbow("sacct", "-nX", "--name", "mine", "-E", "now-1hour", "-o", "JobIDRaw")) == []
+
+
+def test_scancel_stops_jobs_arrays_and_tasks(rainbow: Run, submit: Submit) -> None:
+    job, array, other = submit(), submit("-a", "0-2"), submit("-a", "0-2")
+
+    result = rainbow("scancel", job, f"{array}_[0-1]", other)
+
+    assert (result.exit_code, result.output) == (0, "")
+    wait_until(lambda: table(rainbow("squeue", "-h", "-o", "%i")) == [[f"{array}_2"]])
+    assert rainbow("scancel", job, other).exit_code == 0  # they are over
+    unknown = rainbow("scancel", "2147483647")
+    assert (unknown.exit_code, unknown.stderr) == (
+        1,
+        "Kill job error on job id 2147483647: Invalid job id specified\n",
+    )
+
+
+def test_scancel_stops_what_it_is_told_by_name_and_state(rainbow: Run, submit: Submit) -> None:
+    submit("-J", "mine"), submit("-J", "mine")
+    other = submit("-J", "other")
+
+    assert rainbow("scancel", "-n", "mine", "-t", "PENDING").exit_code == 0
+
+    assert table(rainbow("squeue", "-h", "-o", "%i")) == [[other]]
+    assert rainbow("scancel").exit_code == 2
+    assert rainbow("scancel", "--signal", "USR1", other).exit_code == 1  # it does not run
+
+
+def test_of_an_array_all_jobs_are_queued_or_none(rainbow: Run) -> None:
+    refused = rainbow("sbatch", "-a", "0-3", "--need", "no such=thing=", "--wrap", "true")
+
+    assert refused.exit_code == 2
+    assert table(rainbow("squeue", "-h")) == []
+
+
+def test_waiting_ends_with_the_jobs_exit_code(rainbow: Run, server: RainbowServer, remote: Remote) -> None:
+    key = "waited-for"
+    jobid = rainbow("sbatch", "--parsable", "--key", key, "--wrap", "true").stdout.strip()
+    end(server, remote, int(jobid), exit_code=7)
+
+    assert rainbow("sbatch", "-Q", "-W", "--key", key, "--wrap", "true").exit_code == 7

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from jobs.models import GroupCount, Job
+from jobs.models import GroupCount, Job, JobGroup, Wish
 from jobs.queries.groups import get_group, list_groups
 from jobs.queries.lookup import list_jobs
 from jobs.queries.search import Search
 from jobs.services.group_steps import due_groups, step_group
+from jobs.services.relays import end_relay
 from jobs.states import JobState
 from tests.support.planner import gather_statistics
 from tests.test_groups import new_group, submitted
@@ -69,3 +70,38 @@ def test_the_members_are_listed_by_their_index(alpha: Any, sweep: int) -> None:
 
     assert any("job_by_group" in plan for plan in plans)
     assert not any(map(reads_all_members, plans))
+
+
+def test_groups_that_are_going_are_listed_without_the_finished(
+    alpha: Any, sweep: int, now: datetime
+) -> None:
+    JobGroup.objects.bulk_create(
+        JobGroup(
+            cluster=alpha.cluster,
+            submitted_by_id=alpha.submitter.credential,
+            made_at=now,
+            added_at=now,
+            open=False,
+            finished_at=now,
+        )
+        for _ in range(1_000)
+    )
+    if connection.vendor == "postgresql":
+        gather_statistics()
+
+    for by in (alpha.submitter, alpha.puller):
+        plans = plans_of(lambda by=by: list_groups(by=by, going=True), among="jobs_jobgroup")
+        assert any("group_going" in plan for plan in plans)
+
+
+def test_the_wish_of_a_relay_is_found_by_its_job(alpha: Any, now: datetime) -> None:
+    Wish.objects.bulk_create(
+        Wish(kind="read", cluster=alpha.cluster, agent=f"agent-{number}", job_id=number + 1, made_at=now)
+        for number in range(1_000)
+    )
+    if connection.vendor == "postgresql":
+        gather_statistics()
+
+    plans = plans_of(lambda: end_relay(relay="none"), among="jobs_wish")
+
+    assert any("wish_by_job" in plan for plan in plans)

@@ -14,6 +14,7 @@ from jobs.queries.groups import FoundGroup, get_group, list_groups
 from jobs.queries.lookup import list_jobs
 from jobs.queries.search import Search
 from jobs.reports import Report
+from jobs.services import groups
 from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.group_steps import LEFT_OPEN_FOR, due_groups, step_group
@@ -24,7 +25,7 @@ from jobs.services.report import report_jobs
 from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 from jobs.states import JobState
-from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, RainbowError
+from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, LimitReached, RainbowError
 from tests.support.members import caller_with, personal_token, project_of
 
 pytestmark = pytest.mark.django_db
@@ -257,3 +258,22 @@ def checked(*words: str) -> str:
     with suppress(SystemExit):
         call_command("check_records", *words, stdout=out)
     return out.getvalue()
+
+
+def test_a_submitter_has_so_many_unfinished_groups_and_no_more(
+    alpha: Any, beta: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "MOST_GOING", 2)
+    (first, members), _ = new_group(alpha.submitter, 1, now, key="k"), new_group(alpha.submitter, 1, now)
+
+    with pytest.raises(LimitReached):
+        submitted(alpha.submitter, 1, now)
+    with pytest.raises(LimitReached):
+        submitted(alpha.submitter, 1, now, key="another")
+    again, _ = new_group(alpha.submitter, 1, now, key="k")
+    new_group(beta.submitter, 1, now)
+
+    assert again == first
+    cancel_jobs(by=alpha.submitter, job_ids=members, now=now)
+    step_group(group_id=first, now=now)
+    new_group(alpha.submitter, 1, now)

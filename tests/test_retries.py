@@ -4,6 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from jobs.models import Job, JobAttempt, JobEvent
 from jobs.outcomes import CancelOutcome
@@ -62,6 +64,21 @@ def test_an_attempt_that_ends_so_is_followed_by_another(alpha: Any, now: datetim
     assert replay(job_id) == ("blocked", 2)
     assert counted() == recounted()
     assert not list(histories(Range(after=0, last=job_id)))
+
+
+def test_many_that_are_tried_again_take_as_many_statements_as_few(
+    alpha: Any, now: datetime, limits_are_known: None
+) -> None:
+    def statements(number: int) -> int:
+        jobs = [job_in(JobState.RUNNING, alpha, now=now, retry_most=1) for _ in range(number)]
+        said = {"attempt": 1, "state": JobState.FAILED, "end_cause": EndCause.NODE_FAILED}
+        reports = [Report(job_id=job_id, **said) for job_id in jobs]
+        with CaptureQueriesContext(connection) as captured:
+            report_jobs(caller=alpha.puller, agent=AGENT, reports=reports, now=now)
+        assert {state for (state,) in Job.objects.filter(id__in=jobs).values_list("state")} == {"blocked"}
+        return len(captured)
+
+    assert statements(20) == statements(2)
 
 
 def test_it_is_offered_once_the_pause_is_over(alpha: Any, now: datetime) -> None:

@@ -54,6 +54,10 @@ class JobGroup(models.Model):
             models.Index(fields=["project", "id"], name="group_by_project", condition=Q(project__isnull=False)),
             # What there is still something to do for.
             models.Index(fields=["id"], name="group_going", condition=Q(finished_at__isnull=True)),
+            *(
+                models.Index(fields=[column, "id"], name=f"group_going_{column}", condition=Q(finished_at__isnull=True))
+                for column in ("cluster", "submitted_by", "owner", "project")
+            ),
             models.Index(fields=["finished_at"], name="group_finished", condition=Q(finished_at__isnull=False)),
         ]
         constraints = [

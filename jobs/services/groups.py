@@ -11,10 +11,13 @@ from jobs.left_to_do import Work, tell_of_work_after_commit
 from jobs.models import JobGroup
 from jobs.services.orders import Order, Receipt, stored_key, submitter_of
 from jobs.specs import MAX_INT, MAX_KEY, MAX_NAME
-from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, RainbowError, Unavailable
+from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, LimitReached, RainbowError, Unavailable
 
 _NO_SUCH_GROUP = "there is no such group of yours at this cluster, with this project"
 BESIDE_THE_GROUP = "must not be beside the group of all jobs"
+# Unfinished groups of a person, of a project's tokens, or of a cluster's token: each is polled for what is due.
+MOST_GOING = 1_000
+_RETRY_SECONDS = 60
 _CLOSED = "the group takes no further members"
 
 
@@ -121,8 +124,11 @@ def _made(wish: GroupWish, now: datetime) -> JobGroup:
         open=True,
     )
     if not key:
+        _check_number(by, project_id)
         new.save(force_insert=True)
         return new
+    if not JobGroup.objects.filter(cluster_id=by.cluster_id, idempotency_key=key).exists():
+        _check_number(by, project_id)
     # Of several at once that have the same key, one makes the group, and the others wait for its commit.
     JobGroup.objects.bulk_create([new], ignore_conflicts=True)
     under_key = JobGroup.objects.filter(cluster_id=by.cluster_id, idempotency_key=key)
@@ -132,6 +138,17 @@ def _made(wish: GroupWish, now: datetime) -> JobGroup:
     if not _is_of(found, by, by.cluster_id, project_id) or _said(found) != _said(wish):
         raise AlreadyExists("another group was submitted under this key", field="group.idempotency_key")
     return found
+
+
+def _check_number(by: Caller, project_id: int | None) -> None:
+    """Raises LimitReached. Submissions at the same moment may go beyond it by one each."""
+    mine = {"project_id": project_id} if project_id else {"submitted_by_id": by.credential}
+    if by.person_id:
+        mine = {"owner_id": by.person_id}
+    going = JobGroup.objects.filter(finished_at__isnull=True, **mine)
+    if going[:MOST_GOING].count() >= MOST_GOING:
+        text = f"{MOST_GOING:,} of your groups are not finished, and no more may be; submit again when some are"
+        raise LimitReached(text, retry_after_seconds=_RETRY_SECONDS)
 
 
 def _said(group: JobGroup | GroupWish) -> tuple[str, int, int]:

@@ -124,7 +124,9 @@ def note_reader(*, relay: str, now: datetime) -> None:
 @transaction.atomic
 def end_relay(*, relay: str) -> None:
     """The reader is gone, or has all."""
-    Wish.objects.filter(kind=WishKind.READ, content__stream=relay).delete()
+    # By the job, since what a wish holds has no index.
+    job = Relay.objects.filter(id=relay).values("job_id")
+    Wish.objects.filter(job_id__in=job, kind=WishKind.READ, content__stream=relay).delete()
     _end([relay])
     tell_relay_after_commit(relay)
 

@@ -12,6 +12,7 @@ from jobs.retries import AttemptEnd, pause_before
 from jobs.services.attempts import note_attempts
 from jobs.services.placing import DECISIVE
 from jobs.services.release import release
+from jobs.sql.updates import Retried, write_retried
 from jobs.states import JobState, What
 from jobs.usage import used_by
 
@@ -26,38 +27,37 @@ def retry(ends: Sequence[AttemptEnd], *, now: datetime) -> list[Step]:
     The time counts as one thing that they wait for: all others are over since their first attempts.
     """
     note_attempts(ends)
-    return [step for end in ends for step in _retry(end, now)]
+    steps = [step for end in ends for step in _steps(end, now)]
+    write_retried([_retried(end, now) for end in ends])
+    return steps
 
 
-def _retry(end: AttemptEnd, now: datetime) -> Iterator[Step]:
+def _steps(end: AttemptEnd, now: datetime) -> Iterator[Step]:
     job = end.job
     if end.started_at and not job.started_at:
         job.started_at = end.started_at
         yield Step.of(job, What.STARTED, JobState.RUNNING)
         job.state = JobState.RUNNING.value
     used = used_by(job, until=end.ended_at, now=now)
-    home = job.taken_from_id or job.cluster_id
     step = replace(Step.of(job, What.RETRIED, JobState.BLOCKED), attempt=job.attempt + 1, why=end.reason)
-    yield replace(step, cluster_id=home, from_cluster_id=job.cluster_id, used=used)
-    Job.objects.filter(id=job.id).update(
-        state=JobState.BLOCKED,
-        unmet=1,
-        queue_id=None,
+    yield replace(step, cluster_id=_home(job), from_cluster_id=job.cluster_id, used=used)
+
+
+def _retried(end: AttemptEnd, now: datetime) -> Retried:
+    job = end.job
+    return Retried(
         retry_at=now + pause_before(job.retries + 1),
         retries=job.retries + 1,
-        cluster_id=home,
-        taken_from=None,
+        cluster_id=_home(job),
         attempt=job.attempt + 1,
-        agent="",
-        native_id="",
         reason=f"attempt {job.attempt} ended: {end.reason or end.end_cause or 'lost'}",
-        accepted_at=None,
-        started_at=None,
-        lost_at=None,
-        lease_seconds=None,
-        lease_expires_at=None,
-        **({"output": end.output} if end.output else {}),
+        output=end.output or None,
+        job_id=job.id,
     )
+
+
+def _home(job: Job) -> int:
+    return job.taken_from_id or job.cluster_id
 
 
 def retries_are_due(*, now: datetime) -> bool:

@@ -192,5 +192,32 @@ def write_reported(rows: Sequence[Row]) -> None:
             cursor.executemany(statement, [tuple(map(_adapted, row)) for row in rows])
 
 
+class Retried(NamedTuple):
+    """A job whose next attempt is due at a time; no output leaves it as it is."""
+
+    retry_at: datetime
+    retries: int
+    cluster_id: int
+    attempt: int
+    reason: str
+    output: str | None
+    job_id: int
+
+
+_RETRY = (
+    f"UPDATE {_JOB} SET state = '{JobState.BLOCKED}', unmet = 1, queue_id = NULL, taken_from_id = NULL, agent = '', "
+    "native_id = '', accepted_at = NULL, started_at = NULL, lost_at = NULL, lease_seconds = NULL, "
+    "lease_expires_at = NULL, retry_at = %s, retries = %s, cluster_id = %s, attempt = %s, reason = %s, "
+    "output = COALESCE(%s, output) WHERE id = %s"
+)
+
+
+def write_retried(rows: Sequence[Retried]) -> None:
+    """Blocks jobs, which the caller has locked, until they are tried again."""
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.executemany(_RETRY, [tuple(map(_adapted, row)) for row in rows])
+
+
 def _adapted(value: Any) -> Any:
     return timestamp(value) if isinstance(value, datetime) else value

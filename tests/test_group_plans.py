@@ -72,9 +72,7 @@ def test_the_members_are_listed_by_their_index(alpha: Any, sweep: int) -> None:
     assert not any(map(reads_all_members, plans))
 
 
-def test_groups_that_are_going_are_listed_without_the_finished(
-    alpha: Any, sweep: int, now: datetime
-) -> None:
+def test_groups_that_are_going_are_listed_without_the_finished(alpha: Any, sweep: int, now: datetime) -> None:
     JobGroup.objects.bulk_create(
         JobGroup(
             cluster=alpha.cluster,

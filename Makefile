@@ -127,7 +127,7 @@ test-long: .venv/development ## Run at length the drills and random tests that e
 .PHONY: test-flux
 test-flux: .venv/development ## Run the tests that need a real Flux, which they start
 	@command -v flux >/dev/null || { echo "flux is not on PATH" >&2; exit 1; }
-	$(BIN)/python -m pytest -m flux tests/test_executor_flux*.py tests/test_agent_flux*.py
+	$(BIN)/python -m pytest -m flux tests/test_executor_*.py tests/test_agent_flux*.py tests/test_hostile_jobs.py tests/test_containers.py
 
 .PHONY: check
 check: lint types migrations-fresh stubs-fresh site test ## Do all that a change has to pass

@@ -49,7 +49,7 @@ ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_o
 	held_job_states hostile_clients hostile_http hostile_jobs hostile_server hostile_server_broken_and_signed hostile_server_signed http_requests https images in_doubt job_folders \
 	job_output job_processes job_resources jobs_as_persons journal keepalive kubernetes loaded_modules locks log_examples log_lines log_writer login_in_a_browser long_waits look_up_of_a_pools_job mapped_agent matching metrics_docs my_pages_in_a_browser needs \
 	package parameter_study policy policy_* pool_drill presence printed_jobs probe prometheus prometheus_files python_docs reach readme recorded_conversation release releases replaced_* \
-	rest_schema_page reverse_proxies rules scanning scheduler_facts settings shedding sbatch sbatch_tour sign_in_at_a_provider signatures signed_runs signed_submission signing_keys site_options slurm_answers slurm_commands soak state_folder submit_file \
+	rest_schema_page reverse_proxies rules scanning scheduler_facts settings shedding sbatch sbatch_tour sign_in_at_a_provider signatures signed_runs signed_submission signing_keys site_options slurm_answers slurm_commands snakemake soak state_folder submit_file \
 	submit_options submit_wait thread_pools timed_calls tls units users_file wakeups watch web_server web_tls where wire_golden \
 	wrong_surroundings \
 	agent_hands_over_many agent_holds_many agent_ready_jobs agent_round benchmarked_requests benchmarks_mixed_load \
@@ -184,6 +184,7 @@ lock: .venv/development ## Write requirements*.lock for requirements*.txt; LOCK_
 		requirements-kubernetes requirements-site; do \
 		$(LOCK) $$name.txt --output-file $$name.lock || exit; \
 	done
+	$(LOCK) --no-binary connection-pool requirements-snakemake.txt --output-file requirements-snakemake.lock
 
 .PHONY: sbom
 sbom: .venv/development ## Write build/sbom.json, the bill of materials (CycloneDX) of what the server runs on
@@ -222,6 +223,10 @@ compose-check: .venv/development ## Do the same where there is no registry, with
 .PHONY: kubernetes-check
 kubernetes-check: .venv/development .venv-kubernetes/installed ## Check deploy/kubernetes against the schemas of Kubernetes
 	$(BIN)/python -m pytest tests/test_kubernetes.py
+
+.PHONY: snakemake-check
+snakemake-check: .venv/development .venv-snakemake/installed ## Run a workflow of a real Snakemake by integrations/snakemake
+	$(BIN)/python -m pytest tests/test_snakemake.py
 
 .PHONY: guide-check
 guide-check: .venv/development ## Do what docs/operations.md says from an empty Debian on, in containers; needs root
@@ -265,7 +270,7 @@ abuse: .venv/development ## Attack a server of this checkout, and print what an 
 
 .PHONY: clean
 clean: ## Remove what these targets made, and nothing else
-	rm -rf .venv .venv-stubs .venv-kubernetes .venv-site build dist *.egg-info .*_cache .hypothesis
+	rm -rf .venv .venv-stubs .venv-kubernetes .venv-site .venv-snakemake build dist *.egg-info .*_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -291,6 +296,13 @@ clean: ## Remove what these targets made, and nothing else
 .venv-kubernetes/installed: requirements-kubernetes.lock | .venv/bin/python
 	$(BIN)/python -m venv --clear .venv-kubernetes
 	.venv-kubernetes/bin/python -m pip $(INSTALL_LOCKED) requirements-kubernetes.lock
+	@touch $@
+
+# There is no wheel of connection-pool, which Snakemake needs: it is built by the setuptools of the client's lock.
+.venv-snakemake/installed: requirements-client.lock requirements-snakemake.lock | .venv/bin/python
+	$(BIN)/python -m venv --clear .venv-snakemake
+	.venv-snakemake/bin/python -m pip $(INSTALL_LOCKED) requirements-client.lock
+	.venv-snakemake/bin/python -m pip $(INSTALL_LOCKED:--requirement=--no-binary connection-pool --no-build-isolation --requirement) requirements-snakemake.lock
 	@touch $@
 
 .venv-site/installed: requirements-site.lock | .venv/bin/python

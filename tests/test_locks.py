@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from tests.support.servers import ROOT
 
-KINDS = ("client", "otel", "h2corn", "dev", "stubs", "kubernetes")
+KINDS = ("client", "otel", "h2corn", "dev", "stubs", "kubernetes", "snakemake")
 NAMES = ("requirements", *(f"requirements-{kind}" for kind in KINDS))
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==(\S+)", re.MULTILINE)
 SHA256 = re.compile(r"--hash=sha256:[0-9a-f]{64}")
@@ -94,6 +94,7 @@ def test_make_installs_by_hash_and_builds_nothing_of_others() -> None:
         ".venv-stubs/installed",
         ".venv-kubernetes/installed",
         ".venv-site/installed",
+        ".venv-snakemake/installed",
         "sbom",
     ]
     recipe = subprocess.run(
@@ -106,9 +107,12 @@ def test_make_installs_by_hash_and_builds_nothing_of_others() -> None:
     installs = [line.split() for line in recipe.splitlines() if "install" in line.split()]
     own = [words for words in installs if "--editable" in words]
 
-    assert len(installs) == 7
+    assert len(installs) == 9
     assert len(own) == 1
     assert {"--no-deps", "--no-index", "--no-build-isolation"} <= set(own[0])
+    # It has no wheel; what builds it is locked as well.
+    built = [words[words.index("--no-binary") + 1] for words in installs if "--no-binary" in words]
+    assert built == ["connection-pool"]
     for words in installs:
         assert words in own or {"--no-deps", "--require-hashes", "--only-binary"} <= set(words)
         assert words in own or words[-1].endswith(".lock")

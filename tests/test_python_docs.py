@@ -23,6 +23,14 @@ PRINTED = {
     "executor.py": "[7, 97, 997]\n[19, 199]\n",
     "from_submitit.py": "997\n[7, 97, 997]\n",
     "commands.py": "hello\n75 no solution\n",
+    "quickstart.py": "completed hello\n",
+    "asynchronous.py": "['0', '1', '2']\n",
+    "gather.py": "0 2470\n",
+    "watch.py": "doomed failed 3\n",
+    "logs.py": "step 1\nstep 2\nstep 3\ndone\n",
+    "groups.py": "{'completed': 4, 'failed': 1}\n['test 2 -ne 2']\n",
+    "files.py": "[('numbers.txt', 6), ('sorted.txt', 6)]\nb'1\\n2\\n3\\n'\n",
+    "errors.py": "nodes INVALID_ARGUMENT\nNOT_FOUND\nTrue True\nfailed 3\n",
 }
 
 
@@ -36,7 +44,7 @@ def environment(server: RainbowServer, tmp_path_factory: pytest.TempPathFactory)
         yield {**kept, "PYTHONPATH": str(ROOT), **{f"RAINBOW_{name}": value for name, value in known.items()}}
 
 
-def test_pages_show_the_programs_as_they_are() -> None:
+def test_pages_are_what_docstrings_and_programs_say() -> None:
     for page, content in written().items():
         assert page.read_text() == content, f"{page.name} is not what `make docs` writes"
         assert len(re.findall("^```python", content, re.MULTILINE)) == len(SHOWN.findall(content)), page.name

@@ -15,7 +15,7 @@ PAGES = {
     "Submitting jobs": [
         "docs/concepts", "docs/parameter-study", "docs/snakemake", "docs/where", "docs/cli", "docs/my-pages",
     ],
-    "Python": ["docs/python/futures"],
+    "Python": ["docs/python/README", "docs/python/recipes", "docs/python/futures", "docs/python/reference"],
     "At a site": ["docs/agent", "docs/people-at-sites", "docs/executors"],
     "Running a server": [
         "docs/operations", "docs/configuration", "docs/containers", "docs/admin", "docs/people", "docs/who-may",

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -20,6 +21,7 @@ from rainbow.slurm_commands.job_ids import JobRef, job_ref, job_refs
 from rainbow.slurm_commands.layers import asked
 from rainbow.slurm_commands.sacct_times import time_in
 from rainbow.slurm_commands.sbatch_options import OPTIONS, Fate
+from rainbow.terminal.types import Span
 from tests.support.servers import ROOT
 
 DATA = Path(__file__).parent / "data" / "sbatch"
@@ -278,3 +280,17 @@ def test_no_name_of_a_job_or_file_is_run_by_the_shell(name: str, tmp_path: Path)
     assert not (tmp_path / "owned").exists()
     (written,) = [path for path in tmp_path.iterdir() if path.name != "slurm_script"]
     assert written.read_text() == "ran\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("1h30m", 5400), ("30:00", 1800), ("1:30:00", 5400), ("1-0", 86_400), ("1-02:03:04", 93_784)],
+)
+def test_a_time_limit_of_rainbow_may_be_written_as_slurm_has_it(text: str, seconds: int) -> None:
+    assert Span(lowest=1, highest=10**6).convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["1-", "-1", "1:2:3:4", "1h-2", ":"])
+def test_another_time_limit_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a span of time"):
+        Span(lowest=1, highest=10**6).convert(text, None, None)

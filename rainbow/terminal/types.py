@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from rainbow.runner.output import spelled
+from rainbow.slurm_commands.durations import seconds_of_clock
 from rainbow.terminal.formatting import UNITS, count
 from rainbow.times import local_time_in
 
@@ -40,7 +41,7 @@ class Number(click.FloatRange):
 
 
 class Span(click.ParamType[int]):
-    """Seconds, written 600, 10m, 2h or 1h30m."""
+    """Seconds, written 600, 10m, 2h or 1h30m, or with colons or a hyphen as Slurm reads it: 1:30:00, 1-02:03:04."""
 
     name = "span"
 
@@ -152,6 +153,8 @@ def _spelled(seconds: int) -> str:
 def _seconds(text: str) -> int | None:
     if text.isascii() and text.isdigit():
         return int(text)
+    if ":" in text or "-" in text:
+        return seconds_of_clock(text)
     found = SPAN.fullmatch(text)
     if not text or found is None:
         return None

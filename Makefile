@@ -41,7 +41,7 @@ EMPTYING := tests/test_after_commit.py tests/test_after_groups_races.py tests/te
 # images beside the other tests of SQLite.
 IMAGES := tests/test_compose.py tests/test_images.py tests/test_installation_guide.py
 # These meet no database, one of their own, or a server of whose database they see nothing: they run once, with SQLite.
-ONCE := agent_attacked agent_command agent_f* agent_killed agent_metrics agent_options agent_people agent_s* agent_takes_jobs \
+ONCE := agent_attacked airflow agent_command agent_f* agent_killed agent_metrics agent_options agent_people agent_s* agent_takes_jobs \
 	agent_withdraws_jobs architecture asgi_transport async_client backup_files bad_bytes broken_answers certificate_keys certificate_renewal chaos children cli cli_* \
 	client_answers client_certificates client_distrust \
 	client_repetition compose_file config connection_diagnosis console_in_a_browser containers containers_podman database_away \
@@ -181,7 +181,7 @@ site: .venv-site/installed ## Build the manual in build/site, one folder a versi
 .PHONY: lock
 lock: .venv/development ## Write requirements*.lock for requirements*.txt; LOCK_OPTIONS=--upgrade takes what is newest
 	for name in requirements-client requirements requirements-otel requirements-h2corn requirements-dev requirements-stubs \
-		requirements-kubernetes requirements-site; do \
+		requirements-kubernetes requirements-site requirements-airflow; do \
 		$(LOCK) $$name.txt --output-file $$name.lock || exit; \
 	done
 	$(LOCK) --no-binary connection-pool requirements-snakemake.txt --output-file requirements-snakemake.lock
@@ -232,6 +232,10 @@ snakemake-check: .venv/development .venv-snakemake/installed ## Run a workflow o
 guide-check: .venv/development ## Do what docs/operations.md says from an empty Debian on, in containers; needs root
 	$(BIN)/python -m pytest tests/test_installation_guide.py
 
+.PHONY: airflow-check
+airflow-check: .venv/development .venv-airflow/installed ## Run integrations/airflow with a real Airflow
+	$(BIN)/python -m pytest tests/test_airflow.py
+
 .PHONY: screenshots
 screenshots: .venv/development ## Write docs/screenshots, with the Chromium of this machine
 	$(BIN)/python -m tests.support.screenshots
@@ -270,7 +274,7 @@ abuse: .venv/development ## Attack a server of this checkout, and print what an 
 
 .PHONY: clean
 clean: ## Remove what these targets made, and nothing else
-	rm -rf .venv .venv-stubs .venv-kubernetes .venv-site .venv-snakemake build dist *.egg-info .*_cache .hypothesis
+	rm -rf .venv .venv-stubs .venv-kubernetes .venv-site .venv-airflow .venv-snakemake build dist *.egg-info .*_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -308,4 +312,9 @@ clean: ## Remove what these targets made, and nothing else
 .venv-site/installed: requirements-site.lock | .venv/bin/python
 	$(BIN)/python -m venv --clear .venv-site
 	.venv-site/bin/python -m pip $(INSTALL_LOCKED) requirements-site.lock
+	@touch $@
+
+.venv-airflow/installed: requirements-airflow.lock | .venv/bin/python
+	$(BIN)/python -m venv --clear .venv-airflow
+	.venv-airflow/bin/python -m pip $(INSTALL_LOCKED) requirements-airflow.lock
 	@touch $@

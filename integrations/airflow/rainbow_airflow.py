@@ -1,0 +1,118 @@
+"""Airflow tasks that are rainbow jobs: an operator that submits one, and a sensor that waits for one.
+
+Neither occupies a worker while a job waits and runs: the triggerer watches it. The connection (`rainbow_default`)
+has the server's host and port, the cluster or pool as its login, a token as its password, and in its extra `tls`,
+and `ca_file`, as the client takes them.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, Context
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from rainbow.client import Client
+from rainbow.records import Job
+from rainbow.specs import JobSpec
+from rainbow.states import FINAL_STATES
+
+CONNECTION = "rainbow_default"
+
+
+def connect(conn_id: str) -> Client:
+    connection = BaseHook.get_connection(conn_id)
+    tls = {name: value for name, value in connection.extra_dejson.items() if name in ("tls", "ca_file")}
+    host = f"{connection.host}:{connection.port or 50051}"
+    return Client(host, cluster=connection.login or "", token=connection.password or "", **tls)
+
+
+def look_up(conn_id: str, jobid: int) -> Job:
+    with connect(conn_id) as client:
+        jobs = client.get_jobs([jobid]).jobs
+    if not jobs:
+        raise AirflowFailException(f"the server has no job {jobid}, or this token may not see it")
+    return jobs[0]
+
+
+def cancel(conn_id: str, jobid: int) -> None:
+    with connect(conn_id) as client:
+        client.cancel_jobs([jobid], reason="its task in Airflow was ended")
+
+
+class JobTrigger(BaseTrigger):
+    """Fires once the job is over. A triggerer that is restarted looks again: nothing is lost."""
+
+    def __init__(self, jobid: int, conn_id: str, poll_seconds: float, *, is_own: bool) -> None:
+        super().__init__()
+        self.jobid, self.conn_id, self.poll_seconds, self.is_own = jobid, conn_id, poll_seconds, is_own
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        kept = ("jobid", "conn_id", "poll_seconds", "is_own")
+        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in kept}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        while (await asyncio.to_thread(look_up, self.conn_id, self.jobid)).state not in FINAL_STATES:
+            await asyncio.sleep(self.poll_seconds)
+        yield TriggerEvent(self.jobid)
+
+    async def on_kill(self) -> None:
+        """Somebody marked the task, or cleared it: a job of its own goes with it."""
+        if self.is_own:
+            await asyncio.to_thread(cancel, self.conn_id, self.jobid)
+
+
+class _Waiting:
+    """What operator and sensor share: to wait in the triggerer, and to make a task of how the job ended."""
+
+    conn_id: str
+    poll_seconds: float
+
+    def wait_for(self, jobid: int, *, is_own: bool) -> None:
+        self.defer(trigger=JobTrigger(jobid, self.conn_id, self.poll_seconds, is_own=is_own), method_name="finish")
+
+    def finish(self, context: Context, event: int) -> int:
+        job = look_up(self.conn_id, event)
+        if job.output:
+            self.log.info("job %d wrote:\n%s", job.id, job.output)
+        if job.state != "completed":
+            raise AirflowException(f"job {job.id} is {job.state}: {job.reason or f'exit code {job.exit_code}'}")
+        return job.id
+
+
+class RainbowOperator(_Waiting, BaseOperator):
+    """Runs `command` as a job, with further fields of rainbow.specs.JobSpec as `spec`; returns the job's id."""
+
+    template_fields = ("command", "spec")
+
+    def __init__(
+        self, *, command: str, spec: dict[str, Any] | None = None, conn_id: str = CONNECTION, poll_seconds: float = 5,
+        **options: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**options)
+        self.command, self.spec, self.conn_id, self.poll_seconds = command, spec or {}, conn_id, poll_seconds
+
+    def execute(self, context: Context) -> None:
+        ti = context["ti"]
+        # A worker that dies between submission and deferral submits the same job again, not a second one.
+        attempt = f"{ti.dag_id} {ti.run_id} {ti.task_id} {ti.map_index} {ti.try_number}"
+        key = f"airflow-{hashlib.sha256(attempt.encode()).hexdigest()}"
+        with connect(self.conn_id) as client:
+            submission = client.submit_job(JobSpec(command=self.command, idempotency_key=key, **self.spec))
+        self.log.info("submitted as job %d", submission.jobid)
+        self.wait_for(submission.jobid, is_own=True)
+
+
+class RainbowJobSensor(_Waiting, BaseSensorOperator):
+    """Waits for a job that somebody else submitted, and fails if that does."""
+
+    template_fields = ("jobid",)
+
+    def __init__(self, *, jobid: int | str, conn_id: str = CONNECTION, poll_seconds: float = 5, **options: Any) -> None:
+        super().__init__(**options)
+        self.jobid, self.conn_id, self.poll_seconds = jobid, conn_id, poll_seconds
+
+    def execute(self, context: Context) -> None:
+        self.wait_for(int(self.jobid), is_own=False)

@@ -76,7 +76,7 @@ def test_the_example_runs_one_job_and_a_task_fails_with_its_job(airflow: dict[st
 
     told = run_by(airflow, BIN / "python", dags / "failing.py")
 
-    assert "is failed: exit code 3" in told and "state=failed" in told, told
+    assert "is failed: ended with exit code 3" in told and "state=failed" in told, told
     connection = json.loads(airflow["AIRFLOW_CONN_RAINBOW_DEFAULT"])
     with Client(airflow["RAINBOW_HOST"], cluster=connection["login"], token=connection["password"]) as client:
         assert [job.exit_code for job in client.list_jobs()] == [3, 0]

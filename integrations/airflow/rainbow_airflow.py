@@ -5,80 +5,72 @@ has the server's host and port, the cluster or pool as its login, a token as its
 and `ca_file`, as the client takes them.
 """
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, Context
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, Connection, Context
+from airflow.sdk.exceptions import AirflowException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from rainbow.client import Client
-from rainbow.records import Job
-from rainbow.specs import JobSpec
-from rainbow.states import FINAL_STATES
+from rainbow import AsyncClient, Client, JobSpec
 
 CONNECTION = "rainbow_default"
 
 
-def connect(conn_id: str) -> Client:
-    connection = BaseHook.get_connection(conn_id)
+def options_from(connection: Connection) -> dict[str, Any]:
     tls = {name: value for name, value in connection.extra_dejson.items() if name in ("tls", "ca_file")}
     host = f"{connection.host}:{connection.port or 50051}"
-    return Client(host, cluster=connection.login or "", token=connection.password or "", **tls)
+    return {"host": host, "cluster": connection.login or "", "token": connection.password or "", **tls}
 
 
-def look_up(conn_id: str, jobid: int) -> Job:
-    with connect(conn_id) as client:
-        jobs = client.get_jobs([jobid]).jobs
-    if not jobs:
-        raise AirflowFailException(f"the server has no job {jobid}, or this token may not see it")
-    return jobs[0]
+def connect(conn_id: str) -> Client:
+    return Client(**options_from(BaseHook.get_connection(conn_id)))
 
 
-def cancel(conn_id: str, jobid: int) -> None:
-    with connect(conn_id) as client:
-        client.cancel_jobs([jobid], reason="its task in Airflow was ended")
+async def connect_from_triggerer(conn_id: str) -> AsyncClient:
+    return AsyncClient(**options_from(await BaseHook.aget_connection(conn_id)))
 
 
 class JobTrigger(BaseTrigger):
     """Fires once the job is over. A triggerer that is restarted looks again: nothing is lost."""
 
-    def __init__(self, jobid: int, conn_id: str, poll_seconds: float, *, is_own: bool) -> None:
+    def __init__(self, jobid: int, conn_id: str, *, is_own: bool) -> None:
         super().__init__()
-        self.jobid, self.conn_id, self.poll_seconds, self.is_own = jobid, conn_id, poll_seconds, is_own
+        self.jobid, self.conn_id, self.is_own = jobid, conn_id, is_own
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        kept = ("jobid", "conn_id", "poll_seconds", "is_own")
-        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in kept}
+        kept = {"jobid": self.jobid, "conn_id": self.conn_id, "is_own": self.is_own}
+        return f"{type(self).__module__}.{type(self).__qualname__}", kept
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        while (await asyncio.to_thread(look_up, self.conn_id, self.jobid)).state not in FINAL_STATES:
-            await asyncio.sleep(self.poll_seconds)
+        async with await connect_from_triggerer(self.conn_id) as client:
+            async for _ in client.watch_jobs([self.jobid]):
+                pass
         yield TriggerEvent(self.jobid)
 
     async def on_kill(self) -> None:
         """Somebody marked the task, or cleared it: a job of its own goes with it."""
         if self.is_own:
-            await asyncio.to_thread(cancel, self.conn_id, self.jobid)
+            async with await connect_from_triggerer(self.conn_id) as client:
+                await client.cancel_jobs([self.jobid], reason="its task in Airflow was ended")
 
 
 class _Waiting:
     """What operator and sensor share: to wait in the triggerer, and to make a task of how the job ended."""
 
     conn_id: str
-    poll_seconds: float
 
     def wait_for(self, jobid: int, *, is_own: bool) -> None:
-        self.defer(trigger=JobTrigger(jobid, self.conn_id, self.poll_seconds, is_own=is_own), method_name="finish")
+        self.defer(trigger=JobTrigger(jobid, self.conn_id, is_own=is_own), method_name="finish")
 
     def finish(self, context: Context, event: int) -> int:
-        job = look_up(self.conn_id, event)
+        with connect(self.conn_id) as client:
+            (job,) = client.get_jobs([event]).jobs
         if job.output:
             self.log.info("job %d wrote:\n%s", job.id, job.output)
         if job.state != "completed":
-            raise AirflowException(f"job {job.id} is {job.state}: {job.reason or f'exit code {job.exit_code}'}")
+            raise AirflowException(f"job {job.id} is {job.state}: {job.reason}")
         return job.id
 
 
@@ -88,11 +80,11 @@ class RainbowOperator(_Waiting, BaseOperator):
     template_fields = ("command", "spec")
 
     def __init__(
-        self, *, command: str, spec: dict[str, Any] | None = None, conn_id: str = CONNECTION, poll_seconds: float = 5,
+        self, *, command: str, spec: dict[str, Any] | None = None, conn_id: str = CONNECTION,
         **options: Any,
     ) -> None:  # fmt: skip
         super().__init__(**options)
-        self.command, self.spec, self.conn_id, self.poll_seconds = command, spec or {}, conn_id, poll_seconds
+        self.command, self.spec, self.conn_id = command, spec or {}, conn_id
 
     def execute(self, context: Context) -> None:
         ti = context["ti"]
@@ -110,9 +102,9 @@ class RainbowJobSensor(_Waiting, BaseSensorOperator):
 
     template_fields = ("jobid",)
 
-    def __init__(self, *, jobid: int | str, conn_id: str = CONNECTION, poll_seconds: float = 5, **options: Any) -> None:
+    def __init__(self, *, jobid: int | str, conn_id: str = CONNECTION, **options: Any) -> None:
         super().__init__(**options)
-        self.jobid, self.conn_id, self.poll_seconds = jobid, conn_id, poll_seconds
+        self.jobid, self.conn_id = jobid, conn_id
 
     def execute(self, context: Context) -> None:
         self.wait_for(int(self.jobid), is_own=False)

@@ -12,11 +12,7 @@ from packaging.utils import canonicalize_name
 
 from tests.support.servers import ROOT
 
-<<<<<<< HEAD
-KINDS = ("client", "otel", "h2corn", "dev", "stubs", "kubernetes", "snakemake")
-=======
-KINDS = ("client", "otel", "h2corn", "dev", "stubs", "kubernetes", "site", "airflow")
->>>>>>> 4f1a6aa (Airflow: an operator and a sensor that defer)
+KINDS = ("client", "otel", "h2corn", "dev", "stubs", "kubernetes", "site", "snakemake", "airflow")
 NAMES = ("requirements", *(f"requirements-{kind}" for kind in KINDS))
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==(\S+)", re.MULTILINE)
 SHA256 = re.compile(r"--hash=sha256:[0-9a-f]{64}")
@@ -99,11 +95,8 @@ def test_make_installs_by_hash_and_builds_nothing_of_others() -> None:
         ".venv-stubs/installed",
         ".venv-kubernetes/installed",
         ".venv-site/installed",
-<<<<<<< HEAD
         ".venv-snakemake/installed",
-=======
         ".venv-airflow/installed",
->>>>>>> 4f1a6aa (Airflow: an operator and a sensor that defer)
         "sbom",
     ]
     recipe = subprocess.run(
@@ -116,11 +109,7 @@ def test_make_installs_by_hash_and_builds_nothing_of_others() -> None:
     installs = [line.split() for line in recipe.splitlines() if "install" in line.split()]
     own = [words for words in installs if "--editable" in words]
 
-<<<<<<< HEAD
-    assert len(installs) == 9
-=======
-    assert len(installs) == 8
->>>>>>> 4f1a6aa (Airflow: an operator and a sensor that defer)
+    assert len(installs) == 10
     assert len(own) == 1
     assert {"--no-deps", "--no-index", "--no-build-isolation"} <= set(own[0])
     # It has no wheel; what builds it is locked as well.

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 # What people read first stands first. A page that is nowhere here fails the build.
 PAGES = {
     "Submitting jobs": [
-        "docs/concepts", "docs/parameter-study", "docs/snakemake", "docs/where", "docs/cli", "docs/my-pages",
+        "docs/concepts", "docs/parameter-study", "docs/sbatch", "docs/snakemake", "docs/where", "docs/cli",
+        "docs/my-pages",
     ],
     "Python": ["docs/python/README", "docs/python/recipes", "docs/python/futures", "docs/python/reference"],
     "At a site": ["docs/agent", "docs/people-at-sites", "docs/executors"],

@@ -1,14 +1,16 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
+from rainbow.client import Client
 from rainbow.errors import NO_SUCH_JOB
 from rainbow.records import CancelOutcome, CancelResult, JobGroup
-from rainbow.terminal import session
+from rainbow.states import JobState
+from rainbow.terminal import cancelling, session
 from rainbow.terminal.formatting import count
 from rainbow.terminal.groups import over, whole
 from rainbow.terminal.in_doubt import in_doubt
-from rainbow.terminal.options import json_option, observer_options, server_options
+from rainbow.terminal.options import json_option, label_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.types import MAX_INT32, Whole
 from rainbow.text import on_one_line
@@ -18,8 +20,10 @@ Examples:
   rainbow cancel 7 8 9
   rainbow cancel --group 12
   rainbow cancel 7 --reason 'wrong input file'
+  rainbow cancel --label project=demo
+  rainbow cancel --state queued --all --yes
 
-Exits with 4 when a job was not found, and with 5 when one cannot be stopped any more.
+Exits with 4 when a job was not found, and with 5 when one cannot be stopped any more, or the answer was no.
 """
 LOST = "The jobs may be stopped all the same. The same command again says what became of them."
 DONE = (CancelOutcome.CANCELLED, CancelOutcome.REQUESTED)
@@ -39,26 +43,71 @@ WORDS = {
 @click.option("--reason", default="", metavar="TEXT", help="Why; others read it in the job's events.")
 @json_option
 @click.option("--group", type=Whole(1, MAX_INT32), help="All jobs of this group, in place of IDs.")
+@label_option("All jobs with this label that are not over, in place of IDs; repeatable.")
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice([state.value for state in cancelling.STOPPABLE]),
+    multiple=True,
+    help="With --label or --all: only jobs in this state; repeatable.",
+)
+@click.option("--all", "everything", is_flag=True, help="All jobs that the credential reaches and that are not over.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing, with --label and --all.")
 @click.argument("jobids", metavar="[ID...]", nargs=-1, type=Whole(1, MAX_INT32))
 @click.pass_context
 def command(
-    ctx: click.Context, jobids: Sequence[int], group: int | None, reason: str, as_cluster: bool, as_json: bool
+    ctx: click.Context,
+    jobids: Sequence[int],
+    group: int | None,
+    labels: Mapping[str, str],
+    states: Sequence[str],
+    everything: bool,
+    yes: bool,
+    reason: str,
+    as_cluster: bool,
+    as_json: bool,
 ) -> None:
     """Stop jobs: a waiting one at once, one that a cluster holds when its agent reports next, within 15 seconds."""
-    if bool(jobids) == (group is not None):
-        raise click.UsageError("Give either the ids of jobs or --group.")
-    if group is not None:
-        with session.observer(ctx, as_cluster=as_cluster) as client, in_doubt(LOST):
-            stopped = client.cancel_group(group, reason=reason)
-        _tell_of_group(stopped, as_json=as_json)
-        return
-    with session.observer(ctx, as_cluster=as_cluster) as client, in_doubt(LOST):
-        results = client.cancel_jobs(jobids, reason=reason)
+    selecting = bool(labels or everything)
+    _check(selecting=selecting, states=states, named=bool(jobids) + (group is not None))
+    with session.observer(ctx, as_cluster=as_cluster) as client:
+        if selecting:
+            wanted = cancelling.chosen(client, states=[JobState(state) for state in states], labels=labels)
+            ctx.exit(_cancel_chosen(client, wanted, reason=reason, yes=yes, as_json=as_json))
+        with in_doubt(LOST):
+            if group is not None:
+                _tell_of_group(client.cancel_group(group, reason=reason), as_json=as_json)
+                return
+            results = client.cancel_jobs(jobids, reason=reason)
     if as_json:
         write_json({"results": results})
     else:
         _tell(results)
     ctx.exit(_exit_code(results))
+
+
+def _check(*, selecting: bool, states: Sequence[str], named: int) -> None:
+    if named + selecting != 1:
+        if states and not named:
+            raise click.UsageError("--state alone does not say which jobs; add --label or --all.")
+        raise click.UsageError("Give either the ids of jobs, or --group, or --label or --all.")
+    if states and not selecting:
+        raise click.UsageError("--state goes with --label and --all.")
+
+
+def _cancel_chosen(client: Client, wanted: cancelling.Chosen, *, reason: str, yes: bool, as_json: bool) -> int:
+    if wanted.jobids and not yes and not cancelling.agreed(f"Cancel {wanted}?"):
+        complain("Nothing was cancelled.")
+        return 5
+    with in_doubt(LOST):
+        results = list(cancelling.cancelled(client, wanted.jobids, reason=reason))
+    if as_json:
+        write_json({"results": results})
+    elif results:
+        cancelling.tell(results, words=WORDS)
+    else:
+        say("No jobs.")
+    return 0 if all(map(cancelling.is_done, results)) else 5
 
 
 def _tell_of_group(group: JobGroup, *, as_json: bool) -> None:

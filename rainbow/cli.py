@@ -86,6 +86,7 @@ RAINBOW_SIGNING_KEY, then from a file that `rainbow register --save` writes (RAI
 
 # By what is in the way of a connection.
 HINTS = {
+    "that is an HTTP port": "--host names the port of gRPC",
     "its certificate is not trusted": "--ca-file names a certificate to trust",
     "perhaps it wants a client certificate": "--cert-file and --key-file name one",
     "perhaps it speaks only TLS": "--tls encrypts",

@@ -14,7 +14,12 @@ from rainbow.tls import Tls
 
 # What OpenSSL and gRPC say of a connection, and what it means.
 NOT_TRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED: (?P<why>[^:]+)")
+WEB_PORT = "that is an HTTP port, as of the web pages and of REST; gRPC has another, usually 50051"
 MEANINGS = {
+    # 80 is the P of "HTTP/1.1", in the place where a frame has its type.
+    "SETTINGS frame as the first frame, got frame type 80": WEB_PORT,
+    "http1.x server": WEB_PORT,
+    "missing selected ALPN property": WEB_PORT,
     "WRONG_VERSION_NUMBER": "it does not speak TLS",
     "Hostname Verification Check failed": "its certificate is for another name",
     "Socket closed": "it closed the connection; perhaps it speaks only TLS",
@@ -23,6 +28,7 @@ NO_CERTIFICATE = "it closed the connection; perhaps it wants a client certificat
 # What each end of a connection begins with (RFC 9113, section 3.4): the client's here, a frame of settings there.
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 SETTINGS = 4
+HTTP_1 = b"HTTP/1"
 FRAME_HEAD_BYTES = 9
 MOST_ADDRESSES = 4
 SECONDS_PER_ADDRESS = 1.0
@@ -129,4 +135,6 @@ def _greeted(link: socket.socket) -> str:
         head += some
     if not head:
         return MEANINGS["Socket closed"]
+    if head.startswith(HTTP_1):
+        return WEB_PORT
     return "" if len(head) == FRAME_HEAD_BYTES and head[3] == SETTINGS else "it does not speak gRPC"

@@ -86,7 +86,15 @@ def test_no_address_hides_what_is_wrong_with_another(
         client.serial()
 
 
-def test_what_is_no_rainbow_server_is_said_to_be_none(clock: Clock) -> None:
+@pytest.mark.parametrize(
+    ("answered", "words"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "that is an HTTP port, .*"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "it does not speak gRPC"),
+    ],
+    ids=["HTTP", "SSH"],
+)
+def test_what_is_no_rainbow_server_is_said_to_be_none(clock: Clock, answered: bytes, words: str) -> None:
     def answer() -> None:
         while True:
             try:
@@ -95,13 +103,13 @@ def test_what_is_no_rainbow_server_is_said_to_be_none(clock: Clock) -> None:
                 return
             with link:
                 link.recv(1)
-                link.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                link.sendall(answered)
 
     with socket.create_server(("127.0.0.1", free_port())) as other:
         threading.Thread(target=answer, daemon=True).start()
         with (
             Client(f"localhost:{other.getsockname()[1]}", timeout_seconds=60, retries=clock.retries()) as client,
-            pytest.raises(Unreachable, match=r"connection refused at ::1; it does not speak gRPC at 127\.0\.0\.1"),
+            pytest.raises(Unreachable, match=rf"connection refused at ::1; {words} at 127\.0\.0\.1"),
         ):
             client.serial()
 

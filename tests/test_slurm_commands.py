@@ -173,6 +173,29 @@ def test_scancel_stops_what_it_is_told_by_name_and_state(rainbow: Run, submit: S
     assert rainbow("scancel", "--signal", "USR1", other).exit_code == 1  # it does not run
 
 
+def test_scancel_stops_nothing_where_a_name_is_empty(rainbow: Run, submit: Submit) -> None:
+    """As of a variable in a script that is not set."""
+    job = submit()
+
+    for words in ([""], [","], ["-u", ""], ["-n", ""], ["-p", " "], ["-A", ","], ["-t", ""], ["-n", "mine", "-n", ""]):
+        result = rainbow("scancel", *words)
+        assert (result.exit_code, "is empty" in result.stderr) == (2, True), words
+
+    assert table(rainbow("squeue", "-h", "-o", "%i")) == [[job]]
+
+
+def test_scancel_stops_the_others_where_an_array_is_unknown(rainbow: Run, submit: Submit) -> None:
+    job = submit()
+
+    result = rainbow("scancel", str(ARRAY + 99), job)
+
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"Kill job error on job id {ARRAY + 99}: Invalid job id specified\n",
+    )
+    assert table(rainbow("squeue", "-h", "-o", "%i")) == []
+
+
 def test_of_an_array_all_jobs_are_queued_or_none(rainbow: Run) -> None:
     refused = rainbow("sbatch", "-a", "0-3", "--need", "no such=thing=", "--wrap", "true")
 

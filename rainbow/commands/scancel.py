@@ -3,13 +3,13 @@ from collections.abc import Iterator, Sequence
 import click
 
 from rainbow.client import Client
-from rainbow.errors import FailedPrecondition, InvalidArgument
+from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound
 from rainbow.outcomes import CancelOutcome, SignalOutcome
 from rainbow.records import Job
 from rainbow.signals import SIGNALS
 from rainbow.slurm_commands.job_ids import JobRef, job_refs, shown_id
 from rainbow.slurm_commands.job_states import states_in
-from rainbow.slurm_commands.selection import Selection
+from rainbow.slurm_commands.selection import Selection, items
 from rainbow.terminal import session
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import observer_options, server_options
@@ -58,6 +58,7 @@ def command(
     """Stop or signal jobs, as Slurm's scancel does."""
     if not any((jobids, users, me, names, partitions, accounts, states)):
         raise click.UsageError("No job identification provided: name ids, --me, -n, -p, -A or -t.")
+    _check_said(jobids, users, names, partitions, accounts, states)
     refs = [ref for text in jobids for ref in job_refs(text)]
     name = _signal_in(signal)
     wanted = states_in(states) if states else ACTIVE
@@ -71,6 +72,13 @@ def command(
     ctx.exit(0 if all((*stopped, known, done)) else FAILED)
 
 
+def _check_said(*given: Sequence[str]) -> None:
+    """Nothing in place of an id or a name comes of a variable that is not set, and must not mean all jobs."""
+    for values in given:
+        if not all(items([value]) for value in values):
+            raise click.UsageError("An id, name or state is empty. Nothing was stopped.")
+
+
 def _signal_in(text: str | None) -> str:
     """Empty for KILL, which stops a job for good."""
     name = (text or "KILL").upper().removeprefix("SIG")
@@ -82,10 +90,14 @@ def _signal_in(text: str | None) -> str:
 
 
 def _cancel_group(client: Client, ref: JobRef) -> bool:
+    """Whether there is such a group."""
     try:
         client.cancel_group(ref.group)
     except FailedPrecondition:
         return True  # all of them are over
+    except NotFound:
+        _complain_of_unknown(ref)
+        return False
     return True
 
 
@@ -95,8 +107,12 @@ def _jobs(client: Client, refs: Sequence[JobRef], chosen: Selection, *, only: bo
         return list(selected(client, chosen)), True
     jobs, missing = jobs_of(client, refs) if refs else ([], [])
     for ref in missing:
-        complain(f"Kill job error on job id {shown_ref(ref)}: Invalid job id specified")
+        _complain_of_unknown(ref)
     return [job for job in jobs if chosen.fits(job)], not missing
+
+
+def _complain_of_unknown(ref: JobRef) -> None:
+    complain(f"Kill job error on job id {shown_ref(ref)}: Invalid job id specified")
 
 
 def _cancelled(client: Client, jobs: Sequence[Job]) -> bool:

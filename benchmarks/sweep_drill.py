@@ -60,7 +60,10 @@ def main() -> int:
         print(f"Slurm is not installed: {', '.join(missing)}")
         return 1
     members, began = int(sys.argv[1]) if len(sys.argv) > 1 else MEMBERS, time.monotonic()
-    with open_bench(plan=_PLAN, database="sqlite", folder=None, transport="grpcio") as bench:
+    with (
+        open_bench(plan=_PLAN, database="sqlite", folder=None, transport="grpcio") as bench,
+        bench.servers_stopped(),
+    ):
         cluster, slurm = register(bench.start_server(), "sweep"), SlurmCluster(folder=bench.folder / "slurm")
         slurm.folder.mkdir()
         slurm.start()
@@ -68,7 +71,7 @@ def main() -> int:
             outcome = _run(cluster, slurm, bench.folder, members)
         finally:
             slurm.stop()
-    print(f"{outcome.in_words()}; {time.monotonic() - began:.0f} s", flush=True)
+        print(f"{outcome.in_words()}; {time.monotonic() - began:.0f} s", flush=True)
     return 0 if outcome.is_good else 1
 
 

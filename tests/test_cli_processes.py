@@ -119,7 +119,7 @@ def test_a_table_leaves_room_for_its_last_column() -> None:
     cells = [["x" * 50, "y" * 50, "reason" * 50]]
 
     text = Console(width=100, file=StringIO())
-    text.print(tables._drawn(["A", "B", "WHY"], cells, width=100))
+    text.print(tables.drawn(["A", "B", "WHY"], cells, width=100))
 
     row = text.file.getvalue().splitlines()[1]
     assert len(row.rstrip()) <= 100

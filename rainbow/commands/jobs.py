@@ -1,28 +1,30 @@
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import islice
 
 import click
+from rich.console import Console
 
-from rainbow.client import Client
-from rainbow.records import Job, JobState
+from rainbow.records import JobState
 from rainbow.terminal import documents, session
-from rainbow.terminal.formatting import ago
+from rainbow.terminal.job_columns import MORE, NO_JOBS, columns_in, rows_of, titles, usual_columns
+from rainbow.terminal.job_search import Listed, Search, listed
+from rainbow.terminal.live_jobs import keep_showing
 from rainbow.terminal.options import json_option, label_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.tables import show_table
-from rainbow.terminal.types import MAX_INT32, Whole
+from rainbow.terminal.types import MAX_INT32, Since, Whole
 
 EPILOG = """\b
 Examples:
   rainbow jobs --state queued --state running
   rainbow jobs --label project=demo --all --json
   rainbow jobs --group 12 --state failed
+  rainbow jobs --since 2h --format id,state,ended,why
+  rainbow jobs --watch
 """
-COLUMNS = ("ID", "STATE", "CLUSTER", "NAME", "NODES", "SUBMITTED", "COMMAND")
 STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
 USUAL_LIMIT = 20
-LARGEST_PAGE = 1000
 
 
 @click.command("jobs", epilog=EPILOG)
@@ -36,6 +38,13 @@ LARGEST_PAGE = 1000
 @click.option("--group", type=Whole(1, MAX_INT32), help="Only the members of this group.")
 @click.option("--limit", type=Whole(min=1), help="How many jobs to list.  [default: 20]")
 @click.option("--all", "everything", is_flag=True, help="List them all.")
+@click.option(
+    "--since", type=Since(), metavar="SPAN|TIME", help="Only jobs that were submitted since then: 2h, 2026-12-01T12:00."
+)
+@click.option(
+    "--format", "columns", metavar="NAME,...", callback=columns_in, help="These columns; a wrong name lists them all."
+)
+@click.option("--watch", "watching", is_flag=True, help="Draw the table again every 2 seconds, until Ctrl-C.")
 @json_option
 @click.pass_context
 def command(
@@ -47,47 +56,49 @@ def command(
     group: int | None,
     limit: int | None,
     everything: bool,
+    since: datetime | None,
+    columns: Sequence[str],
+    watching: bool,
     as_json: bool,
 ) -> None:
-    """List jobs, newest first.
+    """List jobs, newest first, and of those that failed the exit code and why.
 
     A token lists the jobs that were submitted with it, the cluster's secret all jobs of the cluster.
     """
+    _check(limit=limit, everything=everything, columns=columns, watching=watching, as_json=as_json)
+    search = Search(
+        states=[JobState(state) for state in states],
+        labels=labels,
+        name=name,
+        group=group or 0,
+        since=since,
+        most=None if everything else limit or USUAL_LIMIT,
+    )
+    with session.observer(ctx, as_cluster=as_cluster) as client:
+        if watching:
+            keep_showing(client, search, columns, console=Console())
+        found = listed(client, search)
+    if as_json:
+        write_json({"jobs": [documents.listed(job) for job in found.jobs], "more": found.more})
+    else:
+        _tell(found, columns or usual_columns(found.jobs, states=search.states))
+
+
+def _check(*, limit: int | None, everything: bool, columns: Sequence[str], watching: bool, as_json: bool) -> None:
     if everything and limit is not None:
         raise click.UsageError("Give either --limit or --all.")
-    most = None if everything else limit or USUAL_LIMIT
-    chosen = [JobState(state) for state in states]
-    with session.observer(ctx, as_cluster=as_cluster) as client:
-        jobs, more = _listed(client, most=most, states=chosen, labels=labels, name=name, group=group or 0)
-    if as_json:
-        write_json({"jobs": [documents.listed(job) for job in jobs], "more": more})
-    else:
-        _tell(jobs, more=more, now=datetime.now(UTC))
+    if as_json and (columns or watching):
+        raise click.UsageError("--format and --watch are for tables; --json has all fields.")
+    if watching and everything:
+        raise click.UsageError("--watch asks every 2 seconds; give it a --limit in place of --all.")
+    if watching and not sys.stdout.isatty():
+        raise click.UsageError("--watch needs a terminal; `rainbow watch ID... --json` follows jobs in a script.")
 
 
-def _listed(
-    client: Client, *, most: int | None, states: Sequence[JobState], labels: Mapping[str, str], name: str, group: int
-) -> tuple[list[Job], bool]:
-    asked = None if most is None else most + 1
-    page_size = LARGEST_PAGE if asked is None else min(asked, LARGEST_PAGE)
-    listed = client.list_jobs(states=states, labels=labels, name=name, group=group, page_size=page_size)
-    jobs = list(islice(listed, asked))
-    return jobs[:most], most is not None and len(jobs) > most
-
-
-def _tell(jobs: Sequence[Job], *, more: bool, now: datetime) -> None:
-    if not jobs:
-        say("No jobs.")
+def _tell(found: Listed, columns: Sequence[str]) -> None:
+    if not found.jobs:
+        say(NO_JOBS)
         return
-    # Of a token of a pool, and of one whose jobs were moved.
-    apart = len({job.cluster for job in jobs}) > 1
-    columns = [name for name in COLUMNS if apart or name != "CLUSTER"]
-    show_table(columns, [[_row(job, now=now)[name] for name in columns] for job in jobs])
-    if more:
-        complain("There are more; --all or a larger --limit lists them.")
-
-
-def _row(job: Job, *, now: datetime) -> dict[str, str]:
-    submitted = ago(job.submitted_at, now=now) if job.submitted_at else "-"
-    cells = (str(job.id), job.state.value, job.cluster, job.name, str(job.nodes), submitted, job.command)
-    return dict(zip(COLUMNS, cells, strict=True))
+    show_table(titles(columns), rows_of(found.jobs, columns, now=datetime.now(UTC)))
+    if found.more:
+        complain(MORE)

@@ -18,12 +18,11 @@ NARROWEST = 10  # of the last
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    cells = [[on_one_line(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         console = Console()
-        console.print(_drawn(columns, cells, width=console.width))
+        console.print(drawn(columns, rows, width=console.width))
     else:
-        click.echo(aligned([list(columns), *cells]))
+        click.echo(aligned([list(columns), *_printable(rows)]))
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
@@ -33,8 +32,9 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _drawn(columns: Sequence[str], cells: Sequence[Sequence[str]], *, width: int) -> Table:
+def drawn(columns: Sequence[str], rows: Sequence[Sequence[str]], *, width: int) -> Table:
     """No wider than the terminal: the last column has what the others leave."""
+    cells = _printable(rows)
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, GAP, 0, 0))
     left = width
     for number, column in enumerate(columns, start=1):
@@ -45,3 +45,7 @@ def _drawn(columns: Sequence[str], cells: Sequence[Sequence[str]], *, width: int
     for row in cells:
         table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
     return table
+
+
+def _printable(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[on_one_line(cell) for cell in row] for row in rows]

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from rainbow.terminal.formatting import UNITS, count
 from rainbow.times import local_time_in
 
 MAX_INT32 = 2**31 - 1
+LONGEST_AGO_SECONDS = 36_500 * 86400
 UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 SIZE = re.compile(r"(?P<number>\d{1,15}(\.\d{1,3})?)(?P<unit>[kmgt]?)(i?b)?", re.ASCII | re.IGNORECASE)
 MEMORY = re.compile(r"(?P<number>\d{1,15}(\.\d{1,6})?)(?P<unit>[mgt])(ib)?", re.ASCII | re.IGNORECASE)
@@ -67,6 +68,25 @@ class Time(click.ParamType[datetime]):
         moment = value if isinstance(value, datetime) else local_time_in(value)
         if moment is None:
             self.fail(f"{value!r} is not a time; write it as 2026-12-01T12:00 or 2026-12-01T12:00+01:00")
+        return moment
+
+
+class Since(click.ParamType[datetime]):
+    """A time, or how long ago it was."""
+
+    name = "since"
+
+    def convert(self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        if (seconds := _seconds(value)) is not None:
+            if not 0 < seconds <= LONGEST_AGO_SECONDS:
+                self.fail(f"{value} is not within {_spelled(1)} to {_spelled(LONGEST_AGO_SECONDS)}", param, ctx)
+            return datetime.now(UTC) - timedelta(seconds=seconds)
+        if (moment := local_time_in(value)) is None:
+            self.fail(
+                f"{value!r} is neither a span such as 30m, 2h or 1d nor a time such as 2026-12-01T12:00", param, ctx
+            )
         return moment
 
 

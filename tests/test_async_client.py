@@ -149,3 +149,19 @@ def test_a_server_that_is_away_is_tried_until_the_deadline() -> None:
     asyncio.run(call())
     assert tried
     assert set(tried) == {1}
+
+
+def test_a_program_that_ends_starts_no_threads_to_find_out_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(*_: object) -> None:
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    async def call() -> None:
+        retries = Retries(first_pause_seconds=0.01)
+        async with rainbow.AsyncClient(
+            f"127.0.0.1:{free_port()}", cluster="a", token="b", timeout_seconds=1, retries=retries
+        ) as client:
+            with pytest.raises(Unreachable):
+                await client.get_jobs([1])
+
+    monkeypatch.setattr(asyncio, "to_thread", refused)
+    asyncio.run(call())

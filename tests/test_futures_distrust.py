@@ -75,6 +75,16 @@ def test_a_forged_traceback_drives_no_terminal() -> None:
     assert "\x1b" not in f"{raised.value}{raised.value.kind}{raised.value.__cause__}"
 
 
+@pytest.mark.parametrize(
+    ("kind", "arguments"), [("ValueError", ["\x1b[2J"]), ("OSError", [2, "\x1b]0;owned\x07", "f"])]
+)
+def test_a_forged_exception_drives_no_terminal(kind: str, arguments: list[Any]) -> None:
+    with pytest.raises((OSError, ValueError)) as raised:
+        result_of(forged(b"", ok=False, kind=kind, arguments=arguments), trusted=False)
+
+    assert not {"\x1b", "\x07"} & set(str(raised.value))
+
+
 class ManyJobs:
     """A server whose jobs end once they are watched; counts its streams."""
 
@@ -150,6 +160,46 @@ def test_a_thread_that_ends_takes_its_futures_with_it() -> None:
         future.result(PATIENCE_SECONDS)
     with pytest.raises(RuntimeError, match="has ended"):
         dispatcher.add(Order(future=future, spec=JobSpec(command="true"), reader=NumberReader()))
+
+
+class Refusing(ManyJobs):
+    """Submitting the first job there fails as it never should."""
+
+    def __init__(self, failure: BaseException) -> None:
+        super().__init__()
+        self.failure = failure
+
+    async def submit_jobs(self, specs: Sequence[JobSpec], *, group: Any) -> Any:
+        if not self.submitted:
+            self.submitted = 1
+            raise self.failure
+        return await super().submit_jobs(specs, group=group)
+
+
+def test_what_fails_as_it_is_submitted_fails_alone() -> None:
+    server: Any = Refusing(RuntimeError("the signer's key is gone"))
+    dispatcher = Dispatcher(lambda: server)
+    first, second = (JobFuture[int](when_cancelled=lambda _: None) for _ in range(2))
+
+    dispatcher.add(Order(future=first, spec=JobSpec(command="true"), reader=NumberReader(), group="one"))
+    with pytest.raises(RuntimeError, match="key is gone"):
+        first.result(PATIENCE_SECONDS)
+    server.failures = 0
+    dispatcher.add(Order(future=second, spec=JobSpec(command="true"), reader=NumberReader()))
+
+    assert second.result(PATIENCE_SECONDS) == 2
+    dispatcher.close()
+    dispatcher.join()
+
+
+def test_a_thread_that_ends_takes_with_it_what_it_submits() -> None:
+    server: Any = Refusing(SystemExit(1))
+    dispatcher = Dispatcher(lambda: server)
+    future = JobFuture[int](when_cancelled=lambda _: None)
+    dispatcher.add(Order(future=future, spec=JobSpec(command="true"), reader=NumberReader()))
+
+    with pytest.raises(SystemExit):
+        future.result(PATIENCE_SECONDS)
 
 
 def test_the_runner_at_the_cluster_needs_only_the_standard_library() -> None:

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
+from functools import partial
 from typing import TypeVar
 
 import grpc
@@ -172,14 +173,18 @@ class AsyncConnection:
         if self._is_closed:
             return RainbowError("this client was closed")
         state = self._channel.get_state()
-        # It may look for the reason by connections of its own, which take their time.
-        failure = await asyncio.to_thread(
+        found = partial(
             failure_of,
             error,
             host=self.host,
             diagnose=self._diagnosis.reason,
             is_connecting=lambda: state == grpc.ChannelConnectivity.CONNECTING,
         )
+        try:
+            # It may look for the reason by connections of its own, which take their time.
+            failure = await asyncio.to_thread(found)
+        except RuntimeError:  # a program that ends starts no threads any more
+            failure = found()
         if isinstance(failure, Unavailable | Unauthenticated | DeadlineExceeded):
             self._renew()
         return failure

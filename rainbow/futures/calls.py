@@ -144,7 +144,7 @@ def _exception(told: Mapping[str, Any], body: bytes, *, trusted: bool) -> BaseEx
     known = getattr(builtins, kind, None)
     if isinstance(arguments, list) and isinstance(known, type) and issubclass(known, Exception):
         with suppress(TypeError, ValueError):
-            return known(*arguments)
+            return known(*(printable(item) if isinstance(item, str) else item for item in arguments))
     return RemoteError(printable(str(told.get("text", ""))), kind=printable(kind))
 
 

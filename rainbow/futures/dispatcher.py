@@ -108,7 +108,7 @@ class Dispatcher:
     def _give_up(self, error: BaseException) -> None:
         with self._turn:
             self._failure = error
-            left = [*self._waiting, *self._jobs.values()]
+            left = [*self._submitting, *self._waiting, *self._jobs.values()]
             self._waiting.clear()
         for order in left:
             _finish(order, error=error)
@@ -152,11 +152,13 @@ class Dispatcher:
         try:
             self._submitting = orders
             results = await self._submitted(client, orders) if orders else ()
-        except RainbowError as error:
+            submitted = list(zip(orders, results, strict=True))
+        # Whatever it is, a signer's failure among it: it is of these orders alone.
+        except Exception as error:
             for order in orders:
                 _finish(order, error=error)
             return
-        for order, result in zip(orders, results, strict=True):
+        for order, result in submitted:
             if result.error:
                 _finish(order, error=result.error)
             else:

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from rainbow import __version__
 from rainbow.errors import RainbowError, Unauthenticated, Unreachable, why
@@ -106,6 +107,11 @@ class LazyGroup(click.Group):
         importlib.import_module("rainbow.config").silence_grpc()
         command: click.Command = importlib.import_module(f"rainbow.commands.{cmd_name}").command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Loads no command."""
+        names = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -7,6 +7,7 @@ from rainbow.errors import NO_SUCH_JOB
 from rainbow.records import CancelOutcome, CancelResult, JobGroup
 from rainbow.states import JobState
 from rainbow.terminal import cancelling, session
+from rainbow.terminal.completion import groups
 from rainbow.terminal.formatting import count
 from rainbow.terminal.groups import over, whole
 from rainbow.terminal.in_doubt import in_doubt
@@ -42,7 +43,9 @@ WORDS = {
 @observer_options
 @click.option("--reason", default="", metavar="TEXT", help="Why; others read it in the job's events.")
 @json_option
-@click.option("--group", type=Whole(1, MAX_INT32), help="All jobs of this group, in place of IDs.")
+@click.option(
+    "--group", type=Whole(1, MAX_INT32), shell_complete=groups, help="All jobs of this group, in place of IDs."
+)
 @label_option("All jobs with this label that are not over, in place of IDs; repeatable.")
 @click.option(
     "--state",
@@ -90,7 +93,7 @@ def _check(*, selecting: bool, states: Sequence[str], named: int) -> None:
     if named + selecting != 1:
         if states and not named:
             raise click.UsageError("--state alone does not say which jobs; add --label or --all.")
-        raise click.UsageError("Give either the ids of jobs, or --group, or --label or --all.")
+        raise click.UsageError("Give either the ids of jobs or --group, or --label or --all.")
     if states and not selecting:
         raise click.UsageError("--state goes with --label and --all.")
 

@@ -6,6 +6,7 @@ import click
 from rainbow.facts import Facts, Partition, Value
 from rainbow.records import Cluster
 from rainbow.terminal import session
+from rainbow.terminal.completion import cluster_names
 from rainbow.terminal.formatting import ago, memory, span, when
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json
@@ -37,7 +38,7 @@ QUIET_AFTER = timedelta(minutes=5)
 @server_options
 @observer_options
 @json_option
-@click.argument("name", metavar="[NAME]", default="")
+@click.argument("name", metavar="[NAME]", default="", shell_complete=cluster_names)
 @click.pass_context
 def command(ctx: click.Context, name: str, as_cluster: bool, as_json: bool) -> None:
     """List the clusters that you may use, and what they have.

@@ -5,6 +5,7 @@ import click
 
 from rainbow.records import Job, JobGroup
 from rainbow.terminal import session
+from rainbow.terminal.completion import groups
 from rainbow.terminal.formatting import when
 from rainbow.terminal.groups import over, whole
 from rainbow.terminal.options import json_option, observer_options, server_options
@@ -25,7 +26,7 @@ FAILURE_COLUMNS = ("ID", "INDEX", "EXIT CODE", "REASON", "NAME")
 @server_options
 @observer_options
 @json_option
-@click.argument("group", metavar="ID", type=Whole(1, MAX_INT32))
+@click.argument("group", metavar="ID", type=Whole(1, MAX_INT32), shell_complete=groups)
 @click.pass_context
 def command(ctx: click.Context, group: int, as_cluster: bool, as_json: bool) -> None:
     """Show one group: how many of its jobs are in each state, and the first that failed."""

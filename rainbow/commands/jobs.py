@@ -7,6 +7,7 @@ from rich.console import Console
 
 from rainbow.records import JobState
 from rainbow.terminal import documents, session
+from rainbow.terminal.completion import groups
 from rainbow.terminal.job_columns import MORE, NO_JOBS, columns_in, rows_of, titles, usual_columns
 from rainbow.terminal.job_search import Listed, Search, listed
 from rainbow.terminal.live_jobs import keep_showing
@@ -35,7 +36,7 @@ USUAL_LIMIT = 20
 )
 @label_option("Only jobs with this label; repeatable.")
 @click.option("--job-name", "name", default="", metavar="NAME", help="Only jobs of exactly this name.")
-@click.option("--group", type=Whole(1, MAX_INT32), help="Only the members of this group.")
+@click.option("--group", type=Whole(1, MAX_INT32), shell_complete=groups, help="Only the members of this group.")
 @click.option("--limit", type=Whole(min=1), help="How many jobs to list.  [default: 20]")
 @click.option("--all", "everything", is_flag=True, help="List them all.")
 @click.option(

@@ -7,6 +7,7 @@ from rainbow.client import Client
 from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, NotFound, RainbowError, Unimplemented
 from rainbow.records import Job, JobState
 from rainbow.terminal import documents, session
+from rainbow.terminal.completion import groups
 from rainbow.terminal.group_output import GroupOutput, members_of
 from rainbow.terminal.live_output import LiveOutput, never_started, write_parts
 from rainbow.terminal.options import json_option, observer_options, server_options
@@ -37,7 +38,10 @@ STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
 )
 @click.option("--tail", is_flag=True, help="The end of it that the server has on record, up to 64 KiB.")
 @click.option(
-    "--group", type=Whole(1, MAX_INT32), help="All members of this group, one after the other, in place of ID."
+    "--group",
+    type=Whole(1, MAX_INT32),
+    shell_complete=groups,
+    help="All members of this group, one after the other, in place of ID.",
 )
 @click.option(
     "--state",

@@ -11,6 +11,7 @@ from rainbow.errors import NotFound
 from rainbow.records import JobState, Resubmissions
 from rainbow.terminal import session
 from rainbow.terminal.changes import changes_from
+from rainbow.terminal.completion import groups, project_names
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, server_options, token_options
 from rainbow.terminal.output import complain, say, write_json
@@ -38,8 +39,20 @@ LOST = "The jobs may be queued all the same. The same command again with the sam
 @server_options
 @token_options
 @click.option("--change", "changes", multiple=True, metavar="NAME[=VALUE]", help="What is otherwise; repeatable.")
-@click.option("--failed-of", type=Whole(1, MAX_INT32), metavar="GROUP", help="All members of a group that failed.")
-@click.option("--project", default="", metavar="NAME", help="Your project.  [default: that of the old job]")
+@click.option(
+    "--failed-of",
+    type=Whole(1, MAX_INT32),
+    shell_complete=groups,
+    metavar="GROUP",
+    help="All members of a group that failed.",
+)
+@click.option(
+    "--project",
+    default="",
+    metavar="NAME",
+    shell_complete=project_names,
+    help="Your project.  [default: that of the old job]",
+)
 @click.option("--key", metavar="TEXT", help="Submitting again under the same key makes no second job.")
 @signing_options
 @json_option

@@ -21,6 +21,7 @@ from rainbow.slurm_commands.translation import SCRIPT, Batch, translate
 from rainbow.spec_rules import MAX_INPUTS_BYTES
 from rainbow.specs import DESCRIPTION_FIELDS, check_description
 from rainbow.terminal import session
+from rainbow.terminal.completion import project_names
 from rainbow.terminal.following import exit_code_of, follow
 from rainbow.terminal.groups import follow_group
 from rainbow.terminal.in_doubt import in_doubt
@@ -65,7 +66,9 @@ NAME_OF_WRAPPED = "wrap"
     help="Files that it writes where it begins, for `rainbow fetch`; repeatable.",
 )
 @click.option("--need", "needs", multiple=True, metavar="TERM", help="What the cluster must have; repeatable.")
-@click.option("--project", default="", metavar="NAME", help="Your project, with a personal token.")
+@click.option(
+    "--project", default="", metavar="NAME", shell_complete=project_names, help="Your project, with a personal token."
+)
 @click.option("--key", "idempotency_key", metavar="TEXT", help="Submitting again under it makes no second job.")
 @click.argument("words", nargs=-1, metavar="[SCRIPT [ARGUMENT...]]")
 @click.pass_context

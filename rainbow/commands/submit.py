@@ -22,6 +22,7 @@ from rainbow.spec_rules import (
 )
 from rainbow.specs import JobSpec, OnLost
 from rainbow.terminal import documents, session
+from rainbow.terminal.completion import cluster_names, groups, project_names
 from rainbow.terminal.following import exit_code_of, follow, step_of
 from rainbow.terminal.formatting import last_asked
 from rainbow.terminal.in_doubt import in_doubt
@@ -150,7 +151,12 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     "--need", "needs", multiple=True, metavar="TERM", help="NAME, !NAME, NAME=VALUE or NAME>=NUMBER; repeatable."
 )
 @click.option(
-    "--prefer", "clusters", multiple=True, metavar="NAME", help="A cluster of the pool, the best first; repeatable."
+    "--prefer",
+    "clusters",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=cluster_names,
+    help="A cluster of the pool, the best first; repeatable.",
 )
 @click.option(
     "--spill-after",
@@ -174,7 +180,13 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     type=START_WITHIN,
     help="Leave a cluster that has not started it for so long: 30m.",
 )
-@click.option("--project", default="", metavar="NAME", help="Your project; needed where several may use the cluster.")
+@click.option(
+    "--project",
+    default="",
+    metavar="NAME",
+    shell_complete=project_names,
+    help="Your project; needed where several may use the cluster.",
+)
 @click.option("--account", default="", metavar="NAME", help="Whose budget pays.")
 @click.option("--partition", default="", metavar="NAME", help="The scheduler's partition, or queue.")
 @click.option("--qos", default="", metavar="NAME", help="The scheduler's quality of service.")
@@ -228,7 +240,9 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 @click.option("--group-name", metavar="NAME", help="What the group of --array, --each or --file is called.")
 @click.option("--at-once", type=Whole(1, MAX_INT32), help="How many of them may be under way at once.")
 @click.option("--stop-after-failures", type=Whole(1, MAX_INT32), help="Cancel the rest when so many of them failed.")
-@click.option("--group", type=Whole(1, MAX_INT32), help="A group of yours that takes further members.")
+@click.option(
+    "--group", type=Whole(1, MAX_INT32), shell_complete=groups, help="A group of yours that takes further members."
+)
 @click.option("--array-index", type=Whole(0, MAX_INT32), help="The job's own number in it.")
 @click.option("--file", metavar="PATH", help="Submit the jobs of a file, a JSON object a line; `-`: standard input.")
 @click.option(

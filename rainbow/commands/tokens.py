@@ -4,6 +4,7 @@ import click
 
 from rainbow.people import NewToken
 from rainbow.terminal import session
+from rainbow.terminal.completion import cluster_names, project_names
 from rainbow.terminal.formatting import when
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, server_options, token_options
@@ -47,8 +48,17 @@ def list_tokens(ctx: click.Context, as_json: bool) -> None:
 @server_options
 @token_options
 @click.option("--days", type=Whole(min=1, max=MAX_DAYS), default=90, show_default=True, help="How long it works.")
-@click.option("--project", default="", metavar="NAME", help="Narrow it to this project of yours.")
-@click.option("--at", "clusters", multiple=True, metavar="NAME", help="Narrow it to this cluster or pool; repeatable.")
+@click.option(
+    "--project", default="", metavar="NAME", shell_complete=project_names, help="Narrow it to this project of yours."
+)
+@click.option(
+    "--at",
+    "clusters",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=cluster_names,
+    help="Narrow it to this cluster or pool; repeatable.",
+)
 @click.option("--read-only", "reads_only", is_flag=True, help="It may only read.")
 @click.option("--for-project", is_flag=True, help="It belongs to the project, for a service. Needs a lead of it.")
 @json_option

@@ -4,6 +4,7 @@ import click
 
 from rainbow.records import Job, JobGroup
 from rainbow.terminal import documents, session
+from rainbow.terminal.completion import groups
 from rainbow.terminal.following import exit_code_of, follow, step_of
 from rainbow.terminal.groups import document, follow_group, progress_of
 from rainbow.terminal.options import json_option, observer_options, server_options
@@ -25,7 +26,9 @@ jobs failed, and with 143 when none did and one was cancelled.
 @server_options
 @observer_options
 @json_option
-@click.option("--group", type=Whole(1, MAX_INT32), help="How far this group is, in place of IDs.")
+@click.option(
+    "--group", type=Whole(1, MAX_INT32), shell_complete=groups, help="How far this group is, in place of IDs."
+)
 @click.argument("jobids", metavar="[ID...]", nargs=-1, type=Whole(1, MAX_INT32))
 @click.pass_context
 def command(ctx: click.Context, jobids: Sequence[int], group: int | None, as_cluster: bool, as_json: bool) -> None:

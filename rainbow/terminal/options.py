@@ -1,5 +1,6 @@
 """Options that several commands share. Their values are in the context, not in a command's arguments."""
 
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -65,12 +66,19 @@ def remembered(*names: str, **attributes: Any) -> Decorator[Any]:
     return click.option(*names, expose_value=False, callback=remember, **attributes)
 
 
+def completed_cluster_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+    """Loads what this takes, a client among it, only for a shell that asks."""
+    return importlib.import_module("rainbow.terminal.completion").cluster_names(ctx, param, incomplete)
+
+
 def server_options(command: Command) -> Command:
     """The server and the cluster; these options may also stand before the command."""
     return _with_options(
         command,
         remembered("--host", metavar="HOST[:PORT]", help=HOST_HELP),
-        remembered("--cluster-name", "cluster", metavar="NAME", help=CLUSTER_HELP),
+        remembered(
+            "--cluster-name", "cluster", metavar="NAME", help=CLUSTER_HELP, shell_complete=completed_cluster_names
+        ),
         remembered("--tls/--no-tls", default=None, help=TLS_HELP),
         remembered("--ca-file", metavar="PATH", help=CA_HELP),
         remembered("--cert-file", metavar="PATH", help=CERT_HELP),
@@ -93,7 +101,7 @@ def secret_file_option(command: Command) -> Command:
     """For long-running commands: an option with the secret itself would show it in the process list."""
 
     def take_file(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
-        if path is not None:
+        if path is not None and not _is_left_alone(ctx, path):
             text = _from_stdin() if path == STANDARD_INPUT else _from_file(path)
             ctx.meta[SECRET_FILE] = path
             _remember_once(ctx, "secret", text, flag="--request-secret", said_by="--request-secret-file")
@@ -192,8 +200,8 @@ def _credential(setting: str, *names: str, text: str) -> tuple[Decorator[Any], D
     flag = names[-1]
 
     def take_value(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-        if value is not None:
-            _remember_once(ctx, setting, _from_stdin() if value == "-" else value, flag=flag, said_by=flag)
+        if value is not None and not _is_left_alone(ctx, value):
+            _remember_once(ctx, setting, _from_stdin() if value == STANDARD_INPUT else value, flag=flag, said_by=flag)
 
     def take_file(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
         if path is not None:
@@ -213,6 +221,11 @@ def _remember_once(ctx: click.Context, setting: str, value: str, *, flag: str, s
         raise click.UsageError(f"{said_by} is empty.", ctx)
     flags(ctx)[setting] = value
     flag_names(ctx)[setting] = said_by
+
+
+def _is_left_alone(ctx: click.Context, value: str) -> bool:
+    """A shell that completes a command has its terminal for standard input, and would wait for a line of it."""
+    return ctx.resilient_parsing and value == STANDARD_INPUT
 
 
 def _from_stdin() -> str:

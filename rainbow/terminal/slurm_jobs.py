@@ -13,6 +13,7 @@ from rainbow.records import Job
 from rainbow.slurm_commands.job_ids import JobRef, array_id
 from rainbow.slurm_commands.job_states import ACTIVE, server_states
 from rainbow.slurm_commands.selection import Selection, items
+from rainbow.terminal.completion import cluster_names
 from rainbow.terminal.options import flags
 from rainbow.terminal.output import complain
 
@@ -35,6 +36,7 @@ def selecting_options(*, name: str, partition: str) -> Callable[[Callable[..., A
             *("-M", "--clusters", "--cluster"),
             expose_value=False,
             callback=_remember_cluster,
+            shell_complete=cluster_names,
             metavar="NAME",
             help="The cluster, as --cluster-name.",
         ),

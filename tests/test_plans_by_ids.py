@@ -27,6 +27,9 @@ pytestmark = [
 JOBS = 50
 AGENT = "agent-1"
 
+# As a list of values, or as one value.
+_IDS = r""""?id"? IN \((SELECT value FROM json_each\('\[)?(\d+, ?){9}"""
+
 Call = Callable[[Any, list[int], datetime], object]
 
 CALLS: dict[str, Call] = {
@@ -61,7 +64,7 @@ def _plans_of(work: Callable[[], object]) -> dict[str, str]:
     table = Job._meta.db_table
     with CaptureQueriesContext(connection) as captured:
         work()
-    named = [query["sql"] for query in captured if re.search(r'"?id"? IN \((\d+, ?){9}', query["sql"])]
+    named = [query["sql"] for query in captured if re.search(_IDS, query["sql"])]
     found = {}
     with connection.cursor() as cursor:
         for sql in (sql for sql in named if re.match(rf'(SELECT|UPDATE).*"?{table}"?', sql, re.DOTALL)):

@@ -364,3 +364,14 @@ def test_why_somebody_asked_for_a_job_to_stop_stays_while_it_waits(alpha: Any, n
     tell(alpha, job_id, JobState.CANCELLED, now=now + LATER)
 
     assert (while_it_waits, row(job_id)["reason"]) == ("wrong input file", "wrong input file")
+
+
+def test_ends_take_the_same_statements_for_any_number_of_jobs(alpha: Any, now: datetime) -> None:
+    def statements_for(jobs: int) -> int:
+        ids = submitted(alpha, jobs, now=now)
+        accept_jobs(caller=alpha.puller, job_ids=ids, agent=AGENT, now=now)
+        with CaptureQueriesContext(connection) as queries:
+            told(alpha, *(Report(job_id=id, attempt=1, state=JobState.COMPLETED) for id in ids), now=now)
+        return len(queries)
+
+    assert statements_for(8) == statements_for(2)

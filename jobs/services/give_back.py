@@ -14,7 +14,7 @@ from clusters.parsed_facts import parsed_facts
 from jobs.events import Step
 from jobs.models import Job, JobQuerySet, Queue, Serves
 from jobs.notify import tell_after_commit
-from jobs.placement import DEMAND_FIELDS, chosen_clusters, demand_of
+from jobs.placement import DEMAND_FIELDS, PLACING_FIELDS, chosen_clusters, demand_of
 from jobs.queries.pools import members_by_pool
 from jobs.reports import Return
 from jobs.services.placing import DECISIVE, put_in_queues
@@ -41,9 +41,19 @@ def give_back(given: Sequence[GivenBack], *, now: datetime) -> list[Step]:
     if not given:
         return []
     given = list({one.job.id: one for one in given}.values())
+    _read_placing([one.job for one in given])
     members = members_by_pool({one.job.taken_from_id for one in given if one.job.taken_from_id})
     facts = parsed_facts.of({one.cluster_id for pool in members.values() for one in pool})
     return [step for one in given for step in _give_back(one, _in_reach(one.job, members, facts), now)]
+
+
+def _read_placing(jobs: Sequence[Job]) -> None:
+    """What decides the queues of these jobs, which few reports need."""
+    by_id = {job.id: job for job in jobs}
+    for values in Job.objects.filter(id__in=by_id).values("id", *PLACING_FIELDS):
+        job = by_id[values.pop("id")]
+        for name, value in values.items():
+            setattr(job, name, value)
 
 
 def _in_reach(job: Job, members: Mapping[int, Sequence[PoolMember]], facts: Mapping[int, Facts]) -> set[int]:

@@ -10,7 +10,6 @@ from django.db import transaction
 
 from clusters.callers import Actor, Caller
 from clusters.facts import Facts
-from clusters.models import Cluster
 from clusters.services.facts import check_change_of_facts, note_facts
 from clusters.services.pause import note_readiness, pause_cluster
 from clusters.services.streaks import note_ends
@@ -19,7 +18,7 @@ from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
 from jobs.notify import tell_after_commit
-from jobs.placement import PLACING_FIELDS
+from jobs.placement import BOUNDED
 from jobs.reports import (
     AgentReport,
     Report,
@@ -37,9 +36,9 @@ from jobs.services.dependents import Settled, release_free, settle
 from jobs.services.give_back import GivenBack, give_back
 from jobs.services.retry import retry
 from jobs.services.serving import facts_changed, lock_with_pools
-from jobs.sight import without_index
+from jobs.sql.reads import reasons_not_ready
 from jobs.sql.statements import Row
-from jobs.sql.updates import LEASE_COLUMNS, REPORTED_COLUMNS, in_parts, write_reported
+from jobs.sql.updates import LEASE_COLUMNS, REPORTED_COLUMNS, in_parts, lock_to_report, write_reported
 from jobs.states import HELD, What
 from rainbow.errors import FailedPrecondition, InvalidArgument, RainbowError
 
@@ -176,21 +175,20 @@ def _apply(agent_report: AgentReport, lease: Lease, jobs: dict[Key, Job | None],
 def _locked(agent_reports: Iterable[AgentReport]) -> Jobs:
     """The jobs that are named, of the reporters' clusters, without their outputs: those may be long, and are replaced.
 
-    One query locks them all in the order of their ids, also a job that only another cluster than its own names.
+    They are locked in the order of their ids, also a job that only another cluster than its own names.
     """
     wanted = {(one.caller.cluster_id, report.job_id) for one in agent_reports for report in one.reports}
-    jobs = Job.objects.only(*_READ, *REPORTED_COLUMNS, *LEASE_COLUMNS).order_by("id").select_for_update()
+    clusters = {cluster_id for cluster_id, _ in wanted}
     found = (
-        job
-        for part in in_parts(job_id for _, job_id in wanted)
-        for job in jobs.filter(without_index("cluster_id", {cluster_id for cluster_id, _ in wanted}), id__in=part)
+        job for part in in_parts({job_id for _, job_id in wanted}) for job in lock_to_report(clusters, part, _READ)
     )
     return {(job.cluster_id, job.id): job for job in found}
 
 
 _READ = (
-    "cluster_id", "attempt", "priority", "accepted_at", "cancel_requested_at", "submitted_by_id", "taken_from_id",
-    "submitted_to_id", "given_back", "owner_id", "project_id", "retry_most", "retry_on", "retries", *PLACING_FIELDS,
+    "id", "cluster_id", "attempt", "priority", "accepted_at", "cancel_requested_at", "submitted_by_id", "taken_from_id",
+    "submitted_to_id", "given_back", "owner_id", "project_id", "retry_most", "retry_on", "retries", "group", *BOUNDED,
+    *REPORTED_COLUMNS, *LEASE_COLUMNS,
 )  # fmt: skip
 
 
@@ -242,7 +240,7 @@ def _note_clusters(
     """
     last = {one.caller.cluster_id: one for one in agent_reports}
     pauses = {one.caller.cluster_id: one for one in reversed(agent_reports) if one.pause}
-    known = dict(Cluster.objects.filter(id__in=last).values_list("id", "not_ready"))
+    known = reasons_not_ready(last)
     _note_facts(agent_reports, now)
     for cluster_id in sorted(known):
         if known[cluster_id] != last[cluster_id].not_ready:

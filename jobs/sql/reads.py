@@ -1,4 +1,4 @@
-"""Reading jobs that wait, and jobs by their ids."""
+"""Reading jobs that wait, jobs by their ids, and clusters that report."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -11,7 +11,7 @@ from django.db import connection
 from clusters.models import Cluster, Credential, Project
 from jobs.models import MAX_ID, Job, JobCount, Queue, Serves
 from jobs.sight import Sight
-from jobs.sql.statements import Names, Place, Row, Statement, fetch, quoted
+from jobs.sql.statements import Names, Place, Row, Statement, among_ids, fetch, ids_as_value, quoted
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
@@ -217,3 +217,8 @@ def jobs_before(cluster_ids: Sequence[int], home: int, place: Place, *, at_most:
     statement = f"SELECT c.id, ({higher}), ({counted}) FROM {_CLUSTER} c WHERE c.id IN ({places})"
     here = [priority, home, turn]
     return fetch(statement, [priority, *here, job_id, at_most, *here, at_most, at_most, *cluster_ids])
+
+
+def reasons_not_ready(cluster_ids: Iterable[int]) -> dict[int, str]:
+    """Why these clusters take no jobs now, as their agents said last; empty where they do."""
+    return dict(fetch(f"SELECT id, not_ready FROM {_CLUSTER} WHERE id {among_ids()}", [ids_as_value(cluster_ids)]))

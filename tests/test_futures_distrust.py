@@ -16,7 +16,7 @@ from rainbow.errors import Unavailable
 from rainbow.futures import on_cluster
 from rainbow.futures.calls import MOST_HEAD_BYTES, result_of
 from rainbow.futures.dispatcher import MOST_AT_SERVER, Dispatcher
-from rainbow.futures.failures import RemoteError
+from rainbow.futures.failures import JobFailed, RemoteError
 from rainbow.futures.future import JobFuture
 from rainbow.futures.orders import Order
 from rainbow.records import JobState
@@ -83,6 +83,12 @@ def test_a_forged_exception_drives_no_terminal(kind: str, arguments: list[Any]) 
         result_of(forged(b"", ok=False, kind=kind, arguments=arguments), trusted=False)
 
     assert not {"\x1b", "\x07"} & set(str(raised.value))
+
+
+def test_a_job_that_failed_drives_no_terminal() -> None:
+    job: Any = SimpleNamespace(id=1, state=JobState.FAILED, reason="\x1b[2J", output="red\n\x1b]0;owned\x07")
+
+    assert str(JobFailed(job)) == "job 1 is failed: \\x1b[2J\nred\n\\x1b]0;owned\\x07"
 
 
 class ManyJobs:

@@ -17,6 +17,7 @@ from rainbow.errors import InvalidArgument
 from rainbow.slurm_commands.batch_script import batch_script
 from rainbow.slurm_commands.command_line import Option, Takes, parse
 from rainbow.slurm_commands.durations import brief_clock, clock, seconds_of_clock
+from rainbow.slurm_commands.exports import exported
 from rainbow.slurm_commands.job_ids import JobRef, job_ref, job_refs
 from rainbow.slurm_commands.layers import asked
 from rainbow.slurm_commands.sacct_times import time_in
@@ -294,3 +295,21 @@ def test_a_time_limit_of_rainbow_may_be_written_as_slurm_has_it(text: str, secon
 def test_another_time_limit_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a span of time"):
         Span(lowest=1, highest=10**6).convert(text, None, None)
+
+
+def test_the_whole_environment_is_sent_without_what_looks_like_credentials() -> None:
+    secret = dict.fromkeys(
+        ("GH_PAT", "HF_TOKEN", "MYSQL_PWD", "OPENAI_KEY", "PGPASSWORD", "RESTIC_PASSPHRASE", "SSHPASS"), "x"
+    )
+    secret |= {
+        "DATABASE_URL": "postgres://u:p@db/x",
+        "https_proxy": "http://u:p@proxy:3128",
+        "INDEX": "https://t@pypi/",
+    }
+    plain = {"BYPASS_CACHE": "1", "HOST_URL": "https://a.org/@b", "KEYS": "3", "PATHS": "a@b", "GIT_AUTHOR": "1"}
+
+    sent = exported("ALL", {**secret, **plain})
+
+    assert sent.variables == plain
+    assert all(name in sent.warnings[0] for name in secret)
+    assert exported("ALL,GH_PAT", secret).variables == {"GH_PAT": "x"}

@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from rainbow import AsyncClient, Client, JobSpec
+from rainbow.text import printable
 
 CONNECTION = "rainbow_default"
 
@@ -68,9 +69,9 @@ class _Waiting:
         with connect(self.conn_id) as client:
             (job,) = client.get_jobs([event]).jobs
         if job.output:
-            self.log.info("job %d wrote:\n%s", job.id, job.output)
+            self.log.info("job %d wrote:\n%s", job.id, printable(job.output))
         if job.state != "completed":
-            raise AirflowException(f"job {job.id} is {job.state}: {job.reason}")
+            raise AirflowException(printable(f"job {job.id} is {job.state}: {job.reason}"))
         return job.id
 
 

@@ -2,6 +2,7 @@
 
 from rainbow.errors import RainbowError
 from rainbow.records import Job
+from rainbow.text import printable
 
 
 class JobFailed(RainbowError):
@@ -12,7 +13,7 @@ class JobFailed(RainbowError):
     def __init__(self, job: Job) -> None:
         said = f": {job.reason}" if job.reason else ""
         output = f"\n{job.output.rstrip()}" if job.output.strip() else ""
-        super().__init__(f"job {job.id} is {job.state}{said}{output}")
+        super().__init__(printable(f"job {job.id} is {job.state}{said}{output}"))
         self.job = job
 
 

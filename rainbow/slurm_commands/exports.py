@@ -18,7 +18,13 @@ OF_THIS_MACHINE = frozenset(
      "WAYLAND_DISPLAY", "XAUTHORITY")
 )  # fmt: skip
 NOT_OURS = ("RAINBOW_", "SBATCH_", "SLURM_", "SLURMD_", "SQUEUE_", "SACCT_", "SCANCEL_", "SSH_", "XDG_", "FLUX_")
-_CREDENTIAL = re.compile(r"TOKEN|SECRET|PASSW(OR)?D|CREDENTIAL|(API|ACCESS|PRIVATE)_?KEY|_JWT$", re.IGNORECASE)
+_CREDENTIAL = re.compile(
+    r"TOKEN|SECRET|PASSW(OR)?D|PASSPHRASE|PASSCODE|CREDENTIAL|COOKIE|AUTH(?!OR)|(API|ACCESS|PRIVATE)_?KEY|"
+    r"_(JWT|KEY|PAT|PWD)$|PASS$",
+    re.IGNORECASE,
+)
+# As of a database, or of a proxy: ://USER:PASSWORD@ and ://TOKEN@.
+_CREDENTIAL_IN_URL = re.compile(r"://[^/?#@\s]+@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +66,13 @@ def _parts(text: str) -> list[str]:
 
 
 def _whole(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if _is_for_jobs(name) and not _CREDENTIAL.search(name)}
+    return {
+        name: value for name, value in environment.items() if _is_for_jobs(name) and not _is_credential(name, value)
+    }
+
+
+def _is_credential(name: str, value: str) -> bool:
+    return bool(_CREDENTIAL.search(name) or _CREDENTIAL_IN_URL.search(value))
 
 
 def _is_for_jobs(name: str) -> bool:
@@ -68,7 +80,7 @@ def _is_for_jobs(name: str) -> bool:
 
 
 def _held_back(environment: Mapping[str, str], *, named: list[str]) -> list[str]:
-    names = [name for name in sorted(environment) if _is_for_jobs(name) and _CREDENTIAL.search(name)]
+    names = [name for name in sorted(environment) if _is_for_jobs(name) and _is_credential(name, environment[name])]
     held = [name for name in names if not any(part.partition("=")[0] == name for part in named)]
     if not held:
         return []

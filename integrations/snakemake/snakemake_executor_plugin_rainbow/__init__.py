@@ -18,6 +18,7 @@ from rainbow.config import settings
 from rainbow.errors import RainbowError
 from rainbow.records import Job
 from rainbow.states import JobState
+from rainbow.text import printable
 from snakemake_executor_plugin_rainbow.specs import NAMES, spec_of
 
 AT_ONCE = 1_000
@@ -137,4 +138,4 @@ def _failure(info: SubmittedJobInfo, job: Job | None) -> str:
     code = f", exit code {job.exit_code}" if job.exit_code is not None else ""
     why = f": {job.reason}" if job.reason else ""
     tail = "\n".join(job.output.splitlines()[-TAIL_LINES:])
-    return f"rainbow job {job.id} is {job.state.value}{code}{why}\n{tail}\n"
+    return printable(f"rainbow job {job.id} is {job.state.value}{code}{why}\n{tail}\n")

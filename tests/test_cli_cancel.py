@@ -82,7 +82,7 @@ def test_yes_asks_nothing_and_a_script_gets_json(begin: Begin) -> None:
     told = cancel("--all", "--yes", "--json")
 
     assert (told.exit_code, told.stderr) == (0, "")
-    found = [(result["jobid"], result["outcome"]) for result in json.loads(told.stdout)["results"]]
+    found = [(result["id"], result["outcome"]) for result in json.loads(told.stdout)["results"]]
     assert found == [(9, "cancelled"), (8, "already_final")]
 
 

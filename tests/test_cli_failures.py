@@ -235,7 +235,7 @@ def test_a_server_of_the_original_protocol_names_no_accepted_jobs(rainbow: Run, 
 
     assert (all_of_them.exit_code, some_of_them.exit_code) == (0, 5)
     assert "Accepted 2 of 2 jobs: 1, 2\n" in all_of_them.stdout
-    assert as_json["accepted"] == [{"jobid": id, "attempt": 1, "lease_expires_at": None} for id in (1, 2)]
+    assert as_json["accepted"] == [{"id": id, "jobid": id, "attempt": 1, "lease_expires_at": None} for id in (1, 2)]
     assert "Accepted some of 2 jobs; the server does not say which.\n" in some_of_them.stdout
 
 

@@ -6,7 +6,7 @@ from rainbow.client import Client
 from rainbow.errors import NO_SUCH_JOB
 from rainbow.records import CancelOutcome, CancelResult, JobGroup
 from rainbow.states import JobState
-from rainbow.terminal import cancelling, session
+from rainbow.terminal import cancelling, documents, session
 from rainbow.terminal.completion import groups
 from rainbow.terminal.formatting import count
 from rainbow.terminal.groups import over, whole
@@ -83,7 +83,7 @@ def command(
                 return
             results = client.cancel_jobs(jobids, reason=reason)
     if as_json:
-        write_json({"results": results})
+        write_json({"results": documents.about_jobs(results)})
     else:
         _tell(results)
     ctx.exit(_exit_code(results))
@@ -105,7 +105,7 @@ def _cancel_chosen(client: Client, wanted: cancelling.Chosen, *, reason: str, ye
     with in_doubt(LOST):
         results = list(cancelling.cancelled(client, wanted.jobids, reason=reason))
     if as_json:
-        write_json({"results": results})
+        write_json({"results": documents.about_jobs(results)})
     elif results:
         cancelling.tell(results, words=WORDS)
     else:

@@ -5,11 +5,11 @@ import click
 
 from rainbow import leases
 from rainbow.records import Acceptance, AcceptedJob, WaitingJob, WaitingJobs
-from rainbow.terminal import session
+from rainbow.terminal import documents, session
 from rainbow.terminal.formatting import count, span
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, label_option, secret_options, server_options
-from rainbow.terminal.output import complain, plain, say, write_json
+from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.tables import show_table
 from rainbow.terminal.types import MAX_INT32, Span, Whole
 from rainbow.text import on_one_line
@@ -118,14 +118,14 @@ def _document(waiting: WaitingJobs, taken: Acceptance) -> dict[str, Any]:
         "jobs": waiting.jobs,
         "paused": waiting.paused,
         "accepted": [_shown(job) for job in taken.accepted],
-        "refused": taken.refused,
+        "refused": documents.about_jobs(taken.refused),
         "broken": waiting.broken,
     }
 
 
 def _shown(job: AcceptedJob) -> dict[str, Any]:
     """Without its trace, which is for agents."""
-    return {name: value for name, value in plain(job).items() if name != "traceparent"}
+    return {name: value for name, value in documents.about_job(job).items() if name != "traceparent"}
 
 
 def _tell(waiting: WaitingJobs, taken: Acceptance, *, cluster: str, wanted: int) -> None:

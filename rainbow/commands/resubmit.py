@@ -9,12 +9,12 @@ from rainbow.client import Client
 from rainbow.commands.submit import command as submit
 from rainbow.errors import NotFound
 from rainbow.records import JobState, Resubmissions
-from rainbow.terminal import session
+from rainbow.terminal import documents, session
 from rainbow.terminal.changes import changes_from
 from rainbow.terminal.completion import groups, project_names
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, server_options, token_options
-from rainbow.terminal.output import complain, say, write_json
+from rainbow.terminal.output import complain, plain, say, write_json
 from rainbow.terminal.resubmitting import submitted_signed
 from rainbow.terminal.signing import signing_options, start_signing
 from rainbow.terminal.types import MAX_INT32, Whole
@@ -76,7 +76,7 @@ def command(
         distinct = _failed(client, failed_of) if failed_of else list(dict.fromkeys(jobids))
         results = _resubmitted(client, distinct, changed, key or uuid4().hex)
     if as_json:
-        write_json(results)
+        write_json({**plain(results), "results": documents.about_jobs(results.results)})
     else:
         _tell(distinct, results, cluster=client.cluster)
     ctx.exit(_exit_code(results))

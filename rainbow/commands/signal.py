@@ -5,7 +5,7 @@ import click
 from rainbow.errors import NO_SUCH_JOB
 from rainbow.records import SignalOutcome, SignalResult
 from rainbow.signals import SIGNALS
-from rainbow.terminal import session
+from rainbow.terminal import documents, session
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
@@ -47,7 +47,7 @@ def command(ctx: click.Context, jobids: Sequence[int], signal: str, as_cluster: 
     with session.observer(ctx, as_cluster=as_cluster) as client, in_doubt(LOST):
         results = client.signal_jobs(jobids, name)
     if as_json:
-        write_json({"results": results})
+        write_json({"results": documents.about_jobs(results)})
     else:
         _tell(results)
     ctx.exit(_exit_code(results))

@@ -297,7 +297,7 @@ def command(
             if wait:
                 ctx.exit(_wait(client, queued, as_json=as_json))
             if as_json:
-                write_json(documents.submitted(queued))
+                write_json(documents.about_job(queued))
         except OSError:  # the disk of the output is full, or its reader is gone
             complain(f"Job {queued.jobid} is queued.")
             raise
@@ -312,7 +312,7 @@ def _wait(client: Client, queued: Submission, *, as_json: bool) -> int:
     details = _details(client, queued.jobid)
     if as_json:
         document = documents.whole(details) if details else documents.watched(job)
-        write_json({**documents.submitted(queued), "job": document})
+        write_json({**documents.about_job(queued), "job": document})
     elif details:
         write_output_of(details)
     return exit_code_of(job)

@@ -1,17 +1,29 @@
 """Jobs in JSON, without what a command does not know of them."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
-from rainbow.records import Job, Submission
+from rainbow.records import Job
 from rainbow.terminal.output import plain
 
 NOT_LISTED = frozenset({"environment", "output", "events", "why_waiting", "prospects"})
 NOT_WATCHED = NOT_LISTED | {"lease_expires_at"}
 
 
-def submitted(queued: Submission) -> dict[str, Any]:
+class OfJob(Protocol):
+    """A record about a job that calls its id `jobid`, as the wire does."""
+
+    @property
+    def jobid(self) -> int: ...
+
+
+def about_job(record: OfJob) -> dict[str, Any]:
     """With the id under the name that it has in all other documents, too."""
-    return {"id": queued.jobid, **plain(queued)}
+    return {"id": record.jobid, **plain(record)}
+
+
+def about_jobs(records: Iterable[OfJob]) -> list[dict[str, Any]]:
+    return [about_job(record) for record in records]
 
 
 def whole(job: Job) -> dict[str, Any]:

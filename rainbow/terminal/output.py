@@ -46,7 +46,7 @@ def write_output_of(job: Job) -> None:
 def plain(value: Any) -> Any:
     """A value for JSON: records by field, times in ISO 8601."""
     if dataclasses.is_dataclass(value):
-        return {name: plain(getattr(value, name)) for name in _names_of(value)}
+        return {name: plain(_in_order(getattr(value, name))) for name in _names_of(value)}
     if isinstance(value, RainbowError):
         return {"code": value.code, "field": value.field, "message": value.message}
     if isinstance(value, datetime):
@@ -54,6 +54,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _in_order(value: Any) -> Any:
+    """Protocol Buffers keep no order in a map of words, as labels are: two answers about one job would differ."""
+    is_of_words = isinstance(value, Mapping) and all(type(key) is str for key in value)
+    return dict(sorted(value.items())) if is_of_words else value
 
 
 def _names_of(record: Any) -> list[str]:

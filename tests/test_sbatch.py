@@ -5,6 +5,7 @@ import re
 import subprocess
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -22,6 +23,8 @@ from rainbow.slurm_commands.job_ids import JobRef, job_ref, job_refs
 from rainbow.slurm_commands.layers import asked
 from rainbow.slurm_commands.sacct_times import time_in
 from rainbow.slurm_commands.sbatch_options import OPTIONS, Fate
+from rainbow.states import JobState
+from rainbow.terminal.slurm_jobs import of_caller, selected, selection
 from rainbow.terminal.types import Span
 from tests.support.servers import ROOT
 
@@ -313,3 +316,42 @@ def test_the_whole_environment_is_sent_without_what_looks_like_credentials() -> 
     assert sent.variables == plain
     assert all(name in sent.warnings[0] for name in secret)
     assert exported("ALL,GH_PAT", secret).variables == {"GH_PAT": "x"}
+
+
+class Asked:
+    """A server that is asked by a person, or by a token of none, who reaches the jobs of three."""
+
+    def __init__(self, person: str) -> None:
+        self.person = person
+
+    def who_am_i(self) -> Any:
+        return SimpleNamespace(person=self.person)
+
+    def list_jobs(self, **_: Any) -> list[Any]:
+        job = {"state": JobState.QUEUED, "cancel_requested_at": None, "name": "", "partition": "", "account": ""}
+        return [SimpleNamespace(owner=owner, **job) for owner in ("ada", "bob", "")]
+
+
+@pytest.mark.parametrize(
+    ("person", "users", "me", "owners"),
+    [
+        ("ada", [], True, ["ada"]),
+        ("ada", ["LOGIN"], False, ["ada"]),
+        ("ada", ["LOGIN,bob"], False, ["ada", "bob"]),
+        ("ada", ["bob"], False, ["bob"]),
+        ("ada", [], False, ["ada", "bob", ""]),
+        ("", [], True, ["ada", "bob", ""]),
+        ("", ["LOGIN"], False, ["ada", "bob", ""]),
+    ],
+)
+def test_who_asks_for_their_own_jobs_gets_no_others(
+    person: str, users: list[str], me: bool, owners: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leads of projects reach, and may stop, the jobs of all members."""
+    monkeypatch.setattr("rainbow.terminal.slurm_jobs.own_name", lambda: "login")
+    client: Any = Asked(person)
+    users = [text.replace("LOGIN", "login") for text in users]
+
+    chosen = selection(users=users, me=me, names=(), partitions=(), accounts=(), states=frozenset({"PENDING"}))
+
+    assert [job.owner for job in selected(client, of_caller(client, chosen))] == owners

@@ -14,7 +14,7 @@ from rainbow.slurm_commands.selection import Selection
 from rainbow.terminal import session
 from rainbow.terminal.options import observer_options, server_options
 from rainbow.terminal.output import say
-from rainbow.terminal.slurm_jobs import jobs_of, own_name, selected, selecting_options, selection
+from rainbow.terminal.slurm_jobs import jobs_of, of_caller, own_name, selected, selecting_options, selection
 
 EPILOG = """\b
 Examples:
@@ -78,7 +78,7 @@ def command(
     last = time_in(until, now=now) if until else None
     view = View(now=now, user=own_name())
     with session.observer(ctx, as_cluster=as_cluster) as client:
-        found = [job for job in _found(client, refs, chosen) if _within(job, first, last)]
+        found = [job for job in _found(client, refs, of_caller(client, chosen)) if _within(job, first, last)]
     found.sort(key=lambda job: job.id)
     header = not no_header
     if parsable2 or parsable_:

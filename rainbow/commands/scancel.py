@@ -14,7 +14,7 @@ from rainbow.terminal import session
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import observer_options, server_options
 from rainbow.terminal.output import complain
-from rainbow.terminal.slurm_jobs import jobs_of, selected, selecting_options, selection, shown_ref
+from rainbow.terminal.slurm_jobs import jobs_of, of_caller, selected, selecting_options, selection, shown_ref
 
 EPILOG = """\b
 Examples:
@@ -67,7 +67,8 @@ def command(
     with session.observer(ctx, as_cluster=as_cluster) as client, in_doubt(LOST):
         whole = [ref for ref in refs if ref.group and not ref.indexes and not filtered and not name]
         stopped = [_cancel_group(client, ref) for ref in whole]
-        jobs, known = _jobs(client, [ref for ref in refs if ref not in whole], chosen, only=bool(refs))
+        left = [ref for ref in refs if ref not in whole]
+        jobs, known = _jobs(client, left, of_caller(client, chosen), only=bool(refs))
         done = _signalled(client, jobs, name) if name else _cancelled(client, jobs)
     ctx.exit(0 if all((*stopped, known, done)) else FAILED)
 

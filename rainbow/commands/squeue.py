@@ -14,7 +14,7 @@ from rainbow.slurm_commands.squeue_format import LONG, USUAL, check_format, line
 from rainbow.terminal import session
 from rainbow.terminal.options import observer_options, server_options
 from rainbow.terminal.output import complain
-from rainbow.terminal.slurm_jobs import jobs_of, own_name, selected, selecting_options, selection, shown_ref
+from rainbow.terminal.slurm_jobs import jobs_of, of_caller, own_name, selected, selecting_options, selection, shown_ref
 
 EPILOG = """\b
 Examples:
@@ -58,6 +58,7 @@ def command(
     wanted = states_in(states) if states else WAITING_OR_RUNNING
     chosen = selection(users=users, me=me, names=names, partitions=partitions, accounts=accounts, states=wanted)
     with session.observer(ctx, as_cluster=as_cluster) as client:
+        chosen = of_caller(client, chosen)
         found = _found(client, refs, chosen) if refs else selected(client, chosen)
         view = View(now=datetime.now(UTC), user=own_name())
         for line in lines(text, found, view=view, header=not no_header):

@@ -9,13 +9,17 @@ from rainbow.slurm_commands.job_states import slurm_state
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """A job has to fit all of these; an empty set lets all pass, and so does `states` None."""
+    """A job has to fit all of these; an empty set lets all pass, and so does `states` None.
+
+    `mine`: the jobs of who asks are wanted, too, whoever that is to the server.
+    """
 
     states: frozenset[str] | None = None
     names: frozenset[str] = frozenset()
     partitions: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
+    mine: bool = False
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 import getpass
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -30,7 +31,7 @@ def selecting_options(*, name: str, partition: str) -> Callable[[Callable[..., A
         click.option(
             *dict.fromkeys((name, "--name")), "names", multiple=True, metavar="NAME,...", help="Names of jobs."
         ),
-        click.option("--me", is_flag=True, help="Your jobs: all that the credential reaches."),
+        click.option("--me", is_flag=True, help="Your jobs; of a token of no person, all that it reaches."),
         click.option("-u", "--user", "--users", "users", multiple=True, metavar="NAME,...", help="Whose jobs."),
         click.option(
             *("-M", "--clusters", "--cluster"),
@@ -59,16 +60,26 @@ def selection(
     accounts: Sequence[str],
     states: frozenset[str] | None,
 ) -> Selection:
-    """Who asks for the user of this machine means all jobs that the credential reaches."""
+    """Who asks for the user of this machine means their own jobs."""
     asked = items(users)
-    mine = me or own_name() in asked or not asked
     return Selection(
         states=states,
         names=items(names),
         partitions=items(partitions),
         accounts=items(accounts),
-        users=frozenset() if mine else asked,
+        users=asked - {own_name()},
+        mine=me or own_name() in asked,
     )
+
+
+def of_caller(client: Client, selection: Selection) -> Selection:
+    """Of a person `mine` are those that they own, who may see, and stop, the jobs of others; of another credential all
+    that it reaches.
+    """
+    if not selection.mine:
+        return selection
+    person = client.who_am_i().person
+    return replace(selection, mine=False, users=selection.users | {person} if person else frozenset())
 
 
 def own_name() -> str:

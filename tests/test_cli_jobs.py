@@ -207,6 +207,20 @@ def test_jobs_are_cancelled_with_a_reason(rainbow: Run) -> None:
     assert answer(rainbow("job", "--json", ids[0]))["state"] == "cancelled"
 
 
+def test_jobs_of_a_label_are_cancelled_and_others_stay(rainbow: Run) -> None:
+    wanted, other = (
+        str(answer(rainbow("submit", "--json", "--label", f"project={name}", "--", "a"))["id"]) for name in ("x", "y")
+    )
+
+    told = rainbow("cancel", "--label", "project=x", "--state", "queued", "--reason", "wrong input", input="y\n")
+
+    assert (told.exit_code, told.stdout) == (0, "1 job: cancelled\n")
+    assert [answer(rainbow("job", "--json", jobid))["state"] for jobid in (wanted, other)] == ["cancelled", "queued"]
+    header, row = rainbow("jobs", "--state", "cancelled", "--since", "1d").stdout.splitlines()
+    assert header.split()[-1] == "WHY"
+    assert "wrong input" in row
+
+
 def test_a_waiting_job_says_why_it_waits(rainbow: Run, remote: Remote) -> None:
     first, second = (str(answer(rainbow("submit", "--json", "--", "hostname"))["jobid"]) for _ in range(2))
 

@@ -9,7 +9,7 @@ import pytest
 from rainbow.executors.executor import Executor, JobPhase, Site, Ticket
 from rainbow.executors.folders import folder_of
 from rainbow.executors.table import EXECUTORS
-from rainbow.runner.output import END_BYTES
+from rainbow.runner.output import END_BYTES, Output, Pump
 from rainbow.terminal.types import Size
 from tests.support.executors import hand_over, wait_for, wait_until
 
@@ -107,3 +107,26 @@ def test_a_size_is_written_as_people_do(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter):
         Size(lowest=64 * 1024, highest=2**50).convert(text, None, None)
+
+
+def test_what_a_job_writes_is_kept_after_it_read_some_of_it_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By /dev/stdout, in the moment after the pump saw that something is there."""
+    folder = os.open(tmp_path, os.O_RDONLY)
+    pump = Pump([Output(folder, most_bytes=LIMIT)])
+    never, _ = os.pipe()
+    read, stolen = os.read, list[bytes]()
+
+    def too_late(file: int, size: int) -> bytes:
+        if not stolen:
+            stolen.append(read(file, size))
+        return read(file, size)
+
+    monkeypatch.setattr("rainbow.runner.output.os.read", too_late)
+    for words in (b"lost", b"kept\n" * 20):
+        os.write(pump.entrances[0], words)
+        pump.wait(never, 0.01)
+
+    assert stolen == [b"lost"]
+    assert (tmp_path / "output").read_bytes() == b"kept\n" * 20

@@ -105,7 +105,7 @@ class Pump:
         while True:
             ready = [file for file, _ in self._poll.poll(1000 * max(0.0, deadline - time.monotonic()))]
             for exit in self._outputs.keys() & ready:
-                if not self._move(exit):
+                if self._moved(exit) == b"":
                     self._poll.unregister(exit)
             if other in ready or time.monotonic() >= deadline:
                 return other in ready
@@ -114,19 +114,19 @@ class Pump:
         """Read what is in the pipes, and no more: a process that could not be ended may hold an entrance open."""
         for exit, output in self._outputs.items():
             for _ in range(LAST_BYTES // CHUNK_BYTES):
-                if not self._move(exit):
+                if not self._moved(exit):
                     break
             output.finish()
 
-    def _move(self, exit: int) -> bool:
-        """Whether there was something in the pipe."""
+    def _moved(self, exit: int) -> bytes | None:
+        """Empty at the end of the pipe; None where nothing is in it, as when the job itself read what it wrote."""
         try:
             chunk = os.read(exit, CHUNK_BYTES)
         except BlockingIOError:
-            return False
+            return None
         if chunk:
             self._outputs[exit].keep(chunk)
-        return bool(chunk)
+        return chunk
 
 
 def over(most_bytes: int) -> bytes:

@@ -15,12 +15,13 @@ from click.testing import CliRunner, Result
 from rainbow import config
 from rainbow.cli import main
 from rainbow.errors import InvalidArgument
-from rainbow.slurm_commands.batch_script import batch_script
+from rainbow.slurm_commands.batch_script import batch_script, wrapped
 from rainbow.slurm_commands.command_line import Option, Takes, parse
 from rainbow.slurm_commands.durations import brief_clock, clock, seconds_of_clock
 from rainbow.slurm_commands.exports import exported
 from rainbow.slurm_commands.job_ids import JobRef, job_ref, job_refs
 from rainbow.slurm_commands.layers import asked
+from rainbow.slurm_commands.sacct_format import columns
 from rainbow.slurm_commands.sacct_times import time_in
 from rainbow.slurm_commands.sbatch_options import OPTIONS, Fate
 from rainbow.states import JobState
@@ -355,3 +356,13 @@ def test_who_asks_for_their_own_jobs_gets_no_others(
     chosen = selection(users=users, me=me, names=(), partitions=(), accounts=(), states=frozenset({"PENDING"}))
 
     assert [job.owner for job in selected(client, of_caller(client, chosen))] == owners
+
+
+@pytest.mark.parametrize("width", ["²", "9" * 5000, "0", "-", "x", "10001"])
+def test_a_width_that_is_none_is_refused(width: str) -> None:
+    with pytest.raises(InvalidArgument, match="width"):
+        columns(f"JobID%{width}")
+
+
+def test_a_wrapped_command_is_sent_as_it_was_typed() -> None:
+    assert b"echo \xff\n" in wrapped("echo \udcff").content

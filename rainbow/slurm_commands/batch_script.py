@@ -21,7 +21,8 @@ class BatchScript:
 
 
 def wrapped(command: str) -> BatchScript:
-    return batch_script(WRAPPED.format(command=command).encode())
+    # What was typed may be in any encoding, as a script may.
+    return batch_script(WRAPPED.format(command=command).encode(errors="surrogateescape"))
 
 
 def batch_script(content: bytes) -> BatchScript:

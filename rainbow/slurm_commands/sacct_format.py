@@ -1,5 +1,6 @@
 """The table of sacct: `--format` with the names of its fields."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from rainbow.text import on_one_line
 USUAL = "JobID,JobName,Partition,Account,AllocCPUS,State,ExitCode"
 BRIEF = "JobID,State,ExitCode"
 MOST_WIDTH = 10_000
+_WIDTH = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def _column(text: str) -> Column:
     if field is None:
         known = ", ".join(field.title for field in FIELDS.values())
         raise InvalidArgument(f"--format: there is no field {name}; known are {known}")
-    if width and not (width.removeprefix("-").isdigit() and 0 < int(width.removeprefix("-")) <= MOST_WIDTH):
+    if width and not (_WIDTH.fullmatch(width) and 0 < abs(int(width)) <= MOST_WIDTH):
         raise InvalidArgument(f"--format: {text}: the width must be a number from 1")
     return Column(field=field, width=int(width) if width else field.width)
 

@@ -55,6 +55,8 @@ def rehearse(rainbow: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         (["agent", "--executor", "local", "--interval", "nan"], "'nan' is not a valid number"),
         (["submit", "--nodes", "two", "--", "a"], "'two' is not a valid whole number"),
         (["job", "seven"], "'seven' is not a valid whole number"),
+        # Python would read it as 83, which is another job than task 3 of array 8.
+        (["cancel", "8_3"], "'8_3' is not a valid whole number"),
         (["jobs", "--timeout", "inf"], "inf is not in the range 0<x<=86400"),
         (["submit", "--priority", "101", "--", "a"], "101 is not in the range"),
         (["submit", "--time-limit", "soon", "--", "a"], "'soon' is not a span of time"),

@@ -15,6 +15,7 @@ import pytest
 import rainbow
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument, Unauthenticated
+from rainbow.futures.dispatcher import MOST_READ
 from rainbow.futures.failures import JobFailed, RemoteError
 from rainbow.futures.future import JobFuture
 from rainbow.records import JobState
@@ -251,3 +252,19 @@ def test_a_shutdown_cancels_what_has_not_started(executors: Hired, agent: Crew) 
 def test_futures_fail_as_the_server_says(executors: Hired) -> None:
     with executors(token="wrong") as executor, pytest.raises(Unauthenticated):
         executor.submit(abs, -1).result(PATIENCE_SECONDS)
+
+
+def test_calls_that_leave_no_result_fail_and_hold_up_no_others(executors: Hired) -> None:
+    executor = executors()
+    silent = [executor.submit(os._exit, 0) for _ in range(MOST_READ)]
+
+    assert executor.submit(abs, -1).result(PATIENCE_SECONDS) == 1
+    for future in silent:
+        with pytest.raises(RemoteError, match="completed without a result: its Python ended"):
+            future.result(PATIENCE_SECONDS)
+
+
+def test_python_may_be_found_by_a_function_of_the_shell(executors: Hired) -> None:
+    executor = executors(python=f"module() {{ PATH=$2; }}; module load /nowhere; {BARE_PYTHON}")
+
+    assert executor.submit(abs, -1).result(PATIENCE_SECONDS) == 1

@@ -5,6 +5,7 @@ import builtins
 import io
 import json
 import pickle
+import re
 import sys
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -23,13 +24,14 @@ from rainbow.text import printable
 # A larger one is an input of the job; the environment of a job has room for 64 KiB.
 MOST_INLINE_BYTES = 8 * 1024
 MOST_HEAD_BYTES = 256 * 1024
+_PROGRAM = re.compile(r"[\w./-]+")
 
 
 def pickler() -> Any:
     try:
         return import_module("cloudpickle")
     except ImportError as error:
-        words = "functions travel by cloudpickle, which is not installed: pip install 'rainbow[futures]'"
+        words = "functions travel by cloudpickle, which is not installed: pip install cloudpickle"
         raise RainbowError(words) from error
 
 
@@ -67,7 +69,9 @@ def _runner() -> str:
 
 
 def command(python: str) -> str:
-    return f'exec {python} -c "$RAINBOW_CALL"'
+    # What loads a module first is a list of commands, and may be a function of the shell.
+    begin = "exec " if _PROGRAM.fullmatch(python) else ""
+    return f'{begin}{python} -c "$RAINBOW_CALL"'
 
 
 def environment(*, trusted: bool, in_chunks: bool, most_result_bytes: int) -> dict[str, str]:

@@ -217,8 +217,7 @@ class Dispatcher:
             _finish(order, error=CancelledError())
             return
         try:
-            async with self._reads:
-                value = await self._read(client, order, job)
+            value = await self._read(client, order, job)
         except BaseException as error:
             _finish(order, error=error)
             if isinstance(error, asyncio.CancelledError):
@@ -233,7 +232,9 @@ class Dispatcher:
             if order.future.cancelled():
                 return None
             try:
-                return await order.reader.read(client, job)
+                # Others read while this one waits for a site that is away.
+                async with self._reads:
+                    return await order.reader.read(client, job)
             except (FailedPrecondition, ResourceExhausted, Unavailable):
                 if asyncio.get_running_loop().time() > until:
                     raise

@@ -87,7 +87,7 @@ def check_plain(value: Any) -> None:
         for item in value.values():
             check_plain(item)
     elif not (value is None or isinstance(value, (bool, int, float, str))):
-        kind = type(value).__name__
+        kind = "dict with a key that is no str" if isinstance(value, dict) else type(value).__name__
         raise NoPlainData(f"it returned a {kind}, which is no plain data; an executor with trusted=True takes it")
 
 

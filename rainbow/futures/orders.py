@@ -52,7 +52,7 @@ class CallReader:
     async def read(self, client: AsyncClient, job: Job) -> Any:
         content = b""
         if job.state == JobState.COMPLETED:
-            content = await self._file(client, job)
+            content = await self._result(client, job)
         else:
             # One that was killed left none; why is in its record.
             with suppress(FailedPrecondition, NotFound):
@@ -60,6 +60,16 @@ class CallReader:
         if not content:
             raise JobFailed(await _in_full(client, job))
         return result_of(content, trusted=self.trusted)
+
+    async def _result(self, client: AsyncClient, job: Job) -> bytes:
+        """Raises FailedPrecondition while the site is away, and RemoteError where it is there and has no result."""
+        try:
+            return await self._file(client, job)
+        except FailedPrecondition as error:
+            if RESULT in {file.name for file in await client.list_files(job.id)}:
+                raise
+            words = f"job {job.id} completed without a result: its Python ended before it could write one"
+            raise RemoteError(words) from error
 
     async def _file(self, client: AsyncClient, job: Job) -> bytes:
         content = bytearray()

@@ -16,7 +16,7 @@ OPEN_MODES = {"truncate": ">", "append": ">>"}
 
 
 def redirections(options: Mapping[str, str], *, name: str, is_array: bool) -> str:
-    """The line of a shell that sends output and errors there; empty where both stay with rainbow."""
+    """The lines of a shell that send output and errors there; empty where both stay with rainbow."""
     mode = options.get("open-mode", "truncate")
     if mode not in OPEN_MODES:
         raise InvalidArgument(f"--open-mode={mode}: must be append or truncate")
@@ -26,7 +26,20 @@ def redirections(options: Mapping[str, str], *, name: str, is_array: bool) -> st
     )
     arrow = OPEN_MODES[mode]
     into = [f"{arrow}{output}" if output else "", f"2{arrow}{errors}" if errors else "2>&1" if output else ""]
-    return f"exec {' '.join(filter(None, into))}\n" if any(into) else ""
+    if not any(into):
+        return ""
+    folders = [_folder(word) for option, word in (("output", output), ("error", errors)) if _is_below(options, option)]
+    return "".join([*dict.fromkeys(folders), f"exec {' '.join(filter(None, into))}\n"])
+
+
+def _is_below(options: Mapping[str, str], option: str) -> bool:
+    """Whether it is in a folder of the job's own folder, which is new and has none."""
+    text = options.get(option, "")
+    return "chdir" not in options and "/" in text and not text.startswith(("/", "\\"))
+
+
+def _folder(word: str) -> str:
+    return f'mkdir -p -- "$(dirname -- {word})"\n'
 
 
 def patterns_to_fetch(options: Mapping[str, str]) -> tuple[str, ...]:

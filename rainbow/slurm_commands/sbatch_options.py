@@ -89,7 +89,7 @@ OPTIONS = (
     _translated("comment", "label `comment`"),
     _translated("wckey", "label `wckey`", "SBATCH_WCKEY"),
     _translated("clusters M", "one name: that of the cluster or pool", "SBATCH_CLUSTERS"),
-    _translated("wait W", "waits, and exits with the job's exit code", "SBATCH_WAIT", _NO),
+    _translated("wait W", "exits as the job does; of an array, with 1 if a task failed", "SBATCH_WAIT", _NO),
     _translated("parsable", "prints the id alone", takes=_NO),
     _translated("quiet Q", "prints nothing but errors", takes=_NO),
     _translated("test-only", "prints the job in JSON, and submits none", takes=_NO),

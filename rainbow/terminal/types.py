@@ -27,6 +27,12 @@ class Whole(click.IntRange):
 
     name = "whole number"
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        # Python reads 8_3 as 83, which is another job than task 3 of an array.
+        if isinstance(value, str) and not re.fullmatch(r"[+-]?[0-9]+", value.strip()):
+            self.fail(f"{value!r} is not a valid whole number.", param, ctx)
+        return super().convert(value, param, ctx)
+
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "N"
 

@@ -16,6 +16,7 @@ with rainbow.Client.from_settings(timeout_seconds=60) as client:
     first = client.submit_job(spec)
     again = client.submit_job(spec)
     print(first.jobid == again.jobid, again.duplicate)
+    # It is tried again after 30 seconds, and after 60 more: this takes a minute and a half.
     for job in client.watch_jobs([first.jobid]):
         last = job
     print(last.state, last.attempt)

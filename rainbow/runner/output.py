@@ -1,5 +1,6 @@
 """What a job writes, output and errors apart: each through a pipe, into a file of limited size."""
 
+import contextlib
 import os
 import select
 import time
@@ -42,8 +43,10 @@ class Output:
     def finish(self) -> None:
         """Write the end of what is missing, over the end of the file where there is no space."""
         rest = self._note + self._end
-        if rest and not self._append_whole(rest):
-            os.pwrite(self._file, rest[-self._size :], max(0, self._size - len(rest)))
+        if rest and not self._append_whole(rest) and self._size:
+            # Some file systems write elsewhere what is overwritten, and have no space for that either.
+            with contextlib.suppress(OSError):
+                os.pwrite(self._file, rest[-self._size :], max(0, self._size - len(rest)))
         os.close(self._file)
 
     def _without_what_fits(self, chunk: bytes) -> bytes:

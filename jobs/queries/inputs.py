@@ -6,6 +6,7 @@ from django.db.models import BinaryField, Q
 from django.db.models.functions import Substr
 
 from clusters.callers import Caller
+from clusters.validation import check_line
 from jobs.agents import check_place_of
 from jobs.models import Job, JobInput
 from jobs.sight import taken_by
@@ -26,6 +27,8 @@ def read_input(*, caller: Caller, agent: str, job_id: int, attempt: int, sha256:
     InvalidArgument.
     """
     check_place_of(caller)
+    check_line(agent, field="agent", longest=255)
+    check_line(sha256, field="sha256", longest=64)
     if offset < 0:
         raise InvalidArgument("must not be negative", field="offset")
     sight = taken_by(caller)

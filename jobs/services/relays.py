@@ -12,6 +12,7 @@ from datetime import datetime
 from django.db import transaction
 
 from clusters.callers import Caller, Operator
+from clusters.validation import check_line
 from jobs.models import Job, Relay, RelayedChunk, Wish
 from jobs.notify import tell_relay_after_commit
 from jobs.queries.lookup import within_reach
@@ -88,6 +89,7 @@ def _begin(job: Job, opened: Opened, content: dict[str, object], *, now: datetim
 def may_send(*, caller: Caller, agent: str, relay: str, now: datetime) -> Opened:
     """Raises InvalidArgument, and NotFound unless the relay waits for this agent."""
     check_agent(caller=caller, agent=agent)
+    check_line(relay, field="stream", longest=32)
     mine = Relay.objects.filter(id=relay, cluster_id=caller.cluster_id, agent=agent, read_at__gte=now - GONE_AFTER)
     if caller.narrowed_to:
         mine = mine.filter(job__project_id=caller.narrowed_to)

@@ -20,6 +20,8 @@ def words() -> Iterator[Callable[..., Any]]:
     """Runs statements on a table of this session, which has one row."""
     if connection.vendor != "postgresql":
         pytest.skip("needs PostgreSQL; make test-postgresql runs it")
+    # The plans of earlier tests may be due to be made anew.
+    prepared._sessions.clear()
     with connection.cursor() as cursor:
         cursor.execute("CREATE TEMPORARY TABLE words (id integer PRIMARY KEY, word varchar(10))")
         cursor.execute("INSERT INTO words VALUES (1, 'one')")

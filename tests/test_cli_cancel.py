@@ -1,10 +1,7 @@
 """`rainbow cancel --label` and `--all`: which jobs, the question, and the exit codes. The server has a script."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -13,25 +10,10 @@ from click.testing import CliRunner, Result
 from rainbow.cli import main
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.terminal import cancelling
-from tests.support.rehearsed import RehearsedServer, rehearsed_server
-
-Begin = Callable[..., RehearsedServer]
+from tests.support.commandline import Begin
 
 CANCELLED, REQUESTED = pb.CancelResult.OUTCOME_CANCELLED, pb.CancelResult.OUTCOME_REQUESTED
 OVER, OUT_OF_REACH = pb.CancelResult.OUTCOME_ALREADY_FINAL, pb.CancelResult.OUTCOME_OUT_OF_REACH
-
-
-@pytest.fixture
-def begin(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
-    with ExitStack() as stack:
-
-        def start(*script: Any) -> RehearsedServer:
-            server = stack.enter_context(rehearsed_server(*script))
-            monkeypatch.setenv("RAINBOW_HOST", server.address)
-            monkeypatch.setenv("RAINBOW_TOKEN", "the-token")
-            return server
-
-        yield start
 
 
 def cancel(*words: str, answer: str = "") -> Result:

@@ -3,8 +3,6 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,25 +14,15 @@ from click.shell_completion import ShellComplete
 from rainbow.cli import COMMANDS, main
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.terminal import completion
+from tests.support.commandline import Begin
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
-from tests.support.rehearsed import RehearsedServer, rehearsed_server
-
-Begin = Callable[..., RehearsedServer]
 
 
 @pytest.fixture
-def begin(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
-    with ExitStack() as stack:
-
-        def start(*script: Any) -> RehearsedServer:
-            server = stack.enter_context(rehearsed_server(*script))
-            monkeypatch.setenv("RAINBOW_HOST", server.address)
-            monkeypatch.setenv("RAINBOW_TOKEN", "the-token")
-            monkeypatch.setattr(completion, "SECONDS", PATIENCE_SECONDS)
-            return server
-
-        yield start
+def begin(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> Begin:
+    monkeypatch.setattr(completion, "SECONDS", PATIENCE_SECONDS)
+    return begin
 
 
 def completed(*words: str) -> list[str]:

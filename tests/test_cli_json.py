@@ -1,9 +1,6 @@
 """JSON of the command line: one name for a job's id, and one order. The server has a script."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,23 +8,13 @@ from click.testing import CliRunner
 
 from rainbow.cli import main
 from rainbow.protos import rainbow_pb2 as pb
-from tests.support.rehearsed import RehearsedServer, rehearsed_server
-
-Begin = Callable[..., RehearsedServer]
+from tests.support.commandline import Begin
 
 
 @pytest.fixture
-def begin(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
-    with ExitStack() as stack:
-
-        def start(*script: Any) -> RehearsedServer:
-            server = stack.enter_context(rehearsed_server(*script))
-            monkeypatch.setenv("RAINBOW_HOST", server.address)
-            monkeypatch.setenv("RAINBOW_TOKEN", "the-token")
-            monkeypatch.setenv("RAINBOW_SECRET", "the-secret")
-            return server
-
-        yield start
+def begin(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> Begin:
+    monkeypatch.setenv("RAINBOW_SECRET", "the-secret")
+    return begin
 
 
 def printed(*words: str) -> Any:

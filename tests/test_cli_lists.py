@@ -5,8 +5,6 @@ import pty
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -23,26 +21,11 @@ from rainbow.protos import rainbow_pb2 as pb
 from rainbow.terminal.job_columns import COLUMNS
 from rainbow.terminal.job_search import Search
 from rainbow.terminal.live_jobs import keep_showing
-from tests.support.commandline import MAIN
+from tests.support.commandline import MAIN, Begin
 from tests.support.patience import PATIENCE_SECONDS
-from tests.support.rehearsed import Clock, RehearsedServer, rehearsed_server
-
-Begin = Callable[..., RehearsedServer]
+from tests.support.rehearsed import Clock, rehearsed_server
 
 ANY = Search(states=(), labels={}, name="", group=0, since=None, most=20)
-
-
-@pytest.fixture
-def begin(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
-    with ExitStack() as stack:
-
-        def start(*script: Any) -> RehearsedServer:
-            server = stack.enter_context(rehearsed_server(*script))
-            monkeypatch.setenv("RAINBOW_HOST", server.address)
-            monkeypatch.setenv("RAINBOW_TOKEN", "the-token")
-            return server
-
-        yield start
 
 
 def jobs(*words: str) -> Result:

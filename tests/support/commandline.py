@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from click.testing import CliRunner, Result
 
 from rainbow.cli import main
 from rainbow.config import DEFAULTS
+from tests.support.rehearsed import RehearsedServer, rehearsed_server
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 
 MAIN = [sys.executable, "-c", "from rainbow.cli import main; main(prog_name='rainbow')"]
 
 Run = Callable[..., Result]
+Begin = Callable[..., RehearsedServer]
 
 
 @pytest.fixture
@@ -42,6 +45,20 @@ def rainbow(stranger: Run, remote: Remote, monkeypatch: pytest.MonkeyPatch) -> R
     monkeypatch.setenv("RAINBOW_TOKEN", remote.token)
     monkeypatch.setenv("RAINBOW_SECRET", remote.secret)
     return stranger
+
+
+@pytest.fixture
+def begin(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
+    """Gives the command line a token, and a server with a script."""
+    with ExitStack() as stack:
+
+        def start(*script: Any) -> RehearsedServer:
+            server = stack.enter_context(rehearsed_server(*script))
+            monkeypatch.setenv("RAINBOW_HOST", server.address)
+            monkeypatch.setenv("RAINBOW_TOKEN", "the-token")
+            return server
+
+        yield start
 
 
 def answer(result: Result) -> Any:

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from clusters.callers import Caller
 from clusters.models import OF_CLUSTERS
 from jobs.iri.answers import launched, shown, spec_of
-from jobs.iri.idempotency import alone, key_of
+from jobs.iri.idempotency import alone
 from jobs.iri.job_spec_serializers import (
     FiltersSerializer,
     JobSpecSerializer,
@@ -31,11 +31,12 @@ from jobs.queries.lookup import get_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.orders import Order
 from jobs.services.submit import submit_jobs
-from jobs.specs import JobSpec
+from jobs.specs import MAX_KEY, JobSpec
 from jobs.states import JobState
 from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, InvalidArgument, NotFound, RainbowError
 from rainbow_site.web.rest.admission import read
 from rainbow_site.web.rest.authentication import ReadingBearerAuthentication
+from rainbow_site.web.rest.idempotency import key_of
 
 # As the reference implementation calls it.
 REPLY = "Idempotency-Key-Reply"
@@ -52,7 +53,7 @@ class Launches(FacilityView):
     def post(self, request: Request, cluster: str) -> Response:
         by = submitter(request, cluster=cluster)
         query(NoQuerySerializer, request)
-        key = key_of(request)
+        key = key_of(request, longest=MAX_KEY)
         spec, project = asked(read(JobSpecSerializer, request.data))
         order = Order(by=by, cluster_id=by.cluster_id, spec=replace(spec, idempotency_key=key), project=project)
         with alone(by, key):
@@ -69,7 +70,7 @@ class Launched(FacilityView):
     def put(self, request: Request, cluster: str, job: str) -> Response:
         by = submitter(request, cluster=cluster)
         query(NoQuerySerializer, request)
-        key_of(request)
+        key_of(request, longest=MAX_KEY)
         spec, project = asked(read(JobSpecSerializer, request.data))
         found = _job(by, job, brief=False)
         for changed in _changes(found, spec, project):

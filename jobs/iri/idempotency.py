@@ -11,14 +11,8 @@ from contextlib import contextmanager
 
 from rest_framework import status
 from rest_framework.exceptions import APIException
-from rest_framework.request import Request
 
 from clusters.callers import Caller
-from clusters.validation import check_line
-from jobs.specs import MAX_KEY
-from rainbow.errors import InvalidArgument
-
-HEADER = "Idempotency-Key"
 
 _lock = threading.Lock()
 _in_flight: set[tuple[int, int, str]] = set()
@@ -29,17 +23,6 @@ class InFlight(APIException):
     default_detail = "a request with this Idempotency-Key is in flight; repeat it"
     # In seconds, for Retry-After.
     wait = 1
-
-
-def key_of(request: Request) -> str:
-    """Empty without the header. Raises InvalidArgument for an empty one, whose sender expects protection."""
-    key = request.headers.get(HEADER)
-    if key is None:
-        return ""
-    if not key.isascii():
-        raise InvalidArgument("must be ASCII", field=HEADER)
-    check_line(key, field=HEADER, longest=MAX_KEY, required=True)
-    return key
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from clusters.callers import Caller
-from clusters.validation import check_line
 from jobs.models import MAX_ID
 from jobs.queries.warnings import warn_caller
 from jobs.rest.serializers import MAX_BATCH, SubmitManySerializer, SubmittedManySerializer, SubmittedSerializer
@@ -25,10 +24,10 @@ from jobs.services.submit import submit_jobs
 from jobs.specs import MAX_KEY, JobSpec
 from rainbow.errors import NO_SUCH_JOB, InvalidArgument, NotFound, RainbowError
 from rainbow_site.web.rest.admission import SUBMITTERS, holder, read, shown
+from rainbow_site.web.rest.idempotency import KEY_HEADER, key_of
 from rainbow_site.web.rest.schema import BY_TOKEN, answers
 
 F = TypeVar("F", bound=Callable[..., Response])
-KEY_HEADER = "Idempotency-Key"
 # A job of a batch gets the header's key, a slash and its index.
 MAX_HEADER_KEY = MAX_KEY - len(f"/{MAX_BATCH}")
 REPLAYED = {"Idempotency-Replayed": "true"}
@@ -127,7 +126,7 @@ class BatchTo(APIView):
 
 def _submitted(request: Request, *, cluster: str | None = None) -> Response:
     by, now = holder(request, SUBMITTERS, cluster=cluster), timezone.now()
-    order = _order(by, read(JobSpecSerializer, request.data), key=_key(request))
+    order = _order(by, read(JobSpecSerializer, request.data), key=key_of(request, longest=MAX_HEADER_KEY))
     receipt = submit_jobs(orders=[order], now=now)[0]
     if isinstance(receipt, RainbowError):
         raise receipt
@@ -140,7 +139,12 @@ def _resubmitted(request: Request, job: int, *, cluster: str | None = None) -> R
     if not 1 <= job <= MAX_ID:
         raise NotFound(NO_SUCH_JOB)
     receipt = resubmit_job(
-        job_id=job, by=by, changes=said.get("changes"), project=said["project"], key=_key(request), now=now
+        job_id=job,
+        by=by,
+        changes=said.get("changes"),
+        project=said["project"],
+        key=key_of(request, longest=MAX_HEADER_KEY),
+        now=now,
     )
     return _shown(receipt, by, now)
 
@@ -159,7 +163,7 @@ def _shown(receipt: Receipt, by: Caller, now: datetime) -> Response:
 
 def _submitted_batch(request: Request, *, cluster: str | None = None) -> Response:
     by, now = holder(request, SUBMITTERS, cluster=cluster), timezone.now()
-    key = _key(request)
+    key = key_of(request, longest=MAX_HEADER_KEY)
     said = read(SubmitManySerializer, request.data)
     orders = [_order(by, job, key=f"{key}/{place}" if key else "") for place, job in enumerate(said["jobs"])]
     group = _group(by, said["group"], orders, key=key) if said["group"] else None
@@ -172,19 +176,6 @@ def _submitted_batch(request: Request, *, cluster: str | None = None) -> Respons
     }
     replayed = all(isinstance(result, Receipt) and result.duplicate for result in results)
     return Response(shown(SubmittedManySerializer, answer), headers=REPLAYED if replayed else None)
-
-
-def _key(request: Request) -> str:
-    """The header's key, empty without the header. Raises InvalidArgument for an empty one, whose sender expects
-    protection.
-    """
-    key = request.headers.get(KEY_HEADER)
-    if key is None:
-        return ""
-    if not key.isascii():
-        raise InvalidArgument("must be ASCII", field=KEY_HEADER)
-    check_line(key, field=KEY_HEADER, longest=MAX_HEADER_KEY, required=True)
-    return key
 
 
 def _order(caller: Caller, said: dict[str, Any], *, key: str = "") -> Order:

@@ -5,11 +5,13 @@ job has says who may report it.
 """
 
 from clusters.callers import Caller
+from clusters.validation import check_line
 from jobs.models import Job
 from jobs.states import UNTAKEN
 from rainbow.errors import InvalidArgument
 
 _OF_A_PERSON = "~"
+_LONGEST_NAME = 255
 
 
 def names_of(caller: Caller) -> str:
@@ -24,8 +26,9 @@ def check_place_of(caller: Caller) -> None:
         raise InvalidArgument("a pool runs no jobs; name a cluster of it", field="cluster")
 
 
-def check_name(agent: str, caller: Caller) -> None:
+def check_name(agent: str, caller: Caller, *, required: bool = False) -> None:
     """Raises InvalidArgument."""
+    check_line(agent, field="agent", longest=_LONGEST_NAME, required=required)
     if caller.person_id is None and agent.startswith(_OF_A_PERSON):
         raise InvalidArgument(f"must not begin with {_OF_A_PERSON}, as the names of persons' agents do", field="agent")
     if caller.person_id is not None and not agent.startswith(names_of(caller)):

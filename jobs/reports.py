@@ -92,7 +92,6 @@ class AgentReport:
 
 def check_agent_report(agent_report: AgentReport) -> None:
     """Raises InvalidArgument."""
-    check_line(agent_report.agent, field="agent", longest=255, required=True)
     check_reason(agent_report.not_ready, field="not_ready")
     check_reason(agent_report.pause, field="pause")
     check_range(agent_report.hold_after, field="hold_after", lowest=0, highest=MAX_INT)

@@ -9,7 +9,6 @@ from enum import Enum
 from django.db import transaction
 
 from clusters.callers import Caller
-from clusters.validation import check_line
 from jobs.agents import check_name, check_place_of
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
@@ -120,7 +119,6 @@ def _check(taking: Taking) -> None:
     if len(taking.job_ids) > MAX_IDS:
         raise InvalidArgument(f"must be at most {MAX_IDS:,} ids, not {len(taking.job_ids):,}", field="jobids")
     check_place_of(taking.caller)
-    check_line(taking.agent, field="agent", longest=255)
     check_name(taking.agent, taking.caller)
     if taking.lease_seconds and not taking.agent:
         raise InvalidArgument("needs an agent's name", field="lease_seconds")

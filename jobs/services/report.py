@@ -93,8 +93,8 @@ def report_jobs_batch(*, agent_reports: Sequence[AgentReport], now: datetime) ->
 
 def _lease_or_refusal(agent_report: AgentReport, now: datetime) -> Lease | RainbowError:
     try:
-        check_agent_report(agent_report)
         _check_agent(agent_report)
+        check_agent_report(agent_report)
         if agent_report.facts is not None:
             check_change_of_facts(cluster_id=agent_report.caller.cluster_id, facts=agent_report.facts, now=now)
         return lease_from(agent=agent_report.agent, seconds=agent_report.lease_seconds, now=now)
@@ -105,7 +105,7 @@ def _lease_or_refusal(agent_report: AgentReport, now: datetime) -> Lease | Rainb
 def _check_agent(agent_report: AgentReport) -> None:
     """Raises InvalidArgument."""
     check_place_of(agent_report.caller)
-    check_name(agent_report.agent, agent_report.caller)
+    check_name(agent_report.agent, agent_report.caller, required=True)
     if agent_report.caller.person_id is None:
         return
     for field in ("facts", "not_ready", "pause"):

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from clusters.callers import Asker, Caller
-from clusters.validation import check_line, check_reason
+from clusters.validation import check_reason
 from jobs.agents import check_name, check_place_of
 from jobs.events import Step, record
 from jobs.models import Job, Wish
@@ -42,8 +42,7 @@ def want(wishes: Iterable[Wish]) -> None:
 def check_agent(*, caller: Caller, agent: str) -> None:
     """Raises InvalidArgument."""
     check_place_of(caller)
-    check_line(agent, field="agent", longest=255, required=True)
-    check_name(agent, caller)
+    check_name(agent, caller, required=True)
 
 
 def settle_wishes(*, caller: Caller, agent: str, done: Mapping[int, str], now: datetime) -> None:

@@ -12,6 +12,7 @@ from clusters.validation import check_line, check_lines, check_range, check_reas
 from jobs.events import Step
 from jobs.leases import Lease
 from jobs.models import Job
+from jobs.output_files import OutputFiles, check_output_files, document_of
 from jobs.retries import AttemptEnd, end_to_be_retried
 from jobs.specs import MAX_INT
 from jobs.states import FINAL, HELD, MOVES, UNTAKEN, EndCause, JobState, What
@@ -53,6 +54,7 @@ class Report:
     finished_at: datetime | None = None
     returned: Return | None = None
     end_cause: EndCause | None = None
+    output_files: OutputFiles | None = None
 
 
 class ReportOutcome(Enum):
@@ -109,6 +111,10 @@ def _check_report(report: Report) -> None:
     check_line(report.native_id, field="native_id", longest=255)
     check_lines(report.reason, field="reason", longest=MAX_REASON_BYTES)
     size_in_bytes(report.output, field="output")
+    if report.output_files is not None:
+        if report.state not in FINAL:
+            raise InvalidArgument("is only for a job that ended", field="output_files")
+        check_output_files(report.output_files)
     if report.exit_code is not None:
         check_range(report.exit_code, field="exit_code", lowest=-MAX_INT - 1, highest=MAX_INT)
     if report.state == JobState.COMPLETED and report.exit_code not in (None, 0):
@@ -256,6 +262,8 @@ def _note(job: Job, report: Report, lease: Lease, *, moved: bool) -> None:
     if not held:
         job.exit_code = 0 if job.state == JobState.COMPLETED else report.exit_code
         job.end_cause = report.end_cause.value if report.end_cause else ""
+        if report.output_files is not None:
+            job.output_files = document_of(report.output_files)
     job.lost_at = None
     job.lease_seconds = lease.seconds if held else None
     job.lease_expires_at = lease.expires_at if held else None

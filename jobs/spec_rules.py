@@ -181,7 +181,7 @@ def _check_outputs(patterns: Sequence[str]) -> None:
     """As names of files, but one may be below another."""
     _check_number(patterns, MAX_FILES, field="outputs")
     for pattern in patterns:
-        _check_file_name(pattern, field="outputs")
+        check_file_name(pattern, field="outputs")
 
 
 def check_file_names(names: Collection[str], *, field: str) -> None:
@@ -189,13 +189,13 @@ def check_file_names(names: Collection[str], *, field: str) -> None:
     if len(names) > MAX_FILES:
         raise InvalidArgument(f"must be at most {MAX_FILES}, not {len(names):,}", field=field)
     for name in names:
-        _check_file_name(name, field=field)
+        check_file_name(name, field=field)
     folders = {name[:at] for name in names for at, mark in enumerate(name) if mark == "/"}
     if folders & set(names):
         raise InvalidArgument("a name must not be a folder of another", field=field)
 
 
-def _check_file_name(name: str, *, field: str) -> None:
+def check_file_name(name: str, *, field: str) -> None:
     check_line(name, field=field, longest=MAX_FILE_NAME)
     _check_pattern(_FILE, _FILES, name, field=field)
     if any(len(part.encode()) > MAX_FILE_PART for part in name.split("/")):

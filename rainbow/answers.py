@@ -7,9 +7,8 @@ from itertools import pairwise
 from rainbow import records, rules, translation
 from rainbow.errors import InvalidArgument
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.spec_rules import check_file_names
 from rainbow.telemetry.traces import traceparent_from
-from rainbow.translation import nonsense, refusing_nonsense
+from rainbow.translation import file_of, nonsense, refusing_nonsense
 
 REFUSAL_REASONS = {
     pb.RefusedJob.REASON_NOT_FOUND: records.RefusalReason.NOT_FOUND,
@@ -170,10 +169,4 @@ def job_files(content: bytes) -> tuple[records.JobFile, ...]:
     found = [json.loads(line) for line in content.splitlines()]
     if not all(isinstance(item, dict) for item in found):
         raise nonsense("its list of files is none")
-    files = tuple(records.JobFile(name=str(item["name"]), size=int(item["size"])) for item in found if "name" in item)
-    try:
-        for file in files:
-            check_file_names([file.name], field="name")
-    except InvalidArgument as error:
-        raise nonsense(f"it names a file {error.message}") from error
-    return files
+    return tuple(file_of(str(item["name"]), int(item["size"])) for item in found if "name" in item)

@@ -200,11 +200,29 @@ class Prospect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobFile:
+    """A file of a job at its site."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFiles:
+    """The files that fit a job's `outputs`, by name, as its agent listed them once it had ended. `more`: there may be
+    others.
+    """
+
+    files: tuple[JobFile, ...] = ()
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job(JobSpec):
     """All that a job's submitter and its cluster may know.
 
-    `environment`, `output` and `events` are empty in a list of jobs. `why_waiting` and `prospects` are there where a
-    single job was looked up, and it waits.
+    `environment`, `output` and `events` are empty in a list of jobs. `output_files` is None there, and where the agent
+    did not list them. `why_waiting` and `prospects` are there where a single job was looked up, and it waits.
     """
 
     id: int
@@ -233,19 +251,12 @@ class Job(JobSpec):
     retry_at: datetime | None = None
     attempts: tuple[JobAttempt, ...] = ()
     resubmissions: tuple[int, ...] = ()
+    output_files: OutputFiles | None = None
 
     @property
     def output_is_cut(self) -> bool:
         """Whether it wrote more than is kept. The cut leaves out up to 3 bytes of a character."""
         return len(self.output.encode()) > MAX_OUTPUT_BYTES - 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFile:
-    """A file of a job at its site."""
-
-    name: str
-    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

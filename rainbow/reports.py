@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from rainbow import translation
 from rainbow.protos import rainbow_pb2 as pb
-from rainbow.records import EndCause, JobState
+from rainbow.records import EndCause, JobState, OutputFiles
 
 
 class Return(StrEnum):
@@ -38,6 +38,7 @@ class JobReport:
     finished_at: datetime | None = None
     returned: Return | None = None
     end_cause: EndCause = EndCause.UNSPECIFIED
+    output_files: OutputFiles | None = None
 
 
 class ReportOutcome(StrEnum):
@@ -85,7 +86,13 @@ def report_message(report: JobReport) -> pb.JobReport:
         finished_at=_stamp(report.finished_at),
         returned=_RETURNS[report.returned] if report.returned else pb.JobReport.RETURN_UNSPECIFIED,
         end_cause=translation.END_CAUSES[report.end_cause],
+        output_files=_files_message(report.output_files) if report.output_files else None,
     )
+
+
+def _files_message(listed: OutputFiles) -> pb.OutputFiles:
+    files = [pb.OutputFile(name=file.name, size=file.size) for file in listed.files]
+    return pb.OutputFiles(files=files, more=listed.more)
 
 
 @translation.refusing_nonsense()

@@ -11,6 +11,7 @@ from rainbow import records
 from rainbow.errors import BY_CODE, InvalidArgument, RainbowError
 from rainbow.fact_messages import read_facts
 from rainbow.protos import rainbow_pb2 as pb
+from rainbow.spec_rules import check_file_name
 from rainbow.specs import INDEXES, MOMENTS, SPEC_FIELDS, JobSpec, OnLost, values_read
 from rainbow.text import on_one_line
 
@@ -182,7 +183,25 @@ def job(message: pb.Job) -> records.Job:
         retry_at=moment(message, "retry_at"),
         attempts=tuple(_attempt(item) for item in message.attempts),
         resubmissions=tuple(message.resubmissions),
+        output_files=_output_files(message),
     )
+
+
+def _output_files(message: pb.Job) -> records.OutputFiles | None:
+    """Raises RainbowError for a name that leads out of a folder."""
+    if not message.HasField("output_files"):
+        return None
+    files = tuple(file_of(item.name, item.size) for item in message.output_files.files)
+    return records.OutputFiles(files=files, more=message.output_files.more)
+
+
+def file_of(name: str, size: int) -> records.JobFile:
+    """A file, whose name its site may have made up. Raises RainbowError."""
+    try:
+        check_file_name(name, field="name")
+    except InvalidArgument as error:
+        raise nonsense(f"it names a file {error.message}") from error
+    return records.JobFile(name=name, size=size)
 
 
 @refusing_nonsense()

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from rainbow import answers
+from rainbow.agent import reporter
 from rainbow.client import Client
 from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, RainbowError
-from rainbow.executors.folders import MOST_LISTED, folder_of
-from rainbow.records import JobFile
+from rainbow.executors.folders import MOST_LISTED, Listed, folder_of
+from rainbow.records import JobFile, OutputFiles
 from rainbow.terminal.fetched_files import chosen, save
 from tests.support.agents import Crew, crew
 from tests.support.commandline import Run
@@ -47,6 +48,41 @@ def test_what_a_job_wrote_is_listed_without_links_pipes_and_names_that_do_not_do
         JobFile(name="results/b.csv", size=4),
     )
     assert agent.job(jobid).outputs == ("results", "empty")
+
+
+def test_the_record_says_which_files_fit_the_outputs(agent: Crew, jobid: int, rainbow: Run) -> None:
+    found = agent.job(jobid).output_files
+
+    assert found == OutputFiles(
+        files=(
+            JobFile(name="empty", size=0),
+            JobFile(name="results/a.csv", size=4),
+            JobFile(name="results/b.csv", size=4),
+        )
+    )
+    assert "Files that it left:\n             0  empty\n" in rainbow("job", str(jobid)).stdout
+    assert (
+        json.loads(rainbow("job", "--json", str(jobid)).stdout)["output_files"]["files"][2]["name"] == "results/b.csv"
+    )
+    assert [job.output_files for job in agent.client.list_jobs()] == [None]
+
+
+def test_a_job_that_says_no_outputs_lists_none(agent: Crew) -> None:
+    submitted = agent.submit("touch here")
+    wait_until(lambda: agent.job(submitted).finished_at is not None)
+
+    assert agent.job(submitted).output_files is None
+
+
+def test_as_many_are_listed_as_the_record_takes(agent: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporter, "MOST_NAMES_BYTES", 10)
+    submitted = agent.submit("touch a1 a2 a3 b4 b5 b6", outputs=("a*", "b*"))
+    wait_until(lambda: agent.job(submitted).finished_at is not None)
+
+    found = agent.job(submitted).output_files
+
+    assert found and [file.name for file in found.files] == ["a1", "a2", "a3", "b4", "b5"]
+    assert found.more
 
 
 def test_a_file_comes_whole_and_others_do_not(agent: Crew) -> None:
@@ -173,7 +209,8 @@ def test_of_very_many_files_the_first_are_listed(tmp_path: Path) -> None:
     for number in range(MOST_LISTED + 10):
         (folder.path / "files" / f"{number:06}").touch()
 
-    assert len(folder.files()) == MOST_LISTED + 1
+    listed = folder.files()
+    assert (len(listed.files), listed.more) == (MOST_LISTED, True)
 
 
 def test_a_folder_that_is_a_link_lists_nothing(tmp_path: Path) -> None:
@@ -183,3 +220,16 @@ def test_a_folder_that_is_a_link_lists_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(OSError):
         folder.files()
+
+
+def test_only_folders_that_may_hold_what_fits_are_looked_into(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "rainbow-1-1")
+    folder.make()
+    for name in ("scratch/1", "scratch/2", "scratch/3", "results/x/1.csv", "results/x/1.log", "results/2.csv"):
+        path = folder.path / "files" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    assert folder.files(["results/*/*.csv"], most=2) == Listed(files=(("results/x/1.csv", 0),), more=False)
+    assert folder.files(["results/*"], most=2).more
+    assert folder.files(["none"]) == Listed(files=(), more=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rainbow.executors import folders
-from rainbow.executors.folders import UNCOUNTED_BYTES, JobFolder, folder_of
+from rainbow.executors.folders import UNCOUNTED_BYTES, JobFolder, Listed, folder_of
 from rainbow.executors.trash import Trash
 from tests.support.executors import wait_until
 from tests.support.replaced import FOREIGN, TRICKS, Trick, put
@@ -148,10 +148,10 @@ def test_only_what_is_in_the_folder_is_counted(folder: JobFolder, foreign: Path)
 
 
 def test_a_listing_looks_at_so_many_folders_only(folder: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "MOST_LOOKED_AT", 10)
+    monkeypatch.setattr(folders, "LOOKED_AT_FOR_EACH", 2)
     for name in ("a/1", "a/2", "b/1", "b/2", "c/1", "c/2", "d/1", "d/2"):
         (folder.path / "files" / name).mkdir(parents=True)
     for name in ("b/file", "d/2/file"):
         (folder.path / "files" / name).write_text("here")
 
-    assert folder.files() == [("b/file", 4)]
+    assert folder.files(most=5) == Listed(files=(("b/file", 4),), more=True)

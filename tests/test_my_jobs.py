@@ -229,6 +229,15 @@ def test_what_is_taken_from_a_person_is_gone_with_the_next_page(
     assert browser.get(JOBS)["Location"].startswith("/sign-in/")
 
 
+def test_a_name_that_no_file_has_leads_back_to_the_job(alpha: Any, alice: Operator, chem: Any, now: datetime) -> None:
+    address = f"{JOBS}{submitted_by(alice, now=now)[0]}/"
+
+    answer = browser_of(alice).get(f"{address}file/?name=../x", follow=True)
+
+    assert answer.redirect_chain == [(address, 302)]
+    assert messages(answer) == ["No file of a job has such a name."]
+
+
 # Text, and what it costs
 
 
@@ -237,7 +246,8 @@ def test_what_is_taken_from_a_person_is_gone_with_the_next_page(
 def test_no_text_of_a_job_runs_or_hides(alpha: Any, alice: Operator, chem: Any, now: datetime, address: str) -> None:
     evil = {"name": EVIL, "command": f"echo {EVIL}", "environment": {"A": EVIL}, "labels": {"a": EVIL}}
     job_id = submitted_by(alice, now=now, **evil, working_directory=f"/{EVIL}")[0]
-    Job.objects.filter(id=job_id).update(output=EVIL, reason=EVIL, agent=EVIL, native_id=EVIL)
+    files = {"files": [[EVIL, 1], [EVIL, 2**40]], "more": True}
+    Job.objects.filter(id=job_id).update(output=EVIL, reason=EVIL, agent=EVIL, native_id=EVIL, output_files=files)
 
     answer = browser_of(alice).get(address.format(j=job_id))
     page = Page(answer.content.decode())

@@ -1,7 +1,9 @@
 """What jobs wrote, over REST and on the pages of jobs."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shlex import quote
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -67,6 +69,26 @@ def test_a_range_of_an_output(web_server: RainbowServer, cluster: Remote, agent:
     assert ranged("bytes=1-2,4-5") == (200, b"0123456789", None)
 
 
+def test_a_file_of_a_job_comes_as_its_output_does(web_server: RainbowServer, cluster: Remote, agent: Crew) -> None:
+    jobid = agent.submit("mkdir x; printf 0123456789 > x/y", outputs=("x",))
+    wait_until(lambda: agent.job(jobid).finished_at is not None)
+    path = f"jobs/{jobid}/output"
+
+    status, data, headers = get(web_server, f"{path}?source=file&file=x/y", cluster.token)
+    ranged = get(web_server, f"{path}?source=file&file=x/y", cluster.token, Range="bytes=2-4")
+    listing = get(web_server, f"{path}?source=listing", cluster.token)
+    record = get(web_server, f"jobs/{jobid}", cluster.token)
+
+    assert (status, data, headers["X-Rainbow-More"]) == (200, b"0123456789", "false")
+    assert (headers["Content-Disposition"], headers["X-Content-Type-Options"]) == ("attachment", "nosniff")
+    assert ranged[:2] == (206, b"234")
+    assert listing[1] == b'{"name": "x/y", "size": 10}\n'
+    assert json.loads(record[1])["output_files"] == {"files": [{"name": "x/y", "size": 10}], "more": False}
+    assert get(web_server, f"{path}?source=file", cluster.token)[0] == 400
+    assert get(web_server, f"{path}?source=file&file=../output", cluster.token)[0] == 400
+    assert get(web_server, f"{path}?source=file&file=x/z", cluster.token)[0] == 409
+
+
 def test_who_may_not_see_a_job_gets_the_answer_of_one_that_is_not_there(
     web_server: RainbowServer, cluster: Remote, agent: Crew
 ) -> None:
@@ -74,10 +96,10 @@ def test_who_may_not_see_a_job_gets_the_answer_of_one_that_is_not_there(
     wait_until(lambda: agent.job(jobid).finished_at is not None)
 
     with joined(web_server) as stranger:
-        of_another = get(web_server, f"jobs/{jobid}/output", stranger.token)[:2]
-        of_none = get(web_server, "jobs/2147483647/output", stranger.token)[:2]
-    assert of_another[0] == 404
-    assert of_another[1].replace(str(jobid).encode(), b"") == of_none[1].replace(b"2147483647", b"")
+        answers = [get(web_server, f"jobs/{number}/output", stranger.token)[:2] for number in (jobid, 2**31 - 1)]
+    of_another, of_none = [{**json.loads(words), "instance": "", "request_id": ""} for _, words in answers]
+    assert [status for status, _ in answers] == [404, 404]
+    assert of_another == of_none
 
 
 def test_an_agent_that_is_away_is_told_in_time(web_server: RainbowServer, cluster: Remote) -> None:
@@ -107,7 +129,9 @@ def test_the_page_of_a_job_follows_what_it_writes(new_database: Callable[[], str
 
 
 def _follow(browser: Browser, site: RainbowServer, agent: Crew, folder: Path) -> None:
-    jobid = agent.submit(f"echo begun; echo trouble >&2; {until_there(folder / 'go')}; echo '<b>over</b>'")
+    name = "<b>'one two'&#.csv"
+    command = f"echo begun; echo trouble >&2; {until_there(folder / 'go')}; echo '<b>over</b>'; echo 1 > {quote(name)}"
+    jobid = agent.submit(command, outputs=("*.csv",))
     wait_until(lambda: str(agent.job(jobid).state) == "running")
     with visit(browser, site.web) as visiting:
         visiting.go(f"/admin/jobs/job/{jobid}/change/")
@@ -116,4 +140,10 @@ def _follow(browser: Browser, site: RainbowServer, agent: Crew, folder: Path) ->
         expect(visiting.page.locator("[data-source=stderr]")).to_have_text("trouble\n", timeout=60_000)
         (folder / "go").touch()
         expect(output).to_contain_text("<b>over</b>", timeout=60_000)
+        wait_until(lambda: agent.job(jobid).finished_at is not None)
+        visiting.go(f"/admin/jobs/job/{jobid}/change/")
+        with visiting.page.expect_download(timeout=60_000) as download:
+            visiting.page.get_by_role("link", name=name).click()
+        assert download.value.path().read_text() == "1\n"
+        assert download.value.suggested_filename.endswith(".csv")
         assert not visiting.complaints

@@ -118,7 +118,7 @@ def test_lists_and_steps_leave_out_what_they_do_not_carry(rainbow: Run) -> None:
     (listed,) = answer(rainbow("jobs", "--json"))["jobs"]
     (step,) = map(json.loads, rainbow("watch", "--json", str(jobid)).stdout.splitlines())
 
-    unlisted = {"environment", "output", "output_is_cut", "events", "why_waiting", "prospects"}
+    unlisted = {"environment", "output", "output_files", "output_is_cut", "events", "why_waiting", "prospects"}
     assert listed == {name: value for name, value in whole.items() if name not in unlisted}
     assert step == {name: value for name, value in listed.items() if name != "lease_expires_at"}
 

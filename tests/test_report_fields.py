@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from jobs.models import Job
+from jobs.output_files import OutputFile, OutputFiles, from_document
 from jobs.reports import Report
 from jobs.services.report import report_jobs
 from jobs.states import JobState
@@ -29,6 +30,10 @@ def tell(member: Any, job_id: int, *, now: datetime, state: JobState = JobState.
     return row(job_id)
 
 
+def listed(*names: str, size: int = 1) -> OutputFiles:
+    return OutputFiles(files=[OutputFile(name, size) for name in names], more=False)
+
+
 # Refused
 
 
@@ -48,6 +53,14 @@ def tell(member: Any, job_id: int, *, now: datetime, state: JobState = JobState.
         ("exit_code", -(2**31) - 1, "not -2,147,483,649"),
         ("state", JobState.QUEUED, "must be accepted, running, completed, failed or cancelled"),
         ("state", JobState.LOST, "must be accepted, running, completed, failed or cancelled"),
+        ("output_files", listed("../x"), "relative path"),
+        ("output_files", listed("/x"), "relative path"),
+        ("output_files", listed("\ud800"), "valid UTF-8"),
+        ("output_files", listed("x\ny"), "control characters"),
+        ("output_files", listed("x", size=-1), "not -1"),
+        ("output_files", listed("x", "x"), "twice"),
+        ("output_files", listed(*map(str, range(1_001))), "at most 1,000, not 1,001"),
+        ("output_files", listed(*(f"{number:0200}" for number in range(400))), "at most 65,536 bytes in all"),
     ],
 )
 def test_a_report_that_cannot_be_is_refused_by_its_field(
@@ -238,3 +251,15 @@ def test_a_start_that_is_said_again_is_not_another_one(alpha: Any, now: datetime
 
     assert job["started_at"] == now + MINUTE
     assert Job.objects.get(id=job_id).events.filter(what="started").count() == 1
+
+
+def test_files_are_told_of_jobs_that_ended_alone_and_the_last_word_stays(alpha: Any, now: datetime) -> None:
+    job_id = job_in(JobState.RUNNING, alpha, now=now)
+    with pytest.raises(InvalidArgument, match="only for a job that ended"):
+        tell(alpha, job_id, now=now, state=JobState.RUNNING, output_files=listed("x"))
+
+    tell(alpha, job_id, now=now, state=JobState.COMPLETED, output_files=listed("x", "y/z"))
+    tell(alpha, job_id, now=now, state=JobState.COMPLETED)
+
+    found = Job.objects.get(id=job_id).output_files
+    assert from_document(found) == listed("x", "y/z")

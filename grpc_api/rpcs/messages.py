@@ -16,6 +16,7 @@ from clusters.bounds import Bounds
 from clusters.models import CredentialKind, Streak
 from jobs.models import JobAttempt, JobEvent
 from jobs.outcomes import CancelOutcome, SignalOutcome
+from jobs.output_files import OutputFile, OutputFiles
 from jobs.queries.explain import Prospect
 from jobs.queries.found_job import TIMES, FoundJob
 from jobs.queries.groups import FoundGroup
@@ -119,7 +120,12 @@ def report_from(message: pb.JobReport) -> Report:
         returned=_known(_RETURNS, message.returned, "returned"),
         # Agents of later releases may know further ones.
         end_cause=_CAUSES_BACK.get(message.end_cause),
+        output_files=_output_files_from(message.output_files) if message.HasField("output_files") else None,
     )
+
+
+def _output_files_from(message: pb.OutputFiles) -> OutputFiles:
+    return OutputFiles(files=[OutputFile(file.name, file.size) for file in message.files], more=message.more)
 
 
 def _time_from(message: pb.JobReport | pb.SubmitJobRequest | pb.JobSpec, field: str) -> datetime | None:
@@ -223,11 +229,18 @@ def job_to_message(job: FoundJob, *, brief: bool) -> pb.Job:
         project=job.project,
         attempts=[_attempt_to_message(attempt) for attempt in job.attempts],
         resubmissions=job.resubmissions,
+        output_files=_output_files_to_message(job.output_files),
     )
     for name in TIMES:
         if at := getattr(job, name):
             getattr(message, name).FromDatetime(at)
     return message
+
+
+def _output_files_to_message(listed: OutputFiles | None) -> pb.OutputFiles | None:
+    if listed is None:
+        return None
+    return pb.OutputFiles(files=[pb.OutputFile(name=name, size=size) for name, size in listed.files], more=listed.more)
 
 
 def _attempt_to_message(attempt: JobAttempt) -> pb.JobAttempt:

@@ -12,7 +12,7 @@ from jobs.admin.bulk_actions import BulkActions
 from jobs.admin.forms import SEE_CONTENT, SearchForm, job_id_from
 from jobs.admin.groups import Groups
 from jobs.admin.job_actions import JobActions
-from jobs.admin.live_output import output_part
+from jobs.admin.live_output import MOST_BYTES_OF_FILE, output_file, output_part
 from jobs.admin.shown_jobs import links_from, shown_job
 from jobs.models import Job
 from jobs.queries.applicable import actions_for, actions_for_all
@@ -47,15 +47,28 @@ class JobAdmin(Groups, JobActions, BulkActions):
         }
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.output_view)
-        return [path("<int:job_id>/output/", view, name="jobs_job_output"), *super().get_urls()]
+        output, file = map(self.admin_site.admin_view, (self.output_view, self.file_view))
+        return [
+            path("<int:job_id>/output/", output, name="jobs_job_output"),
+            path("<int:job_id>/file/", file, name="jobs_job_file"),
+            *super().get_urls(),
+        ]
 
     def output_view(self, request: HttpRequest, job_id: int) -> HttpResponse:
         """A part of what the job wrote, for the script of its page."""
+        self._check_sees_content(request)
+        return output_part(request, by=operator_of(request), job_id=job_id)
+
+    def file_view(self, request: HttpRequest, job_id: int) -> HttpResponse:
+        """A file that the job left."""
+        self._check_sees_content(request)
+        job_page = reverse("admin:jobs_job_change", args=[job_id])
+        return output_file(request, by=operator_of(request), job_id=job_id, job_page=job_page)
+
+    def _check_sees_content(self, request: HttpRequest) -> None:
         self.check_sees(request)
         if not request.user.has_perm(SEE_CONTENT):
             raise PermissionDenied
-        return output_part(request, by=operator_of(request), job_id=job_id)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -68,6 +81,8 @@ class JobAdmin(Groups, JobActions, BulkActions):
             **shown,
             "sees_content": request.user.has_perm(SEE_CONTENT),
             "output_url": reverse("admin:jobs_job_output", args=[job.id]),
+            "file_url": reverse("admin:jobs_job_file", args=[job.id]),
+            "most_bytes_of_file": MOST_BYTES_OF_FILE,
             "kinds": actions_for([job]) if self.may_act(request) else [],
         }
         return self.page(request, "console/job.html", f"Job {job.id} {job.name}", **context)

@@ -1,16 +1,23 @@
-"""What a job writes, for the script of its page, which asks for one part after the other."""
+"""What a job writes, for its page: parts of its outputs, for the script of the page, and whole files."""
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.http import content_disposition_header
 
 from clusters.callers import Caller, Operator
+from clusters.visible import visible
+from jobs.queries.lookup import within_reach
 from jobs.services.output_parts import MOST_BYTES, read_part
 from jobs.states import OutputSource
-from rainbow.errors import NotFound, RainbowError
+from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound, RainbowError
 
 # What a page shows first.
 FIRST_BYTES = 64 * 1024
 _MOST_DIGITS = 18
+# Of a file that a browser fetches at once; it passes through this process's memory.
+MOST_BYTES_OF_FILE = 16 * 1024 * 1024
 
 
 def output_part(request: HttpRequest, *, by: Caller | Operator, job_id: int) -> HttpResponse:
@@ -32,9 +39,52 @@ def output_part(request: HttpRequest, *, by: Caller | Operator, job_id: int) -> 
     except RainbowError:
         # Not now. Browsers complain of what answers with an error.
         return HttpResponse(status=204)
-    answer = HttpResponse(part.data, content_type="application/octet-stream")
+    answer = _attachment(part.data)
     answer["X-Rainbow-Next"] = str(part.next)
     answer["X-Rainbow-More"] = "true" if part.more else "false"
-    answer["Content-Disposition"] = "attachment"
+    return answer
+
+
+def output_file(request: HttpRequest, *, by: Caller | Operator, job_id: int, job_page: str) -> HttpResponse:
+    """The file of the parameter `name`, whole, to be saved. What it is named and what is in it is the job's doing.
+
+    Where that is not possible, the page of the job says why.
+    """
+    name = request.GET.get("name", "")
+    # Before the name is judged: of a job that is not theirs, people learn nothing.
+    if not within_reach(by).filter(id=job_id).exists():
+        raise Http404
+    try:
+        data = _whole_file(by, job_id, name)
+    except NotFound as error:
+        raise Http404 from error
+    except InvalidArgument:
+        messages.error(request, "No file of a job has such a name.")
+        return redirect(job_page)
+    except RainbowError as error:
+        messages.error(request, f"{visible(name)} cannot be fetched now: {visible(error.message)}.")
+        return redirect(job_page)
+    return _attachment(data, name=name.rpartition("/")[2])
+
+
+def _whole_file(by: Caller | Operator, job_id: int, name: str) -> bytes:
+    part = read_part(
+        by=by,
+        job_id=job_id,
+        source=OutputSource.FILE,
+        file=name,
+        start=0,
+        most_bytes=MOST_BYTES_OF_FILE + 1,
+        clock=timezone.now,
+    )
+    if len(part.data) > MOST_BYTES_OF_FILE:
+        raise FailedPrecondition("it is too large for a page; rainbow fetch writes files of any size")
+    return part.data
+
+
+def _attachment(data: bytes, *, name: str = "") -> HttpResponse:
+    """No browser is to make a page of it."""
+    answer = HttpResponse(data, content_type="application/octet-stream")
+    answer["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
     answer["X-Content-Type-Options"] = "nosniff"
     return answer

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404
 from clusters.callers import Caller, Operator
 from jobs.admin.timeline import timeline
 from jobs.models import JobEvent
+from jobs.output_files import from_document
 from jobs.queries.explain import explain_wait
 from jobs.queries.lookup import Page, earlier_attempts, resubmissions_of, within_reach
 
@@ -23,6 +24,7 @@ def shown_job(by: Caller | Operator, job_id: int, *, now: datetime) -> dict[str,
     job = get_object_or_404(jobs.prefetch_related(Prefetch("events", events)), id=job_id)
     return {
         "job": job,
+        "listed": from_document(job.output_files),
         "wait": explain_wait(by=by, job=job, now=now),
         "timeline": timeline(job, now),
         "resubmissions": resubmissions_of(by, [job.id]).get(job.id, []),

@@ -128,6 +128,8 @@ class Job(models.Model):
     end_cause = models.CharField(max_length=17, choices=EndCause, blank=True, db_default="")
     reason = models.TextField(blank=True, db_default="")
     output = models.TextField(blank=True, db_default="")
+    # Those of its files that fit its outputs (jobs.output_files); null where its agent did not say.
+    output_files = models.JSONField(null=True, blank=True)
 
     submitted_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, blank=True)

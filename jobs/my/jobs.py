@@ -10,7 +10,7 @@ from django.utils import timezone
 from clusters.callers import Caller
 from clusters.my.page import for_people, me, page
 from jobs.admin.forms import job_id_from
-from jobs.admin.live_output import output_part
+from jobs.admin.live_output import MOST_BYTES_OF_FILE, output_file, output_part
 from jobs.admin.shown_jobs import links_from, shown_job
 from jobs.models import Job
 from jobs.my.forms import MySearchForm
@@ -55,6 +55,8 @@ def job_view(request: HttpRequest, job_id: int) -> HttpResponse:
         **shown,
         "sees_content": True,
         "output_url": reverse("my-job-output", args=[job.id]),
+        "file_url": reverse("my-job-file", args=[job.id]),
+        "most_bytes_of_file": MOST_BYTES_OF_FILE,
         "may_cancel": may_cancel,
         "may_submit": bool(by.projects),
     }
@@ -65,3 +67,9 @@ def job_view(request: HttpRequest, job_id: int) -> HttpResponse:
 def output_view(request: HttpRequest, job_id: int) -> HttpResponse:
     """A part of what the job wrote, for the script of its page."""
     return output_part(request, by=me(request), job_id=job_id)
+
+
+@for_people()
+def file_view(request: HttpRequest, job_id: int) -> HttpResponse:
+    """A file that the job left."""
+    return output_file(request, by=me(request), job_id=job_id, job_page=reverse("my-job", args=[job_id]))

@@ -3,7 +3,7 @@ from django.views.generic import RedirectView
 
 from jobs.my import clusters, groups
 from jobs.my.cancel import cancel_view
-from jobs.my.jobs import job_view, list_view, output_view
+from jobs.my.jobs import file_view, job_view, list_view, output_view
 from jobs.my.resubmit import resubmit_view
 from jobs.my.usage import usage_view
 from rainbow_site.web.rest import converters  # noqa: F401  (registers the converter)
@@ -14,6 +14,7 @@ urlpatterns = [
     path("jobs/cancel/", cancel_view, name="cancel-my-jobs"),
     path("jobs/<int:job_id>/", job_view, name="my-job"),
     path("jobs/<int:job_id>/output/", output_view, name="my-job-output"),
+    path("jobs/<int:job_id>/file/", file_view, name="my-job-file"),
     path("jobs/<int:job_id>/resubmit/", resubmit_view, name="resubmit-my-job"),
     path("groups/", groups.list_view, name="my-groups"),
     path("groups/<int:group_id>/", groups.group_view, name="my-group"),

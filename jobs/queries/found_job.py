@@ -1,5 +1,6 @@
 """Jobs as answers and pages show them, read without instances of models: lists hold many."""
 
+import json
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 
 from clusters.sql.moments import as_datetime
 from jobs.models import JobAttempt, JobEvent, said_key
+from jobs.output_files import OutputFiles, from_document
 from jobs.sight import Sight
 from jobs.specs import MOMENTS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec, values_read
 from jobs.sql.reads import found_rows, versions_of_jobs
@@ -59,6 +61,7 @@ class FoundJob(JobSpec):
     events: Sequence[JobEvent] = ()
     attempts: Sequence[JobAttempt] = ()
     resubmissions: Sequence[int] = ()
+    output_files: OutputFiles | None = None
 
     @property
     def final(self) -> bool:
@@ -73,7 +76,7 @@ TIMES = (
 _NAMES = ("cluster", "pool", "credential_id", "label", "owner", "project")
 _JOINED = ("cluster", "pool", "submitted_by", "owner", "project", "events", "attempts", "resubmissions")
 _WHOLE = tuple(item.name for item in fields(FoundJob) if item.name not in _JOINED)
-_BRIEF = tuple(name for name in _WHOLE if name not in (*UNLISTED_FIELDS, "output"))
+_BRIEF = tuple(name for name in _WHOLE if name not in (*UNLISTED_FIELDS, "output", "output_files"))
 # Of what its submitter said of a job only the priority changes.
 _CHANGES = ("priority", *(name for name in _BRIEF if name not in SPEC_FIELDS))
 VERSION = "version"
@@ -112,6 +115,8 @@ def _read(columns: Sequence[str], row: Row) -> FoundJob:
     values = values_read(dict(zip(columns, said, strict=True)))
     for name in TIMES:
         values[name] = as_datetime(values[name])
+    if "output_files" in values:
+        values["output_files"] = from_document(json.loads(values["output_files"] or "null"))
     values["state"] = JobState(values["state"])
     values["on_lost"] = OnLost(values["on_lost"])
     values["idempotency_key"] = said_key(values["idempotency_key"] or "")

@@ -10,8 +10,8 @@ from jobs.sql.reads import sizes_of_jobs
 
 # About as much as a gRPC message may hold.
 ANSWER_BYTES = 4 * 1024 * 1024
-WHOLE = (*LONG_FIELDS, "reason", "output")
-BRIEF = tuple(name for name in WHOLE if name not in (*UNLISTED_FIELDS, "output"))
+WHOLE = (*LONG_FIELDS, "reason", "output", "output_files")
+BRIEF = tuple(name for name in WHOLE if name not in (*UNLISTED_FIELDS, "output", "output_files"))
 
 
 def number_that_fits(sizes: Iterable[int]) -> int:

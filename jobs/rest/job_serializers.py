@@ -19,7 +19,7 @@ WITH_CONTENT = "with_content"
 # And why a single job waits.
 WAIT = "wait"
 _CONTENT = "null for operators who may not see what jobs run"
-HIDDEN = frozenset({*CONTENT_FIELDS, "output"})
+HIDDEN = frozenset({*CONTENT_FIELDS, "output", "output_files"})
 
 
 class SubmitterSerializer(serializers.Serializer[object]):
@@ -90,6 +90,20 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
         return {name: None if name in HIDDEN else value for name, value in shown.items()}
 
 
+class OutputFileSerializer(serializers.Serializer[Any]):
+    """A file that a job left in its folder."""
+
+    name = serializers.CharField(help_text="its path below the folder")
+    size = serializers.IntegerField(help_text="in bytes")
+
+
+class OutputFilesSerializer(serializers.Serializer[Any]):
+    """The files that fit a job's outputs, as its agent listed them once it had ended."""
+
+    files = OutputFileSerializer(many=True)
+    more = serializers.BooleanField(help_text="whether there may be others")
+
+
 class ProspectSerializer(serializers.Serializer[Any]):
     """Whether a cluster would take a waiting job, and if not, why."""
 
@@ -121,6 +135,10 @@ _OF_DETAIL = ("attempts", "resubmissions", "why_waiting", "prospects")
 class JobSerializer(JobBriefSerializer):
     environment = Pairs(allow_null=True, help_text=_CONTENT)
     output = serializers.CharField(allow_null=True, help_text=f"the end of what it wrote; {_CONTENT}")
+    output_files = OutputFilesSerializer(
+        allow_null=True,
+        help_text=f"files that fit its outputs; null where its agent did not list them, and {_CONTENT}",
+    )
     attempts = AttemptSerializer(many=True, help_text="its earlier attempts, oldest first, of the last 100")
     resubmissions = serializers.ListField(
         child=serializers.IntegerField(),
@@ -130,7 +148,7 @@ class JobSerializer(JobBriefSerializer):
     prospects = serializers.SerializerMethodField(help_text="the clusters in its reach; empty if it does not wait")
 
     class Meta(JobBriefSerializer.Meta):
-        fields = (*JobBriefSerializer.Meta.fields, *UNLISTED_FIELDS, "output", *_OF_DETAIL)
+        fields = (*JobBriefSerializer.Meta.fields, *UNLISTED_FIELDS, "output", "output_files", *_OF_DETAIL)
         read_only_fields = fields
 
     def get_why_waiting(self, _job: FoundJob) -> str:

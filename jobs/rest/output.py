@@ -6,6 +6,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -27,10 +28,10 @@ RANGE = OpenApiParameter(
 
 
 class OutputQuerySerializer(Query):
-    source = Choice(
-        [(one.value, one.label) for one in (OutputSource.STDOUT, OutputSource.STDERR)],
-        default=OutputSource.STDOUT,
-    )  # type: ignore[assignment]
+    source = Choice([(one.value, one.label) for one in OutputSource], default=OutputSource.STDOUT)  # type: ignore[assignment]
+    file = serializers.CharField(
+        default="", help_text="with `source=file`: its path below the job's folder of files", trim_whitespace=False
+    )
     vars()["from"] = Digits(min_value=0, max_value=MAX_BYTES, default=0, help_text="from which byte on, the first is 0")
 
 
@@ -52,8 +53,9 @@ class Output(APIView):
         ),
     )
     def get(self, request: Request, job: int) -> HttpResponse:
-        """Returns up to 1 MiB of what a job wrote to standard output or standard error, from its site, while it runs
-        and for as long as the site keeps it. `X-Rainbow-Next` is where the next part begins, `X-Rainbow-More` whether
+        """Returns up to 1 MiB of what a job wrote to standard output or standard error, or of a file in its folder of
+        files, from its site, while it runs and for as long as the site keeps it. `source=listing` has the names and
+        sizes of these files, as lines of JSON. `X-Rainbow-Next` is where the next part begins, `X-Rainbow-More` whether
         there is more, or may be later. Answers 409 where the site does not send it; then `output` of the job has the
         end.
         """
@@ -66,7 +68,13 @@ class Output(APIView):
         ranged = _RANGE.fullmatch(request.headers.get("Range", ""))
         start, most = _wanted(ranged) if ranged else (said["from"], MOST_BYTES)
         part = read_part(
-            by=by, job_id=job, source=OutputSource(said["source"]), start=start, most_bytes=most, clock=timezone.now
+            by=by,
+            job_id=job,
+            source=OutputSource(said["source"]),
+            start=start,
+            most_bytes=most,
+            file=said["file"],
+            clock=timezone.now,
         )
         return _ranged(part) if ranged else answer_of(part)
 

@@ -43,6 +43,7 @@ def read_part(
     start: int,
     clock: Callable[[], datetime],
     most_bytes: int = MOST_BYTES,
+    file: str = "",
 ) -> Part:
     """Up to `most_bytes` from that byte on; a `start` of less than 0 is from the end. The caller sees what jobs wrote.
 
@@ -54,7 +55,9 @@ def read_part(
     try:
         # Before it is read: what is written later is there then.
         over = Job.objects.filter(id=job_id, state__in=FINAL).exists()
-        opened = begin_relay(by=by, job_id=job_id, source=source, start=start, most_bytes=most_bytes, now=clock())
+        opened = begin_relay(
+            by=by, job_id=job_id, source=source, start=start, most_bytes=most_bytes, file=file, now=clock()
+        )
         try:
             return _read(opened, over=over, most_bytes=most_bytes)
         finally:

@@ -1,5 +1,6 @@
 """Reports of agents on the jobs that they hold."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -210,9 +211,11 @@ def _write(jobs: Jobs, before: Mapping[Key, tuple[Row, Row]]) -> None:
 
 def _columns_of(job: Job) -> tuple[Row, Row]:
     """The lease, and what reports change beside it."""
-    output = None if "output" in job.get_deferred_fields() else job.output
+    unread = job.get_deferred_fields()
+    output = None if "output" in unread else job.output
+    files = None if "output_files" in unread else json.dumps(job.output_files)
     lease = tuple(getattr(job, column) for column in LEASE_COLUMNS)
-    return lease, (*(getattr(job, column) for column in REPORTED_COLUMNS), output)
+    return lease, (*(getattr(job, column) for column in REPORTED_COLUMNS), output, files)
 
 
 def _lock_clusters(agent_reports: Sequence[AgentReport], given_back: Iterable[GivenBack], settled: Settled) -> None:

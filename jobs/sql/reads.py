@@ -171,7 +171,7 @@ def _among(ids: Sequence[int], sight: Sight | None) -> tuple[str, list[int]]:
 def bytes_in(columns: Iterable[str]) -> str:
     """The size of what a job has in these columns. The database counts it where it lies, and sends none of it."""
     counted = "LENGTH(CAST({} AS BLOB))" if connection.vendor == "sqlite" else "OCTET_LENGTH({}::text)"
-    return " + ".join(counted.format(quoted([column])) for column in columns)
+    return " + ".join(f"COALESCE({counted}, 0)".format(quoted([column])) for column in columns)
 
 
 def rank(cluster_id: int, place: Place) -> int:

@@ -197,9 +197,12 @@ _ITS_TURN = {
 
 
 def write_reported(rows: Sequence[Row]) -> None:
-    """Writes jobs: LEASE_COLUMNS, REPORTED_COLUMNS, the output (None leaves it as it is) and the id of each."""
+    """Writes jobs: LEASE_COLUMNS, REPORTED_COLUMNS, the output and what files there are, in JSON (None leaves them as
+    they are), and the id of each.
+    """
     columns = ", ".join(f"{column} = %s" for column in (*LEASE_COLUMNS, *REPORTED_COLUMNS))
-    statement = f"UPDATE {_JOB} SET {columns}, output = COALESCE(%s, output) WHERE id = %s"
+    statement = f"UPDATE {_JOB} SET {columns}, output = COALESCE(%s, output), "
+    statement += "output_files = COALESCE(%s, output_files) WHERE id = %s"
     if rows:
         with connection.cursor() as cursor:
             cursor.executemany(statement, [tuple(map(_adapted, row)) for row in rows])

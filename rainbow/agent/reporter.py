@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 
 from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
@@ -12,7 +13,7 @@ from rainbow.agent.states import Desired, Stage
 from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import SchedulerSilent
 from rainbow.facts import Facts
-from rainbow.records import FINAL_STATES, JobState
+from rainbow.records import FINAL_STATES, JobFile, JobState, OutputFiles
 from rainbow.reports import JobReport, ReportOutcome, ReportResult
 from rainbow.telemetry.failures import told
 from rainbow.telemetry.lines import Line
@@ -20,6 +21,10 @@ from rainbow.telemetry.lines import Line
 # Below gRPC's 4 MiB for a message.
 MOST_REPORTS = 500
 MOST_BYTES = 2 * 1024 * 1024
+# Of the files of a job that has ended, as the server takes them.
+MOST_FILES, MOST_NAMES_BYTES = 1_000, 64 * 1024
+# What a size takes beside a name, at most.
+SIZE_BYTES = 20
 
 Outgoing = tuple[HeldJob, JobReport]
 
@@ -63,8 +68,10 @@ class Reporter:
 
     def _with_output(self, held: HeldJob) -> Outgoing:
         report = report_of(held)
-        shown = report.state == JobState.RUNNING or (report.state in FINAL_STATES and held.entry.native_id)
-        return held, replace(report, output=self._output(held) if shown else "")
+        ended = report.state in FINAL_STATES and bool(held.entry.native_id)
+        output = self._output(held) if ended or report.state == JobState.RUNNING else ""
+        files = self._output_files(held) if ended and held.entry.work.outputs else None
+        return held, replace(report, output=output, output_files=files)
 
     def _output(self, held: HeldJob) -> str:
         try:
@@ -76,6 +83,18 @@ class Reporter:
         _log.warning(Line("cannot read the output", job=held.entry.jobid, error=words))
         return ""
 
+    def _output_files(self, held: HeldJob) -> OutputFiles | None:
+        """What the job left, as far as the server takes it. What is in its folder is the job's doing."""
+        try:
+            listed = self._context.executor.files(held.entry.ticket, held.entry.work.outputs, most=MOST_FILES)
+        except (SchedulerSilent, OSError, ValueError) as error:
+            _log.warning(Line("cannot list the files", job=held.entry.jobid, error=told(error)))
+            return None
+        sizes = accumulate(len(name.encode()) for name, _ in listed.files)
+        fitting = [file for file, size in zip(listed.files, sizes, strict=True) if size <= MOST_NAMES_BYTES]
+        files = tuple(JobFile(name=name, size=size) for name, size in fitting)
+        return OutputFiles(files=files, more=listed.more or len(fitting) < len(listed.files))
+
     def _send(self, batch: Sequence[Outgoing]) -> None:
         sent_at = self._context.clock()
         try:
@@ -86,7 +105,7 @@ class Reporter:
         done = [
             held
             for (held, report), result in zip(batch, results, strict=True)
-            if self._answered(held, replace(report, output=""), result, sent_at)
+            if self._answered(held, replace(report, output="", output_files=None), result, sent_at)
         ]
         if done:
             self._held_jobs.let_go(done)
@@ -117,7 +136,9 @@ class Reporter:
                 self._send([one])
             return
         held, report = batch[0]
-        plain = replace(report, reason=f"its report could not be sent: {error}", output="", native_id=held.key)
+        plain = replace(
+            report, reason=f"its report could not be sent: {error}", output="", output_files=None, native_id=held.key
+        )
         _log.error(Line("report refused", job=report.jobid, error=error, request_id=error.request_id))
         if report == plain:
             held.renewed_at = self._context.clock()
@@ -174,10 +195,15 @@ def _batches(reports: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
     batch: list[Outgoing] = []
     size = 0
     for held, report in reports:
-        weight = len(report.output.encode()) + len(report.reason.encode()) + 1000
+        weight = len(report.output.encode()) + len(report.reason.encode()) + _bytes_of_files(report) + 1000
         if batch and (len(batch) >= MOST_REPORTS or size + weight > MOST_BYTES):
             yield batch
             batch, size = [], 0
         batch.append((held, report))
         size += weight
     yield batch
+
+
+def _bytes_of_files(report: JobReport) -> int:
+    files = report.output_files.files if report.output_files else ()
+    return sum(len(file.name.encode()) + SIZE_BYTES for file in files)

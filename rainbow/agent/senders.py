@@ -10,7 +10,7 @@ from rainbow.agent.context import AgentContext
 from rainbow.agent.journal import key_of
 from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.executors.executor import Ticket
-from rainbow.executors.folders import FILES, MOST_LISTED, OUTPUTS, NotKept
+from rainbow.executors.folders import FILES, OUTPUTS, NotKept
 from rainbow.spec_rules import check_file_names
 from rainbow.telemetry.failures import named, told
 from rainbow.telemetry.lines import Line
@@ -159,9 +159,9 @@ class Sender:
     def _listing(self, start: int) -> bytes:
         """As it was when it was asked for first."""
         if self._listed is None:
-            files = self._context.executor.files(self._ticket)
-            lines = [json.dumps({"name": name, "size": size}) for name, size in files[:MOST_LISTED]]
-            more = [json.dumps({"more": True})] if len(files) > MOST_LISTED else []
+            listed = self._context.executor.files(self._ticket)
+            lines = [json.dumps({"name": name, "size": size}) for name, size in listed.files]
+            more = [json.dumps({"more": True})] if listed.more else []
             self._listed = "".join(f"{line}\n" for line in (*lines, *more)).encode()
         return self._listed[start : start + CHUNK_BYTES]
 

@@ -1,9 +1,10 @@
 """A scheduler whose calls are timed."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from rainbow.executors.executor import Access, Capacity, Executor, Progress, Ticket
+from rainbow.executors.folders import MOST_LISTED, Listed
 from rainbow.facts import Facts
 from rainbow.specs import Work
 
@@ -73,8 +74,8 @@ class TimedExecutor:
     def part(self, ticket: Ticket, output: str, *, start: int, most_bytes: int) -> bytes:
         return self._executor.part(ticket, output, start=start, most_bytes=most_bytes)
 
-    def files(self, ticket: Ticket) -> list[tuple[str, int]]:
-        return self._executor.files(ticket)
+    def files(self, ticket: Ticket, patterns: Sequence[str] = (), *, most: int = MOST_LISTED) -> Listed:
+        return self._executor.files(ticket, patterns, most=most)
 
     def forget_secrets(self, ticket: Ticket) -> None:
         self._executor.forget_secrets(ticket)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import click
 
 from rainbow.errors import NO_SUCH_JOB, NotFound
-from rainbow.records import EndCause, Job, JobAttempt, JobEvent
+from rainbow.records import EndCause, Job, JobAttempt, JobEvent, OutputFiles
 from rainbow.spec_rules import SITE_OPTIONS
 from rainbow.specs import OnLost
 from rainbow.terminal import documents, session
@@ -56,9 +56,19 @@ def _tell(job: Job, *, now: datetime) -> None:
     if job.events:
         say("")
         show_table(EVENT_COLUMNS, [_row(event) for event in job.events])
+    if job.output_files:
+        _tell_files(job, job.output_files)
     if job.output:
         cut = ", 64 KiB; no more is kept" if job.output_is_cut else ""
         say(f"\nThe end of its output{cut}:\n{job.output}")
+
+
+def _tell_files(job: Job, listed: OutputFiles) -> None:
+    say("\nFiles that it left:" if listed.files else "\nIt left no files that fit its outputs.")
+    for file in listed.files:
+        say(f"{file.size:>14,}  {file.name}")
+    if listed.more:
+        say(f"There may be more: rainbow fetch {job.id} --list")
 
 
 def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """The interface of a scheduler to the agent."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rainbow.errors import FailedPrecondition, Unavailable
 from rainbow.executors.containers import Containers
+from rainbow.executors.folders import MOST_LISTED, Listed
 from rainbow.facts import Facts
 from rainbow.specs import Work
 
@@ -197,8 +198,8 @@ class Executor(Protocol):
         Another thread may be in another call meanwhile. Raises OSError; where all was removed, NotKept.
         """
 
-    def files(self, ticket: Ticket) -> list[tuple[str, int]]:
-        """The names and sizes of what is in the job's folder of files, for another thread, too."""
+    def files(self, ticket: Ticket, patterns: Sequence[str] = (), *, most: int = MOST_LISTED) -> Listed:
+        """What is in the job's folder of files and fits a pattern, or all, for another thread, too."""
 
     def forget_secrets(self, ticket: Ticket) -> None:
         """Remove what holds secrets of a job that is over."""

@@ -21,7 +21,7 @@ from rainbow.executors.flux_queues import FluxQueue, capacity
 from rainbow.executors.flux_request import FluxRequest
 from rainbow.executors.flux_resources import not_in_flux, resources
 from rainbow.executors.flux_script import script
-from rainbow.executors.folders import JobFolder, folder_of, moment
+from rainbow.executors.folders import MOST_LISTED, JobFolder, Listed, folder_of, moment
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.job_files import with_files
 from rainbow.executors.options import value_of
@@ -222,8 +222,8 @@ class FluxExecutor:
     def part(self, ticket: Ticket, output: str, *, start: int, most_bytes: int) -> bytes:
         return self._folder(ticket.key).part(output, start=start, most_bytes=most_bytes)
 
-    def files(self, ticket: Ticket) -> list[tuple[str, int]]:
-        return self._folder(ticket.key).files()
+    def files(self, ticket: Ticket, patterns: Sequence[str] = (), *, most: int = MOST_LISTED) -> Listed:
+        return self._folder(ticket.key).files(patterns, most=most)
 
     def forget_secrets(self, ticket: Ticket) -> None:
         self._folder(ticket.key).forget_secrets()

@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rainbow.errors import InvalidArgument
 from rainbow.executors.trash import Trash
+from rainbow.file_patterns import fits_any, may_lead_to_any
 from rainbow.rules import MAX_OUTPUT_BYTES
 from rainbow.runner.output import END_BYTES, ERRORS, OUTPUT, over
 from rainbow.spec_rules import check_file_names
@@ -30,8 +31,8 @@ FILES = "files"
 SECRETS, INSIDE = "secrets", "inside"
 WITH_SECRETS = (SECRETS, INSIDE)
 MOST_LISTED = 10_000
-# Folders count as well: a job may have made any number of empty ones.
-MOST_LOOKED_AT = 4 * MOST_LISTED
+# Folders count as well, and what does not fit: a job may have made any number of empty ones.
+LOOKED_AT_FOR_EACH = 4
 # A folder that only the agent and one user can reach: so both may write there, and what is made has the agent's group.
 SHARED_FOLDER = 0o2777
 SHARED_FILE = 0o644
@@ -52,6 +53,14 @@ _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
 
 class NotKept(OSError):
     """What the job wrote was removed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """The names and sizes of a job's files; `more`: there may be others."""
+
+    files: tuple[tuple[str, int], ...]
+    more: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,21 +285,22 @@ class JobFolder:
             with contextlib.suppress(OSError), self.job.opened() as folder:
                 os.unlink(name, dir_fd=folder)
 
-    def files(self) -> list[tuple[str, int]]:
-        """The names and sizes of what is in its folder of files, in their order; one more than MOST_LISTED where there
-        are more. What is no file of the job's, or has a name that no job could say, is left out.
+    def files(self, patterns: Sequence[str] = (), *, most: int = MOST_LISTED) -> Listed:
+        """What is in its folder of files and fits a pattern, or all, in the order of the names. What is no file of the
+        job's, or has a name that no job could say, is left out.
         """
         found: list[tuple[str, int]] = []
+        looked_at = 0
         with (
             contextlib.suppress(FileNotFoundError),
             self.job.opened() as folder,
             untrusted_files.opened_folder(FILES, inside=folder) as files,
         ):
-            for file in islice(_looked_at(files, "", self.job.owner), MOST_LOOKED_AT):
+            for looked_at, file in enumerate(_looked_at(files, "", self.job.owner, patterns), 1):
                 found += [file] if file else []
-                if len(found) > MOST_LISTED:
+                if len(found) > most or looked_at >= LOOKED_AT_FOR_EACH * most:
                     break
-        return found
+        return Listed(files=tuple(found[:most]), more=len(found) > most or looked_at >= LOOKED_AT_FOR_EACH * most)
 
     def kept_bytes(self) -> int:
         """How much space the job's folder takes, as far as it can be seen; more than all where it has many files."""
@@ -321,7 +331,7 @@ class JobFolder:
                 os.ftruncate(file, max_bytes + len(rest))
 
 
-def _looked_at(folder: int, above: str, owner: int | None) -> Iterator[tuple[str, int] | None]:
+def _looked_at(folder: int, above: str, owner: int | None, patterns: Sequence[str]) -> Iterator[tuple[str, int] | None]:
     """The name and size of each file below, and None for each thing that is none to be listed."""
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in islice(entries, MOST_LISTED + 1))
@@ -332,10 +342,12 @@ def _looked_at(folder: int, above: str, owner: int | None) -> Iterator[tuple[str
             there = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if stat.S_ISDIR(there.st_mode):
                 yield None
-                with untrusted_files.opened_folder(name, inside=folder) as inside:
-                    yield from _looked_at(inside, f"{path}/", owner)
+                if not patterns or may_lead_to_any(path, patterns):
+                    with untrusted_files.opened_folder(name, inside=folder) as inside:
+                        yield from _looked_at(inside, f"{path}/", owner, patterns)
             else:
-                yield (path, there.st_size) if untrusted_files.is_own(there, owner) else None
+                meant = not patterns or fits_any(path, patterns)
+                yield (path, there.st_size) if meant and untrusted_files.is_own(there, owner) else None
         # A job may remove them meanwhile.
         except (OSError, InvalidArgument):
             yield None

@@ -6,7 +6,7 @@ import platform
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from rainbow.executors.executor import (
     Ticket,
     WorkRefused,
 )
-from rainbow.executors.folders import JobFolder, folder_of, is_key, moment, number
+from rainbow.executors.folders import MOST_LISTED, JobFolder, Listed, folder_of, is_key, moment, number
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.job_files import has_files, with_files
 from rainbow.executors.one_by_one import OneByOne
@@ -167,8 +167,8 @@ class LocalExecutor(OneByOne):
     def part(self, ticket: Ticket, output: str, *, start: int, most_bytes: int) -> bytes:
         return self._folder(ticket.key).part(output, start=start, most_bytes=most_bytes)
 
-    def files(self, ticket: Ticket) -> list[tuple[str, int]]:
-        return self._folder(ticket.key).files()
+    def files(self, ticket: Ticket, patterns: Sequence[str] = (), *, most: int = MOST_LISTED) -> Listed:
+        return self._folder(ticket.key).files(patterns, most=most)
 
     def forget_secrets(self, ticket: Ticket) -> None:
         self._folder(ticket.key).forget_secrets()

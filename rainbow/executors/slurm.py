@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from signal import Signals
@@ -20,7 +20,7 @@ from rainbow.executors.executor import (
     Site,
     Ticket,
 )
-from rainbow.executors.folders import JobFolder
+from rainbow.executors.folders import MOST_LISTED, JobFolder, Listed
 from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
 from rainbow.executors.persons import as_owner, as_whom, by_owner
@@ -168,8 +168,8 @@ class SlurmExecutor:
     def part(self, ticket: Ticket, output: str, *, start: int, most_bytes: int) -> bytes:
         return self._folder(ticket.key).part(output, start=start, most_bytes=most_bytes)
 
-    def files(self, ticket: Ticket) -> list[tuple[str, int]]:
-        return self._folder(ticket.key).files()
+    def files(self, ticket: Ticket, patterns: Sequence[str] = (), *, most: int = MOST_LISTED) -> Listed:
+        return self._folder(ticket.key).files(patterns, most=most)
 
     def forget_secrets(self, ticket: Ticket) -> None:
         self._folder(ticket.key).forget_secrets()

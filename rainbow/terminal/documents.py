@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from rainbow.records import Job
 from rainbow.terminal.output import plain
 
-NOT_LISTED = frozenset({"environment", "output", "events", "why_waiting", "prospects"})
+NOT_LISTED = frozenset({"environment", "output", "output_files", "events", "why_waiting", "prospects"})
 NOT_WATCHED = NOT_LISTED | {"lease_expires_at"}
 
 

@@ -4,10 +4,10 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from rainbow.errors import AlreadyExists, RainbowError
+from rainbow.file_patterns import fits_any
 from rainbow.records import JobFile
 
 CAREFULLY = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -15,12 +15,7 @@ CAREFULLY = os.O_NOFOLLOW | os.O_CLOEXEC
 
 def chosen(files: Iterable[JobFile], patterns: Sequence[str]) -> list[JobFile]:
     """Those that a pattern means, or that lie below one; all where there is none."""
-    return [file for file in files if not patterns or any(_fits(file.name, pattern) for pattern in patterns)]
-
-
-def _fits(name: str, pattern: str) -> bool:
-    names, parts = name.split("/"), pattern.rstrip("/").split("/")
-    return len(parts) <= len(names) and all(fnmatchcase(*pair) for pair in zip(names, parts, strict=False))
+    return [file for file in files if not patterns or fits_any(file.name, patterns)]
 
 
 def save(parts: Iterable[bytes], name: str, *, size: int, to: Path, force: bool) -> int:

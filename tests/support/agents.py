@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.agent.site_secrets import SiteSecrets
 from rainbow.client import Client
 from rainbow.executors.executor import Access, Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket
+from rainbow.executors.folders import MOST_LISTED, Listed
 from rainbow.executors.table import EXECUTORS
 from rainbow.facts import Facts, Value
 from rainbow.records import Job, JobSpec
@@ -135,8 +136,8 @@ class ScriptedExecutor:
     def part(self, ticket: Ticket, output: str, *, start: int, most_bytes: int) -> bytes:
         return self.outputs.get((ticket.key, output), b"")[start : start + most_bytes]
 
-    def files(self, ticket: Ticket) -> list[tuple[str, int]]:
-        return []
+    def files(self, ticket: Ticket, patterns: Sequence[str] = (), *, most: int = MOST_LISTED) -> Listed:
+        return Listed(files=(), more=False)
 
     def forget_secrets(self, ticket: Ticket) -> None:
         """It has none."""

@@ -26,6 +26,7 @@ MAX_SECRETS = 32
 MAX_RETRIES = 100
 MAX_RETRY_ON = 32
 MAX_FILES = 64
+MAX_INPUT_URL = 2048
 MAX_FILE_NAME = 1024
 MAX_FILE_PART = 255  # what file systems take
 MAX_INPUTS_BYTES = 4 * 1024 * 1024
@@ -59,11 +60,14 @@ MOUNT = rf"{_PATH}:{_PATH}(?::ro)?"
 _FILE_PART = rf"(?!\.{{1,2}}(?:/|$))[^/{_CONTROL}]+"
 FILE = rf"{_FILE_PART}(?:/{_FILE_PART}){{0,15}}"
 DIGEST = r"[0-9a-f]{64}"
+# Without a user and a password, which others would read on the job's record.
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+INPUT_URL = rf"https?://{_HOST}(?::[0-9]{{1,5}})?(?:[/?][!-\"$-~]*)?#sha256={DIGEST}"
 VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 SECRET_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 SECRET = rf"site:{SECRET_NAME}"
 
-_FILE, _DIGEST = re.compile(FILE), re.compile(DIGEST)
+_FILE, _DIGEST, _INPUT_URL = re.compile(FILE), re.compile(DIGEST), re.compile(INPUT_URL)
 _VARIABLE, _SECRET = re.compile(VARIABLE), re.compile(SECRET)
 # What of an end lets a job be tried again: of an exit code, 1 to 255, in its shortest form.
 RETRY_ON = (
@@ -88,6 +92,7 @@ _MOUNTS = (
     " characters"
 )
 _FILES = "names must be relative paths of up to 16 parts, without empty parts, . and .."
+_INPUT_URLS = "values must be https://HOST/PATH#sha256=HEX, in lower case, without user and password"
 _DIGESTS = "values must be SHA-256 digests of 64 hexadecimal digits, in lower case"
 _SECRETS = (
     "values must be site:NAME, where the site's name of the secret is 1 to 63 letters, digits, dots, underscores and"
@@ -177,6 +182,19 @@ def _check_inputs(inputs: Mapping[str, str]) -> None:
         _check_pattern(_DIGEST, _DIGESTS, digest, field="inputs")
 
 
+def _check_input_urls(urls: Mapping[str, str]) -> None:
+    check_file_names(urls, field="input_urls")
+    for url in urls.values():
+        check_line(url, field="input_urls", longest=MAX_INPUT_URL)
+        _check_pattern(_INPUT_URL, _INPUT_URLS, url, field="input_urls")
+
+
+def _check_all_inputs(inputs: Mapping[str, str], urls: Mapping[str, str]) -> None:
+    if inputs.keys() & urls.keys():
+        raise InvalidArgument("a name must not be there twice", field="input_urls")
+    check_file_names([*inputs, *urls], field="input_urls")
+
+
 def _check_outputs(patterns: Sequence[str]) -> None:
     """As names of files, but one may be below another."""
     _check_number(patterns, MAX_FILES, field="outputs")
@@ -219,6 +237,7 @@ RULES: Mapping[str, Callable[[Any], None]] = {
     "mounts": _check_mounts,
     "secrets": _check_secrets,
     "inputs": _check_inputs,
+    "input_urls": _check_input_urls,
     "outputs": _check_outputs,
     "needs": _check_needs,
     "clusters": _check_clusters,
@@ -246,3 +265,5 @@ def check_said(said: Mapping[str, Any]) -> None:
     for name, other in NEEDED.items():
         if name in said and other not in said:
             raise InvalidArgument(f"needs {other}", field=name)
+    if "inputs" in said and "input_urls" in said:
+        _check_all_inputs(said["inputs"], said["input_urls"])

@@ -79,6 +79,7 @@ class JobDescription:
     group: int = 0
     array_index: Index = None
     inputs: Mapping[str, str] = field(default_factory=dict, metadata=_LONG | _CONTENT)
+    input_urls: Mapping[str, str] = field(default_factory=dict, metadata=_LONG | _CONTENT)
     outputs: Texts = field(default=(), metadata=_LONG | _CONTENT)
 
 

@@ -76,6 +76,7 @@ class JobDescription:
     group: int = 0
     array_index: Index = None
     inputs: Mapping[str, str] = field(default_factory=dict)
+    input_urls: Mapping[str, str] = field(default_factory=dict)
     outputs: Texts = ()
 
 
@@ -134,6 +135,7 @@ class Work:
     group: int = 0
     array_index: Index = None
     inputs: Mapping[str, str] = field(default_factory=dict)
+    input_urls: Mapping[str, str] = field(default_factory=dict)
     outputs: Texts = ()
     owner: str = ""
     project: str = ""

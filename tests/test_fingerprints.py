@@ -40,6 +40,7 @@ WHOLE = JobSpec(
     secrets={"HF_TOKEN": "site:hf"},
     outputs=("results/*.csv",),
     inputs={"conf/x.toml": "0" * 64},
+    input_urls={"model": f"https://example.org/model#sha256={'0' * 64}"},
     needs=("site=geneva",),
     clusters=("keebler",),
     spill_after_seconds=60,

@@ -57,6 +57,7 @@ FURTHER_VALUES: dict[str, Any] = {
     "after": (f"any:{PARENT}",),
     "outputs": ("x/*.csv", "y"),
     "inputs": {"x/y": hashlib.sha256(INPUT).hexdigest()},
+    "input_urls": {"z": f"https://example.org/z#sha256={'0' * 64}"},
 }
 PLAIN = {"command": "true", "nodes": 1, "tasks": 0, "priority": 0, "time_limit_seconds": 0, "on_lost": "keep"}
 # Not of the job, but of its submission: test_people_rpc.py.

@@ -106,6 +106,8 @@ def test_an_empty_list_of_what_is_allowed_allows_nothing(path: Path, content: st
         ("allowed_directories = ['tmp']", "allowed_directories: must be absolute paths without"),
         ("allowed_directories = ['/a/../b']", "allowed_directories: must be absolute paths without"),
         ("allowed_commands = ['(']", "is not a regular expression: missing"),
+        ("allowed_input_hosts = ['https://a/b']", "allowed_input_hosts: 'https://a/b' in"),
+        ("allowed_input_networks = ['10.0.0.1/8']", "allowed_input_networks: '10.0.0.1/8' in"),
         (b"\xff", "cannot read the policy"),
     ],
 )
@@ -119,6 +121,26 @@ def test_a_bad_file_is_refused_with_its_reason(path: Path, content: str | bytes,
 def test_a_missing_file_is_refused(path: Path) -> None:
     with pytest.raises(InvalidArgument, match="cannot read the policy"):
         read_policy(path)
+
+
+def test_only_what_the_policy_names_is_fetched(path: Path) -> None:
+    hosts = '["data.example.org", "*.zenodo.org", "m.example.org:8443", "http://clear.example.org"]'
+    path.write_text(f"allowed_input_hosts = {hosts}")
+    policy = read_policy(path)
+
+    def refusal(url: str) -> str | None:
+        return policy.check(work(input_urls={"a": f"{url}#sha256={'0' * 64}"}))
+
+    for url in ("https://data.example.org/x", "https://DATA.example.org:443/x", "https://a.b.zenodo.org",
+                "https://m.example.org:8443/", "http://clear.example.org/"):  # fmt: skip
+        assert refusal(url) is None
+    for url in ("http://data.example.org/x", "https://data.example.org:8443/", "https://data.example.org.evil.org/",
+                "https://zenodo.org/", "https://m.example.org/", "https://clear.example.org/",
+                "https://127.0.0.1/", "https://[::1]/", "https://data.example.org:99999/"):  # fmt: skip
+        assert (refusal(url) or "").startswith("input_urls: ")
+    assert "it allows none (allowed_input_hosts)" in (
+        Policy().check(work(input_urls={"a": f"https://data.example.org/#sha256={'0' * 64}"})) or ""
+    )
 
 
 def test_with_a_list_of_commands_no_job_brings_files_beside_which_they_would_begin(policy: Policy, path: Path) -> None:

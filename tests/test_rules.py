@@ -27,7 +27,7 @@ FURTHER_LIMITS = ("MAX_CORES_PER_TASK", "MAX_GPUS_PER_TASK", "MAX_MEMORY_MIB_PER
                   "MAX_START_WITHIN_SECONDS", "MAX_OPTION",
                   "MAX_OPTIONS_BY_CLUSTER", "MAX_IMAGE", "MAX_MOUNTS", "MAX_MOUNTS_BYTES", "MAX_NEEDS",
                   "MAX_SECRETS", "OWN_VARIABLES", "MAX_FILES", "MAX_FILE_NAME", "MAX_FILE_PART",
-                  "MAX_INPUTS_BYTES")  # fmt: skip
+                  "MAX_INPUTS_BYTES", "MAX_INPUT_URL", "INPUT_URL")  # fmt: skip
 EDGES: list[tuple[str, Any]] = [
     ("name", "n" * 255),
     ("name", "n" * 256),
@@ -71,6 +71,27 @@ EDGES: list[tuple[str, Any]] = [
     *(("start_within_seconds", seconds) for seconds in (0, 1, 59, 60, 31_536_000, 31_536_001)),
     ("secrets", {f"A{number}": "site:x" for number in range(32)}),
     ("secrets", {f"A{number}": "site:x" for number in range(33)}),
+    *(
+        ("input_urls", {"a": f"{url}#sha256={digest}"})
+        for url, digest in (
+            ("https://example.org", "0" * 64),
+            ("https://example.org?x=1", "0" * 64),
+            ("http://[::1]:8443/a/b?c=d&e=%20", "0" * 64),
+            (f"https://example.org/{'x' * 1_958}", "0" * 64),
+            (f"https://example.org/{'x' * 1_959}", "0" * 64),
+            ("https://example.org/", "0" * 63),
+            ("https://example.org/", "A" * 64),
+            ("https://example.org/a#b", "0" * 64),
+            ("https://user:pass@example.org/", "0" * 64),
+            ("https://example.org\\@x/", "0" * 64),
+            ("ftp://example.org/", "0" * 64),
+            ("file:///etc/passwd", "0" * 64),
+            ("https:///x", "0" * 64),
+            ("https://example.org/a b", "0" * 64),
+            ("https://example.org/é", "0" * 64),
+            ("https://example.org/\n", "0" * 64),
+        )
+    ),
     *(
         ("inputs", {name: "0" * 64})
         for name in (

@@ -92,6 +92,7 @@ class Job(models.Model):
     mounts = models.JSONField(blank=True, db_default=[])
     secrets = models.JSONField(blank=True, db_default={})
     inputs = models.JSONField(blank=True, db_default={})
+    input_urls = models.JSONField(blank=True, db_default={})
     outputs = models.JSONField(blank=True, db_default=[])
     needs = models.JSONField(blank=True, db_default=[])
     clusters = models.JSONField(blank=True, db_default=[])

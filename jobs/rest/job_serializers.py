@@ -38,6 +38,7 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
     mounts = serializers.ListField(child=serializers.CharField(), allow_null=True, help_text=_CONTENT)
     secrets = Pairs(allow_null=True, help_text=_CONTENT)
     inputs = Pairs(allow_null=True, help_text=_CONTENT)
+    input_urls = Pairs(allow_null=True, help_text=_CONTENT)
     outputs = serializers.ListField(child=serializers.CharField(), allow_null=True, help_text=_CONTENT)
     # Said here, since REST framework would take their ranges from the database in use.
     nodes = serializers.IntegerField()
@@ -69,7 +70,8 @@ class JobBriefSerializer(AskedSerializer, serializers.ModelSerializer[Any]):
         model = Job
         fields: tuple[str, ...] = (
             "id", "cluster", "name", "command", "nodes", "tasks", "state", "priority", "time_limit_seconds",
-            "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "secrets", "inputs", "outputs",
+            "working_directory", "labels", *AskedSerializer().fields, "image", "mounts", "secrets", "inputs",
+            "input_urls", "outputs",
             "on_lost",
             "clusters", "spill_after_seconds", "hold_if_unservable", "expires_at", "retry_most", "retry_on", "retry_at",
             "after",
@@ -186,6 +188,7 @@ class QueuedJobSerializer(WaitingSerializer, AskedSerializer):
     mounts = serializers.ListField(child=serializers.CharField())
     secrets = Pairs()
     inputs = Pairs()
+    input_urls = Pairs()
     outputs = serializers.ListField(child=serializers.CharField())
     attempt = serializers.IntegerField()
     pool = serializers.CharField(

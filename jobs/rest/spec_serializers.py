@@ -12,10 +12,12 @@ from jobs.spec_rules import (
     FILE,
     GPU_TYPE,
     IMAGE,
+    INPUT_URL,
     MAX_CORES_PER_TASK,
     MAX_FILES,
     MAX_GPUS_PER_TASK,
     MAX_IMAGE,
+    MAX_INPUT_URL,
     MAX_MEMORY_MIB_PER_NODE,
     MAX_MOUNTS,
     MAX_OPTION,
@@ -141,6 +143,14 @@ class JobSpecSerializer(Input):
         default=dict,
         help_text="files that the job finds in its folder: by their names there, the SHA-256 of each, which was put"
         " here before; 4 MiB in all",
+    )
+    input_urls = Mapping(
+        child=Text(pattern=rf"^{INPUT_URL}$", max_length=MAX_INPUT_URL),
+        names=rf"^{FILE}$",
+        most=MAX_FILES,
+        default=dict,
+        help_text="larger files, which the site fetches where its policy allows that: by their names in the job's"
+        " folder, the URL of each with its SHA-256, as https://HOST/PATH#sha256=HEX",
     )
     outputs = Texts(
         child=Text(pattern=rf"^{FILE}$"),

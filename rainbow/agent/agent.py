@@ -53,8 +53,8 @@ class Agent:
         )
         self._reporter = Reporter(context, self._held_jobs)
         self._recovery = Recovery(context, self._held_jobs)
-        staging = Staging(context, journal.folder, tell=self._wake)
-        self._hand_over = HandOver(context, self._held_jobs, self._reporter, staging, tell=self._wake)
+        self._staging = Staging(context, journal.folder, tell=self._wake)
+        self._hand_over = HandOver(context, self._held_jobs, self._reporter, self._staging, tell=self._wake)
         self._monitor = Monitor(context, self._held_jobs)
         self._withdrawal = Withdrawal(context, self._held_jobs)
         self._acceptor = Acceptor(context, self._held_jobs, self._reporter, self._recovery, tell=self._wake)
@@ -149,6 +149,7 @@ class Agent:
         finally:
             self._listener.stop()
             self._senders.stop()
+            self._staging.stop()
 
     def _run(self, *, once: bool) -> None:
         while not self._draining and not (once and self._has_nothing_to_do()):

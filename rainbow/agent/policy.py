@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from rainbow.agent.allowed_mounts import AllowedMount
 from rainbow.agent.bounded_regex import TookTooLong, matches
+from rainbow.agent.input_sources import InputSources
 from rainbow.executors.container_mounts import mount_of
 from rainbow.executors.sizes import total_cores, total_gpus
 from rainbow.specs import Work
@@ -44,6 +45,8 @@ class Policy:
     where there is a policy file, none passes that the file does not allow: `allowed_choices`, patterns by field, and
     `allowed_mounts` are None only without a file. Nor does a job get nodes for itself alone.
 
+    Nothing is fetched by URL but from `input_sources`, which has none by default.
+
     `max_cores` and `max_gpus` are of the whole job. Where cores are not limited, a job that asks for more than one for
     each task has at most `max_tasks`.
     """
@@ -62,6 +65,7 @@ class Policy:
     allow_inputs: bool = False
     allowed_choices: Mapping[str, tuple[str, ...]] | None = None
     allowed_mounts: tuple[AllowedMount, ...] | None = None
+    input_sources: InputSources = field(default_factory=InputSources)
 
     def check(self, work: Work) -> str | None:
         """Why the site does not take this work, for its submitter to read; None if it does."""
@@ -73,6 +77,7 @@ class Policy:
             or self._environment_refused([*work.environment, *work.secrets])
             or self._directory_refused(work.working_directory)
             or self._inputs_refused(work)
+            or self._input_urls_refused(work)
             or self._resources_refused(work)
             or self._choices_refused(work)
             or self._mounts_refused(work.mounts)
@@ -122,9 +127,14 @@ class Policy:
 
     def _inputs_refused(self, work: Work) -> str | None:
         """The job begins beside them: they are what `make` and `python3 -m train` run."""
-        if not self.allowed_commands or self.allow_inputs or not work.inputs:
+        if not self.allowed_commands or self.allow_inputs or not (work.inputs or work.input_urls):
             return None
         return "inputs: this cluster, which allows some commands only, takes no files of jobs (allow_inputs)"
+
+    def _input_urls_refused(self, work: Work) -> str | None:
+        refusals = (self.input_sources.refusal(url) for url in work.input_urls.values())
+        refusal = next(filter(None, refusals), None)
+        return f"input_urls: {refusal}" if refusal else None
 
     def _resources_refused(self, work: Work) -> str | None:
         implied = self.max_tasks if work.cores_per_task else 0

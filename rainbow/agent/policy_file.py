@@ -1,5 +1,6 @@
 """The site's policy file."""
 
+import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rainbow.agent.allowed_mounts import AllowedMount, allowed_mount
+from rainbow.agent.input_sources import InputSources
 from rainbow.agent.policy import CHOICES, Policy
 from rainbow.errors import InvalidArgument, why
 
@@ -25,8 +27,13 @@ LISTS = (
     "allowed_directories",
     *CHOICES.values(),
     "allowed_mounts",
+    "allowed_input_hosts",
+    "allowed_input_networks",
 )
-ENTRIES = (*LIMITS, *LISTS, "allow_exclusive", "allow_inputs")
+ENTRIES = (*LIMITS, *LISTS, "allow_exclusive", "allow_inputs", "max_input_mib")
+# Of each file that is fetched by URL.
+MAX_INPUT_MIB = 10 * 1024
+_HOST = re.compile(r"(?:https?://)?(?:[A-Za-z0-9*.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 def read_policy(path: Path) -> Policy:
@@ -45,7 +52,27 @@ def read_policy(path: Path) -> Policy:
         allow_inputs=_switch(content, "allow_inputs", path),
         allowed_choices={field: given.get(rule, ()) for field, rule in CHOICES.items()},
         allowed_mounts=tuple(_mount(text, path) for text in given.get("allowed_mounts", ())),
+        input_sources=InputSources(
+            hosts=tuple(_host(text, path) for text in given.get("allowed_input_hosts", ())),
+            networks=tuple(_network(text, path) for text in given.get("allowed_input_networks", ())),
+            most_bytes=(_limit(content, "max_input_mib", path) or MAX_INPUT_MIB) * 1024 * 1024,
+        ),
     )
+
+
+def _host(text: str, path: Path) -> str:
+    if _HOST.fullmatch(text):
+        return text.lower()
+    words = f"{text!r} in {path} must be a host name, or a pattern such as *.example.org, with :PORT or http://"
+    raise InvalidArgument(words, field="allowed_input_hosts")
+
+
+def _network(text: str, path: Path) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        words = f"{text!r} in {path} is no network such as 10.1.0.0/16: {error}"
+        raise InvalidArgument(words, field="allowed_input_networks") from error
 
 
 def _content(path: Path) -> dict[str, Any]:

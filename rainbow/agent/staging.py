@@ -12,16 +12,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from rainbow.agent.context import AgentContext
+from rainbow.agent.daemon_threads import DaemonThreads
+from rainbow.agent.downloads import Downloads
 from rainbow.agent.held_jobs import HeldJob
+from rainbow.agent.input_sources import SourceRefused
 from rainbow.agent.journal import Entry
 from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unimplemented
+from rainbow.executors.job_files import digest_of
 from rainbow.spec_rules import MAX_INPUTS_BYTES
 from rainbow.system.disk_space import is_full
 from rainbow.telemetry.lines import Line
 
-AT_ONCE = 2
+AT_ONCE, DOWNLOADS_AT_ONCE = 2, 4
 TRY_AGAIN = timedelta(seconds=5)
-_PLACE = "staged"
+_PLACE, _DOWNLOADS = "staged", "downloads"
 # Everything else is waited for.
 _FINAL = (NotFound, InvalidArgument, PermissionDenied, FailedPrecondition, Unimplemented)
 
@@ -46,6 +50,8 @@ class Staging:
         self._folder = folder / _PLACE
         self._tell = tell
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="files")
+        self._downloads = Downloads(folder / _DOWNLOADS, context.policy.input_sources)
+        self._downloading = DaemonThreads(DOWNLOADS_AT_ONCE, name="downloads")
         self._staged: dict[str, _Staged] = {}
         # An earlier agent's are fetched again: it may have been killed in the middle of one.
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -60,13 +66,15 @@ class Staging:
 
     def has_all(self, held: HeldJob) -> bool:
         """Whether the job's files are here. Where they are not, they are fetched."""
-        if not held.entry.work.inputs:
+        if not _needs_files(held):
             return True
         staged, now = self._staged.get(held.key), self._context.clock()
         if staged is None or (staged.again_at and now >= staged.again_at):
             self._begin(held)
             return False
         if not staged.future.done():
+            if held.entry.work.input_urls:
+                held.waiting_reason = "its input_urls are being fetched"
             return False
         error = staged.future.exception()
         if error is None:
@@ -78,7 +86,11 @@ class Staging:
         return False
 
     def folder_of(self, held: HeldJob) -> str:
-        return str(self._folder / held.key) if held.entry.work.inputs else ""
+        return str(self._folder / held.key) if _needs_files(held) else ""
+
+    def stop(self) -> None:
+        """What is being fetched by URL comes no further; of the rest the end is waited for."""
+        self._downloads.stop()
 
     def forget(self, keys: set[str]) -> None:
         """Of all jobs but these nothing is kept. What is still being fetched goes once it is here."""
@@ -87,7 +99,8 @@ class Staging:
             shutil.rmtree(self._folder / key, ignore_errors=True)
 
     def _begin(self, held: HeldJob) -> None:
-        future = self._threads.submit(self._fetch, held.entry)
+        threads = self._downloading if held.entry.work.input_urls else self._threads
+        future = threads.submit(self._fetch, held.entry)
         self._staged[held.key] = _Staged(future=future)
         future.add_done_callback(lambda _: self._tell())
 
@@ -108,6 +121,15 @@ class Staging:
                 left -= _written(parts, path, digest, name, most_bytes=left)
             except _FINAL as error:
                 raise FilesRefused(f"inputs: the server does not give {name}: {error}") from error
+        for name, url in entry.work.input_urls.items():
+            try:
+                self._downloads.place(url, place / digest_of(url))
+            except SourceRefused as error:
+                raise FilesRefused(f"input_urls: {name}: {error}") from error
+
+
+def _needs_files(held: HeldJob) -> bool:
+    return bool(held.entry.work.inputs or held.entry.work.input_urls)
 
 
 def _written(parts: Iterator[bytes], path: Path, digest: str, name: str, *, most_bytes: int) -> int:

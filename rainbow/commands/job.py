@@ -92,6 +92,7 @@ def _what_it_is(job: Job) -> Iterator[tuple[str, str]]:
     yield "mounts", " ".join(job.mounts)
     yield "secrets", _pairs(job.secrets)
     yield "inputs", _pairs(job.inputs)
+    yield "input URLs", _pairs(job.input_urls)
     yield "outputs", " ".join(job.outputs)
     yield "needs", " ".join(job.needs)
     yield "group", str(job.group or "")

@@ -133,6 +133,15 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     help="A file that the job finds where it begins, 4 MiB in all; repeatable.",
 )
 @click.option(
+    "--input-url",
+    "input_urls",
+    type=Pair(),
+    multiple=True,
+    callback=as_mapping,
+    metavar="NAME=URL",
+    help="A file that the site fetches: https://HOST/PATH#sha256=HEX; repeatable.",
+)
+@click.option(
     "--output-files",
     "outputs",
     multiple=True,

@@ -14,12 +14,14 @@ from rainbow.executors.folders import FILES, SHARED_FOLDER, JobFolder
 from rainbow.specs import Work
 from rainbow.system import untrusted_files
 
+# Smaller ones are copied: they cost nothing, and several names may have one.
+COPIED_BYTES = 4 * 1024 * 1024
 # A job may run a file that came with it. Beside the agent, only the job's user reaches it.
 FILE_MODE, SHARED_FILE_MODE = 0o700, 0o755
 
 
 def has_files(work: Work) -> bool:
-    return bool(work.inputs or work.outputs)
+    return bool(work.inputs or work.input_urls or work.outputs)
 
 
 def with_files(work: Work, folder: JobFolder) -> Work:
@@ -38,6 +40,8 @@ def with_files(work: Work, folder: JobFolder) -> Work:
     with folder.job.opened() as job, _folder_made(FILES, job, folder) as files:
         for name, digest in work.inputs.items():
             _place(Path(work.staged) / digest, name, files, folder)
+        for name, url in work.input_urls.items():
+            _place(Path(work.staged) / digest_of(url), name, files, folder)
     return replace(
         work,
         environment={**work.environment, "RAINBOW_FILES": path},
@@ -56,11 +60,32 @@ def _place(source: Path, name: str, files: int, folder: JobFolder) -> None:
             return
         # Whole or not at all, also for a job of this name that begins meanwhile.
         draft = f".rainbow-{secrets.token_hex(8)}"
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | untrusted_files.CAREFULLY, 0o600, dir_fd=inside)
-        with os.fdopen(handle, "wb") as made, source.open("rb") as content:
-            shutil.copyfileobj(content, made)
-            os.fchmod(made.fileno(), SHARED_FILE_MODE if folder.owner else FILE_MODE)
+        mode = SHARED_FILE_MODE if folder.owner else FILE_MODE
+        if not _linked(source, draft, inside, mode):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | untrusted_files.CAREFULLY
+            with os.fdopen(os.open(draft, flags, 0o600, dir_fd=inside), "wb") as made, source.open("rb") as content:
+                shutil.copyfileobj(content, made)
+                os.fchmod(made.fileno(), mode)
         os.rename(draft, last, src_dir_fd=inside, dst_dir_fd=inside)
+
+
+def _linked(source: Path, name: str, inside: int, mode: int) -> bool:
+    """Whether the file is there under this name now: one that is large, and is nobody else's."""
+    there = source.stat()
+    if there.st_size < COPIED_BYTES or there.st_nlink > 1:
+        return False
+    try:
+        source.chmod(mode)
+        os.link(source, name, dst_dir_fd=inside, follow_symlinks=False)
+    # Another file system.
+    except OSError:
+        return False
+    return True
+
+
+def digest_of(url: str) -> str:
+    """Of an input that a site fetches."""
+    return url.rpartition("#sha256=")[2]
 
 
 @contextlib.contextmanager

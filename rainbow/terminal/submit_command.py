@@ -7,7 +7,8 @@ import click
 # The parameters in each section of the help; what is in none of them comes last.
 SECTIONS = {
     "What to run": (
-        "command", "name", "environment", "working_directory", "secrets", "inputs", "outputs", "image", "mounts",
+        "command", "name", "environment", "working_directory", "secrets", "inputs", "input_urls", "outputs",
+        "image", "mounts",
     ),
     "Its size": (
         "nodes", "tasks", "cores_per_task", "gpus_per_task", "gpus_per_node", "gpu_type", "memory_mib_per_node",

@@ -59,7 +59,7 @@ def test_an_attempt_that_ends_so_is_followed_by_another(alpha: Any, now: datetim
     assert (result.outcome, result.cancel, result.lease_expires_at) == (ReportOutcome.COUNTED, False, None)
     job = Job.objects.get(id=job_id)
     assert (job.state, job.attempt, job.agent, job.native_id, job.queue_id) == ("blocked", 2, "", "", None)
-    assert job.reason == "attempt 1 ended: n1 is down"
+    assert job.reason == "after attempt 1: n1 is down"
     assert whats(job_id)[-1] == "retried"
     assert replay(job_id) == ("blocked", 2)
     assert counted() == recounted()
@@ -220,7 +220,7 @@ def test_why_it_waits_is_told(alpha: Any, now: datetime) -> None:
 
     assert explanation
     assert explanation.found.startswith(f"it is tried again at {now + pause_before(1):%Y-%m-%d %H:%M:%S} UTC")
-    assert explanation.found.endswith("attempt 1 ended: n1 is down")
+    assert explanation.found.endswith("after attempt 1: n1 is down")
 
 
 def test_a_lost_job_is_tried_again_where_its_submitter_wished_that(alpha: Any, watch: Watch, now: datetime) -> None:

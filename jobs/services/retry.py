@@ -50,7 +50,7 @@ def _retried(end: AttemptEnd, now: datetime) -> Retried:
         retries=job.retries + 1,
         cluster_id=_home(job),
         attempt=job.attempt + 1,
-        reason=f"attempt {job.attempt} ended: {end.reason or end.end_cause or 'lost'}",
+        reason=f"after attempt {job.attempt}: {end.reason or end.end_cause or 'lost'}",
         output=end.output or None,
         job_id=job.id,
     )

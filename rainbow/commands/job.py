@@ -59,7 +59,7 @@ def _tell(job: Job, *, now: datetime) -> None:
     if job.output_files:
         _tell_files(job, job.output_files)
     if job.output:
-        cut = ", 64 KiB; no more is kept" if job.output_is_cut else ""
+        cut = f", 64 KiB; `rainbow logs {job.id}` prints all that its site keeps" if job.output_is_cut else ""
         say(f"\nThe end of its output{cut}:\n{job.output}")
 
 

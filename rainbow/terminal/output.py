@@ -14,8 +14,6 @@ from rainbow.records import Job
 from rainbow.specs import JobDescription
 from rainbow.text import printable
 
-REDIRECT = "What has to be whole, the job's command writes to a file: `simulate > simulate.out`."
-
 # The fields of a job that are shown first.
 _FIRST = ("id", "cluster", "name", "command", "nodes", "tasks", "state")
 
@@ -40,7 +38,10 @@ def write_output_of(job: Job) -> None:
     """A job's output: unchanged for programs, with control characters escaped for a terminal."""
     click.echo(printable(job.output) if sys.stdout.isatty() else job.output, nl=False, color=True)
     if job.output_is_cut:
-        complain(f"\nThese are the last 64 KiB of the output of job {job.id}; no more is kept. {REDIRECT}")
+        complain(
+            f"\nThese are the last 64 KiB of the output of job {job.id}, which the server has on record; "
+            f"`rainbow logs {job.id}` prints all that its site keeps."
+        )
 
 
 def plain(value: Any) -> Any:

@@ -225,9 +225,13 @@ def test_over_rest_a_file_is_put_as_base64(web_server: RainbowServer) -> None:
 
     job = post(web_server, "/api/v1/jobs", {"command": "cat a", "inputs": {"a": DIGEST}}, bearer=web_member.token)
     unknown = post(web_server, "/api/v1/jobs", {"command": "cat a", "inputs": {"a": "0" * 64}}, bearer=web_member.token)
-    broken = post(web_server, "/api/v1/inputs", {"content": "eCx5=CjE"}, bearer=web_member.token)
+    broken = [
+        post(web_server, "/api/v1/inputs", {"content": content}, bearer=web_member.token)
+        for content in ("eCx5=CjE", "eCx5é")
+    ]
 
-    assert (job.status, unknown.status, broken.status) == (201, 400, 400)
+    assert (job.status, unknown.status, *(one.status for one in broken)) == (201, 400, 400, 400)
+    assert all("content: must be base64" in one.json["detail"] for one in broken)
 
 
 # On the server.

@@ -239,6 +239,8 @@ def inapplicable_to(case: Any) -> list[Any]:
         # Nor how the names of a person's agents begin, and of a cluster's do not.
         "accept_jobs": [positive_data_acceptance],
         "report_jobs": [positive_data_acceptance],
+        # Nor that a file is named where the source is one, and only there.
+        "get_job_output": [positive_data_acceptance],
         # Nor how many days may be between two.
         "get_usage": [positive_data_acceptance],
         # The session is sent with these also where the check leaves the bearer out.

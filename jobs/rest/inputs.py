@@ -1,7 +1,6 @@
 """Files that jobs are submitted with."""
 
 import base64
-import binascii
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -78,7 +77,7 @@ def _kept(request: Request, *, cluster: str | None = None) -> Response:
     said = read(PutInputSerializer, request.data)
     try:
         content = base64.b64decode(said["content"], validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise InvalidArgument("must be base64", field="content") from error
     kept = keep_input(caller=by, project=said["project"], content=content, now=timezone.now())
     return Response(shown(KeptInputSerializer, kept), status=status.HTTP_201_CREATED)

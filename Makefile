@@ -260,6 +260,10 @@ drill: .venv/development ## Kill servers and agents while a pool's 20,000 jobs a
 sweep-drill: .venv/development ## Kill the agent at each step of a sweep of 2,000 through arrays of a real Slurm: each member runs once
 	$(BIN)/python -m benchmarks.sweep_drill
 
+.PHONY: futures-drill
+futures-drill: .venv/development ## Run 10,000 calls of a function as jobs by one executor: time, memory, threads, connections
+	$(BIN)/python -m benchmarks.futures_drill
+
 .PHONY: chaos
 chaos: .venv/development ## Strike servers and PostgreSQL with one fault after another: no job is lost or run twice
 	$(BIN)/python -m benchmarks.chaos

@@ -11,6 +11,8 @@ from rainbow.errors import BY_CODE, DeadlineExceeded, RainbowError, Unavailable,
 from rainbow.text import on_one_line
 
 FIELD_KEY = "rainbow-field"
+# In how many seconds there may be room, where a limit of the caller refuses a call for now.
+RETRY_AFTER_KEY = "retry-after"
 # A server that did nothing about a call says so by this, with the milliseconds to wait (gRPC proposal A6).
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 LONGEST_PUSHBACK_MS = 60_000
@@ -71,7 +73,13 @@ def failure_of(
         return kind(text)
     if error.code() in AWAY:
         return _unavailable(f"{host} is not available: {details}", pushback=_trailer(error, PUSHBACK_KEY))
-    return translation.failure(error.code().name, details, field=_trailer(error, FIELD_KEY))
+    seconds = _trailer(error, RETRY_AFTER_KEY)
+    return translation.failure(
+        error.code().name,
+        details,
+        field=_trailer(error, FIELD_KEY),
+        retry_after_seconds=int(seconds[:9]) if seconds.isascii() and seconds.isdecimal() else 0,
+    )
 
 
 def _unavailable(text: str, *, pushback: str) -> Unavailable:

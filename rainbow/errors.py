@@ -87,8 +87,8 @@ class ResourceExhausted(RainbowError):
 class LimitReached(ResourceExhausted):
     """The caller reached a limit of its own; `retry_after_seconds` (1 or more) is how long to wait."""
 
-    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry_after_seconds: int, field: str = "") -> None:
+        super().__init__(message, field=field)
         self.retry_after_seconds = retry_after_seconds
 
 

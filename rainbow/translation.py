@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from rainbow import records
-from rainbow.errors import BY_CODE, InvalidArgument, RainbowError
+from rainbow.errors import BY_CODE, InvalidArgument, LimitReached, RainbowError
 from rainbow.fact_messages import read_facts
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.spec_rules import check_file_name
@@ -17,6 +17,7 @@ from rainbow.text import on_one_line
 
 # A server's words, as they are shown and logged.
 LONGEST_MESSAGE = 1000
+LONGEST_RETRY_AFTER_SECONDS = 3_600
 LONGEST_FIELD = 100
 LONGEST_VERSION = 100
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
@@ -284,10 +285,13 @@ def echo(answer: pb.Response) -> records.Echo:
     )
 
 
-def failure(code: str, message: str, *, field: str = "") -> RainbowError:
+def failure(code: str, message: str, *, field: str = "", retry_after_seconds: int = 0) -> RainbowError:
     """The exception for a canonical code; a code that rainbow does not expect is named in the message."""
     text = on_one_line(message.removeprefix(f"{field}: "), longest=LONGEST_MESSAGE)
     field = on_one_line(field, longest=LONGEST_FIELD)
+    if code == LimitReached.code and retry_after_seconds > 0:
+        seconds = min(retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS)
+        return LimitReached(text, field=field, retry_after_seconds=seconds)
     if code in BY_CODE:
         return BY_CODE[code](text, field=field)
     return RainbowError(f"{text} ({on_one_line(code, longest=LONGEST_FIELD)})", field=field)
@@ -332,9 +336,13 @@ def _submit_result(item: pb.SubmitResult, *, key: str, group: int) -> records.Su
         duplicate=item.duplicate,
         position=item.position,
         idempotency_key=key,
-        error=failure(item.error.code, item.error.message, field=item.error.field) if refused else None,
+        error=_refusal(item.error) if refused else None,
         group=0 if refused else group,
     )
+
+
+def _refusal(error: pb.SubmitError) -> RainbowError:
+    return failure(error.code, error.message, field=error.field, retry_after_seconds=error.retry_after_seconds)
 
 
 def _prospect(item: pb.Prospect) -> records.Prospect:

@@ -5,23 +5,16 @@ import json
 import os
 import pickle
 import sys
-from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
-from rainbow.errors import Unavailable
 from rainbow.futures import on_cluster
 from rainbow.futures.calls import MOST_HEAD_BYTES, result_of
-from rainbow.futures.dispatcher import MOST_AT_SERVER, Dispatcher
 from rainbow.futures.failures import JobFailed, RemoteError
-from rainbow.futures.future import JobFuture
-from rainbow.futures.orders import Order
 from rainbow.records import JobState
-from rainbow.specs import JobSpec
-from tests.support.patience import PATIENCE_SECONDS
 
 # Of a connection's calls; the rest is for submissions and results.
 MOST_STREAMS = 60
@@ -89,123 +82,6 @@ def test_a_job_that_failed_drives_no_terminal() -> None:
     job: Any = SimpleNamespace(id=1, state=JobState.FAILED, reason="\x1b[2J", output="red\n\x1b]0;owned\x07")
 
     assert str(JobFailed(job)) == "job 1 is failed: \\x1b[2J\nred\n\\x1b]0;owned\\x07"
-
-
-class ManyJobs:
-    """A server whose jobs end once they are watched; counts its streams."""
-
-    def __init__(self) -> None:
-        self.submitted = 0
-        self.streams = self.most_streams = self.most_waiting = 0
-        self.ended = 0
-        self.failures = 2
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
-
-    async def put_inputs(self, contents: Any) -> tuple[str, ...]:
-        return ()
-
-    async def submit_jobs(self, specs: Sequence[JobSpec], *, group: Any) -> Any:
-        assert len({spec.idempotency_key for spec in specs}) == len(specs)
-        first = self.submitted + 1
-        self.submitted += len(specs)
-        self.most_waiting = max(self.most_waiting, self.submitted - self.ended)
-        return SimpleNamespace(results=[SimpleNamespace(jobid=first + n, error=None) for n in range(len(specs))])
-
-    async def watch_jobs(self, jobids: Sequence[int]) -> AsyncIterator[Any]:
-        assert len(jobids) <= 1000
-        self.streams += 1
-        self.most_streams = max(self.most_streams, self.streams)
-        try:
-            for jobid in jobids:
-                self.ended += 1
-                yield SimpleNamespace(id=jobid, state=JobState.COMPLETED)
-        finally:
-            self.streams -= 1
-
-
-class NumberReader:
-    async def read(self, client: Any, job: Any) -> int:
-        if client.failures:
-            client.failures -= 1
-            raise Unavailable("away for a moment")
-        return int(job.id)
-
-
-def test_ten_thousand_futures_take_one_thread_and_few_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rainbow.futures.dispatcher.LOOK_AGAIN_SECONDS", 0.01)
-    server: Any = ManyJobs()
-    dispatcher = Dispatcher(lambda: server)
-    futures = [JobFuture[int](when_cancelled=lambda _: None) for _ in range(10_000)]
-
-    for number, future in enumerate(futures):
-        spec = JobSpec(command="true", idempotency_key=str(number))
-        dispatcher.add(Order(future=future, spec=spec, reader=NumberReader()))
-    results = [future.result(PATIENCE_SECONDS) for future in futures]
-    dispatcher.close()
-    dispatcher.join()
-
-    assert results == list(range(1, 10_001))
-    assert server.most_streams <= MOST_STREAMS
-    assert server.most_waiting <= MOST_AT_SERVER
-
-
-def test_a_thread_that_ends_takes_its_futures_with_it() -> None:
-    def connect() -> Any:
-        raise OSError("no such thing")
-
-    dispatcher = Dispatcher(connect)
-    future = JobFuture[int](when_cancelled=lambda _: None)
-    dispatcher.add(Order(future=future, spec=JobSpec(command="true"), reader=NumberReader()))
-
-    with pytest.raises(OSError, match="no such thing"):
-        future.result(PATIENCE_SECONDS)
-    with pytest.raises(RuntimeError, match="has ended"):
-        dispatcher.add(Order(future=future, spec=JobSpec(command="true"), reader=NumberReader()))
-
-
-class Refusing(ManyJobs):
-    """Submitting the first job there fails as it never should."""
-
-    def __init__(self, failure: BaseException) -> None:
-        super().__init__()
-        self.failure = failure
-
-    async def submit_jobs(self, specs: Sequence[JobSpec], *, group: Any) -> Any:
-        if not self.submitted:
-            self.submitted = 1
-            raise self.failure
-        return await super().submit_jobs(specs, group=group)
-
-
-def test_what_fails_as_it_is_submitted_fails_alone() -> None:
-    server: Any = Refusing(RuntimeError("the signer's key is gone"))
-    dispatcher = Dispatcher(lambda: server)
-    first, second = (JobFuture[int](when_cancelled=lambda _: None) for _ in range(2))
-
-    dispatcher.add(Order(future=first, spec=JobSpec(command="true"), reader=NumberReader(), group="one"))
-    with pytest.raises(RuntimeError, match="key is gone"):
-        first.result(PATIENCE_SECONDS)
-    server.failures = 0
-    dispatcher.add(Order(future=second, spec=JobSpec(command="true"), reader=NumberReader()))
-
-    assert second.result(PATIENCE_SECONDS) == 2
-    dispatcher.close()
-    dispatcher.join()
-
-
-def test_a_thread_that_ends_takes_with_it_what_it_submits() -> None:
-    server: Any = Refusing(SystemExit(1))
-    dispatcher = Dispatcher(lambda: server)
-    future = JobFuture[int](when_cancelled=lambda _: None)
-    dispatcher.add(Order(future=future, spec=JobSpec(command="true"), reader=NumberReader()))
-
-    with pytest.raises(SystemExit):
-        future.result(PATIENCE_SECONDS)
 
 
 def test_the_runner_at_the_cluster_needs_only_the_standard_library() -> None:

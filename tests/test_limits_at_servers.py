@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from rainbow.client import Client
-from rainbow.errors import ResourceExhausted
+from rainbow.errors import LimitReached, ResourceExhausted
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec
 from rainbow.telemetry import request_ids
@@ -48,6 +48,12 @@ def test_not_one_too_many_is_queued_and_each_refusal_says_why_and_when(
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "person ada has 40 of the 40 waiting jobs" in str(error.details())
     assert int(dict(error.trailing_metadata())["retry-after"]) >= 1
+    with Client(servers[-1].address, cluster="keebler", token=token) as ada:
+        with pytest.raises(LimitReached) as caught:
+            ada.submit_job(JobSpec(command="hostname"))
+        of_many = ada.submit_jobs([JobSpec(command="hostname")]).results[0].error
+    assert isinstance(of_many, LimitReached)
+    assert min(caught.value.retry_after_seconds, of_many.retry_after_seconds) >= 1
 
 
 def test_not_one_too_many_is_held_and_each_refusal_says_whose_limit_it_is(

@@ -25,7 +25,7 @@ from jobs.reports import Report, ReportOutcome, Return
 from jobs.services.accept import RefusalReason
 from jobs.specs import DESCRIPTION_FIELDS, INDEXES, LISTS, MAPPINGS, MOMENTS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec
 from jobs.states import FINAL, EndCause, JobState, OnLost
-from rainbow.errors import InvalidArgument, RainbowError
+from rainbow.errors import InvalidArgument, LimitReached, RainbowError
 from rainbow.protos import rainbow_pb2 as pb
 
 T = TypeVar("T")
@@ -298,7 +298,8 @@ def held_to_message(streak: Streak) -> pb.HeldToken:
 
 
 def error_to_message(error: RainbowError) -> pb.SubmitError:
-    return pb.SubmitError(code=error.code, field=error.field, message=error.message)
+    seconds = error.retry_after_seconds if isinstance(error, LimitReached) else 0
+    return pb.SubmitError(code=error.code, field=error.field, message=error.message, retry_after_seconds=seconds)
 
 
 def count_to_message(state: JobState, count: int) -> pb.StateCount:

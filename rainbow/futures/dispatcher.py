@@ -2,32 +2,30 @@
 
 import asyncio
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import replace
 
 from rainbow.aio.client import AsyncClient
-from rainbow.errors import DeadlineExceeded, FailedPrecondition, RainbowError, ResourceExhausted, Unavailable
+from rainbow.errors import FailedPrecondition, LimitReached, RainbowError, ResourceExhausted, Unavailable
 from rainbow.futures.orders import Order
+from rainbow.futures.room import Room
+from rainbow.futures.submissions import next_batch, refused_for_now, submitted
 from rainbow.futures.watches import Watches
-from rainbow.records import FINAL_STATES, GroupWish, Job, SubmitResult
+from rainbow.records import FINAL_STATES, Job
 from rainbow.specs import JobSpec
 from rainbow.states import JobState
 from rainbow.telemetry.failures import named
 from rainbow.telemetry.lines import Line
 
-JOBS_PER_CALL = 200
-# Servers take messages of 4 MiB; beside what is counted a job has little.
-BYTES_PER_CALL = 2 * 1024 * 1024
 # Later ones wait here, so that the connection, which carries a hundred calls, has enough for the streams.
 MOST_AT_SERVER = 20_000
 # A server lets a credential read 32 outputs at a time.
 MOST_READ = 8
 # How long the site of a job that is over may be away before its result is given up.
 RESULT_WITHIN_SECONDS = 300.0
-SUBMITTED_WITHIN_SECONDS = 300.0
 LOOK_AGAIN_SECONDS = 2.0
 IDS_PER_CANCEL = 1_000
 
@@ -42,6 +40,7 @@ class Dispatcher:
 
     def __init__(self, connect: Callable[[], AsyncClient]) -> None:
         self._connect = connect
+        self._process = os.getpid()
         self._turn = threading.Lock()
         self._waiting: deque[Order] = deque()
         self._cancelled: deque[Order] = deque()
@@ -50,12 +49,15 @@ class Dispatcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
         self._submitting: Sequence[Order] = ()
-        self._jobs: dict[int, Order] = {}
+        # Several have one job where they name one idempotency key.
+        self._jobs: dict[int, list[Order]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread | None = None
 
     def add(self, order: Order) -> None:
-        """Raises RuntimeError once it is closed."""
+        """Raises RuntimeError once it is closed, and in a forked process, which has not its thread."""
+        if not self._is_ours():
+            raise RuntimeError("this executor is another process's: a forked one makes its own")
         with self._turn:
             if self._closing:
                 raise RuntimeError("cannot schedule new futures after shutdown")
@@ -69,22 +71,33 @@ class Dispatcher:
 
     def cancel(self, order: Order) -> None:
         """Its future is cancelled; have the job stopped."""
-        self._cancelled.append(order)
-        self._wake()
+        if self._is_ours():
+            self._cancelled.append(order)
+            self._wake()
 
     def close(self, *, cancel: bool = False) -> None:
         """`cancel` also cancels what has not started."""
+        if not self._is_ours():
+            return
         with self._turn:
             self._closing = True
-            left = [*self._waiting, *self._jobs.copy().values(), *self._submitting] if cancel else []
+            left = self._left() if cancel else []
         for order in left:
             if not order.future.running():
                 order.future.cancel()
         self._wake()
 
     def join(self) -> None:
-        if self._thread and self._thread is not threading.current_thread():
+        if self._is_ours() and self._thread and self._thread is not threading.current_thread():
             self._thread.join()
+
+    def _is_ours(self) -> bool:
+        """A lock that a forked process has may be held by a thread that it has not."""
+        return os.getpid() == self._process
+
+    def _left(self) -> list[Order]:
+        at_server = [order for orders in self._jobs.copy().values() for order in orders.copy()]
+        return [*self._submitting, *self._waiting, *at_server]
 
     def _wake(self) -> None:
         with self._turn:
@@ -108,7 +121,7 @@ class Dispatcher:
     def _give_up(self, error: BaseException) -> None:
         with self._turn:
             self._failure = error
-            left = [*self._submitting, *self._waiting, *self._jobs.values()]
+            left = self._left()
             self._waiting.clear()
         for order in left:
             _finish(order, error=error)
@@ -121,13 +134,14 @@ class Dispatcher:
             self._loop = asyncio.get_running_loop()
         async with self._connect() as client:
             self._reads = asyncio.Semaphore(MOST_READ)
+            self._room = Room(self._changed.set)
             self._watches = Watches(client, seen=lambda job: self._seen(client, job), failed=self._lost)
             while not self._is_done():
                 self._changed.clear()
                 await self._cancel_jobs(client)
                 if batch := self._next_batch():
                     await self._submit(client, batch)
-                elif not self._is_done():
+                elif not (self._cancelled or self._is_done()):
                     await self._changed.wait()
             with self._turn:
                 self._loop = None
@@ -137,67 +151,58 @@ class Dispatcher:
             return self._closing and not (self._waiting or self._cancelled or self._jobs or self._tasks)
 
     def _next_batch(self) -> list[Order]:
-        """Orders of one group, as many as go into one call."""
-        batch, size = list[Order](), 0
-        while self._waiting and len(batch) < JOBS_PER_CALL and len(self._jobs) + len(batch) < MOST_AT_SERVER:
-            order = self._waiting[0]
-            size += _size_of(order)
-            if batch and (order.group != batch[0].group or size > BYTES_PER_CALL):
-                break
-            batch.append(self._waiting.popleft())
-        return batch
+        room = MOST_AT_SERVER - len(self._jobs) if self._room.is_there() else 0
+        return next_batch(self._waiting, most=room)
 
     async def _submit(self, client: AsyncClient, batch: Sequence[Order]) -> None:
         orders = [order for order in batch if (order.is_last and order.group) or not order.future.cancelled()]
+        if not orders:
+            return
         try:
             self._submitting = orders
-            results = await self._submitted(client, orders) if orders else ()
-            submitted = list(zip(orders, results, strict=True))
+            answer = await submitted(client, orders)
+            pairs = list(zip(orders, answer.results, strict=True))
+        except LimitReached as error:
+            self._put_back(orders, error)
+            return
         # Whatever it is, a signer's failure among it: it is of these orders alone.
         except Exception as error:
             for order in orders:
                 _finish(order, error=error)
             return
-        for order, result in submitted:
-            if result.error:
+        self._room.tell(answer.warning)
+        for order, result in pairs:
+            if result.error is None:
+                self._note(order, result.jobid)
+            elif not isinstance(result.error, LimitReached):
                 _finish(order, error=result.error)
-            else:
-                order.future.jobid = result.jobid
-                self._jobs[result.jobid] = order
-                # They are at the server, and nothing here keeps them.
-                order.files, order.spec = {}, SUBMITTED
-                if order.future.cancelled():
-                    self._cancelled.append(order)
-        self._watches.add([result.jobid for result in results if result.jobid in self._jobs])
+        self._watches.add({result.jobid for result in answer.results if result.jobid in self._jobs})
+        if refusal := refused_for_now(answer):
+            self._put_back([order for order, result in pairs if isinstance(result.error, LimitReached)], refusal)
 
-    async def _submitted(self, client: AsyncClient, orders: Sequence[Order]) -> Sequence[SubmitResult]:
-        contents = dict.fromkeys(content for order in orders for content in order.files.values())
-        digests = dict(zip(contents, await client.put_inputs(contents), strict=True))
-        named = [{name: digests[content] for name, content in order.files.items()} for order in orders]
-        specs = [
-            replace(order.spec, inputs={**order.spec.inputs, **files})
-            for order, files in zip(orders, named, strict=True)
-        ]
-        group = None
-        if key := orders[0].group:
-            group = GroupWish(name=orders[0].group_name, idempotency_key=key, more=not orders[-1].is_last)
-        until = asyncio.get_running_loop().time() + SUBMITTED_WITHIN_SECONDS
-        while True:
-            try:
-                return (await client.submit_jobs(specs, group=group)).results
-            # Each has its idempotency key: what is queued already is not queued again.
-            except (DeadlineExceeded, Unavailable):
-                if asyncio.get_running_loop().time() > until:
-                    raise
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+    def _note(self, order: Order, jobid: int) -> None:
+        order.future.jobid = jobid
+        self._jobs.setdefault(jobid, []).append(order)
+        # They are at the server, and nothing here keeps them.
+        order.files, order.spec = {}, SUBMITTED
+        if order.future.cancelled():
+            self._cancelled.append(order)
+
+    def _put_back(self, orders: Sequence[Order], error: LimitReached) -> None:
+        """They are submitted again, before the others, once there may be room."""
+        with self._turn:
+            self._waiting.extendleft(order for order in reversed(orders) if not order.future.cancelled())
+        self._room.note_refusal(error)
 
     def _seen(self, client: AsyncClient, job: Job) -> None:
-        order = self._jobs.get(job.id)
-        if order is None:
+        orders = self._jobs.get(job.id, [])
+        for order in orders:
+            order.future.is_started = job.state == JobState.RUNNING
+        if orders and job.state != JobState.QUEUED:
+            self._room.note_leaving()
+        if job.state not in FINAL_STATES:
             return
-        order.future.is_started = job.state == JobState.RUNNING
-        if job.state in FINAL_STATES:
-            del self._jobs[job.id]
+        for order in self._jobs.pop(job.id, []):
             task = asyncio.create_task(self._resolve(client, order, job))
             self._tasks.add(task)
             task.add_done_callback(self._resolved)
@@ -208,7 +213,7 @@ class Dispatcher:
 
     def _lost(self, jobids: Collection[int], error: RainbowError) -> None:
         for jobid in jobids:
-            if order := self._jobs.pop(jobid, None):
+            for order in self._jobs.pop(jobid, []):
                 _finish(order, error=error)
         self._changed.set()
 
@@ -245,9 +250,12 @@ class Dispatcher:
         while self._cancelled and len(jobids) < IDS_PER_CANCEL:
             order = self._cancelled.popleft()
             _finish(order)
-            if self._jobs.pop(order.future.jobid, None):
+            if self._is_last_of_its_job(order):
                 jobids.append(order.future.jobid)
                 self._watches.forget(order.future.jobid)
+        if not self._room.is_there():
+            with self._turn:
+                self._waiting = deque(order for order in self._waiting if not order.is_over)
         if not jobids:
             return
         try:
@@ -255,10 +263,15 @@ class Dispatcher:
         except RainbowError as error:
             _log.warning(Line("jobs of cancelled futures may go on", jobs=len(jobids), error=error))
 
-
-def _size_of(order: Order) -> int:
-    variables = sum(len(name) + len(value) for name, value in order.spec.environment.items())
-    return len(order.spec.command) + variables + 1_000
+    def _is_last_of_its_job(self, order: Order) -> bool:
+        """Whether its job is nobody else's, who has it no longer then."""
+        orders = self._jobs.get(order.future.jobid, [])
+        if order not in orders:
+            return False
+        orders.remove(order)
+        if not orders:
+            del self._jobs[order.future.jobid]
+        return not orders
 
 
 def _finish(order: Order, *, value: object = None, error: BaseException | None = None) -> None:

@@ -1796,22 +1796,26 @@ class SubmitError(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     FIELD_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_SECONDS_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """The name of a canonical gRPC code: INVALID_ARGUMENT, ALREADY_EXISTS."""
     field: _builtins.str
     """The field at fault; may be empty."""
     message: _builtins.str
     """What is wrong and what is allowed."""
+    retry_after_seconds: _builtins.int
+    """In how many seconds there may be room, of one that a limit refused for now; 0 of all others."""
     def __init__(
         self,
         *,
         code: _builtins.str = ...,
         field: _builtins.str = ...,
         message: _builtins.str = ...,
+        retry_after_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "field", b"field", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "field", b"field", "message", b"message", "retry_after_seconds", b"retry_after_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -257,8 +257,8 @@ drill: .venv/development ## Kill servers and agents while a pool's 20,000 jobs a
 	$(BIN)/python -m benchmarks.drill
 
 .PHONY: sweep-drill
-sweep-drill: .venv/development ## Kill the agent at each step of a sweep of 2,000 through arrays of a real Slurm: each member runs once
-	$(BIN)/python -m benchmarks.sweep_drill
+sweep-drill: .venv/development ## Kill the agent at each step of a sweep of 2,000 through a real Slurm, or Flux (SCHEDULER=flux): each member runs once
+	$(BIN)/python -m benchmarks.sweep_drill --scheduler $(or $(SCHEDULER),slurm)
 
 .PHONY: futures-drill
 futures-drill: .venv/development ## Run 10,000 calls of a function as jobs by one executor: time, memory, threads, connections

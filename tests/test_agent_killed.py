@@ -43,6 +43,7 @@ def doomed(server: RainbowServer, remote: Remote, folder: Path, *doom: str) -> s
         sys.executable,
         "-m",
         "tests.support.doomed_agent",
+        "local",
         server.address,
         remote.name,
         remote.secret,

@@ -38,7 +38,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
 
 @pytest.fixture
 def start(server: RainbowServer, remote: Remote, slurm: SlurmCluster, tmp_path: Path) -> Start:
-    known = (server.address, remote.name, remote.secret, str(tmp_path / "state"))
+    known = ("slurm", server.address, remote.name, remote.secret, str(tmp_path / "state"))
 
     def start(*doom: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "tests.support.doomed_agent", *known, *doom]

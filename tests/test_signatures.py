@@ -51,6 +51,7 @@ CHANGES: dict[str, Any] = {
     "secrets": {"A": "site:x"},
     "array_index": 0,
     "inputs": {"a": "0" * 64},
+    "input_urls": {"b": "https://data.example/b#sha256=" + "0" * 64},
     "outputs": ("a",),
 }
 

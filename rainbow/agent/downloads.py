@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from rainbow.agent.input_sources import InputSources, SourceAway, SourceRefused, fetch
 from rainbow.executors.job_files import digest_of
@@ -30,7 +31,8 @@ class Downloads:
         self._fetch = fetch
         self._stops = threading.Event()
         self._turn = threading.Lock()
-        self._locks: dict[str, threading.Lock] = {}
+        # One is there as long as somebody holds it or waits for it.
+        self._locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
 
     def stop(self) -> None:
         self._stops.set()

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rainbow import config
+from rainbow.arrays import array_in
 from rainbow.cli import main
 from rainbow.errors import InvalidArgument
 from rainbow.slurm_commands.batch_script import batch_script, wrapped
@@ -24,6 +26,7 @@ from rainbow.slurm_commands.layers import asked
 from rainbow.slurm_commands.sacct_format import columns
 from rainbow.slurm_commands.sacct_times import time_in
 from rainbow.slurm_commands.sbatch_options import OPTIONS, Fate
+from rainbow.slurm_commands.waiting_tasks import spelled
 from rainbow.states import JobState
 from rainbow.terminal.slurm_jobs import of_caller, selected, selection
 from rainbow.terminal.types import Span
@@ -251,18 +254,41 @@ def test_other_times_are_refused(text: str) -> None:
 
 
 def test_ids_name_jobs_arrays_and_tasks() -> None:
-    assert job_refs("12,3000000007,3000000007_3,3000000007_[1-3,5]") == [
+    """A task by the array's id, or by that of its group."""
+    assert job_refs("12,3000000007,3000000007_3,3000000007_[1-3,5],7_4,7_[0-6:3%2]") == [
         JobRef(jobid=12),
         JobRef(group=7),
         JobRef(group=7, indexes=frozenset({3})),
         JobRef(group=7, indexes=frozenset({1, 2, 3, 5})),
+        JobRef(group=7, indexes=frozenset({4})),
+        JobRef(group=7, indexes=frozenset({0, 3, 6})),
     ]
 
 
-@pytest.mark.parametrize("text", ["", "0", "x", "12_3", "2147483648", "3000000000", "9999999999", "12.batch", "-1"])
-def test_other_ids_are_refused(text: str) -> None:
-    with pytest.raises(InvalidArgument):
+@pytest.mark.parametrize(
+    "text",
+    ["", "0", "x", "2147483648", "3000000000", "9999999999", "12.batch", "-1", "12_", "_3", "0_3", "12_x", "12_1-3",
+     "12_[", "12_[]", "12_[5", "12_[5-1]", "12_[1-3]x", "12_[1-3%]", "12_[1-3%0]", "12_[0-200000]", "12_9999999999"],
+)  # fmt: skip
+def test_other_ids_are_refused_as_they_were_written(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=re.escape(repr(text))):
         job_ref(text)
+
+
+@pytest.mark.parametrize(
+    ("indexes", "text"),
+    [
+        ([5], "5"),
+        ([5, 7], "5,7"),
+        (range(2, 10), "2-9"),
+        (range(0, 101, 3), "0-99:3"),
+        ([0, 1, 3, 4, 5], "0-1,3-5"),
+        (range(1, 400, 2), "1-399:2"),
+    ],
+)
+def test_indexes_are_written_as_slurm_writes_them(indexes: Sequence[int], text: str) -> None:
+    assert spelled(list(indexes)) == text
+    assert array_in(text).indexes == tuple(indexes)
 
 
 @pytest.mark.parametrize("line", [b"#!", b"#!  ", b"# !/bin/sh", b"", b"\x7fELF"])

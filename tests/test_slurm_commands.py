@@ -37,6 +37,11 @@ def table(result: Result) -> list[list[str]]:
     return [line.split() for line in result.stdout.splitlines()]
 
 
+def listed(rainbow: Run, array: str) -> list[dict[str, Any]]:
+    jobs: list[dict[str, Any]] = answer(rainbow("jobs", "--group", str(int(array) - ARRAY), "--json"))["jobs"]
+    return jobs
+
+
 def end(server: RainbowServer, remote: Remote, jobid: int, **how: Any) -> None:
     with Client(server.address, cluster=remote.name, secret=remote.secret) as agent:
         agent.accept_jobs([jobid], agent="a")
@@ -58,9 +63,7 @@ def test_a_job_waits_for_others_and_for_tasks(rainbow: Run, submit: Submit) -> N
 
     job = answer(rainbow("job", waiting, "--json"))
     group = int(array) - ARRAY
-    (task,) = [
-        one for one in answer(rainbow("jobs", "--group", str(group), "--json"))["jobs"] if one["array_index"] == 5
-    ]
+    (task,) = [one for one in listed(rainbow, array) if one["array_index"] == 5]
     assert sorted(job["after"]) == sorted([f"ok:{first}", f"ok:group:{group}", f"any:{task['id']}"])
     assert rainbow("sbatch", "-d", f"afterok:{array}_4", "--wrap", "true").exit_code == 4
 
@@ -71,7 +74,7 @@ def test_squeue_lists_what_waits_and_runs(rainbow: Run, submit: Submit, server: 
 
     wait_until(
         lambda: (
-            table(rainbow("squeue", "-h", "-o", "%i %t %r"))
+            table(rainbow("squeue", "-h", "-r", "-o", "%i %t %r"))
             == [[f"{array}_1", "PD", "JobArrayTaskLimit"], [f"{array}_0", "PD", "Priority"], [first, "PD", "Priority"]]
         )
     )
@@ -85,6 +88,60 @@ def test_squeue_lists_what_waits_and_runs(rainbow: Run, submit: Submit, server: 
         [first, "PD"],
     ]
     assert table(rainbow("squeue", "-h", "-u", "somebody-else")) == []
+
+
+def test_the_tasks_of_an_array_that_wait_are_one_line(
+    rainbow: Run, submit: Submit, server: RainbowServer, remote: Remote
+) -> None:
+    """As a real squeue prints them."""
+    array, single = submit("-a", "0-9%2"), submit()
+    first = next(job["id"] for job in listed(rainbow, array) if job["array_index"] == 0)
+    end(server, remote, first, state=JobState.RUNNING)
+
+    def lines(*words: str) -> list[str]:
+        return rainbow("squeue", "-h", "-o", "%i|%F|%K|%A|%t|%r", *words).stdout.splitlines()
+
+    assert lines() == [
+        f"{single}|{single}|N/A|{single}|PD|Priority",
+        f"{array}_[1-9%2]|{array}|1-9%2|{array}|PD|Priority",
+        f"{array}_0|{array}|0|{first}|R|None",
+    ]
+    assert lines("-j", f"{array}_5,{array}_7") == [f"{array}_[5,7%2]|{array}|5,7%2|{array}|PD|JobArrayTaskLimit"]
+    assert len(lines("-r")) == 11
+    assert rainbow("sacct", "-nP", "-j", array, "-o", "JobID,JobIDRaw,State").stdout.splitlines() == [
+        f"{array}_0|{first}|RUNNING",
+        f"{array}_[1-9%2]|{array}|PENDING",
+    ]
+    assert len(rainbow("sacct", "-n", "--array", "-j", array).stdout.splitlines()) == 10
+
+
+def test_a_long_list_of_waiting_tasks_is_cut(rainbow: Run, submit: Submit) -> None:
+    indexes = ",".join(str(number**2) for number in range(40))
+    array = submit("-a", indexes)
+
+    assert table(rainbow("squeue", "-h", "-o", "%K")) == [[f"{indexes.replace('0,1,', '0-1,', 1)[:64]}..."]]
+    assert len(table(rainbow("squeue", "-h", "-r", "-j", array))) == 40
+
+
+def test_the_groups_own_id_names_its_tasks(rainbow: Run, submit: Submit) -> None:
+    array = submit("-a", "0-6")
+    group = int(array) - ARRAY
+
+    assert table(rainbow("squeue", "-h", "-r", "-o", "%i", "-j", f"{group}_3")) == [[f"{array}_3"]]
+    assert table(rainbow("sacct", "-nX", "-o", "JobID%20", "-j", f"{group}_[3-4]")) == [[f"{array}_[3-4]"]]
+    assert rainbow("scancel", f"{group}_5", f"{group}_[0-1]").exit_code == 0
+    assert rainbow("cancel", f"{group}_[2-3]").exit_code == 0
+    assert answer(rainbow("job", f"{group}_3", "--json"))["state"] == "cancelled"
+    wait_until(lambda: table(rainbow("squeue", "-h", "-o", "%i")) == [[f"{array}_[4,6]"]])
+
+
+def test_a_task_that_is_none_is_told_and_nothing_is_done(rainbow: Run, submit: Submit) -> None:
+    array, other = submit("-a", "0-2"), submit()
+
+    missing = rainbow("cancel", other, f"{int(array) - ARRAY}_[2-4]")
+
+    assert (missing.exit_code, missing.stderr) == (4, f"Error: there is no such job: {array}_3\n")
+    assert table(rainbow("squeue", "-h", "-o", "%i")) == [[other], [f"{array}_[0-2]"]]
 
 
 def test_squeue_fails_where_no_id_is_known(rainbow: Run, submit: Submit) -> None:
@@ -130,7 +187,7 @@ def test_sacct_tells_how_jobs_ended(rainbow: Run, submit: Submit, server: Rainbo
         "       JobID    JobName  Partition    Account  AllocCPUS      State ExitCode ",
         "------------ ---------- ---------- ---------- ---------- ---------- -------- ",
         f"{jobid:>12} a-rather-+                                1     FAILED      1:0 ",
-        f"{array}_8       wrap                                1    PENDING      0:0 ",
+        f"{array}_+       wrap                                1    PENDING      0:0 ",
     ]
     assert rainbow("sacct", "-p", "-j", jobid, "-o", "jobname%5,Elapsed").stdout.splitlines() == [
         "JobName|Elapsed|",
@@ -153,7 +210,7 @@ def test_scancel_stops_jobs_arrays_and_tasks(rainbow: Run, submit: Submit) -> No
     result = rainbow("scancel", job, f"{array}_[0-1]", other)
 
     assert (result.exit_code, result.output) == (0, "")
-    wait_until(lambda: table(rainbow("squeue", "-h", "-o", "%i")) == [[f"{array}_2"]])
+    wait_until(lambda: table(rainbow("squeue", "-h", "-o", "%i")) == [[f"{array}_[2]"]])
     assert rainbow("scancel", job, other).exit_code == 0  # they are over
     unknown = rainbow("scancel", "2147483647")
     assert (unknown.exit_code, unknown.stderr) == (

@@ -5,6 +5,7 @@ import click
 from rainbow.client import Client
 from rainbow.errors import NO_SUCH_JOB
 from rainbow.records import CancelOutcome, CancelResult, JobGroup
+from rainbow.slurm_commands.job_ids import JobRef
 from rainbow.states import JobState
 from rainbow.terminal import cancelling, documents, session
 from rainbow.terminal.completion import groups
@@ -13,12 +14,14 @@ from rainbow.terminal.groups import over, whole
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, label_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
-from rainbow.terminal.types import MAX_INT32, Whole
+from rainbow.terminal.slurm_jobs import jobids_of
+from rainbow.terminal.types import MAX_INT32, JobIds, Whole
 from rainbow.text import on_one_line
 
 EPILOG = """\b
 Examples:
   rainbow cancel 7 8 9
+  rainbow cancel 12_3 12_[5-8]
   rainbow cancel --group 12
   rainbow cancel 7 --reason 'wrong input file'
   rainbow cancel --label project=demo
@@ -56,11 +59,11 @@ WORDS = {
 )
 @click.option("--all", "everything", is_flag=True, help="All jobs that the credential reaches and that are not over.")
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing, with --label and --all.")
-@click.argument("jobids", metavar="[ID...]", nargs=-1, type=Whole(1, MAX_INT32))
+@click.argument("refs", metavar="[ID...]", nargs=-1, type=JobIds())
 @click.pass_context
 def command(
     ctx: click.Context,
-    jobids: Sequence[int],
+    refs: Sequence[JobRef],
     group: int | None,
     labels: Mapping[str, str],
     states: Sequence[str],
@@ -72,7 +75,7 @@ def command(
 ) -> None:
     """Stop jobs: a waiting one at once, one that a cluster holds when its agent reports next, within 15 seconds."""
     selecting = bool(labels or everything)
-    _check(selecting=selecting, states=states, named=bool(jobids) + (group is not None))
+    _check(selecting=selecting, states=states, named=bool(refs) + (group is not None))
     with session.observer(ctx, as_cluster=as_cluster) as client:
         if selecting:
             wanted = cancelling.chosen(client, states=[JobState(state) for state in states], labels=labels)
@@ -81,7 +84,7 @@ def command(
             if group is not None:
                 _tell_of_group(client.cancel_group(group, reason=reason), as_json=as_json)
                 return
-            results = client.cancel_jobs(jobids, reason=reason)
+            results = client.cancel_jobs(jobids_of(client, refs), reason=reason)
     if as_json:
         write_json({"results": documents.about_jobs(results)})
     else:

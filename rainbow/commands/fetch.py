@@ -4,11 +4,13 @@ import click
 
 from rainbow.errors import NO_SUCH_JOB, NotFound
 from rainbow.records import Job
+from rainbow.slurm_commands.job_ids import JobRef
 from rainbow.terminal import session
 from rainbow.terminal.fetched_files import chosen, save
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
-from rainbow.terminal.types import MAX_INT32, Whole
+from rainbow.terminal.slurm_jobs import jobids_of
+from rainbow.terminal.types import JobIds
 
 MOST_LISTED = 10_000
 EPILOG = """\b
@@ -26,13 +28,13 @@ Examples:
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @click.option("--list", "only_list", is_flag=True, help="Only show their names and sizes.")
 @json_option
-@click.argument("jobid", metavar="ID", type=Whole(1, MAX_INT32))
+@click.argument("ref", metavar="ID", type=JobIds(one=True))
 @click.argument("patterns", metavar="[PATTERN...]", nargs=-1)
 @click.pass_context
 def command(
     ctx: click.Context,
     /,
-    jobid: int,
+    ref: JobRef,
     patterns: tuple[str, ...],
     to: str,
     force: bool,
@@ -46,6 +48,7 @@ def command(
     means the files that fit, and what is below a folder that fits; `*` stands for characters of one part of a path.
     """
     with session.observer(ctx, as_cluster=as_cluster) as client:
+        (jobid,) = jobids_of(client, [ref])
         found = client.get_jobs([jobid]).jobs
         if not found:
             raise NotFound(f"{NO_SUCH_JOB}: {jobid}")

@@ -5,19 +5,22 @@ import click
 
 from rainbow.errors import NO_SUCH_JOB, NotFound
 from rainbow.records import EndCause, Job, JobAttempt, JobEvent, OutputFiles
+from rainbow.slurm_commands.job_ids import JobRef
 from rainbow.spec_rules import SITE_OPTIONS
 from rainbow.specs import OnLost
 from rainbow.terminal import documents, session
 from rainbow.terminal.formatting import local, memory, span, when
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json
+from rainbow.terminal.slurm_jobs import jobids_of
 from rainbow.terminal.tables import aligned, show_table
-from rainbow.terminal.types import MAX_INT32, Whole
+from rainbow.terminal.types import JobIds
 from rainbow.text import on_one_line
 
 EPILOG = """\b
 Examples:
   rainbow job 7
+  rainbow job 12_3
   rainbow job 7 --json
 """
 ATTEMPT_COLUMNS = ("ATTEMPT", "CLUSTER", "NATIVE ID", "STARTED", "ENDED", "CAUSE", "CODE", "WHY")
@@ -28,11 +31,12 @@ EVENT_COLUMNS = ("WHEN", "WHAT", "STATE", "ATTEMPT", "WHO", "WHY")
 @server_options
 @observer_options
 @json_option
-@click.argument("jobid", metavar="ID", type=Whole(1, MAX_INT32))
+@click.argument("ref", metavar="ID", type=JobIds(one=True))
 @click.pass_context
-def command(ctx: click.Context, jobid: int, as_cluster: bool, as_json: bool) -> None:
+def command(ctx: click.Context, ref: JobRef, as_cluster: bool, as_json: bool) -> None:
     """Show one job, with what happened to it."""
     with session.observer(ctx, as_cluster=as_cluster) as client:
+        (jobid,) = jobids_of(client, [ref])
         found = client.get_jobs([jobid], with_events=True)
     if not found.jobs:
         raise NotFound(f"{NO_SUCH_JOB}: {jobid}")

@@ -6,19 +6,22 @@ import click
 from rainbow.client import Client
 from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, NotFound, RainbowError, Unimplemented
 from rainbow.records import Job, JobState
+from rainbow.slurm_commands.job_ids import JobRef
 from rainbow.terminal import documents, session
 from rainbow.terminal.completion import groups
 from rainbow.terminal.group_output import GroupOutput, members_of
 from rainbow.terminal.live_output import LiveOutput, never_started, write_parts
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import complain, write_json, write_json_line, write_output_of
-from rainbow.terminal.types import MAX_INT32, Whole
+from rainbow.terminal.slurm_jobs import jobids_of
+from rainbow.terminal.types import MAX_INT32, JobIds, Whole
 from rainbow.text import on_one_line
 
 EPILOG = """\b
 Examples:
   rainbow logs 7
   rainbow logs 7 --follow
+  rainbow logs 12_3
   rainbow logs 7 --stderr
   rainbow logs 7 --from 1048576 >> output
   rainbow logs --group 12
@@ -51,12 +54,12 @@ STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
     help="Of --group, only those in this state; repeatable.",
 )
 @json_option
-@click.argument("jobid", metavar="[ID]", required=False, type=Whole(1, MAX_INT32))
+@click.argument("ref", metavar="[ID]", required=False, type=JobIds(one=True))
 @click.pass_context
 def command(
     ctx: click.Context,
     /,
-    jobid: int | None,
+    ref: JobRef | None,
     group: int | None,
     states: Sequence[str],
     as_cluster: bool,
@@ -70,7 +73,7 @@ def command(
     15 seconds old; so it is with --json. With --group each line has the member's index before it; with --json each
     member is a document on a line.
     """
-    if (jobid is None) == (group is None):
+    if (ref is None) == (group is None):
         raise click.UsageError("Give either the id of a job or --group.")
     if (tail or as_json) and any(value is not None and value is not False for value in wanted.values()):
         raise click.UsageError("--tail and --json show what is on record; leave out the options of the stream.")
@@ -82,7 +85,8 @@ def command(
         if group is not None:
             members = members_of(client, group, [JobState(state) for state in states])
             _show_members(client, members, stderr=wanted["stderr"], tail=tail, as_json=as_json)
-        elif jobid is not None:
+        elif ref is not None:
+            (jobid,) = jobids_of(client, [ref])
             _show(client, jobid, tail=tail, as_json=as_json, **wanted)
 
 

@@ -9,6 +9,7 @@ from rainbow.client import Client
 from rainbow.commands.submit import command as submit
 from rainbow.errors import NotFound
 from rainbow.records import JobState, Resubmissions
+from rainbow.slurm_commands.job_ids import JobRef
 from rainbow.terminal import documents, session
 from rainbow.terminal.changes import changes_from
 from rainbow.terminal.completion import groups, project_names
@@ -17,7 +18,8 @@ from rainbow.terminal.options import json_option, server_options, token_options
 from rainbow.terminal.output import complain, plain, say, write_json
 from rainbow.terminal.resubmitting import submitted_signed
 from rainbow.terminal.signing import signing_options, start_signing
-from rainbow.terminal.types import MAX_INT32, Whole
+from rainbow.terminal.slurm_jobs import jobids_of
+from rainbow.terminal.types import MAX_INT32, JobIds, Whole
 from rainbow.text import on_one_line
 
 EPILOG = """\b
@@ -56,11 +58,11 @@ LOST = "The jobs may be queued all the same. The same command again with the sam
 @click.option("--key", metavar="TEXT", help="Submitting again under the same key makes no second job.")
 @signing_options
 @json_option
-@click.argument("jobids", metavar="[ID...]", nargs=-1, type=Whole(1, MAX_INT32))
+@click.argument("refs", metavar="[ID...]", nargs=-1, type=JobIds())
 @click.pass_context
 def command(
     ctx: click.Context,
-    jobids: Sequence[int],
+    refs: Sequence[JobRef],
     failed_of: int | None,
     changes: Sequence[str],
     project: str,
@@ -68,12 +70,12 @@ def command(
     as_json: bool,
 ) -> None:
     """Queue jobs again, as new ones, with what the old ones asked for."""
-    if bool(jobids) == bool(failed_of):
+    if bool(refs) == bool(failed_of):
         raise click.UsageError("Give either the ids of jobs or --failed-of with that of a group.")
     changed = {**changes_from(changes, submit=submit), **({"project": project} if project else {})}
     with session.submitter(ctx) as client, in_doubt(LOST):
         start_signing(ctx, client)
-        distinct = _failed(client, failed_of) if failed_of else list(dict.fromkeys(jobids))
+        distinct = _failed(client, failed_of) if failed_of else list(dict.fromkeys(jobids_of(client, refs)))
         results = _resubmitted(client, distinct, changed, key or uuid4().hex)
     if as_json:
         write_json({**plain(results), "results": documents.about_jobs(results.results)})

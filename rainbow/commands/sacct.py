@@ -14,7 +14,7 @@ from rainbow.slurm_commands.selection import Selection
 from rainbow.terminal import session
 from rainbow.terminal.options import observer_options, server_options
 from rainbow.terminal.output import say
-from rainbow.terminal.slurm_jobs import jobs_of, of_caller, own_name, selected, selecting_options, selection
+from rainbow.terminal.slurm_jobs import jobs_of, listed, of_caller, own_name, selected, selecting_options, selection
 
 EPILOG = """\b
 Examples:
@@ -41,6 +41,7 @@ FOR_PROGRAMS = "|"
 @click.option("-p", "--parsable", "parsable_", is_flag=True, help="The same, and one at the end.")
 @click.option("--delimiter", default=FOR_PROGRAMS, metavar="TEXT", help="What stands in place of that |.")
 @click.option("-X", "--allocations", is_flag=True, expose_value=False, help="No steps, as it is always.")
+@click.option("--array", "each_task", is_flag=True, help="A line for each task of an array that waits, too.")
 @click.option("-D", "--duplicates", is_flag=True, expose_value=False, help="The last attempt is told in any case.")
 @click.option("-a", "--allusers", is_flag=True, expose_value=False, help="All that the credential reaches, as ever.")
 @click.pass_context
@@ -62,6 +63,7 @@ def command(
     parsable2: bool,
     parsable_: bool,
     delimiter: str,
+    each_task: bool,
     as_cluster: bool,
 ) -> None:
     """List jobs with how they ended, as Slurm's sacct does."""
@@ -79,14 +81,15 @@ def command(
     view = View(now=now, user=own_name())
     with session.observer(ctx, as_cluster=as_cluster) as client:
         found = [job for job in _found(client, refs, of_caller(client, chosen)) if _within(job, first, last)]
-    found.sort(key=lambda job: job.id)
+        found.sort(key=lambda job: job.id)
+        shown = list(listed(client, found, each_task=each_task))
     header = not no_header
     if parsable2 or parsable_:
         told: Iterable[str] = parsable(
-            chosen_columns, found, view=view, header=header, between=delimiter, at_end=not parsable2
+            chosen_columns, shown, view=view, header=header, between=delimiter, at_end=not parsable2
         )
     else:
-        told = table(chosen_columns, found, view=view, header=header)
+        told = table(chosen_columns, shown, view=view, header=header)
     for line in told:
         click.echo(line)
 

@@ -5,11 +5,13 @@ import click
 from rainbow.errors import NO_SUCH_JOB
 from rainbow.records import SignalOutcome, SignalResult
 from rainbow.signals import SIGNALS
+from rainbow.slurm_commands.job_ids import JobRef
 from rainbow.terminal import documents, session
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
-from rainbow.terminal.types import MAX_INT32, Whole
+from rainbow.terminal.slurm_jobs import jobids_of
+from rainbow.terminal.types import JobIds
 from rainbow.text import on_one_line
 
 EPILOG = """\b
@@ -33,10 +35,10 @@ WORDS = {
 @server_options
 @observer_options
 @json_option
-@click.argument("jobids", metavar="ID...", nargs=-1, required=True, type=Whole(1, MAX_INT32))
+@click.argument("refs", metavar="ID...", nargs=-1, required=True, type=JobIds())
 @click.argument("signal", metavar="SIGNAL")
 @click.pass_context
-def command(ctx: click.Context, jobids: Sequence[int], signal: str, as_cluster: bool, as_json: bool) -> None:
+def command(ctx: click.Context, refs: Sequence[JobRef], signal: str, as_cluster: bool, as_json: bool) -> None:
     """Send a signal to all processes of running jobs, by their clusters' agents, within a second.
 
     SIGNAL is HUP, INT, QUIT, USR1, USR2, ALRM, TERM, CONT, STOP, TSTP or WINCH.
@@ -45,7 +47,7 @@ def command(ctx: click.Context, jobids: Sequence[int], signal: str, as_cluster: 
     if name not in SIGNALS:
         raise click.BadParameter(f"{signal!r} is none of {', '.join(SIGNALS)}.", param_hint="SIGNAL")
     with session.observer(ctx, as_cluster=as_cluster) as client, in_doubt(LOST):
-        results = client.signal_jobs(jobids, name)
+        results = client.signal_jobs(jobids_of(client, refs), name)
     if as_json:
         write_json({"results": documents.about_jobs(results)})
     else:

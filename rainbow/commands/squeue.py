@@ -14,7 +14,16 @@ from rainbow.slurm_commands.squeue_format import LONG, USUAL, check_format, line
 from rainbow.terminal import session
 from rainbow.terminal.options import observer_options, server_options
 from rainbow.terminal.output import complain
-from rainbow.terminal.slurm_jobs import jobs_of, of_caller, own_name, selected, selecting_options, selection, shown_ref
+from rainbow.terminal.slurm_jobs import (
+    jobs_of,
+    listed,
+    of_caller,
+    own_name,
+    selected,
+    selecting_options,
+    selection,
+    shown_ref,
+)
 
 EPILOG = """\b
 Examples:
@@ -34,7 +43,7 @@ WAITING_OR_RUNNING = frozenset({"PENDING", "RUNNING", "COMPLETING"})
 @click.option("-h", "--noheader", "no_header", is_flag=True, help="Leave out the line with the names of columns.")
 @click.option("-o", "--format", "format_", metavar="TEXT", help="Columns by codes such as '%i %t'.")
 @click.option("-l", "--long", "long_", is_flag=True, help="More columns.")
-@click.option("-r", "--array", is_flag=True, expose_value=False, help="A line for each task, as it is always.")
+@click.option("-r", "--array", "each_task", is_flag=True, help="A line for each task of an array that waits, too.")
 @click.option("-a", "--all", is_flag=True, expose_value=False, help="All partitions, as it is always.")
 @click.pass_context
 def command(
@@ -49,6 +58,7 @@ def command(
     no_header: bool,
     format_: str | None,
     long_: bool,
+    each_task: bool,
     as_cluster: bool,
 ) -> None:
     """List waiting and running jobs, as Slurm's squeue does."""
@@ -61,7 +71,8 @@ def command(
         chosen = of_caller(client, chosen)
         found = _found(client, refs, chosen) if refs else selected(client, chosen)
         view = View(now=datetime.now(UTC), user=own_name())
-        for line in lines(text, found, view=view, header=not no_header):
+        shown = listed(client, found, each_task=each_task)
+        for line in lines(text, shown, view=view, header=not no_header):
             click.echo(line)
 
 

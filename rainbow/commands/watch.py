@@ -3,13 +3,15 @@ from collections.abc import Sequence
 import click
 
 from rainbow.records import Job, JobGroup
+from rainbow.slurm_commands.job_ids import JobRef
 from rainbow.terminal import documents, session
 from rainbow.terminal.completion import groups
 from rainbow.terminal.following import exit_code_of, follow, step_of
 from rainbow.terminal.groups import document, follow_group, progress_of
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json_line
-from rainbow.terminal.types import MAX_INT32, Whole
+from rainbow.terminal.slurm_jobs import jobids_of
+from rainbow.terminal.types import MAX_INT32, JobIds, Whole
 
 EPILOG = """\b
 Examples:
@@ -29,16 +31,17 @@ jobs failed, and with 143 when none did and one was cancelled.
 @click.option(
     "--group", type=Whole(1, MAX_INT32), shell_complete=groups, help="How far this group is, in place of IDs."
 )
-@click.argument("jobids", metavar="[ID...]", nargs=-1, type=Whole(1, MAX_INT32))
+@click.argument("refs", metavar="[ID...]", nargs=-1, type=JobIds())
 @click.pass_context
-def command(ctx: click.Context, jobids: Sequence[int], group: int | None, as_cluster: bool, as_json: bool) -> None:
+def command(ctx: click.Context, refs: Sequence[JobRef], group: int | None, as_cluster: bool, as_json: bool) -> None:
     """Show each step of jobs, until they are over. With --json each is a document on a line."""
-    if bool(jobids) == (group is not None):
+    if bool(refs) == (group is not None):
         raise click.UsageError("Give either the ids of jobs or --group.")
     if group is not None:
         with session.observer(ctx, as_cluster=as_cluster) as client:
             ctx.exit(follow_group(client, group, _write_group if as_json else lambda one: say(progress_of(one))))
     with session.observer(ctx, as_cluster=as_cluster) as client:
+        jobids = jobids_of(client, refs)
         last = follow(client.watch_jobs(jobids), _write if as_json else lambda job: say(step_of(job)))
     codes = [exit_code_of(last[jobid]) for jobid in jobids]
     ctx.exit(next(filter(None, codes), 0))

@@ -1,15 +1,15 @@
 """The table of sacct: `--format` with the names of its fields."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rainbow.errors import InvalidArgument
-from rainbow.records import Job
 from rainbow.slurm_commands.durations import clock
-from rainbow.slurm_commands.job_ids import shown_id
+from rainbow.slurm_commands.job_ids import array_id, shown_id
 from rainbow.slurm_commands.job_states import exit_code, slurm_state
 from rainbow.slurm_commands.job_view import Tell, View, cores, limit, moment, why_pending
+from rainbow.slurm_commands.waiting_tasks import Entry
 from rainbow.text import on_one_line
 
 USUAL = "JobID,JobName,Partition,Account,AllocCPUS,State,ExitCode"
@@ -76,6 +76,12 @@ FIELDS: Mapping[str, Field] = {
     )
 }
 
+# What is told of several tasks otherwise than of one.
+OF_WAITING_TASKS: Mapping[str, Callable[[Entry], str]] = {
+    "JobID": lambda entry: f"{array_id(entry.job.group)}_[{entry.tasks}]",
+    "JobIDRaw": lambda entry: str(array_id(entry.job.group)),
+}
+
 
 def columns(text: str) -> list[Column]:
     """Raises InvalidArgument for a field that is unknown, as those of what a job used are."""
@@ -93,26 +99,29 @@ def _column(text: str) -> Column:
     return Column(field=field, width=int(width) if width else field.width)
 
 
-def table(chosen: Sequence[Column], jobs: Iterable[Job], *, view: View, header: bool) -> Iterable[str]:
+def table(chosen: Sequence[Column], entries: Iterable[Entry], *, view: View, header: bool) -> Iterable[str]:
     if header:
         yield "".join(_padded(column.field.title, column.width) for column in chosen)
         yield "".join(f"{'-' * abs(column.width)} " for column in chosen)
-    for job in jobs:
-        yield "".join(_padded(_value(column, view, job), column.width) for column in chosen)
+    for entry in entries:
+        yield "".join(_padded(_value(column, view, entry), column.width) for column in chosen)
 
 
 def parsable(
-    chosen: Sequence[Column], jobs: Iterable[Job], *, view: View, header: bool, between: str, at_end: bool
+    chosen: Sequence[Column], entries: Iterable[Entry], *, view: View, header: bool, between: str, at_end: bool
 ) -> Iterable[str]:
     end = between if at_end else ""
     if header:
         yield between.join(column.field.title for column in chosen) + end
-    for job in jobs:
-        yield between.join(_value(column, view, job) for column in chosen) + end
+    for entry in entries:
+        yield between.join(_value(column, view, entry) for column in chosen) + end
 
 
-def _value(column: Column, view: View, job: Job) -> str:
-    return on_one_line(column.field.tell(view, job))
+def _value(column: Column, view: View, entry: Entry) -> str:
+    title = column.field.title
+    if entry.tasks and title in OF_WAITING_TASKS:
+        return OF_WAITING_TASKS[title](entry)
+    return on_one_line(column.field.tell(view, entry.job))
 
 
 def _padded(text: str, width: int) -> str:

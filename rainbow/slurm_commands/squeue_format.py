@@ -9,9 +9,10 @@ from functools import partial
 from rainbow.errors import InvalidArgument
 from rainbow.records import Job, JobState
 from rainbow.slurm_commands.durations import brief_clock
-from rainbow.slurm_commands.job_ids import base_id, shown_id
+from rainbow.slurm_commands.job_ids import array_id, base_id, shown_id
 from rainbow.slurm_commands.job_states import slurm_state
 from rainbow.slurm_commands.job_view import Tell, View, cores, index, limit, moment, why_pending
+from rainbow.slurm_commands.waiting_tasks import Entry
 from rainbow.text import on_one_line
 
 USUAL = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R"
@@ -74,6 +75,13 @@ COLUMNS: Mapping[str, Column] = {
     )
 }
 
+# What is told of several tasks otherwise than of one.
+OF_WAITING_TASKS: Mapping[str, Callable[[Entry], str]] = {
+    "A": lambda entry: str(array_id(entry.job.group)),
+    "i": lambda entry: f"{array_id(entry.job.group)}_[{entry.tasks}]",
+    "K": lambda entry: entry.tasks,
+}
+
 
 def check_format(text: str) -> None:
     """Raises InvalidArgument for a code that is unknown."""
@@ -82,11 +90,11 @@ def check_format(text: str) -> None:
             raise InvalidArgument(f"--format: %{found['letter']} is unknown; known are {' '.join(sorted(COLUMNS))}")
 
 
-def lines(text: str, jobs: Iterable[Job], *, view: View, header: bool) -> Iterable[str]:
+def lines(text: str, entries: Iterable[Entry], *, view: View, header: bool) -> Iterable[str]:
     if header:
         yield _filled(text, _title)
-    for job in jobs:
-        yield _filled(text, partial(_value, view, job))
+    for entry in entries:
+        yield _filled(text, partial(_value, view, entry))
 
 
 def _filled(text: str, told: Callable[[str], str]) -> str:
@@ -97,8 +105,12 @@ def _title(letter: str) -> str:
     return "%" if letter == "%" else COLUMNS[letter].title
 
 
-def _value(view: View, job: Job, letter: str) -> str:
-    return "%" if letter == "%" else on_one_line(COLUMNS[letter].tell(view, job))
+def _value(view: View, entry: Entry, letter: str) -> str:
+    if letter == "%":
+        return "%"
+    if entry.tasks and letter in OF_WAITING_TASKS:
+        return OF_WAITING_TASKS[letter](entry)
+    return on_one_line(COLUMNS[letter].tell(view, entry.job))
 
 
 def _cell(found: re.Match[str], value: str) -> str:

@@ -1,8 +1,9 @@
 """The jobs that Slurm's commands name by ids and filters."""
 
 import getpass
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -14,6 +15,7 @@ from rainbow.records import Job
 from rainbow.slurm_commands.job_ids import JobRef, array_id
 from rainbow.slurm_commands.job_states import ACTIVE, server_states
 from rainbow.slurm_commands.selection import Selection, items
+from rainbow.slurm_commands.waiting_tasks import Entry, entries
 from rainbow.terminal.completion import cluster_names
 from rainbow.terminal.options import flags
 from rainbow.terminal.output import complain
@@ -115,6 +117,18 @@ def jobs_of(client: Client, refs: Sequence[JobRef]) -> tuple[list[Job], list[Job
         jobs += found
         missing += [] if found else [ref]
     return jobs, missing
+
+
+def listed(client: Client, jobs: Iterable[Job], *, each_task: bool) -> Iterator[Entry]:
+    """The lines of squeue and sacct: one for all tasks of an array that wait, unless each is wanted."""
+    if each_task:
+        return (Entry(job=job) for job in jobs)
+    return entries(jobs, at_once=cache(lambda group: client.get_group(group).at_once))
+
+
+def jobids_of(client: Client, refs: Sequence[JobRef]) -> list[int]:
+    """The ids of these jobs and tasks. Raises NotFound where a task is missing."""
+    return [jobid for ref in refs for jobid in ([ref.jobid] if ref.jobid else [job.id for job in tasks(client, ref)])]
 
 
 def tasks(client: Client, ref: JobRef) -> list[Job]:

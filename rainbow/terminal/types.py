@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 
+from rainbow.errors import InvalidArgument
 from rainbow.runner.output import spelled
 from rainbow.slurm_commands.durations import seconds_of_clock
+from rainbow.slurm_commands.job_ids import JobRef, job_ref
 from rainbow.terminal.formatting import UNITS, count
 from rainbow.times import local_time_in
 
@@ -28,13 +30,35 @@ class Whole(click.IntRange):
     name = "whole number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        # Python reads 8_3 as 83, which is another job than task 3 of an array.
+        # Python reads 8_3 as 83.
         if isinstance(value, str) and not re.fullmatch(r"[+-]?[0-9]+", value.strip()):
             self.fail(f"{value!r} is not a valid whole number.", param, ctx)
         return super().convert(value, param, ctx)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return "N"
+
+
+class JobIds(click.ParamType[JobRef]):
+    """A job's id, or tasks of an array as squeue prints them; `one`: a single task."""
+
+    name = "job"
+
+    def __init__(self, *, one: bool = False) -> None:
+        self.one = one
+
+    def convert(self, value: str | JobRef, param: click.Parameter | None, ctx: click.Context | None) -> JobRef:
+        if isinstance(value, JobRef):
+            return value
+        try:
+            ref = job_ref(value)
+        except InvalidArgument as error:
+            self.fail(f"{error}.", param, ctx)
+        if not ref.jobid and not ref.indexes:
+            self.fail(f"{value!r} is all of group {ref.group}; a task of it is {ref.group}_INDEX.", param, ctx)
+        if self.one and len(ref.indexes) > 1:
+            self.fail(f"{value!r} are {len(ref.indexes)} tasks; name one, as {ref.group}_INDEX.", param, ctx)
+        return ref
 
 
 class Number(click.FloatRange):

@@ -29,6 +29,7 @@ COMMANDS = {
     "groups": "List groups of jobs, newest first.",
     "group": "Show one group: how many of its jobs are in each state, and the first that failed.",
     "watch": "Show each step of jobs, until they are over.",
+    "wait": "Wait until jobs are over.",
     "logs": "Print what a job wrote.",
     "fetch": "Fetch files that a job wrote.",
     "cancel": "Stop jobs.",

@@ -1,10 +1,15 @@
-"""Looking up and cancelling groups of jobs."""
+"""Looking up, watching and cancelling groups of jobs."""
 
 from collections.abc import Iterator
 
 from rainbow import answers, records, rules, translation
 from rainbow.client_session import ClientSession
+from rainbow.errors import DeadlineExceeded, Unavailable
 from rainbow.protos import rainbow_pb2 as pb
+from rainbow.retries import Patience
+
+# How often a group is polled: soon after a change, and while nothing happens.
+POLL_SECONDS, POLL_AT_MOST_SECONDS = 0.5, 5.0
 
 
 class GroupCalls(ClientSession):
@@ -14,6 +19,34 @@ class GroupCalls(ClientSession):
             request = pb.GetGroupRequest(cluster=self.cluster, id=group)
         answer = self._connection.ask(self._stub.GetGroup, request, credential=self._token or self._secret)
         return answers.group(answer, asked=group)
+
+    def watch_group(self, group: int, *, first_seconds: float = 0) -> Iterator[records.JobGroup]:
+        """The group as it is now, and again at each change, until it is finished. Raises NotFound.
+
+        It is polled every half second, and every 5 seconds while nothing changes. Raises Unavailable when the server
+        stays away for 5 minutes, or at the beginning for `first_seconds`, which is the timeout unless said.
+        """
+        patience = Patience(self._retries, first_seconds=first_seconds or self._connection.timeout_seconds)
+        seen: records.JobGroup | None = None
+        pause = POLL_SECONDS
+        while seen is None or seen.finished_at is None:
+            if seen is not None:
+                patience.wait(pause)
+            found = self._looked_up(group, patience)
+            pause = POLL_SECONDS if found != seen else min(pause * 2, POLL_AT_MOST_SECONDS)
+            if found != seen:
+                yield found
+            seen = found
+
+    def _looked_up(self, group: int, patience: Patience) -> records.JobGroup:
+        while True:
+            try:
+                found = self.get_group(group)
+            except (Unavailable, DeadlineExceeded) as error:
+                patience.rest(error if isinstance(error, Unavailable) else Unavailable(error.message))
+                continue
+            patience.renew()
+            return found
 
     def cancel_group(self, group: int, *, reason: str = "") -> records.JobGroup:
         """Cancel all its members, in the background. Raises NotFound, and FailedPrecondition where all are over."""

@@ -4,8 +4,9 @@ The server's services raise them, its transports turn them into answers, and the
 Codes: https://grpc.io/docs/guides/status-codes/
 """
 
-# Of a job that does not exist and of one that is not the caller's alike, over every transport.
+# Of one that does not exist and of one that is not the caller's alike, over every transport.
 NO_SUCH_JOB = "there is no such job"
+NO_SUCH_GROUP = "there is no such group"
 
 
 class RainbowError(Exception):

@@ -122,6 +122,10 @@ class Patience:
         self._retries.sleep(self.pause_after(failure))
         self.rested()
 
+    def wait(self, seconds: float) -> None:
+        """Sleep before the next question, where all is well."""
+        self._retries.sleep(seconds)
+
     def pause_after(self, failure: Unavailable) -> float:
         """Seconds until the next attempt, for who sleeps otherwise and calls `rested` then."""
         self._worst = worse(self._worst, failure)

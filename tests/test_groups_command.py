@@ -128,6 +128,16 @@ def test_a_group_stops_after_failures(rainbow: Run, remote: Remote) -> None:
     assert answer(rainbow("group", group, "--json"))["counts"] == {"failed": 1, "cancelled": 9}
 
 
+@pytest.mark.parametrize(
+    "words", [("group",), ("watch", "--group"), ("wait", "--group"), ("logs", "--group"), ("cancel", "--group")]
+)
+def test_a_group_that_there_is_none_of_is_named(rainbow: Run, words: tuple[str, ...]) -> None:
+    result = rainbow(*words, "2147483647")
+
+    assert result.exit_code == 4
+    assert result.stderr == "Error: there is no such group: 2147483647; `rainbow groups` lists those that you may see\n"
+
+
 def test_a_group_of_another_is_not_found(rainbow: Run, other_remote: Remote, server: RainbowServer) -> None:
     done = answer(rainbow("submit", "--array", "0", "--json", "--", "true"))
 
@@ -162,7 +172,6 @@ def test_the_group_of_a_job_is_not_said_twice(remote: Remote) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("--array", "0-1", "--wait", "--", "true"),
         ("--array", "0-1", "--array-index", "3", "--", "true"),
         ("--array", "1-0", "--", "true"),
         ("--group-name", "x", "--", "true"),

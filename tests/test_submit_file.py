@@ -243,7 +243,7 @@ def test_a_pipe_with_a_name_is_read_as_well(rainbow: Run, remote: Remote) -> Non
         (["--file", "/none"], "cannot read /none: no such file or directory"),
         (["--file", "/"], "cannot read /: is a directory"),
         (["--file", "x", "--nodes", "2"], "each line says what its job is; leave out '-n' / '--nodes'"),
-        (["--file", "x", "--wait"], "leave out '--wait'"),
+        (["--file", "x", "--wait"], "say what it is called by --group-name"),
         (["--file", "x", "--", "hostname"], "leave out '[-- WORD...]'"),
         (["--key-prefix", "x", "--", "hostname"], "--key-prefix needs --file"),
         (["--file", "", "--", "hostname"], "--file is empty"),

@@ -34,7 +34,7 @@ MOVED = {
     "rainbow.submitting.Submitting": "rainbow.aio.submitting",
 }
 # What waits, and what is a stream, of the modules that are not written.
-COROUTINES = frozenset({"ask", "ask_once", "repeat", "send", "rest"})
+COROUTINES = frozenset({"ask", "ask_once", "repeat", "send", "rest", "wait"})
 STREAMS = frozenset({"stream", "exchange", "results"})
 HEAD = "# Written from {source} by `make client`. Change that file.\n"
 

@@ -5,9 +5,9 @@ from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.jobs import last_id
 from grpc_api.rpcs.messages import group_to_message, messages_that_fit
 from grpc_api.rpcs.server_state import ANY, ServerState, bearer_claim
-from jobs.queries.groups import NO_SUCH_GROUP, get_group, list_groups
+from jobs.queries.groups import get_group, list_groups
 from jobs.services.cancel_group import cancel_group
-from rainbow.errors import NotFound
+from rainbow.errors import NO_SUCH_GROUP, NotFound
 from rainbow.protos import rainbow_pb2 as pb
 
 

@@ -15,8 +15,6 @@ from jobs.sql.groups import group_totals
 from jobs.sql.reads import ids_in_ranges
 from jobs.states import JobState
 
-# Of one that does not exist and of one that is not the caller's to see alike.
-NO_SUCH_GROUP = "there is no such group"
 MAX_PAGE = 1_000
 DEFAULT_PAGE = 100
 # Of its members that failed so many are shown, with their reasons.

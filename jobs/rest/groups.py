@@ -10,11 +10,11 @@ from rest_framework.views import APIView
 
 from clusters.callers import Caller, Operator
 from jobs.models import MAX_ID
-from jobs.queries.groups import MAX_PAGE, NO_SUCH_GROUP, get_group, list_groups
+from jobs.queries.groups import MAX_PAGE, get_group, list_groups
 from jobs.rest.job_serializers import WITH_CONTENT, JobBriefSerializer
 from jobs.rest.permissions import ACT, VIEW, sees_content
 from jobs.services.cancel_group import cancel_group
-from rainbow.errors import NotFound
+from rainbow.errors import NO_SUCH_GROUP, NotFound
 from rainbow_site.web.rest.admission import ANY, admitted, read
 from rainbow_site.web.rest.fields import Digits, Query
 from rainbow_site.web.rest.reasons import OptionalReasonSerializer

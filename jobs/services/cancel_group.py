@@ -7,8 +7,8 @@ from django.db import transaction
 from clusters.callers import Caller, Operator
 from clusters.validation import check_reason
 from jobs.left_to_do import Work, tell_of_work_after_commit
-from jobs.queries.groups import NO_SUCH_GROUP, own_groups, visible_groups
-from rainbow.errors import FailedPrecondition, NotFound
+from jobs.queries.groups import own_groups, visible_groups
+from rainbow.errors import NO_SUCH_GROUP, FailedPrecondition, NotFound
 
 ONLY_SEEN = "only its owner and the leads of its project may cancel it"
 

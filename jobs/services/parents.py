@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from clusters.callers import Caller
 from jobs.after import After, parse_after
-from jobs.queries.groups import NO_SUCH_GROUP, visible_groups
+from jobs.queries.groups import visible_groups
 from jobs.queries.lookup import within_reach
 from jobs.services.dependents import why_never
 from jobs.services.orders import Order
@@ -17,7 +17,7 @@ from jobs.sight import Sight, seen_by
 from jobs.sql.dependencies import GROUPS, JOBS, Dependency, Named, insert_dependencies, lock_named_groups, lock_parents
 from jobs.sql.updates import in_parts
 from jobs.states import FINAL, JobState
-from rainbow.errors import NO_SUCH_JOB, InvalidArgument
+from rainbow.errors import NO_SUCH_GROUP, NO_SUCH_JOB, InvalidArgument
 
 # Of the jobs that one credential submits in one transaction together: with ten times as many it takes ten seconds.
 MOST_TERMS = 30_000

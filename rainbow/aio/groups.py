@@ -1,11 +1,15 @@
 # Written from rainbow/client_groups.py by `make client`. Change that file.
-"""Looking up and cancelling groups of jobs."""
+"""Looking up, watching and cancelling groups of jobs."""
 
 from collections.abc import AsyncIterator
 
 from rainbow import answers, records, rules, translation
+from rainbow.aio.pauses import AsyncPatience
 from rainbow.aio.session import AsyncSession
+from rainbow.errors import DeadlineExceeded, Unavailable
 from rainbow.protos import rainbow_pb2 as pb
+
+POLL_SECONDS, POLL_AT_MOST_SECONDS = (0.5, 5.0)
 
 
 class GroupCalls(AsyncSession):
@@ -15,6 +19,34 @@ class GroupCalls(AsyncSession):
             request = pb.GetGroupRequest(cluster=self.cluster, id=group)
         answer = await self._connection.ask(self._stub.GetGroup, request, credential=self._token or self._secret)
         return answers.group(answer, asked=group)
+
+    async def watch_group(self, group: int, *, first_seconds: float = 0) -> AsyncIterator[records.JobGroup]:
+        """The group as it is now, and again at each change, until it is finished. Raises NotFound.
+
+        It is polled every half second, and every 5 seconds while nothing changes. Raises Unavailable when the server
+        stays away for 5 minutes, or at the beginning for `first_seconds`, which is the timeout unless said.
+        """
+        patience = AsyncPatience(self._retries, first_seconds=first_seconds or self._connection.timeout_seconds)
+        seen: records.JobGroup | None = None
+        pause = POLL_SECONDS
+        while seen is None or seen.finished_at is None:
+            if seen is not None:
+                await patience.wait(pause)
+            found = await self._looked_up(group, patience)
+            pause = POLL_SECONDS if found != seen else min(pause * 2, POLL_AT_MOST_SECONDS)
+            if found != seen:
+                yield found
+            seen = found
+
+    async def _looked_up(self, group: int, patience: AsyncPatience) -> records.JobGroup:
+        while True:
+            try:
+                found = await self.get_group(group)
+            except (Unavailable, DeadlineExceeded) as error:
+                await patience.rest(error if isinstance(error, Unavailable) else Unavailable(error.message))
+                continue
+            patience.renew()
+            return found
 
     async def cancel_group(self, group: int, *, reason: str = "") -> records.JobGroup:
         """Cancel all its members, in the background. Raises NotFound, and FailedPrecondition where all are over."""

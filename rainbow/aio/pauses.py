@@ -36,6 +36,9 @@ class AsyncPatience:
     def renew(self) -> None:
         self._patience.renew()
 
+    async def wait(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
     async def rest(self, failure: Unavailable) -> None:
         await asyncio.sleep(self._patience.pause_after(failure))
         self._patience.rested()

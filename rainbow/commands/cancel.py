@@ -10,7 +10,7 @@ from rainbow.states import JobState
 from rainbow.terminal import cancelling, documents, session
 from rainbow.terminal.completion import groups
 from rainbow.terminal.formatting import count
-from rainbow.terminal.groups import over, whole
+from rainbow.terminal.groups import named, over, whole
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, label_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
@@ -82,7 +82,9 @@ def command(
             ctx.exit(_cancel_chosen(client, wanted, reason=reason, yes=yes, as_json=as_json))
         with in_doubt(LOST):
             if group is not None:
-                _tell_of_group(client.cancel_group(group, reason=reason), as_json=as_json)
+                with named(group):
+                    cancelled = client.cancel_group(group, reason=reason)
+                _tell_of_group(cancelled, as_json=as_json)
                 return
             results = client.cancel_jobs(jobids_of(client, refs), reason=reason)
     if as_json:

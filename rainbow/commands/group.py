@@ -7,7 +7,7 @@ from rainbow.records import Job, JobGroup
 from rainbow.terminal import session
 from rainbow.terminal.completion import groups
 from rainbow.terminal.formatting import when
-from rainbow.terminal.groups import over, whole
+from rainbow.terminal.groups import named, over, whole
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json
 from rainbow.terminal.tables import aligned, show_table
@@ -30,7 +30,7 @@ FAILURE_COLUMNS = ("ID", "INDEX", "EXIT CODE", "REASON", "NAME")
 @click.pass_context
 def command(ctx: click.Context, group: int, as_cluster: bool, as_json: bool) -> None:
     """Show one group: how many of its jobs are in each state, and the first that failed."""
-    with session.observer(ctx, as_cluster=as_cluster) as client:
+    with session.observer(ctx, as_cluster=as_cluster) as client, named(group):
         found = client.get_group(group)
     if as_json:
         write_json(whole(found))

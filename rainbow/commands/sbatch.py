@@ -23,7 +23,8 @@ from rainbow.specs import DESCRIPTION_FIELDS, check_description
 from rainbow.terminal import session
 from rainbow.terminal.completion import project_names
 from rainbow.terminal.following import exit_code_of, follow
-from rainbow.terminal.groups import follow_group
+from rainbow.terminal.group_wait import wait_for_group
+from rainbow.terminal.groups import exit_code_of_group
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.input_files import as_input_paths, digests, read_inputs
 from rainbow.terminal.options import flags, label_option, server_options, token_options
@@ -177,7 +178,7 @@ def _submit(client: Client, spec: JobSpec, array: Array | None, options: Mapping
     if "wait" not in options:
         return 0
     if array:
-        return follow_group(client, number, lambda _: None)
+        return exit_code_of_group(wait_for_group(client, number, quiet=True))
     steps = client.watch_jobs([number], first_seconds=PATIENCE_SECONDS)
     return exit_code_of(follow(steps, lambda _: None)[number])
 

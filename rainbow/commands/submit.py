@@ -57,7 +57,9 @@ With --file: each line is a JSON object such as {"command": "hostname", "nodes":
 Submitting the same file again, after a cut or at any time, queues no job twice. Exits with 5 when jobs were refused.
 
 With --wait: exits with the job's exit code (128+N where signal N killed it), with 1 when it failed without one, as at
-its time limit, and with 143 when it was cancelled. A job that is lost is waited for.
+its time limit, and with 143 when it was cancelled. A job that is lost is waited for. With --array, --each or a group of
+--file: shows how far the group is and what failed first, and exits with 1 when a job failed, with 143 when none did and
+one was cancelled.
 """
 TIME_LIMIT = Span(lowest=1, highest=31_536_000)
 EXPIRES_IN = Span(lowest=1, highest=31_536_000)
@@ -71,6 +73,7 @@ WITH_FILE = (
     "at_once",
     "stop_after_failures",
     "key_prefix",
+    "wait",
     "as_json",
     "sign",
     "signing_key",
@@ -281,19 +284,19 @@ def command(
     """
     group = _group_wish(group_name, at_once, stop_after_failures)
     if file is not None or key_prefix is not None:
-        ctx.exit(_submit_file(ctx, file, key_prefix=key_prefix or "", group=group, as_json=as_json))
+        ctx.exit(_submit_file(ctx, file, key_prefix=key_prefix or "", group=group, wait=wait, as_json=as_json))
     contents = read_inputs(given["inputs"])
     spec = _spec(**{**given, "inputs": digests(contents)})
     if array is not None or each is not None:
-        _check_many(spec, array=array, each=each, wait=wait)
+        _check_many(spec, array=array, each=each)
         rows = parameters_of(each) if each is not None else ()
         with session.submitter(ctx) as client:
             start_signing(ctx, client)
             client.put_inputs(contents.values(), project=spec.project)
             wish = group or GroupWish()
             if array is not None:
-                ctx.exit(submit_array(client, spec, array, group=wish, as_json=as_json))
-            ctx.exit(submit_each(client, spec, rows, group=wish, as_json=as_json))
+                ctx.exit(submit_array(client, spec, array, group=wish, wait=wait, as_json=as_json))
+            ctx.exit(submit_each(client, spec, rows, group=wish, wait=wait, as_json=as_json))
     if group is not None:
         raise click.UsageError("--group-name, --at-once and --stop-after-failures need --array, --each or --file.")
     with session.submitter(ctx) as client:
@@ -333,17 +336,15 @@ def _group_wish(name: str | None, at_once: int | None, stop_after_failures: int 
     return GroupWish(name=name or "", at_once=at_once or 0, stop_after_failures=stop_after_failures or 0)
 
 
-def _check_many(spec: JobSpec, *, array: Array | None, each: str | None, wait: bool) -> None:
+def _check_many(spec: JobSpec, *, array: Array | None, each: str | None) -> None:
     if array is not None and each is not None:
         raise click.UsageError("Give either --array or --each.")
     if spec.group or spec.array_index is not None:
         raise click.UsageError("--array and --each make a group and its indexes; leave out --group and --array-index.")
-    if wait:
-        raise click.UsageError("--wait is for one job.")
 
 
 def _submit_file(
-    ctx: click.Context, path: str | None, *, key_prefix: str, group: GroupWish | None, as_json: bool
+    ctx: click.Context, path: str | None, *, key_prefix: str, group: GroupWish | None, wait: bool, as_json: bool
 ) -> int:
     if not path:
         raise click.UsageError("--key-prefix needs --file." if path is None else "--file is empty.")
@@ -353,9 +354,13 @@ def _submit_file(
             raise click.UsageError(
                 f"With --file, each line says what its job is; leave out {option.get_error_hint(ctx)}."
             )
+    if wait and group is None:
+        raise click.UsageError(
+            "--wait with --file waits for a group of its jobs; say what it is called by --group-name."
+        )
     with session.submitter(ctx) as client:
         start_signing(ctx, client)
-        return submit_file(client, path, key_prefix=key_prefix, group=group, as_json=as_json)
+        return submit_file(client, path, key_prefix=key_prefix, group=group, wait=wait, as_json=as_json)
 
 
 def _spec(*, words: tuple[str, ...], command: str | None, **given: Any) -> JobSpec:

@@ -1,13 +1,14 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
+from rainbow.client import Client
 from rainbow.records import Job, JobGroup
 from rainbow.slurm_commands.job_ids import JobRef
 from rainbow.terminal import documents, session
 from rainbow.terminal.completion import groups
 from rainbow.terminal.following import exit_code_of, follow, step_of
-from rainbow.terminal.groups import document, follow_group, progress_of
+from rainbow.terminal.groups import document, exit_code_of_group, named, progress_of
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json_line
 from rainbow.terminal.slurm_jobs import jobids_of
@@ -39,12 +40,22 @@ def command(ctx: click.Context, refs: Sequence[JobRef], group: int | None, as_cl
         raise click.UsageError("Give either the ids of jobs or --group.")
     if group is not None:
         with session.observer(ctx, as_cluster=as_cluster) as client:
-            ctx.exit(follow_group(client, group, _write_group if as_json else lambda one: say(progress_of(one))))
+            ctx.exit(_watch_group(client, group, _write_group if as_json else lambda one: say(progress_of(one))))
     with session.observer(ctx, as_cluster=as_cluster) as client:
         jobids = jobids_of(client, refs)
         last = follow(client.watch_jobs(jobids), _write if as_json else lambda job: say(step_of(job)))
     codes = [exit_code_of(last[jobid]) for jobid in jobids]
     ctx.exit(next(filter(None, codes), 0))
+
+
+def _watch_group(client: Client, group: int, tell: Callable[[JobGroup], None]) -> int:
+    last: JobGroup | None = None
+    with named(group):
+        for now in client.watch_group(group):
+            if last is None or now.counts != last.counts or now.finished_at:
+                tell(now)
+            last = now
+    return exit_code_of_group(last) if last else 0
 
 
 def _write_group(group: JobGroup) -> None:

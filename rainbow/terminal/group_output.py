@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from rainbow.client import Client
 from rainbow.errors import FailedPrecondition, RainbowError, Unimplemented
 from rainbow.records import Job, JobState
+from rainbow.terminal.groups import named
 from rainbow.terminal.live_output import labeled, never_started, write_bytes
 from rainbow.terminal.output import complain
 from rainbow.text import on_one_line
@@ -20,7 +21,8 @@ WAITING = (JobState.BLOCKED, JobState.QUEUED)
 
 def members_of(client: Client, group: int, states: Sequence[JobState]) -> Iterator[Job]:
     """In full. Raises NotFound. Of all of them, no more than their numbers are in memory."""
-    client.get_group(group)
+    with named(group):
+        client.get_group(group)
     listed = client.list_jobs(states=states, group=group, page_size=LARGEST_PAGE)
     # Those that have no index come last.
     order = sorted((job.array_index is None, job.array_index or 0, job.id) for job in listed)

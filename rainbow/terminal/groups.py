@@ -1,20 +1,31 @@
 """Groups of jobs in words and in JSON."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from rainbow.client import Client
+from rainbow.errors import NO_SUCH_GROUP, NotFound
 from rainbow.records import JobGroup, JobState
 from rainbow.terminal import documents
 from rainbow.terminal.following import FAILED, STOPPED
 from rainbow.terminal.formatting import local
 from rainbow.terminal.output import plain
 
-# How often a group is polled: soon after a change, and while nothing happens.
-POLL_SECONDS, POLL_AT_MOST_SECONDS = 0.5, 5.0
 FINAL = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
+
+
+@contextmanager
+def named(group: int) -> Iterator[None]:
+    """Says which group there is none of, and where to look."""
+    try:
+        yield
+    except NotFound as error:
+        if error.message != NO_SUCH_GROUP:
+            raise
+        told = NotFound(f"{NO_SUCH_GROUP}: {group}; `rainbow groups` lists those that you may see")
+        told.request_id = error.request_id
+        raise told from error
 
 
 def brief_counts(group: JobGroup) -> str:
@@ -26,23 +37,7 @@ def progress_of(group: JobGroup) -> str:
     return f"{at}  Group {group.id}: {over(group):,} of {group.members:,} are over: {brief_counts(group)}"
 
 
-def follow_group(client: Client, group: int, tell: Callable[[JobGroup], None]) -> int:
-    """Shows each change, until the group is finished; returns the exit code."""
-    last: JobGroup | None = None
-    pause = POLL_SECONDS
-    while True:
-        now = client.get_group(group)
-        if last is None or now.counts != last.counts or now.finished_at:
-            tell(now)
-            pause = POLL_SECONDS
-        if now.finished_at:
-            return _exit_code(now)
-        last = now
-        time.sleep(pause)
-        pause = min(pause * 2, POLL_AT_MOST_SECONDS)
-
-
-def _exit_code(group: JobGroup) -> int:
+def exit_code_of_group(group: JobGroup) -> int:
     if group.counts.get(JobState.FAILED):
         return FAILED
     return STOPPED if group.counts.get(JobState.CANCELLED) else 0

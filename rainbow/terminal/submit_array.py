@@ -27,14 +27,14 @@ class Indexes(click.ParamType[Array]):
             self.fail(f"{value!r} {error.message}", param, ctx)
 
 
-def submit_array(client: Client, spec: JobSpec, array: Array, *, group: GroupWish, as_json: bool) -> int:
+def submit_array(client: Client, spec: JobSpec, array: Array, *, group: GroupWish, wait: bool, as_json: bool) -> int:
     """Submits a job for each index, all of them one group, prints what became of them, and returns the exit code.
 
     The key of each is that of the specification, and its index.
     """
     members = [_Member(index=index) for index in array.indexes]
     wish = replace(group, at_once=group.at_once or array.at_once)
-    return _submit(client, spec, members, group=wish, as_json=as_json)
+    return _submit(client, spec, members, group=wish, wait=wait, as_json=as_json)
 
 
 def parameters_of(path: str) -> tuple[Row, ...]:
@@ -48,10 +48,12 @@ def parameters_of(path: str) -> tuple[Row, ...]:
         raise InvalidArgument(f"{path}: {error.message}; nothing was submitted") from error
 
 
-def submit_each(client: Client, spec: JobSpec, rows: Sequence[Row], *, group: GroupWish, as_json: bool) -> int:
+def submit_each(
+    client: Client, spec: JobSpec, rows: Sequence[Row], *, group: GroupWish, wait: bool, as_json: bool
+) -> int:
     """The same with a job for each row, which finds its cells as variables, and its place as its index, from 0."""
     members = [_Member(index=index, variables=row.variables) for index, row in enumerate(rows)]
-    return _submit(client, spec, members, group=group, as_json=as_json)
+    return _submit(client, spec, members, group=group, wait=wait, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +62,14 @@ class _Member:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-def _submit(client: Client, spec: JobSpec, members: Sequence[_Member], *, group: GroupWish, as_json: bool) -> int:
+def _submit(
+    client: Client, spec: JobSpec, members: Sequence[_Member], *, group: GroupWish, wait: bool, as_json: bool
+) -> int:
     key = spec.idempotency_key
     outcome = Outcome(file="", cluster=client.cluster, key_prefix=key, jobs=len(members))
     wish = replace(group, name=group.name or spec.name, idempotency_key=key)
     lines = (Line(number=member.index, spec=_spec_of(member, spec)) for member in members)
-    return submit_lines(client, lines, outcome, group=wish, as_json=as_json)
+    return submit_lines(client, lines, outcome, group=wish, wait=wait, as_json=as_json)
 
 
 def _spec_of(member: _Member, spec: JobSpec) -> JobSpec:

@@ -16,7 +16,9 @@ from rainbow.job_file import Checked, Line
 from rainbow.records import GroupWish, SubmitResult
 from rainbow.specs import JobSpec
 from rainbow.terminal.formatting import count
-from rainbow.terminal.output import complain, say, write_json
+from rainbow.terminal.group_wait import wait_for_group
+from rainbow.terminal.groups import exit_code_of_group, whole
+from rainbow.terminal.output import complain, plain, say, write_json
 from rainbow.terminal.progress import Show, progress
 from rainbow.text import on_one_line
 
@@ -54,7 +56,15 @@ class Outcome:
         return self.submitted + self.duplicates + self.refused
 
 
-def submit_file(client: Client, path: str, *, key_prefix: str, as_json: bool, group: GroupWish | None = None) -> int:
+def submit_file(
+    client: Client,
+    path: str,
+    *,
+    key_prefix: str,
+    as_json: bool,
+    group: GroupWish | None = None,
+    wait: bool = False,
+) -> int:
     """Submit a file's jobs, as members of a group if one is wished for, and print what became of them.
 
     Returns the exit code.
@@ -68,21 +78,23 @@ def submit_file(client: Client, path: str, *, key_prefix: str, as_json: bool, gr
         outcome = Outcome(file=path, cluster=client.cluster, key_prefix=prefix, jobs=checked.jobs)
         lines = job_file.jobs(file, checked, key_prefix=prefix)
         wish = replace(group, idempotency_key=prefix) if group else None
-        return submit_lines(client, lines, outcome, group=wish, as_json=as_json)
+        return submit_lines(client, lines, outcome, group=wish, wait=wait, as_json=as_json)
 
 
 def submit_lines(
-    client: Client, lines: Iterable[Line], outcome: Outcome, *, group: GroupWish | None, as_json: bool
+    client: Client, lines: Iterable[Line], outcome: Outcome, *, group: GroupWish | None, wait: bool, as_json: bool
 ) -> int:
-    """Submit jobs, print what became of them, and return the exit code."""
+    """Submit jobs, print what became of them, wait for their group if asked to, and return the exit code."""
     began_at = time.monotonic()
     with _saying_how_to_go_on(outcome), progress(outcome.jobs, quiet=as_json) as show:
         _submit(client, lines, outcome, show, group=group, silent=as_json)
+    if not as_json:
+        tell = complain if wait else say
+        tell(_summary(outcome, seconds=time.monotonic() - began_at))
+    ended = wait_for_group(client, outcome.group, quiet=as_json) if wait and outcome.group else None
     if as_json:
-        write_json(outcome)
-    else:
-        say(_summary(outcome, seconds=time.monotonic() - began_at))
-    return SOME_REFUSED if outcome.refused else DONE
+        write_json({**plain(outcome), "ended": whole(ended)} if ended else outcome)
+    return (exit_code_of_group(ended) if ended else DONE) or (SOME_REFUSED if outcome.refused else DONE)
 
 
 @contextmanager

@@ -135,7 +135,7 @@ def test_a_group_of_which_one_was_cancelled_exits_with_143(rainbow: Run, remote:
 
     result = rainbow("wait", "--group", group, "--json")
 
-    assert result.exit_code == 143
+    assert rainbow("wait", f"{group}_1").exit_code == result.exit_code == 143
     assert '"cancelled": 2' in result.stdout
 
 

@@ -4,6 +4,7 @@ import click
 
 from rainbow.client import Client
 from rainbow.retries import PATIENCE_SECONDS
+from rainbow.slurm_commands.job_ids import JobRef
 from rainbow.terminal import documents, session
 from rainbow.terminal.completion import groups
 from rainbow.terminal.following import exit_code_of, step_of
@@ -11,12 +12,14 @@ from rainbow.terminal.group_wait import wait_for_group
 from rainbow.terminal.groups import exit_code_of_group, whole
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json
-from rainbow.terminal.types import MAX_INT32, Whole
+from rainbow.terminal.slurm_jobs import jobids_of
+from rainbow.terminal.types import MAX_INT32, JobIds, Whole
 
 EPILOG = """\b
 Examples:
   rainbow wait 7
   rainbow wait 7 8 9 && rainbow fetch 9
+  rainbow wait 12_3
   rainbow wait --group 12
 
 Exits as the first of these jobs that did not complete would under `submit --wait`. With --group: with 1 when one of its
@@ -29,15 +32,15 @@ jobs failed, and with 143 when none did and one was cancelled. A job that is los
 @observer_options
 @json_option
 @click.option("--group", type=Whole(1, MAX_INT32), shell_complete=groups, help="This group, in place of IDs.")
-@click.argument("jobids", metavar="[ID...]", nargs=-1, type=Whole(1, MAX_INT32))
+@click.argument("refs", metavar="[ID...]", nargs=-1, type=JobIds())
 @click.pass_context
-def command(ctx: click.Context, jobids: Sequence[int], group: int | None, as_cluster: bool, as_json: bool) -> None:
+def command(ctx: click.Context, refs: Sequence[JobRef], group: int | None, as_cluster: bool, as_json: bool) -> None:
     """Wait until jobs are over, and say how each ended. `rainbow watch` shows each step."""
-    if bool(jobids) == (group is not None):
+    if bool(refs) == (group is not None):
         raise click.UsageError("Give either the ids of jobs or --group.")
     with session.observer(ctx, as_cluster=as_cluster) as client:
         ctx.exit(
-            _wait_for_jobs(client, jobids, as_json=as_json)
+            _wait_for_jobs(client, jobids_of(client, refs), as_json=as_json)
             if group is None
             else _wait_for_group(client, group, as_json=as_json)
         )

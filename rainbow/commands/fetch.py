@@ -1,24 +1,29 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from rainbow.client import Client
 from rainbow.errors import NO_SUCH_JOB, NotFound
-from rainbow.records import Job
-from rainbow.slurm_commands.job_ids import JobRef
+from rainbow.records import Job, JobState
 from rainbow.terminal import session
-from rainbow.terminal.fetched_files import chosen, save
+from rainbow.terminal.completion import groups
+from rainbow.terminal.group_files import GroupFiles
+from rainbow.terminal.group_output import members_of
+from rainbow.terminal.job_files import fetch, files_meant, has_folder
 from rainbow.terminal.options import json_option, observer_options, server_options
-from rainbow.terminal.output import complain, say, write_json
+from rainbow.terminal.output import say, write_json
 from rainbow.terminal.slurm_jobs import jobids_of
-from rainbow.terminal.types import JobIds
+from rainbow.terminal.types import MAX_INT32, JobIds, Whole
 
-MOST_LISTED = 10_000
 EPILOG = """\b
 Examples:
   rainbow fetch 7
   rainbow fetch 7 'results/*.csv' --to run7
   rainbow fetch 7 --list
+  rainbow fetch --group 12 'results/*.csv' --to sweep
 """
+STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
 
 
 @click.command("fetch", epilog=EPILOG)
@@ -27,15 +32,28 @@ Examples:
 @click.option("--to", default=".", metavar="FOLDER", help="Where to write them.  [default: here]")
 @click.option("--force", is_flag=True, help="Replace files that are there.")
 @click.option("--list", "only_list", is_flag=True, help="Only show their names and sizes.")
+@click.option(
+    "--group",
+    type=Whole(1, MAX_INT32),
+    shell_complete=groups,
+    help="Those of all members of this group, in place of ID, each member's in a folder of its own.",
+)
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice(STATES),
+    multiple=True,
+    help="Of --group, only those in this state; repeatable.",
+)
 @json_option
-@click.argument("ref", metavar="ID", type=JobIds(one=True))
-@click.argument("patterns", metavar="[PATTERN...]", nargs=-1)
+@click.argument("words", metavar="[ID] [PATTERN...]", nargs=-1)
 @click.pass_context
 def command(
     ctx: click.Context,
     /,
-    ref: JobRef,
-    patterns: tuple[str, ...],
+    words: tuple[str, ...],
+    group: int | None,
+    states: Sequence[str],
     to: str,
     force: bool,
     only_list: bool,
@@ -47,28 +65,40 @@ def command(
     Without a pattern it fetches those of `submit --output-files`, or else all of the job's folder of files. A pattern
     means the files that fit, and what is below a folder that fits; `*` stands for characters of one part of a path.
     """
+    if group is not None:
+        with session.observer(ctx, as_cluster=as_cluster) as client:
+            members = members_of(client, group, [JobState(state) for state in states])
+            files = GroupFiles(client, patterns=words, to=Path(to), force=force)
+            ctx.exit(files.fetch(members, only_list=only_list, as_json=as_json))
+    if states:
+        raise click.UsageError("--state is of --group.")
+    if not words:
+        raise click.UsageError("Give either the id of a job or --group.")
+    ref = JobIds(one=True).convert(words[0], None, ctx)
     with session.observer(ctx, as_cluster=as_cluster) as client:
         (jobid,) = jobids_of(client, [ref])
-        found = client.get_jobs([jobid]).jobs
-        if not found:
-            raise NotFound(f"{NO_SUCH_JOB}: {jobid}")
-        listed = client.list_files(jobid)
-        if len(listed) == MOST_LISTED:
-            complain(f"Only the first {MOST_LISTED:,} files of the job are known.")
-        files = chosen(listed, patterns or found[0].outputs)
-        if not files:
-            raise NotFound(_nothing_found(found[0]))
-        for file in files if not only_list else ():
-            save(client.read_file(jobid, file.name), file.name, size=file.size, to=Path(to), force=force)
-            complain(f"{file.size:>14,}  {Path(to) / file.name}")
-        if as_json:
-            write_json({"id": jobid, "files": [{"name": file.name, "size": file.size} for file in files]})
-        elif only_list:
-            for file in files:
-                say(f"{file.size:>14,}  {file.name}")
+        _fetch(client, jobid, words[1:], to=Path(to), force=force, only_list=only_list, as_json=as_json)
+
+
+def _fetch(
+    client: Client, jobid: int, patterns: Sequence[str], *, to: Path, force: bool, only_list: bool, as_json: bool
+) -> None:
+    found = client.get_jobs([jobid]).jobs
+    if not found:
+        raise NotFound(f"{NO_SUCH_JOB}: {jobid}")
+    files = files_meant(client, found[0], patterns)
+    if not files:
+        raise NotFound(_nothing_found(found[0]))
+    for file in files if not only_list else ():
+        fetch(client, found[0], file, to=to, force=force)
+    if as_json:
+        write_json({"id": jobid, "files": [{"name": file.name, "size": file.size} for file in files]})
+    elif only_list:
+        for file in files:
+            say(f"{file.size:>14,}  {file.name}")
 
 
 def _nothing_found(job: Job) -> str:
-    if job.inputs or job.outputs:
+    if has_folder(job):
         return f"job {job.id} has no such files"
-    return f"job {job.id} has no files: those have some that were submitted with --input or --output-files"
+    return f"job {job.id} has no files: those have some that were submitted with --input, --input-url or --output-files"

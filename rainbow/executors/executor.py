@@ -199,7 +199,9 @@ class Executor(Protocol):
         """
 
     def files(self, ticket: Ticket, patterns: Sequence[str] = (), *, most: int = MOST_LISTED) -> Listed:
-        """What is in the job's folder of files and fits a pattern, or all, for another thread, too."""
+        """What is in the job's folder of files and fits a pattern, or all, for another thread, too. Raises as `part`
+        does.
+        """
 
     def forget_secrets(self, ticket: Ticket) -> None:
         """Remove what holds secrets of a job that is over."""

@@ -262,13 +262,19 @@ class JobFolder:
             return b"" if file is None else os.pread(file, most_bytes, start)
 
     @contextlib.contextmanager
-    def _kept_file(self, name: str) -> Iterator[int | None]:
-        *folders, name = name.split("/")
+    def _opened_if_kept(self) -> Iterator[int]:
         with contextlib.ExitStack() as stack:
             try:
                 folder = stack.enter_context(self.job.opened())
             except FileNotFoundError as error:
                 raise NotKept("the site keeps the job's output no longer") from error
+            yield folder
+
+    @contextlib.contextmanager
+    def _kept_file(self, name: str) -> Iterator[int | None]:
+        *folders, name = name.split("/")
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(self._opened_if_kept())
             file: int | None = None
             try:
                 for part in folders:
@@ -287,13 +293,13 @@ class JobFolder:
 
     def files(self, patterns: Sequence[str] = (), *, most: int = MOST_LISTED) -> Listed:
         """What is in its folder of files and fits a pattern, or all, in the order of the names. What is no file of the
-        job's, or has a name that no job could say, is left out.
+        job's, or has a name that no job could say, is left out. Raises NotKept where the job's folder is gone.
         """
         found: list[tuple[str, int]] = []
         looked_at = 0
         with (
+            self._opened_if_kept() as folder,
             contextlib.suppress(FileNotFoundError),
-            self.job.opened() as folder,
             untrusted_files.opened_folder(FILES, inside=folder) as files,
         ):
             for looked_at, file in enumerate(_looked_at(files, "", self.job.owner, patterns), 1):

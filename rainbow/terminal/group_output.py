@@ -9,13 +9,12 @@ from rainbow.records import Job, JobState
 from rainbow.terminal.groups import named
 from rainbow.terminal.live_output import labeled, never_started, write_bytes
 from rainbow.terminal.output import complain
+from rainbow.terminal.silent_sites import SilentSites
 from rainbow.text import on_one_line
 
 LARGEST_PAGE = 1000
 # The output on record is up to 64 KiB of each.
 LOOKED_UP_AT_ONCE = 16
-# An agent that lets a reader wait for so long is away: it is not waited for again for each further member.
-SILENT_SECONDS = 8.0
 WAITING = (JobState.BLOCKED, JobState.QUEUED)
 
 
@@ -42,7 +41,7 @@ class GroupOutput:
         self._client = client
         self._stderr = stderr
         self._tail = tail
-        self._silent: set[tuple[str, str]] = set()
+        self._silent = SilentSites()
 
     def print(self, members: Iterator[Job]) -> None:
         waiting = never = total = 0
@@ -61,15 +60,13 @@ class GroupOutput:
             complain(f"{never:,} of {total:,} jobs are over and never started.")
 
     def _is_streamed(self, job: Job) -> bool:
-        site = (job.cluster, job.agent)
-        if site in self._silent:
+        if self._silent.has_that_of(job):
             return False
         began = time.monotonic()
         try:
             self._stream(job)
         except (FailedPrecondition, Unimplemented) as error:
-            if isinstance(error, Unimplemented) or time.monotonic() - began >= SILENT_SECONDS:
-                self._silent.add(site)
+            if self._silent.is_silent_now(job, error, after_seconds=time.monotonic() - began):
                 complain(on_one_line(f"Of the jobs of {job.cluster} only the ends are known from here on: {error}."))
             elif job.output:
                 complain(on_one_line(f"{label_of(job)}: only the end of the output is known: {error}."))

@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from grpc_api.later import later_pb2 as later
+from rainbow.client import Client
+from rainbow.records import GroupWish, JobSpec
+from tests.support.later_graphs import edge, graph_of, vertex
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import RainbowServer
 from tests.support.wire import SERVICE, Remote, joined, new_name
@@ -32,29 +35,6 @@ def call(server: RainbowServer, method: str, request: Any, reply: Any) -> Any:
     with grpc.insecure_channel(server.address) as channel:
         make = channel.unary_unary(f"{SERVICE}/{method}", type(request).SerializeToString, reply.FromString)
         return make(request, timeout=PATIENCE_SECONDS)
-
-
-def graph_of(nodes: int, cores: int, *, gpus: int = 0) -> str:
-    """A cluster with a rack of equal nodes, as the original draws one."""
-    vertices: dict[str, Any] = {"0": vertex("cluster"), "1": vertex("rack")}
-    edges = [edge("0", "1"), {"source": "1", "target": "0", "relation": "in"}]
-    for node in range(nodes):
-        vertices[f"n{node}"] = vertex("node")
-        edges.append(edge("1", f"n{node}"))
-        for kind, count in (("core", cores), ("gpu", gpus)):
-            for number in range(count):
-                id = f"n{node}{kind}{number}"
-                vertices[id] = vertex(kind)
-                edges.append(edge(f"n{node}", id))
-    return json.dumps({"graph": {"directed": True, "nodes": vertices, "edges": edges}})
-
-
-def vertex(kind: str, **metadata: Any) -> dict[str, Any]:
-    return {"label": kind, "metadata": {"type": kind, "size": 1, "unit": "", **metadata}}
-
-
-def edge(source: str, target: str) -> dict[str, str]:
-    return {"source": source, "target": target, "relation": "contains"}
 
 
 class Cluster:
@@ -145,6 +125,36 @@ def test_what_is_received_can_be_submitted_again(keebler: Cluster) -> None:
     assert yaml.safe_load(first)["attributes"] == {"duration": 90, "cwd": "/tmp", "environment": {"A": "b"}}
 
 
+def test_whatever_a_jobspec_asks_for_is_received(server: RainbowServer) -> None:
+    """GPUs, memory, whole nodes: as they were submitted."""
+    large = Cluster(server, graph_of(3, 4, gpus=4))
+    parts = [{"type": "core", "count": 4}, {"type": "gpu", "count": 8}]
+    resources = {
+        "r": {"type": "rack", "replicas": 1, "with": [{"type": "node", "count": 2, "exclusive": True, "with": parts}]}
+    }
+    one = large.submit({"version": 1, "resources": resources, "tasks": [{"command": ["a"], "resources": "r"}]}).jobid
+
+    jobspec = yaml.safe_load(json.loads(large.receive().jobs[one])["jobspec"])
+
+    assert jobspec["resources"]["rack"]["with"] == resources["r"]["with"]
+    two = large.submit(jobspec).jobid
+    assert yaml.safe_load(json.loads(large.receive().jobs[two])["jobspec"]) == jobspec
+
+
+def test_what_no_jobspec_can_say_is_not_received(keebler: Cluster, server: RainbowServer) -> None:
+    """Such jobs wait for an agent that knows them."""
+    with Client(server.address, cluster=keebler.name, token=keebler.token) as client:
+        group = GroupWish(name="g", idempotency_key="g")
+        image = JobSpec(command="a", image="debian:12")
+        (task,) = client.submit_stream([JobSpec(command="a", array_index=0)], group=group)
+        kept = [client.submit_job(image).jobid, client.submit_job(JobSpec(command="a", needs=("!gpu",))).jobid]
+        plain = client.submit_job(JobSpec(command="a")).jobid
+    assert task.jobid and all(kept)
+
+    assert list(keebler.receive().jobs) == [plain]
+    assert list(keebler.receive(1).jobs) == [plain]
+
+
 def test_a_job_goes_where_it_fits(keebler: Cluster, small: Cluster) -> None:
     assert {keebler.submit(SIMPLE, small).cluster for _ in range(5)} == {keebler.name}
     assert refused(lambda: small.submit(SIMPLE)) == (
@@ -177,7 +187,10 @@ def test_a_subsystem_is_what_jobs_require(keebler: Cluster, small: Cluster) -> N
     wants = {"version": 1, "resources": resources, "task": {"command": ["ior"]}}
 
     assert keebler.register_subsystem("io", json.dumps(io)) == later.RegisterResponse.REGISTER_SUCCESS
-    assert keebler.submit(wants, small).cluster == keebler.name
+    submitted = keebler.submit(wants, small)
+    assert submitted.cluster == keebler.name
+    jobspec = yaml.safe_load(json.loads(keebler.receive().jobs[submitted.jobid])["jobspec"])
+    assert jobspec["resources"]["rack"]["requires"] == requires
     assert keebler.delete("io") == later.DeleteResponse.DELETE_SUCCESS
     assert keebler.delete("io") == later.DeleteResponse.DELETE_NO_EXISTS
     assert refused(lambda: keebler.submit(wants, small))[0] == grpc.StatusCode.FAILED_PRECONDITION

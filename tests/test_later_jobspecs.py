@@ -11,7 +11,8 @@ from grpc_api.later.graphs import facts_of_cluster, read_graph, values_of_subsys
 from grpc_api.later.jobspecs import read_jobspec
 from grpc_api.later.selection import Candidate, choose
 from rainbow.errors import InvalidArgument
-from tests.test_later_generation import SIMPLE, edge, graph_of, vertex
+from tests.support.later_graphs import edge, graph_of, vertex
+from tests.test_later_generation import SIMPLE
 
 
 def read(**change: Any) -> Any:

@@ -5,6 +5,7 @@ command's nodes and tasks. Above a slot, and without one, they multiply.
 """
 
 import math
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ import yaml
 
 from grpc_api.later.documents import load
 from jobs.queries.queue import QueuedJob
-from jobs.specs import MAX_INT, JobSpec
+from jobs.specs import ASKED_FIELDS, MAX_INT, JobSpec
 from rainbow.errors import InvalidArgument
 
 MAX_BYTES = 64 * 1024
@@ -27,6 +28,9 @@ _RESOURCE = frozenset({"type", "count", "replicas", "unit", "label", "exclusive"
                        "schedule"})  # fmt: skip
 # Those of `parameter` are for the selection of a cluster.
 _ATTRIBUTES = frozenset({"duration", "cwd", "environment", "parameter"})
+_WRITTEN = frozenset({"gpus_per_task", "memory_mib_per_node", "exclusive", "needs", "group"})
+_UNWRITTEN = tuple(name for name in ASKED_FIELDS if name not in _WRITTEN)
+_REQUIRED = re.compile(r"(?P<name>[^.=]+)\.(?P<field>[^=]+)=(?P<match>.+)", re.DOTALL)
 _MIB = {"": 1.0, "MB": 1_000_000 / 2**20, "MiB": 1.0, "GB": 1_000_000_000 / 2**20, "GiB": 1024.0}
 
 
@@ -54,10 +58,22 @@ def read_jobspec(text: str, *, name: str = "") -> JobSpec:
     )
 
 
+def can_be_written(job: QueuedJob) -> bool:
+    """Whether a jobspec says all that the job asks for, which it does not of an image, or of an index of an array.
+
+    Of a pool's job little is told before it is accepted.
+    """
+    if job.pool or job.array_index is not None or any(getattr(job, name) for name in _UNWRITTEN):
+        return False
+    return all(map(_REQUIRED.fullmatch, job.needs))
+
+
 def written(job: QueuedJob) -> str:
     """A job as such a jobspec, in the simple form of the published client."""
-    cores = {"type": "core", "count": max(1, job.tasks)}
-    nodes = {"type": "node", "count": job.nodes, "with": [cores]}
+    rack = {"type": "rack", "replicas": 1, "with": [_node_of(job)]}
+    if job.needs:
+        found = filter(None, map(_REQUIRED.fullmatch, job.needs))
+        rack["requires"] = [{"name": one["name"], "field": one["field"], "match": one["match"]} for one in found]
     attributes = {
         "duration": job.time_limit_seconds,
         "cwd": job.working_directory,
@@ -66,12 +82,23 @@ def written(job: QueuedJob) -> str:
     content: dict[str, Any] = {
         "version": 1,
         "name": job.name or "job",
-        "resources": {"rack": {"type": "rack", "replicas": 1, "with": [nodes]}},
+        "resources": {"rack": rack},
         "tasks": [{"command": _words(job.command), "resources": "rack"}],
     }
     if said := {name: value for name, value in attributes.items() if value}:
         content["attributes"] = said
     return yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False)
+
+
+def _node_of(job: QueuedJob) -> dict[str, Any]:
+    tasks = max(1, job.tasks)
+    parts: list[dict[str, Any]] = [{"type": "core", "count": tasks}]
+    if job.gpus_per_task:
+        parts.append({"type": "gpu", "count": tasks * job.gpus_per_task})
+    if job.memory_mib_per_node:
+        parts.append({"type": "memory", "count": job.nodes * job.memory_mib_per_node, "unit": "MiB"})
+    exclusive = {"exclusive": True} if job.exclusive else {}
+    return {"type": "node", "count": job.nodes, **exclusive, "with": parts}
 
 
 @dataclass(slots=True)

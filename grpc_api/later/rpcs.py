@@ -5,39 +5,41 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from clusters.bounds import Bounds
 from clusters.callers import Caller, Claim
-from clusters.facts import Facts, Value, check_facts
+from clusters.facts import Facts, Value
 from clusters.matching import fits
 from clusters.models import Cluster
 from clusters.parsed_facts import parsed_facts
-from clusters.services.authenticate import admit, authenticate
-from clusters.services.register import Registration, check_registration_secret
-from clusters.services.throttle import failures_counted, source_at
+from clusters.services.authenticate import authenticate
+from clusters.services.register import Registration
 from clusters.validation import check_range
 from grpc_api.later import later_pb2 as later
 from grpc_api.later.graphs import facts_of_cluster, read_graph, values_of_subsystem
-from grpc_api.later.jobspecs import read_jobspec, written
+from grpc_api.later.jobspecs import can_be_written, read_jobspec, written
 from grpc_api.later.selection import Candidate, choose
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import REPLY_BUDGET, request_id
-from grpc_api.rpcs.registration import address_in, register
+from grpc_api.rpcs.registration import check_may_register
 from grpc_api.rpcs.server_state import SECRET, ServerState, secret_claim, token_claim
 from jobs.placement import DEMAND_FIELDS, demand_of
 from jobs.queries.queue import QueuedJob, request_jobs
 from jobs.services.close import close_cluster
 from jobs.services.facts import change_facts
 from jobs.services.orders import Order
+from jobs.services.register_with_facts import register_with_facts
 from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 from rainbow.errors import FailedPrecondition, InvalidArgument, RainbowError
-from rainbow.protos import rainbow_pb2 as pb
 
 MOST_CLUSTERS = 100
 # Their facts may have 64 KiB each.
 MOST_JUDGED = 1_000
+# Waiting jobs, for those that can be told.
+MOST_LOOKED_AT = 10_000
 _ENTRY_BYTES = 32
 
 
@@ -136,24 +138,21 @@ def register_with_graph(
     forwarded: bool,
     now: datetime,
 ) -> Registration | None:
-    """As `register`; its graph is read once the secret has proved right, and before anything is stored."""
-    with failures_counted([source_at(address_in(peer), registering=True)], now=now, guessable=True):
-        check_registration_secret(offered_secret=offered_secret, registration_secret=registration_secret)
-    facts = facts_of_cluster(read_graph(request.nodes)) if request.nodes else None
-    if facts:
-        check_facts(facts)
-    registration = register(
-        pb.RegisterRequest(name=request.name),
+    """As `register`, and its graph as facts, together; the graph is read once the secret has proved right."""
+    check_may_register(
         offered_secret=offered_secret,
         registration_secret=registration_secret,
         peer=peer,
         forwarded=forwarded,
         now=now,
     )
-    if registration and facts:
-        caller = admit(Claim(value=registration.secret, cluster=request.name, kinds=SECRET), now=now)
-        change_facts(by=caller, change=lambda _: facts, now=now)
-    return registration
+    return register_with_facts(
+        name=request.name,
+        offered_secret=offered_secret,
+        registration_secret=registration_secret,
+        facts=facts_of_cluster(read_graph(request.nodes)) if request.nodes else None,
+        now=now,
+    )
 
 
 def add_subsystem(request: later.RegisterRequest, caller: Caller, now: datetime) -> None:
@@ -253,8 +252,11 @@ def _fitting(clusters: Mapping[int, str], spec: JobSpec) -> list[Candidate]:
 
 
 def receive(request: later.ReceiveJobsRequest, caller: Caller, now: datetime) -> later.ReceiveJobsResponse:
+    """The first that a jobspec can say."""
     jobs, left = dict[int, str](), REPLY_BUDGET
-    for job in request_jobs(caller=caller, limit=request.maxJobs, now=now):
+    waiting = islice(request_jobs(caller=caller, shared=True, now=now), MOST_LOOKED_AT)
+    sayable = filter(can_be_written, waiting)
+    for job in islice(sayable, request.maxJobs) if request.maxJobs > 0 else sayable:
         text = json.dumps(_told(job, caller.cluster))
         left -= len(text) + _ENTRY_BYTES
         if left < 0:

@@ -51,19 +51,29 @@ def register(
     forwarded: bool,
     now: datetime,
 ) -> Registration | None:
-    """Adds a cluster; None when the name is taken.
+    """Adds a cluster; None when the name is taken. Raises InvalidArgument, and what `check_may_register` does."""
+    check_may_register(
+        offered_secret=offered_secret,
+        registration_secret=registration_secret,
+        peer=peer,
+        forwarded=forwarded,
+        now=now,
+    )
+    return register_cluster(
+        name=request.name, offered_secret=offered_secret, registration_secret=registration_secret, now=now
+    )
 
-    Raises Unauthenticated, InvalidArgument, PermissionDenied where the secret is the development one and a proxy has
-    passed the call on, and LimitReached where the peer's address was refused too often of late: then the secret is
-    not compared.
+
+def check_may_register(
+    *, offered_secret: str, registration_secret: str, peer: str, forwarded: bool, now: datetime
+) -> None:
+    """Raises Unauthenticated, PermissionDenied where the secret is the development one and a proxy has passed the
+    call on, and LimitReached where the peer's address was refused too often of late: then the secret is not compared.
     """
     with failures_counted([source_at(address_in(peer), registering=True)], now=now, guessable=True):
         check_registration_secret(offered_secret=offered_secret, registration_secret=registration_secret)
     if forwarded and registration_secret == settings.DEVELOPMENT_SECRET:
         raise PermissionDenied(FOR_DEVELOPMENT)
-    return register_cluster(
-        name=request.name, offered_secret=offered_secret, registration_secret=registration_secret, now=now
-    )
 
 
 def address_in(peer: str) -> str:

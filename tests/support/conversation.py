@@ -8,7 +8,7 @@ they are; all else is kept byte for byte.
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 import grpc
@@ -22,6 +22,9 @@ from tests.support.wire import SERVICE
 
 CLUSTER = "recorded"
 SENT = Timestamp(seconds=1_700_000_000, nanos=5)
+SATISFY = "/service.MemoryGraph/Satisfy"
+# Their answers begin with one, by chance.
+WITH_IDENTIFIER = frozenset({"Register", "RegisterSubsystem", "SubmitJob", "RequestJobs", "ReceiveJobs"})
 # Of as many bytes as the credentials that a server gives, so that messages keep their lengths.
 TOKEN, SECRET = "rbt_" + "t" * 32, "rbs_" + "s" * 32
 JOBS = (
@@ -46,14 +49,18 @@ class Exchange:
 
 
 class Line:
-    """Sends bytes, and puts a server's credentials in place of those of the record."""
+    """Sends bytes, and puts a server's credentials in place of those of the record: of each cluster a token and a
+    secret, in the order in which they register.
+    """
 
-    def __init__(self, channel: grpc.Channel) -> None:
+    def __init__(self, channel: grpc.Channel, credentials: Sequence[tuple[str, str]] = ((TOKEN, SECRET),)) -> None:
         self._channel = channel
-        self._real = {TOKEN.encode(): TOKEN.encode(), SECRET.encode(): SECRET.encode()}
+        self._real = {value.encode(): value.encode() for pair in credentials for value in pair}
+        self._of_clusters = iter(credentials)
 
     def say(self, method: str, request: bytes) -> Exchange:
-        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(f"{SERVICE}/{method}")
+        path = SATISFY if method == "Satisfy" else f"{SERVICE}/{method}"
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(path)
         try:
             answer = call(self._with_credentials(request), timeout=PATIENCE_SECONDS)
         except grpc.RpcError as error:
@@ -69,15 +76,16 @@ class Line:
 
     def _learn(self, answer: pb.RegisterResponse) -> None:
         if answer.token:
-            self._real = {TOKEN.encode(): answer.token.encode(), SECRET.encode(): answer.secret.encode()}
+            token, secret = next(self._of_clusters)
+            self._real |= {token.encode(): answer.token.encode(), secret.encode(): answer.secret.encode()}
 
     def _without_chance(self, method: str, answer: bytes) -> list[tuple[int, str]]:
         fields = list(fields_of(answer))
-        random = {1: "a random identifier"} if method != "Serial" and method != "AcceptJobs" else {}
+        random = {1: "a random identifier"} if method in WITH_IDENTIFIER else {}
         names = {real: recorded for recorded, real in self._real.items()}
         said = [(number, random.get(number) or names.get(content, content).hex()) for number, content in fields]
         # The order of a map is a matter of chance.
-        return sorted(said) if method == "RequestJobs" else said
+        return sorted(said) if method in ("RequestJobs", "ReceiveJobs") else said
 
 
 def fields_of(message: bytes) -> Iterator[tuple[int, bytes]]:

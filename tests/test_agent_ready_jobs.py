@@ -1,9 +1,9 @@
 """Where jobs end quickly the next ones are accepted before there is room for them, and start as soon as there is."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -24,14 +24,21 @@ SLOTS = 2
 
 @dataclass(slots=True, kw_only=True)
 class QuickExecutor(ScriptedExecutor):
-    """What it has is over at once. While it is `full` it takes nothing."""
+    """What it has is over at once. While it is `full` it takes nothing. `answers`: not before it takes or refuses."""
 
     full: bool = False
+    answers: Event = field(default_factory=Event)
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def capacity(self) -> Capacity:
         return Capacity() if self.full else Capacity(nodes=SLOTS, slots=SLOTS)
 
     def submit(self, work: Work, key: str) -> str:
+        self.asked += not self.answers.is_set()
+        self.answers.wait(PATIENCE_SECONDS)
         if self.full:
             raise NoRoom("no slot is free")
         return ScriptedExecutor.submit(self, work, key)
@@ -75,6 +82,24 @@ def test_jobs_are_accepted_before_there_is_room_and_start_once_when_there_is(man
     assert {(job.state, job.attempt, job.reason) for job in done} == {(JobState.COMPLETED, 1, "")}
     assert [quick.handed_over.count(key(jobid)) for jobid in jobids] == [1] * len(jobids)
     assert many.agent.troubles == 0
+
+
+def test_a_job_that_is_cancelled_while_it_waits_for_others_to_be_handed_over_never_is(
+    many: Crew, quick: QuickExecutor
+) -> None:
+    *others, last = jobids = accepted_without_room(many, quick, SLOTS + 1)
+    quick.answers.clear()
+    many.work(lambda: quick.asked == SLOTS and quick.full)
+
+    many.client.cancel_jobs([last])
+    many.clock.move(16)
+    many.work(lambda: key(last) in quick.cancelled)
+    quick.full = False
+    quick.answers.set()
+    done = many.finish(*jobids)
+
+    assert [job.state for job in done] == [JobState.COMPLETED] * SLOTS + [JobState.CANCELLED]
+    assert [quick.handed_over.count(key(jobid)) for jobid in (*others, last)] == [1] * SLOTS + [0]
 
 
 def test_a_job_that_gets_no_room_waits_for_any_agent_again(

@@ -71,7 +71,7 @@ def test_a_server_of_runners_that_is_stopped_is_replaced(
 ) -> None:
     """A job of the agent's user may stop it."""
     executor = local(site)
-    hand_over(executor, "rainbow-7-1", "true")
+    first = hand_over(executor, "rainbow-7-1", until_there(tmp_path / "go"))
     server = server_of(executor)
     monkeypatch.setattr(runner_server, "START_SECONDS", 0.5)
     os.kill(server, signal.SIGSTOP)
@@ -85,6 +85,8 @@ def test_a_server_of_runners_that_is_stopped_is_replaced(
 
     assert wait_for(executor, again, JobPhase.ENDED).exit_code == 0
     assert lines_of(tmp_path / "ran") == ["ran"]
+    (tmp_path / "go").touch()
+    wait_for(executor, first, JobPhase.ENDED)
 
 
 def test_the_server_of_runners_ends_with_its_executor_and_jobs_go_on(site: Site, tmp_path: Path) -> None:

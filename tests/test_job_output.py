@@ -115,7 +115,7 @@ def test_what_a_job_writes_is_kept_after_it_read_some_of_it_itself(
     """By /dev/stdout, in the moment after the pump saw that something is there."""
     folder = os.open(tmp_path, os.O_RDONLY)
     pump = Pump([Output(folder, most_bytes=LIMIT)])
-    never, _ = os.pipe()
+    job = os.dup(pump.entrances[0])
     read, stolen = os.read, list[bytes]()
 
     def too_late(file: int, size: int) -> bytes:
@@ -124,9 +124,11 @@ def test_what_a_job_writes_is_kept_after_it_read_some_of_it_itself(
         return read(file, size)
 
     monkeypatch.setattr("rainbow.runner.output.os.read", too_late)
-    for words in (b"lost", b"kept\n" * 20):
-        os.write(pump.entrances[0], words)
-        pump.wait(never, 0.01)
+    pump.start()
+    os.write(job, b"lost")
+    wait_until(lambda: stolen)
+    os.write(job, b"kept\n" * 20)
+    pump.stop()
 
     assert stolen == [b"lost"]
     assert (tmp_path / "output").read_bytes() == b"kept\n" * 20

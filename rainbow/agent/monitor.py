@@ -80,6 +80,9 @@ class Monitor:
                 if held.desired is Desired.CANCEL and not held.is_handed_over:
                     self._held_jobs.ended(held, cancelled())
         self._cancel([held for held in self._held_jobs if self._is_to_be_cancelled(held, now)], now)
+        # Those that still wait for room are not started; the others are stopped once it is known that they were.
+        if waiting := [held.ticket for held in self._held_jobs if held.under_way and held.desired is not Desired.RUN]:
+            self._context.executor.cancel(waiting)
         return False
 
     def _cancel(self, jobs: Sequence[HeldJob], now: datetime) -> None:

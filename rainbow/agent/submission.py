@@ -11,7 +11,7 @@ from functools import partial
 from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
 from rainbow.agent.staging import Staging
-from rainbow.agent.states import Stage
+from rainbow.agent.states import Desired, Stage
 from rainbow.agent.variables import with_variables
 from rainbow.executors.endings import failed, refused
 from rainbow.executors.executor import NoRoom, NotTaken, SchedulerSilent, WorkRefused
@@ -129,6 +129,8 @@ class Submission:
         return self._threads.submit(self._hand_over, held, work, self._last_moment(held))
 
     def _hand_over(self, held: HeldJob, work: Work, last_moment: datetime) -> str:
+        if held.desired is not Desired.RUN:
+            raise NoRoom("it is no longer wanted")
         if self._context.clock() >= last_moment:
             raise NoRoom("others took too long to be handed over")
         return self._ask_scheduler(held, work)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from rainbow.agent.context import AgentContext, Checkpoint
 from rainbow.agent.held_jobs import HeldJob, HeldJobs
-from rainbow.agent.states import Stage
+from rainbow.agent.states import Desired, Stage
 from rainbow.executors.endings import ended
 from rainbow.executors.executor import Ending
 from rainbow.telemetry.lines import Line
@@ -59,7 +59,9 @@ class Withdrawal:
 
 def _lacks_room(held: HeldJob, now: datetime) -> bool:
     """Whether it was accepted because others ended soon, and they do so no longer."""
-    return bool(held.lacks_room and held.accepted_at and now - held.accepted_at >= ROOM_WITHIN)
+    if not held.lacks_room or held.accepted_at is None or held.desired is not Desired.RUN:
+        return False
+    return now - held.accepted_at >= ROOM_WITHIN
 
 
 def _is_due(held: HeldJob, now: datetime) -> bool:

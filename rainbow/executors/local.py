@@ -31,6 +31,7 @@ from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.job_files import has_files, with_files
 from rainbow.executors.one_by_one import OneByOne
 from rainbow.executors.payload import payload
+from rainbow.executors.runner import Runner
 from rainbow.executors.runner_ends import RunnerEnds, ignore_end
 from rainbow.executors.runner_server import RunnerServer
 from rainbow.executors.unavailable import refusal
@@ -84,6 +85,8 @@ class LocalExecutor(OneByOne):
         self._turn = threading.RLock()
         # Those that wait for room, the first first: a large one waits until enough others have ended.
         self._line: deque[str] = deque()
+        # Of these, those that are cancelled.
+        self._unwanted: set[str] = set()
         self._moved = threading.Condition(self._turn)
         self._server = RunnerServer()
         self._ends = RunnerEnds()
@@ -140,9 +143,8 @@ class LocalExecutor(OneByOne):
             folder.make()
             write_inside(work, folder)
             folder.notes.write_once("slots", f"{slots}\n")
-            native_id = runners.start(self._server, job, folder)
-        self._follow(key, folder, native_id)
-        return native_id
+            runner = runners.start(self._server, job, folder)
+        return self._follow(folder, runner) if runner else self._follow_earlier(folder)
 
     def find(self, keys: Collection[str]) -> dict[str, str]:
         found = {key: runners.process_id(self._folder(key)) for key in keys}
@@ -152,6 +154,10 @@ class LocalExecutor(OneByOne):
         return {ticket.key: self._progress(ticket) for ticket in tickets}
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
+        """Also of jobs that wait for room: these are not started."""
+        with self._turn:
+            self._unwanted |= {ticket.key for ticket in tickets}.intersection(self._line)
+            self._moved.notify_all()
         for ticket in tickets:
             runners.stop(self._folder(ticket.key), ticket.native_id)
 
@@ -212,10 +218,14 @@ class LocalExecutor(OneByOne):
         with self._turn:
             self._line.append(key)
             try:
-                if not self._moved.wait_for(lambda: self._line[0] == key and self._has(slots), ROOM_SECONDS):
+                has_room = self._moved.wait_for(lambda: self._need_not_wait(key, slots), ROOM_SECONDS)
+                if key in self._unwanted:
+                    raise NoRoom("it was cancelled while it waited for room")
+                if not has_room:
                     raise NoRoom(f"fewer than {slots} slots are free")
             finally:
                 self._line.remove(key)
+                self._unwanted.discard(key)
                 self._moved.notify_all()
             self._starting[key] = slots
         try:
@@ -224,15 +234,28 @@ class LocalExecutor(OneByOne):
             with self._turn:
                 self._running[key] = self._starting.pop(key)
 
+    def _need_not_wait(self, key: str, slots: int) -> bool:
+        return key in self._unwanted or (self._line[0] == key and self._has(slots))
+
     def _has(self, slots: int) -> bool:
         return slots <= self._total - self._in_use()
 
-    def _follow(self, key: str, folder: JobFolder, native_id: str) -> None:
+    def _follow(self, folder: JobFolder, runner: Runner) -> str:
         """From its start, so that the next job need not wait for the agent to see that it ended."""
+        native_id = str(runner.process)
+        if not self._ends.follow(folder.key, runner):
+            runner.close()
+            self._ends.notify()
+        return native_id
+
+    def _follow_earlier(self, folder: JobFolder) -> str:
+        native_id = runners.process_id(folder)
         words = folder.notes.words("started")
         started_at = moment(words[1]) if len(words) > 1 else None
-        if not self._ends.follow(key, number(native_id, most=runners.MOST_PROCESSES) or 0, started_at):
+        process = number(native_id, most=runners.MOST_PROCESSES) or 0
+        if not self._ends.follow_process(folder.key, process, started_at):
             self._ends.notify()
+        return native_id
 
     def _in_use(self) -> int:
         """The slots of jobs that run or are being started. An earlier agent's jobs are read from disk once."""
@@ -256,7 +279,8 @@ class LocalExecutor(OneByOne):
             return seen
         process = number(ticket.native_id, most=runners.MOST_PROCESSES) or runners.started_by(folder)
         # Where it ended since, that is found now, as it will not be told.
-        return seen if self._ends.follow(ticket.key, process, seen.started_at) else _progress(folder, ticket.native_id)
+        followed = self._ends.follow_process(ticket.key, process, seen.started_at)
+        return seen if followed else _progress(folder, ticket.native_id)
 
     def _found(self) -> list[JobFolder]:
         try:

@@ -1,11 +1,14 @@
-"""The server that forks the runners of local jobs, as the agent has it: started when it is needed or has died."""
+"""Has runners begin local jobs: idle ones, and else new ones, which a server forks.
+
+The server is started when it is needed or has died.
+"""
 
 import os
-import select
 import socket
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,13 +16,13 @@ from pathlib import Path
 
 import rainbow.runner
 from rainbow.executors.executor import SchedulerSilent
-from rainbow.runner.fork_server import NO_KEY
+from rainbow.executors.runner import IdleRunners, Runner
+from rainbow.runner.fork_server import ANOTHER, NO_KEY
 from rainbow.runner.job import RunnerJob
 
 # A runner notes its start after a few milliseconds.
 START_SECONDS = 30.0
 PROGRAM = str(Path(rainbow.runner.__file__).with_name("__main__.py"))
-_LONGEST_ANSWER = 32
 
 
 class RunnerServer:
@@ -28,26 +31,41 @@ class RunnerServer:
     def __init__(self) -> None:
         self._running: _Running | None = None
         self._turn = threading.Lock()
+        self._idle = IdleRunners()
+        weakref.finalize(self, self._idle.close)
 
-    def start(self, job: RunnerJob, key: str, handles: Sequence[int]) -> str:
-        """Have a runner run the job, with the handles of its lock, notes, output and log; returns its process id.
+    def start(self, job: RunnerJob, key: str, handles: Sequence[int]) -> Runner:
+        """Have a runner run the job, with the handles of its lock, notes, output and log; returns once that has begun.
 
-        Raises SchedulerSilent where it does not say that it started.
+        Raises SchedulerSilent where none says so.
         """
-        seen, noted = os.pipe()
-        try:
-            with _as_file(job) as file:
-                self._send(key, [*handles, file, noted])
-        except OSError as error:
-            raise SchedulerSilent(f"the job's runner cannot be started: {error}") from error
-        finally:
-            os.close(noted)
-            answer = _answer(seen)
-        if answer is None:
-            self._end_stuck()
-        if not answer:
-            raise SchedulerSilent("the job's runner did not start; the log among the job's notes may say why")
-        return answer
+        deadline = time.monotonic() + START_SECONDS
+        with _as_file(job) as file:
+            try:
+                for runner in self._candidates():
+                    if runner.begins(key, [*handles, file], deadline):
+                        return runner
+            except TimeoutError:
+                self._end_stuck()
+        raise SchedulerSilent("the job's runner did not start; the log among the job's notes may say why")
+
+    def _candidates(self) -> Iterator[Runner]:
+        """Those that have ended, or are stopped, begin nothing. Should one have, the next cannot."""
+        while idle := self._idle.take():
+            yield idle
+        yield self._another()
+        # The server may have been dying.
+        yield self._another()
+
+    def _another(self) -> Runner:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                self._send(theirs.fileno())
+            except OSError as error:
+                ours.close()
+                raise SchedulerSilent(f"the job's runner cannot be started: {error}") from error
+        return Runner(ours, self._idle)
 
     def _end_stuck(self) -> None:
         """One that a job's user stopped would keep all waiting. What it had not begun did not start."""
@@ -56,11 +74,11 @@ class RunnerServer:
                 self._running.process.kill()
                 self._running.process.wait(START_SECONDS)
 
-    def _send(self, key: str, handles: Sequence[int]) -> None:
+    def _send(self, handle: int) -> None:
         with self._turn:
             if self._running is None or self._running.process.poll() is not None:
                 self._running = _Running()
-            socket.send_fds(self._running.connection, [key.encode()], handles)
+            socket.send_fds(self._running.connection, [ANOTHER], [handle])
 
 
 class _Running:
@@ -88,16 +106,6 @@ def _as_file(job: RunnerJob) -> Iterator[int]:
         content = job.written().encode()
         while content:
             content = content[os.write(file, content) :]
-        os.lseek(file, 0, os.SEEK_SET)
         yield file
     finally:
         os.close(file)
-
-
-def _answer(pipe: int) -> str | None:
-    """What is written into the pipe; empty where it is closed without a word, None where that takes too long."""
-    try:
-        ready, _, _ = select.select([pipe], [], [], START_SECONDS)
-        return os.read(pipe, _LONGEST_ANSWER).decode() if ready else None
-    finally:
-        os.close(pipe)

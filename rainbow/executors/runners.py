@@ -10,24 +10,27 @@ from pathlib import Path
 
 from rainbow.executors.executor import SchedulerSilent
 from rainbow.executors.folders import JobFolder, number
+from rainbow.executors.runner import Runner
 from rainbow.executors.runner_server import PROGRAM, START_SECONDS, RunnerServer
 from rainbow.runner.descendants import descendants, signal_each
 from rainbow.runner.job import RunnerJob
+from rainbow.runner.job_loop import MOST_JOBS
 from rainbow.runner.supervisor import CANCEL
+from rainbow.system.pidfd import send_signal
 from rainbow.system.untrusted_files import CAREFULLY
 
 MOST_PROCESSES = 2**22
 
 
-def start(server: RunnerServer, job: RunnerJob, folder: JobFolder) -> str:
-    """Start a job's runner, once, and return its process id.
+def start(server: RunnerServer, job: RunnerJob, folder: JobFolder) -> Runner | None:
+    """Have a runner begin a job, once; None where one did before.
 
-    It inherits the lock, so there is no moment at which the job seems not to be.
+    It gets the lock, so there is no moment at which the job seems not to be.
     """
     folder.make()
     with _locked(folder) as lock:
         if lock is None or started_by(folder):
-            return process_id(folder)
+            return None
         with folder.notes.opened() as notes, folder.job.opened() as output:
             return _started(server, job, folder, lock, notes, output)
 
@@ -63,7 +66,14 @@ def stop(folder: JobFolder, native_id: str) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError), _handle(process) as handle:
         # It was opened before this check, so it cannot be another process of the same number.
         if is_runner(process, folder.key):
-            signal.pidfd_send_signal(handle, CANCEL)
+            # It may have another job when this arrives, which then stays as it is.
+            send_signal(handle, CANCEL, _number(folder))
+
+
+def _number(folder: JobFolder) -> int:
+    """Which of its runner's jobs it is; 0 for a runner of an earlier release, which had one."""
+    words = folder.notes.words("started")
+    return (number(words[2], most=MOST_JOBS) or 0) if len(words) > 2 else 0
 
 
 def send(folder: JobFolder, native_id: str, sent: signal.Signals) -> None:
@@ -111,7 +121,7 @@ def _lock(handle: int) -> bool:
     return False
 
 
-def _started(server: RunnerServer, job: RunnerJob, folder: JobFolder, lock: int, notes: int, output: int) -> str:
+def _started(server: RunnerServer, job: RunnerJob, folder: JobFolder, lock: int, notes: int, output: int) -> Runner:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | CAREFULLY
     log = os.open("runner.log", flags, 0o600, dir_fd=notes)
     try:

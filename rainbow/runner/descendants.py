@@ -21,6 +21,7 @@ class Process:
     parent: int
     started: int
     is_over: bool
+    is_stopped: bool
 
 
 def signal_all(number: signal.Signals) -> int:
@@ -68,11 +69,11 @@ def descendants(of: int = 0) -> list[Process]:
 
 def _processes() -> Iterator[Process]:
     for name in os.listdir("/proc"):  # noqa: PTH208  Path.iterdir makes a path of each
-        if name.isdigit() and (process := _process(int(name))):
+        if name.isdigit() and (process := process_of(int(name))):
             yield process
 
 
-def _process(number: int) -> Process | None:
+def process_of(number: int) -> Process | None:
     try:
         text = Path(f"/proc/{number}/stat").read_bytes()
     except OSError:
@@ -80,7 +81,11 @@ def _process(number: int) -> Process | None:
     # Its name, in brackets, may hold anything (proc(5)).
     fields = text[text.rindex(b")") + 2 :].split()
     return Process(
-        number=number, parent=int(fields[1]), started=int(fields[19]), is_over=fields[0] in (b"Z", b"X", b"x")
+        number=number,
+        parent=int(fields[1]),
+        started=int(fields[19]),
+        is_over=fields[0] in (b"Z", b"X", b"x"),
+        is_stopped=fields[0] in (b"T", b"t"),
     )
 
 
@@ -91,7 +96,7 @@ def _signal(process: Process, number: signal.Signals) -> bool:
     except OSError:
         return False
     try:
-        now = _process(process.number)
+        now = process_of(process.number)
         if now is None or now.started != process.started:
             return False
         signal.pidfd_send_signal(handle, number)

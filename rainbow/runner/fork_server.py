@@ -1,7 +1,7 @@
-"""Forks a runner for each job: a new interpreter for each would cost several times as much as a short job.
+"""Forks runners: a new interpreter for each would cost several times as much as a short job.
 
-The agent sends the job's key, with the handles that the runner needs; nothing comes back but by the last of them. The
-server ends with the agent, at the end of its stream; runners live on.
+For each the agent sends one end of a connection, on which the runner gets its jobs. The server ends with the agent, at
+the end of its stream; runners that have a job live on.
 """
 
 import ctypes
@@ -11,19 +11,15 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from rainbow.runner.supervisor import supervise
+from rainbow.runner.job_loop import LONGEST_KEY, JobLoop
 from rainbow.system.prctl import hide_memory
 
-LONGEST_KEY = 100
-# In the command line of the server, where each runner has its key: that is how the agent recognizes it.
+# In the command line of the server, where each runner has the key of its job: that is how the agent recognizes it.
 NO_KEY = "-" * LONGEST_KEY
-# The job's lock, which the runner holds as long as it lives; the folders of its notes and its output; its log; the job;
-# and where it says that its start is noted.
-HANDLES = 6
+ANOTHER = b"another"
 
 
 def serve(connection: socket.socket) -> None:
@@ -35,22 +31,19 @@ def serve(connection: socket.socket) -> None:
     # What runners share with this process stays shared.
     gc.freeze()
     while True:
-        key, handles, _, _ = socket.recv_fds(connection, LONGEST_KEY, HANDLES)
-        if not key:
+        request, handles, _, _ = socket.recv_fds(connection, len(ANOTHER), 1)
+        if not request:
             return
-        if len(handles) == HANDLES and not os.fork():
-            ctypes.memmove(place, key.ljust(LONGEST_KEY, b"\0"), LONGEST_KEY)
-            _run(handles)
+        if len(handles) == 1 and not os.fork():
+            _run(handles[0], place)
         for handle in handles:
             os.close(handle)
 
 
-def _run(handles: Sequence[int]) -> NoReturn:
-    _lock, notes, output, log, job, noted = handles
+def _run(agent: int, place_of_key: int) -> NoReturn:
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.dup2(log, 2)
-        supervise(notes, output, job, noted)
+        JobLoop(socket.socket(fileno=agent), place_of_key).run()
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()

@@ -16,6 +16,11 @@ class Notes:
         self._folder = folder
         self._reserved: int | None = None
 
+    def close(self) -> None:
+        if self._reserved is not None:
+            os.close(self._reserved)
+        self._reserved = None
+
     def write_once(self, name: str, *words: object) -> None:
         """Raises FileExistsError if there is such a note."""
         draft = f"{name}.{os.getpid()}"

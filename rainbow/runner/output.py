@@ -3,7 +3,9 @@
 import contextlib
 import os
 import select
-import time
+import sys
+import threading
+import traceback
 from collections.abc import Sequence
 
 from rainbow.system.untrusted_files import CAREFULLY
@@ -80,7 +82,8 @@ class Output:
 
 
 class Pump:
-    """Moves what a job writes into its outputs, each through a pipe, while `wait` waits.
+    """Moves what a job writes into its outputs, each through a pipe, in a thread of its own: so a disk that hangs keeps
+    nobody from ending the job.
 
     The job neither waits nor fails for what becomes of its output. It writes to the `entrances`.
     """
@@ -88,6 +91,9 @@ class Pump:
     def __init__(self, outputs: Sequence[Output]) -> None:
         self._outputs: dict[int, Output] = {}
         self._poll = select.poll()
+        self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
+        self._poll.register(self._stopping, select.POLLIN)
+        self._thread = threading.Thread(target=self._run, name="output", daemon=True)
         self.entrances: list[int] = []
         for output in outputs:
             exit, entrance = os.pipe()
@@ -100,26 +106,43 @@ class Pump:
         """Only the job has the entrances open after this."""
         for entrance in self.entrances:
             os.close(entrance)
-
-    def wait(self, other: int, seconds: float) -> bool:
-        """Until that file can be read, or for so long; whether it can."""
-        deadline = time.monotonic() + seconds
-        self._poll.register(other, select.POLLIN)
-        while True:
-            ready = [file for file, _ in self._poll.poll(1000 * max(0.0, deadline - time.monotonic()))]
-            for exit in self._outputs.keys() & ready:
-                if self._moved(exit) == b"":
-                    self._poll.unregister(exit)
-            if other in ready or time.monotonic() >= deadline:
-                return other in ready
+        self._thread.start()
 
     def stop(self) -> None:
         """Read what is in the pipes, and no more: a process that could not be ended may hold an entrance open."""
-        for exit, output in self._outputs.items():
-            for _ in range(LAST_BYTES // CHUNK_BYTES):
-                if not self._moved(exit):
-                    break
-            output.finish()
+        os.eventfd_write(self._stopping, 1)
+        self._thread.join()
+        os.close(self._stopping)
+
+    def _run(self) -> None:
+        try:
+            self._move_until_told()
+            for exit, output in self._outputs.items():
+                self._move_the_rest(exit)
+                output.finish()
+                os.close(exit)
+        # Without it the job would wait for ever; so it ends with its runner.
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+
+    def _move_until_told(self) -> None:
+        """Or until all pipes are at their ends."""
+        left = set(self._outputs)
+        while left:
+            ready = {file for file, _ in self._poll.poll()}
+            for exit in left & ready:
+                if self._moved(exit) == b"":
+                    self._poll.unregister(exit)
+                    left.discard(exit)
+            if self._stopping in ready:
+                return
+
+    def _move_the_rest(self, exit: int) -> None:
+        for _ in range(LAST_BYTES // CHUNK_BYTES):
+            if not self._moved(exit):
+                return
 
     def _moved(self, exit: int) -> bytes | None:
         """Empty at the end of the pipe; None where nothing is in it, as when the job itself read what it wrote."""

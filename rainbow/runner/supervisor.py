@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import time
 from collections.abc import Sequence
@@ -9,10 +10,9 @@ from typing import NoReturn
 
 from rainbow.runner.descendants import kill_all, reap, signal_all
 from rainbow.runner.job import RunnerJob
-from rainbow.runner.notes import Notes
 from rainbow.runner.output import ERRORS, OUTPUT, Output, Pump
-from rainbow.system.prctl import adopt_orphans, die_with
-from rainbow.system.signalfd import next_signal, signals_as_file
+from rainbow.system.prctl import die_with
+from rainbow.system.signalfd import next_signal
 
 # Between the signal that asks a job to end and the one that makes it.
 GRACE_SECONDS = 5.0
@@ -23,41 +23,38 @@ WAKING = (signal.SIGCHLD, signal.SIGTERM, CANCEL)
 WHY: dict[int, str] = {CANCEL: "cancelled", signal.SIGTERM: "stopped"}
 
 
-def supervise(notes_folder: int, job_folder: int, job_file: int, noted: int) -> None:
-    """Detach from what started this process, and run the job unless that happened before.
-
-    Writes to `noted` once the start is noted. Raises FileExistsError where it was before.
+class JobSignals:
+    """Those that a runner gets while it has its job of that number. A cancel that comes late, for an earlier job, does
+    not count; one without a value is for whichever it has.
     """
-    # First, so that no file of its own is the standard input.
-    _silence()
-    with os.fdopen(job_file) as file:
-        job = RunnerJob.read(file.read())
-    signals = signals_as_file(WAKING)
-    os.setsid()
-    adopt_orphans()
-    notes = Notes(notes_folder)
-    notes.reserve("ended")
-    notes.write_once("started", os.getpid(), time.time())
-    # The agent may be gone.
-    with contextlib.suppress(BrokenPipeError):
-        os.write(noted, str(os.getpid()).encode())
-    os.close(noted)
-    notes.write("ended", *_run(job, job_folder, signals), time.time())
+
+    def __init__(self, signals: int, number: int) -> None:
+        self._signals = signals
+        self._number = number
+        self._poll = select.poll()
+        self._poll.register(signals, select.POLLIN)
+
+    def woken(self, deadline: float) -> int:
+        """The signal that arrived before the deadline; 0 for none."""
+        seconds = min(max(0.0, deadline - time.monotonic()), LONGEST_WAIT_SECONDS)
+        received = next_signal(self._signals) if self._poll.poll(1000 * seconds) else None
+        if not received or (received.number == CANCEL and received.value not in (0, self._number)):
+            return 0
+        return received.number
 
 
-def _run(job: RunnerJob, folder: int, signals: int) -> tuple[str, int, int]:
-    """How the job ended, its status of wait(2), and how many of its processes could not be ended."""
+def supervise(job: RunnerJob, folder: int, waking: JobSignals) -> tuple[str, int, int]:
+    """Run a job. Returns how it ended, its status of wait(2), and how many of its processes could not be ended."""
     outputs = [Output(folder, name, most_bytes=job.kept_output_bytes) for name in (OUTPUT, ERRORS)]
     pump = Pump(outputs)
     try:
         process = _start(job, pump.entrances)
     except OSError as error:
         outputs[1].say(f"cannot start in {job.directory}: {error.strerror}")
-        for output in outputs:
-            output.finish()
+        pump.start()
+        pump.stop()
         return "failed", 0, 0
     pump.start()
-    waking = _Waking(signals, pump)
     how, deadline = _wait(process, job.limit_seconds, waking)
     if how == "exited":
         # It is not yet reaped, so its number still means its own group: most of what it left behind goes at once.
@@ -68,17 +65,6 @@ def _run(job: RunnerJob, folder: int, signals: int) -> tuple[str, int, int]:
     left = kill_all()
     pump.stop()
     return how, status, left
-
-
-class _Waking:
-    def __init__(self, signals: int, pump: Pump) -> None:
-        self._signals = signals
-        self._pump = pump
-
-    def woken(self, deadline: float) -> int:
-        """The signal that arrived before the deadline; 0 for none. What the job writes meanwhile is kept."""
-        seconds = min(max(0.0, deadline - time.monotonic()), LONGEST_WAIT_SECONDS)
-        return next_signal(self._signals) if self._pump.wait(self._signals, seconds) else 0
 
 
 def _start(job: RunnerJob, outputs: Sequence[int]) -> int:
@@ -117,7 +103,7 @@ def _become(job: RunnerJob, runner: int, outputs: Sequence[int], failed: int) ->
         os._exit(1)
 
 
-def _wait(pid: int, limit_seconds: int, waking: _Waking) -> tuple[str, float]:
+def _wait(pid: int, limit_seconds: int, waking: JobSignals) -> tuple[str, float]:
     """Wait for the process, and end it at its time limit or on request.
 
     Returns how it ended, and until when other processes that were asked to end have time.
@@ -158,9 +144,3 @@ def _usual_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-
-
-def _silence() -> None:
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1):
-        os.dup2(nowhere, standard)

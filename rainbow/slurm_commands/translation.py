@@ -20,6 +20,12 @@ from rainbow.spec_rules import MAX_RETRIES, SITE_OPTIONS
 
 SCRIPT = "slurm_script"
 HIGHEST_NICE = 100
+# It ends soon after the script, which not every scheduler sees to: another process may get the script's number.
+_ALARM = (
+    "(exec </dev/null >/dev/null 2>&1; at=$(($(date +%s) + {seconds})); "
+    "while left=$((at - $(date +%s))); test $left -gt 0; do "
+    "kill -0 $$ || exit; sleep $((left < 10 ? left : 10)); done; kill -{signal} $$) &\n"
+)
 _SIGNAL = re.compile(r"(?P<who>[RB]{0,2}:)?(?:SIG)?(?P<signal>[A-Z0-9]{1,8})(?:@(?P<seconds>[0-9]{1,5}))?", re.ASCII)
 DEFAULT_SIGNAL_SECONDS = 60
 # By the label that each becomes.
@@ -124,8 +130,7 @@ def _alarm(text: str | None, limit_seconds: int) -> tuple[str, list[str]]:
     before = int(found["seconds"] or DEFAULT_SIGNAL_SECONDS)
     if "B" not in (found["who"] or "") or limit_seconds <= before:
         return "", [f"--signal={text} is left out: only the script gets one (B:), and a time limit (-t) says when"]
-    wait = f"sleep {limit_seconds - before}; kill -{found['signal']} $$"
-    return f"(exec </dev/null >/dev/null 2>&1; {wait}) &\n", []
+    return _ALARM.format(seconds=limit_seconds - before, signal=found["signal"]), []
 
 
 def _variables(fields: Mapping[str, Any], array: Array | None) -> str:

@@ -43,12 +43,8 @@ WAITING_OR_RUNNING = frozenset({"PENDING", "RUNNING", "COMPLETING"})
 @click.option("-h", "--noheader", "no_header", is_flag=True, help="Leave out the line with the names of columns.")
 @click.option("-o", "--format", "format_", metavar="TEXT", help="Columns by codes such as '%i %t'.")
 @click.option("-l", "--long", "long_", is_flag=True, help="More columns.")
-<<<<<<< HEAD
 @click.option("-r", "--array", "each_task", is_flag=True, help="A line for each task of an array that waits, too.")
-=======
-@click.option("-r", "--array", is_flag=True, expose_value=False, help="A line for each task, as it is always.")
 @click.option("--only-job-state", is_flag=True, expose_value=False, help="As ever: -o says what is told.")
->>>>>>> f871f14 (Answer what Nextflow may ask of squeue, and end the alarm of a script with it; run dask-jobqueue and parsl through rainbow sbatch)
 @click.option("-a", "--all", is_flag=True, expose_value=False, help="All partitions, as it is always.")
 @click.pass_context
 def command(

@@ -1,10 +1,14 @@
 """What a shell completes, and that it never waits for long or prints anything else."""
 
+import os
+import re
+import shutil
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from select import select
 from typing import Any
 
 import grpc
@@ -17,6 +21,7 @@ from rainbow.terminal import completion
 from tests.support.commandline import Begin
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
+from tests.support.servers import ROOT
 
 
 @pytest.fixture
@@ -129,19 +134,77 @@ def test_a_broken_file_and_no_server_are_silent(
     assert time.monotonic() - began < PATIENCE_SECONDS
 
 
-def test_bash_completes(begin: Begin, tmp_path: Path) -> None:
-    begin(groups(g12="sweep"))
-    program = tmp_path / "rainbow"
+def line_in_the_manual(shell: str) -> str:
+    """What docs/cli.md says to put into the start-up file of a shell."""
+    said = re.search(rf"^\| {shell}.*\| `([^`]+)` \|$", (ROOT / "docs" / "cli.md").read_text(), re.MULTILINE)
+    assert said
+    return said[1].replace(r"\|", "|")
+
+
+@pytest.fixture
+def at_home(begin: Begin, tmp_path: Path) -> dict[str, str]:
+    """The environment of somebody with two groups of jobs, whose shells have no start-up files yet."""
+    begin(*[groups(g12="sweep", g11="study")] * 2)
+    program = tmp_path / "bin" / "rainbow"
+    program.parent.mkdir()
     program.write_text(f"#!{sys.executable}\nfrom rainbow.cli import main\nmain()\n")
     program.chmod(0o700)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    return {**os.environ, "HOME": str(tmp_path), "PATH": path, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+
+
+def test_bash_completes(at_home: dict[str, str]) -> None:
     script = f"""
-        PATH={tmp_path}:$PATH
-        eval "$(_RAINBOW_COMPLETE=bash_source rainbow)"
-        COMP_WORDS=(rainbow jobs --group 1) COMP_CWORD=3
-        _rainbow_completion rainbow
-        echo "${{COMPREPLY[@]}}"
+        {line_in_the_manual("bash")}
+        for word in 12 sw; do
+            COMP_WORDS=(rainbow jobs --group $word) COMP_CWORD=3 COMPREPLY=()
+            _rainbow_completion rainbow
+            echo "${{COMPREPLY[@]}}"
+        done
     """
 
-    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    told = subprocess.run(["bash", "-c", script], env=at_home, capture_output=True, text=True, check=True)
 
-    assert (told.stdout, told.stderr) == ("12\n", "")
+    assert (told.stdout, told.stderr) == ("12\n12\n", "")
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="needs fish")
+def test_fish_completes(at_home: dict[str, str]) -> None:
+    folder = Path(at_home["HOME"]) / ".config" / "fish" / "completions"
+    folder.mkdir(parents=True)
+    (folder / "rainbow.fish").write_text(line_in_the_manual("fish"))
+    script = "complete -C 'rainbow jobs --group 1'; complete -C 'rainbow jobs --group sw'; complete -C 'rainbow scan'"
+
+    told = subprocess.run(["fish", "-c", script], env=at_home, capture_output=True, text=True, check=True)
+
+    names = "11\tstudy\n12\tsweep\n12\tsweep\n"
+    assert (told.stdout, told.stderr) == (f"{names}scancel\tStop or signal jobs\n", "")
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="needs zsh")
+def test_zsh_completes(at_home: dict[str, str]) -> None:
+    lines = ("PS1='ready> '", "autoload -Uz compinit", "compinit -u", line_in_the_manual("zsh"))
+    (Path(at_home["HOME"]) / ".zshrc").write_text("\n".join(lines) + "\n")
+    person, terminal = os.openpty()
+    with subprocess.Popen(["zsh", "-i"], env=at_home, stdin=terminal, stdout=terminal, stderr=terminal) as shell:
+        os.close(terminal)
+        try:
+            read_until(person, "ready> ")
+            os.write(person, b"rainbow jobs --group 1\t")
+            both = read_until(person, "study")
+            os.write(person, b"\x15rainbow jobs --group sw\t\x01echo result=$? \n")
+            read_until(person, "result=0 rainbow jobs --group 12")
+        finally:
+            shell.kill()
+            os.close(person)
+
+    assert "12  -- sweep" in both and "11  -- study" in both
+
+
+def read_until(terminal: int, text: str) -> str:
+    """What a shell showed by then. Fails once it has been silent for long."""
+    shown = ""
+    while text not in shown:
+        assert select([terminal], [], [], PATIENCE_SECONDS)[0], f"waited for {text!r} after {shown!r}"
+        shown += os.read(terminal, 65536).decode(errors="replace")
+    return shown

@@ -65,6 +65,9 @@ class Cluster:
     def count_completed(self) -> int:
         return self._count(pb.JOB_STATE_COMPLETED)
 
+    def count_running(self) -> int:
+        return self._count(pb.JOB_STATE_RUNNING)
+
     def count_waiting(self) -> int:
         return self._count(pb.JOB_STATE_QUEUED)
 

@@ -5,12 +5,12 @@ import time
 import pytest
 
 from rainbow.agent import reporter
-from rainbow.agent.held_jobs import HeldJob
+from rainbow.agent.held_job import HeldJob
 from rainbow.agent.job_reports import report_of
 from rainbow.executors.executor import Access
 from rainbow.reports import JobReport
-from tests.support.agent_cast import RUNNING, Hire, handed_over, key
-from tests.support.agents import Crew, ScriptedExecutor
+from tests.support.agent_cast import RUNNING, SUCCESS, Hire, handed_over, key
+from tests.support.agents import Crew, ScriptedExecutor, ended
 
 
 def test_no_report_is_made_of_a_job_that_did_not_change(
@@ -37,6 +37,32 @@ def test_no_report_is_made_of_a_job_that_did_not_change(
 
     assert before_heartbeat == []
     assert made
+
+
+def test_a_round_without_news_looks_at_no_job(
+    scripted: Crew, scheduler: ScriptedExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobid = handed_over(scripted)
+    scheduler.progress[key(jobid)] = RUNNING
+    scripted.work(lambda: scripted.job(jobid).started_at)
+    scripted.agent.step()
+    looked_at: list[str] = []
+
+    def looks(held: HeldJob) -> tuple[object, ...]:
+        looked_at.append(held.key)
+        return (held.stage,)
+
+    monkeypatch.setattr(HeldJob, "looks", property(looks))
+    for _ in range(3):
+        scripted.clock.move(0.1)
+        scripted.agent.step()
+    without_news = list(looked_at)
+    scheduler.progress[key(jobid)] = ended(scripted.clock.now(), **SUCCESS)
+    scripted.clock.move(1)
+    scripted.finish(jobid)
+
+    assert without_news == []
+    assert looked_at
 
 
 def test_polls_that_take_much_of_the_processor_are_rarer(scripted: Crew, scheduler: ScriptedExecutor) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rainbow.agent.context import ignore_checkpoint
-from rainbow.agent.held_jobs import HeldJob, HeldJobs
+from rainbow.agent.held_job import HeldJob
+from rainbow.agent.held_jobs import HeldJobs
 from rainbow.agent.journal import Entry, Journal, Step
 from rainbow.agent.states import AFTER_A_RESTART, MOVES, STEPS, Desired, Stage
 from rainbow.executors.executor import Ending, JobPhase, Progress

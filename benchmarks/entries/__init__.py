@@ -5,6 +5,7 @@ from collections.abc import Callable
 from benchmarks.bench import Bench
 from benchmarks.entries import (
     agent,
+    agent_holds,
     agent_jobs,
     behind_larger,
     bulk,
@@ -41,6 +42,7 @@ ENTRIES: dict[str, Entry] = {
     "console": console.measure,
     "rest": rest.measure,
     "agent": agent.measure,
+    "agent-holds": agent_holds.measure,
     "agent-jobs": agent_jobs.measure,
     "behind-larger": behind_larger.measure,
     "many-queues": many_queues.measure,
@@ -51,6 +53,7 @@ ENTRIES: dict[str, Entry] = {
 ALONE = frozenset(
     {
         "agent",
+        "agent-holds",
         "agent-jobs",
         "mixed-load",
         "rest",

@@ -10,6 +10,7 @@ from rainbow.agent.held_jobs import HeldJobs
 from rainbow.agent.journal_entries import entry_of, recovered_entry
 from rainbow.agent.recovery import Recovery
 from rainbow.agent.reporter import Reporter
+from rainbow.agent.states import IN_SCHEDULER, WAITING, Stage
 from rainbow.errors import RainbowError
 from rainbow.executors.executor import Capacity, SchedulerSilent
 from rainbow.pending_call import PendingCall
@@ -143,7 +144,7 @@ class Acceptor:
             self._reporter.not_ready = f"the scheduler does not answer: {silence.message}"
             self.withdraw()
             raise
-        waiting = [held.entry.work for held in self._held_jobs if held.is_waiting]
+        waiting = [held.entry.work for held in self._held_jobs.index.in_stages(WAITING)]
         sizes = [(work.nodes, self._context.executor.slots(work)) for work in waiting]
         soon = self._soon(capacity) if with_ready else 0
         ahead = self._context.settings.ahead
@@ -161,11 +162,11 @@ class Acceptor:
         since = self._context.clock() - READY_FOR
         slots = self._context.executor.slots
         freed = sum(slots(work) for ended_at, work in self._held_jobs.successes if ended_at > since)
-        taken = sum(slots(held.entry.work) for held in self._held_jobs if held.is_in_scheduler)
+        taken = sum(slots(held.entry.work) for held in self._held_jobs.index.in_stages(IN_SCHEDULER))
         return min(freed, MOST_READY) if freed > capacity.slots + taken else 0
 
     def _most_jobs(self) -> int:
-        held = sum(not held.is_over for held in self._held_jobs)
+        held = len(self._held_jobs) - self._held_jobs.index.count((Stage.ENDED,))
         return (
             min(self._context.settings.max_jobs - held, MOST_AT_ONCE)
             if self._context.settings.max_jobs

@@ -12,7 +12,7 @@ from rainbow.agent.cleanup import Cleanup
 from rainbow.agent.context import AgentContext
 from rainbow.agent.facts import FactsTeller
 from rainbow.agent.hand_over import HandOver
-from rainbow.agent.held_jobs import HeldJob, HeldJobs
+from rainbow.agent.held_jobs import HeldJobs
 from rainbow.agent.job_reports import in_one_line
 from rainbow.agent.journal import Journal
 from rainbow.agent.monitor import Monitor
@@ -23,7 +23,7 @@ from rainbow.agent.reporter import Reporter
 from rainbow.agent.round import Duty, Round
 from rainbow.agent.senders import Senders
 from rainbow.agent.staging import Staging
-from rainbow.agent.states import Desired, Stage
+from rainbow.agent.states import Stage
 from rainbow.agent.wish_listener import WishListener
 from rainbow.agent.wishes import Wishes
 from rainbow.agent.withdrawal import Withdrawal
@@ -192,7 +192,7 @@ class Agent:
         return not self._draining and self._is_reconciled()
 
     def _is_reconciled(self) -> bool:
-        return not self._recovery.needed and not any(_is_open(held) for held in self._held_jobs)
+        return not self._recovery.needed and self._held_jobs.index.is_reconciled()
 
     def _has_nothing_to_do(self) -> bool:
         cannot = bool(self._reporter.not_ready) and not self._round.has_trouble()
@@ -211,8 +211,3 @@ class Agent:
             self._wakeups.get(timeout=seconds)
             while True:
                 self._wakeups.get_nowait()
-
-
-def _is_open(held: HeldJob) -> bool:
-    """Whether the scheduler or the server is still to be asked about a job that an earlier agent left."""
-    return held.is_in_doubt or (held.last_report is None and held.desired is not Desired.ABANDON)

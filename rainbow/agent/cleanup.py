@@ -8,6 +8,7 @@ from itertools import islice
 from rainbow.agent.context import KEPT, AgentContext
 from rainbow.agent.held_jobs import HeldJobs
 from rainbow.agent.journal import Done
+from rainbow.agent.states import IN_SCHEDULER
 from rainbow.executors.executor import Ticket
 from rainbow.system.disk_space import is_full
 from rainbow.telemetry.lines import Line
@@ -76,7 +77,7 @@ class Cleanup:
         now = self._context.clock()
         if self._next_tidy and now < self._next_tidy:
             return False
-        running = [held.entry.ticket for held in self._held_jobs if held.is_in_scheduler]
+        running = [held.ticket for held in self._held_jobs.index.in_stages(IN_SCHEDULER)]
         more = self._context.executor.tidy(running)
         self._next_tidy = now + (TIDY_ON if more else TIDY_EVERY)
         return False

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rainbow.agent.context import AgentContext
-from rainbow.agent.held_jobs import HeldJob, HeldJobs
+from rainbow.agent.held_job import HeldJob
+from rainbow.agent.held_jobs import HeldJobs
 from rainbow.agent.reporter import Reporter
 from rainbow.agent.staging import Staging
-from rainbow.agent.states import Desired, Stage
+from rainbow.agent.states import NOT_HANDED_OVER, Desired, Stage
 from rainbow.agent.submission import Submission
 from rainbow.executors.endings import cancelled, failed, refused
 from rainbow.executors.executor import NotTaken, WorkRefused
@@ -50,7 +51,7 @@ class HandOver:
         self._submission = Submission(context, held_jobs, staging, tell=tell)
 
     def settle(self) -> bool:
-        in_doubt = [held for held in self._held_jobs if held.is_in_doubt]
+        in_doubt = [held for held in self._held_jobs.index.in_stages((Stage.IN_DOUBT,)) if held.is_in_doubt]
         if not in_doubt:
             return False
         found = self._context.executor.find([held.key for held in in_doubt])
@@ -70,8 +71,9 @@ class HandOver:
 
     def prepare(self) -> bool:
         """Note which jobs are about to be handed over, and end those that can never run here."""
-        self._staging.forget({held.key for held in self._held_jobs if held.is_waiting and not held.is_in_scheduler})
-        new = [held for held in self._held_jobs if held.stage is Stage.ACCEPTED and held.desired is not Desired.ABANDON]
+        index = self._held_jobs.index
+        self._staging.forget({held.key for held in index.in_stages((*NOT_HANDED_OVER, Stage.IN_DOUBT))})
+        new = [held for held in index.in_stages((Stage.ACCEPTED,)) if held.desired is not Desired.ABANDON]
         if self._is_kept_waiting(new):
             return False
         with self._held_jobs.together():
@@ -134,8 +136,9 @@ class HandOver:
 
         Every job passes here on its way to the scheduler, so rules and policy are checked here for the last time.
         """
+        announced = self._held_jobs.index.in_stages((Stage.ANNOUNCED,))
         with self._held_jobs.together():
-            return self._submit_in_turn(sorted(filter(self._may_go, self._held_jobs), key=_tried_at))
+            return self._submit_in_turn(sorted(filter(self._may_go, announced), key=_tried_at))
 
     def _submit_in_turn(self, ready: Sequence[HeldJob]) -> bool:
         """As many at once as the scheduler's adapter can.

@@ -3,121 +3,22 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from rainbow.agent.context import Checkpoint
+from rainbow.agent.held_index import HeldIndex
+from rainbow.agent.held_job import HeldJob
 from rainbow.agent.journal import Done, Entry, Journal
 from rainbow.agent.required_signatures import RequiredSignatures
-from rainbow.agent.states import AFTER_A_RESTART, IN_SCHEDULER, NOT_HANDED_OVER, STEPS, Desired, Stage, check_move
+from rainbow.agent.states import AFTER_A_RESTART, STEPS, Stage, check_move
 from rainbow.agent.write_queue import Write, WriteQueue
 from rainbow.executors.executor import Ending, Progress, Ticket
-from rainbow.reports import JobReport
 from rainbow.specs import Work
 from rainbow.system.disk_space import DiskFull
 
 MOST_SUCCESSES = 1_000
-
-
-@dataclass(slots=True, kw_only=True)
-class HeldJob:
-    """`last_report` is the last that the server counted since this agent started, `last_looks` its `looks` then, and
-    `renewed_at` when it was sent. `handover_error` is what went wrong in handing over. `waiting_reason`: why the
-    scheduler does not start it. `cancelled_at`: when the scheduler was last asked to stop it. `missing_since`: since
-    when it does not know the job. `accepted_at`: after a restart, when the journal last noted something of it.
-    `next_withdrawal`: not before then is the scheduler asked again to withdraw it. `may_arrive`: a submission without
-    an answer may still reach it. `goes_alone`: something went wrong when it was handed over with others. `under_way`:
-    a thread is handing it over. `lacks_room`: when that was last tried others had what it needs. `traceparent`: the
-    span of its submission, unknown to an agent that started since.
-    """
-
-    entry: Entry
-    stage: Stage
-    desired: Desired = Desired.RUN
-    last_report: JobReport | None = None
-    last_looks: tuple[object, ...] = ()
-    renewed_at: datetime | None = None
-    handover_error: str = ""
-    waiting_reason: str = ""
-    cancelled_at: datetime | None = None
-    missing_since: datetime | None = None
-    accepted_at: datetime | None = None
-    next_withdrawal: datetime | None = None
-    tried_at: datetime | None = None
-    may_arrive: bool = False
-    goes_alone: bool = False
-    under_way: bool = False
-    lacks_room: bool = False
-    traceparent: str = ""
-    key: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.key = self.entry.key
-
-    @property
-    def ticket(self) -> Ticket:
-        return Ticket(key=self.key, native_id=self.entry.native_id)
-
-    @property
-    def looks(self) -> tuple[object, ...]:
-        """All that a report of it is made from."""
-        return self.entry, self.stage, self.waiting_reason, self.desired, self.last_report is None
-
-    @property
-    def is_handed_over(self) -> bool:
-        return self.stage not in NOT_HANDED_OVER
-
-    @property
-    def is_in_scheduler(self) -> bool:
-        return self.stage in IN_SCHEDULER
-
-    @property
-    def is_in_doubt(self) -> bool:
-        """Whether the scheduler has to be asked for it."""
-        return self.stage is Stage.IN_DOUBT and not self.under_way
-
-    @property
-    def is_over(self) -> bool:
-        return self.stage is Stage.ENDED
-
-    @property
-    def is_given_back(self) -> bool:
-        return bool(self.entry.progress and self.entry.progress.ending in (Ending.REFUSED, Ending.WITHDRAWN))
-
-    @property
-    def never_started(self) -> bool:
-        """Whether that is certain, so that another attempt may run."""
-        return self.is_given_back or not (self.is_handed_over or self.may_arrive)
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether it will still take free capacity, as far as is known."""
-        return self.stage not in (Stage.RUNNING, Stage.ENDED)
-
-    @property
-    def is_done(self) -> bool:
-        """Nothing is left to report, and the scheduler has nothing of it."""
-        return self.desired is Desired.ABANDON and (self.is_over or not self.is_handed_over)
-
-    def is_overdue(self, now: datetime) -> bool:
-        """Whether it should have started by now, and is still wanted."""
-        seconds = self.entry.work.start_within_seconds
-        if not (seconds and self.accepted_at and self.desired is Desired.RUN):
-            return False
-        return now - self.accepted_at >= timedelta(seconds=seconds)
-
-    def move(self, stage: Stage) -> None:
-        """For a move that the journal does not note. Raises ValueError for one that no job makes."""
-        check_move(self.stage, stage)
-        self.stage = stage
-
-    def to_be_cancelled(self) -> None:
-        if self.desired is Desired.RUN:
-            self.desired = Desired.CANCEL
-
-    def to_be_abandoned(self) -> None:
-        self.desired = Desired.ABANDON
 
 
 class HeldJobs:
@@ -136,23 +37,27 @@ class HeldJobs:
         self._passed: list[Checkpoint] = []
         self._clock = clock
         self._checkpoint = checkpoint
-        self._jobs: dict[str, HeldJob] = {}
+        self._index = HeldIndex()
         self._let_go = {done.ticket.key: done for done in journal.done()}
         self.ends = 0
         self.returns = 0
         # What ended well, and when; a second's worth, or a bit more.
         self.successes: deque[tuple[datetime, Work]] = deque(maxlen=MOST_SUCCESSES)
         for entry in journal.unreported():
-            self._jobs[entry.key] = _held(entry, accepted_at=entry.noted_at)
+            self._index.add(_held(entry, accepted_at=entry.noted_at))
 
     def __iter__(self) -> Iterator[HeldJob]:
-        return iter(list(self._jobs.values()))
+        return iter(self._index.all())
 
     def __len__(self) -> int:
-        return len(self._jobs)
+        return len(self._index)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._jobs
+        return isinstance(key, str) and self._index.get(key) is not None
+
+    @property
+    def index(self) -> HeldIndex:
+        return self._index
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -166,10 +71,11 @@ class HeldJobs:
 
     def accepted(self, entries: Iterable[Entry], *, renewed_at: datetime) -> list[HeldJob]:
         """Returns the new ones; an attempt may be known, or over and reported."""
-        new = [entry for entry in entries if entry.key not in self._jobs and entry.key not in self._let_go]
+        new = [entry for entry in entries if entry.key not in self and entry.key not in self._let_go]
         now = self._clock()
         held = [_held(entry, accepted_at=now, renewed_at=renewed_at) for entry in new]
-        self._jobs |= {job.key: job for job in held}
+        for job in held:
+            self._index.add(job)
         self._note(lambda: self._journal.accepted(new, now=now), Checkpoint.ACCEPTED_NOTED)
         return held
 
@@ -207,7 +113,7 @@ class HeldJobs:
 
     def runs(self, key: str) -> bool:
         """Whether more may come of the job; any thread may ask."""
-        held = self._jobs.get(key)
+        held = self._index.get(key)
         return held is not None and not held.is_over
 
     def let_go(self, jobs: Iterable[HeldJob]) -> None:
@@ -217,7 +123,7 @@ class HeldJobs:
         keys = [held.key for held in done]
         self.returns += sum(held.is_given_back for held in done)
         for held in done:
-            del self._jobs[held.key]
+            self._index.remove(held)
             self._let_go[held.key] = Done(ticket=held.entry.ticket, at=now)
         self._note(lambda: self._journal.reported(keys, now=now), Checkpoint.REPORTED_NOTED)
 

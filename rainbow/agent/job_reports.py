@@ -2,7 +2,7 @@
 
 import re
 
-from rainbow.agent.held_jobs import HeldJob
+from rainbow.agent.held_job import HeldJob
 from rainbow.agent.states import Desired, Stage
 from rainbow.executors.endings import cancelled
 from rainbow.executors.executor import Ending, JobPhase, Progress

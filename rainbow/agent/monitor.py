@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rainbow.agent.context import AgentContext
-from rainbow.agent.held_jobs import HeldJob, HeldJobs
+from rainbow.agent.held_job import HeldJob
+from rainbow.agent.held_jobs import HeldJobs
 from rainbow.agent.job_reports import state_of
-from rainbow.agent.states import Desired, Stage
+from rainbow.agent.states import IN_SCHEDULER, Desired, Stage
 from rainbow.executors.endings import cancelled
 from rainbow.executors.executor import Ending, JobPhase, Progress
 from rainbow.telemetry.lines import Line
@@ -38,20 +39,20 @@ class Monitor:
         self._took = timedelta()
         self._interval = timedelta(seconds=context.settings.interval_seconds)
         self._soon = self._next = self._interval
-        self._seen: set[str] = set()
         self.is_due = False
 
     def watch(self) -> bool:
         """Poll all jobs of the scheduler with one call, when it is time, or when there is news or new ones."""
-        held = {job.key: job for job in self._held_jobs if job.is_in_scheduler}
-        now = self._context.clock()
-        if not held or self._pauses(now) or not (self.is_due or self._is_time(now) or held.keys() - self._seen):
+        index, now = self._held_jobs.index, self._context.clock()
+        has_new = index.has_arrived()
+        if not index.count(IN_SCHEDULER) or self._pauses(now) or not (self.is_due or self._is_time(now) or has_new):
             return False
         # Before the call, so that what happens meanwhile is news.
         self.is_due = False
-        has_new = bool(held.keys() - self._seen)
+        index.arrivals_seen()
+        held = {job.key: job for job in index.in_stages(IN_SCHEDULER)}
         later = min(self._next * 2, self._interval)
-        self._polled_at, self._seen, self._next = now, set(held), self._interval
+        self._polled_at, self._next = now, self._interval
         progress = self._poll(list(held.values()))
         with self._held_jobs.together():
             changes = [self._note(held[key], seen, now) for key, seen in progress.items()]
@@ -76,12 +77,13 @@ class Monitor:
     def stop(self) -> bool:
         now = self._context.clock()
         with self._held_jobs.together():
-            for held in self._held_jobs:
+            for held in self._held_jobs.index.unwanted():
                 if held.desired is Desired.CANCEL and not held.is_handed_over:
                     self._held_jobs.ended(held, cancelled())
-        self._cancel([held for held in self._held_jobs if self._is_to_be_cancelled(held, now)], now)
+        unwanted = self._held_jobs.index.unwanted()
+        self._cancel([held for held in unwanted if self._is_to_be_cancelled(held, now)], now)
         # Those that still wait for room are not started; the others are stopped once it is known that they were.
-        if waiting := [held.ticket for held in self._held_jobs if held.under_way and held.desired is not Desired.RUN]:
+        if waiting := [held.ticket for held in unwanted if held.under_way]:
             self._context.executor.cancel(waiting)
         return False
 
@@ -92,7 +94,7 @@ class Monitor:
         _log.info(Line("stopping", jobs=[held.entry.jobid for held in jobs]))
         for held in jobs:
             held.cancelled_at = now
-        self._context.executor.cancel([held.entry.ticket for held in jobs])
+        self._context.executor.cancel([held.ticket for held in jobs])
 
     def _pauses(self, now: datetime) -> bool:
         return self._polled_at is not None and now - self._polled_at < self._pause()
@@ -108,7 +110,7 @@ class Monitor:
         return self._polled_at is None or now - self._polled_at >= self._next
 
     def _is_to_be_cancelled(self, held: HeldJob, now: datetime) -> bool:
-        if held.desired is Desired.RUN or not held.is_in_scheduler:
+        if not held.is_in_scheduler:
             return False
         return held.cancelled_at is None or now - held.cancelled_at >= self._context.settings.heartbeat
 

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 
 from rainbow.agent.context import AgentContext, Checkpoint
-from rainbow.agent.held_jobs import HeldJob, HeldJobs
+from rainbow.agent.held_job import HeldJob
+from rainbow.agent.held_jobs import HeldJobs
 from rainbow.agent.job_reports import in_one_line, report_of
 from rainbow.agent.states import Desired, Stage
 from rainbow.errors import InvalidArgument
@@ -49,22 +50,31 @@ class Reporter:
         return sum(held.desired is not Desired.ABANDON and _is_news(held) for held in self._held_jobs)
 
     def step(self) -> bool:
-        if done := [held for held in self._held_jobs if held.is_done]:
+        if done := [held for held in self._held_jobs.index.unwanted() if held.is_done]:
             self._held_jobs.let_go(done)
-        now, heartbeat = self._context.clock(), self._context.settings.heartbeat
-        due = [held for held in self._held_jobs if _is_due(held, now, heartbeat)]
+        due = self._due()
         if not due and self.not_ready == (self._said_not_ready or ""):
             return False
         for batch in _batches([self._with_output(held) for held in due]):
             self._send(batch)
         return True
 
+    def _due(self) -> list[HeldJob]:
+        now, heartbeat = self._context.clock(), self._context.settings.heartbeat
+        due = []
+        for held in self._held_jobs.index.news(now - heartbeat):
+            if _is_due(held, now, heartbeat):
+                due.append(held)
+            else:
+                self._held_jobs.index.no_news(held)
+        return due
+
     def is_late(self) -> bool:
         """Whether a heartbeat is due, or the server wants something: long work makes way for it."""
         if self.is_wanted():
             return True
         now, heartbeat = self._context.clock(), self._context.settings.heartbeat
-        return any(_heart_beats(held, now, heartbeat) for held in self._held_jobs)
+        return any(_heart_beats(held, now, heartbeat) for held in self._held_jobs.index.news(now - heartbeat))
 
     def _with_output(self, held: HeldJob) -> Outgoing:
         report = report_of(held)

@@ -14,7 +14,7 @@ from pathlib import Path
 from rainbow.agent.context import AgentContext
 from rainbow.agent.daemon_threads import DaemonThreads
 from rainbow.agent.downloads import Downloads
-from rainbow.agent.held_jobs import HeldJob
+from rainbow.agent.held_job import HeldJob
 from rainbow.agent.input_sources import SourceRefused
 from rainbow.agent.journal import Entry
 from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unimplemented

@@ -38,6 +38,8 @@ class Desired(StrEnum):
 # Before the hand-over began: such a job needs nothing of the scheduler.
 NOT_HANDED_OVER = frozenset({Stage.ACCEPTED, Stage.PREPARED, Stage.ANNOUNCED})
 IN_SCHEDULER = frozenset({Stage.SUBMITTED, Stage.RUNNING})
+# What will still take free capacity, as far as is known.
+WAITING = frozenset(Stage) - {Stage.RUNNING, Stage.ENDED}
 
 MOVES: Mapping[Stage, frozenset[Stage]] = {
     Stage.ACCEPTED: frozenset({Stage.PREPARED, Stage.ENDED}),

@@ -9,7 +9,8 @@ from datetime import datetime
 from functools import partial
 
 from rainbow.agent.context import AgentContext, Checkpoint
-from rainbow.agent.held_jobs import HeldJob, HeldJobs
+from rainbow.agent.held_job import HeldJob
+from rainbow.agent.held_jobs import HeldJobs
 from rainbow.agent.staging import Staging
 from rainbow.agent.states import Desired, Stage
 from rainbow.agent.variables import with_variables

@@ -4,7 +4,8 @@ import logging
 from datetime import datetime, timedelta
 
 from rainbow.agent.context import AgentContext
-from rainbow.agent.held_jobs import HeldJob, HeldJobs
+from rainbow.agent.held_job import HeldJob
+from rainbow.agent.held_jobs import HeldJobs
 from rainbow.agent.states import Stage
 from rainbow.agent.wish_listener import WishListener
 from rainbow.executors.executor import SchedulerSilent

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rainbow.agent.context import AgentContext, Checkpoint
-from rainbow.agent.held_jobs import HeldJob, HeldJobs
-from rainbow.agent.states import Desired, Stage
+from rainbow.agent.held_job import HeldJob
+from rainbow.agent.held_jobs import HeldJobs
+from rainbow.agent.states import NOT_HANDED_OVER, Desired, Stage
 from rainbow.executors.endings import ended
 from rainbow.executors.executor import Ending
 from rainbow.telemetry.lines import Line
@@ -29,8 +30,8 @@ class Withdrawal:
         now = self._context.clock()
         overdue = [
             held
-            for held in self._held_jobs
-            if not (held.is_handed_over or held.may_arrive) and (held.is_overdue(now) or _lacks_room(held, now))
+            for held in self._held_jobs.index.in_stages(NOT_HANDED_OVER)
+            if not held.may_arrive and (held.is_overdue(now) or _lacks_room(held, now))
         ]
         with self._held_jobs.together():
             for held in overdue:
@@ -42,7 +43,7 @@ class Withdrawal:
     def withdraw(self) -> bool:
         """Request of the scheduler what is overdue there; what came of it is for the monitor to see."""
         now = self._context.clock()
-        overdue = [held for held in self._held_jobs if held.stage is Stage.SUBMITTED and _is_due(held, now)]
+        overdue = [held for held in self._held_jobs.index.impatient() if _is_due(held, now)]
         if overdue:
             self._withdraw(overdue, now)
         return False
@@ -51,7 +52,7 @@ class Withdrawal:
         _log.info(Line("withdrawing", jobs=[held.entry.jobid for held in jobs]))
         for held in jobs:
             held.next_withdrawal = now + self._context.settings.heartbeat
-        self._context.executor.withdraw([held.entry.ticket for held in jobs])
+        self._context.executor.withdraw([held.ticket for held in jobs])
         self._context.checkpoint(Checkpoint.WITHDRAWN)
         for held in jobs:
             held.next_withdrawal = now + timedelta(seconds=held.entry.work.start_within_seconds)
@@ -65,4 +66,6 @@ def _lacks_room(held: HeldJob, now: datetime) -> bool:
 
 
 def _is_due(held: HeldJob, now: datetime) -> bool:
+    if held.stage is not Stage.SUBMITTED:
+        return False
     return held.is_overdue(now) and (held.next_withdrawal is None or now >= held.next_withdrawal)

@@ -238,7 +238,8 @@ class FluxExecutor:
         self._folder(ticket.key).remove()
 
     def tidy(self, running: Collection[Ticket]) -> bool:
-        return self._housekeeping.tidy(self._folder(ticket.key) for ticket in running)
+        self._housekeeping.cut_outputs(running, self._folder)
+        return self._housekeeping.tidy()
 
     def _waiting(self, tickets: Collection[Ticket]) -> dict[str, FluxJob]:
         keys = {ticket.native_id: ticket.key for ticket in tickets if is_native_id(ticket.native_id)}

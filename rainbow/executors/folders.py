@@ -323,8 +323,12 @@ class JobFolder:
 
         What else is in the place of an output stays as it is.
         """
+        path = self.path
         for name in OUTPUTS:
-            self._cut(name, max_bytes)
+            # Before anything is opened: few are that long, and what is no file of the job's is found then.
+            with contextlib.suppress(OSError):
+                if os.lstat(f"{path}/{name}").st_size > max_bytes:
+                    self._cut(name, max_bytes)
 
     def _cut(self, name: str, max_bytes: int) -> None:
         note = over(max_bytes)

@@ -185,7 +185,8 @@ class SlurmExecutor:
         self._folder(ticket.key).remove()
 
     def tidy(self, running: Collection[Ticket]) -> bool:
-        return self._housekeeping.tidy(self._folder(ticket.key) for ticket in running)
+        self._housekeeping.cut_outputs(running, self._folder)
+        return self._housekeeping.tidy()
 
     def _folder(self, key: str) -> JobFolder:
         return self._as.folder(key)

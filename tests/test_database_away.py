@@ -19,7 +19,8 @@ from django.db import OperationalError
 
 from grpc_api.runtime import database_probe
 from grpc_api.runtime.database_probe import PostgresqlProbe
-from grpc_api.runtime.thread_pools import DatabaseAway, ThreadPools
+from grpc_api.runtime.thread_pools import ThreadPools
+from grpc_api.runtime.worker_threads import DatabaseAway
 from rainbow.client import Client
 from rainbow.errors import Unavailable
 from rainbow.protos import rainbow_pb2 as pb

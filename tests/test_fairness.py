@@ -3,13 +3,33 @@
 import asyncio
 import threading
 
-from grpc_api.runtime.fairness import FairQueue
+import pytest
+
+from grpc_api.runtime.fairness import FairQueue, Usage
 from grpc_api.runtime.thread_pools import ThreadPools
 from tests.support.patience import PATIENCE_SECONDS
 
 
-def test_callers_take_turns_and_each_is_served_in_order() -> None:
-    queue = FairQueue[str]()
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def usage(clock: Clock) -> Usage:
+    return Usage(clock)
+
+
+def test_callers_take_turns_and_each_is_served_in_order(usage: Usage) -> None:
+    queue = FairQueue[str](usage)
     for caller, item in (("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1"), ("c", "c1"), ("b", "b2")):
         queue.add(caller, item)
 
@@ -17,8 +37,42 @@ def test_callers_take_turns_and_each_is_served_in_order() -> None:
     assert [queue.next() for _ in range(len(queue) + 1)] == ["a1", "b1", "c1", "a2", "b2", "a3", None]
 
 
-def test_what_is_taken_at_once_is_all() -> None:
-    queue = FairQueue[int]()
+def test_a_caller_that_used_much_lets_those_by_that_come_soon_after_it(usage: Usage, clock: Clock) -> None:
+    queue = FairQueue[str](usage)
+    usage.charge("busy", 0.5)
+    for caller, seconds in (("busy", 0.0), ("soon", 0.04), ("late", 0.06)):
+        clock.seconds = 100.0 + seconds
+        queue.add(caller, caller)
+
+    assert [queue.next() for _ in range(3)] == ["soon", "busy", "late"]
+
+
+def test_what_a_caller_is_charged_while_it_waits_counts(usage: Usage, clock: Clock) -> None:
+    queue = FairQueue[str](usage)
+    queue.add("busy", "busy")
+    clock.seconds += 0.01
+    queue.add("other", "other")
+    usage.charge("busy", 0.5)
+
+    assert [queue.next(), queue.next()] == ["other", "busy"]
+
+
+def test_use_is_forgotten_and_so_are_those_who_used_nothing_lately(usage: Usage, clock: Clock) -> None:
+    usage.charge("busy", 0.5)
+    assert usage.share("busy") == 0.5
+
+    clock.seconds += 3
+    assert usage.share("busy") < 0.03
+
+    for number in range(5_000):
+        clock.seconds += 0.01
+        usage.charge(f"made up {number}", 0.001)
+    assert usage.share("busy") == 0.0
+    assert len(usage) <= 1_001
+
+
+def test_what_is_taken_at_once_is_all(usage: Usage) -> None:
+    queue = FairQueue[int](usage)
     for number in range(5):
         queue.add(str(number % 2), number)
 
@@ -34,7 +88,7 @@ def test_a_caller_with_a_hundred_reads_lets_another_by() -> None:
         pools, gate = ThreadPools(), threading.Event()
         blocked = [pools.read(lambda: gate.wait(PATIENCE_SECONDS), caller="busy") for _ in range(4)]
         many = [pools.read(lambda: done.append("busy"), caller="busy") for _ in range(100)]
-        tasks = [asyncio.create_task(each) for each in (*blocked, *many)]  # type: ignore[arg-type]
+        tasks = [asyncio.create_task(each) for each in (*blocked, *many)]
         await asyncio.sleep(0)
         tasks.append(asyncio.create_task(pools.read(lambda: done.append("other"), caller="other")))
         await asyncio.sleep(0)

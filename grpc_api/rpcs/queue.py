@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -33,6 +33,7 @@ class QueueRpcs:
     def __init__(self, server: ServerState, *, batch: int) -> None:
         self._server = server
         self._requests = GroupCommit(
+            server.pools.readers,
             self._read_queues,
             verb="request",
             most=batch,
@@ -40,6 +41,7 @@ class QueueRpcs:
             caller_of=credential_of,
         )
         self._accepts = GroupCommit(
+            server.pools.writers,
             self._write_accepts,
             verb="accept",
             most=batch,
@@ -90,11 +92,11 @@ class QueueRpcs:
         bounds = bounds_from(request)
         return {pool: Turn(after_seconds=after, fits=bounds.admit) for pool, after in delays.items()}
 
-    async def _read_queues(self, calls: list[ClaimedRequest]) -> list[AnsweredRequest | Exception]:
-        return await self._server.pools.read(partial(answer_requests, calls, self._server.clock()))
+    def _read_queues(self, calls: list[ClaimedRequest]) -> Callable[[], list[AnsweredRequest | Exception]]:
+        return partial(answer_requests, calls, self._server.clock())
 
-    async def _write_accepts(self, calls: list[ClaimedAccept]) -> list[AnsweredAccept | Exception]:
-        return await self._server.pools.write(partial(answer_accepts, calls, self._server.clock()))
+    def _write_accepts(self, calls: list[ClaimedAccept]) -> Callable[[], list[AnsweredAccept | Exception]]:
+        return partial(answer_accepts, calls, self._server.clock())
 
 
 def answer_requests(calls: Sequence[ClaimedRequest], now: datetime) -> list[AnsweredRequest | Exception]:

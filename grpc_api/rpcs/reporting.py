@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -23,6 +23,7 @@ class ReportingRpcs:
     def __init__(self, server: ServerState, *, batch: int) -> None:
         self._server = server
         self._group_commit = GroupCommit(
+            server.pools.writers,
             self._write,
             verb="report",
             most=batch,
@@ -38,8 +39,8 @@ class ReportingRpcs:
         self._server.wakeups.wake([result.jobid for result in reply.results])
         return reply
 
-    async def _write(self, calls: list[ClaimedReport]) -> list[AnsweredReport | Exception]:
-        return await self._server.pools.write(partial(answer_reports, calls, self._server.clock()))
+    def _write(self, calls: list[ClaimedReport]) -> Callable[[], list[AnsweredReport | Exception]]:
+        return partial(answer_reports, calls, self._server.clock())
 
 
 def answer_reports(calls: Sequence[ClaimedReport], now: datetime) -> list[AnsweredReport | Exception]:

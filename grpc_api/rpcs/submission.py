@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -45,7 +45,9 @@ class Submission:
 class SubmissionRpcs:
     def __init__(self, server: ServerState, *, batch: int) -> None:
         self._server = server
-        self._group_commit = GroupCommit(self._write, verb="submit", most=batch, caller_of=credential_of)
+        self._group_commit = GroupCommit(
+            server.pools.writers, self._write, verb="submit", most=batch, caller_of=credential_of
+        )
 
     async def SubmitJob(self, request: pb.SubmitJobRequest, call: Call) -> pb.SubmitJobResponse:
         claim = token_claim(call, request.cluster, request.token)
@@ -86,8 +88,8 @@ class SubmissionRpcs:
         self._server.wakeups.wake([answered.caller.cluster])
         return answered.reply
 
-    async def _write(self, calls: list[ClaimedJob]) -> list[AnsweredJob | Exception]:
-        return await self._server.pools.write(partial(answer_submissions, calls, self._server.clock()))
+    def _write(self, calls: list[ClaimedJob]) -> Callable[[], list[AnsweredJob | Exception]]:
+        return partial(answer_submissions, calls, self._server.clock())
 
 
 def answer_submissions(calls: Sequence[ClaimedJob], now: datetime) -> list[AnsweredJob | Exception]:

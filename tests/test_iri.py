@@ -3,6 +3,7 @@
 import threading
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -476,6 +477,18 @@ def test_a_job_of_another_door_is_shown_as_well(facility: Facility, alpha: Membe
     assert (shown["executable"], shown["arguments"]) == ("/bin/sh", ["-c", "cd /tmp && ls > out"])
     # What a JobSpec cannot say makes it another.
     assert facility.update("alpha", job, shown).status_code == 422
+
+
+def test_a_site_is_told_where_it_changed_since(facility: Facility, alpha: Member) -> None:
+    path = "/facility/sites/alpha"
+    modified = facility.get("/facility/sites/{site_id}", path).json()["last_modified"]
+
+    def answered(since: str) -> int:
+        query = urlencode({"modified_since": since})
+        return int(facility.get("/facility/sites/{site_id}", f"{path}?{query}").status_code)
+
+    assert [answered(since) for since in ("2020-01-01T00:00:00Z", modified, "2999-01-01T00:00:00Z")] == [200, 304, 304]
+    assert [answered(since) for since in ("yesterday", "2020", "0001-01-01T00:00:00+23:00")] == [400, 400, 400]
 
 
 def test_an_address_that_is_none_is_a_problem(facility: Facility) -> None:

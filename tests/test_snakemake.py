@@ -9,6 +9,7 @@ import subprocess
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 
 from rainbow.client import Client
 from tests.support.manual import terminal
-from tests.support.patience import PATIENCE_SECONDS
+from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.servers import ROOT, RainbowServer
 
 FOLDER = ROOT / "integrations" / "snakemake"
@@ -37,7 +38,7 @@ def specs() -> Any:
 
 
 def spec_of(threads: int = 1, leave_out: tuple[str, ...] = (), **resources: Any) -> Any:
-    job = SimpleNamespace(name="sort", jobid=7, attempt=2, threads=threads, resources=resources)
+    job = SimpleNamespace(name="sort", jobid=7, attempt=2, threads=threads, resources=resources, output=["a.txt"])
     return specs().spec_of(job, command="run", run="r", leave_out=leave_out)
 
 
@@ -69,6 +70,11 @@ def test_each_attempt_has_a_key_of_its_own() -> None:
     assert spec_of().idempotency_key == "snakemake/r/7/2"
 
 
+def test_a_job_has_one_mark_in_all_runs() -> None:
+    assert spec_of().labels["snakemake-job"] == spec_of(4, mem_mb=1).labels["snakemake-job"]
+    assert len(spec_of().labels["snakemake-job"]) == 32
+
+
 def test_a_resource_that_is_no_number_is_refused_by_its_name() -> None:
     with pytest.raises(ValueError, match="resource mem_mb must be a whole number, not 'much'"):
         spec_of(mem_mb="much")
@@ -82,16 +88,26 @@ class Reader:
     environment: dict[str, str] = field(repr=False)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """`local` sets no memory apart for jobs."""
+        with self.begun(*words) as workflow:
+            told, complaints = workflow.communicate(timeout=4 * PATIENCE_SECONDS)
+        return subprocess.CompletedProcess(workflow.args, workflow.returncode, told, complaints)
+
+    @contextmanager
+    def begun(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """`local` sets no memory apart for jobs. It is killed where it has not ended."""
         options = ["--executor", "rainbow", "--jobs", "50", "--seconds-between-status-checks", "1"]
-        return subprocess.run(
+        with subprocess.Popen(
             [SNAKEMAKE, *options, "--rainbow-leave-out", "mem_mb", *words],
             cwd=self.folder,
             env=self.environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=4 * PATIENCE_SECONDS,
-        )
+        ) as workflow:
+            try:
+                yield workflow
+            finally:
+                workflow.kill()
 
     def client(self) -> Client:
         known = tomllib.loads((self.folder / "config.toml").read_text())["clusters"]["keebler"]
@@ -124,6 +140,46 @@ def test_a_workflow_of_fifty_jobs_ends_although_one_fails_at_first(reader: Reade
         jobs = list(client.list_jobs())
     assert Counter(job.state.value for job in jobs) == {"completed": 50, "failed": 1}
     assert sorted(job.state.value for job in jobs if job.labels["snakemake-rule"] == "flaky") == ["completed", "failed"]
+
+
+@needs_snakemake
+def test_a_workflow_that_was_killed_is_taken_up(reader: Reader) -> None:
+    """No job is submitted twice: neither those that wait, nor those that run, nor those that are over."""
+    samples = [f"samples/{number}.txt" for number in range(6)]
+    with reader.client() as client, reader.begun(*samples):
+        wait_until(
+            lambda: len(list(client.list_jobs())) == 6 and any((reader.folder / name).exists() for name in samples),
+            pause_seconds=0.5,
+        )
+        before = Counter(job.state.value for job in client.list_jobs())
+    reader.run("--unlock")
+
+    done = reader.run(*samples)
+
+    assert done.returncode == 0, done.stderr
+    assert "of an earlier run, and goes on" in done.stderr
+    assert [(reader.folder / name).read_text() for name in samples] == [f"{number}\n" for number in range(6)]
+    with reader.client() as client:
+        assert [job.state.value for job in client.list_jobs()] == ["completed"] * 6, before
+
+
+@needs_snakemake
+def test_a_job_whose_files_are_begun_anew_is_over_first(reader: Reader) -> None:
+    with reader.client() as client, reader.begun("slow.txt"):
+        wait_until((reader.folder / "slow.txt").exists)
+    reader.run("--unlock")
+    assert "IncompleteFiles" in reader.run("slow.txt").stderr
+
+    with reader.client() as client, reader.begun("--rerun-incomplete", "slow.txt") as workflow:
+        wait_until(lambda: len(list(client.list_jobs())) == 2, pause_seconds=0.5)
+        (reader.folder / "go").touch()
+        _, told = workflow.communicate(timeout=PATIENCE_SECONDS)
+        second, first = client.list_jobs()
+
+    assert workflow.returncode == 0, told
+    assert (reader.folder / "slow.txt").read_text() == "begun\ndone\n"
+    assert (first.state.value, second.state.value) == ("cancelled", "completed")
+    assert first.finished_at and second.started_at and first.finished_at <= second.started_at
 
 
 @needs_snakemake

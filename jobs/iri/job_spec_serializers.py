@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from jobs.iri.states import STATES
 from jobs.specs import MAX_NAME
-from rainbow_site.web.rest.fields import Choice, Digits, Flag, Input, Mapping, Number, Query, Text, Texts
+from rainbow_site.web.rest.fields import Choice, Digits, Flag, Input, Mapping, Moment, Number, Query, Text, Texts
 
 MAX_OFFSET = 10_000
 MAX_LIMIT = 1_000
@@ -103,6 +103,10 @@ class Truth(serializers.BooleanField):
 
 class NoQuerySerializer(Query):
     pass
+
+
+class SiteQuerySerializer(Query):
+    modified_since = Moment(**_OPTIONAL)
 
 
 class StatusQuerySerializer(Query):

@@ -7,10 +7,12 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.status import HTTP_304_NOT_MODIFIED
 
 from clusters.callers import Caller
 from clusters.models import OF_CLUSTERS, Cluster
-from jobs.iri.job_spec_serializers import NoQuerySerializer
+from jobs.iri.job_spec_serializers import NoQuerySerializer, SiteQuerySerializer
 from jobs.iri.view import FacilityView, query, submitter
 from jobs.queries.clusters import Reached, clusters_in_reach
 from jobs.queries.warnings import asks
@@ -22,12 +24,15 @@ CLUSTER, POOL = "urn:doe-iri:resource:compute:system", "urn:doe-iri:resource:com
 
 class ResourceDetail(FacilityView):
     def get(self, request: Request, cluster: str) -> Response:
-        return Response(resource(_named(request, cluster), request))
+        found, _ = _named(request, cluster, NoQuerySerializer)
+        return Response(resource(found, request))
 
 
 class SiteDetail(FacilityView):
     def get(self, request: Request, cluster: str) -> Response:
-        found = _named(request, cluster)
+        found, said = _named(request, cluster, SiteQuerySerializer)
+        if (since := said.get("modified_since")) and _modified_at(found.cluster) <= since:
+            return Response(status=HTTP_304_NOT_MODIFIED)
         site = {
             "id": found.cluster.name,
             "name": found.cluster.name,
@@ -61,14 +66,14 @@ def launchable(by: Caller) -> list[Reached]:
     return found[:1] if by.kind in OF_CLUSTERS else found
 
 
-def _named(request: Request, name: str) -> Reached:
-    """Raises NotFound, Unauthenticated, NotAuthenticated."""
+def _named(request: Request, name: str, kind: type[Serializer[Any]]) -> tuple[Reached, dict[str, Any]]:
+    """With what the query says. Raises NotFound, Unauthenticated, NotAuthenticated, ValidationError."""
     by = submitter(request, cluster=name)
-    query(NoQuerySerializer, request)
+    said = query(kind, request)
     found = next((one for one in launchable(by) if one.cluster.name == name), None)
     if found is None:
         raise NotFound("there is no such resource")
-    return found
+    return found, said
 
 
 def _status(reached: Reached) -> str:

@@ -1,10 +1,12 @@
 """Snakemake on the clusters of a rainbow server: `snakemake --executor rainbow`."""
 
 import asyncio
+import os
 import shlex
 import uuid
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Optional
 
 from snakemake_interface_common.exceptions import WorkflowError
@@ -19,10 +21,12 @@ from rainbow.errors import RainbowError
 from rainbow.records import Job
 from rainbow.states import JobState
 from rainbow.text import printable
-from snakemake_executor_plugin_rainbow.specs import NAMES, spec_of
+from snakemake_executor_plugin_rainbow.specs import FOLDER, MARK, NAMES, NO_MARK, digest, mark_of, spec_of
 
 AT_ONCE = 1_000
 OVER = {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED}
+WAITING = (JobState.BLOCKED, JobState.QUEUED)
+GOING_ON = (*WAITING, JobState.ACCEPTED, JobState.RUNNING, JobState.LOST)
 # What is shown of a failed job's output.
 TAIL_LINES = 30
 
@@ -64,21 +68,46 @@ class Executor(RemoteExecutor):
 
     def run_job(self, job: JobExecutorInterface) -> None:
         info = SubmittedJobInfo(job)
-        if found := self.dag.incomplete_external_jobid(job):
-            # An earlier run of Snakemake submitted it, and was ended before the job.
-            info.external_jobid = found
-            self.report_job_submission(info)
-            return
-        script = self.get_jobscript(job)
-        self.write_jobscript(job, script)
         try:
-            spec = spec_of(job, command=shlex.quote(script), run=self.run, leave_out=self._left_out)
-            info.external_jobid = str(self.client.submit_job(spec).jobid)
+            earlier = self._of_earlier_runs.pop(mark_of(job), None)
+            if earlier and not self._is_replaced(earlier):
+                self.logger.info(f"Job {job.jobid} is rainbow job {earlier.id} of an earlier run, and goes on.")
+                info.external_jobid = str(earlier.id)
+            else:
+                info.external_jobid = str(self._submitted(job, instead_of=earlier))
         except (RainbowError, ValueError) as error:
             self.report_job_error(info, msg=f"rainbow did not take the job: {error}\n")
             return
-        self.logger.info(f"Submitted job {job.jobid} as rainbow job {info.external_jobid}.")
         self.report_job_submission(info)
+
+    @cached_property
+    def _of_earlier_runs(self) -> dict[str, Job]:
+        """The jobs of this folder that are not over, since Snakemake was killed, by their marks."""
+        labels = {FOLDER: digest(self._folder)}
+        going_on = self.client.list_jobs(states=GOING_ON, labels=labels, page_size=AT_ONCE)
+        return {job.labels[MARK]: job for job in going_on if job.labels.get(MARK, NO_MARK) != NO_MARK}
+
+    def _is_replaced(self, earlier: Job) -> bool:
+        """With --rerun-incomplete Snakemake has deleted what a job wrote by now. One that waits has written nothing."""
+        return self.workflow.dag_settings.force_incomplete and earlier.state not in WAITING
+
+    def _submitted(self, job: JobExecutorInterface, *, instead_of: Job | None) -> int:
+        """Two jobs that write the same files never run at once."""
+        if instead_of:
+            self.client.cancel_jobs([instead_of.id], reason="the workflow runs it again")
+        script = self.get_jobscript(job)
+        self.write_jobscript(job, script)
+        spec = spec_of(
+            job,
+            command=shlex.quote(script),
+            run=self.run,
+            folder=self._folder,
+            leave_out=self._left_out,
+            after=instead_of.id if instead_of else 0,
+        )
+        jobid = self.client.submit_job(spec).jobid
+        self.logger.info(f"Submitted job {job.jobid} as rainbow job {jobid}.")
+        return jobid
 
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo]:
         for part in _parts(active_jobs):
@@ -102,6 +131,10 @@ class Executor(RemoteExecutor):
 
     def get_job_exec_prefix(self, job: JobExecutorInterface) -> str:
         return f"cd {shlex.quote(self.workflow.workdir_init)}"
+
+    @property
+    def _folder(self) -> str:
+        return os.path.realpath(self.workflow.workdir_init)
 
     @property
     def _left_out(self) -> frozenset[str]:

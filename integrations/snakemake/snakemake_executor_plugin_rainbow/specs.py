@@ -1,5 +1,6 @@
 """What a job of Snakemake asks of a rainbow job, by its threads and resources."""
 
+import hashlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -27,10 +28,18 @@ _NUMBERS = frozenset({
 })  # fmt: skip
 
 
-def spec_of(job: Any, *, command: str, run: str, leave_out: Collection[str] = ()) -> JobSpec:
+# Of a job the mark that later runs know it by, and of all jobs of a folder.
+MARK, FOLDER = "snakemake-job", "snakemake-folder"
+NO_MARK = "none"
+
+
+def spec_of(
+    job: Any, *, command: str, run: str, folder: str = "", leave_out: Collection[str] = (), after: int = 0
+) -> JobSpec:
     """Raises ValueError for a resource that is no number where one is needed.
 
-    The key lets a submission whose answer was lost be repeated without a second job.
+    The key lets a submission whose answer was lost be repeated without a second job. `after`: a job that has to be over
+    first, however it ends.
     """
     named = {name: job.resources.get(name) for name in NAMES if name not in leave_out}
     said = {NAMES[name]: _value(name, value) for name, value in named.items() if value not in (None, "")}
@@ -40,10 +49,20 @@ def spec_of(job: Any, *, command: str, run: str, leave_out: Collection[str] = ()
     return JobSpec(
         command=command,
         name=f"snakemake {rule}"[:255],
-        labels={"snakemake-run": run, "snakemake-rule": rule[:255]},
+        labels={"snakemake-run": run, "snakemake-rule": rule[:255], FOLDER: digest(folder), MARK: mark_of(job)},
+        after=(f"any:{after}",) if after else (),
         idempotency_key=f"snakemake/{run}/{job.jobid}/{job.attempt}",
         **said,
     )
+
+
+def mark_of(job: Any) -> str:
+    """The same in each run of a workflow; none has a job without output, which cannot be told from others."""
+    return digest(f"{job.name}\n{chr(10).join(sorted(map(str, job.output)))}") if job.output else NO_MARK
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 def _value(name: str, value: Any) -> Any:

@@ -1,13 +1,18 @@
 """The indexes of an array of jobs, written as sbatch takes them: 0-9, 1,3,5, 0-100:10, or 0-99%5 for 5 at once."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rainbow.errors import InvalidArgument
 from rainbow.rules import MAX_INT
 
 MOST_MEMBERS = 100_000
 _PART = re.compile(r"(?P<first>[0-9]{1,10})(?:-(?P<last>[0-9]{1,10})(?::(?P<step>[0-9]{1,10}))?)?", re.ASCII)
+# What a task finds of its whole array (sbatch(1), OUTPUT ENVIRONMENT VARIABLES).
+_OF_ALL = tuple(f"SLURM_ARRAY_TASK_{name}" for name in ("COUNT", "MIN", "MAX", "STEP"))
+_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _FORMS = "must be indexes such as 0-9, 1,3,5 or 0-100:10"
 
 
@@ -17,6 +22,20 @@ class Array:
 
     indexes: tuple[int, ...]
     at_once: int = 0
+
+
+def variables_of(indexes: Sequence[int]) -> dict[str, str]:
+    """What Slurm tells each task of an array of all of these indexes, which are in their order. STEP is the distance
+    between any two of them that follow each other, and 1 where these differ.
+    """
+    steps = {later - earlier for earlier, later in pairwise(indexes)}
+    values = (len(indexes), indexes[0], indexes[-1], steps.pop() if len(steps) == 1 else 1)
+    return dict(zip(_OF_ALL, map(str, values), strict=True))
+
+
+def tells_of_array(name: str, value: str) -> bool:
+    """Whether it is such a variable, and says no more than a number."""
+    return name in _OF_ALL and _NUMBER.fullmatch(value) is not None
 
 
 def array_in(text: str) -> Array:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rainbow.arrays import variables_of
 from rainbow.executors.executor import Site
 from rainbow.executors.table import EXECUTORS
 from rainbow.records import EndCause, GroupWish, JobSpec, JobState
@@ -47,9 +48,10 @@ def is_running(agent: Crew, jobid: int) -> bool:
 
 
 def test_a_sweep_has_its_variables_its_limit_and_one_cancel(agent: Crew, tmp_path: Path) -> None:
+    of_all = variables_of(range(3, 51))
     names = "RAINBOW_GROUP RAINBOW_ARRAY_INDEX SLURM_ARRAY_JOB_ID SLURM_ARRAY_TASK_ID RAINBOW_ATTEMPT"
-    told = " ".join(f"${name}" for name in names.split())
-    first = [JobSpec(command=f"srun sh -c 'echo {told}'", array_index=index) for index in (3, 4)]
+    told = " ".join(f"${name}" for name in (*names.split(), *of_all))
+    first = [JobSpec(command=f"srun sh -c 'echo {told}'", array_index=index, environment=of_all) for index in (3, 4)]
     held = JobSpec(command=until_there(tmp_path / "never"))
     members = [*first, *(held for _ in range(4))]
 
@@ -62,7 +64,7 @@ def test_a_sweep_has_its_variables_its_limit_and_one_cancel(agent: Crew, tmp_pat
 
     assert states == [*[JobState.COMPLETED] * 2, *[JobState.RUNNING] * 2, *[JobState.BLOCKED] * 2]
     assert [agent.job(jobid).output.split() for jobid in ids[:2]] == [
-        [str(group), str(index), str(group), str(index), "1"] for index in (3, 4)
+        [str(group), str(index), str(group), str(index), "1", *of_all.values()] for index in (3, 4)
     ]
     assert {agent.job(jobid).state for jobid in ids[2:]} == {JobState.CANCELLED}
 

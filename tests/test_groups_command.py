@@ -1,9 +1,11 @@
 """Groups of jobs by the command line and over gRPC."""
 
+from pathlib import Path
+
 import grpc
 import pytest
 
-from rainbow.arrays import MOST_MEMBERS, Array, array_in
+from rainbow.arrays import MOST_MEMBERS, Array, array_in, variables_of
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument, NotFound
 from rainbow.protos import rainbow_pb2 as pb
@@ -48,6 +50,29 @@ def test_an_array_is_one_group_of_jobs_with_their_indexes(rainbow: Run, remote: 
         (index, "./run.sh", done["group"]) for index in (7, 2, 1, 0)
     ]
     assert (group["name"], group["counts"], group["jobs"], group["open"]) == ("sweep", {"queued": 4}, 4, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [("0-2", "3 0 2 1"), ("2-10:4", "3 2 10 4"), ("1,3,4", "3 1 4 1"), ("5", "1 5 5 1"), ("1,2,9%1", "3 1 9 1")],
+)
+def test_a_task_is_told_of_its_array_what_slurm_tells(text: str, values: str) -> None:
+    """The values were read in tasks of a real Slurm, 22.05."""
+    assert " ".join(variables_of(array_in(text).indexes).values()) == values
+
+
+def test_members_of_a_sweep_find_all_of_it_in_their_environment(rainbow: Run, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("RATE\n0.1\n0.2\n0.3\n")
+    by_index = answer(rainbow("submit", "--array", "2-10:4", "--json", "--", "true"))["group"]
+    by_row = answer(rainbow("submit", "--each", str(rows), "--env", "A=1", "--json", "--", "true"))["group"]
+
+    for group, expected, more in ((by_index, [2, 6, 10], {}), (by_row, [0, 1, 2], {"A": "1"})):
+        jobs = answer(rainbow("jobs", "--group", str(group), "--json"))["jobs"]
+        for job in (answer(rainbow("job", str(job["id"]), "--json")) for job in jobs):
+            rate = {} if group == by_index else {"RATE": ["0.1", "0.2", "0.3"][job["array_index"]]}
+            assert job["environment"] == {**variables_of(expected), **more, **rate}
+        assert sorted(job["array_index"] for job in jobs) == expected
 
 
 def test_the_same_array_under_the_same_key_is_the_same_group(rainbow: Run) -> None:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from rainbow.agent.allowed_mounts import AllowedMount
 from rainbow.agent.bounded_regex import TookTooLong, matches
 from rainbow.agent.input_sources import InputSources
+from rainbow.arrays import tells_of_array
 from rainbow.executors.container_mounts import mount_of
 from rainbow.executors.sizes import total_cores, total_gpus
 from rainbow.specs import Work
@@ -74,7 +75,7 @@ class Policy:
             or _above("tasks", work.tasks, self.max_tasks)
             or self._time_refused(work.time_limit_seconds)
             or self._command_refused(work.command)
-            or self._environment_refused([*work.environment, *work.secrets])
+            or self._environment_refused([*_chosen_variables(work), *work.secrets])
             or self._directory_refused(work.working_directory)
             or self._inputs_refused(work)
             or self._input_urls_refused(work)
@@ -187,6 +188,12 @@ def _not_allowed(field: str, value: str, allowed: Collection[str], *, rule: str)
 def _over(what: str, value: int, limit: int, *, rule: str) -> str | None:
     refusal = _above(what, value, limit)
     return f"{refusal} ({rule})" if refusal else None
+
+
+def _chosen_variables(work: Work) -> list[str]:
+    """Without those that tell a member of a sweep of all of it: they are its submitter's choice as its index is."""
+    is_member = work.array_index is not None
+    return [name for name, value in work.environment.items() if not (is_member and tells_of_array(name, value))]
 
 
 def _above(what: str, value: int, limit: int) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rainbow.arrays import Array, array_in
+from rainbow.arrays import Array, array_in, variables_of
 from rainbow.errors import InvalidArgument
 from rainbow.records import JobSpec
 from rainbow.slurm_commands.batch_script import BatchScript
@@ -150,9 +150,8 @@ def _variables(fields: Mapping[str, Any], array: Array | None) -> str:
     if memory := fields.get("memory_mib_per_node"):
         lines.append(_unless_set("SLURM_MEM_PER_NODE", memory))
     if array:
-        first, last = array.indexes[0], array.indexes[-1]
-        lines += [f"SLURM_ARRAY_JOB_ID={ARRAY_ID}", f"SLURM_ARRAY_TASK_COUNT={len(array.indexes)}"]
-        lines += [f"SLURM_ARRAY_TASK_MIN={first}", f"SLURM_ARRAY_TASK_MAX={last}"]
+        of_all = variables_of(array.indexes)
+        lines += [f"SLURM_ARRAY_JOB_ID={ARRAY_ID}", *(f"{name}={value}" for name, value in of_all.items())]
     return f"export {' '.join(lines)}\n"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import click
 
-from rainbow.arrays import Array, array_in
+from rainbow.arrays import Array, array_in, variables_of
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument, why
 from rainbow.job_file import Line
@@ -68,14 +68,15 @@ def _submit(
     key = spec.idempotency_key
     outcome = Outcome(file="", cluster=client.cluster, key_prefix=key, jobs=len(members))
     wish = replace(group, name=group.name or spec.name, idempotency_key=key)
-    lines = (Line(number=member.index, spec=_spec_of(member, spec)) for member in members)
+    of_all = variables_of([member.index for member in members])
+    lines = (Line(number=member.index, spec=_spec_of(member, spec, of_all)) for member in members)
     return submit_lines(client, lines, outcome, group=wish, wait=wait, as_json=as_json)
 
 
-def _spec_of(member: _Member, spec: JobSpec) -> JobSpec:
+def _spec_of(member: _Member, spec: JobSpec, of_all: Mapping[str, str]) -> JobSpec:
     return replace(
         spec,
         array_index=member.index,
-        environment={**spec.environment, **member.variables},
+        environment={**of_all, **spec.environment, **member.variables},
         idempotency_key=f"{spec.idempotency_key}/{member.index}",
     )

@@ -35,13 +35,13 @@ def parser() -> ArgumentParser:
         type=int,
         default=0,
         metavar="N",
-        help="how many jobs `agent-jobs` runs (500, 60 on Slurm, 200 on Flux)",
+        help="how many jobs `agent-jobs` runs (500, 60 on Slurm, 200 on Flux), and `lone-jobs` (20)",
     )
     parser.add_argument(
         "--scheduler",
         action="append",
         choices=("local", "slurm", "flux"),
-        help="where `agent-jobs` runs them (all that are installed)",
+        help="where `agent-jobs` and `lone-jobs` run them (all that are installed)",
     )
     parser.add_argument(
         "--folder", type=Path, help="where the databases lie for the while; /dev/shm leaves out the disk"

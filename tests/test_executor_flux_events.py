@@ -10,14 +10,15 @@ import pytest
 
 from rainbow.executors.executor import Access, Ending, JobPhase, SchedulerSilent, Site, Ticket
 from rainbow.executors.flux import FluxExecutor
-from rainbow.executors.flux_bindings import FluxBindings
+from rainbow.executors.flux_bindings import FluxBindings, find
 from rainbow.executors.flux_events import AGAIN_SECONDS, MOST_AGAIN, EventsRefused, FluxEvents
 from rainbow.executors.flux_jobs import FluxJobs, from_flux
 from tests.support.executors import hand_over, wait_until
 from tests.support.fake_flux_bindings import JobID
-from tests.support.flux_cast import REAL, Place
+from tests.support.flux_cast import REAL_BY_BINDINGS, Place
 from tests.support.patience import PATIENCE_SECONDS
 
+NOBODY, ROLE_OF_USERS = 65534, "0x2"
 TICKETS = [Ticket(key=f"rainbow-{number}-1", native_id=f"f{number}") for number in (1, 2)]
 
 
@@ -176,7 +177,7 @@ def test_who_does_not_own_the_instance_is_told_no_events(tmp_path: Path) -> None
         next(bindings.changes())
 
 
-@pytest.mark.parametrize("place", [param for param in REAL if "bindings" in param.values[0]], indirect=True)
+@pytest.mark.parametrize("place", REAL_BY_BINDINGS, indirect=True)
 def test_a_real_flux_tells_of_starts_and_ends(place: Place) -> None:
     news: SimpleQueue[None] = SimpleQueue()
     place.flux.notify(lambda: news.put(None))
@@ -195,6 +196,30 @@ def test_a_real_flux_tells_of_starts_and_ends(place: Place) -> None:
     follow_to(JobPhase.ENDED)
 
     assert seen[-1].ending == Ending.CANCELLED
+
+
+@pytest.mark.parametrize("place", REAL_BY_BINDINGS, indirect=True)
+def test_a_guest_of_a_real_flux_is_told_of_room_and_jobs_but_of_no_events(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flux lets its owner act as a guest, by these variables."""
+    owned = hand_over(place.flux, "rainbow-1-1", "sleep 300")
+    monkeypatch.setenv("FLUX_HANDLE_USERID", str(NOBODY))
+    monkeypatch.setenv("FLUX_HANDLE_ROLEMASK", ROLE_OF_USERS)
+
+    bindings = FluxBindings(find(), place.site)
+
+    assert bindings.queues()[0].up_nodes == place.instance.nodes
+    assert bindings.resources().described["execution"]
+    assert bindings.status("") == ""
+    assert [job.native_id for job in bindings.jobs([owned.native_id]).jobs] == [owned.native_id]
+    with pytest.raises(EventsRefused, match="owner"):
+        next(bindings.changes())
+    for refused in (bindings.hold, bindings.cancel):
+        with pytest.raises(SchedulerSilent, match="their own jobs"):
+            refused([owned.native_id])
+    with pytest.raises(SchedulerSilent, match="their own jobs"):
+        bindings.signal(owned.native_id, "USR1")
 
 
 def telling(*changes: str, clock: Clock | None = None) -> tuple[FluxEvents, list[str]]:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from benchmarks.bench import Bench
 from benchmarks.entries import (
-    agent,
     agent_holds,
     agent_jobs,
     behind_larger,
@@ -15,6 +14,7 @@ from benchmarks.entries import (
     idle,
     log_lines,
     lone_call,
+    lone_jobs,
     many_queues,
     metrics,
     mixed_load,
@@ -41,9 +41,9 @@ ENTRIES: dict[str, Entry] = {
     "mixed-load": mixed_load.measure,
     "console": console.measure,
     "rest": rest.measure,
-    "agent": agent.measure,
     "agent-holds": agent_holds.measure,
     "agent-jobs": agent_jobs.measure,
+    "lone-jobs": lone_jobs.measure,
     "behind-larger": behind_larger.measure,
     "many-queues": many_queues.measure,
     "pool-wakeups": pool_wakeups.measure,
@@ -52,9 +52,9 @@ ENTRIES: dict[str, Entry] = {
 # Too long to go with the others.
 ALONE = frozenset(
     {
-        "agent",
         "agent-holds",
         "agent-jobs",
+        "lone-jobs",
         "mixed-load",
         "rest",
         "console",

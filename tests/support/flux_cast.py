@@ -22,6 +22,7 @@ CAST = [
     *(pytest.param((size, way), id=f"{size}-nodes-{way}", marks=needs_flux) for size in SIZES for way in WAYS),
 ]
 REAL = CAST[len(WAYS) :]
+REAL_BY_BINDINGS = [param for param in REAL if str(param.id).endswith("bindings")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from tests.support.patience import PATIENCE_SECONDS
 
 FAKE = Path(__file__).with_name("fake_flux.py")
 LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+LOCAL, SOCKETS = "local://", "local:///tmp/flux-"
 IS_THERE = bool(shutil.which("flux"))
 
 
@@ -65,8 +66,8 @@ class FakeInstance:
 
 class RealInstance:
     def __init__(self, folder: Path, *, nodes: int) -> None:
+        self.nodes = nodes
         self._folder = folder
-        self._nodes = nodes
         self._process: subprocess.Popen[bytes] | None = None
         self.uri = ""
 
@@ -79,7 +80,7 @@ class RealInstance:
         script = f'echo "$FLUX_URI" > "{told}.new" && mv "{told}.new" "{told}" && exec sleep 3600'
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                ["flux", "start", f"--test-size={self._nodes}", "sh", "-c", script],
+                ["flux", "start", f"--test-size={self.nodes}", "sh", "-c", script],
                 env={name: value for name, value in os.environ.items() if not name.startswith("FLUX_")},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -89,7 +90,7 @@ class RealInstance:
         _wait_for(told.exists, f"a Flux instance; see {self._folder}/log")
         self.uri = told.read_text().strip()
         up = ("queue", "list", "-no", "{resources.up.nnodes}")
-        _wait_for(lambda: self.run(*up).strip() == str(self._nodes), f"{self._nodes} nodes of Flux")
+        _wait_for(lambda: self.run(*up).strip() == str(self.nodes), f"{self.nodes} nodes of Flux")
 
     def stop(self) -> None:
         """Leave nothing behind, whatever a test did to it."""
@@ -97,6 +98,9 @@ class RealInstance:
             os.killpg(self._process.pid, signal.SIGCONT)
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            if self.uri.startswith(SOCKETS):
+                # Killed brokers leave it.
+                shutil.rmtree(Path(self.uri.removeprefix(LOCAL)).parent, ignore_errors=True)
 
     def run(self, *words: str, patience_seconds: float = PATIENCE_SECONDS) -> str:
         done = subprocess.run(

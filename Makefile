@@ -54,7 +54,7 @@ ONCE := agent_attacked airflow agent_command agent_f* agent_killed agent_metrics
 	wrong_surroundings \
 	agent_hands_over_many agent_holds_many agent_ready_jobs agent_round benchmarked_requests benchmarks_mixed_load \
 	client client_reports fetched_files group_files group_wait groups_command h2corn_listener later_generation later_generations_apart \
-	later_jobspecs logs_command logs_of_groups metrics_tls parameters ports rest_tour sign_in_slow signal_command \
+	later_jobspecs logs_command logs_of_groups metrics_tls parameters ports rest_tour sign_in_slow simple_commands signal_command \
 	traces wire_tables_client worst_cases \
 	agent_pools agent_runs_jobs benchmarks_against benchmarks_before_and_after certificate_watch client_stream \
 	cut_connections hostile_log_lines iri_live log_secrecy only_mine_agents rest_schema submit_file_cuts transports web_log

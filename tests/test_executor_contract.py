@@ -1,5 +1,6 @@
 """What an agent may rely on of every executor."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,9 +100,11 @@ def test_a_running_job_is_cancelled(scheduler: Scheduler) -> None:
 
 
 @on_each
-def test_a_running_job_is_sent_a_signal(scheduler: Scheduler) -> None:
+@pytest.mark.parametrize("kind", ["the job's own shell", "a program"])
+def test_a_running_job_is_sent_a_signal(scheduler: Scheduler, kind: str) -> None:
     executor = scheduler.executor()
     waits = "trap 'echo told; exit 9' USR1; echo ready; while :; do sleep 0.1; done"
+    waits = waits if kind == "the job's own shell" else shlex.join(["bash", "-c", waits])
     ticket = hand_over(executor, "rainbow-15-1", waits)
     wait_until(lambda: executor.output(ticket) == "ready\n")
     wait_for(executor, ticket, JobPhase.RUNNING)

@@ -8,6 +8,7 @@ from rainbow.executors.containers import line_outside
 from rainbow.executors.environment import home_of
 from rainbow.executors.executor import Site
 from rainbow.executors.folders import SECRETS, JobFolder
+from rainbow.executors.simple_commands import without_shell
 from rainbow.specs import Work
 
 
@@ -41,4 +42,4 @@ def payload(work: Work, folder: JobFolder, site: Site, *, launched: Callable[[st
     if work.image:
         return Payload(environment={}, directory=home, command=launched(line_outside(work, folder, site.containers)))
     directory = work.working_directory or home
-    return Payload(environment=work.environment, directory=directory, command=work.command)
+    return Payload(environment=work.environment, directory=directory, command=without_shell(work.command))

@@ -4,21 +4,23 @@ import asyncio
 import fcntl
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import grpc
 import psycopg
 import pytest
 import uvloop
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from grpc_api.runtime import database_probe
-from grpc_api.runtime.database_probe import PostgresqlProbe
+from grpc_api.runtime.database_probe import PostgresqlProbe, SqliteProbe
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.worker_threads import DatabaseAway
 from rainbow.client import Client
@@ -270,3 +272,31 @@ def test_a_process_that_keeps_others_from_writing_is_noticed_and_reading_goes_on
 
     assert refusal.code == grpc.StatusCode.UNAVAILABLE
     assert 4 < waited < PROMPTLY_SECONDS
+
+
+@contextmanager
+def _held_by_another(turn: Path) -> Iterator[Callable[[float], Awaitable[None]]]:
+    """Gives what ends the process that holds it."""
+    command = "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX); print(flush=True)"
+    words = [sys.executable, "-c", f"{command}; sys.stdin.read()", str(turn)]
+    with Popen(words, stdin=PIPE, stdout=PIPE) as holder:
+        assert holder.stdout and holder.stdout.readline()
+
+        async def end(_seconds: float) -> None:
+            await asyncio.to_thread(holder.communicate)
+
+        yield end
+        holder.kill()
+
+
+async def _at_once(_seconds: float) -> None:
+    pass
+
+
+def test_a_process_that_only_takes_its_turn_is_not_one_that_keeps_others_from_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(tmp_path / "rainbow.db"))
+    with _held_by_another(tmp_path / "rainbow.db.turn") as end:
+        assert not asyncio.run(SqliteProbe(pause=_at_once).answers())
+        assert asyncio.run(SqliteProbe(pause=end).answers())

@@ -5,6 +5,7 @@ import fcntl
 import os
 import socket
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -63,8 +64,21 @@ class SqliteProbe:
 
     # Longer than the transactions of rainbow take, also on a slow disk.
     patience_seconds = 5.0
+    # Work may be so old because there was much of it: a process that only takes its turn meanwhile is no reason.
+    _TIMES, _PAUSE_SECONDS = 5, 0.2
+
+    def __init__(self, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._pause = pause
 
     async def answers(self) -> bool:
+        for _ in range(self._TIMES):
+            if self._is_free():
+                return True
+            await self._pause(self._PAUSE_SECONDS)
+        return self._is_free()
+
+    def _is_free(self) -> bool:
+        """Whether no other process holds the turn to write."""
         try:
             turn = os.open(f"{connection.settings_dict['NAME']}.turn", os.O_RDWR)
         except OSError:

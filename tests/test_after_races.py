@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,12 +16,15 @@ from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.dependents import settle_ended_parents
 from jobs.services.orders import Order, Receipt
+from jobs.services.prune import prune_handed_over, prune_jobs
 from jobs.services.report import report_jobs
 from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
+from jobs.sql.old_jobs import without_parents
 from jobs.states import JobState, What
+from rainbow.errors import RainbowError
 from rainbow.protos import rainbow_pb2 as pb
-from tests.support.lives import replay
+from tests.support.lives import handed_over, replay
 from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.queue import counted, recounted, submitted
 from tests.support.rows import count, execute
@@ -184,3 +187,48 @@ def test_servers_that_are_killed_between_batches_release_each_job_once(
     assert dependents.AT_ONCE < killed_at < CHILDREN
     released = execute(url, "SELECT job_id FROM jobs_jobevent WHERE what = 'released' ORDER BY job_id")
     assert [row[0] for row in released] == children
+
+
+@transactional
+def test_a_job_that_was_handed_over_is_not_deleted_while_its_end_is_noted(alpha: Any, now: datetime) -> None:
+    """By a server, while `manage.py prune` deletes the job that waits for it, and then it."""
+    before, parent = now + timedelta(days=1), handed_over(alpha, now=now)
+    child = submitting(alpha, f"any:{parent}", now)()
+    cancel_jobs(by=alpha.submitter, job_ids=[child], now=now)
+
+    met = race(lambda: prune_handed_over(before=before, limit=10), lambda: prune_jobs(before=before))
+
+    assert met.first == 0
+    assert met.second + prune_handed_over(before=before, limit=10) == 2
+    assert not Job.objects.filter(id=parent).exists()
+    assert not EndedParent.objects.exists()
+
+
+@transactional
+@pytest.mark.parametrize("submission_first", [True, False])
+def test_a_submission_that_waits_for_a_job_that_is_pruned(alpha: Any, now: datetime, submission_first: bool) -> None:
+    before, parent = now + timedelta(days=1), handed_over(alpha, now=now)
+    order = Order(by=alpha.submitter, cluster_id=alpha.cluster.id, spec=JobSpec(command="a", after=(f"any:{parent}",)))
+
+    def submit() -> Receipt | RainbowError:
+        return submit_jobs(orders=[order], now=now)[0]
+
+    def prune() -> int:
+        return prune_handed_over(before=before, limit=10)
+
+    met = race(submit, prune) if submission_first else race(prune, submit)
+
+    receipt, pruned = (met.first, met.second) if submission_first else (met.second, met.first)
+    assert (pruned, isinstance(receipt, Receipt)) == ((0, True) if submission_first else (1, False))
+    assert Job.objects.filter(id=parent).exists() == submission_first
+
+
+@transactional
+def test_a_job_that_others_began_to_wait_for_is_not_among_those_that_are_pruned(alpha: Any, now: datetime) -> None:
+    parent, other = handed_over(alpha, now=now), handed_over(alpha, now=now)
+    submitting(alpha, f"any:{parent}", now)()
+    rows = list(Job.objects.filter(id__in=[parent, other]).order_by("id").values_list("id", "cluster_id"))
+
+    kept = [job_id for job_id, _ in without_parents(rows)]
+
+    assert kept == ([other] if connection.vendor == "postgresql" else [parent, other])

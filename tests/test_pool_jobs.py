@@ -346,7 +346,15 @@ def test_clients_of_the_original_protocol_get_no_job_that_says_what_they_would_n
     alpha: Any, now: datetime
 ) -> None:
     tell_facts(alpha, nodes=4)
-    ids = [submitted(alpha, now=now, **said)[0] for said in ({"needs": ("nodes>=2",)}, {"image": "r.org/a:1"})]
+    for_agents: list[dict[str, Any]] = [
+        {"needs": ("nodes>=2",)},
+        {"image": "r.org/a:1"},
+        {"secrets": {"TOKEN": "site:hf"}},
+        {"input_urls": {"a": f"https://data.example.org/a#sha256={'0' * 64}"}},
+        {"outputs": ("results",)},
+        {"array_index": 0},
+    ]
+    ids = [submitted(alpha, now=now, **said)[0] for said in for_agents]
     (plain,) = submitted(alpha, now=now)
 
     assert (offered(alpha, now, shared=False), offered(alpha, now)) == ([plain], [*ids, plain])

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from jobs.models import Job, JobAttempt, JobEvent
 from jobs.outcomes import CancelOutcome
+from jobs.output_files import OutputFile, OutputFiles
 from jobs.queries.checks.finding import Range
 from jobs.queries.checks.histories import histories
 from jobs.queries.explain import explain_wait
@@ -64,6 +65,22 @@ def test_an_attempt_that_ends_so_is_followed_by_another(alpha: Any, now: datetim
     assert replay(job_id) == ("blocked", 2)
     assert counted() == recounted()
     assert not list(histories(Range(after=0, last=job_id)))
+
+
+def test_the_files_of_an_attempt_leave_the_record_with_it(alpha: Any, now: datetime) -> None:
+    """They can no longer be fetched by the id of the job, which means the attempt that is to come."""
+    job_id = job_in(JobState.RUNNING, alpha, now=now, retry_most=1, outputs=("a",))
+    left = OutputFiles(files=(OutputFile(name="a", size=1),), more=False)
+
+    for attempt, listed in ((1, None), (2, list(left.files))):
+        if attempt == 2:
+            queue_due_retries(now=now + LATER + pause_before(1))
+            accept_jobs(caller=alpha.puller, job_ids=[job_id], agent=AGENT, now=now + 2 * LATER)
+        said = {"attempt": attempt, "now": now + attempt * LATER, "output_files": left}
+        ends(alpha, job_id, EndCause.NODE_FAILED, **said)
+
+        found = get_jobs(by=alpha.submitter, job_ids=[job_id])[job_id].output_files
+        assert (found and list(found.files)) == listed
 
 
 def test_many_that_are_tried_again_take_as_many_statements_as_few(

@@ -10,6 +10,7 @@ from jobs.sql.statements import Row, fetch, timestamp
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
+_DEPENDENCY = JobDependency._meta.db_table
 _HANDED_OVER = f"state = '{JobState.ACCEPTED}' AND agent = ''"
 # What names a job goes before it.
 _OF_JOBS = (
@@ -20,7 +21,7 @@ _OF_JOBS = (
 # Not while others wait for it: what its end does to them is not done yet.
 _OLD = (
     'SELECT id, cluster_id, state, priority, "group" FROM {table} WHERE {test} AND {at} < %s '
-    f"AND NOT EXISTS (SELECT 1 FROM {JobDependency._meta.db_table} d WHERE d.parent_id = {_JOB}.id) "
+    f"AND NOT EXISTS (SELECT 1 FROM {_DEPENDENCY} d WHERE d.parent_id = {_JOB}.id) "
     "ORDER BY {at} LIMIT %s {lock}"
 )
 
@@ -35,15 +36,32 @@ def jobs_that_ended(*, before: datetime, limit: int) -> list[Row]:
 
 def jobs_handed_over(*, before: datetime, limit: int) -> list[Row]:
     """The same of the jobs that were handed over for good: accepted without an agent's name."""
-    return _old(_HANDED_OVER, "accepted_at", before, limit)
+    return without_parents(_old(_HANDED_OVER, "accepted_at", before, limit))
+
+
+def without_parents(rows: Sequence[Row]) -> list[Row]:
+    """Those of the jobs, which the caller has locked, for which no others wait.
+
+    On PostgreSQL a submission that names one may have been committed after the statement began that found and locked
+    it. While they are locked none can.
+    """
+    ids = [row[0] for row in rows]
+    if not ids or connection.vendor != "postgresql":
+        return list(rows)
+    waited_for = fetch(f"SELECT DISTINCT parent_id FROM {_DEPENDENCY} WHERE parent_id = ANY(%s)", [ids])
+    return [row for row in rows if (row[0],) not in waited_for]
 
 
 def note_ends_of_handed_over(*, before: datetime, limit: int) -> None:
-    """Of those of them for which others wait: how they end will not be known."""
-    waited_for = f"EXISTS (SELECT 1 FROM {JobDependency._meta.db_table} d WHERE d.parent_id = {_JOB}.id)"
+    """Of those of them for which others wait: how they end will not be known.
+
+    Locks them, but waits for none: once nobody waits for one any more, it might be deleted before this is committed.
+    """
+    waited_for = f"EXISTS (SELECT 1 FROM {_DEPENDENCY} d WHERE d.parent_id = {_JOB}.id)"
+    lock = "FOR KEY SHARE SKIP LOCKED" if connection.vendor == "postgresql" else ""
     fetch(
         f"INSERT INTO {EndedParent._meta.db_table} (job_id) SELECT id FROM {_JOB} "
-        f"WHERE {_HANDED_OVER} AND accepted_at < %s AND {waited_for} ORDER BY accepted_at LIMIT %s "
+        f"WHERE {_HANDED_OVER} AND accepted_at < %s AND {waited_for} ORDER BY accepted_at LIMIT %s {lock} "
         "ON CONFLICT DO NOTHING",
         [timestamp(before), limit],
     )

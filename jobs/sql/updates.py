@@ -224,7 +224,7 @@ _RETRY = (
     f"UPDATE {_JOB} SET state = '{JobState.BLOCKED}', unmet = 1, queue_id = NULL, taken_from_id = NULL, agent = '', "
     "native_id = '', accepted_at = NULL, started_at = NULL, lost_at = NULL, lease_seconds = NULL, "
     "lease_expires_at = NULL, retry_at = %s, retries = %s, cluster_id = %s, attempt = %s, reason = %s, "
-    "output = COALESCE(%s, output) WHERE id = %s"
+    "output = COALESCE(%s, output), output_files = NULL WHERE id = %s"
 )
 
 

@@ -78,6 +78,7 @@ PAGES: dict[str, list[tuple[str, str]]] = {
         ("", "/admin/jobs/job/groups/"),
         ("that are going", "/admin/jobs/job/groups/?going=1"),
     ],
+    "GET /admin/jobs/webhook/": [("", "/admin/jobs/webhook/")],
     "GET /admin/auth/user/<int:person_id>/person/": [("", "/admin/auth/user/1/person/")],
     "GET /admin/clusters/project/<path:object_id>/change/": [("", "/admin/clusters/project/1/change/")],
     "GET /admin/jobs/job/<path:object_id>/history/": [("", "/admin/jobs/job/{middle}/history/")],
@@ -111,6 +112,9 @@ AS_CALLS = {
     "POST /my/jobs/cancel/": "CancelJobs",
     "POST /api/v1/jobs/<int:job>/signal": "SignalJobs",
     "POST /my/jobs/<int:job_id>/resubmit/": "SubmitJob",
+    "POST /my/groups/<int:group_id>/resubmit/": "ResubmitJobs",
+    "POST /my/jobs/<int:job_id>/signal/": "SignalJobs",
+    "POST /admin/jobs/job/<int:job_id>/signal/": "SignalJobs",
     "POST /api/v1/jobs/<int:job>/resubmit": "ResubmitJobs",
     "POST /api/v1/clusters/<cluster:cluster>/jobs/<int:job>/resubmit": "ResubmitJobs",
 }

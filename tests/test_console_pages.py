@@ -129,7 +129,7 @@ PAGES = {
     JOBS: 19,
     f"{JOBS}?state=failed": 8,
     f"{JOBS}?text=plot": 29,
-    f"{JOBS}{{j}}/change/": 11,
+    f"{JOBS}{{j}}/change/": 13,
 }
 
 

@@ -21,7 +21,7 @@ from tests.test_console_plans import ends_at_once, plan_of, whole_reads
 from tests.test_hostile_text import EVIL, MARKUP, Page
 
 JOBS = "/my/jobs/"
-PAGES = [JOBS, f"{JOBS}{{j}}/", f"{JOBS}{{j}}/resubmit/", f"{JOBS}cancel/?id={{j}}"]
+PAGES = [JOBS, f"{JOBS}{{j}}/", f"{JOBS}{{j}}/resubmit/", f"{JOBS}{{j}}/signal/", f"{JOBS}cancel/?id={{j}}"]
 
 pytestmark = pytest.mark.django_db
 
@@ -125,7 +125,7 @@ def test_a_lead_cancels_the_jobs_of_members(alice: Operator, bob: Operator, chem
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-@pytest.mark.parametrize("address", PAGES[1:3])
+@pytest.mark.parametrize("address", PAGES[1:4])
 def test_another_persons_job_is_not_there(
     alice: Operator, bob: Operator, chem: Any, now: datetime, address: str, method: str
 ) -> None:

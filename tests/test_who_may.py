@@ -90,13 +90,15 @@ def named(alpha: Any, chem: Project, people: Mapping[str, Operator], now: dateti
     group = Group.objects.values_list("id", flat=True)[0]
     said = {"owner_id": member, "project": chem, "made_at": now, "added_at": now, "open": True}
     of_jobs = JobGroup.objects.create(cluster=alpha.cluster, **said)
+    webhook = str(make_webhook(project_id=chem.id, url="https://hooks.example.org/", events=[], now=now).id)
     return {
         "cluster": "alpha",
         "pool": "big",
         "project": "chem",
         "group": str(of_jobs.id),
         "group_id": str(of_jobs.id),
-        "webhook": str(make_webhook(project_id=chem.id, url="https://hooks.example.org/", events=[], now=now).id),
+        "webhook": webhook,
+        "/admin/jobs/webhook/object_id": webhook,
         "job": str(job),
         "job_id": str(job),
         "credential": credential,

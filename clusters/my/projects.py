@@ -44,7 +44,7 @@ def project_view(request: HttpRequest, name: str) -> HttpResponse:
 
 @for_people("POST")
 def add_view(request: HttpRequest, name: str) -> HttpResponse:
-    project, form = _led(request, name), MemberForm(request.POST)
+    project, form = led_project(request, name), MemberForm(request.POST)
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
         try:
@@ -60,7 +60,7 @@ def add_view(request: HttpRequest, name: str) -> HttpResponse:
 @for_people("POST")
 def remove_view(request: HttpRequest, name: str) -> HttpResponse:
     """Asks on GET and removes on POST, the person of the parameter `person`."""
-    project = _led(request, name)
+    project = led_project(request, name)
     person = (request.POST if request.method == "POST" else request.GET).get("person", "")
     if person not in dict(described_projects(project.name)[0].members):
         raise Http404
@@ -80,7 +80,7 @@ def remove_view(request: HttpRequest, name: str) -> HttpResponse:
 @for_people("POST")
 def new_token_view(request: HttpRequest, name: str) -> HttpResponse:
     """Shows the value in this answer only."""
-    project = _led(request, name)
+    project = led_project(request, name)
     clusters = project.grants.order_by("cluster__name").values_list("cluster__name", flat=True)
     form = NewTokenForm(request.POST if request.method == "POST" else None, clusters=list(clusters))
     if form.is_valid():
@@ -94,7 +94,7 @@ def new_token_view(request: HttpRequest, name: str) -> HttpResponse:
 
 @for_people("POST")
 def revoke_token_view(request: HttpRequest, name: str, token_id: int) -> HttpResponse:
-    project = _led(request, name)
+    project = led_project(request, name)
     token = get_object_or_404(project.tokens, kind=CredentialKind.PROJECT, id=token_id, revoked_at__isnull=True)
     return revoked(request, token, back="my-project", name=project.name)
 
@@ -105,7 +105,7 @@ def _membership(request: HttpRequest, name: str) -> Membership:
     return get_object_or_404(mine, project__name=name, project__closed_at__isnull=True)
 
 
-def _led(request: HttpRequest, name: str) -> Project:
+def led_project(request: HttpRequest, name: str) -> Project:
     """Raises PermissionDenied for a member who is no lead, and Http404."""
     membership = _membership(request, name)
     if membership.role != Role.LEAD:

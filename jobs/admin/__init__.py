@@ -2,5 +2,6 @@
 
 from jobs.admin.cluster import ClusterAdmin
 from jobs.admin.job import JobAdmin
+from jobs.admin.webhooks import WebhookAdmin
 
-__all__ = ["ClusterAdmin", "JobAdmin"]
+__all__ = ["ClusterAdmin", "JobAdmin", "WebhookAdmin"]

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from clusters.admin.forms import ReasonForm
 from clusters.admin.shown import ShownAdmin, log_action, operator_of, refusals_shown
+from jobs.admin.as_person import may_submit_group
 from jobs.admin.shown_groups import (
     CONSEQUENCE,
     FINISHED,
@@ -40,8 +41,11 @@ class Groups(ShownAdmin):
         by = operator_of(request)
         shown = shown_group(by, group_id)
         group = shown["group"]
-        may = self.may_act(request) and may_cancel(by, group)
-        return self.page(request, "console/group.html", title_of_group(group), may_cancel=may, **shown)
+        may = {
+            "may_cancel": self.may_act(request) and may_cancel(by, group),
+            "may_submit": may_submit_group(request, group),
+        }
+        return self.page(request, "console/group.html", title_of_group(group), **may, **shown)
 
     def cancel_group_view(self, request: HttpRequest, group_id: int) -> HttpResponse:
         """Asks on GET and cancels on POST."""

@@ -8,12 +8,14 @@ from django.utils import timezone
 
 from clusters.admin.shown import operator_of
 from clusters.callers import Operator
+from jobs.admin.as_person import may_submit_job
 from jobs.admin.bulk_actions import BulkActions
 from jobs.admin.forms import SEE_CONTENT, SearchForm, job_id_from
 from jobs.admin.groups import Groups
 from jobs.admin.job_actions import JobActions
 from jobs.admin.live_output import MOST_BYTES_OF_FILE, output_file, output_part
 from jobs.admin.shown_jobs import links_from, shown_job
+from jobs.admin.signals import Signals, takes_signals
 from jobs.models import Job
 from jobs.queries.applicable import actions_for, actions_for_all
 from jobs.queries.lookup import Page, list_jobs
@@ -22,7 +24,7 @@ from jobs.states import ActionKind
 
 
 @admin.register(Job)
-class JobAdmin(Groups, JobActions, BulkActions):
+class JobAdmin(Groups, JobActions, BulkActions, Signals):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self.check_sees(request)
         form = SearchForm(request.GET)
@@ -84,6 +86,8 @@ class JobAdmin(Groups, JobActions, BulkActions):
             "file_url": reverse("admin:jobs_job_file", args=[job.id]),
             "most_bytes_of_file": MOST_BYTES_OF_FILE,
             "kinds": actions_for([job]) if self.may_act(request) else [],
+            "may_submit": may_submit_job(request, job),
+            "may_signal": self.may_act(request) and takes_signals(job),
         }
         return self.page(request, "console/job.html", f"Job {job.id} {job.name}", **context)
 

@@ -9,10 +9,16 @@ from django.shortcuts import get_object_or_404
 
 from clusters.callers import Caller, Operator
 from jobs.admin.timeline import timeline
-from jobs.models import JobEvent
+from jobs.models import Job, JobEvent
 from jobs.output_files import from_document
 from jobs.queries.explain import explain_wait
 from jobs.queries.lookup import Page, earlier_attempts, resubmissions_of, within_reach
+
+
+def job_or_404(by: Caller | Operator, job_id: int) -> Job:
+    """Without what is long. Raises Http404 as `shown_job` does."""
+    jobs = within_reach(by).select_related("cluster").defer("output", "environment", "cluster__facts")
+    return get_object_or_404(jobs, id=job_id)
 
 
 def shown_job(by: Caller | Operator, job_id: int, *, now: datetime) -> dict[str, Any]:

@@ -31,7 +31,8 @@ def group_view(request: HttpRequest, group_id: int) -> HttpResponse:
     by = me(request)
     shown = shown_group(by, group_id)
     group = shown["group"]
-    return page(request, "group", title_of_group(group), may_cancel=may_cancel(by, group), **shown)
+    may = {"may_cancel": may_cancel(by, group), "may_submit": bool(by.projects and group.failures)}
+    return page(request, "group", title_of_group(group), **may, **shown)
 
 
 @for_people("POST")

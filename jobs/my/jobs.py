@@ -12,6 +12,7 @@ from clusters.my.page import for_people, me, page
 from jobs.admin.forms import job_id_from
 from jobs.admin.live_output import MOST_BYTES_OF_FILE, output_file, output_part
 from jobs.admin.shown_jobs import links_from, shown_job
+from jobs.admin.signals import takes_signals
 from jobs.models import Job
 from jobs.my.forms import MySearchForm
 from jobs.outcomes import CHANGED, cancel_outcome
@@ -50,14 +51,15 @@ def job_view(request: HttpRequest, job_id: int) -> HttpResponse:
     by = me(request)
     shown = shown_job(by, job_id_from(str(job_id)), now=timezone.now())
     job = shown["job"]
-    may_cancel = cancel_outcome(job) in CHANGED and Job.objects.owned_by(by).filter(id=job.id).exists()
+    may_act = Job.objects.owned_by(by).filter(id=job.id).exists()
     context = {
         **shown,
         "sees_content": True,
         "output_url": reverse("my-job-output", args=[job.id]),
         "file_url": reverse("my-job-file", args=[job.id]),
         "most_bytes_of_file": MOST_BYTES_OF_FILE,
-        "may_cancel": may_cancel,
+        "may_cancel": may_act and cancel_outcome(job) in CHANGED,
+        "may_signal": may_act and takes_signals(job),
         "may_submit": bool(by.projects),
     }
     return page(request, "job", f"Job {job.id} {job.name}", **context)

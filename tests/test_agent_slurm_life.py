@@ -124,6 +124,46 @@ def test_jobs_are_tried_again_after_the_ends_that_they_name(agent: Crew, slurm: 
     assert [[end.end_cause for end in job.attempts] for job in jobs] == [[EndCause.EXIT], [EndCause.NODE_FAILED]]
 
 
+def test_a_job_that_reaches_its_time_limit_is_tried_again_where_it_says_so(agent: Crew, tmp_path: Path) -> None:
+    """A minute is the shortest limit of Slurm."""
+    jobid = agent.submit(
+        f"[ $RAINBOW_ATTEMPT = 2 ] || {until_there(tmp_path / 'never')}",
+        time_limit_seconds=1,
+        retry_most=1,
+        retry_on=("timed_out",),
+    )
+
+    wait_until(lambda: agent.job(jobid).finished_at)
+
+    job = agent.job(jobid)
+    assert (job.state, job.attempt, job.exit_code) == (JobState.COMPLETED, 2, 0)
+    assert [(end.end_cause, end.reason) for end in job.attempts] == [(EndCause.TIMED_OUT, "reached its time limit")]
+
+
+def test_a_job_that_slurm_preempts_is_told_as_such_and_tried_again(agent: Crew, tmp_path: Path) -> None:
+    """By one of a partition of a higher PriorityTier. PreemptMode is REQUEUE, but rainbow's jobs are not requeued."""
+    node = {"tasks": 2, "constraint": "first"}
+    for_good = agent.submit(until_there(tmp_path / "never"), **node)
+    wait_until(lambda: is_running(agent, for_good))
+    urgent = agent.submit(until_there(tmp_path / "go"), **node, partition="urgent")
+    wait_until(lambda: agent.job(for_good).finished_at and is_running(agent, urgent))
+    (tmp_path / "go").touch()
+    again = agent.submit(
+        f"[ $RAINBOW_ATTEMPT = 2 ] || {until_there(tmp_path / 'never')}", **node, retry_most=1, retry_on=("preempted",)
+    )
+    wait_until(lambda: is_running(agent, again))
+    agent.submit("true", **node, partition="urgent")
+
+    wait_until(lambda: agent.job(again).finished_at)
+
+    job = agent.job(for_good)
+    assert (job.state, job.end_cause, job.attempt) == (JobState.FAILED, EndCause.PREEMPTED, 1)
+    assert (job.reason, job.exit_code) == ("preempted by another job", None)
+    job = agent.job(again)
+    assert (job.state, job.attempt) == (JobState.COMPLETED, 2)
+    assert [(end.end_cause, end.reason) for end in job.attempts] == [(EndCause.PREEMPTED, "preempted by another job")]
+
+
 def test_a_job_that_is_requeued_in_slurm_is_refused_there_and_runs_once(
     agent: Crew, slurm: SlurmCluster, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """What an agent may rely on of every executor."""
 
 import shlex
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,6 +116,24 @@ def test_a_running_job_is_sent_a_signal(scheduler: Scheduler, kind: str) -> None
 
     assert seen.exit_code == 9
     assert "told\n" in executor.output(ticket)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS[:2], indirect=True)
+def test_a_signal_reaches_the_shell_of_the_command_too_which_goes_on_where_it_traps_it(scheduler: Scheduler) -> None:
+    executor = scheduler.executor()
+    program = "sh -c 'trap \"echo told; exit 3\" USR1; echo ready; while :; do sleep 0.1; done'"
+    careful = hand_over(executor, "rainbow-17-1", f"trap : USR1; {program}; echo over $?")
+    plain = hand_over(executor, "rainbow-18-1", f"{program}; echo over $?")
+    for ticket in (careful, plain):
+        wait_until(lambda ticket=ticket: executor.output(ticket) == "ready\n")  # type: ignore[misc]
+        wait_for(executor, ticket, JobPhase.RUNNING)
+        executor.signal(ticket, "USR1")
+
+    assert wait_for(executor, careful, JobPhase.ENDED).exit_code == 0
+    assert {"told", "over 3"} <= set(executor.output(careful).splitlines())
+    seen = wait_for(executor, plain, JobPhase.ENDED)
+    assert (seen.ending, seen.signal) == (Ending.SIGNALLED, signal.SIGUSR1)
+    assert "over" not in executor.output(plain)
 
 
 @on_each

@@ -42,6 +42,8 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 SchedulerType=sched/backfill
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 SchedulerParameters=sched_min_interval=0,batch_sched_delay=0,bf_interval=1
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
@@ -60,6 +62,7 @@ NodeName=n0 Port={first_node_port} Feature=local,first {node}
 NodeName=n[1-{last}] Port=[{node_ports}] Feature=local {node}
 PartitionName=debug Nodes=ALL Default=YES DefaultTime=10 MaxTime=60 State=UP
 PartitionName=accounts Nodes=n0 AllowAccounts={account} DefaultTime=10 MaxTime=60 State=UP
+PartitionName=urgent Nodes=n0 PriorityTier=10 DefaultTime=10 MaxTime=60 State=UP
 """
 NODE = "NodeHostname={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory={memory} Gres=gpu:{gpu_type}:{gpus} State=UNKNOWN"
 # GPUs need files, and any will do. Slurm gives each job CUDA_VISIBLE_DEVICES for its own.

@@ -35,10 +35,26 @@ class Cluster:
     def add_group(self, members: int) -> tuple[int, list[int]]:
         """Queue a group of jobs; returns its id, and those of its members."""
         jobs = [pb.JobSpec(name="hostname", nodes=1, command="hostname", array_index=index) for index in range(members)]
+        group, job_ids = 0, list[int]()
         with self._stub() as stub:
-            request = pb.SubmitJobsRequest(cluster=self.name, jobs=jobs, group=pb.Group(name="sweep"))
-            answer = stub.SubmitJobs(request, metadata=_bearer(self.token), timeout=_TIMEOUT_SECONDS)
-        return answer.group, [result.jobid for result in answer.results]
+            for start in range(0, members, _BATCH):
+                wanted = pb.Group(name="" if group else "sweep", id=group, more=start + _BATCH < members)
+                request = pb.SubmitJobsRequest(cluster=self.name, jobs=jobs[start : start + _BATCH], group=wanted)
+                answer = stub.SubmitJobs(request, metadata=_bearer(self.token), timeout=_TIMEOUT_SECONDS)
+                group = answer.group
+                job_ids += [result.jobid for result in answer.results]
+        return group, job_ids
+
+    def cancel_group(self, group: int) -> None:
+        """Returns when that is acknowledged."""
+        with self._stub() as stub:
+            request = pb.CancelGroupRequest(cluster=self.name, id=group)
+            stub.CancelGroup(request, metadata=_bearer(self.token), timeout=_TIMEOUT_SECONDS)
+
+    def group(self, group: int) -> pb.JobGroup:
+        with self._stub() as stub:
+            request = pb.GetGroupRequest(cluster=self.name, id=group)
+            return stub.GetGroup(request, metadata=_bearer(self.token), timeout=_TIMEOUT_SECONDS).group
 
     def add_each(self, jobs: Sequence[pb.JobSpec]) -> list[int]:
         with self._stub() as stub:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from benchmarks.cases import JOBS
-from benchmarks.entries import against, many_queues, mixed_load
+from benchmarks.entries import against, groups, many_queues, mixed_load, rest
 from benchmarks.entries.growth import FEW, MEMORY
 from benchmarks.measure import Sample
 from benchmarks.report import Report
@@ -74,6 +74,16 @@ def _beside_the_original(transport: str, call: str, in_flight: int, wanted: floa
     )
 
 
+def _of_the_bare_view(call: str, wanted: float) -> Goal:
+    return Goal(
+        text=f"REST: {call}, 16 in flight, of the rate of a view that returns a constant",
+        entry="rest",
+        wanted=f">= {wanted:.2f}",
+        reached=_ratio(call, 16),
+        good=lambda figure: figure >= wanted,
+    )
+
+
 GOALS = [
     *(
         _beside_the_original(transport, call, in_flight, wanted)
@@ -139,6 +149,22 @@ GOALS = [
             good=lambda figure: figure <= 3,
         )
         for call in mixed_load.CALLS
+    ),
+    _of_the_bare_view(rest.LIST, 0.3),
+    _of_the_bare_view(rest.SUBMIT, 0.4),
+    Goal(
+        text=f"summary of a group of {groups.MEMBERS:,}, its median, ms",
+        entry="groups",
+        wanted="<= 5",
+        reached=_middle(groups.MANY, 1, lambda sample: sample.p50 * 1000),
+        good=lambda figure: figure <= 5,
+    ),
+    Goal(
+        text="its cancellation acknowledged, the slowest, ms",
+        entry="groups",
+        wanted="<= 1,000",
+        reached=lambda report: report.figures[groups.ACKNOWLEDGED] * 1000,
+        good=lambda figure: figure <= 1000,
     ),
     Goal(
         text="requests of a hundred queues a second, one at a time",

@@ -1,4 +1,4 @@
-"""A minimal HTTP/1.1 client: a message is a whole request, an answer the body of a 2xx.
+"""A minimal HTTP/1.1 client: a message is a whole request, an answer the body of a 2xx, or nothing where it is 304.
 
 It reads what the web server writes for Django: answers with a Content-Length, on a connection that stays open.
 """
@@ -13,6 +13,7 @@ Answered = Callable[[bytes | None], None]
 # In place of a gRPC method.
 WHOLE_REQUESTS = "HTTP/1.1"
 _END_OF_HEADERS = b"\r\n\r\n"
+_NOT_MODIFIED = b"304"
 _LENGTH = b"\r\ncontent-length: "
 
 
@@ -54,7 +55,8 @@ class Connection(asyncio.Protocol):
         self._received += data
         head, end, body = self._received.partition(_END_OF_HEADERS)
         if end and len(body) >= (length := _length_in(head)):
-            good = head.split(b" ", 2)[1].startswith(b"2")
+            code = head.split(b" ", 2)[1]
+            good = code.startswith(b"2") or code == _NOT_MODIFIED
             self._received = body[length:]
             answered, self._answered = self._answered, None
             if answered:

@@ -61,6 +61,7 @@ CALLS: dict[str, list[tuple[str, str, Request]]] = {
             lambda world: pb.ResubmitJobsRequest(cluster=world.huge.name, jobids=_UNKNOWN[:1_000]),
         )
     ],
+    "GetGroup": [("of many", "personal", lambda world: pb.GetGroupRequest(cluster=world.huge.name, id=world.group))],
     "ListGroups": [("a person's", "personal", lambda world: pb.ListGroupsRequest(cluster=world.huge.name))],
     "SignalJobs": [
         (
@@ -99,7 +100,7 @@ CALLS: dict[str, list[tuple[str, str, Request]]] = {
 }
 # Find what they are about by its key, whatever else there is.
 BY_KEY = {
-    "Serial", "Stream", "GetInput", "GetGroup", "CancelGroup", "ReadOutput", "SendOutput", "RotateCredential",
+    "Serial", "Stream", "GetInput", "CancelGroup", "ReadOutput", "SendOutput", "RotateCredential",
     "ResumeCluster", "CreateToken", "RevokeToken", "RevokeLeaked", "BeginLogin", "CollectLogin",
 }  # fmt: skip
 

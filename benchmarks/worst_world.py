@@ -23,6 +23,7 @@ CLUSTERS, POOL = 1_000, 100
 # Each in a class, and so in a queue, of its own.
 _NODES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 QUEUES = CLUSTERS * len(_NODES)
+_JOBS_FOR_A_MEMBER, _MOST_MEMBERS = 10, 100_000
 _LABELS = {"project": "climate"}
 # Larger than what the requests have room for.
 _LARGE = pb.JobSpec(name="large", nodes=600, command="hostname", labels=_LABELS)
@@ -50,7 +51,8 @@ print(create_personal_token(wish=Wish(label="worst"), change=person).value)
 class World:
     """`huge` has so many jobs that wait and as many that are over, submitted by the person of `personal`.
 
-    `failed` is the only job of its state, older than all others of the cluster.
+    `failed` is the only job of its state, older than all others of the cluster. `group` has a tenth as many members, at
+    most 100,000.
     """
 
     server: Server
@@ -58,8 +60,10 @@ class World:
     huge: Cluster
     personal: str
     pool: Cluster
+    members: list[str]
     failed: int
     waiting: range
+    group: int
     huge_id: int
     pool_id: int
 
@@ -76,8 +80,10 @@ def make_world(bench: Bench, jobs: int, *, clusters: int = CLUSTERS) -> World:
     huge = register(server, "huge")
     personal = _person(bench, server, huge)
     failed = _fail_one(huge)
-    pool = _fill_queues(bench, server, clusters)
+    members = [cluster.name for cluster in list(_clusters(server, clusters))[:POOL]]
+    (pool,) = make_pools(bench, server, {"pool": members})
     by_person = Cluster(name=huge.name, token=personal, secret=huge.secret, server=server)
+    group, _ = by_person.add_group(min(jobs // _JOBS_FOR_A_MEMBER, _MOST_MEMBERS))
     waiting = fill(by_person, server, finished=jobs, waiting=jobs, like=_LARGE)
     visitor = sign_in(running.web, pid=running.process.pid, database_pid=server.database_pid)
     return World(
@@ -86,8 +92,10 @@ def make_world(bench: Bench, jobs: int, *, clusters: int = CLUSTERS) -> World:
         huge=huge,
         personal=personal,
         pool=pool,
+        members=members,
         failed=failed,
         waiting=waiting,
+        group=group,
         huge_id=_id_of(huge, server),
         pool_id=_id_of(pool, server),
     )
@@ -117,12 +125,6 @@ def _fail_one(cluster: Cluster) -> int:
         report = JobReport(jobid=job_id, attempt=1, state=JobState.FAILED, exit_code=1)
         client.report_jobs([report], agent=requests.AGENT)
     return job_id
-
-
-def _fill_queues(bench: Bench, server: Server, clusters: int) -> Cluster:
-    made = list(_clusters(server, clusters))
-    (pool,) = make_pools(bench, server, {"pool": [cluster.name for cluster in made[:POOL]]})
-    return pool
 
 
 def _clusters(server: Server, number: int) -> Iterator[Cluster]:

@@ -23,8 +23,9 @@ def test_each_call_has_a_worst_case_or_finds_what_it_is_about_by_its_key() -> No
 
 
 def test_each_address_and_page_has_a_worst_case_or_finds_what_it_is_about_by_its_key() -> None:
-    assert worst_pages.PAGES.keys() | worst_pages.AS_CALLS.keys() | BY_KEY == ROWS
-    assert not BY_KEY & (worst_pages.PAGES.keys() | worst_pages.AS_CALLS.keys())
+    covered = worst_pages.PAGES.keys() | worst_pages.CHANGES.keys() | worst_pages.AS_CALLS.keys()
+    assert covered | BY_KEY == ROWS
+    assert not BY_KEY & covered
     assert set(worst_pages.AS_CALLS.values()) <= worst_calls.CALLS.keys()
 
 

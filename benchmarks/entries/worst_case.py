@@ -39,6 +39,10 @@ def contenders(worlds: dict[str, World]) -> Iterator[list[Contender]]:
     for row, addresses in worst_pages.PAGES.items():
         for what, address in addresses:
             yield [worst_pages.page(row, what, address, world, name) for name, world in worlds.items()]
+    # The last, since others ask for the jobs that these change.
+    for row, changes in worst_pages.CHANGES.items():
+        for what, address, contents in changes:
+            yield [worst_pages.change(row, what, address, contents, world, name) for name, world in worlds.items()]
 
 
 def _grown(rows: list[Row]) -> list[Row]:

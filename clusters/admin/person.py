@@ -37,6 +37,10 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # at run time it takes 
         super().save_model(request, obj, form, change)
         note_account(obj, now=timezone.now())
 
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """People are disabled: what they did names them. Django's page would list each job and event of theirs."""
+        return False
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("memberships__project")
 

@@ -32,9 +32,11 @@ class Cluster:
         with self._stub() as stub:
             return list(self._submit(stub, [job] * count))
 
-    def add_group(self, members: int) -> tuple[int, list[int]]:
+    def add_group(self, members: int, job: pb.JobSpec = JOB) -> tuple[int, list[int]]:
         """Queue a group of jobs; returns its id, and those of its members."""
-        jobs = [pb.JobSpec(name="hostname", nodes=1, command="hostname", array_index=index) for index in range(members)]
+        jobs = [pb.JobSpec(array_index=index) for index in range(members)]
+        for one in jobs:
+            one.MergeFrom(job)
         group, job_ids = 0, list[int]()
         with self._stub() as stub:
             for start in range(0, members, _BATCH):

@@ -83,7 +83,7 @@ def make_world(bench: Bench, jobs: int, *, clusters: int = CLUSTERS) -> World:
     members = [cluster.name for cluster in list(_clusters(server, clusters))[:POOL]]
     (pool,) = make_pools(bench, server, {"pool": members})
     by_person = Cluster(name=huge.name, token=personal, secret=huge.secret, server=server)
-    group, _ = by_person.add_group(min(jobs // _JOBS_FOR_A_MEMBER, _MOST_MEMBERS))
+    group, _ = by_person.add_group(min(jobs // _JOBS_FOR_A_MEMBER, _MOST_MEMBERS), _LARGE)
     waiting = fill(by_person, server, finished=jobs, waiting=jobs, like=_LARGE)
     visitor = sign_in(running.web, pid=running.process.pid, database_pid=server.database_pid)
     return World(

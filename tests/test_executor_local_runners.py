@@ -1,9 +1,11 @@
 """Runners of local jobs take one job after another, and are as safe as if each had one."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,7 @@ from rainbow.executors import local as local_executor
 from rainbow.executors.executor import Ending, Executor, JobPhase, NoRoom, Site, Ticket
 from rainbow.executors.table import EXECUTORS
 from rainbow.runner.job_loop import MOST_JOBS
-from rainbow.runner.supervisor import CANCEL
+from rainbow.runner.supervisor import CANCEL, cancel_value
 from rainbow.system.pidfd import send_signal
 from tests.support.executors import hand_over, lines_of, progress, until_there, wait_for, wait_until
 from tests.support.patience import PATIENCE_SECONDS
@@ -89,7 +91,7 @@ def test_a_cancel_that_comes_late_leaves_the_runners_next_job_alone(executor: Ex
 
     executor.cancel([first])
     handle = os.pidfd_open(int(second.native_id))
-    send_signal(handle, CANCEL, 1)  # by an agent that had looked before the first job ended
+    send_signal(handle, CANCEL, cancel_value(key(1)))  # by an agent that had looked before the first job ended
     os.close(handle)
     (tmp_path / "go").touch()
 
@@ -105,6 +107,50 @@ def test_a_later_job_of_a_runner_is_cancelled(executor: Executor, tmp_path: Path
     local(Site(folder=tmp_path / "state", environment={}, slots=4)).cancel([second])
 
     assert wait_for(executor, second, JobPhase.ENDED).ending is Ending.CANCELLED
+
+
+def test_what_a_job_writes_into_its_notes_does_not_keep_it_from_being_cancelled(
+    executor: Executor, site: Site, tmp_path: Path
+) -> None:
+    ended(executor, 1, "true")
+    second = running(executor, 2, tmp_path / "go")
+    note = site.folder / "notes" / key(2) / "started"
+    note.write_text(f"{second.native_id} 0 57\n")
+
+    executor.cancel([second])
+
+    assert wait_for(executor, second, JobPhase.ENDED).ending is Ending.CANCELLED
+
+
+def test_what_a_job_does_to_its_runner_is_not_handed_on(executor: Executor) -> None:
+    first = ended(executor, 1, "true")
+    resource.prlimit(int(first.native_id), resource.RLIMIT_FSIZE, (4096, 4096))
+    second = ended(executor, 2, "ulimit -f")
+    os.setpriority(os.PRIO_PROCESS, int(second.native_id), 7)
+    third = ended(executor, 3, "nice")
+
+    assert executor.output(second) == "unlimited\n"
+    assert executor.output(third) == f"{os.getpriority(os.PRIO_PROCESS, 0)}\n"
+    assert len({first.native_id, second.native_id, third.native_id}) == 3
+
+
+LEFT_BEHIND = """
+import subprocess
+from rainbow.runner import descendants
+descendants.LAST_SECONDS = 0.1
+# As where it forks and ends faster than /proc can be read.
+descendants.descendants = lambda: []
+with subprocess.Popen(["sleep", "1000"]) as child:
+    print(descendants.kill_all())
+    child.kill()
+"""
+
+
+def test_a_child_that_cannot_be_caught_is_counted_as_left() -> None:
+    """A runner that has such a child takes no other job."""
+    done = subprocess.run([sys.executable, "-c", LEFT_BEHIND], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+
+    assert done.stdout == "1\n", done.stderr
 
 
 def test_an_idle_runner_that_was_killed_is_replaced(executor: Executor) -> None:

@@ -14,8 +14,7 @@ from rainbow.executors.runner import Runner
 from rainbow.executors.runner_server import PROGRAM, START_SECONDS, RunnerServer
 from rainbow.runner.descendants import descendants, signal_each
 from rainbow.runner.job import RunnerJob
-from rainbow.runner.job_loop import MOST_JOBS
-from rainbow.runner.supervisor import CANCEL
+from rainbow.runner.supervisor import CANCEL, cancel_value
 from rainbow.system.pidfd import send_signal
 from rainbow.system.untrusted_files import CAREFULLY
 
@@ -67,13 +66,7 @@ def stop(folder: JobFolder, native_id: str) -> None:
         # It was opened before this check, so it cannot be another process of the same number.
         if is_runner(process, folder.key):
             # It may have another job when this arrives, which then stays as it is.
-            send_signal(handle, CANCEL, _number(folder))
-
-
-def _number(folder: JobFolder) -> int:
-    """Which of its runner's jobs it is; 0 for a runner of an earlier release, which had one."""
-    words = folder.notes.words("started")
-    return (number(words[2], most=MOST_JOBS) or 0) if len(words) > 2 else 0
+            send_signal(handle, CANCEL, cancel_value(folder.key))
 
 
 def send(folder: JobFolder, native_id: str, sent: signal.Signals) -> None:

@@ -37,11 +37,18 @@ def signal_each(processes: Iterable[Process], number: signal.Signals) -> int:
 def kill_all() -> int:
     """Kill all descendants and reap those that become children of this process; how many could not be ended."""
     deadline = time.monotonic() + LAST_SECONDS
+    before: set[tuple[int, int]] = set()
     while reap() and time.monotonic() < deadline:
-        if not signal_all(signal.SIGKILL):
+        found = [process for process in descendants() if not process.is_over]
+        same = {(process.number, process.started) for process in found}
+        # Not so of those that fork and exit all the time: they are gone before they are sent anything.
+        if not signal_each(found, signal.SIGKILL) and found and same == before:
             break
+        before = same
         time.sleep(BETWEEN_SECONDS)
-    return sum(not process.is_over for process in descendants()) if reap() else 0
+    left = sum(not process.is_over for process in descendants())
+    # A child that is there was perhaps not yet there when /proc was read.
+    return max(left, 1) if reap() else 0
 
 
 def reap() -> bool:

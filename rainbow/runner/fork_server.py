@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from rainbow.runner.job_loop import LONGEST_KEY, JobLoop
 from rainbow.system.prctl import hide_memory
+from rainbow.system.process_settings import settings
 
 # In the command line of the server, where each runner has the key of its job: that is how the agent recognizes it.
 NO_KEY = "-" * LONGEST_KEY
@@ -30,9 +31,11 @@ def serve(connection: socket.socket) -> None:
     place = _place_of_key()
     # What runners share with this process stays shared.
     gc.freeze()
+    usual = settings()
     while True:
-        request, handles, _, _ = socket.recv_fds(connection, len(ANOTHER), 1)
-        if not request:
+        request, handles, _, _ = socket.recv_fds(connection, len(ANOTHER), 1, socket.MSG_CMSG_CLOEXEC)
+        # The agent starts another server, with its own settings.
+        if not request or settings() != usual:
             return
         if len(handles) == 1 and not os.fork():
             _run(handles[0], place)

@@ -17,6 +17,7 @@ from rainbow.runner.job import RunnerJob
 from rainbow.runner.notes import Notes
 from rainbow.runner.supervisor import WAKING, JobSignals, supervise
 from rainbow.system.prctl import adopt_orphans
+from rainbow.system.process_settings import settings
 from rainbow.system.signalfd import next_signal, signals_as_file
 
 LONGEST_KEY = 100
@@ -44,11 +45,13 @@ class JobLoop:
         self._signals = signals_as_file(WAKING)
         os.setsid()
         adopt_orphans()
+        usual = settings()
         for number in range(1, MOST_JOBS + 1):
             if not self._is_wanted():
                 return
-            key, handles, _, _ = socket.recv_fds(self._agent, LONGEST_KEY, HANDLES)
-            if len(handles) != HANDLES or not self._do(number, key, handles):
+            key, handles, _, _ = socket.recv_fds(self._agent, LONGEST_KEY, HANDLES, socket.MSG_CMSG_CLOEXEC)
+            # The next job would have what an earlier one did to this process.
+            if len(handles) != HANDLES or settings() != usual or not self._do(key, handles):
                 return
             self._name(NO_JOB)
             if number < MOST_JOBS and not self._says(IDLE):
@@ -69,7 +72,7 @@ class JobLoop:
                 return True
         return False
 
-    def _do(self, number: int, key: bytes, handles: Sequence[int]) -> bool:
+    def _do(self, key: bytes, handles: Sequence[int]) -> bool:
         """Whether nothing of the job is left, so that another may follow."""
         _lock, notes_folder, output, log, job_file = handles
         os.dup2(log, 2)
@@ -79,9 +82,9 @@ class JobLoop:
         with contextlib.closing(Notes(notes_folder)) as notes:
             notes.reserve("ended")
             started_at = time.time()
-            notes.write_once("started", os.getpid(), started_at, number)
+            notes.write_once("started", os.getpid(), started_at)
             self._says(f"{os.getpid()} {started_at}".encode())
-            how, status, left = supervise(job, output, JobSignals(self._signals, number))
+            how, status, left = supervise(job, output, JobSignals(self._signals, key.decode()))
             notes.write("ended", how, status, left, time.time())
         os.dup2(1, 2)
         for handle in handles:

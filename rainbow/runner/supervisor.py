@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import time
+import zlib
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -23,14 +24,19 @@ WAKING = (signal.SIGCHLD, signal.SIGTERM, CANCEL)
 WHY: dict[int, str] = {CANCEL: "cancelled", signal.SIGTERM: "stopped"}
 
 
+def cancel_value(key: str) -> int:
+    """What comes with a cancel of that job. No job can change it, as it could a note."""
+    return zlib.crc32(key.encode()) or 1
+
+
 class JobSignals:
-    """Those that a runner gets while it has its job of that number. A cancel that comes late, for an earlier job, does
-    not count; one without a value is for whichever it has.
+    """Those that a runner gets while it has that job. A cancel that comes late, for an earlier job, does not count;
+    one without a value is for whichever it has.
     """
 
-    def __init__(self, signals: int, number: int) -> None:
+    def __init__(self, signals: int, key: str) -> None:
         self._signals = signals
-        self._number = number
+        self._value = cancel_value(key)
         self._poll = select.poll()
         self._poll.register(signals, select.POLLIN)
 
@@ -38,7 +44,7 @@ class JobSignals:
         """The signal that arrived before the deadline; 0 for none."""
         seconds = min(max(0.0, deadline - time.monotonic()), LONGEST_WAIT_SECONDS)
         received = next_signal(self._signals) if self._poll.poll(1000 * seconds) else None
-        if not received or (received.number == CANCEL and received.value not in (0, self._number)):
+        if not received or (received.number == CANCEL and received.value not in (0, self._value)):
             return 0
         return received.number
 

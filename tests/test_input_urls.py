@@ -5,8 +5,9 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,11 +35,13 @@ LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
 class Site(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     seen: list[str]
+    hosts: list[str]
     moves: dict[str, str]
     fails: int
 
     def do_GET(self) -> None:
         self.seen.append(self.path)
+        self.hosts.append(self.headers["Host"])
         if self.path in self.moves:
             self.answer(302, b"", Location=self.moves[self.path])
         elif self.path == "/fails" and type(self).fails:
@@ -83,7 +86,7 @@ class Served:
 
 @contextmanager
 def served(*, certificate: ssl.SSLContext | None = None, trusted: ssl.SSLContext | None = None) -> Iterator[Served]:
-    handler = type("OfThisTest", (Site,), {"seen": [], "moves": {}, "fails": 0})
+    handler = type("OfThisTest", (Site,), {"seen": [], "hosts": [], "moves": {}, "fails": 0})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     if certificate:
@@ -129,6 +132,14 @@ def test_a_redirect_is_checked_again(site: Served) -> None:
                       ("/file", "no URL that can be fetched"), ("/nowhere", "more than 5")):  # fmt: skip
         with pytest.raises(SourceRefused, match=why):
             site.get(path)
+
+
+def test_the_header_host_has_the_port_unless_it_is_the_usual_one(site: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.get("/data")
+    monkeypatch.setitem(input_sources.DEFAULT_PORTS, "http", site.port)
+    site.get("/data")
+
+    assert site.handler.hosts == [f"localhost:{site.port}", "localhost"]
 
 
 def test_an_address_that_is_not_public_is_not_reached(site: Served) -> None:
@@ -181,6 +192,58 @@ def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch)
             list(fetch(f"http://localhost:{port}/", sources, stops=threading.Event()))
 
 
+@pytest.mark.parametrize("secure", [False, True], ids=["in clear text", "over TLS"])
+def test_a_header_that_comes_byte_by_byte_is_given_up(
+    secure: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("localhost")
+    certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.load_cert_chain(pair.cert, pair.key)
+    trusting = ssl.create_default_context(cafile=str(authority.cert))
+    begun = threading.Event()
+
+    def dawdle(listening: socket.socket) -> None:
+        with suppress(OSError), ExitStack() as stack:
+            peer = stack.enter_context(listening.accept()[0])
+            if secure:
+                peer = stack.enter_context(certificate.wrap_socket(peer, server_side=True))
+            peer.sendall(b"HTTP/1.1 200 OK\r\nLong: ")
+            begun.set()
+            while True:
+                peer.sendall(b"x")
+                time.sleep(0.01)
+
+    monkeypatch.setattr(input_sources.threading, "Timer", lambda _, cut, words: _After(begun, cut, words))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=dawdle, args=[listening], daemon=True).start()
+        url = f"{'https' if secure else 'http'}://localhost:{listening.getsockname()[1]}"
+        sources = InputSources(hosts=(url,), networks=(LOOPBACK,), most_bytes=10)
+        found: list[bytes] = []
+        with suppress(SourceAway):
+            found = list(fetch(f"{url}/", sources, stops=threading.Event(), tls=trusting))
+
+    assert begun.is_set()
+    assert found == []
+
+
+class _After(threading.Thread):
+    """A timer whose time has come once the header has begun."""
+
+    def __init__(
+        self, begun: threading.Event, cut: Callable[[socket.socket], None], words: list[socket.socket]
+    ) -> None:
+        super().__init__(daemon=True)
+        self._begun, self._cut, self._words = begun, cut, words
+
+    def run(self) -> None:
+        self._begun.wait()
+        self._cut(*self._words)
+
+    def cancel(self) -> None:
+        """It has done it by then."""
+
+
 # What the agent makes of it
 
 
@@ -205,6 +268,18 @@ def test_a_file_is_fetched_once_for_all_jobs(
 
     assert {(tmp_path / name).read_bytes() for name in "abc"} == {DATA}
     assert len(site.handler.seen) == 4
+
+
+def test_what_an_agent_that_was_killed_had_begun_to_fetch_goes(
+    site: Served, here: Callable[[Served], Downloads], tmp_path: Path
+) -> None:
+    (tmp_path / "downloads").mkdir()
+    for name in (f"{'1' * 64}.new", "2" * 64):
+        (tmp_path / "downloads" / name).write_bytes(b"x")
+
+    here(site)
+
+    assert [path.name for path in (tmp_path / "downloads").iterdir()] == ["2" * 64]
 
 
 def test_a_file_of_another_digest_is_not_kept(

@@ -33,6 +33,10 @@ class Downloads:
         self._turn = threading.Lock()
         # One is there as long as somebody holds it or waits for it.
         self._locks: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        # Of an earlier agent, which was killed in the middle.
+        for draft in folder.glob("*.new"):
+            with suppress(OSError):
+                draft.unlink()
 
     def stop(self) -> None:
         self._stops.set()

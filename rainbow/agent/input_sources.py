@@ -28,9 +28,8 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PASSING = frozenset({408, 425, 429, *range(500, 600)})
 PART_BYTES = 1024 * 1024
 CONNECT_SECONDS, SILENCE_SECONDS, LONGEST_SECONDS = 20.0, 60.0, 3600.0
-# Translations of IPv4 addresses that lead to those (RFC 6052, RFC 3056).
+# Translations of IPv4 addresses, which lead to those (RFC 6052).
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_6TO4 = ipaddress.ip_network("2002::/16")
 
 
 class SourceRefused(Exception):
@@ -131,27 +130,37 @@ def _asked(
 ) -> Iterator[http.client.HTTPResponse]:
     scheme, host, port = _place_of(url)
     connection = http.client.HTTPConnection(host, port)
-    with closing(_connected(host, port, sources)) as plain:
+    # Which the header Host leaves out: signatures of some stores are about that header.
+    connection.default_port = DEFAULT_PORTS[scheme]
+    with closing(_connected(host, port, sources)) as plain, closing(_wrapped(plain, scheme, host, tls)) as connected:
         # Neither a handshake nor a header that comes byte by byte keeps a thread for longer.
-        timer = threading.Timer(max(0.0, until - time.monotonic()), _cut, [plain])
+        timer = threading.Timer(max(0.0, until - time.monotonic()), _cut, [connected])
         timer.daemon = True
         timer.start()
         try:
-            secured = tls.wrap_socket(plain, server_hostname=host) if scheme == "https" else plain
-            with closing(secured):
-                connection.sock = secured
-                path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-                headers = {"Accept-Encoding": "identity", "User-Agent": "rainbow-agent", "Connection": "close"}
-                connection.request("GET", path, headers=headers)
-                with closing(connection.getresponse()) as answer:
-                    yield answer
+            if isinstance(connected, ssl.SSLSocket):
+                connected.do_handshake()
+            connection.sock = connected
+            path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+            headers = {"Accept-Encoding": "identity", "User-Agent": "rainbow-agent", "Connection": "close"}
+            connection.request("GET", path, headers=headers)
+            with closing(connection.getresponse()) as answer:
+                yield answer
         finally:
             timer.cancel()
 
 
+def _wrapped(plain: socket.socket, scheme: str, host: str, tls: ssl.SSLContext) -> socket.socket:
+    """Before its handshake. With TLS the plain socket has no descriptor any more."""
+    if scheme != "https":
+        return plain
+    return tls.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+
+
 def _cut(connected: socket.socket) -> None:
     with suppress(OSError):
-        connected.shutdown(socket.SHUT_RDWR)
+        # Not that of SSLSocket, which would go on in clear text.
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
 def _connected(host: str, port: int, sources: InputSources) -> socket.socket:
@@ -196,7 +205,10 @@ def _content(
         if stops.is_set():
             raise SourceAway("the agent stops")
         if time.monotonic() > until:
-            raise SourceAway(f"it takes longer than {LONGEST_SECONDS:,.0f} seconds")
+            break
         yield part
+    # Also of one that was cut off in its header, which may look like an empty file.
+    if time.monotonic() > until:
+        raise SourceAway(f"it takes longer than {LONGEST_SECONDS:,.0f} seconds")
     if answer.length:
         raise SourceAway(f"it ends {answer.length:,} bytes too early")

@@ -36,7 +36,6 @@ class JobLoop:
     def __init__(self, agent: socket.socket, place_of_key: int) -> None:
         self._agent = agent
         self._place_of_key = place_of_key
-        self._job_file = -1
 
     def run(self) -> None:
         """Raises FileExistsError for a job that was started before, which does not run then."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import tracemalloc
 
 import pytest
 
@@ -69,6 +70,20 @@ def test_use_is_forgotten_and_so_are_those_who_used_nothing_lately(usage: Usage,
         usage.charge(f"made up {number}", 0.001)
     assert usage.share("busy") == 0.0
     assert len(usage) <= 1_001
+
+
+def test_made_up_names_are_not_kept_however_long_they_are(usage: Usage) -> None:
+    tracemalloc.start()
+    try:
+        for number in range(500):
+            usage.charge(f"{number}" + 100_000 * "x", 0.1)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(usage) == 500
+    assert kept < 1_000_000
+    assert usage.share("7" + 100_000 * "x") > 0
 
 
 def test_what_is_taken_at_once_is_all(usage: Usage) -> None:

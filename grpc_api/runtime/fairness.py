@@ -23,21 +23,21 @@ class Usage:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        # (seconds, when)
-        self._used: dict[str, tuple[float, float]] = {}
+        # (seconds, when), by the hash of the caller: a made-up name may be as long as a message.
+        self._used: dict[int, tuple[float, float]] = {}
         self._prune_above = _MANY_CALLERS
 
     def __len__(self) -> int:
         return len(self._used)
 
     def share(self, caller: str) -> float:
-        seconds, at = self._used.get(caller, (0.0, 0.0))
+        seconds, at = self._used.get(hash(caller), (0.0, 0.0))
         return seconds * math.exp((at - self.clock()) / _FORGOTTEN_SECONDS) / _FORGOTTEN_SECONDS if seconds else 0.0
 
     def charge(self, caller: str, seconds: float) -> None:
         """Negative seconds correct an estimate."""
         now = self.clock()
-        self._used[caller] = (max(0.0, self.share(caller) * _FORGOTTEN_SECONDS + seconds), now)
+        self._used[hash(caller)] = (max(0.0, self.share(caller) * _FORGOTTEN_SECONDS + seconds), now)
         if len(self._used) > self._prune_above:
             recent = now - _FORGOTTEN_SECONDS
             self._used = {caller: used for caller, used in self._used.items() if used[1] > recent}

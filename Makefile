@@ -284,16 +284,19 @@ clean: ## Remove what these targets made, and nothing else
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo 'rainbow needs Python 3.11 or newer: make PYTHON=/path/to/python3.11' >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	@echo 'Making .venv, an environment of Python for this checkout'
+	@$(PYTHON) -m venv .venv
 
 # The `rainbow` command of this environment runs the checkout's code.
 .venv/runtime: requirements.lock pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip $(INSTALL_LOCKED) requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-index --no-build-isolation --editable .
+	@echo "Installing what rainbow runs on into .venv, this once: $$(grep -c == requirements.lock) packages, in a minute or so"
+	@$(BIN)/python -m pip $(INSTALL_LOCKED) requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
 .venv/development: requirements-dev.lock .venv/runtime
-	$(BIN)/python -m pip $(INSTALL_LOCKED) requirements-dev.lock
+	@echo "Installing what development needs into .venv, this once: $$(grep -c == requirements-dev.lock) packages, in minutes"
+	@$(BIN)/python -m pip $(INSTALL_LOCKED) requirements-dev.lock
 	@touch $@
 
 .venv-stubs/installed: requirements-stubs.lock | .venv/bin/python

@@ -27,6 +27,29 @@ with DAG("failing") as dag:
 if __name__ == "__main__":
     dag.test()
 """
+# Its worker dies after each submission, before Airflow has noted that, and the same try begins again.
+TRIED_TWICE = """
+from datetime import datetime, timedelta, timezone
+
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import TaskDeferred
+from rainbow_airflow import RainbowOperator
+
+
+class Repeated(RainbowOperator):
+    def execute(self, context):
+        try:
+            super().execute(context)
+        except TaskDeferred:
+            super().execute(context)
+
+
+with DAG("tried_twice") as dag:
+    Repeated(task_id="fails", command="exit 3", retries=1, retry_delay=timedelta(0))
+
+if __name__ == "__main__":
+    dag.test(logical_date=datetime(2026, 1, 1, tzinfo=timezone.utc))
+"""
 pytestmark = pytest.mark.skipif(not (BIN / "airflow").exists(), reason="needs Airflow: make airflow-check")
 
 
@@ -36,6 +59,7 @@ def airflow(start_server: Callable[..., RainbowServer], tmp_path: Path) -> Itera
     dags = tmp_path / "dags"
     shutil.copytree(EXAMPLE, dags)
     (dags / "failing.py").write_text(FAILING)
+    (dags / "tried_twice.py").write_text(TRIED_TWICE)
     server = start_server(environment={"RAINBOW_REGISTRATION_SECRET": ""})
     environment = terminal(tmp_path, server)
     subprocess.run(["rainbow", "register", "--save"], env=environment, check=True, timeout=PATIENCE_SECONDS)
@@ -80,3 +104,16 @@ def test_the_example_runs_one_job_and_a_task_fails_with_its_job(airflow: dict[st
     connection = json.loads(airflow["AIRFLOW_CONN_RAINBOW_DEFAULT"])
     with Client(airflow["RAINBOW_HOST"], cluster=connection["login"], token=connection["password"]) as client:
         assert [job.exit_code for job in client.list_jobs()] == [3, 0]
+
+
+def test_each_try_at_each_installation_is_one_job(airflow: dict[str, str], tmp_path: Path) -> None:
+    """Two installations with one token, and the same DAG, run and task."""
+    other = {**airflow, "AIRFLOW_HOME": str(tmp_path / "other")}
+    run_by(other, BIN / "airflow", "db", "migrate")
+
+    for installation in (airflow, other):
+        run_by(installation, BIN / "python", tmp_path / "dags" / "tried_twice.py")
+
+    connection = json.loads(airflow["AIRFLOW_CONN_RAINBOW_DEFAULT"])
+    with Client(airflow["RAINBOW_HOST"], cluster=connection["login"], token=connection["password"]) as client:
+        assert [job.exit_code for job in client.list_jobs()] == [3] * 4

@@ -5,7 +5,6 @@ has the server's host and port, the cluster or pool as its login, a token as its
 and `ca_file`, as the client takes them.
 """
 
-import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -89,9 +88,9 @@ class RainbowOperator(_Waiting, BaseOperator):
 
     def execute(self, context: Context) -> None:
         ti = context["ti"]
-        # A worker that dies between submission and deferral submits the same job again, not a second one.
-        attempt = f"{ti.dag_id} {ti.run_id} {ti.task_id} {ti.map_index} {ti.try_number}"
-        key = f"airflow-{hashlib.sha256(attempt.encode()).hexdigest()}"
+        # A worker that dies between submission and deferral submits the same job again, not a second one: Airflow makes
+        # an id up for each try of a task, which no other try and no other installation has.
+        key = f"airflow-{ti.id}"
         with connect(self.conn_id) as client:
             submission = client.submit_job(JobSpec(command=self.command, idempotency_key=key, **self.spec))
         self.log.info("submitted as job %d", submission.jobid)

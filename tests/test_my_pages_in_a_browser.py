@@ -21,7 +21,9 @@ PAGES = [
     "/my/jobs/{j}/",
     "/my/jobs/{q}/",
     "/my/jobs/{q}/resubmit/",
+    "/my/jobs/{r}/signal/",
     "/my/jobs/cancel/?id={q}",
+    "/my/groups/",
     "/my/clusters/",
     "/my/clusters/keebler/",
     "/my/clusters/any-gpu/",
@@ -31,6 +33,8 @@ PAGES = [
     "/my/projects/climate/",
     "/my/projects/climate/members/remove/?person=emil",
     "/my/projects/climate/tokens/new/",
+    "/my/projects/climate/webhooks/",
+    "/my/projects/climate/webhooks/new/",
     "/my/usage/",
     "/my/nothing/",
 ]
@@ -53,10 +57,10 @@ def site(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def ids(browser: Browser, site: RainbowServer) -> dict[str, str]:
-    """A job of ada's that has ended, and one that waits."""
+    """Jobs of ada's: one that has ended, one that waits, and one that runs."""
     with visit(browser, site.web, who="ada") as visiting:
         found = {}
-        for name, state in (("j", "failed"), ("q", "queued")):
+        for name, state in (("j", "failed"), ("q", "queued"), ("r", "running")):
             visiting.go(f"/my/jobs/?state={state}&whose=mine")
             found[name] = visiting.page.locator("table.jobs tbody a").first.inner_text()
     return found
@@ -102,6 +106,59 @@ def test_a_job_is_found_read_submitted_again_and_cancelled(ada: Visit) -> None:
     expect(page.get_by_text("1 job cancelled.")).to_be_visible()
     expect(page.locator("#timeline").get_by_text("only to see")).to_be_visible()
     expect(page.get_by_role("button", name="Cancel…")).to_have_count(0)
+
+
+@pytest.fixture
+def plain(browser: Browser, site: RainbowServer) -> Iterator[Visit]:
+    """Ada with a browser that runs no scripts."""
+    with visit(browser, site.web, "/my/jobs/", who="ada", scripts=False) as visiting:
+        yield visiting
+        assert not visiting.complaints
+
+
+def test_a_job_is_submitted_again_with_changes(plain: Visit, ids: dict[str, str]) -> None:
+    page = plain.page
+    plain.go(f"/my/jobs/{ids['j']}/resubmit/")
+    page.get_by_text("Change what it asks for").click()
+    page.get_by_label("Nodes").fill("7")
+    page.get_by_label("Time limit").fill("soon")
+    page.get_by_role("button", name="Submit", exact=True).click()
+    expect(page.get_by_text("must be as in 90, 10m, 2h or 1h30m")).to_be_visible()
+    page.get_by_label("Time limit").fill("1h30m")
+    page.get_by_role("button", name="Submit", exact=True).click()
+
+    expect(page.get_by_text(re.compile("^Submitted as job"))).to_be_visible()
+    facts = page.locator("dl.facts")
+    expect(facts.get_by_text(re.compile(r"^7\b")).first).to_be_visible()
+    expect(page.get_by_role("link", name=ids["j"], exact=True)).to_be_visible()
+
+
+def test_a_running_job_is_sent_a_signal(plain: Visit, ids: dict[str, str]) -> None:
+    plain.go(f"/my/jobs/{ids['r']}/")
+    plain.page.get_by_role("link", name="Signal…").click()
+    plain.page.get_by_label("Signal").select_option("USR1")
+    plain.page.get_by_role("button", name="Send").click()
+
+    expect(plain.page.get_by_text("SIGUSR1 will be sent by the cluster's agent.")).to_be_visible()
+
+
+def test_a_lead_makes_a_webhook_whose_secret_is_shown_once_and_removes_it(plain: Visit) -> None:
+    page = plain.page
+    plain.go("/my/projects/climate/")
+    page.get_by_role("link", name="Webhooks of climate").click()
+    page.get_by_role("link", name="New webhook…").click()
+    page.get_by_label("URL").fill("https://hooks.example.org/rainbow")
+    page.get_by_label("a job ended").check()
+    page.get_by_role("button", name="Make").click()
+
+    value = page.get_by_label("The new value").inner_text()
+    assert value.startswith("whsec_")
+    page.get_by_role("link", name="Back to the webhooks of climate").click()
+    expect(page.get_by_role("cell", name="https://hooks.example.org/rainbow")).to_be_visible()
+    assert value not in page.content()
+    page.get_by_role("link", name=re.compile("Remove webhook")).click()
+    page.get_by_role("button", name="Remove").click()
+    expect(page.get_by_text(re.compile(r"^Webhook \d+ is removed\."))).to_be_visible()
 
 
 def test_several_jobs_are_chosen_and_cancelled(ada: Visit) -> None:

@@ -67,13 +67,15 @@ def visit(
     who: str = "operator",
     size: ViewportSize = DESK,
     dark: bool = False,
+    scripts: bool = True,
 ) -> Iterator[Visit]:
-    """Sign in and go to `path`; an empty one is where signing in leads."""
+    """Sign in and go to `path`; an empty one is where signing in leads. Without `scripts` none runs."""
     key = (address, who)
     context = browser.new_context(
         viewport=size,
         color_scheme="dark" if dark else "light",
         storage_state=_signed_in.get(key),
+        java_script_enabled=scripts,
     )
     context.set_default_timeout(PATIENCE_SECONDS * 1000)
     visiting = Visit(page=context.new_page(), address=address)

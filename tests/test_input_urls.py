@@ -158,7 +158,7 @@ def test_an_address_that_is_not_public_is_not_reached(site: Served) -> None:
         *((text, False) for text in (
             "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
             "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%1", "fc00::1", "fec0::1", "ff02::1",
-            "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:4136:e378::1",
+            "::ffff:127.0.0.1", "64:ff9b::7f00:1", "::7f00:1", "64:ff9b:1::7f00:1", "::ffff:0:7f00:1", "2002:7f00:1::", "2001:0:4136:e378::1",
         )),
     ],
 )  # fmt: skip
@@ -190,6 +190,29 @@ def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch)
         sources = InputSources(hosts=(f"http://localhost:{port}",), networks=(LOOPBACK,), most_bytes=10)
         with pytest.raises(SourceAway):
             list(fetch(f"http://localhost:{port}/", sources, stops=threading.Event()))
+
+
+def test_a_name_with_thousands_of_addresses_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is asked for a name may answer with addresses that answer nothing."""
+    tried = 0
+
+    def addresses(host: str, port: int, **_: object) -> Iterator[tuple[object, ...]]:
+        nonlocal tried
+        for _number in range(10_000):
+            tried += 1
+            yield socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)
+
+    monkeypatch.setattr(input_sources, "CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(input_sources, "LONGEST_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent, socket.socket() as queued:
+        queued.connect(silent.getsockname())  # there is room for no other
+        port = silent.getsockname()[1]
+        sources = InputSources(hosts=(f"http://localhost:{port}",), networks=(LOOPBACK,), most_bytes=10)
+        monkeypatch.setattr(input_sources.socket, "getaddrinfo", addresses)
+        with pytest.raises(SourceAway):
+            list(fetch(f"http://localhost:{port}/", sources, stops=threading.Event()))
+
+    assert 1 <= tried < 10_000
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["in clear text", "over TLS"])

@@ -30,6 +30,7 @@ PART_BYTES = 1024 * 1024
 CONNECT_SECONDS, SILENCE_SECONDS, LONGEST_SECONDS = 20.0, 60.0, 3600.0
 # Translations of IPv4 addresses, which lead to those (RFC 6052).
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
 
 class SourceRefused(Exception):
@@ -91,7 +92,8 @@ def _is_public(address: Address) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return _is_public(inner)
-        if address.teredo or address.is_site_local:
+        # Others lead to IPv4 addresses as well (RFC 4291, RFC 8215, RFC 4380), or nowhere.
+        if address not in _GLOBAL_UNICAST or address.teredo:
             return False
     return address.is_global and not address.is_multicast
 
@@ -132,7 +134,10 @@ def _asked(
     connection = http.client.HTTPConnection(host, port)
     # Which the header Host leaves out: signatures of some stores are about that header.
     connection.default_port = DEFAULT_PORTS[scheme]
-    with closing(_connected(host, port, sources)) as plain, closing(_wrapped(plain, scheme, host, tls)) as connected:
+    with (
+        closing(_connected(host, port, sources, until)) as plain,
+        closing(_wrapped(plain, scheme, host, tls)) as connected,
+    ):
         # Neither a handshake nor a header that comes byte by byte keeps a thread for longer.
         timer = threading.Timer(max(0.0, until - time.monotonic()), _cut, [connected])
         timer.daemon = True
@@ -163,8 +168,8 @@ def _cut(connected: socket.socket) -> None:
         socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
-def _connected(host: str, port: int, sources: InputSources) -> socket.socket:
-    """To one of the addresses that the name has now, and that may be reached."""
+def _connected(host: str, port: int, sources: InputSources, until: float) -> socket.socket:
+    """To one of the addresses that the name has now, and that may be reached. A name may have thousands."""
     failure: OSError | None = None
     refused: Address | None = None
     for family, kind, protocol, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
@@ -172,9 +177,12 @@ def _connected(host: str, port: int, sources: InputSources) -> socket.socket:
         if not sources.reaches(address):
             refused = address
             continue
+        left = until - time.monotonic()
+        if left <= 0:
+            break
         made = socket.socket(family, kind, protocol)
         try:
-            made.settimeout(CONNECT_SECONDS)
+            made.settimeout(min(CONNECT_SECONDS, left))
             made.connect(place)
             made.settimeout(SILENCE_SECONDS)
             return made
@@ -183,6 +191,8 @@ def _connected(host: str, port: int, sources: InputSources) -> socket.socket:
             failure = error
     if failure is not None:
         raise failure
+    if refused is None:
+        raise TimeoutError("there was no time left to connect")
     raise SourceRefused(f"its address {refused} is not public, and not within allowed_input_networks")
 
 

@@ -8,8 +8,9 @@ import yaml
 
 from clusters.facts import check_facts
 from grpc_api.later.graphs import facts_of_cluster, read_graph, values_of_subsystem
-from grpc_api.later.jobspecs import read_jobspec
+from grpc_api.later.jobspecs import can_be_written, read_jobspec, written
 from grpc_api.later.selection import Candidate, choose
+from jobs.queries.queue import QueuedJob
 from rainbow.errors import InvalidArgument
 from tests.support.later_graphs import edge, graph_of, vertex
 from tests.test_later_generation import SIMPLE
@@ -158,3 +159,15 @@ def test_a_selection_that_is_none_is_refused(algorithm: str, priorities: str, fi
         choose([candidate], algorithm=algorithm, options={"priorities": priorities})
 
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("need", "can_be"),
+    [("io.type=shm", True), ("io.note=a>=b", True), ("io.count>=2", False), ("!io.type", False), ("io.type", False)],
+)
+def test_of_what_a_job_needs_a_jobspec_says_only_what_is_equal(need: str, can_be: bool) -> None:
+    job = QueuedJob(id=1, attempt=1, command="true", needs=(need,))
+
+    assert can_be_written(job) is can_be
+    if can_be:
+        assert read_jobspec(written(job)).needs == (need,)

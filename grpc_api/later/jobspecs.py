@@ -30,7 +30,7 @@ _RESOURCE = frozenset({"type", "count", "replicas", "unit", "label", "exclusive"
 _ATTRIBUTES = frozenset({"duration", "cwd", "environment", "parameter"})
 _WRITTEN = frozenset({"gpus_per_task", "memory_mib_per_node", "exclusive", "needs", "group"})
 _UNWRITTEN = tuple(name for name in ASKED_FIELDS if name not in _WRITTEN)
-_REQUIRED = re.compile(r"(?P<name>[^.=]+)\.(?P<field>[^=]+)=(?P<match>.+)", re.DOTALL)
+_REQUIRED = re.compile(r"(?P<name>[^.=>]+)\.(?P<field>[^=>]+)=(?P<match>.+)", re.DOTALL)
 _MIB = {"": 1.0, "MB": 1_000_000 / 2**20, "MiB": 1.0, "GB": 1_000_000_000 / 2**20, "GiB": 1024.0}
 
 

@@ -21,6 +21,7 @@ from django.db import OperationalError, connection
 
 from grpc_api.runtime import database_probe
 from grpc_api.runtime.database_probe import PostgresqlProbe, SqliteProbe
+from grpc_api.runtime.group_commit import GroupCommit
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.worker_threads import DatabaseAway
 from rainbow.client import Client
@@ -82,6 +83,30 @@ def test_what_is_under_way_and_what_waits_is_given_up_and_what_comes_is_refused_
         pools.close()
 
     asyncio.run(scenario())
+
+
+def test_an_outage_is_noticed_though_nobody_waits_any_longer_for_what_is_stuck() -> None:
+    heart, gate = Heart(), threading.Event()
+    heart.alive = False
+
+    async def scenario() -> None:
+        pools = ThreadPools(probe=heart)
+        together = GroupCommit[int, int](
+            pools.writers, lambda items: lambda: items if gate.wait(PATIENCE_SECONDS) else [], verb="submit", most=1
+        )
+        for call in (pools.read(lambda: gate.wait(PATIENCE_SECONDS)), together(1)):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(call, 0.01)
+        watch = asyncio.create_task(pools.watch())
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not heart.cuts and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        gate.set()
+        watch.cancel()
+        pools.close()
+
+    asyncio.run(scenario())
+    assert heart.cuts == 2
 
 
 def test_a_failure_while_the_database_answers_is_told_and_keeps_nobody_out() -> None:

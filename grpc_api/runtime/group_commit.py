@@ -99,7 +99,6 @@ class GroupCommit(Generic[Item, Result]):
             self._work([call.item for call in batch]),
             callers=callers,
             settle=partial(self._settle, batch),
-            is_wanted=lambda: not all(call.future.done() for call in batch),
         )
 
     def give_up(self, error: Exception) -> None:

@@ -29,24 +29,17 @@ class DatabaseAway(Untouched):
 class WorkItem:
     """Work for a thread. `callers` are those who wait for it, with the time that it is taken to need for each.
 
-    `settle` gets the result, or the failure, on the event loop; more than once where the database goes away meanwhile.
-    `link` is the connection of the thread that runs it as its `job`.
+    `settle` gets the result, or the failure, on the event loop; more than once where it is given up meanwhile. `link`
+    is the connection of the thread that runs it as its `job`.
     """
 
-    __slots__ = ("began_at", "callers", "is_wanted", "job", "lane", "link", "settle", "work")
+    __slots__ = ("began_at", "callers", "is_given_up", "job", "lane", "link", "settle", "work")
 
-    def __init__(
-        self,
-        work: Callable[[], Any],
-        *,
-        callers: dict[str, float],
-        settle: Callable[[Any], None],
-        is_wanted: Callable[[], bool],
-    ) -> None:
+    def __init__(self, work: Callable[[], Any], *, callers: dict[str, float], settle: Callable[[Any], None]) -> None:
         self.work = work
         self.callers = callers
         self.settle = settle
-        self.is_wanted = is_wanted
+        self.is_given_up = False
         self.began_at = 0.0
         self.lane: Lane | None = None
         self.job: Future[None] | None = None
@@ -92,12 +85,7 @@ class _Single:
         caller, work, future = self._waiting.next() or ("", None, None)
         if work is None or future is None or future.done():
             return None
-        return WorkItem(
-            work,
-            callers={caller: _USUAL_SECONDS},
-            settle=partial(settle, future),
-            is_wanted=lambda: not future.done(),
-        )
+        return WorkItem(work, callers={caller: _USUAL_SECONDS}, settle=partial(settle, future))
 
     def give_up(self, error: Exception) -> None:
         for _, _, future in self._waiting.take_all():
@@ -159,15 +147,18 @@ class WorkerThreads:
                 item.job = self._pool.submit(self._run, item, asyncio.get_running_loop())
 
     def has_failed_or_is_older_than(self, moment: float) -> bool:
-        """Whether the database failed some work since the last call, or work under way is older than `moment`."""
+        """Whether the database failed some work since the last call, or work under way is older than `moment`, also of
+        callers that wait no longer: their deadlines may be short.
+        """
         has_failed, self._has_failed = self._has_failed, False
-        return has_failed or any(item.began_at < moment and item.is_wanted() for item in self._under_way)
+        return has_failed or any(item.began_at < moment and not item.is_given_up for item in self._under_way)
 
     def give_up(self, cut: Callable[[BaseDatabaseWrapper], None]) -> int:
         """Fails all work, and frees the threads that are stuck; returns their number."""
         for lane in self._lanes:
             lane.give_up(DatabaseAway(AWAY))
         for item in self._under_way:
+            item.is_given_up = True
             item.settle(Unavailable("the database stopped answering; what was asked may have been done"))
             if item.link is not None:
                 cut(item.link)

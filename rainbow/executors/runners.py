@@ -22,15 +22,14 @@ MOST_PROCESSES = 2**22
 
 
 def start(server: RunnerServer, job: RunnerJob, folder: JobFolder) -> Runner | None:
-    """Have a runner begin a job, once; None where one did before.
+    """Have a runner begin a job, whose folder is made, once; None where one did before.
 
     It gets the lock, so there is no moment at which the job seems not to be.
     """
-    folder.make()
-    with _locked(folder) as lock:
+    with folder.notes.opened() as notes, _locked(notes) as lock:
         if lock is None or started_by(folder):
             return None
-        with folder.notes.opened() as notes, folder.job.opened() as output:
+        with folder.job.opened() as output:
             return _started(server, job, folder, lock, notes, output)
 
 
@@ -94,10 +93,9 @@ def is_locked(folder: JobFolder) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(folder: JobFolder) -> Iterator[int | None]:
-    """The job's lock; None if a runner has it."""
-    with folder.notes.opened() as notes:
-        handle = os.open("lock", os.O_RDWR | os.O_CREAT | CAREFULLY, 0o600, dir_fd=notes)
+def _locked(notes: int) -> Iterator[int | None]:
+    """The lock of the job with these notes; None if a runner has it."""
+    handle = os.open("lock", os.O_RDWR | os.O_CREAT | CAREFULLY, 0o600, dir_fd=notes)
     try:
         yield handle if _lock(handle) else None
     finally:

@@ -1,7 +1,7 @@
 """The job that a runner is given."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Self
 
 
@@ -16,7 +16,7 @@ class RunnerJob:
     kept_output_bytes: int
 
     def written(self) -> str:
-        return json.dumps(asdict(self))
+        return json.dumps({item.name: getattr(self, item.name) for item in fields(self)})
 
     @classmethod
     def read(cls, text: str) -> Self:

@@ -237,7 +237,7 @@ def test_a_header_that_comes_byte_by_byte_is_given_up(
                 peer.sendall(b"x")
                 time.sleep(0.01)
 
-    monkeypatch.setattr(input_sources.threading, "Timer", lambda _, cut, words: _After(begun, cut, words))
+    monkeypatch.setattr("rainbow.agent.input_sources.threading.Timer", lambda _, cut, words: _After(begun, cut, words))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=dawdle, args=[listening], daemon=True).start()
         url = f"{'https' if secure else 'http'}://localhost:{listening.getsockname()[1]}"

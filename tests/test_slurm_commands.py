@@ -135,6 +135,22 @@ def test_the_groups_own_id_names_its_tasks(rainbow: Run, submit: Submit) -> None
     wait_until(lambda: table(rainbow("squeue", "-h", "-o", "%i")) == [[f"{array}_[4,6]"]])
 
 
+def test_however_many_tasks_of_an_array_are_named_it_is_listed_once(
+    rainbow: Run, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array, single = submit("-a", "0-6"), submit()
+    asked, list_jobs = [], Client.list_jobs
+    monkeypatch.setattr(
+        Client, "list_jobs", lambda *own, **said: asked.append(said["group"]) or list_jobs(*own, **said)
+    )
+
+    assert rainbow("cancel", f"{array}_3", single, f"{array}_[0-1]", f"{array}_0").exit_code == 0
+    assert rainbow("scancel", f"{array}_4", f"{array}_5", f"{array}_[5-6]").exit_code == 0
+
+    assert asked == [int(array) - ARRAY] * 2
+    assert table(rainbow("squeue", "-h", "-o", "%i", "-j", f"{array}_2,{array}_0,{array}_2")) == [[f"{array}_[2]"]]
+
+
 def test_a_task_that_is_none_is_told_and_nothing_is_done(rainbow: Run, submit: Submit) -> None:
     array, other = submit("-a", "0-2"), submit()
 

@@ -107,16 +107,28 @@ def selected(client: Client, selection: Selection) -> Iterator[Job]:
 
 
 def jobs_of(client: Client, refs: Sequence[JobRef]) -> tuple[list[Job], list[JobRef]]:
-    """The jobs that these name, and those that name none."""
+    """The jobs that these name, and those that name none. The members of an array are listed once."""
     single = client.get_jobs([ref.jobid for ref in refs if ref.jobid])
     jobs, missing = list(single.jobs), [JobRef(jobid=jobid) for jobid in single.missing]
+    arrays = {ref.group: _members_or_none(client, ref) for ref in _joined(refs)}
     for ref in refs:
         if ref.jobid:
             continue
-        found = _members_or_none(client, ref)
+        found = [job for job in arrays[ref.group] if not ref.indexes or job.array_index in ref.indexes]
         jobs += found
         missing += [] if found else [ref]
     return jobs, missing
+
+
+def _joined(refs: Sequence[JobRef]) -> Iterator[JobRef]:
+    """One for each array, with all that is meant of it."""
+    by_group: dict[int, list[JobRef]] = {}
+    for ref in refs:
+        if not ref.jobid:
+            by_group.setdefault(ref.group, []).append(ref)
+    for group, of_it in by_group.items():
+        whole = not all(ref.indexes for ref in of_it)
+        yield JobRef(group=group, indexes=frozenset() if whole else frozenset().union(*(ref.indexes for ref in of_it)))
 
 
 def listed(client: Client, jobs: Iterable[Job], *, each_task: bool) -> Iterator[Entry]:
@@ -128,7 +140,12 @@ def listed(client: Client, jobs: Iterable[Job], *, each_task: bool) -> Iterator[
 
 def jobids_of(client: Client, refs: Sequence[JobRef]) -> list[int]:
     """The ids of these jobs and tasks. Raises NotFound where a task is missing."""
-    return [jobid for ref in refs for jobid in ([ref.jobid] if ref.jobid else [job.id for job in tasks(client, ref)])]
+    arrays = {ref.group: {job.array_index: job.id for job in tasks(client, ref)} for ref in _joined(refs)}
+    return [
+        jobid
+        for ref in refs
+        for jobid in ([ref.jobid] if ref.jobid else [arrays[ref.group][index] for index in sorted(ref.indexes)])
+    ]
 
 
 def tasks(client: Client, ref: JobRef) -> list[Job]:

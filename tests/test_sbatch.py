@@ -284,6 +284,8 @@ def test_other_ids_are_refused_as_they_were_written(text: str) -> None:
         (range(0, 101, 3), "0-99:3"),
         ([0, 1, 3, 4, 5], "0-1,3-5"),
         (range(1, 400, 2), "1-399:2"),
+        (range(1, 6, 2), "1,3,5"),
+        ([5, 70], "5,70"),
     ],
 )
 def test_indexes_are_written_as_slurm_writes_them(indexes: Sequence[int], text: str) -> None:

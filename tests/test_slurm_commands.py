@@ -119,7 +119,7 @@ def test_a_long_list_of_waiting_tasks_is_cut(rainbow: Run, submit: Submit) -> No
     indexes = ",".join(str(number**2) for number in range(40))
     array = submit("-a", indexes)
 
-    assert table(rainbow("squeue", "-h", "-o", "%K")) == [[f"{indexes.replace('0,1,', '0-1,', 1)[:64]}..."]]
+    assert table(rainbow("squeue", "-h", "-o", "%K")) == [[f"{indexes.replace('0,1,', '0-1,', 1)[:60]}..."]]
     assert len(table(rainbow("squeue", "-h", "-r", "-j", array))) == 40
 
 

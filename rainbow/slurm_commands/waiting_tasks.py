@@ -8,9 +8,10 @@ from rainbow.records import Job
 from rainbow.slurm_commands.job_ids import is_task
 from rainbow.slurm_commands.job_states import slurm_state
 
-# Of the indexes on a line, in characters, as Slurm has it unless it is told otherwise.
-MOST_LENGTH = 64
-_SHORTEST_SERIES = 3
+# As Slurm has it unless it is told otherwise: of indexes that have more characters, it prints the first of them.
+MOST_LENGTH, CUT_LENGTH = 61, 60
+# Indexes that are as far apart are a series to Slurm if there are so many, and more than so much between the ends.
+_SHORTEST_SERIES, _SPAN_OF_SERIES = 3, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,8 @@ def _entry(tasks: Iterator[Job], most: int) -> Entry:
 
 def spelled(indexes: Sequence[int]) -> str:
     """As `--array` takes them, of indexes in their order: 2-9, 0-99:3 where all are as far apart, or 1,4-6."""
-    step = indexes[1] - indexes[0] if len(indexes) >= _SHORTEST_SERIES else 0
+    is_long = len(indexes) >= _SHORTEST_SERIES and indexes[-1] - indexes[0] > _SPAN_OF_SERIES
+    step = indexes[1] - indexes[0] if is_long else 0
     if step > 1 and list(indexes) == list(range(indexes[0], indexes[-1] + 1, step)):
         return f"{indexes[0]}-{indexes[-1]}:{step}"
     return ",".join(_spelled_range(part) for part in _ranges(indexes))
@@ -62,4 +64,4 @@ def _spelled_range(indexes: Sequence[int]) -> str:
 
 
 def _cut(text: str) -> str:
-    return f"{text[:MOST_LENGTH]}..." if len(text) > MOST_LENGTH else text
+    return text if len(text) <= MOST_LENGTH else f"{text[:CUT_LENGTH]}..."

@@ -82,6 +82,8 @@ def test_0_takes_a_limit_away(alice: Operator, chem: Any, now: datetime) -> None
         ("nodes", "9" * 5_000),
         ("tasks", "-1"),
         ("memory_mib_per_node", "64X"),
+        ("memory_mib_per_node", "500"),
+        ("memory_mib_per_node", "500B"),
         ("memory_mib_per_node", "999999999T"),
         ("memory_mib_per_node", "²G"),
         ("time_limit_seconds", "soon"),

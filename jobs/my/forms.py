@@ -19,8 +19,9 @@ CHANGES = (
 _MINE = "mine"
 # Of an integer on the wire; the service has the narrower bounds of each field.
 _HIGHEST, _DIGITS = 2**31 - 1, 9
-_MEMORY = re.compile(r"(\d{1,9})([MGTmgt])?i?[Bb]?", re.ASCII)
-_POWERS = {"": 0, "M": 0, "G": 10, "T": 20}
+# With a unit, as on the command line: a number alone may be meant in bytes.
+_MEMORY = re.compile(r"(\d{1,9})([MGTmgt])(?:[Ii][Bb])?|(0)", re.ASCII)
+_POWERS = {"M": 0, "G": 10, "T": 20}
 _SPAN = re.compile(r"(?=\d)(?:(\d{1,4})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?", re.ASCII)
 _LENGTHS = (86_400, 3_600, 60, 1)
 _LONGEST_KEY = 64
@@ -105,7 +106,7 @@ class ResubmitForm(forms.Form):
             return None
         if not (found := _MEMORY.fullmatch(text)):
             raise forms.ValidationError("must be as in 500M, 64G or 1T")
-        return int(found[1]) << _POWERS[(found[2] or "").upper()]
+        return 0 if found[3] else int(found[1]) << _POWERS[found[2].upper()]
 
     def clean_time_limit_seconds(self) -> int | None:
         text = self.cleaned_data["time_limit_seconds"]

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from rainbow.agent import downloads, input_sources
-from rainbow.agent.downloads import Downloads
+from rainbow.agent.downloads import BeingFetched, Downloads
 from rainbow.agent.input_sources import InputSources, SourceAway, SourceRefused, fetch
 from rainbow.agent.policy import Policy
 from rainbow.errors import InvalidArgument
@@ -24,12 +25,15 @@ from rainbow.executors.folders import folder_of
 from rainbow.executors.job_files import with_files
 from rainbow.records import JobState
 from rainbow.specs import JobSpec, Work, check_work
+from rainbow.system.disk_space import DiskFull
 from tests.support.agent_cast import Hire, key
 from tests.support.certificates import Authority
+from tests.support.patience import PATIENCE_SECONDS
 
 DATA = b"x" * 5_000_000
 DIGEST = hashlib.sha256(DATA).hexdigest()
 LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
+NEVER = threading.Event()
 
 
 class Site(BaseHTTPRequestHandler):
@@ -55,6 +59,13 @@ class Site(BaseHTTPRequestHandler):
             with suppress(OSError):
                 while True:
                     self.wfile.write(DATA)
+        elif self.path == "/dawdles":
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b"x")
+                    time.sleep(0.05)
         elif self.path in ("/data", "/fails"):
             self.answer(200, DATA)
         else:
@@ -158,7 +169,8 @@ def test_an_address_that_is_not_public_is_not_reached(site: Served) -> None:
         *((text, False) for text in (
             "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
             "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%1", "fc00::1", "fec0::1", "ff02::1",
-            "::ffff:127.0.0.1", "64:ff9b::7f00:1", "::7f00:1", "64:ff9b:1::7f00:1", "::ffff:0:7f00:1", "2002:7f00:1::", "2001:0:4136:e378::1",
+            "::ffff:127.0.0.1", "64:ff9b::7f00:1", "::7f00:1", "64:ff9b:1::7f00:1", "::ffff:0:7f00:1",
+            "2002:7f00:1::", "2001:0:4136:e378::1",
         )),
     ],
 )  # fmt: skip
@@ -208,7 +220,7 @@ def test_a_name_with_thousands_of_addresses_is_given_up_in_time(monkeypatch: pyt
         queued.connect(silent.getsockname())  # there is room for no other
         port = silent.getsockname()[1]
         sources = InputSources(hosts=(f"http://localhost:{port}",), networks=(LOOPBACK,), most_bytes=10)
-        monkeypatch.setattr(input_sources.socket, "getaddrinfo", addresses)
+        monkeypatch.setattr(socket, "getaddrinfo", addresses)
         with pytest.raises(SourceAway):
             list(fetch(f"http://localhost:{port}/", sources, stops=threading.Event()))
 
@@ -283,11 +295,11 @@ def test_a_file_is_fetched_once_for_all_jobs(
     fetched, url = here(site), f"{site.url}/fails#sha256={DIGEST}"
 
     for name in ("a", "b"):
-        fetched.place(url, tmp_path / name)
+        fetched.place(url, tmp_path / name, stops=NEVER)
     assert site.handler.seen == ["/fails"] * 3
     (kept,) = (tmp_path / "downloads").iterdir()
     kept.write_bytes(b"changed")
-    fetched.place(url, tmp_path / "c")
+    fetched.place(url, tmp_path / "c", stops=NEVER)
 
     assert {(tmp_path / name).read_bytes() for name in "abc"} == {DATA}
     assert len(site.handler.seen) == 4
@@ -309,7 +321,7 @@ def test_a_file_of_another_digest_is_not_kept(
     site: Served, here: Callable[[Served], Downloads], tmp_path: Path
 ) -> None:
     with pytest.raises(SourceRefused, match=f"it has the SHA-256 {DIGEST}, which is another"):
-        here(site).place(f"{site.url}/data#sha256={'0' * 64}", tmp_path / "a")
+        here(site).place(f"{site.url}/data#sha256={'0' * 64}", tmp_path / "a", stops=NEVER)
 
     assert not (tmp_path / "a").exists()
     assert list((tmp_path / "downloads").iterdir()) == []
@@ -323,9 +335,60 @@ def test_those_that_were_needed_last_are_kept(
     (tmp_path / "downloads").mkdir()
     (tmp_path / "downloads" / ("1" * 64)).write_bytes(b"x" * 11)
 
-    fetched.place(f"{site.url}/data#sha256={DIGEST}", tmp_path / "a")
+    fetched.place(f"{site.url}/data#sha256={DIGEST}", tmp_path / "a", stops=NEVER)
 
     assert [path.stat().st_size for path in (tmp_path / "downloads").iterdir()] == [len(DATA)]
+
+
+def test_what_one_job_fetches_keeps_no_thread_for_another_that_names_it(tmp_path: Path) -> None:
+    """A sweep names one file: its members would take all threads for as long as that is fetched."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(_: str, __: InputSources, *, stops: threading.Event) -> Iterator[bytes]:
+        begun.set()
+        assert go.wait(PATIENCE_SECONDS)
+        yield DATA
+
+    fetched, url = Downloads(tmp_path / "downloads", InputSources(), fetch=slow), f"https://a.org/#sha256={DIGEST}"
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(fetched.place, url, tmp_path / "a", stops=NEVER)
+        assert begun.wait(PATIENCE_SECONDS)
+        try:
+            with pytest.raises(BeingFetched):
+                fetched.place(url, tmp_path / "b", stops=NEVER)
+        finally:
+            go.set()
+        first.result(PATIENCE_SECONDS)
+    fetched.place(url, tmp_path / "b", stops=NEVER)
+
+    assert (tmp_path / "b").read_bytes() == DATA
+
+
+def test_on_a_disk_that_gets_full_nothing_more_is_fetched_and_what_is_kept_makes_room(
+    site: Served, here: Callable[[Served], Downloads], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched, url = here(site), f"{site.url}/data#sha256={DIGEST}"
+    fetched.place(url, tmp_path / "a", stops=NEVER)
+    left = iter(["", "", "disk full: as this test has it"])
+    monkeypatch.setattr(downloads, "shortage_for_files", lambda _: next(left))
+
+    with pytest.raises(DiskFull, match="as this test has it"):
+        fetched.place(url, tmp_path / "b", stops=NEVER)
+
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a"]
+    assert list((tmp_path / "downloads").iterdir()) == []
+
+
+def test_what_a_cancelled_job_had_fetched_comes_no_further(hire: Hire, site: Served) -> None:
+    agent = hire(policy=Policy(input_sources=site.sources))
+    jobid = agent.submit("true", input_urls={"model": f"{site.url}/dawdles#sha256={DIGEST}"})
+    agent.work(lambda: list((agent.folder / "downloads").glob("*.new")))
+
+    agent.client.cancel_jobs([jobid])
+    agent.work(lambda: agent.job(jobid).finished_at and not (agent.folder / "staged" / key(jobid)).exists())
+
+    assert agent.job(jobid).state == JobState.CANCELLED
+    assert list((agent.folder / "downloads").iterdir()) == []
 
 
 def test_a_job_finds_what_its_site_fetched_and_one_that_cannot_have_it_never_starts(hire: Hire, site: Served) -> None:

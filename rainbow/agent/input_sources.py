@@ -213,7 +213,7 @@ def _content(
         if size > most_bytes:
             raise too_large
         if stops.is_set():
-            raise SourceAway("the agent stops")
+            raise SourceAway("it is no longer wanted")
         if time.monotonic() > until:
             break
         yield part

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -13,18 +14,21 @@ from pathlib import Path
 
 from rainbow.agent.context import AgentContext
 from rainbow.agent.daemon_threads import DaemonThreads
-from rainbow.agent.downloads import Downloads
+from rainbow.agent.downloads import BeingFetched, Downloads
 from rainbow.agent.held_job import HeldJob
-from rainbow.agent.input_sources import SourceRefused
+from rainbow.agent.input_sources import SourceAway, SourceRefused
 from rainbow.agent.journal import Entry
 from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unimplemented
 from rainbow.executors.job_files import digest_of
 from rainbow.spec_rules import MAX_INPUTS_BYTES
-from rainbow.system.disk_space import is_full
+from rainbow.system.disk_space import DiskFull, is_full
 from rainbow.telemetry.lines import Line
 
 AT_ONCE, DOWNLOADS_AT_ONCE = 2, 4
 TRY_AGAIN = timedelta(seconds=5)
+# A file that the disk is too small for would otherwise be fetched all the time.
+TRY_AGAIN_FULL = timedelta(minutes=5)
+_BEING_FETCHED = "its input_urls are being fetched"
 _PLACE, _DOWNLOADS = "staged", "downloads"
 # Everything else is waited for.
 _FINAL = (NotFound, InvalidArgument, PermissionDenied, FailedPrecondition, Unimplemented)
@@ -39,6 +43,8 @@ class FilesRefused(Exception):
 @dataclass(slots=True, kw_only=True)
 class _Staged:
     future: Future[None]
+    # Set once the job needs its files no more.
+    stops: threading.Event
     again_at: datetime | None = None
 
 
@@ -74,14 +80,16 @@ class Staging:
             return False
         if not staged.future.done():
             if held.entry.work.input_urls:
-                held.waiting_reason = "its input_urls are being fetched"
+                held.waiting_reason = _BEING_FETCHED
             return False
         error = staged.future.exception()
         if error is None:
             return True
         if not isinstance(error, FilesRefused) and staged.again_at is None:
-            staged.again_at = now + TRY_AGAIN
+            staged.again_at = now + (TRY_AGAIN_FULL if isinstance(error, DiskFull) else TRY_AGAIN)
             held.waiting_reason = _trouble(error)
+            if isinstance(error, BeingFetched):
+                return False
             _log.warning(Line("cannot get the files of a job yet", job=held.entry.jobid, reason=_trouble(error)))
         return False
 
@@ -90,22 +98,26 @@ class Staging:
 
     def stop(self) -> None:
         """What is being fetched by URL comes no further; of the rest the end is waited for."""
-        self._downloads.stop()
+        for staged in self._staged.values():
+            staged.stops.set()
 
     def forget(self, keys: set[str]) -> None:
-        """Of all jobs but these nothing is kept. What is still being fetched goes once it is here."""
-        for key in [key for key, staged in self._staged.items() if key not in keys and staged.future.done()]:
-            del self._staged[key]
-            shutil.rmtree(self._folder / key, ignore_errors=True)
+        """Of all jobs but these nothing is kept, nor fetched any further."""
+        for key in self._staged.keys() - keys:
+            self._staged[key].stops.set()
+            if self._staged[key].future.done():
+                del self._staged[key]
+                shutil.rmtree(self._folder / key, ignore_errors=True)
 
     def _begin(self, held: HeldJob) -> None:
         threads = self._downloading if held.entry.work.input_urls else self._threads
-        future = threads.submit(self._fetch, held.entry)
-        self._staged[held.key] = _Staged(future=future)
+        stops = threading.Event()
+        future = threads.submit(self._fetch, held.entry, stops)
+        self._staged[held.key] = _Staged(future=future, stops=stops)
         future.add_done_callback(lambda _: self._tell())
 
-    def _fetch(self, entry: Entry) -> None:
-        """Raises FilesRefused, RainbowError and OSError."""
+    def _fetch(self, entry: Entry, stops: threading.Event) -> None:
+        """Raises FilesRefused, SourceAway, BeingFetched, RainbowError and OSError."""
         place = self._folder / entry.key
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         left = MAX_INPUTS_BYTES
@@ -122,8 +134,10 @@ class Staging:
             except _FINAL as error:
                 raise FilesRefused(f"inputs: the server does not give {name}: {error}") from error
         for name, url in entry.work.input_urls.items():
+            if stops.is_set():
+                raise SourceAway("it is no longer wanted")
             try:
-                self._downloads.place(url, place / digest_of(url))
+                self._downloads.place(url, place / digest_of(url), stops=stops)
             except SourceRefused as error:
                 raise FilesRefused(f"input_urls: {name}: {error}") from error
 
@@ -154,6 +168,10 @@ def _written(parts: Iterator[bytes], path: Path, digest: str, name: str, *, most
 
 
 def _trouble(error: BaseException) -> str:
+    if isinstance(error, BeingFetched):
+        return _BEING_FETCHED
+    if isinstance(error, DiskFull):
+        return error.message
     if isinstance(error, OSError) and is_full(error):
         return "disk full"
     return f"its files cannot be fetched yet: {error}"

@@ -10,6 +10,8 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 # Kept for the agent's notes about the jobs that it has, when it takes no more.
 RESERVE_BYTES = 16 * 1024 * 1024
 MIB = 1024 * 1024
+# Kept for what runs, of a twentieth of the disk at most, when files are fetched by URL.
+FILES_RESERVE_BYTES = 1024 * MIB
 
 
 class DiskFull(ResourceExhausted):
@@ -25,6 +27,15 @@ def shortage(folder: Path) -> str:
     if found.f_files and not found.f_favail:
         return "disk full: no more files can be made in the agent's state folder"
     return ""
+
+
+def shortage_for_files(folder: Path) -> str:
+    """Why nothing more is fetched that jobs named: what runs needs space as well. Empty where there is space."""
+    found = os.statvfs(folder)
+    reserve = max(RESERVE_BYTES, min(FILES_RESERVE_BYTES, found.f_blocks * found.f_frsize // 20))
+    if found.f_bavail * found.f_frsize >= reserve:
+        return ""
+    return f"disk full: less than {reserve // MIB:,} MiB are left where the agent keeps the files of jobs"
 
 
 def is_full(error: Exception) -> bool:

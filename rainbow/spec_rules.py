@@ -85,7 +85,10 @@ _MOUNTS = (
     " characters"
 )
 _FILES = "names must be relative paths of up to 16 parts, without empty parts, . and .."
-_INPUT_URLS = "values must be https://HOST/PATH#sha256=HEX, in lower case, without user and password"
+_INPUT_URLS = (
+    "values must be https://HOST/PATH#sha256=HEX, or http://, where HEX is the file's SHA-256 as 64 hexadecimal digits"
+    " in lower case; without user and password, and in ASCII, with all else percent-encoded"
+)
 _DIGESTS = "values must be SHA-256 digests of 64 hexadecimal digits, in lower case"
 _SECRETS = (
     "values must be site:NAME, where the site's name of the secret is 1 to 63 letters, digits, dots, underscores and"

@@ -73,11 +73,8 @@ def test_each_part_has_the_jobs_that_belong_to_it_whatever_changes(made: list[tu
     index, jobs = HeldIndex(), {number: held(number) for number in range(JOBS)}
     for job in jobs.values():
         index.add(job)
-    # The clock goes forward.
-    now = 0
+    # The clock may be set back.
     for name, number, value in made:
-        if name in ("looked", "renewed_at") and isinstance(value, int):
-            now = value = max(now, value)
         change(index, jobs, name, number, value)
 
     left = list(jobs.values())
@@ -101,6 +98,18 @@ def test_of_jobs_without_news_none_is_looked_at() -> None:
 
     assert index.news(moment(-1)) == []
     assert [job.entry.jobid for job in index.news(moment(1))] == [0, 1]
+
+
+def test_a_heartbeat_is_due_again_after_the_clock_was_set_back() -> None:
+    index, job = HeldIndex(), held(1)
+    index.add(job)
+    change(index, {1: job}, "counted", 1, None)
+    job.renewed_at = moment(10)
+
+    assert index.news(moment(10)) == [job]
+    looked(index, {1: job}, moment(5))
+    assert index.news(moment(5)) == []
+    assert index.news(moment(10)) == [job]
 
 
 def test_what_came_into_the_scheduler_is_told_until_it_was_polled() -> None:

@@ -3,7 +3,7 @@
 import heapq
 import itertools
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rainbow.agent.held_job import HeldJob
 from rainbow.agent.states import IN_SCHEDULER, Desired, Stage
@@ -23,6 +23,8 @@ class HeldIndex:
         self._arrived: set[str] = set()
         # When each was reported last; what it was since is left in.
         self._renewals: list[tuple[datetime, int, HeldJob]] = []
+        # Up to here they have been taken out.
+        self._renewed_until = datetime.min.replace(tzinfo=UTC)
         self._numbers = itertools.count()
 
     def __len__(self) -> int:
@@ -79,6 +81,7 @@ class HeldIndex:
 
     def news(self, renewed_until: datetime) -> list[HeldJob]:
         """Those that may have changed, and those that were last reported until then. Each stays until `no_news`."""
+        self._renewed_until = max(self._renewed_until, renewed_until)
         while self._renewals and self._renewals[0][0] <= renewed_until:
             renewed_at, _, held = heapq.heappop(self._renewals)
             if self._jobs.get(held.key) is held and held.renewed_at == renewed_at:
@@ -87,6 +90,9 @@ class HeldIndex:
 
     def no_news(self, held: HeldJob) -> None:
         self._news.pop(held.key, None)
+        # The clock was set back since it was taken out: its heartbeat will be due again.
+        if held.renewed_at is not None and held.renewed_at <= self._renewed_until:
+            self._renew(held)
 
     def _changed(self, held: HeldJob, name: str) -> None:
         if name == "renewed_at":

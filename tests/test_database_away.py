@@ -86,17 +86,21 @@ def test_what_is_under_way_and_what_waits_is_given_up_and_what_comes_is_refused_
 
 
 def test_an_outage_is_noticed_though_nobody_waits_any_longer_for_what_is_stuck() -> None:
-    heart, gate = Heart(), threading.Event()
+    heart, gate, begun = Heart(), threading.Event(), threading.Semaphore(0)
     heart.alive = False
+
+    def stuck() -> list[int]:
+        begun.release()
+        gate.wait(PATIENCE_SECONDS)
+        return [1]
 
     async def scenario() -> None:
         pools = ThreadPools(probe=heart)
-        together = GroupCommit[int, int](
-            pools.writers, lambda items: lambda: items if gate.wait(PATIENCE_SECONDS) else [], verb="submit", most=1
-        )
-        for call in (pools.read(lambda: gate.wait(PATIENCE_SECONDS)), together(1)):
+        together = GroupCommit[int, int](pools.writers, lambda _: stuck, verb="submit", most=1)
+        for call in (pools.read(stuck), together(1)):
             with suppress(TimeoutError):
                 await asyncio.wait_for(call, 0.01)
+            assert begun.acquire(timeout=PATIENCE_SECONDS)
         watch = asyncio.create_task(pools.watch())
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not heart.cuts and time.monotonic() < deadline:

@@ -46,6 +46,9 @@ def kill_all() -> int:
             break
         before = same
         time.sleep(BETWEEN_SECONDS)
+    # Mostly none is left, which is known without reading all of /proc.
+    if not reap():
+        return 0
     left = sum(not process.is_over for process in descendants())
     # A child that is there was perhaps not yet there when /proc was read.
     return max(left, 1) if reap() else 0

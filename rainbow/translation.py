@@ -20,6 +20,7 @@ LONGEST_MESSAGE = 1000
 LONGEST_RETRY_AFTER_SECONDS = 3_600
 LONGEST_FIELD = 100
 LONGEST_VERSION = 100
+MAX_FILE_SIZE = 2**62
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
 
 ON_LOST = {
@@ -74,7 +75,7 @@ def refusing_nonsense() -> Iterator[None]:
     """Turn an answer that breaks the protocol into a RainbowError."""
     try:
         yield
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise nonsense() from error
 
 
@@ -202,6 +203,8 @@ def file_of(name: str, size: int) -> records.JobFile:
         check_file_name(name, field="name")
     except InvalidArgument as error:
         raise nonsense(f"it names a file {error.message}") from error
+    if not 0 <= size <= MAX_FILE_SIZE:
+        raise nonsense(f"it tells of a file of {size} bytes")
     return records.JobFile(name=name, size=size)
 
 

@@ -3,11 +3,21 @@
 import asyncio
 import threading
 import tracemalloc
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from grpc_api.later import later_pb2 as later
+from grpc_api.later.rpcs import LaterRpcs, MemoryGraph
+from grpc_api.rpcs.leaks import LeakRpcs
+from grpc_api.rpcs.login import LoginRpcs
+from grpc_api.rpcs.registration import RegistrationRpcs
 from grpc_api.runtime.fairness import FairQueue, Usage
 from grpc_api.runtime.thread_pools import ThreadPools
+from rainbow.errors import Unavailable
+from rainbow.protos import rainbow_pb2 as pb
 from tests.support.patience import PATIENCE_SECONDS
 
 
@@ -116,6 +126,34 @@ def test_a_caller_with_a_hundred_reads_lets_another_by() -> None:
     # Threads may finish in another order than they begin.
     assert done.index("other") < 10
     assert len(done) == 101
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda server, call: RegistrationRpcs(server, registration_secret="").Register(pb.RegisterRequest(), call),
+        lambda server, call: LoginRpcs(server).BeginLogin(pb.BeginLoginRequest(), call),
+        lambda server, call: LoginRpcs(server).CollectLogin(pb.CollectLoginRequest(), call),
+        lambda server, call: LeakRpcs(server).RevokeLeaked(pb.RevokeLeakedRequest(), call),
+        lambda server, call: LaterRpcs(server, registration_secret="").Register(later.RegisterRequest(), call),
+        lambda server, call: MemoryGraph(server).Satisfy(later.SatisfyRequest(), call),
+    ],
+    ids=["Register", "BeginLogin", "CollectLogin", "RevokeLeaked", "the later Register", "Satisfy"],
+)
+def test_calls_without_a_credential_take_the_turns_of_their_address(call: Callable[[Any, Any], Any]) -> None:
+    """Under no name is what the server itself has to do, such as ending leases: it would wait behind them."""
+    turns = list[str]()
+
+    async def told(_: object, *, caller: str = "") -> None:
+        turns.append(caller)
+        raise Unavailable("away")
+
+    server = Mock(pools=Mock(write=told, read=told))
+    peer = Mock(peer=lambda: "ipv4:192.0.2.7:50000", bearer="")
+    with pytest.raises(Unavailable):
+        asyncio.run(call(server, peer))
+
+    assert turns == ["192.0.2.7"]
 
 
 def test_what_nobody_waits_for_any_more_is_not_begun() -> None:

@@ -161,7 +161,20 @@ def test_a_site_cannot_name_a_file_outside(name: str) -> None:
         answers.job_files(line)
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b'{"name": "a"}', b'{"name": "a", "size": "x"}', b"1", b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"[]",
+        b'{"name": "a"}',
+        b'{"name": "a", "size": "x"}',
+        b"1",
+        b"\xff",
+        b'{"name": "a", "size": -1}',
+        b'{"name": "a", "size": 1e999}',
+        b"[" * 100_000,
+    ],
+)
 def test_a_listing_that_is_none_is_refused(content: bytes) -> None:
     with pytest.raises(RainbowError, match="does not understand"):
         answers.job_files(content)

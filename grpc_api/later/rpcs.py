@@ -23,7 +23,7 @@ from grpc_api.later.jobspecs import can_be_written, read_jobspec, written
 from grpc_api.later.selection import Candidate, choose
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import REPLY_BUDGET, request_id
-from grpc_api.rpcs.registration import check_may_register
+from grpc_api.rpcs.registration import address_in, check_may_register
 from grpc_api.rpcs.server_state import SECRET, ServerState, secret_claim, token_claim
 from jobs.placement import DEMAND_FIELDS, demand_of
 from jobs.queries.queue import QueuedJob, request_jobs
@@ -58,7 +58,7 @@ class LaterRpcs:
             forwarded=call.forwarded(),
             now=self._server.clock(),
         )
-        registration = await self._server.pools.write(work)
+        registration = await self._server.pools.write(work, caller=address_in(call.peer()))
         call.note(cluster=request.name, result="created" if registration else "exists")
         if registration is None:
             return later.RegisterResponse(request_id=request_id(), status=later.RegisterResponse.REGISTER_EXISTS)
@@ -86,7 +86,8 @@ class LaterRpcs:
     async def SubmitJob(self, request: later.SubmitJobRequest, call: Call) -> later.SubmitJobResponse:
         check_range(len(request.clusters), field="clusters", lowest=1, highest=MOST_CLUSTERS)
         claims = [token_claim(call, one.name, one.token) for one in request.clusters]
-        reply = await self._server.pools.write(partial(submit, request, claims, self._server.clock()))
+        work = partial(submit, request, claims, self._server.clock())
+        reply = await self._server.pools.write(work, caller=claims[0].value)
         call.note(cluster=reply.cluster or None, job=reply.jobid or None)
         if reply.jobid:
             self._server.wakeups.wake([reply.cluster])
@@ -112,7 +113,7 @@ class MemoryGraph:
         self._server = server
 
     async def Satisfy(self, request: later.SatisfyRequest, call: Call) -> later.SatisfyResponse:
-        return await self._server.pools.read(partial(satisfy, request))
+        return await self._server.pools.read(partial(satisfy, request), caller=address_in(call.peer()))
 
 
 def satisfy(request: later.SatisfyRequest) -> later.SatisfyResponse:

@@ -17,8 +17,9 @@ class LeakRpcs:
         self._server = server
 
     async def RevokeLeaked(self, request: pb.RevokeLeakedRequest, call: Call) -> pb.RevokeLeakedResponse:
-        work = partial(revoke_leaked, request, address_in(call.peer()), self._server.clock())
-        reply = await self._server.pools.write(work)
+        address = address_in(call.peer())
+        work = partial(revoke_leaked, request, address, self._server.clock())
+        reply = await self._server.pools.write(work, caller=address)
         call.note(cluster=reply.cluster, result="revoked" if reply.revoked_now else "unchanged")
         return reply
 

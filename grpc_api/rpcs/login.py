@@ -26,10 +26,12 @@ class LoginRpcs:
         self._server = server
 
     async def BeginLogin(self, request: pb.BeginLoginRequest, call: Call) -> pb.BeginLoginResponse:
-        return await self._server.pools.write(partial(begin, request, address_in(call.peer()), self._server.clock()))
+        address = address_in(call.peer())
+        return await self._server.pools.write(partial(begin, request, address, self._server.clock()), caller=address)
 
     async def CollectLogin(self, request: pb.CollectLoginRequest, call: Call) -> pb.CollectLoginResponse:
-        return await self._server.pools.write(partial(collect, request, self._server.clock()))
+        work = partial(collect, request, self._server.clock())
+        return await self._server.pools.write(work, caller=address_in(call.peer()))
 
 
 def begin(request: pb.BeginLoginRequest, address: str, now: datetime) -> pb.BeginLoginResponse:

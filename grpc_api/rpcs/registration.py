@@ -30,7 +30,7 @@ class RegistrationRpcs:
             forwarded=call.forwarded(),
             now=self._server.clock(),
         )
-        registration = await self._server.pools.write(work)
+        registration = await self._server.pools.write(work, caller=address_in(call.peer()))
         call.note(cluster=request.name, result="created" if registration else "exists")
         if registration is None:
             return pb.RegisterResponse(request_id=request_id(), status=pb.RegisterResponse.REGISTER_EXISTS)

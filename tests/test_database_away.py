@@ -70,8 +70,8 @@ def test_what_is_under_way_and_what_waits_is_given_up_and_what_comes_is_refused_
             await pools.write(lambda: "done")
         heart.alive = True
         gate.set()
-        while (again := await asyncio.gather(pools.read(lambda: "done"), return_exceptions=True)) != ["done"]:
-            assert isinstance(again[0], DatabaseAway)
+        while (again := (await asyncio.gather(pools.read(lambda: "done"), return_exceptions=True))[0]) != "done":
+            assert isinstance(again, DatabaseAway)
             await asyncio.sleep(0.01)
 
         untouched = [outcome for outcome in outcomes if isinstance(outcome, DatabaseAway)]

@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 
 from rainbow.executors import local as local_executor
 from rainbow.executors.executor import Ending, Executor, JobPhase, NoRoom, Site, Ticket
+from rainbow.executors.runner import IdleRunners, Runner
 from rainbow.executors.table import EXECUTORS
 from rainbow.runner.job_loop import MOST_JOBS
 from rainbow.runner.supervisor import CANCEL, cancel_value
@@ -161,6 +163,21 @@ def test_an_idle_runner_that_was_killed_is_replaced(executor: Executor) -> None:
 
     assert end(executor, second) == 5
     assert second.native_id != first.native_id
+
+
+def test_a_runner_that_was_killed_before_it_read_a_job_is_let_go() -> None:
+    idle = IdleRunners()
+    (killed, its_end), (good, _other_end) = (socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2))
+    idle.put(Runner(killed, idle))
+    killed.send(b"rainbow-1-1")
+    its_end.close()
+
+    idle.put(last := Runner(good, idle))
+
+    assert idle.take() is last
+    assert idle.take() is None
+    idle.close()
+    last.close()
 
 
 def test_an_idle_runner_that_is_stopped_is_replaced_and_killed(executor: Executor, tmp_path: Path) -> None:

@@ -64,9 +64,13 @@ class Runner:
 
     def has_ended(self) -> bool:
         """Of one that is idle."""
-        with contextlib.suppress(BlockingIOError):
+        try:
             return not self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        return False
+        except BlockingIOError:
+            return False
+        # It was killed before it read a job (unix(7), ECONNRESET).
+        except OSError:
+            return True
 
     def _said_before(self, deadline: float) -> bytes:
         poll = select.poll()

@@ -53,8 +53,8 @@ class RunnerEnds:
         self.notify: Callable[[], None] = ignore_end
 
     def lives(self, key: str) -> bool:
-        """Whether it certainly does. A runner of another agent that lives still, as of none there should be, may have
-        taken another job by now.
+        """Whether it certainly does. The runner of an earlier agent ends with its job. If that agent is still there, as
+        none should be, the runner may have taken another job.
         """
         adopted = self._adopted.get(key)
         return key in self._started_at and (adopted is None or is_runner(adopted, key))

@@ -19,6 +19,7 @@ from rainbow.executors import local as local_executor
 from rainbow.executors.executor import Ending, Executor, JobPhase, NoRoom, Site, Ticket
 from rainbow.executors.runner import IdleRunners, Runner
 from rainbow.executors.table import EXECUTORS
+from rainbow.runner.descendants import process_of
 from rainbow.runner.job_loop import MOST_JOBS
 from rainbow.runner.supervisor import CANCEL, cancel_value
 from rainbow.system.pidfd import send_signal
@@ -122,6 +123,35 @@ def test_what_a_job_writes_into_its_notes_does_not_keep_it_from_being_cancelled(
     executor.cancel([second])
 
     assert wait_for(executor, second, JobPhase.ENDED).ending is Ending.CANCELLED
+
+
+STOPPING = "kill -STOP $PPID; sleep 1000"
+
+
+def stopped(ticket: Ticket) -> bool:
+    found = process_of(int(ticket.native_id))
+    return found is not None and found.is_stopped
+
+
+def test_a_job_that_stops_its_runner_is_cancelled_all_the_same(executor: Executor) -> None:
+    ticket = hand_over(executor, key(1), STOPPING)
+    wait_until(lambda: stopped(ticket))
+
+    executor.cancel([ticket])
+
+    assert wait_for(executor, ticket, JobPhase.ENDED).ending is Ending.CANCELLED
+
+
+def test_a_job_that_stops_its_runner_ends_at_its_time_limit_all_the_same(executor: Executor) -> None:
+    ticket = hand_over(executor, key(1), STOPPING, time_limit_seconds=1)
+    wait_until(lambda: stopped(ticket))
+
+    def has_ended() -> bool:
+        executor.tidy([ticket])
+        return progress(executor, ticket).phase is JobPhase.ENDED
+
+    wait_until(has_ended)
+    assert progress(executor, ticket).ending is Ending.TIMED_OUT
 
 
 def test_what_a_job_does_to_its_runner_is_not_handed_on(executor: Executor) -> None:

@@ -189,6 +189,8 @@ class LocalExecutor(OneByOne):
         self._folder(ticket.key).remove()
 
     def tidy(self, running: Collection[Ticket]) -> bool:
+        for ticket in running:
+            runners.go_on(self._folder(ticket.key), ticket.native_id)
         return self._housekeeping.tidy()
 
     def _too_large(self, work: Work) -> str:

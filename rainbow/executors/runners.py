@@ -12,7 +12,7 @@ from rainbow.executors.executor import SchedulerSilent
 from rainbow.executors.folders import JobFolder, number
 from rainbow.executors.runner import Runner
 from rainbow.executors.runner_server import PROGRAM, START_SECONDS, RunnerServer
-from rainbow.runner.descendants import descendants, signal_each
+from rainbow.runner.descendants import descendants, process_of, signal_each
 from rainbow.runner.job import RunnerJob
 from rainbow.runner.supervisor import CANCEL, cancel_value
 from rainbow.system.pidfd import send_signal
@@ -66,6 +66,20 @@ def stop(folder: JobFolder, native_id: str) -> None:
         if is_runner(process, folder.key):
             # It may have another job when this arrives, which then stays as it is.
             send_signal(handle, CANCEL, cancel_value(folder.key))
+            # A job may have stopped it.
+            signal.pidfd_send_signal(handle, signal.SIGCONT)
+
+
+def go_on(folder: JobFolder, native_id: str) -> None:
+    """Have a runner that its job stopped hold the time limit again."""
+    process = number(native_id, most=MOST_PROCESSES) or 0
+    found = process_of(process)
+    if found is None or not found.is_stopped:
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError), _handle(process) as handle:
+        # It was opened before this check, so it cannot be another process of the same number.
+        if is_runner(process, folder.key):
+            signal.pidfd_send_signal(handle, signal.SIGCONT)
 
 
 def send(folder: JobFolder, native_id: str, sent: signal.Signals) -> None:

@@ -8,12 +8,13 @@ import pytest
 from click.testing import Result
 
 from rainbow.client import Client
-from rainbow.records import EndCause, JobState
+from rainbow.records import EndCause, GroupWish, JobSpec, JobState
 from rainbow.reports import JobReport
 from tests.support.commandline import Run, answer
 from tests.support.patience import wait_until
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
+from tests.test_agent_pools import pooled
 
 Submit = Callable[..., str]
 
@@ -113,6 +114,19 @@ def test_the_tasks_of_an_array_that_wait_are_one_line(
         f"{array}_[1-9%2]|{array}|PENDING",
     ]
     assert len(rainbow("sacct", "-n", "--array", "-j", array).stdout.splitlines()) == 10
+
+
+def test_a_cluster_sees_the_tasks_that_it_has_of_a_pools_array(
+    rainbow: Run, server: RainbowServer, remote: Remote
+) -> None:
+    specs = [JobSpec(command="true", array_index=index) for index in range(3)]
+    with pooled(server, remote.name) as pool:
+        queued = pool.submit_jobs(specs, group=GroupWish(at_once=2))
+    array, first = queued.group + ARRAY, queued.results[0].jobid
+    with Client(server.address, cluster=remote.name, secret=remote.secret) as agent:
+        assert agent.accept_jobs([first], agent="a").accepted
+
+    assert table(rainbow("squeue", "-h", "-o", "%i %t", "--as-cluster")) == [[f"{array}_[0]", "PD"]]
 
 
 def test_a_long_list_of_waiting_tasks_is_cut(rainbow: Run, submit: Submit) -> None:

@@ -3,7 +3,7 @@
 import getpass
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any
 
@@ -135,7 +135,15 @@ def listed(client: Client, jobs: Iterable[Job], *, each_task: bool) -> Iterator[
     """The lines of squeue and sacct: one for all tasks of an array that wait, unless each is wanted."""
     if each_task:
         return (Entry(job=job) for job in jobs)
-    return entries(jobs, at_once=cache(lambda group: client.get_group(group).at_once))
+    return entries(jobs, at_once=cache(partial(_at_once, client)))
+
+
+def _at_once(client: Client, group: int) -> int:
+    """0 where only its jobs are to be seen: a cluster has some of a pool's group."""
+    try:
+        return client.get_group(group).at_once
+    except NotFound:
+        return 0
 
 
 def jobids_of(client: Client, refs: Sequence[JobRef]) -> list[int]:

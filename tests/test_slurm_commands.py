@@ -124,9 +124,11 @@ def test_a_cluster_sees_the_tasks_that_it_has_of_a_pools_array(
         queued = pool.submit_jobs(specs, group=GroupWish(at_once=2))
     array, first = queued.group + ARRAY, queued.results[0].jobid
     with Client(server.address, cluster=remote.name, secret=remote.secret) as agent:
-        assert agent.accept_jobs([first], agent="a").accepted
+        wait_until(lambda: agent.accept_jobs([first], agent="a").accepted)
 
-    assert table(rainbow("squeue", "-h", "-o", "%i %t", "--as-cluster")) == [[f"{array}_[0]", "PD"]]
+    for which in ((), ("-j", f"{array}_0")):
+        assert table(rainbow("squeue", "-h", "-o", "%i %t", "--as-cluster", *which)) == [[f"{array}_[0]", "PD"]]
+    assert answer(rainbow("job", f"{array}_0", "--as-cluster", "--json"))["id"] == first
 
 
 def test_a_long_list_of_waiting_tasks_is_cut(rainbow: Run, submit: Submit) -> None:

@@ -166,10 +166,10 @@ def tasks(client: Client, ref: JobRef) -> list[Job]:
 
 
 def members(client: Client, ref: JobRef) -> Iterator[Job]:
-    """Those of an array, or the tasks of it that are meant. Raises NotFound where there is no such group."""
-    client.get_group(ref.group)
+    """Those of an array, which raises NotFound where there is no such group, or the tasks of it that are meant."""
     jobs = client.list_jobs(group=ref.group, page_size=PAGE_SIZE)
     if not ref.indexes:
+        client.get_group(ref.group)
         return jobs
     return islice((job for job in jobs if job.array_index in ref.indexes), len(ref.indexes))
 

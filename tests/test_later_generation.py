@@ -225,6 +225,18 @@ def test_a_step_that_is_none_here_is_named(keebler: Cluster) -> None:
     assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "select_options.priorities[0].steps[1].calc")
 
 
+@pytest.mark.parametrize("name", ["\ud800", "é", "a\nb", "a\x01b"], ids=ascii)
+def test_a_name_that_metadata_cannot_have_is_refused_as_any_other(keebler: Cluster, name: str) -> None:
+    code, _, field = refused(lambda: keebler.update_state(json.dumps({name: []})))
+    assert (code, field) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        f"payload.{''.join(character if ' ' <= character <= '~' else '?' for character in name)}",
+    )
+
+    code, _, _ = refused(lambda: keebler.register_subsystem("io", json.dumps({"graph": {"nodes": {name: 5}}})))
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_a_deleted_cluster_takes_nothing_and_gives_nothing(keebler: Cluster, first: Remote) -> None:
     job_id = keebler.submit(SIMPLE).jobid
 

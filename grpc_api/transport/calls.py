@@ -159,8 +159,9 @@ class Method:
         """
         code, shown = status_of(error, request_id=call.request_id)
         error.__traceback__ = None
+        field = _as_metadata(shown.field)
         trailers = {
-            FIELD_METADATA_KEY: shown.field,
+            FIELD_METADATA_KEY: field,
             PUSHBACK_METADATA_KEY: _pushback_of(error),
             # Clients of the original protocol send no request ids, and see neither.
             RETRY_AFTER_METADATA_KEY: _retry_after(error) if call.sent_request_id else "",
@@ -170,10 +171,19 @@ class Method:
             self._load.note_refusal(error)
             self._form.metrics.ended(code, time.perf_counter() - began)
         else:
-            call.note(peer=call.peer(), field=shown.field)
+            call.note(peer=call.peer(), field=field)
             _end(self._form, call, code, began)
         present = tuple((key, value) for key, value in trailers.items() if value)
-        return Refusal(code=code, message=str(shown), trailers=present)
+        # Names in what the caller sent may be no text at all.
+        message = str(shown).encode(errors="backslashreplace").decode()
+        return Refusal(code=code, message=message, trailers=present)
+
+
+def _as_metadata(field: str) -> str:
+    """Without the characters that would break the call's last frame. Names of fields may be the caller's."""
+    if field.isascii() and field.isprintable():
+        return field
+    return "".join(character if " " <= character <= "~" else "?" for character in field)
 
 
 def _retry_after(error: Exception) -> str:

@@ -261,7 +261,7 @@ def test_the_generations_meet_in_one_queue(server: RainbowServer, keebler: Clust
 
 def test_a_graph_that_is_none_registers_nothing(server: RainbowServer) -> None:
     name = new_name()
-    unlike = {"graph": {"nodes": {str(cores): vertex("node") for cores in range(300)}, "edges": []}}
+    unlike: dict[str, Any] = {"graph": {"nodes": {str(cores): vertex("node") for cores in range(300)}, "edges": []}}
     for cores in range(300):
         unlike["graph"]["nodes"][f"c{cores}"] = vertex("core") | {"metadata": {"type": "core", "size": cores + 1}}
         unlike["graph"]["edges"].append(edge(str(cores), f"c{cores}"))

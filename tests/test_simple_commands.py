@@ -19,6 +19,7 @@ PROGRAMS = [
 ]
 OTHERS = [
     "",
+    "-a sh hostname",
     "cd /tmp",
     "exit 3",
     "true",

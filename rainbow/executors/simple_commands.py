@@ -2,8 +2,8 @@
 
 import re
 
-# A word of letters that mean nothing to a shell.
-_PROGRAM = r"(?P<program>[A-Za-z0-9_./+-]+)"
+# A word of letters that mean nothing to a shell, and no option of `exec`, as bash has them.
+_PROGRAM = r"(?P<program>(?!-)[A-Za-z0-9_./+-]+)"
 # Quoted as a whole or not at all; no substitution, no redirection, and nothing that ends a command.
 _REST = r"""(?:[^\s;&|<>()`'"\\$\#{}!*?\[\]~=]|'[^']*'|"(?:[^"\\`$]|\\[^\n]|\$[A-Za-z_])*"|\$[A-Za-z_]|[=~*?]|[ \t])*"""
 _SIMPLE = re.compile(rf"{_PROGRAM}(?:[ \t]{_REST})?", re.ASCII)

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import Mock
 
@@ -154,6 +154,20 @@ def test_calls_without_a_credential_take_the_turns_of_their_address(call: Callab
         asyncio.run(call(server, peer))
 
     assert turns == ["192.0.2.7"]
+
+
+def test_work_that_fails_as_no_future_can_fails_its_own_caller_and_no_other() -> None:
+    async def scene() -> int:
+        pools = ThreadPools()
+        nothing: Iterator[int] = iter(())
+        try:
+            with pytest.raises(RuntimeError, match="StopIteration"):
+                await asyncio.wait_for(pools.read(lambda: next(nothing)), PATIENCE_SECONDS)
+            return await asyncio.wait_for(pools.read(lambda: 7), PATIENCE_SECONDS)
+        finally:
+            pools.close()
+
+    assert asyncio.run(scene()) == 7
 
 
 def test_what_nobody_waits_for_any_more_is_not_begun() -> None:

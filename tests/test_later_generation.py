@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -268,7 +269,7 @@ def test_a_graph_that_is_none_registers_nothing(server: RainbowServer) -> None:
     broken = ("{", '{"graph": []}', '{"graph": {"nodes": {"a": 7}}}', graph_of(0, 0))
     for nodes in (*broken, json.dumps(unlike)):
         request = later.RegisterRequest(name=name, secret=server.registration_secret, nodes=nodes)
-        code, _, field = refused(lambda request=request: call(server, "Register", request, later.RegisterResponse))
+        code, _, field = refused(partial(call, server, "Register", request, later.RegisterResponse))
         assert code == grpc.StatusCode.INVALID_ARGUMENT
         assert field.startswith(("nodes", "facts.partitions"))
     good = later.RegisterRequest(name=name, secret=server.registration_secret, nodes=graph_of(1, 1))

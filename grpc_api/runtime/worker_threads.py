@@ -196,8 +196,10 @@ class WorkerThreads:
     def _end(self, item: WorkItem, outcome: Any, ended_at: float) -> None:
         self._under_way.discard(item)
         self._charge(item, ended_at - item.began_at)
-        item.settle(outcome)
-        self.begin()
+        try:
+            item.settle(outcome)
+        finally:
+            self.begin()
 
     def _charge(self, item: WorkItem, seconds: float) -> None:
         """What it took in place of what it was taken to need."""
@@ -210,7 +212,10 @@ def settle(future: "asyncio.Future[Any]", outcome: Any) -> None:
     # Done already where the call was cancelled, or failed since the database is away.
     if future.done():
         return
-    if isinstance(outcome, BaseException):
+    if isinstance(outcome, StopIteration):
+        # Which no future takes: its caller would wait for ever.
+        future.set_exception(RuntimeError("the work ended with StopIteration"))
+    elif isinstance(outcome, BaseException):
         future.set_exception(outcome)
     else:
         future.set_result(outcome)

@@ -1,12 +1,14 @@
 """The threads in which the database's work is done, and what they do when it fails."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 
 import pytest
 from django.db import OperationalError
 
 from grpc_api.runtime.thread_pools import ThreadPools
+from grpc_api.runtime.worker_threads import Stopped
 
 
 class Deadlock(Exception):
@@ -55,3 +57,27 @@ def test_what_goes_on_failing_is_told(pools: ThreadPools, cause: Exception, runs
         asyncio.run(pools.write(work))
 
     assert work.runs == runs
+
+
+def test_once_they_are_closed_no_work_is_begun_and_none_waits_for_ever(pools: ThreadPools) -> None:
+    errors: list[object] = []
+    gate = threading.Event()
+
+    async def run() -> list[object]:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        at_work = [asyncio.ensure_future(pools.write(gate.wait)) for _ in range(pools.writers.number)]
+        waiting = [asyncio.ensure_future(pools.write(list)) for _ in range(2)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        threading.Timer(0.05, gate.set).start()
+        assert pools.close()
+        late = await asyncio.gather(pools.write(list), return_exceptions=True)
+        return [*await asyncio.gather(*at_work, *waiting, return_exceptions=True), *late]
+
+    *done, cancelled, refused, late = asyncio.run(run())
+
+    assert done == [True] * pools.writers.number
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert isinstance(refused, Stopped)
+    assert isinstance(late, Stopped)
+    assert errors == []

@@ -20,10 +20,15 @@ T = TypeVar("T")
 # What a piece of work is taken to need until it is done.
 _USUAL_SECONDS = 0.001
 AWAY = "the database does not answer now; try again"
+STOPS = "the server stops; try again"
 
 
 class DatabaseAway(Untouched):
     """The work was refused before it began, since the database does not answer."""
+
+
+class Stopped(Untouched):
+    """The work was refused before it began, since the server stops."""
 
 
 class WorkItem:
@@ -110,6 +115,7 @@ class WorkerThreads:
         self._under_way: set[WorkItem] = set()
         self._has_failed = False
         self._begins_soon = False
+        self._is_closed = False
         THREADS.labels(name).set(number)
         THREADS_BUSY.labels(name).set_function(lambda: len(self._under_way))
         QUEUED_WORK.labels(name).set_function(lambda: sum(map(len, self._lanes)))
@@ -124,7 +130,9 @@ class WorkerThreads:
         return await future
 
     def expect_database(self) -> None:
-        """Raises DatabaseAway."""
+        """Raises DatabaseAway and Stopped."""
+        if self._is_closed:
+            raise Stopped(STOPS)
         if self.is_away:
             raise DatabaseAway(AWAY)
 
@@ -137,7 +145,7 @@ class WorkerThreads:
     def begin(self) -> None:
         """Begins as much as there are free threads for."""
         self._begins_soon = False
-        while len(self._under_way) < self.number and (lane := self._next_lane()):
+        while not self._is_closed and len(self._under_way) < self.number and (lane := self._next_lane()):
             if item := lane.begin():
                 item.lane = lane
                 item.began_at = time.monotonic()
@@ -165,6 +173,10 @@ class WorkerThreads:
         return len(self._under_way)
 
     def close(self) -> None:
+        """Begins nothing more. What still waits, mostly for calls that were given up, fails."""
+        self._is_closed = True
+        for lane in self._lanes:
+            lane.give_up(Stopped(STOPS))
         self._pool.shutdown(wait=False)
 
     def have_ended(self, moment: float) -> bool:

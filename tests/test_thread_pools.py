@@ -66,12 +66,12 @@ def test_once_they_are_closed_no_work_is_begun_and_none_waits_for_ever(pools: Th
     async def run() -> list[object]:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
         at_work = [asyncio.ensure_future(pools.write(gate.wait)) for _ in range(pools.writers.number)]
-        waiting = [asyncio.ensure_future(pools.write(list)) for _ in range(2)]
+        waiting = [asyncio.ensure_future(pools.write(bool)) for _ in range(2)]
         await asyncio.sleep(0)
         waiting[0].cancel()
         threading.Timer(0.05, gate.set).start()
         assert pools.close()
-        late = await asyncio.gather(pools.write(list), return_exceptions=True)
+        late = await asyncio.gather(pools.write(bool), return_exceptions=True)
         return [*await asyncio.gather(*at_work, *waiting, return_exceptions=True), *late]
 
     *done, cancelled, refused, late = asyncio.run(run())

@@ -1,29 +1,34 @@
 """Waiting for groups of jobs: rainbow submit --wait, rainbow wait, and watch_group of the clients."""
 
 import asyncio
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import Queue
 
 import grpc
 import pytest
 from click.testing import CliRunner
 
 import rainbow as package
+from rainbow import answers
 from rainbow.cli import main
 from rainbow.client import Client
 from rainbow.errors import NotFound, Unavailable
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import GroupWish, JobSpec, JobState
+from rainbow.terminal import group_news, group_wait
+from rainbow.terminal.group_news import GroupNews
 from rainbow.terminal.group_wait import MOST_FAILURES, wait_for_group
 from tests.support.agents import Crew, crew
 from tests.support.commandline import MAIN, Begin, Run, answer
 from tests.support.executors import until_there
 from tests.support.job_files import JobsFile
 from tests.support.patience import PATIENCE_SECONDS, wait_until
-from tests.support.rehearsed import Clock, Rehearse
+from tests.support.rehearsed import Clock, Rehearse, rehearsed_server
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 from tests.support.wishes import at_work
@@ -241,3 +246,101 @@ def test_a_group_that_takes_further_jobs_is_waited_for(remote: Remote, server: R
         client.cancel_group(queued.group)
 
         assert list(steps)[-1].counts == {JobState.CANCELLED: 2}
+
+
+# Why a group waits
+
+SOON = "from rainbow.terminal import group_news; group_news.SAY_AFTER_SECONDS = 0.1"
+
+
+def queued(outlook: str, *, jobs: int = 2) -> list[object]:
+    """What a server answers who asks why a group waits."""
+    prospect = pb.Prospect(cluster="keebler", outlook=outlook, text=f"is {outlook}")
+    job = pb.Job(id=7, state=pb.JOB_STATE_QUEUED, why_waiting="keebler", prospects=[prospect])
+    return [pb.ListJobsResponse(jobs=[job]), pb.GetJobsResponse(jobs=[job])]
+
+
+@pytest.mark.parametrize("words", [("wait", "--group"), ("watch", "--group")], ids=["wait", "watch"])
+def test_while_a_group_waits_it_is_told_why(rainbow: Run, remote: Remote, words: tuple[str, str]) -> None:
+    group = str(answer(rainbow("submit", "--array", "0-1", "--json", "--", "true"))["group"])
+    command = [*MAIN[:-1], f"{SOON}; {MAIN[-1]}", *words, group]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        told = next(line for line in process.stderr if " waits: " in line)
+        rainbow("cancel", "--group", group)
+        process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert told == f"Group {group} waits: {remote.name} has never asked for jobs\n"
+    assert process.returncode == 143
+
+
+def test_who_submits_what_is_held_back_reads_how_it_goes_on(
+    rainbow: Run, server: RainbowServer, remote: Remote, tmp_path: Path
+) -> None:
+    command = [*MAIN[:-1], f"{SOON}; {MAIN[-1]}", "submit", "--wait", "--array", "0-39", "--", "false"]
+    with (
+        crew(remote, server.address, tmp_path / "state", hold_after=3) as agent,
+        at_work(agent),
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stderr
+        told = next(line for line in process.stderr if " waits: " in line)
+        group = told.removeprefix("Group ").partition(" ")[0]
+        shown = rainbow("group", group)
+        rainbow("cancel", "--group", group)
+        process.communicate(timeout=PATIENCE_SECONDS)
+
+    why = r".* has held back the jobs of token default for .*: 3 jobs in a row failed at once; .*; `rainbow resume`"
+    assert re.search(f"waits: {why}", told)
+    assert re.search(f"waits: +{why}", shown.stdout)
+    assert process.returncode == 1
+
+
+def test_why_a_group_waits_is_told_once_until_something_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOOK_EVERY_SECONDS", "SAY_AFTER_SECONDS", "SAY_AGAIN_AFTER_SECONDS"):
+        monkeypatch.setattr(group_news, name, 0.01)
+    outlooks = ["full", "would_take", "paused", "paused", "silent", "would_take", "silent"]
+    told: Queue[str] = Queue()
+
+    with (
+        rehearsed_server(*(line for outlook in outlooks for line in queued(outlook))) as server,
+        Client(server.address, cluster="any", token="t") as client,
+        GroupNews(client, say=told.put) as news,
+    ):
+        news.note(answers.group(group_of(7, queued=2), asked=7))
+        lines = [told.get(timeout=PATIENCE_SECONDS) for _ in range(3)]
+
+    assert lines == [f"Group 7 waits: keebler is {outlook}" for outlook in ("paused", "silent", "silent")]
+
+
+def test_how_far_a_group_is_is_told_again_where_nothing_changes(
+    rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in ((group_news, "LOOK_EVERY_SECONDS"), (group_wait, "SECONDS_BETWEEN_LINES")):
+        monkeypatch.setattr(module, name, 0.01)
+    told: Queue[str] = Queue()
+    monkeypatch.setattr(group_wait, "complain", told.put)
+    lines: list[str] = []
+
+    def once_told(context: grpc.ServicerContext) -> pb.GetGroupResponse:
+        lines.extend(told.get(timeout=PATIENCE_SECONDS) for _ in range(3))
+        return group_of(7, at=datetime.now(UTC), completed=2)
+
+    _, client = rehearse(group_of(7, running=2), once_told)
+
+    wait_for_group(client, 7)
+
+    assert [line.split("  ", 1)[1] for line in lines] == ["Group 7: 0 of 2 are over: 2 running"] * 3
+
+
+def test_while_jobs_wait_it_is_told_why(rainbow: Run, remote: Remote) -> None:
+    soon = "from rainbow.terminal import why_waiting; why_waiting.SAY_AFTER_SECONDS = 0.1"
+    first, second = (str(remote.submit().jobid) for _ in range(2))
+    command = [*MAIN[:-1], f"{soon}; {MAIN[-1]}", "wait", first, second]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        told = next(line for line in process.stderr if " waits: " in line)
+        rainbow("cancel", first, second)
+        process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert f" waits: {remote.name} has never asked for jobs; " in told

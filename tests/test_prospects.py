@@ -143,7 +143,7 @@ CASES: list[tuple[Outlook, str, Change, Change]] = [
     (
         Outlook.HELD_BACK,
         "has held back the jobs of token default for 0 seconds: 2 jobs in a row failed at once; "
-        "the last one: no such file",
+        "the last one: no such file; `rainbow resume` lets them go on",
         lambda world: world.hold(world.alpha),
         lambda world: resume_token(by=world.pool.submitter, now=world.now),
     ),

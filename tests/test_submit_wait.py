@@ -97,7 +97,7 @@ def test_each_cluster_of_a_pool_is_told_of_once_until_something_is_new(monkeypat
     with (
         rehearsed_server(*(pb.GetJobsResponse(jobs=[job]) for job in waits)) as server,
         Client(server.address, cluster="any", token="t") as client,
-        WhyWaiting(client, 7, say=told.put) as waiting,
+        WhyWaiting(client, say=told.put) as waiting,
     ):
         waiting.note(translation.job(waits[0]))
         lines = [told.get(timeout=PATIENCE_SECONDS) for _ in range(4)]

@@ -133,7 +133,8 @@ class Reach:
         streak = self.held.get(cluster.id)
         if streak and streak.held_at:
             token, since = self.job.submitted_by, in_words(self.now - streak.held_at)
-            yield Hindrance(Outlook.HELD_BACK, f"has held back the jobs of {token} for {since}: {streak.reason}")
+            what = f"has held back the jobs of {token} for {since}: {streak.reason}"
+            yield Hindrance(Outlook.HELD_BACK, f"{what}; `rainbow resume` lets them go on")
 
     def _lacks_room(self) -> Iterator[Hindrance]:
         if self.lack_of_room:

@@ -7,6 +7,7 @@ from rainbow.records import Job, JobGroup
 from rainbow.terminal import session
 from rainbow.terminal.completion import groups
 from rainbow.terminal.formatting import when
+from rainbow.terminal.group_hindrance import hindrance_of
 from rainbow.terminal.groups import named, over, whole
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json
@@ -32,14 +33,15 @@ def command(ctx: click.Context, group: int, as_cluster: bool, as_json: bool) -> 
     """Show one group: how many of its jobs are in each state, and the first that failed."""
     with session.observer(ctx, as_cluster=as_cluster) as client, named(group):
         found = client.get_group(group)
+        hindrance = None if as_json else hindrance_of(client, found)
     if as_json:
         write_json(whole(found))
     else:
-        _tell(found, now=datetime.now(UTC))
+        _tell(found, waits=hindrance.text if hindrance else "", now=datetime.now(UTC))
 
 
-def _tell(group: JobGroup, *, now: datetime) -> None:
-    say(aligned([(f"{name}:", on_one_line(value)) for name, value in _facts(group, now=now) if value]))
+def _tell(group: JobGroup, *, waits: str, now: datetime) -> None:
+    say(aligned([(f"{name}:", on_one_line(value)) for name, value in _facts(group, waits=waits, now=now) if value]))
     say("")
     show_table(("STATE", "JOBS"), [[state.value, f"{number:,}"] for state, number in group.counts.items()])
     if group.failures:
@@ -47,12 +49,13 @@ def _tell(group: JobGroup, *, now: datetime) -> None:
         show_table(FAILURE_COLUMNS, [_failure(job) for job in group.failures])
 
 
-def _facts(group: JobGroup, *, now: datetime) -> Iterator[tuple[str, str]]:
+def _facts(group: JobGroup, *, waits: str, now: datetime) -> Iterator[tuple[str, str]]:
     done = over(group)
     yield "id", str(group.id)
     yield "name", group.name
     yield "cluster", group.cluster
     yield "progress", f"{done:,} of {group.members:,} are over ({done * 100 // max(1, group.members)} %)"
+    yield "waits", waits
     yield "open", "yes, it takes further jobs" if group.open else ""
     yield "at once", f"{group.at_once:,}" if group.at_once else ""
     yield "stops after", f"{group.stop_after_failures:,} failed" if group.stop_after_failures else ""

@@ -405,7 +405,7 @@ def _followed(client: Client, jobid: int, live: LiveOutput | None) -> Job:
         steps = client.watch_jobs([jobid], first_seconds=PATIENCE_SECONDS)
         if live is None:
             return follow(steps, lambda _: None)[jobid]
-        with WhyWaiting(client, jobid) as waiting:
+        with WhyWaiting(client) as waiting:
             job = follow(steps, lambda job: _show(job, waiting, live))[jobid]
         live.join()
         return job

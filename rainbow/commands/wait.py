@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import click
 
@@ -14,6 +15,7 @@ from rainbow.terminal.options import json_option, observer_options, server_optio
 from rainbow.terminal.output import say, write_json
 from rainbow.terminal.slurm_jobs import jobids_of
 from rainbow.terminal.types import MAX_INT32, JobIds, Whole
+from rainbow.terminal.why_waiting import WhyWaiting
 
 EPILOG = """\b
 Examples:
@@ -48,10 +50,13 @@ def command(ctx: click.Context, refs: Sequence[JobRef], group: int | None, as_cl
 
 def _wait_for_jobs(client: Client, jobids: Sequence[int], *, as_json: bool) -> int:
     last = {}
-    for job in client.watch_jobs(jobids, first_seconds=PATIENCE_SECONDS):
-        last[job.id] = job
-        if job.finished_at and not as_json:
-            say(step_of(job))
+    with nullcontext() if as_json else WhyWaiting(client) as waiting:
+        for job in client.watch_jobs(jobids, first_seconds=PATIENCE_SECONDS):
+            last[job.id] = job
+            if waiting:
+                waiting.note(job)
+                if job.finished_at:
+                    say(step_of(job))
     ended = [last[jobid] for jobid in dict.fromkeys(jobids)]
     if as_json:
         write_json({"jobs": [documents.watched(job) for job in ended]})

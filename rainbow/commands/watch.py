@@ -1,4 +1,5 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 
 import click
 
@@ -8,6 +9,7 @@ from rainbow.slurm_commands.job_ids import JobRef
 from rainbow.terminal import documents, session
 from rainbow.terminal.completion import groups
 from rainbow.terminal.following import exit_code_of, follow, step_of
+from rainbow.terminal.group_news import GroupNews
 from rainbow.terminal.groups import document, exit_code_of_group, named, progress_of
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json_line
@@ -40,7 +42,7 @@ def command(ctx: click.Context, refs: Sequence[JobRef], group: int | None, as_cl
         raise click.UsageError("Give either the ids of jobs or --group.")
     if group is not None:
         with session.observer(ctx, as_cluster=as_cluster) as client:
-            ctx.exit(_watch_group(client, group, _write_group if as_json else lambda one: say(progress_of(one))))
+            ctx.exit(_watch_group(client, group, as_json=as_json))
     with session.observer(ctx, as_cluster=as_cluster) as client:
         jobids = jobids_of(client, refs)
         last = follow(client.watch_jobs(jobids), _write if as_json else lambda job: say(step_of(job)))
@@ -48,18 +50,23 @@ def command(ctx: click.Context, refs: Sequence[JobRef], group: int | None, as_cl
     ctx.exit(next(filter(None, codes), 0))
 
 
-def _watch_group(client: Client, group: int, tell: Callable[[JobGroup], None]) -> int:
+def _watch_group(client: Client, group: int, *, as_json: bool) -> int:
     last: JobGroup | None = None
-    with named(group):
+    with named(group), nullcontext() if as_json else GroupNews(client) as news:
         for now in client.watch_group(group):
             if last is None or now.counts != last.counts or now.finished_at:
-                tell(now)
+                _tell_group(now, as_json=as_json)
             last = now
+            if news:
+                news.note(now)
     return exit_code_of_group(last) if last else 0
 
 
-def _write_group(group: JobGroup) -> None:
-    write_json_line(document(group))
+def _tell_group(group: JobGroup, *, as_json: bool) -> None:
+    if as_json:
+        write_json_line(document(group))
+    else:
+        say(progress_of(group))
 
 
 def _write(job: Job) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -11,6 +12,7 @@ from rainbow.errors import NotFound, RainbowError
 from rainbow.records import Job, JobGroup, JobState
 from rainbow.retries import PATIENCE_SECONDS
 from rainbow.terminal.following import step_of
+from rainbow.terminal.group_news import GroupNews
 from rainbow.terminal.groups import named, over, progress_of
 from rainbow.terminal.output import complain
 from rainbow.terminal.progress import SECONDS_BETWEEN_LINES, progress
@@ -25,14 +27,14 @@ def wait_for_group(client: Client, group: int, *, quiet: bool = False) -> JobGro
     with named(group), _saying_that_it_goes_on(group):
         steps = client.watch_group(group, first_seconds=PATIENCE_SECONDS)
         last = next(steps)
-        with _progress(last, quiet=quiet) as show:
+        if quiet:
+            return deque(chain([last], steps), maxlen=1)[0]
+        with _progress(last) as show, GroupNews(client, show=show) as news:
             for now in chain([last], steps):
-                if not quiet:
-                    failures.tell(now)
-                show(now)
+                failures.tell(now)
+                news.note(now)
                 last = now
-    if not quiet:
-        _tell_the_end(last)
+    _tell_the_end(last)
     return last
 
 
@@ -58,10 +60,10 @@ def _saying_that_it_goes_on(group: int) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(group: JobGroup, *, quiet: bool) -> Iterator[Callable[[JobGroup], None]]:
+def _progress(group: JobGroup) -> Iterator[Callable[[JobGroup], None]]:
     """A bar on a terminal, otherwise a line every 10 seconds, with the states that a bar has no room for."""
-    if quiet or sys.stderr.isatty():
-        with progress(group.members, quiet=quiet) as show:
+    if sys.stderr.isatty():
+        with progress(group.members, quiet=False) as show:
             yield lambda now: show(over(now))
     else:
         yield _Lines().show

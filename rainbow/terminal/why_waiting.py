@@ -18,13 +18,12 @@ SAY_AGAIN_AFTER_SECONDS = 60.0
 
 
 class WhyWaiting:
-    """Asks in a thread of its own while the job is blocked or queued, and says what is new."""
+    """Asks why the first of the jobs waits that are blocked or queued, in a thread of its own, and says what is new."""
 
-    def __init__(self, client: Client, jobid: int, *, say: Callable[[str], None] = complain) -> None:
+    def __init__(self, client: Client, *, say: Callable[[str], None] = complain) -> None:
         self._client = client
-        self._jobid = jobid
         self._say = say
-        self._waits = threading.Event()
+        self._waiting: dict[int, None] = {}
         self._over = threading.Event()
         self._said: tuple[str, ...] = ()
         self._thread = threading.Thread(target=self._run, name="why waiting", daemon=True)
@@ -39,20 +38,23 @@ class WhyWaiting:
         self._over.set()
 
     def note(self, job: Job) -> None:
-        (self._waits.set if job.state in (JobState.BLOCKED, JobState.QUEUED) else self._waits.clear)()
+        if job.state in (JobState.BLOCKED, JobState.QUEUED):
+            self._waiting[job.id] = None
+        else:
+            self._waiting.pop(job.id, None)
 
     def _run(self) -> None:
         pause = SAY_AFTER_SECONDS
         while not self._over.wait(pause):
-            if self._waits.is_set():
+            if first := next(iter(self._waiting.copy()), 0):
                 # The watcher tells of a server that is away.
                 with suppress(RainbowError):
-                    self._tell()
+                    self._tell(first)
                 pause = SAY_AGAIN_AFTER_SECONDS
 
-    def _tell(self) -> None:
-        (job,) = self._client.get_jobs([self._jobid]).jobs or (None,)
-        if not job or not job.why_waiting or not self._waits.is_set():
+    def _tell(self, jobid: int) -> None:
+        (job,) = self._client.get_jobs([jobid]).jobs or (None,)
+        if not job or not job.why_waiting or jobid not in self._waiting:
             return
         lines = (f"Job {job.id} waits: {job.why_waiting}", *(f"  {one.cluster} {one.text}" for one in job.prospects))
         if lines != self._said:

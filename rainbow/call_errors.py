@@ -7,6 +7,7 @@ from typing import cast
 import grpc
 
 from rainbow import translation
+from rainbow.connection_diagnosis import WEB_PORT
 from rainbow.errors import BY_CODE, DeadlineExceeded, RainbowError, Unavailable, Unimplemented, Unreachable, Untouched
 from rainbow.text import on_one_line
 
@@ -56,7 +57,7 @@ def failure_of(
             return Unreachable(f"{host} cannot be reached: no connection came about in time")
         return DeadlineExceeded(f"{host} did not answer in time; it may have done its work all the same")
     if error.code() in AWAY and details.startswith(NEVER_SENT):
-        return Unreachable(f"{host} cannot be reached: {diagnose(details)}")
+        return _unreachable(host, diagnose(details))
     if any(words in details for words in TOO_LARGE):
         return translation.nonsense("it is too large")
     if details.startswith(NOT_UNDERSTOOD):
@@ -80,6 +81,12 @@ def failure_of(
         field=_trailer(error, FIELD_KEY),
         retry_after_seconds=int(seconds[:9]) if seconds.isascii() and seconds.isdecimal() else 0,
     )
+
+
+def _unreachable(host: str, why: str) -> Unreachable:
+    failure = Unreachable(f"{host} cannot be reached: {why}")
+    failure.lasts = why == WEB_PORT
+    return failure
 
 
 def _unavailable(text: str, *, pushback: str) -> Unavailable:

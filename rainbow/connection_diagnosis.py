@@ -65,7 +65,10 @@ class ConnectionDiagnosis:
         self._found = ""
 
     def reason(self, details: str) -> str:
-        """Why each address fails, where the reasons differ; otherwise what gRPC says of one."""
+        """Why each address fails, where the reasons differ; otherwise what gRPC says of one.
+
+        That one address is an HTTP port is said alone: the port is wrong, whatever the others are.
+        """
         if proxy := proxy_before(self._host):
             hint = f"{proxy} is set, so that the way may lead through a proxy; no_proxy names hosts that need none"
             return f"{self._meaning(details)}; {hint}"
@@ -85,6 +88,8 @@ class ConnectionDiagnosis:
         for address in addresses[:MOST_ADDRESSES]:
             if failure := self._failure(address, port, host):
                 places.setdefault(failure, []).append(address)
+        if WEB_PORT in places:
+            return WEB_PORT
         several = len(places) > 1
         return "; ".join(f"{failure} at {' and '.join(where)}" for failure, where in places.items()) if several else ""
 

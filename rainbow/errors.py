@@ -110,7 +110,12 @@ class Untouched(Unavailable):
 
 
 class Unreachable(Untouched):
-    """No connection came about, so that the server did not see the call. Only clients raise it."""
+    """No connection came about, so that the server did not see the call. Only clients raise it.
+
+    `lasts`: the same call will fail again, as at a port of HTTP, and is not repeated.
+    """
+
+    lasts: bool = False
 
 
 class DeadlineExceeded(RainbowError):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rainbow.errors import RainbowError, Unavailable, Untouched
+from rainbow.errors import RainbowError, Unavailable, Unreachable, Untouched
 
 Answer = TypeVar("Answer")
 # What a caller may set; longer ones are no deadlines to gRPC.
@@ -19,7 +19,7 @@ CALM_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retries:
-    """Repeats a call that found no server, with exponential backoff, until its deadline.
+    """Repeats a call that found no server, with exponential backoff, until its deadline, unless the failure lasts.
 
     A pause lasts between half of its length and all of it, at random, so that the clients of a server that comes back
     do not call at once. `on_pause` gets each failure that is followed by another attempt, and for how many seconds
@@ -54,7 +54,12 @@ class Retries:
             self.sleep(pause)
 
     def pause(self, longest: float, *, until: float, within: float, failure: Unavailable) -> float | None:
-        """Half of `longest` seconds to all of it, and as long as the server wishes; None if `until` is sooner."""
+        """Half of `longest` seconds to all of it, and as long as the server wishes.
+
+        None if `until` is sooner, or the failure lasts.
+        """
+        if isinstance(failure, Unreachable) and failure.lasts:
+            return None
         wished = failure.pause_seconds if isinstance(failure, Untouched) else 0.0
         pause = wished + self.jitter(longest / 2, longest)
         if self.clock() + pause >= until:

@@ -12,7 +12,11 @@ from click.testing import CliRunner
 from waitress import create_server
 
 from rainbow.cli import main
+from rainbow.client import Client
+from rainbow.errors import Unreachable
+from rainbow.retries import Retries
 from tests.support.certificates import make_certificate
+from tests.support.patience import PATIENCE_SECONDS
 
 HTTP_PORT = "that is an HTTP port, as of the web pages and of REST; gRPC has another, usually 50051"
 HINT = "--host names the port of gRPC"
@@ -57,11 +61,27 @@ def https(tmp_path: Path) -> Iterator[tuple[int, Path]]:
         yield listener.getsockname()[1], certificate
 
 
-def test_the_port_of_the_web_pages_is_said_to_be_that(config_file: Path, web_port: int) -> None:
-    told = CliRunner().invoke(main, ["jobs", "--token", "t", "--host", f"127.0.0.1:{web_port}", "--timeout", "5"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_the_port_of_the_web_pages_is_said_to_be_that_at_once(config_file: Path, web_port: int, host: str) -> None:
+    address = f"{host}:{web_port}"
+
+    told = CliRunner().invoke(main, ["jobs", "--token", "t", "--host", address, "--timeout", f"{PATIENCE_SECONDS}"])
 
     assert told.exit_code == 6
-    assert told.stderr.endswith(f"cannot be reached: {HTTP_PORT}; {HINT}\n")
+    assert told.stderr == f"Error: {address} cannot be reached: {HTTP_PORT}; {HINT}\n"
+
+
+def test_nor_does_a_stream_try_again_there(web_port: int) -> None:
+    tried: list[float] = []
+    retries = Retries(on_pause=lambda _, within: tried.append(within))
+
+    with (
+        Client(f"127.0.0.1:{web_port}", token="t", retries=retries) as client,
+        pytest.raises(Unreachable, match=HTTP_PORT),
+    ):
+        list(client.watch_jobs([1]))
+
+    assert tried == []
 
 
 def test_so_is_one_that_encrypts(config_file: Path, https: tuple[int, Path]) -> None:

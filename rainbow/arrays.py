@@ -1,7 +1,7 @@
 """The indexes of an array of jobs, written as sbatch takes them: 0-9, 1,3,5, 0-100:10, or 0-99%5 for 5 at once."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,6 +12,8 @@ MOST_MEMBERS = 100_000
 _PART = re.compile(r"(?P<first>[0-9]{1,10})(?:-(?P<last>[0-9]{1,10})(?::(?P<step>[0-9]{1,10}))?)?", re.ASCII)
 # What a task finds of its whole array (sbatch(1), OUTPUT ENVIRONMENT VARIABLES).
 _OF_ALL = tuple(f"SLURM_ARRAY_TASK_{name}" for name in ("COUNT", "MIN", "MAX", "STEP"))
+# Of a job that was submitted again, the group of the array's task that it is in place of.
+ARRAY_JOB_ID = "SLURM_ARRAY_JOB_ID"
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _FORMS = "must be indexes such as 0-9, 1,3,5 or 0-100:10"
 
@@ -35,7 +37,14 @@ def variables_of(indexes: Sequence[int]) -> dict[str, str]:
 
 def tells_of_array(name: str, value: str) -> bool:
     """Whether it is such a variable, and says no more than a number."""
-    return name in _OF_ALL and _NUMBER.fullmatch(value) is not None
+    return name in (*_OF_ALL, ARRAY_JOB_ID) and _NUMBER.fullmatch(value) is not None
+
+
+def group_told(group: int, environment: Mapping[str, str]) -> int:
+    """A job's group, or that of the task in whose place it was submitted; 0 for neither."""
+    told = environment.get(ARRAY_JOB_ID, "")
+    before = int(told) if _NUMBER.fullmatch(told) else 0
+    return group or (before if before <= MAX_INT else 0)
 
 
 def array_in(text: str) -> Array:

@@ -1,15 +1,19 @@
 """The agent with jobs of this machine: what they do, and what their records say."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rainbow.agent.identity import identity_in
+from rainbow.agent.variables import with_variables
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument
-from rainbow.records import JobSpec, JobState
+from rainbow.records import GroupWish, JobSpec, JobState
+from rainbow.slurm_commands.output_files import ARRAY_ID
+from rainbow.specs import Work
 from tests.support.agent_cast import Hire
 from tests.support.agents import local
 from tests.support.executors import lines_of, until_there
@@ -150,6 +154,36 @@ def test_a_job_knows_its_id_its_attempt_and_its_cluster(hire: Hire) -> None:
     (job,) = agent.finish(jobid)
 
     assert job.output == f"{jobid} 1 {agent.client.cluster}\n"
+
+
+def test_jobs_in_place_of_tasks_are_told_the_arrays_of_these(hire: Hire) -> None:
+    agent = hire()
+    tell = JobSpec(
+        command=f"echo $RAINBOW_GROUP $SLURM_ARRAY_JOB_ID {ARRAY_ID}_$SLURM_ARRAY_TASK_ID; exit 1", array_index=1
+    )
+    queued = [agent.client.submit_jobs([tell], group=GroupWish(name="sweep")) for _ in range(2)]
+    old = agent.finish(*(answer.results[0].jobid for answer in queued))
+
+    new = agent.finish(*(result.jobid for result in agent.client.resubmit_jobs([job.id for job in old]).results))
+    changed = {"environment": {"A": "1"}}
+    newest = agent.client.resubmit_jobs([job.id for job in new], changes=changed).results
+    third = agent.finish(*(result.jobid for result in newest))
+
+    assert [job.output for job in old] == [
+        f"{answer.group} {answer.group} {3_000_000_000 + answer.group}_1\n" for answer in queued
+    ]
+    assert [job.output for job in new] == [job.output for job in third] == [job.output for job in old]
+    assert {job.group for job in (*new, *third)} == {0}
+
+
+def test_scripts_of_earlier_releases_have_numbers_of_no_array_where_theirs_is_not_known() -> None:
+    work = Work(command="echo $((3000000000 + RAINBOW_GROUP))", array_index=1)
+
+    told = [with_variables(work, jobid=jobid, attempt=1, cluster="keebler").environment for jobid in (7, 8)]
+    other = with_variables(replace(work, command="true"), jobid=7, attempt=1, cluster="keebler").environment
+
+    assert [one["RAINBOW_GROUP"] for one in told] == [str(2**31 + 7), str(2**31 + 8)]
+    assert "RAINBOW_GROUP" not in other
 
 
 def test_nobody_else_says_what_these_variables_are(hire: Hire) -> None:

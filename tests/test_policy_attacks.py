@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rainbow.agent.policy import Policy
 from rainbow.agent.policy_file import read_policy
-from rainbow.arrays import variables_of
+from rainbow.arrays import ARRAY_JOB_ID, variables_of
 from rainbow.executors.executor import Executor, JobPhase, Site
 from rainbow.executors.local import LocalExecutor
 from rainbow.specs import Work
@@ -111,12 +111,17 @@ def test_a_list_of_commands_lets_no_variable_and_no_directory_pass_by_itself() -
 
 
 @pytest.mark.parametrize("policy", [Policy(allowed_environment=()), Policy(refused_environment=("SLURM_*",))])
-def test_members_of_a_sweep_may_have_its_four_numbers_and_nothing_else(policy: Policy) -> None:
-    numbers = variables_of(range(3, 100))
+def test_members_of_a_sweep_may_have_its_numbers_and_nothing_else(policy: Policy) -> None:
+    numbers = {**variables_of(range(3, 100)), ARRAY_JOB_ID: "7"}
 
     assert policy.check(work(environment=numbers, array_index=3)) is None
     assert "SLURM_ARRAY_TASK_MIN" in str(policy.check(work(environment=numbers))), "of no sweep"
-    for name, value in (("SLURM_ARRAY_TASK_MAX", "9;id"), ("SLURM_ARRAY_TASK_MAX", "9\n"), ("SLURM_CONF", "9")):
+    for name, value in (
+        ("SLURM_ARRAY_TASK_MAX", "9;id"),
+        ("SLURM_ARRAY_TASK_MAX", "9\n"),
+        (ARRAY_JOB_ID, "$(id)"),
+        ("SLURM_CONF", "9"),
+    ):
         evil = work(environment={**numbers, name: value}, array_index=3)
         assert policy.check(evil) == f"this cluster lets no job set {name}"
 

@@ -69,6 +69,18 @@ def test_a_signed_job_runs_and_one_that_is_not_does_not(
     assert scheduler.handed_over == [f"rainbow-{signed}-1"]
 
 
+def test_a_task_that_is_signed_anew_is_told_its_array(
+    submit: Callable[..., int], stranger: Run, agent: Crew, scheduler: ScriptedExecutor
+) -> None:
+    submit()
+    array = answer(stranger("submit", "--json", "--array", "3", "--", "hostname"))["group"]
+
+    new = answer(stranger("resubmit", "--json", "--sign", f"{array}_3"))["results"][0]["id"]
+    agent.work(lambda: f"rainbow-{new}-1" in scheduler.jobs)
+
+    assert (job(agent, new).group, job(agent, new).environment["SLURM_ARRAY_JOB_ID"]) == (0, str(array))
+
+
 def test_the_configuration_signs_every_job(
     submit: Callable[..., int], agent: Crew, scheduler: ScriptedExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

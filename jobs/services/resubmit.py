@@ -18,6 +18,8 @@ from rainbow.errors import NO_SUCH_JOB, InvalidArgument, NotFound, RainbowError
 
 # What each job says of itself alone.
 _OF_ONE_JOB = frozenset({"signature", "idempotency_key", "resubmission_of", "group"})
+# Tells a job the group of the array's task that it is in place of, as it is in none itself.
+ARRAY_JOB_ID = "SLURM_ARRAY_JOB_ID"
 CHANGEABLE = frozenset(SPEC_FIELDS) - _OF_ONE_JOB
 
 
@@ -42,7 +44,8 @@ def resubmit_jobs(
 
     With the `changes`, by the names of fields, and for the old job's project unless another is named. Without its
     signature, which is for one job, its group, and what is over or holds elsewhere: its expiry, the jobs that it waited
-    for, and the clusters of its pool that it named. `key` is the idempotency key; of several jobs, what theirs begin
+    for, and the clusters of its pool that it named. The environment of one with an index names the group of the old
+    one, which its variables tell it. `key` is the idempotency key; of several jobs, what theirs begin
     with. A result for each id, in their order. Raises InvalidArgument.
     """
     changed = _checked(changes or {})
@@ -53,7 +56,7 @@ def resubmit_jobs(
         if job := found.get(job_id):
             own = f"{key}/{job_id}" if key and len(job_ids) > 1 else key
             spec = replace(_spec(job, elsewhere=homes.get(job_id) != by.cluster_id, now=now), **changed)
-            spec = replace(spec, idempotency_key=own, resubmission_of=job_id)
+            spec = replace(_told_of_array(spec, job), idempotency_key=own, resubmission_of=job_id)
             said = project or (job.project if by.person_id else "")
             orders[job_id] = Order(by=by, cluster_id=by.cluster_id, spec=spec, project=said)
     outcomes = dict(zip(orders, submit_jobs(orders=list(orders.values()), now=now), strict=True))
@@ -101,3 +104,11 @@ def _spec(job: FoundJob, *, elsewhere: bool, now: datetime) -> JobSpec:
     if elsewhere:
         said |= {"clusters": (), "spill_after_seconds": 0}
     return JobSpec(**said)
+
+
+def _told_of_array(spec: JobSpec, old: FoundJob) -> JobSpec:
+    """Also where the old job is in place of such a task itself."""
+    array = str(old.group or "") or old.environment.get(ARRAY_JOB_ID, "")
+    if old.array_index is None or not array:
+        return spec
+    return replace(spec, environment={**spec.environment, ARRAY_JOB_ID: array})

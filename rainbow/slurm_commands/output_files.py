@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from rainbow.errors import InvalidArgument
+from rainbow.rules import MAX_INT
 from rainbow.slurm_commands.job_ids import FIRST_ARRAY
 
 _SYMBOL = re.compile(r"%(?P<digits>\d{0,2})(?P<symbol>[A-Za-z%])", re.ASCII)
 MOST_DIGITS = 10
-ARRAY_ID = f"$(({FIRST_ARRAY} + RAINBOW_GROUP))"
+# A job in no group, in place of a task whose group its agent does not know, has a number that no array has.
+ARRAY_ID = f"$(({FIRST_ARRAY} + ${{RAINBOW_GROUP:-{MAX_INT + 1} + RAINBOW_JOB_ID}}))"
 NO_INDEX = "4294967294"  # what sbatch writes for %a of a job that is no array
 OPEN_MODES = {"truncate": ">", "append": ">>"}
 

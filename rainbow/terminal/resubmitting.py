@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from rainbow.arrays import ARRAY_JOB_ID, group_told
 from rainbow.client import Client
 from rainbow.errors import NO_SUCH_JOB, NotFound
 from rainbow.records import Job, JobSpec, Resubmissions
@@ -20,11 +21,19 @@ def submitted_signed(client: Client, jobids: Sequence[int], *, changes: Mapping[
     now = datetime.now(UTC)
     queued = client.submit_jobs(
         [
-            replace(_spec(found[jobid], client.cluster, now), **changes, idempotency_key=own)
+            _told_of_array(
+                replace(_spec(found[jobid], client.cluster, now), **changes, idempotency_key=own), found[jobid]
+            )
             for jobid, own in zip(jobids, keys, strict=True)
         ]
     )
     return Resubmissions(results=queued.results, agent_last_asked_at=queued.agent_last_asked_at, warning=queued.warning)
+
+
+def _told_of_array(spec: JobSpec, old: Job) -> JobSpec:
+    if old.array_index is None or not (group := group_told(old.group, old.environment)):
+        return spec
+    return replace(spec, environment={**spec.environment, ARRAY_JOB_ID: str(group)})
 
 
 def _spec(job: Job, cluster: str, now: datetime) -> JobSpec:

@@ -12,8 +12,9 @@ from rainbow_site.web.problems import not_found
 admin.autodiscover()
 
 api = [
-    path("", include("clusters.rest.urls")),
+    # The patterns are tried in their order, and most calls are about jobs.
     path("", include("jobs.rest.urls")),
+    path("", include("clusters.rest.urls")),
 ]
 
 handler400 = "rainbow_site.web.problems.bad_request"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import NamedTuple
 
 from django.contrib.auth.models import User
@@ -70,10 +71,14 @@ def _select(
     at = connection.ops.adapt_datetimefield_value(now)
     # A few statements, each prepared, serve any number of digests.
     padded = [*digests, *[digests[-1]] * ((1 << (len(digests) - 1).bit_length()) - len(digests))]
-    places = ",".join(["%s"] * len(padded))
-    statement = _BY_DIGEST.format(digest=column, credentials=credentials, places=places) + further
+    statement = _statement(column, credentials, len(padded), further)
     rows = fetch_prepared(statement, [*padded, at, *([at] if further else [])])
     return [_in_utc(CredentialRow._make(row)) for row in rows]
+
+
+@cache
+def _statement(column: str, credentials: str, digests: int, further: str) -> str:
+    return _BY_DIGEST.format(digest=column, credentials=credentials, places=",".join(["%s"] * digests)) + further
 
 
 def _in_utc(row: CredentialRow) -> CredentialRow:

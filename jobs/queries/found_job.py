@@ -12,7 +12,7 @@ from jobs.models import JobAttempt, JobEvent, said_key
 from jobs.output_files import OutputFiles, from_document
 from jobs.sight import Sight
 from jobs.specs import MOMENTS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec, values_read
-from jobs.sql.reads import found_rows, versions_of_jobs
+from jobs.sql.reads import found_rows, listed_columns, versions_of_jobs
 from jobs.sql.statements import Row
 from jobs.states import FINAL, JobState, OnLost
 
@@ -79,6 +79,8 @@ _WHOLE = tuple(item.name for item in fields(FoundJob) if item.name not in _JOINE
 _BRIEF = tuple(name for name in _WHOLE if name not in (*UNLISTED_FIELDS, "output", "output_files"))
 # Of what its submitter said of a job only the priority changes.
 _CHANGES = ("priority", *(name for name in _BRIEF if name not in SPEC_FIELDS))
+# What differs between jobs that are submitted together.
+_OWN = ("name", "command", "labels", "array_index", "idempotency_key", "inputs")
 VERSION = "version"
 
 
@@ -94,14 +96,11 @@ def read_columns(ids: Sequence[int], *, leaving_out: Container[str]) -> dict[str
 
     For lists that are written out as they are. One of the columns is VERSION, of the same moment (read_versions).
     """
-    named = [name for name in _BRIEF if name not in leaving_out]
-    place = named.index("id")
-    found = found_rows(ids, columns=named, sight=None, as_text=TIMES, version=_CHANGES) if ids else []
-    rows = {row[place]: row for row in found}
-    in_order = [rows[job_id] for job_id in ids if job_id in rows]
-    columns = zip(*in_order, strict=True) if in_order else repeat(())
-    read = dict(zip([*named, *_NAMES, VERSION], columns, strict=False))
-    return {**read, **{name: (None,) * len(in_order) for name in _BRIEF if name in leaving_out}}
+    alike = [name for name in _BRIEF if name not in leaving_out and name not in (*_OWN, *_CHANGES)]
+    own = [name for name in _OWN if name not in leaving_out]
+    columns = listed_columns(ids, alike=alike, own=own, changing=_CHANGES) if ids else []
+    read = dict(zip([*alike, *own, *_CHANGES, *_NAMES, VERSION], columns or repeat(()), strict=False))
+    return {**read, **{name: (None,) * len(read[VERSION]) for name in _BRIEF if name in leaving_out}}
 
 
 def read_versions(ids: Sequence[int]) -> list[str]:

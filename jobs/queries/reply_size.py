@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from jobs.sight import Sight
 from jobs.specs import LONG_FIELDS, UNLISTED_FIELDS
-from jobs.sql.reads import sizes_of_jobs
+from jobs.sql.reads import size_of_jobs, sizes_of_jobs
 
 # About as much as a gRPC message may hold.
 ANSWER_BYTES = 4 * 1024 * 1024
@@ -22,6 +22,9 @@ def number_that_fits(sizes: Iterable[int]) -> int:
 
 def ids_that_fit(ids: Sequence[int], columns: Sequence[str], sight: Sight | None) -> tuple[list[int], list[int]]:
     """The first of these ids whose jobs fit one answer, and the rest of those that are there, within sight."""
+    jobs, size = size_of_jobs(ids, columns=columns, sight=sight)
+    if jobs == len(ids) and size <= ANSWER_BYTES:
+        return list(ids), []
     sizes = sizes_of_jobs(ids, columns=columns, sight=sight)
     there = [job_id for job_id in ids if job_id in sizes]
     number = number_that_fits(sizes[job_id] for job_id in there)

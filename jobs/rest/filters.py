@@ -11,11 +11,11 @@ from django_filters.fields import IsoDateTimeField
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError
 
-from clusters.models import Cluster
 from jobs.models import MAX_ID, Job
 from jobs.queries.search import MAX_PAGE, Search
 from jobs.rest.labels import DESCRIPTION, PATTERN, labels_from
 from jobs.specs import MAX_LABELS, MAX_NAME
+from jobs.sql.reads import cluster_id_of
 from jobs.states import JobState
 from rainbow_site.web.rest.converters import ClusterName
 from rainbow_site.web.rest.fields import CLUSTER_NAME, LINE, UNKNOWN_PARAMETER, refuse_unknown
@@ -154,4 +154,4 @@ def _cluster_id(name: str) -> int | None:
     """The id of the cluster, None without a name, and -1, which no cluster has, for an unknown one."""
     if not name:
         return None
-    return Cluster.objects.filter(name=name).values_list("id", flat=True).first() or -1
+    return cluster_id_of(name) or -1

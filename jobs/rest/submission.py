@@ -1,9 +1,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import status
@@ -157,8 +158,16 @@ def _shown(receipt: Receipt, by: Caller, now: datetime) -> Response:
         "last_asked_at": by.last_asked_at,
         "warning": warn_caller(by, now=now),
     }
-    headers = {"Location": reverse("job", args=[receipt.job_id]), **(REPLAYED if receipt.duplicate else {})}
+    headers = {"Location": f"{_path_of_jobs(get_script_prefix())}{receipt.job_id}"}
+    if receipt.duplicate:
+        headers |= REPLAYED
     return Response(shown(SubmittedSerializer, submitted), status=status.HTTP_201_CREATED, headers=headers)
+
+
+@lru_cache(maxsize=16)
+def _path_of_jobs(_script_prefix: str) -> str:
+    """A job's path without its id. It is below the prefix, and to find it costs as much as to write the answer."""
+    return reverse("job", args=[0]).removesuffix("0")
 
 
 def _submitted_batch(request: Request, *, cluster: str | None = None) -> Response:

@@ -1,5 +1,6 @@
 """Reading jobs that wait, jobs by their ids, and clusters that report."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
@@ -112,34 +113,60 @@ def jobs_by_id(ids: Sequence[int], *, columns: Sequence[str]) -> list[Row]:
     return fetch(f"SELECT {', '.join(columns)} FROM {_JOB} WHERE id IN ({places})", ids)
 
 
-def found_rows(
-    ids: Sequence[int],
-    *,
-    columns: Sequence[str],
-    sight: Sight | None,
-    as_text: Sequence[str] = (),
-    version: Sequence[str] = (),
-) -> list[Row]:
+def found_rows(ids: Sequence[int], *, columns: Sequence[str], sight: Sight | None) -> list[Row]:
     """These columns of those of the jobs that are within sight (None: all), in any order.
 
-    Those `as_text` are as SQLite keeps them, where reading a time costs more than the rest of its row.
-
     Then the names of the cluster and of the pool that it took the job from, the id and the label of the credential that
-    the job was submitted with, and the names of its owner and its project; last, where it is asked for, the `version`
-    in these columns (versions_of_jobs).
+    the job was submitted with, and the names of its owner and its project.
     """
     condition, values = _among(ids, sight)
-    texts = frozenset(as_text) if connection.vendor == "sqlite" else frozenset()
-    return fetch(_found_statement(tuple(columns), texts, tuple(version), condition), values)
+    return fetch(_found_statement(tuple(columns), condition), values)
 
 
 # A server reads few sets of columns, in requests of as many ids as their callers like.
 @lru_cache(maxsize=1_000)
-def _found_statement(columns: Names, texts: frozenset[str], version: Names, condition: str) -> str:
-    kept = {name: f"j.{quoted([name])}" for name in columns}
-    shown = [f"CAST({place} AS TEXT)" if name in texts else place for name, place in kept.items()]
-    last = [version_in(version)] if version else []
-    return f"SELECT {', '.join([*shown, _SHOWN_NAMES, *last])} {_WITH_NAMES} WHERE {condition}"
+def _found_statement(columns: Names, condition: str) -> str:
+    return f"SELECT {_of_job(columns)}, {_SHOWN_NAMES} {_WITH_NAMES} WHERE {condition}"
+
+
+def listed_columns(
+    ids: Sequence[int], *, alike: Sequence[str], own: Sequence[str], changing: Sequence[str]
+) -> Sequence[Sequence[Any]]:
+    """These columns of those of the jobs that are there, in the order of the ids; none where none is.
+
+    Then the names that found_rows has, and the version of what is changing (versions_of_jobs). What is `alike` has the
+    same values in many jobs. On SQLite times and JSON are as it keeps them, in text.
+    """
+    condition, values = _among(ids, None)
+    statement = _listed_statement(connection.vendor, (tuple(alike), tuple(own), tuple(changing)), condition)
+    rows = {row[0]: row for row in fetch(statement, values)}
+    in_order = [rows[job_id] for job_id in ids if job_id in rows]
+    columns = list(zip(*in_order, strict=True))[1:]
+    return _out_of_arrays(columns) if columns and connection.vendor == "sqlite" else columns
+
+
+@lru_cache(maxsize=1_000)
+def _listed_statement(vendor: str, parts: tuple[Names, Names, Names], condition: str) -> str:
+    *fixed, changing = parts
+    version = version_in(changing)
+    if vendor == "sqlite":
+        # To fetch a value takes three times as long as to write and read it in an array.
+        shown = [*(f"json_array({_of_job(names)})" for names in fixed), version]
+    else:
+        shown = [*map(_of_job, parts), _SHOWN_NAMES, version]
+    return f"SELECT j.id, {', '.join(shown)} {_WITH_NAMES} WHERE {condition}"
+
+
+def _out_of_arrays(columns: Sequence[Sequence[str]]) -> list[Sequence[Any]]:
+    return [*(column for arrays in columns for column in zip(*_read_all(arrays), strict=True)), columns[-1]]
+
+
+def _read_all(arrays: Sequence[str]) -> list[list[Any]]:
+    distinct = list(dict.fromkeys(arrays))
+    read: list[list[Any]] = json.loads(f"[{','.join(distinct)}]")
+    if len(distinct) == len(arrays):
+        return read
+    return list(map(dict(zip(distinct, read, strict=True)).__getitem__, arrays))
 
 
 def versions_of_jobs(ids: Sequence[int], *, columns: Sequence[str]) -> dict[int, str]:
@@ -150,14 +177,25 @@ def versions_of_jobs(ids: Sequence[int], *, columns: Sequence[str]) -> dict[int,
 
 def version_in(columns: Sequence[str]) -> str:
     array = "json_array" if connection.vendor == "sqlite" else "json_build_array"
-    shown = ", ".join(f"j.{quoted([name])}" for name in columns)
-    return f"CAST({array}({shown}, {_SHOWN_NAMES}) AS TEXT)"
+    return f"CAST({array}({_of_job(columns)}, {_SHOWN_NAMES}) AS TEXT)"
+
+
+def _of_job(columns: Iterable[str]) -> str:
+    return ", ".join(f"j.{quoted([name])}" for name in columns)
 
 
 def sizes_of_jobs(ids: Sequence[int], *, columns: Sequence[str], sight: Sight | None) -> dict[int, int]:
     """How many bytes each of these jobs has in these columns, by id."""
     condition, values = _among(ids, sight)
     return dict(fetch(f"SELECT id, {bytes_in(columns)} FROM {_JOB} j WHERE {condition}", values))
+
+
+def size_of_jobs(ids: Sequence[int], *, columns: Sequence[str], sight: Sight | None) -> tuple[int, int]:
+    """How many of these jobs there are, and how many bytes they have together in these columns."""
+    condition, values = _among(ids, sight)
+    together = f"COALESCE(SUM({bytes_in(columns)}), 0)"
+    [(jobs, size)] = fetch(f"SELECT COUNT(*), {together} FROM {_JOB} j WHERE {condition}", values)
+    return jobs, int(size)
 
 
 def _among(ids: Sequence[int], sight: Sight | None) -> tuple[str, list[int]]:
@@ -217,6 +255,11 @@ def jobs_before(cluster_ids: Sequence[int], home: int, place: Place, *, at_most:
     statement = f"SELECT c.id, ({higher}), ({counted}) FROM {_CLUSTER} c WHERE c.id IN ({places})"
     here = [priority, home, turn]
     return fetch(statement, [priority, *here, job_id, at_most, *here, at_most, at_most, *cluster_ids])
+
+
+def cluster_id_of(name: str) -> int | None:
+    """Of a cluster or pool."""
+    return next((found for (found,) in fetch(f"SELECT id FROM {_CLUSTER} WHERE name = %s", [name])), None)
 
 
 def reasons_not_ready(cluster_ids: Iterable[int]) -> dict[int, str]:

@@ -30,10 +30,11 @@ def run_in_order(statements: Sequence[Statement]) -> list[Row]:
     """Runs them in their order, and returns the rows of the last. On PostgreSQL they are one round trip."""
     if statements and _takes_many():
         return _fetch_last("; ".join(one.text for one in statements), list(chain(*(one.values for one in statements))))
-    rows: list[Row] = []
-    for one in statements:
-        rows = fetch(*one)
-    return rows
+    with connection.cursor() as cursor:
+        rows: list[Row] = []
+        for one in statements:
+            rows = _fetch(cursor, *one)
+        return rows
 
 
 def _takes_many() -> bool:
@@ -51,8 +52,12 @@ def _fetch_last(text: str, values: Sequence[Any]) -> list[Row]:
 
 def fetch(statement: str, values: Sequence[Any]) -> list[Row]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        return cursor.fetchall() if _has_rows(cursor) else []
+        return _fetch(cursor, statement, values)
+
+
+def _fetch(cursor: CursorWrapper, statement: str, values: Sequence[Any]) -> list[Row]:
+    cursor.execute(statement, values)
+    return cursor.fetchall() if _has_rows(cursor) else []
 
 
 def run(statement: str, values: Sequence[Any]) -> int:

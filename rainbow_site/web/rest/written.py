@@ -100,17 +100,19 @@ def _writer_of(field: object) -> Writer:
 
 def objects(columns: Mapping[str, Sequence[Any]], writers: Writers) -> str:
     """An array of objects, of columns of the same length; each column that `writers` names is there."""
-    named = [(name, columns[name], write) for name, write in writers.items()]
+    rows = len(columns[next(iter(writers))])
+    if not rows:
+        return "[]"
     parts, varying = [], []
-    for name, values, write in named:
-        said = {value: write(value) for value in set(values)}
-        if len(said) == 1:
-            [only] = said.values()
-            parts.append(f'"{name}":{only}'.replace("%", "%%"))
+    for name, write in writers.items():
+        values = columns[name]
+        if values.count(values[0]) == rows:
+            parts.append(f'"{name}":{write(values[0])}'.replace("%", "%%"))
         else:
             parts.append(f'"{name}":%s')
+            said = {value: write(value) for value in set(values)}
             varying.append(map(said.__getitem__, values))
-    return f"[{','.join(_filled('{' + ','.join(parts) + '}', varying, len(named[0][1])))}]"
+    return f"[{','.join(_filled('{' + ','.join(parts) + '}', varying, rows))}]"
 
 
 def objects_of(rows: Sequence[object], writers: Writers) -> str:

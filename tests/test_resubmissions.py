@@ -196,6 +196,38 @@ def test_the_failed_members_of_a_group_are_submitted_again(rainbow: Run, remote:
     assert answer(rainbow("job", "--json", str(members[1])))["resubmissions"] == []
 
 
+def test_failed_members_whose_repetition_completed_or_goes_on_are_left_out(rainbow: Run, remote: Remote) -> None:
+    """Also where the job in place of a repetition did."""
+    group = pb.SubmitJobsRequest(group=pb.Group(name="sweep"), jobs=[pb.JobSpec(command="x", nodes=1)] * 4)
+    answered = remote.stub.SubmitJobs(group, metadata=remote.by_token)
+    members = [one.jobid for one in answered.results]
+
+    def end(jobids: list[int], state: Any) -> None:
+        taken = pb.AcceptJobsRequest(cluster=remote.name, secret=remote.secret, jobids=jobids, agent="login1")
+        assert len(remote.stub.AcceptJobs(taken).accepted) == len(jobids)
+        ends = [pb.JobReport(jobid=jobid, attempt=1, state=state, native_id="7") for jobid in jobids]
+        remote.stub.ReportJobs(pb.ReportJobsRequest(agent="login1", reports=ends), metadata=remote.by_secret)
+
+    def again(*words: str) -> list[int]:
+        return [result["id"] for result in answer(rainbow("resubmit", "--json", *words))["results"]]
+
+    failed_of = ("--failed-of", str(answered.group))
+    end(members, pb.JOB_STATE_FAILED)
+    completed, failed, cancelled, later_completed = again(*failed_of)
+    end([completed], pb.JOB_STATE_COMPLETED)
+    end([failed, later_completed], pb.JOB_STATE_FAILED)
+    end(again(str(later_completed)), pb.JOB_STATE_COMPLETED)
+    assert rainbow("cancel", str(cancelled)).exit_code == 0
+
+    some = rainbow("resubmit", *failed_of)
+    none = rainbow("resubmit", *failed_of)
+
+    assert [line.split()[1] for line in some.stdout.splitlines()] == [str(members[1]), str(members[2])]
+    assert f"not over: {members[0]} {members[3]}.\n" in some.stderr
+    assert (none.exit_code, none.stdout) == (4, "")
+    assert "still to be submitted again" in none.stderr
+
+
 def test_ids_and_a_group_together_are_refused(rainbow: Run) -> None:
     assert rainbow("resubmit").exit_code == rainbow("resubmit", "7", "--failed-of", "3").exit_code == 2
 

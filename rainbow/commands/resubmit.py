@@ -16,7 +16,7 @@ from rainbow.terminal.completion import groups, project_names
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, server_options, token_options
 from rainbow.terminal.output import complain, plain, say, write_json
-from rainbow.terminal.resubmitting import submitted_signed
+from rainbow.terminal.resubmitting import repeated, submitted_signed
 from rainbow.terminal.signing import signing_options, start_signing
 from rainbow.terminal.slurm_jobs import jobids_of
 from rainbow.terminal.types import MAX_INT32, JobIds, Whole
@@ -31,6 +31,8 @@ Examples:
 
 The new jobs ask for what the old ones did, and name them. A change is an option of `rainbow submit`, without its
 hyphens: NAME=VALUE, or NAME alone for one that takes no value; one that may be repeated replaces all of its values.
+The new jobs are in no group, also those of members of one. --failed-of leaves out members that were submitted again
+where the newest job in their place completed or is not over; it exits with 4 where none is left.
 Exits with 4 when a job was not found, and with 5 when one was refused.
 """
 AT_ONCE = 1_000
@@ -46,7 +48,7 @@ LOST = "The jobs may be queued all the same. The same command again with the sam
     type=Whole(1, MAX_INT32),
     shell_complete=groups,
     metavar="GROUP",
-    help="All members of a group that failed.",
+    help="All members of a group that failed, but for those whose repetition completed or is not over.",
 )
 @click.option(
     "--project",
@@ -85,11 +87,16 @@ def command(
 
 
 def _failed(client: Client, group: int) -> list[int]:
-    """Raises NotFound where none did."""
+    """Raises NotFound where none did, or none is still to be submitted again."""
     failed = [job.id for job in client.list_jobs(states=[JobState.FAILED], group=group, page_size=AT_ONCE)]
     if not failed:
         raise NotFound(f"no job of group {group} failed")
-    return sorted(failed)
+    left_out = repeated(client, failed)
+    if left_out:
+        complain(f"Left out, as the jobs in their place completed or are not over: {' '.join(map(str, left_out))}.")
+    if len(left_out) == len(failed):
+        raise NotFound(f"no job of group {group} failed that is still to be submitted again")
+    return sorted(set(failed).difference(left_out))
 
 
 def _resubmitted(client: Client, jobids: Sequence[int], changes: Mapping[str, Any], key: str) -> Resubmissions:

@@ -1,6 +1,6 @@
-"""Submitting jobs again whose signatures are made on this machine."""
+"""Submitting jobs again: which were already, and those whose signatures are made on this machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -8,8 +8,25 @@ from typing import Any
 from rainbow.arrays import ARRAY_JOB_ID, group_told
 from rainbow.client import Client
 from rainbow.errors import NO_SUCH_JOB, NotFound
-from rainbow.records import Job, JobSpec, Resubmissions
+from rainbow.records import Job, JobSpec, JobState, Resubmissions
 from rainbow.specs import SPEC_FIELDS
+
+_UNDONE = frozenset({JobState.FAILED, JobState.CANCELLED})
+
+
+def repeated(client: Client, jobids: Iterable[int]) -> list[int]:
+    """Which of the jobs were submitted again, where the newest job in their place completed or is not over.
+
+    That job may itself be in place of one in their place.
+    """
+    done, newest = set[int](), {jobid: jobid for jobid in jobids}
+    while newest:
+        found = {job.id: job for job in client.get_jobs(sorted(set(newest.values()))).jobs}
+        jobs = {old: found[new] for old, new in newest.items() if new in found}
+        # A resubmission has a higher id, so that this ends.
+        newest = {old: job.resubmissions[0] for old, job in jobs.items() if job.resubmissions}
+        done |= {old for old, job in jobs.items() if old not in newest and job.id != old and job.state not in _UNDONE}
+    return sorted(done)
 
 
 def submitted_signed(client: Client, jobids: Sequence[int], *, changes: Mapping[str, Any], key: str) -> Resubmissions:

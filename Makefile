@@ -287,8 +287,11 @@ clean: ## Remove what these targets made, and nothing else
 	@echo 'Making .venv, an environment of Python for this checkout'
 	@$(PYTHON) -m venv .venv
 
-# The `rainbow` command of this environment runs the checkout's code.
-.venv/runtime: requirements.lock pyproject.toml | .venv/bin/python
+# The `rainbow` command of this environment runs the checkout's code. `pip install .` puts a copy in its place, which
+# would stay as it is when the checkout changes.
+COPY := $(wildcard .venv/lib/python*/site-packages/rainbow/__init__.py)
+.PHONY: $(COPY)
+.venv/runtime: requirements.lock pyproject.toml $(COPY) | .venv/bin/python
 	@echo "Installing what rainbow runs on into .venv, this once: $$(grep -c == requirements.lock) packages, in a minute or so"
 	@$(BIN)/python -m pip $(INSTALL_LOCKED) requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-index --no-build-isolation --editable .

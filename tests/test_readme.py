@@ -1,5 +1,6 @@
 """The README's "Five minutes by hand" work as they stand there: each command is run, and says what it says there."""
 
+import os
 import re
 import subprocess
 import sys
@@ -107,6 +108,25 @@ def test_make_run_starts_what_the_tests_start() -> None:
     )
 
     assert recipe.stdout.split()[-2:] == ["manage.py", "serve"]
+
+
+def test_make_puts_the_checkout_back_where_pip_has_put_a_copy(tmp_path: Path) -> None:
+    # The last is what make takes for the time of the installation.
+    for name in ("requirements.lock", "pyproject.toml", ".venv/bin/python", ".venv/runtime"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert "--editable" not in would_run(tmp_path, "run")
+    copy = tmp_path / ".venv" / "lib" / "python3.11" / "site-packages" / "rainbow"
+    copy.mkdir(parents=True)
+    (copy / "__init__.py").touch()
+    os.utime(copy / "__init__.py", (0, 0))  # that of what pip has built before
+
+    assert "--editable ." in would_run(tmp_path, "run")
+
+
+def would_run(folder: Path, target: str) -> str:
+    words = ["make", "--no-print-directory", "--dry-run", f"--makefile={ROOT / 'Makefile'}", target]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"`make ([a-z-]+)`", README))))

@@ -133,7 +133,8 @@ class LazyGroup(click.Group):
             return super().main(*args, **options)
         except OSError as error:  # the output's disk is full, say; of other files the commands tell themselves
             _stop_writing()
-            complain(f"Error: cannot go on: {why(error)}")
+            where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+            complain(f"Error: cannot go on: {where}{why(error)}")
             sys.exit(UNEXPECTED)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -1,9 +1,14 @@
 """The command line: jobs from submission to their end."""
 
+import re
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from rainbow.client import Client
 from tests.support.commandline import Run, answer
+from tests.support.patience import wait_until
+from tests.support.rows import set_cluster
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 
@@ -261,3 +266,25 @@ def test_a_job_that_waits_for_another_is_told_as_that(rainbow: Run, remote: Remo
     second = rainbow("submit", "--after", str(first), "--", "true")
 
     assert f"to {remote.name}; it waits for other jobs." in second.stdout
+
+
+def test_a_job_that_waits_for_what_has_failed_is_told_to_be_cancelled(rainbow: Run, remote: Remote) -> None:
+    group = str(answer(rainbow("submit", "--array", "0-1", "--json", "--", "true"))["group"])
+    rainbow("cancel", "--group", group)
+    wait_until(lambda: answer(rainbow("group", group, "--json"))["finished_at"])
+
+    told = rainbow("submit", "--after", f"group:{group}", "--", "true")
+
+    assert told.exit_code == 0
+    why = f"group {group} ended without completing; this job was to run once that had completed"
+    assert re.fullmatch(rf"Submitted job \d+ to {remote.name}; it was cancelled at once: {why}\.\n", told.stdout)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(60, False), (180, True)])
+def test_when_jobs_were_last_asked_for_is_told_where_it_is_long_ago(
+    rainbow: Run, remote: Remote, server: RainbowServer, seconds: int, said: bool
+) -> None:
+    then = datetime.now(UTC) - timedelta(seconds=seconds)
+    set_cluster(server.database_url, remote.name, last_asked_at=then)
+
+    assert ("were last asked for" in rainbow("submit", "--", "true").stdout) == said

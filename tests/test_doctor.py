@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from rainbow.agent.identity import identity_in
+from rainbow.agent.state_folder import lock_folder
 from rainbow.doctor import server as server_checks
 from rainbow.doctor.checks import CHECKS
 from rainbow.executors.executor import SchedulerSilent
@@ -229,6 +230,18 @@ def test_a_state_folder_that_is_a_copy_is_told(rainbow: Run, tmp_path: Path) -> 
     assert found["verdict"] == "failed"
     assert "is a copy of another one" in found["detail"]
     assert examined(rainbow, "--state-dir", str(tmp_path / "state"))["state folder"]["verdict"] == "ok"
+
+
+def test_a_state_folder_that_an_agent_uses_is_told(rainbow: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    held = lock_folder(folder)
+
+    in_use = examined(rainbow, "--state-dir", str(folder))["state folder"]
+    os.close(held)
+    free = examined(rainbow, "--state-dir", str(folder))["state folder"]
+
+    assert in_use["detail"] == f"{folder} can be written; an agent uses it now, and a second one would be refused"
+    assert free["detail"] == f"{folder} can be written and locked"
 
 
 def test_a_state_folder_on_a_full_disk_is_told(rainbow: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from rainbow.executors.folders import MOST_LISTED, Listed, folder_of
 from rainbow.records import JobFile, OutputFiles
 from rainbow.terminal.fetched_files import chosen, save
 from tests.support.agents import Crew, crew
-from tests.support.commandline import Run
+from tests.support.commandline import MAIN, Run
 from tests.support.patience import wait_until
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
@@ -246,3 +247,11 @@ def test_only_folders_that_may_hold_what_fits_are_looked_into(tmp_path: Path) ->
     assert folder.files(["results/*/*.csv"], most=2) == Listed(files=(("results/x/1.csv", 0),), more=False)
     assert folder.files(["results/*"], most=2).more
     assert folder.files(["none"]) == Listed(files=(), more=False)
+
+
+def test_a_folder_that_cannot_be_made_is_named(rainbow: Run, jobid: int) -> None:
+    command = [*MAIN, "fetch", str(jobid), "--to", "/proc/none"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 1
+    assert result.stderr == "Error: cannot go on: /proc/none: no such file or directory\n"

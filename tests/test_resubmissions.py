@@ -244,3 +244,10 @@ def test_rest_submits_again(alpha: Any, now: datetime) -> None:
     assert (new.resubmission_of, new.nodes, new.time_limit_seconds) == (old, 2, 7200)
     shown = submitter(alpha).get(f"jobs/{old}").json()
     assert shown["resubmissions"] == [new.id]
+
+
+def test_a_group_that_there_is_none_of_is_said_to_be_none(rainbow: Run) -> None:
+    result = rainbow("resubmit", "--failed-of", "2147483647")
+
+    assert result.exit_code == 4
+    assert "no such group: 2147483647; `rainbow groups` lists" in result.stderr

@@ -293,6 +293,13 @@ def test_indexes_are_written_as_slurm_writes_them(indexes: Sequence[int], text: 
     assert array_in(text).indexes == tuple(indexes)
 
 
+def test_an_empty_standard_input_is_said_to_have_been_read() -> None:
+    result = sbatch(stdin=b"")
+
+    assert result.exit_code == 2
+    assert "no script was named, so standard input was read, and it is empty" in result.stderr
+
+
 @pytest.mark.parametrize("line", [b"#!", b"#!  ", b"# !/bin/sh", b"", b"\x7fELF"])
 def test_what_is_no_script_is_refused(line: bytes) -> None:
     with pytest.raises(InvalidArgument, match="this is no batch script"):

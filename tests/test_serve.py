@@ -95,7 +95,7 @@ def test_a_web_port_in_use_is_said_at_once(new_database: Callable[[], str], take
 
     assert result.returncode == 1
     assert f"CommandError: cannot listen on 127.0.0.1:{taken_port}: it is in use" in result.stderr
-    assert "creating rainbow" not in result.stderr, "the gRPC server was not started"
+    assert "starting rainbow" not in result.stderr, "the gRPC server was not started"
 
 
 def test_a_grpc_port_in_use_ends_the_web_server_too(new_database: Callable[[], str], taken_port: int) -> None:

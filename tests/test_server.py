@@ -71,7 +71,7 @@ def test_a_server_says_what_it_serves_where_and_on_which_database(start_server: 
     log = server.log.read_text()
 
     database = server.database_url.partition("://")[2].partition("?")[0].lstrip("/").partition("@/")
-    assert "creating over-the-rainbow" in log
+    assert "starting over-the-rainbow" in log
     assert f"over-the-rainbow serves {NAME} at {server.address}" in log
     assert (database[2] or database[0]) in log
     assert "WARNING" not in log

@@ -64,3 +64,16 @@ def test_the_eleventh_signal_that_waits_is_refused(rainbow: Run, remote: Remote)
 @pytest.mark.parametrize("words", [("7",), ("7", "KILL"), ("7", "9"), ("USR1", "7"), ("0", "USR1")])
 def test_what_is_no_signal_or_no_job_is_refused(rainbow: Run, words: tuple[str, ...]) -> None:
     assert rainbow("signal", *words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("7",), "Missing argument 'SIGNAL'."),
+        (("12_3",), "Missing argument 'SIGNAL'."),
+        (("USR1",), "Missing argument 'ID...'."),
+        (("7", "KILL"), "`rainbow cancel` ends jobs."),
+    ],
+)
+def test_what_is_missing_or_meant_is_named(rainbow: Run, words: tuple[str, ...], complaint: str) -> None:
+    assert complaint in rainbow("signal", *words).stderr

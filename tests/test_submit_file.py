@@ -104,6 +104,7 @@ def test_a_changed_line_under_the_same_prefix_is_refused(rainbow: Run, jobs_file
 
     assert result.exit_code == 5
     assert "line 1: idempotency_key: another job was submitted under this key" in result.stderr
+    assert "another --key-prefix submits new ones" in result.stderr
 
 
 def test_refused_jobs_are_told_by_their_lines_and_keep_no_other_out(rainbow: Run, jobs_file: JobsFile) -> None:

@@ -470,6 +470,12 @@ def test_a_url_that_is_none_is_refused(alice: Any, now: datetime, url: str) -> N
 
 
 @pytest.mark.django_db
+def test_who_gives_a_url_of_http_reads_what_allows_it(alice: Any, now: datetime) -> None:
+    with pytest.raises(InvalidArgument, match="begins with https://; http:// needs RAINBOW_WEBHOOK_HTTP=yes"):
+        webhook("http://hooks.example.org/", now=now)
+
+
+@pytest.mark.django_db
 def test_a_project_has_a_bounded_number(alice: Any, now: datetime) -> None:
     for _ in range(webhooks.MAX_OF_PROJECT):
         webhook(now=now)

@@ -95,7 +95,8 @@ def check_url(url: str) -> None:
     except ValueError:
         raise InvalidArgument("is no URL", field="url") from None
     if parts.scheme not in schemes or not url.isascii() or " " in url:
-        raise InvalidArgument(f"must be a URL that begins with {' or '.join(schemes)}://", field="url")
+        advice = "; http:// needs RAINBOW_WEBHOOK_HTTP=yes at the server" if parts.scheme == "http" else ""
+        raise InvalidArgument(f"must be a URL that begins with {'://, or '.join(schemes)}://{advice}", field="url")
     if not parts.hostname or not _HOST.fullmatch(parts.hostname) or port == 0:
         raise InvalidArgument("must name a host", field="url")
     if parts.username is not None or parts.password is not None or parts.fragment:

@@ -13,6 +13,7 @@ from rainbow.slurm_commands.job_ids import JobRef
 from rainbow.terminal import documents, session
 from rainbow.terminal.changes import changes_from
 from rainbow.terminal.completion import groups, project_names
+from rainbow.terminal.groups import named
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, server_options, token_options
 from rainbow.terminal.output import complain, plain, say, write_json
@@ -87,9 +88,11 @@ def command(
 
 
 def _failed(client: Client, group: int) -> list[int]:
-    """Raises NotFound where none did, or none is still to be submitted again."""
+    """Raises NotFound where there is no such group, none failed, or none is still to be submitted again."""
     failed = [job.id for job in client.list_jobs(states=[JobState.FAILED], group=group, page_size=AT_ONCE)]
     if not failed:
+        with named(group):
+            client.get_group(group)
         raise NotFound(f"no job of group {group} failed")
     left_out = repeated(client, failed)
     if left_out:

@@ -106,7 +106,10 @@ def _script(command: str | None, words: Sequence[str]) -> tuple[BatchScript, Seq
             raise click.UsageError("--wrap is a command in place of a script; leave out the script.")
         return wrapped(command), (), NAME_OF_WRAPPED
     if not words:
-        return batch_script(sys.stdin.buffer.read(MAX_INPUTS_BYTES + 1)), (), NAME_OF_STANDARD_INPUT
+        content = sys.stdin.buffer.read(MAX_INPUTS_BYTES + 1)
+        if not content:
+            raise InvalidArgument("no script was named, so standard input was read, and it is empty")
+        return batch_script(content), (), NAME_OF_STANDARD_INPUT
     path, *arguments = words
     try:
         with Path(path).open("rb") as file:

@@ -35,7 +35,7 @@ WORDS = {
 @server_options
 @observer_options
 @json_option
-@click.argument("refs", metavar="ID...", nargs=-1, required=True, type=JobIds())
+@click.argument("refs", metavar="ID...", nargs=-1, type=JobIds())
 @click.argument("signal", metavar="SIGNAL")
 @click.pass_context
 def command(ctx: click.Context, refs: Sequence[JobRef], signal: str, as_cluster: bool, as_json: bool) -> None:
@@ -44,8 +44,11 @@ def command(ctx: click.Context, refs: Sequence[JobRef], signal: str, as_cluster:
     SIGNAL is HUP, INT, QUIT, USR1, USR2, ALRM, TERM, CONT, STOP, TSTP or WINCH.
     """
     name = signal.upper().removeprefix("SIG")
+    if not refs:
+        raise click.UsageError(f"Missing argument '{'ID...' if name in SIGNALS else 'SIGNAL'}'.")
     if name not in SIGNALS:
-        raise click.BadParameter(f"{signal!r} is none of {', '.join(SIGNALS)}.", param_hint="SIGNAL")
+        ends = "; `rainbow cancel` ends jobs" if name in ("KILL", "9") else ""
+        raise click.BadParameter(f"{signal!r} is none of {', '.join(SIGNALS)}{ends}.", param_hint="SIGNAL")
     with session.observer(ctx, as_cluster=as_cluster) as client, in_doubt(LOST):
         results = client.signal_jobs(jobids_of(client, refs), name)
     if as_json:

@@ -1,5 +1,6 @@
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,7 +11,7 @@ from click.core import ParameterSource
 from rainbow.arrays import Array
 from rainbow.client import Client
 from rainbow.errors import RainbowError
-from rainbow.records import GroupWish, Job, Submission
+from rainbow.records import GroupWish, Job, JobState, Submission
 from rainbow.retries import PATIENCE_SECONDS
 from rainbow.spec_rules import (
     MAX_CORES_PER_TASK,
@@ -39,6 +40,8 @@ from rainbow.terminal.types import MAX_INT32, Gpus, Memory, Pair, Span, Time, Wh
 from rainbow.terminal.why_waiting import WhyWaiting
 from rainbow.text import on_one_line
 
+# An agent at work asks again within a minute, or two where it has just taken jobs.
+LONGER_THAN_A_POLL = timedelta(minutes=2)
 EPILOG = """\b
 Examples:
   rainbow submit -- hostname
@@ -305,7 +308,8 @@ def command(
         queued = _submitted(client, spec)
         try:
             if not as_json:
-                _tell(queued, cluster=client.cluster, now=datetime.now(UTC), to=complain if wait else say)
+                ended = _ended_at_once(client, queued) if spec.after and not queued.position else None
+                _tell(queued, ended, cluster=client.cluster, now=datetime.now(UTC), to=complain if wait else say)
             if wait:
                 ctx.exit(_wait(client, queued, as_json=as_json))
             if as_json:
@@ -432,14 +436,24 @@ def _details(client: Client, jobid: int) -> Job | None:
         return None
 
 
-def _tell(queued: Submission, *, cluster: str, now: datetime, to: Callable[[str], None]) -> None:
+def _ended_at_once(client: Client, queued: Submission) -> Job | None:
+    """Jobs that can never start, since those that they wait for have failed, are cancelled as they are submitted."""
+    with suppress(RainbowError):
+        return next((job for job in client.get_jobs([queued.jobid]).jobs if job.finished_at), None)
+    return None
+
+
+def _tell(queued: Submission, ended: Job | None, *, cluster: str, now: datetime, to: Callable[[str], None]) -> None:
     place = f"it is at position {queued.position} of the queue"
+    if ended and not queued.duplicate and ended.state is JobState.CANCELLED:
+        to(on_one_line(f"Submitted job {queued.jobid} to {cluster}; it was cancelled at once: {ended.reason}."))
+        return
     if queued.duplicate:
         where = place if queued.position else "it no longer waits in the queue"
         to(f"Job {queued.jobid} was submitted to {cluster} before, under this key; {where}.")
     else:
         to(f"Submitted job {queued.jobid} to {cluster}; {place if queued.position else 'it waits for other jobs'}.")
-    if queued.agent_last_asked_at is not None:
+    if queued.agent_last_asked_at is not None and now - queued.agent_last_asked_at > LONGER_THAN_A_POLL:
         to(last_asked(cluster, queued.agent_last_asked_at, now=now))
     if queued.warning:
         complain(on_one_line(f"Warning: {queued.warning}"))

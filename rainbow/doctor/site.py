@@ -37,7 +37,23 @@ def try_folder(folder: Path) -> str:
         return f"{folder} does not exist yet; an agent can make it in {place}"
     if fault := identity.fault(folder):
         raise CheckFailed(fault, advice="Each identity belongs to one agent; docs/agent.md, One agent, one folder.")
+    if _in_use(folder):
+        return f"{folder} can be written; an agent uses it now, and a second one would be refused"
     return f"{folder} can be written and locked"
+
+
+def _in_use(folder: Path) -> bool:
+    try:
+        handle = os.open(folder / "agent.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # no agent has been here yet
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def ask_scheduler(executor: Executor | None, *, name: str) -> Passed:

@@ -11,7 +11,7 @@ import click
 
 from rainbow import job_file
 from rainbow.client import Client
-from rainbow.errors import FailedPrecondition, InvalidArgument, RainbowError, Unavailable, why
+from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, RainbowError, Unavailable, why
 from rainbow.job_file import Checked, Line
 from rainbow.records import GroupWish, SubmitResult
 from rainbow.specs import JobSpec
@@ -26,6 +26,10 @@ DONE = 0
 SOME_REFUSED = 5
 JOBS_BETWEEN_SHOWS = 500
 MOST_REFUSALS = 1000
+OTHER_KEYS = (
+    "These jobs were submitted before under the same keys, and otherwise. The same command as then goes on with them;"
+    " another --key-prefix submits new ones."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,8 @@ def submit_lines(
     began_at = time.monotonic()
     with _saying_how_to_go_on(outcome), progress(outcome.jobs, quiet=as_json) as show:
         _submit(client, lines, outcome, show, group=group, silent=as_json)
+    if outcome.file and not as_json and any(isinstance(one.error, AlreadyExists) for one in outcome.refusals):
+        complain(OTHER_KEYS)
     if not as_json:
         tell = complain if wait else say
         tell(_summary(outcome, seconds=time.monotonic() - began_at))

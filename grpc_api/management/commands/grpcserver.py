@@ -96,7 +96,7 @@ class Command(BaseCommand):
             further=partial(later_methods, memory_graph=settings.RAINBOW_MEMORY_GRAPH),
         )
         _check_transport(server.transport)
-        _log.info("creating %s", server.name)
+        _log.info("starting %s", server.name)
         try:
             check_reach(server.address, registration_secret=secret, named="--address or RAINBOW_ADDRESS")
             if server.client_address:

@@ -111,7 +111,7 @@ def test_a_cluster_out_of_reach_is_not_found(rainbow: Run) -> None:
     result = rainbow("clusters", "missing")
 
     assert result.exit_code == 4
-    assert result.stderr == "Error: NAME: there is no such cluster in reach of this credential\n"
+    assert result.stderr == "Error: missing: there is no such cluster in reach of this credential\n"
 
 
 def test_a_pool_and_its_clusters_are_told_apart(

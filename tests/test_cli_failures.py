@@ -58,7 +58,12 @@ def rehearse(rainbow: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         # Python would read it as 83.
         (["submit", "--nodes", "8_3", "--", "a"], "'8_3' is not a valid whole number"),
         (["cancel", "8_[3"], "'8_[3' is no job's id"),
-        (["watch", "3000000008"], "'3000000008' is all of group 8; a task of it is 8_INDEX."),
+        (["watch", "3000000008"], "'3000000008' is all of group 8; a task of it is 8_INDEX, all of it --group 8."),
+        (["fetch", "3000000008"], "a task of it is 8_INDEX, all of it --group 8."),
+        (["resubmit", "3000000008"], "a task of it is 8_INDEX, all of it --failed-of 8."),
+        (["job", "3000000008"], "'3000000008' is all of group 8; a task of it is 8_INDEX."),
+        (["group", "3000000000"], "3000000000 is not in the range 1<=x<=2147483647"),
+        (["group", "9000000000"], "is not in the range 1<=x<=2147483647"),
         (["logs", "8_[3-5]"], "'8_[3-5]' are 3 tasks; name one, as 8_INDEX."),
         (["jobs", "--timeout", "inf"], "inf is not in the range 0<x<=86400"),
         (["submit", "--priority", "101", "--", "a"], "101 is not in the range"),

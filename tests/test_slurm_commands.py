@@ -298,3 +298,56 @@ def test_waiting_ends_with_the_jobs_exit_code(rainbow: Run, server: RainbowServe
     end(server, remote, int(jobid), exit_code=7)
 
     assert rainbow("sbatch", "-Q", "-W", "--key", key, "--wrap", "true").exit_code == 7
+
+
+def test_waiting_tells_why_a_job_failed_that_never_ran(rainbow: Run, server: RainbowServer, remote: Remote) -> None:
+    words = ("sbatch", "--key", "no-room", "--wrap", "true")
+    jobid = rainbow(*words, "--parsable").stdout.strip()
+    array = ("sbatch", "--key", "no-room-either", "-a", "4", "--wrap", "true")
+    of_array = rainbow(*array, "--parsable").stdout.strip()
+    end(server, remote, int(jobid), reason="memory is refused here")
+    end(server, remote, listed(rainbow, of_array)[0]["id"], reason="and here")
+
+    single, many = rainbow(*words, "-W"), rainbow(*array, "-W")
+
+    assert (single.exit_code, many.exit_code) == (1, 1)
+    assert f"Job {jobid}: failed" in single.stderr and "memory is refused here" in single.stderr
+    assert "and here" in many.stderr
+
+
+def test_an_arrays_id_is_taken_for_that_of_its_group(rainbow: Run, submit: Submit) -> None:
+    array = submit("-a", "3,5")
+    group = int(array) - ARRAY
+
+    assert answer(rainbow("group", array, "--json"))["id"] == group
+    assert len(answer(rainbow("jobs", "--group", array, "--json"))["jobs"]) == 2
+    assert f"no job of group {group} failed" in rainbow("resubmit", "--failed-of", array).stderr
+
+
+def test_submit_waits_for_tasks_and_arrays_by_their_ids(rainbow: Run, submit: Submit) -> None:
+    array = submit("-a", "3,5")
+    group, task = int(array) - ARRAY, next(one["id"] for one in listed(rainbow, array) if one["array_index"] == 5)
+
+    terms = [f"any:{group}_5", f"{array}_5", array, f"failed:group:{array}", f"any:group:{group}"]
+    after = [word for term in terms for word in ("--after", term)]
+    jobid = answer(rainbow("submit", "--json", *after, "--", "true"))["jobid"]
+    changed = answer(rainbow("resubmit", "--json", str(jobid), "--change", f"after={array}_5"))["results"][0]["id"]
+
+    of_group = [f"ok:group:{group}", f"failed:group:{group}", f"any:group:{group}"]
+    assert answer(rainbow("job", str(jobid), "--json"))["after"] == [f"any:{task}", f"ok:{task}", *of_group]
+    assert answer(rainbow("job", str(changed), "--json"))["after"] == [f"ok:{task}"]
+    missing = rainbow("submit", "--after", f"{array}_4", "--", "true")
+    assert (missing.exit_code, missing.stderr) == (4, f"Error: there is no such job: {array}_4\n")
+    assert "--after: terms must be" in rainbow("submit", "--after", "x", "--", "true").stderr
+
+
+def test_failures_name_what_was_typed(rainbow: Run) -> None:
+    assert "Error: --dependency: there is no such job: 2147483647" in rainbow(
+        "sbatch", "-d", "afterok:2147483647", "--wrap", "true"
+    ).stderr  # fmt: skip
+    assert rainbow("wait", "2147483647").stderr.startswith("Error: ID: ")
+    assert rainbow("clusters", "nope").stderr.startswith("Error: nope: there is no such cluster")
+    assert "Error: --comment: " in rainbow("sbatch", "--comment", "x" * 300, "--wrap", "true").stderr
+    for words in (["fetch"], ["logs"], ["cancel"], ["wait"], ["watch"]):
+        told = rainbow(*words, "--group", "2147483647").stderr
+        assert told.startswith("Error: there is no such group: 2147483647"), (words, told)

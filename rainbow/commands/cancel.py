@@ -15,7 +15,7 @@ from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.options import json_option, label_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.slurm_jobs import jobids_of
-from rainbow.terminal.types import MAX_INT32, JobIds, Whole
+from rainbow.terminal.types import GroupId, JobIds
 from rainbow.text import on_one_line
 
 EPILOG = """\b
@@ -46,9 +46,7 @@ WORDS = {
 @observer_options
 @click.option("--reason", default="", metavar="TEXT", help="Why; others read it in the job's events.")
 @json_option
-@click.option(
-    "--group", type=Whole(1, MAX_INT32), shell_complete=groups, help="All jobs of this group, in place of IDs."
-)
+@click.option("--group", type=GroupId(), shell_complete=groups, help="All jobs of this group, in place of IDs.")
 @label_option("All jobs with this label that are not over, in place of IDs; repeatable.")
 @click.option(
     "--state",

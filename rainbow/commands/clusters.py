@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from rainbow.errors import NotFound
 from rainbow.facts import Facts, Partition, Value
 from rainbow.records import Cluster
 from rainbow.terminal import session
@@ -47,7 +48,10 @@ def command(ctx: click.Context, name: str, as_cluster: bool, as_json: bool) -> N
     that one is shown, with all that it has.
     """
     with session.observer(ctx, as_cluster=as_cluster) as client:
-        found = client.list_clusters(name=name)
+        try:
+            found = client.list_clusters(name=name)
+        except NotFound as error:
+            raise NotFound(f"{name}: {error.message}") from error
     now = datetime.now(UTC)
     if as_json:
         write_json(found[0] if name else {"clusters": found})

@@ -14,7 +14,7 @@ from rainbow.terminal.job_files import fetch, files_meant, has_folder
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json
 from rainbow.terminal.slurm_jobs import jobids_of
-from rainbow.terminal.types import MAX_INT32, JobIds, Whole
+from rainbow.terminal.types import GroupId, JobIds
 
 EPILOG = """\b
 Examples:
@@ -34,7 +34,7 @@ STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
 @click.option("--list", "only_list", is_flag=True, help="Only show their names and sizes.")
 @click.option(
     "--group",
-    type=Whole(1, MAX_INT32),
+    type=GroupId(),
     shell_complete=groups,
     help="Those of all members of this group, in place of ID, each member's in a folder of its own.",
 )

@@ -12,7 +12,7 @@ from rainbow.terminal.groups import named, over, whole
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json
 from rainbow.terminal.tables import aligned, show_table
-from rainbow.terminal.types import MAX_INT32, Whole
+from rainbow.terminal.types import GroupId
 from rainbow.text import on_one_line
 
 EPILOG = """\b
@@ -27,7 +27,7 @@ FAILURE_COLUMNS = ("ID", "INDEX", "EXIT CODE", "REASON", "NAME")
 @server_options
 @observer_options
 @json_option
-@click.argument("group", metavar="ID", type=Whole(1, MAX_INT32), shell_complete=groups)
+@click.argument("group", metavar="ID", type=GroupId(), shell_complete=groups)
 @click.pass_context
 def command(ctx: click.Context, group: int, as_cluster: bool, as_json: bool) -> None:
     """Show one group: how many of its jobs are in each state, and the first that failed."""

@@ -14,7 +14,7 @@ from rainbow.terminal.live_jobs import keep_showing
 from rainbow.terminal.options import json_option, label_option, observer_options, server_options
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.tables import show_table
-from rainbow.terminal.types import MAX_INT32, Since, Whole
+from rainbow.terminal.types import GroupId, Since, Whole
 
 EPILOG = """\b
 Examples:
@@ -36,7 +36,7 @@ USUAL_LIMIT = 20
 )
 @label_option("Only jobs with this label; repeatable.")
 @click.option("--job-name", "name", default="", metavar="NAME", help="Only jobs of exactly this name.")
-@click.option("--group", type=Whole(1, MAX_INT32), shell_complete=groups, help="Only the members of this group.")
+@click.option("--group", type=GroupId(), shell_complete=groups, help="Only the members of this group.")
 @click.option("--limit", type=Whole(min=1), help="How many jobs to list.  [default: 20]")
 @click.option("--all", "everything", is_flag=True, help="List them all.")
 @click.option(

@@ -14,7 +14,7 @@ from rainbow.terminal.live_output import LiveOutput, never_started, write_parts
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import complain, write_json, write_json_line, write_output_of
 from rainbow.terminal.slurm_jobs import jobids_of
-from rainbow.terminal.types import MAX_INT32, JobIds, Whole
+from rainbow.terminal.types import GroupId, JobIds, Whole
 from rainbow.text import on_one_line
 
 EPILOG = """\b
@@ -42,7 +42,7 @@ STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
 @click.option("--tail", is_flag=True, help="The end of it that the server has on record, up to 64 KiB.")
 @click.option(
     "--group",
-    type=Whole(1, MAX_INT32),
+    type=GroupId(),
     shell_complete=groups,
     help="All members of this group, one after the other, in place of ID.",
 )

@@ -19,8 +19,8 @@ from rainbow.terminal.options import json_option, server_options, token_options
 from rainbow.terminal.output import complain, plain, say, write_json
 from rainbow.terminal.resubmitting import repeated, submitted_signed
 from rainbow.terminal.signing import signing_options, start_signing
-from rainbow.terminal.slurm_jobs import jobids_of
-from rainbow.terminal.types import MAX_INT32, JobIds, Whole
+from rainbow.terminal.slurm_jobs import jobids_of, with_tasks_by_id
+from rainbow.terminal.types import GroupId, JobIds
 from rainbow.text import on_one_line
 
 EPILOG = """\b
@@ -46,7 +46,7 @@ LOST = "The jobs may be queued all the same. The same command again with the sam
 @click.option("--change", "changes", multiple=True, metavar="NAME[=VALUE]", help="What is otherwise; repeatable.")
 @click.option(
     "--failed-of",
-    type=Whole(1, MAX_INT32),
+    type=GroupId(),
     shell_complete=groups,
     metavar="GROUP",
     help="All members of a group that failed, but for those whose repetition completed or is not over.",
@@ -78,6 +78,8 @@ def command(
     changed = {**changes_from(changes, submit=submit), **({"project": project} if project else {})}
     with session.submitter(ctx) as client, in_doubt(LOST):
         start_signing(ctx, client)
+        if "after" in changed:
+            changed["after"] = tuple(with_tasks_by_id(client, changed["after"]))
         distinct = _failed(client, failed_of) if failed_of else list(dict.fromkeys(jobids_of(client, refs)))
         results = _resubmitted(client, distinct, changed, key or uuid4().hex)
     if as_json:

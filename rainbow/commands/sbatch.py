@@ -1,5 +1,5 @@
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from rainbow import config
 from rainbow.arrays import Array
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument, RainbowError, why
-from rainbow.records import GroupWish, JobSpec
+from rainbow.records import GroupWish, Job, JobSpec, JobState
 from rainbow.retries import PATIENCE_SECONDS
 from rainbow.slurm_commands.batch_script import BatchScript, batch_script, wrapped
 from rainbow.slurm_commands.dependencies import Dependency
@@ -22,15 +22,15 @@ from rainbow.spec_rules import MAX_INPUTS_BYTES
 from rainbow.specs import DESCRIPTION_FIELDS, check_description
 from rainbow.terminal import session
 from rainbow.terminal.completion import project_names
-from rainbow.terminal.following import exit_code_of, follow
+from rainbow.terminal.following import exit_code_of, follow, step_of
 from rainbow.terminal.group_wait import wait_for_group
 from rainbow.terminal.groups import exit_code_of_group
 from rainbow.terminal.in_doubt import in_doubt
 from rainbow.terminal.input_files import as_input_paths, digests, read_inputs
 from rainbow.terminal.options import flags, label_option, server_options, token_options
 from rainbow.terminal.output import complain, say, write_json
-from rainbow.terminal.sbatch_command import SbatchCommand, said_of_sbatch
-from rainbow.terminal.slurm_jobs import tasks
+from rainbow.terminal.sbatch_command import SbatchCommand, as_said, said_of_sbatch
+from rainbow.terminal.slurm_jobs import after_terms
 from rainbow.text import on_one_line
 
 EPILOG = """\b
@@ -85,7 +85,8 @@ def command(ctx: click.Context, /, words: Sequence[str], idempotency_key: str | 
     batch = translate(options.options, script, arguments=arguments, name=name, environment=environment)
     contents = {**read_inputs(given.pop("inputs")), SCRIPT: script.content}
     spec = _with_own(batch.spec, contents, key=idempotency_key or uuid4().hex, **given)
-    check_description(spec)
+    with as_said(options.options):
+        check_description(spec)
     for warning in (*options.warnings, *batch.warnings):
         complain(f"Warning: {warning}")
     if "test-only" in options.options:
@@ -93,8 +94,8 @@ def command(ctx: click.Context, /, words: Sequence[str], idempotency_key: str | 
         return
     if batch.cluster:
         flags(ctx)["cluster"] = batch.cluster
-    with session.submitter(ctx) as client:
-        after = tuple(_terms(client, batch.dependencies))
+    with session.submitter(ctx) as client, as_said(options.options):
+        after = tuple(after_terms(client, batch.dependencies))
         client.put_inputs(contents.values(), project=spec.project)
         ctx.exit(_submit(client, replace(spec, after=after), batch.array, options.options))
 
@@ -160,17 +161,6 @@ def _shown(dependency: Dependency) -> str:
     return f"group:{job.group}{tasks_of_it}"
 
 
-def _terms(client: Client, dependencies: Sequence[Dependency]) -> Iterator[str]:
-    for dependency in dependencies:
-        job = dependency.job
-        if job.jobid:
-            yield f"{dependency.wants}:{job.jobid}"
-        elif job.indexes:
-            yield from (f"{dependency.wants}:{task.id}" for task in tasks(client, job))
-        else:
-            yield f"{dependency.wants}:group:{job.group}"
-
-
 def _submit(client: Client, spec: JobSpec, array: Array | None, options: Mapping[str, str]) -> int:
     """Submits, tells the id, and waits if asked to; returns the exit code."""
     with in_doubt(f"It may be queued all the same. To find out, repeat the command with --key {spec.idempotency_key}."):
@@ -181,9 +171,20 @@ def _submit(client: Client, spec: JobSpec, array: Array | None, options: Mapping
     if "wait" not in options:
         return 0
     if array:
-        return exit_code_of_group(wait_for_group(client, number, quiet=True))
+        group = wait_for_group(client, number, quiet=True)
+        _tell_what_did_not_exit(group.failures)
+        return exit_code_of_group(group)
     steps = client.watch_jobs([number], first_seconds=PATIENCE_SECONDS)
-    return exit_code_of(follow(steps, lambda _: None)[number])
+    last = follow(steps, lambda _: None)[number]
+    _tell_what_did_not_exit([last])
+    return exit_code_of(last)
+
+
+def _tell_what_did_not_exit(jobs: Iterable[Job]) -> None:
+    """Nothing that these wrote says why they failed: one for which there is no room, say."""
+    for job in jobs:
+        if job.state == JobState.FAILED and job.exit_code is None:
+            complain(step_of(job))
 
 
 def _queue(client: Client, spec: JobSpec) -> int:

@@ -1,6 +1,7 @@
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -32,11 +33,12 @@ from rainbow.terminal.live_output import LiveOutput
 from rainbow.terminal.options import json_option, label_option, server_options, token_options
 from rainbow.terminal.output import complain, say, write_json, write_output_of
 from rainbow.terminal.signing import signing_options, start_signing
+from rainbow.terminal.slurm_jobs import with_tasks_by_id
 from rainbow.terminal.slurm_options import slurm_options, translated
 from rainbow.terminal.submit_array import Indexes, parameters_of, submit_array, submit_each
 from rainbow.terminal.submit_command import SubmitCommand
 from rainbow.terminal.submit_file import submit_file
-from rainbow.terminal.types import MAX_INT32, Gpus, Memory, Pair, Span, Time, Whole, as_list, as_mapping
+from rainbow.terminal.types import MAX_INT32, Gpus, GroupId, Memory, Pair, Span, Time, Whole, as_list, as_mapping
 from rainbow.terminal.why_waiting import WhyWaiting
 from rainbow.text import on_one_line
 
@@ -255,9 +257,7 @@ SAID = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 @click.option("--group-name", metavar="NAME", help="What the group of --array, --each or --file is called.")
 @click.option("--at-once", type=Whole(1, MAX_INT32), help="How many of them may be under way at once.")
 @click.option("--stop-after-failures", type=Whole(1, MAX_INT32), help="Cancel the rest when so many of them failed.")
-@click.option(
-    "--group", type=Whole(1, MAX_INT32), shell_complete=groups, help="A group of yours that takes further members."
-)
+@click.option("--group", type=GroupId(), shell_complete=groups, help="A group of yours that takes further members.")
 @click.option("--array-index", type=Whole(0, MAX_INT32), help="The job's own number in it.")
 @click.option("--file", metavar="PATH", help="Submit the jobs of a file, a JSON object a line; `-`: standard input.")
 @click.option(
@@ -295,6 +295,7 @@ def command(
         rows = parameters_of(each) if each is not None else ()
         with session.submitter(ctx) as client:
             start_signing(ctx, client)
+            spec = replace(spec, after=tuple(with_tasks_by_id(client, spec.after)))
             client.put_inputs(contents.values(), project=spec.project)
             wish = group or GroupWish()
             if array is not None:
@@ -304,6 +305,7 @@ def command(
         raise click.UsageError("--group-name, --at-once and --stop-after-failures need --array, --each or --file.")
     with session.submitter(ctx) as client:
         start_signing(ctx, client)
+        spec = replace(spec, after=tuple(with_tasks_by_id(client, spec.after)))
         client.put_inputs(contents.values(), project=spec.project)
         queued = _submitted(client, spec)
         try:

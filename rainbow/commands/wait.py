@@ -14,7 +14,7 @@ from rainbow.terminal.groups import exit_code_of_group, whole
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json
 from rainbow.terminal.slurm_jobs import jobids_of
-from rainbow.terminal.types import MAX_INT32, JobIds, Whole
+from rainbow.terminal.types import GroupId, JobIds
 from rainbow.terminal.why_waiting import WhyWaiting
 
 EPILOG = """\b
@@ -33,7 +33,7 @@ jobs failed, and with 143 when none did and one was cancelled. A job that is los
 @server_options
 @observer_options
 @json_option
-@click.option("--group", type=Whole(1, MAX_INT32), shell_complete=groups, help="This group, in place of IDs.")
+@click.option("--group", type=GroupId(), shell_complete=groups, help="This group, in place of IDs.")
 @click.argument("refs", metavar="[ID...]", nargs=-1, type=JobIds())
 @click.pass_context
 def command(ctx: click.Context, refs: Sequence[JobRef], group: int | None, as_cluster: bool, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from rainbow.terminal.groups import document, exit_code_of_group, named, progres
 from rainbow.terminal.options import json_option, observer_options, server_options
 from rainbow.terminal.output import say, write_json_line
 from rainbow.terminal.slurm_jobs import jobids_of
-from rainbow.terminal.types import MAX_INT32, JobIds, Whole
+from rainbow.terminal.types import GroupId, JobIds
 
 EPILOG = """\b
 Examples:
@@ -31,9 +31,7 @@ jobs failed, and with 143 when none did and one was cancelled.
 @server_options
 @observer_options
 @json_option
-@click.option(
-    "--group", type=Whole(1, MAX_INT32), shell_complete=groups, help="How far this group is, in place of IDs."
-)
+@click.option("--group", type=GroupId(), shell_complete=groups, help="How far this group is, in place of IDs.")
 @click.argument("refs", metavar="[ID...]", nargs=-1, type=JobIds())
 @click.pass_context
 def command(ctx: click.Context, refs: Sequence[JobRef], group: int | None, as_cluster: bool, as_json: bool) -> None:

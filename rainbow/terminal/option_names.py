@@ -42,5 +42,5 @@ def _option_of(field: str, command: click.Command) -> str:
 
 def _names(param: click.Parameter) -> list[str]:
     if isinstance(param, click.Argument):
-        return [(param.metavar or "").removesuffix("...").strip("[]")]
+        return [(param.metavar or "").strip("[]").removesuffix("...")]
     return param.opts

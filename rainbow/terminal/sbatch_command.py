@@ -1,13 +1,32 @@
 """`rainbow sbatch`: options of sbatch and a few of rainbow's own, up to the script; what follows is the script's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import click
 
+from rainbow.errors import RainbowError
 from rainbow.slurm_commands.command_line import Option, Said, Takes, parse
 from rainbow.slurm_commands.sbatch_options import BY_NAME, OPTIONS, Fate
 
 SAID = "rainbow.sbatch"
+_OF_GPUS = ("gpus-per-task", "gpus-per-node", "gpus", "gres")
+OPTIONS_OF_FIELDS = {
+    "after": ("dependency",),
+    "array_index": ("array",),
+    "constraint": ("constraint",),
+    "cores_per_task": ("cpus-per-task",),
+    "environment": ("export",),
+    "gpu_type": _OF_GPUS,
+    "gpus_per_task": _OF_GPUS,
+    "labels": ("comment", "wckey"),
+    "memory_mib_per_node": ("mem", "mem-per-cpu", "mem-per-gpu"),
+    "name": ("job-name",),
+    "nodes": ("nodes", "ntasks", "ntasks-per-node"),
+    "tasks": ("ntasks", "ntasks-per-node"),
+    "time_limit_seconds": ("time",),
+    "working_directory": ("chdir",),
+}
 METAVARS = {Takes.NOTHING: "", Takes.VALUE: " VALUE", Takes.PERHAPS: "[=VALUE]"}
 
 
@@ -33,6 +52,17 @@ class SbatchCommand(click.Command):
 def said_of_sbatch(ctx: click.Context) -> Sequence[Said]:
     said: Sequence[Said] = ctx.meta[SAID]
     return said
+
+
+@contextmanager
+def as_said(options: Mapping[str, str]) -> Iterator[None]:
+    """Failures name the option of sbatch that said what a field has."""
+    try:
+        yield
+    except RainbowError as error:
+        said = (name for name in OPTIONS_OF_FIELDS.get(error.field, ()) if name in options)
+        error.field = next((f"--{name}" for name in said), error.field)
+        raise
 
 
 def _known(param: click.Option) -> list[Option]:

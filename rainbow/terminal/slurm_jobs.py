@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from rainbow.client import Client
-from rainbow.errors import NO_SUCH_JOB, NotFound
+from rainbow.errors import NO_SUCH_JOB, InvalidArgument, NotFound
 from rainbow.records import Job
-from rainbow.slurm_commands.job_ids import JobRef, array_id
+from rainbow.slurm_commands.dependencies import Dependency
+from rainbow.slurm_commands.job_ids import JobRef, array_id, job_ref
 from rainbow.slurm_commands.job_states import ACTIVE, server_states
 from rainbow.slurm_commands.selection import Selection, items
 from rainbow.slurm_commands.waiting_tasks import Entry, entries
@@ -163,6 +164,36 @@ def tasks(client: Client, ref: JobRef) -> list[Job]:
     if missing:
         raise NotFound(f"{NO_SUCH_JOB}: {array_id(ref.group)}_{missing[0]}")
     return [found[index] for index in sorted(ref.indexes)]
+
+
+def after_terms(client: Client, dependencies: Iterable[Dependency]) -> Iterator[str]:
+    """As a job names what it waits for. Raises NotFound where a task is missing."""
+    for dependency in dependencies:
+        job = dependency.job
+        if job.jobid:
+            yield f"{dependency.wants}:{job.jobid}"
+        elif job.indexes:
+            yield from (f"{dependency.wants}:{task.id}" for task in tasks(client, job))
+        else:
+            yield f"{dependency.wants}:group:{job.group}"
+
+
+def with_tasks_by_id(client: Client, terms: Iterable[str]) -> Iterator[str]:
+    """What a job waits for, with the jobs that tasks are, and the groups that arrays are, in their place.
+
+    What is none of these is left to the server, which says what is allowed. Raises NotFound where a task is missing.
+    """
+    for term in terms:
+        wants, _, name = term.removeprefix("group:").replace(":group:", ":").rpartition(":")
+        try:
+            ref = job_ref(name)
+        except InvalidArgument:
+            yield term
+            continue
+        if ref.jobid or ("group:" in term and ref.indexes):
+            yield term
+        else:
+            yield from after_terms(client, [Dependency(wants=wants or "ok", job=ref)])
 
 
 def members(client: Client, ref: JobRef) -> Iterator[Job]:

@@ -12,7 +12,7 @@ import click
 from rainbow.errors import InvalidArgument
 from rainbow.runner.output import spelled
 from rainbow.slurm_commands.durations import seconds_of_clock
-from rainbow.slurm_commands.job_ids import JobRef, job_ref
+from rainbow.slurm_commands.job_ids import FIRST_ARRAY, JobRef, job_ref
 from rainbow.terminal.formatting import UNITS, count
 from rainbow.times import local_time_in
 
@@ -39,6 +39,18 @@ class Whole(click.IntRange):
         return "N"
 
 
+class GroupId(Whole):
+    """A group's id, or that of its array."""
+
+    def __init__(self) -> None:
+        super().__init__(1, MAX_INT32)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{10}", value, re.ASCII) else 0
+        of_array = 0 < number - FIRST_ARRAY <= MAX_INT32
+        return super().convert(number - FIRST_ARRAY if of_array else value, param, ctx)
+
+
 class JobIds(click.ParamType[JobRef]):
     """A job's id, or tasks of an array as squeue prints them; `one`: a single task."""
 
@@ -55,10 +67,15 @@ class JobIds(click.ParamType[JobRef]):
         except InvalidArgument as error:
             self.fail(f"{error}.", param, ctx)
         if not ref.jobid and not ref.indexes:
-            self.fail(f"{value!r} is all of group {ref.group}; a task of it is {ref.group}_INDEX.", param, ctx)
+            whole = "".join(f", all of it {option} {ref.group}" for option in _options_for_groups(ctx))
+            self.fail(f"{value!r} is all of group {ref.group}; a task of it is {ref.group}_INDEX{whole}.", param, ctx)
         if self.one and len(ref.indexes) > 1:
             self.fail(f"{value!r} are {len(ref.indexes)} tasks; name one, as {ref.group}_INDEX.", param, ctx)
         return ref
+
+
+def _options_for_groups(ctx: click.Context | None) -> list[str]:
+    return [param.opts[0] for param in ctx.command.params if isinstance(param.type, GroupId)] if ctx else []
 
 
 class Number(click.FloatRange):

@@ -76,7 +76,9 @@ def _names(cells: Sequence[str], *, line: int) -> Sequence[str]:
 
 def _row(names: Sequence[str], cells: Sequence[str], *, line: int) -> Row:
     if len(cells) != len(names):
-        raise _at(line, f"has {len(cells):,} cells, and {len(names):,} columns have a name")
+        found = "1 cell" if len(cells) == 1 else f"{len(cells):,} cells"
+        wanted = "1 column has" if len(names) == 1 else f"{len(names):,} columns have"
+        raise _at(line, f"has {found}, and {wanted} a name")
     if any(len(cell) > LONGEST_CELL for cell in cells):
         raise _at(line, f"has a cell of more than {LONGEST_CELL:,} characters")
     return Row(line=line, variables=dict(zip(names, cells, strict=True)))

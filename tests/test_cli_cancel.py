@@ -30,18 +30,18 @@ def outcomes(*found: "tuple[int, pb.CancelResult.Outcome.ValueType]") -> pb.Canc
 
 
 def test_the_jobs_of_a_label_are_counted_and_stopped_once_somebody_says_yes(begin: Begin) -> None:
-    listed = page(9, 8, more="x"), page(7, state=pb.JOB_STATE_RUNNING)
-    server = begin(*listed, outcomes((9, CANCELLED), (8, CANCELLED), (7, REQUESTED)))
+    listed = page(9, 8, more="x"), page(7, 6, state=pb.JOB_STATE_RUNNING)
+    server = begin(*listed, outcomes((9, CANCELLED), (8, CANCELLED), (7, REQUESTED), (6, REQUESTED)))
 
     told = cancel("--label", "project=demo", "--reason", "wrong input", answer="y\n")
 
-    assert (told.exit_code, told.stderr) == (0, "Cancel 3 jobs (2 queued, 1 running)? [y/N] ")
-    assert told.stdout == "2 jobs: cancelled\n1 job: will be stopped by its cluster\n"
+    assert (told.exit_code, told.stderr) == (0, "Cancel 4 jobs (2 queued, 2 running)? [y/N] ")
+    assert told.stdout == "2 jobs: cancelled\n2 jobs: will be stopped by their clusters\n"
     search, _, done = server.asked
     assert dict(search.labels) == {"project": "demo"}
     states = {pb.JobState.Name(state).removeprefix("JOB_STATE_").lower() for state in search.states}
     assert states == {"blocked", "queued", "accepted", "running", "lost"}
-    assert (list(done.jobids), done.reason) == ([9, 8, 7], "wrong input")
+    assert (list(done.jobids), done.reason) == ([9, 8, 7, 6], "wrong input")
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_forged_exception_drives_no_terminal(kind: str, arguments: list[Any]) 
 def test_a_job_that_failed_drives_no_terminal() -> None:
     job: Any = SimpleNamespace(id=1, state=JobState.FAILED, reason="\x1b[2J", output="red\n\x1b]0;owned\x07")
 
-    assert str(JobFailed(job)) == "job 1 is failed: \\x1b[2J\nred\n\\x1b]0;owned\\x07"
+    assert str(JobFailed(job)) == "job 1 failed: \\x1b[2J\nred\n\\x1b]0;owned\\x07"
 
 
 def test_the_runner_at_the_cluster_needs_only_the_standard_library() -> None:

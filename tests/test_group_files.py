@@ -61,7 +61,7 @@ def test_what_is_there_is_kept_and_the_others_come(rainbow: Run, group: str, tmp
 
     assert result.exit_code == 5
     assert f"2: {mine / 'a'} is there already; --force replaces it\n" in result.stderr
-    assert result.stderr.endswith("1 of 3 jobs have files that were not fetched.\n")
+    assert result.stderr.endswith("1 of 3 jobs has files that were not fetched.\n")
     assert written(tmp_path / "here") == {"1/out/a": "1\n", "2/out/a": "mine", "3/out/a": "3\n"}
     assert rainbow("fetch", "--group", group, "--to", str(tmp_path / "here"), "--force").exit_code == 0
     assert (mine / "a").read_text() == "2\n"
@@ -129,7 +129,7 @@ def test_members_without_files_are_counted(rainbow: Run, agent: Crew, tmp_path: 
 
     assert result.exit_code == 0, result.output
     assert written(tmp_path / "here") == {f"job-{second}/a": ""}
-    assert result.stderr.endswith("1 of 4 jobs have not started.\n2 of 4 jobs have no such files.\n")
+    assert result.stderr.endswith("1 of 4 jobs has not started.\n2 of 4 jobs have no such files.\n")
 
 
 def test_a_group_without_files_is_told(rainbow: Run, remote: Remote) -> None:

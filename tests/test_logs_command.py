@@ -62,7 +62,7 @@ def test_a_job_that_its_agent_refused_never_started(rainbow: Run, agent: Crew, o
     result = rainbow("logs", option, jobid)
 
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == f"Job {jobid} never started; it is failed: {agent.job(int(jobid)).reason}.\n"
+    assert result.stderr == f"Job {jobid} never started; it failed: {agent.job(int(jobid)).reason}.\n"
 
 
 def test_a_job_that_was_cancelled_in_the_queue_never_started(rainbow: Run, remote: Remote) -> None:

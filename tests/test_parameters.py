@@ -32,7 +32,7 @@ def test_each_row_has_its_line_and_variables() -> None:
         ("A,A\n1,2\n", "line 1: names the column A twice"),
         ("1A\n1\n", "line 1: the column '1A'"),
         ("RAINBOW_JOB_ID\n1\n", "line 1: the column RAINBOW_JOB_ID is a variable that rainbow sets"),
-        ("A,B\n1,2\n3\n", "line 3: has 1 cells, and 2 columns"),
+        ("A,B\n1,2\n3\n", "line 3: has 1 cell, and 2 columns have a name"),
         ('A\n"1\n', "line 2: is no CSV"),
         ("A\n1\n\0\n", "line 3: has a null character"),
         (f"A\n{'x' * 70_000}\n", "line 2: has a cell of more"),
@@ -76,5 +76,5 @@ def test_a_bad_file_submits_nothing(rainbow: Run, tmp_path: Path) -> None:
     result = rainbow("submit", "--each", str(tmp_path / "p.csv"), "--", "true")
 
     assert result.exit_code == 2
-    assert "line 3: has 1 cells" in result.stderr
+    assert "line 3: has 1 cell," in result.stderr
     assert answer(rainbow("jobs", "--json"))["jobs"] == []

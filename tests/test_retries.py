@@ -237,7 +237,7 @@ def test_why_it_waits_is_told(alpha: Any, now: datetime) -> None:
 
     assert explanation
     assert explanation.found.startswith(f"it is tried again at {now + pause_before(1):%Y-%m-%d %H:%M:%S} UTC")
-    assert explanation.found.endswith("after attempt 1: n1 is down")
+    assert explanation.found.endswith(" UTC, after attempt 1: n1 is down")
 
 
 def test_a_lost_job_is_tried_again_where_its_submitter_wished_that(alpha: Any, watch: Watch, now: datetime) -> None:

@@ -44,7 +44,7 @@ class JobSearchForm(forms.Form):
     group = forms.IntegerField(
         required=False, min_value=1, max_value=MAX_ID, widget=forms.TextInput(attrs={"inputmode": "numeric", "size": 8})
     )
-    label = forms.CharField(required=False, max_length=400, widget=forms.TextInput(attrs={"placeholder": "key=value"}))
+    label = forms.CharField(required=False, max_length=400, widget=forms.TextInput(attrs={"placeholder": "NAME=VALUE"}))
     text = forms.CharField(required=False, max_length=MAX_NAME, widget=forms.TextInput(attrs={"type": "search"}))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -55,7 +55,7 @@ class JobSearchForm(forms.Form):
         text = self.cleaned_data["label"]
         key, equals, value = text.partition("=")
         if text and not equals:
-            raise forms.ValidationError("must be key=value")
+            raise forms.ValidationError("must be NAME=VALUE")
         labels = {key: value} if text else {}
         try:
             check_labels(labels)

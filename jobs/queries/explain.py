@@ -97,7 +97,7 @@ def explain_wait(*, by: Caller | Operator | None = None, job: Job, now: datetime
 
 def _blocked_by(by: Caller | Operator | None, job: Job) -> str:
     if job.retry_at:
-        return f"it is tried again at {job.retry_at:%Y-%m-%d %H:%M:%S} UTC, since {job.reason}"
+        return f"it is tried again at {job.retry_at:%Y-%m-%d %H:%M:%S} UTC, {job.reason}"
     others = waited_for(by, job) if job.unmet else ""
     return "waits for " + " and ".join(filter(None, [others, "its turn in its group" if job.held_by_group else ""]))
 

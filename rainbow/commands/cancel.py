@@ -39,6 +39,11 @@ WORDS = {
     CancelOutcome.NOT_FOUND: NO_SUCH_JOB,
     CancelOutcome.OUT_OF_REACH: "was taken by its cluster for good and cannot be stopped from here",
 }
+WORDS_OF_MANY = {
+    **WORDS,
+    CancelOutcome.REQUESTED: "will be stopped by their clusters",
+    CancelOutcome.ALREADY_FINAL: "are over already",
+}
 
 
 @click.command("cancel", epilog=EPILOG)
@@ -110,7 +115,7 @@ def _cancel_chosen(client: Client, wanted: cancelling.Chosen, *, reason: str, ye
     if as_json:
         write_json({"results": documents.about_jobs(results)})
     elif results:
-        cancelling.tell(results, words=WORDS)
+        cancelling.tell(results, words=WORDS, of_many=WORDS_OF_MANY)
     else:
         say("No jobs.")
     return 0 if all(map(cancelling.is_done, results)) else 5

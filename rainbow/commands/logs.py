@@ -151,6 +151,10 @@ def _show_tail(job: Job) -> None:
         write_output_of(job)
     elif never_started(job):
         why = f": {job.reason}" if job.reason else ""
-        complain(on_one_line(f"Job {job.id} never started; it is {job.state}{why}."))
+        complain(on_one_line(f"Job {job.id} never started; it {_became(job)}{why}."))
     else:
-        complain(f"Job {job.id} is {job.state}; nothing is known of its output.")
+        complain(f"Job {job.id} {_became(job)}; nothing is known of its output.")
+
+
+def _became(job: Job) -> str:
+    return job.state.value if job.state is JobState.FAILED else f"is {job.state}"

@@ -1,7 +1,7 @@
 """How a future fails."""
 
 from rainbow.errors import RainbowError
-from rainbow.records import Job
+from rainbow.records import Job, JobState
 from rainbow.text import printable
 
 
@@ -13,7 +13,8 @@ class JobFailed(RainbowError):
     def __init__(self, job: Job) -> None:
         said = f": {job.reason}" if job.reason else ""
         output = f"\n{job.output.rstrip()}" if job.output.strip() else ""
-        super().__init__(printable(f"job {job.id} is {job.state}{said}{output}"))
+        became = "failed" if job.state is JobState.FAILED else f"is {job.state}"
+        super().__init__(printable(f"job {job.id} {became}{said}{output}"))
         self.job = job
 
 

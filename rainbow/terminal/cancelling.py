@@ -58,12 +58,14 @@ def cancelled(client: Client, jobids: Sequence[int], *, reason: str) -> Iterator
         yield from client.cancel_jobs(jobids[start : start + JOBS_PER_CALL], reason=reason)
 
 
-def tell(results: Sequence[CancelResult], *, words: Mapping[CancelOutcome, str]) -> None:
+def tell(
+    results: Sequence[CancelResult], *, words: Mapping[CancelOutcome, str], of_many: Mapping[CancelOutcome, str]
+) -> None:
     """Numbers, and a line only for each that goes on."""
     outcomes = Counter(result.outcome for result in results)
     for outcome in (CancelOutcome.CANCELLED, CancelOutcome.REQUESTED, CancelOutcome.ALREADY_FINAL):
-        if outcomes[outcome]:
-            say(f"{count(outcomes[outcome], 'job')}: {words[outcome]}")
+        if number := outcomes[outcome]:
+            say(f"{count(number, 'job')}: {(words if number == 1 else of_many)[outcome]}")
     for result in results:
         if not is_done(result):
             complain(on_one_line(f"Job {result.jobid}: {result.message or words[result.outcome]}"))

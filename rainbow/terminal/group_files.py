@@ -17,6 +17,7 @@ from rainbow.errors import (
     why,
 )
 from rainbow.records import Job, JobFile
+from rainbow.terminal.formatting import count
 from rainbow.terminal.group_output import WAITING, label_of
 from rainbow.terminal.job_files import fetch, files_meant, has_folder
 from rainbow.terminal.live_output import never_started
@@ -59,14 +60,14 @@ class GroupFiles:
             without += not files and not error
             failed += bool(error)
             _show(job, files, error, folder=folder, only_list=only_list, as_json=as_json)
-        for number, words in (
-            (waiting, "have not started"),
-            (never, "are over and never started"),
-            (without, "have no such files"),
-            (failed, "have files that were not fetched"),
+        for number, of_one, of_many in (
+            (waiting, "has not started", "have not started"),
+            (never, "is over and never started", "are over and never started"),
+            (without, "has no such files", "have no such files"),
+            (failed, "has files that were not fetched", "have files that were not fetched"),
         ):
             if number:
-                complain(f"{number:,} of {members_in_all:,} jobs {words}.")
+                complain(f"{number:,} of {count(members_in_all, 'job')} {of_one if number == 1 else of_many}.")
         if not failed and waiting + never + without == members_in_all:
             raise NotFound("no job of the group has such files")
         return SOME_FAILED if failed else DONE

@@ -64,9 +64,11 @@ def test_the_command_submits_a_job_for_each_row(rainbow: Run, tmp_path: Path) ->
 
     ids = [job["id"] for job in answer(rainbow("jobs", "--group", str(done["group"]), "--json"))["jobs"]]
     jobs = [answer(rainbow("job", str(job_id), "--json")) for job_id in sorted(ids)]
+    names = ("MIN", "MAX", "COUNT", "STEP")
+    of_all = {f"SLURM_ARRAY_TASK_{name}": value for name, value in zip(names, "0121", strict=True)}
     assert [(job["array_index"], job["environment"]) for job in jobs] == [
-        (0, {"RATE": "0.1", "LAYERS": "4"}),
-        (1, {"RATE": "0.01", "LAYERS": "8"}),
+        (0, {**of_all, "RATE": "0.1", "LAYERS": "4"}),
+        (1, {**of_all, "RATE": "0.01", "LAYERS": "8"}),
     ]
 
 

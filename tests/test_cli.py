@@ -49,6 +49,18 @@ def test_a_cluster_is_registered_and_its_credentials_are_shown(stranger: Run) ->
     assert "not shown again" in result.stderr
 
 
+def test_of_a_name_that_is_taken_the_file_is_named_that_has_its_credentials(stranger: Run, config_file: Path) -> None:
+    mine, other = f"c-{uuid4().hex}", f"c-{uuid4().hex}"
+    stranger("register", "--cluster-name", mine, "--save")
+    stranger("register", "--cluster-name", other)
+
+    again, of_another = (stranger("register", "--cluster-name", name, "--save") for name in (mine, other))
+
+    assert again.exit_code == of_another.exit_code == 5
+    assert again.stderr.startswith(f"Error: {mine} is registered already; credentials of it are in {config_file}")
+    assert "; its credentials are with those who registered it" in of_another.stderr
+
+
 def test_a_script_gets_the_credentials_as_json(stranger: Run) -> None:
     new = answer(stranger("register", "--cluster-name", f"c-{uuid4().hex}", "--json"))
 

@@ -262,6 +262,23 @@ def test_scancel_stops_what_it_is_told_by_name_and_state(rainbow: Run, submit: S
     assert rainbow("scancel", "--signal", "USR1", other).exit_code == 1  # it does not run
 
 
+def test_a_job_that_was_accepted_by_hand_keeps_none_from_being_stopped(
+    rainbow: Run, submit: Submit, server: RainbowServer, remote: Remote
+) -> None:
+    taken = submit()
+    with Client(server.address, cluster=remote.name, secret=remote.secret) as by_hand:
+        assert by_hand.accept_jobs([int(taken)]).accepted
+    submit()
+    assert [taken, "AcceptedByHand"] in table(rainbow("squeue", "-h", "-o", "%i %r"))
+
+    by_state = rainbow("scancel", "-t", "PENDING")
+
+    assert by_state.exit_code == 0
+    assert by_state.stderr.startswith(f"Kill job error on job id {taken}: ")
+    assert [row[0] for row in table(rainbow("squeue", "-h", "-o", "%i"))] == [taken]
+    assert rainbow("scancel", taken).exit_code == 1
+
+
 def test_scancel_stops_nothing_where_a_name_is_empty(rainbow: Run, submit: Submit) -> None:
     """As of a variable in a script that is not set."""
     job = submit()

@@ -1,6 +1,8 @@
 import click
 
-from rainbow.config import config_path
+from rainbow.client import Client
+from rainbow.config import Settings, config_path, read_file
+from rainbow.errors import AlreadyExists
 from rainbow.records import Registration
 from rainbow.terminal import session
 from rainbow.terminal.in_doubt import in_doubt
@@ -36,7 +38,7 @@ def command(ctx: click.Context, save: bool, as_json: bool) -> None:
     if save:
         prepare_to_save()
     with session.stranger(ctx) as client, in_doubt(LOST.format(cluster=known.cluster)):
-        new = client.register(known.cluster, registration_secret=known.registration_secret)
+        new = _registered(client, known)
     saved = save and try_to_save(known, {"token": new.token, "secret": new.secret})
     if as_json:
         write_json(_document(new, saved=saved))
@@ -44,6 +46,23 @@ def command(ctx: click.Context, save: bool, as_json: bool) -> None:
         _tell(new, host=known.host, saved=saved)
     if save and not saved:
         ctx.exit(1)
+
+
+def _registered(client: Client, known: Settings) -> Registration:
+    try:
+        return client.register(known.cluster, registration_secret=known.registration_secret)
+    except AlreadyExists as error:
+        if not _has_credentials(known):
+            raise
+        raise AlreadyExists(
+            f"{known.cluster} is registered already; credentials of it are in {config_path()}"
+        ) from error
+
+
+def _has_credentials(known: Settings) -> bool:
+    """Whether the configuration file has some for this cluster of this server."""
+    saved = read_file(config_path()).get("clusters", {}).get(known.cluster, {})
+    return saved.get("host", known.host) == known.host and any(saved.get(kind) for kind in ("token", "secret"))
 
 
 def _document(new: Registration, *, saved: bool) -> dict[str, str | None]:

@@ -69,7 +69,7 @@ def command(
         stopped = [_cancel_group(client, ref) for ref in whole]
         left = [ref for ref in refs if ref not in whole]
         jobs, known = _jobs(client, left, of_caller(client, chosen), only=bool(refs))
-        done = _signalled(client, jobs, name) if name else _cancelled(client, jobs)
+        done = _signalled(client, jobs, name) if name else _cancelled(client, jobs, named=bool(refs))
     ctx.exit(0 if all((*stopped, known, done)) else FAILED)
 
 
@@ -116,14 +116,15 @@ def _complain_of_unknown(ref: JobRef) -> None:
     complain(f"Kill job error on job id {shown_ref(ref)}: Invalid job id specified")
 
 
-def _cancelled(client: Client, jobs: Sequence[Job]) -> bool:
+def _cancelled(client: Client, jobs: Sequence[Job], *, named: bool) -> bool:
+    """Whether all were, but for those that are out of reach and that nobody named."""
     shown = {job.id: shown_id(job) for job in jobs}
     done = True
     for part in _parts(list(shown), JOBS_PER_CALL):
         for result in client.cancel_jobs(part):
             if result.outcome in (CancelOutcome.NOT_FOUND, CancelOutcome.OUT_OF_REACH):
                 complain(f"Kill job error on job id {shown[result.jobid]}: {result.message or result.outcome}")
-                done = False
+                done = done and result.outcome is CancelOutcome.OUT_OF_REACH and not named
     return done
 
 

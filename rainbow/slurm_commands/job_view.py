@@ -45,7 +45,7 @@ def why_pending(job: Job) -> str:
     if job.state is JobState.BLOCKED:
         return "Dependency" if job.after else "JobArrayTaskLimit"
     if job.state is JobState.ACCEPTED:
-        return "Resources"
+        return "Resources" if job.agent else "AcceptedByHand"
     return "Priority" if job.state is JobState.QUEUED else "None"
 
 

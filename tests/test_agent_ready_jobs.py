@@ -11,7 +11,7 @@ from rainbow.agent import acceptor
 from rainbow.executors.executor import Access, Capacity, Ending, JobPhase, NoRoom, Progress, Ticket
 from rainbow.records import JobSpec, JobState
 from rainbow.specs import Work
-from tests.support.agent_cast import SUCCESS, Hire, key
+from tests.support.agent_cast import RUNNING, Hire, key
 from tests.support.agents import Crew, ScriptedExecutor
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import RainbowServer
@@ -20,13 +20,19 @@ from tests.test_agent_pools import job_of, pooled
 
 LONG = timedelta(hours=1)
 SLOTS = 2
+COMPLETED = Progress(phase=JobPhase.ENDED, ending=Ending.EXITED, exit_code=0)
 
 
 @dataclass(slots=True, kw_only=True)
 class QuickExecutor(ScriptedExecutor):
-    """What it has is over at once. While it is `full` it takes nothing. `answers`: not before it takes or refuses."""
+    """What it has is over at once, but for what it got while it is `slow`. While it is `full` it takes nothing.
+    `answers`: not before it takes or refuses.
+    """
 
     full: bool = False
+    slow: bool = False
+    going: set[str] = field(default_factory=set)
+    ended: Progress = COMPLETED
     answers: Event = field(default_factory=Event)
     asked: int = 0
 
@@ -41,10 +47,12 @@ class QuickExecutor(ScriptedExecutor):
         self.answers.wait(PATIENCE_SECONDS)
         if self.full:
             raise NoRoom("no slot is free")
+        if self.slow:
+            self.going.add(key)
         return ScriptedExecutor.submit(self, work, key)
 
     def watch(self, tickets: Collection[Ticket]) -> dict[str, Progress]:
-        return {ticket.key: Progress(phase=JobPhase.ENDED, **SUCCESS) for ticket in tickets}
+        return {ticket.key: RUNNING if ticket.key in self.going else self.ended for ticket in tickets}
 
 
 @pytest.fixture
@@ -70,6 +78,14 @@ def accepted_without_room(crew: Crew, quick: QuickExecutor, count: int = 1) -> l
     jobids = submitted(crew, count)
     crew.work(lambda: all(crew.job(jobid).state == JobState.ACCEPTED for jobid in jobids))
     return jobids
+
+
+def all_slots_taken(crew: Crew, quick: QuickExecutor) -> None:
+    """By jobs that go on."""
+    quick.slow = True
+    jobids = submitted(crew, SLOTS)
+    crew.work(lambda: all(crew.job(jobid).state == JobState.RUNNING for jobid in jobids))
+    quick.full = True
 
 
 def test_jobs_are_accepted_before_there_is_room_and_start_once_when_there_is(many: Crew, quick: QuickExecutor) -> None:
@@ -124,7 +140,7 @@ def test_no_job_is_accepted_without_room_where_fewer_ended_than_there_are_slots(
     many: Crew, quick: QuickExecutor
 ) -> None:
     many.finish(*submitted(many, SLOTS))
-    quick.full = True
+    all_slots_taken(many, quick)
     (jobid,) = submitted(many, 1)
 
     for _ in range(20):
@@ -138,7 +154,7 @@ def test_a_job_of_a_pool_that_may_start_elsewhere_is_not_accepted_without_room(
     many: Crew, quick: QuickExecutor, server: RainbowServer, remote: Remote, other_remote: Remote
 ) -> None:
     many.finish(*submitted(many, SLOTS + 1))
-    quick.full = True
+    all_slots_taken(many, quick)
     with pooled(server, remote.name, other_remote.name) as pool:
         jobid = pool.submit_job(JobSpec(command="true")).jobid
         for _ in range(20):
@@ -148,14 +164,11 @@ def test_a_job_of_a_pool_that_may_start_elsewhere_is_not_accepted_without_room(
         assert job_of(pool, jobid).state == JobState.QUEUED
 
 
-def test_failures_are_no_reason_to_accept_more(
-    many: Crew, quick: QuickExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failures_are_no_reason_to_accept_more(many: Crew, quick: QuickExecutor) -> None:
     """The server holds a token's jobs back after some that fail at once: no more of them should be here by then."""
-    failed = Progress(phase=JobPhase.ENDED, ending=Ending.EXITED, exit_code=1)
-    monkeypatch.setattr(QuickExecutor, "watch", lambda self, tickets: {ticket.key: failed for ticket in tickets})
+    quick.ended = Progress(phase=JobPhase.ENDED, ending=Ending.EXITED, exit_code=1)
     many.finish(*submitted(many, SLOTS + 1))
-    quick.full = True
+    all_slots_taken(many, quick)
     (jobid,) = submitted(many, 1)
 
     for _ in range(20):

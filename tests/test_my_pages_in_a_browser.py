@@ -121,6 +121,9 @@ def test_a_job_is_submitted_again_with_changes(plain: Visit, ids: dict[str, str]
     plain.go(f"/my/jobs/{ids['j']}/resubmit/")
     page.get_by_text("Change what it asks for").click()
     page.get_by_label("Nodes").fill("7")
+    # Whatever the job asked for, there is a cluster with so much.
+    page.get_by_label("Tasks").fill("7")
+    page.get_by_label("Cores per task").fill("1")
     page.get_by_label("Time limit").fill("soon")
     page.get_by_role("button", name="Submit", exact=True).click()
     expect(page.get_by_text("must be as in 90, 10m, 2h or 1h30m")).to_be_visible()

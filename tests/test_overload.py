@@ -205,9 +205,10 @@ def test_a_stranger_who_occupies_all_calls_keeps_nobody_out(
 
         wait_until(lambda: not refuses(remote) and any(call.done() for call in calls))
 
+        # The one that ended for others, or one that came while an answered call had not yet left its place.
         [ended] = [call for call in calls if call.done()]
         assert ended.code() == grpc.StatusCode.UNAVAILABLE
-        assert "other calls to answer" in ended.details()
+        assert "calls to answer" in ended.details()
         assert dict(ended.trailing_metadata())["grpc-retry-pushback-ms"] == "1000"
     assert "Traceback" not in small_server.log.read_text()
 

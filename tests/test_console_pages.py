@@ -146,7 +146,12 @@ def test_pages_take_as_many_queries_for_a_small_fleet_as_for_a_large_one(vera: C
         assert vera.get(address.format(**ids)).status_code == 200
 
     assert len(queries) <= PAGES[address], "\n".join(query["sql"][:150] for query in queries)
-    assert not [query for query in queries if "COUNT(" in query["sql"] and "FROM (" not in query["sql"]]
+    assert not [query for query in queries if counts_all(query["sql"])]
+
+
+def counts_all(statement: str) -> bool:
+    """Neither the first so many, nor those of a page by their ids."""
+    return "COUNT(" in statement and "FROM (" not in statement and "WHERE j.id IN (" not in statement
 
 
 def test_pages_run_no_inline_script(alpha: Any, vera: Client, now: datetime) -> None:

@@ -14,6 +14,7 @@ from rainbow.errors import RainbowError
 from rainbow.executors.executor import Executor
 from rainbow.executors.table import EXECUTORS
 from rainbow.system import disk_space
+from rainbow.system.file_locks import is_locked
 
 # How many partitions are named.
 _NAMED = 10
@@ -47,13 +48,7 @@ def _in_use(folder: Path) -> bool:
         handle = os.open(folder / "agent.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:  # no agent has been here yet
         return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    return is_locked(handle)
 
 
 def ask_scheduler(executor: Executor | None, *, name: str) -> Passed:

@@ -15,6 +15,7 @@ from rainbow.executors.runner_server import PROGRAM, START_SECONDS, RunnerServer
 from rainbow.runner.descendants import descendants, process_of, signal_each
 from rainbow.runner.job import RunnerJob
 from rainbow.runner.supervisor import CANCEL, cancel_value
+from rainbow.system import file_locks
 from rainbow.system.pidfd import send_signal
 from rainbow.system.untrusted_files import CAREFULLY
 
@@ -97,13 +98,7 @@ def is_locked(folder: JobFolder) -> bool:
             handle = os.open("lock", os.O_RDWR | CAREFULLY, dir_fd=notes)
     except OSError:
         return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    return file_locks.is_locked(handle)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from rainbow.terminal.completion import groups
 from rainbow.terminal.group_files import GroupFiles
 from rainbow.terminal.group_output import members_of
 from rainbow.terminal.job_files import fetch, files_meant, has_folder
-from rainbow.terminal.options import json_option, observer_options, server_options
+from rainbow.terminal.options import json_option, observer_options, server_options, state_option
 from rainbow.terminal.output import say, write_json
 from rainbow.terminal.slurm_jobs import jobids_of
 from rainbow.terminal.types import GroupId, JobIds
@@ -23,7 +23,6 @@ Examples:
   rainbow fetch 7 --list
   rainbow fetch --group 12 'results/*.csv' --to sweep
 """
-STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
 
 
 @click.command("fetch", epilog=EPILOG)
@@ -38,13 +37,7 @@ STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
     shell_complete=groups,
     help="Those of all members of this group, in place of ID, each member's in a folder of its own.",
 )
-@click.option(
-    "--state",
-    "states",
-    type=click.Choice(STATES),
-    multiple=True,
-    help="Of --group, only those in this state; repeatable.",
-)
+@state_option("Of --group, only those in this state; repeatable.")
 @json_option
 @click.argument("words", metavar="[ID] [PATTERN...]", nargs=-1)
 @click.pass_context

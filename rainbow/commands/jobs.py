@@ -11,7 +11,7 @@ from rainbow.terminal.completion import groups
 from rainbow.terminal.job_columns import MORE, NO_JOBS, columns_in, rows_of, titles, usual_columns
 from rainbow.terminal.job_search import Listed, Search, listed
 from rainbow.terminal.live_jobs import keep_showing
-from rainbow.terminal.options import json_option, label_option, observer_options, server_options
+from rainbow.terminal.options import json_option, label_option, observer_options, server_options, state_option
 from rainbow.terminal.output import complain, say, write_json
 from rainbow.terminal.tables import show_table
 from rainbow.terminal.types import GroupId, Since, Whole
@@ -24,16 +24,13 @@ Examples:
   rainbow jobs --since 2h --format id,state,ended,why
   rainbow jobs --watch
 """
-STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
 USUAL_LIMIT = 20
 
 
 @click.command("jobs", epilog=EPILOG)
 @server_options
 @observer_options
-@click.option(
-    "--state", "states", type=click.Choice(STATES), multiple=True, help="Only jobs in this state; repeatable."
-)
+@state_option("Only jobs in this state; repeatable.")
 @label_option("Only jobs with this label; repeatable.")
 @click.option("--job-name", "name", default="", metavar="NAME", help="Only jobs of exactly this name.")
 @click.option("--group", type=GroupId(), shell_complete=groups, help="Only the members of this group.")

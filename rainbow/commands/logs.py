@@ -11,7 +11,7 @@ from rainbow.terminal import documents, session
 from rainbow.terminal.completion import groups
 from rainbow.terminal.group_output import GroupOutput, members_of
 from rainbow.terminal.live_output import LiveOutput, never_started, write_parts
-from rainbow.terminal.options import json_option, observer_options, server_options
+from rainbow.terminal.options import json_option, observer_options, server_options, state_option
 from rainbow.terminal.output import complain, write_json, write_json_line, write_output_of
 from rainbow.terminal.slurm_jobs import jobids_of
 from rainbow.terminal.types import GroupId, JobIds, Whole
@@ -28,7 +28,6 @@ Examples:
   rainbow logs --group 12 --state failed --stderr
 """
 MAX_BYTE = 2**62
-STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
 
 
 @click.command("logs", epilog=EPILOG)
@@ -46,13 +45,7 @@ STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
     shell_complete=groups,
     help="All members of this group, one after the other, in place of ID.",
 )
-@click.option(
-    "--state",
-    "states",
-    type=click.Choice(STATES),
-    multiple=True,
-    help="Of --group, only those in this state; repeatable.",
-)
+@state_option("Of --group, only those in this state; repeatable.")
 @json_option
 @click.argument("ref", metavar="[ID]", required=False, type=JobIds(one=True))
 @click.pass_context

@@ -11,6 +11,7 @@ import click
 from rainbow.errors import why
 from rainbow.executors.containers import RUNTIMES
 from rainbow.retries import LONGEST_TIMEOUT_SECONDS
+from rainbow.states import JobState
 from rainbow.telemetry.lines import FORMATS
 from rainbow.terminal.types import Number, Pair, as_mapping
 
@@ -28,6 +29,7 @@ CREDENTIAL = "rainbow.credential"
 SECRET_FILE = "rainbow.secret_file"
 STANDARD_INPUT = "-"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+STATES = [state.value for state in JobState if state != JobState.UNSPECIFIED]
 
 
 # More than nothing, and at most a day.
@@ -153,6 +155,10 @@ def label_option(text: str) -> Decorator[Any]:
     return click.option(
         "--label", "labels", type=Pair(), multiple=True, callback=as_mapping, metavar="NAME=VALUE", help=text
     )
+
+
+def state_option(text: str) -> Decorator[Any]:
+    return click.option("--state", "states", type=click.Choice(STATES), multiple=True, help=text)
 
 
 def scheduler_option(command: Command) -> Command:

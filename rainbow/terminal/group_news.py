@@ -3,11 +3,10 @@
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from rainbow.client import Client
 from rainbow.records import JobGroup
+from rainbow.terminal.background import Background
 from rainbow.terminal.group_hindrance import Hindrance, hindrance_of
 from rainbow.terminal.output import complain
 
@@ -17,7 +16,7 @@ SAY_AFTER_SECONDS = 10.0
 SAY_AGAIN_AFTER_SECONDS = 60.0
 
 
-class GroupNews:
+class GroupNews(Background):
     """Calls `show` every second with the group as it was last noted, in a thread of its own, until it is finished.
 
     Where its counts have not changed for 10 seconds, asks what keeps it waiting, and says that when it is new.
@@ -30,6 +29,7 @@ class GroupNews:
         show: Callable[[JobGroup], None] = lambda group: None,
         say: Callable[[str], None] = complain,
     ) -> None:
+        super().__init__(name="group news")
         self._client = client
         self._show = show
         self._say = say
@@ -37,17 +37,6 @@ class GroupNews:
         self._look_at = 0.0
         self._said: tuple[object, ...] = ()
         self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="group news", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
 
     def note(self, group: JobGroup) -> None:
         with self._lock:

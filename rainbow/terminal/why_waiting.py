@@ -1,14 +1,12 @@
 """Says why a job waits to those who wait for it."""
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
 
 from rainbow.client import Client
 from rainbow.errors import RainbowError
 from rainbow.records import Job, JobState
+from rainbow.terminal.background import Background
 from rainbow.terminal.output import complain
 from rainbow.text import on_one_line
 
@@ -17,25 +15,15 @@ SAY_AFTER_SECONDS = 10.0
 SAY_AGAIN_AFTER_SECONDS = 60.0
 
 
-class WhyWaiting:
+class WhyWaiting(Background):
     """Asks why the first of the jobs waits that are blocked or queued, in a thread of its own, and says what is new."""
 
     def __init__(self, client: Client, *, say: Callable[[str], None] = complain) -> None:
+        super().__init__(name="why waiting")
         self._client = client
         self._say = say
         self._waiting: dict[int, None] = {}
-        self._over = threading.Event()
         self._said: tuple[str, ...] = ()
-        self._thread = threading.Thread(target=self._run, name="why waiting", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
 
     def note(self, job: Job) -> None:
         if job.state in (JobState.BLOCKED, JobState.QUEUED):

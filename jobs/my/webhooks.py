@@ -4,11 +4,11 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
+from clusters.admin.forms import number_from
 from clusters.admin.shown import refusals_shown
 from clusters.models import Project
 from clusters.my.page import for_people, page
 from clusters.my.projects import led_project
-from jobs.admin.forms import job_id_from
 from jobs.admin.webhooks import MADE, REMOVED, WebhookForm, made_webhook, shown_webhooks
 from jobs.models import Webhook
 from jobs.services.webhooks import MAX_OF_PROJECT, remove_webhook, resume_webhook
@@ -60,4 +60,4 @@ def resume_view(request: HttpRequest, name: str, webhook: int) -> HttpResponse:
 
 def _of(project: Project, webhook: int) -> Webhook:
     """Raises Http404 alike for one that is not there and one of another project."""
-    return get_object_or_404(Webhook, project=project, id=job_id_from(str(webhook)))
+    return get_object_or_404(Webhook, project=project, id=number_from(str(webhook)))

@@ -55,7 +55,7 @@ def without_parents(rows: Sequence[Row]) -> list[Row]:
 def note_ends_of_handed_over(*, before: datetime, limit: int) -> None:
     """Of those of them for which others wait: how they end will not be known.
 
-    Locks them, but waits for none: once nobody waits for one any more, it might be deleted before this is committed.
+    Locks them, so that none is deleted before this is committed, and passes over those that others have locked.
     """
     waited_for = f"EXISTS (SELECT 1 FROM {_DEPENDENCY} d WHERE d.parent_id = {_JOB}.id)"
     lock = "FOR KEY SHARE SKIP LOCKED" if connection.vendor == "postgresql" else ""

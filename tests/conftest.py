@@ -38,7 +38,7 @@ from tests.support.databases import (
     migrated_file,
     name_shared_template,
 )
-from tests.support.members import person_named
+from tests.support.members import person_named, project_of
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rows import count as count_rows
 from tests.support.servers import DEFAULT_WEB_WORKERS, TRANSPORT, RainbowServer, on_h2corn, start_rainbow
@@ -174,6 +174,12 @@ def alice(db: None) -> Operator:
 @pytest.fixture
 def bob(db: None) -> Operator:
     return person_named("bob")
+
+
+@pytest.fixture
+def chem(alpha: Any, alice: Operator, bob: Operator, now: datetime) -> Any:
+    """A project of the two, at alpha."""
+    return project_of(alice, bob, now=now)
 
 
 def registered(name: str, now: datetime) -> Member:

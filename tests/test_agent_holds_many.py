@@ -13,12 +13,17 @@ from tests.support.agent_cast import RUNNING, SUCCESS, Hire, handed_over, key
 from tests.support.agents import Crew, ScriptedExecutor, ended
 
 
+def running(crew: Crew, scheduler: ScriptedExecutor) -> int:
+    jobid = handed_over(crew)
+    scheduler.progress[key(jobid)] = RUNNING
+    crew.work(lambda: crew.job(jobid).started_at)
+    return jobid
+
+
 def test_no_report_is_made_of_a_job_that_did_not_change(
     scripted: Crew, scheduler: ScriptedExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobid = handed_over(scripted)
-    scheduler.progress[key(jobid)] = RUNNING
-    scripted.work(lambda: scripted.job(jobid).started_at)
+    running(scripted, scheduler)
     scripted.agent.step()
     made: list[str] = []
 
@@ -42,9 +47,7 @@ def test_no_report_is_made_of_a_job_that_did_not_change(
 def test_a_round_without_news_looks_at_no_job(
     scripted: Crew, scheduler: ScriptedExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobid = handed_over(scripted)
-    scheduler.progress[key(jobid)] = RUNNING
-    scripted.work(lambda: scripted.job(jobid).started_at)
+    jobid = running(scripted, scheduler)
     scripted.agent.step()
     looked_at: list[str] = []
 
@@ -66,9 +69,7 @@ def test_a_round_without_news_looks_at_no_job(
 
 
 def test_polls_that_take_much_of_the_processor_are_rarer(scripted: Crew, scheduler: ScriptedExecutor) -> None:
-    jobid = handed_over(scripted)
-    scheduler.progress[key(jobid)] = RUNNING
-    scripted.work(lambda: scripted.job(jobid).started_at)
+    running(scripted, scheduler)
     scheduler.before_each = lambda: _burn(0.2) if scheduler.calls[-1] == "watch" else None
     scripted.clock.move(1)
     scripted.agent.step()

@@ -16,7 +16,7 @@ from jobs.services.accept import accept_jobs
 from jobs.services.group_steps import step_group
 from jobs.states import JobState
 from tests.support.console import signed_in
-from tests.support.members import browser_of, project_of, shares
+from tests.support.members import browser_of, shares
 from tests.test_console_plans import ends_at_once, plan_of, whole_reads
 from tests.test_groups import new_group, report
 from tests.test_hostile_text import EVIL, Page
@@ -30,11 +30,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def now() -> datetime:
     return timezone.now()
-
-
-@pytest.fixture
-def chem(alpha: Any, alice: Operator, bob: Operator, now: datetime) -> Any:
-    return project_of(alice, bob, now=now)
 
 
 @pytest.fixture

@@ -31,11 +31,6 @@ def now() -> datetime:
     return timezone.now()
 
 
-@pytest.fixture
-def chem(alpha: Any, alice: Operator, bob: Operator, now: datetime) -> Any:
-    return project_of(alice, bob, now=now)
-
-
 def text_of(client: Client, address: str) -> str:
     return client.get(address).content.decode()
 

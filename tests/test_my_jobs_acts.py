@@ -22,11 +22,6 @@ def now() -> datetime:
     return timezone.now()
 
 
-@pytest.fixture
-def chem(alpha: Any, alice: Operator, bob: Operator, now: datetime) -> Any:
-    return project_of(alice, bob, now=now)
-
-
 def resubmitted(client: Client, job_id: int, **said: str) -> Any:
     page = f"{JOBS}{job_id}/resubmit/"
     asked = {**client.get(page).context["form"].initial, **said}

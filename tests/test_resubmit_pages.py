@@ -13,7 +13,7 @@ from clusters.services.of_people import caller_of_person
 from jobs.models import Job
 from jobs.services.accept import accept_jobs
 from jobs.states import JobState
-from tests.support.members import browser_of, project_of, shares, submitted_by
+from tests.support.members import browser_of, shares, submitted_by
 from tests.test_groups import new_group, report
 from tests.test_my_jobs import messages, text_of
 
@@ -25,11 +25,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def now() -> datetime:
     return timezone.now()
-
-
-@pytest.fixture
-def chem(alpha: Any, alice: Operator, bob: Operator, now: datetime) -> Any:
-    return project_of(alice, bob, now=now)
 
 
 @pytest.fixture

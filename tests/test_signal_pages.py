@@ -15,7 +15,7 @@ from jobs.services.accept import accept_jobs
 from jobs.signals import SIGNALS
 from jobs.states import JobState, WishKind
 from tests.support.console import signed_in
-from tests.support.members import browser_of, project_of, shares, submitted_by
+from tests.support.members import browser_of, shares, submitted_by
 from tests.test_groups import report
 from tests.test_my_jobs import messages, text_of
 
@@ -28,11 +28,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def now() -> datetime:
     return timezone.now()
-
-
-@pytest.fixture
-def chem(alpha: Any, alice: Operator, bob: Operator, now: datetime) -> Any:
-    return project_of(alice, bob, now=now)
 
 
 @pytest.fixture

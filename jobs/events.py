@@ -123,7 +123,9 @@ def record(
 
     Agents have since had the `adopted` jobs, which were accepted without one.
     """
-    run_in_order(recorded(steps, now=now, why=why, adopted=adopted))
+    # Most reports are heartbeats.
+    if steps or adopted:
+        run_in_order(recorded(steps, now=now, why=why, adopted=adopted))
 
 
 def recorded(

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from clusters.callers import Actor, Caller
 from clusters.models import OF_CLUSTERS, Cluster, ClusterWhat, Streak
 from clusters.services.events import record
+from clusters.sql.streaks import have_streaks
 from clusters.validation import MAX_REASON
 
 
@@ -26,10 +27,13 @@ def note_ends(*, cluster_id: int, ends: Sequence[End], hold_after: int, now: dat
 
     Any other end starts a new streak. Jobs stay held back until they are resumed. Call it in a transaction.
     """
-    known = Streak.objects.filter(cluster_id=cluster_id, credential_id__in={end.credential_id for end in ends})
-    if not hold_after or not (any(end.at_once for end in ends) or known.exists()):
+    tokens = {end.credential_id for end in ends}
+    if not hold_after or not (
+        any(end.at_once for end in ends) or have_streaks(cluster_id=cluster_id, credential_ids=tokens)
+    ):
         return
     _lock(cluster_id)
+    known = Streak.objects.filter(cluster_id=cluster_id, credential_id__in=tokens)
     streaks = {streak.credential_id: streak for streak in known}
     held = {streak.credential_id for streak in streaks.values() if streak.held_at}
     for end in ends:

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 
 from clusters.models import CHANGES_WHAT_IT_TAKES, Cluster, ClusterEvent, Streak
-from jobs.models import Job, JobEvent, Wish
+from jobs.models import Job, Wish
 from jobs.notify import Agent
 from jobs.room import forget_room, held_limits_exist
+from jobs.sql.news import clusters_with, jobs_with_other_than, last_ids
 from jobs.states import PUTS_INTO_A_QUEUE, JobState, What
 
 _PART = 5_000
+_NONE: frozenset[str] = frozenset()
+_ENDS = (What.ENDED, What.CANCELLED, What.LOST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,26 +39,31 @@ def news_since(*, after: News | None) -> News:
     Two transactions may commit in another order than their ids: a caller that waits must query the queue itself from
     time to time.
     """
-    last, last_of_clusters = _last(JobEvent.objects.all()), _last(ClusterEvent.objects.all())
-    last_wish = _last(Wish.objects.all())
+    now = last_ids()
     if after is None:
-        return News(last=last, last_of_clusters=last_of_clusters, last_wish=last_wish)
-    last, last_of_clusters = max(last, after.last), max(last_of_clusters, after.last_of_clusters)
-    new = JobEvent.objects.filter(id__gt=after.last, id__lte=last)
-    grown = new.filter(_makes_jobs_ready()).values_list("job__cluster__name", flat=True)
-    # No call waits for a job whose id was not known yet.
-    moved = new.exclude(what=What.SUBMITTED).values_list("job_id", flat=True)
-    changed = ClusterEvent.objects.filter(id__gt=after.last_of_clusters, id__lte=last_of_clusters)
-    forget_room()
-    return News(
+        return News(last=now.event, last_of_clusters=now.of_clusters, last_wish=now.wish)
+    last, last_of_clusters = max(now.event, after.last), max(now.of_clusters, after.last_of_clusters)
+    grown, moved = _of_jobs(after.last, last) if last > after.last else (_NONE, frozenset[int]())
+    news = News(
         last=last,
         last_of_clusters=last_of_clusters,
-        clusters=frozenset(grown.distinct()) | _that_may_take_others(changed),
-        jobs=frozenset(moved.distinct()),
+        clusters=grown | _that_may_take_others(after.last_of_clusters, last_of_clusters),
+        jobs=moved,
         # Those that are done are deleted.
-        last_wish=max(last_wish, after.last_wish),
-        agents=_wanted_after(after.last_wish) if last_wish > after.last_wish else frozenset(),
+        last_wish=max(now.wish, after.last_wish),
+        agents=_wanted_after(after.last_wish) if now.wish > after.last_wish else frozenset(),
     )
+    forget_room()
+    return news
+
+
+def _of_jobs(after: int, until: int) -> tuple[frozenset[str], frozenset[int]]:
+    """The clusters whose queues grew, and the jobs that changed."""
+    # Where what clusters hold is limited, the end of a job makes room for others.
+    with_room_again = _ENDS if held_limits_exist() else ()
+    grown = clusters_with(PUTS_INTO_A_QUEUE, with_room_again, after=after, until=until)
+    # No call waits for a job whose id was not known yet.
+    return grown, jobs_with_other_than(What.SUBMITTED, after=after, until=until)
 
 
 def _wanted_after(last_wish: int) -> frozenset[Agent]:
@@ -64,22 +71,13 @@ def _wanted_after(last_wish: int) -> frozenset[Agent]:
     return frozenset(Agent(*agent) for agent in new.distinct())
 
 
-def _makes_jobs_ready() -> Q:
-    """Where what clusters hold is limited, the end of a job makes room for others."""
-    grows = Q(what__in=PUTS_INTO_A_QUEUE)
-    ends = Q(what__in=(What.ENDED, What.CANCELLED, What.LOST), job__project__isnull=False)
-    return grows | ends if held_limits_exist() else grows
-
-
-def _last(events: QuerySet[Any]) -> int:
-    last: int | None = events.order_by("-id").values_list("id", flat=True).first()
-    return last or 0
-
-
-def _that_may_take_others(changed: QuerySet[ClusterEvent]) -> frozenset[str]:
-    ids = list(changed.filter(what__in=CHANGES_WHAT_IT_TAKES).values_list("cluster_id", flat=True))
+def _that_may_take_others(after: int, until: int) -> frozenset[str]:
+    if until == after:
+        return _NONE
+    changed = ClusterEvent.objects.filter(id__gt=after, id__lte=until, what__in=CHANGES_WHAT_IT_TAKES)
+    ids = list(changed.values_list("cluster_id", flat=True))
     if not ids:
-        return frozenset()
+        return _NONE
     one_of = Q(id__in=ids, pool=False) | Q(memberships__pool_id__in=ids)
     return frozenset(Cluster.objects.filter(one_of).values_list("name", flat=True))
 

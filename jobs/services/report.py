@@ -39,7 +39,7 @@ from jobs.services.retry import retry
 from jobs.services.serving import facts_changed, lock_with_pools
 from jobs.sql.reads import reasons_not_ready
 from jobs.sql.statements import Row
-from jobs.sql.updates import LEASE_COLUMNS, REPORTED_COLUMNS, in_parts, lock_to_report, write_reported
+from jobs.sql.updates import LEASE_COLUMNS, REPORTED_COLUMNS, in_parts, lock_to_report, renew_leases, write_reported
 from jobs.states import HELD, What
 from rainbow.errors import FailedPrecondition, InvalidArgument, RainbowError
 
@@ -205,8 +205,7 @@ def _write(jobs: Jobs, before: Mapping[Key, tuple[Row, Row]]) -> None:
             renewed.setdefault(lease, []).append(job.id)
     write_reported(changed)
     for lease, ids in renewed.items():
-        for part in in_parts(ids):
-            Job.objects.filter(id__in=part).update(**dict(zip(LEASE_COLUMNS, lease, strict=True)))
+        renew_leases(lease, ids)
 
 
 def _columns_of(job: Job) -> tuple[Row, Row]:

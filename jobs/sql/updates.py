@@ -11,6 +11,7 @@ from clusters.models import Cluster, Grant, Membership, Project
 from jobs.leases import Lease
 from jobs.models import Job, Queue, Serves
 from jobs.sight import Sight
+from jobs.sql.instances import instances
 from jobs.sql.queues import QUEUED_BY_ID
 from jobs.sql.statements import Row, among_ids, fetch, ids_as_value, quoted, run, timestamp
 from jobs.states import JobState
@@ -61,7 +62,7 @@ def lock_jobs(cluster_ids: Sequence[int], job_ids: Iterable[int]) -> dict[int, L
     return {row[0]: Locked(*row) for row in fetch(statement, [given, own, own])}
 
 
-def lock_to_report(cluster_ids: Collection[int], job_ids: Iterable[int], columns: Iterable[str]) -> Iterable[Job]:
+def lock_to_report(cluster_ids: Collection[int], job_ids: Iterable[int], columns: Sequence[str]) -> list[Job]:
     """Those of the jobs that are in these clusters, with these columns, locked in the order of their ids.
 
     Every report of an agent begins with it: to compile the query anew would take as long as all the rest of the report.
@@ -71,7 +72,7 @@ def lock_to_report(cluster_ids: Collection[int], job_ids: Iterable[int], columns
     # The sum keeps the index of clusters out: the ids are few.
     mine = f"id {among} AND cluster_id + 0 {among}"
     statement = f"SELECT {quoted(columns)} FROM {_JOB} WHERE {mine} ORDER BY id {lock}"
-    return Job.objects.raw(statement, [ids_as_value(job_ids), ids_as_value(cluster_ids)])
+    return instances(Job, columns, fetch(statement, [ids_as_value(job_ids), ids_as_value(cluster_ids)]))
 
 
 def in_parts(job_ids: Iterable[int]) -> Iterator[list[int]]:
@@ -194,6 +195,12 @@ _ITS_TURN = {
     f"AND (s.after_seconds = 0 OR {due}) AND {_NOT_GIVEN_BACK[vendor]}"
     for vendor, due in _DUE.items()
 }
+
+
+def renew_leases(lease: Row, job_ids: Iterable[int]) -> None:
+    """`lease`: LEASE_COLUMNS."""
+    columns = ", ".join(f"{column} = %s" for column in LEASE_COLUMNS)
+    run(f"UPDATE {_JOB} SET {columns} WHERE id {among_ids()}", [*map(_adapted, lease), ids_as_value(job_ids)])
 
 
 def write_reported(rows: Sequence[Row]) -> None:

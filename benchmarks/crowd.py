@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from multiprocessing import get_context
 from multiprocessing.connection import Connection as PipeConnection
+from random import expovariate
 
 import uvloop
 from google.protobuf.message import Message
@@ -85,7 +86,14 @@ class Crowd:
         messages = requests.keyed(requests.submission(self.busy))
         while True:
             await caller.call(next(messages))
-            await asyncio.sleep(self.pause_seconds)
+            await asyncio.sleep(_pause(self.pause_seconds))
+
+
+def _pause(seconds: float) -> float:
+    """About so long. Callers who pause for the same time make their next calls at the same time, as those in life do
+    not.
+    """
+    return expovariate(1 / seconds) if seconds else 0.0
 
 
 async def _operate(visitor: Visitor) -> None:
@@ -131,7 +139,7 @@ async def _work_as_an_agent(cluster: Cluster, name: str) -> None:
             if mine:
                 ends = [requests.completed(job_id) for job_id in mine]
                 await reporting.call(requests.report(cluster, ends, agent=name))
-        await asyncio.sleep(_AGENTS_PAUSE_SECONDS)
+        await asyncio.sleep(_pause(_AGENTS_PAUSE_SECONDS))
 
 
 async def _watch(cluster: Cluster) -> None:

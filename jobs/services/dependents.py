@@ -10,7 +10,7 @@ from django.db.models import F
 from jobs.after import Wants
 from jobs.events import Step, record
 from jobs.left_to_do import Work, tell_of_work_after_commit
-from jobs.models import EndedGroup, EndedParent, Job
+from jobs.models import Job
 from jobs.services.release import release
 from jobs.sql.dependencies import (
     GROUPS,
@@ -23,6 +23,7 @@ from jobs.sql.dependencies import (
     ends_noted,
     forget_ends,
     note_missed_ends,
+    notes_exist,
     take_dependencies,
 )
 from jobs.sql.statements import run_in_order
@@ -74,7 +75,7 @@ def settle_group(*, group_id: int, outcome: JobState, now: datetime) -> None:
 
 
 def some_have_ended() -> bool:
-    return EndedParent.objects.exists() or EndedGroup.objects.exists()
+    return notes_exist()
 
 
 @transaction.atomic

@@ -147,6 +147,12 @@ def forget_ends(parents: Parents, ids: Collection[int]) -> int:
     )
 
 
+def notes_exist() -> bool:
+    """Whether there are notes of what has ended and jobs wait for. Asked after every end of a job."""
+    any_of = " OR ".join(f"EXISTS (SELECT 1 FROM {parents.ended})" for parents in (JOBS, GROUPS))
+    return bool(fetch(f"SELECT {any_of}", [])[0][0])
+
+
 def ended_parents(parents: Parents, *, limit: int) -> list[Row]:
     """(id, state) of those that have ended and that jobs wait for, the oldest notes first.
 

@@ -184,7 +184,7 @@ def test_another_host_is_a_problem_too(alpha: Member, path: str) -> None:
 
 
 def test_a_database_that_does_not_answer_asks_to_come_back(alpha: Member, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "find_page", raises(OperationalError("SELECT secret FROM jobs")))
+    monkeypatch.setattr(jobs, "find_ids", raises(OperationalError("SELECT secret FROM jobs")))
 
     response = submitter(alpha).get("jobs")
 
@@ -196,7 +196,7 @@ def test_a_database_that_does_not_answer_asks_to_come_back(alpha: Member, monkey
 def test_a_failure_that_nobody_expected_tells_only_the_log(
     alpha: Member, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(jobs, "find_page", raises(RuntimeError("SELECT secret FROM jobs")))
+    monkeypatch.setattr(jobs, "find_ids", raises(RuntimeError("SELECT secret FROM jobs")))
 
     response = submitter(alpha).get("jobs")
 

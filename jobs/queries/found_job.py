@@ -1,18 +1,18 @@
 """Jobs as answers and pages show them, read without instances of models: lists hold many."""
 
 import json
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from itertools import repeat
 from typing import Any, NamedTuple
 
 from clusters.sql.moments import as_datetime
 from jobs.models import JobAttempt, JobEvent, said_key
 from jobs.output_files import OutputFiles, from_document
+from jobs.queries.reply_size import ANSWER_BYTES
 from jobs.sight import Sight
 from jobs.specs import MOMENTS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec, values_read
-from jobs.sql.reads import found_rows, listed_columns, versions_of_jobs
+from jobs.sql.reads import found_rows, listed_jobs, versions_of_jobs
 from jobs.sql.statements import Row
 from jobs.states import FINAL, JobState, OnLost
 
@@ -78,10 +78,10 @@ _JOINED = ("cluster", "pool", "submitted_by", "owner", "project", "events", "att
 _WHOLE = tuple(item.name for item in fields(FoundJob) if item.name not in _JOINED)
 _BRIEF = tuple(name for name in _WHOLE if name not in (*UNLISTED_FIELDS, "output", "output_files"))
 # Of what its submitter said of a job only the priority changes.
-_CHANGES = ("priority", *(name for name in _BRIEF if name not in SPEC_FIELDS))
-# What differs between jobs that are submitted together.
+_CHANGES = ("priority", *(name for name in _BRIEF if name not in (*SPEC_FIELDS, "id", "cluster_id")))
+# What differs between jobs that are submitted together, and what mostly does not.
 _OWN = ("name", "command", "labels", "array_index", "idempotency_key", "inputs")
-VERSION = "version"
+_ALIKE = tuple(name for name in _BRIEF if name in SPEC_FIELDS and name not in (*_OWN, *_CHANGES))
 
 
 def read_jobs(ids: Sequence[int], *, sight: Sight | None, brief: bool) -> dict[int, FoundJob]:
@@ -91,16 +91,51 @@ def read_jobs(ids: Sequence[int], *, sight: Sight | None, brief: bool) -> dict[i
     return {job.id: job for job in found}
 
 
-def read_columns(ids: Sequence[int], *, leaving_out: Container[str]) -> dict[str, Sequence[Any]]:
-    """Brief jobs column by column, in the order of the ids, as the database has them; those left out are None.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """Brief jobs as the database has them, for lists that are written out as they are: what differs column by column,
+    and for each job the rest, one mapping for all in which that is the same.
 
-    For lists that are written out as they are. One of the columns is VERSION, of the same moment (read_versions).
+    `versions` are of the same moment (read_versions).
     """
-    alike = [name for name in _BRIEF if name not in leaving_out and name not in (*_OWN, *_CHANGES)]
-    own = [name for name in _OWN if name not in leaving_out]
-    columns = listed_columns(ids, alike=alike, own=own, changing=_CHANGES) if ids else []
-    read = dict(zip([*alike, *own, *_CHANGES, *_NAMES, VERSION], columns or repeat(()), strict=False))
-    return {**read, **{name: (None,) * len(read[VERSION]) for name in _BRIEF if name in leaving_out}}
+
+    ids: Sequence[int]
+    columns: Mapping[str, Sequence[Any]]
+    rest: Sequence[Mapping[str, Any]]
+    versions: Sequence[str]
+
+
+def read_listed(ids: Sequence[int], *, leaving_out: Container[str]) -> Listed:
+    """Those of these jobs that are there, in the order of the ids, which rise or fall, as many as fit one answer.
+
+    What is left out is None.
+    """
+    if not ids:
+        return Listed(ids=(), columns={}, rest=(), versions=())
+    alike = tuple(name for name in _ALIKE if name not in leaving_out)
+    own = tuple(name for name in _OWN if name not in leaving_out)
+    unread = dict.fromkeys(name for name in (*_ALIKE, *_OWN) if name in leaving_out)
+    found = listed_jobs(ids, alike=alike, own=own, changing=_CHANGES, most_bytes=ANSWER_BYTES)
+    said = {
+        array: {**dict(zip(alike, values, strict=True)), **unread} for array, values in _read_once(found.alike).items()
+    }
+    columns = [found.ids, *_columns(found.own), *_columns(found.changing)]
+    return Listed(
+        ids=found.ids,
+        columns=dict(zip(("id", *own, *_CHANGES, *_NAMES), columns, strict=True)),
+        rest=[said[array] for array in found.alike],
+        versions=found.changing,
+    )
+
+
+def _columns(arrays: Sequence[str]) -> Iterable[Sequence[Any]]:
+    return zip(*map(_read_once(arrays).__getitem__, arrays), strict=True)
+
+
+def _read_once(arrays: Sequence[str]) -> dict[str, list[Any]]:
+    """Jobs that were submitted together have much in common."""
+    distinct = list(dict.fromkeys(arrays))
+    return dict(zip(distinct, json.loads(f"[{','.join(distinct)}]"), strict=True))
 
 
 def read_versions(ids: Sequence[int]) -> list[str]:

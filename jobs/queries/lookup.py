@@ -1,7 +1,7 @@
 """Finding jobs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clusters.callers import Caller, Operator
 from jobs.models import Job, JobAttempt, JobEvent, JobQuerySet
@@ -97,12 +97,18 @@ def list_jobs(*, by: Caller | Operator, search: Search) -> Page:
 
 def find_page(*, by: Caller | Operator, search: Search) -> FoundPage:
     """The ids of the jobs of such a page. Raises InvalidArgument."""
+    found = find_ids(by=by, search=search)
+    fitting, _ = ids_that_fit(found.ids, BRIEF, None) if found.ids else ([], [])
+    return replace(found, ids=fitting, more=found.more or len(found.ids) > len(fitting))
+
+
+def find_ids(*, by: Caller | Operator, search: Search) -> FoundPage:
+    """The same of all jobs of the page, whether or not they fit one answer. Raises InvalidArgument."""
     check_search(search)
     size = search.size or DEFAULT_PAGE
     ranges, looked_until = ranges_of(search, by)
     ids = ranges.first_ids(size + 1)
-    fitting, _ = ids_that_fit(ids[:size], BRIEF, None) if ids else ([], [])
-    return FoundPage(ids=fitting, more=len(ids) > len(fitting), looked_until=looked_until)
+    return FoundPage(ids=ids[:size], more=len(ids) > size, looked_until=looked_until)
 
 
 def count_jobs(*, by: Caller | Operator, search: Search, most: int) -> int:

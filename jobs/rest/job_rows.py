@@ -5,23 +5,27 @@ from functools import cache
 from typing import NamedTuple
 
 from jobs.models import said_key
-from jobs.queries.found_job import VERSION, read_columns
+from jobs.queries.found_job import read_listed
 from jobs.rest.job_serializers import HIDDEN, JobBriefSerializer, SubmitterSerializer
 from rainbow_site.web.rest.written import NULL, Writers, objects, text, writers_of
 
 
 class WrittenJobs(NamedTuple):
-    """An array of jobs, and the versions that it shows of them (read_versions)."""
+    """An array of jobs, their ids, and the versions that it shows of them (read_versions)."""
 
     array: str
+    ids: Sequence[int]
     versions: Sequence[str]
 
 
 def write_jobs(ids: Sequence[int], *, with_content: bool) -> WrittenJobs:
-    """Those of these jobs that are there, in their order."""
-    columns = read_columns(ids, leaving_out=() if with_content else HIDDEN)
-    columns["submitted_by"] = list(zip(columns.pop("credential_id"), columns.pop("label"), strict=True))
-    return WrittenJobs(objects(columns, _writers()), columns[VERSION])
+    """Those of these jobs that are there, in the order of the ids, which rise or fall, as many as fit one answer."""
+    jobs = read_listed(ids, leaving_out=() if with_content else HIDDEN)
+    if not jobs.ids:
+        return WrittenJobs("[]", (), ())
+    submitters = list(zip(jobs.columns["credential_id"], jobs.columns["label"], strict=True))
+    array = objects({**jobs.columns, "submitted_by": submitters}, _writers(), rest=jobs.rest)
+    return WrittenJobs(array, jobs.ids, jobs.versions)
 
 
 @cache

@@ -17,7 +17,7 @@ from jobs.models import MAX_ID, Job
 from jobs.outcomes import CancelOutcome, SignalOutcome
 from jobs.queries.explain import explain_found
 from jobs.queries.found_job import FoundJob, read_versions
-from jobs.queries.lookup import FoundPage, find_page, get_jobs
+from jobs.queries.lookup import find_ids, get_jobs
 from jobs.rest.filters import JobFilter, search_from
 from jobs.rest.job_rows import write_jobs
 from jobs.rest.job_serializers import WAIT, WITH_CONTENT, JobSerializer
@@ -68,13 +68,17 @@ class Jobs(Submission, GenericAPIView[Job]):
         matching If-None-Match.
         """
         by = admitted(request, ANY, staff=VIEW)
-        page = find_page(by=by, search=search_from(request.query_params))
-        shown = [text(_next(request, page)), str(sees_content(request))]
+        page, with_content = find_ids(by=by, search=search_from(request.query_params)), sees_content(request)
+        shown = [str(page), str(with_content)]
         if same := not_modified(request, lambda: [*shown, *read_versions(page.ids)]):
             return same
-        jobs = write_jobs(page.ids, with_content=sees_content(request))
-        answer = document(f'{{"next":{shown[0]},"results":{jobs.array}}}')
-        return Response(answer, headers={"ETag": entity_tag(request, [*shown, *jobs.versions])})
+        jobs = write_jobs(page.ids, with_content=with_content)
+        # What did not fit this answer was not read, which a tag would have to be of.
+        whole = len(jobs.ids) == len(page.ids)
+        tag = {"ETag": entity_tag(request, [*shown, *jobs.versions])} if whole else None
+        last = page.ids[-1] if page.more else page.looked_until
+        following = _next(request, jobs.ids[-1] if jobs.ids and not whole else last)
+        return Response(document(f'{{"next":{text(following)},"results":{jobs.array}}}'), headers=tag)
 
 
 class JobDetail(APIView):
@@ -217,8 +221,8 @@ def _possible(job_id: int) -> int:
     return job_id
 
 
-def _next(request: Request, page: FoundPage) -> str | None:
-    last = page.ids[-1] if page.more else page.looked_until
+def _next(request: Request, last: int) -> str | None:
+    """The address of what comes after this job; None where it is 0."""
     if not last:
         return None
     query = {**dict(request.query_params.lists()), "cursor": [str(last)]}

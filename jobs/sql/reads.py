@@ -1,13 +1,12 @@
 """Reading jobs that wait, jobs by their ids, and clusters that report."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, models
 
 from clusters.models import Cluster, Credential, Project
 from jobs.models import MAX_ID, Job, JobCount, Queue, Serves
@@ -32,6 +31,10 @@ _WITH_NAMES = (
     f"FROM {_JOB} j JOIN {_CLUSTER} c ON c.id = j.cluster_id LEFT JOIN {_CLUSTER} p ON p.id = j.taken_from_id "
     f"LEFT JOIN {_CREDENTIAL} k ON k.id = j.submitted_by_id LEFT JOIN {_USER} u ON u.id = j.owner_id "
     f"LEFT JOIN {_PROJECT} r ON r.id = j.project_id"
+)
+_DOCUMENTS, _TEXTS = (
+    frozenset(field.column for field in Job._meta.local_concrete_fields if isinstance(field, kind))
+    for kind in (models.JSONField, models.TextField)
 )
 _QUEUED = f"state = '{JobState.QUEUED}'"
 # What the condition of its index says of a column, where that is not that there is one.
@@ -129,44 +132,71 @@ def _found_statement(columns: Names, condition: str) -> str:
     return f"SELECT {_of_job(columns)}, {_SHOWN_NAMES} {_WITH_NAMES} WHERE {condition}"
 
 
-def listed_columns(
-    ids: Sequence[int], *, alike: Sequence[str], own: Sequence[str], changing: Sequence[str]
-) -> Sequence[Sequence[Any]]:
-    """These columns of those of the jobs that are there, in the order of the ids; none where none is.
+class Listed(NamedTuple):
+    """Columns of jobs, in an array in JSON for each job, with times and JSON in text."""
 
-    Then the names that found_rows has, and the version of what is changing (versions_of_jobs). What is `alike` has the
-    same values in many jobs. On SQLite times and JSON are as it keeps them, in text.
+    ids: Sequence[int]
+    alike: Sequence[str]
+    own: Sequence[str]
+    # With the names that found_rows has.
+    changing: Sequence[str]
+
+
+def listed_jobs(ids: Sequence[int], *, alike: Names, own: Names, changing: Names, most_bytes: int) -> Listed:
+    """Those of the jobs that are there, in the order of the ids, which rise or fall: the first, and further ones while
+    those before have fewer bytes together.
+
+    What is `alike` has the same values in many jobs.
     """
-    condition, values = _among(ids, None)
-    statement = _listed_statement(connection.vendor, (tuple(alike), tuple(own), tuple(changing)), condition)
-    rows = {row[0]: row for row in fetch(statement, values)}
-    in_order = [rows[job_id] for job_id in ids if job_id in rows]
-    columns = list(zip(*in_order, strict=True))[1:]
-    return _out_of_arrays(columns) if columns and connection.vendor == "sqlite" else columns
+    parts, last_first = (alike, own, changing), ids[0] > ids[-1]
+    # To fetch a value takes three times as long as to write and read it in an array.
+    if connection.vendor == "postgresql":
+        rows = fetch(_listed_while_they_fit(parts, len(ids), last_first=last_first), [*ids, most_bytes])
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(_listed(parts, len(ids), last_first=last_first), ids)
+            # SQLite reads a row when it is asked for it.
+            rows = list(_first_of(cursor, most_bytes))
+    return Listed(*zip(*rows, strict=True)) if rows else Listed((), (), (), ())
+
+
+def _first_of(rows: Iterable[Row], most_bytes: int) -> Iterator[Row]:
+    size = 0
+    for row in rows:
+        yield row
+        size += len(row[1]) + len(row[2])
+        if size >= most_bytes:
+            return
 
 
 @lru_cache(maxsize=1_000)
-def _listed_statement(vendor: str, parts: tuple[Names, Names, Names], condition: str) -> str:
+def _listed(parts: tuple[Names, ...], number: int, *, last_first: bool) -> str:
+    return f"{_shown_arrays(parts)} {_WITH_NAMES} WHERE {_in(number)} ORDER BY j.id{' DESC' * last_first}"
+
+
+@lru_cache(maxsize=1_000)
+def _listed_while_they_fit(parts: tuple[Names, ...], number: int, *, last_first: bool) -> str:
+    order = f"ORDER BY j.id{' DESC' * last_first}"
+    size = bytes_in(name for names in parts[:-1] for name in names if name in _DOCUMENTS | _TEXTS)
+    before = f"SELECT j.id AS fits, SUM({size}) OVER ({order}) - ({size}) AS bytes FROM {_JOB} j WHERE {_in(number)}"
+    return f"{_shown_arrays(parts)} {_WITH_NAMES} JOIN ({before}) before ON before.fits = j.id WHERE bytes < %s {order}"
+
+
+def _shown_arrays(parts: Sequence[Names]) -> str:
     *fixed, changing = parts
-    version = version_in(changing)
-    if vendor == "sqlite":
-        # To fetch a value takes three times as long as to write and read it in an array.
-        shown = [*(f"json_array({_of_job(names)})" for names in fixed), version]
-    else:
-        shown = [*map(_of_job, parts), _SHOWN_NAMES, version]
-    return f"SELECT j.id, {', '.join(shown)} {_WITH_NAMES} WHERE {condition}"
+    return f"SELECT j.id, {', '.join(_array(_as_texts(names)) for names in fixed)}, {version_in(changing)}"
 
 
-def _out_of_arrays(columns: Sequence[Sequence[str]]) -> list[Sequence[Any]]:
-    return [*(column for arrays in columns for column in zip(*_read_all(arrays), strict=True)), columns[-1]]
+def _as_texts(columns: Names) -> str:
+    """SQLite has JSON as text."""
+    if connection.vendor == "sqlite":
+        return _of_job(columns)
+    return ", ".join(f"{_of_job([name])}{'::text' * (name in _DOCUMENTS)}" for name in columns)
 
 
-def _read_all(arrays: Sequence[str]) -> list[list[Any]]:
-    distinct = list(dict.fromkeys(arrays))
-    read: list[list[Any]] = json.loads(f"[{','.join(distinct)}]")
-    if len(distinct) == len(arrays):
-        return read
-    return list(map(dict(zip(distinct, read, strict=True)).__getitem__, arrays))
+def _array(values: str) -> str:
+    array = "json_array" if connection.vendor == "sqlite" else "json_build_array"
+    return f"CAST({array}({values}) AS TEXT)"
 
 
 def versions_of_jobs(ids: Sequence[int], *, columns: Sequence[str]) -> dict[int, str]:
@@ -176,8 +206,7 @@ def versions_of_jobs(ids: Sequence[int], *, columns: Sequence[str]) -> dict[int,
 
 
 def version_in(columns: Sequence[str]) -> str:
-    array = "json_array" if connection.vendor == "sqlite" else "json_build_array"
-    return f"CAST({array}({_of_job(columns)}, {_SHOWN_NAMES}) AS TEXT)"
+    return _array(f"{_of_job(columns)}, {_SHOWN_NAMES}")
 
 
 def _of_job(columns: Iterable[str]) -> str:
@@ -199,11 +228,15 @@ def size_of_jobs(ids: Sequence[int], *, columns: Sequence[str], sight: Sight | N
 
 
 def _among(ids: Sequence[int], sight: Sight | None) -> tuple[str, list[int]]:
-    among = f"j.id IN ({','.join(['%s'] * len(ids))})"
+    among = _in(len(ids))
     if sight is None:
         return among, list(ids)
     condition, values = sight.condition("j")
     return f"{among} AND {condition}", [*ids, *values]
+
+
+def _in(number: int) -> str:
+    return f"j.id IN ({','.join(['%s'] * number)})"
 
 
 def bytes_in(columns: Iterable[str]) -> str:

@@ -4,9 +4,9 @@ A serializer's fields say how each column is written. What most rows of a page h
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from itertools import repeat
+from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any
 
@@ -56,11 +56,12 @@ def flag(value: Any) -> str:
 
 
 def moment(value: datetime | str | None) -> str:
-    """SQLite has times as text, in UTC."""
+    """In text as the databases write times in UTC: PostgreSQL leaves out zeros at the end."""
     if value is None:
         return NULL
-    said = value if isinstance(value, str) else value.isoformat()
-    return f'"{said[:10]}T{said[11:].removesuffix("+00:00")}Z"'
+    said = (value if isinstance(value, str) else value.isoformat()).removesuffix("+00:00")
+    day, time = said[:10], said[11:]
+    return f'"{day}T{f"{time:0<15}" if "." in time else time}Z"'
 
 
 def day(value: date | None) -> str:
@@ -98,21 +99,24 @@ def _writer_of(field: object) -> Writer:
     return next(writer for kind, writer in _BY_FIELD if isinstance(field, kind))
 
 
-def objects(columns: Mapping[str, Sequence[Any]], writers: Writers) -> str:
-    """An array of objects, of columns of the same length; each column that `writers` names is there."""
-    rows = len(columns[next(iter(writers))])
+def objects(columns: Mapping[str, Sequence[Any]], writers: Writers, *, rest: Sequence[Mapping[str, Any]] = ()) -> str:
+    """An array of objects, of columns of the same length.
+
+    What `writers` names and no column is of is in `rest`: for each object a mapping, one for all that are alike in it.
+    """
+    rows = len(next(iter(columns.values())))
     if not rows:
         return "[]"
-    parts, varying = [], []
+    alike, varying = dict[str, str](), dict[str, Iterable[str]]()
     for name, write in writers.items():
-        values = columns[name]
+        if (values := columns.get(name)) is None:
+            continue
         if values.count(values[0]) == rows:
-            parts.append(f'"{name}":{write(values[0])}'.replace("%", "%%"))
+            alike[name] = write(values[0])
         else:
-            parts.append(f'"{name}":%s')
             said = {value: write(value) for value in set(values)}
-            varying.append(map(said.__getitem__, values))
-    return f"[{','.join(_filled('{' + ','.join(parts) + '}', varying, rows))}]"
+            varying[name] = map(said.__getitem__, values)
+    return "".join(chain(_parts(writers, alike, varying, rest or [{}] * rows), "]"))
 
 
 def objects_of(rows: Sequence[object], writers: Writers) -> str:
@@ -122,7 +126,25 @@ def objects_of(rows: Sequence[object], writers: Writers) -> str:
     return objects(dict(zip(writers, columns, strict=False)), writers)
 
 
-def _filled(template: str, varying: Sequence[Iterator[str]], rows: int) -> Iterator[str]:
-    if varying:
-        return map(template.__mod__, zip(*varying, strict=True))
-    return iter([template % ()] * rows)
+def _parts(
+    writers: Writers, alike: Mapping[str, str], varying: Mapping[str, Iterable[str]], rest: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    """Of an array, without its end. To join these takes a quarter of the time that filling templates does."""
+    around = {id(one): _around(varying, writers, alike, one) for one in {id(one): one for one in rest}.values()}
+    before = ["[", *[","] * (len(rest) - 1)]
+    fixed = zip(*(around[id(one)] for one in rest), strict=True)
+    columns = chain.from_iterable(zip(fixed, [*varying.values(), ()], strict=True))
+    return chain.from_iterable(zip(before, *[*columns][:-1], strict=True))
+
+
+def _around(varying: Container[str], writers: Writers, alike: Mapping[str, str], rest: Mapping[str, Any]) -> list[str]:
+    """The texts before, between and after the values of an object that vary."""
+    texts = ["{"]
+    for place, (name, write) in enumerate(writers.items()):
+        texts[-1] += f'{"," if place else ""}"{name}":'
+        if name in varying:
+            texts.append("")
+        else:
+            texts[-1] += alike[name] if name in alike else write(rest[name])
+    texts[-1] += "}"
+    return texts

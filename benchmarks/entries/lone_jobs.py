@@ -3,6 +3,7 @@
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from random import random
 
 from benchmarks.bench import Bench, Server
 from benchmarks.load import Load
@@ -35,11 +36,11 @@ def _compared(ways: list[Way], server: Server, bench: Bench) -> list[Row]:
     """One job of each way in turn, so that what disturbs one disturbs the others."""
     jobs, moment = bench.plan.jobs or JOBS, bench.folder / "moment"
     for way in ways:
-        _start(way, moment)
+        _start(way, moment, phase=0.0)
     rounds = []
     for _ in range(bench.plan.rounds):
         before = Times.read(server)
-        waits = [[_start(way, moment) for way in ways] for _ in range(jobs)]
+        waits = [[_start(way, moment, phase=phase) for way in ways] for phase in (random() for _ in range(jobs))]
         spent = Times.read(server).since(before)
         rounds.append([_sample(list(column), spent) for column in zip(*waits, strict=True)])
     columns = [list(samples) for samples in zip(*rounds, strict=True)]
@@ -53,8 +54,13 @@ def _name(way: Way) -> str:
     return "a process" if way.name.startswith("xargs") else way.name
 
 
-def _start(way: Way, moment: Path) -> float:
-    """Seconds until the job's command ran, by this machine's clock."""
+def _start(way: Way, moment: Path, *, phase: float) -> float:
+    """Seconds until the job's command ran, by this machine's clock.
+
+    Slurm starts jobs once a second. So the ways of a round begin at the same fraction of one, another in each round:
+    one that always follows upon the end of a job of the other would tell of that.
+    """
+    time.sleep((phase - time.time()) % 1)
     began = time.time()
     wait = way.submit(f"date +%s.%N > {moment}.new && mv {moment}.new {moment}")
     wait()

@@ -19,9 +19,10 @@ import pytest
 import uvloop
 from django.db import OperationalError, connection
 
-from grpc_api.runtime import database_probe
-from grpc_api.runtime.database_probe import PostgresqlProbe, SqliteProbe
+from grpc_api.runtime import postgresql_probe
+from grpc_api.runtime.database_probe import SqliteProbe
 from grpc_api.runtime.group_commit import GroupCommit
+from grpc_api.runtime.postgresql_probe import PostgresqlProbe
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.worker_threads import DatabaseAway
 from rainbow.client import Client
@@ -229,7 +230,7 @@ def test_a_server_stops_although_its_threads_wait_for_a_database_without_an_answ
 def test_a_process_that_stood_still_itself_does_not_take_the_database_for_gone(
     database: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_probe, "parameters", lambda: {"conninfo": database.url})
+    monkeypatch.setattr(postgresql_probe, "parameters", lambda: {"conninfo": database.url})
     probe = PostgresqlProbe()
 
     async def scenario() -> bool:

@@ -18,8 +18,8 @@ print(*sys.modules)
 """
 
 
-def test_a_grpc_server_loads_no_pages() -> None:
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "rainbow_site.settings"}
+def test_a_grpc_server_with_sqlite_loads_neither_pages_nor_what_postgresql_and_h2corn_need() -> None:
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "rainbow_site.settings", "DATABASE_URL": "sqlite:///any.db"}
 
     python = subprocess.run(
         [sys.executable, "-c", LOADED_BY_A_GRPC_SERVER],
@@ -34,6 +34,7 @@ def test_a_grpc_server_loads_no_pages() -> None:
     loaded = set(python.stdout.split())
     assert "grpc_api.transport.server" in loaded
     assert not loaded & {"clusters.admin", "jobs.admin", "jobs.rest", "rainbow_site.urls"}
+    assert not loaded & {"psycopg", "cryptography.x509", "h2corn"}
 
 
 def test_the_pages_are_checked_with_the_rest() -> None:

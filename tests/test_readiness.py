@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import DatabaseError, OperationalError, connection
 
-from rainbow_site.process.readiness import NOT_UP_TO_DATE, write
+from rainbow_site.process.readiness import write
+from rainbow_site.process.schema import NOT_UP_TO_DATE
 from rainbow_site.web import health
 from rainbow_site.web.health import NO_ANSWER, NO_WRITES
 from tests.support.patience import PATIENCE_SECONDS

@@ -19,7 +19,7 @@ from grpc_api.transport.server import GRACE_SECONDS
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
-from tests.support.rows import count
+from tests.support.rows import count, execute
 from tests.support.servers import MANAGE, RainbowServer, environment_for
 from tests.support.wire import connected, joined, refusal_of, registration
 
@@ -63,6 +63,18 @@ def test_a_database_that_others_may_read_is_said(
     server = start_server(database_url=url)
 
     assert f"WARNING others on this machine can open {file}" in server.log.read_text()
+
+
+def test_what_follows_migrations_is_done_by_the_next_server_if_one_was_killed_before_it(
+    start_server: StartServer, new_database: Callable[[], str], sqlite_only: None
+) -> None:
+    url = new_database()
+    execute(url, "DELETE FROM auth_group_permissions")
+    execute(url, "DELETE FROM auth_permission")
+
+    start_server(database_url=url)
+
+    assert count(url, "auth_permission") > (0,)
 
 
 def test_a_server_says_what_it_serves_where_and_on_which_database(start_server: StartServer) -> None:

@@ -3,13 +3,10 @@
 import asyncio
 import fcntl
 import os
-import socket
-import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, Protocol
+from importlib import import_module
+from typing import Protocol
 
-import psycopg
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -25,38 +22,6 @@ class DatabaseProbe(Protocol):
 
     def cut(self, link: BaseDatabaseWrapper) -> None:
         """Makes the statement fail that a thread waits for on this connection."""
-
-
-class PostgresqlProbe:
-    """Connects within a second, or no connection can be used: calls are refused in less than two seconds."""
-
-    patience_seconds = 0.7
-    ANSWER_SECONDS = 1.0
-    # A timeout that ends so late says that this process stood still, and nothing of the database.
-    _LATE_SECONDS = 1.5
-
-    async def answers(self) -> bool:
-        began = time.monotonic()
-        if await self._answers_in_time():
-            return True
-        return time.monotonic() - began > self._LATE_SECONDS and await self._answers_in_time()
-
-    async def _answers_in_time(self) -> bool:
-        try:
-            async with asyncio.timeout(self.ANSWER_SECONDS):
-                async with await psycopg.AsyncConnection.connect(**parameters(), autocommit=True) as asked:
-                    await asked.execute("SELECT 1")
-        except (TimeoutError, psycopg.Error):
-            return False
-        return True
-
-    def cut(self, link: BaseDatabaseWrapper) -> None:
-        # Shuts the socket down by a copy of its descriptor, since the thread closes its own.
-        with (
-            suppress(AttributeError, OSError, psycopg.Error),
-            socket.socket(fileno=os.dup(link.connection.fileno())) as end,
-        ):
-            end.shutdown(socket.SHUT_RDWR)
 
 
 class SqliteProbe:
@@ -96,14 +61,9 @@ class SqliteProbe:
         """Nothing to cut: the thread gets its turn, or its own timeout ends."""
 
 
-def parameters() -> dict[str, Any]:
-    """How to connect with psycopg, without what belongs to Django's own connections."""
-    known = connection.get_connection_params()
-    return {name: value for name, value in known.items() if name not in ("context", "cursor_factory")}
-
-
-_PROBES: dict[str, type[PostgresqlProbe] | type[SqliteProbe]] = {"postgresql": PostgresqlProbe, "sqlite": SqliteProbe}
-
-
 def probe_of(vendor: str) -> DatabaseProbe:
-    return _PROBES[vendor]()
+    if vendor == "sqlite":
+        return SqliteProbe()
+    # Loads psycopg, which a server with SQLite does without.
+    probe: DatabaseProbe = import_module("grpc_api.runtime.postgresql_probe").PostgresqlProbe()
+    return probe

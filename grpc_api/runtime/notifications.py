@@ -10,12 +10,11 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from functools import partial
+from importlib import import_module
 from urllib.parse import quote
 
-import psycopg
 from django.db import DatabaseError, connection
 
-from grpc_api.runtime.database_probe import parameters
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
 from jobs.notify import CHANNEL, Word
@@ -70,7 +69,7 @@ async def jobs_wait(pools: ThreadPools, pool: str) -> bool:
 
 async def _follow_postgresql(wakeups: Wakeups, pools: ThreadPools) -> None:
     """One connection for the whole server, without queries while nothing happens."""
-    async with await psycopg.AsyncConnection.connect(**parameters(), autocommit=True) as told:
+    async with await import_module("grpc_api.runtime.postgresql_probe").connect() as told:
         # Held for as long as this server runs, so that none copies the database meanwhile.
         await told.execute("SELECT pg_advisory_lock_shared(hashtext(%s))", [CHANNEL])
         await told.execute(f"LISTEN {CHANNEL}")

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 
 from grpc_api.rpcs.server_state import ServerState
 from grpc_api.rpcs.servicer import RainbowServicer
@@ -19,8 +20,6 @@ from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
 from grpc_api.runtime.webhooks import tell_webhooks_forever
 from grpc_api.runtime.withdrawals import follow_withdrawals
-from grpc_api.transport.asgi.application import Application
-from grpc_api.transport.asgi.h2corn_transport import H2cornTransport
 from grpc_api.transport.calls import SERVICE, Method, MethodFactory
 from grpc_api.transport.grpcio import GrpcioTransport
 from grpc_api.transport.health import HealthChecks
@@ -136,7 +135,11 @@ def _transport(options: ServerOptions, methods: Mapping[str, Method]) -> Transpo
         grace_seconds=GRACE_SECONDS,
     )
     if options.transport == H2CORN:
-        return H2cornTransport(listening, Application(methods, UnknownCalls()), log_as_json=options.log_as_json)
+        # Loaded by those servers alone whose start has to wait for it.
+        asgi = import_module("grpc_api.transport.asgi.h2corn_transport")
+        application = asgi.Application(methods, UnknownCalls())
+        transport: Transport = asgi.H2cornTransport(listening, application, log_as_json=options.log_as_json)
+        return transport
     return GrpcioTransport(listening, methods, UnknownCalls())
 
 

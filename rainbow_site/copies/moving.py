@@ -20,7 +20,7 @@ from rainbow_site.copies.rows import insert, lines_of
 from rainbow_site.copies.sequences import ids_of, set_ids
 from rainbow_site.copies.stopped import servers_stopped
 from rainbow_site.copies.tables import Table, tables
-from rainbow_site.process.readiness import NOT_UP_TO_DATE, up_to_date
+from rainbow_site.process.schema import NOT_UP_TO_DATE, up_to_date
 
 # What migrations, and a server that once started, put into a database: replaced by what the file holds.
 _MADE = tuple(

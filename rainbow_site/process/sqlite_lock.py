@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from django.core.management import call_command
 from django.db import DatabaseError
 
+from rainbow_site.process.schema import migrate
 from rainbow_site.sqlite.file import forget, prepare
 from rainbow_site.sqlite.locks import holder_of, open_lock
 
@@ -81,7 +81,7 @@ def _prepare(database: Path) -> None:
 
 def _migrate(database: Path) -> None:
     try:
-        call_command("migrate", verbosity=0, interactive=False)
+        migrate()
     except DatabaseError as error:
         raise CannotUse(f"cannot use {database}: {error}") from None
 

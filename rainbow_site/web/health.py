@@ -10,7 +10,8 @@ from django.views.decorators.http import require_safe
 from rainbow.telemetry.failures import told
 from rainbow.telemetry.lines import Line, Quoted
 from rainbow_site.process.certificate_watch import STATE
-from rainbow_site.process.readiness import NOT_UP_TO_DATE, up_to_date, write
+from rainbow_site.process.readiness import write
+from rainbow_site.process.schema import NOT_UP_TO_DATE, up_to_date
 
 NO_ANSWER = "the database does not answer"
 OLD_CERTIFICATE = "the files of the certificate are not usable, and the one from before is in use; the log says why"

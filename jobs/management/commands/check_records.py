@@ -16,7 +16,7 @@ from jobs.queries.checks.finding import Finding, Range, ranges_of
 from jobs.queries.checks.histories import JOBS, histories, labels
 from jobs.queries.checks.rows import MISPLACED, UNPLACED, row_checks
 from jobs.services.mend import mend_allowances, mend_counts, mend_group_counts, mend_queues
-from rainbow_site.process.readiness import NOT_UP_TO_DATE, up_to_date
+from rainbow_site.process.schema import NOT_UP_TO_DATE, up_to_date
 
 _MENDABLE = ("counters", "queues")
 

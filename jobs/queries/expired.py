@@ -33,7 +33,7 @@ def expired_jobs(*, now: datetime) -> list[Expired]:
 
 
 def _expired(state: JobState, now: datetime) -> Iterator[Job]:
-    waiting = Job.objects.filter(state=state, expires_at__lte=now).select_related("cluster", "submitted_by")
+    waiting = Job.objects.in_state(state).filter(expires_at__lte=now).select_related("cluster", "submitted_by")
     jobs = waiting.defer("command", "environment", "output", "cluster__facts").order_by("expires_at")[:MAX_EXPIRED]
     return jobs.iterator()
 

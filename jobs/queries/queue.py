@@ -204,4 +204,4 @@ def _columns_of(queue: ServedQueue) -> Sequence[str]:
 
 def waits_for_a_queue() -> bool:
     """Whether jobs wait that have no queue: those of an earlier release."""
-    return Job.objects.filter(state=JobState.QUEUED, queue__isnull=True).exists()
+    return Job.objects.in_state(JobState.QUEUED).filter(queue__isnull=True).exists()

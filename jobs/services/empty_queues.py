@@ -10,7 +10,7 @@ from jobs.states import JobState
 
 KEPT_FOR = timedelta(days=1)
 _PART = 1_000
-_WAITING = Exists(Job.objects.filter(queue_id=OuterRef("id"), state=JobState.QUEUED))
+_WAITING = Exists(Job.objects.in_state(JobState.QUEUED).filter(queue_id=OuterRef("id")))
 
 
 def delete_empty_queues(*, now: datetime) -> int:
@@ -35,7 +35,7 @@ def _delete(queue_id: int) -> int:
     """Locks the queue first: a submission that uses it has committed then, or makes it anew."""
     if not Queue.objects.filter(id=queue_id).select_for_update().exists():
         return 0
-    if Job.objects.filter(queue_id=queue_id, state=JobState.QUEUED).exists():
+    if Job.objects.in_state(JobState.QUEUED).filter(queue_id=queue_id).exists():
         return 0
     Serves.objects.filter(queue_id=queue_id).delete()
     return Queue.objects.filter(id=queue_id).delete()[0]

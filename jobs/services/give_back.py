@@ -109,7 +109,7 @@ def some_may_try_again() -> bool:
 def _left_alone() -> JobQuerySet:
     """The waiting jobs that no cluster serves, and that some did not start in time."""
     unserved = Queue.objects.exclude(Exists(Serves.objects.filter(queue_id=OuterRef("id"))))
-    waiting = Job.objects.filter(state=JobState.QUEUED, queue__in=unserved)
+    waiting = Job.objects.in_state(JobState.QUEUED).filter(queue__in=unserved)
     return waiting.filter(given_back__icontains=Return.NOT_STARTED.name)
 
 

@@ -61,7 +61,7 @@ def put_in_queues(jobs: Sequence[Job], *, now: datetime) -> None:
 @transaction.atomic
 def place_waiting_jobs(*, now: datetime) -> int:
     """Puts up to 1,000 jobs into queues that have none: those of before an upgrade. Returns how many there were."""
-    waiting = Job.objects.filter(state=JobState.QUEUED, queue__isnull=True).only(*DECISIVE)
+    waiting = Job.objects.in_state(JobState.QUEUED).filter(queue__isnull=True).only(*DECISIVE)
     jobs = list(waiting.order_by("id").select_for_update(skip_locked=True)[:_PART])
     put_in_queues(jobs, now=now)
     return len(jobs)

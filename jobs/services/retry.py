@@ -80,4 +80,4 @@ def queue_due_retries(*, now: datetime) -> int:
 
 
 def _due(now: datetime) -> JobQuerySet:
-    return Job.objects.filter(state=JobState.BLOCKED, retry_at__lte=now)
+    return Job.objects.in_state(JobState.BLOCKED).filter(retry_at__lte=now)

@@ -130,10 +130,10 @@ def ends_noted(parents: Parents, ids: Iterable[int]) -> Statement:
 
 def note_missed_ends(parents: Parents) -> int:
     """Notes those that ended where a server of an earlier release did not look who waits for them."""
+    ended = f"SELECT 1 FROM {parents.table} p WHERE p.id = d.{parents.column} AND p.{parents.state} IN ({_FINAL})"
     return run(
         f"INSERT INTO {parents.ended} ({parents.ended_column}) SELECT DISTINCT d.{parents.column} "
-        f"FROM {parents.dependency} d JOIN {parents.table} p ON p.id = d.{parents.column} "
-        f"WHERE p.{parents.state} IN ({_FINAL}) ON CONFLICT DO NOTHING",
+        f"FROM {parents.dependency} d WHERE EXISTS ({ended}) ON CONFLICT DO NOTHING",
         [],
     )
 

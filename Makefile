@@ -57,7 +57,7 @@ ONCE := agent_attacked airflow agent_command agent_f* agent_killed agent_metrics
 	later_jobspecs logs_command logs_of_groups metrics_tls parameters ports rest_tour sign_in_slow simple_commands signal_command \
 	traces wire_tables_client worst_cases \
 	agent_pools agent_runs_jobs benchmarks_against benchmarks_before_and_after certificate_watch client_stream \
-	cut_connections hostile_log_lines iri_live log_secrecy only_mine_agents rest_schema submit_file_cuts transports web_log
+	cut_connections hostile_log_lines iri_live log_secrecy only_mine_agents rest_inputs rest_schema submit_file_cuts transports web_log
 
 # Hypothesis and Schemathesis make the examples of these.
 DRAWN := agent_facts any_message hostile_jobs hostile_server hostile_server_broken_and_signed iri_live later_generations_apart \

@@ -11,7 +11,13 @@ from jobs.states import JobState
 
 _JOB = Job._meta.db_table
 _DEPENDENCY = JobDependency._meta.db_table
-_HANDED_OVER = f"state = '{JobState.ACCEPTED}' AND agent = ''"
+_ACCEPTED = f"state = '{JobState.ACCEPTED}'"
+# SQLite, which has no statistics, takes the jobs of any state for few, and would look through all of this one
+# (https://www.sqlite.org/lang_corefunc.html#likelihood).
+_HANDED_OVER = {
+    "postgresql": f"{_ACCEPTED} AND agent = ''",
+    "sqlite": f"likelihood({_ACCEPTED}, 0.5) AND agent = ''",
+}
 # What names a job goes before it.
 _OF_JOBS = (
     *((model._meta.db_table, "job_id") for model in (JobEvent, JobLabel, JobAttempt, JobInput)),
@@ -36,7 +42,7 @@ def jobs_that_ended(*, before: datetime, limit: int) -> list[Row]:
 
 def jobs_handed_over(*, before: datetime, limit: int) -> list[Row]:
     """The same of the jobs that were handed over for good: accepted without an agent's name."""
-    return without_parents(_old(_HANDED_OVER, "accepted_at", before, limit))
+    return without_parents(_old(_HANDED_OVER[connection.vendor], "accepted_at", before, limit))
 
 
 def without_parents(rows: Sequence[Row]) -> list[Row]:
@@ -59,9 +65,10 @@ def note_ends_of_handed_over(*, before: datetime, limit: int) -> None:
     """
     waited_for = f"EXISTS (SELECT 1 FROM {_DEPENDENCY} d WHERE d.parent_id = {_JOB}.id)"
     lock = "FOR KEY SHARE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    old = f"{_HANDED_OVER[connection.vendor]} AND accepted_at < %s"
     fetch(
         f"INSERT INTO {EndedParent._meta.db_table} (job_id) SELECT id FROM {_JOB} "
-        f"WHERE {_HANDED_OVER} AND accepted_at < %s AND {waited_for} ORDER BY accepted_at LIMIT %s {lock} "
+        f"WHERE {old} AND {waited_for} ORDER BY accepted_at LIMIT %s {lock} "
         "ON CONFLICT DO NOTHING",
         [timestamp(before), limit],
     )

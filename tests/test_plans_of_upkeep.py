@@ -13,6 +13,7 @@ from jobs.queries.expired import expired_jobs
 from jobs.queries.queue import waits_for_a_queue
 from jobs.services.dependents import look_for_missed_ends
 from jobs.services.empty_queues import delete_empty_queues
+from jobs.services.expire import expire_leases
 from jobs.services.give_back import some_may_try_again
 from jobs.services.placing import place_waiting_jobs
 from jobs.services.prune import prune_ended, prune_handed_over
@@ -33,13 +34,14 @@ WORK: dict[str, Callable[[datetime], object]] = {
     "jobs that no cluster serves": lambda now: some_may_try_again(),
     "empty queues": lambda now: delete_empty_queues(now=now),
     "ends that were missed": lambda now: look_for_missed_ends(),
+    "leases that ran out, after an outage": lambda now: expire_leases(now=now, present_since=None),
     "jobs that ended long ago": lambda now: prune_ended(before=now, limit=200),
     "jobs that were handed over long ago": lambda now: prune_handed_over(before=now, limit=200),
 }
 # Each is of the jobs that it is about alone: but for the first, whose queue is named.
 FEW = (
     "job_by_turn (queue_id=?", "job_expires ", "job_blocked_expires ", "job_retry ",
-    "job_finished ", "job_handed_over ", "INTEGER PRIMARY KEY (rowid=?)",
+    "job_finished ", "job_handed_over ", "job_lease ", "INTEGER PRIMARY KEY (rowid=?)",
 )  # fmt: skip
 
 

@@ -157,6 +157,6 @@ def test_the_sweep_reads_no_job_that_does_not_expire(alpha: Any, now: datetime) 
     submitted(alpha, 2_000, now=now)
     submitted(alpha, now=now, expires_at=now + HOUR)
     gather_statistics()
-    due = Job.objects.filter(state=JobState.QUEUED, expires_at__lte=now + HOUR).order_by("expires_at")[:200]
+    due = Job.objects.in_state(JobState.QUEUED).filter(expires_at__lte=now + HOUR).order_by("expires_at")[:200]
 
     assert "job_expires" in due.explain()

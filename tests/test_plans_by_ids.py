@@ -16,6 +16,7 @@ from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.report import report_jobs
 from jobs.states import JobState
+from tests.support.planner import gather_statistics
 from tests.support.queue import submitted
 
 pytestmark = [
@@ -49,7 +50,7 @@ CALLS: dict[str, Call] = {
 
 @pytest.mark.parametrize("call", CALLS)
 def test_jobs_are_found_by_their_ids(alpha: Any, now: datetime, call: str) -> None:
-    _forget_statistics()
+    gather_statistics()
     ids = submitted(alpha, JOBS, now=now)
     accept_jobs(caller=alpha.puller, job_ids=ids, agent=AGENT, now=now)
 
@@ -77,11 +78,3 @@ def _walks(plan: str) -> bool:
     """Whether an index is searched by a column that many jobs share, without the id."""
     searched = re.findall(r"(?:SEARCH|SCAN) (?:jobs_job|j)\b(.*)", plan)
     return any("PRIMARY KEY" not in how and not re.search(r"\bid=\?|rowid=\?", how) for how in searched)
-
-
-def _forget_statistics() -> None:
-    """Those of other tests, which gathered some."""
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-        cursor.execute("DELETE FROM sqlite_stat1")
-        cursor.execute("ANALYZE sqlite_schema")

@@ -18,8 +18,8 @@ from jobs.services.give_back import some_may_try_again
 from jobs.services.placing import place_waiting_jobs
 from jobs.services.prune import prune_ended, prune_handed_over
 from jobs.services.retry import retries_are_due
+from tests.support.planner import gather_statistics
 from tests.support.queue import submitted
-from tests.test_plans_by_ids import _forget_statistics as forget_statistics
 
 pytestmark = [
     pytest.mark.django_db,
@@ -48,7 +48,7 @@ FEW = (
 @pytest.mark.parametrize("work", WORK)
 def test_no_job_is_passed_over_that_waits(alpha: Any, now: datetime, work: str) -> None:
     submitted(alpha, 3, now=now)
-    forget_statistics()
+    gather_statistics()
 
     ways = ways_to_jobs(partial(WORK[work], now))
 

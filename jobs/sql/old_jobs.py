@@ -6,18 +6,12 @@ from datetime import datetime
 from django.db import connection
 
 from jobs.models import EndedParent, GroupDependency, Job, JobAttempt, JobDependency, JobEvent, JobInput, JobLabel
-from jobs.sql.statements import Row, fetch, timestamp
+from jobs.sql.statements import Row, fetch, of_many, timestamp
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
 _DEPENDENCY = JobDependency._meta.db_table
 _ACCEPTED = f"state = '{JobState.ACCEPTED}'"
-# SQLite, which has no statistics, takes the jobs of any state for few, and would look through all of this one
-# (https://www.sqlite.org/lang_corefunc.html#likelihood).
-_HANDED_OVER = {
-    "postgresql": f"{_ACCEPTED} AND agent = ''",
-    "sqlite": f"likelihood({_ACCEPTED}, 0.5) AND agent = ''",
-}
 # What names a job goes before it.
 _OF_JOBS = (
     *((model._meta.db_table, "job_id") for model in (JobEvent, JobLabel, JobAttempt, JobInput)),
@@ -42,7 +36,11 @@ def jobs_that_ended(*, before: datetime, limit: int) -> list[Row]:
 
 def jobs_handed_over(*, before: datetime, limit: int) -> list[Row]:
     """The same of the jobs that were handed over for good: accepted without an agent's name."""
-    return without_parents(_old(_HANDED_OVER[connection.vendor], "accepted_at", before, limit))
+    return without_parents(_old(_handed_over(), "accepted_at", before, limit))
+
+
+def _handed_over() -> str:
+    return f"{of_many(_ACCEPTED)} AND agent = ''"
 
 
 def without_parents(rows: Sequence[Row]) -> list[Row]:
@@ -65,7 +63,7 @@ def note_ends_of_handed_over(*, before: datetime, limit: int) -> None:
     """
     waited_for = f"EXISTS (SELECT 1 FROM {_DEPENDENCY} d WHERE d.parent_id = {_JOB}.id)"
     lock = "FOR KEY SHARE SKIP LOCKED" if connection.vendor == "postgresql" else ""
-    old = f"{_HANDED_OVER[connection.vendor]} AND accepted_at < %s"
+    old = f"{_handed_over()} AND accepted_at < %s"
     fetch(
         f"INSERT INTO {EndedParent._meta.db_table} (job_id) SELECT id FROM {_JOB} "
         f"WHERE {old} AND {waited_for} ORDER BY accepted_at LIMIT %s {lock} "

@@ -11,7 +11,7 @@ from django.db import connection, models
 from clusters.models import Cluster, Credential, Project
 from jobs.models import MAX_ID, Job, JobCount, Queue, Serves
 from jobs.sight import Sight
-from jobs.sql.statements import Names, Place, Row, Statement, among_ids, fetch, ids_as_value, quoted
+from jobs.sql.statements import Names, Place, Row, Statement, among_ids, fetch, ids_as_value, of_many, quoted
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
@@ -280,7 +280,8 @@ def jobs_before(cluster_ids: Sequence[int], home: int, place: Place, *, at_most:
     priority, turn, job_id = place
     higher = f"SELECT SUM(n.jobs) FROM {_COUNT} n WHERE n.cluster_id = c.id AND n.{_QUEUED} AND n.priority > %s"
     queues = f"SELECT q.id FROM {_QUEUE} q WHERE q.cluster_id = c.id"
-    waiting = f"SELECT 1 FROM {_JOB} j WHERE j.queue_id IN ({queues}) AND j.{_QUEUED} AND j.priority = %s"
+    queued = of_many(f"j.{_QUEUED}")
+    waiting = f"SELECT 1 FROM {_JOB} j WHERE j.queue_id IN ({queues}) AND {queued} AND j.priority = %s"
     same = f"SELECT * FROM ({waiting} AND j.turn = {_HERE} AND j.id < %s LIMIT %s) same"
     earlier = f"SELECT * FROM ({waiting} AND j.turn < {_HERE} LIMIT %s) earlier"
     counted = f"SELECT COUNT(*) FROM (SELECT * FROM ({same} UNION ALL {earlier}) both_of LIMIT %s) counted"

@@ -84,6 +84,13 @@ def ids_as_value(ids: Iterable[int]) -> list[int] | str:
     return list(ids) if connection.vendor == "postgresql" else str(list(ids))
 
 
+def of_many(condition: str) -> str:
+    """A condition that half of the rows may meet. SQLite, which has no statistics, takes those with any value for few
+    (https://www.sqlite.org/lang_corefunc.html#likelihood).
+    """
+    return f"likelihood({condition}, 0.5)" if connection.vendor == "sqlite" else condition
+
+
 def timestamp(value: datetime) -> Any:
     """A time as this database's cursor takes it."""
     return connection.ops.adapt_datetimefield_value(value)

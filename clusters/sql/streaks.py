@@ -8,7 +8,7 @@ _STREAK = Streak._meta.db_table
 
 
 def have_streaks(*, cluster_id: int, credential_ids: Collection[int]) -> bool:
-    """Whether a job of one of these tokens was the last of some there that failed at once.
+    """Whether one of these tokens has a streak of failures in this cluster.
 
     Every report of the end of a job asks; to compile the query anew would take longer than all else that it asks.
     """

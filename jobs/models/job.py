@@ -13,6 +13,7 @@ from clusters.callers import Caller
 from clusters.models import Cluster, Credential, Project
 from jobs.models.queue import Queue, Serves
 from jobs.sight import owned_by, seen_by
+from jobs.sql.statements import of_many
 from jobs.states import FINAL, EndCause, JobState, OnLost, What
 
 # Ids travel as int32.
@@ -30,15 +31,11 @@ def said_key(stored: str) -> str:
 
 
 class _OfMany(Exact):
-    """Equality with a value that many rows have.
-
-    SQLite, which has no statistics, takes the rows of any value for few. That they may be half of all has to be said
-    (https://www.sqlite.org/lang_corefunc.html#likelihood).
-    """
+    """Equality with a value that many rows have."""
 
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, Sequence[Any]]:
         condition, values = super().as_sql(compiler, connection)
-        return f"likelihood({condition}, 0.5)", values
+        return of_many(condition), values
 
 
 class JobQuerySet(models.QuerySet["Job"]):

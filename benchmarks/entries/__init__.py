@@ -19,9 +19,9 @@ from benchmarks.entries import (
     many_queues,
     metrics,
     mixed_load,
-    pool_wakeups,
     rest,
     verbs,
+    wakeups,
     workers,
     worst_case,
 )
@@ -48,7 +48,7 @@ ENTRIES: dict[str, Entry] = {
     "lone-jobs": lone_jobs.measure,
     "behind-larger": behind_larger.measure,
     "many-queues": many_queues.measure,
-    "pool-wakeups": pool_wakeups.measure,
+    "wakeups": wakeups.measure,
     "worst-case": worst_case.measure,
 }
 # Too long to go with the others.
@@ -63,7 +63,7 @@ ALONE = frozenset(
         "console",
         "behind-larger",
         "many-queues",
-        "pool-wakeups",
+        "wakeups",
         "worst-case",
     }
 )

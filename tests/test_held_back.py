@@ -14,7 +14,7 @@ from clusters.services.credentials import create_credential
 from clusters.services.pause import pause_cluster, resume_cluster, resume_token
 from jobs.models import Job
 from jobs.queries.explain import explain_wait
-from jobs.queries.news import queues_with_jobs
+from jobs.queries.news import jobs_wait_in, queues_with_jobs
 from jobs.queries.queue import request_jobs
 from jobs.queries.warnings import warn_caller
 from jobs.reports import Report
@@ -245,6 +245,17 @@ def test_calls_that_wait_are_not_woken_for_what_is_held_back(alpha: Any, now: da
     resume_cluster(cluster_id=alpha.cluster.id, by=alpha.puller, now=now)
 
     assert (held, queues_with_jobs(clusters=["alpha"])) == ([], ["alpha"])
+
+
+def test_a_job_that_came_wakes_further_calls_of_a_cluster_that_holds_others_back(
+    alpha: Any, other: Any, now: datetime
+) -> None:
+    failed(alpha, 3, now=now)
+    nothing = jobs_wait_in("alpha")
+
+    submitted(other, now=now)
+
+    assert (nothing, jobs_wait_in("alpha")) == (False, True)
 
 
 # The doors

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from clusters.services.pause import pause_cluster, resume_cluster
 from jobs.notify import CHANNEL, Word
-from jobs.queries.news import News, news_since, queues_with_jobs
+from jobs.queries.news import News, jobs_wait_in, news_since, queues_with_jobs
 from jobs.reports import Report
 from jobs.services.accept import accept_jobs
 from jobs.services.report import report_jobs
@@ -163,3 +163,17 @@ def test_who_looks_around_sees_which_queues_have_jobs(alpha: Any, beta: Any, mal
     resumed = queues_with_jobs(clusters=["beta", "mallory"])
 
     assert (paused, resumed, queues_with_jobs(clusters=[])) == (["alpha"], ["beta"], [])
+
+
+def test_a_woken_call_has_successors_while_jobs_wait_and_their_cluster_is_not_paused(
+    alpha: Any, beta: Any, mallory: Any, now: datetime
+) -> None:
+    submitted(alpha, now=now)
+    submitted(beta, now=now)
+    pause_cluster(cluster_id=beta.cluster.id, reason="x", by=None, now=now)
+    accepted = submitted(mallory, now=now)
+    accept_jobs(caller=mallory.puller, job_ids=accepted, now=now)
+
+    waiting = [name for name in ("alpha", "beta", "mallory", "nobody") if jobs_wait_in(name)]
+
+    assert waiting == ["alpha"]

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
+from grpc_api.runtime.wakeups import WAKE_FIRST
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rows import cluster_asked
@@ -113,6 +114,20 @@ def test_a_request_that_waits_is_answered_when_the_server_stops(start_server: Ca
         assert waiting.result().status == pb.RequestJobsResponse.REQUEST_JOBS_NORESULTS
     assert exit_code == 0
     assert time.monotonic() - began < PATIENCE_SECONDS / 2, "it did not wait for the call's own end"
+
+
+def test_of_many_requests_that_wait_the_one_whose_bounds_admit_the_job_is_answered(
+    remote: Remote, server: RainbowServer
+) -> None:
+    refusing = [waiting_request(remote, server, max_nodes=1) for _ in range(2 * WAKE_FIRST)]
+    admitting = waiting_request(remote, server, max_nodes=8)
+
+    (job_id,) = ids_of(remote.submit_many(spec(nodes=8)))
+
+    assert list(admitting.result().jobids) == [job_id]
+    assert not any(waiting.done() for waiting in refusing)
+    for waiting in refusing:
+        waiting.cancel()
 
 
 def test_a_request_that_waits_is_answered_before_its_client_gives_up(remote: Remote) -> None:

@@ -1,15 +1,17 @@
-"""Wake-ups of calls that wait for jobs of the same pool: a few at a time, in the order of their turns."""
+"""Wake-ups of calls that wait for jobs of the same queue: a few at a time, in the order of their turns."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 
 from clusters.bounds import Bounds
-from grpc_api.runtime.wakeups import NEXT_AFTER_SECONDS, WAKE_OF_A_POOL, Turn, Wakeups
+from grpc_api.runtime.wakeups import NEXT_AFTER_SECONDS, WAKE_AT_MOST, WAKE_FIRST, Turn, Wakeups
 
 
 def waiting(stack: ExitStack, wakeups: Wakeups, turns: list[Turn]) -> list[asyncio.Event]:
-    subscribed = [wakeups.subscribe(f"cluster-{number}", turns={"pool": turn}) for number, turn in enumerate(turns)]
+    subscribed = [
+        wakeups.subscribe(turns={f"cluster-{number}": Turn(), "pool": turn}) for number, turn in enumerate(turns)
+    ]
     return [stack.enter_context(one) for one in subscribed]
 
 
@@ -25,7 +27,7 @@ def awake(events: list[asyncio.Event]) -> list[int]:
     return [number for number, event in enumerate(events) if event.is_set()]
 
 
-def test_a_job_of_a_pool_wakes_four_calls_of_a_thousand_and_the_next_a_little_later() -> None:
+def test_a_job_wakes_four_calls_of_a_thousand_and_as_many_again_a_little_later() -> None:
     async def work(wakeups: Wakeups, stack: ExitStack) -> None:
         events = waiting(stack, wakeups, [Turn() for _ in range(1_000)])
         loop = asyncio.get_running_loop()
@@ -33,11 +35,13 @@ def test_a_job_of_a_pool_wakes_four_calls_of_a_thousand_and_the_next_a_little_la
 
         wakeups.wake(["pool"])
 
-        assert len(awake(events)) == WAKE_OF_A_POOL == 4
-        while len(awake(events)) == WAKE_OF_A_POOL:
+        parts = [len(awake(events))]
+        while len(parts) < 7:
             await asyncio.sleep(0.001)
-        assert loop.time() - began >= NEXT_AFTER_SECONDS * 0.9
-        assert len(awake(events)) == 2 * WAKE_OF_A_POOL
+            if len(awake(events)) > sum(parts):
+                parts.append(len(awake(events)) - sum(parts))
+        assert parts == [WAKE_FIRST, 4, 8, 16, WAKE_AT_MOST, 32, 32]
+        assert loop.time() - began >= 6 * NEXT_AFTER_SECONDS * 0.9
 
     run(work)
 
@@ -69,7 +73,7 @@ def test_no_further_calls_are_woken_for_a_job_that_is_taken() -> None:
         with ExitStack() as stack:
             events = waiting(stack, wakeups, [Turn() for _ in range(100)])
             wakeups.wake(["pool"])
-            while len(awake(events)) < 2 * WAKE_OF_A_POOL:
+            while len(awake(events)) < 2 * WAKE_FIRST:
                 await asyncio.sleep(0.001)
 
             taken.set()
@@ -78,21 +82,33 @@ def test_no_further_calls_are_woken_for_a_job_that_is_taken() -> None:
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0)
             woken = len(awake(events))
-            assert woken <= 3 * WAKE_OF_A_POOL
+            assert woken <= 4 * WAKE_FIRST
 
             wakeups.wake(["pool"])
-            assert len(awake(events)) == woken + WAKE_OF_A_POOL
+            assert len(awake(events)) == woken + WAKE_FIRST
 
     asyncio.run(main())
 
 
-def test_a_job_of_a_cluster_wakes_all_its_calls_at_once() -> None:
+def test_a_call_is_woken_by_jobs_of_its_cluster_and_of_its_pools() -> None:
     async def work(wakeups: Wakeups, stack: ExitStack) -> None:
-        events = [stack.enter_context(wakeups.subscribe("alpha", turns={"pool": Turn()})) for _ in range(9)]
+        events = waiting(stack, wakeups, [Turn() for _ in range(3)])
 
-        wakeups.wake(["alpha"])
+        wakeups.wake(["cluster-1"])
 
-        assert len(awake(events)) == 9
+        assert awake(events) == [1]
+        wakeups.wake(["pool"])
+        assert awake(events) == [0, 1, 2]
+
+    run(work)
+
+
+def test_few_calls_are_woken_by_each_job_at_once() -> None:
+    async def work(wakeups: Wakeups, stack: ExitStack) -> None:
+        for _ in range(3):
+            with wakeups.subscribe(turns={"alpha": Turn()}) as event:
+                wakeups.wake(["alpha"])
+                assert event.is_set()
 
     run(work)
 

@@ -80,17 +80,20 @@ class QueueRpcs:
         deadline = clock() + call.patience(claimed.request.wait_seconds)
         while True:
             # Anew each time, since what woke it may be a pool that it is in by now.
-            turns = await self._turns(claimed.request, caller) if claimed.request.shared else {}
-            with self._server.wakeups.subscribe(caller.cluster, *caller.holders, turns=turns) as wakeup:
+            turns = await self._turns(claimed.request, caller)
+            with self._server.wakeups.subscribe(*caller.holders, turns=turns) as wakeup:
                 reply = (await self._request(claimed, call)).reply
                 if reply.jobids or clock() >= deadline or self._server.wakeups.closed:
                     return reply
                 await wait_for(wakeup, at_most=deadline - clock())
 
     async def _turns(self, request: pb.RequestJobsRequest, caller: Caller) -> dict[str, Turn]:
-        delays = await self._server.pools.read(partial(delays_by_pool, cluster_id=caller.cluster_id))
-        bounds = bounds_from(request)
-        return {pool: Turn(after_seconds=after, fits=bounds.admit) for pool, after in delays.items()}
+        fits = bounds_from(request).admit
+        turns = {caller.cluster: Turn(fits=fits)}
+        if request.shared:
+            delays = await self._server.pools.read(partial(delays_by_pool, cluster_id=caller.cluster_id))
+            turns |= {pool: Turn(after_seconds=after, fits=fits) for pool, after in delays.items()}
+        return turns
 
     def _read_queues(self, calls: list[ClaimedRequest]) -> Callable[[], list[AnsweredRequest | Exception]]:
         return partial(answer_requests, calls, self._server.clock())

@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
 from jobs.notify import CHANNEL, Word
-from jobs.queries.news import news_since, queues_with_jobs
+from jobs.queries.news import jobs_wait_in, news_since, queues_with_jobs
 from jobs.room import forget_room
 from rainbow.errors import Unavailable
 from rainbow.telemetry.failures import told
@@ -59,10 +59,10 @@ async def poll_waiting_queues(wakeups: Wakeups, pools: ThreadPools) -> None:
         wakeups.wake_all_jobs()
 
 
-async def jobs_wait(pools: ThreadPools, pool: str) -> bool:
-    """Whether jobs of this pool wait, or the database does not say."""
+async def jobs_wait(pools: ThreadPools, queue: str) -> bool:
+    """Whether jobs of this cluster or pool wait, or the database does not say."""
     try:
-        return bool(await pools.read(partial(queues_with_jobs, clusters=[pool])))
+        return await pools.read(partial(jobs_wait_in, queue))
     except (DatabaseError, Unavailable):
         return True
 

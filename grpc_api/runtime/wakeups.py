@@ -13,8 +13,11 @@ from jobs.notify import Agent, RelayId
 # The name of a cluster or a pool, for its queue, a job's id, whose call waits, an agent that may be wanted, or a relay.
 Topic = str | int | Holder | Agent | RelayId
 
-# A job of a pool wakes so many calls at a time, as only one of them can have it.
-WAKE_OF_A_POOL = 4
+# A job wakes so many of the calls that wait for its queue, as only one of them can have it. While jobs still wait a
+# little later, it wakes as many again as were woken by then, up to a bound: many jobs may have come, or none of those
+# woken may take them.
+WAKE_FIRST = 4
+WAKE_AT_MOST = 32
 NEXT_AFTER_SECONDS = 0.05
 
 # A waiting call polls this often without a wake-up, too: its caller is seen, and a credential that expired ends it.
@@ -30,7 +33,7 @@ async def wait_for(wakeup: asyncio.Event, *, at_most: float = POLL_EVERY_SECONDS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """The place of a waiting call among those that wait for jobs of the same pool.
+    """The place of a waiting call among those that wait for jobs of the same queue, a cluster's or a pool's.
 
     Its cluster may take a job once it has waited for `after_seconds`; `fits` tells of a job's sizes whether it asked
     for such.
@@ -40,24 +43,31 @@ class Turn:
     fits: Callable[[Mapping[str, int]], bool] = lambda sizes: True
 
 
-async def _always(_pool: str) -> bool:
+@dataclass(slots=True)
+class _Waves:
+    """Calls that are woken one part after the other. `came` are the sizes of the last job that came meanwhile."""
+
+    calls: deque[asyncio.Event]
+    woken: int = 0
+    came: Mapping[str, int] | None = None
+
+
+async def _always(_queue: str) -> bool:
     return True
 
 
 class Wakeups:
-    """Subscriptions to topics. Not thread-safe: for the event loop alone.
+    """Subscriptions to topics and queues. Not thread-safe: for the event loop alone.
 
-    `still_wait` tells whether jobs of a pool wait, and never raises: when all are taken, no further calls are woken.
+    `still_wait` tells whether jobs of a queue wait, and never raises: when all are taken, no further calls are woken.
     """
 
     def __init__(self, still_wait: Callable[[str], Awaitable[bool]] | None = None) -> None:
         self._still_wait = still_wait or _always
-        self._waves: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[Topic, set[asyncio.Event]] = defaultdict(set)
-        self._pools: dict[str, dict[asyncio.Event, Turn]] = defaultdict(dict)
-        # The calls that are still to be woken, by pool, and the sizes of the last job that came meanwhile.
-        self._queued: dict[str, deque[asyncio.Event]] = {}
-        self._came: dict[str, Mapping[str, int]] = {}
+        self._turns: dict[str, dict[asyncio.Event, Turn]] = defaultdict(dict)
+        self._waves: dict[str, _Waves] = {}
         self._any = asyncio.Event()
         self._subscriptions = 0
         self.closing = asyncio.Event()
@@ -71,13 +81,13 @@ class Wakeups:
     def subscribe(self, *topics: Topic, turns: Mapping[str, Turn] | None = None) -> Iterator[asyncio.Event]:
         """An event that is set at each wake-up. Subscribe before the query: a change in between is not missed then.
 
-        `turns` are the pools, by name, that the caller takes jobs of as well.
+        `turns` are the queues, by the name of their cluster or pool, that the caller takes jobs of.
         """
         event = asyncio.Event()
         for topic in topics:
             self._waiting[topic].add(event)
-        for pool, turn in (turns or {}).items():
-            self._pools[pool][event] = turn
+        for queue, turn in (turns or {}).items():
+            self._turns[queue][event] = turn
         self._any.set()
         self._subscriptions += 1
         try:
@@ -86,54 +96,60 @@ class Wakeups:
             self._subscriptions -= 1
             for topic in topics:
                 self._leave(topic, event)
-            for pool in turns or ():
-                self._leave_pool(pool, event)
+            for queue in turns or ():
+                self._leave_queue(queue, event)
 
     def wake(self, topics: Iterable[Topic], *, sizes: Mapping[str, int] | None = None) -> None:
         """`sizes`: of the job that came, by field, where that is known."""
         for topic in topics:
             for event in self._waiting.get(topic, ()):
                 event.set()
-            if isinstance(topic, str) and topic in self._pools:
-                self._wake_pool(topic, sizes or {})
+            if isinstance(topic, str) and topic in self._turns:
+                self._wake_queue(topic, sizes or {})
 
-    def _wake_pool(self, pool: str, sizes: Mapping[str, int]) -> None:
-        """Wakes the calls in the order of their turns, a few at once and the next a little later.
+    def _wake_queue(self, queue: str, sizes: Mapping[str, int]) -> None:
+        """Wakes the calls in the order of their turns, a few at once and more a little later.
 
-        Jobs that come before those are woken begin at the front with the next few.
+        Jobs that come before all are woken begin at the front with the next few.
         """
-        self._came[pool] = sizes
-        if pool not in self._queued:
-            self._wake_next(pool)
+        if waves := self._waves.get(queue):
+            waves.came = sizes
+        else:
+            self._begin(queue, sizes)
 
-    def _wake_next(self, pool: str) -> None:
-        turns = self._pools.get(pool, {})
-        if (sizes := self._came.pop(pool, None)) is not None:
-            in_order = sorted(turns, key=lambda event: (not turns[event].fits(sizes), turns[event].after_seconds))
-            self._queued[pool] = deque(in_order)
-        queued = self._queued[pool]
-        woken = 0
-        while queued and woken < WAKE_OF_A_POOL:
-            event = queued.popleft()
+    def _begin(self, queue: str, sizes: Mapping[str, int]) -> None:
+        turns = self._turns.get(queue, {})
+        in_order = sorted(turns, key=lambda event: (not turns[event].fits(sizes), turns[event].after_seconds))
+        self._waves[queue] = _Waves(deque(in_order))
+        self._wake_next(queue)
+
+    def _wake_next(self, queue: str) -> None:
+        waves, turns = self._waves[queue], self._turns.get(queue, {})
+        until = waves.woken + min(max(WAKE_FIRST, waves.woken), WAKE_AT_MOST)
+        while waves.calls and waves.woken < until:
+            event = waves.calls.popleft()
             if event in turns and not event.is_set():
                 event.set()
-                woken += 1
-        if queued or woken:
-            wave = asyncio.get_running_loop().create_task(self._wake_others(pool))
-            self._waves.add(wave)
-            wave.add_done_callback(self._waves.discard)
-        else:
-            del self._queued[pool]
+                waves.woken += 1
+        if not waves.calls:
+            del self._waves[queue]
+            return
+        task = asyncio.get_running_loop().create_task(self._wake_others(queue, waves))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _wake_others(self, pool: str) -> None:
+    async def _wake_others(self, queue: str, waves: _Waves) -> None:
         await asyncio.sleep(NEXT_AFTER_SECONDS)
-        if pool in self._came or await self._still_wait(pool) or pool in self._came:
-            self._wake_next(pool)
+        still_wait = waves.came is not None or await self._still_wait(queue)
+        if waves.came is not None:
+            self._begin(queue, waves.came)
+        elif still_wait:
+            self._wake_next(queue)
         else:
-            del self._queued[pool]
+            del self._waves[queue]
 
     def wake_all(self) -> None:
-        for events in (*self._waiting.values(), *self._pools.values()):
+        for events in (*self._waiting.values(), *self._turns.values()):
             for event in events:
                 event.set()
 
@@ -145,15 +161,15 @@ class Wakeups:
 
     @property
     def queues(self) -> list[str]:
-        return [*(topic for topic in self._waiting if isinstance(topic, str)), *self._pools]
+        return [*self._turns]
 
     @property
     def has_subscribers(self) -> bool:
-        return bool(self._waiting)
+        return self._subscriptions > 0
 
     async def until_subscribed(self) -> None:
         self._any.clear()
-        if not self._waiting:
+        if not self._subscriptions:
             await self._any.wait()
 
     def close(self) -> None:
@@ -165,7 +181,7 @@ class Wakeups:
         if not self._waiting[topic]:
             del self._waiting[topic]
 
-    def _leave_pool(self, pool: str, event: asyncio.Event) -> None:
-        del self._pools[pool][event]
-        if not self._pools[pool]:
-            del self._pools[pool]
+    def _leave_queue(self, queue: str, event: asyncio.Event) -> None:
+        del self._turns[queue][event]
+        if not self._turns[queue]:
+            del self._turns[queue]

@@ -93,3 +93,9 @@ def queues_with_jobs(*, clusters: Sequence[str]) -> list[str]:
     parts = (clusters[start : start + _PART] for start in range(0, len(clusters), _PART))
     free = Cluster.objects.filter(Exists(waiting), ~Exists(held), paused_at__isnull=True)
     return [name for part in parts for name in free.filter(name__in=part).values_list("name", flat=True)]
+
+
+def jobs_wait_in(queue: str) -> bool:
+    """Whether jobs wait in the queue of this cluster or pool and it is not paused. All of them may be held back."""
+    waiting = Job.objects.filter(cluster_id=OuterRef("id"), state=JobState.QUEUED)
+    return Cluster.objects.filter(Exists(waiting), name=queue, paused_at__isnull=True).exists()

@@ -42,7 +42,7 @@ EMPTYING := tests/test_after_commit.py tests/test_after_groups_races.py tests/te
 IMAGES := tests/test_compose.py tests/test_images.py tests/test_installation_guide.py
 # These meet no database, one of their own, or a server of whose database they see nothing: they run once, with SQLite.
 ONCE := agent_attacked airflow agent_command agent_f* agent_killed agent_metrics agent_options agent_people agent_s* agent_takes_jobs \
-	agent_withdraws_jobs architecture asgi_transport async_client backup_files bad_bytes broken_answers certificate_keys certificate_renewal chaos children cli cli_* \
+	agent_withdraws_jobs architecture asgi_transport async_client background backup_files bad_bytes broken_answers certificate_keys certificate_renewal chaos children cli cli_* \
 	client_answers client_certificates client_distrust \
 	client_repetition compose_file config connection_diagnosis console_in_a_browser containers containers_podman database_away \
 	database_file database_locks docs doctor doctor_certificate error_tables executor_* facts fairness fingerprints full_disk futures futures_distrust h2corn_server hashing held_index \

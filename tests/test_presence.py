@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import Error, InterfaceError, OperationalError
 
 from grpc_api.runtime import lease_expiry
 from grpc_api.runtime.lease_expiry import Presence, expire_leases_forever
@@ -44,21 +44,23 @@ def test_a_server_that_stands_still_is_not(monkeypatch: pytest.MonkeyPatch) -> N
 class ThreadPools:
     """A database that does not answer at the second look; the fourth ends the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, failure: Error) -> None:
+        self.failure = failure
         self.told: list[datetime] = []
 
     async def write(self, work: Callable[[], Any]) -> None:
         self.told.append(work.keywords["present_since"])  # type: ignore[attr-defined]
         if len(self.told) == 2:
-            raise OperationalError("gone")
+            raise self.failure
         if len(self.told) == 4:
             raise asyncio.CancelledError
 
 
-def test_a_server_without_its_database_hears_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failure", [OperationalError("gone"), InterfaceError("connection already closed")])
+def test_a_server_without_its_database_hears_nobody(monkeypatch: pytest.MonkeyPatch, failure: Error) -> None:
     monkeypatch.setattr(lease_expiry, "EVERY", timedelta(seconds=0.01))
     monkeypatch.setattr(lease_expiry, "OUTAGE", LONG)
-    pools = ThreadPools()
+    pools = ThreadPools(failure)
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(expire_leases_forever(pools))  # type: ignore[arg-type]

@@ -65,8 +65,8 @@ def test_no_further_calls_are_woken_for_a_job_that_is_taken() -> None:
     async def main() -> None:
         asked, taken = list[str](), asyncio.Event()
 
-        async def still_wait(pool: str) -> bool:
-            asked.append(pool)
+        async def still_wait(queue: str) -> bool:
+            asked.append(queue)
             return not taken.is_set()
 
         wakeups = Wakeups(still_wait)
@@ -86,6 +86,29 @@ def test_no_further_calls_are_woken_for_a_job_that_is_taken() -> None:
 
             wakeups.wake(["pool"])
             assert len(awake(events)) == woken + WAKE_FIRST
+
+    asyncio.run(main())
+
+
+def test_jobs_wake_calls_also_after_a_failure_to_tell_whether_others_wait() -> None:
+    async def main() -> None:
+        asked = asyncio.Event()
+
+        async def fails(queue: str) -> bool:
+            asked.set()
+            raise RuntimeError("cannot tell")
+
+        wakeups = Wakeups(fails)
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        with ExitStack() as stack:
+            events = waiting(stack, wakeups, [Turn() for _ in range(9)])
+            wakeups.wake(["pool"])
+            await asked.wait()
+            await asyncio.sleep(0)
+
+            wakeups.wake(["pool"])
+
+            assert len(awake(events)) == 2 * WAKE_FIRST
 
     asyncio.run(main())
 

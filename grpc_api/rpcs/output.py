@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import Error
 
 from clusters.callers import Caller
 from grpc_api.rpcs.call import Call
@@ -158,7 +158,7 @@ class OutputRpcs:
 
     async def _end(self, opened: Opened) -> None:
         """What cannot be ended now is ended later (jobs/services/relays.py)."""
-        with suppress(DatabaseError, Unavailable):
+        with suppress(Error, Unavailable):
             await self._server.pools.write(partial(end_relay, relay=opened.id))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -191,7 +191,7 @@ class Sent:
         """No more comes, though this was not the end."""
         if not self._over:
             self._over = True
-            with suppress(DatabaseError, Unavailable):
+            with suppress(Error, Unavailable):
                 await self._put(Chunk(offset=self._next, end=True, error=CUT))
 
     def _check(self, chunk: Chunk) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import partial
 
-from django.db import DatabaseError
+from django.db import Error
 
 from grpc_api.runtime.due import Due, hearing_of
 from grpc_api.runtime.thread_pools import ThreadPools
@@ -37,7 +37,7 @@ async def step_groups_forever(pools: ThreadPools) -> None:
                     poll_at = time.monotonic() + pause
                 else:
                     await _step_moved(pools, moved)
-            except (DatabaseError, Unavailable) as error:
+            except (Error, Unavailable) as error:
                 poll_at = time.monotonic() + IDLE_EVERY_SECONDS
                 _log.warning(Line("could not look after the groups of jobs", error=Quoted(told(error))))
             await moved.wait(at_most=poll_at - time.monotonic())

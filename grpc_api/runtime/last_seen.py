@@ -5,7 +5,7 @@ import logging
 from datetime import datetime
 from functools import partial
 
-from django.db import DatabaseError
+from django.db import Error
 
 from clusters.bounds import Bounds
 from clusters.callers import Caller
@@ -35,5 +35,5 @@ class LastSeenNotes:
     async def _write(self, used: list[int], asking: dict[int, Bounds], now: datetime) -> None:
         try:
             await self._pools.write(partial(note_visits, used=used, asked=asking, now=now))
-        except (DatabaseError, Unavailable) as error:
+        except (Error, Unavailable) as error:
             _log.warning(Line("could not write a last-seen note", error=Quoted(told(error))))

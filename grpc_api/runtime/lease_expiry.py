@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import Error
 
 from grpc_api.runtime.metrics import LEASES_EXPIRED
 from grpc_api.runtime.thread_pools import ThreadPools
@@ -52,7 +52,7 @@ async def expire_leases_forever(pools: ThreadPools) -> None:
         await presence.during(asyncio.sleep(EVERY.total_seconds()))
         try:
             await presence.during(_expire(pools, presence))
-        except (DatabaseError, Unavailable) as error:
+        except (Error, Unavailable) as error:
             _log.warning(Line("could not end leases", error=Quoted(told(error))))
             presence.begin_anew()
 

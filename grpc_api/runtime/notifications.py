@@ -13,7 +13,7 @@ from functools import partial
 from importlib import import_module
 from urllib.parse import quote
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
@@ -54,7 +54,7 @@ async def poll_waiting_queues(wakeups: Wakeups, pools: ThreadPools) -> None:
         await asyncio.sleep(POLL_QUEUES_EVERY_SECONDS)
         try:
             wakeups.wake(await pools.read(partial(queues_with_jobs, clusters=wakeups.queues)))
-        except (DatabaseError, Unavailable) as error:
+        except (Error, Unavailable) as error:
             _log.warning(Line("could not poll the queues", error=Quoted(told(error))))
         wakeups.wake_all_jobs()
 
@@ -63,7 +63,7 @@ async def jobs_wait(pools: ThreadPools, queue: str) -> bool:
     """Whether jobs of this cluster or pool wait, or the database does not say."""
     try:
         return await pools.read(partial(jobs_wait_in, queue))
-    except (DatabaseError, Unavailable):
+    except (Error, Unavailable):
         return True
 
 

@@ -9,7 +9,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from django.db import DatabaseError
+from django.db import Error
 
 from clusters.services.withdrawals import forget_withdrawals
 from grpc_api.runtime.metrics import JOBS_EXPIRED
@@ -54,7 +54,7 @@ async def keep_queues_forever(pools: ThreadPools) -> None:
                 await pools.write(partial(delete_empty_queues, now=datetime.now(UTC)))
                 await pools.write(partial(forget_withdrawals, now=datetime.now(UTC)))
                 delete_at = datetime.now(UTC) + _DELETE_EVERY
-        except (DatabaseError, Unavailable) as error:
+        except (Error, Unavailable) as error:
             _log.warning(Line("could not look after the queues", error=Quoted(told(error))))
         await asyncio.sleep(_EVERY.total_seconds())
 

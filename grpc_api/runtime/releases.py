@@ -4,7 +4,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
-from django.db import DatabaseError
+from django.db import Error
 
 from grpc_api.runtime.due import hearing_of
 from grpc_api.runtime.thread_pools import ThreadPools
@@ -29,7 +29,7 @@ async def release_forever(pools: ThreadPools) -> None:
                     await pools.write(look_for_missed_ends)
                     look_at = datetime.now(UTC) + _LOOK_FOR_MISSED_ENDS_EVERY
                 await _settle(pools)
-            except (DatabaseError, Unavailable) as error:
+            except (Error, Unavailable) as error:
                 _log.warning(Line("could not release jobs that wait for others", error=Quoted(told(error))))
             await asyncio.sleep(_REST_SECONDS)
             await ended.wait(at_most=_EVERY_SECONDS)

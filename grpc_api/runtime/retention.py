@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
-from django.db import DatabaseError
+from django.db import Error
 
 from grpc_api.runtime.thread_pools import ThreadPools
 from jobs.services.retention import HELD_FOR, end_turn, is_due, put_off, renew_turn, retention_steps, take_turn
@@ -34,7 +34,7 @@ async def prune_forever(pools: ThreadPools, *, days: int) -> None:
         try:
             if await pools.read(partial(is_due, now=datetime.now(UTC))):
                 await Turn(pools, days=days).run()
-        except (DatabaseError, Unavailable) as error:
+        except (Error, Unavailable) as error:
             _log.warning(Line("could not prune; what is left is pruned later", error=Quoted(told(error))))
         await asyncio.sleep(_LOOK_EVERY.total_seconds())
 

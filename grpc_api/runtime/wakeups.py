@@ -59,7 +59,7 @@ async def _always(_queue: str) -> bool:
 class Wakeups:
     """Subscriptions to topics and queues. Not thread-safe: for the event loop alone.
 
-    `still_wait` tells whether jobs of a queue wait, and never raises: when all are taken, no further calls are woken.
+    `still_wait` tells whether jobs of a queue wait: when all are taken, no further calls are woken.
     """
 
     def __init__(self, still_wait: Callable[[str], Awaitable[bool]] | None = None) -> None:
@@ -140,7 +140,12 @@ class Wakeups:
 
     async def _wake_others(self, queue: str, waves: _Waves) -> None:
         await asyncio.sleep(NEXT_AFTER_SECONDS)
-        still_wait = waves.came is not None or await self._still_wait(queue)
+        try:
+            still_wait = waves.came is not None or await self._still_wait(queue)
+        except BaseException:
+            # No job of this queue would wake a call any more.
+            del self._waves[queue]
+            raise
         if waves.came is not None:
             self._begin(queue, waves.came)
         elif still_wait:

@@ -10,7 +10,7 @@ from functools import partial
 from uuid import uuid4
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error
 
 from grpc_api.runtime.metrics import WEBHOOK_FAILURES, WEBHOOK_MESSAGES
 from grpc_api.runtime.thread_pools import ThreadPools
@@ -48,7 +48,7 @@ async def tell_webhooks_forever(pools: ThreadPools) -> None:
                 if datetime.now(UTC) >= drop_at:
                     await pools.write(partial(drop_old_messages, now=datetime.now(UTC)))
                     drop_at = datetime.now(UTC) + _DROP_EVERY
-            except (DatabaseError, Unavailable) as error:
+            except (Error, Unavailable) as error:
                 _log.warning(Line("could not look after the webhooks", error=Quoted(told(error))))
             await asyncio.sleep(_EVERY_SECONDS)
 
@@ -80,7 +80,7 @@ async def _tell(pools: ThreadPools, threads: ThreadPoolExecutor, sender: Sender,
                 _log.info(Line("webhook failed", webhook=webhook_id, reason=Quoted(sent.failure)))
             if sent.failure or not batch.messages:
                 return
-    except (DatabaseError, Unavailable) as error:
+    except (Error, Unavailable) as error:
         _log.warning(Line("could not note what a webhook was told", webhook=webhook_id, error=Quoted(told(error))))
 
 

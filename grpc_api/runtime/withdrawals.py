@@ -4,7 +4,7 @@ import asyncio
 import logging
 from functools import partial
 
-from django.db import DatabaseError
+from django.db import Error
 
 from clusters.queries.withdrawals import Withdrawn, withdrawn_since
 from grpc_api.runtime.thread_pools import ThreadPools
@@ -29,7 +29,7 @@ async def follow_withdrawals(wakeups: Wakeups, pools: ThreadPools) -> None:
                 # What was taken first may be forgotten by now.
                 wakeups.wake_all()
             failing = False
-        except (DatabaseError, Unavailable) as error:
+        except (Error, Unavailable) as error:
             if not failing:
                 _log.warning(Line("could not read what was taken from callers", error=Quoted(told(error))))
             failing = True

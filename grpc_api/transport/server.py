@@ -9,6 +9,7 @@ from importlib import import_module
 
 from grpc_api.rpcs.server_state import ServerState
 from grpc_api.rpcs.servicer import RainbowServicer
+from grpc_api.runtime.background import Endless, keep_at
 from grpc_api.runtime.group_steps import step_groups_forever
 from grpc_api.runtime.last_seen import LastSeenNotes
 from grpc_api.runtime.lease_expiry import expire_leases_forever
@@ -144,19 +145,19 @@ def _transport(options: ServerOptions, methods: Mapping[str, Method]) -> Transpo
 
 
 def _start_background_tasks(pools: ThreadPools, wakeups: Wakeups, *, retention_days: int) -> list[asyncio.Task[None]]:
-    endless = (
-        pools.watch(),
-        follow_notifications(wakeups, pools),
-        poll_waiting_queues(wakeups, pools),
-        follow_withdrawals(wakeups, pools),
-        expire_leases_forever(pools),
-        keep_queues_forever(pools),
-        step_groups_forever(pools),
-        release_forever(pools),
-        tell_webhooks_forever(pools),
-        prune_forever(pools, days=retention_days),
-    )
-    return [asyncio.create_task(work) for work in endless]
+    endless: Mapping[str, Endless] = {
+        "watching the database": pools.watch,
+        "notifications": partial(follow_notifications, wakeups, pools),
+        "polling queues": partial(poll_waiting_queues, wakeups, pools),
+        "withdrawals": partial(follow_withdrawals, wakeups, pools),
+        "leases": partial(expire_leases_forever, pools),
+        "queues": partial(keep_queues_forever, pools),
+        "groups": partial(step_groups_forever, pools),
+        "releases": partial(release_forever, pools),
+        "webhooks": partial(tell_webhooks_forever, pools),
+        "retention": partial(prune_forever, pools, days=retention_days),
+    }
+    return [asyncio.create_task(keep_at(name, work)) for name, work in endless.items()]
 
 
 def _stop_on_signals() -> asyncio.Event:

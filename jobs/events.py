@@ -1,6 +1,6 @@
 """The one place that adds events of jobs and keeps the counts."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -183,9 +183,9 @@ def _with_room_again(steps: Iterable[Step]) -> set[int]:
 
 
 def _count(kinds: Iterable[list[Step]], now: datetime) -> list[Statement]:
-    changes: Counter[tuple[int, str, int]] = Counter()
-    of_groups: Counter[tuple[int, str]] = Counter()
-    activity: Counter[tuple[int, str]] = Counter()
+    changes: dict[tuple[int, str, int], int] = defaultdict(int)
+    of_groups: dict[tuple[int, str], int] = defaultdict(int)
+    activity: dict[tuple[int, str], int] = defaultdict(int)
     for alike in kinds:
         step, jobs = alike[0], len(alike)
         changes[step.counted_after] += jobs

@@ -111,6 +111,8 @@ def take_submissions_back(jobs: Mapping[HolderKey, int], *, now: datetime) -> No
 def allowances_changed(changes: Mapping[HolderKey, Change]) -> list[Statement]:
     """In the lock order (docs/development.md): by kind and id, before the counts."""
     changed = sorted((key, change) for key, change in changes.items() if any(change))
+    if not changed:
+        return []
     columns: Columns = {
         **_keys(key for key, _ in changed),
         **{name: [getattr(change, name) for _, change in changed] for name in Change._fields},

@@ -1,7 +1,7 @@
 """INSERTs of jobs, events, labels, counts and activity."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from django.db import connection
@@ -15,6 +15,7 @@ _GROUP_COUNT = GroupCount._meta.db_table
 _ACTIVITY = JobActivity._meta.db_table
 # On PostgreSQL a writer adds to one of these, so that commits seldom wait for each other's counts.
 _SLOTS = 16
+_SPANS = sorted(Span)
 
 
 def insert_jobs(columns: Columns) -> list[Row]:
@@ -71,6 +72,8 @@ def counts_added(changes: Mapping[tuple[int, str, int], int]) -> list[Statement]
 def group_counts_added(changes: Mapping[tuple[int, str], int]) -> list[Statement]:
     """Adds to the counts of groups by (group, state), in the lock order: by key, after the counts."""
     changed = sorted((key, jobs) for key, jobs in changes.items() if jobs)
+    if not changed:
+        return []
     columns: Columns = {
         "group_id": [group for (group, _), _ in changed],
         "state": [state for (_, state), _ in changed],
@@ -83,23 +86,31 @@ def group_counts_added(changes: Mapping[tuple[int, str], int]) -> list[Statement
 
 def activity_added(changes: Mapping[tuple[int, str], int], now: datetime) -> list[Statement]:
     """Adds to the activity by (cluster_id, what) around this time, in the lock order: by key, after the counts."""
-    totals: dict[tuple[Span, datetime, int, str], int] = {}
-    for span in Span:
-        began_at = beginning(span, now)
-        totals |= {(span, began_at, cluster_id, what): jobs for (cluster_id, what), jobs in changes.items()}
-    return activity_totals_added(totals, slot=slot())
+    if not changes:
+        return []
+    stretches = [(span.value, timestamp(beginning(span, now))) for span in _SPANS]
+    ordered = sorted(changes.items())
+    return _activity([(*stretch, *key, jobs) for stretch in stretches for key, jobs in ordered], slot())
 
 
 def activity_totals_added(totals: Mapping[tuple[Span, datetime, int, str], int], *, slot: int = 0) -> list[Statement]:
     """Adds to the activity by (span, began_at, cluster_id, what), in the order of these."""
     ordered = sorted(totals.items())
+    rows = [
+        (span.value, timestamp(began_at), cluster_id, what, jobs)
+        for (span, began_at, cluster_id, what), jobs in ordered
+    ]
+    return _activity(rows, slot)
+
+
+def _activity(rows: Sequence[Row], slot: int) -> list[Statement]:
     columns: Columns = {
-        "span_seconds": [span.value for (span, _, _, _), _ in ordered],
-        "began_at": [timestamp(began_at) for (_, began_at, _, _), _ in ordered],
-        "cluster_id": [cluster_id for (_, _, cluster_id, _), _ in ordered],
-        "what": [what for (_, _, _, what), _ in ordered],
-        "slot": [slot] * len(ordered),
-        "jobs": [jobs for _, jobs in ordered],
+        "span_seconds": [span for span, *_ in rows],
+        "began_at": [began_at for _, began_at, *_ in rows],
+        "cluster_id": [cluster_id for _, _, cluster_id, *_ in rows],
+        "what": [what for *_, what, _ in rows],
+        "slot": [slot] * len(rows),
+        "jobs": [jobs for *_, jobs in rows],
     }
     further = (
         "ON CONFLICT (span_seconds, began_at, cluster_id, what, slot) "

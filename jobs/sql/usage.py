@@ -24,6 +24,8 @@ def usage_added(totals: Mapping[Key, tuple[int, int]], *, into: int | None = Non
 
     Into the writer's slot, unless one is said.
     """
+    if not totals:
+        return []
     ordered = sorted(totals.items(), key=lambda item: order_of(item[0]))
     columns: Columns = {
         "day": [connection.ops.adapt_datefield_value(day) for (day, *_), _ in ordered],

@@ -307,9 +307,12 @@ def unharmed(remote: Remote, server: RainbowServer) -> Iterator[None]:
     assert count_rows(server.database_url, *TABLES) == before
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def web_server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowServer]:
-    """The same with its web door: what `manage.py serve` starts, with its default of two web processes."""
+    """One for the tests of a file, with its web door: what `serve` starts, with its default of two web processes.
+
+    Few files use one, and idle until the end of the run it would take a second of CPU in each minute.
+    """
     log = tmp_path_factory.mktemp("web_server") / "log"
     environment = {**MANY_GUESSES, **DEFAULT_WEB_WORKERS}
     running = start_rainbow(database_url=new_database(), log=log, with_web=True, environment=environment)
@@ -317,7 +320,7 @@ def web_server(new_database: Callable[[], str], tmp_path_factory: pytest.TempPat
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tls_web_server(
     new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RainbowServer]:

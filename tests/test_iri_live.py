@@ -30,7 +30,7 @@ REFUSE_MORE = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def guest(web_server: RainbowServer) -> Guest:
     """A cluster with a job that waits."""
     member = registered(web_server)

@@ -127,7 +127,7 @@ def test_swagger_ui_asks_nobody_else_for_anything(client: Client) -> None:
     assert all(client.get(link).status_code == 200 for link in links if link.startswith("/api/"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def guest(web_server: RainbowServer) -> Guest:
     member = registered(web_server)
     jobs = [{"command": "hostname", "labels": {"team": "physics"}}] * 20
@@ -135,7 +135,7 @@ def guest(web_server: RainbowServer) -> Guest:
     return member
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operator(web_server: RainbowServer) -> dict[str, str]:
     """The headers of a signed-in operator."""
     environment = environment_for(web_server.database_url, DJANGO_SUPERUSER_PASSWORD="for-the-tests-only")

@@ -1,32 +1,74 @@
 """Fresh databases for the servers of the tests, of the kind that the suite runs on."""
 
 import fcntl
+import hashlib
 import os
 import shutil
+import sqlite3
+import sys
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import django
 import psycopg
 
-from tests.support.servers import MANAGE, migrate
+from tests.support.servers import MANAGE, ROOT, migrate
 
 # In the environment of all processes of a run.
 SHARED_TEMPLATE = "TESTED_TEMPLATE"
+# Has one migrated database of SQLite for later runs.
+KEPT = ROOT / "build" / "migrated"
+# What migrations may import, and models, of which Django makes permissions.
+_SOURCES = ("clusters", "grpc_api", "jobs", "rainbow", "rainbow_site")
 
 
 def migrated_file(folder: Path) -> Path:
-    """A migrated database of SQLite in this folder, which all processes of a run share: migrating takes seconds."""
+    """A migrated database of SQLite in this folder, which all processes of a run share: migrating takes seconds.
+
+    It is the one of an earlier run unless a source or a version has changed since.
+    """
     template = folder / "migrated.db"
     with _one_at_a_time(folder):
         if not template.exists():
             unfinished = folder / "unfinished.db"
             unfinished.unlink(missing_ok=True)
-            migrate(f"sqlite:///{unfinished}")
+            _copy_kept_or_migrate(unfinished)
             unfinished.rename(template)
     return template
+
+
+def _copy_kept_or_migrate(database: Path) -> None:
+    kept = _kept_file()
+    try:
+        shutil.copy(kept, database)
+    except FileNotFoundError:
+        migrate(f"sqlite:///{database}")
+        # Not if a source was edited meanwhile.
+        if kept == _kept_file():
+            with suppress(OSError):
+                _keep(database, kept)
+
+
+def _kept_file() -> Path:
+    """Its name has a hash of all that it is made of. Of the packages, Django alone has migrations."""
+    versions = (sys.version, sqlite3.sqlite_version, django.get_version())
+    digest = hashlib.sha256("\0".join(versions).encode())
+    for source in sorted(file for folder in _SOURCES for file in (ROOT / folder).rglob("*.py")):
+        digest.update(f"\0{source.relative_to(ROOT)}\0{source.stat().st_size}\0".encode())
+        digest.update(source.read_bytes())
+    return KEPT / f"{digest.hexdigest()}.db"
+
+
+def _keep(database: Path, kept: Path) -> None:
+    KEPT.mkdir(parents=True, exist_ok=True)
+    for earlier in KEPT.glob("*.db"):
+        earlier.unlink(missing_ok=True)
+    unfinished = KEPT / uuid.uuid4().hex
+    shutil.copy(database, unfinished)
+    unfinished.rename(kept)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ ONCE := agent_attacked airflow agent_command agent_f* agent_killed agent_metrics
 	agent_withdraws_jobs architecture asgi_transport async_client background backup_files bad_bytes broken_answers certificate_keys certificate_renewal chaos children cli cli_* \
 	client_answers client_certificates client_distrust \
 	client_repetition compose_file config connection_diagnosis console_in_a_browser containers containers_podman database_away \
-	database_file database_locks docs doctor doctor_certificate error_tables executor_* facts fairness fingerprints full_disk futures futures_distrust h2corn_server hashing held_index \
+	database_file database_locks docs doctor doctor_certificate error_tables executor_* facts fairness fingerprints followed_news full_disk futures futures_distrust h2corn_server hashing held_index \
 	held_job_states hostile_clients hostile_http hostile_jobs hostile_server hostile_server_broken_and_signed hostile_server_signed http_requests https images in_doubt job_folders \
 	job_output job_processes job_resources jobs_as_persons journal keepalive kubernetes loaded_modules locks log_examples log_lines log_writer login_in_a_browser long_waits look_up_of_a_pools_job mapped_agent matching metrics_docs my_pages_in_a_browser needs nextflow \
 	package parameter_study policy policy_* pool_drill presence printed_jobs probe prometheus prometheus_files python_docs reach readme recorded_conversation release releases replaced_* \

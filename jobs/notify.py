@@ -29,7 +29,7 @@ _CLUSTER = Cluster._meta.db_table
 _NOTIFY = f"""
     SELECT pg_notify('{CHANNEL}', json_build_object(
         'clusters', CASE WHEN %s THEN (SELECT COALESCE(json_agg(name), '[]') FROM {_CLUSTER} WHERE id = ANY(%s)) END,
-        'jobs', %s::json
+        'jobs', %s::json, 'to_all', %s
     )::text)
 """
 _NOTIFY_OTHERS = f"SELECT pg_notify('{CHANNEL}', %s)"
@@ -55,10 +55,13 @@ class Word:
     """The names of clusters whose queues grew, and the ids of jobs that changed; None means any. Of which agents
     something is wanted, and the relays of which there are chunks, or room for some; servers of earlier releases say
     nothing of those.
+
+    `to_all`: these clusters may take jobs that they could not before, so that all of their calls have to look again.
     """
 
     clusters: frozenset[str] | None
     jobs: frozenset[int] | None
+    to_all: bool = False
     agents: frozenset[Agent] = frozenset()
     relays: frozenset[RelayId] = frozenset()
 
@@ -67,7 +70,8 @@ class Word:
         content = json.loads(payload)
         agents = frozenset(Agent(*agent) for agent in content.get("agents", ()))
         known = {key: None if content[key] is None else frozenset(content[key]) for key in ("clusters", "jobs")}
-        return cls(**known, agents=agents, relays=frozenset(map(RelayId, content.get("relays", ()))))
+        relays = frozenset(map(RelayId, content.get("relays", ())))
+        return cls(**known, to_all=content.get("to_all", False), agents=agents, relays=relays)
 
 
 def tell_after_commit(*, cluster_ids: Collection[int], job_ids: Collection[int]) -> None:
@@ -76,6 +80,16 @@ def tell_after_commit(*, cluster_ids: Collection[int], job_ids: Collection[int])
         # A function, since Django names what failed: a partial has no name, and would fail the call once more.
         def tell() -> None:
             _tell(list(cluster_ids), list(job_ids))
+
+        transaction.on_commit(tell, robust=True)
+
+
+def tell_all_calls_after_commit(cluster_ids: Collection[int]) -> None:
+    """The pools or facts of these clusters changed."""
+    if connection.vendor == "postgresql" and cluster_ids:
+
+        def tell() -> None:
+            _tell(list(cluster_ids), [], to_all=True)
 
         transaction.on_commit(tell, robust=True)
 
@@ -102,9 +116,9 @@ def tell_relay_after_commit(relay: str) -> None:
         transaction.on_commit(tell, robust=True)
 
 
-def _tell(cluster_ids: list[int], job_ids: Sequence[int]) -> None:
+def _tell(cluster_ids: list[int], job_ids: Sequence[int], *, to_all: bool = False) -> None:
     few = len(cluster_ids) <= _MAX_CLUSTERS
-    _send([(_NOTIFY, [few, cluster_ids, jobs]) for jobs in _in_notifications(job_ids)])
+    _send([(_NOTIFY, [few, cluster_ids, jobs, to_all]) for jobs in _in_notifications(job_ids)])
 
 
 def _send(notifications: Iterable[tuple[str, list[Any]]]) -> None:

@@ -6,13 +6,13 @@ import logging
 import pytest
 
 from grpc_api.runtime import background
-from grpc_api.runtime.background import keep_at
+from grpc_api.runtime.background import supervise
 
 
-def test_work_that_fails_begins_again_and_the_log_says_where(
+def test_work_that_fails_is_restarted_and_the_log_says_where(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(background, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(background, "RESTART_AFTER_SECONDS", 0.001)
     begun = 0
 
     async def work() -> None:
@@ -23,8 +23,8 @@ def test_work_that_fails_begins_again_and_the_log_says_where(
         raise KeyError("of a caller")
 
     with caplog.at_level(logging.ERROR), pytest.raises(asyncio.CancelledError):
-        asyncio.run(keep_at("leases", work))
+        asyncio.run(supervise("leases", work))
 
     assert begun == 3
-    assert [record.getMessage() for record in caplog.records] == ["unexpected failure; beginning again work=leases"] * 2
+    assert [record.getMessage() for record in caplog.records] == ["unexpected failure; restarting work=leases"] * 2
     assert all(record.exc_info and record.exc_info[0] is KeyError for record in caplog.records)

@@ -14,7 +14,7 @@ from clusters.services.credentials import create_credential
 from clusters.services.pause import pause_cluster, resume_cluster, resume_token
 from jobs.models import Job
 from jobs.queries.explain import explain_wait
-from jobs.queries.news import jobs_wait_in, queues_with_jobs
+from jobs.queries.news import jobs_wait_for, queues_with_jobs
 from jobs.queries.queue import request_jobs
 from jobs.queries.warnings import warn_caller
 from jobs.reports import Report
@@ -251,11 +251,11 @@ def test_a_job_that_came_wakes_further_calls_of_a_cluster_that_holds_others_back
     alpha: Any, other: Any, now: datetime
 ) -> None:
     failed(alpha, 3, now=now)
-    nothing = jobs_wait_in("alpha")
+    nothing = jobs_wait_for("alpha")
 
     submitted(other, now=now)
 
-    assert (nothing, jobs_wait_in("alpha")) == (False, True)
+    assert (nothing, jobs_wait_for("alpha")) == (False, True)
 
 
 # The doors

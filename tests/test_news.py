@@ -10,16 +10,19 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
+from clusters.facts import Facts
 from clusters.services.pause import pause_cluster, resume_cluster
 from jobs.notify import CHANNEL, Word
-from jobs.queries.news import News, jobs_wait_in, news_since, queues_with_jobs
+from jobs.queries.news import News, jobs_wait_for, news_since, queues_with_jobs
 from jobs.reports import Report
 from jobs.services.accept import accept_jobs
+from jobs.services.facts import change_facts
 from jobs.services.report import report_jobs
 from jobs.services.requeue import requeue_jobs
 from jobs.states import JobState
 from tests.support.lives import AGENT
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.pools import pool_of
 from tests.support.queue import submitted
 from tests.support.rows import execute
 from tests.support.servers import RainbowServer
@@ -133,6 +136,28 @@ def test_who_looks_for_news_sees_what_happened_since(alpha: Any, beta: Any, now:
     assert news_since(after=news) == News(last=news.last, last_of_clusters=news.last_of_clusters)
 
 
+def test_who_looks_for_news_sees_which_clusters_may_take_other_jobs(alpha: Any, beta: Any, now: datetime) -> None:
+    before = news_since(after=None)
+
+    pool_of("alpha", now=now)
+    change_facts(by=beta.puller, change=lambda facts: Facts(values={"site": "paris"}), now=now)
+    news = news_since(after=before)
+
+    assert (news.clusters, news.may_take_others) == (frozenset(), {"alpha", "beta"})
+
+
+def test_all_calls_of_clusters_are_told_that_they_may_take_other_jobs(
+    words: Callable[[], list[Word]], alpha: Any, beta: Any, now: datetime
+) -> None:
+    pool_of("alpha", now=now)
+    change_facts(by=beta.puller, change=lambda facts: Facts(values={"site": "paris"}), now=now)
+
+    assert words() == [
+        Word(clusters=frozenset({"alpha"}), jobs=frozenset(), to_all=True),
+        Word(clusters=frozenset({"beta"}), jobs=frozenset(), to_all=True),
+    ]
+
+
 def test_a_server_whose_connection_for_news_was_cut_hears_them_again(
     postgresql_only: None, start_server: Callable[..., RainbowServer]
 ) -> None:
@@ -174,6 +199,10 @@ def test_a_woken_call_has_successors_while_jobs_wait_and_their_cluster_is_not_pa
     accepted = submitted(mallory, now=now)
     accept_jobs(caller=mallory.puller, job_ids=accepted, now=now)
 
-    waiting = [name for name in ("alpha", "beta", "mallory", "nobody") if jobs_wait_in(name)]
+    waiting = [name for name in ("alpha", "beta", "mallory", "nobody") if jobs_wait_for(name)]
+    pool = pool_of("mallory", now=now)
+    before = jobs_wait_for("mallory")
+    submitted(pool, now=now)
 
     assert waiting == ["alpha"]
+    assert (before, jobs_wait_for("mallory"), jobs_wait_for(pool.name)) == (False, True, True)

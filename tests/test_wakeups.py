@@ -126,6 +126,55 @@ def test_a_call_is_woken_by_jobs_of_its_cluster_and_of_its_pools() -> None:
     run(work)
 
 
+def test_news_of_a_job_that_is_taken_wakes_no_further_calls() -> None:
+    async def main() -> None:
+        asked = asyncio.Event()
+
+        async def still_wait(queue: str) -> bool:
+            asked.set()
+            return False
+
+        wakeups = Wakeups(still_wait)
+        with ExitStack() as stack:
+            events = waiting(stack, wakeups, [Turn() for _ in range(100)])
+            wakeups.wake(["pool"], sizes={"nodes": 1})
+
+            wakeups.wake(["pool"])
+
+            await asked.wait()
+            await asyncio.sleep(0)
+            assert len(awake(events)) == WAKE_FIRST
+
+    asyncio.run(main())
+
+
+def test_jobs_that_come_all_the_time_wake_more_and_more_calls_while_they_wait() -> None:
+    async def work(wakeups: Wakeups, stack: ExitStack) -> None:
+        events = waiting(stack, wakeups, [Turn() for _ in range(500)])
+        parts = [0]
+
+        while len(parts) < 6:
+            wakeups.wake(["pool"])
+            if len(awake(events)) > sum(parts):
+                parts.append(len(awake(events)) - sum(parts))
+            await asyncio.sleep(0.001)
+
+        assert parts == [0, WAKE_FIRST, 4, 8, 16, WAKE_AT_MOST]
+
+    run(work)
+
+
+def test_all_calls_of_a_cluster_are_woken_where_they_may_take_other_jobs() -> None:
+    async def work(wakeups: Wakeups, stack: ExitStack) -> None:
+        events = [stack.enter_context(wakeups.subscribe(turns={name: Turn()})) for name in 9 * ["alpha"] + ["beta"]]
+
+        wakeups.wake_all_of(["alpha", "gamma"])
+
+        assert awake(events) == list(range(9))
+
+    run(work)
+
+
 def test_few_calls_are_woken_by_each_job_at_once() -> None:
     async def work(wakeups: Wakeups, stack: ExitStack) -> None:
         for _ in range(3):

@@ -26,7 +26,7 @@ class CredentialRpcs:
         claim = bearer_claim(call, request.cluster, ANY)
         answered = await self._server.write(resume, request, claim, call)
         call.note(held_back=len(answered.reply.held_back) or None)
-        self._server.wakeups.wake([answered.caller.cluster])
+        self._server.wakeups.wake_all_of([answered.caller.cluster])
         return answered.reply
 
 

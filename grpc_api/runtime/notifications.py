@@ -18,7 +18,7 @@ from django.db import Error, connection
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
 from jobs.notify import CHANNEL, Word
-from jobs.queries.news import jobs_wait_in, news_since, queues_with_jobs
+from jobs.queries.news import jobs_wait_for, news_since, queues_with_jobs
 from jobs.room import forget_room
 from rainbow.errors import Unavailable
 from rainbow.telemetry.failures import told
@@ -60,9 +60,9 @@ async def poll_waiting_queues(wakeups: Wakeups, pools: ThreadPools) -> None:
 
 
 async def jobs_wait(pools: ThreadPools, queue: str) -> bool:
-    """Whether jobs of this cluster or pool wait, or the database does not say."""
+    """Whether jobs wait for this cluster or in this pool, or the database does not say."""
     try:
-        return await pools.read(partial(jobs_wait_in, queue))
+        return await pools.read(partial(jobs_wait_for, queue))
     except (Error, Unavailable):
         return True
 
@@ -86,7 +86,11 @@ def _wake(wakeups: Wakeups, word: Word) -> None:
     if word.jobs is None:
         wakeups.wake_all_jobs()
     forget_room()
-    wakeups.wake(wakeups.queues if word.clusters is None else word.clusters)
+    clusters = wakeups.queues if word.clusters is None else word.clusters
+    if word.to_all:
+        wakeups.wake_all_of(clusters)
+    else:
+        wakeups.wake(clusters)
     wakeups.wake(word.jobs or ())
     wakeups.wake([*word.agents, *word.relays])
 
@@ -114,6 +118,7 @@ async def _poll_file(file: sqlite3.Connection, wakeups: Wakeups, pools: ThreadPo
         began = time.monotonic()
         news = await pools.read(partial(news_since, after=news))
         wakeups.wake([*news.clusters, *news.jobs, *news.agents])
+        wakeups.wake_all_of(news.may_take_others)
         await asyncio.sleep(min(REST_TIMES * (time.monotonic() - began), REST_AT_MOST_SECONDS))
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clusters.callers import Holder
 from grpc_api.runtime.metrics import WAITING_CALLS
@@ -13,9 +13,8 @@ from jobs.notify import Agent, RelayId
 # The name of a cluster or a pool, for its queue, a job's id, whose call waits, an agent that may be wanted, or a relay.
 Topic = str | int | Holder | Agent | RelayId
 
-# A job wakes so many of the calls that wait for its queue, as only one of them can have it. While jobs still wait a
-# little later, it wakes as many again as were woken by then, up to a bound: many jobs may have come, or none of those
-# woken may take them.
+# Only one call can have a job, so it wakes so many of those that wait for its queue. While jobs still wait a little
+# later, as many again are woken as were by then, up to a bound: many may have come, or none of those may take them.
 WAKE_FIRST = 4
 WAKE_AT_MOST = 32
 NEXT_AFTER_SECONDS = 0.05
@@ -42,14 +41,22 @@ class Turn:
     after_seconds: int = 0
     fits: Callable[[Mapping[str, int]], bool] = lambda sizes: True
 
+    def place(self, sizes: Mapping[str, int]) -> tuple[bool, int]:
+        """Among the others; where no sizes are known, any job fits."""
+        return bool(sizes) and not self.fits(sizes), self.after_seconds
+
 
 @dataclass(slots=True)
 class _Waves:
     """Calls that are woken one part after the other. `came` are the sizes of the last job that came meanwhile."""
 
-    calls: deque[asyncio.Event]
+    calls: deque[asyncio.Event] = field(default_factory=deque)
     woken: int = 0
     came: Mapping[str, int] | None = None
+
+    def take_came(self) -> Mapping[str, int] | None:
+        came, self.came = self.came, None
+        return came
 
 
 async def _always(_queue: str) -> bool:
@@ -107,24 +114,27 @@ class Wakeups:
             if isinstance(topic, str) and topic in self._turns:
                 self._wake_queue(topic, sizes or {})
 
+    def wake_all_of(self, queues: Iterable[str]) -> None:
+        """For what is no job that came: all calls have to look again, and into other pools."""
+        for queue in queues:
+            for event in self._turns.get(queue, ()):
+                event.set()
+
     def _wake_queue(self, queue: str, sizes: Mapping[str, int]) -> None:
         """Wakes the calls in the order of their turns, a few at once and more a little later.
 
-        Jobs that come before all are woken begin at the front with the next few.
+        Jobs that come before all are woken begin at the front.
         """
         if waves := self._waves.get(queue):
-            waves.came = sizes
+            waves.came = sizes or waves.came or {}
         else:
-            self._begin(queue, sizes)
+            self._waves[queue] = _Waves()
+            self._wake_next(queue, came=sizes)
 
-    def _begin(self, queue: str, sizes: Mapping[str, int]) -> None:
-        turns = self._turns.get(queue, {})
-        in_order = sorted(turns, key=lambda event: (not turns[event].fits(sizes), turns[event].after_seconds))
-        self._waves[queue] = _Waves(deque(in_order))
-        self._wake_next(queue)
-
-    def _wake_next(self, queue: str) -> None:
+    def _wake_next(self, queue: str, *, came: Mapping[str, int] | None) -> None:
         waves, turns = self._waves[queue], self._turns.get(queue, {})
+        if came is not None:
+            waves.calls = deque(sorted(turns, key=lambda event: turns[event].place(came)))
         until = waves.woken + min(max(WAKE_FIRST, waves.woken), WAKE_AT_MOST)
         while waves.calls and waves.woken < until:
             event = waves.calls.popleft()
@@ -139,19 +149,22 @@ class Wakeups:
         task.add_done_callback(self._tasks.discard)
 
     async def _wake_others(self, queue: str, waves: _Waves) -> None:
+        """A server hears of its own jobs, too, which are taken by then."""
         await asyncio.sleep(NEXT_AFTER_SECONDS)
         try:
-            still_wait = waves.came is not None or await self._still_wait(queue)
+            came = waves.take_came()
+            still_wait = await self._still_wait(queue)
+            later = waves.take_came()
+            if later is not None:
+                came = later or came or {}
+            if still_wait or later is not None:
+                self._wake_next(queue, came=came)
+            else:
+                del self._waves[queue]
         except BaseException:
             # No job of this queue would wake a call any more.
-            del self._waves[queue]
+            self._waves.pop(queue, None)
             raise
-        if waves.came is not None:
-            self._begin(queue, waves.came)
-        elif still_wait:
-            self._wake_next(queue)
-        else:
-            del self._waves[queue]
 
     def wake_all(self) -> None:
         for events in (*self._waiting.values(), *self._turns.values()):

@@ -38,7 +38,8 @@ async def tell_webhooks_forever(pools: ThreadPools) -> None:
     sender = Sender(private=settings.RAINBOW_WEBHOOK_PRIVATE)
     drop_at = datetime.now(UTC)
     under_way: dict[int, asyncio.Task[None]] = {}
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="webhook") as threads:
+    threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="webhook")
+    try:
         while True:
             try:
                 under_way = {id: task for id, task in under_way.items() if not task.done()}
@@ -51,6 +52,11 @@ async def tell_webhooks_forever(pools: ThreadPools) -> None:
             except (Error, Unavailable) as error:
                 _log.warning(Line("could not look after the webhooks", error=Quoted(told(error))))
             await asyncio.sleep(_EVERY_SECONDS)
+    finally:
+        # Without waiting for them, which would stop every call.
+        threads.shutdown(wait=False, cancel_futures=True)
+        for task in under_way.values():
+            task.cancel()
 
 
 async def _tell(pools: ThreadPools, threads: ThreadPoolExecutor, sender: Sender, webhook_id: int) -> None:

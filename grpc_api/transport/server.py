@@ -9,7 +9,7 @@ from importlib import import_module
 
 from grpc_api.rpcs.server_state import ServerState
 from grpc_api.rpcs.servicer import RainbowServicer
-from grpc_api.runtime.background import Endless, keep_at
+from grpc_api.runtime.background import Work, supervise
 from grpc_api.runtime.group_steps import step_groups_forever
 from grpc_api.runtime.last_seen import LastSeenNotes
 from grpc_api.runtime.lease_expiry import expire_leases_forever
@@ -145,7 +145,7 @@ def _transport(options: ServerOptions, methods: Mapping[str, Method]) -> Transpo
 
 
 def _start_background_tasks(pools: ThreadPools, wakeups: Wakeups, *, retention_days: int) -> list[asyncio.Task[None]]:
-    endless: Mapping[str, Endless] = {
+    works: Mapping[str, Work] = {
         "watching the database": pools.watch,
         "notifications": partial(follow_notifications, wakeups, pools),
         "polling queues": partial(poll_waiting_queues, wakeups, pools),
@@ -157,7 +157,7 @@ def _start_background_tasks(pools: ThreadPools, wakeups: Wakeups, *, retention_d
         "webhooks": partial(tell_webhooks_forever, pools),
         "retention": partial(prune_forever, pools, days=retention_days),
     }
-    return [asyncio.create_task(keep_at(name, work)) for name, work in endless.items()]
+    return [asyncio.create_task(supervise(name, work)) for name, work in works.items()]
 
 
 def _stop_on_signals() -> asyncio.Event:

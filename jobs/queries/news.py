@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q
 
-from clusters.models import CHANGES_WHAT_IT_TAKES, Cluster, ClusterEvent, Streak
+from clusters.models import CHANGES_WHAT_IT_TAKES, Cluster, ClusterEvent, PoolMember, Streak
 from jobs.models import Job, Wish
 from jobs.notify import Agent
 from jobs.room import forget_room, held_limits_exist
@@ -21,13 +21,15 @@ _ENDS = (What.ENDED, What.CANCELLED, What.LOST)
 class News:
     """What happened up to an event of a job and an event of a cluster.
 
-    `clusters` are the names of those that may take jobs which they could not before: their queues grew, or their pools
-    or facts changed. `jobs` are the ids of those that changed, `agents` those of which something is wanted.
+    `clusters` are the names of those whose queues grew, or of whose jobs one made room for others. Those that
+    `may_take_others` could not before: their pools or facts changed. `jobs` are the ids of those that changed, `agents`
+    those of which something is wanted.
     """
 
     last: int
     last_of_clusters: int = 0
     clusters: frozenset[str] = frozenset()
+    may_take_others: frozenset[str] = frozenset()
     jobs: frozenset[int] = frozenset()
     last_wish: int = 0
     agents: frozenset[Agent] = frozenset()
@@ -47,7 +49,8 @@ def news_since(*, after: News | None) -> News:
     news = News(
         last=last,
         last_of_clusters=last_of_clusters,
-        clusters=grown | _that_may_take_others(after.last_of_clusters, last_of_clusters),
+        clusters=grown,
+        may_take_others=_that_may_take_others(after.last_of_clusters, last_of_clusters),
         jobs=moved,
         # Those that are done are deleted.
         last_wish=max(now.wish, after.last_wish),
@@ -95,7 +98,11 @@ def queues_with_jobs(*, clusters: Sequence[str]) -> list[str]:
     return [name for part in parts for name in free.filter(name__in=part).values_list("name", flat=True)]
 
 
-def jobs_wait_in(queue: str) -> bool:
-    """Whether jobs wait in the queue of this cluster or pool and it is not paused. All of them may be held back."""
+def jobs_wait_for(cluster: str) -> bool:
+    """Whether jobs wait in the queue of this cluster, or of this pool, or in one of the cluster's pools, that is not
+    paused. All of them may be held back.
+    """
     waiting = Job.objects.filter(cluster_id=OuterRef("id"), state=JobState.QUEUED)
-    return Cluster.objects.filter(Exists(waiting), name=queue, paused_at__isnull=True).exists()
+    pools = PoolMember.objects.filter(cluster__name=cluster).values("pool_id")
+    places = Cluster.objects.filter(Q(name=cluster) | Q(id__in=pools), paused_at__isnull=True)
+    return places.filter(Exists(waiting)).exists()

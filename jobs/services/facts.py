@@ -9,7 +9,7 @@ from clusters.callers import Caller
 from clusters.facts import Facts, check_facts
 from clusters.models import Cluster, ClusterEvent, ClusterWhat
 from clusters.services.facts import CHANGE_EVERY, note_facts
-from jobs.notify import tell_after_commit
+from jobs.notify import tell_all_calls_after_commit
 from jobs.services.serving import facts_changed, lock_with_pools
 from rainbow.errors import FailedPrecondition
 
@@ -32,7 +32,7 @@ def change_facts(*, by: Caller, change: Callable[[Facts], Facts], now: datetime)
         _check_often(by.cluster_id, now)
     if note_facts(cluster_id=by.cluster_id, facts=facts, by=by, now=now):
         facts_changed(cluster_ids=[by.cluster_id])
-        tell_after_commit(cluster_ids=[by.cluster_id], job_ids=())
+        tell_all_calls_after_commit([by.cluster_id])
 
 
 def _check_often(cluster_id: int, now: datetime) -> None:

@@ -12,7 +12,7 @@ from clusters.services.credentials import DEFAULT_LABEL, NewCredential, add_cred
 from clusters.services.events import record
 from clusters.validation import MAX_REASON, check_cluster_name, check_range, check_reason
 from clusters.visible import quoted, shortened
-from jobs.notify import tell_after_commit
+from jobs.notify import tell_all_calls_after_commit
 from jobs.services.serving import in_lock_order, pool_changed
 from rainbow.errors import AlreadyExists, InvalidArgument, NotFound
 
@@ -53,7 +53,7 @@ def create_pool(
     except IntegrityError:
         raise AlreadyExists("a cluster or a pool has this name; choose another", field="name") from None
     _write(pool, members, ids)
-    tell_after_commit(cluster_ids=list(ids.values()), job_ids=())
+    tell_all_calls_after_commit(ids.values())
     token = add_credential(cluster=pool, kind=CredentialKind.TOKEN, label=DEFAULT_LABEL, by=by, now=now)
     why = _why(", ".join(map(str, members)), reason)
     record(ClusterWhat.POOL_MADE, cluster_id=pool.id, by=by, why=why, now=now)
@@ -78,7 +78,7 @@ def change_pool(
         return False
     pool.members.all().delete()
     _write(pool, members, ids)
-    tell_after_commit(cluster_ids=list(ids.values()), job_ids=())
+    tell_all_calls_after_commit(ids.values())
     why = _why(_changes(before, members), reason)
     record(ClusterWhat.POOL_CHANGED, cluster_id=pool.id, by=by, why=why, now=now)
     pool_changed(pool_id=pool.id)

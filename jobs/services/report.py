@@ -18,7 +18,7 @@ from jobs.agents import check_name, check_place_of, may_report
 from jobs.events import Step, record
 from jobs.leases import Lease, lease_from
 from jobs.models import Job
-from jobs.notify import tell_after_commit
+from jobs.notify import tell_all_calls_after_commit
 from jobs.placement import BOUNDED
 from jobs.reports import (
     AgentReport,
@@ -271,7 +271,7 @@ def _note_facts(agent_reports: Sequence[AgentReport], now: datetime) -> None:
     ]
     if changed:
         facts_changed(cluster_ids=changed)
-        tell_after_commit(cluster_ids=changed, job_ids=())
+        tell_all_calls_after_commit(changed)
 
 
 def _pause(agent_report: AgentReport, now: datetime) -> None:

@@ -64,7 +64,7 @@ def _kept_file() -> Path:
 
 def _keep(database: Path, kept: Path) -> None:
     KEPT.mkdir(parents=True, exist_ok=True)
-    for earlier in KEPT.glob("*.db"):
+    for earlier in KEPT.iterdir():
         earlier.unlink(missing_ok=True)
     unfinished = KEPT / uuid.uuid4().hex
     shutil.copy(database, unfinished)

@@ -13,6 +13,8 @@ Answer = TypeVar("Answer")
 LONGEST_TIMEOUT_SECONDS = 86_400
 # How long a server that has answered may be away.
 PATIENCE_SECONDS = 300.0
+# An attempt with less time than this would only say that it was too short, and no longer why the others failed.
+SHORTEST_ATTEMPT_SECONDS = 0.1
 # A stream that lived so long did not break for the same reason as the one before.
 CALM_SECONDS = 10.0
 
@@ -42,8 +44,8 @@ class Retries:
     ) -> Answer:
         """Call `attempt` with the seconds that are left, again after each failure of the type `after`.
 
-        When the next pause would outlast the deadline, raises the last failure, or the last after which the server
-        may have done what was asked. Every failure that is raised says so if any attempt left that open.
+        When the next pause would leave no time until the deadline, raises the last failure, or the last after which the
+        server may have done what was asked. Every failure that is raised says so if any attempt left that open.
         """
         repetition = Repetition(self, deadline_seconds=deadline_seconds, after=after)
         while True:
@@ -56,13 +58,13 @@ class Retries:
     def pause(self, longest: float, *, until: float, within: float, failure: Unavailable) -> float | None:
         """Half of `longest` seconds to all of it, and as long as the server wishes.
 
-        None if `until` is sooner, or the failure lasts.
+        None if it would leave no time for an attempt before `until`, or the failure lasts.
         """
         if isinstance(failure, Unreachable) and failure.lasts:
             return None
         wished = failure.pause_seconds if isinstance(failure, Untouched) else 0.0
         pause = wished + self.jitter(longest / 2, longest)
-        if self.clock() + pause >= until:
+        if self.clock() + pause > until - SHORTEST_ATTEMPT_SECONDS:
             return None
         if self.on_pause is not None:
             self.on_pause(failure, within)

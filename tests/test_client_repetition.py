@@ -11,6 +11,7 @@ from rainbow.client import Client
 from rainbow.errors import (
     DeadlineExceeded,
     Unavailable,
+    Unreachable,
     Untouched,
 )
 from rainbow.protos import rainbow_pb2 as pb
@@ -188,6 +189,17 @@ def test_pauses_double_up_to_a_limit_and_vary_at_random(clock: Clock) -> None:
         retries.run(_unavailable, deadline_seconds=8)
 
     assert clock.pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+
+
+def test_a_server_that_stays_away_is_asked_no_more_when_there_is_no_time_for_an_answer(clock: Clock) -> None:
+    """Such an attempt would say that there was too little time, in place of why the others failed."""
+    retries = clock.retries(jitter=lambda shortest, longest: longest)
+    client = Client(f"localhost:{free_port()}", timeout_seconds=0.15, retries=retries)
+
+    with client, pytest.raises(Unreachable, match="cannot be reached: Connection refused"):
+        client.serial()
+
+    assert clock.pauses == []
 
 
 def test_two_clients_do_not_pause_in_step() -> None:

@@ -74,24 +74,19 @@ class Word:
         return cls(**known, to_all=content.get("to_all", False), agents=agents, relays=relays)
 
 
-def tell_after_commit(*, cluster_ids: Collection[int], job_ids: Collection[int]) -> None:
+def tell_after_commit(*, cluster_ids: Collection[int], job_ids: Collection[int], to_all: bool = False) -> None:
     """A NOTIFY within the transaction would make all commits wait for each other."""
     if connection.vendor == "postgresql" and (cluster_ids or job_ids):
         # A function, since Django names what failed: a partial has no name, and would fail the call once more.
         def tell() -> None:
-            _tell(list(cluster_ids), list(job_ids))
+            _tell(list(cluster_ids), list(job_ids), to_all=to_all)
 
         transaction.on_commit(tell, robust=True)
 
 
 def tell_all_calls_after_commit(cluster_ids: Collection[int]) -> None:
     """The pools or facts of these clusters changed."""
-    if connection.vendor == "postgresql" and cluster_ids:
-
-        def tell() -> None:
-            _tell(list(cluster_ids), [], to_all=True)
-
-        transaction.on_commit(tell, robust=True)
+    tell_after_commit(cluster_ids=cluster_ids, job_ids=(), to_all=True)
 
 
 def tell_agents_after_commit(agents: Iterable[tuple[int, str]]) -> None:
@@ -116,7 +111,7 @@ def tell_relay_after_commit(relay: str) -> None:
         transaction.on_commit(tell, robust=True)
 
 
-def _tell(cluster_ids: list[int], job_ids: Sequence[int], *, to_all: bool = False) -> None:
+def _tell(cluster_ids: list[int], job_ids: Sequence[int], *, to_all: bool) -> None:
     few = len(cluster_ids) <= _MAX_CLUSTERS
     _send([(_NOTIFY, [few, cluster_ids, jobs, to_all]) for jobs in _in_notifications(job_ids)])
 

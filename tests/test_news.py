@@ -190,7 +190,7 @@ def test_who_looks_around_sees_which_queues_have_jobs(alpha: Any, beta: Any, mal
     assert (paused, resumed, queues_with_jobs(clusters=[])) == (["alpha"], ["beta"], [])
 
 
-def test_a_woken_call_has_successors_while_jobs_wait_and_their_cluster_is_not_paused(
+def test_jobs_wait_for_a_cluster_in_its_queue_and_in_its_pools_unless_these_are_paused(
     alpha: Any, beta: Any, mallory: Any, now: datetime
 ) -> None:
     submitted(alpha, now=now)

@@ -48,15 +48,15 @@ class Turn:
 
 @dataclass(slots=True)
 class _Waves:
-    """Calls that are woken one part after the other. `came` are the sizes of the last job that came meanwhile."""
+    """Calls that are woken one part after the other, for so many `arrivals` of jobs. `sizes` are those of the last job
+    of which they are known. The order of the calls is that for so many arrivals as `ordered`.
+    """
 
+    sizes: Mapping[str, int]
+    arrivals: int = 1
+    ordered: int = 0
     calls: deque[asyncio.Event] = field(default_factory=deque)
     woken: int = 0
-    came: Mapping[str, int] | None = None
-
-    def take_came(self) -> Mapping[str, int] | None:
-        came, self.came = self.came, None
-        return came
 
 
 async def _always(_queue: str) -> bool:
@@ -126,15 +126,17 @@ class Wakeups:
         Jobs that come before all are woken begin at the front.
         """
         if waves := self._waves.get(queue):
-            waves.came = sizes or waves.came or {}
+            waves.arrivals += 1
+            waves.sizes = sizes or waves.sizes
         else:
-            self._waves[queue] = _Waves()
-            self._wake_next(queue, came=sizes)
+            self._waves[queue] = _Waves(sizes)
+            self._wake_next(queue)
 
-    def _wake_next(self, queue: str, *, came: Mapping[str, int] | None) -> None:
+    def _wake_next(self, queue: str) -> None:
         waves, turns = self._waves[queue], self._turns.get(queue, {})
-        if came is not None:
-            waves.calls = deque(sorted(turns, key=lambda event: turns[event].place(came)))
+        if waves.ordered < waves.arrivals:
+            waves.ordered = waves.arrivals
+            waves.calls = deque(sorted(turns, key=lambda event: turns[event].place(waves.sizes)))
         until = waves.woken + min(max(WAKE_FIRST, waves.woken), WAKE_AT_MOST)
         while waves.calls and waves.woken < until:
             event = waves.calls.popleft()
@@ -149,16 +151,12 @@ class Wakeups:
         task.add_done_callback(self._tasks.discard)
 
     async def _wake_others(self, queue: str, waves: _Waves) -> None:
-        """A server hears of its own jobs, too, which are taken by then."""
+        """Asks whether jobs wait even after an arrival, since a server is notified of its own submissions as well."""
         await asyncio.sleep(NEXT_AFTER_SECONDS)
+        arrivals = waves.arrivals
         try:
-            came = waves.take_came()
-            still_wait = await self._still_wait(queue)
-            later = waves.take_came()
-            if later is not None:
-                came = later or came or {}
-            if still_wait or later is not None:
-                self._wake_next(queue, came=came)
+            if await self._still_wait(queue) or waves.arrivals > arrivals:
+                self._wake_next(queue)
             else:
                 del self._waves[queue]
         except BaseException:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from clusters.models import CHANGES_WHAT_IT_TAKES, Cluster, ClusterEvent, PoolMember, Streak
 from jobs.models import Job, Wish
@@ -91,10 +91,9 @@ def queues_with_jobs(*, clusters: Sequence[str]) -> list[str]:
     A cluster that holds jobs back is left out: all its waiting jobs may be held, and finding out costs more the more
     jobs wait.
     """
-    waiting = Job.objects.filter(cluster_id=OuterRef("id"), state=JobState.QUEUED)
     held = Streak.objects.filter(cluster_id=OuterRef("id"), held_at__isnull=False)
     parts = (clusters[start : start + _PART] for start in range(0, len(clusters), _PART))
-    free = Cluster.objects.filter(Exists(waiting), ~Exists(held), paused_at__isnull=True)
+    free = _with_jobs().filter(~Exists(held))
     return [name for part in parts for name in free.filter(name__in=part).values_list("name", flat=True)]
 
 
@@ -102,7 +101,11 @@ def jobs_wait_for(cluster: str) -> bool:
     """Whether jobs wait in the queue of this cluster, or of this pool, or in one of the cluster's pools, that is not
     paused. All of them may be held back.
     """
-    waiting = Job.objects.filter(cluster_id=OuterRef("id"), state=JobState.QUEUED)
     pools = PoolMember.objects.filter(cluster__name=cluster).values("pool_id")
-    places = Cluster.objects.filter(Q(name=cluster) | Q(id__in=pools), paused_at__isnull=True)
-    return places.filter(Exists(waiting)).exists()
+    return _with_jobs().filter(Q(name=cluster) | Q(id__in=pools)).exists()
+
+
+def _with_jobs() -> QuerySet[Cluster]:
+    """The clusters and pools in whose queues jobs wait, without those that are paused."""
+    waiting = Job.objects.filter(cluster_id=OuterRef("id"), state=JobState.QUEUED)
+    return Cluster.objects.filter(Exists(waiting), paused_at__isnull=True)

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -22,11 +23,17 @@ from rainbow.errors import RainbowError
 from rainbow.protos import rainbow_pb2 as pb
 
 ClaimedRequest = Claimed[pb.RequestJobsRequest]
-AnsweredRequest = Answered[pb.RequestJobsResponse]
 ClaimedAccept = Claimed[pb.AcceptJobsRequest]
 AnsweredAccept = Answered[pb.AcceptJobsResponse]
 
 MAX_WAIT_SECONDS = 300
+
+
+@dataclass(slots=True, kw_only=True)
+class AnsweredRequest(Answered[pb.RequestJobsResponse]):
+    """`pools`: for one that may wait for their jobs, delays_by_pool of its cluster."""
+
+    pools: Mapping[str, int]
 
 
 class QueueRpcs:
@@ -54,11 +61,10 @@ class QueueRpcs:
         claimed = Claimed(request=request, claim=claim)
         answered = await self._request(claimed, call)
         check_range(request.wait_seconds, field="wait_seconds", lowest=0, highest=MAX_WAIT_SECONDS)
-        reply = answered.reply
-        if request.wait_seconds and not reply.jobids:
-            reply = await self._wait_for_jobs(claimed, answered.caller, call)
-        call.note(jobs=len(reply.jobids))
-        return reply
+        if request.wait_seconds and not answered.reply.jobids:
+            answered = await self._wait_for_jobs(claimed, answered, call)
+        call.note(jobs=len(answered.reply.jobids))
+        return answered.reply
 
     async def AcceptJobs(self, request: pb.AcceptJobsRequest, call: Call) -> pb.AcceptJobsResponse:
         claim = secret_claim(call, request.cluster, request.secret)
@@ -69,31 +75,27 @@ class QueueRpcs:
 
     async def _request(self, claimed: ClaimedRequest, call: Call) -> AnsweredRequest:
         answered = await self._requests(claimed)
-        return self._server.noted(answered, call, asked=bounds_from(claimed.request))
+        self._server.noted(answered, call, asked=bounds_from(claimed.request))
+        return answered
 
-    async def _wait_for_jobs(self, claimed: ClaimedRequest, caller: Caller, call: Call) -> pb.RequestJobsResponse:
+    async def _wait_for_jobs(self, claimed: ClaimedRequest, answered: AnsweredRequest, call: Call) -> AnsweredRequest:
         """Polls at once, since a job may have come before the subscription, and then at each wake-up.
 
         Only for callers who were admitted: others could make the server keep subscriptions.
         """
-        clock = asyncio.get_running_loop().time
+        clock, wakeups = asyncio.get_running_loop().time, self._server.wakeups
         deadline = clock() + call.patience(claimed.request.wait_seconds)
+        fits = bounds_from(claimed.request).admit
         while True:
-            # Anew each time, since what woke it may be a pool that it is in by now.
-            turns = await self._turns(claimed.request, caller)
-            with self._server.wakeups.subscribe(*caller.holders, turns=turns) as wakeup:
-                reply = (await self._request(claimed, call)).reply
-                if reply.jobids or clock() >= deadline or self._server.wakeups.closed:
-                    return reply
-                await wait_for(wakeup, at_most=deadline - clock())
-
-    async def _turns(self, request: pb.RequestJobsRequest, caller: Caller) -> dict[str, Turn]:
-        fits = bounds_from(request).admit
-        turns = {caller.cluster: Turn(fits=fits)}
-        if request.shared:
-            delays = await self._server.pools.read(partial(delays_by_pool, cluster_id=caller.cluster_id))
-            turns |= {pool: Turn(after_seconds=after, fits=fits) for pool, after in delays.items()}
-        return turns
+            caller, pools = answered.caller, answered.pools
+            turns = {pool: Turn(after_seconds=after, fits=fits) for pool, after in pools.items()}
+            with wakeups.subscribe(*caller.holders, turns={caller.cluster: Turn(fits=fits), **turns}) as wakeup:
+                answered = await self._request(claimed, call)
+                if answered.reply.jobids or clock() >= deadline or wakeups.closed:
+                    return answered
+                # What woke it may be a pool that it is in by now.
+                if answered.pools == pools:
+                    await wait_for(wakeup, at_most=deadline - clock())
 
     def _read_queues(self, calls: list[ClaimedRequest]) -> Callable[[], list[AnsweredRequest | Exception]]:
         return partial(answer_requests, calls, self._server.clock())
@@ -134,15 +136,21 @@ def queue_replies(
         queries.Request(caller=caller, bounds=bounds_from(request), limit=request.maxJobs, shared=request.shared)
         for request, caller in asked
     ]
+    pools = delays_by_pool({caller.cluster_id for request, caller in asked if request.shared and request.wait_seconds})
     answers = queries.answer_requests(requests, now=now)
-    return [_replied(found, request.caller) for request, found in zip(requests, answers, strict=True)]
+    return [
+        _replied(found, request.caller, pools.get(request.caller.cluster_id, {}))
+        for request, found in zip(requests, answers, strict=True)
+    ]
 
 
-def _replied(found: Iterable[queries.QueuedJob] | RainbowError, caller: Caller) -> AnsweredRequest | RainbowError:
+def _replied(
+    found: Iterable[queries.QueuedJob] | RainbowError, caller: Caller, pools: Mapping[str, int]
+) -> AnsweredRequest | RainbowError:
     if isinstance(found, RainbowError):
         return found
     try:
-        return Answered(caller=caller, reply=_queue_reply(found, caller))
+        return AnsweredRequest(caller=caller, reply=_queue_reply(found, caller), pools=pools)
     # Jobs are read as they are consumed.
     except RainbowError as error:
         return error

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from clusters.models import Cluster, PoolMember
+from jobs.sql.queues import pools_of
 
 
 def members_by_pool(
@@ -33,6 +34,9 @@ def last_asked_at(members: Iterable[PoolMember]) -> datetime | None:
     return max(filter(None, asked), default=None)
 
 
-def delays_by_pool(*, cluster_id: int) -> dict[str, int]:
-    """The names of the pools that a cluster is in, and after how many seconds it may take a job there."""
-    return dict(PoolMember.objects.filter(cluster_id=cluster_id).values_list("pool__name", "after_seconds"))
+def delays_by_pool(cluster_ids: Iterable[int]) -> dict[int, dict[str, int]]:
+    """The names of the pools that each of these clusters is in, and after how many seconds it may take a job there."""
+    delays: dict[int, dict[str, int]] = {cluster_id: {} for cluster_id in cluster_ids}
+    for cluster_id, pool, after_seconds in pools_of(delays) if delays else ():
+        delays[cluster_id][pool] = after_seconds
+    return delays

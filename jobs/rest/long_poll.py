@@ -80,7 +80,8 @@ class QueueRequest:
         until = time.monotonic() + self.patience_seconds
         news = news_since(after=None)
         caller = admit_again()
-        topics = {caller.cluster, *(delays_by_pool(cluster_id=caller.cluster_id) if self.shared else ())}
+        pools = delays_by_pool([caller.cluster_id])[caller.cluster_id] if self.shared else ()
+        topics = {caller.cluster, *pools}
         jobs = self.jobs_for(caller)
         while not jobs and time.monotonic() < until and not STOPPING.wait(WATCH_EVERY_SECONDS):
             news = news_since(after=news)

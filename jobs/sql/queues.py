@@ -1,20 +1,21 @@
 """The queues of waiting jobs, and which clusters serve them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from django.db import connection
 
-from clusters.models import Cluster, Streak
+from clusters.models import Cluster, PoolMember, Streak
 from clusters.prepared import fetch_prepared
 from jobs.models import Job, Queue, Serves
-from jobs.sql.statements import Columns, Place, Row, fetch, insert
+from jobs.sql.statements import Columns, Place, Row, among_ids, fetch, ids_as_value, insert
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
 _QUEUE = Queue._meta.db_table
 _SERVES = Serves._meta.db_table
 _CLUSTER = Cluster._meta.db_table
+_MEMBER = PoolMember._meta.db_table
 _STREAK = Streak._meta.db_table
 QUEUED = f"state = '{JobState.QUEUED}'"
 # The same of jobs that are named by their ids: by no index of the queue, which PostgreSQL takes for short until it has
@@ -71,6 +72,15 @@ def known_queues(digests: Collection[bytes]) -> dict[bytes, KnownQueue]:
         bytes(digest): KnownQueue(id=id, whole=bool(whole), fair=None if fair is None else bool(fair))
         for digest, id, whole, fair in fetch(statement, list(digests))
     }
+
+
+def pools_of(cluster_ids: Iterable[int]) -> list[Row]:
+    """(cluster id, name of a pool, after how many seconds the cluster may take a job of it) of these clusters."""
+    statement = (
+        f"SELECT m.cluster_id, p.name, m.after_seconds FROM {_MEMBER} m JOIN {_CLUSTER} p ON p.id = m.pool_id "
+        f"WHERE m.cluster_id {among_ids()}"
+    )
+    return fetch(statement, [ids_as_value(cluster_ids)])
 
 
 def queues_of(cluster_ids: Collection[int]) -> list[Row]:

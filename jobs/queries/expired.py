@@ -12,6 +12,7 @@ from jobs.models import Job
 from jobs.placement import DEMAND_FIELDS
 from jobs.queries.explain import Explanation, explain_wait
 from jobs.queries.prospects import Outlook
+from jobs.sql.reads import some_have_expired
 from jobs.states import JobState
 
 # A batch is explained and ended in less than the time between two sweeps.
@@ -28,6 +29,9 @@ class Expired:
 
 def expired_jobs(*, now: datetime) -> list[Expired]:
     """The first 200, those in queues before those that are blocked; jobs that are alike are explained once."""
+    # Most servers ask this every few seconds in vain.
+    if not some_have_expired(now):
+        return []
     jobs = chain.from_iterable(_expired(state, now) for state in (JobState.QUEUED, JobState.BLOCKED))
     return list(_explained(islice(jobs, MAX_EXPIRED), now))
 

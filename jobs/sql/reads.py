@@ -1,6 +1,7 @@
 """Reading jobs that wait, jobs by their ids, and clusters that report."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from django.db import connection, models
 from clusters.models import Cluster, Credential, Project
 from jobs.models import MAX_ID, Job, JobCount, Queue, Serves
 from jobs.sight import Sight
-from jobs.sql.statements import Names, Place, Row, Statement, among_ids, fetch, ids_as_value, of_many, quoted
+from jobs.sql.statements import Names, Place, Row, Statement, among_ids, fetch, ids_as_value, of_many, quoted, timestamp
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table
@@ -36,6 +37,7 @@ _DOCUMENTS, _TEXTS = (
     frozenset(field.column for field in Job._meta.local_concrete_fields if isinstance(field, kind))
     for kind in (models.JSONField, models.TextField)
 )
+_WAITS = (JobState.QUEUED, JobState.BLOCKED)
 _QUEUED = f"state = '{JobState.QUEUED}'"
 # What the condition of its index says of a column, where that is not that there is one.
 _THERE = {"group": "> 0"}
@@ -294,6 +296,14 @@ def jobs_before(cluster_ids: Sequence[int], home: int, place: Place, *, at_most:
 def cluster_id_of(name: str) -> int | None:
     """Of a cluster or pool."""
     return next((found for (found,) in fetch(f"SELECT id FROM {_CLUSTER} WHERE name = %s", [name])), None)
+
+
+def some_have_expired(now: datetime) -> bool:
+    """Whether jobs still wait or are blocked by now that expired."""
+    waits = (of_many(f"state = '{state}'") for state in _WAITS)
+    expired = (f"EXISTS (SELECT 1 FROM {_JOB} WHERE {one} AND expires_at <= %s)" for one in waits)
+    at = timestamp(now)
+    return bool(fetch(f"SELECT {' OR '.join(expired)}", [at] * len(_WAITS))[0][0])
 
 
 def reasons_not_ready(cluster_ids: Iterable[int]) -> dict[int, str]:

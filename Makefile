@@ -215,7 +215,7 @@ images: ## Build the images of server and agent; BASE=, IMAGE_BUILDER= and IMAGE
 
 .PHONY: images-check
 images-check: .venv/development ## Build the images without a registry, and run them, in some two minutes; needs root on Debian
-	$(BIN)/python -m pytest tests/test_images.py
+	$(BIN)/python -m pytest -m 'long or not long' tests/test_images.py
 
 .PHONY: compose-demo
 compose-demo: images ## Show deploy/compose.yaml, from nothing to a job that has ended, and take it down again

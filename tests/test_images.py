@@ -102,6 +102,7 @@ def test_an_image_holds_what_its_lock_names_and_nothing_to_install_with(podman: 
     assert json.loads(said) == [digest, ["django"] if image == SERVER else [], []]
 
 
+@pytest.mark.long
 def test_a_server_that_traces_has_an_image_with_opentelemetry(podman: Engine) -> None:
     image, lock = "localhost/rainbow-server:traces", ["--build-arg", "LOCK=requirements-otel.lock"]
     podman.run("buildah", "build", *BUILD_OPTIONS.split(), "--target", "server", "--build-arg", f"BASE={BASE}", *lock,

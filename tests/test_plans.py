@@ -14,6 +14,7 @@ from clusters.callers import Claim
 from clusters.services.authenticate import admit
 from grpc_api.rpcs import jobs, queue
 from jobs.models import Job, JobDependency
+from jobs.queries.expired import expired_jobs
 from jobs.queries.lookup import list_jobs
 from jobs.queries.parents import waited_for
 from jobs.queries.queue import request_jobs
@@ -233,6 +234,20 @@ def test_postgresql_tidies_up_before_the_queues_index_is_full_of_dead_entries(db
         (options,) = cursor.fetchone()
 
     assert "autovacuum_vacuum_scale_factor=0.02" in options
+
+
+def test_expired_jobs_are_not_looked_for_among_those_that_wait_no_longer(
+    long_history: list[int], now: datetime
+) -> None:
+    waiting = Job.objects.in_state(JobState.QUEUED)
+    Job.objects.exclude(id__in=waiting.values("id")).update(expires_at=now - timedelta(hours=1))
+    waiting.update(expires_at=now + timedelta(hours=1))
+    gather_statistics()
+
+    plans = plans_of(lambda: expired_jobs(now=now))
+
+    assert all("job_expires" in plan and "job_blocked_expires" in plan for plan in plans)
+    assert not any(walks_the_history(plan) or sorts(plan) for plan in plans)
 
 
 def test_a_summary_does_not_read_the_jobs(alpha: Any, long_history: list[int]) -> None:

@@ -47,7 +47,7 @@ FEW = (
 
 @pytest.mark.parametrize("work", WORK)
 def test_no_job_is_passed_over_that_waits(alpha: Any, now: datetime, work: str) -> None:
-    submitted(alpha, 3, now=now)
+    submitted(alpha, 3, now=now, expires_at=now + timedelta(days=1))
     gather_statistics()
 
     ways = ways_to_jobs(partial(WORK[work], now))

@@ -31,7 +31,7 @@ MAX_WAIT_SECONDS = 300
 
 @dataclass(slots=True, kw_only=True)
 class AnsweredRequest(Answered[pb.RequestJobsResponse]):
-    """`pools`: for one that may wait for their jobs, delays_by_pool of its cluster."""
+    """`pools`: delays_by_pool of the caller's cluster, empty unless the request has `shared` and `wait_seconds`."""
 
     pools: Mapping[str, int]
 
@@ -93,7 +93,7 @@ class QueueRpcs:
                 answered = await self._request(claimed, call)
                 if answered.reply.jobids or clock() >= deadline or wakeups.closed:
                     return answered
-                # What woke it may be a pool that it is in by now.
+                # It joined or left a pool: subscribe to the queues of now, and ask again, before it waits.
                 if answered.pools == pools:
                     await wait_for(wakeup, at_most=deadline - clock())
 

@@ -120,8 +120,8 @@ test-transport: .venv/development ## Run the tests that speak gRPC on the transp
 test-long: .venv/development ## Run at length the drills and random tests that each run has in short
 	env -u DATABASE_URL $(BIN)/python -m pytest -m long $(FOUR_AT_ONCE)
 	$(BIN)/python -m pytest -p tests.support.postgresql -m long $(FOUR_AT_ONCE) $(ONCE:%=--ignore-glob='tests/test_%.py')
-	env -u DATABASE_URL $(BIN)/python -m pytest -m 'long or not long' --hypothesis-profile=long $(FOUR_AT_ONCE) $(DRAWN:%=tests/test_%.py)
-	$(BIN)/python -m pytest -p tests.support.postgresql -m 'long or not long' --hypothesis-profile=long $(FOUR_AT_ONCE) \
+	env -u DATABASE_URL $(BIN)/python -m pytest --hypothesis-profile=long $(FOUR_AT_ONCE) $(DRAWN:%=tests/test_%.py)
+	$(BIN)/python -m pytest -p tests.support.postgresql --hypothesis-profile=long $(FOUR_AT_ONCE) \
 		tests/test_any_message.py tests/test_rest_schema.py tests/test_rest_written.py
 
 .PHONY: test-flux

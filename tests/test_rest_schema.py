@@ -78,9 +78,10 @@ OPERATIONS = {
 }
 CALLS = [f"{method.upper()} {path}" for path, methods in DESCRIBED["paths"].items() for method in methods]
 # Their requests have the fields of a job, as that of `submit_job`: of each such schema Schemathesis makes some five
-# hundred cases before the first at random, in a quarter of a minute. Those at a cluster are for the long tests.
-JOBS_TOO = {"submit_jobs", "resubmit_job"}
-AT_A_CLUSTER = {"submit_job_to", "submit_jobs_to", "resubmit_job_to"}
+# hundred cases before the first at random, in a quarter of a minute.
+JOBS_TOO = {"submit_job_to", "submit_jobs", "submit_jobs_to", "resubmit_job", "resubmit_job_to"}
+_IN_SHORT = (Phase.generate,)
+_AT_LENGTH = (Phase.explicit, Phase.generate)
 
 
 def name_of(call: str) -> str:
@@ -161,20 +162,26 @@ def value_of(cookies: CookieJar, name: str) -> str:
     return next(cookie.value or "" for cookie in cookies if cookie.name == name)
 
 
-@pytest.mark.parametrize(
-    "call", [pytest.param(call, marks=pytest.mark.long) if name_of(call) in AT_A_CLUSTER else call for call in CALLS]
-)
+@pytest.mark.parametrize("call", CALLS)
 def test_the_live_server_keeps_to_the_schema(described: Any, call: str, guest: Guest, operator: dict[str, str]) -> None:
-    """All checks of Schemathesis, with the exceptions below.
+    """All checks of Schemathesis, with the exceptions below; of requests that are a job like another's, in short."""
+    keep_to_the_schema(described, call, guest, operator, phases=_IN_SHORT if name_of(call) in JOBS_TOO else _AT_LENGTH)
 
-    `schema.parametrize()` would make the cases while tests are collected: seconds of each process of each run.
-    """
 
-    @settings(
-        max_examples=settings().max_examples // 8,
-        phases=(Phase.generate,) if name_of(call) in JOBS_TOO else (Phase.explicit, Phase.generate),
-        suppress_health_check=list(HealthCheck),
-    )
+@pytest.mark.long
+@pytest.mark.parametrize("call", [call for call in CALLS if name_of(call) in JOBS_TOO])
+def test_the_live_server_keeps_to_the_schema_of_a_job_wherever_it_stands(
+    described: Any, call: str, guest: Guest, operator: dict[str, str]
+) -> None:
+    keep_to_the_schema(described, call, guest, operator, phases=_AT_LENGTH)
+
+
+def keep_to_the_schema(
+    described: Any, call: str, guest: Guest, operator: dict[str, str], *, phases: tuple[Phase, ...]
+) -> None:
+    """`schema.parametrize()` would make the cases while tests are collected: seconds of each process of each run."""
+
+    @settings(max_examples=settings().max_examples // 8, phases=phases, suppress_health_check=list(HealthCheck))
     def check(case: Any, guest: Guest, operator: dict[str, str]) -> None:
         keeps_to_the_schema(case, guest, operator)
 

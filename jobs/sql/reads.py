@@ -13,7 +13,7 @@ from clusters.models import Cluster, Credential, Project
 from jobs.models import MAX_ID, Job, JobCount, Queue, Serves
 from jobs.sight import Sight
 from jobs.sql.statements import Names, Place, Row, Statement, among_ids, fetch, ids_as_value, of_many, quoted, timestamp
-from jobs.states import JobState
+from jobs.states import UNTAKEN, JobState
 
 _JOB = Job._meta.db_table
 _CLUSTER = Cluster._meta.db_table
@@ -37,7 +37,6 @@ _DOCUMENTS, _TEXTS = (
     frozenset(field.column for field in Job._meta.local_concrete_fields if isinstance(field, kind))
     for kind in (models.JSONField, models.TextField)
 )
-_WAITS = (JobState.QUEUED, JobState.BLOCKED)
 _QUEUED = f"state = '{JobState.QUEUED}'"
 # What the condition of its index says of a column, where that is not that there is one.
 _THERE = {"group": "> 0"}
@@ -302,12 +301,12 @@ def some_have_expired(now: datetime) -> bool:
     """Whether jobs still wait or are blocked by now that expired."""
     # In its order, which its index has: for one in any order PostgreSQL may walk the table, where all may have expired
     # that wait no longer.
-    waits = (of_many(f"state = '{state}'") for state in _WAITS)
+    waits = (of_many(f"state = '{state}'") for state in UNTAKEN)
     first = (
         f"SELECT expires_at FROM {_JOB} WHERE {one} AND expires_at <= %s ORDER BY expires_at LIMIT 1" for one in waits
     )
     some = " OR ".join(f"({one}) IS NOT NULL" for one in first)
-    return bool(fetch(f"SELECT {some}", [timestamp(now)] * len(_WAITS))[0][0])
+    return bool(fetch(f"SELECT {some}", [timestamp(now)] * len(UNTAKEN))[0][0])
 
 
 def reasons_not_ready(cluster_ids: Iterable[int]) -> dict[int, str]:

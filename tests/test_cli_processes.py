@@ -1,8 +1,6 @@
 """The command line among other processes: terminals, pipes, signals; and how it words things."""
 
 import os
-import pty
-import re
 import signal
 import subprocess
 import sys
@@ -28,6 +26,7 @@ from tests.support.certificates import make_certificate
 from tests.support.commandline import MAIN, Run
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rehearsed import RehearsedServer, rehearsed_server
+from tests.support.terminals import at_terminal, without_controls
 
 QUEUED = pb.SubmitJobResponse(jobid=7, status=pb.SubmitJobResponse.SUBMIT_SUCCESS, position=1)
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -100,15 +99,9 @@ def test_a_reader_that_has_had_enough_causes_no_noise(rehearse: Any) -> None:
 
 def test_a_terminal_gets_a_table_that_fits(rehearse: Any) -> None:
     rehearse(pb.ListJobsResponse(jobs=[pb.Job(id=1, state=pb.JOB_STATE_RUNNING, command="x" * 500)]))
-    ours, theirs = pty.openpty()
 
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    subprocess.run([*MAIN, "jobs"], stdout=theirs, check=True, env=environment)
-    os.close(theirs)
-    text = os.read(ours, 65536).decode()
-    os.close(ours)
+    header, row = without_controls(at_terminal([*MAIN, "jobs"], columns=80)).split("\r\n")[:2]
 
-    header, row = re.sub(r"\x1b\[[0-9;]*m", "", text).split("\r\n")[:2]
     assert header.split() == ["ID", "STATE", "NAME", "NODES", "SUBMITTED", "COMMAND"]
     assert row.startswith("1   running")
     assert row.rstrip().endswith("x…")

@@ -1,9 +1,6 @@
 """Submitting the jobs of a file by the command line."""
 
 import json
-import os
-import pty
-import re
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +11,7 @@ from rainbow.job_lines import LONGEST_LINE
 from rainbow.terminal.progress import Lines
 from tests.support.commandline import MAIN, Run, answer
 from tests.support.job_files import GOOD, JobsFile, numbered
+from tests.support.terminals import with_errors_at_terminal, without_controls
 from tests.support.wire import Remote
 
 
@@ -259,18 +257,11 @@ def test_a_mistake_in_the_words_is_told(rainbow: Run, words: list[str], complain
 
 
 def test_a_terminal_gets_a_bar(rainbow: Run, jobs_file: JobsFile) -> None:
-    ours, theirs = pty.openpty()
+    shown, output = with_errors_at_terminal([*MAIN, "submit", "--file", jobs_file(*numbered(2000))], columns=120)
 
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    words = [*MAIN, "submit", "--file", jobs_file(*numbered(2000))]
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=theirs, check=True, env=environment)
-    os.close(theirs)
-    text = os.read(ours, 65536).decode()
-    os.close(ours)
-
-    assert "2,000 of 2,000 jobs" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
-    assert "a second" in text
-    assert done.stdout.startswith(b"Submitted 2,000 jobs")
+    assert "2,000 of 2,000 jobs" in without_controls(shown)
+    assert "a second" in shown
+    assert output.startswith(b"Submitted 2,000 jobs")
 
 
 def test_elsewhere_a_line_tells_how_far_it_is_now_and_then() -> None:

@@ -1,8 +1,6 @@
 """rainbow watch and rainbow logs."""
 
 import json
-import os
-import pty
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +14,7 @@ from tests.support.agents import Crew, crew
 from tests.support.commandline import MAIN, Run, answer
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import RainbowServer
+from tests.support.terminals import at_terminal
 from tests.support.wire import Remote
 
 
@@ -93,13 +92,8 @@ def test_the_output_is_printed_as_it_is(rainbow: Run, agent: Crew) -> None:
 
 def test_the_output_cannot_drive_a_terminal(rainbow: Run, agent: Crew) -> None:
     (job,) = agent.finish(agent.submit(r"printf '\033[2Jgone'"))
-    ours, theirs = pty.openpty()
 
-    subprocess.run([*MAIN, "logs", str(job.id)], stdout=theirs, check=True)
-    os.close(theirs)
-
-    assert os.read(ours, 1000) == rb"\x1b[2Jgone"
-    os.close(ours)
+    assert at_terminal([*MAIN, "logs", str(job.id)]) == r"\x1b[2Jgone"
 
 
 def test_a_job_that_wrote_nothing_says_so(rainbow: Run, agent: Crew) -> None:

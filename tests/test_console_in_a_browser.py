@@ -106,6 +106,27 @@ def test_what_holds_still_does_not_refresh(olga: Visit) -> None:
     assert asked.count("fetch") == 1
 
 
+def test_what_is_pressed_while_a_page_refreshes_is_clicked(olga: Visit) -> None:
+    page = olga.page
+    page.clock.install()
+    olga.go("/admin/")
+    link = page.locator("[data-live] a").first
+    link.hover()
+
+    page.mouse.down()
+    with page.expect_response("**/admin/") as answer:
+        page.clock.run_for(5_000)
+    answer.value.finished()
+    # Behind what the page does with the answer.
+    page.evaluate("async () => { await (await fetch('/healthz')).text() }")
+    address = link.get_attribute("href")
+    with page.expect_navigation():
+        page.mouse.up()
+
+    assert address is not None
+    assert page.url.endswith(address)
+
+
 def test_a_server_that_is_gone_is_noticed(browser: Browser, console: RainbowServer) -> None:
     with visit(browser, console.web) as visiting:
         visiting.page.clock.install()

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 from shlex import quote
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -10,13 +12,15 @@ from urllib.request import Request, urlopen
 import pytest
 from playwright.sync_api import Browser, expect
 
+from jobs.services.output_parts import MOST_AT_ONCE, Readers
+from rainbow.errors import LimitReached
 from tests.support.agents import Crew, crew
 from tests.support.browser import CHROMIUM, chromium, fill_with_demo, visit
 from tests.support.executors import until_there
 from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.servers import RainbowServer, start_rainbow
 from tests.support.wire import Remote, joined
-from tests.support.wishes import at_work, run_at
+from tests.support.wishes import at_work, run_at, wishes_of
 
 
 @pytest.fixture
@@ -28,6 +32,34 @@ def cluster(web_server: RainbowServer) -> Iterator[Remote]:
 @pytest.fixture
 def agent(web_server: RainbowServer, cluster: Remote, tmp_path: Path) -> Iterator[Crew]:
     with crew(cluster, web_server.address, tmp_path / "state") as made, at_work(made):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def site(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowServer]:
+    """One with people, and a single web process."""
+    url = new_database()
+    fill_with_demo(url, jobs=200)
+    running = start_rainbow(database_url=url, log=tmp_path_factory.mktemp("site") / "log", with_web=True)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def team(site: RainbowServer) -> Iterator[Remote]:
+    with joined(site) as remote:
+        yield remote
+
+
+@pytest.fixture
+def team_agent(site: RainbowServer, team: Remote, tmp_path: Path) -> Iterator[Crew]:
+    with crew(team, site.address, tmp_path / "state") as made, at_work(made):
         yield made
 
 
@@ -111,38 +143,73 @@ def test_an_agent_that_is_away_is_told_in_time(web_server: RainbowServer, cluste
     assert b"did not answer" in words
 
 
+def test_who_reads_waits_while_others_wait_for_an_agent_that_is_away(
+    site: RainbowServer, team: Remote, team_agent: Crew
+) -> None:
+    written = team_agent.submit("echo written")
+    wait_until(lambda: team_agent.job(written).finished_at is not None)
+    with joined(site) as away, ThreadPoolExecutor() as others:
+        jobid = run_at(away, agent="login1")
+        held = [others.submit(get, site, f"jobs/{jobid}/output", away.token) for _ in range(MOST_AT_ONCE)]
+        wait_until(lambda: len(wishes_of(away, agent="login1")) == MOST_AT_ONCE or all(one.done() for one in held))
+
+        status, data, _ = get(site, f"jobs/{written}/output", team.token)
+
+    assert (status, data) == (200, b"written\n")
+    assert [one.result()[0] for one in held] == [409] * MOST_AT_ONCE
+
+
+def test_as_many_as_may_wait_do_and_others_are_refused() -> None:
+    readers = Readers(at_once=1, waiting=1, seconds=PATIENCE_SECONDS)
+    ended: Queue[str] = Queue()
+
+    def come() -> None:
+        try:
+            with readers.admitted():
+                ended.put("had its turn")
+        except LimitReached as error:
+            ended.put(error.message)
+
+    with ThreadPoolExecutor() as others:
+        with readers.admitted():
+            for _ in range(2):
+                others.submit(come)
+            first = ended.get(timeout=PATIENCE_SECONDS)
+        then = ended.get(timeout=PATIENCE_SECONDS)
+
+    assert (first, then) == ("so many outputs are read here already", "had its turn")
+
+
+def test_nobody_waits_for_a_turn_for_ever() -> None:
+    readers = Readers(at_once=1, waiting=1, seconds=0.01)
+
+    with readers.admitted(), pytest.raises(LimitReached), readers.admitted():
+        pass
+
+    with readers.admitted():
+        pass
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
-def test_the_page_of_a_job_follows_what_it_writes(new_database: Callable[[], str], tmp_path: Path) -> None:
-    url = new_database()
-    fill_with_demo(url, jobs=200)
-    site = start_rainbow(database_url=url, log=tmp_path / "log", with_web=True)
-    try:
-        with (
-            joined(site) as remote,
-            crew(remote, site.address, tmp_path / "state") as made,
-            at_work(made) as agent,
-            chromium() as browser,
-        ):
-            _follow(browser, site, agent, tmp_path)
-    finally:
-        site.stop()
-
-
-def _follow(browser: Browser, site: RainbowServer, agent: Crew, folder: Path) -> None:
+def test_the_page_of_a_job_follows_what_it_writes(
+    site: RainbowServer, team_agent: Crew, browser: Browser, tmp_path: Path
+) -> None:
     name = "<b>'one two'&#.csv"
-    command = f"echo begun; echo trouble >&2; {until_there(folder / 'go')}; echo '<b>over</b>'; echo 1 > {quote(name)}"
-    jobid = agent.submit(command, outputs=("*.csv",))
-    wait_until(lambda: str(agent.job(jobid).state) == "running")
+    command = (
+        f"echo begun; echo trouble >&2; {until_there(tmp_path / 'go')}; echo '<b>over</b>'; echo 1 > {quote(name)}"
+    )
+    jobid = team_agent.submit(command, outputs=("*.csv",))
+    wait_until(lambda: str(team_agent.job(jobid).state) == "running")
     with visit(browser, site.web) as visiting:
         visiting.go(f"/admin/jobs/job/{jobid}/change/")
         output = visiting.page.locator("[data-source=stdout]")
-        expect(output).to_have_text("begun\n", timeout=60_000)
-        expect(visiting.page.locator("[data-source=stderr]")).to_have_text("trouble\n", timeout=60_000)
-        (folder / "go").touch()
-        expect(output).to_contain_text("<b>over</b>", timeout=60_000)
-        wait_until(lambda: agent.job(jobid).finished_at is not None)
+        expect(output).to_have_text("begun\n")
+        expect(visiting.page.locator("[data-source=stderr]")).to_have_text("trouble\n")
+        (tmp_path / "go").touch()
+        expect(output).to_contain_text("<b>over</b>")
+        wait_until(lambda: team_agent.job(jobid).finished_at is not None)
         visiting.go(f"/admin/jobs/job/{jobid}/change/")
-        with visiting.page.expect_download(timeout=60_000) as download:
+        with visiting.page.expect_download() as download:
             visiting.page.get_by_role("link", name=name).click()
         assert download.value.path().read_text() == "1\n"
         assert download.value.suggested_filename.endswith(".csv")

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,11 +15,43 @@ from jobs.states import FINAL, OutputSource
 from rainbow.errors import FailedPrecondition, LimitReached, Unavailable
 
 MOST_BYTES = 1024 * 1024
-# Each occupies one of the process's few threads.
-MOST_AT_ONCE = 2
+# Each occupies one of the process's few threads, also while it waits for its turn.
+MOST_AT_ONCE, MOST_WAITING = 2, 2
 FIRST_ANSWER_SECONDS, ALL_SECONDS = 5.0, 20.0
+# Longer than those take whose agent is away.
+TURN_SECONDS = 8.0
 LOOK_EVERY_SECONDS = 0.03
-_MAY_READ = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+
+class Readers:
+    """`at_once` go on; as many as `waiting` wait until one of them is done, each for `seconds` at most."""
+
+    def __init__(self, *, at_once: int, waiting: int, seconds: float) -> None:
+        self._may_come = threading.BoundedSemaphore(at_once + waiting)
+        self._may_go_on = threading.BoundedSemaphore(at_once)
+        self._seconds = seconds
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Raises LimitReached."""
+        with (
+            _held(self._may_come, self._may_come.acquire(blocking=False)),
+            _held(self._may_go_on, self._may_go_on.acquire(timeout=self._seconds)),
+        ):
+            yield
+
+
+@contextmanager
+def _held(semaphore: threading.Semaphore, acquired: bool) -> Iterator[None]:
+    if not acquired:
+        raise LimitReached("so many outputs are read here already", retry_after_seconds=2)
+    try:
+        yield
+    finally:
+        semaphore.release()
+
+
+_READERS = Readers(at_once=MOST_AT_ONCE, waiting=MOST_WAITING, seconds=TURN_SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +83,7 @@ def read_part(
     Raises as `begin_relay` does, FailedPrecondition where the site does not send it, LimitReached where so many are
     read already, and Unavailable.
     """
-    if not _MAY_READ.acquire(blocking=False):
-        raise LimitReached("so many outputs are read here already", retry_after_seconds=2)
-    try:
+    with _READERS.admitted():
         # Before it is read: what is written later is there then.
         over = Job.objects.filter(id=job_id, state__in=FINAL).exists()
         opened = begin_relay(
@@ -62,8 +93,6 @@ def read_part(
             return _read(opened, over=over, most_bytes=most_bytes)
         finally:
             end_relay(relay=opened.id)
-    finally:
-        _MAY_READ.release()
 
 
 def _read(opened: Opened, *, over: bool, most_bytes: int) -> Part:

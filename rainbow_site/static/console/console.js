@@ -6,7 +6,8 @@ const byId = (id) => document.getElementById(id);
 function replaceParts(page) {
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(part.id);
-    if (!fresh || fresh.innerHTML === part.dataset.seen) continue;
+    // While something in it is being clicked it stays: what is replaced between press and release is not clicked.
+    if (!fresh || fresh.innerHTML === part.dataset.seen || part.querySelector(":active")) continue;
     part.dataset.seen = fresh.innerHTML;
     for (const open of part.querySelectorAll("details[open]")) page.getElementById(open.id)?.setAttribute("open", "");
     const places = [...part.querySelectorAll("a, summary, button, [tabindex]")];

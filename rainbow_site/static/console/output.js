@@ -5,6 +5,10 @@ const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u20
 
 const escaped = (character) => "\\u" + character.codePointAt(0).toString(16).padStart(4, "0");
 
+let last = Promise.resolve();
+// One request after the other: the server reads few outputs at once.
+const inLine = (step) => (last = last.then(step));
+
 class Follower {
   constructor(place, source, title) {
     this.url = place.dataset.output;
@@ -53,7 +57,7 @@ class Follower {
   async run() {
     for (let pause = 0; pause !== null; ) {
       await new Promise((resolve) => setTimeout(resolve, pause));
-      pause = document.hidden ? EVERY_MS : await this.step().catch(() => AGAIN_MS);
+      pause = document.hidden ? EVERY_MS : await inLine(() => this.step().catch(() => AGAIN_MS));
     }
   }
 }

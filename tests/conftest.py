@@ -28,6 +28,7 @@ from clusters.services.register import register_cluster
 from jobs import remembered, room
 from jobs.outbox import forget_webhooks, webhooks_exist
 from jobs.queries import head, labeled
+from jobs.rest.job_rows import kept_jobs
 from jobs.room import forget_limits
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.certificates import make_certificate
@@ -147,6 +148,8 @@ def _nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     head.forget()
     labeled.forget()
     parsed_facts.clear()
+    for kept in kept_jobs.values():
+        kept.clear()
     forget_limits()
     forget_webhooks()
     # Else a test that takes long would look once more.

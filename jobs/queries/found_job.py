@@ -110,12 +110,12 @@ def read_listed(ids: Sequence[int], *, leaving_out: Container[str]) -> Listed:
 
     What is left out is None.
     """
-    if not ids:
-        return Listed(ids=(), columns={}, rest=(), versions=())
     alike = tuple(name for name in _ALIKE if name not in leaving_out)
     own = tuple(name for name in _OWN if name not in leaving_out)
     unread = dict.fromkeys(name for name in (*_ALIKE, *_OWN) if name in leaving_out)
     found = listed_jobs(ids, alike=alike, own=own, changing=_CHANGES, most_bytes=ANSWER_BYTES)
+    if not found.ids:
+        return Listed(ids=(), columns={}, rest=(), versions=())
     said = {
         array: {**dict(zip(alike, values, strict=True)), **unread} for array, values in _read_once(found.alike).items()
     }
@@ -140,8 +140,13 @@ def _read_once(arrays: Sequence[str]) -> dict[str, list[Any]]:
 
 def read_versions(ids: Sequence[int]) -> list[str]:
     """Of those of these jobs that are there, in their order: a text that differs once anything shown of it does."""
-    found = versions_of_jobs(ids, columns=_CHANGES) if ids else {}
+    found = versions_of(ids)
     return [found[job_id] for job_id in ids if job_id in found]
+
+
+def versions_of(ids: Sequence[int]) -> dict[int, str]:
+    """The same by id, in any order."""
+    return versions_of_jobs(ids, columns=_CHANGES) if ids else {}
 
 
 def _read(columns: Sequence[str], row: Row) -> FoundJob:

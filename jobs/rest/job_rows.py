@@ -1,13 +1,15 @@
 """Pages of jobs, written from what the database gives: JobBriefSerializer in its bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
 from jobs.models import said_key
-from jobs.queries.found_job import read_listed
+from jobs.queries.found_job import read_listed, versions_of
+from jobs.queries.reply_size import ANSWER_BYTES
 from jobs.rest.job_serializers import HIDDEN, JobBriefSerializer, SubmitterSerializer
-from rainbow_site.web.rest.written import NULL, Writers, objects, text, writers_of
+from jobs.rest.kept_jobs import MOST_BYTES, KeptJobs, WrittenJob
+from rainbow_site.web.rest.written import NULL, Writers, array, objects, text, writers_of
 
 
 class WrittenJobs(NamedTuple):
@@ -18,14 +20,45 @@ class WrittenJobs(NamedTuple):
     versions: Sequence[str]
 
 
+# By whether what was submitted, and written, is shown.
+kept_jobs = {with_content: KeptJobs(most_bytes=MOST_BYTES // 2) for with_content in (True, False)}
+
+
 def write_jobs(ids: Sequence[int], *, with_content: bool) -> WrittenJobs:
     """Those of these jobs that are there, in the order of the ids, which rise or fall, as many as fit one answer."""
+    kept = kept_jobs[with_content]
+    jobs = _with_kept(ids, kept.of(ids), with_content=with_content) or _write(ids, with_content=with_content)
+    kept.keep(jobs)
+    return WrittenJobs(array(job.text for job in jobs.values()), [*jobs], [job.version for job in jobs.values()])
+
+
+def _with_kept(ids: Sequence[int], kept: Mapping[int, WrittenJob], *, with_content: bool) -> dict[int, WrittenJob]:
+    """Reads only what was not kept, or has changed since. None of them if that is not faster, or if it went away."""
+    if not kept:
+        return {}
+    versions = versions_of(ids)
+    right = {job_id: job for job_id, job in kept.items() if versions.get(job_id) == job.version}
+    there = [job_id for job_id in ids if job_id in versions]
+    jobs = right | _write([job_id for job_id in there if job_id not in right], with_content=with_content)
+    return {job_id: jobs[job_id] for job_id in _that_fit(there, jobs)}
+
+
+def _that_fit(ids: Sequence[int], jobs: Mapping[int, WrittenJob]) -> Iterator[int]:
+    size = 0
+    for job_id in ids:
+        if job_id not in jobs or size >= ANSWER_BYTES:
+            return
+        yield job_id
+        size += len(jobs[job_id].text)
+
+
+def _write(ids: Sequence[int], *, with_content: bool) -> dict[int, WrittenJob]:
     jobs = read_listed(ids, leaving_out=() if with_content else HIDDEN)
     if not jobs.ids:
-        return WrittenJobs("[]", (), ())
+        return {}
     submitters = list(zip(jobs.columns["credential_id"], jobs.columns["label"], strict=True))
-    array = objects({**jobs.columns, "submitted_by": submitters}, _writers(), rest=jobs.rest)
-    return WrittenJobs(array, jobs.ids, jobs.versions)
+    texts = objects({**jobs.columns, "submitted_by": submitters}, _writers(), rest=jobs.rest)
+    return dict(zip(jobs.ids, map(WrittenJob, jobs.versions, texts), strict=True))
 
 
 @cache

@@ -149,6 +149,8 @@ def listed_jobs(ids: Sequence[int], *, alike: Names, own: Names, changing: Names
 
     What is `alike` has the same values in many jobs.
     """
+    if not ids:
+        return Listed((), (), (), ())
     parts, last_first = (alike, own, changing), ids[0] > ids[-1]
     # To fetch a value takes three times as long as to write and read it in an array.
     if connection.vendor == "postgresql":

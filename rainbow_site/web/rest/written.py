@@ -4,7 +4,7 @@ A serializer's fields say how each column is written. What most rows of a page h
 """
 
 import json
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import chain, repeat
 from operator import attrgetter
@@ -99,14 +99,20 @@ def _writer_of(field: object) -> Writer:
     return next(writer for kind, writer in _BY_FIELD if isinstance(field, kind))
 
 
-def objects(columns: Mapping[str, Sequence[Any]], writers: Writers, *, rest: Sequence[Mapping[str, Any]] = ()) -> str:
-    """An array of objects, of columns of the same length.
+def array(written: Iterable[str]) -> str:
+    return f"[{','.join(written)}]"
+
+
+def objects(
+    columns: Mapping[str, Sequence[Any]], writers: Writers, *, rest: Sequence[Mapping[str, Any]] = ()
+) -> list[str]:
+    """Each an object, of columns of the same length.
 
     What `writers` names and no column is of is in `rest`: for each object a mapping, one for all that are alike in it.
     """
     rows = len(next(iter(columns.values())))
     if not rows:
-        return "[]"
+        return []
     alike, varying = dict[str, str](), dict[str, Iterable[str]]()
     for name, write in writers.items():
         if (values := columns.get(name)) is None:
@@ -116,25 +122,24 @@ def objects(columns: Mapping[str, Sequence[Any]], writers: Writers, *, rest: Seq
         else:
             said = {value: write(value) for value in set(values)}
             varying[name] = map(said.__getitem__, values)
-    return "".join(chain(_parts(writers, alike, varying, rest or [{}] * rows), "]"))
+    return _joined(writers, alike, varying, rest or [{}] * rows)
 
 
 def objects_of(rows: Sequence[object], writers: Writers) -> str:
-    """The same of objects in Python, with an attribute for each field."""
+    """An array of objects in Python, with an attribute for each field."""
     read = attrgetter(*writers)
     columns = zip(*map(read, rows), strict=True) if rows else repeat(())
-    return objects(dict(zip(writers, columns, strict=False)), writers)
+    return array(objects(dict(zip(writers, columns, strict=False)), writers))
 
 
-def _parts(
+def _joined(
     writers: Writers, alike: Mapping[str, str], varying: Mapping[str, Iterable[str]], rest: Sequence[Mapping[str, Any]]
-) -> Iterator[str]:
-    """Of an array, without its end. To join these takes a quarter of the time that filling templates does."""
+) -> list[str]:
+    """To join texts takes a quarter of the time that filling templates does."""
     around = {id(one): _around(varying, writers, alike, one) for one in {id(one): one for one in rest}.values()}
-    before = ["[", *[","] * (len(rest) - 1)]
     fixed = zip(*(around[id(one)] for one in rest), strict=True)
     columns = chain.from_iterable(zip(fixed, [*varying.values(), ()], strict=True))
-    return chain.from_iterable(zip(before, *[*columns][:-1], strict=True))
+    return ["".join(parts) for parts in zip(*[*columns][:-1], strict=True)]
 
 
 def _around(varying: Container[str], writers: Writers, alike: Mapping[str, str], rest: Mapping[str, Any]) -> list[str]:

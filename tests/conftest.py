@@ -47,11 +47,12 @@ from tests.support.servers import DEFAULT_WEB_WORKERS, TRANSPORT, RainbowServer,
 from tests.support.wire import Remote, joined
 
 pytest_plugins = [
+    # Before those that import it: its assertions explain themselves.
+    "tests.support.rehearsed",
     "tests.support.agent_cast",
     "tests.support.commandline",
     "tests.support.flux_cast",
     "tests.support.job_files",
-    "tests.support.rehearsed",
 ]
 
 # What is collected stays: looking for garbage in it would take a tenth of the collection, and more of each test.

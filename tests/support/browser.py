@@ -86,6 +86,8 @@ def visit(
         visiting.page.fill("#id_username", who)
         visiting.page.fill("#id_password", PASSWORD)
         visiting.page.click("[type=submit]")
+        # The session's cookie is there with the next page.
+        expect(visiting.page.locator("#id_password")).to_have_count(0)
         _signed_in[key] = context.storage_state()
     yield visiting
     context.close()

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 
 from clusters.callers import Operator
 from jobs.models import BulkAction, Job, JobEvent
@@ -16,6 +17,7 @@ from jobs.services.actions import Action
 from jobs.services.bulk_actions import begin_bulk_action, search_of, step_bulk_action, stop_bulk_action
 from jobs.states import ActionKind, JobState
 from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound
+from tests.support.console import signed_in
 from tests.support.queue import counted, operator_named, recounted, submitted
 
 CANCEL = Action(kind=ActionKind.CANCEL, reason="the data was wrong")
@@ -165,3 +167,16 @@ def test_commands_are_searched_only_when_asked_for(alpha: Any, olga: Operator, n
     assert not list_jobs(by=olga, search=Search(text="train")).jobs
     assert [job.id for job in list_jobs(by=olga, search=Search(text="train", in_commands=True)).jobs] == ids
     assert count_jobs(by=olga, search=Search(text="train", in_commands=True), most=10) == 1
+
+
+def test_only_the_step_that_ends_it_is_in_the_log(alpha: Any, now: datetime) -> None:
+    submitted(alpha, 2, now=now)
+    browser = signed_in("olga", "operators")
+    user_id = int(browser.session["_auth_user_id"])
+    going = begin_bulk_action(action=CANCEL, search=Search(), by=Operator(user_id=user_id, name="olga"), now=now)
+
+    for _ in range(3):
+        browser.post(f"/admin/jobs/job/bulk/{going.id}/step/")
+
+    said = LogEntry.objects.filter(object_id=str(going.id)).values_list("change_message", flat=True)
+    assert list(said) == ["2 cancelled, 0 not"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.browser import CHROMIUM, PHONE, Visit, chromium, fill_with_demo, visit
 from tests.support.servers import RainbowServer, start_rainbow
@@ -125,6 +125,72 @@ def test_what_is_pressed_while_a_page_refreshes_is_clicked(olga: Visit) -> None:
 
     assert address is not None
     assert page.url.endswith(address)
+
+
+def test_focus_stays_on_the_same_link_when_others_come_before_it(olga: Visit) -> None:
+    page = olga.page
+    page.clock.install()
+    olga.go("/admin/")
+    first, second = (page.locator("#fleet tbody tr").nth(place).locator("a").first for place in (0, 1))
+    gone, kept = first.get_attribute("href"), second.get_attribute("href")
+    second.focus()
+    page.route("**/admin/", lambda route: route.fulfill(body=_without_first_row(route.fetch().text())))
+
+    page.clock.run_for(5_000)
+
+    expect(page.locator(f"#fleet tbody a[href='{gone}']")).to_have_count(0)
+    assert page.evaluate("document.activeElement.getAttribute('href')") == kept
+
+
+def _without_first_row(page: str) -> str:
+    begin = page.index("<tr", page.index("<tbody", page.index('id="fleet"')))
+    return page[:begin] + page[page.index("</tr>", begin) + len("</tr>") :]
+
+
+def test_what_is_no_longer_there_is_said_to_be_gone(browser: Browser, console: RainbowServer) -> None:
+    with visit(browser, console.web) as visiting:
+        visiting.page.clock.install()
+        visiting.go("/admin/jobs/job/1/change/")
+        visiting.page.route("**/job/1/change/", lambda route: route.fulfill(status=404))
+        visiting.page.clock.run_for(5_000)
+
+        expect(
+            visiting.page.get_by_text("What this page shows is no longer there: what you see is old.")
+        ).to_be_visible()
+
+
+def test_who_is_signed_out_while_all_are_acted_on_is_asked_to_sign_in(browser: Browser, console: RainbowServer) -> None:
+    with visit(browser, console.web) as visiting:
+        page = visiting.page
+        visiting.go("/admin/jobs/job/bulk/begin/prioritize/?state=queued&cluster=5")
+        page.get_by_label("Priority").fill("3")
+        page.get_by_label("Reason").fill("late")
+        page.route("**/step/", lambda route: route.fulfill(status=503))
+        page.get_by_role("button", name="Change").click()
+        expect(page.get_by_text("The server does not answer")).to_be_visible()
+        page.context.clear_cookies(name="sessionid")
+        page.unroute("**/step/")
+
+        expect(page.locator("#id_password")).to_be_visible()
+
+
+def test_a_step_that_is_not_answered_is_tried_again(browser: Browser, console: RainbowServer) -> None:
+    with visit(browser, console.web) as visiting:
+        page, tried = visiting.page, list[str]()
+
+        def fail_once(route: Route) -> None:
+            tried.append(route.request.url)
+            route.fulfill(status=503) if len(tried) == 1 else route.continue_()
+
+        page.route("**/step/", fail_once)
+        visiting.go("/admin/jobs/job/bulk/begin/prioritize/?state=queued&cluster=5")
+        page.get_by_label("Priority").fill("4")
+        page.get_by_label("Reason").fill("late")
+        page.get_by_role("button", name="Change").click()
+
+        expect(page.get_by_text("The server does not answer: what you see is old.")).to_be_visible()
+        expect(page.get_by_text("Done.")).to_be_visible()
+        assert len(tried) > 1
 
 
 def test_a_server_that_is_gone_is_noticed(browser: Browser, console: RainbowServer) -> None:

@@ -9,9 +9,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from clusters.callers import Operator
 from clusters.models import Cluster
 from jobs.demo.stage import create_demo_data
 from jobs.models import Job
+from jobs.queries import lookup
+from jobs.queries.search import Search
 from tests.support.console import signed_in
 from tests.support.queue import submitted
 
@@ -160,3 +163,52 @@ def test_pages_run_no_inline_script(alpha: Any, vera: Client, now: datetime) -> 
     for page in ("/admin/", JOBS, f"{JOBS}{ids[0]}/change/", "/admin/clusters/cluster/"):
         shown = text_of(vera, page)
         assert "<script>" not in shown and " style=" not in shown and " onclick" not in shown
+
+
+@pytest.mark.parametrize("pages_left", [0, 1])
+def test_a_page_all_of_whose_jobs_are_deleted_while_it_is_made_is_the_next_one(
+    alpha: Any, vera: Client, now: datetime, monkeypatch: pytest.MonkeyPatch, pages_left: int
+) -> None:
+    ids = submitted(alpha, 2 + pages_left, now=now)
+    find_ids, found = lookup.find_ids, list[Any]()
+
+    def then_gone(**asked: Any) -> Any:
+        found.append(find_ids(**asked))
+        if len(found) == 1:
+            Job.objects.filter(id__in=found[0].ids).delete()
+        return found[-1]
+
+    monkeypatch.setattr(lookup, "find_ids", then_gone)
+    page = lookup.list_jobs(by=Operator(user_id=0, name=""), search=Search(size=2))
+
+    assert [job.id for job in page.jobs] == ids[:pages_left]
+    assert not page.more
+
+
+def test_jobs_that_are_deleted_while_a_page_is_made_are_no_reason_for_another_page(
+    alpha: Any, vera: Client, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = submitted(alpha, 2, now=now)
+    find_ids = lookup.find_ids
+
+    def then_one_gone(**asked: Any) -> Any:
+        found = find_ids(**asked)
+        Job.objects.filter(id=ids[0]).delete()
+        return found
+
+    monkeypatch.setattr(lookup, "find_ids", then_one_gone)
+
+    assert [job.id for job in vera.get(JOBS).context["page"].jobs] == ids[1:]
+    assert "Older" not in text_of(vera, JOBS)
+
+
+def test_the_page_of_a_job_that_waits_looks_for_its_output_soon(alpha: Any, vera: Client, now: datetime) -> None:
+    (job_id,) = submitted(alpha, now=now)
+    output = f"{JOBS}{job_id}/output/"
+
+    assert f'data-output="{output}"' in text_of(vera, f"{JOBS}{job_id}/change/")
+    answer = vera.get(output)
+    assert (answer.status_code, answer["Retry-After"]) == (204, "5")
+
+    Job.objects.filter(id=job_id).update(state="cancelled", finished_at=now)
+    assert "data-output" not in text_of(vera, f"{JOBS}{job_id}/change/")

@@ -19,6 +19,7 @@ from jobs.services.accept import accept_jobs
 from jobs.services.cancel import cancel_jobs
 from jobs.services.group_steps import LEFT_OPEN_FOR, due_groups, step_group
 from jobs.services.groups import GroupWish
+from jobs.services.move import move_jobs
 from jobs.services.orders import Order, Receipt
 from jobs.services.prune import prune_jobs
 from jobs.services.report import report_jobs
@@ -27,6 +28,7 @@ from jobs.specs import JobSpec
 from jobs.states import JobState
 from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, LimitReached, RainbowError
 from tests.support.members import caller_with, personal_token, project_of
+from tests.support.queue import operator_named
 
 pytestmark = pytest.mark.django_db
 
@@ -277,3 +279,15 @@ def test_a_submitter_has_so_many_unfinished_groups_and_no_more(
     cancel_jobs(by=alpha.submitter, job_ids=members, now=now)
     step_group(group_id=first, now=now)
     new_group(alpha.submitter, 1, now)
+
+
+def test_a_clusters_secret_sees_no_failure_of_a_member_that_was_moved_away(
+    alpha: Any, beta: Any, now: datetime
+) -> None:
+    group, ids = new_group(alpha.submitter, 2, now)
+    move_jobs(by=operator_named("olga"), job_ids=ids[:1], cluster_id=beta.cluster.id, reason="full", now=now)
+    accept_jobs(caller=beta.puller, job_ids=ids[:1], agent="a", now=now)
+    report(beta.puller, ids[:1], JobState.FAILED, now, exit_code=1)
+
+    assert found(alpha.puller, group).failures == []
+    assert [job.id for job in found(alpha.submitter, group).failures] == ids[:1]

@@ -12,8 +12,10 @@ from urllib.request import Request, urlopen
 import pytest
 from playwright.sync_api import Browser, expect
 
-from jobs.services.output_parts import MOST_AT_ONCE, Readers
+from jobs.rest.long_poll import MAX_WAITING
+from jobs.services.output_parts import MOST_AT_ONCE, MOST_WAITING, Readers
 from rainbow.errors import LimitReached
+from rainbow_site.web_server.server import THREADS
 from tests.support.agents import Crew, crew
 from tests.support.browser import CHROMIUM, chromium, fill_with_demo, visit
 from tests.support.executors import until_there
@@ -99,6 +101,8 @@ def test_a_range_of_an_output(web_server: RainbowServer, cluster: Remote, agent:
     assert ranged("bytes=-3") == (206, b"789", "bytes 7-9/*")
     assert ranged("bytes=100-") == (416, b"", "bytes */*")
     assert ranged("bytes=1-2,4-5") == (200, b"0123456789", None)
+    assert ranged("bytes=-0") == (416, b"", "bytes */*")
+    assert ranged("bytes=5-2") == (200, b"0123456789", None)
 
 
 def test_a_file_of_a_job_comes_as_its_output_does(web_server: RainbowServer, cluster: Remote, agent: Crew) -> None:
@@ -178,6 +182,10 @@ def test_as_many_as_may_wait_do_and_others_are_refused() -> None:
         then = ended.get(timeout=PATIENCE_SECONDS)
 
     assert (first, then) == ("so many outputs are read here already", "had its turn")
+
+
+def test_calls_that_wait_leave_threads_to_others() -> None:
+    assert MOST_AT_ONCE + MOST_WAITING + MAX_WAITING <= THREADS - 2
 
 
 def test_nobody_waits_for_a_turn_for_ever() -> None:

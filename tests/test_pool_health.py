@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from clusters.bounds import Bounds
-from clusters.callers import Caller, Claim
+from clusters.callers import Caller, Claim, Operator
 from clusters.models import Streak
 from clusters.services.authenticate import admit, note_visits
 from clusters.services.pause import note_readiness, pause_cluster, resume_token
@@ -19,8 +19,10 @@ from jobs.queries.warnings import warn_caller
 from jobs.services.pools import Member
 from rainbow.errors import FailedPrecondition
 from rainbow.protos import rainbow_pb2 as pb
+from tests.support.members import caller_with, personal_token, project_of
 from tests.support.pools import Pool, pool_of
 from tests.support.queue import submitted
+from tests.support.rest import Rest
 
 pytestmark = pytest.mark.django_db
 
@@ -171,3 +173,19 @@ def test_a_token_of_a_cluster_sees_nothing_of_what_is_held_elsewhere(
     fail(beta, alpha.submitter, now)
 
     assert held_back_of(alpha.submitter) == []
+
+
+def test_a_persons_token_reads_of_each_cluster_what_that_holds_back(
+    pool: Pool, alpha: Any, beta: Any, alice: Operator, now: datetime
+) -> None:
+    project_of(alice, at=("alpha", "beta", pool.name), now=now)
+    value = personal_token(alice, now=now)
+    mine = Rest(value)
+    fail(alpha, caller_with(value, cluster="alpha", now=now), now)
+
+    def held(found: dict[str, Any]) -> int:
+        return len(found["held_back"])
+
+    names = ("alpha", "beta", pool.name)
+    assert {one["name"]: held(one) for one in mine.get("clusters").json()} == dict(zip(names, (1, 0, 1), strict=True))
+    assert [held(mine.get(f"clusters/{name}").json()) for name in names] == [1, 0, 1]

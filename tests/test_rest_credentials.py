@@ -1,6 +1,7 @@
 """Whom the REST API admits, and what each may see: the rules of the gRPC door."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -133,3 +134,20 @@ def test_a_use_is_noted_once_a_minute(alpha: Member) -> None:
 
     assert used is not None
     assert Credential.objects.get(kind="token").last_used_at == used
+
+
+def test_the_label_of_a_token_that_has_expired_is_free(alpha: Member) -> None:
+    def made(kind: str) -> Any:
+        return puller(alpha).post("clusters/alpha/credentials", {"kind": kind, "label": "guests"})
+
+    old = made("token").json()["value"]
+    other = made("secret").json()["value"]
+    assert made("token").status_code == 409
+    Credential.objects.filter(kind="token", label="guests").update(expires_at=timezone.now() - timedelta(hours=1))
+
+    new = made("token")
+
+    assert new.status_code == 201
+    assert Rest(new.json()["value"]).get("jobs").status_code == 200
+    assert Rest(old).get("jobs").status_code == 401
+    assert Rest(other).get("clusters/alpha/queue").status_code == 200

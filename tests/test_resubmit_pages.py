@@ -195,3 +195,11 @@ def test_an_operator_submits_again_as_the_person_that_they_are(
     for page, link in zip(pages, links, strict=True):
         assert link in text_of(browser, page)
         assert link not in text_of(browser_of(bob), page)
+
+
+def test_a_command_of_many_lines_is_submitted_as_it_was_written(alice: Operator, chem: Any, now: datetime) -> None:
+    (job_id,) = submitted_by(alice, now=now)
+
+    sent(browser_of(alice), f"{JOBS}{job_id}/resubmit/", command="cd /data\r\n./run\r\n")
+
+    assert Job.objects.latest("id").command == "cd /data\n./run\n"

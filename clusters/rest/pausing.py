@@ -49,7 +49,8 @@ class Resume(APIView):
     def post(self, request: Request, cluster: str) -> Response:
         """Resumes a cluster: ends a pause, and releases jobs that are held back because others of their token failed.
 
-        With a token it releases only the jobs submitted with that token, and ends no pause.
+        With a token it releases only the jobs submitted with that token, of a pool, a person or a project in any
+        cluster, and ends no pause.
         """
         by = admitted(request, ANY, staff=_STAFF, cluster=cluster)
         reason, now = read(OptionalReasonSerializer, request.data)["reason"], timezone.now()

@@ -1,5 +1,6 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
@@ -63,6 +64,7 @@ def add_credential(
     if cluster.credentials.live(now).count() >= MAX_CREDENTIALS:
         raise FailedPrecondition(f"the cluster has {MAX_CREDENTIALS} credentials; revoke one first")
     value = new_value(kind)
+    free_label(now=now, cluster=cluster, kind=kind, label=label)
     try:
         with transaction.atomic():
             credential = Credential.objects.create(
@@ -77,6 +79,11 @@ def add_credential(
     except IntegrityError:
         raise AlreadyExists(f"the cluster has a {kind} of this label; choose another", field="label") from None
     return NewCredential(credential=credential, value=value)
+
+
+def free_label(*, now: datetime, **holder: Any) -> None:
+    """Revokes what has this label and has expired: labels are told apart among those that are not revoked."""
+    Credential.objects.filter(expires_at__lte=now, revoked_at__isnull=True, **holder).update(revoked_at=now)
 
 
 @transaction.atomic

@@ -51,7 +51,8 @@ def resume_cluster(*, cluster_id: int, by: Actor, reason: str = "", now: datetim
 
 @transaction.atomic
 def resume_token(*, by: Caller, reason: str = "", now: datetime) -> Resumed:
-    """Releases the jobs of the caller's token that are held back in its cluster, of a pool's token in any.
+    """Releases the jobs of the caller's token that are held back in its cluster, of a pool's, a person's or a project's
+    token in any.
 
     Raises FailedPrecondition when none are.
     """

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from clusters.callers import Operator
 from clusters.models import Cluster, Credential, CredentialKind, Project, ProjectWhat, Role, Scope
-from clusters.services.credentials import NewCredential
+from clusters.services.credentials import NewCredential, free_label
 from clusters.services.projects import Change, check_manages, note, operates
 from clusters.services.values import digest_of, new_value
 from clusters.services.withdrawals import note_withdrawal
@@ -148,10 +148,7 @@ def _add(
     project: Project | None = None,
 ) -> NewCredential:
     value = new_value(kind)
-    # Labels of tokens that have expired are free.
-    mine = {"person": person} if person else {"project": project}
-    expired = Credential.objects.filter(kind=kind, label=wish.label, expires_at__lte=change.now, **mine)
-    expired.filter(revoked_at__isnull=True).update(revoked_at=change.now)
+    free_label(now=change.now, kind=kind, label=wish.label, **({"person": person} if person else {"project": project}))
     try:
         with transaction.atomic():
             credential = Credential.objects.create(

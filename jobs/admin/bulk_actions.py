@@ -74,8 +74,10 @@ class BulkActions(ShownAdmin):
         get_object_or_404(BulkAction, id=bulk_action_id)
         if request.method != "POST":
             return _page_of(bulk_action_id)
-        bulk_action = step_bulk_action(bulk_action_id=bulk_action_id, now=timezone.now())
-        if bulk_action.over and not bulk_action.stopped:
+        now = timezone.now()
+        bulk_action = step_bulk_action(bulk_action_id=bulk_action_id, now=now)
+        # Else another step ended it, and said so.
+        if bulk_action.finished_at == now:
             done = DONE[ActionKind(bulk_action.kind)]
             log_action(request, [bulk_action], f"{bulk_action.changed:,} {done}, {bulk_action.refused:,} not")
         return _page_of(bulk_action_id)

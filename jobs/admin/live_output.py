@@ -10,12 +10,15 @@ from clusters.callers import Caller, Operator
 from clusters.visible import visible
 from jobs.queries.lookup import within_reach
 from jobs.services.output_parts import MOST_BYTES, read_part
+from jobs.services.relays import NoAgent
 from jobs.states import OutputSource
 from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound, RainbowError
 
 # What a page shows first.
 FIRST_BYTES = 64 * 1024
 _MOST_DIGITS = 18
+# For an agent to have the job.
+_LOOK_AGAIN_SECONDS = 5
 # Of a file that a browser fetches at once; it passes through this process's memory.
 MOST_BYTES_OF_FILE = 16 * 1024 * 1024
 
@@ -36,12 +39,16 @@ def output_part(request: HttpRequest, *, by: Caller | Operator, job_id: int) -> 
         )
     except NotFound as error:
         raise Http404 from error
-    except RainbowError:
+    except RainbowError as error:
         # Not now. Browsers complain of what answers with an error.
-        return HttpResponse(status=204)
+        answer = HttpResponse(status=204)
+        if isinstance(error, NoAgent):
+            answer["Retry-After"] = str(_LOOK_AGAIN_SECONDS)
+        return answer
     answer = _attachment(part.data)
     answer["X-Rainbow-Next"] = str(part.next)
     answer["X-Rainbow-More"] = "true" if part.more else "false"
+    answer["X-Rainbow-Attempt"] = str(part.attempt)
     return answer
 
 

@@ -100,6 +100,10 @@ class ResubmitForm(forms.Form):
         said = {name: self.cleaned_data[name] for name in CHANGES}
         return {name: value for name, value in said.items() if value not in (None, "", {})}
 
+    def clean_command(self) -> str:
+        """Browsers send the ends of lines as CR LF."""
+        return str(self.cleaned_data["command"]).replace("\r\n", "\n")
+
     def clean_memory_mib_per_node(self) -> int | None:
         text = self.cleaned_data["memory_mib_per_node"]
         if not text:

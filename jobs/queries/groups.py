@@ -61,13 +61,15 @@ def get_group(*, by: Caller | Operator, group_id: int) -> FoundGroup | None:
     if group is None:
         return None
     counts = counts_of([group_id])[group_id]
-    return _found(group, counts, _first_failures(group_id) if JobState.FAILED in counts else [])
+    return _found(group, counts, _first_failures(group_id, by) if JobState.FAILED in counts else [])
 
 
-def _first_failures(group_id: int) -> list[FoundJob]:
+def _first_failures(group_id: int, by: Caller | Operator) -> list[FoundJob]:
+    """Those that the caller sees: one that was moved is not its former cluster's."""
     owners = [{"group": group_id}]
     ids = sorted(ids_in_ranges(owners, [JobState.FAILED], (1, MAX_ID), oldest_first=True, limit=FIRST_FAILURES))
-    jobs = read_jobs(ids, sight=None, brief=True) if ids else {}
+    sight = seen_by(by) if isinstance(by, Caller) else None
+    jobs = read_jobs(ids, sight=sight, brief=True) if ids else {}
     return [jobs[job_id] for job_id in ids if job_id in jobs]
 
 

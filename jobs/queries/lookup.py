@@ -20,7 +20,7 @@ MAX_RESUBMISSIONS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Jobs in order, and whether there are more.
+    """Jobs in order, and whether there are more: after the last of them, so there is one then.
 
     `looked_until` is the last id that a search without an index reached, 0 if it reached the end.
     """
@@ -92,14 +92,20 @@ def list_jobs(*, by: Caller | Operator, search: Search) -> Page:
     found = find_page(by=by, search=search)
     jobs = read_jobs(found.ids, sight=None, brief=True) if found.ids else {}
     in_order = [jobs[job_id] for job_id in found.ids if job_id in jobs]
+    if found.more and not in_order:
+        # All of them were deleted meanwhile.
+        return list_jobs(by=by, search=replace(search, last=found.ids[-1]))
     return Page(jobs=in_order, more=found.more, looked_until=found.looked_until)
 
 
 def find_page(*, by: Caller | Operator, search: Search) -> FoundPage:
     """The ids of the jobs of such a page. Raises InvalidArgument."""
     found = find_ids(by=by, search=search)
-    fitting, _ = ids_that_fit(found.ids, BRIEF, None) if found.ids else ([], [])
-    return replace(found, ids=fitting, more=found.more or len(found.ids) > len(fitting))
+    fitting, rest = ids_that_fit(found.ids, BRIEF, None) if found.ids else ([], [])
+    if found.more and not fitting:
+        # All of them were deleted meanwhile.
+        return find_page(by=by, search=replace(search, last=found.ids[-1]))
+    return replace(found, ids=fitting, more=found.more or bool(rest))
 
 
 def find_ids(*, by: Caller | Operator, search: Search) -> FoundPage:

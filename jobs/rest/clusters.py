@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from clusters.callers import Caller, Operator
 from clusters.facts import Facts
-from clusters.models import Cluster, Streak
+from clusters.models import OF_CLUSTERS, Cluster, PoolMember, Streak
 from clusters.services.streaks import held_back, held_back_of
 from jobs.queries.clusters import reach_of
 from jobs.queries.pools import last_asked_at, members_by_pool
@@ -71,7 +71,7 @@ def summaries_of(clusters: Sequence[Cluster] | QuerySet[Cluster], by: Caller | O
     members = members_by_pool(cluster.id for cluster in found.values() if cluster.pool)
     asked = {cluster.id: cluster.last_asked_at for cluster in found.values()}
     asked |= {pool_id: last_asked_at(clusters) for pool_id, clusters in members.items()}
-    held = _held_back(list(found), by)
+    held = _held_back(found, members, by)
     return [
         {
             **{name: getattr(found[summary.cluster_id], name) for name in _OF_THE_CLUSTER},
@@ -90,12 +90,20 @@ def _facts(cluster: Cluster) -> Facts | None:
     return None if "facts" in cluster.get_deferred_fields() else Facts.read(cluster.facts)
 
 
-def _held_back(cluster_ids: Sequence[int], by: Caller | Operator) -> dict[int, list[dict[str, Any]]]:
-    """By cluster; a credential's are all of its own cluster or pool."""
-    held: dict[int, list[dict[str, Any]]] = {}
-    for one in held_back_of(by) if isinstance(by, Caller) else held_back(cluster_ids=cluster_ids):
-        held.setdefault(by.cluster_id if isinstance(by, Caller) else one.cluster_id, []).append(_held(one))
-    return held
+def _held_back(
+    clusters: Iterable[int], members: Mapping[int, Sequence[PoolMember]], by: Caller | Operator
+) -> dict[int, list[dict[str, Any]]]:
+    """By cluster or pool: a pool's are those of its clusters. A token of a pool reaches none of these itself."""
+    if isinstance(by, Caller):
+        streaks = held_back_of(by)
+        if by.kind in OF_CLUSTERS:
+            return {by.cluster_id: [_held(one) for one in streaks]}
+    else:
+        streaks = held_back(cluster_ids={*clusters, *(one.cluster_id for pool in members.values() for one in pool)})
+    places = {
+        cluster_id: {cluster_id, *(one.cluster_id for one in members.get(cluster_id, ()))} for cluster_id in clusters
+    }
+    return {place: [_held(one) for one in streaks if one.cluster_id in those] for place, those in places.items()}
 
 
 def _held(streak: Streak) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _ABOUT_A_JOB = 300
 MAX_WAIT_SECONDS = 60
 WATCH_EVERY_SECONDS = 0.25
 # A waiting call occupies one of the process's few threads.
-MAX_WAITING = 4
+MAX_WAITING = 3
 _MAY_WAIT = threading.BoundedSemaphore(MAX_WAITING)
 
 

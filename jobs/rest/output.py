@@ -22,6 +22,8 @@ from rainbow_site.web.rest.schema import BY_ANYBODY, answers
 
 # One range; others are answered as a request without (RFC 9110, section 14.2).
 _RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))", re.ASCII)
+# The last 0 bytes, of which there are never any.
+_NONE = (0, 0)
 RANGE = OpenApiParameter(
     "Range", str, OpenApiParameter.HEADER, description="one range of bytes, such as `bytes=100-` or `bytes=-65536`"
 )
@@ -65,8 +67,10 @@ class Output(APIView):
         said = read(OutputQuerySerializer, {name: request.query_params[name] for name in request.query_params})
         if not 1 <= job <= MAX_ID:
             raise NotFound(NO_SUCH_JOB)
-        ranged = _RANGE.fullmatch(request.headers.get("Range", ""))
-        start, most = _wanted(ranged) if ranged else (said["from"], MOST_BYTES)
+        ranged = _range_of(request)
+        if ranged == _NONE:
+            return _unsatisfied()
+        start, most = ranged or (said["from"], MOST_BYTES)
         part = read_part(
             by=by,
             job_id=job,
@@ -91,16 +95,29 @@ def answer_of(part: Part, *, status: int = 200) -> HttpResponse:
     return answer
 
 
-def _wanted(ranged: re.Match[str]) -> tuple[int, int]:
+def _range_of(request: Request) -> tuple[int, int] | None:
+    """From which byte on and how many of them; None without a range, or with one that is not valid."""
+    ranged = _RANGE.fullmatch(request.headers.get("Range", ""))
+    if not ranged:
+        return None
     first, last, from_end = ranged.groups()
     if from_end:
-        return -int(from_end), MOST_BYTES
-    most = int(last) - int(first) + 1 if last else MOST_BYTES
-    return int(first), max(1, min(most, MOST_BYTES))
+        return (-int(from_end), MOST_BYTES) if int(from_end) else _NONE
+    if last and int(last) < int(first):
+        return None
+    return int(first), min(int(last) - int(first) + 1, MOST_BYTES) if last else MOST_BYTES
 
 
 def _ranged(part: Part) -> HttpResponse:
     """Nobody knows how long it will be. What is not there, or not yet, cannot be sent."""
-    answer = answer_of(part, status=206 if part.data else 416)
-    answer["Content-Range"] = f"bytes {part.offset}-{part.next - 1}/*" if part.data else "bytes */*"
+    if not part.data:
+        return _unsatisfied()
+    answer = answer_of(part, status=206)
+    answer["Content-Range"] = f"bytes {part.offset}-{part.next - 1}/*"
+    return answer
+
+
+def _unsatisfied() -> HttpResponse:
+    answer = HttpResponse(status=416, content_type="application/octet-stream")
+    answer["Content-Range"] = "bytes */*"
     return answer

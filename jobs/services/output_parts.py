@@ -16,7 +16,7 @@ from rainbow.errors import FailedPrecondition, LimitReached, Unavailable
 
 MOST_BYTES = 1024 * 1024
 # Each occupies one of the process's few threads, also while it waits for its turn.
-MOST_AT_ONCE, MOST_WAITING = 2, 2
+MOST_AT_ONCE, MOST_WAITING = 2, 1
 FIRST_ANSWER_SECONDS, ALL_SECONDS = 5.0, 20.0
 # Longer than those take whose agent is away.
 TURN_SECONDS = 8.0

@@ -24,9 +24,13 @@ from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, InvalidArgument, Lim
 
 MOST_READERS_OF_A_JOB = 16
 MAX_BYTES = 2**62
-NO_AGENT = "no agent has the job, so nothing is known of its output"
 NO_ANSWER = "the cluster's agent did not answer: it is away, or of an earlier release"
 _RETRY_AFTER_SECONDS = 10
+
+
+class NoAgent(FailedPrecondition):
+    def __init__(self) -> None:
+        super().__init__("no agent has the job, so nothing is known of its output")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ def begin_relay(
 ) -> Opened:
     """Asks the job's agent to send its output to the caller, who sees what jobs wrote.
 
-    Raises NotFound, InvalidArgument, FailedPrecondition where no agent has the job, and LimitReached.
+    Raises NotFound, InvalidArgument, NoAgent, and LimitReached.
     """
     if not -MAX_BYTES <= start <= MAX_BYTES:
         raise InvalidArgument(f"must be {-MAX_BYTES:,} to {MAX_BYTES:,}, not {start:,}", field="from_byte")
@@ -63,7 +67,7 @@ def begin_relay(
     if job is None:
         raise NotFound(NO_SUCH_JOB)
     if not job.agent or job.state in UNTAKEN:
-        raise FailedPrecondition(NO_AGENT)
+        raise NoAgent
     if Relay.objects.filter(job_id=job_id, read_at__gte=now - GONE_AFTER).count() >= MOST_READERS_OF_A_JOB:
         raise LimitReached("so many read the job's output already", retry_after_seconds=_RETRY_AFTER_SECONDS)
     opened = Opened(id=secrets.token_hex(16), attempt=job.attempt, start=start)

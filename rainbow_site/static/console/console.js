@@ -1,43 +1,66 @@
 "use strict";
 // Refreshes the parts of a page that are marked data-live, in place, so that focus and scroll position are kept.
-const EVERY = 5000;
+const EVERY = 5000, LOOK_AGAIN = 50;
+const PLACES = "a, summary, button, [tabindex]";
+const OF_A_SCRIPT = { "X-Requested-With": "XMLHttpRequest" };
+const WHY_OLD = { 403: "You may no longer see this page", 404: "What this page shows is no longer there" };
+const NO_ANSWER = "The server does not answer";
 const byId = (id) => document.getElementById(id);
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-function replaceParts(page) {
+function tell(why) {
+  document.body.classList.toggle("stale", why !== "");
+  if (byId("stale")) byId("stale").textContent = why && `${why}: what you see is old.`;
+}
+
+// What is answered, with the page in it. `page` is null where there is none, which the page that is shown then says.
+async function ask(address, options) {
+  const answer = await fetch(address, { ...options, headers: OF_A_SCRIPT }).catch(() => null);
+  if (answer?.headers.has("X-Rainbow-Sign-In")) location.reload();
+  const text = answer?.ok ? await answer.text().catch(() => null) : null;
+  tell(text === null ? WHY_OLD[answer?.status] ?? NO_ANSWER : "");
+  const page = text === null ? null : new DOMParser().parseFromString(text, "text/html");
+  return { status: answer?.status, redirected: answer?.redirected, page };
+}
+
+// What is replaced between press and release is not clicked.
+async function released() {
+  while (document.querySelector("[data-live] :active")) await pause(LOOK_AGAIN);
+}
+
+async function replaceParts(page) {
+  await released();
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(part.id);
-    // While something in it is being clicked it stays: what is replaced between press and release is not clicked.
-    if (!fresh || fresh.innerHTML === part.dataset.seen || part.querySelector(":active")) continue;
+    if (!fresh || fresh.innerHTML === part.dataset.seen) continue;
     part.dataset.seen = fresh.innerHTML;
     for (const open of part.querySelectorAll("details[open]")) page.getElementById(open.id)?.setAttribute("open", "");
-    const places = [...part.querySelectorAll("a, summary, button, [tabindex]")];
-    const focused = places.indexOf(document.activeElement);
+    const focused = document.activeElement, place = [...part.querySelectorAll(PLACES)].indexOf(focused);
     const scrolled = [...part.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
     part.replaceChildren(...fresh.childNodes);
-    part.querySelectorAll(".scroll").forEach((box, place) => { box.scrollLeft = scrolled[place] ?? 0; });
-    if (focused >= 0) part.querySelectorAll("a, summary, button, [tabindex]")[focused]?.focus({ preventScroll: true });
+    part.querySelectorAll(".scroll").forEach((box, number) => { box.scrollLeft = scrolled[number] ?? 0; });
+    if (place >= 0) likeIt(focused, place, [...part.querySelectorAll(PLACES)])?.focus({ preventScroll: true });
   }
 }
 
+// A link is the one with the same address, wherever it is now: what stands in its place may be another job's.
+function likeIt(focused, place, others) {
+  return focused.href ? others.find((other) => other.href === focused.href) : others[place];
+}
+
 async function refresh() {
-  try {
-    const answer = await fetch(location.href, { cache: "no-store", headers: { "X-Requested-With": "XMLHttpRequest" } });
-    if (answer.headers.has("X-Rainbow-Sign-In")) return location.reload();
-    if (!answer.ok || answer.redirected) throw new Error(answer.statusText);
-    replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    document.body.classList.remove("stale");
-    byId("stale").textContent = "";
-  } catch {
-    document.body.classList.add("stale");
-    byId("stale").textContent = "The server does not answer: what you see is old.";
-  }
+  const { redirected, page } = await ask(location.href, { cache: "no-store" });
+  if (redirected) return location.reload();
+  if (page) await replaceParts(page);
 }
 
 async function stepBulkAction() {
   for (let form; (form = document.querySelector("form[data-step]")); ) {
-    const answer = await fetch(form.action, { method: "POST", body: new FormData(form) }).catch(() => null);
-    if (!answer?.ok) return;
-    replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const { status, page } = await ask(form.action, { method: "POST", body: new FormData(form) });
+    // Who is signed out, or may not go on, is shown what the whole page is now.
+    if (status === 403 || (page && !page.getElementById("bulk-action"))) return location.reload();
+    if (page) await replaceParts(page);
+    else await pause(EVERY);
   }
 }
 

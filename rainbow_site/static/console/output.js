@@ -36,15 +36,31 @@ class Follower {
 
   // How long to wait for the next part; null when there is none.
   async step() {
-    const answer = await fetch(`${this.url}?source=${this.source}&from=${this.next}`, { cache: "no-store" });
-    if (!answer.ok || !answer.headers.has("X-Rainbow-Next")) return AGAIN_MS;
+    const headers = { "X-Requested-With": "XMLHttpRequest" };
+    const answer = await fetch(`${this.url}?source=${this.source}&from=${this.next}`, { cache: "no-store", headers });
+    if (!answer.ok || !answer.headers.has("X-Rainbow-Next")) return this.later(answer);
+    const attempt = answer.headers.get("X-Rainbow-Attempt");
+    if (this.next !== "" && attempt !== this.attempt) return this.anew();
     if (this.next === "") this.first();
+    this.attempt = attempt;
     this.next = answer.headers.get("X-Rainbow-Next");
     const data = await answer.arrayBuffer();
     const text = this.decoder.decode(data, { stream: true });
     if (text) this.show(text);
     if (answer.headers.get("X-Rainbow-More") !== "true") return null;
     return data.byteLength ? 0 : EVERY_MS;
+  }
+
+  later(answer) {
+    return 1000 * Number(answer.headers.get("Retry-After")) || AGAIN_MS;
+  }
+
+  // Another attempt has an output of its own.
+  anew() {
+    this.next = "";
+    this.decoder = new TextDecoder();
+    if (this.box) this.box.textContent = "";
+    return 0;
   }
 
   // What the server has on record gives way once the site sends it.

@@ -1,18 +1,22 @@
 """The steps of jobs as spans of the traces that their submissions began, where traces are on."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Protocol
 
-from django.db import transaction
+from django.db import Error, connection, transaction
 
 from jobs.models import Job
 from jobs.states import JobState, What
 from rainbow.telemetry import traces
+from rainbow.telemetry.failures import told
+from rainbow.telemetry.lines import Line, Quoted
 
 # Of a call with more jobs only these: a span takes 40 us, in which all other writers wait.
 MOST_SPANS = 100
+_log = logging.getLogger("rainbow.traces")
 
 
 class Traced(Protocol):
@@ -27,11 +31,20 @@ class Traced(Protocol):
 
 
 def traceparents_of(job_ids: Iterable[int]) -> dict[int, str]:
-    """The spans of the calls that submitted these jobs, of those that have any; none where traces are off."""
+    """The spans of the calls that submitted these jobs, of those that have any; none where traces are off.
+
+    Never raises: what was committed before has to be answered, with spans or without.
+    """
     if not traces.are_on():
         return {}
     found = Job.objects.filter(id__in=list(job_ids), traceparent__isnull=False)
-    return {job_id: traceparent or "" for job_id, traceparent in found.values_list("id", "traceparent")}
+    try:
+        return {job_id: traceparent or "" for job_id, traceparent in found.values_list("id", "traceparent")}
+    except Error as error:
+        _log.warning(Line("could not read the spans of jobs", error=Quoted(told(error))))
+        # What failed here would fail the next call on this connection as well.
+        connection.close()
+        return {}
 
 
 def trace_after_commit(steps: Iterable[Traced], *, now: datetime) -> None:

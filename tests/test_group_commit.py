@@ -230,6 +230,44 @@ def test_a_caller_that_gives_up_does_not_disturb_the_others(gate: Gate, pools: T
     assert gate.batches == [[1, 2]]
 
 
+def test_a_call_that_was_given_up_before_its_batch_began_is_not_done(gate: Gate, pools: ThreadPools) -> None:
+    async def scene() -> list[Any]:
+        together = GroupCommit(pools.writers, gate, verb="test", most=100)
+        busy = [asyncio.create_task(pools.write(gate.wait)) for _ in range(pools.writers.number)]
+        await _turn()
+        calls = [asyncio.create_task(together(number)) for number in range(4)]
+        await _turn()
+        for quitter in (calls[0], calls[2]):
+            quitter.cancel()
+        await _turn()
+        gate.open()
+        await asyncio.gather(*busy)
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    first, second, third, fourth = _run(scene())
+
+    assert [second, fourth] == [2, 6]
+    assert all(isinstance(one, asyncio.CancelledError) for one in (first, third))
+    assert [item for batch in gate.batches for item in batch] == [1, 3]
+
+
+def test_where_all_have_given_up_nothing_is_done(gate: Gate, pools: ThreadPools) -> None:
+    async def scene() -> Any:
+        together = GroupCommit(pools.writers, gate, verb="test", most=100)
+        busy = [asyncio.create_task(pools.write(gate.wait)) for _ in range(pools.writers.number)]
+        await _turn()
+        quitter = asyncio.create_task(together(1))
+        await _turn()
+        quitter.cancel()
+        await _turn()
+        gate.open()
+        await asyncio.gather(*busy)
+        return await together(2)
+
+    assert _run(scene()) == 4
+    assert gate.batches == [[2]]
+
+
 def test_one_transaction_carries_good_calls_past_bad_ones(
     alpha: Any, beta: Any, now: datetime, django_assert_max_num_queries: Callable[..., CaptureQueriesContext]
 ) -> None:

@@ -107,3 +107,17 @@ def test_how_many_wait_without_the_label_does_not_matter(alpha: Any, beta: Any, 
     assert offered(alpha, now, 5, a="x") == wanted
     assert cost() == few
     assert offered(beta, now, 5, a="x") == []
+
+
+@pytest.mark.parametrize("limit", [0, 60])
+@pytest.mark.parametrize("max_nodes", [0, 3])
+def test_a_job_that_is_found_by_its_label_and_in_its_queue_is_offered_once(
+    alpha: Any, now: datetime, monkeypatch: pytest.MonkeyPatch, limit: int, max_nodes: int
+) -> None:
+    monkeypatch.setattr(labeled, "LOOK_AT", 100)
+    ids = submitted(alpha, 101, now=now, nodes=3, labels={"team": "physics"})
+
+    found = offered(alpha, now, limit, max_nodes=max_nodes, team="physics")
+
+    assert found == ids[: limit or len(found)]
+    assert len(found) >= 60

@@ -9,14 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import grpc
 import pytest
+from django.db import OperationalError, connection
 from django.http import HttpResponse
 from django.test import RequestFactory
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_grpc
 
+from jobs.traces import traceparents_of
 from rainbow.executors.executor import SchedulerSilent, WorkRefused
 from rainbow.telemetry import traces
 from rainbow_site.web.access_log import log_requests
@@ -215,3 +218,18 @@ def test_without_opentelemetry_the_switch_says_what_is_missing(
 def test_a_parent_that_is_not_valid_is_ignored(text: str) -> None:
     assert traces.traceparent_from(text) == ""
     assert traces.traceparent_from(PARENT) == PARENT
+
+
+@pytest.mark.django_db
+def test_what_was_accepted_is_answered_where_its_spans_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise OperationalError("the connection is lost")
+
+    closed = Mock()
+    monkeypatch.setattr(traces, "are_on", lambda: True)
+    monkeypatch.setattr(connection, "close", closed)
+
+    with connection.execute_wrapper(fail):
+        assert traceparents_of([1]) == {}
+
+    closed.assert_called_once()

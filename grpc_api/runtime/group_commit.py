@@ -88,8 +88,10 @@ class GroupCommit(Generic[Item, Result]):
     def due(self) -> float | None:
         return self._waiting.due()
 
-    def begin(self) -> WorkItem:
+    def begin(self) -> WorkItem | None:
         batch = self._next_batch()
+        if not batch:
+            return None
         self._sizes.observe(len(batch))
         self._waits.observe(asyncio.get_running_loop().time() - min(call.since for call in batch))
         callers: dict[str, float] = {}
@@ -108,18 +110,24 @@ class GroupCommit(Generic[Item, Result]):
     def _next_batch(self) -> list["_Waiting[Item, Result]"]:
         # A share of what waits, so that batches under way at once are about as long.
         most = min(self._most, -(-len(self._waiting) // self.at_once))
-        first = self._waiting.first()
+        first = self._first_wanted()
         share = self._threads.usage.share
         most_used = share(first.caller) + _MUCH_MORE if first else 0.0
         batch: list[_Waiting[Item, Result]] = []
         jobs = 0
-        while len(batch) < most and (call := self._waiting.first()):
+        while len(batch) < most and (call := self._first_wanted()):
             jobs += call.jobs
             if batch and (jobs > self._most_jobs or share(call.caller) > most_used):
                 break
             batch.append(call)
             self._waiting.next()
         return batch
+
+    def _first_wanted(self) -> "_Waiting[Item, Result] | None":
+        """What its caller gave up is not done: nobody would learn of it."""
+        while (call := self._waiting.first()) and call.future.done():
+            self._waiting.next()
+        return call
 
     def _settle(self, batch: list["_Waiting[Item, Result]"], outcome: Any) -> None:
         """One result for each call: a bug in one batch must not stop those behind it."""

@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from typing import NamedTuple
 
 from jobs.sql.queues import ServedQueue
@@ -49,12 +50,14 @@ def by_age(place: Place) -> Rank:
 def merged(sources: Iterable[Source], rank: Callable[[Place], Rank] = in_order) -> Iterator[Next]:
     """The jobs of all sources in one order. A source is opened when its first job may be the next of all."""
     unopened = sorted(sources, key=lambda source: rank(source.start), reverse=True)
-    opened: list[tuple[Rank, Next, Iterator[Next]]] = []
+    # Two sources may have the same job; these are told apart by when it was found.
+    opened: list[tuple[Rank, int, Next, Iterator[Next]]] = []
+    numbers = count()
     while unopened or opened:
         if unopened and (not opened or rank(unopened[-1].start) <= opened[0][0]):
             jobs = unopened.pop().open()
         else:
-            _, job, jobs = heapq.heappop(opened)
+            _, _, job, jobs = heapq.heappop(opened)
             yield job
         if following := next(jobs, None):
-            heapq.heappush(opened, (rank(following.place), following, jobs))
+            heapq.heappush(opened, (rank(following.place), next(numbers), following, jobs))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from grpc_api.runtime import group_steps, releases
+from grpc_api.runtime import group_steps, queue_upkeep, releases
 from grpc_api.runtime.due import hearing_of
 from jobs.left_to_do import Work, listening, tell_of_work
 from jobs.reports import Report
@@ -136,6 +136,73 @@ def test_groups_are_stepped_without_a_poll(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS)) == 7
     assert asked == [{7}]
+
+
+def test_a_large_group_holds_up_no_other_and_others_join_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = {1: 4, 2: 1, 3: 2}
+    stepped: list[int] = []
+    monkeypatch.setattr(group_steps, "JOIN_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(group_steps, "REST_TIMES", 0)
+    monkeypatch.setattr(group_steps, "groups_are_going", lambda: True)
+    # The third is found by the second look alone.
+    found = iter([[1, 2], [3]])
+    monkeypatch.setattr(group_steps, "due_groups", lambda *, among, now: next(found, []))
+
+    async def scene() -> None:
+        done = asyncio.Event()
+
+        def step(*, group_id: int, now: datetime) -> bool:
+            stepped.append(group_id)
+            left[group_id] -= 1
+            if not any(left.values()):
+                done.set()
+            return left[group_id] > 0
+
+        monkeypatch.setattr(group_steps, "step_group", step)
+        task = asyncio.create_task(group_steps.step_groups_forever(Inline()))  # type: ignore[arg-type]
+        await done.wait()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))
+
+    assert stepped == [1, 2, 1, 3, 1, 3, 1]
+
+
+def test_a_long_walk_over_the_queues_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+
+    async def scene() -> None:
+        done = asyncio.Event()
+
+        def walk(name: str, most: int) -> Callable[..., int]:
+            def step(**_: Any) -> int:
+                steps.append(name)
+                if len(steps) == 6:
+                    done.set()
+                return 1
+
+            monkeypatch.setattr(queue_upkeep, f"{name}_are_due", lambda **_: steps.count(name) < most)
+            return step
+
+        for idle in ("waits_for_a_queue", "some_may_try_again"):
+            monkeypatch.setattr(queue_upkeep, idle, lambda: False)
+        for idle in ("expired_jobs", "old_wishes_exist", "left_relays_exist", "delete_empty_queues"):
+            monkeypatch.setattr(queue_upkeep, idle, lambda **_: False)
+        monkeypatch.setattr(queue_upkeep, "forget_withdrawals", lambda **_: None)
+        monkeypatch.setattr(queue_upkeep, "by_both_clocks", lambda now: now)
+        monkeypatch.setattr(queue_upkeep, "queue_due_retries", walk("retries", 4))
+        monkeypatch.setattr(queue_upkeep, "settle_withdrawal", walk("withdrawals", 2))
+        task = asyncio.create_task(queue_upkeep.keep_queues_forever(Inline()))  # type: ignore[arg-type]
+        await done.wait()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))
+
+    assert steps == ["retries", "withdrawals"] * 2 + ["retries"] * 2
 
 
 def test_jobs_that_wait_for_others_are_settled_without_a_poll(monkeypatch: pytest.MonkeyPatch) -> None:

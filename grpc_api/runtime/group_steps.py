@@ -22,6 +22,8 @@ from rainbow.telemetry.lines import Line, Quoted
 EVERY_SECONDS, IDLE_EVERY_SECONDS = 0.5, 2.0
 # After finding groups it rests for so many times as long as that took: where many are going, it costs more.
 REST_TIMES = 5
+# How often groups that became due meanwhile join those that are being stepped.
+JOIN_EVERY_SECONDS = 1.0
 _log = logging.getLogger("rainbow.grpc")
 
 
@@ -49,11 +51,22 @@ async def _step_moved(pools: ThreadPools, moved: Due) -> None:
 
 
 async def _step_those_due(pools: ThreadPools, *, among: Collection[int] | None = None) -> float:
-    """Each in a transaction of its own, so that other writers get their turns; returns how long finding them took."""
+    """Each step is a transaction of its own, so that other writers get their turns, and each group does one in turn, so
+    that a large one holds up no other. Returns how long finding them took.
+    """
+    due, took = await _find_due(pools, among=among)
+    find_at = time.monotonic() + max(JOIN_EVERY_SECONDS, REST_TIMES * took)
+    while due:
+        due = [id for id in due if await pools.write(partial(step_group, group_id=id, now=datetime.now(UTC)))]
+        if due and time.monotonic() >= find_at:
+            found, took = await _find_due(pools)
+            due = list(dict.fromkeys([*due, *found]))
+            find_at = time.monotonic() + max(JOIN_EVERY_SECONDS, REST_TIMES * took)
+    return took
+
+
+async def _find_due(pools: ThreadPools, *, among: Collection[int] | None = None) -> tuple[list[int], float]:
+    """And in how many seconds."""
     began = time.monotonic()
     due = await pools.read(lambda: due_groups(among=among, now=datetime.now(UTC)))
-    took = time.monotonic() - began
-    for group_id in due:
-        while await pools.write(partial(step_group, group_id=group_id, now=datetime.now(UTC))):
-            pass
-    return took
+    return due, time.monotonic() - began

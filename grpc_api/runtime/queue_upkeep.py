@@ -39,11 +39,11 @@ _log = logging.getLogger("rainbow.grpc")
 async def keep_queues_forever(pools: ThreadPools) -> None:
     delete_at = datetime.now(UTC)
     while True:
+        pause = _EVERY
         try:
-            await _place(pools)
-            await _fail_expired(pools)
-            await _queue_retries(pools)
-            await _settle_withdrawals(pools)
+            # One step of each in turn, so that a long walk of one holds up no other.
+            if any([await step(pools) for step in (_place, _fail_expired, _queue_retries, _settle_withdrawals)]):
+                pause = timedelta()
             if await pools.read(some_may_try_again):
                 await pools.write(partial(try_again, now=datetime.now(UTC)))
             if await pools.read(lambda: old_wishes_exist(now=datetime.now(UTC))):
@@ -55,44 +55,50 @@ async def keep_queues_forever(pools: ThreadPools) -> None:
                 await pools.write(partial(forget_withdrawals, now=datetime.now(UTC)))
                 delete_at = datetime.now(UTC) + _DELETE_EVERY
         except (Error, Unavailable) as error:
+            pause = _EVERY
             _log.warning(Line("could not look after the queues", error=Quoted(told(error))))
-        await asyncio.sleep(_EVERY.total_seconds())
+        await asyncio.sleep(pause.total_seconds())
 
 
-async def _place(pools: ThreadPools) -> None:
+# A step is a short transaction, so that other writers get their turns; it returns whether there is more to do at once.
+
+
+async def _place(pools: ThreadPools) -> bool:
     """Of several servers, those that find all such jobs locked by another leave them to it."""
-    while await pools.read(waits_for_a_queue):
-        placed = await pools.write(partial(place_waiting_jobs, now=datetime.now(UTC)))
-        if not placed:
-            return
+    if not await pools.read(waits_for_a_queue):
+        return False
+    placed = await pools.write(partial(place_waiting_jobs, now=datetime.now(UTC)))
+    if placed:
         _log.info(Line("placed jobs of an earlier release", jobs=placed))
+    return placed > 0
 
 
-async def _fail_expired(pools: ThreadPools) -> None:
-    """In parts, so that other writers get their turns; what another has locked is left to the next round."""
-    while expired := await pools.read(lambda: expired_jobs(now=by_both_clocks(datetime.now(UTC)))):
-        failed = await pools.write(partial(fail_expired, expired=expired, now=datetime.now(UTC)))
-        JOBS_EXPIRED.inc(failed)
-        if failed:
-            _log.info(Line("jobs expired while they waited", jobs=failed))
-        if failed < len(expired) or len(expired) < MAX_EXPIRED:
-            return
+async def _fail_expired(pools: ThreadPools) -> bool:
+    """What another has locked is left to the next round."""
+    expired = await pools.read(lambda: expired_jobs(now=by_both_clocks(datetime.now(UTC))))
+    if not expired:
+        return False
+    failed = await pools.write(partial(fail_expired, expired=expired, now=datetime.now(UTC)))
+    JOBS_EXPIRED.inc(failed)
+    if failed:
+        _log.info(Line("jobs expired while they waited", jobs=failed))
+    return failed == len(expired) == MAX_EXPIRED
 
 
-async def _queue_retries(pools: ThreadPools) -> None:
-    """In parts, so that other writers get their turns; what another has locked is left to the next round."""
-    while await pools.read(lambda: retries_are_due(now=by_both_clocks(datetime.now(UTC)))):
-        queued = await pools.write(lambda: queue_due_retries(now=by_both_clocks(datetime.now(UTC))))
-        if not queued:
-            return
+async def _queue_retries(pools: ThreadPools) -> bool:
+    """What another has locked is left to the next round."""
+    if not await pools.read(lambda: retries_are_due(now=by_both_clocks(datetime.now(UTC)))):
+        return False
+    queued = await pools.write(lambda: queue_due_retries(now=by_both_clocks(datetime.now(UTC))))
+    if queued:
         _log.info(Line("queued jobs that are tried again", jobs=queued))
+    return queued > 0
 
 
-async def _settle_withdrawals(pools: ThreadPools) -> None:
-    """In parts, so that other writers get their turns."""
-    while await pools.read(lambda: withdrawals_are_due(now=datetime.now(UTC))):
-        cancelled = await pools.write(lambda: settle_withdrawal(now=datetime.now(UTC)))
-        if cancelled is None:
-            return
-        if cancelled:
-            _log.info(Line("cancelled jobs whose submitters may no longer use their clusters", jobs=cancelled))
+async def _settle_withdrawals(pools: ThreadPools) -> bool:
+    if not await pools.read(lambda: withdrawals_are_due(now=datetime.now(UTC))):
+        return False
+    cancelled = await pools.write(lambda: settle_withdrawal(now=datetime.now(UTC)))
+    if cancelled:
+        _log.info(Line("cancelled jobs whose submitters may no longer use their clusters", jobs=cancelled))
+    return cancelled is not None

@@ -218,6 +218,15 @@ def test_a_part_that_is_too_large_and_a_file_that_is_are_refused(remote: Remote)
     assert [reply.size for reply in call([b"x" * MIB] * 4)(None, timeout=60)] == [4 * MIB]
 
 
+def test_an_empty_part_that_is_not_the_last_is_refused(remote: Remote) -> None:
+    parts = [pb.PutInputsRequest(content=b"x"), pb.PutInputsRequest(), pb.PutInputsRequest(last=True)]
+
+    def call(_: object, **more: Any) -> Any:
+        return list(remote.stub.PutInputs(iter(parts), metadata=bearer(remote.token), timeout=more["timeout"]))
+
+    assert "must not be empty but in the last part" in refusal_of(call, None).text
+
+
 def test_over_rest_a_file_is_put_as_base64(web_server: RainbowServer) -> None:
     web_member = registered(web_server)
     kept = post(web_server, "/api/v1/inputs", {"content": "eCx5CjEsMgo="}, bearer=web_member.token)

@@ -20,7 +20,10 @@ class ConnectivityRpcs:
         count = 0
         async for request in until(self._server.wakeups.closing, requests):
             count += 1
-            yield _echo(request, count)
+            reply = _echo(request, count)
+            del request
+            yield reply
+            del reply
         call.note(messages=count)
 
 

@@ -104,8 +104,10 @@ class OutputRpcs:
                     opened = (await self._server.read(find, request, claim, call)).reply
                     sent = Sent(self._server, self._windows, opened)
                 there = await sent.put(request)
+                is_last = request.end or not there
+                del request
                 yield pb.SendOutputResponse(stop=not there)
-                if request.end or not there:
+                if is_last:
                     return
         finally:
             if sent is not None:

@@ -72,7 +72,10 @@ class SubmissionRpcs:
             submission = await self._submit_many(request, call)
             queued += len(request.jobs) - submission.refused
             call.note(jobs=queued)
-            yield pb.SubmitJobStreamResponse(results=submission.reply.results, group=submission.reply.group)
+            reply = pb.SubmitJobStreamResponse(results=submission.reply.results, group=submission.reply.group)
+            del request, submission
+            yield reply
+            del reply
 
     async def ResubmitJobs(self, request: pb.ResubmitJobsRequest, call: Call) -> pb.ResubmitJobsResponse:
         claim = bearer_claim(call, request.cluster, SUBMITTERS)

@@ -8,7 +8,10 @@ T = TypeVar("T")
 
 
 async def until(closing: asyncio.Event, items: AsyncIterator[T]) -> AsyncIterator[T]:
-    """The items that arrive until the stream ends or `closing` is set: a silent client holds up no server."""
+    """The items that arrive until the stream ends or `closing` is set: a silent client holds up no server.
+
+    Holds none while it waits for the next. Nor may who iterates: the budget of requests has it back by then.
+    """
     stop = asyncio.ensure_future(closing.wait())
     tasks: set[asyncio.Future[Any]] = {stop}
     iterator = aiter(items)

@@ -120,6 +120,8 @@ class Method:
             async with aclosing(self._replies(connection, call)) as replies:
                 async for reply in replies:
                     yield reply
+                    # The next one may be long in coming.
+                    del reply
         except Exception as error:
             refusal = self._refusal(error, call, began)
         except (asyncio.CancelledError, GeneratorExit):
@@ -150,6 +152,7 @@ class Method:
                 async for reply in replies:
                     extensions.clear(reply, hidden)
                     yield reply
+                    del reply
 
     def _refusal(self, error: Exception, call: Call, began: float) -> Refusal:
         """How a failed call ends; also writes its line of log.

@@ -53,6 +53,7 @@ def _streaming(method: Method) -> Callable[[object, Context], AsyncIterator[Mess
                     await _abort(context, reply)
                 else:
                     yield reply
+                    del reply
 
     return handle
 

@@ -32,14 +32,16 @@ class Requests:
 
     async def only(self, form: Format, context: Any, call: Call, share: Share) -> Message:
         """Raises InvalidArgument, Unimplemented, Unauthenticated and Overloaded."""
-        data = await context.read()
-        if data is grpc.aio.EOF:
+        message = await self._next(form, context, call, share)
+        if message is None:
             raise InvalidArgument(f"{form.name} takes a request, and the call brought none")
-        return await self._request(form, data, call, share)
+        return message
 
     async def each(self, form: Format, context: Any, call: Call, share: Share) -> AsyncIterator[Message]:
-        while (data := await context.read()) is not grpc.aio.EOF:
-            yield await self._request(form, data, call, share)
+        while (message := await self._next(form, context, call, share)) is not None:
+            yield message
+            # The next one may be long in coming, and what is let go is counted no longer.
+            del message
             share.let_go()
             # Each message has a credential of its own, or none.
             if not form.limit.bearer:
@@ -47,6 +49,10 @@ class Requests:
 
     def close(self) -> None:
         self._thread.shutdown()
+
+    async def _next(self, form: Format, context: Any, call: Call, share: Share) -> Message | None:
+        data = await context.read()
+        return None if data is grpc.aio.EOF else await self._request(form, data, call, share)
 
     async def _request(self, form: Format, data: bytes, call: Call, share: Share) -> Message:
         share.has_message()

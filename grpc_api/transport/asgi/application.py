@@ -77,6 +77,7 @@ async def _answer_with_many(method: Method, connection: AsgiConnection, response
                 await response.end(reply)
                 return
             await response.message(reply)
+            del reply
     await response.end()
 
 

@@ -110,8 +110,8 @@ def test_a_stream_that_waits_for_its_next_message_holds_none(
         )
         connection = Idle([data])
         path = SimpleNamespace(method="/a")
-        handler = Handlers({"/a": method}, UnknownCalls()).service(path)  # type: ignore[arg-type]
-        replies: Replies = handler.stream_stream(None, connection)  # type: ignore[assignment]
+        handler: Any = Handlers({"/a": method}, UnknownCalls()).service(path)  # type: ignore[arg-type]
+        replies: Replies = handler.stream_stream(None, connection)
         reply = await anext(replies)
         waiting = asyncio.ensure_future(anext(replies))
         await connection.is_idle.wait()

@@ -1,5 +1,6 @@
 """Webhooks: what is noted with events, how it is sent, and what comes of receivers that fail, hang and come back."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -18,8 +19,9 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from clusters.models import Project
+from grpc_api.runtime import webhooks as telling
 from grpc_api.runtime.webhook_sender import NotDelivered, Sender, is_public
-from grpc_api.runtime.webhooks import send_batch
+from grpc_api.runtime.webhooks import Sent, send_batch
 from jobs.models import Job, JobGroup, Notification, Webhook, WebhookMessage
 from jobs.reports import Report
 from jobs.services import webhooks
@@ -31,6 +33,9 @@ from jobs.services.webhooks import (
     AT_ONCE,
     GIVEN_UP_AFTER,
     HELD_FOR,
+    Batch,
+    DueWebhook,
+    Outgoing,
     due_webhooks,
     make_webhook,
     note_sent,
@@ -144,9 +149,13 @@ def bodies() -> list[dict[str, Any]]:
     return [json.loads(message.body) for message in WebhookMessage.objects.order_by("id")]
 
 
+def due(now: datetime) -> list[int]:
+    return [webhook.id for webhook in due_webhooks(now=now)]
+
+
 def send(seconds: float = PATIENCE_SECONDS, *, now: datetime, crash: bool = False) -> None:
     """What a server does once; with `crash` it dies between the delivery and its record."""
-    for webhook_id in due_webhooks(now=now):
+    for webhook_id in due(now):
         batch = take_batch(webhook_id=webhook_id, holder="me", now=now)
         assert batch
         sent = send_batch(Sender(private=True, seconds=seconds), batch)
@@ -286,7 +295,7 @@ def test_a_receiver_that_fails_and_comes_back_gets_all_in_order(
     receiver.answer = answer
 
     send(1.0, now=now)
-    assert due_webhooks(now=now) == []
+    assert due(now) == []
     made.refresh_from_db()
     assert (made.failing_since, made.failures, made.next_at) == (now, 1, now + pause_after(0))
     assert made.last_failure
@@ -309,7 +318,7 @@ def test_a_crash_between_the_delivery_and_its_record_repeats_and_loses_nothing(
     ended(alpha, submitted_by(alice, now=now)[0], now=now)
 
     send(now=now, crash=True)
-    assert due_webhooks(now=now) == []
+    assert due(now) == []
     send(now=now + HELD_FOR + timedelta(seconds=1))
 
     first, second = receiver.got
@@ -348,9 +357,9 @@ def test_pauses_double_and_after_a_day_it_is_off_with_the_reason(alpha: Any, ali
     assert off.off_reason == "nothing could be delivered for a day: answered 500"
     ended(alpha, later, now=at)
     assert len(bodies()) == 1
-    assert due_webhooks(now=at + timedelta(days=9)) == []
+    assert due(at + timedelta(days=9)) == []
     resume_webhook(webhook_id=made.id)
-    assert due_webhooks(now=at) == [made.id]
+    assert due(at) == [made.id]
 
 
 @pytest.mark.django_db
@@ -381,6 +390,115 @@ def test_an_outbox_does_not_grow_for_ever(
     assert off == "more than 3 notifications wait: answered 500"
     assert webhooks.drop_old_messages(now=now) == 0
     assert webhooks.drop_old_messages(now=now + timedelta(days=8)) == 4
+
+
+@pytest.mark.django_db
+def test_nor_does_that_of_a_receiver_that_is_too_slow(
+    alpha: Any, alice: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "MOST_WAITING", 1)
+    monkeypatch.setattr(webhooks, "MOST_WAITING_IF_SLOW", 3)
+    made = webhook(now=now)
+    for job_id in submitted_by(alice, 5, now=now):
+        ended(alpha, job_id, now=now)
+    first, second, *_ = WebhookMessage.objects.order_by("id").values_list("id", flat=True)
+
+    ends = []
+    for delivered in (first, second):
+        take_batch(webhook_id=made.id, holder="me", now=now)
+        ends.append(note_sent(webhook_id=made.id, holder="me", delivered=[delivered], now=now))
+        resume_webhook(webhook_id=made.id)
+
+    assert ends == ["more than 3 notifications wait: its receiver is too slow", ""]
+
+
+@pytest.mark.django_db
+def test_those_that_were_told_longest_ago_are_first(alpha: Any, alice: Any, now: datetime) -> None:
+    first, second, third = (webhook(now=now).id for _ in range(3))
+    for job_id in submitted_by(alice, 2, now=now):
+        ended(alpha, job_id, now=now)
+
+    for at, webhook_id in enumerate((second, first)):
+        take_batch(webhook_id=webhook_id, holder="me", now=now)
+        note_sent(webhook_id=webhook_id, holder="me", delivered=[], now=now + timedelta(seconds=at))
+
+    assert due(now) == [third, second, first]
+
+
+def test_a_turn_of_a_slow_receiver_ends_in_time(monkeypatch: pytest.MonkeyPatch, receiver: Receiver) -> None:
+    monkeypatch.setattr(telling, "_TURN_SECONDS", 0.0)
+    messages = [Outgoing(id=id, uid=f"msg_{id}", body="{}") for id in (1, 2)]
+
+    sent = send_batch(Sender(private=True), Batch(webhook_id=1, url=receiver.url, secret=SECRET, messages=messages))
+
+    assert (sent.delivered, sent.failure) == ([1], "")
+
+
+class Telling:
+    """What the loop sees of a database in which each of these webhooks always has something to tell."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *webhooks: DueWebhook) -> None:
+        self.told: list[int] = []
+        self.begun: list[int] = []
+        self.may_end = threading.Event()
+        self.begins = asyncio.Semaphore(0)
+        self._webhooks = webhooks
+        self._loop = asyncio.get_running_loop()
+        monkeypatch.setattr(telling, "due_webhooks", self._due)
+        monkeypatch.setattr(telling, "take_batch", self._take)
+        monkeypatch.setattr(telling, "send_batch", self._send)
+        monkeypatch.setattr(telling, "note_sent", lambda *, webhook_id, **_: self.told.append(webhook_id))
+        monkeypatch.setattr(telling, "drop_old_messages", lambda **_: 0)
+
+    async def read(self, work: Callable[[], Any]) -> Any:
+        return work()
+
+    write = read
+
+    def _due(self, **_: object) -> list[DueWebhook]:
+        return sorted(self._webhooks, key=lambda webhook: self.told.count(webhook.id))
+
+    def _take(self, *, webhook_id: int, **_: object) -> Batch:
+        return Batch(webhook_id=webhook_id, url="", secret="", messages=[])
+
+    def _send(self, _: object, batch: Batch) -> Sent:
+        self.begun.append(batch.webhook_id)
+        self._loop.call_soon_threadsafe(self.begins.release)
+        self.may_end.wait(PATIENCE_SECONDS)
+        return Sent(delivered=[1])
+
+
+async def _begun(tellings: Telling, turns: int) -> list[int]:
+    """The webhooks of the first turns."""
+    task = asyncio.create_task(telling.tell_webhooks_forever(tellings))  # type: ignore[arg-type]
+    try:
+        for _ in range(turns):
+            await tellings.begins.acquire()
+        return tellings.begun[:turns]
+    finally:
+        tellings.may_end.set()
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def test_slow_receivers_of_one_project_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = [DueWebhook(id=id, project_id=1) for id in range(1, 11)]
+
+    async def scene() -> list[int]:
+        return await _begun(Telling(monkeypatch, *slow, DueWebhook(id=11, project_id=2)), 3)
+
+    assert sorted(asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))) == [1, 2, 11]
+
+
+def test_webhooks_are_told_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telling, "_AT_ONCE", 1)
+
+    async def scene() -> list[int]:
+        tellings = Telling(monkeypatch, *(DueWebhook(id=id, project_id=id) for id in (1, 2, 3)))
+        tellings.may_end.set()
+        return await _begun(tellings, 6)
+
+    assert asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS)) == [1, 2, 3, 1, 2, 3]
 
 
 @pytest.mark.django_db

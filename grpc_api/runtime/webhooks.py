@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,16 +15,19 @@ from django.db import Error
 
 from grpc_api.runtime.metrics import WEBHOOK_FAILURES, WEBHOOK_MESSAGES
 from grpc_api.runtime.thread_pools import ThreadPools
+from grpc_api.runtime.wakeups import wait_for
 from grpc_api.runtime.webhook_sender import NotDelivered, Sender
-from jobs.services.webhooks import Batch, drop_old_messages, due_webhooks, note_sent, take_batch
+from jobs.services.webhooks import Batch, DueWebhook, drop_old_messages, due_webhooks, note_sent, take_batch
 from rainbow.errors import Unavailable
 from rainbow.telemetry.failures import told
 from rainbow.telemetry.lines import Line, Quoted
 
 _EVERY_SECONDS = 1.0
 _DROP_EVERY = timedelta(hours=1)
-# Receivers that are slow hold up no more than these threads, and none of the database's.
-_AT_ONCE = 8
+# Receivers that are slow hold up no more than these threads, and none of the database's; those of one project fewer.
+_AT_ONCE, _AT_ONCE_OF_A_PROJECT = 8, 2
+# A turn ends after so long: a message may take 15 seconds.
+_TURN_SECONDS = 5.0
 _log = logging.getLogger("rainbow.grpc")
 
 
@@ -37,21 +41,24 @@ class Sent:
 async def tell_webhooks_forever(pools: ThreadPools) -> None:
     sender = Sender(private=settings.RAINBOW_WEBHOOK_PRIVATE)
     drop_at = datetime.now(UTC)
-    under_way: dict[int, asyncio.Task[None]] = {}
+    under_way: dict[DueWebhook, asyncio.Task[None]] = {}
+    more = asyncio.Event()
     threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="webhook")
     try:
         while True:
+            more.clear()
             try:
-                under_way = {id: task for id, task in under_way.items() if not task.done()}
-                for webhook_id in await pools.read(lambda: due_webhooks(now=datetime.now(UTC))):
-                    if webhook_id not in under_way and len(under_way) < _AT_ONCE:
-                        under_way[webhook_id] = asyncio.create_task(_tell(pools, threads, sender, webhook_id))
+                due = await pools.read(lambda: due_webhooks(now=datetime.now(UTC)))
+                under_way = {webhook: task for webhook, task in under_way.items() if not task.done()}
+                for webhook in due:
+                    if _has_turn(webhook, under_way):
+                        under_way[webhook] = asyncio.create_task(_tell(pools, threads, sender, webhook.id, more))
                 if datetime.now(UTC) >= drop_at:
                     await pools.write(partial(drop_old_messages, now=datetime.now(UTC)))
                     drop_at = datetime.now(UTC) + _DROP_EVERY
             except (Error, Unavailable) as error:
                 _log.warning(Line("could not look after the webhooks", error=Quoted(told(error))))
-            await asyncio.sleep(_EVERY_SECONDS)
+            await wait_for(more, at_most=_EVERY_SECONDS)
     finally:
         # Without waiting for them, which would stop every call.
         threads.shutdown(wait=False, cancel_futures=True)
@@ -59,40 +66,48 @@ async def tell_webhooks_forever(pools: ThreadPools) -> None:
             task.cancel()
 
 
-async def _tell(pools: ThreadPools, threads: ThreadPoolExecutor, sender: Sender, webhook_id: int) -> None:
-    """Batch after batch, as long as all is delivered. What was delivered and not noted is delivered again."""
+def _has_turn(webhook: DueWebhook, under_way: Collection[DueWebhook]) -> bool:
+    of_project = sum(other.project_id == webhook.project_id for other in under_way)
+    return webhook not in under_way and len(under_way) < _AT_ONCE and of_project < _AT_ONCE_OF_A_PROJECT
+
+
+async def _tell(
+    pools: ThreadPools, threads: ThreadPoolExecutor, sender: Sender, webhook_id: int, more: asyncio.Event
+) -> None:
+    """One turn; sets `more` where another may follow at once. What was delivered and not noted is delivered again."""
     holder = str(uuid4())
     try:
-        while batch := await pools.write(
-            partial(take_batch, webhook_id=webhook_id, holder=holder, now=datetime.now(UTC))
-        ):
-            sent = await asyncio.get_running_loop().run_in_executor(threads, send_batch, sender, batch)
-            off = await pools.write(
-                partial(
-                    note_sent,
-                    webhook_id=webhook_id,
-                    holder=holder,
-                    delivered=sent.delivered,
-                    failure=sent.failure,
-                    gone=sent.gone,
-                    now=datetime.now(UTC),
-                )
+        batch = await pools.write(partial(take_batch, webhook_id=webhook_id, holder=holder, now=datetime.now(UTC)))
+        if batch is None:
+            return
+        sent = await asyncio.get_running_loop().run_in_executor(threads, send_batch, sender, batch)
+        off = await pools.write(
+            partial(
+                note_sent,
+                webhook_id=webhook_id,
+                holder=holder,
+                delivered=sent.delivered,
+                failure=sent.failure,
+                gone=sent.gone,
+                now=datetime.now(UTC),
             )
-            WEBHOOK_MESSAGES.inc(len(sent.delivered))
-            if off:
-                _log.warning(Line("webhook switched off", webhook=webhook_id, reason=Quoted(off)))
-            if sent.failure:
-                WEBHOOK_FAILURES.inc()
-                _log.info(Line("webhook failed", webhook=webhook_id, reason=Quoted(sent.failure)))
-            if sent.failure or not batch.messages:
-                return
+        )
+        WEBHOOK_MESSAGES.inc(len(sent.delivered))
+        if off:
+            _log.warning(Line("webhook switched off", webhook=webhook_id, reason=Quoted(off)))
+        if sent.failure:
+            WEBHOOK_FAILURES.inc()
+            _log.info(Line("webhook failed", webhook=webhook_id, reason=Quoted(sent.failure)))
+        elif sent.delivered:
+            more.set()
     except (Error, Unavailable) as error:
         _log.warning(Line("could not note what a webhook was told", webhook=webhook_id, error=Quoted(told(error))))
 
 
 def send_batch(sender: Sender, batch: Batch) -> Sent:
-    """In their order, up to the first that is not delivered."""
+    """In their order, up to the first that is not delivered, or until the turn is over."""
     delivered: list[int] = []
+    ends_at = time.monotonic() + _TURN_SECONDS
     for message in batch.messages:
         try:
             sender.send(
@@ -101,4 +116,6 @@ def send_batch(sender: Sender, batch: Batch) -> Sent:
         except NotDelivered as failure:
             return Sent(delivered=delivered, failure=str(failure), gone=failure.gone)
         delivered.append(message.id)
+        if time.monotonic() >= ends_at:
+            break
     return Sent(delivered=delivered)

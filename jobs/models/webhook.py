@@ -18,7 +18,8 @@ class Webhook(models.Model):
     """An address that is told of events of a project's jobs.
 
     `secret` signs the messages, so it is kept as it is. `failing_since` and `failures` count what failed without a
-    success in between, after which nothing is sent before `next_at`. One server at a time sends: the `holder`.
+    success in between, after which nothing is sent before `next_at`. One server at a time sends: the `holder`, whose
+    turn ends, or ended, at `held_until`.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="webhooks")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from clusters.validation import check_line
 from jobs.models import Notification, Webhook, WebhookMessage
@@ -20,8 +20,8 @@ from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound
 
 MAX_URL = 2048
 MAX_OF_PROJECT = 10
-# Beyond so many that wait the webhook is switched off.
-MOST_WAITING = 10_000
+# Beyond so many that wait a webhook that fails is switched off, and one whose receiver only is too slow.
+MOST_WAITING, MOST_WAITING_IF_SLOW = 10_000, 100_000
 # How many are sent in one turn, one after the other, and for how long the turn is one server's.
 AT_ONCE = 20
 HELD_FOR = timedelta(minutes=10)
@@ -32,6 +32,12 @@ GIVEN_UP_AFTER = timedelta(days=1)
 KEPT = timedelta(days=7)
 _DOUBLED = 10
 _HOST = re.compile(r"[A-Za-z0-9.:_-]{1,253}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueWebhook:
+    id: int
+    project_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +110,14 @@ def check_url(url: str) -> None:
         raise InvalidArgument("must have neither user, password nor fragment", field="url")
 
 
-def due_webhooks(*, now: datetime) -> list[int]:
-    """The ids of those that have something to tell, and that no server is telling."""
+def due_webhooks(*, now: datetime) -> list[DueWebhook]:
+    """Those that have something to tell, and that no server is telling: first those that were told longest ago."""
     # Most servers ask this each second in vain.
     if not messages_wait():
         return []
     waiting = WebhookMessage.objects.filter(webhook_id=OuterRef("id"))
-    return list(_ready(now).filter(Exists(waiting)).order_by("id").values_list("id", flat=True)[:MOST_AT_ONCE])
+    due = _ready(now).filter(Exists(waiting)).order_by(F("held_until").asc(nulls_first=True), "id")
+    return [DueWebhook(id=one.id, project_id=one.project_id) for one in due.only("id", "project_id")[:MOST_AT_ONCE]]
 
 
 @transaction.atomic
@@ -137,7 +144,7 @@ def note_sent(
     if webhook is None:
         return ""
     if webhook.holder == holder:
-        webhook.holder, webhook.held_until = "", None
+        webhook.holder, webhook.held_until = "", now
     if delivered or not failure:
         webhook.failing_since, webhook.failures, webhook.next_at, webhook.last_failure = None, 0, None, ""
     if failure:
@@ -167,11 +174,12 @@ def _why_off(webhook: Webhook, failure: str, gone: bool, now: datetime) -> str:
         return "its receiver answered that it is gone (410)"
     if failure and webhook.failing_since and now - webhook.failing_since >= GIVEN_UP_AFTER:
         return f"nothing could be delivered for a day: {failure}"
-    if failure and WebhookMessage.objects.filter(webhook=webhook).order_by("id")[MOST_WAITING : MOST_WAITING + 1]:
-        return f"more than {MOST_WAITING:,} notifications wait: {failure}"
+    most = MOST_WAITING if failure else MOST_WAITING_IF_SLOW
+    if WebhookMessage.objects.filter(webhook=webhook).order_by("id")[most : most + 1]:
+        return f"more than {most:,} notifications wait: {failure or 'its receiver is too slow'}"
     return ""
 
 
 def _ready(now: datetime) -> QuerySet[Webhook]:
-    free = Q(held_until__isnull=True) | Q(held_until__lt=now)
+    free = Q(holder="") | Q(held_until__lt=now)
     return Webhook.objects.filter(free, Q(next_at__isnull=True) | Q(next_at__lte=now), off_at=None)

@@ -425,6 +425,23 @@ def test_those_that_were_told_longest_ago_are_first(alpha: Any, alice: Any, now:
     assert due(now) == [third, second, first]
 
 
+@pytest.mark.django_db
+def test_a_webhook_is_locked_before_its_messages_are_deleted(alpha: Any, alice: Any, now: datetime) -> None:
+    """As it is where it is removed: in the other order the two could deadlock."""
+    made = webhook(now=now)
+    ended(alpha, submitted_by(alice, now=now)[0], now=now)
+    batch = take_batch(webhook_id=made.id, holder="me", now=now)
+    assert batch
+
+    with CaptureQueriesContext(connection) as queries:
+        note_sent(webhook_id=made.id, holder="me", delivered=[one.id for one in batch.messages], now=now)
+
+    on_rows = [query["sql"] for query in queries if '"jobs_webhook' in query["sql"]]
+    assert on_rows[0].startswith("SELECT")
+    assert 'FROM "jobs_webhook" ' in on_rows[0]
+    assert any(sql.startswith("DELETE") for sql in on_rows[1:])
+
+
 def test_a_turn_of_a_slow_receiver_ends_in_time(monkeypatch: pytest.MonkeyPatch, receiver: Receiver) -> None:
     monkeypatch.setattr(telling, "_TURN_SECONDS", 0.0)
     messages = [Outgoing(id=id, uid=f"msg_{id}", body="{}") for id in (1, 2)]

@@ -139,10 +139,11 @@ def note_sent(
 
     Ends the holder's turn. Returns why the webhook is off from now on; empty while it is not.
     """
-    WebhookMessage.objects.filter(webhook_id=webhook_id, id__in=list(delivered)).delete()
+    # Before its messages, as one that removes it does.
     webhook = Webhook.objects.select_for_update(no_key=True).filter(id=webhook_id).first()
     if webhook is None:
         return ""
+    WebhookMessage.objects.filter(webhook_id=webhook_id, id__in=list(delivered)).delete()
     if webhook.holder == holder:
         webhook.holder, webhook.held_until = "", now
     if delivered or not failure:

@@ -1,5 +1,7 @@
 """rainbow logs of one job."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,8 +9,8 @@ import pytest
 
 from rainbow.agent.policy import Policy
 from tests.support.agents import Crew, crew
-from tests.support.commandline import Run
-from tests.support.patience import wait_until
+from tests.support.commandline import MAIN, Run
+from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 from tests.support.wishes import at_work
@@ -88,3 +90,32 @@ def test_the_record_has_no_options_of_the_stream(rainbow: Run, option: str, reco
 
     assert result.exit_code == 2
     assert "leave out the options of the stream" in result.stderr
+
+
+def test_an_output_that_cannot_be_written_is_no_success(rainbow: Run, agent: Crew) -> None:
+    jobid = finished(agent, "echo lost")
+
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*MAIN, "logs", jobid], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (1, "Error: cannot go on: no space left on device\n")
+
+
+@pytest.mark.parametrize("words", [["logs", "--follow"], ["submit", "--wait", "-c"]], ids=" ".join)
+def test_a_reader_that_goes_away_ends_the_command_while_the_job_runs(
+    rainbow: Run, agent: Crew, tmp_path: Path, words: list[str]
+) -> None:
+    over = tmp_path / "over"
+    command = f"echo begun; while [ ! -e {over} ]; do sleep 0.1; done"
+    if words[0] == "logs":
+        jobid = agent.submit(command)
+        wait_until(lambda: agent.job(jobid).started_at is not None)
+        command = str(jobid)
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    done = subprocess.run([*MAIN, *words, command], stdout=writing, check=False, timeout=PATIENCE_SECONDS)
+    os.close(writing)
+    over.touch()
+
+    assert done.returncode == 141

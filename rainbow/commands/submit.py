@@ -419,6 +419,8 @@ def _followed(client: Client, jobid: int, live: LiveOutput | None) -> Job:
         complain(f"Job {jobid} goes on without you; `rainbow cancel {jobid}` stops it.")
         raise
     except RainbowError as error:
+        if live:
+            live.raise_if_unwritten()
         error.add_note(f"Job {jobid} goes on; `rainbow watch {jobid}` waits for it again.")
         raise
 

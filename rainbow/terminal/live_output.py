@@ -66,6 +66,7 @@ class LiveOutput:
         self._attempt = 0
         self._threads: list[threading.Thread] = []
         self._errors: list[tuple[RainbowError, int]] = []
+        self._unwritten: OSError | None = None
 
     def note(self, job: Job) -> None:
         """Of a job that no agent had nothing can be read."""
@@ -86,6 +87,12 @@ class LiveOutput:
         for thread in self._threads:
             thread.join(LAST_SECONDS)
         self._threads = []
+        self.raise_if_unwritten()
+
+    def raise_if_unwritten(self) -> None:
+        """Raises the OSError of an output that could not be written, upon which the client was closed."""
+        if self._unwritten:
+            raise self._unwritten
 
     @property
     def is_missing(self) -> bool:
@@ -114,5 +121,7 @@ class LiveOutput:
             write_parts(counted(), err=stderr)
         except RainbowError as error:
             self._errors.append((error, size))
-        except OSError:  # the reader of our output is gone
-            return
+        except OSError as error:  # the reader of our output is gone, or its disk is full
+            self._unwritten = error
+            # Ends the other output, and the wait for the job's next step, which may be hours away.
+            self._client.close()

@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -36,6 +37,32 @@ def test_both_outputs_are_followed_to_the_end_of_the_job(rainbow: Run, agent: Cr
     result = rainbow("logs", "--follow", str(jobid))
 
     assert (result.exit_code, result.stdout, result.stderr) == (0, "begun\nover\n", "trouble\n")
+
+
+@pytest.mark.parametrize("options", [[], ["--stderr"], ["--from", "0"]], ids=" ".join)
+def test_a_job_that_waits_is_followed_once_it_runs(
+    rainbow: Run, remote: Remote, server: RainbowServer, tmp_path: Path, options: list[str]
+) -> None:
+    jobid = remote.submit(command="sleep 1; echo over; echo over >&2").jobid
+
+    with subprocess.Popen([*MAIN, "logs", "-f", *options, str(jobid)], stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().endswith(f"  Job {jobid}: queued\n")
+        with crew(remote, server.address, tmp_path / "state", policy=Policy(max_nodes=1)) as made, at_work(made):
+            stdout, _ = process.communicate(timeout=PATIENCE_SECONDS)
+
+    assert (process.returncode, stdout) == (0, "over\n")
+
+
+def test_each_attempt_of_a_job_is_followed(rainbow: Run, agent: Crew) -> None:
+    command = 'echo attempt "$RAINBOW_ATTEMPT"; sleep 1; [ "$RAINBOW_ATTEMPT" -ge 2 ]'
+    jobid = agent.submit(command, retry_most=1, retry_on=("exit_code",))
+    wait_until(lambda: agent.job(jobid).started_at is not None)
+
+    result = rainbow("logs", "--follow", str(jobid))
+
+    assert (result.exit_code, result.stdout) == (0, "attempt 1\nattempt 2\n")
+    assert f"  Job {jobid}: blocked in attempt 2: after attempt 1" in result.stderr
 
 
 def test_one_output_is_printed_from_a_byte_on(rainbow: Run, agent: Crew) -> None:
@@ -96,7 +123,7 @@ def test_an_output_that_cannot_be_written_is_no_success(rainbow: Run, agent: Cre
     jobid = finished(agent, "echo lost")
 
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run([*MAIN, "logs", jobid], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([*MAIN, "logs", jobid], stdout=full, stderr=PIPE, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (1, "Error: cannot go on: no space left on device\n")
 

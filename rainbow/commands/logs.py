@@ -9,12 +9,14 @@ from rainbow.records import Job, JobState
 from rainbow.slurm_commands.job_ids import JobRef
 from rainbow.terminal import documents, session
 from rainbow.terminal.completion import groups
-from rainbow.terminal.group_output import GroupOutput, members_of
-from rainbow.terminal.live_output import LiveOutput, never_started, write_parts
+from rainbow.terminal.following import follow, step_of
+from rainbow.terminal.group_output import WAITING, GroupOutput, members_of
+from rainbow.terminal.live_output import LiveOutput, Output, never_started
 from rainbow.terminal.options import json_option, observer_options, server_options, state_option
 from rainbow.terminal.output import complain, write_json, write_json_line, write_output_of
 from rainbow.terminal.slurm_jobs import jobids_of
 from rainbow.terminal.types import GroupId, JobIds, Whole
+from rainbow.terminal.why_waiting import WhyWaiting
 from rainbow.text import on_one_line
 
 EPILOG = """\b
@@ -92,14 +94,18 @@ def _show_members(client: Client, members: Iterator[Job], *, stderr: bool, tail:
 
 
 def _show(client: Client, jobid: int, *, tail: bool, as_json: bool, **wanted: Any) -> None:
-    found = client.get_jobs([jobid])
-    if not found.jobs:
-        raise NotFound(f"{NO_SUCH_JOB}: {jobid}")
-    job = found.jobs[0]
+    job = _job(client, jobid)
     if as_json:
         write_json(_document(job, "id", "state", "output", "output_is_cut"))
     elif tail or not _stream(client, job, **wanted):
-        _show_tail(job)
+        _show_tail(_job(client, jobid) if wanted["follow"] else job)
+
+
+def _job(client: Client, jobid: int) -> Job:
+    found = client.get_jobs([jobid]).jobs
+    if not found:
+        raise NotFound(f"{NO_SUCH_JOB}: {jobid}")
+    return found[0]
 
 
 def _document(job: Job, *names: str) -> dict[str, Any]:
@@ -109,22 +115,12 @@ def _document(job: Job, *names: str) -> dict[str, Any]:
 
 def _stream(client: Client, job: Job, *, follow: bool, stderr: bool, from_byte: int | None) -> bool:
     """Whether anything could be read at the site. An error in the middle is raised."""
-    if not job.agent:
-        return False
-    if not stderr and from_byte is None:
-        return _stream_both(client, job, follow=follow)
-    parts = client.read_output(job.id, stderr=stderr, from_byte=from_byte or 0, follow=follow)
-    try:
-        write_parts(parts)
-    except (FailedPrecondition, Unimplemented) as error:
-        _tell_why_not(job, error)
-        return False
-    return True
-
-
-def _stream_both(client: Client, job: Job, *, follow: bool) -> bool:
-    live = LiveOutput(client, job.id, follow=follow)
-    live.begin(job.attempt)
+    only = Output.ERRORS if stderr else None if from_byte is None else Output.OUTPUT
+    live = LiveOutput(client, job.id, follow=follow, only=only, from_byte=from_byte or 0)
+    if follow:
+        job = _followed(client, job.id, live)
+    elif job.agent:
+        live.begin(job.attempt)
     live.join()
     if error := live.failure:
         if not live.is_missing or not isinstance(error, FailedPrecondition | Unimplemented):
@@ -132,6 +128,23 @@ def _stream_both(client: Client, job: Job, *, follow: bool) -> bool:
             raise error
         _tell_why_not(job, error)
     return not live.is_missing
+
+
+def _followed(client: Client, jobid: int, live: LiveOutput) -> Job:
+    """The job's end, after each attempt was printed; while it waits, standard error says so."""
+
+    def show(job: Job) -> None:
+        if job.state in WAITING:
+            complain(step_of(job))
+        waiting.note(job)
+        live.note(job)
+
+    try:
+        with WhyWaiting(client) as waiting:
+            return follow(client.watch_jobs([jobid]), show)[jobid]
+    except RainbowError:
+        live.raise_if_unwritten()
+        raise
 
 
 def _tell_why_not(job: Job, error: RainbowError) -> None:

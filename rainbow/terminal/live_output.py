@@ -4,23 +4,19 @@ import codecs
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from typing import IO, Any
 
 import click
 
 from rainbow.client import Client
 from rainbow.errors import RainbowError
-from rainbow.records import Job, OutputPart
+from rainbow.records import Job
 from rainbow.terminal.output import complain
 from rainbow.text import on_one_line, printable
 
 # After the job is over: for what is still under way.
 LAST_SECONDS = 3600.0
-OUTPUTS = 2
-
-
-def write_parts(parts: Iterator[OutputPart], *, err: bool = False) -> None:
-    write_bytes((part.data for part in parts), err=err)
 
 
 def write_bytes(chunks: Iterable[bytes], *, err: bool = False) -> None:
@@ -53,16 +49,27 @@ def never_started(job: Job) -> bool:
     return job.finished_at is not None and not (job.started_at or job.output or job.exit_code is not None)
 
 
+class Output(Enum):
+    OUTPUT = "output"
+    ERRORS = "errors"
+
+
 class LiveOutput:
     """Prints both outputs of a job, each in a thread of its own, once the job runs; of its last attempt all of it.
 
-    `is_missing`: nothing came from the site, so that the end of the output on record is all there is.
+    With `only` it is the output or the errors alone, on standard output. `from_byte` is where it begins, of the attempt
+    that is printed first. `is_missing`: nothing came from the site, so that the end of the output on record is all
+    there is.
     """
 
-    def __init__(self, client: Client, jobid: int, *, follow: bool = True) -> None:
+    def __init__(
+        self, client: Client, jobid: int, *, follow: bool = True, only: Output | None = None, from_byte: int = 0
+    ) -> None:
         self._client = client
         self._jobid = jobid
         self._follow = follow
+        self._outputs = tuple(Output) if only is None else (only,)
+        self._from_byte = from_byte
         self._attempt = 0
         self._threads: list[threading.Thread] = []
         self._errors: list[tuple[RainbowError, int]] = []
@@ -78,10 +85,12 @@ class LiveOutput:
     def begin(self, attempt: int) -> None:
         self._attempt = attempt
         self._errors = []
-        for stderr in (False, True):
-            thread = threading.Thread(target=self._print, args=(stderr,), name="output", daemon=True)
+        for output in self._outputs:
+            arguments = (output, self._from_byte)
+            thread = threading.Thread(target=self._print, args=arguments, name="output", daemon=True)
             thread.start()
             self._threads.append(thread)
+        self._from_byte = 0
 
     def join(self) -> None:
         for thread in self._threads:
@@ -96,7 +105,9 @@ class LiveOutput:
 
     @property
     def is_missing(self) -> bool:
-        return not self._attempt or (len(self._errors) == OUTPUTS and all(not size for _, size in self._errors))
+        return not self._attempt or (
+            len(self._errors) == len(self._outputs) and all(not size for _, size in self._errors)
+        )
 
     @property
     def failure(self) -> RainbowError | None:
@@ -108,17 +119,18 @@ class LiveOutput:
                 more = f"`rainbow logs {self._jobid} --from {size}` shows the rest"
                 complain(on_one_line(f"The output broke off after {size:,} bytes: {error}. {more}."))
 
-    def _print(self, stderr: bool) -> None:
+    def _print(self, output: Output, from_byte: int) -> None:
         size = 0
+        stderr = output is Output.ERRORS
 
-        def counted() -> Iterator[OutputPart]:
+        def counted() -> Iterator[bytes]:
             nonlocal size
-            for part in self._client.read_output(self._jobid, stderr=stderr, follow=self._follow):
+            for part in self._client.read_output(self._jobid, stderr=stderr, from_byte=from_byte, follow=self._follow):
                 size = part.offset + len(part.data)
-                yield part
+                yield part.data
 
         try:
-            write_parts(counted(), err=stderr)
+            write_bytes(counted(), err=stderr and len(self._outputs) > 1)
         except RainbowError as error:
             self._errors.append((error, size))
         except OSError as error:  # the reader of our output is gone, or its disk is full

@@ -1,6 +1,6 @@
 """Changes of a job, in the words of the options of `rainbow submit`, and by their rules."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import click
@@ -8,15 +8,23 @@ from click.core import ParameterSource
 
 from rainbow.specs import SPEC_FIELDS, OnLost
 
-_OWN = frozenset({"idempotency_key", "project", "signature", "resubmission_of"})
-_CHANGEABLE = frozenset(SPEC_FIELDS) - _OWN
+# What is of one submission alone, and files, which the new job has of the old one.
+_FIXED = frozenset({"idempotency_key", "project", "signature", "resubmission_of", "inputs"})
+_CHANGEABLE = frozenset(SPEC_FIELDS) - _FIXED
 # Stands for the command where that is not changed.
 _UNCHANGED = "unchanged"
 
 
 def changes_from(said: Iterable[str], *, submit: click.Command) -> dict[str, Any]:
     """Fields of a JobSpec, from NAME=VALUE and NAME. Raises UsageError."""
-    ctx = _parsed([_option(one) for one in said], submit)
+    changeable = {
+        name.removeprefix("--")
+        for option in submit.params
+        if option.name in _CHANGEABLE
+        for name in option.opts
+        if name.startswith("--")
+    }
+    ctx = _parsed([_option(one, changeable) for one in said], submit)
     changed = {
         name: value
         for name, value in ctx.params.items()
@@ -24,15 +32,15 @@ def changes_from(said: Iterable[str], *, submit: click.Command) -> dict[str, Any
     }
     if changed.get("command") == _UNCHANGED:
         del changed["command"]
-    if unknown := changed.keys() - _CHANGEABLE:
-        raise click.UsageError(f"--change: {min(unknown).replace('_', '-')} cannot be changed.")
     return {name: OnLost(value) if name == "on_lost" else value for name, value in changed.items()}
 
 
-def _option(said: str) -> str:
+def _option(said: str, changeable: Collection[str]) -> str:
     name, equals, value = said.partition("=")
     if not name or name.startswith("-"):
         raise click.UsageError(f"--change: {said!r} has not the form NAME=VALUE, with an option of `rainbow submit`.")
+    if name not in changeable:
+        raise click.UsageError(f"--change: {name!r} cannot be changed; these can: {', '.join(sorted(changeable))}.")
     return f"--{name}{equals}{value}"
 
 

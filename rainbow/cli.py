@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 from rainbow import __version__
 from rainbow.errors import RainbowError, Unauthenticated, Unreachable, why
 from rainbow.telemetry import traces
+from rainbow.terminal import streams
 from rainbow.terminal.option_names import as_typed
 from rainbow.terminal.options import credential_in_use, server_options
 from rainbow.terminal.output import complain
@@ -129,6 +130,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def main(self, *args: Any, **options: Any) -> Any:
+        streams.make_usable()
         try:
             return super().main(*args, **options)
         except OSError as error:  # the output's disk is full, say; of other files the commands tell themselves

@@ -1,6 +1,7 @@
 """The command line among other processes: terminals, pipes, signals; and how it words things."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -95,6 +96,36 @@ def test_a_reader_that_has_had_enough_causes_no_noise(rehearse: Any) -> None:
     os.close(writing)
 
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_letters_that_the_encoding_lacks_are_escaped(rehearse: Any) -> None:
+    rehearse(pb.ListJobsResponse(jobs=[pb.Job(id=1, name="é→", command="true")]))
+
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([*MAIN, "jobs"], env=environment, capture_output=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b" \xe9\\u2192 " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "complaint"),
+    [
+        ("submit --token - -c a <&-", 2, "Error: --token is empty.\n"),
+        ("cancel --all <&-", 2, "Error: Nobody answered; --yes cancels without a question.\n"),
+        ("jobs >&-", 0, ""),
+        ("nonsense 2>&-", 2, ""),
+    ],
+)
+def test_a_standard_stream_may_be_closed(rehearse: Any, words: str, exit_code: int, complaint: str) -> None:
+    rehearse(pb.ListJobsResponse(jobs=[pb.Job(id=1, state=pb.JOB_STATE_QUEUED)]))
+
+    command = f"{shlex.join(MAIN)} {words}"
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert done.returncode == exit_code
+    assert done.stderr.endswith(complaint)
+    assert "Traceback" not in done.stderr
 
 
 def test_a_terminal_gets_a_table_that_fits(rehearse: Any) -> None:

@@ -150,6 +150,22 @@ def test_a_table_leaves_room_for_its_last_column() -> None:
     assert "reasonreason" in row
 
 
+@pytest.mark.parametrize("width", [80, 60])
+def test_a_narrow_terminal_shows_all_columns_and_ids_whole(width: int) -> None:
+    columns = ["ID", "STATE", "CLUSTER", "NAME", "ENDED", "CODE", "CAUSE", "COMMAND", "WHY"]
+    row = ["3000000009", "failed", "keebler", "n" * 30, "4 minutes ago", "1", "exit", "c" * 200, "w" * 300]
+
+    text = Console(width=width, file=StringIO())
+    text.print(tables.drawn(columns, [row], width=width), crop=False)
+
+    header, line = text.file.getvalue().splitlines()
+    assert header.split() == columns
+    assert line.startswith("3000000009  failed  keebler  n")
+    assert line[header.index("CODE")] == "1"
+    assert line[header.index("WHY") :].startswith("ww")
+    assert len(line.rstrip()) <= 80
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--version"]], ids=" ".join)
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     code = (

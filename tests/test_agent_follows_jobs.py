@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rainbow.errors import Unavailable
-from rainbow.executors.executor import Ending, JobPhase, Progress
+from rainbow.executors.executor import Ending, JobPhase, Progress, SchedulerSilent
 from rainbow.records import EndCause, JobState
 from tests.support.agent_cast import RUNNING, SUCCESS, Hire, handed_over, key
 from tests.support.agents import Crew, ScriptedExecutor, ended
@@ -127,6 +127,69 @@ def test_a_job_that_is_not_handed_over_yet_is_not_handed_over_any_more(
     (job,) = scripted.finish(jobid)
 
     assert (job.state, scheduler.jobs) == (JobState.CANCELLED, {})
+
+
+@pytest.fixture
+def late(scripted: Crew, scheduler: ScriptedExecutor) -> int:
+    """A job whose submission got no answer, and which the scheduler does not know, but may still get."""
+    scheduler.mishaps["true"] = SchedulerSilent("Socket timed out")
+    jobid = scripted.submit()
+    scripted.work(lambda: len(scheduler.handed_over) > 1)
+    return jobid
+
+
+def test_a_cancelled_job_whose_submission_may_still_arrive_is_stopped_there(
+    scripted: Crew, scheduler: ScriptedExecutor, late: int
+) -> None:
+    scripted.client.cancel_jobs([late])
+    scripted.clock.move(16)
+
+    (job,) = scripted.finish(late)
+
+    assert job.state == JobState.CANCELLED
+    assert scheduler.cancelled == [key(late)], "so that what arrives late does not run"
+
+
+def test_a_job_found_again_that_is_cancelled_before_it_is_prepared_is_stopped_in_the_scheduler(
+    scripted: Crew, scheduler: ScriptedExecutor, late: int
+) -> None:
+    for file in scripted.folder.glob("journal.db*"):
+        file.unlink()
+    scripted.restart()
+    scripted.agent._recovery.step()
+    _held(scripted, late).to_be_cancelled()
+
+    scripted.finish(late)
+
+    assert scheduler.cancelled == [key(late)]
+
+
+def test_an_abandoned_job_whose_submission_may_still_arrive_is_let_go_once_it_is_stopped_there(
+    scripted: Crew, scheduler: ScriptedExecutor, server: RainbowServer, late: int
+) -> None:
+    scheduler.silent = {"cancel"}
+    execute(server.database_url, "UPDATE jobs_job SET attempt = 5 WHERE id = %s", [late])
+    scripted.clock.move(16)
+    scripted.work(lambda: "cancel" in scheduler.calls)
+    scripted.work_for(0.3)
+    held = scripted.journal.unreported()
+
+    scheduler.silent = set()
+    scripted.work(lambda: not scripted.journal.unreported())
+
+    assert [entry.jobid for entry in held] == [late], "while the scheduler is silent"
+    assert scheduler.cancelled == [key(late)]
+
+
+def test_a_job_that_fails_to_be_handed_over_again_is_stopped_if_it_may_still_arrive(
+    scripted: Crew, scheduler: ScriptedExecutor, late: int
+) -> None:
+    scheduler.mishaps["true"] = KeyError("a bug")
+
+    (job,) = scripted.finish(late)
+
+    assert job.state == JobState.FAILED
+    assert scheduler.cancelled == [key(late)]
 
 
 def test_an_attempt_that_counts_no_more_is_stopped_and_not_reported(

@@ -13,7 +13,7 @@ from rainbow.agent.reporter import Reporter
 from rainbow.agent.staging import Staging
 from rainbow.agent.states import NOT_HANDED_OVER, Desired, Stage
 from rainbow.agent.submission import Submission
-from rainbow.executors.endings import cancelled, failed, refused
+from rainbow.executors.endings import cancelled
 from rainbow.executors.executor import NotTaken, WorkRefused
 from rainbow.specs import Work
 from rainbow.system.disk_space import DiskFull
@@ -64,7 +64,7 @@ class HandOver:
         if native_id is not None:
             self._held_jobs.submitted(held, native_id)
         elif held.handover_error:
-            self._held_jobs.ended(held, failed(held.handover_error))
+            self._submission.end_failed(held, held.handover_error)
         else:
             # What an earlier agent announced has to be announced again.
             held.move(Stage.ANNOUNCED if held.last_report else Stage.PREPARED)
@@ -81,9 +81,10 @@ class HandOver:
         return self._prepared(ready) or any(held.is_over for held in new)
 
     def _is_ready(self, held: HeldJob) -> bool:
-        """Ends what will not be handed over."""
+        """Ends what will not be handed over, but what the scheduler has to be asked to stop first."""
         if held.desired is Desired.CANCEL:
-            self._held_jobs.ended(held, cancelled())
+            if not held.may_arrive:
+                self._held_jobs.ended(held, cancelled())
             return False
         try:
             # Before it is announced: while it waits for its files, it may still go back to the queue.
@@ -115,7 +116,7 @@ class HandOver:
         refusal = signatures.claim(held.entry, self._context.clock()) if signatures else ""
         if refusal:
             _log.warning(Line("refused", job=held.entry.jobid, reason=refusal))
-            self._held_jobs.ended(held, refused(refusal))
+            self._submission.end_refused(held, refusal)
         return bool(refusal)
 
     def collect(self) -> bool:

@@ -91,8 +91,9 @@ class HeldJob:
 
     @property
     def is_done(self) -> bool:
-        """Nothing is left to report, and the scheduler has nothing of it."""
-        return self.desired is Desired.ABANDON and (self.is_over or not self.is_handed_over)
+        """Nothing is left to report, and the scheduler has nothing of it, nor will it."""
+        never_there = not (self.is_handed_over or self.may_arrive)
+        return self.desired is Desired.ABANDON and (self.is_over or never_there)
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether it should have started by now, and is still wanted."""

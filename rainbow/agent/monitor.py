@@ -75,17 +75,25 @@ class Monitor:
         return progress
 
     def stop(self) -> bool:
-        now = self._context.clock()
-        with self._held_jobs.together():
-            for held in self._held_jobs.index.unwanted():
-                if held.desired is Desired.CANCEL and not held.is_handed_over:
-                    self._held_jobs.ended(held, cancelled())
-        unwanted = self._held_jobs.index.unwanted()
-        self._cancel([held for held in unwanted if self._is_to_be_cancelled(held, now)], now)
+        now, unwanted = self._context.clock(), self._held_jobs.index.unwanted()
+        not_started = [held for held in unwanted if not held.is_handed_over]
+        self._end([held for held in not_started if not held.may_arrive])
+        late = [held for held in not_started if held.may_arrive]
+        self._cancel([*late, *(held for held in unwanted if self._is_to_be_cancelled(held, now))], now)
+        # Only now: while the scheduler was not asked, what arrives late would run, beside the next attempt.
+        self._end(late)
         # Those that still wait for room are not started; the others are stopped once it is known that they were.
         if waiting := [held.ticket for held in unwanted if held.under_way]:
             self._context.executor.cancel(waiting)
         return False
+
+    def _end(self, jobs: Sequence[HeldJob]) -> None:
+        with self._held_jobs.together():
+            for held in jobs:
+                if held.desired is Desired.CANCEL:
+                    self._held_jobs.ended(held, cancelled())
+            if abandoned := [held for held in jobs if held.desired is Desired.ABANDON]:
+                self._held_jobs.let_go(abandoned)
 
     def _cancel(self, jobs: Sequence[HeldJob], now: datetime) -> None:
         """With one call, which costs some schedulers half a second."""

@@ -238,11 +238,16 @@ class Submission:
         self.end_refused(held, words)
 
     def end_refused(self, held: HeldJob, words: str) -> None:
-        """What may still arrive at the scheduler is stopped there, and runs nowhere else: it may have started."""
-        if not held.may_arrive:
+        """What may still arrive at the scheduler runs nowhere else: it may have started."""
+        if held.may_arrive:
+            self.end_failed(held, words)
+        else:
             self._held_jobs.ended(held, refused(words))
-            return
-        self._context.executor.cancel([held.entry.ticket])
+
+    def end_failed(self, held: HeldJob, words: str) -> None:
+        """What may still arrive at the scheduler is stopped there."""
+        if held.may_arrive:
+            self._context.executor.cancel([held.ticket])
         self._held_jobs.ended(held, failed(words))
 
 

@@ -29,6 +29,7 @@ KEPT = "|".join((*FOR_JOBS, *FROM_SLURM))
 # command, and the script lives on to note how that took it. Traps are reset in the child; ignored signals were not.
 SIGNALS = "HUP INT QUIT TERM USR1 USR2 XCPU"
 
+# Signals that stop a process are not raised again: nobody would ever let the script go on.
 SCRIPT = """#!/bin/sh
 {first}set -C
 printf '%s %s %s\\n' "{native_id}" "$(date +%s)" {limit} > {started} || exit 1
@@ -46,6 +47,9 @@ trap : {signals}
 status=$?
 printf '%s %s\\n' "$status" "$(date +%s)" > {ended}.new && mv -f {ended}.new {ended}
 signal=$(kill -l "$status" 2>/dev/null)
+case $signal in
+  STOP | TSTP | TTIN | TTOU) signal= ;;
+esac
 if [ "$status" -gt 128 ] && [ -n "$signal" ]; then
   ulimit -c 0
   trap - "$signal" 2>/dev/null

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -136,3 +136,15 @@ def test_the_guide_draws_the_moves_that_there_are() -> None:
     drawn = {name: set(re.findall(r"`([A-Z_]+)`", ways)) for name, ways in rows if name in Stage.__members__}
 
     assert drawn == {stage.name: {after.name for after in afters} for stage, afters in MOVES.items()}
+
+
+def test_what_was_noted_by_a_clock_that_was_ahead_is_taken_for_new(tmp_path: Path) -> None:
+    ahead = AT + timedelta(hours=1)
+    with Journal(tmp_path) as journal:
+        journal.accepted([Entry(jobid=jobid, attempt=1, work=WORK) for jobid in (1, 2)], now=ahead)
+        journal.reported(["rainbow-1-1"], now=ahead)
+
+        jobs = held_in(journal)
+
+        assert [done.at for done in jobs.done] == [AT]
+        assert only(jobs).accepted_at == AT

@@ -49,7 +49,11 @@ class Agent:
         self._wakeups: SimpleQueue[None] = SimpleQueue()
         self._rest = rest or self._wait_for_wakeup
         self._held_jobs = HeldJobs(
-            journal, clock=context.clock, checkpoint=context.checkpoint, signatures=context.signatures
+            journal,
+            clock=context.clock,
+            wall_clock=context.wall_clock,
+            checkpoint=context.checkpoint,
+            signatures=context.signatures,
         )
         self._reporter = Reporter(context, self._held_jobs)
         self._recovery = Recovery(context, self._held_jobs)
@@ -175,7 +179,7 @@ class Agent:
 
     def step(self) -> bool:
         moved = self._round.run()
-        self._last_round_at = self._context.clock()
+        self._last_round_at = self._context.wall_clock()
         return moved
 
     def _accept(self) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from rainbow import leases
@@ -10,6 +10,7 @@ from rainbow.agent.people import People
 from rainbow.agent.policy import Policy
 from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.agent.site_secrets import SiteSecrets
+from rainbow.agent.steady_clock import SteadyClock, utc_now
 from rainbow.client import Client
 from rainbow.errors import InvalidArgument
 from rainbow.executors.executor import KEPT_OUTPUT_BYTES, Executor, NotTaken, WorkRefused
@@ -74,10 +75,6 @@ class AgentSettings:
         return min(self.lease / 4, HEARTBEAT)
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 def ignore_checkpoint(moment: Checkpoint) -> None:
     """Outside of tests nothing happens at a checkpoint."""
 
@@ -88,8 +85,9 @@ def no_secret() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentContext:
-    """`read_secret` reads the configured secret again; empty where it cannot be read. `site_facts` are what the site
-    adds to those of its scheduler. `people`: as whom jobs run. `signatures`: only what is signed
+    """`clock` is for what is measured here, and is never set; `wall_clock` for what others date, and for dates that
+    outlive the process. `read_secret` reads the configured secret again; empty where it cannot be read. `site_facts`
+    are what the site adds to those of its scheduler. `people`: as whom jobs run. `signatures`: only what is signed
     runs; None where that is not asked. `secrets`: those of the site, which jobs name.
     """
 
@@ -97,7 +95,8 @@ class AgentContext:
     executor: Executor
     settings: AgentSettings
     policy: Policy = field(default_factory=Policy)
-    clock: Callable[[], datetime] = utc_now
+    clock: Callable[[], datetime] = field(default_factory=lambda: SteadyClock().now)
+    wall_clock: Callable[[], datetime] = utc_now
     checkpoint: Callable[[Checkpoint], None] = ignore_checkpoint
     read_secret: Callable[[], str] = no_secret
     site_facts: Mapping[str, Value] = field(default_factory=dict)
@@ -127,7 +126,7 @@ class AgentContext:
         try:
             check_work(work)
             if self.signatures:
-                self.signatures.check(work, self.clock())
+                self.signatures.check(work, self.wall_clock())
             here = self.here(work)
         except InvalidArgument as error:
             return fault(error)

@@ -113,7 +113,7 @@ class HandOver:
         signatures = self._context.signatures
         if signatures and (short := self._held_jobs.shortage()):
             raise DiskFull(short)
-        refusal = signatures.claim(held.entry, self._context.clock()) if signatures else ""
+        refusal = signatures.claim(held.entry, self._context.wall_clock()) if signatures else ""
         if refusal:
             _log.warning(Line("refused", job=held.entry.jobid, reason=refusal))
             self._submission.end_refused(held, refusal)

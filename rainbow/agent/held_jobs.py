@@ -13,6 +13,7 @@ from rainbow.agent.held_job import HeldJob
 from rainbow.agent.journal import Done, Entry, Journal
 from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.agent.states import AFTER_A_RESTART, STEPS, Stage, check_move
+from rainbow.agent.steady_clock import utc_now
 from rainbow.agent.write_queue import Write, WriteQueue
 from rainbow.executors.executor import Ending, Progress, Ticket
 from rainbow.specs import Work
@@ -27,6 +28,7 @@ class HeldJobs:
         journal: Journal,
         *,
         clock: Callable[[], datetime],
+        wall_clock: Callable[[], datetime] = utc_now,
         checkpoint: Callable[[Checkpoint], None],
         signatures: RequiredSignatures | None = None,
     ) -> None:
@@ -36,15 +38,17 @@ class HeldJobs:
         self._is_together = False
         self._passed: list[Checkpoint] = []
         self._clock = clock
+        self._wall_clock = wall_clock
         self._checkpoint = checkpoint
         self._index = HeldIndex()
-        self._let_go = {done.ticket.key: done for done in journal.done()}
+        now = clock()
+        self._let_go = {done.ticket.key: _noted(done, now) for done in journal.done()}
         self.ends = 0
         self.returns = 0
         # What ended well, and when; a second's worth, or a bit more.
         self.successes: deque[tuple[datetime, Work]] = deque(maxlen=MOST_SUCCESSES)
         for entry in journal.unreported():
-            self._index.add(_held(entry, accepted_at=entry.noted_at))
+            self._index.add(_held(entry, accepted_at=min(entry.noted_at or now, now)))
 
     def __iter__(self) -> Iterator[HeldJob]:
         return iter(self._index.all())
@@ -76,7 +80,8 @@ class HeldJobs:
         held = [_held(entry, accepted_at=now, renewed_at=renewed_at) for entry in new]
         for job in held:
             self._index.add(job)
-        self._note(lambda: self._journal.accepted(new, now=now), Checkpoint.ACCEPTED_NOTED)
+        noted_at = self._wall_clock()
+        self._note(lambda: self._journal.accepted(new, now=noted_at), Checkpoint.ACCEPTED_NOTED)
         return held
 
     def prepared(self, jobs: Sequence[HeldJob]) -> None:
@@ -92,23 +97,23 @@ class HeldJobs:
 
     def submitted(self, held: HeldJob, native_id: str) -> None:
         check_move(held.stage, Stage.SUBMITTED)
-        now = self._clock()
+        now = self._wall_clock()
         _enter(held, Stage.SUBMITTED, native_id=native_id)
         self._note(lambda: self._journal.submitted(held.key, native_id, now=now), Checkpoint.SUBMITTED_NOTED)
 
     def started(self, held: HeldJob, progress: Progress) -> None:
         check_move(held.stage, Stage.RUNNING)
-        now = self._clock()
+        now = self._wall_clock()
         _enter(held, Stage.RUNNING, progress=progress)
         self._note(lambda: self._journal.running(held.key, progress, now=now), Checkpoint.STARTED_NOTED)
 
     def ended(self, held: HeldJob, progress: Progress) -> None:
         check_move(held.stage, Stage.ENDED)
-        now = self._clock()
+        now = self._wall_clock()
         _enter(held, Stage.ENDED, progress=progress)
         self.ends += 1
         if progress.ending is Ending.EXITED and progress.exit_code == 0:
-            self.successes.append((now, held.entry.work))
+            self.successes.append((self._clock(), held.entry.work))
         self._note(lambda: self._journal.ended(held.key, progress, now=now), Checkpoint.ENDED_NOTED)
 
     def runs(self, key: str) -> bool:
@@ -117,7 +122,7 @@ class HeldJobs:
         return held is not None and not held.is_over
 
     def let_go(self, jobs: Iterable[HeldJob]) -> None:
-        now, done = self._clock(), list(jobs)
+        now, noted_at, done = self._clock(), self._wall_clock(), list(jobs)
         for held in done if self._signatures else ():
             self._end_signature(held)
         keys = [held.key for held in done]
@@ -125,7 +130,7 @@ class HeldJobs:
         for held in done:
             self._index.remove(held)
             self._let_go[held.key] = Done(ticket=held.entry.ticket, at=now)
-        self._note(lambda: self._journal.reported(keys, now=now), Checkpoint.REPORTED_NOTED)
+        self._note(lambda: self._journal.reported(keys, now=noted_at), Checkpoint.REPORTED_NOTED)
 
     def _end_signature(self, held: HeldJob) -> None:
         """Before the journal lets the job go: until then the server says again what became of it."""
@@ -165,7 +170,12 @@ class HeldJobs:
 
     def _note_submitting(self, jobs: Iterable[HeldJob]) -> None:
         for held in jobs:
-            self._journal.submitting(held.key, now=self._clock())
+            self._journal.submitting(held.key, now=self._wall_clock())
+
+
+def _noted(done: Done, now: datetime) -> Done:
+    """As an earlier agent noted it, whose clock may have been ahead."""
+    return replace(done, at=min(done.at, now))
 
 
 def _held(entry: Entry, *, accepted_at: datetime | None, renewed_at: datetime | None = None) -> HeldJob:

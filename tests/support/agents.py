@@ -17,6 +17,7 @@ from rainbow.agent.people import People
 from rainbow.agent.policy import Policy
 from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.agent.site_secrets import SiteSecrets
+from rainbow.agent.steady_clock import SteadyClock
 from rainbow.client import Client
 from rainbow.executors.executor import Access, Capacity, Executor, JobPhase, Progress, SchedulerSilent, Site, Ticket
 from rainbow.executors.folders import MOST_LISTED, Listed
@@ -163,7 +164,10 @@ class ScriptedExecutor:
 
 @dataclass(kw_only=True)
 class Crew:
-    """A cluster's submitter and its agent. `restart` replaces `agent`, as a new process would."""
+    """A cluster's submitter and its agent. `restart` replaces `agent`, as a new process would.
+
+    To move `clock` lets time pass; with a `steady_clock` it only sets the machine's clock.
+    """
 
     client: Client
     agents_client: Client
@@ -179,6 +183,7 @@ class Crew:
     checkpoint: Callable[[Checkpoint], None] = ignore_checkpoint
     read_secret: Callable[[], str] = no_secret
     stack: ExitStack
+    steady_clock: SteadyClock | None = None
     agent: Agent = field(init=False)
 
     def __post_init__(self) -> None:
@@ -227,7 +232,8 @@ class Crew:
             people=self.people,
             signatures=self.signatures,
             secrets=self.secrets,
-            clock=self.clock.now,
+            clock=self.steady_clock.now if self.steady_clock else self.clock.now,
+            wall_clock=self.clock.now,
             checkpoint=lambda moment: self.checkpoint(moment),
             read_secret=lambda: self.read_secret(),
         )

@@ -1,13 +1,14 @@
 """What an agent does not do again and again for each of thousands of jobs."""
 
 import time
+from typing import Any
 
 import pytest
 
 from rainbow.agent import reporter
 from rainbow.agent.held_job import HeldJob
 from rainbow.agent.job_reports import report_of
-from rainbow.executors.executor import Access
+from rainbow.executors.executor import Access, Ticket
 from rainbow.reports import JobReport
 from tests.support.agent_cast import RUNNING, SUCCESS, Hire, handed_over, key
 from tests.support.agents import Crew, ScriptedExecutor, ended
@@ -42,6 +43,34 @@ def test_no_report_is_made_of_a_job_that_did_not_change(
 
     assert before_heartbeat == []
     assert made
+
+
+def test_the_outputs_of_one_report_are_read_at_a_time(
+    scripted: Crew, scheduler: ScriptedExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobids = [running(scripted, scheduler) for _ in range(6)]
+    happened: list[str] = []
+    client = scripted.agent._context.client
+    read, send = scheduler.output, client.report_jobs
+
+    def noted_read(_: ScriptedExecutor, ticket: Ticket) -> str:
+        happened.append("read")
+        return read(ticket)
+
+    def noted_send(*reports: Any, **more: Any) -> Any:
+        happened.append("sent")
+        return send(*reports, **more)
+
+    monkeypatch.setattr(reporter, "MOST_REPORTS", 2)
+    monkeypatch.setattr(ScriptedExecutor, "output", noted_read)
+    monkeypatch.setattr(client, "report_jobs", noted_send)
+    for jobid in jobids:
+        scheduler.progress[key(jobid)] = ended(scripted.clock.now(), **SUCCESS)
+    scripted.clock.move(1)
+    scripted.finish(*jobids)
+
+    # The first that has no room any more is read, too.
+    assert happened[: happened.index("sent")] == ["read"] * 3
 
 
 def test_a_round_without_news_looks_at_no_job(

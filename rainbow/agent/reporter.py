@@ -1,7 +1,7 @@
 """Reports to the server how jobs go, and learns which to stop."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -55,7 +55,8 @@ class Reporter:
         due = self._due()
         if not due and self.not_ready == (self._said_not_ready or ""):
             return False
-        for batch in _batches([self._with_output(held) for held in due]):
+        # The outputs of one batch at a time: those of ten thousand jobs take more than a gigabyte.
+        for batch in _batches(self._with_output(held) for held in due):
             self._send(batch)
         return True
 
@@ -200,7 +201,7 @@ def _moment(report: JobReport, held: HeldJob) -> Checkpoint | None:
     return Checkpoint.SUBMITTED_REPORTED if held.entry.native_id else Checkpoint.ANNOUNCED
 
 
-def _batches(reports: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
+def _batches(reports: Iterable[Outgoing]) -> Iterator[list[Outgoing]]:
     """At least one batch: an empty call still says `not_ready`."""
     batch: list[Outgoing] = []
     size = 0

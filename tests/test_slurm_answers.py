@@ -10,6 +10,7 @@ import pytest
 
 from rainbow.executors.commands import all_submitted, submitting
 from rainbow.executors.executor import Ending, JobPhase, NotTaken, SchedulerSilent, Site, Ticket, WorkRefused
+from rainbow.executors.folders import folder_of
 from rainbow.executors.slurm import SlurmExecutor
 from rainbow.executors.slurm_nodes import free
 from rainbow.executors.slurm_records import from_sacct, from_squeue
@@ -141,6 +142,37 @@ def test_what_left_the_queue_is_looked_up_in_the_accounts(commands: Commands) ->
 
     assert seen["rainbow-1-1"].ending == Ending.TIMED_OUT
     assert seen["rainbow-2-1"].phase == JobPhase.GONE
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "PENDING"])
+def test_accounts_that_missed_an_end_do_not_keep_a_job_going(commands: Commands, state: str) -> None:
+    """What sacctmgr(1) calls runaway jobs."""
+    commands.play(
+        "sacct",
+        f"""echo '7|rainbow-1-1|{state}|0:0|1795374601|Unknown|None|ada'
+        echo '8|rainbow-2-1|{state}|0:0|1795374601|Unknown|None|ada'""",
+    )
+    folder = folder_of(commands.site.folder, "rainbow-1-1")
+    folder.make()
+    folder.started.write_text("7 1795374601 0\n")
+    folder.ended.write_text("3 1795374602\n")
+
+    seen = commands.slurm.watch([Ticket(key="rainbow-1-1", native_id="7"), Ticket(key="rainbow-2-1", native_id="8")])
+
+    assert (seen["rainbow-1-1"].phase, seen["rainbow-1-1"].exit_code) == (JobPhase.ENDED, 3)
+    assert seen["rainbow-2-1"].phase == JobPhase.GONE, "which the agent believes after a while"
+
+
+def test_an_end_that_accounts_tell_counts_more_than_the_jobs_own_note(commands: Commands) -> None:
+    commands.play("sacct", "echo '7|rainbow-1-1|TIMEOUT|0:15|1795374601|1795374602|None|ada'")
+    folder = folder_of(commands.site.folder, "rainbow-1-1")
+    folder.make()
+    folder.started.write_text("7 1795374601 0\n")
+    folder.ended.write_text("0 1795374602\n")
+
+    seen = commands.slurm.watch([Ticket(key="rainbow-1-1", native_id="7")])
+
+    assert seen["rainbow-1-1"].ending == Ending.TIMED_OUT
 
 
 def test_accounts_that_do_not_answer_leave_the_job_open(commands: Commands) -> None:

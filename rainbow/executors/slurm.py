@@ -264,8 +264,10 @@ class SlurmExecutor:
         except SchedulerSilent:
             return {key: progress for key, progress in noted.items() if progress}
         found = {key: accounts.get(native) for key, native in natives.items()}
-        known = {key: record.progress() for key, record in found.items() if record and record.name == key}
-        return {key: known.get(key) or noted[key] or FORGOTTEN for key in natives}
+        told = {key: record.progress() for key, record in found.items() if record and record.name == key}
+        # Accounts that missed an end call a job running for ever, which the controller knows no more.
+        ended = {key: progress for key, progress in told.items() if progress.phase == JobPhase.ENDED}
+        return {key: ended.get(key) or noted[key] or FORGOTTEN for key in natives}
 
     def _numbered(self, natives: Mapping[str, str]) -> Iterator[Record]:
         """What the accounts say, a thousand at a time: a longer argument no command takes (execve(2))."""

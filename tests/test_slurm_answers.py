@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rainbow.executors import slurm_accounts
 from rainbow.executors.commands import all_submitted, submitting
 from rainbow.executors.executor import Ending, JobPhase, NotTaken, SchedulerSilent, Site, Ticket, WorkRefused
 from rainbow.executors.folders import folder_of
@@ -220,6 +221,40 @@ def test_accounts_are_asked_for_the_names_that_jobs_have_here(commands: Commands
     assert words[words.index("--name") + 1] == "rainbow-1-1,rainbow-2-1"
     assert words[words.index("--jobs") + 1] == "7,8"
     assert not any("WorkDir" in word for word in words)
+
+
+def test_accounts_are_asked_for_any_number_of_names(commands: Commands) -> None:
+    commands.play("sacct", f"echo asked >> {commands.folder}/asked")
+    keys = [f"rainbow-{1_000_000 + number}-1" for number in range(8000)]
+
+    assert commands.slurm.find(keys) == {}
+
+    assert (commands.folder / "asked").read_text().splitlines() == ["asked"] * 16
+    assert commands.pauses == [4.0]
+
+
+def test_jobs_are_held_as_many_at_once_as_an_argument_takes(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm_accounts, "MOST_AT_ONCE", 2)
+    tickets = [Ticket(key=f"rainbow-{number}-1", native_id=str(100 + number)) for number in range(5)]
+    jobs = []
+    for ticket in tickets:
+        folder = folder_of(commands.site.folder, ticket.key)
+        folder.make()
+        place = str(folder.path)
+        waits = {"job_state": ["PENDING"], "start_time": number(0), "nodes": "", "priority": number(0)}
+        one = job(job_id=int(ticket.native_id), name=ticket.key, current_working_directory=place, **waits)
+        jobs += json.loads(one)["jobs"]
+    (commands.folder / "queue.json").write_text(json.dumps({"jobs": jobs, "errors": []}))
+    commands.play("squeue", f"cat {commands.folder}/queue.json")
+    for name in ("scontrol", "scancel"):
+        commands.play(name, f'echo "$@" >> {commands.folder}/{name}.asked')
+
+    commands.slurm.withdraw(tickets)
+
+    assert (commands.folder / "scontrol.asked").read_text() == "hold 100,101\nhold 102,103\nhold 104\n"
+    assert (commands.folder / "scancel.asked").read_text() == "--state=PENDING 100 101 102 103 104\n"
 
 
 def test_without_accounts_nobody_waits_for_them(commands: Commands) -> None:

@@ -25,7 +25,7 @@ from rainbow.executors.housekeeping import Housekeeping
 from rainbow.executors.options import value_of
 from rainbow.executors.persons import as_owner, as_whom, by_owner
 from rainbow.executors.sizes import total_cores
-from rainbow.executors.slurm_accounts import Accounts
+from rainbow.executors.slurm_accounts import Accounts, chunked
 from rainbow.executors.slurm_arrays import Arrays
 from rainbow.executors.slurm_facts import PARTITIONS, architectures, partitions, some_nodes
 from rainbow.executors.slurm_nodes import NODE_FORMAT, free
@@ -142,14 +142,17 @@ class SlurmExecutor:
 
     def _withdraw(self, owned: JobFolder, waiting: Mapping[str, Record], tickets: Collection[Ticket]) -> None:
         """Those of one user."""
-        natives = sorted(record.native_id for record in waiting.values())
-        answer = ask(as_owner(owned, "scontrol", "hold", ",".join(natives)), environment=self._environment)
+        holds = [
+            ask(as_owner(owned, "scontrol", "hold", ",".join(some)), environment=self._environment)
+            for some in chunked(record.native_id for record in waiting.values())
+        ]
         still_waiting = self._waiting([ticket for ticket in tickets if ticket.key in waiting])
         held = sorted(record.native_id for record in still_waiting.values() if record.held)
         if held:
             self._cancelled(owned, "--state=PENDING", *held)
         elif still_waiting:
-            raise SchedulerSilent(f"scontrol hold: {answer.complaint}")
+            complaint = next((answer.complaint for answer in holds if answer.status), "")
+            raise SchedulerSilent(f"scontrol hold: {complaint}")
 
     def signal(self, ticket: Ticket, name: str) -> None:
         """`--full`: to the batch script, which ignores it, and to what it started, not only to the steps of `srun`.
@@ -270,10 +273,8 @@ class SlurmExecutor:
         return {key: ended.get(key) or noted[key] or FORGOTTEN for key in natives}
 
     def _numbered(self, natives: Mapping[str, str]) -> Iterator[Record]:
-        """What the accounts say, a thousand at a time: a longer argument no command takes (execve(2))."""
-        left = list(natives)
-        while left:
-            some, left = left[:1000], left[1000:]
+        """What the accounts say."""
+        for some in chunked(natives):
             records = self._accounts.numbered(self._arrays.names(some), [natives[key] for key in some])
             yield from self._arrays.as_jobs(records)
 

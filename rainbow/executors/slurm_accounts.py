@@ -5,7 +5,7 @@ was not asked for, nor of a folder.
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from rainbow.executors.commands import Answer, ask
 from rainbow.executors.executor import SchedulerSilent
@@ -15,7 +15,17 @@ from rainbow.executors.slurm_records import SACCT_FORMAT, Record, from_sacct
 GAP_SECONDS = 4.0
 LONGEST = "now-30days"
 ALLOCATIONS = ("--noheader", "--parsable2", "--allocations", "--duplicates")
+# Linux takes no argument of more than 128 KiB (execve(2), MAX_ARG_STRLEN).
+MOST_AT_ONCE = 1000
 NONE_KEPT = "accounting storage is disabled"
+
+
+def chunked(words: Iterable[str]) -> Iterator[list[str]]:
+    """As many as a command takes in one argument, with commas between them."""
+    left = sorted(words)
+    while left:
+        some, left = left[:MOST_AT_ONCE], left[MOST_AT_ONCE:]
+        yield some
 
 
 class Accounts:
@@ -28,10 +38,10 @@ class Accounts:
 
     def named(self, names: Collection[str]) -> list[Record]:
         """Asks twice before it concludes that there is none, which takes 4 seconds."""
-        records = self._records("--name", names)
+        records = self._named(names)
         if records is not None and {record.name for record in records} != set(names):
             self._pause(GAP_SECONDS)
-            records = self._records("--name", names)
+            records = self._named(names)
         return records or []
 
     def numbered(self, names: Collection[str], natives: Collection[str]) -> list[Record]:
@@ -42,6 +52,16 @@ class Accounts:
         answer = self._ask("--format=WorkDir", "--jobs", native_id)
         lines = answer.text.splitlines() if answer else []
         return bool(lines) and all(line in folders for line in lines)
+
+    def _named(self, names: Collection[str]) -> list[Record] | None:
+        """None where no accounts are kept."""
+        found: list[Record] = []
+        for some in chunked(names):
+            records = self._records("--name", some)
+            if records is None:
+                return None
+            found += records
+        return found
 
     def _records(self, option: str, names: Collection[str], *more: str) -> list[Record] | None:
         """None where no accounts are kept."""

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -93,16 +94,29 @@ def test_what_an_agent_noted_whose_clock_was_ahead_is_overdue_in_time(
     scripted.work(lambda: scheduler.withdrawn == [key(jobid)])
 
 
-@STEPS
-def test_a_steady_clock_says_how_much_time_passed(elapsed: Elapsed, step: int) -> None:
+@pytest.mark.parametrize(("step", "passed"), [(-HOUR, 10), (HOUR, HOUR)], ids=["back", "forward"])
+def test_a_steady_clock_never_goes_back_and_counts_a_step_forward(elapsed: Elapsed, step: int, passed: int) -> None:
     wall = Clock()
     clock = SteadyClock(wall_clock=wall.now, elapsed_seconds=elapsed.seconds)
     before = clock.now()
 
     wall.move(step)
     elapsed.ahead += 10
+    first, second = clock.now(), clock.now()
 
-    assert 10 <= (clock.now() - before).total_seconds() < HOUR / 2
+    assert passed <= (first - before).total_seconds() < passed + HOUR / 2
+    assert timedelta(0) <= second - first < timedelta(seconds=HOUR / 2)
+
+
+def test_a_machine_that_stood_still_is_found_out_after_its_clock_was_set_back(elapsed: Elapsed) -> None:
+    wall = Clock()
+    clock = SteadyClock(wall_clock=wall.now, elapsed_seconds=elapsed.seconds)
+    wall.move(-HOUR)
+    before = clock.now()
+
+    wall.move(600)
+
+    assert 600 <= (clock.now() - before).total_seconds() < HOUR / 2
 
 
 def test_an_agent_measures_leases_by_a_steady_clock(scripted: Crew) -> None:

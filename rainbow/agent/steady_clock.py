@@ -1,11 +1,14 @@
-"""The clock of leases, heartbeats and intervals, which nobody sets."""
+"""The clock of leases, heartbeats and intervals, which never goes back."""
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 # On Linux `time.monotonic` stands still while the machine is suspended, and leases do not.
 _ELAPSED = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+# The machine's clock is slewed by less than that from one look to the next.
+_STEP = timedelta(seconds=1)
 
 
 def utc_now() -> datetime:
@@ -17,13 +20,25 @@ def elapsed_seconds() -> float:
 
 
 class SteadyClock:
-    """Says what time it was when it was made, and how much passed since, whatever the machine's clock was set to."""
+    """Says what time it was when it was made, and how much passed since, though the machine's clock is set back.
+
+    That it is set forward counts as time that passed: a virtual machine that stood still learns of it by that, and its
+    leases may be over. Thread-safe.
+    """
 
     def __init__(
         self, *, wall_clock: Callable[[], datetime] = utc_now, elapsed_seconds: Callable[[], float] = elapsed_seconds
     ) -> None:
+        self._wall_clock = wall_clock
         self._elapsed_seconds = elapsed_seconds
-        self._zero = wall_clock() - timedelta(seconds=elapsed_seconds())
+        self._lock = threading.Lock()
+        self._now = self._wall = wall_clock()
+        self._elapsed = elapsed_seconds()
 
     def now(self) -> datetime:
-        return self._zero + timedelta(seconds=self._elapsed_seconds())
+        with self._lock:
+            wall, elapsed = self._wall_clock(), self._elapsed_seconds()
+            passed, on_the_wall = timedelta(seconds=elapsed - self._elapsed), wall - self._wall
+            self._now += on_the_wall if on_the_wall > passed + _STEP else passed
+            self._wall, self._elapsed = wall, elapsed
+            return self._now

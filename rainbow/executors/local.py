@@ -39,6 +39,7 @@ from rainbow.facts import Facts, Partition
 from rainbow.runner.job import RunnerJob
 from rainbow.spec_rules import SITE_OPTIONS
 from rainbow.specs import Work
+from rainbow.system.hidden_processes import are_hidden
 
 # What runners note besides `exited`.
 ENDS = {
@@ -49,6 +50,9 @@ ENDS = {
 }
 # Slots bound how many jobs run at once. Nothing else of the machine is set apart for a job.
 NO_SCHEDULER = "the local executor has none; jobs that say one need Slurm or Flux"
+HIDDEN = (
+    "/proc is mounted with hidepid, so jobs could not be stopped; the agent's user needs the group of its option gid"
+)
 PARTITION = "local"
 MISSING = {
     "gpus_per_task": "the local executor gives no GPUs",
@@ -78,6 +82,7 @@ class LocalExecutor(OneByOne):
         self._site = site
         self._housekeeping = Housekeeping(site)
         self._total = site.slots or len(os.sched_getaffinity(0))
+        self._are_hidden = are_hidden()
         # The slots of jobs, by key; one that is started anew may be in both.
         self._running: dict[str, int] = {}
         self._starting: dict[str, int] = {}
@@ -105,7 +110,7 @@ class LocalExecutor(OneByOne):
 
     def capacity(self) -> Capacity:
         free = max(0, self._total - self._in_use())
-        return Capacity(nodes=free, slots=free)
+        return Capacity(nodes=free, slots=free, not_ready=HIDDEN if self._are_hidden else "")
 
     def facts(self) -> Facts:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**2

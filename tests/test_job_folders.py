@@ -155,3 +155,14 @@ def test_a_listing_looks_at_so_many_folders_only(folder: JobFolder, monkeypatch:
         (folder.path / "files" / name).write_text("here")
 
     assert folder.files(most=5) == Listed(files=(("b/file", 4),), more=True)
+
+
+def test_a_listing_takes_so_much_time_only(folder: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job may have patterns that take long to compare."""
+    monkeypatch.setattr(folders, "LISTING_SECONDS", 0)
+    monkeypatch.setattr(folders, "SECONDS_FOR_EACH", 0)
+    (folder.path / "files").mkdir()
+    for name in ("a", "b"):
+        (folder.path / "files" / name).write_text("here")
+
+    assert folder.files() == Listed(files=(("a", 4),), more=True)

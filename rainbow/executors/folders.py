@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from rainbow.errors import InvalidArgument
 from rainbow.executors.trash import Trash
-from rainbow.file_patterns import fits_any, may_lead_to_any
+from rainbow.file_patterns import FilePatterns, file_patterns
 from rainbow.rules import MAX_OUTPUT_BYTES
 from rainbow.runner.output import END_BYTES, ERRORS, OUTPUT, over
 from rainbow.spec_rules import check_file_names
@@ -33,6 +34,8 @@ WITH_SECRETS = (SECRETS, INSIDE)
 MOST_LISTED = 10_000
 # Folders count as well, and what does not fit: a job may have made any number of empty ones.
 LOOKED_AT_FOR_EACH = 4
+# Patterns may take long to compare, and a file system long to answer: the agent's round waits.
+LISTING_SECONDS, SECONDS_FOR_EACH = 2.0, 0.001
 # A folder that only the agent and one user can reach: so both may write there, and what is made has the agent's group.
 SHARED_FOLDER = 0o2777
 SHARED_FILE = 0o644
@@ -296,17 +299,19 @@ class JobFolder:
         job's, or has a name that no job could say, is left out. Raises NotKept where the job's folder is gone.
         """
         found: list[tuple[str, int]] = []
-        looked_at = 0
+        more = False
+        until = time.monotonic() + LISTING_SECONDS + SECONDS_FOR_EACH * most
         with (
             self._opened_if_kept() as folder,
             contextlib.suppress(FileNotFoundError),
             untrusted_files.opened_folder(FILES, inside=folder) as files,
         ):
-            for looked_at, file in enumerate(_looked_at(files, "", self.job.owner, patterns), 1):
+            for looked_at, file in enumerate(_looked_at(files, "", self.job.owner, file_patterns(patterns)), 1):
                 found += [file] if file else []
-                if len(found) > most or looked_at >= LOOKED_AT_FOR_EACH * most:
+                more = len(found) > most or looked_at >= LOOKED_AT_FOR_EACH * most or time.monotonic() >= until
+                if more:
                     break
-        return Listed(files=tuple(found[:most]), more=len(found) > most or looked_at >= LOOKED_AT_FOR_EACH * most)
+        return Listed(files=tuple(found[:most]), more=more)
 
     def kept_bytes(self) -> int:
         """How much space the job's folder takes, as far as it can be seen; more than all where it has many files."""
@@ -341,7 +346,7 @@ class JobFolder:
                 os.ftruncate(file, max_bytes + len(rest))
 
 
-def _looked_at(folder: int, above: str, owner: int | None, patterns: Sequence[str]) -> Iterator[tuple[str, int] | None]:
+def _looked_at(folder: int, above: str, owner: int | None, patterns: FilePatterns) -> Iterator[tuple[str, int] | None]:
     """The name and size of each file below, and None for each thing that is none to be listed."""
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in islice(entries, MOST_LISTED + 1))
@@ -352,12 +357,12 @@ def _looked_at(folder: int, above: str, owner: int | None, patterns: Sequence[st
             there = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if stat.S_ISDIR(there.st_mode):
                 yield None
-                if not patterns or may_lead_to_any(path, patterns):
+                if below := patterns.below(name):
                     with untrusted_files.opened_folder(name, inside=folder) as inside:
-                        yield from _looked_at(inside, f"{path}/", owner, patterns)
+                        yield from _looked_at(inside, f"{path}/", owner, below)
             else:
-                meant = not patterns or fits_any(path, patterns)
-                yield (path, there.st_size) if meant and untrusted_files.is_own(there, owner) else None
+                meant = patterns.mean(name) and untrusted_files.is_own(there, owner)
+                yield (path, there.st_size) if meant else None
         # A job may remove them meanwhile.
         except (OSError, InvalidArgument):
             yield None

@@ -96,6 +96,16 @@ def test_an_exception_has_its_traceback_at_the_cluster(executor: rainbow.Rainbow
     assert agent.job(future.jobid).exit_code == 1
 
 
+def test_a_function_that_ends_an_iteration_raises_what_it_raised(executor: rainbow.RainbowExecutor) -> None:
+    def first_of_none() -> None:
+        next(iter(()))
+
+    error = executor.submit(first_of_none).exception(PATIENCE_SECONDS)
+
+    assert isinstance(error, StopIteration)
+    assert "in first_of_none" in str(error.__cause__)
+
+
 def test_an_exception_of_ones_own_is_itself_only_for_those_who_trust(
     executor: rainbow.RainbowExecutor, trusting: rainbow.RainbowExecutor
 ) -> None:

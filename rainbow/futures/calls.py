@@ -18,6 +18,7 @@ from typing import Any
 from rainbow.errors import InvalidArgument, RainbowError
 from rainbow.futures.failures import RemoteError, RemoteTraceback
 from rainbow.futures.on_cluster import CLOUDPICKLE, RESULT
+from rainbow.futures.outcomes import Outcome
 from rainbow.spec_rules import MAX_INPUTS_BYTES
 from rainbow.text import printable
 
@@ -98,19 +99,27 @@ def placed(function: bytes, arguments: bytes) -> tuple[dict[str, str], dict[str,
     return variables, files
 
 
-def result_of(content: bytes, *, trusted: bool) -> Any:
-    """What the function returned. Raises what it raised, and RemoteError for what is no result.
+def outcome_of(content: bytes, *, trusted: bool) -> Outcome:
+    """What the function returned or raised; a RemoteError for what is neither.
 
     A site, or whoever is at the job's files there, can forge all of it. Only with `trusted` is anything unpickled.
     """
+    try:
+        return _outcome(content, trusted=trusted)
+    except RemoteError as error:
+        return Outcome(error=error)
+
+
+def _outcome(content: bytes, *, trusted: bool) -> Outcome:
     head, _, body = content.partition(b"\n")
     told = _told(head)
     if refused := told.get("refused"):
         raise RemoteError(printable(str(refused)))
     if told.get("ok") is True:
-        return _value(body, trusted=trusted)
+        return Outcome(value=_value(body, trusted=trusted))
     error = _exception(told, body, trusted=trusted)
-    raise error from RemoteTraceback(printable(str(told.get("traceback", ""))))
+    error.__cause__ = RemoteTraceback(printable(str(told.get("traceback", ""))))
+    return Outcome(error=error)
 
 
 def _told(head: bytes) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from concurrent.futures import CancelledError
 from rainbow.aio.client import AsyncClient
 from rainbow.errors import FailedPrecondition, LimitReached, RainbowError, ResourceExhausted, Unavailable
 from rainbow.futures.orders import Order
+from rainbow.futures.outcomes import Outcome
 from rainbow.futures.room import Room
 from rainbow.futures.submissions import next_batch, refused_for_now, submitted
 from rainbow.futures.watches import Watches
@@ -222,20 +223,20 @@ class Dispatcher:
             _finish(order, error=CancelledError())
             return
         try:
-            value = await self._read(client, order, job)
+            outcome = await self._read(client, order, job)
         except BaseException as error:
             _finish(order, error=error)
             if isinstance(error, asyncio.CancelledError):
                 raise
         else:
-            _finish(order, value=value)
+            _finish(order, value=outcome.value, error=outcome.error)
 
-    async def _read(self, client: AsyncClient, order: Order, job: Job) -> object:
+    async def _read(self, client: AsyncClient, order: Order, job: Job) -> Outcome:
         """A site that is away, or that reads too much for others, is asked again for five minutes."""
         until = asyncio.get_running_loop().time() + RESULT_WITHIN_SECONDS
         while True:
             if order.future.cancelled():
-                return None
+                return Outcome()
             try:
                 # Others read while this one waits for a site that is away.
                 async with self._reads:

@@ -7,19 +7,20 @@ from typing import Any, Protocol
 
 from rainbow.aio.client import AsyncClient
 from rainbow.errors import FailedPrecondition, NotFound
-from rainbow.futures.calls import result_of
+from rainbow.futures.calls import outcome_of
 from rainbow.futures.failures import JobFailed, RemoteError
 from rainbow.futures.future import JobFuture
 from rainbow.futures.on_cluster import RESULT
+from rainbow.futures.outcomes import Outcome
 from rainbow.records import Job
 from rainbow.specs import JobSpec
 from rainbow.states import JobState
 
 
 class Reader(Protocol):
-    """Reads the result of a job that is over. Raises what the future fails with."""
+    """Reads the result of a job that is over. Raises what the future fails with where there is none."""
 
-    async def read(self, client: AsyncClient, job: Job) -> Any: ...
+    async def read(self, client: AsyncClient, job: Job) -> Outcome: ...
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -37,11 +38,11 @@ class Order:
 
 
 class CommandReader:
-    async def read(self, client: AsyncClient, job: Job) -> Job:
+    async def read(self, client: AsyncClient, job: Job) -> Outcome:
         found = await _in_full(client, job)
         if found.state != JobState.COMPLETED:
             raise JobFailed(found)
-        return found
+        return Outcome(value=found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class CallReader:
     trusted: bool
     most_bytes: int
 
-    async def read(self, client: AsyncClient, job: Job) -> Any:
+    async def read(self, client: AsyncClient, job: Job) -> Outcome:
         content = b""
         if job.state == JobState.COMPLETED:
             content = await self._result(client, job)
@@ -59,7 +60,7 @@ class CallReader:
                 content = await self._file(client, job)
         if not content:
             raise JobFailed(await _in_full(client, job))
-        return result_of(content, trusted=self.trusted)
+        return outcome_of(content, trusted=self.trusted)
 
     async def _result(self, client: AsyncClient, job: Job) -> bytes:
         """Raises FailedPrecondition while the site is away, and RemoteError where it is there and has no result."""

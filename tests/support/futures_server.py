@@ -8,6 +8,7 @@ from rainbow.errors import RainbowError, Unavailable
 from rainbow.futures.dispatcher import Dispatcher
 from rainbow.futures.future import JobFuture
 from rainbow.futures.orders import Order
+from rainbow.futures.outcomes import Outcome
 from rainbow.records import JobState
 from rainbow.specs import JobSpec
 
@@ -58,11 +59,11 @@ class ManyJobs:
 
 
 class NumberReader:
-    async def read(self, client: Any, job: Any) -> int:
+    async def read(self, client: Any, job: Any) -> Outcome:
         if client.failures:
             client.failures -= 1
             raise Unavailable("away for a moment")
-        return int(job.id)
+        return Outcome(value=int(job.id))
 
 
 def ordered(dispatcher: Dispatcher, *, key: str, **said: Any) -> JobFuture[int]:

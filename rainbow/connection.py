@@ -42,6 +42,7 @@ KNOWS_EXTENSIONS: Metadata = (("rainbow-extensions", "1"),)
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 Record = TypeVar("Record")
+Begun = TypeVar("Begun")
 
 
 class Connection:
@@ -113,7 +114,9 @@ class Connection:
         """One attempt. Raises what the server's status code stands for."""
         log = CallLog(call, metadata)
         try:
-            answer = self._heard(call(request, timeout=timeout_seconds, metadata=log.metadata))
+            answer = self._heard(
+                self._begun(lambda: call(request, timeout=timeout_seconds, metadata=log.metadata), log)
+            )
         except grpc.RpcError as error:
             raise log.failed(self._failure(error)) from error
         log.ended()
@@ -138,7 +141,7 @@ class Connection:
         """One attempt, which is not waited for."""
         metadata = metadata_of(credential)
         log = CallLog(call, metadata)
-        future = call.future(request, timeout=timeout_seconds, metadata=log.metadata)
+        future = self._begun(lambda: call.future(request, timeout=timeout_seconds, metadata=log.metadata), log)
 
         def heard(answer: Answer) -> Record:
             log.ended()
@@ -164,7 +167,7 @@ class Connection:
         is something to tell.
         """
         log = CallLog(call, metadata)
-        answers = call(request, metadata=log.metadata)
+        answers = self._begun(lambda: call(request, metadata=log.metadata), log)
         yield from self._read(answers, log, first_seconds=first_seconds or self.timeout_seconds)
 
     def exchange(
@@ -176,7 +179,7 @@ class Connection:
     ) -> Iterator[Answer]:
         """The same with many requests, which another thread takes from their iterator, and an answer to each."""
         log = CallLog(call, metadata)
-        answers = call(requests, metadata=log.metadata)
+        answers = self._begun(lambda: call(requests, metadata=log.metadata), log)
         yield from self._read(answers, log, first_seconds=SILENCE_SECONDS, silence_seconds=SILENCE_SECONDS)
 
     def _read(
@@ -204,9 +207,18 @@ class Connection:
             watchdog.end()
             answers.cancel()
 
+    def _begun(self, begin: Callable[[], Begun], log: CallLog) -> Begun:
+        """gRPC refuses to begin a call of a closed channel by a ValueError."""
+        try:
+            return begin()
+        except ValueError as error:
+            if not self._is_closed:
+                raise
+            raise log.failed(client_was_closed()) from error
+
     def _failure(self, error: grpc.RpcError) -> RainbowError:
         if self._is_closed:
-            return RainbowError("this client was closed")
+            return client_was_closed()
         failure = failure_of(error, host=self.host, diagnose=self._diagnosis.reason, is_connecting=self._is_connecting)
         if isinstance(failure, Unavailable | Unauthenticated | DeadlineExceeded):
             self._renew()
@@ -248,6 +260,10 @@ def _open_channel(host: str, tls: Tls) -> grpc.Channel:
 def channel_options(host: str) -> Sequence[tuple[str, int]]:
     """No proxy that the environment names stands before this machine itself."""
     return (*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not is_loopback(host))))
+
+
+def client_was_closed() -> RainbowError:
+    return RainbowError("this client was closed")
 
 
 def check_timeout(seconds: float) -> None:

@@ -4,21 +4,25 @@ import asyncio
 import inspect
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
+import grpc
 import pytest
 
 import rainbow
 from rainbow.client_queue import QueueCalls
 from rainbow.client_session import ClientSession
-from rainbow.errors import NotFound, Unauthenticated, Unreachable
+from rainbow.errors import NotFound, RainbowError, Unauthenticated, Unreachable
+from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import GroupWish, JobSpec, JobState
 from rainbow.retries import Retries
 from tests.support.agents import crew
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
+from tests.support.rehearsed import rehearsed_server
 from tests.support.servers import ROOT, RainbowServer
 from tests.support.wire import Remote
 from tests.support.wishes import at_work
@@ -132,6 +136,62 @@ def test_failures_are_those_of_the_client(remote: Remote, server: RainbowServer)
             await client.get_jobs([1])
 
     run(remote, server, act)
+
+
+CLOSED = "^this client was closed$"
+
+
+def test_a_call_under_way_ends_with_the_client_and_is_not_taken_for_a_cancelled_one() -> None:
+    enough = threading.Event()
+
+    def dawdle(context: grpc.ServicerContext) -> pb.GetJobsResponse:
+        enough.wait(PATIENCE_SECONDS)
+        return pb.GetJobsResponse()
+
+    async def act(address: str, asked: list[Any]) -> None:
+        client = rainbow.AsyncClient(address, cluster="keebler", token="t", timeout_seconds=PATIENCE_SECONDS)
+        under_way, cancelled = (asyncio.create_task(client.get_jobs([1])) for _ in range(2))
+        while len(asked) < 2:
+            await asyncio.sleep(0.01)
+        cancelled.cancel()
+        await client.close()
+        ended = await asyncio.gather(under_way, cancelled, return_exceptions=True)
+
+        assert [under_way.cancelled(), cancelled.cancelled()] == [False, True]
+        assert isinstance(ended[0], RainbowError)
+        assert ended[0].message == "this client was closed"
+
+    with rehearsed_server(dawdle, dawdle) as server:
+        try:
+            asyncio.run(act(server.address, server.asked))
+        finally:
+            enough.set()
+
+
+def test_streams_end_with_the_client_and_no_call_begins_after_it(remote: Remote, server: RainbowServer) -> None:
+    async def act(client: rainbow.AsyncClient) -> None:
+        jobid = (await client.submit_job(JobSpec(command="true"))).jobid
+        watched = client.watch_jobs([jobid])
+        await anext(watched)
+        more = asyncio.ensure_future(anext(watched))
+        await asyncio.sleep(0)
+        await client.close()
+
+        for call in (more, client.get_jobs([jobid]), anext(client.watch_jobs([jobid]))):
+            with pytest.raises(RainbowError, match=CLOSED):
+                await call
+
+    run(remote, server, act)
+
+
+def test_no_call_of_a_client_of_threads_begins_after_it_was_closed(server: RainbowServer) -> None:
+    client = rainbow.Client(server.address, cluster="keebler", token="t")
+    client.close()
+
+    with pytest.raises(RainbowError, match=CLOSED):
+        client.get_jobs([1])
+    with pytest.raises(RainbowError, match=CLOSED):
+        next(client.watch_jobs([1]))
 
 
 def test_a_server_that_is_away_is_tried_until_the_deadline() -> None:

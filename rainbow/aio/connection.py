@@ -16,7 +16,7 @@ from rainbow.address import with_port
 from rainbow.aio import pauses
 from rainbow.call_errors import failure_of
 from rainbow.call_log import CallLog, Metadata
-from rainbow.connection import SILENCE_SECONDS, channel_options, check_timeout, metadata_of
+from rainbow.connection import SILENCE_SECONDS, channel_options, check_timeout, client_was_closed, metadata_of
 from rainbow.connection_diagnosis import ConnectionDiagnosis
 from rainbow.errors import DeadlineExceeded, InvalidArgument, RainbowError, Unauthenticated, Unavailable, Untouched
 from rainbow.protos.rainbow_pb2_grpc import RainbowSchedulerStub
@@ -25,6 +25,9 @@ from rainbow.tls import Tls
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
+Begun = TypeVar("Begun")
+# A channel that is closed cancels its calls, as if that were wished of their tasks, and refuses to begin others.
+OF_A_CLOSED_CHANNEL = (asyncio.CancelledError, grpc.aio.UsageError, ValueError)
 
 
 class AsyncConnection:
@@ -102,6 +105,10 @@ class AsyncConnection:
             answer: Answer | None = await call(request, timeout=timeout_seconds, metadata=log.metadata)
         except grpc.RpcError as error:
             raise log.failed(await self._failure(error)) from error
+        except OF_A_CLOSED_CHANNEL as error:
+            if not self._is_of_closing(error):
+                raise
+            raise log.failed(client_was_closed()) from error
         if answer is None:  # gRPC lets a call end well without one
             raise translation.nonsense("it is empty")
         self.answers += 1
@@ -123,7 +130,7 @@ class AsyncConnection:
         is something to tell.
         """
         log = CallLog(call, metadata)
-        answers = call(request, metadata=log.metadata)
+        answers = self._begun(lambda: call(request, metadata=log.metadata), log)
         async with aclosing(self._read(answers, log, first_seconds=first_seconds or self.timeout_seconds)) as read:
             async for answer in read:
                 yield answer
@@ -137,7 +144,7 @@ class AsyncConnection:
     ) -> AsyncIterator[Answer]:
         """The same with many requests, and an answer to each."""
         log = CallLog(call, metadata)
-        answers = call(requests, metadata=log.metadata)
+        answers = self._begun(lambda: call(requests, metadata=log.metadata), log)
         wait = SILENCE_SECONDS
         async with aclosing(self._read(answers, log, first_seconds=wait, silence_seconds=wait)) as read:
             async for answer in read:
@@ -166,12 +173,29 @@ class AsyncConnection:
             log.ended()
         except grpc.RpcError as error:
             raise log.failed(await self._failure(error)) from error
+        except asyncio.CancelledError as error:
+            if not self._is_of_closing(error):
+                raise
+            raise log.failed(client_was_closed()) from error
         finally:
             answers.cancel()
 
+    def _begun(self, begin: Callable[[], Begun], log: CallLog) -> Begun:
+        try:
+            return begin()
+        except OF_A_CLOSED_CHANNEL as error:
+            if not self._is_of_closing(error):
+                raise
+            raise log.failed(client_was_closed()) from error
+
+    def _is_of_closing(self, error: BaseException) -> bool:
+        task = asyncio.current_task()
+        is_wished = isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+        return self._is_closed and not is_wished
+
     async def _failure(self, error: grpc.RpcError) -> RainbowError:
         if self._is_closed:
-            return RainbowError("this client was closed")
+            return client_was_closed()
         state = self._channel.get_state()
         found = partial(
             failure_of,

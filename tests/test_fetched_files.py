@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from rainbow.executors.folders import MOST_LISTED, Listed, folder_of
 from rainbow.records import JobFile, OutputFiles
 from rainbow.terminal.fetched_files import chosen, save
 from tests.support.agents import Crew, crew
-from tests.support.commandline import MAIN, Run
+from tests.support.commandline import Run
 from tests.support.patience import wait_until
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
@@ -136,6 +135,23 @@ def test_the_command_line_fetches_and_replaces_nothing(agent: Crew, jobid: int, 
     assert rainbow("fetch", str(jobid), "nothing").exit_code != 0
 
 
+def test_a_file_that_cannot_be_written_is_named_as_who_fetches_it_knows_it(
+    jobid: int, rainbow: Run, tmp_path: Path
+) -> None:
+    to = tmp_path / "here"
+    to.mkdir()
+    (to / "results").write_text("in the way")
+    (to / "empty").mkdir()
+
+    for words, complaint in (
+        (("results/a.csv", "--to", str(to)), f"Error: {to}/results/a.csv: not a directory\n"),
+        (("empty", "--to", str(to), "--force"), f"Error: {to}/empty: is a directory\n"),
+        (("empty", "--to", str(to / "results")), f"Error: {to}/results: file exists\n"),
+    ):
+        result = rainbow("fetch", str(jobid), *words)
+        assert (result.exit_code, result.stderr) == (5, complaint)
+
+
 @pytest.mark.parametrize(
     ("pattern", "names"),
     [
@@ -250,8 +266,6 @@ def test_only_folders_that_may_hold_what_fits_are_looked_into(tmp_path: Path) ->
 
 
 def test_a_folder_that_cannot_be_made_is_named(rainbow: Run, jobid: int) -> None:
-    command = [*MAIN, "fetch", str(jobid), "--to", "/proc/none"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = rainbow("fetch", str(jobid), "--to", "/proc/none")
 
-    assert result.returncode == 1
-    assert result.stderr == "Error: cannot go on: /proc/none: no such file or directory\n"
+    assert (result.exit_code, result.stderr) == (5, "Error: /proc/none: no such file or directory\n")

@@ -1,10 +1,12 @@
-from collections.abc import Sequence
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from rainbow.client import Client
-from rainbow.errors import NO_SUCH_JOB, NotFound
+from rainbow.errors import NO_SUCH_JOB, FailedPrecondition, NotFound, why
 from rainbow.records import Job, JobState
 from rainbow.terminal import session
 from rainbow.terminal.completion import groups
@@ -59,7 +61,7 @@ def command(
     means the files that fit, and what is below a folder that fits; `*` stands for characters of one part of a path.
     """
     if group is not None:
-        with session.observer(ctx, as_cluster=as_cluster) as client:
+        with session.observer(ctx, as_cluster=as_cluster) as client, _files_named():
             members = members_of(client, group, [JobState(state) for state in states])
             files = GroupFiles(client, patterns=words, to=Path(to), force=force)
             ctx.exit(files.fetch(members, only_list=only_list, as_json=as_json))
@@ -68,9 +70,20 @@ def command(
     if not words:
         raise click.UsageError("Give either the id of a job or --group.")
     ref = JobIds(one=True).convert(words[0], None, ctx)
-    with session.observer(ctx, as_cluster=as_cluster) as client:
+    with session.observer(ctx, as_cluster=as_cluster) as client, _files_named():
         (jobid,) = jobids_of(client, [ref])
         _fetch(client, jobid, words[1:], to=Path(to), force=force, only_list=only_list, as_json=as_json)
+
+
+@contextmanager
+def _files_named() -> Iterator[None]:
+    """A file that cannot be written is no failure of the command as a full disk is."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise FailedPrecondition(f"{error.filename}: {why(error)}") from error
 
 
 def _fetch(

@@ -24,6 +24,14 @@ def save(parts: Iterable[bytes], name: str, *, size: int, to: Path, force: bool)
     Its name has been checked. No link below `to` is followed.
     """
     to.mkdir(parents=True, exist_ok=True)
+    try:
+        return _save(parts, name, size=size, to=to, force=force)
+    except OSError as error:
+        # It names a draft, or a part of the path.
+        raise OSError(error.errno, error.strerror, str(to / name)) from error
+
+
+def _save(parts: Iterable[bytes], name: str, *, size: int, to: Path, force: bool) -> int:
     *folders, last = name.split("/")
     with contextlib.ExitStack() as stack:
         inside = stack.enter_context(_opened(os.open(to, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)))

@@ -139,6 +139,13 @@ class LazyGroup(click.Group):
             complain(f"Error: cannot go on: {where}{why(error)}")
             sys.exit(UNEXPECTED)
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **options)
+        except BrokenPipeError as error:  # of help, or of the version
+            _stop_writing()
+            raise click.exceptions.Exit(PIPE_CLOSED) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)

@@ -98,6 +98,17 @@ def test_a_reader_that_has_had_enough_causes_no_noise(rehearse: Any) -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["jobs", "--help"]], ids=" ".join)
+def test_a_reader_of_help_that_goes_away_is_one_too(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    done = subprocess.run([*MAIN, *words], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_letters_that_the_encoding_lacks_are_escaped(rehearse: Any) -> None:
     rehearse(pb.ListJobsResponse(jobs=[pb.Job(id=1, name="é→", command="true")]))
 

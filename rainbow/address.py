@@ -42,7 +42,16 @@ def is_loopback(address: str) -> bool:
 def _is_host(text: str) -> bool:
     if text.startswith("["):
         return _is_ipv6(text.strip("[]"))
-    return all(LABEL.fullmatch(label) for label in text.removesuffix(".").split("."))
+    return all(LABEL.fullmatch(label) for label in text.removesuffix(".").split(".")) and _is_encodable(text)
+
+
+def _is_encodable(name: str) -> bool:
+    """Whether a resolver can be asked for it: that knows ASCII alone."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_ipv6(text: str) -> bool:

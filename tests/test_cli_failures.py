@@ -271,7 +271,9 @@ def test_an_unreachable_server_exits_with_6_and_says_what_takes_so_long(rainbow:
     assert error.endswith("; `rainbow doctor` looks for the cause")
 
 
-@pytest.mark.parametrize("host", ["http://localhost:8000", "a.example:50051:1", "a..b", "localhost:", "a b", "a:70000"])
+@pytest.mark.parametrize(
+    "host", ["http://localhost:8000", "a.example:50051:1", "a..b", "localhost:", "a b", "a:70000", "\udcff"]
+)
 @pytest.mark.parametrize("words", [["submit", "--", "a"], ["doctor"], ["jobs"]], ids=" ".join)
 def test_a_malformed_host_exits_with_2_at_once(rainbow: Run, words: list[str], host: str) -> None:
     result = rainbow("--host", host, *words)

@@ -26,6 +26,11 @@ Answer = pb.SubmitJobStreamResponse
 Stream = Callable[[Iterator[Batch]], Iterator[Answer]]
 
 
+def is_for_another_call(result: SubmitResult) -> bool:
+    """Whether a call that submits jobs again left this one to the next, since those before it ask for so much."""
+    return result.error is not None and (result.error.code, result.error.field) == ("RESOURCE_EXHAUSTED", "jobids")
+
+
 class Submitting:
     """Sends batches ahead of their answers, and again those that a broken stream left without one."""
 

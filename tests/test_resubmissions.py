@@ -1,5 +1,6 @@
 """Jobs that are submitted again: the new one is what the old one was, with the changes, and each names the other."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,18 +9,22 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from jobs.models import Job
+from jobs.queries import reply_size
 from jobs.queries.lookup import get_jobs
 from jobs.services.orders import Order, Receipt
-from jobs.services.resubmit import resubmit_job, resubmit_jobs
+from jobs.services.resubmit import TooMuchForOneCall, resubmit_all, resubmit_job, resubmit_jobs
 from jobs.services.submit import submit_jobs
 from jobs.specs import JobSpec
 from jobs.states import JobState
+from rainbow import records
+from rainbow.client import Client
 from rainbow.errors import AlreadyExists, InvalidArgument, NotFound
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.commandline import Run, answer
 from tests.support.lives import job_in, row
 from tests.support.queue import submitted
 from tests.support.rest import submitter
+from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 
 pytestmark = pytest.mark.django_db
@@ -132,6 +137,55 @@ def failed(rainbow: Run, remote: Remote, *options: str) -> int:
     end = pb.JobReport(jobid=jobid, attempt=1, state=pb.JOB_STATE_FAILED, native_id="7", exit_code=1)
     remote.stub.ReportJobs(pb.ReportJobsRequest(agent="login1", reports=[end]), metadata=remote.by_secret)
     return int(jobid)
+
+
+def test_of_jobs_that_ask_for_too_much_together_each_of_the_rest_is_for_another_call(
+    alpha: Any, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reply_size, "ANSWER_BYTES", 2_500)
+    old = [job_in(JobState.FAILED, alpha, now=now, command="x" * 1_000) for _ in range(3)]
+
+    results = resubmit_jobs(by=alpha.submitter, job_ids=old, now=now)
+    whole = resubmit_all(by=alpha.submitter, job_ids=old, changes={}, project="", key="again", now=now)
+
+    assert [isinstance(one.outcome, Receipt) for one in results] == [True, True, False]
+    assert isinstance(results[2].outcome, TooMuchForOneCall)
+    new = [one.outcome.job_id for one in whole if isinstance(one.outcome, Receipt)]
+    assert [Job.objects.get(id=id).resubmission_of for id in new] == old
+    repeated = resubmit_all(by=alpha.submitter, job_ids=old, changes={}, project="", key="again", now=now)
+    assert [one.outcome.job_id for one in repeated if isinstance(one.outcome, Receipt)] == new
+
+
+def test_what_changes_ask_for_counts_for_each_job(alpha: Any, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply_size, "ANSWER_BYTES", 2_500)
+    old = [job_in(JobState.FAILED, alpha, now=now) for _ in range(3)]
+    changes = {"environment": {"A": "x" * 1_000}}
+
+    results = resubmit_jobs(by=alpha.submitter, job_ids=old, changes=changes, now=now)
+
+    assert [isinstance(one.outcome, Receipt) for one in results] == [True, True, False]
+
+
+def test_outputs_are_not_read_for_it(alpha: Any, now: datetime) -> None:
+    old = job_in(JobState.FAILED, alpha, now=now)
+
+    with CaptureQueriesContext(connection) as queries:
+        again(alpha, old, now=now)
+
+    reads = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+    assert not [sql for sql in reads if re.search(r"\boutput(_files)?\b", sql)]
+
+
+def test_a_client_submits_more_than_one_call_takes(remote: Remote, server: RainbowServer) -> None:
+    much = [records.JobSpec(command="x" * 60_000, environment={"A": "y" * 60_000}) for _ in range(20)]
+    with Client(server.address, cluster=remote.name, token=remote.token) as client:
+        old = [result.jobid for _ in range(2) for result in client.submit_jobs(much).results]
+
+        new = [result.jobid for result in client.resubmit_jobs(old, key="again").results]
+
+        assert [job.resubmission_of for job in client.get_jobs([new[0], new[-1]]).jobs] == [old[0], old[-1]]
+        assert len(set(new)) == 40
+        assert [result.jobid for result in client.resubmit_jobs(old, key="again").results] == new
 
 
 def test_the_command_line_submits_again_with_changes(rainbow: Run, remote: Remote) -> None:

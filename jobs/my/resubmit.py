@@ -19,7 +19,7 @@ from jobs.my.forms import ResubmitForm
 from jobs.queries.groups import FoundGroup
 from jobs.queries.lookup import MAX_LOOKUP, find_page, get_jobs
 from jobs.queries.search import Search
-from jobs.services.resubmit import Resubmission, home_of, resubmit_job, resubmit_jobs
+from jobs.services.resubmit import Resubmission, home_of, resubmit_all, resubmit_job
 from jobs.states import JobState
 from rainbow.errors import RainbowError
 
@@ -80,7 +80,7 @@ def _failed_resubmitted(request: HttpRequest, group: FoundGroup, form: ResubmitF
     try:
         by, wish = _wish(request, form)
         job_ids = _failed_of(me(request), group)
-        results = resubmit_jobs(by=by, job_ids=job_ids, **wish) if job_ids else []
+        results = resubmit_all(by=by, job_ids=job_ids, **wish)
     except RainbowError as error:
         _say_in(form, error)
         return False

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from clusters.sql.moments import as_datetime
 from jobs.models import JobAttempt, JobEvent, said_key
 from jobs.output_files import OutputFiles, from_document
-from jobs.queries.reply_size import ANSWER_BYTES
+from jobs.queries.reply_size import ANSWER_BYTES, OUTPUTS
 from jobs.sight import Sight
 from jobs.specs import MOMENTS, SPEC_FIELDS, UNLISTED_FIELDS, JobSpec, values_read
 from jobs.sql.reads import found_rows, listed_jobs, versions_of_jobs
@@ -76,7 +76,8 @@ TIMES = (
 _NAMES = ("cluster", "pool", "credential_id", "label", "owner", "project")
 _JOINED = ("cluster", "pool", "submitted_by", "owner", "project", "events", "attempts", "resubmissions")
 _WHOLE = tuple(item.name for item in fields(FoundJob) if item.name not in _JOINED)
-_BRIEF = tuple(name for name in _WHOLE if name not in (*UNLISTED_FIELDS, "output", "output_files"))
+_BRIEF = tuple(name for name in _WHOLE if name not in (*UNLISTED_FIELDS, *OUTPUTS))
+_SAID = tuple(name for name in _WHOLE if name not in OUTPUTS)
 # Of what its submitter said of a job only the priority changes.
 _CHANGES = ("priority", *(name for name in _BRIEF if name not in (*SPEC_FIELDS, "id", "cluster_id")))
 # What differs between jobs that are submitted together, and what mostly does not.
@@ -86,7 +87,14 @@ _ALIKE = tuple(name for name in _BRIEF if name in SPEC_FIELDS and name not in (*
 
 def read_jobs(ids: Sequence[int], *, sight: Sight | None, brief: bool) -> dict[int, FoundJob]:
     """Those of these jobs that are within sight (None: all), by id."""
-    columns = _BRIEF if brief else _WHOLE
+    return _read_columns(ids, _BRIEF if brief else _WHOLE, sight)
+
+
+def read_jobs_without_outputs(ids: Sequence[int], *, sight: Sight | None) -> dict[int, FoundJob]:
+    return _read_columns(ids, _SAID, sight)
+
+
+def _read_columns(ids: Sequence[int], columns: Sequence[str], sight: Sight | None) -> dict[int, FoundJob]:
     found = (_read(columns, row) for row in found_rows(ids, columns=columns, sight=sight))
     return {job.id: job for job in found}
 

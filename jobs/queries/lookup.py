@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 
 from clusters.callers import Caller, Operator
 from jobs.models import Job, JobAttempt, JobEvent, JobQuerySet
-from jobs.queries.found_job import FoundJob, read_jobs
-from jobs.queries.reply_size import BRIEF, WHOLE, ids_that_fit
+from jobs.queries.found_job import FoundJob, read_jobs, read_jobs_without_outputs
+from jobs.queries.reply_size import BRIEF, WHOLE, ids_that_fit, number_that_fits
 from jobs.queries.search import Search, check_search, ranges_of
 from jobs.sight import Sight, owned_by, seen_by
+from jobs.specs import LONG_FIELDS
+from jobs.sql.reads import sizes_of_jobs
 from rainbow.errors import InvalidArgument
 
 MAX_LOOKUP = 1_000
@@ -80,6 +82,26 @@ def find_jobs(
         jobs=[found[job_id] for job_id in fitting if job_id in found],
         missing=[job_id for job_id in wanted if job_id not in there],
         remaining=remaining,
+    )
+
+
+def find_asked(*, by: Caller, job_ids: Sequence[int], changed: Mapping[str, int]) -> Found:
+    """What jobs asked for, without outputs and what became of them, as many as may be submitted again together.
+
+    That is as much as fits one answer, where each has these fields of so many bytes in place of its own. Raises
+    InvalidArgument.
+    """
+    check_ids(job_ids, highest=MAX_LOOKUP)
+    wanted, sight = list(dict.fromkeys(job_ids)), seen_by(by)
+    columns = ["reason", *(name for name in LONG_FIELDS if name not in changed)]
+    sizes = sizes_of_jobs(wanted, columns=columns, sight=sight)
+    there, own = [job_id for job_id in wanted if job_id in sizes], sum(changed.values())
+    number = number_that_fits(sizes[job_id] + own for job_id in there)
+    found = read_jobs_without_outputs(there[:number], sight=sight) if number else {}
+    return Found(
+        jobs=list(found.values()),
+        missing=[job_id for job_id in wanted if job_id not in sizes],
+        remaining=there[number:],
     )
 
 

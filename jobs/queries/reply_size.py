@@ -10,8 +10,9 @@ from jobs.sql.reads import size_of_jobs, sizes_of_jobs
 
 # About as much as a gRPC message may hold.
 ANSWER_BYTES = 4 * 1024 * 1024
-WHOLE = (*LONG_FIELDS, "reason", "output", "output_files")
-BRIEF = tuple(name for name in WHOLE if name not in (*UNLISTED_FIELDS, "output", "output_files"))
+OUTPUTS = ("output", "output_files")
+WHOLE = (*LONG_FIELDS, "reason", *OUTPUTS)
+BRIEF = tuple(name for name in WHOLE if name not in (*UNLISTED_FIELDS, *OUTPUTS))
 
 
 def number_that_fits(sizes: Iterable[int]) -> int:

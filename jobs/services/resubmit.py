@@ -1,5 +1,6 @@
 """Submitting jobs again, as new ones."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,17 +11,24 @@ from django.db.models.functions import Coalesce
 from clusters.callers import Caller
 from jobs.models import Job
 from jobs.queries.found_job import FoundJob
-from jobs.queries.lookup import get_jobs
+from jobs.queries.lookup import find_asked
 from jobs.services.orders import Order, Receipt
 from jobs.services.submit import submit_jobs
 from jobs.specs import SPEC_FIELDS, JobSpec
-from rainbow.errors import NO_SUCH_JOB, InvalidArgument, NotFound, RainbowError
+from rainbow.errors import NO_SUCH_JOB, InvalidArgument, NotFound, RainbowError, ResourceExhausted
 
 # What each job says of itself alone.
 _OF_ONE_JOB = frozenset({"signature", "idempotency_key", "resubmission_of", "group"})
 # Tells a job the group of the array's task that it is in place of, as it is in none itself.
 ARRAY_JOB_ID = "SLURM_ARRAY_JOB_ID"
 CHANGEABLE = frozenset(SPEC_FIELDS) - _OF_ONE_JOB
+
+
+class TooMuchForOneCall(ResourceExhausted):
+    """The jobs before this one ask for as much as one call submits again. Of a call's jobs the first always fits."""
+
+    def __init__(self) -> None:
+        super().__init__("are more than one call submits again: this one is for another call", field="jobids")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +54,12 @@ def resubmit_jobs(
     signature, which is for one job, its group, and what is over or holds elsewhere: its expiry, the jobs that it waited
     for, and the clusters of its pool that it named. The environment of one with an index names the group of the old
     one, which its variables tell it. `key` is the idempotency key; of several jobs, what theirs begin
-    with. A result for each id, in their order. Raises InvalidArgument.
+    with. A result for each id, in their order: TooMuchForOneCall of those that do not fit beside the ones before them.
+    Raises InvalidArgument.
     """
     changed = _checked(changes or {})
-    found = get_jobs(by=by, job_ids=job_ids)
+    asked = find_asked(by=by, job_ids=job_ids, changed={name: _bytes_of(value) for name, value in changed.items()})
+    found = {job.id: job for job in asked.jobs}
     homes = homes_of(found)
     orders: dict[int, Order] = {}
     for job_id in dict.fromkeys(job_ids):
@@ -60,12 +70,23 @@ def resubmit_jobs(
             said = project or (job.project if by.person_id else "")
             orders[job_id] = Order(by=by, cluster_id=by.cluster_id, spec=spec, project=said)
     outcomes = dict(zip(orders, submit_jobs(orders=list(orders.values()), now=now), strict=True))
-    return [
-        Resubmission(outcome=outcomes[job_id], signed=bool(found[job_id].signature))
-        if job_id in outcomes
-        else Resubmission(outcome=NotFound(NO_SUCH_JOB))
-        for job_id in job_ids
-    ]
+    results = {id: Resubmission(outcome=outcome, signed=bool(found[id].signature)) for id, outcome in outcomes.items()}
+    results |= {id: Resubmission(outcome=TooMuchForOneCall()) for id in asked.remaining}
+    return [results.get(job_id) or Resubmission(outcome=NotFound(NO_SUCH_JOB)) for job_id in job_ids]
+
+
+def resubmit_all(
+    *, by: Caller, job_ids: Sequence[int], changes: Mapping[str, Any], project: str, key: str, now: datetime
+) -> list[Resubmission]:
+    """The same in as many transactions as that takes."""
+    results: dict[int, Resubmission] = {}
+    rest = list(dict.fromkeys(job_ids))
+    while rest:
+        own = f"{key}/{rest[0]}" if key and len(rest) == 1 < len(job_ids) else key
+        part = resubmit_jobs(by=by, job_ids=rest, changes=changes, project=project, key=own, now=now)
+        results |= zip(rest, part, strict=True)
+        rest = [job_id for job_id in rest if isinstance(results[job_id].outcome, TooMuchForOneCall)]
+    return [results[job_id] for job_id in job_ids]
 
 
 def resubmit_job(
@@ -94,6 +115,10 @@ def _checked(changes: Mapping[str, Any]) -> dict[str, Any]:
         if name not in CHANGEABLE:
             raise InvalidArgument(f"{name} cannot be changed", field="changed")
     return dict(changes)
+
+
+def _bytes_of(value: object) -> int:
+    return len(json.dumps(value, default=str))
 
 
 def _spec(job: FoundJob, *, elsewhere: bool, now: datetime) -> JobSpec:

@@ -2,6 +2,7 @@
 """Submitting jobs."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -46,17 +47,31 @@ class SubmissionCalls(AsyncSession):
         """Submit 1 to 1,000 jobs again, as new ones, with these fields of a JobSpec in place of the old ones' own.
 
         `key` is the new job's idempotency key; of several, what their keys begin with. An empty one lets the client
-        choose. A signature is not carried over: see `JobSpec.resubmission_of`.
+        choose. A signature is not carried over: see `JobSpec.resubmission_of`. Jobs that ask for more than 4 MiB
+        together take further calls.
         """
         chosen, changed = (key or uuid4().hex, dict(changes or {}))
-        keys = [chosen if len(jobids) == 1 else f"{chosen}/{jobid}" for jobid in jobids]
+        keys = {jobid: chosen if len(jobids) == 1 else f"{chosen}/{jobid}" for jobid in jobids}
+        results, signed, rest = (dict[int, records.SubmitResult](), list[int](), list(keys))
+        while True:
+            answer = await self._resubmit(rest, changed, key=chosen, keys=[keys[jobid] for jobid in rest])
+            results |= zip(rest, answer.results, strict=True)
+            signed += answer.signed_before
+            left = [jobid for jobid in rest if submitting.is_for_another_call(results[jobid])]
+            if not left or left == rest:
+                return replace(answer, results=tuple(results[jobid] for jobid in jobids), signed_before=tuple(signed))
+            rest = left
+
+    async def _resubmit(
+        self, jobids: Sequence[int], changed: Mapping[str, Any], *, key: str, keys: list[str]
+    ) -> records.Resubmissions:
         with translation.refusing_what_the_wire_cannot_carry():
             request = pb.ResubmitJobsRequest(
                 cluster=self.cluster,
                 jobids=jobids,
                 changes=translation.job_spec(records.JobSpec(**{"command": "", **changed})),
                 changed=sorted(changed.keys() - {"project"}),
-                idempotency_key=chosen,
+                idempotency_key=keys[0] if len(keys) == 1 else key,
             )
         answer = await self._connection.ask(self._stub.ResubmitJobs, request, credential=self._token)
         return translation.resubmissions(answer, keys=keys)

@@ -298,7 +298,8 @@ class RainbowSchedulerServicer(object):
     def ResubmitJobs(self, request, context):
         """Submits jobs again, as new ones: with what the old ones asked for, and the changes of the request. A job that is
         refused does not keep the others out. The caller must see the old jobs. A signature is not carried over: to have the
-        new job signed, submit it with SubmitJob and resubmission_of. Needs a token.
+        new job signed, submit it with SubmitJob and resubmission_of. Jobs that ask for more than 4 MiB together take several
+        calls: those that are left are refused with RESOURCE_EXHAUSTED and the field jobids. Needs a token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

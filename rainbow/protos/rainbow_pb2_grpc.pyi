@@ -90,7 +90,8 @@ class RainbowSchedulerStub:
     ResubmitJobs: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.ResubmitJobsRequest, _rainbow_pb2.ResubmitJobsResponse]
     """Submits jobs again, as new ones: with what the old ones asked for, and the changes of the request. A job that is
     refused does not keep the others out. The caller must see the old jobs. A signature is not carried over: to have the
-    new job signed, submit it with SubmitJob and resubmission_of. Needs a token.
+    new job signed, submit it with SubmitJob and resubmission_of. Jobs that ask for more than 4 MiB together take several
+    calls: those that are left are refused with RESOURCE_EXHAUSTED and the field jobids. Needs a token.
     """
     SummarizeJobs: _grpc.UnaryUnaryMultiCallable[_rainbow_pb2.SummarizeJobsRequest, _rainbow_pb2.SummarizeJobsResponse]
     """Counts a cluster's jobs in each state. Needs the cluster's token or its secret."""
@@ -220,7 +221,8 @@ class RainbowSchedulerAsyncStub(RainbowSchedulerStub):
     ResubmitJobs: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.ResubmitJobsRequest, _rainbow_pb2.ResubmitJobsResponse]  # type: ignore[assignment]
     """Submits jobs again, as new ones: with what the old ones asked for, and the changes of the request. A job that is
     refused does not keep the others out. The caller must see the old jobs. A signature is not carried over: to have the
-    new job signed, submit it with SubmitJob and resubmission_of. Needs a token.
+    new job signed, submit it with SubmitJob and resubmission_of. Jobs that ask for more than 4 MiB together take several
+    calls: those that are left are refused with RESOURCE_EXHAUSTED and the field jobids. Needs a token.
     """
     SummarizeJobs: _aio.UnaryUnaryMultiCallable[_rainbow_pb2.SummarizeJobsRequest, _rainbow_pb2.SummarizeJobsResponse]  # type: ignore[assignment]
     """Counts a cluster's jobs in each state. Needs the cluster's token or its secret."""
@@ -419,7 +421,8 @@ class RainbowSchedulerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_rainbow_pb2.ResubmitJobsResponse, _abc.Awaitable[_rainbow_pb2.ResubmitJobsResponse]]:
         """Submits jobs again, as new ones: with what the old ones asked for, and the changes of the request. A job that is
         refused does not keep the others out. The caller must see the old jobs. A signature is not carried over: to have the
-        new job signed, submit it with SubmitJob and resubmission_of. Needs a token.
+        new job signed, submit it with SubmitJob and resubmission_of. Jobs that ask for more than 4 MiB together take several
+        calls: those that are left are refused with RESOURCE_EXHAUSTED and the field jobids. Needs a token.
         """
 
     @_abc_1.abstractmethod

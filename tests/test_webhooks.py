@@ -541,14 +541,14 @@ def test_messages_are_sent_in_parts(alpha: Any, alice: Any, now: datetime) -> No
     [
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
         "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1",
-        "2002:7f00:1::",
+        "2002:7f00:1::", "fec0::1", "::10.0.0.1", "::127.0.0.1", "::ffff:0:127.0.0.1", "5f00::1", "4000::1", "1fff::1",
     ],
 )  # fmt: skip
 def test_addresses_inside_of_networks_are_not_public(address: str) -> None:
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1"])
+@pytest.mark.parametrize("address", ["93.184.216.34", "::ffff:93.184.216.34", "2606:2800:220:1::1"])
 def test_others_are(address: str) -> None:
     assert is_public(address)
 

@@ -18,6 +18,9 @@ from urllib.parse import SplitResult, urlsplit
 
 SECONDS = 15.0
 _CONNECT_SECONDS = 5.0
+# The only addresses that are assigned to be reached from everywhere (RFC 4291, section 2.4). To Python further ones are
+# global, such as site-local ones and IPv4 addresses written as IPv6.
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 # Addresses that lead to others: IPv4 behind NAT64 and 6to4.
 _TRANSLATED = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16")))
 _PORTS = {"https": 443, "http": 80}
@@ -115,7 +118,7 @@ def is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped:
             return is_public(str(ip.ipv4_mapped))
-        if any(ip in network for network in _TRANSLATED):
+        if ip not in _GLOBAL_UNICAST or any(ip in network for network in _TRANSLATED):
             return False
     return ip.is_global and not ip.is_multicast
 

@@ -1,14 +1,18 @@
 """JSON of the command line: one name for a job's id, and one order. The server has a script."""
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from rainbow.cli import main
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.commandline import Begin
+from tests.support.servers import ROOT
 
 
 @pytest.fixture
@@ -47,3 +51,22 @@ def test_names_are_sorted(begin: Begin) -> None:
     (job,) = printed("jobs")["jobs"]
 
     assert list(job["labels"]) == sorted(names)
+
+
+def test_the_manual_names_the_commands_without_json() -> None:
+    manual = " ".join((ROOT / "docs" / "cli.md").read_text().split())
+    named = re.search("No `--json` have (.+?):", manual)
+
+    assert named
+    assert sorted(re.findall("`(.+?)`", named[1])) == sorted(without_json(main))
+
+
+def without_json(command: click.Command, name: str = "") -> Iterator[str]:
+    if isinstance(command, click.Group):
+        ctx = click.Context(command)
+        for part in command.list_commands(ctx):
+            found = command.get_command(ctx, part)
+            assert found
+            yield from without_json(found, f"{name} {part}".strip())
+    elif not any("--json" in option.opts for option in command.params):
+        yield name

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from jobs.models import Job
+from jobs.rest.job_rows import kept_jobs
 from jobs.states import JobState
 from tests.conftest import Member
 from tests.support.planner import empty_the_tables_of_jobs, gather_statistics
@@ -142,17 +143,21 @@ def test_a_list_of_a_hundred_costs_the_same_queries_at_any_number_of_jobs(
     alpha: Member, many_jobs: int, now: datetime
 ) -> None:
     operator = signed_in("jobs.view_job")
-    queries = {}
 
-    for size in (1, 10, 100):
-        with CaptureQueriesContext(
-            connection,
-        ) as captured:
+    def queries(size: int) -> int:
+        with CaptureQueriesContext(connection) as captured:
             page = operator.get(f"jobs?state=queued&cluster=alpha&page_size={size}").json()
         assert len(page["results"]) == size
-        queries[size] = len(captured)
+        return len(captured)
 
-    assert len(set(queries.values())) == 1, queries
+    def first_and_again(size: int) -> tuple[int, int]:
+        for kept in kept_jobs.values():
+            kept.clear()
+        return queries(size), queries(size)
+
+    costs = {size: first_and_again(size) for size in (1, 10, 100)}
+
+    assert len(set(costs.values())) == 1, costs
 
 
 @pytest.mark.parametrize("query", ["state=queued&cluster=alpha", "state=completed&cluster=beta", "cluster=alpha", ""])

@@ -8,7 +8,7 @@ from operator import or_
 from django.db.models import F, Q
 from django.db.models.lookups import In
 
-from clusters.callers import Caller
+from clusters.callers import Caller, Operator
 from clusters.models import OF_CLUSTERS, CredentialKind
 
 # Where a job may have been, or may be.
@@ -74,6 +74,11 @@ def seen_by(caller: Caller) -> Sight:
     their own, and all of the projects that show them; a project's token those of the project.
     """
     return _sight(caller, [one.id for one in caller.projects if one.leads or one.shares])
+
+
+def sight_of(by: Caller | Operator) -> Sight | None:
+    """The same; None for operators, who see all jobs."""
+    return seen_by(by) if isinstance(by, Caller) else None
 
 
 def owned_by(caller: Caller) -> Sight:

@@ -10,7 +10,7 @@ from clusters.callers import Caller, Operator
 from clusters.validation import check_range
 from jobs.models import MAX_ID, JobGroup
 from jobs.queries.found_job import FoundJob, read_jobs
-from jobs.sight import Sight, owned_by, seen_by
+from jobs.sight import Sight, owned_by, seen_by, sight_of
 from jobs.sql.groups import group_totals
 from jobs.sql.reads import ids_in_ranges
 from jobs.states import JobState
@@ -68,8 +68,7 @@ def _first_failures(group_id: int, by: Caller | Operator) -> list[FoundJob]:
     """Those that the caller sees: one that was moved is not its former cluster's."""
     owners = [{"group": group_id}]
     ids = sorted(ids_in_ranges(owners, [JobState.FAILED], (1, MAX_ID), oldest_first=True, limit=FIRST_FAILURES))
-    sight = seen_by(by) if isinstance(by, Caller) else None
-    jobs = read_jobs(ids, sight=sight, brief=True) if ids else {}
+    jobs = read_jobs(ids, sight=sight_of(by), brief=True) if ids else {}
     return [jobs[job_id] for job_id in ids if job_id in jobs]
 
 

@@ -8,7 +8,7 @@ from jobs.models import Job, JobAttempt, JobEvent, JobQuerySet
 from jobs.queries.found_job import FoundJob, read_jobs, read_jobs_without_outputs
 from jobs.queries.reply_size import BRIEF, WHOLE, ids_that_fit, number_that_fits
 from jobs.queries.search import Search, check_search, ranges_of
-from jobs.sight import Sight, owned_by, seen_by
+from jobs.sight import owned_by, seen_by, sight_of
 from jobs.specs import LONG_FIELDS
 from jobs.sql.reads import sizes_of_jobs
 from rainbow.errors import InvalidArgument
@@ -58,7 +58,7 @@ def get_jobs(
     `brief` leaves unread what lists of jobs leave out.
     """
     check_ids(job_ids, highest=MAX_LOOKUP)
-    found = read_jobs(job_ids, sight=_sight_of(by), brief=brief)
+    found = read_jobs(job_ids, sight=sight_of(by), brief=brief)
     if not brief:
         _add_attempts(found)
         _add_resubmissions(found, by)
@@ -75,7 +75,7 @@ def find_jobs(
     wanted = list(dict.fromkeys(job_ids))
     # One job always fits.
     columns = BRIEF if brief else WHOLE
-    fitting, remaining = ids_that_fit(wanted, columns, _sight_of(by)) if len(wanted) > 1 else (wanted, [])
+    fitting, remaining = ids_that_fit(wanted, columns, sight_of(by)) if len(wanted) > 1 else (wanted, [])
     found = get_jobs(by=by, job_ids=fitting, with_events=with_events, brief=brief) if fitting else {}
     there = found.keys() | set(remaining)
     return Found(
@@ -148,10 +148,6 @@ def count_jobs(*, by: Caller | Operator, search: Search, most: int) -> int:
 def check_ids(job_ids: Sequence[int], *, highest: int) -> None:
     if not 1 <= len(job_ids) <= highest:
         raise InvalidArgument(f"must be 1 to {highest:,} ids, not {len(job_ids):,}", field="jobids")
-
-
-def _sight_of(by: Caller | Operator) -> Sight | None:
-    return seen_by(by) if isinstance(by, Caller) else None
 
 
 def _add_events(jobs: Mapping[int, FoundJob]) -> None:

@@ -7,13 +7,12 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from clusters.callers import Caller
 from jobs.after import After, parse_after
 from jobs.queries.groups import visible_groups
 from jobs.queries.lookup import within_reach
 from jobs.services.dependents import why_never
 from jobs.services.orders import Order
-from jobs.sight import Sight, seen_by
+from jobs.sight import Sight, sight_of
 from jobs.sql.dependencies import GROUPS, JOBS, Dependency, Named, insert_dependencies, lock_named_groups, lock_parents
 from jobs.sql.updates import in_parts
 from jobs.states import FINAL, JobState
@@ -77,7 +76,7 @@ def find_parents(orders: Iterable[Order]) -> dict[int, InvalidArgument]:
     locked = _Locked(groups=groups, jobs=_states({id for one in seen.values() for id in one.jobs}))
     for order, terms in waiting:
         try:
-            _wait_for(order, [(term, locked.state(term, seen[_sight(order)])) for term in terms])
+            _wait_for(order, [(term, locked.state(term, seen[sight_of(order.by)])) for term in terms])
         except InvalidArgument as error:
             refusals[id(order)] = error
     return refusals
@@ -107,16 +106,12 @@ def _terms(order: Order) -> list[After]:
     return list(dict.fromkeys(map(parse_after, order.spec.after)))
 
 
-def _sight(order: Order) -> Sight | None:
-    return seen_by(order.by) if isinstance(order.by, Caller) else None
-
-
 def _seen(waiting: Iterable[tuple[Order, Sequence[After]]]) -> dict[Sight | None, _Seen]:
     named: dict[Sight | None, _Seen] = {}
     submitters = {}
     for order, terms in waiting:
-        submitters[_sight(order)] = order.by
-        named.setdefault(_sight(order), _Seen()).name(terms)
+        submitters[sight_of(order.by)] = order.by
+        named.setdefault(sight_of(order.by), _Seen()).name(terms)
     return {
         sight: _Seen(
             jobs=_ids(within_reach(submitters[sight]), its.jobs),

@@ -1,8 +1,7 @@
 """Files that jobs are submitted with."""
 
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 
@@ -10,22 +9,24 @@ from clusters.callers import Caller
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import timestamp
 from grpc_api.rpcs.server_state import PULLERS, SUBMITTERS, ServerState, bearer_claim
+from grpc_api.runtime.places import Places
 from grpc_api.runtime.streams import until
 from jobs.queries.inputs import read_input
 from jobs.services.inputs import check_size, keep_input
-from rainbow.errors import InvalidArgument, LimitReached
+from rainbow.errors import InvalidArgument
 from rainbow.protos import rainbow_pb2 as pb
 
 # At most so many files of which parts are here, in this process and of one credential: each may have 4 MiB. A file of
 # one part is none of them.
 MOST_UNFINISHED, MOST_OF_A_CREDENTIAL = 64, 32
-_RETRY_AFTER_SECONDS = 10
 
 
 class InputRpcs:
     def __init__(self, server: ServerState) -> None:
         self._server = server
-        self._unfinished: Counter[int] = Counter()
+        self._unfinished = Places(
+            most=MOST_UNFINISHED, of_a_credential=MOST_OF_A_CREDENTIAL, what="files are being put"
+        )
 
     async def PutInputs(
         self, requests: AsyncIterator[pb.PutInputsRequest], call: Call
@@ -38,7 +39,7 @@ class InputRpcs:
                 if not content:
                     credential = (await self._server.caller(claim)).credential_id
                     if not request.last:
-                        unfinished.enter_context(self._room_for_file(credential))
+                        unfinished.enter_context(self._unfinished.taken(credential))
                 _check(request, len(content))
                 content += request.content
                 if not request.last:
@@ -57,23 +58,6 @@ class InputRpcs:
     async def GetInput(self, request: pb.GetInputRequest, call: Call) -> pb.GetInputResponse:
         claim = bearer_claim(call, request.cluster, PULLERS)
         return (await self._server.read(_read, request, claim, call)).reply
-
-    @contextmanager
-    def _room_for_file(self, credential: int) -> Iterator[None]:
-        """Raises LimitReached."""
-        if self._unfinished.total() >= MOST_UNFINISHED:
-            raise LimitReached("so many files are being put here already", retry_after_seconds=_RETRY_AFTER_SECONDS)
-        if self._unfinished[credential] >= MOST_OF_A_CREDENTIAL:
-            raise LimitReached(
-                "so many files are being put with this credential already", retry_after_seconds=_RETRY_AFTER_SECONDS
-            )
-        self._unfinished[credential] += 1
-        try:
-            yield
-        finally:
-            self._unfinished[credential] -= 1
-            if not self._unfinished[credential]:
-                del self._unfinished[credential]
 
 
 def _check(part: pb.PutInputsRequest, size: int) -> None:

@@ -15,6 +15,7 @@ from django.db import Error
 from clusters.callers import Caller
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.server_state import ANY, PULLERS, ServerState, bearer_claim
+from grpc_api.runtime.places import Places
 from grpc_api.runtime.streams import until
 from grpc_api.runtime.wakeups import wait_for
 from grpc_api.runtime.windows import Windows
@@ -36,7 +37,6 @@ from rainbow.errors import (
     NO_SUCH_JOB,
     FailedPrecondition,
     InvalidArgument,
-    LimitReached,
     NotFound,
     Unavailable,
 )
@@ -67,28 +67,25 @@ class OutputRpcs:
     def __init__(self, server: ServerState) -> None:
         self._server = server
         self._windows = Windows(server.wakeups)
-        self._readers: dict[int, int] = {}
+        self._readers = Places(most=MOST_READERS, of_a_credential=MOST_OF_A_CREDENTIAL, what="outputs are read")
         self._endings: set[asyncio.Task[None]] = set()
 
     async def ReadOutput(self, request: pb.ReadOutputRequest, call: Call) -> AsyncIterator[pb.ReadOutputResponse]:
         claim = replace(bearer_claim(call, request.cluster, ANY), reads=True)
-        if len(self._windows) >= MOST_READERS:
-            raise LimitReached("so many outputs are read here already", retry_after_seconds=10)
+        # Before it is written down that there is another one.
+        self._readers.check()
         answered = await self._server.write(begin, request, claim, call)
-        opened, reader = answered.reply, answered.caller.credential_id
+        opened, caller = answered.reply, answered.caller
         self._windows.open(opened.id)
-        self._readers[reader] = self._readers.get(reader, 0) + 1
         try:
-            if self._readers[reader] > MOST_OF_A_CREDENTIAL:
-                raise LimitReached("so many outputs are read with this credential already", retry_after_seconds=10)
-            with self._server.wakeups.subscribe(RelayId(opened.id), *answered.caller.holders) as wakeup:
+            with (
+                self._readers.taken(caller.credential_id),
+                self._server.wakeups.subscribe(RelayId(opened.id), *caller.holders) as wakeup,
+            ):
                 async for answer in self._answers(request, opened, wakeup, call):
                     yield answer
         finally:
             self._windows.close(opened.id)
-            self._readers[reader] -= 1
-            if not self._readers[reader]:
-                del self._readers[reader]
             self._later(self._end(opened))
 
     async def SendOutput(

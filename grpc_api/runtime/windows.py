@@ -20,9 +20,6 @@ class Windows:
         self._wakeups = wakeups
         self._windows: dict[str, Window] = {}
 
-    def __len__(self) -> int:
-        return len(self._windows)
-
     def __contains__(self, relay: str) -> bool:
         return relay in self._windows
 

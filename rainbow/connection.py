@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -42,7 +43,6 @@ KNOWS_EXTENSIONS: Metadata = (("rainbow-extensions", "1"),)
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 Record = TypeVar("Record")
-Begun = TypeVar("Begun")
 
 
 class Connection:
@@ -114,9 +114,9 @@ class Connection:
         """One attempt. Raises what the server's status code stands for."""
         log = CallLog(call, metadata)
         try:
-            answer = self._heard(
-                self._begun(lambda: call(request, timeout=timeout_seconds, metadata=log.metadata), log)
-            )
+            with self._told_if_closed(log):
+                answered = call(request, timeout=timeout_seconds, metadata=log.metadata)
+            answer = self._heard(answered)
         except grpc.RpcError as error:
             raise log.failed(self._failure(error)) from error
         log.ended()
@@ -141,7 +141,8 @@ class Connection:
         """One attempt, which is not waited for."""
         metadata = metadata_of(credential)
         log = CallLog(call, metadata)
-        future = self._begun(lambda: call.future(request, timeout=timeout_seconds, metadata=log.metadata), log)
+        with self._told_if_closed(log):
+            future = call.future(request, timeout=timeout_seconds, metadata=log.metadata)
 
         def heard(answer: Answer) -> Record:
             log.ended()
@@ -167,7 +168,8 @@ class Connection:
         is something to tell.
         """
         log = CallLog(call, metadata)
-        answers = self._begun(lambda: call(request, metadata=log.metadata), log)
+        with self._told_if_closed(log):
+            answers = call(request, metadata=log.metadata)
         yield from self._read(answers, log, first_seconds=first_seconds or self.timeout_seconds)
 
     def exchange(
@@ -179,7 +181,8 @@ class Connection:
     ) -> Iterator[Answer]:
         """The same with many requests, which another thread takes from their iterator, and an answer to each."""
         log = CallLog(call, metadata)
-        answers = self._begun(lambda: call(requests, metadata=log.metadata), log)
+        with self._told_if_closed(log):
+            answers = call(requests, metadata=log.metadata)
         yield from self._read(answers, log, first_seconds=SILENCE_SECONDS, silence_seconds=SILENCE_SECONDS)
 
     def _read(
@@ -207,10 +210,11 @@ class Connection:
             watchdog.end()
             answers.cancel()
 
-    def _begun(self, begin: Callable[[], Begun], log: CallLog) -> Begun:
+    @contextmanager
+    def _told_if_closed(self, log: CallLog) -> Iterator[None]:
         """gRPC refuses to begin a call of a closed channel by a ValueError."""
         try:
-            return begin()
+            yield
         except ValueError as error:
             if not self._is_closed:
                 raise

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -25,7 +25,6 @@ from rainbow.tls import Tls
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
-Begun = TypeVar("Begun")
 # A channel that is closed cancels its calls, as if that were wished of their tasks, and refuses to begin others.
 OF_A_CLOSED_CHANNEL = (asyncio.CancelledError, grpc.aio.UsageError, ValueError)
 
@@ -102,13 +101,10 @@ class AsyncConnection:
         """One attempt. Raises what the server's status code stands for."""
         log = CallLog(call, metadata)
         try:
-            answer: Answer | None = await call(request, timeout=timeout_seconds, metadata=log.metadata)
+            with self._told_if_closed(log):
+                answer: Answer | None = await call(request, timeout=timeout_seconds, metadata=log.metadata)
         except grpc.RpcError as error:
             raise log.failed(await self._failure(error)) from error
-        except OF_A_CLOSED_CHANNEL as error:
-            if not self._is_of_closing(error):
-                raise
-            raise log.failed(client_was_closed()) from error
         if answer is None:  # gRPC lets a call end well without one
             raise translation.nonsense("it is empty")
         self.answers += 1
@@ -130,7 +126,8 @@ class AsyncConnection:
         is something to tell.
         """
         log = CallLog(call, metadata)
-        answers = self._begun(lambda: call(request, metadata=log.metadata), log)
+        with self._told_if_closed(log):
+            answers = call(request, metadata=log.metadata)
         async with aclosing(self._read(answers, log, first_seconds=first_seconds or self.timeout_seconds)) as read:
             async for answer in read:
                 yield answer
@@ -144,7 +141,8 @@ class AsyncConnection:
     ) -> AsyncIterator[Answer]:
         """The same with many requests, and an answer to each."""
         log = CallLog(call, metadata)
-        answers = self._begun(lambda: call(requests, metadata=log.metadata), log)
+        with self._told_if_closed(log):
+            answers = call(requests, metadata=log.metadata)
         wait = SILENCE_SECONDS
         async with aclosing(self._read(answers, log, first_seconds=wait, silence_seconds=wait)) as read:
             async for answer in read:
@@ -163,8 +161,9 @@ class AsyncConnection:
         try:
             while True:
                 try:
-                    async with asyncio.timeout(None if math.isinf(seconds) else seconds):
-                        answer = await anext(incoming)
+                    with self._told_if_closed(log):
+                        async with asyncio.timeout(None if math.isinf(seconds) else seconds):
+                            answer = await anext(incoming)
                 except TimeoutError:
                     raise log.failed(Unavailable(f"{self.host} did not answer in time")) from None
                 yield answer
@@ -173,16 +172,13 @@ class AsyncConnection:
             log.ended()
         except grpc.RpcError as error:
             raise log.failed(await self._failure(error)) from error
-        except asyncio.CancelledError as error:
-            if not self._is_of_closing(error):
-                raise
-            raise log.failed(client_was_closed()) from error
         finally:
             answers.cancel()
 
-    def _begun(self, begin: Callable[[], Begun], log: CallLog) -> Begun:
+    @contextmanager
+    def _told_if_closed(self, log: CallLog) -> Iterator[None]:
         try:
-            return begin()
+            yield
         except OF_A_CLOSED_CHANNEL as error:
             if not self._is_of_closing(error):
                 raise

@@ -124,7 +124,7 @@ class GroupCommit(Generic[Item, Result]):
         return batch
 
     def _first_wanted(self) -> "_Waiting[Item, Result] | None":
-        """What its caller gave up is not done: nobody would learn of it."""
+        """The next call whose caller still waits for it; those that were cancelled are dropped."""
         while (call := self._waiting.first()) and call.future.done():
             self._waiting.next()
         return call

@@ -85,7 +85,7 @@ def no_secret() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentContext:
-    """`clock` is for what is measured here, and is never set; `wall_clock` for what others date, and for dates that
+    """`clock` is for what is measured here, and never goes back; `wall_clock` for what others date, and for dates that
     outlive the process. `read_secret` reads the configured secret again; empty where it cannot be read. `site_facts`
     are what the site adds to those of its scheduler. `people`: as whom jobs run. `signatures`: only what is signed
     runs; None where that is not asked. `secrets`: those of the site, which jobs name.

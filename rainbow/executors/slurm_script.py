@@ -29,7 +29,7 @@ KEPT = "|".join((*FOR_JOBS, *FROM_SLURM))
 # command, and the script lives on to note how that took it. Traps are reset in the child; ignored signals were not.
 SIGNALS = "HUP INT QUIT TERM USR1 USR2 XCPU"
 
-# Signals that stop a process are not raised again: nobody would ever let the script go on.
+# Stop signals are not raised again: nothing would continue the script.
 SCRIPT = """#!/bin/sh
 {first}set -C
 printf '%s %s %s\\n' "{native_id}" "$(date +%s)" {limit} > {started} || exit 1

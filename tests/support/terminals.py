@@ -54,7 +54,7 @@ def _part(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
     except OSError as error:
-        # Linux says so once nobody has the terminal any more.
+        # Linux answers like this once the command has closed its end.
         if error.errno == errno.EIO:
             return b""
         raise

@@ -15,6 +15,8 @@ from weakref import WeakKeyDictionary
 from django.db import DatabaseError, NotSupportedError, ProgrammingError, connection
 from django.db.backends.utils import CursorWrapper
 
+from clusters.sql.cursors import open_cursor, vendor
+
 Row = tuple[Any, ...]
 
 # A plan suits tables as large as they were. In this time 100,000 jobs may be submitted.
@@ -42,9 +44,9 @@ _sessions: WeakKeyDictionary[Any, _Session] = WeakKeyDictionary()
 
 def fetch_prepared(statement: str, values: Sequence[Any]) -> list[Row]:
     """The rows of a statement of which there are few variants, each placeholder a value."""
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         # A name that the session does not know would fail the transaction.
-        if connection.vendor != "postgresql" or connection.in_atomic_block:
+        if vendor() != "postgresql" or connection.in_atomic_block:
             cursor.execute(statement, values)
         else:
             _execute(cursor, statement, values)

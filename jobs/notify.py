@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from django.db import Error, connection, transaction
 
 from clusters.models import Cluster
+from clusters.sql.cursors import open_cursor, vendor
 from rainbow.telemetry.failures import told
 from rainbow.telemetry.lines import Line, Quoted
 
@@ -76,7 +77,7 @@ class Word:
 
 def tell_after_commit(*, cluster_ids: Collection[int], job_ids: Collection[int], to_all: bool = False) -> None:
     """A NOTIFY within the transaction would make all commits wait for each other."""
-    if connection.vendor == "postgresql" and (cluster_ids or job_ids):
+    if vendor() == "postgresql" and (cluster_ids or job_ids):
         # A function, since Django names what failed: a partial has no name, and would fail the call once more.
         def tell() -> None:
             _tell(list(cluster_ids), list(job_ids), to_all=to_all)
@@ -92,7 +93,7 @@ def tell_all_calls_after_commit(cluster_ids: Collection[int]) -> None:
 def tell_agents_after_commit(agents: Iterable[tuple[int, str]]) -> None:
     """Something is wanted of these agents, each a cluster's id and a name."""
     wanted = sorted(set(agents))
-    if connection.vendor == "postgresql" and wanted:
+    if vendor() == "postgresql" and wanted:
 
         def tell() -> None:
             parts = [wanted[start : start + _MAX_AGENTS] for start in range(0, len(wanted), _MAX_AGENTS)]
@@ -103,7 +104,7 @@ def tell_agents_after_commit(agents: Iterable[tuple[int, str]]) -> None:
 
 def tell_relay_after_commit(relay: str) -> None:
     """There are chunks of this relay, or room for some."""
-    if connection.vendor == "postgresql":
+    if vendor() == "postgresql":
 
         def tell() -> None:
             _send([(_NOTIFY_OTHERS, [json.dumps({**_NOTHING, "relays": [relay]})])])
@@ -119,7 +120,7 @@ def _tell(cluster_ids: list[int], job_ids: Sequence[int], *, to_all: bool) -> No
 def _send(notifications: Iterable[tuple[str, list[Any]]]) -> None:
     """Never raises: what is committed has to be answered, whether or not the notification is sent."""
     try:
-        with connection.cursor() as cursor:
+        with open_cursor() as cursor:
             for statement, values in notifications:
                 cursor.execute(statement, values)
     except Error as error:

@@ -65,7 +65,7 @@ MAY_IMPORT = {
     "rainbow_site": "rainbow.telemetry",
     "rainbow_site.sqlite": "rainbow_site",
     "rainbow_site.process": "rainbow rainbow.telemetry rainbow_site rainbow_site.sqlite",
-    "clusters": "rainbow rainbow.telemetry",
+    "clusters": "rainbow rainbow.telemetry rainbow_site.sqlite",
     "clusters.queries": "rainbow clusters",
     "clusters.services": "rainbow clusters",
     "jobs": "rainbow rainbow.telemetry clusters clusters.services",

@@ -9,6 +9,7 @@ from django.db import connection
 
 from clusters.models import Cluster, Credential, CredentialKind, Grant, Membership, Project, Role, Scope, Streak
 from clusters.sql.credentials import LAST_ASKED_AT
+from clusters.sql.cursors import open_cursor
 from clusters.sql.moments import as_datetime
 
 _CREDENTIAL = Credential._meta.db_table
@@ -113,7 +114,7 @@ def scopes_of(token_ids: Collection[int]) -> list[tuple[int, int]]:
 
 
 def _fetch(statement: str, parameters: Sequence[str | int | None]) -> list[tuple[object, ...]]:
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute(statement, parameters)
         return list(cursor.fetchall())
 

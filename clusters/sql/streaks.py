@@ -1,8 +1,7 @@
 from collections.abc import Collection
 
-from django.db import connection
-
 from clusters.models import Streak
+from clusters.sql.cursors import open_cursor
 
 _STREAK = Streak._meta.db_table
 
@@ -14,6 +13,6 @@ def have_streaks(*, cluster_id: int, credential_ids: Collection[int]) -> bool:
     """
     places = ", ".join(["%s"] * len(credential_ids))
     among = f"SELECT 1 FROM {_STREAK} WHERE cluster_id = %s AND credential_id IN ({places})"
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute(f"SELECT EXISTS ({among})", [cluster_id, *credential_ids])
-        return bool(cursor.fetchone()[0])
+        return bool(cursor.fetchall()[0][0])

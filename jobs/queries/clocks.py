@@ -1,6 +1,6 @@
 from datetime import datetime
 
-from django.db import connection
+from clusters.sql.cursors import open_cursor, vendor
 
 
 def by_both_clocks(now: datetime) -> datetime:
@@ -8,9 +8,9 @@ def by_both_clocks(now: datetime) -> datetime:
 
     A server whose clock is ahead would end what other servers have begun by theirs.
     """
-    if connection.vendor == "sqlite":
+    if vendor() == "sqlite":
         return now
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         there: datetime = cursor.fetchone()[0]
     return min(now, there)

@@ -10,9 +10,8 @@ from datetime import datetime
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-from django.db import connection
-
 from clusters.bounds import Bounds
+from clusters.sql.cursors import vendor
 from jobs.queries.examine import EXAMINED, Examination, cost_of
 from jobs.queries.merge import Next, Source, by_age, in_order, merged
 from jobs.room import Room, room_now
@@ -55,7 +54,7 @@ def read_ahead(searches: Sequence["Search"]) -> None:
 
     On PostgreSQL that is one statement instead of one for each. SQLite has no way to the database to save.
     """
-    if connection.vendor == "sqlite" or len(searches) == 1:
+    if vendor() == "sqlite" or len(searches) == 1:
         return
     by_columns: dict[tuple[str, ...], list[tuple[Search, OnlyQueue]]] = {}
     for search in searches:

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import connection
 from django.db.models import Q, QuerySet
 
 from clusters.limits import LIMITS, MINUTE, SUBMISSION, Limits, default_limit, limits_of
 from clusters.models import Allowance, Holder
+from clusters.sql.cursors import vendor
 from jobs.sql.statements import Columns, Statement, insert, insertion
 
 # The kind of a holder and its id: the order in which their rows are locked.
@@ -142,10 +142,10 @@ def _counting() -> str:
     It never begins with more than that, whatever was allowed before. Clocks of servers differ: time does not go back,
     unless by so much that the clock of before was wrong.
     """
-    least, greatest = ("LEAST", "GREATEST") if connection.vendor == "postgresql" else ("MIN", "MAX")
+    least, greatest = ("LEAST", "GREATEST") if vendor() == "postgresql" else ("MIN", "MAX")
     defaults = " ".join(f"WHEN '{kind}' THEN {default_limit(kind, 'submissions')}" for kind in Holder.values)
     most = f"COALESCE({_TABLE}.most_submissions, CASE {_TABLE}.kind {defaults} ELSE 0 END)::bigint"
-    most = most if connection.vendor == "postgresql" else most.removesuffix("::bigint")
+    most = most if vendor() == "postgresql" else most.removesuffix("::bigint")
     since = f"(excluded.submitted_at - {_TABLE}.submitted_at)"
     late = f"{since} BETWEEN -{MINUTE} AND 0"
     passed = f"CASE WHEN {late} THEN 0 ELSE {least}({greatest}({since}, -{since}), {MINUTE}) END"

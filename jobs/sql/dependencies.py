@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import connection, models
+from django.db import models
 
+from clusters.sql.cursors import open_cursor, vendor
 from jobs.models import EndedGroup, EndedParent, GroupDependency, Job, JobDependency, JobGroup
 from jobs.sql.statements import Columns, Row, Statement, among_ids, fetch, ids_as_value, insert, run, timestamp
 from jobs.states import FINAL, JobState
@@ -77,7 +78,7 @@ def insert_dependencies(parents: Parents, dependencies: Sequence[Dependency]) ->
 
 def lock_named_groups(group_ids: Iterable[int]) -> dict[int, Named]:
     """These groups, in the order of their ids. None is finished, and none deleted, until the commit."""
-    lock = "FOR KEY SHARE" if connection.vendor == "postgresql" else ""
+    lock = "FOR KEY SHARE" if vendor() == "postgresql" else ""
     statement = f"SELECT id, open, outcome FROM {_GROUP} WHERE id {among_ids()} ORDER BY id {lock}"
     return {row[0]: Named(*row) for row in fetch(statement, [ids_as_value(sorted(group_ids))])}
 
@@ -87,14 +88,14 @@ def lock_parents(job_ids: Iterable[int]) -> dict[int, JobState]:
 
     Transactions that lock them in this way do not wait for each other.
     """
-    lock = "FOR SHARE" if connection.vendor == "postgresql" else ""
+    lock = "FOR SHARE" if vendor() == "postgresql" else ""
     statement = f"SELECT id, state FROM {_JOB} WHERE id {among_ids()} ORDER BY id {lock}"
     return {job_id: JobState(state) for job_id, state in fetch(statement, [ids_as_value(sorted(job_ids))])}
 
 
 def dependents_of(parents: Parents, ids: Collection[int], *, limit: int) -> list[int]:
     """The jobs of the first so many dependencies on these."""
-    if connection.vendor == "sqlite":
+    if vendor() == "sqlite":
         statement = f"SELECT job_id FROM {parents.dependency} WHERE {parents.column} {among_ids()} LIMIT %s"
         return sorted({job_id for (job_id,) in fetch(statement, [ids_as_value(ids), limit])})
     # Of one that many wait for, PostgreSQL would else read the table from its beginning, past all that is deleted.
@@ -115,14 +116,14 @@ def take_dependencies(parents: Parents, ids: Collection[int], *, job_ids: Collec
 def cancel_blocked(reasons: Sequence[tuple[int, str]], *, now: datetime) -> None:
     """Cancels these blocked jobs, which the caller has locked, each for its reason."""
     statement = f"UPDATE {_JOB} SET state = '{JobState.CANCELLED}', finished_at = %s, reason = %s WHERE id = %s"
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.executemany(statement, [(timestamp(now), reason, job_id) for job_id, reason in reasons])
 
 
 def ends_noted(parents: Parents, ids: Iterable[int]) -> Statement:
     """Notes those of these, which have ended, that jobs still wait for."""
     statement = (
-        f"INSERT INTO {parents.ended} ({parents.ended_column}) SELECT t.id FROM {_AS_ROWS[connection.vendor]} "
+        f"INSERT INTO {parents.ended} ({parents.ended_column}) SELECT t.id FROM {_AS_ROWS[vendor()]} "
         f"WHERE EXISTS (SELECT 1 FROM {parents.dependency} d WHERE d.{parents.column} = t.id) ON CONFLICT DO NOTHING"
     )
     return Statement(statement, [ids_as_value(ids)])
@@ -158,7 +159,7 @@ def ended_parents(parents: Parents, *, limit: int) -> list[Row]:
 
     Locks the notes until the commit, and leaves out what another transaction has locked.
     """
-    lock = "FOR UPDATE OF e SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    lock = "FOR UPDATE OF e SKIP LOCKED" if vendor() == "postgresql" else ""
     return fetch(
         f"SELECT p.id, p.{parents.state} FROM {parents.ended} e JOIN {parents.table} p "
         f"ON p.id = e.{parents.ended_column} ORDER BY e.id LIMIT %s {lock}",

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import connection
-
+from clusters.sql.cursors import vendor
 from jobs.models import Input, Job, JobInput
 from jobs.sql.statements import Columns, among_ids, fetch, ids_as_value, insert, run, timestamp
 from jobs.states import FINAL
@@ -21,7 +20,7 @@ class Known(NamedTuple):
 
 def known_inputs(wanted: Mapping[str, Iterable[str]]) -> dict[tuple[str, str], Known]:
     """By scope and digest, those of each scope that are kept. They stay until the transaction ends."""
-    lock = "FOR KEY SHARE" if connection.vendor == "postgresql" else ""
+    lock = "FOR KEY SHARE" if vendor() == "postgresql" else ""
     found: dict[tuple[str, str], Known] = {}
     for scope in sorted(wanted):
         digests = sorted(set(wanted[scope]))
@@ -45,13 +44,13 @@ def insert_uses(uses: Iterable[tuple[int, int]]) -> None:
 
 def lock_scope(scope: str) -> None:
     """Until the transaction ends no other adds to the scope. On SQLite a writing transaction is alone."""
-    if connection.vendor == "postgresql":
+    if vendor() == "postgresql":
         fetch("SELECT pg_advisory_xact_lock(hashtextextended(%s, 16))", [f"inputs of {scope}"])
 
 
 def old_inputs(*, before: datetime, limit: int) -> list[int]:
     """The ids of those that were kept first, before a time; locks them, but waits for none."""
-    lock = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    lock = "FOR UPDATE SKIP LOCKED" if vendor() == "postgresql" else ""
     rows = fetch(
         f"SELECT id FROM {_INPUT} WHERE kept_at < %s ORDER BY kept_at LIMIT %s {lock}", [timestamp(before), limit]
     )

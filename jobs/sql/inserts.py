@@ -4,8 +4,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from django.db import connection
-
+from clusters.sql.cursors import vendor
 from jobs.models import GroupCount, Job, JobActivity, JobCount, JobEvent, JobLabel
 from jobs.sql.statements import Columns, Row, Statement, insert, insertion, timestamp
 from jobs.states import Span
@@ -126,4 +125,4 @@ def beginning(span: Span, now: datetime) -> datetime:
 
 
 def slot() -> int:
-    return threading.get_native_id() % _SLOTS if connection.vendor == "postgresql" else 0
+    return threading.get_native_id() % _SLOTS if vendor() == "postgresql" else 0

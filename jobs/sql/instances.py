@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, models
 
 from jobs.sql.statements import Names, Row
 
@@ -23,8 +23,8 @@ class _Shape(NamedTuple):
 
 def instances(kind: type[M], columns: Sequence[str], rows: Iterable[Row]) -> list[M]:
     """With these columns of theirs; any other is read when it is asked for."""
-    shape = _shape(kind, tuple(columns), connection.vendor)
-    return [kind.from_db(connection.alias, shape.names, _values(row, shape)) for row in rows]
+    shape = _shape(kind, tuple(columns))
+    return [kind.from_db(DEFAULT_DB_ALIAS, shape.names, _values(row, shape)) for row in rows]
 
 
 def _values(row: Row, shape: _Shape) -> list[Any]:
@@ -36,7 +36,7 @@ def _values(row: Row, shape: _Shape) -> list[Any]:
 
 
 @lru_cache
-def _shape(kind: type[models.Model], columns: Names, vendor: str) -> _Shape:
+def _shape(kind: type[models.Model], columns: Names) -> _Shape:
     # `from_db` takes them in this order.
     fields = [field for field in kind._meta.concrete_fields if field.column in columns]
     return _Shape(

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import connection
-
+from clusters.sql.cursors import vendor
 from jobs.models import EndedParent, GroupDependency, Job, JobAttempt, JobDependency, JobEvent, JobInput, JobLabel
 from jobs.sql.statements import Row, fetch, of_many, timestamp
 from jobs.states import JobState
@@ -50,7 +49,7 @@ def without_parents(rows: Sequence[Row]) -> list[Row]:
     it. While they are locked none can.
     """
     ids = [row[0] for row in rows]
-    if not ids or connection.vendor != "postgresql":
+    if not ids or vendor() != "postgresql":
         return list(rows)
     waited_for = fetch(f"SELECT DISTINCT parent_id FROM {_DEPENDENCY} WHERE parent_id = ANY(%s)", [ids])
     return [row for row in rows if (row[0],) not in waited_for]
@@ -62,7 +61,7 @@ def note_ends_of_handed_over(*, before: datetime, limit: int) -> None:
     Locks them, so that none is deleted before this is committed, and passes over those that others have locked.
     """
     waited_for = f"EXISTS (SELECT 1 FROM {_DEPENDENCY} d WHERE d.parent_id = {_JOB}.id)"
-    lock = "FOR KEY SHARE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    lock = "FOR KEY SHARE SKIP LOCKED" if vendor() == "postgresql" else ""
     old = f"{_handed_over()} AND accepted_at < %s"
     fetch(
         f"INSERT INTO {EndedParent._meta.db_table} (job_id) SELECT id FROM {_JOB} "
@@ -74,12 +73,12 @@ def note_ends_of_handed_over(*, before: datetime, limit: int) -> None:
 
 def delete_jobs(ids: Sequence[int]) -> None:
     """Deletes jobs with their events and labels; Django would read them all first, with their outputs."""
-    on_postgresql = connection.vendor == "postgresql"
+    on_postgresql = vendor() == "postgresql"
     among = "= ANY(%s)" if on_postgresql else "IN (SELECT value FROM json_each(%s))"
     for table, column in _OF_JOBS:
         fetch(f"DELETE FROM {table} WHERE {column} {among}", [list(ids) if on_postgresql else str(list(ids))])
 
 
 def _old(test: str, at: str, before: datetime, limit: int) -> list[Row]:
-    lock = "FOR UPDATE SKIP LOCKED" if connection.vendor == "postgresql" else ""
+    lock = "FOR UPDATE SKIP LOCKED" if vendor() == "postgresql" else ""
     return fetch(_OLD.format(table=_JOB, test=test, at=at, lock=lock), [timestamp(before), limit])

@@ -3,10 +3,9 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from django.db import connection
-
 from clusters.models import Cluster, PoolMember, Streak
 from clusters.prepared import fetch_prepared
+from clusters.sql.cursors import vendor
 from jobs.models import Job, Queue, Serves
 from jobs.sql.statements import Columns, Place, Row, among_ids, fetch, ids_as_value, insert
 from jobs.states import JobState
@@ -93,7 +92,7 @@ def queues_of(cluster_ids: Collection[int]) -> list[Row]:
 
 
 def _kept() -> str:
-    return "FOR KEY SHARE OF q" if connection.vendor == "postgresql" else ""
+    return "FOR KEY SHARE OF q" if vendor() == "postgresql" else ""
 
 
 def insert_queues(columns: Columns) -> list[Row]:
@@ -132,7 +131,7 @@ def served_queues(cluster_id: int, *, at_most: Mapping[str, int], plain: bool) -
 def _joined_first() -> str:
     """The first job of a queue q, as `first`. On PostgreSQL the index has all that is asked of it."""
     its = f"FROM {_JOB} j WHERE j.queue_id = q.id AND j.{QUEUED} ORDER BY j.priority DESC, j.turn, j.id LIMIT 1"
-    if connection.vendor == "postgresql":
+    if vendor() == "postgresql":
         return f"CROSS JOIN LATERAL (SELECT j.priority, j.turn, j.id {its}) first"
     return f"JOIN {_JOB} first ON first.id = (SELECT j.id {its})"
 

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection, models
 
 from clusters.models import Cluster, Credential, Project
+from clusters.sql.cursors import vendor
 from jobs.models import MAX_ID, Job, JobCount, Queue, Serves
 from jobs.sight import Sight
 from jobs.sql.statements import Names, Place, Row, Statement, among_ids, fetch, ids_as_value, of_many, quoted, timestamp
@@ -80,7 +81,7 @@ def range_of_jobs(
     # Some indexes leave out jobs without an owner, which PostgreSQL cannot tell from a comparison of rows.
     there = "".join(f"{_JOB}.{quoted([name])} {_THERE.get(name, 'IS NOT NULL')} AND " for name in owner)
     fixed = [*owner.values(), state.value]
-    if connection.vendor == "sqlite" or not alone:
+    if vendor() == "sqlite" or not alone:
         equal = " AND ".join(f"{name} = %s" for name in names[:-1])
         return f"{there}{equal} AND {names[-1]} BETWEEN %s AND %s", [*fixed, *ids]
     row, places = ", ".join(names), ", ".join(["%s"] * len(names))
@@ -153,7 +154,7 @@ def listed_jobs(ids: Sequence[int], *, alike: Names, own: Names, changing: Names
         return Listed((), (), (), ())
     parts, last_first = (alike, own, changing), ids[0] > ids[-1]
     # To fetch a value takes three times as long as to write and read it in an array.
-    if connection.vendor == "postgresql":
+    if vendor() == "postgresql":
         rows = fetch(_listed_while_they_fit(parts, len(ids), last_first=last_first), [*ids, most_bytes])
     else:
         with connection.cursor() as cursor:
@@ -192,13 +193,13 @@ def _shown_arrays(parts: Sequence[Names]) -> str:
 
 def _as_texts(columns: Names) -> str:
     """SQLite has JSON as text."""
-    if connection.vendor == "sqlite":
+    if vendor() == "sqlite":
         return _of_job(columns)
     return ", ".join(f"{_of_job([name])}{'::text' * (name in _DOCUMENTS)}" for name in columns)
 
 
 def _array(values: str) -> str:
-    array = "json_array" if connection.vendor == "sqlite" else "json_build_array"
+    array = "json_array" if vendor() == "sqlite" else "json_build_array"
     return f"CAST({array}({values}) AS TEXT)"
 
 
@@ -244,7 +245,7 @@ def _in(number: int) -> str:
 
 def bytes_in(columns: Iterable[str]) -> str:
     """The size of what a job has in these columns. The database counts it where it lies, and sends none of it."""
-    counted = "LENGTH(CAST({} AS BLOB))" if connection.vendor == "sqlite" else "OCTET_LENGTH({}::text)"
+    counted = "LENGTH(CAST({} AS BLOB))" if vendor() == "sqlite" else "OCTET_LENGTH({}::text)"
     return " + ".join(f"COALESCE({counted}, 0)".format(quoted([column])) for column in columns)
 
 

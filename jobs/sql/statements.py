@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from django.db import connection, models
 from django.db.backends.utils import CursorWrapper
 
+from clusters.sql.cursors import open_cursor, vendor
+
 # The rows of an INSERT: for each column its values, in the order of the rows.
 Columns = Mapping[str, Sequence[Any]]
 Row = tuple[Any, ...]
@@ -30,20 +32,19 @@ def run_in_order(statements: Sequence[Statement]) -> list[Row]:
     """Runs them in their order, and returns the rows of the last. On PostgreSQL they are one round trip."""
     if statements and _takes_many():
         return _fetch_last("; ".join(one.text for one in statements), list(chain(*(one.values for one in statements))))
-    with connection.cursor() as cursor:
-        rows: list[Row] = []
-        for one in statements:
-            rows = _fetch(cursor, *one)
-        return rows
+    rows: list[Row] = []
+    for one in statements:
+        rows = fetch(*one)
+    return rows
 
 
 def _takes_many() -> bool:
     # Where the server binds the values, as DATABASE_URL may ask for, it takes one statement at a time.
-    return connection.vendor == "postgresql" and not connection.settings_dict["OPTIONS"].get("server_side_binding")
+    return vendor() == "postgresql" and not connection.settings_dict["OPTIONS"].get("server_side_binding")
 
 
 def _fetch_last(text: str, values: Sequence[Any]) -> list[Row]:
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute(text, values)
         while cursor.nextset():
             pass
@@ -51,25 +52,21 @@ def _fetch_last(text: str, values: Sequence[Any]) -> list[Row]:
 
 
 def fetch(statement: str, values: Sequence[Any]) -> list[Row]:
-    with connection.cursor() as cursor:
-        return _fetch(cursor, statement, values)
-
-
-def _fetch(cursor: CursorWrapper, statement: str, values: Sequence[Any]) -> list[Row]:
-    cursor.execute(statement, values)
-    return cursor.fetchall() if _has_rows(cursor) else []
+    with open_cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchall() if _has_rows(cursor) else []
 
 
 def run(statement: str, values: Sequence[Any]) -> int:
     """The number of rows that it changed."""
-    with connection.cursor() as cursor:
+    with open_cursor() as cursor:
         cursor.execute(statement, values)
         return int(cursor.rowcount)
 
 
 def _has_rows(cursor: CursorWrapper) -> bool:
     """Of a statement without any, SQLite returns none, and psycopg refuses to. Its description would be built anew."""
-    return connection.vendor == "sqlite" or cursor.rownumber is not None
+    return vendor() == "sqlite" or cursor.rownumber is not None
 
 
 # Of ids, in one value: `among_ids` in a condition, and `ids_as_value` for its placeholder.
@@ -77,20 +74,22 @@ _AMONG = {"postgresql": "= ANY(%s)", "sqlite": "IN (SELECT value FROM json_each(
 
 
 def among_ids() -> str:
-    return _AMONG[connection.vendor]
+    return _AMONG[vendor()]
 
 
 def ids_as_value(ids: Iterable[int]) -> list[int] | str:
-    return list(ids) if connection.vendor == "postgresql" else str(list(ids))
+    return list(ids) if vendor() == "postgresql" else str(list(ids))
 
 
 def of_many(condition: str) -> str:
     """A condition that half of the rows may meet. SQLite, which has no statistics, takes those with any value for few
     (https://www.sqlite.org/lang_corefunc.html#likelihood).
     """
-    return f"likelihood({condition}, 0.5)" if connection.vendor == "sqlite" else condition
+    return f"likelihood({condition}, 0.5)" if vendor() == "sqlite" else condition
 
 
+# The rows of a transaction have few times, each in many columns.
+@lru_cache(maxsize=256)
 def timestamp(value: datetime) -> Any:
     """A time as this database's cursor takes it."""
     return connection.ops.adapt_datetimefield_value(value)
@@ -102,7 +101,7 @@ def insert(model: type[models.Model], columns: Columns, further: str = "") -> li
 
 def insertion(model: type[models.Model], columns: Columns, further: str = "") -> list[Statement]:
     rows = list(zip(*columns.values(), strict=True))
-    if connection.vendor == "postgresql" and len(rows) > _FEW_ROWS:
+    if vendor() == "postgresql" and len(rows) > _FEW_ROWS:
         return [_insert_arrays(model, columns, len(rows), further)]
     parts = [rows[start : start + _VALUES_ROWS] for start in range(0, len(rows), _VALUES_ROWS)]
     return [

@@ -3,9 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Self
 
-from django.db import connection
-
 from clusters.models import Cluster
+from clusters.sql.cursors import vendor
 from jobs.models import Job, Queue, Turn
 from jobs.sql.statements import Columns, fetch, insert
 from jobs.states import JobState
@@ -75,7 +74,7 @@ def _parties(parties: Sequence[Party]) -> Columns:
 
 
 def _greatest() -> str:
-    return "GREATEST" if connection.vendor == "postgresql" else "MAX"
+    return "GREATEST" if vendor() == "postgresql" else "MAX"
 
 
 def queues_at(cluster_id: int, priority: int) -> dict[int, QueueTurn]:

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.contrib.auth.models import User
-from django.db import connection
 
 from clusters.models import Cluster, Grant, Membership, Project
+from clusters.sql.cursors import open_cursor, vendor
 from jobs.leases import Lease
 from jobs.models import Job, Queue, Serves
 from jobs.sight import Sight
@@ -56,7 +56,7 @@ def lock_jobs(cluster_ids: Sequence[int], job_ids: Iterable[int]) -> dict[int, L
     """
     among = among_ids()
     mine = f"cluster_id {among} OR queue_id IN (SELECT queue_id FROM {_SERVES} WHERE cluster_id {among})"
-    lock = "FOR UPDATE" if connection.vendor == "postgresql" else ""
+    lock = "FOR UPDATE" if vendor() == "postgresql" else ""
     statement = f"SELECT {quoted(Locked._fields)} FROM {_JOB} WHERE id {among} AND ({mine}) ORDER BY id {lock}"
     given, own = ids_as_value(sorted(set(job_ids))), ids_as_value(cluster_ids)
     return {row[0]: Locked(*row) for row in fetch(statement, [given, own, own])}
@@ -68,7 +68,7 @@ def lock_to_report(cluster_ids: Collection[int], job_ids: Iterable[int], columns
     Every report of an agent begins with it: to compile the query anew would take as long as all the rest of the report.
     """
     among = among_ids()
-    lock = "FOR UPDATE" if connection.vendor == "postgresql" else ""
+    lock = "FOR UPDATE" if vendor() == "postgresql" else ""
     # The sum keeps the index of clusters out: the ids are few.
     mine = f"id {among} AND cluster_id + 0 {among}"
     statement = f"SELECT {quoted(columns)} FROM {_JOB} WHERE {mine} ORDER BY id {lock}"
@@ -90,7 +90,7 @@ class Take(NamedTuple):
 
 def take_locked(takes: Sequence[Take], *, now: datetime) -> None:
     """Accepts jobs that wait in the clusters that take them, and that are locked."""
-    if connection.vendor == "postgresql":
+    if vendor() == "postgresql":
         held = [_held(lease) for _, lease in takes]
         arrays = [[job_id for job_id, _ in takes], *map(list, zip(*held, strict=True))]
         taken = run(_TAKE_ARRAYS, [timestamp(now), *arrays])
@@ -158,9 +158,9 @@ def takeable_of_people(
 
 
 def _waiting_among(further: str, *, shared: bool) -> str:
-    mine = f"(cluster_id = %s OR EXISTS ({_ITS_TURN[connection.vendor]}))" if shared else "cluster_id = %s"
+    mine = f"(cluster_id = %s OR EXISTS ({_ITS_TURN[vendor()]}))" if shared else "cluster_id = %s"
     mine = f"{mine} AND {IN_REACH} AND {further}"
-    if connection.vendor == "sqlite":
+    if vendor() == "sqlite":
         return f"{_QUEUED} AND {mine} AND id IN (SELECT value FROM json_each(%s))"
     # An UPDATE locks its rows in the order in which it finds them, which is not the lock order.
     waiting = f"SELECT id FROM {_JOB} WHERE {_QUEUED} AND {mine} AND id = ANY(%s) ORDER BY id FOR UPDATE"
@@ -211,7 +211,7 @@ def write_reported(rows: Sequence[Row]) -> None:
     statement = f"UPDATE {_JOB} SET {columns}, output = COALESCE(%s, output), "
     statement += "output_files = COALESCE(%s, output_files) WHERE id = %s"
     if rows:
-        with connection.cursor() as cursor:
+        with open_cursor() as cursor:
             cursor.executemany(statement, [tuple(map(_adapted, row)) for row in rows])
 
 
@@ -238,7 +238,7 @@ _RETRY = (
 def write_retried(rows: Sequence[Retried]) -> None:
     """Blocks jobs, which the caller has locked, until they are tried again."""
     if rows:
-        with connection.cursor() as cursor:
+        with open_cursor() as cursor:
             cursor.executemany(_RETRY, [tuple(map(_adapted, row)) for row in rows])
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from django.db import connection
-
 from clusters.prepared import fetch_prepared
+from clusters.sql.cursors import vendor
 from jobs.models import Job, Serves
 from jobs.sight import Sight
 from jobs.sql.labels import carries
@@ -124,7 +123,7 @@ def waiting_of_owner(
 def first_of_all(queue_ids: Collection[int], *, columns: Sequence[str], limit: int) -> list[Row]:
     """(queue_id, *columns) of so many jobs: the first of all these queues, in their order."""
     order = f"{_ORDER} LIMIT {int(limit)}"
-    if connection.vendor == "postgresql":
+    if vendor() == "postgresql":
         its = f"SELECT priority, turn, id FROM {_JOB} WHERE queue_id = queues.id AND {QUEUED} {order}"
         ids = _unnested("bigint")
         places = f"SELECT its.* FROM {ids} queues(id) CROSS JOIN LATERAL ({its}) its"
@@ -146,7 +145,7 @@ def within_bounds(looks: Sequence[Look], *, at_most: Mapping[str, int], limit: i
     Where there are fewer, the last job of the look follows, unless the queue ends before.
     """
     starts = [(n, one.queue_id, *(one.after or BEFORE_ALL), one.number) for n, one in enumerate(looks)]
-    if connection.vendor == "postgresql":
+    if vendor() == "postgresql":
         place = Behind("look.priority", "look.turn", "look.id")
         its = _seen(_within(at_most), "look.queue_id", place, "look.number", limit=limit)
         arrays = _unnested("int", "bigint", "int", "bigint", "bigint", "bigint")
@@ -180,7 +179,7 @@ BEFORE_ALL: Place = (2**15 - 1, 0, 0)
 
 def _within(at_most: Mapping[str, int]) -> str:
     """Whether a job is within these bounds, of which each is a placeholder."""
-    greatest = "GREATEST" if connection.vendor == "postgresql" else "MAX"
+    greatest = "GREATEST" if vendor() == "postgresql" else "MAX"
     # As jobs.models.cores_of.
     cores = f"CAST({greatest}(nodes, tasks) AS bigint) * {greatest}(1, cores_per_task)"
     return " AND ".join(["TRUE", *(f"{cores if name == 'cores' else name} <= %s" for name in at_most)])

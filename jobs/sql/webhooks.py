@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from django.db import connection
-
+from clusters.sql.cursors import vendor
 from jobs.models import Webhook, WebhookMessage
 from jobs.sql.statements import among_ids, fetch, ids_as_value
 
@@ -13,7 +12,7 @@ _MESSAGE = WebhookMessage._meta.db_table
 
 def webhooks_to_tell(project_ids: Iterable[int]) -> list[int]:
     """Those of these projects that are on. None is deleted until the commit, which a message for one would fail."""
-    lock = "FOR KEY SHARE" if connection.vendor == "postgresql" else ""
+    lock = "FOR KEY SHARE" if vendor() == "postgresql" else ""
     statement = f"SELECT id FROM {_WEBHOOK} WHERE project_id {among_ids()} AND off_at IS NULL ORDER BY id {lock}"
     return [id for (id,) in fetch(statement, [ids_as_value(sorted(project_ids))])]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 from django.db.backends.sqlite3.base import FORMAT_QMARK_REGEX
+from django.db.backends.utils import CursorWrapper
 
 from rainbow_site.sqlite.file import OpenFiles, prepare
 from rainbow_site.sqlite.schema import SchemaEditor
@@ -39,6 +40,13 @@ class Cursor(base.SQLiteCursorWrapper):
         return super().convert_query(query, param_names=param_names)
 
 
+class KeptCursor(CursorWrapper):
+    """Stays open at the end of its block."""
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     SchemaEditorClass = SchemaEditor
 
@@ -46,6 +54,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         self._files: OpenFiles | None = None
         self._turn: Turn | None = None
+        self._kept_cursor: KeptCursor | None = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         if self.is_in_memory_db():
@@ -56,6 +65,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._files = OpenFiles(path)
         self._turn = Turn(f"{path}.turn", patience_seconds=conn_params.get("timeout", _SQLITE_PATIENCE_SECONDS))
         return connection
+
+    def kept_cursor(self) -> CursorWrapper:
+        """For one statement, all rows of which are fetched before the next: to make a cursor for each takes twice as
+        long as a short statement.
+        """
+        if self.force_debug_cursor:
+            return self.cursor()
+        self.ensure_connection()
+        if self._kept_cursor is None:
+            self._kept_cursor = KeptCursor(self.create_cursor(), self)
+        return self._kept_cursor
 
     def create_cursor(self, name: str | None = None) -> Cursor:
         return self.connection.cursor(factory=Cursor)  # type: ignore[no-any-return]
@@ -85,6 +105,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._end_turn()
 
     def _close(self) -> None:
+        # A cursor that is left would keep the file open.
+        if self._kept_cursor:
+            self._kept_cursor.close()
+        self._kept_cursor = None
         super()._close()  # type: ignore[misc]
         if self._turn:
             self._turn.close()

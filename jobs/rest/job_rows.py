@@ -26,9 +26,8 @@ kept_jobs = {with_content: KeptJobs(most_bytes=MOST_BYTES // 2) for with_content
 
 def write_jobs(ids: Sequence[int], *, with_content: bool) -> WrittenJobs:
     """Those of these jobs that are there, in the order of the ids, which rise or fall, as many as fit one answer."""
-    kept = kept_jobs[with_content]
-    jobs = _with_kept(ids, kept.of(ids), with_content=with_content) or _write(ids, with_content=with_content)
-    kept.keep(jobs)
+    kept = kept_jobs[with_content].of(ids)
+    jobs = _with_kept(ids, kept, with_content=with_content) or _write(ids, with_content=with_content)
     return WrittenJobs(array(job.text for job in jobs.values()), [*jobs], [job.version for job in jobs.values()])
 
 
@@ -40,16 +39,16 @@ def _with_kept(ids: Sequence[int], kept: Mapping[int, WrittenJob], *, with_conte
     right = {job_id: job for job_id, job in kept.items() if versions.get(job_id) == job.version}
     there = [job_id for job_id in ids if job_id in versions]
     jobs = right | _write([job_id for job_id in there if job_id not in right], with_content=with_content)
-    return {job_id: jobs[job_id] for job_id in _that_fit(there, jobs)}
+    return dict(_that_fit(there, jobs))
 
 
-def _that_fit(ids: Sequence[int], jobs: Mapping[int, WrittenJob]) -> Iterator[int]:
+def _that_fit(ids: Sequence[int], jobs: Mapping[int, WrittenJob]) -> Iterator[tuple[int, WrittenJob]]:
     size = 0
     for job_id in ids:
-        if job_id not in jobs or size >= ANSWER_BYTES:
+        if size >= ANSWER_BYTES or not (job := jobs.get(job_id)):
             return
-        yield job_id
-        size += len(jobs[job_id].text)
+        yield job_id, job
+        size += len(job.text)
 
 
 def _write(ids: Sequence[int], *, with_content: bool) -> dict[int, WrittenJob]:
@@ -58,7 +57,9 @@ def _write(ids: Sequence[int], *, with_content: bool) -> dict[int, WrittenJob]:
         return {}
     submitters = list(zip(jobs.columns["credential_id"], jobs.columns["label"], strict=True))
     texts = objects({**jobs.columns, "submitted_by": submitters}, _writers(), rest=jobs.rest)
-    return dict(zip(jobs.ids, map(WrittenJob, jobs.versions, texts), strict=True))
+    written = dict(zip(jobs.ids, map(WrittenJob, jobs.versions, texts), strict=True))
+    kept_jobs[with_content].keep(written)
+    return written
 
 
 @cache

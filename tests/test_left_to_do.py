@@ -170,6 +170,33 @@ def test_a_large_group_holds_up_no_other_and_others_join_it(monkeypatch: pytest.
     assert stepped == [1, 2, 1, 3, 1, 3, 1]
 
 
+def test_a_group_that_cannot_be_stepped_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(group_steps, "groups_are_going", lambda: True)
+    monkeypatch.setattr(group_steps, "due_groups", lambda *, among, now: [1, 2])
+
+    async def scene() -> None:
+        stepped = asyncio.Event()
+
+        def step(*, group_id: int, now: datetime) -> bool:
+            if group_id == 1:
+                raise ValueError("what nobody thought of")
+            stepped.set()
+            return False
+
+        monkeypatch.setattr(group_steps, "step_group", step)
+        task = asyncio.create_task(group_steps.step_groups_forever(Inline()))  # type: ignore[arg-type]
+        await stepped.wait()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))
+
+    assert "could not look after a group of jobs group=1" in caplog.text
+
+
 def test_a_long_walk_over_the_queues_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
 

@@ -57,12 +57,24 @@ async def _step_those_due(pools: ThreadPools, *, among: Collection[int] | None =
     due, took = await _find_due(pools, among=among)
     find_at = time.monotonic() + max(JOIN_EVERY_SECONDS, REST_TIMES * took)
     while due:
-        due = [id for id in due if await pools.write(partial(step_group, group_id=id, now=datetime.now(UTC)))]
+        due = [group_id for group_id in due if await _step(pools, group_id)]
         if due and time.monotonic() >= find_at:
             found, took = await _find_due(pools)
             due = list(dict.fromkeys([*due, *found]))
             find_at = time.monotonic() + max(JOIN_EVERY_SECONDS, REST_TIMES * took)
     return took
+
+
+async def _step(pools: ThreadPools, group_id: int) -> bool:
+    """Returns whether there is more to do for the group at once."""
+    try:
+        return await pools.write(partial(step_group, group_id=group_id, now=datetime.now(UTC)))
+    except Unavailable:
+        raise
+    # Of whatever kind: the next look finds the group again, and those behind it are not to wait for that.
+    except Exception as error:
+        _log.error(Line("could not look after a group of jobs", group=group_id), exc_info=error)
+        return False
 
 
 async def _find_due(pools: ThreadPools, *, among: Collection[int] | None = None) -> tuple[list[int], float]:

@@ -164,6 +164,16 @@ def test_accounts_that_missed_an_end_do_not_keep_a_job_going(commands: Commands,
     assert seen["rainbow-2-1"].phase == JobPhase.GONE, "which the agent believes after a while"
 
 
+def test_a_job_of_a_hidden_partition_goes_on(commands: Commands) -> None:
+    """Slurm 23.02 and later list it with `--all` alone (squeue(1))."""
+    running = job(job_state=["RUNNING"])
+    commands.play("squeue", f"""case "$*" in *--all*) echo '{running}' ;; *) echo '{EMPTY}' ;; esac""")
+
+    seen = commands.slurm.watch([Ticket(key="rainbow-1-1", native_id="7")])
+
+    assert seen["rainbow-1-1"].phase == JobPhase.RUNNING
+
+
 def test_an_end_that_accounts_tell_counts_more_than_the_jobs_own_note(commands: Commands) -> None:
     commands.play("sacct", "echo '7|rainbow-1-1|TIMEOUT|0:15|1795374601|1795374602|None|ada'")
     folder = folder_of(commands.site.folder, "rainbow-1-1")

@@ -235,7 +235,8 @@ class SlurmExecutor:
         users = ",".join(map(str, self._as.uids()))
         if not users:
             return {}
-        words = ("squeue", "--json", f"--user={users}", "--states=all")
+        # Those of hidden partitions as well, which later ones leave out otherwise.
+        words = ("squeue", "--json", "--all", f"--user={users}", "--states=all")
         # Without the variable it leaves out some of an array's tasks that wait (squeue(1), ENVIRONMENT VARIABLES).
         records = from_squeue(self._answered(*words, SLURM_BITSTR_LEN="0").text)
         return {record.native_id: record for record in self._arrays.as_jobs(records)}

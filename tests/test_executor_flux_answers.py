@@ -1,5 +1,6 @@
 """What the Flux executor makes of answers, most of which a real Flux gave."""
 
+import errno
 import subprocess
 import sys
 import threading
@@ -19,11 +20,12 @@ from rainbow.executors.flux_queues import FluxQueue, capacity
 from rainbow.executors.flux_refusals import failure
 from rainbow.executors.flux_request import FluxRequest
 from rainbow.executors.flux_script import script
-from rainbow.executors.folders import folder_of
+from rainbow.executors.folders import Records, folder_of
 from rainbow.executors.options import value_of
 from rainbow.executors.table import EXECUTORS
 from rainbow.executors.timed_calls import TimedCalls
 from rainbow.specs import Work
+from rainbow.system.disk_space import DiskFull
 from tests.support.patience import PATIENCE_SECONDS
 
 LOST = "node failure on n3 (rank 3)"
@@ -39,6 +41,19 @@ def executor(folder: Path, script: str) -> FluxExecutor:
     (folder / "flux").chmod(0o700)
     site = Site(folder=folder / "state", environment={"PATH": f"{folder}:/usr/bin:/bin", "HOME": "/"})
     return FluxExecutor(site, FluxCommand(site), access=ACCESS)
+
+
+def test_a_job_that_may_arrive_late_is_not_said_to_be_stopped_while_a_full_disk_takes_no_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    flux = executor(tmp_path, "exit 0")
+    monkeypatch.setattr(Records, "write_once", refuse)
+
+    with pytest.raises(DiskFull, match="rainbow-1-1"):
+        flux.cancel([Ticket(key="rainbow-1-1", native_id="")])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What the Slurm executor makes of answers that the real Slurm of these tests does not give."""
 
+import errno
 import json
 import subprocess
 from dataclasses import replace
@@ -11,11 +12,12 @@ import pytest
 from rainbow.executors import slurm_accounts
 from rainbow.executors.commands import all_submitted, submitting
 from rainbow.executors.executor import Ending, JobPhase, NotTaken, SchedulerSilent, Site, Ticket, WorkRefused
-from rainbow.executors.folders import folder_of
+from rainbow.executors.folders import Records, folder_of
 from rainbow.executors.slurm import SlurmExecutor
 from rainbow.executors.slurm_nodes import free
 from rainbow.executors.slurm_records import from_sacct, from_squeue
 from rainbow.specs import Work
+from rainbow.system.disk_space import DiskFull
 
 EMPTY = '{"jobs": [], "errors": []}'
 NO_ACCOUNTS = "echo 'Slurm accounting storage is disabled' >&2; exit 1"
@@ -41,6 +43,10 @@ def job(**more: Any) -> str:
         "end_time": number(1795374602),
     }
     return json.dumps({"jobs": [{**usual, **more}], "errors": []})
+
+
+def refuse_for_want_of_space(*args: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 class Commands:
@@ -265,6 +271,24 @@ def test_jobs_are_held_as_many_at_once_as_an_argument_takes(
 
     assert (commands.folder / "scontrol.asked").read_text() == "hold 100,101\nhold 102,103\nhold 104\n"
     assert (commands.folder / "scancel.asked").read_text() == "--state=PENDING 100 101 102 103 104\n"
+
+
+def test_a_job_that_may_arrive_late_is_not_said_to_be_stopped_while_a_full_disk_takes_no_claim(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(commands.site.folder, "rainbow-1-1")
+    folder.make()
+    commands.play("scancel", f'echo "$@" >> {commands.folder}/scancel.asked')
+    tickets = [Ticket(key="rainbow-1-1", native_id=""), Ticket(key="rainbow-2-1", native_id="8")]
+
+    with monkeypatch.context() as full:
+        full.setattr(Records, "write_once", refuse_for_want_of_space)
+        with pytest.raises(DiskFull, match="rainbow-1-1"):
+            commands.slurm.cancel(tickets)
+    commands.slurm.cancel(tickets)
+
+    assert (commands.folder / "scancel.asked").read_text() == "8\n8\n", "whatever the disk takes"
+    assert folder.started.read_text().startswith("withdrawn ")
 
 
 def test_without_accounts_nobody_waits_for_them(commands: Commands) -> None:

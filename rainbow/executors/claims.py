@@ -8,12 +8,14 @@ The command can change the file, so what it says counts as far as the scheduler 
 import contextlib
 import re
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rainbow.executors.endings import cancelled
 from rainbow.executors.executor import JobPhase, Progress
 from rainbow.executors.folders import JobFolder, moment, number
+from rainbow.system.disk_space import DiskFull, is_full
 
 # In place of a scheduler job's id: the command is never to run.
 _WITHDRAWN = "withdrawn"
@@ -60,10 +62,25 @@ def bar(folder: JobFolder) -> None:
     folder.job.write_once("started", f"{_WITHDRAWN} {time.time():.0f} 0\n")
 
 
-def withdraw(folder: JobFolder) -> None:
-    """As `bar`, as far as the disk lets it: the scheduler has to be asked to stop the job anyway."""
-    with contextlib.suppress(OSError):
+@contextlib.contextmanager
+def withdrawing(folders: Iterable[JobFolder]) -> Iterator[None]:
+    """As `bar`. Inside, the scheduler is asked to stop what it has of them.
+
+    Raises DiskFull after that for those that a full disk does not let be barred: what arrives late would run.
+    """
+    full = [folder.key for folder in folders if not _barred(folder)]
+    yield
+    if full:
+        raise DiskFull(f"disk full: cannot keep {', '.join(full[:10])} from a start that comes late")
+
+
+def _barred(folder: JobFolder) -> bool:
+    """False while the disk is full. Where else the claim cannot be made, no script can make one."""
+    try:
         bar(folder)
+    except OSError as error:
+        return not is_full(error)
+    return True
 
 
 def as_claimed(folder: JobFolder, progress: Progress) -> Progress:

@@ -177,7 +177,10 @@ class Executor(Protocol):
         """
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
-        """Request the end of these jobs; `watch` says when it came. Jobs that are over stay as they are."""
+        """Request the end of these jobs; `watch` says when it came. Jobs that are over stay as they are.
+
+        One that the scheduler does not have, but may still get, never runs. Raises DiskFull while that is not certain.
+        """
 
     def withdraw(self, tickets: Collection[Ticket]) -> None:
         """Request the end of those that wait, and of no others: one that starts meanwhile runs.

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from rainbow.executors import flux_bindings
-from rainbow.executors.claims import claimed_by, withdraw
+from rainbow.executors.claims import claimed_by, withdrawing
 from rainbow.executors.commands import all_submitted
 from rainbow.executors.containers import write_inside
 from rainbow.executors.endings import gone
@@ -192,11 +192,10 @@ class FluxExecutor:
         self._events.start()
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
-        for ticket in tickets:
-            withdraw(self._folder(ticket.key))
-        natives = {ticket.native_id for ticket in tickets} | set(self._natives(tickets).values())
-        if known := sorted(filter(is_native_id, natives)):
-            self._client.cancel(known)
+        with withdrawing([self._folder(ticket.key) for ticket in tickets]):
+            natives = {ticket.native_id for ticket in tickets} | set(self._natives(tickets).values())
+            if known := sorted(filter(is_native_id, natives)):
+                self._client.cancel(known)
 
     def withdraw(self, tickets: Collection[Ticket]) -> None:
         """Flux cancels also what started meanwhile. So a job is held before, and only if that is in time it is

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from signal import Signals
 
-from rainbow.executors.claims import claim_of, claimed_by, withdraw
+from rainbow.executors.claims import claim_of, claimed_by, withdrawing
 from rainbow.executors.commands import Answer, all_submitted, ask, each_on_its_own
 from rainbow.executors.endings import gone
 from rainbow.executors.environment import command_environment
@@ -112,9 +112,13 @@ class SlurmExecutor:
         """It is polled."""
 
     def cancel(self, tickets: Collection[Ticket]) -> None:
-        for ticket in tickets:
-            self._folder(ticket.key).note_cancelled()
-            withdraw(self._folder(ticket.key))
+        folders = [self._folder(ticket.key) for ticket in tickets]
+        for folder in folders:
+            folder.note_cancelled()
+        with withdrawing(folders):
+            self._cancel(tickets)
+
+    def _cancel(self, tickets: Collection[Ticket]) -> None:
         queue = self._queue() if any(claim_of(self._folder(ticket.key)) for ticket in tickets) else {}
         natives = {
             self._folder(ticket.key): {ticket.native_id, self._claimed(ticket, queue)} - {""} for ticket in tickets

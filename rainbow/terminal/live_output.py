@@ -4,6 +4,7 @@ import codecs
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum
 from typing import IO, Any
 
@@ -54,6 +55,15 @@ class Output(Enum):
     ERRORS = "errors"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Break:
+    """Why no more came of an output, of which there were so many bytes."""
+
+    output: Output
+    error: RainbowError
+    size: int
+
+
 class LiveOutput:
     """Prints both outputs of a job, each in a thread of its own, once the job runs; of its last attempt all of it.
 
@@ -72,7 +82,7 @@ class LiveOutput:
         self._from_byte = from_byte
         self._attempt = 0
         self._threads: list[threading.Thread] = []
-        self._errors: list[tuple[RainbowError, int]] = []
+        self._breaks: list[_Break] = []
         self._unwritten: OSError | None = None
 
     def note(self, job: Job) -> None:
@@ -80,11 +90,13 @@ class LiveOutput:
         if not job.agent or not (job.started_at or job.finished_at) or job.attempt <= self._attempt:
             return
         self.join()
+        for broken in self._breaks:
+            complain(f"{_told(broken)} That was attempt {self._attempt}.")
         self.begin(job.attempt)
 
     def begin(self, attempt: int) -> None:
         self._attempt = attempt
-        self._errors = []
+        self._breaks = []
         for output in self._outputs:
             arguments = (output, self._from_byte)
             thread = threading.Thread(target=self._print, args=arguments, name="output", daemon=True)
@@ -106,18 +118,18 @@ class LiveOutput:
     @property
     def is_missing(self) -> bool:
         return not self._attempt or (
-            len(self._errors) == len(self._outputs) and all(not size for _, size in self._errors)
+            len(self._breaks) == len(self._outputs) and all(not broken.size for broken in self._breaks)
         )
 
     @property
     def failure(self) -> RainbowError | None:
-        return self._errors[0][0] if self._errors else None
+        return self._breaks[0].error if self._breaks else None
 
     def tell_what_is_missing(self) -> None:
-        for error, size in self._errors:
-            if size:
-                more = f"`rainbow logs {self._jobid} --from {size}` shows the rest"
-                complain(on_one_line(f"The output broke off after {size:,} bytes: {error}. {more}."))
+        for broken in self._breaks:
+            if broken.size:
+                stderr = " --stderr" if broken.output is Output.ERRORS else ""
+                complain(f"{_told(broken)} `rainbow logs {self._jobid}{stderr} --from {broken.size}` shows the rest.")
 
     def _print(self, output: Output, from_byte: int) -> None:
         size = 0
@@ -132,8 +144,13 @@ class LiveOutput:
         try:
             write_bytes(counted(), err=stderr and len(self._outputs) > 1)
         except RainbowError as error:
-            self._errors.append((error, size))
+            self._breaks.append(_Break(output=output, error=error, size=size))
         except OSError as error:  # the reader of our output is gone, or its disk is full
             self._unwritten = error
             # Ends the other output, and the wait for the job's next step, which may be hours away.
             self._client.close()
+
+
+def _told(broken: _Break) -> str:
+    are = "The output" if broken.output is Output.OUTPUT else "Standard error"
+    return on_one_line(f"{are} broke off after {broken.size:,} bytes: {broken.error}.")

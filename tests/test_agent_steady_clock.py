@@ -38,7 +38,9 @@ def steady(scripted: Crew, elapsed: Elapsed) -> Crew:
 
 
 def restart(crew: Crew, elapsed: Elapsed) -> None:
-    crew.steady_clock = SteadyClock(wall_clock=crew.clock.now, elapsed_seconds=elapsed.seconds)
+    crew.steady_clock = SteadyClock(
+        not_before=crew.journal.latest(), wall_clock=crew.clock.now, elapsed_seconds=elapsed.seconds
+    )
     crew.restart()
 
 
@@ -92,6 +94,26 @@ def test_what_an_agent_noted_whose_clock_was_ahead_is_overdue_in_time(
     elapsed.ahead += 601
 
     scripted.work(lambda: scheduler.withdrawn == [key(jobid)])
+
+
+def test_a_machine_that_starts_with_its_clock_behind_keeps_what_jobs_wrote_when_that_is_set(
+    steady: Crew, scheduler: ScriptedExecutor, elapsed: Elapsed
+) -> None:
+    jobid = handed_over(steady)
+    scheduler.progress[key(jobid)] = ended(steady.clock.now(), **SUCCESS)
+    steady.finish(jobid)
+    steady.clock.move(-HOUR)
+    restart(steady, elapsed)
+    steady.work_for(0.2)
+
+    steady.clock.move(HOUR)
+    elapsed.ahead += 6
+    steady.work_for(0.2)
+    kept = not scheduler.forgotten
+    elapsed.ahead += 301
+
+    steady.work(lambda: scheduler.forgotten == [key(jobid)])
+    assert kept
 
 
 @pytest.mark.parametrize(("step", "passed"), [(-HOUR, 10), (HOUR, HOUR)], ids=["back", "forward"])

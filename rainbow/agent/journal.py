@@ -23,6 +23,7 @@ from typing import Any, Self
 
 from rainbow.agent.journal_errors import as_journal_errors, damaged
 from rainbow.agent.state_folder import lock_folder
+from rainbow.agent.steady_clock import EARLIEST
 from rainbow.errors import FailedPrecondition
 from rainbow.executors.executor import Ending, JobPhase, Progress, Ticket
 from rainbow.specs import Work, is_index, values_read
@@ -175,6 +176,12 @@ class Journal:
         wanted = f"SELECT key, native_id, changed_at FROM job WHERE step = {Step.REPORTED}"
         with self._turn, as_journal_errors(self._path):
             return [_done(row) for row in self._database.execute(wanted).fetchall()]
+
+    def latest(self) -> datetime:
+        """When something was noted last, by the agents' clocks; the earliest time that there is if nothing was."""
+        with self._turn, as_journal_errors(self._path):
+            (latest,) = self._database.execute("SELECT max(changed_at) FROM job").fetchone()
+        return datetime.fromisoformat(latest) if latest else EARLIEST
 
     def drop(self, keys: Iterable[str]) -> None:
         with self._transaction() as database:

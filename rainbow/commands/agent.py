@@ -25,6 +25,7 @@ from rainbow.agent.required_signatures import RequiredSignatures
 from rainbow.agent.signed_runs import SignedRuns
 from rainbow.agent.site_facts import check_site_facts, read_facts_file, told_facts
 from rainbow.agent.site_secrets import SecretsFile, SiteSecrets
+from rainbow.agent.steady_clock import SteadyClock
 from rainbow.agent.timed_executor import TimedExecutor
 from rainbow.client import Client
 from rainbow.config import environment
@@ -220,6 +221,7 @@ def command(
                 executor=TimedExecutor(scheduler, metrics.timed) if scrapes else scheduler,
                 settings=_settings(folder, executor, person=_person(client) if only_mine else "", **options),
                 policy=policy,
+                clock=SteadyClock(not_before=journal.latest()).now,
                 read_secret=lambda: session.token_again(ctx) if only_mine else session.secret_again(ctx),
                 site_facts=site_facts,
                 people=people,

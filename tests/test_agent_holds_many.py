@@ -1,6 +1,7 @@
 """What an agent does not do again and again for each of thousands of jobs."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,13 +10,14 @@ from rainbow.agent import reporter
 from rainbow.agent.held_job import HeldJob
 from rainbow.agent.job_reports import report_of
 from rainbow.executors.executor import Access, Ticket
+from rainbow.executors.folders import Listed
 from rainbow.reports import JobReport
 from tests.support.agent_cast import RUNNING, SUCCESS, Hire, handed_over, key
 from tests.support.agents import Crew, ScriptedExecutor, ended
 
 
-def running(crew: Crew, scheduler: ScriptedExecutor) -> int:
-    jobid = handed_over(crew)
+def running(crew: Crew, scheduler: ScriptedExecutor, **more: Any) -> int:
+    jobid = handed_over(crew, **more)
     scheduler.progress[key(jobid)] = RUNNING
     crew.work(lambda: crew.job(jobid).started_at)
     return jobid
@@ -71,6 +73,36 @@ def test_the_outputs_of_one_report_are_read_at_a_time(
 
     # The first that has no room any more is read, too.
     assert happened[: happened.index("sent")] == ["read"] * 3
+
+
+def test_jobs_whose_files_take_long_to_list_keep_no_heartbeat_of_others(
+    scripted: Crew, scheduler: ScriptedExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = [running(scripted, scheduler, outputs=("*",)) for _ in range(3)]
+    other = running(scripted, scheduler)
+    sent: list[list[int]] = []
+    client = scripted.agent._context.client
+    send = client.report_jobs
+
+    def noted_send(reports: Sequence[JobReport], **more: Any) -> Any:
+        sent.append([report.jobid for report in reports])
+        return send(reports, **more)
+
+    def listed(*_: Any, **more: Any) -> Listed:
+        scripted.clock.move(16)
+        return Listed(files=(), more=False)
+
+    monkeypatch.setattr(client, "report_jobs", noted_send)
+    monkeypatch.setattr(ScriptedExecutor, "files", listed)
+    for jobid in slow:
+        scheduler.progress[key(jobid)] = ended(scripted.clock.now(), **SUCCESS)
+    scripted.clock.move(16)
+    for _ in slow:
+        scripted.agent.step()
+
+    assert sent[0][0] == other, "before those that take long"
+    assert [len(set(jobids).intersection(slow)) for jobids in sent] == [1, 1, 1]
+    assert other in sent[2], "whose next heartbeat is due"
 
 
 def test_a_round_without_news_looks_at_no_job(

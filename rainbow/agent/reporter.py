@@ -56,9 +56,19 @@ class Reporter:
         if not due and self.not_ready == (self._said_not_ready or ""):
             return False
         # The outputs of one batch at a time: those of ten thousand jobs take more than a gigabyte.
-        for batch in _batches(self._with_output(held) for held in due):
+        for batch in _batches(self._in_time(due)):
             self._send(batch)
         return True
+
+    def _in_time(self, due: Sequence[HeldJob]) -> Iterator[Outgoing]:
+        """Those whose files are listed come last, one at least, and until the next heartbeat is due; the others are for
+        the next round. A job may have made it take seconds.
+        """
+        until = self._context.clock() + self._context.settings.heartbeat
+        for held in sorted(due, key=_lists_files):
+            yield self._with_output(held)
+            if _lists_files(held) and self._context.clock() >= until:
+                break
 
     def _due(self) -> list[HeldJob]:
         now, heartbeat = self._context.clock(), self._context.settings.heartbeat
@@ -81,7 +91,7 @@ class Reporter:
         report = report_of(held)
         ended = report.state in FINAL_STATES and bool(held.entry.native_id)
         output = self._output(held) if ended or report.state == JobState.RUNNING else ""
-        files = self._output_files(held) if ended and held.entry.work.outputs else None
+        files = self._output_files(held) if _lists_files(held) else None
         return held, replace(report, output=output, output_files=files)
 
     def _output(self, held: HeldJob) -> str:
@@ -174,6 +184,10 @@ class Reporter:
         _log.warning(Line("abandoning", job=report.jobid, attempt=report.attempt, outcome=result.outcome))
         held.to_be_abandoned()
         return held.is_done
+
+
+def _lists_files(held: HeldJob) -> bool:
+    return held.is_over and bool(held.entry.native_id and held.entry.work.outputs)
 
 
 def _is_due(held: HeldJob, now: datetime, heartbeat: timedelta) -> bool:

@@ -218,7 +218,7 @@ class Connection:
         except ValueError as error:
             if not self._is_closed:
                 raise
-            raise log.failed(client_was_closed()) from error
+            raise log.failed(client_was_closed(may_be_done=False)) from error
 
     def _failure(self, error: grpc.RpcError) -> RainbowError:
         if self._is_closed:
@@ -266,8 +266,10 @@ def channel_options(host: str) -> Sequence[tuple[str, int]]:
     return (*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", int(not is_loopback(host))))
 
 
-def client_was_closed() -> RainbowError:
-    return RainbowError("this client was closed")
+def client_was_closed(*, may_be_done: bool = True) -> RainbowError:
+    closed = RainbowError("this client was closed")
+    closed.may_be_done = may_be_done
+    return closed
 
 
 def check_timeout(seconds: float) -> None:

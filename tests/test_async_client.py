@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import grpc
@@ -177,9 +178,14 @@ def test_streams_end_with_the_client_and_no_call_begins_after_it(remote: Remote,
         await asyncio.sleep(0)
         await client.close()
 
-        for call in (more, client.get_jobs([jobid]), anext(client.watch_jobs([jobid]))):
-            with pytest.raises(RainbowError, match=CLOSED):
+        for call, was_sent in (
+            (more, True),
+            (client.get_jobs([jobid]), False),
+            (anext(client.watch_jobs([jobid])), False),
+        ):
+            with pytest.raises(RainbowError, match=CLOSED) as closed:
                 await call
+            assert closed.value.may_be_done == was_sent
 
     run(remote, server, act)
 
@@ -188,10 +194,10 @@ def test_no_call_of_a_client_of_threads_begins_after_it_was_closed(server: Rainb
     client = rainbow.Client(server.address, cluster="keebler", token="t")
     client.close()
 
-    with pytest.raises(RainbowError, match=CLOSED):
-        client.get_jobs([1])
-    with pytest.raises(RainbowError, match=CLOSED):
-        next(client.watch_jobs([1]))
+    for call in (partial(client.submit_job, JobSpec(command="true")), partial(next, client.watch_jobs([1]))):
+        with pytest.raises(RainbowError, match=CLOSED) as closed:
+            call()
+        assert not closed.value.may_be_done, "the server never got it"
 
 
 def test_a_server_that_is_away_is_tried_until_the_deadline() -> None:

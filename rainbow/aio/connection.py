@@ -182,7 +182,8 @@ class AsyncConnection:
         except OF_A_CLOSED_CHANNEL as error:
             if not self._is_of_closing(error):
                 raise
-            raise log.failed(client_was_closed()) from error
+            is_under_way = isinstance(error, asyncio.CancelledError)
+            raise log.failed(client_was_closed(may_be_done=is_under_way)) from error
 
     def _is_of_closing(self, error: BaseException) -> bool:
         task = asyncio.current_task()

@@ -212,6 +212,25 @@ def test_the_key_that_is_told_finds_the_job(
     assert len(answer(rainbow("jobs", "--json"))["jobs"]) == 1
 
 
+def test_the_key_that_is_told_queues_no_job_again_twice(
+    rainbow: Run, server: RainbowServer, remote: Remote, lose: Callable[[str], Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Client(server.address, cluster=remote.name, token=remote.token) as client:
+        old = client.submit_job(HOSTNAME).jobid
+        client.cancel_jobs([old])
+        proxy = lose("ResubmitJobs")
+        cutting = cut_after_the_loss(proxy, once=lambda: len(list(client.list_jobs())) > 1)
+        lost = rainbow("resubmit", "--timeout", "20", str(old))
+        cutting.join()
+    key = re.search(r"again with --key (\w{32}) queues none twice", lost.stderr)
+    assert lost.exit_code == 6 and key, lost.output
+
+    monkeypatch.setenv("RAINBOW_HOST", server.address)
+    rainbow("resubmit", "--key", key[1], str(old))
+
+    assert len(answer(rainbow("jobs", "--json"))["jobs"]) == 2
+
+
 @pytest.mark.parametrize(
     ("call", "words", "advice"),
     [

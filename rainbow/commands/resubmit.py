@@ -1,3 +1,4 @@
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -37,7 +38,7 @@ where the newest job in their place completed or is not over; it exits with 4 wh
 Exits with 4 when a job was not found, and with 5 when one was refused.
 """
 AT_ONCE = 1_000
-LOST = "The jobs may be queued all the same. The same command again with the same --key queues none twice."
+LOST = "The jobs may be queued all the same. The same command again with --key {key} queues none twice."
 
 
 @click.command("resubmit", epilog=EPILOG)
@@ -76,12 +77,13 @@ def command(
     if bool(refs) == bool(failed_of):
         raise click.UsageError("Give either the ids of jobs or --failed-of with that of a group.")
     changed = {**changes_from(changes, submit=submit), **({"project": project} if project else {})}
-    with session.submitter(ctx) as client, in_doubt(LOST):
+    key = key or uuid4().hex
+    with session.submitter(ctx) as client, in_doubt(LOST.format(key=shlex.quote(key))):
         start_signing(ctx, client)
         if "after" in changed:
             changed["after"] = tuple(with_tasks_by_id(client, changed["after"]))
         distinct = _failed(client, failed_of) if failed_of else list(dict.fromkeys(jobids_of(client, refs)))
-        results = _resubmitted(client, distinct, changed, key or uuid4().hex)
+        results = _resubmitted(client, distinct, changed, key)
     if as_json:
         write_json({**plain(results), "results": documents.about_jobs(results.results)})
     else:

@@ -181,6 +181,18 @@ def test_an_abandoned_job_whose_submission_may_still_arrive_is_let_go_once_it_is
     assert scheduler.cancelled == [key(late)]
 
 
+def test_a_job_that_cannot_be_stopped_yet_is_logged_once(
+    scripted: Crew, scheduler: ScriptedExecutor, late: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler.silent = {"cancel"}
+    scripted.client.cancel_jobs([late])
+    scripted.clock.move(16)
+
+    scripted.work(lambda: scheduler.calls.count("cancel") > 2)
+
+    assert [record.message for record in caplog.records if "stopping" in record.message] == [f"stopping jobs={late}"]
+
+
 def test_a_job_that_fails_to_be_handed_over_again_is_stopped_if_it_may_still_arrive(
     scripted: Crew, scheduler: ScriptedExecutor, late: int
 ) -> None:

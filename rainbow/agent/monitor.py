@@ -99,7 +99,9 @@ class Monitor:
         """With one call, which costs some schedulers half a second."""
         if not jobs:
             return
-        _log.info(Line("stopping", jobs=[held.entry.jobid for held in jobs]))
+        # What may still arrive is asked for in each round until there is an answer.
+        if new := [held.entry.jobid for held in jobs if held.cancelled_at is None]:
+            _log.info(Line("stopping", jobs=new))
         for held in jobs:
             held.cancelled_at = now
         self._context.executor.cancel([held.ticket for held in jobs])

@@ -75,15 +75,18 @@ class GroupCommit(Generic[Item, Result]):
     async def __call__(self, item: Item) -> Result:
         """The item's result, once its batch is done. Raises the item's failure."""
         self._threads.expect_database()
-        loop = asyncio.get_running_loop()
-        caller, future = self._caller_of(item), loop.create_future()
-        self._waiting.add(
-            caller,
-            _Waiting(item=item, caller=caller, jobs=self._jobs_of(item), future=future, since=loop.time()),
+        loop, caller = asyncio.get_running_loop(), self._caller_of(item)
+        call = _Waiting[Item, Result](
+            item=item, caller=caller, jobs=self._jobs_of(item), future=loop.create_future(), since=loop.time()
         )
+        self._waiting.add(caller, call)
         self._threads.begin_soon()
-        result: Result = await future
-        return result
+        try:
+            return await call.future
+        except asyncio.CancelledError:
+            # As in WorkerThreads.do.
+            del call.item, call.caller
+            raise
 
     def due(self) -> float | None:
         return self._waiting.due()

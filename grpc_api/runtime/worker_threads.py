@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -68,33 +69,41 @@ class Lane(Protocol):
         """Fails all that waits."""
 
 
+# Not frozen: one is made for each call, and that would take three times as long.
+@dataclass(slots=True, kw_only=True)
+class _Asked:
+    caller: str
+    work: Callable[[], Any]
+    future: asyncio.Future[Any]
+
+
 class _Single:
     """Work that is done each by itself."""
 
     def __init__(self, usage: Usage, at_once: int) -> None:
         self.at_once = at_once
-        self._waiting = FairQueue[tuple[str, Callable[[], Any], asyncio.Future[Any]]](usage)
+        self._waiting = FairQueue[_Asked](usage)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, caller: str, work: Callable[[], T]) -> "asyncio.Future[T]":
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.add(caller, (caller, work, future))
-        return future
+    def add(self, caller: str, work: Callable[[], T]) -> _Asked:
+        asked = _Asked(caller=caller, work=work, future=asyncio.get_running_loop().create_future())
+        self._waiting.add(caller, asked)
+        return asked
 
     def due(self) -> float | None:
         return self._waiting.due()
 
     def begin(self) -> WorkItem | None:
-        caller, work, future = self._waiting.next() or ("", None, None)
-        if work is None or future is None or future.done():
+        asked = self._waiting.next()
+        if asked is None or asked.future.done():
             return None
-        return WorkItem(work, callers={caller: _USUAL_SECONDS}, settle=partial(settle, future))
+        return WorkItem(asked.work, callers={asked.caller: _USUAL_SECONDS}, settle=partial(settle, asked.future))
 
     def give_up(self, error: Exception) -> None:
-        for _, _, future in self._waiting.take_all():
-            settle(future, error)
+        for asked in self._waiting.take_all():
+            settle(asked.future, error)
 
 
 class WorkerThreads:
@@ -125,9 +134,15 @@ class WorkerThreads:
 
     async def do(self, work: Callable[[], T], *, caller: str = "") -> T:
         self.expect_database()
-        future = self._single.add(caller, work)
+        asked = self._single.add(caller, work)
         self.begin()
-        return await future
+        try:
+            result: T = await asked.future
+        except asyncio.CancelledError:
+            # It may be megabytes, no budget counts them any more, and the turn to drop it may be long in coming.
+            del asked.work, asked.caller
+            raise
+        return result
 
     def expect_database(self) -> None:
         """Raises DatabaseAway and Stopped."""

@@ -37,6 +37,13 @@ class Holder(NamedTuple):
     id: int
 
 
+class Party(NamedTuple):
+    """Who has one share of what is limited, however many tokens they have."""
+
+    kind: Literal["credential", "person", "project"]
+    id: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActsFor:
     """A project that a token acts for.
@@ -107,6 +114,15 @@ class Caller:
         return (Holder("credential", self.credential_id), *person)
 
     @property
+    def party(self) -> Party:
+        """People make tokens for themselves and for the projects that they lead."""
+        if self.person_id:
+            return Party("person", self.person_id)
+        if self.kind == CredentialKind.PROJECT and self.projects:
+            return Party("project", self.projects[0].id)
+        return Party("credential", self.credential_id)
+
+    @property
     def who(self) -> str:
         if self.account:
             return self.person
@@ -149,6 +165,10 @@ class Operator:
     @property
     def account(self) -> int:
         return self.user_id
+
+    @property
+    def party(self) -> Party:
+        return Party("person", self.user_id)
 
     @property
     def who(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
+from clusters.callers import Party
 from grpc_api.rpcs import inputs
 from grpc_api.rpcs.connectivity import ConnectivityRpcs
 from grpc_api.rpcs.inputs import InputRpcs
@@ -30,7 +31,7 @@ from rainbow.protos import rainbow_pb2 as pb
 from rainbow.telemetry.traces import NO_SPAN
 from tests.support.patience import PATIENCE_SECONDS
 
-CALLER = SimpleNamespace(cluster="alpha", credential_id=1)
+CALLER = SimpleNamespace(cluster="alpha", party=Party("credential", 1))
 Replies = AsyncIterator[Message]
 
 
@@ -132,7 +133,7 @@ async def idle(_: object) -> None:
     ("limit", "words"),
     [
         ("MOST_UNFINISHED", "so many files are being put here already"),
-        ("MOST_OF_A_CREDENTIAL", "so many files are being put with this credential already"),
+        ("MOST_OF_A_PARTY", "so many files are being put for this credential already"),
     ],
 )
 def test_files_that_are_not_whole_yet_are_limited(monkeypatch: pytest.MonkeyPatch, limit: str, words: str) -> None:

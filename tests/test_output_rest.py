@@ -12,6 +12,7 @@ from urllib.request import Request, urlopen
 import pytest
 from playwright.sync_api import Browser, expect
 
+from clusters.callers import Party
 from jobs.rest.long_poll import MAX_WAITING
 from jobs.services.output_parts import MOST_AT_ONCE, MOST_WAITING, Readers
 from rainbow.errors import LimitReached
@@ -23,6 +24,8 @@ from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.servers import RainbowServer, start_rainbow
 from tests.support.wire import Remote, joined
 from tests.support.wishes import at_work, run_at, wishes_of
+
+ALICE, BOB, CAROL = (Party("person", number) for number in range(3))
 
 
 @pytest.fixture
@@ -167,17 +170,17 @@ def test_as_many_as_may_wait_do_and_others_are_refused() -> None:
     readers = Readers(at_once=1, waiting=1, seconds=PATIENCE_SECONDS)
     ended: Queue[str] = Queue()
 
-    def come() -> None:
+    def come(party: Party) -> None:
         try:
-            with readers.admitted():
+            with readers.admitted(party):
                 ended.put("had its turn")
         except LimitReached as error:
             ended.put(error.message)
 
     with ThreadPoolExecutor() as others:
-        with readers.admitted():
-            for _ in range(2):
-                others.submit(come)
+        with readers.admitted(ALICE):
+            for party in (BOB, CAROL):
+                others.submit(come, party)
             first = ended.get(timeout=PATIENCE_SECONDS)
         then = ended.get(timeout=PATIENCE_SECONDS)
 
@@ -191,10 +194,23 @@ def test_calls_that_wait_leave_threads_to_others() -> None:
 def test_nobody_waits_for_a_turn_for_ever() -> None:
     readers = Readers(at_once=1, waiting=1, seconds=0.01)
 
-    with readers.admitted(), pytest.raises(LimitReached), readers.admitted():
+    with readers.admitted(ALICE), pytest.raises(LimitReached, match="are read here"), readers.admitted(BOB):
         pass
 
-    with readers.admitted():
+    with readers.admitted(BOB):
+        pass
+
+
+def test_who_reads_much_leaves_others_a_place_to_wait() -> None:
+    readers = Readers(at_once=2, waiting=1, seconds=0.01)
+
+    with readers.admitted(ALICE), readers.admitted(ALICE):
+        with pytest.raises(LimitReached, match="so many outputs are read for this person already"):
+            readers.admitted(ALICE).__enter__()
+        with pytest.raises(LimitReached, match="so many outputs are read here already"):
+            readers.admitted(BOB).__enter__()
+
+    with readers.admitted(ALICE), readers.admitted(BOB):
         pass
 
 

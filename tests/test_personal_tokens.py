@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 
-from clusters.callers import Caller, Claim, Operator
+from clusters.callers import Caller, Claim, Operator, Party
 from clusters.models import Credential, CredentialKind, ProjectEvent
 from clusters.services import personal_tokens
 from clusters.services.authenticate import admit, authenticate
@@ -67,6 +67,23 @@ def test_a_call_for_no_cluster_is_the_persons(alpha: Any, alice: Operator, now: 
 
     assert (caller.person, caller.cluster_id, caller.cluster) == ("alice", 0, "")
     assert [one.granted for one in caller.projects] == [False]
+
+
+def test_all_tokens_of_a_person_or_a_project_have_one_share_of_what_is_limited(
+    alpha: Any, alice: Operator, bob: Operator, now: datetime
+) -> None:
+    chem, change = project_of(alice, now=now), Change(by=operator_of_projects("root"), now=now)
+    mine = [personal_token(alice, now=now, label=label) for label in ("laptop", "desk")]
+    ours = [
+        create_project_token(project_id=chem.id, wish=Wish(label=label), change=change).value for label in ("ci", "web")
+    ]
+
+    parties = {caller_with(token, cluster=cluster, now=now).party for token in mine for cluster in (None, "alpha")}
+    shared = {caller_with(token, cluster="alpha", now=now).party for token in ours}
+
+    assert parties == {alice.party} != {bob.party}
+    assert shared == {Party("project", chem.id)}
+    assert alpha.submitter.party != alpha.puller.party
 
 
 def refused(*claims: Claim, now: datetime) -> list[str]:

@@ -16,17 +16,15 @@ from jobs.services.inputs import check_size, keep_input
 from rainbow.errors import InvalidArgument
 from rainbow.protos import rainbow_pb2 as pb
 
-# At most so many files of which parts are here, in this process and of one credential: each may have 4 MiB. A file of
-# one part is none of them.
-MOST_UNFINISHED, MOST_OF_A_CREDENTIAL = 64, 32
+# At most so many files of which parts are here, in this process and of one party: each may have 4 MiB. A file of one
+# part is none of them.
+MOST_UNFINISHED, MOST_OF_A_PARTY = 64, 32
 
 
 class InputRpcs:
     def __init__(self, server: ServerState) -> None:
         self._server = server
-        self._unfinished = Places(
-            most=MOST_UNFINISHED, of_a_credential=MOST_OF_A_CREDENTIAL, what="files are being put"
-        )
+        self._unfinished = Places(most=MOST_UNFINISHED, of_a_party=MOST_OF_A_PARTY, what="files are being put")
 
     async def PutInputs(
         self, requests: AsyncIterator[pb.PutInputsRequest], call: Call
@@ -37,9 +35,9 @@ class InputRpcs:
             async for request in until(self._server.wakeups.closing, requests):
                 claim = bearer_claim(call, request.cluster, SUBMITTERS)
                 if not content:
-                    credential = (await self._server.caller(claim)).credential_id
+                    party = (await self._server.caller(claim)).party
                     if not request.last:
-                        unfinished.enter_context(self._unfinished.taken(credential))
+                        unfinished.enter_context(self._unfinished.taken(party))
                 _check(request, len(content))
                 content += request.content
                 if not request.last:

@@ -43,8 +43,8 @@ from rainbow.errors import (
 from rainbow.protos import rainbow_pb2 as pb
 
 MAX_CHUNK = 256 * 1024
-# At most so many readers in this process, and of one credential: each may have three quarters of a mebibyte under way.
-MOST_READERS, MOST_OF_A_CREDENTIAL = 64, 32
+# At most so many readers in this process, and of one party: each may have three quarters of a mebibyte under way.
+MOST_READERS, MOST_OF_A_PARTY = 64, 32
 # An agent that has nothing new says that it is there every five seconds.
 FIRST_ANSWER_SECONDS, SILENCE_SECONDS = 10.0, 30.0
 # How often a reader is admitted again, and its relay says that it is there.
@@ -67,7 +67,7 @@ class OutputRpcs:
     def __init__(self, server: ServerState) -> None:
         self._server = server
         self._windows = Windows(server.wakeups)
-        self._readers = Places(most=MOST_READERS, of_a_credential=MOST_OF_A_CREDENTIAL, what="outputs are read")
+        self._readers = Places(most=MOST_READERS, of_a_party=MOST_OF_A_PARTY, what="outputs are read")
         self._endings: set[asyncio.Task[None]] = set()
 
     async def ReadOutput(self, request: pb.ReadOutputRequest, call: Call) -> AsyncIterator[pb.ReadOutputResponse]:
@@ -79,7 +79,7 @@ class OutputRpcs:
         self._windows.open(opened.id)
         try:
             with (
-                self._readers.taken(caller.credential_id),
+                self._readers.taken(caller.party),
                 self._server.wakeups.subscribe(RelayId(opened.id), *caller.holders) as wakeup,
             ):
                 async for answer in self._answers(request, opened, wakeup, call):

@@ -2,12 +2,13 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from clusters.callers import Caller, Operator
+from clusters.callers import Caller, Operator, Party
 from jobs.models import Job
 from jobs.queries.relays import chunks_of
 from jobs.services.relays import NO_ANSWER, Opened, begin_relay, end_relay, taken
@@ -24,27 +25,51 @@ LOOK_EVERY_SECONDS = 0.03
 
 
 class Readers:
-    """`at_once` go on; as many as `waiting` wait until one of them is done, each for `seconds` at most."""
+    """`at_once` go on; as many as `waiting` wait until one of them is done, each for `seconds` at most. Of one party
+    there are at most `at_once` in all, so that one alone keeps nobody else from waiting.
+    """
 
     def __init__(self, *, at_once: int, waiting: int, seconds: float) -> None:
+        self._at_once = at_once
+        self._lock = threading.Lock()
+        self._of: Counter[Party] = Counter()
         self._may_come = threading.BoundedSemaphore(at_once + waiting)
         self._may_go_on = threading.BoundedSemaphore(at_once)
         self._seconds = seconds
 
     @contextmanager
-    def admitted(self) -> Iterator[None]:
+    def admitted(self, party: Party) -> Iterator[None]:
         """Raises LimitReached."""
         with (
+            self._counted(party),
             _held(self._may_come, self._may_come.acquire(blocking=False)),
             _held(self._may_go_on, self._may_go_on.acquire(timeout=self._seconds)),
         ):
             yield
 
+    @contextmanager
+    def _counted(self, party: Party) -> Iterator[None]:
+        with self._lock:
+            if self._of[party] >= self._at_once:
+                raise _refusal(f"for this {party.kind}")
+            self._of[party] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._of[party] -= 1
+                if not self._of[party]:
+                    del self._of[party]
+
+
+def _refusal(where: str) -> LimitReached:
+    return LimitReached(f"so many outputs are read {where} already", retry_after_seconds=2)
+
 
 @contextmanager
 def _held(semaphore: threading.Semaphore, acquired: bool) -> Iterator[None]:
     if not acquired:
-        raise LimitReached("so many outputs are read here already", retry_after_seconds=2)
+        raise _refusal("here")
     try:
         yield
     finally:
@@ -83,7 +108,7 @@ def read_part(
     Raises as `begin_relay` does, FailedPrecondition where the site does not send it, LimitReached where so many are
     read already, and Unavailable.
     """
-    with _READERS.admitted():
+    with _READERS.admitted(by.party):
         # Before it is read: what is written later is there then.
         over = Job.objects.filter(id=job_id, state__in=FINAL).exists()
         opened = begin_relay(

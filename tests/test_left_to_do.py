@@ -91,6 +91,8 @@ def test_of_some_groups_those_that_are_due_are_found_and_no_others(alpha: Any, n
     assert due_groups(among=[first, third], now=now) == [first, third]
     assert due_groups(among=[], now=now) == []
     assert due_groups(now=now) == [first, second, third]
+    assert due_groups(besides=[first, third], now=now) == [second]
+    assert due_groups(among=[first, third], besides=[first], now=now) == [third]
 
 
 def test_what_another_thread_tells_ends_the_wait() -> None:
@@ -120,7 +122,7 @@ def test_groups_are_stepped_without_a_poll(monkeypatch: pytest.MonkeyPatch) -> N
     asked: list[Collection[int] | None] = []
     monkeypatch.setattr(group_steps, "IDLE_EVERY_SECONDS", 10 * PATIENCE_SECONDS)
     monkeypatch.setattr(group_steps, "groups_are_going", lambda: False)
-    monkeypatch.setattr(group_steps, "due_groups", lambda *, among, now: asked.append(among) or list(among))
+    monkeypatch.setattr(group_steps, "due_groups", lambda *, among, **_: asked.append(among) or list(among))
 
     async def scene() -> int:
         stepped = asyncio.get_running_loop().create_future()
@@ -144,9 +146,10 @@ def test_a_large_group_holds_up_no_other_and_others_join_it(monkeypatch: pytest.
     monkeypatch.setattr(group_steps, "JOIN_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(group_steps, "REST_TIMES", 0)
     monkeypatch.setattr(group_steps, "groups_are_going", lambda: True)
-    # The third is found by the second look alone.
-    found = iter([[1, 2], [3]])
-    monkeypatch.setattr(group_steps, "due_groups", lambda *, among, now: next(found, []))
+    # One look finds one.
+    monkeypatch.setattr(
+        group_steps, "due_groups", lambda *, besides=(), **_: [id for id in left if left[id] and id not in besides][:1]
+    )
 
     async def scene() -> None:
         done = asyncio.Event()
@@ -167,14 +170,14 @@ def test_a_large_group_holds_up_no_other_and_others_join_it(monkeypatch: pytest.
 
     asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))
 
-    assert stepped == [1, 2, 1, 3, 1, 3, 1]
+    assert stepped == [1, 1, 2, 1, 3, 1, 3]
 
 
 def test_a_group_that_cannot_be_stepped_holds_up_no_other(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(group_steps, "groups_are_going", lambda: True)
-    monkeypatch.setattr(group_steps, "due_groups", lambda *, among, now: [1, 2])
+    monkeypatch.setattr(group_steps, "due_groups", lambda **_: [1, 2])
 
     async def scene() -> None:
         stepped = asyncio.Event()

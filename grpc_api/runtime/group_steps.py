@@ -59,8 +59,9 @@ async def _step_those_due(pools: ThreadPools, *, among: Collection[int] | None =
     while due:
         due = [group_id for group_id in due if await _step(pools, group_id)]
         if due and time.monotonic() >= find_at:
-            found, took = await _find_due(pools)
-            due = list(dict.fromkeys([*due, *found]))
+            # Else as many large ones as one look finds would hold up all others.
+            found, took = await _find_due(pools, besides=due)
+            due += found
             find_at = time.monotonic() + max(JOIN_EVERY_SECONDS, REST_TIMES * took)
     return took
 
@@ -77,8 +78,10 @@ async def _step(pools: ThreadPools, group_id: int) -> bool:
         return False
 
 
-async def _find_due(pools: ThreadPools, *, among: Collection[int] | None = None) -> tuple[list[int], float]:
+async def _find_due(
+    pools: ThreadPools, *, among: Collection[int] | None = None, besides: Collection[int] = ()
+) -> tuple[list[int], float]:
     """And in how many seconds."""
     began = time.monotonic()
-    due = await pools.read(lambda: due_groups(among=among, now=datetime.now(UTC)))
+    due = await pools.read(lambda: due_groups(among=among, besides=besides, now=datetime.now(UTC)))
     return due, time.monotonic() - began

@@ -32,9 +32,11 @@ def groups_are_going() -> bool:
     return JobGroup.objects.filter(finished_at__isnull=True).exists()
 
 
-def due_groups(*, among: Collection[int] | None = None, now: datetime) -> list[int]:
-    """The ids of groups for which there is something to do, as many as one look finds; only of these, if said."""
-    return groups_to_step(among=among, left_open_since=now - LEFT_OPEN_FOR, limit=MOST_GROUPS)
+def due_groups(*, among: Collection[int] | None = None, besides: Collection[int] = (), now: datetime) -> list[int]:
+    """The ids of groups for which there is something to do, as many as one look finds: `among` these alone, if said,
+    and `besides` those.
+    """
+    return groups_to_step(among=among, besides=besides, left_open_since=now - LEFT_OPEN_FOR, limit=MOST_GROUPS)
 
 
 @transaction.atomic

@@ -38,12 +38,16 @@ def groups_without_members(*, before: datetime, limit: int) -> list[int]:
     return [group_id for (group_id,) in fetch(statement, [timestamp(before), limit])]
 
 
-def groups_to_step(*, among: Collection[int] | None, left_open_since: datetime, limit: int) -> list[int]:
+def groups_to_step(
+    *, among: Collection[int] | None, besides: Collection[int], left_open_since: datetime, limit: int
+) -> list[int]:
     """Those unfinished groups, the oldest first, for which there is something to do.
 
     Costs a read of the counts of each group that is not finished, or of these alone.
     """
     further, own = ("TRUE", []) if among is None else (f"g.id {among_ids()}", [ids_as_value(sorted(among))])
+    if besides:
+        further, own = f"{further} AND NOT (g.id {among_ids()})", [*own, ids_as_value(sorted(besides))]
     going = f"SELECT g.id FROM {_GROUP} g WHERE g.finished_at IS NULL AND {further}"
     statement = (
         f"SELECT g.id FROM {_GROUP} g LEFT JOIN ({_COUNTED.format(going=going)}) n ON n.group_id = g.id "

@@ -129,6 +129,23 @@ def test_a_form_that_is_sent_twice_submits_each_once(alice: Operator, chem: Any,
     assert Job.objects.count() == 3 + 2
 
 
+def test_one_that_fails_before_the_form_is_sent_again_joins_those_that_were_submitted(
+    alpha: Any, alice: Operator, chem: Any, failed_of: Any, now: datetime
+) -> None:
+    group, browser = failed_of(alice, 1), browser_of(alice)
+    page = f"{GROUPS}{group}/resubmit/"
+    said = browser.get(page).context["form"].initial
+    browser.post(page, said, follow=True)
+    waiting = Job.objects.get(group=group, state=JobState.QUEUED).id
+    accept_jobs(caller=alpha.puller, job_ids=[waiting], agent="a", now=now)
+    report(alpha.puller, [waiting], JobState.FAILED, now, exit_code=1)
+
+    again = browser.post(page, said, follow=True)
+
+    assert messages(again) == ["1 job submitted again.", "1 job submitted again before, by the same form."]
+    assert Job.objects.filter(resubmission_of__gt=0).count() == 2
+
+
 def test_where_all_are_refused_the_page_says_why(alice: Operator, chem: Any, failed_of: Any) -> None:
     page, browser = f"{GROUPS}{failed_of(alice, 2)}/resubmit/", browser_of(alice)
 

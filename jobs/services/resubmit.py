@@ -78,11 +78,13 @@ def resubmit_jobs(
 def resubmit_all(
     *, by: Caller, job_ids: Sequence[int], changes: Mapping[str, Any], project: str, key: str, now: datetime
 ) -> list[Resubmission]:
-    """The same in as many transactions as that takes."""
+    """The same in as many transactions as that takes. Each key has the id of its job, also where there is one: a group
+    may have more failed members when a form is sent again.
+    """
     results: dict[int, Resubmission] = {}
     rest = list(dict.fromkeys(job_ids))
     while rest:
-        own = f"{key}/{rest[0]}" if key and len(rest) == 1 < len(job_ids) else key
+        own = f"{key}/{rest[0]}" if key and len(rest) == 1 else key
         part = resubmit_jobs(by=by, job_ids=rest, changes=changes, project=project, key=own, now=now)
         results |= zip(rest, part, strict=True)
         rest = [job_id for job_id in rest if isinstance(results[job_id].outcome, TooMuchForOneCall)]

@@ -15,6 +15,8 @@ from jobs.demo.stage import create_demo_data
 from jobs.models import Job
 from jobs.queries import lookup
 from jobs.queries.search import Search
+from jobs.services import output_parts
+from jobs.services.output_parts import Readers
 from tests.support.console import signed_in
 from tests.support.queue import submitted
 
@@ -202,13 +204,18 @@ def test_jobs_that_are_deleted_while_a_page_is_made_are_no_reason_for_another_pa
     assert "Older" not in text_of(vera, JOBS)
 
 
-def test_the_page_of_a_job_that_waits_looks_for_its_output_soon(alpha: Any, vera: Client, now: datetime) -> None:
+def test_the_page_of_a_job_that_waits_or_whose_readers_are_many_looks_for_its_output_soon(
+    alpha: Any, vera: Client, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (job_id,) = submitted(alpha, now=now)
     output = f"{JOBS}{job_id}/output/"
 
     assert f'data-output="{output}"' in text_of(vera, f"{JOBS}{job_id}/change/")
     answer = vera.get(output)
     assert (answer.status_code, answer["Retry-After"]) == (204, "5")
+    monkeypatch.setattr(output_parts, "_READERS", Readers(at_once=0, waiting=0, seconds=0))
+    answer = vera.get(output)
+    assert (answer.status_code, answer["Retry-After"]) == (204, "2")
 
     Job.objects.filter(id=job_id).update(state="cancelled", finished_at=now)
     assert "data-output" not in text_of(vera, f"{JOBS}{job_id}/change/")

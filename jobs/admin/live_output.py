@@ -12,7 +12,7 @@ from jobs.queries.lookup import within_reach
 from jobs.services.output_parts import MOST_BYTES, read_part
 from jobs.services.relays import NoAgent
 from jobs.states import OutputSource
-from rainbow.errors import FailedPrecondition, InvalidArgument, NotFound, RainbowError
+from rainbow.errors import FailedPrecondition, InvalidArgument, LimitReached, NotFound, RainbowError
 
 # What a page shows first.
 FIRST_BYTES = 64 * 1024
@@ -44,6 +44,8 @@ def output_part(request: HttpRequest, *, by: Caller | Operator, job_id: int) -> 
         answer = HttpResponse(status=204)
         if isinstance(error, NoAgent):
             answer["Retry-After"] = str(_LOOK_AGAIN_SECONDS)
+        if isinstance(error, LimitReached):
+            answer["Retry-After"] = str(error.retry_after_seconds)
         return answer
     answer = _attachment(part.data)
     answer["X-Rainbow-Next"] = str(part.next)

@@ -129,6 +129,29 @@ def test_what_is_pressed_while_a_page_refreshes_is_clicked(olga: Visit) -> None:
     assert page.url.endswith(address)
 
 
+def test_a_page_whose_answer_is_slow_is_not_asked_for_again_meanwhile(olga: Visit) -> None:
+    """Else the slow answer would replace those that were asked for later."""
+    page = olga.page
+    page.clock.install()
+    olga.go("/admin/")
+    asked: list[Route] = []
+    page.route("**/admin/", lambda route: asked.append(route))
+
+    with page.expect_request("**/admin/"):
+        page.clock.run_for(5_000)
+    page.clock.run_for(15_000)
+    # Behind what the page asks.
+    page.evaluate("async () => { await (await fetch('/healthz')).text() }")
+    slow = list(asked)
+    for route in slow:
+        route.continue_()
+    page.unroute("**/admin/")
+    with page.expect_request("**/admin/"):
+        page.clock.run_for(5_000)
+
+    assert len(slow) == 1
+
+
 def test_focus_stays_on_the_same_link_when_others_come_before_it(olga: Visit) -> None:
     page = olga.page
     page.clock.install()

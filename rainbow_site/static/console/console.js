@@ -1,6 +1,6 @@
 "use strict";
 // Refreshes the parts of a page that are marked data-live, in place, so that focus and scroll position are kept.
-const EVERY = 5000, LOOK_AGAIN = 50;
+const EVERY = 5000, LOOK_AGAIN = 50, PATIENCE = 30000;
 const PLACES = "a, summary, button, [tabindex]";
 const OF_A_SCRIPT = { "X-Requested-With": "XMLHttpRequest" };
 const WHY_OLD = { 403: "You may no longer see this page", 404: "What this page shows is no longer there" };
@@ -49,10 +49,14 @@ function likeIt(focused, place, others) {
 }
 
 async function refresh() {
-  const { redirected, page } = await ask(location.href, { cache: "no-store" });
+  const { redirected, page } = await ask(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
   if (redirected) return location.reload();
   if (page) await replaceParts(page);
 }
+
+// One at a time: a slow answer would else replace those that were asked for later.
+let going = null;
+const refreshOnce = () => (going ??= refresh().finally(() => { going = null; }));
 
 async function stepBulkAction() {
   for (let form; (form = document.querySelector("form[data-step]")); ) {
@@ -69,5 +73,5 @@ document.addEventListener("DOMContentLoaded", () => {
   byId("choose-all")?.addEventListener("change", (event) => {
     for (const box of document.querySelectorAll("input[name=id]")) box.checked = event.target.checked;
   });
-  if (byId("hold")) setInterval(() => { if (!document.hidden && !byId("hold").checked) refresh(); }, EVERY);
+  if (byId("hold")) setInterval(() => { if (!document.hidden && !byId("hold").checked) refreshOnce(); }, EVERY);
 });

@@ -25,7 +25,7 @@ def failing(member: Any, job_id: int, now: datetime) -> list[Reported]:
 def test_submissions_do_not_wait_for_it(alpha: Any, now: datetime) -> None:
     job_id = job_in(JobState.RUNNING, alpha, now=now)
 
-    met = race(lambda: failing(alpha, job_id, now), lambda: submitted(alpha, now=now))
+    met = race(lambda: failing(alpha, job_id, now), lambda: submitted(alpha, now=now), waits=False)
 
     assert not met.waited
 

@@ -56,10 +56,15 @@ def test_what_the_scheduler_did_not_get_is_handed_over_again(scripted: Crew, sch
 
 def test_a_job_that_is_nowhere_is_believed_gone_only_after_a_while(scripted: Crew, scheduler: ScriptedExecutor) -> None:
     jobid = handed_over(scripted)
+    scripted.clock.stop()
     scheduler.progress[key(jobid)] = Progress(phase=JobPhase.GONE, reason="nobody knows it")
-    scripted.work_for(0.3)
+    polls = scheduler.calls.count("watch")
+    while scheduler.calls.count("watch") < polls + 3:
+        scripted.clock.move(0.1)
+        scripted.agent.step()
     assert scripted.job(jobid).state == JobState.ACCEPTED
 
+    scripted.clock.go_on()
     scripted.clock.move(11)
 
     (job,) = scripted.finish(jobid)
@@ -71,6 +76,7 @@ def test_leases_are_renewed_though_every_call_of_the_scheduler_takes_long(
 ) -> None:
     agent = hire(executor=scheduler, lease_seconds=60)
     jobid = handed_over(agent)
+    agent.clock.stop()
     scheduler.before_each = lambda: agent.clock.move(4)
     told: list[tuple[datetime, datetime | None]] = []
 

@@ -58,15 +58,18 @@ def test_an_agent_goes_on_when_its_secret_is_rotated_and_saved(
 
 def test_a_secret_that_is_saved_a_moment_later_is_waited_for(agent: Crew) -> None:
     new = rotated(agent)
+    agent.clock.stop()
     agent.clock.move(80)
     agent.work_for(0.5)
 
+    agent.clock.go_on()
     agent.read_secret = lambda: new
     agent.finish(agent.submit("true"))
 
 
 def test_an_agent_gives_up_when_no_other_secret_is_to_be_had(agent: Crew) -> None:
     rotated(agent)
+    agent.clock.stop()
     agent.clock.move(80)
     agent.work_for(0.5)
     agent.clock.move(80)

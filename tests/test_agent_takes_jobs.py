@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rainbow.agent.acceptor import WAIT_SECONDS
+from grpc_api.rpcs.queue import MAX_WAIT_SECONDS
 from rainbow.agent.policy import Policy
 from rainbow.executors.executor import Capacity, JobPhase, NotTaken, Progress, SchedulerSilent, WorkRefused
 from rainbow.records import JobState
@@ -32,12 +32,13 @@ def test_only_what_fits_now_is_taken(scripted: Crew, scheduler: ScriptedExecutor
 
 def test_room_that_comes_about_is_used_at_once(scripted: Crew, scheduler: ScriptedExecutor) -> None:
     scheduler.free = Capacity(nodes=1, slots=1)
+    scripted.agent._wait_seconds = MAX_WAIT_SECONDS
     first = handed_over(scripted)
     second = scripted.submit()
     scheduler.progress[key(first)] = ended(scripted.clock.now(), **SUCCESS)
 
     # Before the request that waits for smaller jobs would be answered.
-    scripted.work(lambda: key(second) in scheduler.jobs, seconds=WAIT_SECONDS / 2)
+    scripted.work(lambda: key(second) in scheduler.jobs, seconds=MAX_WAIT_SECONDS / 2)
 
 
 def test_jobs_may_wait_in_the_schedulers_own_queue(hire: Hire, scheduler: ScriptedExecutor) -> None:
@@ -96,11 +97,13 @@ def test_what_can_never_run_is_refused_though_nothing_is_free(hire: Hire, schedu
 
 def test_what_can_never_run_is_looked_for_again_after_a_while(scripted: Crew, scheduler: ScriptedExecutor) -> None:
     scheduler.free, scheduler.most_slots = Capacity(nodes=1, slots=1), 16
-    scripted.work_for(0.5)
+    scripted.work(lambda: scripted.agent._rejecter.has_seen_queue)
+    scripted.clock.stop()
     too_large = scripted.submit(tasks=17)
     scripted.work_for(0.3)
     assert scripted.job(too_large).state == JobState.QUEUED
 
+    scripted.clock.go_on()
     scripted.clock.move(76)
     scripted.work(lambda: scripted.job(too_large).finished_at)
 

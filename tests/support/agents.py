@@ -33,10 +33,19 @@ PENDING = Progress(phase=JobPhase.PENDING)
 
 @dataclass(slots=True)
 class Clock:
+    """Goes with that of the machine, from `stop` to `go_on` only as it is moved: a machine that stalls moves it not."""
+
     ahead: timedelta = timedelta()
+    stopped_at: datetime | None = None
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        return (self.stopped_at or datetime.now(UTC)) + self.ahead
+
+    def stop(self) -> None:
+        self.stopped_at = datetime.now(UTC)
+
+    def go_on(self) -> None:
+        self.stopped_at = None
 
     def move(self, seconds: float) -> None:
         self.ahead += timedelta(seconds=seconds)

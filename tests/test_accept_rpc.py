@@ -34,7 +34,7 @@ def test_a_lease_of_no_length_is_five_minutes_and_a_plain_hand_over_has_none(rem
 
 def test_an_agent_that_accepts_again_finds_its_jobs_accepted(remote: Remote) -> None:
     held, fresh = remote.submit().jobid, remote.submit().jobid
-    (first,) = remote.accept(held, agent="agent-1", lease_seconds=20).accepted
+    (first,) = remote.accept(held, agent="agent-1", lease_seconds=300).accepted
 
     again = remote.accept(held, fresh, agent="agent-1", lease_seconds=600)
 

@@ -98,13 +98,13 @@ def test_a_step_of_many_jobs_is_one_transaction_of_the_journal(many: Crew, sched
 
 def test_the_scheduler_is_asked_at_once_when_it_has_news(hire: Hire, scheduler: ScriptedExecutor) -> None:
     scheduler.access = Access(description="by the test", tells_ends=True)
-    crew = hire(executor=scheduler, interval_seconds=60)
+    crew = hire(executor=scheduler, interval_seconds=2 * PATIENCE_SECONDS)
     jobid = crew.submit()
     crew.work(lambda: "watch" in scheduler.calls and crew.job(jobid).native_id)
     scheduler.progress[key(jobid)] = ended(crew.clock.now(), **SUCCESS)
 
     scheduler.changed()
-    crew.work(lambda: crew.job(jobid).finished_at, seconds=30)
+    crew.work(lambda: crew.job(jobid).finished_at)
 
 
 @pytest.fixture

@@ -170,7 +170,7 @@ def test_a_call_that_waits_since_before_its_cluster_was_in_the_pool_gets_its_job
     server: RainbowServer, remote: Remote
 ) -> None:
     with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(remote.request, shared=True, wait_seconds=30)
+        waiting = threads.submit(remote.request, shared=True, wait_seconds=300)
         eventually(lambda: execute(server.database_url, ASKED, [remote.name])[0][0])
         with pooled(server, remote.name) as submitter:
             jobid = submitter.submit_job(JobSpec(command="true")).jobid

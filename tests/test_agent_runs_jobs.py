@@ -88,12 +88,13 @@ def test_many_jobs_run_side_by_side_and_each_once(hire: Hire, tmp_path: Path) ->
     assert sorted(map(int, lines_of(tmp_path / "ran"))) == list(range(20))
 
 
-def test_a_running_job_is_stopped_when_its_submitter_says_so(hire: Hire) -> None:
-    agent = hire(lease_seconds=10)
-    jobid = agent.submit("echo begun; sleep 60")
-    agent.work(lambda: agent.job(jobid).state == JobState.RUNNING)
+def test_a_running_job_is_stopped_when_its_submitter_says_so(hire: Hire, tmp_path: Path) -> None:
+    agent = hire()
+    jobid = agent.submit(f"echo begun; touch {tmp_path / 'begun'}; sleep 3600")
+    agent.work(lambda: agent.job(jobid).state == JobState.RUNNING and (tmp_path / "begun").exists())
 
     agent.client.cancel_jobs([jobid], reason="wrong input file")
+    agent.clock.move(16)  # the next heartbeat is due
     (job,) = agent.finish(jobid)
 
     assert (job.state, job.exit_code, job.reason) == (JobState.CANCELLED, None, "wrong input file")

@@ -35,7 +35,7 @@ def agent(server: RainbowServer, slurm: SlurmCluster, tmp_path: Path) -> Iterato
     executor = EXECUTORS["slurm"].make(Site(folder=folder, environment=slurm.environment))
     with (
         joined(server) as cluster,
-        crew(cluster, server.address, folder, executor=executor, ahead=2, lease_seconds=10) as agent,
+        crew(cluster, server.address, folder, executor=executor, ahead=2) as agent,
     ):
         yield agent
         for held in agent.agent._held_jobs:
@@ -79,17 +79,21 @@ def test_more_nodes_than_exist_wait_with_slurms_reason_until_cancelled(agent: Cr
     waiting = agent.job(jobid)
 
     agent.client.cancel_jobs([jobid], reason="too large")
+    agent.clock.move(16)  # the next heartbeat is due
     (job,) = agent.finish(jobid)
 
     assert (waiting.state, waiting.reason in ("PartitionConfig", "PartitionNodeLimit")) == (JobState.ACCEPTED, True)
     assert (job.state, job.reason, job.started_at) == (JobState.CANCELLED, "too large", None)
 
 
-def test_a_running_job_is_cancelled(agent: Crew) -> None:
-    jobid = agent.submit("echo begun; sleep 300")
+def test_a_running_job_is_cancelled(agent: Crew, tmp_path: Path) -> None:
+    jobid = agent.submit(f"echo begun; touch {tmp_path / 'begun'}; sleep 3600")
+    agent.work((tmp_path / "begun").exists)
+    agent.clock.move(16)  # the next heartbeat is due
     agent.work(lambda: agent.job(jobid).output == "begun\n")
 
     agent.client.cancel_jobs([jobid])
+    agent.clock.move(16)
     (job,) = agent.finish(jobid)
 
     assert (job.state, job.exit_code) == (JobState.CANCELLED, None)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.ports import PORTS_A_WORKER, WORKERS
 
 NEEDED = ("slurmctld", "slurmd", "sbatch", "squeue", "sinfo", "scancel")
 NODES = 3
@@ -141,7 +142,10 @@ def missing_commands() -> list[str]:
 
 
 def _free_ports(count: int) -> int:
-    for first in range(20000, 30000, 16):
+    """The first of so many in a row, of which no other test process looks at any: those of two begin at once."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    begin = 20_000 + worker * PORTS_A_WORKER
+    for first in range(begin, begin + PORTS_A_WORKER, 16):
         if all(_is_free(first + offset) for offset in range(count)):
             return first
     raise RuntimeError("no free ports")

@@ -147,7 +147,8 @@ def at_home(begin: Begin, tmp_path: Path) -> dict[str, str]:
     begin(*[groups(g12="sweep", g11="study")] * 2)
     program = tmp_path / "bin" / "rainbow"
     program.parent.mkdir()
-    program.write_text(f"#!{sys.executable}\nfrom rainbow.cli import main\nmain()\n")
+    patient = f"from rainbow.terminal import completion; completion.SECONDS = {PATIENCE_SECONDS}"
+    program.write_text(f"#!{sys.executable}\nfrom rainbow.cli import main\n{patient}\nmain()\n")
     program.chmod(0o700)
     path = f"{program.parent}:{os.environ['PATH']}"
     return {**os.environ, "HOME": str(tmp_path), "PATH": path, "PYTHONPATH": str(ROOT), "TERM": "xterm"}

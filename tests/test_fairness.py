@@ -110,20 +110,24 @@ def test_a_caller_with_a_hundred_reads_lets_another_by() -> None:
     done: list[str] = []
 
     async def scenario() -> None:
-        pools, gate = ThreadPools(), threading.Event()
-        blocked = [pools.read(lambda: gate.wait(PATIENCE_SECONDS), caller="busy") for _ in range(4)]
+        pools, gate, over = ThreadPools(), threading.Event(), threading.Event()
+        # One thread does all of it: several may finish in another order than they begin.
+        held = [pools.read(lambda: over.wait(PATIENCE_SECONDS), caller="busy") for _ in range(pools.readers.number - 1)]
+        blocked = pools.read(lambda: gate.wait(PATIENCE_SECONDS), caller="busy")
         many = [pools.read(lambda: done.append("busy"), caller="busy") for _ in range(100)]
-        tasks = [asyncio.create_task(each) for each in (*blocked, *many)]
+        others = [asyncio.create_task(each) for each in held]
+        tasks = [asyncio.create_task(each) for each in (blocked, *many)]
         await asyncio.sleep(0)
         tasks.append(asyncio.create_task(pools.read(lambda: done.append("other"), caller="other")))
         await asyncio.sleep(0)
         gate.set()
         await asyncio.gather(*tasks)
+        over.set()
+        await asyncio.gather(*others)
         pools.close()
 
     asyncio.run(scenario())
 
-    # Threads may finish in another order than they begin.
     assert done.index("other") < 10
     assert len(done) == 101
 

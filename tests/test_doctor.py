@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import pwd
+import re
 import shutil
 import sys
 from datetime import UTC, datetime, timedelta
@@ -124,7 +125,9 @@ def test_a_clock_that_is_off_is_told(rainbow: Run, monkeypatch: pytest.MonkeyPat
     found = examined(rainbow, "--state-dir", str(tmp_path))
 
     assert found["clock"]["verdict"] == "failed"
-    assert found["clock"]["detail"] == "this machine's clock is 180.0 seconds behind the server's"
+    said = re.fullmatch(r"this machine's clock is (\d+\.\d) seconds behind the server's", found["clock"]["detail"])
+    # A server that takes long to answer may have said its time at any moment of that.
+    assert said and 120 < float(said[1]) < 240
 
 
 def test_a_folder_that_cannot_be_made_is_told(rainbow: Run, tmp_path: Path) -> None:

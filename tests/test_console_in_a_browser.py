@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import CHROMIUM, PHONE, Visit, chromium, fill_with_demo, visit
 from tests.support.servers import RainbowServer, start_rainbow
@@ -201,21 +201,16 @@ def test_who_is_signed_out_while_all_are_acted_on_is_asked_to_sign_in(browser: B
 
 def test_a_step_that_is_not_answered_is_tried_again(browser: Browser, console: RainbowServer) -> None:
     with visit(browser, console.web) as visiting:
-        page, tried = visiting.page, list[str]()
-
-        def fail_once(route: Route) -> None:
-            tried.append(route.request.url)
-            route.fulfill(status=503) if len(tried) == 1 else route.continue_()
-
-        page.route("**/step/", fail_once)
+        page = visiting.page
+        page.route("**/step/", lambda route: route.fulfill(status=503))
         visiting.go(PRIORITIZE_SOME)
         page.get_by_label("Priority").fill("4")
         page.get_by_label("Reason").fill("late")
         page.get_by_role("button", name="Change").click()
 
         expect(page.get_by_text("The server does not answer: what you see is old.")).to_be_visible()
+        page.unroute("**/step/")
         expect(page.get_by_text("Done.")).to_be_visible()
-        assert len(tried) > 1
 
 
 def test_a_server_that_is_gone_is_noticed(browser: Browser, console: RainbowServer) -> None:
@@ -284,8 +279,9 @@ def test_what_can_change_nothing_is_not_offered(olga: Visit) -> None:
     expect(olga.page.get_by_text("These jobs are final: no action can change them")).to_be_visible()
     expect(olga.page.get_by_role("button", name="Requeue")).to_have_count(0)
 
-    olga.go("/admin/jobs/job/bulk/begin/requeue/")
-    expect(olga.page.get_by_role("button", name="Requeue")).to_have_text(re.compile(r"^Requeue [\d,]+ of [\d,]+ jobs$"))
+    # Some wait at every time of day; lost ones, which a requeue would change, are there by chance.
+    olga.go("/admin/jobs/job/bulk/begin/cancel/")
+    expect(olga.page.get_by_role("button", name="Cancel")).to_have_text(re.compile(r"^Cancel [\d,]+ of [\d,]+ jobs$"))
 
 
 def test_a_new_value_is_shown_once(olga: Visit) -> None:

@@ -9,7 +9,7 @@ from rainbow.executors.executor import Ending, Executor, JobPhase, SchedulerSile
 from rainbow.executors.slurm import SlurmExecutor
 from rainbow.executors.table import EXECUTORS
 from rainbow.specs import Work
-from tests.support.executors import hand_over, lines_of, progress, wait_for, wait_until
+from tests.support.executors import hand_over, lines_of, progress, until_there, wait_for, wait_until
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.slurm_cluster import NODES, SlurmCluster, missing_commands
 
@@ -130,8 +130,8 @@ def test_a_job_is_found_by_its_name_and_only_by_its_own_agent(slurm: Executor, s
     slurm.cancel([waiting])
 
 
-def test_a_job_outlives_the_controller(slurm: Executor, cluster: SlurmCluster) -> None:
-    ticket = hand_over(slurm, "rainbow-15-1", "sleep 2; exit 4")
+def test_a_job_outlives_the_controller(slurm: Executor, cluster: SlurmCluster, tmp_path: Path) -> None:
+    ticket = hand_over(slurm, "rainbow-15-1", f"{until_there(tmp_path / 'go')}; exit 4")
     wait_for(slurm, ticket, JobPhase.RUNNING)
 
     cluster.stop_controller()
@@ -142,6 +142,7 @@ def test_a_job_outlives_the_controller(slurm: Executor, cluster: SlurmCluster) -
             slurm.submit(Work(command="true"), "rainbow-16-1")
         with pytest.raises(SchedulerSilent):
             slurm.cancel([ticket])
+        (tmp_path / "go").touch()
     finally:
         cluster.start_controller()
 

@@ -148,7 +148,7 @@ def test_a_row_of_jobs_that_is_never_answered_gives_up(clock: Clock, monkeypatch
 
 
 def test_a_caller_that_takes_its_time_between_answers_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    silence_seconds = 0.3
+    silence_seconds = 2.0
     monkeypatch.setattr(connection, "SILENCE_SECONDS", silence_seconds)
     queued = pb.SubmitJobStreamResponse(results=[pb.SubmitResult(jobid=number) for number in range(1, 501)])
     sent = queued.SerializeToString()

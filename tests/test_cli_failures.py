@@ -313,7 +313,7 @@ def test_a_lost_answer_exits_with_6_and_says_how_to_find_out(rainbow: Run, rehea
     enough = Event()
     server = rehearse(lambda context: enough.wait(PATIENCE_SECONDS) and QUEUED)
 
-    result = rainbow("submit", "--timeout", "0.2", "--", "a")
+    result = rainbow("submit", "--timeout", "5", "--", "a")
 
     enough.set()
     assert result.exit_code == 6

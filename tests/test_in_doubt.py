@@ -255,7 +255,7 @@ def test_what_may_be_done_is_said_with_a_way_to_find_out(
     cutting = cut_after_the_loss(lose(call))
     names = {"ID": str(jobid), "NEW": f"c-{uuid4().hex}"}
 
-    result = rainbow(*(names.get(word, word) for word in words), "--timeout", "2")
+    result = rainbow(*(names.get(word, word) for word in words), "--timeout", "5")
 
     cutting.join()
     assert result.exit_code == 6, result.output

@@ -164,7 +164,8 @@ def test_ends_and_submissions_at_random_leave_none_behind(alpha: Any, now: datet
     assert counted() == recounted()
 
 
-CHILDREN = 2_500
+# Batches for longer than it takes to kill the server once the first was seen.
+CHILDREN = 10_000
 
 
 def test_servers_that_are_killed_between_batches_release_each_job_once(

@@ -30,6 +30,8 @@ from jobs.outbox import forget_webhooks, webhooks_exist
 from jobs.queries import head, labeled
 from jobs.rest.job_rows import kept_jobs
 from jobs.room import forget_limits
+from rainbow.aio.session import AsyncSession
+from rainbow.client_session import ClientSession
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.certificates import make_certificate
 from tests.support.databases import (
@@ -72,6 +74,10 @@ hypothesis.settings.load_profile("rainbow")
 # Each test's client makes a WhiteNoise of its own, which lists the static files in 17 ms of CPU. This one looks for a
 # file when it is asked for it; the servers that tests start list them.
 settings.WHITENOISE_AUTOREFRESH = True
+
+# A client that is not told otherwise waits ten seconds for an answer; a machine that stalls takes longer.
+for patient in (ClientSession, AsyncSession):
+    vars(patient)["__init__"].__kwdefaults__["timeout_seconds"] = PATIENCE_SECONDS
 
 # A shell's background jobs ignore Ctrl-C, and so would the commands that tests begin and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

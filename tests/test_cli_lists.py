@@ -139,7 +139,7 @@ def test_the_table_is_drawn_again_and_keeps_what_it_had_while_the_server_is_away
 
     with (
         rehearsed_server(*script) as server,
-        Client(server.address, cluster="k", token="t", retries=clock.retries()) as client,
+        Client(server.address, cluster="k", token="t", timeout_seconds=10, retries=clock.retries()) as client,
         pytest.raises(KeyboardInterrupt),
     ):
         keep_showing(client, ANY, (), console=console, sleep=pause)

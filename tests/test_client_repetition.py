@@ -139,7 +139,7 @@ def test_what_the_server_did_nothing_about_is_sent_again_when_the_server_wishes(
 
 
 def test_a_server_that_goes_on_doing_nothing_is_told_apart_from_one_in_doubt(rehearse: Rehearse) -> None:
-    server, client = rehearse(*[turned_away] * 9)
+    server, client = rehearse(*[turned_away] * 9, timeout_seconds=10)
 
     with pytest.raises(Untouched, match="is not available: busy") as caught:
         client.register("keebler", registration_secret="open")
@@ -164,7 +164,7 @@ def test_a_pushback_that_is_none_is_a_failure_like_any_other(rehearse: Rehearse,
 
 def test_an_answer_that_comes_too_late_is_not_asked_for_again(rehearse: Rehearse) -> None:
     enough = Event()
-    server, client = rehearse(lambda context: enough.wait(300) and QUEUED, QUEUED, timeout_seconds=0.2)
+    server, client = rehearse(lambda context: enough.wait(300) and QUEUED, QUEUED, timeout_seconds=5)
 
     with pytest.raises(DeadlineExceeded, match="did not answer in time"):
         client.submit_job(HOSTNAME)
@@ -193,8 +193,8 @@ def test_pauses_double_up_to_a_limit_and_vary_at_random(clock: Clock) -> None:
 
 def test_a_server_that_stays_away_is_asked_no_more_when_there_is_no_time_for_an_answer(clock: Clock) -> None:
     """Such an attempt would say that there was too little time, in place of why the others failed."""
-    retries = clock.retries(jitter=lambda shortest, longest: longest)
-    client = Client(f"localhost:{free_port()}", timeout_seconds=0.15, retries=retries)
+    retries = clock.retries(first_pause_seconds=60, jitter=lambda shortest, longest: longest)
+    client = Client(f"localhost:{free_port()}", timeout_seconds=60.05, retries=retries)
 
     with client, pytest.raises(Unreachable, match="cannot be reached: Connection refused"):
         client.serial()

@@ -107,7 +107,7 @@ def test_what_the_wire_cannot_carry_is_refused(client: Client) -> None:
 
 
 def test_a_request_is_answered_while_somebody_does_other_things(client: Client) -> None:
-    pending = client.begin_request(max_jobs=1, wait_seconds=30, max_nodes=4, max_tasks=4)
+    pending = client.begin_request(max_jobs=1, wait_seconds=300, max_nodes=4, max_tasks=4)
     assert not pending.done()
 
     jobid = client.submit_job(HOSTNAME).jobid

@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from rainbow.cli import main
 from rainbow.config import DEFAULTS
+from rainbow.terminal import session
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.rehearsed import RehearsedServer, rehearsed_server
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
@@ -35,6 +37,8 @@ def stranger(server: RainbowServer, config_file: Path, monkeypatch: pytest.Monke
     """Runs the command line with the server and its registration secret alone."""
     monkeypatch.setenv("RAINBOW_HOST", server.address)
     monkeypatch.setenv("RAINBOW_REGISTRATION_SECRET", server.registration_secret)
+    # Where no --timeout is given: a machine that stalls takes longer to answer than ten seconds.
+    monkeypatch.setattr(session, "DEFAULT_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     return lambda *words, input=None: CliRunner().invoke(main, words, input=input)
 
 

@@ -48,7 +48,7 @@ def pids(tmp_path: Path) -> Iterator[Path]:
 def lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -75,7 +75,7 @@ def test_what_escaped_ends_with_the_job(local: Executor, pids: Path, escape: str
 
 @escapes
 def test_what_escaped_ends_at_the_time_limit(local: Executor, pids: Path, escape: str) -> None:
-    ticket = run(local, escape, pids, "sleep 300", time_limit_seconds=2)
+    ticket = run(local, escape, pids, "sleep 300", time_limit_seconds=5)
 
     seen = wait_for(local, ticket, JobPhase.ENDED)
 

@@ -1,5 +1,6 @@
 """rainbow submit --wait: how the job goes, what it wrote, and its exit code."""
 
+import re
 import signal
 import subprocess
 from dataclasses import replace
@@ -29,8 +30,9 @@ from tests.support.wire import Remote, eventually
     [
         ("echo hello", [], 0, "completed"),
         ("echo no; exit 7", [], 7, "failed with exit code 7"),
-        ("kill -9 $$", [], 137, "failed with exit code 137: killed by signal 9 (SIGKILL)"),
-        ("sleep 60", ["--time-limit", "1"], 1, "failed after 1s: reached its time limit"),
+        ("kill -9 $$", [], 137, r"failed with exit code 137: killed by signal 9 \(SIGKILL\)"),
+        # A busy machine may end it later.
+        ("sleep 600", ["--time-limit", "1"], 1, r"failed after \S+: reached its time limit"),
     ],
 )
 def test_the_exit_code_is_the_jobs(
@@ -40,7 +42,7 @@ def test_the_exit_code_is_the_jobs(
 
     assert result.exit_code == exit_code, result.output
     states = [line.split(": ", 1)[1] for line in result.stderr.splitlines() if "  Job " in line]
-    assert states[-1] == words
+    assert re.fullmatch(words, states[-1])
 
 
 def test_what_the_job_wrote_is_all_that_standard_output_gets(rainbow: Run, working_agent: Crew) -> None:
@@ -127,7 +129,9 @@ def test_a_cancelled_job_exits_with_143(rainbow: Run, working_agent: Crew) -> No
 def test_whoever_stops_waiting_does_not_stop_the_job(rainbow: Run, working_agent: Crew, tmp_path: Path) -> None:
     command = [*MAIN, "submit", "--wait", "-c", f"{until_there(tmp_path / 'go')}; echo done"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        eventually(lambda: [job for job in working_agent.client.list_jobs() if job.state == JobState.RUNNING])
+        assert process.stderr
+        # By now it knows the job, and waits for it.
+        next(line for line in process.stderr if line.endswith(": running\n"))
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=PATIENCE_SECONDS)
     (job,) = working_agent.client.list_jobs()

@@ -11,6 +11,7 @@ import pytest
 from rainbow.agent.policy import Policy
 from tests.support.agents import Crew, crew
 from tests.support.commandline import MAIN, Run
+from tests.support.executors import until_there
 from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
@@ -54,15 +55,20 @@ def test_a_job_that_waits_is_followed_once_it_runs(
     assert (process.returncode, stdout) == (0, "over\n")
 
 
-def test_each_attempt_of_a_job_is_followed(rainbow: Run, agent: Crew) -> None:
-    command = 'echo attempt "$RAINBOW_ATTEMPT"; sleep 1; [ "$RAINBOW_ATTEMPT" -ge 2 ]'
+def test_each_attempt_of_a_job_is_followed(rainbow: Run, agent: Crew, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    command = f'echo attempt "$RAINBOW_ATTEMPT"; {until_there(go)}; [ "$RAINBOW_ATTEMPT" -ge 2 ]'
     jobid = agent.submit(command, retry_most=1, retry_on=("exit_code",))
     wait_until(lambda: agent.job(jobid).started_at is not None)
 
-    result = rainbow("logs", "--follow", str(jobid))
+    with subprocess.Popen([*MAIN, "logs", "--follow", str(jobid)], stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        go.touch()
+        rest, told = process.communicate(timeout=PATIENCE_SECONDS)
 
-    assert (result.exit_code, result.stdout) == (0, "attempt 1\nattempt 2\n")
-    assert f"  Job {jobid}: blocked in attempt 2: after attempt 1" in result.stderr
+    assert (process.returncode, first + rest) == (0, "attempt 1\nattempt 2\n")
+    assert f"  Job {jobid}: blocked in attempt 2: after attempt 1" in told
 
 
 def test_one_output_is_printed_from_a_byte_on(rainbow: Run, agent: Crew) -> None:

@@ -17,7 +17,7 @@ import os, signal, socket, sys
 import django
 django.setup()
 from rainbow_site.web_server import server
-server._HANGS_AFTER_SECONDS, server.GRACE_SECONDS = 10, 1
+server._HANGS_AFTER_SECONDS, server.GRACE_SECONDS = {hangs_after_seconds}, 1
 {application}
 web = server.WebServer(application, socket.socket(fileno=int(sys.argv[1])))
 signal.signal(signal.SIGTERM, lambda number, frame: web.stop())
@@ -39,17 +39,21 @@ def application(environ, start_response):
     raise ValueError(environ["HTTP_X_SECRET"])
 """
 
-Start = Callable[[str], tuple[subprocess.Popen[str], HTTPConnection]]
+Start = Callable[..., tuple[subprocess.Popen[str], HTTPConnection]]
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
-    def start(application: str) -> tuple[subprocess.Popen[str], HTTPConnection]:
+    # A machine that stands still for a while is no reason to end.
+    def start(
+        application: str, hangs_after_seconds: int = PATIENCE_SECONDS
+    ) -> tuple[subprocess.Popen[str], HTTPConnection]:
+        program = SERVER.format(application=application, hangs_after_seconds=hangs_after_seconds)
         environment = environment_for("sqlite:///:memory:", DJANGO_SETTINGS_MODULE="rainbow_site.settings")
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            command = [sys.executable, "-c", SERVER.format(application=application), str(listener.fileno())]
+            command = [sys.executable, "-c", program, str(listener.fileno())]
             started.append(
                 subprocess.Popen(
                     command,
@@ -70,7 +74,7 @@ def start() -> Iterator[Start]:
 
 
 def test_a_process_that_stands_still_ends_with_a_trace(start: Start) -> None:
-    process, client = start(HANGS)
+    process, client = start(HANGS, hangs_after_seconds=10)
 
     client.request("GET", "/")
     _, said = process.communicate(timeout=PATIENCE_SECONDS)

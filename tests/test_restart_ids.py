@@ -32,8 +32,13 @@ def sqlite_only() -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_ids(transactional_db: None) -> Iterator[None]:
-    """The other tests use the same table."""
+    """The other tests use the same table, those before as well."""
+    _begin_anew()
     yield
+    _begin_anew()
+
+
+def _begin_anew() -> None:
     Job.objects.all().delete()
     if connection.vendor == "postgresql":
         _execute(f"ALTER TABLE jobs_job ALTER COLUMN id SET MAXVALUE {MAX_ID} RESTART WITH 1")

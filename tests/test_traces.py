@@ -32,6 +32,8 @@ from tests.support.web import post
 from tests.support.wire import Remote, joined
 
 ERROR = 2  # Status.StatusCode of OTLP
+# A command leaves out what is not sent within a second of its end.
+PATIENT = f"from rainbow.telemetry import opentelemetry_traces as sent; sent._PATIENCE_SECONDS = {PATIENCE_SECONDS}; "
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -75,17 +77,30 @@ def collector() -> Iterator[Collector]:
     server.stop(None).wait()
 
 
-def settings(address: str) -> dict[str, str]:
-    # Sent soon, so that tests need not wait.
-    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{address}", "OTEL_EXPORTER_OTLP_TIMEOUT": "2"}
+def settings(address: str, *, timeout_seconds: int = PATIENCE_SECONDS) -> dict[str, str]:
+    # Sent soon, so that tests need not wait; what is not taken within the timeout is lost.
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{address}", "OTEL_EXPORTER_OTLP_TIMEOUT": str(timeout_seconds)}
     return {"RAINBOW_TRACES": "true", "OTEL_BSP_SCHEDULE_DELAY": "100", **endpoint}
 
 
-def run(remote: Remote, server: RainbowServer, folder: Path, *words: str, stderr: bool = False, **further: str) -> str:
+def run(
+    remote: Remote,
+    server: RainbowServer,
+    folder: Path,
+    *words: str,
+    stderr: bool = False,
+    patient: bool = False,
+    **further: str,
+) -> str:
+    """A command of the command line, which sends its traces however long that takes if it is `patient`."""
     known = {"HOST": server.address, "CLUSTER": remote.name, "TOKEN": remote.token, "SECRET": remote.secret}
     environment = {**os.environ, "HOME": str(folder), **{f"RAINBOW_{key}": value for key, value in known.items()}}
     done = subprocess.run(
-        [*MAIN, *words], capture_output=True, text=True, env={**environment, **further}, timeout=PATIENCE_SECONDS
+        [*MAIN[:-1], PATIENT * patient + MAIN[-1], *words],
+        capture_output=True,
+        text=True,
+        env={**environment, **further},
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stderr if stderr else done.stdout
@@ -97,13 +112,12 @@ def test_one_trace_leads_from_the_submission_to_the_end(
     on = settings(collector.address)
     server = start_server(with_web=True, environment=on)
     with joined(server) as remote:
-        run(remote, server, tmp_path, "submit", "--", "true", **on)
+        run(remote, server, tmp_path, "submit", "--", "true", patient=True, **on)
         over_http = post(server, "/api/v1/jobs", {"command": "true"}, bearer=remote.token, traceparent=PARENT).json[
             "id"
         ]
         agent = ("agent", "--executor", "local", "--once", "--state-dir", str(tmp_path / "state"))
-        run(remote, server, tmp_path, *agent, **on)
-    server.stop()
+        run(remote, server, tmp_path, *agent, patient=True, **on)
 
     life = {("rainbow-server", f"job {what}") for what in ("submitted", "accepted", "ended")}
     life |= {("rainbow-agent", "hand over")}
@@ -142,7 +156,7 @@ def test_a_hand_over_that_fails_is_a_span_with_the_reason(
 
 
 def test_a_collector_that_is_away_delays_nothing(start_server: Callable[..., RainbowServer], tmp_path: Path) -> None:
-    away = settings(f"127.0.0.1:{free_port()}")
+    away = settings(f"127.0.0.1:{free_port()}", timeout_seconds=2)
     server = start_server(environment=away)
     with joined(server) as remote:
         began = time.monotonic()
@@ -164,7 +178,7 @@ def test_a_collectors_credential_is_in_no_log(remote: Remote, server: RainbowSer
     }
     agent = ("agent", "--executor", "local", "--once", "--state-dir", str(tmp_path / "state"), "--log-level", "DEBUG")
 
-    said = run(remote, server, tmp_path, *agent, stderr=True, **(settings("") | wrong))
+    said = run(remote, server, tmp_path, *agent, stderr=True, **(settings("", timeout_seconds=2) | wrong))
 
     assert "OTEL_EXPORTER_OTLP_HEADERS: left out" in said
     assert "exporting traces to (credential)@127.0.0.1" in said

@@ -45,7 +45,8 @@ def listed(rainbow: Run, array: str) -> list[dict[str, Any]]:
 
 def end(server: RainbowServer, remote: Remote, jobid: int, **how: Any) -> None:
     with Client(server.address, cluster=remote.name, secret=remote.secret) as agent:
-        agent.accept_jobs([jobid], agent="a")
+        # The tasks of an array may go on one by one, soon after it is submitted.
+        wait_until(lambda: agent.accept_jobs([jobid], agent="a").accepted)
         agent.report_jobs([JobReport(jobid=jobid, attempt=1, **{"state": JobState.FAILED, **how})], agent="a")
 
 

@@ -8,8 +8,10 @@ from contextlib import closing
 from itertools import cycle
 
 # Below the ports that the kernel gives to outgoing connections (from 32768, ip(7)): none takes one away
-# between the look and the server's start. The tests' Slurm has those from 20000.
+# between the look and the server's start.
 FIRST_PORT = 10_000
+# Of the tests' Slurm, which wants several in a row.
+FIRST_OF_ROWS, PORTS_A_ROW = 20_000, 20
 PORTS_A_WORKER = 1_000
 WORKERS = 10
 # Browsers connect to none of these (https://fetch.spec.whatwg.org/#port-blocking).
@@ -24,11 +26,19 @@ def free_port() -> int:
     raise AssertionError("the ports never end")
 
 
-def _ports_of(worker: str) -> Iterator[int]:
+def free_ports(number: int) -> int:
+    """The first of so many in a row, PORTS_A_ROW at most, that are as `free_port` has it."""
+    for first in _rows:
+        if all(_is_free(first + offset) for offset in range(number)):
+            return first
+    raise AssertionError("the ports never end")
+
+
+def _ports_of(worker: str, *, first: int, apart: int) -> Iterator[int]:
     """The ports of one process of pytest-xdist (`gw3`), from one at random: other runs have the same."""
-    first = FIRST_PORT + int(worker.removeprefix("gw") or 0) % WORKERS * PORTS_A_WORKER
-    start = random.randrange(PORTS_A_WORKER)
-    return cycle(first + (start + offset) % PORTS_A_WORKER for offset in range(PORTS_A_WORKER))
+    first += int(worker.removeprefix("gw") or 0) % WORKERS * PORTS_A_WORKER
+    start = random.randrange(0, PORTS_A_WORKER, apart)
+    return cycle(first + (start + offset) % PORTS_A_WORKER for offset in range(0, PORTS_A_WORKER, apart))
 
 
 def _is_free(port: int) -> bool:
@@ -40,4 +50,6 @@ def _is_free(port: int) -> bool:
     return True
 
 
-_ports = _ports_of(os.environ.get("PYTEST_XDIST_WORKER", ""))
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+_ports = _ports_of(_worker, first=FIRST_PORT, apart=1)
+_rows = _ports_of(_worker, first=FIRST_OF_ROWS, apart=PORTS_A_ROW)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.patience import PATIENCE_SECONDS
-from tests.support.ports import PORTS_A_WORKER, WORKERS
+from tests.support.ports import free_ports
 
 NEEDED = ("slurmctld", "slurmd", "sbatch", "squeue", "sinfo", "scancel")
 NODES = 3
@@ -121,7 +121,7 @@ class SlurmCluster:
         return idle.strip() == str(NODES)
 
     def _configuration(self) -> str:
-        first, host = _free_ports(NODES + 1), socket.gethostname().partition(".")[0]
+        first, host = free_ports(NODES + 1), socket.gethostname().partition(".")[0]
         return CONFIGURATION.format(
             folder=self.folder,
             host=host,
@@ -139,25 +139,6 @@ class SlurmCluster:
 
 def missing_commands() -> list[str]:
     return [command for command in NEEDED if not shutil.which(command, path=PATH)]
-
-
-def _free_ports(count: int) -> int:
-    """The first of so many in a row, of which no other test process looks at any: those of two begin at once."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
-    begin = 20_000 + worker * PORTS_A_WORKER
-    for first in range(begin, begin + PORTS_A_WORKER, 16):
-        if all(_is_free(first + offset) for offset in range(count)):
-            return first
-    raise RuntimeError("no free ports")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _stop(pid_file: Path, how: signal.Signals) -> None:

@@ -99,6 +99,6 @@ def _join(server: RainbowServer, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _submitting(path: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [*MAIN, "submit", "--file", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
+    # Until its first answer it waits for a server that is away for no longer than the timeout.
+    words = ["submit", "--timeout", str(PATIENCE_SECONDS), "--file", path]
+    return subprocess.Popen([*MAIN, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)

@@ -101,7 +101,7 @@ def test_an_operator_signs_in_for_the_first_time_and_out_here_and_there(page: Pa
 
     expect_signed_in(page, "olga")
     expect(page.get_by_role("link", name="Clusters")).to_be_visible()
-    assert f"signed in account='olga' peer=127.0.0.1 provider={site.provider.issuer}" in site.server.log.read_text()
+    site.server.log_with(re.escape(f"signed in account='olga' peer=127.0.0.1 provider={site.provider.issuer}"))
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("button", name="Yes, sign me out").click()
     expect(page.get_by_role("link", name="Sign in with Lab")).to_be_visible()

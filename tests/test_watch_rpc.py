@@ -263,7 +263,7 @@ def test_a_request_that_waits_gets_the_job_that_is_submitted_on_another_server(p
 
         for _ in range(20):
             # Whether the request comes before the job or after it.
-            waiting = pool.submit(remote.request, wait_seconds=15)
+            waiting = pool.submit(remote.request, wait_seconds=PATIENCE_SECONDS)
             job_id = other.submit().jobid
             assert list(waiting.result(PATIENCE_SECONDS).jobids) == [job_id]
             remote.accept(job_id)

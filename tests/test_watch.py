@@ -10,6 +10,7 @@ import pytest
 
 from rainbow.records import Job, JobState
 from rainbow.terminal.following import follow
+from tests.support.agent_cast import Hire
 from tests.support.agents import Crew, crew
 from tests.support.commandline import MAIN, Run, answer
 from tests.support.patience import PATIENCE_SECONDS
@@ -20,7 +21,7 @@ from tests.support.wire import Remote
 
 @pytest.fixture
 def agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
-    with crew(remote, server.address, tmp_path / "state", lease_seconds=10) as agent:
+    with crew(remote, server.address, tmp_path / "state") as agent:
         yield agent
 
 
@@ -58,7 +59,7 @@ def test_a_native_id_alone_is_no_step(agent: Crew) -> None:
 
 
 def test_a_wish_to_stop_is_a_step(rainbow: Run, agent: Crew) -> None:
-    jobid = agent.submit("sleep 60")
+    jobid = agent.submit("sleep 600")
     agent.work(lambda: agent.job(jobid).state == JobState.RUNNING)
     agent.client.cancel_jobs([jobid], reason="enough")
 
@@ -105,8 +106,9 @@ def test_a_job_that_wrote_nothing_says_so(rainbow: Run, agent: Crew) -> None:
     assert result.stderr == f"Job {jobid} is queued; nothing is known of its output.\n"
 
 
-def test_a_running_jobs_output_is_there_after_a_heartbeat(rainbow: Run, agent: Crew) -> None:
-    jobid = agent.submit("echo so far; sleep 60")
+def test_a_running_jobs_output_is_there_after_a_heartbeat(rainbow: Run, hire: Hire) -> None:
+    agent = hire(lease_seconds=10)
+    jobid = agent.submit("echo so far; sleep 600")
     agent.work(lambda: agent.job(jobid).output == "so far\n")
 
     assert rainbow("logs", str(jobid)).stdout == "so far\n"

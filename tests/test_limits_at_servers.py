@@ -34,7 +34,7 @@ def test_not_one_too_many_is_queued_and_each_refusal_says_why_and_when(
 
     def submit(number: int) -> int:
         """One after another, and several together."""
-        with Client(servers[number % len(servers)].address, cluster="keebler", token=token) as client:
+        with _client(servers[number % len(servers)], token=token) as client:
             alone = [_is_taken(client) for _ in range(3)]
             together = client.submit_jobs(JobSpec(command="hostname") for _ in range(3))
             return sum(alone) + sum(bool(result.jobid) for result in together.results)
@@ -73,7 +73,7 @@ def test_not_one_too_many_is_held_and_each_refusal_says_whose_limit_it_is(
     def accept(number: int) -> tuple[int, set[str]]:
         """Four of their own, in one call and one by one, in an order of their own."""
         own = sorted(job_ids[number::16], reverse=number % 2 == 0)
-        with Client(servers[number % len(servers)].address, cluster="keebler", secret=secret) as client:
+        with _client(servers[number % len(servers)], secret=secret) as client:
             answers = [client.accept_jobs(some, agent=f"agent-{number}") for some in (own[:2], own[2:3], own[3:])]
         accepted = sum(len(answer.accepted) for answer in answers)
         return accepted, {refused.message for answer in answers for refused in answer.refused}
@@ -85,6 +85,10 @@ def test_not_one_too_many_is_held_and_each_refusal_says_whose_limit_it_is(
     held = "SELECT held FROM clusters_allowance WHERE kind = 'person'"
     assert execute(servers[0].database_url, held) == [(20,)]
     assert set[str]().union(*(said for _, said in answers)) == {"person ada holds 20 of the 20 jobs that it may"}
+
+
+def _client(server: RainbowServer, **credential: str) -> Client:
+    return Client(server.address, cluster="keebler", timeout_seconds=PATIENCE_SECONDS, **credential)
 
 
 def _is_taken(client: Client) -> bool:

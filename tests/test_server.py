@@ -1,7 +1,6 @@
 """The server as its operator sees it: how it starts, what it says, how it stops."""
 
 import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +14,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from grpc_api.transport.server import GRACE_SECONDS
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
@@ -244,7 +242,6 @@ def test_whoever_watches_a_server_hears_that_it_stops_and_does_not_hold_it_up(st
     with grpc.insecure_channel(server.address) as channel, ThreadPoolExecutor(1) as pool:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=NAME))
         first = next(watch)
-        began = time.monotonic()
         # What a client has not asked for when the connection ends may be lost.
         others = pool.submit(lambda: [answer.status for answer in watch])
 
@@ -252,8 +249,8 @@ def test_whoever_watches_a_server_hears_that_it_stops_and_does_not_hold_it_up(st
 
     assert exit_code == 0
     assert first.status == health_pb2.HealthCheckResponse.SERVING
+    # Its end came from the server; after the grace for calls in flight it would have been cut off.
     assert others.result() == [health_pb2.HealthCheckResponse.NOT_SERVING]
-    assert time.monotonic() - began < GRACE_SECONDS
 
 
 def test_reflection_lists_the_services_and_describes_ours(server: RainbowServer) -> None:

@@ -45,7 +45,7 @@ def scripted(hire: Hire, scheduler: ScriptedExecutor) -> Crew:
 @pytest.fixture
 def working_agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
     """An agent that works in a thread of its own."""
-    with crew(remote, server.address, tmp_path / "state", lease_seconds=10) as agent:
+    with crew(remote, server.address, tmp_path / "state") as agent:
         worker = Thread(target=agent.agent.run)
         worker.start()
         yield agent

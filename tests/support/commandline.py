@@ -34,7 +34,11 @@ def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def stranger(server: RainbowServer, config_file: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command line with the server and its registration secret alone."""
+    """Runs the command line with the server and its registration secret alone.
+
+    Without `--timeout` it has the patience of a test: on a machine that stands still for a while no server is away.
+    """
+    monkeypatch.setattr(session, "DEFAULT_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setenv("RAINBOW_HOST", server.address)
     monkeypatch.setenv("RAINBOW_REGISTRATION_SECRET", server.registration_secret)
     # Where no --timeout is given: a machine that stalls takes longer to answer than ten seconds.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.browser import CHROMIUM, PHONE, Visit, chromium, fill_with_demo, visit
 from tests.support.servers import RainbowServer, start_rainbow

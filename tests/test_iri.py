@@ -6,7 +6,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.utils import timezone
 
+from clusters.callers import Operator
 from jobs.iri import idempotency
 from jobs.iri.job_spec_serializers import MAX_LIMIT, MAX_OFFSET, JobSpecSerializer
 from jobs.iri.requests import asked
@@ -430,10 +432,15 @@ def test_a_pool_is_a_resource(alpha: Member, now: datetime) -> None:
     assert facility.job("big", answer.json()["id"]).status_code == 200
 
 
+def token_of(who: Operator, **wish: Any) -> str:
+    """Requests ask the real clock whether it has expired."""
+    return personal_token(who, now=timezone.now(), **wish)
+
+
 def test_a_persons_jobs_are_those_of_the_resource_that_is_named(alpha: Member, beta: Member, now: datetime) -> None:
     ada = person_named("ada")
     project_of(ada, at=("alpha", "beta"), now=now)
-    facility = Facility(personal_token(ada, now=now))
+    facility = Facility(token_of(ada))
 
     job = launched(facility)
 
@@ -450,7 +457,7 @@ def test_a_person_names_the_project_that_pays(alpha: Member, now: datetime) -> N
     ada = person_named("ada")
     for name in ("bio", "chem"):
         project_of(ada, name=name, now=now)
-    facility = Facility(personal_token(ada, now=now))
+    facility = Facility(token_of(ada))
     spec = {"executable": "hostname", "attributes": {"custom_attributes": {"project": "bio"}}}
 
     job = launched(facility, spec)
@@ -463,7 +470,7 @@ def test_a_person_names_the_project_that_pays(alpha: Member, now: datetime) -> N
 def test_a_token_for_reading_lists_and_launches_nothing(alpha: Member, now: datetime) -> None:
     ada = person_named("ada")
     project_of(ada, now=now)
-    facility = Facility(personal_token(ada, now=now, reads_only=True))
+    facility = Facility(token_of(ada, reads_only=True))
 
     assert facility.jobs("alpha").status_code == 200
     assert facility.launch("alpha", SPEC).status_code == 403

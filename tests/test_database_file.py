@@ -80,7 +80,7 @@ def test_nothing_is_taken_for_a_file_that_is_gone(guest: Guest, database: Path, 
     assert over_rest.status == 503
     eventually(lambda: get(guest.server, "/readyz").json == {"status": NO_WRITES})
     assert get(guest.server, "/healthz").status == 200
-    assert GONE in guest.server.log.read_text()
+    guest.server.log_with(GONE)
     assert {file: file.stat().st_ino for file in left} == left, "no other takes its place"
     assert database.exists() == (lose not in (delete, delete_all))
 
@@ -141,7 +141,7 @@ def test_a_full_disk_is_said_and_ready_again_once_there_is_room(
     (small_disk / "rest").unlink()
 
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
-    assert "database or disk is full" in guest.server.log.read_text()
+    guest.server.log_with("database or disk is full")
     eventually(lambda: get(guest.server, "/readyz").status == 200)
     guest.submit_over_grpc("hostname")
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -105,7 +106,7 @@ def test_a_writer_that_is_kept_waiting_fails_and_names_who_keeps_it(
         guest.submit_over_grpc("hostname")
 
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
-    assert f"{ME} has held {database}.turn for 1 seconds" in server.log.read_text()
+    server.log_with(re.escape(f"{ME} has held {database}.turn for 1 seconds"))
     # The server refuses calls until it has found that the database answers again.
     eventually(lambda: first_submission(guest) == 1)
 

@@ -31,6 +31,7 @@ from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec
 from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.postgresql import PostgresqlServer, postgresql_server
+from tests.support.processes import descendants
 from tests.support.servers import RainbowServer, migrate
 from tests.support.wire import Remote, joined, refusal_of
 
@@ -165,13 +166,6 @@ def frozen(database: PostgresqlServer) -> Iterator[None]:
         yield
     finally:
         _send(signal.SIGCONT, processes)
-
-
-def descendants(pid: int) -> list[int]:
-    children = [
-        int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()
-    ]
-    return [each for child in children for each in (child, *descendants(child))]
 
 
 def _send(number: signal.Signals, processes: list[int]) -> None:

@@ -13,9 +13,10 @@ import pytest
 from google.protobuf.message import Message
 
 from clusters.callers import Party
-from grpc_api.rpcs import inputs
+from grpc_api.rpcs import inputs, output
 from grpc_api.rpcs.connectivity import ConnectivityRpcs
 from grpc_api.rpcs.inputs import InputRpcs
+from grpc_api.rpcs.output import STALLED, OutputRpcs
 from grpc_api.rpcs.server_state import Answered
 from grpc_api.rpcs.submission import Submission, SubmissionRpcs
 from grpc_api.runtime.thread_pools import ThreadPools
@@ -26,12 +27,14 @@ from grpc_api.transport.handlers import Handlers
 from grpc_api.transport.requests import Requests
 from grpc_api.transport.shedding import Load
 from grpc_api.transport.unknown import UnknownCalls
-from rainbow.errors import InvalidArgument, LimitReached
+from jobs.queries.relays import Chunk
+from jobs.services.relays import Opened
+from rainbow.errors import InvalidArgument, LimitReached, Unavailable
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.telemetry.traces import NO_SPAN
 from tests.support.patience import PATIENCE_SECONDS
 
-CALLER = SimpleNamespace(cluster="alpha", party=Party("credential", 1))
+CALLER = SimpleNamespace(cluster="alpha", party=Party("credential", 1), holders=())
 Replies = AsyncIterator[Message]
 
 
@@ -176,3 +179,59 @@ def test_files_that_are_not_whole_yet_are_limited(monkeypatch: pytest.MonkeyPatc
             await anext(rpc(one(begun), call))
 
     asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))
+
+
+def test_a_file_whose_next_part_does_not_come_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "MOST_UNFINISHED", 1)
+    monkeypatch.setattr(inputs, "STALL_SECONDS", 0.01)
+    rpc = putting()
+    call: Any = SimpleNamespace(bearer="", certified=lambda: None, request_id="", span=NO_SPAN)
+
+    async def begun() -> AsyncIterator[pb.PutInputsRequest]:
+        yield pb.PutInputsRequest(content=b"x")
+        await asyncio.Event().wait()
+
+    async def scene() -> None:
+        for _ in range(2):
+            with pytest.raises(Unavailable, match=inputs.STALLED):
+                await anext(rpc(begun(), call))
+
+    asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))
+
+
+def test_a_reader_that_takes_nothing_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its call stands where it sends, so that neither the end of the job nor that of its credential would end it."""
+    monkeypatch.setattr(output, "MOST_READERS", 1)
+    monkeypatch.setattr(output, "STALL_SECONDS", 0.01)
+    call: Any = SimpleNamespace(bearer="", certified=lambda: None, request_id="", span=NO_SPAN)
+    server = Answering(Opened(id="relay", attempt=1, start=0))
+    server.pools = NoDatabase()  # type: ignore[assignment]
+    rpcs = OutputRpcs(server)  # type: ignore[arg-type]
+
+    async def scene() -> None:
+        reading = rpcs.ReadOutput(pb.ReadOutputRequest(jobid=1), call)
+        first = asyncio.ensure_future(anext(reading))
+        while not rpcs._windows.put("relay", Chunk(offset=0, data=b"x")):
+            await asyncio.sleep(0)
+        assert (await first).data == b"x"
+        with pytest.raises(LimitReached):
+            rpcs._readers.check()
+
+        while "relay" in rpcs._windows:
+            await asyncio.sleep(0.001)
+
+        rpcs._readers.check()
+        with pytest.raises(Unavailable, match=STALLED):
+            await anext(reading)
+
+    asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))
+
+
+class NoDatabase:
+    """In which there are no chunks, and nothing is written."""
+
+    async def read(self, _: object) -> list[Chunk]:
+        return []
+
+    async def write(self, _: object) -> None:
+        return None

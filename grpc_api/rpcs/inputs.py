@@ -1,7 +1,8 @@
 """Files that jobs are submitted with."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
 
@@ -13,12 +14,15 @@ from grpc_api.runtime.places import Places
 from grpc_api.runtime.streams import until
 from jobs.queries.inputs import read_input
 from jobs.services.inputs import check_size, keep_input
-from rainbow.errors import InvalidArgument
+from rainbow.errors import InvalidArgument, Unavailable
 from rainbow.protos import rainbow_pb2 as pb
 
 # At most so many files of which parts are here, in this process and of one party: each may have 4 MiB. A file of one
 # part is none of them.
 MOST_UNFINISHED, MOST_OF_A_PARTY = 64, 32
+# A file whose next part does not come for so long is given up.
+STALL_SECONDS = 300.0
+STALLED = "the next part of the file did not come for so long that it was given up"
 
 
 class InputRpcs:
@@ -30,32 +34,45 @@ class InputRpcs:
         self, requests: AsyncIterator[pb.PutInputsRequest], call: Call
     ) -> AsyncIterator[pb.PutInputsResponse]:
         """Of each call the parts of one file are in memory. Nobody unknown has any of theirs kept there."""
-        content, files = bytearray(), 0
-        with ExitStack() as unfinished:
-            async for request in until(self._server.wakeups.closing, requests):
-                claim = bearer_claim(call, request.cluster, SUBMITTERS)
-                if not content:
-                    party = (await self._server.caller(claim)).party
+        content, files, clock = bytearray(), 0, asyncio.get_running_loop().time
+        async with _patience() as patience:
+            with ExitStack() as unfinished:
+                async for request in until(self._server.wakeups.closing, requests):
+                    patience.reschedule(None)
+                    claim = bearer_claim(call, request.cluster, SUBMITTERS)
+                    if not content:
+                        party = (await self._server.caller(claim)).party
+                        if not request.last:
+                            unfinished.enter_context(self._unfinished.taken(party))
+                    _check(request, len(content))
+                    content += request.content
                     if not request.last:
-                        unfinished.enter_context(self._unfinished.taken(party))
-                _check(request, len(content))
-                content += request.content
-                if not request.last:
+                        del request
+                        patience.reschedule(clock() + STALL_SECONDS)
+                        continue
+                    reply = (await self._server.write(partial(_keep, content), request, claim, call)).reply
+                    content, files = bytearray(), files + 1
+                    unfinished.close()
+                    call.note(inputs=files)
                     del request
-                    continue
-                reply = (await self._server.write(partial(_keep, content), request, claim, call)).reply
-                content, files = bytearray(), files + 1
-                unfinished.close()
-                call.note(inputs=files)
-                del request
-                yield reply
-                del reply
-            if content:
-                raise InvalidArgument("the last part of a file is missing", field="last")
+                    yield reply
+                    del reply
+                if content:
+                    raise InvalidArgument("the last part of a file is missing", field="last")
 
     async def GetInput(self, request: pb.GetInputRequest, call: Call) -> pb.GetInputResponse:
         claim = bearer_claim(call, request.cluster, PULLERS)
         return (await self._server.read(_read, request, claim, call)).reply
+
+
+@asynccontextmanager
+async def _patience() -> AsyncIterator[asyncio.Timeout]:
+    """Without an end at first. Raises Unavailable."""
+    try:
+        async with asyncio.timeout(None) as patience:
+            yield patience
+    except TimeoutError:
+        raise Unavailable(STALLED) from None
 
 
 def _check(part: pb.PutInputsRequest, size: int) -> None:

@@ -3,8 +3,8 @@ of the database, and kept nowhere.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -54,6 +54,7 @@ STALL_SECONDS = 300.0
 # For what wakes nobody.
 LOOK_EVERY_SECONDS = 1.0
 CUT = "the connection of the cluster's agent was cut"
+STALLED = "the reader took nothing for so long that it was given up"
 SOURCES = {
     pb.OUTPUT_SOURCE_UNSPECIFIED: OutputSource.STDOUT,
     pb.OUTPUT_SOURCE_STDOUT: OutputSource.STDOUT,
@@ -77,16 +78,16 @@ class OutputRpcs:
         answered = await self._server.write(begin, request, claim, call)
         opened, caller = answered.reply, answered.caller
         self._windows.open(opened.id)
-        try:
-            with (
-                self._readers.taken(caller.party),
-                self._server.wakeups.subscribe(RelayId(opened.id), *caller.holders) as wakeup,
-            ):
-                async for answer in self._answers(request, opened, wakeup, call):
+        with ExitStack() as held:
+            held.callback(lambda: self._later(self._end(opened)))
+            held.callback(self._windows.close, opened.id)
+            held.enter_context(self._readers.taken(caller.party))
+            wakeup = held.enter_context(self._server.wakeups.subscribe(RelayId(opened.id), *caller.holders))
+            async for answer in self._answers(request, opened, wakeup, call):
+                with _if_it_stalls(held.close):
                     yield answer
-        finally:
-            self._windows.close(opened.id)
-            self._later(self._end(opened))
+                if opened.id not in self._windows:
+                    raise Unavailable(STALLED)
 
     async def SendOutput(
         self, requests: AsyncIterator[pb.SendOutputRequest], call: Call
@@ -221,6 +222,16 @@ class Sent:
         if self._is_here:
             return self._windows.put(self._opened.id, chunk)
         return await self._server.pools.write(partial(pass_on, relay=self._opened.id, chunk=chunk))
+
+
+@contextmanager
+def _if_it_stalls(give_up: Callable[[], None]) -> Iterator[None]:
+    """Around a `yield`, where a call stands until its client takes what is yielded: also one that may go on no more."""
+    stalls = asyncio.get_running_loop().call_later(STALL_SECONDS, give_up)
+    try:
+        yield
+    finally:
+        stalls.cancel()
 
 
 def begin(request: pb.ReadOutputRequest, caller: Caller, now: datetime) -> Opened:

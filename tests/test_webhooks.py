@@ -116,6 +116,10 @@ def drip(handler: BaseHTTPRequestHandler) -> None:
         pass
 
 
+def garble(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"\x00\x1b nonsense\r\n\r\n")
+
+
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     running = Receiver()
@@ -373,6 +377,21 @@ def test_a_receiver_that_is_gone_is_told_no_more(
     send(now=now)
 
     assert Webhook.objects.get(id=made.id).off_reason == "its receiver answered that it is gone (410)"
+
+
+@pytest.mark.django_db
+def test_whatever_a_receiver_answers_its_failure_is_noted(
+    receiver: Receiver, allowed: None, alpha: Any, alice: Any, now: datetime
+) -> None:
+    made = webhook(receiver.url, now=now)
+    ended(alpha, submitted_by(alice, now=now)[0], now=now)
+    receiver.answer = garble
+
+    send(now=now)
+
+    noted = Webhook.objects.get(id=made.id)
+    assert (noted.failures, noted.holder) == (1, "")
+    assert noted.last_failure.startswith(r"no answer: BadStatusLine: \x00\x1b nonsense")
 
 
 @pytest.mark.django_db

@@ -16,6 +16,8 @@ import threading
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from clusters.visible import visible
+
 SECONDS = 15.0
 _CONNECT_SECONDS = 5.0
 # The only addresses that are assigned to be reached from everywhere (RFC 4291, section 2.4). To Python further ones are
@@ -56,7 +58,8 @@ class Sender:
         except NotDelivered:
             raise
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise NotDelivered(f"no answer: {type(error).__name__}: {error}"[:500]) from error
+            # With words of the receiver's, which may be what PostgreSQL refuses as a text.
+            raise NotDelivered(visible(f"no answer: {type(error).__name__}: {error}")[:500]) from error
         if not 200 <= status < 300:
             raise NotDelivered(f"answered {status}", gone=status == http.client.GONE)
 

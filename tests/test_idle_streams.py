@@ -199,6 +199,25 @@ def test_a_file_whose_next_part_does_not_come_gives_its_place_back(monkeypatch: 
     asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["amid a file", "between files"])
+def test_who_puts_files_is_told_that_the_server_stops(whole: bool) -> None:
+    """Who is told of a mistake, or of none and gets fewer answers than there are files, would not try again."""
+    server = Answering(pb.PutInputsResponse(size=1))
+    call: Any = SimpleNamespace(bearer="", certified=lambda: None, request_id="", span=NO_SPAN, note=lambda **_: None)
+
+    async def begun() -> AsyncIterator[pb.PutInputsRequest]:
+        yield pb.PutInputsRequest(content=b"x", last=whole)
+        server.wakeups.closing.set()
+        await asyncio.Event().wait()
+
+    async def put() -> None:
+        async for _ in InputRpcs(server).PutInputs(begun(), call):  # type: ignore[arg-type]
+            pass
+
+    with pytest.raises(Unavailable, match="the server stops"):
+        asyncio.run(asyncio.wait_for(put(), PATIENCE_SECONDS))
+
+
 def test_a_reader_that_takes_nothing_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its call stands where it sends, so that neither the end of the job nor that of its credential would end it."""
     monkeypatch.setattr(output, "MOST_READERS", 1)

@@ -12,6 +12,7 @@ from grpc_api.rpcs.messages import timestamp
 from grpc_api.rpcs.server_state import PULLERS, SUBMITTERS, ServerState, bearer_claim
 from grpc_api.runtime.places import Places
 from grpc_api.runtime.streams import until
+from grpc_api.runtime.worker_threads import STOPS
 from jobs.queries.inputs import read_input
 from jobs.services.inputs import check_size, keep_input
 from rainbow.errors import InvalidArgument, Unavailable
@@ -57,6 +58,9 @@ class InputRpcs:
                     del request
                     yield reply
                     del reply
+                # The rest of it may be missing, or further ones.
+                if self._server.wakeups.closed:
+                    raise Unavailable(STOPS)
                 if content:
                     raise InvalidArgument("the last part of a file is missing", field="last")
 

@@ -3,6 +3,7 @@
 import codecs
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -11,13 +12,14 @@ from typing import IO, Any
 import click
 
 from rainbow.client import Client
-from rainbow.errors import RainbowError
-from rainbow.records import Job
+from rainbow.errors import DeadlineExceeded, RainbowError
+from rainbow.records import Job, OutputPart
 from rainbow.terminal.output import complain
 from rainbow.text import on_one_line, printable
 
-# After the job is over: for what is still under way.
+# After the job is over: for the next part of what is still under way.
 LAST_SECONDS = 3600.0
+LOOK_EVERY_SECONDS = 1.0
 
 
 def write_bytes(chunks: Iterable[bytes], *, err: bool = False) -> None:
@@ -55,6 +57,29 @@ class Output(Enum):
     ERRORS = "errors"
 
 
+class _Reading:
+    """One output: how much of it came, and since when its next part is waited for, unless one is being written."""
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self.size = 0
+        self._waits_since: float | None = None
+
+    def of(self, parts: Iterable[OutputPart]) -> Iterator[bytes]:
+        self._waits_since = time.monotonic()
+        for part in parts:
+            if part.data:
+                self._waits_since = None
+                self.size = part.offset + len(part.data)
+                yield part.data
+                self._waits_since = time.monotonic()
+
+    def is_stuck(self, since: float) -> bool:
+        """Whether nothing came for long, since that time and since the last part."""
+        waits_since = self._waits_since
+        return waits_since is not None and time.monotonic() - max(since, waits_since) >= LAST_SECONDS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Break:
     """Why no more came of an output, of which there were so many bytes."""
@@ -81,7 +106,7 @@ class LiveOutput:
         self._outputs = tuple(Output) if only is None else (only,)
         self._from_byte = from_byte
         self._attempt = 0
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[threading.Thread, _Reading] = {}
         self._breaks: list[_Break] = []
         self._unwritten: OSError | None = None
 
@@ -98,16 +123,21 @@ class LiveOutput:
         self._attempt = attempt
         self._breaks = []
         for output in self._outputs:
-            arguments = (output, self._from_byte)
+            reading = _Reading(output)
+            arguments = (reading, self._from_byte)
             thread = threading.Thread(target=self._print, args=arguments, name="output", daemon=True)
             thread.start()
-            self._threads.append(thread)
+            self._threads[thread] = reading
         self._from_byte = 0
 
     def join(self) -> None:
-        for thread in self._threads:
-            thread.join(LAST_SECONDS)
-        self._threads = []
+        since = time.monotonic()
+        for thread, reading in self._threads.items():
+            while thread.is_alive() and not reading.is_stuck(since):
+                thread.join(LOOK_EVERY_SECONDS)
+            if thread.is_alive():
+                self._note_break(reading, DeadlineExceeded("nothing more came for a long time"))
+        self._threads = {}
         self.raise_if_unwritten()
 
     def raise_if_unwritten(self) -> None:
@@ -131,24 +161,20 @@ class LiveOutput:
                 stderr = " --stderr" if broken.output is Output.ERRORS else ""
                 complain(f"{_told(broken)} `rainbow logs {self._jobid}{stderr} --from {broken.size}` shows the rest.")
 
-    def _print(self, output: Output, from_byte: int) -> None:
-        size = 0
-        stderr = output is Output.ERRORS
-
-        def counted() -> Iterator[bytes]:
-            nonlocal size
-            for part in self._client.read_output(self._jobid, stderr=stderr, from_byte=from_byte, follow=self._follow):
-                size = part.offset + len(part.data)
-                yield part.data
-
+    def _print(self, reading: _Reading, from_byte: int) -> None:
+        stderr = reading.output is Output.ERRORS
         try:
-            write_bytes(counted(), err=stderr and len(self._outputs) > 1)
+            parts = self._client.read_output(self._jobid, stderr=stderr, from_byte=from_byte, follow=self._follow)
+            write_bytes(reading.of(parts), err=stderr and len(self._outputs) > 1)
         except RainbowError as error:
-            self._breaks.append(_Break(output=output, error=error, size=size))
+            self._note_break(reading, error)
         except OSError as error:  # the reader of our output is gone, or its disk is full
             self._unwritten = error
             # Ends the other output, and the wait for the job's next step, which may be hours away.
             self._client.close()
+
+    def _note_break(self, reading: _Reading, error: RainbowError) -> None:
+        self._breaks.append(_Break(output=reading.output, error=error, size=reading.size))
 
 
 def _told(broken: _Break) -> str:

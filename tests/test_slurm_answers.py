@@ -180,6 +180,23 @@ def test_a_job_of_a_hidden_partition_goes_on(commands: Commands) -> None:
     assert seen["rainbow-1-1"].phase == JobPhase.RUNNING
 
 
+def test_a_hidden_partition_that_is_configured_is_told_as_a_fact(commands: Commands) -> None:
+    """As Slurm 22.05 lists it."""
+    rows = "{}|1:00:00|1-infinite|1|2|1000|(null)|(null)|n{}".format
+    commands.play(
+        "sinfo",
+        f"""case "$*" in
+          --version) echo 'slurm-wlm 22.05.8' ;;
+          *--partition=secret*) echo '{rows("secret", 1)}' ;;
+          *) echo '{rows("debug*", 0)}' ;;
+        esac""",
+    )
+    commands.play("scontrol", "exit 0")
+    slurm = SlurmExecutor(replace(commands.site, options=("--partition=secret",)))
+
+    assert {one.name: one.default for one in slurm.facts().partitions} == {"debug": False, "secret": True}
+
+
 def test_an_end_that_accounts_tell_counts_more_than_the_jobs_own_note(commands: Commands) -> None:
     commands.play("sacct", "echo '7|rainbow-1-1|TIMEOUT|0:15|1795374601|1795374602|None|ada'")
     folder = folder_of(commands.site.folder, "rainbow-1-1")

@@ -63,7 +63,12 @@ class SlurmExecutor:
         return found if found.not_ready else replace(found, not_ready=self._option_check.fault())
 
     def facts(self) -> Facts:
+        chosen = value_of(self._site.options, "-p", "--partition")
         listed = self._answered("sinfo", *PARTITIONS).text
+        if chosen:
+            # A hidden one is listed where it is named.
+            named = self._answered("sinfo", *PARTITIONS, f"--partition={chosen}").text
+            listed = "\n".join(dict.fromkeys([*listed.splitlines(), *named.splitlines()]))
         # Its answer is as long as its nodes are many: one of each kind is asked for.
         shown = ask(
             ["scontrol", "--oneliner", "show", "node", ",".join(some_nodes(listed))], environment=self._environment
@@ -72,7 +77,6 @@ class SlurmExecutor:
         values: dict[str, Value] = {"scheduler": "slurm", "scheduler_version": version[-1] if version else ""}
         if found := architectures(shown.text):
             values["arch"] = found[0] if len(found) == 1 else found
-        chosen = value_of(self._site.options, "-p", "--partition")
         return Facts(values=values, partitions=tuple(partitions(listed, chosen=chosen)))
 
     def slots(self, work: Work) -> int:

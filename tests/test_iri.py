@@ -6,9 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.utils import timezone
 
-from clusters.callers import Operator
 from jobs.iri import idempotency
 from jobs.iri.job_spec_serializers import MAX_LIMIT, MAX_OFFSET, JobSpecSerializer
 from jobs.iri.requests import asked
@@ -20,7 +18,7 @@ from rainbow.errors import InvalidArgument
 from rainbow_site.web.rest.admission import read
 from tests.conftest import Member
 from tests.support.facility import PUBLISHED, Facility
-from tests.support.members import person_named, personal_token, project_of
+from tests.support.members import person_named, project_of, token_of
 from tests.support.pools import pool_of
 from tests.support.rest import Rest
 
@@ -430,11 +428,6 @@ def test_a_pool_is_a_resource(alpha: Member, now: datetime) -> None:
 
     assert (resource["id"], resource["resource_type"]) == ("big", "urn:doe-iri:resource:compute")
     assert facility.job("big", answer.json()["id"]).status_code == 200
-
-
-def token_of(who: Operator, **wish: Any) -> str:
-    """Requests ask the real clock whether it has expired."""
-    return personal_token(who, now=timezone.now(), **wish)
 
 
 def test_a_persons_jobs_are_those_of_the_resource_that_is_named(alpha: Member, beta: Member, now: datetime) -> None:

@@ -12,7 +12,7 @@ from django.test import Client
 
 from clusters.callers import Operator
 from clusters.models import Allowance
-from tests.support.members import personal_token, project_of, submitted_by
+from tests.support.members import project_of, submitted_by, token_of
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +26,7 @@ def said(*words: str) -> str:
 def test_rest_answers_429_with_the_number_and_retry_after(alpha: Any, alice: Operator, now: datetime) -> None:
     project_of(alice, now=now)
     assert said("person", "limit", "alice", "--waiting", "1") == "Changed alice.\n"
-    headers = {"Authorization": f"Bearer {personal_token(alice, now=now)}"}
+    headers = {"Authorization": f"Bearer {token_of(alice)}"}
 
     first, second = (
         Client().post("/api/v1/clusters/alpha/jobs", {"command": "id"}, "application/json", headers=headers)
@@ -43,7 +43,7 @@ def test_rest_shows_people_their_limits_and_what_is_used(alpha: Any, alice: Oper
     project_of(alice, name="chem", now=now)
     said("project", "limit", "chem", "--waiting", "10")
     submitted_by(alice, 2, now=now)
-    headers = {"Authorization": f"Bearer {personal_token(alice, now=now)}"}
+    headers = {"Authorization": f"Bearer {token_of(alice)}"}
 
     me = Client().get("/api/v1/me", headers=headers).json()
 

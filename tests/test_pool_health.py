@@ -19,7 +19,7 @@ from jobs.queries.warnings import warn_caller
 from jobs.services.pools import Member
 from rainbow.errors import FailedPrecondition
 from rainbow.protos import rainbow_pb2 as pb
-from tests.support.members import caller_with, personal_token, project_of
+from tests.support.members import caller_with, project_of, token_of
 from tests.support.pools import Pool, pool_of
 from tests.support.queue import submitted
 from tests.support.rest import Rest
@@ -179,7 +179,7 @@ def test_a_persons_token_reads_of_each_cluster_what_that_holds_back(
     pool: Pool, alpha: Any, beta: Any, alice: Operator, now: datetime
 ) -> None:
     project_of(alice, at=("alpha", "beta", pool.name), now=now)
-    value = personal_token(alice, now=now)
+    value = token_of(alice)
     mine = Rest(value)
     fail(alpha, caller_with(value, cluster="alpha", now=now), now)
 

@@ -16,7 +16,7 @@ from jobs.models import Job
 from jobs.rest.job_serializers import JobBriefSerializer
 from jobs.specs import SPEC_FIELDS
 from tests.conftest import Member
-from tests.support.members import personal_token, project_of, submitted_by
+from tests.support.members import project_of, submitted_by, token_of
 from tests.support.queue import submitted
 from tests.support.rest import Rest, puller, submitter
 from tests.test_rest_operators import signed_in
@@ -118,7 +118,7 @@ def test_any_change_that_a_list_shows_changes_its_tag_and_no_other_does(
     callers = {
         "token": submitter(alpha),
         "secret": puller(alpha),
-        "person": Rest(personal_token(alice, now=now)),
+        "person": Rest(token_of(alice)),
         "operator": signed_in("jobs.view_job", "jobs.see_content_of_job"),
         "viewer": signed_in("jobs.view_job"),
     }

@@ -24,7 +24,7 @@ from jobs.specs import SPEC_FIELDS
 from jobs.states import OnLost
 from rainbow_site.web.rest.written import document, moment, objects_of, writers_of
 from tests.conftest import Member
-from tests.support.members import caller_with, personal_token, project_of, submitted_by
+from tests.support.members import caller_with, project_of, submitted_by, token_of
 from tests.support.queue import submitted
 from tests.support.rest import Rest, puller, submitter
 from tests.test_job_fields import WHOLE
@@ -108,7 +108,7 @@ def test_people_their_projects_and_their_keys_are_what_the_serializer_says(
     alpha: Member, alice: Operator, now: datetime
 ) -> None:
     project_of(alice, now=now)
-    value = personal_token(alice, now=now)
+    value = token_of(alice)
     submitted_by(alice, idempotency_key="mine", now=now)
 
     page = Rest(value).get("jobs")

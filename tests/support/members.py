@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from django.utils import timezone
 
 from clusters.callers import Caller, Claim, Operator
 from clusters.models import Project, Role
@@ -46,6 +47,11 @@ def project_of(
 def personal_token(who: Operator, *, project: str = "", now: datetime, label: str = "laptop", **wish: Any) -> str:
     wanted = Wish(label=label, **wish)
     return create_personal_token(wish=wanted, project=project, change=Change(by=who, now=now)).value
+
+
+def token_of(who: Operator, **wish: Any) -> str:
+    """A personal token for requests, which ask the real clock whether it has expired."""
+    return personal_token(who, now=timezone.now(), **wish)
 
 
 def caller_with(value: str, *, cluster: str | None = None, now: datetime, reads: bool = False) -> Caller:

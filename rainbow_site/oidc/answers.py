@@ -9,6 +9,8 @@ from typing import Any
 import requests
 
 TIMEOUT_SECONDS = 10
+# After which the connection of one that was given up is closed, if nothing comes.
+_SILENCE_SECONDS = 10
 MOST_BYTES = 1024 * 1024
 # Those that were given up are under way until the provider lets go of them.
 _UNDER_WAY = threading.BoundedSemaphore(8)
@@ -61,7 +63,7 @@ def _fetch(
 
 def _fetched(method: str, address: str, data: dict[str, Any] | None, headers: dict[str, str]) -> Answer:
     with requests.request(
-        method, address, data=data, headers=headers, timeout=TIMEOUT_SECONDS, stream=True, allow_redirects=False
+        method, address, data=data, headers=headers, timeout=_SILENCE_SECONDS, stream=True, allow_redirects=False
     ) as answer:
         if answer.status_code != requests.codes.ok:
             raise ProviderFailed(f"it answers {answer.status_code}")

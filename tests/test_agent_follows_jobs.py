@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rainbow.errors import Unavailable
-from rainbow.executors.executor import Ending, JobPhase, Progress, SchedulerSilent
+from rainbow.executors.executor import Ending, JobPhase, MayStart, Progress, SchedulerSilent
 from rainbow.records import EndCause, JobState
 from tests.support.agent_cast import RUNNING, SUCCESS, Hire, handed_over, key
 from tests.support.agents import Crew, ScriptedExecutor, ended
@@ -185,6 +185,26 @@ def test_an_abandoned_job_whose_submission_may_still_arrive_is_let_go_once_it_is
 
     assert [entry.jobid for entry in held] == [late], "while the scheduler is silent"
     assert scheduler.cancelled == [key(late)]
+
+
+def test_a_job_that_a_full_disk_does_not_let_be_stopped_keeps_no_other_from_its_end(
+    scripted: Crew, scheduler: ScriptedExecutor, late: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = scripted.submit()
+    scripted.work(lambda: key(other) in scheduler.handed_over)
+
+    def cancel(*_: Any) -> None:
+        raise MayStart([key(late)])
+
+    with monkeypatch.context() as full:
+        full.setattr(ScriptedExecutor, "cancel", cancel)
+        scripted.client.cancel_jobs([late, other])
+        scripted.clock.move(16)
+        scripted.work(lambda: scripted.job(other).finished_at)
+        still = scripted.job(late).state
+    scripted.finish(late)
+
+    assert still == JobState.ACCEPTED
 
 
 def test_a_job_that_cannot_be_stopped_yet_is_logged_once(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rainbow.executors.commands import all_submitted
-from rainbow.executors.executor import Access, Ending, JobPhase, SchedulerSilent, Site, Ticket, WorkRefused
+from rainbow.executors.executor import Access, Ending, JobPhase, MayStart, SchedulerSilent, Site, Ticket, WorkRefused
 from rainbow.executors.flux import FluxExecutor
 from rainbow.executors.flux_bindings import BindingsMissing, FluxBindings, find
 from rainbow.executors.flux_command import FluxCommand
@@ -25,7 +25,6 @@ from rainbow.executors.options import value_of
 from rainbow.executors.table import EXECUTORS
 from rainbow.executors.timed_calls import TimedCalls
 from rainbow.specs import Work
-from rainbow.system.disk_space import DiskFull
 from tests.support.patience import PATIENCE_SECONDS
 
 LOST = "node failure on n3 (rank 3)"
@@ -52,7 +51,7 @@ def test_a_job_that_may_arrive_late_is_not_said_to_be_stopped_while_a_full_disk_
     flux = executor(tmp_path, "exit 0")
     monkeypatch.setattr(Records, "write_once", refuse)
 
-    with pytest.raises(DiskFull, match="rainbow-1-1"):
+    with pytest.raises(MayStart, match="rainbow-1-1"):
         flux.cancel([Ticket(key="rainbow-1-1", native_id="")])
 
 

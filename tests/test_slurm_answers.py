@@ -11,13 +11,12 @@ import pytest
 
 from rainbow.executors import slurm_accounts
 from rainbow.executors.commands import all_submitted, submitting
-from rainbow.executors.executor import Ending, JobPhase, NotTaken, SchedulerSilent, Site, Ticket, WorkRefused
+from rainbow.executors.executor import Ending, JobPhase, MayStart, NotTaken, SchedulerSilent, Site, Ticket, WorkRefused
 from rainbow.executors.folders import Records, folder_of
 from rainbow.executors.slurm import SlurmExecutor
 from rainbow.executors.slurm_nodes import free
 from rainbow.executors.slurm_records import from_sacct, from_squeue
 from rainbow.specs import Work
-from rainbow.system.disk_space import DiskFull
 
 EMPTY = '{"jobs": [], "errors": []}'
 NO_ACCOUNTS = "echo 'Slurm accounting storage is disabled' >&2; exit 1"
@@ -300,7 +299,7 @@ def test_a_job_that_may_arrive_late_is_not_said_to_be_stopped_while_a_full_disk_
 
     with monkeypatch.context() as full:
         full.setattr(Records, "write_once", refuse_for_want_of_space)
-        with pytest.raises(DiskFull, match="rainbow-1-1"):
+        with pytest.raises(MayStart, match="rainbow-1-1"):
             commands.slurm.cancel(tickets)
     commands.slurm.cancel(tickets)
 

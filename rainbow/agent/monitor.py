@@ -12,7 +12,7 @@ from rainbow.agent.held_jobs import HeldJobs
 from rainbow.agent.job_reports import state_of
 from rainbow.agent.states import IN_SCHEDULER, Desired, Stage
 from rainbow.executors.endings import cancelled
-from rainbow.executors.executor import Ending, JobPhase, Progress
+from rainbow.executors.executor import Ending, JobPhase, MayStart, Progress
 from rainbow.telemetry.lines import Line
 
 # A scheduler may not list a job while it moves it from one list to another.
@@ -79,7 +79,11 @@ class Monitor:
         not_started = [held for held in unwanted if not held.is_handed_over]
         self._end([held for held in not_started if not held.may_arrive])
         late = [held for held in not_started if held.may_arrive]
-        self._cancel([*late, *(held for held in unwanted if self._is_to_be_cancelled(held, now))], now)
+        try:
+            self._cancel([*late, *(held for held in unwanted if self._is_to_be_cancelled(held, now))], now)
+        except MayStart as some:
+            self._end([held for held in late if held.key not in some.keys])
+            raise
         # Only now: while the scheduler was not asked, what arrives late would run, beside the next attempt.
         self._end(late)
         # Those that still wait for room are not started; the others are stopped once it is known that they were.

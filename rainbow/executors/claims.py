@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rainbow.executors.endings import cancelled
-from rainbow.executors.executor import JobPhase, Progress
+from rainbow.executors.executor import JobPhase, MayStart, Progress
 from rainbow.executors.folders import JobFolder, moment, number
-from rainbow.system.disk_space import DiskFull, is_full
+from rainbow.system.disk_space import is_full
 
 # In place of a scheduler job's id: the command is never to run.
 _WITHDRAWN = "withdrawn"
@@ -66,12 +66,12 @@ def bar(folder: JobFolder) -> None:
 def withdrawing(folders: Iterable[JobFolder]) -> Iterator[None]:
     """As `bar`. Inside, the scheduler is asked to stop what it has of them.
 
-    Raises DiskFull after that for those that a full disk does not let be barred: what arrives late would run.
+    Raises MayStart after that for those that a full disk does not let be barred.
     """
-    full = [folder.key for folder in folders if not _barred(folder)]
+    unbarred = [folder.key for folder in folders if not _barred(folder)]
     yield
-    if full:
-        raise DiskFull(f"disk full: cannot keep {', '.join(full[:10])} from a start that comes late")
+    if unbarred:
+        raise MayStart(unbarred)
 
 
 def _barred(folder: JobFolder) -> bool:

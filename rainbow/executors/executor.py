@@ -12,6 +12,7 @@ from rainbow.executors.containers import Containers
 from rainbow.executors.folders import MOST_LISTED, Listed
 from rainbow.facts import Facts
 from rainbow.specs import Work
+from rainbow.system.disk_space import DiskFull
 
 KEPT_OUTPUT_BYTES = 1024**3
 
@@ -33,6 +34,15 @@ class NotTaken(SchedulerSilent):
 
 class NoRoom(NotTaken):
     """Others have what it needs. That is no trouble: they will end."""
+
+
+class MayStart(DiskFull):
+    """A full disk takes no claims of the jobs with these keys: what of them arrives late at the scheduler would run."""
+
+    def __init__(self, keys: Collection[str]) -> None:
+        shown = ", ".join(sorted(keys)[:10])
+        super().__init__(f"disk full: cannot keep {shown} from a start that comes late")
+        self.keys = keys
 
 
 class JobPhase(StrEnum):
@@ -179,7 +189,7 @@ class Executor(Protocol):
     def cancel(self, tickets: Collection[Ticket]) -> None:
         """Request the end of these jobs; `watch` says when it came. Jobs that are over stay as they are.
 
-        One that the scheduler does not have, but may still get, never runs. Raises DiskFull while that is not certain.
+        One that the scheduler does not have, but may still get, never runs. Raises MayStart while that is not certain.
         """
 
     def withdraw(self, tickets: Collection[Ticket]) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from django.db import DataError
 
 from grpc_api.runtime import group_steps, queue_upkeep, releases
 from grpc_api.runtime.due import hearing_of
@@ -173,31 +174,42 @@ def test_a_large_group_holds_up_no_other_and_others_join_it(monkeypatch: pytest.
     assert stepped == [1, 1, 2, 1, 3, 1, 3]
 
 
-def test_a_group_that_cannot_be_stepped_holds_up_no_other(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(group_steps, "groups_are_going", lambda: True)
-    monkeypatch.setattr(group_steps, "due_groups", lambda **_: [1, 2])
+def test_a_group_whose_step_fails_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = {1: 1, 2: 3, 3: 1}
+    monkeypatch.setattr(group_steps, "due_groups", lambda **_: list(left))
 
-    async def scene() -> None:
-        stepped = asyncio.Event()
+    def step(*, group_id: int, now: datetime) -> bool:
+        if group_id == 1:
+            raise DataError("a bad one")
+        left[group_id] -= 1
+        return left[group_id] > 0
 
-        def step(*, group_id: int, now: datetime) -> bool:
-            if group_id == 1:
-                raise ValueError("what nobody thought of")
-            stepped.set()
-            return False
+    monkeypatch.setattr(group_steps, "step_group", step)
 
-        monkeypatch.setattr(group_steps, "step_group", step)
-        task = asyncio.create_task(group_steps.step_groups_forever(Inline()))  # type: ignore[arg-type]
-        await stepped.wait()
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    with pytest.raises(DataError):
+        asyncio.run(group_steps._step_those_due(Inline()))  # type: ignore[arg-type]
 
-    asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))
+    assert left == {1: 1, 2: 0, 3: 0}
 
-    assert "could not look after a group of jobs group=1" in caplog.text
+
+def test_a_walk_over_the_queues_that_fails_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+
+    def fail(**_: Any) -> None:
+        raise DataError("a bad one")
+
+    monkeypatch.setattr(queue_upkeep, "waits_for_a_queue", lambda: False)
+    monkeypatch.setattr(queue_upkeep, "expired_jobs", fail)
+    monkeypatch.setattr(queue_upkeep, "by_both_clocks", lambda now: now)
+    for walk in ("retries", "withdrawals"):
+        monkeypatch.setattr(queue_upkeep, f"{walk}_are_due", lambda **_: True)
+    monkeypatch.setattr(queue_upkeep, "queue_due_retries", lambda **_: steps.append("retries") or 1)  # type: ignore[func-returns-value]
+    monkeypatch.setattr(queue_upkeep, "settle_withdrawal", lambda **_: steps.append("withdrawals") or 1)  # type: ignore[func-returns-value]
+
+    pause = asyncio.run(queue_upkeep._step_each(Inline()))  # type: ignore[arg-type]
+
+    assert steps == ["retries", "withdrawals"]
+    assert pause.total_seconds() > 0
 
 
 def test_a_long_walk_over_the_queues_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import partial
 
-from django.db import Error
+from django.db import Error, InterfaceError, OperationalError
 
 from grpc_api.runtime.due import Due, hearing_of
 from grpc_api.runtime.thread_pools import ThreadPools
@@ -52,30 +52,30 @@ async def _step_moved(pools: ThreadPools, moved: Due) -> None:
 
 async def _step_those_due(pools: ThreadPools, *, among: Collection[int] | None = None) -> float:
     """Each step is a transaction of its own, so that other writers get their turns, and each group does one in turn, so
-    that a large one holds up no other. Returns how long finding them took.
+    that a large one holds up no other. Returns how long finding them took. Raises what a step raised, after the others.
     """
+    failure: Exception | None = None
     due, took = await _find_due(pools, among=among)
     find_at = time.monotonic() + max(JOIN_EVERY_SECONDS, REST_TIMES * took)
     while due:
-        due = [group_id for group_id in due if await _step(pools, group_id)]
+        stepped, due = due, []
+        for id in stepped:
+            try:
+                if await pools.write(partial(step_group, group_id=id, now=datetime.now(UTC))):
+                    due.append(id)
+            except (OperationalError, InterfaceError, Unavailable):
+                # Of the database, not of this group.
+                raise
+            except Exception as error:
+                failure = error
         if due and time.monotonic() >= find_at:
             # Else as many large ones as one look finds would hold up all others.
             found, took = await _find_due(pools, besides=due)
             due += found
             find_at = time.monotonic() + max(JOIN_EVERY_SECONDS, REST_TIMES * took)
+    if failure:
+        raise failure
     return took
-
-
-async def _step(pools: ThreadPools, group_id: int) -> bool:
-    """Returns whether there is more to do for the group at once."""
-    try:
-        return await pools.write(partial(step_group, group_id=group_id, now=datetime.now(UTC)))
-    except Unavailable:
-        raise
-    # Of whatever kind: the next look finds the group again, and those behind it are not to wait for that.
-    except Exception as error:
-        _log.error(Line("could not look after a group of jobs", group=group_id), exc_info=error)
-        return False
 
 
 async def _find_due(

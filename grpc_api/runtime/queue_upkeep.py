@@ -39,11 +39,8 @@ _log = logging.getLogger("rainbow.grpc")
 async def keep_queues_forever(pools: ThreadPools) -> None:
     delete_at = datetime.now(UTC)
     while True:
-        pause = _EVERY
         try:
-            # One step of each in turn, so that a long walk of one holds up no other.
-            if any([await step(pools) for step in (_place, _fail_expired, _queue_retries, _settle_withdrawals)]):
-                pause = timedelta()
+            pause = await _step_each(pools)
             if await pools.read(some_may_try_again):
                 await pools.write(partial(try_again, now=datetime.now(UTC)))
             if await pools.read(lambda: old_wishes_exist(now=datetime.now(UTC))):
@@ -58,6 +55,20 @@ async def keep_queues_forever(pools: ThreadPools) -> None:
             pause = _EVERY
             _log.warning(Line("could not look after the queues", error=Quoted(told(error))))
         await asyncio.sleep(pause.total_seconds())
+
+
+async def _step_each(pools: ThreadPools) -> timedelta:
+    """One step of each walk in turn, so that a long one holds up no other, nor does one that fails. Returns how long to
+    rest then.
+    """
+    is_more = has_failed = False
+    for step in (_place, _fail_expired, _queue_retries, _settle_withdrawals):
+        try:
+            is_more |= await step(pools)
+        except Error as error:
+            has_failed = True
+            _log.warning(Line("could not look after the queues", error=Quoted(told(error))))
+    return timedelta() if is_more and not has_failed else _EVERY
 
 
 # A step is a short transaction, so that other writers get their turns; it returns whether there is more to do at once.

@@ -48,6 +48,16 @@ def test_callers_take_turns_and_each_is_served_in_order(usage: Usage) -> None:
     assert [queue.next() for _ in range(len(queue) + 1)] == ["a1", "b1", "c1", "a2", "b2", "a3", None]
 
 
+def test_what_was_given_up_costs_its_caller_no_turn(usage: Usage) -> None:
+    queue = FairQueue[str](usage, is_given_up=lambda item: item.startswith("gone"))
+    for caller, item in (("a", "gone1"), ("b", "b1"), ("a", "gone2"), ("a", "a1"), ("b", "b2"), ("c", "gone3")):
+        queue.add(caller, item)
+
+    assert queue.first() == "a1"
+    assert [queue.next() for _ in range(4)] == ["a1", "b1", "b2", None]
+    assert (len(queue), queue.due()) == (0, None)
+
+
 def test_a_caller_that_used_much_lets_those_by_that_come_soon_after_it(usage: Usage, clock: Clock) -> None:
     queue = FairQueue[str](usage)
     usage.charge("busy", 0.5)

@@ -251,6 +251,25 @@ def test_a_call_that_was_given_up_before_its_batch_began_is_not_done(gate: Gate,
     assert [item for batch in gate.batches for item in batch] == [1, 3]
 
 
+def test_who_gave_up_calls_before_waits_no_longer_for_the_next(gate: Gate, pools: ThreadPools) -> None:
+    async def scene() -> None:
+        together = GroupCommit(pools.writers, gate, verb="test", most=1, caller_of=lambda item: item[0])
+        busy = [asyncio.create_task(pools.write(gate.wait)) for _ in range(pools.writers.number)]
+        await _turn()
+        items = [("a", 1), ("a", 2), ("a", 3), *(("b", number) for number in range(3))]
+        calls = [asyncio.create_task(together(item)) for item in items]
+        await _turn()
+        for quitter in calls[:2]:
+            quitter.cancel()
+        await _turn()
+        gate.open()
+        await asyncio.gather(*busy, *calls, return_exceptions=True)
+
+    _run(scene())
+
+    assert [item for batch in gate.batches for item in batch] == [("a", 3), *(("b", number) for number in range(3))]
+
+
 def test_where_all_have_given_up_nothing_is_done(gate: Gate, pools: ThreadPools) -> None:
     async def scene() -> Any:
         together = GroupCommit(pools.writers, gate, verb="test", most=100)

@@ -45,10 +45,13 @@ class Usage:
 
 
 class FairQueue(Generic[Item]):
-    """Callers take turns as they came, those that used much a little later; within one, first in, first out."""
+    """Callers take turns as they came, those that used much a little later; within one, first in, first out. What
+    `is_given_up` costs its caller no turn: who asks again after a deadline would wait longer each time.
+    """
 
-    def __init__(self, usage: Usage) -> None:
+    def __init__(self, usage: Usage, *, is_given_up: Callable[[Item], bool] = lambda item: False) -> None:
         self._usage = usage
+        self._is_given_up = is_given_up
         self._waiting: dict[str, deque[Item]] = {}
         # (when it is due, in which order, since when, caller), once for each that waits.
         self._order: list[tuple[float, int, float, str]] = []
@@ -73,20 +76,20 @@ class FairQueue(Generic[Item]):
 
     def first(self) -> Item | None:
         """What `next` would take."""
-        return self._waiting[self._first()[-1]][0] if self._order else None
+        while self._order:
+            caller = self._first()[-1]
+            item = self._waiting[caller][0]
+            if not self._is_given_up(item):
+                return item
+            self._pop(caller)
+        return None
 
     def next(self) -> Item | None:
-        if not self._order:
+        if (item := self.first()) is None:
             return None
-        caller = self._first()[-1]
-        items = self._waiting[caller]
-        item = items.popleft()
-        self._length -= 1
-        if items:
+        caller = self._order[0][-1]
+        if self._pop(caller):
             heapreplace(self._order, self._turn(caller, self._usage.clock()))
-        else:
-            heappop(self._order)
-            del self._waiting[caller]
         return item
 
     def take_all(self) -> list[Item]:
@@ -95,6 +98,16 @@ class FairQueue(Generic[Item]):
         self._order.clear()
         self._length = 0
         return items
+
+    def _pop(self, caller: str) -> bool:
+        """The first item of the caller who is first. Whether there are more."""
+        items = self._waiting[caller]
+        items.popleft()
+        self._length -= 1
+        if not items:
+            heappop(self._order)
+            del self._waiting[caller]
+        return bool(items)
 
     def _first(self) -> tuple[float, int, float, str]:
         """With what its caller was charged since it began to wait."""

@@ -66,7 +66,7 @@ class GroupCommit(Generic[Item, Result]):
         self._most_jobs = most_jobs
         self._jobs_of = jobs_of
         self._caller_of = caller_of
-        self._waiting = FairQueue[_Waiting[Item, Result]](threads.usage)
+        self._waiting = FairQueue[_Waiting[Item, Result]](threads.usage, is_given_up=lambda call: call.future.done())
         threads.add_lane(self)
 
     def __len__(self) -> int:
@@ -113,24 +113,18 @@ class GroupCommit(Generic[Item, Result]):
     def _next_batch(self) -> list["_Waiting[Item, Result]"]:
         # A share of what waits, so that batches under way at once are about as long.
         most = min(self._most, -(-len(self._waiting) // self.at_once))
-        first = self._first_wanted()
+        first = self._waiting.first()
         share = self._threads.usage.share
         most_used = share(first.caller) + _MUCH_MORE if first else 0.0
         batch: list[_Waiting[Item, Result]] = []
         jobs = 0
-        while len(batch) < most and (call := self._first_wanted()):
+        while len(batch) < most and (call := self._waiting.first()):
             jobs += call.jobs
             if batch and (jobs > self._most_jobs or share(call.caller) > most_used):
                 break
             batch.append(call)
             self._waiting.next()
         return batch
-
-    def _first_wanted(self) -> "_Waiting[Item, Result] | None":
-        """The next call whose caller still waits for it; those that were cancelled are dropped."""
-        while (call := self._waiting.first()) and call.future.done():
-            self._waiting.next()
-        return call
 
     def _settle(self, batch: list["_Waiting[Item, Result]"], outcome: Any) -> None:
         """One result for each call: a bug in one batch must not stop those behind it."""

@@ -82,7 +82,7 @@ class _Single:
 
     def __init__(self, usage: Usage, at_once: int) -> None:
         self.at_once = at_once
-        self._waiting = FairQueue[_Asked](usage)
+        self._waiting = FairQueue[_Asked](usage, is_given_up=lambda asked: asked.future.done())
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -97,7 +97,7 @@ class _Single:
 
     def begin(self) -> WorkItem | None:
         asked = self._waiting.next()
-        if asked is None or asked.future.done():
+        if asked is None:
             return None
         return WorkItem(asked.work, callers={asked.caller: _USUAL_SECONDS}, settle=partial(settle, asked.future))
 

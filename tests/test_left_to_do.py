@@ -174,6 +174,24 @@ def test_a_large_group_holds_up_no_other_and_others_join_it(monkeypatch: pytest.
     assert stepped == [1, 1, 2, 1, 3, 1, 3]
 
 
+def test_a_group_that_becomes_due_joins_before_all_others_had_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    stepped: list[int] = []
+    monkeypatch.setattr(group_steps, "JOIN_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(group_steps, "REST_TIMES", 0)
+    found = iter([[1, 2, 3], [4]])
+    monkeypatch.setattr(group_steps, "due_groups", lambda **_: next(found, []))
+
+    def step(*, group_id: int, now: datetime) -> bool:
+        stepped.append(group_id)
+        return stepped.count(group_id) < 2
+
+    monkeypatch.setattr(group_steps, "step_group", step)
+
+    asyncio.run(group_steps._step_those_due(Inline()))  # type: ignore[arg-type]
+
+    assert stepped == [1, 2, 3, 1, 4, 2, 3, 4]
+
+
 def test_a_group_whose_step_fails_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     left = {1: 1, 2: 3, 3: 1}
     monkeypatch.setattr(group_steps, "due_groups", lambda **_: list(left))

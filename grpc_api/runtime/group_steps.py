@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import partial
@@ -55,19 +56,19 @@ async def _step_those_due(pools: ThreadPools, *, among: Collection[int] | None =
     that a large one holds up no other. Returns how long finding them took. Raises what a step raised, after the others.
     """
     failure: Exception | None = None
-    due, took = await _find_due(pools, among=among)
+    found, took = await _find_due(pools, among=among)
     find_at = time.monotonic() + max(JOIN_EVERY_SECONDS, REST_TIMES * took)
+    due = deque(found)
     while due:
-        stepped, due = due, []
-        for id in stepped:
-            try:
-                if await pools.write(partial(step_group, group_id=id, now=datetime.now(UTC))):
-                    due.append(id)
-            except (OperationalError, InterfaceError, Unavailable):
-                # Of the database, not of this group.
-                raise
-            except Exception as error:
-                failure = error
+        group_id = due.popleft()
+        try:
+            if await pools.write(partial(step_group, group_id=group_id, now=datetime.now(UTC))):
+                due.append(group_id)
+        except (OperationalError, InterfaceError, Unavailable):
+            # Of the database, not of this group.
+            raise
+        except Exception as error:
+            failure = error
         if due and time.monotonic() >= find_at:
             # Else as many large ones as one look finds would hold up all others.
             found, took = await _find_due(pools, besides=due)

@@ -1,8 +1,8 @@
 """The server as its operator sees it: how it starts, what it says, how it stops."""
 
+import asyncio
 import subprocess
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -239,18 +239,23 @@ def test_health_is_told_for_the_server_and_its_service(server: RainbowServer) ->
 
 def test_whoever_watches_a_server_hears_that_it_stops_and_does_not_hold_it_up(start_server: StartServer) -> None:
     server = start_server()
-    with grpc.insecure_channel(server.address) as channel, ThreadPoolExecutor(1) as pool:
-        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=NAME))
-        first = next(watch)
-        # What a client has not asked for when the connection ends may be lost.
-        others = pool.submit(lambda: [answer.status for answer in watch])
 
-        exit_code = server.stop()
+    async def watched() -> tuple[int, list[Any]]:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=NAME))
+            first = await watch.read()
+            # What a client has not asked for when the connection ends may be lost.
+            second = asyncio.ensure_future(watch.read())
+            await asyncio.sleep(0)
+            exit_code = await asyncio.to_thread(server.stop)
+            return exit_code, [first.status, (await second).status, await watch.read()]
+
+    exit_code, answers = asyncio.run(watched())
 
     assert exit_code == 0
-    assert first.status == health_pb2.HealthCheckResponse.SERVING
     # Its end came from the server; after the grace for calls in flight it would have been cut off.
-    assert others.result() == [health_pb2.HealthCheckResponse.NOT_SERVING]
+    serving, stopping = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+    assert answers == [serving, stopping, grpc.aio.EOF]
 
 
 def test_reflection_lists_the_services_and_describes_ours(server: RainbowServer) -> None:

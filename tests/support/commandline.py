@@ -41,8 +41,6 @@ def stranger(server: RainbowServer, config_file: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(session, "DEFAULT_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setenv("RAINBOW_HOST", server.address)
     monkeypatch.setenv("RAINBOW_REGISTRATION_SECRET", server.registration_secret)
-    # Where no --timeout is given: a machine that stalls takes longer to answer than ten seconds.
-    monkeypatch.setattr(session, "DEFAULT_TIMEOUT_SECONDS", PATIENCE_SECONDS)
     return lambda *words, input=None: CliRunner().invoke(main, words, input=input)
 
 

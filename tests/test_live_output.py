@@ -1,7 +1,7 @@
 """What a command says of outputs that break off while it follows a job."""
 
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -12,9 +12,40 @@ import pytest
 from rainbow.errors import DeadlineExceeded, FailedPrecondition
 from rainbow.records import OutputPart
 from rainbow.terminal import live_output
-from rainbow.terminal.live_output import LiveOutput
+from rainbow.terminal.live_output import LAST_SECONDS, LiveOutput, Output
+from tests.support.patience import PATIENCE_SECONDS
 
 AWAY = FailedPrecondition("the agent does not answer")
+
+
+@dataclass
+class Clock:
+    """In place of the module `time`; it goes only as it is moved."""
+
+    seconds: float = 0.0
+    was_read: threading.Event = field(default_factory=threading.Event)
+
+    def monotonic(self) -> float:
+        if threading.current_thread() is threading.main_thread():
+            self.was_read.set()
+        return self.seconds
+
+    def move(self, seconds: float) -> None:
+        """Returns once the thread that joins the others has seen it."""
+        self.seconds += seconds
+        self.was_read.clear()
+        assert self.was_read.wait(PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(live_output, "time", clock)
+    monkeypatch.setattr(live_output, "LOOK_EVERY_SECONDS", 0.01)
+    return clock
+
+
+def nothing() -> None: ...
 
 
 @dataclass
@@ -23,12 +54,12 @@ class Site:
 
     breaks: set[bool] = field(default_factory=set)
     parts: int = 1
-    pause: float = 0.0
+    after_each_part: Callable[[], None] = nothing
 
     def read_output(self, jobid: int, *, stderr: bool, **more: Any) -> Iterator[OutputPart]:
         for number in range(self.parts):
             yield OutputPart(offset=7 * number, data=b"errors\n" if stderr else b"output\n", attempt=1)
-            time.sleep(self.pause)
+            self.after_each_part()
         if stderr in self.breaks:
             raise AWAY
 
@@ -69,10 +100,10 @@ def test_the_rest_of_an_output_that_broke_off_is_shown_by_the_command_that_is_sa
 
 
 def test_an_output_that_takes_long_comes_to_its_end_while_more_of_it_comes(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str], clock: Clock
 ) -> None:
-    monkeypatch.setattr(live_output, "LAST_SECONDS", 0.6)
-    live = followed(Site(parts=20, pause=0.1))
+    site = Site(parts=20, after_each_part=lambda: clock.move(0.9 * LAST_SECONDS))
+    live = LiveOutput(cast(Any, site), 7, only=Output.OUTPUT)
     live.note(attempt(1))
 
     live.join()
@@ -82,13 +113,19 @@ def test_an_output_that_takes_long_comes_to_its_end_while_more_of_it_comes(
 
 
 def test_an_output_of_which_nothing_comes_for_long_counts_as_broken_off(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str], clock: Clock
 ) -> None:
-    monkeypatch.setattr(live_output, "LAST_SECONDS", 0.1)
-    live = followed(Site(pause=3))
+    is_over = threading.Event()
+
+    def stall() -> None:
+        while not is_over.wait(0.01):
+            clock.seconds += LAST_SECONDS
+
+    live = LiveOutput(cast(Any, Site(after_each_part=stall)), 7, only=Output.OUTPUT)
     live.note(attempt(1))
 
     live.join()
+    is_over.set()
     live.tell_what_is_missing()
 
     assert isinstance(live.failure, DeadlineExceeded)

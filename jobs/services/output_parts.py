@@ -25,8 +25,8 @@ LOOK_EVERY_SECONDS = 0.03
 
 
 class Readers:
-    """`at_once` go on; as many as `waiting` wait until one of them is done, each for `seconds` at most. Of one party
-    there are at most `at_once` in all, so that one alone keeps nobody else from waiting.
+    """`at_once` go on; as many as `waiting` wait until one of them is done, each for `seconds` at most. A party
+    holds at most `at_once` places of both kinds, so that one alone cannot take them all.
     """
 
     def __init__(self, *, at_once: int, waiting: int, seconds: float) -> None:

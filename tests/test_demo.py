@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from io import StringIO
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from django.core.management import CommandError, call_command
 from django.db.models import F, Sum
 
 from clusters.models import Cluster
+from jobs.demo.fleet import fleet_of
+from jobs.demo.lives import lives
 from jobs.demo.stage import create_demo_data, refresh_demo_requests
 from jobs.models import Job, JobActivity, JobEvent, Serves
 from jobs.queries.fleet_health import ConcernKind, concerns, fleet_health
@@ -49,6 +52,14 @@ def test_activity_adds_up(staged: None) -> None:
     submitted = JobActivity.objects.filter(what=Activity.SUBMITTED, span_seconds=Span.SIX_HOURS)
 
     assert submitted.aggregate(total=Sum("jobs"))["total"] == 3_000
+
+
+def test_it_is_the_same_at_every_time_of_day(now: datetime) -> None:
+    def told(at: datetime) -> list[tuple[str, str, timedelta]]:
+        made = lives(fleet_of(12), jobs=500, now=at, random=Random(1))
+        return [(life.profile.name, life.state, at - life.moments[-1].at) for life in made]
+
+    assert told(now) == told(now + timedelta(hours=5)) == told(now + timedelta(hours=12))
 
 
 def test_there_is_something_to_attend_to(db: None, now: datetime) -> None:

@@ -9,7 +9,10 @@ from random import Random
 from jobs.demo.fleet import WORK, Profile, Work
 from jobs.states import JobState, What
 
-_WEEK = timedelta(days=7)
+_DAY = timedelta(days=1)
+_WEEK = 7 * _DAY
+# What time of day it is in the demo, whenever it is made, so that each shows the same.
+_NOW_OF_DAY = timedelta(hours=15)
 _LEASE = timedelta(minutes=5)
 _TIME_LIMITS = (3_600, 7_200, 21_600, 86_400)
 # Exit code, reason and the last of the output of jobs that fail.
@@ -71,9 +74,10 @@ def _submissions(jobs: int, now: datetime, random: Random) -> list[datetime]:
     """More by day than by night."""
     times: list[datetime] = []
     while len(times) < jobs:
-        at = now - _WEEK * random.random()
-        if random.random() < (1.0 if 8 <= at.hour < 19 else 0.45):
-            times.append(at)
+        ago = _WEEK * random.random()
+        by_day = timedelta(hours=8) <= (_NOW_OF_DAY - ago) % _DAY < timedelta(hours=19)
+        if random.random() < (1.0 if by_day else 0.45):
+            times.append(now - ago)
     return times
 
 

@@ -12,7 +12,7 @@ from jobs.states import JobState, What
 _DAY = timedelta(days=1)
 _WEEK = 7 * _DAY
 # What time of day it is in the demo, whenever it is made, so that each shows the same.
-_NOW_OF_DAY = timedelta(hours=15)
+_NOW_OF_DAY = timedelta(hours=16)
 _LEASE = timedelta(minutes=5)
 _TIME_LIMITS = (3_600, 7_200, 21_600, 86_400)
 # Exit code, reason and the last of the output of jobs that fail.
@@ -103,7 +103,7 @@ def _take(life: Life, at: datetime, now: datetime, random: Random) -> None:
     if at > _last_asked(life.profile, now):
         return
     life.step(at, What.ACCEPTED, JobState.ACCEPTED, f"by {life.profile.name}-login1")
-    started = at + timedelta(seconds=2 + 40 * random.random())
+    started = at + timedelta(seconds=2 + 240 * random.random())
     if started < now - life.profile.silent_for:
         life.step(started, What.STARTED, JobState.RUNNING)
         _end(life, _later(started, life.work.run, random), now, random)

@@ -71,6 +71,14 @@ WIRE := $(WIRE_IN_EACH_RUN) any_message async_client bad_bytes bad_fields certif
 	pool_rpc reach recorded_conversation registration_guesses reported_facts reports_together request_ids request_rpc resume \
 	reverse_proxies revocation server submit_rpc submit_stream submit_wait tls traces watch_rpc who_may_call wishes workers
 
+# `make check` runs once more, one after another, the tests that failed: where a machine stands still, one of ten thousand
+# that wait for real processes may fail by chance. The first failure stays in the output, for it is to be mended.
+ONCE_MORE := --last-failed --last-failed-no-failures=none --maxfail=1 --numprocesses=0
+# Of pytest, 1 says that tests failed; all else is no chance.
+tests = $(1)$(if $(AGAIN), || { test $$? = 1 && $(1) $(AGAIN); })
+ON_SQLITE := env -u DATABASE_URL $(BIN)/python -m pytest
+ON_POSTGRESQL := $(BIN)/python -m pytest -p tests.support.postgresql
+
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -102,26 +110,26 @@ test: test-sqlite test-postgresql ## Run the tests on SQLite, then on PostgreSQL
 
 .PHONY: test-sqlite
 test-sqlite: .venv/development ## Run the tests on SQLite
-	env -u DATABASE_URL $(BIN)/python -m pytest $(FOUR_AT_ONCE) $(EMPTYING:%=--ignore=%) $(IMAGES:%=--ignore=%)
-	env -u DATABASE_URL $(BIN)/python -m pytest $(FOUR_AT_ONCE) $(EMPTYING)
-	env -u DATABASE_URL $(BIN)/python -m pytest --transport h2corn $(FOUR_AT_ONCE) $(WIRE_IN_EACH_RUN:%=tests/test_%.py)
+	$(call tests,$(ON_SQLITE) $(FOUR_AT_ONCE) $(EMPTYING:%=--ignore=%) $(IMAGES:%=--ignore=%))
+	$(call tests,$(ON_SQLITE) $(FOUR_AT_ONCE) $(EMPTYING))
+	$(call tests,$(ON_SQLITE) --transport h2corn $(FOUR_AT_ONCE) $(WIRE_IN_EACH_RUN:%=tests/test_%.py))
 
 .PHONY: test-postgresql
 test-postgresql: .venv/development ## Run those that meet a database on a PostgreSQL that they start and stop
-	$(BIN)/python -m pytest -p tests.support.postgresql $(FOUR_AT_ONCE) \
-		$(EMPTYING:%=--ignore=%) $(IMAGES:%=--ignore=%) $(ONCE:%=--ignore-glob='tests/test_%.py')
-	$(BIN)/python -m pytest -p tests.support.postgresql $(FOUR_AT_ONCE) $(EMPTYING)
+	$(call tests,$(ON_POSTGRESQL) $(FOUR_AT_ONCE) \
+		$(EMPTYING:%=--ignore=%) $(IMAGES:%=--ignore=%) $(ONCE:%=--ignore-glob='tests/test_%.py'))
+	$(call tests,$(ON_POSTGRESQL) $(FOUR_AT_ONCE) $(EMPTYING))
 
 .PHONY: test-transport
 test-transport: .venv/development ## Run the tests that speak gRPC on the transport h2corn, on SQLite
-	env -u DATABASE_URL $(BIN)/python -m pytest --transport h2corn $(FOUR_AT_ONCE) $(WIRE:%=tests/test_%.py)
+	$(ON_SQLITE) --transport h2corn $(FOUR_AT_ONCE) $(WIRE:%=tests/test_%.py)
 
 .PHONY: test-long
 test-long: .venv/development ## Run at length the drills and random tests that each run has in short
-	env -u DATABASE_URL $(BIN)/python -m pytest -m long $(FOUR_AT_ONCE)
-	$(BIN)/python -m pytest -p tests.support.postgresql -m long $(FOUR_AT_ONCE) $(ONCE:%=--ignore-glob='tests/test_%.py')
-	env -u DATABASE_URL $(BIN)/python -m pytest --hypothesis-profile=long $(FOUR_AT_ONCE) $(DRAWN:%=tests/test_%.py)
-	$(BIN)/python -m pytest -p tests.support.postgresql --hypothesis-profile=long $(FOUR_AT_ONCE) \
+	$(ON_SQLITE) -m long $(FOUR_AT_ONCE)
+	$(ON_POSTGRESQL) -m long $(FOUR_AT_ONCE) $(ONCE:%=--ignore-glob='tests/test_%.py')
+	$(ON_SQLITE) --hypothesis-profile=long $(FOUR_AT_ONCE) $(DRAWN:%=tests/test_%.py)
+	$(ON_POSTGRESQL) --hypothesis-profile=long $(FOUR_AT_ONCE) \
 		tests/test_any_message.py tests/test_rest_schema.py tests/test_rest_written.py
 
 .PHONY: test-flux
@@ -130,6 +138,7 @@ test-flux: .venv/development ## Run the tests that need a real Flux, which they 
 	$(BIN)/python -m pytest -m flux tests/test_executor_*.py tests/test_agent_flux*.py tests/test_hostile_jobs.py tests/test_containers.py
 
 .PHONY: check
+check: AGAIN := $(ONCE_MORE)
 check: lint types-and-site migrations-fresh stubs-fresh test ## Do all that a change has to pass
 
 # Each takes one core for a minute or more.

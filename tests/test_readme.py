@@ -125,6 +125,42 @@ def test_make_puts_the_checkout_back_where_pip_has_put_a_copy(tmp_path: Path) ->
     assert "--editable ." in would_run(tmp_path, "run")
 
 
+@pytest.mark.parametrize(
+    ("ends", "passes", "again"),
+    [((0, 0, 0), True, []), ((1, 0, 0, 0), True, [1]), ((1, 1), False, [1]), ((2,), False, [])],
+)
+def test_make_check_runs_failed_tests_once_more(
+    tmp_path: Path, ends: tuple[int, ...], passes: bool, again: list[int]
+) -> None:
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "development").touch()
+    python = tmp_path / "python"
+    python.write_text(
+        '#!/usr/bin/env bash\necho "$@" >> runs\n'
+        f'ends=({" ".join(map(str, ends))})\nexit "${{ends[$(wc -l < runs) - 1]}}"\n'
+    )
+    python.chmod(0o755)
+    words = [
+        "make",
+        f"--makefile={ROOT / 'Makefile'}",
+        "--assume-old=.venv/development",
+        f"BIN={tmp_path}",
+        "test-sqlite",
+    ]
+
+    made = subprocess.run([*words, "AGAIN=$(ONCE_MORE)"], cwd=tmp_path, capture_output=True, text=True)
+
+    runs = (tmp_path / "runs").read_text().splitlines()
+    assert (made.returncode == 0) == passes, made.stderr
+    assert [number for number, run in enumerate(runs) if "--last-failed" in run] == again
+    assert len(runs) == len(ends)
+
+
+def test_failed_tests_run_once_more_by_make_check_alone(tmp_path: Path) -> None:
+    assert would_run(ROOT, "check").count("--last-failed ") == would_run(ROOT, "check").count("|| {") == 5
+    assert "--last-failed" not in would_run(ROOT, "test")
+
+
 def would_run(folder: Path, target: str) -> str:
     words = ["make", "--no-print-directory", "--dry-run", f"--makefile={ROOT / 'Makefile'}", target]
     return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True).stdout

@@ -36,7 +36,10 @@ class RunningProvider:
 
     def knows(self, **people: dict[str, Any]) -> None:
         """From now on these, by their subjects, with the claims of each."""
-        self.accounts.write_text(json.dumps(people))
+        written = self.accounts.with_suffix(".new")
+        written.write_text(json.dumps(people))
+        # The provider may read it meanwhile.
+        written.replace(self.accounts)
 
 
 def install(folder: Path) -> Path:

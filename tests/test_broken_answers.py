@@ -3,7 +3,6 @@
 import gzip
 import re
 import time
-from functools import partial
 
 import pytest
 
@@ -14,11 +13,10 @@ from rainbow.client import Client
 from rainbow.errors import RainbowError, Unavailable
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import JobSpec, JobState
-from rainbow.retries import CALM_SECONDS, PATIENCE_SECONDS, Patience, Retries
-from rainbow.terminal import session
+from rainbow.retries import CALM_SECONDS, PATIENCE_SECONDS, Patience
 from tests.support.commandline import Run
 from tests.support.raw_server import Answer, goaway, headers, message, raw_server, reset, trailers
-from tests.support.rehearsed import Clock
+from tests.support.rehearsed import TWO_ATTEMPTS, Clock
 
 QUEUED = pb.SubmitJobResponse(jobid=7, status=pb.SubmitJobResponse.SUBMIT_SUCCESS).SerializeToString()
 LARGE = gzip.compress(pb.SubmitJobResponse(jobid=7, status=1, warning="w" * 5 * 2**20).SerializeToString())
@@ -91,15 +89,13 @@ def test_an_answer_that_is_none_is_one_line_and_no_traceback(rainbow: Run, name:
     assert server.calls == 1
 
 
+@pytest.mark.usefixtures("tried_twice")
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_call_that_breaks_off_is_repeated_and_then_in_doubt(
-    rainbow: Run, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    """With pauses of a known length, half of the time is left for the last attempt."""
+def test_a_call_that_breaks_off_is_repeated_and_then_in_doubt(rainbow: Run, name: str) -> None:
     answer, words = BROKEN[name]
-    monkeypatch.setattr(session, "Retries", partial(Retries, jitter=lambda shortest, longest: longest))
+    timeout = ("--timeout", "3") if name in NEVER_OVER else TWO_ATTEMPTS
     with raw_server(answer) as server:
-        result = rainbow("submit", "--host", server.address, "--timeout", "3", "--", "hostname")
+        result = rainbow("submit", "--host", server.address, *timeout, "--", "hostname")
 
     assert result.exit_code == 6, result.output
     assert re.search(rf"^Error: .*{words}$", result.stderr, re.MULTILINE), result.stderr

@@ -15,7 +15,7 @@ from rainbow.protos import rainbow_pb2 as pb
 from tests.support.commandline import Run, answer
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
-from tests.support.rehearsed import RehearsedServer, rehearsed_server
+from tests.support.rehearsed import TWO_ATTEMPTS, RehearsedServer, rehearsed_server
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 
@@ -258,15 +258,16 @@ def test_a_paused_cluster_is_told_why_it_gets_nothing(rainbow: Run, rehearse: An
     assert "gets no jobs now: the power is off" in result.stdout
 
 
+@pytest.mark.usefixtures("tried_twice")
 def test_an_unreachable_server_exits_with_6_and_says_what_takes_so_long(rainbow: Run) -> None:
     nowhere = f"localhost:{free_port()}"
 
-    result = rainbow("submit", "--host", nowhere, "--timeout", "2", "--", "a")
+    result = rainbow("submit", "--host", nowhere, *TWO_ATTEMPTS, "--", "a")
 
     assert result.exit_code == 6
     waiting, error = result.stderr.splitlines()
     assert waiting.startswith(f"{nowhere} cannot be reached: ")
-    assert waiting.endswith("; trying for 2 seconds")
+    assert waiting.endswith("; trying for 10 minutes")
     assert error.startswith(f"Error: {nowhere} cannot be reached: ")
     assert error.endswith("; `rainbow doctor` looks for the cause")
 
@@ -289,8 +290,9 @@ def test_an_empty_host_on_the_command_line_exits_with_2(rainbow: Run) -> None:
     assert "--host is empty; it must be HOST or HOST:PORT" in result.stderr
 
 
+@pytest.mark.usefixtures("tried_twice")
 def test_a_host_without_an_address_is_told_without_a_stray_bracket(rainbow: Run) -> None:
-    result = rainbow("jobs", "--host", "no-such-host.invalid", "--timeout", "2")
+    result = rainbow("jobs", "--host", "no-such-host.invalid", *TWO_ATTEMPTS)
 
     assert result.exit_code == 6
     assert "Error: no-such-host.invalid:50051 cannot be reached: " in result.stderr

@@ -17,6 +17,7 @@ from rainbow.errors import Unreachable
 from rainbow.retries import Retries
 from tests.support.certificates import make_certificate
 from tests.support.patience import PATIENCE_SECONDS
+from tests.support.rehearsed import TWO_ATTEMPTS
 
 HTTP_PORT = "that is an HTTP port, as of the web pages and of REST; gRPC has another, usually 50051"
 HINT = "--host names the port of gRPC"
@@ -84,9 +85,10 @@ def test_nor_does_a_stream_try_again_there(web_port: int) -> None:
     assert tried == []
 
 
+@pytest.mark.usefixtures("tried_twice")
 def test_so_is_one_that_encrypts(config_file: Path, https: tuple[int, Path]) -> None:
     port, certificate = https
-    words = ["--token", "t", "--host", f"localhost:{port}", "--ca-file", str(certificate), "--timeout", "5"]
+    words = ["--token", "t", "--host", f"localhost:{port}", "--ca-file", str(certificate), *TWO_ATTEMPTS]
 
     told = CliRunner().invoke(main, ["jobs", *words])
 

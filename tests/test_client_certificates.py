@@ -20,6 +20,7 @@ from tests.support.commandline import Run
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
+from tests.support.rehearsed import TWO_ATTEMPTS, TWO_ATTEMPTS_SECONDS, two_attempts
 from tests.support.servers import RainbowServer, on_h2corn, start_rainbow
 from tests.support.web import get
 from tests.support.wire import eventually
@@ -37,13 +38,16 @@ class Fleet:
     secrets: dict[str, str]
     tokens: dict[str, str]
 
-    def client(self, pair: Pair | None, *, cluster: str = "keebler", at: str = "", seconds: float = 60) -> Client:
+    def client(
+        self, pair: Pair | None, *, cluster: str = "keebler", at: str = "", seconds: float = TWO_ATTEMPTS_SECONDS
+    ) -> Client:
         return Client(
             at or self.door,
             cluster=cluster,
             secret=self.secrets[cluster],
             token=self.tokens[cluster],
             timeout_seconds=seconds,
+            retries=two_attempts(),
             ca_file=self.server.ca_file,
             cert_file=pair and pair.cert,
             key_file=pair and pair.key,
@@ -161,7 +165,7 @@ def test_the_common_name_says_nothing(fleet: Fleet) -> None:
     pair = fleet.authority.issue("keebler", names="")
 
     # Without extensions it is of version 1 of X.509, which h2corn refuses in the handshake.
-    error = refusal(fleet.client(pair, seconds=2), ask)
+    error = refusal(fleet.client(pair), ask)
     assert isinstance(error, Unavailable if on_h2corn() else Unauthenticated)
     assert fleet.queue_over_https(pair)[0] == 401
 
@@ -184,7 +188,7 @@ def test_a_certificate_that_the_authority_did_not_sign_or_that_expired_is_refuse
     expired = fleet.authority.issue("expired", names="DNS:keebler", days=-1)
 
     for pair in (stranger, expired, None):
-        error = refusal(fleet.client(pair, seconds=2), ask)
+        error = refusal(fleet.client(pair), ask)
         assert isinstance(error, Unavailable)
         assert "perhaps it wants a client certificate, or does not trust the one it got" in str(error)
     for pair in (stranger, expired):
@@ -192,8 +196,9 @@ def test_a_certificate_that_the_authority_did_not_sign_or_that_expired_is_refuse
             fleet.queue_over_https(pair)
 
 
+@pytest.mark.usefixtures("tried_twice")
 def test_the_command_line_says_what_to_do(fleet: Fleet, rainbow: Run) -> None:
-    result = rainbow("jobs", "--host", fleet.door, "--ca-file", fleet.server.ca_file, "--timeout", "2")
+    result = rainbow("jobs", "--host", fleet.door, "--ca-file", fleet.server.ca_file, *TWO_ATTEMPTS)
 
     assert result.exit_code == 6
     assert "perhaps it wants a client certificate" in result.stderr
@@ -212,7 +217,7 @@ def strict(new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFac
 def test_where_certificates_are_required_a_secret_without_one_is_worth_nothing_over_https(strict: Fleet) -> None:
     pair = strict.authority.issue("keebler", names="DNS:keebler")
 
-    assert isinstance(refusal(strict.client(None, seconds=2), ask), Unavailable)
+    assert isinstance(refusal(strict.client(None), ask), Unavailable)
     status, refused = strict.queue_over_https(None)
     assert (status, DENIED.encode() in refused) == (401, True)
     assert strict.queue_over_https(pair)[0] == 200
@@ -231,7 +236,7 @@ def test_an_agent_takes_its_renewed_certificate_and_the_server_a_renewed_authori
     old_authority, other = client_ca.read_bytes(), Authority(tmp_path / "other")
     pair = strict.authority.issue("renewed", names="DNS:keebler")
     with closing(Proxy(strict.door)) as proxy, strict.client(pair, at=proxy.address, seconds=2) as agent:
-        assert agent.request_jobs() is not None
+        eventually(lambda: not is_refused_by_tls(agent))
 
         client_ca.write_bytes(other.cert.read_bytes())
         eventually(lambda: is_refused_by_tls(strict.client(pair, seconds=1)))

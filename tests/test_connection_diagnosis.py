@@ -18,7 +18,7 @@ from tests.support.certificates import make_certificate
 from tests.support.commandline import Run
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
-from tests.support.rehearsed import Clock
+from tests.support.rehearsed import TWO_ATTEMPTS, TWO_ATTEMPTS_SECONDS, Clock, two_attempts
 
 
 def has_ipv6() -> bool:
@@ -75,12 +75,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     ids=["not trusted at the first", "not trusted at the last", "not trusted at both", "only TLS", "no TLS"],
 )
 def test_no_address_hides_what_is_wrong_with_another(
-    start: Start, clock: Clock, address: str, serves_tls: bool, asks_tls: bool, words: str
+    start: Start, address: str, serves_tls: bool, asks_tls: bool, words: str
 ) -> None:
     port = start(address, tls=serves_tls)
 
     with (
-        Client(f"localhost:{port}", tls=asks_tls, timeout_seconds=60, retries=clock.retries()) as client,
+        Client(
+            f"localhost:{port}", tls=asks_tls, timeout_seconds=TWO_ATTEMPTS_SECONDS, retries=two_attempts()
+        ) as client,
         pytest.raises(Unreachable, match=f"cannot be reached: {words}"),
     ):
         client.serial()
@@ -94,7 +96,7 @@ def test_no_address_hides_what_is_wrong_with_another(
     ],
     ids=["HTTP", "SSH"],
 )
-def test_what_is_no_rainbow_server_is_said_to_be_none(clock: Clock, answered: bytes, words: str) -> None:
+def test_what_is_no_rainbow_server_is_said_to_be_none(answered: bytes, words: str) -> None:
     def answer() -> None:
         while True:
             try:
@@ -108,10 +110,13 @@ def test_what_is_no_rainbow_server_is_said_to_be_none(clock: Clock, answered: by
     with socket.create_server(("127.0.0.1", free_port())) as other:
         threading.Thread(target=answer, daemon=True).start()
         with (
-            Client(f"localhost:{other.getsockname()[1]}", timeout_seconds=60, retries=clock.retries()) as client,
+            Client(
+                f"localhost:{other.getsockname()[1]}", timeout_seconds=TWO_ATTEMPTS_SECONDS, retries=two_attempts()
+            ) as client,
             pytest.raises(Unreachable, match=f"cannot be reached: {words}"),
         ):
             client.serial()
+        other.shutdown(socket.SHUT_RDWR)
 
 
 def test_an_address_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,15 +143,17 @@ def test_addresses_are_looked_at_every_ten_seconds_and_no_more_often(monkeypatch
     assert looks == [*connection_diagnosis.LOOPBACK, *connection_diagnosis.LOOPBACK]
 
 
+@pytest.mark.usefixtures("tried_twice")
 def test_the_command_line_says_it_in_its_last_line(rainbow: Run, start: Start) -> None:
     port = start("[::1]", tls=True)
 
-    result = rainbow("jobs", "--host", f"localhost:{port}", "--tls", "--timeout", "5")
+    result = rainbow("jobs", "--host", f"localhost:{port}", "--tls", *TWO_ATTEMPTS)
 
     assert result.exit_code == 6
     assert "its certificate is not trusted" in result.stderr.splitlines()[-1]
 
 
+@pytest.mark.usefixtures("tried_twice")
 @pytest.mark.parametrize(
     ("serves_tls", "flag", "hint"),
     [
@@ -161,7 +168,7 @@ def test_the_command_line_names_the_option_that_helps(
 ) -> None:
     port = start("[::1]", tls=serves_tls)
 
-    result = rainbow("jobs", "--host", f"localhost:{port}", flag, "--timeout", "5")
+    result = rainbow("jobs", "--host", f"localhost:{port}", flag, *TWO_ATTEMPTS)
 
     assert result.exit_code == 6
     assert result.stderr.splitlines()[-1].endswith(f"; {hint}")

@@ -23,7 +23,7 @@ from tests.support.commandline import MAIN, Run, answer
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy, proxy_before
-from tests.support.rehearsed import Clock, RehearsedServer, rehearsed_server
+from tests.support.rehearsed import TWO_ATTEMPTS, Clock, RehearsedServer, rehearsed_server
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote, eventually
 
@@ -274,10 +274,11 @@ def test_who_interrupts_a_submission_gets_its_key(rainbow: Run, lose: Callable[[
     assert re.search(r"repeat the command with --key \w{32}: it makes no second job\.$", told)
 
 
+@pytest.mark.usefixtures("tried_twice")
 def test_a_server_that_is_not_there_makes_no_doubts(rainbow: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAINBOW_HOST", f"localhost:{free_port()}")
 
-    result = rainbow("submit", "--timeout", "0.5", "--", "hostname")
+    result = rainbow("submit", *TWO_ATTEMPTS, "--", "hostname")
 
     assert result.exit_code == 6
     assert "--key" not in result.stderr

@@ -15,6 +15,7 @@ from tests.support.commandline import MAIN, Run, answer
 from tests.support.job_files import GOOD, JobsFile, numbered
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
+from tests.support.rehearsed import TWO_ATTEMPTS
 from tests.support.rows import count, execute
 from tests.support.servers import RainbowServer
 from tests.support.wire import eventually
@@ -42,12 +43,13 @@ def test_a_server_that_is_killed_and_comes_back_gets_each_job_once(
     assert b"Submitted " in stdout
 
 
+@pytest.mark.usefixtures("tried_twice")
 def test_a_server_that_stays_away_leaves_word_of_how_to_go_on(
     rainbow: Run, jobs_file: JobsFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAINBOW_HOST", f"localhost:{free_port()}")
 
-    result = rainbow("submit", "--timeout", "2", "--file", jobs_file(GOOD))
+    result = rainbow("submit", *TWO_ATTEMPTS, "--file", jobs_file(GOOD))
 
     assert result.exit_code == 6
     assert "Stopped after 0 of 1 job. The same command with the same file goes on" in result.stderr

@@ -18,6 +18,8 @@ class Listener:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        # Else the thread would go on to accept, perhaps at a later server that is given the same descriptor.
+        self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def _accept(self) -> None:

@@ -14,6 +14,8 @@ from google.protobuf.message_factory import GetMessageClass
 from rainbow.client import Client
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.retries import Retries
+from rainbow.terminal import session
+from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
 
 SERVICE = pb.DESCRIPTOR.services_by_name["RainbowScheduler"]
@@ -73,6 +75,26 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+# For calls of `two_attempts`, and the same on the command line.
+TWO_ATTEMPTS_SECONDS = 2 * PATIENCE_SECONDS
+TWO_ATTEMPTS = ("--timeout", str(TWO_ATTEMPTS_SECONDS))
+
+
+def two_attempts(**options: Any) -> Retries:
+    """A call that finds no server is made twice, without a pause, and each time with the patience of a test.
+
+    With a short timeout the last attempt, on a machine that stands still, tells of nothing but its timeout.
+    """
+    pauses = {"first_pause_seconds": PATIENCE_SECONDS, "longest_pause_seconds": PATIENCE_SECONDS}
+    return Clock().retries(jitter=lambda shortest, longest: longest, **pauses, **options)
+
+
+@pytest.fixture
+def tried_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command line does with TWO_ATTEMPTS."""
+    monkeypatch.setattr(session, "Retries", two_attempts)
 
 
 @pytest.fixture

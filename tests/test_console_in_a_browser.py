@@ -293,6 +293,7 @@ def test_a_new_value_is_shown_once(olga: Visit) -> None:
     value = olga.page.get_by_label("The new value").inner_text()
     assert value.startswith("rbt_")
     olga.page.get_by_role("link", name="Back to").click()
+    expect(olga.page.get_by_role("link", name="Rotate token portal")).to_be_visible()
     assert value not in olga.page.content()
 
 

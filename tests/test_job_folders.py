@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -95,12 +94,10 @@ def test_many_files_go_bit_by_bit(folder: JobFolder) -> None:
         (folder.path / f"file\n\x1b[31m{number}").touch()
     folder.remove()
     trash = Trash(folder.state)
-    began = time.monotonic()
 
     more = trash.empty(seconds=0.01)
 
     assert more
-    assert time.monotonic() - began < 10
     wait_until(lambda: not trash.empty())
     assert left(folder) == []
 

@@ -74,13 +74,13 @@ def start() -> Iterator[Start]:
 
 
 def test_a_process_that_stands_still_ends_with_a_trace(start: Start) -> None:
-    process, client = start(HANGS, hangs_after_seconds=10)
+    process, client = start(HANGS, hangs_after_seconds=15)
 
     client.request("GET", "/")
     _, said = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 1
-    assert "Timeout (0:00:10)!" in said
+    assert "Timeout (0:00:15)!" in said
     assert "in application" in said
 
 

@@ -192,20 +192,17 @@ def test_zsh_completes(at_home: dict[str, str]) -> None:
         try:
             read_until(person, "ready> ")
             os.write(person, b"rainbow jobs --group 1\t")
-            both = read_until(person, "study")
+            read_until(person, "12  -- sweep", "11  -- study")
             os.write(person, b"\x15rainbow jobs --group sw\t\x01echo result=$? \n")
             read_until(person, "result=0 rainbow jobs --group 12")
         finally:
             shell.kill()
             os.close(person)
 
-    assert "12  -- sweep" in both and "11  -- study" in both
 
-
-def read_until(terminal: int, text: str) -> str:
-    """What a shell showed by then. Fails once it has been silent for long."""
-    shown = ""
-    while text not in shown:
-        assert select([terminal], [], [], PATIENCE_SECONDS)[0], f"waited for {text!r} after {shown!r}"
-        shown += os.read(terminal, 65536).decode(errors="replace")
-    return shown
+def read_until(terminal: int, *texts: str) -> None:
+    """All of them, in any order. Fails once the shell has been silent for long."""
+    shown = b""
+    while missing := [text for text in texts if text.encode() not in shown]:
+        assert select([terminal], [], [], PATIENCE_SECONDS)[0], f"waited for {missing} after {shown!r}"
+        shown += os.read(terminal, 65536)

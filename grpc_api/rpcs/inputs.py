@@ -7,10 +7,10 @@ from datetime import datetime
 from functools import partial
 
 from clusters.callers import Caller
+from clusters.places import Places
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.messages import timestamp
 from grpc_api.rpcs.server_state import PULLERS, SUBMITTERS, ServerState, bearer_claim
-from grpc_api.runtime.places import Places
 from grpc_api.runtime.streams import until
 from grpc_api.runtime.worker_threads import STOPS
 from jobs.queries.inputs import read_input

@@ -13,9 +13,9 @@ from typing import Any
 from django.db import Error
 
 from clusters.callers import Caller
+from clusters.places import Places
 from grpc_api.rpcs.call import Call
 from grpc_api.rpcs.server_state import ANY, PULLERS, ServerState, bearer_claim
-from grpc_api.runtime.places import Places
 from grpc_api.runtime.streams import until
 from grpc_api.runtime.wakeups import wait_for
 from grpc_api.runtime.windows import Windows

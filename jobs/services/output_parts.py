@@ -1,19 +1,19 @@
 """Reads a part of what a job wrote, for transports that have no streams: it blocks until the agent has sent it."""
 
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from threading import BoundedSemaphore
 
 from clusters.callers import Caller, Operator, Party
+from clusters.places import Places
 from jobs.models import Job
 from jobs.queries.relays import chunks_of
 from jobs.services.relays import NO_ANSWER, Opened, begin_relay, end_relay, taken
 from jobs.states import FINAL, OutputSource
-from rainbow.errors import FailedPrecondition, LimitReached, Unavailable
+from rainbow.errors import FailedPrecondition, Unavailable
 
 MOST_BYTES = 1024 * 1024
 # Each occupies one of the process's few threads, also while it waits for its turn.
@@ -25,55 +25,25 @@ LOOK_EVERY_SECONDS = 0.03
 
 
 class Readers:
-    """`at_once` go on; as many as `waiting` wait until one of them is done, each for `seconds` at most. A party
-    holds at most `at_once` places of both kinds, so that one alone cannot take them all.
-    """
+    """`at_once` go on; as many as `waiting` wait until one of them is done, each for `seconds` at most."""
 
     def __init__(self, *, at_once: int, waiting: int, seconds: float) -> None:
-        self._at_once = at_once
-        self._lock = threading.Lock()
-        self._of: Counter[Party] = Counter()
-        self._may_come = threading.BoundedSemaphore(at_once + waiting)
-        self._may_go_on = threading.BoundedSemaphore(at_once)
+        self._places = Places(
+            most=at_once + waiting, of_a_party=at_once, what="outputs are read", retry_after_seconds=2
+        )
+        self._turns = BoundedSemaphore(at_once)
         self._seconds = seconds
 
     @contextmanager
     def admitted(self, party: Party) -> Iterator[None]:
         """Raises LimitReached."""
-        with (
-            self._counted(party),
-            _held(self._may_come, self._may_come.acquire(blocking=False)),
-            _held(self._may_go_on, self._may_go_on.acquire(timeout=self._seconds)),
-        ):
-            yield
-
-    @contextmanager
-    def _counted(self, party: Party) -> Iterator[None]:
-        with self._lock:
-            if self._of[party] >= self._at_once:
-                raise _refusal(f"for this {party.kind}")
-            self._of[party] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._of[party] -= 1
-                if not self._of[party]:
-                    del self._of[party]
-
-
-def _refusal(where: str) -> LimitReached:
-    return LimitReached(f"so many outputs are read {where} already", retry_after_seconds=2)
-
-
-@contextmanager
-def _held(semaphore: threading.Semaphore, acquired: bool) -> Iterator[None]:
-    if not acquired:
-        raise _refusal("here")
-    try:
-        yield
-    finally:
-        semaphore.release()
+        with self._places.taken(party):
+            if not self._turns.acquire(timeout=self._seconds):
+                raise self._places.refusal()
+            try:
+                yield
+            finally:
+                self._turns.release()
 
 
 _READERS = Readers(at_once=MOST_AT_ONCE, waiting=MOST_WAITING, seconds=TURN_SECONDS)

@@ -7,6 +7,7 @@ from datetime import datetime
 from operator import add
 
 from clusters.callers import Actor, Asker
+from clusters.sql.moments import timestamp
 from jobs.left_to_do import Work, tell_of_work_after_commit
 from jobs.models import Job, Notification
 from jobs.notify import tell_after_commit
@@ -15,7 +16,7 @@ from jobs.room import held_limits_exist
 from jobs.sql.allowances import Change, HolderKey, allowances_changed, holders
 from jobs.sql.dependencies import JOBS, ends_noted
 from jobs.sql.inserts import activity_added, counts_added, events_added, group_counts_added
-from jobs.sql.statements import Columns, Statement, run_in_order, timestamp
+from jobs.sql.statements import Columns, Statement, run_in_order
 from jobs.sql.usage import usage_added
 from jobs.states import FINAL, HELD, PUTS_INTO_A_QUEUE, UNTAKEN, Activity, JobState, What
 from jobs.traces import trace_after_commit

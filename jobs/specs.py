@@ -9,10 +9,9 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from clusters.sql.moments import as_datetime
+from clusters.sql.moments import as_datetime, timestamp
 from clusters.validation import check_line, check_lines, check_range, size_in_bytes
 from jobs.spec_rules import RULES, check_said, check_variable
-from jobs.sql.statements import timestamp
 from jobs.states import OnLost
 from rainbow.errors import InvalidArgument
 

@@ -1,5 +1,15 @@
 from datetime import UTC, datetime
-from typing import overload
+from functools import lru_cache
+from typing import Any, overload
+
+from django.db import connection
+
+
+# The rows of a transaction have few times, each in many columns.
+@lru_cache(maxsize=256)
+def timestamp(value: datetime) -> Any:
+    """A time as this database's cursor takes it."""
+    return connection.ops.adapt_datetimefield_value(value)
 
 
 @overload

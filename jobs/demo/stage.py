@@ -16,6 +16,7 @@ from clusters.services.credentials import create_credential
 from clusters.services.facts import note_facts
 from clusters.services.pause import pause_cluster
 from clusters.services.register import register_cluster
+from clusters.sql.moments import timestamp
 from jobs.demo.fleet import POOL, POOL_JOBS, POOL_MEMBERS, WORK, Profile, facts_of, fleet_of
 from jobs.demo.lives import Life, lives
 from jobs.demo.people import grant_pool, stage_people
@@ -37,7 +38,7 @@ from jobs.sql.inserts import (
     insert_labels,
     insert_whole_jobs,
 )
-from jobs.sql.statements import Columns, run_in_order, timestamp
+from jobs.sql.statements import Columns, run_in_order
 from jobs.states import JobState, Span, What
 from rainbow.errors import FailedPrecondition
 

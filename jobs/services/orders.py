@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clusters.callers import Caller, Operator
+from clusters.sql.moments import timestamp
 from jobs.after import After
 from jobs.specs import JobSpec, columns_of
-from jobs.sql.statements import Columns, timestamp
+from jobs.sql.statements import Columns
 from jobs.states import JobState
 from rainbow.telemetry import traces
 

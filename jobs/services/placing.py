@@ -9,11 +9,12 @@ from django.db.models import Count, Q
 
 from clusters.callers import Actor, Caller
 from clusters.models import PoolMember
+from clusters.sql.moments import timestamp
 from jobs.models import Job, Queue, Serves
 from jobs.placement import BOUNDED, PLACING_FIELDS, Definition, definition_of
 from jobs.services.serving import serve
 from jobs.sql.queues import KnownQueue, insert_queues, known_queues
-from jobs.sql.statements import Columns, timestamp
+from jobs.sql.statements import Columns
 from jobs.states import JobState
 
 # Queues. Beyond them jobs of all kinds go into one, of which a request looks at a limited number one by one.

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from django.db import models
 
 from clusters.sql.cursors import open_cursor, vendor
+from clusters.sql.moments import timestamp
 from jobs.models import EndedGroup, EndedParent, GroupDependency, Job, JobDependency, JobGroup
-from jobs.sql.statements import Columns, Row, Statement, among_ids, fetch, ids_as_value, insert, run, timestamp
+from jobs.sql.statements import Columns, Row, Statement, among_ids, fetch, ids_as_value, insert, run
 from jobs.states import FINAL, JobState
 
 _JOB = Job._meta.db_table

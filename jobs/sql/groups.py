@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
+from clusters.sql.moments import timestamp
 from jobs.models import GroupCount, GroupDependency, Job, JobGroup
-from jobs.sql.statements import Row, among_ids, fetch, ids_as_value, timestamp
+from jobs.sql.statements import Row, among_ids, fetch, ids_as_value
 from jobs.states import FINAL, UNTAKEN, JobState
 
 _JOB = Job._meta.db_table

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from clusters.sql.cursors import vendor
+from clusters.sql.moments import timestamp
 from jobs.models import Input, Job, JobInput
-from jobs.sql.statements import Columns, among_ids, fetch, ids_as_value, insert, run, timestamp
+from jobs.sql.statements import Columns, among_ids, fetch, ids_as_value, insert, run
 from jobs.states import FINAL
 
 _INPUT, _LINK, _JOB = Input._meta.db_table, JobInput._meta.db_table, Job._meta.db_table

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from clusters.sql.cursors import vendor
+from clusters.sql.moments import timestamp
 from jobs.models import GroupCount, Job, JobActivity, JobCount, JobEvent, JobLabel
-from jobs.sql.statements import Columns, Row, Statement, insert, insertion, timestamp
+from jobs.sql.statements import Columns, Row, Statement, insert, insertion
 from jobs.states import Span
 
 _COUNT = JobCount._meta.db_table

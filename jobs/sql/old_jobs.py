@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from clusters.sql.cursors import vendor
+from clusters.sql.moments import timestamp
 from jobs.models import EndedParent, GroupDependency, Job, JobAttempt, JobDependency, JobEvent, JobInput, JobLabel
-from jobs.sql.statements import Row, fetch, of_many, timestamp
+from jobs.sql.statements import Row, fetch, of_many
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table

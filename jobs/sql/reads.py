@@ -11,9 +11,10 @@ from django.db import connection, models
 
 from clusters.models import Cluster, Credential, Project
 from clusters.sql.cursors import vendor
+from clusters.sql.moments import timestamp
 from jobs.models import MAX_ID, Job, JobCount, Queue, Serves
 from jobs.sight import Sight
-from jobs.sql.statements import Names, Place, Row, Statement, among_ids, fetch, ids_as_value, of_many, quoted, timestamp
+from jobs.sql.statements import Names, Place, Row, Statement, among_ids, fetch, ids_as_value, of_many, quoted
 from jobs.states import UNTAKEN, JobState
 
 _JOB = Job._meta.db_table

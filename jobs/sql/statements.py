@@ -1,7 +1,6 @@
 """Running a statement, and the INSERTs of many rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
@@ -86,13 +85,6 @@ def of_many(condition: str) -> str:
     (https://www.sqlite.org/lang_corefunc.html#likelihood).
     """
     return f"likelihood({condition}, 0.5)" if vendor() == "sqlite" else condition
-
-
-# The rows of a transaction have few times, each in many columns.
-@lru_cache(maxsize=256)
-def timestamp(value: datetime) -> Any:
-    """A time as this database's cursor takes it."""
-    return connection.ops.adapt_datetimefield_value(value)
 
 
 def insert(model: type[models.Model], columns: Columns, further: str = "") -> list[Row]:

@@ -8,12 +8,13 @@ from django.contrib.auth.models import User
 
 from clusters.models import Cluster, Grant, Membership, Project
 from clusters.sql.cursors import open_cursor, vendor
+from clusters.sql.moments import timestamp
 from jobs.leases import Lease
 from jobs.models import Job, Queue, Serves
 from jobs.sight import Sight
 from jobs.sql.instances import instances
 from jobs.sql.queues import QUEUED_BY_ID
-from jobs.sql.statements import Row, among_ids, fetch, ids_as_value, quoted, run, timestamp
+from jobs.sql.statements import Row, among_ids, fetch, ids_as_value, quoted, run
 from jobs.states import JobState
 
 _JOB = Job._meta.db_table

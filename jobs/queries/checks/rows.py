@@ -8,9 +8,10 @@ from django.apps import apps
 from django.db import models
 
 from clusters.models import Cluster, Credential, CredentialKind, FormerValue, PoolMember
+from clusters.sql.moments import timestamp
 from jobs.models import GroupDependency, Job, JobDependency, JobEvent, JobGroup, Queue, Serves
 from jobs.queries.checks.finding import Finding, Range
-from jobs.sql.statements import fetch, timestamp
+from jobs.sql.statements import fetch
 from jobs.states import JobState
 
 # A job that a server of an earlier release queued is put into a queue within seconds.

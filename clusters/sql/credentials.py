@@ -6,11 +6,10 @@ from functools import cache
 from typing import NamedTuple
 
 from django.contrib.auth.models import User
-from django.db import connection
 
 from clusters.models import Cluster, Credential, FormerValue, PoolMember, Streak
 from clusters.prepared import fetch_prepared
-from clusters.sql.moments import as_datetime
+from clusters.sql.moments import as_datetime, timestamp
 
 _CREDENTIAL = Credential._meta.db_table
 _FORMER_VALUE = FormerValue._meta.db_table
@@ -68,7 +67,7 @@ def credentials_by_former_digest(digests: Sequence[str], now: datetime) -> list[
 def _select(
     column: str, credentials: str, digests: Sequence[str], now: datetime, further: str = ""
 ) -> list[CredentialRow]:
-    at = connection.ops.adapt_datetimefield_value(now)
+    at = timestamp(now)
     # A few statements, each prepared, serve any number of digests.
     padded = [*digests, *[digests[-1]] * ((1 << (len(digests) - 1).bit_length()) - len(digests))]
     statement = _statement(column, credentials, len(padded), further)

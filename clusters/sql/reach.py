@@ -5,12 +5,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.contrib.auth.models import User
-from django.db import connection
 
 from clusters.models import Cluster, Credential, CredentialKind, Grant, Membership, Project, Role, Scope, Streak
 from clusters.sql.credentials import LAST_ASKED_AT
 from clusters.sql.cursors import open_cursor
-from clusters.sql.moments import as_datetime
+from clusters.sql.moments import as_datetime, timestamp
 
 _CREDENTIAL = Credential._meta.db_table
 _CLUSTER = Cluster._meta.db_table
@@ -88,8 +87,7 @@ class ReachRow(NamedTuple):
 def tokens_by_digest(digests: Collection[str], now: datetime) -> list[TokenRow]:
     """Those that work, of persons who may sign in."""
     places = ",".join(["%s"] * len(digests))
-    at = connection.ops.adapt_datetimefield_value(now)
-    rows = _fetch(_TOKENS.format(places=places), [*digests, at])
+    rows = _fetch(_TOKENS.format(places=places), [*digests, timestamp(now)])
     return [row._replace(last_used_at=as_datetime(row.last_used_at)) for row in map(TokenRow._make, rows)]
 
 

@@ -105,13 +105,10 @@ def test_a_controller_that_restarts_in_the_middle_is_waited_for(
     running = agent.submit(f"echo ran >> {tmp_path / 'ran'}; {until_there(tmp_path / 'go')}; exit 4")
     agent.work(lambda: agent.job(running).state == JobState.RUNNING)
 
-    slurm.stop_controller()
-    try:
+    with slurm.without_controller():
         later = agent.submit(f"echo ran >> {tmp_path / 'ran'}")
         agent.work_for(3)
         during = [agent.job(jobid).state for jobid in (running, later)]
-    finally:
-        slurm.start_controller()
     (tmp_path / "go").touch()
     jobs = agent.finish(running, later)
 

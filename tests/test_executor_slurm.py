@@ -135,8 +135,7 @@ def test_a_job_outlives_the_controller(slurm: Executor, cluster: SlurmCluster, t
     ticket = hand_over(slurm, "rainbow-15-1", f"{until_there(tmp_path / 'go')}; exit 4")
     wait_for(slurm, ticket, JobPhase.RUNNING)
 
-    cluster.stop_controller()
-    try:
+    with cluster.without_controller():
         with pytest.raises(SchedulerSilent):
             slurm.watch([ticket])
         with pytest.raises(SchedulerSilent):
@@ -144,8 +143,6 @@ def test_a_job_outlives_the_controller(slurm: Executor, cluster: SlurmCluster, t
         with pytest.raises(SchedulerSilent):
             slurm.cancel([ticket])
         (tmp_path / "go").touch()
-    finally:
-        cluster.start_controller()
 
     assert wait_for(slurm, ticket, JobPhase.ENDED).exit_code == 4
     assert slurm.find(["rainbow-16-1"]) == {}

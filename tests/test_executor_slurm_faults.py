@@ -147,7 +147,7 @@ def test_what_a_slow_controller_takes_late_runs_once(
 
     os.kill(controller, signal.SIGSTOP)
     try:
-        with pytest.raises(SchedulerSilent):
+        with cluster.impatient(), pytest.raises(SchedulerSilent):
             hand_over(slurm, "rainbow-5-1", f"echo ran >> {tmp_path}/ran; exit 5")
     finally:
         os.kill(controller, signal.SIGCONT)

@@ -7,7 +7,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ NODE_MEMORY_MIB = 1000
 NODE_GPUS = 2
 GPU_TYPE = "fake"
 ACCOUNT = "physics"
+# How long its programs wait for one another: longer than a machine stands still, shorter than executors wait for them.
+PATIENT, IMPATIENT = "MessageTimeout=25", "MessageTimeout=5"
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 CONFIGURATION = """\
@@ -57,7 +60,7 @@ ReturnToService=2
 MaxJobCount=20000
 MinJobAge={forget_after_seconds}
 KillWait=5
-MessageTimeout=5
+{patient}
 AccountingStorageType=accounting_storage/none
 NodeName=n0 Port={first_node_port} Feature=local,first {node}
 NodeName=n[1-{last}] Port=[{node_ports}] Feature=local {node}
@@ -93,19 +96,32 @@ class SlurmCluster:
         )
         return done.stdout
 
-    def start_controller(self) -> None:
-        self.run("slurmctld", "-f", self.environment["SLURM_CONF"])
-        _wait_for(lambda: "UP" in self.run("scontrol", "ping"), f"a controller; see {self.folder}/log")
+    @contextmanager
+    def without_controller(self) -> Iterator[None]:
+        self._stop_controller()
+        try:
+            with self.impatient():
+                yield
+        finally:
+            self._start_controller()
 
-    def stop_controller(self) -> None:
-        _stop(self.folder / "slurmctld.pid", signal.SIGTERM)
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Commands that begin meanwhile give a controller that does not answer up soon."""
+        file = self.folder / "slurm.conf"
+        patient = file.read_text()
+        file.write_text(patient.replace(PATIENT, IMPATIENT))
+        try:
+            yield
+        finally:
+            file.write_text(patient)
 
     def start(self) -> None:
         for name in ("state", "spool", "log"):
             (self.folder / name).mkdir()
         (self.folder / "slurm.conf").write_text(self._configuration())
         (self.folder / "gres.conf").write_text(GPUS.format(last=NODES - 1, gpu_type=GPU_TYPE))
-        self.start_controller()
+        self._start_controller()
         for node in range(NODES):
             self.run("slurmd", "-f", self.environment["SLURM_CONF"], "-N", f"n{node}")
         _wait_for(self._idle, f"{NODES} idle nodes; see {self.folder}/log")
@@ -114,7 +130,14 @@ class SlurmCluster:
         self.run("scancel", "--quiet", "--me")
         for node in range(NODES):
             _stop(self.folder / f"slurmd-n{node}.pid", signal.SIGTERM)
-        self.stop_controller()
+        self._stop_controller()
+
+    def _start_controller(self) -> None:
+        self.run("slurmctld", "-f", self.environment["SLURM_CONF"])
+        _wait_for(lambda: "UP" in self.run("scontrol", "ping"), f"a controller; see {self.folder}/log")
+
+    def _stop_controller(self) -> None:
+        _stop(self.folder / "slurmctld.pid", signal.SIGTERM)
 
     def _idle(self) -> bool:
         idle = self.run("sinfo", "--noheader", "--partition=debug", "--states=idle", "--format=%D")
@@ -132,6 +155,7 @@ class SlurmCluster:
             last=NODES - 1,
             node=NODE.format(host=host, memory=NODE_MEMORY_MIB, gpu_type=GPU_TYPE, gpus=NODE_GPUS),
             account=ACCOUNT,
+            patient=PATIENT,
             # The shortest that Slurm knows, so that the tests see records leave the queue.
             forget_after_seconds=4,
         )

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from clusters import prepared
 from clusters.prepared import fetch_prepared
+from tests.support.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -16,12 +17,14 @@ STATEMENT = "SELECT word FROM words WHERE id = %s"
 
 
 @pytest.fixture
-def words() -> Iterator[Callable[..., Any]]:
+def words(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """Runs statements on a table of this session, which has one row."""
     if connection.vendor != "postgresql":
         pytest.skip("needs PostgreSQL; make test-postgresql runs it")
     # The plans of earlier tests may be due to be made anew.
     prepared._sessions.clear()
+    # A machine that stands still has no plan made anew.
+    monkeypatch.setattr(prepared, "_PLANS_LAST_SECONDS", PATIENCE_SECONDS)
     with connection.cursor() as cursor:
         cursor.execute("CREATE TEMPORARY TABLE words (id integer PRIMARY KEY, word varchar(10))")
         cursor.execute("INSERT INTO words VALUES (1, 'one')")

@@ -50,7 +50,7 @@ ONCE := agent_attacked airflow agent_command agent_f* agent_killed agent_metrics
 	job_output job_processes job_resources jobs_as_persons journal keepalive kept_cursor kubernetes live_output loaded_modules locks log_examples log_lines log_writer login_in_a_browser long_waits look_up_of_a_pools_job mapped_agent matching metrics_docs my_pages_in_a_browser needs nextflow \
 	package parameter_study policy policy_* pool_drill presence printed_jobs probe prometheus prometheus_files python_docs reach readme recorded_conversation release releases replaced_* \
 	rest_schema_page reverse_proxies rules scanning scheduler_facts settings shedding sbatch sbatch_tour sign_in_at_a_provider signatures signed_runs signed_submission signing_keys site_options slurm_answers slurm_commands snakemake squeue_as_slurm soak state_folder submit_file \
-	submit_options submit_wait thread_pools timed_calls tls units users_file wakeups watch web_server web_tls where wire_golden \
+	submit_options submit_wait thread_pools timed_calls tls units users_file waited wakeups watch web_server web_tls where wire_golden \
 	wrong_surroundings \
 	agent_hands_over_many agent_holds_many agent_ready_jobs agent_round benchmarked_requests benchmarks_mixed_load \
 	client client_reports fetched_files group_files group_wait groups_command h2corn_listener later_generation later_generations_apart \

@@ -33,6 +33,7 @@ from jobs.services.relays import (
     taken,
 )
 from jobs.states import OutputSource
+from jobs.waited import LOOK_AT_LEAST_EVERY_SECONDS, Waited
 from rainbow.errors import (
     NO_SUCH_JOB,
     FailedPrecondition,
@@ -51,8 +52,6 @@ FIRST_ANSWER_SECONDS, SILENCE_SECONDS = 10.0, 30.0
 ADMIT_EVERY_SECONDS, NOTE_EVERY_SECONDS = 1.0, 15.0
 # A reader that takes nothing for so long is given up.
 STALL_SECONDS = 300.0
-# For what wakes nobody.
-LOOK_EVERY_SECONDS = 1.0
 CUT = "the connection of the cluster's agent was cut"
 STALLED = "the reader took nothing for so long that it was given up"
 SOURCES = {
@@ -116,8 +115,8 @@ class OutputRpcs:
     ) -> AsyncIterator[pb.ReadOutputResponse]:
         claim = bearer_claim(call, request.cluster, ANY)
         clock = asyncio.get_running_loop().time
-        admitted_at = noted_at = heard_at = clock()
-        next_byte, patience = opened.start, FIRST_ANSWER_SECONDS
+        admitted_at = noted_at = clock()
+        next_byte, patience, waited = opened.start, FIRST_ANSWER_SECONDS, Waited()
         while True:
             wakeup.clear()
             chunks = self._windows.take(opened.id) or await self._from_database(opened.id)
@@ -133,7 +132,7 @@ class OutputRpcs:
                 next_byte += len(chunk.data)
                 if chunk.data or patience == FIRST_ANSWER_SECONDS:
                     yield pb.ReadOutputResponse(offset=chunk.offset, data=chunk.data, attempt=opened.attempt)
-                patience, heard_at = SILENCE_SECONDS, clock()
+                patience, waited = SILENCE_SECONDS, Waited()
                 if chunk.end:
                     return
             if self._server.wakeups.closed:
@@ -145,10 +144,10 @@ class OutputRpcs:
                 note = partial(note_reader, relay=opened.id, now=self._server.clock())
                 await self._server.pools.write(note)
                 noted_at = clock()
-            if clock() - heard_at >= patience:
+            if waited.look() >= patience:
                 raise FailedPrecondition(NO_ANSWER) if patience == FIRST_ANSWER_SECONDS else Unavailable(CUT)
             if not chunks:
-                await wait_for(wakeup, at_most=LOOK_EVERY_SECONDS)
+                await wait_for(wakeup, at_most=LOOK_AT_LEAST_EVERY_SECONDS)
 
     async def _from_database(self, relay: str) -> list[Chunk]:
         found = await self._server.pools.read(partial(chunks_of, relay))
@@ -216,7 +215,7 @@ class Sent:
                     return bool(there)
                 if clock() >= until_then or self._server.wakeups.closed:
                     return False
-                await wait_for(wakeup, at_most=LOOK_EVERY_SECONDS)
+                await wait_for(wakeup, at_most=LOOK_AT_LEAST_EVERY_SECONDS)
 
     async def _try(self, chunk: Chunk) -> bool | None:
         if self._is_here:

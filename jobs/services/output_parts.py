@@ -13,6 +13,7 @@ from jobs.models import Job
 from jobs.queries.relays import chunks_of
 from jobs.services.relays import NO_ANSWER, Opened, begin_relay, end_relay, taken
 from jobs.states import FINAL, OutputSource
+from jobs.waited import LOOK_AT_LEAST_EVERY_SECONDS, Waited
 from rainbow.errors import FailedPrecondition, Unavailable
 
 MOST_BYTES = 1024 * 1024
@@ -38,12 +39,20 @@ class Readers:
     def admitted(self, party: Party) -> Iterator[None]:
         """Raises LimitReached."""
         with self._places.taken(party):
-            if not self._turns.acquire(timeout=self._seconds):
+            if not self._has_its_turn():
                 raise self._places.refusal()
             try:
                 yield
             finally:
                 self._turns.release()
+
+    def _has_its_turn(self) -> bool:
+        waited, left = Waited(), self._seconds
+        while not self._turns.acquire(timeout=min(left, LOOK_AT_LEAST_EVERY_SECONDS)):
+            left = self._seconds - waited.look()
+            if left <= 0:
+                return False
+        return True
 
 
 _READERS = Readers(at_once=MOST_AT_ONCE, waiting=MOST_WAITING, seconds=TURN_SECONDS)
@@ -91,7 +100,7 @@ def read_part(
 
 
 def _read(opened: Opened, *, over: bool, most_bytes: int) -> Part:
-    began = time.monotonic()
+    waited = Waited()
     data, offset, heard = b"", opened.start, False
     while True:
         found = chunks_of(opened.id)
@@ -106,7 +115,7 @@ def _read(opened: Opened, *, over: bool, most_bytes: int) -> Part:
                 raise Unavailable("the cluster's agent sent what was not wanted")
             if chunk.end:
                 return Part(offset=offset, data=data, attempt=opened.attempt, more=not over or len(data) == most_bytes)
-        seconds = time.monotonic() - began
+        seconds = waited.look()
         if seconds >= ALL_SECONDS or (seconds >= FIRST_ANSWER_SECONDS and not heard):
             raise FailedPrecondition(NO_ANSWER)
         time.sleep(LOOK_EVERY_SECONDS)

@@ -48,7 +48,7 @@ ONCE := agent_attacked airflow agent_command agent_f* agent_killed agent_metrics
 	database_file database_locks docs doctor doctor_certificate error_tables executor_* facts fairness fingerprints followed_news full_disk futures futures_distrust h2corn_server hashing held_index \
 	held_job_states hostile_clients hostile_http hostile_jobs hostile_server hostile_server_broken_and_signed hostile_server_signed http_requests https images in_doubt job_folders \
 	job_output job_processes job_resources jobs_as_persons journal keepalive kept_cursor kubernetes live_output loaded_modules locks log_examples log_lines log_writer login_in_a_browser long_waits look_up_of_a_pools_job mapped_agent matching metrics_docs my_pages_in_a_browser needs nextflow \
-	package parameter_study policy policy_* pool_drill presence printed_jobs probe prometheus prometheus_files python_docs reach readme recorded_conversation release releases replaced_* \
+	package parameter_study policy policy_* places pool_drill presence printed_jobs probe prometheus prometheus_files python_docs reach readme recorded_conversation release releases replaced_* \
 	rest_schema_page reverse_proxies rules scanning scheduler_facts settings shedding sbatch sbatch_tour sign_in_at_a_provider signatures signed_runs signed_submission signing_keys site_options slurm_answers slurm_commands snakemake squeue_as_slurm soak state_folder submit_file \
 	submit_options submit_wait thread_pools timed_calls tls units users_file waited wakeups watch web_server web_tls where wire_golden \
 	wrong_surroundings \

@@ -170,9 +170,15 @@ def lose(server: RainbowServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
     with ExitStack() as stack:
 
         def start(call: str) -> Proxy:
+            path, sent = f"RainbowScheduler/{call}".encode(), b""
+
             def deafen(data: bytes, answers: bool) -> None:
-                if not answers and f"RainbowScheduler/{call}".encode() in data:
-                    proxy.deafen()
+                nonlocal sent
+                if not answers:
+                    # What is sent at once may come in two pieces.
+                    sent = sent[-len(path) :] + data
+                    if path in sent:
+                        proxy.deafen()
 
             proxy = stack.enter_context(proxy_before(server.address, tap=deafen))
             monkeypatch.setenv("RAINBOW_HOST", proxy.address)

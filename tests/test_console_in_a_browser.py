@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -211,6 +212,69 @@ def test_a_step_that_is_not_answered_is_tried_again(browser: Browser, console: R
         expect(page.get_by_text("The server does not answer: what you see is old.")).to_be_visible()
         page.unroute("**/step/")
         expect(page.get_by_text("Done.")).to_be_visible()
+
+
+def begin_to_prioritize(visiting: Visit) -> None:
+    visiting.go(PRIORITIZE_SOME)
+    visiting.page.get_by_label("Priority").fill("5")
+    visiting.page.get_by_label("Reason").fill("late")
+    visiting.page.get_by_role("button", name="Change").click()
+
+
+@pytest.mark.parametrize("answer", [{"status": 403}, {"status": 200, "body": "blocked"}], ids=["forbidden", "blocked"])
+def test_a_step_that_is_refused_once_more_ends_the_steps(
+    browser: Browser, console: RainbowServer, answer: dict[str, Any]
+) -> None:
+    with visit(browser, console.web) as visiting:
+        page = visiting.page
+        loaded: list[str] = []
+        page.on("framenavigated", lambda frame: loaded.append(frame.url))
+        steps: list[Route] = []
+
+        def refuse(route: Route) -> None:
+            steps.append(route)
+            route.fulfill(**answer)
+
+        page.route("**/step/", refuse)
+        begin_to_prioritize(visiting)
+
+        expect(page.get_by_text("The server refuses to go on. Load the page again")).to_be_visible()
+        expect(page.get_by_role("button", name="Stop")).to_be_visible()
+        assert len(steps) == 2
+        assert [address for address in loaded if address == page.url] == [page.url]
+
+
+def test_a_step_whose_form_is_of_an_earlier_session_is_tried_with_one_of_this(
+    browser: Browser, console: RainbowServer
+) -> None:
+    with visit(browser, console.web) as visiting:
+        page = visiting.page
+        page.route("**/step/", lambda route: route.fulfill(status=503))
+        begin_to_prioritize(visiting)
+        expect(page.get_by_text("The server does not answer")).to_be_visible()
+        # As signing in again, on another page, does.
+        page.context.add_cookies([{"name": "csrftoken", "value": "x" * 32, "url": console.web}])
+        page.unroute("**/step/")
+
+        expect(page.get_by_text("Done.")).to_be_visible()
+
+
+def test_who_may_no_longer_go_on_is_offered_no_step(browser: Browser, console: RainbowServer) -> None:
+    with visit(browser, console.web) as visiting:
+        page = visiting.page
+        page.route("**/step/", lambda route: route.fulfill(status=503))
+        begin_to_prioritize(visiting)
+        expect(page.get_by_text("The server does not answer")).to_be_visible()
+        page.route("**/bulk/*/", lambda route: route.fulfill(body=_without_forms(route.fetch().text())))
+        page.unroute("**/step/")
+        page.route("**/step/", lambda route: route.fulfill(status=403))
+
+        expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+        expect(page.locator("#stale")).to_be_empty()
+
+
+def _without_forms(page: str) -> str:
+    return re.sub("<form.*?</form>", "", page, flags=re.DOTALL)
 
 
 def test_a_server_that_is_gone_is_noticed(browser: Browser, console: RainbowServer) -> None:

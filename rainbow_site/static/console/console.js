@@ -5,18 +5,27 @@ const PLACES = "a, summary, button, [tabindex]";
 const OF_A_SCRIPT = { "X-Requested-With": "XMLHttpRequest" };
 const WHY_OLD = { 403: "You may no longer see this page", 404: "What this page shows is no longer there" };
 const NO_ANSWER = "The server does not answer";
+const REFUSED = "The server refuses to go on. Load the page again to try once more.";
 const byId = (id) => document.getElementById(id);
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-function tell(why) {
-  document.body.classList.toggle("stale", why !== "");
-  if (byId("stale")) byId("stale").textContent = why && `${why}: what you see is old.`;
+function warn(text) {
+  document.body.classList.toggle("stale", text !== "");
+  if (byId("stale")) byId("stale").textContent = text;
+}
+
+const tell = (why) => warn(why && `${why}: what you see is old.`);
+
+async function loadAnew() {
+  location.reload();
+  // What follows is not to run meanwhile.
+  await pause(PATIENCE);
 }
 
 // What is answered, with the page in it. `page` is null where there is none, which the page that is shown then says.
 async function ask(address, options) {
   const answer = await fetch(address, { ...options, headers: OF_A_SCRIPT }).catch(() => null);
-  if (answer?.headers.has("X-Rainbow-Sign-In")) location.reload();
+  if (answer?.headers.has("X-Rainbow-Sign-In")) await loadAnew();
   const text = answer?.ok ? await answer.text().catch(() => null) : null;
   tell(text === null ? WHY_OLD[answer?.status] ?? NO_ANSWER : "");
   const page = text === null ? null : new DOMParser().parseFromString(text, "text/html");
@@ -50,7 +59,7 @@ function likeIt(focused, place, others) {
 
 async function refresh() {
   const { redirected, page } = await ask(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-  if (redirected) return location.reload();
+  if (redirected) return loadAnew();
   if (page) await replaceParts(page);
 }
 
@@ -59,12 +68,19 @@ let going = null;
 const refreshOnce = () => (going ??= refresh().finally(() => { going = null; }));
 
 async function stepBulkAction() {
+  let refused = false;
   for (let form; (form = document.querySelector("form[data-step]")); ) {
     const { status, page } = await ask(form.action, { method: "POST", body: new FormData(form) });
-    // Who is signed out, or may not go on, is shown what the whole page is now.
-    if (status === 403 || (page && !page.getElementById("bulk-action"))) return location.reload();
-    if (page) await replaceParts(page);
-    else await pause(EVERY);
+    if (page?.getElementById("bulk-action")) {
+      refused = false;
+      await replaceParts(page);
+    } else if (!page && status !== 403) await pause(EVERY);
+    else if (refused) return warn(REFUSED);
+    else {
+      refused = true;
+      // Who is signed out is asked to sign in; who may not go on gets no form, others one of their present session.
+      await refresh();
+    }
   }
 }
 

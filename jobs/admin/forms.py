@@ -1,14 +1,17 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from django import forms
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from clusters.admin.forms import ReasonForm, number_from
 from clusters.models import Cluster, Credential, CredentialKind, Project
 from jobs.models import MAX_ID
+from jobs.queries.cluster_tokens import listed_tokens
 from jobs.queries.search import Search
 from jobs.services.actions import Action
 from jobs.specs import MAX_NAME, MAX_PRIORITY, check_labels
@@ -77,23 +80,46 @@ class JobSearchForm(forms.Form):
         )
 
 
+class TokenChoice(forms.ModelChoiceField):  # type: ignore[type-arg]  # at run time it takes none
+    """Takes any token of a cluster, and lists few: those that no longer work are without number."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(Credential.objects.none(), **options)
+        self.widget.attrs["disabled"] = True
+
+    def choose_among(self, *, cluster_id: int, chosen: int) -> None:
+        self.queryset = Credential.objects.filter(cluster_id=cluster_id, kind=CredentialKind.TOKEN)
+        self.choices = partial(self._listed, cluster_id, chosen)
+        del self.widget.attrs["disabled"]
+
+    def _listed(self, cluster_id: int, chosen: int) -> list[tuple[int | str, str]]:
+        now = timezone.now()
+        tokens = listed_tokens(cluster_id=cluster_id, chosen=chosen, now=now)
+        return [("", str(self.empty_label)), *((token.id, _with_its_end(token, now)) for token in tokens)]
+
+
+def _with_its_end(token: Credential, now: datetime) -> str:
+    """Of tokens that no longer work, several may have the label of one that does."""
+    if token.revoked_at:
+        return f"{token}, revoked {token.revoked_at:%Y-%m-%d}"
+    expired = token.expires_at and token.expires_at <= now
+    return f"{token}, expired {token.expires_at:%Y-%m-%d}" if expired else str(token)
+
+
 class SearchForm(JobSearchForm):
     """Its tokens are only those of the chosen cluster: a fleet has too many to list."""
 
     field_order = ["state", "cluster", "token", "owner", "project", "group", "since", "label", "text"]
-    token = forms.ModelChoiceField(Credential.objects.none(), required=False, empty_label="any", label="Submitted with")
+    token = TokenChoice(required=False, empty_label="any", label="Submitted with")
     owner = forms.CharField(required=False, max_length=150)
     project = forms.CharField(required=False, max_length=63)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        cluster_id = number_from(str(self.data.get("cluster", "")))
+        cluster_id, chosen = (number_from(str(self.data.get(name, ""))) for name in ("cluster", "token"))
         field = self.fields["token"]
-        if cluster_id and isinstance(field, forms.ModelChoiceField):
-            tokens = Credential.objects.filter(cluster_id=cluster_id, kind=CredentialKind.TOKEN)
-            field.queryset = tokens.order_by("label", "id")
-        else:
-            field.widget.attrs["disabled"] = True
+        if cluster_id and isinstance(field, TokenChoice):
+            field.choose_among(cluster_id=cluster_id, chosen=chosen)
 
     def clean_owner(self) -> User | None:
         return self._named("owner", User.objects.filter(username=self.cleaned_data["owner"]))

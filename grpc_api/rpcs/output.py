@@ -74,7 +74,12 @@ class OutputRpcs:
         claim = replace(bearer_claim(call, request.cluster, ANY), reads=True)
         # Before it is written down that there is another one.
         self._readers.check()
-        answered = await self._server.write(begin, request, claim, call)
+        opening = Opening()
+        try:
+            answered = await self._server.write(opening.begin, request, claim, call)
+        except BaseException:
+            self._give_up(opening)
+            raise
         opened, caller = answered.reply, answered.caller
         self._windows.open(opened.id)
         with ExitStack() as held:
@@ -155,6 +160,11 @@ class OutputRpcs:
             await self._server.pools.write(partial(taken, relay=relay, ids=[id for id, _ in found]))
         return [chunk for _, chunk in found]
 
+    def _give_up(self, opening: "Opening") -> None:
+        opening.is_given_up = True
+        if opening.opened is not None:
+            self._later(self._end(opening.opened))
+
     async def _end(self, opened: Opened) -> None:
         """What cannot be ended now is ended later (jobs/services/relays.py)."""
         with suppress(Error, Unavailable):
@@ -165,6 +175,21 @@ class OutputRpcs:
         ending = asyncio.get_running_loop().create_task(work)
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
+
+
+class Opening:
+    """A relay that a thread begins for a call, which may be given up before it learns of the relay."""
+
+    def __init__(self) -> None:
+        self.opened: Opened | None = None
+        self.is_given_up = False
+
+    def begin(self, request: pb.ReadOutputRequest, caller: Caller, now: datetime) -> Opened:
+        self.opened = begin(request, caller, now)
+        # The call sets this before it looks at `opened`: whichever of the two comes later ends the relay, or both do.
+        if self.is_given_up:
+            end_relay(relay=self.opened.id)
+        return self.opened
 
 
 class Sent:

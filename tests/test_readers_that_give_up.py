@@ -10,15 +10,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from grpc_api.rpcs import output
 from grpc_api.rpcs.output import OutputRpcs
 from grpc_api.rpcs.server_state import Answered
 from grpc_api.runtime.thread_pools import ThreadPools
 from grpc_api.runtime.wakeups import Wakeups
+from jobs.models import Relay, Wish
+from jobs.services import output_parts
 from jobs.services.relays import Opened
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.telemetry.traces import NO_SPAN
+from tests.support.console import signed_in
+from tests.support.leases import held
 from tests.support.patience import PATIENCE_SECONDS
 
 CALL: Any = SimpleNamespace(bearer="", certified=lambda: None, request_id="", span=NO_SPAN)
@@ -92,3 +97,29 @@ def test_a_relay_of_which_its_reader_had_not_learned_is_ended(server: Server) ->
     asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))
 
     assert server.ended == ["relay"]
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("/api/v1/jobs/{}/output", 409),
+        ("/admin/jobs/job/{}/output/", 204),
+        ("/admin/jobs/job/{}/file/?name=results.csv", 302),
+    ],
+)
+def test_an_agent_is_not_waited_for_when_the_client_of_a_web_request_has_gone(
+    alpha: Any, monkeypatch: pytest.MonkeyPatch, address: str, status: int
+) -> None:
+    def wait(_seconds: float) -> None:
+        pytest.fail("waits for the agent")
+
+    monkeypatch.setattr(output_parts, "time", SimpleNamespace(sleep=wait))
+    job_id = held(alpha, now=timezone.now())
+    vera = signed_in("vera", "operators", sees_content=True)
+
+    told_by_the_web_server: dict[str, Any] = {"waitress.client_disconnected": lambda: True}
+    answer = vera.get(address.format(job_id), **told_by_the_web_server)
+
+    assert answer.status_code == status
+    assert not Relay.objects.exists()
+    assert not Wish.objects.exists()

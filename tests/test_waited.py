@@ -85,10 +85,10 @@ def test_a_reader_of_a_part_goes_on_waiting(clock: Clock, monkeypatch: pytest.Mo
     monkeypatch.setattr(output_parts, "taken", lambda **_: None)
     opened = Opened(id="relay", attempt=1, start=0)
 
-    assert output_parts._read(opened, over=True, most_bytes=10).data == b"x"
+    assert output_parts._read(opened, over=True, most_bytes=10, has_gone=bool).data == b"x"
     come.extend([[]] * 100)
     with pytest.raises(FailedPrecondition, match="did not answer"):
-        output_parts._read(opened, over=True, most_bytes=10)
+        output_parts._read(opened, over=True, most_bytes=10, has_gone=bool)
 
 
 def test_who_waits_for_a_turn_goes_on_waiting(clock: Clock) -> None:

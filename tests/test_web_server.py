@@ -2,13 +2,16 @@
 
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
+from pathlib import Path
 
 import pytest
 
+from tests.support.certificates import make_certificate
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import ROOT, environment_for
 
@@ -18,8 +21,9 @@ import django
 django.setup()
 from rainbow_site.web_server import server
 server._HANGS_AFTER_SECONDS, server.GRACE_SECONDS = {hangs_after_seconds}, 1
+tls = None
 {application}
-web = server.WebServer(application, socket.socket(fileno=int(sys.argv[1])))
+web = server.WebServer(application, socket.socket(fileno=int(sys.argv[1])), tls=tls)
 signal.signal(signal.SIGTERM, lambda number, frame: web.stop())
 web.serve()
 """
@@ -37,6 +41,25 @@ def application(environ, start_response):
 FAILS = """
 def application(environ, start_response):
     raise ValueError(environ["HTTP_X_SECRET"])
+"""
+# In so many steps, however long each takes, so that the test ends in any case.
+LOOKS_WHO_IS_THERE = """
+import sys, time
+def application(environ, start_response):
+    has_gone = environ["waitress.client_disconnected"]
+    print("gone" if has_gone() else "there", file=sys.stderr, flush=True)
+    for _ in range(1_000):
+        if not has_gone():
+            time.sleep(0.01)
+    print("gone" if has_gone() else "there", file=sys.stderr, flush=True)
+    start_response("204 No Content", [])
+    return []
+"""
+ENCRYPTS = """
+from types import SimpleNamespace
+from rainbow_site.process.certificates import TlsFiles
+from rainbow_site.web_server.tls import context_from
+tls = SimpleNamespace(current=context_from(TlsFiles(cert="{certificate}", key="{key}")))
 """
 
 Start = Callable[..., tuple[subprocess.Popen[str], HTTPConnection]]
@@ -110,3 +133,25 @@ def test_an_application_that_fails_tells_the_log_and_not_the_client(start: Start
     assert b"hush" not in body
     assert "ValueError: (its words may be of a job)" in said
     assert "hush" not in said
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+def test_an_application_that_takes_long_learns_that_its_client_has_gone(
+    start: Start, tmp_path: Path, encrypted: bool
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    encrypts = ENCRYPTS.format(certificate=certificate, key=key) if encrypted else ""
+    process, client = start(encrypts + LOOKS_WHO_IS_THERE)
+    if encrypted:
+        context = ssl.create_default_context(cafile=str(certificate))
+        client = HTTPSConnection(client.host, client.port, timeout=PATIENCE_SECONDS, context=context)
+    said = process.stderr
+    assert said is not None
+
+    client.request("GET", "/")
+    assert said.readline() == "there\n"
+    # A request that comes before the answer is not read before it either.
+    client.sock.sendall(b"GET / HTTP/1.1\r\n")
+    client.close()
+
+    assert said.readline() == "gone\n"

@@ -12,6 +12,7 @@ from jobs.queries.lookup import within_reach
 from jobs.services.output_parts import MOST_BYTES, read_part
 from jobs.services.relays import NoAgent
 from jobs.states import OutputSource
+from jobs.web_clients import HasGone, has_gone_from
 from rainbow.errors import FailedPrecondition, InvalidArgument, LimitReached, NotFound, RainbowError
 
 # What a page shows first.
@@ -36,6 +37,7 @@ def output_part(request: HttpRequest, *, by: Caller | Operator, job_id: int) -> 
             start=int(said) if known else -FIRST_BYTES,
             most_bytes=MOST_BYTES if known else FIRST_BYTES,
             clock=timezone.now,
+            has_gone=has_gone_from(request.META),
         )
     except NotFound as error:
         raise Http404 from error
@@ -64,7 +66,7 @@ def output_file(request: HttpRequest, *, by: Caller | Operator, job_id: int, job
     if not within_reach(by).filter(id=job_id).exists():
         raise Http404
     try:
-        data = _whole_file(by, job_id, name)
+        data = _whole_file(by, job_id, name, has_gone=has_gone_from(request.META))
     except NotFound as error:
         raise Http404 from error
     except InvalidArgument:
@@ -76,7 +78,7 @@ def output_file(request: HttpRequest, *, by: Caller | Operator, job_id: int, job
     return _attachment(data, name=name.rpartition("/")[2])
 
 
-def _whole_file(by: Caller | Operator, job_id: int, name: str) -> bytes:
+def _whole_file(by: Caller | Operator, job_id: int, name: str, *, has_gone: HasGone) -> bytes:
     part = read_part(
         by=by,
         job_id=job_id,
@@ -85,6 +87,7 @@ def _whole_file(by: Caller | Operator, job_id: int, name: str) -> bytes:
         start=0,
         most_bytes=MOST_BYTES_OF_FILE + 1,
         clock=timezone.now,
+        has_gone=has_gone,
     )
     if len(part.data) > MOST_BYTES_OF_FILE:
         raise FailedPrecondition("it is too large for a page; rainbow fetch writes files of any size")

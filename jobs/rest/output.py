@@ -15,6 +15,7 @@ from jobs.rest.permissions import VIEW, sees_content
 from jobs.services.output_parts import MOST_BYTES, Part, read_part
 from jobs.services.relays import MAX_BYTES
 from jobs.states import OutputSource
+from jobs.web_clients import has_gone_from
 from rainbow.errors import NO_SUCH_JOB, NotFound, PermissionDenied
 from rainbow_site.web.rest.admission import ANY, admitted, read
 from rainbow_site.web.rest.fields import Choice, Digits, Query
@@ -79,6 +80,7 @@ class Output(APIView):
             most_bytes=most,
             file=said["file"],
             clock=timezone.now,
+            has_gone=has_gone_from(request.META),
         )
         return _ranged(part) if ranged else answer_of(part)
 

@@ -79,13 +79,14 @@ def read_part(
     source: OutputSource,
     start: int,
     clock: Callable[[], datetime],
+    has_gone: Callable[[], bool],
     most_bytes: int = MOST_BYTES,
     file: str = "",
 ) -> Part:
     """Up to `most_bytes` from that byte on; a `start` of less than 0 is from the end. The caller sees what jobs wrote.
 
-    Raises as `begin_relay` does, FailedPrecondition where the site does not send it, LimitReached where so many are
-    read already, and Unavailable.
+    Raises as `begin_relay` does, FailedPrecondition where the site does not send it or the reader `has_gone`,
+    LimitReached where so many are read already, and Unavailable.
     """
     with _READERS.admitted(by.party):
         # Before it is read: what is written later is there then.
@@ -94,12 +95,12 @@ def read_part(
             by=by, job_id=job_id, source=source, start=start, most_bytes=most_bytes, file=file, now=clock()
         )
         try:
-            return _read(opened, over=over, most_bytes=most_bytes)
+            return _read(opened, over=over, most_bytes=most_bytes, has_gone=has_gone)
         finally:
             end_relay(relay=opened.id)
 
 
-def _read(opened: Opened, *, over: bool, most_bytes: int) -> Part:
+def _read(opened: Opened, *, over: bool, most_bytes: int, has_gone: Callable[[], bool]) -> Part:
     waited = Waited()
     data, offset, heard = b"", opened.start, False
     while True:
@@ -118,4 +119,6 @@ def _read(opened: Opened, *, over: bool, most_bytes: int) -> Part:
         seconds = waited.look()
         if seconds >= ALL_SECONDS or (seconds >= FIRST_ANSWER_SECONDS and not heard):
             raise FailedPrecondition(NO_ANSWER)
+        if has_gone():
+            raise FailedPrecondition("the reader has gone")
         time.sleep(LOOK_EVERY_SECONDS)

@@ -1,6 +1,7 @@
 """waitress's channel, with client deadlines and one request at a time."""
 
 import logging
+import select
 import socket
 import ssl
 import time
@@ -18,6 +19,8 @@ from rainbow_site.web_server.patience import Patience, Stage
 from rainbow_site.web_server.request import Request
 
 _NOT_YET = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+# Linux alone tells when a client has shut down its half of the connection; everywhere a reset is told.
+_SENDS_NO_MORE = getattr(select, "POLLRDHUP", 0)
 _log = logging.getLogger("rainbow.http")
 
 
@@ -88,6 +91,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def is_late(self, now: float) -> bool:
         self.note(now)
         return bool(self.will_close) or self.patience.is_over(now)
+
+    def check_client_disconnected(self) -> bool:
+        """For the application, as `waitress.client_disconnected`: while it answers, the main thread reads nothing."""
+        with self.outbuf_lock:
+            return not self.connected or _has_hung_up(self.socket)
 
     def readable(self) -> bool:
         waits = self._rest or (self.server.congested and self.stage is Stage.BODY)
@@ -183,3 +191,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.will_close = self.close_when_flushed = False
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
+
+
+def _has_hung_up(connection: socket.socket) -> bool:
+    """Whatever was sent before and is not read yet."""
+    poll = select.poll()
+    poll.register(connection, _SENDS_NO_MORE)
+    return bool(poll.poll(0))

@@ -85,7 +85,7 @@ def test_a_secret_of_ones_own_serves_others(start_server: Callable[..., RainbowS
 
     server = start_server(address=f"127.0.0.1:{port}", arguments=["--address", f":{port}", "--secret", OWN])
 
-    assert f"at [::]:{port}" in server.log.read_text()
+    server.log_with(rf"at \[::\]:{port}")
 
 
 def test_a_server_with_the_development_secret_serves_this_machine(start_server: Callable[..., RainbowServer]) -> None:

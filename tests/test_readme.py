@@ -76,8 +76,9 @@ def test_five_minutes_by_hand(by_the_readme: RainbowServer, second_terminal: dic
     start, activate, *others = steps()
     assert (start.command, activate.command) == (START, ACTIVATE)
 
+    log = by_the_readme.log_with(" serves ", "a process of the web server is ready")
     # The process of the web server may be ready before gRPC is served.
-    assert sorted(settled(by_the_readme.log.read_text())) == sorted(settled(start.output))
+    assert sorted(settled(log)) == sorted(settled(start.output))
     for step in others:
         assert settled(typed(step.command, second_terminal)) == settled(step.output), step.command
 

@@ -86,7 +86,7 @@ def test_a_web_process_that_dies_is_started_again(start_server: StartServer) -> 
 
     eventually(lambda: server.web_processes() not in ([], [victim]))
     assert get(server, "/readyz").status == 200
-    assert "web server 1 ended; starting it again code=-9" in server.log.read_text()
+    server.log_with("web server 1 ended; starting it again code=-9")
     assert server.stop() == 0
 
 

@@ -1,5 +1,6 @@
 """What the web server writes into its log, and what it shouts."""
 
+import uuid
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,6 @@ import pytest
 
 from rainbow.protos import rainbow_pb2 as pb
 from tests.support.console import signed_in
-from tests.support.patience import wait_until
 from tests.support.people import signed_in_at
 from tests.support.persons import token_of_person
 from tests.support.servers import RainbowServer
@@ -19,12 +19,12 @@ from tests.support.wire import PATIENCE_SECONDS, bearer, connected, joined
 DEBUG = "RAINBOW_DEBUG is on: error pages show"
 
 
-def new_lines(server: RainbowServer, ask: Callable[[], object]) -> list[str]:
-    """What the server wrote while it was asked for something that it refuses, until the line of the request."""
-    before = len(server.log.read_text())
-    ask()
-    wait_until(lambda: " status=400 " in server.log.read_text()[before:])
-    return server.log.read_text()[before:].splitlines()
+def lines_about(server: RainbowServer, path: str, *, host: str) -> list[str]:
+    """What the server wrote about a request: other requests and processes may write of theirs late."""
+    before, request_id = len(server.log.read_text()), uuid.uuid4().hex
+    call(server, "GET", path, headers={"Host": host, "X-Request-ID": request_id})
+    lines = server.log_with(rf" status=400 .*request_id={request_id}\n")[before:].splitlines()
+    return [line for line in lines if " INFO " not in line or request_id in line]
 
 
 @pytest.mark.parametrize("host", ["evil.example.org", "a b", "x" * 2_000])
@@ -32,10 +32,8 @@ def new_lines(server: RainbowServer, ask: Callable[[], object]) -> list[str]:
 def test_a_wrong_host_takes_one_short_line_beside_the_requests_own(
     web_server: RainbowServer, path: str, host: str
 ) -> None:
-    said = new_lines(web_server, lambda: call(web_server, "GET", path, headers={"Host": host}))
+    lines = lines_about(web_server, path, host=host)
 
-    # Those of other processes may come late: of an earlier test's gRPC call, and that one is ready.
-    lines = [line for line in said if " code=" not in line and " ready" not in line]
     assert len(lines) == 2, lines
     assert "ERROR Invalid HTTP_HOST header: " in lines[0] and host[:100] in lines[0]
     assert len(lines[0]) < 400
@@ -43,7 +41,7 @@ def test_a_wrong_host_takes_one_short_line_beside_the_requests_own(
 
 
 def test_a_wrong_host_names_the_setting(web_server: RainbowServer) -> None:
-    lines = new_lines(web_server, lambda: call(web_server, "GET", "/admin/", headers={"Host": "rainbow.example.org"}))
+    lines = lines_about(web_server, "/admin/", host="rainbow.example.org")
 
     assert "You may need to add 'rainbow.example.org' to RAINBOW_ALLOWED_HOSTS." in lines[0]
 

@@ -1,11 +1,8 @@
 """Calls that wait for long, with the keepalive of both sides in fast motion."""
 
-import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +15,7 @@ from rainbow.records import JobSpec, JobState
 from rainbow.retries import Retries
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.proxy import Proxy, proxy_before
-from tests.support.servers import RainbowServer
+from tests.support.servers import RainbowServer, manage_with
 from tests.support.wire import eventually, new_name
 
 Options = Sequence[tuple[str, int]]
@@ -27,7 +24,7 @@ INTERVALS = ("grpc.keepalive_time_ms", "grpc.http2.min_ping_interval_without_dat
 TIMEOUTS = ("grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms")
 # What gRPC leaves a ping unless it is told otherwise.
 OWN_TIMEOUT_SECONDS = 60
-HURRIED = str(Path(__file__).with_name("support") / "hurried_server.py")
+HURRIED = "from grpc_api.transport import grpcio; grpcio.OPTIONS[:] = {options!r}"
 # gRPC ends a connection at the fourth that comes too soon.
 PINGS = 8
 # grpc-go lets no client ping more often.
@@ -69,7 +66,7 @@ StartHurried = Callable[..., RainbowServer]
 @pytest.fixture
 def start_hurried(start_server: Callable[..., RainbowServer]) -> StartHurried:
     def start(**how: object) -> RainbowServer:
-        return start_server(manage=(sys.executable, HURRIED, json.dumps(hurried(OPTIONS, **how))))
+        return start_server(manage=manage_with(HURRIED.format(options=hurried(OPTIONS, **how))))
 
     return start
 

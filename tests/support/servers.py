@@ -22,6 +22,16 @@ from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 MANAGE = (sys.executable, str(ROOT / "manage.py"))
+_CHANGED = """
+import os, sys
+sys.path[0] = {root!r}
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rainbow_site.settings")
+import django
+django.setup()
+from django.core.management import execute_from_command_line
+{change}
+execute_from_command_line(["manage.py", *sys.argv[1:]])
+"""
 REGISTRATION_SECRET = "for-the-tests-only"
 # What `pytest --transport` says; empty for the default.
 TRANSPORT = "TESTED_TRANSPORT"
@@ -135,6 +145,11 @@ def start_rainbow(
         server.kill()
         raise
     return server
+
+
+def manage_with(change: str) -> tuple[str, ...]:
+    """`manage.py`, after this Python code has changed something in its process."""
+    return (sys.executable, "-c", _CHANGED.format(root=str(ROOT), change=change))
 
 
 def migrate(database_url: str, *, manage: Sequence[str] = MANAGE) -> None:

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -20,15 +19,25 @@ from jobs.services.facts import change_facts
 from jobs.services.report import report_jobs
 from jobs.services.requeue import requeue_jobs
 from jobs.states import JobState
+from rainbow.protos import rainbow_pb2 as pb
 from tests.support.lives import AGENT
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.pools import pool_of
 from tests.support.queue import submitted
 from tests.support.rows import execute
-from tests.support.servers import RainbowServer
-from tests.support.wire import Remote, connected, eventually, joined
+from tests.support.servers import RainbowServer, manage_with
+from tests.support.wire import Remote, cancel, connected, eventually, joined
 
 MARKS = "tests_marks"
+WITHOUT_POLLS = """
+from grpc_api.runtime import notifications, wakeups
+notifications.POLL_QUEUES_EVERY_SECONDS = wakeups.POLL_EVERY_SECONDS = 3600
+"""
+# A server that listens to the news holds this lock, too.
+LISTENERS = """
+    SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+    WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted AND datname = current_database()
+"""
 
 
 @pytest.fixture
@@ -161,19 +170,31 @@ def test_all_calls_of_clusters_are_told_that_they_may_take_other_jobs(
 def test_a_server_whose_connection_for_news_was_cut_hears_them_again(
     postgresql_only: None, start_server: Callable[..., RainbowServer]
 ) -> None:
-    here = start_server()
+    here = start_server(manage=manage_with(WITHOUT_POLLS))
     there = start_server(database_url=here.database_url)
-    with joined(here) as alpha, connected(there.address) as stub, ThreadPoolExecutor(1) as pool:
+
+    def listeners() -> set[int]:
+        return {pid for (pid,) in execute(here.database_url, LISTENERS)}
+
+    def is_told_that_it_ends(job_id: int) -> bool:
+        cancel(other, job_id)
+        job = next(news).job
+        return (job.id, job.state) == (job_id, pb.JOB_STATE_CANCELLED)
+
+    with joined(here) as alpha, connected(there.address) as stub:
         other = Remote(name=alpha.name, token=alpha.token, secret=alpha.secret, stub=stub)
-        listeners = "FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
-        eventually(lambda: len(execute(here.database_url, f"SELECT 1 {listeners}")) == 2)
-        execute(here.database_url, f"SELECT pg_terminate_backend(pid) {listeners}")
+        first, second = other.submit().jobid, other.submit().jobid
+        request = pb.WatchJobsRequest(jobids=[first, second])
+        news = alpha.stub.WatchJobs(request, metadata=alpha.by_token, timeout=PATIENCE_SECONDS)
+        assert {next(news).job.id, next(news).job.id} == {first, second}
+        eventually(lambda: len(listeners()) == 2)
+        cut = listeners()
 
-        # Sooner than a call that waits looks for itself.
-        waiting = pool.submit(alpha.request, wait_seconds=15)
-        job_id = other.submit().jobid
+        execute(here.database_url, f"SELECT pg_terminate_backend(pid) FROM ({LISTENERS}) AS listeners")
 
-        assert list(waiting.result(PATIENCE_SECONDS).jobids) == [job_id]
+        assert is_told_that_it_ends(first), "while it is cut"
+        eventually(lambda: len(listeners() - cut) == 2)
+        assert is_told_that_it_ends(second), "once it is whole"
 
 
 def test_who_looks_around_sees_which_queues_have_jobs(alpha: Any, beta: Any, mallory: Any, now: datetime) -> None:

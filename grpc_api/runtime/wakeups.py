@@ -1,6 +1,7 @@
 """Wake-ups for calls that wait: for jobs of a cluster or a pool, or for a job's next step."""
 
 import asyncio
+import math
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ NEXT_AFTER_SECONDS = 0.05
 POLL_EVERY_SECONDS = 60
 
 
-async def wait_for(wakeup: asyncio.Event, *, at_most: float = POLL_EVERY_SECONDS) -> None:
+async def wait_for(wakeup: asyncio.Event, *, at_most: float = math.inf) -> None:
     """Returns at the wake-up, after so many seconds, or when the next poll is due."""
     with suppress(TimeoutError):
         async with asyncio.timeout(min(at_most, POLL_EVERY_SECONDS)):

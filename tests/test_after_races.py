@@ -3,9 +3,11 @@
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+import grpc
 import pytest
 from django.db import connection
 
@@ -28,7 +30,7 @@ from tests.support.lives import handed_over, replay
 from tests.support.patience import PATIENCE_SECONDS, wait_until
 from tests.support.queue import counted, recounted, submitted
 from tests.support.rows import count, execute
-from tests.support.servers import RainbowServer
+from tests.support.servers import RainbowServer, manage_with
 from tests.support.turns import race
 from tests.support.wire import ids_of, joined, spec
 
@@ -164,24 +166,39 @@ def test_ends_and_submissions_at_random_leave_none_behind(alpha: Any, now: datet
     assert counted() == recounted()
 
 
-# Batches for longer than it takes to kill the server once the first was seen.
-CHILDREN = 10_000
+# More than are settled by three batches.
+CHILDREN = 3 * dependents.BATCH + 1_000
+KILLED_BEFORE_THE_THIRD_BATCH = """
+import os, signal
+from grpc_api.runtime import releases
+
+batches, settle = [], releases.settle_ended_parents
+
+def killed_before_the_third(**options):
+    batches.append(options)
+    if len(batches) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return settle(**options)
+
+releases.settle_ended_parents = killed_before_the_third
+"""
 
 
 def test_servers_that_are_killed_between_batches_release_each_job_once(
     start_server: Callable[..., RainbowServer],
 ) -> None:
-    server = start_server()
+    server = start_server(manage=manage_with(KILLED_BEFORE_THE_THIRD_BATCH))
     with joined(server) as cluster:
         parent = cluster.submit().jobid
         children = ids_of(cluster.submit_many(*[spec(after=[str(parent)])] * CHILDREN))
         cluster.accept(parent, agent="a")
         report = pb.JobReport(jobid=parent, attempt=1, state=pb.JOB_STATE_COMPLETED)
         request = pb.ReportJobsRequest(cluster=cluster.name, agent="a", reports=[report])
-        cluster.stub.ReportJobs(request, metadata=cluster.by_secret, timeout=PATIENCE_SECONDS)
-        url, queued = server.database_url, "jobs_job WHERE state = 'queued'"
-        wait_until(lambda: count(url, queued)[0] > dependents.AT_ONCE)
-        server.kill()
+        # The server may be killed before it has answered.
+        with suppress(grpc.RpcError):
+            cluster.stub.ReportJobs(request, metadata=cluster.by_secret, timeout=PATIENCE_SECONDS)
+        server.process.wait(PATIENCE_SECONDS)
+    url, queued = server.database_url, "jobs_job WHERE state = 'queued'"
     killed_at = count(url, queued)[0]
 
     start_server(database_url=url)

@@ -204,7 +204,7 @@ def reader_of(remote: Remote) -> Iterator[tuple[str, Future[list[bytes]]]]:
         request = pb.ReadOutputRequest(cluster=remote.name, jobid=jobid)
         answers = remote.stub.ReadOutput(request, metadata=remote.by_token, timeout=PATIENCE_SECONDS)
         got = pool.submit(lambda: [answer.data for answer in answers])
-        (wish,) = wishes_of(remote, agent="login1", wait_seconds=30)
+        (wish,) = wishes_of(remote, agent="login1", wait_seconds=PATIENCE_SECONDS)
         yield wish.stream, got
 
 
@@ -246,7 +246,7 @@ def test_an_agent_learns_that_the_reader_is_gone(remote: Remote) -> None:
     jobid = run_at(remote, agent="login1")
     request = pb.ReadOutputRequest(cluster=remote.name, jobid=jobid, follow=True)
     answers = remote.stub.ReadOutput(request, metadata=remote.by_token, timeout=PATIENCE_SECONDS)
-    (wish,) = wishes_of(remote, agent="login1", wait_seconds=30)
+    (wish,) = wishes_of(remote, agent="login1", wait_seconds=PATIENCE_SECONDS)
     seen = Event()
 
     def chunks() -> Iterator[pb.SendOutputRequest]:
@@ -270,7 +270,7 @@ def test_a_reader_that_never_reads_holds_back_the_agent(remote: Remote) -> None:
     jobid = run_at(remote, agent="login1")
     request = pb.ReadOutputRequest(cluster=remote.name, jobid=jobid, follow=True)
     answers = remote.stub.ReadOutput(request, metadata=remote.by_token, timeout=PATIENCE_SECONDS)
-    (wish,) = wishes_of(remote, agent="login1", wait_seconds=30)
+    (wish,) = wishes_of(remote, agent="login1", wait_seconds=PATIENCE_SECONDS)
     answered: list[int] = []
 
     def chunks() -> Iterator[pb.SendOutputRequest]:

@@ -1,6 +1,7 @@
 """What the command line knows before it is told: flags, then the environment, then a file, then defaults."""
 
 import os
+import shlex
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -135,7 +136,8 @@ def read_text(path: Path) -> str:
         raise InvalidArgument(f"cannot read {path}: {why(error)}") from error
     if mode & 0o077 and _holds_credentials(parse(text, path=path)):
         raise InvalidArgument(
-            f"{path} holds credentials, and others may read or change it (mode {mode:04o}); run: chmod 600 {path}"
+            f"{path} holds credentials, and others may read or change it (mode {mode:04o}); "
+            f"run: chmod 600 {shlex.quote(str(path))}"
         )
     return text
 

@@ -1,6 +1,7 @@
 """A person's own signing key, in a file that only its user can read."""
 
 import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def read_key(path: Path) -> Ed25519PrivateKey:
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_mode & OTHERS:
-                raise InvalidArgument(f"{path} must be readable by its user alone: chmod 600 {path}")
+                raise InvalidArgument(f"{path} must be readable by its user alone: chmod 600 {shlex.quote(str(path))}")
             key = load_pem_private_key(file.read(MOST_BYTES), password=None)
     except FileNotFoundError as error:
         raise InvalidArgument(f"there is no signing key {path}; `rainbow keys new` makes one") from error

@@ -19,8 +19,8 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration file of the test's own, which does not exist yet."""
     for name in config.DEFAULTS:
         monkeypatch.delenv(f"RAINBOW_{name.upper()}", raising=False)
-    monkeypatch.setenv("RAINBOW_CONFIG", str(tmp_path / "rainbow" / "config.toml"))
-    return tmp_path / "rainbow" / "config.toml"
+    monkeypatch.setenv("RAINBOW_CONFIG", str(tmp_path / "my rainbow" / "config.toml"))
+    return tmp_path / "my rainbow" / "config.toml"
 
 
 def write(path: Path, text: str, *, mode: int = 0o600) -> None:
@@ -162,7 +162,7 @@ def test_an_empty_variable_or_flag_counts_as_not_said(name: str, path: Path, mon
 def test_a_file_with_credentials_that_others_may_open_is_refused(path: Path, text: str, mode: int) -> None:
     write(path, text, mode=mode)
 
-    with pytest.raises(InvalidArgument, match=f"chmod 600 {path}"):
+    with pytest.raises(InvalidArgument, match=f"chmod 600 '{path}'"):
         settings({})
 
 

@@ -246,6 +246,7 @@ def test_the_key_that_is_told_queues_no_job_again_twice(
             r"some may be accepted all the same: \d+\. `rainbow job ID",
         ),
         ("AcceptJobs", ["request", "--accept", "1", "--agent", "a"], "is yours until its lease ends"),
+        ("SubmitJob", ["sbatch", "--key", "a b", "--wrap", "hostname"], "repeat the command with --key 'a b'"),
         ("CancelJobs", ["cancel", "ID"], "The same command again says what became of them"),
         ("Register", ["register", "--cluster-name", "NEW"], r"c-\w+ may be registered all the same"),
         ("RotateCredential", ["rotate", "token"], "The same command again makes another one"),

@@ -15,7 +15,7 @@ from tests.support.commandline import Run
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "rainbow" / "signing-key.pem"
+    return tmp_path / "my rainbow" / "signing-key.pem"
 
 
 def test_a_key_is_in_a_file_that_only_its_user_reads(path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_key_that_others_can_read_is_refused(path: Path) -> None:
     make_key(path)
     path.chmod(0o640)
 
-    with pytest.raises(InvalidArgument, match="chmod 600"):
+    with pytest.raises(InvalidArgument, match=r"chmod 600 '/.*'$"):
         read_key(path)
 
 

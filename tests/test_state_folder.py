@@ -157,11 +157,12 @@ def test_what_stands_in_place_of_the_agents_files_is_refused(
     assert foreign.read_text() == "foreign\n"
 
 
-def test_a_folder_that_all_can_change_is_refused(folder: Path) -> None:
+def test_a_folder_that_all_can_change_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "my state"
     folder.mkdir()
     folder.chmod(0o777)
 
-    with pytest.raises(FailedPrecondition, match="chmod o-w"):
+    with pytest.raises(FailedPrecondition, match=f"chmod o-w '{folder}'"):
         Journal(folder)
 
 

@@ -55,6 +55,16 @@ def test_a_server_that_stays_away_leaves_word_of_how_to_go_on(
     assert "Stopped after 0 of 1 job. The same command with the same file goes on" in result.stderr
 
 
+@pytest.mark.usefixtures("tried_twice")
+def test_the_key_of_an_array_that_is_to_go_on_is_quoted(rainbow: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAINBOW_HOST", f"localhost:{free_port()}")
+
+    result = rainbow("submit", *TWO_ATTEMPTS, "--array", "0-1", "--key", "a b", "--", "hostname")
+
+    assert result.exit_code == 6
+    assert "Stopped after 0 of 2 jobs. The same command with --key 'a b' goes on" in result.stderr
+
+
 def test_an_interrupted_command_says_how_to_go_on_and_goes_on(
     start_server: Callable[..., RainbowServer], rainbow: Run, jobs_file: JobsFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ ADA = '[people.ada]\nuser = "nobody-of-this-name"\naccount = "physics"\n'
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    written = tmp_path / "users.toml"
+    written = tmp_path / "our users.toml"
     written.write_text(ADA)
     written.chmod(0o644)
     return written
@@ -59,7 +59,7 @@ def test_what_is_not_meant_like_this_is_refused(path: Path, text: str, reason: s
 def test_a_file_that_others_may_write_is_refused(path: Path, mode: int) -> None:
     path.chmod(mode)
 
-    with pytest.raises(InvalidArgument, match="must not be writable by others"):
+    with pytest.raises(InvalidArgument, match=r"must not be writable by others: chmod go-w '/.*/our users\.toml'$"):
         read_users(path)
 
 

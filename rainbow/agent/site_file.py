@@ -1,6 +1,7 @@
 """TOML files of the site, which decide about jobs: whoever may write them may decide, too."""
 
 import os
+import shlex
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -34,9 +35,9 @@ def content_of(path: Path, *, is_secret: bool, most_bytes: int) -> bytes:
             if not stat.S_ISREG(found.st_mode) or found.st_uid not in (0, os.geteuid()):
                 raise InvalidArgument(f"{path} must be a file of root or of the agent's user")
             if found.st_mode & OTHERS_WRITE:
-                raise InvalidArgument(f"{path} must not be writable by others: chmod go-w {path}")
+                raise InvalidArgument(f"{path} must not be writable by others: chmod go-w {shlex.quote(str(path))}")
             if is_secret and found.st_mode & OTHERS_READ:
-                raise InvalidArgument(f"{path} must not be readable by others: chmod o= {path}")
+                raise InvalidArgument(f"{path} must not be readable by others: chmod o= {shlex.quote(str(path))}")
             content = file.read(most_bytes + 1)
     except OSError as error:
         raise InvalidArgument(f"cannot read {path}: {why(error)}") from error

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -30,4 +31,6 @@ def _make(folder: Path) -> None:
     except OSError as error:
         raise FailedPrecondition(f"cannot make the state folder {folder}: {why(error)}") from error
     if folder.stat().st_mode & stat.S_IWOTH:
-        raise FailedPrecondition(f"all users can change what is in the state folder {folder}; run: chmod o-w {folder}")
+        raise FailedPrecondition(
+            f"all users can change what is in the state folder {folder}; run: chmod o-w {shlex.quote(str(folder))}"
+        )

@@ -1,3 +1,4 @@
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -163,7 +164,8 @@ def _shown(dependency: Dependency) -> str:
 
 def _submit(client: Client, spec: JobSpec, array: Array | None, options: Mapping[str, str]) -> int:
     """Submits, tells the id, and waits if asked to; returns the exit code."""
-    with in_doubt(f"It may be queued all the same. To find out, repeat the command with --key {spec.idempotency_key}."):
+    key = shlex.quote(spec.idempotency_key)
+    with in_doubt(f"It may be queued all the same. To find out, repeat the command with --key {key}."):
         number = _queue_array(client, spec, array) if array else _queue(client, spec)
     shown = array_id(number) if array else number
     if "quiet" not in options:

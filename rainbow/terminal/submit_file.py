@@ -1,5 +1,6 @@
 """`rainbow submit --file`, and other submissions of many jobs."""
 
+import shlex
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -141,7 +142,8 @@ def _saying_how_to_go_on(outcome: Outcome) -> Iterator[None]:
 
 
 def _how_to_go_on(outcome: Outcome) -> str:
-    same = {"": f"with --key {outcome.key_prefix}", "-": "with the same input"}.get(outcome.file, "with the same file")
+    key = shlex.quote(outcome.key_prefix)
+    same = {"": f"with --key {key}", "-": "with the same input"}.get(outcome.file, "with the same file")
     return (
         f"Stopped after {outcome.answered:,} of {count(outcome.jobs, 'job')}. The same command"
         f" {same} goes on: no job is submitted twice."

@@ -35,10 +35,10 @@ def file_patterns(patterns: Sequence[str]) -> FilePatterns:
     return FilePatterns([pattern.rstrip("/").split("/") for pattern in patterns] or [[]])
 
 
-def is_meant(name: str, patterns: Sequence[str]) -> bool:
-    """Without any patterns, all are."""
+def is_meant(name: str, patterns: FilePatterns) -> bool:
+    """Of a file by its path from the folder of all files."""
     *folders, file = name.split("/")
-    left: FilePatterns | None = file_patterns(patterns)
+    left: FilePatterns | None = patterns
     for folder in folders:
         left = left and left.below(folder)
     return bool(left and left.mean(file))

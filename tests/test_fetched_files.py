@@ -170,6 +170,21 @@ def test_a_pattern_is_of_parts(pattern: str, names: list[str]) -> None:
     assert [file.name for file in chosen(files, [pattern])] == names
 
 
+class CountedPatterns(list[str]):
+    reads = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.reads += 1
+        return super().__iter__()
+
+
+def test_patterns_are_split_once_for_all_files() -> None:
+    patterns = CountedPatterns(["b"])
+
+    assert len(chosen([JobFile(name=f"b/{number}", size=0) for number in range(20)], patterns)) == 20
+    assert patterns.reads == 1
+
+
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../x", "", "a\u0000b", "a\nb", "."])
 def test_a_site_cannot_name_a_file_outside(name: str) -> None:
     line = json.dumps({"name": name, "size": 1}).encode()

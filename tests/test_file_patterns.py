@@ -37,7 +37,7 @@ def leads_to(folder: str, *patterns: str) -> bool:
     ],
 )
 def test_patterns_mean_files_by_their_parts(name: str, patterns: list[str], fits: bool) -> None:
-    assert is_meant(name, patterns) == fits
+    assert is_meant(name, file_patterns.file_patterns(patterns)) == fits
 
 
 @pytest.mark.parametrize(

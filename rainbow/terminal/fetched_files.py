@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rainbow.errors import AlreadyExists, RainbowError
-from rainbow.file_patterns import is_meant
+from rainbow.file_patterns import file_patterns, is_meant
 from rainbow.records import JobFile
 
 CAREFULLY = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -15,7 +15,8 @@ CAREFULLY = os.O_NOFOLLOW | os.O_CLOEXEC
 
 def chosen(files: Iterable[JobFile], patterns: Sequence[str]) -> list[JobFile]:
     """Those that a pattern means, or that lie below one; all where there is none."""
-    return [file for file in files if is_meant(file.name, patterns)]
+    meant = file_patterns(patterns)
+    return [file for file in files if is_meant(file.name, meant)]
 
 
 def save(parts: Iterable[bytes], name: str, *, size: int, to: Path, force: bool) -> int:

@@ -20,13 +20,11 @@ from rainbow.errors import NotFound, RainbowError, Unauthenticated, Unreachable
 from rainbow.protos import rainbow_pb2 as pb
 from rainbow.records import GroupWish, JobSpec, JobState
 from rainbow.retries import Retries
-from tests.support.agents import crew
 from tests.support.patience import PATIENCE_SECONDS
 from tests.support.ports import free_port
 from tests.support.rehearsed import rehearsed_server
 from tests.support.servers import ROOT, RainbowServer
 from tests.support.wire import Remote
-from tests.support.wishes import at_work
 from tools.async_client import written
 
 # What needs no waiting for.
@@ -96,7 +94,8 @@ def test_a_stream_of_submissions_makes_one_group(remote: Remote, server: Rainbow
     run(remote, server, act)
 
 
-def test_jobs_are_watched_and_what_they_wrote_is_read(remote: Remote, server: RainbowServer, tmp_path: Any) -> None:
+@pytest.mark.usefixtures("agent")
+def test_jobs_are_watched_and_what_they_wrote_is_read(remote: Remote, server: RainbowServer) -> None:
     async def act(client: rainbow.AsyncClient) -> None:
         (digest,) = await client.put_inputs([b"hello\n" * 300_000])
         spec = JobSpec(command="cat in; cp in out", inputs={"in": digest}, outputs=("out",))
@@ -110,8 +109,7 @@ def test_jobs_are_watched_and_what_they_wrote_is_read(remote: Remote, server: Ra
         written = [part.data async for part in client.read_output(jobid, follow=True)]
         assert b"".join(written) == b"hello\n" * 300_000
 
-    with crew(remote, server.address, tmp_path / "state") as agent, at_work(agent):
-        run(remote, server, act)
+    run(remote, server, act)
 
 
 def test_a_stream_that_is_not_read_to_its_end_is_closed(remote: Remote, server: RainbowServer) -> None:

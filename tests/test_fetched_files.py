@@ -15,22 +15,15 @@ from rainbow.errors import AlreadyExists, FailedPrecondition, InvalidArgument, N
 from rainbow.executors.folders import MOST_LISTED, Listed, folder_of
 from rainbow.records import JobFile, OutputFiles
 from rainbow.terminal.fetched_files import chosen, save
-from tests.support.agents import Crew, crew
+from tests.support.agents import Crew
 from tests.support.commandline import Run
 from tests.support.patience import wait_until
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
-from tests.support.wishes import at_work
 
 COMMAND = """mkdir results logs; echo 1,2 > results/a.csv; echo 3,4 > results/b.csv; head -c 3000000 /dev/zero > large
 echo no > logs/x; ln -s /etc/passwd link; ln large hard; mkfifo pipe; : > empty; ln -s . loop
 touch "$(printf 'bad\\nname')"""
-
-
-@pytest.fixture
-def agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
-    with crew(remote, server.address, tmp_path / "state") as made, at_work(made):
-        yield made
 
 
 @pytest.fixture

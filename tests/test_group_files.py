@@ -1,7 +1,6 @@
 """rainbow fetch --group: the files of all members, each member's in a folder of its own."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,8 @@ from tests.support.commandline import Run, answer
 from tests.support.patience import wait_until
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
-from tests.support.wishes import at_work
 
 SCRIPT = "mkdir out; echo $RAINBOW_ARRAY_INDEX > out/a; echo log > log; test $RAINBOW_ARRAY_INDEX != 2"
-
-
-@pytest.fixture
-def agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
-    with crew(remote, server.address, tmp_path / "state") as made, at_work(made):
-        yield made
 
 
 @pytest.fixture

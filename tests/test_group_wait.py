@@ -4,7 +4,6 @@ import asyncio
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Queue
@@ -32,12 +31,6 @@ from tests.support.rehearsed import Clock, Rehearse, rehearsed_server
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
 from tests.support.wishes import at_work
-
-
-@pytest.fixture
-def agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
-    with crew(remote, server.address, tmp_path / "state") as made, at_work(made):
-        yield made
 
 
 def group_of(number: int, *, at: datetime | None = None, **counts: int) -> pb.GetGroupResponse:

@@ -1,7 +1,6 @@
 """rainbow logs --group."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,8 @@ from tests.support.commandline import Run, answer
 from tests.support.patience import wait_until
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
-from tests.support.wishes import at_work
 
 SCRIPT = """i=$RAINBOW_ARRAY_INDEX; echo "begun $i"; echo "trouble $i" >&2; printf "over $i"; test $i != 2"""
-
-
-@pytest.fixture
-def agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
-    with crew(remote, server.address, tmp_path / "state") as made, at_work(made):
-        yield made
 
 
 @pytest.fixture

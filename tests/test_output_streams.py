@@ -28,12 +28,6 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-def agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
-    with crew(remote, server.address, tmp_path / "state") as made, at_work(made):
-        yield made
-
-
-@pytest.fixture
 def two_servers(start_server: Callable[..., RainbowServer]) -> tuple[RainbowServer, RainbowServer]:
     """On one database."""
     first = start_server()

@@ -123,7 +123,7 @@ def test_lists_and_steps_leave_out_what_they_do_not_carry(rainbow: Run) -> None:
     assert step == {name: value for name, value in listed.items() if name != "lease_expires_at"}
 
 
-def test_the_job_that_was_waited_for_comes_with_its_events(rainbow: Run, working_agent: Crew) -> None:
+def test_the_job_that_was_waited_for_comes_with_its_events(rainbow: Run, agent: Crew) -> None:
     job = answer(rainbow("submit", "--wait", "--json", "--env", "A=1", "--", "true"))["job"]
 
     assert job["environment"] == {"A": "1"}
@@ -133,9 +133,9 @@ def test_the_job_that_was_waited_for_comes_with_its_events(rainbow: Run, working
 # Output that is cut
 
 
-def test_output_that_is_cut_is_said_to_be(rainbow: Run, working_agent: Crew) -> None:
+def test_output_that_is_cut_is_said_to_be(rainbow: Run, agent: Crew) -> None:
     waited = rainbow("submit", "--wait", "-c", MUCH)
-    (job,) = working_agent.client.list_jobs()
+    (job,) = agent.client.list_jobs()
     logs, tail = rainbow("logs", str(job.id)), rainbow("logs", "--tail", str(job.id))
     shown = rainbow("job", str(job.id))
 
@@ -149,7 +149,7 @@ def test_output_that_is_cut_is_said_to_be(rainbow: Run, working_agent: Crew) -> 
     assert answer(rainbow("logs", "--json", str(job.id)))["output_is_cut"] is True
 
 
-def test_nothing_is_said_of_output_that_is_whole(rainbow: Run, working_agent: Crew) -> None:
+def test_nothing_is_said_of_output_that_is_whole(rainbow: Run, agent: Crew) -> None:
     result = rainbow("submit", "--wait", "-c", "echo hello")
 
     assert result.stdout == "hello\n"

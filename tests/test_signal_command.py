@@ -1,30 +1,26 @@
 """rainbow signal."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.support.agents import crew
+from tests.support.agents import Crew
 from tests.support.commandline import Run, answer
 from tests.support.patience import wait_until
-from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
-from tests.support.wishes import at_work, run_at, wishes_of
+from tests.support.wishes import run_at, wishes_of
 
 UNKNOWN = "2147483647"
 
 
-def test_a_signal_reaches_the_job(rainbow: Run, server: RainbowServer, remote: Remote, tmp_path: Path) -> None:
+def test_a_signal_reaches_the_job(rainbow: Run, agent: Crew) -> None:
     command = "trap 'echo told; exit 3' USR1; echo ready; while :; do sleep 0.1; done"
-    with crew(remote, server.address, tmp_path / "state") as agent, at_work(agent):
-        jobid = agent.submit(command)
-        wait_until(lambda: rainbow("logs", str(jobid)).stdout == "ready\n")
+    jobid = agent.submit(command)
+    wait_until(lambda: rainbow("logs", str(jobid)).stdout == "ready\n")
 
-        result = rainbow("signal", str(jobid), "USR1")
-        wait_until(lambda: agent.job(jobid).finished_at is not None)
+    result = rainbow("signal", str(jobid), "USR1")
+    wait_until(lambda: agent.job(jobid).finished_at is not None)
 
-        assert (result.exit_code, result.stdout) == (0, f"Job {jobid}: the cluster's agent will send the signal\n")
-        assert agent.job(jobid).exit_code == 3
+    assert (result.exit_code, result.stdout) == (0, f"Job {jobid}: the cluster's agent will send the signal\n")
+    assert agent.job(jobid).exit_code == 3
 
 
 @pytest.mark.parametrize("word", ["TERM", "SIGTERM", "term", "sigterm"])

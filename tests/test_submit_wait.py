@@ -36,7 +36,7 @@ from tests.support.wire import Remote, eventually
     ],
 )
 def test_the_exit_code_is_the_jobs(
-    rainbow: Run, working_agent: Crew, command: str, options: list[str], exit_code: int, words: str
+    rainbow: Run, agent: Crew, command: str, options: list[str], exit_code: int, words: str
 ) -> None:
     result = rainbow("submit", "--wait", *options, "-c", command)
 
@@ -45,13 +45,13 @@ def test_the_exit_code_is_the_jobs(
     assert re.fullmatch(words, states[-1])
 
 
-def test_what_the_job_wrote_is_all_that_standard_output_gets(rainbow: Run, working_agent: Crew) -> None:
+def test_what_the_job_wrote_is_all_that_standard_output_gets(rainbow: Run, agent: Crew) -> None:
     result = rainbow("submit", "--wait", "-c", r"printf 'one\ttwo\n\033[1mbold'")
 
     assert result.stdout == "one\ttwo\n\x1b[1mbold"
 
 
-def test_with_json_there_is_one_document_at_the_end(rainbow: Run, working_agent: Crew) -> None:
+def test_with_json_there_is_one_document_at_the_end(rainbow: Run, agent: Crew) -> None:
     document = answer(rainbow("submit", "--wait", "--json", "-c", "echo hello"))
 
     assert document["jobid"] == document["job"]["id"]
@@ -114,11 +114,11 @@ def test_with_json_the_id_has_the_name_that_it_has_everywhere(rainbow: Run) -> N
     assert document["id"] == document["jobid"] > 0
 
 
-def test_a_cancelled_job_exits_with_143(rainbow: Run, working_agent: Crew) -> None:
+def test_a_cancelled_job_exits_with_143(rainbow: Run, agent: Crew) -> None:
     with subprocess.Popen([*MAIN, "submit", "--wait", "-c", "sleep 60"], stderr=subprocess.PIPE, text=True) as process:
-        eventually(lambda: [job for job in working_agent.client.list_jobs() if job.state == JobState.RUNNING])
-        (job,) = working_agent.client.list_jobs()
-        working_agent.client.cancel_jobs([job.id], reason="wrong input file")
+        eventually(lambda: [job for job in agent.client.list_jobs() if job.state == JobState.RUNNING])
+        (job,) = agent.client.list_jobs()
+        agent.client.cancel_jobs([job.id], reason="wrong input file")
         _, told = process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == 143
@@ -126,7 +126,7 @@ def test_a_cancelled_job_exits_with_143(rainbow: Run, working_agent: Crew) -> No
     assert told.splitlines()[-1].endswith(": wrong input file")
 
 
-def test_whoever_stops_waiting_does_not_stop_the_job(rainbow: Run, working_agent: Crew, tmp_path: Path) -> None:
+def test_whoever_stops_waiting_does_not_stop_the_job(rainbow: Run, agent: Crew, tmp_path: Path) -> None:
     command = [*MAIN, "submit", "--wait", "-c", f"{until_there(tmp_path / 'go')}; echo done"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
@@ -134,18 +134,18 @@ def test_whoever_stops_waiting_does_not_stop_the_job(rainbow: Run, working_agent
         next(line for line in process.stderr if line.endswith(": running\n"))
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=PATIENCE_SECONDS)
-    (job,) = working_agent.client.list_jobs()
+    (job,) = agent.client.list_jobs()
 
     (tmp_path / "go").touch()
     assert process.returncode == 130
     assert told.endswith(f"Job {job.id} goes on without you; `rainbow cancel {job.id}` stops it.\n")
-    eventually(lambda: working_agent.job(job.id).output == "done\n")
+    eventually(lambda: agent.job(job.id).output == "done\n")
 
 
-def test_exit_codes_that_no_process_can_have_are_1(working_agent: Crew) -> None:
-    jobid = working_agent.submit()
-    eventually(lambda: working_agent.job(jobid).finished_at)
-    job = working_agent.job(jobid)
+def test_exit_codes_that_no_process_can_have_are_1(agent: Crew) -> None:
+    jobid = agent.submit()
+    eventually(lambda: agent.job(jobid).finished_at)
+    job = agent.job(jobid)
 
     codes = [exit_code_of(replace(job, state=JobState.FAILED, exit_code=code)) for code in (None, 0, -1, 256, 255)]
     assert codes == [1, 1, 1, 1, 255]

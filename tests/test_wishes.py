@@ -1,7 +1,6 @@
 """What servers want of agents before their next reports, and that agents do it within a second."""
 
 import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -189,12 +188,6 @@ def test_a_waiting_call_is_answered_at_once(remote: Remote) -> None:
 
 def test_a_call_for_which_there_is_nothing_ends_in_time(remote: Remote) -> None:
     assert wishes_of(remote, agent="login1", wait_seconds=1) == []
-
-
-@pytest.fixture
-def agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
-    with crew(remote, server.address, tmp_path / "state") as made, at_work(made):
-        yield made
 
 
 def state_of(agent: Crew, jobid: int) -> str:

@@ -4,16 +4,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from rainbow.executors.executor import Ending, JobPhase, Progress
 from tests.support.agents import Crew, ScriptedExecutor, crew
-from tests.support.patience import PATIENCE_SECONDS
 from tests.support.servers import RainbowServer
 from tests.support.wire import Remote
+from tests.support.wishes import at_work
 
 RUNNING = Progress(phase=JobPhase.RUNNING, started_at=datetime(2026, 1, 1, tzinfo=UTC))
 SUCCESS = {"ending": Ending.EXITED, "exit_code": 0}
@@ -43,14 +42,9 @@ def scripted(hire: Hire, scheduler: ScriptedExecutor) -> Crew:
 
 
 @pytest.fixture
-def working_agent(server: RainbowServer, remote: Remote, tmp_path: Path) -> Iterator[Crew]:
-    """An agent that works in a thread of its own."""
-    with crew(remote, server.address, tmp_path / "state") as agent:
-        worker = Thread(target=agent.agent.run)
-        worker.start()
-        yield agent
-        agent.agent.drain()
-        worker.join(PATIENCE_SECONDS)
+def agent(hire: Hire) -> Iterator[Crew]:
+    with at_work(hire()) as made:
+        yield made
 
 
 def key(jobid: int) -> str:

@@ -21,7 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from clusters.models import Project
 from grpc_api.runtime import webhooks as telling
 from grpc_api.runtime.webhook_sender import NotDelivered, Sender, is_public
-from grpc_api.runtime.webhooks import Sent, send_batch
+from grpc_api.runtime.webhooks import Sent, SlowProjects, send_batch
 from jobs.models import Job, JobGroup, Notification, Webhook, WebhookMessage
 from jobs.reports import Report
 from jobs.services import webhooks
@@ -524,6 +524,75 @@ def test_slow_receivers_of_one_project_hold_up_no_other(monkeypatch: pytest.Monk
         return await _begun(Telling(monkeypatch, *slow, DueWebhook(id=11, project_id=2)), 3)
 
     assert sorted(asyncio.run(asyncio.wait_for(scene(), PATIENCE_SECONDS))) == [1, 2, 11]
+
+
+SLOW_HOOKS = [DueWebhook(id=id, project_id=(id + 1) // 2) for id in range(1, 9)]
+HONEST_HOOK = DueWebhook(id=9, project_id=5)
+
+
+class Slow(Telling):
+    """The receivers of four projects are slow, and asked first; a fifth has something to tell once all were slow."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, slow: str, honest: str) -> None:
+        super().__init__(monkeypatch, *SLOW_HOOKS)
+        self._urls = {webhook.id: slow for webhook in SLOW_HOOKS} | {HONEST_HOOK.id: honest}
+        monkeypatch.setattr(telling, "send_batch", send_batch)
+
+    def _due(self, **_: object) -> list[DueWebhook]:
+        return [*SLOW_HOOKS, HONEST_HOOK] if {webhook.id for webhook in SLOW_HOOKS} <= set(self.told) else SLOW_HOOKS
+
+    def _take(self, *, webhook_id: int, **_: object) -> Batch:
+        message = Outgoing(id=1, uid=f"msg_{webhook_id}", body="{}")
+        return Batch(webhook_id=webhook_id, url=self._urls[webhook_id], secret=SECRET, messages=[message])
+
+
+def test_slow_projects_that_work_together_leave_places_to_others(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.RAINBOW_WEBHOOK_PRIVATE = True
+    monkeypatch.setattr(telling, "_SLOW_TURN_SECONDS", 0.1)
+    may_answer = threading.Event()
+    all_seen = len(SLOW_HOOKS) + telling._AT_ONCE_OF_SLOW_PROJECTS
+    answered: set[str] = set()
+
+    def answer_slowly(handler: BaseHTTPRequestHandler) -> None:
+        uid = handler.headers["webhook-id"]
+        if uid in answered:
+            may_answer.wait(PATIENCE_SECONDS)
+        answered.add(uid)
+        time.sleep(0.2)
+        status(204)(handler)
+
+    async def scene(slow: Receiver) -> None:
+        tellings = Slow(monkeypatch, slow=slow.url, honest=receiver.url)
+        task = asyncio.create_task(telling.tell_webhooks_forever(tellings))  # type: ignore[arg-type]
+        try:
+            await asyncio.to_thread(wait_until, lambda: receiver.got and len(slow.got) >= all_seen)
+        finally:
+            may_answer.set()
+            task.cancel()
+            await asyncio.wait([task])
+
+    slow = Receiver()
+    slow.answer = answer_slowly
+    try:
+        asyncio.run(scene(slow))
+    finally:
+        slow.close()
+
+    assert len(slow.got) == all_seen
+
+
+def test_a_project_is_slow_for_ten_minutes_after_a_slow_turn() -> None:
+    at = [0.0]
+    slow = SlowProjects(lambda: at[0])
+    slow.note_turn(1, seconds=20.0)
+    slow.note_turn(1, seconds=1.0)
+    slow.note_turn(2, seconds=5.5)
+
+    assert (1 in slow, 2 in slow) == (True, False)
+    at[0] = 600.0
+    assert 1 not in slow
 
 
 def test_webhooks_are_told_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ from rainbow.watchdog import Watchdog
 
 # How long the answer to a request of many may take.
 SILENCE_SECONDS = PATIENCE_SECONDS
+# gRPC tells the state of a channel at once, from a thread of its own, which a machine that stalls may run late.
+STATE_WITHIN_SECONDS = 10.0
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5000),
@@ -248,7 +250,7 @@ class Connection:
         states = SimpleQueue[grpc.ChannelConnectivity]()
         self._channel.subscribe(states.put)
         try:
-            return states.get(timeout=1) == grpc.ChannelConnectivity.CONNECTING
+            return states.get(timeout=STATE_WITHIN_SECONDS) == grpc.ChannelConnectivity.CONNECTING
         except Empty:
             return False
         finally:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import grpc
 import pytest
 
-from rainbow import submitting
+from rainbow import connection, submitting
 from rainbow.client import Client
 from rainbow.errors import RainbowError, ResourceExhausted, Unauthenticated, Unavailable, Unreachable
 from rainbow.records import CredentialKind, JobSpec
@@ -159,6 +159,24 @@ def test_a_server_that_never_says_a_word_was_never_reached() -> None:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with Client(address, timeout_seconds=2) as client, pytest.raises(Unreachable, match="no connection came"):
             client.register("keebler", registration_secret="open")
+
+
+def test_a_channel_whose_state_is_told_late_makes_no_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with Client(address, cluster="keebler", token="t", timeout_seconds=1) as client:
+            channel = client._connection._channel
+            subscribe = channel.subscribe
+
+            def tell_late(tell: Callable[[grpc.ChannelConnectivity], None]) -> None:
+                threading.Timer(1.5, subscribe, [tell]).start()
+
+            monkeypatch.setattr(channel, "subscribe", tell_late)
+            monkeypatch.setattr(connection, "STATE_WITHIN_SECONDS", PATIENCE_SECONDS)
+            with pytest.raises(Unreachable) as caught:
+                client.submit_job(HOSTNAME)
+
+    assert (caught.value.may_be_done, caught.value.idempotency_keys) == (False, ())
 
 
 # On the command line

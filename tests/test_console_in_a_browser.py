@@ -185,15 +185,23 @@ def test_what_is_no_longer_there_is_said_to_be_gone(browser: Browser, console: R
         ).to_be_visible()
 
 
+def begin_to_prioritize(visiting: Visit) -> None:
+    visiting.go(PRIORITIZE_SOME)
+    visiting.page.get_by_label("Priority").fill("5")
+    visiting.page.get_by_label("Reason").fill("late")
+    visiting.page.get_by_role("button", name="Change").click()
+
+
+def begin_to_prioritize_without_answers(visiting: Visit) -> None:
+    visiting.page.route("**/step/", lambda route: route.fulfill(status=503))
+    begin_to_prioritize(visiting)
+    expect(visiting.page.get_by_text("The server does not answer: what you see is old.")).to_be_visible()
+
+
 def test_who_is_signed_out_while_all_are_acted_on_is_asked_to_sign_in(browser: Browser, console: RainbowServer) -> None:
     with visit(browser, console.web) as visiting:
         page = visiting.page
-        visiting.go(PRIORITIZE_SOME)
-        page.get_by_label("Priority").fill("3")
-        page.get_by_label("Reason").fill("late")
-        page.route("**/step/", lambda route: route.fulfill(status=503))
-        page.get_by_role("button", name="Change").click()
-        expect(page.get_by_text("The server does not answer")).to_be_visible()
+        begin_to_prioritize_without_answers(visiting)
         page.context.clear_cookies(name="sessionid")
         page.unroute("**/step/")
 
@@ -203,22 +211,9 @@ def test_who_is_signed_out_while_all_are_acted_on_is_asked_to_sign_in(browser: B
 def test_a_step_that_is_not_answered_is_tried_again(browser: Browser, console: RainbowServer) -> None:
     with visit(browser, console.web) as visiting:
         page = visiting.page
-        page.route("**/step/", lambda route: route.fulfill(status=503))
-        visiting.go(PRIORITIZE_SOME)
-        page.get_by_label("Priority").fill("4")
-        page.get_by_label("Reason").fill("late")
-        page.get_by_role("button", name="Change").click()
-
-        expect(page.get_by_text("The server does not answer: what you see is old.")).to_be_visible()
+        begin_to_prioritize_without_answers(visiting)
         page.unroute("**/step/")
         expect(page.get_by_text("Done.")).to_be_visible()
-
-
-def begin_to_prioritize(visiting: Visit) -> None:
-    visiting.go(PRIORITIZE_SOME)
-    visiting.page.get_by_label("Priority").fill("5")
-    visiting.page.get_by_label("Reason").fill("late")
-    visiting.page.get_by_role("button", name="Change").click()
 
 
 @pytest.mark.parametrize("answer", [{"status": 403}, {"status": 200, "body": "blocked"}], ids=["forbidden", "blocked"])
@@ -249,9 +244,7 @@ def test_a_step_whose_form_is_of_an_earlier_session_is_tried_with_one_of_this(
 ) -> None:
     with visit(browser, console.web) as visiting:
         page = visiting.page
-        page.route("**/step/", lambda route: route.fulfill(status=503))
-        begin_to_prioritize(visiting)
-        expect(page.get_by_text("The server does not answer")).to_be_visible()
+        begin_to_prioritize_without_answers(visiting)
         # As signing in again, on another page, does.
         page.context.add_cookies([{"name": "csrftoken", "value": "x" * 32, "url": console.web}])
         page.unroute("**/step/")
@@ -262,9 +255,7 @@ def test_a_step_whose_form_is_of_an_earlier_session_is_tried_with_one_of_this(
 def test_who_may_no_longer_go_on_is_offered_no_step(browser: Browser, console: RainbowServer) -> None:
     with visit(browser, console.web) as visiting:
         page = visiting.page
-        page.route("**/step/", lambda route: route.fulfill(status=503))
-        begin_to_prioritize(visiting)
-        expect(page.get_by_text("The server does not answer")).to_be_visible()
+        begin_to_prioritize_without_answers(visiting)
         page.route("**/bulk/*/", lambda route: route.fulfill(body=_without_forms(route.fetch().text())))
         page.unroute("**/step/")
         page.route("**/step/", lambda route: route.fulfill(status=403))

@@ -15,7 +15,7 @@ from clusters.models import Cluster, Credential, CredentialKind
 from jobs.demo.stage import create_demo_data
 from jobs.models import Job
 from jobs.queries import lookup
-from jobs.queries.cluster_tokens import MOST_DEAD
+from jobs.queries.cluster_tokens import MOST_ENDED
 from jobs.queries.search import Search
 from jobs.services import output_parts
 from jobs.services.output_parts import Readers
@@ -81,7 +81,7 @@ def options_of(page: str) -> list[str]:
 
 
 def test_of_tokens_that_no_longer_work_only_the_newest_are_offered(alpha: Any, vera: Client, now: datetime) -> None:
-    revoked_tokens(alpha.cluster, MOST_DEAD + 10, now=now)
+    revoked_tokens(alpha.cluster, MOST_ENDED + 10, now=now)
     Credential.objects.create(
         cluster=alpha.cluster, kind=CredentialKind.TOKEN, label="ci", digest="x", created_at=now, expires_at=now
     )
@@ -89,21 +89,21 @@ def test_of_tokens_that_no_longer_work_only_the_newest_are_offered(alpha: Any, v
     options = options_of(text_of(vera, f"{JOBS}?cluster={alpha.cluster.id}"))
 
     assert options[:3] == ["any", f"token ci, expired {now:%Y-%m-%d}", "token default"]
-    assert len(options) == 2 + MOST_DEAD
+    assert len(options) == 2 + MOST_ENDED
     assert f"token t11, revoked {now:%Y-%m-%d}" in options
     assert f"token t10, revoked {now:%Y-%m-%d}" not in options
 
 
 def test_a_link_with_a_token_that_is_not_offered_finds_its_jobs(alpha: Any, vera: Client, now: datetime) -> None:
     (job_id,) = submitted(alpha, now=now, name="apple")
-    oldest, *_ = revoked_tokens(alpha.cluster, MOST_DEAD + 1, now=now)
+    oldest, *_ = revoked_tokens(alpha.cluster, MOST_ENDED + 1, now=now)
     Job.objects.filter(id=job_id).update(submitted_by=oldest)
 
     shown = text_of(vera, f"{JOBS}?cluster={alpha.cluster.id}&token={oldest.id}")
 
     assert ">apple<" in shown
     assert f'<option value="{oldest.id}" selected>token t0, revoked {now:%Y-%m-%d}</option>' in shown
-    assert len(options_of(shown)) == 2 + MOST_DEAD + 1
+    assert len(options_of(shown)) == 2 + MOST_ENDED + 1
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
     def live(self, now: datetime) -> "CredentialQuerySet":
         return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now), revoked_at__isnull=True)
 
+    def ended(self, now: datetime) -> "CredentialQuerySet":
+        """The others."""
+        return self.filter(Q(revoked_at__isnull=False) | Q(expires_at__lte=now))
+
 
 class Credential(models.Model):
     """A credential of a cluster, a person or a project. `digest` is the SHA-256 of its value, in hexadecimal.

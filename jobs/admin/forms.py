@@ -9,9 +9,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from clusters.admin.forms import ReasonForm, number_from
-from clusters.models import Cluster, Credential, CredentialKind, Project
+from clusters.models import Cluster, Credential, Project
 from jobs.models import MAX_ID
-from jobs.queries.cluster_tokens import listed_tokens
+from jobs.queries.cluster_tokens import listed_tokens, tokens_of
 from jobs.queries.search import Search
 from jobs.services.actions import Action
 from jobs.specs import MAX_NAME, MAX_PRIORITY, check_labels
@@ -88,7 +88,7 @@ class TokenChoice(forms.ModelChoiceField):  # type: ignore[type-arg]  # at run t
         self.widget.attrs["disabled"] = True
 
     def choose_among(self, *, cluster_id: int, chosen: int) -> None:
-        self.queryset = Credential.objects.filter(cluster_id=cluster_id, kind=CredentialKind.TOKEN)
+        self.queryset = tokens_of(cluster_id)
         self.choices = partial(self._listed, cluster_id, chosen)
         del self.widget.attrs["disabled"]
 

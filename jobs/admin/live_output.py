@@ -1,5 +1,7 @@
 """What a job writes, for its page: parts of its outputs, for the script of the page, and whole files."""
 
+from collections.abc import Callable
+
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -12,7 +14,7 @@ from jobs.queries.lookup import within_reach
 from jobs.services.output_parts import MOST_BYTES, read_part
 from jobs.services.relays import NoAgent
 from jobs.states import OutputSource
-from jobs.web_clients import HasGone, has_gone_from
+from jobs.web_clients import has_gone_from
 from rainbow.errors import FailedPrecondition, InvalidArgument, LimitReached, NotFound, RainbowError
 
 # What a page shows first.
@@ -78,7 +80,7 @@ def output_file(request: HttpRequest, *, by: Caller | Operator, job_id: int, job
     return _attachment(data, name=name.rpartition("/")[2])
 
 
-def _whole_file(by: Caller | Operator, job_id: int, name: str, *, has_gone: HasGone) -> bytes:
+def _whole_file(by: Caller | Operator, job_id: int, name: str, *, has_gone: Callable[[], bool]) -> bytes:
     part = read_part(
         by=by,
         job_id=job_id,
